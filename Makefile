@@ -1,0 +1,54 @@
+# Everything a developer or a newcomer types. Each target makes its own .venv with a Python 3.13.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+AZURITE := build/node/node_modules/.bin/azurite
+AZURITE_VERSION := 3.37.0
+PACKAGE ?= .
+
+.PHONY: help setup demo host test check constraints clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## make .venv with the first Python 3.13 found, and install everything
+
+$(STAMP): requirements.txt constraints.txt pyproject.toml nva_agent/pyproject.toml
+	@python=$$(sh .ci/find-python) && if [ ! -x $(BIN)/python ]; then "$$python" -m venv $(VENV); fi
+	@echo "installing into $(VENV) ..."
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile \
+	  --constraint constraints.txt --requirement requirements.txt --editable '.[dev]' --editable './nva_agent[exabgp]'
+	@touch $@
+
+demo: $(STAMP) ## watch two NVAs fail over on this machine (KEEP=1 keeps it running afterwards)
+	@$(BIN)/python -m lab.demo $(if $(KEEP),--keep)
+
+host: $(STAMP) ## serve the Function App on 127.0.0.1:7071 over the simulator (PACKAGE=DIR runs another copy)
+	@$(BIN)/python -m lab.serve --root $(PACKAGE)
+
+test: $(STAMP) azurite ## run the tests
+	@mkdir -p build
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## ruff, mypy --strict, the import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/mypy --python-version 3.11 nva_agent/hopkeeper_agent
+	@$(BIN)/lint-imports --config pyproject.toml
+
+.PHONY: azurite
+azurite: # the storage twin of the tests; without Node they say so and skip what needs it
+	@if [ ! -x $(AZURITE) ] && command -v npm >/dev/null; then \
+	  npm install --silent --no-audit --no-fund --prefix build/node azurite@$(AZURITE_VERSION) || echo "Azurite could not be installed: its tests will be skipped"; fi
+
+constraints: $(STAMP) # pin what a fresh resolution gives
+	@{ head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable; } > build/constraints.txt
+	@mv build/constraints.txt constraints.txt
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) build
