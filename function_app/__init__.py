@@ -1,0 +1,1 @@
+"""Hopkeeper, the product: all that is deployed as the Function App."""

@@ -1,0 +1,60 @@
+"""The errors that cross layers. Not for refusals or held operations: those are values (`guards`, `steps`).
+
+HopkeeperError
+├── Transient              come back later (`retry_after`)
+│   ├── Unavailable        a service or an agent did not answer, or answered that it is busy
+│   └── Superseded         somebody else moved first: read again, decide again
+└── Terminal               trying again changes nothing
+    ├── BadInput           what was sent or written down is wrong (`problems` name the path and the rule)
+    └── NotAuthentic       a signature, an audience or a key does not hold
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+class HopkeeperError(Exception):
+    """Base of every error that Hopkeeper raises on purpose."""
+
+
+class Transient(HopkeeperError):
+    """Trying again later may help."""
+
+    def __init__(self, message: str, retry_after: timedelta = timedelta(seconds=5)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(Transient):
+    """A service or an agent did not answer, or said that it is busy."""
+
+
+class Superseded(Transient):
+    """A conditional write lost: the thing changed since it was read."""
+
+
+class Terminal(HopkeeperError):
+    """Trying again changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: where (a path such as `$.speakers[0].asn`), and which rule it breaks."""
+
+    path: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.rule}"
+
+
+class BadInput(Terminal):
+    """What was sent or written down is wrong."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
+class NotAuthentic(Terminal):
+    """A signature, an audience or a key does not hold."""

@@ -1,0 +1,116 @@
+"""What readings add up to: a member's verdict, with the evidence that made it.
+
+Sources (safety.md section 4): A the agent itself, P its peers, L the load balancer's health reason.
+A member has FAILED when it says so itself, when A and P both fail, or when L is down by probe for `fall` looks.
+Each source's own fall and rise is counted where its period is known: A's checks and P's heartbeats in the agents,
+L here, in the record's tallies, because L is only read by passes.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from function_app.domain.observation import AgentStatus, Observed, Role, Unreachable, Value
+from function_app.domain.record import Record, Tally
+from function_app.domain.timing import Timing
+
+
+class Verdict(StrEnum):
+    HEALTHY = "healthy"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, the one sentence that decided it, and every reading that was looked at."""
+
+    verdict: Verdict
+    because: str
+    evidence: tuple[str, ...]
+
+
+def seen_by_peers(member: str, observed: Observed) -> Value:
+    """P: OK if any reachable peer hears it; BAD only if every peer that can tell fails on gossip and on the probe port."""
+    views = [
+        status.peers[member]
+        for name, status in sorted(observed.agents.items())
+        if name != member and isinstance(status, AgentStatus) and member in status.peers
+    ]
+    if any(v.gossip is Value.OK or v.probe is Value.OK for v in views):
+        return Value.OK
+    if views and all(v.gossip is Value.BAD and v.probe is Value.BAD for v in views):
+        return Value.BAD
+    return Value.UNKNOWN
+
+
+def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing) -> Tally | None:
+    """The count after one more reading: UNKNOWN leaves it, `rise` good ones in a row end it."""
+    match reading:
+        case Value.UNKNOWN:
+            return previous
+        case Value.BAD:
+            return Tally(bad=(previous.bad if previous else 0) + 1, at=now)
+        case Value.OK if previous is not None and previous.good + 1 < timing.load_balancer_rise:
+            return Tally(bad=previous.bad, good=previous.good + 1, at=now)
+        case _:
+            return None
+
+
+def judge(member: str, observed: Observed, record: Record, timing: Timing) -> Judgement:
+    """The verdict on one member from this look and the record's tallies."""
+    reading = observed.agents.get(member, Unreachable("not asked"))
+    peers = seen_by_peers(member, observed)
+    backend = observed.backend(member)
+    probed = backend.probed if backend else Value.UNKNOWN
+    count = record.tallies.get(member)
+    down_by_probe = probed is Value.BAD and count is not None and count.bad >= timing.load_balancer_fall
+    evidence = (
+        _agent_line(reading, record.service),
+        f"P peers say {peers}",
+        f"L {backend.reason or 'no reason'}, adminState {backend.admin_state}" if backend else "L not read",
+    )
+
+    def verdict(value: Verdict, because: str) -> Judgement:
+        return Judgement(value, f"{member}: {because}", evidence)
+
+    match reading:
+        case AgentStatus(fatal=fatal) if fatal:
+            return verdict(Verdict.FAILED, f"its agent says {'; '.join(fatal)}")
+        case AgentStatus() if down_by_probe and _should_answer(member, observed, record):
+            return verdict(Verdict.FAILED, f"the load balancer's probe fails ({backend.reason if backend else ''})")
+        case AgentStatus():
+            return verdict(
+                Verdict.HEALTHY, "its agent is fit" + (", peers do not hear it" if peers is Value.BAD else "")
+            )
+        case Unreachable(reason=reason) if peers is Value.OK:
+            return verdict(Verdict.UNKNOWN, f"only our path to it is broken ({reason}), its peers hear it")
+        case Unreachable(reason=reason) if peers is Value.BAD:
+            return verdict(
+                Verdict.FAILED, f"its agent does not answer ({reason}), gossip and probe port fail at its peers"
+            )
+        case Unreachable(reason=reason) if down_by_probe:
+            return verdict(Verdict.FAILED, f"its agent does not answer ({reason}) and the load balancer's probe fails")
+        case Unreachable(reason=reason):
+            return verdict(Verdict.UNKNOWN, f"its agent does not answer ({reason}) and nobody else can tell")
+
+
+def is_ready(member: str, observed: Observed) -> bool:
+    """A candidate is ready when its agent answers, finds itself fit, and every BGP session it has is Established."""
+    status = observed.status(member)
+    return status is not None and not status.fatal and bool(status.sessions) and all(status.sessions.values())
+
+
+def _should_answer(member: str, observed: Observed, record: Record) -> bool:
+    service = observed.service(member, record.service)
+    return service is not None and service.role is Role.SERVING
+
+
+def _agent_line(reading: AgentStatus | Unreachable, service: str) -> str:
+    if isinstance(reading, Unreachable):
+        return f"A unreachable: {reading.reason}"
+    mine = reading.services.get(service)
+    role = (
+        f"{mine.role} at epoch {mine.epoch}, probe answers {200 if mine.answering else 503}" if mine else "no role yet"
+    )
+    return f"A {role}" + (f", fatal: {'; '.join(reading.fatal)}" if reading.fatal else "")

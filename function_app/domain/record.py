@@ -1,0 +1,103 @@
+"""The durable state of one service: what may be serving, which operation runs. One blob, compare-and-swap by ETag.
+
+Bounded; history lives elsewhere (safety.md section 2). A record that a newer version wrote is only observed.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
+
+SCHEMA = 1
+
+
+class Phase(StrEnum):
+    """learn → stable → fencing → granted → stable. Pause and blindness are guards, not phases."""
+
+    LEARN = "learn"
+    STABLE = "stable"
+    FENCING = "fencing"
+    GRANTED = "granted"
+
+
+class Fence(Struct, frozen=True, kw_only=True):
+    """A member fenced through the load balancer: the epoch whose operation proved it, and the etag of that write."""
+
+    epoch: int
+    etag: str
+
+
+class Ack(Struct, frozen=True, kw_only=True):
+    """An agent's signed acknowledgement of FENCE: proof F1 only while `epoch` is the record's."""
+
+    epoch: int
+    boot_id: str
+
+
+class Learning(Struct, frozen=True, kw_only=True):
+    """How much has been seen since the record was found missing, corrupt or behind an agent's epoch."""
+
+    since: datetime
+    rounds: int = 0
+    last: datetime | None = None
+    """When the last complete round was looked at: one look counts once, however often it is decided on."""
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """The change under way, or the last one while it is being verified."""
+
+    id: str
+    kind: str
+    reason: str
+    started: datetime
+    deadline: datetime
+    attempt: int = 0
+    previous: str | None = None
+
+
+class Tally(Struct, frozen=True, kw_only=True):
+    """How often in a row a source has said BAD; kept only while it does (fall), or is recovering (rise)."""
+
+    bad: int = 0
+    good: int = 0
+    at: datetime
+
+
+class Advertised(Struct, frozen=True, kw_only=True):
+    """Numbers what members are told to announce, so that an old command never overwrites a newer one."""
+
+    seq: int = 0
+    digest: str = ""
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """See the module. Unknown keys of a newer writer are ignored on reading; `schema` says whether it may be acted on.
+
+    `target` is the holder once granted. `owed` names every member whose adminState we may have set to Down and still
+    have to take back: it is written before the first such write, so that a crash never turns our Down into somebody
+    else's. `fenced` (a subset) are those whose Down is proven and still believed.
+    """
+
+    service: str
+    schema: int = SCHEMA
+    epoch: int = 0
+    phase: Phase = Phase.LEARN
+    target: str | None = None
+    may_serve: frozenset[str] = frozenset()
+    fenced: dict[str, Fence] = {}
+    owed: frozenset[str] = frozenset()
+    acks: dict[str, Ack] = {}
+    operation: Operation | None = None
+    learning: Learning | None = None
+    tallies: dict[str, Tally] = {}
+    advertised: Advertised = Advertised()
+
+    @property
+    def holder(self) -> str | None:
+        """Who may admit new flows: nobody is known while learning or fencing."""
+        return self.target if self.phase in (Phase.STABLE, Phase.GRANTED) else None
+
+
+def unknown(service: str, members: frozenset[str], now: datetime) -> Record:
+    """The record where none can be believed: everyone may be serving (safety.md section 2, `learn`)."""
+    return Record(service=service, may_serve=members, learning=Learning(since=now))

@@ -1,0 +1,62 @@
+"""What Hopkeeper may do to a service: the effects a decision permits, and the decision itself. Values only.
+
+Peerings have their own steps in `peerings`: they are membership, never failover (safety.md, finding 5).
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    """What a speaker should announce: RFC 4271 NLRI and next hop, own ASN prepended `prepend` extra times."""
+
+    prefix: IPv4Network
+    next_hop: IPv4Address
+    prepend: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SendFence:
+    """Tell the agent to stand by; its acknowledgement at the record's epoch is proof F1."""
+
+    member: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendPromote:
+    """Tell the agent to serve; only the boot that was looked at may obey."""
+
+    member: str
+    epoch: int
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendAdvertise:
+    """Tell the agent what to announce for this service, all of it."""
+
+    member: str
+    epoch: int
+    seq: int
+    advertisements: tuple[Advertisement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FenceByBalancer:
+    """Write adminState Down for the member and prove it (F2)."""
+
+    member: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiftByBalancer:
+    """Write adminState None for the member; permissive, so the record is read again just before (finding 9)."""
+
+    member: str
+    epoch: int
+
+
+type Effect = SendFence | SendPromote | SendAdvertise | FenceByBalancer | LiftByBalancer

@@ -1,0 +1,134 @@
+"""What an operator writes: the desired state of one topology, schema `hopkeeper/v1`.
+
+The shapes only: immutable, camelCase in the document, unknown keys are errors.
+`topology_document` decodes them from YAML, `topology_laws` holds the rules between them.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from function_app.domain.timing import Timing
+
+Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
+ResourceId = Annotated[str, Meta(pattern=r"^/subscriptions/[^/\s]+/resource[gG]roups/[^/\s]+/providers/[^\s]+[^/\s]$")]
+Priority = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class Mode(StrEnum):
+    ACTIVE_PASSIVE = "active-passive"
+    ACTIVE_ACTIVE = "active-active"
+
+
+class RouteServer(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """An Azure Route Server (ARM type `virtualHubs`)."""
+
+    name: Name
+    id: ResourceId
+    branch_to_branch: bool = False
+
+
+class Agent(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Where a speaker's agent listens, and its enrolled certificate (PEM): trust anchor and signature key in one."""
+
+    port: Annotated[int, Meta(ge=1, le=65535)]
+    certificate: str | None = None
+
+
+class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Something that speaks BGP with a Route Server."""
+
+    name: Name
+    address: IPv4Address
+    asn: Annotated[int, Meta(ge=1, le=65534)]
+    peers_with: tuple[Name, ...]
+    agent: Agent | None = None
+    vm: ResourceId | None = None
+
+
+class LoadBalancer(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """An internal load balancer whose frontend is the next hop that every member announces."""
+
+    id: ResourceId
+    frontend: str
+    backend_pool: str
+    probe: str
+
+
+class NextHop(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """How a service's prefixes are reached: exactly one kind."""
+
+    load_balancer: LoadBalancer
+
+
+class Member(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A speaker in a service. `backend` names its address in the pool where the pool does not show its IP."""
+
+    speaker: Name
+    priority: Priority = 100
+    backend: str | None = None
+
+
+class Failover(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """`preempt: never` keeps a returned member on standby; `ready` lets the higher priority return."""
+
+    preempt: Literal["never", "ready"] = "never"
+    return_after: timedelta = timedelta(minutes=30)
+
+
+class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """What is kept alive: prefixes, and the members that may serve them."""
+
+    name: Name
+    mode: Mode
+    prefixes: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
+    next_hop: NextHop
+    members: Annotated[tuple[Member, ...], Meta(min_length=1)]
+    failover: Failover = Failover()
+    min_healthy: Annotated[int, Meta(ge=1)] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Member names, highest priority first; equal priorities by name."""
+        return tuple(m.speaker for m in sorted(self.members, key=lambda m: (-m.priority, m.speaker)))
+
+    def member(self, name: str) -> Member:
+        return next(m for m in self.members if m.speaker == name)
+
+
+class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """One document: the Route Servers, the speakers that peer with them, the services they carry."""
+
+    schema: Literal["hopkeeper/v1"]
+    name: Name
+    networks: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
+    route_servers: tuple[RouteServer, ...] = ()
+    speakers: Annotated[tuple[Speaker, ...], Meta(min_length=1)]
+    services: tuple[Service, ...] = ()
+    timing: Timing = Timing()
+
+    def speaker(self, name: str) -> Speaker:
+        return next(s for s in self.speakers if s.name == name)
+
+    def service(self, name: str) -> Service:
+        return next(s for s in self.services if s.name == name)
+
+    def peered_with(self, route_server: str) -> tuple[Speaker, ...]:
+        return tuple(s for s in self.speakers if route_server in s.peers_with)
+
+    def services_of(self, speaker: str) -> tuple[Service, ...]:
+        return tuple(s for s in self.services if any(m.speaker == speaker for m in s.members))
+
+    @property
+    def resource_ids(self) -> frozenset[str]:
+        """Every Azure resource that the document names, lower case (Azure compares ids without case)."""
+        ids = {r.id for r in self.route_servers} | {s.next_hop.load_balancer.id for s in self.services}
+        return frozenset(i.casefold() for i in ids | {s.vm for s in self.speakers if s.vm})
+
+
+def backend_pool_key(load_balancer: LoadBalancer) -> tuple[str, str]:
+    """What makes a backend pool one and the same, however its id is spelled."""
+    return load_balancer.id.casefold(), load_balancer.backend_pool.casefold()

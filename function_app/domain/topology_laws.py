@@ -1,0 +1,185 @@
+"""The rules that a topology must keep, checked when it is loaded: each broken one names the path and the rule.
+
+A document that breaks any is refused whole and the last good version stays in force.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from function_app.domain import timing
+from function_app.domain.errors import Problem
+from function_app.domain.peerings import peering_name
+from function_app.domain.topology import Mode, Service, Speaker, Topology, backend_pool_key
+
+# Azure Route Server: ASNs that Azure or IANA reserve (Route Server FAQ, "Which ASNs can I use?").
+RESERVED_ASNS = frozenset({8074, 8075, 12076, 65515, 23456, *range(65517, 65521), *range(64496, 64512)})
+
+# Never an agent or a speaker, whatever the networks say: instance metadata and link-local, the platform's wire server,
+# multicast, "this" network, the limited broadcast (safety.md section 8, "where we connect").
+FORBIDDEN = tuple(map(IPv4Network, ("0.0.0.0/8", "169.254.0.0/16", "168.63.129.16/32", "224.0.0.0/4", "240.0.0.0/4")))
+LOOPBACK = IPv4Network("127.0.0.0/8")
+
+PEM_CERTIFICATE = r"-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
+
+# Azure resource names under Microsoft.Network have at most 80 characters.
+PEERING_NAME_MAX = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the app runs: only a lab on one machine lets topologies live on loopback addresses."""
+
+    allow_loopback: bool = False
+
+
+def broken_laws(topology: Topology, place: Place) -> tuple[Problem, ...]:
+    """Every broken law, in the order of LAWS; empty when the topology may be used."""
+    return tuple(problem for law in LAWS for problem in law(topology, place))
+
+
+def _names_are_unique(topology: Topology, _: Place) -> Iterator[Problem]:
+    names = {
+        "routeServers": [server.name for server in topology.route_servers],
+        "speakers": [speaker.name for speaker in topology.speakers],
+        "services": [service.name for service in topology.services],
+    }
+    for key, listed in names.items():
+        for i, name in enumerate(listed):
+            if name in listed[:i]:
+                yield Problem(f"$.{key}[{i}].name", f"the name {name!r} is taken: names are unique")
+    for i, speaker in enumerate(topology.speakers):
+        if len(peering_name(topology.name, speaker.name)) > PEERING_NAME_MAX:
+            rule = f"with the topology's it makes a peering name longer than {PEERING_NAME_MAX} characters"
+            yield Problem(f"$.speakers[{i}].name", rule)
+    route_servers: set[str] = set()
+    for i, server in enumerate(topology.route_servers):
+        if server.id.casefold() in route_servers:
+            yield Problem(f"$.routeServers[{i}].id", "this Route Server is already listed")
+        route_servers.add(server.id.casefold())
+        if "/providers/microsoft.network/virtualhubs/" not in server.id.casefold():
+            yield Problem(f"$.routeServers[{i}].id", "a Route Server's id ends in Microsoft.Network/virtualHubs/{name}")
+
+
+def _addresses_are_inside(topology: Topology, place: Place) -> Iterator[Problem]:
+    taken: dict[IPv4Address, str] = {}
+    for i, speaker in enumerate(topology.speakers):
+        path = f"$.speakers[{i}].address"
+        if any(speaker.address in net for net in FORBIDDEN):
+            yield Problem(path, f"{speaker.address} is never a speaker: metadata, wire server, link-local or multicast")
+        elif speaker.address in LOOPBACK and not place.allow_loopback:
+            yield Problem(path, f"{speaker.address} is a loopback address: only a lab may use those")
+        elif not any(speaker.address in net for net in topology.networks):
+            nets = ", ".join(map(str, topology.networks))
+            yield Problem(path, f"{speaker.address} is outside the declared networks ({nets})")
+        if speaker.address in taken:
+            yield Problem(path, f"{speaker.address} already belongs to speaker {taken[speaker.address]!r}")
+        taken[speaker.address] = speaker.name
+
+
+def _asns_are_allowed(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, speaker in enumerate(topology.speakers):
+        if speaker.asn in RESERVED_ASNS:
+            yield Problem(f"$.speakers[{i}].asn", f"ASN {speaker.asn} is reserved by Azure or IANA")
+
+
+def _certificates_are_pem(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, speaker in enumerate(topology.speakers):
+        pem = speaker.agent.certificate if speaker.agent else None
+        if pem is not None and not re.fullmatch(PEM_CERTIFICATE, pem.strip()):
+            yield Problem(f"$.speakers[{i}].agent.certificate", "is not one certificate in PEM, as `enroll` prints it")
+
+
+def _peerings_fit(topology: Topology, _: Place) -> Iterator[Problem]:
+    known = {server.name for server in topology.route_servers}
+    for i, speaker in enumerate(topology.speakers):
+        for j, name in enumerate(speaker.peers_with):
+            if name not in known:
+                yield Problem(f"$.speakers[{i}].peersWith[{j}]", f"no Route Server is named {name!r}")
+        if len(set(speaker.peers_with)) != len(speaker.peers_with):
+            yield Problem(f"$.speakers[{i}].peersWith", "a Route Server is named twice")
+    most = topology.timing.peers_max
+    for i, server in enumerate(topology.route_servers):
+        peers = topology.peered_with(server.name)
+        if len(peers) > most:
+            names = ", ".join(s.name for s in peers)
+            rule = f"{len(peers)} speakers peer with {server.name!r} ({names}): a Route Server takes at most {most}"
+            yield Problem(f"$.routeServers[{i}]", rule)
+
+
+def _members_are_speakers(topology: Topology, _: Place) -> Iterator[Problem]:
+    speakers = {s.name: s for s in topology.speakers}
+    for i, service in enumerate(topology.services):
+        for j, member in enumerate(service.members):
+            path = f"$.services[{i}].members[{j}].speaker"
+            if member.speaker not in speakers:
+                yield Problem(path, f"no speaker is named {member.speaker!r}")
+            elif speakers[member.speaker].agent is None:
+                yield Problem(path, f"speaker {member.speaker!r} has no agent: a member is commanded through one")
+        for name, count in Counter(m.speaker for m in service.members).items():
+            if count > 1:
+                yield Problem(f"$.services[{i}].members", f"{name!r} is a member twice")
+        yield from _min_healthy_fits(service, f"$.services[{i}].minHealthy")
+
+
+def _min_healthy_fits(service: Service, path: str) -> Iterator[Problem]:
+    if service.min_healthy is None:
+        return
+    if service.mode is not Mode.ACTIVE_ACTIVE:
+        yield Problem(path, "only an active-active service has minHealthy")
+    elif service.min_healthy > len(service.members):
+        yield Problem(path, f"{service.min_healthy} cannot be healthy among {len(service.members)} members")
+
+
+def _pools_have_one_service(topology: Topology, _: Place) -> Iterator[Problem]:
+    claimed: dict[tuple[str, str], str] = {}
+    for i, service in enumerate(topology.services):
+        balancer = service.next_hop.load_balancer
+        path = f"$.services[{i}].nextHop.loadBalancer"
+        if "/providers/microsoft.network/loadbalancers/" not in balancer.id.casefold():
+            yield Problem(f"{path}.id", "a load balancer's id ends in Microsoft.Network/loadBalancers/{name}")
+        key = backend_pool_key(balancer)
+        if key in claimed:
+            rule = f"backend pool {balancer.backend_pool!r} already belongs to service {claimed[key]!r}: one service a pool"
+            yield Problem(f"{path}.backendPool", rule)
+        claimed.setdefault(key, service.name)
+
+
+def _prefixes_fit(topology: Topology, _: Place) -> Iterator[Problem]:
+    def announced(speaker: Speaker) -> list[tuple[IPv4Network, str]]:
+        return [(p, s.name) for s in topology.services_of(speaker.name) for p in s.prefixes]
+
+    for i, service in enumerate(topology.services):
+        if len(set(service.prefixes)) != len(service.prefixes):
+            yield Problem(f"$.services[{i}].prefixes", "a prefix is listed twice")
+    for i, speaker in enumerate(topology.speakers):
+        prefixes = announced(speaker)
+        owners: dict[IPv4Network, str] = {}
+        for prefix, owner in prefixes:
+            if owners.setdefault(prefix, owner) != owner:
+                rule = f"{prefix} is announced for both {owners[prefix]!r} and {owner!r}: one service a prefix"
+                yield Problem(f"$.speakers[{i}]", rule)
+        if len(owners) > topology.timing.prefixes_per_peer:
+            rule = (
+                f"{len(owners)} prefixes: a Route Server takes at most {topology.timing.prefixes_per_peer} from a peer"
+            )
+            yield Problem(f"$.speakers[{i}]", rule)
+
+
+def _timing_holds(topology: Topology, _: Place) -> Iterator[Problem]:
+    yield from timing.broken_laws(topology.timing)
+
+
+LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
+    _names_are_unique,
+    _addresses_are_inside,
+    _asns_are_allowed,
+    _certificates_are_pem,
+    _peerings_fit,
+    _members_are_speakers,
+    _pools_have_one_service,
+    _prefixes_fit,
+    _timing_holds,
+)

@@ -1,0 +1,301 @@
+"""A world in memory behind the real ports: agents that keep the protocol, a load balancer with two planes, documents.
+
+Faults are plain attributes. Time stands still unless a test moves it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address
+
+from function_app.domain.errors import Superseded, Unavailable
+from function_app.domain.observation import (
+    AdminState,
+    AgentReading,
+    AgentService,
+    AgentStatus,
+    Backend,
+    BalancerReading,
+    FenceProof,
+    LearnedRoute,
+    PeerView,
+    Role,
+    Unreachable,
+    Value,
+)
+from function_app.domain.peerings import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
+from function_app.domain.steps import Advertisement, SendAdvertise, SendFence, SendPromote
+from function_app.domain.topology import RouteServer, Service, Speaker, Topology
+from function_app.reconcile.ports import (
+    AgentCommand,
+    BalancerWrite,
+    CommandAnswer,
+    Happening,
+    HealthEvent,
+    Ports,
+    Stored,
+)
+from tests.builders import FRONTEND, NOW
+
+INSTANCES = (IPv4Address("10.0.2.4"), IPv4Address("10.0.2.5"))
+
+
+@dataclass
+class FakeClock:
+    at: datetime = NOW
+
+    def now(self) -> datetime:
+        return self.at
+
+    async def sleep(self, duration: timedelta) -> None:
+        self.at += duration
+
+
+class FakeDocuments:
+    """Compare-and-swap in a dict; `before_save` lets a test act in between, `down` makes every call Unavailable."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, Stored] = {}
+        self.writes: list[str] = []
+        self.down = False
+        self.before_save: list[tuple[str, bytes]] = []
+
+    def _check(self) -> None:
+        if self.down:
+            raise Unavailable("storage does not answer")
+
+    async def load(self, key: str) -> Stored | None:
+        self._check()
+        return self.stored.get(key)
+
+    async def save(self, key: str, body: bytes, etag: str | None) -> str:
+        self._check()
+        if self.before_save and self.before_save[0][0] == key:
+            await self.put(*self.before_save.pop(0))
+        there = self.stored.get(key)
+        if (there.etag if there else None) != etag:
+            raise Superseded(f"{key} changed")
+        await self.put(key, body)
+        return self.stored[key].etag
+
+    async def put(self, key: str, body: bytes) -> None:
+        self._check()
+        self.writes.append(key)
+        self.stored[key] = Stored(body, f"etag-{len(self.writes)}")
+
+    async def keys(self, prefix: str) -> tuple[str, ...]:
+        self._check()
+        return tuple(sorted(key for key in self.stored if key.startswith(prefix)))
+
+
+@dataclass
+class FakeWakeUps:
+    sent: list[tuple[str, timedelta]] = field(default_factory=list)
+
+    async def send(self, topology: str, after: timedelta) -> None:
+        self.sent.append((topology, after))
+
+
+@dataclass
+class FakeAgent:
+    """One NVA: `up` is the whole appliance, `cut` only the app's way to it."""
+
+    name: str
+    epoch: int = 0
+    role: Role = Role.STANDBY
+    up: bool = True
+    cut: bool = False
+    fatal: tuple[str, ...] = ()
+    boot: int = 1
+    advertised: tuple[Advertisement, ...] | None = None
+    sessions_up: bool = True
+    obeyed: list[AgentCommand] = field(default_factory=list)
+
+    @property
+    def answers_200(self) -> bool:
+        return self.up and self.role is Role.SERVING and not self.fatal
+
+    def obey(self, command: AgentCommand) -> str | None:
+        if isinstance(command, SendAdvertise):
+            self.advertised = command.advertisements
+            return None
+        wanted = Role.STANDBY if isinstance(command, SendFence) else Role.SERVING
+        if isinstance(command, SendPromote) and command.boot_id != self.boot_id:
+            return "another boot was meant"
+        if command.epoch < self.epoch or (command.epoch == self.epoch and wanted is not self.role):
+            return f"epoch {command.epoch} is not newer than {self.epoch}"
+        self.epoch, self.role = command.epoch, wanted
+        self.obeyed.append(command)
+        return None
+
+    @property
+    def boot_id(self) -> str:
+        return f"{self.name}-boot-{self.boot}"
+
+
+class FakeWorld:
+    """Implements Agents, LoadBalancers, RouteServers, LearnedRoutes, Metrics, HealthLogs, EventsOut over one state."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self.agents = {s.name: FakeAgent(s.name) for s in topology.speakers}
+        self.admin = {s.name: AdminState.NONE for s in topology.speakers}
+        self.arm_up = True
+        self.etag = 1
+        self.balancer_writes: list[tuple[str, AdminState]] = []
+        self.peerings: dict[str, Peering] = {}
+        self.peering_writes: list[str] = []
+        self.published: list[Happening] = []
+        self.two_serving = 0
+
+    def eligible(self) -> list[str]:
+        return [n for n, a in self.agents.items() if a.answers_200 and self.admin[n] is not AdminState.DOWN]
+
+    def watch(self) -> None:
+        self.two_serving += len(self.eligible()) > 1
+
+    def kill(self, name: str) -> None:
+        self.agents[name].up = False
+
+    def revive(self, name: str) -> None:
+        agent = self.agents[name]
+        agent.up, agent.boot = True, agent.boot + 1
+        self.watch()
+
+    # --- agents
+
+    def _status(self, name: str) -> AgentReading:
+        agent = self.agents[name]
+        if not agent.up or agent.cut:
+            return Unreachable("connection refused" if agent.cut is False else "no answer")
+        peers = {n: _view(a.up) for n, a in self.agents.items() if n != name}
+        mine = AgentService(agent.epoch, 0, agent.role, agent.answers_200, agent.advertised)
+        sessions = dict.fromkeys(INSTANCES, agent.sessions_up)
+        services = {s.name: mine for s in self.topology.services}
+        return AgentStatus(agent.boot_id, NOW, services, agent.fatal, peers, sessions, "fake")
+
+    async def status(self, topology: str, speaker: Speaker, timeout: timedelta) -> AgentReading:
+        return self._status(speaker.name)
+
+    async def command(
+        self, topology: str, speaker: Speaker, service: str, command: AgentCommand, timeout: timedelta
+    ) -> CommandAnswer:
+        reading = self._status(speaker.name)
+        if isinstance(reading, Unreachable):
+            return CommandAnswer(reading)
+        refused = self.agents[speaker.name].obey(command)
+        self.watch()
+        return CommandAnswer(self._status(speaker.name), refused)
+
+    # --- load balancer
+
+    def warm(self) -> None:
+        pass
+
+    async def read(self, service: Service, speakers: Mapping[str, Speaker], timeout: timedelta) -> BalancerReading:
+        self._arm()
+        return BalancerReading(f'W/"{self.etag}"', FRONTEND, {n: self._backend(n) for n in speakers})
+
+    def _backend(self, name: str) -> Backend:
+        if self.admin[name] is AdminState.DOWN:
+            return Backend(AdminState.DOWN, "Down_Admin")
+        if self.admin[name] is AdminState.UP:
+            return Backend(AdminState.UP, "Up_Admin")
+        return Backend(
+            AdminState.NONE, "Up_Probe_Success" if self.agents[name].answers_200 else "Down_Probe_HttpStatus"
+        )
+
+    async def fence(self, request: BalancerWrite) -> FenceProof:
+        await self._write(request, AdminState.DOWN)
+        return FenceProof(request.epoch, f'W/"{self.etag}"')
+
+    async def lift(self, request: BalancerWrite) -> None:
+        await self._write(request, AdminState.NONE)
+
+    async def _write(self, request: BalancerWrite, state: AdminState) -> None:
+        self._arm()
+        if not await request.recheck():
+            raise Superseded("the record moved on")
+        self.etag += 1
+        self.admin[request.speaker.name] = state
+        self.balancer_writes.append((request.speaker.name, state))
+        self.watch()
+
+    def _arm(self) -> None:
+        if not self.arm_up:
+            raise Unavailable("ARM answers 503")
+
+    # --- Route Server
+
+    async def fetch(self, token: str) -> tuple[LearnedRoute, ...] | None:
+        speaker = self.topology.speaker(token.rpartition("_")[2])
+        return tuple(
+            LearnedRoute(i, a.prefix, a.next_hop, (speaker.asn,), speaker.address)
+            for i in INSTANCES
+            for a in self.agents[speaker.name].advertised or ()
+        )
+
+    async def ask(self, server: RouteServer, peering: str) -> str:
+        self._arm()
+        return peering
+
+    async def probe_availability(
+        self, load_balancer: str, addresses: tuple[IPv4Address, ...]
+    ) -> Mapping[IPv4Address, Value]:
+        return {}
+
+    async def recent(self, load_balancer: str, since: timedelta) -> tuple[HealthEvent, ...]:
+        return ()
+
+    async def publish(self, happening: Happening) -> None:
+        self.published.append(happening)
+
+
+def _view(up: bool) -> PeerView:
+    return PeerView(Value.OK, Value.UNKNOWN) if up else PeerView(Value.BAD, Value.BAD)
+
+
+class FakeRouteServers:
+    """Peerings that take one look to be made or to go."""
+
+    def __init__(self, world: FakeWorld) -> None:
+        self.world = world
+
+    async def read(self, server: RouteServer) -> RouteServerReading:
+        self.world._arm()
+        reading = RouteServerReading(INSTANCES, tuple(self.world.peerings.values()))
+        for name, peering in list(self.world.peerings.items()):
+            if peering.state is Provisioning.UPDATING:
+                self.world.peerings[name] = Peering(name, peering.address, peering.asn, Provisioning.SUCCEEDED)
+            elif peering.state is Provisioning.DELETING:
+                del self.world.peerings[name]
+        return reading
+
+    async def create(self, server: RouteServer, step: CreatePeering) -> None:
+        self.world.peerings[step.name] = Peering(step.name, step.address, step.asn, Provisioning.UPDATING)
+        self.world.peering_writes.append(f"create {step.name}")
+
+    async def delete(self, server: RouteServer, step: DeletePeering) -> None:
+        there = self.world.peerings[step.name]
+        self.world.peerings[step.name] = Peering(step.name, there.address, there.asn, Provisioning.DELETING)
+        self.world.peering_writes.append(f"delete {step.name}")
+
+
+def foreign(name: str, address: str = "10.0.9.9", state: Provisioning = Provisioning.SUCCEEDED) -> Peering:
+    """A peering that somebody else made."""
+    return Peering(name, IPv4Address(address), 65099, state)
+
+
+def make_ports(world: FakeWorld, documents: FakeDocuments | None = None, clock: FakeClock | None = None) -> Ports:
+    return Ports(
+        clock=clock or FakeClock(),
+        documents=documents or FakeDocuments(),
+        wake_ups=FakeWakeUps(),
+        agents=world,
+        load_balancers=world,
+        route_servers=FakeRouteServers(world),
+        learned_routes=world,
+        metrics=world,
+        health_logs=world,
+        events_out=world,
+    )

@@ -1,0 +1,160 @@
+"""What a topology document may say, and what it is told when it may not."""
+
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from function_app.domain.errors import BadInput
+from function_app.domain.topology import Mode
+from function_app.domain.topology_document import decode
+from function_app.domain.topology_laws import Place
+from tests.builders import document, text, topology
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def refusals(doc: Any) -> list[str]:
+    with pytest.raises(BadInput) as caught:
+        decode(doc if isinstance(doc, str) else text(doc), Place())
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("name", ["active-passive", "active-active"])
+def test_the_published_examples_are_accepted(name: str) -> None:
+    decoded = decode((ROOT / "examples" / f"{name}.yaml").read_text(), Place())
+    assert decoded.services[0].mode is Mode(name)
+
+
+def test_a_document_says_what_it_means() -> None:
+    decoded = topology(3)
+    assert decoded.services[0].prefixes == (IPv4Network("0.0.0.0/0"),)
+    assert decoded.services[0].names == ("nva-a", "nva-b", "nva-c")
+    assert [s.name for s in decoded.peered_with("rs")] == ["nva-a", "nva-b", "nva-c"]
+
+
+def _set(path: list[Any], value: Any) -> dict[str, Any]:
+    doc = document()
+    at: Any = doc
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = value
+    return doc
+
+
+FIRST = ["speakers", 0]
+SERVICE = ["services", 0]
+
+BROKEN = [
+    (["colour"], "red", "$: Object contains unknown field `colour`"),
+    ([*FIRST, "adress"], "10.0.1.9", "$.speakers[0]: Object contains unknown field `adress`"),
+    (["schema"], "hopkeeper/v2", "$.schema: Invalid enum value 'hopkeeper/v2'"),
+    ([*FIRST, "asn"], 65515, "$.speakers[0].asn: ASN 65515 is reserved by Azure or IANA"),
+    ([*FIRST, "asn"], 64500, "$.speakers[0].asn: ASN 64500 is reserved by Azure or IANA"),
+    ([*FIRST, "asn"], 70000, "$.speakers[0].asn: Expected `int` <= 65534"),
+    ([*FIRST, "address"], "10.9.9.9", "$.speakers[0].address: 10.9.9.9 is outside the declared networks (10.0.0.0/16)"),
+    ([*FIRST, "address"], "169.254.169.254", "$.speakers[0].address: 169.254.169.254 is never a speaker"),
+    ([*FIRST, "address"], "168.63.129.16", "$.speakers[0].address: 168.63.129.16 is never a speaker"),
+    ([*FIRST, "address"], "127.0.0.1", "$.speakers[0].address: 127.0.0.1 is a loopback address"),
+    ([*FIRST, "address"], "10.0.1.5", "$.speakers[1].address: 10.0.1.5 already belongs to speaker 'nva-a'"),
+    ([*FIRST, "address"], "10.0.1.04", "$.speakers[0].address: Leading zeros are not permitted"),
+    (
+        [*FIRST, "address"],
+        167772420,
+        "$.speakers[0].address: Expected an IPv4 address in dotted decimal, got 167772420",
+    ),
+    ([*FIRST, "address"], "::ffff:10.0.1.4", "$.speakers[0].address: Expected an IPv4 address in dotted decimal"),
+    ([*FIRST, "name"], "nva-b", "$.speakers[1].name: the name 'nva-b' is taken"),
+    ([*FIRST, "name"], "NVA A", "$.speakers[0].name: Expected `str` matching regex"),
+    ([*FIRST, "peersWith"], ["elsewhere"], "$.speakers[0].peersWith[0]: no Route Server is named 'elsewhere'"),
+    ([*FIRST, "name"], "nva-", "$.speakers[0].name: Expected `str` matching regex"),
+    ([*FIRST, "agent", "certificate"], "MIIB", "$.speakers[0].agent.certificate: is not one certificate in PEM"),
+    ([*FIRST, "agent"], None, "$.services[0].members[0].speaker: speaker 'nva-a' has no agent"),
+    (["routeServers", 0, "id"], "rs-hub", "$.routeServers[0].id: Expected `str` matching regex"),
+    ([*SERVICE, "mode"], "passive", "$.services[0].mode: Invalid enum value 'passive'"),
+    ([*SERVICE, "members", 0, "speaker"], "nobody", "$.services[0].members[0].speaker: no speaker is named 'nobody'"),
+    ([*SERVICE, "members", 0, "speaker"], "nva-b", "$.services[0].members: 'nva-b' is a member twice"),
+    ([*SERVICE, "minHealthy"], 1, "$.services[0].minHealthy: only an active-active service has minHealthy"),
+    ([*SERVICE, "prefixes"], ["10.0.0.1/8"], "$.services[0].prefixes[0]: 10.0.0.1/8 has host bits set"),
+    ([*SERVICE, "prefixes"], [], "$.services[0].prefixes: Expected `array` of length >= 1"),
+    ([*SERVICE, "prefixes"], ["fd00::/8"], "$.services[0].prefixes[0]: Expected an IPv4 network in dotted decimal"),
+    ([*SERVICE, "nextHop"], {"self": {}}, "$.services[0].nextHop: Object contains unknown field `self`"),
+    (["timing", "gossipFall"], 0, "$.timing.gossipFall: must be at least 1"),
+    (["timing", "peersMax"], 9, "$.timing.peersMax: a Route Server takes at most 8 peers"),
+    (["timing", "gossipPeriod"], "PT5S", "$.timing.gossipFall: gossipFall x gossipPeriod must not be longer"),
+    (["timing", "sweep"], "a while", "$.timing.sweep: Invalid ISO8601 duration"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), BROKEN, ids=[f"{b[0][-1]}={b[1]}" for b in BROKEN])
+def test_a_broken_document_is_refused_with_the_path_and_the_rule(path: list[Any], value: Any, expected: str) -> None:
+    found = refusals(_set(path, value))
+    assert any(refusal.startswith(expected) for refusal in found), found
+
+
+def test_nine_peers_on_one_route_server_are_refused() -> None:
+    assert refusals(document(9))[0].startswith("$.routeServers[0]: 9 speakers peer with 'rs'")
+
+
+def test_eight_peers_on_one_route_server_are_accepted() -> None:
+    assert len(topology(8).peered_with("rs")) == 8
+
+
+def test_two_services_never_claim_one_backend_pool_however_its_id_is_spelled() -> None:
+    doc = document()
+    second = {**doc["services"][0], "name": "other", "prefixes": ["192.168.0.0/16"]}
+    pool = doc["services"][0]["nextHop"]["loadBalancer"]
+    second["nextHop"] = {
+        "loadBalancer": {
+            **pool,
+            "id": pool["id"]
+            .upper()
+            .replace("/SUBSCRIPTIONS", "/subscriptions")
+            .replace("/RESOURCEGROUPS", "/resourcegroups")
+            .replace("/PROVIDERS", "/providers"),
+        }
+    }
+    found = refusals({**doc, "services": [*doc["services"], second]})
+    assert found == [
+        "$.services[1].nextHop.loadBalancer.backendPool: backend pool 'nvas' already belongs to service 'fw': one service a pool"
+    ]
+
+
+def test_one_prefix_is_never_announced_for_two_services_by_one_speaker() -> None:
+    doc = document()
+    balancer = {**doc["services"][0]["nextHop"]["loadBalancer"], "backendPool": "others"}
+    second = {**doc["services"][0], "name": "other", "nextHop": {"loadBalancer": balancer}}
+    assert (
+        "0.0.0.0/0 is announced for both 'fw' and 'other'"
+        in refusals({**doc, "services": [*doc["services"], second]})[0]
+    )
+
+
+def test_every_broken_law_is_named_not_only_the_first() -> None:
+    doc = document()
+    doc["speakers"][0] |= {"asn": 65515, "address": "10.9.9.9"}
+    assert len(refusals(doc)) == 2
+
+
+@pytest.mark.parametrize(
+    ("yaml", "expected"),
+    [
+        ("a: &x 1\nb: *x", "line 2, column 4: aliases are not allowed"),
+        ("name: a\nname: b", "line 2, column 1: the key 'name' is there twice"),
+        ("name: !!python/object/apply:os.system ['true']", "line 1, column 7: could not determine a constructor"),
+        ("{", "line 1"),
+        ("", "$: Expected `object`, got `null`"),
+        ("- 1", "$: Expected `object`, got `array`"),
+        ("x: " + "[" * 5000, "$: not YAML"),
+        ("x" * 300_000, "$: the document has 300000 characters"),
+    ],
+    ids=["alias", "duplicate key", "tag", "torn", "empty", "list", "deep", "large"],
+)
+def test_yaml_surprises_are_refused(yaml: str, expected: str) -> None:
+    assert refusals(yaml)[0].startswith(expected), refusals(yaml)
+
+
+def test_yes_and_dates_and_nan_stay_text() -> None:
+    assert "Expected `bool`, got `str`" in refusals(_set(["routeServers", 0, "branchToBranch"], "yes"))[0]
+    assert "Expected `int`, got `str`" in refusals(text(document()).replace("asn: 65001", "asn: .nan", 1))[0]
