@@ -1,0 +1,98 @@
+"""Performs effects: the one function that every effect passes, and what each owes at execution (safety.md section 5).
+
+The caller has written the intent before (`passes`); nothing is repeated blindly: an effect that did not succeed is
+noted in `Observed.tried` and left for the next look.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from function_app.domain.errors import Terminal, Transient
+from function_app.domain.health import seen_by_peers
+from function_app.domain.observation import Observed, Unreachable, Value
+from function_app.domain.steps import Effect, FenceByBalancer, LiftByBalancer, SendAdvertise, SendFence, SendPromote
+from function_app.domain.topology import Service, Topology
+from function_app.reconcile.ports import AgentCommand, BalancerWrite, CommandAnswer, Ports
+from function_app.reconcile.records import Held, Records
+
+type Noted = Callable[[Observed], Observed]
+"""Adds what came of an effect to an observation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """What performing needs: where, for what, and the record as it was written for these effects."""
+
+    ports: Ports
+    topology: Topology
+    service: Service
+    records: Records
+    intent: Held
+
+    async def intent_stands(self) -> bool:
+        """Whether the record still is the one these effects were decided on (finding 9)."""
+        return await self.records.etag(self.topology, self.service) == self.intent.etag
+
+
+async def perform(hand: Hand, effects: tuple[Effect, ...], observed: Observed) -> Observed:
+    """Performs `effects` side by side and adds what came of them to `observed`."""
+    for noted in await asyncio.gather(*(_perform(hand, effect, observed) for effect in effects)):
+        observed = noted(observed)
+    return observed
+
+
+async def _perform(hand: Hand, effect: Effect, observed: Observed) -> Noted:
+    match effect:
+        case SendFence() | SendPromote() | SendAdvertise():
+            return await _command(hand, effect, observed)
+        case FenceByBalancer() | LiftByBalancer():
+            try:
+                return await _write(hand, effect)
+            except (Transient, Terminal) as error:
+                why = str(error)
+                return lambda seen: seen.with_tried(effect, why)
+
+
+async def _command(hand: Hand, command: AgentCommand, observed: Observed) -> Noted:
+    speaker = hand.topology.speaker(command.member)
+    timeout = _patience(hand, command.member, observed)
+    answer = await hand.ports.agents.command(hand.topology.name, speaker, hand.service.name, command, timeout)
+    why = _shortfall(answer)
+
+    def noted(seen: Observed) -> Observed:
+        seen = seen.with_agent(command.member, answer.reading)
+        return seen.with_tried(command, why) if why else seen
+
+    return noted
+
+
+def _shortfall(answer: CommandAnswer) -> str | None:
+    if isinstance(answer.reading, Unreachable):
+        return answer.reading.reason
+    return f"refused: {answer.refused}" if answer.refused else None
+
+
+def _patience(hand: Hand, member: str, observed: Observed) -> timedelta:
+    """A member that its peers report dead gets no longer than it takes to miss `gossipFall` heartbeats."""
+    timing = hand.topology.timing
+    dead = isinstance(observed.agents.get(member), Unreachable) and seen_by_peers(member, observed) is Value.BAD
+    return timing.dead_member_timeout if dead else timing.command_timeout
+
+
+async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer) -> Noted:
+    timing = hand.topology.timing
+    request = BalancerWrite(
+        service=hand.service,
+        speaker=hand.topology.speaker(effect.member),
+        epoch=effect.epoch,
+        recheck=hand.intent_stands,
+        settle=timing.fence_settle,
+        timeout=timing.fence_timeout,
+    )
+    if isinstance(effect, LiftByBalancer):
+        await hand.ports.load_balancers.lift(request)
+        return lambda seen: seen.with_lifted(effect.member)
+    proof = await hand.ports.load_balancers.fence(request)
+    return lambda seen: seen.with_proof(effect.member, proof)

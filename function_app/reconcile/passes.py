@@ -1,0 +1,129 @@
+"""The two speeds of a pass (design sections 1 and 4).
+
+Fast: agents only; waits for no lease, no slow pass, no management API, but for the load-balancer fence that a decision
+asks for. Slow: adds Route Servers, load balancers, learned routes and metrics; takes turns to save work.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from function_app.domain.errors import Transient
+from function_app.domain.observation import AgentReading, BalancerReading, Observed, Unreachable, Value
+from function_app.domain.topology import Service, Topology
+from function_app.reconcile import observe
+from function_app.reconcile.come_back import come_back
+from function_app.reconcile.membership import keep_membership
+from function_app.reconcile.outcome import Ending, Outcome, worst
+from function_app.reconcile.ports import HealthEvent, Ports
+from function_app.reconcile.services import ServicePass
+from function_app.reconcile.summary import Seen, Summary, keep_summary
+from function_app.reconcile.topologies import InForce
+from function_app.reconcile.turns import in_turn
+from function_app.reconcile.verify import verify
+
+log = logging.getLogger("hopkeeper.pass")
+
+type AgentReadings = Mapping[str, AgentReading]
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """Runs passes over the ports it was given."""
+
+    ports: Ports
+
+    async def fast(self, in_force: InForce, trigger: str) -> Outcome:
+        """Agents only, at once, beside whatever else is running."""
+        topology = in_force.topology
+        woken = self.ports.clock.now()
+        agents = await observe.agents(self.ports, topology, topology.timing.observe_fast)
+        if any(isinstance(reading, Unreachable) for reading in agents.values()):
+            self.ports.load_balancers.warm()
+        observed = Observed(self.ports.clock.now(), agents)
+        parts = (
+            self._converge(ServicePass(self.ports, topology, s, "fast", trigger, woken), observed)
+            for s in topology.services
+        )
+        return await self._over(topology, "fast", trigger, worst(tuple(await asyncio.gather(*parts))))
+
+    async def slow(self, in_force: InForce, trigger: str) -> Outcome:
+        """Everything, but waits for no long-running operation. While another one runs, this is that one's next turn."""
+
+        async def one_pass() -> Outcome:
+            return await self._everything(in_force, trigger)
+
+        topology = in_force.topology
+        outcome = await in_turn(self.ports.documents, self.ports.clock, topology.name, one_pass)
+        if outcome is None:
+            return Outcome(Ending.PENDING, (f"{topology.name}: another pass is running and goes on with this",))
+        return await self._over(topology, "slow", trigger, outcome)
+
+    async def _everything(self, in_force: InForce, trigger: str) -> Outcome:
+        topology = in_force.topology
+        woken = self.ports.clock.now()
+        async with asyncio.TaskGroup() as group:
+            agents = group.create_task(observe.agents(self.ports, topology, topology.timing.observe_fast))
+            servers = [group.create_task(keep_membership(self.ports, topology, s)) for s in topology.route_servers]
+            services = {
+                s.name: group.create_task(
+                    self._see(ServicePass(self.ports, topology, s, "slow", trigger, woken), agents)
+                )
+                for s in topology.services
+            }
+        seen = {name: task.result() for name, task in services.items()}
+        memberships = tuple(task.result() for task in servers)
+        next_hops = {name: s.balancer.frontend for name, s in seen.items() if isinstance(s.balancer, BalancerReading)}
+        verification, routes = await verify(self.ports, topology, memberships, next_hops)
+        outcome = worst((*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes))
+        summary = Summary(self.ports.clock.now(), in_force, outcome, agents.result(), seen, memberships, verification)
+        await keep_summary(self.ports, summary)
+        return outcome
+
+    async def _see(self, service_pass: ServicePass, agents: asyncio.Task[AgentReadings]) -> Seen:
+        """One service with its load balancer; metrics and logged events only explain, so they are read beside the rest."""
+        topology, service = service_pass.topology, service_pass.service
+        explaining = asyncio.ensure_future(self._explain(topology, service))
+        try:
+            balancer = await observe.balancer(self.ports, topology, service)
+            outcome = await self._converge(service_pass, Observed(self.ports.clock.now(), await agents, balancer))
+            metrics, events = await explaining
+        finally:
+            explaining.cancel()
+        return Seen(balancer, outcome, metrics, events)
+
+    async def _explain(
+        self, topology: Topology, service: Service
+    ) -> tuple[Mapping[str, Value], tuple[HealthEvent, ...]]:
+        balancer = service.next_hop.load_balancer.id
+        addresses = {name: topology.speaker(name).address for name in service.names}
+        try:
+            async with asyncio.timeout(topology.timing.observe_slow.total_seconds()):
+                read = await self.ports.metrics.probe_availability(balancer, tuple(addresses.values()))
+                events = await self.ports.health_logs.recent(balancer, topology.timing.verify_every)
+        except (TimeoutError, Transient):
+            return {}, ()
+        return {name: read.get(address, Value.UNKNOWN) for name, address in addresses.items()}, events
+
+    async def _converge(self, service_pass: ServicePass, observed: Observed) -> Outcome:
+        """One service's temporary fault never stops another's pass: it is an ending, not an exception."""
+        try:
+            return await service_pass.run(observed)
+        except Transient as error:
+            again = max(error.retry_after, service_pass.topology.timing.doubt_poll)
+            return Outcome(Ending.FAILED, (f"{service_pass.service.name}: {error}",), again)
+
+    async def _over(self, topology: Topology, pace: str, trigger: str, outcome: Outcome) -> Outcome:
+        """Asks to be woken again when there is something left, and leaves one line behind."""
+        if outcome.retry_after is not None:
+            await come_back(self.ports, topology.name, outcome.retry_after)
+        fields = {
+            "topology": topology.name,
+            "pace": pace,
+            "trigger": trigger,
+            "outcome": outcome.ending.name.lower(),
+            "reasons": "; ".join(outcome.reasons),
+        }
+        log.info("pass over %s", fields, extra=fields)
+        return outcome

@@ -1,0 +1,183 @@
+"""What a pass needs of the world: one Protocol a concern, one to four methods each. Adapters implement them.
+
+Errors: every method may raise `Unavailable` (come back later), `BadInput` for a name that cannot be (a key, an id);
+conditional writes raise `Superseded`, also when their reply was lost although they happened: read again. Nothing else
+crosses: an adapter translates whatever its library raises.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address
+from typing import Protocol
+
+from function_app.domain.observation import AgentReading, BalancerReading, FenceProof, LearnedRoute, Value
+from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
+from function_app.domain.steps import SendAdvertise, SendFence, SendPromote
+from function_app.domain.topology import RouteServer, Service, Speaker
+
+
+class Clock(Protocol):
+    """Wall-clock time for what is written down, and waiting."""
+
+    def now(self) -> datetime: ...
+
+    async def sleep(self, duration: timedelta) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document and the etag that a conditional write of it must carry."""
+
+    body: bytes
+    etag: str
+
+
+class Documents(Protocol):
+    """Small documents under slash-separated keys, with compare-and-swap by etag (Blob Storage, or a directory)."""
+
+    async def load(self, key: str) -> Stored | None:
+        """The document, or None where there is none."""
+
+    async def save(self, key: str, body: bytes, etag: str | None) -> str:
+        """Writes if the etag still is the stored one (None: only if absent) and gives the new etag. Raises Superseded."""
+
+    async def put(self, key: str, body: bytes) -> None:
+        """Writes whatever is there: for documents whose last writer is right (status, history)."""
+
+    async def keys(self, prefix: str) -> tuple[str, ...]:
+        """Every key that starts with `prefix`, sorted."""
+
+
+class WakeUps(Protocol):
+    """A queue of topology names to look at, each visible after a delay (Storage Queue, or a directory)."""
+
+    async def send(self, topology: str, after: timedelta) -> None: ...
+
+
+class Agents(Protocol):
+    """The agents on the NVAs. An agent that does not answer, or whose answer is not authentic, is a reading, not an error."""
+
+    async def status(self, topology: str, speaker: Speaker, timeout: timedelta) -> AgentReading: ...
+
+    async def command(
+        self, topology: str, speaker: Speaker, service: str, command: "AgentCommand", timeout: timedelta
+    ) -> "CommandAnswer": ...
+
+
+type AgentCommand = SendFence | SendPromote | SendAdvertise
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAnswer:
+    """What an agent said to a command: its new status, and why it refused if it did."""
+
+    reading: AgentReading
+    refused: str | None = None
+
+
+type Recheck = Callable[[], Awaitable[bool]]
+"""Whether the record is still the one this effect was decided on: asked between the GET and the PUT (finding 9)."""
+
+
+class LoadBalancers(Protocol):
+    """The internal load balancer of a service, through ARM."""
+
+    def warm(self) -> None:
+        """Begins what a first call would have to wait for (the SDK's import), without waiting."""
+
+    async def read(self, service: Service, speakers: Mapping[str, Speaker], timeout: timedelta) -> BalancerReading:
+        """Frontend, etag, and per member adminState and the health action's reason."""
+
+    async def fence(self, request: "BalancerWrite") -> FenceProof:
+        """F2 whole: conditional write of Down, seen by GET and as Down_Admin. Raises Unavailable or Superseded: no proof."""
+
+    async def lift(self, request: "BalancerWrite") -> None:
+        """Conditional write of None, or nothing where it is None already. Raises Unavailable or Superseded."""
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerWrite:
+    """One adminState write: for which member, for which epoch, and how it is checked just before."""
+
+    service: Service
+    speaker: Speaker
+    epoch: int
+    recheck: Recheck
+    settle: timedelta
+    """Waited in place of Down_Admin where the health action stays empty."""
+    timeout: timedelta
+
+
+class RouteServers(Protocol):
+    """Route Servers and their peerings, through ARM. No method waits for a long-running operation."""
+
+    async def read(self, server: RouteServer) -> RouteServerReading: ...
+
+    async def create(self, server: RouteServer, step: CreatePeering) -> None: ...
+
+    async def delete(self, server: RouteServer, step: DeletePeering) -> None: ...
+
+
+class LearnedRoutes(Protocol):
+    """learnedRoutes is a long-running operation that costs a write token: asked in one pass, fetched in a later one."""
+
+    async def ask(self, server: RouteServer, peering: str) -> str:
+        """Starts it and gives a token to fetch with."""
+
+    async def fetch(self, token: str) -> tuple[LearnedRoute, ...] | None:
+        """The routes, or None while they are not there yet."""
+
+
+class Metrics(Protocol):
+    """Load-balancer metrics: they confirm, they never are the detector (azure-facts)."""
+
+    async def probe_availability(
+        self, load_balancer: str, addresses: tuple[IPv4Address, ...]
+    ) -> Mapping[IPv4Address, Value]:
+        """DipAvailability of the last minutes per backend; UNKNOWN where it is late or missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthEvent:
+    """One logged load-balancer health event: explanation only."""
+
+    at: datetime
+    kind: str
+    description: str
+
+
+class HealthLogs(Protocol):
+    """Load-balancer health events in Log Analytics; for explanations, never on the failover path."""
+
+    async def recent(self, load_balancer: str, since: timedelta) -> tuple[HealthEvent, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that others may want to know, published as a CloudEvent."""
+
+    kind: str
+    topology: str
+    service: str
+    data: Mapping[str, object]
+
+
+class EventsOut(Protocol):
+    async def publish(self, happening: Happening) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything a pass may touch; `wiring` makes the real one, tests make theirs."""
+
+    clock: Clock
+    documents: Documents
+    wake_ups: WakeUps
+    agents: Agents
+    load_balancers: LoadBalancers
+    route_servers: RouteServers
+    learned_routes: LearnedRoutes
+    metrics: Metrics
+    health_logs: HealthLogs
+    events_out: EventsOut

@@ -1,0 +1,49 @@
+"""Loads and saves a service's record by compare-and-swap. A record that cannot be read is not believed: learn again."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from function_app.domain.record import Record, unknown
+from function_app.domain.topology import Service, Topology
+from function_app.reconcile.ports import Documents
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A record and the etag that its next write must carry; None where nothing is stored yet."""
+
+    record: Record
+    etag: str | None
+
+
+class Records:
+    """The records of one topology's services."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    async def load(self, topology: Topology, service: Service, now: datetime) -> Held:
+        """The stored record; where it is missing or corrupt, one that believes nothing."""
+        stored = await self._documents.load(key(topology.name, service.name))
+        nothing = unknown(service.name, frozenset(service.names), now)
+        if stored is None:
+            return Held(nothing, None)
+        try:
+            return Held(msgspec.json.decode(stored.body, type=Record), stored.etag)
+        except msgspec.MsgspecError:
+            return Held(nothing, stored.etag)
+
+    async def save(self, topology: Topology, record: Record, etag: str | None) -> Held:
+        """Raises Superseded when somebody else wrote first."""
+        body = msgspec.json.format(msgspec.json.encode(record, order="sorted"), indent=1)
+        return Held(record, await self._documents.save(key(topology.name, record.service), body, etag))
+
+    async def etag(self, topology: Topology, service: Service) -> str | None:
+        stored = await self._documents.load(key(topology.name, service.name))
+        return stored.etag if stored else None
+
+
+def key(topology: str, service: str) -> str:
+    return f"records/{topology}/{service}.json"

@@ -1,0 +1,110 @@
+"""What the last slow pass saw, kept in `status/{topology}.json` for the status view. The last writer is right."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from function_app.domain.health import is_ready
+from function_app.domain.observation import AgentReading, AgentStatus, BalancerReading, Observed, Value
+from function_app.reconcile.membership import Membership
+from function_app.reconcile.outcome import Outcome
+from function_app.reconcile.ports import HealthEvent, Ports
+from function_app.reconcile.topologies import InForce
+from function_app.reconcile.verify import Verification
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One service in a slow pass: its load balancer, and what only explains."""
+
+    balancer: BalancerReading | str
+    outcome: Outcome
+    metrics: Mapping[str, Value]
+    events: tuple[HealthEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Everything one slow pass saw."""
+
+    at: datetime
+    in_force: InForce
+    outcome: Outcome
+    agents: Mapping[str, AgentReading]
+    services: Mapping[str, Seen]
+    memberships: tuple[Membership, ...]
+    verification: Verification
+
+
+async def keep_summary(ports: Ports, summary: Summary) -> None:
+    """Writes the status document."""
+    topology = summary.in_force.topology
+    document = {
+        "topology": topology.name,
+        "at": summary.at,
+        "generation": summary.in_force.generation,
+        "problems": [str(p) for p in summary.in_force.problems],
+        "outcome": summary.outcome.ending.name.lower(),
+        "reasons": list(summary.outcome.reasons),
+        "routeServers": {m.server: _membership(summary, m) for m in summary.memberships},
+        "routes": {
+            "verified": summary.verification.verified,
+            "complete": summary.verification.complete,
+            "checks": [
+                {"service": c.service, "speaker": c.speaker, "verified": c.verified, "missing": list(c.missing)}
+                for c in summary.verification.checks
+            ],
+        },
+        "members": {name: _member(name, reading, summary) for name, reading in sorted(summary.agents.items())},
+        "services": {name: _service(seen) for name, seen in summary.services.items()},
+    }
+    await ports.documents.put(
+        f"status/{topology.name}.json", msgspec.json.format(msgspec.json.encode(document), indent=1)
+    )
+
+
+def _membership(summary: Summary, membership: Membership) -> dict[str, Any]:
+    topology = summary.in_force.topology
+    reading = membership.reading
+    return {
+        "outcome": membership.outcome.ending.name.lower(),
+        "instances": [str(i) for i in reading.instances] if reading else [],
+        "taken": len(reading.peerings) if reading else None,
+        "most": topology.timing.peers_max,
+        "own": {p.name: p.state for p in membership.own(topology)},
+        "foreign": [p.name for p in reading.peerings if p not in membership.own(topology)] if reading else [],
+    }
+
+
+def _member(name: str, reading: AgentReading, summary: Summary) -> dict[str, Any]:
+    if not isinstance(reading, AgentStatus):
+        return {"reachable": False, "reason": reading.reason}
+    return {
+        "reachable": True,
+        "version": reading.version,
+        "fatal": list(reading.fatal),
+        "ready": is_ready(name, Observed(summary.at, summary.agents)),
+        "sessions": {str(address): up for address, up in sorted(reading.sessions.items())},
+        "peers": {peer: {"gossip": view.gossip, "probe": view.probe} for peer, view in sorted(reading.peers.items())},
+        "clockOffsetSeconds": round((reading.clock - summary.at).total_seconds(), 3),
+    }
+
+
+def _service(seen: Seen) -> dict[str, Any]:
+    balancer = seen.balancer
+    known = isinstance(balancer, BalancerReading)
+    return {
+        "outcome": seen.outcome.ending.name.lower(),
+        "reasons": list(seen.outcome.reasons),
+        "nextHop": str(balancer.frontend) if isinstance(balancer, BalancerReading) else None,
+        "loadBalancer": None if known else balancer,
+        "backends": {
+            name: {"adminState": backend.admin_state, "reason": backend.reason}
+            for name, backend in (sorted(balancer.backends.items()) if isinstance(balancer, BalancerReading) else ())
+        },
+        "metrics": dict(seen.metrics),
+        "events": [{"at": e.at, "kind": e.kind, "description": e.description} for e in seen.events],
+    }

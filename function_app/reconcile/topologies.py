@@ -1,0 +1,111 @@
+"""The operator's documents: the version in force, and the last good one where the newest cannot be used.
+
+`topologies/{name}.yaml` is what operators write (its etag is the generation), `good/{name}.yaml` the copy of the last
+version that decoded. Not for deciding what a document may say: that is `domain.topology_document`.
+"""
+
+from dataclasses import dataclass
+
+from function_app.domain.errors import BadInput, Problem
+from function_app.domain.topology import Topology
+from function_app.domain.topology_document import decode
+from function_app.domain.topology_laws import Place
+from function_app.reconcile.ports import Documents, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The topology to work with; `problems` tells why it is not the newest document, and is empty when it is."""
+
+    topology: Topology
+    generation: str
+    problems: tuple[Problem, ...] = ()
+
+
+class Topologies:
+    """Reads and writes topology documents. Decoded ones are kept by etag: a pass decodes only what changed."""
+
+    def __init__(self, documents: Documents, place: Place) -> None:
+        self._documents = documents
+        self._place = place
+        self._decoded: dict[tuple[str, str], Topology] = {}
+
+    async def names(self) -> tuple[str, ...]:
+        keys = await self._documents.keys("topologies/")
+        return tuple(key.removeprefix("topologies/").removesuffix(".yaml") for key in keys if key.endswith(".yaml"))
+
+    async def in_force(self, name: str) -> InForce:
+        """The version to act on. Raises BadInput where there is none, or none that ever decoded."""
+        newest = await self._documents.load(_key(name))
+        if newest is None:
+            raise BadInput((Problem("$.name", f"there is no topology {name!r}"),))
+        try:
+            topology = self._decode(name, newest)
+        except BadInput as error:
+            good = await self._documents.load(_good(name))
+            if good is None:
+                raise
+            return InForce(self._decode(name, good), good.etag, error.problems)
+        return InForce(topology, newest.etag)
+
+    async def all_in_force(self) -> tuple[InForce, ...]:
+        """Every topology that can be worked with; one that cannot be used never hides the others."""
+        found = []
+        for name in await self.names():
+            try:
+                found.append(await self.in_force(name))
+            except BadInput:
+                continue
+        return tuple(found)
+
+    async def apply(self, text: str) -> Topology:
+        """Checks and stores a document, whole or not at all. Raises BadInput, or Superseded if another writer was faster."""
+        topology = decode(text, self._place)
+        problems = await self._clashes(topology)
+        if problems:
+            raise BadInput(problems)
+        there = await self._documents.load(_key(topology.name))
+        await self._documents.save(_key(topology.name), text.encode(), there.etag if there else None)
+        await self._documents.put(_good(topology.name), text.encode())
+        return topology
+
+    async def _clashes(self, topology: Topology) -> tuple[Problem, ...]:
+        """Two topologies must not keep the same backend pool: each would fence what the other promotes."""
+        mine = {_pool(topology, i): i for i in range(len(topology.services))}
+        return tuple(
+            Problem(
+                f"$.services[{mine[pool]}].nextHop.loadBalancer.backendPool", f"belongs to topology {o.topology.name!r}"
+            )
+            for o in await self.all_in_force()
+            if o.topology.name != topology.name
+            for pool in [_pool(o.topology, i) for i in range(len(o.topology.services))]
+            if pool in mine
+        )
+
+    def _decode(self, name: str, stored: Stored) -> Topology:
+        known = self._decoded.get((name, stored.etag))
+        if known is not None:
+            return known
+        try:
+            text = stored.body.decode()
+        except UnicodeDecodeError as error:
+            raise BadInput((Problem("$", "the document is not UTF-8"),)) from error
+        topology = decode(text, self._place)
+        if topology.name != name:
+            raise BadInput((Problem("$.name", f"is {topology.name!r}, but the document is kept as {name!r}"),))
+        self._decoded = {key: value for key, value in self._decoded.items() if key[0] != name}
+        self._decoded[(name, stored.etag)] = topology
+        return topology
+
+
+def _key(name: str) -> str:
+    return f"topologies/{name}.yaml"
+
+
+def _good(name: str) -> str:
+    return f"good/{name}.yaml"
+
+
+def _pool(topology: Topology, index: int) -> tuple[str, str]:
+    balancer = topology.services[index].next_hop.load_balancer
+    return balancer.id.casefold(), balancer.backend_pool.casefold()

@@ -1,0 +1,74 @@
+"""One slow pass at a time per topology, and one more after it for all that asked meanwhile: a thousand events make two.
+
+The lease saves work, it is no lock and no proof: a pass that overstays it is harmless (safety.md, finding 2).
+Order matters: a caller first notes that it asked, then tries the lease; the holder releases, then looks at the notes.
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from function_app.domain.errors import Superseded
+from function_app.reconcile.outcome import Outcome
+from function_app.reconcile.ports import Clock, Documents
+
+LEASE = timedelta(seconds=60)
+TURNS_MAX = 3
+"""Passes that one invocation makes at most; whoever asks after that is served by the next wake-up or sweep."""
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    until: datetime
+
+
+async def in_turn(
+    documents: Documents, clock: Clock, topology: str, run: Callable[[], Awaitable[Outcome]]
+) -> Outcome | None:
+    """Runs a slow pass, and again while others asked meanwhile; None when another one will see to it."""
+    asked_key, lease_key = f"turns/{topology}/asked", f"turns/{topology}/lease"
+    await documents.put(asked_key, uuid.uuid4().hex.encode())
+    outcome: Outcome | None = None
+    for _ in range(TURNS_MAX):
+        etag = await _acquire(documents, clock, lease_key)
+        if etag is None:
+            return outcome
+        asked = await documents.load(asked_key)
+        try:
+            outcome = await run()
+        finally:
+            await _release(documents, clock, lease_key, etag)
+        if await _body(documents, asked_key) == (asked.body if asked else None):
+            return outcome
+    return outcome
+
+
+async def _body(documents: Documents, key: str) -> bytes | None:
+    stored = await documents.load(key)
+    return stored.body if stored else None
+
+
+async def _acquire(documents: Documents, clock: Clock, key: str) -> str | None:
+    stored = await documents.load(key)
+    now = clock.now()
+    if stored is not None and _until(stored.body) > now:
+        return None
+    try:
+        return await documents.save(key, msgspec.json.encode(Lease(until=now + LEASE)), stored.etag if stored else None)
+    except Superseded:
+        return None
+
+
+async def _release(documents: Documents, clock: Clock, key: str, etag: str) -> None:
+    try:
+        await documents.save(key, msgspec.json.encode(Lease(until=clock.now() - timedelta(seconds=1))), etag)
+    except Superseded:
+        return
+
+
+def _until(body: bytes) -> datetime:
+    try:
+        return msgspec.json.decode(body, type=Lease).until
+    except msgspec.MsgspecError:
+        return datetime.min.replace(tzinfo=UTC)

@@ -1,0 +1,57 @@
+"""What the triggers and the command line ask for. A trigger carries only which topology to look at (design, decision 1)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from function_app.domain.topology import Topology
+from function_app.reconcile.dry_run import plan
+from function_app.reconcile.outcome import Outcome
+from function_app.reconcile.passes import Passes
+from function_app.reconcile.ports import Ports
+from function_app.reconcile.topologies import Topologies
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """Everything Hopkeeper can be asked to do."""
+
+    ports: Ports
+    topologies: Topologies
+
+    async def wake_for(self, resource_ids: Iterable[str]) -> tuple[str, ...]:
+        """Asks for a look at every topology that names one of these resources, or a parent of one; gives their names."""
+        ids = [resource.casefold() for resource in resource_ids]
+        names = [
+            in_force.topology.name
+            for in_force in await self.topologies.all_in_force()
+            if any(_belongs(resource, in_force.topology) for resource in ids)
+        ]
+        for name in names:
+            await self.ports.wake_ups.send(name, timedelta(0))
+        return tuple(names)
+
+    async def wake_all(self) -> tuple[str, ...]:
+        """The sweep: a look at every topology, spread over the queue."""
+        names = await self.topologies.names()
+        for name in names:
+            await self.ports.wake_ups.send(name, timedelta(0))
+        return names
+
+    async def look(self, name: str, trigger: str) -> Outcome:
+        """A slow pass. Raises BadInput where the topology cannot be used."""
+        return await Passes(self.ports).slow(await self.topologies.in_force(name), trigger)
+
+    async def look_at_once(self, name: str, trigger: str) -> Outcome:
+        """A fast pass: somebody reported a failure. Raises BadInput where the topology cannot be used."""
+        return await Passes(self.ports).fast(await self.topologies.in_force(name), trigger)
+
+    async def plan(self, name: str) -> Mapping[str, Any]:
+        """What a slow pass would do first. Raises BadInput where the topology cannot be used."""
+        return await plan(self.ports, await self.topologies.in_force(name))
+
+
+def _belongs(resource: str, topology: Topology) -> bool:
+    """Azure compares ids without case; a peering or a pool lies below the resource that the topology names."""
+    return any(resource == named or resource.startswith(f"{named}/") for named in topology.resource_ids)

@@ -1,0 +1,50 @@
+"""A topology in a world in memory, and the passes over it."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from function_app.domain.record import Record
+from function_app.domain.topology import Topology
+from function_app.reconcile.outcome import Ending, Outcome
+from function_app.reconcile.passes import Passes
+from function_app.reconcile.ports import Ports
+from function_app.reconcile.topologies import InForce
+from tests.builders import topology
+from tests.fakes import FakeClock, FakeDocuments, FakeWorld, make_ports
+
+
+class Scene:
+    """A topology in a world, and the passes over it."""
+
+    def __init__(self, members: int = 2, desired: Topology | None = None, **changes: Any) -> None:
+        self.topology = desired or topology(members, **changes)
+        self.world = FakeWorld(self.topology)
+        self.documents = FakeDocuments()
+        self.clock = FakeClock()
+        self.ports: Ports = make_ports(self.world, self.documents, self.clock)
+        self.passes = Passes(self.ports)
+
+    async def slow(self) -> Outcome:
+        self.clock.at += timedelta(seconds=1)
+        return await self.passes.slow(InForce(self.topology, "g1"), "test")
+
+    async def fast(self) -> Outcome:
+        self.clock.at += timedelta(seconds=1)
+        return await self.passes.fast(InForce(self.topology, "g1"), "test")
+
+    async def settle(self) -> Outcome:
+        """Slow passes until one has nothing left to do."""
+        for _ in range(20):
+            outcome = await self.slow()
+            if outcome.ending is Ending.CONVERGED:
+                return outcome
+        raise AssertionError(f"not settled: {outcome}")
+
+    @property
+    def record(self) -> Record:
+        return msgspec.json.decode(self.documents.stored["records/hub/fw.json"].body, type=Record)
+
+    def serving(self) -> list[str]:
+        return self.world.eligible()

@@ -1,0 +1,94 @@
+"""What passes owe besides a right decision: fast ones wait for nothing slow, slow ones touch one peering at a time."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from function_app.domain.observation import BalancerReading
+from function_app.domain.peerings import Provisioning, RouteServerReading
+from function_app.domain.topology import RouteServer, Service, Speaker
+from function_app.reconcile.dry_run import plan
+from function_app.reconcile.outcome import Ending
+from function_app.reconcile.passes import Passes
+from function_app.reconcile.topologies import InForce
+from tests.fakes import FakeRouteServers, FakeWorld
+from tests.unit.reconcile.scene import Scene
+
+
+class HangingRouteServers(FakeRouteServers):
+    """Hangs in a long-running operation, for ever."""
+
+    def __init__(self, world: FakeWorld) -> None:
+        super().__init__(world)
+        self.asked = asyncio.Event()
+
+    async def read(self, server: RouteServer) -> RouteServerReading:
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+
+async def test_a_fast_pass_promotes_while_a_slow_pass_hangs() -> None:
+    scene = Scene()
+    await scene.settle()
+    hanging = HangingRouteServers(scene.world)
+    slow = asyncio.ensure_future(
+        Passes(replace(scene.ports, route_servers=hanging)).slow(InForce(scene.topology, "g1"), "t")
+    )
+    await hanging.asked.wait()
+    scene.world.agents["nva-a"].fatal = ("data-path: no echo",)
+    await asyncio.wait_for(scene.fast(), timeout=5)
+    assert scene.serving() == ["nva-b"]
+    assert not slow.done()
+    slow.cancel()
+
+
+class SlowBalancer(FakeWorld):
+    """A load balancer that never answers a reading."""
+
+    async def read(self, service: Service, speakers: Mapping[str, Speaker], timeout: timedelta) -> BalancerReading:
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+
+async def test_what_cannot_be_read_in_time_is_unknown_and_said() -> None:
+    scene = Scene(
+        timing={"observeSlow": "PT0.05S", "observeFast": "PT0.05S", "gossipPeriod": "PT0.01S", "learnFor": "PT1S"}
+    )
+    scene.ports = replace(scene.ports, load_balancers=SlowBalancer(scene.topology))
+    scene.passes = Passes(scene.ports)
+    for _ in range(4):
+        outcome = await scene.slow()
+    assert scene.serving() == ["nva-a"]
+    assert outcome.ending is not Ending.FAILED
+    seen = json.loads(scene.documents.stored["status/hub.json"].body)
+    assert seen["services"]["fw"]["loadBalancer"] == "the load balancer could not be read within 0.05 s"
+
+
+async def test_peerings_are_written_one_at_a_time() -> None:
+    scene = Scene(3)
+    await scene.slow()
+    assert scene.world.peering_writes == ["create hopkeeper-hub_nva-a"]
+    await scene.settle()
+    assert scene.world.peering_writes == [f"create hopkeeper-hub_{n}" for n in ("nva-a", "nva-b", "nva-c")]
+    assert {p.state for p in scene.world.peerings.values()} == {Provisioning.SUCCEEDED}
+
+
+async def test_a_dry_run_writes_nothing_and_tells_the_plan() -> None:
+    scene = Scene()
+    before = list(scene.documents.writes)
+    told = await plan(scene.ports, InForce(scene.topology, "g1"))
+    assert scene.documents.writes == before
+    assert scene.world.peering_writes == []
+    assert [s["peering"] for s in told["peerings"][0]["steps"]] == ["hopkeeper-hub_nva-a", "hopkeeper-hub_nva-b"]
+    assert told["services"][0]["held"][0].startswith("learning: ")
+
+
+async def test_routes_are_verified_on_both_instances() -> None:
+    scene = Scene()
+    await scene.settle()
+    seen = json.loads(scene.documents.stored["status/hub.json"].body)
+    assert seen["routes"]["verified"] is True
+    assert {c["speaker"] for c in seen["routes"]["checks"]} == {"nva-a", "nva-b"}
