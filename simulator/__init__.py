@@ -1,0 +1,19 @@
+"""A small Azure for the demo, the lab and tests: wire formats over a world. It imports nothing of the product.
+
+`world` and what it is made of hold state and behaviour over an injected clock; `arm`, `monitor`, `event_grid`,
+`webhooks`, `identity` and `control` are wire formats over it; `bgp` lets the Route Server instances receive real BGP;
+`server` and `__main__` run it all. Held to recorded Azure traffic by tests/contract/test_simulator_*.
+
+A seed is a JSON object; every key is optional:
+
+    resources         ARM documents; `id` is required, `name` and `type` follow from it. Load balancers may leave out
+                      ids, etags and back references of their children. A bgpConnection is taken as Succeeded.
+    alerts            [{name, resourceId, metric: DipAvailability, threshold: 90, windowSeconds: 300, severity: 1}]
+                      fires while the average is below the threshold
+    vnetPrefixes      {Route Server id: [prefix]}, what the Route Server itself advertises to its peers
+    effectiveRoutes   {network interface id: [row of the effective route table]}
+    metrics           [{resourceId, name, localizedName, unit, values: [{timeStamp, total, …}]}], fixed data points
+    randomSeed        where ids and etags start from
+
+All durations are Azure's seconds and shrink by the time factor; timestamps are real.
+"""

@@ -1,0 +1,284 @@
+"""Azure Resource Manager as a wire format over the world: paths to handlers, long-running operations, throttling.
+
+Any api-version is accepted. Types with behaviour have handlers in the table; every other type is what the seed says it
+is and can be read and listed. Faults that concern the connection (hang, lost reply) are the server's.
+"""
+
+import re
+from collections.abc import Callable
+
+from simulator import monitor
+from simulator.resources import Json, ResourcePath, parse_path
+from simulator.route_servers import not_found
+from simulator.state import ROUTES_WAITS, ArmError, Operation, OperationKind, OperationStatus
+from simulator.wire import (
+    JSON_TYPE,
+    NO_BODY,
+    Reply,
+    Request,
+    common_headers,
+    error_reply,
+    operation_urls,
+    retry_headers,
+)
+from simulator.world import World
+
+type Handler = Callable[[World, Request, ResourcePath], Reply]
+
+OPERATION = re.compile(r"/providers/[^/]+/locations/[^/]+/(operations|operationresults)/([^/]+)$", re.IGNORECASE)
+METRICS = re.compile(r"^(.+)/providers/microsoft\.insights/metrics$", re.IGNORECASE)
+BUCKETS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}
+
+
+def answer(world: World, request: Request) -> Reply:
+    """The reply to an ARM request, with the headers ARM sets. Effects of the request are in the world."""
+    parts = request.path.strip("/").split("/")
+    subscription = parts[1] if len(parts) > 1 else ""
+    bucket = BUCKETS.get(request.method, "writes")
+    left, wait = world.throttle.take(subscription, bucket, world.now)
+    if wait:
+        message = f"Number of {bucket} for subscription '{subscription}' exceeded the limit. Try again later."
+        reply = error_reply(ArmError(429, "SubscriptionRequestsThrottled", message, retry_after=wait))
+    else:
+        try:
+            reply = _dispatch(world, request)
+        except ArmError as error:
+            reply = error_reply(error)
+    headers = common_headers(world.state, reply.headers.get("x-ms-request-id") or world.state.new_id())
+    headers[f"x-ms-ratelimit-remaining-subscription-{bucket}"] = str(left)
+    if reply.body is not NO_BODY:
+        headers["Content-Type"] = JSON_TYPE
+    reply.headers = headers | reply.headers
+    return reply
+
+
+def _dispatch(world: World, request: Request) -> Reply:
+    operation = OPERATION.search(request.path)
+    if operation is not None:
+        return _poll(world, request, operation.group(1).lower(), operation.group(2))
+    metrics = METRICS.match(request.path)
+    if metrics is not None:
+        return monitor.individual(world, request, metrics.group(1))
+    path = parse_path(request.path)
+    if path is None:
+        return _subscriptions(world, request)
+    handler = HANDLERS.get((path.type.lower(), request.method))
+    if handler is not None:
+        return handler(world, request, path)
+    if request.method == "GET":
+        return _read(world, path)
+    raise ArmError(405, "MethodNotAllowed", f"The simulator does not answer {request.method} of {path.type}.")
+
+
+# Reading
+
+
+def _subscriptions(world: World, request: Request) -> Reply:
+    known = sorted({document["id"].split("/")[2] for document in world.state.resources.all()})
+    described = [
+        {"id": f"/subscriptions/{name}", "subscriptionId": name, "displayName": name, "state": "Enabled"}
+        for name in known
+    ]
+    parts = [part for part in request.path.split("/") if part]
+    if len(parts) == 1 and parts[0].lower() == "subscriptions":
+        return Reply(200, {"value": described, "count": {"type": "Total", "value": len(described)}})
+    for one in described:
+        if len(parts) == 2 and one["subscriptionId"].lower() == parts[1].lower():
+            return Reply(200, one)
+    raise ArmError(404, "InvalidResource", f"The simulator has nothing at {request.path}.")
+
+
+def _read(world: World, path: ResourcePath) -> Reply:
+    if path.is_resource:
+        document = world.state.resources.get(path.id)
+        if document is None:
+            raise _missing(path)
+        return _resource(document)
+    if path.names and world.state.resources.get(path.up().id) is None:
+        raise _missing(path.up())
+    return Reply(200, {"value": world.state.resources.in_collection(path)})
+
+
+def _resource(document: Json) -> Reply:
+    return Reply(200, document, {"ETag": document["etag"]} if "etag" in document else {})
+
+
+def _missing(path: ResourcePath) -> ArmError:
+    if len(path.names) > 1:
+        return not_found(path)
+    return ArmError(
+        404,
+        "ResourceNotFound",
+        f"The Resource '{path.type}/{path.names[0]}' under resource group '{path.group}' was not found. "
+        "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+    )
+
+
+# Long-running operations
+
+
+def _accepted(world: World, request: Request, operation: Operation, reply: Reply) -> Reply:
+    """`reply` with the headers that tell a client how to follow the operation."""
+    status_url, result_url = operation_urls(request, operation)
+    if operation.kind is not OperationKind.ACTION:
+        reply.headers["Azure-AsyncOperation"] = status_url
+        reply.headers["Azure-AsyncNotification"] = "Enabled"
+    if operation.kind is not OperationKind.WRITE:
+        reply.headers["Location"] = result_url
+    reply.headers["x-ms-request-id"] = operation.id
+    return _with_wait(world, operation, reply)
+
+
+def _with_wait(world: World, operation: Operation, reply: Reply) -> Reply:
+    reply.headers |= retry_headers(operation.wait_at(world.now), world.state.pace)
+    return reply
+
+
+def _poll(world: World, request: Request, kind: str, operation_id: str) -> Reply:
+    operation = world.state.operations.get(operation_id)
+    if operation is None:
+        raise ArmError(404, "OperationNotFound", f"The operation with id {operation_id} is not found.")
+    if kind == "operations":
+        return _poll_status(world, operation)
+    return _poll_result(world, request, operation)
+
+
+def _poll_status(world: World, operation: Operation) -> Reply:
+    reply = Reply(200, {"status": operation.status.value})
+    if operation.status is OperationStatus.IN_PROGRESS:
+        return _with_wait(world, operation, reply)
+    if operation.error is not None:
+        error = operation.error
+        reply.body["error"] = {"code": error.code, "message": error.message, "details": []}
+    return reply
+
+
+def _poll_result(world: World, request: Request, operation: Operation) -> Reply:
+    status_url, result_url = operation_urls(request, operation)
+    headers = {"Location": result_url, "x-ms-request-id": operation.id}
+    if operation.kind is not OperationKind.ACTION:
+        headers["Azure-AsyncOperation"] = status_url
+    if operation.status is OperationStatus.IN_PROGRESS:
+        return _with_wait(world, operation, Reply(202, None, headers))
+    if operation.error is not None:
+        raise operation.error
+    if operation.kind is OperationKind.DELETE:
+        return Reply(204, headers=headers)
+    return Reply(200, operation.result, headers)
+
+
+# Route Servers and their peerings
+
+
+def _put_peering(world: World, request: Request, path: ResourcePath) -> Reply:
+    document, operation = world.route_servers.put_peering(path, request.document())
+    if operation is None:
+        return _resource(document)
+    return _accepted(world, request, operation, Reply(201, document))
+
+
+def _delete_peering(world: World, request: Request, path: ResourcePath) -> Reply:
+    operation = world.route_servers.delete_peering(path)
+    return Reply(204) if operation is None else _accepted(world, request, operation, Reply(202))
+
+
+def _learned(world: World, request: Request, path: ResourcePath) -> Reply:
+    operation = world.route_servers.begin_routes(path.up(), learned=True)
+    return _accepted(world, request, operation, Reply(202, None))
+
+
+def _advertised(world: World, request: Request, path: ResourcePath) -> Reply:
+    operation = world.route_servers.begin_routes(path.up(), learned=False)
+    return _accepted(world, request, operation, Reply(202, None))
+
+
+def _put_hub(world: World, request: Request, path: ResourcePath) -> Reply:
+    created = world.state.resources.get(path.id) is None
+    document, operation = world.hubs.put(path, request.document())
+    return _accepted(world, request, operation, Reply(201 if created else 200, document))
+
+
+def _patch_hub(world: World, request: Request, path: ResourcePath) -> Reply:
+    # Recorded without Azure-AsyncOperation, although the answer says Updating.
+    document, _ = world.hubs.patch(path, request.document())
+    return Reply(200, document, {"Azure-AsyncNotification": "Enabled"})
+
+
+def _delete_hub(world: World, request: Request, path: ResourcePath) -> Reply:
+    operation = world.hubs.delete(path)
+    return Reply(204) if operation is None else _accepted(world, request, operation, Reply(202))
+
+
+# Load balancers
+
+
+def _put_load_balancer(world: World, request: Request, path: ResourcePath) -> Reply:
+    match = request.headers.get("if-match")
+    document, created, operation = world.load_balancers.put(path, request.document(), match)
+    return _written(world, request, (document, created, operation))
+
+
+def _put_pool(world: World, request: Request, path: ResourcePath) -> Reply:
+    match = request.headers.get("if-match")
+    return _written(world, request, world.load_balancers.put_pool(path, request.document(), match))
+
+
+def _written(world: World, request: Request, outcome: tuple[Json, bool, Operation | None]) -> Reply:
+    document, created, operation = outcome
+    reply = Reply(201 if created else 200, document)
+    return reply if operation is None else _accepted(world, request, operation, reply)
+
+
+def _child(world: World, request: Request, path: ResourcePath) -> Reply:
+    if path.is_resource:
+        return _resource(world.load_balancers.child(path))
+    return Reply(200, {"value": world.load_balancers.children(path)})
+
+
+def _health(world: World, request: Request, path: ResourcePath) -> Reply:
+    owner = world.load_balancers.owner(path.up())
+    rule = world.load_balancers.child(path.up())
+    world.data_plane.health(owner["id"], rule)  # refuses now what would be refused later
+
+    def finish(operation: Operation) -> None:
+        operation.result = world.data_plane.health(owner["id"], rule)
+
+    waits = (world.state.faults.health_seconds,)
+    operation = world.state.begin(OperationKind.ACTION, owner, waits, finish)
+    return _accepted(world, request, operation, Reply(202, None))
+
+
+def _effective_routes(world: World, request: Request, path: ResourcePath) -> Reply:
+    document = world.state.resources.get(path.up().id)
+    if document is None:
+        raise _missing(path.up())
+    routes = world.effective_routes.get(path.up().id.lower(), [])
+
+    def finish(operation: Operation) -> None:
+        operation.result = {"value": routes}
+
+    operation = world.state.begin(OperationKind.ACTION, document, ROUTES_WAITS, finish)
+    return _accepted(world, request, operation, Reply(202, None))
+
+
+_HUB = "microsoft.network/virtualhubs"
+_LB = "microsoft.network/loadbalancers"
+
+# Types with behaviour of their own; a GET or list of any other type is answered from the seed.
+HANDLERS: dict[tuple[str, str], Handler] = {
+    (_HUB, "PUT"): _put_hub,
+    (_HUB, "PATCH"): _patch_hub,
+    (_HUB, "DELETE"): _delete_hub,
+    (f"{_HUB}/bgpconnections", "PUT"): _put_peering,
+    (f"{_HUB}/bgpconnections", "DELETE"): _delete_peering,
+    (f"{_HUB}/bgpconnections/learnedroutes", "POST"): _learned,
+    (f"{_HUB}/bgpconnections/advertisedroutes", "POST"): _advertised,
+    (_LB, "PUT"): _put_load_balancer,
+    (f"{_LB}/backendaddresspools", "GET"): _child,
+    (f"{_LB}/backendaddresspools", "PUT"): _put_pool,
+    (f"{_LB}/loadbalancingrules", "GET"): _child,
+    (f"{_LB}/loadbalancingrules/health", "POST"): _health,
+    (f"{_LB}/probes", "GET"): _child,
+    (f"{_LB}/frontendipconfigurations", "GET"): _child,
+    ("microsoft.network/networkinterfaces/effectiveroutetable", "POST"): _effective_routes,
+}

@@ -1,0 +1,108 @@
+"""The small part of the Kusto query language that a query for health events needs.
+
+A table, then `where`, `project`, `sort by`/`order by`, `take`/`limit` and `count`, joined by `|`. Anything else is
+refused by name rather than ignored, so that a query the simulator cannot answer is noticed.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+type Row = dict[str, Any]
+
+AGO = re.compile(r"ago\((\d+(?:\.\d+)?)([smhd])\)$", re.IGNORECASE)
+DATETIME = re.compile(r"datetime\(['\"]?([^)'\"]+)['\"]?\)$", re.IGNORECASE)
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+COMPARISON = re.compile(
+    r"^\s*(\w+)\s*(==|=~|!=|!~|>=|<=|>|<|has|contains|startswith|in~|in)\s*(.+?)\s*$", re.IGNORECASE
+)
+TESTS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "=~": lambda a, b: str(a).lower() == str(b).lower(),
+    "!~": lambda a, b: str(a).lower() != str(b).lower(),
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    "has": lambda a, b: str(b).lower() in str(a).lower(),
+    "contains": lambda a, b: str(b).lower() in str(a).lower(),
+    "startswith": lambda a, b: str(a).lower().startswith(str(b).lower()),
+    "in": lambda a, b: a in b,
+    "in~": lambda a, b: str(a).lower() in [str(one).lower() for one in b],
+}
+
+
+class QueryError(ValueError):
+    """A query that is wrong, or that the simulator does not understand."""
+
+
+def split(query: str) -> tuple[str, list[str]]:
+    """(table, stages) of a query."""
+    stages = [stage.strip() for stage in re.split(r"\|(?=(?:[^'\"]|'[^']*'|\"[^\"]*\")*$)", query) if stage.strip()]
+    if not stages:
+        raise QueryError("the query is empty")
+    return stages[0], stages[1:]
+
+
+def run(rows: list[Row], columns: list[str], stages: list[str], now: datetime) -> tuple[list[str], list[Row]]:
+    """The columns and rows that are left after all stages. Raises QueryError."""
+    for stage in stages:
+        word, _, rest = stage.partition(" ")
+        match word.lower():
+            case "where":
+                tests = [_test(part, columns, now) for part in re.split(r"\s+and\s+", rest, flags=re.IGNORECASE)]
+                rows = [row for row in rows if all(test(row) for test in tests)]
+            case "project":
+                wanted = [name.strip() for name in rest.split(",")]
+                columns = [_known(name, columns) for name in wanted]
+            case "sort" | "order":
+                rows = _sorted(rows, columns, rest)
+            case "take" | "limit":
+                rows = rows[: int(rest)]
+            case "count":
+                return ["Count"], [{"Count": len(rows)}]
+            case _:
+                raise QueryError(f"the simulator does not know {word!r}")
+    return columns, rows
+
+
+def _test(text: str, columns: list[str], now: datetime) -> Callable[[Row], bool]:
+    found = COMPARISON.match(text.strip().strip("()") if text.strip().startswith("(") else text)
+    if found is None:
+        raise QueryError(f"not a comparison: {text.strip()!r}")
+    name = _known(found.group(1), columns)
+    test = TESTS[found.group(2).lower()]
+    value = _value(found.group(3), now)
+    return lambda row: test(row[name], value)
+
+
+def _value(text: str, now: datetime) -> Any:
+    text = text.strip()
+    ago = AGO.match(text)
+    if ago is not None:
+        return now - timedelta(seconds=float(ago.group(1)) * UNITS[ago.group(2).lower()])
+    moment = DATETIME.match(text)
+    if moment is not None:
+        return datetime.fromisoformat(moment.group(1))
+    if text.startswith("("):
+        return [_value(part, now) for part in text.strip("()").split(",")]
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    raise QueryError(f"not a value: {text!r}")
+
+
+def _sorted(rows: list[Row], columns: list[str], rest: str) -> list[Row]:
+    words = rest.split()
+    if not words or words[0].lower() != "by" or len(words) < 2:
+        raise QueryError(f"not a sort: {rest!r}")
+    name = _known(words[1], columns)
+    ascending = len(words) > 2 and words[2].lower() == "asc"
+    return sorted(rows, key=lambda row: row[name], reverse=not ascending)
+
+
+def _known(name: str, columns: list[str]) -> str:
+    if name not in columns:
+        raise QueryError(f"'where' operator: Failed to resolve column or scalar expression named '{name}'")
+    return name

@@ -1,0 +1,264 @@
+"""Azure Monitor as a wire format: metrics of one resource, metrics of many (getBatch), and logs queries.
+
+Data points carry real timestamps; an interval is the asked one shrunk by the time factor. Shapes from recorded traffic
+(individual), the metrics batch migration page (batch) and the ALBHealthEvent table reference (logs).
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from simulator import kql
+from simulator.metrics import Dimensions, Span
+from simulator.resources import Json, key_of
+from simulator.state import ArmError
+from simulator.wire import Reply, Request
+from simulator.world import World
+
+METRICS_JSON = {"Content-Type": "application/json"}
+IDS_MAX = 50  # per getBatch call
+TOP = 10  # series answered when a filter is given and no `top`
+DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$")
+CLAUSE = re.compile(r"(\w+)\s+eq\s+'([^']*)'", re.IGNORECASE)
+UNITS = {"bgppeerstatus": "Count", "countofrouteslearnedfrompeer": "Count"}
+HEALTH_TABLE = "ALBHealthEvent"
+HEALTH_COLUMNS = {
+    "TenantId": "string",
+    "TimeGenerated": "datetime",
+    "LoadBalancerResourceId": "string",
+    "FrontendIP": "string",
+    "HealthEventType": "string",
+    "Severity": "string",
+    "Description": "string",
+    "OperationName": "string",
+    "SourceSystem": "string",
+    "Type": "string",
+    "_ResourceId": "string",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a metrics request asks for. `interval` is as the client wrote it, `step` is that shrunk."""
+
+    names: tuple[str, ...]
+    span: Span
+    interval: str
+    step: timedelta
+    aggregations: tuple[str, ...]
+    filters: dict[str, set[str]]
+    top: int | None
+    with_error_code: bool
+
+
+def individual(world: World, request: Request, resource_id: str) -> Reply:
+    """GET {resource}/providers/Microsoft.Insights/metrics. Raises ArmError."""
+    resource = world.state.resources.get(resource_id)
+    if resource is None:
+        raise ArmError(404, "ResourceNotFound", f"The Resource '{resource_id}' was not found.")
+    query = {name.lower(): value for name, value in request.query.items()}
+    timespan = query.get("timespan")
+    start, _, end = timespan.partition("/") if timespan else ("", "", "")
+    # errorCode came with api 2019-07-01; the recording is older.
+    newer = query.get("api-version", "") >= "2019"
+    asked = _asked(world, query, (start or None, end or None), newer)
+    body = {
+        "cost": 0,
+        "timespan": f"{_iso(asked.span.start)}/{_iso(asked.span.end)}",
+        "interval": asked.interval,
+        "value": _metrics(world, resource_id, asked),
+        "namespace": resource["type"],
+        "resourceregion": resource.get("location", "global"),
+    }
+    return Reply(200, body, dict(METRICS_JSON))
+
+
+def batch(world: World, request: Request) -> Reply:
+    """POST /subscriptions/{s}/metrics:getBatch. Raises ArmError."""
+    ids = request.document().get("resourceids")
+    if not isinstance(ids, list) or not 0 < len(ids) <= IDS_MAX:
+        raise ArmError(400, "BadRequest", f"resourceids must name 1 to {IDS_MAX} resources.")
+    query = {name.lower(): value for name, value in request.query.items()}
+    asked = _asked(world, query, (query.get("starttime"), query.get("endtime")), True)
+    values = []
+    for resource_id in ids:
+        resource = world.state.resources.get(resource_id) or {}
+        values.append(
+            {
+                "cost": 0,
+                "starttime": _iso(asked.span.start),
+                "endtime": _iso(asked.span.end),
+                "interval": asked.interval,
+                "value": _metrics(world, str(resource.get("id", resource_id)), asked),
+                "namespace": query.get("metricnamespace", resource.get("type", "")),
+                "resourceregion": resource.get("location", "global"),
+                "resourceid": resource_id.lower(),
+            }
+        )
+    return Reply(200, {"values": values}, dict(METRICS_JSON))
+
+
+def _asked(world: World, query: dict[str, str], ends: tuple[str | None, str | None], newer: bool) -> Asked:
+    try:
+        end = _moment(ends[1]) if ends[1] else world.now
+        start = _moment(ends[0]) if ends[0] else end - timedelta(hours=1)
+        interval = query.get("interval", "PT1M")
+        length = _duration(interval)
+        top = int(query["top"]) if "top" in query else None
+    except ValueError as error:
+        raise ArmError(400, "BadRequest", f"The request could not be understood: {error}") from error
+    filters: dict[str, set[str]] = {}
+    for name, value in CLAUSE.findall(query.get("filter") or query.get("$filter") or ""):
+        filters.setdefault(name.lower(), set()).add(value.lower())
+    return Asked(
+        tuple(name.strip() for name in query.get("metricnames", "").split(",") if name.strip()),
+        Span(start, end),
+        interval,
+        world.state.pace.scaled(length.total_seconds()),
+        tuple(one.strip().lower() for one in query.get("aggregation", "average").split(",")),
+        filters,
+        top,
+        newer,
+    )
+
+
+def _metrics(world: World, resource_id: str, asked: Asked) -> list[Json]:
+    return [_metric(world, resource_id, name, asked) for name in asked.names]
+
+
+def _metric(world: World, resource_id: str, name: str, asked: Asked) -> Json:
+    fixed = next(
+        (
+            one
+            for one in world.fixed_metrics
+            if key_of(one["resourceId"]) == key_of(resource_id) and one["name"].lower() == name.lower()
+        ),
+        None,
+    )
+    series = _fixed(fixed, asked) if fixed is not None else _measured(world, resource_id, name, asked)
+    described: Json = {
+        "id": f"{resource_id}/providers/Microsoft.Insights/metrics/{name}",
+        "type": "Microsoft.Insights/metrics",
+        "name": {"value": name, "localizedValue": (fixed or {}).get("localizedName", name)},
+    }
+    if asked.with_error_code:
+        described["displayDescription"] = (fixed or {}).get("localizedName", name)
+    described["unit"] = (fixed or {}).get("unit", UNITS.get(name.lower(), "Percent"))
+    described["timeseries"] = series
+    if asked.with_error_code:
+        described["errorCode"] = "Success"
+    return described
+
+
+def _fixed(metric: Json, asked: Asked) -> list[Json]:
+    # Recorded: a span that starts at 23:59:59 holds the point of 23:59:00.
+    start = asked.span.start.replace(second=0, microsecond=0)
+    points = [point for point in metric["values"] if start <= _moment(point["timeStamp"]) < asked.span.end]
+    return [{"metadatavalues": [], "data": points}]
+
+
+def _measured(world: World, resource_id: str, name: str, asked: Asked) -> list[Json]:
+    """One series for all without a filter, else one for each value of the dimensions the filter names."""
+    known = [dims for dims in world.metrics.dimensions(resource_id, name) if _passes(dims, asked.filters)]
+    groups: dict[Dimensions, list[Dimensions]] = {}
+    for dims in known:
+        label = tuple(pair for pair in dims if pair[0].lower() in asked.filters)
+        groups.setdefault(label, []).append(dims)
+    visible = min(asked.span.end, world.now - world.state.pace.scaled(world.state.faults.metrics_delay))
+    limit = (asked.top or TOP) if asked.filters else len(groups)
+    found = []
+    for label, members in sorted(groups.items())[:limit]:
+        aggregates = world.metrics.aggregates(resource_id, name, members, Span(asked.span.start, visible), asked.step)
+        data = [
+            {"timeStamp": _iso(one.start), **{kind: getattr(one, kind) for kind in asked.aggregations if kind in KINDS}}
+            for one in aggregates
+        ]
+        labels = [{"name": {"value": k.lower(), "localizedValue": k.lower()}, "value": v} for k, v in label]
+        found.append({"metadatavalues": labels, "data": data})
+    return found
+
+
+KINDS = ("average", "minimum", "maximum")
+
+
+def _passes(dims: Dimensions, filters: dict[str, set[str]]) -> bool:
+    values = {name.lower(): value.lower() for name, value in dims}
+    return all("*" in wanted or values.get(name) in wanted for name, wanted in filters.items())
+
+
+def query_logs(world: World, request: Request) -> Reply:
+    """POST /v1/workspaces/{id}/query over the health events kept by the world. Raises ArmError."""
+    asked = request.document()
+    try:
+        table, stages = kql.split(str(asked.get("query", "")))
+        if table != HEALTH_TABLE:
+            raise kql.QueryError(f"'{table}': the simulator has only the table {HEALTH_TABLE}")
+        rows = _health_rows(world, asked.get("timespan"))
+        columns, rows = kql.run(rows, list(HEALTH_COLUMNS), stages, world.now)
+    except (kql.QueryError, ValueError, TypeError) as error:
+        raise ArmError(400, "BadArgumentError", f"The request had some invalid properties: {error}") from error
+    body = {
+        "tables": [
+            {
+                "name": "PrimaryResult",
+                "columns": [{"name": name, "type": HEALTH_COLUMNS.get(name, "long")} for name in columns],
+                "rows": [[_cell(row[name]) for name in columns] for row in rows],
+            }
+        ]
+    }
+    return Reply(200, body, {"Content-Type": "application/json; charset=utf-8"})
+
+
+def _health_rows(world: World, timespan: str | None) -> list[kql.Row]:
+    start, end = _timespan(timespan, world.now)
+    return [
+        {
+            "TenantId": "00000000-0000-0000-0000-000000000000",
+            "TimeGenerated": event.time,
+            "LoadBalancerResourceId": event.resource_id,
+            "FrontendIP": event.frontend_ip,
+            "HealthEventType": event.kind,
+            "Severity": event.severity,
+            "Description": event.description,
+            "OperationName": "LoadBalancerHealthEvent",
+            "SourceSystem": "Azure",
+            "Type": HEALTH_TABLE,
+            "_ResourceId": event.resource_id.lower(),
+        }
+        for event in world.data_plane.health_events
+        if start <= event.time <= end
+    ]
+
+
+def _timespan(text: str | None, now: datetime) -> tuple[datetime, datetime]:
+    """`PT5M`, `start/end`, `start/PT5M` or nothing."""
+    if not text:
+        return datetime(1, 1, 1, tzinfo=UTC), now
+    first, _, second = text.partition("/")
+    if not second:
+        return now - _duration(first), now
+    if second.startswith("P"):
+        return _moment(first), _moment(first) + _duration(second)
+    return _moment(first), _moment(second)
+
+
+def _cell(value: object) -> object:
+    return _iso(value) if isinstance(value, datetime) else value
+
+
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text.strip().replace(" ", "T"))
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _iso(moment: datetime) -> str:
+    spec = "milliseconds" if moment.microsecond else "seconds"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=spec) + "Z"
+
+
+def _duration(text: str) -> timedelta:
+    found = DURATION.match(text)
+    if found is None or not any(found.groups()):
+        raise ValueError(f"not a duration: {text!r}")
+    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)

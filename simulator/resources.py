@@ -1,0 +1,93 @@
+"""Resource ids and the store of ARM documents.
+
+Ids are compared without case, as ARM does, and kept in the case they were written in. This module knows no type.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+type Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourcePath:
+    """A path below a subscription. `names` is as long as `types`, or one shorter for a collection or an action."""
+
+    subscription: str
+    group: str | None
+    namespace: str
+    types: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @property
+    def type(self) -> str:
+        return "/".join((self.namespace, *self.types))
+
+    @property
+    def is_resource(self) -> bool:
+        return len(self.types) == len(self.names)
+
+    @property
+    def id(self) -> str:
+        scope = f"/subscriptions/{self.subscription}"
+        if self.group is not None:
+            scope += f"/resourceGroups/{self.group}"
+        pairs = [part for i, kind in enumerate(self.types) for part in (kind, *self.names[i : i + 1])]
+        return "/".join((f"{scope}/providers/{self.namespace}", *pairs))
+
+    def up(self, levels: int = 1) -> "ResourcePath":
+        """The resource that holds this one: an action's or a collection's owner for one level."""
+        keep = len(self.types) - levels
+        return ResourcePath(self.subscription, self.group, self.namespace, self.types[:keep], self.names[:keep])
+
+
+def parse_path(path: str) -> ResourcePath | None:
+    """`/subscriptions/{s}[/resourceGroups/{g}]/providers/{namespace}/{type}[/{name}/{type}…]`, or None."""
+    parts = [part for part in path.split("/") if part]
+    lowered = [part.lower() for part in parts]
+    if len(parts) < 2 or lowered[0] != "subscriptions":
+        return None
+    group = None
+    rest = 2
+    if len(parts) >= 4 and lowered[2] == "resourcegroups":
+        group, rest = parts[3], 4
+    if len(parts) < rest + 3 or lowered[rest] != "providers":
+        return None
+    below = parts[rest + 2 :]
+    return ResourcePath(parts[1], group, parts[rest + 1], tuple(below[0::2]), tuple(below[1::2]))
+
+
+def key_of(resource_id: str) -> str:
+    """What two spellings of one id have in common."""
+    return resource_id.rstrip("/").lower()
+
+
+class Resources:
+    """ARM documents by id, in the order they came."""
+
+    def __init__(self) -> None:
+        self._documents: dict[str, Json] = {}
+
+    def get(self, resource_id: str) -> Json | None:
+        return self._documents.get(key_of(resource_id))
+
+    def put(self, document: Json) -> None:
+        self._documents[key_of(document["id"])] = document
+
+    def remove(self, resource_id: str) -> None:
+        self._documents.pop(key_of(resource_id), None)
+
+    def all(self) -> list[Json]:
+        return list(self._documents.values())
+
+    def of_type(self, resource_type: str) -> list[Json]:
+        wanted = resource_type.lower()
+        return [document for document in self.all() if str(document.get("type", "")).lower() == wanted]
+
+    def in_collection(self, collection: ResourcePath) -> list[Json]:
+        """The members of a collection: below a parent, in a group, or in the whole subscription."""
+        scope = f"/subscriptions/{collection.subscription}/".lower()
+        if collection.group is not None:
+            scope += f"resourcegroups/{collection.group}/".lower()
+        prefix = key_of(collection.id) + "/" if collection.names else scope
+        return [document for document in self.of_type(collection.type) if key_of(document["id"]).startswith(prefix)]

@@ -1,0 +1,193 @@
+"""Seeds made from parameters: the world the demo and most tests want.
+
+A seed is JSON; its shape is in the package's docstring.
+"""
+
+from dataclasses import dataclass
+
+from simulator.resources import Json
+
+SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
+GROUP = "rg-hub"
+LOCATION = "uksouth"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    port: int = 8080
+    path: str = "/probe"
+    interval_seconds: int = 5
+    threshold: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class HubSeed:
+    """One Route Server with two instances and one internal load balancer in front of `backends` (name to address)."""
+
+    backends: tuple[tuple[str, str], ...]
+    route_server: str = "rs-hub"
+    instances: tuple[str, str] = ("10.0.0.4", "10.0.0.5")
+    load_balancer: str = "lb-nva"
+    frontend: str = "10.0.1.100"
+    pool: str = "nvas"
+    probe: Probe = Probe()
+    subscription: str = SUBSCRIPTION
+    group: str = GROUP
+
+    @property
+    def network_scope(self) -> str:
+        return f"/subscriptions/{self.subscription}/resourceGroups/{self.group}/providers/Microsoft.Network"
+
+    @property
+    def route_server_id(self) -> str:
+        return f"{self.network_scope}/virtualHubs/{self.route_server}"
+
+    @property
+    def load_balancer_id(self) -> str:
+        return f"{self.network_scope}/loadBalancers/{self.load_balancer}"
+
+
+def hub_seed(wanted: HubSeed, *, alert_threshold: float | None = 90.0) -> Json:
+    """The seed for one hub, with an alert on DipAvailability unless the threshold is None."""
+    alerts = []
+    if alert_threshold is not None:
+        alerts.append(
+            {
+                "name": f"{wanted.load_balancer}-dip-availability",
+                "resourceId": wanted.load_balancer_id,
+                "metric": "DipAvailability",
+                "threshold": alert_threshold,
+                "windowSeconds": 60,
+                "severity": 1,
+            }
+        )
+    interfaces = [_interface(wanted, name, address) for name, address in wanted.backends]
+    return {
+        "resources": [_route_server(wanted), *interfaces, *_machines(wanted), _load_balancer(wanted)],
+        "alerts": alerts,
+        "vnetPrefixes": {wanted.route_server_id: ["10.0.0.0/16"]},
+    }
+
+
+def _route_server(wanted: HubSeed) -> Json:
+    return {
+        "name": wanted.route_server,
+        "id": wanted.route_server_id,
+        "etag": 'W/"00000000-0000-4000-8000-000000000001"',
+        "type": "Microsoft.Network/virtualHubs",
+        "location": LOCATION,
+        "kind": "RouteServer",
+        "properties": {
+            "provisioningState": "Succeeded",
+            "virtualHubRouteTableV2s": [],
+            "virtualRouterAsn": 65515,
+            "virtualRouterIps": list(wanted.instances),
+            "routeTable": {"routes": []},
+            "sku": "Standard",
+            "routingState": "Provisioned",
+            "allowBranchToBranchTraffic": False,
+            "hubRoutingPreference": "ExpressRoute",
+        },
+    }
+
+
+def _interface(wanted: HubSeed, name: str, address: str) -> Json:
+    own = f"{wanted.network_scope}/networkInterfaces/{name}-nic"
+    return {
+        "name": f"{name}-nic",
+        "id": own,
+        "location": LOCATION,
+        "properties": {
+            "provisioningState": "Succeeded",
+            "ipConfigurations": [
+                {
+                    "name": "ipconfig1",
+                    "id": f"{own}/ipConfigurations/ipconfig1",
+                    "type": "Microsoft.Network/networkInterfaces/ipConfigurations",
+                    "properties": {
+                        "provisioningState": "Succeeded",
+                        "privateIPAddress": address,
+                        "privateIPAllocationMethod": "Static",
+                        "primary": True,
+                        "privateIPAddressVersion": "IPv4",
+                    },
+                }
+            ],
+            "enableIPForwarding": True,
+        },
+        "type": "Microsoft.Network/networkInterfaces",
+    }
+
+
+def _machines(wanted: HubSeed) -> list[Json]:
+    compute = wanted.network_scope.replace("Microsoft.Network", "Microsoft.Compute")
+    return [
+        {
+            "name": name,
+            "id": f"{compute}/virtualMachines/{name}",
+            "type": "Microsoft.Compute/virtualMachines",
+            "location": LOCATION,
+            "properties": {
+                "hardwareProfile": {"vmSize": "Standard_D2s_v5"},
+                "networkProfile": {
+                    "networkInterfaces": [{"id": f"{wanted.network_scope}/networkInterfaces/{name}-nic"}]
+                },
+                "provisioningState": "Succeeded",
+            },
+        }
+        for name, _ in wanted.backends
+    ]
+
+
+def _load_balancer(wanted: HubSeed) -> Json:
+    own = wanted.load_balancer_id
+    addresses = [
+        {
+            "name": name,
+            "properties": {
+                "ipAddress": address,
+                "networkInterfaceIPConfiguration": {
+                    "id": f"{wanted.network_scope}/networkInterfaces/{name}-nic/ipConfigurations/ipconfig1"
+                },
+            },
+        }
+        for name, address in wanted.backends
+    ]
+    rule = {
+        "frontendIPConfiguration": {"id": f"{own}/frontendIPConfigurations/fe"},
+        "backendAddressPool": {"id": f"{own}/backendAddressPools/{wanted.pool}"},
+        "probe": {"id": f"{own}/probes/agent"},
+        "protocol": "All",
+        "frontendPort": 0,
+        "backendPort": 0,
+        "enableFloatingIP": True,
+        "idleTimeoutInMinutes": 4,
+        "loadDistribution": "Default",
+    }
+    probe = {
+        "protocol": "Http",
+        "port": wanted.probe.port,
+        "requestPath": wanted.probe.path,
+        "intervalInSeconds": wanted.probe.interval_seconds,
+        "numberOfProbes": wanted.probe.threshold,
+        "probeThreshold": wanted.probe.threshold,
+    }
+    frontend = {"privateIPAddress": wanted.frontend, "privateIPAllocationMethod": "Static"}
+    return {
+        "name": wanted.load_balancer,
+        "id": own,
+        "type": "Microsoft.Network/loadBalancers",
+        "location": LOCATION,
+        "properties": {
+            "provisioningState": "Succeeded",
+            "frontendIPConfigurations": [{"name": "fe", "properties": frontend}],
+            "backendAddressPools": [
+                {"name": wanted.pool, "properties": {"loadBalancerBackendAddresses": addresses}},
+            ],
+            "loadBalancingRules": [{"name": "all-ports", "properties": rule}],
+            "probes": [{"name": "agent", "properties": probe}],
+            "inboundNatRules": [],
+            "outboundRules": [],
+        },
+        "sku": {"name": "Standard", "tier": "Regional"},
+    }

@@ -1,0 +1,86 @@
+"""The simulated Azure as a whole: state and behaviour over an injected clock, without any wire format.
+
+A caller that drives virtual time advances its clock and calls `settle`; the server does the same against real time.
+"""
+
+from copy import deepcopy
+from datetime import datetime
+from typing import Any
+
+from simulator.alerts import AlertRule, Alerts
+from simulator.bgp_table import BgpTable
+from simulator.clock import Clock, Pace
+from simulator.data_plane import DataPlane
+from simulator.faults import Faults, changed
+from simulator.hubs import Hubs
+from simulator.load_balancers import LOAD_BALANCER, LoadBalancers
+from simulator.metrics import MetricStore
+from simulator.resources import Json, key_of, parse_path
+from simulator.route_servers import PEERING, RouteServers
+from simulator.state import State
+from simulator.throttle import Throttle
+
+
+class World:
+    """Everything that exists, by part. `seed` has the shape that the package's docstring gives."""
+
+    def __init__(self, clock: Clock, seed: Json, pace: Pace | None = None, faults: Faults | None = None) -> None:
+        self.state = State(clock, pace or Pace(), faults or Faults(), seed=int(seed.get("randomSeed", 0)))
+        self.bgp = BgpTable(self.state.now)
+        self.metrics = MetricStore()
+        self.data_plane = DataPlane(self.state, self.metrics)
+        self.load_balancers = LoadBalancers(self.state, self.data_plane.propagate)
+        self.hubs = Hubs(self.state)
+        self.route_servers = RouteServers(self.state, self.bgp, self.metrics)
+        self.throttle = Throttle(self.state.pace)
+        self.fixed_metrics: list[Json] = list(seed.get("metrics", ()))
+        self.effective_routes: dict[str, list[Json]] = {
+            key_of(name): routes for name, routes in seed.get("effectiveRoutes", {}).items()
+        }
+        self.alerts = Alerts(self.state, self.metrics, [_alert_rule(rule) for rule in seed.get("alerts", ())])
+        for document in seed.get("resources", ()):
+            self.adopt(deepcopy(document))
+        for hub_id, prefixes in seed.get("vnetPrefixes", {}).items():
+            self.route_servers.set_vnet_prefixes(hub_id, prefixes)
+
+    @property
+    def now(self) -> datetime:
+        return self.state.now()
+
+    def settle(self) -> None:
+        """Let everything happen that is due by now."""
+        self.state.agenda.settle()
+
+    def set_faults(self, changes: dict[str, Any]) -> None:
+        """Raises UnknownFaultError; then nothing is changed."""
+        before = self.state.faults
+        self.state.faults = changed(before, changes)
+        if self.state.faults.health_stale and not before.health_stale:
+            self.data_plane.freeze()
+
+    def adopt(self, document: Json) -> None:
+        """Take a resource in as it is: no operation, no event. Raises ValueError for an id that is none."""
+        path = parse_path(document["id"])
+        if path is None:
+            raise ValueError(f"seed: {document['id']!r} is not a resource id")
+        document.setdefault("name", path.names[-1])
+        document.setdefault("type", path.type)
+        document.setdefault("properties", {})
+        if document["type"].lower() == LOAD_BALANCER.lower():
+            self.load_balancers.adopt(document)
+            return
+        if document["type"].lower() == PEERING.lower():
+            document["properties"].setdefault("provisioningState", "Succeeded")
+            document.setdefault("etag", self.state.new_etag())
+        self.state.resources.put(document)
+
+
+def _alert_rule(given: Json) -> AlertRule:
+    return AlertRule(
+        name=given["name"],
+        resource_id=given["resourceId"],
+        metric=given.get("metric", "DipAvailability"),
+        threshold=float(given.get("threshold", 90.0)),
+        window_seconds=float(given.get("windowSeconds", 300.0)),
+        severity=int(given.get("severity", 1)),
+    )
