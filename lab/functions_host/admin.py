@@ -1,0 +1,84 @@
+"""The admin API that people and scripts use: host status, the list of functions, running one by hand.
+
+Source: the platform host's HostController and FunctionsController. Everything but the ping wants the master key.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from lab.functions_host.errors import HostError
+from lab.functions_host.functions import Function
+from lab.functions_host.http_functions import presented_key
+from lab.functions_host.keys import Keys
+
+log = logging.getLogger(__name__)
+
+type ByHand = Callable[[str], Awaitable[None]]
+
+
+class Admin:
+    def __init__(self, functions: list[Function], by_hand: Mapping[str, ByHand], keys: Keys) -> None:
+        """`by_hand` runs a function with the given input; it holds the functions that can be run so."""
+        self._functions = functions
+        self._by_hand = by_hand
+        self._keys = keys
+        self._started = time.monotonic()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def status(self, request: web.Request) -> web.StreamResponse:
+        if not self._keys.open_admin(presented_key(request)):
+            return web.Response(status=401)
+        uptime = int((time.monotonic() - self._started) * 1000)
+        return web.json_response({"id": "lab", "state": "Running", "version": "4.0", "processUptime": uptime})
+
+    async def ping(self, _request: web.Request) -> web.StreamResponse:
+        return web.Response()
+
+    async def list_functions(self, request: web.Request) -> web.StreamResponse:
+        if not self._keys.open_admin(presented_key(request)):
+            return web.Response(status=401)
+        return web.json_response([_described(function) for function in self._functions])
+
+    async def invoke(self, request: web.Request) -> web.StreamResponse:
+        """POST {"input": TEXT}: 202 at once, the function runs behind it; its failure is in the log only."""
+        if not self._keys.open_admin(presented_key(request)):
+            return web.Response(status=401)
+        run = self._by_hand.get(request.match_info["name"].lower())
+        if run is None:
+            return web.Response(status=404)
+        try:
+            document = await request.json()
+        except ValueError:
+            return web.Response(status=400, text='the body must be JSON: {"input": "..."}')
+        if not isinstance(document, dict):
+            return web.Response(status=400, text='the body must be JSON: {"input": "..."}')
+        task = asyncio.create_task(self._logged(run, str(document.get("input") or "")))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return web.Response(status=202)
+
+    async def _logged(self, run: ByHand, text: str) -> None:
+        try:
+            await run(text)
+        except HostError as failure:
+            log.error("run by hand: %s", failure)
+
+
+def _described(function: Function) -> dict[str, Any]:
+    bindings = [("in", function.trigger), *(("out", output) for output in function.outputs)]
+    return {
+        "name": function.name,
+        "language": "python",
+        "isDisabled": function.disabled,
+        "config": {
+            "bindings": [
+                {"type": binding.kind, "name": binding.name, "direction": direction, **binding.options}
+                for direction, binding in bindings
+            ]
+        },
+    }

@@ -1,0 +1,41 @@
+"""The host's one HTTP listener: which path belongs to the admin API, to the Event Grid webhook, to the app."""
+
+from datetime import timedelta
+
+from aiohttp import web
+
+from lab.functions_host.admin import Admin
+from lab.functions_host.errors import ConfigurationError
+from lab.functions_host.event_grid import EventGridWebhook
+from lab.functions_host.http_functions import HttpFunctions
+
+ADDRESS = "127.0.0.1"  # the lab's host is nobody else's business
+REQUEST_MAX = 100 * 1024 * 1024  # the platform's limit for a request body
+
+
+class Front:
+    def __init__(self, http: HttpFunctions, webhook: EventGridWebhook, admin: Admin, grace: timedelta) -> None:
+        """`grace` is how long requests being answered may take once `stop` is called."""
+        app = web.Application(client_max_size=REQUEST_MAX)
+        app.router.add_get("/admin/host/status", admin.status, allow_head=False)
+        app.router.add_route("*", "/admin/host/ping", admin.ping)
+        app.router.add_get("/admin/functions", admin.list_functions, allow_head=False)
+        app.router.add_post("/admin/functions/{name}", admin.invoke)
+        app.router.add_route("*", "/runtime/webhooks/{extension:(?i:eventgrid)}", webhook.answer)
+        app.router.add_route("*", "/{path:.*}", http.answer)
+        # Bodies go to the functions as they came: unpacking is theirs, as on the platform.
+        self._runner = web.AppRunner(
+            app, access_log=None, auto_decompress=False, shutdown_timeout=grace.total_seconds()
+        )
+
+    async def start(self, port: int) -> str:
+        """Listen and return the URL; a port of 0 takes any free one. Raises ConfigurationError when it is taken."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, ADDRESS, port).start()
+        except OSError as taken:
+            raise ConfigurationError(f"cannot listen on {ADDRESS}:{port}: {taken.strerror}") from taken
+        return f"http://{ADDRESS}:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()

@@ -1,0 +1,135 @@
+"""HTTP triggers: from an aiohttp request to the worker's message and back.
+
+Source of the translation: the platform host's GrpcMessageConversionExtensions (header names in lower case, several
+values joined by commas, empty query values left out, the body as bytes).
+"""
+
+import asyncio
+import logging
+from datetime import timedelta
+from http.cookies import Morsel
+from types import SimpleNamespace
+from typing import Any
+
+from aiohttp import web
+from multidict import CIMultiDict, MultiMapping
+
+from lab.functions_host import routes
+from lab.functions_host.errors import FunctionFailedError
+from lab.functions_host.functions import Function
+from lab.functions_host.invoker import Invoker
+from lab.functions_host.keys import Keys
+from lab.functions_host.messages import TypedData
+
+log = logging.getLogger(__name__)
+
+ANSWER_WITHIN = timedelta(seconds=230)  # the idle timeout of the platform's own front end
+# The front end's or the connection's business, not a function's.
+_NOT_PASSED_ON = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
+
+
+class HttpFunctions:
+    def __init__(self, functions: list[Function], prefix: str, keys: Keys, invoker: Invoker) -> None:
+        """Raises ConfigurationError for a route this host does not understand."""
+        self._functions = {function.name: function for function in functions}
+        self._table = routes.Table(prefix, [route(function) for function in self._functions.values()])
+        self._keys = keys
+        self._invoker = invoker
+        self._late: set[asyncio.Task[Any]] = set()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        match = self._table.find(request.method, request.rel_url.raw_path)
+        if match is None:
+            log.info("404: no function takes %s %s", request.method, request.rel_url.raw_path)
+            return web.Response(status=404)
+        function = self._functions[match.function]
+        if not self._may_call(function, presented_key(request)):
+            return web.Response(status=401)
+        data = TypedData(http=await _rpc_request(request, match.parameters))
+        run = self._invoker.run(function, data, trace_parent=request.headers.get("traceparent"))
+        task = asyncio.ensure_future(run)
+        # Nobody waits longer, but the function is not stopped: on the platform it runs on, too.
+        done, _ = await asyncio.wait({task}, timeout=ANSWER_WITHIN.total_seconds())
+        if not done:
+            self._late.add(task)
+            task.add_done_callback(self._forget)
+            log.error("%s did not answer within %s", function.name, ANSWER_WITHIN)
+            return web.Response(status=504)
+        try:
+            return response(task.result())
+        except FunctionFailedError:
+            return web.Response(status=500)
+
+    def _may_call(self, function: Function, key: str) -> bool:
+        match function.trigger.text("authLevel", "function").lower():
+            case "anonymous":
+                return True
+            case "admin":
+                return self._keys.open_admin(key)
+            case _:
+                return self._keys.open_function(key, function.name)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._late.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            log.error("after its answer was given up: %s", failure)
+
+
+def route(function: Function) -> routes.Route:
+    """The route of an HTTP function; without a template it is the function's name, without methods it takes any."""
+    template = function.trigger.text("route") or function.name
+    return routes.parse(
+        function.name, template, [str(method) for method in function.trigger.options.get("methods") or ()]
+    )
+
+
+def presented_key(request: web.Request) -> str:
+    """The key a request shows, in the header or the query; empty for none."""
+    return request.headers.get("x-functions-key") or request.query.get("code", "")
+
+
+def response(returned: Any) -> web.Response:
+    """What an HTTP function returned, as an answer. A bare str is a 200 with that text."""
+    if returned is None:
+        return web.Response(status=204)
+    if isinstance(returned, str):
+        return web.Response(text=returned)
+    headers = CIMultiDict(
+        (name, value) for name, value in returned.headers.items() if name.lower() not in _NOT_PASSED_ON
+    )
+    for cookie in returned.cookies or ():
+        headers.add("Set-Cookie", _set_cookie(cookie))
+    body = returned.body.bytes if returned.body is not None else b""
+    return web.Response(status=int(returned.status_code), headers=headers, body=body)
+
+
+async def _rpc_request(request: web.Request, parameters: dict[str, str]) -> SimpleNamespace:
+    body = await request.read()
+    return SimpleNamespace(
+        method=request.method,
+        url=str(request.url),
+        headers={name.lower(): value for name, value in _joined(request.headers).items()},
+        query={name: value for name, value in _joined(request.query).items() if value},
+        params=parameters,
+        body=TypedData(bytes=body) if body else TypedData(),
+    )
+
+
+def _joined(values: MultiMapping[str]) -> dict[str, str]:
+    return {name: ",".join(values.getall(name)) for name in values}
+
+
+def _set_cookie(cookie: Any) -> str:
+    """A Set-Cookie value from the worker's RpcHttpCookie, whose optional fields are None or hold a `value`."""
+    morsel: Morsel[str] = Morsel()
+    morsel.set(cookie.name, cookie.value, cookie.value)
+    for attribute, field in (("domain", cookie.domain), ("path", cookie.path), ("secure", cookie.secure)):
+        if field is not None and field.value:
+            morsel[attribute] = field.value
+    if cookie.http_only is not None and cookie.http_only.value:
+        morsel["httponly"] = True
+    if cookie.max_age is not None:
+        morsel["max-age"] = int(cookie.max_age.value)
+    if cookie.same_site:
+        morsel["samesite"] = {1: "Lax", 2: "Strict", 3: "None"}[cookie.same_site]
+    return morsel.OutputString()
