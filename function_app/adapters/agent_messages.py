@@ -1,0 +1,190 @@
+"""What the app and an agent say to each other, between JSON and the domain's types (docs/agent-protocol.md, version 1).
+
+Shapes only: whether a message is authentic is `jws`, how it travels is `nva`. Unknown keys of a newer agent are ignored.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Any, assert_never
+
+import msgspec
+from msgspec import Meta, Struct
+
+from function_app.domain.errors import BadInput, Problem
+from function_app.domain.observation import AgentService, AgentStatus, PeerView, Role, Value
+from function_app.domain.steps import Advertisement, SendAdvertise, SendFence, SendPromote
+from function_app.reconcile.ports import AgentCommand
+
+APP = "hopkeeper"
+COMMAND, REPLY, REPORT = "hopkeeper-command", "hopkeeper-reply", "hopkeeper-report"
+
+# One epoch asks one role of a member. Should it ever ask both, FENCE outranks PROMOTE in whatever order they arrive.
+PROMOTE_SEQ, FENCE_SEQ = 0, 1
+
+TEXT_MAX = 200
+"""Characters of an agent's own words that are kept: they end up in logs and in the status page."""
+
+_Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+_Name = Annotated[str, Meta(min_length=1, max_length=63)]
+_Aware = Annotated[datetime, Meta(tz=True)]
+
+
+class _SessionState(StrEnum):
+    ESTABLISHED = "established"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class _Advertisement(Struct, frozen=True):
+    prefix: IPv4Network
+    next_hop: IPv4Address
+    prepend: _Count
+
+
+class _Advertised(Struct, frozen=True):
+    epoch: _Count
+    seq: _Count
+    advertisements: tuple[_Advertisement, ...]
+
+
+class _Service(Struct, frozen=True):
+    epoch: _Count
+    seq: _Count
+    role: Role
+    answering: bool
+    advertised: _Advertised | None
+
+
+class _Peer(Struct, frozen=True):
+    gossip: Value
+    probe: Value
+
+
+class _Session(Struct, frozen=True):
+    state: _SessionState
+
+
+class _Status(Struct, frozen=True):
+    agent: _Name
+    topology: _Name
+    version: str
+    boot_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+    time: _Aware
+    services: dict[_Name, _Service]
+    fatal: tuple[str, ...]
+    peers: dict[_Name, _Peer]
+    sessions: dict[str, _Session]
+
+
+class Reply(Struct, frozen=True):
+    """An agent's answer to one command, beside the registered claims. `status` is decoded apart, by `decode_status`."""
+
+    in_reply_to: str
+    accepted: bool
+    reason: str | None
+    status: dict[str, Any]
+
+
+class Report(Struct, frozen=True):
+    """What an agent sends by itself, beside the registered claims."""
+
+    reason: str
+    status: dict[str, Any]
+
+
+def encode_status_query() -> dict[str, object]:
+    """The claim `command` that asks for the status and changes nothing."""
+    return {"kind": "status"}
+
+
+def encode_command(service: str, command: AgentCommand) -> dict[str, object]:
+    """The claim `command` for an effect on one service."""
+    ordered: dict[str, object] = {"service": service, "epoch": command.epoch}
+    match command:
+        case SendFence():
+            return {"kind": "fence", **ordered, "seq": FENCE_SEQ}
+        case SendPromote(boot_id=boot_id):
+            return {"kind": "promote", **ordered, "seq": PROMOTE_SEQ, "boot_id": boot_id}
+        case SendAdvertise(seq=seq, advertisements=advertisements):
+            return {"kind": "advertise", **ordered, "seq": seq, "advertisements": [_encoded(a) for a in advertisements]}
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def decode_reply(claims: Mapping[str, Any]) -> Reply:
+    """Raises BadInput naming the first wrong field."""
+    return _convert(claims, Reply)
+
+
+def decode_report(claims: Mapping[str, Any]) -> Report:
+    """Raises BadInput naming the first wrong field."""
+    return _convert(claims, Report)
+
+
+def decode_status(raw: Mapping[str, Any], topology: str, agent: str) -> AgentStatus:
+    """An agent's STATUS object. Raises BadInput naming the first wrong field, also when it is not this agent's status."""
+    status = _convert(raw, _Status)
+    if (status.topology, status.agent) != (topology, agent):
+        raise BadInput((Problem("$.status", "is not the status of the agent that signed it"),))
+    return AgentStatus(
+        boot_id=status.boot_id,
+        clock=status.time,
+        services={name: _service(service) for name, service in status.services.items()},
+        fatal=tuple(plain(reason) for reason in status.fatal),
+        peers={name: PeerView(peer.gossip, peer.probe) for name, peer in status.peers.items()},
+        # A session whose state the agent does not know is not Established, which is all that readiness asks.
+        sessions={
+            _address(IPv4Address, neighbour): session.state is _SessionState.ESTABLISHED
+            for neighbour, session in status.sessions.items()
+        },
+        version=plain(status.version),
+    )
+
+
+def plain(text: str) -> str:
+    """Somebody else's words as one short printable line (safety.md section 8, log injection)."""
+    line = "".join(char if char.isprintable() else " " for char in text[:TEXT_MAX]).strip()
+    return line + "…" if len(text) > TEXT_MAX else line
+
+
+def _service(service: _Service) -> AgentService:
+    advertised = service.advertised
+    return AgentService(
+        epoch=service.epoch,
+        seq=service.seq,
+        role=service.role,
+        answering=service.answering,
+        advertised=tuple(Advertisement(a.prefix, a.next_hop, a.prepend) for a in advertised.advertisements)
+        if advertised
+        else None,
+    )
+
+
+def _encoded(advertisement: Advertisement) -> dict[str, object]:
+    return {
+        "prefix": str(advertisement.prefix),
+        "next_hop": str(advertisement.next_hop),
+        "prepend": advertisement.prepend,
+    }
+
+
+def _convert[T](raw: Mapping[str, Any], kind: type[T]) -> T:
+    try:
+        return msgspec.convert(raw, kind, dec_hook=_address)
+    except msgspec.ValidationError as error:
+        rule, _, path = str(error).partition(" - at ")
+        raise BadInput((Problem(path.strip("`") or "$", plain(rule)),)) from error
+
+
+def _address[A: (IPv4Address, IPv4Network)](kind: type[A], value: object) -> A:
+    """Dotted decimal only, as everywhere; a prefix with its length."""
+    shape = r"[0-9.]+/[0-9]+" if kind is IPv4Network else r"[0-9.]+"
+    if not isinstance(value, str) or not re.fullmatch(shape, value):
+        raise BadInput((Problem("$.status", f"holds an IPv4 {kind.__name__[4:].lower()} not in dotted decimal"),))
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise BadInput((Problem("$.status", plain(str(error))),)) from error

@@ -1,0 +1,232 @@
+"""What the Azure adapters share: which cloud, who we are in it, its clients, and what its errors come to.
+
+Nothing connects at import or construction, and no SDK is imported before its first use (the management SDK takes 0.5 s
+warm and 3 s cold): then in a thread, so that the fast path goes on. Not for storage, which the fast path needs at once.
+
+| azure-core says                                             | it comes to | come back after            |
+|-------------------------------------------------------------|-------------|----------------------------|
+| 412, or an operation that another one superseded            | Superseded  | Retry-After, else 5 s      |
+| 409 with a code of `BUSY`                                   | Unavailable | Retry-After, else 5 s      |
+| any other 409: somebody else was there                      | Superseded  | Retry-After, else 5 s      |
+| 408, 429, 5xx, an operation that failed                     | Unavailable | Retry-After, else 5 s      |
+| 400, 401, 403, 404, ...: time alone does not cure it        | Unavailable | Retry-After, else 60 s     |
+| no connection, no answer in time, an answer that is no JSON | Unavailable | 5 s                        |
+"""
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+
+from azure.core.exceptions import AzureError, HttpResponseError
+
+from function_app.domain.errors import BadInput, Problem, Superseded, Transient, Unavailable
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
+type Json = dict[str, Any]
+type CredentialFactory = Callable[[], AsyncTokenCredential]
+
+NETWORK_SDK = "azure.mgmt.network.aio"
+IDENTITY_SDK = "azure.identity.aio"
+
+SOON = timedelta(seconds=5)
+LATER = timedelta(seconds=60)
+RETRY_AFTER_MAX = timedelta(hours=1)  # whatever a server says, the sweep looks again sooner than that anyway
+DIGITS_MAX = 9  # of a wait that a server asks for
+MESSAGE_MAX = 300  # characters of a server's own words in a reason
+
+# Codes of a 409 that say "busy" and not "you lost": the resource will take the same write later (azure-facts).
+BUSY = ("anotheroperationinprogress", "retryableerror", "hubbgpconnectionparenthub")
+# Codes of an operation that was accepted and then lost to a later write.
+SUPERSEDED = ("canceledandsuperseded", "operationpreempted")
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Which Azure, and who we are there. `timeout` bounds one request; `ca_file` replaces the system's trust anchors."""
+
+    credential: CredentialFactory
+    endpoint: str = "https://management.azure.com"
+    scopes: tuple[str, ...] = ("https://management.azure.com/.default",)
+    ca_file: str | None = None
+    timeout: timedelta = timedelta(seconds=8)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Client options: no retries, as azure-core would sleep inside the call; no redirects; no proxy of the shell's."""
+        seconds = self.timeout.total_seconds()
+        return {
+            "retry_total": 0,
+            "connection_timeout": seconds,
+            "read_timeout": seconds,
+            "connection_verify": self.ca_file or True,
+            "permit_redirects": False,
+            "use_env_settings": False,
+        }
+
+
+def managed_identity(client_id: str | None) -> CredentialFactory:
+    """The function app's own identity, or the user-assigned one with this client id."""
+
+    def make() -> "AsyncTokenCredential":
+        return cast("AsyncTokenCredential", _identity().ManagedIdentityCredential(client_id=client_id))
+
+    return make
+
+
+def default_credential() -> CredentialFactory:
+    """Whatever azure-identity finds: for people at their own machine."""
+
+    def make() -> "AsyncTokenCredential":
+        return cast("AsyncTokenCredential", _identity().DefaultAzureCredential())
+
+    return make
+
+
+def _identity() -> Any:
+    return importlib.import_module(IDENTITY_SDK)
+
+
+class Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+class Azure:
+    """The clients of one cloud: each made when first asked for, kept, and closed together."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        self._credential: AsyncTokenCredential | None = None
+        self._clients: dict[tuple[str, str], Closable] = {}
+        self._making = asyncio.Lock()
+        self._warming: asyncio.Task[ModuleType] | None = None
+
+    def warm(self) -> None:
+        """Begins to import the management SDK in a thread, once; a failure shows at the first call."""
+        if self._warming is None:
+            self._warming = asyncio.get_running_loop().create_task(_imported(NETWORK_SDK))
+
+    async def network(self, subscription: str) -> Any:
+        """The `NetworkManagementClient` of a subscription (its operations are untyped coroutines)."""
+
+        def make(sdk: ModuleType, credential: "AsyncTokenCredential") -> Closable:
+            arm: dict[str, Any] = {"base_url": self.cloud.endpoint, "credential_scopes": list(self.cloud.scopes)}
+            return cast(Closable, sdk.NetworkManagementClient(credential, subscription, **arm, **self.cloud.options))
+
+        return await self.client(NETWORK_SDK, subscription.casefold(), make)
+
+    async def client(self, sdk: str, key: str, make: Callable[[ModuleType, "AsyncTokenCredential"], Closable]) -> Any:
+        """The client of an SDK that `make` makes, in a thread like the import before it: both take a while."""
+        async with self._making:
+            if (sdk, key) not in self._clients:
+                module = await _imported(sdk)
+                if self._credential is None:
+                    self._credential = await asyncio.to_thread(self.cloud.credential)
+                self._clients[sdk, key] = await asyncio.to_thread(make, module, self._credential)
+            return self._clients[sdk, key]
+
+    async def close(self) -> None:
+        """Closes every client and the credential; a later call makes new ones."""
+        if self._warming is not None:
+            await asyncio.gather(self._warming, return_exceptions=True)
+        clients, self._clients = self._clients, {}
+        credential, self._credential, self._warming = self._credential, None, None
+        for client in clients.values():
+            await client.close()
+        if credential is not None:
+            await credential.close()
+
+
+async def _imported(module: str) -> ModuleType:
+    return await asyncio.to_thread(importlib.import_module, module)
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceId:
+    """A resource id by its parts, as the management SDK wants them."""
+
+    subscription: str
+    group: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str, kind: str) -> Self:
+        """`/subscriptions/{s}/resourceGroups/{g}/providers/{kind}/{name}`, without case. Raises BadInput."""
+        match text.split("/"):
+            case ["", subscriptions, subscription, groups, group, "providers", namespace, type_, name] if (
+                subscriptions.casefold(),
+                groups.casefold(),
+            ) == ("subscriptions", "resourcegroups") and f"{namespace}/{type_}".casefold() == kind.casefold():
+                return cls(subscription, group, name)
+        raise BadInput((Problem("id", f"{text!r} is not the id of a {kind}"),))
+
+
+@asynccontextmanager
+async def calling(what: str, timeout: timedelta) -> AsyncIterator[None]:
+    """Bounds the calls inside by `timeout` and translates what they raise. Raises Unavailable or Superseded."""
+    try:
+        async with asyncio.timeout(timeout.total_seconds()):
+            yield
+    except AzureError as error:
+        raise translated(what, error) from error
+    except TimeoutError as error:
+        raise Unavailable(f"{what}: not done within {timeout.total_seconds():g} s", SOON) from error
+
+
+def translated(what: str, error: AzureError) -> Transient:
+    """What an azure-core error comes to: see the table above. `what` says what was tried, where."""
+    if not isinstance(error, HttpResponseError) or error.status_code is None:
+        return Unavailable(f"{what}: {_words(error)}", SOON)
+    status, code = error.status_code, error_code(error)
+    words = f"{what}: {status} {code}: {_words(error)}" if code else f"{what}: {status}: {_words(error)}"
+    if status == 412 or code.casefold().startswith(SUPERSEDED):
+        return Superseded(words, retry_after(error) or SOON)
+    if status == 409 and not code.casefold().startswith(BUSY):
+        return Superseded(words, retry_after(error) or SOON)
+    passes = status in (408, 409, 429) or status >= 500 or status < 400
+    return Unavailable(words, retry_after(error) or (SOON if passes else LATER))
+
+
+def error_code(error: HttpResponseError) -> str:
+    """ARM's `error.code`, empty where there is none."""
+    return str(getattr(error.error, "code", None) or "")
+
+
+def retry_after(error: HttpResponseError) -> timedelta | None:
+    """The wait that the answer asks for: Retry-After in seconds or as a date, or Azure's headers in milliseconds."""
+    answered: Any = error.response
+    headers = {
+        name.casefold(): str(value) for name, value in (answered.headers if answered is not None else {}).items()
+    }
+    if (plain := headers.get("retry-after")) is not None:
+        return _duration(plain)
+    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
+        if (milliseconds := headers.get(name, "")).isdecimal():
+            return _bounded(timedelta(milliseconds=int(milliseconds[:DIGITS_MAX])))
+    return None
+
+
+def _duration(text: str) -> timedelta | None:
+    if text.strip().isdecimal():
+        return _bounded(timedelta(seconds=int(text.strip()[:DIGITS_MAX])))
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return _bounded(date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC))
+
+
+def _bounded(wait: timedelta) -> timedelta:
+    return max(timedelta(0), min(wait, RETRY_AFTER_MAX))
+
+
+def _words(error: AzureError) -> str:
+    told = getattr(getattr(error, "error", None), "message", None) or error.message or type(error).__name__
+    return " ".join(str(told).split())[:MESSAGE_MAX]

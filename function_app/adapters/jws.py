@@ -1,0 +1,178 @@
+"""Compact JWS with ES256 and nothing else: the app's signing key, and the enrolled certificates of the agents.
+
+Key objects are made once and kept: parsing PEM costs more than signing. What a message says is not decided here.
+"""
+
+import hashlib
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import jwt
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from function_app.domain.errors import BadInput, NotAuthentic, Problem
+
+ALGORITHM = "ES256"
+SIZE_MAX = 64 * 1024
+"""Characters of a token (safety.md section 8)."""
+LEEWAY = timedelta(seconds=5)
+"""By how much an agent's clock and ours may differ."""
+LIFETIME = timedelta(seconds=30)
+
+_JWS = jwt.PyJWS(algorithms=[ALGORITHM])
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=2**53)]
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a token must be to be believed: its type, and the claims iss, aud and sub.
+
+    `now` is compared with exp and iat; None where something else proves that the token is fresh.
+    """
+
+    typ: str
+    issuer: str
+    audience: str
+    subject: str
+    now: datetime | None
+
+
+class _Registered(msgspec.Struct, frozen=True):
+    """The registered claims (RFC 7519, section 4.1) that every message carries. Times are seconds since 1970."""
+
+    iss: _Text
+    aud: _Text
+    sub: _Text
+    iat: _Seconds
+    exp: _Seconds
+    jti: _Text
+
+
+def key_id(key: EllipticCurvePublicKey) -> str:
+    """First 16 hex digits of the SHA-256 over the key's DER SubjectPublicKeyInfo."""
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()[:16]
+
+
+class AppKey:
+    """The app's private key. Agents hold the public half in their ring."""
+
+    def __init__(self, private: EllipticCurvePrivateKey) -> None:
+        self._private = private
+        self.kid = key_id(private.public_key())
+        self.public_pem = (
+            private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
+        )
+
+    @classmethod
+    def from_pem(cls, pem: str) -> "AppKey":
+        """Raises BadInput for anything but an unencrypted EC P-256 private key in PEM."""
+        try:
+            private = load_pem_private_key(pem.encode(), password=None)
+        except (ValueError, TypeError) as error:
+            raise _bad("signing key", "is not a PEM private key without a password") from error
+        if not isinstance(private, EllipticCurvePrivateKey) or not isinstance(private.curve, SECP256R1):
+            raise _bad("signing key", "is not an EC P-256 key")
+        return cls(private)
+
+    def sign(self, typ: str, claims: Mapping[str, object]) -> str:
+        """The compact JWS over the claims as JSON."""
+        headers = {"kid": self.kid, "typ": typ}
+        return _JWS.encode(msgspec.json.encode(claims), self._private, algorithm=ALGORITHM, headers=headers)
+
+
+class AgentCertificate:
+    """An enrolled certificate: verifies the agent's signatures, and is all that its TLS endpoint is trusted by."""
+
+    def __init__(self, certificate: x509.Certificate, key: EllipticCurvePublicKey) -> None:
+        self._key = key
+        self.kid = key_id(key)
+        self.tls = _trust_only(certificate)
+
+    @classmethod
+    def from_pem(cls, pem: str) -> "AgentCertificate":
+        """Raises BadInput for anything but one certificate over an EC P-256 key in PEM."""
+        try:
+            certificates = x509.load_pem_x509_certificates(pem.encode())
+            key = certificates[0].public_key()
+        except ValueError as error:
+            raise _bad("certificate", "is not a PEM certificate") from error
+        if len(certificates) != 1:
+            raise _bad("certificate", f"holds {len(certificates)} certificates, an agent is enrolled with one")
+        if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+            raise _bad("certificate", "is not over an EC P-256 key")
+        return cls(certificates[0], key)
+
+    def verify(self, token: str, expected: Expected, size_max: int = SIZE_MAX) -> Mapping[str, Any]:
+        """All claims of a token that this certificate's key signed and that is as expected.
+
+        Raises NotAuthentic, which names the rule and nothing of the token's content.
+        """
+        if len(token) > size_max or not token.isascii():
+            raise NotAuthentic(f"not a token of at most {size_max // 1024} KiB")
+        try:
+            decoded = _JWS.decode_complete(token, self._key, algorithms=[ALGORITHM])
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise NotAuthentic("the signature does not hold") from error
+        header, payload = decoded["header"], decoded["payload"]
+        # Nothing else is used, so nothing else is taken: no `crit`, no key or key address that came along.
+        if header != {"alg": ALGORITHM, "typ": expected.typ, "kid": self.kid}:
+            raise NotAuthentic("wrong header: type, key id, or more than these")
+        try:
+            _check(msgspec.json.decode(payload, type=_Registered), expected)
+            return msgspec.json.decode(payload, type=dict[str, Any])
+        except _MALFORMED as error:
+            raise NotAuthentic("claims are missing or malformed") from error
+
+
+def claimed_sender(token: str) -> tuple[str, str]:
+    """(iss, sub) as an unverified token claims them, only good for choosing the key to verify it with.
+
+    Raises BadInput for what is not a compact JWS of at most SIZE_MAX.
+    """
+    if len(token) > SIZE_MAX or not token.isascii():
+        raise _bad("token", f"is not a compact JWS of at most {SIZE_MAX // 1024} KiB")
+    try:
+        unverified = _JWS.decode_complete(token, options={"verify_signature": False})
+        claims = msgspec.json.decode(unverified["payload"], type=_Registered)
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
+        raise _bad("token", "is not a compact JWS") from error
+    except _MALFORMED as error:
+        raise _bad("token", f"claims are missing or malformed ({error})") from error
+    return claims.iss, claims.sub
+
+
+def _check(claims: _Registered, expected: Expected) -> None:
+    wanted = {"iss": expected.issuer, "aud": expected.audience, "sub": expected.subject}
+    for name, value in wanted.items():
+        if getattr(claims, name) != value:
+            raise NotAuthentic(f"wrong {name}")
+    if expected.now is None:
+        return
+    now = expected.now.timestamp()
+    if now >= claims.exp + LEEWAY.total_seconds():
+        raise NotAuthentic("expired")
+    if claims.iat > now + LEEWAY.total_seconds() or claims.exp > claims.iat + LIFETIME.total_seconds() + 1:
+        # A clock that runs ahead would make messages that can be replayed later.
+        raise NotAuthentic("issued in the future, or for longer than allowed")
+
+
+def _trust_only(certificate: x509.Certificate) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False  # agents are known by their certificate; addresses may move
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is the anchor, whoever issued it
+    context.load_verify_locations(cadata=certificate.public_bytes(Encoding.DER))
+    return context
+
+
+def _bad(path: str, rule: str) -> BadInput:
+    return BadInput((Problem(path, rule),))

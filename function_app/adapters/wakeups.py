@@ -1,0 +1,184 @@
+"""Wake-ups: messages that name a topology, visible after a delay, for the queue trigger to read.
+
+One twin over Storage Queue, one over a local directory that the lab's Functions host reads:
+
+    PATH/queues/{queue}/{due_ms:015d}.{id}.{dequeue_count}.msg
+
+`due_ms` is the Unix time in ms from which the message is visible, `id` a UUID in hex. The file holds
+{"body": str, "inserted": ISO-8601, "expires": ISO-8601} and appears by a rename. Reading is not here: the platform does it.
+"""
+
+import asyncio
+import importlib
+import json
+import math
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from function_app.domain.errors import BadInput, Problem, Unavailable
+from function_app.reconcile.ports import Clock
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.storage.queue.aio import QueueClient
+
+TIME_TO_LIVE = timedelta(days=7)
+"""Storage Queue's default."""
+DELAY_MAX = timedelta(days=6)
+"""A message must become visible before it expires; the sweep looks at every topology far sooner anyway."""
+
+# As for documents: one quick retry for a connection that went stale. A message sent twice is one look more.
+CLIENT_OPTIONS: dict[str, Any] = {
+    "retry_total": 1,
+    "initial_backoff": 0,
+    "increment_base": 0,
+    "random_jitter_range": 0,
+    "connection_timeout": 2,
+    "read_timeout": 5,
+}
+CALL_TIMEOUT = timedelta(seconds=10)
+
+
+def _body(topology: str) -> str:
+    return json.dumps({"topology": topology})
+
+
+def _delay(after: timedelta) -> timedelta:
+    return min(max(after, timedelta(0)), DELAY_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """The SDK once it is imported, and the client made with it."""
+
+    errors: Any
+    queue: "QueueClient"
+
+
+class WakeUpsOverQueue:
+    """Wake-ups in a Storage Queue, which is created when it turns out to be missing.
+
+    The text is base64, which host.json's `extensions.queues.messageEncoding` expects by default. Delays are whole
+    seconds there, rounded up. Nothing connects before the first message; a connection string that cannot be parsed is
+    BadInput then.
+    """
+
+    def __init__(self, queue: str, make_client: Callable[[Any, dict[str, Any]], "QueueClient"]) -> None:
+        """`make_client` gets the module azure.storage.queue.aio and the client's options, and runs in a thread."""
+        self._name = queue
+        self._make_client = make_client
+        self._loaded: _Loaded | None = None
+        self._loading = asyncio.Lock()
+
+    @classmethod
+    def from_connection_string(cls, connection: str, queue: str) -> "WakeUpsOverQueue":
+        """For Azurite, and for accounts that still allow shared keys."""
+
+        def make_client(sdk: Any, options: dict[str, Any]) -> "QueueClient":
+            client: QueueClient = sdk.QueueClient.from_connection_string(connection, queue, **options)
+            return client
+
+        return cls(queue, make_client)
+
+    @classmethod
+    def from_identity(
+        cls, account_url: str, credential: Callable[[], "AsyncTokenCredential"], queue: str
+    ) -> "WakeUpsOverQueue":
+        """`account_url` like https://{account}.queue.core.windows.net; `credential` is called once, in a thread.
+
+        Whoever made the credential closes it: adapters share one.
+        """
+
+        def make_client(sdk: Any, options: dict[str, Any]) -> "QueueClient":
+            client: QueueClient = sdk.QueueClient(account_url, queue, credential=credential(), **options)
+            return client
+
+        return cls(queue, make_client)
+
+    async def send(self, topology: str, after: timedelta) -> None:
+        seconds = math.ceil(_delay(after).total_seconds())
+        sdk = await self._sdk()
+
+        async def send() -> None:
+            await sdk.queue.send_message(
+                _body(topology), visibility_timeout=seconds, time_to_live=int(TIME_TO_LIVE.total_seconds())
+            )
+
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT.total_seconds()):
+                try:
+                    await send()
+                except sdk.errors.ResourceNotFoundError:
+                    await self._create_queue(sdk)
+                    await send()
+        except (sdk.errors.AzureError, TimeoutError, OSError) as error:
+            why = _code(error) or type(error).__name__
+            raise Unavailable(f"cannot send a wake-up to queue {self._name!r}: {why}") from error
+
+    async def close(self) -> None:
+        if self._loaded is not None:
+            loaded, self._loaded = self._loaded, None
+            await loaded.queue.close()
+
+    async def _create_queue(self, sdk: _Loaded) -> None:
+        try:
+            await sdk.queue.create_queue()
+        except sdk.errors.ResourceExistsError as error:
+            if _code(error) != "QueueAlreadyExists":
+                raise
+
+    async def _sdk(self) -> _Loaded:
+        async with self._loading:
+            if self._loaded is None:
+                self._loaded = await asyncio.to_thread(self._load_sdk)
+            return self._loaded
+
+    def _load_sdk(self) -> _Loaded:
+        sdk = importlib.import_module("azure.storage.queue.aio")
+        errors = importlib.import_module("azure.core.exceptions")
+        encode = importlib.import_module("azure.storage.queue").TextBase64EncodePolicy()
+        try:
+            return _Loaded(errors, self._make_client(sdk, {**CLIENT_OPTIONS, "message_encode_policy": encode}))
+        except ValueError as error:
+            raise BadInput((Problem("storage account", str(error)),)) from error
+
+
+class WakeUpsInDirectory:
+    """Wake-ups as files under `path`/queues/`queue`, created on first use; the text is plain."""
+
+    def __init__(self, path: Path, queue: str, clock: Clock) -> None:
+        self._directory = path / "queues" / queue
+        self._clock = clock
+
+    async def send(self, topology: str, after: timedelta) -> None:
+        now = self._clock.now()
+        delay = _delay(after)
+        # Never before its time, and without a delay at once.
+        due_ms = (math.ceil if delay else math.floor)((now + delay).timestamp() * 1000)
+        message = {
+            "body": _body(topology),
+            "inserted": now.isoformat(),
+            "expires": (now + TIME_TO_LIVE).isoformat(),
+        }
+        try:
+            await asyncio.to_thread(self._write, due_ms, json.dumps(message))
+        except OSError as error:
+            raise Unavailable(f"cannot send a wake-up to {self._directory}: {error.strerror or error}") from error
+
+    def _write(self, due_ms: int, text: str) -> None:
+        # Not synced to the disk: a wake-up that a power cut takes is made up for by the sweep.
+        self._directory.mkdir(parents=True, exist_ok=True)
+        identity = uuid.uuid4().hex
+        draft = self._directory / f".tmp-{identity}"
+        draft.write_text(text, encoding="utf-8")
+        draft.rename(self._directory / f"{due_ms:015d}.{identity}.0.msg")
+
+
+def _code(error: BaseException) -> str:
+    """Storage's error code, which the SDK gives as an enum member or as a string."""
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code) or "")

@@ -1,0 +1,127 @@
+"""What the tests of the Azure adapters share: a credential, adapters on the simulator, and a small ARM of fixed answers."""
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from azure.core.credentials import AccessToken
+
+from function_app.adapters.azure import Azure, Cloud
+from function_app.domain.topology import (
+    LoadBalancer,
+    Member,
+    Mode,
+    NextHop,
+    RouteServer,
+    Service,
+    Speaker,
+)
+from function_app.reconcile.ports import BalancerWrite
+from simulator.certificates import make_server_context
+from simulator.seeds import HubSeed
+
+WANTED = HubSeed(backends=(("nva-a", "10.0.1.4"), ("nva-b", "10.0.1.5")))
+SERVER = RouteServer(name="rs-hub", id=WANTED.route_server_id)
+POLL = timedelta(milliseconds=20)
+
+
+class Credential:
+    """Hands out one token for every scope and counts how often it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        return AccessToken("simulated", int(time.time()) + 3600)
+
+    async def close(self) -> None:
+        self.closed += 1
+
+    async def __aenter__(self) -> "Credential":
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+@asynccontextmanager
+async def azure_at(url: str, ca_path: Path | None, timeout: float = 5.0) -> AsyncIterator[Azure]:
+    azure = Azure(Cloud(Credential, url, ca_file=str(ca_path) if ca_path else None, timeout=timedelta(seconds=timeout)))
+    try:
+        yield azure
+    finally:
+        await azure.close()
+
+
+def service(**member: Any) -> Service:
+    """The service behind the seed's load balancer; spelled with another case, as ARM does not mind."""
+    where = LoadBalancer(
+        id=WANTED.load_balancer_id.replace("resourceGroups", "resourcegroups"),
+        frontend="FE",
+        backend_pool="NVAs",
+        probe="Agent",
+    )
+    return Service(
+        name="fw",
+        mode=Mode.ACTIVE_PASSIVE,
+        prefixes=(ipaddress.IPv4Network("0.0.0.0/0"),),
+        next_hop=NextHop(load_balancer=where),
+        members=(Member(speaker="nva-a", **member), Member(speaker="nva-b")),
+    )
+
+
+SPEAKERS = {
+    name: Speaker(name=name, address=ipaddress.IPv4Address(address), asn=65001, peers_with=("rs-hub",))
+    for name, address in WANTED.backends
+}
+
+
+async def unchanged() -> bool:
+    return True
+
+
+def write(
+    epoch: int = 7,
+    *,
+    recheck: Callable[[], Awaitable[bool]] = unchanged,
+    settle: float = 0.2,
+    timeout: float = 10.0,
+    **member: Any,
+) -> BalancerWrite:
+    seconds = timedelta(seconds=settle), timedelta(seconds=timeout)
+    return BalancerWrite(service(**member), SPEAKERS["nva-a"], epoch, recheck, *seconds)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - the simulator has no event for every condition
+            await asyncio.sleep(0.005)
+
+
+type Answer = Callable[[web.Request], Awaitable[web.Response]]
+
+
+@asynccontextmanager
+async def fake_arm(answer: Answer, directory: Path) -> AsyncIterator[Azure]:
+    """An ARM of one function over TLS, and an `Azure` on it."""
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", answer)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=make_server_context(directory)).start()
+        url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+        async with azure_at(url, directory / "ca.pem") as azure:
+            yield azure
+    finally:
+        await runner.cleanup()
+
+
+def refusal(status: int, code: str, **headers: str) -> web.Response:
+    body = {"error": {"code": code, "message": f"this is {code}"}}
+    return web.json_response(body, status=status, headers={k.replace("_", "-"): v for k, v in headers.items()})

@@ -1,0 +1,149 @@
+"""What the Azure adapters share: imports that wait, clients that are made once and closed, credentials."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from ipaddress import IPv4Address
+
+import pytest
+
+from function_app.adapters import azure as shared
+from function_app.adapters.azure import Azure, Cloud, ResourceId
+from function_app.adapters.events_out import EventsOverEventGrid, EventsUnpublished
+from function_app.adapters.health_logs import HealthLogsOverLogAnalytics, HealthLogsUnread
+from function_app.adapters.learned_routes import LearnedRoutesOverArm
+from function_app.adapters.load_balancer import LoadBalancersOverArm
+from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
+from function_app.adapters.route_server import RouteServersOverArm
+from function_app.domain.errors import BadInput
+from function_app.reconcile.ports import EventsOut, HealthLogs, LearnedRoutes, LoadBalancers, Metrics, RouteServers
+from simulator.seeds import hub_seed
+from simulator.server import Simulator, SimulatorConfig
+from tests.contract.adapters_azure import POLL, SERVER, WANTED, Credential, azure_at
+from tests.fakes import FakeClock
+
+ADAPTERS = ("azure", "route_server", "load_balancer", "learned_routes", "metrics", "health_logs", "events_out")
+HEAVY = ("azure.mgmt", "azure.identity", "azure.monitor", "azure.eventgrid", "aiohttp")
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[Simulator]:
+    async with Simulator(SimulatorConfig(hub_seed(WANTED), time_factor=100)) as running:
+        yield running
+
+
+def test_importing_the_adapters_imports_no_sdk() -> None:
+    imports = "; ".join(f"import function_app.adapters.{name}" for name in ADAPTERS)
+    tell = f"import sys; print([m for m in sys.modules if m.startswith({HEAVY!r})])"
+    done = subprocess.run([sys.executable, "-c", f"{imports}; {tell}"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+WARM = """
+import asyncio, sys
+from function_app.adapters.azure import Azure, Cloud
+from function_app.adapters.load_balancer import LoadBalancersOverArm
+
+async def main():
+    azure = Azure(Cloud(lambda: None))
+    balancers = LoadBalancersOverArm(azure)
+    balancers.warm()
+    assert "azure.mgmt.network.aio" not in sys.modules
+    balancers.warm()
+    turns = 0
+    while "azure.mgmt.network.aio" not in sys.modules:
+        await asyncio.sleep(0.005)
+        turns += 1
+    await azure.close()
+    print(turns > 3)
+
+asyncio.run(main())
+"""
+
+
+def test_warming_imports_the_management_sdk_while_the_loop_goes_on() -> None:
+    done = subprocess.run([sys.executable, "-c", WARM], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True", done.stderr
+
+
+async def test_a_client_is_made_once_for_a_subscription_and_closed_with_the_credential(sim: Simulator) -> None:
+    made: list[Credential] = []
+
+    def factory() -> Credential:
+        made.append(Credential())
+        return made[-1]
+
+    azure = Azure(Cloud(factory, sim.url, ca_file=str(sim.ca_path)))
+    one, two, other = await asyncio.gather(azure.network("S"), azure.network("s"), azure.network("t"))
+    assert one is two
+    assert one is not other
+    assert len(made) == 1
+    await azure.close()
+    assert made[0].closed == 1
+    assert await azure.network("s") is not one
+    await azure.close()
+    assert [credential.closed for credential in made] == [1, 1]
+
+
+async def test_a_credential_that_cannot_be_made_is_tried_again_next_time(sim: Simulator) -> None:
+    tries: list[int] = []
+
+    def factory() -> Credential:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError("not yet")
+        return Credential()
+
+    azure = Azure(Cloud(factory, sim.url, ca_file=str(sim.ca_path)))
+    with pytest.raises(ValueError, match="not yet"):
+        await azure.network("s")
+    assert await azure.network("s")
+    await azure.close()
+
+
+async def test_the_factories_make_credentials_of_azure_identity() -> None:
+    managed, default = shared.managed_identity("client")(), shared.default_credential()()
+    assert type(managed).__name__ == "ManagedIdentityCredential"
+    assert type(default).__name__ == "DefaultAzureCredential"
+    await managed.close()
+    await default.close()
+
+
+async def test_every_adapter_is_its_port(sim: Simulator) -> None:
+    async with azure_at(sim.url, sim.ca_path) as azure:
+        balancers: LoadBalancers = LoadBalancersOverArm(azure, POLL)
+        servers: RouteServers = RouteServersOverArm(azure)
+        routes: LearnedRoutes = LearnedRoutesOverArm(azure)
+        metrics: tuple[Metrics, ...] = (MetricsOverMonitor(azure, sim.url, FakeClock()), MetricsUnread())
+        logs: tuple[HealthLogs, ...] = (HealthLogsOverLogAnalytics(azure, "w", sim.url), HealthLogsUnread())
+        events: tuple[EventsOut, ...] = (EventsOverEventGrid(azure, sim.url), EventsUnpublished())
+        assert (await servers.read(SERVER)).instances == (IPv4Address("10.0.0.4"), IPv4Address("10.0.0.5"))
+        assert all((balancers, routes, *metrics, *logs, *events))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/loadBalancers/lb/",
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/loadBalancers",
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualHubs/lb",
+        "https://host/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/loadBalancers/lb",
+    ],
+)
+def test_what_is_no_id_of_the_kind_is_bad_input(text: str) -> None:
+    with pytest.raises(BadInput, match=r"is not the id of a Microsoft.Network/loadBalancers"):
+        ResourceId.parse(text, "Microsoft.Network/loadBalancers")
+
+
+def test_an_id_is_read_without_case() -> None:
+    text = "/SUBSCRIPTIONS/s/resourcegroups/G/providers/microsoft.network/LoadBalancers/lb"
+    assert ResourceId.parse(text, "Microsoft.Network/loadBalancers") == ResourceId("s", "G", "lb")
+
+
+def test_a_client_follows_no_redirect_reads_no_proxy_and_never_retries() -> None:
+    options = Cloud(Credential, timeout=timedelta(seconds=8)).options
+    assert (options["permit_redirects"], options["use_env_settings"], options["retry_total"]) == (False, False, 0)
+    assert (options["connection_timeout"], options["read_timeout"], options["connection_verify"]) == (8, 8, True)

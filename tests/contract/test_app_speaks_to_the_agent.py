@@ -1,0 +1,215 @@
+"""The app's adapter and a real agent, over real TLS on loopback: every command, the refusals, and the reports."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec
+from hopkeeper_agent.agent import Agent as RealAgent
+from hopkeeper_agent.jws import Signer
+
+from function_app.adapters.clock import SystemClock
+from function_app.adapters.jws import AgentCertificate, AppKey
+from function_app.adapters.nva import AgentsOverHttp, verify_report
+from function_app.domain.observation import AgentStatus, Role, Unreachable
+from function_app.domain.steps import Advertisement, SendAdvertise, SendFence, SendPromote
+from function_app.domain.topology import Agent, Speaker
+from tests.unit.adapters.fake_agent import SetClock, private_pem
+from tests.unit.agent.stage import SERVICE, TOPOLOGY, Member, until
+
+TIMEOUT = timedelta(seconds=5)
+APP_PEM = private_pem(ec.generate_private_key(ec.SECP256R1()))
+OTHER_PEM = private_pem(ec.generate_private_key(ec.SECP256R1()))
+
+
+@pytest.fixture
+def member(tmp_path: Path) -> Member:
+    return Member("nva-a", tmp_path / "nva-a", Signer.from_pem(APP_PEM.encode()))
+
+
+@pytest.fixture
+async def agent(member: Member) -> AsyncIterator[RealAgent]:
+    async with member.running() as agent:
+        yield agent
+
+
+@pytest.fixture
+async def agents() -> AsyncIterator[AgentsOverHttp]:
+    over_http = AgentsOverHttp(AppKey.from_pem(APP_PEM), SystemClock())
+    yield over_http
+    await over_http.close()
+
+
+def at(member: Member, certificate: str | None = None) -> Speaker:
+    return Speaker(
+        name=member.name,
+        address=IPv4Address(member.address),
+        asn=65001,
+        peers_with=(),
+        agent=Agent(port=8443, certificate=certificate or member.certificate),
+    )
+
+
+def role(reading: object) -> tuple[int, Role, bool]:
+    """Epoch and role of the service, and whether the probe says 200."""
+    assert isinstance(reading, AgentStatus), reading
+    service = reading.services[SERVICE]
+    return service.epoch, service.role, service.answering
+
+
+async def test_status_of_a_new_agent_is_read(agents: AgentsOverHttp, member: Member, agent: RealAgent) -> None:
+    reading = await agents.status(TOPOLOGY, at(member), TIMEOUT)
+
+    assert isinstance(reading, AgentStatus)
+    assert (reading.boot_id, reading.services, reading.fatal) == (agent.duties.boot_id, {}, ())
+    assert abs(reading.clock - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+async def test_promoted_agent_serves_and_fenced_one_stands_by(
+    agents: AgentsOverHttp, member: Member, agent: RealAgent
+) -> None:
+    boot = agent.duties.boot_id
+
+    promoted = await agents.command(TOPOLOGY, at(member), SERVICE, SendPromote(member.name, 4, boot), TIMEOUT)
+    assert (role(promoted.reading), promoted.refused) == ((4, Role.SERVING, True), None)
+    assert await member.probe() == 200
+
+    fenced = await agents.command(TOPOLOGY, at(member), SERVICE, SendFence(member.name, 5), TIMEOUT)
+    assert (role(fenced.reading), fenced.refused) == ((5, Role.STANDBY, False), None)
+    assert await member.probe() == 503
+
+
+async def test_command_said_twice_is_accepted_twice(agents: AgentsOverHttp, member: Member, agent: RealAgent) -> None:
+    promote = SendPromote(member.name, 4, agent.duties.boot_id)
+    for command in (promote, promote, SendFence(member.name, 5), SendFence(member.name, 5)):
+        assert (await agents.command(TOPOLOGY, at(member), SERVICE, command, TIMEOUT)).refused is None
+
+
+async def test_fence_of_the_same_epoch_beats_a_promotion_in_either_order(
+    agents: AgentsOverHttp, member: Member, agent: RealAgent
+) -> None:
+    promote, fence = SendPromote(member.name, 4, agent.duties.boot_id), SendFence(member.name, 4)
+
+    assert (await agents.command(TOPOLOGY, at(member), SERVICE, promote, TIMEOUT)).refused is None
+    assert (await agents.command(TOPOLOGY, at(member), SERVICE, fence, TIMEOUT)).refused is None
+    late = await agents.command(TOPOLOGY, at(member), SERVICE, promote, TIMEOUT)
+
+    assert late.refused is not None
+    assert role(late.reading) == (4, Role.STANDBY, False)
+
+
+async def test_refusals_come_with_the_status_and_the_reason(
+    agents: AgentsOverHttp, member: Member, agent: RealAgent
+) -> None:
+    await agents.command(TOPOLOGY, at(member), SERVICE, SendFence(member.name, 7), TIMEOUT)
+    boot = agent.duties.boot_id
+
+    older = await agents.command(TOPOLOGY, at(member), SERVICE, SendPromote(member.name, 6, boot), TIMEOUT)
+    other_boot = await agents.command(TOPOLOGY, at(member), SERVICE, SendPromote(member.name, 8, "f" * 32), TIMEOUT)
+
+    assert older.refused is not None
+    assert "lower" in older.refused
+    assert other_boot.refused == "this agent restarted since it was looked at"
+    assert role(older.reading) == role(other_boot.reading) == (7, Role.STANDBY, False)
+
+
+async def test_advertisements_are_kept_in_their_own_order(
+    agents: AgentsOverHttp, member: Member, agent: RealAgent
+) -> None:
+    """This agent has no speaker to announce them with, and says so; it remembers what it was told."""
+    wanted = (
+        Advertisement(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.1.100")),
+        Advertisement(IPv4Network("10.128.0.0/9"), IPv4Address("10.0.1.100"), 2),
+    )
+
+    told = await agents.command(TOPOLOGY, at(member), SERVICE, SendAdvertise(member.name, 4, 1, wanted), TIMEOUT)
+    older = await agents.command(TOPOLOGY, at(member), SERVICE, SendAdvertise(member.name, 4, 0, ()), TIMEOUT)
+
+    assert told.refused == "speaker: no speaker is configured"
+    assert older.refused is not None
+    assert "lower" in older.refused
+    assert isinstance(older.reading, AgentStatus)
+    assert older.reading.services[SERVICE].advertised == wanted
+
+
+async def test_app_with_a_key_the_agent_does_not_know_is_turned_away(member: Member, agent: RealAgent) -> None:
+    stranger = AgentsOverHttp(AppKey.from_pem(OTHER_PEM), SystemClock())
+    reading = await stranger.status(TOPOLOGY, at(member), TIMEOUT)
+    await stranger.close()
+
+    assert reading == Unreachable("its answer is HTTP 401: unknown key")
+
+
+async def test_command_for_another_topology_is_turned_away(
+    agents: AgentsOverHttp, member: Member, agent: RealAgent
+) -> None:
+    assert await agents.status("another", at(member), TIMEOUT) == Unreachable("its answer is HTTP 401: wrong sub")
+
+
+async def test_agent_with_another_certificate_than_the_enrolled_one_is_unreachable(
+    agents: AgentsOverHttp, member: Member, agent: RealAgent, tmp_path: Path
+) -> None:
+    other = Member("nva-a", tmp_path / "other", Signer.from_pem(APP_PEM.encode()))
+
+    reading = await agents.status(TOPOLOGY, at(member, other.certificate), TIMEOUT)
+
+    assert reading == Unreachable("its TLS certificate is not the enrolled one")
+
+
+async def test_with_clocks_far_apart_only_the_fence_is_obeyed_and_acknowledged(
+    member: Member, agent: RealAgent
+) -> None:
+    for skew in (timedelta(minutes=-10), timedelta(minutes=10)):
+        agents = AgentsOverHttp(AppKey.from_pem(APP_PEM), SetClock(datetime.now(UTC) + skew))
+        fenced = await agents.command(TOPOLOGY, at(member), SERVICE, SendFence(member.name, 5), TIMEOUT)
+        status = await agents.status(TOPOLOGY, at(member), TIMEOUT)
+        await agents.close()
+
+        assert (role(fenced.reading), fenced.refused) == ((5, Role.STANDBY, False), None)
+        assert isinstance(status, Unreachable)
+        assert status.reason.endswith("expired")
+
+
+async def test_killed_agent_is_unreachable_and_its_next_boot_is_reached(agents: AgentsOverHttp, member: Member) -> None:
+    async with member.running():
+        first = await agents.status(TOPOLOGY, at(member), TIMEOUT)
+    dead = await agents.status(TOPOLOGY, at(member), TIMEOUT)
+    async with member.running():
+        second = await agents.status(TOPOLOGY, at(member), TIMEOUT)
+
+    assert isinstance(first, AgentStatus)
+    assert dead == Unreachable("the connection was refused")
+    assert isinstance(second, AgentStatus)
+    assert first.boot_id != second.boot_id
+
+
+async def test_report_of_a_real_agent_is_verified(member: Member) -> None:
+    certificate = AgentCertificate.from_pem(member.certificate)
+    asked: list[tuple[str, str]] = []
+    tokens: list[str] = []
+
+    def certificate_of(topology: str, speaker: str) -> AgentCertificate:
+        asked.append((topology, speaker))
+        return certificate
+
+    async def take(request: web.BaseRequest) -> web.Response:
+        tokens.append(await request.text())
+        return web.Response(status=202)
+
+    server = web.Server(take)
+    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    member.extra += f'\n[reports]\nurl = "http://127.0.0.1:{port}/api/reports"\n'
+    async with member.running() as agent:
+        await until(lambda: bool(tokens))
+    listener.close()
+    await server.shutdown(timeout=0.1)
+
+    report = verify_report(tokens[0], certificate_of, datetime.now(UTC))
+    assert (report.topology, report.agent, report.reason) == (TOPOLOGY, "nva-a", "start-up")
+    assert report.status.boot_id == agent.duties.boot_id
+    assert asked == [(TOPOLOGY, "nva-a")]

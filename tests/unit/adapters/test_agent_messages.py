@@ -1,0 +1,159 @@
+"""JSON from and to agents, strictly: what a status may look like, and what becomes of it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+import pytest
+
+from function_app.adapters.agent_messages import decode_reply, decode_status, encode_command, plain
+from function_app.domain.errors import BadInput
+from function_app.domain.observation import AgentService, AgentStatus, PeerView, Role, Value
+from function_app.domain.steps import Advertisement, SendAdvertise, SendFence, SendPromote
+from function_app.reconcile.ports import AgentCommand
+from tests.unit.adapters.fake_agent import BOOT, status_object
+
+
+def test_status_becomes_a_reading() -> None:
+    advertised = (Advertisement(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.1.100"), 0),)
+
+    assert decode_status(status_object(fatal=["data-path: no echo"]), "hub", "nva-a") == AgentStatus(
+        boot_id=BOOT,
+        clock=datetime(2026, 1, 1, 3, 0, tzinfo=UTC),
+        services={"fw": AgentService(3, 0, Role.SERVING, answering=True, advertised=advertised)},
+        fatal=("data-path: no echo",),
+        peers={"nva-b": PeerView(Value.OK, Value.UNKNOWN)},
+        sessions={IPv4Address("10.0.2.4"): True, IPv4Address("10.0.2.5"): False},
+        version="0.1.0",
+    )
+
+
+def test_service_that_announces_nothing_yet_has_no_advertisements() -> None:
+    raw = status_object()
+    raw["services"]["fw"]["advertised"] = None
+
+    assert decode_status(raw, "hub", "nva-a").services["fw"].advertised is None
+
+
+def test_keys_of_a_newer_agent_are_ignored() -> None:
+    raw = status_object(mood="fine")
+    raw["services"]["fw"]["colour"] = "blue"
+
+    assert decode_status(raw, "hub", "nva-a").services["fw"].epoch == 3
+
+
+def _set(*path: str, to: Any) -> Callable[[dict[str, Any]], None]:
+    def change(raw: dict[str, Any]) -> None:
+        for key in path[:-1]:
+            raw = raw[key]
+        raw[path[-1]] = to
+
+    return change
+
+
+def _advertise(**values: Any) -> Callable[[dict[str, Any]], None]:
+    one = {"prefix": "0.0.0.0/0", "next_hop": "10.0.1.100", "prepend": 0} | values
+    return _set("services", "fw", "advertised", to={"epoch": 1, "seq": 1, "advertisements": [one]})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set("agent", to="nva-b"),
+        _set("topology", to="elsewhere"),
+        _set("boot_id", to="short"),
+        _set("boot_id", to=None),
+        _set("time", to="2026-01-01T03:00:00"),
+        _set("time", to=1767236400),
+        _set("services", to=[]),
+        _set("services", "fw", to=None),
+        _set("services", "fw", "epoch", to=-1),
+        _set("services", "fw", "epoch", to=3.5),
+        _set("services", "fw", "epoch", to="3"),
+        _set("services", "fw", "epoch", to=True),
+        _set("services", "fw", "epoch", to=2**53),
+        _set("services", "fw", "role", to="active"),
+        _set("services", "fw", "answering", to="yes"),
+        _set("fatal", to="one text"),
+        _set("fatal", to=[1]),
+        _set("peers", "nva-b", "gossip", to="fine"),
+        _set("sessions", "10.0.2.4", "state", to="up"),
+        _set("sessions", "rs-0", to={"state": "down", "since": None}),
+        _set("sessions", "167772676", to={"state": "down", "since": None}),
+        _set("sessions", "010.0.2.4", to={"state": "down", "since": None}),
+        _advertise(prefix="10.0.0.1/8"),
+        _advertise(prefix="0.0.0.0"),
+        _advertise(prefix="0.0.0.0/33"),
+        _advertise(prefix="0.0.0.0/0.0.0.0"),
+        _advertise(prefix="::/0"),
+        _advertise(prefix=0),
+        _advertise(next_hop="10.0.1"),
+        _advertise(next_hop="frontend"),
+        _advertise(next_hop=167772516),
+        _advertise(prepend=-1),
+    ],
+)
+def test_status_of_a_wrong_shape_is_bad_input(change: Callable[[dict[str, Any]], None]) -> None:
+    raw = status_object()
+    change(raw)
+
+    with pytest.raises(BadInput):
+        decode_status(raw, "hub", "nva-a")
+
+
+@pytest.mark.parametrize("key", list(status_object().keys() - {"checks"}))
+def test_status_without_one_of_its_parts_is_bad_input(key: str) -> None:
+    raw = status_object()
+    del raw[key]
+
+    with pytest.raises(BadInput, match=key):
+        decode_status(raw, "hub", "nva-a")
+
+
+@pytest.mark.parametrize("changes", [{"accepted": "yes"}, {"in_reply_to": 1}, {"status": None}, {"reason": 3}])
+def test_reply_of_a_wrong_shape_is_bad_input(changes: dict[str, Any]) -> None:
+    claims = {"in_reply_to": "x", "accepted": True, "reason": None, "status": {}} | changes
+
+    with pytest.raises(BadInput):
+        decode_reply(claims)
+
+
+def test_agents_own_words_become_one_short_printable_line() -> None:
+    raw = status_object(fatal=["disk\nERROR forged\x1b[31m line\u2028end", "x" * 300])
+
+    first, second = decode_status(raw, "hub", "nva-a").fatal
+
+    assert first == "disk ERROR forged [31m line end"
+    assert second == "x" * 200 + "…"
+    assert plain("  short ") == "short"
+
+
+@pytest.mark.parametrize(
+    ("command", "encoded"),
+    [
+        (SendFence("nva-a", 4), {"kind": "fence", "service": "fw", "epoch": 4, "seq": 1}),
+        (
+            SendPromote("nva-a", 4, BOOT),
+            {"kind": "promote", "service": "fw", "epoch": 4, "seq": 0, "boot_id": BOOT},
+        ),
+        (
+            SendAdvertise("nva-a", 4, 7, (Advertisement(IPv4Network("10.1.0.0/16"), IPv4Address("10.0.1.100"), 2),)),
+            {
+                "kind": "advertise",
+                "service": "fw",
+                "epoch": 4,
+                "seq": 7,
+                "advertisements": [{"prefix": "10.1.0.0/16", "next_hop": "10.0.1.100", "prepend": 2}],
+            },
+        ),
+    ],
+)
+def test_commands_are_encoded(command: AgentCommand, encoded: dict[str, Any]) -> None:
+    assert encode_command("fw", command) == encoded
+
+
+def test_fence_outranks_a_promotion_of_the_same_epoch() -> None:
+    fence, promote = encode_command("fw", SendFence("a", 4)), encode_command("fw", SendPromote("a", 4, BOOT))
+
+    assert (fence["epoch"], fence["seq"]) > (promote["epoch"], promote["seq"])
