@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from function_app.domain.errors import Superseded, Unavailable
+from function_app.domain.errors import HopkeeperError, Transient
 from function_app.domain.guards import PeeringContext, refuse_peering
 from function_app.domain.peerings import (
     CreatePeering,
@@ -36,7 +36,7 @@ async def keep_membership(ports: Ports, topology: Topology, server: RouteServer,
     again = topology.timing.doubt_poll
     try:
         reading = await ports.route_servers.read(server)
-    except Unavailable as error:
+    except HopkeeperError as error:
         return Membership(server.name, None, Outcome(Ending.HELD, (f"{server.name}: {error}",), again))
     wanted = plan(topology, server, reading)
     context = PeeringContext(topology, reading)
@@ -70,6 +70,7 @@ async def _take(ports: Ports, topology: Topology, server: RouteServer, step: Pee
             await ports.route_servers.create(server, step)
         else:
             await ports.route_servers.delete(server, step)
-    except (Unavailable, Superseded) as error:
-        return Outcome(Ending.HELD, (f"{server.name}: {step.name}: {error}",), max(again, error.retry_after))
+    except HopkeeperError as error:
+        later = error.retry_after if isinstance(error, Transient) else again
+        return Outcome(Ending.HELD, (f"{server.name}: {step.name}: {error}",), max(again, later))
     return Outcome(Ending.PENDING, (f"{server.name}: {type(step).__name__} {step.name}: {step.why}",), again)

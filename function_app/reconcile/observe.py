@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from function_app.domain.errors import Unavailable
+from function_app.domain.errors import HopkeeperError
 from function_app.domain.health import seen_by_peers
 from function_app.domain.observation import AgentReading, BalancerReading, Observed, Unreachable, Value
 from function_app.domain.topology import Service, Speaker, Topology
@@ -56,5 +56,5 @@ async def balancer(ports: Ports, topology: Topology, service: Service) -> Balanc
             return await ports.load_balancers.read(service, members, timeout)
     except TimeoutError:
         return f"the load balancer could not be read within {timeout.total_seconds():g} s"
-    except Unavailable as error:
+    except HopkeeperError as error:
         return str(error)

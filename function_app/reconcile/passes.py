@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from function_app.domain.errors import Transient
+from function_app.domain.errors import HopkeeperError, Transient
 from function_app.domain.observation import AgentReading, BalancerReading, Observed, Unreachable, Value
 from function_app.domain.topology import Service, Topology
 from function_app.reconcile import observe
@@ -102,16 +102,18 @@ class Passes:
             async with asyncio.timeout(topology.timing.observe_slow.total_seconds()):
                 read = await self.ports.metrics.probe_availability(balancer, tuple(addresses.values()))
                 events = await self.ports.health_logs.recent(balancer, topology.timing.verify_every)
-        except (TimeoutError, Transient):
+        except (TimeoutError, HopkeeperError):
             return {}, ()
         return {name: read.get(address, Value.UNKNOWN) for name, address in addresses.items()}, events
 
     async def _converge(self, service_pass: ServicePass, observed: Observed) -> Outcome:
-        """One service's temporary fault never stops another's pass: it is an ending, not an exception."""
+        """One service's fault never stops another's pass: it is an ending, not an exception."""
         try:
             return await service_pass.run(observed)
-        except Transient as error:
-            again = max(error.retry_after, service_pass.topology.timing.doubt_poll)
+        except HopkeeperError as error:
+            again = service_pass.topology.timing.doubt_poll
+            if isinstance(error, Transient):
+                again = max(again, error.retry_after)
             return Outcome(Ending.FAILED, (f"{service_pass.service.name}: {error}",), again)
 
     async def _over(self, topology: Topology, pace: str, trigger: str, outcome: Outcome) -> Outcome:

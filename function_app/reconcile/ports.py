@@ -90,7 +90,10 @@ class LoadBalancers(Protocol):
         """Frontend, etag, and per member adminState and the health action's reason."""
 
     async def fence(self, request: "BalancerWrite") -> FenceProof:
-        """F2 whole: conditional write of Down, seen by GET and as Down_Admin. Raises Unavailable or Superseded: no proof."""
+        """F2 whole: conditional write of Down, seen by GET and as Down_Admin. Raises Unavailable or Superseded: no proof.
+
+        Raises Terminal when the pool's membership changed under the write: stop and page.
+        """
 
     async def lift(self, request: "BalancerWrite") -> None:
         """Conditional write of None, or nothing where it is None already. Raises Unavailable or Superseded."""
@@ -126,7 +129,7 @@ class LearnedRoutes(Protocol):
         """Starts it and gives a token to fetch with."""
 
     async def fetch(self, token: str) -> tuple[LearnedRoute, ...] | None:
-        """The routes, or None while they are not there yet."""
+        """The routes, or None while they are not there yet. Unavailable: keep the token; BadInput: ask again."""
 
 
 class Metrics(Protocol):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from function_app.domain.decide import Decision, decide
-from function_app.domain.errors import Superseded, Unavailable
+from function_app.domain.errors import HopkeeperError, Superseded
 from function_app.domain.guards import refuse_service
 from function_app.domain.observation import Observed
 from function_app.domain.record import Phase, Record
@@ -82,7 +82,7 @@ class ServicePass:
             await keep(self.ports.documents, self.topology, journal.entry(self.ports.clock.now(), outcome))
             if after.phase is Phase.GRANTED and before.epoch != after.epoch:
                 await self.ports.events_out.publish(self._holder_changed(before, after))
-        except Unavailable:
+        except HopkeeperError:
             return
 
     def _holder_changed(self, before: Record, after: Record) -> Happening:

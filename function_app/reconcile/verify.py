@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import msgspec
 
-from function_app.domain.errors import HopkeeperError, Superseded, Unavailable
+from function_app.domain.errors import HopkeeperError, Superseded, Transient
 from function_app.domain.observation import LearnedRoute
 from function_app.domain.peerings import Provisioning, peering_name
 from function_app.domain.routes import RouteCheck, check
@@ -87,7 +87,8 @@ async def verify(
         try:
             await _advance(ports, topology, (membership.server, speaker), patience, asked, learned)
         except HopkeeperError as error:
-            asked.pop(where, None)
+            if not isinstance(error, Transient):
+                asked.pop(where, None)
             reasons.append(f"{where}: learned routes: {error}")
     after = Outstanding(asked=asked, learned=learned)
     if after != outstanding:
@@ -119,7 +120,7 @@ async def _advance(
             del asked[key]
             learned[key] = Learned(at=now, routes=tuple(_row(route) for route in routes))
         elif now - asked[key].at > topology.timing.verify_every:
-            raise Unavailable("no answer; asked again at the next look")
+            del asked[key]
     elif key not in learned or now - learned[key].at > patience:
         wanted = next(s for s in topology.route_servers if s.name == server)
         token = await ports.learned_routes.ask(wanted, peering_name(topology.name, speaker))

@@ -1,0 +1,117 @@
+"""The only reader of the environment. Every setting the app knows, with its default; nothing is read at import.
+
+| setting | default | meaning |
+|---|---|---|
+| `AzureWebJobsStorage` | | connection string, or `directory:PATH` on one machine |
+| `AzureWebJobsStorage__accountName` | | the storage account, with the managed identity (no keys) |
+| `HOPKEEPER_SIGNING_KEY` | required | the app's private key (PEM, EC P-256), or `file:PATH` |
+| `HOPKEEPER_ARM_ENDPOINT` | `https://management.azure.com` | Azure Resource Manager of the cloud in use |
+| `HOPKEEPER_ARM_AUDIENCE` | `https://management.azure.com` | whom the token for it is for |
+| `HOPKEEPER_METRICS_ENDPOINT` | none: metrics are not read | e.g. `https://uksouth.metrics.monitor.azure.com` |
+| `HOPKEEPER_LOGS_ENDPOINT`, `HOPKEEPER_LOGS_WORKSPACE` | none: logged events are not read | Log Analytics |
+| `HOPKEEPER_EVENTS_ENDPOINT` | none: nothing is published | Event Grid topic for CloudEvents |
+| `HOPKEEPER_CLIENT_ID` | none: system-assigned | user-assigned managed identity |
+| `IDENTITY_ENDPOINT` | set by the platform | there is a managed identity; without it, whatever azure-identity finds |
+| `HOPKEEPER_CA_FILE` | the system's | PEM file of the authorities that Azure's endpoints are checked against |
+| `HOPKEEPER_ALLOW_LOOPBACK` | `false` | topologies may live on loopback addresses: a lab on one machine |
+| `HOPKEEPER_SWEEP_SCHEDULE` | required by host.json's timer | six-field schedule of the sweep |
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import environ
+from pathlib import Path
+
+from function_app.domain.errors import BadInput, Problem
+
+AZURE = "https://management.azure.com"
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Exactly one of the three is set."""
+
+    directory: Path | None = None
+    connection_string: str | None = None
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """See the module's table."""
+
+    storage: StorageSettings
+    signing_key: str
+    arm_endpoint: str = AZURE
+    arm_audience: str = AZURE
+    metrics_endpoint: str | None = None
+    logs_endpoint: str | None = None
+    logs_workspace: str | None = None
+    events_endpoint: str | None = None
+    managed_identity: bool = False
+    client_id: str | None = None
+    ca_file: str | None = None
+    allow_loopback: bool = False
+
+
+def from_environment(env: Mapping[str, str] = environ) -> Settings:
+    """Reads and checks the environment. Raises BadInput naming every setting that is wrong or missing."""
+    problems: list[Problem] = []
+
+    def optional(name: str) -> str | None:
+        return env.get(name, "").strip() or None
+
+    storage = _storage(optional("AzureWebJobsStorage"), optional("AzureWebJobsStorage__accountName"), problems)
+    signing_key = _signing_key(optional("HOPKEEPER_SIGNING_KEY"), problems)
+    for name in (
+        "HOPKEEPER_ARM_ENDPOINT",
+        "HOPKEEPER_METRICS_ENDPOINT",
+        "HOPKEEPER_LOGS_ENDPOINT",
+        "HOPKEEPER_EVENTS_ENDPOINT",
+    ):
+        if (value := optional(name)) and not value.startswith("https://"):
+            problems.append(Problem(name, f"must be an https URL, is {value!r}"))
+    if bool(optional("HOPKEEPER_LOGS_ENDPOINT")) != bool(optional("HOPKEEPER_LOGS_WORKSPACE")):
+        problems.append(Problem("HOPKEEPER_LOGS_WORKSPACE", "goes with HOPKEEPER_LOGS_ENDPOINT: set both or none"))
+    loopback = optional("HOPKEEPER_ALLOW_LOOPBACK") or "false"
+    if loopback not in ("true", "false"):
+        problems.append(Problem("HOPKEEPER_ALLOW_LOOPBACK", f"must be true or false, is {loopback!r}"))
+    if problems:
+        raise BadInput(tuple(problems))
+    return Settings(
+        storage=storage,
+        signing_key=signing_key,
+        arm_endpoint=optional("HOPKEEPER_ARM_ENDPOINT") or AZURE,
+        arm_audience=optional("HOPKEEPER_ARM_AUDIENCE") or AZURE,
+        metrics_endpoint=optional("HOPKEEPER_METRICS_ENDPOINT"),
+        logs_endpoint=optional("HOPKEEPER_LOGS_ENDPOINT"),
+        logs_workspace=optional("HOPKEEPER_LOGS_WORKSPACE"),
+        events_endpoint=optional("HOPKEEPER_EVENTS_ENDPOINT"),
+        managed_identity=optional("IDENTITY_ENDPOINT") is not None,
+        client_id=optional("HOPKEEPER_CLIENT_ID"),
+        ca_file=optional("HOPKEEPER_CA_FILE"),
+        allow_loopback=loopback == "true",
+    )
+
+
+def _storage(webjobs: str | None, account: str | None, problems: list[Problem]) -> StorageSettings:
+    if webjobs and webjobs.startswith("directory:"):
+        return StorageSettings(directory=Path(webjobs.removeprefix("directory:")))
+    if webjobs:
+        return StorageSettings(connection_string=webjobs)
+    if not account:
+        problems.append(Problem("AzureWebJobsStorage", "or AzureWebJobsStorage__accountName must be set"))
+    return StorageSettings(account=account)
+
+
+def _signing_key(value: str | None, problems: list[Problem]) -> str:
+    if value is None:
+        problems.append(Problem("HOPKEEPER_SIGNING_KEY", "must be set: the app signs its commands with it"))
+        return ""
+    if not value.startswith("file:"):
+        return value
+    try:
+        return Path(value.removeprefix("file:")).read_text()
+    except OSError as error:
+        problems.append(Problem("HOPKEEPER_SIGNING_KEY", f"cannot be read: {error.strerror}"))
+        return ""

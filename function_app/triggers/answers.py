@@ -1,0 +1,81 @@
+"""How HTTP triggers answer: JSON always; a bad body is 400 with what is wrong, a temporary fault 503 with Retry-After.
+
+Never 500 for something foreseen: an action group repeats its webhook on 503, but not on 500 (azure-facts).
+"""
+
+import json
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any
+
+import azure.functions as func
+import msgspec
+
+from function_app.domain.errors import BadInput, NotAuthentic, Problem, Transient
+from function_app.reconcile.outcome import Outcome
+
+BODY_MAX = 64 * 1024
+log = logging.getLogger("hopkeeper.trigger")
+
+type HttpHandler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+
+
+def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> func.HttpResponse:
+    return func.HttpResponse(
+        msgspec.json.encode(body), status_code=status, headers=headers, mimetype="application/json"
+    )
+
+
+def outcome_answer(topology: str, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "topology": topology,
+        "outcome": outcome.ending.name.lower(),
+        "reasons": list(outcome.reasons),
+        "retryAfterSeconds": outcome.retry_after.total_seconds() if outcome.retry_after is not None else None,
+    }
+
+
+def json_body(request: func.HttpRequest) -> Any:
+    """The body as JSON. Raises BadInput for anything else, also for more than 64 KiB."""
+    body = text_body(request)
+    try:
+        return json.loads(body, parse_constant=_no_nan)
+    except (ValueError, RecursionError) as error:
+        raise BadInput((Problem("$", f"the body is not JSON: {error}"),)) from error
+
+
+def text_body(request: func.HttpRequest) -> str:
+    body = request.get_body() or b""
+    if len(body) > BODY_MAX:
+        raise BadInput((Problem("$", f"the body has {len(body)} bytes, at most {BODY_MAX} are read"),))
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise BadInput((Problem("$", "the body is not UTF-8"),)) from error
+
+
+def _no_nan(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def foreseen(handler: HttpHandler) -> HttpHandler:
+    """Turns Hopkeeper's errors into answers. Anything else is a bug: logged with its trace, answered 503 to be retried."""
+
+    @wraps(handler)
+    async def answered(req: func.HttpRequest) -> func.HttpResponse:
+        try:
+            return await handler(req)
+        except BadInput as error:
+            return answer({"error": [{"path": p.path, "rule": p.rule} for p in error.problems]}, 400)
+        except NotAuthentic as error:
+            return answer({"error": str(error)}, 401)
+        except Transient as error:
+            seconds = max(1, math.ceil(error.retry_after.total_seconds()))
+            return answer({"error": str(error)}, 503, {"Retry-After": str(seconds)})
+        except Exception:
+            log.exception("a trigger failed")
+            return answer({"error": "an unforeseen fault; the log has it"}, 503, {"Retry-After": "10"})
+
+    return answered

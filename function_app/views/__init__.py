@@ -1,0 +1,1 @@
+"""Read models for people and programs. They decide nothing and write nothing."""

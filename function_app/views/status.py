@@ -1,0 +1,66 @@
+"""The status: what is in force, who holds each service, why anything is held. From stored documents only: always quick."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from function_app.domain.errors import BadInput
+from function_app.domain.record import Record
+from function_app.domain.topology import Service, Topology
+from function_app.reconcile.ports import Clock, Documents
+from function_app.reconcile.records import Records
+from function_app.reconcile.topologies import Topologies
+
+
+async def overview(topologies: Topologies) -> Mapping[str, Any]:
+    """Every topology: usable or not, and why not."""
+    found: list[Mapping[str, Any]] = []
+    for name in await topologies.names():
+        try:
+            in_force = await topologies.in_force(name)
+        except BadInput as error:
+            found.append({"topology": name, "usable": False, "problems": [str(p) for p in error.problems]})
+            continue
+        problems = [str(p) for p in in_force.problems]
+        services = [s.name for s in in_force.topology.services]
+        found.append({"topology": name, "usable": True, "problems": problems, "services": services})
+    return {"product": "hopkeeper", "topologies": found}
+
+
+async def detail(topologies: Topologies, documents: Documents, clock: Clock, name: str) -> Mapping[str, Any]:
+    """One topology: its records as they are now, and what the last slow pass saw. Raises BadInput if it is unknown."""
+    in_force = await topologies.in_force(name)
+    stored = await documents.load(f"status/{name}.json")
+    last: dict[str, Any] = msgspec.json.decode(stored.body) if stored else {}
+    records = Records(documents)
+    services = []
+    for service in in_force.topology.services:
+        held = await records.load(in_force.topology, service, clock.now())
+        services.append(_service(in_force.topology, service, held.record))
+    return {
+        "topology": name,
+        "generation": in_force.generation,
+        "problems": [str(p) for p in in_force.problems],
+        "services": services,
+        "lastLook": last or None,
+    }
+
+
+def _service(topology: Topology, service: Service, record: Record) -> Mapping[str, Any]:
+    operation = record.operation
+    return {
+        "service": service.name,
+        "mode": service.mode,
+        "phase": record.phase,
+        "epoch": record.epoch,
+        "holder": record.holder,
+        "target": record.target,
+        "mayServe": sorted(record.may_serve),
+        "fenced": sorted(record.fenced),
+        "owed": sorted(record.owed),
+        "members": [{"name": n, "address": str(topology.speaker(n).address)} for n in service.names],
+        "operation": None
+        if operation is None
+        else {"id": operation.id, "kind": operation.kind, "reason": operation.reason, "started": operation.started},
+    }

@@ -1,0 +1,116 @@
+"""The composition root: the only module that names adapters. Nothing connects here; clients are made at first use."""
+
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from typing import Any
+
+from function_app import settings as environment
+from function_app.adapters.azure import Azure, Cloud, default_credential, managed_identity
+from function_app.adapters.clock import SystemClock
+from function_app.adapters.documents_blob import DocumentsInBlobs
+from function_app.adapters.documents_local import DocumentsInDirectory
+from function_app.adapters.events_out import EventsOverEventGrid, EventsUnpublished
+from function_app.adapters.health_logs import HealthLogsOverLogAnalytics, HealthLogsUnread
+from function_app.adapters.jws import AgentCertificate, AppKey, claimed_sender
+from function_app.adapters.learned_routes import LearnedRoutesOverArm
+from function_app.adapters.load_balancer import LoadBalancersOverArm
+from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
+from function_app.adapters.nva import AgentReport, AgentsOverHttp, verify_report
+from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.wakeups import WakeUpsInDirectory, WakeUpsOverQueue
+from function_app.domain.errors import BadInput, NotAuthentic
+from function_app.domain.topology_laws import Place
+from function_app.reconcile.ports import Clock, Documents, Ports, WakeUps
+from function_app.reconcile.topologies import Topologies
+from function_app.reconcile.use_cases import UseCases
+from function_app.settings import Settings
+from function_app.views import status as views
+
+CONTAINER = "hopkeeper"
+WAKE_UP_QUEUE = "hopkeeper-wakeups"
+
+
+def build(settings: Settings) -> UseCases:
+    """Hopkeeper as these settings want it. Raises BadInput for a signing key that cannot be used."""
+    clock = SystemClock()
+    azure = Azure(_cloud(settings))
+    documents, wake_ups = _storage(settings, clock)
+    ports = Ports(
+        clock=clock,
+        documents=documents,
+        wake_ups=wake_ups,
+        agents=AgentsOverHttp(AppKey.from_pem(settings.signing_key), clock),
+        load_balancers=LoadBalancersOverArm(azure),
+        route_servers=RouteServersOverArm(azure),
+        learned_routes=LearnedRoutesOverArm(azure),
+        metrics=MetricsOverMonitor(azure, settings.metrics_endpoint, clock)
+        if settings.metrics_endpoint
+        else MetricsUnread(),
+        health_logs=_health_logs(settings, azure),
+        events_out=EventsOverEventGrid(azure, settings.events_endpoint)
+        if settings.events_endpoint
+        else EventsUnpublished(),
+    )
+    return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)))
+
+
+@cache
+def use_cases() -> UseCases:
+    """The running app's, made at the first trigger. Raises BadInput naming every setting that is wrong."""
+    return build(environment.from_environment())
+
+
+async def verified_report(text: str) -> AgentReport:
+    """An agent's report, checked against the certificate that its topology enrols. Raises BadInput or NotAuthentic."""
+    agent, topology = claimed_sender(text)
+    try:
+        in_force = await use_cases().topologies.in_force(topology)
+    except BadInput as error:
+        raise NotAuthentic("no certificate is enrolled for the agent that it names") from error
+    certificates = {
+        speaker.name: _certificate(speaker.agent.certificate)
+        for speaker in in_force.topology.speakers
+        if speaker.name == agent and speaker.agent is not None and speaker.agent.certificate is not None
+    }
+    return verify_report(text, lambda _, name: certificates.get(name), use_cases().ports.clock.now())
+
+
+@lru_cache(maxsize=1024)
+def _certificate(pem: str) -> AgentCertificate:
+    return AgentCertificate.from_pem(pem)
+
+
+async def status(name: str | None) -> Mapping[str, Any]:
+    """The overview, or one topology's status. Raises BadInput for one that is unknown."""
+    topologies, ports = use_cases().topologies, use_cases().ports
+    if name is None:
+        return await views.overview(topologies)
+    return await views.detail(topologies, ports.documents, ports.clock, name)
+
+
+def _cloud(settings: Settings) -> Cloud:
+    credential = managed_identity(settings.client_id) if settings.managed_identity else default_credential()
+    scopes = (f"{settings.arm_audience}/.default",)
+    return Cloud(credential=credential, endpoint=settings.arm_endpoint, scopes=scopes, ca_file=settings.ca_file)
+
+
+def _storage(settings: Settings, clock: Clock) -> tuple[Documents, WakeUps]:
+    storage = settings.storage
+    if storage.directory is not None:
+        return DocumentsInDirectory(storage.directory), WakeUpsInDirectory(storage.directory, WAKE_UP_QUEUE, clock)
+    if storage.connection_string is not None:
+        return (
+            DocumentsInBlobs.from_connection_string(storage.connection_string, CONTAINER),
+            WakeUpsOverQueue.from_connection_string(storage.connection_string, WAKE_UP_QUEUE),
+        )
+    credential = managed_identity(settings.client_id) if settings.managed_identity else default_credential()
+    return (
+        DocumentsInBlobs.from_identity(f"https://{storage.account}.blob.core.windows.net", credential, CONTAINER),
+        WakeUpsOverQueue.from_identity(f"https://{storage.account}.queue.core.windows.net", credential, WAKE_UP_QUEUE),
+    )
+
+
+def _health_logs(settings: Settings, azure: Azure) -> HealthLogsOverLogAnalytics | HealthLogsUnread:
+    if settings.logs_workspace is None or settings.logs_endpoint is None:
+        return HealthLogsUnread()
+    return HealthLogsOverLogAnalytics(azure, settings.logs_workspace, settings.logs_endpoint)

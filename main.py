@@ -1,0 +1,14 @@
+"""What the Functions worker imports (PYTHON_SCRIPT_FILE_NAME=main.py): the app and its blueprints, nothing else."""
+
+import azure.functions as func
+
+from function_app.triggers import agent_reports, health_alerts, operator, resource_events, sweep, wakeups
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+app.register_functions(resource_events.blueprint)
+app.register_functions(health_alerts.blueprint)
+app.register_functions(agent_reports.blueprint)
+app.register_functions(operator.blueprint)
+app.register_functions(sweep.blueprint)
+app.register_functions(wakeups.blueprint)
