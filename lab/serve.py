@@ -1,0 +1,41 @@
+"""`make host`: the Function App on 127.0.0.1:7071 over the simulator, with a topology in force, until Ctrl-C."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from lab.processes import LabError
+from lab.stack import ROOT, TOPOLOGY, Stack
+
+
+async def serve(root: Path, port: int, with_nvas: bool) -> int:
+    async with Stack.make() as stack:
+        try:
+            await stack.up(root.resolve(), port, with_nvas)
+        except LabError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        key = stack.keys["functions"]["default"]
+        print(f"Hopkeeper serves on {stack.host_url} over the simulator at {stack.simulator_url}")
+        print(f"  curl -s -H 'x-functions-key: {key}' {stack.host_url}/api/status/{TOPOLOGY}")
+        print(f"  curl -s -X POST -H 'x-functions-key: {key}' '{stack.host_url}/api/reconcile/{TOPOLOGY}?dry_run=true'")
+        print(f"  logs: {stack.programs.logs}\nCtrl-C ends it.", flush=True)
+        await asyncio.Event().wait()
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m lab.serve", description=__doc__)
+    parser.add_argument("--root", type=Path, default=ROOT, help="the app's directory")
+    parser.add_argument("--port", type=int, default=7071)
+    parser.add_argument("--nvas", action="store_true", help="two NVAs and the load balancer as well")
+    given = parser.parse_args()
+    try:
+        return asyncio.run(serve(given.root, given.port, given.nvas))
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

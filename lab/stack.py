@@ -1,0 +1,408 @@
+"""The stack: everything of a small deployment as processes on loopback. No root, no Azure, nothing beyond loopback.
+
+    simulator      ARM, Monitor, Event Grid, and two Route Server instances that receive real BGP
+    load balancer  probes the agents for real and forwards the packets
+    nva-a, nva-b   each an agent with its ExaBGP, and a UDP echo that stands for the data path
+    host           the Function App in the production worker's own library
+
+All addresses lie in one 127.x.y.0/24 that is drawn anew for every run, so that runs do not disturb each other.
+"""
+
+import asyncio
+import json
+import os
+import random
+import secrets
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lab.processes import LabError, Program, Programs
+from simulator.seeds import HubSeed, Probe, hub_seed
+
+ROOT = Path(__file__).resolve().parent.parent
+TIME_FACTOR = 20
+"""How many times faster than Azure: a peering takes 4 s instead of 80, a load-balancer write 0.15 s instead of 3."""
+COMMAND, PROBE, GOSSIP, DATA, BGP = 8443, 8080, 8444, 7777, 1790
+TOPOLOGY, SERVICE = "hub-lab", "egress-firewall"
+NVAS = ("nva-a", "nva-b")
+ASN = 65001
+
+# The lab's clock is TIME_FACTOR times faster than Azure's; what the product waits for is set to match.
+TIMING = {
+    "learnFor": "PT1S",
+    "doubtPoll": "PT1S",
+    "fenceSettle": "PT1.5S",
+    "fenceTimeout": "PT20S",
+    "operationDeadline": "PT30S",
+    "verifyEvery": "PT10S",
+    "observeSlow": "PT4S",
+}
+
+
+@dataclass
+class Stack:
+    """One run. `async with Stack.make() as stack:` starts nothing yet; see `up`."""
+
+    directory: Path
+    net: str
+    programs: Programs
+    sweep: str = "*/5 * * * * *"
+    simulator_url: str = ""
+    host_url: str = ""
+    keys: dict[str, Any] = field(default_factory=dict)
+    session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def make(cls, directory: Path | None = None) -> "Stack":
+        path = directory or Path(tempfile.mkdtemp(prefix="hopkeeper-"))
+        (path / "logs").mkdir(parents=True, exist_ok=True)
+        return cls(path, free_network(), Programs(path / "logs", secrets.token_hex(8)))
+
+    async def __aenter__(self) -> "Stack":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.session is not None:
+            await self.session.close()
+        await asyncio.to_thread(self.programs.end_all)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    # --- addresses
+
+    def address(self, host: int) -> str:
+        return f"{self.net}.{host}"
+
+    @property
+    def instances(self) -> tuple[str, str]:
+        return self.address(4), self.address(5)
+
+    def nva_address(self, name: str) -> str:
+        return self.address(11 + NVAS.index(name))
+
+    @property
+    def frontend(self) -> str:
+        return self.address(100)
+
+    @property
+    def storage(self) -> Path:
+        return self.directory / "storage"
+
+    # --- starting
+
+    async def up(self, root: Path = ROOT, port: int = 0, with_nvas: bool = True) -> None:
+        """Starts everything and puts the topology in force. Raises LabError."""
+        self._make_keys()
+        await self._start_simulator()
+        for name in NVAS:
+            self._enroll(name)
+        await self.start_host(root, port)
+        self.apply()
+        await self.tell_simulator("POST", "/simulator/events/subscribers", {"url": self.event_webhook})
+        if with_nvas:
+            await self._start_load_balancer()
+            await asyncio.gather(*(self.start_nva(name) for name in NVAS))
+
+    def _make_keys(self) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        (self.directory / "app.key").write_bytes(private)
+        (self.directory / "app-keys.pem").write_bytes(public)
+        self.keys = {
+            "master": secrets.token_urlsafe(24),
+            "functions": {"default": secrets.token_urlsafe(24)},
+            "system": {"eventgrid_extension": secrets.token_urlsafe(24)},
+        }
+        (self.directory / "keys.json").write_text(json.dumps(self.keys))
+        (self.directory / "report.key").write_text(self.keys["functions"]["default"])
+
+    async def _start_simulator(self) -> None:
+        seed = HubSeed(
+            backends=tuple((name, self.nva_address(name)) for name in NVAS),
+            instances=self.instances,
+            frontend=self.frontend,
+            probe=Probe(port=PROBE, path=f"/probe/{SERVICE}"),
+        )
+        (self.directory / "seed.json").write_text(json.dumps(hub_seed(seed)))
+        program = self.programs.start(
+            "simulator",
+            [
+                *[sys.executable, "-m", "simulator", "--port", "0", "--seed", str(self.directory / "seed.json")],
+                *["--state", str(self.directory / "simulator"), "--time-factor", str(TIME_FACTOR)],
+                *["--bgp-port", str(BGP), "--bgp-hold", "9"],
+            ],
+            "simulator",
+        )
+        self.simulator_url = await program.ready()
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        self.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context), trust_env=False)
+
+    @property
+    def ca_file(self) -> Path:
+        return self.directory / "simulator" / "ca.pem"
+
+    async def _start_load_balancer(self) -> None:
+        program = self.programs.start(
+            "load-balancer",
+            [
+                *[
+                    sys.executable,
+                    "-m",
+                    "lab.load_balancer",
+                    "--simulator",
+                    self.simulator_url,
+                    "--ca",
+                    str(self.ca_file),
+                ],
+                *[
+                    "--name",
+                    "lb-nva",
+                    "--frontend",
+                    self.frontend,
+                    "--port",
+                    str(DATA),
+                    "--probe-scale",
+                    str(TIME_FACTOR),
+                ],
+            ],
+            "load-balancer",
+        )
+        await program.ready()
+
+    async def start_host(self, root: Path = ROOT, port: int = 0) -> Program:
+        """Starts the Function App; it may have been killed before."""
+        program = self.programs.start(
+            f"host-{secrets.token_hex(2)}",
+            [
+                *[sys.executable, "-m", "lab.functions_host", "--root", str(root), "--port", str(port)],
+                *["--keys", str(self.directory / "keys.json"), "--log-level", "info"],
+            ],
+            "host",
+            self.app_environment(),
+        )
+        self.host_url = await program.ready()
+        return program
+
+    def app_environment(self) -> dict[str, str]:
+        """What a deployment sets: the platform's settings and ours."""
+        return {
+            "AzureWebJobsStorage": f"directory:{self.storage}",
+            "HOPKEEPER_SIGNING_KEY": f"file:{self.directory / 'app.key'}",
+            "HOPKEEPER_ARM_ENDPOINT": self.simulator_url,
+            "HOPKEEPER_METRICS_ENDPOINT": self.simulator_url,
+            "HOPKEEPER_LOGS_ENDPOINT": f"{self.simulator_url}",
+            "HOPKEEPER_LOGS_WORKSPACE": "00000000-0000-0000-0000-000000000009",
+            "HOPKEEPER_EVENTS_ENDPOINT": f"{self.simulator_url}/topics/hopkeeper/api/events",
+            "HOPKEEPER_CA_FILE": str(self.ca_file),
+            "HOPKEEPER_ALLOW_LOOPBACK": "true",
+            "HOPKEEPER_SWEEP_SCHEDULE": self.sweep,
+            "PYTHON_SCRIPT_FILE_NAME": "main.py",
+            "IDENTITY_ENDPOINT": f"{self.simulator_url}/msi/token",
+            "IDENTITY_HEADER": "lab",
+            "REQUESTS_CA_BUNDLE": str(self.ca_file),
+            "SSL_CERT_FILE": str(self.ca_file),
+        }
+
+    def topology(self) -> dict[str, Any]:
+        """The operator's document for this run."""
+        seed = HubSeed(backends=())
+        return {
+            "schema": "hopkeeper/v1",
+            "name": TOPOLOGY,
+            "networks": [f"{self.net}.0/24"],
+            "routeServers": [{"name": "rs-hub", "id": seed.route_server_id}],
+            "speakers": [
+                {
+                    "name": name,
+                    "address": self.nva_address(name),
+                    "asn": ASN,
+                    "agent": {"port": COMMAND, "certificate": self._certificate(name).read_text()},
+                    "peersWith": ["rs-hub"],
+                }
+                for name in NVAS
+            ],
+            "services": [
+                {
+                    "name": SERVICE,
+                    "mode": "active-passive",
+                    "prefixes": ["0.0.0.0/0"],
+                    "nextHop": {
+                        "loadBalancer": {
+                            "id": seed.load_balancer_id,
+                            "frontend": "fe",
+                            "backendPool": "nvas",
+                            "probe": "agent",
+                        }
+                    },
+                    "members": [{"speaker": name, "priority": 200 - 100 * i} for i, name in enumerate(NVAS)],
+                }
+            ],
+            "timing": TIMING,
+        }
+
+    def apply(self) -> None:
+        """What an operator does: `hopkeeper apply`. Raises LabError with its words."""
+        file = self.directory / f"{TOPOLOGY}.yaml"
+        file.write_text(yaml.safe_dump(self.topology(), sort_keys=False))
+        done = subprocess.run(
+            [sys.executable, "-m", "function_app.cli", "apply", str(file)],
+            env={**os.environ, **self.app_environment()},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise LabError(f"hopkeeper apply failed: {done.stderr}{done.stdout}")
+
+    # --- NVAs
+
+    def _certificate(self, name: str) -> Path:
+        return self.directory / name / "agent.crt"
+
+    def _enroll(self, name: str) -> None:
+        agent = [sys.executable, "-m", "hopkeeper_agent.main", "enroll", str(self.directory / name), "--name", name]
+        subprocess.run(agent, check=True, capture_output=True, timeout=60)
+
+    async def start_nva(self, name: str) -> None:
+        """Boots an NVA: its data path first, then its agent, which brings up BGP itself."""
+        self.start_data_path(name)
+        config = self.directory / name / "agent.toml"
+        config.write_text(self._agent_config(name))
+        self.programs.start(f"{name}-agent", [sys.executable, "-m", "hopkeeper_agent.main", "run", str(config)], name)
+
+    def start_data_path(self, name: str) -> None:
+        argv = ["--address", self.nva_address(name), "--port", str(DATA), "--name", name]
+        self.programs.start(f"{name}-echo", [sys.executable, "-m", "lab.echo", *argv], f"{name}/data")
+
+    def kill_data_path(self, name: str) -> int:
+        return self.programs.kill(f"{name}/data")
+
+    def kill_nva(self, name: str) -> int:
+        """kill -9: agent, ExaBGP, its helper and the data path; gives how many processes that were."""
+        return self.programs.kill(name)
+
+    def _agent_config(self, name: str) -> str:
+        mine = self.nva_address(name)
+        home = self.directory / name
+        peers = "".join(
+            f'[[peers]]\nname = "{peer}"\naddress = "{self.nva_address(peer)}"\ngossip = {GOSSIP}\nprobe = {PROBE}\n'
+            f'certificate = "{self._certificate(peer)}"\n'
+            for peer in NVAS
+            if peer != name
+        )
+        neighbors = "".join(f'[[speaker.neighbors]]\naddress = "{i}"\nasn = 65515\n' for i in self.instances)
+        return f"""\
+[agent]
+name = "{name}"
+topology = "{TOPOLOGY}"
+address = "{mine}"
+machine = "{name}"
+state = "{home / "state"}"
+key = "{home / "agent.key"}"
+certificate = "{home / "agent.crt"}"
+app_keys = "{self.directory / "app-keys.pem"}"
+[listen]
+command = {COMMAND}
+probe = {PROBE}
+gossip = {GOSSIP}
+[reports]
+url = "{self.host_url}/api/reports"
+key_file = "{self.directory / "report.key"}"
+{peers}
+[[checks]]
+name = "data-path"
+kind = "udp"
+address = "{mine}"
+port = {DATA}
+fatal = true
+period_seconds = 0.2
+timeout_seconds = 0.2
+fall = 3
+rise = 3
+[speaker]
+kind = "exabgp"
+address = "{mine}"
+asn = {ASN}
+port = {BGP}
+hold_time = 9
+{neighbors}"""
+
+    # --- asking
+
+    async def tell_simulator(self, method: str, path: str, body: Any = None) -> Any:
+        assert self.session is not None
+        async with self.session.request(method, self.simulator_url + path, json=body) as response:
+            answer = await response.json(content_type=None)
+            if response.status >= 400:
+                raise LabError(f"{method} {path}: {response.status} {answer}")
+            return answer
+
+    async def ask_app(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """One call of the app's HTTP API with the host key; text is sent as it is, anything else as JSON."""
+        assert self.session is not None
+        headers = {"x-functions-key": self.keys["functions"]["default"]}
+        data = body if isinstance(body, str | None) else json.dumps(body)
+        async with self.session.request(method, f"{self.host_url}/api{path}", data=data, headers=headers) as response:
+            return response.status, await response.json(content_type=None)
+
+    async def send_event(self, event: Any) -> int:
+        """Delivers to the app as Event Grid does; gives the status code it answered."""
+        assert self.session is not None
+        headers = {"aeg-event-type": "Notification", "Content-Type": "application/json"}
+        async with self.session.post(self.event_webhook, data=json.dumps(event), headers=headers) as response:
+            await response.read()
+            return response.status
+
+    async def status(self) -> Mapping[str, Any]:
+        code, body = await self.ask_app("GET", f"/status/{TOPOLOGY}")
+        if code != 200:
+            raise LabError(f"the status answers {code}: {body}")
+        found: Mapping[str, Any] = body
+        return found
+
+    def history(self) -> list[dict[str, Any]]:
+        """Every pass that changed or held something, oldest first."""
+        folder = self.storage / "history" / TOPOLOGY / SERVICE
+        return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+    @property
+    def event_webhook(self) -> str:
+        """Where Event Grid delivers, with its key."""
+        key = self.keys["system"]["eventgrid_extension"]
+        return f"{self.host_url}/runtime/webhooks/EventGrid?functionName=on_resource_event&code={key}"
+
+
+def free_network() -> str:
+    """The first three octets of a 127.x.y.0/24 in which nothing listens on our ports."""
+    for _ in range(50):
+        net = f"127.{random.randint(16, 250)}.{random.randint(1, 250)}"  # noqa: S311 - only keeps runs apart
+        if all(_free(f"{net}.{host}", port) for host, port in ((4, BGP), (5, BGP), (11, COMMAND), (12, COMMAND))):
+            return net
+    raise LabError("no free loopback network was found")
+
+
+def _free(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True

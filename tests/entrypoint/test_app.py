@@ -1,0 +1,238 @@
+"""The real app in the worker's own library, over the simulator: what every trigger answers, and what it never does."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from lab.stack import SERVICE, TOPOLOGY, Stack
+
+in_stack = pytest.mark.asyncio(loop_scope="module")
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "fixtures"
+FUNCTIONS = {
+    "on_resource_event": "eventGridTrigger",
+    "on_alert": "httpTrigger",
+    "on_report": "httpTrigger",
+    "reconcile": "httpTrigger",
+    "status": "httpTrigger",
+    "sweep": "timerTrigger",
+    "on_wakeup": "queueTrigger",
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack() -> AsyncIterator[Stack]:
+    """Simulator and app without NVAs, and a sweep that never comes."""
+    async with Stack.make() as made:
+        made.sweep = "0 0 0 1 1 *"
+        await made.up(with_nvas=False)
+        yield made
+
+
+def _documents(stack: Stack) -> dict[str, bytes]:
+    """Everything durable that decides anything: topologies and records."""
+    folders = ("topologies", "good", "records")
+    return {
+        str(path): path.read_bytes()
+        for folder in folders
+        for path in sorted((stack.storage / folder).rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+async def _writes(stack: Stack) -> list[str]:
+    log = await stack.tell_simulator("GET", "/simulator/requests")
+    return [f"{r['method']} {r['path']}" for r in log["requests"] if r["method"] in ("PUT", "DELETE", "PATCH")]
+
+
+@in_stack
+async def test_the_worker_indexes_exactly_our_functions(stack: Stack) -> None:
+    assert stack.session is not None
+    headers = {"x-functions-key": stack.keys["master"]}
+    async with stack.session.get(f"{stack.host_url}/admin/functions", headers=headers) as response:
+        found = await response.json()
+    kinds = {
+        f["name"]: next(b["type"] for b in f["config"]["bindings"] if b["type"].endswith("Trigger")) for f in found
+    }
+    assert kinds == FUNCTIONS
+
+
+def test_the_module_that_the_worker_imports_is_our_main() -> None:
+    """The worker imports the script's stem: a package of that name would shadow it (azure-facts, Functions)."""
+    root = Path(__file__).resolve().parents[2]
+    code = (
+        "import asyncio, sys, pathlib; from lab.functions_host.worker import Worker; root = pathlib.Path(sys.argv[1]);"
+        "print(len(asyncio.run(Worker(root).index())), sys.modules['main'].__file__, flush=True)"
+    )
+    env = {**os.environ, "PYTHON_SCRIPT_FILE_NAME": "main.py", "HOPKEEPER_SWEEP_SCHEDULE": "0 0 0 1 1 *"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(root)], env=env, cwd=root, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == [str(len(FUNCTIONS)), str(root / "main.py")], done.stderr
+
+
+@in_stack
+@pytest.mark.parametrize("path", ["/status", f"/status/{TOPOLOGY}"])
+async def test_the_status_answers_with_and_without_a_topology(stack: Stack, path: str) -> None:
+    code, body = await stack.ask_app("GET", path)
+    assert code == 200
+    assert TOPOLOGY in json.dumps(body)
+
+
+@in_stack
+async def test_an_unknown_topology_is_a_bad_request_that_says_so(stack: Stack) -> None:
+    code, body = await stack.ask_app("GET", "/status/nowhere")
+    assert (code, body) == (400, {"error": [{"path": "$.name", "rule": "there is no topology 'nowhere'"}]})
+
+
+@in_stack
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/status"), ("POST", "/reconcile"), ("POST", "/alerts"), ("POST", "/reports")]
+)
+async def test_nothing_answers_without_a_key(stack: Stack, method: str, path: str) -> None:
+    assert stack.session is not None
+    async with stack.session.request(method, f"{stack.host_url}/api{path}") as response:
+        assert response.status == 401
+
+
+@in_stack
+async def test_a_dry_run_tells_the_plan_and_its_reasons_and_writes_nothing(stack: Stack) -> None:
+    before, written = _documents(stack), await _writes(stack)
+    code, body = await stack.ask_app("POST", f"/reconcile/{TOPOLOGY}?dry_run=true")
+    assert code == 200
+    assert [s["step"] for s in body["peerings"][0]["steps"]] == ["CreatePeering", "CreatePeering"]
+    assert body["services"][0]["service"] == SERVICE
+    assert "learning" in body["services"][0]["held"][0]
+    code, everything = await stack.ask_app("POST", "/reconcile?dry_run=true")
+    assert (code, len(everything["plans"])) == (200, 1)
+    assert (_documents(stack), await _writes(stack)) == (before, written)
+
+
+@in_stack
+async def test_a_dry_run_that_is_neither_true_nor_false_is_refused(stack: Stack) -> None:
+    code, body = await stack.ask_app("POST", f"/reconcile/{TOPOLOGY}?dry_run=maybe")
+    assert code == 400
+    assert body["error"][0]["path"] == "?dry_run"
+
+
+BAD_ALERTS = [
+    ("", "$", "the body is not JSON"),
+    ("[]", "$", "an alert is a JSON object"),
+    ("{}", "$.schemaId", "is missing"),
+    ('{"schemaId": "else"}', "$.schemaId", "'else' is neither"),
+    ('{"schemaId": "azureMonitorCommonAlertSchema"}', "$.data", "must be a JSON object"),
+    ('{"schemaId": "azureMonitorCommonAlertSchema", "data": {}}', "$.data.essentials", "must be a JSON object"),
+    ('{"schemaId": "azureMonitorCommonAlertSchema", "data": {"essentials": {"alertTargetIDs": [1]}}}',
+     "$.data.essentials.alertTargetIDs", "must name resource ids"),
+    ('{"schemaId": NaN}', "$", "NaN is no JSON number"),
+    ('{"x": "' + "y" * 70_000 + '"}', "$", "at most 65536 are read"),
+    ("[" * 30_000, "$", "the body is not JSON"),
+]  # fmt: skip
+
+
+@in_stack
+@pytest.mark.parametrize(("body", "path", "rule"), BAD_ALERTS, ids=[b[1] + " " + b[2] for b in BAD_ALERTS])
+async def test_a_bad_alert_is_refused_with_what_is_wrong(stack: Stack, body: str, path: str, rule: str) -> None:
+    code, answer = await stack.ask_app("POST", "/alerts", body)
+    assert code == 400
+    assert answer["error"][0]["path"] == path
+    assert rule in answer["error"][0]["rule"]
+
+
+def _alert(*targets: str) -> dict[str, Any]:
+    return {"schemaId": "azureMonitorCommonAlertSchema", "data": {"essentials": {"alertTargetIDs": list(targets)}}}
+
+
+@in_stack
+async def test_an_alert_wakes_the_topology_that_names_the_resource_however_it_is_spelled(stack: Stack) -> None:
+    balancer = stack.topology()["services"][0]["nextHop"]["loadBalancer"]["id"]
+    code, body = await stack.ask_app("POST", "/alerts", _alert(balancer.upper()))
+    assert (code, body) == (202, {"woken": [TOPOLOGY]})
+
+
+@in_stack
+async def test_an_alert_about_somebody_elses_resource_wakes_nobody(stack: Stack) -> None:
+    balancer = stack.topology()["services"][0]["nextHop"]["loadBalancer"]["id"]
+    code, body = await stack.ask_app("POST", "/alerts", _alert(balancer + "-2", "/subscriptions/x"))
+    assert (code, body) == (202, {"woken": []})
+
+
+@in_stack
+async def test_a_resource_event_below_our_route_server_makes_a_look(stack: Stack) -> None:
+    hub = stack.topology()["routeServers"][0]["id"]
+    event = {
+        "id": "1",
+        "topic": "/subscriptions/x",
+        "subject": f"{hub}/bgpConnections/by-hand".replace("resourceGroups", "resourcegroups"),
+        "eventType": "Microsoft.Resources.ResourceWriteSuccess",
+        "eventTime": "2026-01-01T03:00:00Z",
+        "dataVersion": "2",
+        "metadataVersion": "1",
+        "data": {"operationName": "Microsoft.Network/virtualHubs/bgpConnections/write"},
+    }
+    before = await stack.tell_simulator("GET", "/simulator/requests")
+    assert await stack.send_event([event]) in (200, 202)
+
+    async def looked() -> bool:
+        log = await stack.tell_simulator("GET", "/simulator/requests")
+        return any(r["path"].endswith("/bgpConnections") for r in log["requests"][len(before["requests"]) :])
+
+    await _until(looked)
+
+
+@in_stack
+async def test_a_report_that_nobody_enrolled_signed_is_refused_and_changes_nothing(stack: Stack) -> None:
+    before = _documents(stack)
+    forged = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJudmEtYSIsInN1YiI6Imh1Yi1sYWIifQ."
+    code, body = await stack.ask_app("POST", "/reports", forged)
+    assert code in (400, 401)
+    assert body["error"]
+    assert _documents(stack) == before
+
+
+@in_stack
+@pytest.mark.parametrize("kind", ["alerts", "eventgrid"])
+async def test_every_published_sample_is_answered_wakes_nobody_and_changes_nothing(stack: Stack, kind: str) -> None:
+    samples = sorted((SHARED / kind).glob("*.json"))
+    if not samples:
+        pytest.skip(f"{SHARED / kind} is not there: the published samples were not posted")
+    before, written = _documents(stack), await _writes(stack)
+    for sample in samples:
+        content = json.loads(sample.read_text())
+        if kind == "eventgrid":
+            assert await stack.send_event(content) in (200, 202), sample.name
+            continue
+        code, body = await stack.ask_app("POST", "/alerts", content)
+        assert (code, body) == (202, {"woken": []}) or (code == 400 and body["error"][0]["rule"]), (sample.name, body)
+    assert (_documents(stack), await _writes(stack)) == (before, written)
+
+
+@in_stack
+async def test_a_broken_topology_leaves_the_last_good_one_in_force_and_says_why(stack: Stack) -> None:
+    document = stack.storage / "topologies" / f"{TOPOLOGY}.yaml"
+    good = document.read_text()
+    try:
+        document.write_text(good.replace("asn: 65001", "asn: 65515", 1))
+        code, body = await stack.ask_app("GET", f"/status/{TOPOLOGY}")
+        assert code == 200
+        assert body["problems"] == ["$.speakers[0].asn: ASN 65515 is reserved by Azure or IANA"]
+        code, plan = await stack.ask_app("POST", f"/reconcile/{TOPOLOGY}?dry_run=true")
+        assert (code, plan["problems"]) == (200, body["problems"])
+    finally:
+        document.write_text(good)
+
+
+async def _until(holds: Any, within: float = 15.0) -> None:
+    end = time.monotonic() + within
+    while not await holds():
+        assert time.monotonic() < end, "not within the limit"
+        await asyncio.sleep(0.05)

@@ -1,0 +1,80 @@
+"""The whole stack as processes: what must hold when parts of it are gone or hang."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from lab.acts import Stage
+from lab.stack import DATA, PROBE, SERVICE, TOPOLOGY, Stack
+from lab.traffic import ProbeWatch, Traffic
+
+together = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage() -> AsyncIterator[Stage]:
+    async with Stack.make() as stack:
+        await stack.up()
+        probes = {name: (stack.nva_address(name), PROBE, f"/probe/{SERVICE}") for name in ("nva-a", "nva-b")}
+        made = Stage(stack, Traffic(), ProbeWatch(probes), lambda _: None)
+        made.watch.start()
+        await made.traffic.start(stack.frontend, DATA)
+        await made.at_rest()
+        yield made
+        await made.traffic.stop()
+        await made.watch.stop()
+        assert made.watch.both == []
+
+
+async def _first_from(stage: Stage, server: str, after: float, within: float = 20.0) -> float:
+    end = time.monotonic() + within
+    while (found := stage.traffic.first_from(server, after)) is None:
+        assert time.monotonic() < end, f"{server} did not take over"
+        await asyncio.sleep(0.02)
+    return found
+
+
+def _other(name: str) -> str:
+    return "nva-b" if name == "nva-a" else "nva-a"
+
+
+@together
+async def test_a_reported_failure_is_acted_on_while_a_slow_pass_hangs_in_arm(stage: Stage) -> None:
+    holder = await stage.at_rest()
+    await stage.stack.tell_simulator("POST", "/simulator/faults", {"arm": "hang"})
+    slow = asyncio.create_task(stage.stack.ask_app("POST", f"/reconcile/{TOPOLOGY}"))
+    log = await stage.stack.tell_simulator("GET", "/simulator/requests")
+    fault = time.time()
+    stage.stack.kill_data_path(holder)
+    first = await _first_from(stage, _other(holder), fault)
+    assert not slow.done(), f"the slow pass did not hang: {log['requests'][-1:]}"
+    assert first - fault < 3
+    await stage.stack.tell_simulator("POST", "/simulator/faults", {"arm": "ok"})
+    await slow
+    stage.stack.start_data_path(holder)
+    assert await stage.at_rest() == _other(holder)
+
+
+@together
+async def test_without_the_app_every_nva_keeps_its_role_and_the_app_goes_on_once_it_is_back(stage: Stage) -> None:
+    holder = await stage.at_rest()
+    stage.stack.programs.kill("host")
+    port = int(stage.stack.host_url.rsplit(":", 1)[1])
+    fault = time.time()
+    await asyncio.sleep(2)
+    assert stage.traffic.last_from(holder, time.time()) is not None
+    assert time.time() - (stage.traffic.last_from(holder, time.time()) or 0) < 0.5, "traffic must not stop with the app"
+    stage.stack.kill_data_path(holder)
+    broken = time.time()
+    await asyncio.sleep(3)
+    assert stage.traffic.first_from(_other(holder), fault) is None, "nobody but the app may promote"
+    promoted = [name for at, name, answers in stage.watch.changes if answers and at > broken]
+    assert promoted == []
+    await stage.stack.start_host(port=port)
+    back = await _first_from(stage, _other(holder), broken, within=30)
+    assert back > broken
+    stage.stack.start_data_path(holder)
+    assert await stage.at_rest() == _other(holder)
