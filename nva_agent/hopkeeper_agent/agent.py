@@ -1,0 +1,158 @@
+"""The composition of one agent: which part knows which, and in what order they start and end.
+
+Order of start: state first, then gossip, then commands; the probe last, one gossip window later, so that a returning
+holder hears of a newer one before it would answer 200.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from hopkeeper_agent import loading
+from hopkeeper_agent.checks import Examiner
+from hopkeeper_agent.commands import Addressee, CommandEndpoint
+from hopkeeper_agent.config import Config, PeerConfig
+from hopkeeper_agent.delivery import HttpPost
+from hopkeeper_agent.gossip import Gossip, Neighbour
+from hopkeeper_agent.listener import Listener
+from hopkeeper_agent.peer_probe import answers_http
+from hopkeeper_agent.peers import Reading
+from hopkeeper_agent.probe import probe_handler
+from hopkeeper_agent.reports import Bearing, Reporter, turns
+from hopkeeper_agent.speakers import SpeakerError
+from hopkeeper_agent.state import Trust
+from hopkeeper_agent.status import Parts, bearing, status
+
+log = logging.getLogger(__name__)
+
+
+class Agent:
+    """One running agent. Make it, `start` it and `close` it in the same event loop."""
+
+    def __init__(self, config: Config) -> None:
+        """Read keys and state; raises ConfigError, or OSError if the state directory cannot be used."""
+        self.config = config
+        own = loading.credentials(config)
+        self._signer = own.signer
+        self._speaker = loading.speaker(config, self._look)
+        self.duties, self._trust = loading.duties(config, self._speaker)
+        self._examiner = Examiner(config.checks, time.monotonic, self._look)
+        clock = (time.monotonic, time.time)
+        self._gossip = Gossip(config.name, config.topology, self._signer, self.duties, clock)
+        self.watches = {
+            peer.name: self._gossip.enrol(
+                Neighbour(peer.name, peer.address, peer.gossip, loading.peer_key(peer)), config.tempo
+            )
+            for peer in config.peers
+        }
+        self._parts = Parts(
+            agent=config.name,
+            topology=config.topology,
+            duties=self.duties,
+            examiner=self._examiner,
+            peers=self.watches,
+            speaker=self._speaker,
+            probe_open=lambda: self.probe.port != 0,
+            started=time.monotonic(),
+            monotonic=time.monotonic,
+            now_seconds=time.time,
+        )
+        endpoint = CommandEndpoint(
+            own.ring, self._signer, Addressee(config.name, config.topology), self.duties.obey, self.status, time.time
+        )
+        self.commands = Listener(endpoint.handle, own.tls)
+        self.probe = Listener(probe_handler(lambda: self.duties.states, self._examiner.fatal))
+        self._bearing = Bearing()
+        self._post: HttpPost | None = None
+        self._reporter: Reporter | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def status(self) -> dict[str, Any]:
+        """The status object as the app gets it."""
+        return status(self._parts)
+
+    async def start(self) -> None:
+        """Open everything; returns when the probe answers. Raises OSError for an address or port that is taken."""
+        config = self.config
+        if config.reports is not None:
+            self._post = HttpPost(config.reports.url, config.reports.key_file)
+            names = (config.name, config.topology)
+            self._reporter = Reporter(self._post, self._signer, names, self.status, time.time)
+        await self._gossip.open(config.address, config.ports.gossip)
+        await self.commands.open(config.address, config.ports.command)
+        await self._speaker.start()
+        self._examiner.start()
+        self._spawn(self._beat())
+        if self._trust in (Trust.WHOLE, Trust.NEW):
+            self._spawn(self._announce())
+        else:
+            # Made durable at once: after the next start nothing would tell that the file was not to be believed.
+            log.error("state is not believed: standing by", extra={"state": self._trust.value})
+            self.duties.make_durable_soon()
+        if config.peers:
+            await asyncio.sleep(config.tempo.window_seconds)
+        await self.probe.open(config.address, config.ports.probe)
+        self._report("start-up")
+        log.info("agent started", extra={"boot_id": self.duties.boot_id, "state": self._trust.value})
+
+    async def close(self) -> None:
+        """Stop answering, then let everything else go; the speaker's routes stay."""
+        await self.probe.close()
+        await self.commands.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._gossip.close()
+        await self._examiner.close()
+        await self._speaker.close()
+        if self._reporter is not None:
+            await self._reporter.close()
+        if self._post is not None:
+            await self._post.close()
+        await self.duties.close()
+
+    async def _announce(self) -> None:
+        # What fails here the speaker makes up for by itself.
+        with contextlib.suppress(SpeakerError):
+            await self._speaker.announce(self.duties.advertisements())
+
+    async def _beat(self) -> None:
+        period = self.config.tempo.period_seconds
+        due = time.monotonic()
+        while True:
+            self._gossip.beat()
+            now = time.monotonic()
+            for peer in self.config.peers:
+                if self.watches[peer.name].gossip(now) is Reading.BAD:
+                    # Tries overlap: waiting for each would double the time to see a silent death.
+                    self._spawn(self._try_probe(peer))
+            self._look()
+            due = max(due + period, now)
+            await asyncio.sleep(due - time.monotonic())
+
+    async def _try_probe(self, peer: PeerConfig) -> None:
+        watch = self.watches[peer.name]
+        if await answers_http(peer.address, peer.probe, 2 * self.config.tempo.period_seconds):
+            watch.probe_answered()
+        elif watch.gossip(time.monotonic()) is Reading.BAD:
+            watch.probe_silent()
+        self._look()
+
+    def _look(self) -> None:
+        before, self._bearing = self._bearing, bearing(self._parts)
+        if reasons := turns(before, self._bearing):
+            self._report("; ".join(reasons))
+
+    def _report(self, reason: str) -> None:
+        if self._reporter is not None:
+            self._reporter.report(reason)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,234 @@
+"""Self-checks: is the appliance fit? Each has a period, a timeout, and counts falls and rises of its own.
+
+A failing check that is fatal makes the probe answer 503 and keeps the role: fitness and role are different things.
+The counting is pure (`Tally`); the four kinds of trial are the only I/O.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Protocol
+
+import aiohttp
+
+from hopkeeper_agent.peers import Reading
+
+log = logging.getLogger(__name__)
+
+
+class Failed(Exception):
+    """A trial that did not succeed; the message says what was seen, without the trial's own output."""
+
+
+class Trial(Protocol):
+    """One kind of check."""
+
+    async def run(self) -> None:
+        """Return if all is well; raises Failed. The caller sets the time limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class TcpTrial:
+    """A connection is accepted."""
+
+    address: IPv4Address
+    port: int
+
+    async def run(self) -> None:
+        try:
+            _, writer = await asyncio.open_connection(str(self.address), self.port)
+        except OSError as error:
+            raise Failed("no connection") from error
+        writer.transport.abort()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTrial:
+    """GET answers with a status below 400, redirects not followed."""
+
+    url: str
+
+    async def run(self) -> None:
+        try:
+            async with aiohttp.ClientSession() as client, client.get(self.url, allow_redirects=False) as response:
+                if response.status >= 400:
+                    raise Failed(f"status {response.status}")
+        except (aiohttp.ClientError, OSError) as error:
+            raise Failed("no answer") from error
+
+
+@dataclass(frozen=True, slots=True)
+class UdpTrial:
+    """A payload is sent and anything comes back, as from an echo beyond the data path."""
+
+    address: IPv4Address
+    port: int
+    payload: bytes
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[None] = loop.create_future()
+        try:
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: _AnyReply(reply), remote_addr=(str(self.address), self.port)
+            )
+        except OSError as error:
+            raise Failed("no route") from error
+        try:
+            transport.sendto(self.payload)
+            await reply
+        finally:
+            transport.close()
+
+
+class _AnyReply(asyncio.DatagramProtocol):
+    def __init__(self, reply: asyncio.Future[None]) -> None:
+        self._reply = reply
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        if not self._reply.done():
+            self._reply.set_result(None)
+
+    def error_received(self, exc: Exception) -> None:
+        if not self._reply.done():
+            self._reply.set_exception(Failed("no echo"))
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTrial:
+    """A program exits with 0. It runs in a process group of its own, which ends with it."""
+
+    argv: tuple[str, ...]
+
+    async def run(self) -> None:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self.argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Failed("cannot be started") from error
+        try:
+            code = await process.wait()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+        if code != 0:
+            raise Failed(f"exit code {code}")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check as configured; times in seconds."""
+
+    name: str
+    trial: Trial
+    fatal: bool = False
+    period_seconds: float = 1.0
+    timeout_seconds: float = 1.0
+    fall: int = 3
+    rise: int = 5
+
+
+@dataclass(slots=True)
+class Tally:
+    """The verdict on one check: the first trial decides, then `fall` and `rise` in a row do."""
+
+    fall: int
+    rise: int
+    value: Reading = Reading.UNKNOWN
+    detail: str = "not tried yet"
+    tried: float | None = None
+    _against: int = 0
+
+    def note(self, failure: str | None, now: float) -> bool:
+        """Count one trial (None: success). Returns whether the verdict changed."""
+        self.tried = now
+        seen = Reading.OK if failure is None else Reading.BAD
+        if seen is self.value:
+            self._against = 0
+            return False
+        self._against += 1
+        if self._against < self._needed():
+            return False
+        self.detail = "" if failure is None else f"{failure} for {self._against} check{'s'[: self._against - 1]}"
+        self.value, self._against = seen, 0
+        return True
+
+    def _needed(self) -> int:
+        match self.value:
+            case Reading.UNKNOWN:
+                return 1
+            case Reading.OK:
+                return self.fall
+            case Reading.BAD:
+                return self.rise
+
+
+class Examiner:
+    """Runs the checks until it is closed."""
+
+    def __init__(self, checks: Sequence[Check], monotonic: Callable[[], float], changed: Callable[[], None]) -> None:
+        """`changed` is called when any verdict turns."""
+        self._checks = checks
+        self._monotonic = monotonic
+        self._changed = changed
+        self.tallies = {check.name: Tally(check.fall, check.rise) for check in checks}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def fatal(self) -> tuple[str, ...]:
+        """Why the appliance is unfit; empty means fit."""
+        return tuple(
+            f"{check.name}: {self.tallies[check.name].detail}"
+            for check in self._checks
+            if check.fatal and self.tallies[check.name].value is Reading.BAD
+        )
+
+    def start(self) -> None:
+        """Begin to examine."""
+        self._tasks = [asyncio.get_running_loop().create_task(self._repeat(check)) for check in self._checks]
+
+    async def close(self) -> None:
+        """Stop, and end programs under way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _repeat(self, check: Check) -> None:
+        due = self._monotonic()
+        while True:
+            failure = await try_once(check)
+            tally = self.tallies[check.name]
+            if tally.note(failure, self._monotonic()):
+                log.warning("check changed", extra={"check": check.name, "value": tally.value, "detail": tally.detail})
+                self._changed()
+            # A trial that took longer than its period is followed by the next at once, not by a burst of missed ones.
+            due = max(due + check.period_seconds, self._monotonic())
+            await asyncio.sleep(due - self._monotonic())
+
+
+async def try_once(check: Check) -> str | None:
+    """Run one trial within its timeout. Return None on success, else what failed."""
+    try:
+        async with asyncio.timeout(check.timeout_seconds):
+            await check.trial.run()
+    except TimeoutError:
+        return "no answer in time"
+    except Failed as error:
+        return str(error)
+    except Exception:
+        # A trial must not be able to end the examination; what it raised is for the log.
+        log.exception("check broke", extra={"check": check.name})
+        return "the check itself broke"
+    return None

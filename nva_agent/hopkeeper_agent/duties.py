@@ -1,0 +1,200 @@
+"""The agent's duties: the role and the advertisements of every service, kept in memory, on disk and in effect.
+
+It carries out what `role` decides, restrictive things first: a fence is in effect before it is durable, a promotion and
+an advertisement are durable before they are in effect. It knows no HTTP, no signature and no gossip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Network
+from typing import Protocol
+
+from hopkeeper_agent.role import (
+    Accepted,
+    Advertise,
+    Advertisement,
+    Command,
+    Fence,
+    Promote,
+    Refused,
+    Role,
+    ServiceState,
+    Status,
+    advertise,
+    fence,
+    outranked,
+    promote,
+)
+from hopkeeper_agent.speakers import SpeakerError
+
+log = logging.getLogger(__name__)
+
+
+class Store(Protocol):
+    """Where states become durable."""
+
+    def save(self, states: Mapping[str, ServiceState]) -> None:
+        """Return once the states are durable; raises OSError."""
+
+
+class Announcer(Protocol):
+    """What a speaker does for us."""
+
+    async def announce(self, advertisements: Sequence[Advertisement]) -> None:
+        """Replace everything announced; raises SpeakerError if it is not certain that this happened."""
+
+
+class Duties:
+    """Obeys commands. All methods belong to one event loop."""
+
+    def __init__(
+        self, store: Store, speaker: Announcer, boot_id: str, states: Mapping[str, ServiceState], *, durable: bool
+    ) -> None:
+        """`states` are what start-up found; `durable` says whether the store holds exactly these already."""
+        self.boot_id = boot_id
+        self._store = store
+        self._speaker = speaker
+        self._states: dict[str, ServiceState] = dict(states)
+        self._durable: dict[str, ServiceState] | None = dict(states) if durable else None
+        self._heard: dict[str, int] = {}
+        self._disk = asyncio.Lock()
+        self._voice = asyncio.Lock()
+        self._saving: set[asyncio.Task[str | None]] = set()
+
+    @property
+    def states(self) -> Mapping[str, ServiceState]:
+        """What is in effect now, by service."""
+        return self._states
+
+    def epoch(self, service: str) -> int:
+        """The epoch this agent stands at in a service; 0 if it was never told of it."""
+        return self._state(service).turn.epoch
+
+    def advertisements(self) -> list[Advertisement]:
+        """What the speaker should announce for all services together."""
+        return [item for _, state in sorted(self._states.items()) for item in _announced(state)]
+
+    async def obey(self, command: Command) -> str | None:
+        """Carry the command out. Return None when it was accepted, else why it was refused."""
+        match command:
+            case Status():
+                return None
+            case Fence():
+                return await self._fence(command)
+            case Promote():
+                return await self._promote(command)
+            case Advertise():
+                return await self._advertise(command)
+
+    def hear(self, service: str, epoch: int) -> None:
+        """An authentic peer proves that `service` has come to `epoch` without us: step down if we serve below it."""
+        self._heard[service] = max(epoch, self._heard.get(service, 0))
+        state = self._state(service)
+        reduced = outranked(state, epoch)
+        if reduced is not state:
+            log.warning("stepped down: a higher epoch was heard", extra={"service": service, "epoch": epoch})
+            self._states[service] = reduced
+            self._save_soon()
+
+    def make_durable_soon(self) -> None:
+        """Bring the store up to date in the background, as after a start with a file that was not believed."""
+        self._save_soon()
+
+    async def close(self) -> None:
+        """Wait for writes under way."""
+        await asyncio.gather(*self._saving)
+
+    async def _fence(self, command: Fence) -> str | None:
+        verdict = fence(command, self._state(command.service))
+        if isinstance(verdict, Refused):
+            return verdict.reason
+        # In effect before anything can fail or wait: the probe says 503 from here on.
+        self._states[command.service] = verdict.state
+        return await self._save()
+
+    async def _promote(self, command: Promote) -> str | None:
+        async with self._disk:
+            state = self._state(command.service)
+            verdict = promote(command, state, self.boot_id, self._heard.get(command.service, 0))
+            if isinstance(verdict, Refused):
+                return verdict.reason
+            failure = await self._write({**self._states, command.service: verdict.state})
+            if failure is not None:
+                return failure
+            # The loop went on while the disk wrote: a fence or a newer peer may have come, and they count first.
+            again = promote(command, self._state(command.service), self.boot_id, self._heard.get(command.service, 0))
+            if isinstance(again, Accepted):
+                self._states[command.service] = again.state
+                return None
+            self._states[command.service] = self._overtaken(command)
+            await self._write(self._states)
+            return again.reason
+
+    async def _advertise(self, command: Advertise) -> str | None:
+        async with self._voice:
+            async with self._disk:
+                taken = self._taken(command.service)
+                verdict = advertise(command, self._state(command.service), taken)
+                if isinstance(verdict, Refused):
+                    return verdict.reason
+                failure = await self._write({**self._states, command.service: verdict.state})
+                if failure is not None:
+                    return failure
+                # Only advertisements are taken over: the role may have changed while the disk wrote.
+                current = self._state(command.service)
+                self._states[command.service] = replace(current, advertised=verdict.state.advertised)
+            if self._durable != self._states:
+                self._save_soon()
+            try:
+                await self._speaker.announce(self.advertisements())
+            except SpeakerError as error:
+                return f"speaker: {error}"
+            return None
+
+    def _overtaken(self, command: Promote) -> ServiceState:
+        current = self._state(command.service)
+        if current.turn >= command.turn:
+            return current
+        return replace(current, turn=command.turn, role=Role.STANDBY)
+
+    def _state(self, service: str) -> ServiceState:
+        return self._states.get(service, ServiceState())
+
+    def _taken(self, service: str) -> dict[IPv4Network, str]:
+        return {
+            item.prefix: other
+            for other, state in self._states.items()
+            if other != service
+            for item in _announced(state)
+        }
+
+    def _save_soon(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._save())
+        self._saving.add(task)
+        task.add_done_callback(self._saving.discard)
+
+    async def _save(self) -> str | None:
+        async with self._disk:
+            if self._durable == self._states:
+                return None
+            return await self._write(self._states)
+
+    async def _write(self, states: Mapping[str, ServiceState]) -> str | None:
+        # In a thread: a slow disk must not keep the probe from answering. The caller holds the lock.
+        snapshot = dict(states)
+        try:
+            await asyncio.to_thread(self._store.save, snapshot)
+        except OSError as error:
+            log.error("state cannot be made durable", extra={"error": str(error)})
+            self._durable = None
+            return "state cannot be made durable"
+        self._durable = snapshot
+        return None
+
+
+def _announced(state: ServiceState) -> tuple[Advertisement, ...]:
+    return () if state.advertised is None else state.advertised.advertisements

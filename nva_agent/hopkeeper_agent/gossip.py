@@ -1,0 +1,163 @@
+"""Mutual heartbeats between agents: one signed datagram to every peer each period.
+
+Hearing a peer is evidence that it lives. Hearing of a higher epoch makes this agent step down by itself, whether the
+epoch is one a peer serves at, or one at which a peer remembers hearing this very agent (then our disk was rolled back).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+from hopkeeper_agent.duties import Duties
+from hopkeeper_agent.jws import Signer, Unauthentic, key_id, peek_kid, verify
+from hopkeeper_agent.messages import (
+    HEARTBEAT,
+    Malformed,
+    boot_id,
+    decode_epochs,
+    decode_heartbeat_services,
+    encode_heartbeat_services,
+    whole,
+)
+from hopkeeper_agent.peers import PeerWatch, Tempo
+from hopkeeper_agent.role import Role
+
+log = logging.getLogger(__name__)
+
+DATAGRAM_MAX_BYTES = 8 * 1024
+# Verifying costs a fifth of a millisecond: whoever floods us with a peer's name may not starve the probe.
+VERIFICATIONS_PER_PERIOD = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A peer as enrolled: where its heartbeats come from and the key that signs them."""
+
+    name: str
+    address: IPv4Address
+    port: int
+    key: EllipticCurvePublicKey
+
+
+@dataclass(slots=True)
+class _Known:
+    neighbour: Neighbour
+    watch: PeerWatch
+    keys: dict[str, EllipticCurvePublicKey]
+    verified: int = 0
+    destination: tuple[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.destination = (str(self.neighbour.address), self.neighbour.port)
+
+
+class Gossip(asyncio.DatagramProtocol):
+    """Sends and hears heartbeats. `beat` is called once a period by its owner."""
+
+    def __init__(
+        self,
+        agent: str,
+        topology: str,
+        signer: Signer,
+        duties: Duties,
+        clock: tuple[Callable[[], float], Callable[[], float]],
+    ) -> None:
+        """`clock` is (monotonic seconds, seconds since 1970)."""
+        self._agent = agent
+        self._topology = topology
+        self._signer = signer
+        self._duties = duties
+        self._monotonic, self._wall = clock
+        self._known: dict[str, _Known] = {}
+        self._counter = 0
+        self._transport: asyncio.DatagramTransport | None = None
+        self._closed = asyncio.Event()
+
+    def enrol(self, neighbour: Neighbour, tempo: Tempo) -> PeerWatch:
+        """Add a peer; returns what will be known of it."""
+        kid = key_id(neighbour.key)
+        watch = PeerWatch(tempo, self._monotonic())
+        self._known[kid] = _Known(neighbour, watch, {kid: neighbour.key})
+        return watch
+
+    async def open(self, address: IPv4Address, port: int) -> None:
+        """Bind the socket; raises OSError."""
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(
+            lambda: self, local_addr=(str(address), port), family=socket.AF_INET
+        )
+
+    async def close(self) -> None:
+        """Fall silent; returns once the port is free."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+            await self._closed.wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed."""
+        self._closed.set()
+
+    def beat(self) -> None:
+        """Send one heartbeat to every peer."""
+        if self._transport is None or not self._known:
+            return
+        self._counter += 1
+        token = self._signer.sign(HEARTBEAT, self._claims()).encode()
+        for known in self._known.values():
+            known.verified = 0
+            self._transport.sendto(token, known.destination)
+
+    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
+        """Take a datagram; whatever is not an authentic, newer heartbeat of a peer is dropped."""
+        try:
+            known = self._known.get(peek_kid(data)) if len(data) <= DATAGRAM_MAX_BYTES else None
+            if known is None or addr[0] != known.destination[0] or known.verified >= VERIFICATIONS_PER_PERIOD:
+                return
+            known.verified += 1
+            claims = verify(data, HEARTBEAT, known.keys)
+            if claims.get("iss") != known.neighbour.name or claims.get("sub") != self._topology:
+                return
+            self._hear(known.watch, claims)
+        except (Unauthentic, Malformed) as error:
+            log.debug("heartbeat dropped", extra={"rule": str(error), "remote": str(addr[0])})
+
+    def error_received(self, exc: Exception) -> None:
+        """A peer that is down answers with ICMP: its silence is counted anyway."""
+
+    def _claims(self) -> dict[str, Any]:
+        return {
+            "iss": self._agent,
+            "sub": self._topology,
+            "iat": self._wall(),
+            "n": self._counter,
+            "boot_id": self._duties.boot_id,
+            "services": encode_heartbeat_services(self._duties.states),
+            "heard": {known.neighbour.name: known.watch.epochs for known in self._known.values()},
+        }
+
+    def _hear(self, watch: PeerWatch, claims: Mapping[str, Any]) -> None:
+        boot, counter = boot_id(claims.get("boot_id"), "boot_id"), whole(claims.get("n"), "n")
+        services = decode_heartbeat_services(claims.get("services"))
+        heard = claims.get("heard", {})
+        if not isinstance(heard, dict):
+            raise Malformed("heard: not an object")
+        remembered = decode_epochs(heard.get(self._agent, {}))
+        if not watch.admits(boot, counter):
+            return
+        watch.hear(boot, counter, self._monotonic())
+        for service, (epoch, role) in services.items():
+            watch.note_epoch(service, epoch)
+            if role is Role.SERVING:
+                self._duties.hear(service, epoch)
+        for service, epoch in remembered.items():
+            if epoch > self._duties.epoch(service):
+                self._duties.hear(service, epoch)

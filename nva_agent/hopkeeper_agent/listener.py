@@ -1,0 +1,70 @@
+"""The HTTP server under the probe and the command endpoint, hardened against slow, half-open and many connections.
+
+Every connection has a deadline for its first request, there is a bound on their number, bodies are never decompressed,
+and a TLS handshake that does not finish is cut. Both listeners share one event loop, on purpose: an agent that hangs
+fails its probe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from ipaddress import IPv4Address
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+# A client that has not sent its request by then is not one of ours.
+REQUEST_SECONDS = 10.0
+HANDSHAKE_SECONDS = 5.0
+# Far above what a load balancer, an app and some peers need; beyond it the oldest connection gives way.
+CONNECTIONS_MAX = 256
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class _Bounded(web.Server):
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        if len(self._connections) >= CONNECTIONS_MAX:
+            oldest = next(iter(self._connections))
+            self._connections.pop(oldest).abort()
+        super().connection_made(handler, transport)
+
+
+class Listener:
+    """One HTTP listener on one address."""
+
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
+        self._handler = handler
+        self._tls = tls
+        self._server: asyncio.Server | None = None
+        self._http: web.Server | None = None
+
+    async def open(self, address: IPv4Address, port: int) -> None:
+        """Listen from now on; raises OSError if the address or port cannot be had."""
+        loop = asyncio.get_running_loop()
+        self._http = _Bounded(
+            self._handler, keepalive_timeout=REQUEST_SECONDS, auto_decompress=False, access_log=None, lingering_time=0.0
+        )
+        self._server = await loop.create_server(
+            self._http,
+            str(address),
+            port,
+            ssl=self._tls,
+            backlog=256,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
+            ssl_shutdown_timeout=1.0 if self._tls else None,
+        )
+
+    @property
+    def port(self) -> int:
+        """The bound port; 0 while closed."""
+        return self._server.sockets[0].getsockname()[1] if self._server and self._server.sockets else 0
+
+    async def close(self) -> None:
+        """Stop listening and cut the connections."""
+        if self._server is not None and self._http is not None:
+            self._server.close()
+            await self._http.shutdown(timeout=0.5)
+            self._server = self._http = None

@@ -1,0 +1,96 @@
+"""The command line: run an agent, make its key, look over a configuration, end a speaker that was left speaking."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hopkeeper_agent import __version__, config, loading, logs
+from hopkeeper_agent.agent import Agent
+from hopkeeper_agent.enroll import enroll
+from hopkeeper_agent.jws import BadKey
+from hopkeeper_agent.toml_table import ConfigError
+
+log = logging.getLogger(__name__)
+
+FILES_MAX = 65536
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Exit code 0 is success, 1 a failure that is told on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        match options.do:
+            case "run":
+                logs.to_stderr()
+                asyncio.run(_run(options.config))
+            case "check":
+                loaded = config.load(options.config)
+                loading.credentials(loaded)
+                loading.process(loaded)
+                for peer in loaded.peers:
+                    loading.peer_key(peer)
+                sys.stdout.write(f"{options.config}: agent {loaded.name} of topology {loaded.topology}\n")
+            case "enroll":
+                sys.stdout.write(enroll(options.directory, options.name))
+            case "stop-speaker":
+                asyncio.run(_stop_speaker(options.config))
+    except (ConfigError, BadKey, OSError, ValueError) as error:
+        sys.stderr.write(f"hopkeeper-agent: {error}\n")
+        return 1
+    return 0
+
+
+async def _run(path: Path) -> None:
+    _allow_many_connections()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    agent = Agent(config.load(path))
+    try:
+        await agent.start()
+        await ended.wait()
+    finally:
+        await agent.close()
+
+
+def _allow_many_connections() -> None:
+    # Connections that somebody holds open must not use up what the probe needs to accept one.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES_MAX), most))
+
+
+async def _stop_speaker(path: Path) -> None:
+    process = loading.process(config.load(path))
+    if process is not None:
+        await process.end()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hopkeeper-agent", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="do", required=True)
+    for verb, told in (
+        ("run", "run the agent until SIGTERM; a running ExaBGP is taken over and left running"),
+        ("check", "read the configuration and the files it names, and stop"),
+        ("stop-speaker", "end the ExaBGP that an agent left running, and with it its sessions"),
+    ):
+        command = verbs.add_parser(verb, help=told, description=told)
+        command.add_argument("config", type=Path, metavar="CONFIG")
+    told = "make the agent's key and certificate in DIR unless they are there, and print the certificate"
+    command = verbs.add_parser("enroll", help=told, description=told)
+    command.add_argument("directory", type=Path, metavar="DIR")
+    command.add_argument("--name", required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""Claims on the wire to and from the agent's own types, strictly: `contracts/schemas` says the same as JSON Schema.
+
+Whether a message is authentic is `jws` and `commands`; whether it counts is `role`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any, TypeGuard
+
+from hopkeeper_agent.role import (
+    Advertise,
+    Advertised,
+    Advertisement,
+    Command,
+    Fence,
+    Promote,
+    Role,
+    ServiceState,
+    Status,
+    Turn,
+)
+
+COMMAND = "hopkeeper-command"
+REPLY = "hopkeeper-reply"
+REPORT = "hopkeeper-report"
+HEARTBEAT = "hopkeeper-heartbeat"
+
+APP = "hopkeeper"
+TOKEN_SECONDS = 30
+
+# A Route Server takes 1,000 prefixes from a peer on its older page; 64 KiB of command hold about 700.
+ADVERTISEMENTS_MAX = 1000
+PREPEND_MAX = 16
+NUMBER_MAX = 2**53 - 1
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_BOOT_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class Malformed(ValueError):
+    """A message whose shape is wrong; the message names the field."""
+
+
+def decode_command(value: Any) -> Command:
+    """Decode the claim `command`; raises Malformed."""
+    if not isinstance(value, dict):
+        raise Malformed("command: not an object")
+    match value.get("kind"):
+        case "status":
+            _exactly(value, {"kind"})
+            return Status()
+        case "fence":
+            _exactly(value, {"kind", "service", "epoch", "seq"})
+            return Fence(_service(value), _turn(value))
+        case "promote":
+            _exactly(value, {"kind", "service", "epoch", "seq", "boot_id"})
+            return Promote(_service(value), _turn(value), boot_id(value.get("boot_id"), "command.boot_id"))
+        case "advertise":
+            _exactly(value, {"kind", "service", "epoch", "seq", "advertisements"})
+            return Advertise(_service(value), _turn(value), decode_advertisements(value["advertisements"]))
+        case _:
+            raise Malformed("command.kind: not one of status, fence, promote, advertise")
+
+
+def decode_advertisements(value: Any) -> tuple[Advertisement, ...]:
+    """Decode a list of advertisements, sorted by prefix; raises Malformed, also for a prefix that occurs twice."""
+    if not isinstance(value, list) or len(value) > ADVERTISEMENTS_MAX:
+        raise Malformed(f"advertisements: not a list of at most {ADVERTISEMENTS_MAX}")
+    found = sorted((_advertisement(item) for item in value), key=lambda item: item.prefix)
+    if len({item.prefix for item in found}) != len(found):
+        raise Malformed("advertisements: a prefix occurs twice")
+    return tuple(found)
+
+
+def encode_advertised(advertised: Advertised | None) -> dict[str, Any] | None:
+    """The `advertised` member of a status."""
+    if advertised is None:
+        return None
+    return {
+        "epoch": advertised.turn.epoch,
+        "seq": advertised.turn.seq,
+        "advertisements": [
+            {"prefix": str(item.prefix), "next_hop": str(item.next_hop), "prepend": item.prepend}
+            for item in advertised.advertisements
+        ],
+    }
+
+
+def encode_heartbeat_services(states: Mapping[str, ServiceState]) -> dict[str, Any]:
+    """The `services` claim of a heartbeat."""
+    return {name: {"epoch": state.turn.epoch, "role": state.role.value} for name, state in sorted(states.items())}
+
+
+def decode_heartbeat_services(value: Any) -> dict[str, tuple[int, Role]]:
+    """Epoch and role by service; raises Malformed."""
+    if not isinstance(value, dict):
+        raise Malformed("services: not an object")
+    found = {}
+    for name, item in value.items():
+        if not is_name(name) or not isinstance(item, dict):
+            raise Malformed("services: not an object of named services")
+        try:
+            found[name] = (whole(item.get("epoch"), "services.epoch"), Role(str(item.get("role"))))
+        except ValueError as error:
+            raise Malformed("services.role: not a role") from error
+    return found
+
+
+def decode_epochs(value: Any) -> dict[str, int]:
+    """Epoch by service, from one entry of the `heard` claim; raises Malformed."""
+    if not isinstance(value, dict) or not all(is_name(name) for name in value):
+        raise Malformed("heard: not an object of named services")
+    return {name: whole(epoch, "heard.epoch") for name, epoch in value.items()}
+
+
+def is_name(value: Any) -> TypeGuard[str]:
+    """Whether it may name a service, an agent or a topology: lower-case letters, digits and dashes, at most 63."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def boot_id(value: Any, where: str) -> str:
+    """Return a boot id of 32 hex digits; raises Malformed."""
+    if not isinstance(value, str) or not _BOOT_ID.fullmatch(value):
+        raise Malformed(f"{where}: not 32 hex digits")
+    return value
+
+
+def whole(value: Any, where: str) -> int:
+    """Return a whole number from 0 to 2^53 - 1; raises Malformed (also for true and 1.0)."""
+    if type(value) is not int or not 0 <= value <= NUMBER_MAX:
+        raise Malformed(f"{where}: not a whole number from 0")
+    return value
+
+
+def seconds(value: Any, where: str) -> float:
+    """Return a NumericDate: finite seconds since 1970, whole or not; raises Malformed."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= NUMBER_MAX:
+        raise Malformed(f"{where}: not a NumericDate")
+    if not math.isfinite(value):
+        raise Malformed(f"{where}: not a NumericDate")
+    return float(value)
+
+
+def _exactly(value: Mapping[str, Any], keys: set[str]) -> None:
+    if value.keys() != keys:
+        raise Malformed(f"command: needs exactly {', '.join(sorted(keys))}")
+
+
+def _service(value: Mapping[str, Any]) -> str:
+    name = value["service"]
+    if not is_name(name):
+        raise Malformed("command.service: not a name")
+    return name
+
+
+def _turn(value: Mapping[str, Any]) -> Turn:
+    return Turn(whole(value["epoch"], "command.epoch"), whole(value["seq"], "command.seq"))
+
+
+def _advertisement(value: Any) -> Advertisement:
+    if not isinstance(value, dict) or value.keys() != {"prefix", "next_hop", "prepend"}:
+        raise Malformed("advertisements: each needs exactly next_hop, prefix, prepend")
+    if not isinstance(value["prefix"], str) or not isinstance(value["next_hop"], str) or "/" not in value["prefix"]:
+        raise Malformed("advertisements: prefix and next_hop are texts")
+    try:
+        prefix, next_hop = IPv4Network(value["prefix"]), IPv4Address(value["next_hop"])
+    except ValueError as error:
+        raise Malformed("advertisements: not an IPv4 prefix and next hop") from error
+    prepend = whole(value["prepend"], "advertisements.prepend")
+    if prepend > PREPEND_MAX or next_hop.is_multicast or next_hop.is_unspecified:
+        raise Malformed(f"advertisements: next hop is one host's, prepend at most {PREPEND_MAX}")
+    return Advertisement(prefix, next_hop, prepend)

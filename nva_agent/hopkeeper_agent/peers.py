@@ -1,0 +1,96 @@
+"""What this agent knows of its peers: two independent readings of each, gossip and probe, by counting and by age.
+
+Pure: times are seconds of one monotonic clock, given by the caller. The sockets are in `gossip` and `peer_probe`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+# An agent restarts rarely; this many boots back nobody replays.
+RETIRED_BOOTS = 64
+
+
+class Reading(StrEnum):
+    """One reading. Unknown is not bad."""
+
+    OK = "ok"
+    BAD = "bad"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """The pace of gossip: the period in seconds, and how many periods of silence mean bad."""
+
+    period_seconds: float
+    fall: int
+
+    @property
+    def window_seconds(self) -> float:
+        """How long silence may last."""
+        return self.period_seconds * self.fall
+
+
+@dataclass(slots=True)
+class PeerWatch:
+    """The readings of one peer."""
+
+    tempo: Tempo
+    started: float
+    last_heard: float | None = None
+    boot_id: str | None = None
+    counter: int = -1
+    epochs: dict[str, int] = field(default_factory=dict)
+    _silent_tries: int = field(default=0, init=False)
+    _answered: bool = field(default=False, init=False)
+    _retired: deque[str] = field(default_factory=lambda: deque(maxlen=RETIRED_BOOTS), init=False)
+
+    def admits(self, boot_id: str, counter: int) -> bool:
+        """Whether a heartbeat is newer than all before it. A boot that gave way to another never counts again."""
+        if boot_id == self.boot_id:
+            return counter > self.counter
+        return boot_id not in self._retired
+
+    def hear(self, boot_id: str, counter: int, now: float) -> None:
+        """Note an authentic, admitted heartbeat."""
+        if self.boot_id is not None and boot_id != self.boot_id:
+            self._retired.append(self.boot_id)
+        self.boot_id, self.counter, self.last_heard = boot_id, counter, now
+        # The probe port is tried only while gossip is bad; what it said then is history now.
+        self._silent_tries, self._answered = 0, False
+
+    def note_epoch(self, service: str, epoch: int) -> None:
+        """Remember the highest epoch this peer has stood at."""
+        self.epochs[service] = max(epoch, self.epochs.get(service, 0))
+
+    def probe_answered(self) -> None:
+        """The probe port gave any HTTP answer."""
+        self._silent_tries, self._answered = 0, True
+
+    def probe_silent(self) -> None:
+        """The probe port gave none."""
+        self._silent_tries += 1
+
+    def gossip(self, now: float) -> Reading:
+        """Bad after a window of silence, counted from our own start for a peer that was never heard."""
+        since = self.started if self.last_heard is None else self.last_heard
+        if now - since > self.tempo.window_seconds:
+            return Reading.BAD
+        return Reading.UNKNOWN if self.last_heard is None else Reading.OK
+
+    def probe(self) -> Reading:
+        """Bad after `fall` silent tries in a row."""
+        if self._silent_tries >= self.tempo.fall:
+            return Reading.BAD
+        return Reading.OK if self._answered else Reading.UNKNOWN
+
+    def failed(self, now: float) -> bool:
+        """Both readings are bad: one alone may be a broken path."""
+        return self.gossip(now) is Reading.BAD and self.probe() is Reading.BAD
+
+    def age_seconds(self, now: float) -> float | None:
+        """Since the last heartbeat; None if there never was one."""
+        return None if self.last_heard is None else max(0.0, now - self.last_heard)

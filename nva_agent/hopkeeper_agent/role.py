@@ -1,0 +1,169 @@
+"""Which commands an agent obeys and when its probe says 200: the agent's half of the fencing rules, decided purely.
+
+Not here: signatures (`jws`, `commands`), durability (`state`, `duties`) and anything that does I/O.
+
+Rules, each with the fault it stops:
+  a role command counts when its (epoch, seq) is higher than the last accepted one's,
+      or equal with the same effect                          replays and late arrivals
+  PROMOTE names the boot it was meant for                    an agent that restarted since it was looked at
+  PROMOTE below an epoch heard of from a peer                a grant that is older than the present holder's
+  a peer serving at a higher epoch sends this one to standby a holder that missed its fence
+  a peer that heard this agent at a higher epoch than it
+      remembers sends it to standby                          a disk that was rolled back
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+
+
+class Role(StrEnum):
+    """HA role of this agent in one service."""
+
+    SERVING = "serving"
+    STANDBY = "standby"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Turn:
+    """A command's place in the app's order of commands for one service."""
+
+    epoch: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    """What the speaker should announce: own ASN `1 + prepend` times in the AS path."""
+
+    prefix: IPv4Network
+    next_hop: IPv4Address
+    prepend: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advertised:
+    """The advertisements of one service, sorted by prefix, and the turn that ordered them."""
+
+    turn: Turn
+    advertisements: tuple[Advertisement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """What an agent must still know about a service after a restart."""
+
+    turn: Turn = Turn(0, 0)
+    role: Role = Role.STANDBY
+    advertised: Advertised | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Asks for the status only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Stop answering the probe for a service."""
+
+    service: str
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Answer the probe for a service; `boot_id` is the boot the app last saw."""
+
+    service: str
+    turn: Turn
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advertise:
+    """Announce exactly these for a service, replacing what it announced before."""
+
+    service: str
+    turn: Turn
+    advertisements: tuple[Advertisement, ...]
+
+
+Command = Status | Fence | Promote | Advertise
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The command counts; `state` is the service's state once it is obeyed."""
+
+    state: ServiceState
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The command changes nothing; `reason` is for people."""
+
+    reason: str
+
+
+def fence(command: Fence, state: ServiceState) -> Accepted | Refused:
+    """Decide on a FENCE."""
+    return _take_role(command.turn, Role.STANDBY, state)
+
+
+def promote(command: Promote, state: ServiceState, boot_id: str, heard_epoch: int) -> Accepted | Refused:
+    """Decide on a PROMOTE.
+
+    `boot_id` is this agent's; `heard_epoch` the highest epoch that authentic peers have told of (0: none), be it one they
+    serve at or one they remember this agent at.
+    """
+    if command.boot_id != boot_id:
+        return Refused("this agent restarted since it was looked at")
+    if command.turn.epoch < heard_epoch:
+        return Refused(f"epoch {heard_epoch} was heard of from a peer, which is higher")
+    return _take_role(command.turn, Role.SERVING, state)
+
+
+def advertise(command: Advertise, state: ServiceState, taken: Mapping[IPv4Network, str]) -> Accepted | Refused:
+    """Decide on an ADVERTISE. `taken` names the other service that announces a prefix on this agent."""
+    wanted = Advertised(command.turn, command.advertisements)
+    known = state.advertised
+    if known is not None:
+        if command.turn < known.turn:
+            return Refused(f"{_told(command.turn)} is lower than {_told(known.turn)}, already accepted")
+        if command.turn == known.turn and known.advertisements != command.advertisements:
+            return Refused(f"{_told(command.turn)} was accepted with other advertisements")
+    for advertisement in command.advertisements:
+        if advertisement.prefix in taken:
+            return Refused(f"{advertisement.prefix} is announced for service {taken[advertisement.prefix]}")
+    return Accepted(replace(state, advertised=wanted))
+
+
+def outranked(state: ServiceState, heard_epoch: int) -> ServiceState:
+    """The state after hearing of an epoch: standby at its own turn if it serves at a lower one, else unchanged.
+
+    The peer's epoch is not adopted: this is restraint, and no acknowledgement of anything.
+    """
+    if state.role is Role.SERVING and state.turn.epoch < heard_epoch:
+        return replace(state, role=Role.STANDBY)
+    return state
+
+
+def answers(state: ServiceState, fatal: tuple[str, ...]) -> bool:
+    """Whether the probe says 200: serving, and no self-check declares the appliance unfit."""
+    return state.role is Role.SERVING and not fatal
+
+
+def _take_role(turn: Turn, role: Role, state: ServiceState) -> Accepted | Refused:
+    if turn < state.turn:
+        return Refused(f"{_told(turn)} is lower than {_told(state.turn)}, already accepted")
+    if turn == state.turn and role is not state.role:
+        return Refused(f"{_told(turn)} was accepted with the opposite effect")
+    return Accepted(replace(state, turn=turn, role=role))
+
+
+def _told(turn: Turn) -> str:
+    return f"epoch {turn.epoch} seq {turn.seq}"

@@ -1,0 +1,71 @@
+"""The speaker port: one verb, `announce`, and the state of the sessions it speaks on.
+
+A speaker replaces all it announces, as one UPDATE per changed prefix and never as a withdraw followed by an announce:
+a Route Server programs a prefix at most once in 30 s, and withdraw plus announce are two changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Address
+from typing import Protocol
+
+from hopkeeper_agent.role import Advertisement
+
+
+class SpeakerError(Exception):
+    """It is not certain that the neighbours have been told."""
+
+
+class SessionState(StrEnum):
+    """Of the RFC 4271 states only what matters here."""
+
+    ESTABLISHED = "established"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The live conversation with one neighbour; `since` is None while nothing is known."""
+
+    state: SessionState
+    since: datetime | None
+
+
+class Speaker(Protocol):
+    """What announces."""
+
+    async def start(self) -> None:
+        """Begin to speak, or take over the daemon that an earlier agent left speaking."""
+
+    async def announce(self, advertisements: Sequence[Advertisement]) -> None:
+        """Replace everything announced; raises SpeakerError if it is not certain that every neighbour was told."""
+
+    def sessions(self) -> Mapping[IPv4Address, Session]:
+        """The sessions by neighbour address."""
+
+    async def close(self) -> None:
+        """Let go. What is announced stays announced: an agent that ends must not end the routes."""
+
+
+class Mute:
+    """The speaker of an appliance that speaks BGP by other means: there is nothing to announce with."""
+
+    async def start(self) -> None:
+        """Nothing to begin."""
+
+    async def announce(self, advertisements: Sequence[Advertisement]) -> None:
+        """Refuse advertisements: nobody would hear them."""
+        if advertisements:
+            raise SpeakerError("no speaker is configured")
+
+    def sessions(self) -> Mapping[IPv4Address, Session]:
+        """None."""
+        return {}
+
+    async def close(self) -> None:
+        """Nothing to let go."""

@@ -1,0 +1,267 @@
+"""The embedded speaker: ExaBGP as a process of its own, reached over its helper's unix socket.
+
+ExaBGP outlives the agent: when the agent ends, sessions and routes stay, and the next agent takes the running ExaBGP
+over. When ExaBGP ends, it is started again with what should be announced. This file keeps the conversation;
+`exabgp_process` starts and ends the process, `exabgp_helper` is the other end of the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import IPv4Address
+from typing import Any
+
+from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.speakers import Session, SessionState, SpeakerError
+from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings, route
+from hopkeeper_agent.speakers.exabgp_process import ExaBgpProcess
+
+log = logging.getLogger(__name__)
+
+HELLO_SECONDS = 3.0
+# ExaBGP takes a command within 3 ms and sends it in as many; the app gives a command up after 2 s.
+ANNOUNCE_SECONDS = 1.7
+STEP_SECONDS = 1.0
+# After so many unanswered signs of life ExaBGP hangs: its routes would be lost with the hold time anyway.
+ALIVE_PERIOD_SECONDS = 5.0
+ALIVE_MISSED_MAX = 3
+RESTART_FIRST_SECONDS = 0.2
+RESTART_MAX_SECONDS = 10.0
+RECONCILE_SECONDS = 1.0
+# One command more than the longest list of routes that a neighbour takes.
+LINE_MAX_BYTES = 1 << 20
+
+
+Changes = Sequence[tuple[str, str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    changes: Changes
+    refused: asyncio.Future[list[str]]
+
+
+@dataclass(slots=True)
+class _Conversation:
+    """One connection with the helper, and what has been heard over it."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    routes: dict[str, str]
+    asked: dict[int, _Asked] = field(default_factory=dict)
+    # By established neighbour: the changes ExaBGP was given and has not sent yet, and since when (loop time).
+    unsent: dict[IPv4Address, dict[str, tuple[str | None, float]]] = field(default_factory=dict)
+    ready: bool = False
+    missed: int = 0
+
+
+class ExaBgpSpeaker:
+    """Announces through ExaBGP."""
+
+    def __init__(self, settings: BgpSettings, process: ExaBgpProcess, changed: Callable[[], None]) -> None:
+        """`changed` is called when a session's state changes."""
+        self._settings = settings
+        self._process = process
+        self._changed = changed
+        self._sessions = {neighbour.address: Session(SessionState.UNKNOWN, None) for neighbour in settings.neighbours}
+        # None: nothing was ordered since this agent started, so whatever a running ExaBGP announces stays.
+        self._wanted: dict[str, str] | None = None
+        self._conversation: _Conversation | None = None
+        self._last_id = 0
+        self._pulse = asyncio.Event()
+        self._speaking = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Take over a running ExaBGP or start one, and keep one running."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._keep_running()), loop.create_task(self._keep_announced())]
+
+    async def announce(self, advertisements: Sequence[Advertisement]) -> None:
+        """Replace everything announced. Returns once ExaBGP has sent it on every established session."""
+        self._wanted = {str(item.prefix): route(item, self._settings.asn) for item in advertisements}
+        await self._converge()
+
+    def sessions(self) -> Mapping[IPv4Address, Session]:
+        """The sessions by neighbour address."""
+        return self._sessions
+
+    async def close(self) -> None:
+        """Let go of ExaBGP, which speaks on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._conversation is not None:
+            self._conversation.writer.close()
+            self._conversation = None
+
+    async def _converge(self) -> None:
+        try:
+            async with asyncio.timeout(ANNOUNCE_SECONDS), self._speaking:
+                await self._replace()
+        except TimeoutError as error:
+            raise SpeakerError("ExaBGP is busy") from error
+
+    async def _replace(self) -> None:
+        await self._until(self._can_speak, "ExaBGP is not running")
+        conversation = self._conversation
+        if conversation is None or self._wanted is None:
+            return
+        # Changes of one prefix that pile up inside ExaBGP may be sent in the wrong order: each is sent before the next.
+        await self._until(lambda: self._all_sent(conversation), "an earlier UPDATE is not sent yet")
+        changes = _difference(conversation.routes, self._wanted)
+        if not changes:
+            return
+        refused = await self._ask(conversation, changes)
+        if refused:
+            raise SpeakerError(f"ExaBGP refused {len(refused)} of {len(changes)} changes")
+        await self._until(lambda: self._all_sent(conversation), "an UPDATE is not sent yet")
+
+    async def _ask(self, conversation: _Conversation, changes: Changes) -> list[str]:
+        loop = asyncio.get_running_loop()
+        self._last_id += 1
+        asked = _Asked(changes, loop.create_future())
+        conversation.asked[self._last_id] = asked
+        for address, session in self._sessions.items():
+            if session.state is SessionState.ESTABLISHED:
+                waiting = conversation.unsent.setdefault(address, {})
+                waiting.update({prefix: (wanted, loop.time()) for prefix, wanted in changes})
+        conversation.writer.write(json.dumps({"id": self._last_id, "changes": changes}).encode() + b"\n")
+        await self._until(asked.refused.done, "ExaBGP does not answer")
+        return asked.refused.result()
+
+    def _can_speak(self) -> bool:
+        return self._conversation is not None and self._conversation.ready
+
+    def _all_sent(self, conversation: _Conversation) -> bool:
+        if conversation is not self._conversation:
+            return True
+        # After the hold time the session has ended or the UPDATE is long gone: forget it rather than block for ever.
+        horizon = asyncio.get_running_loop().time() - self._settings.hold_time
+        return not any(since > horizon for waiting in conversation.unsent.values() for _, since in waiting.values())
+
+    async def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
+        try:
+            async with asyncio.timeout(STEP_SECONDS):
+                while not condition():
+                    await self._pulse.wait()
+        except TimeoutError as error:
+            raise SpeakerError(otherwise) from error
+
+    def _stir(self) -> None:
+        pulse, self._pulse = self._pulse, asyncio.Event()
+        pulse.set()
+
+    async def _keep_running(self) -> None:
+        pause = RESTART_FIRST_SECONDS
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                await self._process.ensure()
+                await self._converse()
+            except (OSError, ValueError, KeyError, TimeoutError) as error:
+                log.warning("no conversation with ExaBGP", extra={"error": f"{type(error).__name__}: {error}"})
+            self._lost()
+            await self._process.end()
+            pause = RESTART_FIRST_SECONDS if loop.time() - began > RESTART_MAX_SECONDS else pause
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, RESTART_MAX_SECONDS)
+
+    async def _converse(self) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(self._process.socket), limit=LINE_MAX_BYTES)
+        try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                hello = json.loads(await reader.readline())["hello"]
+            if hello["fingerprint"] != self._process.fingerprint:
+                raise ValueError("a running ExaBGP has another configuration")
+            self._process.adopt(int(hello["exabgp_pid"]))
+            self._conversation = _Conversation(reader, writer, dict(hello["routes"]))
+            for neighbour in self._sessions:
+                # Of a neighbour that never came up ExaBGP may have said nothing: a session that is not up is down.
+                self._note_session(str(neighbour), *hello["sessions"].get(str(neighbour), (SessionState.DOWN, None)))
+            self._conversation.ready = True
+            self._stir()
+            while line := await reader.readline():
+                self._hear(self._conversation, json.loads(line))
+                self._stir()
+        finally:
+            writer.close()
+
+    def _hear(self, conversation: _Conversation, message: dict[str, Any]) -> None:
+        conversation.missed = 0
+        if "answered" in message:
+            self._answered(conversation, conversation.asked.pop(message["answered"], None), message["refused"])
+        elif "session" in message:
+            self._note_session(*message["session"])
+        elif "sent" in message:
+            peer, routes = message["sent"]
+            waiting = conversation.unsent.get(IPv4Address(peer), {})
+            for prefix, sent in routes.items():
+                if prefix in waiting and waiting[prefix][0] == sent:
+                    del waiting[prefix]
+
+    def _answered(self, conversation: _Conversation, asked: _Asked | None, refused: list[str]) -> None:
+        if asked is None:
+            return
+        for prefix, wanted in asked.changes:
+            if prefix in refused:
+                for waiting in conversation.unsent.values():
+                    waiting.pop(prefix, None)
+            elif wanted is None:
+                conversation.routes.pop(prefix, None)
+            else:
+                conversation.routes[prefix] = wanted
+        if not asked.refused.done():
+            asked.refused.set_result(refused)
+
+    def _note_session(self, address: str, state: str, since: str | None) -> None:
+        neighbour = IPv4Address(address)
+        if neighbour in self._sessions:
+            self._sessions[neighbour] = Session(SessionState(state), datetime.fromisoformat(since) if since else None)
+            if self._conversation is not None and state != SessionState.ESTABLISHED:
+                # What was not sent will be, with everything else, when the session comes back.
+                self._conversation.unsent.pop(neighbour, None)
+            self._changed()
+
+    def _lost(self) -> None:
+        self._conversation = None
+        now = datetime.now().astimezone()
+        for address, session in self._sessions.items():
+            if session.state is not SessionState.DOWN:
+                self._sessions[address] = Session(SessionState.DOWN, now)
+        self._stir()
+        self._changed()
+
+    async def _keep_announced(self) -> None:
+        """Announce what a failed command left undone, and see whether ExaBGP still answers."""
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        while True:
+            await asyncio.sleep(RECONCILE_SECONDS)
+            with contextlib.suppress(SpeakerError):
+                await self._converge()
+            conversation = self._conversation
+            if conversation is None or loop.time() - asked < ALIVE_PERIOD_SECONDS:
+                continue
+            asked = loop.time()
+            conversation.missed += 1
+            with contextlib.suppress(SpeakerError):
+                await self._ask(conversation, [])
+            if conversation.missed >= ALIVE_MISSED_MAX:
+                log.error("ExaBGP hangs, it is started anew")
+                conversation.writer.close()
+
+
+def _difference(routes: Mapping[str, str], wanted: Mapping[str, str]) -> Changes:
+    # New and changed routes first: a prefix that moves to a longer or shorter one is never without either.
+    changes: list[tuple[str, str | None]] = [
+        (prefix, target) for prefix, target in sorted(wanted.items()) if routes.get(prefix) != target
+    ]
+    return changes + [(prefix, None) for prefix in sorted(routes) if prefix not in wanted]

@@ -1,0 +1,98 @@
+"""What ExaBGP is told at its start: one configuration file, and its environment. Pure text.
+
+One process speaks with all neighbours (both instances of a Route Server too: their addresses differ). Nothing listens:
+the agent's side opens every session, so no privileged port is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from hopkeeper_agent.role import Advertisement
+
+HELPER = "hopkeeper"
+
+# exabgp.api.ack stays on: "done" per command, in order, is how the agent knows that ExaBGP lives and has taken a change.
+# respawn is off: a second helper would know nothing of the sessions, so losing one means starting ExaBGP anew.
+ENVIRONMENT = {
+    "exabgp.api.ack": "true",
+    "exabgp.api.cli": "false",
+    "exabgp.api.respawn": "false",
+    "exabgp.daemon.drop": "false",
+    "exabgp.log.level": "CRITICAL",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BgpNeighbour:
+    """One neighbour of the speaker."""
+
+    address: IPv4Address
+    asn: int
+
+
+@dataclass(frozen=True, slots=True)
+class BgpSettings:
+    """The speaker as configured. `port` is the neighbours' TCP port, `hold_time` in seconds."""
+
+    address: IPv4Address
+    asn: int
+    router_id: IPv4Address
+    port: int
+    hold_time: int
+    neighbours: tuple[BgpNeighbour, ...]
+
+
+def environment(settings: BgpSettings) -> dict[str, str]:
+    """The variables that ExaBGP reads."""
+    return {**ENVIRONMENT, "exabgp.tcp.port": str(settings.port)}
+
+
+def render(settings: BgpSettings, helper: Sequence[str]) -> str:
+    """The configuration file; `helper` is the command of the helper process."""
+    return "".join([_process(helper), *(_neighbour(settings, neighbour) for neighbour in settings.neighbours)])
+
+
+def fingerprint(settings: BgpSettings, configuration: str) -> str:
+    """Tells whether a running ExaBGP was started with the same."""
+    return hashlib.sha256(repr((environment(settings), configuration)).encode()).hexdigest()
+
+
+def route(advertisement: Advertisement, asn: int) -> str:
+    """The route's attributes as ExaBGP reads them; also the form in which sent UPDATEs are compared."""
+    path = " ".join([str(asn)] * (1 + advertisement.prepend))
+    return f"next-hop {advertisement.next_hop} as-path [ {path} ]"
+
+
+def _process(helper: Sequence[str]) -> str:
+    return f"process {HELPER} {{\n    run {' '.join(helper)};\n    encoder json;\n}}\n"
+
+
+def _neighbour(settings: BgpSettings, neighbour: BgpNeighbour) -> str:
+    return f"""neighbor {neighbour.address} {{
+    router-id {settings.router_id};
+    local-address {settings.address};
+    local-as {settings.asn};
+    peer-as {neighbour.asn};
+    hold-time {settings.hold_time};
+    connect {settings.port};
+    adj-rib-in false;
+    capability {{
+        graceful-restart disable;
+    }}
+    family {{
+        ipv4 unicast;
+    }}
+    api {{
+        processes [ {HELPER} ];
+        neighbor-changes;
+        send {{
+            parsed;
+            update;
+        }}
+    }}
+}}
+"""

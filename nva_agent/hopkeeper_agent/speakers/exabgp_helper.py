@@ -1,0 +1,270 @@
+"""The helper that ExaBGP runs: the go-between of ExaBGP (pipes) and the agent (a unix socket in the state directory).
+
+It lives as long as ExaBGP and outlives agents, so it also remembers what a returning agent must learn: the state of
+the sessions and the routes in force. It decides nothing. It must never fall behind in reading its standard input:
+ExaBGP writes to it without a time limit, and gives all its sessions up when the helper is gone.
+
+Run as: python -m hopkeeper_agent.speakers.exabgp_helper SOCKET FINGERPRINT
+
+To the agent, one JSON object a line:
+  {"hello": {"exabgp_pid", "fingerprint", "sessions": {address: [state, since]}, "routes": {prefix: route}}}
+  {"session": [address, state, since]}          {"sent": [address, {prefix: route or null}]}
+  {"answered": id, "refused": [prefix, ...]}
+From the agent: {"id": n, "changes": [[prefix, route or null], ...]}; no changes asks only for a sign of life.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import socket
+import sys
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+READ_BYTES = 1 << 16
+# An agent or an ExaBGP that does not read for so long is not there any more.
+BACKLOG_MAX_BYTES = 4 << 20
+# A lost ExaBGP shows as the end of standard input; its process id is looked at too, in case a stranger holds the pipe.
+PARENT_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _Request:
+    id: int
+    waiting: int
+    refused: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Memory:
+    """What the helper remembers, and the translation both ways. No I/O: `feed_*` take text and return lines to send."""
+
+    exabgp_pid: int
+    fingerprint: str
+    sessions: dict[str, tuple[str, str]] = field(default_factory=dict)
+    routes: dict[str, str] = field(default_factory=dict)
+    _pending: deque[tuple[_Request, str, str | None]] = field(default_factory=deque)
+
+    def hello(self) -> dict[str, Any]:
+        """The first line to an agent."""
+        return {
+            "hello": {
+                "exabgp_pid": self.exabgp_pid,
+                "fingerprint": self.fingerprint,
+                "sessions": self.sessions,
+                "routes": self.routes,
+            }
+        }
+
+    def feed_agent(self, line: str) -> list[str]:
+        """Take a request; return the commands for ExaBGP."""
+        message = json.loads(line)
+        changes = message["changes"]
+        request = _Request(message["id"], max(1, len(changes)))
+        commands = []
+        for prefix, wanted in changes:
+            if wanted is None:
+                commands.append(f"withdraw route {prefix} {self.routes.get(prefix, 'next-hop 0.0.0.0')}")
+            else:
+                commands.append(f"announce route {prefix} {wanted}")
+            self._pending.append((request, prefix, wanted))
+        if not changes:
+            commands.append("# alive")
+            self._pending.append((request, "", None))
+        return commands
+
+    def feed_exabgp(self, line: str) -> list[dict[str, Any]]:
+        """Take a line of ExaBGP's; return the lines for the agent."""
+        if line in ("done", "error"):
+            return self._answered(line == "error")
+        try:
+            event = json.loads(line)
+            neighbor = event["neighbor"]
+            peer = neighbor["address"]["peer"]
+        except (ValueError, KeyError, TypeError):
+            return []
+        if event.get("type") == "state":
+            return self._session(peer, neighbor.get("state"))
+        if event.get("type") == "update" and neighbor.get("direction") == "send":
+            routes = sent_routes(neighbor["message"].get("update", {}))
+            return [{"sent": [peer, routes]}] if routes else []
+        return []
+
+    def _answered(self, error: bool) -> list[dict[str, Any]]:
+        if not self._pending:
+            return []
+        request, prefix, wanted = self._pending.popleft()
+        request.waiting -= 1
+        if error:
+            request.refused.append(prefix)
+        elif prefix:
+            if wanted is None:
+                self.routes.pop(prefix, None)
+            else:
+                self.routes[prefix] = wanted
+        return [] if request.waiting else [{"answered": request.id, "refused": request.refused}]
+
+    def _session(self, peer: str, state: str | None) -> list[dict[str, Any]]:
+        # "connected" is a TCP connection only; every failed attempt to come up ends in another "down".
+        known = {"up": "established", "down": "down"}.get(state or "")
+        if known is None or self.sessions.get(peer, ("", ""))[0] == known:
+            return []
+        since = datetime.now(timezone.utc).isoformat()
+        self.sessions[peer] = (known, since)
+        return [{"session": [peer, known, since]}]
+
+
+def sent_routes(update: dict[str, Any]) -> dict[str, str | None]:
+    """The routes of an UPDATE as ExaBGP tells it, by prefix; None is a withdrawal."""
+    segments = update.get("attribute", {}).get("as-path", {})
+    path = " ".join(str(asn) for _, segment in sorted(segments.items()) for asn in segment["value"])
+    routes: dict[str, str | None] = {
+        item["nlri"]: None for item in update.get("withdraw", {}).get("ipv4 unicast", []) if isinstance(item, dict)
+    }
+    for next_hop, items in update.get("announce", {}).get("ipv4 unicast", {}).items():
+        routes |= {item["nlri"]: f"next-hop {next_hop} as-path [ {path} ]" for item in items}
+    return routes
+
+
+@dataclass(slots=True)
+class _Pipe:
+    """A descriptor that is written without waiting; `backlog` is what it has not taken yet."""
+
+    descriptor: int
+    backlog: bytearray = field(default_factory=bytearray)
+
+    def write(self, text: str) -> bool:
+        """Write as much as goes now. False if the other end is gone or too far behind."""
+        self.backlog += text.encode()
+        try:
+            while self.backlog:
+                del self.backlog[: os.write(self.descriptor, self.backlog)]
+        except BlockingIOError:
+            return len(self.backlog) <= BACKLOG_MAX_BYTES
+        except OSError:
+            return False
+        return True
+
+
+class Helper:
+    """The loop over ExaBGP's pipes, the listening socket and at most one agent."""
+
+    def __init__(self, path: Path, memory: Memory) -> None:
+        self._path = path
+        self._memory = memory
+        self._selector = selectors.DefaultSelector()
+        self._listening = self._listen()
+        self._exabgp = _Pipe(1)
+        self._agent: tuple[socket.socket, _Pipe] | None = None
+        self._partial = {"exabgp": b"", "agent": b""}
+
+    def run(self) -> None:
+        """Serve until ExaBGP is gone."""
+        for descriptor in (0, 1):
+            os.set_blocking(descriptor, False)
+        self._selector.register(0, selectors.EVENT_READ, self._from_exabgp)
+        self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
+        alive = True
+        while alive and os.getppid() == self._memory.exabgp_pid:
+            stuck = bool(self._exabgp.backlog or (self._agent and self._agent[1].backlog))
+            for key, _ in self._selector.select(0.05 if stuck else PARENT_SECONDS):
+                alive = key.data() and alive
+            alive = self._exabgp.write("") and alive
+            if self._agent is not None and not self._agent[1].write(""):
+                self._drop_agent()
+        # Only our own: by now another ExaBGP's helper may listen under the same name.
+        with contextlib.suppress(OSError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
+
+    def _listen(self) -> socket.socket:
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # Bound under another name first: the agent must not find a socket that is not listened on or not yet private.
+        hidden = self._path.with_suffix(".new")
+        with contextlib.suppress(FileNotFoundError):
+            hidden.unlink()
+        listening.bind(str(hidden))
+        hidden.chmod(0o600)
+        listening.listen(4)
+        listening.setblocking(False)
+        self._inode = hidden.stat().st_ino
+        hidden.replace(self._path)
+        return listening
+
+    def _accept(self) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            connection, _ = self._listening.accept()
+            connection.setblocking(False)
+            # The newest agent is the one that runs.
+            self._drop_agent()
+            self._agent = (connection, _Pipe(connection.fileno()))
+            self._selector.register(connection, selectors.EVENT_READ, self._from_agent)
+            self._tell([self._memory.hello()])
+        return True
+
+    def _from_exabgp(self) -> bool:
+        try:
+            data = os.read(0, READ_BYTES)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        for line in self._lines("exabgp", data):
+            self._tell(self._memory.feed_exabgp(line))
+        return bool(data)
+
+    def _from_agent(self) -> bool:
+        if self._agent is None:
+            return True
+        try:
+            data = self._agent[0].recv(READ_BYTES)
+        except BlockingIOError:
+            return True
+        except OSError:
+            data = b""
+        if not data:
+            self._drop_agent()
+            return True
+        for line in self._lines("agent", data):
+            try:
+                commands = self._memory.feed_agent(line)
+            except (ValueError, KeyError, TypeError):
+                # Nothing that an agent sends may end the helper, for ExaBGP would end its sessions.
+                self._drop_agent()
+                return True
+            if not self._exabgp.write("".join(f"{command}\n" for command in commands)):
+                return False
+        return True
+
+    def _lines(self, source: str, data: bytes) -> list[str]:
+        *lines, self._partial[source] = (self._partial[source] + data).split(b"\n")
+        return [line.decode(errors="replace").strip() for line in lines]
+
+    def _tell(self, messages: list[dict[str, Any]]) -> None:
+        text = "".join(json.dumps(message) + "\n" for message in messages)
+        if self._agent is not None and text and not self._agent[1].write(text):
+            self._drop_agent()
+
+    def _drop_agent(self) -> None:
+        if self._agent is not None:
+            self._selector.unregister(self._agent[0])
+            self._agent[0].close()
+            self._agent = None
+            self._partial["agent"] = b""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the helper."""
+    path, fingerprint = arguments
+    Helper(Path(path), Memory(os.getppid(), fingerprint)).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

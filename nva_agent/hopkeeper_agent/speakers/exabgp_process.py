@@ -1,0 +1,136 @@
+"""Starts, finds and ends the ExaBGP process. It is started in a session of its own so that no signal to us reaches it.
+
+Nothing here says what is announced. ExaBGP is not a child to be waited for: it may have been started by an earlier
+agent, and it must outlive this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings, environment, fingerprint, render
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 15.0
+END_SECONDS = 3.0
+LOOK_SECONDS = 0.02
+
+
+class ExaBgpProcess:
+    """The ExaBGP of one state directory."""
+
+    def __init__(self, directory: Path, settings: BgpSettings) -> None:
+        self.socket = directory / "exabgp.sock"
+        self._configuration = directory / "exabgp.conf"
+        self._pid_file = directory / "exabgp.pid"
+        self._log = directory / "exabgp.log"
+        helper = [sys.executable, "-P", "-u", "-m", "hopkeeper_agent.speakers.exabgp_helper", str(self.socket)]
+        self.fingerprint = fingerprint(settings, render(settings, helper))
+        self._text = render(settings, [*helper, self.fingerprint])
+        self._environment = environment(settings)
+        self._pid: int | None = self._read_pid()
+        self._child: int | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the running ExaBGP, None if there is none."""
+        if self._pid is not None and not self._is_ours(self._pid):
+            self._pid = self._child = None
+        return self._pid
+
+    def adopt(self, pid: int) -> None:
+        """Take note of the ExaBGP that answered."""
+        self._pid = pid
+
+    async def ensure(self) -> None:
+        """Return once there is a socket to connect to; starts ExaBGP unless one runs. Raises OSError, TimeoutError."""
+        if self.pid is None and not await self._is_answered():
+            with contextlib.suppress(FileNotFoundError):
+                self.socket.unlink()
+            self._start()
+        async with asyncio.timeout(START_SECONDS):
+            while not self.socket.exists():
+                if self.pid is None:
+                    # Seen only when it ends before its helper listens.
+                    raise ProcessLookupError(f"ExaBGP ended while starting, see {self._log}")
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def end(self) -> None:
+        """End ExaBGP if it runs: it gets a moment to close its sessions."""
+        for number, limit_seconds in ((signal.SIGTERM, END_SECONDS), (signal.SIGKILL, END_SECONDS)):
+            pid = self.pid
+            if pid is None:
+                break
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(limit_seconds):
+                    await self._gone()
+        with contextlib.suppress(FileNotFoundError):
+            self._pid_file.unlink()
+
+    async def _gone(self) -> None:
+        while self.pid is not None:  # noqa: ASYNC110 - nobody tells of the end of a process that is not a child
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _is_answered(self) -> bool:
+        # A lost pid file must not lead to two processes that fight over the same sessions.
+        try:
+            _, writer = await asyncio.open_unix_connection(str(self.socket))
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    def _start(self) -> None:
+        program = _find_program()
+        self._configuration.write_text(self._text)
+        output = (os.POSIX_SPAWN_OPEN, 1, str(self._log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        self._pid = self._child = os.posix_spawn(
+            program,
+            [program, "server", str(self._configuration)],
+            {**os.environ, **self._environment},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                output,
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+            setsigdef=[signal.SIGPIPE],
+        )
+        self._pid_file.write_text(str(self._pid))
+        log.info("ExaBGP started", extra={"exabgp_pid": self._pid})
+
+    def _read_pid(self) -> int | None:
+        try:
+            return int(self._pid_file.read_text())
+        except (OSError, ValueError):
+            return None
+
+    def _is_ours(self, pid: int) -> bool:
+        if pid == self._child:
+            # Ended children stay as zombies until they are waited for. The command line is no use here: just after the
+            # start it is still empty.
+            return os.waitpid(pid, os.WNOHANG) == (0, 0)
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+        # Process ids are used again: it must be the one with our configuration.
+        return os.fsencode(self._configuration) in command.split(b"\0")
+
+
+def _find_program() -> str:
+    beside = Path(sys.executable).with_name("exabgp")
+    found = str(beside) if beside.exists() else shutil.which("exabgp")
+    if found is None:
+        raise FileNotFoundError("exabgp is neither beside the interpreter nor on PATH")
+    return found

@@ -1,0 +1,174 @@
+"""The durable state file: what an agent must still know after a restart, and whether that file can be believed.
+
+A write is: temporary file, fsync, rename, fsync of the directory. The file names the machine it belongs to and counts
+its writes; the same count goes to an optional witness on another disk (a tmpfs will do), so that a state directory put
+back to an older snapshot is noticed. A whole machine put back is noticed by its peers (`gossip`).
+A file that cannot be believed never makes an agent serve.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from hopkeeper_agent.jws import parse_object
+from hopkeeper_agent.messages import Malformed, decode_advertisements, encode_advertised, is_name, whole
+from hopkeeper_agent.role import Advertised, Role, ServiceState, Turn
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose state it is: a file of another machine, agent or topology is not ours."""
+
+    machine: str
+    agent: str
+    topology: str
+
+
+class Trust(StrEnum):
+    """How far the file found at start-up is believed."""
+
+    NEW = "there is none"
+    WHOLE = "it is ours and the newest"
+    MOVED = "it is another machine's, agent's or topology's"
+    ROLLED_BACK = "it is older than its witness"
+    CORRUPT = "it cannot be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found at start-up; `states` are already reduced to what may be believed."""
+
+    trust: Trust
+    states: Mapping[str, ServiceState]
+
+
+class StateFile:
+    """The state file of one agent. Not for concurrent use: its caller holds a lock."""
+
+    def __init__(self, directory: Path, identity: Identity, witness: Path | None = None) -> None:
+        self.path = directory / "state.json"
+        self._identity = identity
+        self._witness = witness
+        self._writes = 0
+
+    def load(self) -> Found:
+        """Read the file once, at start-up. Raises OSError only if the directory itself cannot be read."""
+        witnessed = self._read_witness()
+        try:
+            raw = self.path.read_bytes()
+        except FileNotFoundError:
+            self._writes = witnessed
+            return Found(Trust.NEW if not witnessed else Trust.ROLLED_BACK, {})
+        try:
+            identity, self._writes, states = _decode(raw)
+        except Malformed:
+            self._writes = witnessed
+            os.replace(self.path, self.path.with_suffix(".corrupt"))
+            return Found(Trust.CORRUPT, {})
+        if identity != self._identity:
+            self._writes = max(self._writes, witnessed)
+            return Found(Trust.MOVED, _disbelieved(states))
+        if self._writes < witnessed:
+            self._writes = witnessed
+            return Found(Trust.ROLLED_BACK, _disbelieved(states))
+        return Found(Trust.WHOLE, states)
+
+    def save(self, states: Mapping[str, ServiceState]) -> None:
+        """Make the states durable before returning; raises OSError, and then the file holds the old or the new."""
+        writes = self._writes + 1
+        temporary = self.path.with_suffix(".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(_encode(self._identity, writes, states))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self.path)
+        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+        self._writes = writes
+        self._write_witness()
+
+    def _read_witness(self) -> int:
+        if self._witness is None:
+            return 0
+        try:
+            return whole(json.loads(self._witness.read_text()), "witness")
+        except (OSError, ValueError):
+            # No witness (a reboot clears a tmpfs) is no evidence of anything.
+            return 0
+
+    def _write_witness(self) -> None:
+        if self._witness is None:
+            return
+        temporary = self._witness.with_suffix(".new")
+        # A witness that stays behind raises no alarm, so failing to write it must not fail a fence.
+        with contextlib.suppress(OSError):
+            temporary.write_text(str(self._writes))
+            os.replace(temporary, self._witness)
+
+
+def _disbelieved(states: Mapping[str, ServiceState]) -> dict[str, ServiceState]:
+    # The turns stay as a floor against replays; roles and advertisements were somebody else's, or another time's.
+    return {name: replace(state, role=Role.STANDBY, advertised=None) for name, state in states.items()}
+
+
+def _encode(identity: Identity, writes: int, states: Mapping[str, ServiceState]) -> bytes:
+    body: dict[str, Any] = {
+        "schema": SCHEMA,
+        "machine": identity.machine,
+        "agent": identity.agent,
+        "topology": identity.topology,
+        "writes": writes,
+        "services": {
+            name: {
+                "epoch": state.turn.epoch,
+                "seq": state.turn.seq,
+                "role": state.role.value,
+                "advertised": encode_advertised(state.advertised),
+            }
+            for name, state in sorted(states.items())
+        },
+    }
+    return json.dumps({"checksum": _checksum(body), **body}, indent=1).encode() + b"\n"
+
+
+def _decode(raw: bytes) -> tuple[Identity, int, dict[str, ServiceState]]:
+    try:
+        body = parse_object(raw)
+        if body.pop("checksum") != _checksum(body) or body["schema"] != SCHEMA:
+            raise Malformed("state: wrong checksum or schema")
+        identity = Identity(body["machine"], body["agent"], body["topology"])
+        states = {name: _decode_service(name, item) for name, item in body["services"].items()}
+        return identity, whole(body["writes"], "state.writes"), states
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Malformed("state: not a state file") from error
+
+
+def _decode_service(name: str, item: Mapping[str, Any]) -> ServiceState:
+    if not is_name(name):
+        raise Malformed("state: not a service name")
+    advertised = None
+    if (stored := item["advertised"]) is not None:
+        advertised = Advertised(_turn(stored), decode_advertisements(stored["advertisements"]))
+    return ServiceState(_turn(item), Role(item["role"]), advertised)
+
+
+def _turn(item: Mapping[str, Any]) -> Turn:
+    return Turn(whole(item["epoch"], "state.epoch"), whole(item["seq"], "state.seq"))
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

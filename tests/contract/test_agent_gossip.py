@@ -1,0 +1,142 @@
+"""Two real agents that hear each other, and what happens when one falls silent or knows better."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from hopkeeper_agent.jws import Signer
+
+from tests.unit.agent.stage import SERVICE, TOPOLOGY, Member, fence, new_signer, promote, until
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Member, Member]:
+    app = new_signer()
+    a, b = (Member(name, tmp_path / name, app) for name in ("nva-a", "nva-b"))
+    a.knows(b)
+    b.knows(a)
+    return a, b
+
+
+async def test_peers_hear_each_other(pair: tuple[Member, Member]) -> None:
+    a, b = pair
+    async with a.running() as first, b.running() as second:
+        for agent, other in ((first, "nva-b"), (second, "nva-a")):
+            await until(lambda agent=agent, other=other: agent.status()["peers"][other]["gossip"] == "ok")  # type: ignore[misc]
+            assert agent.status()["peers"][other]["probe"] == "unknown"
+
+
+async def test_a_dead_peer_is_bad_on_gossip_and_probe_within_a_second(pair: tuple[Member, Member]) -> None:
+    a, b = pair
+    async with a.running() as first:
+        async with b.running():
+            await until(lambda: first.status()["peers"]["nva-b"]["gossip"] == "ok")
+        took = await until(lambda: first.status()["peers"]["nva-b"]["probe"] == "bad", 3.0)
+        assert first.status()["peers"]["nva-b"]["gossip"] == "bad"
+        assert took < 1.0
+
+
+async def test_a_peer_whose_gossip_alone_is_cut_is_not_failed(pair: tuple[Member, Member]) -> None:
+    a, b = pair
+    b.extra = ""  # b sends to nobody, and its probe answers
+    async with b.running(), a.running() as first:
+        await until(lambda: first.status()["peers"]["nva-b"]["probe"] == "ok")
+        assert first.status()["peers"]["nva-b"]["gossip"] == "bad"
+
+
+async def test_a_holder_that_hears_a_higher_epoch_steps_down(pair: tuple[Member, Member]) -> None:
+    a, b = pair
+    async with a.running() as first, b.running() as second:
+        await a.send(promote(6, first.duties.boot_id))
+        assert await a.probe() == 200
+        await b.send(promote(7, second.duties.boot_id))
+        await until(lambda: first.duties.states[SERVICE].role == "standby", 1.0)
+        assert await a.probe() == 503
+        status = first.status()["services"][SERVICE]
+        assert (status["epoch"], status["seq"]) == (6, 1)
+
+
+async def test_a_returning_old_holder_never_answers_200(pair: tuple[Member, Member]) -> None:
+    a, b = pair
+    async with b.running() as second:
+        async with a.running() as first:
+            await a.send(promote(6, first.duties.boot_id))
+        await b.send(promote(7, second.duties.boot_id))
+        starting = a.running()
+        async with starting:
+            # `running` returns once the probe listens, a gossip window after the start.
+            assert await a.probe() == 503
+
+
+async def test_an_agent_alone_resumes_serving(pair: tuple[Member, Member]) -> None:
+    a, _ = pair
+    async with a.running() as first:
+        await a.send(promote(6, first.duties.boot_id))
+    async with a.running():
+        assert await a.probe() == 200
+
+
+async def test_a_machine_put_back_to_a_snapshot_is_noticed_by_its_peer(
+    pair: tuple[Member, Member], tmp_path: Path
+) -> None:
+    a, b = pair
+    async with b.running() as second:
+        async with a.running() as first:
+            await a.send(promote(6, first.duties.boot_id))
+            shutil.copytree(a.folder / "state", tmp_path / "snapshot")
+            await a.send(fence(7))
+            await until(lambda: second.watches["nva-a"].epochs.get(SERVICE) == 7)
+        shutil.rmtree(a.folder / "state")
+        (tmp_path / "snapshot").rename(a.folder / "state")
+        async with a.running():
+            assert await a.probe() == 503
+
+
+async def test_a_forged_heartbeat_demotes_nobody(pair: tuple[Member, Member]) -> None:
+    a, b = pair
+    stranger = new_signer()
+    async with a.running() as first, b.running():
+        await a.send(promote(6, first.duties.boot_id))
+        heartbeat = {
+            "iss": "nva-b",
+            "sub": TOPOLOGY,
+            "iat": time.time(),
+            "n": 10**6,
+            "boot_id": "c" * 32,
+            "services": {SERVICE: {"epoch": 99, "role": "serving"}},
+        }
+        kid = Signer.from_pem((b.folder / "agent.key").read_bytes()).kid
+        genuine = Signer.from_pem((b.folder / "agent.key").read_bytes())
+        forged = [
+            stranger.sign("hopkeeper-heartbeat", heartbeat),
+            Signer(stranger.key, kid).sign("hopkeeper-heartbeat", heartbeat),
+            genuine.sign("hopkeeper-heartbeat", {**heartbeat, "sub": "other"}),
+            genuine.sign("hopkeeper-heartbeat", {**heartbeat, "iss": "nva-a"}),
+            genuine.sign("hopkeeper-report", heartbeat),
+            genuine.sign(
+                "hopkeeper-heartbeat", {**heartbeat, "services": {SERVICE: {"epoch": 99.0, "role": "serving"}}}
+            ),
+            "x" * 20000,
+            "a.b.c",
+        ]
+        await _datagrams(b.address, a.address, forged)
+        heard = first.watches["nva-b"].counter
+        await until(lambda: first.watches["nva-b"].counter >= heard + 3)
+        assert await a.probe() == 200
+        # The same message, authentic, does demote: the forgeries failed for what they are.
+        await _datagrams(b.address, a.address, [genuine.sign("hopkeeper-heartbeat", heartbeat)])
+        await until(lambda: first.duties.states[SERVICE].role == "standby")
+
+
+async def _datagrams(source: str, destination: str, payloads: list[str]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.bind((source, 0))
+        for payload in payloads:
+            sender.sendto(payload.encode(), (destination, 8444))
+            # One a period: a flood under a peer's name is dropped unread.
+            await asyncio.sleep(0.11)

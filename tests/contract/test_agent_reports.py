@@ -1,0 +1,93 @@
+"""Reports of a real agent to a small app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from tests.unit.agent.stage import Member, fresh_address, new_signer, until
+
+
+class TinyApp:
+    """Takes reports; answers with what is in `statuses`, the last one for ever."""
+
+    def __init__(self, member: Member, statuses: list[int]) -> None:
+        self.member = member
+        self.statuses = statuses
+        self.reports: list[dict[str, Any]] = []
+        self.headers: list[tuple[str | None, str | None]] = []
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.reports.append(self.member.verified(await request.text(), "hopkeeper-report"))
+        self.headers.append((request.headers.get("x-functions-key"), request.headers.get("Content-Type")))
+        return web.Response(status=self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
+
+    def reasons(self) -> list[str]:
+        return [report["reason"] for report in self.reports]
+
+
+@asynccontextmanager
+async def told(member: Member, statuses: list[int]) -> AsyncIterator[TinyApp]:
+    app = TinyApp(member, statuses)
+    served = web.Application()
+    served.router.add_post("/report", app.handle)
+    runner = web.AppRunner(served, access_log=None)
+    await runner.setup()
+    address = fresh_address()
+    await web.TCPSite(runner, address, 7071).start()
+    (member.folder / "report.key").write_text("function-key\n")
+    member.extra += f'\n[reports]\nurl = "http://{address}:7071/report"\nkey_file = "{member.folder}/report.key"\n'
+    try:
+        yield app
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_start_is_reported_until_it_is_acknowledged(tmp_path: Path) -> None:
+    member = Member("nva-a", tmp_path / "nva-a", new_signer())
+    async with told(member, [503, 429, 202]) as app, member.running() as agent:
+        await until(lambda: len(app.reports) == 3)
+        assert app.reasons() == ["start-up"] * 3
+        assert len({report["jti"] for report in app.reports}) == 3
+        assert app.headers[0] == ("function-key", "application/jose")
+        assert app.reports[0]["status"]["boot_id"] == agent.duties.boot_id
+
+
+async def test_a_fatal_check_is_reported_when_it_appears_and_when_it_clears(tmp_path: Path) -> None:
+    member = Member("nva-a", tmp_path / "nva-a", new_signer())
+    flag = tmp_path / "healthy"
+    flag.touch()
+    member.extra = f"""
+[[checks]]
+name = "data-path"
+kind = "command"
+argv = ["test", "-e", "{flag}"]
+fatal = true
+period_seconds = 0.05
+rise = 2
+"""
+    async with told(member, [202]) as app, member.running():
+        await until(lambda: "start-up" in app.reasons())
+        flag.unlink()
+        await until(lambda: app.reasons()[-1] == "fatal: data-path: exit code 1 for 3 checks")
+        assert app.reports[-1]["status"]["fatal"] == ["data-path: exit code 1 for 3 checks"]
+        flag.touch()
+        await until(lambda: app.reasons()[-1].startswith("cleared: data-path"))
+        assert app.reports[-1]["status"]["fatal"] == []
+
+
+async def test_a_failed_peer_is_reported_and_so_is_its_return(tmp_path: Path) -> None:
+    app_key = new_signer()
+    a, b = (Member(name, tmp_path / name, app_key) for name in ("nva-a", "nva-b"))
+    a.knows(b)
+    b.knows(a)
+    async with told(a, [202]) as app, a.running():
+        await until(lambda: app.reasons()[-1:] == ["peer failed: nva-b"])
+        async with b.running():
+            await until(lambda: app.reasons()[-1] == "peer returned: nva-b")
+        await until(lambda: app.reasons()[-1] == "peer failed: nva-b")
+        assert app.reports[-1]["status"]["peers"]["nva-b"]["gossip"] == "bad"

@@ -1,0 +1,142 @@
+"""Counting of self-checks, and the four kinds against real programs and sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from hopkeeper_agent.checks import Check, CommandTrial, Examiner, HttpTrial, Tally, TcpTrial, Trial, UdpTrial, try_once
+from hopkeeper_agent.peers import Reading
+
+from tests.unit.agent.stage import fresh_address, until
+
+
+def after(tally: Tally, *failures: str | None) -> Reading:
+    for number, failure in enumerate(failures):
+        tally.note(failure, float(number))
+    return tally.value
+
+
+def test_the_first_trial_decides() -> None:
+    assert after(Tally(3, 5), None) is Reading.OK
+    assert after(Tally(3, 5), "no echo") is Reading.BAD
+
+
+def test_it_takes_fall_failures_in_a_row_to_turn_bad() -> None:
+    tally = Tally(3, 5)
+    assert after(tally, None, "no echo", "no echo", None, "no echo", "no echo") is Reading.OK
+    assert after(tally, "no echo") is Reading.BAD
+    assert tally.detail == "no echo for 3 checks"
+
+
+def test_it_takes_rise_successes_in_a_row_to_turn_good() -> None:
+    tally = Tally(3, 5)
+    assert after(tally, "no echo", None, None, None, None, "no echo", None, None, None, None) is Reading.BAD
+    assert after(tally, None) is Reading.OK
+    assert tally.detail == ""
+
+
+async def test_tcp_tells_an_open_port_from_a_closed_one() -> None:
+    address = IPv4Address(fresh_address())
+    server = await asyncio.start_server(lambda _, writer: writer.close(), str(address), 0)
+    port = server.sockets[0].getsockname()[1]
+    assert await try_once(Check("c", TcpTrial(address, port))) is None
+    server.close()
+    await server.wait_closed()
+    assert await try_once(Check("c", TcpTrial(address, port))) == "no connection"
+
+
+@pytest.mark.parametrize(("status", "failure"), [("200 OK", None), ("302 Found", None), ("503 Busy", "status 503")])
+async def test_http_looks_at_the_status(status: str, failure: str | None) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nLocation: http://10.0.0.1/\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    address = fresh_address()
+    async with await asyncio.start_server(answer, address, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await try_once(Check("c", HttpTrial(f"http://{address}:{port}/healthz"))) == failure
+
+
+async def test_udp_takes_any_reply_and_no_reply_is_a_timeout() -> None:
+    address = fresh_address()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as echo:
+        echo.setblocking(False)
+        echo.bind((address, 0))
+        check = Check("c", UdpTrial(IPv4Address(address), echo.getsockname()[1], b"ping"), timeout_seconds=0.2)
+        loop = asyncio.get_running_loop()
+        trying = asyncio.create_task(try_once(check))
+        data, sender = await loop.sock_recvfrom(echo, 100)
+        await loop.sock_sendto(echo, b"anything", sender)
+        assert (data, await trying) == (b"ping", None)
+        assert await try_once(check) == "no answer in time"
+
+
+async def test_udp_to_a_closed_port_fails_at_once() -> None:
+    check = Check("c", UdpTrial(IPv4Address(fresh_address()), 9, b"ping"), timeout_seconds=5.0)
+    assert await try_once(check) == "no echo"
+
+
+@pytest.mark.parametrize(
+    ("argv", "failure"),
+    [
+        (("true",), None),
+        (("false",), "exit code 1"),
+        (("/does/not/exist",), "cannot be started"),
+        (("sleep", "60"), "no answer in time"),
+    ],
+)
+async def test_a_command_is_judged_by_its_exit_code(argv: tuple[str, ...], failure: str | None) -> None:
+    assert await try_once(Check("c", CommandTrial(argv), timeout_seconds=0.5)) == failure
+
+
+async def test_a_command_that_takes_too_long_leaves_no_process_behind(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    script = (
+        "import subprocess, time; child = subprocess.Popen(['sleep', '60']);"
+        f"open({str(told)!r}, 'w').write(str(child.pid)); time.sleep(60)"
+    )
+    trying = asyncio.create_task(
+        try_once(Check("c", CommandTrial((sys.executable, "-c", script)), timeout_seconds=2.0))
+    )
+    await until(lambda: told.exists() and bool(told.read_text()))
+    assert await trying == "no answer in time"
+    stat = Path(f"/proc/{told.read_text()}/stat")
+    await until(lambda: not stat.exists() or stat.read_text().split()[2] == "Z")
+
+
+class Scripted:
+    """A trial that is good while `good`."""
+
+    def __init__(self) -> None:
+        self.good = True
+
+    async def run(self) -> None:
+        if not self.good:
+            raise RuntimeError("a trial with a mistake in it")
+
+
+async def test_a_fatal_check_makes_the_appliance_unfit_and_another_one_does_not() -> None:
+    trials = Scripted(), Scripted()
+    turned: list[str] = []
+    clock = asyncio.get_running_loop().time
+    checks = [_quick("data-path", trials[0], fatal=True), _quick("uplink", trials[1], fatal=False)]
+    examiner = Examiner(checks, clock, lambda: turned.append("turned"))
+    examiner.start()
+    await until(lambda: all(tally.value is Reading.OK for tally in examiner.tallies.values()))
+    assert examiner.fatal() == ()
+    trials[0].good = trials[1].good = False
+    await until(lambda: all(tally.value is Reading.BAD for tally in examiner.tallies.values()))
+    assert examiner.fatal() == ("data-path: the check itself broke for 2 checks",)
+    assert len(turned) == 4
+    await examiner.close()
+
+
+def _quick(name: str, trial: Trial, *, fatal: bool) -> Check:
+    return Check(name, trial, fatal, period_seconds=0.01, fall=2, rise=2)

@@ -1,0 +1,105 @@
+"""What is said to ExaBGP and understood of it, without a process."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import IPv4Address, IPv4Network
+
+from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.speakers.exabgp_configuration import (
+    BgpNeighbour,
+    BgpSettings,
+    environment,
+    fingerprint,
+    render,
+    route,
+)
+from hopkeeper_agent.speakers.exabgp_helper import Memory, sent_routes
+
+ADDRESS = IPv4Address("10.0.1.4")
+BOTH = (BgpNeighbour(IPv4Address("10.0.0.36"), 65515), BgpNeighbour(IPv4Address("10.0.0.37"), 65515))
+SETTINGS = BgpSettings(ADDRESS, 65001, ADDRESS, 179, 180, BOTH)
+ANNOUNCED = "next-hop 10.0.1.100 as-path [ 65001 ]"
+
+
+def event(**neighbor: object) -> str:
+    """A line of ExaBGP 5.0's JSON encoder, as seen from a running one."""
+    return json.dumps(
+        {"exabgp": "5.0.0", "type": neighbor.pop("type"), "neighbor": {"address": {"peer": "10.0.0.36"}, **neighbor}}
+    )
+
+
+def test_prepending_repeats_the_own_asn() -> None:
+    item = Advertisement(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.1.100"), 2)
+    assert route(item, 65001) == "next-hop 10.0.1.100 as-path [ 65001 65001 65001 ]"
+
+
+def test_both_instances_are_neighbours_of_one_process() -> None:
+    text = render(SETTINGS, ["python", "helper"])
+    assert text.count("process hopkeeper {") == 1
+    assert [line for line in text.splitlines() if line.startswith("neighbor ")] == [
+        "neighbor 10.0.0.36 {",
+        "neighbor 10.0.0.37 {",
+    ]
+    assert text.count("graceful-restart disable;") == 2
+
+
+def test_another_setting_is_another_fingerprint() -> None:
+    other = BgpSettings(ADDRESS, 65001, ADDRESS, 1790, 180, BOTH)
+    assert fingerprint(SETTINGS, "x") != fingerprint(other, "x")
+    assert fingerprint(SETTINGS, "x") == fingerprint(BgpSettings(ADDRESS, 65001, ADDRESS, 179, 180, BOTH), "x")
+    assert environment(other)["exabgp.tcp.port"] == "1790"
+
+
+def test_a_request_is_answered_once_exabgp_has_answered_all_of_it() -> None:
+    memory = Memory(1, "f")
+    commands = memory.feed_agent(
+        json.dumps({"id": 4, "changes": [["0.0.0.0/0", ANNOUNCED], ["10.9.0.0/16", ANNOUNCED]]})
+    )
+    assert commands == [f"announce route 0.0.0.0/0 {ANNOUNCED}", f"announce route 10.9.0.0/16 {ANNOUNCED}"]
+    assert memory.feed_exabgp("done") == []
+    assert memory.feed_exabgp("error") == [{"answered": 4, "refused": ["10.9.0.0/16"]}]
+    assert memory.hello()["hello"]["routes"] == {"0.0.0.0/0": ANNOUNCED}
+
+
+def test_a_withdrawal_names_the_route_in_force() -> None:
+    memory = Memory(1, "f", routes={"0.0.0.0/0": ANNOUNCED})
+    assert memory.feed_agent('{"id": 1, "changes": [["0.0.0.0/0", null]]}') == [f"withdraw route 0.0.0.0/0 {ANNOUNCED}"]
+    assert memory.feed_exabgp("done") == [{"answered": 1, "refused": []}]
+    assert memory.routes == {}
+
+
+def test_a_request_without_changes_is_a_sign_of_life() -> None:
+    memory = Memory(1, "f")
+    assert memory.feed_agent('{"id": 9, "changes": []}') == ["# alive"]
+    assert memory.feed_exabgp("done") == [{"answered": 9, "refused": []}]
+
+
+def test_a_session_is_told_when_it_turns_and_not_for_every_failed_attempt() -> None:
+    memory = Memory(1, "f")
+    told = [
+        memory.feed_exabgp(event(type="state", state=state)) for state in ("connected", "down", "connected", "down")
+    ]
+    assert [len(lines) for lines in told] == [0, 1, 0, 0]
+    up = memory.feed_exabgp(event(type="state", state="up"))
+    assert up[0]["session"][:2] == ["10.0.0.36", "established"]
+
+
+def test_what_was_sent_reads_like_what_was_ordered() -> None:
+    path = {"0": {"element": "as-sequence", "value": [65001, 65001]}}
+    update = {
+        "attribute": {"origin": "igp", "as-path": path},
+        "announce": {"ipv4 unicast": {"10.0.1.100": [{"nlri": "0.0.0.0/0"}]}},
+        "withdraw": {"ipv4 unicast": [{"nlri": "10.9.0.0/16"}]},
+    }
+    expected = {"0.0.0.0/0": "next-hop 10.0.1.100 as-path [ 65001 65001 ]", "10.9.0.0/16": None}
+    assert sent_routes(update) == expected
+    memory = Memory(1, "f")
+    lines = memory.feed_exabgp(event(type="update", direction="send", message={"update": update}))
+    assert lines == [{"sent": ["10.0.0.36", expected]}]
+
+
+def test_what_the_helper_does_not_know_it_lets_pass() -> None:
+    memory = Memory(1, "f")
+    for line in ("", "shutdown", "[]", "{}", '{"neighbor": 5}', "done", event(type="notification")):
+        assert memory.feed_exabgp(line) == []

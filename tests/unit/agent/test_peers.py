@@ -1,0 +1,74 @@
+"""Gossip and probe readings by counting and age, and which heartbeats count."""
+
+from __future__ import annotations
+
+from hopkeeper_agent.peers import PeerWatch, Reading, Tempo
+
+A, B = "a" * 32, "b" * 32
+
+
+def watch() -> PeerWatch:
+    return PeerWatch(Tempo(0.1, 3), started=100.0)
+
+
+def test_a_peer_never_heard_is_unknown_until_a_window_has_passed() -> None:
+    peer = watch()
+    assert peer.gossip(100.25) is Reading.UNKNOWN
+    assert peer.gossip(100.35) is Reading.BAD
+    assert peer.age_seconds(100.35) is None
+
+
+def test_silence_of_a_window_is_bad_and_one_heartbeat_ends_it() -> None:
+    peer = watch()
+    peer.hear(A, 1, 200.0)
+    assert peer.gossip(200.25) is Reading.OK
+    assert peer.gossip(200.35) is Reading.BAD
+    peer.hear(A, 2, 200.4)
+    assert peer.gossip(200.5) is Reading.OK
+
+
+def test_gossip_alone_does_not_make_a_peer_failed() -> None:
+    peer = watch()
+    peer.hear(A, 1, 200.0)
+    assert not peer.failed(300.0)
+    for _ in range(3):
+        peer.probe_silent()
+    assert peer.failed(300.0)
+
+
+def test_one_answer_of_the_probe_starts_the_count_anew() -> None:
+    peer = watch()
+    for silent in (True, True, False, True, True):
+        if silent:
+            peer.probe_silent()
+        else:
+            peer.probe_answered()
+    assert peer.probe() is Reading.OK
+
+
+def test_an_untried_probe_is_unknown() -> None:
+    assert watch().probe() is Reading.UNKNOWN
+
+
+def test_a_heartbeat_ends_what_the_probe_said_before() -> None:
+    peer = watch()
+    for _ in range(3):
+        peer.probe_silent()
+    peer.hear(A, 1, 200.0)
+    assert peer.probe() is Reading.UNKNOWN
+
+
+def test_a_repeated_or_older_heartbeat_does_not_count() -> None:
+    peer = watch()
+    peer.hear(A, 7, 200.0)
+    assert not peer.admits(A, 7)
+    assert not peer.admits(A, 6)
+    assert peer.admits(A, 8)
+
+
+def test_a_new_boot_counts_and_the_boot_it_replaced_never_again() -> None:
+    peer = watch()
+    peer.hear(A, 700, 200.0)
+    assert peer.admits(B, 1)
+    peer.hear(B, 1, 200.1)
+    assert not peer.admits(A, 701)

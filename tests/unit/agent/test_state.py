@@ -1,0 +1,87 @@
+"""What survives a restart, and which files are not believed."""
+
+from __future__ import annotations
+
+import shutil
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+from hopkeeper_agent.role import Advertised, Advertisement, Role, ServiceState, Turn
+from hopkeeper_agent.state import Identity, StateFile, Trust
+
+HERE = Identity("machine-1", "nva-a", "hub-uksouth")
+ROUTES = Advertised(Turn(5, 3), (Advertisement(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.1.100"), 2),))
+STATES = {"egress": ServiceState(Turn(5, 2), Role.SERVING, ROUTES), "vip": ServiceState(Turn(1, 0), Role.STANDBY)}
+DISBELIEVED = {"egress": ServiceState(Turn(5, 2), Role.STANDBY), "vip": ServiceState(Turn(1, 0), Role.STANDBY)}
+
+
+def test_a_restart_resumes_roles_and_advertisements(tmp_path: Path) -> None:
+    StateFile(tmp_path, HERE).save(STATES)
+    found = StateFile(tmp_path, HERE).load()
+    assert (found.trust, found.states) == (Trust.WHOLE, STATES)
+
+
+def test_the_first_start_knows_nothing(tmp_path: Path) -> None:
+    found = StateFile(tmp_path, HERE).load()
+    assert (found.trust, found.states) == (Trust.NEW, {})
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        Identity("machine-2", "nva-a", "hub-uksouth"),
+        Identity("machine-1", "nva-b", "hub-uksouth"),
+        Identity("machine-1", "nva-a", "other"),
+    ],
+)
+def test_a_disk_of_another_machine_agent_or_topology_stands_by(tmp_path: Path, elsewhere: Identity) -> None:
+    StateFile(tmp_path, elsewhere).save(STATES)
+    found = StateFile(tmp_path, HERE).load()
+    assert (found.trust, found.states) == (Trust.MOVED, DISBELIEVED)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100])
+def test_a_torn_file_stands_by_and_is_put_aside(tmp_path: Path, cut: int) -> None:
+    file = StateFile(tmp_path, HERE)
+    file.save(STATES)
+    file.path.write_bytes(file.path.read_bytes()[:cut])
+    found = StateFile(tmp_path, HERE).load()
+    assert (found.trust, found.states) == (Trust.CORRUPT, {})
+    assert file.path.with_suffix(".corrupt").exists()
+
+
+def test_a_file_with_one_changed_letter_is_not_believed(tmp_path: Path) -> None:
+    file = StateFile(tmp_path, HERE)
+    file.save(DISBELIEVED)
+    file.path.write_text(file.path.read_text().replace("standby", "serving", 1))
+    assert StateFile(tmp_path, HERE).load().trust is Trust.CORRUPT
+
+
+def test_a_state_directory_put_back_to_a_snapshot_stands_by(tmp_path: Path) -> None:
+    directory, witness = tmp_path / "state", tmp_path / "witness"
+    directory.mkdir()
+    file = StateFile(directory, HERE, witness)
+    file.save(STATES)
+    shutil.copytree(directory, tmp_path / "snapshot")
+    file.save(DISBELIEVED)
+    shutil.rmtree(directory)
+    (tmp_path / "snapshot").rename(directory)
+    found = StateFile(directory, HERE, witness).load()
+    assert (found.trust, found.states) == (Trust.ROLLED_BACK, DISBELIEVED)
+
+
+def test_a_witness_that_is_gone_is_no_evidence(tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    StateFile(tmp_path, HERE, witness).save(STATES)
+    witness.unlink()
+    assert StateFile(tmp_path, HERE, witness).load().trust is Trust.WHOLE
+
+
+def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
+    file = StateFile(tmp_path, HERE)
+    file.save(STATES)
+    file.path.with_suffix(".new").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        file.save(DISBELIEVED)
+    assert StateFile(tmp_path, HERE).load().states == STATES
