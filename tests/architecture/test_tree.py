@@ -1,0 +1,83 @@
+"""What keeps the tree as docs/architecture.md describes it, beside the import contracts of `make check`."""
+
+import ast
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from function_app.domain.timing import Timing, msgspec_name
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = sorted((ROOT / "function_app").rglob("*.py"))
+DOMAIN = sorted((ROOT / "function_app" / "domain").glob("*.py"))
+IMPURE = {
+    "asyncio",
+    "time",
+    "random",
+    "logging",
+    "os",
+    "pathlib",
+    "socket",
+    "subprocess",
+    "uuid",
+    "secrets",
+    "aiohttp",
+    "azure",
+}
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("path", DOMAIN, ids=lambda p: p.name)
+def test_the_domain_has_no_io_clock_randomness_or_logging(path: Path) -> None:
+    assert _imports(path) & IMPURE == set()
+    assert not re.search(r"datetime\.(now|utcnow|today)\(", path.read_text())
+
+
+def test_only_settings_reads_the_environment() -> None:
+    readers = [p.name for p in PRODUCT if re.search(r"\benviron\b|getenv", p.read_text())]
+    assert readers == ["settings.py"]
+
+
+def test_only_wiring_names_adapters() -> None:
+    outside = [p for p in PRODUCT if "adapters" not in p.parts]
+    naming = [p.name for p in outside if "function_app.adapters" in p.read_text()]
+    assert naming == ["wiring.py"]
+
+
+def test_main_is_short_and_knows_only_triggers() -> None:
+    main = (ROOT / "main.py").read_text()
+    assert len(main.splitlines()) <= 30
+    assert set(re.findall(r"function_app\.(\w+)", main)) == {"triggers"}
+
+
+def test_the_readme_is_short_and_names_its_two_commands() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert len(readme.splitlines()) <= 120
+    assert "make demo" in readme
+    assert "make test" in readme
+
+
+def test_the_documented_defaults_are_the_real_ones() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| `([^`]+)` \|", (ROOT / "docs" / "topology.md").read_text().split("## `timing`")[1], re.M
+    )
+    fields = {msgspec_name(f.name): f.default for f in msgspec.structs.fields(Timing)}
+    documented = {name: msgspec.convert(value, type(fields[name]), strict=False) for name, value in rows}
+    assert documented == fields
+
+
+def test_examples_and_docs_are_linked_from_the_readme() -> None:
+    links = re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", (ROOT / "README.md").read_text())
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
