@@ -44,6 +44,7 @@ ASN = 65001
 TIMING = {
     "learnFor": "PT1S",
     "doubtPoll": "PT1S",
+    "spacingStep": "PT0.5S",
     "fenceSettle": "PT1.5S",
     "fenceTimeout": "PT20S",
     "operationDeadline": "PT30S",
