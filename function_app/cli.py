@@ -8,8 +8,10 @@ hopkeeper reconcile TOPOLOGY     make one pass now
 """
 
 import asyncio
+import getpass
 import sys
 from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,11 +19,13 @@ import click
 import msgspec
 
 from function_app import wiring
+from function_app.domain.bounds import Probe
+from function_app.domain.bounds import bounds as failover_bounds
 from function_app.domain.errors import BadInput, HopkeeperError
 from function_app.domain.topology import Topology
 from function_app.domain.topology_document import decode
 from function_app.domain.topology_laws import Place
-from function_app.reconcile.outcome import Outcome
+from function_app.reconcile.outcome import Ending, Outcome
 
 TROUBLE = 1
 WRONG = 2
@@ -77,6 +81,97 @@ def reconcile(topology: str) -> None:
     click.echo(outcome.ending.name.lower())
     for reason in outcome.reasons:
         click.echo(f"  {reason}")
+
+
+@main.command(help="The worst time that a failover may take, path by path, from a topology document.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--probe-interval", default=5.0, help="of the load balancer's probe, seconds")
+@click.option("--probe-threshold", default=2, help="of the load balancer's probe")
+@click.option("--lab", is_flag=True, help="Allow loopback addresses, as a lab on one machine has them.")
+def bounds(file: Path, probe_interval: float, probe_threshold: int, lab: bool) -> None:
+    try:
+        topology = decode(file.read_text(), Place(allow_loopback=lab))
+    except (BadInput, UnicodeDecodeError) as error:
+        _refuse(file, error)
+    probe = Probe(timedelta(seconds=probe_interval), probe_threshold)
+    for bound in failover_bounds(topology.timing, probe):
+        click.echo(f"{bound.total.total_seconds():7.1f} s  {bound.detection}; {bound.fence}")
+        click.echo("            " + " + ".join(f"{what} {part.total_seconds():g}" for what, part in bound.parts))
+
+
+@main.command(help="Why a service is as it is, or was at a moment: evidence, guards, and what was done.")
+@click.argument("topology")
+@click.argument("service")
+@click.option("--at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f"]), help="UTC")
+def explain(topology: str, service: str, at: datetime | None) -> None:
+    moment = at.replace(tzinfo=UTC) if at else None
+
+    async def ask() -> tuple[str, ...]:
+        return await wiring.explanation(topology, service, moment)
+
+    click.echo("\n".join(_run(ask())))
+
+
+def _order(topology: str, service: str, verb: str, **said: Any) -> None:
+    async def give() -> Outcome:
+        words = {key: value for key, value in said.items() if value is not None}
+        return await wiring.use_cases().order(topology, service, verb, {"by": getpass.getuser(), **words})
+
+    outcome = _run(give())
+    click.echo(outcome.ending.name.lower())
+    for reason in outcome.reasons:
+        click.echo(f"  {reason}")
+    if outcome.ending is Ending.REFUSED:
+        sys.exit(TROUBLE)
+
+
+@main.command(help="Do nothing to a service until the pause ends.")
+@click.argument("topology")
+@click.argument("service")
+@click.option("--minutes", type=float)
+@click.option("--reason")
+def pause(topology: str, service: str, minutes: float | None, reason: str | None) -> None:
+    _order(topology, service, "pause", minutes=minutes, reason=reason)
+
+
+@main.command(help="End a pause.")
+@click.argument("topology")
+@click.argument("service")
+def resume(topology: str, service: str) -> None:
+    _order(topology, service, "resume")
+
+
+@main.command(help="Move a service to a ready member, by acknowledgement only.")
+@click.argument("topology")
+@click.argument("service")
+@click.option("--to", required=True)
+def switchover(topology: str, service: str, to: str) -> None:
+    _order(topology, service, "switchover", to=to)
+
+
+@main.command(help="Move a service away from its holder: skips evidence, never fencing.")
+@click.argument("topology")
+@click.argument("service")
+@click.option("--to")
+def failover(topology: str, service: str, to: str | None) -> None:
+    _order(topology, service, "failover", to=to)
+
+
+@main.command(help="Keep a member from serving until the drain ends.")
+@click.argument("topology")
+@click.argument("service")
+@click.argument("member")
+@click.option("--minutes", type=float)
+def drain(topology: str, service: str, member: str, minutes: float | None) -> None:
+    _order(topology, service, "drain", member=member, minutes=minutes)
+
+
+@main.command(help="End a drain.")
+@click.argument("topology")
+@click.argument("service")
+@click.argument("member")
+def undrain(topology: str, service: str, member: str) -> None:
+    _order(topology, service, "undrain", member=member)
 
 
 async def _apply(file: Path) -> Topology:

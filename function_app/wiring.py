@@ -1,6 +1,7 @@
 """The composition root: the only module that names adapters. Nothing connects here; clients are made at first use."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
 
@@ -13,7 +14,7 @@ from function_app.adapters.events_out import EventsOverEventGrid, EventsUnpublis
 from function_app.adapters.health_logs import HealthLogsOverLogAnalytics, HealthLogsUnread
 from function_app.adapters.jws import AgentCertificate, AppKey, claimed_sender
 from function_app.adapters.learned_routes import LearnedRoutesOverArm
-from function_app.adapters.load_balancer import LoadBalancersOverArm
+from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm
 from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
 from function_app.adapters.nva import AgentReport, AgentsOverHttp, verify_report
 from function_app.adapters.route_server import RouteServersOverArm
@@ -25,6 +26,7 @@ from function_app.reconcile.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
 from function_app.settings import Settings
 from function_app.views import status as views
+from function_app.views.explain import explain
 
 CONTAINER = "hopkeeper"
 WAKE_UP_QUEUE = "hopkeeper-wakeups"
@@ -41,6 +43,7 @@ def build(settings: Settings) -> UseCases:
         wake_ups=wake_ups,
         agents=AgentsOverHttp(AppKey.from_pem(settings.signing_key), clock),
         load_balancers=LoadBalancersOverArm(azure),
+        admin_states=AdminStatesOverArm(azure),
         route_servers=RouteServersOverArm(azure),
         learned_routes=LearnedRoutesOverArm(azure),
         metrics=MetricsOverMonitor(azure, settings.metrics_endpoint, clock)
@@ -86,6 +89,11 @@ async def status(name: str | None) -> Mapping[str, Any]:
     if name is None:
         return await views.overview(topologies)
     return await views.detail(topologies, ports.documents, ports.clock, name)
+
+
+async def explanation(topology: str, service: str, at: datetime | None) -> tuple[str, ...]:
+    """Why a service is as it is, or was at a moment."""
+    return await explain(use_cases().ports.documents, topology, service, at)
 
 
 def _cloud(settings: Settings) -> Cloud:

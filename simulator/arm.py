@@ -218,6 +218,10 @@ def _put_load_balancer(world: World, request: Request, path: ResourcePath) -> Re
     return _written(world, request, (document, created, operation))
 
 
+def _patch_load_balancer(world: World, request: Request, path: ResourcePath) -> Reply:
+    return _resource(world.load_balancers.patch(path, request.document(), request.headers.get("if-match")))
+
+
 def _put_pool(world: World, request: Request, path: ResourcePath) -> Reply:
     match = request.headers.get("if-match")
     return _written(world, request, world.load_balancers.put_pool(path, request.document(), match))
@@ -274,6 +278,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     (f"{_HUB}/bgpconnections/learnedroutes", "POST"): _learned,
     (f"{_HUB}/bgpconnections/advertisedroutes", "POST"): _advertised,
     (_LB, "PUT"): _put_load_balancer,
+    (_LB, "PATCH"): _patch_load_balancer,
     (f"{_LB}/backendaddresspools", "GET"): _child,
     (f"{_LB}/backendaddresspools", "PUT"): _put_pool,
     (f"{_LB}/loadbalancingrules", "GET"): _child,

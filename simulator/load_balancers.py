@@ -99,6 +99,15 @@ class LoadBalancers:
         self._state.resources.put(document)
         return document, known is None, self._write(document, document)
 
+    def patch(self, path: ResourcePath, body: Json, if_match: str | None) -> Json:
+        """Replace the tags: a new etag for the load balancer and all in it, and nothing else. Raises ArmError."""
+        document = self.owner(path)
+        self._check_match(document, if_match)
+        document["tags"] = deepcopy(body.get("tags") or {})
+        _stamp(document, etag=self._state.new_etag(), state=document["properties"]["provisioningState"])
+        self._state.publish("Write", document)
+        return document
+
     def put_pool(self, path: ResourcePath, body: Json, if_match: str | None) -> tuple[Json, bool, Operation | None]:
         """Create or replace a backend pool: (pool, created, operation). Raises ArmError."""
         document = self.owner(path)

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from function_app.domain.advertise import next_advertised
 from function_app.domain.observation import (
     AdminState,
     AgentService,
@@ -25,7 +26,7 @@ from function_app.domain.topology_laws import Place
 NOW = datetime(2026, 1, 1, 3, 0, tzinfo=UTC)
 SUB = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/hub/providers/Microsoft.Network"
 FRONTEND = IPv4Address("10.0.1.100")
-QUICK = {"learnFor": "PT1S", "learnRounds": 2, "doubtPoll": "PT1S", "fenceSettle": "PT0.1S"}
+QUICK = {"learnFor": "PT1S", "learnRounds": 2, "doubtPoll": "PT1S", "fenceSettle": "PT0.1S", "spacingStep": "PT0.1S"}
 
 
 def document(members: int = 2, **changes: Any) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def balancer(**reasons: str) -> BalancerReading:
 
 
 def stable(holder: str = "nva-a", epoch: int = 3, **changes: Any) -> Record:
-    """A service at rest: `holder` serves at `epoch`, nobody else may."""
+    """A service at rest: `holder` serves at `epoch`, nobody else may, everybody announces."""
     values: dict[str, Any] = {
         "service": "fw",
         "epoch": epoch,
@@ -126,4 +127,4 @@ def stable(holder: str = "nva-a", epoch: int = 3, **changes: Any) -> Record:
             id=f"fw-{epoch}", kind="adopt", reason="", started=NOW, deadline=NOW + timedelta(seconds=120)
         ),
     }
-    return Record(**(values | changes))
+    return next_advertised(topology().services[0], FRONTEND, Record(**(values | changes)))

@@ -16,7 +16,6 @@ from function_app.domain.observation import (
     AgentStatus,
     Backend,
     BalancerReading,
-    FenceProof,
     LearnedRoute,
     PeerView,
     Role,
@@ -28,10 +27,10 @@ from function_app.domain.steps import Advertisement, SendAdvertise, SendFence, S
 from function_app.domain.topology import RouteServer, Service, Speaker, Topology
 from function_app.reconcile.ports import (
     AgentCommand,
-    BalancerWrite,
     CommandAnswer,
     Happening,
     HealthEvent,
+    PoolView,
     Ports,
     Stored,
 )
@@ -109,6 +108,9 @@ class FakeAgent:
     boot: int = 1
     advertised: tuple[Advertisement, ...] | None = None
     sessions_up: bool = True
+    refuses_to_serve: bool = False
+    deaf: bool = False
+    """Answers questions, but commands never reach it."""
     obeyed: list[AgentCommand] = field(default_factory=list)
 
     @property
@@ -122,6 +124,8 @@ class FakeAgent:
         wanted = Role.STANDBY if isinstance(command, SendFence) else Role.SERVING
         if isinstance(command, SendPromote) and command.boot_id != self.boot_id:
             return "another boot was meant"
+        if isinstance(command, SendPromote) and self.refuses_to_serve:
+            return "it cannot write its state"
         if command.epoch < self.epoch or (command.epoch == self.epoch and wanted is not self.role):
             return f"epoch {command.epoch} is not newer than {self.epoch}"
         self.epoch, self.role = command.epoch, wanted
@@ -181,8 +185,8 @@ class FakeWorld:
         self, topology: str, speaker: Speaker, service: str, command: AgentCommand, timeout: timedelta
     ) -> CommandAnswer:
         reading = self._status(speaker.name)
-        if isinstance(reading, Unreachable):
-            return CommandAnswer(reading)
+        if isinstance(reading, Unreachable) or self.agents[speaker.name].deaf:
+            return CommandAnswer(Unreachable("no answer"))
         refused = self.agents[speaker.name].obey(command)
         self.watch()
         return CommandAnswer(self._status(speaker.name), refused)
@@ -204,22 +208,6 @@ class FakeWorld:
         return Backend(
             AdminState.NONE, "Up_Probe_Success" if self.agents[name].answers_200 else "Down_Probe_HttpStatus"
         )
-
-    async def fence(self, request: BalancerWrite) -> FenceProof:
-        await self._write(request, AdminState.DOWN)
-        return FenceProof(request.epoch, f'W/"{self.etag}"')
-
-    async def lift(self, request: BalancerWrite) -> None:
-        await self._write(request, AdminState.NONE)
-
-    async def _write(self, request: BalancerWrite, state: AdminState) -> None:
-        self._arm()
-        if not await request.recheck():
-            raise Superseded("the record moved on")
-        self.etag += 1
-        self.admin[request.speaker.name] = state
-        self.balancer_writes.append((request.speaker.name, state))
-        self.watch()
 
     def _arm(self) -> None:
         if not self.arm_up:
@@ -253,6 +241,37 @@ class FakeWorld:
 
 def _view(up: bool) -> PeerView:
     return PeerView(Value.OK, Value.UNKNOWN) if up else PeerView(Value.BAD, Value.BAD)
+
+
+class FakeAdminStates:
+    """adminState in the world's pool: a write is there at once, for the control plane and for packets."""
+
+    def __init__(self, world: FakeWorld) -> None:
+        self.world = world
+
+    def _view(self, name: str) -> PoolView:
+        self.world._arm()
+        return PoolView(f'W/"{self.world.etag}"', self.world.admin[name])
+
+    async def look(self, service: Service, speaker: Speaker) -> PoolView:
+        return self._view(speaker.name)
+
+    async def set(self, service: Service, speaker: Speaker, state: AdminState, etag: str) -> PoolView:
+        if etag != self._view(speaker.name).etag:
+            raise Superseded("412")
+        self.world.etag += 1
+        self.world.admin[speaker.name] = state
+        self.world.balancer_writes.append((speaker.name, state))
+        self.world.watch()
+        return self._view(speaker.name)
+
+    async def bump(self, service: Service, etag: str) -> None:
+        self.world._arm()
+        self.world.etag += 1
+
+    async def health_reason(self, service: Service, speaker: Speaker) -> str | None:
+        self.world._arm()
+        return self.world._backend(speaker.name).reason
 
 
 class FakeRouteServers:
@@ -293,6 +312,7 @@ def make_ports(world: FakeWorld, documents: FakeDocuments | None = None, clock: 
         wake_ups=FakeWakeUps(),
         agents=world,
         load_balancers=world,
+        admin_states=FakeAdminStates(world),
         route_servers=FakeRouteServers(world),
         learned_routes=world,
         metrics=world,

@@ -1,9 +1,9 @@
 """The decision for one service: what the record should say next, which effects that permits, what is held and why.
 
-    decide(service, timing, observed, record) -> Decision(record, effects, held, because)
+    decide(service, timing, observed, record) -> Decision(record, effects, held, because, alarms)
 
 One step per call. The caller writes `record` by compare-and-swap BEFORE it performs `effects`, adds what came of them
-to `observed`, and asks again; a step is over when it is no longer decided. The protocol is safety.md section 2:
+to `observed`, and asks again; a step is over when it is no longer decided. The steps are in `protocol`:
 
     learn ──▶ fencing ──▶ granted ──▶ stable          R1 may_serve += target is durable before PROMOTE exists
       ▲          │  ▲        │          │             R2 a grant needs a proof for every other may_serve
@@ -11,67 +11,42 @@ to `observed`, and asks again; a step is over when it is no longer decided. The 
                                                       R4 F2 is our own write of this operation, seen in both planes
                                                       R6 believe less before permitting more: fenced -= j, then None
 
-Outside `learn` and `fencing`, |may_serve minus fenced| is at most 1: at most one member is eligible. No clock is used.
+Outside `learn` and `fencing`, |may_serve minus fenced| is at most 1: at most one member is eligible. No clock is used
+for that; time only spaces, expires what operators said, and ends patience.
 """
 
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from function_app.domain.advertise import next_advertised, stale_advertisements
-from function_app.domain.election import elect
-from function_app.domain.health import Verdict, is_ready, judge, tally
-from function_app.domain.observation import AdminState, BalancerReading, Observed, Role, Unreachable, Value
-from function_app.domain.record import SCHEMA, Ack, Fence, Learning, Operation, Phase, Record
-from function_app.domain.steps import Effect, FenceByBalancer, LiftByBalancer, SendFence, SendPromote
+from function_app.domain.election import elect, is_drained
+from function_app.domain.health import Row, Verdict, is_ready, tally
+from function_app.domain.observation import AdminState, BalancerReading, Observed, Role, Value
+from function_app.domain.protocol import (
+    Decision,
+    Kind,
+    Look,
+    acks_of,
+    grant,
+    lift,
+    open_operation,
+    promote,
+    send_fences,
+    unproven,
+)
+from function_app.domain.record import SCHEMA, Learning, Phase, Record
+from function_app.domain.steps import SendFence, SendPromote
 from function_app.domain.timing import Timing
 from function_app.domain.topology import Mode, Service
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """`record` equal to the one given means that nothing durable changes. `held` says what is wanted but not permitted."""
-
-    record: Record
-    effects: tuple[Effect, ...] = ()
-    held: tuple[str, ...] = ()
-    because: tuple[str, ...] = ()
-    settled: bool = False
-    """Nothing is left to do until something changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """Everything a rule may look at."""
-
-    service: Service
-    timing: Timing
-    observed: Observed
-    record: Record
-
-    @property
-    def members(self) -> tuple[str, ...]:
-        return self.service.names
-
-    def role(self, member: str) -> tuple[int, Role] | None:
-        mine = self.observed.service(member, self.service.name)
-        return (mine.epoch, mine.role) if mine else None
-
-    def acked(self, member: str) -> bool:
-        """F1: the agent itself says, signed, that it stands by at the record's epoch (R3)."""
-        return self.role(member) == (self.record.epoch, Role.STANDBY)
-
-    def failed(self, member: str) -> bool:
-        return judge(member, self.observed, self.record, self.timing).verdict is Verdict.FAILED
-
-
 def decide(service: Service, timing: Timing, observed: Observed, record: Record) -> Decision:
-    """See the module. `observed.at` is the time that is noted; nothing is decided by it but learning's patience."""
+    """See the module. `observed.at` is the only time that is used."""
     if record.schema > SCHEMA:
         return Decision(record, held=(f"the record's schema {record.schema} is newer than ours: observing only",))
-    look = _Look(service, timing, observed, _with_tallies(service, timing, observed, record))
-    newest = _newest_epoch(look)
+    look = Look(service, timing, observed, _with_tallies(timing, observed, record))
+    newest = look.newest_epoch()
     if newest > record.epoch and record.phase is not Phase.LEARN:
         return _relearn(look, newest)
     match record.phase:
@@ -84,38 +59,31 @@ def decide(service: Service, timing: Timing, observed: Observed, record: Record)
         case Phase.GRANTED:
             decision = _grant(look)
         case Phase.STABLE:
-            decision = _keep(look)
+            decision = _keep(look, freshly_in_doubt=look.record.tallies != record.tallies)
     return _advertise(look, decision)
 
 
-def _with_tallies(service: Service, timing: Timing, observed: Observed, record: Record) -> Record:
-    """Counts this look's health reasons, once stable: a standby's 503 is expected, and so is a fresh holder's."""
-    if not isinstance(observed.balancer, BalancerReading) or record.phase is not Phase.STABLE:
+def _with_tallies(timing: Timing, observed: Observed, record: Record) -> Record:
+    """Counts this look's health reason of the holder, once stable: a standby's 503 is expected, a fresh holder's too."""
+    holder = record.holder
+    if not isinstance(observed.balancer, BalancerReading) or record.phase is not Phase.STABLE or holder is None:
         return record
-    counts = {}
-    for name in service.names:
-        backend = observed.backend(name)
-        mine = observed.service(name, service.name)
-        standing_by = mine is not None and mine.role is Role.STANDBY
-        probed = Value.OK if standing_by else backend.probed if backend else Value.UNKNOWN
-        count = tally(record.tallies.get(name), probed, observed.at, timing)
-        if count is not None:
-            counts[name] = count
+    backend = observed.backend(holder)
+    count = tally(record.tallies.get(holder), backend.probed if backend else Value.UNKNOWN, observed.at, timing)
+    counts = {holder: count} if count is not None else {}
     return record if counts == record.tallies else replace(record, tallies=counts)
 
 
-def _newest_epoch(look: _Look) -> int:
-    return max((role[0] for name in look.members if (role := look.role(name))), default=0)
+# --- learn -----------------------------------------------------------------------------------------------------------
 
 
-def _relearn(look: _Look, newest: int) -> Decision:
+def _relearn(look: Look, newest: int) -> Decision:
     """An agent obeyed an epoch that the record never heard of: believe nothing, look again (safety.md, `learn`)."""
     record = replace(
         look.record,
         phase=Phase.LEARN,
         may_serve=look.record.may_serve | frozenset(look.members),
         fenced={},
-        owed=look.record.owed | look.record.fenced.keys(),
         acks={},
         operation=None,
         learning=Learning(since=look.observed.at),
@@ -124,14 +92,17 @@ def _relearn(look: _Look, newest: int) -> Decision:
     return Decision(record, held=(why,))
 
 
-def _learn(look: _Look) -> Decision:
-    """Observe only, until enough complete rounds were seen; then everyone is fenced but the one that should serve."""
+def _learn(look: Look) -> Decision:
+    """Observe only, until enough complete rounds were seen; then everyone is fenced but the one that should serve.
+
+    A round is complete when every member answered, or is known to have failed.
+    """
     at, timing = look.observed.at, look.timing
     learning = look.record.learning or Learning(since=at)
     unheard = [n for n in look.members if look.role(n) is None and not look.failed(n)]
     if unheard:
         record = replace(look.record, learning=learning)
-        return Decision(record, held=tuple(f"learning: {judge_line(look, name)}" for name in unheard))
+        return Decision(record, held=tuple(f"learning: {look.judge(name).because}" for name in unheard))
     if learning.last != at:
         learning = replace(learning, rounds=learning.rounds + 1, last=at)
     learned = replace(look.record, learning=learning)
@@ -140,180 +111,89 @@ def _learn(look: _Look) -> Decision:
         seen = f"{learning.rounds} of {timing.learn_rounds} complete rounds"
         return Decision(learned, held=(f"learning: {seen}, {patience.total_seconds():.0f} s to go",))
     if look.service.mode is Mode.ACTIVE_ACTIVE:
-        epoch = max(look.record.epoch, _newest_epoch(look), 1)
+        epoch = max(look.record.epoch, look.newest_epoch(), 1)
         return Decision(replace(learned, phase=Phase.STABLE, epoch=epoch, learning=None), because=("learned",))
     serving = [n for n in look.members if (role := look.role(n)) and role[1] is Role.SERVING and not look.failed(n)]
     target = serving[0] if len(serving) == 1 else elect(look.service, look.observed, look.record, timing, without=None)
     if target is None:
         return Decision(learned, held=("learned, but no member is fit to serve",))
     what = f"{target} serves already" if serving == [target] else f"{target} is the best of the fit members"
-    return _open(look, target, "adopt", f"learned: {what}")
+    return open_operation(look, target, Kind.ADOPT, f"learned: {what}")
 
 
-def _open(look: _Look, target: str, kind: str, reason: str) -> Decision:
-    """Step 1: a higher epoch, a target, and nobody granted until every other may_serve is proven."""
-    at = look.observed.at
-    epoch = max(look.record.epoch, _newest_epoch(look)) + 1
-    operation = Operation(
-        id=f"{look.service.name}-{epoch}",
-        kind=kind,
-        reason=reason,
-        started=at,
-        deadline=at + look.timing.operation_deadline,
-        attempt=look.record.operation.attempt + 1
-        if look.record.phase is Phase.FENCING and look.record.operation
-        else 0,
-        previous=look.record.target,
-    )
-    may_serve = look.record.may_serve | (frozenset(look.members) if look.record.phase is Phase.LEARN else frozenset())
-    record = replace(
-        look.record,
-        epoch=epoch,
-        phase=Phase.FENCING,
-        target=target,
-        may_serve=may_serve,
-        acks={},
-        operation=operation,
-        learning=None,
-        tallies={},
-    )
-    fencing = _send_fences(_Look(look.service, look.timing, look.observed, record))
-    because = (f"{kind} to {target} at epoch {epoch}: {reason}",)
-    return Decision(fencing.record, fencing.effects, fencing.held, because)
+# --- an operation under way ------------------------------------------------------------------------------------------
 
 
-def _unproven(look: _Look) -> list[str]:
-    """R2: whoever may be serving and is neither acknowledged at this epoch nor fenced at the load balancer."""
-    record = look.record
-    others = record.may_serve - {record.target} - record.fenced.keys()
-    return sorted(name for name in others if not (look.acked(name) or _fenced_now(look, name)))
+def _fence(look: Look) -> Decision:
+    record, target = look.record, look.record.target
+    if target is None or look.failed(target) or (look.role(target) is None and target not in record.may_serve):
+        return _other_target(look, f"{target} failed before it was granted")
+    if look.role(target) is None and look.kind is not Kind.BACK:
+        # It may be serving, and only we cannot reach it: nobody is fenced for somebody else then.
+        return Decision(record, held=(look.judge(target).because,))
+    if not unproven(look):
+        return grant(look, target)
+    if look.kind is Kind.SWITCHOVER and any(SendFence(n, record.epoch) in look.observed.tried for n in unproven(look)):
+        return _back(look, f"{', '.join(unproven(look))} did not acknowledge")
+    return send_fences(look)
 
 
-def _fenced_now(look: _Look, member: str) -> bool:
-    """R4: a proof counts only in the operation in which its write was issued (finding 8)."""
-    proof = look.observed.proofs.get(member)
-    return proof is not None and proof.epoch == look.record.epoch
+def _other_target(look: Look, why: str) -> Decision:
+    if look.kind is Kind.SWITCHOVER:
+        return _back(look, why)
+    other = elect(look.service, look.observed, look.record, look.timing, without=look.record.target)
+    if other is None:
+        return Decision(
+            look.record, held=(f"no member is fit to serve: {look.judge(look.record.target or '').because}",)
+        )
+    return open_operation(look, other, Kind.NEXT, why)
 
 
-def _send_fences(look: _Look) -> Decision:
-    """Step 2: FENCE to every unproven may_serve; beside it, for one that does not answer, the load balancer's fence."""
-    effects: list[Effect] = []
-    held: list[str] = []
-    owed = set(look.record.owed)
-    tried = look.observed.tried
-    for name in _unproven(look):
-        by_agent = SendFence(name, look.record.epoch)
-        by_balancer = FenceByBalancer(name, look.record.epoch)
-        if by_agent not in tried:
-            effects.append(by_agent)
-        if isinstance(look.observed.agents.get(name), Unreachable) or by_agent in tried:
-            owed.add(name)
-            if by_balancer not in tried:
-                effects.append(by_balancer)
-        if by_agent in tried and by_balancer in tried:
-            why = f"its agent: {tried[by_agent]}; the load balancer: {tried[by_balancer]}"
-            held.append(f"no proof that {name} does not serve: {why}")
-    record = look.record if owed == look.record.owed else replace(look.record, owed=frozenset(owed))
-    return Decision(record, tuple(effects), tuple(held))
+def _back(look: Look, why: str) -> Decision:
+    """A switchover that did not work out: the old holder serves again, if it is still there."""
+    previous = look.record.operation.previous if look.record.operation else None
+    if previous is None or look.failed(previous):
+        previous = elect(look.service, look.observed, look.record, look.timing, without=look.record.target)
+    if previous is None:
+        return Decision(look.record, held=(f"{why}, and no other member is fit to serve",))
+    return open_operation(look, previous, Kind.BACK, why)
 
 
-def _fence(look: _Look) -> Decision:
-    record = look.record
-    if record.target is None or look.role(record.target) is None or look.failed(record.target):
-        other = elect(look.service, look.observed, record, look.timing, without=record.target)
-        if other is None:
-            return Decision(record, held=(f"no member is fit to serve: {judge_line(look, record.target or '')}",))
-        return _open(look, other, "failover", f"{record.target} failed before it was granted")
-    if not _unproven(look):
-        return _granted(look, record.target)
-    return _send_fences(look)
-
-
-def _granted(look: _Look, target: str) -> Decision:
-    """Step 3: note the proofs; F1-proven leave may_serve, F2-proven enter fenced, the target enters may_serve (R1)."""
-    record = look.record
-    others = sorted(record.may_serve - {target})
-    acked = {name for name in others if look.acked(name)}
-    acks = {n: Ack(epoch=record.epoch, boot_id=s.boot_id) for n in acked if (s := look.observed.status(n))}
-    fenced = dict(record.fenced)
-    for name in others:
-        proof = look.observed.proofs.get(name)
-        if name not in acked and _fenced_now(look, name) and proof is not None:
-            fenced[name] = Fence(epoch=proof.epoch, etag=proof.etag)
-    proofs = [f"{n} acknowledged" for n in acked] + [
-        f"{n} is fenced at the load balancer" for n in others if n not in acked
-    ]
-    granted = replace(
-        record,
-        phase=Phase.GRANTED,
-        acks=acks,
-        fenced=fenced,
-        may_serve=(record.may_serve - acked) | {target},
-    )
-    promote = _promote(_Look(look.service, look.timing, look.observed, granted), target)
-    effects = () if target in fenced else promote
-    return Decision(
-        granted, effects, because=(f"{target} is granted epoch {record.epoch}: {', '.join(proofs) or 'alone'}",)
-    )
-
-
-def _promote(look: _Look, target: str) -> tuple[Effect, ...]:
-    """Step 5, repeated until the agent says that it serves at this epoch."""
-    status = look.observed.status(target)
-    if status is None or look.role(target) == (look.record.epoch, Role.SERVING):
-        return ()
-    promote = SendPromote(target, look.record.epoch, status.boot_id)
-    return () if promote in look.observed.tried else (promote,)
-
-
-def _lift(look: _Look, member: str) -> Decision | None:
-    """Steps 4 and 7: stop believing in the fence (CAS), then take Down back; done when our write of None succeeded."""
-    record = look.record
-    lift = LiftByBalancer(member, record.epoch)
-    if member in record.fenced:
-        fenced = {name: fence for name, fence in record.fenced.items() if name != member}
-        return Decision(replace(record, fenced=fenced), (lift,), because=(f"{member}: its fence is lifted",))
-    if member not in record.owed:
-        return None
-    if member in look.observed.lifted:
-        return Decision(replace(record, owed=record.owed - {member}), because=(f"{member} is back in the pool",))
-    if lift in look.observed.tried:
-        return Decision(record, held=(f"{member} cannot be lifted: {look.observed.tried[lift]}",))
-    return Decision(record, (lift,))
-
-
-def _grant(look: _Look) -> Decision:
+def _grant(look: Look) -> Decision:
     """Steps 4-6: lift the target, promote it, and verify. A target that fails meanwhile is followed by the next one."""
     record, target = look.record, look.record.target or ""
     if failing := _failover(look):
         return failing
     if look.role(target) == (record.epoch, Role.STANDBY):
         return _renew(look, target)
-    lift = _lift(look, target)
-    promote = _promote(look, target)
-    if lift is not None and (lift.effects or lift.record != record):
-        return Decision(lift.record, lift.effects + promote, lift.held, lift.because)
-    held = lift.held if lift else ()
-    if promote:
-        return Decision(record, promote, held)
+    lifting = lift(look, target)
+    promoting = promote(look, target)
+    if lifting is not None and (lifting.effects or lifting.record != record):
+        return Decision(lifting.record, lifting.effects + promoting, lifting.held, lifting.because)
+    held = lifting.held if lifting else ()
+    if promoting:
+        return Decision(record, promoting, held)
     if look.role(target) != (record.epoch, Role.SERVING):
-        return Decision(record, held=(*held, _promote_held(look, target)))
+        return _not_serving_yet(look, target, held)
     if held:
         return Decision(record, held=held)
     return _verify(look, target)
 
 
-def _renew(look: _Look, holder: str) -> Decision:
+def _renew(look: Look, holder: str) -> Decision:
     """The holder was promoted at this epoch and now stands by at it (its disk was lost or moved): it needs a newer one."""
-    return _open(look, holder, "renew", f"{holder} lost its role at epoch {look.record.epoch}")
+    return open_operation(look, holder, Kind.RENEW, f"{holder} lost its role at epoch {look.record.epoch}")
 
 
-def _promote_held(look: _Look, target: str) -> str:
+def _not_serving_yet(look: Look, target: str, held: tuple[str, ...]) -> Decision:
     refused = [why for effect, why in look.observed.tried.items() if isinstance(effect, SendPromote)]
-    return f"{target} does not serve yet: {'; '.join(refused) or judge_line(look, target)}"
+    why = f"{target} does not serve yet: {'; '.join(refused) or look.judge(target).because}"
+    if look.kind is Kind.SWITCHOVER and refused:
+        return _back(look, why)
+    return Decision(look.record, held=(*held, why))
 
 
-def _verify(look: _Look, target: str) -> Decision:
+def _verify(look: Look, target: str) -> Decision:
     """Step 6, off the failover path: stable once the load balancer's probe agrees, where ARM answers."""
     record, backend = look.record, look.observed.backend(target)
     if look.observed.balancer is None:
@@ -321,72 +201,132 @@ def _verify(look: _Look, target: str) -> Decision:
             record, held=(f"{target} serves at epoch {record.epoch}; the load balancer is still to confirm it",)
         )
     if backend is not None and backend.probed is not Value.OK and backend.reason is not None:
-        if record.operation and look.observed.at > record.operation.deadline:
+        if record.operation and look.observed.at > record.operation.deadline and look.kind is not Kind.PROBE:
             other = elect(look.service, look.observed, record, look.timing, without=target)
             if other is not None:
-                return _open(look, other, "failover", f"{target} was not verified in time ({backend.reason})")
+                return open_operation(look, other, Kind.PROBE, f"{target} was not verified in time ({backend.reason})")
         return Decision(record, held=(f"{target} serves at epoch {record.epoch}, but the probe says {backend.reason}",))
     return Decision(
         replace(record, phase=Phase.STABLE), because=(f"{target} is verified serving at epoch {record.epoch}",)
     )
 
 
-def _failover(look: _Look) -> Decision | None:
-    """Whether the holder must be replaced, and by whom; None when it need not be."""
+# --- stable ----------------------------------------------------------------------------------------------------------
+
+
+def _failover(look: Look) -> Decision | None:
+    """Whether the holder must be replaced, and by whom; None when it need not be (safety.md section 4, the table)."""
     holder = look.record.target or ""
-    judgement = judge(holder, look.observed, look.record, look.timing)
+    judgement = look.judge(holder)
     backend = look.observed.backend(holder)
+    kind, reason = Kind.FAILOVER, judgement.because
     if backend is not None and backend.admin_state is AdminState.DOWN and holder not in look.record.owed:
         reason = f"{holder}: an operator set its adminState to Down"
-    elif judgement.verdict is Verdict.FAILED:
-        reason = judgement.because
+    elif judgement.row is Row.PROBE_DOWN:
+        kind = Kind.PROBE
+        if look.kind is Kind.PROBE and _recent(look):
+            why = f"{reason}; it was so with the last holder too: the probe's path is at fault (NSG, 168.63.129.16)"
+            return Decision(look.record, held=(why,))
     elif judgement.verdict is Verdict.UNKNOWN:
-        return Decision(look.record, held=(f"left alone: {judgement.because}",))
-    else:
+        return Decision(look.record, held=(f"left alone: {reason}",))
+    elif judgement.verdict is not Verdict.FAILED:
         return None
     other = elect(look.service, look.observed, look.record, look.timing, without=holder)
     if other is None:
         return Decision(look.record, held=(f"{reason}; but no other member is fit, so it keeps its role",))
     ready = "" if is_ready(other, look.observed) else ", as a last resort: it has no Established session"
-    return _open(look, other, "failover", f"{reason}; {other} takes over{ready}")
+    return open_operation(look, other, kind, f"{reason}; {other} takes over{ready}")
 
 
-def _keep(look: _Look) -> Decision:
+def _recent(look: Look) -> bool:
+    operation = look.record.operation
+    return operation is not None and look.observed.at - operation.started < look.timing.spacing_forget
+
+
+def _keep(look: Look, freshly_in_doubt: bool) -> Decision:
     """Stable: replace a failed holder, repair a role that was lost, and bring the others back (step 7)."""
     record, holder = look.record, look.record.target or ""
     if failing := _failover(look):
         return failing
     if look.role(holder) == (record.epoch, Role.STANDBY):
         return _renew(look, holder)
-    if promote := _promote(look, holder):
-        return Decision(record, promote, because=(f"{holder} should serve at epoch {record.epoch}: told again",))
-    others = [name for name in look.members if name != holder and look.role(name) is not None]
-    fences = tuple(
-        fence
-        for name in others
-        if not look.acked(name) and (fence := SendFence(name, record.epoch)) not in look.observed.tried
-    )
-    if fences:
-        return Decision(record, fences, because=tuple(f"{f.member} should stand by at epoch {f.epoch}" for f in fences))
-    proven = {name for name in others if look.acked(name)}
+    if promoting := promote(look, holder):
+        return Decision(record, promoting, because=(f"{holder} should serve at epoch {record.epoch}: told again",))
+    if fencing := _others_stand_by(look, holder):
+        return fencing
+    proven = {name for name in look.members if name != holder and look.acked(name)}
     if record.may_serve & proven:
-        acks = {n: Ack(epoch=record.epoch, boot_id=s.boot_id) for n in proven if (s := look.observed.status(n))}
-        left = replace(record, may_serve=record.may_serve - proven, acks=record.acks | acks)
+        left = replace(record, may_serve=record.may_serve - proven, acks=record.acks | acks_of(look, proven))
         return Decision(
             left, because=tuple(f"{n} acknowledged: it stands by" for n in sorted(record.may_serve & proven))
         )
     for name in sorted(proven):
-        if lift := _lift(look, name):
-            return lift
-    return Decision(record, held=_left_over(look), settled=not _left_over(look))
+        if lifting := lift(look, name):
+            return lifting
+    if moving := _discretionary(look, holder):
+        return moving
+    status = look.observed.status(holder)
+    if freshly_in_doubt and holder in record.tallies and status is not None:
+        again = SendPromote(holder, record.epoch, status.boot_id)
+        return Decision(record, (again,), because=(f"{holder} serves, but its probe fails: told again",))
+    left_over = _left_over(look)
+    return Decision(record, held=left_over, alarms=_alarms(look, holder), settled=not left_over)
 
 
-def _left_over(look: _Look) -> tuple[str, ...]:
+def _others_stand_by(look: Look, holder: str) -> Decision | None:
+    """FENCE at the record's epoch for everybody else. Several serving is a conflict: they are fenced one at a time."""
     record = look.record
-    waiting = sorted((record.may_serve - {record.target}) | record.owed)
+    late = [n for n in look.members if n != holder and look.role(n) is not None and not look.acked(n)]
+    fences = [f for n in late if (f := SendFence(n, record.epoch)) not in look.observed.tried]
+    serving = [f for f in fences if (role := look.role(f.member)) and role[1] is Role.SERVING]
+    if len(serving) > 1:
+        fences = serving[:1]
+    if not fences:
+        return None
+    conflict = f"conflict: {', '.join(f.member for f in serving)} serves beside {holder}; " if serving else ""
+    return Decision(record, tuple(fences), because=tuple(f"{conflict}{f.member} should stand by" for f in fences))
+
+
+def _discretionary(look: Look, holder: str) -> Decision | None:
+    """Moves that nobody needs now: away from a drained holder, or back to a higher priority where `preempt` is `ready`."""
+    other = elect(look.service, look.observed, look.record, look.timing, without=holder)
+    if is_drained(holder, look.record, look.observed.at):
+        drain = look.record.drains[holder]
+        if other is None or not is_ready(other, look.observed):
+            return Decision(look.record, held=(f"{holder} is drained by {drain.by}, but no other member is ready",))
+        return open_operation(look, other, Kind.SWITCHOVER, f"{holder} is drained by {drain.by}")
+    if look.service.failover.preempt != "ready":
+        return None
+    ready = {n: at for n, at in _ready_since(look).items() if _outranks(look, n, holder)}
+    if ready != look.record.ready_since:
+        return Decision(replace(look.record, ready_since=ready))
+    operation = look.record.operation
+    if operation is None or look.observed.at - operation.started < look.service.failover.return_after:
+        return None
+    long_ready = [n for n in look.members if n in ready and look.observed.at - ready[n] >= look.timing.ready_for]
+    if not long_ready:
+        return None
+    return open_operation(look, long_ready[0], Kind.SWITCHOVER, f"{long_ready[0]} returns: it outranks {holder}")
+
+
+def _ready_since(look: Look) -> dict[str, datetime]:
+    return {
+        n: look.record.ready_since.get(n, look.observed.at)
+        for n in look.members
+        if is_ready(n, look.observed) and look.acked(n) and not is_drained(n, look.record, look.observed.at)
+    }
+
+
+def _outranks(look: Look, member: str, holder: str) -> bool:
+    return look.service.member(member).priority > look.service.member(holder).priority
+
+
+def _left_over(look: Look) -> tuple[str, ...]:
+    record = look.record
+    waiting = sorted((record.may_serve - {record.target}) | record.owed.keys())
     doubts = sorted(record.tallies.keys() - set(waiting))
     return (
-        *(f"waiting for {name} to come back: {judge_line(look, name)}" for name in waiting),
+        *(f"waiting for {name} to come back: {look.judge(name).because}" for name in waiting),
         *(
             f"in doubt: the load balancer's probe of {name} failed {record.tallies[name].bad} time(s)"
             for name in doubts
@@ -394,34 +334,57 @@ def _left_over(look: _Look) -> tuple[str, ...]:
     )
 
 
-def _everybody_serves(look: _Look) -> Decision:
+def _alarms(look: Look, holder: str) -> tuple[str, ...]:
+    """What a person should know although nothing is to be done."""
+    silent = [n for n in look.members if look.judge(n).row is Row.FIT_UNHEARD]
+    down = {
+        n: s for n in look.members if (s := look.observed.status(n)) and s.sessions and not all(s.sessions.values())
+    }
+    up = [n for n in look.members if (b := look.observed.backend(n)) and b.probed is Value.OK]
+    alarms = [f"{name}: its peers do not hear it, although it is fit" for name in silent]
+    if down and len(down) == len(look.members):
+        alarms.append("no member has all its BGP sessions Established: the Route Server, or the way to it")
+    elif holder in down:
+        alarms.append(f"{holder} has BGP sessions that are not Established; the others announce the same next hop")
+    if len(up) > 1:
+        alarms.append(f"the load balancer's probe succeeds on {', '.join(up)}")
+    return tuple(alarms)
+
+
+# --- both ------------------------------------------------------------------------------------------------------------
+
+
+def _everybody_serves(look: Look) -> Decision:
     """active-active: every fit member serves; exclusivity is not promised, the probe decides who gets flows."""
-    record = look.record
-    standing_by = [n for n in look.members if look.role(n) == (record.epoch, Role.STANDBY)]
-    if standing_by:
-        why = f"{', '.join(standing_by)} stood by at epoch {record.epoch}"
+    record, at = look.record, look.observed.at
+    drained = {n for n in look.members if is_drained(n, record, at)}
+    wanted = [n for n in look.members if n not in drained]
+    fences = tuple(
+        f
+        for n in sorted(drained)
+        if look.role(n) is not None
+        and not look.acked(n)
+        and (f := SendFence(n, record.epoch)) not in look.observed.tried
+    )
+    if any(look.role(f.member) == (record.epoch, Role.SERVING) for f in fences) or any(look.acked(n) for n in wanted):
+        why = "a member was drained, or is back, at this epoch: it needs a newer one"
         return Decision(replace(record, epoch=record.epoch + 1, may_serve=frozenset(look.members)), because=(why,))
-    effects = tuple(effect for name in look.members for effect in _promote(look, name))
+    effects = fences + tuple(effect for name in wanted for effect in promote(look, name))
     if effects:
-        return Decision(record, effects, because=tuple(f"{e.member} should serve" for e in effects))
-    healthy = [n for n in look.members if (r := look.role(n)) and r[1] is Role.SERVING and not look.failed(n)]
-    held = tuple(judge_line(look, name) for name in look.members if name not in healthy)
+        return Decision(record, effects, because=tuple(f"{e.member}: {type(e).__name__}" for e in effects))
+    healthy = [n for n in wanted if (r := look.role(n)) and r[1] is Role.SERVING and not look.failed(n)]
+    held = tuple(look.judge(name).because for name in wanted if name not in healthy)
     least = look.service.min_healthy or 1
     if len(healthy) < least:
         held = (f"only {len(healthy)} of at least {least} members are healthy", *held)
     return Decision(record, held=held, settled=not held)
 
 
-def _advertise(look: _Look, decision: Decision) -> Decision:
+def _advertise(look: Look, decision: Decision) -> Decision:
     """Members announce the prefixes with the frontend as next hop, whatever their role: it rides along, once known."""
     if decision.record.phase is Phase.LEARN or not isinstance(look.observed.balancer, BalancerReading):
         return decision
     record = next_advertised(look.service, look.observed.balancer.frontend, decision.record)
     effects = stale_advertisements(look.service, look.observed, record)
     settled = decision.settled and not effects and record == decision.record
-    return Decision(record, decision.effects + effects, decision.held, decision.because, settled)
-
-
-def judge_line(look: _Look, member: str) -> str:
-    """The one sentence about a member that a person needs."""
-    return judge(member, look.observed, look.record, look.timing).because
+    return Decision(record, decision.effects + effects, decision.held, decision.because, decision.alarms, settled)

@@ -1,5 +1,7 @@
 """Who should serve next. Pure ranking; whether anybody may be fenced for it is decided elsewhere."""
 
+from datetime import datetime
+
 from function_app.domain.health import Verdict, is_ready, judge
 from function_app.domain.observation import AdminState, Observed
 from function_app.domain.record import Record
@@ -10,7 +12,7 @@ from function_app.domain.topology import Service
 def elect(service: Service, observed: Observed, record: Record, timing: Timing, without: str | None) -> str | None:
     """The best member to promote, or None.
 
-    Only members whose agent answers and finds itself fit, and that nobody took out of the pool by hand. Ready ones
+    Only members whose agent answers and finds itself fit, and that nobody drained or took out of the pool by hand. Ready ones
     first; one that is not ready (no Established session) is the last resort. Then by priority, then by name.
     """
     candidates = [
@@ -20,9 +22,16 @@ def elect(service: Service, observed: Observed, record: Record, timing: Timing, 
         and observed.status(name) is not None
         and judge(name, observed, record, timing).verdict is Verdict.HEALTHY
         and not _taken_out_by_hand(name, observed, record)
+        and not is_drained(name, record, observed.at)
     ]
     ready = [name for name in candidates if is_ready(name, observed)]
     return next(iter(ready or candidates), None)
+
+
+def is_drained(member: str, record: Record, at: datetime) -> bool:
+    """Whether an operator's drain of this member is in force."""
+    drain = record.drains.get(member)
+    return drain is not None and at < drain.until
 
 
 def _taken_out_by_hand(member: str, observed: Observed, record: Record) -> bool:

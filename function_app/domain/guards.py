@@ -1,12 +1,31 @@
-"""The guards: pure predicates that each step must pass, in one commented tuple a list, with the reason when it does not.
+"""The guards: pure predicates that a step must pass, in one commented tuple, each with the reason when it does not.
 
-They only take away. What a step needs for being right at all (proofs, epochs) stands in `decide`; what every effect
-owes at execution stands in `reconcile.act`; what a topology must keep stands in `topology_laws` (safety.md section 5).
+They only take away. What a step needs for being right at all (proofs, epochs) stands in `protocol` and `decide`; what
+every effect owes at execution stands in `reconcile.act`; what a topology must keep stands in `topology_laws`
+(safety.md section 5).
+
+| guard                       | speaks on                       | because                                                        |
+|-----------------------------|---------------------------------|----------------------------------------------------------------|
+| paused                      | everything done to a service    | an operator's word                                             |
+| nothing is up               | everything done to a service    | adminState Up ignores the probe: no fence could hold there     |
+| members are known           | everything done to a service    | nobody who may be serving is forgotten: it could not be fenced |
+| spacing                     | automatic failovers             | a service that flaps must not be moved as fast as it flaps     |
+| not blind                   | moves that nobody needs now     | when half of all go bad at once, it is more likely us          |
+| target is ready             | moves that nobody needs now     | it would trade a working holder for a hope                     |
+| minimum stays healthy       | drains in active-active         | `minHealthy`                                                   |
+| own only                    | peering writes                  | whatever the plan says, never somebody else's                  |
+| route server is provisioned | peering writes                  | a write meanwhile answers 409 (azure-facts)                    |
+| one write in flight         | peering writes                  | a second one answers 409 or 429                                |
+| at most eight               | peering creates                 | a Route Server takes eight, whatever their state               |
+| last announcer is kept      | peering deletes                 | it would withdraw the service's prefixes                       |
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
+from function_app.domain.election import is_drained
+from function_app.domain.health import Verdict, is_ready, judge
 from function_app.domain.observation import AdminState, Observed
 from function_app.domain.peerings import (
     CreatePeering,
@@ -16,31 +35,96 @@ from function_app.domain.peerings import (
     RouteServerReading,
     is_ours,
 )
-from function_app.domain.record import Record
+from function_app.domain.protocol import AUTOMATIC, DISCRETIONARY, Kind
+from function_app.domain.record import Record, Spacing
+from function_app.domain.timing import Timing
 from function_app.domain.topology import Service, Topology
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A step that may not be taken, the guard that spoke, and why."""
+    """A step that may not be taken, the guard that spoke, why, and when it may be asked again if time alone helps."""
 
     guard: str
     reason: str
+    wait: timedelta | None = None
 
     def __str__(self) -> str:
         return f"{self.guard}: {self.reason}"
 
 
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Anything done to a service at all: a write of its record, an effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An operation that is about to be opened."""
+
+    kind: Kind
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """A member that an operator wants to drain."""
+
+    member: str
+
+
+type Step = Touch | Opening | Draining | PeeringStep
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceContext:
+    """What a guard may look at for a step on a service."""
+
+    service: Service
+    timing: Timing
+    observed: Observed
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class PeeringContext:
+    """What a guard may look at for a peering: the topology and a fresh, complete list."""
+
+    topology: Topology
+    reading: RouteServerReading
+
+
+type Context = ServiceContext | PeeringContext
+type Answer = str | tuple[str, timedelta] | None
+type Guard = Callable[[Step, Context], Answer]
+
+
 # --- services --------------------------------------------------------------------------------------------------------
 
 
-def _nothing_is_up(service: Service, observed: Observed, record: Record) -> str | None:
-    up = [n for n in service.names if (b := observed.backend(n)) is not None and b.admin_state is AdminState.UP]
+def _paused(step: Step, context: Context) -> Answer:
+    if not isinstance(context, ServiceContext) or context.record.pause is None:
+        return None
+    pause, at = context.record.pause, context.observed.at
+    if at >= pause.until:
+        return None
+    until = f"until {pause.until:%Y-%m-%d %H:%M:%SZ} by {pause.by}" + (f" ({pause.reason})" if pause.reason else "")
+    return until, pause.until - at
+
+
+def _nothing_is_up(step: Step, context: Context) -> Answer:
+    if not isinstance(context, ServiceContext):
+        return None
+    seen = context.observed
+    up = [n for n in context.service.names if (b := seen.backend(n)) is not None and b.admin_state is AdminState.UP]
     return f"adminState of {', '.join(up)} is Up, which ignores the probe for ever: set it to None" if up else None
 
 
-def _members_are_known(service: Service, observed: Observed, record: Record) -> str | None:
-    strangers = sorted((record.may_serve | record.owed) - set(service.names))
+def _members_are_known(step: Step, context: Context) -> Answer:
+    if not isinstance(context, ServiceContext):
+        return None
+    record = context.record
+    strangers = sorted((record.may_serve | record.owed.keys()) - set(context.service.names))
     return (
         f"{', '.join(strangers)} may still be serving but left the topology: put it back, or drain it"
         if strangers
@@ -48,55 +132,103 @@ def _members_are_known(service: Service, observed: Observed, record: Record) -> 
     )
 
 
-type ServiceGuard = Callable[[Service, Observed, Record], str | None]
+def _spacing(step: Step, context: Context) -> Answer:
+    if not isinstance(step, Opening) or not isinstance(context, ServiceContext) or step.kind not in AUTOMATIC:
+        return None
+    before, at = context.record.spacing, context.observed.at
+    if before is None or at - before.last > context.timing.spacing_forget:
+        return None
+    left = spacing_after(before, context.timing) - (at - before.last)
+    if left <= timedelta(0):
+        return None
+    return f"{before.count} automatic failovers in a row: the next one in {left.total_seconds():.0f} s", left
 
-SERVICE_GUARDS: tuple[ServiceGuard, ...] = (
-    _nothing_is_up,  # a forbidden configuration freezes the service: no fence could hold there
-    _members_are_known,  # nobody who may be serving is forgotten: it could not be fenced
-)
+
+def spacing_after(spacing: Spacing, timing: Timing) -> timedelta:
+    """What the next automatic failover waits after the last one: nothing, then a step, doubling up to the most."""
+    if spacing.count <= 1:
+        return timedelta(0)
+    doublings: int = min(spacing.count - 2, 16)
+    return min(timing.spacing_step * (1 << doublings), timing.spacing_max)
 
 
-def refuse_service(service: Service, observed: Observed, record: Record) -> tuple[Refusal, ...]:
-    """Why nothing at all may be done to this service now; empty when it may."""
-    return _spoken((guard, guard(service, observed, record)) for guard in SERVICE_GUARDS)
+def _not_blind(step: Step, context: Context) -> Answer:
+    if not _discretionary(step) or not isinstance(context, ServiceContext):
+        return None
+    names = context.service.names
+    bad = [name for name in names if name not in _healthy(context)]
+    return (
+        f"{', '.join(bad)} are bad or unknown at once: more likely it is us"
+        if 2 <= len(bad) >= len(names) / 2
+        else None
+    )
+
+
+def _target_is_ready(step: Step, context: Context) -> Answer:
+    if not isinstance(step, Opening) or not _discretionary(step) or not isinstance(context, ServiceContext):
+        return None
+    ready = is_ready(step.target, context.observed)
+    return (
+        None
+        if ready
+        else f"{step.target} is not ready: its agent must answer, be fit, and have every session Established"
+    )
+
+
+def _minimum_stays_healthy(step: Step, context: Context) -> Answer:
+    if not isinstance(step, Draining) or not isinstance(context, ServiceContext):
+        return None
+    at = context.observed.at
+    left = [n for n in _healthy(context) if n != step.member and not is_drained(n, context.record, at)]
+    least = context.service.min_healthy or 1
+    return None if len(left) >= least else f"{len(left)} healthy members would be left, at least {least} are wanted"
+
+
+def _healthy(context: ServiceContext) -> list[str]:
+    look = (context.observed, context.record, context.timing)
+    return [n for n in context.service.names if judge(n, *look).verdict is Verdict.HEALTHY]
+
+
+def _discretionary(step: Step) -> bool:
+    return isinstance(step, Draining) or (isinstance(step, Opening) and step.kind in DISCRETIONARY)
 
 
 # --- peerings --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class PeeringContext:
-    """What a peering guard may look at: the topology and a fresh, complete list."""
-
-    topology: Topology
-    reading: RouteServerReading
-
-
-def _own_only(step: PeeringStep, context: PeeringContext) -> str | None:
+def _own_only(step: Step, context: Context) -> Answer:
+    if not isinstance(step, CreatePeering | DeletePeering) or not isinstance(context, PeeringContext):
+        return None
     return None if is_ours(step.name, context.topology.name) else f"{step.name!r} is not ours"
 
 
-def _one_write_in_flight(step: PeeringStep, context: PeeringContext) -> str | None:
+def _route_server_is_provisioned(step: Step, context: Context) -> Answer:
+    if not isinstance(context, PeeringContext) or context.reading.provisioned:
+        return None
+    return "the Route Server is not provisioned yet"
+
+
+def _one_write_in_flight(step: Step, context: Context) -> Answer:
+    if not isinstance(context, PeeringContext):
+        return None
     busy = [p.name for p in context.reading.peerings if p.state in (Provisioning.UPDATING, Provisioning.DELETING)]
     return f"{', '.join(busy)} is being written: one write at a time per Route Server" if busy else None
 
 
-def _route_server_is_provisioned(step: PeeringStep, context: PeeringContext) -> str | None:
-    return None if context.reading.provisioned else "the Route Server is not provisioned yet"
-
-
-def _at_most_eight(step: PeeringStep, context: PeeringContext) -> str | None:
+def _at_most_eight(step: Step, context: Context) -> Answer:
+    if not isinstance(step, CreatePeering) or not isinstance(context, PeeringContext):
+        return None
     there = {p.name.casefold() for p in context.reading.peerings}
     most = context.topology.timing.peers_max
-    if not isinstance(step, CreatePeering) or step.name.casefold() in there or len(there) < most:
+    if step.name.casefold() in there or len(there) < most:
         return None
     foreign = [p.name for p in context.reading.peerings if not is_ours(p.name, context.topology.name)]
     named = f"; not ours: {', '.join(sorted(foreign))}" if foreign else ""
     return f"{len(there)} of {most} peers are taken (Updating, Deleting, Failed and foreign ones count){named}"
 
 
-def _last_announcer_is_kept(step: PeeringStep, context: PeeringContext) -> str | None:
-    if not isinstance(step, DeletePeering) or not context.topology.services:
+def _last_announcer_is_kept(step: Step, context: Context) -> Answer:
+    if not isinstance(step, DeletePeering) or not isinstance(context, PeeringContext) or not context.topology.services:
         return None
     left = [
         p.name
@@ -106,25 +238,35 @@ def _last_announcer_is_kept(step: PeeringStep, context: PeeringContext) -> str |
     return None if left else f"{step.name!r} is the last peering that announces for this topology"
 
 
-type PeeringGuard = Callable[[PeeringStep, PeeringContext], str | None]
-
-PEERING_GUARDS: tuple[PeeringGuard, ...] = (
-    _own_only,  # never somebody else's, whatever the plan says
-    _route_server_is_provisioned,  # a write meanwhile answers 409 HubBgpConnectionParentHubMustHaveProvisionedRoutingState
-    _one_write_in_flight,  # a second write answers 409 or 429: wait for the first
-    _at_most_eight,  # the ninth would be refused by Azure, or worse, accepted for somebody else's place
-    _last_announcer_is_kept,  # removing it would withdraw the service's prefixes
+GUARDS: tuple[Guard, ...] = (
+    # A whole service: the first to speak is what a person should read first.
+    _paused,
+    _nothing_is_up,
+    _members_are_known,
+    # Openings: automatic ones are spaced, those that nobody needs now want a clear view and a ready target.
+    _spacing,
+    _not_blind,
+    _target_is_ready,
+    _minimum_stays_healthy,
+    # Peerings: the cheapest refusal first.
+    _own_only,
+    _route_server_is_provisioned,
+    _one_write_in_flight,
+    _at_most_eight,
+    _last_announcer_is_kept,
 )
 
 
-def refuse_peering(step: PeeringStep, context: PeeringContext) -> tuple[Refusal, ...]:
-    """Why this step may not be taken now; empty when it may."""
-    return _spoken((guard, guard(step, context)) for guard in PEERING_GUARDS)
+def refuse(step: Step, context: Context) -> tuple[Refusal, ...]:
+    """Why this step may not be taken now, by every guard that speaks; empty when it may."""
+    return tuple(_refusal(guard, answer) for guard in GUARDS if (answer := guard(step, context)) is not None)
 
 
-def _spoken(answers: Iterable[tuple[Callable[..., object], str | None]]) -> tuple[Refusal, ...]:
-    return tuple(
-        Refusal(guard.__name__.removeprefix("_").replace("_", " "), reason)
-        for guard, reason in answers
-        if reason is not None
-    )
+def guard_name(guard: Guard) -> str:
+    """`_at_most_eight` speaks as "at most eight"."""
+    return guard.__name__.removeprefix("_").replace("_", " ")
+
+
+def _refusal(guard: Guard, answer: str | tuple[str, timedelta]) -> Refusal:
+    reason, wait = (answer, None) if isinstance(answer, str) else answer
+    return Refusal(guard_name(guard), reason, wait)

@@ -21,13 +21,43 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Row(StrEnum):
+    """The row of the table below that spoke."""
+
+    FATAL = "A says fatal"
+    PROBE_DOWN = "A fit, L down by probe for fall looks"
+    FIT = "A fit"
+    FIT_UNHEARD = "A fit, P failing"
+    PATH_BROKEN = "A unreachable, P ok"
+    SILENT = "A unreachable, P failing on gossip and probe port"
+    SILENT_PROBE_DOWN = "A unreachable, L down by probe for fall looks"
+    SILENT_UNTOLD = "A unreachable, nobody can tell"
+
+
+VERDICTS = {
+    Row.FATAL: Verdict.FAILED,
+    Row.PROBE_DOWN: Verdict.FAILED,
+    Row.FIT: Verdict.HEALTHY,
+    Row.FIT_UNHEARD: Verdict.HEALTHY,
+    Row.PATH_BROKEN: Verdict.UNKNOWN,
+    Row.SILENT: Verdict.FAILED,
+    Row.SILENT_PROBE_DOWN: Verdict.FAILED,
+    Row.SILENT_UNTOLD: Verdict.UNKNOWN,
+}
+"""safety.md section 4: what each row says of the member. What is done about a holder is `decide`'s."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict, the one sentence that decided it, and every reading that was looked at."""
+    """The row that spoke, the one sentence that decided it, and every reading that was looked at."""
 
-    verdict: Verdict
+    row: Row
     because: str
     evidence: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        return VERDICTS[self.row]
 
 
 def seen_by_peers(member: str, observed: Observed) -> Value:
@@ -45,9 +75,13 @@ def seen_by_peers(member: str, observed: Observed) -> Value:
 
 
 def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing) -> Tally | None:
-    """The count after one more reading: UNKNOWN leaves it, `rise` good ones in a row end it."""
+    """The count after one more reading: UNKNOWN leaves it, `rise` good ones in a row end it, one look counts once."""
+    if previous is not None and previous.at == now:
+        return previous
     match reading:
         case Value.UNKNOWN:
+            return previous
+        case Value.BAD if previous is not None and previous.bad >= timing.load_balancer_fall and not previous.good:
             return previous
         case Value.BAD:
             return Tally(bad=(previous.bad if previous else 0) + 1, at=now)
@@ -71,28 +105,28 @@ def judge(member: str, observed: Observed, record: Record, timing: Timing) -> Ju
         f"L {backend.reason or 'no reason'}, adminState {backend.admin_state}" if backend else "L not read",
     )
 
-    def verdict(value: Verdict, because: str) -> Judgement:
-        return Judgement(value, f"{member}: {because}", evidence)
+    def says(row: Row, because: str) -> Judgement:
+        return Judgement(row, f"{member}: {because}", evidence)
 
     match reading:
         case AgentStatus(fatal=fatal) if fatal:
-            return verdict(Verdict.FAILED, f"its agent says {'; '.join(fatal)}")
+            return says(Row.FATAL, f"its agent says {'; '.join(fatal)}")
         case AgentStatus() if down_by_probe and _should_answer(member, observed, record):
-            return verdict(Verdict.FAILED, f"the load balancer's probe fails ({backend.reason if backend else ''})")
+            return says(Row.PROBE_DOWN, f"the load balancer's probe fails ({backend.reason if backend else ''})")
+        case AgentStatus() if peers is Value.BAD:
+            return says(Row.FIT_UNHEARD, "its agent is fit, but its peers do not hear it")
         case AgentStatus():
-            return verdict(
-                Verdict.HEALTHY, "its agent is fit" + (", peers do not hear it" if peers is Value.BAD else "")
-            )
+            return says(Row.FIT, "its agent is fit")
         case Unreachable(reason=reason) if peers is Value.OK:
-            return verdict(Verdict.UNKNOWN, f"only our path to it is broken ({reason}), its peers hear it")
+            return says(Row.PATH_BROKEN, f"only our path to it is broken ({reason}), its peers hear it")
         case Unreachable(reason=reason) if peers is Value.BAD:
-            return verdict(
-                Verdict.FAILED, f"its agent does not answer ({reason}), gossip and probe port fail at its peers"
-            )
+            return says(Row.SILENT, f"its agent does not answer ({reason}), gossip and probe port fail at its peers")
         case Unreachable(reason=reason) if down_by_probe:
-            return verdict(Verdict.FAILED, f"its agent does not answer ({reason}) and the load balancer's probe fails")
+            return says(
+                Row.SILENT_PROBE_DOWN, f"its agent does not answer ({reason}) and the load balancer's probe fails"
+            )
         case Unreachable(reason=reason):
-            return verdict(Verdict.UNKNOWN, f"its agent does not answer ({reason}) and nobody else can tell")
+            return says(Row.SILENT_UNTOLD, f"its agent does not answer ({reason}) and nobody else can tell")
 
 
 def is_ready(member: str, observed: Observed) -> bool:

@@ -70,12 +70,34 @@ class Advertised(Struct, frozen=True, kw_only=True):
     digest: str = ""
 
 
+class Spacing(Struct, frozen=True, kw_only=True):
+    """How many automatic failovers came in a row, and when the last one was opened."""
+
+    count: int = 0
+    last: datetime
+
+
+class Pause(Struct, frozen=True, kw_only=True):
+    """An operator's word that nothing may be done to the service until then."""
+
+    until: datetime
+    by: str
+    reason: str = ""
+
+
+class Drain(Struct, frozen=True, kw_only=True):
+    """An operator's word that a member must not serve until then."""
+
+    until: datetime
+    by: str
+
+
 class Record(Struct, frozen=True, kw_only=True):
     """See the module. Unknown keys of a newer writer are ignored on reading; `schema` says whether it may be acted on.
 
     `target` is the holder once granted. `owed` names every member whose adminState we may have set to Down and still
-    have to take back: it is written before the first such write, so that a crash never turns our Down into somebody
-    else's. `fenced` (a subset) are those whose Down is proven and still believed.
+    have to take back, with the epoch that first did: it is written before that write, so that a crash never turns our
+    Down into somebody else's (ADR 1). `fenced` (a subset) are those whose Down is proven and still believed.
     """
 
     service: str
@@ -85,12 +107,17 @@ class Record(Struct, frozen=True, kw_only=True):
     target: str | None = None
     may_serve: frozenset[str] = frozenset()
     fenced: dict[str, Fence] = {}
-    owed: frozenset[str] = frozenset()
+    owed: dict[str, int] = {}
     acks: dict[str, Ack] = {}
     operation: Operation | None = None
     learning: Learning | None = None
     tallies: dict[str, Tally] = {}
     advertised: Advertised = Advertised()
+    spacing: Spacing | None = None
+    pause: Pause | None = None
+    drains: dict[str, Drain] = {}
+    ready_since: dict[str, datetime] = {}
+    """Members that outrank the holder, and since when they are ready; kept only where `preempt` is `ready`."""
 
     @property
     def holder(self) -> str | None:

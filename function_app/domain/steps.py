@@ -45,10 +45,15 @@ class SendAdvertise:
 
 @dataclass(frozen=True, slots=True)
 class FenceByBalancer:
-    """Write adminState Down for the member and prove it (F2)."""
+    """Write adminState Down for the member and prove it (F2).
+
+    `wary`: a lift of an earlier operation may still be on its way through the data plane; it is waited for first, or
+    the Down_Admin of before would be taken for this one's.
+    """
 
     member: str
     epoch: int
+    wary: bool = False
 
 
 @dataclass(frozen=True, slots=True)

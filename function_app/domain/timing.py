@@ -29,6 +29,13 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     learn_for: timedelta = timedelta(seconds=60)
     learn_rounds: int = 2
     ready_for: timedelta = timedelta(seconds=60)
+    check_period: timedelta = timedelta(seconds=1)
+    """Of the agents' self-checks; they are configured on the NVA, and only the bounds are computed from it here."""
+    check_fall: int = 3
+    spacing_step: timedelta = timedelta(seconds=10)
+    """What the second automatic failover in a row waits, the third twice as long, up to `spacing_max`."""
+    spacing_max: timedelta = timedelta(minutes=10)
+    spacing_forget: timedelta = timedelta(hours=1)
     load_balancer_fall: int = 2
     load_balancer_rise: int = 2
     operation_deadline: timedelta = timedelta(seconds=120)
@@ -52,11 +59,18 @@ def broken_laws(timing: Timing) -> Iterator[Problem]:
 
     positive = [
         "gossip_period", "sweep", "observe_fast", "observe_slow", "command_timeout", "doubt_poll", "fence_timeout",
-        "operation_deadline", "verify_every",
+        "operation_deadline", "verify_every", "check_period", "spacing_forget",
     ]  # fmt: skip
     for name in positive:
         yield from must(getattr(timing, name) > timedelta(0), msgspec_name(name), "must be longer than zero")
-    for name in ("gossip_fall", "learn_rounds", "load_balancer_fall", "load_balancer_rise", "prefixes_per_peer"):
+    for name in (
+        "gossip_fall",
+        "learn_rounds",
+        "load_balancer_fall",
+        "load_balancer_rise",
+        "prefixes_per_peer",
+        "check_fall",
+    ):
         yield from must(getattr(timing, name) >= 1, msgspec_name(name), "must be at least 1")
     yield from must(1 <= timing.peers_max <= 8, "peersMax", "a Route Server takes at most 8 peers")
     yield from must(
@@ -69,6 +83,7 @@ def broken_laws(timing: Timing) -> Iterator[Problem]:
         "observeFast",
         "must not be shorter than gossipFall x gossipPeriod, or no peer can be heard out in one look",
     )
+    yield from must(timing.spacing_step <= timing.spacing_max, "spacingMax", "must not be shorter than spacingStep")
     yield from must(timing.observe_fast <= timing.observe_slow, "observeSlow", "must not be shorter than observeFast")
     yield from must(
         timing.fence_settle < timing.fence_timeout, "fenceTimeout", "must be longer than fenceSettle, or F2 never ends"

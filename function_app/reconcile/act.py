@@ -14,6 +14,7 @@ from function_app.domain.health import seen_by_peers
 from function_app.domain.observation import Observed, Unreachable, Value
 from function_app.domain.steps import Effect, FenceByBalancer, LiftByBalancer, SendAdvertise, SendFence, SendPromote
 from function_app.domain.topology import Service, Topology
+from function_app.reconcile import fencing
 from function_app.reconcile.ports import AgentCommand, BalancerWrite, CommandAnswer, Ports
 from function_app.reconcile.records import Held, Records
 
@@ -90,9 +91,10 @@ async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer) -> Noted:
         recheck=hand.intent_stands,
         settle=timing.fence_settle,
         timeout=timing.fence_timeout,
+        wary=isinstance(effect, FenceByBalancer) and effect.wary,
     )
     if isinstance(effect, LiftByBalancer):
-        await hand.ports.load_balancers.lift(request)
+        await fencing.lift(hand.ports, request)
         return lambda seen: seen.with_lifted(effect.member)
-    proof = await hand.ports.load_balancers.fence(request)
+    proof = await fencing.fence(hand.ports, request)
     return lambda seen: seen.with_proof(effect.member, proof)

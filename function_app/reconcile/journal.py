@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from function_app.domain.decide import Decision
+from function_app.domain.guards import Refusal
 from function_app.domain.health import judge
 from function_app.domain.observation import Observed
+from function_app.domain.protocol import Decision
 from function_app.domain.record import Record
 from function_app.domain.timing import Timing
 from function_app.domain.topology import Service, Topology
@@ -30,9 +31,10 @@ class Journal:
     evidence: dict[str, list[str]] = field(default_factory=dict)
 
     def look(self, service: Service, observed: Observed, record: Record, timing: Timing) -> None:
-        self.evidence = {n: [*(j := judge(n, observed, record, timing)).evidence, j.because] for n in service.names}
+        judged = {name: judge(name, observed, record, timing) for name in service.names}
+        self.evidence = {name: [*j.evidence, f"{j.verdict}: {j.row}: {j.because}"] for name, j in judged.items()}
 
-    def decided(self, at: datetime, before: Record, decision: Decision) -> None:
+    def decided(self, at: datetime, before: Record, decision: Decision, refusals: tuple[Refusal, ...]) -> None:
         self.steps.append(
             {
                 "at": at,
@@ -41,6 +43,8 @@ class Journal:
                 "because": list(decision.because),
                 "effects": [describe(effect) for effect in decision.effects],
                 "held": list(decision.held),
+                "alarms": list(decision.alarms),
+                "refused": [str(refusal) for refusal in refusals],
             }
         )
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from function_app.domain.errors import HopkeeperError, Transient
-from function_app.domain.guards import PeeringContext, refuse_peering
+from function_app.domain.guards import PeeringContext, refuse
 from function_app.domain.peerings import (
     CreatePeering,
     Peering,
@@ -40,7 +40,7 @@ async def keep_membership(ports: Ports, topology: Topology, server: RouteServer,
         return Membership(server.name, None, Outcome(Ending.HELD, (f"{server.name}: {error}",), again))
     wanted = plan(topology, server, reading)
     context = PeeringContext(topology, reading)
-    refused = {step: refuse_peering(step, context) for step in wanted.steps}
+    refused = {step: refuse(step, context) for step in wanted.steps}
     permitted = [step for step, refusals in refused.items() if not refusals]
     reasons = [f"{server.name}: {held}" for held in wanted.held]
     reasons += [f"{server.name}: {step.name}: {refusal}" for step, refusals in refused.items() for refusal in refusals]

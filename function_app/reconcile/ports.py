@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 from typing import Protocol
 
-from function_app.domain.observation import AgentReading, BalancerReading, FenceProof, LearnedRoute, Value
+from function_app.domain.observation import AdminState, AgentReading, BalancerReading, LearnedRoute, Value
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
 from function_app.domain.steps import SendAdvertise, SendFence, SendPromote
 from function_app.domain.topology import RouteServer, Service, Speaker
@@ -89,14 +89,41 @@ class LoadBalancers(Protocol):
     async def read(self, service: Service, speakers: Mapping[str, Speaker], timeout: timedelta) -> BalancerReading:
         """Frontend, etag, and per member adminState and the health action's reason."""
 
-    async def fence(self, request: "BalancerWrite") -> FenceProof:
-        """F2 whole: conditional write of Down, seen by GET and as Down_Admin. Raises Unavailable or Superseded: no proof.
 
-        Raises Terminal when the pool's membership changed under the write: stop and page.
+DOWN_ADMIN = "Down_Admin"  # the reason code of a backend that is down because of its adminState (finding 7)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """The backend pool as one member's fence needs it."""
+
+    etag: str
+    """Of the load balancer and everything in it."""
+    admin_state: AdminState
+    unprovable: str | None = None
+    """Why adminState here would not stop every new flow to the member, so that a fence would prove nothing."""
+
+
+class AdminStates(Protocol):
+    """One member's adminState in a service's backend pool, one ARM operation a method; `fencing` has their order.
+
+    Each method bounds itself. All raise Unavailable for a member that the pool does not show.
+    """
+
+    async def look(self, service: Service, speaker: Speaker) -> PoolView: ...
+
+    async def set(self, service: Service, speaker: Speaker, state: AdminState, etag: str) -> PoolView:
+        """Writes this member's state and nothing else if the etag still is `etag`, waits for the success, looks again.
+
+        Raises Superseded where another write came first or after, Terminal where the pool's membership changed with
+        the write (stop and page) and for `UP`, which is never written.
         """
 
-    async def lift(self, request: "BalancerWrite") -> None:
-        """Conditional write of None, or nothing where it is None already. Raises Unavailable or Superseded."""
+    async def bump(self, service: Service, etag: str) -> None:
+        """Changes the etag and nothing else. Raises Superseded."""
+
+    async def health_reason(self, service: Service, speaker: Speaker) -> str | None:
+        """What the rule's health action says of the member now; None where it says nothing. A failure is no silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +135,10 @@ class BalancerWrite:
     epoch: int
     recheck: Recheck
     settle: timedelta
-    """Waited in place of Down_Admin where the health action stays empty."""
+    """Waited in place of a word from the health action where that stays empty."""
     timeout: timedelta
+    wary: bool = False
+    """Whether a lift of an earlier operation may still be on its way: see `FenceByBalancer`."""
 
 
 class RouteServers(Protocol):
@@ -179,6 +208,7 @@ class Ports:
     wake_ups: WakeUps
     agents: Agents
     load_balancers: LoadBalancers
+    admin_states: AdminStates
     route_servers: RouteServers
     learned_routes: LearnedRoutes
     metrics: Metrics

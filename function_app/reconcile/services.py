@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from function_app.domain.decide import Decision, decide
+from function_app.domain.decide import decide
 from function_app.domain.errors import HopkeeperError, Superseded
-from function_app.domain.guards import refuse_service
+from function_app.domain.guards import Opening, Refusal, ServiceContext, Touch, refuse
 from function_app.domain.observation import Observed
+from function_app.domain.orders import Order, obey
+from function_app.domain.protocol import Decision, Kind, Look
 from function_app.domain.record import Phase, Record
+from function_app.domain.timing import Timing
 from function_app.domain.topology import Service, Topology
 from function_app.reconcile.act import Hand, perform
 from function_app.reconcile.journal import Journal, keep
-from function_app.reconcile.outcome import CONVERGED, Ending, Outcome
+from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.ports import Happening, Ports
 from function_app.reconcile.records import Held, Records
 
@@ -30,22 +33,28 @@ class ServicePass:
     trigger: str
     woken: datetime
 
-    async def run(self, observed: Observed) -> Outcome:
-        """Every consecutive step that `observed` permits; its proofs and answers grow as effects come back."""
+    async def run(self, observed: Observed, order: Order | None = None) -> Outcome:
+        """Every consecutive step that `observed` permits; its proofs and answers grow as effects come back.
+
+        An order is taken first, or refused; after that the pass goes on as any other.
+        """
         records = Records(self.ports.documents)
         held = await records.load(self.topology, self.service, observed.at)
         before = held.record
         journal = Journal(self.service.name, self.pace, self.trigger, self.woken, observed.at)
         journal.look(self.service, observed, held.record, self.topology.timing)
-        refusals = refuse_service(self.service, observed, held.record)
-        if refusals:
-            outcome = Outcome(Ending.REFUSED, tuple(map(str, refusals)), self.topology.timing.doubt_poll)
-            await self._close(journal, outcome, before, before)
-            return outcome
+        outcome: Outcome | None = None
+        taken = False  # an order that was taken is no longer refused, whatever is held after it
         decision = Decision(held.record)
         for _ in range(STEPS_MAX):
-            decision = decide(self.service, self.topology.timing, observed, held.record)
-            journal.decided(self.ports.clock.now(), held.record, decision)
+            look = Look(self.service, self.topology.timing, observed, held.record)
+            decision = obey(look, order) if order else decide(*_parts(look))
+            refusals = _refusals(look, decision, order)
+            journal.decided(self.ports.clock.now(), held.record, decision, refusals)
+            if refusals or (order and decision.record == held.record):
+                ending = Ending.HELD if taken else Ending.REFUSED
+                outcome = self._refused(ending, decision, refusals)
+                break
             if decision.record == held.record and not decision.effects:
                 break
             try:
@@ -53,30 +62,43 @@ class ServicePass:
             except Superseded:
                 held = await records.load(self.topology, self.service, observed.at)
                 continue
+            taken, order = taken or order is not None, None
             if decision.effects:
                 hand = Hand(self.ports, self.topology, self.service, records, held)
                 observed = await perform(hand, decision.effects, observed)
                 journal.performed(self.ports.clock.now(), observed)
-        outcome = self._outcome(decision, observed)
+        outcome = outcome or self._outcome(decision, observed)
         await self._close(journal, outcome, before, held.record)
         return outcome
 
     async def _intend(self, records: Records, held: Held, record: Record) -> Held:
-        return held if record == held.record else await records.save(self.topology, record, held.etag)
+        """Writes the intent. Where nothing changes it makes sure that nobody else changed it: paused it, above all."""
+        if record != held.record:
+            return await records.save(self.topology, record, held.etag)
+        if await records.etag(self.topology, self.service) != held.etag:
+            raise Superseded("the record changed")
+        return held
+
+    def _refused(self, ending: Ending, decision: Decision, refusals: tuple[Refusal, ...]) -> Outcome:
+        reasons = tuple(map(str, refusals)) or decision.held
+        waits = [refusal.wait for refusal in refusals if refusal.wait is not None]
+        again = min(waits, default=self.topology.timing.doubt_poll)
+        return Outcome(ending, tuple(f"{self.service.name}: {reason}" for reason in reasons), again)
 
     def _outcome(self, decision: Decision, observed: Observed) -> Outcome:
         again = self.topology.timing.doubt_poll
         failed = tuple(f"{type(e).__name__} {e.member}: {why}" for e, why in observed.tried.items())
+        alarms = tuple(f"{self.service.name}: alarm: {alarm}" for alarm in decision.alarms)
         if decision.settled and not failed:
-            return CONVERGED
+            return Outcome(Ending.CONVERGED, alarms)
         if decision.held or failed:
             held = tuple(dict.fromkeys((*decision.held, *failed)))
-            return Outcome(Ending.HELD, tuple(f"{self.service.name}: {reason}" for reason in held), again)
-        return Outcome(Ending.PENDING, tuple(f"{self.service.name}: {why}" for why in decision.because), again)
+            return Outcome(Ending.HELD, (*(f"{self.service.name}: {reason}" for reason in held), *alarms), again)
+        return Outcome(Ending.PENDING, (*(f"{self.service.name}: {why}" for why in decision.because), *alarms), again)
 
     async def _close(self, journal: Journal, outcome: Outcome, before: Record, after: Record) -> None:
         """Files what was done, and tells others when the holder changed; neither may spoil what was achieved."""
-        if outcome is CONVERGED and before == after:
+        if outcome.ending is Ending.CONVERGED and before == after:
             return
         try:
             await keep(self.ports.documents, self.topology, journal.entry(self.ports.clock.now(), outcome))
@@ -91,10 +113,23 @@ class ServicePass:
         return Happening("HolderChanged", self.topology.name, self.service.name, data)
 
 
+def _parts(look: Look) -> tuple[Service, Timing, Observed, Record]:
+    return look.service, look.timing, look.observed, look.record
+
+
+def _refusals(look: Look, decision: Decision, order: Order | None) -> tuple[Refusal, ...]:
+    """The guards on what is about to be done. What an operator says of the service itself needs no permission."""
+    context = ServiceContext(*_parts(look))
+    opened = decision.record.operation
+    if opened is not None and opened != look.record.operation:
+        return refuse(Opening(Kind(opened.kind), decision.record.target or ""), context)
+    return () if order else refuse(Touch(), context)
+
+
 async def preview(topology: Topology, service: Service, observed: Observed, ports: Ports) -> Decision:
     """What a pass would do first: the same code, with no effects and nothing written (dry run)."""
     held = await Records(ports.documents).load(topology, service, observed.at)
-    refusals = refuse_service(service, observed, held.record)
-    if refusals:
-        return Decision(held.record, held=tuple(map(str, refusals)))
-    return decide(service, topology.timing, observed, held.record)
+    look = Look(service, topology.timing, observed, held.record)
+    decision = decide(*_parts(look))
+    refusals = _refusals(look, decision, None)
+    return Decision(held.record, held=tuple(map(str, refusals))) if refusals else decision

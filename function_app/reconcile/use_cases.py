@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from function_app.domain.errors import BadInput, Problem
 from function_app.domain.topology import Topology
 from function_app.reconcile.dry_run import plan
+from function_app.reconcile.operate import operate, order_from
 from function_app.reconcile.outcome import Outcome
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.ports import Ports
@@ -46,6 +48,15 @@ class UseCases:
     async def look_at_once(self, name: str, trigger: str) -> Outcome:
         """A fast pass: somebody reported a failure. Raises BadInput where the topology cannot be used."""
         return await Passes(self.ports).fast(await self.topologies.in_force(name), trigger)
+
+    async def order(self, name: str, service: str, verb: str, said: Any) -> Outcome:
+        """An operator's verb for one service. Raises BadInput for what cannot be meant; a refusal is an outcome."""
+        in_force = await self.topologies.in_force(name)
+        found = next((s for s in in_force.topology.services if s.name == service), None)
+        if found is None:
+            raise BadInput((Problem("{service}", f"topology {name!r} has no service {service!r}"),))
+        order = order_from(verb, said, self.ports.clock.now())
+        return await operate(self.ports, in_force, found, order)
 
     async def plan(self, name: str) -> Mapping[str, Any]:
         """What a slow pass would do first. Raises BadInput where the topology cannot be used."""

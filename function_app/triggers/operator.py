@@ -1,10 +1,14 @@
-"""What operators ask by hand: reconcile (or only plan it), and the status."""
+"""What operators do by hand: reconcile (or only plan it), order something of a service, and ask for the status.
+
+Each function has a key of its own: give the one of `order` only to those who may move traffic.
+"""
 
 import azure.functions as func
 
 from function_app import wiring
 from function_app.domain.errors import BadInput, Problem
-from function_app.triggers.answers import answer, foreseen, outcome_answer
+from function_app.reconcile.outcome import Ending
+from function_app.triggers.answers import answer, foreseen, json_body, outcome_answer
 
 blueprint = func.Blueprint()
 
@@ -20,6 +24,18 @@ async def reconcile(req: func.HttpRequest) -> func.HttpResponse:
         return answer(plans[0] if name else {"plans": plans})
     outcomes = [outcome_answer(each, await use_cases.look(each, "by hand")) for each in names]
     return answer(outcomes[0] if name else {"outcomes": outcomes})
+
+
+@blueprint.route(
+    route="topologies/{topology}/services/{service}/{verb}", methods=["POST"], auth_level=func.AuthLevel.FUNCTION
+)
+@foreseen
+async def order(req: func.HttpRequest) -> func.HttpResponse:
+    """pause, resume, switchover, failover, drain, undrain: 200 when it was taken, 409 with the reason when not."""
+    topology, service = req.route_params["topology"], req.route_params["service"]
+    said = json_body(req) if req.get_body() else {}
+    outcome = await wiring.use_cases().order(topology, service, req.route_params["verb"], said)
+    return answer(outcome_answer(topology, outcome), 409 if outcome.ending is Ending.REFUSED else 200)
 
 
 @blueprint.route(route="status/{topology?}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)

@@ -59,6 +59,9 @@ def _service(topology: Topology, service: Service, record: Record) -> Mapping[st
         "mayServe": sorted(record.may_serve),
         "fenced": sorted(record.fenced),
         "owed": sorted(record.owed),
+        "paused": None if record.pause is None else {"until": record.pause.until, "by": record.pause.by},
+        "drained": {name: {"until": drain.until, "by": drain.by} for name, drain in sorted(record.drains.items())},
+        "automaticFailovers": record.spacing.count if record.spacing else 0,
         "members": [{"name": n, "address": str(topology.speaker(n).address)} for n in service.names],
         "operation": None
         if operation is None

@@ -5,7 +5,7 @@ import ipaddress
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,9 @@ SPEAKERS = {
 }
 
 
+NVA_A = SPEAKERS["nva-a"]
+
+
 async def unchanged() -> bool:
     return True
 
@@ -89,12 +92,25 @@ def write(
     epoch: int = 7,
     *,
     recheck: Callable[[], Awaitable[bool]] = unchanged,
-    settle: float = 0.2,
-    timeout: float = 10.0,
-    **member: Any,
+    settle: float = 30,
+    timeout: float = 600,
 ) -> BalancerWrite:
-    seconds = timedelta(seconds=settle), timedelta(seconds=timeout)
-    return BalancerWrite(service(**member), SPEAKERS["nva-a"], epoch, recheck, *seconds)
+    """A fence or a lift of nva-a; seconds are those of the clock that it is given."""
+    return BalancerWrite(service(), NVA_A, epoch, recheck, timedelta(seconds=settle), timedelta(seconds=timeout))
+
+
+class HurriedClock:
+    """Wall-clock time that goes `factor` times as fast, like the simulator's."""
+
+    def __init__(self, factor: float) -> None:
+        self._factor = factor
+        self._began = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return self._began + (datetime.now(UTC) - self._began) * self._factor
+
+    async def sleep(self, duration: timedelta) -> None:
+        await asyncio.sleep(duration.total_seconds() / self._factor)
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

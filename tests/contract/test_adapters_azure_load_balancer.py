@@ -1,8 +1,9 @@
-"""The load balancer's reading, fence (F2) and lift through the real management SDK, against the simulator."""
+"""The load balancer's reading and one member's adminState through the real management SDK, against the simulator."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import Any
@@ -10,22 +11,38 @@ from typing import Any
 import pytest
 
 from function_app.adapters.azure import Azure
-from function_app.adapters.load_balancer import LoadBalancersOverArm
+from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Pace
 from function_app.domain.errors import Superseded, Terminal, Unavailable
 from function_app.domain.observation import AdminState, Backend, FenceProof
+from function_app.reconcile.fencing import fence, lift
+from function_app.reconcile.ports import PoolView, Ports
 from simulator.data_plane import Probed
 from simulator.resources import parse_path
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
-from tests.contract.adapters_azure import POLL, SPEAKERS, WANTED, azure_at, service, until, write
+from tests.builders import topology
+from tests.contract.adapters_azure import (
+    NVA_A,
+    POLL,
+    SPEAKERS,
+    WANTED,
+    HurriedClock,
+    azure_at,
+    service,
+    until,
+    write,
+)
+from tests.fakes import FakeWorld, make_ports
 
 A = "10.0.1.4"
+FACTOR = 50
+NONE, DOWN, UP = AdminState.NONE, AdminState.DOWN, AdminState.UP
 
 
 @pytest.fixture
 async def sim() -> AsyncIterator[Simulator]:
     """A pool write takes 60 ms, its propagation 40 ms more, a health action 20 ms."""
-    async with Simulator(SimulatorConfig(hub_seed(WANTED), time_factor=50)) as running:
+    async with Simulator(SimulatorConfig(hub_seed(WANTED), time_factor=FACTOR)) as running:
         up, down = Probed(True, "Up_Probe_Success"), Probed(False, "Down_Probe_HttpStatusCodeError")
         running.world.data_plane.report(WANTED.load_balancer, {A: up, "10.0.1.5": down})
         yield running
@@ -40,6 +57,18 @@ async def azure(sim: Simulator) -> AsyncIterator[Azure]:
 @pytest.fixture
 def balancers(azure: Azure) -> LoadBalancersOverArm:
     return LoadBalancersOverArm(azure, POLL)
+
+
+@pytest.fixture
+def states(azure: Azure) -> AdminStatesOverArm:
+    return AdminStatesOverArm(azure, Pace(poll=POLL))
+
+
+@pytest.fixture
+async def ports(azure: Azure, states: AdminStatesOverArm) -> Ports:
+    """On the simulator's time, with a client that is made already."""
+    await azure.network(WANTED.subscription)
+    return replace(make_ports(FakeWorld(topology())), clock=HurriedClock(FACTOR), admin_states=states)
 
 
 def pool(sim: Simulator) -> dict[str, Any]:
@@ -106,75 +135,169 @@ async def test_a_frontend_that_is_not_there_is_named(sim: Simulator, balancers: 
         await balancers.read(service(), SPEAKERS, timedelta(seconds=5))
 
 
-async def test_a_fence_is_proven_when_packets_meet_it(sim: Simulator, balancers: LoadBalancersOverArm) -> None:
+# --- one operation a method
+
+
+async def test_a_look_shows_the_members_state_and_the_shared_etag(sim: Simulator, states: AdminStatesOverArm) -> None:
+    assert await states.look(service(), NVA_A) == PoolView(pool(sim)["etag"], NONE)
+    addresses(sim)[0]["properties"]["adminState"] = "Down"
+    assert (await states.look(service(), NVA_A)).admin_state is DOWN
+
+
+async def test_a_member_that_is_not_in_the_pool_is_not_guessed_at(sim: Simulator, states: AdminStatesOverArm) -> None:
+    del addresses(sim)[0]
+    missing = r"nva-a \(10.0.1.4\) is not in pool NVAs of lb-nva"
+    with pytest.raises(Unavailable, match=missing):
+        await states.look(service(), NVA_A)
+    with pytest.raises(Unavailable, match=missing):
+        await states.set(service(), NVA_A, DOWN, pool(sim)["etag"])
+    with pytest.raises(Unavailable, match=missing):
+        await states.health_reason(service(), NVA_A)
+    assert puts(sim) == 0
+
+
+async def test_a_set_changes_one_state_and_returns_what_is_there_once_it_succeeded(
+    sim: Simulator, states: AdminStatesOverArm
+) -> None:
     before = pool(sim)["etag"]
-    proof = await balancers.fence(write(epoch=7))
-    assert proof == FenceProof(7, pool(sim)["etag"])
-    assert proof.etag != before
-    assert effective(sim) == "Down"
+    after = await states.set(service(), NVA_A, DOWN, before)
+    assert after == PoolView(pool(sim)["etag"], DOWN)
+    assert after.etag != before
+    assert pool(sim)["properties"]["provisioningState"] == "Succeeded"
     assert state_of(sim, "10.0.1.5") in (None, "None")
 
 
-async def test_a_member_that_is_down_already_gets_a_write_of_this_operation(
-    sim: Simulator, balancers: LoadBalancersOverArm
-) -> None:
-    earlier = await balancers.fence(write(epoch=7))
-    written = puts(sim)
-    proof = await balancers.fence(write(epoch=8))
-    assert puts(sim) == written + 1
-    assert proof.epoch == 8
-    assert proof.etag != earlier.etag
-
-
-async def test_a_record_that_moved_on_is_no_proof_and_nothing_is_written(
-    sim: Simulator, balancers: LoadBalancersOverArm
-) -> None:
-    async def moved_on() -> bool:
-        return False
-
-    with pytest.raises(Superseded, match=r"nva-a is not proven fenced.*the record moved on"):
-        await balancers.fence(write(recheck=moved_on))
+async def test_a_set_with_an_etag_of_the_past_is_not_even_sent(sim: Simulator, states: AdminStatesOverArm) -> None:
+    with pytest.raises(Superseded, match='and no longer W/"past"'):
+        await states.set(service(), NVA_A, DOWN, 'W/"past"')
     assert puts(sim) == 0
-    assert state_of(sim) in (None, "None")
 
 
-async def test_the_record_is_read_again_between_the_get_and_the_put(
-    sim: Simulator, balancers: LoadBalancersOverArm
-) -> None:
-    """Finding 9: whoever writes while the record is being read again makes the PUT fail."""
-
-    async def somebody_else_writes() -> bool:
-        document = sim.world.state.resources.get(WANTED.load_balancer_id)
-        assert document is not None
-        document["etag"] = pool(sim)["etag"] = 'W/"foreign"'
-        return True
-
-    with pytest.raises(Superseded, match=r"the write of Down has not succeeded.*412 PreconditionFailed"):
-        await balancers.fence(write(recheck=somebody_else_writes))
-    assert state_of(sim) in (None, "None")
+async def test_up_is_never_written(sim: Simulator, states: AdminStatesOverArm) -> None:
+    with pytest.raises(Terminal, match="Up is never written"):
+        await states.set(service(), NVA_A, UP, pool(sim)["etag"])
+    assert puts(sim) == 0
 
 
-async def test_a_write_that_another_one_supersedes_is_no_proof(sim: Simulator, balancers: LoadBalancersOverArm) -> None:
+async def test_a_write_that_another_one_supersedes_is_superseded(sim: Simulator, states: AdminStatesOverArm) -> None:
     sim.world.set_faults({"pool_write_seconds": 60})
-    fencing = asyncio.create_task(balancers.fence(write()))
+    setting = asyncio.create_task(states.set(service(), NVA_A, DOWN, pool(sim)["etag"]))
     await until(lambda: state_of(sim) == "Down")
     document, path = sim.world.state.resources.get(WANTED.load_balancer_id), parse_path(WANTED.load_balancer_id)
     assert document is not None
     assert path is not None
     sim.world.load_balancers.put(path, document, None)
-    with pytest.raises(Superseded, match=r"the write of Down has not succeeded.*CanceledAndSuperseded"):
-        await fencing
+    with pytest.raises(Superseded, match=r"setting nva-a to Down in the pool of fw.*CanceledAndSuperseded"):
+        await setting
 
 
-async def test_a_write_that_fails_in_the_end_is_no_proof(sim: Simulator, balancers: LoadBalancersOverArm) -> None:
+async def test_a_write_that_fails_in_the_end_has_not_happened(sim: Simulator, states: AdminStatesOverArm) -> None:
     sim.world.set_faults({"writes": "fail"})
-    with pytest.raises(Unavailable, match=r"the write of Down has not succeeded.*InternalServerError"):
-        await balancers.fence(write())
+    with pytest.raises(Unavailable, match="InternalServerError"):
+        await states.set(service(), NVA_A, DOWN, pool(sim)["etag"])
 
 
-async def test_a_success_that_has_not_propagated_is_waited_for(sim: Simulator, balancers: LoadBalancersOverArm) -> None:
+async def test_a_write_that_does_not_end_is_given_up_in_time(sim: Simulator, azure: Azure) -> None:
+    states = AdminStatesOverArm(azure, Pace(write=timedelta(seconds=0.5), poll=POLL))
+    await states.look(service(), NVA_A)
+    sim.world.set_faults({"pool_write_seconds": 3600})
+    with pytest.raises(Unavailable, match=r"setting nva-a to Down in the pool of fw: not done within 0.5 s"):
+        await states.set(service(), NVA_A, DOWN, pool(sim)["etag"])
+
+
+async def test_a_membership_that_changes_with_the_write_is_terminal(sim: Simulator, states: AdminStatesOverArm) -> None:
+    sim.world.set_faults({"pool_write_seconds": 10})
+    setting = asyncio.create_task(states.set(service(), NVA_A, DOWN, pool(sim)["etag"]))
+    await until(lambda: state_of(sim) == "Down")
+    del addresses(sim)[0]
+    with pytest.raises(Terminal, match="the membership of pool NVAs changed with our write: nva-a"):
+        await setting
+
+
+async def test_a_set_returns_what_another_hand_made_of_it(sim: Simulator, states: AdminStatesOverArm) -> None:
+    sim.world.set_faults({"pool_write_seconds": 10})
+    setting = asyncio.create_task(states.set(service(), NVA_A, DOWN, pool(sim)["etag"]))
+    await until(lambda: state_of(sim) == "Down")
+    addresses(sim)[0]["properties"]["adminState"] = "Up"
+    assert (await setting).admin_state is UP
+
+
+async def test_a_bump_gives_another_etag_and_keeps_the_other_tags(sim: Simulator, states: AdminStatesOverArm) -> None:
+    document = sim.world.state.resources.get(WANTED.load_balancer_id)
+    assert document is not None
+    document["tags"] = {"owner": "net"}
+    before, kept = pool(sim)["etag"], str(pool(sim)["properties"])
+    await states.bump(service(), before)
+    assert pool(sim)["etag"] != before
+    assert str(pool(sim)["properties"]) == kept
+    assert document["tags"] == {"owner": "net", "hopkeeper-fence": before}
+    with pytest.raises(Superseded, match="412 PreconditionFailed"):
+        await states.bump(service(), before)
+
+
+async def test_health_gives_the_reason_of_this_member(sim: Simulator, states: AdminStatesOverArm) -> None:
+    assert await states.health_reason(service(), NVA_A) == "Up_Probe_Success"
+    assert await states.health_reason(service(), SPEAKERS["nva-b"]) == "Down_Probe_HttpStatusCodeError"
+
+
+async def test_an_empty_health_action_is_silence(sim: Simulator, states: AdminStatesOverArm) -> None:
+    sim.world.set_faults({"health_empty": True})
+    assert await states.health_reason(service(), NVA_A) is None
+
+
+async def test_a_health_action_that_fails_is_no_silence(sim: Simulator, states: AdminStatesOverArm) -> None:
+    del sim.world.data_plane.planes[WANTED.load_balancer_id.lower()]
+    with pytest.raises(Unavailable, match="asking for the health of nva-a in fw: 500"):
+        await states.health_reason(service(), NVA_A)
+
+
+async def test_a_health_action_that_takes_too_long_is_no_silence(sim: Simulator, azure: Azure) -> None:
+    states = AdminStatesOverArm(azure, Pace(ask=timedelta(seconds=0.5), poll=POLL))
+    await azure.network(WANTED.subscription)
+    sim.world.set_faults({"health_seconds": 3600})
+    with pytest.raises(Unavailable, match=r"asking for the health of nva-a in fw: not done within 0.5 s"):
+        await states.health_reason(service(), NVA_A)
+
+
+@pytest.mark.parametrize("fault", ["refuse", "throttle"])
+async def test_an_arm_that_refuses_says_when_to_come_back(
+    sim: Simulator, states: AdminStatesOverArm, fault: str
+) -> None:
+    sim.world.set_faults({"arm": fault, "arm_retry_after": 13})
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="looking at nva-a in the pool of fw") as caught:
+        await states.look(service(), NVA_A)
+    assert time.monotonic() - began < 6
+    assert caught.value.retry_after == timedelta(seconds=13 if fault == "throttle" else 5)
+
+
+async def test_an_arm_that_hangs_is_given_up_in_time(sim: Simulator, azure: Azure) -> None:
+    states = AdminStatesOverArm(azure, Pace(ask=timedelta(seconds=0.5)))
+    await azure.network(WANTED.subscription)
+    sim.world.set_faults({"arm": "hang"})
+    for asked in (
+        states.look(service(), NVA_A),
+        states.bump(service(), "etag"),
+        states.health_reason(service(), NVA_A),
+    ):
+        with pytest.raises(Unavailable, match=r"not done within 0.5 s"):
+            await asked
+
+
+# --- the whole procedure over them
+
+
+async def test_a_fence_is_proven_when_packets_meet_it(sim: Simulator, ports: Ports) -> None:
+    before = pool(sim)["etag"]
+    proof = await fence(ports, write(epoch=7))
+    assert proof == FenceProof(7, pool(sim)["etag"])
+    assert proof.etag != before
+    assert effective(sim) == "Down"
+
+
+async def test_a_success_that_has_not_propagated_is_waited_for(sim: Simulator, ports: Ports) -> None:
     sim.world.set_faults({"propagation": 50})  # a second
-    fencing = asyncio.create_task(balancers.fence(write()))
+    fencing = asyncio.create_task(fence(ports, write()))
     await until(lambda: pool(sim)["properties"]["provisioningState"] == "Succeeded" and state_of(sim) == "Down")
     assert effective(sim) == "None"
     assert not fencing.done()
@@ -182,156 +305,78 @@ async def test_a_success_that_has_not_propagated_is_waited_for(sim: Simulator, b
     assert effective(sim) == "Down"
 
 
-async def test_a_health_action_that_says_something_else_to_the_end_is_no_proof(
-    sim: Simulator, balancers: LoadBalancersOverArm
-) -> None:
-    sim.world.set_faults({"health_stale": True})
-    with pytest.raises(Unavailable, match=r"says Up_Probe_Success and not Down_Admin.*not done within 1 s"):
-        await balancers.fence(write(timeout=1, settle=0.1))
-    assert effective(sim) == "Down"
-
-
-async def test_where_health_stays_empty_the_settle_time_is_waited(
-    sim: Simulator, balancers: LoadBalancersOverArm
-) -> None:
+async def test_where_health_stays_empty_the_settle_time_is_waited(sim: Simulator, ports: Ports) -> None:
     sim.world.set_faults({"health_empty": True})
-    fencing = asyncio.create_task(balancers.fence(write(epoch=9, settle=0.5)))
+    fencing = asyncio.create_task(fence(ports, write(epoch=9, settle=25)))
     await until(lambda: effective(sim) == "Down")
     seen = time.monotonic()
     assert (await fencing).epoch == 9
-    assert time.monotonic() - seen > 0.3  # 0.5 s since the write succeeded, 40 ms before it propagated
+    assert time.monotonic() - seen > 15 / FACTOR  # 25 s since the write succeeded, 2 s before it propagated
 
 
-async def test_an_empty_health_action_is_no_proof_before_the_settle_time(
-    sim: Simulator, balancers: LoadBalancersOverArm
-) -> None:
-    sim.world.set_faults({"health_empty": True})
-    with pytest.raises(Unavailable, match="is empty and the wait is not over"):
-        await balancers.fence(write(settle=5, timeout=1))
+async def test_a_pool_that_keeps_the_etag_of_what_changes_nothing_is_bumped(sim: Simulator, ports: Ports) -> None:
+    sim.world.set_faults({"noop_keeps_etag": True})
+    first = await fence(ports, write(epoch=7))
+    second = await fence(ports, write(epoch=8))
+    assert second.etag != first.etag
+    assert [logged.method for logged in sim.requests if logged.method in ("PUT", "PATCH")] == [
+        "PUT",
+        "PUT",
+        "PATCH",
+        "PUT",
+    ]
 
 
-async def test_a_health_action_that_fails_is_not_an_empty_one(sim: Simulator, balancers: LoadBalancersOverArm) -> None:
-    fencing = asyncio.create_task(balancers.fence(write(settle=0.1, timeout=1.5)))
-    sim.world.set_faults({"health_empty": True, "propagation": 3600})
-    await until(lambda: pool(sim)["properties"]["provisioningState"] == "Succeeded" and state_of(sim) == "Down")
-    del sim.world.data_plane.planes[WANTED.load_balancer_id.lower()]
-    with pytest.raises(Unavailable, match=r"the health action of rule all-ports does not answer \(the last time: 500"):
-        await fencing
+async def test_the_record_is_read_again_between_the_get_and_the_put(sim: Simulator, ports: Ports) -> None:
+    """Finding 9: whoever writes while the record is being read again makes the write fail."""
+
+    async def somebody_else_writes() -> bool:
+        document = sim.world.state.resources.get(WANTED.load_balancer_id)
+        assert document is not None
+        document["etag"] = pool(sim)["etag"] = 'W/"foreign"'
+        return True
+
+    with pytest.raises(Superseded, match="the write of Down has not succeeded"):
+        await fence(ports, write(recheck=somebody_else_writes))
+    assert state_of(sim) in (None, "None")
 
 
-@pytest.mark.parametrize("fault", ["refuse", "throttle"])
-async def test_an_arm_that_refuses_gives_no_proof_and_says_when_to_come_back(
-    sim: Simulator, balancers: LoadBalancersOverArm, fault: str
-) -> None:
-    sim.world.set_faults({"arm": fault, "arm_retry_after": 13})
-    began = time.monotonic()
-    with pytest.raises(Unavailable, match="nothing is written") as caught:
-        await balancers.fence(write(timeout=8))
-    assert time.monotonic() - began < 6
-    assert caught.value.retry_after == timedelta(seconds=13 if fault == "throttle" else 5)
+async def test_a_reply_that_is_lost_is_no_proof_and_the_next_attempt_writes_again(sim: Simulator, ports: Ports) -> None:
+    async def lose_replies_from_the_put_on() -> bool:
+        def lose(change: object) -> None:
+            sim.world.set_faults({"arm": "lose_reply"})
 
-
-async def test_an_arm_that_hangs_gives_no_proof_within_the_timeout(
-    sim: Simulator, balancers: LoadBalancersOverArm
-) -> None:
-    await balancers.read(service(), SPEAKERS, timedelta(seconds=5))
-    sim.world.set_faults({"arm": "hang"})
-    with pytest.raises(Unavailable, match=r"not done within 0.5 s"):
-        await balancers.fence(write(timeout=0.5))
-
-
-async def test_a_reply_that_is_lost_is_no_proof_and_the_next_attempt_writes_again(
-    sim: Simulator, balancers: LoadBalancersOverArm
-) -> None:
-    async def lose_replies_from_here() -> bool:
-        sim.world.set_faults({"arm": "lose_reply"})
+        sim.world.state.subscribers.append(lose)
         return True
 
     with pytest.raises(Unavailable, match="the write of Down has not succeeded"):
-        await balancers.fence(write(recheck=lose_replies_from_here))
+        await fence(ports, write(recheck=lose_replies_from_the_put_on))
     assert state_of(sim) == "Down"
+    sim.world.state.subscribers.pop()
     sim.world.set_faults({"arm": "ok"})
     lost = pool(sim)["etag"]
-    assert (await balancers.fence(write())).etag != lost
+    assert (await fence(ports, write())).etag != lost
 
 
-async def test_a_membership_that_changes_with_the_write_stops_everything(
-    sim: Simulator, balancers: LoadBalancersOverArm
-) -> None:
-    sim.world.set_faults({"pool_write_seconds": 10})
-    fencing = asyncio.create_task(balancers.fence(write()))
-    await until(lambda: state_of(sim) == "Down")
-    del addresses(sim)[1]
-    with pytest.raises(Terminal, match="the membership of pool NVAs changed with our write: nva-b"):
-        await fencing
-
-
-async def test_a_lift_by_another_hand_right_after_the_write_is_no_proof(
-    sim: Simulator, balancers: LoadBalancersOverArm
-) -> None:
-    sim.world.set_faults({"pool_write_seconds": 10})
-    fencing = asyncio.create_task(balancers.fence(write()))
-    await until(lambda: state_of(sim) == "Down")
-    addresses(sim)[0]["properties"]["adminState"] = "None"
-    with pytest.raises(Superseded, match=r"Down was written for .* and ARM shows None"):
-        await fencing
-
-
-async def test_a_member_that_is_not_in_the_pool_cannot_be_fenced(
-    sim: Simulator, balancers: LoadBalancersOverArm
-) -> None:
-    del addresses(sim)[0]
-    with pytest.raises(Unavailable, match=r"nva-a \(10.0.1.4\) is not in pool NVAs of lb-nva"):
-        await balancers.fence(write())
-    assert puts(sim) == 0
-
-
-async def test_a_lift_writes_none_once_and_then_nothing(sim: Simulator, balancers: LoadBalancersOverArm) -> None:
-    await balancers.fence(write())
-    await balancers.lift(write())
+async def test_a_lift_counts_when_packets_no_longer_meet_down(sim: Simulator, ports: Ports) -> None:
+    await fence(ports, write())
+    sim.world.set_faults({"propagation": 25})
+    await lift(ports, write())
     assert state_of(sim) == "None"
-    written = puts(sim)
-    await balancers.lift(write())
-    assert puts(sim) == written
+    assert effective(sim) == "None"
+    lifted = pool(sim)["etag"]
+    await lift(ports, write())
+    assert pool(sim)["etag"] != lifted
 
 
-async def test_a_lift_is_given_up_when_the_record_moved_on(sim: Simulator, balancers: LoadBalancersOverArm) -> None:
-    async def moved_on() -> bool:
-        return False
-
-    await balancers.fence(write())
-    with pytest.raises(Superseded, match="the record moved on"):
-        await balancers.lift(write(recheck=moved_on))
-    assert state_of(sim) == "Down"
-
-
-async def test_a_lift_decided_before_a_later_fence_does_not_land(
-    sim: Simulator, balancers: LoadBalancersOverArm
-) -> None:
-    """A paused instance rechecks, sleeps while another one fences, and wakes: its PUT carries an etag of the past."""
-
-    async def another_instance_fences() -> bool:
-        await balancers.fence(write(epoch=8))
-        return True
-
-    await balancers.fence(write(epoch=7))
-    with pytest.raises(Superseded, match="412 PreconditionFailed"):
-        await balancers.lift(write(epoch=7, recheck=another_instance_fences))
-    assert state_of(sim) == "Down"
-
-
-async def test_up_is_left_to_the_operator_who_wrote_it(sim: Simulator, balancers: LoadBalancersOverArm) -> None:
-    addresses(sim)[0]["properties"]["adminState"] = "Up"
-    reading = await balancers.read(service(), SPEAKERS, timedelta(seconds=5))
-    assert reading.backends["nva-a"].admin_state is AdminState.UP
-    with pytest.raises(Unavailable, match="Up, which only an operator may undo"):
-        await balancers.lift(write())
-    assert puts(sim) == 0
-
-
-async def test_up_is_never_written(sim: Simulator, balancers: LoadBalancersOverArm) -> None:
-    written: list[str | None] = []
-    sim.world.state.subscribers.append(lambda change: written.append(state_of(sim)))
-    await balancers.fence(write())
-    await balancers.lift(write())
-    assert written == ["Down", "None"]
+async def test_a_wary_fence_does_not_take_the_down_of_before_for_its_own(sim: Simulator, ports: Ports) -> None:
+    """A lift was written and is not there yet; what proves the fence is seen only after both have arrived."""
+    met: list[str] = []
+    await fence(ports, write(epoch=7))
+    sim.world.set_faults({"propagation": 25})
+    await ports.admin_states.set(service(), NVA_A, NONE, pool(sim)["etag"])
+    assert effective(sim) == "Down"
+    sim.world.state.subscribers.append(lambda change: met.append(effective(sim)))
+    await fence(ports, replace(write(epoch=8), wary=True))
+    assert met == ["None"]  # where packets went when the write of Down succeeded
+    assert effective(sim) == "Down"

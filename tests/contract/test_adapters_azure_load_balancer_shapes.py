@@ -1,7 +1,5 @@
 """Load balancers that the simulator does not have: pools of network interfaces, other rules and pools, lazy etags."""
 
-import json
-import time
 from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
@@ -10,12 +8,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from function_app.adapters.load_balancer import LoadBalancersOverArm
+from function_app.adapters.azure import Azure
+from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Pace
 from function_app.domain.errors import Superseded, Unavailable
 from function_app.domain.observation import AdminState, Backend
-from tests.contract.adapters_azure import POLL, SPEAKERS, WANTED, fake_arm, refusal, service, write
+from function_app.reconcile.ports import PoolView
+from tests.contract.adapters_azure import NVA_A, POLL, SPEAKERS, WANTED, fake_arm, refusal, service
 
 LB = WANTED.load_balancer_id
+NONE, DOWN = AdminState.NONE, AdminState.DOWN
 NIC = f"{WANTED.network_scope}/networkInterfaces/nva-a-nic/ipConfigurations/ipconfig1"
 
 
@@ -33,8 +34,6 @@ class LazyArm:
 
     def __init__(self, *addresses: dict[str, Any]) -> None:
         self.version = 1
-        self.keeps_etag_of_noops = False
-        self.ignores_tags = False
         self.tags: dict[str, str] = {"owner": "net"}
         self.addresses = list(addresses) or [entry("one", ipAddress="10.0.1.4"), entry("two", ipAddress="10.0.1.5")]
         self.rules = [rule("all-ports")]
@@ -71,7 +70,7 @@ class LazyArm:
             return self._put(await request.json())
         if request.method == "PATCH":
             self.tags = (await request.json())["tags"]
-            self.version += not self.ignores_tags
+            self.version += 1
             return web.json_response(self.document)
         if request.method == "POST":
             refused = self.health_refused.pop() if self.health_refused else None
@@ -80,15 +79,13 @@ class LazyArm:
 
     def _put(self, body: dict[str, Any]) -> web.Response:
         self.puts.append(body)
-        before = json.dumps(self.addresses, sort_keys=True)
         states = {
             a["name"]: a["properties"].get("adminState") for a in body["properties"]["loadBalancerBackendAddresses"]
         }
         for address in self.addresses:
             if states[address["name"]] is not None:
                 address["properties"]["adminState"] = states[address["name"]]
-        same = json.dumps(self.addresses, sort_keys=True) == before
-        self.version += not (same and self.keeps_etag_of_noops)
+        self.version += 1
         return web.json_response(self.pool)
 
 
@@ -103,79 +100,69 @@ def row(ip: str, reason: str, interface: str | None = None) -> dict[str, Any]:
     )
 
 
+def admin_states(azure: Azure) -> AdminStatesOverArm:
+    return AdminStatesOverArm(azure, Pace(poll=POLL))
+
+
+async def set_down(azure: Azure, **member: Any) -> PoolView:
+    states = admin_states(azure)
+    return await states.set(service(**member), NVA_A, DOWN, (await states.look(service(**member), NVA_A)).etag)
+
+
 async def test_the_pool_is_written_as_read_with_one_state_changed(tmp_path: Path) -> None:
     """Also what this version of the SDK has no name for; only what ARM alone may write stays away."""
     arm = LazyArm()
     arm.addresses[0]["properties"]["inVogue"] = True
-    arm.health = [row("10.0.1.4", "Down_Admin")]
     expected = deepcopy(arm.pool["properties"]["loadBalancerBackendAddresses"])
     async with fake_arm(arm.answer, tmp_path) as azure:
-        await LoadBalancersOverArm(azure, POLL).fence(write())
+        assert await set_down(azure) == PoolView('W/"2"', DOWN)
     [put] = arm.puts
     expected[0]["properties"]["adminState"] = "Down"
     assert put["properties"] == {"loadBalancerBackendAddresses": expected, "soon": {"new": 1}}
     assert arm.matches == [("PUT", 'W/"1"')]
 
 
-async def test_a_write_that_keeps_the_etag_is_done_again_after_a_tag_was_bumped(tmp_path: Path) -> None:
+async def test_a_write_that_comes_after_the_get_of_the_body_makes_the_put_fail(tmp_path: Path) -> None:
     arm = LazyArm()
-    arm.addresses[0]["properties"]["adminState"] = "Down"
-    arm.keeps_etag_of_noops = True
-    arm.health = [row("10.0.1.4", "Down_Admin")]
-    async with fake_arm(arm.answer, tmp_path) as azure:
-        proof = await LoadBalancersOverArm(azure, POLL).fence(write(epoch=7))
-    assert arm.matches == [("PUT", 'W/"1"'), ("PATCH", 'W/"1"'), ("PUT", 'W/"2"')]
-    assert [p["properties"]["loadBalancerBackendAddresses"][0]["properties"]["adminState"] for p in arm.puts] == [
-        "Down",
-        "Down",
-    ]
-    assert proof.etag == 'W/"2"'
-    assert arm.tags == {"owner": "net", "hopkeeper-fence": '7 W/"1"'}
+
+    async def answer(request: web.Request) -> web.Response:
+        arm.version += request.method == "PUT"
+        return await arm.answer(request)
+
+    async with fake_arm(answer, tmp_path) as azure:
+        with pytest.raises(Superseded, match="412 PreconditionFailed"):
+            await set_down(azure)
+    assert arm.matches == [("PUT", 'W/"1"')]
+    assert arm.puts == []
 
 
-async def test_an_etag_that_never_changes_is_no_proof(tmp_path: Path) -> None:
+async def test_a_bump_writes_a_tag_beside_the_others_if_the_etag_still_is_the_one(tmp_path: Path) -> None:
     arm = LazyArm()
-    arm.addresses[0]["properties"]["adminState"] = "Down"
-    arm.keeps_etag_of_noops = arm.ignores_tags = True
-    arm.health = [row("10.0.1.4", "Down_Admin")]
     async with fake_arm(arm.answer, tmp_path) as azure:
-        with pytest.raises(Unavailable, match="the etag did not change with the write of Down"):
-            await LoadBalancersOverArm(azure, POLL).fence(write())
-    assert len(arm.puts) == 2
-
-
-async def test_the_record_is_read_again_before_the_second_write_too(tmp_path: Path) -> None:
-    answers = [False, True]
-
-    async def recheck() -> bool:
-        return answers.pop()
-
-    arm = LazyArm()
-    arm.addresses[0]["properties"]["adminState"] = "Down"
-    arm.keeps_etag_of_noops = True
-    async with fake_arm(arm.answer, tmp_path) as azure:
-        with pytest.raises(Superseded, match="the record moved on"):
-            await LoadBalancersOverArm(azure, POLL).fence(write(recheck=recheck))
-    assert len(arm.puts) == 1
+        await admin_states(azure).bump(service(), 'W/"1"')
+    assert arm.matches == [("PATCH", 'W/"1"')]
+    assert arm.tags == {"owner": "net", "hopkeeper-fence": 'W/"1"'}
 
 
 async def test_a_pool_of_interfaces_is_matched_by_the_nic_that_has_the_ip(tmp_path: Path) -> None:
     arm = LazyArm(hidden("two", NIC.replace("nva-a", "nva-b")), hidden("one", NIC, adminState="Down"))
     arm.health = [row("10.0.1.4", "Down_Admin", NIC.upper()), row("10.0.1.5", "Up_Probe_Success", "/other")]
     async with fake_arm(arm.answer, tmp_path) as azure:
-        balancers = LoadBalancersOverArm(azure, POLL)
-        reading = await balancers.read(service(), SPEAKERS, timedelta(seconds=5))
-        assert reading.backends == {"nva-a": Backend(AdminState.DOWN, "Down_Admin")}
-        await balancers.fence(write())
-    states = {a["name"]: a["properties"].get("adminState") for a in arm.addresses}
-    assert states == {"two": None, "one": "Down"}
+        reading = await LoadBalancersOverArm(azure, POLL).read(service(), SPEAKERS, timedelta(seconds=5))
+        assert reading.backends == {"nva-a": Backend(DOWN, "Down_Admin")}
+        states = admin_states(azure)
+        assert await states.look(service(), NVA_A) == PoolView('W/"1"', DOWN)
+        assert await states.health_reason(service(), NVA_A) == "Down_Admin"
+        await states.set(service(), NVA_A, NONE, 'W/"1"')
+    assert {a["name"]: a["properties"].get("adminState") for a in arm.addresses} == {"two": None, "one": "None"}
 
 
 async def test_a_pool_of_interfaces_is_matched_by_the_name_that_the_topology_gives(tmp_path: Path) -> None:
     arm = LazyArm(hidden("one", NIC), hidden("two", "/other"))
     arm.health = [row("10.0.1.4", "Down_Admin")]
     async with fake_arm(arm.answer, tmp_path) as azure:
-        await LoadBalancersOverArm(azure, POLL).fence(write(backend="ONE"))
+        await set_down(azure, backend="ONE")
+        assert await admin_states(azure).health_reason(service(backend="ONE"), NVA_A) == "Down_Admin"
     assert arm.addresses[0]["properties"]["adminState"] == "Down"
 
 
@@ -183,73 +170,33 @@ async def test_a_name_that_belongs_to_another_ip_is_nobody(tmp_path: Path) -> No
     arm = LazyArm(entry("one", ipAddress="10.0.1.77"))
     async with fake_arm(arm.answer, tmp_path) as azure:
         with pytest.raises(Unavailable, match="is not in pool"):
-            await LoadBalancersOverArm(azure, POLL).fence(write(backend="one"))
+            await admin_states(azure).set(service(backend="one"), NVA_A, DOWN, 'W/"1"')
     assert arm.puts == []
 
 
-async def test_two_rows_for_one_member_must_agree(tmp_path: Path) -> None:
+async def test_two_rows_for_one_member_must_agree_that_it_is_down(tmp_path: Path) -> None:
     arm = LazyArm()
     arm.health = [row("10.0.1.4", "Down_Admin"), row("10.0.1.4", "Up_Probe_Success")]
     async with fake_arm(arm.answer, tmp_path) as azure:
-        with pytest.raises(Unavailable, match="says Up_Probe_Success and not Down_Admin"):
-            await LoadBalancersOverArm(azure, POLL).fence(write(timeout=1, settle=0.1))
+        assert await admin_states(azure).health_reason(service(), NVA_A) == "Up_Probe_Success"
 
 
-async def test_a_health_action_that_fails_once_is_asked_again(tmp_path: Path) -> None:
+async def test_a_health_action_that_is_refused_is_no_silence_and_says_when_to_come_back(tmp_path: Path) -> None:
     arm = LazyArm()
-    arm.health = [row("10.0.1.4", "Down_Admin")]
     arm.health_refused = [refusal(503, "ServerBusy", x_ms_retry_after_ms="30")]
     async with fake_arm(arm.answer, tmp_path) as azure:
-        assert (await LoadBalancersOverArm(azure, POLL).fence(write())).etag == 'W/"2"'
-    assert len(arm.puts) == 1
-
-
-@pytest.mark.parametrize("first", [refusal, row], ids=["refused", "says up"])
-async def test_the_settle_time_begins_anew_after_health_did_not_just_stay_empty(tmp_path: Path, first: object) -> None:
-    """Both last for longer than the settle time: one empty answer after them proves nothing yet."""
-    arm = LazyArm()
-    empty: list[None] = []
-    against = time.monotonic() + 0.5
-
-    async def answer(request: web.Request) -> web.Response:
-        if request.method != "POST":
-            return await arm.answer(request)
-        if time.monotonic() > against:
-            empty.append(None)
-            return web.json_response({"loadBalancerBackendAddresses": []})
-        if first is refusal:
-            return refusal(503, "ServerBusy", x_ms_retry_after_ms="100")
-        return web.json_response({"loadBalancerBackendAddresses": [row("10.0.1.4", "Up_Probe_Success")]})
-
-    async with fake_arm(answer, tmp_path) as azure:
-        await azure.network(WANTED.subscription)
-        against = time.monotonic() + 0.5
-        await LoadBalancersOverArm(azure, POLL).fence(write(settle=0.2))
-    assert len(empty) > 2
-
-
-async def test_a_lift_that_another_hand_undoes_at_once_is_no_lift(tmp_path: Path) -> None:
-    arm = LazyArm()
-    arm.addresses[0]["properties"]["adminState"] = "Down"
-
-    async def answer(request: web.Request) -> web.Response:
-        answered = await arm.answer(request)
-        if request.method == "PUT":
-            arm.addresses[0]["properties"]["adminState"] = "Down"
-        return answered
-
-    async with fake_arm(answer, tmp_path) as azure:
-        with pytest.raises(Superseded, match="None was written for one and ARM shows Down"):
-            await LoadBalancersOverArm(azure, POLL).lift(write())
+        with pytest.raises(Unavailable, match="503 ServerBusy") as caught:
+            await admin_states(azure).health_reason(service(), NVA_A)
+        assert caught.value.retry_after == timedelta(milliseconds=30)
+        assert await admin_states(azure).health_reason(service(), NVA_A) is None
 
 
 async def test_a_rule_without_a_probe_makes_a_fence_unprovable(tmp_path: Path) -> None:
     arm = LazyArm()
     arm.rules.append(rule("bare", probe=None))
     async with fake_arm(arm.answer, tmp_path) as azure:
-        with pytest.raises(Unavailable, match="rule bare has no probe"):
-            await LoadBalancersOverArm(azure, POLL).fence(write())
-    assert arm.puts == []
+        seen = await admin_states(azure).look(service(), NVA_A)
+    assert seen.unprovable == "rule bare has no probe, and there adminState does nothing"
 
 
 async def test_no_rule_with_the_pool_and_the_probe_makes_a_fence_unprovable_and_reasons_unknown(tmp_path: Path) -> None:
@@ -257,11 +204,12 @@ async def test_no_rule_with_the_pool_and_the_probe_makes_a_fence_unprovable_and_
     arm.rules = [rule("ssh", probe="port-22"), rule("web", pool="others")]
     arm.health = [row("10.0.1.4", "Up_Probe_Success")]
     async with fake_arm(arm.answer, tmp_path) as azure:
-        balancers = LoadBalancersOverArm(azure, POLL)
+        states = admin_states(azure)
+        assert (await states.look(service(), NVA_A)).unprovable == "no rule joins pool NVAs and probe Agent"
         with pytest.raises(Unavailable, match="no rule joins pool NVAs and probe Agent"):
-            await balancers.fence(write())
-        reading = await balancers.read(service(), SPEAKERS, timedelta(seconds=5))
-    assert reading.backends["nva-a"] == Backend(AdminState.NONE, None)
+            await states.health_reason(service(), NVA_A)
+        reading = await LoadBalancersOverArm(azure, POLL).read(service(), SPEAKERS, timedelta(seconds=5))
+    assert reading.backends["nva-a"] == Backend(NONE, None)
 
 
 async def test_the_first_rule_with_pool_and_probe_is_asked(tmp_path: Path) -> None:
@@ -278,19 +226,20 @@ async def test_the_first_rule_with_pool_and_probe_is_asked(tmp_path: Path) -> No
 
     async with fake_arm(answer, tmp_path) as azure:
         await LoadBalancersOverArm(azure, POLL).read(service(), SPEAKERS, timedelta(seconds=5))
-    assert asked == ["second"]
+        await admin_states(azure).health_reason(service(), NVA_A)
+    assert asked == ["second", "second"]
 
 
-async def test_a_member_that_another_pool_reaches_too_cannot_be_fenced(tmp_path: Path) -> None:
-    arm = LazyArm()
-    arm.other_pools = [entry("others", loadBalancerBackendAddresses=[entry("again", ipAddress="10.0.1.4")])]
-    arm.health = [row("10.0.1.4", "Down_Admin")]
+@pytest.mark.parametrize("again", [{"ipAddress": "10.0.1.4"}, {"networkInterfaceIPConfiguration": {"id": NIC}}])
+async def test_a_member_that_another_pool_reaches_too_cannot_be_fenced(tmp_path: Path, again: dict[str, Any]) -> None:
+    arm = LazyArm(entry("one", ipAddress="10.0.1.4", networkInterfaceIPConfiguration={"id": NIC.upper()}))
+    arm.other_pools = [entry("others", loadBalancerBackendAddresses=[entry("again", **again)])]
     async with fake_arm(arm.answer, tmp_path) as azure:
-        balancers = LoadBalancersOverArm(azure, POLL)
-        await balancers.fence(write())  # no rule uses the other pool
+        assert (await admin_states(azure).look(service(), NVA_A)).unprovable is None  # no rule uses the other pool
         arm.rules.append(rule("web", pool="others"))
-        with pytest.raises(Unavailable, match="nva-a is also in pool others"):
-            await balancers.fence(write())
+        seen = await admin_states(azure).look(service(), NVA_A)
+        assert seen.unprovable == "nva-a is also in pool others, where this fence does nothing"
+        assert await set_down(azure) == PoolView('W/"2"', DOWN, seen.unprovable)
 
 
 async def test_a_state_that_is_not_known_is_not_guessed_at(tmp_path: Path) -> None:
@@ -298,3 +247,18 @@ async def test_a_state_that_is_not_known_is_not_guessed_at(tmp_path: Path) -> No
     async with fake_arm(arm.answer, tmp_path) as azure:
         with pytest.raises(Unavailable, match="one has adminState 'Drain'"):
             await LoadBalancersOverArm(azure, POLL).read(service(), SPEAKERS, timedelta(seconds=5))
+        with pytest.raises(Unavailable, match="one has adminState 'Drain'"):
+            await admin_states(azure).look(service(), NVA_A)
+
+
+async def test_a_pool_without_an_etag_cannot_be_written_conditionally(tmp_path: Path) -> None:
+    arm = LazyArm()
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.casefold().endswith("/nvas"):
+            return web.json_response({**arm.pool, "etag": None})
+        return await arm.answer(request)
+
+    async with fake_arm(answer, tmp_path) as azure:
+        with pytest.raises(Unavailable, match="pool nvas was answered without an etag"):
+            await admin_states(azure).look(service(), NVA_A)

@@ -142,6 +142,21 @@ async def test_a_pool_write_with_a_stale_etag_is_a_failed_precondition(network: 
     assert refused.value.error.code == "PreconditionFailed"
 
 
+async def test_a_write_of_tags_gives_the_pool_a_new_etag_and_changes_nothing_else(sim: Simulator, network: Any) -> None:
+    pools, balancers = network.load_balancer_backend_address_pools, network.load_balancers
+    before = await pools.get(GROUP, WANTED.load_balancer, WANTED.pool)
+    headers = {"If-Match": before.etag}
+    written = await balancers.update_tags(GROUP, WANTED.load_balancer, {"tags": {"note": "1"}}, headers=headers)
+    after = await pools.get(GROUP, WANTED.load_balancer, WANTED.pool)
+    assert (written.tags, written.etag) == ({"note": "1"}, after.etag)
+    assert after.etag != before.etag
+    assert after.as_dict() | {"etag": None} == before.as_dict() | {"etag": None}
+    with pytest.raises(HttpResponseError) as refused:
+        await balancers.update_tags(GROUP, WANTED.load_balancer, {"tags": {}}, headers=headers)
+    assert refused.value.status_code == 412
+    assert (await balancers.get(GROUP, WANTED.load_balancer)).tags == {"note": "1"}
+
+
 async def test_the_health_of_a_rule_has_a_reason_for_each_backend(sim: Simulator, network: Any) -> None:
     sim.world.data_plane.report(
         WANTED.load_balancer, {"10.0.1.4": probed(True, None), "10.0.1.5": probed(False, "Down_Probe_HttpStatus")}

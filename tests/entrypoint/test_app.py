@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from lab.stack import SERVICE, TOPOLOGY, Stack
+from lab.stack import NVAS, SERVICE, TOPOLOGY, Stack
 
 in_stack = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,6 +22,7 @@ FUNCTIONS = {
     "on_resource_event": "eventGridTrigger",
     "on_alert": "httpTrigger",
     "on_report": "httpTrigger",
+    "order": "httpTrigger",
     "reconcile": "httpTrigger",
     "status": "httpTrigger",
     "sweep": "timerTrigger",
@@ -166,6 +167,46 @@ async def test_an_alert_about_somebody_elses_resource_wakes_nobody(stack: Stack)
     assert (code, body) == (202, {"woken": []})
 
 
+ORDERS = [
+    ("explode", "{}", 400, "none of pause"),
+    ("pause", '{"minutes": -1}', 400, "above 0"),
+    ("pause", "[]", 400, "must be a JSON object"),
+    ("pause", "{", 400, "the body is not JSON"),
+    ("switchover", '{"to": "nva-b"}', 409, "learning who serves"),
+    ("resume", "", 409, "not paused"),
+]
+
+
+@in_stack
+@pytest.mark.parametrize(("verb", "body", "code", "rule"), ORDERS, ids=[f"{o[0]} {o[1]}" for o in ORDERS])
+async def test_an_order_is_taken_or_refused_with_the_reason(
+    stack: Stack, verb: str, body: str, code: int, rule: str
+) -> None:
+    answered, told = await stack.ask_app("POST", f"/topologies/{TOPOLOGY}/services/{SERVICE}/{verb}", body)
+    assert answered == code
+    assert rule in json.dumps(told)
+
+
+@in_stack
+async def test_a_pause_is_taken_shown_and_ended(stack: Stack) -> None:
+    path = f"/topologies/{TOPOLOGY}/services/{SERVICE}"
+    code, _ = await stack.ask_app("POST", f"{path}/pause", {"minutes": 5, "by": "ann"})
+    assert code == 200
+    _, status = await stack.ask_app("GET", f"/status/{TOPOLOGY}")
+    assert status["services"][0]["paused"]["by"] == "ann"
+    code, told = await stack.ask_app("POST", f"/reconcile/{TOPOLOGY}")
+    assert (code, told["outcome"]) == (200, "refused")
+    assert "by ann" in json.dumps(told["reasons"])
+    code, _ = await stack.ask_app("POST", f"{path}/resume")
+    assert code == 200
+
+
+@in_stack
+async def test_an_order_for_a_service_that_is_not_there_is_a_bad_request(stack: Stack) -> None:
+    code, told = await stack.ask_app("POST", f"/topologies/{TOPOLOGY}/services/nothing/pause")
+    assert (code, told["error"][0]["path"]) == (400, "{service}")
+
+
 @in_stack
 async def test_a_resource_event_below_our_route_server_makes_a_look(stack: Stack) -> None:
     hub = stack.topology()["routeServers"][0]["id"]
@@ -205,6 +246,7 @@ async def test_every_published_sample_is_answered_wakes_nobody_and_changes_nothi
     samples = sorted((SHARED / kind).glob("*.json"))
     if not samples:
         pytest.skip(f"{SHARED / kind} is not there: the published samples were not posted")
+    await _until(lambda: _at_rest(stack))
     before, written = _documents(stack), await _writes(stack)
     for sample in samples:
         content = json.loads(sample.read_text())
@@ -229,6 +271,14 @@ async def test_a_broken_topology_leaves_the_last_good_one_in_force_and_says_why(
         assert (code, plan["problems"]) == (200, body["problems"])
     finally:
         document.write_text(good)
+
+
+async def _at_rest(stack: Stack) -> bool:
+    """Both peerings are there, and one more pass changes nothing: what earlier tests set going is over."""
+    before, written = _documents(stack), await _writes(stack)
+    await stack.ask_app("POST", f"/reconcile/{TOPOLOGY}")
+    made = {write for write in written if "/bgpConnections/" in write}
+    return len(made) == len(NVAS) and (_documents(stack), await _writes(stack)) == (before, written)
 
 
 async def _until(holds: Any, within: float = 15.0) -> None:

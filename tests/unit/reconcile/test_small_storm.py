@@ -70,4 +70,4 @@ async def test_never_two_eligible_and_one_holder_after_healing(members: int, see
     assert len(scene.serving()) == 1, f"not live: seed {seed}"
     assert scene.record.phase is Phase.STABLE
     assert scene.record.may_serve == set(scene.serving())
-    assert (scene.record.fenced, scene.record.owed) == ({}, frozenset())
+    assert (scene.record.fenced, scene.record.owed) == ({}, {})

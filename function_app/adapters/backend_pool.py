@@ -1,0 +1,164 @@
+"""What ARM's documents say of a load balancer's backend pool: addresses, rules, health rows. Parsing only, no requests.
+
+Raises Unavailable where a document says something that Hopkeeper does not understand: nothing is guessed.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
+
+from function_app.adapters.azure import LATER, Json
+from function_app.domain.errors import Unavailable
+from function_app.domain.observation import AdminState
+from function_app.domain.topology import LoadBalancer, Member, Speaker
+from function_app.reconcile.ports import DOWN_ADMIN
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A backend address of the pool. `interface` is the id of a NIC's IP configuration, lower case."""
+
+    name: str
+    ip: str | None
+    interface: str | None
+    admin_state: AdminState
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a rule's health action says of one backend address."""
+
+    ip: str | None
+    interface: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The pool as read: `body` is what a write sends back."""
+
+    etag: str
+    addresses: tuple[Address, ...]
+    body: Json
+
+    @property
+    def membership(self) -> frozenset[tuple[str, str | None, str | None]]:
+        return frozenset((a.name.casefold(), a.ip, a.interface) for a in self.addresses)
+
+    def find(self, member: Member, speaker: Speaker, rows: tuple[Row, ...]) -> Address | None:
+        """The member's address by its IP; where the pool shows none, by the topology's name or the NIC's row of health."""
+        hidden = tuple(a for a in self.addresses if a.ip is None)
+        interfaces = {row.interface for row in rows if row.ip == str(speaker.address) and row.interface}
+        by_ip = (a for a in self.addresses if a.ip == str(speaker.address))
+        by_name = (a for a in hidden if member.backend and a.name.casefold() == member.backend.casefold())
+        by_interface = (a for a in hidden if a.interface in interfaces)
+        return next(by_ip, None) or next(by_name, None) or next(by_interface, None)
+
+    def with_state(self, address: Address, state: AdminState) -> Json:
+        """The whole pool as read with only this address's adminState changed."""
+        body = deepcopy(self.body)
+        for item in body["properties"]["loadBalancerBackendAddresses"]:
+            if item.get("name") == address.name:
+                item.setdefault("properties", {})["adminState"] = state.value
+        return body
+
+
+def pool_of(document: Json, body: Json) -> Pool:
+    """The pool of a GET; `body` is the same document without what only ARM may write."""
+    items = _facts(document).get("loadBalancerBackendAddresses") or ()
+    if not document.get("etag"):
+        raise Unavailable(f"pool {document.get('name')} was answered without an etag")
+    return Pool(str(document["etag"]), tuple(map(_address, items)), body)
+
+
+def _address(item: Json) -> Address:
+    facts = item.get("properties") or {}
+    interface = (facts.get("networkInterfaceIPConfiguration") or {}).get("id")
+    return Address(
+        name=str(item.get("name")),
+        ip=facts.get("ipAddress") or None,
+        interface=interface.casefold() if interface else None,
+        admin_state=_admin_state(facts.get("adminState"), str(item.get("name"))),
+    )
+
+
+def _admin_state(text: str | None, name: str) -> AdminState:
+    for state in AdminState:
+        if state.value.casefold() == (text or AdminState.NONE.value).casefold():
+            return state
+    raise Unavailable(f"{name} has adminState {text!r}, which Hopkeeper does not know", LATER)
+
+
+def rows_of(health: Json) -> tuple[Row, ...]:
+    """The answer of a rule's health action."""
+    return tuple(map(_row, health.get("loadBalancerBackendAddresses") or ()))
+
+
+def _row(item: Json) -> Row:
+    interface = item.get("networkInterfaceIPConfigurationId")
+    return Row(item.get("ipAddress") or None, interface.casefold() if interface else None, item.get("reason") or None)
+
+
+def reason_of(rows: tuple[Row, ...], address: Address, speaker: Speaker) -> str | None:
+    """What health says of the address; of several rows, one that does not agree that it is down by adminState."""
+    ip = address.ip or str(speaker.address)
+    mine = (row for row in rows if row.ip == ip or (row.interface and row.interface == address.interface))
+    reasons = [row.reason for row in mine if row.reason]
+    return next((reason for reason in reasons if reason != DOWN_ADMIN), next(iter(reasons), None))
+
+
+def frontend_of(document: Json, name: str) -> IPv4Address:
+    """The private address of the load balancer's frontend with this name."""
+    for item in _facts(document).get("frontendIPConfigurations") or ():
+        if str(item.get("name")).casefold() == name.casefold():
+            text = (item.get("properties") or {}).get("privateIPAddress")
+            try:
+                return IPv4Address(str(text))
+            except AddressValueError as error:
+                raise Unavailable(f"frontend {name} of {document.get('name')} has no private IPv4", LATER) from error
+    raise Unavailable(f"{document.get('name')} has no frontend {name}", LATER)
+
+
+def fencing_rule(document: Json, spec: LoadBalancer) -> str | None:
+    """The first rule that uses the service's pool with the service's probe: its health is asked for."""
+    probe = spec.probe.casefold()
+    rules = (rule for rule in _rules(document, spec.backend_pool) if _last(_facts(rule).get("probe") or {}) == probe)
+    return next((str(rule["name"]) for rule in rules), None)
+
+
+def unprovable(document: Json, spec: LoadBalancer, address: Address, speaker: Speaker) -> str | None:
+    """Why adminState in the service's pool would not stop every new flow to this address, or could not be seen to."""
+    if fencing_rule(document, spec) is None:
+        return f"no rule joins pool {spec.backend_pool} and probe {spec.probe}"
+    for rule in _rules(document, spec.backend_pool):
+        if not _facts(rule).get("probe"):
+            return f"rule {rule.get('name')} has no probe, and there adminState does nothing"
+    for other in _facts(document).get("backendAddressPools") or ():
+        name = str(other.get("name"))
+        if name.casefold() != spec.backend_pool.casefold() and _rules(document, name):
+            addresses = map(_address, _facts(other).get("loadBalancerBackendAddresses") or ())
+            if any(_same(one, address, speaker) for one in addresses):
+                return f"{speaker.name} is also in pool {name}, where this fence does nothing"
+    return None
+
+
+def _same(one: Address, address: Address, speaker: Speaker) -> bool:
+    return one.ip == str(speaker.address) or (one.interface is not None and one.interface == address.interface)
+
+
+def _rules(document: Json, pool: str) -> tuple[Json, ...]:
+    """The rules that send flows to the pool."""
+
+    def uses(rule: Json) -> bool:
+        pools = [_facts(rule).get("backendAddressPool") or {}, *(_facts(rule).get("backendAddressPools") or ())]
+        return any(_last(reference) == pool.casefold() for reference in pools)
+
+    return tuple(filter(uses, _facts(document).get("loadBalancingRules") or ()))
+
+
+def _facts(item: Json) -> Json:
+    return item.get("properties") or {}
+
+
+def _last(reference: Json) -> str:
+    return str(reference.get("id") or "").rsplit("/", 1)[-1].casefold()

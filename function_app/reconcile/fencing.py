@@ -1,0 +1,191 @@
+"""The fence through the load balancer (F2) and its undoing, step by step over `AdminStates` (safety.md section 2).
+
+    fence  look -> [wary: health no longer says Down_Admin] -> recheck -> set Down -> etag changed -> health says it
+    lift   look -> [is Down: health says Down_Admin] -> recheck -> set None -> etag changed -> health no longer says it
+
+Which member, and when, is decided elsewhere; here is only what makes such a write safe and its success a proof. No
+state that is found counts for one: a member that is Down already, or None, gets this operation's own write as well
+(finding 8), so that no older conditional write can land behind it. And at most one change of a member's adminState is
+ever on its way to the data plane, so that a Down_Admin is never one that a None still follows (docs/model).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from function_app.domain.errors import Superseded, Transient, Unavailable
+from function_app.domain.observation import AdminState, FenceProof
+from function_app.reconcile.ports import DOWN_ADMIN, BalancerWrite, PoolView, Ports
+
+POLL = timedelta(seconds=1)  # between two health actions, which take about a second themselves
+LOOK_COUNTED_MAX = timedelta(seconds=3)  # of a silence, for one health action: the wall clock may be set meanwhile
+SOON, LATER = timedelta(seconds=5), timedelta(seconds=60)
+
+type Verdict = Callable[[str], bool | None]
+"""What a reason comes to: what is waited for, its contrary, or (None) as little as no reason at all."""
+
+
+async def fence(ports: Ports, request: BalancerWrite) -> FenceProof:
+    """F2. Raises Unavailable or Superseded naming the part of the proof that is missing, Terminal if the pool changed."""
+    attempt = _Attempt(ports, request)
+    with attempt.explained("fenced"):
+        first = await attempt.provable()
+        fresh = await attempt.let_go_before(first)
+        after = await attempt.written(AdminState.DOWN, first)
+        if after.unprovable:
+            attempt.missing = "the pool is no longer one in which Down proves anything"
+            raise Unavailable(after.unprovable, LATER)
+        await attempt.seen_down(request.settle, fresh)
+    return FenceProof(request.epoch, after.etag)
+
+
+async def lift(ports: Ports, request: BalancerWrite) -> None:
+    """Returns once packets no longer meet Down. Raises Unavailable, Superseded, or Terminal if the pool changed.
+
+    It writes and waits for the data plane also where None is there already: that may be of an attempt that did not get
+    so far, and a Down of this very operation may still be under way.
+    """
+    attempt = _Attempt(ports, request)
+    with attempt.explained("lifted"):
+        before = await attempt.look()
+        if before.admin_state is AdminState.UP:
+            raise Unavailable("adminState is Up, which only an operator may undo", LATER)
+        fresh = await attempt.arrived_before(before)
+        await attempt.written(AdminState.NONE, before)
+        await attempt.let_go(request.settle, fresh)
+
+
+class _Attempt:
+    """One attempt at a fence or a lift. `missing` is the first part of the proof that is not there yet."""
+
+    def __init__(self, ports: Ports, request: BalancerWrite) -> None:
+        self.missing = "nothing is written"
+        self._states = ports.admin_states
+        self._clock = ports.clock
+        self._request = request
+        self._ends = ports.clock.now() + request.timeout
+        self._slept = timedelta()
+
+    @contextmanager
+    def explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Transient as error:
+            words = f"{self._request.speaker.name} is not proven {what}, {self.missing}: {error}"
+            raise type(error)(words, error.retry_after) from error
+
+    async def look(self) -> PoolView:
+        return await self._states.look(self._request.service, self._request.speaker)
+
+    async def provable(self) -> PoolView:
+        view = await self.look()
+        if view.unprovable:
+            raise Unavailable(view.unprovable, LATER)
+        return view
+
+    async def write(self, state: AdminState, seen: PoolView) -> PoolView:
+        """GET (`seen`), recheck, PUT If-Match, in this order (finding 9), and the state is there afterwards."""
+        self.missing = f"the write of {state} has not succeeded"
+        if self._clock.now() >= self._ends:
+            raise self._too_late(SOON)
+        if not await self._request.recheck():
+            raise Superseded("the record moved on before the write")
+        after = await self._states.set(self._request.service, self._request.speaker, state, seen.etag)
+        if after.admin_state is not state:
+            self.missing = f"{state} is not there any more"
+            raise Superseded(f"{state} was written and ARM shows {after.admin_state}")
+        return after
+
+    async def written(self, state: AdminState, first: PoolView) -> PoolView:
+        """This attempt's own write of `state`, succeeded, and another etag than before it.
+
+        An older conditional write that is still under way can then no longer succeed. Where a write that changes
+        nothing keeps the etag, that is bumped and the write done again, once.
+        """
+        after = await self.write(state, first)
+        if after.etag == first.etag:
+            self.missing = f"the etag did not change with the write of {state}"
+            await self._states.bump(self._request.service, after.etag)
+            after = await self.write(state, await self.look())
+        if after.etag == first.etag:
+            self.missing = f"the etag did not change with the write of {state}"
+            raise Unavailable(f"the etag still is {first.etag}")
+        return after
+
+    # Where health says nothing a change is not waited for before the next one is written: the settle time after that
+    # covers both, and a word that could be about either (not `fresh`) counts for as little as silence.
+
+    async def let_go_before(self, first: PoolView) -> bool:
+        """A wary fence of a member that is not Down: whether a Down_Admin from here on can only be of its own write."""
+        if not self._request.wary or first.admin_state is AdminState.DOWN:
+            return True
+        return await self.let_go(timedelta(), fresh=True)
+
+    async def arrived_before(self, first: PoolView) -> bool:
+        """A lift of a member that is Down: whether anything else than Down_Admin can only come of its own write."""
+        if first.admin_state is not AdminState.DOWN:
+            return True
+        return await self.seen_down(fresh=True, settle=timedelta())
+
+    async def let_go(self, settle: timedelta, fresh: bool) -> bool:
+        self.missing = f"the health action may still say the {DOWN_ADMIN} of before"
+
+        def verdict(reason: str) -> bool | None:
+            return reason != DOWN_ADMIN if fresh or reason == DOWN_ADMIN else None
+
+        return await self._heard("that the Down of before is gone", verdict, settle)
+
+    async def seen_down(self, settle: timedelta, fresh: bool) -> bool:
+        self.missing = f"the health action has not said {DOWN_ADMIN}"
+
+        def verdict(reason: str) -> bool | None:
+            return reason == DOWN_ADMIN if fresh or reason != DOWN_ADMIN else None
+
+        return await self._heard(DOWN_ADMIN, verdict, settle)
+
+    async def _heard(self, wanted: str, verdict: Verdict, settle: timedelta) -> bool:
+        """True once health says what is wanted, False after `settle` without a word against it.
+
+        A contrary word begins the silence anew, and so does an ARM that fails: it says nothing either way.
+        """
+        quiet: timedelta | None = None
+        pause, last = POLL, self._clock.now()
+        while True:
+            try:
+                reason = await self._states.health_reason(self._request.service, self._request.speaker)
+            except Transient as error:
+                quiet, pause = None, max(POLL, error.retry_after)
+                self.missing = f"the health action does not answer ({error})"
+            else:
+                heard = verdict(reason) if reason else None
+                if heard:
+                    return True
+                now = self._clock.now()
+                quiet = _longer(quiet, now - last, pause) if heard is None else None
+                if quiet is not None and quiet >= settle:
+                    return False
+                pause, last = POLL, now
+                self.missing = _shortfall(reason, wanted, quiet)
+            await self._sleep(pause)
+
+    async def _sleep(self, pause: timedelta) -> None:
+        """Raises Unavailable instead where that would last beyond the attempt's timeout, by clock or by sleeping."""
+        self._slept += pause
+        if self._clock.now() + pause > self._ends or self._slept > self._request.timeout:
+            raise self._too_late(max(pause, SOON))
+        await self._clock.sleep(pause)
+
+    def _too_late(self, retry_after: timedelta) -> Unavailable:
+        return Unavailable(f"not done within {self._request.timeout.total_seconds():g} s", retry_after)
+
+
+def _longer(quiet: timedelta | None, passed: timedelta, slept: timedelta) -> timedelta:
+    """A silence after one more silent answer: it begins with its first, and no step of the wall clock lengthens it."""
+    return timedelta() if quiet is None else quiet + max(slept, min(passed, slept + LOOK_COUNTED_MAX))
+
+
+def _shortfall(reason: str | None, wanted: str, quiet: timedelta | None) -> str:
+    if quiet is None:
+        return f"the health action says {reason} and not {wanted}"
+    said = f"says {reason}, which may be of before," if reason else "is empty"
+    return f"the health action {said} and the wait is not over"

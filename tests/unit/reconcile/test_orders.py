@@ -1,0 +1,235 @@
+"""Operators' verbs: what each does, what refuses it, and that none is ever an exception to fencing."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from function_app.domain.errors import BadInput
+from function_app.domain.observation import AdminState, Role
+from function_app.domain.orders import SwitchoverOrder
+from function_app.domain.record import Phase
+from function_app.reconcile.operate import VERBS, operate, order_from
+from function_app.reconcile.outcome import Ending, Outcome
+from function_app.reconcile.topologies import InForce
+from tests.builders import NOW, document, topology
+from tests.unit.reconcile.scene import Scene
+
+
+async def ordered(scene: Scene, verb: str, **said: Any) -> Outcome:
+    scene.clock.at += timedelta(seconds=1)
+    order = order_from(verb, {"by": "ann", **said}, scene.clock.at)
+    return await operate(scene.ports, InForce(scene.topology, "g1"), scene.topology.services[0], order)
+
+
+@pytest.fixture
+async def settled() -> Scene:
+    scene = Scene()
+    await scene.settle()
+    return scene
+
+
+async def test_a_switchover_moves_by_acknowledgement_and_never_touches_the_load_balancer(settled: Scene) -> None:
+    await ordered(settled, "switchover", to="nva-b")
+    assert settled.serving() == ["nva-b"]
+    assert settled.world.balancer_writes == []
+    await settled.settle()
+    assert settled.record.may_serve == {"nva-b"}
+
+
+async def test_a_switchover_goes_back_when_the_holder_does_not_acknowledge(settled: Scene) -> None:
+    settled.world.agents["nva-a"].deaf = True
+    await ordered(settled, "switchover", to="nva-b")
+    assert settled.world.balancer_writes == []
+    settled.world.agents["nva-a"].deaf = False
+    await settled.settle()
+    assert settled.serving() == ["nva-a"]
+    assert settled.world.two_serving == 0
+
+
+async def test_a_switchover_from_a_holder_that_does_not_answer_is_refused(settled: Scene) -> None:
+    settled.world.agents["nva-a"].cut = True
+    outcome = await ordered(settled, "switchover", to="nva-b")
+    assert outcome.ending is Ending.REFUSED
+    assert "needs its acknowledgement" in outcome.reasons[0]
+
+
+async def test_a_switchover_goes_back_to_the_old_holder_when_the_target_refuses(settled: Scene) -> None:
+    settled.world.agents["nva-b"].refuses_to_serve = True
+    await ordered(settled, "switchover", to="nva-b")
+    await settled.settle()
+    assert settled.serving() == ["nva-a"]
+    assert settled.world.two_serving == 0
+
+
+async def test_a_switchover_to_a_member_that_is_not_ready_is_refused_and_changes_nothing(settled: Scene) -> None:
+    settled.world.agents["nva-b"].sessions_up = False
+    before = settled.record
+    outcome = await ordered(settled, "switchover", to="nva-b")
+    assert outcome.ending is Ending.REFUSED
+    assert "target is ready: nva-b is not ready" in outcome.reasons[0]
+    assert settled.record == before
+
+
+async def test_a_failover_by_hand_skips_evidence_but_never_fencing(settled: Scene) -> None:
+    settled.world.agents["nva-a"].cut = True
+    settled.world.arm_up = False
+    outcome = await ordered(settled, "failover")
+    assert outcome.ending is Ending.HELD
+    assert settled.world.agents["nva-b"].role is Role.STANDBY
+    settled.world.arm_up = True
+    await settled.slow()
+    assert settled.world.balancer_writes == [("nva-a", AdminState.DOWN)]
+    assert settled.serving() == ["nva-b"]
+    assert settled.world.two_serving == 0
+
+
+async def test_while_paused_nothing_is_done_and_resume_ends_it(settled: Scene) -> None:
+    taken = await ordered(settled, "pause", minutes=60, reason="upgrade")
+    assert taken.ending is not Ending.REFUSED
+    settled.world.kill("nva-a")
+    obeyed = len(settled.world.agents["nva-b"].obeyed)
+    for _ in range(3):
+        outcome = await settled.slow()
+    assert outcome.ending is Ending.REFUSED
+    assert "by ann (upgrade)" in outcome.reasons[0]
+    assert len(settled.world.agents["nva-b"].obeyed) == obeyed
+    assert settled.world.balancer_writes == []
+    await ordered(settled, "resume")
+    assert settled.serving() == ["nva-b"]
+
+
+async def test_a_pause_in_the_middle_of_an_operation_stops_it_where_it_is(settled: Scene) -> None:
+    settled.world.kill("nva-a")
+    settled.world.arm_up = False
+    await settled.fast()
+    assert settled.record.phase is Phase.FENCING
+    await ordered(settled, "pause", minutes=60)
+    settled.world.arm_up = True
+    await settled.slow()
+    assert settled.record.phase is Phase.FENCING
+    assert settled.world.balancer_writes == []
+
+
+async def test_a_pause_ends_by_itself(settled: Scene) -> None:
+    await ordered(settled, "pause", minutes=1)
+    settled.world.kill("nva-a")
+    settled.clock.at += timedelta(minutes=2)
+    await settled.fast()
+    assert settled.serving() == ["nva-b"]
+
+
+async def test_a_drained_holder_hands_over_and_is_not_elected_until_the_drain_ends(settled: Scene) -> None:
+    await ordered(settled, "drain", member="nva-a", minutes=10)
+    await settled.settle()
+    assert settled.serving() == ["nva-b"]
+    settled.world.agents["nva-b"].fatal = ("x",)
+    outcome = await settled.fast()
+    assert settled.serving() == []
+    assert "no other member is fit" in outcome.reasons[0]
+    await ordered(settled, "undrain", member="nva-a")
+    await settled.fast()
+    assert settled.serving() == ["nva-a"]
+
+
+async def test_draining_the_only_healthy_member_is_refused(settled: Scene) -> None:
+    settled.world.kill("nva-b")
+    outcome = await ordered(settled, "drain", member="nva-a")
+    assert outcome.ending is Ending.REFUSED
+    assert "0 healthy members would be left" in outcome.reasons[0]
+    assert settled.serving() == ["nva-a"]
+
+
+async def test_a_drain_in_active_active_takes_one_out_and_undrain_brings_it_back() -> None:
+    doc = topology(3, services=[{**_service(3), "mode": "active-active", "minHealthy": 2}])
+    scene = Scene(desired=doc)
+    await scene.settle()
+    await ordered(scene, "drain", member="nva-a")
+    await scene.settle()
+    assert scene.serving() == ["nva-b", "nva-c"]
+    refused = await ordered(scene, "drain", member="nva-b")
+    assert refused.ending is Ending.REFUSED
+    await ordered(scene, "undrain", member="nva-a")
+    await scene.settle()
+    assert scene.serving() == ["nva-a", "nva-b", "nva-c"]
+
+
+async def test_automatic_failovers_in_a_row_are_spaced_and_say_so() -> None:
+    scene = Scene(timing={"learnFor": "PT1S", "doubtPoll": "PT1S", "spacingStep": "PT30S", "fenceSettle": "PT0.1S"})
+    await scene.settle()
+    for holder in ("nva-a", "nva-b"):
+        scene.world.agents[holder].fatal = ("x",)
+        await scene.fast()
+        scene.world.agents[holder].fatal = ()
+        await scene.settle()
+    assert scene.serving() == ["nva-a"]
+    scene.world.agents["nva-a"].fatal = ("x",)
+    outcome = await scene.fast()
+    assert outcome.ending is Ending.REFUSED
+    assert "2 automatic failovers in a row" in outcome.reasons[0]
+    assert outcome.retry_after is not None
+    scene.clock.at += outcome.retry_after
+    await scene.fast()
+    assert scene.serving() == ["nva-b"]
+
+
+async def test_a_higher_priority_returns_only_where_preempt_says_so_and_after_its_time() -> None:
+    failover = {"preempt": "ready", "returnAfter": "PT30M"}
+    scene = Scene(desired=topology(2, services=[{**_service(2), "failover": failover}]))
+    await scene.settle()
+    scene.world.agents["nva-a"].fatal = ("x",)
+    await scene.fast()
+    scene.world.agents["nva-a"].fatal = ()
+    await scene.settle()
+    assert scene.serving() == ["nva-b"]
+    scene.clock.at += timedelta(minutes=29)
+    await scene.settle()
+    assert scene.serving() == ["nva-b"]
+    scene.clock.at += timedelta(minutes=2)
+    await scene.settle()
+    assert scene.serving() == ["nva-a"]
+
+
+BAD = [
+    ("explode", {}, "{verb}", "none of pause, resume"),
+    ("switchover", {}, "$.to", "is missing"),
+    ("switchover", {"to": 1}, "$.to", "must be text"),
+    ("switchover", {"too": "nva-b"}, "$.too", "switchover takes by, to"),
+    ("pause", {"minutes": 0}, "$.minutes", "above 0"),
+    ("pause", {"minutes": "60"}, "$.minutes", "must be a number"),
+    ("pause", {"minutes": True}, "$.minutes", "must be a number"),
+    ("drain", {}, "$.member", "is missing"),
+    ("pause", [], "$", "must be a JSON object"),
+]
+
+
+@pytest.mark.parametrize(("verb", "said", "path", "rule"), BAD, ids=[f"{b[0]} {b[1]}" for b in BAD])
+def test_an_order_that_cannot_be_meant_is_refused_with_what_is_wrong(
+    verb: str, said: Any, path: str, rule: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        order_from(verb, said, NOW)
+    assert caught.value.problems[0].path == path
+    assert rule in caught.value.problems[0].rule
+
+
+def test_the_verbs_are_those_that_the_documentation_names() -> None:
+    assert list(VERBS) == ["pause", "resume", "switchover", "failover", "drain", "undrain"]
+
+
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [
+        (SwitchoverOrder("nva-a", "ann"), "nva-a serves already"),
+        (SwitchoverOrder("nva-z", "ann"), "nva-z is no member"),
+    ],
+)
+async def test_an_order_that_makes_no_sense_is_refused(settled: Scene, order: SwitchoverOrder, reason: str) -> None:
+    outcome = await operate(settled.ports, InForce(settled.topology, "g1"), settled.topology.services[0], order)
+    assert outcome.ending is Ending.REFUSED
+    assert reason in outcome.reasons[0]
+
+
+def _service(members: int) -> dict[str, Any]:
+    service: dict[str, Any] = document(members)["services"][0]
+    return service

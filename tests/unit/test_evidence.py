@@ -1,0 +1,152 @@
+"""safety.md section 4, row by row: what each reading says of the holder, and what is done about it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from function_app.domain.decide import decide
+from function_app.domain.health import VERDICTS, Row, Verdict, judge, tally
+from function_app.domain.observation import AdminState, AgentReading, Backend, Observed, Role, Unreachable, Value
+from function_app.domain.protocol import Decision, Kind
+from function_app.domain.record import Operation, Phase, Record, Tally
+from function_app.domain.steps import FenceByBalancer, SendFence, SendPromote
+from tests.builders import NOW, balancer, stable, status, topology
+
+SILENT = Unreachable("no answer")
+SERVING = status(3, Role.SERVING, peers=("nva-b",))
+STANDBY = status(3)
+DESIRED = topology(2)
+SERVICE, TIMING = DESIRED.services[0], DESIRED.timing
+TWICE = {"nva-a": Tally(bad=2, at=NOW - timedelta(seconds=10))}
+ONCE = {"nva-a": Tally(bad=1, at=NOW - timedelta(seconds=10))}
+
+
+def look(a: AgentReading, b: AgentReading = STANDBY, lb: Any = None) -> Observed:
+    return Observed(NOW, {"nva-a": a, "nva-b": b}, lb)
+
+
+def decided(seen: Observed, record: Record | None = None) -> Decision:
+    return decide(SERVICE, TIMING, seen, record or stable())
+
+
+UP = balancer(nva_a="Up_Probe_Success", nva_b="Down_Probe_HttpStatusCodeError")
+DOWN = balancer(nva_a="Down_Probe_HttpStatusCodeError", nva_b="Down_Probe_HttpStatusCodeError")
+
+ROWS: list[tuple[Row, Observed, Record]] = [
+    (Row.FIT, look(SERVING, lb=UP), stable()),
+    (Row.FATAL, look(status(3, Role.SERVING, fatal=("forwarding is off",))), stable()),
+    (Row.PROBE_DOWN, look(SERVING, lb=DOWN), stable(tallies=TWICE)),
+    (Row.FIT_UNHEARD, look(SERVING, status(3, dead_peers=("nva-a",))), stable()),
+    (Row.PATH_BROKEN, look(SILENT, status(3, peers=("nva-a",))), stable()),
+    (Row.SILENT, look(SILENT, status(3, dead_peers=("nva-a",))), stable()),
+    (Row.SILENT_UNTOLD, look(SILENT, STANDBY), stable()),
+    (Row.SILENT_PROBE_DOWN, look(SILENT, STANDBY, DOWN), stable(tallies=TWICE)),
+]
+
+
+@pytest.mark.parametrize(("row", "seen", "record"), ROWS, ids=[r[0].name for r in ROWS])
+def test_each_row_is_told_apart(row: Row, seen: Observed, record: Record) -> None:
+    assert judge("nva-a", seen, record, TIMING).row is row
+
+
+def test_every_row_has_a_case_and_a_verdict() -> None:
+    assert {r[0] for r in ROWS} == set(Row) == set(VERDICTS)
+
+
+@pytest.mark.parametrize(("row", "seen", "record"), ROWS, ids=[r[0].name for r in ROWS])
+def test_only_a_failed_holder_is_replaced(row: Row, seen: Observed, record: Record) -> None:
+    opened = decided(seen, record).record.phase is Phase.FENCING
+    assert opened == (VERDICTS[row] is Verdict.FAILED)
+
+
+def test_a_silent_holder_whose_peers_miss_it_is_fenced_both_ways_at_once() -> None:
+    effects = decided(look(SILENT, status(3, dead_peers=("nva-a",)))).effects
+    assert effects == (SendFence("nva-a", 4), FenceByBalancer("nva-a", 4, wary=False))
+
+
+def test_a_holder_that_answers_is_fenced_by_its_agent_alone() -> None:
+    assert decided(look(status(3, Role.SERVING, fatal=("x",)))).effects == (SendFence("nva-a", 4),)
+
+
+def test_a_peer_that_hears_it_on_either_way_outweighs_one_that_does_not() -> None:
+    three = topology(3)
+    seen = Observed(
+        NOW, {"nva-a": SILENT, "nva-b": status(3, dead_peers=("nva-a",)), "nva-c": status(3, peers=("nva-a",))}
+    )
+    assert judge("nva-a", seen, stable(), three.timing).row is Row.PATH_BROKEN
+
+
+def test_a_probe_that_failed_once_is_only_a_doubt_and_the_grant_is_sent_again() -> None:
+    decision = decided(look(SERVING, lb=DOWN))
+    assert decision.record.phase is Phase.STABLE
+    assert [type(e) for e in decision.effects] == [SendPromote]
+    assert decision.record.tallies["nva-a"].bad == 1
+
+
+def test_one_look_counts_once_however_often_it_is_decided_on() -> None:
+    first = decided(look(SERVING, lb=DOWN))
+    assert decided(look(SERVING, lb=DOWN), first.record).record.tallies["nva-a"].bad == 1
+
+
+def test_a_count_ends_after_rise_good_looks_and_unknown_leaves_it() -> None:
+    def after(value: Value, seconds: int, count: Tally | None) -> Tally | None:
+        return tally(count, value, NOW + timedelta(seconds=seconds), TIMING)
+
+    bad = after(Value.BAD, 1, None)
+    assert after(Value.UNKNOWN, 2, bad) == bad
+    once = after(Value.OK, 3, bad)
+    assert once is not None
+    assert once.good == 1
+    assert after(Value.OK, 4, once) is None
+
+
+def test_a_count_stops_at_fall_so_that_a_lasting_fault_writes_nothing() -> None:
+    assert tally(TWICE["nva-a"], Value.BAD, NOW, TIMING) is TWICE["nva-a"]
+
+
+def test_the_probe_alone_moves_traffic_once_and_is_held_when_it_fails_again() -> None:
+    last = Operation(id="fw-3", kind=Kind.PROBE, reason="", started=NOW - timedelta(minutes=5), deadline=NOW)
+    decision = decided(look(SERVING, lb=DOWN), stable(tallies=TWICE, operation=last))
+    assert decision.record.phase is Phase.STABLE
+    assert "the probe's path is at fault" in decision.held[0]
+
+
+def test_an_alert_or_a_metric_alone_decides_nothing() -> None:
+    assert decided(look(SERVING, lb=UP)).settled
+
+
+def test_our_own_down_says_nothing_about_the_member() -> None:
+    assert Backend(AdminState.DOWN, "Down_Admin").probed is Value.UNKNOWN
+    assert Backend(AdminState.NONE, None).probed is Value.UNKNOWN
+    assert Backend(AdminState.NONE, "NA").probed is Value.UNKNOWN
+
+
+def test_several_that_serve_beside_the_holder_are_fenced_one_at_a_time() -> None:
+    three = topology(3)
+    readings = {"nva-a": SERVING, "nva-b": status(2, Role.SERVING), "nva-c": status(2, Role.SERVING)}
+    decision = decide(three.services[0], three.timing, Observed(NOW, readings), stable())
+    assert decision.effects == (SendFence("nva-b", 3),)
+    assert decision.because[0].startswith("conflict: ")
+
+
+def test_sessions_that_are_down_are_an_alarm_and_never_a_failover() -> None:
+    no_sessions = status(3, Role.SERVING, sessions_up=False)
+    decision = decided(look(no_sessions, lb=UP))
+    assert decision.settled
+    assert "BGP sessions that are not Established" in decision.alarms[0]
+
+
+def test_all_sessions_down_points_at_the_route_server() -> None:
+    decision = decided(look(status(3, Role.SERVING, sessions_up=False), status(3, sessions_up=False), UP))
+    assert "no member has all its BGP sessions Established" in decision.alarms[0]
+
+
+def test_a_candidate_without_a_session_is_the_last_resort() -> None:
+    three = topology(3)
+    readings = {"nva-a": status(3, Role.SERVING, fatal=("x",)), "nva-b": status(3, sessions_up=False), "nva-c": STANDBY}
+    assert decide(three.services[0], three.timing, Observed(NOW, readings), stable()).record.target == "nva-c"
+    readings["nva-c"] = SILENT
+    decision = decide(three.services[0], three.timing, Observed(NOW, readings), stable())
+    assert decision.record.target == "nva-b"
+    assert "as a last resort" in decision.because[0]

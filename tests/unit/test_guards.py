@@ -1,0 +1,116 @@
+"""Every guard speaks where it should, with its reason, and nowhere else. Those of peerings are in test_peerings."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from function_app.domain.guards import (
+    GUARDS,
+    Draining,
+    Opening,
+    ServiceContext,
+    Step,
+    Touch,
+    guard_name,
+    refuse,
+    spacing_after,
+)
+from function_app.domain.observation import AdminState, AgentReading, Backend, Observed, Role, Unreachable
+from function_app.domain.protocol import Kind
+from function_app.domain.record import Pause, Record, Spacing
+from function_app.domain.timing import Timing
+from tests.builders import NOW, balancer, stable, status, topology
+from tests.unit.test_peerings import GUARDED
+
+FIT = {"nva-a": status(3, Role.SERVING), "nva-b": status(3)}
+SILENT = Unreachable("no answer")
+SWITCH = Opening(Kind.SWITCHOVER, "nva-b")
+FAIL = Opening(Kind.FAILOVER, "nva-b")
+SPACED = Spacing(count=3, last=NOW - timedelta(seconds=1))
+
+
+def context(
+    record: Record | None = None, agents: dict[str, AgentReading] | None = None, members: int = 2, up: str = ""
+) -> ServiceContext:
+    desired = topology(members, timing={"spacingStep": "PT10S"})
+    reading = balancer(**{name.replace("-", "_"): "Up_Probe_Success" for name in ("nva-a", "nva-b")})
+    if up:
+        reading = replace(reading, backends={**reading.backends, up: Backend(AdminState.UP, "Up_Admin")})
+    return ServiceContext(
+        desired.services[0], desired.timing, Observed(NOW, agents or dict(FIT), reading), record or stable()
+    )
+
+
+CASES: list[tuple[str, Step, ServiceContext, str]] = [
+    (
+        "paused",
+        Touch(),
+        context(stable(pause=Pause(until=NOW + timedelta(1), by="ann", reason="upgrade"))),
+        "by ann (upgrade)",
+    ),
+    ("paused", FAIL, context(stable(pause=Pause(until=NOW + timedelta(1), by="ann"))), "by ann"),
+    ("nothing is up", Touch(), context(up="nva-b"), "adminState of nva-b is Up"),
+    (
+        "members are known",
+        Touch(),
+        context(stable(may_serve=frozenset({"nva-a", "gone"}))),
+        "gone may still be serving",
+    ),
+    ("members are known", Touch(), context(stable(owed={"gone": 2})), "gone may still be serving"),
+    ("spacing", FAIL, context(stable(spacing=SPACED)), "3 automatic failovers in a row: the next one in 19 s"),
+    (
+        "not blind",
+        SWITCH,
+        context(agents={"nva-a": SILENT, "nva-b": SILENT}),
+        "nva-a, nva-b are bad or unknown at once",
+    ),
+    ("target is ready", SWITCH, context(agents=FIT | {"nva-b": status(3, sessions_up=False)}), "nva-b is not ready"),
+    (
+        "minimum stays healthy",
+        Draining("nva-a"),
+        context(agents=FIT | {"nva-b": SILENT}),
+        "0 healthy members would be left",
+    ),
+]
+
+
+@pytest.mark.parametrize(("guard", "step", "seen", "reason"), CASES, ids=[f"{c[0]}: {c[3][:30]}" for c in CASES])
+def test_each_guard_speaks(guard: str, step: Step, seen: ServiceContext, reason: str) -> None:
+    spoken = {refusal.guard: refusal.reason for refusal in refuse(step, seen)}
+    assert reason in spoken[guard]
+
+
+def test_every_guard_has_a_case() -> None:
+    assert {c[0] for c in CASES} | {g[0] for g in GUARDED} == {guard_name(guard) for guard in GUARDS}
+
+
+@pytest.mark.parametrize("step", [Touch(), SWITCH, FAIL, Draining("nva-b")])
+def test_nothing_speaks_against_a_harmless_step(step: Step) -> None:
+    assert refuse(step, context()) == ()
+
+
+def test_a_pause_ends_by_itself() -> None:
+    assert refuse(Touch(), context(stable(pause=Pause(until=NOW, by="ann")))) == ()
+
+
+def test_spacing_and_blindness_never_hold_what_an_operator_or_a_proof_demands() -> None:
+    forced = Opening(Kind.FORCED, "nva-b")
+    assert refuse(forced, context(stable(spacing=SPACED))) == ()
+    assert refuse(FAIL, context(agents={"nva-a": SILENT, "nva-b": SILENT})) == ()
+
+
+def test_one_of_three_that_is_bad_makes_nobody_blind() -> None:
+    agents = FIT | {"nva-c": SILENT}
+    assert refuse(SWITCH, context(agents=agents, members=3)) == ()
+
+
+def test_spacing_is_nothing_first_and_doubles_up_to_its_most() -> None:
+    timing = Timing()
+    waits = [spacing_after(Spacing(count=n, last=NOW), timing).total_seconds() for n in (1, 2, 3, 4, 8, 9, 10_000)]
+    assert waits == [0, 10, 20, 40, 600, 600, 600]
+
+
+def test_spacing_is_forgotten_after_an_hour_of_quiet() -> None:
+    old = Spacing(count=9, last=NOW - timedelta(hours=1, seconds=1))
+    assert refuse(FAIL, context(stable(spacing=old))) == ()
