@@ -45,6 +45,11 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     prefixes_per_peer: int = 1000
 
     @property
+    def slow_pass_lease(self) -> timedelta:
+        """How long one slow pass keeps others away: its looks are over by then, and effects need no turn."""
+        return self.observe_slow * 2
+
+    @property
     def dead_member_timeout(self) -> timedelta:
         """How long a member that its peers report dead is still waited for."""
         return self.gossip_period * self.gossip_fall

@@ -55,7 +55,7 @@ class Passes:
             return await self._everything(in_force, trigger)
 
         topology = in_force.topology
-        outcome = await in_turn(self.ports.documents, self.ports.clock, topology.name, one_pass)
+        outcome = await in_turn(self.ports, topology.name, topology.timing.slow_pass_lease, one_pass)
         if outcome is None:
             return Outcome(Ending.PENDING, (f"{topology.name}: another pass is running and goes on with this",))
         return await self._over(topology, "slow", trigger, outcome)

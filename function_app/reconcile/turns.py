@@ -12,9 +12,8 @@ import msgspec
 
 from function_app.domain.errors import Superseded
 from function_app.reconcile.outcome import Outcome
-from function_app.reconcile.ports import Clock, Documents
+from function_app.reconcile.ports import Clock, Documents, Ports
 
-LEASE = timedelta(seconds=60)
 TURNS_MAX = 3
 """Passes that one invocation makes at most; whoever asks after that is served by the next wake-up or sweep."""
 
@@ -24,14 +23,18 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def in_turn(
-    documents: Documents, clock: Clock, topology: str, run: Callable[[], Awaitable[Outcome]]
+    ports: Ports, topology: str, lease: timedelta, run: Callable[[], Awaitable[Outcome]]
 ) -> Outcome | None:
-    """Runs a slow pass, and again while others asked meanwhile; None when another one will see to it."""
+    """Runs a slow pass, and again while others asked meanwhile; None when another one will see to it.
+
+    `lease` is how long a turn is left to an instance that says nothing: one that was killed in it holds up the next.
+    """
+    documents, clock = ports.documents, ports.clock
     asked_key, lease_key = f"turns/{topology}/asked", f"turns/{topology}/lease"
     await documents.put(asked_key, uuid.uuid4().hex.encode())
     outcome: Outcome | None = None
     for _ in range(TURNS_MAX):
-        etag = await _acquire(documents, clock, lease_key)
+        etag = await _acquire(documents, lease_key, clock.now(), lease)
         if etag is None:
             return outcome
         asked = await documents.load(asked_key)
@@ -49,13 +52,12 @@ async def _body(documents: Documents, key: str) -> bytes | None:
     return stored.body if stored else None
 
 
-async def _acquire(documents: Documents, clock: Clock, key: str) -> str | None:
+async def _acquire(documents: Documents, key: str, now: datetime, lease: timedelta) -> str | None:
     stored = await documents.load(key)
-    now = clock.now()
     if stored is not None and _until(stored.body) > now:
         return None
     try:
-        return await documents.save(key, msgspec.json.encode(Lease(until=now + LEASE)), stored.etag if stored else None)
+        return await documents.save(key, msgspec.json.encode(Lease(until=now + lease)), stored.etag if stored else None)
     except Superseded:
         return None
 

@@ -4,12 +4,16 @@ import asyncio
 from datetime import timedelta
 
 from function_app.reconcile.outcome import CONVERGED, Outcome
-from function_app.reconcile.turns import LEASE, in_turn
-from tests.fakes import FakeClock, FakeDocuments
+from function_app.reconcile.turns import in_turn
+from tests.builders import topology
+from tests.fakes import FakeClock, FakeDocuments, FakeWorld, make_ports
+
+LEASE = timedelta(seconds=16)
 
 
 async def test_wake_ups_while_a_pass_runs_make_exactly_one_more() -> None:
     documents, clock = FakeDocuments(), FakeClock()
+    ports = make_ports(FakeWorld(topology()), documents=documents, clock=clock)
     started, may_end = asyncio.Event(), asyncio.Event()
     passes = 0
 
@@ -20,9 +24,9 @@ async def test_wake_ups_while_a_pass_runs_make_exactly_one_more() -> None:
         await may_end.wait()
         return CONVERGED
 
-    first = asyncio.ensure_future(in_turn(documents, clock, "hub", slow))
+    first = asyncio.ensure_future(in_turn(ports, "hub", LEASE, slow))
     await started.wait()
-    others = [await in_turn(documents, clock, "hub", slow) for _ in range(1000)]
+    others = [await in_turn(ports, "hub", LEASE, slow) for _ in range(1000)]
     may_end.set()
     assert await first is CONVERGED
     assert others == [None] * 1000
@@ -31,6 +35,7 @@ async def test_wake_ups_while_a_pass_runs_make_exactly_one_more() -> None:
 
 async def test_a_lease_that_nobody_released_ends_by_itself() -> None:
     documents, clock = FakeDocuments(), FakeClock()
+    ports = make_ports(FakeWorld(topology()), documents=documents, clock=clock)
 
     async def dies() -> Outcome:
         raise asyncio.CancelledError
@@ -40,20 +45,21 @@ async def test_a_lease_that_nobody_released_ends_by_itself() -> None:
 
     documents_before = dict(documents.stored)
     try:
-        await in_turn(documents, clock, "hub", dies)
+        await in_turn(ports, "hub", LEASE, dies)
     except asyncio.CancelledError:
         assert documents.stored != documents_before
-    await documents.put("turns/hub/lease", b'{"until":"2026-01-01T03:00:59Z"}')
-    assert await in_turn(documents, clock, "hub", slow) is None
+    await documents.put("turns/hub/lease", b'{"until":"2026-01-01T03:00:15Z"}')
+    assert await in_turn(ports, "hub", LEASE, slow) is None
     clock.at += LEASE + timedelta(seconds=1)
-    assert await in_turn(documents, clock, "hub", slow) is CONVERGED
+    assert await in_turn(ports, "hub", LEASE, slow) is CONVERGED
 
 
 async def test_a_torn_lease_does_not_block_for_ever() -> None:
     documents, clock = FakeDocuments(), FakeClock()
+    ports = make_ports(FakeWorld(topology()), documents=documents, clock=clock)
 
     async def slow() -> Outcome:
         return CONVERGED
 
     await documents.put("turns/hub/lease", b"\x00torn")
-    assert await in_turn(documents, clock, "hub", slow) is CONVERGED
+    assert await in_turn(ports, "hub", LEASE, slow) is CONVERGED
