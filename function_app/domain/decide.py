@@ -341,7 +341,13 @@ def _alarms(look: Look, holder: str) -> tuple[str, ...]:
         n: s for n in look.members if (s := look.observed.status(n)) and s.sessions and not all(s.sessions.values())
     }
     up = [n for n in look.members if (b := look.observed.backend(n)) and b.probed is Value.OK]
+    kept_out = [n for n in look.members if (b := look.observed.backend(n)) and b.admin_state is AdminState.DOWN]
     alarms = [f"{name}: its peers do not hear it, although it is fit" for name in silent]
+    alarms += [
+        f"adminState of {name} is Down, and not by us: an operator's, or of a record that was lost"
+        for name in kept_out
+        if name not in look.record.owed
+    ]
     if down and len(down) == len(look.members):
         alarms.append("no member has all its BGP sessions Established: the Route Server, or the way to it")
     elif holder in down:

@@ -150,3 +150,15 @@ def test_a_candidate_without_a_session_is_the_last_resort() -> None:
     decision = decide(three.services[0], three.timing, Observed(NOW, readings), stable())
     assert decision.record.target == "nva-b"
     assert "as a last resort" in decision.because[0]
+
+
+def test_a_down_that_is_not_ours_is_left_alone_with_an_alarm() -> None:
+    """Also one of ours whose record was lost: nothing tells the two apart (ADR 1)."""
+    kept_out = balancer(nva_a="Up_Probe_Success", nva_b="Down_Admin")
+    foreign = decided(look(SERVING, lb=kept_out))
+    assert foreign.effects == ()
+    assert foreign.alarms == (
+        "adminState of nva-b is Down, and not by us: an operator's, or of a record that was lost",
+    )
+    owed = decided(look(SERVING, Unreachable("no answer"), lb=kept_out), stable(owed={"nva-b": 2}))
+    assert not [alarm for alarm in owed.alarms if "adminState" in alarm]
