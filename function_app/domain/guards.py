@@ -10,6 +10,7 @@ every effect owes at execution stands in `reconcile.act`; what a topology must k
 | nothing is up               | everything done to a service    | adminState Up ignores the probe: no fence could hold there     |
 | members are known           | everything done to a service    | nobody who may be serving is forgotten: it could not be fenced |
 | spacing                     | automatic failovers             | a service that flaps must not be moved as fast as it flaps     |
+| look is fresh               | openings of any kind            | a host that slept decides on what is no longer true            |
 | not blind                   | moves that nobody needs now     | when half of all go bad at once, it is more likely us          |
 | target is ready             | moves that nobody needs now     | it would trade a working holder for a hope                     |
 | minimum stays healthy       | drains in active-active         | `minHealthy`                                                   |
@@ -22,7 +23,7 @@ every effect owes at execution stands in `reconcile.act`; what a topology must k
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from function_app.domain.election import is_drained
 from function_app.domain.health import Verdict, is_ready, judge
@@ -84,6 +85,8 @@ class ServiceContext:
     timing: Timing
     observed: Observed
     record: Record
+    now: datetime
+    """When the step would be taken; `observed.at` is when the look was over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,15 @@ def spacing_after(spacing: Spacing, timing: Timing) -> timedelta:
         return timedelta(0)
     doublings: int = min(spacing.count - 2, 16)
     return min(timing.spacing_step * (1 << doublings), timing.spacing_max)
+
+
+def _look_is_fresh(step: Step, context: Context) -> Answer:
+    if not isinstance(step, Opening) or not isinstance(context, ServiceContext):
+        return None
+    age = context.now - context.observed.at
+    if age <= context.timing.look_lasts:
+        return None
+    return f"what was seen is {age.total_seconds():.0f} s old: looking again", timedelta(0)
 
 
 def _not_blind(step: Step, context: Context) -> Answer:
@@ -244,6 +256,7 @@ GUARDS: tuple[Guard, ...] = (
     _nothing_is_up,
     _members_are_known,
     # Openings: automatic ones are spaced, those that nobody needs now want a clear view and a ready target.
+    _look_is_fresh,
     _spacing,
     _not_blind,
     _target_is_ready,

@@ -114,8 +114,11 @@ class Observed:
     at: datetime
     agents: Mapping[str, AgentReading]
     balancer: BalancerReading | str | None = None
+    record_etag: str | None = None
+    """Of the record that stood before the load balancer was read: only with that one can it tell whose a Down is."""
     proofs: Mapping[str, FenceProof] = field(default_factory=dict)
-    lifted: frozenset[str] = frozenset()
+    lifted: Mapping[str, int] = field(default_factory=dict)
+    """Members taken back into the pool in this pass, and the epoch of that: like a proof it counts in no other."""
     tried: Mapping[Effect, str] = field(default_factory=dict)
     """Effects of this pass that did not succeed, and why: not tried again before the next look."""
 
@@ -139,8 +142,17 @@ class Observed:
     def with_proof(self, member: str, proof: FenceProof) -> "Observed":
         return replace(self, proofs={**self.proofs, member: proof})
 
-    def with_lifted(self, member: str) -> "Observed":
-        return replace(self, lifted=self.lifted | {member})
+    def with_lifted(self, member: str, epoch: int) -> "Observed":
+        """What was read of its backend before is of the past: our own Down would look like somebody else's."""
+        seen = replace(self, lifted={**self.lifted, member: epoch})
+        if not isinstance(self.balancer, BalancerReading) or member not in self.balancer.backends:
+            return seen
+        backends = {**self.balancer.backends, member: Backend(AdminState.NONE)}
+        return replace(seen, balancer=replace(self.balancer, backends=backends))
+
+    def after(self, earlier: "Observed") -> "Observed":
+        """This look, with what the pass has proven since an earlier one; its failures may be tried again."""
+        return replace(self, proofs={**earlier.proofs, **self.proofs}, lifted={**earlier.lifted, **self.lifted})
 
     def with_tried(self, effect: Effect, why: str) -> "Observed":
         return replace(self, tried={**self.tried, effect: why})

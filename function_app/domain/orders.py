@@ -97,7 +97,7 @@ def _drain(look: Look, order: DrainOrder) -> Decision:
         return _refused(look, f"{order.member} is no member")
     if order.until <= look.observed.at:
         return _refused(look, "a drain must end in the future")
-    context = ServiceContext(look.service, look.timing, look.observed, look.record)
+    context = ServiceContext(look.service, look.timing, look.observed, look.record, look.observed.at)
     if refusals := refuse(Draining(order.member), context):
         return _refused(look, *map(str, refusals))
     drains = {n: d for n, d in look.record.drains.items() if look.observed.at < d.until}

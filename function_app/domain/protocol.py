@@ -166,8 +166,9 @@ def send_fences(look: Look) -> Decision:
         silent = isinstance(look.observed.agents.get(name), Unreachable) or by_agent in tried
         if not (silent and by_balancer_too):
             continue
-        # Owed from an earlier operation: a lift of ours may still be on its way through the data plane.
-        by_balancer = FenceByBalancer(name, epoch, wary=owed.setdefault(name, epoch) < epoch)
+        # Owed before: a lift of ours, or one by hand of an earlier attempt, may still be on its way to the data plane.
+        by_balancer = FenceByBalancer(name, epoch, wary=name in owed)
+        owed.setdefault(name, epoch)
         if by_balancer not in tried:
             effects.append(by_balancer)
         if by_agent in tried and by_balancer in tried:
@@ -215,7 +216,7 @@ def lift(look: Look, member: str) -> Decision | None:
         return Decision(replace(record, fenced=fenced), (effect,), because=(f"{member}: its fence is lifted",))
     if member not in record.owed:
         return None
-    if member in look.observed.lifted:
+    if look.observed.lifted.get(member) == record.epoch:
         owed = {name: epoch for name, epoch in record.owed.items() if name != member}
         return Decision(replace(record, owed=owed), because=(f"{member} is back in the pool",))
     if effect in look.observed.tried:

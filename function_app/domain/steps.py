@@ -3,7 +3,7 @@
 Peerings have their own steps in `peerings`: they are membership, never failover (safety.md, finding 5).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 
@@ -47,13 +47,13 @@ class SendAdvertise:
 class FenceByBalancer:
     """Write adminState Down for the member and prove it (F2).
 
-    `wary`: a lift of an earlier operation may still be on its way through the data plane; it is waited for first, or
-    the Down_Admin of before would be taken for this one's.
+    `wary`: a lift of an earlier attempt may still be on its way through the data plane; it is waited for first, or
+    the Down_Admin of before would be taken for this one's. It is how, not what: tried is tried.
     """
 
     member: str
     epoch: int
-    wary: bool = False
+    wary: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

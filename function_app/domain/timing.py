@@ -45,6 +45,11 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     prefixes_per_peer: int = 1000
 
     @property
+    def look_lasts(self) -> timedelta:
+        """How long a new operation may be decided on one look; the effects of one take longer, and then look again."""
+        return self.observe_slow + self.command_timeout
+
+    @property
     def slow_pass_lease(self) -> timedelta:
         """How long one slow pass keeps others away: its looks are over by then, and effects need no turn."""
         return self.observe_slow * 2

@@ -95,6 +95,6 @@ async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer) -> Noted:
     )
     if isinstance(effect, LiftByBalancer):
         await fencing.lift(hand.ports, request)
-        return lambda seen: seen.with_lifted(effect.member)
+        return lambda seen: seen.with_lifted(effect.member, effect.epoch)
     proof = await fencing.fence(hand.ports, request)
     return lambda seen: seen.with_proof(effect.member, proof)

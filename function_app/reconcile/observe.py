@@ -11,6 +11,25 @@ from function_app.domain.topology import Service, Speaker, Topology
 from function_app.reconcile.ports import Ports
 
 
+class Agents:
+    """The agents as one pass sees them: asked once for all services, and again for a service that lost a race."""
+
+    def __init__(self, ports: Ports, topology: Topology) -> None:
+        self._ports = ports
+        self._topology = topology
+        self._first: asyncio.Future[Mapping[str, AgentReading]] | None = None
+
+    async def readings(self, again: bool = False) -> Mapping[str, AgentReading]:
+        if again or self._first is None:
+            self._first = asyncio.ensure_future(agents(self._ports, self._topology, self._topology.timing.observe_fast))
+        return await self._first
+
+    async def seen(self, again: bool) -> Observed:
+        """A look at the agents alone."""
+        readings = await self.readings(again)
+        return Observed(self._ports.clock.now(), readings)
+
+
 async def agents(ports: Ports, topology: Topology, deadline: timedelta) -> Mapping[str, AgentReading]:
     """Asks every member's agent at once.
 

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from function_app.domain.errors import BadInput, Problem
-from function_app.domain.observation import Observed
 from function_app.domain.orders import (
     DrainOrder,
     FailoverOrder,
@@ -97,11 +96,9 @@ def order_from(verb: str, said: Any, now: datetime) -> Order:
 async def operate(ports: Ports, in_force: InForce, service: Service, order: Order) -> Outcome:
     """Looks at the agents, takes the order or refuses it, and goes on as a fast pass does."""
     topology = in_force.topology
-    woken = ports.clock.now()
-    agents = await observe.agents(ports, topology, topology.timing.observe_fast)
-    observed = Observed(ports.clock.now(), agents)
-    service_pass = ServicePass(ports, topology, service, "fast", f"order: {type(order).__name__} by {order.by}", woken)
-    outcome = await service_pass.run(observed, order)
+    trigger = f"order: {type(order).__name__} by {order.by}"
+    service_pass = ServicePass(ports, topology, service, "fast", trigger, ports.clock.now())
+    outcome = await service_pass.run(observe.Agents(ports, topology).seen, order)
     if outcome.retry_after is not None:
         await come_back(ports, topology.name, outcome.retry_after)
     return outcome

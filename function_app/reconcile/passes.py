@@ -10,22 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from function_app.domain.errors import HopkeeperError, Transient
-from function_app.domain.observation import AgentReading, BalancerReading, Observed, Unreachable, Value
+from function_app.domain.observation import BalancerReading, Observed, Unreachable, Value
 from function_app.domain.topology import Service, Topology
 from function_app.reconcile import observe
 from function_app.reconcile.come_back import come_back
 from function_app.reconcile.membership import keep_membership
 from function_app.reconcile.outcome import Ending, Outcome, worst
 from function_app.reconcile.ports import HealthEvent, Ports
-from function_app.reconcile.services import ServicePass
+from function_app.reconcile.records import Records
+from function_app.reconcile.services import ServicePass, Watch
 from function_app.reconcile.summary import Seen, Summary, keep_summary
 from function_app.reconcile.topologies import InForce
 from function_app.reconcile.turns import in_turn
 from function_app.reconcile.verify import verify
 
 log = logging.getLogger("hopkeeper.pass")
-
-type AgentReadings = Mapping[str, AgentReading]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +37,11 @@ class Passes:
         """Agents only, at once, beside whatever else is running."""
         topology = in_force.topology
         woken = self.ports.clock.now()
-        agents = await observe.agents(self.ports, topology, topology.timing.observe_fast)
-        if any(isinstance(reading, Unreachable) for reading in agents.values()):
+        agents = observe.Agents(self.ports, topology)
+        if any(isinstance(reading, Unreachable) for reading in (await agents.readings()).values()):
             self.ports.load_balancers.warm()
-        observed = Observed(self.ports.clock.now(), agents)
         parts = (
-            self._converge(ServicePass(self.ports, topology, s, "fast", trigger, woken), observed)
+            self._converge(ServicePass(self.ports, topology, s, "fast", trigger, woken), agents.seen)
             for s in topology.services
         )
         return await self._over(topology, "fast", trigger, worst(tuple(await asyncio.gather(*parts))))
@@ -63,8 +61,8 @@ class Passes:
     async def _everything(self, in_force: InForce, trigger: str) -> Outcome:
         topology = in_force.topology
         woken = self.ports.clock.now()
+        agents = observe.Agents(self.ports, topology)
         async with asyncio.TaskGroup() as group:
-            agents = group.create_task(observe.agents(self.ports, topology, topology.timing.observe_fast))
             servers = [group.create_task(keep_membership(self.ports, topology, s)) for s in topology.route_servers]
             services = {
                 s.name: group.create_task(
@@ -77,17 +75,27 @@ class Passes:
         next_hops = {name: s.balancer.frontend for name, s in seen.items() if isinstance(s.balancer, BalancerReading)}
         verification, routes = await verify(self.ports, topology, memberships, next_hops)
         outcome = worst((*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes))
-        summary = Summary(self.ports.clock.now(), in_force, outcome, agents.result(), seen, memberships, verification)
+        readings = await agents.readings()
+        summary = Summary(self.ports.clock.now(), in_force, outcome, readings, seen, memberships, verification)
         await keep_summary(self.ports, summary)
         return outcome
 
-    async def _see(self, service_pass: ServicePass, agents: asyncio.Task[AgentReadings]) -> Seen:
+    async def _see(self, service_pass: ServicePass, agents: observe.Agents) -> Seen:
         """One service with its load balancer; metrics and logged events only explain, so they are read beside the rest."""
         topology, service = service_pass.topology, service_pass.service
         explaining = asyncio.ensure_future(self._explain(topology, service))
+        balancer: BalancerReading | str = "not read"
+
+        async def look(again: bool) -> Observed:
+            nonlocal balancer
+            etag = await Records(self.ports.documents).etag(topology, service)
+            readings, balancer = await asyncio.gather(
+                agents.readings(again), observe.balancer(self.ports, topology, service)
+            )
+            return Observed(self.ports.clock.now(), readings, balancer, etag)
+
         try:
-            balancer = await observe.balancer(self.ports, topology, service)
-            outcome = await self._converge(service_pass, Observed(self.ports.clock.now(), await agents, balancer))
+            outcome = await self._converge(service_pass, look)
             metrics, events = await explaining
         finally:
             explaining.cancel()
@@ -106,10 +114,10 @@ class Passes:
             return {}, ()
         return {name: read.get(address, Value.UNKNOWN) for name, address in addresses.items()}, events
 
-    async def _converge(self, service_pass: ServicePass, observed: Observed) -> Outcome:
+    async def _converge(self, service_pass: ServicePass, watch: Watch) -> Outcome:
         """One service's fault never stops another's pass: it is an ending, not an exception."""
         try:
-            return await service_pass.run(observed)
+            return await service_pass.run(watch)
         except HopkeeperError as error:
             again = service_pass.topology.timing.doubt_poll
             if isinstance(error, Transient):

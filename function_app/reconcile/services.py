@@ -1,12 +1,13 @@
 """Takes one service as far as it may go in this pass: decide, write the intent, act, look at what came of it, again."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from function_app.domain.decide import decide
 from function_app.domain.errors import HopkeeperError, Superseded
 from function_app.domain.guards import Opening, Refusal, ServiceContext, Touch, refuse
-from function_app.domain.observation import Observed
+from function_app.domain.observation import BalancerReading, Observed
 from function_app.domain.orders import Order, obey
 from function_app.domain.protocol import Decision, Kind, Look
 from function_app.domain.record import Phase, Record
@@ -19,7 +20,25 @@ from function_app.reconcile.ports import Happening, Ports
 from function_app.reconcile.records import Held, Records
 
 STEPS_MAX = 16
-"""A failover takes five steps; the rest leaves room for a lost race or two. Beyond it the next pass goes on."""
+"""A failover takes five steps; beyond it the next pass goes on."""
+LOOKS_MAX = 4
+"""How often a pass looks again because somebody else was faster; then the next pass goes on."""
+
+type Watch = Callable[[bool], Awaitable[Observed]]
+"""Looks at the service; asked `True` to look again, not to tell what it has seen already."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a pass keeps from one look to the next."""
+
+    journal: Journal
+    order: Order | None
+    taken: bool = False
+    """An order that was taken is no longer refused, whatever is held after it."""
+    observed: Observed | None = None
+    first: Record | None = None
+    last: Record | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,43 +52,56 @@ class ServicePass:
     trigger: str
     woken: datetime
 
-    async def run(self, observed: Observed, order: Order | None = None) -> Outcome:
-        """Every consecutive step that `observed` permits; its proofs and answers grow as effects come back.
+    async def run(self, watch: Watch, order: Order | None = None) -> Outcome:
+        """Every consecutive step that a look permits; its proofs and answers grow as effects come back.
 
+        Whoever loses a race looks again: what was seen before somebody else's write is no ground for one of ours.
         An order is taken first, or refused; after that the pass goes on as any other.
         """
+        started = self.ports.clock.now()
+        progress = Progress(Journal(self.service.name, self.pace, self.trigger, self.woken, started), order)
+        outcome = Outcome(Ending.PENDING, (f"{self.service.name}: the record keeps changing",), timedelta(0))
+        for attempt in range(LOOKS_MAX):
+            seen = await watch(attempt > 0)
+            progress.observed = seen.after(progress.observed) if progress.observed else seen
+            try:
+                outcome = await self._go_on(progress, progress.observed)
+                break
+            except Superseded:
+                continue
+        await self._close(progress, outcome)
+        return outcome
+
+    async def _go_on(self, progress: Progress, observed: Observed) -> Outcome:
+        """As many steps as this look permits. Raises Superseded when somebody else changed the record meanwhile."""
         records = Records(self.ports.documents)
         held = await records.load(self.topology, self.service, observed.at)
-        before = held.record
-        journal = Journal(self.service.name, self.pace, self.trigger, self.woken, observed.at)
-        journal.look(self.service, observed, held.record, self.topology.timing)
-        outcome: Outcome | None = None
-        taken = False  # an order that was taken is no longer refused, whatever is held after it
+        if isinstance(observed.balancer, BalancerReading) and observed.record_etag != held.etag:
+            raise Superseded("the record changed while the load balancer was read: whose Down that is, it cannot tell")
+        progress.first = progress.first or held.record
+        progress.last = held.record
+        progress.journal.look(self.service, observed, held.record, self.topology.timing)
         decision = Decision(held.record)
         for _ in range(STEPS_MAX):
+            order = progress.order
             look = Look(self.service, self.topology.timing, observed, held.record)
             decision = obey(look, order) if order else decide(*_parts(look))
-            refusals = _refusals(look, decision, order)
-            journal.decided(self.ports.clock.now(), held.record, decision, refusals)
+            now = self.ports.clock.now()
+            refusals = _refusals(look, decision, order, now)
+            progress.journal.decided(now, held.record, decision, refusals)
             if refusals or (order and decision.record == held.record):
-                ending = Ending.HELD if taken else Ending.REFUSED
-                outcome = self._refused(ending, decision, refusals)
-                break
+                ending = Ending.HELD if progress.taken else Ending.REFUSED
+                return self._refused(ending, decision, refusals)
             if decision.record == held.record and not decision.effects:
                 break
-            try:
-                held = await self._intend(records, held, decision.record)
-            except Superseded:
-                held = await records.load(self.topology, self.service, observed.at)
-                continue
-            taken, order = taken or order is not None, None
+            held = await self._intend(records, held, decision.record)
+            progress.last = held.record
+            progress.taken, progress.order = progress.taken or order is not None, None
             if decision.effects:
                 hand = Hand(self.ports, self.topology, self.service, records, held)
-                observed = await perform(hand, decision.effects, observed)
-                journal.performed(self.ports.clock.now(), observed)
-        outcome = outcome or self._outcome(decision, observed)
-        await self._close(journal, outcome, before, held.record)
-        return outcome
+                progress.observed = observed = await perform(hand, decision.effects, observed)
+                progress.journal.performed(self.ports.clock.now(), observed)
+        return self._outcome(decision, observed)
 
     async def _intend(self, records: Records, held: Held, record: Record) -> Held:
         """Writes the intent. Where nothing changes it makes sure that nobody else changed it: paused it, above all."""
@@ -96,12 +128,13 @@ class ServicePass:
             return Outcome(Ending.HELD, (*(f"{self.service.name}: {reason}" for reason in held), *alarms), again)
         return Outcome(Ending.PENDING, (*(f"{self.service.name}: {why}" for why in decision.because), *alarms), again)
 
-    async def _close(self, journal: Journal, outcome: Outcome, before: Record, after: Record) -> None:
+    async def _close(self, progress: Progress, outcome: Outcome) -> None:
         """Files what was done, and tells others when the holder changed; neither may spoil what was achieved."""
-        if outcome.ending is Ending.CONVERGED and before == after:
+        before, after = progress.first, progress.last
+        if before is None or after is None or (outcome.ending is Ending.CONVERGED and before == after):
             return
         try:
-            await keep(self.ports.documents, self.topology, journal.entry(self.ports.clock.now(), outcome))
+            await keep(self.ports.documents, self.topology, progress.journal.entry(self.ports.clock.now(), outcome))
             if after.phase is Phase.GRANTED and before.epoch != after.epoch:
                 await self.ports.events_out.publish(self._holder_changed(before, after))
         except HopkeeperError:
@@ -117,9 +150,9 @@ def _parts(look: Look) -> tuple[Service, Timing, Observed, Record]:
     return look.service, look.timing, look.observed, look.record
 
 
-def _refusals(look: Look, decision: Decision, order: Order | None) -> tuple[Refusal, ...]:
+def _refusals(look: Look, decision: Decision, order: Order | None, now: datetime) -> tuple[Refusal, ...]:
     """The guards on what is about to be done. What an operator says of the service itself needs no permission."""
-    context = ServiceContext(*_parts(look))
+    context = ServiceContext(*_parts(look), now)
     opened = decision.record.operation
     if opened is not None and opened != look.record.operation:
         return refuse(Opening(Kind(opened.kind), decision.record.target or ""), context)
@@ -131,5 +164,5 @@ async def preview(topology: Topology, service: Service, observed: Observed, port
     held = await Records(ports.documents).load(topology, service, observed.at)
     look = Look(service, topology.timing, observed, held.record)
     decision = decide(*_parts(look))
-    refusals = _refusals(look, decision, None)
+    refusals = _refusals(look, decision, None, ports.clock.now())
     return Decision(held.record, held=tuple(map(str, refusals))) if refusals else decision

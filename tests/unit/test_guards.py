@@ -1,5 +1,6 @@
 """Every guard speaks where it should, with its reason, and nowhere else. Those of peerings are in test_peerings."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -31,15 +32,18 @@ SPACED = Spacing(count=3, last=NOW - timedelta(seconds=1))
 
 
 def context(
-    record: Record | None = None, agents: dict[str, AgentReading] | None = None, members: int = 2, up: str = ""
+    record: Record | None = None,
+    agents: Mapping[str, AgentReading] | None = None,
+    members: int = 2,
+    up: str = "",
+    age: timedelta = timedelta(0),
 ) -> ServiceContext:
     desired = topology(members, timing={"spacingStep": "PT10S"})
     reading = balancer(**{name.replace("-", "_"): "Up_Probe_Success" for name in ("nva-a", "nva-b")})
     if up:
         reading = replace(reading, backends={**reading.backends, up: Backend(AdminState.UP, "Up_Admin")})
-    return ServiceContext(
-        desired.services[0], desired.timing, Observed(NOW, agents or dict(FIT), reading), record or stable()
-    )
+    seen = Observed(NOW, agents or dict(FIT), reading)
+    return ServiceContext(desired.services[0], desired.timing, seen, record or stable(), NOW + age)
 
 
 CASES: list[tuple[str, Step, ServiceContext, str]] = [
@@ -58,6 +62,8 @@ CASES: list[tuple[str, Step, ServiceContext, str]] = [
         "gone may still be serving",
     ),
     ("members are known", Touch(), context(stable(owed={"gone": 2})), "gone may still be serving"),
+    ("look is fresh", FAIL, context(age=timedelta(seconds=11)), "what was seen is 11 s old: looking again"),
+    ("look is fresh", SWITCH, context(age=timedelta(seconds=150)), "150 s old"),
     ("spacing", FAIL, context(stable(spacing=SPACED)), "3 automatic failovers in a row: the next one in 19 s"),
     (
         "not blind",
@@ -103,6 +109,11 @@ def test_spacing_and_blindness_never_hold_what_an_operator_or_a_proof_demands() 
 def test_one_of_three_that_is_bad_makes_nobody_blind() -> None:
     agents = FIT | {"nva-c": SILENT}
     assert refuse(SWITCH, context(agents=agents, members=3)) == ()
+
+
+@pytest.mark.parametrize("age", [timedelta(seconds=-600), timedelta(0), timedelta(seconds=10)])
+def test_a_look_is_fresh_for_as_long_as_one_may_take_and_a_clock_set_back_does_not_age_it(age: timedelta) -> None:
+    assert refuse(FAIL, context(age=age)) == ()
 
 
 def test_spacing_is_nothing_first_and_doubles_up_to_its_most() -> None:

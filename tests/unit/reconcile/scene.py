@@ -5,11 +5,13 @@ from typing import Any
 
 import msgspec
 
+from function_app.domain.observation import Observed
 from function_app.domain.record import Record
 from function_app.domain.topology import Topology
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.ports import Ports
+from function_app.reconcile.services import ServicePass
 from function_app.reconcile.topologies import InForce
 from tests.builders import topology
 from tests.fakes import FakeClock, FakeDocuments, FakeWorld, make_ports
@@ -18,10 +20,17 @@ from tests.fakes import FakeClock, FakeDocuments, FakeWorld, make_ports
 class Scene:
     """A topology in a world, and the passes over it."""
 
-    def __init__(self, members: int = 2, desired: Topology | None = None, **changes: Any) -> None:
-        self.topology = desired or topology(members, **changes)
-        self.world = FakeWorld(self.topology)
-        self.documents = FakeDocuments()
+    def __init__(
+        self,
+        members: int = 2,
+        desired: Topology | None = None,
+        world: FakeWorld | None = None,
+        documents: FakeDocuments | None = None,
+        **changes: Any,
+    ) -> None:
+        self.topology = desired or (world.topology if world else topology(members, **changes))
+        self.world = world or FakeWorld(self.topology)
+        self.documents = documents or FakeDocuments()
         self.clock = FakeClock()
         self.ports: Ports = make_ports(self.world, self.documents, self.clock)
         self.passes = Passes(self.ports)
@@ -33,6 +42,15 @@ class Scene:
     async def fast(self) -> Outcome:
         self.clock.at += timedelta(seconds=1)
         return await self.passes.fast(InForce(self.topology, "g1"), "test")
+
+    async def decide_on(self, seen: Observed) -> Outcome:
+        """One pass that has seen this, whenever that was."""
+
+        async def watch(again: bool) -> Observed:
+            return seen
+
+        service_pass = ServicePass(self.ports, self.topology, self.topology.services[0], "fast", "test", self.clock.at)
+        return await service_pass.run(watch)
 
     async def settle(self) -> Outcome:
         """Slow passes until one has nothing left to do."""

@@ -1,0 +1,112 @@
+"""What a pass makes of a record that somebody else changes while it looks, decides, or sleeps."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from function_app.domain.observation import AdminState, BalancerReading, Observed
+from function_app.domain.record import Record
+from function_app.domain.topology import Service, Speaker
+from function_app.reconcile.outcome import Ending
+from function_app.reconcile.ports import Stored
+from function_app.reconcile.records import Records
+from tests.builders import NOW, balancer, topology
+from tests.fakes import FakeDocuments, FakeWorld
+from tests.unit.reconcile.scene import Scene
+
+KEY = "records/hub/fw.json"
+
+
+class Interrupted(FakeDocuments):
+    """Before the next save of the record, `meanwhile` happens, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], None] | None = None
+
+    async def save(self, key: str, body: bytes, etag: str | None) -> str:
+        if key == KEY and self.meanwhile:
+            happen, self.meanwhile = self.meanwhile, None
+            happen()
+            await self.put(KEY, self.stored[KEY].body)
+        return await super().save(key, body, etag)
+
+
+class SlowToRead(FakeWorld):
+    """While the load balancer is read, `meanwhile` happens, once: the answer is of before."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    async def read(self, service: Service, speakers: Mapping[str, Speaker], timeout: timedelta) -> BalancerReading:
+        reading = await super().read(service, speakers, timeout)
+        if self.meanwhile:
+            happen, self.meanwhile = self.meanwhile, None
+            happen()
+        return reading
+
+
+async def saved(scene: Scene, record: Record) -> None:
+    records = Records(scene.documents)
+    await records.save(scene.world.topology, record, scene.documents.stored[KEY].etag)
+
+
+async def test_whoever_loses_a_race_looks_again_before_it_decides() -> None:
+    documents = Interrupted()
+    scene = Scene(documents=documents)
+    await scene.settle()
+    epoch, agent = scene.record.epoch, scene.world.agents["nva-a"]
+    agent.fatal = ("data-path: no echo",)
+
+    recovered: list[bool] = []
+
+    def recovers() -> None:
+        agent.fatal = ()
+        recovered.append(True)
+
+    documents.meanwhile = recovers
+    await scene.fast()
+    assert recovered
+    assert (scene.serving(), scene.record.epoch) == (["nva-a"], epoch)
+
+
+async def test_a_host_that_slept_after_its_look_looks_again_before_it_opens_anything() -> None:
+    scene = Scene()
+    await scene.settle()
+    scene.world.agents["nva-a"].fatal = ("data-path: no echo",)
+    slept = scene.clock.at + timedelta(seconds=150)
+    before = Observed(scene.clock.at, {n: scene.world._status(n) for n in scene.world.agents})
+    scene.world.agents["nva-a"].fatal = ()
+    scene.clock.at = slept
+    outcome = await scene.decide_on(before)
+    assert outcome.ending is Ending.REFUSED
+    assert "what was seen is 150 s old" in outcome.reasons[0]
+    assert outcome.retry_after == timedelta(0)
+    assert scene.serving() == ["nva-a"]
+
+
+async def test_our_own_down_is_not_taken_for_an_operators_when_another_pass_lifts_it_meanwhile() -> None:
+    world = SlowToRead(topology())
+    scene = Scene(world=world)
+    await scene.settle()
+    at_rest = scene.record
+    await saved(scene, msgspec.structs.replace(at_rest, owed={"nva-a": at_rest.epoch}))
+    world.admin["nva-a"] = AdminState.DOWN
+
+    def another_pass_lifts() -> None:
+        world.admin["nva-a"] = AdminState.NONE
+        scene.documents.stored[KEY] = Stored(msgspec.json.encode(at_rest), "another")
+
+    world.meanwhile = another_pass_lifts
+    await scene.slow()
+    assert (scene.serving(), scene.record.epoch) == (["nva-a"], at_rest.epoch)
+
+
+@pytest.mark.parametrize("reading", [balancer(nva_a="Up_Probe_Success", nva_b="Down_Admin"), None, "503"])
+def test_a_backend_that_was_lifted_is_no_longer_seen_as_it_was(reading: BalancerReading | str | None) -> None:
+    seen = Observed(NOW, {}, reading).with_lifted("nva-b", 7)
+    assert seen.lifted == {"nva-b": 7}
+    backend = seen.backend("nva-b")
+    assert backend is None or (backend.admin_state, backend.reason) == (AdminState.NONE, None)
+    assert (seen.backend("nva-a") is None) == (not isinstance(reading, BalancerReading))
