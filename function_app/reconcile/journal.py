@@ -27,10 +27,12 @@ class Journal:
     trigger: str
     woken: datetime
     started: datetime
+    looked: datetime | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
     evidence: dict[str, list[str]] = field(default_factory=dict)
 
     def look(self, service: Service, observed: Observed, record: Record, timing: Timing) -> None:
+        self.looked = observed.at
         judged = {name: judge(name, observed, record, timing) for name in service.names}
         self.evidence = {name: [*j.evidence, f"{j.verdict}: {j.row}: {j.because}"] for name, j in judged.items()}
 
@@ -40,6 +42,7 @@ class Journal:
                 "at": at,
                 "phase": f"{before.phase} → {decision.record.phase}",
                 "epoch": decision.record.epoch,
+                "operation": _operation(before),
                 "because": list(decision.because),
                 "effects": [describe(effect) for effect in decision.effects],
                 "held": list(decision.held),
@@ -60,12 +63,23 @@ class Journal:
             "trigger": self.trigger,
             "woken": self.woken,
             "started": self.started,
+            "looked": self.looked,
             "ended": ended,
             "outcome": outcome.ending.name.lower(),
             "reasons": list(outcome.reasons),
             "evidence": self.evidence,
             "steps": self.steps,
         }
+
+
+def _operation(record: Record) -> str:
+    """The operation that the record told of when the step was decided: perhaps somebody else's, who never filed it."""
+    operation = record.operation
+    if operation is None:
+        return ""
+    return (
+        f"{operation.kind} to {record.target} at epoch {record.epoch}, opened {operation.started}: {operation.reason}"
+    )
 
 
 def describe(effect: object) -> str:
@@ -77,4 +91,5 @@ def describe(effect: object) -> str:
 async def keep(documents: Documents, topology: Topology, entry: Mapping[str, Any]) -> None:
     """Files an entry under the time it began; entries of one service sort by time."""
     stamp = entry["started"].strftime("%Y%m%dT%H%M%S.%fZ")
-    await documents.put(f"history/{topology.name}/{entry['service']}/{stamp}.json", msgspec.json.encode(entry))
+    key = f"history/{topology.name}/{entry['service']}/{stamp}-{entry['pace']}.json"
+    await documents.put(key, msgspec.json.encode(entry))

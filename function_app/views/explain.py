@@ -1,6 +1,6 @@
 """Why was a member promoted, held or left alone: told from the journal, for any moment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,41 +9,65 @@ import msgspec
 from function_app.reconcile.ports import Documents
 
 TOLD = (("because", "because"), ("did", "effects"), ("held", "held"), ("alarm", "alarms"), ("guard", "refused"))
+BACK = 8
+"""How many entries before a moment are read: passes overlap, and the one that did it need not have begun last."""
+
+type Entry = Mapping[str, Any]
 
 
 async def explain(documents: Documents, topology: str, service: str, at: datetime | None) -> tuple[str, ...]:
-    """Lines for a person: the last entry at or before `at` (None: the last one), its evidence, steps and guards."""
+    """Lines for a person: the evidence, steps and guards of whatever was under way at `at` (None: of the last pass).
+
+    Where an instance died before it filed what it did, the next entry tells of its operation and is added.
+    """
     keys = await documents.keys(f"history/{topology}/{service}/")
     stamp = f"{at:%Y%m%dT%H%M%S.%fZ}" if at else "~"
-    before = [key for key in keys if key.rsplit("/", 1)[1].removesuffix(".json") <= stamp]
+    before = [key for key in keys if _stamp(key) <= stamp]
     if not before:
         return (f"nothing is on record for {topology}/{service}" + (f" at or before {at}" if at else ""),)
-    stored = await documents.load(before[-1])
-    if stored is None:
-        return (f"{before[-1]} is gone",)
-    return told(msgspec.json.decode(stored.body), at)
+    if at is None:
+        return tuple(line for entry in await _read(documents, before[-1:]) for line in told(entry))
+    recent = await _read(documents, before[-BACK:])
+    shown = [entry for entry in recent if _time(entry, "ended") >= at] or recent[-1:]
+    known = {step["operation"] for entry in shown for step in entry["steps"]}
+    later = await _read(documents, keys[len(before) : len(before) + 1])
+    shown += [entry for entry in later if entry["steps"] and entry["steps"][0]["operation"] not in known]
+    return tuple(line for entry in shown for line in told(entry, at))
 
 
-def told(entry: Mapping[str, Any], at: datetime | None = None) -> tuple[str, ...]:
-    """One journal entry in words; ages are counted from `at`, or from when its look was over."""
-    started = datetime.fromisoformat(entry["started"])
-    age = f", {(at - started).total_seconds():.1f} s before the moment asked for" if at else ""
+async def _read(documents: Documents, keys: Sequence[str]) -> list[Entry]:
+    stored = [await documents.load(key) for key in keys]
+    return [msgspec.json.decode(found.body) for found in stored if found is not None]
+
+
+def _stamp(key: str) -> str:
+    return key.rsplit("/", 1)[1].partition("-")[0].removesuffix(".json")
+
+
+def _time(entry: Entry, key: str) -> datetime:
+    return datetime.fromisoformat(entry[key])
+
+
+def told(entry: Entry, at: datetime | None = None) -> tuple[str, ...]:
+    """One journal entry in words; ages are counted to `at`, from when its look was over."""
+    age = _age(_time(entry, "looked"), at) if at else ""
     lines = [f"{entry['service']}: {entry['pace']} pass at {entry['started']}{age}, woken by {entry['trigger']}"]
     lines.append(f"outcome: {entry['outcome']}")
     lines += [f"  because {reason}" for reason in entry["reasons"]]
-    lines.append("evidence (read in that look):")
+    lines.append(f"evidence (as of {entry['looked']}):")
     for member, readings in sorted(entry["evidence"].items()):
         lines += [f"  {member}: {reading}" for reading in readings]
     for number, step in enumerate(entry["steps"], 1):
         lines.append(f"step {number}: {step['phase']}, epoch {step['epoch']}")
-        for title, key in (
-            ("because", "because"),
-            ("did", "effects"),
-            ("held", "held"),
-            ("alarm", "alarms"),
-            ("guard", "refused"),
-        ):
+        if step["operation"]:
+            lines.append(f"  under way: {step['operation']}")
+        for title, key in TOLD:
             lines += [f"  {title}: {line}" for line in step.get(key, ())]
         lines += [f"  failed: {effect}: {why}" for effect, why in sorted(step.get("failed", {}).items())]
         lines += [f"  proof: {member} fenced, etag {etag}" for member, etag in sorted(step.get("proofs", {}).items())]
     return tuple(lines)
+
+
+def _age(looked: datetime, at: datetime) -> str:
+    seconds = (at - looked).total_seconds()
+    return f", {abs(seconds):.1f} s {'before' if seconds >= 0 else 'after'} the moment asked for"

@@ -1,9 +1,11 @@
 """`hopkeeper explain` answers for any moment: evidence, guard and age."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from function_app.reconcile.journal import keep
 from function_app.reconcile.operate import operate, order_from
 from function_app.reconcile.topologies import InForce
 from function_app.views.explain import explain
@@ -57,6 +59,35 @@ async def test_a_moment_is_explained_by_what_was_known_then_with_its_age(scene: 
     text = await told(scene, moment + timedelta(seconds=5))
     assert "5.0 s before the moment asked for" in text
     assert "outcome: held" in text
+
+
+async def test_of_two_passes_at_once_both_are_told(scene: Scene) -> None:
+    """The one that began last is not the one that did it."""
+    looked = scene.clock.at + timedelta(seconds=1)
+    slow = entry("slow", looked, looked + timedelta(seconds=9), "nva-b is granted epoch 2: nva-a acknowledged")
+    fast = entry("fast", looked + timedelta(seconds=1), looked + timedelta(seconds=2), "")
+    for one in (slow, fast):
+        await keep(scene.documents, scene.topology, one)
+    text = await told(scene, looked + timedelta(seconds=2))
+    assert "nva-b is granted epoch 2" in text
+    assert "fast pass" in text
+    assert "fast pass" not in await told(scene, looked + timedelta(seconds=5))
+
+
+async def test_what_a_dead_instance_did_is_told_by_the_entry_that_goes_on_with_it(scene: Scene) -> None:
+    died = scene.clock.at + timedelta(seconds=5)
+    later = died + timedelta(seconds=20)
+    await keep(scene.documents, scene.topology, entry("slow", later, later, "verified", "failover to nva-b at epoch 9"))
+    text = await told(scene, died)
+    assert "under way: failover to nva-b at epoch 9" in text
+    assert "20.0 s after the moment asked for" in text
+
+
+def entry(pace: str, looked: datetime, ended: datetime, because: str, operation: str = "") -> dict[str, Any]:
+    step = {"phase": "fencing → granted", "epoch": 2, "operation": operation, "because": [because]}
+    times = {"started": looked, "looked": looked, "ended": ended}
+    rest = {"trigger": "test", "outcome": "pending", "reasons": [], "evidence": {}, "steps": [step]}
+    return {"service": "fw", "pace": pace} | times | rest
 
 
 async def test_before_anything_happened_it_says_so(scene: Scene) -> None:
