@@ -53,8 +53,9 @@ async def _body(documents: Documents, key: str) -> bytes | None:
 
 
 async def _acquire(documents: Documents, key: str, now: datetime, lease: timedelta) -> str | None:
+    """The lease's etag, or None where another one has it. One beyond `lease` from now is of a clock that was wrong."""
     stored = await documents.load(key)
-    if stored is not None and _until(stored.body) > now:
+    if stored is not None and now < _until(stored.body) <= now + lease:
         return None
     try:
         return await documents.save(key, msgspec.json.encode(Lease(until=now + lease)), stored.etag if stored else None)

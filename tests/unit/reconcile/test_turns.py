@@ -63,3 +63,14 @@ async def test_a_torn_lease_does_not_block_for_ever() -> None:
 
     await documents.put("turns/hub/lease", b"\x00torn")
     assert await in_turn(ports, "hub", LEASE, slow) is CONVERGED
+
+
+async def test_a_lease_by_a_clock_that_is_ahead_keeps_nobody_away() -> None:
+    documents, clock = FakeDocuments(), FakeClock()
+    ports = make_ports(FakeWorld(topology()), documents=documents, clock=clock)
+
+    async def slow() -> Outcome:
+        return CONVERGED
+
+    await documents.put("turns/hub/lease", b'{"until":"2026-01-01T03:09:10Z"}')
+    assert await in_turn(ports, "hub", LEASE, slow) is CONVERGED
