@@ -10,7 +10,7 @@ AZURITE := build/node/node_modules/.bin/azurite
 AZURITE_VERSION := 3.37.0
 PACKAGE ?= .
 
-.PHONY: help setup demo host test check constraints clean
+.PHONY: help setup demo host test check model constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,10 @@ host: $(STAMP) ## serve the Function App on 127.0.0.1:7071 over the simulator (P
 test: $(STAMP) azurite ## run the tests
 	@mkdir -p build
 	@$(BIN)/python -m pytest
+
+model: $(STAMP) ## check the protocol's model with Spin, where there is one
+	@mkdir -p build
+	@$(BIN)/python -m lab.model
 
 check: $(STAMP) ## ruff, mypy --strict, the import contracts
 	@$(BIN)/ruff check .

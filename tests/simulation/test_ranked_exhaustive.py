@@ -1,0 +1,40 @@
+"""S1r in every history of the ranked kinds up to a size (`lab.ranked_model`); `python -m lab.model` looks further."""
+
+import pytest
+
+from function_app.domain.ranking import Naming
+from lab.ranked_model import Search, Size
+from lab.ranked_mutants import MUTANTS, Mutant, mutated
+
+SIZES = (
+    Size(Naming.SELF, announcers=2, members=2, epochs=3, faults=1),
+    Size(Naming.SELF, announcers=3, members=3, epochs=2, faults=1),
+    Size(Naming.SELF, announcers=3, members=3, epochs=3, faults=0),
+    Size(Naming.MEMBER, announcers=1, members=3, epochs=3, faults=2),
+    Size(Naming.MEMBER, announcers=2, members=2, epochs=2, faults=1),
+)
+STATES_MAX = 300_000
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_each_instance_names_one_next_hop_and_both_the_same(size: Size) -> None:
+    found = Search(size).run(STATES_MAX)
+    assert found.broken is None, "\n".join(found.history)
+    assert found.states > 100
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
+def test_no_rule_can_be_left_out(mutant: Mutant) -> None:
+    found = mutant.search(STATES_MAX)
+    assert found.broken is not None
+    assert found.history
+
+
+def test_what_every_mutant_is_measured_against_holds() -> None:
+    broken = {size: Search(size).run(STATES_MAX).broken for size in {m.size for m in MUTANTS}}
+    assert set(broken.values()) == {None}
+
+
+def test_a_mutant_of_text_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(ValueError, match="0 times"):
+        mutated("nothing", (("there is no such rule", ""),))

@@ -1,0 +1,366 @@
+"""The ranked kinds' rules, one by one (safety.md section 3). In every history: tests/simulation/test_ranked_exhaustive.py."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+
+import msgspec
+import pytest
+
+from function_app.domain.ranking import (
+    ANYTHING,
+    LENGTH_MAX,
+    Naming,
+    Order,
+    Path,
+    Rank,
+    Reach,
+    acknowledged,
+    best_possible,
+    damped_for,
+    established_on_both,
+    intend,
+    landed,
+    leading,
+    learned,
+    normalise,
+    outrank,
+    unacknowledged,
+)
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+HOLD, DAMPING = timedelta(seconds=180), timedelta(seconds=30)
+EVER = T0 + timedelta(days=1)
+SELF, MEMBER = Naming.SELF, Naming.MEMBER
+
+
+def reach(*on_both: str, lopsided: tuple[str, ...] = (), announcers: str = "abc") -> Reach:
+    return Reach(frozenset(announcers), frozenset({*on_both, *lopsided}), frozenset(on_both))
+
+
+def order(rank: Rank, at: datetime = T0, **paths: Path) -> Rank:
+    return intend(rank, 1, paths, at)
+
+
+def ack(rank: Rank, name: str, at: datetime = T0) -> Rank:
+    return acknowledged(rank, name, rank.announcers[name].latest.turn, at)
+
+
+def resting(**paths: Path) -> Rank:
+    """All acknowledged and landed."""
+    rank = order(Rank(), **paths)
+    for name in paths:
+        rank = ack(rank, name)
+    return landed(rank, EVER, HOLD)
+
+
+def trio() -> Rank:
+    return resting(a=Path(4, "a"), b=Path(5, "b"), c=Path(6, "c"))
+
+
+def paths_of(rank: Rank, name: str) -> list[tuple[int, str]]:
+    return [(o.path.length, o.path.next_hop) for o in rank.announcers[name].orders]
+
+
+def proposed(rank: Rank, target: str, within: Reach, naming: Naming = SELF) -> dict[str, Path]:
+    return dict(outrank(naming, rank, target, within).paths)
+
+
+# --- what the record says
+
+
+def test_an_intent_is_kept_beside_what_may_be_on_the_wire() -> None:
+    assert paths_of(order(trio(), b=Path(3, "b")), "b") == [(5, "b"), (3, "b")]
+
+
+def test_every_intent_has_a_seq_that_was_never_used() -> None:
+    rank = order(order(trio(), b=Path(3, "b")), a=Path(2, "a"))
+    assert [rank.announcers[n].latest.seq for n in "cba"] == [1, 2, 3]
+
+
+def test_nothing_intended_is_nothing_written() -> None:
+    rank = trio()
+    assert intend(rank, 2, {}, EVER) is rank
+
+
+def test_the_same_path_again_only_counts_with_its_newest_turn() -> None:
+    rank = trio()
+    for _ in range(50):
+        rank = order(order(rank, b=Path(3, "b")), b=Path(5, "b"))
+    assert paths_of(rank, "b") == [(3, "b"), (5, "b")]
+
+
+def test_an_acknowledged_path_replaces_the_older_ones_only_when_it_has_landed() -> None:
+    rank = ack(order(trio(), a=Path(7, "a")), "a", T0)
+    assert best_possible(landed(rank, T0 + HOLD - timedelta(seconds=1), HOLD), "a", "b") == 4
+    assert best_possible(landed(rank, T0 + HOLD, HOLD), "a", "b") == 7
+
+
+def test_a_command_that_is_not_acknowledged_may_arrive_for_ever() -> None:
+    rank = landed(order(trio(), b=Path(3, "b")), EVER, HOLD)
+    assert best_possible(rank, "b", "c") == 3
+
+
+def test_an_acknowledgement_leaves_every_later_order() -> None:
+    rank = order(order(trio(), b=Path(3, "b")), b=Path(2, "b"))
+    rank = landed(acknowledged(rank, "b", (1, 2), T0), EVER, HOLD)
+    assert paths_of(rank, "b") == [(3, "b"), (2, "b")]
+
+
+def test_old_doubled_and_unheard_of_acknowledgements_change_nothing() -> None:
+    rank = ack(order(trio(), b=Path(3, "b")), "b")
+    for turn in ((1, 1), (1, 2), (9, 9)):
+        assert acknowledged(rank, "b", turn, EVER) is rank
+    assert acknowledged(rank, "stranger", (1, 1), EVER) is rank
+
+
+def test_only_the_latest_command_is_ever_sent_and_until_it_is_acknowledged() -> None:
+    rank = order(order(trio(), b=Path(3, "b")), b=Path(2, "b"))
+    assert unacknowledged(rank) == {"b": Order(1, 3, Path(2, "b"))}
+    assert unacknowledged(ack(rank, "b")) == {}
+
+
+def test_best_possible_is_the_shortest_that_names_another() -> None:
+    rank = order(resting(i=Path(4, "a")), i=Path(3, "b"))
+    assert [best_possible(rank, "i", target) for target in "abc"] == [3, 4, 3]
+    assert best_possible(resting(i=Path(4, "a")), "i", "a") is None
+    assert best_possible(rank, "stranger", "a") is None
+
+
+def test_a_rank_survives_being_written_down() -> None:
+    rank = ack(order(trio(), b=Path(3, "b")), "b")
+    assert msgspec.json.decode(msgspec.json.encode(rank), type=Rank) == rank
+
+
+def test_a_length_of_four_is_three_prepends() -> None:
+    assert Path(4, "a").prepend == 3
+
+
+# --- outranking
+
+
+def test_the_target_gets_a_path_shorter_than_all_that_may_name_another() -> None:
+    assert proposed(trio(), "c", reach("b", "c")) == {"c": Path(3, "c")}
+
+
+def test_the_target_leads_once_it_has_acknowledged() -> None:
+    rank = order(trio(), b=Path(3, "b"))
+    assert leading(rank, "b") is None
+    assert leading(ack(rank, "b"), "b") == "b"
+    assert leading(ack(rank, "b"), "a") is None
+
+
+def test_an_equal_length_does_not_lead() -> None:
+    assert leading(resting(a=Path(4, "a"), b=Path(4, "b")), "a") is None
+
+
+def test_an_order_that_was_never_acknowledged_does_not_lead() -> None:
+    assert leading(order(Rank(), a=Path(4, "a")), "a") is None
+
+
+def test_an_unacknowledged_rival_is_outranked_too() -> None:
+    assert proposed(order(trio(), b=Path(3, "b")), "c", reach("c")) == {"c": Path(2, "c")}
+
+
+def test_what_was_ordered_already_is_not_ordered_again() -> None:
+    assert proposed(order(trio(), b=Path(3, "b")), "b", reach("b")) == {}
+
+
+def test_whoever_leads_is_told_nothing() -> None:
+    assert outrank(SELF, trio(), "a", reach("a", "b", "c")).paths == {}
+
+
+def test_without_headroom_it_is_held_and_says_whose_path_is_in_the_way() -> None:
+    proposal = outrank(SELF, resting(a=Path(1, "a"), b=Path(5, "b")), "b", reach("b"))
+    assert proposal.paths == {}
+    assert proposal.held == ("no headroom: a may announce another next hop with an AS path of 1",)
+
+
+def test_rest_has_headroom_for_three_failovers() -> None:
+    rank, moved = trio(), []
+    for target in "bcab":
+        paths = proposed(rank, target, reach("a", "b", "c"))
+        rank = order(rank, **paths)
+        rank = ack(rank, target) if paths else rank
+        moved.append([p.length for p in paths.values()])
+    assert moved == [[3], [2], [1], []]
+
+
+def test_one_session_is_not_enough() -> None:
+    proposal = outrank(SELF, trio(), "b", reach("c", lopsided=("b",)))
+    assert proposal.paths == {}
+    assert proposal.held == ("b is not Established with both Route Server instances",)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "enough"),
+    [({1: True, 2: True}, True), ({1: True, 2: False}, False), ({1: True}, False), ({}, False)],
+)
+def test_both_instances_means_every_session_and_at_least_two(sessions: Mapping[int, bool], enough: bool) -> None:
+    assert established_on_both({IPv4Address(n): up for n, up in sessions.items()}) is enough
+
+
+def test_one_that_left_the_topology_is_outranked_but_never_asked() -> None:
+    rank = resting(x=Path(4, "x"), b=Path(5, "b"))
+    assert proposed(rank, "b", reach("b", "x")) == {"b": Path(3, "b")}
+    assert outrank(SELF, rank, "x", reach("b", "x")).paths == {}
+
+
+def test_a_new_member_is_ranked_behind_once_somebody_leads() -> None:
+    fresh = outrank(SELF, Rank(), "a", reach("a", "b"))
+    assert fresh.paths == {"a": Path(4, "a")}
+    assert proposed(resting(a=Path(4, "a")), "a", reach("a", "b", "c")) == {"b": Path(5, "b"), "c": Path(6, "c")}
+    assert proposed(resting(a=Path(4, "a")), "a", reach("a", lopsided=("b",))) == {}
+
+
+# --- one or two announcers that name the holder
+
+
+def injectors() -> Rank:
+    return resting(i=Path(4, "a"), j=Path(5, "a"))
+
+
+INJECTORS = reach("i", "j", announcers="ij")
+
+
+def test_a_single_announcer_changes_its_next_hop_and_keeps_its_length() -> None:
+    assert proposed(resting(i=Path(4, "a")), "b", INJECTORS, MEMBER)["i"] == Path(4, "b")
+
+
+def test_the_lead_is_whoever_needs_least_headroom() -> None:
+    assert proposed(injectors(), "b", INJECTORS, MEMBER) == {"i": Path(4, "b")}
+
+
+def test_followers_are_told_only_once_the_lead_is_proven() -> None:
+    rank = ack(order(injectors(), i=Path(4, "b")), "i")
+    assert proposed(rank, "b", INJECTORS, MEMBER) == {"j": Path(5, "b")}
+
+
+def test_a_dead_announcer_is_outranked_by_the_other_one() -> None:
+    assert proposed(injectors(), "b", reach("j", announcers="ij"), MEMBER) == {"j": Path(3, "b")}
+
+
+def test_an_announcer_that_names_the_target_is_no_rival() -> None:
+    rank = resting(i=Path(4, "b"), j=Path(5, "a"))
+    assert leading(rank, "b") == "i"
+
+
+def test_a_lead_that_dies_with_its_update_on_the_way_is_outranked_until_that_has_landed() -> None:
+    rank = ack(order(injectors(), i=Path(4, "b")), "i", T0)
+    others = reach("j", announcers="ij")
+    assert proposed(rank, "b", others, MEMBER)["j"] == Path(3, "b")
+    assert proposed(landed(rank, T0 + HOLD, HOLD), "b", others, MEMBER) == {"j": Path(5, "b")}
+
+
+def test_no_announcer_on_both_instances_is_held() -> None:
+    proposal = outrank(MEMBER, injectors(), "b", reach(lopsided=("i", "j"), announcers="ij"))
+    assert proposal.held == ("no announcer that answers is Established with both Route Server instances",)
+
+
+# --- back to rest
+
+
+def moved() -> Rank:
+    """b took over from a, and that has landed."""
+    return landed(ack(order(trio(), b=Path(3, "b")), "b"), EVER, HOLD)
+
+
+def test_at_rest_there_is_nothing_to_do() -> None:
+    proposal = normalise(trio(), "a", reach("a", "b", "c"), EVER, DAMPING)
+    assert (proposal.paths, proposal.held) == ({}, ())
+
+
+def test_the_others_return_first_and_the_lead_once_they_have_landed() -> None:
+    rank, everybody = moved(), reach("a", "b", "c")
+    first = normalise(rank, "b", everybody, EVER, DAMPING)
+    assert first.paths == {"a": Path(5, "a")}
+    rank = ack(order(rank, EVER, **first.paths), "a", EVER)
+    later = EVER + HOLD
+    assert normalise(rank, "b", everybody, later, DAMPING).paths == {}
+    rank = landed(rank, later, HOLD)
+    assert normalise(rank, "b", everybody, later, DAMPING).paths == {"b": Path(4, "b")}
+
+
+def test_a_return_to_rest_waits_for_acknowledgements() -> None:
+    rank = order(moved(), c=Path(7, "c"))
+    assert "c is not acknowledged" in normalise(rank, "b", reach("a", "b", "c"), EVER, DAMPING).held[0]
+
+
+def test_a_return_to_rest_waits_out_the_damping_window() -> None:
+    rank = moved()
+    soon = T0 + timedelta(seconds=18)
+    assert normalise(rank, "b", reach("a", "b", "c"), soon, DAMPING).held == (
+        "AS paths return to rest in 12 s: the damping window",
+    )
+    assert normalise(rank, "b", reach("a", "b", "c"), T0 + DAMPING, DAMPING).paths
+
+
+def test_a_failover_asks_for_no_window() -> None:
+    rank = ack(order(trio(), b=Path(3, "b")), "b")
+    assert damped_for(rank, T0, DAMPING) == DAMPING
+    assert proposed(rank, "c", reach("c")) == {"c": Path(2, "c")}
+
+
+def test_a_silent_rival_stays_where_it_may_be_and_the_lead_below_it() -> None:
+    rank = resting(a=Path(4, "a"), b=Path(1, "b"))
+    assert normalise(rank, "b", reach("b"), EVER, DAMPING).paths == {"b": Path(3, "b")}
+
+
+def test_nothing_returns_to_rest_while_the_lead_is_not_on_both() -> None:
+    assert normalise(moved(), "b", reach("a", lopsided=("b",)), EVER, DAMPING).paths == {}
+
+
+def test_nothing_returns_to_rest_while_nobody_leads() -> None:
+    assert normalise(order(trio(), b=Path(3, "b")), "b", reach("a", "b"), EVER, DAMPING).paths == {}
+
+
+def test_all_lengths_at_rest_fit_the_agent_protocol() -> None:
+    names = "abcdefgh"
+    rank = resting(**{n: Path(4 + place, n) for place, n in enumerate(names)})
+    everybody = reach(*names, announcers=names)
+    for step, target in enumerate(names * 6):
+        at = EVER + HOLD * step
+        rank = landed(rank, at, HOLD)
+        for paths in (proposed(rank, target, everybody), {}):
+            for name in (rank := order(rank, at, **paths)).announcers:
+                rank = ack(rank, name, at)
+        for _ in range(2):
+            rank = landed(rank, at + HOLD, HOLD)
+            rank = order(rank, at, **normalise(rank, target, everybody, EVER + HOLD * 999, DAMPING).paths)
+            for name in rank.announcers:
+                rank = ack(rank, name, at)
+        lengths = [a.latest.path.length for a in rank.announcers.values()]
+        assert len(set(lengths)) == len(names)
+        assert max(lengths) <= LENGTH_MAX
+        assert rank.announcers[target].latest.path.length == 4
+
+
+# --- a lost record
+
+
+def test_of_a_lost_record_the_silent_may_announce_anything() -> None:
+    rank = learned("ab", {"b": Order(7, 12, Path(5, "b"))})
+    proposal = outrank(SELF, rank, "b", reach("b"))
+    assert proposal.held == ("no headroom: it is not known what a may announce",)
+    assert unacknowledged(rank) == {}
+
+
+def test_of_a_lost_record_whoever_answers_is_told_where_it_stands() -> None:
+    rank = learned("ab", {})
+    paths = proposed(rank, "b", reach("a", "b"))
+    assert paths == {"b": Path(5, "b"), "a": Path(6, "a")}
+    rank = intend(rank, 8, paths, T0)
+    for name in "ab":
+        rank = ack(rank, name)
+    assert leading(rank, "b") is None
+    assert leading(landed(rank, T0 + HOLD, HOLD), "b") == "b"
+
+
+def test_of_a_lost_record_what_is_heard_counts_and_is_numbered_beyond() -> None:
+    rank = learned("ab", {"a": Order(7, 12, Path(4, "a")), "b": Order(6, 3, Path(5, "b"))})
+    assert leading(rank, "a") == "a"
+    assert intend(rank, 8, {"b": Path(3, "b")}, T0).announcers["b"].latest.turn == (8, 13)
+
+
+def test_anything_is_shorter_than_all_and_names_nobody() -> None:
+    assert Path(1, "") == ANYTHING
