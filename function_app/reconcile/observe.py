@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from function_app.domain.errors import HopkeeperError
 from function_app.domain.health import seen_by_peers
@@ -12,22 +12,29 @@ from function_app.reconcile.ports import Ports
 
 
 class Agents:
-    """The agents as one pass sees them: asked once for all services, and again for a service that lost a race."""
+    """The agents as one pass sees them: asked once for all services, and again for a service that lost a race.
+
+    A look is as old as its question: who sleeps before the answer must not take it for news.
+    """
 
     def __init__(self, ports: Ports, topology: Topology) -> None:
         self._ports = ports
         self._topology = topology
-        self._first: asyncio.Future[Mapping[str, AgentReading]] | None = None
+        self._first: asyncio.Future[tuple[datetime, Mapping[str, AgentReading]]] | None = None
 
-    async def readings(self, again: bool = False) -> Mapping[str, AgentReading]:
+    async def asked(self, again: bool = False) -> tuple[datetime, Mapping[str, AgentReading]]:
+        """When they were asked, and what they said."""
         if again or self._first is None:
-            self._first = asyncio.ensure_future(agents(self._ports, self._topology, self._topology.timing.observe_fast))
+            self._first = asyncio.ensure_future(self._ask())
         return await self._first
+
+    async def _ask(self) -> tuple[datetime, Mapping[str, AgentReading]]:
+        at = self._ports.clock.now()
+        return at, await agents(self._ports, self._topology, self._topology.timing.observe_fast)
 
     async def seen(self, again: bool) -> Observed:
         """A look at the agents alone."""
-        readings = await self.readings(again)
-        return Observed(self._ports.clock.now(), readings)
+        return Observed(*await self.asked(again))
 
 
 async def agents(ports: Ports, topology: Topology, deadline: timedelta) -> Mapping[str, AgentReading]:

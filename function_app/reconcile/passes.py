@@ -38,7 +38,7 @@ class Passes:
         topology = in_force.topology
         woken = self.ports.clock.now()
         agents = observe.Agents(self.ports, topology)
-        if any(isinstance(reading, Unreachable) for reading in (await agents.readings()).values()):
+        if any(isinstance(reading, Unreachable) for reading in (await agents.asked())[1].values()):
             self.ports.load_balancers.warm()
         parts = (
             self._converge(ServicePass(self.ports, topology, s, "fast", trigger, woken), agents.seen)
@@ -75,7 +75,7 @@ class Passes:
         next_hops = {name: s.balancer.frontend for name, s in seen.items() if isinstance(s.balancer, BalancerReading)}
         verification, routes = await verify(self.ports, topology, memberships, next_hops)
         outcome = worst((*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes))
-        readings = await agents.readings()
+        _, readings = await agents.asked()
         summary = Summary(self.ports.clock.now(), in_force, outcome, readings, seen, memberships, verification)
         await keep_summary(self.ports, summary)
         return outcome
@@ -88,11 +88,12 @@ class Passes:
 
         async def look(again: bool) -> Observed:
             nonlocal balancer
+            began = self.ports.clock.now()
             etag = await Records(self.ports.documents).etag(topology, service)
-            readings, balancer = await asyncio.gather(
-                agents.readings(again), observe.balancer(self.ports, topology, service)
+            (at, readings), balancer = await asyncio.gather(
+                agents.asked(again), observe.balancer(self.ports, topology, service)
             )
-            return Observed(self.ports.clock.now(), readings, balancer, etag)
+            return Observed(min(began, at), readings, balancer, etag)
 
         try:
             outcome = await self._converge(service_pass, look)

@@ -6,14 +6,15 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from function_app.domain.observation import AdminState, BalancerReading, Observed
+from function_app.domain.observation import AdminState, AgentReading, BalancerReading, Observed
 from function_app.domain.record import Record
 from function_app.domain.topology import Service, Speaker
+from function_app.reconcile.observe import Agents
 from function_app.reconcile.outcome import Ending
 from function_app.reconcile.ports import Stored
 from function_app.reconcile.records import Records
 from tests.builders import NOW, balancer, topology
-from tests.fakes import FakeDocuments, FakeWorld
+from tests.fakes import FakeDocuments, FakeWorld, make_ports
 from tests.unit.reconcile.scene import Scene
 
 KEY = "records/hub/fw.json"
@@ -84,6 +85,20 @@ async def test_a_host_that_slept_after_its_look_looks_again_before_it_opens_anyt
     assert "what was seen is 150 s old" in outcome.reasons[0]
     assert outcome.retry_after == timedelta(0)
     assert scene.serving() == ["nva-a"]
+
+
+async def test_a_look_is_as_old_as_its_question() -> None:
+    """A host that stops between question and answer must not take the answer for news."""
+    scene = Scene()
+
+    class Sleeper(FakeWorld):
+        async def status(self, topology: str, speaker: Speaker, timeout: timedelta) -> AgentReading:
+            scene.clock.at += timedelta(seconds=60)
+            return await super().status(topology, speaker, timeout)
+
+    ports = make_ports(Sleeper(scene.topology), clock=scene.clock)
+    asked = scene.clock.at
+    assert (await Agents(ports, scene.topology).seen(again=False)).at == asked
 
 
 async def test_our_own_down_is_not_taken_for_an_operators_when_another_pass_lifts_it_meanwhile() -> None:
