@@ -98,7 +98,9 @@ def _learn(look: Look) -> Decision:
     A round is complete when every member answered, or is known to have failed.
     """
     at, timing = look.observed.at, look.timing
-    learning = look.record.learning or Learning(since=at)
+    learning = look.record.learning
+    if learning is None or learning.since > at:  # a time that is still to come was written by a clock that was wrong
+        learning = Learning(since=at)
     unheard = [n for n in look.members if look.role(n) is None and not look.failed(n)]
     if unheard:
         record = replace(look.record, learning=learning)

@@ -139,9 +139,12 @@ def _spacing(step: Step, context: Context) -> Answer:
     if not isinstance(step, Opening) or not isinstance(context, ServiceContext) or step.kind not in AUTOMATIC:
         return None
     before, at = context.record.spacing, context.observed.at
-    if before is None or at - before.last > context.timing.spacing_forget:
+    if before is None:
         return None
-    left = spacing_after(before, context.timing) - (at - before.last)
+    quiet = at - before.last
+    if quiet < timedelta(0) or quiet > context.timing.spacing_forget:
+        return None  # a time that is still to come was written by a clock that was wrong
+    left = spacing_after(before, context.timing) - quiet
     if left <= timedelta(0):
         return None
     return f"{before.count} automatic failovers in a row: the next one in {left.total_seconds():.0f} s", left

@@ -9,7 +9,7 @@ import msgspec
 from function_app.reconcile.ports import Documents
 
 TOLD = (("because", "because"), ("did", "effects"), ("held", "held"), ("alarm", "alarms"), ("guard", "refused"))
-BACK = 8
+BACK = 32
 """How many entries before a moment are read: passes overlap, and the one that did it need not have begun last."""
 
 type Entry = Mapping[str, Any]

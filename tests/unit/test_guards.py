@@ -122,6 +122,11 @@ def test_spacing_is_nothing_first_and_doubles_up_to_its_most() -> None:
     assert waits == [0, 10, 20, 40, 600, 600, 600]
 
 
+def test_a_failover_that_is_still_to_come_spaces_nothing() -> None:
+    """It was written by a host whose clock was ahead."""
+    assert refuse(FAIL, context(stable(spacing=Spacing(count=5, last=NOW + timedelta(minutes=9))))) == ()
+
+
 def test_spacing_is_forgotten_after_an_hour_of_quiet() -> None:
     old = Spacing(count=9, last=NOW - timedelta(hours=1, seconds=1))
     assert refuse(FAIL, context(stable(spacing=old))) == ()
