@@ -10,7 +10,11 @@ AZURITE := build/node/node_modules/.bin/azurite
 AZURITE_VERSION := 3.37.0
 PACKAGE ?= .
 
-.PHONY: help setup demo host test check model constraints clean
+SEEDS ?=
+SEED ?=
+TRACE ?=
+
+.PHONY: help setup demo host test check storm model constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +37,10 @@ host: $(STAMP) ## serve the Function App on 127.0.0.1:7071 over the simulator (P
 test: $(STAMP) azurite ## run the tests
 	@mkdir -p build
 	@$(BIN)/python -m pytest
+
+storm: $(STAMP) ## random, directed and exhaustive histories (SEEDS=n; SEED=k TRACE=1 replays one)
+	@mkdir -p build
+	@$(BIN)/python -m lab.storm $(if $(SEED),--profile random --seed $(SEED) $(if $(TRACE),--trace),$(if $(SEEDS),--seeds $(SEEDS)))
 
 model: $(STAMP) ## check the protocol's model with Spin, where there is one
 	@mkdir -p build

@@ -1,0 +1,56 @@
+"""The topologies that storms rage over: two to four members behind one load balancer, at three paces."""
+
+from datetime import UTC, datetime
+from functools import cache
+from ipaddress import IPv4Address
+
+import yaml
+
+from function_app.domain.topology import Topology
+from function_app.domain.topology_document import decode
+from function_app.domain.topology_laws import Place
+
+EPOCH = datetime(2026, 1, 1, 3, 0, tzinfo=UTC)
+FRONTEND = IPv4Address("10.0.1.100")
+NETWORK = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/hub/providers/Microsoft.Network"
+
+PACES = {
+    "usual": {},
+    "brisk": {"learnFor": "PT10S", "doubtPoll": "PT5S", "fenceSettle": "PT30S", "spacingStep": "PT5S"},
+    "quick": {"learnFor": "PT2S", "doubtPoll": "PT2S", "fenceSettle": "PT8S", "spacingStep": "PT1S"},
+}
+"""Settings by pace; `quick` is for worlds whose data plane is quick as well."""
+
+
+@cache
+def place(members: int, pace: str) -> Topology:
+    """A topology named `hub` with one service `fw`; members by falling priority."""
+    names = [f"nva-{letter}" for letter in "abcd"[:members]]
+    document = {
+        "schema": "hopkeeper/v1",
+        "name": "hub",
+        "networks": ["10.0.0.0/16"],
+        "routeServers": [{"name": "rs", "id": f"{NETWORK}/virtualHubs/rs"}],
+        "speakers": [
+            {"name": n, "address": f"10.0.1.{4 + i}", "asn": 65001, "agent": {"port": 8443}, "peersWith": ["rs"]}
+            for i, n in enumerate(names)
+        ],
+        "services": [
+            {
+                "name": "fw",
+                "mode": "active-passive",
+                "prefixes": ["0.0.0.0/0"],
+                "nextHop": {
+                    "loadBalancer": {
+                        "id": f"{NETWORK}/loadBalancers/ilb",
+                        "frontend": "fe",
+                        "backendPool": "nvas",
+                        "probe": "hopkeeper",
+                    }
+                },
+                "members": [{"speaker": n, "priority": 200 - 10 * i} for i, n in enumerate(names)],
+            }
+        ],
+        "timing": PACES[pace],
+    }
+    return decode(yaml.safe_dump(document, sort_keys=False), Place())

@@ -1,0 +1,54 @@
+"""For each law a fault planted in the world, and the plan in which that law notices it."""
+
+from msgspec.structs import replace
+
+from lab.storm.bugs import Bugs
+from lab.storm.calls import Mishap
+from lab.storm.exhaustive import SCENARIOS
+from lab.storm.faults import Fault, Kind, Plan
+
+F1 = SCENARIOS["failover by F1, and rejoin"]
+F2 = SCENARIOS["failover by F2, and rejoin"]
+CALM = replace(SCENARIOS["switchover"], faults=(), heal_at=20.0)
+
+
+def _with(plan: Plan, *faults: Fault) -> Plan:
+    return replace(plan, faults=(*plan.faults, *faults))
+
+
+PLANTED: tuple[tuple[str, Bugs, Plan], ...] = (
+    ("S1", Bugs(promotes_all=True), replace(F1, members=3)),
+    ("S2", Bugs(grants_at_once=True), F2),
+    ("S3", Bugs(forgets_members=True), F1),
+    ("S4", Bugs(fences_nothing=True), F2),
+    ("S5", Bugs(rewinds_epochs=True), F1),
+    ("S6", Bugs(never_saves=True), F1),
+    ("S7", Bugs(loses_records=True), F1),
+    ("S8", Bugs(slanders=True), replace(CALM, heal_at=150.0)),
+    ("S9", Bugs(lifts_up=True), F2),
+    (
+        "S10",
+        Bugs(hides_peers=True),
+        replace(_with(CALM, Fault(1.0, Kind.RS_GONE, "nva-b"), Fault(1.0, Kind.RS_FOREIGN)), heal_at=100.0),
+    ),
+    ("S11", Bugs(hides_pauses=True), _with(F1, Fault(2.0, Kind.ORDER, seconds=90.0, how="pause"))),
+    ("S12", Bugs(swaps_targets=True), F1),
+    (
+        "S13",
+        Bugs(obeys_anything=True),
+        _with(
+            replace(SCENARIOS["switchover"], heal_at=90.0),
+            Fault(4.0, Kind.MISHAP, seconds=30.0, how=Mishap.DOUBLE, where="agent.fence"),
+            Fault(20.0, Kind.ORDER, "nva-a", how="switchover"),
+        ),
+    ),
+    ("S14", Bugs(drops_members=True), F2),
+    ("S15", Bugs(boots_serving=True), _with(CALM, Fault(5.0, Kind.CRASH, "nva-b", 1.0))),
+    ("S16", Bugs(is_moody=True), F1),
+    ("L1", Bugs(ignores_promotes=True), replace(F1, heal_at=40.0)),
+    ("L2", Bugs(never_fences=True), replace(CALM, last_crash=True)),
+    ("L3", Bugs(ignores_promotes=True), _with(CALM, Fault(22.0, Kind.FATAL, "nva-a", 5.0))),  # after healing
+    ("L4", Bugs(never_lifts=True), F2),
+    ("L5", Bugs(slanders=True), replace(CALM, heal_at=150.0, quiet=True)),
+    ("L6", Bugs(mutes_last=True), replace(CALM, begins="unknown")),
+)

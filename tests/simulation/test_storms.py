@@ -1,0 +1,133 @@
+"""About a minute of storms: the product's own decisions and executor over a simulated world, on virtual time."""
+
+import json
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from lab.storm import stories
+from lab.storm.__main__ import main
+from lab.storm.bugs import Bugs
+from lab.storm.campaign import Chunk, campaign, law_broken, run_chunk
+from lab.storm.directed import directed_plan
+from lab.storm.draw import random_plan
+from lab.storm.exhaustive import SCENARIOS, single_plans
+from lab.storm.faults import Plan
+from lab.storm.history import History, Result
+from lab.storm.retold import shortfalls
+from lab.storm.shrink import Shrinker
+from tests.simulation.planted import F1, PLANTED
+
+KEPT = sorted(stories.KEPT.glob("*.json"))
+
+
+def _run(plan: Plan) -> Result:
+    result = History(plan).run()
+    broken = result.violation or result.not_live
+    assert broken is None, f"{plan.profile} {plan.seed}: {broken}"
+    return result
+
+
+@pytest.mark.parametrize("first", range(0, 500, 100))
+def test_random_histories_break_no_law(first: int) -> None:
+    results = [_run(random_plan(seed)) for seed in range(first, first + 100)]
+    assert sum(result.openings for result in results) > 50
+
+
+@pytest.mark.parametrize("first", range(0, 150, 50))
+def test_directed_histories_break_no_law(first: int) -> None:
+    results = [_run(directed_plan(seed)) for seed in range(first, first + 50)]
+    assert sum(result.openings for result in results) > 100
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_left_alone_moves_the_service_and_comes_to_rest(name: str) -> None:
+    result = _run(SCENARIOS[name])
+    assert result.openings >= 1
+    assert len(result.counted) > 10
+
+
+@pytest.mark.parametrize("first", range(0, 20, 5))
+def test_a_mishap_at_a_single_point_of_an_operation_breaks_no_law(first: int) -> None:
+    plans = single_plans()
+    assert len(plans) > 1000
+    for plan in plans[first::20]:  # together every fourth here, all of them and the pairs in `make storm`
+        _run(plan)
+
+
+@pytest.mark.parametrize("path", KEPT, ids=[path.stem for path in KEPT])
+def test_a_story_that_once_found_a_fault_passes(path: Path) -> None:
+    _run(stories.load(path).plan)
+
+
+@pytest.mark.parametrize("plan", [random_plan(7), directed_plan(7), single_plans()[7]], ids=lambda plan: plan.profile)
+def test_the_same_plan_gives_the_same_history(plan: Plan) -> None:
+    one, other = History(plan, trace=True).run(), History(plan, trace=True).run()
+    assert len(one.story) > 10
+    assert one == other
+
+
+def test_results_do_not_depend_on_the_number_of_processes() -> None:
+    alone, shared = campaign({"random": 90}, jobs=1)["random"], campaign({"random": 90}, jobs=2)["random"]
+    assert (alone.histories, alone.events) == (shared.histories, shared.events)
+    assert alone.histories == 90
+
+
+@pytest.mark.parametrize(("law", "bugs", "plan"), PLANTED, ids=[law for law, _, _ in PLANTED])
+def test_a_law_notices_what_breaks_it(law: str, bugs: Bugs, plan: Plan) -> None:
+    assert History(plan).run().law is None
+    assert History(plan, bugs).run().law == law
+
+
+def test_a_failing_plan_is_shrunk_to_what_it_takes_and_its_story_replays(tmp_path: Path) -> None:
+    bugs = Bugs(promotes_all=True)
+
+    def broken(plan: Plan) -> str | None:
+        return History(plan, bugs).run().law
+
+    crowded = replace(directed_plan(3), members=3, faults=tuple(sorted(directed_plan(3).faults + F1.faults, key=_at)))
+    law = broken(crowded)
+    assert law is not None
+    small = Shrinker(broken, law).shrink(crowded)
+    assert len(small.faults) < len(crowded.faults)
+    path = stories.save(stories.Story(law, "planted", small), tmp_path)
+    assert broken(stories.load(path).plan) == law
+
+
+def _at(fault: object) -> float:
+    return fault.at  # type: ignore[attr-defined, no-any-return]
+
+
+def test_a_world_that_fails_counts_as_a_violation() -> None:
+    impossible = replace(random_plan(1), begins="stable", members=0)
+    assert law_broken(impossible) == "world"
+
+
+def test_a_chunk_adds_up_what_its_histories_came_to() -> None:
+    profile, tally = run_chunk(Chunk("random", range(5)))
+    assert profile == "random"
+    assert tally.histories == 5
+    assert tally.events == sum(History(random_plan(seed)).run().events for seed in range(5))
+
+
+def test_the_command_writes_its_report_and_replays_a_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "storm.json"
+    assert main(["--profile", "random", "--seeds", "20", "--jobs", "1", "--out", str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert {"histories", "events", "events_per_second", "violations", "not_live", "profiles"} <= report.keys()
+    assert report["profiles"]["random"]["histories"] == report["histories"] == 20
+    assert main(["--profile", "random", "--seed", "3", "--trace"]) == 0
+    assert "everything heals" in capsys.readouterr().out
+
+
+def test_every_promotion_and_every_hold_of_a_history_can_be_explained() -> None:
+    asked, wrong = 0, []
+    for seed in range(60):
+        history = History(random_plan(seed), trace=True)
+        history.run()
+        count, missing = shortfalls(history.world)
+        asked += count
+        wrong += missing
+    assert asked > 200
+    assert not wrong
