@@ -14,7 +14,7 @@ SEEDS ?=
 SEED ?=
 TRACE ?=
 
-.PHONY: help setup demo host test check storm model constraints clean
+.PHONY: help setup demo host test check storm model mutants chaos prove constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,16 @@ storm: $(STAMP) ## random, directed and exhaustive histories (SEEDS=n; SEED=k TR
 model: $(STAMP) ## check the protocol's model with Spin, where there is one
 	@mkdir -p build
 	@$(BIN)/python -m lab.model
+
+mutants: $(STAMP) ## every named mutant must be killed
+	@mkdir -p build
+	@$(BIN)/python -m lab.mutants
+
+chaos: $(STAMP) ## kill -9 of the Functions host at each step of a failover, fifty times, in the real stack
+	@mkdir -p build
+	@$(BIN)/python -m lab.chaos
+
+prove: storm model mutants chaos ## all four at full size (about half an hour)
 
 check: $(STAMP) ## ruff, mypy --strict, the import contracts
 	@$(BIN)/ruff check .

@@ -160,5 +160,5 @@ def test_a_down_that_is_not_ours_is_left_alone_with_an_alarm() -> None:
     assert foreign.alarms == (
         "adminState of nva-b is Down, and not by us: an operator's, or of a record that was lost",
     )
-    owed = decided(look(SERVING, Unreachable("no answer"), lb=kept_out), stable(owed={"nva-b": 2}))
+    owed = decided(Observed(NOW, {"nva-a": SERVING, "nva-b": SILENT}, kept_out), stable(owed={"nva-b": 2}))
     assert not [alarm for alarm in owed.alarms if "adminState" in alarm]

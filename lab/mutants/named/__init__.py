@@ -1,0 +1,24 @@
+"""Every mutant, by what it breaks. A rule that is added gets one here; a line that moves takes its mutant along."""
+
+from lab.mutants.mutant import Mutant
+from lab.mutants.named import agent, evidence, executor, guards, protocol, wire
+
+MUTANTS: tuple[Mutant, ...] = (
+    *protocol.STEPS,
+    *protocol.DECISIONS,
+    *evidence.ROWS,
+    *evidence.READINGS,
+    *guards.DROPPED,
+    *guards.MOVED,
+    *guards.ORDERED,
+    *executor.PASS,
+    *executor.EFFECTS,
+    *executor.FENCE,
+    *executor.OTHERS,
+    *wire.ARM,
+    *wire.SIGNATURES,
+    *agent.ROLES,
+    *agent.DURABLE,
+    *agent.HEARD,
+    *agent.BELIEVED,
+)

@@ -1,0 +1,782 @@
+"""The rules R1 to R6 and their neighbours, one decision at a time: what is granted, fenced, lifted, believed, counted.
+
+Each test stands for a rule that a mutant breaks (`lab/mutants`); whole passes are in reconcile/test_failover.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hopkeeper_agent.duties import Duties
+from hopkeeper_agent.role import Promote, Turn
+
+from function_app.adapters.agent_messages import decode_status
+from function_app.domain.decide import decide
+from function_app.domain.election import elect, is_drained
+from function_app.domain.errors import BadInput, Superseded
+from function_app.domain.guards import Draining, Opening, PeeringContext, ServiceContext, refuse
+from function_app.domain.health import Row, is_ready, judge
+from function_app.domain.observation import (
+    AdminState,
+    AgentReading,
+    AgentStatus,
+    Backend,
+    BalancerReading,
+    FenceProof,
+    Observed,
+    PeerView,
+    Role,
+    Unreachable,
+    Value,
+)
+from function_app.domain.orders import FailoverOrder, PauseOrder, SwitchoverOrder, obey
+from function_app.domain.peerings import DeletePeering, Peering, Provisioning, RouteServerReading
+from function_app.domain.protocol import Decision, Kind, Look, unproven
+from function_app.domain.record import Ack, Drain, Fence, Learning, Operation, Phase, Record, Spacing, Tally, unknown
+from function_app.domain.steps import FenceByBalancer, LiftByBalancer, SendFence, SendPromote
+from function_app.domain.timing import Timing, broken_laws
+from function_app.domain.topology_laws import Place
+from function_app.reconcile.operate import order_from
+from function_app.reconcile.passes import Passes
+from function_app.reconcile.ports import PoolView, Stored
+from function_app.reconcile.topologies import InForce, Topologies
+from tests.builders import NOW, balancer, document, stable, status, text, topology
+from tests.fakes import INSTANCES, FakeAdminStates, FakeDocuments, FakeWorld, foreign, make_ports
+from tests.unit.adapters.fake_agent import status_object
+from tests.unit.agent.stage import Member, new_signer
+from tests.unit.agent.test_duties import BOOT, office
+from tests.unit.reconcile.scene import Scene
+from tests.unit.reconcile.test_fencing import Scene as Fencing
+from tests.unit.test_evidence import ROWS
+from tests.unit.test_evidence import decided as evidence_decided
+
+DESIRED = topology(3)
+SERVICE, TIMING = DESIRED.services[0], DESIRED.timing
+SILENT = Unreachable("no answer")
+FATAL = status(3, Role.SERVING, fatal=("forwarding is off",))
+SERVING, STANDBY = status(3, Role.SERVING), status(3)
+A, B, C = "nva-a", "nva-b", "nva-c"
+SOON, LONG_AGO = NOW + timedelta(seconds=1), NOW - timedelta(hours=2)
+PROVEN = FenceProof(4, "e2")
+
+
+def look(a: AgentReading, b: AgentReading = STANDBY, c: AgentReading = STANDBY, **more: Any) -> Observed:
+    values: dict[str, Any] = {"at": NOW, "agents": {A: a, B: b, C: c}}
+    return Observed(**values | more)
+
+
+def decided(seen: Observed, record: Record) -> Decision:
+    return decide(SERVICE, TIMING, seen, record)
+
+
+def operation(kind: Kind = Kind.FAILOVER, **changes: Any) -> Operation:
+    values: dict[str, Any] = {
+        "id": "fw-4",
+        "kind": kind,
+        "reason": "",
+        "started": NOW,
+        "deadline": NOW + timedelta(minutes=2),
+        "previous": A,
+    }
+    return Operation(**(values | changes))
+
+
+def fencing(target: str = B, kind: Kind = Kind.FAILOVER, **changes: Any) -> Record:
+    """Epoch 4 is opened for `target`; nva-a held epoch 3."""
+    values: dict[str, Any] = {"phase": Phase.FENCING, "may_serve": frozenset({A}), "operation": operation(kind)}
+    return stable(target, 4, **(values | changes))
+
+
+def granted(**changes: Any) -> Record:
+    values: dict[str, Any] = {"phase": Phase.GRANTED, "operation": operation()}
+    return stable(B, 4, **(values | changes))
+
+
+def by_agent(member: str) -> SendFence:
+    return SendFence(member, 4)
+
+
+def by_balancer(member: str) -> FenceByBalancer:
+    return FenceByBalancer(member, 4)
+
+
+# --- R1, R2: the grant ------------------------------------------------------------------------------------------------
+
+
+def test_no_promote_exists_before_its_target_is_in_may_serve() -> None:
+    opened = decided(look(FATAL), stable())
+    assert [type(e) for e in opened.effects] == [SendFence]
+    assert B not in opened.record.may_serve
+    given = decided(look(status(4)), fencing())
+    assert given.record.phase is Phase.GRANTED
+    assert B in given.record.may_serve
+    assert given.effects == (SendPromote(B, 4, "boot-1"),)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        look(SILENT),
+        look(SILENT, tried={by_agent(A): "no answer"}),
+        look(SILENT, tried={by_agent(A): "no answer", by_balancer(A): "ARM answers 503"}),
+        look(STANDBY),
+        look(status(4, Role.SERVING)),
+        look(SILENT, proofs={A: FenceProof(3, "e1")}),
+    ],
+    ids=["silent", "fence sent", "both failed", "stands by at an older epoch", "obeyed the other", "older proof"],
+)
+def test_nothing_but_a_proof_of_this_epoch_lets_a_grant_happen(seen: Observed) -> None:
+    assert decided(seen, fencing()).record.phase is Phase.FENCING
+
+
+def test_every_other_that_may_serve_needs_its_own_proof() -> None:
+    both = fencing(B, may_serve=frozenset({A, C}))
+    for seen in (look(status(4), c=SERVING), look(SERVING, c=status(4))):
+        assert decided(seen, both).record.phase is Phase.FENCING
+    assert decided(look(status(4), c=status(4)), both).record.phase is Phase.GRANTED
+
+
+def test_the_one_that_an_earlier_operation_may_have_promoted_is_fenced_too() -> None:
+    delayed = fencing(B, may_serve=frozenset({A, C}))
+    assert set(decided(look(SERVING, c=SERVING), delayed).effects) == {by_agent(A), by_agent(C)}
+
+
+# --- R3, R4: proofs ---------------------------------------------------------------------------------------------------
+
+
+def test_acknowledgements_are_noted_with_the_grant_and_end_with_their_operation() -> None:
+    given = decided(look(status(4)), fencing()).record
+    assert given.acks == {A: Ack(epoch=4, boot_id="boot-1")}
+    assert given.may_serve == {B}
+    opened = decided(look(FATAL), stable(acks={B: Ack(epoch=3, boot_id="boot-1")})).record
+    assert opened.acks == {}
+
+
+def test_a_proof_at_the_load_balancer_is_noted_and_the_member_stays_in_may_serve() -> None:
+    given = decided(look(SILENT, proofs={A: PROVEN}), fencing(owed={A: 4})).record
+    assert given.fenced == {A: Fence(epoch=4, etag="e2")}
+    assert given.may_serve == {A, B}
+
+
+def test_a_proof_of_another_operation_is_none() -> None:
+    for epoch in (3, 5):
+        seen = look(SILENT, proofs={A: FenceProof(epoch, "e1")})
+        assert unproven(Look(SERVICE, TIMING, seen, fencing())) == [A]
+
+
+def test_a_fence_at_the_load_balancer_is_owed_before_it_is_written_and_wary_only_after_an_earlier_one() -> None:
+    fresh = decided(look(SILENT), fencing())
+    assert fresh.record.owed == {A: 4}
+    assert wary(fresh) == [False]
+    again = decided(look(SILENT), fencing(owed={A: 2}))
+    assert again.record.owed == {A: 2}
+    assert wary(again) == [True]
+
+
+def wary(decision: Decision) -> list[bool]:
+    return [e.wary for e in decision.effects if isinstance(e, FenceByBalancer)]
+
+
+def test_what_failed_in_this_look_is_not_tried_again_before_the_next() -> None:
+    seen = look(SILENT, tried={by_agent(A): "no answer", by_balancer(A): "ARM answers 503"})
+    decision = decided(seen, fencing(owed={A: 4}))
+    assert decision.effects == ()
+    assert decision.held == (
+        "no proof that nva-a does not serve: its agent: no answer; the load balancer: ARM answers 503",
+    )
+    told = SendPromote(B, 4, "boot-1")
+    assert told not in decided(look(status(4), tried={told: "refused"}), granted()).effects
+
+
+def test_a_switchover_never_cuts_anybody_off() -> None:
+    seen = look(SILENT, status(4))
+    assert decided(seen, fencing(kind=Kind.SWITCHOVER)).effects == (by_agent(A),)
+
+
+# --- R6: lifting ------------------------------------------------------------------------------------------------------
+
+FENCED: dict[str, Any] = {"fenced": {A: Fence(epoch=4, etag="e2")}, "owed": {A: 4}, "may_serve": frozenset({A, B})}
+HOLDS = look(STANDBY, status(4, Role.SERVING), status(4))
+
+
+def test_a_fence_is_believed_no_more_before_it_is_lifted() -> None:
+    left = stable(B, 4, **FENCED | {"may_serve": frozenset({B})})
+    decision = decided(replace(HOLDS, agents={**HOLDS.agents, A: status(4)}), left)
+    assert decision.record.fenced == {}
+    assert decision.record.owed == {A: 4}
+    assert decision.effects == (LiftByBalancer(A, 4),)
+
+
+def test_a_lift_counts_when_the_data_plane_has_let_go_not_when_it_was_tried() -> None:
+    asked = stable(B, 4, owed={A: 4})
+    seen = replace(HOLDS, agents={**HOLDS.agents, A: status(4)})
+    tried = decided(replace(seen, tried={LiftByBalancer(A, 4): "ARM answers 503"}), asked)
+    assert tried.record.owed == {A: 4}
+    assert decided(replace(seen, lifted={A: 4}), asked).record.owed == {}
+
+
+def test_a_lift_of_an_earlier_operation_does_not_count_in_this_one() -> None:
+    asked = stable(B, 4, owed={A: 4})
+    seen = replace(HOLDS, agents={**HOLDS.agents, A: status(4)}, lifted={A: 3})
+    assert decided(seen, asked).effects == (LiftByBalancer(A, 4),)
+
+
+def test_nobody_is_lifted_or_leaves_may_serve_before_it_has_acknowledged() -> None:
+    for reading in (SILENT, status(3, Role.SERVING), status(3)):
+        decision = decided(replace(HOLDS, agents={**HOLDS.agents, A: reading}), stable(B, 4, **FENCED))
+        assert decision.record.fenced.keys() == {A}
+        assert decision.record.may_serve == {A, B}
+        assert LiftByBalancer(A, 4) not in decision.effects
+
+
+# --- epochs -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_operation_is_above_every_epoch_that_anybody_has_seen() -> None:
+    assert decided(look(FATAL), stable()).record.epoch == 4
+    learned = unknown("fw", frozenset({A, B, C}), NOW)
+    ready = msgspec.structs.replace(learned, learning=Learning(since=LONG_AGO, rounds=5))
+    assert decided(look(status(9), status(7), status(1)), ready).record.epoch == 10
+
+
+def test_one_epoch_ahead_of_the_record_is_enough_to_learn_again() -> None:
+    before = stable(owed={C: 2}, fenced={C: Fence(epoch=2, etag="e")}, acks={B: Ack(epoch=3, boot_id="x")})
+    record = decided(look(SERVING, status(4)), before).record
+    assert record.phase is Phase.LEARN
+    assert record.may_serve == {A, B, C}
+    assert (record.fenced, record.acks, record.operation) == ({}, {}, None)
+    assert record.owed == {C: 2}
+
+
+# --- learning ---------------------------------------------------------------------------------------------------------
+
+
+def learning(**changes: Any) -> Record:
+    values: dict[str, Any] = {"since": NOW - timedelta(hours=1), "rounds": 5}
+    record = unknown("fw", frozenset({A, B, C}), NOW)
+    return msgspec.structs.replace(record, may_serve=frozenset({A}), learning=Learning(**(values | changes)))
+
+
+def test_out_of_learning_everybody_may_serve() -> None:
+    record = decided(look(SERVING), learning()).record
+    assert record.phase is Phase.FENCING
+    assert record.may_serve == {A, B, C}
+
+
+@pytest.mark.parametrize(
+    ("seen", "record"),
+    [
+        (look(SERVING, c=SILENT), learning()),
+        (look(SERVING), learning(rounds=TIMING.learn_rounds - 2)),
+        (look(SERVING), learning(rounds=0, last=NOW - timedelta(seconds=1))),
+        (look(SERVING), learning(since=NOW)),
+        (look(SERVING), learning(rounds=TIMING.learn_rounds - 1, last=NOW)),
+    ],
+    ids=["one not heard", "a round short", "rounds short", "time short", "one look twice"],
+)
+def test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile(seen: Observed, record: Record) -> None:
+    mute = replace(SERVING, services={"fw": replace(SERVING.services["fw"], advertised=None)})
+    agents = {**seen.agents, A: mute}
+    decision = decided(replace(seen, agents=agents, balancer=balancer(nva_a="Up_Probe_Success")), record)
+    assert decision.record.phase is Phase.LEARN
+    assert decision.effects == ()
+    assert "learning" in decision.held[0]
+
+
+def test_a_learning_that_is_still_to_begin_begins_now() -> None:
+    begun = decided(look(SERVING), learning(since=SOON)).record.learning
+    assert begun is not None
+    assert begun.since == NOW
+
+
+def test_one_that_serves_with_a_probe_that_fails_is_not_adopted() -> None:
+    down = balancer(nva_a="Down_Probe_HttpStatusCodeError")
+    failing = msgspec.structs.replace(learning(), tallies={A: Tally(bad=2, at=NOW)})
+    assert decided(look(SERVING, balancer=down), failing).record.target == B
+    assert decided(look(SERVING, balancer=down), learning()).record.target == A
+
+
+def test_where_no_record_can_be_believed_everybody_may_serve_and_nobody_holds() -> None:
+    record = unknown("fw", frozenset({A, B}), NOW)
+    assert record.phase is Phase.LEARN
+    assert record.may_serve == {A, B}
+    assert record.holder is None
+
+
+# --- an operation under way -------------------------------------------------------------------------------------------
+
+
+def test_a_target_that_fails_before_its_grant_is_followed_by_the_next_candidate() -> None:
+    for reading in (status(3, fatal=("disk",)), SILENT):
+        record = decided(look(status(4, fatal=("disk",)), reading), fencing()).record
+        assert (record.phase, record.target, record.epoch) == (Phase.FENCING, C, 5)
+
+
+def test_nobody_is_fenced_for_a_target_that_may_serve_and_is_silent_to_us_only() -> None:
+    adopting = fencing(A, Kind.ADOPT, may_serve=frozenset({A, B}))
+    decision = decided(look(SILENT), adopting)
+    assert decision.record == adopting
+    assert decision.effects == ()
+
+
+def test_a_switchover_whose_target_fails_goes_back_to_the_old_holder() -> None:
+    record = decided(look(SERVING, status(3, fatal=("disk",))), fencing(kind=Kind.SWITCHOVER)).record
+    assert (record.target, record.operation and record.operation.kind) == (A, Kind.BACK)
+
+
+def test_a_granted_target_that_fails_is_followed_by_the_next_candidate() -> None:
+    record = decided(look(status(4), status(4, fatal=("disk",)), status(4)), granted()).record
+    assert (record.phase, record.target, record.epoch) == (Phase.FENCING, A, 5)
+    assert record.operation is not None
+    assert record.operation.kind == Kind.FAILOVER
+
+
+@pytest.mark.parametrize(
+    ("reason", "phase"),
+    [
+        ("Up_Probe_Success", Phase.STABLE),
+        ("Up_Probe_ApproachingUnhealthyThreshold", Phase.STABLE),
+        ("Down_Probe_HttpStatusCodeError", Phase.GRANTED),
+        ("Down_Admin", Phase.GRANTED),
+        ("Down_Other", Phase.GRANTED),
+    ],
+)
+def test_a_promotion_is_verified_by_the_probe_alone(reason: str, phase: Phase) -> None:
+    seen = look(status(4), status(4, Role.SERVING), status(4), balancer=balancer(nva_b=reason))
+    assert decided(seen, granted(owed={B: 4})).record.phase in {phase, Phase.GRANTED}
+    free = replace(seen, balancer=replace(balancer(), backends={B: Backend(AdminState.NONE, reason)}))
+    assert decided(free, granted()).record.phase is phase
+
+
+def test_a_promotion_that_the_agent_has_not_taken_is_not_verified() -> None:
+    told = SendPromote(B, 4, "boot-1")
+    seen = look(status(4), status(3), status(4), balancer=balancer(nva_b="Up_Probe_Success"), tried={told: "no answer"})
+    assert decided(seen, granted()).record.phase is Phase.GRANTED
+
+
+def test_a_holder_that_is_not_verified_by_the_deadline_is_followed_and_not_before() -> None:
+    seen = look(
+        status(4), status(4, Role.SERVING), status(4), balancer=balancer(nva_b="Down_Probe_HttpStatusCodeError")
+    )
+    in_time = granted(operation=operation(deadline=NOW))
+    assert decided(seen, in_time).record.phase is Phase.GRANTED
+    late = granted(operation=operation(started=LONG_AGO, deadline=NOW - timedelta(seconds=1)))
+    record = decided(seen, late).record
+    assert (record.phase, record.target) == (Phase.FENCING, A)
+    assert record.operation is not None
+    assert record.operation.kind == Kind.PROBE
+
+
+def test_our_own_down_on_the_holder_is_lifted_and_an_operators_moves_the_service() -> None:
+    down = balancer(nva_a="Down_Admin")
+    assert decided(look(SERVING, balancer=down), stable(owed={A: 3})).record.phase is Phase.STABLE
+    assert decided(look(SERVING, balancer=down), stable()).record.phase is Phase.FENCING
+
+
+def test_nobody_holds_while_others_are_not_proven() -> None:
+    assert fencing().holder is None
+    assert learning().holder is None
+    assert granted().holder == B
+
+
+# --- evidence ---------------------------------------------------------------------------------------------------------
+
+
+def views(**seen: PeerView) -> dict[str, AgentReading]:
+    """nva-a is silent; each of the others says this of it."""
+    told = {f"nva-{letter}": replace(STANDBY, peers={A: view}) for letter, view in seen.items()}
+    return {A: SILENT, **told}
+
+
+BAD, HEARD = PeerView(Value.BAD, Value.BAD), PeerView(Value.OK, Value.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("agents", "row"),
+    [
+        (views(b=BAD, c=BAD), Row.SILENT),
+        (views(b=BAD, c=HEARD), Row.PATH_BROKEN),
+        (views(b=BAD, c=PeerView(Value.UNKNOWN, Value.UNKNOWN)), Row.SILENT_UNTOLD),
+        (views(b=PeerView(Value.BAD, Value.UNKNOWN)), Row.SILENT_UNTOLD),
+        (views(b=PeerView(Value.UNKNOWN, Value.BAD)), Row.SILENT_UNTOLD),
+        (views(b=PeerView(Value.UNKNOWN, Value.UNKNOWN)), Row.SILENT_UNTOLD),
+    ],
+    ids=["all miss it", "one hears it", "one cannot tell", "gossip only", "probe port only", "nobody can tell"],
+)
+def test_a_silent_member_failed_only_where_every_peer_misses_it_on_both_ways(
+    agents: Mapping[str, AgentReading], row: Row
+) -> None:
+    assert judge(A, Observed(NOW, agents), stable(), TIMING).row is row
+
+
+def test_these_rows_and_no_others_replace_the_holder() -> None:
+    opened = {row for row, seen, record in ROWS if evidence_decided(seen, record).record.phase is Phase.FENCING}
+    assert opened == {Row.FATAL, Row.PROBE_DOWN, Row.SILENT, Row.SILENT_PROBE_DOWN}
+
+
+def test_a_failure_that_nobody_sees_any_more_is_no_failure() -> None:
+    counted = stable(tallies={A: Tally(bad=2, at=NOW)})
+    assert judge(A, look(SERVING), counted, TIMING).row is Row.FIT
+    assert judge(A, look(SERVING, balancer=balancer(nva_a="Up_Probe_Success")), counted, TIMING).row is Row.FIT
+
+
+def test_a_503_speaks_only_against_one_that_serves() -> None:
+    seen = look(SERVING, balancer=balancer(nva_b="Down_Probe_HttpStatusCodeError"))
+    assert judge(B, seen, stable(tallies={B: Tally(bad=2, at=NOW)}), TIMING).row is Row.FIT
+
+
+@pytest.mark.parametrize(
+    ("reading", "ready"),
+    [
+        (STANDBY, True),
+        (replace(STANDBY, sessions={INSTANCES[0]: True, INSTANCES[1]: False}), False),
+        (replace(STANDBY, sessions={}), False),
+        (replace(STANDBY, fatal=("disk",)), False),
+        (SILENT, False),
+    ],
+)
+def test_a_candidate_is_ready_when_it_is_fit_and_every_session_is_established(
+    reading: AgentStatus, ready: bool
+) -> None:
+    assert is_ready(B, look(SERVING, reading)) is ready
+
+
+def elected(seen: Observed, record: Record) -> str | None:
+    return elect(SERVICE, seen, record, TIMING, without=A)
+
+
+def test_whom_an_operator_took_out_is_not_elected_and_whom_we_did_is() -> None:
+    down = look(FATAL, balancer=balancer(nva_b="Down_Admin"))
+    assert elected(down, stable()) == C
+    assert elected(down, stable(owed={B: 2})) == B
+
+
+def test_a_member_that_does_not_answer_or_is_unfit_is_not_elected() -> None:
+    assert elected(look(FATAL, SILENT, SILENT), stable()) is None
+    unfit = status(3, fatal=("disk",))
+    assert elected(look(FATAL, unfit), stable()) == C
+    assert elected(look(FATAL, unfit, unfit), stable()) is None
+
+
+def test_a_drain_ends_when_it_says() -> None:
+    record = stable(drains={B: Drain(until=NOW, by="ann")})
+    assert is_drained(B, record, NOW - timedelta(seconds=1))
+    assert not is_drained(B, record, NOW)
+    assert elected(look(FATAL), record) == B
+
+
+# --- spacing, returning, draining -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("last", "count"), [(NOW - timedelta(minutes=1), 5), (LONG_AGO, 1)])
+def test_automatic_failovers_in_a_row_are_counted_until_an_hour_of_quiet(last: Any, count: int) -> None:
+    before = Spacing(count=4, last=last)
+    assert decided(look(FATAL), stable(spacing=before)).record.spacing == Spacing(count=count, last=NOW)
+
+
+def test_a_failover_on_the_probe_alone_counts_too() -> None:
+    seen = look(SERVING, balancer=balancer(nva_a="Down_Probe_HttpStatusCodeError"))
+    record = decided(seen, stable(tallies={A: Tally(bad=2, at=NOW - timedelta(seconds=9))})).record
+    assert record.operation is not None
+    assert record.operation.kind == Kind.PROBE
+    assert record.spacing == Spacing(count=1, last=NOW)
+
+
+def test_an_hour_of_quiet_ends_the_spacing_however_long_that_would_be() -> None:
+    timing = Timing(spacing_max=timedelta(hours=3), spacing_step=timedelta(hours=3))
+    for last, spoken in ((NOW - timedelta(minutes=59), ["spacing"]), (LONG_AGO, [])):
+        record = stable(spacing=Spacing(count=9, last=last))
+        seen = ServiceContext(SERVICE, timing, look(FATAL), record, NOW)
+        assert [r.guard for r in refuse(Opening(Kind.FAILOVER, B), seen)] == spoken
+
+
+def test_a_drained_holder_serves_on_until_another_one_is_ready() -> None:
+    drained = stable(drains={A: Drain(until=SOON, by="ann")})
+    unready = replace(STANDBY, sessions={INSTANCES[0]: False})
+    assert decided(look(SERVING, unready, unready), drained).record.phase is Phase.STABLE
+    assert decided(look(SERVING), drained).record.target == B
+
+
+def returning(ready_for: timedelta, **failover: Any) -> str | None:
+    """Who is meant to hold after a look at nva-b holding, while nva-a outranks it and has been ready for so long."""
+    one = document(3)["services"][0] | {"failover": failover}
+    service = topology(3, services=[one]).services[0]
+    long_held = operation(started=LONG_AGO - timedelta(days=1))
+    record = stable(B, ready_since={A: NOW - ready_for}, operation=long_held)
+    return decide(service, TIMING, look(STANDBY, status(3, Role.SERVING)), record).record.target
+
+
+def test_a_better_member_returns_only_if_asked_to_and_ready_for_long_enough() -> None:
+    assert returning(TIMING.ready_for) == B
+    assert returning(TIMING.ready_for - timedelta(seconds=1), preempt="ready") == B
+    assert returning(TIMING.ready_for, preempt="ready") == A
+
+
+# --- guards and orders ------------------------------------------------------------------------------------------------
+
+
+def context(agents: Mapping[str, AgentReading], members: int = 3) -> ServiceContext:
+    desired = topology(members)
+    return ServiceContext(desired.services[0], desired.timing, Observed(NOW, agents), stable(), NOW)
+
+
+def test_half_of_all_members_gone_at_once_makes_blind_for_drains_as_well() -> None:
+    four = context({A: SERVING, B: STANDBY, C: SILENT, "nva-d": SILENT}, members=4)
+    for step in (Opening(Kind.SWITCHOVER, B), Draining(B)):
+        assert "not blind" in [r.guard for r in refuse(step, four)]
+
+
+def test_a_member_to_be_drained_or_drained_already_is_not_one_of_those_left() -> None:
+    two = context({A: SERVING, B: SILENT}, members=2)
+    assert "minimum stays healthy" in [r.guard for r in refuse(Draining(A), two)]
+    three = context({A: SERVING, B: STANDBY, C: SILENT})
+    drained = replace(three, record=stable(drains={B: Drain(until=SOON, by="ann")}))
+    assert "minimum stays healthy" in [r.guard for r in refuse(Draining(A), drained)]
+
+
+def test_somebody_elses_peering_announces_nothing_for_us() -> None:
+    mine = Peering("hopkeeper-hub_nva-a", INSTANCES[0], 65001, Provisioning.SUCCEEDED)
+    listed = RouteServerReading(INSTANCES, (mine, foreign("theirs")))
+    refusals = refuse(DeletePeering("rs", mine.name, "gone"), PeeringContext(topology(), listed))
+    assert [r.guard for r in refusals] == ["last announcer is kept"]
+
+
+def ordered(order: Any, record: Record, seen: Observed | None = None) -> tuple[str, ...]:
+    """Why the order is refused; empty where it is taken."""
+    decision = obey(Look(SERVICE, TIMING, seen or look(SERVING), record), order)
+    return decision.held if decision.record == record else ()
+
+
+def test_a_pause_ends_in_the_future() -> None:
+    assert ordered(PauseOrder(until=NOW, by="ann"), stable()) == ("a pause must end in the future",)
+    assert ordered(PauseOrder(until=SOON, by="ann"), stable()) == ()
+
+
+def test_nothing_is_moved_while_learning_to_a_failed_member_or_amid_an_operation() -> None:
+    assert "learning" in ordered(FailoverOrder(by="ann", target=B), learning())[0]
+    failed = look(SERVING, replace(STANDBY, fatal=("disk",)))
+    assert "disk" in ordered(FailoverOrder(by="ann", target=B), stable(), failed)[0]
+    assert "under way" in ordered(SwitchoverOrder(target=C, by="ann"), fencing())[0]
+
+
+@pytest.mark.parametrize("minutes", [0, -1, 30 * 24 * 60 + 1, True, "60"])
+def test_an_order_lasts_more_than_nothing_and_at_most_thirty_days(minutes: Any) -> None:
+    with pytest.raises(BadInput, match="minutes"):
+        order_from("pause", {"minutes": minutes}, NOW)
+
+
+# --- whole passes, documents, timing ----------------------------------------------------------------------------------
+
+
+RECORD = "records/hub/fw.json"
+
+
+class Meddled(FakeDocuments):
+    """Documents in which somebody else acts (`meddle`) right after the record was read for the first time."""
+
+    def __init__(self, of: Scene) -> None:
+        super().__init__()
+        self.stored, self.writes = of.documents.stored, of.documents.writes
+        self.meddle: Callable[[], None] | None = None
+
+    async def load(self, key: str) -> Any:
+        found = await super().load(key)
+        if key == RECORD and self.meddle is not None:
+            meddle, self.meddle = self.meddle, None
+            meddle()
+        return found
+
+    def change(self, **fields: Any) -> None:
+        """Another writer's write of the record."""
+        record = {**json.loads(self.stored[RECORD].body), **fields}
+        self.writes.append(RECORD)
+        self.stored[RECORD] = Stored(json.dumps(record).encode(), f"etag-{len(self.writes)}")
+
+
+@pytest.fixture
+async def settled() -> Scene:
+    scene = Scene()
+    await scene.settle()
+    return scene
+
+
+@pytest.mark.parametrize("fault", ["lost its role", "unfit"])
+async def test_a_pause_that_comes_just_before_an_effect_or_a_write_is_read(settled: Scene, fault: str) -> None:
+    meddled = Meddled(settled)
+    holder = settled.world.agents[A]
+    if fault == "unfit":
+        holder.fatal = ("forwarding is off",)
+    else:
+        holder.role, holder.epoch = Role.STANDBY, 0
+    pause = {"until": "2027-01-01T00:00:00Z", "by": "ann", "reason": ""}
+    meddled.meddle = lambda: meddled.change(pause=pause)
+    before = [list(agent.obeyed) for agent in settled.world.agents.values()]
+    passes = Passes(replace(settled.ports, documents=meddled))
+    outcome = await passes.fast(InForce(settled.topology, "g1"), "test")
+    assert [agent.obeyed for agent in settled.world.agents.values()] == before
+    assert settled.record.pause is not None
+    assert settled.record.phase is Phase.STABLE
+    assert "paused" in outcome.reasons[0]
+
+
+async def test_whoever_loses_a_race_looks_again(settled: Scene) -> None:
+    meddled = Meddled(settled)
+    holder, epoch = settled.world.agents[A], settled.record.epoch
+    holder.fatal = ("forwarding is off",)
+
+    def another_one_writes_and_the_holder_recovers() -> None:
+        meddled.change()
+        holder.fatal = ()
+
+    meddled.meddle = another_one_writes_and_the_holder_recovers
+    await Passes(replace(settled.ports, documents=meddled)).fast(InForce(settled.topology, "g1"), "test")
+    assert (settled.record.epoch, settled.serving()) == (epoch, [A])
+
+
+class Lifting(FakeWorld):
+    """The load balancer that an instance read just before another one's lift of nva-a was over."""
+
+    async def read(self, service: Any, speakers: Any, timeout: timedelta) -> BalancerReading:
+        found = await super().read(service, speakers, timeout)
+        self.admin[A] = AdminState.NONE
+        return found
+
+
+async def test_a_load_balancer_read_under_another_record_does_not_tell_whose_a_down_is(settled: Scene) -> None:
+    meddled, epoch = Meddled(settled), settled.record.epoch
+    world = Lifting(settled.topology)
+    world.agents, world.peerings = settled.world.agents, settled.world.peerings
+    world.admin[A] = AdminState.DOWN
+    meddled.change(owed={A: epoch})
+    meddled.meddle = lambda: meddled.change(owed={})
+    ports = make_ports(world, meddled, settled.clock)
+    await Passes(ports).slow(InForce(settled.topology, "g1"), "test")
+    assert settled.record.epoch == epoch
+    assert settled.record.phase is Phase.STABLE
+
+
+class Overtaken(FakeAdminStates):
+    """Somebody else writes the record while the pool is looked at."""
+
+    def __init__(self, world: FakeWorld, documents: Meddled) -> None:
+        super().__init__(world)
+        self._documents = documents
+
+    async def look(self, service: Any, speaker: Any) -> PoolView:
+        found = await super().look(service, speaker)
+        self._documents.change()
+        return found
+
+
+async def test_a_record_that_changed_while_the_pool_was_looked_at_stops_the_write(settled: Scene) -> None:
+    meddled = Meddled(settled)
+    settled.world.kill(A)
+    ports = replace(settled.ports, documents=meddled, admin_states=Overtaken(settled.world, meddled))
+    await Passes(ports).fast(InForce(settled.topology, "g1"), "test")
+    assert settled.world.balancer_writes == []
+    assert settled.world.agents[B].role is Role.STANDBY
+
+
+async def test_a_lift_that_finds_none_waits_until_packets_meet_it() -> None:
+    scene = Fencing(AdminState.DOWN)
+    scene.pool.write(AdminState.NONE)
+    await scene.lift()
+    assert scene.pool.packets_meet is AdminState.NONE
+
+
+async def test_a_peering_that_a_guard_refuses_is_not_written() -> None:
+    scene = Scene()
+    for number in range(8):
+        scene.world.peerings[f"theirs-{number}"] = foreign(f"theirs-{number}", f"10.0.9.{number}")
+    outcome = await scene.slow()
+    assert scene.world.peering_writes == []
+    assert any("8 of 8 peers are taken" in reason for reason in outcome.reasons)
+
+
+def test_what_a_pass_has_proven_it_keeps_and_what_it_has_lifted_is_down_no_more() -> None:
+    seen = look(SERVING, balancer=balancer(nva_a="Down_Admin"), tried={by_agent(B): "no answer"})
+    lifted = seen.with_lifted(A, 4).with_proof(B, PROVEN)
+    assert lifted.backend(A) == Backend(AdminState.NONE)
+    again = look(SERVING).after(lifted)
+    assert (again.proofs, again.lifted, again.tried) == ({B: PROVEN}, {A: 4}, {})
+
+
+@pytest.fixture
+def stored() -> FakeDocuments:
+    return FakeDocuments()
+
+
+async def test_two_topologies_never_keep_the_same_pool(stored: FakeDocuments) -> None:
+    topologies = Topologies(stored, Place())
+    await topologies.apply(text(document()))
+    with pytest.raises(BadInput, match="belongs to topology 'hub'"):
+        await topologies.apply(text(document(name="other")))
+    assert await topologies.names() == ("hub",)
+
+
+async def test_a_poisoned_document_leaves_the_last_good_version_in_force(stored: FakeDocuments) -> None:
+    topologies = Topologies(stored, Place())
+    await topologies.apply(text(document()))
+    await stored.put("topologies/hub.yaml", b"schema: [")
+    found = await topologies.in_force("hub")
+    assert found.topology == topology()
+    assert found.problems
+
+
+async def test_a_document_that_changed_meanwhile_is_not_overwritten(stored: FakeDocuments) -> None:
+    topologies = Topologies(stored, Place())
+    await topologies.apply(text(document()))
+    stored.before_save.append(("topologies/hub.yaml", text(document(3)).encode()))
+    with pytest.raises(Superseded):
+        await topologies.apply(text(document()))
+    assert (await topologies.in_force("hub")).topology == topology(3)
+
+
+async def test_a_document_counts_only_under_its_own_name(stored: FakeDocuments) -> None:
+    await stored.put("topologies/other.yaml", text(document()).encode())
+    with pytest.raises(BadInput, match="is kept as 'other'"):
+        await Topologies(stored, Place()).in_force("other")
+
+
+@pytest.mark.parametrize(
+    ("timing", "name"),
+    [
+        (Timing(command_timeout=timedelta(seconds=61)), "operationDeadline"),
+        (Timing(fence_settle=timedelta(seconds=60)), "fenceTimeout"),
+    ],
+)
+def test_a_fence_ends_within_its_operation(timing: Timing, name: str) -> None:
+    assert [problem.path for problem in broken_laws(timing)] == [f"$.timing.{name}"]
+
+
+# --- agents -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_whose_state_is_not_known_is_not_established() -> None:
+    raw = status_object()
+    raw["sessions"]["10.0.2.4"]["state"] = "unknown"
+    assert not any(decode_status(raw, "hub", "nva-a").sessions.values())
+
+
+async def test_what_an_agent_has_heard_of_never_falls() -> None:
+    duties, _, _ = office()
+    assert isinstance(duties, Duties)
+    duties.hear("s", 9)
+    duties.hear("s", 4)
+    assert await duties.obey(Promote("s", Turn(6, 0), BOOT)) is not None
+    assert await duties.obey(Promote("s", Turn(9, 0), BOOT)) is None
+
+
+async def test_an_agent_with_peers_listens_for_a_gossip_window_before_its_probe_opens(tmp_path: Path) -> None:
+    app = new_signer()
+    returning, other = (Member(name, tmp_path / name, app, period_seconds=1.0) for name in (A, B))
+    returning.knows(other)
+    began = time.monotonic()
+    async with returning.running():
+        assert time.monotonic() - began >= 3.0
