@@ -14,17 +14,17 @@ from collections.abc import Coroutine
 from typing import Any
 
 from hopkeeper_agent import loading
-from hopkeeper_agent.checks import Examiner
+from hopkeeper_agent.checks import Examiner, with_sessions
 from hopkeeper_agent.commands import Addressee, CommandEndpoint
 from hopkeeper_agent.config import Config, PeerConfig
 from hopkeeper_agent.delivery import HttpPost
 from hopkeeper_agent.gossip import Gossip, Neighbour
 from hopkeeper_agent.listener import Listener
+from hopkeeper_agent.maintenance import Lookout
 from hopkeeper_agent.peer_probe import answers_http
-from hopkeeper_agent.peers import Reading
 from hopkeeper_agent.probe import probe_handler
 from hopkeeper_agent.reports import Bearing, Reporter, turns
-from hopkeeper_agent.speakers import SpeakerError
+from hopkeeper_agent.speakers import SessionState, SpeakerError
 from hopkeeper_agent.state import Trust
 from hopkeeper_agent.status import Parts, bearing, status
 
@@ -41,7 +41,9 @@ class Agent:
         self._signer = own.signer
         self._speaker = loading.speaker(config, self._look)
         self.duties, self._trust = loading.duties(config, self._speaker)
-        self._examiner = Examiner(config.checks, time.monotonic, self._look)
+        self._lookout = None if config.maintenance is None else Lookout(config.maintenance, self._look)
+        checks = with_sessions(config.checks, self._established)
+        self._examiner = Examiner(checks, time.monotonic, self._look)
         clock = (time.monotonic, time.time)
         self._gossip = Gossip(config.name, config.topology, self._signer, self.duties, clock)
         self.watches = {
@@ -58,6 +60,7 @@ class Agent:
             peers=self.watches,
             speaker=self._speaker,
             probe_open=lambda: self.probe.port != 0,
+            maintenance=lambda: self._lookout.coming if self._lookout is not None else None,
             started=time.monotonic(),
             monotonic=time.monotonic,
             now_seconds=time.time,
@@ -66,7 +69,7 @@ class Agent:
             own.ring, self._signer, Addressee(config.name, config.topology), self.duties.obey, self.status, time.time
         )
         self.commands = Listener(endpoint.handle, own.tls)
-        self.probe = Listener(probe_handler(lambda: self.duties.states, self._examiner.fatal))
+        self.probe = Listener(probe_handler(lambda: self.duties.states, self._parts.fatal))
         self._bearing = Bearing()
         self._post: HttpPost | None = None
         self._reporter: Reporter | None = None
@@ -87,7 +90,10 @@ class Agent:
         await self.commands.open(config.address, config.ports.command)
         await self._speaker.start()
         self._examiner.start()
+        if self._lookout is not None:
+            self._lookout.start()
         self._spawn(self._beat())
+        self._spawn(self._try_overdue())
         if self._trust in (Trust.WHOLE, Trust.NEW):
             self._spawn(self._announce())
         else:
@@ -109,12 +115,17 @@ class Agent:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._gossip.close()
         await self._examiner.close()
+        if self._lookout is not None:
+            await self._lookout.close()
         await self._speaker.close()
         if self._reporter is not None:
             await self._reporter.close()
         if self._post is not None:
             await self._post.close()
         await self.duties.close()
+
+    def _established(self) -> int:
+        return sum(session.state is SessionState.ESTABLISHED for session in self._speaker.sessions().values())
 
     async def _announce(self) -> None:
         # What fails here the speaker makes up for by itself.
@@ -126,20 +137,29 @@ class Agent:
         due = time.monotonic()
         while True:
             self._gossip.beat()
+            self._look()
+            due = max(due + period, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+
+    async def _try_overdue(self) -> None:
+        """Try the probe ports of peers whose heartbeat is overdue, twice a period.
+
+        The tries overlap, and begin before gossip is bad: one after the other would double the time to see a silent death.
+        """
+        period = self.config.tempo.period_seconds
+        while True:
             now = time.monotonic()
             for peer in self.config.peers:
-                if self.watches[peer.name].gossip(now) is Reading.BAD:
-                    # Tries overlap: waiting for each would double the time to see a silent death.
+                if self.watches[peer.name].suspect(now):
                     self._spawn(self._try_probe(peer))
             self._look()
-            due = max(due + period, now)
-            await asyncio.sleep(due - time.monotonic())
+            await asyncio.sleep(period / 2)
 
     async def _try_probe(self, peer: PeerConfig) -> None:
         watch = self.watches[peer.name]
-        if await answers_http(peer.address, peer.probe, 2 * self.config.tempo.period_seconds):
+        if await answers_http(peer.address, peer.probe, self.config.tempo.period_seconds):
             watch.probe_answered()
-        elif watch.gossip(time.monotonic()) is Reading.BAD:
+        elif watch.suspect(time.monotonic()):
             watch.probe_silent()
         self._look()
 

@@ -1,7 +1,7 @@
 """Self-checks: is the appliance fit? Each has a period, a timeout, and counts falls and rises of its own.
 
 A failing check that is fatal makes the probe answer 503 and keeps the role: fitness and role are different things.
-The counting is pure (`Tally`); the four kinds of trial are the only I/O.
+The counting is pure (`Tally`); the kinds of trial are the only I/O.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Protocol
 
 import aiohttp
@@ -129,6 +130,45 @@ class CommandTrial:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardingTrial:
+    """The kernel forwards packets between interfaces."""
+
+    path: Path
+
+    async def run(self) -> None:
+        try:
+            # A file of the kernel's: it is read without waiting for any disk.
+            value = self.path.read_text().strip()
+        except OSError as error:
+            raise Failed(f"{self.path} cannot be read") from error
+        if value != "1":
+            raise Failed("forwarding is off")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsTrial:
+    """At least so many BGP sessions are established; `established` counts them, and is given by the agent."""
+
+    least: int
+    established: Callable[[], int] | None = None
+
+    async def run(self) -> None:
+        count = 0 if self.established is None else self.established()
+        if count < self.least:
+            raise Failed(f"{count} of {self.least} sessions established")
+
+
+def with_sessions(checks: Sequence[Check], established: Callable[[], int]) -> list[Check]:
+    """The checks as configured, those of sessions told where to count them."""
+    return [
+        replace(check, trial=replace(check.trial, established=established))
+        if isinstance(check.trial, SessionsTrial)
+        else check
+        for check in checks
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """A check as configured; times in seconds."""
 
@@ -194,6 +234,10 @@ class Examiner:
             for check in self._checks
             if check.fatal and self.tallies[check.name].value is Reading.BAD
         )
+
+    def fatal_names(self) -> frozenset[str]:
+        """The checks that may make the appliance unfit."""
+        return frozenset(check.name for check in self._checks if check.fatal)
 
     def start(self) -> None:
         """Begin to examine."""

@@ -11,14 +11,28 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hopkeeper_agent.checks import Check, CommandTrial, HttpTrial, TcpTrial, Trial, UdpTrial
+from hopkeeper_agent.checks import (
+    Check,
+    CommandTrial,
+    ForwardingTrial,
+    HttpTrial,
+    SessionsTrial,
+    TcpTrial,
+    Trial,
+    UdpTrial,
+)
+from hopkeeper_agent.maintenance import MaintenanceSettings
 from hopkeeper_agent.messages import is_name
 from hopkeeper_agent.peers import Tempo
-from hopkeeper_agent.speakers.exabgp_configuration import BgpNeighbour, BgpSettings
+from hopkeeper_agent.speaker_config import SpeakerSettings, decode_speaker
 from hopkeeper_agent.toml_table import ConfigError, Table
 
 PORT_MAX = 65535
 MACHINE_FILE = Path("/etc/machine-id")
+IP_FORWARD = "/proc/sys/net/ipv4/ip_forward"
+METADATA_SERVICE = "http://169.254.169.254"
+# What a speaker finds of itself is reported under these names, beside the checks.
+OWN_CHECKS = "speaker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +86,12 @@ class Config:
     files: Files
     ports: Ports
     reports: ReportTarget | None
+    maintenance: MaintenanceSettings | None
     tempo: Tempo
     peers: tuple[PeerConfig, ...]
     checks: tuple[Check, ...]
-    speaker: BgpSettings | None
+    speaker: SpeakerSettings | None
+    is_witness: bool
 
 
 def load(path: Path) -> Config:
@@ -108,18 +124,48 @@ def decode(text: str) -> Config:
             listen.integer("gossip", 8444, low=1, high=PORT_MAX),
         ),
         reports=reports,
+        maintenance=_maintenance(document.table("maintenance")) if document.has("maintenance") else None,
         tempo=Tempo(
             gossip.number("period_seconds", 0.1, low=0.02, high=60), gossip.integer("fall", 3, low=2, high=100)
         ),
         peers=tuple(_peer(table) for table in document.tables("peers")),
         checks=tuple(_check(table) for table in document.tables("checks")),
-        speaker=_speaker(document.table("speaker")) if document.has("speaker") else None,
+        speaker=decode_speaker(document.table("speaker")) if document.has("speaker") else None,
+        is_witness=_is_witness(agent),
     )
     for table in (agent, listen, gossip, document):
         table.finish()
     _distinct("peers", "name", [peer.name for peer in config.peers] + [config.name])
     _distinct("checks", "name", [check.name for check in config.checks])
+    for check in config.checks:
+        if check.name.startswith(OWN_CHECKS):
+            raise ConfigError(f"checks: the name {check.name} is the agent's own")
+    if config.is_witness and config.speaker is not None:
+        raise ConfigError("speaker: a witness announces nothing")
     return config
+
+
+def _is_witness(agent: Table) -> bool:
+    role = agent.text("role", "member")
+    if role not in ("member", "witness"):
+        raise agent.wrong("role", "must be member or witness")
+    return role == "witness"
+
+
+def _maintenance(table: Table) -> MaintenanceSettings:
+    settings = MaintenanceSettings(
+        url=_url(table, table.text("url", METADATA_SERVICE)),
+        machine=table.text("machine"),
+        period_seconds=table.number("period_seconds", 5.0, low=0.05, high=3600),
+    )
+    table.finish()
+    return settings
+
+
+def _url(table: Table, url: str) -> str:
+    if urlsplit(url).scheme not in ("https", "http") or not urlsplit(url).hostname:
+        raise table.wrong("url", "must be an http or https address")
+    return url.rstrip("/")
 
 
 def _files(agent: Table) -> Files:
@@ -184,35 +230,12 @@ def _trial(table: Table) -> Trial:
             )
         case "command":
             return CommandTrial(table.texts("argv"))
+        case "forwarding":
+            return ForwardingTrial(table.path("path", IP_FORWARD))
+        case "sessions":
+            return SessionsTrial(table.integer("least", 1, low=1, high=1000))
         case _:
-            raise table.wrong("kind", "must be tcp, http, udp or command")
-
-
-def _speaker(table: Table) -> BgpSettings | None:
-    kind = table.text("kind")
-    if kind == "none":
-        table.finish()
-        return None
-    if kind != "exabgp":
-        raise table.wrong("kind", "must be exabgp or none")
-    address = table.address("address")
-    neighbours = []
-    for item in table.tables("neighbors"):
-        neighbours.append(BgpNeighbour(item.address("address"), item.integer("asn", low=1, high=2**32 - 1)))
-        item.finish()
-    if not neighbours:
-        raise table.wrong("neighbors", "missing, an exabgp speaker needs at least one")
-    settings = BgpSettings(
-        address=address,
-        asn=table.integer("asn", low=1, high=PORT_MAX - 1),  # Route Server takes 2-byte peers only
-        router_id=table.address("router_id", address),
-        port=table.integer("port", 179, low=1, high=PORT_MAX),
-        hold_time=table.integer("hold_time", 180, low=3, high=PORT_MAX),
-        neighbours=tuple(neighbours),
-    )
-    table.finish()
-    _distinct("speaker.neighbors", "address", [str(neighbour.address) for neighbour in neighbours])
-    return settings
+            raise table.wrong("kind", "must be tcp, http, udp, command, forwarding or sessions")
 
 
 def _name(table: Table, key: str) -> str:

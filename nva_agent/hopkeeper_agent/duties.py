@@ -52,10 +52,21 @@ class Duties:
     """Obeys commands. All methods belong to one event loop."""
 
     def __init__(
-        self, store: Store, speaker: Announcer, boot_id: str, states: Mapping[str, ServiceState], *, durable: bool
+        self,
+        store: Store,
+        speaker: Announcer,
+        boot_id: str,
+        states: Mapping[str, ServiceState],
+        *,
+        durable: bool,
+        is_witness: bool = False,
     ) -> None:
-        """`states` are what start-up found; `durable` says whether the store holds exactly these already."""
+        """`states` are what start-up found; `durable` says whether the store holds exactly these already.
+
+        A witness watches its peers and takes no role.
+        """
         self.boot_id = boot_id
+        self._is_witness = is_witness
         self._store = store
         self._speaker = speaker
         self._states: dict[str, ServiceState] = dict(states)
@@ -69,6 +80,11 @@ class Duties:
     def states(self) -> Mapping[str, ServiceState]:
         """What is in effect now, by service."""
         return self._states
+
+    @property
+    def heard(self) -> Mapping[str, int]:
+        """The highest epoch, by service, that authentic peers have told of since the start."""
+        return self._heard
 
     def epoch(self, service: str) -> int:
         """The epoch this agent stands at in a service; 0 if it was never told of it."""
@@ -85,6 +101,8 @@ class Duties:
                 return None
             case Fence():
                 return await self._fence(command)
+            case Promote() | Advertise() if self._is_witness:
+                return "a witness serves and announces nothing"
             case Promote():
                 return await self._promote(command)
             case Advertise():

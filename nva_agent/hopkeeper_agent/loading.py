@@ -7,16 +7,22 @@ import re
 import ssl
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from hopkeeper_agent.config import Config, PeerConfig
 from hopkeeper_agent.duties import Duties
 from hopkeeper_agent.jws import AppKeys, BadKey, Signer, certificate_key
+from hopkeeper_agent.role import Role
 from hopkeeper_agent.speakers import Mute, Speaker
+from hopkeeper_agent.speakers.bird import Bird
+from hopkeeper_agent.speakers.daemon import DaemonSpeaker
 from hopkeeper_agent.speakers.exabgp import ExaBgpSpeaker
+from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
 from hopkeeper_agent.speakers.exabgp_process import ExaBgpProcess
+from hopkeeper_agent.speakers.frr import Frr
+from hopkeeper_agent.speakers.settings import BirdSettings, FrrSettings
 from hopkeeper_agent.state import Identity, StateFile, Trust
 from hopkeeper_agent.toml_table import ConfigError
 
@@ -59,19 +65,26 @@ def peer_key(peer: PeerConfig) -> EllipticCurvePublicKey:
 
 def process(config: Config) -> ExaBgpProcess | None:
     """The ExaBGP of this configuration, None if another speaker is used. Raises ConfigError."""
-    if config.speaker is None:
-        return None
+    return _process(config, config.speaker) if isinstance(config.speaker, BgpSettings) else None
+
+
+def _process(config: Config, settings: BgpSettings) -> ExaBgpProcess:
     if not _PATH_FOR_EXABGP.fullmatch(str(config.files.state)):
         raise ConfigError("agent.state: with an exabgp speaker, no blanks or special characters in the path")
-    return ExaBgpProcess(config.files.state, config.speaker)
+    return ExaBgpProcess(config.files.state, settings)
 
 
 def speaker(config: Config, changed: Callable[[], None]) -> Speaker:
     """The configured speaker. Raises ConfigError."""
-    exabgp = process(config)
-    if exabgp is None or config.speaker is None:
-        return Mute()
-    return ExaBgpSpeaker(config.speaker, exabgp, changed)
+    match config.speaker:
+        case None:
+            return Mute()
+        case BirdSettings() as bird:
+            return DaemonSpeaker(Bird(bird), bird.daemon, changed)
+        case FrrSettings() as frr:
+            return DaemonSpeaker(Frr(frr), frr.daemon, changed)
+        case BgpSettings() as embedded:
+            return ExaBgpSpeaker(embedded, _process(config, embedded), changed)
 
 
 def duties(config: Config, speaks: Speaker) -> tuple[Duties, Trust]:
@@ -86,7 +99,12 @@ def duties(config: Config, speaks: Speaker) -> tuple[Duties, Trust]:
     store = StateFile(directory, Identity(_machine(config), config.name, config.topology), config.files.witness)
     found = store.load()
     whole = found.trust in (Trust.WHOLE, Trust.NEW)
-    return Duties(store, speaks, uuid.uuid4().hex, found.states, durable=whole), found.trust
+    states, boot_id = found.states, uuid.uuid4().hex
+    if config.is_witness:
+        # It may have been a member once.
+        states = {name: replace(state, role=Role.STANDBY, advertised=None) for name, state in states.items()}
+        whole = whole and states == found.states
+    return Duties(store, speaks, boot_id, states, durable=whole, is_witness=config.is_witness), found.trust
 
 
 def _machine(config: Config) -> str:

@@ -70,8 +70,10 @@ def _allow_many_connections() -> None:
 
 async def _stop_speaker(path: Path) -> None:
     process = loading.process(config.load(path))
-    if process is not None:
-        await process.end()
+    if process is None:
+        sys.stdout.write("nothing to end: the speaker is not the agent's own\n")
+        return
+    await process.end()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, TypeGuard
 
@@ -83,11 +83,15 @@ def encode_advertised(advertised: Advertised | None) -> dict[str, Any] | None:
     return {
         "epoch": advertised.turn.epoch,
         "seq": advertised.turn.seq,
-        "advertisements": [
-            {"prefix": str(item.prefix), "next_hop": str(item.next_hop), "prepend": item.prepend}
-            for item in advertised.advertisements
-        ],
+        "advertisements": encode_advertisements(advertised.advertisements),
     }
+
+
+def encode_advertisements(advertisements: Iterable[Advertisement]) -> list[dict[str, Any]]:
+    """A list of advertisements, as in a status."""
+    return [
+        {"prefix": str(item.prefix), "next_hop": str(item.next_hop), "prepend": item.prepend} for item in advertisements
+    ]
 
 
 def encode_heartbeat_services(states: Mapping[str, ServiceState]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 # An agent restarts rarely; this many boots back nobody replays.
 RETIRED_BOOTS = 64
+# One heartbeat is lost, or late by half a period.
+OVERDUE_PERIODS = 1.5
 
 
 class Reading(StrEnum):
@@ -59,7 +61,7 @@ class PeerWatch:
         if self.boot_id is not None and boot_id != self.boot_id:
             self._retired.append(self.boot_id)
         self.boot_id, self.counter, self.last_heard = boot_id, counter, now
-        # The probe port is tried only while gossip is bad; what it said then is history now.
+        # The probe port is tried only while a heartbeat is overdue; what it said then is history now.
         self._silent_tries, self._answered = 0, False
 
     def note_epoch(self, service: str, epoch: int) -> None:
@@ -80,6 +82,15 @@ class PeerWatch:
         if now - since > self.tempo.window_seconds:
             return Reading.BAD
         return Reading.UNKNOWN if self.last_heard is None else Reading.OK
+
+    def suspect(self, now: float) -> bool:
+        """A heartbeat is overdue: time to try the probe port, so that both readings are bad at about the same time.
+
+        A peer that was never heard has all of the gossip window: it may be starting, as this agent is.
+        """
+        if self.last_heard is None:
+            return self.gossip(now) is Reading.BAD
+        return now - self.last_heard > OVERDUE_PERIODS * self.tempo.period_seconds
 
     def probe(self) -> Reading:
         """Bad after `fall` silent tries in a row."""

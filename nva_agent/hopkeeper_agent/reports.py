@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from hopkeeper_agent.jws import Signer
+from hopkeeper_agent.maintenance import Maintenance
 from hopkeeper_agent.messages import APP, REPORT, TOKEN_SECONDS
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,16 @@ RETRIED_4XX = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 @dataclass(frozen=True, slots=True)
 class Bearing:
-    """What is worth a report when it turns: reasons to be unfit, failed peers, state by neighbour address."""
+    """What is worth a report when it turns: reasons to be unfit, failed peers, state by neighbour address, maintenance.
+
+    `bad_checks` are the names of checks that are bad and not fatal.
+    """
 
     fatal: tuple[str, ...] = ()
     failed_peers: frozenset[str] = frozenset()
     sessions: tuple[tuple[str, str], ...] = ()
+    maintenance: Maintenance | None = None
+    bad_checks: frozenset[str] = frozenset()
 
 
 def turns(before: Bearing, after: Bearing) -> list[str]:
@@ -47,8 +53,15 @@ def turns(before: Bearing, after: Bearing) -> list[str]:
         # A start finds sessions down before they come up: only one that was up goes down.
         if state != old and (old, state) != ("unknown", "down"):
             reasons.append(f"session {state}: {address}")
+    reasons += [f"check failed: {name}" for name in sorted(after.bad_checks - before.bad_checks)]
+    if after.maintenance is not None and after.maintenance != before.maintenance:
+        reasons.append(f"draining: {after.maintenance}")
     reasons += [f"cleared: {were[name]}" for name in sorted(were.keys() - are.keys())]
     reasons += [f"peer returned: {name}" for name in sorted(before.failed_peers - after.failed_peers)]
+    # One that turned from alarming to fatal has not passed.
+    reasons += [f"check passed: {name}" for name in sorted(before.bad_checks - after.bad_checks - are.keys())]
+    if before.maintenance is not None and after.maintenance is None:
+        reasons.append(f"maintenance over: {before.maintenance.kind} ({before.maintenance.event})")
     return reasons
 
 

@@ -51,13 +51,16 @@ class Table:
         """A literal IPv4 address; names are never resolved."""
         return self._take(key, default, _address, "a literal IPv4 address")
 
-    def path(self, key: str) -> Path:
+    def path(self, key: str, default: str | None = None) -> Path:
         """An absolute path."""
-        return self._take(key, None, _absolute, "an absolute path")
+        return self._take(key, None if default is None else Path(default), _absolute, "an absolute path")
 
-    def texts(self, key: str) -> tuple[str, ...]:
-        """A list of texts with at least one."""
-        return self._take(key, None, _texts, "a list of texts")
+    def texts(self, key: str, *, allow_empty: bool = False) -> tuple[str, ...]:
+        """A list of texts, with at least one unless an empty list is allowed."""
+        found: tuple[str, ...] = self._take(key, None, _texts, "a list of texts")
+        if not found and not allow_empty:
+            raise self.wrong(key, "must be a list of texts with at least one")
+        return found
 
     def has(self, key: str) -> bool:
         """Whether the key is there and not read yet."""
@@ -112,6 +115,6 @@ def _absolute(value: Any) -> Path | None:
 
 
 def _texts(value: Any) -> tuple[str, ...] | None:
-    if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
         return None
     return tuple(value)

@@ -146,10 +146,38 @@ async def test_a_killed_exabgp_is_started_again_with_its_advertisements(site: Si
     first = site.pid()
     os.kill(first, signal.SIGKILL)
     await until(lambda: states(agent) == ["down"] * 2)
+    assert agent.status()["fatal"] == ["speaker: ExaBGP is not running"]
     await all_established(agent)
+    assert agent.status()["fatal"] == []
     assert site.pid() != first
     for receiver in site.receivers:
         await until(lambda receiver=receiver: receiver.routes() == {DEFAULT: ("10.0.1.100", [65001] * 2)})  # type: ignore[misc]
+
+
+async def test_the_status_tells_what_was_sent_to_a_later_agent_too(site: Site) -> None:
+    async with site.member.running() as agent:
+        await all_established(agent)
+        await site.member.send(advertise(1, [(DEFAULT, "10.0.1.100", 2)]))
+    async with site.member.running() as agent:
+        await all_established(agent)
+        for session in agent.status()["sessions"].values():
+            assert session["sent"] == [{"prefix": DEFAULT, "next_hop": "10.0.1.100", "prepend": 2}]
+
+
+async def test_an_order_beyond_the_budget_is_sent_in_batches(site: Site) -> None:
+    site.member.extra = site.member.extra.replace(
+        "asn = 65001", 'asn = 65001\nprefix_budget = 5\ncommunities = ["65001:7"]', 1
+    )
+    first, second = ([(f"10.9.{number}.0/24", hop, 0) for number in range(4)] for hop in ("10.0.1.1", "10.0.1.2"))
+    async with site.member.running() as agent:
+        await all_established(agent)
+        assert (await site.member.send(advertise(1, first)))[1]["reason"] is None
+        assert (await site.member.send(advertise(2, second)))[1]["reason"] is None
+        for receiver in site.receivers:
+            await until(lambda receiver=receiver: sum(len(update.announced) for update in receiver.updates()) == 8)  # type: ignore[misc]
+            assert [len(update.announced) for update in receiver.updates()[-4:]] == [1] * 4
+            assert not any(update.withdrawn for update in receiver.updates())
+            assert {hop for hop, _ in receiver.routes().values()} == {"10.0.1.2"}
 
 
 async def test_an_agents_restart_flaps_no_session_and_sends_nothing_again(site: Site) -> None:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address
 from typing import Protocol
 
+from hopkeeper_agent.peers import Reading
 from hopkeeper_agent.role import Advertisement
 
 
@@ -30,10 +31,23 @@ class SessionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The live conversation with one neighbour; `since` is None while nothing is known."""
+    """The live conversation with one neighbour; `since` is None while nothing is known.
+
+    `sent`: of the advertisements, what the neighbour was sent last and how; None where the daemon does not tell.
+    """
 
     state: SessionState
     since: datetime | None
+    sent: tuple[Advertisement, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a speaker found of itself, reported beside the self-checks. `detail` is empty while all is well."""
+
+    value: Reading
+    detail: str = ""
+    fatal: bool = False
 
 
 class Speaker(Protocol):
@@ -47,6 +61,9 @@ class Speaker(Protocol):
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
         """The sessions by neighbour address."""
+
+    def findings(self) -> Mapping[str, Finding]:
+        """Whether the daemon lives ("speaker"), and what is wrong with its configuration ("speaker-…")."""
 
     async def close(self) -> None:
         """Let go. What is announced stays announced: an agent that ends must not end the routes."""
@@ -64,6 +81,10 @@ class Mute:
             raise SpeakerError("no speaker is configured")
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
+        """None."""
+        return {}
+
+    def findings(self) -> Mapping[str, Finding]:
         """None."""
         return {}
 

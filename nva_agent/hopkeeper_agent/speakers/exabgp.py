@@ -12,14 +12,17 @@ import contextlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+from hopkeeper_agent.peers import Reading
 from hopkeeper_agent.role import Advertisement
-from hopkeeper_agent.speakers import Session, SessionState, SpeakerError
+from hopkeeper_agent.speakers import Finding, Session, SessionState, SpeakerError
+from hopkeeper_agent.speakers.budget import OverBudget, stages
 from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings, route
+from hopkeeper_agent.speakers.exabgp_helper import note_sent
 from hopkeeper_agent.speakers.exabgp_process import ExaBgpProcess
 
 log = logging.getLogger(__name__)
@@ -57,6 +60,8 @@ class _Conversation:
     asked: dict[int, _Asked] = field(default_factory=dict)
     # By established neighbour: the changes ExaBGP was given and has not sent yet, and since when (loop time).
     unsent: dict[IPv4Address, dict[str, tuple[str | None, float]]] = field(default_factory=dict)
+    # By neighbour: the routes it was sent on its present session.
+    sent: dict[str, dict[str, str]] = field(default_factory=dict)
     ready: bool = False
     missed: int = 0
 
@@ -73,6 +78,7 @@ class ExaBgpSpeaker:
         # None: nothing was ordered since this agent started, so whatever a running ExaBGP announces stays.
         self._wanted: dict[str, str] | None = None
         self._conversation: _Conversation | None = None
+        self._finding = Finding(Reading.UNKNOWN, "not reached yet")
         self._last_id = 0
         self._pulse = asyncio.Event()
         self._speaking = asyncio.Lock()
@@ -85,12 +91,22 @@ class ExaBgpSpeaker:
 
     async def announce(self, advertisements: Sequence[Advertisement]) -> None:
         """Replace everything announced. Returns once ExaBGP has sent it on every established session."""
-        self._wanted = {str(item.prefix): route(item, self._settings.asn) for item in advertisements}
+        self._wanted = {
+            str(item.prefix): route(item, self._settings.asn, self._settings.communities) for item in advertisements
+        }
         await self._converge()
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
         """The sessions by neighbour address."""
-        return self._sessions
+        sent = {} if self._conversation is None else self._conversation.sent
+        return {
+            address: replace(session, sent=_advertisements(sent[str(address)])) if str(address) in sent else session
+            for address, session in self._sessions.items()
+        }
+
+    def findings(self) -> Mapping[str, Finding]:
+        """Whether ExaBGP lives."""
+        return {"speaker": self._finding}
 
     async def close(self) -> None:
         """Let go of ExaBGP, which speaks on."""
@@ -115,13 +131,17 @@ class ExaBgpSpeaker:
             return
         # Changes of one prefix that pile up inside ExaBGP may be sent in the wrong order: each is sent before the next.
         await self._until(lambda: self._all_sent(conversation), "an earlier UPDATE is not sent yet")
-        changes = _difference(conversation.routes, self._wanted)
-        if not changes:
-            return
-        refused = await self._ask(conversation, changes)
-        if refused:
-            raise SpeakerError(f"ExaBGP refused {len(refused)} of {len(changes)} changes")
-        await self._until(lambda: self._all_sent(conversation), "an UPDATE is not sent yet")
+        try:
+            steps = stages(conversation.routes, self._wanted, self._settings.budget)
+        except OverBudget as error:
+            raise SpeakerError(str(error)) from error
+        for wanted in steps:
+            if not (changes := _difference(conversation.routes, wanted)):
+                continue
+            refused = await self._ask(conversation, changes)
+            if refused:
+                raise SpeakerError(f"ExaBGP refused {len(refused)} of {len(changes)} changes")
+            await self._until(lambda: self._all_sent(conversation), "an UPDATE is not sent yet")
 
     async def _ask(self, conversation: _Conversation, changes: Changes) -> list[str]:
         loop = asyncio.get_running_loop()
@@ -186,7 +206,10 @@ class ExaBgpSpeaker:
             for neighbour in self._sessions:
                 # Of a neighbour that never came up ExaBGP may have said nothing: a session that is not up is down.
                 self._note_session(str(neighbour), *hello["sessions"].get(str(neighbour), (SessionState.DOWN, None)))
+            self._conversation.sent = {peer: dict(routes) for peer, routes in hello.get("sent", {}).items()}
             self._conversation.ready = True
+            self._finding = Finding(Reading.OK)
+            self._changed()
             self._stir()
             while line := await reader.readline():
                 self._hear(self._conversation, json.loads(line))
@@ -202,6 +225,7 @@ class ExaBgpSpeaker:
             self._note_session(*message["session"])
         elif "sent" in message:
             peer, routes = message["sent"]
+            note_sent(conversation.sent.setdefault(peer, {}), routes)
             waiting = conversation.unsent.get(IPv4Address(peer), {})
             for prefix, sent in routes.items():
                 if prefix in waiting and waiting[prefix][0] == sent:
@@ -228,10 +252,12 @@ class ExaBgpSpeaker:
             if self._conversation is not None and state != SessionState.ESTABLISHED:
                 # What was not sent will be, with everything else, when the session comes back.
                 self._conversation.unsent.pop(neighbour, None)
+                self._conversation.sent.pop(address, None)
             self._changed()
 
     def _lost(self) -> None:
         self._conversation = None
+        self._finding = Finding(Reading.BAD, "ExaBGP is not running", self._settings.fatal)
         now = datetime.now().astimezone()
         for address, session in self._sessions.items():
             if session.state is not SessionState.DOWN:
@@ -265,3 +291,12 @@ def _difference(routes: Mapping[str, str], wanted: Mapping[str, str]) -> Changes
         (prefix, target) for prefix, target in sorted(wanted.items()) if routes.get(prefix) != target
     ]
     return changes + [(prefix, None) for prefix in sorted(routes) if prefix not in wanted]
+
+
+def _advertisements(routes: Mapping[str, str]) -> tuple[Advertisement, ...]:
+    """Routes as they are told by prefix, sorted; the own ASN is once in every path."""
+    found = []
+    for prefix, told in routes.items():
+        _, next_hop, _, _, *rest = told.split()
+        found.append(Advertisement(IPv4Network(prefix), IPv4Address(next_hop), rest.index("]") - 1))
+    return tuple(sorted(found, key=lambda item: item.prefix))

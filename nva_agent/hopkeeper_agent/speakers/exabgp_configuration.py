@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.speakers.settings import DEFAULT_BUDGET, BgpNeighbour, Budget
 
 HELPER = "hopkeeper"
 
@@ -27,14 +28,6 @@ ENVIRONMENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class BgpNeighbour:
-    """One neighbour of the speaker."""
-
-    address: IPv4Address
-    asn: int
-
-
-@dataclass(frozen=True, slots=True)
 class BgpSettings:
     """The speaker as configured. `port` is the neighbours' TCP port, `hold_time` in seconds."""
 
@@ -44,6 +37,9 @@ class BgpSettings:
     port: int
     hold_time: int
     neighbours: tuple[BgpNeighbour, ...]
+    communities: tuple[str, ...] = ()
+    budget: Budget = DEFAULT_BUDGET
+    fatal: bool = True
 
 
 def environment(settings: BgpSettings) -> dict[str, str]:
@@ -61,10 +57,11 @@ def fingerprint(settings: BgpSettings, configuration: str) -> str:
     return hashlib.sha256(repr((environment(settings), configuration)).encode()).hexdigest()
 
 
-def route(advertisement: Advertisement, asn: int) -> str:
+def route(advertisement: Advertisement, asn: int, communities: Sequence[str] = ()) -> str:
     """The route's attributes as ExaBGP reads them; also the form in which sent UPDATEs are compared."""
     path = " ".join([str(asn)] * (1 + advertisement.prepend))
-    return f"next-hop {advertisement.next_hop} as-path [ {path} ]"
+    carried = f" community [ {' '.join(communities)} ]" if communities else ""
+    return f"next-hop {advertisement.next_hop} as-path [ {path} ]{carried}"
 
 
 def _process(helper: Sequence[str]) -> str:

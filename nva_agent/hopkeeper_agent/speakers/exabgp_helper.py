@@ -7,7 +7,8 @@ ExaBGP writes to it without a time limit, and gives all its sessions up when the
 Run as: python -m hopkeeper_agent.speakers.exabgp_helper SOCKET FINGERPRINT
 
 To the agent, one JSON object a line:
-  {"hello": {"exabgp_pid", "fingerprint", "sessions": {address: [state, since]}, "routes": {prefix: route}}}
+  {"hello": {"exabgp_pid", "fingerprint", "sessions": {address: [state, since]}, "routes": {prefix: route},
+             "sent": {address: {prefix: route}}}}
   {"session": [address, state, since]}          {"sent": [address, {prefix: route or null}]}
   {"answered": id, "refused": [prefix, ...]}
 From the agent: {"id": n, "changes": [[prefix, route or null], ...]}; no changes asks only for a sign of life.
@@ -22,6 +23,7 @@ import selectors
 import socket
 import sys
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -49,6 +51,7 @@ class Memory:
     fingerprint: str
     sessions: dict[str, tuple[str, str]] = field(default_factory=dict)
     routes: dict[str, str] = field(default_factory=dict)
+    sent: dict[str, dict[str, str]] = field(default_factory=dict)
     _pending: deque[tuple[_Request, str, str | None]] = field(default_factory=deque)
 
     def hello(self) -> dict[str, Any]:
@@ -59,6 +62,7 @@ class Memory:
                 "fingerprint": self.fingerprint,
                 "sessions": self.sessions,
                 "routes": self.routes,
+                "sent": self.sent,
             }
         }
 
@@ -93,6 +97,7 @@ class Memory:
             return self._session(peer, neighbor.get("state"))
         if event.get("type") == "update" and neighbor.get("direction") == "send":
             routes = sent_routes(neighbor["message"].get("update", {}))
+            note_sent(self.sent.setdefault(peer, {}), routes)
             return [{"sent": [peer, routes]}] if routes else []
         return []
 
@@ -117,18 +122,30 @@ class Memory:
             return []
         since = datetime.now(timezone.utc).isoformat()
         self.sessions[peer] = (known, since)
+        self.sent[peer] = {}
         return [{"session": [peer, known, since]}]
+
+
+def note_sent(known: dict[str, str], routes: Mapping[str, str | None]) -> None:
+    """Take over what an UPDATE said."""
+    for prefix, route in routes.items():
+        if route is None:
+            known.pop(prefix, None)
+        else:
+            known[prefix] = route
 
 
 def sent_routes(update: dict[str, Any]) -> dict[str, str | None]:
     """The routes of an UPDATE as ExaBGP tells it, by prefix; None is a withdrawal."""
     segments = update.get("attribute", {}).get("as-path", {})
     path = " ".join(str(asn) for _, segment in sorted(segments.items()) for asn in segment["value"])
+    communities = update.get("attribute", {}).get("community", [])
+    carried = f" community [ {' '.join(f'{high}:{low}' for high, low in communities)} ]" if communities else ""
     routes: dict[str, str | None] = {
         item["nlri"]: None for item in update.get("withdraw", {}).get("ipv4 unicast", []) if isinstance(item, dict)
     }
     for next_hop, items in update.get("announce", {}).get("ipv4 unicast", {}).items():
-        routes |= {item["nlri"]: f"next-hop {next_hop} as-path [ {path} ]" for item in items}
+        routes |= {item["nlri"]: f"next-hop {next_hop} as-path [ {path} ]{carried}" for item in items}
     return routes
 
 

@@ -91,6 +91,7 @@ class Member:
     machine: str = "machine-1"
     extra: str = ""
     period_seconds: float = 0.1
+    role: str = "member"
     witness: Path | None = None
 
     def __post_init__(self) -> None:
@@ -107,6 +108,7 @@ class Member:
 [agent]
 name = "{self.name}"
 topology = "{TOPOLOGY}"
+role = "{self.role}"
 address = "{self.address}"
 machine = "{self.machine}"
 state = "{self.folder}/state"

@@ -9,7 +9,20 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from hopkeeper_agent.checks import Check, CommandTrial, Examiner, HttpTrial, Tally, TcpTrial, Trial, UdpTrial, try_once
+from hopkeeper_agent.checks import (
+    Check,
+    CommandTrial,
+    Examiner,
+    ForwardingTrial,
+    HttpTrial,
+    SessionsTrial,
+    Tally,
+    TcpTrial,
+    Trial,
+    UdpTrial,
+    try_once,
+    with_sessions,
+)
 from hopkeeper_agent.peers import Reading
 
 from tests.unit.agent.stage import fresh_address, until
@@ -94,6 +107,22 @@ async def test_udp_to_a_closed_port_fails_at_once() -> None:
 )
 async def test_a_command_is_judged_by_its_exit_code(argv: tuple[str, ...], failure: str | None) -> None:
     assert await try_once(Check("c", CommandTrial(argv), timeout_seconds=0.5)) == failure
+
+
+@pytest.mark.parametrize(
+    ("value", "failure"), [("1\n", None), ("0\n", "forwarding is off"), (None, "{path} cannot be read")]
+)
+async def test_forwarding_is_what_the_kernel_says(tmp_path: Path, value: str | None, failure: str | None) -> None:
+    path = tmp_path / "ip_forward"
+    if value is not None:
+        path.write_text(value)
+    assert await try_once(Check("c", ForwardingTrial(path))) == (failure and failure.format(path=path))
+
+
+@pytest.mark.parametrize(("established", "failure"), [(2, None), (1, "1 of 2 sessions established")])
+async def test_sessions_are_counted(established: int, failure: str | None) -> None:
+    [check] = with_sessions([Check("c", SessionsTrial(2))], lambda: established)
+    assert await try_once(check) == failure
 
 
 async def test_a_command_that_takes_too_long_leaves_no_process_behind(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from hopkeeper_agent import config
-from hopkeeper_agent.checks import CommandTrial, HttpTrial, TcpTrial, UdpTrial
+from hopkeeper_agent.checks import CommandTrial, ForwardingTrial, HttpTrial, SessionsTrial, TcpTrial, UdpTrial
+from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
+from hopkeeper_agent.speakers.settings import BirdSettings, Budget, FrrSettings
 from hopkeeper_agent.toml_table import ConfigError
 
 EXAMPLE = Path(__file__).parents[3] / "nva_agent" / "agent.example.toml"
@@ -23,6 +25,7 @@ key = "/etc/hopkeeper/agent.key"
 certificate = "/etc/hopkeeper/agent.crt"
 app_keys = "/etc/hopkeeper/app.pub"
 """
+NEIGHBOUR = '[[speaker.neighbors]]\naddress = "10.0.0.36"\nasn = 65515\n'
 
 
 def test_the_smallest_configuration_has_the_documented_defaults() -> None:
@@ -35,14 +38,21 @@ def test_the_smallest_configuration_has_the_documented_defaults() -> None:
 
 def test_the_example_is_accepted_and_shows_every_part() -> None:
     decoded = config.load(EXAMPLE)
-    assert {type(check.trial) for check in decoded.checks} == {TcpTrial, HttpTrial, UdpTrial, CommandTrial}
-    assert decoded.speaker is not None
+    assert {type(check.trial) for check in decoded.checks} == {
+        TcpTrial,
+        HttpTrial,
+        UdpTrial,
+        CommandTrial,
+        ForwardingTrial,
+        SessionsTrial,
+    }
+    assert isinstance(decoded.speaker, BgpSettings)
     assert [neighbour.address for neighbour in decoded.speaker.neighbours] == [
         IPv4Address("10.0.0.36"),
         IPv4Address("10.0.0.37"),
     ]
     absent = {field.name for field in fields(decoded) if not getattr(decoded, field.name)}
-    assert absent == {"machine"}
+    assert absent == {"machine", "is_witness"}
 
 
 @pytest.mark.parametrize(
@@ -60,9 +70,22 @@ def test_the_example_is_accepted_and_shows_every_part() -> None:
         ('[[checks]]\nname = "x"\nkind = "icmp"\n', "checks[0].kind: must be tcp"),
         ('[[checks]]\nname = "x"\nkind = "tcp"\naddress = "10.0.0.1"\n', "checks[0].port: missing"),
         ('[[checks]]\nname = "x"\nkind = "command"\nargv = "true"\n', "checks[0].argv: must be a list"),
-        ('[speaker]\nkind = "frr"\n', "speaker.kind: must be exabgp or none"),
+        ('[speaker]\nkind = "gobgp"\n', "speaker.kind: must be exabgp, bird, frr or none"),
         ('[speaker]\nkind = "none"\nasn = 65001\n', "speaker.asn: unknown key"),
         ('[speaker]\nkind = "exabgp"\naddress = "10.0.1.4"\nasn = 65001\n', "speaker.neighbors: missing"),
+        ('[speaker]\nkind = "bird"\nasn = 65001\n', "speaker.include: missing"),
+        ('[speaker]\nkind = "frr"\nasn = 65001\naddress = "10.0.1.4"\n' + NEIGHBOUR, "speaker.address: unknown key"),
+        (
+            '[speaker]\nkind = "frr"\nasn = 65001\nover_budget = "drop"\n' + NEIGHBOUR,
+            "speaker.over_budget: must be split",
+        ),
+        (
+            '[speaker]\nkind = "frr"\nasn = 65001\ncommunities = ["65001"]\n' + NEIGHBOUR,
+            "speaker.communities: each must",
+        ),
+        ('[speaker]\nkind = "frr"\nasn = 65001\n' + 2 * NEIGHBOUR, "speaker.neighbors: every address"),
+        ("[maintenance]\n", "maintenance.machine: missing"),
+        ('[[checks]]\nname = "speaker"\nkind = "forwarding"\n', "checks: the name speaker is the agent's own"),
         ('[[peers]]\nname = "nva-a"\naddress = "10.0.1.5"\ncertificate = "/b.crt"\n', "peers: every name"),
     ],
 )
@@ -76,3 +99,24 @@ def test_what_has_no_default_must_be_given(key: str) -> None:
     text = re.sub(rf"^{key} = .*$", "", SMALLEST, flags=re.MULTILINE)
     with pytest.raises(ConfigError, match=f"agent.{key}: missing"):
         config.decode(text)
+
+
+@pytest.mark.parametrize("kind", ["bird", "frr"])
+def test_an_operators_daemon_is_reached_where_debian_has_it(kind: str) -> None:
+    include = 'include = "/var/lib/hopkeeper-speaker/bird.conf"\n' if kind == "bird" else ""
+    speaker = config.decode(SMALLEST + f'[speaker]\nkind = "{kind}"\nasn = 65001\n{include}{NEIGHBOUR}').speaker
+    match speaker:
+        case BirdSettings(daemon, control, _):
+            assert control == Path("/run/bird/bird.ctl")
+        case FrrSettings(daemon, vty):
+            assert vty == Path("/run/frr/bgpd.vty")
+        case _:
+            raise AssertionError(speaker)
+    assert (daemon.budget, daemon.poll_seconds, daemon.communities, daemon.fatal) == (Budget(1000, True), 0.2, (), True)
+
+
+def test_a_witness_has_no_speaker() -> None:
+    witness = SMALLEST.replace("[agent]", '[agent]\nrole = "witness"')
+    assert config.decode(witness).is_witness
+    with pytest.raises(ConfigError, match="a witness announces nothing"):
+        config.decode(witness + '[speaker]\nkind = "frr"\nasn = 65001\n' + NEIGHBOUR)

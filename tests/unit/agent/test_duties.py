@@ -173,3 +173,12 @@ async def test_all_services_are_announced_together() -> None:
     await duties.obey(Advertise("s", Turn(1, 1), (ROUTE,)))
     await duties.obey(Advertise("t", Turn(1, 1), (other,)))
     assert voice.announced[-1] == [ROUTE, other]
+
+
+async def test_a_witness_takes_no_role_and_announces_nothing() -> None:
+    disk = Disk()
+    voice = Voice(disk)
+    duties = Duties(disk, voice, BOOT, {}, durable=True, is_witness=True)
+    for command in (Promote("s", Turn(6, 1), BOOT), Advertise("s", Turn(6, 1), (ROUTE,))):
+        assert await duties.obey(command) == "a witness serves and announces nothing"
+    assert (disk.saved, voice.announced) == ([], [])

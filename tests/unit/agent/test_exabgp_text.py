@@ -7,7 +7,6 @@ from ipaddress import IPv4Address, IPv4Network
 
 from hopkeeper_agent.role import Advertisement
 from hopkeeper_agent.speakers.exabgp_configuration import (
-    BgpNeighbour,
     BgpSettings,
     environment,
     fingerprint,
@@ -15,6 +14,7 @@ from hopkeeper_agent.speakers.exabgp_configuration import (
     route,
 )
 from hopkeeper_agent.speakers.exabgp_helper import Memory, sent_routes
+from hopkeeper_agent.speakers.settings import BgpNeighbour
 
 ADDRESS = IPv4Address("10.0.1.4")
 BOTH = (BgpNeighbour(IPv4Address("10.0.0.36"), 65515), BgpNeighbour(IPv4Address("10.0.0.37"), 65515))

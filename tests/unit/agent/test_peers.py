@@ -72,3 +72,13 @@ def test_a_new_boot_counts_and_the_boot_it_replaced_never_again() -> None:
     assert peer.admits(B, 1)
     peer.hear(B, 1, 200.1)
     assert not peer.admits(A, 701)
+
+
+def test_the_probe_port_is_tried_from_the_first_overdue_heartbeat() -> None:
+    watch = PeerWatch(Tempo(0.1, 3), 0.0)
+    assert not watch.suspect(0.29)
+    assert watch.suspect(0.31)
+    watch.hear("a" * 32, 1, 10.0)
+    assert not watch.suspect(10.14)
+    assert watch.suspect(10.16)
+    assert watch.gossip(10.16) is Reading.OK

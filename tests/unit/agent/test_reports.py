@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from hopkeeper_agent.jws import key_id, verify
+from hopkeeper_agent.maintenance import Maintenance
 from hopkeeper_agent.reports import Bearing, Reporter, turns
 
 from tests.unit.agent.stage import new_signer, until
 
+REBOOT = Maintenance("reboot", None, "e-1")
 FIT = Bearing(sessions=(("10.0.0.36", "established"),))
 
 
@@ -26,6 +28,12 @@ FIT = Bearing(sessions=(("10.0.0.36", "established"),))
         (FIT, Bearing(sessions=(("10.0.0.36", "down"),)), ["session down: 10.0.0.36"]),
         (Bearing(sessions=(("10.0.0.36", "down"),)), FIT, ["session established: 10.0.0.36"]),
         (Bearing(), Bearing(sessions=(("10.0.0.36", "down"),)), []),
+        (Bearing(), Bearing(bad_checks=frozenset({"uplink"})), ["check failed: uplink"]),
+        (Bearing(bad_checks=frozenset({"uplink"})), Bearing(), ["check passed: uplink"]),
+        (Bearing(bad_checks=frozenset({"p"})), Bearing(fatal=("p: no echo",)), ["fatal: p: no echo"]),
+        (Bearing(), Bearing(maintenance=REBOOT), ["draining: reboot under way (e-1)"]),
+        (Bearing(maintenance=REBOOT), Bearing(), ["maintenance over: reboot (e-1)"]),
+        (Bearing(maintenance=REBOOT), Bearing(maintenance=REBOOT), []),
         (Bearing(sessions=(("10.0.0.36", "unknown"),)), Bearing(sessions=(("10.0.0.36", "down"),)), []),
     ],
 )

@@ -1,0 +1,119 @@
+"""Azure Scheduled Events: the platform announces that it will interrupt this machine, so that the app can drain it first.
+
+What it tells is reported and changes nothing by itself: the probe goes on answering until the app has another holder.
+`decode` is pure; `Lookout` asks the instance metadata service. Nothing is acknowledged towards Azure: an event is approved
+early only by whoever knows that the drain is over.
+Source: learn.microsoft.com, "Azure Metadata Service: Scheduled Events for Linux VMs" (api-version 2020-07-01).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+
+log = logging.getLogger(__name__)
+
+PATH = "/metadata/scheduledevents?api-version=2020-07-01"
+# The first question of a VM's life may take two minutes, for it turns the service on.
+TIMEOUT_SECONDS = 5.0
+KINDS = {kind: kind.lower() for kind in ("Freeze", "Reboot", "Redeploy", "Preempt", "Terminate")}
+EVENT_MAX = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """What is about to happen to this machine. `not_before` is None once it has begun."""
+
+    kind: str
+    not_before: datetime | None
+    event: str
+
+    def __str__(self) -> str:
+        when = "under way" if self.not_before is None else f"not before {self.not_before.isoformat()}"
+        return f"{self.kind} {when} ({self.event})"
+
+
+def decode(document: Mapping[str, Any], machine: str) -> Maintenance | None:
+    """The event that concerns this machine and comes first; None if there is none. Raises ValueError for another shape.
+
+    `machine` is the VM's name as the service knows it. An event under way comes before all that are scheduled.
+    """
+    events = document.get("Events")
+    if not isinstance(events, list):
+        raise ValueError("Events: not a list")
+    found = [read for event in events if (read := _event(event, machine)) is not None]
+    began = datetime.min.replace(tzinfo=timezone.utc)
+    return min(found, key=lambda event: (event.not_before or began, event.event), default=None)
+
+
+def _event(event: Any, machine: str) -> Maintenance | None:
+    if not isinstance(event, dict):
+        raise ValueError("Events: not objects")
+    kind = KINDS.get(str(event.get("EventType")))
+    resources = event.get("Resources")
+    concerned = isinstance(resources, list) and machine in resources
+    if kind is None or not concerned or event.get("EventStatus") not in ("Scheduled", "Started"):
+        return None
+    # Empty once it has started.
+    told = event.get("NotBefore")
+    not_before = parsedate_to_datetime(str(told)).astimezone(timezone.utc) if told else None
+    return Maintenance(kind, not_before, str(event.get("EventId"))[:EVENT_MAX])
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceSettings:
+    """Where to ask, what this VM is called there, and how often (seconds)."""
+
+    url: str
+    machine: str
+    period_seconds: float
+
+
+class Lookout:
+    """Asks until it is closed. Without an answer what was known last stays: not knowing is no all-clear."""
+
+    def __init__(self, settings: MaintenanceSettings, changed: Callable[[], None]) -> None:
+        """`changed` is called when an event appears, changes or is over."""
+        self._settings = settings
+        self._changed = changed
+        self.coming: Maintenance | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._task = asyncio.get_running_loop().create_task(self._repeat())
+
+    async def close(self) -> None:
+        """Stop asking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _repeat(self) -> None:
+        limit = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        # The metadata service refuses what comes through a proxy; aiohttp uses none unless it is told to.
+        async with aiohttp.ClientSession(timeout=limit, headers={"Metadata": "true"}) as client:
+            while True:
+                try:
+                    before, self.coming = self.coming, await self._ask(client)
+                    if self.coming != before:
+                        log.warning("maintenance", extra={"coming": str(self.coming), "before": str(before)})
+                        self._changed()
+                except (aiohttp.ClientError, OSError, ValueError) as error:
+                    log.warning("scheduled events cannot be read", extra={"error": f"{type(error).__name__}: {error}"})
+                await asyncio.sleep(self._settings.period_seconds)
+
+    async def _ask(self, client: aiohttp.ClientSession) -> Maintenance | None:
+        async with client.get(self._settings.url + PATH, allow_redirects=False) as response:
+            response.raise_for_status()
+            document = await response.json(content_type=None)
+        if not isinstance(document, dict):
+            raise ValueError("not an object")
+        return decode(document, self._settings.machine)

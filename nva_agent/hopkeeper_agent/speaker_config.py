@@ -1,0 +1,99 @@
+"""The section `[speaker]` of the configuration, one shape for each kind of daemon."""
+
+from __future__ import annotations
+
+import re
+
+from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
+from hopkeeper_agent.speakers.settings import (
+    POLL_SECONDS,
+    PREFIX_BUDGET,
+    BgpNeighbour,
+    BirdSettings,
+    Budget,
+    DaemonSettings,
+    FrrSettings,
+)
+from hopkeeper_agent.toml_table import ConfigError, Table
+
+SpeakerSettings = BgpSettings | BirdSettings | FrrSettings
+
+PORT_MAX = 65535
+ASN_MAX = 65534  # Route Server takes 2-byte peers only
+_COMMUNITY = re.compile(r"(\d{1,5}):(\d{1,5})")
+
+
+def decode_speaker(table: Table) -> SpeakerSettings | None:
+    """None for an appliance that speaks BGP by other means; raises ConfigError."""
+    match table.text("kind"):
+        case "none":
+            settings: SpeakerSettings | None = None
+        case "exabgp":
+            settings = _exabgp(table)
+        case "bird":
+            control, include = table.path("control", "/run/bird/bird.ctl"), table.path("include")
+            settings = BirdSettings(_daemon(table), control, include)
+        case "frr":
+            settings = FrrSettings(vty=table.path("vty", "/run/frr/bgpd.vty"), daemon=_daemon(table))
+        case _:
+            raise table.wrong("kind", "must be exabgp, bird, frr or none")
+    table.finish()
+    return settings
+
+
+def _exabgp(table: Table) -> BgpSettings:
+    address = table.address("address")
+    return BgpSettings(
+        address=address,
+        asn=table.integer("asn", low=1, high=ASN_MAX),
+        router_id=table.address("router_id", address),
+        port=table.integer("port", 179, low=1, high=PORT_MAX),
+        hold_time=table.integer("hold_time", 180, low=3, high=PORT_MAX),
+        neighbours=_neighbours(table),
+        communities=_communities(table),
+        budget=_budget(table),
+        fatal=table.flag("fatal", True),
+    )
+
+
+def _daemon(table: Table) -> DaemonSettings:
+    return DaemonSettings(
+        asn=table.integer("asn", low=1, high=ASN_MAX),
+        neighbours=_neighbours(table),
+        communities=_communities(table),
+        budget=_budget(table),
+        poll_seconds=table.number("poll_seconds", POLL_SECONDS, low=0.02, high=60),
+        fatal=table.flag("fatal", True),
+    )
+
+
+def _neighbours(table: Table) -> tuple[BgpNeighbour, ...]:
+    neighbours = []
+    for item in table.tables("neighbors"):
+        neighbours.append(BgpNeighbour(item.address("address"), item.integer("asn", low=1, high=2**32 - 1)))
+        item.finish()
+    if not neighbours:
+        raise table.wrong("neighbors", "missing, a speaker needs at least one")
+    if len({neighbour.address for neighbour in neighbours}) != len(neighbours):
+        raise ConfigError("speaker.neighbors: every address must be a different one")
+    return tuple(neighbours)
+
+
+def _budget(table: Table) -> Budget:
+    prefixes = table.integer("prefix_budget", PREFIX_BUDGET, low=1, high=1_000_000)
+    over = table.text("over_budget", "split")
+    if over not in ("split", "refuse"):
+        raise table.wrong("over_budget", "must be split or refuse")
+    return Budget(prefixes, over == "split")
+
+
+def _communities(table: Table) -> tuple[str, ...]:
+    if not table.has("communities"):
+        return ()
+    found = table.texts("communities", allow_empty=True)
+    for text in found:
+        match = _COMMUNITY.fullmatch(text)
+        if match is None or not all(int(part) <= PORT_MAX for part in match.groups()):
+            raise table.wrong("communities", "each must be two numbers, as 65001:100")
+    # In the order in which daemons show them.
+    return tuple(sorted(set(found), key=lambda text: [int(part) for part in text.split(":")]))

@@ -1,0 +1,167 @@
+"""BIRD's language: the file that its configuration includes, and what its control socket tells. Pure text.
+
+Everything in the file carries our name: a table, a static protocol, a filter. The table is our own, so that no route in it
+reaches the kernel or another protocol unless the operator connects them. A route's attributes stand in the route itself:
+BIRD replaces a changed static route in place, and its neighbours get one UPDATE. (Attributes set in an export filter
+would take a `reload out`, which sends everything again.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from ipaddress import IPv4Address, IPv4Network
+
+from hopkeeper_agent.role import Advertisement
+
+TABLE = "hopkeeper4"
+PROTOCOL = "hopkeeper_routes"
+FILTER = "hopkeeper_export"
+
+# The filter's text never changes, or BIRD would export everything anew. Assigning the next hop to itself makes it count
+# as set on export: BIRD announces its own address otherwise.
+_HEAD = f"""\
+# Written by the Hopkeeper agent: changes are lost. Everything here is named hopkeeper…
+ipv4 table {TABLE};
+
+filter {FILTER} {{
+    if proto != "{PROTOCOL}" then reject;
+    bgp_next_hop = bgp_next_hop;
+    accept;
+}}
+
+protocol static {PROTOCOL} {{
+    ipv4 {{ table {TABLE}; }};
+"""
+
+_CODED = re.compile(r"(\d{4})([ -])(.*)")
+_ROUTE = re.compile(r"(\d+\.\d+\.\d+\.\d+/\d+)\s")
+_PEER = re.compile(r"(\S+)\s+BGP\s+\S+\s+(\S+)\s+(.*?)(?:\s{2,}.*)?")
+_EXPORTED = re.compile(r"Routes:.*?(\d+) exported")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer: its last code, and its lines without codes."""
+
+    code: int
+    lines: tuple[str, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is an error: 8xxx at run time, 9xxx of the command itself."""
+        return self.code >= 8000
+
+
+@dataclass(frozen=True, slots=True)
+class BgpProtocol:
+    """One BGP protocol of `show protocols all`."""
+
+    name: str
+    neighbour: IPv4Address
+    established: bool
+    since: datetime | None
+    exported: int
+    table: str
+    restarts_gracefully: bool
+
+
+def render(routes: Mapping[IPv4Network, Advertisement], asn: int, communities: Sequence[str]) -> str:
+    """The included file for these routes."""
+    return _HEAD + "".join(_route(routes[prefix], asn, communities) for prefix in sorted(routes)) + "}\n"
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether an answer ends here: a line whose code is followed by a blank."""
+    if not data.endswith(b"\n"):
+        return False
+    last = data[:-1].rsplit(b"\n", 1)[-1]
+    return len(last) >= 5 and last[:4].isdigit() and last[4:5] == b" "
+
+
+def answer(data: bytes) -> Answer:
+    """Take an answer apart. A line that begins with a blank continues the code before; one with + is a log line."""
+    code, lines = 0, []
+    for line in data.decode(errors="replace").splitlines():
+        if match := _CODED.fullmatch(line):
+            code = int(match[1])
+            lines.append(match[3])
+        elif not line.startswith("+"):
+            lines.append(line.removeprefix(" "))
+    return Answer(code, tuple(lines))
+
+
+def routes(lines: Sequence[str], communities: Sequence[str] | None = None) -> dict[IPv4Network, Advertisement]:
+    """The routes of `show route … all`; with `communities`, only those that carry exactly these."""
+    found: dict[IPv4Network, Advertisement] = {}
+    prefix, attributes = None, dict[str, str]()
+    for line in [*lines, "0.0.0.0/0 "]:  # one more, to close the last
+        if match := _ROUTE.match(line):
+            if prefix is not None and "BGP.next_hop" in attributes:
+                carried = re.findall(r"\((\d+),(\d+)\)", attributes.get("BGP.community", ""))
+                if communities is None or sorted(":".join(pair) for pair in carried) == sorted(communities):
+                    next_hop = IPv4Address(attributes["BGP.next_hop"].split()[0])
+                    # The own ASN in front is set on sending and not shown.
+                    prepend = len(attributes.get("BGP.as_path", "").split())
+                    found.setdefault(prefix, Advertisement(prefix, next_hop, prepend))
+            prefix, attributes = IPv4Network(match[1]), {}
+        elif ": " in line:
+            key, value = line.strip().split(": ", 1)
+            attributes[key] = value
+    return found
+
+
+def protocols(lines: Sequence[str], now: datetime) -> list[BgpProtocol]:
+    """The BGP protocols of `show protocols all`; `now` is BIRD's clock, which tells some times without a date."""
+    found: list[BgpProtocol] = []
+    for block in _blocks(lines):
+        header, text = _PEER.fullmatch(block[0]), "\n".join(block)
+        address = re.search(r"Neighbor address: (\d+\.\d+\.\d+\.\d+)", text)
+        if header is None or address is None:
+            continue
+        exported, table = _EXPORTED.search(text), re.search(r"Channel ipv4\n(?:.*\n)*?\s+Table:\s+(\S+)", text)
+        own = text.split("Neighbor capabilities")[0]
+        graceful = re.search(r"raceful restart\n(?:\s{8,}.*\n)*?\s+AF (?:supported|preserved): +\S", own)
+        found.append(
+            BgpProtocol(
+                name=header[1],
+                neighbour=IPv4Address(address[1]),
+                established=re.search(r"BGP state: +Established", text) is not None,
+                since=_since(header[3], now),
+                exported=int(exported[1]) if exported else 0,
+                table=table[1] if table else "",
+                restarts_gracefully=graceful is not None,
+            )
+        )
+    return found
+
+
+def _route(item: Advertisement, asn: int, communities: Sequence[str]) -> str:
+    prepends = f" bgp_path.prepend({asn});" * item.prepend
+    added = "".join(f" bgp_community.add(({text.replace(':', ',')}));" for text in communities)
+    return f"    route {item.prefix} unreachable {{ bgp_next_hop = {item.next_hop};{prepends}{added} }};\n"
+
+
+def _blocks(lines: Sequence[str]) -> list[list[str]]:
+    found: list[list[str]] = []
+    for line in lines:
+        if line and not line[0].isspace() and not line.startswith("Name "):
+            found.append([line])
+        elif found:
+            found[-1].append(line)
+    return found
+
+
+def _since(text: str, now: datetime) -> datetime | None:
+    """A time as `timeformat protocol` has it: of today without a date, of an older day perhaps without a time."""
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(text).astimezone()
+    try:
+        clock = time.fromisoformat(text)
+    except ValueError:
+        return None
+    told = datetime.combine(now.date(), clock).astimezone()
+    return told if told <= now + timedelta(seconds=1) else told - timedelta(days=1)

@@ -1,0 +1,57 @@
+"""The prefix budget: how to come from what a neighbour holds to what it should hold without going beyond its limit.
+
+A Route Server counts the prefixes a peer sent and those of an UPDATE under way together, and ends the session beyond its
+limit: replacing the next hop of 2,001 of 4,000 is enough. Pure; who sends the stages waits until each one is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
+
+from hopkeeper_agent.speakers.settings import Budget
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class OverBudget(Exception):
+    """The change cannot be made within the budget; the message has the numbers."""
+
+
+def stages(  # noqa: UP047 - the agent runs on Python 3.11 too
+    held: Mapping[K, V], wanted: Mapping[K, V], budget: Budget, others: int = 0
+) -> list[dict[K, V]]:
+    """Return the tables (route by prefix) to announce one after another; the last is `wanted`.
+
+    `others` counts prefixes that the neighbour holds of this speaker and that are not ours. Raises OverBudget.
+
+    new or replaced, with what is held | setting | stages
+    within the budget                  | any     | one, withdrawals included
+    beyond it                          | refuse  | OverBudget
+    beyond it                          | split   | replaced first, then new, withdrawals last: no prefix is ever without a route.
+                                       |         | Only if nothing fits beside what is held, withdrawals go first
+    """
+    replaced = [prefix for prefix in sorted(wanted, key=str) if prefix in held and held[prefix] != wanted[prefix]]
+    new = [prefix for prefix in sorted(wanted, key=str) if prefix not in held]
+    waiting = replaced + new
+    if others + len(held) + len(waiting) <= budget.prefixes or not waiting:
+        return [dict(wanted)]
+    told = f"{others + len(held)} prefixes held and {len(waiting)} to send, {budget.prefixes} allowed at once"
+    if not budget.split or others + len(wanted) > budget.prefixes:
+        raise OverBudget(told)
+    found: list[dict[K, V]] = []
+    current = dict(held)
+    if others + len(current) >= budget.prefixes and current.keys() - wanted.keys():
+        current = {prefix: route for prefix, route in current.items() if prefix in wanted}
+        found.append(dict(current))
+    while waiting:
+        room = budget.prefixes - others - len(current)
+        if room < 1:
+            raise OverBudget(told)
+        batch, waiting = waiting[:room], waiting[room:]
+        current |= {prefix: wanted[prefix] for prefix in batch}
+        found.append(dict(current))
+    if current.keys() != wanted.keys():
+        found.append(dict(wanted))
+    return found

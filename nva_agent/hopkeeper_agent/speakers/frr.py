@@ -1,0 +1,164 @@
+"""FRR's bgpd over its vty socket, the one that vtysh uses: the same commands without starting vtysh for each.
+
+Only the running configuration is changed, never written: after a restart of bgpd the agent announces again what it knows.
+What an operator's `write` saved of ours is compared with what should be, like everything else that carries our names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.speakers import frr_text
+from hopkeeper_agent.speakers.control_socket import ControlSocket
+from hopkeeper_agent.speakers.daemon import DaemonRefused, PeerReading, Routes
+from hopkeeper_agent.speakers.frr_text import Running, Style
+from hopkeeper_agent.speakers.settings import FrrSettings
+
+
+class Frr:
+    """The bgpd of this machine."""
+
+    name = "FRR"
+
+    def __init__(self, settings: FrrSettings) -> None:
+        self._settings = settings
+        self._style = Style(settings.daemon.asn, settings.daemon.communities)
+        self._addresses = tuple(neighbour.address for neighbour in settings.daemon.neighbours)
+        self._socket: ControlSocket | None = None
+        self._running = Running()
+        self._known: dict[IPv4Address, Mapping[str, Any]] = {}
+        # Configuration mode is the connection's: questions asked meanwhile would not be understood.
+        self._typing = asyncio.Lock()
+        self._begun: set[asyncio.Task[None]] = set()
+
+    async def connect(self) -> asyncio.Event:
+        """Reach bgpd."""
+        self._socket = await ControlSocket.open(self._settings.vty)
+        await self._type("enable")
+        return self._socket.ended
+
+    async def held(self) -> dict[IPv4Network, Advertisement]:
+        """The networks with a route-map of ours that is as we make it."""
+        asn = self._style.asn
+        self._running = running = frr_text.parse_running(await self._type("show running-config"), asn)
+        if not running.has_instance:
+            raise DaemonRefused(f"FRR has no router bgp {asn}")
+        known = frr_text.neighbours(await self._type("show bgp neighbors json", lenient=True))
+        self._known = {address: known[str(address)] for address in self._addresses if str(address) in known}
+        named = {prefix: self._style.item(prefix, name or "") for prefix, name in running.networks.items()}
+        return {
+            prefix: item
+            for prefix, item in named.items()
+            if item is not None and frr_text.is_intact(running, item, self._style)
+        }
+
+    async def replace(self, held: Routes, wanted: Routes) -> None:
+        """Type the difference."""
+        foreign = [prefix for prefix in sorted(wanted) if not self._is_ours(prefix)]
+        if foreign:
+            raise DaemonRefused(f"network {foreign[0]} is configured by the operator")
+        await self._configure(frr_text.commands(self._running, held, wanted, self._style))
+        # What was typed is there now; the next look at everything reads it anew.
+        added = {self._style.name(item): ("permit 10", *self._style.body(item)) for item in wanted.values()}
+        kept = {prefix: name for prefix, name in self._running.networks.items() if prefix not in held}
+        networks = {**kept, **{prefix: self._style.name(item) for prefix, item in wanted.items()}}
+        self._running = Running(networks, {**self._running.maps, **added}, True, self._running.checks_imports)
+
+    async def peers(self) -> Mapping[IPv4Address, PeerReading]:
+        """The sessions."""
+        return frr_text.peers(await self._type("show bgp ipv4 unicast summary json", lenient=True), self._addresses)
+
+    async def sent(self, peer: IPv4Address) -> dict[IPv4Network, Advertisement]:
+        """What bgpd has sent: a route appears here when its UPDATE is made, and the queue is in `peers`."""
+        question = f"show bgp ipv4 unicast neighbors {peer} advertised-routes json"
+        # bgpd shows a next hop that it replaces only while it writes the UPDATE.
+        own = frr_text.own_next_hop(self._known.get(peer, {}))
+        told = frr_text.sent(await self._type(question, lenient=True))
+        return {prefix: item if own is None else replace(item, next_hop=own) for prefix, item in told.items()}
+
+    async def tend(self, wanted: Routes | None) -> Mapping[str, str]:
+        """Remove networks and route-maps of ours that nothing uses; look for settings that would fail us."""
+        try:
+            held = await self.held()
+        except DaemonRefused as error:
+            return {"configuration": str(error)}
+        used = {name for name in self._running.networks.values() if name}
+        unused = sorted(name for name in self._running.maps if name not in used)
+        stale = [prefix for prefix in sorted(self._running.networks) if self._is_ours(prefix) and prefix not in held]
+        removed = [f"no route-map {name}" for name in unused]
+        if wanted is not None:
+            # Named as an earlier configuration of ours had it, so neither held nor replaced.
+            removed += frr_text.withdrawals([prefix for prefix in stale if prefix not in wanted], self._style)
+        if removed:
+            await self._configure(removed)
+            # A route-map believed to be there would deny what names it.
+            held = await self.held()
+        graceful = [str(address) for address, peer in self._known.items() if frr_text.restarts_gracefully(peer)]
+        replaced = [str(address) for address, peer in self._known.items() if frr_text.own_next_hop(peer)]
+        missing = sorted(str(prefix) for prefix in (wanted or {}).keys() - held.keys())
+        return {
+            "configuration": f"FRR does not hold {', '.join(missing)}" if missing else "",
+            "graceful-restart": f"on for {', '.join(graceful)}: a dead NVA's routes would stay" if graceful else "",
+            "import-check": "on: networks that are in no table are not announced"
+            if self._running.checks_imports
+            else "",
+            "next-hop": f"replaced for {', '.join(replaced)}: attribute-unchanged next-hop is missing"
+            if replaced
+            else "",
+        }
+
+    def close(self) -> None:
+        """Let go."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _is_ours(self, prefix: IPv4Network) -> bool:
+        networks = self._running.networks
+        return prefix not in networks or (networks[prefix] or "").startswith(frr_text.PREFIX)
+
+    async def _configure(self, typed: list[str]) -> None:
+        if not typed:
+            return
+        # A caller that gives up must not leave bgpd in the midst of it: what was begun is typed to its end.
+        task = asyncio.get_running_loop().create_task(self._type_all(typed))
+        self._begun.add(task)
+        task.add_done_callback(self._forget)
+        await asyncio.shield(task)
+
+    async def _type_all(self, typed: list[str]) -> None:
+        async with self._typing:
+            try:
+                for command in ["configure terminal", *typed]:
+                    await self._ask(command)
+            finally:
+                await self._ask("end", lenient=True)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._begun.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def _type(self, command: str, *, lenient: bool = False) -> str:
+        async with self._typing:
+            return await self._ask(command, lenient=lenient)
+
+    async def _ask(self, command: str, *, lenient: bool = False) -> str:
+        """Return what bgpd prints; raises DaemonRefused when it does not take the command, unless `lenient`."""
+        if self._socket is None:
+            raise ConnectionError("no conversation")
+        data = await self._socket.ask(command.encode() + b"\0", _is_whole)
+        text = data[:-4].decode(errors="replace")
+        if data[-1] and not lenient:
+            raise DaemonRefused(f"FRR does not take '{command}': {' '.join(text.split())}")
+        return text
+
+
+def _is_whole(data: bytes) -> bool:
+    # Three zero bytes and a code: text has none.
+    return len(data) >= 4 and data[-4:-1] == b"\0\0\0"

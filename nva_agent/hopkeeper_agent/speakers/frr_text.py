@@ -1,0 +1,180 @@
+"""FRR's language: the commands that bring bgpd from one set of routes to another, and what bgpd tells. Pure text.
+
+A route is a `network` statement that names one of our route-maps. A route-map's name says all that is in it, so none is
+ever edited: a change of next hop or prepending is a new name in the `network` statement, and bgpd replaces the path in
+place 50 ms later (its own batching). Editing a route-map instead waits for `bgp route-map delay-timer`, 5 s.
+No prefix-list is made: changing one that a neighbour's policy names sends everything again. The tag is there to match on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.speakers.daemon import PeerReading, Routes
+
+PREFIX = "hopkeeper-"
+# Never leaves bgpd: an operator's outbound policy may tell our routes by it.
+TAG = 4242
+
+_NAME = re.compile(rf"{PREFIX}(\d+\.\d+\.\d+\.\d+)-(\d+)(-[0-9a-f]{{8}})?")
+_NETWORK = re.compile(r"\s+network (\d+\.\d+\.\d+\.\d+/\d+)(?: .*?route-map (\S+))?.*")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What matters of `show running-config`: networks by prefix with their route-map, our route-maps, other lines."""
+
+    networks: Mapping[IPv4Network, str | None] = field(default_factory=dict)
+    maps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    has_instance: bool = False
+    checks_imports: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What every route carries besides its own attributes."""
+
+    asn: int
+    communities: tuple[str, ...] = ()
+
+    def name(self, item: Advertisement) -> str:
+        """The route-map of an advertisement."""
+        suffix = f"-{sha256(' '.join(self.communities).encode()).hexdigest()[:8]}" if self.communities else ""
+        return f"{PREFIX}{item.next_hop}-{item.prepend}{suffix}"
+
+    def body(self, item: Advertisement) -> list[str]:
+        """The lines of its route-map."""
+        lines = [f"set ip next-hop {item.next_hop}", f"set tag {TAG}"]
+        if self.communities:
+            lines.append(f"set community {' '.join(self.communities)}")
+        if item.prepend:
+            lines.append(f"set as-path prepend {' '.join([str(self.asn)] * item.prepend)}")
+        return lines
+
+    def item(self, prefix: IPv4Network, name: str) -> Advertisement | None:
+        """The advertisement of a `network` statement; None for a name that is not ours as we make them now."""
+        if not (match := _NAME.fullmatch(name)):
+            return None
+        item = Advertisement(prefix, IPv4Address(match[1]), int(match[2]))
+        return item if self.name(item) == name else None
+
+
+def commands(running: Running, held: Routes, wanted: Routes, style: Style) -> list[str]:
+    """What to type in configuration mode; nothing if nothing changes. Withdrawals come last."""
+    changed = [wanted[prefix] for prefix in sorted(wanted) if held.get(prefix) != wanted[prefix]]
+    gone = sorted(held.keys() - wanted.keys())
+    typed: list[str] = []
+    for name, item in {style.name(item): item for item in changed}.items():
+        if not is_intact(running, item, style):
+            # One that somebody edited is no longer what its name says.
+            typed += [f"no route-map {name}"] * (name in running.maps)
+            typed += [f"route-map {name} permit 10", *style.body(item), "exit"]
+    if changed or gone:
+        typed += [f"router bgp {style.asn}", "address-family ipv4 unicast"]
+        typed += [f"network {item.prefix} route-map {style.name(item)}" for item in changed]
+        typed += [f"no network {prefix}" for prefix in gone]
+        typed += ["exit", "exit"]
+    return typed
+
+
+def withdrawals(gone: Sequence[IPv4Network], style: Style) -> list[str]:
+    """What to type in configuration mode to end these networks."""
+    if not gone:
+        return []
+    entered = [f"router bgp {style.asn}", "address-family ipv4 unicast"]
+    return [*entered, *(f"no network {prefix}" for prefix in gone), "exit", "exit"]
+
+
+def render(wanted: Routes, style: Style) -> str:
+    """The same as lines of a configuration file."""
+    return "".join(f"{command}\n" for command in commands(Running(), {}, wanted, style))
+
+
+def is_intact(running: Running, item: Advertisement, style: Style) -> bool:
+    """Whether the route-map of an advertisement is there as we make it."""
+    return sorted(running.maps.get(style.name(item), ())) == sorted(["permit 10", *style.body(item)])
+
+
+def parse_running(text: str, asn: int) -> Running:
+    """Read `show running-config`. Only the default instance counts: another one names its view or VRF."""
+    networks: dict[IPv4Network, str | None] = {}
+    maps: dict[str, list[str]] = {}
+    section, family, has_instance, checks = "", "", False, True
+    for line in text.splitlines():
+        if line and not line[0].isspace() and line != "!":
+            section, family = line, ""
+            has_instance |= section == f"router bgp {asn}"
+            if section.startswith(f"route-map {PREFIX}"):
+                _, name, *rest = section.split()
+                maps.setdefault(name, []).append(" ".join(rest))
+        elif section == f"router bgp {asn}":
+            family = line.strip() if line.startswith(" address-family") else family
+            checks &= line.strip() != "no bgp network import-check"
+            if family == "address-family ipv4 unicast" and (match := _NETWORK.fullmatch(line)):
+                networks[IPv4Network(match[1])] = match[2]
+        elif section.startswith(f"route-map {PREFIX}") and line.startswith(" "):
+            maps[section.split()[1]].append(line.strip())
+    return Running(networks, {name: tuple(lines) for name, lines in maps.items()}, has_instance, checks)
+
+
+def peers(text: str, wanted: Sequence[IPv4Address]) -> dict[IPv4Address, PeerReading]:
+    """The sessions of `show bgp ipv4 unicast summary json`."""
+    found = {}
+    known = _object(text).get("peers", {})
+    for address in wanted:
+        peer = known.get(str(address))
+        if peer is not None:
+            up = peer.get("state") == "Established"
+            epoch = peer.get("peerUptimeEstablishedEpoch")
+            since = datetime.fromtimestamp(epoch, timezone.utc) if up and epoch else None
+            found[address] = PeerReading(up, since, int(peer.get("pfxSnt", 0)), not peer.get("outq"))
+    return found
+
+
+def sent(text: str) -> dict[IPv4Network, Advertisement]:
+    """The routes of `show bgp ipv4 unicast neighbors … advertised-routes json`, as they left."""
+    found = {}
+    for prefix, route in (_object(text).get("advertisedRoutes") or {}).items():
+        network = IPv4Network(prefix)
+        # The own ASN in front is set on sending and not shown.
+        prepend = len(str(route.get("path", "")).split())
+        found[network] = Advertisement(network, IPv4Address(route["nextHop"]), prepend)
+    return found
+
+
+def restarts_gracefully(neighbour: Mapping[str, Any]) -> bool:
+    """Whether a session was offered graceful restart, or the next one would be."""
+    offered = str(neighbour.get("neighborCapabilities", {}).get("gracefulRestartCapability", ""))
+    mode = str(neighbour.get("gracefulRestartInfo", {}).get("localGrMode", "Disable"))
+    return offered.startswith("advertised") or not mode.startswith("Disable")
+
+
+def own_next_hop(neighbour: Mapping[str, Any]) -> IPv4Address | None:
+    """The address that bgpd announces to this neighbour in place of our next hops; None if it keeps ours.
+
+    It announces itself beyond its own subnet, unless told otherwise. What a route-map of the operator's does to the next
+    hop cannot be told from here.
+    """
+    family = neighbour.get("addressFamilyInfo", {}).get("ipv4Unicast", {})
+    if family.get("unchangedNextHopPropogatedToNbr") or family.get("routeMapForOutgoingAdvertisements"):
+        return None
+    own = neighbour.get("nexthop")
+    return IPv4Address(own) if own else None
+
+
+def neighbours(text: str) -> dict[str, Mapping[str, Any]]:
+    """`show bgp neighbors json` by address."""
+    return {address: value for address, value in _object(text).items() if isinstance(value, dict)}
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = json.loads(text) if text.strip() else {}
+    return value if isinstance(value, dict) else {}

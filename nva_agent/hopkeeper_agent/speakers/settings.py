@@ -1,0 +1,61 @@
+"""What every kind of speaker is configured with, whichever daemon it drives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+PREFIX_BUDGET = 1000
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class BgpNeighbour:
+    """One neighbour of the speaker."""
+
+    address: IPv4Address
+    asn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many prefixes a neighbour bears at once: those it holds and those of the next UPDATE, added up.
+
+    `split`: whether what goes beyond is announced in batches, or else refused.
+    """
+
+    prefixes: int = PREFIX_BUDGET
+    split: bool = True
+
+
+DEFAULT_BUDGET = Budget()
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    """A daemon that the operator configured and started. `fatal`: whether its death makes the appliance unfit."""
+
+    asn: int
+    neighbours: tuple[BgpNeighbour, ...]
+    communities: tuple[str, ...] = ()
+    budget: Budget = DEFAULT_BUDGET
+    poll_seconds: float = POLL_SECONDS
+    fatal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BirdSettings:
+    """BIRD 2: its control socket, and the file that its configuration includes and only we write."""
+
+    daemon: DaemonSettings
+    control: Path
+    include: Path
+
+
+@dataclass(frozen=True, slots=True)
+class FrrSettings:
+    """FRR: the vty socket of its bgpd."""
+
+    daemon: DaemonSettings
+    vty: Path

@@ -1,0 +1,221 @@
+"""What BIRD 2.0.12 and FRR 8.4.4 print, as recorded from running ones, and what is understood of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.speakers import bird_text, frr_text
+from hopkeeper_agent.speakers.frr_text import Running, Style
+
+NOW = datetime(2026, 11, 21, 14, 31, 6).astimezone()
+VIP = IPv4Network("100.64.0.1/32")
+STYLE = Style(65001)
+
+BIRD_PROTOCOLS = b"""\
+2002-Name       Proto      Table      State  Since         Info
+1002-hopkeeper_routes Static     hopkeeper4 up     14:31:01.934  
+1006-  Channel ipv4
+     State:          UP
+     Table:          hopkeeper4
+ 
+1002-rs0        BGP        ---        up     14:31:02.892  Established   
+1006-  BGP state:          Established
+     Neighbor address: 10.0.0.36
+     Neighbor AS:      65515
+     Local capabilities
+       Multiprotocol
+         AF announced: ipv4
+       Graceful restart
+         Restart time: 120
+         AF supported: ipv4
+         AF preserved:
+     Neighbor capabilities
+       Multiprotocol
+         AF announced: ipv4
+   Channel ipv4
+     State:          UP
+     Table:          hopkeeper4
+     Routes:         0 imported, 1 exported, 0 preferred
+ 
+1002-rs1        BGP        ---        start  2026-11-19    Active        Socket: Connection closed
+1006-  BGP state:          Active
+     Neighbor address: 10.0.0.37
+     Local capabilities
+       Graceful restart
+   Channel ipv4
+     State:          DOWN
+     Table:          hopkeeper4
+ 
+0000 
+"""
+
+BIRD_ROUTES = b"""\
+1007-Table hopkeeper4:
+ 100.64.0.1/32        unreachable [hopkeeper_routes 14:31:05.920] * (200)
+1008-\tType: static univ
+1012-\tBGP.as_path: 65001 65001
+ \tBGP.next_hop: 10.0.1.102
+ \tBGP.community: (65001,7) (65001,100)
+1007-0.0.0.0/0            unreachable [hopkeeper_routes 14:31:05.920] * (200)
+1008-\tType: static univ
+1012-\tBGP.next_hop: 10.0.1.4
+0000 
+"""
+
+FRR_RUNNING = """\
+router bgp 65001
+ no bgp network import-check
+ neighbor 10.0.0.36 remote-as 65515
+ !
+ address-family ipv4 unicast
+  network 192.0.2.0/24
+  network 100.64.0.1/32 route-map hopkeeper-10.0.1.101-1
+  network 10.9.0.0/16 route-map mine
+ exit-address-family
+exit
+!
+router bgp 65001 vrf red
+ address-family ipv4 unicast
+  network 198.51.100.0/24 route-map hopkeeper-10.0.1.101-1
+ exit-address-family
+exit
+!
+route-map hopkeeper-10.0.1.101-1 permit 10
+ set ip next-hop 10.0.1.101
+ set tag 4242
+ set as-path prepend 65001
+exit
+!
+route-map mine permit 10
+exit
+"""
+
+
+def test_bird_tells_the_sessions_and_who_restarts_gracefully() -> None:
+    first, second = bird_text.protocols(bird_text.answer(BIRD_PROTOCOLS).lines, NOW)
+    assert (first.name, first.neighbour, first.established) == ("rs0", IPv4Address("10.0.0.36"), True)
+    assert (first.exported, first.table, first.restarts_gracefully) == (1, "hopkeeper4", True)
+    assert first.since == NOW.replace(second=2, microsecond=892000)
+    assert (second.established, second.restarts_gracefully) == (False, False)
+    assert second.since == datetime(2026, 11, 19).astimezone()
+
+
+def test_bird_tells_routes_with_their_attributes() -> None:
+    lines = bird_text.answer(BIRD_ROUTES).lines
+    default = IPv4Network("0.0.0.0/0")
+    vip = Advertisement(VIP, IPv4Address("10.0.1.102"), 2)
+    assert bird_text.routes(lines) == {VIP: vip, default: Advertisement(default, IPv4Address("10.0.1.4"), 0)}
+    assert bird_text.routes(lines, ["65001:100", "65001:7"]) == {VIP: vip}
+
+
+def test_a_time_without_a_date_that_is_still_to_come_was_yesterday() -> None:
+    late = BIRD_PROTOCOLS.replace(b"14:31:02.892", b"23:59:59.000")
+    first, _ = bird_text.protocols(bird_text.answer(late).lines, NOW)
+    assert first.since == NOW.replace(hour=23, minute=59, second=59) - timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("said", "whole"),
+    [
+        (b"0003 Reconfigured\n", True),
+        (b"0002-Reading\n", False),
+        (b"0003 Reconf", False),
+        (b"", False),
+        (b" 0003 x\n", False),
+    ],
+)
+def test_an_answer_of_bird_ends_with_a_code_and_a_blank(said: bytes, whole: bool) -> None:
+    assert bird_text.is_whole(said) is whole
+
+
+@pytest.mark.parametrize(("code", "failed"), [(b"0003 Reconfigured\n", False), (b"8002 syntax error\n", True)])
+def test_bird_says_by_the_code_whether_it_failed(code: bytes, failed: bool) -> None:
+    assert bird_text.answer(code).failed is failed
+
+
+def test_frr_tells_what_is_ours_and_what_is_not() -> None:
+    running = frr_text.parse_running(FRR_RUNNING, 65001)
+    assert running.networks == {
+        IPv4Network("192.0.2.0/24"): None,
+        VIP: "hopkeeper-10.0.1.101-1",
+        IPv4Network("10.9.0.0/16"): "mine",
+    }
+    assert set(running.maps) == {"hopkeeper-10.0.1.101-1"}
+    assert (running.has_instance, running.checks_imports) == (True, False)
+    item = STYLE.item(VIP, "hopkeeper-10.0.1.101-1")
+    assert item == Advertisement(VIP, IPv4Address("10.0.1.101"), 1)
+    assert frr_text.is_intact(running, item, STYLE)
+
+
+def test_a_route_map_that_somebody_edited_is_made_anew() -> None:
+    running = frr_text.parse_running(FRR_RUNNING.replace("next-hop 10.0.1.101", "next-hop 10.6.6.6"), 65001)
+    item = Advertisement(VIP, IPv4Address("10.0.1.101"), 1)
+    assert not frr_text.is_intact(running, item, STYLE)
+    typed = frr_text.commands(running, {}, {VIP: item}, STYLE)
+    assert typed[:2] == ["no route-map hopkeeper-10.0.1.101-1", "route-map hopkeeper-10.0.1.101-1 permit 10"]
+
+
+def test_a_replacement_is_one_network_statement_and_no_withdrawal() -> None:
+    running = frr_text.parse_running(FRR_RUNNING, 65001)
+    held = {VIP: Advertisement(VIP, IPv4Address("10.0.1.101"), 1)}
+    typed = frr_text.commands(running, held, {VIP: Advertisement(VIP, IPv4Address("10.0.1.102"), 0)}, STYLE)
+    assert typed == [
+        "route-map hopkeeper-10.0.1.102-0 permit 10",
+        "set ip next-hop 10.0.1.102",
+        "set tag 4242",
+        "exit",
+        "router bgp 65001",
+        "address-family ipv4 unicast",
+        "network 100.64.0.1/32 route-map hopkeeper-10.0.1.102-0",
+        "exit",
+        "exit",
+    ]
+
+
+def test_nothing_is_typed_when_nothing_changes() -> None:
+    held = {VIP: Advertisement(VIP, IPv4Address("10.0.1.101"), 1)}
+    assert frr_text.commands(Running(), held, held, STYLE) == []
+
+
+def test_other_communities_are_another_name() -> None:
+    item = Advertisement(VIP, IPv4Address("10.0.1.101"), 1)
+    assert Style(65001, ("65001:7",)).item(VIP, STYLE.name(item)) is None
+    assert STYLE.item(VIP, "hopkeeper-bogus") is None
+
+
+@pytest.mark.parametrize(
+    ("neighbour", "graceful"),
+    [
+        ({"gracefulRestartInfo": {"localGrMode": "Disable*"}}, False),
+        ({"gracefulRestartInfo": {"localGrMode": "Helper*"}}, True),
+        (
+            {
+                "neighborCapabilities": {"gracefulRestartCapability": "advertisedAndReceived"},
+                "gracefulRestartInfo": {"localGrMode": "Disable*"},
+            },
+            True,
+        ),
+    ],
+    ids=["off", "on", "off, and the session is older"],
+)
+def test_graceful_restart_counts_as_configured_and_as_offered(neighbour: dict[str, object], graceful: bool) -> None:
+    assert frr_text.restarts_gracefully(neighbour) is graceful
+
+
+def test_frr_tells_sessions_and_what_was_sent() -> None:
+    address, other = IPv4Address("10.0.0.36"), IPv4Address("10.0.0.37")
+    peer = {"state": "Established", "peerUptimeEstablishedEpoch": 1795271542, "pfxSnt": 3, "outq": 1}
+    found = frr_text.peers(
+        json.dumps({"peers": {str(address): peer, str(other): {"state": "Active"}}}), [address, other]
+    )
+    assert (found[address].established, found[address].exported, found[address].idle) == (True, 3, False)
+    assert (found[other].established, found[other].since) == (False, None)
+    assert frr_text.peers("", [address]) == {}
+    routes = {"100.64.0.1/32": {"nextHop": "10.0.1.102", "path": "65001 65001"}}
+    assert frr_text.sent(json.dumps({"advertisedRoutes": routes})) == {
+        VIP: Advertisement(VIP, IPv4Address("10.0.1.102"), 2)
+    }
