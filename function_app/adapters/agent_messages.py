@@ -56,6 +56,7 @@ class _Service(Struct, frozen=True):
     role: Role
     answering: bool
     advertised: _Advertised | None
+    heard: _Count = 0
 
 
 class _Peer(Struct, frozen=True):
@@ -157,6 +158,7 @@ def _service(service: _Service) -> AgentService:
         seq=service.seq,
         role=service.role,
         answering=service.answering,
+        heard=service.heard,
         advertised=tuple(Advertisement(a.prefix, a.next_hop, a.prepend) for a in advertised.advertisements)
         if advertised
         else None,

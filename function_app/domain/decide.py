@@ -46,9 +46,8 @@ def decide(service: Service, timing: Timing, observed: Observed, record: Record)
     if record.schema > SCHEMA:
         return Decision(record, held=(f"the record's schema {record.schema} is newer than ours: observing only",))
     look = Look(service, timing, observed, _with_tallies(timing, observed, record))
-    newest = look.newest_epoch()
-    if newest > record.epoch and record.phase is not Phase.LEARN:
-        return _relearn(look, newest)
+    if record.phase is not Phase.LEARN and (behind := _is_behind(look)):
+        return _relearn(look, behind)
     match record.phase:
         case Phase.LEARN:
             decision = _learn(look)
@@ -77,8 +76,18 @@ def _with_tallies(timing: Timing, observed: Observed, record: Record) -> Record:
 # --- learn -----------------------------------------------------------------------------------------------------------
 
 
-def _relearn(look: Look, newest: int) -> Decision:
-    """An agent obeyed an epoch that the record never heard of: believe nothing, look again (safety.md, `learn`)."""
+def _is_behind(look: Look) -> str | None:
+    """Why the record cannot be the newest that there was, if so."""
+    newest = look.newest_epoch()
+    if newest > look.record.epoch:
+        return f"an agent is at epoch {newest}, or was told of it, the record only at {look.record.epoch}"
+    if name := look.contradicted():
+        return f"{name} serves at epoch {look.record.epoch}, which this record never granted it"
+    return None
+
+
+def _relearn(look: Look, behind: str) -> Decision:
+    """The record was lost or put back to an older one: believe nothing, look again (safety.md, `learn`)."""
     record = replace(
         look.record,
         phase=Phase.LEARN,
@@ -88,8 +97,7 @@ def _relearn(look: Look, newest: int) -> Decision:
         operation=None,
         learning=Learning(since=look.observed.at),
     )
-    why = f"an agent is at epoch {newest}, the record only at {look.record.epoch}: learning again, observing only"
-    return Decision(record, held=(why,))
+    return Decision(record, held=(f"{behind}: learning again, observing only",))
 
 
 def _learn(look: Look) -> Decision:

@@ -34,6 +34,8 @@ class AgentService:
     role: Role
     answering: bool
     advertised: tuple[Advertisement, ...] | None = None
+    heard: int = 0
+    """The highest epoch that its peers have told it of."""
 
 
 @dataclass(frozen=True, slots=True)

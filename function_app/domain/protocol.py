@@ -97,7 +97,22 @@ class Look:
         return self.judge(member).verdict is Verdict.FAILED
 
     def newest_epoch(self) -> int:
-        return max((role[0] for name in self.members if (role := self.role(name))), default=0)
+        """The highest that any agent stands at, or was told of by its peers: one that does not answer, perhaps."""
+        seen = [s for name in self.members if (s := self.observed.service(name, self.service.name))]
+        return max((max(s.epoch, s.heard) for s in seen), default=0)
+
+    def contradicted(self) -> str | None:
+        """Who serves at the record's epoch although the record cannot have let it: then it was put back to a version
+        of before (R1, R6), and there is nothing in it to believe."""
+        record = self.record
+        return next(
+            (n for n in self.members if self.role(n) == (record.epoch, Role.SERVING) and not _could(record, n)), None
+        )
+
+
+def _could(record: Record, member: str) -> bool:
+    """PROMOTE at the record's epoch exists only once the target is granted it and no fence of it is believed."""
+    return record.phase is not Phase.FENCING and member in record.may_serve and member not in record.fenced
 
 
 def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision:

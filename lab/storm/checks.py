@@ -78,6 +78,7 @@ class Checks:
 
         S1 and S4 let those off whose adminState in the data plane may be somebody else's: from a foreign write until a
         later one of ours has arrived there. Nothing that ARM shows tells which of two writes has, so no proof can.
+        S4 lets off who stands by, on disk, since the fence that a put-back record believes in: it was lifted for that.
         """
         world = self._world
         world.dirty = False
@@ -100,8 +101,9 @@ class Checks:
                 self.broken("S3", f"{agent.name} answers 200 and is not in may_serve")
         if record.phase in SETTLED and len(record.may_serve - record.fenced.keys()) > 1:
             self.broken("S2", f"{sorted(record.may_serve - record.fenced.keys())} may serve unfenced")
-        for name in record.fenced:
-            if balancer.data[name] is not AdminState.DOWN and name not in balancer.meddled:
+        for name, fence in record.fenced.items():
+            excused = name in balancer.meddled or (self.record_lost and world.agents[name].stood_by_since(fence.epoch))
+            if balancer.data[name] is not AdminState.DOWN and not excused:
                 self.broken("S4", f"{name} is believed fenced and is not Down in the data plane")
 
     # --- what is written

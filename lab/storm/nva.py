@@ -88,11 +88,19 @@ class Nva:
         self.will = self.probe_listens and rules.answers(self.state, self.fatal)
         self.world.changed(self)
 
+    def stood_by_since(self, epoch: int) -> bool:
+        return self.durable.role is rules.Role.STANDBY and self.durable.turn.epoch >= epoch
+
     def reading(self) -> AgentReading:
         """Its signed answer as it stands now."""
         state, world = self.state, self.world
         mine = AgentService(
-            state.turn.epoch, state.turn.seq, ROLES[state.role], self.probe_open and self.will, self.advertised
+            state.turn.epoch,
+            state.turn.seq,
+            ROLES[state.role],
+            self.probe_open and self.will,
+            self.advertised,
+            self.heard,
         )
         sessions = world.session_views[self.sessions]
         return AgentStatus(

@@ -126,13 +126,30 @@ def test_no_promote_exists_before_its_target_is_in_may_serve() -> None:
         look(SILENT, tried={by_agent(A): "no answer"}),
         look(SILENT, tried={by_agent(A): "no answer", by_balancer(A): "ARM answers 503"}),
         look(STANDBY),
-        look(status(4, Role.SERVING)),
         look(SILENT, proofs={A: FenceProof(3, "e1")}),
     ],
-    ids=["silent", "fence sent", "both failed", "stands by at an older epoch", "obeyed the other", "older proof"],
+    ids=["silent", "fence sent", "both failed", "stands by at an older epoch", "older proof"],
 )
 def test_nothing_but_a_proof_of_this_epoch_lets_a_grant_happen(seen: Observed) -> None:
     assert decided(seen, fencing()).record.phase is Phase.FENCING
+
+
+@pytest.mark.parametrize(
+    ("seen", "record"),
+    [
+        (look(status(4, Role.SERVING)), fencing()),
+        (look(status(4), status(4, Role.SERVING)), stable(A, 4)),
+        (look(status(4, Role.SERVING)), stable(A, 4, fenced={A: Fence(epoch=3, etag="e")}, owed={A: 3})),
+        (look(replace(STANDBY, services={"fw": replace(STANDBY.services["fw"], heard=5)})), stable(A, 4)),
+    ],
+    ids=["nobody is granted", "somebody else is", "it is believed fenced", "an epoch that only peers told of"],
+)
+def test_a_record_that_cannot_be_the_newest_is_not_believed(seen: Observed, record: Record) -> None:
+    """It was put back: PROMOTE at its epoch exists only for its target, once granted and no longer fenced."""
+    learned = decided(seen, record)
+    assert learned.record.phase is Phase.LEARN
+    assert learned.record.may_serve == {A, B, C}
+    assert learned.effects == ()
 
 
 def test_every_other_that_may_serve_needs_its_own_proof() -> None:
