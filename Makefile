@@ -14,7 +14,7 @@ SEEDS ?=
 SEED ?=
 TRACE ?=
 
-.PHONY: help setup demo host test check storm model mutants chaos prove constraints clean
+.PHONY: help setup demo host test check storm model mutants chaos prove lab constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,10 @@ chaos: $(STAMP) ## kill -9 of the Functions host at each step of a failover, fif
 	@$(BIN)/python -m lab.chaos
 
 prove: storm model mutants chaos ## all four at full size (about half an hour)
+
+lab: $(STAMP) azurite ## real daemons and packets in network namespaces, ours beside what users have today (root or user namespaces)
+	@mkdir -p build
+	@$(BIN)/python -m lab.packets --svg build/lab.svg
 
 check: $(STAMP) ## ruff, mypy --strict, the import contracts
 	@$(BIN)/ruff check .

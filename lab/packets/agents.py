@@ -1,0 +1,113 @@
+"""Our agents on the NVAs of a world: keys, configurations, processes. Everything as on a real NVA, but for addresses."""
+
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.packets.fabric import ADDRESSES, NVAS
+from lab.packets.lab import Lab
+from lab.packets.prober import PORT
+from lab.packets.speakers import DAEMONS, Speaking
+from lab.processes import LabError
+
+COMMAND, PROBE, GOSSIP = 8443, 8080, 8444
+CHECK_PERIOD, CHECK_FALL = 0.2, 3
+"""The data-path check's period in seconds, and how many failures it takes; the topology's timing says the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSetting:
+    """What one kind of service wants of its agents: one on each of `nodes`, and BGP on those that have an ASN."""
+
+    topology: str
+    report_url: str
+    nodes: tuple[str, ...]
+    asns: Mapping[str, int]
+    hold: int = 9
+    speaker: str = "exabgp"
+
+
+class Agents:
+    def __init__(self, lab: Lab, setting: AgentSetting) -> None:
+        self._lab = lab
+        self._setting = setting
+        self._daemon = DAEMONS[setting.speaker]
+        if self._daemon.missing is not None:
+            raise LabError(f"the packet lab needs {self._daemon.missing}")
+        for node in setting.nodes:
+            home = str(lab.directory / node)
+            argv = [sys.executable, "-m", "hopkeeper_agent.main", "enroll", home, "--name", node]
+            subprocess.run(argv, check=True, capture_output=True, timeout=60)
+
+    def certificate(self, node: str) -> Path:
+        return self._lab.directory / node / "agent.crt"
+
+    def start(self, nodes: Iterable[str]) -> None:
+        """Starts daemons and agents; the data path is a program of its own."""
+        for node in nodes:
+            if node in self._setting.asns:
+                self._daemon.start(self._lab, self._speaking(node))
+            config = self._lab.directory / node / "agent.toml"
+            config.write_text(self._config(node))
+            argv = [sys.executable, "-m", "hopkeeper_agent.main", "run", str(config)]
+            name = f"agent-{node}-{len(self._lab.programs.started)}"
+            self._lab.start(name, node, argv, f"{node}/control", ENVIRONMENT)
+
+    def _config(self, node: str) -> str:
+        home, own, base = self._lab.directory / node, ADDRESSES[node], self._lab.directory
+        peers = "".join(
+            f'[[peers]]\nname = "{peer}"\naddress = "{ADDRESSES[peer]}"\ngossip = {GOSSIP}\nprobe = {PROBE}\n'
+            f'certificate = "{self.certificate(peer)}"\n'
+            for peer in self._setting.nodes
+            if peer != node
+        )
+        return f"""\
+[agent]
+name = "{node}"
+topology = "{self._setting.topology}"
+address = "{own}"
+machine = "{node}"
+state = "{home / "state"}"
+key = "{home / "agent.key"}"
+certificate = "{home / "agent.crt"}"
+app_keys = "{base / "app-keys.pem"}"
+[listen]
+command = {COMMAND}
+probe = {PROBE}
+gossip = {GOSSIP}
+[reports]
+url = "{self._setting.report_url}"
+key_file = "{base / "report.key"}"
+{peers}{self._check(node)}{self._speaker(node)}"""
+
+    def _check(self, node: str) -> str:
+        """The real path: through the NVA to the client behind it and back."""
+        if node not in NVAS:
+            return ""
+        return f"""\
+[[checks]]
+name = "data-path"
+kind = "udp"
+address = "{ADDRESSES[node]}"
+port = {PORT}
+fatal = true
+period_seconds = {CHECK_PERIOD}
+timeout_seconds = {CHECK_PERIOD}
+fall = {CHECK_FALL}
+rise = 3
+"""
+
+    def _speaker(self, node: str) -> str:
+        if node not in self._setting.asns:
+            return '[speaker]\nkind = "none"\n'
+        return self._daemon.section(self._speaking(node))
+
+    def _speaking(self, node: str) -> Speaking:
+        setting = self._setting
+        return Speaking(node, self._lab.directory / node, setting.asns[node], setting.hold)
+
+
+# ExaBGP changes to this user even when it is told to drop nothing, and could not read Python any more.
+ENVIRONMENT = {"exabgp.daemon.user": "root"}

@@ -1,0 +1,26 @@
+"""Every contender by name, in the order of the table. A new one is a class (`contender.Contender`) and a line here."""
+
+from collections.abc import Callable
+
+from lab.packets.baselines import BgpTimers, Keepalived, ProbeOnly, WatcherLoop
+from lab.packets.contender import Contender
+from lab.packets.ours import LoadBalancerKind
+
+_MAKERS: tuple[Callable[[], Contender], ...] = (
+    BgpTimers,
+    lambda: ProbeOnly(5, 2, ("silent", "service")),
+    lambda: ProbeOnly(5, 1, ("silent",)),
+    lambda: Keepalived(1),
+    lambda: Keepalived(0.1),
+    WatcherLoop,
+    LoadBalancerKind,
+    lambda: LoadBalancerKind(10, 10),
+    lambda: LoadBalancerKind(60, 60),
+    lambda: LoadBalancerKind(speaker="bird"),
+    lambda: LoadBalancerKind(speaker="frr"),
+)
+
+BY_NAME: dict[str, Callable[[], Contender]] = {make().name: make for make in _MAKERS}
+
+ON_REQUEST = frozenset({"ours-lb-10-10", "ours-lb-60-60", "ours-lb-bird", "ours-lb-frr"})
+"""Played only when they are named: a run takes minutes, or shows what another one shows, too."""

@@ -1,0 +1,43 @@
+"""Who could have been given new flows, and when: the safety contract's `eligible`, from samples. Pure.
+
+A member is eligible while its agent's probe says 200 and its adminState is not Down. What the load balancer's own probe
+believes lags behind both by up to two intervals, and is not what is promised.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+type Sample = tuple[float, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    begin: float
+    end: float
+
+
+def spans(samples: Iterable[Sample]) -> list[Span]:
+    """From the first to the last of each row of true samples: only what is certain, never a moment more."""
+    found: list[Span] = []
+    begin = end = 0.0
+    inside = False
+    for at, value in samples:
+        if value:
+            begin = at if not inside else begin
+            end = at
+        elif inside:
+            found.append(Span(begin, end))
+        inside = value
+    return [*found, Span(begin, end)] if inside else found
+
+
+def both(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
+    """The times that lie in a span of each."""
+    cut = [Span(max(a.begin, b.begin), min(a.end, b.end)) for a in one for b in other]
+    return sorted((span for span in cut if span.end > span.begin), key=lambda span: span.begin)
+
+
+def two_eligible(eligible: Mapping[str, Sequence[Span]]) -> list[Span]:
+    """Every time at which two members were eligible."""
+    return [span for one, other in combinations(eligible, 2) for span in both(eligible[one], eligible[other])]

@@ -1,0 +1,130 @@
+"""The Route Server's two instances: BIRD, AS 65515, next hops as received, best routes merged as Azure's ECMP.
+
+Configurations as text, BIRD's control socket, and what its counters say of every session. BIRD honours graceful
+restart that a peer offers, and would keep a dead peer's routes for two minutes: it is off here, as on Azure.
+"""
+
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.packets.fabric import ADDRESSES, INSTANCES
+
+ASN = 65515
+NO_GRACE = "graceful restart off; long lived graceful restart off;"
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """BGP's timers in seconds."""
+
+    hold: int = 180
+    keepalive: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCount:
+    """What an instance has of one peer. An update is one prefix announced, also when it replaces what was there."""
+
+    established: bool
+    updates: int
+    withdrawals: int
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedRoute:
+    """A route as an instance holds it."""
+
+    peer: str
+    prefix: str
+    next_hop: str
+    as_path: tuple[int, ...]
+
+
+def configuration(instance: str, peers: Mapping[str, int], timers: Timers) -> str:
+    """BIRD's configuration for one instance; `peers` are nodes with their ASNs."""
+    own = ADDRESSES[instance]
+    head = (
+        f"router id {own};\nprotocol device {{ scan time 5; }}\n"
+        'protocol direct { ipv4; interface "eth0"; }\n'
+        "protocol kernel { merge paths on; ipv4 { import none; export where source = RTS_BGP; }; }\n"
+    )
+    return head + "".join(
+        f"protocol bgp {peer} {{\n"
+        f"  local {own} as {ASN}; neighbor {ADDRESSES[peer]} as {asn}; multihop;\n"
+        f"  hold time {timers.hold}; keepalive time {timers.keepalive}; startup hold time 20;\n"
+        f"  connect retry time 1; connect delay time 1; error wait time 1, 2; {NO_GRACE}\n"
+        "  ipv4 { import all; export none; };\n}\n"
+        for peer, asn in sorted(peers.items())
+    )
+
+
+def announcer(node: str, asn: int, prefix: str, prepend: int, timers: Timers) -> str:
+    """BIRD's configuration for an NVA that announces `prefix` with itself as next hop to both instances."""
+    own = ADDRESSES[node]
+    export = "".join(f"bgp_path.prepend({asn}); " for _ in range(prepend))
+    head = (
+        f'router id {own};\nprotocol device {{}}\nprotocol direct {{ ipv4; interface "eth0"; }}\n'
+        f"protocol static vip {{ ipv4; route {prefix} blackhole; }}\n"
+    )
+    return head + "".join(
+        f"protocol bgp {instance} {{\n"
+        f"  local {own} as {asn}; neighbor {ADDRESSES[instance]} as {ASN}; multihop;\n"
+        f"  hold time {timers.hold}; keepalive time {timers.keepalive};\n"
+        f"  connect retry time 1; connect delay time 1; error wait time 1, 2; {NO_GRACE}\n"
+        f"  ipv4 {{ import none; export filter {{ if net != {prefix} then reject; {export}accept; }}; }};\n}}\n"
+        for instance in INSTANCES
+    )
+
+
+def ask(control: Path, command: str) -> list[str]:
+    """One command on BIRD's control socket; its answer's lines. Raises OSError where no BIRD answers."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(5)
+        line.connect(str(control))
+        with line.makefile("rw") as words:
+            words.readline()  # the greeting
+            words.write(f"{command}\n")
+            words.flush()
+            answer: list[str] = []
+            while text := words.readline():
+                answer.append(text.rstrip("\n"))
+                if re.match(r"\d{4} ", text):
+                    break
+            return answer
+
+
+def counts(answer: list[str]) -> dict[str, SessionCount]:
+    """What `show protocols all` says of every BGP session, by peer."""
+    found: dict[str, SessionCount] = {}
+    peer = ""
+    for line in answer:
+        if (head := re.match(r"(?:1002-| )(\S+)\s+(\S+)\s+", line)) is not None and line[:5] != "     ":
+            peer = head[1] if head[2] == "BGP" else ""
+            if peer:
+                found[peer] = SessionCount("Established" in line, 0, 0)
+        if not peer:
+            continue
+        if (updates := re.search(r"Import updates:\s+(\d+)", line)) is not None:
+            found[peer] = SessionCount(found[peer].established, int(updates[1]), found[peer].withdrawals)
+        if (gone := re.search(r"Import withdraws:\s+(\d+)", line)) is not None:
+            found[peer] = SessionCount(found[peer].established, found[peer].updates, int(gone[1]))
+    return found
+
+
+def routes(answer: list[str]) -> tuple[LearnedRoute, ...]:
+    """What `show route all` says of routes from BGP."""
+    found: list[LearnedRoute] = []
+    prefix = peer = ""
+    path: tuple[int, ...] = ()
+    for line in answer:
+        text = re.sub(r"^\d{4}[- ]", "", line)
+        if (head := re.match(r"\s*(\d+\.\d+\.\d+\.\d+/\d+)?\s+unicast \[(\w+) ", text)) is not None:
+            prefix, peer = head[1] or prefix, head[2]
+        elif "BGP.as_path:" in text:
+            path = tuple(int(asn) for asn in text.split(":", 1)[1].split())
+        elif "BGP.next_hop:" in text:
+            found.append(LearnedRoute(peer, prefix, text.split(":", 1)[1].split()[0], path))
+    return tuple(found)
