@@ -19,7 +19,7 @@ import click
 import msgspec
 
 from function_app import wiring
-from function_app.domain.bounds import Probe
+from function_app.domain.bounds import Probe, ranked_bounds
 from function_app.domain.bounds import bounds as failover_bounds
 from function_app.domain.errors import BadInput, HopkeeperError
 from function_app.domain.topology import Topology
@@ -94,7 +94,9 @@ def bounds(file: Path, probe_interval: float, probe_threshold: int, lab: bool) -
     except (BadInput, UnicodeDecodeError) as error:
         _refuse(file, error)
     probe = Probe(timedelta(seconds=probe_interval), probe_threshold)
-    for bound in failover_bounds(topology.timing, probe):
+    behind = failover_bounds(topology.timing, probe) if any(s.load_balancer for s in topology.services) else ()
+    ranked = ranked_bounds(topology.timing) if any(s.naming for s in topology.services) else ()
+    for bound in behind + ranked:
         click.echo(f"{bound.total.total_seconds():7.1f} s  {bound.detection}; {bound.fence}")
         click.echo("            " + " + ".join(f"{what} {part.total_seconds():g}" for what, part in bound.parts))
 

@@ -61,6 +61,17 @@ def document(members: int = 2, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def ranked(members: int = 2, announcers: tuple[str, ...] = ()) -> Topology:
+    """The same service without a load balancer: members announce themselves, or `announcers` the holder."""
+    doc = document(members)
+    doc["services"][0]["nextHop"] = {"member": {"announcers": list(announcers)}} if announcers else {"self": {}}
+    doc["speakers"] += [
+        {"name": n, "address": f"10.0.1.{40 + i}", "asn": 65001, "agent": {"port": 8443}, "peersWith": ["rs"]}
+        for i, n in enumerate(announcers)
+    ]
+    return decode(text(doc), Place())
+
+
 def topology(members: int = 2, **changes: Any) -> Topology:
     return decode(text(document(members, **changes)), Place())
 

@@ -107,6 +107,7 @@ class FakeAgent:
     fatal: tuple[str, ...] = ()
     boot: int = 1
     advertised: tuple[Advertisement, ...] | None = None
+    advertised_turn: tuple[int, int] = (0, 0)
     sessions_up: bool = True
     refuses_to_serve: bool = False
     deaf: bool = False
@@ -119,7 +120,10 @@ class FakeAgent:
 
     def obey(self, command: AgentCommand) -> str | None:
         if isinstance(command, SendAdvertise):
-            self.advertised = command.advertisements
+            if (command.epoch, command.seq) < self.advertised_turn:
+                return f"advertise {command.epoch}.{command.seq} is older than {self.advertised_turn}"
+            self.advertised, self.advertised_turn = command.advertisements, (command.epoch, command.seq)
+            self.obeyed.append(command)
             return None
         wanted = Role.STANDBY if isinstance(command, SendFence) else Role.SERVING
         if isinstance(command, SendPromote) and command.boot_id != self.boot_id:
@@ -173,7 +177,7 @@ class FakeWorld:
         if not agent.up or agent.cut:
             return Unreachable("connection refused" if agent.cut is False else "no answer")
         peers = {n: _view(a.up) for n, a in self.agents.items() if n != name}
-        mine = AgentService(agent.epoch, 0, agent.role, agent.answers_200, agent.advertised)
+        mine = AgentService(agent.epoch, 0, agent.role, agent.answers_200, agent.advertised, 0, agent.advertised_turn)
         sessions = dict.fromkeys(INSTANCES, agent.sessions_up)
         services = {s.name: mine for s in self.topology.services}
         return AgentStatus(agent.boot_id, NOW, services, agent.fatal, peers, sessions, "fake")

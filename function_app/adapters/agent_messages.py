@@ -68,6 +68,11 @@ class _Session(Struct, frozen=True):
     state: _SessionState
 
 
+class _Maintenance(Struct, frozen=True):
+    kind: str
+    not_before: _Aware | None = None
+
+
 class _Status(Struct, frozen=True):
     agent: _Name
     topology: _Name
@@ -78,6 +83,7 @@ class _Status(Struct, frozen=True):
     fatal: tuple[str, ...]
     peers: dict[_Name, _Peer]
     sessions: dict[str, _Session]
+    maintenance: _Maintenance | None = None
 
 
 class Reply(Struct, frozen=True):
@@ -142,6 +148,7 @@ def decode_status(raw: Mapping[str, Any], topology: str, agent: str) -> AgentSta
             for neighbour, session in status.sessions.items()
         },
         version=plain(status.version),
+        maintenance=_maintenance(status.maintenance),
     )
 
 
@@ -149,6 +156,12 @@ def plain(text: str) -> str:
     """Somebody else's words as one short printable line (safety.md section 8, log injection)."""
     line = "".join(char if char.isprintable() else " " for char in text[:TEXT_MAX]).strip()
     return line + "…" if len(text) > TEXT_MAX else line
+
+
+def _maintenance(coming: _Maintenance | None) -> str | None:
+    if coming is None:
+        return None
+    return plain(coming.kind) + (f" not before {coming.not_before:%Y-%m-%d %H:%M:%SZ}" if coming.not_before else "")
 
 
 def _service(service: _Service) -> AgentService:
@@ -159,6 +172,7 @@ def _service(service: _Service) -> AgentService:
         role=service.role,
         answering=service.answering,
         heard=service.heard,
+        advertised_turn=(advertised.epoch, advertised.seq) if advertised else (0, 0),
         advertised=tuple(Advertisement(a.prefix, a.next_hop, a.prepend) for a in advertised.advertisements)
         if advertised
         else None,

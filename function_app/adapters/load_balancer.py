@@ -25,7 +25,7 @@ from function_app.adapters.backend_pool import (
 )
 from function_app.domain.errors import Superseded, Terminal, Transient, Unavailable
 from function_app.domain.observation import AdminState, Backend, BalancerReading
-from function_app.domain.topology import Service, Speaker
+from function_app.domain.topology import LoadBalancer, Service, Speaker
 from function_app.reconcile.ports import PoolView
 
 KIND = "Microsoft.Network/loadBalancers"
@@ -44,11 +44,17 @@ class Pace:
     poll: timedelta = POLL
 
 
+def _balancer_of(service: Service) -> LoadBalancer:
+    if service.load_balancer is None:
+        raise Terminal(f"{service.name} has no load balancer")
+    return service.load_balancer
+
+
 class _Access:
     """One service's load balancer through one client: the requests."""
 
     def __init__(self, network: Any, service: Service, poll: timedelta) -> None:
-        self.spec = service.next_hop.load_balancer
+        self.spec = _balancer_of(service)
         self._service = service
         self._id = ResourceId.parse(self.spec.id, KIND)
         self._poll = poll.total_seconds()
@@ -101,7 +107,7 @@ class _Access:
 
 
 async def _access(azure: Azure, service: Service, poll: timedelta) -> _Access:
-    subscription = ResourceId.parse(service.next_hop.load_balancer.id, KIND).subscription
+    subscription = ResourceId.parse(_balancer_of(service).id, KIND).subscription
     return _Access(await azure.network(subscription), service, poll)
 
 

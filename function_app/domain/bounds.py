@@ -35,6 +35,7 @@ class Detection(StrEnum):
 class Fence(StrEnum):
     AGENT = "F1, acknowledged"
     BALANCER = "F2, at the load balancer"
+    OUTRANKED = "outranked by a shorter path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,15 @@ def bounds(timing: Timing, probe: Probe) -> tuple[Bound, ...]:
     )
 
 
+def ranked_bounds(timing: Timing) -> tuple[Bound, ...]:
+    """Every path of a service whose next hop is a member: no load balancer, and nobody who is gone is waited for."""
+    moved = (("shorter path accepted", timing.command_timeout), ("routes programmed", timing.route_programming))
+    return tuple(
+        Bound(detection, Fence.OUTRANKED, (*_detected(detection, timing, Probe()), *moved)) for detection in RANKED
+    )
+
+
+RANKED = (Detection.ORDERED, Detection.SAYS, Detection.SILENT)
 PATHS = (
     (Detection.ORDERED, Fence.AGENT),
     (Detection.SAYS, Fence.AGENT),

@@ -20,9 +20,10 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from function_app.domain.advertise import next_advertised, stale_advertisements
-from function_app.domain.election import elect, is_drained
+from function_app.domain.election import elect, is_drained, maintained
 from function_app.domain.health import Row, Verdict, is_ready, tally
 from function_app.domain.observation import AdminState, BalancerReading, Observed, Role, Value
+from function_app.domain.outranking import announces, back_to_rest, best_names, is_behind, noted, outrank_for
 from function_app.domain.protocol import (
     Decision,
     Kind,
@@ -36,7 +37,7 @@ from function_app.domain.protocol import (
     unproven,
 )
 from function_app.domain.record import SCHEMA, Learning, Phase, Record
-from function_app.domain.steps import SendFence, SendPromote
+from function_app.domain.steps import SendFence, SendPath, SendPromote
 from function_app.domain.timing import Timing
 from function_app.domain.topology import Mode, Service
 
@@ -45,7 +46,8 @@ def decide(service: Service, timing: Timing, observed: Observed, record: Record)
     """See the module. `observed.at` is the only time that is used."""
     if record.schema > SCHEMA:
         return Decision(record, held=(f"the record's schema {record.schema} is newer than ours: observing only",))
-    look = Look(service, timing, observed, _with_tallies(timing, observed, record))
+    counted = noted(service, timing, observed, _with_tallies(timing, observed, record))
+    look = Look(service, timing, observed, counted)
     if record.phase is not Phase.LEARN and (behind := _is_behind(look)):
         return _relearn(look, behind)
     match record.phase:
@@ -59,7 +61,7 @@ def decide(service: Service, timing: Timing, observed: Observed, record: Record)
             decision = _grant(look)
         case Phase.STABLE:
             decision = _keep(look, freshly_in_doubt=look.record.tallies != record.tallies)
-    return _advertise(look, decision)
+    return _advertise(look, decision) if service.naming is None else _announce(look, decision)
 
 
 def _with_tallies(timing: Timing, observed: Observed, record: Record) -> Record:
@@ -83,6 +85,8 @@ def _is_behind(look: Look) -> str | None:
         return f"an agent is at epoch {newest}, or was told of it, the record only at {look.record.epoch}"
     if name := look.contradicted():
         return f"{name} serves at epoch {look.record.epoch}, which this record never granted it"
+    if is_behind(look.observed, look.record):
+        return "an announcer was given an order that this record does not know"
     return None
 
 
@@ -96,6 +100,7 @@ def _relearn(look: Look, behind: str) -> Decision:
         acks={},
         operation=None,
         learning=Learning(since=look.observed.at),
+        rank=None,
     )
     return Decision(record, held=(f"{behind}: learning again, observing only",))
 
@@ -141,11 +146,34 @@ def _fence(look: Look) -> Decision:
     if look.role(target) is None and look.kind is not Kind.BACK:
         # It may be serving, and only we cannot reach it: nobody is fenced for somebody else then.
         return Decision(record, held=(look.judge(target).because,))
+    if look.service.naming is not None:
+        return _outrank(look, target)
     if not unproven(look):
         return grant(look, target)
     if look.kind is Kind.SWITCHOVER and any(SendFence(n, record.epoch) in look.observed.tried for n in unproven(look)):
         return _back(look, f"{', '.join(unproven(look))} did not acknowledge")
     return send_fences(look)
+
+
+def _outrank(look: Look, target: str) -> Decision:
+    """Step 2 of a ranked service. Nobody is waited for but an announcer: whoever is gone is outranked."""
+    record = look.record
+    if lead := best_names(record, target):
+        granted = replace(record, phase=Phase.GRANTED, may_serve=record.may_serve | {target})
+        why = f"{target} is granted epoch {record.epoch}: by {lead} it has the shortest AS path that may be announced"
+        return Decision(granted, promote(look.with_record(granted), target), because=(why,))
+    ranked = outrank_for(look.service, look.observed, record, target)
+    failed = tuple(
+        f"{effect.member} was not moved: {why}"
+        for effect, why in look.observed.tried.items()
+        if isinstance(effect, SendPath)
+    )
+    held = (*ranked.held, *failed)
+    if held and not ranked.effects:
+        fit = [n for n in look.members if n != target and best_names(record, n) and not look.failed(n)]
+        if fit and look.role(fit[0]) is not None:
+            return open_operation(look, fit[0], Kind.BACK, f"{'; '.join(held)}; the best path still names {fit[0]}")
+    return Decision(ranked.record, ranked.effects, held)
 
 
 def _other_target(look: Look, why: str) -> Decision:
@@ -206,7 +234,7 @@ def _not_serving_yet(look: Look, target: str, held: tuple[str, ...]) -> Decision
 def _verify(look: Look, target: str) -> Decision:
     """Step 6, off the failover path: stable once the load balancer's probe agrees, where ARM answers."""
     record, backend = look.record, look.observed.backend(target)
-    if look.observed.balancer is None:
+    if look.observed.balancer is None and look.service.naming is None:
         return Decision(
             record, held=(f"{target} serves at epoch {record.epoch}; the load balancer is still to confirm it",)
         )
@@ -239,12 +267,14 @@ def _failover(look: Look) -> Decision | None:
             return Decision(look.record, held=(why,))
     elif judgement.verdict is Verdict.UNKNOWN:
         return Decision(look.record, held=(f"left alone: {reason}",))
+    elif not announces(look.service, holder, look.observed):
+        reason = f"{holder} has no BGP session and announces itself: nothing reaches it"
     elif judgement.verdict is not Verdict.FAILED:
         return None
     other = elect(look.service, look.observed, look.record, look.timing, without=holder)
     if other is None:
         return Decision(look.record, held=(f"{reason}; but no other member is fit, so it keeps its role",))
-    ready = "" if is_ready(other, look.observed) else ", as a last resort: it has no Established session"
+    ready = "" if is_ready(look.service, other, look.observed) else ", as a last resort: it has no Established session"
     return open_operation(look, other, kind, f"{reason}; {other} takes over{ready}")
 
 
@@ -302,9 +332,11 @@ def _discretionary(look: Look, holder: str) -> Decision | None:
     other = elect(look.service, look.observed, look.record, look.timing, without=holder)
     if is_drained(holder, look.record, look.observed.at):
         drain = look.record.drains[holder]
-        if other is None or not is_ready(other, look.observed):
+        if other is None or not is_ready(look.service, other, look.observed):
             return Decision(look.record, held=(f"{holder} is drained by {drain.by}, but no other member is ready",))
         return open_operation(look, other, Kind.SWITCHOVER, f"{holder} is drained by {drain.by}")
+    if (coming := maintained(holder, look.observed)) and other and _lasts(look, other):
+        return open_operation(look, other, Kind.SWITCHOVER, f"the platform announces for {holder}: {coming}")
     if look.service.failover.preempt != "ready":
         return None
     ready = {n: at for n, at in _ready_since(look).items() if _outranks(look, n, holder)}
@@ -319,11 +351,17 @@ def _discretionary(look: Look, holder: str) -> Decision | None:
     return open_operation(look, long_ready[0], Kind.SWITCHOVER, f"{long_ready[0]} returns: it outranks {holder}")
 
 
+def _lasts(look: Look, member: str) -> bool:
+    return is_ready(look.service, member, look.observed) and maintained(member, look.observed) is None
+
+
 def _ready_since(look: Look) -> dict[str, datetime]:
     return {
         n: look.record.ready_since.get(n, look.observed.at)
         for n in look.members
-        if is_ready(n, look.observed) and look.acked(n) and not is_drained(n, look.record, look.observed.at)
+        if is_ready(look.service, n, look.observed)
+        and look.acked(n)
+        and not is_drained(n, look.record, look.observed.at)
     }
 
 
@@ -404,3 +442,24 @@ def _advertise(look: Look, decision: Decision) -> Decision:
     effects = stale_advertisements(look.service, look.observed, record)
     settled = decision.settled and not effects and record == decision.record
     return Decision(record, decision.effects + effects, decision.held, decision.because, decision.alarms, settled)
+
+
+def _announce(look: Look, decision: Decision) -> Decision:
+    """Ranked: whoever follows is told so, and at rest the paths are lengthened again. It rides along once granted."""
+    record, holder = decision.record, decision.record.holder
+    if holder is None or record.epoch != look.record.epoch or any(isinstance(e, SendPath) for e in decision.effects):
+        return decision
+    ranked = outrank_for(look.service, look.observed, record, holder)
+    held = ranked.held
+    if record.phase is Phase.STABLE and ranked.record == record and not ranked.effects:
+        ranked = back_to_rest(look.service, look.timing, look.observed, record, holder)
+        held += ranked.held
+    settled = decision.settled and not ranked.effects and not held and ranked.record == decision.record
+    return Decision(
+        ranked.record,
+        decision.effects + ranked.effects,
+        decision.held + held,
+        decision.because,
+        decision.alarms,
+        settled,
+    )

@@ -12,8 +12,9 @@ from function_app.domain.topology import Service
 def elect(service: Service, observed: Observed, record: Record, timing: Timing, without: str | None) -> str | None:
     """The best member to promote, or None.
 
-    Only members whose agent answers and finds itself fit, and that nobody drained or took out of the pool by hand. Ready ones
-    first; one that is not ready (no Established session) is the last resort. Then by priority, then by name.
+    Only members whose agent answers and finds itself fit, and that nobody drained or took out of the pool by hand. Ready
+    ones first, among them those whose machine the platform is not about to interrupt; one that is not ready (no
+    Established session) is the last resort. Then by priority, then by name.
     """
     candidates = [
         name
@@ -24,8 +25,15 @@ def elect(service: Service, observed: Observed, record: Record, timing: Timing, 
         and not _taken_out_by_hand(name, observed, record)
         and not is_drained(name, record, observed.at)
     ]
-    ready = [name for name in candidates if is_ready(name, observed)]
-    return next(iter(ready or candidates), None)
+    ready = [name for name in candidates if is_ready(service, name, observed)]
+    lasting = [name for name in ready if not maintained(name, observed)]
+    return next(iter(lasting or ready or candidates), None)
+
+
+def maintained(member: str, observed: Observed) -> str | None:
+    """What the platform is about to do to it, if anything (Azure Scheduled Events)."""
+    status = observed.status(member)
+    return status.maintenance if status is not None else None
 
 
 def is_drained(member: str, record: Record, at: datetime) -> bool:

@@ -13,6 +13,7 @@ every effect owes at execution stands in `reconcile.act`; what a topology must k
 | look is fresh               | openings of any kind            | a host that slept decides on what is no longer true            |
 | not blind                   | moves that nobody needs now     | when half of all go bad at once, it is more likely us          |
 | target is ready             | moves that nobody needs now     | it would trade a working holder for a hope                     |
+| damping window is over      | the same, in ranked services    | a second change within it costs half a minute (azure-facts)    |
 | minimum stays healthy       | drains in active-active         | `minHealthy`                                                   |
 | own only                    | peering writes                  | whatever the plan says, never somebody else's                  |
 | route server is provisioned | peering writes                  | a write meanwhile answers 409 (azure-facts)                    |
@@ -37,6 +38,7 @@ from function_app.domain.peerings import (
     is_ours,
 )
 from function_app.domain.protocol import AUTOMATIC, DISCRETIONARY, Kind
+from function_app.domain.ranking import damped_for
 from function_app.domain.record import Record, Spacing
 from function_app.domain.timing import Timing
 from function_app.domain.topology import Service, Topology
@@ -182,12 +184,22 @@ def _not_blind(step: Step, context: Context) -> Answer:
 def _target_is_ready(step: Step, context: Context) -> Answer:
     if not isinstance(step, Opening) or not _discretionary(step) or not isinstance(context, ServiceContext):
         return None
-    ready = is_ready(step.target, context.observed)
+    ready = is_ready(context.service, step.target, context.observed)
     return (
         None
         if ready
         else f"{step.target} is not ready: its agent must answer, be fit, and have every session Established"
     )
+
+
+def _damping_window_is_over(step: Step, context: Context) -> Answer:
+    if not isinstance(step, Opening) or not _discretionary(step) or not isinstance(context, ServiceContext):
+        return None
+    rank = context.record.rank
+    left = damped_for(rank, context.now, context.timing.damping) if rank is not None else timedelta(0)
+    if not left:
+        return None
+    return f"the Route Server may still be damping the last change: in {left.total_seconds():.0f} s", left
 
 
 def _minimum_stays_healthy(step: Step, context: Context) -> Answer:
@@ -263,6 +275,7 @@ GUARDS: tuple[Guard, ...] = (
     _spacing,
     _not_blind,
     _target_is_ready,
+    _damping_window_is_over,
     _minimum_stays_healthy,
     # Peerings: the cheapest refusal first.
     _own_only,

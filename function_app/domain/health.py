@@ -13,6 +13,7 @@ from enum import StrEnum
 from function_app.domain.observation import AgentStatus, Observed, Role, Unreachable, Value
 from function_app.domain.record import Record, Tally
 from function_app.domain.timing import Timing
+from function_app.domain.topology import Service
 
 
 class Verdict(StrEnum):
@@ -129,10 +130,13 @@ def judge(member: str, observed: Observed, record: Record, timing: Timing) -> Ju
             return says(Row.SILENT_UNTOLD, f"its agent does not answer ({reason}) and nobody else can tell")
 
 
-def is_ready(member: str, observed: Observed) -> bool:
-    """A candidate is ready when its agent answers, finds itself fit, and every BGP session it has is Established."""
+def is_ready(service: Service, member: str, observed: Observed) -> bool:
+    """A candidate is ready when its agent answers and finds itself fit, and, where it announces, every BGP session of
+    it is Established."""
     status = observed.status(member)
-    return status is not None and not status.fatal and bool(status.sessions) and all(status.sessions.values())
+    if status is None or status.fatal:
+        return False
+    return member not in service.announcers or (bool(status.sessions) and all(status.sessions.values()))
 
 
 def _should_answer(member: str, observed: Observed, record: Record) -> bool:

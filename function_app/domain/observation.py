@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.ranking import Order
 from function_app.domain.steps import Advertisement, Effect
 
 
@@ -36,6 +37,8 @@ class AgentService:
     advertised: tuple[Advertisement, ...] | None = None
     heard: int = 0
     """The highest epoch that its peers have told it of."""
+    advertised_turn: tuple[int, int] = (0, 0)
+    """The (epoch, seq) at which that was ordered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class AgentStatus:
     peers: Mapping[str, PeerView] = field(default_factory=dict)
     sessions: Mapping[IPv4Address, bool] = field(default_factory=dict)
     version: str = ""
+    maintenance: str | None = None
+    """What the platform is about to do to the machine, and not before when (Azure Scheduled Events)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,10 @@ class Observed:
     proofs: Mapping[str, FenceProof] = field(default_factory=dict)
     lifted: Mapping[str, int] = field(default_factory=dict)
     """Members taken back into the pool in this pass, and the epoch of that: like a proof it counts in no other."""
+    ordered: Mapping[str, Order] = field(default_factory=dict)
+    """Of a ranked service: what each announcer that answers says it was last ordered."""
+    announced: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Of a ranked service: the (epoch, seq) of the order that an announcer accepted in this pass."""
     tried: Mapping[Effect, str] = field(default_factory=dict)
     """Effects of this pass that did not succeed, and why: not tried again before the next look."""
 
@@ -154,7 +163,15 @@ class Observed:
 
     def after(self, earlier: "Observed") -> "Observed":
         """This look, with what the pass has proven since an earlier one; its failures may be tried again."""
-        return replace(self, proofs={**earlier.proofs, **self.proofs}, lifted={**earlier.lifted, **self.lifted})
+        return replace(
+            self,
+            proofs={**earlier.proofs, **self.proofs},
+            lifted={**earlier.lifted, **self.lifted},
+            announced={**earlier.announced, **self.announced},
+        )
+
+    def with_announced(self, announcer: str, turn: tuple[int, int]) -> "Observed":
+        return replace(self, announced={**self.announced, announcer: turn})
 
     def with_tried(self, effect: Effect, why: str) -> "Observed":
         return replace(self, tried={**self.tried, effect: why})

@@ -1,7 +1,8 @@
 """The steps of one operation, each the smallest change that the rules of safety.md section 2 allow.
 
     1 open      a higher epoch, a target; nobody is granted
-    2 fence     FENCE to every other that may serve (F1); for one that is silent, Down at the load balancer (F2)
+    2 fence     FENCE to every other that may serve (F1); for one that is silent, Down at the load balancer (F2);
+                in a ranked service a shorter path in place of both
     3 grant     every other is proven: the target enters may_serve, durably, before PROMOTE exists (R1, R2)
     4 lift      stop believing in a fence, then take Down back (R6)
     5 promote   PROMOTE to the boot that was looked at
@@ -19,6 +20,8 @@ from msgspec.structs import replace
 
 from function_app.domain.health import Judgement, Verdict, judge
 from function_app.domain.observation import Observed, Role, Unreachable
+from function_app.domain.outranking import from_status, outrank_for
+from function_app.domain.ranking import Rank
 from function_app.domain.record import Ack, Fence, Operation, Phase, Record, Spacing
 from function_app.domain.steps import Effect, FenceByBalancer, LiftByBalancer, SendFence, SendPromote
 from function_app.domain.timing import Timing
@@ -99,7 +102,8 @@ class Look:
     def newest_epoch(self) -> int:
         """The highest that any agent stands at, or was told of by its peers: one that does not answer, perhaps."""
         seen = [s for name in self.members if (s := self.observed.service(name, self.service.name))]
-        return max((max(s.epoch, s.heard) for s in seen), default=0)
+        orders = [order.epoch for order in self.observed.ordered.values()]
+        return max((*(max(s.epoch, s.heard) for s in seen), *orders), default=0)
 
     def contradicted(self) -> str | None:
         """Who serves at the record's epoch although the record cannot have let it: then it was put back to a version
@@ -108,6 +112,12 @@ class Look:
         return next(
             (n for n in self.members if self.role(n) == (record.epoch, Role.SERVING) and not _could(record, n)), None
         )
+
+    def known_rank(self) -> Rank | None:
+        """What announcers may announce: as recorded, or else as they say themselves (after `learn`)."""
+        if self.service.naming is None or self.record.rank is not None:
+            return self.record.rank
+        return from_status(self.service, self.observed)
 
 
 def _could(record: Record, member: str) -> bool:
@@ -139,9 +149,10 @@ def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision
         operation=operation,
         learning=None,
         tallies={},
+        rank=look.known_rank(),
         spacing=_spaced(look, at) if kind in AUTOMATIC else record.spacing,
     )
-    fencing = send_fences(look.with_record(opened))
+    fencing = make_way(look.with_record(opened), target)
     return Decision(
         fencing.record, fencing.effects, fencing.held, because=(f"{kind} to {target} at epoch {epoch}: {reason}",)
     )
@@ -152,6 +163,14 @@ def _spaced(look: Look, at: datetime) -> Spacing:
     if before is None or at - before.last > look.timing.spacing_forget:
         return Spacing(count=1, last=at)
     return Spacing(count=before.count + 1, last=at)
+
+
+def make_way(look: Look, target: str) -> Decision:
+    """Step 2: what may keep new flows from the others. A ranked service outranks them, whoever is gone."""
+    if look.service.naming is None:
+        return send_fences(look)
+    ranked = outrank_for(look.service, look.observed, look.record, target)
+    return Decision(ranked.record, ranked.effects, ranked.held)
 
 
 def unproven(look: Look) -> list[str]:

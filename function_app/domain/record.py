@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from function_app.domain.ranking import Rank
+
 SCHEMA = 1
 
 
@@ -118,6 +120,8 @@ class Record(Struct, frozen=True, kw_only=True):
     drains: dict[str, Drain] = {}
     ready_since: dict[str, datetime] = {}
     """Members that outrank the holder, and since when they are ready; kept only where `preempt` is `ready`."""
+    rank: Rank | None = None
+    """Of a ranked service: what each announcer may announce. None until it is known (`learn`)."""
 
     @property
     def holder(self) -> str | None:

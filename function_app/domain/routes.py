@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from function_app.domain.observation import LearnedRoute
+from function_app.domain.ranking import Naming
 from function_app.domain.topology import Service, Topology
 
 
@@ -31,16 +32,22 @@ def check(
 ) -> tuple[RouteCheck, ...]:
     """Compares `learned` (by speaker) with what each service implies.
 
-    `instances` are the Route Server's addresses, `next_hops` the frontend of each service (by name); a service whose
-    frontend is not known yet is not judged.
+    `instances` are the Route Server's addresses, `next_hops` the frontend or the holder's address of each service (by
+    name); a service whose next hop is not known yet is not judged.
     """
     return tuple(
-        RouteCheck(service.name, speaker, _missing(service, learned[speaker], instances, next_hops[service.name]))
+        RouteCheck(
+            service.name, speaker, _missing(service, learned[speaker], instances, _hop(topology, service, speaker, hop))
+        )
         for service in topology.services
-        if service.name in next_hops
-        for speaker in service.names
+        if (hop := next_hops.get(service.name)) is not None
+        for speaker in service.announcers
         if speaker in learned
     )
+
+
+def _hop(topology: Topology, service: Service, speaker: str, next_hop: IPv4Address) -> IPv4Address:
+    return topology.speaker(speaker).address if service.naming is Naming.SELF else next_hop
 
 
 def _missing(

@@ -6,6 +6,8 @@ Peerings have their own steps in `peerings`: they are membership, never failover
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.ranking import Path
+
 
 @dataclass(frozen=True, slots=True)
 class Advertisement:
@@ -44,6 +46,20 @@ class SendAdvertise:
 
 
 @dataclass(frozen=True, slots=True)
+class SendPath:
+    """Tell an announcer of a ranked service whom to name, and with how long an AS path (`ranking`)."""
+
+    member: str
+    epoch: int
+    seq: int
+    path: Path
+
+    @property
+    def turn(self) -> tuple[int, int]:
+        return self.epoch, self.seq
+
+
+@dataclass(frozen=True, slots=True)
 class FenceByBalancer:
     """Write adminState Down for the member and prove it (F2).
 
@@ -64,4 +80,4 @@ class LiftByBalancer:
     epoch: int
 
 
-type Effect = SendFence | SendPromote | SendAdvertise | FenceByBalancer | LiftByBalancer
+type Effect = SendFence | SendPromote | SendAdvertise | SendPath | FenceByBalancer | LiftByBalancer

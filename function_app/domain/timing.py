@@ -41,6 +41,13 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     operation_deadline: timedelta = timedelta(seconds=120)
     verify_every: timedelta = timedelta(seconds=300)
     """How often learned routes are asked for: each request costs a write token."""
+    damping: timedelta = timedelta(seconds=30)
+    """A Route Server programs a prefix at most once in this time (azure-facts: two labs): moves that nobody needs now
+    wait for it, a failover never does."""
+    bgp_hold: timedelta = timedelta(seconds=180)
+    """The hold time that was negotiated: by then a path that a session did not take back is gone."""
+    route_programming: timedelta = timedelta(seconds=6)
+    """From an UPDATE to the routes of virtual machines; only the bounds are computed from it."""
     peers_max: int = 8
     prefixes_per_peer: int = 1000
 
@@ -69,7 +76,7 @@ def broken_laws(timing: Timing) -> Iterator[Problem]:
 
     positive = [
         "gossip_period", "sweep", "observe_fast", "observe_slow", "command_timeout", "doubt_poll", "fence_timeout",
-        "operation_deadline", "verify_every", "check_period", "spacing_forget",
+        "operation_deadline", "verify_every", "check_period", "spacing_forget", "bgp_hold",
     ]  # fmt: skip
     for name in positive:
         yield from must(getattr(timing, name) > timedelta(0), msgspec_name(name), "must be longer than zero")

@@ -9,8 +9,9 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
+from function_app.domain.ranking import Naming
 from function_app.domain.timing import Timing
 
 Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
@@ -45,6 +46,8 @@ class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     address: IPv4Address
     asn: Annotated[int, Meta(ge=1, le=65534)]
     peers_with: tuple[Name, ...]
+    role: Literal["router", "witness"] = "router"
+    """A witness only watches: its agent tells who is silent, for pairs that would otherwise have nobody to ask."""
     agent: Agent | None = None
     vm: ResourceId | None = None
 
@@ -58,10 +61,22 @@ class LoadBalancer(Struct, frozen=True, forbid_unknown_fields=True, rename="came
     probe: str
 
 
-class NextHop(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """How a service's prefixes are reached: exactly one kind."""
+class Itself(Struct, frozen=True, forbid_unknown_fields=True):
+    """Every member announces its own address; the holder's AS path is the shortest."""
 
-    load_balancer: LoadBalancer
+
+class Injectors(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Route injectors announce the address of the holder; they carry no traffic and need not be members."""
+
+    announcers: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=8)]
+
+
+class NextHop(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """How a service's prefixes are reached: exactly one kind (a law)."""
+
+    load_balancer: LoadBalancer | None = None
+    itself: Itself | None = field(default=None, name="self")
+    member: Injectors | None = None
 
 
 class Member(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -98,6 +113,28 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     def member(self, name: str) -> Member:
         return next(m for m in self.members if m.speaker == name)
 
+    @property
+    def load_balancer(self) -> LoadBalancer | None:
+        """Where the next hop is a frontend; the other kinds are ranked (safety.md section 3)."""
+        return self.next_hop.load_balancer
+
+    @property
+    def naming(self) -> Naming | None:
+        """Whom announcers of a ranked kind name; None behind a load balancer."""
+        if self.next_hop.member is not None:
+            return Naming.MEMBER
+        return Naming.SELF if self.next_hop.itself is not None else None
+
+    @property
+    def announcers(self) -> tuple[str, ...]:
+        """Who announces the prefixes, by name of speaker."""
+        return self.next_hop.member.announcers if self.next_hop.member is not None else self.names
+
+    @property
+    def agents(self) -> frozenset[str]:
+        """Whose agents have a part in it."""
+        return frozenset(self.names) | frozenset(self.announcers)
+
 
 class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """One document: the Route Servers, the speakers that peer with them, the services they carry."""
@@ -119,13 +156,19 @@ class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
     def peered_with(self, route_server: str) -> tuple[Speaker, ...]:
         return tuple(s for s in self.speakers if route_server in s.peers_with)
 
-    def services_of(self, speaker: str) -> tuple[Service, ...]:
-        return tuple(s for s in self.services if any(m.speaker == speaker for m in s.members))
+    def announced_by(self, speaker: str) -> tuple[Service, ...]:
+        return tuple(s for s in self.services if speaker in s.announcers)
+
+    @property
+    def commanded(self) -> frozenset[str]:
+        """Every speaker whose agent is asked: it has a part in a service, or is a witness."""
+        witnesses = frozenset(s.name for s in self.speakers if s.role == "witness")
+        return witnesses.union(*(service.agents for service in self.services))
 
     @property
     def resource_ids(self) -> frozenset[str]:
         """Every Azure resource that the document names, lower case (Azure compares ids without case)."""
-        ids = {r.id for r in self.route_servers} | {s.next_hop.load_balancer.id for s in self.services}
+        ids = {r.id for r in self.route_servers} | {s.load_balancer.id for s in self.services if s.load_balancer}
         return frozenset(i.casefold() for i in ids | {s.vm for s in self.speakers if s.vm})
 
 

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from function_app.domain import timing
 from function_app.domain.errors import Problem
 from function_app.domain.peerings import peering_name
+from function_app.domain.ranking import Naming
 from function_app.domain.topology import Mode, Service, Speaker, Topology, backend_pool_key
 
 # Azure Route Server: ASNs that Azure or IANA reserve (Route Server FAQ, "Which ASNs can I use?").
@@ -124,6 +125,50 @@ def _members_are_speakers(topology: Topology, _: Place) -> Iterator[Problem]:
         yield from _min_healthy_fits(service, f"$.services[{i}].minHealthy")
 
 
+def _witnesses_only_watch(topology: Topology, _: Place) -> Iterator[Problem]:
+    parts = frozenset[str]().union(*(service.agents for service in topology.services))
+    for i, speaker in enumerate(topology.speakers):
+        if speaker.role != "witness":
+            continue
+        if speaker.agent is None:
+            yield Problem(f"$.speakers[{i}].agent", "a witness is an agent: it needs one")
+        if speaker.peers_with:
+            yield Problem(f"$.speakers[{i}].peersWith", "a witness peers with nobody")
+        if speaker.name in parts:
+            yield Problem(f"$.speakers[{i}].role", "a witness serves and announces nothing")
+
+
+def _one_kind_of_next_hop(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, service in enumerate(topology.services):
+        hop = service.next_hop
+        kinds = [kind for kind in (hop.load_balancer, hop.itself, hop.member) if kind is not None]
+        if len(kinds) != 1:
+            yield Problem(f"$.services[{i}].nextHop", "needs exactly one of loadBalancer, self, member")
+
+
+def _announcers_can_rank(topology: Topology, _: Place) -> Iterator[Problem]:
+    """What outranking rests on: commanded announcers with sessions, one holder, and room for distinct path lengths."""
+    speakers = {s.name: s for s in topology.speakers}
+    for i, service in enumerate(topology.services):
+        if service.naming is None:
+            continue
+        path = f"$.services[{i}]"
+        where = f"{path}.nextHop.member.announcers" if service.naming is Naming.MEMBER else f"{path}.members"
+        if service.mode is not Mode.ACTIVE_PASSIVE:
+            yield Problem(f"{path}.mode", "only behind a load balancer can a service be active-active")
+        if len(set(service.announcers)) != len(service.announcers):
+            yield Problem(where, "an announcer is listed twice")
+        if len(service.announcers) > ANNOUNCERS_MAX:
+            yield Problem(where, f"at most {ANNOUNCERS_MAX} announcers have AS paths of distinct length")
+        for name in service.announcers:
+            if name not in speakers:
+                yield Problem(where, f"no speaker is named {name!r}")
+            elif not speakers[name].peers_with:
+                yield Problem(where, f"{name!r} peers with no Route Server: it cannot announce")
+            elif speakers[name].agent is None:
+                yield Problem(where, f"speaker {name!r} has no agent: an announcer is commanded through one")
+
+
 def _min_healthy_fits(service: Service, path: str) -> Iterator[Problem]:
     if service.min_healthy is None:
         return
@@ -136,7 +181,9 @@ def _min_healthy_fits(service: Service, path: str) -> Iterator[Problem]:
 def _pools_have_one_service(topology: Topology, _: Place) -> Iterator[Problem]:
     claimed: dict[tuple[str, str], str] = {}
     for i, service in enumerate(topology.services):
-        balancer = service.next_hop.load_balancer
+        balancer = service.load_balancer
+        if balancer is None:
+            continue
         path = f"$.services[{i}].nextHop.loadBalancer"
         if "/providers/microsoft.network/loadbalancers/" not in balancer.id.casefold():
             yield Problem(f"{path}.id", "a load balancer's id ends in Microsoft.Network/loadBalancers/{name}")
@@ -149,7 +196,7 @@ def _pools_have_one_service(topology: Topology, _: Place) -> Iterator[Problem]:
 
 def _prefixes_fit(topology: Topology, _: Place) -> Iterator[Problem]:
     def announced(speaker: Speaker) -> list[tuple[IPv4Network, str]]:
-        return [(p, s.name) for s in topology.services_of(speaker.name) for p in s.prefixes]
+        return [(p, s.name) for s in topology.announced_by(speaker.name) for p in s.prefixes]
 
     for i, service in enumerate(topology.services):
         if len(set(service.prefixes)) != len(service.prefixes):
@@ -172,6 +219,8 @@ def _timing_holds(topology: Topology, _: Place) -> Iterator[Problem]:
     yield from timing.broken_laws(topology.timing)
 
 
+ANNOUNCERS_MAX = 8
+
 LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     _names_are_unique,
     _addresses_are_inside,
@@ -179,6 +228,9 @@ LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     _certificates_are_pem,
     _peerings_fit,
     _members_are_speakers,
+    _witnesses_only_watch,
+    _one_kind_of_next_hop,
+    _announcers_can_rank,
     _pools_have_one_service,
     _prefixes_fit,
     _timing_holds,

@@ -12,7 +12,16 @@ from datetime import timedelta
 from function_app.domain.errors import Terminal, Transient
 from function_app.domain.health import seen_by_peers
 from function_app.domain.observation import Observed, Unreachable, Value
-from function_app.domain.steps import Effect, FenceByBalancer, LiftByBalancer, SendAdvertise, SendFence, SendPromote
+from function_app.domain.steps import (
+    Advertisement,
+    Effect,
+    FenceByBalancer,
+    LiftByBalancer,
+    SendAdvertise,
+    SendFence,
+    SendPath,
+    SendPromote,
+)
 from function_app.domain.topology import Service, Topology
 from function_app.reconcile import fencing
 from function_app.reconcile.ports import AgentCommand, BalancerWrite, CommandAnswer, Ports
@@ -47,7 +56,9 @@ async def perform(hand: Hand, effects: tuple[Effect, ...], observed: Observed) -
 async def _perform(hand: Hand, effect: Effect, observed: Observed) -> Noted:
     match effect:
         case SendFence() | SendPromote() | SendAdvertise():
-            return await _command(hand, effect, observed)
+            return await _command(hand, effect, effect, observed)
+        case SendPath():
+            return await _announce(hand, effect, observed)
         case FenceByBalancer() | LiftByBalancer():
             try:
                 return await _write(hand, effect)
@@ -56,7 +67,21 @@ async def _perform(hand: Hand, effect: Effect, observed: Observed) -> Noted:
                 return lambda seen: seen.with_tried(effect, why)
 
 
-async def _command(hand: Hand, command: AgentCommand, observed: Observed) -> Noted:
+async def _announce(hand: Hand, effect: SendPath, observed: Observed) -> Noted:
+    """Counts only when the agent accepted this very command: its status is durable before it is on the wire."""
+    next_hop = hand.topology.speaker(effect.path.next_hop).address
+    advertisements = tuple(Advertisement(p, next_hop, effect.path.prepend) for p in sorted(hand.service.prefixes))
+    command = SendAdvertise(effect.member, effect.epoch, effect.seq, advertisements)
+    noted = await _command(hand, effect, command, observed)
+
+    def announced(seen: Observed) -> Observed:
+        seen = noted(seen)
+        return seen if effect in seen.tried else seen.with_announced(effect.member, effect.turn)
+
+    return announced
+
+
+async def _command(hand: Hand, effect: Effect, command: AgentCommand, observed: Observed) -> Noted:
     speaker = hand.topology.speaker(command.member)
     timeout = _patience(hand, command.member, observed)
     answer = await hand.ports.agents.command(hand.topology.name, speaker, hand.service.name, command, timeout)
@@ -64,7 +89,7 @@ async def _command(hand: Hand, command: AgentCommand, observed: Observed) -> Not
 
     def noted(seen: Observed) -> Observed:
         seen = seen.with_agent(command.member, answer.reading)
-        return seen.with_tried(command, why) if why else seen
+        return seen.with_tried(effect, why) if why else seen
 
     return noted
 

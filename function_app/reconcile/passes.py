@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from function_app.domain.errors import HopkeeperError, Transient
 from function_app.domain.observation import BalancerReading, Observed, Unreachable, Value
@@ -38,10 +39,11 @@ class Passes:
         topology = in_force.topology
         woken = self.ports.clock.now()
         agents = observe.Agents(self.ports, topology)
-        if any(isinstance(reading, Unreachable) for reading in (await agents.asked())[1].values()):
+        silent = any(isinstance(reading, Unreachable) for reading in (await agents.asked())[1].values())
+        if silent and any(service.load_balancer for service in topology.services):
             self.ports.load_balancers.warm()
         parts = (
-            self._converge(ServicePass(self.ports, topology, s, "fast", trigger, woken), agents.seen)
+            self._converge(ServicePass(self.ports, topology, s, "fast", trigger, woken), agents.watch(s))
             for s in topology.services
         )
         return await self._over(topology, "fast", trigger, worst(tuple(await asyncio.gather(*parts))))
@@ -72,11 +74,11 @@ class Passes:
             }
         seen = {name: task.result() for name, task in services.items()}
         memberships = tuple(task.result() for task in servers)
-        next_hops = {name: s.balancer.frontend for name, s in seen.items() if isinstance(s.balancer, BalancerReading)}
+        next_hops = {name: s.next_hop for name, s in seen.items() if s.next_hop is not None}
         verification, routes = await verify(self.ports, topology, memberships, next_hops)
         outcome = worst((*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes))
-        _, readings = await agents.asked()
-        summary = Summary(self.ports.clock.now(), in_force, outcome, readings, seen, memberships, verification)
+        asked, readings = await agents.asked()
+        summary = Summary(self.ports.clock.now(), asked, in_force, outcome, readings, seen, memberships, verification)
         await keep_summary(self.ports, summary)
         return outcome
 
@@ -84,10 +86,12 @@ class Passes:
         """One service with its load balancer; metrics and logged events only explain, so they are read beside the rest."""
         topology, service = service_pass.topology, service_pass.service
         explaining = asyncio.ensure_future(self._explain(topology, service))
-        balancer: BalancerReading | str = "not read"
+        balancer: BalancerReading | str | None = None
 
         async def look(again: bool) -> Observed:
             nonlocal balancer
+            if service.naming is not None:
+                return await agents.watch(service)(again)
             began = self.ports.clock.now()
             etag = await Records(self.ports.documents).etag(topology, service)
             (at, readings), balancer = await asyncio.gather(
@@ -100,12 +104,23 @@ class Passes:
             metrics, events = await explaining
         finally:
             explaining.cancel()
-        return Seen(balancer, outcome, metrics, events)
+        return Seen(balancer, await self._next_hop(topology, service, balancer), outcome, metrics, events)
+
+    async def _next_hop(
+        self, topology: Topology, service: Service, balancer: BalancerReading | str | None
+    ) -> IPv4Address | None:
+        """What routes should say: the frontend, or of a ranked service the holder's address."""
+        if service.naming is None:
+            return balancer.frontend if isinstance(balancer, BalancerReading) else None
+        held = await Records(self.ports.documents).load(topology, service, self.ports.clock.now())
+        return topology.speaker(held.record.holder).address if held.record.holder else None
 
     async def _explain(
         self, topology: Topology, service: Service
     ) -> tuple[Mapping[str, Value], tuple[HealthEvent, ...]]:
-        balancer = service.next_hop.load_balancer.id
+        if service.load_balancer is None:
+            return {}, ()
+        balancer = service.load_balancer.id
         addresses = {name: topology.speaker(name).address for name in service.names}
         try:
             async with asyncio.timeout(topology.timing.observe_slow.total_seconds()):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import IPv4Address
 from typing import Any
 
 import msgspec
@@ -20,7 +21,9 @@ from function_app.reconcile.verify import Verification
 class Seen:
     """One service in a slow pass: its load balancer, and what only explains."""
 
-    balancer: BalancerReading | str
+    balancer: BalancerReading | str | None
+    """None where the service has none; a text says why it could not be read."""
+    next_hop: IPv4Address | None
     outcome: Outcome
     metrics: Mapping[str, Value]
     events: tuple[HealthEvent, ...]
@@ -31,6 +34,8 @@ class Summary:
     """Everything one slow pass saw."""
 
     at: datetime
+    asked: datetime
+    """When the agents were asked: what their clocks are compared with."""
     in_force: InForce
     outcome: Outcome
     agents: Mapping[str, AgentReading]
@@ -79,6 +84,12 @@ def _membership(summary: Summary, membership: Membership) -> dict[str, Any]:
     }
 
 
+def _is_ready(name: str, summary: Summary) -> bool:
+    observed = Observed(summary.at, summary.agents)
+    services = [s for s in summary.in_force.topology.services if name in s.agents]
+    return all(is_ready(service, name, observed) for service in services)
+
+
 def _member(name: str, reading: AgentReading, summary: Summary) -> dict[str, Any]:
     if not isinstance(reading, AgentStatus):
         return {"reachable": False, "reason": reading.reason}
@@ -86,10 +97,10 @@ def _member(name: str, reading: AgentReading, summary: Summary) -> dict[str, Any
         "reachable": True,
         "version": reading.version,
         "fatal": list(reading.fatal),
-        "ready": is_ready(name, Observed(summary.at, summary.agents)),
+        "ready": _is_ready(name, summary),
         "sessions": {str(address): up for address, up in sorted(reading.sessions.items())},
         "peers": {peer: {"gossip": view.gossip, "probe": view.probe} for peer, view in sorted(reading.peers.items())},
-        "clockOffsetSeconds": round((reading.clock - summary.at).total_seconds(), 3),
+        "clockOffsetSeconds": round((reading.clock - summary.asked).total_seconds(), 3),
     }
 
 
@@ -99,7 +110,7 @@ def _service(seen: Seen) -> dict[str, Any]:
     return {
         "outcome": seen.outcome.ending.name.lower(),
         "reasons": list(seen.outcome.reasons),
-        "nextHop": str(balancer.frontend) if isinstance(balancer, BalancerReading) else None,
+        "nextHop": str(seen.next_hop) if seen.next_hop else None,
         "loadBalancer": None if known else balancer,
         "backends": {
             name: {"adminState": backend.admin_state, "reason": backend.reason}

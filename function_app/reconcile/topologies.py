@@ -7,7 +7,7 @@ version that decoded. Not for deciding what a document may say: that is `domain.
 from dataclasses import dataclass
 
 from function_app.domain.errors import BadInput, Problem
-from function_app.domain.topology import Topology
+from function_app.domain.topology import Topology, backend_pool_key
 from function_app.domain.topology_document import decode
 from function_app.domain.topology_laws import Place
 from function_app.reconcile.ports import Documents, Stored
@@ -71,14 +71,14 @@ class Topologies:
 
     async def _clashes(self, topology: Topology) -> tuple[Problem, ...]:
         """Two topologies must not keep the same backend pool: each would fence what the other promotes."""
-        mine = {_pool(topology, i): i for i in range(len(topology.services))}
+        mine = {backend_pool_key(s.load_balancer): i for i, s in enumerate(topology.services) if s.load_balancer}
         return tuple(
             Problem(
                 f"$.services[{mine[pool]}].nextHop.loadBalancer.backendPool", f"belongs to topology {o.topology.name!r}"
             )
             for o in await self.all_in_force()
             if o.topology.name != topology.name
-            for pool in [_pool(o.topology, i) for i in range(len(o.topology.services))]
+            for pool in [backend_pool_key(s.load_balancer) for s in o.topology.services if s.load_balancer]
             if pool in mine
         )
 
@@ -104,8 +104,3 @@ def _key(name: str) -> str:
 
 def _good(name: str) -> str:
     return f"good/{name}.yaml"
-
-
-def _pool(topology: Topology, index: int) -> tuple[str, str]:
-    balancer = topology.services[index].next_hop.load_balancer
-    return balancer.id.casefold(), balancer.backend_pool.casefold()

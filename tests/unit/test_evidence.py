@@ -1,5 +1,6 @@
 """safety.md section 4, row by row: what each reading says of the holder, and what is done about it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -162,3 +163,32 @@ def test_a_down_that_is_not_ours_is_left_alone_with_an_alarm() -> None:
     )
     owed = decided(Observed(NOW, {"nva-a": SERVING, "nva-b": SILENT}, kept_out), stable(owed={"nva-b": 2}))
     assert not [alarm for alarm in owed.alarms if "adminState" in alarm]
+
+
+SOON = "reboot not before 2026-01-01 03:15:00Z"
+
+
+def test_a_holder_that_is_about_to_be_rebooted_hands_over_before() -> None:
+    decision = decided(look(replace(SERVING, maintenance=SOON)))
+    assert decision.record.target == "nva-b"
+    assert decision.record.operation is not None
+    assert decision.record.operation.kind == Kind.SWITCHOVER
+    assert SOON in decision.record.operation.reason
+
+
+def test_nobody_is_moved_to_one_that_is_about_to_be_rebooted_too() -> None:
+    both = look(replace(SERVING, maintenance=SOON), replace(STANDBY, maintenance=SOON))
+    assert decided(both).record.phase is Phase.STABLE
+
+
+def test_a_member_that_lasts_is_elected_before_one_that_is_about_to_be_rebooted() -> None:
+    three = topology(3)
+    holder = status(3, Role.SERVING, fatal=("x",))
+    readings = {"nva-a": holder, "nva-b": replace(STANDBY, maintenance=SOON), "nva-c": STANDBY}
+    assert decide(three.services[0], three.timing, Observed(NOW, readings), stable()).record.target == "nva-c"
+
+
+def test_a_witness_tells_that_a_holder_is_silent_where_the_other_member_cannot() -> None:
+    """The other member's own way to it is not part of its gossip; the witness misses it on both."""
+    heard = Observed(NOW, {"nva-a": SILENT, "nva-b": STANDBY, "watch": status(dead_peers=("nva-a",))})
+    assert judge("nva-a", heard, stable(), TIMING).row is Row.SILENT

@@ -19,6 +19,7 @@ from function_app.domain.guards import (
 )
 from function_app.domain.observation import AdminState, AgentReading, Backend, Observed, Role, Unreachable
 from function_app.domain.protocol import Kind
+from function_app.domain.ranking import Rank
 from function_app.domain.record import Pause, Record, Spacing
 from function_app.domain.timing import Timing
 from tests.builders import NOW, balancer, stable, status, topology
@@ -73,6 +74,12 @@ CASES: list[tuple[str, Step, ServiceContext, str]] = [
     ),
     ("target is ready", SWITCH, context(agents=FIT | {"nva-b": status(3, sessions_up=False)}), "nva-b is not ready"),
     (
+        "damping window is over",
+        SWITCH,
+        context(stable(rank=Rank(seq=1, changed=NOW - timedelta(seconds=10)))),
+        "may still be damping the last change: in 20 s",
+    ),
+    (
         "minimum stays healthy",
         Draining("nva-a"),
         context(agents=FIT | {"nva-b": SILENT}),
@@ -94,6 +101,12 @@ def test_every_guard_has_a_case() -> None:
 @pytest.mark.parametrize("step", [Touch(), SWITCH, FAIL, Draining("nva-b")])
 def test_nothing_speaks_against_a_harmless_step(step: Step) -> None:
     assert refuse(step, context()) == ()
+
+
+def test_a_failover_never_waits_for_the_damping_window() -> None:
+    changed = stable(rank=Rank(seq=1, changed=NOW))
+    assert refuse(FAIL, context(changed)) == ()
+    assert refuse(Opening(Kind.FORCED, "nva-b"), context(changed)) == ()
 
 
 def test_a_pause_ends_by_itself() -> None:

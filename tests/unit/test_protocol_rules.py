@@ -461,7 +461,7 @@ def test_a_503_speaks_only_against_one_that_serves() -> None:
 def test_a_candidate_is_ready_when_it_is_fit_and_every_session_is_established(
     reading: AgentStatus, ready: bool
 ) -> None:
-    assert is_ready(B, look(SERVING, reading)) is ready
+    assert is_ready(SERVICE, B, look(SERVING, reading)) is ready
 
 
 def elected(seen: Observed, record: Record) -> str | None:

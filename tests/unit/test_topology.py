@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from function_app.domain.errors import BadInput
+from function_app.domain.ranking import Naming
 from function_app.domain.topology import Mode
 from function_app.domain.topology_document import decode
 from function_app.domain.topology_laws import Place
@@ -21,10 +22,22 @@ def refusals(doc: Any) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-@pytest.mark.parametrize("name", ["active-passive", "active-active"])
+EXAMPLES = {
+    "active-passive": (Mode.ACTIVE_PASSIVE, None, ("nva-a", "nva-b")),
+    "active-active": (Mode.ACTIVE_ACTIVE, None, ("router-a", "router-b")),
+    "as-path-preference": (Mode.ACTIVE_PASSIVE, Naming.SELF, ("nva-a", "nva-b")),
+    "vip-by-injector": (Mode.ACTIVE_PASSIVE, Naming.MEMBER, ("watch1",)),
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_the_published_examples_are_accepted(name: str) -> None:
-    decoded = decode((ROOT / "examples" / f"{name}.yaml").read_text(), Place())
-    assert decoded.services[0].mode is Mode(name)
+    (service,) = decode((ROOT / "examples" / f"{name}.yaml").read_text(), Place()).services
+    assert (service.mode, service.naming, service.announcers) == EXAMPLES[name]
+
+
+def test_every_example_is_tried() -> None:
+    assert {path.stem for path in (ROOT / "examples").glob("*.yaml")} == EXAMPLES.keys()
 
 
 def test_a_document_says_what_it_means() -> None:
@@ -79,7 +92,25 @@ BROKEN = [
     ([*SERVICE, "prefixes"], ["10.0.0.1/8"], "$.services[0].prefixes[0]: 10.0.0.1/8 has host bits set"),
     ([*SERVICE, "prefixes"], [], "$.services[0].prefixes: Expected `array` of length >= 1"),
     ([*SERVICE, "prefixes"], ["fd00::/8"], "$.services[0].prefixes[0]: Expected an IPv4 network in dotted decimal"),
-    ([*SERVICE, "nextHop"], {"self": {}}, "$.services[0].nextHop: Object contains unknown field `self`"),
+    ([*SERVICE, "nextHop"], {}, "$.services[0].nextHop: needs exactly one of loadBalancer, self, member"),
+    (
+        [*SERVICE, "nextHop", "self"],
+        {},
+        "$.services[0].nextHop: needs exactly one of loadBalancer, self, member",
+    ),
+    (["speakers", 0, "role"], "witness", "$.speakers[0].peersWith: a witness peers with nobody"),
+    (["speakers", 0, "role"], "witness", "$.speakers[0].role: a witness serves and announces nothing"),
+    ([*SERVICE, "nextHop"], {"other": {}}, "$.services[0].nextHop: Object contains unknown field `other`"),
+    (
+        [*SERVICE, "nextHop"],
+        {"member": {"announcers": ["nva-x"]}},
+        "$.services[0].nextHop.member.announcers: no speaker is named 'nva-x'",
+    ),
+    (
+        [*SERVICE, "nextHop"],
+        {"member": {"announcers": ["nva-a", "nva-a"]}},
+        "$.services[0].nextHop.member.announcers: an announcer is listed twice",
+    ),
     (["timing", "gossipFall"], 0, "$.timing.gossipFall: must be at least 1"),
     (["timing", "peersMax"], 9, "$.timing.peersMax: a Route Server takes at most 8 peers"),
     (["timing", "gossipPeriod"], "PT5S", "$.timing.gossipFall: gossipFall x gossipPeriod must not be longer"),

@@ -1,7 +1,7 @@
 """Every mutant, by what it breaks. A rule that is added gets one here; a line that moves takes its mutant along."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named import agent, evidence, executor, guards, protocol, wire
+from lab.mutants.named import agent, evidence, executor, guards, protocol, ranked, wire
 
 MUTANTS: tuple[Mutant, ...] = (
     *protocol.STEPS,
@@ -15,6 +15,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *executor.EFFECTS,
     *executor.FENCE,
     *executor.OTHERS,
+    *ranked.RANKED,
     *wire.ARM,
     *wire.SIGNATURES,
     *agent.ROLES,

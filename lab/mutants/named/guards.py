@@ -25,6 +25,7 @@ NAMES = (
     "spacing",
     "not blind",
     "target is ready",
+    "damping window is over",
     "minimum stays healthy",
     "own only",
     "route server is provisioned",

@@ -279,8 +279,8 @@ DECISIONS = (
         "what peers told an agent of is ignored",
         "table: an agent's epoch above the record's is learn",
         PROTOCOL,
-        "max((max(s.epoch, s.heard) for s in seen), default=0)",
-        "max((s.epoch for s in seen), default=0)",
+        "(max(s.epoch, s.heard) for s in seen)",
+        "(s.epoch for s in seen)",
         (f"{RULES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
     ),
     Mutant(
@@ -440,7 +440,7 @@ DECISIONS = (
         "a promotion is verified by the agent alone",
         "step 6: verified once the load balancer agrees",
         DECIDE,
-        "    if look.observed.balancer is None:\n",
+        "    if look.observed.balancer is None and look.service.naming is None:\n",
         "    if look.observed.balancer is None and record.epoch < 0:\n",
         (f"{FAILOVER}::test_a_holder_that_says_it_is_unfit_is_replaced_by_its_acknowledgement_alone",),
     ),
@@ -497,9 +497,8 @@ DECISIONS = (
         "UNKNOWN is never BAD",
         DECIDE,
         "    elif judgement.verdict is Verdict.UNKNOWN:\n"
-        '        return Decision(look.record, held=(f"left alone: {reason}",))\n'
-        "    elif judgement.verdict is not Verdict.FAILED:\n",
-        "    elif judgement.verdict is Verdict.HEALTHY:\n",
+        '        return Decision(look.record, held=(f"left alone: {reason}",))\n',
+        "    elif judgement.verdict is Verdict.UNKNOWN:\n        pass\n",
         (f"{EVIDENCE}::test_only_a_failed_holder_is_replaced",),
     ),
     Mutant(
@@ -538,7 +537,7 @@ DECISIONS = (
         "a drained holder is left to nobody",
         "guard: never drain the holder without a ready candidate",
         DECIDE,
-        "if other is None or not is_ready(other, look.observed):",
+        "if other is None or not is_ready(look.service, other, look.observed):",
         "if other is None:",
         (f"{RULES}::test_a_drained_holder_serves_on_until_another_one_is_ready",),
     ),

@@ -21,7 +21,9 @@ def test_status_becomes_a_reading() -> None:
     assert decode_status(status_object(fatal=["data-path: no echo"]), "hub", "nva-a") == AgentStatus(
         boot_id=BOOT,
         clock=datetime(2026, 1, 1, 3, 0, tzinfo=UTC),
-        services={"fw": AgentService(3, 0, Role.SERVING, answering=True, advertised=advertised)},
+        services={
+            "fw": AgentService(3, 0, Role.SERVING, answering=True, advertised=advertised, advertised_turn=(3, 1))
+        },
         fatal=("data-path: no echo",),
         peers={"nva-b": PeerView(Value.OK, Value.UNKNOWN)},
         sessions={IPv4Address("10.0.2.4"): True, IPv4Address("10.0.2.5"): False},
@@ -34,6 +36,13 @@ def test_service_that_announces_nothing_yet_has_no_advertisements() -> None:
     raw["services"]["fw"]["advertised"] = None
 
     assert decode_status(raw, "hub", "nva-a").services["fw"].advertised is None
+
+
+def test_what_the_platform_announces_is_one_line() -> None:
+    raw = status_object(maintenance={"kind": "reboot", "not_before": "2026-01-01T03:15:00+00:00", "event": "e1"})
+
+    assert decode_status(raw, "hub", "nva-a").maintenance == "reboot not before 2026-01-01 03:15:00Z"
+    assert decode_status(status_object(), "hub", "nva-a").maintenance is None
 
 
 def test_keys_of_a_newer_agent_are_ignored() -> None:

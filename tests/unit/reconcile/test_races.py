@@ -98,7 +98,8 @@ async def test_a_look_is_as_old_as_its_question() -> None:
 
     ports = make_ports(Sleeper(scene.topology), clock=scene.clock)
     asked = scene.clock.at
-    assert (await Agents(ports, scene.topology).seen(again=False)).at == asked
+    look = Agents(ports, scene.topology).watch(scene.topology.services[0])
+    assert (await look(False)).at == asked
 
 
 async def test_our_own_down_is_not_taken_for_an_operators_when_another_pass_lifts_it_meanwhile() -> None:

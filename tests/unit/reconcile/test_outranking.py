@@ -1,0 +1,233 @@
+"""Ranked services: the best path names the holder, whoever is gone, and nobody is waited for but an announcer."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from ipaddress import IPv4Address
+
+import pytest
+
+from function_app.domain.record import Phase
+from function_app.domain.steps import SendAdvertise
+from function_app.reconcile.operate import operate, order_from
+from function_app.reconcile.outcome import Ending
+from function_app.reconcile.topologies import InForce
+from tests.builders import ranked
+from tests.unit.reconcile.scene import Scene
+
+HOUR = timedelta(hours=1)
+
+
+class Routes:
+    """What a Route Server instance makes of the announcements that reach it."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._names = {s.address: s.name for s in scene.topology.speakers}
+        self.gone: set[str] = set()
+        """Announcers whose sessions have timed out: until then a dead one's routes stay."""
+
+    def lengths(self) -> dict[str, int]:
+        agents = self._scene.world.agents
+        return {n: a.advertised[0].prepend + 1 for n, a in agents.items() if a.advertised and n not in self.gone}
+
+    def best(self) -> list[str]:
+        """The next hops of the shortest path: more than one is ECMP."""
+        lengths = self.lengths()
+        shortest = [n for n, length in lengths.items() if length == min(lengths.values())]
+        return [self._names[self._next_hop(name)] for name in shortest]
+
+    def _next_hop(self, name: str) -> IPv4Address:
+        advertised = self._scene.world.agents[name].advertised
+        assert advertised
+        return advertised[0].next_hop
+
+
+KINDS: list[tuple[str, Callable[[], Scene]]] = [
+    ("self", lambda: Scene(desired=ranked(2))),
+    ("self of three", lambda: Scene(desired=ranked(3))),
+    ("one injector", lambda: Scene(desired=ranked(2, ("watch-1",)))),
+    ("two injectors", lambda: Scene(desired=ranked(2, ("watch-1", "watch-2")))),
+]
+each_kind = pytest.mark.parametrize("make", [k[1] for k in KINDS], ids=[k[0] for k in KINDS])
+
+
+async def settled(make: Callable[[], Scene]) -> tuple[Scene, Routes]:
+    """Once the first orders have surely arrived: a hold time later."""
+    scene = make()
+    for _ in range(3):
+        for _ in range(8):
+            await scene.slow()
+        scene.clock.at += timedelta(seconds=200)
+    outcome = await scene.settle()
+    assert outcome.ending is Ending.CONVERGED
+    return scene, Routes(scene)
+
+
+@each_kind
+async def test_a_new_service_ends_with_the_first_member_as_everybodys_next_hop(make: Callable[[], Scene]) -> None:
+    scene, routes = await settled(make)
+    assert routes.best() == ["nva-a"]
+    assert scene.record.phase is Phase.STABLE
+    assert scene.record.holder == "nva-a"
+    assert min(routes.lengths().values()) >= 4
+    assert len(set(routes.lengths().values())) == len(routes.lengths())
+
+
+@each_kind
+async def test_a_dead_holder_is_outranked_in_one_pass_without_the_management_api(make: Callable[[], Scene]) -> None:
+    scene, routes = await settled(make)
+    scene.world.kill("nva-a")
+    scene.world.arm_up = False
+    await scene.fast()
+    assert scene.record.holder == "nva-b"
+    assert routes.best() == ["nva-b"]
+    assert scene.world.agents["nva-b"].answers_200
+    assert scene.world.balancer_writes == []
+
+
+@each_kind
+async def test_a_promotion_is_one_announcement_of_each_announcer_at_most(make: Callable[[], Scene]) -> None:
+    scene, _ = await settled(make)
+    before = {name: len(agent.obeyed) for name, agent in scene.world.agents.items()}
+    scene.world.agents["nva-a"].fatal = ("forwarding is off",)
+    await scene.fast()
+    told = {
+        name: [c for c in agent.obeyed[before[name] :] if isinstance(c, SendAdvertise)]
+        for name, agent in scene.world.agents.items()
+    }
+    assert scene.record.holder == "nva-b"
+    assert all(len(commands) <= 1 for commands in told.values())
+    assert sum(map(len, told.values())) in (1, 2)
+
+
+@each_kind
+async def test_after_a_failover_the_paths_return_to_rest_but_not_within_the_damping_window(
+    make: Callable[[], Scene],
+) -> None:
+    scene, routes = await settled(make)
+    scene.world.agents["nva-a"].fatal = ("forwarding is off",)
+    await scene.fast()
+    scene.world.agents["nva-a"].fatal = ()
+    changed = dict(routes.lengths())
+    for _ in range(10):
+        await scene.slow()
+    assert routes.lengths() == changed
+    for _ in range(6):
+        scene.clock.at += timedelta(seconds=200)
+        await scene.slow()
+        assert routes.best() == ["nva-b"]
+    assert min(routes.lengths().values()) >= 4
+    assert len(set(routes.lengths().values())) == len(routes.lengths())
+
+
+async def test_a_survivor_without_a_session_to_both_instances_does_not_take_over() -> None:
+    scene, routes = await settled(lambda: Scene(desired=ranked(2)))
+    scene.world.agents["nva-b"].sessions_up = False
+    scene.world.kill("nva-a")
+    outcome = await scene.fast()
+    assert outcome.ending is Ending.HELD
+    assert any("not Established with both" in reason for reason in outcome.reasons)
+    assert scene.record.phase is Phase.FENCING
+    assert not scene.world.agents["nva-b"].answers_200
+    assert routes.best() == ["nva-a"]
+
+
+async def test_an_order_that_nobody_obeyed_moves_nobody() -> None:
+    scene, routes = await settled(lambda: Scene(desired=ranked(2, ("watch-1",))))
+    scene.world.agents["watch-1"].deaf = True
+    scene.world.kill("nva-a")
+    outcome = await scene.fast()
+    assert outcome.ending is Ending.HELD
+    assert scene.record.phase is Phase.FENCING
+    assert routes.best() == ["nva-a"]
+    scene.world.agents["watch-1"].deaf = False
+    await scene.fast()
+    assert routes.best() == ["nva-b"]
+
+
+async def test_a_holder_that_announces_itself_without_a_session_is_replaced() -> None:
+    scene, routes = await settled(lambda: Scene(desired=ranked(2)))
+    scene.world.agents["nva-a"].sessions_up = False
+    await scene.fast()
+    routes.gone = {"nva-a"}
+    assert scene.record.holder == "nva-b"
+    assert routes.best() == ["nva-b"]
+
+
+async def test_when_the_only_injector_is_gone_it_is_held_and_what_was_announced_stays() -> None:
+    scene, routes = await settled(lambda: Scene(desired=ranked(2, ("watch-1",))))
+    scene.world.kill("watch-1")
+    scene.world.kill("nva-a")
+    outcome = await scene.fast()
+    assert outcome.ending is Ending.HELD
+    assert routes.best() == ["nva-a"]
+    scene.world.revive("watch-1")
+    await scene.fast()
+    assert routes.best() == ["nva-b"]
+
+
+async def test_an_injector_that_dies_is_no_failover() -> None:
+    scene, routes = await settled(lambda: Scene(desired=ranked(2, ("watch-1", "watch-2"))))
+    epoch = scene.record.epoch
+    scene.world.kill("watch-1")
+    await scene.fast()
+    assert (scene.record.epoch, scene.record.holder) == (epoch, "nva-a")
+    routes.gone = {"watch-1"}
+    assert routes.best() == ["nva-a"]
+
+
+async def test_a_switchover_waits_out_the_damping_window_and_says_so() -> None:
+    scene, routes = await settled(lambda: Scene(desired=ranked(2)))
+    scene.world.agents["nva-a"].fatal = ("forwarding is off",)
+    await scene.fast()
+    scene.world.agents["nva-a"].fatal = ()
+    await scene.fast()
+    in_force, service = InForce(scene.topology, "g1"), scene.topology.services[0]
+    order = order_from("switchover", {"to": "nva-a", "by": "ann"}, scene.clock.at)
+    refused = await operate(scene.ports, in_force, service, order)
+    assert refused.ending is Ending.REFUSED
+    assert "damping" in refused.reasons[0]
+    for _ in range(6):
+        scene.clock.at += timedelta(seconds=200)
+        await scene.slow()
+    await operate(scene.ports, in_force, service, order_from("switchover", {"to": "nva-a"}, scene.clock.at))
+    assert scene.record.holder == "nva-a"
+    assert routes.best() == ["nva-a"]
+
+
+async def test_failovers_in_a_row_run_out_of_headroom_only_where_the_dead_stay_silent() -> None:
+    scene, routes = await settled(lambda: Scene(desired=ranked(4)))
+    scene.clock.at += HOUR
+    for dead, heir in (("nva-a", "nva-b"), ("nva-b", "nva-c"), ("nva-c", "nva-d")):
+        scene.world.kill(dead)
+        scene.clock.at += HOUR
+        await scene.fast()
+        assert scene.record.holder == heir
+        assert routes.best() == [heir]
+    assert routes.lengths()["nva-d"] == 2
+
+
+async def test_a_lost_record_is_learned_from_what_announcers_say_and_nobody_is_moved() -> None:
+    scene, routes = await settled(lambda: Scene(desired=ranked(2)))
+    scene.world.agents["nva-a"].fatal = ("forwarding is off",)
+    await scene.fast()
+    scene.world.agents["nva-a"].fatal = ()
+    await scene.fast()
+    before = dict(routes.lengths())
+    del scene.documents.stored["records/hub/fw.json"]
+    for _ in range(8):
+        await scene.slow()
+        assert routes.lengths() == before
+    assert routes.best() == ["nva-b"]
+    assert scene.record.holder == "nva-b"
+    assert scene.record.phase is Phase.STABLE
+
+
+async def test_an_announcer_that_lost_its_disk_is_told_again_at_a_newer_turn() -> None:
+    scene, _ = await settled(lambda: Scene(desired=ranked(2)))
+    agent = scene.world.agents["nva-b"]
+    turn, advertised = agent.advertised_turn, agent.advertised
+    agent.advertised, agent.advertised_turn = None, (0, 0)
+    await scene.fast()
+    assert agent.advertised == advertised
+    assert agent.advertised_turn > turn
