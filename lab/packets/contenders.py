@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from lab.packets.baselines import BgpTimers, Keepalived, ProbeOnly, WatcherLoop
 from lab.packets.contender import Contender
-from lab.packets.ours import LoadBalancerKind
+from lab.packets.ours import LoadBalancerKind, MemberKind, SelfKind
 
 _MAKERS: tuple[Callable[[], Contender], ...] = (
     BgpTimers,
@@ -13,7 +13,13 @@ _MAKERS: tuple[Callable[[], Contender], ...] = (
     lambda: Keepalived(1),
     lambda: Keepalived(0.1),
     WatcherLoop,
+    SelfKind,
+    MemberKind,
     LoadBalancerKind,
+    lambda: SelfKind("bird"),
+    lambda: SelfKind("frr"),
+    lambda: MemberKind("bird"),
+    lambda: MemberKind("frr"),
     lambda: LoadBalancerKind(10, 10),
     lambda: LoadBalancerKind(60, 60),
     lambda: LoadBalancerKind(speaker="bird"),
@@ -22,5 +28,16 @@ _MAKERS: tuple[Callable[[], Contender], ...] = (
 
 BY_NAME: dict[str, Callable[[], Contender]] = {make().name: make for make in _MAKERS}
 
-ON_REQUEST = frozenset({"ours-lb-10-10", "ours-lb-60-60", "ours-lb-bird", "ours-lb-frr"})
+ON_REQUEST = frozenset(
+    {
+        "ours-self-bird",
+        "ours-self-frr",
+        "ours-member-bird",
+        "ours-member-frr",
+        "ours-lb-10-10",
+        "ours-lb-60-60",
+        "ours-lb-bird",
+        "ours-lb-frr",
+    }
+)
 """Played only when they are named: a run takes minutes, or shows what another one shows, too."""

@@ -159,7 +159,10 @@ class Lab:
             return []
         said = [json.loads(line) for line in self._programmer.log.read_text().splitlines() if line.startswith("{")]
         return [
-            {"after": round(one["at"] - since, 4), **{key: one[key] for key in ("prefix", "hops", "delay", "damped")}}
+            {
+                "after": round(one["at"] - since, 4),
+                **{key: one[key] for key in ("prefix", "hops", "delay", "damped", "most")},
+            }
             for one in said
             if one["at"] > since
         ]

@@ -72,7 +72,15 @@ class Programmer:
         await asyncio.to_thread(_write, prefix, sorted(hops))
         self._programmed[prefix] = hops
         self._last[prefix] = now = time.monotonic()
-        said = {"at": now, "prefix": prefix, "hops": sorted(hops), "delay": now - at - held, "damped": held}
+        most = max((len(table.get(prefix, ())) for table in self._learned.tables.values()), default=0)
+        said = {
+            "at": now,
+            "prefix": prefix,
+            "hops": sorted(hops),
+            "delay": now - at - held,
+            "damped": held,
+            "most": most,
+        }
         print(json.dumps(said), flush=True)
         if self._learned.hops(prefix) != hops:  # it changed while it was written
             self._pending[prefix] = asyncio.create_task(self._program(prefix, now))
