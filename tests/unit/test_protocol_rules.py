@@ -152,6 +152,12 @@ def test_a_record_that_cannot_be_the_newest_is_not_believed(seen: Observed, reco
     assert learned.effects == ()
 
 
+def test_one_that_serves_at_this_epoch_has_acknowledged_nothing() -> None:
+    both = stable(A, 4, may_serve=frozenset({A, B}))
+    assert B in decided(look(status(4, Role.SERVING), status(4, Role.SERVING), status(4)), both).record.may_serve
+    assert B not in decided(look(status(4, Role.SERVING), status(4), status(4)), both).record.may_serve
+
+
 def test_every_other_that_may_serve_needs_its_own_proof() -> None:
     both = fencing(B, may_serve=frozenset({A, C}))
     for seen in (look(status(4), c=SERVING), look(SERVING, c=status(4))):

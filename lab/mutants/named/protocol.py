@@ -82,7 +82,7 @@ STEPS = (
         PROTOCOL,
         "return self.role(member) == (self.record.epoch, Role.STANDBY)",
         "return (role := self.role(member)) is not None and role[0] == self.record.epoch",
-        (f"{RULES}::test_nothing_but_a_proof_of_this_epoch_lets_a_grant_happen",),
+        (f"{RULES}::test_one_that_serves_at_this_epoch_has_acknowledged_nothing",),
     ),
     Mutant(
         "acknowledgements are not noted",
