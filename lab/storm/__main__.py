@@ -9,8 +9,7 @@ from pathlib import Path
 from lab.storm import stories
 from lab.storm.campaign import Failure, Tally, campaign, law_broken
 from lab.storm.faults import Plan
-from lab.storm.history import History
-from lab.storm.profiles import PROFILES
+from lab.storm.profiles import PROFILES, run
 from lab.storm.shrink import Shrinker
 
 BUILD = Path("build")
@@ -24,14 +23,13 @@ def main(arguments: list[str] | None = None) -> int:
         return _replay(stories.load(options.story).plan, trace=True)
     if options.seed is not None:
         if options.profile == "all":
-            sys.exit("--seed needs --profile random, directed or exhaustive")
+            sys.exit(f"--seed needs --profile {', '.join(PROFILES)}")
         return _replay(PROFILES[options.profile].plan(options.seed), options.trace)
     names = list(PROFILES) if options.profile == "all" else [options.profile]
     sizes = {name: PROFILES[name].count() for name in names}
     if options.seeds is not None:
-        sizes = {
-            name: min(options.seeds, size) if name == "exhaustive" else options.seeds for name, size in sizes.items()
-        }
+        limited = {"exhaustive"} if options.profile == "wire" else {"exhaustive", "wire"}
+        sizes = {name: min(options.seeds, size) if name in limited else options.seeds for name, size in sizes.items()}
     began = time.perf_counter()
     tallies = campaign(sizes, options.jobs)
     seconds = time.perf_counter() - began
@@ -56,7 +54,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _replay(plan: Plan, trace: bool) -> int:
-    result = History(plan, trace=trace).run()
+    result = run(plan, trace)
     print("\n".join(result.story), end="\n" if result.story else "")
     broken = result.violation or result.not_live
     verdict = f"{broken.law} is broken at {broken.at:.3f} s: {broken.text}" if broken else "all laws hold"
@@ -88,16 +86,19 @@ def _report(tallies: dict[str, Tally], seconds: float, jobs: int) -> dict[str, o
 
 
 def _tell(failures: list[Failure]) -> None:
-    """Names what failed; shrinks the first of each law and keeps it as a story."""
+    """Names what failed; shrinks the first of each law, where that can be replayed, and keeps it as a story."""
     for failure in failures:
         print(f"{failure.plan.profile} {failure.plan.seed}: {failure.law}: {failure.text}", file=sys.stderr)
+        print("\n".join(failure.story), end="\n" if failure.story else "", file=sys.stderr)
     first: dict[str, Failure] = {}
     for failure in failures:
         first.setdefault(failure.law, failure)
     for failure in list(first.values())[:SHRUNK_MAX]:
-        plan = Shrinker(law_broken, failure.law).shrink(failure.plan)
+        replays = PROFILES[failure.plan.profile].replays
+        plan = Shrinker(law_broken, failure.law).shrink(failure.plan) if replays else failure.plan
         path = stories.save(stories.Story(failure.law, failure.text, plan), BUILD / "stories")
-        print(f"{len(plan.faults) + len(plan.points)} faults are enough: --story {path}", file=sys.stderr)
+        enough = "are enough" if replays else "befell it"
+        print(f"{len(plan.faults) + len(plan.points)} faults {enough}: --story {path}", file=sys.stderr)
 
 
 if __name__ == "__main__":

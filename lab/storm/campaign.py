@@ -12,11 +12,8 @@ from dataclasses import dataclass, field
 from multiprocessing.context import BaseContext
 
 from lab.storm.faults import Plan
-from lab.storm.history import History
-from lab.storm.profiles import PROFILES
+from lab.storm.profiles import PROFILES, run
 
-CHUNK = 40
-"""Histories that a process runs before it reports and collects what they left behind."""
 KEPT_MAX = 20
 """Failures kept for shrinking; beyond it they are only counted."""
 
@@ -29,11 +26,13 @@ class Failure:
     law: str
     text: str
     safety: bool
+    story: tuple[str, ...] = ()
+    """Its history, where it could not be replayed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some histories of one profile."""
+    """Some histories of one profile: a process runs them, then reports and collects what they left behind."""
 
     profile: str
     seeds: range
@@ -69,13 +68,13 @@ def law_broken(plan: Plan) -> str | None:
 def _outcome(plan: Plan) -> tuple[int, Failure | None]:
     """How many events the history had, and how it failed."""
     try:
-        result = History(plan).run()
+        result = run(plan, trace=not PROFILES[plan.profile].replays)
     except Exception as error:
         return 0, Failure(plan, "world", f"the simulated world failed: {error!r}", safety=True)
     broken = result.violation or result.not_live
     if broken is None:
         return result.events, None
-    return result.events, Failure(plan, broken.law, broken.text, safety=result.violation is not None)
+    return result.events, Failure(plan, broken.law, broken.text, result.violation is not None, result.story)
 
 
 def run_chunk(chunk: Chunk) -> tuple[str, Tally]:
@@ -104,9 +103,9 @@ def campaign(sizes: dict[str, int], jobs: int) -> dict[str, Tally]:
     """Runs the first `sizes[profile]` seeds of each profile in `jobs` processes, with progress on stderr."""
     tallies = {profile: Tally() for profile in sizes}
     chunks = [
-        Chunk(profile, range(first, min(first + CHUNK, size)))
+        Chunk(profile, range(first, min(first + PROFILES[profile].chunk, size)))
         for profile, size in sizes.items()
-        for first in range(0, size, CHUNK)
+        for first in range(0, size, PROFILES[profile].chunk)
     ]
     began = time.perf_counter()
     for done, (profile, tally) in enumerate(_results(chunks, jobs), 1):
