@@ -62,6 +62,10 @@ def document(members: int = 2, **changes: Any) -> dict[str, Any]:
 
 
 def ranked(members: int = 2, announcers: tuple[str, ...] = ()) -> Topology:
+    return decode(text(ranked_document(members, announcers)), Place())
+
+
+def ranked_document(members: int = 2, announcers: tuple[str, ...] = ()) -> dict[str, Any]:
     """The same service without a load balancer: members announce themselves, or `announcers` the holder."""
     doc = document(members)
     doc["services"][0]["nextHop"] = {"member": {"announcers": list(announcers)}} if announcers else {"self": {}}
@@ -69,7 +73,7 @@ def ranked(members: int = 2, announcers: tuple[str, ...] = ()) -> Topology:
         {"name": n, "address": f"10.0.1.{40 + i}", "asn": 65001, "agent": {"port": 8443}, "peersWith": ["rs"]}
         for i, n in enumerate(announcers)
     ]
-    return decode(text(doc), Place())
+    return doc
 
 
 def topology(members: int = 2, **changes: Any) -> Topology:

@@ -47,6 +47,21 @@ async def detail(topologies: Topologies, documents: Documents, clock: Clock, nam
     }
 
 
+def _paths(record: Record) -> Mapping[str, Any] | None:
+    """Of a ranked service: what each announcer was last ordered, and what else of it may still be on the wire."""
+    if record.rank is None:
+        return None
+    return {
+        name: {
+            "nextHop": announcer.latest.path.next_hop or None,
+            "length": announcer.latest.path.length,
+            "acknowledged": announcer.settled,
+            "mayStillBe": sorted({order.path.length for order in announcer.orders[:-1]}),
+        }
+        for name, announcer in sorted(record.rank.announcers.items())
+    }
+
+
 def _service(topology: Topology, service: Service, record: Record) -> Mapping[str, Any]:
     operation = record.operation
     return {
@@ -62,6 +77,7 @@ def _service(topology: Topology, service: Service, record: Record) -> Mapping[st
         "paused": None if record.pause is None else {"until": record.pause.until, "by": record.pause.by},
         "drained": {name: {"until": drain.until, "by": drain.by} for name, drain in sorted(record.drains.items())},
         "automaticFailovers": record.spacing.count if record.spacing else 0,
+        "paths": _paths(record),
         "members": [{"name": n, "address": str(topology.speaker(n).address)} for n in service.names],
         "operation": None
         if operation is None

@@ -8,10 +8,12 @@ import pytest
 
 from function_app.domain.record import Phase
 from function_app.domain.steps import SendAdvertise
+from function_app.domain.topology_laws import Place
 from function_app.reconcile.operate import operate, order_from
 from function_app.reconcile.outcome import Ending
-from function_app.reconcile.topologies import InForce
-from tests.builders import ranked
+from function_app.reconcile.topologies import InForce, Topologies
+from function_app.views.status import detail
+from tests.builders import ranked, ranked_document, text
 from tests.unit.reconcile.scene import Scene
 
 HOUR = timedelta(hours=1)
@@ -118,6 +120,24 @@ async def test_after_a_failover_the_paths_return_to_rest_but_not_within_the_damp
         assert routes.best() == ["nva-b"]
     assert min(routes.lengths().values()) >= 4
     assert len(set(routes.lengths().values())) == len(routes.lengths())
+
+
+async def test_the_status_says_what_each_announcer_was_ordered_and_what_may_still_be_there() -> None:
+    scene, routes = await settled(lambda: Scene(desired=ranked(2)))
+    scene.world.kill("nva-a")
+    await scene.fast()
+    topologies = Topologies(scene.documents, Place())
+    await topologies.apply(text(ranked_document(2)))
+    (service,) = (await detail(topologies, scene.documents, scene.clock, "hub"))["services"]
+    lengths = routes.lengths()
+    assert service["paths"]["nva-a"] == {
+        "nextHop": "nva-a",
+        "length": lengths["nva-a"],
+        "acknowledged": True,
+        "mayStillBe": [],
+    }
+    assert service["paths"]["nva-b"]["length"] == lengths["nva-b"]
+    assert service["paths"]["nva-b"]["mayStillBe"] == [lengths["nva-a"] + 1]
 
 
 async def test_a_survivor_without_a_session_to_both_instances_does_not_take_over() -> None:
