@@ -79,7 +79,7 @@ class Player:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             self._healed = False
-            found: Run = await self._answer("run")
+            found: Run = await self._answer("run", ANSWER_WITHIN + order.get("lose", 0.0))
         return found
 
     async def end(self) -> None:
@@ -89,14 +89,14 @@ class Player:
                 self._process.send_signal(signal.SIGKILL)
             await self._process.wait()
 
-    async def _answer(self, kind: str) -> Any:
+    async def _answer(self, kind: str, within: float = ANSWER_WITHIN) -> Any:
         assert self._process is not None
         assert self._process.stdout is not None
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(within):
                 line = await self._process.stdout.readline()
         except TimeoutError as error:
-            raise WorldFailedError(f"{self.name}: no answer within {ANSWER_WITHIN:g} s") from error
+            raise WorldFailedError(f"{self.name}: no answer within {within:g} s") from error
         answer = json.loads(line or b"{}")
         if kind not in answer:
             words = self._words.read_text(errors="replace")[-1500:]
