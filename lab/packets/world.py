@@ -152,6 +152,7 @@ async def live(contender: Contender, directory: Path, damping: float) -> None:
         order = json.loads(line)
         if "lose" in order:
             _say({"run": await world.lose(float(order["lose"]))})
+            await contender.heal()
         else:
             run = await world.play(FAULTS[order["play"]])
             _say({"run": run})
