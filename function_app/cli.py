@@ -5,6 +5,7 @@ hopkeeper apply FILE             check it and put it in force
 hopkeeper status [TOPOLOGY]      what is in force, who holds what, what is held and why
 hopkeeper plan TOPOLOGY          what a pass would do first, and why; changes nothing
 hopkeeper reconcile TOPOLOGY     make one pass now
+hopkeeper render FILE SPEAKER    the BGP configuration that a topology implies for a speaker, in a vendor's language
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import getpass
 import sys
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +28,8 @@ from function_app.domain.topology import Topology
 from function_app.domain.topology_document import decode
 from function_app.domain.topology_laws import Place
 from function_app.reconcile.outcome import Ending, Outcome
+from function_app.render import Vendor
+from function_app.render import render as configuration
 
 TROUBLE = 1
 WRONG = 2
@@ -99,6 +103,45 @@ def bounds(file: Path, probe_interval: float, probe_threshold: int, lab: bool) -
     for bound in behind + ranked:
         click.echo(f"{bound.total.total_seconds():7.1f} s  {bound.detection}; {bound.fence}")
         click.echo("            " + " + ".join(f"{what} {part.total_seconds():g}" for what, part in bound.parts))
+
+
+class Addresses(click.ParamType[tuple[str, tuple[IPv4Address, ...]]]):
+    """NAME=ADDRESS, or NAME=ADDRESS,ADDRESS: a name and so many IPv4 addresses."""
+
+    name = "NAME=ADDRESS"
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        name, _, listed = str(value).partition("=")
+        try:
+            addresses = tuple(IPv4Address(text) for text in listed.split(","))
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+        if not name or len(addresses) != self.count:
+            self.fail(f"{value!r} is not a name, = and {self.count} address{'es' * (self.count > 1)}", param, ctx)
+        return name, addresses
+
+
+@main.command(
+    help="The BGP configuration that a topology implies for a speaker, at rest; to be looked over and merged."
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("speaker")
+@click.option("--vendor", required=True, type=click.Choice(list(map(str, Vendor))))
+@click.option("--instances", multiple=True, type=Addresses(2), help="of a Route Server: rs-hub=10.0.2.4,10.0.2.5")
+@click.option("--frontend", multiple=True, type=Addresses(1), help="of a service's load balancer: fw=10.0.1.100")
+@click.option("--lab", is_flag=True, help="Allow loopback addresses, as a lab on one machine has them.")
+def render(
+    file: Path, speaker: str, vendor: str, instances: tuple[Any, ...], frontend: tuple[Any, ...], lab: bool
+) -> None:
+    frontends = {service: address for service, (address,) in frontend}
+    try:
+        topology = decode(file.read_text(), Place(allow_loopback=lab))
+        click.echo(configuration(topology, speaker, vendor, dict(instances), frontends), nl=False)
+    except (BadInput, UnicodeDecodeError) as error:
+        _refuse(file, error)
 
 
 @main.command(help="Why a service is as it is, or was at a moment: evidence, guards, and what was done.")

@@ -1,0 +1,150 @@
+"""What a topology implies for one speaker's BGP configuration, in no vendor's language. Pure.
+
+Not here: how a vendor says it (`templates/`), and what is announced at this moment, which is the agent's business. What
+stands in a configuration is the state at rest: the first member holds, and nobody has outranked anybody yet.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv4Network
+
+from function_app.domain.errors import BadInput, Problem
+from function_app.domain.ranking import INSTANCES, LENGTH_AT_REST
+from function_app.domain.topology import Service, Speaker, Topology
+
+ROUTE_SERVER_ASN = 65515
+"""Of every Azure Route Server; it cannot be changed (Azure documentation, "Azure Route Server FAQ")."""
+
+KEEPALIVES_PER_HOLD = 3  # RFC 4271 section 10
+HOLD_LEAST, HOLD_MOST = (
+    timedelta(seconds=3),
+    timedelta(seconds=65535),
+)  # RFC 4271 section 4.2; zero would mean: for ever
+
+type Instances = Mapping[str, tuple[IPv4Address, IPv4Address]]
+"""By name of Route Server, the addresses of its two instances (ARM `virtualRouterIps`)."""
+
+type Frontends = Mapping[str, IPv4Address]
+"""By name of service, the address of its load balancer's frontend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One BGP session with one instance of a Route Server."""
+
+    route_server: str
+    address: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A service as this speaker announces it at rest. `next_hop` is None where only the agent has to know it."""
+
+    name: str
+    kind: str
+    prefixes: tuple[IPv4Network, ...]
+    next_hop: IPv4Address | None
+    prepends: int
+
+
+@dataclass(frozen=True, slots=True)
+class Implied:
+    """Everything that a template may say. `own` are the prefixes never to be taken back; times in whole seconds."""
+
+    topology: str
+    speaker: Speaker
+    sessions: tuple[Session, ...]
+    services: tuple[Announced, ...]
+    own: tuple[IPv4Network, ...]
+    hold: int
+    keepalive: int
+
+    @property
+    def prefixes(self) -> tuple[IPv4Network, ...]:
+        """All that may leave, sorted."""
+        return tuple(sorted(prefix for service in self.services for prefix in service.prefixes))
+
+
+def implied(topology: Topology, name: str, instances: Instances, frontends: Frontends, sets_next_hops: bool) -> Implied:
+    """What `name` needs; a frontend may be missing where the text does not set next hops.
+
+    Raises BadInput naming every path and rule: no such speaker, it peers with nobody, an address is missing or unused.
+    """
+    index = next((i for i, s in enumerate(topology.speakers) if s.name == name), None)
+    if index is None:
+        known = ", ".join(sorted(s.name for s in topology.speakers))
+        raise BadInput((Problem("$.speakers", f"no speaker is named {name!r} (there are: {known})"),))
+    speaker = topology.speakers[index]
+    announced = topology.announced_by(name)
+    needed = announced if sets_next_hops else ()
+    problems = (
+        *_of_the_topology(topology, index),
+        *_of_instances(topology, speaker, instances),
+        *_of_frontends(topology, needed, frontends),
+    )
+    if problems:
+        raise BadInput(problems)
+    parts = (s.prefixes for s in topology.services if name in s.agents)
+    return Implied(
+        topology=topology.name,
+        speaker=speaker,
+        sessions=tuple(
+            Session(server, address) for server in speaker.peers_with for address in sorted(instances[server])
+        ),
+        services=tuple(_at_rest(topology, service, name, frontends) for service in announced),
+        own=tuple(sorted({prefix for prefixes in parts for prefix in prefixes})),
+        hold=int(topology.timing.bgp_hold.total_seconds()),
+        keepalive=int(topology.timing.bgp_hold.total_seconds()) // KEEPALIVES_PER_HOLD,
+    )
+
+
+def _at_rest(topology: Topology, service: Service, announcer: str, frontends: Frontends) -> Announced:
+    # Equal lengths are used side by side (ECMP): right behind one frontend, wrong where next hops differ.
+    ranked = service.naming is not None
+    length = LENGTH_AT_REST + service.announcers.index(announcer) if ranked else 1
+    next_hop: IPv4Address | None
+    if service.next_hop.member is not None:
+        kind, next_hop = "member", topology.speaker(service.names[0]).address
+    elif service.next_hop.itself is not None:
+        kind, next_hop = "self", topology.speaker(announcer).address
+    else:
+        kind, next_hop = "loadBalancer", frontends.get(service.name)
+    prefixes = tuple(sorted(service.prefixes))
+    return Announced(service.name, kind, prefixes, next_hop, prepends=length - 1)
+
+
+def _of_the_topology(topology: Topology, index: int) -> Iterator[Problem]:
+    speaker, hold = topology.speakers[index], topology.timing.bgp_hold
+    if not speaker.peers_with:
+        yield Problem(f"$.speakers[{index}].peersWith", f"{speaker.name!r} peers with nobody: nothing to configure")
+    if hold % timedelta(seconds=1) or not HOLD_LEAST <= hold <= HOLD_MOST:
+        rule = f"BGP's hold time is a whole number of seconds from 3 to 65535, not {hold.total_seconds():g}"
+        yield Problem("$.timing.bgpHold", rule)
+
+
+def _of_instances(topology: Topology, speaker: Speaker, instances: Instances) -> Iterator[Problem]:
+    known = {server.name for server in topology.route_servers}
+    for name in sorted(instances.keys() - known):
+        yield Problem(f"instances.{name}", f"no Route Server is named {name!r}")
+    taken = {speaker.address: f"speaker {speaker.name!r}"}
+    for name in speaker.peers_with:
+        if name not in instances:
+            yield Problem(f"instances.{name}", "the addresses of both instances are needed (its virtualRouterIps)")
+            continue
+        if len(set(instances[name])) != INSTANCES:
+            yield Problem(f"instances.{name}", "a Route Server has two instances with different addresses")
+        for address in sorted(set(instances[name])):
+            if address in taken:
+                yield Problem(f"instances.{name}", f"{address} already belongs to {taken[address]}")
+            taken[address] = f"Route Server {name!r}"
+
+
+def _of_frontends(topology: Topology, needed: tuple[Service, ...], frontends: Frontends) -> Iterator[Problem]:
+    behind = {service.name for service in topology.services if service.load_balancer is not None}
+    for name in sorted(frontends.keys() - behind):
+        yield Problem(f"frontends.{name}", f"no service behind a load balancer is named {name!r}")
+    for service in needed:
+        if service.load_balancer is not None and service.name not in frontends:
+            rule = f"the address of frontend {service.load_balancer.frontend!r} is needed: it is the next hop"
+            yield Problem(f"frontends.{service.name}", rule)
