@@ -1,28 +1,55 @@
-// The Function App on Flex Consumption, and what its identity may do with the storage account.
+// The Function App on Flex Consumption: inside the network, one identity, no keys.
 @description('Name of the Function App.')
 param name string
 
 @description('Region.')
 param location string
 
-@description('Storage account of the app, in this resource group.')
-param storageAccountName string
+@description('Id of the app\'s user-assigned managed identity.')
+param identityId string
 
-@description('Blob container that the package is deployed to.')
-param packageContainer string
+@description('Container that the package is deployed to, as a URL.')
+param packageContainerUrl string
 
-@description('App settings besides those of the platform.')
+@description('Subnet delegated to Microsoft.App/environments that the app leaves through.')
+param subnetId string
+
+@description('Instances that always run for HTTP: an agent\'s report of a failure must not wait for a cold start.')
+@minValue(0)
+@maxValue(20)
+param alwaysReadyHttp int
+
+@description('Most instances at once.')
+@minValue(40)
+@maxValue(1000)
+param maximumInstances int
+
+@description('Prefixes that may call the app besides Event Grid, action groups and private endpoints, e.g. agents and operators.')
+param callerPrefixes string[]
+
+@description('All app settings.')
 param settings object
 
-// Built-in roles that AzureWebJobsStorage__accountName needs: blobs (and leases), queues.
-var storageRoles = {
-  blobs: 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b' // Storage Blob Data Owner
-  queues: '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor
-}
-
-resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
-  name: storageAccountName
-}
+// Event Grid and action groups come from public addresses only: they are let in by service tag.
+var services = ['AzureEventGrid', 'ActionGroup']
+var serviceRules = [
+  for (tag, i) in services: {
+    name: tag
+    tag: 'ServiceTag'
+    ipAddress: tag
+    action: 'Allow'
+    priority: 100 + i
+  }
+]
+var callerRules = [
+  for (prefix, i) in callerPrefixes: {
+    name: 'caller-${i}'
+    tag: 'Default'
+    ipAddress: prefix
+    action: 'Allow'
+    priority: 200 + i
+  }
+]
 
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   name: 'plan-${name}'
@@ -36,42 +63,59 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   name: name
   location: location
   kind: 'functionapp,linux'
-  identity: { type: 'SystemAssigned' }
+  tags: { 'azd-service-name': 'app' }
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: { '${identityId}': {} }
+  }
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
+    keyVaultReferenceIdentity: identityId
+    publicNetworkAccess: 'Enabled'
+    virtualNetworkSubnetId: subnetId
     functionAppConfig: {
       deployment: {
         storage: {
           type: 'blobContainer'
-          value: '${account.properties.primaryEndpoints.blob}${packageContainer}'
-          authentication: { type: 'SystemAssignedIdentity' }
+          value: packageContainerUrl
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
         }
       }
       runtime: { name: 'python', version: '3.13' }
-      scaleAndConcurrency: { instanceMemoryMB: 2048, maximumInstanceCount: 40 }
+      scaleAndConcurrency: {
+        instanceMemoryMB: 2048
+        maximumInstanceCount: maximumInstances
+        alwaysReady: alwaysReadyHttp > 0 ? [{ name: 'http', instanceCount: alwaysReadyHttp }] : []
+      }
     }
-    siteConfig: { minTlsVersion: '1.2' }
+    siteConfig: {
+      minTlsVersion: '1.2'
+      http20Enabled: true
+      ipSecurityRestrictions: concat(serviceRules, callerRules)
+      ipSecurityRestrictionsDefaultAction: 'Deny'
+    }
   }
 }
 
 resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
   parent: app
   name: 'appsettings'
-  properties: union(settings, { AzureWebJobsStorage__accountName: account.name })
+  properties: settings
 }
 
-resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for role in items(storageRoles): {
-    name: guid(account.id, app.id, role.value)
-    scope: account
-    properties: {
-      principalId: app.identity.principalId
-      principalType: 'ServicePrincipal'
-      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role.value)
-    }
+// Deployment by identity only.
+resource noPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = [
+  for way in ['ftp', 'scm']: {
+    parent: app
+    name: way
+    properties: { allow: false }
   }
 ]
 
+output id string = app.id
 output name string = app.name
-output principalId string = app.identity.principalId
+output uri string = 'https://${app.properties.defaultHostName}'

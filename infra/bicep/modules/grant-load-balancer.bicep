@@ -1,0 +1,36 @@
+// What the app may do with one load balancer, and the health events that the balancer logs for it.
+@description('Name of the load balancer, in this module\'s resource group.')
+param name string
+
+@description('Object id of the app\'s managed identity.')
+param appPrincipalId string
+
+@description('Name of the role definition, a GUID.')
+param roleName string
+
+@description('Log Analytics workspace that health events go to.')
+param workspaceResourceId string
+
+resource balancer 'Microsoft.Network/loadBalancers@2025-05-01' existing = {
+  name: name
+}
+
+resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(balancer.id, appPrincipalId, roleName)
+  scope: balancer
+  properties: {
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleName)
+  }
+}
+
+resource healthEvents 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'hopkeeper-health-events'
+  scope: balancer
+  properties: {
+    workspaceId: workspaceResourceId
+    logAnalyticsDestinationType: 'Dedicated'
+    logs: [{ category: 'LoadBalancerHealthEvent', enabled: true }]
+  }
+}

@@ -1,0 +1,17 @@
+// What Azure serves at subscription scope only: metrics in batches, and long-running operations.
+targetScope = 'subscription'
+
+@description('Object id of the app\'s managed identity.')
+param appPrincipalId string
+
+@description('Name of the role definition, a GUID.')
+param roleName string
+
+resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subscription().id, appPrincipalId, roleName)
+  properties: {
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleName)
+  }
+}
