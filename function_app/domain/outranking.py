@@ -97,7 +97,13 @@ def back_to_rest(service: Service, timing: Timing, observed: Observed, record: R
     """One step back to the lengths at rest, where nobody waits for it: never within the damping window."""
     if record.rank is None:
         return Ranked(record)
-    proposal = normalise(record.rank, holder, _reach(service, observed), observed.at, timing.damping)
+    reach = _reach(service, observed)
+    proposal = normalise(record.rank, holder, reach, observed.at, timing.damping)
+    coming = sorted(n for n, a in record.rank.announcers.items() if n in reach.answering and not a.at_rest)
+    if coming and not proposal.paths and not proposal.held:
+        # Not settled: until then a failover has less headroom, and there may be another step to take.
+        why = f"what {', '.join(coming)} announced before may still be there: AS paths are not back at rest"
+        return Ranked(record, held=(why,))
     return _ordered(service, observed, record, proposal)
 
 

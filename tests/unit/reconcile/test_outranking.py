@@ -56,7 +56,7 @@ each_kind = pytest.mark.parametrize("make", [k[1] for k in KINDS], ids=[k[0] for
 async def settled(make: Callable[[], Scene]) -> tuple[Scene, Routes]:
     """Once the first orders have surely arrived: a hold time later."""
     scene = make()
-    for _ in range(3):
+    for _ in range(5):
         for _ in range(8):
             await scene.slow()
         scene.clock.at += timedelta(seconds=200)
@@ -138,6 +138,22 @@ async def test_the_status_says_what_each_announcer_was_ordered_and_what_may_stil
     }
     assert service["paths"]["nva-b"]["length"] == lengths["nva-b"]
     assert service["paths"]["nva-b"]["mayStillBe"] == [lengths["nva-a"] + 1]
+
+
+async def test_paths_that_may_still_be_there_are_no_rest_and_the_status_says_so() -> None:
+    scene, _ = await settled(lambda: Scene(desired=ranked(2)))
+    scene.world.agents["nva-a"].fatal = ("forwarding is off",)
+    await scene.fast()
+    scene.world.agents["nva-a"].fatal = ()
+    for _ in range(8):
+        outcome = await scene.slow()
+    assert outcome.ending is Ending.HELD
+    assert outcome.retry_after is not None
+    scene.clock.at += timedelta(seconds=200)
+    for _ in range(4):
+        await scene.slow()
+        scene.clock.at += timedelta(seconds=200)
+    assert (await scene.slow()).ending is Ending.CONVERGED
 
 
 async def test_a_survivor_without_a_session_to_both_instances_does_not_take_over() -> None:
