@@ -24,12 +24,28 @@ class Mode(StrEnum):
     ACTIVE_ACTIVE = "active-active"
 
 
+class Slots(StrEnum):
+    """What happens where more speakers want to peer with a Route Server than it takes."""
+
+    REFUSE = "refuse"
+    BY_PRIORITY = "byPriority"
+
+
 class RouteServer(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """An Azure Route Server (ARM type `virtualHubs`)."""
 
     name: Name
     id: ResourceId
     branch_to_branch: bool = False
+    routing_preference: Literal["ExpressRoute", "VpnGateway", "ASPath"] | None = None
+    """`hubRoutingPreference` as it should be; None where nobody cares."""
+    owned: bool = False
+    """Whether the flags above are repaired, or only reported when they differ."""
+    slots: Slots = Slots.REFUSE
+    adopt: dict[Name, str] = {}
+    """By speaker, the name of a connection that somebody else made and that is ours from now on."""
+    remove: tuple[str, ...] = ()
+    """Connections of ours that may be removed although they are the last to announce a prefix."""
 
 
 class Agent(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -39,17 +55,66 @@ class Agent(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_
     certificate: str | None = None
 
 
+class Relay(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Routes that a speaker passes on from one Route Server to another, and no others: dual-homed networks."""
+
+    source: Name = field(name="from")
+    to: Name
+    prefixes: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
+
+
 class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """Something that speaks BGP with a Route Server."""
+    """Something that speaks BGP with a Route Server, or with a hub speaker.
+
+    `announces` is what it originates by its own configuration, next hop itself: verified, never commanded. What a
+    service announces through its agent stands in the service.
+    """
 
     name: Name
     address: IPv4Address
     asn: Annotated[int, Meta(ge=1, le=65534)]
     peers_with: tuple[Name, ...]
-    role: Literal["router", "witness"] = "router"
-    """A witness only watches: its agent tells who is silent, for pairs that would otherwise have nobody to ask."""
+    """Route Servers and hub speakers."""
+    role: Literal["router", "hub", "witness"] = "router"
+    """A hub passes its clients' routes to its Route Servers, next hop unchanged. A witness only watches: its agent
+    tells who is silent, for pairs that would otherwise have nobody to ask."""
+    priority: Priority = 100
+    """Who keeps a slot where a Route Server has too few: the higher one, then the first by name."""
+    announces: tuple[IPv4Network, ...] = ()
+    relays: tuple[Relay, ...] = ()
+    as_override: bool = False
+    """Whether it puts its own ASN in the place of 65515 in what it relays; a Route Server drops paths that hold it."""
     agent: Agent | None = None
     vm: ResourceId | None = None
+    interface: ResourceId | None = None
+    """Its network interface, where its effective routes are to be looked at."""
+
+
+class NetworkPeering(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A peering between virtual networks (ARM `virtualNetworks/virtualNetworkPeerings`) and the flags it should have."""
+
+    name: Name
+    id: ResourceId
+    use_remote_gateways: bool | None = None
+    allow_gateway_transit: bool | None = None
+    allow_forwarded_traffic: bool | None = None
+    owned: bool = False
+    """Whether flags that differ are repaired, or only reported."""
+
+
+class Neighbour(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A BGP neighbour on-premises, beyond Azure."""
+
+    address: IPv4Address
+    asn: Annotated[int, Meta(ge=1, le=4294967295)]
+
+
+class Outward(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """What members tell their on-premises neighbours, so that return traffic takes the holder's way."""
+
+    neighbours: Annotated[tuple[Neighbour, ...], Meta(min_length=1)]
+    prefixes: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
+    standby: Literal["prepend", "withhold"] = "prepend"
 
 
 class LoadBalancer(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -104,6 +169,9 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     members: Annotated[tuple[Member, ...], Meta(min_length=1)]
     failover: Failover = Failover()
     min_healthy: Annotated[int, Meta(ge=1)] | None = None
+    outward: Outward | None = None
+    snat: bool = False
+    """Whether members translate source addresses: return traffic then finds its way back by itself."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -145,6 +213,7 @@ class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
     route_servers: tuple[RouteServer, ...] = ()
     speakers: Annotated[tuple[Speaker, ...], Meta(min_length=1)]
     services: tuple[Service, ...] = ()
+    network_peerings: tuple[NetworkPeering, ...] = ()
     timing: Timing = Timing()
 
     def speaker(self, name: str) -> Speaker:
@@ -155,6 +224,10 @@ class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
 
     def peered_with(self, route_server: str) -> tuple[Speaker, ...]:
         return tuple(s for s in self.speakers if route_server in s.peers_with)
+
+    def clients(self, hub: str) -> tuple[Speaker, ...]:
+        """Who peers with this hub speaker."""
+        return tuple(s for s in self.speakers if hub in s.peers_with)
 
     def announced_by(self, speaker: str) -> tuple[Service, ...]:
         return tuple(s for s in self.services if speaker in s.announcers)

@@ -11,9 +11,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain import timing
 from function_app.domain.errors import Problem
-from function_app.domain.peerings import peering_name
+from function_app.domain.peerings import PREFIX, peering_name
 from function_app.domain.ranking import Naming
-from function_app.domain.topology import Mode, Service, Speaker, Topology, backend_pool_key
+from function_app.domain.topology import Mode, Service, Slots, Speaker, Topology, backend_pool_key
 
 # Azure Route Server: ASNs that Azure or IANA reserve (Route Server FAQ, "Which ASNs can I use?").
 RESERVED_ASNS = frozenset({8074, 8075, 12076, 65515, 23456, *range(65517, 65521), *range(64496, 64512)})
@@ -94,20 +94,63 @@ def _certificates_are_pem(topology: Topology, _: Place) -> Iterator[Problem]:
 
 
 def _peerings_fit(topology: Topology, _: Place) -> Iterator[Problem]:
-    known = {server.name for server in topology.route_servers}
+    servers = {server.name for server in topology.route_servers}
+    speakers = {speaker.name: speaker for speaker in topology.speakers}
+    for name in sorted(servers & speakers.keys()):
+        yield Problem("$.routeServers", f"{name!r} is also a speaker's name: `peersWith` would not know which is meant")
     for i, speaker in enumerate(topology.speakers):
         for j, name in enumerate(speaker.peers_with):
-            if name not in known:
-                yield Problem(f"$.speakers[{i}].peersWith[{j}]", f"no Route Server is named {name!r}")
+            path = f"$.speakers[{i}].peersWith[{j}]"
+            if name in servers:
+                continue
+            if name not in speakers:
+                yield Problem(path, f"no Route Server or hub speaker is named {name!r}")
+            elif speakers[name].role != "hub":
+                yield Problem(path, f"speaker {name!r} is no hub: only a hub passes routes on")
+            elif speaker.role == "hub":
+                yield Problem(path, "a hub peers with Route Servers, not with another hub")
         if len(set(speaker.peers_with)) != len(speaker.peers_with):
-            yield Problem(f"$.speakers[{i}].peersWith", "a Route Server is named twice")
+            yield Problem(f"$.speakers[{i}].peersWith", "a Route Server or hub is named twice")
     most = topology.timing.peers_max
     for i, server in enumerate(topology.route_servers):
         peers = topology.peered_with(server.name)
-        if len(peers) > most:
+        if len(peers) > most and server.slots is Slots.REFUSE:
             names = ", ".join(s.name for s in peers)
             rule = f"{len(peers)} speakers peer with {server.name!r} ({names}): a Route Server takes at most {most}"
             yield Problem(f"$.routeServers[{i}]", rule)
+
+
+def _hubs_pass_on(topology: Topology, _: Place) -> Iterator[Problem]:
+    servers = {server.name for server in topology.route_servers}
+    for i, speaker in enumerate(topology.speakers):
+        if speaker.role == "hub" and not servers & set(speaker.peers_with):
+            yield Problem(f"$.speakers[{i}].peersWith", "a hub peers with a Route Server: it passes routes to one")
+
+
+def _relays_fit(topology: Topology, _: Place) -> Iterator[Problem]:
+    servers = {server.name for server in topology.route_servers}
+    for i, speaker in enumerate(topology.speakers):
+        for j, relay in enumerate(speaker.relays):
+            path = f"$.speakers[{i}].relays[{j}]"
+            for key, name in (("from", relay.source), ("to", relay.to)):
+                if name not in servers or name not in speaker.peers_with:
+                    yield Problem(f"{path}.{key}", f"{speaker.name!r} does not peer with a Route Server named {name!r}")
+            if relay.source == relay.to:
+                yield Problem(path, "a relay leads from one Route Server to another")
+        if speaker.as_override and not speaker.relays:
+            yield Problem(
+                f"$.speakers[{i}].asOverride", "needs `relays`: it removes the loop guard, so it goes with filters"
+            )
+
+
+def _adopted_are_peers(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, server in enumerate(topology.route_servers):
+        peers = {s.name for s in topology.peered_with(server.name)}
+        for name, connection in server.adopt.items():
+            if name not in peers:
+                yield Problem(f"$.routeServers[{i}].adopt", f"no speaker {name!r} peers with {server.name!r}")
+            if connection.casefold().startswith(PREFIX):
+                yield Problem(f"$.routeServers[{i}].adopt.{name}", f"{connection!r} is a connection of Hopkeeper's own")
 
 
 def _members_are_speakers(topology: Topology, _: Place) -> Iterator[Problem]:
@@ -149,6 +192,7 @@ def _one_kind_of_next_hop(topology: Topology, _: Place) -> Iterator[Problem]:
 def _announcers_can_rank(topology: Topology, _: Place) -> Iterator[Problem]:
     """What outranking rests on: commanded announcers with sessions, one holder, and room for distinct path lengths."""
     speakers = {s.name: s for s in topology.speakers}
+    servers = {server.name for server in topology.route_servers}
     for i, service in enumerate(topology.services):
         if service.naming is None:
             continue
@@ -163,7 +207,7 @@ def _announcers_can_rank(topology: Topology, _: Place) -> Iterator[Problem]:
         for name in service.announcers:
             if name not in speakers:
                 yield Problem(where, f"no speaker is named {name!r}")
-            elif not speakers[name].peers_with:
+            elif not servers & set(speakers[name].peers_with):
                 yield Problem(where, f"{name!r} peers with no Route Server: it cannot announce")
             elif speakers[name].agent is None:
                 yield Problem(where, f"speaker {name!r} has no agent: an announcer is commanded through one")
@@ -227,6 +271,9 @@ LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     _asns_are_allowed,
     _certificates_are_pem,
     _peerings_fit,
+    _hubs_pass_on,
+    _relays_fit,
+    _adopted_are_peers,
     _members_are_speakers,
     _witnesses_only_watch,
     _one_kind_of_next_hop,

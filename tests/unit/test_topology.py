@@ -80,7 +80,11 @@ BROKEN = [
     ([*FIRST, "address"], "::ffff:10.0.1.4", "$.speakers[0].address: Expected an IPv4 address in dotted decimal"),
     ([*FIRST, "name"], "nva-b", "$.speakers[1].name: the name 'nva-b' is taken"),
     ([*FIRST, "name"], "NVA A", "$.speakers[0].name: Expected `str` matching regex"),
-    ([*FIRST, "peersWith"], ["elsewhere"], "$.speakers[0].peersWith[0]: no Route Server is named 'elsewhere'"),
+    (
+        [*FIRST, "peersWith"],
+        ["elsewhere"],
+        "$.speakers[0].peersWith[0]: no Route Server or hub speaker is named 'elsewhere'",
+    ),
     ([*FIRST, "name"], "nva-", "$.speakers[0].name: Expected `str` matching regex"),
     ([*FIRST, "agent", "certificate"], "MIIB", "$.speakers[0].agent.certificate: is not one certificate in PEM"),
     ([*FIRST, "agent"], None, "$.services[0].members[0].speaker: speaker 'nva-a' has no agent"),
@@ -111,6 +115,21 @@ BROKEN = [
         {"member": {"announcers": ["nva-a", "nva-a"]}},
         "$.services[0].nextHop.member.announcers: an announcer is listed twice",
     ),
+    ([*FIRST, "peersWith"], ["rs", "nva-b"], "$.speakers[0].peersWith[1]: speaker 'nva-b' is no hub"),
+    ([*FIRST, "name"], "rs", "$.routeServers: 'rs' is also a speaker's name"),
+    ([*FIRST, "asOverride"], True, "$.speakers[0].asOverride: needs `relays`"),
+    (
+        [*FIRST, "relays"],
+        [{"from": "rs", "to": "rs-2", "prefixes": ["10.1.0.0/16"]}],
+        "$.speakers[0].relays[0].to: 'nva-a' does not peer with a Route Server named 'rs-2'",
+    ),
+    (
+        [*FIRST, "relays"],
+        [{"from": "rs", "to": "rs", "prefixes": ["10.1.0.0/16"]}],
+        "$.speakers[0].relays[0]: a relay leads from one Route Server to another",
+    ),
+    (["routeServers", 0, "adopt"], {"nva-x": "theirs"}, "$.routeServers[0].adopt: no speaker 'nva-x' peers with 'rs'"),
+    (["routeServers", 0, "adopt"], {"nva-a": "hopkeeper-x_y"}, "$.routeServers[0].adopt.nva-a: 'hopkeeper-x_y' is"),
     (["timing", "gossipFall"], 0, "$.timing.gossipFall: must be at least 1"),
     (["timing", "peersMax"], 9, "$.timing.peersMax: a Route Server takes at most 8 peers"),
     (["timing", "gossipPeriod"], "PT5S", "$.timing.gossipFall: gossipFall x gossipPeriod must not be longer"),
@@ -189,3 +208,34 @@ def test_yaml_surprises_are_refused(yaml: str, expected: str) -> None:
 def test_yes_and_dates_and_nan_stay_text() -> None:
     assert "Expected `bool`, got `str`" in refusals(_set(["routeServers", 0, "branchToBranch"], "yes"))[0]
     assert "Expected `int`, got `str`" in refusals(text(document()).replace("asn: 65001", "asn: .nan", 1))[0]
+
+
+def with_a_hub(**of_the_hub: Any) -> dict[str, Any]:
+    """Two NVAs that peer with a hub speaker only."""
+    doc = document(services=[])
+    for speaker in doc["speakers"]:
+        speaker["peersWith"] = ["hub-a"]
+    hub = {"name": "hub-a", "address": "10.0.1.84", "asn": 65000, "role": "hub", "peersWith": ["rs"]} | of_the_hub
+    return doc | {"speakers": [*doc["speakers"], hub]}
+
+
+def test_speakers_may_peer_with_a_hub_in_place_of_a_route_server() -> None:
+    decoded = decode(text(with_a_hub()), Place())
+    assert [s.name for s in decoded.clients("hub-a")] == ["nva-a", "nva-b"]
+    assert [s.name for s in decoded.peered_with("rs")] == ["hub-a"]
+
+
+def test_a_hub_peers_with_a_route_server_and_with_no_other_hub() -> None:
+    assert refusals(with_a_hub(peersWith=[])) == [
+        "$.speakers[2].peersWith: a hub peers with a Route Server: it passes routes to one"
+    ]
+    doc = with_a_hub()
+    doc["speakers"][0] |= {"role": "hub", "peersWith": ["rs", "hub-a"]}
+    assert "$.speakers[0].peersWith[1]: a hub peers with Route Servers, not with another hub" in refusals(doc)
+
+
+def test_more_than_eight_may_want_to_peer_where_slots_go_by_priority() -> None:
+    doc = document(9)
+    assert any("takes at most 8" in refusal for refusal in refusals(doc))
+    doc["routeServers"][0]["slots"] = "byPriority"
+    assert len(decode(text(doc), Place()).peered_with("rs")) == 9
