@@ -245,6 +245,9 @@ def _prefixes_fit(topology: Topology, _: Place) -> Iterator[Problem]:
     for i, service in enumerate(topology.services):
         if len(set(service.prefixes)) != len(service.prefixes):
             yield Problem(f"$.services[{i}].prefixes", "a prefix is listed twice")
+        if len(service.prefixes) > PREFIXES_OF_A_SERVICE:
+            rule = f"{len(service.prefixes)} prefixes: one signed command names at most {PREFIXES_OF_A_SERVICE}"
+            yield Problem(f"$.services[{i}].prefixes", rule)
     for i, speaker in enumerate(topology.speakers):
         prefixes = announced(speaker)
         owners: dict[IPv4Network, str] = {}
@@ -264,6 +267,9 @@ def _timing_holds(topology: Topology, _: Place) -> Iterator[Problem]:
 
 
 ANNOUNCERS_MAX = 8
+
+PREFIXES_OF_A_SERVICE = 600
+"""As many as surely fit into a token of 64 KiB (safety.md section 8), however long their texts are."""
 
 LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     _names_are_unique,
