@@ -306,6 +306,7 @@ MOVED = (
         "            return successor is None or (free <= 0 and _takes_its_place(successor, others))\n",
         "            return successor is None or _takes_its_place(successor, others)\n",
         (f"{PEERING_STORM}::test_a_plan_keeps_the_rules_whatever_is_there",),
+        also=(("key=lambda i: (_exposes(self.changes[i], pending), i)", "key=lambda i: -i"),),
     ),
     Mutant(
         "an exchange does not tell what it exposes",
