@@ -15,6 +15,9 @@ from function_app.domain.announcing import Prefixes
 from function_app.domain.peerings import CreatePeering, DeletePeering, Peering, PeeringStep, free_name
 from function_app.domain.topology import Speaker
 
+SETS_MAX = 2048
+"""Sets of done changes that one plan looks at; what it has found by then is carried on with at the next look."""
+
 
 class Turn(IntEnum):
     """Why a peering has to go, in the order in which they go where several may."""
@@ -91,11 +94,11 @@ class Work:
         return tuple(steps)
 
     def _longest(self, done: tuple[int, ...], seen: set[frozenset[int]]) -> tuple[int, ...]:
-        """Bounded: at most eight creates and eight deletes, and no set of done changes is looked at twice."""
+        """Bounded: at most eight creates and eight deletes, no set of them is looked at twice, and at most SETS_MAX are."""
         best = done
         for i in self._open(done):
             state = frozenset((*done, i))
-            if state in seen:
+            if state in seen or len(seen) >= SETS_MAX:
                 continue
             seen.add(state)
             found = self._longest((*done, i), seen)
