@@ -10,6 +10,7 @@ from function_app.domain.topology import Service
 from function_app.reconcile import observe
 from function_app.reconcile.journal import describe
 from function_app.reconcile.membership import keep_membership
+from function_app.reconcile.membership_told import told_slots, told_steps
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.records import Records
 from function_app.reconcile.services import preview
@@ -34,7 +35,8 @@ async def plan(ports: Ports, in_force: InForce) -> Mapping[str, Any]:
         "peerings": [
             {
                 "routeServer": m.server,
-                "steps": [{"step": type(s).__name__, "peering": s.name, "why": s.why} for s in m.steps],
+                "slots": told_slots(m),
+                "steps": told_steps(m),
                 "refused": list(m.outcome.reasons),
             }
             for m in memberships

@@ -12,7 +12,7 @@ import msgspec
 
 from function_app.domain.errors import HopkeeperError, Superseded, Transient
 from function_app.domain.observation import LearnedRoute
-from function_app.domain.peerings import Provisioning, peering_name
+from function_app.domain.peerings import connections
 from function_app.domain.routes import RouteCheck, check
 from function_app.domain.topology import Topology
 from function_app.reconcile.membership import Membership
@@ -71,13 +71,15 @@ async def verify(
     asked, learned = dict(outstanding.asked), dict(outstanding.learned)
     instances: dict[str, tuple[IPv4Address, ...]] = {}
     due: list[tuple[Membership, str]] = []
+    named: dict[str, str] = {}
     for membership in memberships:
         if membership.reading is None:
             continue
         instances[membership.server] = membership.reading.instances
-        up = {p.name.casefold() for p in membership.reading.peerings if p.state is Provisioning.SUCCEEDED}
-        names = [s.name for s in topology.peered_with(membership.server)]
-        due += [(membership, n) for n in names if peering_name(topology.name, n).casefold() in up]
+        server = next(s for s in topology.route_servers if s.name == membership.server)
+        up = connections(topology, server, membership.reading)
+        named |= {f"{server.name}/{speaker}": name for speaker, name in up.items()}
+        due += [(membership, s.name) for s in topology.peered_with(server.name) if s.name in up]
     reasons: list[str] = []
     before = _compare(topology, [(m.server, s) for m, s in due], learned, instances, next_hops)
     wrong = {c.speaker for c in before.checks if not c.verified}
@@ -85,7 +87,7 @@ async def verify(
         where = f"{membership.server}/{speaker}"
         patience = topology.timing.doubt_poll if speaker in wrong else topology.timing.verify_every
         try:
-            await _advance(ports, topology, (membership.server, speaker), patience, asked, learned)
+            await _advance(ports, topology, (where, named[where]), patience, asked, learned)
         except HopkeeperError as error:
             if not isinstance(error, Transient):
                 asked.pop(where, None)
@@ -106,13 +108,13 @@ async def verify(
 async def _advance(
     ports: Ports,
     topology: Topology,
-    where: tuple[str, str],
+    of: tuple[str, str],
     patience: timedelta,
     asked: dict[str, Asked],
     learned: dict[str, Learned],
 ) -> None:
-    server, speaker = where
-    key = f"{server}/{speaker}"
+    """`of` is the key under which the answer is kept, `{route server}/{speaker}`, and the connection's name."""
+    key, connection = of
     now = ports.clock.now()
     if key in asked:
         routes = await ports.learned_routes.fetch(asked[key].token)
@@ -122,8 +124,8 @@ async def _advance(
         elif now - asked[key].at > topology.timing.verify_every:
             del asked[key]
     elif key not in learned or now - learned[key].at > patience:
-        wanted = next(s for s in topology.route_servers if s.name == server)
-        token = await ports.learned_routes.ask(wanted, peering_name(topology.name, speaker))
+        server = next(s for s in topology.route_servers if s.name == key.partition("/")[0])
+        token = await ports.learned_routes.ask(server, connection)
         asked[key] = Asked(token=token, at=now)
 
 
