@@ -14,7 +14,7 @@ SEEDS ?=
 SEED ?=
 TRACE ?=
 
-.PHONY: help setup demo host package test check storm model mutants chaos prove lab constraints clean
+.PHONY: help setup demo host package agent test check storm model mutants chaos prove lab constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ host: $(STAMP) ## serve the Function App on 127.0.0.1:7071 over the simulator (P
 
 package: $(STAMP) ## build/hopkeeper.zip, what is deployed, and its bill of materials
 	@$(BIN)/python -m lab.release.package
+
+agent: $(STAMP) ## build/hopkeeper-agent.pyz and the agent's wheel, for an NVA
+	@$(BIN)/python -m lab.release.agent
 
 test: $(STAMP) azurite ## run the tests
 	@mkdir -p build
