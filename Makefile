@@ -14,7 +14,7 @@ SEEDS ?=
 SEED ?=
 TRACE ?=
 
-.PHONY: help setup demo host test check storm model mutants chaos prove lab constraints clean
+.PHONY: help setup demo host package agent test check storm model mutants chaos prove lab constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,11 +28,17 @@ $(STAMP): requirements.txt constraints.txt pyproject.toml nva_agent/pyproject.to
 	  --constraint constraints.txt --requirement requirements.txt --editable '.[dev]' --editable './nva_agent[exabgp]'
 	@touch $@
 
-demo: $(STAMP) ## watch two NVAs fail over on this machine (KEEP=1 keeps it running afterwards)
-	@$(BIN)/python -m lab.demo $(if $(KEEP),--keep)
+demo: $(STAMP) ## watch two NVAs fail over on this machine (KEEP=1 keeps it running afterwards; PACKAGE=... as for host)
+	@$(BIN)/python -m lab.demo --package $(PACKAGE) $(if $(KEEP),--keep)
 
-host: $(STAMP) ## serve the Function App on 127.0.0.1:7071 over the simulator (PACKAGE=DIR runs another copy)
-	@$(BIN)/python -m lab.serve --root $(PACKAGE)
+host: $(STAMP) ## serve the Function App on 127.0.0.1:7071 over the simulator (PACKAGE=a zip or directory runs that one)
+	@$(BIN)/python -m lab.serve --package $(PACKAGE)
+
+package: $(STAMP) ## build/hopkeeper.zip, what is deployed, and its bill of materials
+	@$(BIN)/python -m lab.release.package
+
+agent: $(STAMP) ## build/hopkeeper-agent.pyz and the agent's wheel, for an NVA
+	@$(BIN)/python -m lab.release.agent
 
 test: $(STAMP) azurite ## run the tests
 	@mkdir -p build
