@@ -64,7 +64,7 @@ async def keep_networks(
         at=at,
         records=records,
         servers=servers,
-        stepped=frozenset(m.server for m in memberships if m.steps),
+        stepped=frozenset(m.server for m in memberships if m.steps and m.outcome.ending is not Ending.REFUSED),
         peerings=known,
         repaired=repaired.at,
         every=topology.timing.verify_every,
