@@ -5,7 +5,6 @@ What was asked is shared with the passes (`questions`): an answer of theirs is u
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
 from ipaddress import IPv4Address
 
 from function_app.domain.findings import Finding
@@ -18,9 +17,6 @@ from function_app.reconcile.ports import Ports
 from function_app.reconcile.records import Records
 from function_app.reconcile.verification import Verification
 from function_app.reconcile.verify import Look, verify
-
-# Between two looks at what is under way: an answer takes about 10 s (azure-facts).
-LOOK_EVERY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +61,7 @@ async def gather_evidence(ports: Ports, topology: Topology, fresh: bool = False)
         # What is due and affordable was asked: with nothing under way there is nothing to wait for.
         if not missing or not verification.under_way or now - began >= topology.timing.verify_every:
             break
-        await ports.clock.sleep(LOOK_EVERY)
+        await ports.clock.sleep(topology.timing.doubt_poll / 2)
     networks = await keep_networks(ports, topology, tuple(memberships), records, dry_run=True)
     return Evidence(verification, networks, (*unread, *networks.outcome.reasons))
 
