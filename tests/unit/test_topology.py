@@ -212,7 +212,7 @@ def test_yaml_surprises_are_refused(yaml: str, expected: str) -> None:
 
 
 def test_yes_and_dates_and_nan_stay_text() -> None:
-    assert "Expected `bool`, got `str`" in refusals(_set(["routeServers", 0, "branchToBranch"], "yes"))[0]
+    assert "Expected `bool | null`, got `str`" in refusals(_set(["routeServers", 0, "branchToBranch"], "yes"))[0]
     assert "Expected `int`, got `str`" in refusals(text(document()).replace("asn: 65001", "asn: .nan", 1))[0]
 
 
