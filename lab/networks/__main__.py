@@ -32,7 +32,7 @@ AT_ONCE = 2
 """Worlds side by side: most of a case is waiting for timers, and the machine may have two cores."""
 CASE_WITHIN = 240.0
 PROGRAMS = {p: private.PROGRAMS[p] for p in ("bird", "ip", "mount", "nft", "ping", "setpriv", "unshare")}
-HUB_VENDORS = ("frr", "bird")
+HUB_VENDORS = ("frr", "bird", "exabgp")
 
 
 def main() -> int:
@@ -115,7 +115,7 @@ async def _world(name: str, order: Order, directory: Path) -> dict[str, Any]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m lab.networks", description="Hubs and dual-homed networks.")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; all if none is named")
-    parser.add_argument("--hubs", nargs=2, choices=HUB_VENDORS, default=list(HUB_VENDORS), help="of hub-a and hub-b")
+    parser.add_argument("--hubs", nargs=2, choices=HUB_VENDORS, default=["frr", "bird"], help="of hub-a and hub-b")
     parser.add_argument("--quick", action="store_true", help="kill only the first of two hubs")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "networks.json")
     given = parser.parse_args()

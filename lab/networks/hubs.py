@@ -22,6 +22,8 @@ VNET = IPv4Network("10.13.76.0/24")
 INSTANCES = (IPv4Address("10.13.76.4"), IPv4Address("10.13.76.5"))
 HUBS = {"hub-a": IPv4Address("10.13.76.84"), "hub-b": IPv4Address("10.13.76.85")}
 TEN = range(100, 110)
+OTHER_CLIENTS = {"nva-108": "frr", "nva-109": "exabgp"}
+"""Vendors of clients that are not BIRD."""
 AT_REST, BEFORE, AFTER = 1.0, 1.0, 1.0
 """Seconds of packets: undisturbed, before something is killed, and after the routes are as they should be."""
 
@@ -77,10 +79,10 @@ class HubCase:
     async def play(self, network: Network, order: Order, findings: Findings) -> None:
         """At rest, then each hub is killed and started again, while packets go to every prefix."""
         vendors = dict(zip(HUBS, order.hubs, strict=True))
+        for client in network.plan.topology.clients("hub-a"):
+            network.start_speaker(client.name, OTHER_CLIENTS.get(client.name, "bird"))
         for hub, vendor in vendors.items():
             network.start_speaker(hub, vendor)
-        for client in network.plan.topology.clients("hub-a"):
-            network.start_speaker(client.name, "bird")
         programmer = await network.program_workload(SERVER)
         found = await self._settled(network, self.expected)
         findings.rows[SERVER] = found

@@ -13,12 +13,13 @@ from pathlib import Path
 
 from function_app.domain.topology import Topology
 from function_app.render import render
-from lab.networks import instances
+from lab.networks import hub_agent, instances
 from lab.networks.daemons import DAEMONS
 from lab.networks.instances import Instances
 from lab.networks.learned import Peer, Row, rows
 from lab.networks.pings import EVERY, Counted, Phase, counted
 from lab.packets import route_servers
+from lab.packets.agents import ENVIRONMENT
 from lab.packets.fabric import MGMT, WORKLOAD, Fabric
 from lab.packets.lab import NodePrograms, until
 from lab.packets.route_servers import SessionCount
@@ -113,7 +114,22 @@ class Network:
         """What `render` gives for it, then the operator's own part, `besides`. `topology` where it is to be another."""
         text = render(topology or self.plan.topology, name, vendor, self.plan.instances(name))
         self.vendors[name] = vendor
-        self._start_daemon(name, vendor, text + besides)
+        if vendor == "exabgp" and self.plan.topology.clients(name):
+            self._start_hub_agent(name, text)
+        else:
+            self._start_daemon(name, vendor, text + besides)
+
+    def _start_hub_agent(self, name: str, text: str) -> None:
+        """Start the clients that are to be ExaBGP first: what a client is decides who opens the session."""
+        hub, home = self.plan.topology.speaker(name), self.directory / name
+        opening = [c.address for c in self.plan.topology.clients(name) if self.vendors.get(c.name) == "exabgp"]
+        servers = [address for pair in self.plan.instances(name).values() for address in pair]
+        tables = hub_agent.clients(text, opening)
+        home.mkdir(exist_ok=True)
+        hub_agent.enrol(home, name)
+        config = home / "agent.toml"
+        config.write_text(hub_agent.configuration(hub, self.plan.topology.name, home, servers, self._hold, tables))
+        self.start(name, "agent", hub_agent.argv(config), ENVIRONMENT)
 
     def _start_daemon(self, node: str, vendor: str, text: str) -> None:
         home = self.directory / node
