@@ -13,8 +13,9 @@ PACKAGE ?= .
 SEEDS ?=
 SEED ?=
 TRACE ?=
+CASES ?=
 
-.PHONY: help setup demo host package agent test check storm model mutants chaos prove lab constraints clean
+.PHONY: help setup demo host package agent test check storm model mutants chaos prove lab networks constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +66,11 @@ prove: storm model mutants chaos ## all four at full size (about an hour)
 lab: $(STAMP) azurite ## real daemons and packets in network namespaces, ours beside what users have today (root or user namespaces)
 	@mkdir -p build
 	@$(BIN)/python -m lab.packets --svg build/lab.svg
+	@$(BIN)/python -m lab.networks
+
+networks: $(STAMP) ## BGP hubs and dual-homed networks from examples/, real daemons and packets, build/networks.json (CASES="..." plays some)
+	@mkdir -p build
+	@$(BIN)/python -m lab.networks $(CASES)
 
 check: $(STAMP) ## ruff, mypy --strict, the import contracts
 	@$(BIN)/ruff check .

@@ -25,6 +25,9 @@ LOOPBACK = IPv4Network("127.0.0.0/8")
 
 PEM_CERTIFICATE = r"-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
 
+INTERFACE = re.compile(r"/providers/microsoft\.network/networkinterfaces/[^/]+$")
+NETWORK_PEERING = re.compile(r"/providers/microsoft\.network/virtualnetworks/[^/]+/virtualnetworkpeerings/[^/]+$")
+
 # Azure resource names under Microsoft.Network have at most 80 characters.
 PEERING_NAME_MAX = 80
 
@@ -141,6 +144,20 @@ def _relays_fit(topology: Topology, _: Place) -> Iterator[Problem]:
             yield Problem(
                 f"$.speakers[{i}].asOverride", "needs `relays`: it removes the loop guard, so it goes with filters"
             )
+
+
+def _network_ids_fit(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, speaker in enumerate(topology.speakers):
+        if speaker.interface is not None and not INTERFACE.search(speaker.interface.casefold()):
+            yield Problem(f"$.speakers[{i}].interface", "its id ends in Microsoft.Network/networkInterfaces/{name}")
+    taken = {server.name for server in topology.route_servers}
+    for i, peering in enumerate(topology.network_peerings):
+        if not NETWORK_PEERING.search(peering.id.casefold()):
+            shape = "virtualNetworks/{network}/virtualNetworkPeerings/{name}"
+            yield Problem(f"$.networkPeerings[{i}].id", f"its id ends in Microsoft.Network/{shape}")
+        if peering.name in taken:
+            yield Problem(f"$.networkPeerings[{i}].name", f"the name {peering.name!r} is taken: names are unique")
+        taken.add(peering.name)
 
 
 def _adopted_are_peers(topology: Topology, _: Place) -> Iterator[Problem]:
@@ -290,6 +307,7 @@ LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     _peerings_fit,
     _hubs_pass_on,
     _relays_fit,
+    _network_ids_fit,
     _adopted_are_peers,
     _only_own_are_removed,
     _members_are_speakers,

@@ -8,6 +8,7 @@ from typing import Any
 from function_app.domain.errors import BadInput, Problem
 from function_app.domain.topology import Topology
 from function_app.reconcile.dry_run import plan
+from function_app.reconcile.evidence import Evidence, gather_evidence
 from function_app.reconcile.operate import operate, order_from
 from function_app.reconcile.outcome import Outcome
 from function_app.reconcile.passes import Passes
@@ -57,6 +58,10 @@ class UseCases:
             raise BadInput((Problem("{service}", f"topology {name!r} has no service {service!r}"),))
         order = order_from(verb, said, self.ports.clock.now())
         return await operate(self.ports, in_force, found, order)
+
+    async def verify(self, name: str, fresh: bool = False) -> Evidence:
+        """Asks until everything is known, and compares; changes nothing. Raises BadInput for an unknown topology."""
+        return await gather_evidence(self.ports, (await self.topologies.in_force(name)).topology, fresh)
 
     async def plan(self, name: str) -> Mapping[str, Any]:
         """What a slow pass would do first. Raises BadInput where the topology cannot be used."""

@@ -15,7 +15,13 @@ import signal
 import sys
 from pathlib import Path
 
-from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings, environment, fingerprint, render
+from hopkeeper_agent.speakers.exabgp_configuration import (
+    BgpSettings,
+    environment,
+    fingerprint,
+    passing_arguments,
+    render,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +39,9 @@ class ExaBgpProcess:
         self._pid_file = directory / "exabgp.pid"
         self._log = directory / "exabgp.log"
         helper = [sys.executable, "-P", "-u", "-m", "hopkeeper_agent.speakers.exabgp_helper", str(self.socket)]
-        self.fingerprint = fingerprint(settings, render(settings, helper))
-        self._text = render(settings, [*helper, self.fingerprint])
+        passing = passing_arguments(settings)
+        self.fingerprint = fingerprint(settings, render(settings, [*helper, *passing]))
+        self._text = render(settings, [*helper, self.fingerprint, *passing])
         self._environment = {**environment(settings), **_search_path()}
         self._pid: int | None = self._read_pid()
         self._child: int | None = None
