@@ -59,7 +59,7 @@ def build(settings: Settings) -> UseCases:
         if settings.events_endpoint
         else EventsUnpublished(),
     )
-    return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)))
+    return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)), settings.observe_only)
 
 
 @cache

@@ -62,3 +62,15 @@ async def _service(ports: Ports, in_force: InForce, service: Service, observed: 
         "evidence": {n: list(judge(n, observed, before, topology.timing).evidence) for n in service.names},
         "loadBalancer": "read" if isinstance(observed.balancer, BalancerReading) else observed.balancer,
     }
+
+
+def what_it_would_do(planned: Mapping[str, Any]) -> tuple[str, ...]:
+    """A plan in a line each: the steps, the effects, and what is held."""
+    steps = [
+        f"{p['routeServer']}: would {step['step']} {step['peering']}: {step['why']}"
+        for p in planned["peerings"]
+        for step in p["steps"]
+    ]
+    effects = [f"{s['service']}: would {effect}" for s in planned["services"] for effect in s["effects"]]
+    held = [f"{s['service']}: held: {why}" for s in planned["services"] for why in s["held"]]
+    return (*steps, *effects, *held)
