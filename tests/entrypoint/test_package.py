@@ -109,6 +109,14 @@ def test_what_is_neither_a_directory_nor_a_zip_is_refused(tmp_path: Path) -> Non
             pass
 
 
+@pytest.mark.parametrize("program", ["lab.serve", "lab.demo"])
+def test_host_and_demo_say_what_is_wrong_with_a_package(tmp_path: Path, program: str) -> None:
+    argv = [sys.executable, "-m", program, "--package", str(tmp_path / "none.zip")]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "none.zip is neither a directory nor a zip" in done.stderr
+
+
 def test_a_zip_is_unpacked_alone_and_gone_afterwards(built: Package) -> None:
     with unpacked(built.path) as folder:
         found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
