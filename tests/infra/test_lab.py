@@ -5,6 +5,7 @@ import email
 import re
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from email.message import Message
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
@@ -280,6 +281,15 @@ def test_the_topology_names_the_machines_of_the_bicep_as_their_agents_do() -> No
         assert agent.topology == topology.name
         asn = agent.speaker.asn if isinstance(agent.speaker, BgpSettings) else None
         assert asn == (speaker.asn if speaker.peers_with else None)
+    # A series of failovers must not be spaced, and the bounds are those of the agents' checks.
+    assert topology.timing.spacing_step == topology.timing.spacing_max == timedelta()
+    paces = {
+        (check.period_seconds, check.fall)
+        for name in addresses
+        for check in agent_of(name).checks
+        if check.name == "data-path"
+    }
+    assert paces == {(topology.timing.check_period.total_seconds(), topology.timing.check_fall)}
     # The load balancer's own names, which the topology uses.
     balancer = files()["lab/balancer.bicep"]
     assert [one.name for one in topology.services] == ["vip", "egress"]
