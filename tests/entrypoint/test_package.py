@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lab.processes import LabError
 from lab.release import package
@@ -67,6 +68,11 @@ def test_every_file_that_the_platforms_build_reads_is_in_the_package(built: Pack
     options = [line.split() for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("-")]
     assert options
     assert {file for _, file in options} <= set(built.files)
+
+
+def test_what_the_package_leaves_out_the_platform_is_told_to_build(built: Package) -> None:
+    assert not any("site-packages" in name for name in built.files)
+    assert yaml.safe_load((ROOT / "azure.yaml").read_text())["services"]["app"]["remoteBuild"] is True
 
 
 def test_the_same_files_give_the_same_bytes(built: Package, tmp_path: Path) -> None:
