@@ -10,11 +10,12 @@ AZURITE := build/node/node_modules/.bin/azurite
 AZURITE_VERSION := 3.37.0
 PACKAGE ?= .
 
+NAME ?=
 SEEDS ?=
 SEED ?=
 TRACE ?=
 
-.PHONY: help setup demo host test check storm model mutants chaos prove lab constraints clean
+.PHONY: help setup demo host test check stories story storm model mutants chaos prove lab constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +38,12 @@ host: $(STAMP) ## serve the Function App on 127.0.0.1:7071 over the simulator (P
 test: $(STAMP) azurite ## run the tests
 	@mkdir -p build
 	@$(BIN)/python -m pytest
+
+stories: $(STAMP) ## list the stories: one example each, told over the simulated Azure on virtual time
+	@$(BIN)/python -m lab.stories
+
+story: $(STAMP) ## tell one (NAME=active-passive; NAME=all for every one)
+	@$(BIN)/python -m lab.stories $(NAME)
 
 storm: $(STAMP) ## random, directed and exhaustive histories (SEEDS=n; SEED=k TRACE=1 replays one)
 	@mkdir -p build
