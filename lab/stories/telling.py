@@ -64,15 +64,18 @@ class Narrator:
         since = f", since {began:%H:%M:%S}" if (self.now() - began).total_seconds() >= 1 else ""
         self.fact(f"Hopkeeper, {entry['pace']} pass{since} ({entry['trigger']})", entry["service"])
         said: set[str] = set()
+        known: set[str] = set()
         for step in steps:
             for title, key in TELLING:
                 for line in step.get(key, ()):
                     self._under(f"{title}: {line}")
                     said.add(_still(line))
-            for effect, why in sorted(step.get("failed", {}).items()):
-                self._under(f"failed: {effect}: {why}")
-            for member in sorted(step.get("proofs", {})):
-                self._under(f"proof: {member} is fenced, in both planes")
+            came = [f"failed: {effect}: {why}" for effect, why in sorted(step.get("failed", {}).items())]
+            came += [f"proof: {member} is fenced, in both planes" for member in sorted(step.get("proofs", {}))]
+            for line in came:
+                if line not in known:  # an entry's steps carry on what came of the ones before
+                    self._under(line)
+            known |= set(came)
         self._because = frozenset(said)
 
     def outcome(self, topology: str, told: Told) -> None:

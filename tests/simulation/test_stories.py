@@ -7,11 +7,15 @@ import pytest
 from lab.stories.acts import apply, holds, keeps
 from lab.stories.book import STORIES
 from lab.stories.stage import EXAMPLES, Story, play
+from tests.infra.bicep_text import files
+from tests.infra.test_role import granted
+from tests.simulation.story_roles import told
 
 
 @pytest.mark.parametrize("name", sorted(STORIES))
 def test_a_story_ends_as_it_should(name: str) -> None:
-    ending = play(STORIES[name])
+    """Under exactly the roles that Bicep grants: the simulator answers 403 to everything else."""
+    ending = told(name, granted(files()))
     assert ending.failure is None, "\n".join(ending.lines)
 
 
