@@ -1,6 +1,6 @@
 """Stories: one example topology each, over the simulated Azure, told act by act on virtual time.
 
-    app      `UseCases` over the real adapters: the Azure SDKs, `AgentsOverHttp`, Monitor; documents and queue in memory
+    app      what `wiring` composes: the Azure SDKs, `AgentsOverHttp`, Monitor; only documents and queue are in memory
     Azure    `simulator.server` with its wire formats; a seed derived from the topology
     NVAs     the agent's own command endpoint, duties, checks and reports; gossip is looked up and not sent
 

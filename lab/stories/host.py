@@ -1,4 +1,4 @@
-"""The Function App of a story: `UseCases` over the real adapters, with documents and queue in memory."""
+"""The Function App of a story: `UseCases` as `wiring` composes them, over documents and a queue in memory."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,22 +9,18 @@ from typing import Any
 from azure.core.credentials import AccessToken
 
 from function_app.adapters.azure import Azure, Cloud
-from function_app.adapters.events_out import EventsUnpublished
-from function_app.adapters.health_logs import HealthLogsOverLogAnalytics
 from function_app.adapters.jws import AgentCertificate
-from function_app.adapters.learned_routes import LearnedRoutesOverArm
-from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm
-from function_app.adapters.metrics import MetricsOverMonitor
 from function_app.adapters.nva import AgentsOverHttp, verify_report
-from function_app.adapters.route_server import RouteServersOverArm
 from function_app.domain.errors import BadInput, HopkeeperError, NotAuthentic, Superseded
 from function_app.domain.topology_laws import Place
 from function_app.reconcile.outcome import Outcome
-from function_app.reconcile.ports import Ports, Stored
+from function_app.reconcile.ports import Stored
 from function_app.reconcile.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
+from function_app.settings import Settings, StorageSettings
 from function_app.views import status as views
-from lab.stories.identity import app_key
+from function_app.wiring import ports_over
+from lab.stories.identity import app_key_pem
 from lab.stories.virtual import VirtualClock, virtual_loop
 
 WORKSPACE = "66666666-7777-8888-9999-000000000000"
@@ -112,23 +108,17 @@ class Host:
         self.shelf = Shelf()
         self._tell = tell
         self._azure = Azure(Cloud(Credential, azure_url))
-        self._agents = AgentsOverHttp(app_key(), self.clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self.died: list[BaseException] = []
         self.logs: list[str] = []
-        ports = Ports(
-            clock=self.clock,
-            documents=self.shelf,
-            wake_ups=Queue(self._woken),
-            agents=self._agents,
-            load_balancers=LoadBalancersOverArm(self._azure),
-            admin_states=AdminStatesOverArm(self._azure),
-            route_servers=RouteServersOverArm(self._azure),
-            learned_routes=LearnedRoutesOverArm(self._azure),
-            metrics=MetricsOverMonitor(self._azure, azure_url, self.clock),
-            health_logs=HealthLogsOverLogAnalytics(self._azure, WORKSPACE, azure_url),
-            events_out=EventsUnpublished(),
+        settings = Settings(
+            storage=StorageSettings(),
+            signing_key=app_key_pem(),
+            metrics_endpoint=azure_url,
+            logs_endpoint=azure_url,
+            logs_workspace=WORKSPACE,
         )
+        ports = ports_over(settings, self._azure, self.clock, self.shelf, Queue(self._woken))
         self.app = UseCases(ports, Topologies(self.shelf, Place()))
 
     def _woken(self, topology: str) -> None:
@@ -198,4 +188,5 @@ class Host:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._azure.close()
-        await self._agents.close()
+        if isinstance(self.app.ports.agents, AgentsOverHttp):
+            await self.app.ports.agents.close()

@@ -9,8 +9,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hopkeeper_agent.enroll import certify
 from hopkeeper_agent.jws import Signer, key_id
 
-from function_app.adapters.jws import AppKey
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -31,10 +29,8 @@ def _private() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-@cache
-def app_key() -> AppKey:
-    pem = _private().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return AppKey.from_pem(pem.decode())
+def app_key_pem() -> str:
+    return _private().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 class Ring:
