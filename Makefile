@@ -15,7 +15,7 @@ SEEDS ?=
 SEED ?=
 TRACE ?=
 
-.PHONY: help setup demo host test check stories story storm model mutants chaos prove lab constraints clean
+.PHONY: help setup demo host test check storm model mutants chaos prove lab constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,7 @@ test: $(STAMP) azurite ## run the tests
 	@mkdir -p build
 	@$(BIN)/python -m pytest
 
+.PHONY: stories story
 stories: $(STAMP) ## list the stories: one example each, told over the simulated Azure on virtual time
 	@$(BIN)/python -m lab.stories
 
