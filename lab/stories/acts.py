@@ -15,10 +15,10 @@ from function_app.reconcile.outcome import Ending
 from lab.stories.stage import Act, Stage, StoryFailed
 from simulator.resources import Json, parse_path
 
-PEERING_SECONDS = 240.0
-"""A peering takes 80 s; before it another one may have to end, and after it somebody has to look."""
+PEERING_SECONDS = 100.0
+"""A peering takes 80 s, and somebody has to look before the next one is begun."""
 SOON = 30.0
-PATIENCE = 600.0
+PATIENCE = 200.0
 
 
 # --- the operator

@@ -1,11 +1,12 @@
 """The simulated Azure that a topology implies: Route Servers, load balancers, networks and their peerings, interfaces.
 
-Peerings of Route Servers are not there yet: making them is the story's business.
+Peerings of Route Servers are not there yet, unless a story wants to begin after that.
 """
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.peerings import peering_name
 from function_app.domain.topology import LoadBalancer, RouteServer, Service, Speaker, Topology
 from simulator.resources import Json
 
@@ -15,10 +16,14 @@ PROBE_PORT = 8080
 
 @dataclass(frozen=True, slots=True)
 class Seeding:
-    """What a topology leaves open. `instances` by Route Server; `by_address`: pools name addresses, not interfaces."""
+    """What a topology leaves open.
+
+    `instances` by Route Server; `by_address`: pools name addresses, not interfaces; `peered`: our peerings are there.
+    """
 
     instances: dict[str, tuple[str, str]] = field(default_factory=dict)
     by_address: bool = False
+    peered: bool = False
 
 
 class Seed:
@@ -35,6 +40,8 @@ class Seed:
         """The simulator's seed; its shape is in the simulator's docstring."""
         topology = self._topology
         resources: list[Json] = [self._route_server(server) for server in topology.route_servers]
+        if self._how.peered:
+            resources += [self._peering(s, p) for s in topology.route_servers for p in topology.peered_with(s.name)]
         for speaker in topology.speakers:
             resources += self._machine(speaker)
         resources += [self._load_balancer(s, s.load_balancer) for s in topology.services if s.load_balancer]
@@ -66,6 +73,13 @@ class Seed:
                 "allowBranchToBranchTraffic": server.branch_to_branch,
                 "hubRoutingPreference": server.routing_preference or "ExpressRoute",
             },
+        }
+
+    def _peering(self, server: RouteServer, speaker: Speaker) -> Json:
+        name = peering_name(self._topology.name, speaker.name)
+        return {
+            "id": f"{server.id}/bgpConnections/{name}",
+            "properties": {"peerIp": str(speaker.address), "peerAsn": speaker.asn},
         }
 
     def _machine(self, speaker: Speaker) -> list[Json]:

@@ -72,7 +72,7 @@ ACTIVE_ACTIVE = Story(
     ),
 )
 
-AT_REST = (apply(), peerings_are_made("rs-hub", "nva-a", "nva-b"), holds(FIREWALL, "nva-a"), converged())
+AT_REST = (apply(), holds(FIREWALL, "nva-a", within=90), converged())
 
 POOL_OF_ADDRESSES = Story(
     "pool-of-addresses",
@@ -86,7 +86,7 @@ POOL_OF_ADDRESSES = Story(
         boots("nva-a"),
         is_lifted(FIREWALL, "nva-a"),
     ),
-    Seeding(by_address=True),
+    Seeding(by_address=True, peered=True),
 )
 
 HALF_A_FENCE = Story(
@@ -106,6 +106,7 @@ HALF_A_FENCE = Story(
         fault("health is fresh again", health_stale=False),
         holds(FIREWALL, "nva-b", within=120),
     ),
+    Seeding(peered=True),
 )
 
 WHAT_EXPLAINS = Story(
@@ -121,6 +122,7 @@ WHAT_EXPLAINS = Story(
         data_path("nva-a", works=True),
         holds(FIREWALL, "nva-a"),
     ),
+    Seeding(peered=True),
 )
 
 

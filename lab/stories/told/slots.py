@@ -19,6 +19,7 @@ from lab.stories.acts import (
     says,
     stays,
 )
+from lab.stories.seed import Seeding
 from lab.stories.stage import Act, Stage, Story
 
 EXAMPLE, FIREWALL = "active-passive.yaml", "egress-firewall"
@@ -76,7 +77,7 @@ FOREIGN = Story(
         apply(),
         peerings_are_made("rs-hub", "nva-a"),
         says("the second one is refused, with whom the slots belong to", "at most eight", "8 of 8", "colleague-1"),
-        stays("the colleagues keep theirs", lambda stage: _foreign(stage) == COLLEAGUES, 300),
+        stays("the colleagues keep theirs", lambda stage: _foreign(stage) == COLLEAGUES, 60),
         peering_vanishes("rs-hub", "colleague-7", "a colleague gives his slot up"),
         peerings_are_made("rs-hub", "nva-a", "nva-b"),
         holds(FIREWALL, "nva-a"),
@@ -91,15 +92,15 @@ NINE = Story(
     EXAMPLE,
     (
         apply(),
-        peerings_are_made("rs-hub", "nva-a", "nva-b"),
         refused("the operator adds seven routers: nine would peer with rs-hub", _nine, "9 speakers", "at most 8"),
         stays(
             "nothing has changed on rs-hub",
             lambda stage: own_peerings(stage, "rs-hub") == {peering_name("hub-uksouth", n) for n in ("nva-a", "nva-b")},
-            300,
+            120,
         ),
         converged(),
     ),
+    Seeding(peered=True),
 )
 
 BY_HAND = Story(
@@ -108,8 +109,7 @@ BY_HAND = Story(
     EXAMPLE,
     (
         apply(),
-        peerings_are_made("rs-hub", "nva-a", "nva-b"),
-        holds(FIREWALL, "nva-a"),
+        holds(FIREWALL, "nva-a", within=90),
         converged(),
         edited_by_hand("rs-hub", "nva-b", 65077),
         expect("Hopkeeper deletes it", lambda stage: len(own_peerings(stage, "rs-hub")) == 1, within=300),
@@ -118,6 +118,7 @@ BY_HAND = Story(
         routes_are_verified(),
         converged(),
     ),
+    Seeding(peered=True),
 )
 
 MEMBER_LEAVES = Story(
@@ -126,8 +127,7 @@ MEMBER_LEAVES = Story(
     EXAMPLE,
     (
         apply(),
-        peerings_are_made("rs-hub", "nva-a", "nva-b"),
-        holds(FIREWALL, "nva-a"),
+        holds(FIREWALL, "nva-a", within=90),
         converged(),
         rewrite("the operator takes nva-b out of the topology", _leaves),
         peerings_are_made("rs-hub", "nva-a"),
@@ -136,6 +136,7 @@ MEMBER_LEAVES = Story(
         peerings_are_made("rs-hub", "nva-a", "nva-b"),
         holds(FIREWALL, "nva-a"),
     ),
+    Seeding(peered=True),
 )
 
 STORIES = (FOREIGN, NINE, BY_HAND, MEMBER_LEAVES)
