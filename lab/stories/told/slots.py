@@ -23,7 +23,7 @@ from lab.stories.seed import Seeding
 from lab.stories.stage import Act, Stage, Story
 
 EXAMPLE, FIREWALL = "active-passive.yaml", "egress-firewall"
-COLLEAGUES = 7
+COLLEAGUES = 8
 
 
 def _leaves(document: dict[str, object]) -> None:
@@ -70,19 +70,25 @@ def _foreign(stage: Stage) -> int:
 
 FOREIGN = Story(
     "foreign-peerings",
-    "colleagues take seven of the eight slots; ours get what is left, theirs are never touched.",
+    "colleagues have taken all eight slots; ours wait until two are given up, and theirs are never touched.",
     EXAMPLE,
     (
         *_colleagues(),
         apply(),
-        peerings_are_made("rs-hub", "nva-a"),
-        says("the second one is refused, with whom the slots belong to", "at most eight", "8 of 8", "colleague-1"),
+        says(
+            "nothing is made, and it is said whose the slots are",
+            "8 of 8 peers are taken",
+            "colleague-1",
+            "colleague-8",
+        ),
         stays("the colleagues keep theirs", lambda stage: _foreign(stage) == COLLEAGUES, 60),
-        peering_vanishes("rs-hub", "colleague-7", "a colleague gives his slot up"),
+        peering_vanishes("rs-hub", "colleague-7", "two colleagues give their slots up"),
+        peering_vanishes("rs-hub", "colleague-8", ""),
         peerings_are_made("rs-hub", "nva-a", "nva-b"),
         holds(FIREWALL, "nva-a"),
         routes_are_verified(),
         converged(),
+        expect("the other six colleagues have theirs", lambda stage: _foreign(stage) == COLLEAGUES - 2),
     ),
 )
 
