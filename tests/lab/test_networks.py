@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 
-from lab.networks import hubs, instances, report
+from function_app.render import render
+from lab.networks import hub_agent, hubs, instances, report, verified
 from lab.networks.__main__ import PROGRAMS
 from lab.networks.cases import CASES, topology
 from lab.networks.daemons import DAEMONS
@@ -165,6 +167,36 @@ def test_a_gateways_path_is_written_from_its_far_end() -> None:
     server = instances.Instances("rs", (INSTANCE, PEERS[0].address), IPv4Network("10.13.76.0/24"))
     text = instances.gateway(PEERS[2].address, IPv4Network("192.168.0.0/16"), (12076, 65300), server)
     assert text.count("bgp_path.prepend(65300); bgp_path.prepend(12076); accept;") == 2
+
+
+def test_an_exabgp_hubs_agent_has_the_clients_that_were_rendered_for_it() -> None:
+    case = CASES["ten-nvas-two-hubs"]
+    plan = case.plan(topology(case))
+    text = render(plan.topology, "hub-a", "exabgp", plan.instances("hub-a"))
+    last = plan.topology.speaker("nva-109")
+    home, instances_ = Path("/hub"), plan.instances("hub-a")["rs"]
+    agent = hub_agent.configuration(
+        plan.topology.speaker("hub-a"), "ten", home, instances_, 180, hub_agent.clients(text, [last.address])
+    )
+    told = tomllib.loads(agent)["speaker"]
+    assert [neighbour["address"] for neighbour in told["neighbors"]] == ["10.13.76.4", "10.13.76.5"]
+    assert [(c["address"], c["asn"], c["prefixes"]) for c in told["clients"]] == [
+        (f"10.13.76.{n}", 65000 + n, [f"100.0.0.{n}/32"]) for n in hubs.TEN
+    ]
+    assert [c.get("listen", False) for c in told["clients"]] == [False] * 9 + [True]
+
+
+def test_the_products_verification_agrees_with_the_published_table_and_sees_a_hub_that_draws_packets_to_itself() -> (
+    None
+):
+    case = CASES["ten-nvas-two-hubs"]
+    plan = case.plan(topology(case))
+    (server,) = plan.servers
+    table = hubs.published(hubs.TEN)
+    assert verified.findings(plan.topology, server, table) == ()
+    drawn = (replace(table[0], next_hop=table[0].source_peer), *table[1:])
+    (found,) = verified.told(verified.findings(plan.topology, server, drawn))
+    assert found.startswith("hub-next-hop: 100.0.0.100/32 from hub-a on rs has next hop 10.13.76.84")
 
 
 # --- the report
