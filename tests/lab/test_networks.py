@@ -211,6 +211,11 @@ def test_a_case_is_told_with_its_table_and_what_is_wrong() -> None:
     assert "NOT  something\n       expected 1, found 2" in text
 
 
+def test_the_documented_table_is_the_published_one() -> None:
+    table = report.table([row.told() for row in hubs.published(hubs.TEN)])
+    assert table in (ROOT / "docs" / "networks.md").read_text()
+
+
 # --- for real
 
 
