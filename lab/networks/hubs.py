@@ -97,7 +97,7 @@ class HubCase:
         findings.check("both instances hold the table as expected, row for row", differences(self.expected, found))
         findings.check("Hopkeeper's verification finds nothing wrong", told(_verified(network, found)))
         hops = {str(r.network): frozenset({str(r.next_hop)}) for r in self.expected}
-        await soon(lambda: _hops(network, hops) == hops, within=5)
+        await soon(lambda: _hops(network, hops) == hops)
         findings.equal("the workload sends each prefix to its NVA, not to a hub", hops, _hops(network, hops))
         to = sorted({row.network.network_address for row in self.expected})
         async with network.pings("at rest", to, findings.phases):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from function_app.render import render
+from function_app.render import Vendor, render
 from lab.networks import hub_agent, hubs, instances, report, verified
 from lab.networks.__main__ import PROGRAMS
 from lab.networks.cases import CASES, topology
@@ -154,6 +154,17 @@ def test_a_case_is_played_on_the_example_of_its_name(name: str) -> None:
     assert {server.name for server in plan.servers} == {server.name for server in plan.topology.route_servers}
     assert len(set(plan.addresses.values())) == len(plan.addresses)
     assert max(map(len, plan.addresses)) <= 13, "an interface of the switch has the node's name, and 15 letters at most"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_speaker_of_a_case_is_rendered_for_every_vendor(name: str) -> None:
+    case = CASES[name]
+    plan = case.plan(topology(case))
+    for speaker in plan.topology.speakers:
+        for vendor in Vendor:
+            text = render(plan.topology, speaker.name, vendor, plan.instances(speaker.name))
+            assert str(speaker.asn) in text
+            assert all(str(a) in text for pair in plan.instances(speaker.name).values() for a in pair)
 
 
 def test_an_instance_keeps_next_hops_and_passes_on_what_it_learned() -> None:
