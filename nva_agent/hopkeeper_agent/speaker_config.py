@@ -61,9 +61,11 @@ def _exabgp(table: Table) -> BgpSettings:
 
 
 def _daemon(table: Table) -> DaemonSettings:
+    neighbours = _neighbours(table)
     return DaemonSettings(
         asn=table.integer("asn", low=1, high=ASN_MAX),
-        neighbours=_neighbours(table),
+        neighbours=neighbours,
+        clients=_clients(table, neighbours, listens=False),
         communities=_communities(table),
         budget=_budget(table),
         poll_seconds=table.number("poll_seconds", POLL_SECONDS, low=0.02, high=60),

@@ -12,8 +12,12 @@ from hopkeeper_agent import config, loading
 from hopkeeper_agent.agent import Agent
 
 from tests.contract.test_agent_exabgp import processes_ended
+from tests.contract.test_render_daemons import ORDERS_MOST
+from tests.contract.test_render_hubs import Moved, rendered
 from tests.unit.agent.bgp_wire import ASN, PORT, Route, WirePeer, wire_peer
+from tests.unit.agent.daemons import MISSING, real_daemon
 from tests.unit.agent.stage import Member, advertise, fresh_address, new_signer, until
+from tests.unit.test_render import INCLUDE, MIXED
 
 LONG = 15.0
 HUB = 65001
@@ -69,7 +73,7 @@ async def all_up(here: Site) -> None:
 
 
 def found(agent: Agent, name: str) -> str:
-    return str(agent.status()["checks"][name]["value"])
+    return str(agent.status()["checks"].get(name, {}).get("value"))
 
 
 async def test_exabgp_passes_clients_on_and_takes_them_back_with_their_sessions(embedded: Member) -> None:
@@ -140,3 +144,64 @@ async def test_a_client_with_an_agent_opens_the_session_itself(embedded: Member,
         assert ended is not None
         await ended.end()
         await until(lambda: server.routes() == {}, LONG)
+
+
+@pytest.mark.parametrize("kind", ["bird", "frr"])
+async def test_a_daemon_of_the_operators_passes_on_what_the_agents_configuration_says_of_clients(
+    kind: str, tmp_path: Path
+) -> None:
+    if (missing := MISSING[kind]) is not None:
+        pytest.skip(missing)
+    text = rendered(MIXED, "both", kind, {"rs-hub": "10.0.2.4,10.0.2.5"})
+    moved = Moved(text, {a: fresh_address() for a in ("10.0.1.4", "10.0.2.4", "10.0.2.5", "10.0.1.5", "10.0.1.6")})
+    own, *others = moved.addresses.values()
+    async with AsyncExitStack() as stack:
+        instances = [await stack.enter_async_context(wire_peer(address)) for address in others[:2]]
+        clients = [await stack.enter_async_context(wire_peer(address, 65002)) for address in others[2:]]
+        behind, silent = clients
+        here = Site(Member("both", tmp_path / "both", new_signer(), address=own), instances, clients)
+        daemon = stack.enter_context(real_daemon(kind, own, [peer.address for peer in instances]))
+        daemon.configuration.write_text(
+            moved.loopback(daemon, "10.0.1.4").replace(INCLUDE, str(daemon.folder / "hopkeeper.conf"))
+        )
+
+        def configure(first: str, second: str) -> None:
+            told = zip((behind, silent), (first, second), strict=True)
+            here.member.extra = daemon.speaker() + "".join(
+                f'[[speaker.clients]]\naddress = "{peer.address}"\nasn = 65002\nprefixes = [{allowed}]\n'
+                for peer, allowed in told
+            )
+
+        configure('"10.8.0.0/24", "10.9.0.0/24"', "")
+        for prefix in ("10.8.0.0/24", "10.9.0.0/24"):
+            behind.told[prefix] = Route("10.0.1.5", (65002,))
+        silent.told["10.7.0.0/24"] = Route("10.0.1.6", (65002,))
+        of = {prefix: Route("10.0.1.5", (HUB, 65002)) for prefix in ("10.8.0.0/24", "10.9.0.0/24")}
+        async with here.member.running() as agent:
+            if kind == "bird":
+                # As on a machine: the file that is included must exist before BIRD starts.
+                await until((daemon.folder / "hopkeeper.conf").exists, LONG)
+            daemon.start()
+            await all_up(here)
+            await until(lambda: here.agree(of), LONG)
+            await until(lambda: found(agent, "speaker-clients") == "ok", LONG)
+            await ordered(here.member, [(VIP, "10.0.1.100", 0)])
+            of[VIP] = Route("10.0.1.100", (HUB,))
+            await until(lambda: here.agree(of), LONG)
+
+        configure('"10.8.0.0/24"', '"10.7.0.0/24"')
+        async with here.member.running() as agent:
+            del of["10.9.0.0/24"]
+            of["10.7.0.0/24"] = Route("10.0.1.6", (HUB, 65002))
+            await until(lambda: here.agree(of), LONG)
+            await until(lambda: found(agent, "speaker-configuration") == "ok", LONG)
+            assert all(peer.sessions == 1 for peer in (*instances, *clients))
+
+
+async def ordered(member: Member, routes: list[tuple[str, str, int]]) -> None:
+    """FRR holds back everything for some seconds after its start: the order may be given again."""
+    for _ in range(ORDERS_MOST):
+        _, reply = await member.send(advertise(1, routes))
+        if reply["reason"] is None:
+            return
+    raise AssertionError(reply)

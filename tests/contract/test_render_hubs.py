@@ -45,6 +45,7 @@ class Moved:
         for here, there in self.addresses.items():
             text = text.replace(f"update-source {here}\n", f"update-source {there}\n")
             text = text.replace(f"neighbor {here} ", f"neighbor {there} ")
+            text = text.replace(f"hopkeeper-client-{here} ", f"hopkeeper-client-{there} ")
         here_too = rf"\1\n neighbor \2 port {PORT}\n neighbor \2 timers connect 1"
         return re.sub(r"( neighbor (\S+) remote-as \d+)", here_too, text)
 

@@ -9,11 +9,13 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hopkeeper_agent.speakers import bird_text, frr_text
+from hopkeeper_agent.speakers.settings import Client
 
 from function_app.cli import main
 from function_app.domain.errors import BadInput
@@ -91,6 +93,10 @@ services:
     nextHop: {{loadBalancer: {{id: {BALANCERS}/ilb, frontend: fe, backendPool: nvas, probe: p}}}}
     members: [{{speaker: both}}, {{speaker: behind}}]
 """
+MIXED_CLIENTS = [
+    Client(IPv4Address("10.0.1.5"), 65002, tuple(map(IPv4Network, ("0.0.0.0/0", "10.8.0.0/24", "10.9.0.0/24")))),
+    Client(IPv4Address("10.0.1.6"), 65002, ()),
+]
 RELAYING = f"""
 schema: hopkeeper/v1
 name: dual-homed
@@ -257,6 +263,18 @@ def test_a_hub_sets_its_own_next_hop_and_keeps_its_clients(vendor: Vendor, own: 
     assert client in lines
 
 
+def test_the_agent_says_of_clients_what_the_rendered_configuration_says() -> None:
+    """Where there is an agent, its file has BIRD's function; FRR's lists it keeps as they were rendered."""
+    clients = [s for s in decode(TEN, Place()).speakers if s.role != "hub"]
+    known = [Client(s.address, s.asn, s.announces) for s in clients]
+    (function,) = re.findall(r"function hopkeeper_of_a_client.*?\n}\n", CASES["hub"].text(Vendor.BIRD), re.DOTALL)
+    assert function in bird_text.render({}, 65000, (), known)
+    assert "hopkeeper_of_a_client() {" not in CASES["mixed"].text(Vendor.BIRD)
+    for case, of in (("hub", known), ("mixed", MIXED_CLIENTS)):
+        running = frr_text.parse_running(CASES[case].text(Vendor.FRR), 65000)
+        assert set(running.lists.values()) == set(frr_text.client_lists(of))
+
+
 @pytest.mark.parametrize("vendor", Vendor)
 def test_a_client_needs_no_instances_for_its_hubs(vendor: Vendor) -> None:
     text = CASES["client"].text(vendor)
@@ -390,7 +408,8 @@ def test_bird_takes_a_golden_with_the_agents_file_included(name: str, tmp_path: 
     text = golden(name, Vendor.BIRD).read_text()
     case = CASES[name]
     assert (f'include "{INCLUDE}";' in text) == (case.topology.speaker(case.speaker).agent is not None)
-    (tmp_path / "bird.conf").write_text(text.replace(INCLUDE, str(AGENT / "bird" / "default-route.conf")))
+    written = "clients" if case.topology.clients(case.speaker) else "default-route"
+    (tmp_path / "bird.conf").write_text(text.replace(INCLUDE, str(AGENT / "bird" / f"{written}.conf")))
     checked("bird", "-p", "-c", tmp_path / "bird.conf")
 
 

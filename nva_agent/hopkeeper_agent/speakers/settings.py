@@ -51,6 +51,7 @@ class DaemonSettings:
 
     asn: int
     neighbours: tuple[BgpNeighbour, ...]
+    clients: tuple[Client, ...] = ()
     communities: tuple[str, ...] = ()
     budget: Budget = DEFAULT_BUDGET
     poll_seconds: float = POLL_SECONDS

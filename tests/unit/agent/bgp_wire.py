@@ -20,7 +20,7 @@ PORT = 1790
 ASN = 65515
 HOLD_SECONDS = 30
 MARKER = b"\xff" * 16
-OPEN, UPDATE, NOTIFICATION, KEEPALIVE = 1, 2, 3, 4
+OPEN, UPDATE, NOTIFICATION, KEEPALIVE, ROUTE_REFRESH = 1, 2, 3, 4, 5
 GRACEFUL_RESTART = 64
 
 
@@ -103,9 +103,11 @@ class WirePeer:
             beating = asyncio.get_running_loop().create_task(_beat(writer))
             self.updates, self.capabilities, self.up = [], capabilities, True
             self.sessions += 1
-            for prefix, route in self.told.items():
-                writer.write(_announcement(prefix, route))
+            kind = ROUTE_REFRESH
             while True:
+                if kind == ROUTE_REFRESH:
+                    for prefix, route in self.told.items():
+                        writer.write(_announcement(prefix, route))
                 kind, body = await _read(reader)
                 if kind == UPDATE and (update := _update(body)) is not None:
                     self.updates.append(update)
