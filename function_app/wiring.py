@@ -18,6 +18,7 @@ from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancer
 from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
 from function_app.adapters.nva import AgentReport, AgentsOverHttp, verify_report
 from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.scale_sets import ScaleSetsOverArm
 from function_app.adapters.wakeups import WakeUpsInDirectory, WakeUpsOverQueue
 from function_app.domain.errors import BadInput, NotAuthentic
 from function_app.domain.topology_laws import Place
@@ -45,6 +46,7 @@ def build(settings: Settings) -> UseCases:
         load_balancers=LoadBalancersOverArm(azure),
         admin_states=AdminStatesOverArm(azure),
         route_servers=RouteServersOverArm(azure),
+        scale_sets=ScaleSetsOverArm(azure),
         learned_routes=LearnedRoutesOverArm(azure),
         metrics=MetricsOverMonitor(azure, settings.metrics_endpoint, clock)
         if settings.metrics_endpoint

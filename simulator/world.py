@@ -17,6 +17,7 @@ from simulator.load_balancers import LOAD_BALANCER, LoadBalancers
 from simulator.metrics import MetricStore
 from simulator.resources import Json, key_of, parse_path
 from simulator.route_servers import PEERING, RouteServers
+from simulator.scale_sets import ScaleSets
 from simulator.state import State
 from simulator.throttle import Throttle
 
@@ -32,6 +33,7 @@ class World:
         self.load_balancers = LoadBalancers(self.state, self.data_plane.propagate)
         self.hubs = Hubs(self.state)
         self.route_servers = RouteServers(self.state, self.bgp, self.metrics)
+        self.scale_sets = ScaleSets(self.state)
         self.throttle = Throttle(self.state.pace)
         self.fixed_metrics: list[Json] = list(seed.get("metrics", ()))
         self.effective_routes: dict[str, list[Json]] = {

@@ -13,8 +13,9 @@ from typing import Protocol
 
 from function_app.domain.observation import AdminState, AgentReading, BalancerReading, LearnedRoute, Value
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
+from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import SendAdvertise, SendFence, SendPromote
-from function_app.domain.topology import RouteServer, Service, Speaker
+from function_app.domain.topology import RouteServer, ScaleSet, Service, Speaker
 
 
 class Clock(Protocol):
@@ -151,6 +152,13 @@ class RouteServers(Protocol):
     async def delete(self, server: RouteServer, step: DeletePeering) -> None: ...
 
 
+class ScaleSets(Protocol):
+    """Scale sets that speakers come from, through ARM."""
+
+    async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:
+        """Every instance that is listed with an address; those that are Deleting say so."""
+
+
 class LearnedRoutes(Protocol):
     """learnedRoutes is a long-running operation that costs a write token: asked in one pass, fetched in a later one."""
 
@@ -210,6 +218,7 @@ class Ports:
     load_balancers: LoadBalancers
     admin_states: AdminStates
     route_servers: RouteServers
+    scale_sets: ScaleSets
     learned_routes: LearnedRoutes
     metrics: Metrics
     health_logs: HealthLogs

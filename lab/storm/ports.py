@@ -20,8 +20,9 @@ from function_app.domain.observation import (
     Value,
 )
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
+from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import SendFence, SendPromote
-from function_app.domain.topology import RouteServer, Service, Speaker
+from function_app.domain.topology import RouteServer, ScaleSet, Service, Speaker
 from function_app.reconcile.ports import AgentCommand, CommandAnswer, Happening, HealthEvent, PoolView, Ports, Stored
 from lab.storm.calls import Call, Killed
 from lab.storm.hosts import TRACE, Host
@@ -245,6 +246,9 @@ class Silent:
     async def publish(self, happening: Happening) -> None:
         pass
 
+    async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:
+        return ()
+
 
 def make_ports(host: Host) -> Ports:
     balancers, route_servers, silent = HostBalancers(host), HostRouteServers(host), Silent()
@@ -256,6 +260,7 @@ def make_ports(host: Host) -> Ports:
         load_balancers=balancers,
         admin_states=balancers,
         route_servers=route_servers,
+        scale_sets=silent,
         learned_routes=route_servers,
         metrics=silent,
         health_logs=silent,

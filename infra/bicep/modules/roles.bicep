@@ -53,6 +53,11 @@ var roles = [
       'Microsoft.OperationalInsights/workspaces/query/ALBHealthEvent/read'
     ]
   }
+  {
+    key: 'scale-set'
+    description: 'Lists the network interfaces of a scale set\'s instances.'
+    actions: ['Microsoft.Compute/virtualMachineScaleSets/networkInterfaces/read']
+  }
 ]
 
 resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
@@ -74,3 +79,4 @@ output loadBalancerRole string = definition[1].name
 output backendNetworkRole string = definition[2].name
 output subscriptionRole string = definition[3].name
 output healthLogsRole string = definition[4].name
+output scaleSetRole string = definition[5].name
