@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 from function_app.domain.errors import Unavailable
@@ -201,43 +202,28 @@ async def test_a_step_that_meets_another_write_comes_back_later() -> None:
     assert {"10.0.1.4", "10.0.1.5"} <= story.in_force
 
 
-SCALE_SET = f"{WANTED.network_scope.replace('Microsoft.Network', 'Microsoft.Compute')}/virtualMachineScaleSets/nva"
-
-
-def scaled() -> dict[str, Any]:
-    """Two NVAs beside a scale set that may take what places are left."""
-    doc = document(2, timing={})
-    doc["routeServers"] = [{"name": "rs", "id": WANTED.route_server_id, "slots": "byPriority"}]
-    doc["scaleSets"] = [
-        {
-            "name": "fleet",
-            "id": SCALE_SET,
-            "asn": 65010,
-            "peersWith": ["rs"],
-            "priority": 50,
-            "announces": ["100.64.0.0/24"],
-        }
-    ]
-    return doc
+EXAMPLE = (Path(__file__).resolve().parents[2] / "examples" / "scale-set.yaml").read_text()
 
 
 async def test_a_scale_set_is_peered_as_it_grows_and_shrinks_and_its_events_wake_the_topology() -> None:
-    story = Story(decode(text(scaled()), Place()))
+    scope = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/hub/providers/Microsoft.Network"
+    example = EXAMPLE.replace(f"{scope}/virtualHubs/rs-hub", WANTED.route_server_id)
+    story = Story(decode(example, Place()))
     app = UseCases(story.ports, Topologies(story.ports.documents, Place()))
-    await app.topologies.apply(text(scaled()))
-    scale_sets = story.azure.world.scale_sets
+    await app.topologies.apply(example)
+    scale_sets, scale_set = story.azure.world.scale_sets, story.topology.scale_sets[0].id
     for number in range(8):
-        scale_sets.add(SCALE_SET, str(number), f"10.0.3.{4 + number}")
+        scale_sets.add(scale_set, str(number), f"10.0.3.{4 + number}")
     change = story.azure.world.state.published[-1]
     event = resource_event(change)
-    assert await app.wake_for(resources(event["subject"], event["data"])) == ("hub",)
+    assert await app.wake_for(resources(event["subject"], event["data"])) == ("hub-uksouth",)
     nvas, six = {"10.0.1.4", "10.0.1.5"}, {f"10.0.3.{4 + n}" for n in range(6)}
     outcome = await story.until_rest()
     assert story.in_force == nvas | six
-    assert any(reason.endswith("waiting: fleet-6, fleet-7") for reason in outcome.reasons)
-    scale_sets.leave(SCALE_SET, "0")
+    assert any(reason.endswith("waiting: router-6, router-7") for reason in outcome.reasons)
+    scale_sets.leave(scale_set, "0")
     await story.look()
     assert story.in_force == nvas | six, "an instance that is leaving keeps its peering until it is gone"
-    scale_sets.remove(SCALE_SET, "0")
+    scale_sets.remove(scale_set, "0")
     await story.until_rest(lambda: len(story.in_force) >= 7)
     assert story.in_force == nvas | six - {"10.0.3.4"} | {"10.0.3.10"}
