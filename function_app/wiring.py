@@ -20,6 +20,7 @@ from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
 from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.nva import AgentReport, AgentsOverHttp, verify_report
 from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.scale_sets import ScaleSetsOverArm
 from function_app.adapters.wakeups import WakeUpsInDirectory, WakeUpsOverQueue
 from function_app.domain.errors import BadInput, NotAuthentic
 from function_app.domain.topology_laws import Place
@@ -52,6 +53,7 @@ def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Docume
         load_balancers=LoadBalancersOverArm(azure),
         admin_states=AdminStatesOverArm(azure),
         route_servers=RouteServersOverArm(azure),
+        scale_sets=ScaleSetsOverArm(azure),
         learned_routes=LearnedRoutesOverArm(azure),
         advertised_routes=AdvertisedRoutesOverArm(azure),
         effective_routes=EffectiveRoutesOverArm(azure),
