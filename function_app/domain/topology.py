@@ -53,6 +53,8 @@ class Agent(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_
 
     port: Annotated[int, Meta(ge=1, le=65535)]
     certificate: str | None = None
+    probe: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """The port of its probe listener, for preflight: the load balancer's probe is compared with it."""
 
 
 class Relay(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
