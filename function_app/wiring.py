@@ -18,6 +18,7 @@ from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancer
 from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
 from function_app.adapters.nva import AgentReport, AgentsOverHttp, verify_report
 from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.surroundings import SurroundingsOverArm
 from function_app.adapters.wakeups import WakeUpsInDirectory, WakeUpsOverQueue
 from function_app.domain.errors import BadInput, NotAuthentic
 from function_app.domain.topology_laws import Place
@@ -46,6 +47,7 @@ def build(settings: Settings) -> UseCases:
         admin_states=AdminStatesOverArm(azure),
         route_servers=RouteServersOverArm(azure),
         learned_routes=LearnedRoutesOverArm(azure),
+        surroundings=SurroundingsOverArm(azure),
         metrics=MetricsOverMonitor(azure, settings.metrics_endpoint, clock)
         if settings.metrics_endpoint
         else MetricsUnread(),
@@ -61,6 +63,15 @@ def build(settings: Settings) -> UseCases:
 def use_cases() -> UseCases:
     """The running app's, made at the first trigger. Raises BadInput naming every setting that is wrong."""
     return build(environment.from_environment())
+
+
+def is_configured() -> bool:
+    """Whether the environment has every setting that the app needs."""
+    try:
+        environment.from_environment()
+    except BadInput:
+        return False
+    return True
 
 
 async def verified_report(text: str) -> AgentReport:

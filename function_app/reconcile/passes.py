@@ -18,6 +18,7 @@ from function_app.reconcile.come_back import come_back
 from function_app.reconcile.membership import keep_membership
 from function_app.reconcile.outcome import Ending, Outcome, worst
 from function_app.reconcile.ports import HealthEvent, Ports
+from function_app.reconcile.preflight import SeenInPass, kept_arm_facts, preflight
 from function_app.reconcile.records import Records
 from function_app.reconcile.services import ServicePass, Watch
 from function_app.reconcile.summary import Seen, Summary, keep_summary
@@ -65,6 +66,7 @@ class Passes:
         woken = self.ports.clock.now()
         agents = observe.Agents(self.ports, topology)
         async with asyncio.TaskGroup() as group:
+            arm = group.create_task(kept_arm_facts(self.ports, in_force))
             servers = [group.create_task(keep_membership(self.ports, topology, s)) for s in topology.route_servers]
             services = {
                 s.name: group.create_task(
@@ -78,7 +80,10 @@ class Passes:
         verification, routes = await verify(self.ports, topology, memberships, next_hops)
         outcome = worst((*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes))
         asked, readings = await agents.asked()
-        summary = Summary(self.ports.clock.now(), asked, in_force, outcome, readings, seen, memberships, verification)
+        report = preflight(topology, arm.result(), SeenInPass(asked, readings, memberships))
+        summary = Summary(
+            self.ports.clock.now(), asked, in_force, outcome, readings, seen, memberships, verification, report
+        )
         await keep_summary(self.ports, summary)
         return outcome
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from function_app.domain.observation import AdminState, AgentReading, BalancerReading, LearnedRoute, Value
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
+from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
 from function_app.domain.steps import SendAdvertise, SendFence, SendPromote
 from function_app.domain.topology import RouteServer, Service, Speaker
 
@@ -161,6 +162,17 @@ class LearnedRoutes(Protocol):
         """The routes, or None while they are not there yet. Unavailable: keep the token; BadInput: ask again."""
 
 
+class Surroundings(Protocol):
+    """What only preflight reads of ARM, far from every failover; a 403 is an answer (`Denied`), not an error."""
+
+    async def location(self, server: RouteServer) -> str | Denied: ...
+
+    async def balancer(self, service: Service) -> BalancerFacts | Denied: ...
+
+    async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
+        """The speaker's `interface`, its subnet's route table and its virtual network."""
+
+
 class Metrics(Protocol):
     """Load-balancer metrics: they confirm, they never are the detector (azure-facts)."""
 
@@ -211,6 +223,7 @@ class Ports:
     admin_states: AdminStates
     route_servers: RouteServers
     learned_routes: LearnedRoutes
+    surroundings: Surroundings
     metrics: Metrics
     health_logs: HealthLogs
     events_out: EventsOut

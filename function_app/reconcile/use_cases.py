@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from function_app.domain.errors import BadInput, Problem
+from function_app.domain.preflight import Report
 from function_app.domain.topology import Topology
 from function_app.reconcile.dry_run import plan
 from function_app.reconcile.operate import operate, order_from
 from function_app.reconcile.outcome import Outcome
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.ports import Ports
+from function_app.reconcile.preflight import preflight_now
 from function_app.reconcile.topologies import Topologies
 
 
@@ -57,6 +59,10 @@ class UseCases:
             raise BadInput((Problem("{service}", f"topology {name!r} has no service {service!r}"),))
         order = order_from(verb, said, self.ports.clock.now())
         return await operate(self.ports, in_force, found, order)
+
+    async def lint(self, topology: Topology) -> Report:
+        """What would break a topology, in force or not: everything is asked now, and nothing is written."""
+        return await preflight_now(self.ports, topology)
 
     async def plan(self, name: str) -> Mapping[str, Any]:
         """What a slow pass would do first. Raises BadInput where the topology cannot be used."""

@@ -26,6 +26,9 @@ param loadBalancers { id: string, backends: int, activePassive: bool, onePool: b
 @description('Ids of the virtual networks whose addresses stand in the load balancers\' pools; none where pools hold interfaces.')
 param backendNetworkIds string[] = []
 
+@description('Ids of the resource groups with the NVAs\' interfaces, networks and route tables, for preflight; in subscriptions of a Route Server or load balancer above.')
+param applianceGroupIds string[] = []
+
 @description('Ids of the NVAs\' virtual machines, for alerts on their resource health.')
 param virtualMachineIds string[] = []
 
@@ -241,6 +244,17 @@ module backendNetworkGrants 'modules/grant-backend-network.bicep' = [
       name: last(split(id, '/'))
       appPrincipalId: identity.outputs.principalId
       roleName: roles.outputs.backendNetworkRole
+    }
+  }
+]
+
+module applianceNetworkGrants 'modules/grant-appliance-network.bicep' = [
+  for (id, i) in applianceGroupIds: {
+    name: 'appliance-network-${i}-${uniqueString(suffix)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      appPrincipalId: identity.outputs.principalId
+      roleName: roles.outputs.applianceNetworkRole
     }
   }
 ]

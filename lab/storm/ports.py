@@ -20,6 +20,7 @@ from function_app.domain.observation import (
     Value,
 )
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
+from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
 from function_app.domain.steps import SendFence, SendPromote
 from function_app.domain.topology import RouteServer, Service, Speaker
 from function_app.reconcile.ports import AgentCommand, CommandAnswer, Happening, HealthEvent, PoolView, Ports, Stored
@@ -30,7 +31,7 @@ FIRST = "nva-a"
 STORAGE_SECONDS = 10.0
 ARM_SECONDS = 20.0
 WRITE_SECONDS = 55.0
-FREE = ("history/", "status/")
+FREE = ("history/", "status/", "preflight/", "rehearsals/")
 """Documents for people: written at once, at no cost, and forgotten where nobody asks for them."""
 
 
@@ -74,6 +75,8 @@ class HostDocuments:
         self._store = host.world.documents
 
     async def load(self, key: str) -> Stored | None:
+        if key.startswith(("preflight/", "rehearsals/")):
+            return None
         kind = "record.load" if key.startswith("records/") else "doc.load"
         found: Stored | None = await self._host.ask(kind, STORAGE_SECONDS, _no_storage, self._store.load, key)
         if found is not None and kind == "record.load":
@@ -232,7 +235,16 @@ class HostRouteServers:
 
 
 class Silent:
-    """Metrics, HealthLogs and EventsOut that know and keep nothing."""
+    """Surroundings, Metrics, HealthLogs and EventsOut that know and keep nothing."""
+
+    async def location(self, server: RouteServer) -> str | Denied:
+        raise _no_arm()
+
+    async def balancer(self, service: Service) -> BalancerFacts | Denied:
+        raise _no_arm()
+
+    async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
+        raise _no_arm()
 
     async def probe_availability(
         self, load_balancer: str, addresses: tuple[IPv4Address, ...]
@@ -257,6 +269,7 @@ def make_ports(host: Host) -> Ports:
         admin_states=balancers,
         route_servers=route_servers,
         learned_routes=route_servers,
+        surroundings=silent,
         metrics=silent,
         health_logs=silent,
         events_out=silent,

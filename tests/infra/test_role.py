@@ -31,6 +31,9 @@ OPERATIONS: dict[str, Needs] = {
         "route-server": {f"{NETWORK}virtualHubs/bgpConnections/learnedRoutes/action"},
         **POLLED,
     },
+    "network_interfaces.get": {"appliance-network": {f"{NETWORK}networkInterfaces/read"}},
+    "virtual_networks.get": {"appliance-network": {f"{NETWORK}virtualNetworks/read"}},
+    "route_tables.get": {"appliance-network": {f"{NETWORK}routeTables/read"}},
     "load_balancers.get": {"load-balancer": {f"{NETWORK}loadBalancers/read"}},
     "load_balancers.update_tags": {"load-balancer": {f"{NETWORK}loadBalancers/write"}},
     "load_balancer_backend_address_pools.get": {"load-balancer": {f"{NETWORK}loadBalancers/backendAddressPools/read"}},
@@ -75,6 +78,7 @@ SCOPES = {
     "routeServerRole": ("modules/grant-route-server.bicep", "Microsoft.Network/virtualHubs"),
     "loadBalancerRole": ("modules/grant-load-balancer.bicep", "Microsoft.Network/loadBalancers"),
     "backendNetworkRole": ("modules/grant-backend-network.bicep", "Microsoft.Network/virtualNetworks"),
+    "applianceNetworkRole": ("modules/grant-appliance-network.bicep", None),
     "subscriptionRole": ("modules/grant-subscription.bicep", None),
     "healthLogsRole": ("modules/grant-health-logs.bicep", "Microsoft.OperationalInsights/workspaces"),
 }

@@ -47,7 +47,7 @@ def _speaker(name: str, address: str, **more: Any) -> dict[str, Any]:
 
 
 def _balanced(name: str, mode: str, prefix: str, members: tuple[str, str]) -> dict[str, Any]:
-    balancer = {"id": f"{SUB}/loadBalancers/{name}", "frontend": "fe", "backendPool": "nvas", "probe": "agent"}
+    balancer = {"id": f"{SUB}/loadBalancers/{name}", "frontend": "fe", "backendPool": "nvas", "probe": "hopkeeper"}
     return {
         "name": name,
         "mode": mode,
@@ -95,11 +95,11 @@ def clean_document() -> dict[str, Any]:
 
 def clean_balancer(service: str, members: tuple[str, str]) -> BalancerFacts:
     rule = RuleFacts(
-        name="all", protocol="All", frontend="fe", frontend_port=0, backend_port=0, pools=("nvas",), probe="agent",
+        name="all", protocol="All", frontend="fe", frontend_port=0, backend_port=0, pools=("nvas",), probe="hopkeeper",
         distribution="SourceIP",
     )  # fmt: skip
     probe = ProbeFacts(
-        name="agent", protocol="Http", port=8080, path=f"/probe/{service}", interval_seconds=5, threshold=2,
+        name="hopkeeper", protocol="Http", port=8080, path=f"/probe/{service}", interval_seconds=5, threshold=2,
         no_healthy_backends="AllProbedDown",
     )  # fmt: skip
     addresses = tuple(AddressFacts(name=name, ip=IPv4Address(ADDRESSES[name])) for name in members)

@@ -49,7 +49,13 @@ def second_pool(world: World) -> None:
     there = PoolFacts(name="nvas", addresses=world.addresses())
     other = PoolFacts(name="admin", addresses=world.addresses()[:1])
     ssh = RuleFacts(
-        name="ssh", protocol="Tcp", frontend="fe", frontend_port=22, backend_port=22, pools=("admin",), probe="agent"
+        name="ssh",
+        protocol="Tcp",
+        frontend="fe",
+        frontend_port=22,
+        backend_port=22,
+        pools=("admin",),
+        probe="hopkeeper",
     )
     world.balancer(pools=(there, other), rules=(rule, ssh))
 

@@ -46,6 +46,15 @@ var roles = [
     ]
   }
   {
+    key: 'appliance-network'
+    description: 'Reads the NVAs\' network interfaces, their virtual networks and route tables, for preflight.'
+    actions: [
+      'Microsoft.Network/networkInterfaces/read'
+      'Microsoft.Network/virtualNetworks/read'
+      'Microsoft.Network/routeTables/read'
+    ]
+  }
+  {
     key: 'health-logs'
     description: 'Queries the load balancers\' health events in one workspace.'
     actions: [
@@ -73,4 +82,5 @@ output routeServerRole string = definition[0].name
 output loadBalancerRole string = definition[1].name
 output backendNetworkRole string = definition[2].name
 output subscriptionRole string = definition[3].name
-output healthLogsRole string = definition[4].name
+output applianceNetworkRole string = definition[4].name
+output healthLogsRole string = definition[5].name

@@ -26,6 +26,7 @@ from function_app.domain.topology_laws import Place
 from function_app.reconcile.ports import AdminStates, Agents, Clock, Documents, Ports
 from function_app.reconcile.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
+from lab.storm.ports import Silent
 
 if TYPE_CHECKING:
     from lab.storm.wire.world import World
@@ -90,6 +91,7 @@ class Host:
             admin_states=adapters.admin_states(self.azure, PACE),
             route_servers=RouteServersOverArm(self.azure),
             learned_routes=LearnedRoutesOverArm(self.azure),
+            surroundings=Silent(),
             metrics=MetricsUnread(),
             health_logs=HealthLogsUnread(),
             events_out=EventsUnpublished(),
