@@ -197,7 +197,7 @@ def _order(topology: str, service: str, verb: str, **said: Any) -> None:
     click.echo(outcome.ending.name.lower())
     for reason in outcome.reasons:
         click.echo(f"  {reason}")
-    if outcome.ending is Ending.REFUSED:
+    if outcome.ending in (Ending.REFUSED, Ending.FAILED):
         sys.exit(TROUBLE)
 
 
@@ -248,6 +248,14 @@ def drain(topology: str, service: str, member: str, minutes: float | None) -> No
 @click.argument("member")
 def undrain(topology: str, service: str, member: str) -> None:
     _order(topology, service, "undrain", member=member)
+
+
+@main.command(help="Try a standby's fence: adminState Down, proof, None. Ends with 1 where it fails.")
+@click.argument("topology")
+@click.argument("service")
+@click.argument("member", required=False)
+def rehearse(topology: str, service: str, member: str | None) -> None:
+    _order(topology, service, "rehearse", member=member)
 
 
 async def _asked(topology: Topology) -> Report:

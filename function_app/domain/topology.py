@@ -159,6 +159,8 @@ class Failover(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
 
     preempt: Literal["never", "ready"] = "never"
     return_after: timedelta = timedelta(minutes=30)
+    rehearse: Literal["adopted", "ordered"] = "adopted"
+    """Behind a load balancer: whether the fence is rehearsed by itself once, where a standby can be spared for it."""
 
 
 class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):

@@ -23,11 +23,13 @@ from function_app.domain.preflight_facts import (
     Denied,
     Facts,
     InterfaceFacts,
+    Rehearsed,
 )
 from function_app.domain.topology import Topology
 from function_app.reconcile import observe
 from function_app.reconcile.membership import Membership, keep_membership
 from function_app.reconcile.ports import Ports
+from function_app.reconcile.rehearse import rehearsals
 from function_app.reconcile.topologies import InForce
 
 
@@ -46,6 +48,7 @@ class SeenInPass:
     """When the agents were asked: what their clocks are compared with."""
     agents: Mapping[str, AgentReading]
     memberships: tuple[Membership, ...]
+    rehearsals: Mapping[str, Rehearsed | None] | None
 
 
 def preflight(topology: Topology, arm: ArmFacts | None, seen: SeenInPass) -> Report:
@@ -57,12 +60,13 @@ async def preflight_now(ports: Ports, topology: Topology) -> Report:
     """The report of a document that need not be in force: everything is read now, and nothing is written."""
     asked = ports.clock.now()
     servers = (keep_membership(ports, topology, server, dry_run=True) for server in topology.route_servers)
-    agents, arm, memberships = await asyncio.gather(
+    agents, arm, memberships, rehearsed = await asyncio.gather(
         observe.agents(ports, topology, topology.timing.observe_fast),
         _arm_facts(ports, topology),
         asyncio.gather(*servers),
+        rehearsals(ports, topology),
     )
-    return lint(topology, _facts(arm, SeenInPass(asked, agents, tuple(memberships))))
+    return lint(topology, _facts(arm, SeenInPass(asked, agents, tuple(memberships), rehearsed)))
 
 
 def _facts(arm: ArmFacts | None, seen: SeenInPass) -> Facts:
@@ -71,6 +75,7 @@ def _facts(arm: ArmFacts | None, seen: SeenInPass) -> Facts:
         arm=arm,
         route_servers={m.server: m.reading for m in seen.memberships if m.reading is not None},
         agents={n: AgentFacts(a.version, a.clock - seen.asked, a.sessions) for n, a in answered.items()},
+        rehearsals=seen.rehearsals,
     )
 
 

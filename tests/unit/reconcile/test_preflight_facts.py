@@ -6,16 +6,18 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from function_app.domain.errors import Unavailable
-from function_app.domain.preflight_facts import Denied
+from function_app.domain.preflight_facts import Denied, Rehearsed
 from function_app.domain.topology_laws import Place
 from function_app.reconcile.outcome import Outcome
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.ports import Stored
 from function_app.reconcile.topologies import InForce, Topologies
 from function_app.reconcile.use_cases import UseCases
+from tests.builders import NOW
 from tests.fakes import FakeDocuments, FakeSurroundings
 from tests.unit.preflight_world import clean_balancer
 from tests.unit.reconcile.scene import Scene
@@ -29,6 +31,8 @@ class Looked(Scene):
 
     def __init__(self, documents: FakeDocuments | None = None) -> None:
         super().__init__(documents=documents)
+        passed = Rehearsed(member="nva-b", at=NOW, seconds=4.0)
+        self.documents.stored["rehearsals/hub/fw.json"] = Stored(msgspec.json.encode(passed), "e")
         self.around = FakeSurroundings()
         self.around.locations["rs"] = "uksouth"
         self.around.balancers["fw"] = clean_balancer("fw", ("nva-a", "nva-b"))
@@ -116,7 +120,7 @@ async def test_lint_of_a_document_that_is_not_in_force_reads_all_and_writes_noth
     before = list(scene.documents.writes)
     report = await use_cases.lint(scene.topology)
     assert [f.rule for f in report.findings] == ["same-region", "symmetric-return"]
-    assert {u.rule for u in report.unjudged} == {"default-route-udr", "ip-forwarding", "rehearsal"}
+    assert {u.rule for u in report.unjudged} == {"default-route-udr", "ip-forwarding"}
     assert scene.documents.writes == before
     assert scene.world.peering_writes == []
 
