@@ -1,8 +1,9 @@
 """The fence rehearsal: Down, proof, None on a standby, so that the first real fence is not the first one ever. Pure.
 
 It is the fence of a failover (`steps.FenceByBalancer`) with the same note before it: the member is `owed` durably, so
-whatever crashes, it is taken back like any other (`protocol.lift`), and a failover that needs it lifts it first. It
-enters neither `may_serve` nor `fenced`: its proof is used for nothing, and counts in no operation (safety.md, finding 8).
+whatever crashes, it is taken back like any other (`protocol.lift`), at the latest after the operation's deadline, and a
+failover that needs it lifts it at once. It enters neither `may_serve` nor `fenced`: its proof is used for nothing, and
+counts in no operation (safety.md, finding 8).
 
 Not for whoever may be serving, not while anything is under way or left to bring back, not while the service is paused
 or half of it is in doubt, and not on the only ready standby unless the operator names it: a failover meanwhile would
@@ -16,7 +17,7 @@ from function_app.domain.guards import Draining, ServiceContext, refuse
 from function_app.domain.health import Verdict, is_ready
 from function_app.domain.observation import AdminState, BalancerReading
 from function_app.domain.protocol import Decision, Look
-from function_app.domain.record import Phase
+from function_app.domain.record import Phase, Rehearsal
 from function_app.domain.steps import FenceByBalancer
 from function_app.domain.topology import Mode
 
@@ -33,9 +34,27 @@ def rehearse(look: Look, member: str | None, by: str) -> Decision:
     context = ServiceContext(look.service, look.timing, look.observed, look.record, look.observed.at)
     if refusals := refuse(Draining(chosen), context):  # for a while it cannot serve: like a drain of it
         return Decision(look.record, held=tuple(map(str, refusals)))
-    owing = replace(look.record, owed={**look.record.owed, chosen: look.record.epoch})
+    epoch, until = look.record.epoch, look.observed.at + look.timing.operation_deadline
+    rehearsal = Rehearsal(member=chosen, epoch=epoch, until=until)
+    owing = replace(look.record, owed={**look.record.owed, chosen: epoch}, rehearsal=rehearsal)
     why = f"the fence of {chosen} is rehearsed, ordered by {by}"
-    return Decision(owing, (FenceByBalancer(chosen, look.record.epoch),), because=(why,))
+    return Decision(owing, (FenceByBalancer(chosen, epoch),), because=(why,))
+
+
+def is_rehearsed(look: Look, member: str) -> bool:
+    """Whether another pass is in the middle of its rehearsal, so that it is not taken back yet.
+
+    The pass that rehearses knows what came of its fence; of any other one patience ends with the deadline. Only a
+    stable service waits: a failover lifts its target at once.
+    """
+    rehearsal, at = look.record.rehearsal, look.observed.at
+    if rehearsal is None or rehearsal.member != member or look.record.owed.get(member) != rehearsal.epoch:
+        return False
+    if member in look.observed.proofs or FenceByBalancer(member, rehearsal.epoch) in look.observed.tried:
+        return False
+    return (
+        at < rehearsal.until <= at + look.timing.operation_deadline
+    )  # a later one was written by a clock that was wrong
 
 
 def _untimely(look: Look) -> str | None:
