@@ -52,9 +52,8 @@ def is_rehearsed(look: Look, member: str) -> bool:
         return False
     if member in look.observed.proofs or FenceByBalancer(member, rehearsal.epoch) in look.observed.tried:
         return False
-    return (
-        at < rehearsal.until <= at + look.timing.operation_deadline
-    )  # a later one was written by a clock that was wrong
+    # One that lies beyond a deadline from now was written by a clock that was wrong.
+    return at < rehearsal.until <= at + look.timing.operation_deadline
 
 
 def _untimely(look: Look) -> str | None:
