@@ -5,9 +5,10 @@ cannot be read is unknown.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -99,9 +100,9 @@ async def kept_arm_facts(ports: Ports, in_force: InForce) -> ArmFacts | None:
 async def _arm_facts(ports: Ports, topology: Topology) -> ArmFacts:
     """Reads everything side by side; whatever fails is left out."""
     around = ports.surroundings
-    servers = {s.name: around.location(s) for s in topology.route_servers}
-    balancers = {s.name: around.balancer(s) for s in topology.services if s.load_balancer is not None}
-    interfaces = {s.name: around.interface(s) for s in topology.speakers if s.interface is not None}
+    servers = {s.name: partial(around.location, s) for s in topology.route_servers}
+    balancers = {s.name: partial(around.balancer, s) for s in topology.services if s.load_balancer is not None}
+    interfaces = {s.name: partial(around.interface, s) for s in topology.speakers if s.interface is not None}
     at = ports.clock.now()
     located, balanced, attached = await asyncio.gather(*(_each(part) for part in (servers, balancers, interfaces)))
     answers = (*located.values(), *balanced.values(), *attached.values())
@@ -115,9 +116,9 @@ async def _arm_facts(ports: Ports, topology: Topology) -> ArmFacts:
     )
 
 
-async def _each(asked: Mapping[str, Awaitable[Any]]) -> dict[str, Any]:
+async def _each(asked: Mapping[str, Callable[[], Awaitable[Any]]]) -> dict[str, Any]:
     """What was answered, by name; an error is no answer."""
-    answers = await asyncio.gather(*asked.values(), return_exceptions=True)
+    answers = await asyncio.gather(*(ask() for ask in asked.values()), return_exceptions=True)
     found = dict(zip(asked, answers, strict=True))
     for answer in answers:
         if isinstance(answer, BaseException) and not isinstance(answer, HopkeeperError):
