@@ -61,6 +61,8 @@ class RouteServerReading:
     instances: tuple[IPv4Address, ...]
     peerings: tuple[Peering, ...]
     provisioned: bool = True
+    branch_to_branch: bool | None = None
+    routing_preference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,9 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     load_balancer_rise: int = 2
     operation_deadline: timedelta = timedelta(seconds=120)
     verify_every: timedelta = timedelta(seconds=300)
-    """How often learned routes are asked for: each request costs a write token."""
+    """How often learned, advertised and effective routes are asked for: each request costs a write token."""
+    verify_budget: int = 60
+    """Most questions of verification within `verify_every`; the other write tokens are left for fencing."""
     damping: timedelta = timedelta(seconds=30)
     """A Route Server programs a prefix at most once in this time (azure-facts: two labs): moves that nobody needs now
     wait for it, a failover never does."""
@@ -92,6 +94,7 @@ def broken_laws(timing: Timing) -> Iterator[Problem]:
         "load_balancer_rise",
         "prefixes_per_peer",
         "check_fall",
+        "verify_budget",
     ):
         yield from must(getattr(timing, name) >= 1, msgspec_name(name), "must be at least 1")
     yield from must(1 <= timing.peers_max <= 8, "peersMax", "a Route Server takes at most 8 peers")

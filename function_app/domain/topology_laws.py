@@ -25,6 +25,9 @@ LOOPBACK = IPv4Network("127.0.0.0/8")
 
 PEM_CERTIFICATE = r"-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
 
+INTERFACE = re.compile(r"/providers/microsoft\.network/networkinterfaces/[^/]+$")
+NETWORK_PEERING = re.compile(r"/providers/microsoft\.network/virtualnetworks/[^/]+/virtualnetworkpeerings/[^/]+$")
+
 # Azure resource names under Microsoft.Network have at most 80 characters.
 PEERING_NAME_MAX = 80
 INSTANCE_DIGITS_MAX = 6
@@ -142,6 +145,20 @@ def _relays_fit(topology: Topology, _: Place) -> Iterator[Problem]:
             yield Problem(
                 f"$.speakers[{i}].asOverride", "needs `relays`: it removes the loop guard, so it goes with filters"
             )
+
+
+def _network_ids_fit(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, speaker in enumerate(topology.speakers):
+        if speaker.interface is not None and not INTERFACE.search(speaker.interface.casefold()):
+            yield Problem(f"$.speakers[{i}].interface", "its id ends in Microsoft.Network/networkInterfaces/{name}")
+    taken = {server.name for server in topology.route_servers}
+    for i, peering in enumerate(topology.network_peerings):
+        if not NETWORK_PEERING.search(peering.id.casefold()):
+            shape = "virtualNetworks/{network}/virtualNetworkPeerings/{name}"
+            yield Problem(f"$.networkPeerings[{i}].id", f"its id ends in Microsoft.Network/{shape}")
+        if peering.name in taken:
+            yield Problem(f"$.networkPeerings[{i}].name", f"the name {peering.name!r} is taken: names are unique")
+        taken.add(peering.name)
 
 
 def _adopted_are_peers(topology: Topology, _: Place) -> Iterator[Problem]:
@@ -280,6 +297,9 @@ def _prefixes_fit(topology: Topology, _: Place) -> Iterator[Problem]:
     for i, service in enumerate(topology.services):
         if len(set(service.prefixes)) != len(service.prefixes):
             yield Problem(f"$.services[{i}].prefixes", "a prefix is listed twice")
+        if len(service.prefixes) > PREFIXES_OF_A_SERVICE:
+            rule = f"{len(service.prefixes)} prefixes: one signed command names at most {PREFIXES_OF_A_SERVICE}"
+            yield Problem(f"$.services[{i}].prefixes", rule)
     for i, speaker in enumerate(topology.speakers):
         prefixes = announced(speaker)
         owners: dict[IPv4Network, str] = {}
@@ -300,6 +320,9 @@ def _timing_holds(topology: Topology, _: Place) -> Iterator[Problem]:
 
 ANNOUNCERS_MAX = 8
 
+PREFIXES_OF_A_SERVICE = 600
+"""As many as surely fit into a token of 64 KiB (safety.md section 8), however long their texts are."""
+
 LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     _names_are_unique,
     _addresses_are_inside,
@@ -308,6 +331,7 @@ LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     _peerings_fit,
     _hubs_pass_on,
     _relays_fit,
+    _network_ids_fit,
     _adopted_are_peers,
     _only_own_are_removed,
     _scale_sets_fit,
