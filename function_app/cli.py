@@ -32,7 +32,7 @@ from function_app.reconcile.evidence import Evidence
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.render import Vendor
 from function_app.render import render as configuration
-from function_app.views.evidence import table
+from function_app.views.evidence import learned, table
 
 TROUBLE = 1
 WRONG = 2
@@ -95,12 +95,13 @@ def reconcile(topology: str) -> None:
 )
 @click.argument("topology")
 @click.option("--fresh", is_flag=True, help="Take no answer that is there already: ask everything anew.")
-def verify(topology: str, fresh: bool) -> None:
+@click.option("--routes", is_flag=True, help="List the learned routes too.")
+def verify(topology: str, fresh: bool, routes: bool) -> None:
     async def ask() -> Evidence:
         return await wiring.use_cases().verify(topology, fresh)
 
     evidence = _run(ask())
-    for line in table(evidence, datetime.now(UTC)):
+    for line in (*(learned(evidence) if routes else ()), *table(evidence, datetime.now(UTC))):
         click.echo(line)
     if not evidence.sound:
         sys.exit(TROUBLE)

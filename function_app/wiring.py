@@ -37,9 +37,14 @@ WAKE_UP_QUEUE = "hopkeeper-wakeups"
 def build(settings: Settings) -> UseCases:
     """Hopkeeper as these settings want it. Raises BadInput for a signing key that cannot be used."""
     clock = SystemClock()
-    azure = Azure(_cloud(settings))
     documents, wake_ups = _storage(settings, clock)
-    ports = Ports(
+    ports = ports_over(settings, Azure(_cloud(settings)), clock, documents, wake_ups)
+    return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)), settings.observe_only)
+
+
+def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Documents, wake_ups: WakeUps) -> Ports:
+    """Every adapter over one Azure, one clock and one storage. Raises BadInput for a signing key that cannot be used."""
+    return Ports(
         clock=clock,
         documents=documents,
         wake_ups=wake_ups,
@@ -59,7 +64,6 @@ def build(settings: Settings) -> UseCases:
         if settings.events_endpoint
         else EventsUnpublished(),
     )
-    return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)))
 
 
 @cache

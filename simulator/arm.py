@@ -41,6 +41,7 @@ def answer(world: World, request: Request) -> Reply:
         reply = error_reply(ArmError(429, "SubscriptionRequestsThrottled", message, retry_after=wait))
     else:
         try:
+            world.permissions.check(request, world.state.resources)
             reply = _dispatch(world, request)
         except ArmError as error:
             reply = error_reply(error)

@@ -16,6 +16,7 @@ from simulator.hubs import Hubs
 from simulator.load_balancers import LOAD_BALANCER, LoadBalancers
 from simulator.metrics import MetricStore
 from simulator.network_peerings import NETWORK_PEERING, NetworkPeerings
+from simulator.permissions import Permissions
 from simulator.resources import Json, key_of, parse_path
 from simulator.route_servers import PEERING, RouteServers
 from simulator.state import State
@@ -35,6 +36,7 @@ class World:
         self.network_peerings = NetworkPeerings(self.state)
         self.route_servers = RouteServers(self.state, self.bgp, self.metrics)
         self.throttle = Throttle(self.state.pace)
+        self.permissions = Permissions(seed.get("permissions"))
         self.fixed_metrics: list[Json] = list(seed.get("metrics", ()))
         self.effective_routes: dict[str, list[Json]] = {
             key_of(name): routes for name, routes in seed.get("effectiveRoutes", {}).items()

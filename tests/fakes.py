@@ -222,7 +222,7 @@ class FakeWorld:
     # --- Route Server
 
     async def fetch(self, token: str) -> tuple[LearnedRoute, ...] | None:
-        speaker = self.topology.speaker(token.rpartition("_")[2])
+        speaker = self.topology.speaker(token.rpartition("_")[2].removesuffix(".2"))
         return tuple(
             LearnedRoute(i, a.prefix, a.next_hop, (speaker.asn,) * (1 + a.prepend), speaker.address)
             for i in INSTANCES

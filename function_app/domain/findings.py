@@ -35,6 +35,7 @@ class FindingKind(StrEnum):
     # Network peerings and Route Server flags.
     NETWORK_FLAG = "network-flag"
     NETWORK_STATE = "network-state"
+    GATEWAY_PREFERRED = "gateway-preferred"
 
 
 @dataclass(frozen=True, slots=True)

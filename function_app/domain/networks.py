@@ -37,6 +37,7 @@ class Flag(StrEnum):
 type Flags = tuple[tuple[Flag, bool | str], ...]
 
 CONNECTED = "Connected"
+GATEWAYS = ("ExpressRoute", "VpnGateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ def plan(
         if (seen := servers.get(server.name)) is not None:
             found = {Flag.BRANCH_TO_BRANCH: seen.branch_to_branch, Flag.ROUTING_PREFERENCE: seen.routing_preference}
             _differing(server, _wanted_of_server(server), found, findings, steps)
+            findings += _gateway_preferred(topology, server, seen)
     return FlagPlan(tuple(findings), tuple(steps))
 
 
@@ -145,6 +147,19 @@ def _differing(
     if wrong and target.owned:
         why = ", ".join(f"{flag} is {_said(found[flag])}, not {_said(value)}" for flag, value in wrong)
         steps.append(RepairFlags(target, wrong, why))
+
+
+def _gateway_preferred(topology: Topology, server: RouteServer, seen: RouteServerReading) -> Iterator[Finding]:
+    """Where lengths of AS paths are to decide, but a gateway's route of the same prefix wins whatever its length."""
+    relayed = any(relay.to == server.name for speaker in topology.speakers for relay in speaker.relays)
+    peers = {speaker.name for speaker in topology.peered_with(server.name)}
+    ranked = any(service.naming is not None and peers & set(service.announcers) for service in topology.services)
+    if seen.branch_to_branch and seen.routing_preference in GATEWAYS and (relayed or ranked):
+        sentence = (
+            f"{server.name} exchanges routes with gateways and prefers {seen.routing_preference}: at equal prefix length "
+            "a gateway's route wins, however short an NVA's AS path is; `routingPreference: ASPath` lets the length decide"
+        )
+        yield Finding(FindingKind.GATEWAY_PREFERRED, server.name, sentence, wrong=False)
 
 
 def _said(value: bool | str | None) -> str:

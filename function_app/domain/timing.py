@@ -51,6 +51,10 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     route_programming: timedelta = timedelta(seconds=6)
     """From an UPDATE to the routes of virtual machines; only the bounds are computed from it."""
     peers_max: int = 8
+    peering_swap: timedelta = timedelta(seconds=165)
+    """One delete and one create of a peering (azure-facts): what an exchange at eight of eight exposes."""
+    peering_delete_spacing: timedelta = timedelta(minutes=10)
+    """Between two deletes of working peerings of one Route Server (safety.md section 5)."""
     prefixes_per_peer: int = 1000
 
     @property
@@ -79,6 +83,7 @@ def broken_laws(timing: Timing) -> Iterator[Problem]:
     positive = [
         "gossip_period", "sweep", "observe_fast", "observe_slow", "command_timeout", "doubt_poll", "fence_timeout",
         "operation_deadline", "verify_every", "check_period", "spacing_forget", "bgp_hold",
+        "peering_swap", "peering_delete_spacing",
     ]  # fmt: skip
     for name in positive:
         yield from must(getattr(timing, name) > timedelta(0), msgspec_name(name), "must be longer than zero")

@@ -63,7 +63,8 @@ async def gather_evidence(ports: Ports, topology: Topology, fresh: bool = False)
             break
         await ports.clock.sleep(topology.timing.doubt_poll / 2)
     networks = await keep_networks(ports, topology, tuple(memberships), records, dry_run=True)
-    return Evidence(verification, networks, (*unread, *networks.outcome.reasons))
+    unread += tuple(reading for reading in networks.peerings.values() if isinstance(reading, str))
+    return Evidence(verification, networks, unread)
 
 
 async def _next_hops(ports: Ports, topology: Topology) -> dict[str, IPv4Address]:

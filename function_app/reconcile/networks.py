@@ -54,9 +54,9 @@ async def keep_networks(
     servers = {m.server: m.reading for m in memberships if m.reading is not None}
     wanted = plan(topology, known, servers)
     reasons = tuple(reading for reading in peerings.values() if isinstance(reading, str))
-    if not wanted.steps or dry_run:
+    if not wanted.steps:
         outcome = Outcome(Ending.HELD, reasons) if reasons else CONVERGED
-        return Networks(at, peerings, wanted.findings, wanted.steps, outcome)
+        return Networks(at, peerings, wanted.findings, (), outcome)
     key = f"networks/{topology.name}.json"
     stored = await ports.documents.load(key)
     repaired = _decode(stored.body) if stored else Repaired()
@@ -70,10 +70,12 @@ async def keep_networks(
         every=topology.timing.verify_every,
     )
     refused = {step.target.name: refuse(step, context) for step in wanted.steps}
+    reasons += tuple(f"{name}: {refusal}" for name, each in refused.items() for refusal in each)
     permitted = next((step for step in wanted.steps if not refused[step.target.name]), None)
     if permitted is None:
-        reasons += tuple(f"{name}: {refusal}" for name, each in refused.items() for refusal in each)
         outcome = Outcome(Ending.HELD, reasons, topology.timing.doubt_poll)
+    elif dry_run:
+        outcome = Outcome(Ending.PENDING, reasons)
     else:
         intent = Repaired(at={**repaired.at, permitted.target.name: at})
         outcome = await _begin(ports, topology, permitted, key, (intent, stored.etag if stored else None))

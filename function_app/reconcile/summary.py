@@ -12,6 +12,7 @@ from function_app.domain.health import is_ready
 from function_app.domain.observation import AgentReading, AgentStatus, BalancerReading, Observed, Value
 from function_app.reconcile import networks, verification
 from function_app.reconcile.membership import Membership
+from function_app.reconcile.membership_told import told_slots, told_steps
 from function_app.reconcile.networks import Networks
 from function_app.reconcile.outcome import Outcome
 from function_app.reconcile.ports import HealthEvent, Ports
@@ -76,6 +77,8 @@ def _membership(summary: Summary, membership: Membership) -> dict[str, Any]:
         "instances": [str(i) for i in reading.instances] if reading else [],
         "taken": len(reading.peerings) if reading else None,
         "most": topology.timing.peers_max,
+        "slots": told_slots(membership),
+        "steps": told_steps(membership),
         "own": {p.name: p.state for p in membership.own(topology)},
         "foreign": [p.name for p in reading.peerings if p not in membership.own(topology)] if reading else [],
     }

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from function_app.domain.findings import Finding
+from function_app.domain.observation import LearnedRoute
 from function_app.domain.routes import RouteCheck
 
 
@@ -23,6 +24,8 @@ class Verification(Struct, frozen=True, kw_only=True):
 
     checks: tuple[RouteCheck, ...] = ()
     findings: tuple[Finding, ...] = ()
+    learned: Mapping[str, tuple[LearnedRoute, ...]] = {}
+    """The last answers themselves, by `{route server}/{speaker}`."""
     complete: bool = False
     """Whether learned routes of every speaker with an established peering have been asked and answered."""
     answers: Mapping[str, datetime | None] = {}

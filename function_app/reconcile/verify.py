@@ -1,10 +1,11 @@
 """Asks what Route Servers learned and advertise and where interfaces send packets, and compares it with the topology.
 
 Evidence, never a reason to touch peerings during a failover: nothing is written but the ledger of questions, and while
-an operation of a service is open nothing is asked either, so that every write token is its own. What to ask for is
-here, how it is budgeted in `questions`, and what it means in `domain/routes` and its neighbours.
+an operation of a service is open nothing is asked or heard either: every write token and the pass's time are its own.
+What to ask for is here, how it is budgeted in `questions`, and what it means in `domain/routes` and its neighbours.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from function_app.domain.effective_routes import EffectiveRoute, compare_effecti
 from function_app.domain.expected_routes import Standing, standing
 from function_app.domain.findings import Finding
 from function_app.domain.observation import LearnedRoute
-from function_app.domain.peerings import Provisioning, peering_name
+from function_app.domain.peerings import connections
 from function_app.domain.record import Phase, Record
 from function_app.domain.routes import RouteCheck, checks, compare, predicted_drops
 from function_app.domain.topology import RouteServer, Speaker, Topology
@@ -79,9 +80,8 @@ async def verify(
     ]
     round_ = Round(ports.clock, topology.timing, not_before)
     round_.take_up(ledger, (*learned, *advertised, *effective))
-    for question in (*learned, *advertised, *effective):
-        await round_.hear(question)
     if not look.operations:
+        await asyncio.gather(*map(round_.hear, (*learned, *advertised, *effective)))
         await _put(round_, learned, advertised, effective)
     if not await ledgers.save(round_.ledger):
         round_.trouble.append("routes: another pass was faster")
@@ -114,11 +114,7 @@ def _peers(topology: Topology, look: Look) -> list[Peer]:
         if membership.reading is None:
             continue
         server = servers[membership.server]
-        up = {p.name.casefold(): p.name for p in membership.reading.peerings if p.state is Provisioning.SUCCEEDED}
-        for speaker in topology.peered_with(server.name):
-            wanted = server.adopt.get(speaker.name, peering_name(topology.name, speaker.name))
-            if wanted.casefold() in up:
-                found.append(Peer(server, speaker.name, up[wanted.casefold()]))
+        found += [Peer(server, *pair) for pair in sorted(connections(topology, server, membership.reading).items())]
     return found
 
 
@@ -138,7 +134,8 @@ def _doubted(
 async def _put(round_: Round, learned: list[Question], advertised: list[Question], effective: list[Question]) -> None:
     """Learned routes first, for they say most; then of each Route Server that was left alone one question, and one
     interface in all: the rest has time until later passes."""
-    asked = {question.server for question in learned if await round_.put(question)}
+    put = await asyncio.gather(*map(round_.put, learned))
+    asked = {question.server for question, was_put in zip(learned, put, strict=True) if was_put}
     for server in sorted({q.server for q in advertised} - asked):
         question = round_.longest_waiting(q for q in advertised if q.server == server)
         if question is not None:
@@ -186,6 +183,9 @@ def _compared(topology: Topology, look: Look, peers: list[Peer], round_: Round, 
     return Verification(
         checks=tuple(check for _, _, found in learned for check in found),
         findings=tuple(findings),
+        learned={
+            p.where: tuple(map(peer_route, answers[k].rows)) for p in peers if (k := f"learned {p.where}") in answers
+        },
         complete=bool(peers) and all(f"learned {peer.where}" in answers for peer in peers),
     )
 

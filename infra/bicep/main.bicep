@@ -81,6 +81,9 @@ param maximumInstances int = 40
 @allowed([1, 2, 5, 10])
 param sweepMinutes int = 1
 
+@description('Passes look and say what they would do, and write nothing: for an upgrade, and before existing peerings are adopted.')
+param observeOnly bool = false
+
 @description('Mail addresses that alerts go to.')
 param alertEmails string[] = []
 
@@ -194,6 +197,7 @@ module app 'modules/function-app.bicep' = {
       HOPKEEPER_LOGS_ENDPOINT: 'https://api.loganalytics.io'
       HOPKEEPER_LOGS_WORKSPACE: monitoring.outputs.workspaceId
       HOPKEEPER_EVENTS_ENDPOINT: publishEvents ? published!.outputs.endpoint : ''
+      HOPKEEPER_OBSERVE_ONLY: observeOnly ? 'true' : 'false'
       HOPKEEPER_SWEEP_SCHEDULE: '0 */${sweepMinutes} * * * *'
     }
   }

@@ -3,11 +3,15 @@
 Used inside a world (`private.py`): the process that builds it stands in the management node's namespace.
 """
 
+import os
 import subprocess
 from collections.abc import Mapping
 from ipaddress import IPv4Address
 
-VIP = IPv4Address("100.64.0.1")
+CHOSEN_VIP = "HOPKEEPER_LAB_VIP"
+"""The environment tells every program of a world which address floats."""
+VIP = IPv4Address(os.environ.get(CHOSEN_VIP, "100.64.0.1"))
+"""As published later; first it was 10.10.15.15, which lies inside the virtual network's own prefix."""
 NVAS = ("nva1", "nva2")
 INSTANCES = ("rs1", "rs2")
 MGMT, WORKLOAD, CLIENT, WATCH, BALANCER = "mgmt", "wl", "cl", "watch", "lb"

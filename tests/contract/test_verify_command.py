@@ -117,8 +117,14 @@ async def hopkeeper(environment: dict[str, str], *words: str) -> tuple[int | Non
 async def test_ten_nvas_behind_two_hubs_are_verified_and_each_fault_is_a_row(
     sim: Simulator, environment: dict[str, str]
 ) -> None:
-    status, lines = await hopkeeper(environment, "verify", "ten")
-    assert (status, lines[0]) == (0, "0 wrong, 0 to know; everything was answered"), lines
+    status, lines = await hopkeeper(environment, "verify", "ten", "--routes")
+    assert [line.split() for line in lines[1:-3]] == [
+        [instance, f"100.0.0.{n}/32", f"10.13.76.{n}", f"65000-{65000 + n}", address, f"rs/{hub}"]
+        for instance in INSTANCES
+        for hub, address in HUBS.items()
+        for n in NVAS
+    ]
+    assert (status, lines[-3]) == (0, "0 wrong, 0 to know; everything was answered"), lines
     assert lines[-1] == "6 of 60 write tokens spent in the last 60 s"
 
     announced(sim, 104, HUBS["hub-2"], [HUBS["hub-2"]])

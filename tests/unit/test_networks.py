@@ -22,7 +22,7 @@ from function_app.domain.record import Pause, Phase
 from function_app.domain.topology import Topology
 from function_app.domain.topology_document import decode
 from function_app.domain.topology_laws import Place
-from tests.builders import NOW, SUB, document, stable, text
+from tests.builders import NOW, SUB, document, ranked, stable, text, topology
 from tests.fakes import INSTANCES
 
 SPOKE = f"{SUB}/virtualNetworks/spoke/virtualNetworkPeerings/to-hub"
@@ -87,6 +87,24 @@ def test_a_peering_that_is_not_connected_is_told() -> None:
     assert finding.sentence.startswith("network peering spoke-to-hub is Disconnected")
 
 
+@pytest.mark.parametrize(
+    ("exchanges", "preference", "noted"),
+    [
+        (True, "ExpressRoute", True),
+        (True, "VpnGateway", True),
+        (True, "ASPath", False),
+        (False, "ExpressRoute", False),
+        (True, None, False),
+    ],
+)
+def test_a_gateway_that_outranks_every_as_path_is_something_to_know(
+    exchanges: bool, preference: str | None, noted: bool
+) -> None:
+    found = plan(ranked(), {}, {"rs": server(exchanges, preference)}).findings
+    assert [(f.kind, f.wrong) for f in found] == ([(FindingKind.GATEWAY_PREFERRED, False)] if noted else [])
+    assert plan(topology(), {}, {"rs": server(exchanges, preference)}).findings == ()
+
+
 # --- guards ----------------------------------------------------------------------------------------------------------
 
 CALM = FlagContext(
@@ -103,8 +121,7 @@ PAUSED = stable(pause=Pause(until=NOW + timedelta(minutes=1), by="ops"))
 
 
 def step(owned: bool = True) -> RepairFlags:
-    topology = desired(owned)
-    return RepairFlags(topology.network_peerings[0], ((Flag.USE_REMOTE_GATEWAYS, False),), "it is true")
+    return RepairFlags(desired(owned).network_peerings[0], ((Flag.USE_REMOTE_GATEWAYS, False),), "it is true")
 
 
 def test_a_calm_look_permits_a_repair() -> None:

@@ -9,9 +9,11 @@ from function_app.domain.errors import Superseded, Unavailable
 from function_app.domain.networks import Flag, NetworkPeeringReading, RepairFlags
 from function_app.domain.topology_document import decode
 from function_app.domain.topology_laws import Place
+from function_app.reconcile.dry_run import plan
 from function_app.reconcile.evidence import gather_evidence
 from function_app.reconcile.outcome import Ending
 from function_app.reconcile.passes import Passes
+from function_app.reconcile.topologies import InForce
 from tests.builders import SUB, document, text
 from tests.fakes import FakeDocuments, FakeNetworkFlags
 from tests.unit.reconcile.scene import Scene
@@ -178,3 +180,22 @@ async def test_an_unreadable_note_of_repairs_keeps_nothing_away() -> None:
     scene.flags.failing = [Unavailable("429", timedelta(seconds=30))]
     outcome = await scene.slow()
     assert (scene.repaired, outcome.retry_after) == (["to-hub-1"], timedelta(seconds=30))
+
+
+async def test_a_dry_run_tells_the_repairs_and_what_keeps_them_away() -> None:
+    scene = DualHomed()
+    await scene.settle()
+    scene.spoil()
+    told = (await plan(scene.ports, InForce(scene.topology, "g1")))["networks"]
+    assert [(s["target"], s["flags"]) for s in told["steps"]] == [
+        ("to-hub-1", {"useRemoteGateways": False}),
+        ("to-hub-2", {"useRemoteGateways": False}),
+    ]
+    assert told["refused"] == []
+    await scene.slow()
+    again = (await plan(scene.ports, InForce(scene.topology, "g1")))["networks"]
+    assert [s["target"] for s in again["steps"]] == ["to-hub-2"]
+    scene.spoil()
+    kept = (await plan(scene.ports, InForce(scene.topology, "g1")))["networks"]
+    assert [reason.split(": ")[:2] for reason in kept["refused"]] == [["to-hub-1", "not again so soon"]]
+    assert scene.repaired == ["to-hub-1"]

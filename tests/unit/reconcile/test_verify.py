@@ -228,7 +228,7 @@ async def test_by_hand_everything_is_asked_and_nothing_is_changed() -> None:
     assert as_of is not None
     assert list(table(evidence, scene.clock.at)) == [
         "0 wrong, 0 to know; everything was answered",
-        f"the oldest answer is {(scene.clock.at - as_of).seconds} s old",
+        f"the oldest answer is {round((scene.clock.at - as_of).total_seconds())} s old",
         "5 of 60 write tokens spent in the last 300 s",
     ]
 
