@@ -146,6 +146,40 @@ async def test_a_client_with_an_agent_opens_the_session_itself(embedded: Member,
         await until(lambda: server.routes() == {}, LONG)
 
 
+async def test_exabgp_relays_what_is_named_with_our_asn_in_the_place_of_65515(embedded: Member) -> None:
+    async with AsyncExitStack() as stack:
+        hub = [await stack.enter_async_context(wire_peer(fresh_address())) for _ in range(2)]
+        spoke = [await stack.enter_async_context(wire_peer(fresh_address())) for _ in range(2)]
+        named = [[peer.address for peer in peers] for peers in (hub, spoke)]
+        down, up = (
+            f"[[speaker.relays]]\nfrom = {sources}\nto = {targets}\nprefixes = ['{prefix}']\n"
+            for (sources, targets), prefix in ((named, "192.168.0.0/16"), (named[::-1], "10.20.0.0/16"))
+        )
+        here = Site(embedded, hub + spoke, [])
+        embedded.extra = f"""
+[speaker]
+kind = "exabgp"
+address = "{embedded.address}"
+asn = {HUB}
+port = {PORT}
+as_override = true
+{here.neighbour_tables()}
+{down}{up}
+"""
+        hub[0].told["192.168.0.0/16"] = Route("10.1.0.4", (ASN, ASN, 12076))
+        hub[0].told["10.99.0.0/16"] = Route("10.1.0.4", (ASN,))
+        spoke[1].told["10.20.0.0/16"] = Route("10.20.0.5", (ASN,))
+        spoke[1].told["192.168.0.0/16"] = Route("10.20.0.5", (ASN, 65002))
+        below = {"192.168.0.0/16": Route(embedded.address, (HUB, HUB, HUB, 12076))}
+        above = {"10.20.0.0/16": Route(embedded.address, (HUB, HUB))}
+        async with embedded.running():
+            await until(lambda: all(peer.routes() == below for peer in spoke), LONG)
+            await until(lambda: all(peer.routes() == above for peer in hub), LONG)
+            hub[0].told.clear()
+            hub[0].cut()
+            await until(lambda: all(peer.routes() == {} for peer in spoke), LONG)
+
+
 @pytest.mark.parametrize("kind", ["bird", "frr"])
 async def test_a_daemon_of_the_operators_passes_on_what_the_agents_configuration_says_of_clients(
     kind: str, tmp_path: Path

@@ -1,10 +1,10 @@
 """The helper that ExaBGP runs: the go-between of ExaBGP (pipes) and the agent (a unix socket in the state directory).
 
 It lives as long as ExaBGP and outlives agents, so it also remembers what a returning agent must learn: the state of
-the sessions and the routes in force. It decides nothing but what `passing` says for a hub speaker. It must never fall behind
+the sessions and the routes in force. It decides nothing but what `passing` says. It must never fall behind
 in reading its standard input: ExaBGP writes to it without a time limit, and gives all its sessions up when it is gone.
 
-Run as: python -m hopkeeper_agent.speakers.exabgp_helper SOCKET FINGERPRINT [CLIENTS …]
+Run as: python -m hopkeeper_agent.speakers.exabgp_helper SOCKET FINGERPRINT [PASSING …]
 
 To the agent, one JSON object a line:
   {"hello": {"exabgp_pid", "fingerprint", "sessions": {address: [state, since]}, "routes": {prefix: route},
@@ -55,7 +55,7 @@ class Memory:
     routes: dict[str, str] = field(default_factory=dict)
     sent: dict[str, dict[str, str]] = field(default_factory=dict)
     passing: Passing | None = None
-    # Commands for ExaBGP that nobody asked for: what a hub speaker passes on.
+    # Commands for ExaBGP that nobody asked for: what is passed on.
     due: list[str] = field(default_factory=list)
     _pending: deque[tuple[_Request | None, str, str | None]] = field(default_factory=deque)
 
@@ -105,14 +105,14 @@ class Memory:
         if event.get("type") != "update":
             return []
         update = neighbor["message"].get("update", {})
-        if neighbor.get("direction") == "receive" and self.passing and peer in self.passing.clients:
+        if neighbor.get("direction") == "receive" and self.passing:
             self._pass_on(self.passing.hear(peer, sent_routes(update), update))
         if neighbor.get("direction") == "send":
             routes = sent_routes(update)
             if self.passing:
                 self._pass_on(self.passing.sent(peer, routes))
-                # Where a client's route is sent, none of the agent's is.
-                routes = {p: route if route and self.passing.is_ours(route) else None for p, route in routes.items()}
+                # Where somebody else's route is sent, none of the agent's is.
+                routes = {p: route if route and self.passing.is_ours(p, route) else None for p, route in routes.items()}
             note_sent(self.sent.setdefault(peer, {}), routes)
             return [{"sent": [peer, routes]}] if routes else []
         return []
@@ -308,8 +308,8 @@ class Helper:
 
 def main(arguments: list[str]) -> int:
     """Run the helper."""
-    path, fingerprint, *clients = arguments
-    Helper(Path(path), Memory(os.getppid(), fingerprint, passing=Passing.from_arguments(clients))).run()
+    path, fingerprint, *passing = arguments
+    Helper(Path(path), Memory(os.getppid(), fingerprint, passing=Passing.from_arguments(passing))).run()
     return 0
 
 
