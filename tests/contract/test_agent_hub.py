@@ -94,7 +94,7 @@ announces = ["{OWN}"]
         hop = "10.13.76.100"
         first.told[FIRST] = Route(hop, (65100,))
         second.told[SECOND] = Route("10.13.76.101", (65101, 65101))
-        second.told[FIRST] = Route("10.13.76.101", (65101,))
+        second.told[FIRST] = Route("10.13.76.101", (65101,))  # not its own
         own = {OWN: Route(member.address, (HUB,))}
         passed = {
             FIRST: Route(hop, (HUB, 65100)),
@@ -119,12 +119,25 @@ announces = ["{OWN}"]
 
             first.told.clear()
             first.cut()
-            left = {prefix: route for prefix, route in passed.items() if prefix != FIRST}
+            left = {SECOND: passed[SECOND]}
             await until(lambda: here.agree(own | left), LONG)
+
+            # An instance that was away gets all of it again.
+            instance = here.instances[0]
+            instance.cut()
+            await until(lambda: instance.sessions == 2 and here.agree(own | left), LONG)
 
         # ExaBGP goes on without an agent.
         second.take_back(SECOND)
         await until(lambda: here.agree(own), LONG)
+
+        # A later agent takes the running one over.
+        sessions = [peer.sessions for peer in here.instances]
+        async with member.running() as agent:
+            await until(lambda: found(agent, "speaker-clients") == "ok", LONG)
+            second.tell(SECOND, Route("10.13.76.101", (65101,)))
+            await until(lambda: here.agree(own | {SECOND: Route("10.13.76.101", (HUB, 65101))}), LONG)
+        assert sessions == [peer.sessions for peer in here.instances]
 
 
 async def test_a_client_with_an_agent_opens_the_session_itself(embedded: Member, client: Member) -> None:
