@@ -244,6 +244,11 @@ async def test_a_daemon_of_the_operators_passes_on_what_the_agents_configuration
             await until(lambda: found(agent, "speaker-configuration") == "ok", LONG)
             assert all(peer.sessions == 1 for peer in (*instances, *clients))
 
+            # A daemon that starts anew begins with what the operator wrote.
+            daemon.kill()
+            daemon.start()
+            await until(lambda: all(peer.sessions == 2 for peer in (*instances, *clients)) and here.agree(of), LONG)
+
 
 async def ordered(member: Member, routes: list[tuple[str, str, int]]) -> None:
     """FRR holds back everything for some seconds after its start: the order may be given again."""
