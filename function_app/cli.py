@@ -5,6 +5,7 @@ hopkeeper apply FILE             check it and put it in force
 hopkeeper status [TOPOLOGY]      what is in force, who holds what, what is held and why
 hopkeeper plan TOPOLOGY          what a pass would do first, and why; changes nothing
 hopkeeper reconcile TOPOLOGY     make one pass now
+hopkeeper verify TOPOLOGY        what routes, interfaces and networks are, against what the topology implies
 hopkeeper render FILE SPEAKER    the BGP configuration that a topology implies for a speaker, in a vendor's language
 """
 
@@ -27,9 +28,11 @@ from function_app.domain.errors import BadInput, HopkeeperError
 from function_app.domain.topology import Topology
 from function_app.domain.topology_document import decode
 from function_app.domain.topology_laws import Place
+from function_app.reconcile.evidence import Evidence
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.render import Vendor
 from function_app.render import render as configuration
+from function_app.views.evidence import learned, table
 
 TROUBLE = 1
 WRONG = 2
@@ -85,6 +88,23 @@ def reconcile(topology: str) -> None:
     click.echo(outcome.ending.name.lower())
     for reason in outcome.reasons:
         click.echo(f"  {reason}")
+
+
+@main.command(
+    help="Compare learned, advertised and effective routes and network flags with the topology; exit 1 if wrong."
+)
+@click.argument("topology")
+@click.option("--fresh", is_flag=True, help="Take no answer that is there already: ask everything anew.")
+@click.option("--routes", is_flag=True, help="List the learned routes too.")
+def verify(topology: str, fresh: bool, routes: bool) -> None:
+    async def ask() -> Evidence:
+        return await wiring.use_cases().verify(topology, fresh)
+
+    evidence = _run(ask())
+    for line in (*(learned(evidence) if routes else ()), *table(evidence, datetime.now(UTC))):
+        click.echo(line)
+    if not evidence.sound:
+        sys.exit(TROUBLE)
 
 
 @main.command(help="The worst time that a failover may take, path by path, from a topology document.")

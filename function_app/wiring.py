@@ -10,12 +10,14 @@ from function_app.adapters.azure import Azure, Cloud, default_credential, manage
 from function_app.adapters.clock import SystemClock
 from function_app.adapters.documents_blob import DocumentsInBlobs
 from function_app.adapters.documents_local import DocumentsInDirectory
+from function_app.adapters.effective_routes import EffectiveRoutesOverArm
 from function_app.adapters.events_out import EventsOverEventGrid, EventsUnpublished
 from function_app.adapters.health_logs import HealthLogsOverLogAnalytics, HealthLogsUnread
 from function_app.adapters.jws import AgentCertificate, AppKey, claimed_sender
-from function_app.adapters.learned_routes import LearnedRoutesOverArm
+from function_app.adapters.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
 from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm
 from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
+from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.nva import AgentReport, AgentsOverHttp, verify_report
 from function_app.adapters.route_server import RouteServersOverArm
 from function_app.adapters.wakeups import WakeUpsInDirectory, WakeUpsOverQueue
@@ -46,6 +48,9 @@ def build(settings: Settings) -> UseCases:
         admin_states=AdminStatesOverArm(azure),
         route_servers=RouteServersOverArm(azure),
         learned_routes=LearnedRoutesOverArm(azure),
+        advertised_routes=AdvertisedRoutesOverArm(azure),
+        effective_routes=EffectiveRoutesOverArm(azure),
+        network_flags=NetworkFlagsOverArm(azure),
         metrics=MetricsOverMonitor(azure, settings.metrics_endpoint, clock)
         if settings.metrics_endpoint
         else MetricsUnread(),
@@ -54,7 +59,7 @@ def build(settings: Settings) -> UseCases:
         if settings.events_endpoint
         else EventsUnpublished(),
     )
-    return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)))
+    return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)), settings.observe_only)
 
 
 @cache

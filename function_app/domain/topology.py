@@ -36,7 +36,8 @@ class RouteServer(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
 
     name: Name
     id: ResourceId
-    branch_to_branch: bool = False
+    branch_to_branch: bool | None = None
+    """`allowBranchToBranchTraffic` as it should be; None where nobody cares."""
     routing_preference: Literal["ExpressRoute", "VpnGateway", "ASPath"] | None = None
     """`hubRoutingPreference` as it should be; None where nobody cares."""
     owned: bool = False

@@ -16,6 +16,7 @@ from function_app.domain.topology import Service, Topology
 from function_app.reconcile import observe
 from function_app.reconcile.come_back import come_back
 from function_app.reconcile.membership import keep_membership
+from function_app.reconcile.networks import keep_networks
 from function_app.reconcile.outcome import Ending, Outcome, worst
 from function_app.reconcile.ports import HealthEvent, Ports
 from function_app.reconcile.records import Records
@@ -23,7 +24,7 @@ from function_app.reconcile.services import ServicePass, Watch
 from function_app.reconcile.summary import Seen, Summary, keep_summary
 from function_app.reconcile.topologies import InForce
 from function_app.reconcile.turns import in_turn
-from function_app.reconcile.verify import verify
+from function_app.reconcile.verify import Look, verify
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -75,10 +76,14 @@ class Passes:
         seen = {name: task.result() for name, task in services.items()}
         memberships = tuple(task.result() for task in servers)
         next_hops = {name: s.next_hop for name, s in seen.items() if s.next_hop is not None}
-        verification, routes = await verify(self.ports, topology, memberships, next_hops)
-        outcome = worst((*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes))
+        records = await Records(self.ports.documents).load_all(topology, self.ports.clock.now())
+        verification, routes = await verify(self.ports, topology, Look(memberships, next_hops, records))
+        networks = await keep_networks(self.ports, topology, memberships, records)
+        parts = (*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes, networks.outcome)
+        outcome = worst(parts)
         asked, readings = await agents.asked()
-        summary = Summary(self.ports.clock.now(), asked, in_force, outcome, readings, seen, memberships, verification)
+        now = self.ports.clock.now()
+        summary = Summary(now, asked, in_force, outcome, readings, seen, memberships, verification, networks)
         await keep_summary(self.ports, summary)
         return outcome
 

@@ -26,6 +26,18 @@ param loadBalancers { id: string, backends: int, activePassive: bool, onePool: b
 @description('Ids of the virtual networks whose addresses stand in the load balancers\' pools; none where pools hold interfaces.')
 param backendNetworkIds string[] = []
 
+@description('Ids of network interfaces whose effective routes are verified: the `interface` of speakers.')
+param interfaceIds string[] = []
+
+@description('Ids of the virtual networks whose peerings stand in a topology: their flags are read.')
+param peeredNetworkIds string[] = []
+
+@description('Ids of the virtual networks at both ends of peerings that a topology owns: their flags are repaired.')
+param ownedPeeringNetworkIds string[] = []
+
+@description('Ids of the Route Servers that a topology owns: branch-to-branch and routing preference are repaired.')
+param ownedRouteServerIds string[] = []
+
 @description('Ids of the NVAs\' virtual machines, for alerts on their resource health.')
 param virtualMachineIds string[] = []
 
@@ -69,6 +81,9 @@ param maximumInstances int = 40
 @allowed([1, 2, 5, 10])
 param sweepMinutes int = 1
 
+@description('Passes look and say what they would do, and write nothing: for an upgrade, and before existing peerings are adopted.')
+param observeOnly bool = false
+
 @description('Mail addresses that alerts go to.')
 param alertEmails string[] = []
 
@@ -90,8 +105,9 @@ var suffix = '${name}-${uniqueString(resourceGroup().id)}'
 var isPrivate = !empty(endpointsSubnetId) || !empty(endpointsSubnetPrefix)
 var makesSubnets = empty(appSubnetId)
 var networkIds = union(map(routeServers, server => server.id), map(loadBalancers, balancer => balancer.id))
+var verifiedIds = union(interfaceIds, peeredNetworkIds, ownedPeeringNetworkIds, ownedRouteServerIds)
 var subscriptions = union(
-  map(networkIds, id => '/subscriptions/${toLower(split(id, '/')[2])}'),
+  map(union(networkIds, verifiedIds), id => '/subscriptions/${toLower(split(id, '/')[2])}'),
   ['/subscriptions/${toLower(subscription().subscriptionId)}']
 )
 // A scope is computed even where its module is left out: with no network named, this group stands in.
@@ -181,6 +197,7 @@ module app 'modules/function-app.bicep' = {
       HOPKEEPER_LOGS_ENDPOINT: 'https://api.loganalytics.io'
       HOPKEEPER_LOGS_WORKSPACE: monitoring.outputs.workspaceId
       HOPKEEPER_EVENTS_ENDPOINT: publishEvents ? published!.outputs.endpoint : ''
+      HOPKEEPER_OBSERVE_ONLY: observeOnly ? 'true' : 'false'
       HOPKEEPER_SWEEP_SCHEDULE: '0 */${sweepMinutes} * * * *'
     }
   }
@@ -241,6 +258,54 @@ module backendNetworkGrants 'modules/grant-backend-network.bicep' = [
       name: last(split(id, '/'))
       appPrincipalId: identity.outputs.principalId
       roleName: roles.outputs.backendNetworkRole
+    }
+  }
+]
+
+module interfaceGrants 'modules/grant-interface.bicep' = [
+  for (id, i) in interfaceIds: {
+    name: 'interface-${i}-${uniqueString(suffix)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      name: last(split(id, '/'))
+      appPrincipalId: identity.outputs.principalId
+      roleName: roles.outputs.interfaceRole
+    }
+  }
+]
+
+module networkPeeringGrants 'modules/grant-network-peerings.bicep' = [
+  for (id, i) in peeredNetworkIds: {
+    name: 'network-peering-${i}-${uniqueString(suffix)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      name: last(split(id, '/'))
+      appPrincipalId: identity.outputs.principalId
+      roleName: roles.outputs.networkPeeringRole
+    }
+  }
+]
+
+module networkPeeringFlagsGrants 'modules/grant-network-peerings.bicep' = [
+  for (id, i) in ownedPeeringNetworkIds: {
+    name: 'network-peering-flags-${i}-${uniqueString(suffix)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      name: last(split(id, '/'))
+      appPrincipalId: identity.outputs.principalId
+      roleName: roles.outputs.networkPeeringFlagsRole
+    }
+  }
+]
+
+module routeServerFlagsGrants 'modules/grant-route-server.bicep' = [
+  for (id, i) in ownedRouteServerIds: {
+    name: 'route-server-flags-${i}-${uniqueString(suffix)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      name: last(split(id, '/'))
+      appPrincipalId: identity.outputs.principalId
+      roleName: roles.outputs.routeServerFlagsRole
     }
   }
 ]

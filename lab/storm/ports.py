@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from function_app.domain.errors import Unavailable
+from function_app.domain.networks import NetworkPeeringReading, RepairFlags
 from function_app.domain.observation import (
     AdminState,
     AgentReading,
@@ -21,7 +22,7 @@ from function_app.domain.observation import (
 )
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
 from function_app.domain.steps import SendFence, SendPromote
-from function_app.domain.topology import RouteServer, Service, Speaker
+from function_app.domain.topology import NetworkPeering, RouteServer, Service, Speaker
 from function_app.reconcile.ports import AgentCommand, CommandAnswer, Happening, HealthEvent, PoolView, Ports, Stored
 from lab.storm.calls import Call, Killed
 from lab.storm.hosts import TRACE, Host
@@ -232,7 +233,19 @@ class HostRouteServers:
 
 
 class Silent:
-    """Metrics, HealthLogs and EventsOut that know and keep nothing."""
+    """Metrics, HealthLogs, EventsOut and what only verification asks, knowing and keeping nothing."""
+
+    async def ask(self, *_: object) -> str:
+        return ""
+
+    async def fetch(self, token: str) -> tuple[()] | None:
+        return ()
+
+    async def read(self, peering: NetworkPeering) -> NetworkPeeringReading:
+        raise Unavailable("the storm has no network peerings")
+
+    async def repair(self, step: RepairFlags) -> None:
+        raise Unavailable("the storm has no flags")
 
     async def probe_availability(
         self, load_balancer: str, addresses: tuple[IPv4Address, ...]
@@ -257,6 +270,9 @@ def make_ports(host: Host) -> Ports:
         admin_states=balancers,
         route_servers=route_servers,
         learned_routes=route_servers,
+        advertised_routes=silent,
+        effective_routes=silent,
+        network_flags=silent,
         metrics=silent,
         health_logs=silent,
         events_out=silent,

@@ -34,6 +34,7 @@ TYPES = (
     "Microsoft.Insights/metricAlerts@2018-03-01",
     "Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30",
     "Microsoft.Network/loadBalancers@2025-05-01",
+    "Microsoft.Network/networkInterfaces@2025-05-01",
     "Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-05-01",
     "Microsoft.Network/privateEndpoints@2025-05-01",
     "Microsoft.Network/virtualHubs@2025-05-01",
@@ -53,7 +54,12 @@ TYPES = (
 )
 VARIANTS = {"Microsoft.Web/sites/config@2024-04-01": "appsettings"}  # the only one of twelve that is used
 # Looked up or scoped to, and never written: their properties are not needed.
-ONLY_NAMED = ("Microsoft.Network/loadBalancers", "Microsoft.Network/virtualHubs", "Microsoft.Network/virtualNetworks")
+ONLY_NAMED = (
+    "Microsoft.Network/loadBalancers",
+    "Microsoft.Network/networkInterfaces",
+    "Microsoft.Network/virtualHubs",
+    "Microsoft.Network/virtualNetworks",
+)
 
 _COMMON = {
     "name": "required",

@@ -12,10 +12,11 @@ param subscriptions string[]
 var roles = [
   {
     key: 'route-server'
-    description: 'Reads a Route Server, its peerings and learned routes; creates and deletes peerings.'
+    description: 'Reads a Route Server, its peerings, learned and advertised routes; creates and deletes peerings.'
     actions: [
       'Microsoft.Network/virtualHubs/read'
-      // The published operations do not name the reading of learned routes, and a role that names it could be refused.
+      // The published operations do not name the reading of learned and advertised routes, and a role that names it
+      // could be refused.
       'Microsoft.Network/virtualHubs/bgpConnections/*'
     ]
   }
@@ -53,6 +54,29 @@ var roles = [
       'Microsoft.OperationalInsights/workspaces/query/ALBHealthEvent/read'
     ]
   }
+  {
+    key: 'interface'
+    description: 'Reads the effective routes of a network interface.'
+    actions: ['Microsoft.Network/networkInterfaces/effectiveRouteTable/action']
+  }
+  {
+    key: 'network-peering'
+    description: 'Reads the peerings of a virtual network.'
+    actions: ['Microsoft.Network/virtualNetworks/virtualNetworkPeerings/read']
+  }
+  {
+    key: 'network-peering-flags'
+    description: 'Repairs the flags of a virtual network\'s peerings; needed at both ends of each.'
+    actions: [
+      'Microsoft.Network/virtualNetworks/virtualNetworkPeerings/write'
+      'Microsoft.Network/virtualNetworks/peer/action'
+    ]
+  }
+  {
+    key: 'route-server-flags'
+    description: 'Repairs branch-to-branch and the routing preference of a Route Server.'
+    actions: ['Microsoft.Network/virtualHubs/write']
+  }
 ]
 
 resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
@@ -74,3 +98,7 @@ output loadBalancerRole string = definition[1].name
 output backendNetworkRole string = definition[2].name
 output subscriptionRole string = definition[3].name
 output healthLogsRole string = definition[4].name
+output interfaceRole string = definition[5].name
+output networkPeeringRole string = definition[6].name
+output networkPeeringFlagsRole string = definition[7].name
+output routeServerFlagsRole string = definition[8].name

@@ -13,12 +13,14 @@ from azure.core.credentials import AccessToken
 from function_app.adapters.azure import Azure, Cloud
 from function_app.adapters.clock import SystemClock
 from function_app.adapters.documents_local import DocumentsInDirectory
+from function_app.adapters.effective_routes import EffectiveRoutesOverArm
 from function_app.adapters.events_out import EventsUnpublished
 from function_app.adapters.health_logs import HealthLogsUnread
 from function_app.adapters.jws import AppKey
-from function_app.adapters.learned_routes import LearnedRoutesOverArm
+from function_app.adapters.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
 from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Pace
 from function_app.adapters.metrics import MetricsUnread
+from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.nva import AgentsOverHttp
 from function_app.adapters.route_server import RouteServersOverArm
 from function_app.domain.errors import HopkeeperError
@@ -90,6 +92,9 @@ class Host:
             admin_states=adapters.admin_states(self.azure, PACE),
             route_servers=RouteServersOverArm(self.azure),
             learned_routes=LearnedRoutesOverArm(self.azure),
+            advertised_routes=AdvertisedRoutesOverArm(self.azure),
+            effective_routes=EffectiveRoutesOverArm(self.azure),
+            network_flags=NetworkFlagsOverArm(self.azure),
             metrics=MetricsUnread(),
             health_logs=HealthLogsUnread(),
             events_out=EventsUnpublished(),

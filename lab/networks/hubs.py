@@ -1,0 +1,145 @@
+"""Cases with hub speakers: ten NVAs behind two, and an NVA that is one. What they should learn stands here as published.
+
+The reference: cloudtrooper.net, "Going beyond 8 peers in Azure Route Server" (2025-09): names, addresses, ASNs, and the table
+of learned routes.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+
+from function_app.domain.topology import Topology
+from lab.networks.findings import Findings, soon
+from lab.networks.instances import Instances
+from lab.networks.learned import Row, differences
+from lab.networks.network import Network, Order, Plan
+from lab.packets.fabric import WORKLOAD
+from lab.processes import Program
+
+SERVER = "rs"
+VNET = IPv4Network("10.13.76.0/24")
+INSTANCES = (IPv4Address("10.13.76.4"), IPv4Address("10.13.76.5"))
+HUBS = {"hub-a": IPv4Address("10.13.76.84"), "hub-b": IPv4Address("10.13.76.85")}
+TEN = range(100, 110)
+OTHER_CLIENTS = {"nva-108": "frr", "nva-109": "exabgp"}
+"""Vendors of clients that are not BIRD."""
+AT_REST, BEFORE, AFTER = 1.0, 1.0, 1.0
+"""Seconds of packets: undisturbed, before something is killed, and after the routes are as they should be."""
+
+
+def published(numbers: Iterable[int], own: Iterable[Row] = ()) -> tuple[Row, ...]:
+    """NVA n announces 100.0.0.n/32 in AS 65000 + n; every hub passes it on, next hop 10.13.76.n, on both instances."""
+    return tuple(
+        sorted(
+            [
+                *own,
+                *(
+                    Row(
+                        local_address=instance,
+                        network=IPv4Network(f"100.0.0.{n}/32"),
+                        source_peer=hub,
+                        next_hop=IPv4Address(f"10.13.76.{n}"),
+                        as_path=f"65000-{65000 + n}",
+                    )
+                    for instance in INSTANCES
+                    for n in numbers
+                    for hub in HUBS.values()
+                ),
+            ]
+        )
+    )
+
+
+OWNED = IPv4Network("100.0.0.200/32")
+_OWN = tuple(Row(instance, OWNED, HUBS["hub-a"], HUBS["hub-a"], "65000") for instance in INSTANCES)
+
+
+@dataclass(frozen=True, slots=True)
+class HubCase:
+    """`clients` by the last number of their addresses; `own` are the rows of what hub-a announces itself."""
+
+    name: str
+    title: str
+    clients: tuple[int, ...]
+    own: tuple[Row, ...] = ()
+    hold: int | None = field(default=None, init=False)
+
+    @property
+    def example(self) -> str:
+        return f"{self.name}.yaml"
+
+    @property
+    def expected(self) -> tuple[Row, ...]:
+        return published(self.clients, self.own)
+
+    def plan(self, topology: Topology) -> Plan:
+        return Plan(topology, (Instances(SERVER, INSTANCES, VNET),), IPv4Address("10.13.76.10"))
+
+    async def play(self, network: Network, order: Order, findings: Findings) -> None:
+        """At rest, then each hub is killed and started again, while packets go to every prefix."""
+        vendors = dict(zip(HUBS, order.hubs, strict=True))
+        for client in network.plan.topology.clients("hub-a"):
+            network.start_speaker(client.name, OTHER_CLIENTS.get(client.name, "bird"))
+        for hub, vendor in vendors.items():
+            network.start_speaker(hub, vendor)
+        programmer = await network.program_workload(SERVER)
+        found = await self._settled(network, self.expected)
+        findings.rows[SERVER] = found
+        findings.check("both instances hold the table as expected, row for row", differences(self.expected, found))
+        hops = {str(r.network): frozenset({str(r.next_hop)}) for r in self.expected}
+        await soon(lambda: _hops(network, hops) == hops, within=5)
+        findings.equal("the workload sends each prefix to its NVA, not to a hub", hops, _hops(network, hops))
+        to = sorted({row.network.network_address for row in self.expected})
+        async with network.pings("at rest", to, findings.phases):
+            await asyncio.sleep(AT_REST)
+        findings.nothing_lost(findings.phases[-1])
+        for who in list(vendors.items())[: 1 if order.quick else None]:
+            await self._without(network, who, findings, programmer)
+
+    async def _without(self, network: Network, who: tuple[str, str], findings: Findings, programmer: Program) -> None:
+        hub, vendor = who
+        left = tuple(row for row in self.expected if row.source_peer != HUBS[hub])
+        to = sorted({row.network.network_address for row in left})
+        programmed = _programmed(programmer, left)
+        async with network.pings(f"{hub} ({vendor}) is killed", to, findings.phases):
+            await asyncio.sleep(BEFORE)
+            network.kill(hub)
+            findings.killed.append(f"kill -9: {hub} ({vendor})")
+            found = await self._settled(network, left)
+            await asyncio.sleep(AFTER)
+        findings.check(f"without {hub} both instances hold all that is left", differences(left, found))
+        findings.nothing_lost(findings.phases[-1])
+        async with network.pings(f"{hub} ({vendor}) returns", to, findings.phases):
+            network.start_speaker(hub, vendor)
+            found = await self._settled(network, self.expected)
+            await asyncio.sleep(AFTER)
+        findings.check(f"with {hub} back the table is whole again", differences(self.expected, found))
+        findings.nothing_lost(findings.phases[-1])
+        findings.equal(
+            f"the workload's routes to the NVAs are not touched while {hub} is away",
+            programmed,
+            _programmed(programmer, left),
+        )
+
+    async def _settled(self, network: Network, expected: tuple[Row, ...]) -> tuple[Row, ...]:
+        await soon(lambda: _learned(network) == expected)
+        return _learned(network)
+
+
+def _learned(network: Network) -> tuple[Row, ...]:
+    return tuple(sorted(row for rows in network.learned(SERVER).values() for row in rows))
+
+
+def _hops(network: Network, prefixes: Iterable[str]) -> dict[str, frozenset[str]]:
+    return {prefix: network.hops(WORKLOAD, prefix) for prefix in prefixes}
+
+
+def _programmed(programmer: Program, rows: Iterable[Row]) -> int:
+    """How often a route of these networks was written so far."""
+    networks = {f'"{row.network}"' for row in rows}
+    return sum(any(network in line for network in networks) for line in programmer.log.read_text().splitlines())
+
+
+TEN_NVAS = HubCase("ten-nvas-two-hubs", "ten NVAs over two hubs", tuple(TEN))
+NVA_AS_HUB = HubCase("nva-as-hub", "an NVA that is a hub as well", (100, 101), _OWN)
