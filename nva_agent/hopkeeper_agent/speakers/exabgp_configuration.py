@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers.settings import DEFAULT_BUDGET, BgpNeighbour, Budget
 
 HELPER = "hopkeeper"
@@ -69,7 +69,10 @@ def _process(helper: Sequence[str]) -> str:
 
 
 def _neighbour(settings: BgpSettings, neighbour: BgpNeighbour) -> str:
+    # Part of the fingerprint: a running ExaBGP has told everything to everybody if it did not know of groups.
+    group = "" if neighbour.toward is Toward.ROUTE_SERVERS else f"    description {neighbour.toward};\n"
     return f"""neighbor {neighbour.address} {{
+{group}\
     router-id {settings.router_id};
     local-address {settings.address};
     local-as {settings.asn};

@@ -12,6 +12,8 @@ To the agent, one JSON object a line:
   {"session": [address, state, since]}          {"sent": [address, {prefix: route or null}]}
   {"answered": id, "refused": [prefix, ...]}
 From the agent: {"id": n, "changes": [[prefix, route or null], ...]}; no changes asks only for a sign of life.
+With "neighbors": [address, ...] the changes are for these alone. A prefix may have the name of a group and a blank in
+front: what one group is told and what another is are kept apart.
 """
 
 from __future__ import annotations
@@ -71,13 +73,16 @@ class Memory:
         message = json.loads(line)
         changes = message["changes"]
         request = _Request(message["id"], max(1, len(changes)))
+        told = " , ".join(f"neighbor {address}" for address in message.get("neighbors", []))
+        whom = f"{told} " if told else ""
         commands = []
-        for prefix, wanted in changes:
+        for key, wanted in changes:
+            prefix = key.split()[-1]
             if wanted is None:
-                commands.append(f"withdraw route {prefix} {self.routes.get(prefix, 'next-hop 0.0.0.0')}")
+                commands.append(f"{whom}withdraw route {prefix} {self.routes.get(key, 'next-hop 0.0.0.0')}")
             else:
-                commands.append(f"announce route {prefix} {wanted}")
-            self._pending.append((request, prefix, wanted))
+                commands.append(f"{whom}announce route {prefix} {wanted}")
+            self._pending.append((request, key, wanted))
         if not changes:
             commands.append("# alive")
             self._pending.append((request, "", None))

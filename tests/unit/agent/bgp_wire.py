@@ -46,6 +46,7 @@ class WirePeer:
     """What one instance heard. `sessions` counts how often a session came up, `up` says whether one is."""
 
     address: str
+    asn: int = ASN
     updates: list[WireUpdate] = field(default_factory=list)
     capabilities: dict[int, bytes] = field(default_factory=dict)
     sessions: int = 0
@@ -79,7 +80,7 @@ class WirePeer:
             if kind != OPEN:
                 return
             capabilities = _capabilities(body)
-            writer.write(_open(self.address) + _message(KEEPALIVE, b""))
+            writer.write(_open(self.address, self.asn) + _message(KEEPALIVE, b""))
             while (await _read(reader))[0] != KEEPALIVE:
                 pass
             beating = asyncio.get_running_loop().create_task(_beat(writer))
@@ -102,9 +103,9 @@ class WirePeer:
 
 
 @asynccontextmanager
-async def wire_peer(address: str) -> AsyncIterator[WirePeer]:
+async def wire_peer(address: str, asn: int = ASN) -> AsyncIterator[WirePeer]:
     """Listen at an address of loopback; everything is closed afterwards."""
-    peer = WirePeer(address)
+    peer = WirePeer(address, asn)
     tasks: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -139,11 +140,11 @@ def _message(kind: int, body: bytes) -> bytes:
     return MARKER + struct.pack("!HB", 19 + len(body), kind) + body
 
 
-def _open(router_id: str) -> bytes:
+def _open(router_id: str, asn: int) -> bytes:
     # Multiprotocol IPv4 unicast, route refresh, four-octet AS numbers.
-    capabilities = b"\x01\x04\x00\x01\x00\x01" + b"\x02\x00" + b"\x41\x04" + struct.pack("!I", ASN)
+    capabilities = b"\x01\x04\x00\x01\x00\x01" + b"\x02\x00" + b"\x41\x04" + struct.pack("!I", asn)
     options = b"".join([b"\x02", bytes([len(capabilities)]), capabilities])
-    fixed = struct.pack("!BHH4sB", 4, ASN, HOLD_SECONDS, IPv4Address(router_id).packed, len(options))
+    fixed = struct.pack("!BHH4sB", 4, asn, HOLD_SECONDS, IPv4Address(router_id).packed, len(options))
     return _message(OPEN, fixed + options)
 
 
