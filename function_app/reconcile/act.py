@@ -19,6 +19,7 @@ from function_app.domain.steps import (
     LiftByBalancer,
     SendAdvertise,
     SendFence,
+    SendOutward,
     SendPath,
     SendPromote,
 )
@@ -55,7 +56,7 @@ async def perform(hand: Hand, effects: tuple[Effect, ...], observed: Observed) -
 
 async def _perform(hand: Hand, effect: Effect, observed: Observed) -> Noted:
     match effect:
-        case SendFence() | SendPromote() | SendAdvertise():
+        case SendFence() | SendPromote() | SendAdvertise() | SendOutward():
             return await _command(hand, effect, effect, observed)
         case SendPath():
             return await _announce(hand, effect, observed)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from function_app.domain.observation import AdminState, AgentReading, BalancerReading, LearnedRoute, Value
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
-from function_app.domain.steps import SendAdvertise, SendFence, SendPromote
+from function_app.domain.steps import SendAdvertise, SendFence, SendOutward, SendPromote
 from function_app.domain.topology import RouteServer, Service, Speaker
 
 
@@ -65,7 +65,7 @@ class Agents(Protocol):
     ) -> "CommandAnswer": ...
 
 
-type AgentCommand = SendFence | SendPromote | SendAdvertise
+type AgentCommand = SendFence | SendPromote | SendAdvertise | SendOutward
 
 
 @dataclass(frozen=True, slots=True)
