@@ -26,6 +26,7 @@ EXAMPLES = {
     "active-passive": (Mode.ACTIVE_PASSIVE, None, ("nva-a", "nva-b")),
     "active-active": (Mode.ACTIVE_ACTIVE, None, ("router-a", "router-b")),
     "as-path-preference": (Mode.ACTIVE_PASSIVE, Naming.SELF, ("nva-a", "nva-b")),
+    "outward-symmetry": (Mode.ACTIVE_PASSIVE, None, ("nva-a", "nva-b")),
     "vip-by-injector": (Mode.ACTIVE_PASSIVE, Naming.MEMBER, ("watch1",)),
 }
 
