@@ -153,10 +153,11 @@ class Duties:
         self._save_soon()
 
     async def close(self) -> None:
-        """Wait for writes under way."""
+        """Wait for writes under way, and for nobody on-premises."""
         for task in self._telling:
             task.cancel()
-        await asyncio.gather(*self._saving, *self._telling, return_exceptions=True)
+        await asyncio.gather(*self._telling, return_exceptions=True)
+        await asyncio.gather(*self._saving)
 
     async def _fence(self, command: Fence) -> str | None:
         verdict = fence(command, self._state(command.service))

@@ -1,5 +1,6 @@
 """`outward`: what members are told for their on-premises neighbours, when, and what it never gets in the way of."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
@@ -180,6 +181,13 @@ def test_a_missing_session_on_premises_is_an_alarm_and_nothing_more() -> None:
     decision = decide(at.services[0], at.timing, down, stable())
     assert (decision.settled, decision.effects) == (True, ())
     assert "nva-b has no session with on-premises 192.168.100.1: return traffic may not follow it" in decision.alarms
+
+
+async def test_the_status_shows_the_sessions_on_premises_apart() -> None:
+    at = scene(declared())
+    await at.settle()
+    shown = json.loads(at.documents.stored["status/hub.json"].body)["members"]["nva-a"]
+    assert (shown["outwardSessions"], str(ROUTER) in shown["sessions"]) == ({str(ROUTER): True}, False)
 
 
 BROKEN = [
