@@ -15,7 +15,7 @@ from function_app.domain.effective_routes import EffectiveRoute
 from function_app.domain.networks import NetworkPeeringReading, RepairFlags
 from function_app.domain.observation import AdminState, AgentReading, BalancerReading, LearnedRoute, Value
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
-from function_app.domain.steps import SendAdvertise, SendFence, SendPromote
+from function_app.domain.steps import SendAdvertise, SendFence, SendOutward, SendPromote
 from function_app.domain.topology import NetworkPeering, RouteServer, Service, Speaker
 
 
@@ -67,7 +67,7 @@ class Agents(Protocol):
     ) -> "CommandAnswer": ...
 
 
-type AgentCommand = SendFence | SendPromote | SendAdvertise
+type AgentCommand = SendFence | SendPromote | SendAdvertise | SendOutward
 
 
 @dataclass(frozen=True, slots=True)

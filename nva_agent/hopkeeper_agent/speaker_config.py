@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network
 
+from hopkeeper_agent.role import Toward
 from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
 from hopkeeper_agent.speakers.settings import (
     POLL_SECONDS,
@@ -82,7 +83,11 @@ def _daemon(table: Table) -> DaemonSettings:
 def _neighbours(table: Table) -> tuple[BgpNeighbour, ...]:
     neighbours = []
     for item in table.tables("neighbors"):
-        neighbours.append(BgpNeighbour(item.address("address"), item.integer("asn", low=1, high=2**32 - 1)))
+        group = item.text("group", Toward.ROUTE_SERVERS)
+        if group not in list(Toward):
+            raise item.wrong("group", f"must be {' or '.join(Toward)}")
+        asn = item.integer("asn", low=1, high=2**32 - 1)
+        neighbours.append(BgpNeighbour(item.address("address"), asn, Toward(group)))
         item.finish()
     if not neighbours:
         raise table.wrong("neighbors", "missing, a speaker needs at least one")

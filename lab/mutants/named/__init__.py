@@ -1,7 +1,7 @@
 """Every mutant, by what it breaks. A rule that is added gets one here; a line that moves takes its mutant along."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named import agent, evidence, executor, guards, protocol, ranked, wire
+from lab.mutants.named import agent, evidence, executor, guards, outward, protocol, ranked, wire
 
 MUTANTS: tuple[Mutant, ...] = (
     *protocol.STEPS,
@@ -22,4 +22,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *agent.DURABLE,
     *agent.HEARD,
     *agent.BELIEVED,
+    *outward.TOLD,
 )

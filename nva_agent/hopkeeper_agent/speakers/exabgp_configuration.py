@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers.settings import DEFAULT_BUDGET, BgpNeighbour, Budget, Client, Relay
 
 HELPER = "hopkeeper"
@@ -70,7 +70,7 @@ def passing_arguments(settings: BgpSettings) -> list[str]:
     override = "override" if settings.as_override else ""
     clients = (f"client={c.address}={c.asn}={_joined(c.prefixes)}" for c in settings.clients)
     relays = (f"relay={_joined(r.sources)}={_joined(r.targets)}={_joined(r.prefixes)}" for r in settings.relays)
-    neighbours = _joined(neighbour.address for neighbour in settings.neighbours)
+    neighbours = _joined(n.address for n in settings.neighbours if n.toward is Toward.ROUTE_SERVERS)
     return [f"self={settings.asn}={settings.address}={override}", f"to={neighbours}", *clients, *relays]
 
 
@@ -97,8 +97,11 @@ def _process(helper: Sequence[str]) -> str:
 def _neighbour(settings: BgpSettings, neighbour: BgpNeighbour) -> str:
     heard = any(neighbour.address in relay.sources for relay in settings.relays)
     receive = "        receive {\n            parsed;\n            update;\n        }\n" if heard else ""
+    is_outward = neighbour.toward is Toward.OUTWARD
+    # Part of the fingerprint: a running ExaBGP has told everything to everybody if it did not know of groups.
+    group = f"    description {neighbour.toward};\n" if is_outward else ""
     return f"""neighbor {neighbour.address} {{
-{_session(settings, neighbour.asn)}    api {{
+{group}{_session(settings, neighbour.asn)}    api {{
         processes [ {HELPER} ];
         neighbor-changes;
         send {{
@@ -106,7 +109,7 @@ def _neighbour(settings: BgpSettings, neighbour: BgpNeighbour) -> str:
             update;
         }}
 {receive}    }}
-{_static(settings)}}}
+{"" if is_outward else _static(settings)}}}
 """
 
 

@@ -12,6 +12,8 @@ To the agent, one JSON object a line:
   {"session": [address, state, since]}          {"sent": [address, {prefix: route or null}]}
   {"answered": id, "refused": [prefix, ...]}
 From the agent: {"id": n, "changes": [[prefix, route or null], ...]}; no changes asks only for a sign of life.
+With "neighbors": [address, ...] the changes are for these alone. A prefix may have the name of a group and a blank in
+front: what one group is told and what another is are kept apart.
 """
 
 from __future__ import annotations
@@ -76,15 +78,19 @@ class Memory:
         message = json.loads(line)
         changes = message["changes"]
         request = _Request(message["id"], max(1, len(changes)))
+        addressed = message.get("neighbors") or (self.passing.neighbours if self.passing else [])
+        told = " , ".join(f"neighbor {address}" for address in addressed)
+        whom = f"{told} " if told else ""
         commands = []
-        for prefix, wanted in changes:
-            instead = self.passing.order(prefix, wanted is not None) if self.passing else None
+        for key, wanted in changes:
+            prefix = key.split()[-1]
+            # A client's route is for Route Servers: no other group's order gives way to one.
+            instead = self.passing.order(prefix, wanted is not None) if self.passing and key == prefix else None
             if (route := wanted or instead) is None:
-                command = f"withdraw route {prefix} {self.routes.get(prefix, 'next-hop 0.0.0.0')}"
+                commands.append(f"{whom}withdraw route {prefix} {self.routes.get(key, 'next-hop 0.0.0.0')}")
             else:
-                command = f"announce route {prefix} {route}"
-            commands.append(self.passing.aim(command) if self.passing else command)
-            self._pending.append((request, prefix, wanted))
+                commands.append(f"{whom}announce route {prefix} {route}")
+            self._pending.append((request, key, wanted))
         if not changes:
             commands.append("# alive")
             self._pending.append((request, "", None))
@@ -112,7 +118,8 @@ class Memory:
             if self.passing:
                 self._pass_on(self.passing.sent(peer, routes))
                 # Where somebody else's route is sent, none of the agent's is.
-                routes = {p: route if route and self.passing.is_ours(p, route) else None for p, route in routes.items()}
+                ours = {p for p, route in routes.items() if route and self.passing.is_ours(peer, p, route)}
+                routes = {prefix: route if prefix in ours else None for prefix, route in routes.items()}
             note_sent(self.sent.setdefault(peer, {}), routes)
             return [{"sent": [peer, routes]}] if routes else []
         return []

@@ -75,10 +75,12 @@ class Passing:
         self._ours.discard(prefix)
         return self._give(prefix, self._best(prefix))
 
-    def is_ours(self, prefix: str, route: str) -> bool:
-        """Whether a route as it was sent starts here: there is nothing but our ASN in its path."""
+    def is_ours(self, peer: str, prefix: str, route: str) -> bool:
+        """Whether a route as a neighbour was sent it starts here: nothing but our ASN is in its path, nor is it relayed."""
+        if prefix in self.relays and peer in self.relays[prefix][1]:
+            return False
         match = _ROUTE.match(route)
-        return match is not None and prefix not in self.relays and set(match[2].split()) <= {str(self.asn)}
+        return match is not None and set(match[2].split()) <= {str(self.asn)}
 
     def hear(self, peer: str, routes: Mapping[str, str | None], update: Mapping[str, Any]) -> list[Command]:
         """Take an UPDATE that was received (`routes` as told by prefix)."""

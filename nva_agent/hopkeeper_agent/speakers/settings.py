@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from hopkeeper_agent.role import Toward
+
 PREFIX_BUDGET = 1000
 POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class BgpNeighbour:
-    """One neighbour of the speaker."""
+    """One neighbour of the speaker, and which advertisements it gets: those of its group alone."""
 
     address: IPv4Address
     asn: int
+    toward: Toward = Toward.ROUTE_SERVERS
 
 
 @dataclass(frozen=True, slots=True)

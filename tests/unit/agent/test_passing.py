@@ -198,3 +198,20 @@ def test_a_relayed_route_is_not_told_as_the_agents_own() -> None:
     hub.update("10.1.0.4", "10.1.0.0/16", [65515])
     hub.update("10.20.0.4", "10.1.0.0/16", [65001, 65001], "send")
     assert hub.told == [{"sent": ["10.20.0.4", {"10.1.0.0/16": None}]}]
+
+
+def test_what_is_for_on_premises_goes_there_alone_and_clients_have_no_part_in_it() -> None:
+    hub = Hub()
+    hub.update("10.0.1.100", SHARED, [65100])
+    told = {"id": 1, "neighbors": ["192.168.100.1"], "changes": [[f"outward {SHARED}", OWN]]}
+    assert hub.memory.feed_agent(json.dumps(told)) == [f"neighbor 192.168.100.1 announce route {SHARED} {OWN}"]
+    hub.memory.feed_exabgp("done")
+    hub.memory.feed_exabgp("done")
+    told["changes"] = [[f"outward {SHARED}", None]]
+    assert hub.memory.feed_agent(json.dumps(told)) == [f"neighbor 192.168.100.1 withdraw route {SHARED} {OWN}"]
+
+
+def test_a_prefix_that_is_relayed_may_be_told_on_premises_by_order() -> None:
+    hub = Hub(arguments=RELAYING)
+    hub.update("192.168.100.1", "10.20.0.0/16", [65001], "send")
+    assert hub.told[0]["sent"][1]["10.20.0.0/16"] is not None
