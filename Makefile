@@ -11,6 +11,7 @@ AZURITE_VERSION := 3.37.0
 AZ_VERSION := 2.91.0
 PACKAGE ?= .
 
+NAME ?=
 SEEDS ?=
 SEED ?=
 TRACE ?=
@@ -49,6 +50,13 @@ agent: $(STAMP) ## build/hopkeeper-agent.pyz and the agent's wheel, for an NVA
 test: $(STAMP) azurite az ## run the tests
 	@mkdir -p build
 	@$(BIN)/python -m pytest
+
+.PHONY: stories story
+stories: $(STAMP) ## list the stories: one example each, told over the simulated Azure on virtual time
+	@$(BIN)/python -m lab.stories
+
+story: $(STAMP) ## tell one (NAME=active-passive; NAME=all for every one)
+	@$(BIN)/python -m lab.stories $(NAME)
 
 storm: $(STAMP) ## random, directed and exhaustive histories (SEEDS=n; SEED=k TRACE=1 replays one)
 	@mkdir -p build

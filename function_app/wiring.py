@@ -20,6 +20,7 @@ from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
 from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.nva import AgentReport, AgentsOverHttp, verify_report
 from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.scale_sets import ScaleSetsOverArm
 from function_app.adapters.wakeups import WakeUpsInDirectory, WakeUpsOverQueue
 from function_app.domain.errors import BadInput, NotAuthentic
 from function_app.domain.topology_laws import Place
@@ -37,9 +38,14 @@ WAKE_UP_QUEUE = "hopkeeper-wakeups"
 def build(settings: Settings) -> UseCases:
     """Hopkeeper as these settings want it. Raises BadInput for a signing key that cannot be used."""
     clock = SystemClock()
-    azure = Azure(_cloud(settings))
     documents, wake_ups = _storage(settings, clock)
-    ports = Ports(
+    ports = ports_over(settings, Azure(_cloud(settings)), clock, documents, wake_ups)
+    return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)), settings.observe_only)
+
+
+def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Documents, wake_ups: WakeUps) -> Ports:
+    """Every adapter over one Azure, one clock and one storage. Raises BadInput for a signing key that cannot be used."""
+    return Ports(
         clock=clock,
         documents=documents,
         wake_ups=wake_ups,
@@ -47,6 +53,7 @@ def build(settings: Settings) -> UseCases:
         load_balancers=LoadBalancersOverArm(azure),
         admin_states=AdminStatesOverArm(azure),
         route_servers=RouteServersOverArm(azure),
+        scale_sets=ScaleSetsOverArm(azure),
         learned_routes=LearnedRoutesOverArm(azure),
         advertised_routes=AdvertisedRoutesOverArm(azure),
         effective_routes=EffectiveRoutesOverArm(azure),
@@ -59,7 +66,6 @@ def build(settings: Settings) -> UseCases:
         if settings.events_endpoint
         else EventsUnpublished(),
     )
-    return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)), settings.observe_only)
 
 
 @cache

@@ -14,6 +14,8 @@ A seed is a JSON object; every key is optional:
     vnetPrefixes      {Route Server id: [prefix]}, what the Route Server itself advertises to its peers
     effectiveRoutes   {network interface id: [row of the effective route table]}
     metrics           [{resourceId, name, localizedName, unit, values: [{timeStamp, total, …}]}], fixed data points
+    permissions       [{scope: resource id, actions: [Microsoft.Network/virtualHubs/read, …]}], what the client may do;
+                      without it everything. What is not granted is answered 403, as Azure does
     randomSeed        where ids and etags start from
 
 All durations are Azure's seconds and shrink by the time factor; timestamps are real.

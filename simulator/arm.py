@@ -41,6 +41,7 @@ def answer(world: World, request: Request) -> Reply:
         reply = error_reply(ArmError(429, "SubscriptionRequestsThrottled", message, retry_after=wait))
     else:
         try:
+            world.permissions.check(request, world.state.resources)
             reply = _dispatch(world, request)
         except ArmError as error:
             reply = error_reply(error)
@@ -273,6 +274,10 @@ def _effective_routes(world: World, request: Request, path: ResourcePath) -> Rep
     return _accepted(world, request, operation, Reply(202, None))
 
 
+def _scale_set_interfaces(world: World, request: Request, path: ResourcePath) -> Reply:
+    return Reply(200, {"value": world.scale_sets.interfaces(path.up())})
+
+
 _HUB = "microsoft.network/virtualhubs"
 _LB = "microsoft.network/loadbalancers"
 
@@ -295,4 +300,5 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     (f"{_LB}/probes", "GET"): _child,
     (f"{_LB}/frontendipconfigurations", "GET"): _child,
     ("microsoft.network/networkinterfaces/effectiveroutetable", "POST"): _effective_routes,
+    ("microsoft.compute/virtualmachinescalesets/networkinterfaces", "GET"): _scale_set_interfaces,
 }

@@ -25,6 +25,7 @@ from function_app.domain.observation import (
     Value,
 )
 from function_app.domain.peerings import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
+from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import (
     NOTHING_OUTWARD,
     Advertisement,
@@ -34,7 +35,7 @@ from function_app.domain.steps import (
     SendOutward,
     SendPromote,
 )
-from function_app.domain.topology import NetworkPeering, RouteServer, Service, Speaker, Topology
+from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker, Topology
 from function_app.reconcile.ports import (
     AgentCommand,
     CommandAnswer,
@@ -163,7 +164,7 @@ class FakeAgent:
 
 
 class FakeWorld:
-    """Implements Agents, LoadBalancers, RouteServers, LearnedRoutes, Metrics, HealthLogs, EventsOut over one state."""
+    """Implements Agents, LoadBalancers, RouteServers, ScaleSets, LearnedRoutes, Metrics, HealthLogs, EventsOut over one state."""
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
@@ -174,6 +175,7 @@ class FakeWorld:
         self.balancer_writes: list[tuple[str, AdminState]] = []
         self.peerings: dict[str, Peering] = {}
         self.peering_writes: list[str] = []
+        self.instances_of: dict[str, list[Instance]] = {}
         self.published: list[Happening] = []
         self.two_serving = 0
 
@@ -270,6 +272,10 @@ class FakeWorld:
 
     async def recent(self, load_balancer: str, since: timedelta) -> tuple[HealthEvent, ...]:
         return ()
+
+    async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:
+        self._arm()
+        return tuple(self.instances_of.get(scale_set.name, ()))
 
     async def publish(self, happening: Happening) -> None:
         self.published.append(happening)
@@ -392,6 +398,7 @@ def make_ports(world: FakeWorld, documents: FakeDocuments | None = None, clock: 
         load_balancers=world,
         admin_states=FakeAdminStates(world),
         route_servers=FakeRouteServers(world),
+        scale_sets=world,
         learned_routes=world,
         advertised_routes=FakeQuestions(),
         effective_routes=FakeQuestions(),

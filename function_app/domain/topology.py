@@ -91,6 +91,22 @@ class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     """Its network interface, where its effective routes are to be looked at."""
 
 
+class ScaleSet(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A virtual machine scale set (uniform orchestration) each instance of which speaks BGP with Route Servers.
+
+    Its instances become speakers `{name}-{instance}` as they come and go: peered, and nothing more.
+    """
+
+    name: Name
+    id: ResourceId
+    asn: Annotated[int, Meta(ge=1, le=65534)]
+    peers_with: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    """Route Servers."""
+    priority: Priority = 100
+    announces: tuple[IPv4Network, ...] = ()
+    """What each instance originates: the last of them to announce it is kept."""
+
+
 class NetworkPeering(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """A peering between virtual networks (ARM `virtualNetworks/virtualNetworkPeerings`) and the flags it should have."""
 
@@ -215,6 +231,7 @@ class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
     networks: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
     route_servers: tuple[RouteServer, ...] = ()
     speakers: Annotated[tuple[Speaker, ...], Meta(min_length=1)]
+    scale_sets: tuple[ScaleSet, ...] = ()
     services: tuple[Service, ...] = ()
     network_peerings: tuple[NetworkPeering, ...] = ()
     timing: Timing = Timing()
@@ -245,6 +262,7 @@ class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
     def resource_ids(self) -> frozenset[str]:
         """Every Azure resource that the document names, lower case (Azure compares ids without case)."""
         ids = {r.id for r in self.route_servers} | {s.load_balancer.id for s in self.services if s.load_balancer}
+        ids |= {s.id for s in self.scale_sets}
         return frozenset(i.casefold() for i in ids | {s.vm for s in self.speakers if s.vm})
 
 

@@ -15,8 +15,9 @@ from function_app.domain.effective_routes import EffectiveRoute
 from function_app.domain.networks import NetworkPeeringReading, RepairFlags
 from function_app.domain.observation import AdminState, AgentReading, BalancerReading, LearnedRoute, Value
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
+from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import SendAdvertise, SendFence, SendOutward, SendPromote
-from function_app.domain.topology import NetworkPeering, RouteServer, Service, Speaker
+from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
 
 
 class Clock(Protocol):
@@ -153,6 +154,13 @@ class RouteServers(Protocol):
     async def delete(self, server: RouteServer, step: DeletePeering) -> None: ...
 
 
+class ScaleSets(Protocol):
+    """Scale sets that speakers come from, through ARM."""
+
+    async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:
+        """Every instance that is listed with an address; those that are Deleting say so."""
+
+
 class PeerRoutes(Protocol):
     """Routes learned from a peer, or advertised to it: a long-running operation that costs a write token, asked in one
     pass and fetched in a later one."""
@@ -230,6 +238,7 @@ class Ports:
     load_balancers: LoadBalancers
     admin_states: AdminStates
     route_servers: RouteServers
+    scale_sets: ScaleSets
     learned_routes: PeerRoutes
     advertised_routes: PeerRoutes
     effective_routes: EffectiveRoutes

@@ -1,11 +1,20 @@
 """Routes as rows of text, as answers are kept between passes: short, for there may be thousands."""
 
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.effective_routes import EffectiveRoute
 from function_app.domain.observation import LearnedRoute
 
 type Row = tuple[str, ...]
+
+
+def readable[R](rows: tuple[Row, ...], route: Callable[[Row], R]) -> tuple[R, ...] | None:
+    """All rows as routes, or None: what was kept between passes may have been torn, or written by somebody else."""
+    try:
+        return tuple(map(route, rows))
+    except ValueError:
+        return None
 
 
 def row_of_peer_route(route: LearnedRoute) -> Row:

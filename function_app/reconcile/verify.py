@@ -15,7 +15,7 @@ from ipaddress import IPv4Address
 from msgspec.structs import replace
 
 from function_app.domain.advertised_routes import compare_advertised
-from function_app.domain.effective_routes import EffectiveRoute, compare_effective
+from function_app.domain.effective_routes import compare_effective
 from function_app.domain.expected_routes import Standing, standing
 from function_app.domain.findings import Finding
 from function_app.domain.observation import LearnedRoute
@@ -31,6 +31,7 @@ from function_app.reconcile.route_rows import (
     Row,
     effective_route,
     peer_route,
+    readable,
     row_of_effective_route,
     row_of_peer_route,
 )
@@ -174,19 +175,24 @@ def _compared(topology: Topology, look: Look, peers: list[Peer], round_: Round, 
         if membership.reading is not None:
             sent = _answered(answers, "advertised", membership.server, peers)
             findings += compare_advertised(topology, membership.server, sent, membership.reading.instances)
-    effective: dict[str, tuple[EffectiveRoute, ...]] = {
-        s.name: tuple(map(effective_route, answers[key].rows))
+    effective = {
+        s.name: routes
         for s in topology.speakers
-        if (key := f"effective {s.name}") in answers
+        if (answer := answers.get(f"effective {s.name}"))
+        and (routes := readable(answer.rows, effective_route)) is not None
     }
     findings += compare_effective(topology, effective, look.next_hops)
+    tables = {
+        f"{server.name}/{speaker}": routes
+        for server in topology.route_servers
+        for speaker, routes in _answered(answers, "learned", server.name, peers).items()
+    }
     return Verification(
         checks=tuple(check for _, _, found in learned for check in found),
         findings=tuple(findings),
-        learned={
-            p.where: tuple(map(peer_route, answers[k].rows)) for p in peers if (k := f"learned {p.where}") in answers
-        },
-        complete=bool(peers) and all(f"learned {peer.where}" in answers for peer in peers),
+        learned=tables,
+        services=len(topology.services),
+        complete=bool(peers) and all(peer.where in tables for peer in peers),
     )
 
 
@@ -207,8 +213,11 @@ def _learned_checks(
 def _answered(
     answers: Mapping[str, Answer], kind: str, server: str, peers: list[Peer]
 ) -> dict[str, tuple[LearnedRoute, ...]]:
+    """By speaker; an answer that cannot be read is none, and asked for again in its time."""
     return {
-        peer.speaker: tuple(map(peer_route, answers[key].rows))
+        peer.speaker: routes
         for peer in peers
-        if peer.server.name == server and (key := f"{kind} {peer.where}") in answers
+        if peer.server.name == server
+        and (answer := answers.get(f"{kind} {peer.where}")) is not None
+        and (routes := readable(answer.rows, peer_route)) is not None
     }

@@ -41,11 +41,11 @@ def main() -> int:
     if lacking := (*private.missing(PROGRAMS), *absent):
         print("the networks lab needs what is not here:", *lacking, sep="\n  ", file=sys.stderr)
         return 2
-    first, second = given.hubs
+    hubs = tuple(given.hubs) if given.hubs else None
     kept = ROOT / "build" / "networks-logs"
     directory = Path(tempfile.mkdtemp(prefix="hopkeeper-"))
     try:
-        cases = asyncio.run(_play(given.cases or list(CASES), Order((first, second), given.quick), directory))
+        cases = asyncio.run(_play(given.cases or list(CASES), Order(hubs, given.quick), directory))
         for case in cases:
             if not case.get("passed"):
                 _keep(directory / case["case"], kept / case["case"])
@@ -86,7 +86,13 @@ async def _play(names: Sequence[str], order: Order, directory: Path) -> list[dic
 
 async def _world(name: str, order: Order, directory: Path) -> dict[str, Any]:
     directory.mkdir()
-    arguments = [name, "--directory", str(directory), "--hubs", *order.hubs, *(["--quick"] if order.quick else [])]
+    arguments = [
+        name,
+        "--directory",
+        str(directory),
+        *(["--hubs", *order.hubs] if order.hubs else []),
+        *(["--quick"] if order.quick else []),
+    ]
     with (directory / "world.log").open("wb") as words:
         process = await asyncio.create_subprocess_exec(
             *private.command("lab.networks.world", arguments),
@@ -115,7 +121,7 @@ async def _world(name: str, order: Order, directory: Path) -> dict[str, Any]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m lab.networks", description="Hubs and dual-homed networks.")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; all if none is named")
-    parser.add_argument("--hubs", nargs=2, choices=HUB_VENDORS, default=["frr", "bird"], help="of hub-a and hub-b")
+    parser.add_argument("--hubs", nargs=2, choices=HUB_VENDORS, help="of hub-a and hub-b, in place of a case's own")
     parser.add_argument("--quick", action="store_true", help="kill only the first of two hubs")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "networks.json")
     given = parser.parse_args()

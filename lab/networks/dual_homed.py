@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.expected_routes import Standing
 from function_app.domain.ranking import LENGTH_AT_REST
 from function_app.domain.topology import Speaker, Topology
-from lab.networks import instances
+from lab.networks import instances, verified
 from lab.networks.findings import Findings, soon
 from lab.networks.instances import Instances
 from lab.networks.learned import Peer, Row, differences
 from lab.networks.network import Network, Order, Plan
+from lab.networks.verified import told
 from lab.packets.fabric import WORKLOAD
 from lab.packets.route_servers import NO_GRACE
 
@@ -89,6 +91,8 @@ class DualHomedCase:
         found = await _settled(network, expected)
         findings.rows.setdefault(SERVER.name, found)
         findings.check(f"{when}: both instances hold what both NVAs announce", differences(expected, found))
+        wrong = verified.findings(network.plan.topology, SERVER, found, self._standing(network.plan.topology))
+        findings.check(f"{when}: Hopkeeper's verification finds nothing wrong", told(wrong))
         await self._check_hops(network, findings, when, self.serving)
         before = network.forwarded(self.vendors)
         async with network.pings(when, TARGETS, findings.phases):
@@ -96,6 +100,16 @@ class DualHomedCase:
         carried = {n for n, count in network.forwarded(self.vendors).items() if count > before[n]}
         findings.nothing_lost(findings.phases[-1])
         findings.go_by(f"{when}: packets go", self.serving, carried)
+
+    def _standing(self, topology: Topology) -> Standing:
+        """What the record of a service at rest would say."""
+        holder = sorted(self.serving)[0]
+        services = [service.name for service in topology.services]
+        return Standing(
+            next_hops={service: topology.speaker(holder).address for service in services},
+            lengths={(service, nva): length for service in services for nva, length in self.lengths.items()},
+            holders=dict.fromkeys(services, holder),
+        )
 
     async def _check_hops(self, network: Network, findings: Findings, when: str, by: frozenset[str]) -> None:
         """Both directions: how the workload goes there, and how the site comes back."""

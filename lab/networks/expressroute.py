@@ -11,13 +11,15 @@ from ipaddress import IPv4Address, IPv4Network
 
 from msgspec.structs import replace
 
+from function_app.domain.routes import predicted_drops
 from function_app.domain.topology import Topology
-from lab.networks import instances
+from lab.networks import instances, verified
 from lab.networks.dual_homed import AFTER, AT_REST, BEFORE, BEYOND, HOLD, SERVER, SLACK, SPOKE, TARGETS
 from lab.networks.findings import Findings, soon
 from lab.networks.instances import Instances
 from lab.networks.learned import Peer, Row, differences
 from lab.networks.network import Network, Order, Plan
+from lab.networks.verified import told
 from lab.packets.fabric import WORKLOAD
 from lab.packets.route_servers import ASN
 
@@ -114,6 +116,10 @@ class ExpressRouteCase:
             "without as-override the spoke's instances drop what is relayed: 65515 is in its path",
             differences((), self._learned(network, SERVER.name)),
         )
+        predicted = [
+            finding.sentence.split(",")[0] for finding in predicted_drops(plain) if finding.where == SERVER.name
+        ]
+        findings.equal(f"Hopkeeper predicts this of {BEYOND} for both", [str(BEYOND)] * 2, predicted)
         network.kill(*VENDORS)
 
     def _told_the_spoke(self, network: Network) -> list[str]:
@@ -129,11 +135,17 @@ class ExpressRouteCase:
         found = await self._settled(network, SERVER.name, expected)
         findings.rows[SERVER.name] = found
         findings.check("with as-override the spoke's instances hold it from both hubs", differences(expected, found))
+        topology = network.plan.topology
+        findings.check("Hopkeeper predicts no drop any more", [f.sentence for f in predicted_drops(topology)])
+        wrong = told(verified.findings(topology, SERVER, found))
+        findings.check("Hopkeeper's verification finds nothing wrong on rs-spoke", wrong)
         for number in NUMBERS:
             server = _hub(number).name
             both = tuple(sorted((*from_gateways(number), *relayed_up(number))))
             found = await self._settled(network, server, both)
             findings.rows[server] = found
+            wrong = told(verified.findings(topology, _hub(number), found))
+            findings.check(f"Hopkeeper's verification finds nothing wrong on {server}", wrong)
             findings.check(f"{server} holds the spoke's prefix, and nothing of the other hub", differences(both, found))
         await self._check_packets(network, findings, "at rest", NUMBERS)
 

@@ -6,14 +6,17 @@ of learned routes.
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.findings import Finding, FindingKind
 from function_app.domain.topology import Topology
+from lab.networks import verified
 from lab.networks.findings import Findings, soon
 from lab.networks.instances import Instances
 from lab.networks.learned import Row, differences
 from lab.networks.network import Network, Order, Plan
+from lab.networks.verified import told
 from lab.packets.fabric import WORKLOAD
 from lab.processes import Program
 
@@ -22,6 +25,8 @@ VNET = IPv4Network("10.13.76.0/24")
 INSTANCES = (IPv4Address("10.13.76.4"), IPv4Address("10.13.76.5"))
 HUBS = {"hub-a": IPv4Address("10.13.76.84"), "hub-b": IPv4Address("10.13.76.85")}
 TEN = range(100, 110)
+KEEPS = {"frr": ("attribute-unchanged next-hop",), "bird": ("next hop keep;", "bgp_next_hop = bgp_next_hop;")}
+"""By vendor, what keeps next hops in a rendered configuration."""
 OTHER_CLIENTS = {"nva-108": "frr", "nva-109": "exabgp"}
 """Vendors of clients that are not BIRD."""
 AT_REST, BEFORE, AFTER = 1.0, 1.0, 1.0
@@ -57,12 +62,15 @@ _OWN = tuple(Row(instance, OWNED, HUBS["hub-a"], HUBS["hub-a"], "65000") for ins
 
 @dataclass(frozen=True, slots=True)
 class HubCase:
-    """`clients` by the last number of their addresses; `own` are the rows of what hub-a announces itself."""
+    """`clients` by the last number of their addresses, `vendors` of hub-a and hub-b, `own` the rows of what hub-a announces
+    itself; `spoils` where hub-b is to be configured wrongly in the end."""
 
     name: str
     title: str
     clients: tuple[int, ...]
+    vendors: tuple[str, str]
     own: tuple[Row, ...] = ()
+    spoils: bool = False
     hold: int | None = field(default=None, init=False)
 
     @property
@@ -78,7 +86,7 @@ class HubCase:
 
     async def play(self, network: Network, order: Order, findings: Findings) -> None:
         """At rest, then each hub is killed and started again, while packets go to every prefix."""
-        vendors = dict(zip(HUBS, order.hubs, strict=True))
+        vendors = dict(zip(HUBS, order.hubs or self.vendors, strict=True))
         for client in network.plan.topology.clients("hub-a"):
             network.start_speaker(client.name, OTHER_CLIENTS.get(client.name, "bird"))
         for hub, vendor in vendors.items():
@@ -87,8 +95,9 @@ class HubCase:
         found = await self._settled(network, self.expected)
         findings.rows[SERVER] = found
         findings.check("both instances hold the table as expected, row for row", differences(self.expected, found))
+        findings.check("Hopkeeper's verification finds nothing wrong", told(_verified(network, found)))
         hops = {str(r.network): frozenset({str(r.next_hop)}) for r in self.expected}
-        await soon(lambda: _hops(network, hops) == hops, within=5)
+        await soon(lambda: _hops(network, hops) == hops)
         findings.equal("the workload sends each prefix to its NVA, not to a hub", hops, _hops(network, hops))
         to = sorted({row.network.network_address for row in self.expected})
         async with network.pings("at rest", to, findings.phases):
@@ -96,6 +105,24 @@ class HubCase:
         findings.nothing_lost(findings.phases[-1])
         for who in list(vendors.items())[: 1 if order.quick else None]:
             await self._without(network, who, findings, programmer)
+        if self.spoils and vendors["hub-b"] in KEEPS:
+            await self._spoil(network, vendors["hub-b"], findings)
+
+    async def _spoil(self, network: Network, vendor: str, findings: Findings) -> None:
+        """hub-b as it is often written: without a word on next hops. It then draws its clients' packets to itself."""
+        lines = network.rendered("hub-b", vendor).splitlines(keepends=True)
+        network.kill("hub-b")
+        network.start_text("hub-b", vendor, "".join(x for x in lines if not any(word in x for word in KEEPS[vendor])))
+        drawn = tuple(
+            replace(row, next_hop=row.source_peer) if row.source_peer == HUBS["hub-b"] else row for row in self.expected
+        )
+        found = await self._settled(network, drawn)
+        findings.check(
+            "a hub that keeps no next hop becomes the next hop of all that it passes on", differences(drawn, found)
+        )
+        wrong = {(f.kind, str(f.prefix)) for f in _verified(network, found) if f.wrong}
+        every = {(FindingKind.HUB_NEXT_HOP, f"100.0.0.{n}/32") for n in self.clients}
+        findings.equal("and Hopkeeper's verification finds that of each client's prefix", sorted(every), sorted(wrong))
 
     async def _without(self, network: Network, who: tuple[str, str], findings: Findings, programmer: Program) -> None:
         hub, vendor = who
@@ -109,6 +136,9 @@ class HubCase:
             found = await self._settled(network, left)
             await asyncio.sleep(AFTER)
         findings.check(f"without {hub} both instances hold all that is left", differences(left, found))
+        kinds = {finding.kind for finding in _verified(network, found) if hub in finding.sentence}
+        lacking = [] if FindingKind.HUB_LACKS_CLIENT in kinds else [f"it finds {', '.join(sorted(kinds)) or 'nothing'}"]
+        findings.check(f"Hopkeeper's verification finds that {hub} carries no client", lacking)
         findings.nothing_lost(findings.phases[-1])
         async with network.pings(f"{hub} ({vendor}) returns", to, findings.phases):
             network.start_speaker(hub, vendor)
@@ -127,6 +157,11 @@ class HubCase:
         return _learned(network)
 
 
+def _verified(network: Network, rows: Iterable[Row]) -> tuple[Finding, ...]:
+    (server,) = network.plan.servers
+    return verified.findings(network.plan.topology, server, rows)
+
+
 def _learned(network: Network) -> tuple[Row, ...]:
     return tuple(sorted(row for rows in network.learned(SERVER).values() for row in rows))
 
@@ -141,5 +176,5 @@ def _programmed(programmer: Program, rows: Iterable[Row]) -> int:
     return sum(any(network in line for network in networks) for line in programmer.log.read_text().splitlines())
 
 
-TEN_NVAS = HubCase("ten-nvas-two-hubs", "ten NVAs over two hubs", tuple(TEN))
-NVA_AS_HUB = HubCase("nva-as-hub", "an NVA that is a hub as well", (100, 101), _OWN)
+TEN_NVAS = HubCase("ten-nvas-two-hubs", "ten NVAs over two hubs", tuple(TEN), ("frr", "bird"))
+NVA_AS_HUB = HubCase("nva-as-hub", "an NVA that is a hub as well", (100, 101), ("exabgp", "frr"), _OWN, spoils=True)

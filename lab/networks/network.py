@@ -32,9 +32,9 @@ LINK = 8
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`hubs` are the vendors of hub-a and hub-b; where it is to be quick, only the first of two hubs is killed."""
+    """`hubs` are the vendors of hub-a and hub-b, the case's own where None. Quick: only the first of two hubs is killed."""
 
-    hubs: tuple[str, str]
+    hubs: tuple[str, str] | None = None
     quick: bool = False
 
 
@@ -112,12 +112,18 @@ class Network:
 
     def start_speaker(self, name: str, vendor: str, besides: str = "", topology: Topology | None = None) -> None:
         """What `render` gives for it, then the operator's own part, `besides`. `topology` where it is to be another."""
-        text = render(topology or self.plan.topology, name, vendor, self.plan.instances(name))
+        self.start_text(name, vendor, self.rendered(name, vendor, topology) + besides)
+
+    def rendered(self, name: str, vendor: str, topology: Topology | None = None) -> str:
+        return render(topology or self.plan.topology, name, vendor, self.plan.instances(name))
+
+    def start_text(self, name: str, vendor: str, text: str) -> None:
+        """Where it is not to be what `render` gives."""
         self.vendors[name] = vendor
         if vendor == "exabgp" and self.plan.topology.clients(name):
             self._start_hub_agent(name, text)
         else:
-            self._start_daemon(name, vendor, text + besides)
+            self._start_daemon(name, vendor, text)
 
     def _start_hub_agent(self, name: str, text: str) -> None:
         """Start the clients that are to be ExaBGP first: what a client is decides who opens the session."""

@@ -1,6 +1,6 @@
 """One world: plays one case, and says what came of it as one line of JSON.
 
-    python -m lab.networks.world CASE --directory DIR --hubs frr bird [--quick]
+    python -m lab.networks.world CASE --directory DIR [--hubs frr bird] [--quick]
 
 Runs inside namespaces of its own (`packets.private.command`), and everything that it started ends with it.
 """
@@ -42,14 +42,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.networks.world", description=__doc__)
     parser.add_argument("case", choices=sorted(CASES))
     parser.add_argument("--directory", type=Path, required=True)
-    parser.add_argument("--hubs", nargs=2, required=True)
+    parser.add_argument("--hubs", nargs=2)
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
-    first, second = given.hubs
+    hubs = tuple(given.hubs) if given.hubs else None
     try:
         private.settle_in()
         _own_agent_files()
-        told = asyncio.run(played(given.case, given.directory.resolve(), Order((first, second), given.quick)))
+        told = asyncio.run(played(given.case, given.directory.resolve(), Order(hubs, given.quick)))
     except (LabError, CalledProcessError, OSError) as error:
         words = getattr(error, "stderr", None)
         told = {"failed": f"{error}{f': {words}' if words else ''}"}

@@ -59,14 +59,8 @@ def _file(series: Series, out: Path, svg: Path | None) -> None:
     titles = {name: contenders.BY_NAME[name]().title for name in series.order.names}
     found = report.rows(series.runs, titles)
     now, measured_on = datetime.now(UTC), machine()
-    document = {
-        "date": now.isoformat(timespec="seconds"),
-        "machine": measured_on,
-        "order": asdict(series.order),
-        "rows": [asdict(row) for row in found],
-        "failures": series.failures,
-        "runs": series.runs,
-    }
+    head = {"date": now.isoformat(timespec="seconds"), "machine": measured_on, "order": asdict(series.order)}
+    document = report.document(head, found, series.failures, series.runs)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(document, indent=1) + "\n")
     print(report.table(found))

@@ -21,8 +21,9 @@ from function_app.domain.observation import (
     Value,
 )
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
+from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import SendFence, SendPromote
-from function_app.domain.topology import NetworkPeering, RouteServer, Service, Speaker
+from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
 from function_app.reconcile.ports import AgentCommand, CommandAnswer, Happening, HealthEvent, PoolView, Ports, Stored
 from lab.storm.calls import Call, Killed
 from lab.storm.hosts import TRACE, Host
@@ -258,6 +259,9 @@ class Silent:
     async def publish(self, happening: Happening) -> None:
         pass
 
+    async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:
+        return ()
+
 
 def make_ports(host: Host) -> Ports:
     balancers, route_servers, silent = HostBalancers(host), HostRouteServers(host), Silent()
@@ -269,6 +273,7 @@ def make_ports(host: Host) -> Ports:
         load_balancers=balancers,
         admin_states=balancers,
         route_servers=route_servers,
+        scale_sets=silent,
         learned_routes=route_servers,
         advertised_routes=silent,
         effective_routes=silent,

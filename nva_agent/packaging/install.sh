@@ -10,9 +10,9 @@ if ! echo "$sha256  $file" | sha256sum --check --status; then
   echo "install.sh: $file is not the file with SHA-256 $sha256: nothing is installed" >&2
   exit 1
 fi
-content=$(mktemp -d)
-trap 'rm -rf "$content"' EXIT
-python3 -m zipfile -e "$file" "$content"
+held() {
+  python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))' "$file" "$1"
+}
 
 if [ -z "$root" ] && ! getent passwd hopkeeper >/dev/null; then
   useradd --system --user-group --home-dir /var/lib/hopkeeper --no-create-home --shell /usr/sbin/nologin hopkeeper
@@ -22,7 +22,7 @@ install -d -m 0755 "$root/opt/hopkeeper/bin" "$root/etc/hopkeeper" "$root/etc/sy
 version=agent-$(echo "$sha256" | cut -c1-12).pyz
 install -m 0755 "$file" "$root/opt/hopkeeper/$version.new"
 mv "$root/opt/hopkeeper/$version.new" "$root/opt/hopkeeper/$version"
-install -m 0644 "$content/install/hopkeeper-agent.service" "$root/etc/systemd/system/hopkeeper-agent.service"
+held install/hopkeeper-agent.service > "$root/etc/systemd/system/hopkeeper-agent.service"
 ln -sfn "../$version" "$root/opt/hopkeeper/bin/hopkeeper-agent.new"
 mv -T "$root/opt/hopkeeper/bin/hopkeeper-agent.new" "$root/opt/hopkeeper/bin/hopkeeper-agent"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lab.processes import LabError
 from lab.release import package
@@ -69,6 +70,11 @@ def test_every_file_that_the_platforms_build_reads_is_in_the_package(built: Pack
     assert {file for _, file in options} <= set(built.files)
 
 
+def test_what_the_package_leaves_out_the_platform_is_told_to_build(built: Package) -> None:
+    assert not any("site-packages" in name for name in built.files)
+    assert yaml.safe_load((ROOT / "azure.yaml").read_text())["services"]["app"]["remoteBuild"] is True
+
+
 def test_the_same_files_give_the_same_bytes(built: Package, tmp_path: Path) -> None:
     for name in (*built.files, package.IGNORED):
         copy = tmp_path / "project" / name
@@ -107,6 +113,14 @@ def test_what_is_neither_a_directory_nor_a_zip_is_refused(tmp_path: Path) -> Non
     for path in (tmp_path / "app.zip", tmp_path / "none.zip"):
         with pytest.raises(LabError, match="make package"), unpacked(path):
             pass
+
+
+@pytest.mark.parametrize("program", ["lab.serve", "lab.demo"])
+def test_host_and_demo_say_what_is_wrong_with_a_package(tmp_path: Path, program: str) -> None:
+    argv = [sys.executable, "-m", program, "--package", str(tmp_path / "none.zip")]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "none.zip is neither a directory nor a zip" in done.stderr
 
 
 def test_a_zip_is_unpacked_alone_and_gone_afterwards(built: Package) -> None:

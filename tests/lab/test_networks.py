@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 
-from lab.networks import hubs, instances, report
+from function_app.render import Vendor, render
+from lab.networks import hub_agent, hubs, instances, report, verified
 from lab.networks.__main__ import PROGRAMS
 from lab.networks.cases import CASES, topology
 from lab.networks.daemons import DAEMONS
@@ -154,6 +156,17 @@ def test_a_case_is_played_on_the_example_of_its_name(name: str) -> None:
     assert max(map(len, plan.addresses)) <= 13, "an interface of the switch has the node's name, and 15 letters at most"
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_every_speaker_of_a_case_is_rendered_for_every_vendor(name: str) -> None:
+    case = CASES[name]
+    plan = case.plan(topology(case))
+    for speaker in plan.topology.speakers:
+        for vendor in Vendor:
+            text = render(plan.topology, speaker.name, vendor, plan.instances(speaker.name))
+            assert str(speaker.asn) in text
+            assert all(str(a) in text for pair in plan.instances(speaker.name).values() for a in pair)
+
+
 def test_an_instance_keeps_next_hops_and_passes_on_what_it_learned() -> None:
     text = instances.configuration(INSTANCE, IPv4Network("10.13.76.0/24"), PEERS, 180)
     assert "protocol bgp hub_a {\n  local 10.13.76.4 as 65515; neighbor 10.13.76.84 as 65000; multihop;" in text
@@ -167,6 +180,36 @@ def test_a_gateways_path_is_written_from_its_far_end() -> None:
     assert text.count("bgp_path.prepend(65300); bgp_path.prepend(12076); accept;") == 2
 
 
+def test_an_exabgp_hubs_agent_has_the_clients_that_were_rendered_for_it() -> None:
+    case = CASES["ten-nvas-two-hubs"]
+    plan = case.plan(topology(case))
+    text = render(plan.topology, "hub-a", "exabgp", plan.instances("hub-a"))
+    last = plan.topology.speaker("nva-109")
+    home, instances_ = Path("/hub"), plan.instances("hub-a")["rs"]
+    agent = hub_agent.configuration(
+        plan.topology.speaker("hub-a"), "ten", home, instances_, 180, hub_agent.clients(text, [last.address])
+    )
+    told = tomllib.loads(agent)["speaker"]
+    assert [neighbour["address"] for neighbour in told["neighbors"]] == ["10.13.76.4", "10.13.76.5"]
+    assert [(c["address"], c["asn"], c["prefixes"]) for c in told["clients"]] == [
+        (f"10.13.76.{n}", 65000 + n, [f"100.0.0.{n}/32"]) for n in hubs.TEN
+    ]
+    assert [c.get("listen", False) for c in told["clients"]] == [False] * 9 + [True]
+
+
+def test_the_products_verification_agrees_with_the_published_table_and_sees_a_hub_that_draws_packets_to_itself() -> (
+    None
+):
+    case = CASES["ten-nvas-two-hubs"]
+    plan = case.plan(topology(case))
+    (server,) = plan.servers
+    table = hubs.published(hubs.TEN)
+    assert verified.findings(plan.topology, server, table) == ()
+    drawn = (replace(table[0], next_hop=table[0].source_peer), *table[1:])
+    (found,) = verified.told(verified.findings(plan.topology, server, drawn))
+    assert found.startswith("hub-next-hop: 100.0.0.100/32 from hub-a on rs has next hop 10.13.76.84")
+
+
 # --- the report
 
 
@@ -177,6 +220,11 @@ def test_a_case_is_told_with_its_table_and_what_is_wrong() -> None:
     text = report.told({"case": "nva-as-hub", "title": "t", "vendors": {"hub-a": "frr"}, **findings.told()})
     assert "| 10.13.76.4   | 100.0.0.200/32 | 10.13.76.84 | 10.13.76.84 | EBgp   | 65000  | 32768  |" in text
     assert "NOT  something\n       expected 1, found 2" in text
+
+
+def test_the_documented_table_is_the_published_one() -> None:
+    table = report.table([row.told() for row in hubs.published(hubs.TEN)])
+    assert table in (ROOT / "docs" / "networks.md").read_text()
 
 
 # --- for real

@@ -138,7 +138,7 @@ def library(name: str, *lines: str, version: str = "1.0") -> Told:
 
 
 def finding(*libraries: Told) -> Callable[[str], Distribution]:
-    by_name = {canonicalize_name(one.metadata["Name"]): one for one in libraries}
+    by_name: dict[str, Told] = {canonicalize_name(one.metadata["Name"]): one for one in libraries}
 
     def find(name: str) -> Distribution:
         if name not in by_name:
@@ -149,7 +149,7 @@ def finding(*libraries: Told) -> Callable[[str], Distribution]:
 
 
 def names(*libraries: Told, direct: str = "app") -> list[str]:
-    pins = {canonicalize_name(one.metadata["Name"]): "1.0" for one in libraries}
+    pins: dict[str, str] = {canonicalize_name(one.metadata["Name"]): "1.0" for one in libraries}
     return list(closure(requirements(direct), pins, finding(*libraries)))
 
 

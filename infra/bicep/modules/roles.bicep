@@ -77,6 +77,11 @@ var roles = [
     description: 'Repairs branch-to-branch and the routing preference of a Route Server.'
     actions: ['Microsoft.Network/virtualHubs/write']
   }
+  {
+    key: 'scale-set'
+    description: 'Lists the network interfaces of a scale set\'s instances.'
+    actions: ['Microsoft.Compute/virtualMachineScaleSets/networkInterfaces/read']
+  }
 ]
 
 resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
@@ -102,3 +107,4 @@ output interfaceRole string = definition[5].name
 output networkPeeringRole string = definition[6].name
 output networkPeeringFlagsRole string = definition[7].name
 output routeServerFlagsRole string = definition[8].name
+output scaleSetRole string = definition[9].name
