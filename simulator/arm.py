@@ -274,6 +274,10 @@ def _effective_routes(world: World, request: Request, path: ResourcePath) -> Rep
     return _accepted(world, request, operation, Reply(202, None))
 
 
+def _scale_set_interfaces(world: World, request: Request, path: ResourcePath) -> Reply:
+    return Reply(200, {"value": world.scale_sets.interfaces(path.up())})
+
+
 _HUB = "microsoft.network/virtualhubs"
 _LB = "microsoft.network/loadbalancers"
 
@@ -296,4 +300,5 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     (f"{_LB}/probes", "GET"): _child,
     (f"{_LB}/frontendipconfigurations", "GET"): _child,
     ("microsoft.network/networkinterfaces/effectiveroutetable", "POST"): _effective_routes,
+    ("microsoft.compute/virtualmachinescalesets/networkinterfaces", "GET"): _scale_set_interfaces,
 }

@@ -19,6 +19,7 @@ from simulator.network_peerings import NETWORK_PEERING, NetworkPeerings
 from simulator.permissions import Permissions
 from simulator.resources import Json, key_of, parse_path
 from simulator.route_servers import PEERING, RouteServers
+from simulator.scale_sets import ScaleSets
 from simulator.state import State
 from simulator.throttle import Throttle
 
@@ -35,6 +36,7 @@ class World:
         self.hubs = Hubs(self.state)
         self.network_peerings = NetworkPeerings(self.state)
         self.route_servers = RouteServers(self.state, self.bgp, self.metrics)
+        self.scale_sets = ScaleSets(self.state)
         self.throttle = Throttle(self.state.pace)
         self.permissions = Permissions(seed.get("permissions"))
         self.fixed_metrics: list[Json] = list(seed.get("metrics", ()))

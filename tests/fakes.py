@@ -25,8 +25,10 @@ from function_app.domain.observation import (
     Value,
 )
 from function_app.domain.peerings import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
+from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
+from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import Advertisement, SendAdvertise, SendFence, SendPromote
-from function_app.domain.topology import NetworkPeering, RouteServer, Service, Speaker, Topology
+from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker, Topology
 from function_app.reconcile.ports import (
     AgentCommand,
     CommandAnswer,
@@ -144,7 +146,7 @@ class FakeAgent:
 
 
 class FakeWorld:
-    """Implements Agents, LoadBalancers, RouteServers, LearnedRoutes, Metrics, HealthLogs, EventsOut over one state."""
+    """Implements Agents, LoadBalancers, RouteServers, ScaleSets, LearnedRoutes, Metrics, HealthLogs, EventsOut over one state."""
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
@@ -155,6 +157,7 @@ class FakeWorld:
         self.balancer_writes: list[tuple[str, AdminState]] = []
         self.peerings: dict[str, Peering] = {}
         self.peering_writes: list[str] = []
+        self.instances_of: dict[str, list[Instance]] = {}
         self.published: list[Happening] = []
         self.two_serving = 0
 
@@ -241,12 +244,41 @@ class FakeWorld:
     async def recent(self, load_balancer: str, since: timedelta) -> tuple[HealthEvent, ...]:
         return ()
 
+    async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:
+        self._arm()
+        return tuple(self.instances_of.get(scale_set.name, ()))
+
     async def publish(self, happening: Happening) -> None:
         self.published.append(happening)
 
 
 def _view(up: bool) -> PeerView:
     return PeerView(Value.OK, Value.UNKNOWN) if up else PeerView(Value.BAD, Value.BAD)
+
+
+class FakeSurroundings:
+    """What preflight asks ARM for: unknown unless a test says it; `asked` counts."""
+
+    def __init__(self) -> None:
+        self.locations: dict[str, str | Denied] = {}
+        self.balancers: dict[str, BalancerFacts | Denied] = {}
+        self.interfaces: dict[str, InterfaceFacts | Denied] = {}
+        self.asked = 0
+
+    def _known[T](self, of: Mapping[str, T], name: str) -> T:
+        self.asked += 1
+        if name not in of:
+            raise Unavailable(f"nothing is known of {name}")
+        return of[name]
+
+    async def location(self, server: RouteServer) -> str | Denied:
+        return self._known(self.locations, server.name)
+
+    async def balancer(self, service: Service) -> BalancerFacts | Denied:
+        return self._known(self.balancers, service.name)
+
+    async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
+        return self._known(self.interfaces, speaker.name)
 
 
 class FakeAdminStates:
@@ -362,10 +394,12 @@ def make_ports(world: FakeWorld, documents: FakeDocuments | None = None, clock: 
         load_balancers=world,
         admin_states=FakeAdminStates(world),
         route_servers=FakeRouteServers(world),
+        scale_sets=world,
         learned_routes=world,
         advertised_routes=FakeQuestions(),
         effective_routes=FakeQuestions(),
         network_flags=FakeNetworkFlags(),
+        surroundings=FakeSurroundings(),
         metrics=world,
         health_logs=world,
         events_out=world,

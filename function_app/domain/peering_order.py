@@ -138,7 +138,9 @@ class Work:
             return DeletePeering(self.route_server, change.peering.name, change.why)
         others = [c for c in pending if c is not change]
         better = (c.speaker.name for c in pending if isinstance(c, Make) and _takes_its_place(c, others))
-        successor = change.replaced_by or next(better, "a better one")
+        successor = change.replaced_by or next(better, None)
+        if successor is None:
+            return DeletePeering(self.route_server, change.peering.name, f"{change.why}: more are there than may be")
         why = (
             f"{change.why}; exchanged for the new peering of {successor}: "
             f"one fewer for about {self.swap.total_seconds():.0f} s, from this delete to the end of the create"
@@ -161,7 +163,8 @@ def _is_due(change: Unmake, pending: list[Change], free: int) -> bool:
             successor = _successor(change, pending)
             return successor is None or (free <= 0 and _takes_its_place(successor, others))
         case Turn.WAITING:
-            return free <= 0 and any(isinstance(c, Make) and _takes_its_place(c, others) for c in others)
+            better = any(isinstance(c, Make) and _takes_its_place(c, others) for c in others)
+            return free < 0 or (free == 0 and better)
         case _:
             return True
 

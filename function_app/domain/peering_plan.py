@@ -71,7 +71,7 @@ def _work(topology: Topology, server: RouteServer, reading: RouteServerReading, 
     if allotment.refused is not None:
         makes = [m for m in makes if m.repairs is not None]
     unmakes = [u for p in own if (u := _unmake(topology, server, p, allotment)) is not None]
-    unmakes.sort(key=lambda u: (u.turn, u.priority, u.peering.in_force, u.peering.name.casefold()))
+    unmakes.sort(key=lambda u: (u.turn, u.peering.in_force, u.priority, u.peering.name.casefold()))
     stands = [brings(topology, server, fitting[s.name]) for s in allotment.kept if s.name in fitting]
     return Work(
         topology=topology.name,

@@ -30,6 +30,7 @@ NETWORK_PEERING = re.compile(r"/providers/microsoft\.network/virtualnetworks/[^/
 
 # Azure resource names under Microsoft.Network have at most 80 characters.
 PEERING_NAME_MAX = 80
+INSTANCE_DIGITS_MAX = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,29 @@ def _only_own_are_removed(topology: Topology, _: Place) -> Iterator[Problem]:
                 yield Problem(f"$.routeServers[{i}].remove[{j}]", rule)
 
 
+def _scale_sets_fit(topology: Topology, _: Place) -> Iterator[Problem]:
+    servers = {server.name for server in topology.route_servers}
+    speakers = [s.name for s in topology.speakers]
+    for i, scale_set in enumerate(topology.scale_sets):
+        path = f"$.scaleSets[{i}]"
+        if scale_set.name in {*servers, *speakers, *(s.name for s in topology.scale_sets[:i])}:
+            yield Problem(f"{path}.name", f"the name {scale_set.name!r} is taken: names are unique")
+        for name in speakers:
+            if re.fullmatch(rf"{scale_set.name}-\d+", name):
+                yield Problem(f"{path}.name", f"speaker {name!r} has the name of an instance")
+        longest = peering_name(topology.name, f"{scale_set.name}-{'9' * INSTANCE_DIGITS_MAX}") + AGAIN[0]
+        if len(longest) > PEERING_NAME_MAX:
+            rule = f"with the topology's and an instance's it makes a peering name longer than {PEERING_NAME_MAX}"
+            yield Problem(f"{path}.name", rule)
+        if "/providers/microsoft.compute/virtualmachinescalesets/" not in scale_set.id.casefold():
+            yield Problem(f"{path}.id", "a scale set's id ends in Microsoft.Compute/virtualMachineScaleSets/{name}")
+        if scale_set.asn in RESERVED_ASNS:
+            yield Problem(f"{path}.asn", f"ASN {scale_set.asn} is reserved by Azure or IANA")
+        for j, name in enumerate(scale_set.peers_with):
+            if name not in servers:
+                yield Problem(f"{path}.peersWith[{j}]", f"no Route Server is named {name!r}")
+
+
 def _members_are_speakers(topology: Topology, _: Place) -> Iterator[Problem]:
     speakers = {s.name: s for s in topology.speakers}
     for i, service in enumerate(topology.services):
@@ -310,6 +334,7 @@ LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     _network_ids_fit,
     _adopted_are_peers,
     _only_own_are_removed,
+    _scale_sets_fit,
     _members_are_speakers,
     _witnesses_only_watch,
     _one_kind_of_next_hop,

@@ -14,10 +14,13 @@ from function_app.domain.peerings import (
     RouteServerReading,
     is_own,
 )
+from function_app.domain.ranking import Naming
+from function_app.domain.scale_sets import Fleet, with_instances
 from function_app.domain.topology import RouteServer, Topology
 from function_app.reconcile.deletes import DeletesOf
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.ports import Ports
+from function_app.reconcile.records import Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +47,20 @@ async def keep_membership(ports: Ports, topology: Topology, server: RouteServer,
     deletes = DeletesOf(ports, topology, server)
     try:
         reading = await ports.route_servers.read(server)
+        fleet = await _fleet(ports, topology, server, reading)
+        topology = fleet.topology
         wanted = plan(topology, server, reading)
+        holders = frozenset[str]()
         if any(isinstance(step, DeletePeering) for step in wanted.steps):
             await deletes.load()
+            holders = await _holders(ports, topology)
     except HopkeeperError as error:
         again = topology.timing.doubt_poll
         return Membership(server.name, None, Outcome(Ending.HELD, (f"{server.name}: {error}",), again))
-    context = PeeringContext(topology, reading, deletes.last)
+    context = PeeringContext(topology, reading, deletes.last, holders)
     refused = {step: refuse(step, context) for step in (*wanted.steps[:1], *wanted.blocked)}
     permitted = [step for step in wanted.steps[:1] if not refused[step]]
-    told = _told(server, wanted, refused)
+    told = _told(server, wanted, refused) + tuple(f"{server.name}: {text}" for text in fleet.told)
     if dry_run:
         outcome = Outcome(Ending.PENDING) if permitted else _at_rest(context, server, wanted, refused)
     elif permitted:
@@ -63,6 +70,24 @@ async def keep_membership(ports: Ports, topology: Topology, server: RouteServer,
     return Membership(
         server.name, reading, Outcome(outcome.ending, outcome.reasons + told, outcome.retry_after), wanted
     )
+
+
+async def _fleet(ports: Ports, topology: Topology, server: RouteServer, reading: RouteServerReading) -> Fleet:
+    """With the instances of its scale sets; one that cannot be listed holds everything: nobody is taken for gone."""
+    listed = {
+        scale_set.name: await ports.scale_sets.instances(scale_set)
+        for scale_set in topology.scale_sets
+        if server.name in scale_set.peers_with
+    }
+    return with_instances(topology, server, reading, listed)
+
+
+async def _holders(ports: Ports, topology: Topology) -> frozenset[str]:
+    """Who serves with its own address as next hop."""
+    records = Records(ports.documents)
+    services = [s for s in topology.services if s.naming is Naming.SELF]
+    held = [await records.load(topology, service, ports.clock.now()) for service in services]
+    return frozenset(one.record.holder for one in held if one.record.holder is not None)
 
 
 def _told(server: RouteServer, wanted: PeeringPlan, refused: dict[PeeringStep, tuple[Refusal, ...]]) -> tuple[str, ...]:

@@ -15,8 +15,10 @@ from function_app.domain.effective_routes import EffectiveRoute
 from function_app.domain.networks import NetworkPeeringReading, RepairFlags
 from function_app.domain.observation import AdminState, AgentReading, BalancerReading, LearnedRoute, Value
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
+from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
+from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import SendAdvertise, SendFence, SendPromote
-from function_app.domain.topology import NetworkPeering, RouteServer, Service, Speaker
+from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
 
 
 class Clock(Protocol):
@@ -153,6 +155,13 @@ class RouteServers(Protocol):
     async def delete(self, server: RouteServer, step: DeletePeering) -> None: ...
 
 
+class ScaleSets(Protocol):
+    """Scale sets that speakers come from, through ARM."""
+
+    async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:
+        """Every instance that is listed with an address; those that are Deleting say so."""
+
+
 class PeerRoutes(Protocol):
     """Routes learned from a peer, or advertised to it: a long-running operation that costs a write token, asked in one
     pass and fetched in a later one."""
@@ -179,6 +188,17 @@ class NetworkFlags(Protocol):
 
     async def repair(self, step: RepairFlags) -> None:
         """Begins to write the step's flags and leaves everything else as it is. Raises Unavailable or Superseded."""
+
+
+class Surroundings(Protocol):
+    """What only preflight reads of ARM, far from every failover; a 403 is an answer (`Denied`), not an error."""
+
+    async def location(self, server: RouteServer) -> str | Denied: ...
+
+    async def balancer(self, service: Service) -> BalancerFacts | Denied: ...
+
+    async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
+        """The speaker's `interface`, its subnet's route table and its virtual network."""
 
 
 class Metrics(Protocol):
@@ -230,10 +250,12 @@ class Ports:
     load_balancers: LoadBalancers
     admin_states: AdminStates
     route_servers: RouteServers
+    scale_sets: ScaleSets
     learned_routes: PeerRoutes
     advertised_routes: PeerRoutes
     effective_routes: EffectiveRoutes
     network_flags: NetworkFlags
+    surroundings: Surroundings
     metrics: Metrics
     health_logs: HealthLogs
     events_out: EventsOut

@@ -38,16 +38,17 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     answers: dict[str, Answer] = {}
     later: dict[str, datetime] = {}
     """Questions that ARM would not take, and until when they are not asked again."""
+    doubted: tuple[str, ...] = ()
+    """Questions whose last answer left a service unverified: asked again soon."""
     spent: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`key` names it (`learned rs-hub/nva-a`), `server` whose turn it takes; an answer is good for `patience`."""
+    """`key` names it (`learned rs-hub/nva-a`), `server` whose turn it takes."""
 
     key: str
     server: str
-    patience: timedelta
     ask: Callable[[], Awaitable[str]]
     fetch: Callable[[str], Awaitable[tuple[Row, ...] | None]]
 
@@ -63,6 +64,7 @@ class Round:
     asked: dict[str, Asked] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
     later: dict[str, datetime] = field(default_factory=dict)
+    doubted: frozenset[str] = frozenset()
     spent: list[datetime] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
     """Why questions could not be asked or heard."""
@@ -72,6 +74,7 @@ class Round:
         keys, now = {q.key for q in questions}, self.clock.now()
         self.asked = {key: asked for key, asked in ledger.asked.items() if key in keys}
         self.answers = {key: answer for key, answer in ledger.answers.items() if key in keys}
+        self.doubted = frozenset(ledger.doubted) & keys
         # A date that is further ahead than it could have been written was written by a clock that was wrong.
         most = self.timing.verify_every
         self.later = {k: at for k, at in ledger.later.items() if k in keys and timedelta(0) < at - now <= most}
@@ -79,7 +82,13 @@ class Round:
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(asked=self.asked, answers=self.answers, later=self.later, spent=tuple(self.spent))
+        return Ledger(
+            asked=self.asked,
+            answers=self.answers,
+            later=self.later,
+            doubted=tuple(sorted(self.doubted)),
+            spent=tuple(self.spent),
+        )
 
     @property
     def affordable(self) -> bool:
@@ -91,7 +100,8 @@ class Round:
         answer = self.answers.get(question.key)
         if answer is None or (self.not_before is not None and answer.at < self.not_before):
             return True
-        return self.clock.now() - answer.at > question.patience
+        patience = self.timing.doubt_poll if question.key in self.doubted else self.timing.verify_every
+        return self.clock.now() - answer.at > patience
 
     def longest_waiting(self, questions: Iterable[Question]) -> Question | None:
         """Of those that are due the one without an answer, or with the oldest; then the first by name."""

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from function_app.domain.findings import Finding
 from function_app.domain.observation import LearnedRoute
-from function_app.domain.routes import RouteCheck
+from function_app.domain.routes import UNVERIFIED, RouteCheck
 
 
 class Cost(Struct, frozen=True, kw_only=True):
@@ -26,6 +26,8 @@ class Verification(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     learned: Mapping[str, tuple[LearnedRoute, ...]] = {}
     """The last answers themselves, by `{route server}/{speaker}`."""
+    services: int = 0
+    """How many there are to judge: while their next hops are not known, there are no checks and nothing is verified."""
     complete: bool = False
     """Whether learned routes of every speaker with an established peering have been asked and answered."""
     answers: Mapping[str, datetime | None] = {}
@@ -37,7 +39,10 @@ class Verification(Struct, frozen=True, kw_only=True):
 
     @property
     def verified(self) -> bool:
-        """Whether every service's routes are there with the right next hop on both instances."""
+        """Whether every service's routes are there with the right next hop on both instances; of a topology without
+        services, whether nothing that it implies is missing."""
+        if not self.services:
+            return self.complete and not any(f.kind in UNVERIFIED for f in self.wrong)
         return self.complete and bool(self.checks) and all(c.verified for c in self.checks)
 
     @property

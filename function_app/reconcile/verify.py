@@ -8,15 +8,15 @@ What to ask for is here, how it is budgeted in `questions`, and what it means in
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from ipaddress import IPv4Address
 
 from msgspec.structs import replace
 
 from function_app.domain.advertised_routes import compare_advertised
-from function_app.domain.effective_routes import EffectiveRoute, compare_effective
-from function_app.domain.expected_routes import Standing, standing
+from function_app.domain.effective_routes import compare_effective
+from function_app.domain.expected_routes import standing
 from function_app.domain.findings import Finding
 from function_app.domain.observation import LearnedRoute
 from function_app.domain.peerings import connections
@@ -31,6 +31,7 @@ from function_app.reconcile.route_rows import (
     Row,
     effective_route,
     peer_route,
+    readable,
     row_of_effective_route,
     row_of_peer_route,
 )
@@ -71,21 +72,18 @@ async def verify(
     ledgers = Ledgers(ports.documents, topology.name)
     ledger = await ledgers.load()
     peers = _peers(topology, look)
-    now = standing(look.records, look.next_hops)
-    doubted = _doubted(topology, look, peers, ledger.answers, now)
-    learned = [_of_peer(ports.learned_routes, "learned", p, _patience(topology, p, doubted)) for p in peers]
-    advertised = [_of_peer(ports.advertised_routes, "advertised", p, topology.timing.verify_every) for p in peers]
-    effective = [
-        _of_interface(ports.effective_routes, s, topology.timing.verify_every) for s in topology.speakers if s.interface
-    ]
+    learned = [_of_peer(ports.learned_routes, "learned", peer) for peer in peers]
+    advertised = [_of_peer(ports.advertised_routes, "advertised", peer) for peer in peers]
+    effective = [_of_interface(ports.effective_routes, s) for s in topology.speakers if s.interface]
     round_ = Round(ports.clock, topology.timing, not_before)
     round_.take_up(ledger, (*learned, *advertised, *effective))
     if not look.operations:
         await asyncio.gather(*map(round_.hear, (*learned, *advertised, *effective)))
         await _put(round_, learned, advertised, effective)
+    verification = _compared(topology, look, peers, round_)
+    round_.doubted = _doubted(peers, verification)
     if not await ledgers.save(round_.ledger):
         round_.trouble.append("routes: another pass was faster")
-    verification = _compared(topology, look, peers, round_, now)
     keys = [q.key for q in (*learned, *advertised, *effective)]
     answers = {key: round_.answers[key].at if key in round_.answers else None for key in keys}
     cost = Cost(spent=len(round_.spent), most=topology.timing.verify_budget, per=topology.timing.verify_every)
@@ -118,17 +116,10 @@ def _peers(topology: Topology, look: Look) -> list[Peer]:
     return found
 
 
-def _patience(topology: Topology, peer: Peer, doubted: frozenset[tuple[str, str]]) -> timedelta:
-    timing = topology.timing
-    return timing.doubt_poll if (peer.server.name, peer.speaker) in doubted else timing.verify_every
-
-
-def _doubted(
-    topology: Topology, look: Look, peers: list[Peer], answers: Mapping[str, Answer], now: Standing
-) -> frozenset[tuple[str, str]]:
-    """Peers whose last answer leaves a service unverified: asked again soon, as long as the budget lasts."""
-    before = _learned_checks(topology, look, peers, answers, now)
-    return frozenset((server, c.speaker) for server, _, found in before for c in found if not c.verified)
+def _doubted(peers: list[Peer], verification: Verification) -> frozenset[str]:
+    """Questions whose answer leaves a service unverified: asked again soon, as long as the budget lasts."""
+    wrong = {c.speaker for c in verification.checks if not c.verified}
+    return frozenset(f"learned {peer.where}" for peer in peers if peer.speaker in wrong)
 
 
 async def _put(round_: Round, learned: list[Question], advertised: list[Question], effective: list[Question]) -> None:
@@ -145,70 +136,67 @@ async def _put(round_: Round, learned: list[Question], advertised: list[Question
         await round_.put(question)
 
 
-def _of_peer(port: PeerRoutes, kind: str, peer: Peer, patience: timedelta) -> Question:
+def _of_peer(port: PeerRoutes, kind: str, peer: Peer) -> Question:
     async def fetch(token: str) -> tuple[Row, ...] | None:
         routes = await port.fetch(token)
         return None if routes is None else tuple(map(row_of_peer_route, routes))
 
     ask = partial(port.ask, peer.server, peer.connection)
-    return Question(f"{kind} {peer.where}", peer.server.name, patience, ask, fetch)
+    return Question(f"{kind} {peer.where}", peer.server.name, ask, fetch)
 
 
-def _of_interface(port: EffectiveRoutes, speaker: Speaker, patience: timedelta) -> Question:
+def _of_interface(port: EffectiveRoutes, speaker: Speaker) -> Question:
     async def fetch(token: str) -> tuple[Row, ...] | None:
         routes = await port.fetch(token)
         return None if routes is None else tuple(map(row_of_effective_route, routes))
 
-    return Question(f"effective {speaker.name}", "", patience, partial(port.ask, str(speaker.interface)), fetch)
+    return Question(f"effective {speaker.name}", "", partial(port.ask, str(speaker.interface)), fetch)
 
 
 # --- what the answers mean -------------------------------------------------------------------------------------------
 
 
-def _compared(topology: Topology, look: Look, peers: list[Peer], round_: Round, now: Standing) -> Verification:
+def _compared(topology: Topology, look: Look, peers: list[Peer], round_: Round) -> Verification:
     answers = round_.answers
-    learned = _learned_checks(topology, look, peers, answers, now)
-    findings: list[Finding] = [finding for _, found, _ in learned for finding in found]
-    findings += predicted_drops(topology)
-    for membership in look.memberships:
-        if membership.reading is not None:
-            sent = _answered(answers, "advertised", membership.server, peers)
-            findings += compare_advertised(topology, membership.server, sent, membership.reading.instances)
-    effective: dict[str, tuple[EffectiveRoute, ...]] = {
-        s.name: tuple(map(effective_route, answers[key].rows))
-        for s in topology.speakers
-        if (key := f"effective {s.name}") in answers
-    }
-    findings += compare_effective(topology, effective, look.next_hops)
-    return Verification(
-        checks=tuple(check for _, _, found in learned for check in found),
-        findings=tuple(findings),
-        learned={
-            p.where: tuple(map(peer_route, answers[k].rows)) for p in peers if (k := f"learned {p.where}") in answers
-        },
-        complete=bool(peers) and all(f"learned {peer.where}" in answers for peer in peers),
-    )
-
-
-def _learned_checks(
-    topology: Topology, look: Look, peers: list[Peer], answers: Mapping[str, Answer], now: Standing
-) -> list[tuple[str, tuple[Finding, ...], tuple[RouteCheck, ...]]]:
-    """By Route Server: what is not as implied, and the same by service and peer."""
-    found = []
+    now = standing(look.records, look.next_hops)
+    judged: list[RouteCheck] = []
+    findings: list[Finding] = []
+    tables: dict[str, tuple[LearnedRoute, ...]] = {}
     for membership in look.memberships:
         if membership.reading is None:
             continue
-        known = _answered(answers, "learned", membership.server, peers)
-        findings = compare(topology, membership.server, known, membership.reading.instances, now)
-        found.append((membership.server, findings, checks(topology, membership.server, known, findings, now)))
-    return found
+        server, instances = membership.server, membership.reading.instances
+        learned = _answered(answers, "learned", server, peers)
+        found = compare(topology, server, learned, instances, now)
+        judged += checks(topology, server, learned, found, now)
+        findings += found
+        findings += compare_advertised(topology, server, _answered(answers, "advertised", server, peers), instances)
+        tables |= {f"{server}/{speaker}": routes for speaker, routes in learned.items()}
+    findings += predicted_drops(topology)
+    effective = {
+        s.name: routes
+        for s in topology.speakers
+        if (answer := answers.get(f"effective {s.name}"))
+        and (routes := readable(answer.rows, effective_route)) is not None
+    }
+    findings += compare_effective(topology, effective, look.next_hops)
+    return Verification(
+        checks=tuple(judged),
+        findings=tuple(findings),
+        learned=tables,
+        services=len(topology.services),
+        complete=bool(peers) and all(peer.where in tables for peer in peers),
+    )
 
 
 def _answered(
     answers: Mapping[str, Answer], kind: str, server: str, peers: list[Peer]
 ) -> dict[str, tuple[LearnedRoute, ...]]:
+    """By speaker; an answer that cannot be read is none, and asked for again in its time."""
     return {
-        peer.speaker: tuple(map(peer_route, answers[key].rows))
+        peer.speaker: routes
         for peer in peers
-        if peer.server.name == server and (key := f"{kind} {peer.where}") in answers
+        if peer.server.name == server
+        and (answer := answers.get(f"{kind} {peer.where}")) is not None
+        and (routes := readable(answer.rows, peer_route)) is not None
     }

@@ -38,8 +38,14 @@ param ownedPeeringNetworkIds string[] = []
 @description('Ids of the Route Servers that a topology owns: branch-to-branch and routing preference are repaired.')
 param ownedRouteServerIds string[] = []
 
+@description('Ids of the resource groups with the NVAs\' interfaces, networks and route tables, for preflight; in subscriptions of a Route Server or load balancer above.')
+param applianceGroupIds string[] = []
+
 @description('Ids of the NVAs\' virtual machines, for alerts on their resource health.')
 param virtualMachineIds string[] = []
+
+@description('Ids of the scale sets whose instances are speakers (`scaleSets` of a topology).')
+param scaleSetIds string[] = []
 
 @description('Virtual network that the app joins: it must reach the agents. Used with appSubnetPrefix.')
 param virtualNetworkId string = ''
@@ -107,13 +113,14 @@ var makesSubnets = empty(appSubnetId)
 var networkIds = union(map(routeServers, server => server.id), map(loadBalancers, balancer => balancer.id))
 var verifiedIds = union(interfaceIds, peeredNetworkIds, ownedPeeringNetworkIds, ownedRouteServerIds)
 var subscriptions = union(
-  map(union(networkIds, verifiedIds), id => '/subscriptions/${toLower(split(id, '/')[2])}'),
+  map(union(networkIds, verifiedIds, scaleSetIds), id => '/subscriptions/${toLower(split(id, '/')[2])}'),
   ['/subscriptions/${toLower(subscription().subscriptionId)}']
 )
 // A scope is computed even where its module is left out: with no network named, this group stands in.
 var networkParts = split(empty(virtualNetworkId) ? resourceGroup().id : virtualNetworkId, '/')
-var watchedGroups = union(map(union(networkIds, virtualMachineIds), id => '${join(take(split(id, '/'), 5), '/')}/'), [])
-var groupsMax = 7 // Event Grid allows 25 filter values, and the operations take 18
+var watchedIds = union(networkIds, virtualMachineIds, scaleSetIds)
+var watchedGroups = union(map(watchedIds, id => '${join(take(split(id, '/'), 5), '/')}/'), [])
+var groupsMax = 4 // Event Grid allows 25 filter values, and the operations take 21
 var resourceManager = 'https://${split(environment().resourceManager, '/')[2]}'
 
 module identity 'modules/identity.bicep' = {
@@ -262,6 +269,18 @@ module backendNetworkGrants 'modules/grant-backend-network.bicep' = [
   }
 ]
 
+module scaleSetGrants 'modules/grant-scale-set.bicep' = [
+  for (id, i) in scaleSetIds: {
+    name: 'scale-set-${i}-${uniqueString(suffix)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      name: last(split(id, '/'))
+      appPrincipalId: identity.outputs.principalId
+      roleName: roles.outputs.scaleSetRole
+    }
+  }
+]
+
 module interfaceGrants 'modules/grant-interface.bicep' = [
   for (id, i) in interfaceIds: {
     name: 'interface-${i}-${uniqueString(suffix)}'
@@ -306,6 +325,17 @@ module routeServerFlagsGrants 'modules/grant-route-server.bicep' = [
       name: last(split(id, '/'))
       appPrincipalId: identity.outputs.principalId
       roleName: roles.outputs.routeServerFlagsRole
+    }
+  }
+]
+
+module applianceNetworkGrants 'modules/grant-appliance-network.bicep' = [
+  for (id, i) in applianceGroupIds: {
+    name: 'appliance-network-${i}-${uniqueString(suffix)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      appPrincipalId: identity.outputs.principalId
+      roleName: roles.outputs.applianceNetworkRole
     }
   }
 ]

@@ -4,8 +4,8 @@
 
 Its source is `generated/` of Azure/bicep-types-az at commit 1f896de2 (MIT): what the Bicep compiler itself knows. Three
 types that are not among those files are transcribed below, as far as they are used, from the same repository (keyvault
-2024-11-01 at commit 30c7a915, microsoft.insights 2023-12-01 at d2ca63f4). The variants of one object are united: that a
-property goes with this variant and not with another is not seen. Nothing here describes values.
+2024-11-01 at commit 30c7a915, microsoft.insights 2023-12-01 at d2ca63f4); a fourth is only named. The variants of one
+object are united: that a property goes with this variant and not with another is not seen. Nothing here describes values.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 TABLE = Path(__file__).parent / "resource_types.json"
-ORIGIN = "Azure/bicep-types-az, generated/, commit 1f896de2 (MIT); TRANSCRIBED in derive.py for three types"
+ORIGIN = "Azure/bicep-types-az, generated/, commit 1f896de2 (MIT); TRANSCRIBED in derive.py for four types"
 REQUIRED, READ_ONLY = 1, 2  # bits of a property's flags
 # Segments of a path: deep enough for what is set, and short of the networks' types, which hold each other without end.
 DEPTH_MAX = 8
@@ -78,6 +78,7 @@ _COMMON = {
     "id": "read-only",
 }
 TRANSCRIBED: dict[str, dict[str, str]] = {
+    "Microsoft.Compute/virtualMachineScaleSets@2024-11-01": {"name": "required"},
     "Microsoft.KeyVault/vaults@2024-11-01": _COMMON
     | {
         "properties.tenantId": "required",

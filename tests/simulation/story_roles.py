@@ -52,10 +52,14 @@ def _network(peering: NetworkPeering) -> str:
 
 
 def permissions(story: Story, allowed: Needs) -> list[dict[str, Any]]:
-    """The simulator's seed key."""
+    """The simulator's seed key. A role without a scope of its own above is granted for the whole subscription."""
     topology = decoded(enrolled(yaml.safe_load((EXAMPLES / story.example).read_text())))
     at = scopes(topology)
-    return [{"scope": scope, "actions": sorted(its)} for role, its in allowed.items() for scope in at[role]]
+    return [
+        {"scope": scope, "actions": sorted(its)}
+        for role, its in allowed.items()
+        for scope in at.get(role, at["subscription"])
+    ]
 
 
 def told(name: str, allowed: Needs) -> Ending:

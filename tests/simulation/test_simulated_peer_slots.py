@@ -4,15 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Any
 
 from function_app.domain.errors import Unavailable
 from function_app.domain.peerings import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
-from function_app.domain.topology import RouteServer, Topology
+from function_app.domain.scale_sets import Instance
+from function_app.domain.topology import RouteServer, ScaleSet, Topology
 from function_app.domain.topology_document import decode
 from function_app.domain.topology_laws import Place
 from function_app.reconcile.membership import keep_membership
 from function_app.reconcile.outcome import Ending, Outcome
+from function_app.reconcile.topologies import Topologies
+from function_app.reconcile.use_cases import UseCases
+from function_app.triggers.resource_events import resources
+from simulator.event_grid import resource_event
 from simulator.wire import Reply
 from tests.builders import document, text
 from tests.fakes import FakeClock, FakeWorld, make_ports
@@ -38,6 +44,17 @@ class OverTheWire:
     async def read(self, server: RouteServer) -> RouteServerReading:
         listed = self._azure.call("GET", f"{server.id}/bgpConnections").body["value"]
         return RouteServerReading(INSTANCES, tuple(_peering(item["name"], item["properties"]) for item in listed))
+
+    async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:
+        listed = self._azure.call("GET", f"{scale_set.id}/networkInterfaces").body["value"]
+        return tuple(
+            Instance(
+                item["properties"]["virtualMachine"]["id"].rpartition("/")[2],
+                IPv4Address(item["properties"]["ipConfigurations"][0]["properties"]["privateIPAddress"]),
+                item["properties"]["provisioningState"] == "Deleting",
+            )
+            for item in listed
+        )
 
     async def create(self, server: RouteServer, step: CreatePeering) -> None:
         _accepted(self._azure.put_peering(step.name, str(step.address), step.asn))
@@ -66,7 +83,8 @@ class Story:
 
     def __post_init__(self) -> None:
         world = FakeWorld(self.topology)
-        self.ports = replace(make_ports(world, clock=self.clock), route_servers=OverTheWire(self.azure))
+        wire = OverTheWire(self.azure)
+        self.ports = replace(make_ports(world, clock=self.clock), route_servers=wire, scale_sets=wire)
 
     def by_hand(self, *addresses: str) -> None:
         for address in addresses:
@@ -182,3 +200,30 @@ async def test_a_step_that_meets_another_write_comes_back_later() -> None:
     assert any("409 AnotherOperationInProgress" in reason for reason in outcome.reasons)
     await story.until_rest()
     assert {"10.0.1.4", "10.0.1.5"} <= story.in_force
+
+
+EXAMPLE = (Path(__file__).resolve().parents[2] / "examples" / "scale-set.yaml").read_text()
+
+
+async def test_a_scale_set_is_peered_as_it_grows_and_shrinks_and_its_events_wake_the_topology() -> None:
+    scope = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/hub/providers/Microsoft.Network"
+    example = EXAMPLE.replace(f"{scope}/virtualHubs/rs-hub", WANTED.route_server_id)
+    story = Story(decode(example, Place()))
+    app = UseCases(story.ports, Topologies(story.ports.documents, Place()))
+    await app.topologies.apply(example)
+    scale_sets, scale_set = story.azure.world.scale_sets, story.topology.scale_sets[0].id
+    for number in range(8):
+        scale_sets.add(scale_set, str(number), f"10.0.3.{4 + number}")
+    change = story.azure.world.state.published[-1]
+    event = resource_event(change)
+    assert await app.wake_for(resources(event["subject"], event["data"])) == ("hub-uksouth",)
+    nvas, six = {"10.0.1.4", "10.0.1.5"}, {f"10.0.3.{4 + n}" for n in range(6)}
+    outcome = await story.until_rest()
+    assert story.in_force == nvas | six
+    assert any(reason.endswith("waiting: router-6, router-7") for reason in outcome.reasons)
+    scale_sets.leave(scale_set, "0")
+    await story.look()
+    assert story.in_force == nvas | six, "an instance that is leaving keeps its peering until it is gone"
+    scale_sets.remove(scale_set, "0")
+    await story.until_rest(lambda: len(story.in_force) >= 7)
+    assert story.in_force == nvas | six - {"10.0.3.4"} | {"10.0.3.10"}

@@ -745,6 +745,18 @@ async def test_two_topologies_never_keep_the_same_pool(stored: FakeDocuments) ->
     assert await topologies.names() == ("hub",)
 
 
+async def test_two_topologies_never_adopt_the_same_peering(stored: FakeDocuments) -> None:
+    topologies = Topologies(stored, Place())
+    for name, connection, service in (("hub", "by-hand", True), ("other", "By-Hand", False)):
+        doc = document(name=name) if service else document(name=name, services=[])
+        doc["routeServers"][0]["adopt"] = {"nva-a": connection}
+        if service:
+            await topologies.apply(text(doc))
+        else:
+            with pytest.raises(BadInput, match=r"adopt.nva-a: belongs to topology 'hub'"):
+                await topologies.apply(text(doc))
+
+
 async def test_a_poisoned_document_leaves_the_last_good_version_in_force(stored: FakeDocuments) -> None:
     topologies = Topologies(stored, Place())
     await topologies.apply(text(document()))

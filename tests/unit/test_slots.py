@@ -140,3 +140,14 @@ def test_a_speaker_whose_address_somebody_else_peers_with_takes_no_place() -> No
     assert [s.name for s in found.allotment.kept] == ["nva-a"]
     assert found.allotment.occupied == ((desired.speaker("nva-b"), "by-hand"),)
     assert names([*found.steps]) == ["CreatePeering hopkeeper-hub_nva-a"]
+
+
+def test_where_fewer_places_are_left_than_there_are_peerings_the_lowest_goes() -> None:
+    doc = document(3)
+    doc["routeServers"][0]["slots"] = "byPriority"
+    doc["speakers"][0]["priority"] = 50
+    doc["timing"]["peersMax"] = 2
+    desired = decode(text(doc), Place())
+    (step,) = planned(desired, *peered(desired, "nva-a", "nva-b", "nva-c")).steps
+    why = "nva-a (priority 50) has to wait: more are there than may be"
+    assert step == DeletePeering("rs", "hopkeeper-hub_nva-a", why)

@@ -32,6 +32,7 @@ EXAMPLES: dict[str, list[tuple[Mode, Naming | None, tuple[str, ...]]]] = {
     "dual-homed-active-active": [],
     "dual-homed-active-passive": [(Mode.ACTIVE_PASSIVE, Naming.SELF, ("nva-1", "nva-2"))],
     "dual-homed-expressroute": [],
+    "scale-set": [(Mode.ACTIVE_PASSIVE, None, ("nva-a", "nva-b"))],
 }
 """By file, its services; the networks lab plays those that have none, and says what they should learn."""
 

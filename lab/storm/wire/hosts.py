@@ -23,11 +23,13 @@ from function_app.adapters.metrics import MetricsUnread
 from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.nva import AgentsOverHttp
 from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.scale_sets import ScaleSetsOverArm
 from function_app.domain.errors import HopkeeperError
 from function_app.domain.topology_laws import Place
 from function_app.reconcile.ports import AdminStates, Agents, Clock, Documents, Ports
 from function_app.reconcile.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
+from lab.storm.ports import Silent
 
 if TYPE_CHECKING:
     from lab.storm.wire.world import World
@@ -91,10 +93,12 @@ class Host:
             load_balancers=LoadBalancersOverArm(self.azure, PACE.poll),
             admin_states=adapters.admin_states(self.azure, PACE),
             route_servers=RouteServersOverArm(self.azure),
+            scale_sets=ScaleSetsOverArm(self.azure),
             learned_routes=LearnedRoutesOverArm(self.azure),
             advertised_routes=AdvertisedRoutesOverArm(self.azure),
             effective_routes=EffectiveRoutesOverArm(self.azure),
             network_flags=NetworkFlagsOverArm(self.azure),
+            surroundings=Silent(),
             metrics=MetricsUnread(),
             health_logs=HealthLogsUnread(),
             events_out=EventsUnpublished(),

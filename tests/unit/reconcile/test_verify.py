@@ -213,6 +213,37 @@ async def test_a_default_route_that_comes_back_is_something_to_know() -> None:
     ]
 
 
+async def test_kept_rows_that_nobody_can_read_are_no_answer_and_stop_nothing() -> None:
+    scene = Verified()
+    await scene.answered()
+    ledger = json.loads(scene.documents.stored["routes/hub.json"].body)
+    ledger["answers"]["learned rs/nva-a"]["rows"] = [["10.0.2.4", "nowhere", "10.0.1.4", "x", ""]]
+    ledger["answers"]["advertised rs/nva-a"]["rows"] = [["10.0.2.4"]]
+    ledger["answers"]["effective nva-a"]["rows"] = [["0.0.0.0/0"]]
+    await scene.documents.put("routes/hub.json", json.dumps(ledger).encode())
+    await scene.slow()
+    assert (scene.routes["complete"], scene.routes["findings"]) == (False, [])
+    await scene.documents.put("routes/hub.json", b"torn")
+    await scene.answered()
+    assert scene.routes["verified"] is True
+
+
+async def test_a_topology_without_services_is_verified_by_what_its_speakers_announce() -> None:
+    doc = document(services=[])
+    doc["speakers"][0]["announces"] = ["10.50.0.0/16"]
+    scene = Scene(desired=decode(text(doc), Place()))
+    world = FakeQuestions()
+    scene.passes = Passes(replace(scene.ports, learned_routes=world))
+    prefix, mine = IPv4Network("10.50.0.0/16"), IPv4Address("10.0.1.4")
+    for wanted in (False, True):
+        for _ in range(8):
+            await scene.slow()
+            scene.clock.at += scene.topology.timing.verify_every
+        seen = json.loads(scene.documents.stored["status/hub.json"].body)["routes"]
+        assert (seen["complete"], seen["verified"], seen["wrong"]) == (True, wanted, 0 if wanted else 1)
+        world.answers[A] = tuple(LearnedRoute(i, prefix, mine, (65001,), mine) for i in INSTANCES)
+
+
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
 
