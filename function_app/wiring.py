@@ -10,14 +10,18 @@ from function_app.adapters.azure import Azure, Cloud, default_credential, manage
 from function_app.adapters.clock import SystemClock
 from function_app.adapters.documents_blob import DocumentsInBlobs
 from function_app.adapters.documents_local import DocumentsInDirectory
+from function_app.adapters.effective_routes import EffectiveRoutesOverArm
 from function_app.adapters.events_out import EventsOverEventGrid, EventsUnpublished
 from function_app.adapters.health_logs import HealthLogsOverLogAnalytics, HealthLogsUnread
 from function_app.adapters.jws import AgentCertificate, AppKey, claimed_sender
-from function_app.adapters.learned_routes import LearnedRoutesOverArm
+from function_app.adapters.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
 from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm
 from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
+from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.nva import AgentReport, AgentsOverHttp, verify_report
 from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.scale_sets import ScaleSetsOverArm
+from function_app.adapters.surroundings import SurroundingsOverArm
 from function_app.adapters.wakeups import WakeUpsInDirectory, WakeUpsOverQueue
 from function_app.domain.errors import BadInput, NotAuthentic
 from function_app.domain.topology_laws import Place
@@ -37,7 +41,7 @@ def build(settings: Settings) -> UseCases:
     clock = SystemClock()
     documents, wake_ups = _storage(settings, clock)
     ports = ports_over(settings, Azure(_cloud(settings)), clock, documents, wake_ups)
-    return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)))
+    return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)), settings.observe_only)
 
 
 def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Documents, wake_ups: WakeUps) -> Ports:
@@ -50,7 +54,12 @@ def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Docume
         load_balancers=LoadBalancersOverArm(azure),
         admin_states=AdminStatesOverArm(azure),
         route_servers=RouteServersOverArm(azure),
+        scale_sets=ScaleSetsOverArm(azure),
         learned_routes=LearnedRoutesOverArm(azure),
+        advertised_routes=AdvertisedRoutesOverArm(azure),
+        effective_routes=EffectiveRoutesOverArm(azure),
+        network_flags=NetworkFlagsOverArm(azure),
+        surroundings=SurroundingsOverArm(azure),
         metrics=MetricsOverMonitor(azure, settings.metrics_endpoint, clock)
         if settings.metrics_endpoint
         else MetricsUnread(),
@@ -65,6 +74,15 @@ def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Docume
 def use_cases() -> UseCases:
     """The running app's, made at the first trigger. Raises BadInput naming every setting that is wrong."""
     return build(environment.from_environment())
+
+
+def is_configured() -> bool:
+    """Whether the environment has every setting that the app needs."""
+    try:
+        environment.from_environment()
+    except BadInput:
+        return False
+    return True
 
 
 async def verified_report(text: str) -> AgentReport:

@@ -7,7 +7,8 @@
 A seed is a JSON object; every key is optional:
 
     resources         ARM documents; `id` is required, `name` and `type` follow from it. Load balancers may leave out
-                      ids, etags and back references of their children. A bgpConnection is taken as Succeeded.
+                      ids, etags and back references of their children. A bgpConnection is taken as Succeeded, a
+                      virtualNetworkPeering as Succeeded and Connected.
     alerts            [{name, resourceId, metric: DipAvailability, threshold: 90, windowSeconds: 300, severity: 1}]
                       fires while the average is below the threshold
     vnetPrefixes      {Route Server id: [prefix]}, what the Route Server itself advertises to its peers

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from function_app.domain.topology import Topology
+from function_app.domain.topology import NetworkPeering, Topology
 from lab.stories.book import STORIES
 from lab.stories.stage import EXAMPLES, Ending, Story, decoded, enrolled, play
 from tests.infra.bicep_text import files
@@ -39,8 +39,16 @@ def scopes(topology: Topology) -> dict[str, list[str]]:
         "load-balancer": balancers,
         "backend-network": [f"{group}/providers/Microsoft.Network/virtualNetworks/vnet" for group in groups],
         "subscription": subscriptions,
+        "interface": [s.interface for s in topology.speakers if s.interface],
+        "network-peering": [_network(p) for p in topology.network_peerings],
+        "network-peering-flags": [_network(p) for p in topology.network_peerings if p.owned],
+        "route-server-flags": [server.id for server in topology.route_servers if server.owned],
         "health-logs": [f"{groups[0]}/providers/Microsoft.OperationalInsights/workspaces/hopkeeper"],
     }
+
+
+def _network(peering: NetworkPeering) -> str:
+    return peering.id.rpartition("/virtualNetworkPeerings/")[0]
 
 
 def permissions(story: Story, allowed: Needs) -> list[dict[str, Any]]:

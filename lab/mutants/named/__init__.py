@@ -1,7 +1,7 @@
 """Every mutant, by what it breaks. A rule that is added gets one here; a line that moves takes its mutant along."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named import agent, evidence, executor, guards, protocol, ranked, wire
+from lab.mutants.named import agent, evidence, executor, guards, protocol, ranked, rehearsal, verification, wire
 
 MUTANTS: tuple[Mutant, ...] = (
     *protocol.STEPS,
@@ -16,10 +16,14 @@ MUTANTS: tuple[Mutant, ...] = (
     *executor.FENCE,
     *executor.OTHERS,
     *ranked.RANKED,
+    *rehearsal.REHEARSALS,
     *wire.ARM,
     *wire.SIGNATURES,
     *agent.ROLES,
     *agent.DURABLE,
     *agent.HEARD,
     *agent.BELIEVED,
+    *verification.IMPLIED,
+    *verification.ASKED,
+    *verification.REPAIRED,
 )
