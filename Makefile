@@ -49,7 +49,7 @@ agent: $(STAMP) ## build/hopkeeper-agent.pyz and the agent's wheel, for an NVA
 
 test: $(STAMP) azurite az ## run the tests
 	@mkdir -p build
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: stories story
 stories: $(STAMP) ## list the stories: one example each, told over the simulated Azure on virtual time

@@ -21,6 +21,7 @@ from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.nva import AgentReport, AgentsOverHttp, verify_report
 from function_app.adapters.route_server import RouteServersOverArm
 from function_app.adapters.scale_sets import ScaleSetsOverArm
+from function_app.adapters.surroundings import SurroundingsOverArm
 from function_app.adapters.wakeups import WakeUpsInDirectory, WakeUpsOverQueue
 from function_app.domain.errors import BadInput, NotAuthentic
 from function_app.domain.topology_laws import Place
@@ -58,6 +59,7 @@ def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Docume
         advertised_routes=AdvertisedRoutesOverArm(azure),
         effective_routes=EffectiveRoutesOverArm(azure),
         network_flags=NetworkFlagsOverArm(azure),
+        surroundings=SurroundingsOverArm(azure),
         metrics=MetricsOverMonitor(azure, settings.metrics_endpoint, clock)
         if settings.metrics_endpoint
         else MetricsUnread(),
@@ -72,6 +74,15 @@ def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Docume
 def use_cases() -> UseCases:
     """The running app's, made at the first trigger. Raises BadInput naming every setting that is wrong."""
     return build(environment.from_environment())
+
+
+def is_configured() -> bool:
+    """Whether the environment has every setting that the app needs."""
+    try:
+        environment.from_environment()
+    except BadInput:
+        return False
+    return True
 
 
 async def verified_report(text: str) -> AgentReport:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +131,12 @@ def _keep_logs(stack: Stack, folder: Path, console: Console) -> None:
     console.print(f"the logs are in {folder}")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="keep serving afterwards")
     parser.add_argument("--package", type=Path, default=ROOT, help="the app: a directory, or the zip of make package")
     parser.add_argument("--report", type=Path, default=ROOT / "build" / "demo.json")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     try:
         with unpacked(given.package) as app:
             return asyncio.run(run(app, given.keep, given.report))

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab.processes import LabError
@@ -22,12 +23,12 @@ async def serve(root: Path, port: int, with_nvas: bool) -> int:
     return 0
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.serve", description=__doc__)
     parser.add_argument("--package", type=Path, default=ROOT, help="the app: a directory, or the zip of make package")
     parser.add_argument("--port", type=int, default=7071)
     parser.add_argument("--nvas", action="store_true", help="two NVAs and the load balancer as well")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     try:
         with unpacked(given.package) as root:
             return asyncio.run(serve(root, given.port, given.nvas))

@@ -3,10 +3,13 @@
     GET of type or collection   {type}/read           PUT, PATCH   {type}/write
     POST {resource}/{verb}      {type}/{verb}/action  DELETE       {type}/delete
 
-What a write refers to needs an action of its own there (a linked one): a backend pool that holds interfaces the pool's
-`join/action` (not from a recording: the write itself leaves them out), one that holds addresses `joinLoadBalancer/action`
-of their network (MicrosoftDocs/azure-docs pull 99935). Messages as Azure's are quoted in public reports
-(kubernetes-sigs/cloud-provider-azure issue 1999, Azure/ARO-HCP pull 1611).
+What a write refers to needs an action of its own there (a linked one):
+
+    a pool that holds interfaces     join/action of the pool (not from a recording: the write itself leaves them out)
+    a pool that holds addresses      joinLoadBalancer/action of their network (MicrosoftDocs/azure-docs pull 99935)
+    a peering between two networks   peer/action of the other one
+
+Messages as Azure's are quoted in public reports (kubernetes-sigs/cloud-provider-azure issue 1999, Azure/ARO-HCP pull 1611).
 """
 
 import re
@@ -23,6 +26,7 @@ CLIENT = "77777777-0000-4000-8000-000000000000"
 SUFFIXES = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
 LOAD_BALANCER = "microsoft.network/loadbalancers"
 POOL = f"{LOAD_BALANCER}/backendaddresspools"
+NETWORK_PEERING = "microsoft.network/virtualnetworks/virtualnetworkpeerings"
 METRICS = re.compile(r"^(.+)/providers/microsoft\.insights/metrics$", re.IGNORECASE)
 
 
@@ -118,6 +122,10 @@ def linked_by(request: Request, resources: Resources) -> Iterator[tuple[str, str
         case kind if kind == LOAD_BALANCER:
             for pool in facts.get("backendAddressPools") or ():
                 yield from _linked_by_pool(f"{path.id}/backendAddressPools/{pool.get('name')}", pool["properties"])
+        case kind if kind == NETWORK_PEERING:
+            remote = (facts.get("remoteVirtualNetwork") or {}).get("id")
+            if remote:
+                yield "Microsoft.Network/virtualNetworks/peer/action", remote
 
 
 def _pool_in(balancer: Json | None, name: str) -> Json:

@@ -25,6 +25,7 @@ from function_app.domain.observation import (
     Value,
 )
 from function_app.domain.peerings import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
+from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
 from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import (
     NOTHING_OUTWARD,
@@ -285,6 +286,31 @@ def _view(up: bool) -> PeerView:
     return PeerView(Value.OK, Value.UNKNOWN) if up else PeerView(Value.BAD, Value.BAD)
 
 
+class FakeSurroundings:
+    """What preflight asks ARM for: unknown unless a test says it; `asked` counts."""
+
+    def __init__(self) -> None:
+        self.locations: dict[str, str | Denied] = {}
+        self.balancers: dict[str, BalancerFacts | Denied] = {}
+        self.interfaces: dict[str, InterfaceFacts | Denied] = {}
+        self.asked = 0
+
+    def _known[T](self, of: Mapping[str, T], name: str) -> T:
+        self.asked += 1
+        if name not in of:
+            raise Unavailable(f"nothing is known of {name}")
+        return of[name]
+
+    async def location(self, server: RouteServer) -> str | Denied:
+        return self._known(self.locations, server.name)
+
+    async def balancer(self, service: Service) -> BalancerFacts | Denied:
+        return self._known(self.balancers, service.name)
+
+    async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
+        return self._known(self.interfaces, speaker.name)
+
+
 class FakeAdminStates:
     """adminState in the world's pool: a write is there at once, for the control plane and for packets."""
 
@@ -403,6 +429,7 @@ def make_ports(world: FakeWorld, documents: FakeDocuments | None = None, clock: 
         advertised_routes=FakeQuestions(),
         effective_routes=FakeQuestions(),
         network_flags=FakeNetworkFlags(),
+        surroundings=FakeSurroundings(),
         metrics=world,
         health_logs=world,
         events_out=world,

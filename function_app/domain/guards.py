@@ -21,6 +21,7 @@ every effect owes at execution stands in `reconcile.act`; what a topology must k
 | at most eight               | peering creates                 | a Route Server takes eight, whatever their state               |
 | address is free             | peering creates                 | Azure takes no second peering with one peer address            |
 | last announcer is kept      | peering deletes                 | a prefix of the topology would be withdrawn                    |
+| holder is kept              | deletes of working peerings     | where it serves with its own address, traffic would move       |
 | deletes are spaced          | deletes of working peerings     | safety.md section 5: at most one in so long                    |
 """
 
@@ -39,6 +40,8 @@ from function_app.domain.peerings import (
     Provisioning,
     RouteServerReading,
     is_own,
+    served,
+    speaker_named,
 )
 from function_app.domain.protocol import AUTOMATIC, DISCRETIONARY, Kind
 from function_app.domain.ranking import damped_for
@@ -102,6 +105,8 @@ class PeeringContext:
     reading: RouteServerReading
     deleted: tuple[str, timedelta] | None = None
     """The working peering that was last deleted here, and how long ago."""
+    holders: frozenset[str] = frozenset()
+    """Speakers that serve with their own address as next hop: their routes are the service."""
 
     def server(self, step: CreatePeering | DeletePeering) -> RouteServer:
         return next(s for s in self.topology.route_servers if s.name == step.route_server)
@@ -284,6 +289,22 @@ def _last_announcer_is_kept(step: Step, context: Context) -> Answer:
     return f"{step.name!r} is the last peering that announces {prefixes}: name it in `remove` if it shall go"
 
 
+def _holder_is_kept(step: Step, context: Context) -> Answer:
+    if not isinstance(step, DeletePeering) or not isinstance(context, PeeringContext):
+        return None
+    server = context.server(step)
+    serving: dict[str, set[str]] = {}
+    for peering in context.reading.peerings:
+        speaker = served(context.topology, server, peering)
+        name = speaker.name if speaker is not None else speaker_named(context.topology, server, peering.name)
+        if name in context.holders and peering.in_force:
+            serving.setdefault(name, set()).add(peering.name.casefold())
+    lost = [name for name, its in serving.items() if its == {step.name.casefold()}]
+    if not lost or may_lose(server, step.name):
+        return None
+    return f"{lost[0]} serves with its own address: move the service first, or name {step.name!r} in `remove`"
+
+
 def _deletes_are_spaced(step: Step, context: Context) -> Answer:
     if not isinstance(step, DeletePeering) or not isinstance(context, PeeringContext) or context.deleted is None:
         return None
@@ -316,6 +337,7 @@ GUARDS: tuple[Guard, ...] = (
     _at_most_eight,
     _address_is_free,
     _last_announcer_is_kept,
+    _holder_is_kept,
     _deletes_are_spaced,
 )
 

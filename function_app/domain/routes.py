@@ -60,13 +60,13 @@ def compare(
     lacking = lacking_clients(topology, wanted, learned)
     told = {(gap.hub, gap.client) for gap in lacking}
     found = [gap.finding(server) for gap in lacking]
-    rows: dict[tuple[str, IPv4Network, IPv4Address], set[LearnedRoute]] = {}
+    rows: dict[tuple[str, IPv4Network, IPv4Address], list[LearnedRoute]] = {}
     for peer, routes in learned.items():
         for route in routes:
-            rows.setdefault((peer, route.network, route.instance), set()).add(route)
+            rows.setdefault((peer, route.network, route.instance), []).append(route)
     for each in wanted:
         if not all((each.peer, way.origin) in told for way in each.ways):
-            found += _compared(topology, each, {i: rows.get((each.peer, each.network, i), set()) for i in instances})
+            found += _compared(topology, each, {i: rows.get((each.peer, each.network, i), []) for i in instances})
     found += _extras(topology, server, wanted, learned)
     return (*found, *single_hubs(topology, server, wanted, learned, instances))
 
@@ -105,7 +105,7 @@ def checks(
 # --- one prefix from one peer ----------------------------------------------------------------------------------------
 
 
-def _compared(topology: Topology, each: Expected, rows: Mapping[IPv4Address, set[LearnedRoute]]) -> Iterator[Finding]:
+def _compared(topology: Topology, each: Expected, rows: Mapping[IPv4Address, list[LearnedRoute]]) -> Iterator[Finding]:
     """`rows` are what each instance learned of this prefix from this peer."""
     without = [i for i in rows if not rows[i]]
     service = each.ways[0].service
@@ -119,11 +119,11 @@ def _compared(topology: Topology, each: Expected, rows: Mapping[IPv4Address, set
     elif without:
         having = _listed(i for i in rows if rows[i])
         yield finding(FindingKind.ONE_INSTANCE, f"is learned on instance {having} only, not on {_listed(without)}")
-    complaints: dict[tuple[FindingKind, str], list[IPv4Address]] = {}
+    complaints: dict[tuple[FindingKind, str], set[IPv4Address]] = {}
     for instance, mine in rows.items():
-        for row in sorted(mine, key=str):
+        for row in sorted(mine, key=str) if len(mine) > 1 else mine:
             for complaint in _judged(topology, each, row):
-                complaints.setdefault(complaint, []).append(instance)
+                complaints.setdefault(complaint, set()).add(instance)
     for (kind, what), on in complaints.items():
         place = "" if len(on) == len(rows) else f" (instance {_listed(on)})"
         yield finding(kind, what + place)

@@ -54,6 +54,8 @@ class Agent(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_
 
     port: Annotated[int, Meta(ge=1, le=65535)]
     certificate: str | None = None
+    probe: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """The port of its probe listener, for preflight: the load balancer's probe is compared with it."""
 
 
 class Relay(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -176,6 +178,8 @@ class Failover(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
 
     preempt: Literal["never", "ready"] = "never"
     return_after: timedelta = timedelta(minutes=30)
+    rehearse: Literal["adopted", "ordered"] = "adopted"
+    """Behind a load balancer: whether the fence is rehearsed by itself once, where a standby can be spared for it."""
 
 
 class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):

@@ -14,11 +14,13 @@ from function_app.domain.peerings import (
     RouteServerReading,
     is_own,
 )
+from function_app.domain.ranking import Naming
 from function_app.domain.scale_sets import Fleet, with_instances
 from function_app.domain.topology import RouteServer, Topology
 from function_app.reconcile.deletes import DeletesOf
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.ports import Ports
+from function_app.reconcile.records import Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,14 @@ async def keep_membership(ports: Ports, topology: Topology, server: RouteServer,
         fleet = await _fleet(ports, topology, server, reading)
         topology = fleet.topology
         wanted = plan(topology, server, reading)
+        holders = frozenset[str]()
         if any(isinstance(step, DeletePeering) for step in wanted.steps):
             await deletes.load()
+            holders = await _holders(ports, topology)
     except HopkeeperError as error:
         again = topology.timing.doubt_poll
         return Membership(server.name, None, Outcome(Ending.HELD, (f"{server.name}: {error}",), again))
-    context = PeeringContext(topology, reading, deletes.last)
+    context = PeeringContext(topology, reading, deletes.last, holders)
     refused = {step: refuse(step, context) for step in (*wanted.steps[:1], *wanted.blocked)}
     permitted = [step for step in wanted.steps[:1] if not refused[step]]
     told = _told(server, wanted, refused) + tuple(f"{server.name}: {text}" for text in fleet.told)
@@ -76,6 +80,14 @@ async def _fleet(ports: Ports, topology: Topology, server: RouteServer, reading:
         if server.name in scale_set.peers_with
     }
     return with_instances(topology, server, reading, listed)
+
+
+async def _holders(ports: Ports, topology: Topology) -> frozenset[str]:
+    """Who serves with its own address as next hop."""
+    records = Records(ports.documents)
+    services = [s for s in topology.services if s.naming is Naming.SELF]
+    held = [await records.load(topology, service, ports.clock.now()) for service in services]
+    return frozenset(one.record.holder for one in held if one.record.holder is not None)
 
 
 def _told(server: RouteServer, wanted: PeeringPlan, refused: dict[PeeringStep, tuple[Refusal, ...]]) -> tuple[str, ...]:

@@ -19,7 +19,9 @@ from function_app.reconcile.membership import keep_membership
 from function_app.reconcile.networks import keep_networks
 from function_app.reconcile.outcome import Ending, Outcome, worst
 from function_app.reconcile.ports import HealthEvent, Ports
+from function_app.reconcile.preflight import SeenInPass, kept_arm_facts, preflight
 from function_app.reconcile.records import Records
+from function_app.reconcile.rehearse import rehearsals, rehearse_adopted
 from function_app.reconcile.services import ServicePass, Watch
 from function_app.reconcile.summary import Seen, Summary, keep_summary
 from function_app.reconcile.topologies import InForce
@@ -66,6 +68,8 @@ class Passes:
         woken = self.ports.clock.now()
         agents = observe.Agents(self.ports, topology)
         async with asyncio.TaskGroup() as group:
+            arm = group.create_task(kept_arm_facts(self.ports, in_force))
+            rehearsed = group.create_task(rehearsals(self.ports, topology))
             servers = [group.create_task(keep_membership(self.ports, topology, s)) for s in topology.route_servers]
             services = {
                 s.name: group.create_task(
@@ -83,8 +87,11 @@ class Passes:
         outcome = worst(parts)
         asked, readings = await agents.asked()
         now = self.ports.clock.now()
-        summary = Summary(now, asked, in_force, outcome, readings, seen, memberships, verification, networks)
+        report = preflight(topology, arm.result(), SeenInPass(asked, readings, memberships, rehearsed.result()))
+        summary = Summary(now, asked, in_force, outcome, readings, seen, memberships, verification, networks, report)
         await keep_summary(self.ports, summary)
+        settled = frozenset(name for name, s in seen.items() if s.outcome.ending is Ending.CONVERGED)
+        await rehearse_adopted(self.ports, in_force, settled, rehearsed.result())
         return outcome
 
     async def _see(self, service_pass: ServicePass, agents: observe.Agents) -> Seen:

@@ -15,6 +15,7 @@ from function_app.domain.effective_routes import EffectiveRoute
 from function_app.domain.networks import NetworkPeeringReading, RepairFlags
 from function_app.domain.observation import AdminState, AgentReading, BalancerReading, LearnedRoute, Value
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
+from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
 from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import SendAdvertise, SendFence, SendOutward, SendPromote
 from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
@@ -189,6 +190,17 @@ class NetworkFlags(Protocol):
         """Begins to write the step's flags and leaves everything else as it is. Raises Unavailable or Superseded."""
 
 
+class Surroundings(Protocol):
+    """What only preflight reads of ARM, far from every failover; a 403 is an answer (`Denied`), not an error."""
+
+    async def location(self, server: RouteServer) -> str | Denied: ...
+
+    async def balancer(self, service: Service) -> BalancerFacts | Denied: ...
+
+    async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
+        """The speaker's `interface`, its subnet's route table and its virtual network."""
+
+
 class Metrics(Protocol):
     """Load-balancer metrics: they confirm, they never are the detector (azure-facts)."""
 
@@ -243,6 +255,7 @@ class Ports:
     advertised_routes: PeerRoutes
     effective_routes: EffectiveRoutes
     network_flags: NetworkFlags
+    surroundings: Surroundings
     metrics: Metrics
     health_logs: HealthLogs
     events_out: EventsOut

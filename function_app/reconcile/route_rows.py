@@ -1,12 +1,15 @@
 """Routes as rows of text, as answers are kept between passes: short, for there may be thousands."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.effective_routes import EffectiveRoute
 from function_app.domain.observation import LearnedRoute
 
 type Row = tuple[str, ...]
+
+_address = lru_cache(maxsize=4096)(IPv4Address)  # thousands of rows name a handful
 
 
 def readable[R](rows: tuple[Row, ...], route: Callable[[Row], R]) -> tuple[R, ...] | None:
@@ -26,9 +29,7 @@ def row_of_peer_route(route: LearnedRoute) -> Row:
 def peer_route(row: Row) -> LearnedRoute:
     instance, network, next_hop, path, source = row
     as_path = tuple(int(asn) for asn in path.split("-") if asn)
-    return LearnedRoute(
-        IPv4Address(instance), IPv4Network(network), IPv4Address(next_hop), as_path, IPv4Address(source)
-    )
+    return LearnedRoute(_address(instance), IPv4Network(network), _address(next_hop), as_path, _address(source))
 
 
 def row_of_effective_route(route: EffectiveRoute) -> Row:

@@ -10,12 +10,14 @@ import msgspec
 
 from function_app.domain.health import is_ready
 from function_app.domain.observation import AgentReading, AgentStatus, BalancerReading, Observed, Value
+from function_app.domain.preflight import Report
 from function_app.reconcile import networks, verification
 from function_app.reconcile.membership import Membership
 from function_app.reconcile.membership_told import told_slots, told_steps
 from function_app.reconcile.networks import Networks
 from function_app.reconcile.outcome import Outcome
 from function_app.reconcile.ports import HealthEvent, Ports
+from function_app.reconcile.preflight import as_document
 from function_app.reconcile.topologies import InForce
 from function_app.reconcile.verification import Verification
 
@@ -46,6 +48,7 @@ class Summary:
     memberships: tuple[Membership, ...]
     verification: Verification
     networks: Networks
+    preflight: Report
 
 
 async def keep_summary(ports: Ports, summary: Summary) -> None:
@@ -63,6 +66,7 @@ async def keep_summary(ports: Ports, summary: Summary) -> None:
         "networks": networks.told(summary.networks),
         "members": {name: _member(name, reading, summary) for name, reading in sorted(summary.agents.items())},
         "services": {name: _service(seen) for name, seen in summary.services.items()},
+        "preflight": as_document(summary.preflight)["findings"],
     }
     await ports.documents.put(
         f"status/{topology.name}.json", msgspec.json.format(msgspec.json.encode(document), indent=1)

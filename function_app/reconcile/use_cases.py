@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from function_app.domain.errors import BadInput, Problem
+from function_app.domain.preflight import Report
 from function_app.domain.topology import Topology
 from function_app.reconcile.dry_run import plan, what_it_would_do
 from function_app.reconcile.evidence import Evidence, gather_evidence
@@ -14,6 +15,7 @@ from function_app.reconcile.operate import operate, order_from
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.ports import Ports
+from function_app.reconcile.preflight import preflight_now
 from function_app.reconcile.topologies import Topologies
 
 log = logging.getLogger("hopkeeper.pass")
@@ -75,6 +77,10 @@ class UseCases:
     async def verify(self, name: str, fresh: bool = False) -> Evidence:
         """Asks until everything is known, and compares; changes nothing. Raises BadInput for an unknown topology."""
         return await gather_evidence(self.ports, (await self.topologies.in_force(name)).topology, fresh)
+
+    async def lint(self, topology: Topology) -> Report:
+        """What would break a topology, in force or not: everything is asked now, and nothing is written."""
+        return await preflight_now(self.ports, topology)
 
     async def plan(self, name: str) -> Mapping[str, Any]:
         """What a slow pass would do first. Raises BadInput where the topology cannot be used."""

@@ -8,7 +8,7 @@ What to ask for is here, how it is budgeted in `questions`, and what it means in
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from ipaddress import IPv4Address
 
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from function_app.domain.advertised_routes import compare_advertised
 from function_app.domain.effective_routes import compare_effective
-from function_app.domain.expected_routes import Standing, standing
+from function_app.domain.expected_routes import standing
 from function_app.domain.findings import Finding
 from function_app.domain.observation import LearnedRoute
 from function_app.domain.peerings import connections
@@ -72,25 +72,22 @@ async def verify(
     ledgers = Ledgers(ports.documents, topology.name)
     ledger = await ledgers.load()
     peers = _peers(topology, look)
-    now = standing(look.records, look.next_hops)
-    doubted = _doubted(topology, look, peers, ledger.answers, now)
-    learned = [_of_peer(ports.learned_routes, "learned", p, _patience(topology, p, doubted)) for p in peers]
-    advertised = [_of_peer(ports.advertised_routes, "advertised", p, topology.timing.verify_every) for p in peers]
-    effective = [
-        _of_interface(ports.effective_routes, s, topology.timing.verify_every) for s in topology.speakers if s.interface
-    ]
+    learned = [_of_peer(ports.learned_routes, "learned", peer) for peer in peers]
+    advertised = [_of_peer(ports.advertised_routes, "advertised", peer) for peer in peers]
+    effective = [_of_interface(ports.effective_routes, s) for s in topology.speakers if s.interface]
     round_ = Round(ports.clock, topology.timing, not_before)
     round_.take_up(ledger, (*learned, *advertised, *effective))
     if not look.operations:
         await asyncio.gather(*map(round_.hear, (*learned, *advertised, *effective)))
         await _put(round_, learned, advertised, effective)
+    verification = _compared(topology, look, peers, round_)
+    round_.doubted = _doubted(peers, verification)
     if not await ledgers.save(round_.ledger):
         round_.trouble.append("routes: another pass was faster")
-    verification = _compared(topology, look, peers, round_, now)
     keys = [q.key for q in (*learned, *advertised, *effective)]
     answers = {key: round_.answers[key].at if key in round_.answers else None for key in keys}
     cost = Cost(spent=len(round_.spent), most=topology.timing.verify_budget, per=topology.timing.verify_every)
-    trouble = (*round_.trouble, *(f"nothing is asked: an operation of {name} is open" for name in look.operations))
+    trouble = (*round_.reasons, *(f"nothing is asked: an operation of {name} is open" for name in look.operations))
     verification = replace(verification, answers=answers, under_way=len(round_.asked), trouble=trouble, cost=cost)
     return verification, _outcome(topology, verification, round_, bool(peers and look.next_hops))
 
@@ -99,7 +96,7 @@ def _outcome(topology: Topology, verification: Verification, round_: Round, judg
     """Pending while a service's routes are not known to be right; other findings are told and wait for nothing."""
     if verification.verified or not judged or (not verification.checks and verification.complete):
         return CONVERGED
-    reasons = [*round_.trouble]
+    reasons = [*round_.reasons]
     reasons += [f"{c.service}: {missing}" for c in verification.checks for missing in c.missing]
     return Outcome(Ending.PENDING, tuple(reasons), topology.timing.doubt_poll)
 
@@ -119,17 +116,10 @@ def _peers(topology: Topology, look: Look) -> list[Peer]:
     return found
 
 
-def _patience(topology: Topology, peer: Peer, doubted: frozenset[tuple[str, str]]) -> timedelta:
-    timing = topology.timing
-    return timing.doubt_poll if (peer.server.name, peer.speaker) in doubted else timing.verify_every
-
-
-def _doubted(
-    topology: Topology, look: Look, peers: list[Peer], answers: Mapping[str, Answer], now: Standing
-) -> frozenset[tuple[str, str]]:
-    """Peers whose last answer leaves a service unverified: asked again soon, as long as the budget lasts."""
-    before = _learned_checks(topology, look, peers, answers, now)
-    return frozenset((server, c.speaker) for server, _, found in before for c in found if not c.verified)
+def _doubted(peers: list[Peer], verification: Verification) -> frozenset[str]:
+    """Questions whose answer leaves a service unverified: asked again soon, as long as the budget lasts."""
+    wrong = {c.speaker for c in verification.checks if not c.verified}
+    return frozenset(f"learned {peer.where}" for peer in peers if peer.speaker in wrong)
 
 
 async def _put(round_: Round, learned: list[Question], advertised: list[Question], effective: list[Question]) -> None:
@@ -146,35 +136,43 @@ async def _put(round_: Round, learned: list[Question], advertised: list[Question
         await round_.put(question)
 
 
-def _of_peer(port: PeerRoutes, kind: str, peer: Peer, patience: timedelta) -> Question:
+def _of_peer(port: PeerRoutes, kind: str, peer: Peer) -> Question:
     async def fetch(token: str) -> tuple[Row, ...] | None:
         routes = await port.fetch(token)
         return None if routes is None else tuple(map(row_of_peer_route, routes))
 
     ask = partial(port.ask, peer.server, peer.connection)
-    return Question(f"{kind} {peer.where}", peer.server.name, patience, ask, fetch)
+    return Question(f"{kind} {peer.where}", peer.server.name, ask, fetch)
 
 
-def _of_interface(port: EffectiveRoutes, speaker: Speaker, patience: timedelta) -> Question:
+def _of_interface(port: EffectiveRoutes, speaker: Speaker) -> Question:
     async def fetch(token: str) -> tuple[Row, ...] | None:
         routes = await port.fetch(token)
         return None if routes is None else tuple(map(row_of_effective_route, routes))
 
-    return Question(f"effective {speaker.name}", "", patience, partial(port.ask, str(speaker.interface)), fetch)
+    return Question(f"effective {speaker.name}", "", partial(port.ask, str(speaker.interface)), fetch)
 
 
 # --- what the answers mean -------------------------------------------------------------------------------------------
 
 
-def _compared(topology: Topology, look: Look, peers: list[Peer], round_: Round, now: Standing) -> Verification:
+def _compared(topology: Topology, look: Look, peers: list[Peer], round_: Round) -> Verification:
     answers = round_.answers
-    learned = _learned_checks(topology, look, peers, answers, now)
-    findings: list[Finding] = [finding for _, found, _ in learned for finding in found]
-    findings += predicted_drops(topology)
+    now = standing(look.records, look.next_hops)
+    judged: list[RouteCheck] = []
+    findings: list[Finding] = []
+    tables: dict[str, tuple[LearnedRoute, ...]] = {}
     for membership in look.memberships:
-        if membership.reading is not None:
-            sent = _answered(answers, "advertised", membership.server, peers)
-            findings += compare_advertised(topology, membership.server, sent, membership.reading.instances)
+        if membership.reading is None:
+            continue
+        server, instances = membership.server, membership.reading.instances
+        learned = _answered(answers, "learned", server, peers)
+        found = compare(topology, server, learned, instances, now)
+        judged += checks(topology, server, learned, found, now)
+        findings += found
+        findings += compare_advertised(topology, server, _answered(answers, "advertised", server, peers), instances)
+        tables |= {f"{server}/{speaker}": routes for speaker, routes in learned.items()}
+    findings += predicted_drops(topology)
     effective = {
         s.name: routes
         for s in topology.speakers
@@ -182,32 +180,13 @@ def _compared(topology: Topology, look: Look, peers: list[Peer], round_: Round, 
         and (routes := readable(answer.rows, effective_route)) is not None
     }
     findings += compare_effective(topology, effective, look.next_hops)
-    tables = {
-        f"{server.name}/{speaker}": routes
-        for server in topology.route_servers
-        for speaker, routes in _answered(answers, "learned", server.name, peers).items()
-    }
     return Verification(
-        checks=tuple(check for _, _, found in learned for check in found),
+        checks=tuple(judged),
         findings=tuple(findings),
         learned=tables,
         services=len(topology.services),
         complete=bool(peers) and all(peer.where in tables for peer in peers),
     )
-
-
-def _learned_checks(
-    topology: Topology, look: Look, peers: list[Peer], answers: Mapping[str, Answer], now: Standing
-) -> list[tuple[str, tuple[Finding, ...], tuple[RouteCheck, ...]]]:
-    """By Route Server: what is not as implied, and the same by service and peer."""
-    found = []
-    for membership in look.memberships:
-        if membership.reading is None:
-            continue
-        known = _answered(answers, "learned", membership.server, peers)
-        findings = compare(topology, membership.server, known, membership.reading.instances, now)
-        found.append((membership.server, findings, checks(topology, membership.server, known, findings, now)))
-    return found
 
 
 def _answered(

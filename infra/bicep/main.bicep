@@ -38,6 +38,9 @@ param ownedPeeringNetworkIds string[] = []
 @description('Ids of the Route Servers that a topology owns: branch-to-branch and routing preference are repaired.')
 param ownedRouteServerIds string[] = []
 
+@description('Ids of the resource groups with the NVAs\' interfaces, networks and route tables, for preflight; in subscriptions of a Route Server or load balancer above.')
+param applianceGroupIds string[] = []
+
 @description('Ids of the NVAs\' virtual machines, for alerts on their resource health.')
 param virtualMachineIds string[] = []
 
@@ -322,6 +325,17 @@ module routeServerFlagsGrants 'modules/grant-route-server.bicep' = [
       name: last(split(id, '/'))
       appPrincipalId: identity.outputs.principalId
       roleName: roles.outputs.routeServerFlagsRole
+    }
+  }
+]
+
+module applianceNetworkGrants 'modules/grant-appliance-network.bicep' = [
+  for (id, i) in applianceGroupIds: {
+    name: 'appliance-network-${i}-${uniqueString(suffix)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      appPrincipalId: identity.outputs.principalId
+      roleName: roles.outputs.applianceNetworkRole
     }
   }
 ]

@@ -29,7 +29,7 @@ KEEPS = {"frr": ("attribute-unchanged next-hop",), "bird": ("next hop keep;", "b
 """By vendor, what keeps next hops in a rendered configuration."""
 OTHER_CLIENTS = {"nva-108": "frr", "nva-109": "exabgp"}
 """Vendors of clients that are not BIRD."""
-AT_REST, BEFORE, AFTER = 1.0, 1.0, 1.0
+AT_REST, BEFORE, AFTER = 1.0, 0.5, 1.0
 """Seconds of packets: undisturbed, before something is killed, and after the routes are as they should be."""
 
 
@@ -99,14 +99,34 @@ class HubCase:
         hops = {str(r.network): frozenset({str(r.next_hop)}) for r in self.expected}
         await soon(lambda: _hops(network, hops) == hops)
         findings.equal("the workload sends each prefix to its NVA, not to a hub", hops, _hops(network, hops))
-        to = sorted({row.network.network_address for row in self.expected})
-        async with network.pings("at rest", to, findings.phases):
+        async with network.pings("at rest", _addresses(self.expected), findings.phases):
             await asyncio.sleep(AT_REST)
         findings.nothing_lost(findings.phases[-1])
         for who in list(vendors.items())[: 1 if order.quick else None]:
             await self._without(network, who, findings, programmer)
+        if not order.quick:
+            await self._lose_client(network, findings)
         if self.spoils and vendors["hub-b"] in KEEPS:
             await self._spoil(network, vendors["hub-b"], findings)
+
+    async def _lose_client(self, network: Network, findings: Findings) -> None:
+        """A client's daemon dies: both hubs take its route back, on both instances, and nobody else's."""
+        number = max(self.clients)
+        name, prefix = f"nva-{number}", f"100.0.0.{number}/32"
+        left = tuple(row for row in self.expected if str(row.network) != prefix)
+        async with network.pings(f"{name} is killed", _addresses(left), findings.phases):
+            await asyncio.sleep(BEFORE)
+            network.kill(name)
+            findings.killed.append(f"kill -9: {name} ({network.vendors[name]})")
+            found = await self._settled(network, left)
+            await soon(lambda: not network.hops(WORKLOAD, prefix))
+            await asyncio.sleep(AFTER)
+        findings.check(f"without {name} its route is gone from both instances, and no other", differences(left, found))
+        findings.equal(f"without {name} the workload has no route to it", frozenset(), network.hops(WORKLOAD, prefix))
+        findings.nothing_lost(findings.phases[-1])
+        network.start_speaker(name, network.vendors[name])
+        found = await self._settled(network, self.expected)
+        findings.check(f"with {name} back the table is whole again", differences(self.expected, found))
 
     async def _spoil(self, network: Network, vendor: str, findings: Findings) -> None:
         """hub-b as it is often written: without a word on next hops. It then draws its clients' packets to itself."""
@@ -127,7 +147,7 @@ class HubCase:
     async def _without(self, network: Network, who: tuple[str, str], findings: Findings, programmer: Program) -> None:
         hub, vendor = who
         left = tuple(row for row in self.expected if row.source_peer != HUBS[hub])
-        to = sorted({row.network.network_address for row in left})
+        to = _addresses(left)
         programmed = _programmed(programmer, left)
         async with network.pings(f"{hub} ({vendor}) is killed", to, findings.phases):
             await asyncio.sleep(BEFORE)
@@ -164,6 +184,10 @@ def _verified(network: Network, rows: Iterable[Row]) -> tuple[Finding, ...]:
 
 def _learned(network: Network) -> tuple[Row, ...]:
     return tuple(sorted(row for rows in network.learned(SERVER).values() for row in rows))
+
+
+def _addresses(rows: Iterable[Row]) -> list[IPv4Address]:
+    return sorted({row.network.network_address for row in rows})
 
 
 def _hops(network: Network, prefixes: Iterable[str]) -> dict[str, frozenset[str]]:

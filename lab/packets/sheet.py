@@ -87,12 +87,12 @@ def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines(keepends=True)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.packets.sheet", description="Reads the Azure lab's sheet.")
     parser.add_argument("sheet", type=Path)
     parser.add_argument("--place", required=True, help="where it was measured: region and size of the machines")
     parser.add_argument("--out", type=Path, default=Path("build/lab-azure.json"))
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     try:
         filed = document(given.sheet, given.place)
     except (SheetError, OSError) as error:

@@ -170,6 +170,7 @@ class Seed:
                 "allowForwardedTraffic": wanted.allow_forwarded_traffic is not False,
                 "allowGatewayTransit": bool(wanted.allow_gateway_transit),
                 "useRemoteGateways": bool(wanted.use_remote_gateways),
+                "remoteVirtualNetwork": {"id": f"{self._scope()}/virtualNetworks/beyond-{wanted.name}"},
             },
         }
 

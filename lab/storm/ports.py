@@ -21,6 +21,7 @@ from function_app.domain.observation import (
     Value,
 )
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
+from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
 from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import SendFence, SendPromote
 from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
@@ -32,7 +33,7 @@ FIRST = "nva-a"
 STORAGE_SECONDS = 10.0
 ARM_SECONDS = 20.0
 WRITE_SECONDS = 55.0
-FREE = ("history/", "status/")
+FREE = ("history/", "status/", "preflight/", "rehearsals/")
 """Documents for people: written at once, at no cost, and forgotten where nobody asks for them."""
 
 
@@ -76,6 +77,8 @@ class HostDocuments:
         self._store = host.world.documents
 
     async def load(self, key: str) -> Stored | None:
+        if key.startswith(("preflight/", "rehearsals/")):
+            return None
         kind = "record.load" if key.startswith("records/") else "doc.load"
         found: Stored | None = await self._host.ask(kind, STORAGE_SECONDS, _no_storage, self._store.load, key)
         if found is not None and kind == "record.load":
@@ -234,7 +237,7 @@ class HostRouteServers:
 
 
 class Silent:
-    """Metrics, HealthLogs, EventsOut and what only verification asks, knowing and keeping nothing."""
+    """Surroundings, Metrics, HealthLogs, EventsOut and what only verification asks, knowing and keeping nothing."""
 
     async def ask(self, *_: object) -> str:
         return ""
@@ -247,6 +250,15 @@ class Silent:
 
     async def repair(self, step: RepairFlags) -> None:
         raise Unavailable("the storm has no flags")
+
+    async def location(self, server: RouteServer) -> str | Denied:
+        raise _no_arm()
+
+    async def balancer(self, service: Service) -> BalancerFacts | Denied:
+        raise _no_arm()
+
+    async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
+        raise _no_arm()
 
     async def probe_availability(
         self, load_balancer: str, addresses: tuple[IPv4Address, ...]
@@ -278,6 +290,7 @@ def make_ports(host: Host) -> Ports:
         advertised_routes=silent,
         effective_routes=silent,
         network_flags=silent,
+        surroundings=silent,
         metrics=silent,
         health_logs=silent,
         events_out=silent,

@@ -26,7 +26,7 @@ from packaging.requirements import Requirement
 from lab.processes import LabError
 from lab.release import agent
 from tests.unit.agent.bgp_receiver import ASN, PORT, receiving
-from tests.unit.agent.stage import SERVICE, Member, advertise, fence, fresh_address, new_signer, promote, until
+from tests.unit.agent.stage import SERVICE, Member, advertise, fresh_address, new_signer, promote, until
 
 NEXT = "0.1.0+next"
 DEFAULT = "0.0.0.0/0"
@@ -207,7 +207,6 @@ async def test_an_upgrade_of_the_wheel_keeps_the_role(wheel: Path, tmp_path: Pat
     python = machine(tmp_path / "machine", "aiohttp", "pyjwt", "cryptography")
     pip_install(python, wheel)
     running = Running(Member("nva-a", tmp_path / "nva-a", new_signer()), [str(python.with_name("hopkeeper-agent"))])
-    assert running.call("check").returncode == 0
     async with running.up():
         before = await running.status()
         assert before["version"] == "0.1.0"
@@ -220,9 +219,6 @@ async def test_an_upgrade_of_the_wheel_keeps_the_role(wheel: Path, tmp_path: Pat
         assert role(after) == ("serving", 6, True)
         assert after["boot_id"] != before["boot_id"]
         assert await running.member.probe() == 200
-        assert (await running.member.send(fence(7)))[0] == 200
-    async with running.up():
-        assert role(await running.status()) == ("standby", 7, False)
 
 
 def pip_install(python: Path, wheel: Path) -> None:

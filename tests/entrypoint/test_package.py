@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from lab import demo, serve
 from lab.processes import LabError
 from lab.release import package
 from lab.release.package import ROOT, Package, contents, unpacked
@@ -115,12 +116,12 @@ def test_what_is_neither_a_directory_nor_a_zip_is_refused(tmp_path: Path) -> Non
             pass
 
 
-@pytest.mark.parametrize("program", ["lab.serve", "lab.demo"])
-def test_host_and_demo_say_what_is_wrong_with_a_package(tmp_path: Path, program: str) -> None:
-    argv = [sys.executable, "-m", program, "--package", str(tmp_path / "none.zip")]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
-    assert "none.zip is neither a directory nor a zip" in done.stderr
+@pytest.mark.parametrize("program", [serve.main, demo.main])
+def test_host_and_demo_say_what_is_wrong_with_a_package(
+    tmp_path: Path, program: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program(["--package", str(tmp_path / "none.zip")]) == 1
+    assert "none.zip is neither a directory nor a zip" in capsys.readouterr().err
 
 
 def test_a_zip_is_unpacked_alone_and_gone_afterwards(built: Package) -> None:

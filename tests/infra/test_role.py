@@ -52,6 +52,9 @@ OPERATIONS: dict[str, Needs] = {
     "network_interfaces.list_virtual_machine_scale_set_network_interfaces": {
         "scale-set": {"Microsoft.Compute/virtualMachineScaleSets/networkInterfaces/read"}
     },
+    "network_interfaces.get": {"appliance-network": {f"{NETWORK}networkInterfaces/read"}},
+    "virtual_networks.get": {"appliance-network": {f"{NETWORK}virtualNetworks/read"}},
+    "route_tables.get": {"appliance-network": {f"{NETWORK}routeTables/read"}},
     "load_balancers.get": {"load-balancer": {f"{NETWORK}loadBalancers/read"}},
     "load_balancers.update_tags": {"load-balancer": {f"{NETWORK}loadBalancers/write"}},
     "load_balancer_backend_address_pools.get": {"load-balancer": {f"{NETWORK}loadBalancers/backendAddressPools/read"}},
@@ -98,6 +101,7 @@ SCOPES = {
     "loadBalancerRole": ("modules/grant-load-balancer.bicep", "Microsoft.Network/loadBalancers"),
     "backendNetworkRole": ("modules/grant-backend-network.bicep", "Microsoft.Network/virtualNetworks"),
     "scaleSetRole": ("modules/grant-scale-set.bicep", "Microsoft.Compute/virtualMachineScaleSets"),
+    "applianceNetworkRole": ("modules/grant-appliance-network.bicep", None),
     "subscriptionRole": ("modules/grant-subscription.bicep", None),
     "interfaceRole": ("modules/grant-interface.bicep", "Microsoft.Network/networkInterfaces"),
     "networkPeeringRole": ("modules/grant-network-peerings.bicep", "Microsoft.Network/virtualNetworks"),

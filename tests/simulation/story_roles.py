@@ -39,6 +39,7 @@ def scopes(topology: Topology) -> dict[str, list[str]]:
         "load-balancer": balancers,
         "backend-network": [f"{group}/providers/Microsoft.Network/virtualNetworks/vnet" for group in groups],
         "subscription": subscriptions,
+        "scale-set": [s.id for s in topology.scale_sets],
         "interface": [s.interface for s in topology.speakers if s.interface],
         "network-peering": [_network(p) for p in topology.network_peerings],
         "network-peering-flags": [_network(p) for p in topology.network_peerings if p.owned],
@@ -52,10 +53,14 @@ def _network(peering: NetworkPeering) -> str:
 
 
 def permissions(story: Story, allowed: Needs) -> list[dict[str, Any]]:
-    """The simulator's seed key."""
+    """The simulator's seed key. A role without a scope of its own above is granted for the whole subscription."""
     topology = decoded(enrolled(yaml.safe_load((EXAMPLES / story.example).read_text())))
     at = scopes(topology)
-    return [{"scope": scope, "actions": sorted(its)} for role, its in allowed.items() for scope in at[role]]
+    return [
+        {"scope": scope, "actions": sorted(its)}
+        for role, its in allowed.items()
+        for scope in at.get(role, at["subscription"])
+    ]
 
 
 def told(name: str, allowed: Needs) -> Ending:

@@ -98,6 +98,17 @@ def test_a_pool_of_addresses_needs_the_join_of_their_network() -> None:
     assert ask(world(write, join), "PUT", pool, body).status == 201
 
 
+def test_a_peering_between_networks_needs_a_right_at_the_other_one() -> None:
+    here, there = (f"{WANTED.network_scope}/virtualNetworks/{name}" for name in ("spoke", "hub"))
+    peering = f"{here}/virtualNetworkPeerings/to-hub"
+    granted = (here, f"{NETWORK}/virtualNetworks/virtualNetworkPeerings/write")
+    refused = ask(world(granted), "PUT", peering, {"properties": {"remoteVirtualNetwork": {"id": there}}})
+    assert refused.body["error"]["code"] == "LinkedAuthorizationFailed"
+    assert (
+        f"'{NETWORK}/virtualNetworks/peer/action' on the linked scope(s) '{there}'" in refused.body["error"]["message"]
+    )
+
+
 def test_an_operation_is_polled_with_a_right_of_its_own_at_the_subscription() -> None:
     granted = (HUB, f"{NETWORK}/virtualHubs/bgpConnections/write")
     azure = world(granted)

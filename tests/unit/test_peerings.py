@@ -204,6 +204,8 @@ GUARDED: list[tuple[str, PeeringStep, RouteServerReading, str]] = [
     ("last announcer is kept", DELETE, reading(own("nva-a", "10.0.1.4", Provisioning.FAILED), B), "is the last"),
     ("last announcer is kept", DELETE, reading(own("nva-a", "10.0.1.99"), B), "is the last"),
     ("last announcer is kept", DELETE, reading(own("nva-a", "10.0.1.4", asn=65009), B), "is the last"),
+    ("holder is kept", DELETE, reading(A, B), "nva-b serves with its own address: move the service first"),
+    ("holder is kept", DELETE, reading(A, own("nva-b", "10.0.1.99")), "nva-b serves with its own address"),
     ("deletes are spaced", DELETE, reading(A, B), "'hopkeeper-hub_nva-y' was deleted 599 s ago: in 1 s"),
 ]
 JUST_DELETED = ("hopkeeper-hub_nva-y", timedelta(seconds=599))
@@ -211,7 +213,9 @@ JUST_DELETED = ("hopkeeper-hub_nva-y", timedelta(seconds=599))
 
 @pytest.mark.parametrize(("guard", "step", "seen", "reason"), GUARDED, ids=[f"{g[0]} {g[3]}" for g in GUARDED])
 def test_each_guard_speaks(guard: str, step: PeeringStep, seen: RouteServerReading, reason: str) -> None:
-    spoken = {r.guard: r.reason for r in refuse(step, PeeringContext(topology(), seen, JUST_DELETED))}
+    spoken = {
+        r.guard: r.reason for r in refuse(step, PeeringContext(topology(), seen, JUST_DELETED, frozenset({"nva-b"})))
+    }
     assert reason in spoken[guard]
 
 
@@ -232,6 +236,14 @@ def test_a_delete_that_takes_nothing_more_away_is_not_spaced(deleted: tuple[str,
 @pytest.mark.parametrize("step", [CREATE, DELETE])
 def test_a_harmless_step_is_not_refused(step: PeeringStep) -> None:
     assert refuse(step, PeeringContext(topology(), reading(A, *EIGHT[:3]))) == ()
+
+
+def test_a_holder_that_is_peered_once_more_may_lose_the_old_peering() -> None:
+    second = Peering("hopkeeper-hub_nva-b.2", IPv4Address("10.0.1.5"), 65001, Provisioning.SUCCEEDED)
+    moved = reading(A, own("nva-b", "10.0.1.99"), second)
+    assert refuse(DELETE, PeeringContext(topology(), moved, holders=frozenset({"nva-b"}))) == ()
+    other = frozenset({"nva-a"})
+    assert refuse(DELETE, PeeringContext(topology(), reading(A, B), holders=other)) == ()
 
 
 def test_repairing_a_failed_peering_takes_no_new_slot() -> None:

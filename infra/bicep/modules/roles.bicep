@@ -47,6 +47,15 @@ var roles = [
     ]
   }
   {
+    key: 'appliance-network'
+    description: 'Reads the NVAs\' network interfaces, their virtual networks and route tables, for preflight.'
+    actions: [
+      'Microsoft.Network/networkInterfaces/read'
+      'Microsoft.Network/virtualNetworks/read'
+      'Microsoft.Network/routeTables/read'
+    ]
+  }
+  {
     key: 'health-logs'
     description: 'Queries the load balancers\' health events in one workspace.'
     actions: [
@@ -102,9 +111,10 @@ output routeServerRole string = definition[0].name
 output loadBalancerRole string = definition[1].name
 output backendNetworkRole string = definition[2].name
 output subscriptionRole string = definition[3].name
-output healthLogsRole string = definition[4].name
-output interfaceRole string = definition[5].name
-output networkPeeringRole string = definition[6].name
-output networkPeeringFlagsRole string = definition[7].name
-output routeServerFlagsRole string = definition[8].name
-output scaleSetRole string = definition[9].name
+output applianceNetworkRole string = definition[4].name
+output healthLogsRole string = definition[5].name
+output interfaceRole string = definition[6].name
+output networkPeeringRole string = definition[7].name
+output networkPeeringFlagsRole string = definition[8].name
+output routeServerFlagsRole string = definition[9].name
+output scaleSetRole string = definition[10].name

@@ -44,6 +44,7 @@ NAMES = (
     "at most eight",
     "address is free",
     "last announcer is kept",
+    "holder is kept",
     "deletes are spaced",
 )
 

@@ -29,6 +29,7 @@ from function_app.domain.topology_laws import Place
 from function_app.reconcile.ports import AdminStates, Agents, Clock, Documents, Ports
 from function_app.reconcile.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
+from lab.storm.ports import Silent
 
 if TYPE_CHECKING:
     from lab.storm.wire.world import World
@@ -97,6 +98,7 @@ class Host:
             advertised_routes=AdvertisedRoutesOverArm(self.azure),
             effective_routes=EffectiveRoutesOverArm(self.azure),
             network_flags=NetworkFlagsOverArm(self.azure),
+            surroundings=Silent(),
             metrics=MetricsUnread(),
             health_logs=HealthLogsUnread(),
             events_out=EventsUnpublished(),

@@ -9,16 +9,17 @@ from typing import Any
 import msgspec
 
 from function_app.domain.errors import Unavailable
-from function_app.domain.peerings import CreatePeering, Provisioning, RouteServerReading
+from function_app.domain.peerings import CreatePeering, Peering, Provisioning, RouteServerReading
 from function_app.domain.scale_sets import Instance
 from function_app.domain.topology import RouteServer, ScaleSet, Topology
 from function_app.domain.topology_document import decode
 from function_app.domain.topology_laws import Place
 from function_app.reconcile.dry_run import plan
+from function_app.reconcile.membership import keep_membership
 from function_app.reconcile.outcome import Ending
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.topologies import InForce
-from tests.builders import document, text, topology
+from tests.builders import document, ranked_document, stable, text, topology
 from tests.fakes import FakeRouteServers, FakeWorld, foreign
 from tests.unit.reconcile.scene import Scene
 from tests.unit.test_scale_sets import FLEET
@@ -212,3 +213,19 @@ async def test_a_scale_set_that_cannot_be_listed_takes_nobody_for_gone() -> None
     assert outcome.ending is Ending.HELD
     assert any("listing: 503" in reason for reason in outcome.reasons)
     assert scene.world.peering_writes == writes
+
+
+async def test_who_serves_with_its_own_address_keeps_its_peering_until_the_service_has_moved() -> None:
+    doc = ranked_document()
+    doc["speakers"][0]["asn"] = 65009
+    scene = Scene(desired=decode(text(doc), Place()))
+    server = scene.topology.route_servers[0]
+    for name, address in (("nva-a", "10.0.1.4"), ("nva-b", "10.0.1.5")):
+        there = Peering(f"hopkeeper-hub_{name}", IPv4Address(address), 65001, Provisioning.SUCCEEDED)
+        scene.world.peerings[there.name] = there
+    for holder, expected in (("nva-a", Ending.REFUSED), ("nva-b", Ending.PENDING)):
+        await scene.documents.put("records/hub/fw.json", msgspec.json.encode(stable(holder)))
+        outcome = (await keep_membership(scene.ports, scene.topology, server)).outcome
+        assert outcome.ending is expected
+        kept = "holder is kept: nva-a serves with its own address"
+        assert any(kept in reason for reason in outcome.reasons) is (holder == "nva-a")
