@@ -50,6 +50,13 @@ async def at_rest(at: Scene) -> Outcome:
     return outcome
 
 
+def rewritten(at: Scene, desired: Topology) -> Scene:
+    """The same world and record under another document, some time later."""
+    later = Scene(desired=desired, world=at.world, documents=at.documents)
+    later.clock.at = at.clock.at + timedelta(minutes=5)
+    return later
+
+
 def told(world: FakeWorld) -> dict[str, list[OutwardRoutes]]:
     return {
         name: [command.routes for command in agent.obeyed if isinstance(command, SendOutward)]
@@ -91,6 +98,16 @@ async def test_an_agent_without_outward_neighbours_is_named_and_holds_no_failove
     assert at.serving() == ["nva-b"]
 
 
+async def test_an_agent_that_does_not_know_the_command_is_not_taken_for_silent() -> None:
+    at = scene(declared())
+    await at.settle()
+    at.world.agents["nva-a"].deaf = True
+    more = rewritten(at, declared(prepend=5))
+    outcome = await more.slow()
+    assert outcome.reasons == ("fw: SendOutward nva-a: no answer",)
+    assert at.world.agents["nva-b"].outward == OutwardRoutes(TOLD.prefixes, 5)
+
+
 async def test_members_are_told_where_others_announce_for_them() -> None:
     at = scene(declared(ranked_document(announcers=("watch1",))))
     await at_rest(at)
@@ -110,7 +127,7 @@ async def test_everybody_is_told_where_everybody_serves() -> None:
 async def test_what_is_no_longer_declared_is_taken_back() -> None:
     at = scene(declared())
     await at.settle()
-    without = Scene(desired=decode(text(document()), Place()), world=at.world, documents=at.documents)
+    without = rewritten(at, decode(text(document()), Place()))
     await without.settle()
     assert told(at.world) == {"nva-a": [TOLD, NOTHING_OUTWARD], "nva-b": [TOLD, NOTHING_OUTWARD]}
 
@@ -120,7 +137,7 @@ async def test_after_a_lost_record_nobody_is_told_with_a_number_that_it_would_re
     await at.settle()
     at.documents.stored.clear()
     more = declared(prefixes=["10.0.0.0/16", "10.4.0.0/16"])
-    later = Scene(desired=more, world=at.world, documents=at.documents)
+    later = rewritten(at, more)
     await later.settle()
     assert {agent.outward for agent in at.world.agents.values()} == {wanted_outward(more.services[0])}
 

@@ -1,7 +1,7 @@
 """What is told on-premises: by the role, last of all, and never in the way of a promotion (ADR 5)."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named.places import DECIDE, DUTIES, OUTWARD, OUTWARD_CASES, ROLE
+from lab.mutants.named.places import ACT, DECIDE, DUTIES, OUTWARD, OUTWARD_CASES, ROLE
 
 AGENT_OUTWARD = "tests/unit/agent/test_outward.py"
 
@@ -77,6 +77,14 @@ TOLD = (
         "    if record.phase is not Phase.STABLE or record != look.record or decision.effects:\n",
         "    if record.phase is not Phase.STABLE:\n",
         (f"{OUTWARD_CASES}::test_nothing_is_told_while_anything_else_is_to_be_done",),
+    ),
+    Mutant(
+        "who does not take an outward order is silent",
+        "outward: evidence of nothing",
+        ACT,
+        "after if after.status(effect.member) is not None else after.with_agent(effect.member, before)",
+        "after",
+        (f"{OUTWARD_CASES}::test_an_agent_that_does_not_know_the_command_is_not_taken_for_silent",),
     ),
     Mutant(
         "an outward order gets a number that is refused",
