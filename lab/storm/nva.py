@@ -132,7 +132,7 @@ class Nva:
         elif isinstance(command, SendOutward):
             turn = (command.epoch, command.seq)
             late = turn < self.outward_turn or (turn == self.outward_turn and command.routes != self.outward)
-            if not late:
+            if not (late or self.world.bugs.ignores_outward):
                 self.outward, self.outward_turn = command.routes, turn
             call.answer(CommandAnswer(self.reading(), "already accepted a newer one" if late else None))
         elif self.tears:
