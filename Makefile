@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 AZURITE := build/node/node_modules/.bin/azurite
 AZURITE_VERSION := 3.37.0
+CHECKOV_VERSION := 3.3.30
 AZ_VERSION := 2.91.0
 PACKAGE ?= .
 
@@ -47,9 +48,9 @@ package: $(STAMP) ## build/hopkeeper.zip, what is deployed, and its bill of mate
 agent: $(STAMP) ## build/hopkeeper-agent.pyz and the agent's wheel, for an NVA
 	@$(BIN)/python -m lab.release.agent
 
-test: $(STAMP) azurite az ## run the tests
+test: $(STAMP) azurite az ## run the tests, but those of infra/bicep, which `check` runs
 	@mkdir -p build
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/infra
 
 .PHONY: stories story
 stories: $(STAMP) ## list the stories: one example each, told over the simulated Azure on virtual time
@@ -85,12 +86,19 @@ networks: $(STAMP) ## BGP hubs and dual-homed networks from examples/, real daem
 	@mkdir -p build
 	@$(BIN)/python -m lab.networks $(CASES)
 
-check: $(STAMP) ## ruff, mypy --strict, the import contracts
+check: $(STAMP) checkov ## ruff, mypy --strict, the import contracts, the offline checks of infra/bicep
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/mypy --python-version 3.11 nva_agent/hopkeeper_agent
 	@$(BIN)/lint-imports --config pyproject.toml
+	@$(BIN)/python -m pytest tests/infra
+
+.PHONY: checkov
+checkov: # its checks of infra/bicep, in an environment of its own; without it they say so and are skipped
+	@if [ ! -x build/checkov/bin/checkov ]; then \
+	  python=$$(sh .ci/find-python) && "$$python" -m venv build/checkov && build/checkov/bin/python -m pip install --quiet \
+	  --disable-pip-version-check checkov==$(CHECKOV_VERSION) || echo "checkov could not be installed: its tests will be skipped"; fi
 
 .PHONY: az
 az: # Azure's own command line, which the operating guide's walk uses; without it the walk's test says so and is skipped

@@ -95,6 +95,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
     siteConfig: {
       minTlsVersion: '1.2'
       http20Enabled: true
+      ftpsState: 'Disabled'
       ipSecurityRestrictions: concat(serviceRules, callerRules)
       ipSecurityRestrictionsDefaultAction: 'Deny'
     }
