@@ -8,13 +8,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 AZURITE := build/node/node_modules/.bin/azurite
 AZURITE_VERSION := 3.37.0
+AZ_VERSION := 2.91.0
 PACKAGE ?= .
 
+NAME ?=
 SEEDS ?=
 SEED ?=
 TRACE ?=
+CASES ?=
 
-.PHONY: help setup demo host test check storm model mutants chaos prove lab constraints clean
+.PHONY: help setup demo host walk package agent test check storm model mutants chaos prove lab networks constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,15 +31,32 @@ $(STAMP): requirements.txt constraints.txt pyproject.toml nva_agent/pyproject.to
 	  --constraint constraints.txt --requirement requirements.txt --editable '.[dev]' --editable './nva_agent[exabgp]'
 	@touch $@
 
-demo: $(STAMP) ## watch two NVAs fail over on this machine (KEEP=1 keeps it running afterwards)
-	@$(BIN)/python -m lab.demo $(if $(KEEP),--keep)
+demo: $(STAMP) ## watch two NVAs fail over on this machine (KEEP=1 keeps it running afterwards; PACKAGE=... as for host)
+	@$(BIN)/python -m lab.demo --package $(PACKAGE) $(if $(KEEP),--keep)
 
-host: $(STAMP) ## serve the Function App on 127.0.0.1:7071 over the simulator (PACKAGE=DIR runs another copy)
-	@$(BIN)/python -m lab.serve --root $(PACKAGE)
+host: $(STAMP) ## serve the Function App on 127.0.0.1:7071 over the simulator (PACKAGE=a zip or directory runs that one)
+	@$(BIN)/python -m lab.serve --package $(PACKAGE)
 
-test: $(STAMP) azurite ## run the tests
+walk: $(STAMP) az ## serve what the first walk of docs/operating.md needs: NVAs, no topology yet, and Azure's command line
 	@mkdir -p build
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m lab.walk
+
+package: $(STAMP) ## build/hopkeeper.zip, what is deployed, and its bill of materials
+	@$(BIN)/python -m lab.release.package
+
+agent: $(STAMP) ## build/hopkeeper-agent.pyz and the agent's wheel, for an NVA
+	@$(BIN)/python -m lab.release.agent
+
+test: $(STAMP) azurite az ## run the tests
+	@mkdir -p build
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+.PHONY: stories story
+stories: $(STAMP) ## list the stories: one example each, told over the simulated Azure on virtual time
+	@$(BIN)/python -m lab.stories
+
+story: $(STAMP) ## tell one (NAME=active-passive; NAME=all for every one)
+	@$(BIN)/python -m lab.stories $(NAME)
 
 storm: $(STAMP) ## random, directed and exhaustive histories (SEEDS=n; SEED=k TRACE=1 replays one)
 	@mkdir -p build
@@ -54,11 +74,16 @@ chaos: $(STAMP) ## kill -9 of the Functions host at each step of a failover, fif
 	@mkdir -p build
 	@$(BIN)/python -m lab.chaos
 
-prove: storm model mutants chaos ## all four at full size (about half an hour)
+prove: storm model mutants chaos ## all four at full size (about an hour)
 
 lab: $(STAMP) azurite ## real daemons and packets in network namespaces, ours beside what users have today (root or user namespaces)
 	@mkdir -p build
 	@$(BIN)/python -m lab.packets --svg build/lab.svg
+	@$(BIN)/python -m lab.networks
+
+networks: $(STAMP) ## BGP hubs and dual-homed networks from examples/, real daemons and packets, build/networks.json (CASES="..." plays some)
+	@mkdir -p build
+	@$(BIN)/python -m lab.networks $(CASES)
 
 check: $(STAMP) ## ruff, mypy --strict, the import contracts
 	@$(BIN)/ruff check .
@@ -66,6 +91,12 @@ check: $(STAMP) ## ruff, mypy --strict, the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/mypy --python-version 3.11 nva_agent/hopkeeper_agent
 	@$(BIN)/lint-imports --config pyproject.toml
+
+.PHONY: az
+az: # Azure's own command line, which the operating guide's walk uses; without it the walk's test says so and is skipped
+	@if [ ! -x build/az/bin/az ]; then \
+	  python=$$(sh .ci/find-python) && "$$python" -m venv build/az && build/az/bin/python -m pip install --quiet \
+	  --disable-pip-version-check azure-cli==$(AZ_VERSION) || echo "azure-cli could not be installed: the walk's test will be skipped"; fi
 
 .PHONY: azurite
 azurite: # the storage twin of the tests; without Node they say so and skip what needs it

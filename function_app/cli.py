@@ -1,10 +1,12 @@
 """The command line: what an operator does by hand. The same use cases as the triggers, over the same settings.
 
 hopkeeper check FILE             is this topology document usable, and what is wrong with it
+hopkeeper lint FILE              what would keep it from working: in the document, in Azure, on the agents
 hopkeeper apply FILE             check it and put it in force
 hopkeeper status [TOPOLOGY]      what is in force, who holds what, what is held and why
 hopkeeper plan TOPOLOGY          what a pass would do first, and why; changes nothing
 hopkeeper reconcile TOPOLOGY     make one pass now
+hopkeeper verify TOPOLOGY        what routes, interfaces and networks are, against what the topology implies
 hopkeeper render FILE SPEAKER    the BGP configuration that a topology implies for a speaker, in a vendor's language
 """
 
@@ -24,12 +26,19 @@ from function_app import wiring
 from function_app.domain.bounds import Probe, ranked_bounds
 from function_app.domain.bounds import bounds as failover_bounds
 from function_app.domain.errors import BadInput, HopkeeperError
+from function_app.domain.preflight import Report, broken
+from function_app.domain.preflight import lint as judged
+from function_app.domain.preflight_facts import Facts
 from function_app.domain.topology import Topology
 from function_app.domain.topology_document import decode
 from function_app.domain.topology_laws import Place
+from function_app.reconcile.evidence import Evidence
 from function_app.reconcile.outcome import Ending, Outcome
+from function_app.reconcile.preflight import as_document
 from function_app.render import Vendor
 from function_app.render import render as configuration
+from function_app.views.evidence import learned, table
+from function_app.views.preflight import report_lines
 
 TROUBLE = 1
 WRONG = 2
@@ -51,6 +60,31 @@ def check(file: Path, lab: bool) -> None:
     else:
         speakers, services = len(topology.speakers), len(topology.services)
         click.echo(f"{file}: topology {topology.name!r} is usable: {speakers} speakers, {services} services")
+
+
+@main.command(help="Say what would keep a topology from working; changes nothing. Ends with 1 where there is an error.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--azure/--offline", default=None, help="Ask Azure and the agents too; by default where settings are there."
+)
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
+@click.option("--lab", is_flag=True, help="Allow loopback addresses, as a lab on one machine has them.")
+def lint(file: Path, azure: bool | None, as_json: bool, lab: bool) -> None:
+    try:
+        topology = decode(file.read_text(), Place(allow_loopback=lab))
+    except UnicodeDecodeError as error:
+        _refuse(file, error)
+    except BadInput as error:
+        report = broken(error.problems)
+    else:
+        asks = wiring.is_configured() if azure is None else azure
+        report = _run(_asked(topology)) if asks else judged(topology, Facts())
+    if as_json:
+        _show(as_document(report))
+    else:
+        click.echo("\n".join(report_lines(report)))
+    if report.errors:
+        sys.exit(TROUBLE)
 
 
 @main.command(help="Check a topology document and put it in force.")
@@ -85,6 +119,23 @@ def reconcile(topology: str) -> None:
     click.echo(outcome.ending.name.lower())
     for reason in outcome.reasons:
         click.echo(f"  {reason}")
+
+
+@main.command(
+    help="Compare learned, advertised and effective routes and network flags with the topology; exit 1 if wrong."
+)
+@click.argument("topology")
+@click.option("--fresh", is_flag=True, help="Take no answer that is there already: ask everything anew.")
+@click.option("--routes", is_flag=True, help="List the learned routes too.")
+def verify(topology: str, fresh: bool, routes: bool) -> None:
+    async def ask() -> Evidence:
+        return await wiring.use_cases().verify(topology, fresh)
+
+    evidence = _run(ask())
+    for line in (*(learned(evidence) if routes else ()), *table(evidence, datetime.now(UTC))):
+        click.echo(line)
+    if not evidence.sound:
+        sys.exit(TROUBLE)
 
 
 @main.command(help="The worst time that a failover may take, path by path, from a topology document.")
@@ -166,7 +217,7 @@ def _order(topology: str, service: str, verb: str, **said: Any) -> None:
     click.echo(outcome.ending.name.lower())
     for reason in outcome.reasons:
         click.echo(f"  {reason}")
-    if outcome.ending is Ending.REFUSED:
+    if outcome.ending in (Ending.REFUSED, Ending.FAILED):
         sys.exit(TROUBLE)
 
 
@@ -217,6 +268,18 @@ def drain(topology: str, service: str, member: str, minutes: float | None) -> No
 @click.argument("member")
 def undrain(topology: str, service: str, member: str) -> None:
     _order(topology, service, "undrain", member=member)
+
+
+@main.command(help="Try a standby's fence: adminState Down, proof, None. Ends with 1 where it fails.")
+@click.argument("topology")
+@click.argument("service")
+@click.argument("member", required=False)
+def rehearse(topology: str, service: str, member: str | None) -> None:
+    _order(topology, service, "rehearse", member=member)
+
+
+async def _asked(topology: Topology) -> Report:
+    return await wiring.use_cases().lint(topology)
 
 
 async def _apply(file: Path) -> Topology:

@@ -14,6 +14,7 @@
 | `IDENTITY_ENDPOINT` | set by the platform | there is a managed identity; without it, whatever azure-identity finds |
 | `HOPKEEPER_CA_FILE` | the system's | PEM file of the authorities that Azure's endpoints are checked against |
 | `HOPKEEPER_ALLOW_LOOPBACK` | `false` | topologies may live on loopback addresses: a lab on one machine |
+| `HOPKEEPER_OBSERVE_ONLY` | `false` | passes look and say what they would do, and write nothing: for upgrades |
 | `HOPKEEPER_SWEEP_SCHEDULE` | required by host.json's timer | six-field schedule of the sweep |
 """
 
@@ -52,6 +53,7 @@ class Settings:
     client_id: str | None = None
     ca_file: str | None = None
     allow_loopback: bool = False
+    observe_only: bool = False
 
 
 def from_environment(env: Mapping[str, str] = environ) -> Settings:
@@ -73,9 +75,14 @@ def from_environment(env: Mapping[str, str] = environ) -> Settings:
             problems.append(Problem(name, f"must be an https URL, is {value!r}"))
     if bool(optional("HOPKEEPER_LOGS_ENDPOINT")) != bool(optional("HOPKEEPER_LOGS_WORKSPACE")):
         problems.append(Problem("HOPKEEPER_LOGS_WORKSPACE", "goes with HOPKEEPER_LOGS_ENDPOINT: set both or none"))
-    loopback = optional("HOPKEEPER_ALLOW_LOOPBACK") or "false"
-    if loopback not in ("true", "false"):
-        problems.append(Problem("HOPKEEPER_ALLOW_LOOPBACK", f"must be true or false, is {loopback!r}"))
+
+    def flag(name: str) -> bool:
+        value = optional(name) or "false"
+        if value not in ("true", "false"):
+            problems.append(Problem(name, f"must be true or false, is {value!r}"))
+        return value == "true"
+
+    allow_loopback, observe_only = flag("HOPKEEPER_ALLOW_LOOPBACK"), flag("HOPKEEPER_OBSERVE_ONLY")
     if problems:
         raise BadInput(tuple(problems))
     return Settings(
@@ -90,7 +97,8 @@ def from_environment(env: Mapping[str, str] = environ) -> Settings:
         managed_identity=optional("IDENTITY_ENDPOINT") is not None,
         client_id=optional("HOPKEEPER_CLIENT_ID"),
         ca_file=optional("HOPKEEPER_CA_FILE"),
-        allow_loopback=loopback == "true",
+        allow_loopback=allow_loopback,
+        observe_only=observe_only,
     )
 
 

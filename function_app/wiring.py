@@ -10,14 +10,18 @@ from function_app.adapters.azure import Azure, Cloud, default_credential, manage
 from function_app.adapters.clock import SystemClock
 from function_app.adapters.documents_blob import DocumentsInBlobs
 from function_app.adapters.documents_local import DocumentsInDirectory
+from function_app.adapters.effective_routes import EffectiveRoutesOverArm
 from function_app.adapters.events_out import EventsOverEventGrid, EventsUnpublished
 from function_app.adapters.health_logs import HealthLogsOverLogAnalytics, HealthLogsUnread
 from function_app.adapters.jws import AgentCertificate, AppKey, claimed_sender
-from function_app.adapters.learned_routes import LearnedRoutesOverArm
+from function_app.adapters.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
 from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm
 from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
+from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.nva import AgentReport, AgentsOverHttp, verify_report
 from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.scale_sets import ScaleSetsOverArm
+from function_app.adapters.surroundings import SurroundingsOverArm
 from function_app.adapters.wakeups import WakeUpsInDirectory, WakeUpsOverQueue
 from function_app.domain.errors import BadInput, NotAuthentic
 from function_app.domain.topology_laws import Place
@@ -35,9 +39,14 @@ WAKE_UP_QUEUE = "hopkeeper-wakeups"
 def build(settings: Settings) -> UseCases:
     """Hopkeeper as these settings want it. Raises BadInput for a signing key that cannot be used."""
     clock = SystemClock()
-    azure = Azure(_cloud(settings))
     documents, wake_ups = _storage(settings, clock)
-    ports = Ports(
+    ports = ports_over(settings, Azure(_cloud(settings)), clock, documents, wake_ups)
+    return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)), settings.observe_only)
+
+
+def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Documents, wake_ups: WakeUps) -> Ports:
+    """Every adapter over one Azure, one clock and one storage. Raises BadInput for a signing key that cannot be used."""
+    return Ports(
         clock=clock,
         documents=documents,
         wake_ups=wake_ups,
@@ -45,7 +54,12 @@ def build(settings: Settings) -> UseCases:
         load_balancers=LoadBalancersOverArm(azure),
         admin_states=AdminStatesOverArm(azure),
         route_servers=RouteServersOverArm(azure),
+        scale_sets=ScaleSetsOverArm(azure),
         learned_routes=LearnedRoutesOverArm(azure),
+        advertised_routes=AdvertisedRoutesOverArm(azure),
+        effective_routes=EffectiveRoutesOverArm(azure),
+        network_flags=NetworkFlagsOverArm(azure),
+        surroundings=SurroundingsOverArm(azure),
         metrics=MetricsOverMonitor(azure, settings.metrics_endpoint, clock)
         if settings.metrics_endpoint
         else MetricsUnread(),
@@ -54,13 +68,21 @@ def build(settings: Settings) -> UseCases:
         if settings.events_endpoint
         else EventsUnpublished(),
     )
-    return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)))
 
 
 @cache
 def use_cases() -> UseCases:
     """The running app's, made at the first trigger. Raises BadInput naming every setting that is wrong."""
     return build(environment.from_environment())
+
+
+def is_configured() -> bool:
+    """Whether the environment has every setting that the app needs."""
+    try:
+        environment.from_environment()
+    except BadInput:
+        return False
+    return True
 
 
 async def verified_report(text: str) -> AgentReport:

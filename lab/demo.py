@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from lab.acts import ACTS, Act, Stage, at_rest
 from lab.processes import LabError
+from lab.release.package import unpacked
 from lab.stack import DATA, NVAS, PROBE, ROOT, SERVICE, TIME_FACTOR, Stack
 from lab.traffic import ProbeWatch, Traffic
 
@@ -32,12 +34,12 @@ class Timeline:
         self._console.print(f"[dim]{time.monotonic() - self._start:6.1f} s[/dim]  {what}", highlight=False)
 
 
-async def play(stack: Stack, console: Console) -> dict[str, Any]:
+async def play(stack: Stack, app: Path, console: Console) -> dict[str, Any]:
     """All acts on a fresh stack; gives what was measured. Raises LabError where something did not happen."""
     timeline = Timeline(console)
     with console.status("starting the simulator, the Function App, the load balancer and two NVAs"):
         timeline.say(f"a simulated Azure, {TIME_FACTOR} times faster than the real one; everything on {stack.net}.0/24")
-        await stack.up()
+        await stack.up(app)
         timeline.say(f"the Function App serves on {stack.host_url}")
     stage = Stage(stack, Traffic(), ProbeWatch(_probes(stack)), timeline.say)
     stage.watch.start()
@@ -95,13 +97,13 @@ def _table(number: int, act: Act) -> Table:
     return table
 
 
-async def run(keep: bool, report: Path) -> int:
+async def run(app: Path, keep: bool, report: Path) -> int:
     console = Console()
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
     async with Stack.make() as stack:
         try:
-            measured = await play(stack, console)
+            measured = await play(stack, app, console)
         except LabError as error:
             console.print(f"[red]the demo failed:[/red] {error}", highlight=False)
             _keep_logs(stack, report.parent / "demo-logs", console)
@@ -129,13 +131,18 @@ def _keep_logs(stack: Stack, folder: Path, console: Console) -> None:
     console.print(f"the logs are in {folder}")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="keep serving afterwards")
+    parser.add_argument("--package", type=Path, default=ROOT, help="the app: a directory, or the zip of make package")
     parser.add_argument("--report", type=Path, default=ROOT / "build" / "demo.json")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     try:
-        return asyncio.run(run(given.keep, given.report))
+        with unpacked(given.package) as app:
+            return asyncio.run(run(app, given.keep, given.report))
+    except LabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 0 if given.keep else 130
 

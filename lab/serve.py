@@ -3,19 +3,17 @@
 import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab.processes import LabError
+from lab.release.package import unpacked
 from lab.stack import ROOT, TOPOLOGY, Stack
 
 
 async def serve(root: Path, port: int, with_nvas: bool) -> int:
     async with Stack.make() as stack:
-        try:
-            await stack.up(root.resolve(), port, with_nvas)
-        except LabError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
+        await stack.up(root, port, with_nvas)
         key = stack.keys["functions"]["default"]
         print(f"Hopkeeper serves on {stack.host_url} over the simulator at {stack.simulator_url}")
         print(f"  curl -s -H 'x-functions-key: {key}' {stack.host_url}/api/status/{TOPOLOGY}")
@@ -25,14 +23,18 @@ async def serve(root: Path, port: int, with_nvas: bool) -> int:
     return 0
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.serve", description=__doc__)
-    parser.add_argument("--root", type=Path, default=ROOT, help="the app's directory")
+    parser.add_argument("--package", type=Path, default=ROOT, help="the app: a directory, or the zip of make package")
     parser.add_argument("--port", type=int, default=7071)
     parser.add_argument("--nvas", action="store_true", help="two NVAs and the load balancer as well")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     try:
-        return asyncio.run(serve(given.root, given.port, given.nvas))
+        with unpacked(given.package) as root:
+            return asyncio.run(serve(root, given.port, given.nvas))
+    except LabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 0
 

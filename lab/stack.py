@@ -103,14 +103,15 @@ class Stack:
 
     # --- starting
 
-    async def up(self, root: Path = ROOT, port: int = 0, with_nvas: bool = True) -> None:
-        """Starts everything and puts the topology in force. Raises LabError."""
+    async def up(self, root: Path = ROOT, port: int = 0, with_nvas: bool = True, in_force: bool = True) -> None:
+        """Starts everything and puts the topology in force, unless somebody else is to. Raises LabError."""
         self._make_keys()
         await self._start_simulator()
         for name in NVAS:
             self._enroll(name)
         await self.start_host(root, port)
-        self.apply()
+        if in_force:
+            self.apply()
         await self.tell_simulator("POST", "/simulator/events/subscribers", {"url": self.event_webhook})
         if with_nvas:
             await self._start_load_balancer()

@@ -7,12 +7,15 @@
 A seed is a JSON object; every key is optional:
 
     resources         ARM documents; `id` is required, `name` and `type` follow from it. Load balancers may leave out
-                      ids, etags and back references of their children. A bgpConnection is taken as Succeeded.
+                      ids, etags and back references of their children. A bgpConnection is taken as Succeeded, a
+                      virtualNetworkPeering as Succeeded and Connected.
     alerts            [{name, resourceId, metric: DipAvailability, threshold: 90, windowSeconds: 300, severity: 1}]
                       fires while the average is below the threshold
     vnetPrefixes      {Route Server id: [prefix]}, what the Route Server itself advertises to its peers
     effectiveRoutes   {network interface id: [row of the effective route table]}
     metrics           [{resourceId, name, localizedName, unit, values: [{timeStamp, total, …}]}], fixed data points
+    permissions       [{scope: resource id, actions: [Microsoft.Network/virtualHubs/read, …]}], what the client may do;
+                      without it everything. What is not granted is answered 403, as Azure does
     randomSeed        where ids and etags start from
 
 All durations are Azure's seconds and shrink by the time factor; timestamps are real.

@@ -41,6 +41,7 @@ def answer(world: World, request: Request) -> Reply:
         reply = error_reply(ArmError(429, "SubscriptionRequestsThrottled", message, retry_after=wait))
     else:
         try:
+            world.permissions.check(request, world.state.resources)
             reply = _dispatch(world, request)
         except ArmError as error:
             reply = error_reply(error)
@@ -194,7 +195,7 @@ def _advertised(world: World, request: Request, path: ResourcePath) -> Reply:
 
 def _put_hub(world: World, request: Request, path: ResourcePath) -> Reply:
     created = world.state.resources.get(path.id) is None
-    document, operation = world.hubs.put(path, request.document())
+    document, operation = world.hubs.put(path, request.document(), request.headers.get("if-match"))
     return _accepted(world, request, operation, Reply(201 if created else 200, document))
 
 
@@ -207,6 +208,14 @@ def _patch_hub(world: World, request: Request, path: ResourcePath) -> Reply:
 def _delete_hub(world: World, request: Request, path: ResourcePath) -> Reply:
     operation = world.hubs.delete(path)
     return Reply(204) if operation is None else _accepted(world, request, operation, Reply(202))
+
+
+# Peerings between networks
+
+
+def _put_network_peering(world: World, request: Request, path: ResourcePath) -> Reply:
+    match = request.headers.get("if-match")
+    return _written(world, request, world.network_peerings.put(path, request.document(), match))
 
 
 # Load balancers
@@ -265,6 +274,10 @@ def _effective_routes(world: World, request: Request, path: ResourcePath) -> Rep
     return _accepted(world, request, operation, Reply(202, None))
 
 
+def _scale_set_interfaces(world: World, request: Request, path: ResourcePath) -> Reply:
+    return Reply(200, {"value": world.scale_sets.interfaces(path.up())})
+
+
 _HUB = "microsoft.network/virtualhubs"
 _LB = "microsoft.network/loadbalancers"
 
@@ -277,6 +290,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     (f"{_HUB}/bgpconnections", "DELETE"): _delete_peering,
     (f"{_HUB}/bgpconnections/learnedroutes", "POST"): _learned,
     (f"{_HUB}/bgpconnections/advertisedroutes", "POST"): _advertised,
+    ("microsoft.network/virtualnetworks/virtualnetworkpeerings", "PUT"): _put_network_peering,
     (_LB, "PUT"): _put_load_balancer,
     (_LB, "PATCH"): _patch_load_balancer,
     (f"{_LB}/backendaddresspools", "GET"): _child,
@@ -286,4 +300,5 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     (f"{_LB}/probes", "GET"): _child,
     (f"{_LB}/frontendipconfigurations", "GET"): _child,
     ("microsoft.network/networkinterfaces/effectiveroutetable", "POST"): _effective_routes,
+    ("microsoft.compute/virtualmachinescalesets/networkinterfaces", "GET"): _scale_set_interfaces,
 }

@@ -1,10 +1,11 @@
-"""Writes of virtual hubs themselves: create, change tags, delete.
+"""Writes of virtual hubs themselves: create, change tags and flags, delete.
 
 Held to arm_virtual_hub recordings. Peerings are `route_servers.py`'s.
 """
 
 from ipaddress import IPv4Network
 
+from simulator.network_peerings import refuse_unless_matched
 from simulator.resources import Json, ResourcePath
 from simulator.route_servers import HUB, ROUTE_SERVER_ASN, refuse_while_busy
 from simulator.state import (
@@ -18,6 +19,8 @@ from simulator.state import (
     State,
 )
 
+# What a PUT of a hub that is there already changes; how long it takes is not from a recording.
+FLAGS = ("allowBranchToBranchTraffic", "hubRoutingPreference")
 ROUTING_SECONDS = 600.0  # routingState lags provisioningState; recorded: within 25 minutes
 FIRST_INSTANCE = 68  # recorded: 10.168.0.0/24 got 10.168.0.68 and .69
 
@@ -26,14 +29,16 @@ class Hubs:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def put(self, path: ResourcePath, body: Json) -> tuple[Json, Operation]:
+    def put(self, path: ResourcePath, body: Json, if_match: str | None = None) -> tuple[Json, Operation]:
         """Create or replace a hub. Returns its document and the operation. Raises ArmError."""
         known = self._state.resources.get(path.id)
+        refuse_unless_matched(path.id, known, if_match)
+        given = body.get("properties") or {}
         if known is not None:
             refuse_while_busy(self._state, known)
             known["tags"] = body.get("tags", known.get("tags", {}))
+            known["properties"] |= {flag: given[flag] for flag in FLAGS if flag in given}
             return known, self._begin(known, HUB_PATCH_WAITS)
-        given = body.get("properties") or {}
         if "location" not in body:
             raise ArmError(400, "LocationRequired", "The location property is required for this definition.")
         document: Json = {

@@ -75,6 +75,7 @@ def individual(world: World, request: Request, resource_id: str) -> Reply:
 
 def batch(world: World, request: Request) -> Reply:
     """POST /subscriptions/{s}/metrics:getBatch. Raises ArmError."""
+    world.permissions.demand("Microsoft.Insights/metrics/read", request.path.rpartition("/")[0])
     ids = request.document().get("resourceids")
     if not isinstance(ids, list) or not 0 < len(ids) <= IDS_MAX:
         raise ArmError(400, "BadRequest", f"resourceids must name 1 to {IDS_MAX} resources.")
@@ -191,6 +192,8 @@ def query_logs(world: World, request: Request) -> Reply:
     asked = request.document()
     try:
         table, stages = kql.split(str(asked.get("query", "")))
+        world.permissions.demand_anywhere("Microsoft.OperationalInsights/workspaces/query/read")
+        world.permissions.demand_anywhere(f"Microsoft.OperationalInsights/workspaces/query/{table}/read")
         if table != HEALTH_TABLE:
             raise kql.QueryError(f"'{table}': the simulator has only the table {HEALTH_TABLE}")
         rows = _health_rows(world, asked.get("timespan"))

@@ -15,8 +15,11 @@ from simulator.faults import Faults, changed
 from simulator.hubs import Hubs
 from simulator.load_balancers import LOAD_BALANCER, LoadBalancers
 from simulator.metrics import MetricStore
+from simulator.network_peerings import NETWORK_PEERING, NetworkPeerings
+from simulator.permissions import Permissions
 from simulator.resources import Json, key_of, parse_path
 from simulator.route_servers import PEERING, RouteServers
+from simulator.scale_sets import ScaleSets
 from simulator.state import State
 from simulator.throttle import Throttle
 
@@ -31,8 +34,11 @@ class World:
         self.data_plane = DataPlane(self.state, self.metrics)
         self.load_balancers = LoadBalancers(self.state, self.data_plane.propagate)
         self.hubs = Hubs(self.state)
+        self.network_peerings = NetworkPeerings(self.state)
         self.route_servers = RouteServers(self.state, self.bgp, self.metrics)
+        self.scale_sets = ScaleSets(self.state)
         self.throttle = Throttle(self.state.pace)
+        self.permissions = Permissions(seed.get("permissions"))
         self.fixed_metrics: list[Json] = list(seed.get("metrics", ()))
         self.effective_routes: dict[str, list[Json]] = {
             key_of(name): routes for name, routes in seed.get("effectiveRoutes", {}).items()
@@ -71,6 +77,10 @@ class World:
             return
         if document["type"].lower() == PEERING.lower():
             document["properties"].setdefault("provisioningState", "Succeeded")
+            document.setdefault("etag", self.state.new_etag())
+        if document["type"].lower() == NETWORK_PEERING.lower():
+            document["properties"].setdefault("provisioningState", "Succeeded")
+            document["properties"].setdefault("peeringState", "Connected")
             document.setdefault("etag", self.state.new_etag())
         self.state.resources.put(document)
 

@@ -4,11 +4,13 @@ Faults are plain attributes. Time stands still unless a test moves it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
+from typing import Any
 
-from function_app.domain.errors import Superseded, Unavailable
+from function_app.domain.errors import HopkeeperError, Superseded, Unavailable
+from function_app.domain.networks import NetworkPeeringReading, RepairFlags
 from function_app.domain.observation import (
     AdminState,
     AgentReading,
@@ -23,6 +25,8 @@ from function_app.domain.observation import (
     Value,
 )
 from function_app.domain.peerings import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
+from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
+from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import (
     NOTHING_OUTWARD,
     Advertisement,
@@ -32,7 +36,7 @@ from function_app.domain.steps import (
     SendOutward,
     SendPromote,
 )
-from function_app.domain.topology import RouteServer, Service, Speaker, Topology
+from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker, Topology
 from function_app.reconcile.ports import (
     AgentCommand,
     CommandAnswer,
@@ -161,7 +165,7 @@ class FakeAgent:
 
 
 class FakeWorld:
-    """Implements Agents, LoadBalancers, RouteServers, LearnedRoutes, Metrics, HealthLogs, EventsOut over one state."""
+    """Implements Agents, LoadBalancers, RouteServers, ScaleSets, LearnedRoutes, Metrics, HealthLogs, EventsOut over one state."""
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
@@ -172,6 +176,7 @@ class FakeWorld:
         self.balancer_writes: list[tuple[str, AdminState]] = []
         self.peerings: dict[str, Peering] = {}
         self.peering_writes: list[str] = []
+        self.instances_of: dict[str, list[Instance]] = {}
         self.published: list[Happening] = []
         self.two_serving = 0
 
@@ -250,9 +255,9 @@ class FakeWorld:
     # --- Route Server
 
     async def fetch(self, token: str) -> tuple[LearnedRoute, ...] | None:
-        speaker = self.topology.speaker(token.rpartition("_")[2])
+        speaker = self.topology.speaker(token.rpartition("_")[2].removesuffix(".2"))
         return tuple(
-            LearnedRoute(i, a.prefix, a.next_hop, (speaker.asn,), speaker.address)
+            LearnedRoute(i, a.prefix, a.next_hop, (speaker.asn,) * (1 + a.prepend), speaker.address)
             for i in INSTANCES
             for a in self.agents[speaker.name].advertised or ()
         )
@@ -269,12 +274,41 @@ class FakeWorld:
     async def recent(self, load_balancer: str, since: timedelta) -> tuple[HealthEvent, ...]:
         return ()
 
+    async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:
+        self._arm()
+        return tuple(self.instances_of.get(scale_set.name, ()))
+
     async def publish(self, happening: Happening) -> None:
         self.published.append(happening)
 
 
 def _view(up: bool) -> PeerView:
     return PeerView(Value.OK, Value.UNKNOWN) if up else PeerView(Value.BAD, Value.BAD)
+
+
+class FakeSurroundings:
+    """What preflight asks ARM for: unknown unless a test says it; `asked` counts."""
+
+    def __init__(self) -> None:
+        self.locations: dict[str, str | Denied] = {}
+        self.balancers: dict[str, BalancerFacts | Denied] = {}
+        self.interfaces: dict[str, InterfaceFacts | Denied] = {}
+        self.asked = 0
+
+    def _known[T](self, of: Mapping[str, T], name: str) -> T:
+        self.asked += 1
+        if name not in of:
+            raise Unavailable(f"nothing is known of {name}")
+        return of[name]
+
+    async def location(self, server: RouteServer) -> str | Denied:
+        return self._known(self.locations, server.name)
+
+    async def balancer(self, service: Service) -> BalancerFacts | Denied:
+        return self._known(self.balancers, service.name)
+
+    async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
+        return self._known(self.interfaces, speaker.name)
 
 
 class FakeAdminStates:
@@ -334,6 +368,48 @@ class FakeRouteServers:
         self.world.peering_writes.append(f"delete {step.name}")
 
 
+@dataclass
+class FakeQuestions:
+    """Routes that are there one look after they were asked for: of peers (by connection) or interfaces (by id)."""
+
+    answers: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    failing: list[HopkeeperError] = field(default_factory=list)
+
+    async def ask(self, *where: Any) -> str:
+        self.asked.append(where[-1])
+        if self.failing:
+            raise self.failing.pop(0)
+        return str(where[-1])
+
+    async def fetch(self, token: str) -> tuple[Any, ...] | None:
+        return self.answers.get(token, ())
+
+
+@dataclass
+class FakeNetworkFlags:
+    """Network peerings by name; a repair of one is there at the next look."""
+
+    peerings: dict[str, NetworkPeeringReading] = field(default_factory=dict)
+    repairs: list[RepairFlags] = field(default_factory=list)
+    failing: list[HopkeeperError] = field(default_factory=list)
+
+    async def read(self, peering: NetworkPeering) -> NetworkPeeringReading:
+        if peering.name not in self.peerings:
+            raise Unavailable("ARM answers 503")
+        return self.peerings[peering.name]
+
+    async def repair(self, step: RepairFlags) -> None:
+        self.repairs.append(step)
+        if self.failing:
+            raise self.failing.pop(0)
+        if step.target.name in self.peerings:
+            there = self.peerings[step.target.name]
+            self.peerings[step.target.name] = replace(
+                there, flags={**there.flags, **{f: bool(v) for f, v in step.flags}}
+            )
+
+
 def foreign(name: str, address: str = "10.0.9.9", state: Provisioning = Provisioning.SUCCEEDED) -> Peering:
     """A peering that somebody else made."""
     return Peering(name, IPv4Address(address), 65099, state)
@@ -348,7 +424,12 @@ def make_ports(world: FakeWorld, documents: FakeDocuments | None = None, clock: 
         load_balancers=world,
         admin_states=FakeAdminStates(world),
         route_servers=FakeRouteServers(world),
+        scale_sets=world,
         learned_routes=world,
+        advertised_routes=FakeQuestions(),
+        effective_routes=FakeQuestions(),
+        network_flags=FakeNetworkFlags(),
+        surroundings=FakeSurroundings(),
         metrics=world,
         health_logs=world,
         events_out=world,

@@ -41,7 +41,9 @@ class RouteServersOverArm:
         facts = hub.get("properties") or {}
         instances = tuple(ip for ip in map(_address, facts.get("virtualRouterIps") or ()) if ip is not None)
         provisioned = (facts.get("provisioningState"), facts.get("routingState")) == ("Succeeded", "Provisioned")
-        return RouteServerReading(instances, peerings, provisioned)
+        exchanges = facts.get("allowBranchToBranchTraffic")
+        preference = facts.get("hubRoutingPreference")
+        return RouteServerReading(instances, peerings, provisioned, exchanges, preference)
 
     async def create(self, server: RouteServer, step: CreatePeering) -> None:
         """Begins to write the peering. Raises Unavailable (also when the Route Server is busy) or Superseded."""

@@ -38,6 +38,7 @@ from function_app.domain.protocol import (
     unproven,
 )
 from function_app.domain.record import SCHEMA, Learning, Phase, Record
+from function_app.domain.rehearsal import is_rehearsed
 from function_app.domain.steps import SendFence, SendPath, SendPromote
 from function_app.domain.timing import Timing
 from function_app.domain.topology import Mode, Service
@@ -303,7 +304,7 @@ def _keep(look: Look, freshly_in_doubt: bool) -> Decision:
             left, because=tuple(f"{n} acknowledged: it stands by" for n in sorted(record.may_serve & proven))
         )
     for name in sorted(proven):
-        if lifting := lift(look, name):
+        if not is_rehearsed(look, name) and (lifting := lift(look, name)):
             return lifting
     if moving := _discretionary(look, holder):
         return moving

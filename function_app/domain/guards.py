@@ -19,13 +19,17 @@ every effect owes at execution stands in `reconcile.act`; what a topology must k
 | route server is provisioned | peering writes                  | a write meanwhile answers 409 (azure-facts)                    |
 | one write in flight         | peering writes                  | a second one answers 409 or 429                                |
 | at most eight               | peering creates                 | a Route Server takes eight, whatever their state               |
-| last announcer is kept      | peering deletes                 | it would withdraw the service's prefixes                       |
+| address is free             | peering creates                 | Azure takes no second peering with one peer address            |
+| last announcer is kept      | peering deletes                 | a prefix of the topology would be withdrawn                    |
+| holder is kept              | deletes of working peerings     | where it serves with its own address, traffic would move       |
+| deletes are spaced          | deletes of working peerings     | safety.md section 5: at most one in so long                    |
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from function_app.domain.announcing import lost_with, may_lose
 from function_app.domain.election import is_drained
 from function_app.domain.health import Verdict, is_ready, judge
 from function_app.domain.observation import AdminState, Observed
@@ -35,13 +39,15 @@ from function_app.domain.peerings import (
     PeeringStep,
     Provisioning,
     RouteServerReading,
-    is_ours,
+    is_own,
+    served,
+    speaker_named,
 )
 from function_app.domain.protocol import AUTOMATIC, DISCRETIONARY, Kind
 from function_app.domain.ranking import damped_for
 from function_app.domain.record import Record, Spacing
 from function_app.domain.timing import Timing
-from function_app.domain.topology import Service, Topology
+from function_app.domain.topology import RouteServer, Service, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,13 @@ class PeeringContext:
 
     topology: Topology
     reading: RouteServerReading
+    deleted: tuple[str, timedelta] | None = None
+    """The working peering that was last deleted here, and how long ago."""
+    holders: frozenset[str] = frozenset()
+    """Speakers that serve with their own address as next hop: their routes are the service."""
+
+    def server(self, step: CreatePeering | DeletePeering) -> RouteServer:
+        return next(s for s in self.topology.route_servers if s.name == step.route_server)
 
 
 type Context = ServiceContext | PeeringContext
@@ -226,7 +239,7 @@ def _discretionary(step: Step) -> bool:
 def _own_only(step: Step, context: Context) -> Answer:
     if not isinstance(step, CreatePeering | DeletePeering) or not isinstance(context, PeeringContext):
         return None
-    return None if is_ours(step.name, context.topology.name) else f"{step.name!r} is not ours"
+    return None if is_own(context.topology, context.server(step), step.name) else f"{step.name!r} is not ours"
 
 
 def _route_server_is_provisioned(step: Step, context: Context) -> Answer:
@@ -249,20 +262,60 @@ def _at_most_eight(step: Step, context: Context) -> Answer:
     most = context.topology.timing.peers_max
     if step.name.casefold() in there or len(there) < most:
         return None
-    foreign = [p.name for p in context.reading.peerings if not is_ours(p.name, context.topology.name)]
+    server = context.server(step)
+    foreign = [p.name for p in context.reading.peerings if not is_own(context.topology, server, p.name)]
     named = f"; not ours: {', '.join(sorted(foreign))}" if foreign else ""
     return f"{len(there)} of {most} peers are taken (Updating, Deleting, Failed and foreign ones count){named}"
 
 
-def _last_announcer_is_kept(step: Step, context: Context) -> Answer:
-    if not isinstance(step, DeletePeering) or not isinstance(context, PeeringContext) or not context.topology.services:
+def _address_is_free(step: Step, context: Context) -> Answer:
+    if not isinstance(step, CreatePeering) or not isinstance(context, PeeringContext):
         return None
-    left = [
-        p.name
-        for p in context.reading.peerings
-        if p.name != step.name and is_ours(p.name, context.topology.name) and p.state is Provisioning.SUCCEEDED
-    ]
-    return None if left else f"{step.name!r} is the last peering that announces for this topology"
+    there = [p for p in context.reading.peerings if p.name.casefold() != step.name.casefold()]
+    holder = next((p.name for p in there if p.address == step.address), None)
+    return f"{step.address} is peered as {holder!r}: Azure takes no second peering with it" if holder else None
+
+
+def _last_announcer_is_kept(step: Step, context: Context) -> Answer:
+    if not isinstance(step, DeletePeering) or not isinstance(context, PeeringContext):
+        return None
+    server = context.server(step)
+    if may_lose(server, step.name):
+        return None
+    lost = lost_with(context.topology, server, context.reading, step.name)
+    if not lost:
+        return None
+    prefixes = ", ".join(map(str, sorted(lost)))
+    return f"{step.name!r} is the last peering that announces {prefixes}: name it in `remove` if it shall go"
+
+
+def _holder_is_kept(step: Step, context: Context) -> Answer:
+    if not isinstance(step, DeletePeering) or not isinstance(context, PeeringContext):
+        return None
+    server = context.server(step)
+    serving: dict[str, set[str]] = {}
+    for peering in context.reading.peerings:
+        speaker = served(context.topology, server, peering)
+        name = speaker.name if speaker is not None else speaker_named(context.topology, server, peering.name)
+        if name in context.holders and peering.in_force:
+            serving.setdefault(name, set()).add(peering.name.casefold())
+    lost = [name for name, its in serving.items() if its == {step.name.casefold()}]
+    if not lost or may_lose(server, step.name):
+        return None
+    return f"{lost[0]} serves with its own address: move the service first, or name {step.name!r} in `remove`"
+
+
+def _deletes_are_spaced(step: Step, context: Context) -> Answer:
+    if not isinstance(step, DeletePeering) or not isinstance(context, PeeringContext) or context.deleted is None:
+        return None
+    before, ago = context.deleted
+    doomed = next((p for p in context.reading.peerings if p.name.casefold() == step.name.casefold()), None)
+    if before.casefold() == step.name.casefold() or doomed is None or not doomed.in_force or ago < timedelta(0):
+        return None
+    left = context.topology.timing.peering_delete_spacing - ago
+    if left <= timedelta(0):
+        return None
+    return f"{before!r} was deleted {ago.total_seconds():.0f} s ago: in {left.total_seconds():.0f} s", left
 
 
 GUARDS: tuple[Guard, ...] = (
@@ -282,7 +335,10 @@ GUARDS: tuple[Guard, ...] = (
     _route_server_is_provisioned,
     _one_write_in_flight,
     _at_most_eight,
+    _address_is_free,
     _last_announcer_is_kept,
+    _holder_is_kept,
+    _deletes_are_spaced,
 )
 
 

@@ -13,6 +13,7 @@ from function_app.domain.election import elect
 from function_app.domain.guards import Draining, ServiceContext, refuse
 from function_app.domain.protocol import Decision, Kind, Look, open_operation
 from function_app.domain.record import Drain, Pause, Phase
+from function_app.domain.rehearsal import rehearse
 from function_app.domain.topology import Mode
 
 
@@ -65,7 +66,15 @@ class UndrainOrder:
     by: str
 
 
-type Order = PauseOrder | ResumeOrder | SwitchoverOrder | FailoverOrder | DrainOrder | UndrainOrder
+@dataclass(frozen=True, slots=True)
+class RehearseOrder:
+    """The fence of a standby is tried: Down, proof, None. Without a member the last by priority that can be spared."""
+
+    by: str
+    member: str | None = None
+
+
+type Order = PauseOrder | ResumeOrder | SwitchoverOrder | FailoverOrder | DrainOrder | UndrainOrder | RehearseOrder
 
 
 def obey(look: Look, order: Order) -> Decision:
@@ -90,6 +99,8 @@ def obey(look: Look, order: Order) -> Decision:
             return Decision(replace(record, drains=drains), because=(f"{order.member} is undrained by {order.by}",))
         case SwitchoverOrder() | FailoverOrder():
             return _move(look, order)
+        case RehearseOrder():
+            return rehearse(look, order.member, order.by)
 
 
 def _drain(look: Look, order: DrainOrder) -> Decision:

@@ -1,23 +1,27 @@
-"""Which peerings a Route Server should have, and the steps that lead there. Membership, never failover.
+"""Peerings of a Route Server: what one is, whose it is, and what may be done to it. Which steps are due: `peering_plan`.
 
-| there               | wanted        | step                                                       |
-|---------------------|---------------|------------------------------------------------------------|
-| nothing             | speaker       | create                                                     |
-| ours, as wanted     | speaker       | none                                                       |
-| ours, Failed        | speaker       | create again (the same write repairs it)                   |
-| ours, other address | speaker       | delete; the next look creates (Azure changes none in place)|
-| ours                | nobody        | delete                                                     |
-| foreign, same peer  | speaker       | none: held, and named                                      |
-| foreign             | anything      | none: never touched                                        |
+A bgpConnection has no tags, so its name says whose it is, and Azure takes no second one with the same peer address
+(azure-facts). Hence whose a connection is hangs on its name, and whom it serves on its address and ASN:
+
+| name                                    | ours                                                        |
+|-----------------------------------------|-------------------------------------------------------------|
+| `hopkeeper-{topology}_{speaker}`        | yes                                                         |
+| `hopkeeper-{topology}_{speaker}.2`      | yes: made while the first one still was there (replacement) |
+| anything that `adopt` names             | yes, as it is: never renamed                                |
+| anything else, other topologies' too    | no: never touched                                           |
 """
 
+import re
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address
 
 from function_app.domain.topology import RouteServer, Speaker, Topology
 
 PREFIX = "hopkeeper-"
+AGAIN = tuple(f".{number}" for number in range(2, 10))
+"""What a further name of one speaker ends in; no speaker's name holds a dot."""
 
 
 class Provisioning(StrEnum):
@@ -39,6 +43,16 @@ class Peering:
     state: Provisioning
     connection_state: str | None = None
 
+    @property
+    def in_force(self) -> bool:
+        """Whether routes may come in by it now: a Failed write may have left a session as it was."""
+        return self.state is Provisioning.SUCCEEDED or (
+            self.state is Provisioning.FAILED and self.connection_state == "Connected"
+        )
+
+    def fits(self, speaker: Speaker) -> bool:
+        return (self.address, self.asn) == (speaker.address, speaker.asn)
+
 
 @dataclass(frozen=True, slots=True)
 class RouteServerReading:
@@ -47,6 +61,8 @@ class RouteServerReading:
     instances: tuple[IPv4Address, ...]
     peerings: tuple[Peering, ...]
     provisioned: bool = True
+    branch_to_branch: bool | None = None
+    routing_preference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +78,26 @@ class CreatePeering:
 
 @dataclass(frozen=True, slots=True)
 class DeletePeering:
-    """Remove a peering of ours."""
+    """Remove a peering of ours; `exposure` is how long a speaker of the topology is without one because of it."""
 
     route_server: str
     name: str
     why: str
+    exposure: timedelta | None = None
 
 
 type PeeringStep = CreatePeering | DeletePeering
 
 
-@dataclass(frozen=True, slots=True)
-class PeeringPlan:
-    """Steps in order (creates first, then deletes), and what is wanted but not possible."""
-
-    steps: tuple[PeeringStep, ...]
-    held: tuple[str, ...]
-
-
 def peering_name(topology: str, speaker: str) -> str:
-    """`hopkeeper-{topology}_{speaker}`: a bgpConnection has no tags, so its name says whose it is (azure-facts)."""
+    """`hopkeeper-{topology}_{speaker}`."""
     return f"{PREFIX}{topology}_{speaker}"
+
+
+def free_name(topology: str, speaker: str, taken: frozenset[str]) -> str:
+    """The first name of a speaker that is not `taken` (casefolded); at most eight are, whoever's they are."""
+    base = peering_name(topology, speaker)
+    return next(name for name in (base, *(base + end for end in AGAIN)) if name.casefold() not in taken)
 
 
 def is_ours(name: str, topology: str) -> bool:
@@ -90,31 +105,34 @@ def is_ours(name: str, topology: str) -> bool:
     return name.casefold().startswith(peering_name(topology, "").casefold())
 
 
-def plan(topology: Topology, server: RouteServer, reading: RouteServerReading) -> PeeringPlan:
-    """The steps that make `reading` what `topology` wants, and the reasons for what cannot be done."""
-    ours = {p.name.casefold(): p for p in reading.peerings if is_ours(p.name, topology.name)}
-    foreign = {p.address: p for p in reading.peerings if not is_ours(p.name, topology.name)}
-    wanted = {peering_name(topology.name, s.name): s for s in topology.peered_with(server.name)}
-    creates: list[PeeringStep] = []
-    deletes: list[PeeringStep] = []
-    held: list[str] = []
-    for name, speaker in sorted(wanted.items()):
-        existing = ours.get(name.casefold())
-        if existing is None and speaker.address in foreign:
-            held.append(f"{speaker.name}: already peered as {foreign[speaker.address].name!r}, which is not ours")
-        elif existing is None:
-            creates.append(_create(server, name, speaker, f"{speaker.name} is not peered"))
-        elif (existing.address, existing.asn) != (speaker.address, speaker.asn):
-            is_now = f"{existing.address} in AS {existing.asn}"
-            deletes.append(DeletePeering(server.name, existing.name, f"{speaker.name} moved: the peering is {is_now}"))
-        elif existing.state is Provisioning.FAILED:
-            creates.append(_create(server, existing.name, speaker, f"the peering of {speaker.name} is Failed"))
-    keep = {name.casefold() for name in wanted}
-    for key, peering in sorted(ours.items()):
-        if key not in keep and peering.state is not Provisioning.DELETING:
-            deletes.append(DeletePeering(server.name, peering.name, "no speaker of the topology is behind it"))
-    return PeeringPlan((*creates, *deletes), tuple(held))
+def adopted_for(server: RouteServer, name: str) -> str | None:
+    """The speaker for which an operator adopted this connection."""
+    return next((s for s, adopted in server.adopt.items() if adopted.casefold() == name.casefold()), None)
 
 
-def _create(server: RouteServer, name: str, speaker: Speaker, why: str) -> CreatePeering:
-    return CreatePeering(server.name, name, speaker.address, speaker.asn, why)
+def is_own(topology: Topology, server: RouteServer, name: str) -> bool:
+    """Whether the peering may be touched: ours by name, or adopted."""
+    return is_ours(name, topology.name) or adopted_for(server, name) is not None
+
+
+def speaker_named(topology: Topology, server: RouteServer, name: str) -> str | None:
+    """The speaker for which a connection of ours was made or adopted; it may have left the topology. None: not ours."""
+    if is_ours(name, topology.name):
+        return re.sub(r"\.[2-9]$", "", name.casefold().removeprefix(peering_name(topology.name, "").casefold()))
+    return adopted_for(server, name)
+
+
+def served(topology: Topology, server: RouteServer, peering: Peering) -> Speaker | None:
+    """The speaker that this connection of ours serves as it should be, whatever the connection is called."""
+    if not is_own(topology, server, peering.name):
+        return None
+    return next((s for s in topology.peered_with(server.name) if peering.fits(s)), None)
+
+
+def connections(topology: Topology, server: RouteServer, reading: RouteServerReading) -> dict[str, str]:
+    """By speaker, the name of its peering that is there and Succeeded: learned routes are asked for by that name."""
+    return {
+        speaker.name: peering.name
+        for peering in reading.peerings
+        if peering.state is Provisioning.SUCCEEDED and (speaker := served(topology, server, peering)) is not None
+    }

@@ -94,6 +94,14 @@ class Drain(Struct, frozen=True, kw_only=True):
     by: str
 
 
+class Rehearsal(Struct, frozen=True, kw_only=True):
+    """A fence rehearsal: others leave its member alone until then, while it is owed for this epoch and no later one."""
+
+    member: str
+    epoch: int
+    until: datetime
+
+
 class Record(Struct, frozen=True, kw_only=True):
     """See the module. Unknown keys of a newer writer are ignored on reading; `schema` says whether it may be acted on.
 
@@ -122,6 +130,8 @@ class Record(Struct, frozen=True, kw_only=True):
     drains: dict[str, Drain] = {}
     ready_since: dict[str, datetime] = {}
     """Members that outrank the holder, and since when they are ready; kept only where `preempt` is `ready`."""
+    rehearsal: Rehearsal | None = None
+    """The last one: in force only while its member is owed for it."""
     rank: Rank | None = None
     """Of a ranked service: what each announcer may announce. None until it is known (`learn`)."""
 

@@ -40,7 +40,9 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     load_balancer_rise: int = 2
     operation_deadline: timedelta = timedelta(seconds=120)
     verify_every: timedelta = timedelta(seconds=300)
-    """How often learned routes are asked for: each request costs a write token."""
+    """How often learned, advertised and effective routes are asked for: each request costs a write token."""
+    verify_budget: int = 60
+    """Most questions of verification within `verify_every`; the other write tokens are left for fencing."""
     damping: timedelta = timedelta(seconds=30)
     """A Route Server programs a prefix at most once in this time (azure-facts: two labs): moves that nobody needs now
     wait for it, a failover never does."""
@@ -49,6 +51,10 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     route_programming: timedelta = timedelta(seconds=6)
     """From an UPDATE to the routes of virtual machines; only the bounds are computed from it."""
     peers_max: int = 8
+    peering_swap: timedelta = timedelta(seconds=165)
+    """One delete and one create of a peering (azure-facts): what an exchange at eight of eight exposes."""
+    peering_delete_spacing: timedelta = timedelta(minutes=10)
+    """Between two deletes of working peerings of one Route Server (safety.md section 5)."""
     prefixes_per_peer: int = 1000
 
     @property
@@ -77,6 +83,7 @@ def broken_laws(timing: Timing) -> Iterator[Problem]:
     positive = [
         "gossip_period", "sweep", "observe_fast", "observe_slow", "command_timeout", "doubt_poll", "fence_timeout",
         "operation_deadline", "verify_every", "check_period", "spacing_forget", "bgp_hold",
+        "peering_swap", "peering_delete_spacing",
     ]  # fmt: skip
     for name in positive:
         yield from must(getattr(timing, name) > timedelta(0), msgspec_name(name), "must be longer than zero")
@@ -87,6 +94,7 @@ def broken_laws(timing: Timing) -> Iterator[Problem]:
         "load_balancer_rise",
         "prefixes_per_peer",
         "check_fall",
+        "verify_budget",
     ):
         yield from must(getattr(timing, name) >= 1, msgspec_name(name), "must be at least 1")
     yield from must(1 <= timing.peers_max <= 8, "peersMax", "a Route Server takes at most 8 peers")

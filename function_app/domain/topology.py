@@ -36,7 +36,8 @@ class RouteServer(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
 
     name: Name
     id: ResourceId
-    branch_to_branch: bool = False
+    branch_to_branch: bool | None = None
+    """`allowBranchToBranchTraffic` as it should be; None where nobody cares."""
     routing_preference: Literal["ExpressRoute", "VpnGateway", "ASPath"] | None = None
     """`hubRoutingPreference` as it should be; None where nobody cares."""
     owned: bool = False
@@ -53,6 +54,8 @@ class Agent(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_
 
     port: Annotated[int, Meta(ge=1, le=65535)]
     certificate: str | None = None
+    probe: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """The port of its probe listener, for preflight: the load balancer's probe is compared with it."""
 
 
 class Relay(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -88,6 +91,22 @@ class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     vm: ResourceId | None = None
     interface: ResourceId | None = None
     """Its network interface, where its effective routes are to be looked at."""
+
+
+class ScaleSet(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A virtual machine scale set (uniform orchestration) each instance of which speaks BGP with Route Servers.
+
+    Its instances become speakers `{name}-{instance}` as they come and go: peered, and nothing more.
+    """
+
+    name: Name
+    id: ResourceId
+    asn: Annotated[int, Meta(ge=1, le=65534)]
+    peers_with: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    """Route Servers."""
+    priority: Priority = 100
+    announces: tuple[IPv4Network, ...] = ()
+    """What each instance originates: the last of them to announce it is kept."""
 
 
 class NetworkPeering(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -159,6 +178,8 @@ class Failover(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
 
     preempt: Literal["never", "ready"] = "never"
     return_after: timedelta = timedelta(minutes=30)
+    rehearse: Literal["adopted", "ordered"] = "adopted"
+    """Behind a load balancer: whether the fence is rehearsed by itself once, where a standby can be spared for it."""
 
 
 class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -214,6 +235,7 @@ class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
     networks: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
     route_servers: tuple[RouteServer, ...] = ()
     speakers: Annotated[tuple[Speaker, ...], Meta(min_length=1)]
+    scale_sets: tuple[ScaleSet, ...] = ()
     services: tuple[Service, ...] = ()
     network_peerings: tuple[NetworkPeering, ...] = ()
     timing: Timing = Timing()
@@ -244,6 +266,7 @@ class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
     def resource_ids(self) -> frozenset[str]:
         """Every Azure resource that the document names, lower case (Azure compares ids without case)."""
         ids = {r.id for r in self.route_servers} | {s.load_balancer.id for s in self.services if s.load_balancer}
+        ids |= {s.id for s in self.scale_sets}
         return frozenset(i.casefold() for i in ids | {s.vm for s in self.speakers if s.vm})
 
 

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from function_app.domain import timing
 from function_app.domain.errors import Problem
 from function_app.domain.outward_laws import broken_outward_laws
-from function_app.domain.peerings import PREFIX, peering_name
+from function_app.domain.peerings import AGAIN, PREFIX, is_own, peering_name
 from function_app.domain.ranking import Naming
 from function_app.domain.topology import Mode, Service, Slots, Speaker, Topology, backend_pool_key
 
@@ -26,8 +26,12 @@ LOOPBACK = IPv4Network("127.0.0.0/8")
 
 PEM_CERTIFICATE = r"-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
 
+INTERFACE = re.compile(r"/providers/microsoft\.network/networkinterfaces/[^/]+$")
+NETWORK_PEERING = re.compile(r"/providers/microsoft\.network/virtualnetworks/[^/]+/virtualnetworkpeerings/[^/]+$")
+
 # Azure resource names under Microsoft.Network have at most 80 characters.
 PEERING_NAME_MAX = 80
+INSTANCE_DIGITS_MAX = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def _names_are_unique(topology: Topology, _: Place) -> Iterator[Problem]:
             if name in listed[:i]:
                 yield Problem(f"$.{key}[{i}].name", f"the name {name!r} is taken: names are unique")
     for i, speaker in enumerate(topology.speakers):
-        if len(peering_name(topology.name, speaker.name)) > PEERING_NAME_MAX:
+        if len(peering_name(topology.name, speaker.name) + AGAIN[0]) > PEERING_NAME_MAX:
             rule = f"with the topology's it makes a peering name longer than {PEERING_NAME_MAX} characters"
             yield Problem(f"$.speakers[{i}].name", rule)
     route_servers: set[str] = set()
@@ -144,6 +148,20 @@ def _relays_fit(topology: Topology, _: Place) -> Iterator[Problem]:
             )
 
 
+def _network_ids_fit(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, speaker in enumerate(topology.speakers):
+        if speaker.interface is not None and not INTERFACE.search(speaker.interface.casefold()):
+            yield Problem(f"$.speakers[{i}].interface", "its id ends in Microsoft.Network/networkInterfaces/{name}")
+    taken = {server.name for server in topology.route_servers}
+    for i, peering in enumerate(topology.network_peerings):
+        if not NETWORK_PEERING.search(peering.id.casefold()):
+            shape = "virtualNetworks/{network}/virtualNetworkPeerings/{name}"
+            yield Problem(f"$.networkPeerings[{i}].id", f"its id ends in Microsoft.Network/{shape}")
+        if peering.name in taken:
+            yield Problem(f"$.networkPeerings[{i}].name", f"the name {peering.name!r} is taken: names are unique")
+        taken.add(peering.name)
+
+
 def _adopted_are_peers(topology: Topology, _: Place) -> Iterator[Problem]:
     for i, server in enumerate(topology.route_servers):
         peers = {s.name for s in topology.peered_with(server.name)}
@@ -152,6 +170,40 @@ def _adopted_are_peers(topology: Topology, _: Place) -> Iterator[Problem]:
                 yield Problem(f"$.routeServers[{i}].adopt", f"no speaker {name!r} peers with {server.name!r}")
             if connection.casefold().startswith(PREFIX):
                 yield Problem(f"$.routeServers[{i}].adopt.{name}", f"{connection!r} is a connection of Hopkeeper's own")
+        for connection, count in Counter(c.casefold() for c in server.adopt.values()).items():
+            if count > 1:
+                yield Problem(f"$.routeServers[{i}].adopt", f"{connection!r} is adopted for more than one speaker")
+
+
+def _only_own_are_removed(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, server in enumerate(topology.route_servers):
+        for j, connection in enumerate(server.remove):
+            if not is_own(topology, server, connection):
+                rule = f"{connection!r} is not a connection of this topology, and not adopted: it is never touched"
+                yield Problem(f"$.routeServers[{i}].remove[{j}]", rule)
+
+
+def _scale_sets_fit(topology: Topology, _: Place) -> Iterator[Problem]:
+    servers = {server.name for server in topology.route_servers}
+    speakers = [s.name for s in topology.speakers]
+    for i, scale_set in enumerate(topology.scale_sets):
+        path = f"$.scaleSets[{i}]"
+        if scale_set.name in {*servers, *speakers, *(s.name for s in topology.scale_sets[:i])}:
+            yield Problem(f"{path}.name", f"the name {scale_set.name!r} is taken: names are unique")
+        for name in speakers:
+            if re.fullmatch(rf"{scale_set.name}-\d+", name):
+                yield Problem(f"{path}.name", f"speaker {name!r} has the name of an instance")
+        longest = peering_name(topology.name, f"{scale_set.name}-{'9' * INSTANCE_DIGITS_MAX}") + AGAIN[0]
+        if len(longest) > PEERING_NAME_MAX:
+            rule = f"with the topology's and an instance's it makes a peering name longer than {PEERING_NAME_MAX}"
+            yield Problem(f"{path}.name", rule)
+        if "/providers/microsoft.compute/virtualmachinescalesets/" not in scale_set.id.casefold():
+            yield Problem(f"{path}.id", "a scale set's id ends in Microsoft.Compute/virtualMachineScaleSets/{name}")
+        if scale_set.asn in RESERVED_ASNS:
+            yield Problem(f"{path}.asn", f"ASN {scale_set.asn} is reserved by Azure or IANA")
+        for j, name in enumerate(scale_set.peers_with):
+            if name not in servers:
+                yield Problem(f"{path}.peersWith[{j}]", f"no Route Server is named {name!r}")
 
 
 def _members_are_speakers(topology: Topology, _: Place) -> Iterator[Problem]:
@@ -246,6 +298,9 @@ def _prefixes_fit(topology: Topology, _: Place) -> Iterator[Problem]:
     for i, service in enumerate(topology.services):
         if len(set(service.prefixes)) != len(service.prefixes):
             yield Problem(f"$.services[{i}].prefixes", "a prefix is listed twice")
+        if len(service.prefixes) > PREFIXES_OF_A_SERVICE:
+            rule = f"{len(service.prefixes)} prefixes: one signed command names at most {PREFIXES_OF_A_SERVICE}"
+            yield Problem(f"$.services[{i}].prefixes", rule)
     for i, speaker in enumerate(topology.speakers):
         prefixes = announced(speaker)
         owners: dict[IPv4Network, str] = {}
@@ -270,6 +325,9 @@ def _timing_holds(topology: Topology, _: Place) -> Iterator[Problem]:
 
 ANNOUNCERS_MAX = 8
 
+PREFIXES_OF_A_SERVICE = 600
+"""As many as surely fit into a token of 64 KiB (safety.md section 8), however long their texts are."""
+
 LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     _names_are_unique,
     _addresses_are_inside,
@@ -278,7 +336,10 @@ LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     _peerings_fit,
     _hubs_pass_on,
     _relays_fit,
+    _network_ids_fit,
     _adopted_are_peers,
+    _only_own_are_removed,
+    _scale_sets_fit,
     _members_are_speakers,
     _witnesses_only_watch,
     _one_kind_of_next_hop,

@@ -10,6 +10,8 @@ from function_app.domain.topology import Service
 from function_app.reconcile import observe
 from function_app.reconcile.journal import describe
 from function_app.reconcile.membership import keep_membership
+from function_app.reconcile.membership_told import told_slots, told_steps
+from function_app.reconcile.networks import keep_networks
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.records import Records
 from function_app.reconcile.services import preview
@@ -24,6 +26,8 @@ async def plan(ports: Ports, in_force: InForce) -> Mapping[str, Any]:
     memberships = await asyncio.gather(
         *(keep_membership(ports, topology, s, dry_run=True) for s in topology.route_servers)
     )
+    records = await Records(ports.documents).load_all(topology, ports.clock.now())
+    networks = await keep_networks(ports, topology, tuple(memberships), records, dry_run=True)
     looks = [Observed(ports.clock.now(), agents, balancer) for balancer in balancers]
     services = [await _service(ports, in_force, s, seen) for s, seen in zip(topology.services, looks, strict=True)]
     return {
@@ -34,11 +38,19 @@ async def plan(ports: Ports, in_force: InForce) -> Mapping[str, Any]:
         "peerings": [
             {
                 "routeServer": m.server,
-                "steps": [{"step": type(s).__name__, "peering": s.name, "why": s.why} for s in m.steps],
+                "slots": told_slots(m),
+                "steps": told_steps(m),
                 "refused": list(m.outcome.reasons),
             }
             for m in memberships
         ],
+        "networks": {
+            "steps": [
+                {"target": step.target.name, "flags": {str(flag): value for flag, value in step.flags}, "why": step.why}
+                for step in networks.steps
+            ],
+            "refused": list(networks.outcome.reasons),
+        },
         "services": services,
     }
 
@@ -60,3 +72,15 @@ async def _service(ports: Ports, in_force: InForce, service: Service, observed: 
         "evidence": {n: list(judge(n, observed, before, topology.timing).evidence) for n in service.names},
         "loadBalancer": "read" if isinstance(observed.balancer, BalancerReading) else observed.balancer,
     }
+
+
+def what_it_would_do(planned: Mapping[str, Any]) -> tuple[str, ...]:
+    """A plan in a line each: the steps, the effects, and what is held."""
+    steps = [
+        f"{p['routeServer']}: would {step['step']} {step['peering']}: {step['why']}"
+        for p in planned["peerings"]
+        for step in p["steps"]
+    ]
+    effects = [f"{s['service']}: would {effect}" for s in planned["services"] for effect in s["effects"]]
+    held = [f"{s['service']}: held: {why}" for s in planned["services"] for why in s["held"]]
+    return (*steps, *effects, *held)

@@ -3,19 +3,24 @@
 from dataclasses import dataclass
 
 from function_app.domain.errors import HopkeeperError, Transient
-from function_app.domain.guards import PeeringContext, refuse
+from function_app.domain.guards import PeeringContext, Refusal, refuse
+from function_app.domain.peering_plan import PeeringPlan, plan
 from function_app.domain.peerings import (
     CreatePeering,
+    DeletePeering,
     Peering,
     PeeringStep,
     Provisioning,
     RouteServerReading,
-    is_ours,
-    plan,
+    is_own,
 )
+from function_app.domain.ranking import Naming
+from function_app.domain.scale_sets import Fleet, with_instances
 from function_app.domain.topology import RouteServer, Topology
-from function_app.reconcile.outcome import CONVERGED, Ending, Outcome
+from function_app.reconcile.deletes import DeletesOf
+from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.ports import Ports
+from function_app.reconcile.records import Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,50 +30,110 @@ class Membership:
     server: str
     reading: RouteServerReading | None
     outcome: Outcome
-    steps: tuple[PeeringStep, ...] = ()
+    plan: PeeringPlan | None = None
+
+    @property
+    def steps(self) -> tuple[PeeringStep, ...]:
+        """What is still to be done, in its order, and then what a guard does not let be done."""
+        return (*self.plan.steps, *self.plan.blocked) if self.plan else ()
 
     def own(self, topology: Topology) -> tuple[Peering, ...]:
-        return tuple(p for p in self.reading.peerings if is_ours(p.name, topology.name)) if self.reading else ()
+        server = next(s for s in topology.route_servers if s.name == self.server)
+        return tuple(p for p in self.reading.peerings if is_own(topology, server, p.name)) if self.reading else ()
 
 
 async def keep_membership(ports: Ports, topology: Topology, server: RouteServer, dry_run: bool = False) -> Membership:
-    """Reads a fresh, complete list and takes the first permitted step; the next one after another look."""
-    again = topology.timing.doubt_poll
+    """Reads a fresh, complete list and takes the next step if it is permitted; the one after it after another look."""
+    deletes = DeletesOf(ports, topology, server)
     try:
         reading = await ports.route_servers.read(server)
+        fleet = await _fleet(ports, topology, server, reading)
+        topology = fleet.topology
+        wanted = plan(topology, server, reading)
+        holders = frozenset[str]()
+        if any(isinstance(step, DeletePeering) for step in wanted.steps):
+            await deletes.load()
+            holders = await _holders(ports, topology)
     except HopkeeperError as error:
+        again = topology.timing.doubt_poll
         return Membership(server.name, None, Outcome(Ending.HELD, (f"{server.name}: {error}",), again))
-    wanted = plan(topology, server, reading)
-    context = PeeringContext(topology, reading)
-    refused = {step: refuse(step, context) for step in wanted.steps}
-    permitted = [step for step, refusals in refused.items() if not refusals]
-    reasons = [f"{server.name}: {held}" for held in wanted.held]
-    reasons += [f"{server.name}: {step.name}: {refusal}" for step, refusals in refused.items() for refusal in refusals]
+    context = PeeringContext(topology, reading, deletes.last, holders)
+    refused = {step: refuse(step, context) for step in (*wanted.steps[:1], *wanted.blocked)}
+    permitted = [step for step in wanted.steps[:1] if not refused[step]]
+    told = _told(server, wanted, refused) + tuple(f"{server.name}: {text}" for text in fleet.told)
     if dry_run:
-        ending = Ending.PENDING if permitted else Ending.REFUSED if reasons else Ending.CONVERGED
-        return Membership(server.name, reading, Outcome(ending, tuple(reasons)), wanted.steps)
-    if permitted:
-        outcome = await _take(ports, topology, server, permitted[0])
-        return Membership(server.name, reading, outcome, wanted.steps)
-    in_flight = any(p.state in (Provisioning.UPDATING, Provisioning.DELETING) for p in reading.peerings)
-    if wanted.steps:
-        ending = Ending.PENDING if in_flight else Ending.REFUSED
-        return Membership(server.name, reading, Outcome(ending, tuple(reasons), again), wanted.steps)
-    if in_flight:
-        return Membership(
-            server.name, reading, Outcome(Ending.PENDING, (f"{server.name}: a peering is being written",), again)
-        )
-    held = Outcome(Ending.HELD, tuple(reasons)) if reasons else CONVERGED
-    return Membership(server.name, reading, held)
+        outcome = Outcome(Ending.PENDING) if permitted else _at_rest(context, server, wanted, refused)
+    elif permitted:
+        outcome = await _take(ports, context, deletes, permitted[0])
+    else:
+        outcome = _at_rest(context, server, wanted, refused)
+    return Membership(
+        server.name, reading, Outcome(outcome.ending, outcome.reasons + told, outcome.retry_after), wanted
+    )
 
 
-async def _take(ports: Ports, topology: Topology, server: RouteServer, step: PeeringStep) -> Outcome:
+async def _fleet(ports: Ports, topology: Topology, server: RouteServer, reading: RouteServerReading) -> Fleet:
+    """With the instances of its scale sets; one that cannot be listed holds everything: nobody is taken for gone."""
+    listed = {
+        scale_set.name: await ports.scale_sets.instances(scale_set)
+        for scale_set in topology.scale_sets
+        if server.name in scale_set.peers_with
+    }
+    return with_instances(topology, server, reading, listed)
+
+
+async def _holders(ports: Ports, topology: Topology) -> frozenset[str]:
+    """Who serves with its own address as next hop."""
+    records = Records(ports.documents)
+    services = [s for s in topology.services if s.naming is Naming.SELF]
+    held = [await records.load(topology, service, ports.clock.now()) for service in services]
+    return frozenset(one.record.holder for one in held if one.record.holder is not None)
+
+
+def _told(server: RouteServer, wanted: PeeringPlan, refused: dict[PeeringStep, tuple[Refusal, ...]]) -> tuple[str, ...]:
+    """What an operator should know, whatever is done."""
+    slots = wanted.allotment
+    told = list(wanted.held)
+    if slots.refused is not None:
+        told.append(slots.refused)
+    if slots.waiting:
+        told.append(f"{slots.arithmetic}; waiting: {', '.join(s.name for s in slots.waiting)}")
+    told += [f"{step.name}: {refusal}" for step, refusals in refused.items() for refusal in refusals]
+    told += [f"{s.name}: nothing can take its place yet" for s in wanted.blocked if not refused[s]]
+    return tuple(f"{server.name}: {text}" for text in told)
+
+
+def _at_rest(
+    context: PeeringContext,
+    server: RouteServer,
+    wanted: PeeringPlan,
+    refused: dict[PeeringStep, tuple[Refusal, ...]],
+) -> Outcome:
+    """How a pass ends that takes no step."""
+    again = context.topology.timing.doubt_poll
+    if any(p.state in (Provisioning.UPDATING, Provisioning.DELETING) for p in context.reading.peerings):
+        return Outcome(Ending.PENDING, (f"{server.name}: a peering is being written",), again)
+    waits = [r.wait for step in wanted.steps[:1] for r in refused[step]]
+    if waits and all(wait is not None for wait in waits):
+        return Outcome(Ending.PENDING, (), max(again, *(wait for wait in waits if wait is not None)))
+    if wanted.steps or wanted.blocked or wanted.allotment.refused is not None:
+        return Outcome(Ending.REFUSED, (), again)
+    return Outcome(Ending.HELD if wanted.held else Ending.CONVERGED)
+
+
+async def _take(ports: Ports, context: PeeringContext, deletes: DeletesOf, step: PeeringStep) -> Outcome:
     """Starts one write and does not wait for it: it takes minutes (azure-facts), and the next pass looks at it."""
-    again = topology.timing.doubt_poll
+    again = context.topology.timing.doubt_poll
+    server = context.server(step)
     try:
         if isinstance(step, CreatePeering):
             await ports.route_servers.create(server, step)
         else:
+            wait = await deletes.still_to_tell(step)
+            if wait is not None:
+                told = f"{server.name}: {step.name} will be deleted in {wait.total_seconds():.0f} s: {step.why}"
+                return Outcome(Ending.PENDING, (told,), wait)
+            await deletes.note(step, context.reading)
             await ports.route_servers.delete(server, step)
     except HopkeeperError as error:
         later = error.retry_after if isinstance(error, Transient) else again

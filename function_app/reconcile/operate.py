@@ -11,6 +11,7 @@ from function_app.domain.orders import (
     FailoverOrder,
     Order,
     PauseOrder,
+    RehearseOrder,
     ResumeOrder,
     SwitchoverOrder,
     UndrainOrder,
@@ -20,6 +21,7 @@ from function_app.reconcile import observe
 from function_app.reconcile.come_back import come_back
 from function_app.reconcile.outcome import Outcome
 from function_app.reconcile.ports import Ports
+from function_app.reconcile.rehearse import rehearse
 from function_app.reconcile.services import ServicePass
 from function_app.reconcile.topologies import InForce
 
@@ -75,6 +77,7 @@ VERBS: Mapping[str, tuple[frozenset[str], Reader]] = {
         lambda words: DrainOrder(words.required("member"), words.until(), words.by),
     ),
     "undrain": (frozenset({"member"}), lambda words: UndrainOrder(words.required("member"), words.by)),
+    "rehearse": (frozenset({"member"}), lambda words: RehearseOrder(words.by, words.text("member"))),
 }
 """Each verb: the keys that it takes besides `by`, and the order that they make."""
 
@@ -95,6 +98,8 @@ def order_from(verb: str, said: Any, now: datetime) -> Order:
 
 async def operate(ports: Ports, in_force: InForce, service: Service, order: Order) -> Outcome:
     """Looks at the agents, takes the order or refuses it, and goes on as a fast pass does."""
+    if isinstance(order, RehearseOrder):
+        return await rehearse(ports, in_force, service, order)
     topology = in_force.topology
     trigger = f"order: {type(order).__name__} by {order.by}"
     service_pass = ServicePass(ports, topology, service, "fast", trigger, ports.clock.now())

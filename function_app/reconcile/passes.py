@@ -16,14 +16,17 @@ from function_app.domain.topology import Service, Topology
 from function_app.reconcile import observe
 from function_app.reconcile.come_back import come_back
 from function_app.reconcile.membership import keep_membership
+from function_app.reconcile.networks import keep_networks
 from function_app.reconcile.outcome import Ending, Outcome, worst
 from function_app.reconcile.ports import HealthEvent, Ports
+from function_app.reconcile.preflight import SeenInPass, kept_arm_facts, preflight
 from function_app.reconcile.records import Records
+from function_app.reconcile.rehearse import rehearsals, rehearse_adopted
 from function_app.reconcile.services import ServicePass, Watch
 from function_app.reconcile.summary import Seen, Summary, keep_summary
 from function_app.reconcile.topologies import InForce
 from function_app.reconcile.turns import in_turn
-from function_app.reconcile.verify import verify
+from function_app.reconcile.verify import Look, verify
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -65,6 +68,8 @@ class Passes:
         woken = self.ports.clock.now()
         agents = observe.Agents(self.ports, topology)
         async with asyncio.TaskGroup() as group:
+            arm = group.create_task(kept_arm_facts(self.ports, in_force))
+            rehearsed = group.create_task(rehearsals(self.ports, topology))
             servers = [group.create_task(keep_membership(self.ports, topology, s)) for s in topology.route_servers]
             services = {
                 s.name: group.create_task(
@@ -75,11 +80,18 @@ class Passes:
         seen = {name: task.result() for name, task in services.items()}
         memberships = tuple(task.result() for task in servers)
         next_hops = {name: s.next_hop for name, s in seen.items() if s.next_hop is not None}
-        verification, routes = await verify(self.ports, topology, memberships, next_hops)
-        outcome = worst((*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes))
+        records = await Records(self.ports.documents).load_all(topology, self.ports.clock.now())
+        verification, routes = await verify(self.ports, topology, Look(memberships, next_hops, records))
+        networks = await keep_networks(self.ports, topology, memberships, records)
+        parts = (*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes, networks.outcome)
+        outcome = worst(parts)
         asked, readings = await agents.asked()
-        summary = Summary(self.ports.clock.now(), asked, in_force, outcome, readings, seen, memberships, verification)
+        now = self.ports.clock.now()
+        report = preflight(topology, arm.result(), SeenInPass(asked, readings, memberships, rehearsed.result()))
+        summary = Summary(now, asked, in_force, outcome, readings, seen, memberships, verification, networks, report)
         await keep_summary(self.ports, summary)
+        settled = frozenset(name for name, s in seen.items() if s.outcome.ending is Ending.CONVERGED)
+        await rehearse_adopted(self.ports, in_force, settled, rehearsed.result())
         return outcome
 
     async def _see(self, service_pass: ServicePass, agents: observe.Agents) -> Seen:

@@ -11,10 +11,14 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 from typing import Protocol
 
+from function_app.domain.effective_routes import EffectiveRoute
+from function_app.domain.networks import NetworkPeeringReading, RepairFlags
 from function_app.domain.observation import AdminState, AgentReading, BalancerReading, LearnedRoute, Value
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
+from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
+from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import SendAdvertise, SendFence, SendOutward, SendPromote
-from function_app.domain.topology import RouteServer, Service, Speaker
+from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
 
 
 class Clock(Protocol):
@@ -151,14 +155,50 @@ class RouteServers(Protocol):
     async def delete(self, server: RouteServer, step: DeletePeering) -> None: ...
 
 
-class LearnedRoutes(Protocol):
-    """learnedRoutes is a long-running operation that costs a write token: asked in one pass, fetched in a later one."""
+class ScaleSets(Protocol):
+    """Scale sets that speakers come from, through ARM."""
+
+    async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:
+        """Every instance that is listed with an address; those that are Deleting say so."""
+
+
+class PeerRoutes(Protocol):
+    """Routes learned from a peer, or advertised to it: a long-running operation that costs a write token, asked in one
+    pass and fetched in a later one."""
 
     async def ask(self, server: RouteServer, peering: str) -> str:
         """Starts it and gives a token to fetch with."""
 
     async def fetch(self, token: str) -> tuple[LearnedRoute, ...] | None:
         """The routes, or None while they are not there yet. Unavailable: keep the token; BadInput: ask again."""
+
+
+class EffectiveRoutes(Protocol):
+    """Where a network interface sends packets: as `PeerRoutes`, asked by the interface's resource id."""
+
+    async def ask(self, interface: str) -> str: ...
+
+    async def fetch(self, token: str) -> tuple[EffectiveRoute, ...] | None: ...
+
+
+class NetworkFlags(Protocol):
+    """Network peerings and the flags of Route Servers, through ARM. No method waits for a long-running operation."""
+
+    async def read(self, peering: NetworkPeering) -> NetworkPeeringReading: ...
+
+    async def repair(self, step: RepairFlags) -> None:
+        """Begins to write the step's flags and leaves everything else as it is. Raises Unavailable or Superseded."""
+
+
+class Surroundings(Protocol):
+    """What only preflight reads of ARM, far from every failover; a 403 is an answer (`Denied`), not an error."""
+
+    async def location(self, server: RouteServer) -> str | Denied: ...
+
+    async def balancer(self, service: Service) -> BalancerFacts | Denied: ...
+
+    async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
+        """The speaker's `interface`, its subnet's route table and its virtual network."""
 
 
 class Metrics(Protocol):
@@ -210,7 +250,12 @@ class Ports:
     load_balancers: LoadBalancers
     admin_states: AdminStates
     route_servers: RouteServers
-    learned_routes: LearnedRoutes
+    scale_sets: ScaleSets
+    learned_routes: PeerRoutes
+    advertised_routes: PeerRoutes
+    effective_routes: EffectiveRoutes
+    network_flags: NetworkFlags
+    surroundings: Surroundings
     metrics: Metrics
     health_logs: HealthLogs
     events_out: EventsOut

@@ -35,6 +35,10 @@ class Records:
         except msgspec.MsgspecError:
             return Held(nothing, stored.etag)
 
+    async def load_all(self, topology: Topology, now: datetime) -> dict[str, Record]:
+        """The records of all its services, by name."""
+        return {s.name: (await self.load(topology, s, now)).record for s in topology.services}
+
     async def save(self, topology: Topology, record: Record, etag: str | None) -> Held:
         """Raises Superseded when somebody else wrote first."""
         body = msgspec.json.format(msgspec.json.encode(record, order="sorted"), indent=1)

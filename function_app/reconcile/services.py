@@ -11,6 +11,7 @@ from function_app.domain.observation import BalancerReading, Observed
 from function_app.domain.orders import Order, obey
 from function_app.domain.protocol import Decision, Kind, Look
 from function_app.domain.record import Phase, Record
+from function_app.domain.steps import Effect
 from function_app.domain.timing import Timing
 from function_app.domain.topology import Service, Topology
 from function_app.reconcile.act import Hand, perform
@@ -39,6 +40,8 @@ class Progress:
     observed: Observed | None = None
     first: Record | None = None
     last: Record | None = None
+    ordered: tuple[Effect, ...] = ()
+    """What the order itself wanted done at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,14 @@ class ServicePass:
         Whoever loses a race looks again: what was seen before somebody else's write is no ground for one of ours.
         An order is taken first, or refused; after that the pass goes on as any other.
         """
+        return await self.carry_on(watch, self.begin(order))
+
+    def begin(self, order: Order | None) -> Progress:
         started = self.ports.clock.now()
-        progress = Progress(Journal(self.service.name, self.pace, self.trigger, self.woken, started), order)
+        return Progress(Journal(self.service.name, self.pace, self.trigger, self.woken, started), order)
+
+    async def carry_on(self, watch: Watch, progress: Progress) -> Outcome:
+        """As `run`, for a caller that wants to know afterwards what was seen."""
         outcome = Outcome(Ending.PENDING, (f"{self.service.name}: the record keeps changing",), timedelta(0))
         for attempt in range(LOOKS_MAX):
             seen = await watch(attempt > 0)
@@ -95,6 +104,7 @@ class ServicePass:
             if decision.record == held.record and not decision.effects:
                 break
             held = await self._intend(records, held, decision.record)
+            progress.ordered = decision.effects if order else progress.ordered
             progress.last = held.record
             progress.taken, progress.order = progress.taken or order is not None, None
             if decision.effects:
@@ -131,7 +141,9 @@ class ServicePass:
     async def _close(self, progress: Progress, outcome: Outcome) -> None:
         """Files what was done, and tells others when the holder changed; neither may spoil what was achieved."""
         before, after = progress.first, progress.last
-        if before is None or after is None or (outcome.ending is Ending.CONVERGED and before == after):
+        if before is None or after is None:
+            return
+        if outcome.ending is Ending.CONVERGED and before == after and not progress.ordered:
             return
         try:
             await keep(self.ports.documents, self.topology, progress.journal.entry(self.ports.clock.now(), outcome))

@@ -10,11 +10,16 @@ import msgspec
 
 from function_app.domain.health import is_ready
 from function_app.domain.observation import AgentReading, AgentStatus, BalancerReading, Observed, Value
+from function_app.domain.preflight import Report
+from function_app.reconcile import networks, verification
 from function_app.reconcile.membership import Membership
+from function_app.reconcile.membership_told import told_slots, told_steps
+from function_app.reconcile.networks import Networks
 from function_app.reconcile.outcome import Outcome
 from function_app.reconcile.ports import HealthEvent, Ports
+from function_app.reconcile.preflight import as_document
 from function_app.reconcile.topologies import InForce
-from function_app.reconcile.verify import Verification
+from function_app.reconcile.verification import Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,8 @@ class Summary:
     services: Mapping[str, Seen]
     memberships: tuple[Membership, ...]
     verification: Verification
+    networks: Networks
+    preflight: Report
 
 
 async def keep_summary(ports: Ports, summary: Summary) -> None:
@@ -55,16 +62,11 @@ async def keep_summary(ports: Ports, summary: Summary) -> None:
         "outcome": summary.outcome.ending.name.lower(),
         "reasons": list(summary.outcome.reasons),
         "routeServers": {m.server: _membership(summary, m) for m in summary.memberships},
-        "routes": {
-            "verified": summary.verification.verified,
-            "complete": summary.verification.complete,
-            "checks": [
-                {"service": c.service, "speaker": c.speaker, "verified": c.verified, "missing": list(c.missing)}
-                for c in summary.verification.checks
-            ],
-        },
+        "routes": verification.told(summary.verification),
+        "networks": networks.told(summary.networks),
         "members": {name: _member(name, reading, summary) for name, reading in sorted(summary.agents.items())},
         "services": {name: _service(seen) for name, seen in summary.services.items()},
+        "preflight": as_document(summary.preflight)["findings"],
     }
     await ports.documents.put(
         f"status/{topology.name}.json", msgspec.json.format(msgspec.json.encode(document), indent=1)
@@ -79,6 +81,8 @@ def _membership(summary: Summary, membership: Membership) -> dict[str, Any]:
         "instances": [str(i) for i in reading.instances] if reading else [],
         "taken": len(reading.peerings) if reading else None,
         "most": topology.timing.peers_max,
+        "slots": told_slots(membership),
+        "steps": told_steps(membership),
         "own": {p.name: p.state for p in membership.own(topology)},
         "foreign": [p.name for p in reading.peerings if p not in membership.own(topology)] if reading else [],
     }

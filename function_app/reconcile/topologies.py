@@ -70,16 +70,14 @@ class Topologies:
         return topology
 
     async def _clashes(self, topology: Topology) -> tuple[Problem, ...]:
-        """Two topologies must not keep the same backend pool: each would fence what the other promotes."""
-        mine = {backend_pool_key(s.load_balancer): i for i, s in enumerate(topology.services) if s.load_balancer}
+        """Two topologies must not keep the same backend pool, or the same adopted peering: each would undo the other."""
+        mine = _claims(topology)
         return tuple(
-            Problem(
-                f"$.services[{mine[pool]}].nextHop.loadBalancer.backendPool", f"belongs to topology {o.topology.name!r}"
-            )
-            for o in await self.all_in_force()
-            if o.topology.name != topology.name
-            for pool in [backend_pool_key(s.load_balancer) for s in o.topology.services if s.load_balancer]
-            if pool in mine
+            Problem(mine[claim], f"belongs to topology {other.topology.name!r}")
+            for other in await self.all_in_force()
+            if other.topology.name != topology.name
+            for claim in _claims(other.topology)
+            if claim in mine
         )
 
     def _decode(self, name: str, stored: Stored) -> Topology:
@@ -96,6 +94,20 @@ class Topologies:
         self._decoded = {key: value for key, value in self._decoded.items() if key[0] != name}
         self._decoded[(name, stored.etag)] = topology
         return topology
+
+
+def _claims(topology: Topology) -> dict[tuple[str, str], str]:
+    """What only one topology may keep, by what makes it one and the same, and the path of the document that says so."""
+    pools = {
+        backend_pool_key(s.load_balancer): f"$.services[{i}].nextHop.loadBalancer.backendPool"
+        for i, s in enumerate(topology.services)
+        if s.load_balancer
+    }
+    return pools | {
+        (server.id.casefold(), connection.casefold()): f"$.routeServers[{i}].adopt.{speaker}"
+        for i, server in enumerate(topology.route_servers)
+        for speaker, connection in server.adopt.items()
+    }
 
 
 def _key(name: str) -> str:

@@ -1,18 +1,26 @@
 """What the triggers and the command line ask for. A trigger carries only which topology to look at (design, decision 1)."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from function_app.domain.errors import BadInput, Problem
+from function_app.domain.preflight import Report
 from function_app.domain.topology import Topology
-from function_app.reconcile.dry_run import plan
+from function_app.reconcile.dry_run import plan, what_it_would_do
+from function_app.reconcile.evidence import Evidence, gather_evidence
 from function_app.reconcile.operate import operate, order_from
-from function_app.reconcile.outcome import Outcome
+from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.ports import Ports
+from function_app.reconcile.preflight import preflight_now
 from function_app.reconcile.topologies import Topologies
+
+log = logging.getLogger("hopkeeper.pass")
+
+OBSERVING = "observing only (HOPKEEPER_OBSERVE_ONLY): nothing is done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +29,8 @@ class UseCases:
 
     ports: Ports
     topologies: Topologies
+    observe_only: bool = False
+    """Passes become dry runs and orders are refused: nothing is written to Azure, agents or records."""
 
     async def wake_for(self, resource_ids: Iterable[str]) -> tuple[str, ...]:
         """Asks for a look at every topology that names one of these resources, or a parent of one; gives their names."""
@@ -43,10 +53,14 @@ class UseCases:
 
     async def look(self, name: str, trigger: str) -> Outcome:
         """A slow pass. Raises BadInput where the topology cannot be used."""
+        if self.observe_only:
+            return await self._observe(name, trigger)
         return await Passes(self.ports).slow(await self.topologies.in_force(name), trigger)
 
     async def look_at_once(self, name: str, trigger: str) -> Outcome:
         """A fast pass: somebody reported a failure. Raises BadInput where the topology cannot be used."""
+        if self.observe_only:
+            return await self._observe(name, trigger)
         return await Passes(self.ports).fast(await self.topologies.in_force(name), trigger)
 
     async def order(self, name: str, service: str, verb: str, said: Any) -> Outcome:
@@ -56,11 +70,28 @@ class UseCases:
         if found is None:
             raise BadInput((Problem("{service}", f"topology {name!r} has no service {service!r}"),))
         order = order_from(verb, said, self.ports.clock.now())
+        if self.observe_only:
+            return Outcome(Ending.REFUSED, (OBSERVING,))
         return await operate(self.ports, in_force, found, order)
+
+    async def verify(self, name: str, fresh: bool = False) -> Evidence:
+        """Asks until everything is known, and compares; changes nothing. Raises BadInput for an unknown topology."""
+        return await gather_evidence(self.ports, (await self.topologies.in_force(name)).topology, fresh)
+
+    async def lint(self, topology: Topology) -> Report:
+        """What would break a topology, in force or not: everything is asked now, and nothing is written."""
+        return await preflight_now(self.ports, topology)
 
     async def plan(self, name: str) -> Mapping[str, Any]:
         """What a slow pass would do first. Raises BadInput where the topology cannot be used."""
         return await plan(self.ports, await self.topologies.in_force(name))
+
+    async def _observe(self, name: str, trigger: str) -> Outcome:
+        would = what_it_would_do(await self.plan(name))
+        outcome = Outcome(Ending.HELD, (OBSERVING, *would))
+        fields = {"topology": name, "trigger": trigger, "reasons": "; ".join(outcome.reasons)}
+        log.info("observed %s", fields, extra=fields)
+        return outcome
 
 
 def _belongs(resource: str, topology: Topology) -> bool:

@@ -1,159 +1,202 @@
-"""Asks the Route Servers what they learned, and compares: next hop, on both instances. Off every failover path.
+"""Asks what Route Servers learned and advertise and where interfaces send packets, and compares it with the topology.
 
-learnedRoutes costs a write token and takes about 10 s (azure-facts): it is asked once per `verifyEvery`, or as soon as
-the last answer did not verify, and fetched by a later pass. What is outstanding is kept in `routes/{topology}.json`.
+Evidence, never a reason to touch peerings during a failover: nothing is written but the ledger of questions, and while
+an operation of a service is open nothing is asked or heard either: every write token and the pass's time are its own.
+What to ask for is here, how it is budgeted in `questions`, and what it means in `domain/routes` and its neighbours.
 """
 
+import asyncio
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from ipaddress import IPv4Address, IPv4Network
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from ipaddress import IPv4Address
 
-import msgspec
+from msgspec.structs import replace
 
-from function_app.domain.errors import HopkeeperError, Superseded, Transient
+from function_app.domain.advertised_routes import compare_advertised
+from function_app.domain.effective_routes import compare_effective
+from function_app.domain.expected_routes import standing
+from function_app.domain.findings import Finding
 from function_app.domain.observation import LearnedRoute
-from function_app.domain.peerings import Provisioning, peering_name
-from function_app.domain.routes import RouteCheck, check
-from function_app.domain.topology import Topology
+from function_app.domain.peerings import connections
+from function_app.domain.record import Phase, Record
+from function_app.domain.routes import RouteCheck, checks, compare, predicted_drops
+from function_app.domain.topology import RouteServer, Speaker, Topology
 from function_app.reconcile.membership import Membership
 from function_app.reconcile.outcome import CONVERGED, Ending, Outcome
-from function_app.reconcile.ports import Ports
+from function_app.reconcile.ports import EffectiveRoutes, PeerRoutes, Ports
+from function_app.reconcile.questions import Answer, Ledgers, Question, Round
+from function_app.reconcile.route_rows import (
+    Row,
+    effective_route,
+    peer_route,
+    readable,
+    row_of_effective_route,
+    row_of_peer_route,
+)
+from function_app.reconcile.verification import Cost, Verification
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """One learnedRoutes request under way."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What routes are compared with: Route Servers as read, by service the next hop as read, and the records."""
 
-    token: str
-    at: datetime
-
-
-class Learned(msgspec.Struct, frozen=True, kw_only=True):
-    """The last answer about one peering; routes as text rows: instance, network, next hop, AS path, source peer."""
-
-    at: datetime
-    routes: tuple[tuple[str, str, str, str, str], ...]
-
-
-class Outstanding(msgspec.Struct, frozen=True, kw_only=True):
-    """Per `{route server}/{speaker}`."""
-
-    asked: dict[str, Asked] = {}
-    learned: dict[str, Learned] = {}
-
-
-class Verification(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known about learned routes: the checks, and how old the oldest answer is."""
-
-    checks: tuple[RouteCheck, ...] = ()
-    complete: bool = False
-    """Whether every speaker with an established peering has been asked and has answered."""
+    memberships: tuple[Membership, ...]
+    next_hops: Mapping[str, IPv4Address]
+    records: Mapping[str, Record]
 
     @property
-    def verified(self) -> bool:
-        return self.complete and bool(self.checks) and all(c.verified for c in self.checks)
+    def operations(self) -> tuple[str, ...]:
+        """Services with an operation under way: their failover has every token."""
+        return tuple(sorted(n for n, r in self.records.items() if r.phase in (Phase.FENCING, Phase.GRANTED)))
 
 
-def _decode(body: bytes) -> Outstanding:
-    """What is outstanding; unreadable, it is only asked for again."""
-    try:
-        return msgspec.json.decode(body, type=Outstanding)
-    except msgspec.MsgspecError:
-        return Outstanding()
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A speaker whose peering is in force: where, and by what name."""
+
+    server: RouteServer
+    speaker: str
+    connection: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.server.name}/{self.speaker}"
 
 
 async def verify(
-    ports: Ports, topology: Topology, memberships: tuple[Membership, ...], next_hops: Mapping[str, IPv4Address]
+    ports: Ports, topology: Topology, look: Look, not_before: datetime | None = None
 ) -> tuple[Verification, Outcome]:
-    """Fetches what was asked, asks what is due, and compares what is known."""
-    key = f"routes/{topology.name}.json"
-    stored = await ports.documents.load(key)
-    outstanding = _decode(stored.body) if stored else Outstanding()
-    asked, learned = dict(outstanding.asked), dict(outstanding.learned)
-    instances: dict[str, tuple[IPv4Address, ...]] = {}
-    due: list[tuple[Membership, str]] = []
-    for membership in memberships:
+    """Hears what was asked, asks what is due, and compares what is known. `not_before` makes older answers due."""
+    ledgers = Ledgers(ports.documents, topology.name)
+    ledger = await ledgers.load()
+    peers = _peers(topology, look)
+    learned = [_of_peer(ports.learned_routes, "learned", peer) for peer in peers]
+    advertised = [_of_peer(ports.advertised_routes, "advertised", peer) for peer in peers]
+    effective = [_of_interface(ports.effective_routes, s) for s in topology.speakers if s.interface]
+    round_ = Round(ports.clock, topology.timing, not_before)
+    round_.take_up(ledger, (*learned, *advertised, *effective))
+    if not look.operations:
+        await asyncio.gather(*map(round_.hear, (*learned, *advertised, *effective)))
+        await _put(round_, learned, advertised, effective)
+    verification = _compared(topology, look, peers, round_)
+    round_.doubted = _doubted(peers, verification)
+    if not await ledgers.save(round_.ledger):
+        round_.trouble.append("routes: another pass was faster")
+    keys = [q.key for q in (*learned, *advertised, *effective)]
+    answers = {key: round_.answers[key].at if key in round_.answers else None for key in keys}
+    cost = Cost(spent=len(round_.spent), most=topology.timing.verify_budget, per=topology.timing.verify_every)
+    trouble = (*round_.trouble, *(f"nothing is asked: an operation of {name} is open" for name in look.operations))
+    verification = replace(verification, answers=answers, under_way=len(round_.asked), trouble=trouble, cost=cost)
+    return verification, _outcome(topology, verification, round_, bool(peers and look.next_hops))
+
+
+def _outcome(topology: Topology, verification: Verification, round_: Round, judged: bool) -> Outcome:
+    """Pending while a service's routes are not known to be right; other findings are told and wait for nothing."""
+    if verification.verified or not judged or (not verification.checks and verification.complete):
+        return CONVERGED
+    reasons = [*round_.trouble]
+    reasons += [f"{c.service}: {missing}" for c in verification.checks for missing in c.missing]
+    return Outcome(Ending.PENDING, tuple(reasons), topology.timing.doubt_poll)
+
+
+# --- which questions -------------------------------------------------------------------------------------------------
+
+
+def _peers(topology: Topology, look: Look) -> list[Peer]:
+    """Every speaker of the topology whose own or adopted peering is in force."""
+    servers = {server.name: server for server in topology.route_servers}
+    found = []
+    for membership in look.memberships:
         if membership.reading is None:
             continue
-        instances[membership.server] = membership.reading.instances
-        up = {p.name.casefold() for p in membership.reading.peerings if p.state is Provisioning.SUCCEEDED}
-        names = [s.name for s in topology.peered_with(membership.server)]
-        due += [(membership, n) for n in names if peering_name(topology.name, n).casefold() in up]
-    reasons: list[str] = []
-    before = _compare(topology, [(m.server, s) for m, s in due], learned, instances, next_hops)
-    wrong = {c.speaker for c in before.checks if not c.verified}
-    for membership, speaker in due:
-        where = f"{membership.server}/{speaker}"
-        patience = topology.timing.doubt_poll if speaker in wrong else topology.timing.verify_every
-        try:
-            await _advance(ports, topology, (membership.server, speaker), patience, asked, learned)
-        except HopkeeperError as error:
-            if not isinstance(error, Transient):
-                asked.pop(where, None)
-            reasons.append(f"{where}: learned routes: {error}")
-    after = Outstanding(asked=asked, learned=learned)
-    if after != outstanding:
-        try:
-            await ports.documents.save(key, msgspec.json.encode(after), stored.etag if stored else None)
-        except Superseded:
-            reasons.append("learned routes: another pass was faster")
-    verification = _compare(topology, [(m.server, s) for m, s in due], learned, instances, next_hops)
-    if verification.verified or not due or not next_hops:
-        return verification, CONVERGED
-    reasons += [m for c in verification.checks for m in (f"{c.service}: from {c.speaker}: {x}" for x in c.missing)]
-    return verification, Outcome(Ending.PENDING, tuple(reasons), topology.timing.doubt_poll)
+        server = servers[membership.server]
+        found += [Peer(server, *pair) for pair in sorted(connections(topology, server, membership.reading).items())]
+    return found
 
 
-async def _advance(
-    ports: Ports,
-    topology: Topology,
-    where: tuple[str, str],
-    patience: timedelta,
-    asked: dict[str, Asked],
-    learned: dict[str, Learned],
-) -> None:
-    server, speaker = where
-    key = f"{server}/{speaker}"
-    now = ports.clock.now()
-    if key in asked:
-        routes = await ports.learned_routes.fetch(asked[key].token)
-        if routes is not None:
-            del asked[key]
-            learned[key] = Learned(at=now, routes=tuple(_row(route) for route in routes))
-        elif now - asked[key].at > topology.timing.verify_every:
-            del asked[key]
-    elif key not in learned or now - learned[key].at > patience:
-        wanted = next(s for s in topology.route_servers if s.name == server)
-        token = await ports.learned_routes.ask(wanted, peering_name(topology.name, speaker))
-        asked[key] = Asked(token=token, at=now)
+def _doubted(peers: list[Peer], verification: Verification) -> frozenset[str]:
+    """Questions whose answer leaves a service unverified: asked again soon, as long as the budget lasts."""
+    wrong = {c.speaker for c in verification.checks if not c.verified}
+    return frozenset(f"learned {peer.where}" for peer in peers if peer.speaker in wrong)
 
 
-def _compare(
-    topology: Topology,
-    due: list[tuple[str, str]],
-    learned: Mapping[str, Learned],
-    instances: Mapping[str, tuple[IPv4Address, ...]],
-    next_hops: Mapping[str, IPv4Address],
-) -> Verification:
-    checks: list[RouteCheck] = []
-    for server in instances:
-        known = {
-            speaker: tuple(map(_route, learned[f"{server}/{speaker}"].routes))
-            for s, speaker in due
-            if s == server and f"{server}/{speaker}" in learned
-        }
-        checks += check(topology, known, instances[server], next_hops)
-    complete = bool(due) and all(f"{server}/{speaker}" in learned for server, speaker in due)
-    return Verification(checks=tuple(checks), complete=complete)
+async def _put(round_: Round, learned: list[Question], advertised: list[Question], effective: list[Question]) -> None:
+    """Learned routes first, for they say most; then of each Route Server that was left alone one question, and one
+    interface in all: the rest has time until later passes."""
+    put = await asyncio.gather(*map(round_.put, learned))
+    asked = {question.server for question, was_put in zip(learned, put, strict=True) if was_put}
+    for server in sorted({q.server for q in advertised} - asked):
+        question = round_.longest_waiting(q for q in advertised if q.server == server)
+        if question is not None:
+            await round_.put(question)
+    question = round_.longest_waiting(effective)
+    if question is not None:
+        await round_.put(question)
 
 
-def _row(route: LearnedRoute) -> tuple[str, str, str, str, str]:
-    path = "-".join(map(str, route.as_path))
-    return str(route.instance), str(route.network), str(route.next_hop), path, str(route.source_peer)
+def _of_peer(port: PeerRoutes, kind: str, peer: Peer) -> Question:
+    async def fetch(token: str) -> tuple[Row, ...] | None:
+        routes = await port.fetch(token)
+        return None if routes is None else tuple(map(row_of_peer_route, routes))
+
+    ask = partial(port.ask, peer.server, peer.connection)
+    return Question(f"{kind} {peer.where}", peer.server.name, ask, fetch)
 
 
-def _route(row: tuple[str, str, str, str, str]) -> LearnedRoute:
-    instance, network, next_hop, path, source = row
-    as_path = tuple(int(asn) for asn in path.split("-") if asn)
-    return LearnedRoute(
-        IPv4Address(instance), IPv4Network(network), IPv4Address(next_hop), as_path, IPv4Address(source)
+def _of_interface(port: EffectiveRoutes, speaker: Speaker) -> Question:
+    async def fetch(token: str) -> tuple[Row, ...] | None:
+        routes = await port.fetch(token)
+        return None if routes is None else tuple(map(row_of_effective_route, routes))
+
+    return Question(f"effective {speaker.name}", "", partial(port.ask, str(speaker.interface)), fetch)
+
+
+# --- what the answers mean -------------------------------------------------------------------------------------------
+
+
+def _compared(topology: Topology, look: Look, peers: list[Peer], round_: Round) -> Verification:
+    answers = round_.answers
+    now = standing(look.records, look.next_hops)
+    judged: list[RouteCheck] = []
+    findings: list[Finding] = []
+    tables: dict[str, tuple[LearnedRoute, ...]] = {}
+    for membership in look.memberships:
+        if membership.reading is None:
+            continue
+        server, instances = membership.server, membership.reading.instances
+        learned = _answered(answers, "learned", server, peers)
+        found = compare(topology, server, learned, instances, now)
+        judged += checks(topology, server, learned, found, now)
+        findings += found
+        findings += compare_advertised(topology, server, _answered(answers, "advertised", server, peers), instances)
+        tables |= {f"{server}/{speaker}": routes for speaker, routes in learned.items()}
+    findings += predicted_drops(topology)
+    effective = {
+        s.name: routes
+        for s in topology.speakers
+        if (answer := answers.get(f"effective {s.name}"))
+        and (routes := readable(answer.rows, effective_route)) is not None
+    }
+    findings += compare_effective(topology, effective, look.next_hops)
+    return Verification(
+        checks=tuple(judged),
+        findings=tuple(findings),
+        learned=tables,
+        services=len(topology.services),
+        complete=bool(peers) and all(peer.where in tables for peer in peers),
     )
+
+
+def _answered(
+    answers: Mapping[str, Answer], kind: str, server: str, peers: list[Peer]
+) -> dict[str, tuple[LearnedRoute, ...]]:
+    """By speaker; an answer that cannot be read is none, and asked for again in its time."""
+    return {
+        peer.speaker: routes
+        for peer in peers
+        if peer.server.name == server
+        and (answer := answers.get(f"{kind} {peer.where}")) is not None
+        and (routes := readable(answer.rows, peer_route)) is not None
+    }

@@ -12,6 +12,8 @@ from ipaddress import IPv4Address, IPv4Network
 from function_app.domain.errors import BadInput, Problem
 from function_app.domain.ranking import INSTANCES, LENGTH_AT_REST
 from function_app.domain.topology import Service, Speaker, Topology
+from function_app.render import passing
+from function_app.render.passing import Client, Upstream
 
 ROUTE_SERVER_ASN = 65515
 """Of every Azure Route Server; it cannot be changed (Azure documentation, "Azure Route Server FAQ")."""
@@ -31,15 +33,18 @@ type Frontends = Mapping[str, IPv4Address]
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One BGP session with one instance of a Route Server."""
+    """One BGP session with one instance of a Route Server, or with a hub speaker."""
 
-    route_server: str
+    upstream: Upstream
     address: IPv4Address
 
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A service as this speaker announces it at rest. `next_hop` is None where only the agent has to know it."""
+    """A service as this speaker announces it at rest. `next_hop` is None where only the agent has to know it.
+
+    Of the kind `own` is what no service stands for: the speaker's `announces`.
+    """
 
     name: str
     kind: str
@@ -50,19 +55,53 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Implied:
-    """Everything that a template may say. `own` are the prefixes never to be taken back; times in whole seconds."""
+    """Everything that a template may say. `ours` is what starts here or at a client, sorted; times in whole seconds."""
 
     topology: str
     speaker: Speaker
-    sessions: tuple[Session, ...]
+    upstreams: tuple[Upstream, ...]
+    clients: tuple[Client, ...]
     services: tuple[Announced, ...]
-    own: tuple[IPv4Network, ...]
+    ours: tuple[IPv4Network, ...]
     hold: int
     keepalive: int
 
     @property
+    def sessions(self) -> tuple[Session, ...]:
+        """With upstreams, one for each address."""
+        return tuple(Session(upstream, address) for upstream in self.upstreams for address in upstream.addresses)
+
+    @property
+    def policies(self) -> tuple[Upstream, ...]:
+        """One upstream for each set of lists: all share one unless something is relayed."""
+        return self.upstreams if self.speaker.relays else self.upstreams[:1]
+
+    @property
+    def announced(self) -> tuple[Announced, ...]:
+        """The services, then what the speaker originates by its own configuration."""
+        if not self.speaker.announces:
+            return self.services
+        own = tuple(sorted(self.speaker.announces))
+        return (*self.services, Announced("", "own", own, self.speaker.address, prepends=0))
+
+    @property
     def prefixes(self) -> tuple[IPv4Network, ...]:
-        """All that may leave, sorted."""
+        """All that starts here and may leave, sorted."""
+        return tuple(sorted(prefix for announced in self.announced for prefix in announced.prefixes))
+
+    @property
+    def client_asns(self) -> tuple[int, ...]:
+        """Each once, sorted."""
+        return tuple(sorted({client.asn for client in self.clients}))
+
+    @property
+    def client_prefixes(self) -> tuple[IPv4Network, ...]:
+        """Each once, sorted."""
+        return tuple(sorted({prefix for client in self.clients for prefix in client.prefixes}))
+
+    @property
+    def of_services(self) -> tuple[IPv4Network, ...]:
+        """What the agent may announce, sorted."""
         return tuple(sorted(prefix for service in self.services for prefix in service.prefixes))
 
 
@@ -78,24 +117,43 @@ def implied(topology: Topology, name: str, instances: Instances, frontends: Fron
     speaker = topology.speakers[index]
     announced = topology.announced_by(name)
     needed = announced if sets_next_hops else ()
+    clients = passing.clients(topology, speaker)
+    parts = (service.prefixes for service in topology.services if name in service.agents)
+    own = frozenset(speaker.announces).union(*parts)
+    ours = own.union(*(client.prefixes for client in clients))
     problems = (
         *_of_the_topology(topology, index),
-        *_of_instances(topology, speaker, instances),
+        *_of_instances(topology, speaker, clients, instances),
         *_of_frontends(topology, needed, frontends),
+        *passing.of_relays(speaker, f"$.speakers[{index}]", ours),
     )
     if problems:
         raise BadInput(problems)
-    parts = (s.prefixes for s in topology.services if name in s.agents)
     return Implied(
         topology=topology.name,
         speaker=speaker,
-        sessions=tuple(
-            Session(server, address) for server in speaker.peers_with for address in sorted(instances[server])
-        ),
+        upstreams=tuple(_upstream(topology, speaker, peer, instances, ours) for peer in speaker.peers_with),
+        clients=clients,
         services=tuple(_at_rest(topology, service, name, frontends) for service in announced),
-        own=tuple(sorted({prefix for prefixes in parts for prefix in prefixes})),
+        ours=tuple(sorted(ours)),
         hold=int(topology.timing.bgp_hold.total_seconds()),
         keepalive=int(topology.timing.bgp_hold.total_seconds()) // KEEPALIVES_PER_HOLD,
+    )
+
+
+def _upstream(
+    topology: Topology, speaker: Speaker, name: str, instances: Instances, ours: frozenset[IPv4Network]
+) -> Upstream:
+    hub = next((s for s in topology.speakers if s.name == name), None)
+    return Upstream(
+        name=name,
+        label=f"hub speaker {name}" if hub else f"Route Server {name}",
+        asn=hub.asn if hub else ROUTE_SERVER_ASN,
+        addresses=(hub.address,) if hub else tuple(sorted(instances[name])),
+        is_hub=hub is not None,
+        refused=passing.refused(speaker, name, ours),
+        relayed=passing.relayed(speaker, name),
+        suffix=f"-{name}" if speaker.relays else "",
     )
 
 
@@ -121,14 +179,24 @@ def _of_the_topology(topology: Topology, index: int) -> Iterator[Problem]:
     if hold % timedelta(seconds=1) or not HOLD_LEAST <= hold <= HOLD_MOST:
         rule = f"BGP's hold time is a whole number of seconds from 3 to 65535, not {hold.total_seconds():g}"
         yield Problem("$.timing.bgpHold", rule)
+    for service in topology.announced_by(speaker.name):
+        for prefix in sorted(set(service.prefixes) & set(speaker.announces)):
+            rule = f"{prefix} is also announced for service {service.name!r}: by the agent or by the configuration"
+            yield Problem(f"$.speakers[{index}].announces", rule)
 
 
-def _of_instances(topology: Topology, speaker: Speaker, instances: Instances) -> Iterator[Problem]:
+def _of_instances(
+    topology: Topology, speaker: Speaker, clients: tuple[Client, ...], instances: Instances
+) -> Iterator[Problem]:
     known = {server.name for server in topology.route_servers}
     for name in sorted(instances.keys() - known):
         yield Problem(f"instances.{name}", f"no Route Server is named {name!r}")
-    taken = {speaker.address: f"speaker {speaker.name!r}"}
+    hubs = {s.name: s for s in topology.speakers if s.name in speaker.peers_with}
+    taken = {s.address: f"speaker {s.name!r}" for s in (speaker, *hubs.values())}
+    taken |= {client.address: f"speaker {client.name!r}" for client in clients}
     for name in speaker.peers_with:
+        if name in hubs:
+            continue
         if name not in instances:
             yield Problem(f"instances.{name}", "the addresses of both instances are needed (its virtualRouterIps)")
             continue

@@ -1,6 +1,7 @@
 """The status: what is in force, who holds each service, why anything is held. From stored documents only: always quick."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -43,8 +44,16 @@ async def detail(topologies: Topologies, documents: Documents, clock: Clock, nam
         "generation": in_force.generation,
         "problems": [str(p) for p in in_force.problems],
         "services": services,
-        "lastLook": last or None,
+        "lastLook": _aged(last, clock.now()) or None,
     }
+
+
+def _aged(last: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """What the last slow pass saw, with the age of its evidence as it is now."""
+    for part in (last.get("routes"), last.get("networks")):
+        if part and part.get("asOf"):
+            part["ageSeconds"] = max(0, round((now - datetime.fromisoformat(part["asOf"])).total_seconds()))
+    return last
 
 
 def _paths(record: Record) -> Mapping[str, Any] | None:

@@ -26,8 +26,26 @@ param loadBalancers { id: string, backends: int, activePassive: bool, onePool: b
 @description('Ids of the virtual networks whose addresses stand in the load balancers\' pools; none where pools hold interfaces.')
 param backendNetworkIds string[] = []
 
+@description('Ids of network interfaces whose effective routes are verified: the `interface` of speakers.')
+param interfaceIds string[] = []
+
+@description('Ids of the virtual networks whose peerings stand in a topology: their flags are read.')
+param peeredNetworkIds string[] = []
+
+@description('Ids of the virtual networks at both ends of peerings that a topology owns: their flags are repaired.')
+param ownedPeeringNetworkIds string[] = []
+
+@description('Ids of the Route Servers that a topology owns: branch-to-branch and routing preference are repaired.')
+param ownedRouteServerIds string[] = []
+
+@description('Ids of the resource groups with the NVAs\' interfaces, networks and route tables, for preflight; in subscriptions of a Route Server or load balancer above.')
+param applianceGroupIds string[] = []
+
 @description('Ids of the NVAs\' virtual machines, for alerts on their resource health.')
 param virtualMachineIds string[] = []
+
+@description('Ids of the scale sets whose instances are speakers (`scaleSets` of a topology).')
+param scaleSetIds string[] = []
 
 @description('Virtual network that the app joins: it must reach the agents. Used with appSubnetPrefix.')
 param virtualNetworkId string = ''
@@ -69,6 +87,9 @@ param maximumInstances int = 40
 @allowed([1, 2, 5, 10])
 param sweepMinutes int = 1
 
+@description('Passes look and say what they would do, and write nothing: for an upgrade, and before existing peerings are adopted.')
+param observeOnly bool = false
+
 @description('Mail addresses that alerts go to.')
 param alertEmails string[] = []
 
@@ -90,14 +111,16 @@ var suffix = '${name}-${uniqueString(resourceGroup().id)}'
 var isPrivate = !empty(endpointsSubnetId) || !empty(endpointsSubnetPrefix)
 var makesSubnets = empty(appSubnetId)
 var networkIds = union(map(routeServers, server => server.id), map(loadBalancers, balancer => balancer.id))
+var verifiedIds = union(interfaceIds, peeredNetworkIds, ownedPeeringNetworkIds, ownedRouteServerIds)
 var subscriptions = union(
-  map(networkIds, id => '/subscriptions/${toLower(split(id, '/')[2])}'),
+  map(union(networkIds, verifiedIds, scaleSetIds), id => '/subscriptions/${toLower(split(id, '/')[2])}'),
   ['/subscriptions/${toLower(subscription().subscriptionId)}']
 )
 // A scope is computed even where its module is left out: with no network named, this group stands in.
 var networkParts = split(empty(virtualNetworkId) ? resourceGroup().id : virtualNetworkId, '/')
-var watchedGroups = union(map(union(networkIds, virtualMachineIds), id => '${join(take(split(id, '/'), 5), '/')}/'), [])
-var groupsMax = 7 // Event Grid allows 25 filter values, and the operations take 18
+var watchedIds = union(networkIds, virtualMachineIds, scaleSetIds)
+var watchedGroups = union(map(watchedIds, id => '${join(take(split(id, '/'), 5), '/')}/'), [])
+var groupsMax = 4 // Event Grid allows 25 filter values, and the operations take 21
 var resourceManager = 'https://${split(environment().resourceManager, '/')[2]}'
 
 module identity 'modules/identity.bicep' = {
@@ -181,6 +204,7 @@ module app 'modules/function-app.bicep' = {
       HOPKEEPER_LOGS_ENDPOINT: 'https://api.loganalytics.io'
       HOPKEEPER_LOGS_WORKSPACE: monitoring.outputs.workspaceId
       HOPKEEPER_EVENTS_ENDPOINT: publishEvents ? published!.outputs.endpoint : ''
+      HOPKEEPER_OBSERVE_ONLY: observeOnly ? 'true' : 'false'
       HOPKEEPER_SWEEP_SCHEDULE: '0 */${sweepMinutes} * * * *'
     }
   }
@@ -241,6 +265,77 @@ module backendNetworkGrants 'modules/grant-backend-network.bicep' = [
       name: last(split(id, '/'))
       appPrincipalId: identity.outputs.principalId
       roleName: roles.outputs.backendNetworkRole
+    }
+  }
+]
+
+module scaleSetGrants 'modules/grant-scale-set.bicep' = [
+  for (id, i) in scaleSetIds: {
+    name: 'scale-set-${i}-${uniqueString(suffix)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      name: last(split(id, '/'))
+      appPrincipalId: identity.outputs.principalId
+      roleName: roles.outputs.scaleSetRole
+    }
+  }
+]
+
+module interfaceGrants 'modules/grant-interface.bicep' = [
+  for (id, i) in interfaceIds: {
+    name: 'interface-${i}-${uniqueString(suffix)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      name: last(split(id, '/'))
+      appPrincipalId: identity.outputs.principalId
+      roleName: roles.outputs.interfaceRole
+    }
+  }
+]
+
+module networkPeeringGrants 'modules/grant-network-peerings.bicep' = [
+  for (id, i) in peeredNetworkIds: {
+    name: 'network-peering-${i}-${uniqueString(suffix)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      name: last(split(id, '/'))
+      appPrincipalId: identity.outputs.principalId
+      roleName: roles.outputs.networkPeeringRole
+    }
+  }
+]
+
+module networkPeeringFlagsGrants 'modules/grant-network-peerings.bicep' = [
+  for (id, i) in ownedPeeringNetworkIds: {
+    name: 'network-peering-flags-${i}-${uniqueString(suffix)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      name: last(split(id, '/'))
+      appPrincipalId: identity.outputs.principalId
+      roleName: roles.outputs.networkPeeringFlagsRole
+    }
+  }
+]
+
+module routeServerFlagsGrants 'modules/grant-route-server.bicep' = [
+  for (id, i) in ownedRouteServerIds: {
+    name: 'route-server-flags-${i}-${uniqueString(suffix)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      name: last(split(id, '/'))
+      appPrincipalId: identity.outputs.principalId
+      roleName: roles.outputs.routeServerFlagsRole
+    }
+  }
+]
+
+module applianceNetworkGrants 'modules/grant-appliance-network.bicep' = [
+  for (id, i) in applianceGroupIds: {
+    name: 'appliance-network-${i}-${uniqueString(suffix)}'
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    params: {
+      appPrincipalId: identity.outputs.principalId
+      roleName: roles.outputs.applianceNetworkRole
     }
   }
 ]

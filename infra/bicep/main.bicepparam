@@ -16,6 +16,10 @@ param backendNetworkIds = filter(
   split(readEnvironmentVariable('HOPKEEPER_BACKEND_NETWORKS', ''), ','),
   id => !empty(id)
 )
+param applianceGroupIds = filter(
+  split(readEnvironmentVariable('HOPKEEPER_APPLIANCE_GROUPS', ''), ','),
+  id => !empty(id)
+)
 param virtualNetworkId = readEnvironmentVariable('HOPKEEPER_VIRTUAL_NETWORK')
 param appSubnetPrefix = readEnvironmentVariable('HOPKEEPER_APP_SUBNET_PREFIX')
 param endpointsSubnetPrefix = readEnvironmentVariable('HOPKEEPER_ENDPOINTS_SUBNET_PREFIX', '')

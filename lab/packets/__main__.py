@@ -13,9 +13,11 @@ import sys
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from lab.packets import contenders, private, report
+from lab.packets.fabric import VIP
 from lab.packets.faults import FAULTS
 from lab.packets.series import Order, Series, machine, names
 from lab.stack import ROOT
@@ -26,7 +28,9 @@ def main() -> int:
     if lacking := private.missing():
         print("the packet lab needs what is not here:", *lacking, sep="\n  ", file=sys.stderr)
         return 2
-    order = Order(names(given.only), 1 if given.quick else given.runs, given.faults, given.loss, given.damping)
+    order = Order(
+        names(given.only), 1 if given.quick else given.runs, given.faults, given.loss, given.damping, str(given.vip)
+    )
     began = time.monotonic()
 
     def say(what: str) -> None:
@@ -55,14 +59,8 @@ def _file(series: Series, out: Path, svg: Path | None) -> None:
     titles = {name: contenders.BY_NAME[name]().title for name in series.order.names}
     found = report.rows(series.runs, titles)
     now, measured_on = datetime.now(UTC), machine()
-    document = {
-        "date": now.isoformat(timespec="seconds"),
-        "machine": measured_on,
-        "order": asdict(series.order),
-        "rows": [asdict(row) for row in found],
-        "failures": series.failures,
-        "runs": series.runs,
-    }
+    head = {"date": now.isoformat(timespec="seconds"), "machine": measured_on, "order": asdict(series.order)}
+    document = report.document(head, found, series.failures, series.runs)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(document, indent=1) + "\n")
     print(report.table(found))
@@ -82,6 +80,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", nargs="+", default=[], choices=sorted(FAULTS), metavar="FAULT")
     parser.add_argument("--loss", type=float, default=60.0, help="seconds with 10 %% loss, once; 0 for none")
     parser.add_argument("--damping", type=float, default=0.0, help="seconds between two programmings; Azure: 30")
+    parser.add_argument(
+        "--vip", type=IPv4Address, default=VIP, help="the address that floats; first published: 10.10.15.15"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "lab.json")
     parser.add_argument("--svg", type=Path, default=ROOT / "build" / "lab.svg")
     return parser.parse_args()

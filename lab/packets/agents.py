@@ -13,9 +13,8 @@ from lab.packets.speakers import DAEMONS, Speaking
 from lab.processes import LabError
 
 COMMAND, PROBE, GOSSIP = 8443, 8080, 8444
-CHECK_PERIOD, CHECK_FALL = 0.1, 8
-"""The data-path check's period in seconds, and how many failures it takes; the topology's timing says the same. Where a
-tenth of all packets is lost one of five checks fails, so it takes many in a row to mean anything."""
+CHECK_PERIOD, CHECK_FALL = 0.1, 3
+"""The data-path check's period in seconds, and how many failures it takes; the topology's timing says the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,15 @@
 Used inside a world (`private.py`): the process that builds it stands in the management node's namespace.
 """
 
+import os
 import subprocess
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 
-VIP = IPv4Address("100.64.0.1")
+CHOSEN_VIP = "HOPKEEPER_LAB_VIP"
+"""The environment tells every program of a world which address floats."""
+VIP = IPv4Address(os.environ.get(CHOSEN_VIP, "100.64.0.1"))
+"""As published later; first it was 10.10.15.15, which lies inside the virtual network's own prefix."""
 NVAS = ("nva1", "nva2")
 INSTANCES = ("rs1", "rs2")
 MGMT, WORKLOAD, CLIENT, WATCH, BALANCER = "mgmt", "wl", "cl", "watch", "lb"
@@ -40,7 +45,14 @@ _ROUTER = {
 
 
 class Fabric:
-    """Every method is synchronous and quick; each raises CalledProcessError with the tool's words in `stderr`."""
+    """Every method is synchronous and quick; each raises CalledProcessError with the tool's words in `stderr`.
+
+    `addresses` by node, the management node among them: all on one link, of the prefix length `length`.
+    """
+
+    def __init__(self, addresses: Mapping[str, IPv4Address] = ADDRESSES, length: int = LENGTH) -> None:
+        self.addresses = addresses
+        self._length = length
 
     def up(self) -> None:
         """Builds it: the switch, and every node on it with one interface, eth0."""
@@ -48,9 +60,9 @@ class Fabric:
         _run("ip", "netns", "add", _SWITCH)
         self.inside(_SWITCH, "ip", "link", "add", "br0", "type", "bridge")
         self.inside(_SWITCH, "ip", "link", "set", "br0", "up")
-        for node in ADDRESSES:
+        for node in self.addresses:
             self._attach(node)
-        for node in ADDRESSES:
+        for node in self.addresses:
             self._know_neighbours(node)
         for line in ("add table bridge faults", "add chain bridge faults f { type filter hook forward priority 0; }"):
             self.inside(_SWITCH, "nft", line)
@@ -59,9 +71,9 @@ class Fabric:
         if node != MGMT:
             _run("ip", "netns", "add", node)
         peer = ("peer", "name", f"v-{node}", "netns", _SWITCH)
-        self.inside(node, "ip", "link", "add", "eth0", "address", _mac(node), "type", "veth", *peer)
+        self.inside(node, "ip", "link", "add", "eth0", "address", _mac(self.addresses[node]), "type", "veth", *peer)
         self.inside(node, "ip", "link", "set", "lo", "up")
-        self.inside(node, "ip", "address", "add", f"{ADDRESSES[node]}/{LENGTH}", "dev", "eth0")
+        self.inside(node, "ip", "address", "add", f"{self.addresses[node]}/{self._length}", "dev", "eth0")
         self.inside(node, "ip", "link", "set", "eth0", "up")
         self.inside(_SWITCH, "ip", "link", "set", f"v-{node}", "master", "br0", "up")
         self.inside(node, "sysctl", "-qw", *(f"{key}={value}" for key, value in _ROUTER.items()))
@@ -72,8 +84,8 @@ class Fabric:
         Otherwise the kernel would tell BGP of a dead neighbour before the hold time does, and packets that wait for ARP
         would fill the sender's buffer.
         """
-        others = [other for other in ADDRESSES if other != node]
-        lines = "".join(f"neighbour replace {ADDRESSES[o]} lladdr {_mac(o)} nud permanent dev eth0\n" for o in others)
+        others = [address for other, address in self.addresses.items() if other != node]
+        lines = "".join(f"neighbour replace {a} lladdr {_mac(a)} nud permanent dev eth0\n" for a in others)
         subprocess.run(
             [*self.enter(node), "ip", "-batch", "-"], input=lines, check=True, capture_output=True, text=True
         )
@@ -86,8 +98,11 @@ class Fabric:
         return _run(*self.enter(node), *argv)
 
     def hold_vip(self, node: str) -> None:
-        """Gives `node` the VIP on lo: it accepts what is routed to it, and answers no ARP for it."""
-        self.inside(node, "ip", "address", "replace", f"{VIP}/32", "dev", "lo")
+        self.hold(node, VIP)
+
+    def hold(self, node: str, address: IPv4Address) -> None:
+        """Gives `node` the address on lo: it accepts what is routed to it, and answers no ARP for it."""
+        self.inside(node, "ip", "address", "replace", f"{address}/32", "dev", "lo")
 
     def route_vip(self, *hop: str) -> None:
         """The workload's route to the VIP, by hand: `via A` or `dev eth0`."""
@@ -115,15 +130,15 @@ class Fabric:
     def mend(self) -> None:
         """Undoes all of them."""
         self.inside(_SWITCH, "nft", "flush chain bridge faults f")
-        for node in ADDRESSES:
+        for node in self.addresses:
             self.inside(_SWITCH, "ip", "link", "set", f"v-{node}", "up")
 
     def _drop(self, rule: str) -> None:
         self.inside(_SWITCH, "nft", f"add rule bridge faults f {rule}")
 
 
-def _mac(node: str) -> str:
-    return "02:00:" + ":".join(f"{octet:02x}" for octet in ADDRESSES[node].packed)
+def _mac(address: IPv4Address) -> str:
+    return "02:00:" + ":".join(f"{octet:02x}" for octet in address.packed)
 
 
 def _run(*argv: str) -> str:

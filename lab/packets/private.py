@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 PROGRAMS = {
@@ -32,9 +32,9 @@ def search_path() -> str:
     return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 
-def missing() -> tuple[str, ...]:
+def missing(programs: Mapping[str, str] = PROGRAMS) -> tuple[str, ...]:
     """What has to be installed or allowed first, in words; empty when the lab can run. Installs nothing."""
-    packages = sorted({p for program, p in PROGRAMS.items() if shutil.which(program, path=search_path()) is None})
+    packages = sorted({p for program, p in programs.items() if shutil.which(program, path=search_path()) is None})
     if packages:
         return tuple(f"Debian package {package}" for package in packages)
     tried = subprocess.run(_wrapped(["true"]), capture_output=True, text=True, timeout=20, check=False)

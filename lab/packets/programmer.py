@@ -91,11 +91,11 @@ def _write(prefix: str, hops: Sequence[str]) -> None:
     subprocess.run(route if hops else ["ip", "route", "del", prefix], check=False, timeout=10)
 
 
-async def follow(damping: float) -> None:
+async def follow(instances: Sequence[str], damping: float) -> None:
     learned = Learned()
     programmer = Programmer(learned, damping)
     async with asyncio.TaskGroup() as group:
-        for instance in INSTANCES:
+        for instance in instances:
             group.create_task(_follow(instance, learned, programmer))
 
 
@@ -119,7 +119,9 @@ def _take(instance: str, line: str, learned: Learned, programmer: Programmer) ->
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.packets.programmer", description=__doc__)
     parser.add_argument("--damping", type=float, default=0.0, help="seconds; 0, the default, is none")
-    asyncio.run(follow(parser.parse_args().damping))
+    parser.add_argument("--instances", nargs="+", default=INSTANCES, help="the nodes whose kernel tables are followed")
+    given = parser.parse_args()
+    asyncio.run(follow(given.instances, given.damping))
     return 0
 
 

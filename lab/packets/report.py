@@ -1,7 +1,7 @@
 """The series as a table, a document and a bar chart. Pure: runs in, text out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
 from math import log10
 from typing import Any
@@ -64,6 +64,13 @@ def _scaled(row: Row) -> Row:
     of_all = spread(seconds)
     assert of_all is not None
     return Row(f"{row.contender}-scaled", title, row.fault, of_all, seconds, 0, None, 0, computed=True)
+
+
+def document(
+    head: Mapping[str, Any], found: Sequence[Row], failures: Mapping[str, str], runs: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """lab.json; `head` has its `date`, `machine` and `order`."""
+    return {**head, "rows": [asdict(row) for row in found], "failures": dict(failures), "runs": list(runs)}
 
 
 def table(found: Sequence[Row]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.packets import contenders, private
+from lab.packets.fabric import CHOSEN_VIP, VIP
 from lab.stack import ROOT
 
 AT_ONCE = 3
@@ -40,16 +41,18 @@ class Order:
     faults: Sequence[str] = ()
     loss: float = 0.0
     damping: float = 0.0
+    vip: str = str(VIP)
 
 
 class Player:
     """One contender's world, from outside."""
 
-    def __init__(self, name: str, directory: Path, damping: float) -> None:
+    def __init__(self, name: str, directory: Path, damping: float, vip: str) -> None:
         self.name = name
         self.logs = directory / "logs"
         self._words = directory / "world.log"
         self._damping = damping
+        self._vip = vip
         self._directory = directory
         self._process: asyncio.subprocess.Process | None = None
         self._healed = True
@@ -65,7 +68,7 @@ class Player:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=words,
                 cwd=ROOT,
-                env={**os.environ, "PATH": private.search_path()},
+                env={**os.environ, "PATH": private.search_path(), CHOSEN_VIP: str(self._vip)},
                 start_new_session=True,
             )
         await self._answer("ready")
@@ -126,7 +129,7 @@ class Series:
     @contextlib.asynccontextmanager
     async def _worlds(self) -> AsyncIterator[list[Player]]:
         directory = Path(tempfile.mkdtemp(prefix="hopkeeper-"))
-        players = [Player(name, directory / name, self.order.damping) for name in self.order.names]
+        players = [Player(name, directory / name, self.order.damping, self.order.vip) for name in self.order.names]
         try:
             await asyncio.gather(*(self._attempt(player, player.start()) for player in players))
             yield players

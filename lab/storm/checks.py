@@ -204,7 +204,8 @@ class Checks:
         self._permitted(f"adminState {state} of {name}", record, now)
         if state is AdminState.UP:
             self.broken("S9", f"Up is written for {name}")
-        if state is AdminState.DOWN and (name not in record.owed or record.phase is not Phase.FENCING):
+        rehearsed = record.phase is Phase.STABLE and name not in record.may_serve
+        if state is AdminState.DOWN and (name not in record.owed or not (record.phase is Phase.FENCING or rehearsed)):
             self.broken("S7", f"Down is written for {name} while {_line(record)}")
         if state is AdminState.NONE and (name in record.fenced or name in record.may_serve - {record.target}):
             self.broken("S7", f"None is written for {name} while {_line(record)}")

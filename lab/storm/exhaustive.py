@@ -63,14 +63,6 @@ SCENARIOS: dict[str, Plan] = {
     "learning from nothing": replace(_scenario(9, heal_at=50.0), begins="unknown"),
     "the disk of the holder is lost": _scenario(10, Fault(5.0, Kind.CRASH, A, 1.0, "lost"), heal_at=60.0),
 }
-PAIRED = {
-    "failover by F1, and rejoin": 1000,
-    "failover by F2, and rejoin": 1000,
-    "switchover": 1000,
-    "an operator's failover": 1000,
-    "failover by F2 of a member that still serves, and rejoin": 6,
-}
-"""Scenarios whose points are also met in pairs, and how far apart the two of a pair may be: all, or near ones only."""
 
 
 def points_of(plan: Plan) -> tuple[str, ...]:
@@ -83,16 +75,15 @@ def singles(plan: Plan) -> Iterator[Plan]:
         yield replace(plan, points=(replace(what, k=k),))
 
 
-def pairs(plan: Plan, apart: int) -> Iterator[Plan]:
+def pairs(plan: Plan) -> Iterator[Plan]:
     """Two points of the undisturbed scenario: the second may be another one, or none, once the first has happened."""
     points = [
         tuple(replace(what, k=k) for what in (PAIRED_WRITES if kind.startswith(WRITES) else PAIRED_READS))
         for k, kind in enumerate(points_of(plan), 1)
     ]
     for first, second in combinations(points, 2):
-        if second[0].k - first[0].k <= apart:
-            for one, other in product(first, second):
-                yield replace(plan, points=(one, other))
+        for one, other in product(first, second):
+            yield replace(plan, points=(one, other))
 
 
 @cache
@@ -102,5 +93,5 @@ def single_plans() -> tuple[Plan, ...]:
 
 @cache
 def all_plans() -> tuple[Plan, ...]:
-    """Singles of every scenario, then pairs of the paired ones; a history's seed is its place in here."""
-    return single_plans() + tuple(plan for name, apart in PAIRED.items() for plan in pairs(SCENARIOS[name], apart))
+    """Singles of every scenario, then pairs of every scenario; a history's seed is its place in here."""
+    return single_plans() + tuple(plan for scenario in SCENARIOS.values() for plan in pairs(scenario))

@@ -373,7 +373,7 @@ class Happenings:
         said: dict[str, object] = {"by": "storm"}
         if verb in ("switchover", "failover"):
             said["to"] = member
-        if verb in ("drain", "undrain"):
+        if verb in ("drain", "undrain", "rehearse"):
             said["member"] = member
         if verb in ("pause", "drain"):
             said["minutes"] = seconds / 60.0

@@ -52,6 +52,7 @@ def place(members: int, pace: str) -> Topology:
                     }
                 },
                 "members": [{"speaker": n, "priority": 200 - 10 * i} for i, n in enumerate(names)],
+                "failover": {"rehearse": "ordered"},
             }
         ],
         "timing": PACES[pace],

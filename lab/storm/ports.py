@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from function_app.domain.errors import Unavailable
+from function_app.domain.networks import NetworkPeeringReading, RepairFlags
 from function_app.domain.observation import (
     AdminState,
     AgentReading,
@@ -20,8 +21,10 @@ from function_app.domain.observation import (
     Value,
 )
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
+from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
+from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import SendFence, SendPromote
-from function_app.domain.topology import RouteServer, Service, Speaker
+from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
 from function_app.reconcile.ports import AgentCommand, CommandAnswer, Happening, HealthEvent, PoolView, Ports, Stored
 from lab.storm.calls import Call, Killed
 from lab.storm.hosts import TRACE, Host
@@ -30,7 +33,7 @@ FIRST = "nva-a"
 STORAGE_SECONDS = 10.0
 ARM_SECONDS = 20.0
 WRITE_SECONDS = 55.0
-FREE = ("history/", "status/")
+FREE = ("history/", "status/", "preflight/", "rehearsals/")
 """Documents for people: written at once, at no cost, and forgotten where nobody asks for them."""
 
 
@@ -74,6 +77,8 @@ class HostDocuments:
         self._store = host.world.documents
 
     async def load(self, key: str) -> Stored | None:
+        if key.startswith(("preflight/", "rehearsals/")):
+            return None
         kind = "record.load" if key.startswith("records/") else "doc.load"
         found: Stored | None = await self._host.ask(kind, STORAGE_SECONDS, _no_storage, self._store.load, key)
         if found is not None and kind == "record.load":
@@ -232,7 +237,28 @@ class HostRouteServers:
 
 
 class Silent:
-    """Metrics, HealthLogs and EventsOut that know and keep nothing."""
+    """Surroundings, Metrics, HealthLogs, EventsOut and what only verification asks, knowing and keeping nothing."""
+
+    async def ask(self, *_: object) -> str:
+        return ""
+
+    async def fetch(self, token: str) -> tuple[()] | None:
+        return ()
+
+    async def read(self, peering: NetworkPeering) -> NetworkPeeringReading:
+        raise Unavailable("the storm has no network peerings")
+
+    async def repair(self, step: RepairFlags) -> None:
+        raise Unavailable("the storm has no flags")
+
+    async def location(self, server: RouteServer) -> str | Denied:
+        raise _no_arm()
+
+    async def balancer(self, service: Service) -> BalancerFacts | Denied:
+        raise _no_arm()
+
+    async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
+        raise _no_arm()
 
     async def probe_availability(
         self, load_balancer: str, addresses: tuple[IPv4Address, ...]
@@ -245,6 +271,9 @@ class Silent:
     async def publish(self, happening: Happening) -> None:
         pass
 
+    async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:
+        return ()
+
 
 def make_ports(host: Host) -> Ports:
     balancers, route_servers, silent = HostBalancers(host), HostRouteServers(host), Silent()
@@ -256,7 +285,12 @@ def make_ports(host: Host) -> Ports:
         load_balancers=balancers,
         admin_states=balancers,
         route_servers=route_servers,
+        scale_sets=silent,
         learned_routes=route_servers,
+        advertised_routes=silent,
+        effective_routes=silent,
+        network_flags=silent,
+        surroundings=silent,
         metrics=silent,
         health_logs=silent,
         events_out=silent,

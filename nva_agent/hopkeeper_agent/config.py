@@ -227,6 +227,7 @@ def _trial(table: Table) -> Trial:
                 table.address("address"),
                 table.integer("port", low=1, high=PORT_MAX),
                 table.text("payload", "hopkeeper").encode(),
+                table.integer("packets", 3, low=1, high=10),
             )
         case "command":
             return CommandTrial(table.texts("argv"))

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from hopkeeper_agent.jws import BadKey, Signer
+from hopkeeper_agent.jws import BadKey, Signer, certificate_key
 
 KEY = "agent.key"
 CERTIFICATE = "agent.crt"
@@ -36,7 +36,8 @@ def enroll(directory: Path, name: str) -> str:
         _create(path, certify(key, name), 0o644)
     pem = path.read_bytes()
     certificate = x509.load_pem_x509_certificate(pem)
-    if certificate.public_key() != key.public_key():
+    # By their numbers: keys themselves do not compare before cryptography 40, and Debian 12 has 38.
+    if certificate_key(pem).public_numbers() != key.public_key().public_numbers():
         raise BadKey(f"{path}: not over the key beside it")
     if certificate.subject != _subject(name):
         raise ValueError(f"{path}: not for {name}")

@@ -34,7 +34,7 @@ HEARTBEAT = "hopkeeper-heartbeat"
 APP = "hopkeeper"
 TOKEN_SECONDS = 30
 
-# A Route Server takes 1,000 prefixes from a peer on its older page; 64 KiB of command hold about 700.
+# A Route Server takes 1,000 prefixes from a peer on its older page; the app sends at most 600 (64 KiB of command).
 ADVERTISEMENTS_MAX = 1000
 OUTWARD_MAX = 200
 PREPEND_MAX = 16

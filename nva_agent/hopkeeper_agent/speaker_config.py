@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network
 
 from hopkeeper_agent.role import Toward
 from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
@@ -12,6 +13,7 @@ from hopkeeper_agent.speakers.settings import (
     BgpNeighbour,
     BirdSettings,
     Budget,
+    Client,
     DaemonSettings,
     FrrSettings,
 )
@@ -43,14 +45,16 @@ def decode_speaker(table: Table) -> SpeakerSettings | None:
 
 
 def _exabgp(table: Table) -> BgpSettings:
-    address = table.address("address")
+    address, neighbours = table.address("address"), _neighbours(table)
     return BgpSettings(
         address=address,
         asn=table.integer("asn", low=1, high=ASN_MAX),
         router_id=table.address("router_id", address),
         port=table.integer("port", 179, low=1, high=PORT_MAX),
         hold_time=table.integer("hold_time", 180, low=3, high=PORT_MAX),
-        neighbours=_neighbours(table),
+        neighbours=neighbours,
+        clients=_clients(table, neighbours, listens=True),
+        announces=_prefixes(table, "announces") if table.has("announces") else (),
         communities=_communities(table),
         budget=_budget(table),
         fatal=table.flag("fatal", True),
@@ -58,9 +62,11 @@ def _exabgp(table: Table) -> BgpSettings:
 
 
 def _daemon(table: Table) -> DaemonSettings:
+    neighbours = _neighbours(table)
     return DaemonSettings(
         asn=table.integer("asn", low=1, high=ASN_MAX),
-        neighbours=_neighbours(table),
+        neighbours=neighbours,
+        clients=_clients(table, neighbours, listens=False),
         communities=_communities(table),
         budget=_budget(table),
         poll_seconds=table.number("poll_seconds", POLL_SECONDS, low=0.02, high=60),
@@ -82,6 +88,26 @@ def _neighbours(table: Table) -> tuple[BgpNeighbour, ...]:
     if len({neighbour.address for neighbour in neighbours}) != len(neighbours):
         raise ConfigError("speaker.neighbors: every address must be a different one")
     return tuple(neighbours)
+
+
+def _clients(table: Table, neighbours: tuple[BgpNeighbour, ...], *, listens: bool) -> tuple[Client, ...]:
+    clients, taken = [], {neighbour.address for neighbour in neighbours}
+    for item in table.tables("clients"):
+        address, asn = item.address("address"), item.integer("asn", low=1, high=2**32 - 1)
+        listen = item.flag("listen", False) if listens else False
+        clients.append(Client(address, asn, _prefixes(item, "prefixes"), listen))
+        item.finish()
+        if address in taken:
+            raise ConfigError("speaker.clients: every address must be a different one, and no neighbour's")
+        taken.add(address)
+    return tuple(sorted(clients, key=lambda client: client.address))
+
+
+def _prefixes(table: Table, key: str) -> tuple[IPv4Network, ...]:
+    try:
+        return tuple(sorted({IPv4Network(text) for text in table.texts(key, allow_empty=True)}))
+    except ValueError as error:
+        raise table.wrong(key, f"must be IPv4 prefixes: {error}") from error
 
 
 def _budget(table: Table) -> Budget:

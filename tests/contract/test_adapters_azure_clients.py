@@ -18,7 +18,7 @@ from function_app.adapters.load_balancer import LoadBalancersOverArm
 from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
 from function_app.adapters.route_server import RouteServersOverArm
 from function_app.domain.errors import BadInput
-from function_app.reconcile.ports import EventsOut, HealthLogs, LearnedRoutes, LoadBalancers, Metrics, RouteServers
+from function_app.reconcile.ports import EventsOut, HealthLogs, LoadBalancers, Metrics, PeerRoutes, RouteServers
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
 from tests.contract.adapters_azure import POLL, SERVER, WANTED, Credential, azure_at
@@ -115,7 +115,7 @@ async def test_every_adapter_is_its_port(sim: Simulator) -> None:
     async with azure_at(sim.url, sim.ca_path) as azure:
         balancers: LoadBalancers = LoadBalancersOverArm(azure, POLL)
         servers: RouteServers = RouteServersOverArm(azure)
-        routes: LearnedRoutes = LearnedRoutesOverArm(azure)
+        routes: PeerRoutes = LearnedRoutesOverArm(azure)
         metrics: tuple[Metrics, ...] = (MetricsOverMonitor(azure, sim.url, FakeClock()), MetricsUnread())
         logs: tuple[HealthLogs, ...] = (HealthLogsOverLogAnalytics(azure, "w", sim.url), HealthLogsUnread())
         events: tuple[EventsOut, ...] = (EventsOverEventGrid(azure, sim.url), EventsUnpublished())

@@ -10,9 +10,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from function_app.adapters.agent_messages import decode_reply, decode_status
+from function_app.adapters.agent_messages import decode_reply, decode_status, encode_command
 from function_app.adapters.clock import SystemClock
-from function_app.adapters.jws import AgentCertificate
+from function_app.adapters.jws import SIZE_MAX, AgentCertificate
 from function_app.adapters.nva import AgentsOverHttp, verify_report
 from function_app.domain.observation import AgentReading, AgentStatus, Role
 from function_app.domain.steps import (
@@ -24,6 +24,7 @@ from function_app.domain.steps import (
     SendOutward,
     SendPromote,
 )
+from function_app.domain.topology_laws import PREFIXES_OF_A_SERVICE
 from function_app.reconcile.ports import AgentCommand
 from tests.unit.adapters.fake_agent import BOOT, FakeAgent, Identity, app_key
 
@@ -65,6 +66,15 @@ async def test_every_command_that_is_sent_fits_the_schema() -> None:
     assert len(agent.commands) == 1 + len(COMMANDS)
     for sent in agent.commands:
         command_schema().validate(sent)
+
+
+def test_as_many_prefixes_as_a_service_may_have_fit_into_a_command() -> None:
+    widest = Advertisement(IPv4Network("223.255.255.252/30"), IPv4Address("223.255.255.255"), 16)
+    claims = {
+        "command": encode_command("s" * 63, SendAdvertise("nva", 2**53, 2**53, (widest,) * PREFIXES_OF_A_SERVICE))
+    }
+    with_names = claims | dict.fromkeys(("iss", "aud", "sub", "jti", "topology"), "n" * 63)
+    assert len(app_key().sign("hopkeeper-command", with_names)) < SIZE_MAX
 
 
 @pytest.mark.parametrize("name", REPLIES)

@@ -4,8 +4,8 @@
 
 Its source is `generated/` of Azure/bicep-types-az at commit 1f896de2 (MIT): what the Bicep compiler itself knows. Three
 types that are not among those files are transcribed below, as far as they are used, from the same repository (keyvault
-2024-11-01 at commit 30c7a915, microsoft.insights 2023-12-01 at d2ca63f4). The variants of one object are united: that a
-property goes with this variant and not with another is not seen. Nothing here describes values.
+2024-11-01 at commit 30c7a915, microsoft.insights 2023-12-01 at d2ca63f4); a fourth is only named. The variants of one
+object are united: that a property goes with this variant and not with another is not seen. Nothing here describes values.
 """
 
 import json
@@ -15,11 +15,17 @@ from pathlib import Path
 from typing import Any
 
 TABLE = Path(__file__).parent / "resource_types.json"
-ORIGIN = "Azure/bicep-types-az, generated/, commit 1f896de2 (MIT); TRANSCRIBED in derive.py for three types"
+ORIGIN = "Azure/bicep-types-az, generated/, commit 1f896de2 (MIT); TRANSCRIBED in derive.py for four types"
 REQUIRED, READ_ONLY = 1, 2  # bits of a property's flags
 # Segments of a path: deep enough for what is set, and short of the networks' types, which hold each other without end.
 DEPTH_MAX = 8
 DEPTH_MAX_NETWORK = 4
+DEEPER = {
+    "Microsoft.Network/bastionHosts@2025-05-01": 5,
+    "Microsoft.Network/loadBalancers@2025-05-01": 5,
+    "Microsoft.Network/networkInterfaces@2025-05-01": 5,
+    "Microsoft.Network/virtualNetworks@2025-05-01": 6,
+}
 
 TYPES = (
     "Microsoft.Authorization/roleAssignments@2022-04-01",
@@ -33,9 +39,16 @@ TYPES = (
     "Microsoft.Insights/diagnosticSettings@2021-05-01-preview",
     "Microsoft.Insights/metricAlerts@2018-03-01",
     "Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30",
+    "Microsoft.Network/bastionHosts@2025-05-01",
     "Microsoft.Network/loadBalancers@2025-05-01",
+    "Microsoft.Network/natGateways@2025-05-01",
+    "Microsoft.Network/networkInterfaces@2025-05-01",
+    "Microsoft.Network/networkSecurityGroups@2025-05-01",
     "Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-05-01",
     "Microsoft.Network/privateEndpoints@2025-05-01",
+    "Microsoft.Network/publicIPAddresses@2025-05-01",
+    "Microsoft.Network/routeTables@2025-05-01",
+    "Microsoft.Network/virtualHubs/ipConfigurations@2025-05-01",
     "Microsoft.Network/virtualHubs@2025-05-01",
     "Microsoft.Network/virtualNetworks/subnets@2025-05-01",
     "Microsoft.Network/virtualNetworks@2025-05-01",
@@ -52,8 +65,10 @@ TYPES = (
     "Microsoft.Web/sites@2024-04-01",
 )
 VARIANTS = {"Microsoft.Web/sites/config@2024-04-01": "appsettings"}  # the only one of twelve that is used
-# Looked up or scoped to, and never written: their properties are not needed.
-ONLY_NAMED = ("Microsoft.Network/loadBalancers", "Microsoft.Network/virtualHubs", "Microsoft.Network/virtualNetworks")
+# What no file of the source holds, each with why it is used all the same. Nothing of theirs is checked.
+NOT_HELD = {
+    "Microsoft.Compute/virtualMachines@2024-07-01": "the lab's machines; the source has no provider Microsoft.Compute",
+}
 
 _COMMON = {
     "name": "required",
@@ -63,6 +78,7 @@ _COMMON = {
     "id": "read-only",
 }
 TRANSCRIBED: dict[str, dict[str, str]] = {
+    "Microsoft.Compute/virtualMachineScaleSets@2024-11-01": {"name": "required"},
     "Microsoft.KeyVault/vaults@2024-11-01": _COMMON
     | {
         "properties.tenantId": "required",
@@ -125,7 +141,7 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self._all: list[dict[str, Any]] = json.loads(path.read_text())
-        self._depth_max = DEPTH_MAX_NETWORK if path.name.startswith("network") else DEPTH_MAX
+        self._depth = DEPTH_MAX_NETWORK if path.name.startswith("network") else DEPTH_MAX
 
     def resources(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for each in self._all:
@@ -136,9 +152,16 @@ class _File:
                 else:
                     yield each["name"], body
 
-    def paths(self, body: dict[str, Any], prefix: str = "", depth: int = 1) -> Iterator[tuple[str, str]]:
-        """Every path below `body`; `[]` is an element, `.*` any key. Variants of a discriminated object are united."""
-        if depth > self._depth_max:
+    def all_paths(self, name: str, body: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        """Every path of a resource type, as deep as it is looked at."""
+        return self.paths(body, "", DEEPER.get(name, self._depth))
+
+    def paths(self, body: dict[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, str]]:
+        """Every path below `body`, of at most `depth` segments more; `[]` is an element, `.*` any key.
+
+        Variants of a discriminated object are united.
+        """
+        if depth == 0:
             return
         match body["$type"]:
             case "ArrayType":
@@ -160,7 +183,7 @@ class _File:
                 yield path, "read-only"
                 continue
             yield path, "required" if flags & REQUIRED else "writable"
-            yield from self.paths(self._at(each["type"]), path, depth + 1)
+            yield from self.paths(self._at(each["type"]), path, depth - 1)
 
     def _at(self, reference: dict[str, str]) -> dict[str, Any]:
         return self._all[int(reference["$ref"].removeprefix("#/"))]
@@ -172,10 +195,10 @@ def derive(folder: Path) -> dict[str, Any]:
     for path in sorted(folder.glob("*.types.json")):
         file = _File(path)
         for name, body in file.resources():
-            if name not in TYPES:
-                continue
-            named = name.split("@")[0] in ONLY_NAMED
-            found[name] = {"name": "required"} if named else _united(file.paths(body))
+            if name in NOT_HELD:
+                raise LookupError(f"{path.name} holds {name} now: it can be checked")
+            if name in TYPES:
+                found[name] = _united(file.all_paths(name, body))
     if missing := set(TYPES) - set(found):
         raise LookupError(f"no file knows {sorted(missing)}")
     return {"origin": ORIGIN, "types": {name: _by_kind(found[name]) for name in sorted(found)}}

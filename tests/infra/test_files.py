@@ -1,5 +1,7 @@
 """Every Bicep file parses; modules and examples give exactly the parameters that are declared."""
 
+import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
@@ -37,12 +39,20 @@ def mismatched_modules(texts: Mapping[str, str]) -> list[str]:
 
 
 def mismatched_examples(texts: Mapping[str, str]) -> list[str]:
-    main = Source(files()["main.bicep"])
+    sources = parsed(files())
     return [
         f"{name}: {problem}"
         for name, source in parsed(texts).items()
-        for problem in _mismatch(main, set(source.variables()))
+        for problem in _mismatch(sources[_template(name, texts[name])], set(source.variables()))
     ]
+
+
+def _template(name: str, content: str) -> str:
+    """What a file of parameters is for, by its path below infra/bicep. Raises ValueError where it does not say."""
+    found = re.search(r"(?m)^using '([^']+)'", content)
+    if found is None:
+        raise ValueError(f"{name} says nothing of what it is for")
+    return posixpath.normpath(PurePosixPath(name).parent / found[1])
 
 
 def _mismatch(target: Source, given: set[str]) -> Iterator[str]:
@@ -108,7 +118,10 @@ def test_an_example_that_lacks_or_invents_a_parameter_is_named() -> None:
 
 
 def test_an_example_either_makes_its_subnet_or_names_one() -> None:
-    for name, source in parsed(files(PARAMETERS)).items():
+    texts = files(PARAMETERS)
+    for name, source in parsed(texts).items():
+        if _template(name, texts[name]) != "main.bicep":
+            continue
         given = set(source.variables())
         assert ("appSubnetId" in given) != ({"virtualNetworkId", "appSubnetPrefix"} <= given), name
 

@@ -9,9 +9,10 @@ from tests.infra.bicep_text import Source, files, parsed, planted, text
 
 # "Bicep functions": those in use, and the namespaces that are read like values.
 FUNCTIONS = {
-    "concat", "empty", "environment", "filter", "guid", "items", "join", "last", "length", "listKeys", "map",
-    "readEnvironmentVariable", "resourceGroup", "split", "subscription", "subscriptionResourceId", "take", "tenant",
-    "toLower", "union", "uniqueString",
+    "base64", "concat", "empty", "environment", "filter", "guid", "items", "join", "last", "length", "listKeys",
+    "loadFileAsBase64", "loadTextContent", "map", "range", "readEnvironmentVariable", "reduce", "replace",
+    "resourceGroup", "resourceId", "split", "subscription", "subscriptionResourceId", "take", "tenant", "toLower",
+    "union", "uniqueString",
 }  # fmt: skip
 DECLARATIONS = {
     "parameter_declaration",
@@ -51,7 +52,7 @@ def _bound(node: Node) -> Iterator[str]:
     if node.type == "for_statement" and (one := node.child_by_field_name("initializer")) is not None:
         yield text(one)
     if node.type == "lambda_expression":
-        yield text(node.named_children[0]).strip("()")
+        yield from (name.strip() for name in text(node.named_children[0]).strip("()").split(","))
     for child in node.named_children:
         yield from _bound(child)
 

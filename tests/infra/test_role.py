@@ -31,6 +31,30 @@ OPERATIONS: dict[str, Needs] = {
         "route-server": {f"{NETWORK}virtualHubs/bgpConnections/learnedRoutes/action"},
         **POLLED,
     },
+    "virtual_hub_bgp_connections.begin_list_advertised_routes": {
+        "route-server": {f"{NETWORK}virtualHubs/bgpConnections/advertisedRoutes/action"},
+        **POLLED,
+    },
+    "virtual_hubs.begin_create_or_update": {"route-server-flags": {f"{NETWORK}virtualHubs/write"}},  # read back later
+    "network_interfaces.begin_get_effective_route_table": {
+        "interface": {f"{NETWORK}networkInterfaces/effectiveRouteTable/action"},
+        **POLLED,
+    },
+    "virtual_network_peerings.get": {
+        "network-peering": {f"{NETWORK}virtualNetworks/virtualNetworkPeerings/read"},
+    },
+    "virtual_network_peerings.begin_create_or_update": {  # read back on a later pass; peer/action is the other end's
+        "network-peering-flags": {
+            f"{NETWORK}virtualNetworks/virtualNetworkPeerings/write",
+            f"{NETWORK}virtualNetworks/peer/action",
+        }
+    },
+    "network_interfaces.list_virtual_machine_scale_set_network_interfaces": {
+        "scale-set": {"Microsoft.Compute/virtualMachineScaleSets/networkInterfaces/read"}
+    },
+    "network_interfaces.get": {"appliance-network": {f"{NETWORK}networkInterfaces/read"}},
+    "virtual_networks.get": {"appliance-network": {f"{NETWORK}virtualNetworks/read"}},
+    "route_tables.get": {"appliance-network": {f"{NETWORK}routeTables/read"}},
     "load_balancers.get": {"load-balancer": {f"{NETWORK}loadBalancers/read"}},
     "load_balancers.update_tags": {"load-balancer": {f"{NETWORK}loadBalancers/write"}},
     "load_balancer_backend_address_pools.get": {"load-balancer": {f"{NETWORK}loadBalancers/backendAddressPools/read"}},
@@ -58,7 +82,8 @@ OPERATIONS: dict[str, Needs] = {
 # SDKs whose rights are built-in data roles (or that are asked for nothing), besides those above.
 OTHER_SDKS = {"azure.mgmt.network.aio", "azure.identity.aio", "azure.storage.blob.aio", "azure.storage.queue.aio"}
 WILDCARDS = {
-    f"{NETWORK}virtualHubs/bgpConnections/*": "the published operations do not name learnedRoutes/action, "
+    f"{NETWORK}virtualHubs/bgpConnections/*": "the published operations name neither learnedRoutes/action nor "
+    "advertisedRoutes/action, "
     "and Azure refuses a role with an action that it does not know"
 }
 # Built-in roles that Bicep may assign: "Azure built-in roles".
@@ -75,7 +100,13 @@ SCOPES = {
     "routeServerRole": ("modules/grant-route-server.bicep", "Microsoft.Network/virtualHubs"),
     "loadBalancerRole": ("modules/grant-load-balancer.bicep", "Microsoft.Network/loadBalancers"),
     "backendNetworkRole": ("modules/grant-backend-network.bicep", "Microsoft.Network/virtualNetworks"),
+    "scaleSetRole": ("modules/grant-scale-set.bicep", "Microsoft.Compute/virtualMachineScaleSets"),
+    "applianceNetworkRole": ("modules/grant-appliance-network.bicep", None),
     "subscriptionRole": ("modules/grant-subscription.bicep", None),
+    "interfaceRole": ("modules/grant-interface.bicep", "Microsoft.Network/networkInterfaces"),
+    "networkPeeringRole": ("modules/grant-network-peerings.bicep", "Microsoft.Network/virtualNetworks"),
+    "networkPeeringFlagsRole": ("modules/grant-network-peerings.bicep", "Microsoft.Network/virtualNetworks"),
+    "routeServerFlagsRole": ("modules/grant-route-server.bicep", "Microsoft.Network/virtualHubs"),
     "healthLogsRole": ("modules/grant-health-logs.bicep", "Microsoft.OperationalInsights/workspaces"),
 }
 
@@ -197,7 +228,7 @@ def test_each_role_is_assigned_at_the_smallest_scope() -> None:
 
 def test_a_role_at_a_wider_scope_is_named() -> None:
     wider = planted("modules/grant-route-server.bicep", "  scope: server\n", "")
-    assert misplaced(wider) == ["routeServerRole is assigned at []"]
+    assert misplaced(wider) == ["routeServerRole is assigned at []", "routeServerFlagsRole is assigned at []"]
     swapped = planted("main.bicep", "roles.outputs.routeServerRole", "roles.outputs.loadBalancerRole")
     assert "routeServerRole is assigned by None" in misplaced(swapped)
 

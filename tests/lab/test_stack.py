@@ -70,6 +70,32 @@ async def _hanging_pass(stage: Stage) -> asyncio.Task[object]:
 
 
 @together
+async def test_a_rehearsal_of_the_standby_s_fence_passes_and_the_status_stops_warning(stage: Stage) -> None:
+    holder = await stage.at_rest()
+    order = f"/topologies/{TOPOLOGY}/services/{SERVICE}/rehearse"
+    code, refused = await stage.stack.ask_app("POST", order, {"member": holder})
+    assert code == 409, refused
+    assert await _found(stage, "rehearsal")
+    code, answer = await stage.stack.ask_app("POST", order, {"member": _other(holder), "by": "a test"})
+    assert code == 200, answer
+    assert answer["outcome"] == "converged", answer
+    assert await stage.at_rest() == holder
+    end = time.monotonic() + 20
+    while await _found(stage, "rehearsal"):  # a pass that began before may still write its status
+        assert time.monotonic() < end, "the status still warns"
+        await asyncio.sleep(0.1)
+    assert not await _found(stage, "probe")
+    assert not await _found(stage, "both-instances")
+
+
+async def _found(stage: Stage, rule: str) -> list[str]:
+    """What the last slow pass's preflight says by this rule."""
+    await stage.stack.ask_app("POST", f"/reconcile/{TOPOLOGY}")
+    _, status = await stage.stack.ask_app("GET", f"/status/{TOPOLOGY}")
+    return [finding["what"] for finding in status["lastLook"]["preflight"] if finding["rule"] == rule]
+
+
+@together
 async def test_without_the_app_every_nva_keeps_its_role_and_the_app_goes_on_once_it_is_back(stage: Stage) -> None:
     holder = await stage.at_rest()
     stage.stack.programs.kill("host")

@@ -1,11 +1,14 @@
 """Which peerings are made and removed, and which never are."""
 
+from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
 
+from function_app.domain.errors import BadInput
 from function_app.domain.guards import PeeringContext, refuse
+from function_app.domain.peering_plan import plan
 from function_app.domain.peerings import (
     CreatePeering,
     DeletePeering,
@@ -13,10 +16,12 @@ from function_app.domain.peerings import (
     PeeringStep,
     Provisioning,
     RouteServerReading,
-    plan,
+    connections,
 )
 from function_app.domain.topology import Topology
-from tests.builders import document, topology
+from function_app.domain.topology_document import decode
+from function_app.domain.topology_laws import Place
+from tests.builders import document, text, topology
 from tests.fakes import INSTANCES, foreign
 
 
@@ -52,9 +57,61 @@ def test_creates_come_before_deletes() -> None:
     ]
 
 
-def test_a_moved_speaker_is_a_replacement_because_azure_changes_no_peering_in_place() -> None:
+def test_a_moved_speaker_gets_a_second_peering_before_the_first_one_goes() -> None:
     moved = own("nva-b", "10.0.1.55")
-    assert names(steps(topology(), A, moved)) == ["DeletePeering hopkeeper-hub_nva-b"]
+    found = steps(topology(), A, moved)
+    assert names(found) == ["CreatePeering hopkeeper-hub_nva-b.2", "DeletePeering hopkeeper-hub_nva-b"]
+    assert found[1] == DeletePeering("rs", "hopkeeper-hub_nva-b", found[1].why)
+    second = Peering("hopkeeper-hub_nva-b.2", IPv4Address("10.0.1.5"), 65001, Provisioning.SUCCEEDED)
+    assert names(steps(topology(), A, moved, second)) == ["DeletePeering hopkeeper-hub_nva-b"]
+    assert steps(topology(), A, second) == []
+
+
+def test_a_speaker_that_moves_again_gets_its_first_name_back() -> None:
+    second = Peering("hopkeeper-hub_nva-b.2", IPv4Address("10.0.1.77"), 65001, Provisioning.SUCCEEDED)
+    assert names(steps(topology(), A, second)) == [
+        "CreatePeering hopkeeper-hub_nva-b",
+        "DeletePeering hopkeeper-hub_nva-b.2",
+    ]
+
+
+def test_a_new_as_at_the_same_address_is_an_exchange_whose_exposure_is_told() -> None:
+    found = steps(topology(), A, own("nva-b", "10.0.1.5", asn=65009))
+    assert names(found) == ["DeletePeering hopkeeper-hub_nva-b", "CreatePeering hopkeeper-hub_nva-b"]
+    assert isinstance(found[0], DeletePeering)
+    assert found[0].exposure == timedelta(seconds=165)
+    assert "the peering 10.0.1.5 in AS 65009; exchanged for the new peering of nva-b" in found[0].why
+    assert "for about 165 s" in found[0].why
+
+
+def test_at_eight_of_eight_a_moved_speaker_is_exchanged() -> None:
+    found = steps(topology(), A, own("nva-b", "10.0.1.55"), *EIGHT[:6])
+    assert names(found) == ["DeletePeering hopkeeper-hub_nva-b", "CreatePeering hopkeeper-hub_nva-b"]
+    assert isinstance(found[0], DeletePeering)
+    assert found[0].exposure == timedelta(seconds=165)
+
+
+def test_where_somebody_superfluous_has_a_place_nobody_is_exposed() -> None:
+    gone = own("nva-z", "10.0.1.60")
+    found = steps(topology(), A, own("nva-b", "10.0.1.55"), gone, *EIGHT[:5])
+    assert names(found) == [
+        "DeletePeering hopkeeper-hub_nva-z",
+        "CreatePeering hopkeeper-hub_nva-b.2",
+        "DeletePeering hopkeeper-hub_nva-b",
+    ]
+    assert [s.exposure for s in found if isinstance(s, DeletePeering)] == [None, None]
+
+
+def test_a_renamed_speaker_keeps_its_peering_as_it_is() -> None:
+    before = own("firewall-b", "10.0.1.5")
+    desired = topology()
+    assert steps(desired, A, before) == []
+    listed = reading(A, before)
+    assert connections(desired, desired.route_servers[0], listed) == {"nva-a": A.name, "nva-b": before.name}
+
+
+def test_two_speakers_that_exchange_their_addresses_keep_their_peerings() -> None:
+    assert steps(topology(), own("nva-a", "10.0.1.5"), own("nva-b", "10.0.1.4")) == []
 
 
 def test_a_failed_peering_of_ours_is_written_again() -> None:
@@ -66,7 +123,64 @@ def test_a_foreign_peering_is_never_planned_away_and_named_where_it_holds_our_pl
     desired = topology()
     found = plan(desired, desired.route_servers[0], reading(A, foreign("by-hand", "10.0.1.5")))
     assert found.steps == ()
-    assert found.held == ("nva-b: already peered as 'by-hand', which is not ours",)
+    assert found.held == ("nva-b: already peered as 'by-hand', which is not ours: adopt it, or have it removed",)
+
+
+def adopting(name: str = "by-hand", **server: Any) -> Topology:
+    doc = document()
+    doc["routeServers"][0] |= {"adopt": {"nva-b": name}} | server
+    return decode(text(doc), Place())
+
+
+def test_an_adopted_peering_is_kept_under_its_own_name() -> None:
+    by_hand = foreign("By-Hand", "10.0.1.5")
+    adopted = Peering(by_hand.name, by_hand.address, 65001, by_hand.state)
+    assert steps(adopting(), A, adopted, foreign("other", "10.0.9.8")) == []
+    assert steps(topology(), A, adopted) == []
+
+
+def test_an_adopted_peering_is_repaired_under_its_own_name() -> None:
+    failed = Peering("by-hand", IPv4Address("10.0.1.5"), 65001, Provisioning.FAILED)
+    found = steps(adopting(), A, failed)
+    assert names(found) == ["CreatePeering by-hand"]
+    assert refuse(found[0], PeeringContext(adopting(), reading(A, failed))) == ()
+
+
+def test_an_adopted_peering_that_does_not_fit_is_replaced_like_one_of_ours() -> None:
+    found = steps(adopting(), A, foreign("by-hand", "10.0.1.55"))
+    assert names(found) == ["CreatePeering hopkeeper-hub_nva-b", "DeletePeering by-hand"]
+    assert refuse(found[1], PeeringContext(adopting(), reading(A, foreign("by-hand", "10.0.1.55")))) == ()
+
+
+def test_a_peering_may_be_removed_although_it_is_the_last_where_the_operator_named_it() -> None:
+    gone = own("nva-z", "10.0.1.60")
+    desired = topology()
+    doc = document()
+    doc["routeServers"][0]["remove"] = [gone.name]
+    named = decode(text(doc), Place())
+    for wanted, expected in ((desired, ["last announcer is kept"]), (named, [])):
+        step = DeletePeering("rs", gone.name, "gone")
+        assert [r.guard for r in refuse(step, PeeringContext(wanted, reading(gone)))] == expected
+
+
+def test_only_the_peering_that_is_named_may_go() -> None:
+    doc = document()
+    doc["routeServers"][0]["remove"] = ["hopkeeper-hub_nva-y"]
+    step = DeletePeering("rs", "hopkeeper-hub_nva-z", "gone")
+    spoken = refuse(step, PeeringContext(decode(text(doc), Place()), reading(own("nva-z", "10.0.1.60"))))
+    assert [r.guard for r in spoken] == ["last announcer is kept"]
+
+
+def test_only_connections_of_ours_can_be_named_for_removal_and_one_is_adopted_once() -> None:
+    for server, rule in (
+        ({"remove": ["by-hand"]}, "never touched"),
+        ({"adopt": {"nva-a": "x", "nva-b": "X"}}, "adopted for more than one speaker"),
+    ):
+        doc = document()
+        doc["routeServers"][0] |= server
+        with pytest.raises(BadInput, match=rule):
+            decode(text(doc), Place())
+    assert adopting(remove=["by-hand"]).route_servers[0].remove == ("by-hand",)
 
 
 def test_a_peering_of_another_topology_whose_name_begins_like_ours_is_foreign() -> None:
@@ -85,20 +199,51 @@ GUARDED: list[tuple[str, PeeringStep, RouteServerReading, str]] = [
     ("one write in flight", CREATE, reading(A, foreign("x", state=Provisioning.DELETING)), "is being written"),
     ("at most eight", CREATE, reading(*EIGHT), "8 of 8 peers are taken"),
     ("at most eight", CREATE, reading(*EIGHT[:7], foreign("x", state=Provisioning.FAILED)), "not ours: other-1"),
-    ("last announcer is kept", DELETE, reading(B), "is the last peering that announces"),
+    ("address is free", CREATE, reading(A, own("other", "10.0.1.5")), "10.0.1.5 is peered as 'hopkeeper-hub_other'"),
+    ("last announcer is kept", DELETE, reading(B), "is the last peering that announces 0.0.0.0/0"),
     ("last announcer is kept", DELETE, reading(own("nva-a", "10.0.1.4", Provisioning.FAILED), B), "is the last"),
+    ("last announcer is kept", DELETE, reading(own("nva-a", "10.0.1.99"), B), "is the last"),
+    ("last announcer is kept", DELETE, reading(own("nva-a", "10.0.1.4", asn=65009), B), "is the last"),
+    ("holder is kept", DELETE, reading(A, B), "nva-b serves with its own address: move the service first"),
+    ("holder is kept", DELETE, reading(A, own("nva-b", "10.0.1.99")), "nva-b serves with its own address"),
+    ("deletes are spaced", DELETE, reading(A, B), "'hopkeeper-hub_nva-y' was deleted 599 s ago: in 1 s"),
 ]
+JUST_DELETED = ("hopkeeper-hub_nva-y", timedelta(seconds=599))
 
 
 @pytest.mark.parametrize(("guard", "step", "seen", "reason"), GUARDED, ids=[f"{g[0]} {g[3]}" for g in GUARDED])
 def test_each_guard_speaks(guard: str, step: PeeringStep, seen: RouteServerReading, reason: str) -> None:
-    spoken = {r.guard: r.reason for r in refuse(step, PeeringContext(topology(), seen))}
+    spoken = {
+        r.guard: r.reason for r in refuse(step, PeeringContext(topology(), seen, JUST_DELETED, frozenset({"nva-b"})))
+    }
     assert reason in spoken[guard]
+
+
+@pytest.mark.parametrize(
+    ("deleted", "seen"),
+    [
+        (("hopkeeper-hub_nva-y", timedelta(minutes=10)), B),
+        (("Hopkeeper-hub_nva-b", timedelta(seconds=1)), B),
+        (("hopkeeper-hub_nva-y", timedelta(seconds=-1)), B),
+        (("hopkeeper-hub_nva-y", timedelta(seconds=1)), own("nva-b", "10.0.1.5", Provisioning.FAILED)),
+    ],
+    ids=["long ago", "the same, once more", "by a clock that was ahead", "one that does not work"],
+)
+def test_a_delete_that_takes_nothing_more_away_is_not_spaced(deleted: tuple[str, timedelta], seen: Peering) -> None:
+    assert refuse(DELETE, PeeringContext(topology(), reading(A, seen), deleted)) == ()
 
 
 @pytest.mark.parametrize("step", [CREATE, DELETE])
 def test_a_harmless_step_is_not_refused(step: PeeringStep) -> None:
     assert refuse(step, PeeringContext(topology(), reading(A, *EIGHT[:3]))) == ()
+
+
+def test_a_holder_that_is_peered_once_more_may_lose_the_old_peering() -> None:
+    second = Peering("hopkeeper-hub_nva-b.2", IPv4Address("10.0.1.5"), 65001, Provisioning.SUCCEEDED)
+    moved = reading(A, own("nva-b", "10.0.1.99"), second)
+    assert refuse(DELETE, PeeringContext(topology(), moved, holders=frozenset({"nva-b"}))) == ()
+    other = frozenset({"nva-a"})
+    assert refuse(DELETE, PeeringContext(topology(), reading(A, B), holders=other)) == ()
 
 
 def test_repairing_a_failed_peering_takes_no_new_slot() -> None:

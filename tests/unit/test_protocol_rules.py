@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -565,7 +566,8 @@ def test_a_member_to_be_drained_or_drained_already_is_not_one_of_those_left() ->
 
 def test_somebody_elses_peering_announces_nothing_for_us() -> None:
     mine = Peering("hopkeeper-hub_nva-a", INSTANCES[0], 65001, Provisioning.SUCCEEDED)
-    listed = RouteServerReading(INSTANCES, (mine, foreign("theirs")))
+    theirs = Peering("theirs", IPv4Address("10.0.1.5"), 65001, Provisioning.SUCCEEDED)
+    listed = RouteServerReading(INSTANCES, (mine, theirs))
     refusals = refuse(DeletePeering("rs", mine.name, "gone"), PeeringContext(topology(), listed))
     assert [r.guard for r in refusals] == ["last announcer is kept"]
 
@@ -741,6 +743,18 @@ async def test_two_topologies_never_keep_the_same_pool(stored: FakeDocuments) ->
     with pytest.raises(BadInput, match="belongs to topology 'hub'"):
         await topologies.apply(text(document(name="other")))
     assert await topologies.names() == ("hub",)
+
+
+async def test_two_topologies_never_adopt_the_same_peering(stored: FakeDocuments) -> None:
+    topologies = Topologies(stored, Place())
+    for name, connection, service in (("hub", "by-hand", True), ("other", "By-Hand", False)):
+        doc = document(name=name) if service else document(name=name, services=[])
+        doc["routeServers"][0]["adopt"] = {"nva-a": connection}
+        if service:
+            await topologies.apply(text(doc))
+        else:
+            with pytest.raises(BadInput, match=r"adopt.nva-a: belongs to topology 'hub'"):
+                await topologies.apply(text(doc))
 
 
 async def test_a_poisoned_document_leaves_the_last_good_version_in_force(stored: FakeDocuments) -> None:

@@ -9,11 +9,13 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hopkeeper_agent.speakers import bird_text, frr_text
+from hopkeeper_agent.speakers.settings import Client
 
 from function_app.cli import main
 from function_app.domain.errors import BadInput
@@ -60,6 +62,57 @@ services:
     members: [{{speaker: quiet}}, {{speaker: nva-b, priority: 7}}]
 timing: {{bgpHold: PT10S}}
 """
+# The published ten NVAs behind two hubs ("Going beyond 8 peers in Azure Route Server"), with the variant whose hub owns a
+# prefix.
+TEN = f"""
+schema: hopkeeper/v1
+name: ten
+networks: [10.13.76.0/24]
+routeServers: [{{name: rs, id: {VIRTUAL}/rs}}]
+speakers:
+  - {{name: hub-a, address: 10.13.76.84, asn: 65000, role: hub, peersWith: [rs], announces: [100.0.0.200/32]}}
+  - {{name: hub-b, address: 10.13.76.85, asn: 65000, role: hub, peersWith: [rs]}}
+""" + "".join(
+    f"  - {{name: nva-{n}, address: 10.13.76.{n}, asn: {65000 + n}, peersWith: [hub-a, hub-b], announces: [100.0.0.{n}/32]}}\n"
+    for n in range(100, 110)
+)
+# A hub with an agent that is an NVA besides: it announces for a service, with a client that announces for it too.
+MIXED = f"""
+schema: hopkeeper/v1
+name: mixed
+networks: [10.0.0.0/16]
+routeServers: [{{name: rs-hub, id: {VIRTUAL}/rs-hub}}]
+speakers:
+  - {{name: both, address: 10.0.1.4, asn: 65001, role: hub, {AGENTS}, peersWith: [rs-hub]}}
+  - {{name: behind, address: 10.0.1.5, asn: 65002, {AGENTS}, peersWith: [both], announces: [10.9.0.0/24, 10.8.0.0/24]}}
+  - {{name: silent, address: 10.0.1.6, asn: 65002, peersWith: [both]}}
+services:
+  - name: egress
+    mode: active-active
+    prefixes: [0.0.0.0/0]
+    nextHop: {{loadBalancer: {{id: {BALANCERS}/ilb, frontend: fe, backendPool: nvas, probe: p}}}}
+    members: [{{speaker: both}}, {{speaker: behind}}]
+"""
+MIXED_CLIENTS = [
+    Client(IPv4Address("10.0.1.5"), 65002, tuple(map(IPv4Network, ("0.0.0.0/0", "10.8.0.0/24", "10.9.0.0/24")))),
+    Client(IPv4Address("10.0.1.6"), 65002, ()),
+]
+RELAYING = f"""
+schema: hopkeeper/v1
+name: dual-homed
+networks: [10.0.0.0/8]
+routeServers: [{{name: rs-hub, id: {VIRTUAL}/rs-hub}}, {{name: rs-spoke, id: {VIRTUAL}/rs-spoke}}]
+speakers:
+  - name: nva
+    address: 10.1.1.4
+    asn: 65001
+    peersWith: [rs-hub, rs-spoke]
+    announces: [10.77.0.0/24]
+    asOverride: true
+    relays:
+      - {{from: rs-hub, to: rs-spoke, prefixes: [10.1.0.0/16, 192.168.0.0/16]}}
+      - {{from: rs-spoke, to: rs-hub, prefixes: [10.20.0.0/16]}}
+"""
 
 
 def pair(text: str) -> tuple[IPv4Address, IPv4Address]:
@@ -98,6 +151,10 @@ CASES = {
         SEVERAL, "nva-a", HUB | {"rs-spoke": pair("10.1.2.5,10.1.2.4")}, {"egress": IPv4Address("10.0.1.100")}
     ),
     "announces-nothing": Case(SEVERAL, "quiet", HUB, {"egress": IPv4Address("10.0.1.100")}),
+    "hub": Case(TEN, "hub-a", {"rs": pair("10.13.76.4,10.13.76.5")}, {}),
+    "client": Case(TEN, "nva-100", {}, {}),
+    "mixed": Case(MIXED, "both", HUB, {"egress": IPv4Address("10.0.1.100")}),
+    "relay": Case(RELAYING, "nva", {"rs-hub": pair("10.1.0.4,10.1.0.5"), "rs-spoke": pair("10.20.0.4,10.20.0.5")}, {}),
 }
 GOLDEN = [("active-passive", v) for v in Vendor] + [(n, v) for n in CASES if n != "active-passive" for v in Vendor]
 
@@ -122,12 +179,15 @@ def test_every_golden_is_of_a_case() -> None:
 
 @pytest.mark.parametrize("vendor", Vendor)
 @pytest.mark.parametrize("name", CASES)
-def test_every_instance_is_a_neighbour_of_the_route_servers_asn(name: str, vendor: Vendor) -> None:
-    text = "\n".join(said(CASES[name].text(vendor)))
-    wanted = {a for server in CASES[name].topology.speaker(CASES[name].speaker).peers_with
-              for a in CASES[name].instances[server]}  # fmt: skip
-    assert {IPv4Address(a) for a in re.findall(r"neighbor (\d+\.\d+\.\d+\.\d+)", text)} == wanted
-    assert "65515" in text
+def test_every_instance_hub_and_client_is_a_neighbour_with_its_asn(name: str, vendor: Vendor) -> None:
+    case, text = CASES[name], "\n".join(said(CASES[name].text(vendor)))
+    me = case.topology.speaker(case.speaker)
+    others = [s for s in case.topology.speakers if s.name in me.peers_with or me.name in s.peers_with]
+    wanted = {s.address: s.asn for s in others}
+    wanted |= {a: 65515 for server in me.peers_with if server in case.instances for a in case.instances[server]}
+    found = re.findall(r"neighbor (\d+\.\d+\.\d+\.\d+) (?!from)", text.replace(";", " "))
+    assert {IPv4Address(a) for a in found} == wanted.keys()
+    assert all(str(asn) in text for asn in wanted.values())
 
 
 @pytest.mark.parametrize("vendor", Vendor)
@@ -183,6 +243,96 @@ def test_where_the_agent_announces_no_frontend_is_needed() -> None:
     case = CASES["active-passive"]
     for vendor in (Vendor.FRR, Vendor.BIRD):
         assert render(case.topology, "nva-a", vendor, HUB) == case.text(vendor)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "own", "client"),
+    [
+        (Vendor.CISCO_IOSXE, "set ip next-hop 10.13.76.84", "set ip next-hop unchanged"),
+        (Vendor.VYOS, "set policy route-map SET-NEXTHOP rule 10 set ip-next-hop 10.13.76.84",
+         "set policy route-map SET-NEXTHOP rule 20 set ip-next-hop unchanged"),
+        (Vendor.JUNOS, "set policy-options policy-statement hopkeeper-out term own-routes then next-hop 10.13.76.84",
+         "set protocols bgp group route-servers multihop no-nexthop-change"),
+        (Vendor.FRR, "set ip next-hop 10.13.76.84", "neighbor 10.13.76.5 attribute-unchanged next-hop"),
+        (Vendor.BIRD, "bgp_next_hop = 10.13.76.84;", "next hop keep;"),
+    ],
+)  # fmt: skip
+def test_a_hub_sets_its_own_next_hop_and_keeps_its_clients(vendor: Vendor, own: str, client: str) -> None:
+    lines = said(CASES["hub"].text(vendor))
+    assert own in lines
+    assert client in lines
+
+
+def test_the_agent_says_of_clients_what_the_rendered_configuration_says() -> None:
+    """Where there is an agent, its file has BIRD's function; FRR's lists it keeps as they were rendered."""
+    clients = [s for s in decode(TEN, Place()).speakers if s.role != "hub"]
+    known = [Client(s.address, s.asn, s.announces) for s in clients]
+    (function,) = re.findall(r"function hopkeeper_of_a_client.*?\n}\n", CASES["hub"].text(Vendor.BIRD), re.DOTALL)
+    assert function in bird_text.render({}, 65000, (), known)
+    assert "hopkeeper_of_a_client() {" not in CASES["mixed"].text(Vendor.BIRD)
+    for case, of in (("hub", known), ("mixed", MIXED_CLIENTS)):
+        running = frr_text.parse_running(CASES[case].text(Vendor.FRR), 65000)
+        assert set(running.lists.values()) == set(frr_text.client_lists(of))
+
+
+@pytest.mark.parametrize("vendor", Vendor)
+def test_a_client_needs_no_instances_for_its_hubs(vendor: Vendor) -> None:
+    text = CASES["client"].text(vendor)
+    assert "10.13.76.84" in text
+    assert "10.13.76.85" in text
+    assert refusals(TEN, "nva-100", vendor, {"hub-a": pair("10.13.76.4,10.13.76.5")}) == [
+        "instances.hub-a: no Route Server is named 'hub-a'",
+        "frontends.egress-firewall: no service behind a load balancer is named 'egress-firewall'",
+    ]
+
+
+def test_an_instance_with_a_clients_address_is_refused() -> None:
+    (problem,) = refusals(TEN, "hub-a", instances={"rs": pair("10.13.76.4,10.13.76.100")}, frontends={})
+    assert problem == "instances.rs: 10.13.76.100 already belongs to speaker 'nva-100'"
+
+
+@pytest.mark.parametrize("vendor", [Vendor.CISCO_IOSXE, Vendor.FRR, Vendor.VYOS, Vendor.JUNOS])
+def test_as_override_stands_where_the_topology_says_so_and_nowhere_else(vendor: Vendor) -> None:
+    without = RELAYING.replace("asOverride: true", "asOverride: false")
+    case = CASES["relay"]
+    assert any(line.endswith("as-override") for line in said(case.text(vendor)))
+    text = render(decode(without, Place()), "nva", vendor, case.instances)
+    assert not any(line.endswith("as-override") for line in said(text))
+    assert "asOverride is off" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            ("prefixes: [10.20.0.0/16]", "prefixes: [10.1.0.0/16]"),
+            "$.speakers[0].relays: 10.1.0.0/16 is relayed both from and to 'rs-hub': it would go round",
+        ),
+        (
+            ("prefixes: [10.20.0.0/16]", "prefixes: [10.77.0.0/24]"),
+            "$.speakers[0].relays: 10.77.0.0/24 is relayed, but it starts at this speaker or at its client",
+        ),
+    ],
+)
+def test_a_relay_that_filters_cannot_hold_apart_is_refused(change: tuple[str, str], problem: str) -> None:
+    assert refusals(RELAYING.replace(*change), "nva", instances=CASES["relay"].instances, frontends={}) == [problem]
+
+
+def test_a_prefix_relayed_from_two_route_servers_goes_from_each_to_the_same_ones() -> None:
+    servers = "".join(f"{{name: rs-{n}, id: {VIRTUAL}/rs-{n}}}, " for n in range(2))
+    document = RELAYING.replace("routeServers: [", f"routeServers: [{servers}")
+    document = document.replace("peersWith: [", "peersWith: [rs-0, rs-1, ")
+    document += "      - {from: rs-0, to: rs-1, prefixes: [192.168.0.0/16]}\n"
+    more = {f"rs-{n}": pair(f"10.3{n}.0.4,10.3{n}.0.5") for n in range(2)}
+    (problem,) = refusals(document, "nva", instances={**CASES["relay"].instances, **more}, frontends={})
+    rule = "192.168.0.0/16 is relayed from several Route Servers, but not from each to the same ones"
+    assert problem == f"$.speakers[0].relays: {rule}"
+
+
+def test_a_prefix_of_a_service_cannot_be_announced_by_the_configuration_too() -> None:
+    document = MIXED.replace("peersWith: [rs-hub]}", "peersWith: [rs-hub], announces: [0.0.0.0/0]}")
+    (problem,) = refusals(document, "both", frontends={"egress": IPv4Address("10.0.1.100")})
+    assert problem.startswith("$.speakers[0].announces: 0.0.0.0/0 is also announced for service 'egress'")
 
 
 def refusals(
@@ -256,8 +406,10 @@ def checked(*command: str | Path) -> str:
 @pytest.mark.parametrize("name", CASES)
 def test_bird_takes_a_golden_with_the_agents_file_included(name: str, tmp_path: Path) -> None:
     text = golden(name, Vendor.BIRD).read_text()
-    assert f'include "{INCLUDE}";' in text
-    (tmp_path / "bird.conf").write_text(text.replace(INCLUDE, str(AGENT / "bird" / "default-route.conf")))
+    case = CASES[name]
+    assert (f'include "{INCLUDE}";' in text) == (case.topology.speaker(case.speaker).agent is not None)
+    written = "clients" if case.topology.clients(case.speaker) else "default-route"
+    (tmp_path / "bird.conf").write_text(text.replace(INCLUDE, str(AGENT / "bird" / f"{written}.conf")))
     checked("bird", "-p", "-c", tmp_path / "bird.conf")
 
 

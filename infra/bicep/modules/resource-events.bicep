@@ -15,7 +15,7 @@ param functionName string
 param isDeployed bool
 
 @description('Ids that an event\'s subject may begin with: resource groups or resources. Empty: the whole subscription.')
-@maxLength(7)
+@maxLength(4)
 param subjectPrefixes string[]
 
 @description('Name of the storage account of dead letters, in this resource group.')
@@ -44,6 +44,9 @@ var operations = [
   'Microsoft.Compute/virtualMachines/powerOff/action'
   'Microsoft.Compute/virtualMachines/restart/action'
   'Microsoft.Compute/virtualMachines/start/action'
+  'Microsoft.Compute/virtualMachineScaleSets/write'
+  'Microsoft.Compute/virtualMachineScaleSets/delete/action'
+  'Microsoft.Compute/virtualMachineScaleSets/virtualMachines/delete'
 ]
 
 var blobContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe' // Storage Blob Data Contributor

@@ -12,10 +12,11 @@ param subscriptions string[]
 var roles = [
   {
     key: 'route-server'
-    description: 'Reads a Route Server, its peerings and learned routes; creates and deletes peerings.'
+    description: 'Reads a Route Server, its peerings, learned and advertised routes; creates and deletes peerings.'
     actions: [
       'Microsoft.Network/virtualHubs/read'
-      // The published operations do not name the reading of learned routes, and a role that names it could be refused.
+      // The published operations do not name the reading of learned and advertised routes, and a role that names it
+      // could be refused.
       'Microsoft.Network/virtualHubs/bgpConnections/*'
     ]
   }
@@ -46,12 +47,49 @@ var roles = [
     ]
   }
   {
+    key: 'appliance-network'
+    description: 'Reads the NVAs\' network interfaces, their virtual networks and route tables, for preflight.'
+    actions: [
+      'Microsoft.Network/networkInterfaces/read'
+      'Microsoft.Network/virtualNetworks/read'
+      'Microsoft.Network/routeTables/read'
+    ]
+  }
+  {
     key: 'health-logs'
     description: 'Queries the load balancers\' health events in one workspace.'
     actions: [
       'Microsoft.OperationalInsights/workspaces/query/read'
       'Microsoft.OperationalInsights/workspaces/query/ALBHealthEvent/read'
     ]
+  }
+  {
+    key: 'interface'
+    description: 'Reads the effective routes of a network interface.'
+    actions: ['Microsoft.Network/networkInterfaces/effectiveRouteTable/action']
+  }
+  {
+    key: 'network-peering'
+    description: 'Reads the peerings of a virtual network.'
+    actions: ['Microsoft.Network/virtualNetworks/virtualNetworkPeerings/read']
+  }
+  {
+    key: 'network-peering-flags'
+    description: 'Repairs the flags of a virtual network\'s peerings; needed at both ends of each.'
+    actions: [
+      'Microsoft.Network/virtualNetworks/virtualNetworkPeerings/write'
+      'Microsoft.Network/virtualNetworks/peer/action'
+    ]
+  }
+  {
+    key: 'route-server-flags'
+    description: 'Repairs branch-to-branch and the routing preference of a Route Server.'
+    actions: ['Microsoft.Network/virtualHubs/write']
+  }
+  {
+    key: 'scale-set'
+    description: 'Lists the network interfaces of a scale set\'s instances.'
+    actions: ['Microsoft.Compute/virtualMachineScaleSets/networkInterfaces/read']
   }
 ]
 
@@ -73,4 +111,10 @@ output routeServerRole string = definition[0].name
 output loadBalancerRole string = definition[1].name
 output backendNetworkRole string = definition[2].name
 output subscriptionRole string = definition[3].name
-output healthLogsRole string = definition[4].name
+output applianceNetworkRole string = definition[4].name
+output healthLogsRole string = definition[5].name
+output interfaceRole string = definition[6].name
+output networkPeeringRole string = definition[7].name
+output networkPeeringFlagsRole string = definition[8].name
+output routeServerFlagsRole string = definition[9].name
+output scaleSetRole string = definition[10].name

@@ -1,7 +1,18 @@
 """Every mutant, by what it breaks. A rule that is added gets one here; a line that moves takes its mutant along."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named import agent, evidence, executor, guards, outward, protocol, ranked, wire
+from lab.mutants.named import (
+    agent,
+    evidence,
+    executor,
+    guards,
+    outward,
+    protocol,
+    ranked,
+    rehearsal,
+    verification,
+    wire,
+)
 
 MUTANTS: tuple[Mutant, ...] = (
     *protocol.STEPS,
@@ -16,6 +27,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *executor.FENCE,
     *executor.OTHERS,
     *ranked.RANKED,
+    *rehearsal.REHEARSALS,
     *wire.ARM,
     *wire.SIGNATURES,
     *agent.ROLES,
@@ -23,4 +35,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *agent.HEARD,
     *agent.BELIEVED,
     *outward.TOLD,
+    *verification.IMPLIED,
+    *verification.ASKED,
+    *verification.REPAIRED,
 )

@@ -13,19 +13,23 @@ from azure.core.credentials import AccessToken
 from function_app.adapters.azure import Azure, Cloud
 from function_app.adapters.clock import SystemClock
 from function_app.adapters.documents_local import DocumentsInDirectory
+from function_app.adapters.effective_routes import EffectiveRoutesOverArm
 from function_app.adapters.events_out import EventsUnpublished
 from function_app.adapters.health_logs import HealthLogsUnread
 from function_app.adapters.jws import AppKey
-from function_app.adapters.learned_routes import LearnedRoutesOverArm
+from function_app.adapters.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
 from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Pace
 from function_app.adapters.metrics import MetricsUnread
+from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.nva import AgentsOverHttp
 from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.scale_sets import ScaleSetsOverArm
 from function_app.domain.errors import HopkeeperError
 from function_app.domain.topology_laws import Place
 from function_app.reconcile.ports import AdminStates, Agents, Clock, Documents, Ports
 from function_app.reconcile.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
+from lab.storm.ports import Silent
 
 if TYPE_CHECKING:
     from lab.storm.wire.world import World
@@ -89,7 +93,12 @@ class Host:
             load_balancers=LoadBalancersOverArm(self.azure, PACE.poll),
             admin_states=adapters.admin_states(self.azure, PACE),
             route_servers=RouteServersOverArm(self.azure),
+            scale_sets=ScaleSetsOverArm(self.azure),
             learned_routes=LearnedRoutesOverArm(self.azure),
+            advertised_routes=AdvertisedRoutesOverArm(self.azure),
+            effective_routes=EffectiveRoutesOverArm(self.azure),
+            network_flags=NetworkFlagsOverArm(self.azure),
+            surroundings=Silent(),
             metrics=MetricsUnread(),
             health_logs=HealthLogsUnread(),
             events_out=EventsUnpublished(),

@@ -137,6 +137,7 @@ class Deployment:
             "prefixes": ["0.0.0.0/0"],
             "nextHop": {"loadBalancer": balancer},
             "members": [{"speaker": name, "priority": 200 - 10 * i} for i, name in enumerate(self.names)],
+            "failover": {"rehearse": "ordered"},
         }
         document = {
             "schema": "hopkeeper/v1",

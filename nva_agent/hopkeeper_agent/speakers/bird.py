@@ -99,14 +99,38 @@ class Bird:
         return {prefix: item for prefix, item in told.items() if prefix in gone_out}
 
     async def tend(self, wanted: Routes | None) -> Mapping[str, str]:
-        """Whether a next change would be taken, and graceful restart."""
+        """Whether a next change would be taken, and graceful restart. Puts a hub speaker's clients in force."""
+        refused = await self._tend_clients()
         graceful = sorted(read.name for read in self._known.values() if read.restarts_gracefully)
         told = await self._ask("configure check")
         return {
-            "configuration": f"BIRD would not take its configuration: {told.lines[-1]}" if told.failed else "",
+            "configuration": refused or f"BIRD would not take its configuration: {told.lines[-1]}" * told.failed,
             "graceful-restart": f"on for {', '.join(graceful)}: a dead NVA's routes would stay" if graceful else "",
             "edited": _edited(told, await self._ask("show status")),
+            **await self._missing_clients(),
         }
+
+    async def _tend_clients(self) -> str:
+        """The included file with the clients as configured now; returns what is wrong."""
+        path = self._settings.include
+        before = path.read_text() if path.exists() else self._render({})
+        text = bird_text.with_clients(before, self._daemon.clients)
+        if text == before:
+            return ""
+        await asyncio.to_thread(write_atomically, path, text.encode())
+        # Not soft: what a client announced before has to pass the new filters too.
+        told = await self._ask("configure")
+        if told.code in RECONFIGURED:
+            return ""
+        await asyncio.to_thread(write_atomically, path, before.encode())
+        return f"BIRD does not take its clients: {told.lines[-1]}"
+
+    async def _missing_clients(self) -> dict[str, str]:
+        if not self._daemon.clients:
+            return {}
+        up = {read.neighbour for read in await self._protocols("show protocols all") if read.established}
+        missing = [str(client.address) for client in self._daemon.clients if client.address not in up]
+        return {"clients": f"no session with {', '.join(missing)}" if missing else ""}
 
     def close(self) -> None:
         """Let go."""
@@ -132,7 +156,7 @@ class Bird:
         return bird_text.answer(await self._socket.ask(question.encode() + b"\n", bird_text.is_whole))
 
     def _render(self, routes: Routes) -> str:
-        return bird_text.render(routes, self._daemon.asn, self._daemon.communities, self._groups)
+        return bird_text.render(routes, self._daemon.asn, self._daemon.communities, self._daemon.clients, self._groups)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -1,9 +1,9 @@
 """BIRD's language: the file that its configuration includes, and what its control socket tells. Pure text.
 
-Everything in the file carries our name: a table, a static protocol, a filter. The table is our own, so that no route in it
-reaches the kernel or another protocol unless the operator connects them. A route's attributes stand in the route itself:
-BIRD replaces a changed static route in place, and its neighbours get one UPDATE. (Attributes set in an export filter
-would take a `reload out`, which sends everything again.)
+Everything in the file carries our name: a table, a static protocol, a filter, and on a hub speaker a function. The table is
+our own, so that no route in it reaches the kernel or another protocol unless the operator connects them. A route's
+attributes stand in the route itself: BIRD replaces a changed static route in place, and its neighbours get one UPDATE.
+(Attributes set in an export filter would take a `reload out`, which sends everything again.)
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from datetime import datetime, time, timedelta
 from ipaddress import IPv4Address, IPv4Network
 
 from hopkeeper_agent.role import Advertisement, Toward
+from hopkeeper_agent.speakers.settings import Client
 
 TABLE = "hopkeeper4"
 PROTOCOL = "hopkeeper_routes"
 FILTER = "hopkeeper_export"
+FUNCTION = "hopkeeper_of_a_client"
 
 _FIRST_LINE = "# Written by the Hopkeeper agent: changes are lost. Everything here is named hopkeeper…\n"
 
+_TABLE_LINE = f"ipv4 table {TABLE};\n\n"
+_FUNCTION = re.compile(rf"(?<={re.escape(_TABLE_LINE)})function {FUNCTION}\(\) {{\n.*?\n}}\n\n", re.DOTALL)
 _CODED = re.compile(r"(\d{4})([ -])(.*)")
 _ROUTE = re.compile(r"(\d+\.\d+\.\d+\.\d+/\d+)\s")
 _PEER = re.compile(r"(\S+)\s+BGP\s+\S+\s+(\S+)\s+(.*?)(?:\s{2,}.*)?")
@@ -93,6 +97,7 @@ def render(
     routes: Mapping[IPv4Network, Advertisement],
     asn: int,
     communities: Sequence[str],
+    clients: Sequence[Client] = (),
     groups: Sequence[Toward] = (Toward.ROUTE_SERVERS,),
 ) -> str:
     """The included file for these routes; `groups` are those whose names the operator's sessions may use."""
@@ -100,12 +105,21 @@ def render(
     for toward in groups:
         told = [routes[prefix] for prefix in sorted(routes) if routes[prefix].toward is toward]
         text += OURS[toward].head() + "".join(_route(item, asn, communities) for item in told) + "}\n"
-    return text
+    return with_clients(text, clients)
 
 
 def empty(toward: Toward) -> str:
     """What a group's part of the file is while nothing is announced to it."""
     return OURS[toward].head() + "}\n"
+
+
+def with_clients(text: str, clients: Sequence[Client]) -> str:
+    """The file with the function of these clients in place of its own, all else as it is; none for no clients.
+
+    The function says whether a route is a client's: the operator's import and export filters ask it.
+    """
+    bare = _FUNCTION.sub("", text)
+    return bare.replace(_TABLE_LINE, _TABLE_LINE + _function(clients), 1) if clients else bare
 
 
 def is_whole(data: bytes) -> bool:
@@ -171,6 +185,16 @@ def protocols(lines: Sequence[str], now: datetime) -> list[BgpProtocol]:
             )
         )
     return found
+
+
+def _function(clients: Sequence[Client]) -> str:
+    lines = [f"function {FUNCTION}() {{"]
+    for client in clients:
+        if client.prefixes:
+            path = f"bgp_path.first = {client.asn} && delete(bgp_path, {client.asn}).len = 0"
+            prefixes = ", ".join(map(str, client.prefixes))
+            lines += [f"    if from = {client.address} then", f"        return {path} && net ~ [ {prefixes} ];"]
+    return "\n".join([*lines, "    return false;", "}", "", ""])
 
 
 def _route(item: Advertisement, asn: int, communities: Sequence[str]) -> str:

@@ -82,6 +82,10 @@ class ExaBgpSpeaker:
         # a running ExaBGP announces stays.
         self._wanted: dict[Toward, dict[str, str] | None] = dict.fromkeys(Toward)
         self._conversation: _Conversation | None = None
+        self._clients = dict.fromkeys((client.address for client in settings.clients), SessionState.UNKNOWN)
+        # What else a neighbour may hold of ours, for the budget.
+        passed = {prefix for client in settings.clients for prefix in client.prefixes}
+        self._others = len(passed.union(settings.announces))
         self._finding = Finding(Reading.UNKNOWN, "not reached yet")
         self._last_id = 0
         self._pulse = asyncio.Event()
@@ -106,13 +110,21 @@ class ExaBgpSpeaker:
         """The sessions by neighbour address."""
         sent = {} if self._conversation is None else self._conversation.sent
         return {
-            address: replace(session, sent=_advertisements(sent[str(address)])) if str(address) in sent else session
+            address: replace(session, sent=self._advertisements(sent[str(address)]))
+            if str(address) in sent
+            else session
             for address, session in self._sessions.items()
         }
 
     def findings(self) -> Mapping[str, Finding]:
-        """Whether ExaBGP lives."""
-        return {"speaker": self._finding}
+        """Whether ExaBGP lives, and which clients of a hub speaker are missing."""
+        if not self._clients:
+            return {"speaker": self._finding}
+        missing = sorted(address for address, state in self._clients.items() if state is SessionState.DOWN)
+        unknown = SessionState.UNKNOWN in self._clients.values()
+        detail = f"no session with {', '.join(map(str, missing))}" if missing else ""
+        value = Reading.BAD if missing else Reading.UNKNOWN if unknown else Reading.OK
+        return {"speaker": self._finding, "speaker-clients": Finding(value, detail)}
 
     async def close(self) -> None:
         """Let go of ExaBGP, which speaks on."""
@@ -122,6 +134,15 @@ class ExaBgpSpeaker:
         if self._conversation is not None:
             self._conversation.writer.close()
             self._conversation = None
+
+    def _advertisements(self, routes: Mapping[str, str]) -> tuple[Advertisement, ...]:
+        """Routes as they are told by prefix, sorted, without those that nobody orders; the own ASN is once in every path."""
+        found = []
+        for prefix, told in routes.items():
+            _, next_hop, _, _, *rest = told.split()
+            if (network := IPv4Network(prefix)) not in self._settings.announces:
+                found.append(Advertisement(network, IPv4Address(next_hop), rest.index("]") - 1))
+        return tuple(sorted(found, key=lambda item: item.prefix))
 
     async def _converge(self, toward: Toward) -> None:
         try:
@@ -143,7 +164,8 @@ class ExaBgpSpeaker:
         await self._until(lambda: self._all_sent(conversation, toward), "an earlier UPDATE is not sent yet")
         held = {key: told for key, told in conversation.routes.items() if _toward(key) is toward}
         try:
-            steps = stages(held, target, self._settings.budget)
+            others = self._others if toward is Toward.ROUTE_SERVERS else 0
+            steps = stages(held, target, self._settings.budget, others)
         except OverBudget as error:
             raise SpeakerError(str(error)) from error
         for wanted in steps:
@@ -221,7 +243,7 @@ class ExaBgpSpeaker:
                 raise ValueError("a running ExaBGP has another configuration")
             self._process.adopt(int(hello["exabgp_pid"]))
             self._conversation = _Conversation(reader, writer, dict(hello["routes"]))
-            for neighbour in self._sessions:
+            for neighbour in (*self._sessions, *self._clients):
                 # Of a neighbour that never came up ExaBGP may have said nothing: a session that is not up is down.
                 self._note_session(str(neighbour), *hello["sessions"].get(str(neighbour), (SessionState.DOWN, None)))
             self._conversation.sent = {peer: dict(routes) for peer, routes in hello.get("sent", {}).items()}
@@ -265,6 +287,9 @@ class ExaBgpSpeaker:
 
     def _note_session(self, address: str, state: str, since: str | None) -> None:
         neighbour = IPv4Address(address)
+        if neighbour in self._clients:
+            self._clients[neighbour] = SessionState(state)
+            self._changed()
         if neighbour in self._sessions:
             self._sessions[neighbour] = Session(SessionState(state), datetime.fromisoformat(since) if since else None)
             if self._conversation is not None and state != SessionState.ESTABLISHED:
@@ -277,6 +302,7 @@ class ExaBgpSpeaker:
         self._conversation = None
         self._finding = Finding(Reading.BAD, "ExaBGP is not running", self._settings.fatal)
         now = datetime.now().astimezone()
+        self._clients = dict.fromkeys(self._clients, SessionState.DOWN)
         for address, session in self._sessions.items():
             if session.state is not SessionState.DOWN:
                 self._sessions[address] = Session(SessionState.DOWN, now)
@@ -323,12 +349,3 @@ def _difference(routes: Mapping[str, str], wanted: Mapping[str, str]) -> Changes
         (prefix, target) for prefix, target in sorted(wanted.items()) if routes.get(prefix) != target
     ]
     return changes + [(prefix, None) for prefix in sorted(routes) if prefix not in wanted]
-
-
-def _advertisements(routes: Mapping[str, str]) -> tuple[Advertisement, ...]:
-    """Routes as they are told by prefix, sorted; the own ASN is once in every path."""
-    found = []
-    for prefix, told in routes.items():
-        _, next_hop, _, _, *rest = told.split()
-        found.append(Advertisement(IPv4Network(prefix), IPv4Address(next_hop), rest.index("]") - 1))
-    return tuple(sorted(found, key=lambda item: item.prefix))

@@ -1,7 +1,8 @@
 """What ExaBGP is told at its start: one configuration file, and its environment. Pure text.
 
-One process speaks with all neighbours (both instances of a Route Server too: their addresses differ). Nothing listens:
-the agent's side opens every session, so no privileged port is needed.
+One process speaks with all neighbours (both instances of a Route Server too: their addresses differ) and, on a hub speaker,
+with its clients. Nothing listens unless a client is to open its session: the agent's side opens every other, so no privileged
+port is needed.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from hopkeeper_agent.role import Advertisement, Toward
-from hopkeeper_agent.speakers.settings import DEFAULT_BUDGET, BgpNeighbour, Budget
+from hopkeeper_agent.speakers.settings import DEFAULT_BUDGET, BgpNeighbour, Budget, Client
 
 HELPER = "hopkeeper"
 
@@ -29,7 +30,10 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class BgpSettings:
-    """The speaker as configured. `port` is the neighbours' TCP port, `hold_time` in seconds."""
+    """The speaker as configured. `port` is the neighbours' TCP port, `hold_time` in seconds.
+
+    `announces` is what it originates without being ordered to, next hop itself.
+    """
 
     address: IPv4Address
     asn: int
@@ -37,6 +41,8 @@ class BgpSettings:
     port: int
     hold_time: int
     neighbours: tuple[BgpNeighbour, ...]
+    clients: tuple[Client, ...] = ()
+    announces: tuple[IPv4Network, ...] = ()
     communities: tuple[str, ...] = ()
     budget: Budget = DEFAULT_BUDGET
     fatal: bool = True
@@ -49,7 +55,19 @@ def environment(settings: BgpSettings) -> dict[str, str]:
 
 def render(settings: BgpSettings, helper: Sequence[str]) -> str:
     """The configuration file; `helper` is the command of the helper process."""
-    return "".join([_process(helper), *(_neighbour(settings, neighbour) for neighbour in settings.neighbours)])
+    neighbours = (_neighbour(settings, neighbour) for neighbour in settings.neighbours)
+    clients = (_client(settings, client) for client in settings.clients)
+    return "".join([_process(helper), *neighbours, *clients])
+
+
+def passing_arguments(settings: BgpSettings) -> list[str]:
+    """What the helper is told of the clients, in words that ExaBGP does not split (it does at commas); see `passing`."""
+    if not settings.clients:
+        return []
+    servers = (neighbour for neighbour in settings.neighbours if neighbour.toward is Toward.ROUTE_SERVERS)
+    neighbours = "+".join(str(neighbour.address) for neighbour in servers)
+    clients = (f"{c.address}={c.asn}={'+'.join(map(str, c.prefixes))}" for c in settings.clients)
+    return [f"{settings.asn}={neighbours}", *clients]
 
 
 def fingerprint(settings: BgpSettings, configuration: str) -> str:
@@ -71,12 +89,41 @@ def _process(helper: Sequence[str]) -> str:
 def _neighbour(settings: BgpSettings, neighbour: BgpNeighbour) -> str:
     # Part of the fingerprint: a running ExaBGP has told everything to everybody if it did not know of groups.
     group = "" if neighbour.toward is Toward.ROUTE_SERVERS else f"    description {neighbour.toward};\n"
+    static = _static(settings) if neighbour.toward is Toward.ROUTE_SERVERS else ""
     return f"""neighbor {neighbour.address} {{
-{group}\
-    router-id {settings.router_id};
+{group}{_session(settings, neighbour.asn)}    api {{
+        processes [ {HELPER} ];
+        neighbor-changes;
+        send {{
+            parsed;
+            update;
+        }}
+    }}
+{static}}}
+"""
+
+
+def _client(settings: BgpSettings, client: Client) -> str:
+    # Nothing is sent to it: the helper aims every command at the neighbours.
+    passive = f"    passive true;\n    listen {settings.port};\n" if client.listen else ""
+    return f"""neighbor {client.address} {{
+{_session(settings, client.asn)}{passive}    api {{
+        processes [ {HELPER} ];
+        neighbor-changes;
+        receive {{
+            parsed;
+            update;
+        }}
+    }}
+}}
+"""
+
+
+def _session(settings: BgpSettings, asn: int) -> str:
+    return f"""    router-id {settings.router_id};
     local-address {settings.address};
     local-as {settings.asn};
-    peer-as {neighbour.asn};
+    peer-as {asn};
     hold-time {settings.hold_time};
     connect {settings.port};
     adj-rib-in false;
@@ -86,13 +133,11 @@ def _neighbour(settings: BgpSettings, neighbour: BgpNeighbour) -> str:
     family {{
         ipv4 unicast;
     }}
-    api {{
-        processes [ {HELPER} ];
-        neighbor-changes;
-        send {{
-            parsed;
-            update;
-        }}
-    }}
-}}
 """
+
+
+def _static(settings: BgpSettings) -> str:
+    if not settings.announces:
+        return ""
+    itself = f"next-hop {settings.address} as-path [ {settings.asn} ]"
+    return "    static {\n" + "".join(f"        route {p} {itself};\n" for p in settings.announces) + "    }\n"

@@ -1,10 +1,10 @@
 """The helper that ExaBGP runs: the go-between of ExaBGP (pipes) and the agent (a unix socket in the state directory).
 
 It lives as long as ExaBGP and outlives agents, so it also remembers what a returning agent must learn: the state of
-the sessions and the routes in force. It decides nothing. It must never fall behind in reading its standard input:
-ExaBGP writes to it without a time limit, and gives all its sessions up when the helper is gone.
+the sessions and the routes in force. It decides nothing but what `passing` says for a hub speaker. It must never fall behind
+in reading its standard input: ExaBGP writes to it without a time limit, and gives all its sessions up when it is gone.
 
-Run as: python -m hopkeeper_agent.speakers.exabgp_helper SOCKET FINGERPRINT
+Run as: python -m hopkeeper_agent.speakers.exabgp_helper SOCKET FINGERPRINT [CLIENTS …]
 
 To the agent, one JSON object a line:
   {"hello": {"exabgp_pid", "fingerprint", "sessions": {address: [state, since]}, "routes": {prefix: route},
@@ -25,11 +25,13 @@ import selectors
 import socket
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from hopkeeper_agent.speakers.passing import Passing
 
 READ_BYTES = 1 << 16
 # An agent or an ExaBGP that does not read for so long is not there any more.
@@ -54,7 +56,10 @@ class Memory:
     sessions: dict[str, tuple[str, str]] = field(default_factory=dict)
     routes: dict[str, str] = field(default_factory=dict)
     sent: dict[str, dict[str, str]] = field(default_factory=dict)
-    _pending: deque[tuple[_Request, str, str | None]] = field(default_factory=deque)
+    passing: Passing | None = None
+    # Commands for ExaBGP that nobody asked for: what a hub speaker passes on.
+    due: list[str] = field(default_factory=list)
+    _pending: deque[tuple[_Request | None, str, str | None]] = field(default_factory=deque)
 
     def hello(self) -> dict[str, Any]:
         """The first line to an agent."""
@@ -78,10 +83,14 @@ class Memory:
         commands = []
         for key, wanted in changes:
             prefix = key.split()[-1]
-            if wanted is None:
-                commands.append(f"{whom}withdraw route {prefix} {self.routes.get(key, 'next-hop 0.0.0.0')}")
+            # A client's route goes to Route Servers only, so what another group is told stands in for none.
+            passing = self.passing if prefix == key else None
+            instead = passing.order(prefix, wanted is not None) if passing else None
+            if (route := wanted or instead) is None:
+                command = f"withdraw route {prefix} {self.routes.get(key, 'next-hop 0.0.0.0')}"
             else:
-                commands.append(f"{whom}announce route {prefix} {wanted}")
+                command = f"announce route {prefix} {route}"
+            commands.append(passing.aim(command) if passing else f"{whom}{command}")
             self._pending.append((request, key, wanted))
         if not changes:
             commands.append("# alive")
@@ -100,8 +109,17 @@ class Memory:
             return []
         if event.get("type") == "state":
             return self._session(peer, neighbor.get("state"))
-        if event.get("type") == "update" and neighbor.get("direction") == "send":
-            routes = sent_routes(neighbor["message"].get("update", {}))
+        if event.get("type") != "update":
+            return []
+        update = neighbor["message"].get("update", {})
+        if neighbor.get("direction") == "receive" and self.passing and peer in self.passing.clients:
+            self._pass_on(self.passing.hear(peer, sent_routes(update), update))
+        if neighbor.get("direction") == "send":
+            routes = sent_routes(update)
+            if self.passing and peer in self.passing.neighbours:
+                self._pass_on(self.passing.sent(peer, routes))
+                # Where a client's route is sent, none of the agent's is.
+                routes = {p: route if route and self.passing.is_ours(route) else None for p, route in routes.items()}
             note_sent(self.sent.setdefault(peer, {}), routes)
             return [{"sent": [peer, routes]}] if routes else []
         return []
@@ -110,6 +128,10 @@ class Memory:
         if not self._pending:
             return []
         request, prefix, wanted = self._pending.popleft()
+        if request is None:
+            if error and self.passing:
+                self.passing.refused(prefix)
+            return []
         request.waiting -= 1
         if error:
             request.refused.append(prefix)
@@ -128,7 +150,14 @@ class Memory:
         since = datetime.now(timezone.utc).isoformat()
         self.sessions[peer] = (known, since)
         self.sent[peer] = {}
+        if self.passing and (peer in self.passing.clients or peer in self.passing.neighbours):
+            self._pass_on(self.passing.session(peer, known == "established"))
         return [{"session": [peer, known, since]}]
+
+    def _pass_on(self, commands: Sequence[tuple[str, str]]) -> None:
+        for prefix, command in commands:
+            self.due.append(command)
+            self._pending.append((None, prefix, None))
 
 
 def note_sent(known: dict[str, str], routes: Mapping[str, str | None]) -> None:
@@ -239,6 +268,9 @@ class Helper:
             return False
         for line in self._lines("exabgp", data):
             self._tell(self._memory.feed_exabgp(line))
+            due, self._memory.due = self._memory.due, []
+            if not self._exabgp.write("".join(f"{command}\n" for command in due)):
+                return False
         return bool(data)
 
     def _from_agent(self) -> bool:
@@ -283,8 +315,8 @@ class Helper:
 
 def main(arguments: list[str]) -> int:
     """Run the helper."""
-    path, fingerprint = arguments
-    Helper(Path(path), Memory(os.getppid(), fingerprint)).run()
+    path, fingerprint, *clients = arguments
+    Helper(Path(path), Memory(os.getppid(), fingerprint, passing=Passing.from_arguments(clients))).run()
     return 0
 
 

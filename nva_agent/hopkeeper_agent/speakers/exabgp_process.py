@@ -15,7 +15,13 @@ import signal
 import sys
 from pathlib import Path
 
-from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings, environment, fingerprint, render
+from hopkeeper_agent.speakers.exabgp_configuration import (
+    BgpSettings,
+    environment,
+    fingerprint,
+    passing_arguments,
+    render,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +39,10 @@ class ExaBgpProcess:
         self._pid_file = directory / "exabgp.pid"
         self._log = directory / "exabgp.log"
         helper = [sys.executable, "-P", "-u", "-m", "hopkeeper_agent.speakers.exabgp_helper", str(self.socket)]
-        self.fingerprint = fingerprint(settings, render(settings, helper))
-        self._text = render(settings, [*helper, self.fingerprint])
-        self._environment = environment(settings)
+        passing = passing_arguments(settings)
+        self.fingerprint = fingerprint(settings, render(settings, [*helper, *passing]))
+        self._text = render(settings, [*helper, self.fingerprint, *passing])
+        self._environment = {**environment(settings), **_search_path()}
         self._pid: int | None = self._read_pid()
         self._child: int | None = None
 
@@ -95,8 +102,8 @@ class ExaBgpProcess:
         self._configuration.write_text(self._text)
         output = (os.POSIX_SPAWN_OPEN, 1, str(self._log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         self._pid = self._child = os.posix_spawn(
-            program,
-            [program, "server", str(self._configuration)],
+            program[0],
+            [*program, "server", str(self._configuration)],
             {**os.environ, **self._environment},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -128,9 +135,22 @@ class ExaBgpProcess:
         return os.fsencode(self._configuration) in command.split(b"\0")
 
 
-def _find_program() -> str:
+def _archive() -> Path | None:
+    """The one runnable file that this agent and ExaBGP came in, None if they are installed."""
+    return next((parent for parent in Path(__file__).parents if parent.is_file()), None)
+
+
+def _search_path() -> dict[str, str]:
+    # Both ExaBGP and its helper are other processes, which would not find what is in the file.
+    archive = _archive()
+    return {} if archive is None else {"PYTHONPATH": str(archive)}
+
+
+def _find_program() -> list[str]:
+    if _archive() is not None:
+        return [sys.executable, "-P", "-m", "exabgp"]
     beside = Path(sys.executable).with_name("exabgp")
     found = str(beside) if beside.exists() else shutil.which("exabgp")
     if found is None:
         raise FileNotFoundError("exabgp is neither beside the interpreter nor on PATH")
-    return found
+    return [found]

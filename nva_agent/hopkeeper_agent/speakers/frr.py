@@ -71,7 +71,7 @@ class Frr:
         added = {self._style.name(item): ("permit 10", *self._style.body(item)) for item in wanted.values()}
         kept = {prefix: name for prefix, name in self._running.networks.items() if prefix not in held}
         networks = {**kept, **{prefix: self._style.name(item) for prefix, item in wanted.items()}}
-        self._running = Running(networks, {**self._running.maps, **added}, True, self._running.checks_imports)
+        self._running = replace(self._running, networks=networks, maps={**self._running.maps, **added})
 
     async def peers(self) -> Mapping[IPv4Address, PeerReading]:
         """The sessions."""
@@ -93,7 +93,10 @@ class Frr:
         return {prefix: item if own is None else replace(item, next_hop=own) for prefix, item in told.items()}
 
     async def tend(self, wanted: Routes | None) -> Mapping[str, str]:
-        """Remove networks and route-maps of ours that nothing uses; look for settings that would fail us."""
+        """Remove networks and route-maps of ours that nothing uses; look for settings that would fail us.
+
+        Keeps the lists of a hub speaker's clients as configured.
+        """
         try:
             held = await self.held()
         except DaemonRefused as error:
@@ -109,6 +112,7 @@ class Frr:
             await self._configure(removed)
             # A route-map believed to be there would deny what names it.
             held = await self.held()
+        await self._tend_clients()
         graceful = [str(address) for address, peer in self._known.items() if frr_text.restarts_gracefully(peer)]
         replaced = [str(address) for address, peer in self._known.items() if frr_text.own_next_hop(peer)]
         missing = sorted(str(prefix) for prefix in (wanted or {}).keys() - held.keys())
@@ -121,7 +125,26 @@ class Frr:
             "next-hop": f"replaced for {', '.join(replaced)}: attribute-unchanged next-hop is missing"
             if replaced
             else "",
+            **await self._missing_clients(),
         }
+
+    async def _tend_clients(self) -> None:
+        clients = self._settings.daemon.clients
+        typed = frr_text.client_commands(self._running, clients)
+        await self._configure(typed)
+        for client in clients:
+            if any(f"{frr_text.PREFIX}client-{client.address} " in line for line in typed):
+                # What was refused before has to pass the new lists.
+                await self._type(f"clear bgp ipv4 unicast {client.address} soft in", lenient=True)
+
+    async def _missing_clients(self) -> dict[str, str]:
+        addresses = [client.address for client in self._settings.daemon.clients]
+        if not addresses:
+            return {}
+        told = await self._type("show bgp ipv4 unicast summary json", lenient=True)
+        up = {address for address, reading in frr_text.peers(told, addresses).items() if reading.established}
+        missing = [str(address) for address in addresses if address not in up]
+        return {"clients": f"no session with {', '.join(missing)}" if missing else ""}
 
     def close(self) -> None:
         """Let go."""

@@ -19,10 +19,15 @@ from typing import Any
 
 from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers.daemon import PeerReading, Routes
+from hopkeeper_agent.speakers.settings import Client
 
 PREFIX = "hopkeeper-"
 # Never leave bgpd: an operator's outbound policy tells by them which routes of ours are for whom.
 TAGS = {Toward.ROUTE_SERVERS: 4242, Toward.OUTWARD: 4243}
+
+# Of a hub speaker's clients: one pair of lists for each, and one for all of them.
+CLIENTS = f"{PREFIX}clients"
+_LIST = re.compile(r"((?:bgp as-path access-list|ip prefix-list) hopkeeper-client\S*) (?:seq \d+ )?(\S.*?)\s*")
 
 _NAME = re.compile(rf"{PREFIX}(outward-)?(\d+\.\d+\.\d+\.\d+)-(\d+)(-[0-9a-f]{{8}})?")
 _OUTBOUND = (
@@ -35,12 +40,16 @@ _NETWORK = re.compile(r"\s+network (\d+\.\d+\.\d+\.\d+/\d+)(?: .*?route-map (\S+
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What matters of `show running-config`: networks by prefix with their route-map, our route-maps, other lines."""
+    """What matters of `show running-config`: networks by prefix with their route-map, our route-maps, other lines.
+
+    `lists` are the lines of the clients' lists, each with its words without the sequence number.
+    """
 
     networks: Mapping[IPv4Network, str | None] = field(default_factory=dict)
     maps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     has_instance: bool = False
     checks_imports: bool = True
+    lists: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +101,31 @@ def commands(running: Running, held: Routes, wanted: Routes, style: Style) -> li
     return typed
 
 
+def client_lists(clients: Sequence[Client]) -> list[tuple[str, str]]:
+    """The lists of these clients, each line as (list, rule): which prefixes and which AS paths are theirs."""
+    lines: list[tuple[str, str]] = []
+    for client in clients:
+        for name in (f"{PREFIX}client-{client.address}", CLIENTS):
+            lines.append((f"bgp as-path access-list {name}", f"permit ^{client.asn}(_{client.asn})*$"))
+            lines += [(f"ip prefix-list {name}", f"permit {prefix}") for prefix in client.prefixes]
+    named = {name for name, _ in lines}
+    bare = [f"ip prefix-list {PREFIX}client-{client.address}" for client in clients] + [f"ip prefix-list {CLIENTS}"]
+    return [*dict.fromkeys(lines), *((name, "deny any") for name in bare if name not in named)]
+
+
+def client_commands(running: Running, clients: Sequence[Client]) -> list[str]:
+    """What to type in configuration mode for these clients; nothing if nothing changes.
+
+    Line by line, new ones first: a list that is gone for a moment denies everything. Without clients it is no hub speaker
+    of ours, and lists of that name may be the operator's: nothing either.
+    """
+    if not clients:
+        return []
+    wanted, there = client_lists(clients), set(running.lists.values())
+    added = [f"{name} {rule}" for name, rule in wanted if (name, rule) not in there]
+    return added + [f"no {line}" for line, words in running.lists.items() if words not in wanted]
+
+
 def withdrawals(gone: Sequence[IPv4Network], style: Style) -> list[str]:
     """What to type in configuration mode to end these networks."""
     if not gone:
@@ -114,10 +148,13 @@ def parse_running(text: str, asn: int) -> Running:
     """Read `show running-config`. Only the default instance counts: another one names its view or VRF."""
     networks: dict[IPv4Network, str | None] = {}
     maps: dict[str, list[str]] = {}
+    lists: dict[str, tuple[str, str]] = {}
     section, family, has_instance, checks = "", "", False, True
     for line in text.splitlines():
         if line and not line[0].isspace() and line != "!":
             section, family = line, ""
+            if match := _LIST.fullmatch(line):
+                lists[line.strip()] = (match[1], match[2])
             has_instance |= section == f"router bgp {asn}"
             if section.startswith(f"route-map {PREFIX}"):
                 _, name, *rest = section.split()
@@ -129,7 +166,7 @@ def parse_running(text: str, asn: int) -> Running:
                 networks[IPv4Network(match[1])] = match[2]
         elif section.startswith(f"route-map {PREFIX}") and line.startswith(" "):
             maps[section.split()[1]].append(line.strip())
-    return Running(networks, {name: tuple(lines) for name, lines in maps.items()}, has_instance, checks)
+    return Running(networks, {name: tuple(lines) for name, lines in maps.items()}, has_instance, checks, lists)
 
 
 def peers(text: str, wanted: Sequence[IPv4Address]) -> dict[IPv4Address, PeerReading]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from hopkeeper_agent.role import Toward
@@ -19,6 +19,19 @@ class BgpNeighbour:
     address: IPv4Address
     asn: int
     toward: Toward = Toward.ROUTE_SERVERS
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A speaker whose routes this hub speaker passes on: these prefixes with nothing but this ASN in the AS path.
+
+    `listen` (ExaBGP only): the client opens the session.
+    """
+
+    address: IPv4Address
+    asn: int
+    prefixes: tuple[IPv4Network, ...]
+    listen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,7 @@ class DaemonSettings:
 
     asn: int
     neighbours: tuple[BgpNeighbour, ...]
+    clients: tuple[Client, ...] = ()
     communities: tuple[str, ...] = ()
     budget: Budget = DEFAULT_BUDGET
     poll_seconds: float = POLL_SECONDS

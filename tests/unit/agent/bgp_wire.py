@@ -1,7 +1,8 @@
 """One instance of a Route Server on the wire: accepts a BGP session on loopback and keeps every UPDATE as it came.
 
 It counts messages and not routes: one UPDATE that replaces a path and a withdrawal followed by an announcement end in the
-same table, and only the wire tells them apart. It announces nothing and decides nothing.
+same table, and only the wire tells them apart. It decides nothing, and announces only what a test has it say: with another
+ASN it is a client of a hub speaker.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ PORT = 1790
 ASN = 65515
 HOLD_SECONDS = 30
 MARKER = b"\xff" * 16
-OPEN, UPDATE, NOTIFICATION, KEEPALIVE = 1, 2, 3, 4
+OPEN, UPDATE, NOTIFICATION, KEEPALIVE, ROUTE_REFRESH = 1, 2, 3, 4, 5
 GRACEFUL_RESTART = 64
 
 
@@ -43,10 +44,14 @@ class WireUpdate:
 
 @dataclass
 class WirePeer:
-    """What one instance heard. `sessions` counts how often a session came up, `up` says whether one is."""
+    """What one instance heard. `sessions` counts how often a session came up, `up` says whether one is.
+
+    `told` is what it announces on every session.
+    """
 
     address: str
     asn: int = ASN
+    told: dict[str, Route] = field(default_factory=dict)
     updates: list[WireUpdate] = field(default_factory=list)
     capabilities: dict[int, bytes] = field(default_factory=dict)
     sessions: int = 0
@@ -65,6 +70,18 @@ class WirePeer:
     def forget(self) -> None:
         """Begin to count anew."""
         self.updates.clear()
+
+    def tell(self, prefix: str, route: Route) -> None:
+        """Announce a route on the present session and on later ones."""
+        self.told[prefix] = route
+        for writer in self._writers:
+            writer.write(_announcement(prefix, route))
+
+    def take_back(self, prefix: str) -> None:
+        """Withdraw it."""
+        del self.told[prefix]
+        for writer in self._writers:
+            writer.write(_message(UPDATE, _counted(_nlri(prefix)) + _counted(b"")))
 
     def cut(self) -> None:
         """End the session from this side."""
@@ -86,7 +103,11 @@ class WirePeer:
             beating = asyncio.get_running_loop().create_task(_beat(writer))
             self.updates, self.capabilities, self.up = [], capabilities, True
             self.sessions += 1
+            kind = ROUTE_REFRESH
             while True:
+                if kind == ROUTE_REFRESH:
+                    for prefix, route in self.told.items():
+                        writer.write(_announcement(prefix, route))
                 kind, body = await _read(reader)
                 if kind == UPDATE and (update := _update(body)) is not None:
                     self.updates.append(update)
@@ -103,9 +124,9 @@ class WirePeer:
 
 
 @asynccontextmanager
-async def wire_peer(address: str, asn: int = ASN) -> AsyncIterator[WirePeer]:
+async def wire_peer(address: str, asn: int = ASN, told: dict[str, Route] | None = None) -> AsyncIterator[WirePeer]:
     """Listen at an address of loopback; everything is closed afterwards."""
-    peer = WirePeer(address, asn)
+    peer = WirePeer(address, asn, told or {})
     tasks: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -138,6 +159,22 @@ async def _read(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 def _message(kind: int, body: bytes) -> bytes:
     return MARKER + struct.pack("!HB", 19 + len(body), kind) + body
+
+
+def _announcement(prefix: str, route: Route) -> bytes:
+    path = struct.pack(f"!BB{len(route.path)}I", 2, len(route.path), *route.path)
+    attributes = [(1, b"\0"), (2, path), (3, IPv4Address(route.next_hop).packed)]
+    encoded = b"".join(bytes([0x40, code, len(value)]) + value for code, value in attributes)
+    return _message(UPDATE, _counted(b"") + _counted(encoded) + _nlri(prefix))
+
+
+def _counted(data: bytes) -> bytes:
+    return struct.pack("!H", len(data)) + data
+
+
+def _nlri(prefix: str) -> bytes:
+    network = IPv4Network(prefix)
+    return bytes([network.prefixlen]) + network.network_address.packed[: (network.prefixlen + 7) // 8]
 
 
 def _open(router_id: str, asn: int) -> bytes:

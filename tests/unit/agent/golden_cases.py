@@ -17,7 +17,8 @@ from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import bird_text, frr_text
 from hopkeeper_agent.speakers.exabgp_configuration import route
 from hopkeeper_agent.speakers.exabgp_helper import Memory
-from hopkeeper_agent.speakers.frr_text import Style
+from hopkeeper_agent.speakers.frr_text import Running, Style
+from hopkeeper_agent.speakers.settings import Client
 
 GOLDENS = Path(__file__).with_name("goldens")
 ASN = 65001
@@ -26,10 +27,11 @@ SELF = "10.0.1.4"
 
 @dataclass(frozen=True)
 class Case:
-    """Advertisements as (prefix, next hop, prepend), the communities they carry, and what is for on-premises alone."""
+    """Advertisements as (prefix, next hop, prepend), their communities, a hub speaker's clients, what is outward."""
 
     routes: tuple[tuple[str, str, int], ...]
     communities: tuple[str, ...] = ()
+    clients: tuple[Client, ...] = ()
     outward: tuple[tuple[str, str, int], ...] = ()
 
     def table(self) -> dict[IPv4Network, Advertisement]:
@@ -46,16 +48,21 @@ class Case:
         return "operator-outward.conf" if self.outward else "operator.conf"
 
 
+CLIENTS = (
+    Client(IPv4Address("10.0.1.5"), 65002, (IPv4Network("10.8.0.0/24"), IPv4Network("10.9.0.0/24"))),
+    Client(IPv4Address("10.0.1.6"), 65002, ()),
+)
 CASES = {
     "nothing": Case(()),
     "default-route": Case((("0.0.0.0/0", "10.0.1.100", 0),)),
     "next-hop-self": Case((("0.0.0.0/0", SELF, 3),)),
     "several": Case((("0.0.0.0/0", "10.0.1.100", 0), ("10.9.0.0/16", SELF, 1), ("100.64.0.1/32", "10.10.0.5", 2))),
     "prepends": Case(tuple((f"10.9.{prepend}.0/24", "10.0.1.100", prepend) for prepend in range(17))),
+    "clients": Case((("0.0.0.0/0", "10.0.1.100", 0),), (), CLIENTS),
     "communities": Case((("0.0.0.0/0", "10.0.1.100", 1),), ("65001:7", "65001:100")),
     "outward-standby": Case((("0.0.0.0/0", "10.0.1.100", 0),), outward=(("10.0.0.0/16", SELF, 3),)),
     "outward-serving": Case(
-        (("0.0.0.0/0", "10.0.1.100", 0),), ("65001:7",), (("10.0.0.0/16", SELF, 0), ("10.4.0.0/16", SELF, 0))
+        (("0.0.0.0/0", "10.0.1.100", 0),), ("65001:7",), (), (("10.0.0.0/16", SELF, 0), ("10.4.0.0/16", SELF, 0))
     ),
 }
 NEIGHBOURS = {Toward.ROUTE_SERVERS: ["10.0.0.36", "10.0.0.37"], Toward.OUTWARD: ["192.168.100.1"]}
@@ -64,12 +71,13 @@ NEIGHBOURS = {Toward.ROUTE_SERVERS: ["10.0.0.36", "10.0.0.37"], Toward.OUTWARD: 
 def bird(case: Case) -> str:
     """The included file."""
     groups = tuple(Toward) if case.outward else (Toward.ROUTE_SERVERS,)
-    return bird_text.render(case.table(), ASN, case.communities, groups)
+    return bird_text.render(case.table(), ASN, case.communities, case.clients, groups)
 
 
 def frr(case: Case) -> str:
     """What is typed in configuration mode."""
-    return frr_text.render(case.table(), Style(ASN, case.communities))
+    lists = frr_text.client_commands(Running(), case.clients)
+    return "".join(f"{line}\n" for line in lists) + frr_text.render(case.table(), Style(ASN, case.communities))
 
 
 def exabgp(case: Case) -> str:

@@ -91,6 +91,19 @@ async def test_udp_takes_any_reply_and_no_reply_is_a_timeout() -> None:
         assert await try_once(check) == "no answer in time"
 
 
+async def test_one_of_the_packets_of_a_udp_trial_is_enough() -> None:
+    address = fresh_address()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as echo:
+        echo.setblocking(False)
+        echo.bind((address, 0))
+        trial = UdpTrial(IPv4Address(address), echo.getsockname()[1], b"ping", packets=3)
+        loop = asyncio.get_running_loop()
+        trying = asyncio.create_task(try_once(Check("c", trial, timeout_seconds=5.0)))
+        senders = [(await loop.sock_recvfrom(echo, 100))[1] for _ in range(3)]
+        await loop.sock_sendto(echo, b"anything", senders[-1])
+        assert await trying is None
+
+
 async def test_udp_to_a_closed_port_fails_at_once() -> None:
     check = Check("c", UdpTrial(IPv4Address(fresh_address()), 9, b"ping"), timeout_seconds=5.0)
     assert await try_once(check) == "no echo"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 from hopkeeper_agent import config
 from hopkeeper_agent.checks import CommandTrial, ForwardingTrial, HttpTrial, SessionsTrial, TcpTrial, UdpTrial
 from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
-from hopkeeper_agent.speakers.settings import BirdSettings, Budget, FrrSettings
+from hopkeeper_agent.speakers.settings import BirdSettings, Budget, Client, FrrSettings
 from hopkeeper_agent.toml_table import ConfigError
 
 EXAMPLE = Path(__file__).parents[3] / "nva_agent" / "agent.example.toml"
@@ -25,7 +25,9 @@ key = "/etc/hopkeeper/agent.key"
 certificate = "/etc/hopkeeper/agent.crt"
 app_keys = "/etc/hopkeeper/app.pub"
 """
+CLIENT = '[[speaker.clients]]\naddress = "10.0.1.100"\nasn = 65100\nprefixes = ["100.0.0.100/32"]\n'
 NEIGHBOUR = '[[speaker.neighbors]]\naddress = "10.0.0.36"\nasn = 65515\n'
+HUB = f'[speaker]\nkind = "exabgp"\naddress = "10.0.1.4"\nasn = 65001\n{NEIGHBOUR}'
 
 
 def test_the_smallest_configuration_has_the_documented_defaults() -> None:
@@ -84,6 +86,13 @@ def test_the_example_is_accepted_and_shows_every_part() -> None:
             "speaker.communities: each must",
         ),
         ('[speaker]\nkind = "frr"\nasn = 65001\n' + 2 * NEIGHBOUR, "speaker.neighbors: every address"),
+        (HUB + CLIENT.replace('"10.0.1.100"', '"10.0.0.36"'), "speaker.clients: every address"),
+        (HUB + 2 * CLIENT, "speaker.clients: every address"),
+        (
+            HUB + CLIENT.replace("100.0.0.100/32", "100.0.0.100/24"),
+            "speaker.clients[0].prefixes: must be IPv4 prefixes",
+        ),
+        (HUB + CLIENT + "port = 1\n", "speaker.clients[0].port: unknown key"),
         ("[maintenance]\n", "maintenance.machine: missing"),
         ('[[checks]]\nname = "speaker"\nkind = "forwarding"\n', "checks: the name speaker is the agent's own"),
         ('[[peers]]\nname = "nva-a"\naddress = "10.0.1.5"\ncertificate = "/b.crt"\n', "peers: every name"),
@@ -113,6 +122,13 @@ def test_an_operators_daemon_is_reached_where_debian_has_it(kind: str) -> None:
         case _:
             raise AssertionError(speaker)
     assert (daemon.budget, daemon.poll_seconds, daemon.communities, daemon.fatal) == (Budget(1000, True), 0.2, (), True)
+
+
+def test_a_hub_speaker_knows_its_clients() -> None:
+    speaker = config.decode(SMALLEST + HUB + CLIENT).speaker
+    assert isinstance(speaker, BgpSettings)
+    prefixes = (IPv4Network("100.0.0.100/32"),)
+    assert speaker.clients == (Client(IPv4Address("10.0.1.100"), 65100, prefixes, listen=False),)
 
 
 def test_a_witness_has_no_speaker() -> None:

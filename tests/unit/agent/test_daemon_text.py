@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -12,7 +14,7 @@ from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import bird_text, frr_text
 from hopkeeper_agent.speakers.bird import Bird
 from hopkeeper_agent.speakers.frr_text import Running, Style
-from hopkeeper_agent.speakers.settings import BgpNeighbour, BirdSettings, DaemonSettings
+from hopkeeper_agent.speakers.settings import BgpNeighbour, BirdSettings, Client, DaemonSettings
 
 NOW = datetime(2026, 11, 21, 14, 31, 6).astimezone()
 VIP = IPv4Network("100.64.0.1/32")
@@ -221,7 +223,7 @@ async def test_a_file_from_before_there_were_outward_neighbours_gets_their_names
     for _ in range(2):
         with pytest.raises(OSError, match="No such file"):
             await Bird(settings).connect()
-        assert include.read_text() == bird_text.render(routes, 65001, (), tuple(Toward))
+        assert include.read_text() == bird_text.render(routes, 65001, (), (), tuple(Toward))
 
 
 @pytest.mark.parametrize(
@@ -256,3 +258,49 @@ def test_frr_tells_sessions_and_what_was_sent() -> None:
     assert frr_text.sent(json.dumps({"advertisedRoutes": routes})) == {
         VIP: Advertisement(VIP, IPv4Address("10.0.1.102"), 2)
     }
+
+
+ONE = Client(IPv4Address("10.0.1.5"), 65002, (IPv4Network("10.8.0.0/24"),))
+OTHER = Client(IPv4Address("10.0.1.6"), 65003, (IPv4Network("10.9.0.0/24"),))
+
+
+def running_with(clients: list[Client]) -> frr_text.Running:
+    """bgpd numbers the lines that it is given."""
+    typed = frr_text.client_commands(frr_text.Running(), clients)
+    numbered = [re.sub(r" (permit|deny) ", rf" seq {5 * n} \1 ", line) for n, line in enumerate(typed, 1)]
+    return frr_text.parse_running("\n".join(numbered), 65001)
+
+
+def test_lists_of_clients_that_are_right_are_left_alone() -> None:
+    assert frr_text.client_commands(running_with([ONE, OTHER]), [ONE, OTHER]) == []
+
+
+def test_new_lines_come_before_old_ones_go_and_no_list_is_ever_gone() -> None:
+    moved = replace(ONE, prefixes=(IPv4Network("10.7.0.0/24"),))
+    typed = frr_text.client_commands(running_with([ONE]), [moved])
+    assert typed == [
+        "ip prefix-list hopkeeper-client-10.0.1.5 permit 10.7.0.0/24",
+        "ip prefix-list hopkeeper-clients permit 10.7.0.0/24",
+        "no ip prefix-list hopkeeper-client-10.0.1.5 seq 10 permit 10.8.0.0/24",
+        "no ip prefix-list hopkeeper-clients seq 20 permit 10.8.0.0/24",
+    ]
+
+
+def test_a_client_that_is_gone_loses_its_lists_and_one_without_prefixes_may_announce_nothing() -> None:
+    typed = frr_text.client_commands(running_with([ONE, OTHER]), [replace(ONE, prefixes=())])
+    assert "ip prefix-list hopkeeper-client-10.0.1.5 deny any" in typed
+    assert "ip prefix-list hopkeeper-clients deny any" in typed
+    assert any(line.startswith("no bgp as-path access-list hopkeeper-client-10.0.1.6 ") for line in typed)
+
+
+def test_without_clients_lists_of_that_name_are_left_alone() -> None:
+    assert frr_text.client_commands(running_with([ONE]), []) == []
+
+
+def test_birds_file_takes_other_clients_and_keeps_all_else() -> None:
+    route = Advertisement(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.1.100"), 2)
+    plain = bird_text.render({route.prefix: route}, 65001, ())
+    first = bird_text.with_clients(plain, [ONE])
+    assert "from = 10.0.1.5 then" in first
+    assert bird_text.with_clients(first, [OTHER]) == bird_text.render({route.prefix: route}, 65001, (), [OTHER])
+    assert bird_text.with_clients(first, []) == plain

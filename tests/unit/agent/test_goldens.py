@@ -16,7 +16,10 @@ def test_a_golden_configuration_is_what_is_rendered(kind: str, name: str) -> Non
 @pytest.mark.parametrize("kind", ["bird", "frr"])
 def test_every_name_is_ours(kind: str) -> None:
     """Whatever is defined carries our prefix, so that nothing of the operator's can be meant."""
-    owners = {"bird": ("ipv4 table ", "filter ", "protocol static "), "frr": ("route-map ",)}[kind]
+    owners = {
+        "bird": ("ipv4 table ", "filter ", "protocol static ", "function "),
+        "frr": ("route-map ", "ip prefix-list ", "bgp as-path access-list "),
+    }[kind]
     for name in CASES:
         for line in golden(kind, name).read_text().splitlines():
             for owner in owners:

@@ -214,7 +214,7 @@ def test_an_order_that_cannot_be_meant_is_refused_with_what_is_wrong(
 
 
 def test_the_verbs_are_those_that_the_documentation_names() -> None:
-    assert list(VERBS) == ["pause", "resume", "switchover", "failover", "drain", "undrain"]
+    assert list(VERBS) == ["pause", "resume", "switchover", "failover", "drain", "undrain", "rehearse"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""Instances of scale sets over ARM: their primary network interfaces, as Microsoft.Network lists them for the set.
+
+Uniform orchestration only: interfaces of a flexible set are listed as everybody else's.
+"""
+
+from ipaddress import AddressValueError, IPv4Address
+
+from function_app.adapters.azure import Azure, Json, ResourceId, calling
+from function_app.domain.scale_sets import Instance
+from function_app.domain.topology import ScaleSet
+
+KIND = "Microsoft.Compute/virtualMachineScaleSets"
+
+
+class ScaleSetsOverArm:
+    def __init__(self, azure: Azure) -> None:
+        self._azure = azure
+
+    async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:
+        """Every page of the set's interfaces, fresh; one without an address yet is no instance. Raises Unavailable."""
+        own = ResourceId.parse(scale_set.id, KIND)
+        async with calling(f"listing the instances of scale set {scale_set.name}", self._azure.cloud.timeout):
+            network = await self._azure.network(own.subscription)
+            pages = network.network_interfaces.list_virtual_machine_scale_set_network_interfaces(own.group, own.name)
+            listed = [item.as_dict() async for item in pages]
+        return tuple(instance for item in listed if (instance := _instance(item)) is not None)
+
+
+def _instance(item: Json) -> Instance | None:
+    """None for a second interface of an instance, and for one that belongs to none or has no IPv4 address."""
+    facts = item.get("properties") or {}
+    machine = str((facts.get("virtualMachine") or {}).get("id") or "")
+    addresses = [c.get("properties") or {} for c in facts.get("ipConfigurations") or ()]
+    address = next(
+        (a for c in addresses if c.get("primary", True) and (a := _address(c.get("privateIPAddress")))), None
+    )
+    if not machine or address is None or not facts.get("primary", True):
+        return None
+    return Instance(
+        id=machine.rpartition("/")[2].casefold(),
+        address=address,
+        leaving=str(facts.get("provisioningState")).casefold() == "deleting",
+    )
+
+
+def _address(text: object) -> IPv4Address | None:
+    try:
+        return IPv4Address(str(text))
+    except AddressValueError:
+        return None

@@ -1,0 +1,226 @@
+"""What only preflight reads of ARM: where things are, load balancers as they are configured, interfaces and routes.
+
+Reads only, once in minutes, and never on the failover path. A 403 is what preflight looks for, so it is an answer.
+"""
+
+from collections.abc import AsyncIterable, Awaitable
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from typing import Any
+
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+
+from function_app.adapters.azure import Azure, Json, ResourceId, calling
+from function_app.domain.errors import BadInput, Problem
+from function_app.domain.preflight_facts import (
+    AddressFacts,
+    BalancerFacts,
+    Denied,
+    InterfaceFacts,
+    PoolFacts,
+    ProbeFacts,
+    RuleFacts,
+)
+from function_app.domain.topology import RouteServer, Service, Speaker
+
+NETWORK = "Microsoft.Network"
+DEFAULT_ROUTE = "0.0.0.0/0"
+
+
+class SurroundingsOverArm:
+    def __init__(self, azure: Azure) -> None:
+        self._azure = azure
+
+    async def location(self, server: RouteServer) -> str | Denied:
+        """The Route Server's region. Raises Unavailable."""
+        hub = ResourceId.parse(server.id, f"{NETWORK}/virtualHubs")
+        async with calling(f"reading Route Server {server.name}", self._azure.cloud.timeout):
+            network = await self._azure.network(hub.subscription)
+            found = await _allowed(network.virtual_hubs.get(hub.group, hub.name), "virtualHubs/read", server.id)
+            if isinstance(found, Denied):
+                return found
+            pages = network.virtual_hub_bgp_connections.list(hub.group, hub.name)
+            listed = await _allowed(_first(pages), "virtualHubs/bgpConnections/read", server.id)
+        return listed if isinstance(listed, Denied) else str(found.get("location"))
+
+    async def balancer(self, service: Service) -> BalancerFacts | Denied:
+        """The load balancer as configured. Raises Unavailable, BadInput for a service without one."""
+        if service.load_balancer is None:
+            raise BadInput((Problem("nextHop", f"{service.name} has no load balancer"),))
+        where = ResourceId.parse(service.load_balancer.id, f"{NETWORK}/loadBalancers")
+        async with calling(f"reading the load balancer of {service.name}", self._azure.cloud.timeout):
+            network = await self._azure.network(where.subscription)
+            asked = network.load_balancers.get(where.group, where.name)
+            found = await _allowed(asked, "loadBalancers/read", service.load_balancer.id)
+            if isinstance(found, Denied):
+                return found
+            pool = service.load_balancer.backend_pool
+            asked = network.load_balancer_backend_address_pools.get(where.group, where.name, pool)
+            tried = await _allowed(asked, "loadBalancers/backendAddressPools/read", service.load_balancer.id)
+        return tried if isinstance(tried, Denied) else balancer_of(found)
+
+    async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
+        """Raises Unavailable, BadInput for a speaker that names no interface."""
+        if speaker.interface is None:
+            raise BadInput((Problem("interface", f"{speaker.name} names none"),))
+        async with calling(f"reading the network interface of {speaker.name}", self._azure.cloud.timeout):
+            nic = await self._interface(speaker.interface)
+            if isinstance(nic, Denied):
+                return nic
+            subnet_id = _subnet_of(nic, speaker.address)
+            network_id, _, subnet_name = subnet_id.partition("/subnets/")
+            there = await self._network(network_id)
+            if isinstance(there, Denied):
+                return there
+            table_id = _table_of(there, subnet_name)
+            table = await self._table(table_id) if table_id else {}
+            if isinstance(table, Denied):
+                return table
+        return interface_of(nic, there, table)
+
+    async def _interface(self, resource: str) -> Json | Denied:
+        where = ResourceId.parse(resource, f"{NETWORK}/networkInterfaces")
+        network = await self._azure.network(where.subscription)
+        asked = network.network_interfaces.get(where.group, where.name)
+        return await _allowed(asked, "networkInterfaces/read", resource)
+
+    async def _network(self, resource: str) -> Json | Denied:
+        where = ResourceId.parse(resource, f"{NETWORK}/virtualNetworks")
+        network = await self._azure.network(where.subscription)
+        asked = network.virtual_networks.get(where.group, where.name)
+        return await _allowed(asked, "virtualNetworks/read", resource)
+
+    async def _table(self, resource: str) -> Json | Denied:
+        where = ResourceId.parse(resource, f"{NETWORK}/routeTables")
+        network = await self._azure.network(where.subscription)
+        asked = network.route_tables.get(where.group, where.name)
+        return await _allowed(asked, "routeTables/read", resource)
+
+
+async def _first(pages: AsyncIterable[Any]) -> Any | None:
+    """One item is enough to see whether a list may be read."""
+    async for item in pages:
+        return item
+    return None
+
+
+async def _allowed(asked: Awaitable[Any], action: str, resource: str) -> Json | Denied:
+    """The document, empty for nothing, or what the 403 is about. A pool that is not there is preflight's business."""
+    try:
+        found = await asked
+        return dict(found.as_dict()) if found is not None else {}
+    except ResourceNotFoundError:
+        if action.endswith("backendAddressPools/read"):
+            return {}
+        raise
+    except HttpResponseError as error:
+        if error.status_code == 403:
+            return Denied(action=f"{NETWORK}/{action}", resource=resource)
+        raise
+
+
+def balancer_of(document: Json) -> BalancerFacts:
+    facts = _facts(document)
+    return BalancerFacts(
+        location=str(document.get("location")),
+        rules=tuple(map(_rule, facts.get("loadBalancingRules") or ())),
+        probes=tuple(map(_probe, facts.get("probes") or ())),
+        pools=tuple(map(_pool, facts.get("backendAddressPools") or ())),
+    )
+
+
+def _rule(item: Json) -> RuleFacts:
+    facts = _facts(item)
+    pools = [facts.get("backendAddressPool") or {}, *(facts.get("backendAddressPools") or ())]
+    names = dict.fromkeys(name for name in map(_last, pools) if name)
+    return RuleFacts(
+        name=str(item.get("name")),
+        protocol=str(facts.get("protocol")),
+        frontend=_last(facts.get("frontendIPConfiguration") or {}),
+        frontend_port=int(facts.get("frontendPort") or 0),
+        backend_port=int(facts.get("backendPort") or 0),
+        pools=tuple(names),
+        probe=_last(facts.get("probe") or {}) or None,
+        distribution=str(facts.get("loadDistribution") or "Default"),
+    )
+
+
+def _probe(item: Json) -> ProbeFacts:
+    facts = _facts(item)
+    return ProbeFacts(
+        name=str(item.get("name")),
+        protocol=str(facts.get("protocol")),
+        port=int(facts.get("port") or 0),
+        path=facts.get("requestPath"),
+        interval_seconds=int(facts.get("intervalInSeconds") or 0),
+        # `numberOfProbes` is what it was called before, and was not honoured (API reference of `probeThreshold`).
+        threshold=int(facts.get("probeThreshold") or facts.get("numberOfProbes") or 1),
+        no_healthy_backends=facts.get("noHealthyBackendsBehavior"),
+    )
+
+
+def _pool(item: Json) -> PoolFacts:
+    listed = _facts(item).get("loadBalancerBackendAddresses") or ()
+    return PoolFacts(name=str(item.get("name")), addresses=tuple(map(_address, listed)))
+
+
+def _address(item: Json) -> AddressFacts:
+    facts = _facts(item)
+    interface = (facts.get("networkInterfaceIPConfiguration") or {}).get("id")
+    return AddressFacts(
+        name=str(item.get("name")),
+        ip=_ip(facts.get("ipAddress")),
+        interface=str(interface).casefold() if interface else None,
+    )
+
+
+def interface_of(nic: Json, network: Json, table: Json) -> InterfaceFacts:
+    """`table` is empty where the subnet has none."""
+    prefixes = (_facts(network).get("addressSpace") or {}).get("addressPrefixes") or ()
+    routes = (_facts(route).get("addressPrefix") for route in _facts(table).get("routes") or ())
+    return InterfaceFacts(
+        forwards=bool(_facts(nic).get("enableIPForwarding")),
+        network=tuple(found for prefix in prefixes if (found := _prefix(prefix)) is not None),
+        default_route=DEFAULT_ROUTE in routes,
+        propagates=not _facts(table).get("disableBgpRoutePropagation"),
+    )
+
+
+def _subnet_of(nic: Json, address: IPv4Address) -> str:
+    """Of the configuration with the speaker's address, or of the first. Raises BadInput where ARM names none."""
+    configurations = [_facts(item) for item in _facts(nic).get("ipConfigurations") or ()]
+    configurations.sort(key=lambda facts: facts.get("privateIPAddress") != str(address))
+    subnet = (configurations[0].get("subnet") or {}).get("id") if configurations else None
+    if not subnet:
+        raise BadInput((Problem("interface", f"{nic.get('name')} is in no subnet"),))
+    return str(subnet)
+
+
+def _table_of(network: Json, subnet: str) -> str | None:
+    for item in _facts(network).get("subnets") or ():
+        if str(item.get("name")).casefold() == subnet.casefold():
+            table = (_facts(item).get("routeTable") or {}).get("id")
+            return str(table) if table else None
+    return None
+
+
+def _facts(item: Json) -> Json:
+    return item.get("properties") or {}
+
+
+def _last(reference: Json) -> str:
+    return str(reference.get("id") or "").rsplit("/", 1)[-1]
+
+
+def _ip(text: object) -> IPv4Address | None:
+    try:
+        return IPv4Address(str(text))
+    except AddressValueError:
+        return None
+
+
+def _prefix(text: object) -> IPv4Network | None:
+    """None for IPv6: a virtual network may have both."""
+    try:
+        return IPv4Network(str(text))
+    except (AddressValueError, NetmaskValueError, ValueError):
+        return None

@@ -1,0 +1,104 @@
+"""Speakers that come from scale sets: which instances are peered with a Route Server, and which are not, and why.
+
+An instance has no agent and no part in a service: it announces by its own configuration, and its peering is all that is
+kept here. Peerings are made and removed by the same plan and guards as everybody's.
+
+| instance                                  | its peering                                                       |
+|-------------------------------------------|-------------------------------------------------------------------|
+| listed, with an address in the networks   | wanted, as speaker `{scale set}-{instance}`                       |
+| listed, Deleting                          | kept if it is there, not made: it withdraws its routes by itself  |
+| gone, its session still Connected         | kept: it is not drained yet                                       |
+| gone                                      | nobody's: removed under the guards                                |
+| with the address of a declared speaker    | that speaker's                                                    |
+| with an address outside the networks      | none, and that is told                                            |
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from msgspec.structs import replace
+
+from function_app.domain.peerings import Peering, RouteServerReading, is_ours, speaker_named
+from function_app.domain.topology import RouteServer, ScaleSet, Speaker, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One instance as Azure lists its primary network interface."""
+
+    id: str
+    address: IPv4Address
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The topology with its instances among the speakers, and what an operator should know of them."""
+
+    topology: Topology
+    told: tuple[str, ...]
+
+
+def with_instances(
+    topology: Topology,
+    server: RouteServer,
+    reading: RouteServerReading,
+    listed: Mapping[str, tuple[Instance, ...]],
+) -> Fleet:
+    """The topology as this Route Server's plan needs it; `listed` holds the instances by name of scale set."""
+    speakers: list[Speaker] = []
+    told: list[str] = []
+    taken = {s.address for s in topology.speakers}
+    for scale_set in topology.scale_sets:
+        if scale_set.name not in listed:
+            continue
+        instances = listed[scale_set.name]
+        for instance in sorted(instances, key=lambda i: (len(i.id), i.id)):
+            name = instance_name(scale_set, instance.id)
+            if instance.address in taken:
+                continue
+            if not any(instance.address in network for network in topology.networks):
+                told.append(f"{name}: {instance.address} is outside the declared networks: not peered")
+            elif not instance.leaving or _peered(topology, reading, instance.address):
+                taken.add(instance.address)
+                speakers.append(_speaker(scale_set, name, instance.address))
+        names = {instance_name(scale_set, instance.id) for instance in instances}
+        for peering, speaker in _undrained(topology, server, reading, scale_set):
+            if speaker.address not in taken and speaker.name not in names:
+                taken.add(speaker.address)
+                speakers.append(speaker)
+                told.append(f"{peering.name}: {speaker.name} is gone, its session is Connected: kept until it is not")
+    return Fleet(replace(topology, speakers=(*topology.speakers, *speakers)), tuple(told))
+
+
+def instance_name(scale_set: ScaleSet, instance: str) -> str:
+    return f"{scale_set.name}-{instance}"
+
+
+def _speaker(scale_set: ScaleSet, name: str, address: IPv4Address) -> Speaker:
+    return Speaker(
+        name=name,
+        address=address,
+        asn=scale_set.asn,
+        peers_with=scale_set.peers_with,
+        priority=scale_set.priority,
+        announces=scale_set.announces,
+    )
+
+
+def _peered(topology: Topology, reading: RouteServerReading, address: IPv4Address) -> bool:
+    return any(p.address == address and is_ours(p.name, topology.name) for p in reading.peerings)
+
+
+def _undrained(
+    topology: Topology, server: RouteServer, reading: RouteServerReading, scale_set: ScaleSet
+) -> Iterator[tuple[Peering, Speaker]]:
+    """Peerings of instances, listed or not, behind which somebody still speaks."""
+    for peering in sorted(reading.peerings, key=lambda p: p.name):
+        name = speaker_named(topology, server, peering.name) if is_ours(peering.name, topology.name) else None
+        if name is None or not re.fullmatch(rf"{re.escape(scale_set.name)}-\d+", name):
+            continue
+        if peering.connection_state == "Connected" and peering.address and peering.asn == scale_set.asn:
+            yield peering, _speaker(scale_set, name, peering.address)

@@ -1,0 +1,82 @@
+"""Verification by hand: the same questions and comparisons as a slow pass, asked until all are answered. Changes nothing.
+
+What was asked is shared with the passes (`questions`): an answer of theirs is used while it is good, ours serve them.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from function_app.domain.findings import Finding
+from function_app.domain.observation import BalancerReading
+from function_app.domain.topology import Topology
+from function_app.reconcile import observe
+from function_app.reconcile.membership import keep_membership
+from function_app.reconcile.networks import Networks, keep_networks
+from function_app.reconcile.ports import Ports
+from function_app.reconcile.records import Records
+from function_app.reconcile.verification import Verification
+from function_app.reconcile.verify import Look, verify
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that was found, and why something could not be."""
+
+    verification: Verification
+    networks: Networks
+    unread: tuple[str, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong first."""
+        found = (*self.verification.findings, *self.networks.findings)
+        return tuple(sorted(found, key=lambda f: not f.wrong))
+
+    @property
+    def sound(self) -> bool:
+        """Everything was asked and answered, and nothing is wrong."""
+        known = not self.unread and not self.unanswered
+        return known and not any(f.wrong for f in self.findings)
+
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        return tuple(sorted(key for key, at in self.verification.answers.items() if at is None))
+
+
+async def gather_evidence(ports: Ports, topology: Topology, fresh: bool = False) -> Evidence:
+    """Looks again and again until nothing is left to ask, at most for `verifyEvery`. `fresh` takes no earlier answer."""
+    began = ports.clock.now()
+    good_from = began if fresh else began - topology.timing.verify_every
+    memberships = await asyncio.gather(
+        *(keep_membership(ports, topology, s, dry_run=True) for s in topology.route_servers)
+    )
+    unread = tuple(r for m in memberships if m.reading is None for r in m.outcome.reasons)
+    while True:
+        records = await Records(ports.documents).load_all(topology, ports.clock.now())
+        look = Look(tuple(memberships), await _next_hops(ports, topology), records)
+        verification, _ = await verify(ports, topology, look, not_before=good_from)
+        now = ports.clock.now()
+        missing = any(at is None or at < good_from for at in verification.answers.values())
+        # What is due and affordable was asked: with nothing under way there is nothing to wait for.
+        if not missing or not verification.under_way or now - began >= topology.timing.verify_every:
+            break
+        await ports.clock.sleep(topology.timing.doubt_poll / 2)
+    networks = await keep_networks(ports, topology, tuple(memberships), records, dry_run=True)
+    unread += tuple(reading for reading in networks.peerings.values() if isinstance(reading, str))
+    return Evidence(verification, networks, unread)
+
+
+async def _next_hops(ports: Ports, topology: Topology) -> dict[str, IPv4Address]:
+    """By service the frontend, or the holder's address; a service whose is not known is left out."""
+    found: dict[str, IPv4Address] = {}
+    for service in topology.services:
+        if service.naming is None:
+            balancer = await observe.balancer(ports, topology, service)
+            if isinstance(balancer, BalancerReading):
+                found[service.name] = balancer.frontend
+            continue
+        held = await Records(ports.documents).load(topology, service, ports.clock.now())
+        if held.record.holder is not None:
+            found[service.name] = topology.speaker(held.record.holder).address
+    return found

@@ -1,0 +1,158 @@
+"""Gathers what preflight judges, and keeps it: ARM is asked at most once per `verifyEvery`, the rest comes with a pass.
+
+`preflight/{topology}.json` holds the last answer of ARM. Nothing here decides, and nothing here may spoil a pass: what
+cannot be read is unknown.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+import msgspec
+
+from function_app.domain.errors import HopkeeperError
+from function_app.domain.observation import AgentReading, AgentStatus
+from function_app.domain.preflight import Report, lint
+from function_app.domain.preflight_facts import (
+    AgentFacts,
+    ArmFacts,
+    BalancerFacts,
+    Denied,
+    Facts,
+    InterfaceFacts,
+    Rehearsed,
+)
+from function_app.domain.topology import Topology
+from function_app.reconcile import observe
+from function_app.reconcile.membership import Membership, keep_membership
+from function_app.reconcile.ports import Ports
+from function_app.reconcile.rehearse import rehearsals
+from function_app.reconcile.topologies import InForce
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """The last answer of ARM, and which version of the document it was asked for."""
+
+    generation: str
+    facts: ArmFacts
+
+
+@dataclass(frozen=True, slots=True)
+class SeenInPass:
+    """What a pass has seen already: nothing of it is asked for again."""
+
+    asked: datetime
+    """When the agents were asked: what their clocks are compared with."""
+    agents: Mapping[str, AgentReading]
+    memberships: tuple[Membership, ...]
+    rehearsals: Mapping[str, Rehearsed | None] | None
+
+
+def preflight(topology: Topology, arm: ArmFacts | None, seen: SeenInPass) -> Report:
+    """The report of a slow pass."""
+    return lint(topology, _facts(arm, seen))
+
+
+async def preflight_now(ports: Ports, topology: Topology) -> Report:
+    """The report of a document that need not be in force: everything is read now, and nothing is written."""
+    asked = ports.clock.now()
+    servers = (keep_membership(ports, topology, server, dry_run=True) for server in topology.route_servers)
+    agents, arm, memberships, rehearsed = await asyncio.gather(
+        observe.agents(ports, topology, topology.timing.observe_fast),
+        _arm_facts(ports, topology),
+        asyncio.gather(*servers),
+        rehearsals(ports, topology),
+    )
+    return lint(topology, _facts(arm, SeenInPass(asked, agents, tuple(memberships), rehearsed)))
+
+
+def _facts(arm: ArmFacts | None, seen: SeenInPass) -> Facts:
+    answered = {n: reading for n, reading in seen.agents.items() if isinstance(reading, AgentStatus)}
+    return Facts(
+        arm=arm,
+        route_servers={m.server: m.reading for m in seen.memberships if m.reading is not None},
+        agents={n: AgentFacts(a.version, a.clock - seen.asked, a.sessions) for n, a in answered.items()},
+        rehearsals=seen.rehearsals,
+    )
+
+
+async def kept_arm_facts(ports: Ports, in_force: InForce) -> ArmFacts | None:
+    """The last answer of ARM while it is of this version of the document and fresh enough, else a new one."""
+    key = f"preflight/{in_force.topology.name}.json"
+    try:
+        stored = await ports.documents.load(key)
+        kept = _decode(stored.body) if stored else None
+        now, every = ports.clock.now(), in_force.topology.timing.verify_every
+        if kept and kept.generation == in_force.generation and kept.facts.at <= now < kept.facts.at + every:
+            return kept.facts
+        read = await _arm_facts(ports, in_force.topology)
+        body = msgspec.json.encode(Kept(generation=in_force.generation, facts=read), enc_hook=str)
+        await ports.documents.put(key, msgspec.json.format(body, indent=1))
+    except HopkeeperError:
+        return None
+    return read
+
+
+async def _arm_facts(ports: Ports, topology: Topology) -> ArmFacts:
+    """Reads everything side by side; whatever fails is left out."""
+    around = ports.surroundings
+    servers = {s.name: partial(around.location, s) for s in topology.route_servers}
+    balancers = {s.name: partial(around.balancer, s) for s in topology.services if s.load_balancer is not None}
+    interfaces = {s.name: partial(around.interface, s) for s in topology.speakers if s.interface is not None}
+    at = ports.clock.now()
+    located, balanced, attached = await asyncio.gather(*(_each(part) for part in (servers, balancers, interfaces)))
+    answers = (*located.values(), *balanced.values(), *attached.values())
+    denied = {(d.action, d.resource.casefold()): d for d in answers if isinstance(d, Denied)}
+    return ArmFacts(
+        at=at,
+        locations={n: found for n, found in located.items() if isinstance(found, str)},
+        balancers={n: found for n, found in balanced.items() if isinstance(found, BalancerFacts)},
+        interfaces={n: found for n, found in attached.items() if isinstance(found, InterfaceFacts)},
+        denied=tuple(denied[key] for key in sorted(denied)),
+    )
+
+
+async def _each(asked: Mapping[str, Callable[[], Awaitable[Any]]]) -> dict[str, Any]:
+    """What was answered, by name; an error is no answer."""
+    answers = await asyncio.gather(*(ask() for ask in asked.values()), return_exceptions=True)
+    found = dict(zip(asked, answers, strict=True))
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, HopkeeperError):
+            raise answer
+    return {name: answer for name, answer in found.items() if not isinstance(answer, HopkeeperError)}
+
+
+def _decode(body: bytes) -> Kept | None:
+    """Unreadable, it is only asked for again."""
+    try:
+        return msgspec.json.decode(body, type=Kept, dec_hook=_address)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _address(kind: type, value: object) -> Any:
+    if kind in (IPv4Address, IPv4Network):
+        return kind(value)
+    raise NotImplementedError(kind)
+
+
+def as_document(report: Report) -> dict[str, Any]:
+    """The report as plain data, for the status and for `--json`."""
+    return {
+        "findings": [
+            {
+                "rule": f.rule,
+                "severity": f.severity,
+                "path": f.path,
+                "what": f.what,
+                "do": f.do,
+                "reference": f.reference,
+            }
+            for f in report.findings
+        ],
+        "unjudged": [{"rule": u.rule, "needs": u.need, "of": list(u.of)} for u in report.unjudged],
+    }

@@ -1,0 +1,43 @@
+"""Routes as rows of text, as answers are kept between passes: short, for there may be thousands."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network
+
+from function_app.domain.effective_routes import EffectiveRoute
+from function_app.domain.observation import LearnedRoute
+
+type Row = tuple[str, ...]
+
+_address = lru_cache(maxsize=4096)(IPv4Address)  # thousands of rows name a handful
+
+
+def readable[R](rows: tuple[Row, ...], route: Callable[[Row], R]) -> tuple[R, ...] | None:
+    """All rows as routes, or None: what was kept between passes may have been torn, or written by somebody else."""
+    try:
+        return tuple(map(route, rows))
+    except ValueError:
+        return None
+
+
+def row_of_peer_route(route: LearnedRoute) -> Row:
+    """Instance, network, next hop, AS path, source peer."""
+    path = "-".join(map(str, route.as_path))
+    return str(route.instance), str(route.network), str(route.next_hop), path, str(route.source_peer)
+
+
+def peer_route(row: Row) -> LearnedRoute:
+    instance, network, next_hop, path, source = row
+    as_path = tuple(int(asn) for asn in path.split("-") if asn)
+    return LearnedRoute(_address(instance), IPv4Network(network), _address(next_hop), as_path, _address(source))
+
+
+def row_of_effective_route(route: EffectiveRoute) -> Row:
+    """Network, source, next-hop type, next hops, and whether it is active."""
+    hops = " ".join(map(str, route.next_hops))
+    return str(route.network), route.source, route.next_hop_type, hops, "active" if route.active else "invalid"
+
+
+def effective_route(row: Row) -> EffectiveRoute:
+    network, source, kind, hops, state = row
+    return EffectiveRoute(IPv4Network(network), source, kind, tuple(map(IPv4Address, hops.split())), state == "active")

@@ -1,0 +1,45 @@
+"""Evidence as a person reads it on a terminal: findings as a table, then how old they are and what asking cost."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network
+
+from function_app.reconcile.evidence import Evidence
+
+HEADINGS = ("", "WHERE", "KIND", "WHAT")
+LEARNED = ("LOCAL ADDRESS", "NETWORK", "NEXT HOP", "AS PATH", "SOURCE PEER", "PEERING")
+
+
+def learned(evidence: Evidence) -> Iterator[str]:
+    """The learned routes themselves, as Azure lists them: by instance, prefix and the peer they came from."""
+    rows = [
+        (str(r.instance), str(r.network), str(r.next_hop), "-".join(map(str, r.as_path)), str(r.source_peer), where)
+        for where, routes in evidence.verification.learned.items()
+        for r in sorted(set(routes), key=lambda r: (r.instance, r.network))
+    ]
+    yield from _columns((LEARNED, *sorted(rows, key=lambda row: (IPv4Address(row[0]), row[5], IPv4Network(row[1])))))
+
+
+def table(evidence: Evidence, now: datetime) -> Iterator[str]:
+    """Lines, the wrong ones first; `now` only makes ages of times."""
+    rows = [("wrong" if f.wrong else "note", f.where, str(f.kind), f.sentence) for f in evidence.findings]
+    if rows:
+        yield from _columns((HEADINGS, *rows))
+    wrong = sum(f.wrong for f in evidence.findings)
+    answered = "everything was answered" if not evidence.unanswered else "not everything was answered:"
+    yield f"{wrong} wrong, {len(rows) - wrong} to know; {answered}"
+    for question in evidence.unanswered:
+        yield f"  not answered: {question}"
+    for reason in (*evidence.unread, *evidence.verification.trouble):
+        yield f"  {reason}"
+    as_of = evidence.verification.as_of
+    if as_of is not None:
+        yield f"the oldest answer is {max(0, round((now - as_of).total_seconds()))} s old"
+    cost = evidence.verification.cost
+    yield f"{cost.spent} of {cost.most} write tokens spent in the last {cost.per.total_seconds():.0f} s"
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

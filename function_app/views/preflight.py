@@ -1,0 +1,31 @@
+"""The preflight report for people: aligned lines, and at the end what could not be judged."""
+
+from function_app.domain.preflight import Report
+from function_app.domain.preflight_rule import Finding, Severity
+
+
+def report_lines(report: Report) -> tuple[str, ...]:
+    """One finding in two lines: what and where, then what to do and where to read on."""
+    rule = max((len(f.rule) for f in report.findings), default=0)
+    severity = max(map(len, Severity))
+    found = [line for f in report.findings for line in _lines(f, severity, rule)]
+    counts = ", ".join(f"{sum(f.severity is s for f in report.findings)} {s}" for s in Severity)
+    return (*found, *_unjudged(report), f"{counts}" if report.findings else "nothing found")
+
+
+def _lines(finding: Finding, severity: int, rule: int) -> tuple[str, str]:
+    margin = " " * (severity + rule + 4)
+    return (
+        f"{finding.severity:<{severity}}  {finding.rule:<{rule}}  {finding.path}: {finding.what}",
+        f"{margin}{finding.do} (see: {finding.reference})",
+    )
+
+
+def _unjudged(report: Report) -> tuple[str, ...]:
+    """By what is unknown: the rules that wait for it."""
+    rules: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for gap in report.unjudged:
+        rules.setdefault((gap.need, gap.of), []).append(gap.rule)
+    return tuple(
+        f"not judged, {need} of {', '.join(of)} unknown: {', '.join(names)}" for (need, of), names in rules.items()
+    )

@@ -1,0 +1,23 @@
+// What the app may do with one scale set whose instances are speakers.
+@description('Name of the scale set, in this module\'s resource group.')
+param name string
+
+@description('Object id of the app\'s managed identity.')
+param appPrincipalId string
+
+@description('Name of the role definition, a GUID.')
+param roleName string
+
+resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2024-11-01' existing = {
+  name: name
+}
+
+resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(scaleSet.id, appPrincipalId, roleName)
+  scope: scaleSet
+  properties: {
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleName)
+  }
+}

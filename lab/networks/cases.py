@@ -1,0 +1,49 @@
+"""Every case, by the name of its example. Choosing and listing only."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from function_app.domain.topology import Topology
+from function_app.domain.topology_document import decode
+from function_app.domain.topology_laws import Place
+from lab.networks.dual_homed import ACTIVE_ACTIVE, ACTIVE_PASSIVE
+from lab.networks.expressroute import EXPRESSROUTE
+from lab.networks.findings import Findings
+from lab.networks.hubs import NVA_AS_HUB, TEN_NVAS
+from lab.networks.network import Network, Order, Plan
+from lab.stack import ROOT
+
+
+class Case(Protocol):
+    """`hold` replaces the topology's hold time, in seconds; None leaves it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def example(self) -> str: ...
+    @property
+    def hold(self) -> int | None: ...
+
+    def plan(self, topology: Topology) -> Plan:
+        """Where everything is."""
+
+    async def play(self, network: Network, order: Order, findings: Findings) -> None:
+        """Starts the speakers, looks, breaks, counts."""
+
+
+CASES: Mapping[str, Case] = {
+    case.name: case for case in (TEN_NVAS, NVA_AS_HUB, ACTIVE_ACTIVE, ACTIVE_PASSIVE, EXPRESSROUTE)
+}
+
+
+def topology(case: Case) -> Topology:
+    """Its example, decoded, with the case's hold time."""
+    decoded = decode((ROOT / "examples" / case.example).read_text(), Place())
+    if case.hold is None:
+        return decoded
+    return replace(decoded, timing=replace(decoded.timing, bgp_hold=timedelta(seconds=case.hold)))

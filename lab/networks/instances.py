@@ -1,0 +1,82 @@
+"""The two instances of a Route Server, as BIRD's configuration. Text only.
+
+AS 65515; next hops as received; the virtual network's own prefix and what one peer announces go to all others, as on Azure;
+equal paths side by side in the kernel's table, from which workloads are programmed. A path that holds 65515 is dropped by
+BIRD itself, as by any BGP speaker that finds its own AS.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from lab.networks.learned import Peer
+from lab.packets.route_servers import ASN, NO_GRACE
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """One Route Server: its name in the topology, where its instances are, the prefix that it tells its peers."""
+
+    name: str
+    addresses: tuple[IPv4Address, IPv4Address]
+    network: IPv4Network
+
+    @property
+    def nodes(self) -> dict[str, IPv4Address]:
+        return {f"{self.name}-{number}": address for number, address in enumerate(self.addresses)}
+
+
+def configuration(own: IPv4Address, network: IPv4Network, peers: Sequence[Peer], hold: int) -> str:
+    """`hold` in seconds."""
+    head = (
+        f"log stderr all;\nrouter id {own};\nprotocol device {{ scan time 5; }}\n"
+        'protocol direct { ipv4; interface "eth0"; }\n'
+        f'protocol static network {{ ipv4; route {network} via "eth0"; }}\n'
+        "protocol kernel { merge paths on; ipv4 { import none; export where source = RTS_BGP; }; }\n"
+    )
+    return head + "".join(
+        f"protocol bgp {peer.protocol} {{\n"
+        f"  local {own} as {ASN}; neighbor {peer.address} as {peer.asn}; multihop;\n"
+        f"  hold time {hold}; startup hold time 20;\n"
+        f"  connect retry time 1; connect delay time 1; error wait time 1, 2; {NO_GRACE}\n"
+        '  ipv4 { import all; export where source = RTS_BGP || proto = "network"; };\n}\n'
+        for peer in peers
+    )
+
+
+def gateway(own: IPv4Address, behind: IPv4Network, path: Sequence[int], server: Instances) -> str:
+    """What stands for an ExpressRoute gateway: `behind` with the AS path `path`, told to its Route Server within AS 65515.
+
+    What it learns goes to its kernel, and it forwards to whoever is named as next hop; its own network it knows better.
+    """
+    prepends = "".join(f" bgp_path.prepend({asn});" for asn in reversed(path))
+    head = (
+        f"log stderr all;\nrouter id {own};\nprotocol device {{ scan time 5; }}\n"
+        'protocol direct { ipv4; interface "eth0"; }\n'
+        f"protocol static behind {{ ipv4; route {behind} unreachable; }}\n"
+        "protocol kernel { merge paths on; ipv4 { import none; export where source = RTS_BGP; }; }\n"
+    )
+    return head + "".join(
+        f"protocol bgp instance_{number} {{\n"
+        f"  local {own} as {ASN}; neighbor {address} as {ASN}; multihop;\n"
+        f"  connect retry time 1; connect delay time 1; error wait time 1, 2; {NO_GRACE}\n"
+        f"  ipv4 {{ import where net != {server.network};\n"
+        f'    export filter {{ if proto != "behind" then reject;{prepends} accept; }}; }};\n}}\n'
+        for number, address in enumerate(server.addresses)
+    )
+
+
+def on_premises(own: IPv4Address, asn: int, peers: Sequence[Peer], hold: int) -> str:
+    """A router beyond the NVAs: learns from them how to come back, equal paths side by side."""
+    head = (
+        f"log stderr all;\nrouter id {own};\nprotocol device {{ scan time 5; }}\n"
+        'protocol direct { ipv4; interface "eth0"; }\n'
+        "protocol kernel { merge paths on; ipv4 { import none; export where source = RTS_BGP; }; }\n"
+    )
+    return head + "".join(
+        f"protocol bgp {peer.protocol} {{\n"
+        f"  local {own} as {asn}; neighbor {peer.address} as {peer.asn}; multihop; hold time {hold};\n"
+        f"  connect retry time 1; connect delay time 1; error wait time 1, 2; {NO_GRACE}\n"
+        "  ipv4 { import all; export none; };\n}\n"
+        for peer in peers
+    )

@@ -1,0 +1,36 @@
+"""`python -m lab.stories [NAME ...]`: tells stories; without a name it lists them. Not zero if one fails."""
+
+import argparse
+import logging
+import sys
+
+from lab.stories.book import STORIES
+from lab.stories.stage import play
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m lab.stories", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which; `all` for every one")
+    given = parser.parse_args()
+    if not given.names:
+        for name, story in sorted(STORIES.items()):
+            print(f"{name:28}{story.says}")
+        return 0
+    names = sorted(STORIES) if given.names == ["all"] else given.names
+    if unknown := [name for name in names if name not in STORIES]:
+        print(f"error: there is no story {', '.join(unknown)}; there are {', '.join(sorted(STORIES))}", file=sys.stderr)
+        return 2
+    # What the product logs is for operators; without a handler Python would print it between the lines.
+    logging.getLogger().addHandler(logging.NullHandler())
+    failed = []
+    for name in names:
+        ending = play(STORIES[name], say=print)
+        print()
+        if ending.failure:
+            failed.append(name)
+            print(f"{name} failed: {ending.failure}\n", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""A TCP network in memory: listeners by address, connections between them, hosts that fall silent.
+
+Bytes arrive in order, a moment after they were written. TLS is not spoken: who asks for it is told that it is there.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+LATENCY_SECONDS = 0.001
+FIRST_PORT = 40_000
+APP = ("10.255.255.4", 50_000)
+"""Where every connection comes from: only the app and its SDKs connect here."""
+
+
+class Bound:
+    """As much of a listening socket as is asked for."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._name = (host, port)
+
+    def getsockname(self) -> tuple[str, int]:
+        return self._name
+
+
+class Listening:
+    """As much of an `asyncio.Server` as aiohttp and the agent's listener use."""
+
+    def __init__(self, network: "Network", host: str, port: int, factory: Callable[[], Any]) -> None:
+        self._network = network
+        self._name = (host, port)
+        self.factory = factory
+        self.sockets: tuple[Bound, ...] = (Bound(host, port),)
+
+    def close(self) -> None:
+        self.sockets = ()
+        self._network.listeners.pop(self._name, None)
+
+    async def wait_closed(self) -> None: ...
+
+
+class Network:
+    """Who listens where, and who is out of reach."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ports = FIRST_PORT
+        self.listeners: dict[tuple[str, int], Listening] = {}
+        self.reached: dict[int, tuple[str, int]] = {}
+        """By the file descriptor of a socket that was connected, which is never used itself."""
+        self.silent: set[str] = set()
+        """Hosts that nothing arrives at and that nothing comes from."""
+
+    def listen(self, factory: Callable[[], Any], host: str, port: int) -> Listening:
+        """Raises OSError where somebody listens already."""
+        if port == 0:
+            self._ports += 1
+            port = self._ports
+        if (host, port) in self.listeners:
+            raise OSError(f"{host}:{port} is taken")
+        made = self.listeners[host, port] = Listening(self, host, port, factory)
+        return made
+
+    async def reach(self, host: str, port: int) -> None:
+        """Returns when connected. Waits for ever for a silent host; raises ConnectionRefusedError where nobody listens."""
+        await asyncio.sleep(LATENCY_SECONDS)
+        if host in self.silent:
+            await self._loop.create_future()
+        if (host, port) not in self.listeners:
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    def connect(
+        self, factory: Callable[[], Any], host: str, port: int, tls: bool
+    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
+        """The two ends of a new connection, the far one accepted."""
+        listener = self.listeners.get((host, port))
+        if listener is None:
+            raise ConnectionRefusedError(111, "Connection refused")
+        near, far = Wire(self, self._loop, host), Wire(self, self._loop, host)
+        near.join(far, factory(), {"peername": (host, port), "sockname": APP, "sslcontext": self if tls else None})
+        far.join(near, listener.factory(), {"peername": APP, "sockname": (host, port), "sslcontext": near.tls})
+        return near, near.protocol
+
+
+class Wire(asyncio.Transport):
+    """One end of a connection."""
+
+    def __init__(self, network: Network, loop: asyncio.AbstractEventLoop, host: str) -> None:
+        super().__init__()
+        self._network = network
+        self._loop = loop
+        self._host = host
+        self._inbox: deque[bytes | None] = deque()
+        self._due = 0
+        self._paused = False
+        self._closing = False
+        self._lost = False
+        self._peer: Wire
+        self.protocol: Any
+
+    def join(self, peer: "Wire", protocol: Any, extra: dict[str, Any]) -> None:
+        self._peer, self.protocol, self._extra = peer, protocol, extra
+        protocol.connection_made(self)
+
+    @property
+    def tls(self) -> Any:
+        return self._extra["sslcontext"]
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._extra.get(name, default)
+
+    def get_protocol(self) -> Any:
+        return self.protocol
+
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
+
+    def write(self, data: Any) -> None:
+        if not self._closing and data:
+            self._send(bytes(data))
+
+    def _send(self, what: bytes | None) -> None:
+        """None is the end of the connection. The order of writing is kept, whatever the order of timers."""
+        if self._host in self._network.silent:
+            return
+        self._peer._inbox.append(what)
+        self._loop.call_later(LATENCY_SECONDS, self._peer._arrive)
+
+    def _arrive(self) -> None:
+        self._due += 1
+        self._deliver()
+
+    def _deliver(self) -> None:
+        while self._due and self._inbox and not self._paused:
+            self._due -= 1
+            data = self._inbox.popleft()
+            if self._lost:
+                continue
+            if data is None:
+                self._closing = True
+                self._end()
+            else:
+                self.protocol.data_received(data)
+
+    def pause_reading(self) -> None:
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        self._paused = False
+        self._loop.call_soon(self._deliver)
+
+    def is_reading(self) -> bool:
+        return not self._paused
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self._send(None)
+            self._loop.call_soon(self._end)
+
+    def abort(self) -> None:
+        self.close()
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
+    def _end(self) -> None:
+        if not self._lost:
+            self._lost = True
+            self.protocol.connection_lost(None)

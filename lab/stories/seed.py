@@ -1,0 +1,204 @@
+"""The simulated Azure that a topology implies: Route Servers, load balancers, networks and their peerings, interfaces.
+
+Peerings of Route Servers are not there yet, unless a story wants to begin after that.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+
+from function_app.domain.peerings import peering_name
+from function_app.domain.topology import LoadBalancer, RouteServer, Service, Speaker, Topology
+from simulator.resources import Json
+
+LOCATION = "uksouth"
+PROBE_PORT = 8080
+
+
+@dataclass(frozen=True, slots=True)
+class Seeding:
+    """What a topology leaves open.
+
+    `instances` by Route Server; `by_address`: pools name addresses, not interfaces; `peered`: our peerings are there.
+    """
+
+    instances: dict[str, tuple[str, str]] = field(default_factory=dict)
+    by_address: bool = False
+    peered: bool = False
+
+
+class Seed:
+    """Documents for one topology, with the addresses that were chosen for it."""
+
+    def __init__(self, topology: Topology, how: Seeding = Seeding()) -> None:
+        self._topology = topology
+        self._how = how
+        self._free = _from_the_end(topology)
+        self.instances = {server.name: self._instances(server) for server in topology.route_servers}
+        self.frontends = {service.name: next(self._free) for service in topology.services if service.load_balancer}
+
+    def document(self) -> Json:
+        """The simulator's seed; its shape is in the simulator's docstring."""
+        topology = self._topology
+        resources: list[Json] = [self._route_server(server) for server in topology.route_servers]
+        if self._how.peered:
+            resources += [self._peering(s, p) for s in topology.route_servers for p in topology.peered_with(s.name)]
+        for speaker in topology.speakers:
+            resources += self._machine(speaker)
+        resources += [self._load_balancer(s, s.load_balancer) for s in topology.services if s.load_balancer]
+        resources += [self._network_peering(peering.id) for peering in topology.network_peerings]
+        return {
+            "resources": resources,
+            "vnetPrefixes": {s.id: [str(net) for net in topology.networks] for s in topology.route_servers},
+        }
+
+    def _instances(self, server: RouteServer) -> tuple[IPv4Address, IPv4Address]:
+        chosen = self._how.instances.get(server.name)
+        if chosen is not None:
+            return IPv4Address(chosen[0]), IPv4Address(chosen[1])
+        second, first = next(self._free), next(self._free)
+        return first, second
+
+    def _route_server(self, server: RouteServer) -> Json:
+        return {
+            "id": server.id,
+            "etag": 'W/"00000000-0000-4000-8000-000000000001"',
+            "location": LOCATION,
+            "kind": "RouteServer",
+            "properties": {
+                "provisioningState": "Succeeded",
+                "virtualRouterAsn": 65515,
+                "virtualRouterIps": [str(address) for address in self.instances[server.name]],
+                "sku": "Standard",
+                "routingState": "Provisioned",
+                "allowBranchToBranchTraffic": server.branch_to_branch,
+                "hubRoutingPreference": server.routing_preference or "ExpressRoute",
+            },
+        }
+
+    def _peering(self, server: RouteServer, speaker: Speaker) -> Json:
+        name = peering_name(self._topology.name, speaker.name)
+        return {
+            "id": f"{server.id}/bgpConnections/{name}",
+            "properties": {"peerIp": str(speaker.address), "peerAsn": speaker.asn},
+        }
+
+    def _machine(self, speaker: Speaker) -> list[Json]:
+        interface = self._interface(speaker)
+        compute = self._scope().replace("Microsoft.Network", "Microsoft.Compute")
+        configuration = {
+            "name": "ipconfig1",
+            "id": f"{interface}/ipConfigurations/ipconfig1",
+            "properties": {"provisioningState": "Succeeded", "privateIPAddress": str(speaker.address), "primary": True},
+        }
+        return [
+            {
+                "id": interface,
+                "location": LOCATION,
+                "properties": {
+                    "provisioningState": "Succeeded",
+                    "ipConfigurations": [configuration],
+                    "enableIPForwarding": True,
+                },
+            },
+            {
+                "id": speaker.vm or f"{compute}/virtualMachines/{speaker.name}",
+                "location": LOCATION,
+                "properties": {
+                    "provisioningState": "Succeeded",
+                    "networkProfile": {"networkInterfaces": [{"id": interface}]},
+                },
+            },
+        ]
+
+    def _load_balancer(self, service: Service, spec: LoadBalancer) -> Json:
+        rule = {
+            "frontendIPConfiguration": {"id": f"{spec.id}/frontendIPConfigurations/{spec.frontend}"},
+            "backendAddressPool": {"id": f"{spec.id}/backendAddressPools/{spec.backend_pool}"},
+            "probe": {"id": f"{spec.id}/probes/{spec.probe}"},
+            "protocol": "All",
+            "frontendPort": 0,
+            "backendPort": 0,
+            "enableFloatingIP": True,
+            "idleTimeoutInMinutes": 4,
+            "loadDistribution": "Default",
+        }
+        probe = {
+            "protocol": "Http",
+            "port": PROBE_PORT,
+            "requestPath": f"/probe/{service.name}",
+            "intervalInSeconds": 5,
+            "numberOfProbes": 2,
+            "probeThreshold": 2,
+        }
+        frontend = {"privateIPAddress": str(self.frontends[service.name]), "privateIPAllocationMethod": "Static"}
+        pool = [self._backend(self._topology.speaker(name)) for name in service.names]
+        return {
+            "id": spec.id,
+            "location": LOCATION,
+            "properties": {
+                "provisioningState": "Succeeded",
+                "frontendIPConfigurations": [{"name": spec.frontend, "properties": frontend}],
+                "backendAddressPools": [
+                    {"name": spec.backend_pool, "properties": {"loadBalancerBackendAddresses": pool}}
+                ],
+                "loadBalancingRules": [{"name": "all-ports", "properties": rule}],
+                "probes": [{"name": spec.probe, "properties": probe}],
+                "inboundNatRules": [],
+                "outboundRules": [],
+            },
+            "sku": {"name": "Standard", "tier": "Regional"},
+        }
+
+    def _backend(self, speaker: Speaker) -> Json:
+        where: Json
+        if self._how.by_address:
+            where = {"virtualNetwork": {"id": f"{self._scope()}/virtualNetworks/vnet"}}
+        else:
+            configuration = f"{self._interface(speaker)}/ipConfigurations/ipconfig1"
+            where = {"networkInterfaceIPConfiguration": {"id": configuration}}
+        return {"name": speaker.name, "properties": {"ipAddress": str(speaker.address), **where}}
+
+    def _network_peering(self, resource_id: str) -> Json:
+        """With the flags as the topology wants them: what differs is the story's business."""
+        wanted = next(peering for peering in self._topology.network_peerings if peering.id == resource_id)
+        return {
+            "id": resource_id,
+            "properties": {
+                "provisioningState": "Succeeded",
+                "peeringState": "Connected",
+                "allowVirtualNetworkAccess": True,
+                "allowForwardedTraffic": wanted.allow_forwarded_traffic is not False,
+                "allowGatewayTransit": bool(wanted.allow_gateway_transit),
+                "useRemoteGateways": bool(wanted.use_remote_gateways),
+                "remoteVirtualNetwork": {"id": f"{self._scope()}/virtualNetworks/beyond-{wanted.name}"},
+            },
+        }
+
+    def _interface(self, speaker: Speaker) -> str:
+        return speaker.interface or f"{self._scope()}/networkInterfaces/{speaker.name}-nic"
+
+    def _scope(self) -> str:
+        """Where things live that the topology does not name: beside the first that it does."""
+        first = min(self._topology.resource_ids, default="")
+        named = [server.id for server in self._topology.route_servers] or [first]
+        return named[0].split("/providers/")[0] + "/providers/Microsoft.Network"
+
+
+def _from_the_end(topology: Topology) -> "_Free":
+    return _Free(topology.networks[0], {speaker.address for speaker in topology.speakers})
+
+
+class _Free:
+    """Addresses of a network that no speaker has, the last one first."""
+
+    def __init__(self, network: IPv4Network, taken: set[IPv4Address]) -> None:
+        self._next = network.num_addresses - 2
+        self._network = network
+        self._taken = taken
+
+    def __next__(self) -> IPv4Address:
+        while True:
+            found = self._network[self._next]
+            self._next -= 1
+            if found not in self._taken:
+                return found

@@ -1,0 +1,1 @@
+"""The stories themselves, by the kind of topology."""

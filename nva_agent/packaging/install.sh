@@ -1,0 +1,31 @@
+#!/bin/sh
+# install.sh FILE SHA256: install or upgrade the agent from its one runnable file, hopkeeper-agent.pyz.
+# Nothing is touched unless the file's SHA-256 is the given one. The state, the keys, the configuration and a speaker that
+# runs stay as they are; the agent is restarted only if it runs. With DESTDIR, files are put there and nothing is started.
+set -eu
+file=$1 sha256=$2
+root=${DESTDIR:-}
+
+if ! echo "$sha256  $file" | sha256sum --check --status; then
+  echo "install.sh: $file is not the file with SHA-256 $sha256: nothing is installed" >&2
+  exit 1
+fi
+held() {
+  python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))' "$file" "$1"
+}
+
+if [ -z "$root" ] && ! getent passwd hopkeeper >/dev/null; then
+  useradd --system --user-group --home-dir /var/lib/hopkeeper --no-create-home --shell /usr/sbin/nologin hopkeeper
+fi
+install -d -m 0755 "$root/opt/hopkeeper/bin" "$root/etc/hopkeeper" "$root/etc/systemd/system"
+# A file of its own for each version: an ExaBGP that an older agent started runs on from the older one.
+version=agent-$(echo "$sha256" | cut -c1-12).pyz
+install -m 0755 "$file" "$root/opt/hopkeeper/$version.new"
+mv "$root/opt/hopkeeper/$version.new" "$root/opt/hopkeeper/$version"
+held install/hopkeeper-agent.service > "$root/etc/systemd/system/hopkeeper-agent.service"
+ln -sfn "../$version" "$root/opt/hopkeeper/bin/hopkeeper-agent.new"
+mv -T "$root/opt/hopkeeper/bin/hopkeeper-agent.new" "$root/opt/hopkeeper/bin/hopkeeper-agent"
+
+[ -z "$root" ] || exit 0
+systemctl daemon-reload
+systemctl try-restart hopkeeper-agent.service

@@ -1,0 +1,87 @@
+"""Instances of a scale set through the real management SDK, over HTTPS, against the simulator."""
+
+from collections.abc import AsyncIterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from function_app.adapters.azure import Azure
+from function_app.adapters.scale_sets import ScaleSetsOverArm
+from function_app.domain.errors import BadInput, Unavailable
+from function_app.domain.scale_sets import Instance
+from function_app.domain.topology import ScaleSet
+from simulator.seeds import hub_seed
+from simulator.server import Simulator, SimulatorConfig
+from tests.contract.adapters_azure import WANTED, azure_at, fake_arm
+
+ID = f"{WANTED.network_scope.replace('Microsoft.Network', 'Microsoft.Compute')}/virtualMachineScaleSets/nva"
+FLEET = ScaleSet(name="fleet", id=ID, asn=65010, peers_with=("rs-hub",))
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[Simulator]:
+    async with Simulator(SimulatorConfig(hub_seed(WANTED), time_factor=100)) as running:
+        yield running
+
+
+@pytest.fixture
+async def azure(sim: Simulator) -> AsyncIterator[Azure]:
+    async with azure_at(sim.url, sim.ca_path) as clients:
+        yield clients
+
+
+async def test_instances_are_listed_with_their_addresses_and_say_that_they_leave(sim: Simulator, azure: Azure) -> None:
+    scale_sets = sim.world.scale_sets
+    assert await ScaleSetsOverArm(azure).instances(FLEET) == ()
+    for number in (0, 3):
+        scale_sets.add(ID, str(number), f"10.0.3.{4 + number}")
+    scale_sets.add(f"{ID}-other", "0", "10.0.3.99")
+    scale_sets.leave(ID, "3")
+    assert await ScaleSetsOverArm(azure).instances(FLEET) == (
+        Instance("0", IPv4Address("10.0.3.4")),
+        Instance("3", IPv4Address("10.0.3.7"), leaving=True),
+    )
+    scale_sets.remove(ID, "3")
+    assert [i.id for i in await ScaleSetsOverArm(azure).instances(FLEET)] == ["0"]
+
+
+async def test_an_arm_that_refuses_is_unavailable(sim: Simulator, azure: Azure) -> None:
+    sim.world.set_faults({"arm": "refuse"})
+    with pytest.raises(Unavailable, match="listing the instances of scale set fleet: 503"):
+        await ScaleSetsOverArm(azure).instances(FLEET)
+
+
+async def test_an_id_of_another_kind_is_bad_input(azure: Azure) -> None:
+    with pytest.raises(BadInput, match=r"is not the id of a Microsoft.Compute/virtualMachineScaleSets"):
+        await ScaleSetsOverArm(azure).instances(
+            ScaleSet(name="fleet", id=WANTED.route_server_id, asn=65010, peers_with=("rs",))
+        )
+
+
+async def test_what_is_no_instance_with_an_address_is_left_out(tmp_path: Path) -> None:
+    """A second interface, an address that is still to come, IPv6, an interface of nobody; and every page is read."""
+
+    def nic(machine: str | None, *addresses: tuple[str | None, bool], primary: bool | None = None) -> dict[str, object]:
+        facts: dict[str, object] = {
+            "virtualMachine": {"id": f"{ID}/virtualMachines/{machine}"} if machine else None,
+            "ipConfigurations": [{"properties": {"privateIPAddress": a, "primary": p}} for a, p in addresses],
+        }
+        return {"properties": facts | ({} if primary is None else {"primary": primary})}
+
+    async def answer(request: web.Request) -> web.Response:
+        if "page" in request.query:
+            return web.json_response({"value": [nic("9", ("10.0.3.9", True), primary=True)]})
+        first = [
+            nic("1", ("10.0.3.77", False), ("10.0.3.1", True), primary=True),
+            nic("1", ("10.0.4.1", True), primary=False),
+            nic("2", (None, True)),
+            nic("3", ("fd00::3", True)),
+            nic(None, ("10.0.3.5", True)),
+        ]
+        return web.json_response({"value": first, "nextLink": f"{request.url}&page=2"})
+
+    async with fake_arm(answer, tmp_path) as azure:
+        found = await ScaleSetsOverArm(azure).instances(FLEET)
+    assert found == (Instance("1", IPv4Address("10.0.3.1")), Instance("9", IPv4Address("10.0.3.9")))

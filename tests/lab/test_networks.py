@@ -1,0 +1,246 @@
+"""The networks lab: its pure parts, and the ten NVAs over two hubs in real namespaces where there may be any."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+
+from function_app.render import Vendor, render
+from lab.networks import hub_agent, hubs, instances, report, verified
+from lab.networks.__main__ import PROGRAMS
+from lab.networks.cases import CASES, topology
+from lab.networks.daemons import DAEMONS
+from lab.networks.findings import Findings
+from lab.networks.learned import Peer, Row, differences, rows
+from lab.networks.pings import EVERY, Phase, counted
+from lab.packets import private
+
+ROOT = Path(__file__).resolve().parents[2]
+INSTANCE = IPv4Address("10.13.76.4")
+PEERS = (
+    Peer("hub-a", IPv4Address("10.13.76.84"), 65000),
+    Peer("hub-b", IPv4Address("10.13.76.85"), 65000),
+    Peer("gw", IPv4Address("10.13.76.200"), 65515),
+)
+
+# --- what was learned
+
+ROUTES = """\
+1007-Table master4:
+ 100.0.0.100/32       unicast [hub_a 14:00:00.000 from 10.13.76.84] * (100/?) [AS65100i]
+1008-	Type: BGP univ
+1012-	BGP.origin: IGP
+	BGP.as_path: 65000 65100
+	BGP.next_hop: 10.13.76.100
+                     unicast [hub_b 14:00:01.000 from 10.13.76.85] (100/?) [AS65100i]
+	BGP.as_path: 65000 65100
+	BGP.next_hop: 10.13.76.100
+ 192.168.0.0/16       unicast [gw 14:00:01.000] (100/?) [AS65300i]
+	BGP.as_path: 12076 65300
+	BGP.next_hop: 10.13.76.200
+"""
+
+
+def test_a_route_is_told_as_azure_tells_it() -> None:
+    first, *_ = rows(INSTANCE, ROUTES.splitlines(), PEERS)
+    assert first.told() == {
+        "localAddress": "10.13.76.4",
+        "network": "100.0.0.100/32",
+        "nextHop": "10.13.76.100",
+        "sourcePeer": "10.13.76.84",
+        "origin": "EBgp",
+        "asPath": "65000-65100",
+        "weight": 32768,
+    }
+
+
+def test_what_comes_from_the_own_as_is_ibgp() -> None:
+    *_, last = rows(INSTANCE, ROUTES.splitlines(), PEERS)
+    assert (last.origin, last.as_path) == ("IBgp", "12076-65300")
+
+
+def test_the_published_table_has_each_prefix_from_each_hub_on_each_instance() -> None:
+    table = hubs.published(hubs.TEN)
+    assert len(table) == len(set(table)) == 10 * 2 * 2
+    assert {str(row.next_hop) for row in table if str(row.network) == "100.0.0.107/32"} == {"10.13.76.107"}
+    assert {row.as_path for row in table if str(row.network) == "100.0.0.109/32"} == {"65000-65109"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"next_hop": IPv4Address("10.13.76.84")},
+        {"as_path": "65000-65000-65100"},
+        {"source_peer": IPv4Address("10.13.76.100")},
+        {"origin": "IBgp"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_row_that_differs_in_anything_is_missing_and_not_expected(changed: dict[str, object]) -> None:
+    table = hubs.published(hubs.TEN)
+    found = (replace(table[0], **changed), *table[1:])  # type: ignore[arg-type]
+    missing, extra = differences(table, found)
+    assert missing.startswith("missing: 10.13.76.4 100.0.0.100/32 10.13.76.100 10.13.76.84")
+    assert extra.startswith("not expected: 10.13.76.4 100.0.0.100/32")
+
+
+def test_a_row_too_few_and_a_row_twice_are_differences() -> None:
+    table = hubs.published(hubs.TEN)
+    assert differences(table, table) == ()
+    assert [line.split(":")[0] for line in differences(table, table[1:])] == ["missing"]
+    assert [line.split(":")[0] for line in differences(table, (*table, table[3]))] == ["twice"]
+
+
+# --- packets
+
+PING = """\
+PING 100.0.0.100 (100.0.0.100) 56(84) bytes of data.
+64 bytes from 100.0.0.100: icmp_seq=1 ttl=64 time=0.05 ms
+64 bytes from 100.0.0.100: icmp_seq=2 ttl=64 time=0.05 ms
+64 bytes from 100.0.0.100: icmp_seq=5 ttl=64 time=0.05 ms
+64 bytes from 100.0.0.100: icmp_seq=7 ttl=64 time=0.05 ms
+
+--- 100.0.0.100 ping statistics ---
+{total} packets transmitted, 4 received, 50% packet loss, time 350ms
+"""
+
+
+def test_packets_without_an_answer_are_lost_and_the_longest_run_of_them_is_the_outage() -> None:
+    found = counted(PING.format(total=7).splitlines())
+    assert (found.sent, found.lost, found.longest) == (7, 3, 2)
+
+
+def test_a_last_packet_that_may_be_on_its_way_is_not_lost_and_two_are() -> None:
+    assert counted(PING.format(total=8).splitlines()).lost == 3
+    assert counted(PING.format(total=9).splitlines()).lost == 4
+
+
+def test_a_ping_that_broke_off_is_no_evidence() -> None:
+    with pytest.raises(ValueError, match="no total"):
+        counted(PING.splitlines()[:4])
+
+
+def test_an_address_that_never_answered_fails_the_phase_whatever_was_counted() -> None:
+    quiet = counted(["1 packets transmitted, 0 received"])
+    findings = Findings()
+    findings.nothing_lost(Phase("at rest", 1.0, {INSTANCE: quiet}))
+    assert findings.checks[0].wrong == ("nothing answers at 10.13.76.4",)
+    assert not findings.passed
+
+
+def test_the_outage_is_that_of_the_address_that_fared_worst() -> None:
+    worse, better = PING.format(total=7).splitlines(), ["2 packets transmitted, 0 received"]
+    counts = {INSTANCE: counted(worse), PEERS[0].address: counted(better)}
+    phase = Phase("killed", 1.0, counts)
+    assert (phase.lost, phase.outage) == (3 + 1, 2 * EVERY)
+
+
+def test_a_case_that_checked_nothing_has_not_passed() -> None:
+    assert not Findings().passed
+
+
+# --- the cases
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_case_is_played_on_the_example_of_its_name(name: str) -> None:
+    case = CASES[name]
+    plan = case.plan(topology(case))
+    assert {server.name for server in plan.servers} == {server.name for server in plan.topology.route_servers}
+    assert len(set(plan.addresses.values())) == len(plan.addresses)
+    assert max(map(len, plan.addresses)) <= 13, "an interface of the switch has the node's name, and 15 letters at most"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_speaker_of_a_case_is_rendered_for_every_vendor(name: str) -> None:
+    case = CASES[name]
+    plan = case.plan(topology(case))
+    for speaker in plan.topology.speakers:
+        for vendor in Vendor:
+            text = render(plan.topology, speaker.name, vendor, plan.instances(speaker.name))
+            assert str(speaker.asn) in text
+            assert all(str(a) in text for pair in plan.instances(speaker.name).values() for a in pair)
+
+
+def test_an_instance_keeps_next_hops_and_passes_on_what_it_learned() -> None:
+    text = instances.configuration(INSTANCE, IPv4Network("10.13.76.0/24"), PEERS, 180)
+    assert "protocol bgp hub_a {\n  local 10.13.76.4 as 65515; neighbor 10.13.76.84 as 65000; multihop;" in text
+    assert "next hop" not in text
+    assert text.count('ipv4 { import all; export where source = RTS_BGP || proto = "network"; };') == len(PEERS)
+
+
+def test_a_gateways_path_is_written_from_its_far_end() -> None:
+    server = instances.Instances("rs", (INSTANCE, PEERS[0].address), IPv4Network("10.13.76.0/24"))
+    text = instances.gateway(PEERS[2].address, IPv4Network("192.168.0.0/16"), (12076, 65300), server)
+    assert text.count("bgp_path.prepend(65300); bgp_path.prepend(12076); accept;") == 2
+
+
+def test_an_exabgp_hubs_agent_has_the_clients_that_were_rendered_for_it() -> None:
+    case = CASES["ten-nvas-two-hubs"]
+    plan = case.plan(topology(case))
+    text = render(plan.topology, "hub-a", "exabgp", plan.instances("hub-a"))
+    last = plan.topology.speaker("nva-109")
+    home, instances_ = Path("/hub"), plan.instances("hub-a")["rs"]
+    agent = hub_agent.configuration(
+        plan.topology.speaker("hub-a"), "ten", home, instances_, 180, hub_agent.clients(text, [last.address])
+    )
+    told = tomllib.loads(agent)["speaker"]
+    assert [neighbour["address"] for neighbour in told["neighbors"]] == ["10.13.76.4", "10.13.76.5"]
+    assert [(c["address"], c["asn"], c["prefixes"]) for c in told["clients"]] == [
+        (f"10.13.76.{n}", 65000 + n, [f"100.0.0.{n}/32"]) for n in hubs.TEN
+    ]
+    assert [c.get("listen", False) for c in told["clients"]] == [False] * 9 + [True]
+
+
+def test_the_products_verification_agrees_with_the_published_table_and_sees_a_hub_that_draws_packets_to_itself() -> (
+    None
+):
+    case = CASES["ten-nvas-two-hubs"]
+    plan = case.plan(topology(case))
+    (server,) = plan.servers
+    table = hubs.published(hubs.TEN)
+    assert verified.findings(plan.topology, server, table) == ()
+    drawn = (replace(table[0], next_hop=table[0].source_peer), *table[1:])
+    (found,) = verified.told(verified.findings(plan.topology, server, drawn))
+    assert found.startswith("hub-next-hop: 100.0.0.100/32 from hub-a on rs has next hop 10.13.76.84")
+
+
+# --- the report
+
+
+def test_a_case_is_told_with_its_table_and_what_is_wrong() -> None:
+    row = Row(INSTANCE, IPv4Network("100.0.0.200/32"), PEERS[0].address, PEERS[0].address, "65000")
+    findings = Findings(rows={"rs": (row,)})
+    findings.equal("something", 1, 2)
+    text = report.told({"case": "nva-as-hub", "title": "t", "vendors": {"hub-a": "frr"}, **findings.told()})
+    assert "| 10.13.76.4   | 100.0.0.200/32 | 10.13.76.84 | 10.13.76.84 | EBgp   | 65000  | 32768  |" in text
+    assert "NOT  something\n       expected 1, found 2" in text
+
+
+def test_the_documented_table_is_the_published_one() -> None:
+    table = report.table([row.told() for row in hubs.published(hubs.TEN)])
+    assert table in (ROOT / "docs" / "networks.md").read_text()
+
+
+# --- for real
+
+
+def test_ten_nvas_over_two_hubs_learn_the_published_table_and_lose_nothing_with_a_hub(tmp_path: Path) -> None:
+    lacking = (*private.missing(PROGRAMS), *(d.missing for d in DAEMONS.values() if d.missing is not None))
+    if lacking:
+        pytest.skip(f"the networks lab needs {', '.join(lacking)}")
+    out = tmp_path / "networks.json"
+    argv = [sys.executable, "-m", "lab.networks", "ten-nvas-two-hubs", "--quick", "--out", str(out)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (case,) = json.loads(out.read_text())["cases"]
+    assert case["rows"]["rs"] == [row.told() for row in hubs.published(hubs.TEN)]
+    assert (case["vendors"]["hub-a"], case["vendors"]["hub-b"]) == ("frr", "bird")
+    assert case["killed"] == ["kill -9: hub-a (frr)"]
+    assert [phase["lost"] for phase in case["phases"]] == [0, 0, 0]
+    assert all(phase["sent"] > 0 for phase in case["phases"])

@@ -1,0 +1,66 @@
+"""What Bicep grants, as the simulator's seed wants it: each role at the scopes that it is assigned at for a topology."""
+
+from fnmatch import fnmatchcase
+from typing import Any
+
+import yaml
+
+from function_app.domain.topology import NetworkPeering, Topology
+from lab.stories.book import STORIES
+from lab.stories.stage import EXAMPLES, Ending, Story, decoded, enrolled, play
+from tests.infra.bicep_text import files
+from tests.infra.sdk_calls import adapters
+from tests.infra.test_role import Needs, granted, needed
+
+
+def actions() -> Needs:
+    """What Bicep grants, by role, a wildcard as the actions that the code calls under it."""
+    wanted = needed(adapters())
+    return {
+        role: {
+            action
+            for its in mine
+            for action in ((w for w in wanted[role] if fnmatchcase(w, its)) if "*" in its else (its,))
+        }
+        for role, mine in granted(files()).items()
+    }
+
+
+def scopes(topology: Topology) -> dict[str, list[str]]:
+    """Where each role is assigned for a topology: the parameters of infra/bicep/main.bicep."""
+    balancers = [s.load_balancer.id for s in topology.services if s.load_balancer]
+    servers = [server.id for server in topology.route_servers]
+    subscriptions = sorted(
+        {resource.split("/providers/")[0].split("/resource")[0] for resource in (*balancers, *servers)}
+    )
+    groups = sorted({server.split("/providers/")[0] for server in servers})
+    return {
+        "route-server": servers,
+        "load-balancer": balancers,
+        "backend-network": [f"{group}/providers/Microsoft.Network/virtualNetworks/vnet" for group in groups],
+        "subscription": subscriptions,
+        "interface": [s.interface for s in topology.speakers if s.interface],
+        "network-peering": [_network(p) for p in topology.network_peerings],
+        "network-peering-flags": [_network(p) for p in topology.network_peerings if p.owned],
+        "route-server-flags": [server.id for server in topology.route_servers if server.owned],
+        "health-logs": [f"{groups[0]}/providers/Microsoft.OperationalInsights/workspaces/hopkeeper"],
+    }
+
+
+def _network(peering: NetworkPeering) -> str:
+    return peering.id.rpartition("/virtualNetworkPeerings/")[0]
+
+
+def permissions(story: Story, allowed: Needs) -> list[dict[str, Any]]:
+    """The simulator's seed key. A role without a scope of its own above is granted for the whole subscription."""
+    topology = decoded(enrolled(yaml.safe_load((EXAMPLES / story.example).read_text())))
+    at = scopes(topology)
+    return [
+        {"scope": scope, "actions": sorted(its)}
+        for role, its in allowed.items()
+        for scope in at.get(role, at["subscription"])
+    ]
+
+
+def told(name: str, allowed: Needs) -> Ending:
+    return play(STORIES[name], azure={"permissions": permissions(STORIES[name], allowed)})

@@ -1,0 +1,44 @@
+"""Every example has a story, told by the real adapters over the simulated Azure on virtual time, and it ends well."""
+
+from pathlib import Path
+
+import pytest
+
+from lab.stories.acts import apply, holds, keeps
+from lab.stories.book import STORIES
+from lab.stories.stage import EXAMPLES, Story, play
+from tests.infra.bicep_text import files
+from tests.infra.test_role import granted
+from tests.simulation.story_roles import told
+
+
+@pytest.mark.parametrize("name", sorted(STORIES))
+def test_a_story_ends_as_it_should(name: str) -> None:
+    """Under exactly the roles that Bicep grants: the simulator answers 403 to everything else."""
+    ending = told(name, granted(files()))
+    assert ending.failure is None, "\n".join(ending.lines)
+
+
+def test_every_example_has_its_story_by_the_same_name() -> None:
+    examples = {path.stem for path in EXAMPLES.glob("*.yaml")}
+    told = {Path(story.example).stem for name, story in STORIES.items() if Path(story.example).stem == name}
+    assert examples == told
+
+
+def test_a_story_is_told_the_same_way_every_time() -> None:
+    first, second = play(STORIES["vip-by-injector"]), play(STORIES["vip-by-injector"])
+    assert first.lines == second.lines
+
+
+def test_an_expectation_that_is_not_met_fails_the_story_and_says_so() -> None:
+    story = Story(
+        "wrong", "it is not so.", "active-passive.yaml", (apply(), holds("egress-firewall", "nva-b", within=90))
+    )
+    ending = play(story)
+    assert ending.failure == "nva-b holds egress-firewall, and nobody else: not within 90 s"
+    assert "    ✗ nva-b holds egress-firewall" in "\n".join(ending.lines)
+
+
+def test_an_expectation_that_is_not_kept_fails_the_story() -> None:
+    story = Story("wrong", "it is not so.", "active-passive.yaml", (apply(), keeps("egress-firewall", "nva-a", 10)))
+    assert play(story).failure == "nva-a keeps egress-firewall: not any more"

@@ -1,0 +1,159 @@
+"""Which client's route an ExaBGP hub speaker passes on, and in which commands, without a process."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hopkeeper_agent.speakers.exabgp_helper import Memory
+from hopkeeper_agent.speakers.passing import Passing
+
+ARGUMENTS = [
+    "65000=10.0.0.4+10.0.0.5",
+    "10.0.1.100=65100=100.0.0.100/32+10.9.0.0/16",
+    "10.0.1.101=65101=10.9.0.0/16",
+    "10.0.1.99=65099=10.9.0.0/16",
+    "10.0.1.102=65102=",
+]
+BOTH = "neighbor 10.0.0.4 , neighbor 10.0.0.5"
+PREFIX, SHARED = "100.0.0.100/32", "10.9.0.0/16"
+PASSED = "next-hop 10.0.1.100 as-path [ 65000 65100 ]"
+OWN = "next-hop 10.0.1.4 as-path [ 65000 ]"
+
+
+class Hub:
+    """The helper's memory of a hub speaker, spoken to as ExaBGP does."""
+
+    def __init__(self, *established: str) -> None:
+        self.memory = Memory(1, "f", passing=Passing.from_arguments(ARGUMENTS))
+        self.told: list[dict[str, Any]] = []
+        for peer in established:
+            self.state(peer, "up")
+
+    def feed(self, peer: str, **neighbor: object) -> list[str]:
+        """Returns the commands that became due; `told` is what the agent hears."""
+        kind = neighbor.pop("type")
+        line = json.dumps({"type": kind, "neighbor": {"address": {"peer": peer}, **neighbor}})
+        self.told = self.memory.feed_exabgp(line)
+        due, self.memory.due = self.memory.due, []
+        return due
+
+    def state(self, peer: str, state: str) -> list[str]:
+        return self.feed(peer, type="state", state=state)
+
+    def update(
+        self, peer: str, prefix: str, path: list[int] | None, direction: str = "receive", element: str = "as-sequence"
+    ) -> list[str]:
+        """`path` is None for a withdrawal; the next hop is the first client's or, sent, that of the route told."""
+        update: dict[str, object] = {"withdraw": {"ipv4 unicast": [{"nlri": prefix}]}}
+        if path is not None:
+            hop = peer if direction == "receive" else "10.0.1.100" if len(set(path)) > 1 else "10.0.1.4"
+            segment = {"0": {"element": element, "value": path}}
+            update = {"attribute": {"as-path": segment}, "announce": {"ipv4 unicast": {hop: [{"nlri": prefix}]}}}
+        return self.feed(peer, type="update", direction=direction, message={"update": update})
+
+    def order(self, prefix: str, route: str | None) -> list[str]:
+        return self.memory.feed_agent(json.dumps({"id": 1, "changes": [[prefix, route]]}))
+
+
+def test_a_clients_route_is_announced_to_the_route_server_with_its_next_hop_and_withdrawn_with_it() -> None:
+    hub = Hub()
+    assert hub.update("10.0.1.100", PREFIX, [65100]) == [f"{BOTH} announce route {PREFIX} {PASSED}"]
+    assert hub.update("10.0.1.100", PREFIX, [65100]) == []
+    assert hub.update("10.0.1.100", PREFIX, None) == [f"{BOTH} withdraw route {PREFIX} {PASSED}"]
+
+
+def test_a_clients_prepending_is_passed_on() -> None:
+    longer = "next-hop 10.0.1.100 as-path [ 65000 65100 65100 ]"
+    assert Hub().update("10.0.1.100", PREFIX, [65100, 65100]) == [f"{BOTH} announce route {PREFIX} {longer}"]
+
+
+def test_only_a_clients_own_prefixes_with_its_own_asn_are_passed_on() -> None:
+    hub = Hub()
+    assert hub.update("10.0.1.100", "100.0.0.101/32", [65100]) == []
+    assert hub.update("10.0.1.100", PREFIX, [65100, 65001]) == []
+    assert hub.update("10.0.1.100", PREFIX, []) == []
+    assert hub.update("10.0.1.100", PREFIX, [65100], element="as-set") == []
+    assert hub.update("10.0.1.102", PREFIX, [65102]) == []
+    assert hub.update("10.0.0.4", PREFIX, [65515]) == []
+
+
+def test_a_route_that_turns_foreign_is_withdrawn() -> None:
+    hub = Hub()
+    hub.update("10.0.1.100", PREFIX, [65100])
+    assert hub.update("10.0.1.100", PREFIX, [65100, 65001]) == [f"{BOTH} withdraw route {PREFIX} {PASSED}"]
+
+
+def test_the_routes_go_with_the_clients_session() -> None:
+    hub = Hub()
+    hub.state("10.0.1.100", "up")
+    hub.update("10.0.1.100", PREFIX, [65100])
+    assert hub.state("10.0.1.100", "down") == [f"{BOTH} withdraw route {PREFIX} {PASSED}"]
+    assert hub.told[0]["session"][:2] == ["10.0.1.100", "down"]
+
+
+def test_of_several_clients_the_shortest_path_counts_and_then_the_lowest_address() -> None:
+    hub = Hub()
+    hub.update("10.0.1.101", SHARED, [65101])
+    assert hub.update("10.0.1.100", SHARED, [65100, 65100]) == []
+    assert hub.update("10.0.1.100", SHARED, [65100]) == [
+        f"{BOTH} announce route {SHARED} next-hop 10.0.1.100 as-path [ 65000 65100 ]"
+    ]
+    assert hub.update("10.0.1.99", SHARED, [65099]) == [
+        f"{BOTH} announce route {SHARED} next-hop 10.0.1.99 as-path [ 65000 65099 ]"
+    ]
+    assert hub.update("10.0.1.99", SHARED, None) == [f"{BOTH} announce route {SHARED} {PASSED}"]
+
+
+def test_a_change_waits_until_the_one_before_is_sent_to_every_established_neighbour() -> None:
+    """Changes of one prefix that pile up inside ExaBGP may be sent in the wrong order."""
+    hub = Hub("10.0.0.4", "10.0.0.5")
+    assert len(hub.update("10.0.1.100", PREFIX, [65100])) == 1
+    assert hub.update("10.0.1.100", PREFIX, None) == []
+    assert hub.update("10.0.0.4", PREFIX, [65000, 65100], "send") == []
+    assert hub.update("10.0.0.5", PREFIX, [65000, 65100], "send") == [f"{BOTH} withdraw route {PREFIX} {PASSED}"]
+
+
+def test_a_neighbour_that_is_lost_is_not_waited_for() -> None:
+    hub = Hub("10.0.0.4", "10.0.0.5")
+    hub.update("10.0.1.100", PREFIX, [65100])
+    hub.update("10.0.1.100", PREFIX, None)
+    hub.update("10.0.0.4", PREFIX, [65000, 65100], "send")
+    assert hub.state("10.0.0.5", "down") == [f"{BOTH} withdraw route {PREFIX} {PASSED}"]
+
+
+def test_what_the_agent_orders_goes_before_a_clients_route_and_is_replaced_by_it_in_place() -> None:
+    hub = Hub()
+    hub.update("10.0.1.100", SHARED, [65100])
+    assert hub.order(SHARED, OWN) == [f"{BOTH} announce route {SHARED} {OWN}"]
+    assert hub.update("10.0.1.101", SHARED, [65101]) == []
+    assert hub.order(SHARED, None) == [f"{BOTH} announce route {SHARED} {PASSED}"]
+    hub.update("10.0.1.100", SHARED, None)
+    hub.update("10.0.1.101", SHARED, None)
+    hub.order(SHARED, OWN)
+    for answer in ("done",) * 9:
+        hub.memory.feed_exabgp(answer)
+    assert hub.order(SHARED, None) == [f"{BOTH} withdraw route {SHARED} {OWN}"]
+
+
+def test_the_agent_hears_of_its_own_routes_only() -> None:
+    hub = Hub("10.0.0.4")
+    hub.order(SHARED, OWN)
+    hub.update("10.0.0.4", SHARED, [65000], "send")
+    assert hub.told == [{"sent": ["10.0.0.4", {SHARED: OWN}]}]
+    hub.update("10.0.0.4", SHARED, [65000, 65100], "send")
+    assert hub.told == [{"sent": ["10.0.0.4", {SHARED: None}]}]
+    assert hub.memory.sent["10.0.0.4"] == {}
+
+
+def test_an_answer_to_what_nobody_ordered_is_nobodys_and_a_refused_route_is_tried_again() -> None:
+    hub = Hub()
+    hub.update("10.0.1.100", PREFIX, [65100])
+    hub.order(SHARED, OWN)
+    assert hub.memory.feed_exabgp("error") == []
+    assert hub.memory.feed_exabgp("done") == [{"answered": 1, "refused": []}]
+    assert hub.update("10.0.1.100", PREFIX, [65100]) == [f"{BOTH} announce route {PREFIX} {PASSED}"]
+
+
+def test_without_clients_there_is_nothing_to_pass() -> None:
+    assert Passing.from_arguments([]) is None

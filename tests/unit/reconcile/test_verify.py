@@ -1,0 +1,316 @@
+"""Verification in passes: what is asked when, what it may cost, and that it never stands in a failover's way."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from function_app.domain.effective_routes import EffectiveRoute
+from function_app.domain.errors import BadInput, Problem, Unavailable
+from function_app.domain.findings import FindingKind
+from function_app.domain.observation import LearnedRoute
+from function_app.domain.topology_document import decode
+from function_app.domain.topology_laws import Place
+from function_app.reconcile.evidence import gather_evidence
+from function_app.reconcile.outcome import Ending
+from function_app.reconcile.passes import Passes
+from function_app.reconcile.topologies import Topologies
+from function_app.views.evidence import table
+from function_app.views.status import detail
+from tests.builders import FRONTEND, NOW, SUB, document, text
+from tests.fakes import INSTANCES, FakeQuestions
+from tests.unit.reconcile.scene import Scene
+
+DEFAULT = IPv4Network("0.0.0.0/0")
+NIC = f"{SUB}/networkInterfaces/nva-a-nic"
+A, B = "hopkeeper-hub_nva-a", "hopkeeper-hub_nva-b"
+
+
+class Verified(Scene):
+    """A scene whose questions can be counted."""
+
+    def __init__(self, members: int = 2, **changes: Any) -> None:
+        doc = document(members)
+        doc["timing"] |= changes.pop("timing", {})
+        doc["speakers"][0]["interface"] = NIC
+        super().__init__(desired=decode(text(doc | changes), Place()))
+        self.learned = CountedWorld(self.world)
+        self.advertised = FakeQuestions()
+        self.effective = FakeQuestions({NIC: (EffectiveRoute(DEFAULT, "VirtualNetworkGateway", "X", (FRONTEND,)),)})
+        self.ports = replace(
+            self.ports,
+            learned_routes=self.learned,
+            advertised_routes=self.advertised,
+            effective_routes=self.effective,
+        )
+        self.passes = Passes(self.ports)
+
+    @property
+    def routes(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.documents.stored["status/hub.json"].body)["routes"]
+        return told
+
+    def kinds(self) -> list[str]:
+        return [f["kind"] for f in self.routes["findings"]]
+
+    async def answered(self) -> None:
+        """Slow passes until every question has its answer."""
+        await self.settle()
+        for _ in range(20):
+            if None not in self.routes["answers"].values():
+                return
+            await self.slow()
+        raise AssertionError(f"not answered: {self.routes['answers']}")
+
+
+class CountedWorld(FakeQuestions):
+    """What the world's agents announce, asked like ARM; `spoilt` replaces the answer."""
+
+    def __init__(self, world: Any) -> None:
+        super().__init__()
+        self.world = world
+        self.spoilt: dict[str, tuple[LearnedRoute, ...]] = {}
+
+    async def fetch(self, token: str) -> tuple[LearnedRoute, ...] | None:
+        if token in self.spoilt:
+            return self.spoilt[token]
+        routes: tuple[LearnedRoute, ...] | None = await self.world.fetch(token)
+        return routes
+
+
+async def test_every_question_is_asked_in_the_end_and_its_age_is_told() -> None:
+    scene = Verified()
+    await scene.answered()
+    assert sorted(scene.routes["answers"]) == [
+        "advertised rs/nva-a",
+        "advertised rs/nva-b",
+        "effective nva-a",
+        "learned rs/nva-a",
+        "learned rs/nva-b",
+    ]
+    assert (scene.routes["wrong"], scene.routes["findings"]) == (0, [])
+    scene.clock.at += timedelta(seconds=40)
+    topologies = Topologies(scene.documents, Place())
+    await topologies.apply(text(document() | {"timing": dict(document()["timing"])}))
+    seen = await detail(topologies, scene.documents, scene.clock, "hub")
+    assert 40 <= seen["lastLook"]["routes"]["ageSeconds"] < 80
+    assert seen["lastLook"]["networks"]["ageSeconds"] >= 40
+
+
+async def test_advertised_routes_are_asked_one_at_a_time_when_no_learned_ones_were() -> None:
+    scene = Verified()
+    before = 0
+    for _ in range(12):
+        learned = len(scene.learned.asked)
+        await scene.slow()
+        asked = len(scene.advertised.asked) - before
+        assert asked <= 1
+        assert not (asked and len(scene.learned.asked) > learned)
+        before = len(scene.advertised.asked)
+    assert scene.advertised.asked == [A, B]
+
+
+async def test_what_was_answered_is_not_asked_again_before_its_time() -> None:
+    scene = Verified()
+    await scene.answered()
+    spent = len(scene.learned.asked + scene.advertised.asked + scene.effective.asked)
+    for _ in range(5):
+        await scene.slow()
+    assert len(scene.learned.asked + scene.advertised.asked + scene.effective.asked) == spent
+    scene.clock.at += scene.topology.timing.verify_every
+    await scene.slow()
+    assert scene.learned.asked[-2:] == [A, B]
+
+
+async def test_a_service_in_doubt_is_asked_again_soon_but_never_beyond_the_budget() -> None:
+    scene = Verified(timing={"verifyBudget": 9})
+    await scene.answered()
+    spent = scene.routes["cost"]["writeTokens"]
+    scene.learned.spoilt[A] = ()
+    scene.clock.at += scene.topology.timing.verify_every
+    for _ in range(40):
+        outcome = await scene.slow()
+    assert outcome.ending is Ending.PENDING
+    assert scene.routes["cost"] == {"writeTokens": 9, "budget": 9, "perSeconds": 300}
+    assert spent == 5
+    assert scene.kinds() == ["missing"]
+    scene.learned.spoilt.clear()
+    scene.clock.at += scene.topology.timing.verify_every
+    await scene.slow()
+    await scene.slow()
+    assert scene.routes["verified"] is True
+
+
+async def test_a_finding_that_no_service_waits_for_leaves_the_pass_converged() -> None:
+    scene = Verified()
+    await scene.answered()
+    told = tuple(await scene.world.fetch(A) or ())
+    extra = (*told, *(replace(route, network=IPv4Network("10.9.0.0/16")) for route in told))
+    scene.learned.spoilt[A] = extra
+    scene.clock.at += scene.topology.timing.verify_every
+    await scene.slow()
+    assert (await scene.slow()).ending is Ending.CONVERGED
+    assert (scene.kinds(), scene.routes["wrong"], scene.routes["verified"]) == (["extra"], 1, True)
+
+
+async def test_nothing_is_asked_while_an_operation_is_open() -> None:
+    scene = Verified()
+    await scene.answered()
+    scene.world.kill("nva-a")
+    scene.world.agents["nva-b"].refuses_to_serve = True
+    asked = len(scene.learned.asked)
+    scene.clock.at += scene.topology.timing.verify_every
+    for _ in range(3):
+        await scene.slow()
+    assert scene.record.phase in ("fencing", "granted")
+    assert len(scene.learned.asked) == asked
+    assert scene.routes["trouble"] == ["nothing is asked: an operation of fw is open"]
+
+
+async def test_findings_move_no_peering_and_command_no_agent() -> None:
+    scene = Verified()
+    await scene.answered()
+    writes, obeyed = list(scene.world.peering_writes), [len(a.obeyed) for a in scene.world.agents.values()]
+    scene.learned.spoilt |= {A: (), B: ()}
+    scene.clock.at += scene.topology.timing.verify_every
+    for _ in range(4):
+        await scene.slow()
+    assert scene.kinds() == ["missing", "missing"]
+    assert scene.world.peering_writes == writes
+    assert [len(a.obeyed) for a in scene.world.agents.values()] == obeyed
+
+
+async def test_what_arm_refuses_is_not_asked_again_before_it_said_and_is_told() -> None:
+    scene = Verified()
+    await scene.answered()
+    asked = scene.advertised.asked
+    asked.clear()
+    scene.advertised.failing = [Unavailable("429", timedelta(seconds=60)), BadInput((Problem("id", "no"),))]
+    scene.clock.at += scene.topology.timing.verify_every
+    await scene.slow()  # the learned ones are due too, and come first
+    for wanted in ([A], [A, B], [A, B], [A, B]):
+        await scene.slow()
+        assert asked == wanted
+        assert ("advertised rs/nva-a: 429" in scene.routes["trouble"]) is (wanted == [A])
+    scene.clock.at += timedelta(seconds=60)
+    await scene.slow()
+    assert asked == [A, B, A]
+
+
+async def test_a_default_route_that_comes_back_is_something_to_know() -> None:
+    scene = Verified()
+    scene.advertised.answers[B] = tuple(LearnedRoute(i, DEFAULT, i, (65515, 65009), i) for i in INSTANCES)
+    scene.advertised.answers[A] = tuple(LearnedRoute(i, DEFAULT, i, (65515, 65001), i) for i in INSTANCES)
+    await scene.answered()
+    assert [(f["kind"], f["wrong"], f["sentence"]) for f in scene.routes["findings"]] == [
+        (
+            "comes-back",
+            False,
+            "0.0.0.0/0 of fw comes back to nva-a from rs: its loop guard drops it (AS 65001 is in the path)",
+        ),
+        ("comes-back", False, "0.0.0.0/0 of fw comes back to nva-b from rs: its filter must drop it"),
+    ]
+
+
+async def test_kept_rows_that_nobody_can_read_are_no_answer_and_stop_nothing() -> None:
+    scene = Verified()
+    await scene.answered()
+    ledger = json.loads(scene.documents.stored["routes/hub.json"].body)
+    ledger["answers"]["learned rs/nva-a"]["rows"] = [["10.0.2.4", "nowhere", "10.0.1.4", "x", ""]]
+    ledger["answers"]["advertised rs/nva-a"]["rows"] = [["10.0.2.4"]]
+    ledger["answers"]["effective nva-a"]["rows"] = [["0.0.0.0/0"]]
+    await scene.documents.put("routes/hub.json", json.dumps(ledger).encode())
+    await scene.slow()
+    assert (scene.routes["complete"], scene.routes["findings"]) == (False, [])
+    await scene.documents.put("routes/hub.json", b"torn")
+    await scene.answered()
+    assert scene.routes["verified"] is True
+
+
+async def test_a_topology_without_services_is_verified_by_what_its_speakers_announce() -> None:
+    doc = document(services=[])
+    doc["speakers"][0]["announces"] = ["10.50.0.0/16"]
+    scene = Scene(desired=decode(text(doc), Place()))
+    world = FakeQuestions()
+    scene.passes = Passes(replace(scene.ports, learned_routes=world))
+    prefix, mine = IPv4Network("10.50.0.0/16"), IPv4Address("10.0.1.4")
+    for wanted in (False, True):
+        for _ in range(8):
+            await scene.slow()
+            scene.clock.at += scene.topology.timing.verify_every
+        seen = json.loads(scene.documents.stored["status/hub.json"].body)["routes"]
+        assert (seen["complete"], seen["verified"], seen["wrong"]) == (True, wanted, 0 if wanted else 1)
+        world.answers[A] = tuple(LearnedRoute(i, prefix, mine, (65001,), mine) for i in INSTANCES)
+
+
+# --- by hand ---------------------------------------------------------------------------------------------------------
+
+
+async def test_by_hand_everything_is_asked_and_nothing_is_changed() -> None:
+    scene = Verified()
+    await scene.settle()
+    writes, records = list(scene.world.peering_writes), scene.record
+    scene.clock.at += scene.topology.timing.verify_every * 2
+    evidence = await gather_evidence(scene.ports, scene.topology)
+    assert (evidence.sound, evidence.findings, evidence.unanswered) == (True, (), ())
+    assert (scene.world.peering_writes, scene.record) == (writes, records)
+    as_of = evidence.verification.as_of
+    assert as_of is not None
+    assert list(table(evidence, scene.clock.at)) == [
+        "0 wrong, 0 to know; everything was answered",
+        f"the oldest answer is {round((scene.clock.at - as_of).total_seconds())} s old",
+        "5 of 60 write tokens spent in the last 300 s",
+    ]
+
+
+async def test_by_hand_what_is_wrong_comes_first_in_a_table() -> None:
+    scene = Verified()
+    await scene.settle()
+    scene.clock.at += timedelta(seconds=1)
+    scene.learned.spoilt[B] = ()
+    scene.effective.answers[NIC] = (EffectiveRoute(DEFAULT, "User", "Internet", ()),)
+    evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
+    assert not evidence.sound
+    lines = list(table(evidence, scene.clock.at))
+    assert lines[:4] == [
+        "       WHERE              KIND        WHAT",
+        "wrong  rs                 missing     0.0.0.0/0 from nva-b on rs is not learned on either instance",
+        "note   nva-a's interface  overridden  0.0.0.0/0 of fw on the interface of nva-a is overridden by a user-defined "
+        "route to Internet",
+        "1 wrong, 1 to know; everything was answered",
+    ]
+
+
+async def test_by_hand_old_answers_are_used_unless_fresh_ones_are_wanted() -> None:
+    scene = Verified()
+    await scene.answered()
+    asked = len(scene.learned.asked)
+    await gather_evidence(scene.ports, scene.topology)
+    assert len(scene.learned.asked) == asked
+    scene.clock.at += timedelta(seconds=1)
+    await gather_evidence(scene.ports, scene.topology, fresh=True)
+    assert len(scene.learned.asked) == asked + 2
+
+
+async def test_by_hand_what_cannot_be_read_is_not_sound() -> None:
+    scene = Verified()
+    await scene.answered()
+    scene.world.arm_up = False
+    evidence = await gather_evidence(scene.ports, scene.topology)
+    assert not evidence.sound
+    assert "  rs: ARM answers 503" in list(table(evidence, NOW))
+
+
+async def test_an_interface_that_leads_elsewhere_is_found() -> None:
+    scene = Verified()
+    for hops, wanted in (
+        ((IPv4Address("10.0.1.4"),), FindingKind.EFFECTIVE_NEXT_HOP),
+        ((FRONTEND, IPv4Address("10.0.1.4")), FindingKind.EFFECTIVE_NEXT_HOP),
+        ((), FindingKind.NOT_EFFECTIVE),
+    ):
+        scene.effective.answers[NIC] = (EffectiveRoute(DEFAULT, "VirtualNetworkGateway", "X", hops),)
+        await scene.settle()
+        scene.clock.at += timedelta(seconds=1)
+        evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
+        assert [f.kind for f in evidence.findings] == [wanted]

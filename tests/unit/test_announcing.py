@@ -1,0 +1,95 @@
+"""Which prefixes hang on a peering: a service's, a speaker's own, what a hub passes on, what is relayed."""
+
+from ipaddress import IPv4Network
+from typing import Any
+
+from function_app.domain.announcing import announced, lost_with
+from function_app.domain.peerings import Peering, Provisioning
+from function_app.domain.topology import Topology
+from function_app.domain.topology_document import decode
+from function_app.domain.topology_laws import Place
+from tests.builders import SUB, document, text
+from tests.unit.test_peerings import own, reading
+
+
+def lost(desired: Topology, name: str, *peerings: Peering) -> list[str]:
+    server = desired.route_servers[0]
+    return sorted(map(str, lost_with(desired, server, reading(*peerings), f"hopkeeper-hub_{name}")))
+
+
+def behind_hubs(**of_a_client: Any) -> Topology:
+    """Two NVAs that peer with two hubs only, and one of them announces a prefix of its own."""
+    doc = document(services=[])
+    for speaker in doc["speakers"]:
+        speaker["peersWith"] = ["hub-a", "hub-b"]
+    doc["speakers"][0] |= {"announces": ["100.0.0.100/32"]} | of_a_client
+    doc["speakers"] += [
+        {"name": f"hub-{x}", "address": f"10.0.1.8{4 + i}", "asn": 65000, "role": "hub", "peersWith": ["rs"]}
+        for i, x in enumerate("ab")
+    ]
+    return decode(text(doc), Place())
+
+
+HUB_A, HUB_B = own("hub-a", "10.0.1.84", asn=65000), own("hub-b", "10.0.1.85", asn=65000)
+
+
+def test_a_hub_announces_for_all_its_clients_and_the_last_hub_is_kept() -> None:
+    desired = behind_hubs()
+    assert lost(desired, "hub-a", HUB_A, HUB_B) == []
+    assert lost(desired, "hub-a", HUB_A) == ["100.0.0.100/32"]
+    assert lost(desired, "hub-a", HUB_A, own("hub-b", "10.0.1.85", Provisioning.FAILED, 65000)) == ["100.0.0.100/32"]
+
+
+def test_a_prefix_of_a_client_counts_only_behind_the_hub_it_peers_with() -> None:
+    desired = behind_hubs(peersWith=["hub-a"])
+    assert lost(desired, "hub-a", HUB_A, HUB_B) == ["100.0.0.100/32"]
+    assert lost(desired, "hub-b", HUB_A, HUB_B) == []
+
+
+def test_each_prefix_is_looked_at_by_itself() -> None:
+    doc = document(3)
+    doc["services"].append(
+        doc["services"][0]
+        | {"name": "dns", "prefixes": ["10.9.0.53/32"], "nextHop": {"self": {}}, "members": [{"speaker": "nva-c"}]}
+    )
+    doc["services"][0]["members"] = doc["services"][0]["members"][:2]
+    desired = decode(text(doc), Place())
+    all_three = [own(f"nva-{x}", f"10.0.1.{4 + i}") for i, x in enumerate("abc")]
+    assert lost(desired, "nva-a", *all_three) == []
+    assert lost(desired, "nva-c", *all_three) == ["10.9.0.53/32"]
+
+
+def test_a_speaker_that_nothing_hangs_on_may_go() -> None:
+    doc = document(2)
+    doc["services"][0]["members"] = doc["services"][0]["members"][:1]
+    desired = decode(text(doc), Place())
+    assert lost(desired, "nva-b", own("nva-b", "10.0.1.5")) == []
+
+
+def test_behind_a_peering_of_a_departed_speaker_may_be_anything_that_is_wanted_here() -> None:
+    desired = decode(text(document(2)), Place())
+    gone = own("nva-z", "10.0.1.60")
+    assert lost(desired, "nva-z", gone) == ["0.0.0.0/0"]
+    assert lost(desired, "nva-z", gone, own("nva-a", "10.0.1.4")) == []
+
+
+def test_a_peering_that_does_not_work_takes_nothing_with_it_unless_its_session_still_stands() -> None:
+    desired = decode(text(document(2)), Place())
+    failed = own("nva-a", "10.0.1.4", Provisioning.FAILED)
+    assert lost(desired, "nva-a", failed) == []
+    standing = Peering(failed.name, failed.address, failed.asn, failed.state, "Connected")
+    assert lost(desired, "nva-a", standing) == ["0.0.0.0/0"]
+
+
+def test_what_is_relayed_to_a_route_server_is_announced_there_and_not_where_it_came_from() -> None:
+    doc = document(1)
+    doc["routeServers"].append({"name": "spoke", "id": f"{SUB}/virtualHubs/spoke"})
+    doc["speakers"][0] |= {
+        "peersWith": ["rs", "spoke"],
+        "relays": [{"from": "rs", "to": "spoke", "prefixes": ["192.168.0.0/16"]}],
+    }
+    desired = decode(text(doc), Place())
+    speaker, (hub, spoke) = desired.speakers[0], desired.route_servers
+    default, relayed = IPv4Network("0.0.0.0/0"), IPv4Network("192.168.0.0/16")
+    assert announced(desired, speaker, hub) == {default}
+    assert announced(desired, speaker, spoke) == {default, relayed}

@@ -1,0 +1,248 @@
+"""The app's bill of materials: the pinned closure and nothing else, as CycloneDX writes it down."""
+
+import json
+from collections.abc import Callable
+from importlib.metadata import Distribution, PackageNotFoundError
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from packaging.utils import canonicalize_name
+
+from lab.processes import LabError
+from lab.release.materials import closure, document, requirements, write
+
+ROOT = Path(__file__).resolve().parents[2]
+A_PACKAGE_SHA256 = "c0cd5ccfdb563a59366e33e73001b78fdb8cca5a6c48e2f90fffcde44b81f1f6"
+
+# What the CycloneDX 1.6 JSON schema asks of the parts in use, with its own patterns and enumerations.
+REFERENCE = {"type": "string", "minLength": 1}
+LICENSES = {
+    "type": "array",
+    "items": {
+        "oneOf": [
+            {
+                "type": "object",
+                "required": ["expression"],
+                "properties": {"expression": {"type": "string"}},
+                "additionalProperties": False,
+            },
+            {
+                "type": "object",
+                "required": ["license"],
+                "properties": {
+                    "license": {
+                        "type": "object",
+                        "oneOf": [{"required": ["id"]}, {"required": ["name"]}],
+                        "properties": {"id": {"type": "string"}, "name": {"type": "string"}},
+                        "additionalProperties": False,
+                    }
+                },
+                "additionalProperties": False,
+            },
+        ]
+    },
+}
+COMPONENT = {
+    "type": "object",
+    "required": ["type", "name"],
+    "additionalProperties": False,
+    "properties": {
+        "type": {"enum": ["application", "library"]},
+        "bom-ref": REFERENCE,
+        "name": {"type": "string"},
+        "version": {"type": "string"},
+        "description": {"type": "string"},
+        "scope": {"enum": ["required", "optional", "excluded"]},
+        "purl": {"type": "string", "pattern": r"^pkg:pypi/[a-z0-9-]+@[^ ]+$"},
+        "licenses": LICENSES,
+        "hashes": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["alg", "content"],
+                "properties": {"alg": {"enum": ["SHA-256"]}, "content": {"pattern": "^[a-f0-9]{64}$"}},
+                "additionalProperties": False,
+            },
+        },
+        "externalReferences": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["url", "type"],
+                "properties": {"url": {"pattern": "^https?://[^ ]+$"}, "type": {"enum": ["website"]}},
+                "additionalProperties": False,
+            },
+        },
+    },
+}
+SHAPE = {
+    "type": "object",
+    "required": ["bomFormat", "specVersion"],
+    "additionalProperties": False,
+    "properties": {
+        "$schema": {"enum": ["http://cyclonedx.org/schema/bom-1.6.schema.json"]},
+        "bomFormat": {"enum": ["CycloneDX"]},
+        "specVersion": {"enum": ["1.6"]},
+        "serialNumber": {"pattern": "^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"},
+        "version": {"type": "integer", "minimum": 1},
+        "metadata": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "lifecycles": {"items": {"required": ["phase"], "properties": {"phase": {"enum": ["build"]}}}},
+                "component": COMPONENT,
+                "properties": {
+                    "items": {
+                        "required": ["name"],
+                        "properties": {"name": {"type": "string"}, "value": {"type": "string"}},
+                        "additionalProperties": False,
+                    }
+                },
+            },
+        },
+        "components": {"type": "array", "items": COMPONENT, "uniqueItems": True},
+        "dependencies": {
+            "type": "array",
+            "uniqueItems": True,
+            "items": {
+                "type": "object",
+                "required": ["ref"],
+                "additionalProperties": False,
+                "properties": {
+                    "ref": REFERENCE,
+                    "dependsOn": {"type": "array", "items": REFERENCE, "uniqueItems": True},
+                },
+            },
+        },
+    },
+}
+
+
+class Told(Distribution):
+    """A library that says of itself what it is given."""
+
+    def __init__(self, metadata: str) -> None:
+        self._metadata = metadata
+
+    def read_text(self, filename: str) -> str | None:
+        return self._metadata if filename == "METADATA" else None
+
+    def locate_file(self, path: Any) -> Any:
+        raise NotImplementedError
+
+
+def library(name: str, *lines: str, version: str = "1.0") -> Told:
+    return Told("\n".join([f"Name: {name}", f"Version: {version}", *lines]) + "\n")
+
+
+def finding(*libraries: Told) -> Callable[[str], Distribution]:
+    by_name: dict[str, Told] = {canonicalize_name(one.metadata["Name"]): one for one in libraries}
+
+    def find(name: str) -> Distribution:
+        if name not in by_name:
+            raise PackageNotFoundError(name)
+        return by_name[name]
+
+    return find
+
+
+def names(*libraries: Told, direct: str = "app") -> list[str]:
+    pins: dict[str, str] = {canonicalize_name(one.metadata["Name"]): "1.0" for one in libraries}
+    return list(closure(requirements(direct), pins, finding(*libraries)))
+
+
+@pytest.fixture(scope="module")
+def bill(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    package = tmp_path_factory.mktemp("bill") / "hopkeeper.zip"
+    package.write_bytes(b"a package")
+    assert write(ROOT, package, package.with_suffix(".sbom.json")) > 10
+    made: dict[str, Any] = json.loads(package.with_suffix(".sbom.json").read_text())
+    return made
+
+
+def test_it_has_the_shape_of_cyclonedx(bill: dict[str, Any]) -> None:
+    jsonschema.validate(bill, SHAPE)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(bill | {"components": [{"name": "no type"}]}, SHAPE)
+
+
+def test_every_reference_in_it_leads_somewhere_and_every_part_is_reached(bill: dict[str, Any]) -> None:
+    app = bill["metadata"]["component"]["bom-ref"]
+    parts = [app, *(one["bom-ref"] for one in bill["components"])]
+    needs = {one["ref"]: one["dependsOn"] for one in bill["dependencies"]}
+    assert len(parts) == len(set(parts))
+    assert set(needs) == set(parts)
+    reached, due = set(), [app]
+    while due:
+        one = due.pop()
+        reached.add(one)
+        due += [each for each in needs[one] if each not in reached]
+    assert reached == set(parts)
+
+
+def test_it_holds_what_is_pinned_for_the_app_and_no_tool_of_the_developers(bill: dict[str, Any]) -> None:
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    found = {one["name"]: one["version"] for one in bill["components"]}
+    for one in requirements((ROOT / "requirements.txt").read_text()):
+        assert str(one.specifier) == f"=={found[canonicalize_name(one.name)]}"
+    assert {canonicalize_name(name): version for name, version in pinned.items()}.items() >= found.items()
+    assert {"azure-core", "msal", "cffi"} <= set(found)
+    assert not {"pytest", "ruff", "mypy", "exabgp", "jinja2", "click"} & set(found)
+
+
+def test_every_library_says_under_which_licence_it_comes(bill: dict[str, Any]) -> None:
+    assert [one["name"] for one in bill["components"] if not one.get("licenses")] == []
+
+
+def test_it_names_the_package_that_it_is_of_and_is_the_same_for_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"a package")
+    (tmp_path / "b.zip").write_bytes(b"another")
+    one, same, other = (document(ROOT, tmp_path / name) for name in ("a.zip", "a.zip", "b.zip"))
+    assert one == same
+    assert one["serialNumber"] != other["serialNumber"]
+    assert one["metadata"]["component"]["hashes"][0]["content"] == A_PACKAGE_SHA256
+
+
+def test_what_is_needed_through_others_and_extras_is_in_it() -> None:
+    app = library("app", "Requires-Dist: Middle_Part[fast]>=1")
+    middle = library(
+        "middle-part", "Provides-Extra: fast", 'Requires-Dist: quick; extra == "fast"', "Requires-Dist: low"
+    )
+    found = closure(
+        requirements("app  # the one\n-c constraints.txt\n"),
+        dict.fromkeys(("app", "middle-part", "quick", "low"), "1.0"),
+        finding(app, middle, library("quick"), library("low", "Requires-Dist: app")),
+    )
+    assert {name: one.needs for name, one in found.items()} == {
+        "app": ("middle-part",),
+        "low": ("app",),
+        "middle-part": ("low", "quick"),
+        "quick": (),
+    }
+
+
+def test_an_extra_that_is_asked_for_later_is_followed_too() -> None:
+    app = library("app", "Requires-Dist: part[more]", "Requires-Dist: second")
+    second = library("second", "Requires-Dist: part")
+    part = library("part", 'Requires-Dist: extra-part; extra == "more"')
+    for direct in ("app\nsecond", "second\napp"):
+        assert "extra-part" in names(app, second, part, library("extra-part"), direct=direct)
+
+
+@pytest.mark.parametrize(
+    "marker", ["sys_platform == 'win32'", "python_version < '3.13'", "extra == 'test'", "os_name == 'nt'"]
+)
+def test_what_only_another_platform_or_extra_needs_is_not_in_it(marker: str) -> None:
+    assert names(library("app", f"Requires-Dist: other; {marker}")) == ["app"]
+
+
+def test_a_library_that_is_not_there_not_pinned_or_of_another_version_is_an_error() -> None:
+    app = library("app")
+    with pytest.raises(LabError, match="app is not installed"):
+        closure(requirements("app"), {"app": "1.0"}, finding())
+    with pytest.raises(LabError, match=r"not in constraints\.txt"):
+        closure(requirements("app"), {}, finding(app))
+    with pytest.raises(LabError, match=r"1\.0 is installed, constraints\.txt says 1\.1"):
+        closure(requirements("app"), {"app": "1.1"}, finding(app))

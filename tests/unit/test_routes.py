@@ -1,0 +1,380 @@
+"""What each Route Server should learn, and what is said where it did not: from documents and rows alone."""
+
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from function_app.domain.expected_routes import Standing, standing
+from function_app.domain.findings import Finding, FindingKind
+from function_app.domain.observation import LearnedRoute
+from function_app.domain.ranking import Path, Rank, acknowledged, intend
+from function_app.domain.routes import checks, compare, predicted_drops
+from function_app.domain.topology import Topology
+from function_app.domain.topology_document import decode
+from function_app.domain.topology_laws import Place
+from tests.builders import FRONTEND, NOW, SUB, document, ranked, stable, text, topology
+
+FIRST, SECOND = IPv4Address("10.0.2.4"), IPv4Address("10.0.2.5")
+BOTH = (FIRST, SECOND)
+DEFAULT = IPv4Network("0.0.0.0/0")
+BEHIND = Standing({"fw": FRONTEND})
+
+
+def row(
+    instance: IPv4Address | str,
+    network: IPv4Network | str,
+    next_hop: IPv4Address | str,
+    as_path: str,
+    source: IPv4Address | str = "10.0.1.4",
+) -> LearnedRoute:
+    path = tuple(int(asn) for asn in as_path.split("-"))
+    return LearnedRoute(IPv4Address(instance), IPv4Network(network), IPv4Address(next_hop), path, IPv4Address(source))
+
+
+def on_both(network: IPv4Network | str, next_hop: IPv4Address | str, as_path: str) -> tuple[LearnedRoute, ...]:
+    return tuple(row(instance, network, next_hop, as_path) for instance in BOTH)
+
+
+def kinds(found: tuple[Finding, ...]) -> list[FindingKind]:
+    return [f.kind for f in found]
+
+
+# --- a pair behind a load balancer -----------------------------------------------------------------------------------
+
+PAIR = {"nva-a": on_both(DEFAULT, FRONTEND, "65001"), "nva-b": on_both(DEFAULT, FRONTEND, "65001")}
+
+
+def test_what_is_as_implied_gives_no_finding() -> None:
+    found = compare(topology(), "rs", PAIR, BOTH, BEHIND)
+    assert found == ()
+    assert [(c.service, c.speaker, c.verified) for c in checks(topology(), "rs", PAIR, found, BEHIND)] == [
+        ("fw", "nva-a", True),
+        ("fw", "nva-b", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind", "says"),
+    [
+        ((), FindingKind.MISSING, "0.0.0.0/0 from nva-a on rs is not learned on either instance"),
+        (
+            PAIR["nva-a"][:1],
+            FindingKind.ONE_INSTANCE,
+            "0.0.0.0/0 from nva-a on rs is learned on instance 10.0.2.4 only, not on 10.0.2.5",
+        ),
+        (
+            on_both(DEFAULT, "10.0.1.4", "65001"),
+            FindingKind.NEXT_HOP,
+            "0.0.0.0/0 from nva-a on rs has next hop 10.0.1.4, not 10.0.1.100",
+        ),
+        (
+            (PAIR["nva-a"][0], row(SECOND, DEFAULT, "10.0.1.4", "65001")),
+            FindingKind.NEXT_HOP,
+            "0.0.0.0/0 from nva-a on rs has next hop 10.0.1.4, not 10.0.1.100 (instance 10.0.2.5)",
+        ),
+        (
+            on_both(DEFAULT, FRONTEND, "65009"),
+            FindingKind.AS_PATH,
+            "0.0.0.0/0 from nva-a on rs has AS path 65009, not 65001",
+        ),
+        (
+            on_both(DEFAULT, FRONTEND, "65001-65001"),
+            FindingKind.PATH_LENGTH,
+            "0.0.0.0/0 from nva-a on rs has an AS path of 2, too long: 1 was ordered",
+        ),
+        (
+            on_both(DEFAULT, FRONTEND, "65001-65515"),
+            FindingKind.LOOP,
+            "0.0.0.0/0 from nva-a on rs has 65515 in its AS path 65001-65515: a Route Server drops such a route",
+        ),
+        (
+            (*PAIR["nva-a"], *on_both("10.9.0.0/16", "10.0.1.4", "65001")),
+            FindingKind.EXTRA,
+            "10.9.0.0/16 from nva-a on rs (next hop 10.0.1.4) is implied by nothing in the topology",
+        ),
+    ],
+)
+def test_each_fault_is_found_alone_and_said(rows: tuple[LearnedRoute, ...], kind: FindingKind, says: str) -> None:
+    [finding] = compare(topology(), "rs", PAIR | {"nva-a": rows}, BOTH, BEHIND)
+    assert (finding.kind, finding.sentence) == (kind, says)
+    assert finding.wrong
+
+
+@pytest.mark.parametrize(
+    ("path", "verified"),
+    [("65001-65001", True), ("65009", True), ("65001-65515", False)],
+)
+def test_an_odd_as_path_is_told_but_only_a_loop_leaves_a_service_unverified(path: str, verified: bool) -> None:
+    learned = PAIR | {"nva-a": on_both(DEFAULT, FRONTEND, path)}
+    found = compare(topology(), "rs", learned, BOTH, BEHIND)
+    assert len(found) == 1
+    [first, _] = checks(topology(), "rs", learned, found, BEHIND)
+    assert first.verified is verified
+
+
+def test_a_peer_that_was_not_asked_is_not_judged() -> None:
+    assert compare(topology(), "rs", {"nva-a": PAIR["nva-a"]}, BOTH, BEHIND) == ()
+
+
+def test_a_next_hop_that_is_not_known_is_not_judged() -> None:
+    learned = PAIR | {"nva-a": on_both(DEFAULT, "10.0.1.77", "65001")}
+    assert compare(topology(), "rs", learned, BOTH, Standing()) == ()
+    assert checks(topology(), "rs", learned, (), Standing()) == ()
+
+
+def test_a_row_that_both_roles_show_counts_once() -> None:
+    assert compare(topology(), "rs", PAIR | {"nva-a": PAIR["nva-a"] * 2}, BOTH, BEHIND) == ()
+
+
+def test_a_speaker_announces_its_own_with_itself_as_next_hop_and_prepends_as_it_likes() -> None:
+    doc = document()
+    doc["speakers"][0]["announces"] = ["10.50.0.0/16"]
+    desired = decode(text(doc), Place())
+    mine = (*PAIR["nva-a"], *on_both("10.50.0.0/16", "10.0.1.4", "65001-65001-65001"))
+    assert compare(desired, "rs", PAIR | {"nva-a": mine}, BOTH, BEHIND) == ()
+    [finding] = compare(desired, "rs", PAIR, BOTH, BEHIND)
+    assert (finding.kind, finding.prefix, finding.service) == (FindingKind.MISSING, IPv4Network("10.50.0.0/16"), None)
+
+
+# --- ranked kinds ----------------------------------------------------------------------------------------------------
+
+
+def at_rest(paths: dict[str, Path]) -> Rank:
+    rank = intend(Rank(), 1, paths, NOW)
+    for name in paths:
+        rank = acknowledged(rank, name, (1, rank.seq), NOW)
+    return rank
+
+
+def test_the_length_that_a_record_ordered_is_the_length_that_is_expected() -> None:
+    rank = at_rest({"nva-a": Path(4, "nva-a"), "nva-b": Path(5, "nva-b")})
+    now = standing({"fw": stable(rank=rank)}, {"fw": IPv4Address("10.0.1.4")})
+    learned = {
+        "nva-a": on_both(DEFAULT, "10.0.1.4", "65001-65001-65001-65001"),
+        "nva-b": on_both(DEFAULT, "10.0.1.5", "65001-65001-65001-65001"),
+    }
+    [finding] = compare(ranked(), "rs", learned, BOTH, now)
+    assert (finding.kind, finding.speaker) == (FindingKind.PATH_LENGTH, "nva-b")
+    assert finding.sentence.endswith("has an AS path of 4, too short: 5 was ordered")
+
+
+def test_a_length_that_may_still_change_is_not_judged() -> None:
+    rank = at_rest({"nva-a": Path(4, "nva-a"), "nva-b": Path(5, "nva-b")})
+    rank = intend(rank, 2, {"nva-b": Path(3, "nva-b")}, NOW)
+    now = standing({"fw": stable(rank=rank)}, {"fw": IPv4Address("10.0.1.4")})
+    assert now.lengths == {("fw", "nva-a"): 4}
+
+
+def test_injectors_name_the_holder() -> None:
+    desired = ranked(2, ("watch-1",))
+    now = Standing({"fw": IPv4Address("10.0.1.5")})
+    right = {"watch-1": on_both(DEFAULT, "10.0.1.5", "65001")}
+    assert compare(desired, "rs", right, BOTH, now) == ()
+    [finding] = compare(desired, "rs", {"watch-1": on_both(DEFAULT, "10.0.1.4", "65001")}, BOTH, now)
+    assert finding.kind is FindingKind.NEXT_HOP
+
+
+# --- ten NVAs behind two hubs, as published ("beyond eight peers") ---------------------------------------------------
+
+INSTANCES = (IPv4Address("10.13.76.4"), IPv4Address("10.13.76.5"))
+HUBS = {"hub-1": "10.13.76.84", "hub-2": "10.13.76.85"}
+NVAS = range(100, 110)
+
+
+def ten_nvas(hub_owns: bool = False, **changes: Any) -> Topology:
+    hubs = [
+        {"name": name, "address": address, "asn": 65000, "role": "hub", "peersWith": ["rs"]}
+        for name, address in HUBS.items()
+    ]
+    for hub in hubs if hub_owns else ():
+        hub["announces"] = ["100.0.0.200/32"]
+    nvas = [
+        {
+            "name": f"nva-{n}",
+            "address": f"10.13.76.{n}",
+            "asn": 65000 + n,
+            "peersWith": ["hub-1", "hub-2"],
+            "announces": [f"100.0.0.{n}/32"],
+        }
+        for n in NVAS
+    ]
+    return decode(
+        text(
+            {
+                "schema": "hopkeeper/v1",
+                "name": "hub",
+                "networks": ["10.13.76.0/24"],
+                "routeServers": [{"name": "rs", "id": f"{SUB}/virtualHubs/rs"}],
+                "speakers": hubs + nvas,
+            }
+            | changes
+        ),
+        Place(),
+    )
+
+
+def published(hub: str) -> tuple[LearnedRoute, ...]:
+    """The published table: next hop is the NVA, AS path the hub's ASN and the NVA's, source the hub."""
+    return tuple(
+        row(instance, f"100.0.0.{n}/32", f"10.13.76.{n}", f"65000-{65000 + n}", HUBS[hub])
+        for instance in INSTANCES
+        for n in NVAS
+    )
+
+
+TABLE = {hub: published(hub) for hub in HUBS}
+
+
+def test_the_published_table_of_ten_nvas_behind_two_hubs_is_what_is_expected() -> None:
+    assert compare(ten_nvas(), "rs", TABLE, INSTANCES, Standing()) == ()
+
+
+def test_a_hub_that_owns_a_prefix_announces_it_with_itself_as_next_hop() -> None:
+    own = {
+        hub: (*rows, *(row(i, "100.0.0.200/32", HUBS[hub], "65000", HUBS[hub]) for i in INSTANCES))
+        for hub, rows in TABLE.items()
+    }
+    assert compare(ten_nvas(hub_owns=True), "rs", own, INSTANCES, Standing()) == ()
+    assert kinds(compare(ten_nvas(), "rs", own, INSTANCES, Standing())) == [FindingKind.EXTRA] * 2
+    assert kinds(compare(ten_nvas(hub_owns=True), "rs", TABLE, INSTANCES, Standing())) == [FindingKind.MISSING] * 2
+
+
+def test_a_hub_that_names_itself_for_a_client_is_told_to_leave_the_next_hop() -> None:
+    spoilt = tuple(
+        replace(r, next_hop=IPv4Address(HUBS["hub-1"])) if r.as_path[1] == 65103 else r for r in TABLE["hub-1"]
+    )
+    [finding] = compare(ten_nvas(), "rs", TABLE | {"hub-1": spoilt}, INSTANCES, Standing())
+    assert finding.kind is FindingKind.HUB_NEXT_HOP
+    assert finding.sentence == (
+        "100.0.0.103/32 from hub-1 on rs has next hop 10.13.76.84, the hub itself, not 10.13.76.103 of nva-103: "
+        "hub-1 must pass clients' routes on with the next hop unchanged"
+    )
+
+
+def test_a_client_that_one_hub_does_not_carry_would_be_lost_with_the_other() -> None:
+    short = tuple(r for r in TABLE["hub-2"] if r.as_path[1] != 65107)
+    found = compare(ten_nvas(), "rs", TABLE | {"hub-2": short}, INSTANCES, Standing())
+    assert [(f.kind, f.speaker, f.sentence) for f in found] == [
+        (FindingKind.HUB_LACKS_CLIENT, "hub-2", "hub-2 carries nothing of its client nva-107 to rs: 100.0.0.107/32"),
+        (
+            FindingKind.ONE_HUB,
+            "hub-1",
+            "losing hub-1 would lose 100.0.0.107/32 on rs: no other peer carries it to both instances",
+        ),
+    ]
+
+
+def test_a_client_on_one_instance_only_would_be_lost_there_with_the_other_hub() -> None:
+    short = tuple(r for r in TABLE["hub-2"] if (r.as_path[1], r.instance) != (65107, INSTANCES[1]))
+    found = compare(ten_nvas(), "rs", TABLE | {"hub-2": short}, INSTANCES, Standing())
+    assert kinds(found) == [FindingKind.ONE_INSTANCE, FindingKind.ONE_HUB]
+
+
+def test_losing_a_hub_is_not_predicted_before_every_hub_was_asked() -> None:
+    assert compare(ten_nvas(), "rs", {"hub-1": TABLE["hub-1"]}, INSTANCES, Standing()) == ()
+
+
+def test_a_client_with_one_hub_only_is_worth_knowing_and_not_wrong() -> None:
+    doc = ten_nvas()
+    alone = tuple(structs.replace(s, peers_with=("hub-1",)) if s.name == "nva-105" else s for s in doc.speakers)
+    desired = structs.replace(doc, speakers=alone)
+    learned = TABLE | {"hub-2": tuple(r for r in TABLE["hub-2"] if r.as_path[1] != 65105)}
+    [finding] = compare(desired, "rs", learned, INSTANCES, Standing())
+    assert (finding.kind, finding.wrong) == (FindingKind.ONE_HUB, False)
+    assert finding.sentence == "nva-105 has one hub of rs only: losing hub-1 would lose all that it announces"
+
+
+# --- services and mixed speakers behind a hub ------------------------------------------------------------------------
+
+
+def behind_hubs() -> Topology:
+    """The pair of `document`, each a client of two hubs, and hub-1 a member itself."""
+    doc = document()
+    for speaker in doc["speakers"]:
+        speaker["peersWith"] = ["hub-1", "hub-2"]
+    for i, name in enumerate(HUBS):
+        hub = {"name": name, "address": f"10.0.1.{84 + i}", "asn": 65000, "role": "hub", "peersWith": ["rs"]}
+        doc["speakers"].append(hub)
+    doc["speakers"][2] |= {"agent": {"port": 8443}}
+    doc["services"][0]["members"].append({"speaker": "hub-1", "priority": 10})
+    return decode(text(doc), Place())
+
+
+def test_a_hub_shows_one_of_its_clients_announcements_of_a_service() -> None:
+    desired = behind_hubs()
+    for path, wanted in (("65000-65001", []), ("65000", []), ("65000-65009", [FindingKind.AS_PATH])):
+        learned = {"hub-1": on_both(DEFAULT, FRONTEND, path), "hub-2": on_both(DEFAULT, FRONTEND, "65000-65001")}
+        found = compare(desired, "rs", learned, BOTH, BEHIND)
+        assert kinds(found) == wanted
+        assert [c.speaker for c in checks(desired, "rs", learned, found, BEHIND)] == ["hub-1", "hub-2"]
+
+
+def test_a_hub_that_names_itself_for_a_service_leaves_the_service_unverified() -> None:
+    desired = behind_hubs()
+    learned = {
+        "hub-1": on_both(DEFAULT, FRONTEND, "65000-65001"),
+        "hub-2": on_both(DEFAULT, "10.0.1.85", "65000-65001"),
+    }
+    found = compare(desired, "rs", learned, BOTH, BEHIND)
+    assert kinds(found) == [FindingKind.HUB_NEXT_HOP]
+    assert [c.verified for c in checks(desired, "rs", learned, found, BEHIND)] == [True, False]
+
+
+# --- relays: dual-homed networks -------------------------------------------------------------------------------------
+
+
+def dual_homed(as_override: bool) -> Topology:
+    """A Route Server in the spoke and one in a hub; nva-1 passes the spoke's prefix up and a branch's down."""
+    relays = [
+        {"from": "rs-spoke", "to": "rs-hub", "prefixes": ["10.1.0.0/16"]},
+        {"from": "rs-hub", "to": "rs-spoke", "prefixes": ["172.16.0.0/12"]},
+    ]
+    servers = ("rs-spoke", "rs-hub")
+    speaker = {"name": "nva-1", "address": "10.0.1.4", "asn": 65001, "peersWith": [*servers], "relays": relays}
+    return decode(
+        text(
+            {
+                "schema": "hopkeeper/v1",
+                "name": "hub",
+                "networks": ["10.0.0.0/16"],
+                "routeServers": [{"name": n, "id": f"{SUB}/virtualHubs/{n}"} for n in servers],
+                "speakers": [speaker | {"asOverride": as_override}],
+            }
+        ),
+        Place(),
+    )
+
+
+def test_a_relay_without_override_is_predicted_to_be_dropped_and_not_missed() -> None:
+    found = predicted_drops(dual_homed(as_override=False))
+    assert [(f.kind, f.where, f.speaker) for f in found] == [
+        (FindingKind.DROPPED, "rs-hub", "nva-1"),
+        (FindingKind.DROPPED, "rs-spoke", "nva-1"),
+    ]
+    assert found[0].sentence == (
+        "10.1.0.0/16, relayed by nva-1 from rs-spoke, will be dropped by rs-hub: its AS path 65001-65515 holds 65515; "
+        "set asOverride on nva-1"
+    )
+    assert compare(dual_homed(as_override=False), "rs-hub", {"nva-1": ()}, BOTH, Standing()) == ()
+
+
+def test_a_relay_with_override_is_expected_with_its_own_asn_in_the_place_of_65515() -> None:
+    desired = dual_homed(as_override=True)
+    assert predicted_drops(desired) == ()
+    assert kinds(compare(desired, "rs-spoke", {"nva-1": ()}, BOTH, Standing())) == [FindingKind.MISSING]
+    for path in ("65001-65001-12076-64999", "65001-65001"):
+        learned = {"nva-1": on_both("172.16.0.0/12", "10.0.1.4", path)}
+        assert compare(desired, "rs-spoke", learned, BOTH, Standing()) == ()
+    looped = {"nva-1": on_both("172.16.0.0/12", "10.0.1.4", "65001-65515-12076")}
+    assert kinds(compare(desired, "rs-spoke", looped, BOTH, Standing())) == [FindingKind.LOOP]
+    foreign = {"nva-1": on_both("172.16.0.0/12", "10.0.1.9", "65009-12076")}
+    assert kinds(compare(desired, "rs-spoke", foreign, BOTH, Standing())) == [FindingKind.NEXT_HOP, FindingKind.AS_PATH]
+
+
+def test_a_relay_passes_on_what_it_says_and_nothing_else() -> None:
+    learned = {"nva-1": (*on_both("172.16.0.0/12", "10.0.1.4", "65001"), *on_both("10.1.0.0/16", "10.0.1.4", "65001"))}
+    found = compare(dual_homed(as_override=True), "rs-spoke", learned, BOTH, Standing())
+    assert [(f.kind, f.prefix) for f in found] == [(FindingKind.EXTRA, IPv4Network("10.1.0.0/16"))]

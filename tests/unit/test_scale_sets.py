@@ -1,0 +1,142 @@
+"""Which instances of a scale set become speakers of a Route Server, and which scale sets a topology may have."""
+
+from ipaddress import IPv4Address
+from typing import Any
+
+import pytest
+
+from function_app.domain.errors import BadInput
+from function_app.domain.peering_plan import plan
+from function_app.domain.peerings import Peering, Provisioning
+from function_app.domain.scale_sets import Fleet, Instance, with_instances
+from function_app.domain.topology import Topology
+from function_app.domain.topology_document import decode
+from function_app.domain.topology_laws import Place
+from tests.builders import SUB, document, text
+from tests.unit.test_peerings import names, own, reading
+
+FLEET = {
+    "name": "fleet",
+    "id": f"{SUB.replace('Microsoft.Network', 'Microsoft.Compute')}/virtualMachineScaleSets/nva",
+    "asn": 65010,
+    "peersWith": ["rs"],
+    "announces": ["100.64.0.0/24"],
+}
+
+
+def topology(members: int = 1, **of_the_set: Any) -> Topology:
+    return decode(text(document(members, scaleSets=[FLEET | of_the_set])), Place())
+
+
+def fleet(desired: Topology, *instances: Instance, there: tuple[Peering, ...] = ()) -> Fleet:
+    return with_instances(desired, desired.route_servers[0], reading(*there), {"fleet": instances})
+
+
+def instance(number: int, address: str | None = None, leaving: bool = False) -> Instance:
+    return Instance(str(number), IPv4Address(address or f"10.0.3.{number}"), leaving)
+
+
+def added(found: Fleet) -> list[str]:
+    return [f"{s.name} {s.address}" for s in found.topology.speakers if s.asn == 65010]
+
+
+def peered(number: int, connected: str | None = None) -> Peering:
+    there = own(f"fleet-{number}", f"10.0.3.{number}", asn=65010)
+    return Peering(there.name, there.address, there.asn, there.state, connected)
+
+
+def test_instances_become_speakers_with_what_the_set_says() -> None:
+    found = fleet(topology(priority=7), instance(10), instance(2))
+    assert added(found) == ["fleet-2 10.0.3.2", "fleet-10 10.0.3.10"]
+    speaker = found.topology.speaker("fleet-2")
+    assert (speaker.peers_with, speaker.priority, list(map(str, speaker.announces))) == (("rs",), 7, ["100.64.0.0/24"])
+    assert found.told == ()
+
+
+def test_an_instance_that_is_leaving_keeps_the_peering_it_has_and_gets_none() -> None:
+    desired = topology()
+    both = (instance(1, leaving=True), instance(2, leaving=True))
+    assert added(fleet(desired, *both, there=(peered(1),))) == ["fleet-1 10.0.3.1"]
+
+
+def test_an_instance_that_is_gone_leaves_a_peering_that_goes_under_the_guards() -> None:
+    desired = topology()
+    there = (own("nva-a", "10.0.1.4"), peered(1), peered(2))
+    found = fleet(desired, instance(2), there=there)
+    steps = plan(found.topology, desired.route_servers[0], reading(*there))
+    assert names([*steps.steps]) == ["DeletePeering hopkeeper-hub_fleet-1"]
+
+
+def test_a_set_without_instances_leaves_no_peering_behind() -> None:
+    desired = topology()
+    there = (own("nva-a", "10.0.1.4"), peered(1))
+    found = fleet(desired, there=there)
+    steps = plan(found.topology, desired.route_servers[0], reading(*there)).steps
+    assert names([*steps]) == ["DeletePeering hopkeeper-hub_fleet-1"]
+
+
+def test_the_last_instance_that_announces_a_prefix_is_kept_while_another_is_being_made() -> None:
+    desired = topology()
+    there = (own("nva-a", "10.0.1.4"), peered(1))
+    found = fleet(desired, instance(2), there=there)
+    steps = plan(found.topology, desired.route_servers[0], reading(*there)).steps
+    assert names([*steps]) == ["CreatePeering hopkeeper-hub_fleet-2", "DeletePeering hopkeeper-hub_fleet-1"]
+
+
+def test_a_gone_instance_whose_session_stands_is_not_drained_yet() -> None:
+    desired = topology()
+    found = fleet(desired, there=(peered(1, "Connected"), peered(2, "NotConnected")))
+    assert added(found) == ["fleet-1 10.0.3.1"]
+    assert found.told == ("hopkeeper-hub_fleet-1: fleet-1 is gone, its session is Connected: kept until it is not",)
+
+
+def test_an_instance_with_a_new_address_is_one_speaker_not_two() -> None:
+    desired = topology()
+    found = fleet(desired, instance(1, "10.0.3.99"), there=(peered(1, "Connected"),))
+    assert added(found) == ["fleet-1 10.0.3.99"]
+
+
+def test_an_instance_with_the_address_of_a_speaker_is_that_speaker() -> None:
+    assert added(fleet(topology(), instance(1, "10.0.1.4"))) == []
+
+
+def test_an_instance_outside_the_networks_is_left_out_and_told() -> None:
+    found = fleet(topology(), instance(1, "192.168.0.4"))
+    assert added(found) == []
+    assert found.told == ("fleet-1: 192.168.0.4 is outside the declared networks: not peered",)
+
+
+def test_a_connected_peering_of_a_declared_speaker_is_nobodys_instance() -> None:
+    desired = topology()
+    there = own("fleet-west", "10.0.3.77", Provisioning.SUCCEEDED, 65010)
+    connected = Peering(there.name, there.address, there.asn, there.state, "Connected")
+    assert added(fleet(desired, there=(connected,))) == []
+
+
+def test_events_of_an_instance_belong_to_the_topology() -> None:
+    assert str(FLEET["id"]).casefold() in topology().resource_ids
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"name": "nva-a"}, "the name 'nva-a' is taken"),
+        ({"name": "rs"}, "the name 'rs' is taken"),
+        ({"id": f"{SUB}/virtualHubs/rs"}, "a scale set's id ends in"),
+        ({"asn": 65515}, "ASN 65515 is reserved"),
+        ({"peersWith": ["nva-a"]}, "no Route Server is named 'nva-a'"),
+        ({"peersWith": []}, "of length >= 1"),
+        ({"name": "f" * 60}, "longer than 80"),
+        ({"agent": {"port": 8443}}, "unknown field `agent`"),
+    ],
+)
+def test_a_scale_set_that_cannot_be_is_refused(change: dict[str, Any], rule: str) -> None:
+    with pytest.raises(BadInput, match=rule):
+        topology(**change)
+
+
+def test_no_speaker_has_the_name_of_an_instance() -> None:
+    doc = document(1, scaleSets=[FLEET])
+    doc["speakers"].append({"name": "fleet-3", "address": "10.0.1.9", "asn": 65001, "peersWith": ["rs"]})
+    with pytest.raises(BadInput, match="speaker 'fleet-3' has the name of an instance"):
+        decode(text(doc), Place())
