@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.stories.__main__ import main
 from lab.stories.acts import apply, holds, keeps
 from lab.stories.book import STORIES
 from lab.stories.stage import EXAMPLES, Story, play
@@ -37,6 +38,22 @@ def test_an_expectation_that_is_not_met_fails_the_story_and_says_so() -> None:
     ending = play(story)
     assert ending.failure == "nva-b holds egress-firewall, and nobody else: not within 90 s"
     assert "    ✗ nva-b holds egress-firewall" in "\n".join(ending.lines)
+
+
+def test_the_command_lists_stories_and_tells_one_and_says_by_its_status_whether_it_went_well(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    good = Story("good", "it is so.", "active-passive.yaml", (apply(),))
+    bad = Story("bad", "it is not so.", "active-passive.yaml", (apply(), keeps("egress-firewall", "nva-a", 10)))
+    stories = {"good": good, "bad": bad}
+    assert main([], stories) == 0
+    assert "good" in capsys.readouterr().out
+    assert main(["good"], stories) == 0
+    assert "status of hub-uksouth" in capsys.readouterr().out
+    assert main(["all"], stories) == 1
+    assert "bad failed: nva-a keeps egress-firewall: not any more" in capsys.readouterr().err
+    assert main(["none-such"], stories) == 2
+    assert "there are bad, good" in capsys.readouterr().err
 
 
 def test_an_expectation_that_is_not_kept_fails_the_story() -> None:

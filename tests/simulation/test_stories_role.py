@@ -29,6 +29,7 @@ STORY_OF = {
     f"{NETWORK}virtualNetworks/joinLoadBalancer/action": "pool-of-addresses",
     f"{NETWORK}locations/operations/read": "active-passive",
     f"{NETWORK}locations/operationResults/read": "active-passive",
+    "Microsoft.Compute/virtualMachineScaleSets/networkInterfaces/read": "scale-set",
     "Microsoft.Insights/metrics/read": "what-explains",
     f"{LOGS}query/read": "what-explains",
     f"{LOGS}query/ALBHealthEvent/read": "what-explains",

@@ -67,7 +67,7 @@ def _set(path: list[Any], value: Any) -> dict[str, Any]:
 FIRST = ["speakers", 0]
 SERVICE = ["services", 0]
 
-BROKEN = [
+BROKEN: list[tuple[list[Any], Any, str]] = [
     (["colour"], "red", "$: Object contains unknown field `colour`"),
     ([*FIRST, "adress"], "10.0.1.9", "$.speakers[0]: Object contains unknown field `adress`"),
     (["schema"], "hopkeeper/v2", "$.schema: Invalid enum value 'hopkeeper/v2'"),

@@ -156,7 +156,8 @@ class Bird:
         return bird_text.answer(await self._socket.ask(question.encode() + b"\n", bird_text.is_whole))
 
     def _render(self, routes: Routes) -> str:
-        return bird_text.render(routes, self._daemon.asn, self._daemon.communities, self._daemon.clients, self._groups)
+        daemon = self._daemon
+        return bird_text.render(routes, daemon.asn, daemon.communities, self._groups, daemon.clients)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -84,8 +84,8 @@ class ExaBgpSpeaker:
         self._conversation: _Conversation | None = None
         self._clients = dict.fromkeys((client.address for client in settings.clients), SessionState.UNKNOWN)
         # What else a neighbour may hold of ours, for the budget.
-        passed = {prefix for client in settings.clients for prefix in client.prefixes}
-        self._others = len(passed.union(settings.announces))
+        passed = [client.prefixes for client in settings.clients] + [relay.prefixes for relay in settings.relays]
+        self._others = len({*settings.announces, *(prefix for prefixes in passed for prefix in prefixes)})
         self._finding = Finding(Reading.UNKNOWN, "not reached yet")
         self._last_id = 0
         self._pulse = asyncio.Event()

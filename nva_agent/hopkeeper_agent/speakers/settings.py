@@ -35,6 +35,15 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
+class Relay:
+    """Routes that are passed on between neighbours, from both instances of one Route Server to both of another."""
+
+    sources: tuple[IPv4Address, ...]
+    targets: tuple[IPv4Address, ...]
+    prefixes: tuple[IPv4Network, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """How many prefixes a neighbour bears at once: those it holds and those of the next UPDATE, added up.
 

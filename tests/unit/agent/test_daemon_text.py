@@ -223,7 +223,7 @@ async def test_a_file_from_before_there_were_outward_neighbours_gets_their_names
     for _ in range(2):
         with pytest.raises(OSError, match="No such file"):
             await Bird(settings).connect()
-        assert include.read_text() == bird_text.render(routes, 65001, (), (), tuple(Toward))
+        assert include.read_text() == bird_text.render(routes, 65001, (), tuple(Toward))
 
 
 @pytest.mark.parametrize(
@@ -302,5 +302,5 @@ def test_birds_file_takes_other_clients_and_keeps_all_else() -> None:
     plain = bird_text.render({route.prefix: route}, 65001, ())
     first = bird_text.with_clients(plain, [ONE])
     assert "from = 10.0.1.5 then" in first
-    assert bird_text.with_clients(first, [OTHER]) == bird_text.render({route.prefix: route}, 65001, (), [OTHER])
+    assert bird_text.with_clients(first, [OTHER]) == bird_text.render({route.prefix: route}, 65001, (), clients=[OTHER])
     assert bird_text.with_clients(first, []) == plain

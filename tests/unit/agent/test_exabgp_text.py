@@ -87,7 +87,7 @@ def test_a_hub_that_speaks_with_on_premises_passes_clients_routes_to_route_serve
     settings = replace(
         SETTINGS, neighbours=(*BOTH, premises), clients=(client,), announces=(IPv4Network("10.8.0.0/16"),)
     )
-    assert passing_arguments(settings) == ["65001=10.0.0.36+10.0.0.37", "10.0.1.5=65002=10.9.0.0/16"]
+    assert passing_arguments(settings)[1:] == ["to=10.0.0.36+10.0.0.37", "client=10.0.1.5=65002=10.9.0.0/16"]
     text = render(settings, ["python", "helper"])
     assert text.count("route 10.8.0.0/16 next-hop 10.0.1.4") == len(BOTH)
     memory = Memory(1, "f", passing=Passing.from_arguments(passing_arguments(settings)))
