@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from lab.stories.stage import EXAMPLES, Story
-from lab.stories.told import behind_a_balancer, hubs, ranked, slots
+from lab.stories.told import behind_a_balancer, flags, hubs, ranked, scale_sets, slots
 
 STORIES: Mapping[str, Story] = {
     story.name: story
-    for story in (*behind_a_balancer.STORIES, *ranked.STORIES, *slots.STORIES, *hubs.STORIES)
+    for told in (behind_a_balancer, ranked, slots, hubs, flags, scale_sets)
+    for story in told.STORIES
     if (EXAMPLES / story.example).exists()
 }

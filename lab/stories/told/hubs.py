@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Network
 
-from lab.stories.acts import apply, dies, expect, is_stable, passes, peerings_are_made
+from lab.stories.acts import apply, dies, expect, is_stable, passes, peerings_are_made, seen
 from lab.stories.bgp import learned
 from lab.stories.seed import Seeding
 from lab.stories.stage import Act, Stage, Story
@@ -62,6 +62,11 @@ def leads_to(server: str, network: str, *next_hops: str, within: float = 30.0) -
     )
 
 
+def found(words: str, *, wrong: bool, within: float = 200.0) -> Act:
+    """What verification makes of the learned routes."""
+    return seen(words, lambda last: last["routes"]["complete"] and (last["routes"]["wrong"] > 0) is wrong, within)
+
+
 def gone(name: str, words: str) -> Act:
     """A speaker without an agent is there no more."""
 
@@ -90,8 +95,10 @@ TEN_NVAS = Story(
         table_is(
             "the learned routes are the published ones", "rs", published("10.13.76.84", "10.13.76.85"), shown=True
         ),
+        found("every client's next hop is found on both instances, and nothing is wrong", wrong=False),
         gone("hub-a", "hub-a is lost"),
         table_is("every prefix is still there, by hub-b", "rs", published("10.13.76.85")),
+        found("Hopkeeper finds that hub-a carries nobody any more", wrong=True, within=700),
         back("hub-a", "hub-a is back"),
         table_is("both tell again", "rs", published("10.13.76.84", "10.13.76.85")),
         gone("nva-104", "an NVA dies"),
