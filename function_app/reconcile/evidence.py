@@ -5,6 +5,7 @@ What was asked is shared with the passes (`questions`): an answer of theirs is u
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv4Address
 
 from function_app.domain.findings import Finding
@@ -25,6 +26,8 @@ class Evidence:
 
     verification: Verification
     networks: Networks
+    good_from: datetime
+    """Answers to older questions count as none."""
     unread: tuple[str, ...]
 
     @property
@@ -41,7 +44,8 @@ class Evidence:
 
     @property
     def unanswered(self) -> tuple[str, ...]:
-        return tuple(sorted(key for key, at in self.verification.answers.items() if at is None))
+        answers = self.verification.answers.items()
+        return tuple(sorted(key for key, at in answers if at is None or at < self.good_from))
 
 
 async def gather_evidence(ports: Ports, topology: Topology, fresh: bool = False) -> Evidence:
@@ -64,7 +68,7 @@ async def gather_evidence(ports: Ports, topology: Topology, fresh: bool = False)
         await ports.clock.sleep(topology.timing.doubt_poll / 2)
     networks = await keep_networks(ports, topology, tuple(memberships), records, dry_run=True)
     unread += tuple(reading for reading in networks.peerings.values() if isinstance(reading, str))
-    return Evidence(verification, networks, unread)
+    return Evidence(verification, networks, good_from, unread)
 
 
 async def _next_hops(ports: Ports, topology: Topology) -> dict[str, IPv4Address]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from function_app.domain.errors import HopkeeperError, Superseded, Transient
 from function_app.domain.timing import Timing
@@ -31,13 +32,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
 
 
+class Later(msgspec.Struct, frozen=True, kw_only=True):
+    """A question that ARM would not take: why, and until when it is not asked again."""
+
+    until: datetime
+    why: str
+
+
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is kept, by the key of the question; `spent` says when the tokens of late were spent."""
 
     asked: dict[str, Asked] = {}
     answers: dict[str, Answer] = {}
-    later: dict[str, datetime] = {}
-    """Questions that ARM would not take, and until when they are not asked again."""
+    later: dict[str, Later] = {}
     doubted: tuple[str, ...] = ()
     """Questions whose last answer left a service unverified: asked again soon."""
     spent: tuple[datetime, ...] = ()
@@ -63,21 +70,25 @@ class Round:
     """Answers older than this are not good enough: somebody wants to know now."""
     asked: dict[str, Asked] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
-    later: dict[str, datetime] = field(default_factory=dict)
+    later: dict[str, Later] = field(default_factory=dict)
     doubted: frozenset[str] = frozenset()
     spent: list[datetime] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
-    """Why questions could not be asked or heard."""
+    """Why answers could not be heard or kept; why questions could not be asked stands in `later`."""
 
     def take_up(self, ledger: Ledger, questions: Iterable[Question]) -> None:
         """Goes on with what earlier passes left; what nobody asks any more is forgotten."""
         keys, now = {q.key for q in questions}, self.clock.now()
-        self.asked = {key: asked for key, asked in ledger.asked.items() if key in keys}
-        self.answers = {key: answer for key, answer in ledger.answers.items() if key in keys}
+        # A date that is still to come was written by a clock that was wrong, or is a little ahead.
+        self.asked = {k: replace(each, at=min(each.at, now)) for k, each in ledger.asked.items() if k in keys}
+        self.answers = {k: replace(each, at=min(each.at, now)) for k, each in ledger.answers.items() if k in keys}
         self.doubted = frozenset(ledger.doubted) & keys
-        # A date that is further ahead than it could have been written was written by a clock that was wrong.
         most = self.timing.verify_every
-        self.later = {k: at for k, at in ledger.later.items() if k in keys and timedelta(0) < at - now <= most}
+        self.later = {
+            key: later
+            for key, later in ledger.later.items()
+            if key in keys and timedelta(0) < later.until - now <= most
+        }
         self.spent = [at for at in ledger.spent if timedelta(0) <= now - at < most]
 
     @property
@@ -89,6 +100,11 @@ class Round:
             doubted=tuple(sorted(self.doubted)),
             spent=tuple(self.spent),
         )
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Everything that stands in the way of an answer."""
+        return (*self.trouble, *(f"{key}: {later.why}" for key, later in sorted(self.later.items())))
 
     @property
     def affordable(self) -> bool:
@@ -116,7 +132,9 @@ class Round:
         try:
             rows = await question.fetch(asked.token)
         except HopkeeperError as error:
-            self._failed(question, error)
+            if not isinstance(error, Transient):
+                del self.asked[question.key]
+            self.trouble.append(f"{question.key}: {error}")
             return
         if rows is not None:
             del self.asked[question.key]
@@ -133,18 +151,11 @@ class Round:
             token = await question.ask()
         except HopkeeperError as error:
             wait = error.retry_after if isinstance(error, Transient) else self.timing.verify_every
-            self.later[question.key] = self.clock.now() + min(
-                max(wait, self.timing.doubt_poll), self.timing.verify_every
-            )
-            self._failed(question, error)
+            wait = min(max(wait, self.timing.doubt_poll), self.timing.verify_every)
+            self.later[question.key] = Later(until=self.clock.now() + wait, why=str(error))
         else:
             self.asked[question.key] = Asked(token=token, at=self.clock.now())
         return True
-
-    def _failed(self, question: Question, error: HopkeeperError) -> None:
-        if not isinstance(error, Transient):
-            self.asked.pop(question.key, None)
-        self.trouble.append(f"{question.key}: {error}")
 
 
 class Ledgers:

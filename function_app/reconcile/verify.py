@@ -87,7 +87,7 @@ async def verify(
     keys = [q.key for q in (*learned, *advertised, *effective)]
     answers = {key: round_.answers[key].at if key in round_.answers else None for key in keys}
     cost = Cost(spent=len(round_.spent), most=topology.timing.verify_budget, per=topology.timing.verify_every)
-    trouble = (*round_.trouble, *(f"nothing is asked: an operation of {name} is open" for name in look.operations))
+    trouble = (*round_.reasons, *(f"nothing is asked: an operation of {name} is open" for name in look.operations))
     verification = replace(verification, answers=answers, under_way=len(round_.asked), trouble=trouble, cost=cost)
     return verification, _outcome(topology, verification, round_, bool(peers and look.next_hops))
 
@@ -96,7 +96,7 @@ def _outcome(topology: Topology, verification: Verification, round_: Round, judg
     """Pending while a service's routes are not known to be right; other findings are told and wait for nothing."""
     if verification.verified or not judged or (not verification.checks and verification.complete):
         return CONVERGED
-    reasons = [*round_.trouble]
+    reasons = [*round_.reasons]
     reasons += [f"{c.service}: {missing}" for c in verification.checks for missing in c.missing]
     return Outcome(Ending.PENDING, tuple(reasons), topology.timing.doubt_poll)
 

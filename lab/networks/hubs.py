@@ -29,7 +29,7 @@ KEEPS = {"frr": ("attribute-unchanged next-hop",), "bird": ("next hop keep;", "b
 """By vendor, what keeps next hops in a rendered configuration."""
 OTHER_CLIENTS = {"nva-108": "frr", "nva-109": "exabgp"}
 """Vendors of clients that are not BIRD."""
-AT_REST, BEFORE, AFTER = 1.0, 1.0, 1.0
+AT_REST, BEFORE, AFTER = 1.0, 0.5, 1.0
 """Seconds of packets: undisturbed, before something is killed, and after the routes are as they should be."""
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from lab.stories.stage import EXAMPLES, Story
-from lab.stories.told import behind_a_balancer, flags, hubs, ranked, scale_sets, slots
+from lab.stories.told import behind_a_balancer, flags, hubs, places, ranked, slots
 
 STORIES: Mapping[str, Story] = {
     story.name: story
-    for told in (behind_a_balancer, ranked, slots, hubs, flags, scale_sets)
+    for told in (behind_a_balancer, ranked, slots, places, hubs, flags)
     for story in told.STORIES
     if (EXAMPLES / story.example).exists()
 }

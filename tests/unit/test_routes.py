@@ -1,10 +1,13 @@
 """What each Route Server should learn, and what is said where it did not: from documents and rows alone."""
 
+import re
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import structs
 
 from function_app.domain.expected_routes import Standing, standing
@@ -285,6 +288,30 @@ def test_a_client_with_one_hub_only_is_worth_knowing_and_not_wrong() -> None:
     [finding] = compare(desired, "rs", learned, INSTANCES, Standing())
     assert (finding.kind, finding.wrong) == (FindingKind.ONE_HUB, False)
     assert finding.sentence == "nva-105 has one hub of rs only: losing hub-1 would lose all that it announces"
+
+
+ROWS = st.tuples(st.sampled_from(sorted(HUBS)), st.sampled_from(NVAS), st.sampled_from(INSTANCES))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sets(ROWS, max_size=12))
+def test_no_row_goes_missing_unsaid_and_no_lonely_hub_either(gone: set[tuple[str, int, IPv4Address]]) -> None:
+    learned = {
+        hub: tuple(r for r in rows if (hub, r.as_path[1] - 65000, r.instance) not in gone)
+        for hub, rows in TABLE.items()
+    }
+    found = compare(ten_nvas(), "rs", learned, INSTANCES, Standing())
+    told = {
+        (f.speaker, prefix) for f in found if f.kind is not FindingKind.ONE_HUB for prefix in prefixes_in(f.sentence)
+    }
+    assert told == {(hub, f"100.0.0.{n}/32") for hub, n, _ in gone}
+    other = {"hub-1": "hub-2", "hub-2": "hub-1"}
+    lonely = {other[hub] for hub, n, i in gone if (other[hub], n, i) not in gone}
+    assert {f.speaker for f in found if f.kind is FindingKind.ONE_HUB} == lonely
+
+
+def prefixes_in(sentence: str) -> list[str]:
+    return re.findall(r"100\.0\.0\.\d+/32", sentence)
 
 
 # --- services and mixed speakers behind a hub ------------------------------------------------------------------------

@@ -29,6 +29,8 @@ param sshPublicKey string
 @description('What cloud-init is given. It holds no secret.')
 param userData string
 
+var pools = [for id in poolIds: { id: id }]
+
 resource card 'Microsoft.Network/networkInterfaces@2025-05-01' = {
   name: '${name}-nic'
   location: location
@@ -41,7 +43,7 @@ resource card 'Microsoft.Network/networkInterfaces@2025-05-01' = {
           privateIPAllocationMethod: 'Static'
           privateIPAddress: address
           subnet: { id: subnetId }
-          loadBalancerBackendAddressPools: [for id in poolIds: { id: id }]
+          loadBalancerBackendAddressPools: pools
         }
       }
     ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lab.stories.acts import adopt, converged, expect, holds, peerings_are_made, seen
+from lab.stories.acts import adopt, apply, converged, expect, holds, peerings_are_made, seen
 from lab.stories.seed import Seeding
 from lab.stories.stage import Act, Stage, Story
 from simulator.resources import Json

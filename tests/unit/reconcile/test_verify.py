@@ -192,10 +192,11 @@ async def test_what_arm_refuses_is_not_asked_again_before_it_said_and_is_told() 
     for wanted in ([A], [A, B], [A, B], [A, B]):
         await scene.slow()
         assert asked == wanted
-        assert ("advertised rs/nva-a: 429" in scene.routes["trouble"]) is (wanted == [A])
+        assert "advertised rs/nva-a: 429" in scene.routes["trouble"]
     scene.clock.at += timedelta(seconds=60)
     await scene.slow()
     assert asked == [A, B, A]
+    assert scene.routes["trouble"] == ["advertised rs/nva-b: id: no"]
 
 
 async def test_a_default_route_that_comes_back_is_something_to_know() -> None:
@@ -242,6 +243,23 @@ async def test_a_topology_without_services_is_verified_by_what_its_speakers_anno
         seen = json.loads(scene.documents.stored["status/hub.json"].body)["routes"]
         assert (seen["complete"], seen["verified"], seen["wrong"]) == (True, wanted, 0 if wanted else 1)
         world.answers[A] = tuple(LearnedRoute(i, prefix, mine, (65001,), mine) for i in INSTANCES)
+
+
+async def test_dates_that_are_still_to_come_keep_nothing_from_being_asked() -> None:
+    scene = Verified()
+    await scene.answered()
+    ledger = json.loads(scene.documents.stored["routes/hub.json"].body)
+    ahead = (scene.clock.at + timedelta(days=1)).isoformat()
+    for answer in ledger["answers"].values():
+        answer["at"] = ahead
+    ledger["spent"] = [ahead] * 100
+    ledger["later"] = {"learned rs/nva-a": {"until": ahead, "why": "429"}}
+    await scene.documents.put("routes/hub.json", json.dumps(ledger).encode())
+    scene.learned.asked.clear()
+    await scene.slow()
+    scene.clock.at += scene.topology.timing.verify_every
+    await scene.slow()
+    assert scene.learned.asked == [A, B]
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------------
@@ -300,6 +318,37 @@ async def test_by_hand_what_cannot_be_read_is_not_sound() -> None:
     evidence = await gather_evidence(scene.ports, scene.topology)
     assert not evidence.sound
     assert "  rs: ARM answers 503" in list(table(evidence, NOW))
+
+
+async def test_by_hand_what_arm_refuses_stays_unanswered_and_is_not_waited_for() -> None:
+    scene = Verified()
+    await scene.answered()
+    scene.clock.at += timedelta(seconds=1)
+    began = scene.clock.at
+    scene.effective.failing = [Unavailable("403: AuthorizationFailed", timedelta(seconds=60))]
+    evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
+    assert (evidence.sound, evidence.unanswered) == (False, ("effective nva-a",))
+    assert scene.clock.at - began < timedelta(seconds=60)
+    lines = list(table(evidence, scene.clock.at))
+    assert lines[:3] == [
+        "0 wrong, 0 to know; not everything was answered:",
+        "  not answered: effective nva-a",
+        "  effective nva-a: 403: AuthorizationFailed",
+    ]
+
+
+async def test_by_hand_nothing_is_asked_beside_an_open_operation() -> None:
+    scene = Verified()
+    await scene.settle()
+    scene.world.kill("nva-a")
+    scene.world.agents["nva-b"].refuses_to_serve = True
+    await scene.slow()
+    assert scene.record.phase in ("fencing", "granted")
+    scene.clock.at += scene.topology.timing.verify_every
+    asked = len(scene.learned.asked)
+    evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
+    assert len(scene.learned.asked) == asked
+    assert "  nothing is asked: an operation of fw is open" in list(table(evidence, scene.clock.at))
 
 
 async def test_an_interface_that_leads_elsewhere_is_found() -> None:
