@@ -96,8 +96,8 @@ class Narrator:
 def _readable(text: str) -> str:
     """Without what only a machine compares: ids of operations and etags; of a resource id the last name."""
     text = re.sub(r'W/"[^"]*"', "(an etag)", text)
-    text = re.sub(r"/subscriptions/\S*?/([^/\s]+)(?=[\s:,.;]|$)", r"\1", text)
-    return re.sub(r" ?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "", text)
+    text = re.sub(r"/subscriptions/[^\s'\"]*?/([^/\s'\"]+)(?=[\s:,;'\"]|\.\s|\.?$)", r"\1", text)
+    return re.sub(r" ?\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "", text)
 
 
 def _still(text: str) -> str:
