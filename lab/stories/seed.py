@@ -49,8 +49,13 @@ class Seed:
         resources += [self._network_peering(peering.id) for peering in topology.network_peerings]
         return {
             "resources": resources,
-            "vnetPrefixes": {s.id: [str(net) for net in topology.networks] for s in topology.route_servers},
+            "vnetPrefixes": {server.id: self._advertised(server) for server in topology.route_servers},
         }
+
+    def _advertised(self, server: RouteServer) -> list[str]:
+        """What it tells every peer by itself: the networks, and what its gateway brings and speakers are to relay."""
+        relayed = [p for s in self._topology.speakers for r in s.relays if r.source == server.name for p in r.prefixes]
+        return list(dict.fromkeys(map(str, (*self._topology.networks, *relayed))))
 
     def _instances(self, server: RouteServer) -> tuple[IPv4Address, IPv4Address]:
         chosen = self._how.instances.get(server.name)
