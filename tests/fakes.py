@@ -27,7 +27,15 @@ from function_app.domain.observation import (
 from function_app.domain.peerings import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
 from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
 from function_app.domain.scale_sets import Instance
-from function_app.domain.steps import Advertisement, SendAdvertise, SendFence, SendPromote
+from function_app.domain.steps import (
+    NOTHING_OUTWARD,
+    Advertisement,
+    OutwardRoutes,
+    SendAdvertise,
+    SendFence,
+    SendOutward,
+    SendPromote,
+)
 from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker, Topology
 from function_app.reconcile.ports import (
     AgentCommand,
@@ -112,6 +120,9 @@ class FakeAgent:
     boot: int = 1
     advertised: tuple[Advertisement, ...] | None = None
     advertised_turn: tuple[int, int] = (0, 0)
+    outward: OutwardRoutes = NOTHING_OUTWARD
+    outward_turn: tuple[int, int] = (0, 0)
+    outward_sessions: dict[IPv4Address, bool] = field(default_factory=dict)
     sessions_up: bool = True
     refuses_to_serve: bool = False
     deaf: bool = False
@@ -127,6 +138,14 @@ class FakeAgent:
             if (command.epoch, command.seq) < self.advertised_turn:
                 return f"advertise {command.epoch}.{command.seq} is older than {self.advertised_turn}"
             self.advertised, self.advertised_turn = command.advertisements, (command.epoch, command.seq)
+            self.obeyed.append(command)
+            return None
+        if isinstance(command, SendOutward):
+            if not self.outward_sessions and command.routes.prefixes:
+                return "no outward neighbour is configured"
+            if (command.epoch, command.seq) <= self.outward_turn:
+                return f"outward {command.epoch}.{command.seq} is not newer than {self.outward_turn}"
+            self.outward, self.outward_turn = command.routes, (command.epoch, command.seq)
             self.obeyed.append(command)
             return None
         wanted = Role.STANDBY if isinstance(command, SendFence) else Role.SERVING
@@ -182,10 +201,21 @@ class FakeWorld:
         if not agent.up or agent.cut:
             return Unreachable("connection refused" if agent.cut is False else "no answer")
         peers = {n: _view(a.up) for n, a in self.agents.items() if n != name}
-        mine = AgentService(agent.epoch, 0, agent.role, agent.answers_200, agent.advertised, 0, agent.advertised_turn)
+        mine = AgentService(
+            agent.epoch,
+            0,
+            agent.role,
+            agent.answers_200,
+            agent.advertised,
+            0,
+            agent.advertised_turn,
+            agent.outward,
+            agent.outward_turn,
+        )
         sessions = dict.fromkeys(INSTANCES, agent.sessions_up)
         services = {s.name: mine for s in self.topology.services}
-        return AgentStatus(agent.boot_id, NOW, services, agent.fatal, peers, sessions, "fake")
+        told = dict(agent.outward_sessions)
+        return AgentStatus(agent.boot_id, NOW, services, agent.fatal, peers, sessions, "fake", outward_sessions=told)
 
     async def status(self, topology: str, speaker: Speaker, timeout: timedelta) -> AgentReading:
         return self._status(speaker.name)

@@ -15,7 +15,15 @@ from msgspec import Meta, Struct
 
 from function_app.domain.errors import BadInput, Problem
 from function_app.domain.observation import AgentService, AgentStatus, PeerView, Role, Value
-from function_app.domain.steps import Advertisement, SendAdvertise, SendFence, SendPromote
+from function_app.domain.steps import (
+    NOTHING_OUTWARD,
+    Advertisement,
+    OutwardRoutes,
+    SendAdvertise,
+    SendFence,
+    SendOutward,
+    SendPromote,
+)
 from function_app.reconcile.ports import AgentCommand
 
 APP = "hopkeeper"
@@ -50,6 +58,13 @@ class _Advertised(Struct, frozen=True):
     advertisements: tuple[_Advertisement, ...]
 
 
+class _Outward(Struct, frozen=True):
+    epoch: _Count
+    seq: _Count
+    prefixes: tuple[IPv4Network, ...]
+    standby_prepend: _Count | None
+
+
 class _Service(Struct, frozen=True):
     epoch: _Count
     seq: _Count
@@ -57,6 +72,7 @@ class _Service(Struct, frozen=True):
     answering: bool
     advertised: _Advertised | None
     heard: _Count = 0
+    outward: _Outward | None = None
 
 
 class _Peer(Struct, frozen=True):
@@ -84,6 +100,7 @@ class _Status(Struct, frozen=True):
     peers: dict[_Name, _Peer]
     sessions: dict[str, _Session]
     maintenance: _Maintenance | None = None
+    outward_sessions: dict[str, _Session] = {}
 
 
 class Reply(Struct, frozen=True):
@@ -117,6 +134,9 @@ def encode_command(service: str, command: AgentCommand) -> dict[str, object]:
             return {"kind": "promote", **ordered, "seq": PROMOTE_SEQ, "boot_id": boot_id}
         case SendAdvertise(seq=seq, advertisements=advertisements):
             return {"kind": "advertise", **ordered, "seq": seq, "advertisements": [_encoded(a) for a in advertisements]}
+        case SendOutward(seq=seq, routes=routes):
+            told = {"prefixes": [str(p) for p in routes.prefixes], "standby_prepend": routes.standby_prepend}
+            return {"kind": "outward", **ordered, "seq": seq, **told}
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -143,13 +163,18 @@ def decode_status(raw: Mapping[str, Any], topology: str, agent: str) -> AgentSta
         fatal=tuple(plain(reason) for reason in status.fatal),
         peers={name: PeerView(peer.gossip, peer.probe) for name, peer in status.peers.items()},
         # A session whose state the agent does not know is not Established, which is all that readiness asks.
-        sessions={
-            _address(IPv4Address, neighbour): session.state is _SessionState.ESTABLISHED
-            for neighbour, session in status.sessions.items()
-        },
+        sessions=_sessions(status.sessions),
+        outward_sessions=_sessions(status.outward_sessions),
         version=plain(status.version),
         maintenance=_maintenance(status.maintenance),
     )
+
+
+def _sessions(sessions: Mapping[str, _Session]) -> dict[IPv4Address, bool]:
+    return {
+        _address(IPv4Address, neighbour): session.state is _SessionState.ESTABLISHED
+        for neighbour, session in sessions.items()
+    }
 
 
 def plain(text: str) -> str:
@@ -165,7 +190,7 @@ def _maintenance(coming: _Maintenance | None) -> str | None:
 
 
 def _service(service: _Service) -> AgentService:
-    advertised = service.advertised
+    advertised, outward = service.advertised, service.outward
     return AgentService(
         epoch=service.epoch,
         seq=service.seq,
@@ -176,6 +201,11 @@ def _service(service: _Service) -> AgentService:
         advertised=tuple(Advertisement(a.prefix, a.next_hop, a.prepend) for a in advertised.advertisements)
         if advertised
         else None,
+        # No prefix is the same as never told, whatever stood beside it.
+        outward=OutwardRoutes(tuple(sorted(outward.prefixes)), outward.standby_prepend)
+        if outward and outward.prefixes
+        else NOTHING_OUTWARD,
+        outward_turn=(outward.epoch, outward.seq) if outward else (0, 0),
     )
 
 

@@ -24,6 +24,7 @@ from function_app.domain.election import elect, is_drained, maintained
 from function_app.domain.health import Row, Verdict, is_ready, tally
 from function_app.domain.observation import AdminState, BalancerReading, Observed, Role, Value
 from function_app.domain.outranking import announces, back_to_rest, best_names, is_behind, noted, outrank_for
+from function_app.domain.outward import next_outward, outward_alarms
 from function_app.domain.protocol import (
     Decision,
     Kind,
@@ -62,7 +63,8 @@ def decide(service: Service, timing: Timing, observed: Observed, record: Record)
             decision = _grant(look)
         case Phase.STABLE:
             decision = _keep(look, freshly_in_doubt=look.record.tallies != record.tallies)
-    return _advertise(look, decision) if service.naming is None else _announce(look, decision)
+    announced = _advertise(look, decision) if service.naming is None else _announce(look, decision)
+    return _tell_outward(look, announced)
 
 
 def _with_tallies(timing: Timing, observed: Observed, record: Record) -> Record:
@@ -443,6 +445,19 @@ def _advertise(look: Look, decision: Decision) -> Decision:
     effects = stale_advertisements(look.service, look.observed, record)
     settled = decision.settled and not effects and record == decision.record
     return Decision(record, decision.effects + effects, decision.held, decision.because, decision.alarms, settled)
+
+
+def _tell_outward(look: Look, decision: Decision) -> Decision:
+    """What on-premises neighbours hear comes last: only at rest, and only where nothing else is to be done."""
+    record = decision.record
+    if record.phase is not Phase.STABLE or record != look.record or decision.effects:
+        return decision
+    record, effects = next_outward(look.service, look.observed, record)
+    if not effects:
+        record = decision.record
+    settled = decision.settled and not effects
+    alarms = decision.alarms + outward_alarms(look.service, look.observed)
+    return Decision(record, effects, decision.held, decision.because, alarms, settled)
 
 
 def _announce(look: Look, decision: Decision) -> Decision:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.ranking import Order
-from function_app.domain.steps import Advertisement, Effect
+from function_app.domain.steps import NOTHING_OUTWARD, Advertisement, Effect, OutwardRoutes
 
 
 class Value(StrEnum):
@@ -39,6 +39,9 @@ class AgentService:
     """The highest epoch that its peers have told it of."""
     advertised_turn: tuple[int, int] = (0, 0)
     """The (epoch, seq) at which that was ordered."""
+    outward: OutwardRoutes = NOTHING_OUTWARD
+    """What it tells its on-premises neighbours by its role."""
+    outward_turn: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class AgentStatus:
     version: str = ""
     maintenance: str | None = None
     """What the platform is about to do to the machine, and not before when (Azure Scheduled Events)."""
+    outward_sessions: Mapping[IPv4Address, bool] = field(default_factory=dict)
+    """With its on-premises neighbours: apart, for they say nothing of what a Route Server hears."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ class Peering:
         )
 
     def fits(self, speaker: Speaker) -> bool:
-        return (self.address, self.asn) == (speaker.address, speaker.asn)
+        """Whether it is as the speaker wants it; an ASN that Azure does not tell is not held against it."""
+        return self.address == speaker.address and self.asn in (None, speaker.asn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +124,14 @@ def speaker_named(topology: Topology, server: RouteServer, name: str) -> str | N
 
 
 def served(topology: Topology, server: RouteServer, peering: Peering) -> Speaker | None:
-    """The speaker that this connection of ours serves as it should be, whatever the connection is called."""
+    """The speaker that this connection of ours serves as it should be, whatever the connection is called.
+
+    Only one whose address Azure does not tell is taken for what its name says: unknown is not wrong.
+    """
     if not is_own(topology, server, peering.name):
         return None
-    return next((s for s in topology.peered_with(server.name) if peering.fits(s)), None)
+    named = speaker_named(topology, server, peering.name) if peering.address is None else None
+    return next((s for s in topology.peered_with(server.name) if peering.fits(s) or s.name == named), None)
 
 
 def connections(topology: Topology, server: RouteServer, reading: RouteServerReading) -> dict[str, str]:

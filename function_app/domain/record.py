@@ -123,6 +123,8 @@ class Record(Struct, frozen=True, kw_only=True):
     learning: Learning | None = None
     tallies: dict[str, Tally] = {}
     advertised: Advertised = Advertised()
+    outward: Advertised = Advertised()
+    """The same for what they tell their on-premises neighbours."""
     spacing: Spacing | None = None
     pause: Pause | None = None
     drains: dict[str, Drain] = {}

@@ -46,6 +46,30 @@ class SendAdvertise:
 
 
 @dataclass(frozen=True, slots=True)
+class OutwardRoutes:
+    """What a member tells its on-premises neighbours, next hop itself: as short as can be while it serves.
+
+    On standby its ASN is prepended `standby_prepend` extra times, or nothing is announced (None). No prefix: nothing at all.
+    """
+
+    prefixes: tuple[IPv4Network, ...] = ()
+    standby_prepend: int | None = None
+
+
+NOTHING_OUTWARD = OutwardRoutes()
+
+
+@dataclass(frozen=True, slots=True)
+class SendOutward:
+    """Tell the agent what its on-premises neighbours hear by its role: both forms at once, so that no role waits for it."""
+
+    member: str
+    epoch: int
+    seq: int
+    routes: OutwardRoutes
+
+
+@dataclass(frozen=True, slots=True)
 class SendPath:
     """Tell an announcer of a ranked service whom to name, and with how long an AS path (`ranking`)."""
 
@@ -80,4 +104,4 @@ class LiftByBalancer:
     epoch: int
 
 
-type Effect = SendFence | SendPromote | SendAdvertise | SendPath | FenceByBalancer | LiftByBalancer
+type Effect = SendFence | SendPromote | SendAdvertise | SendOutward | SendPath | FenceByBalancer | LiftByBalancer

@@ -134,6 +134,8 @@ class Outward(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     neighbours: Annotated[tuple[Neighbour, ...], Meta(min_length=1)]
     prefixes: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
     standby: Literal["prepend", "withhold"] = "prepend"
+    prepend: Annotated[int, Meta(ge=1, le=16)] = 3
+    """By how many ASNs a standby's AS path is longer than the holder's; more where the ways beyond differ in length."""
 
 
 class LoadBalancer(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):

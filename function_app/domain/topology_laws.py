@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain import timing
 from function_app.domain.errors import Problem
+from function_app.domain.outward_laws import broken_outward_laws
 from function_app.domain.peerings import AGAIN, PREFIX, is_own, peering_name
 from function_app.domain.ranking import Naming
 from function_app.domain.topology import Mode, Service, Slots, Speaker, Topology, backend_pool_key
@@ -314,6 +315,10 @@ def _prefixes_fit(topology: Topology, _: Place) -> Iterator[Problem]:
             yield Problem(f"$.speakers[{i}]", rule)
 
 
+def _outward_fits(topology: Topology, place: Place) -> Iterator[Problem]:
+    yield from broken_outward_laws(topology, FORBIDDEN if place.allow_loopback else (*FORBIDDEN, LOOPBACK))
+
+
 def _timing_holds(topology: Topology, _: Place) -> Iterator[Problem]:
     yield from timing.broken_laws(topology.timing)
 
@@ -341,5 +346,6 @@ LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     _announcers_can_rank,
     _pools_have_one_service,
     _prefixes_fit,
+    _outward_fits,
     _timing_holds,
 )

@@ -19,6 +19,7 @@ from function_app.domain.steps import (
     LiftByBalancer,
     SendAdvertise,
     SendFence,
+    SendOutward,
     SendPath,
     SendPromote,
 )
@@ -57,6 +58,8 @@ async def _perform(hand: Hand, effect: Effect, observed: Observed) -> Noted:
     match effect:
         case SendFence() | SendPromote() | SendAdvertise():
             return await _command(hand, effect, effect, observed)
+        case SendOutward():
+            return await _tell_outward(hand, effect, observed)
         case SendPath():
             return await _announce(hand, effect, observed)
         case FenceByBalancer() | LiftByBalancer():
@@ -79,6 +82,18 @@ async def _announce(hand: Hand, effect: SendPath, observed: Observed) -> Noted:
         return seen if effect in seen.tried else seen.with_announced(effect.member, effect.turn)
 
     return announced
+
+
+async def _tell_outward(hand: Hand, effect: SendOutward, observed: Observed) -> Noted:
+    """Without an answer it was not told, and that is all: an agent too old for it answers everything else."""
+    noted = await _command(hand, effect, effect, observed)
+    before = observed.agents.get(effect.member, Unreachable("not asked"))
+
+    def told(seen: Observed) -> Observed:
+        after = noted(seen)
+        return after if after.status(effect.member) is not None else after.with_agent(effect.member, before)
+
+    return told
 
 
 async def _command(hand: Hand, effect: Effect, command: AgentCommand, observed: Observed) -> Noted:

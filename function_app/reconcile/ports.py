@@ -17,7 +17,7 @@ from function_app.domain.observation import AdminState, AgentReading, BalancerRe
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
 from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
 from function_app.domain.scale_sets import Instance
-from function_app.domain.steps import SendAdvertise, SendFence, SendPromote
+from function_app.domain.steps import SendAdvertise, SendFence, SendOutward, SendPromote
 from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
 
 
@@ -69,7 +69,7 @@ class Agents(Protocol):
     ) -> "CommandAnswer": ...
 
 
-type AgentCommand = SendFence | SendPromote | SendAdvertise
+type AgentCommand = SendFence | SendPromote | SendAdvertise | SendOutward
 
 
 @dataclass(frozen=True, slots=True)

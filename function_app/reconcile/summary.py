@@ -103,6 +103,7 @@ def _member(name: str, reading: AgentReading, summary: Summary) -> dict[str, Any
         "fatal": list(reading.fatal),
         "ready": _is_ready(name, summary),
         "sessions": {str(address): up for address, up in sorted(reading.sessions.items())},
+        "outwardSessions": {str(address): up for address, up in sorted(reading.outward_sessions.items())},
         "peers": {peer: {"gossip": view.gossip, "probe": view.probe} for peer, view in sorted(reading.peers.items())},
         "clockOffsetSeconds": round((reading.clock - summary.asked).total_seconds(), 3),
     }

@@ -89,6 +89,10 @@ class Implied:
         """All that starts here and may leave, sorted."""
         return tuple(sorted(prefix for announced in self.announced for prefix in announced.prefixes))
 
+    def addresses(self, upstream: str) -> tuple[IPv4Address, ...]:
+        """Where an upstream is reached."""
+        return next(u.addresses for u in self.upstreams if u.name == upstream)
+
     @property
     def client_asns(self) -> tuple[int, ...]:
         """Each once, sorted."""

@@ -130,7 +130,10 @@ def status_lines(status: Mapping[str, Any]) -> Sequence[str]:
         lines.append(f"  {name}: {server['taken']} of {server['most']} peerings: {own}{foreign}")
     if last:
         routes = last["routes"]
-        lines.append(f"  learned routes: {'as they should be' if routes['verified'] else 'not verified'}")
+        wrong = [finding["sentence"] for finding in routes["findings"] if finding["wrong"]]
+        verified = routes["verified"] and not wrong
+        lines.append(f"  routes: {'as they should be' if verified else 'not verified'}")
+        lines += [f"    {sentence}" for sentence in wrong]
         lines.append(f"  last pass: {last['outcome']}")
         lines += [f"    {reason}" for reason in last["reasons"]]
     return lines

@@ -27,6 +27,7 @@ class Bugs:
     boots_serving: bool = False  # S15: an agent boots as serving whatever its disk says
     is_moody: bool = False  # S16: what is told the other way round is not the same
     ignores_promotes: bool = False  # L1, L3: agents answer a PROMOTE and do nothing
+    ignores_outward: bool = False  # L1: agents take what is outward and do nothing
     never_fences: bool = False  # L2: a Down never reaches the data plane
     never_lifts: bool = False  # L4: a None never reaches the data plane
     mutes_last: bool = False  # L6: the last member never answers, and its peers hear it

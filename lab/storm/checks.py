@@ -16,7 +16,7 @@ from hopkeeper_agent.role import Role
 from function_app.domain.observation import AdminState
 from function_app.domain.peerings import Provisioning, is_ours
 from function_app.domain.record import Phase, Record
-from function_app.domain.steps import SendAdvertise, SendFence, SendPromote
+from function_app.domain.steps import SendAdvertise, SendFence, SendOutward, SendPromote
 from function_app.reconcile.ports import AgentCommand
 
 if TYPE_CHECKING:
@@ -181,6 +181,8 @@ class Checks:
             return
         if command.epoch != record.epoch:
             self.broken("S7", f"{command} is sent at epoch {record.epoch}")
+        if isinstance(command, SendOutward) and record.phase is not Phase.STABLE:
+            self.broken("S7", f"{command} is sent while {_line(record)}")
         if isinstance(command, SendPromote) and (
             record.phase not in SETTLED or command.member != record.target or command.member not in record.may_serve
         ):

@@ -14,6 +14,7 @@ from hopkeeper_agent.role import Role, ServiceState, Turn
 from function_app.domain.bounds import Probe, worst
 from function_app.domain.guards import spacing_after
 from function_app.domain.observation import AdminState
+from function_app.domain.outward import wanted_outward
 from function_app.domain.record import Operation, Phase, Record
 from lab.storm.bugs import Bugs
 from lab.storm.checks import Violation
@@ -197,7 +198,11 @@ class History:
             held = f"may_serve {sorted(record.may_serve)}, fenced {sorted(record.fenced)}, owed {sorted(record.owed)}"
             return "L4", held
         down = [name for name, state in world.balancer.data.items() if state is not AdminState.NONE]
-        return ("L4", f"{down} are not back in the pool") if down else None
+        if down:
+            return "L4", f"{down} are not back in the pool"
+        wanted = wanted_outward(world.service)
+        untold = [agent.name for agent in world.agents.values() if agent.outward != wanted]
+        return ("L1", f"{untold} do not tell on-premises what is declared") if untold else None
 
     def _take_back(self) -> None:
         """Where the record was lost, a Down of ours became nobody's; an operator sees it and takes it back."""

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 from hopkeeper_agent import role as rules
 
 from function_app.domain.observation import AgentReading, AgentService, AgentStatus, PeerView, Role
-from function_app.domain.steps import Advertisement, SendAdvertise, SendFence, SendPromote
+from function_app.domain.steps import (
+    NOTHING_OUTWARD,
+    Advertisement,
+    OutwardRoutes,
+    SendAdvertise,
+    SendFence,
+    SendOutward,
+    SendPromote,
+)
 from function_app.reconcile.ports import AgentCommand, CommandAnswer
 from lab.storm.calls import Call
 
@@ -41,8 +49,8 @@ class Nva:
 
     __slots__ = (
         "advertised", "boot", "disk_broken", "disk_seconds", "durable", "fatal", "heard", "hung", "name", "older",
-        "outage_seconds", "parked", "peers", "probe_open", "sessions", "state", "tears", "up", "waiting", "will",
-        "world", "writing",
+        "outage_seconds", "outward", "outward_turn", "parked", "peers", "probe_open", "sessions", "state", "tears", "up",
+        "waiting", "will", "world", "writing",
     )  # fmt: skip
 
     def __init__(self, world: "World", name: str) -> None:
@@ -59,6 +67,8 @@ class Nva:
         self.heard = 0
         self.peers: dict[str, PeerView] = {}
         self.advertised: tuple[Advertisement, ...] | None = None
+        self.outward: OutwardRoutes = NOTHING_OUTWARD
+        self.outward_turn = (0, 0)
         self.disk_broken = False
         self.disk_seconds = 0.0
         self.tears = False
@@ -101,6 +111,8 @@ class Nva:
             self.probe_open and self.will,
             self.advertised,
             self.heard,
+            outward=self.outward,
+            outward_turn=self.outward_turn,
         )
         sessions = world.session_views[self.sessions]
         return AgentStatus(
@@ -117,6 +129,12 @@ class Nva:
         elif isinstance(command, SendAdvertise):
             self.advertised = command.advertisements
             call.answer(CommandAnswer(self.reading()))
+        elif isinstance(command, SendOutward):
+            turn = (command.epoch, command.seq)
+            late = turn < self.outward_turn or (turn == self.outward_turn and command.routes != self.outward)
+            if not (late or self.world.bugs.ignores_outward):
+                self.outward, self.outward_turn = command.routes, turn
+            call.answer(CommandAnswer(self.reading(), "already accepted a newer one" if late else None))
         elif self.tears:
             self._tear(command, issued)
             call.expire()
@@ -286,7 +304,7 @@ class Nva:
             return
         if lost < 0:
             self.durable = rules.ServiceState()
-            self.advertised = None
+            self.advertised, self.outward, self.outward_turn = None, NOTHING_OUTWARD, (0, 0)
         elif lost:
             self.durable = replace(self.older[-min(lost, len(self.older))] if self.older else self.durable)
         if lost:

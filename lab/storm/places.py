@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from functools import cache
 from ipaddress import IPv4Address
+from typing import Any
 
 import yaml
 
@@ -14,7 +15,9 @@ EPOCH = datetime(2026, 1, 1, 3, 0, tzinfo=UTC)
 FRONTEND = IPv4Address("10.0.1.100")
 NETWORK = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/hub/providers/Microsoft.Network"
 
-PACES = {
+OUTWARD = {"neighbours": [{"address": "192.168.100.1", "asn": 64600}], "prefixes": ["10.0.0.0/16"]}
+
+PACES: dict[str, dict[str, str]] = {
     "usual": {},
     "brisk": {"learnFor": "PT10S", "doubtPoll": "PT5S", "fenceSettle": "PT30S", "spacingStep": "PT5S"},
     "quick": {"learnFor": "PT2S", "doubtPoll": "PT2S", "fenceSettle": "PT8S", "spacingStep": "PT1S"},
@@ -24,9 +27,9 @@ PACES = {
 
 @cache
 def place(members: int, pace: str) -> Topology:
-    """A topology named `hub` with one service `fw`; members by falling priority."""
+    """A topology named `hub` with one service `fw`; members by falling priority. At the usual pace it has `outward`."""
     names = [f"nva-{letter}" for letter in "abcd"[:members]]
-    document = {
+    document: dict[str, Any] = {
         "schema": "hopkeeper/v1",
         "name": "hub",
         "networks": ["10.0.0.0/16"],
@@ -54,4 +57,6 @@ def place(members: int, pace: str) -> Topology:
         ],
         "timing": PACES[pace],
     }
+    if pace == "usual":
+        document["services"][0]["outward"] = OUTWARD
     return decode(yaml.safe_dump(document, sort_keys=False), Place())

@@ -64,6 +64,7 @@ class Agent:
             started=time.monotonic(),
             monotonic=time.monotonic,
             now_seconds=time.time,
+            outward=loading.outward_neighbours(config),
         )
         endpoint = CommandEndpoint(
             own.ring, self._signer, Addressee(config.name, config.topology), self.duties.obey, self.status, time.time
@@ -102,6 +103,9 @@ class Agent:
             self.duties.make_durable_soon()
         if config.peers:
             await asyncio.sleep(config.tempo.window_seconds)
+        if self._trust in (Trust.WHOLE, Trust.NEW):
+            # Not before: a holder that was replaced has heard so by now.
+            self._spawn(self.duties.tell_outward())
         await self.probe.open(config.address, config.ports.probe)
         self._report("start-up")
         log.info("agent started", extra={"boot_id": self.duties.boot_id, "state": self._trust.value})
@@ -125,7 +129,11 @@ class Agent:
         await self.duties.close()
 
     def _established(self) -> int:
-        return sum(session.state is SessionState.ESTABLISHED for session in self._speaker.sessions().values())
+        return sum(
+            session.state is SessionState.ESTABLISHED
+            for address, session in self._speaker.sessions().items()
+            if address not in self._parts.outward
+        )
 
     async def _announce(self) -> None:
         # What fails here the speaker makes up for by itself.

@@ -7,10 +7,11 @@ an advertisement are durable before they are in effect. It knows no HTTP, no sig
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
 
 from hopkeeper_agent.role import (
@@ -24,10 +25,14 @@ from hopkeeper_agent.role import (
     Role,
     ServiceState,
     Status,
+    TellOutward,
+    Toward,
     advertise,
     fence,
     outranked,
+    outward,
     promote,
+    tell_outward,
 )
 from hopkeeper_agent.speakers import SpeakerError
 
@@ -44,8 +49,8 @@ class Store(Protocol):
 class Announcer(Protocol):
     """What a speaker does for us."""
 
-    async def announce(self, advertisements: Sequence[Advertisement]) -> None:
-        """Replace everything announced; raises SpeakerError if it is not certain that this happened."""
+    async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
+        """Replace everything announced to those neighbours; raises SpeakerError if it is not certain that this happened."""
 
 
 class Duties:
@@ -60,13 +65,16 @@ class Duties:
         *,
         durable: bool,
         is_witness: bool = False,
+        outward_from: IPv4Address | None = None,
     ) -> None:
         """`states` are what start-up found; `durable` says whether the store holds exactly these already.
 
-        A witness watches its peers and takes no role.
+        A witness watches its peers and takes no role. `outward_from` is this appliance as on-premises neighbours reach
+        it; None where the speaker has none of these.
         """
         self.boot_id = boot_id
         self._is_witness = is_witness
+        self._outward_from = outward_from
         self._store = store
         self._speaker = speaker
         self._states: dict[str, ServiceState] = dict(states)
@@ -74,7 +82,9 @@ class Duties:
         self._heard: dict[str, int] = {}
         self._disk = asyncio.Lock()
         self._voice = asyncio.Lock()
+        self._outward_voice = asyncio.Lock()
         self._saving: set[asyncio.Task[str | None]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
 
     @property
     def states(self) -> Mapping[str, ServiceState]:
@@ -94,6 +104,23 @@ class Duties:
         """What the speaker should announce for all services together."""
         return [item for _, state in sorted(self._states.items()) for item in _announced(state)]
 
+    def outward(self, service: str) -> tuple[Advertisement, ...]:
+        """What on-premises neighbours should hear of a service, by the role that it has now."""
+        if self._outward_from is None:
+            return ()
+        # What goes to Route Servers goes nowhere else: an ADVERTISE is never refused on account of what is told outward.
+        inward = {item.prefix for state in self._states.values() for item in _announced(state)}
+        return tuple(item for item in outward(self._state(service), self._outward_from) if item.prefix not in inward)
+
+    async def tell_outward(self) -> None:
+        """Tell on-premises neighbours what they should hear now. What fails here the speaker makes up for by itself."""
+        if self._outward_from is None:
+            return
+        async with self._outward_voice:
+            told = [item for service in sorted(self._states) for item in self.outward(service)]
+            with contextlib.suppress(SpeakerError):
+                await self._speaker.announce(told, Toward.OUTWARD)
+
     async def obey(self, command: Command) -> str | None:
         """Carry the command out. Return None when it was accepted, else why it was refused."""
         match command:
@@ -101,12 +128,14 @@ class Duties:
                 return None
             case Fence():
                 return await self._fence(command)
-            case Promote() | Advertise() if self._is_witness:
+            case Promote() | Advertise() | TellOutward() if self._is_witness:
                 return "a witness serves and announces nothing"
             case Promote():
                 return await self._promote(command)
             case Advertise():
                 return await self._advertise(command)
+            case TellOutward():
+                return await self._take_outward(command)
 
     def hear(self, service: str, epoch: int) -> None:
         """An authentic peer proves that `service` has come to `epoch` without us: step down if we serve below it."""
@@ -115,6 +144,7 @@ class Duties:
         reduced = outranked(state, epoch)
         if reduced is not state:
             log.warning("stepped down: a higher epoch was heard", extra={"service": service, "epoch": epoch})
+            self._tell_outward_soon()
             self._states[service] = reduced
             self._save_soon()
 
@@ -123,13 +153,17 @@ class Duties:
         self._save_soon()
 
     async def close(self) -> None:
-        """Wait for writes under way."""
+        """Wait for writes under way, and for nobody on-premises."""
+        for task in self._telling:
+            task.cancel()
+        await asyncio.gather(*self._telling, return_exceptions=True)
         await asyncio.gather(*self._saving)
 
     async def _fence(self, command: Fence) -> str | None:
         verdict = fence(command, self._state(command.service))
         if isinstance(verdict, Refused):
             return verdict.reason
+        self._tell_outward_soon()
         # In effect before anything can fail or wait: the probe says 503 from here on.
         self._states[command.service] = verdict.state
         return await self._save()
@@ -145,6 +179,7 @@ class Duties:
                 return failure
             # The loop went on while the disk wrote: a fence or a newer peer may have come, and they count first.
             again = promote(command, self._state(command.service), self.boot_id, self._heard.get(command.service, 0))
+            self._tell_outward_soon()
             if isinstance(again, Accepted):
                 self._states[command.service] = again.state
                 return None
@@ -173,6 +208,31 @@ class Duties:
                 return f"speaker: {error}"
             return None
 
+    async def _take_outward(self, command: TellOutward) -> str | None:
+        """Accepted once it is durable: nobody waits for what on-premises neighbours hear."""
+        if self._outward_from is None and command.prefixes:
+            return "no outward neighbour is configured"
+        async with self._disk:
+            verdict = tell_outward(command, self._state(command.service), self._spoken_for(command.service))
+            if isinstance(verdict, Refused):
+                return verdict.reason
+            failure = await self._write({**self._states, command.service: verdict.state})
+            if failure is not None:
+                return failure
+            current = self._state(command.service)
+            self._states[command.service] = replace(current, outward=verdict.state.outward)
+        if self._durable != self._states:
+            self._save_soon()
+        self._tell_outward_soon()
+        return None
+
+    def _tell_outward_soon(self) -> None:
+        """In the loop's next turn, by the roles as they are then; a role never waits for it."""
+        if any(state.outward is not None for state in self._states.values()):
+            task = asyncio.get_running_loop().create_task(self.tell_outward())
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
     def _overtaken(self, command: Promote) -> ServiceState:
         current = self._state(command.service)
         if current.turn >= command.turn:
@@ -189,6 +249,17 @@ class Duties:
             if other != service
             for item in _announced(state)
         }
+
+    def _spoken_for(self, service: str) -> dict[IPv4Network, str]:
+        """Which service a prefix is announced for, if not outward for this one."""
+        outward_of_others = {
+            prefix: other
+            for other, state in self._states.items()
+            if other != service and state.outward is not None
+            for prefix in state.outward.prefixes
+        }
+        inward = {item.prefix: other for other, state in self._states.items() for item in _announced(state)}
+        return outward_of_others | inward
 
     def _save_soon(self) -> None:
         task = asyncio.get_running_loop().create_task(self._save())

@@ -8,13 +8,14 @@ import ssl
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from hopkeeper_agent.config import Config, PeerConfig
 from hopkeeper_agent.duties import Duties
 from hopkeeper_agent.jws import AppKeys, BadKey, Signer, certificate_key
-from hopkeeper_agent.role import Role
+from hopkeeper_agent.role import Role, Toward
 from hopkeeper_agent.speakers import Mute, Speaker
 from hopkeeper_agent.speakers.bird import Bird
 from hopkeeper_agent.speakers.daemon import DaemonSpeaker
@@ -22,7 +23,7 @@ from hopkeeper_agent.speakers.exabgp import ExaBgpSpeaker
 from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
 from hopkeeper_agent.speakers.exabgp_process import ExaBgpProcess
 from hopkeeper_agent.speakers.frr import Frr
-from hopkeeper_agent.speakers.settings import BirdSettings, FrrSettings
+from hopkeeper_agent.speakers.settings import BgpNeighbour, BirdSettings, FrrSettings
 from hopkeeper_agent.state import Identity, StateFile, Trust
 from hopkeeper_agent.toml_table import ConfigError
 
@@ -102,9 +103,39 @@ def duties(config: Config, speaks: Speaker) -> tuple[Duties, Trust]:
     states, boot_id = found.states, uuid.uuid4().hex
     if config.is_witness:
         # It may have been a member once.
-        states = {name: replace(state, role=Role.STANDBY, advertised=None) for name, state in states.items()}
+        states = {
+            name: replace(state, role=Role.STANDBY, advertised=None, outward=None) for name, state in states.items()
+        }
         whole = whole and states == found.states
-    return Duties(store, speaks, boot_id, states, durable=whole, is_witness=config.is_witness), found.trust
+    office = Duties(
+        store,
+        speaks,
+        boot_id,
+        states,
+        durable=whole,
+        is_witness=config.is_witness,
+        outward_from=_outward_from(config),
+    )
+    return office, found.trust
+
+
+def outward_neighbours(config: Config) -> frozenset[IPv4Address]:
+    """The speaker's neighbours on-premises."""
+    match config.speaker:
+        case None:
+            neighbours: tuple[BgpNeighbour, ...] = ()
+        case BgpSettings():
+            neighbours = config.speaker.neighbours
+        case BirdSettings() | FrrSettings():
+            neighbours = config.speaker.daemon.neighbours
+    return frozenset(neighbour.address for neighbour in neighbours if neighbour.toward is Toward.OUTWARD)
+
+
+def _outward_from(config: Config) -> IPv4Address | None:
+    """The next hop of what is told outward: this appliance, as it speaks BGP."""
+    if not outward_neighbours(config):
+        return None
+    return config.speaker.address if isinstance(config.speaker, BgpSettings) else config.address
 
 
 def _machine(config: Config) -> str:

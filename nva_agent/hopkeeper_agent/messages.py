@@ -17,10 +17,12 @@ from hopkeeper_agent.role import (
     Advertisement,
     Command,
     Fence,
+    Outward,
     Promote,
     Role,
     ServiceState,
     Status,
+    TellOutward,
     Turn,
 )
 
@@ -34,6 +36,7 @@ TOKEN_SECONDS = 30
 
 # A Route Server takes 1,000 prefixes from a peer on its older page; the app sends at most 600 (64 KiB of command).
 ADVERTISEMENTS_MAX = 1000
+OUTWARD_MAX = 200
 PREPEND_MAX = 16
 NUMBER_MAX = 2**53 - 1
 
@@ -62,8 +65,12 @@ def decode_command(value: Any) -> Command:
         case "advertise":
             _exactly(value, {"kind", "service", "epoch", "seq", "advertisements"})
             return Advertise(_service(value), _turn(value), decode_advertisements(value["advertisements"]))
+        case "outward":
+            _exactly(value, {"kind", "service", "epoch", "seq", "prefixes", "standby_prepend"})
+            prefixes, standby_prepend = decode_outward(value)
+            return TellOutward(_service(value), _turn(value), prefixes, standby_prepend)
         case _:
-            raise Malformed("command.kind: not one of status, fence, promote, advertise")
+            raise Malformed("command.kind: not one of status, fence, promote, advertise, outward")
 
 
 def decode_advertisements(value: Any) -> tuple[Advertisement, ...]:
@@ -74,6 +81,29 @@ def decode_advertisements(value: Any) -> tuple[Advertisement, ...]:
     if len({item.prefix for item in found}) != len(found):
         raise Malformed("advertisements: a prefix occurs twice")
     return tuple(found)
+
+
+def decode_outward(value: Mapping[str, Any]) -> tuple[tuple[IPv4Network, ...], int | None]:
+    """Decode `prefixes`, sorted, and `standby_prepend`; raises Malformed, also for a prefix that occurs twice."""
+    listed, standby_prepend = value["prefixes"], value["standby_prepend"]
+    if not isinstance(listed, list) or len(listed) > OUTWARD_MAX:
+        raise Malformed(f"outward: prefixes are not a list of at most {OUTWARD_MAX}")
+    prefixes = sorted(_prefix(item) for item in listed)
+    if len(set(prefixes)) != len(prefixes):
+        raise Malformed("outward: a prefix occurs twice")
+    if standby_prepend is not None and not 1 <= whole(standby_prepend, "outward.standby_prepend") <= PREPEND_MAX:
+        raise Malformed(f"outward: standby_prepend is null or from 1 to {PREPEND_MAX}")
+    return tuple(prefixes), standby_prepend
+
+
+def encode_outward(outward: Outward) -> dict[str, Any]:
+    """The `outward` member of a service in a status, and in the state file."""
+    return {
+        "epoch": outward.turn.epoch,
+        "seq": outward.turn.seq,
+        "prefixes": [str(prefix) for prefix in outward.prefixes],
+        "standby_prepend": outward.standby_prepend,
+    }
 
 
 def encode_advertised(advertised: Advertised | None) -> dict[str, Any] | None:
@@ -163,6 +193,15 @@ def _service(value: Mapping[str, Any]) -> str:
 
 def _turn(value: Mapping[str, Any]) -> Turn:
     return Turn(whole(value["epoch"], "command.epoch"), whole(value["seq"], "command.seq"))
+
+
+def _prefix(value: Any) -> IPv4Network:
+    if not isinstance(value, str) or "/" not in value:
+        raise Malformed("outward: prefixes are texts")
+    try:
+        return IPv4Network(value)
+    except ValueError as error:
+        raise Malformed("outward: not an IPv4 prefix") from error
 
 
 def _advertisement(value: Any) -> Advertisement:

@@ -35,6 +35,13 @@ class Turn:
     seq: int
 
 
+class Toward(StrEnum):
+    """Which of the speaker's neighbours an advertisement is for."""
+
+    ROUTE_SERVERS = "route-servers"
+    OUTWARD = "outward"
+
+
 @dataclass(frozen=True, slots=True)
 class Advertisement:
     """What the speaker should announce: own ASN `1 + prepend` times in the AS path."""
@@ -42,6 +49,7 @@ class Advertisement:
     prefix: IPv4Network
     next_hop: IPv4Address
     prepend: int
+    toward: Toward = Toward.ROUTE_SERVERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +61,26 @@ class Advertised:
 
 
 @dataclass(frozen=True, slots=True)
+class Outward:
+    """What on-premises neighbours are told of a service, sorted by prefix, and the turn that ordered it.
+
+    The next hop is this appliance. The AS path is as short as can be while it serves; on standby it is prepended
+    `standby_prepend` times, or nothing is announced (None).
+    """
+
+    turn: Turn
+    prefixes: tuple[IPv4Network, ...]
+    standby_prepend: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceState:
     """What an agent must still know about a service after a restart."""
 
     turn: Turn = Turn(0, 0)
     role: Role = Role.STANDBY
     advertised: Advertised | None = None
+    outward: Outward | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +114,17 @@ class Advertise:
     advertisements: tuple[Advertisement, ...]
 
 
-Command = Status | Fence | Promote | Advertise
+@dataclass(frozen=True, slots=True)
+class TellOutward:
+    """Tell on-premises neighbours these prefixes for a service, by the role that it has; none ends all of it."""
+
+    service: str
+    turn: Turn
+    prefixes: tuple[IPv4Network, ...]
+    standby_prepend: int | None
+
+
+Command = Status | Fence | Promote | Advertise | TellOutward
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +172,37 @@ def advertise(command: Advertise, state: ServiceState, taken: Mapping[IPv4Networ
         if advertisement.prefix in taken:
             return Refused(f"{advertisement.prefix} is announced for service {taken[advertisement.prefix]}")
     return Accepted(replace(state, advertised=wanted))
+
+
+def tell_outward(command: TellOutward, state: ServiceState, taken: Mapping[IPv4Network, str]) -> Accepted | Refused:
+    """Decide on an OUTWARD. `taken` names the service for which this agent announces a prefix already, to whomever."""
+    wanted = Outward(command.turn, command.prefixes, command.standby_prepend)
+    known = state.outward
+    if known is not None and command.turn < known.turn:
+        return Refused(f"{_told(command.turn)} is lower than {_told(known.turn)}, already accepted")
+    if known is not None and command.turn == known.turn and wanted != known:
+        return Refused(f"{_told(command.turn)} was accepted with something else to tell")
+    for prefix in command.prefixes:
+        if prefix in taken:
+            return Refused(f"{prefix} is announced for service {taken[prefix]}")
+    return Accepted(replace(state, outward=wanted))
+
+
+def outward(state: ServiceState, address: IPv4Address) -> tuple[Advertisement, ...]:
+    """What on-premises neighbours should hear now: it follows the role, and nothing else.
+
+    role    | standby_prepend | announced, next hop `address`
+    serving | any             | own ASN once
+    standby | a number        | own ASN so many times more
+    standby | None            | nothing
+    """
+    told = state.outward
+    if told is None:
+        return ()
+    prepend = 0 if state.role is Role.SERVING else told.standby_prepend
+    if prepend is None:
+        return ()
+    return tuple(Advertisement(prefix, address, prepend, Toward.OUTWARD) for prefix in told.prefixes)
 
 
 def outranked(state: ServiceState, heard_epoch: int) -> ServiceState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network
 
+from hopkeeper_agent.role import Toward
 from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
 from hopkeeper_agent.speakers.settings import (
     POLL_SECONDS,
@@ -15,6 +16,7 @@ from hopkeeper_agent.speakers.settings import (
     Client,
     DaemonSettings,
     FrrSettings,
+    Relay,
 )
 from hopkeeper_agent.toml_table import ConfigError, Table
 
@@ -45,6 +47,9 @@ def decode_speaker(table: Table) -> SpeakerSettings | None:
 
 def _exabgp(table: Table) -> BgpSettings:
     address, neighbours = table.address("address"), _neighbours(table)
+    relays, as_override = _relays(table, neighbours), table.flag("as_override", False)
+    if as_override and not relays:
+        raise table.wrong("as_override", "needs relays: it removes BGP's guard against loops, so it goes with prefixes")
     return BgpSettings(
         address=address,
         asn=table.integer("asn", low=1, high=ASN_MAX),
@@ -53,6 +58,8 @@ def _exabgp(table: Table) -> BgpSettings:
         hold_time=table.integer("hold_time", 180, low=3, high=PORT_MAX),
         neighbours=neighbours,
         clients=_clients(table, neighbours, listens=True),
+        relays=relays,
+        as_override=as_override,
         announces=_prefixes(table, "announces") if table.has("announces") else (),
         communities=_communities(table),
         budget=_budget(table),
@@ -76,7 +83,11 @@ def _daemon(table: Table) -> DaemonSettings:
 def _neighbours(table: Table) -> tuple[BgpNeighbour, ...]:
     neighbours = []
     for item in table.tables("neighbors"):
-        neighbours.append(BgpNeighbour(item.address("address"), item.integer("asn", low=1, high=2**32 - 1)))
+        group = item.text("group", Toward.ROUTE_SERVERS)
+        if group not in list(Toward):
+            raise item.wrong("group", f"must be {' or '.join(Toward)}")
+        asn = item.integer("asn", low=1, high=2**32 - 1)
+        neighbours.append(BgpNeighbour(item.address("address"), asn, Toward(group)))
         item.finish()
     if not neighbours:
         raise table.wrong("neighbors", "missing, a speaker needs at least one")
@@ -96,6 +107,25 @@ def _clients(table: Table, neighbours: tuple[BgpNeighbour, ...], *, listens: boo
             raise ConfigError("speaker.clients: every address must be a different one, and no neighbour's")
         taken.add(address)
     return tuple(sorted(clients, key=lambda client: client.address))
+
+
+def _relays(table: Table, neighbours: tuple[BgpNeighbour, ...]) -> tuple[Relay, ...]:
+    known, relays = {str(neighbour.address): neighbour.address for neighbour in neighbours}, list[Relay]()
+    for item in table.tables("relays"):
+        ends = []
+        for key in ("from", "to"):
+            texts = item.texts(key)
+            if not set(texts) <= known.keys():
+                raise item.wrong(key, "must be addresses of neighbors")
+            ends.append(tuple(known[text] for text in texts))
+        relay = Relay(ends[0], ends[1], _prefixes(item, "prefixes"))
+        if any(set(relay.prefixes) & set(other.prefixes) for other in relays):
+            raise item.wrong("prefixes", "a prefix is relayed once: from one Route Server to others")
+        if set(relay.sources) & set(relay.targets):
+            raise item.wrong("to", "would send routes back to where they come from")
+        relays.append(relay)
+        item.finish()
+    return tuple(relays)
 
 
 def _prefixes(table: Table, key: str) -> tuple[IPv4Network, ...]:

@@ -19,8 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from hopkeeper_agent.jws import parse_object
-from hopkeeper_agent.messages import Malformed, decode_advertisements, encode_advertised, is_name, whole
-from hopkeeper_agent.role import Advertised, Role, ServiceState, Turn
+from hopkeeper_agent.messages import (
+    Malformed,
+    decode_advertisements,
+    decode_outward,
+    encode_advertised,
+    encode_outward,
+    is_name,
+    whole,
+)
+from hopkeeper_agent.role import Advertised, Outward, Role, ServiceState, Turn
 
 SCHEMA = 1
 
@@ -122,7 +130,7 @@ class StateFile:
 
 def _disbelieved(states: Mapping[str, ServiceState]) -> dict[str, ServiceState]:
     # The turns stay as a floor against replays; roles and advertisements were somebody else's, or another time's.
-    return {name: replace(state, role=Role.STANDBY, advertised=None) for name, state in states.items()}
+    return {name: replace(state, role=Role.STANDBY, advertised=None, outward=None) for name, state in states.items()}
 
 
 def _encode(identity: Identity, writes: int, states: Mapping[str, ServiceState]) -> bytes:
@@ -138,6 +146,7 @@ def _encode(identity: Identity, writes: int, states: Mapping[str, ServiceState])
                 "seq": state.turn.seq,
                 "role": state.role.value,
                 "advertised": encode_advertised(state.advertised),
+                **({} if state.outward is None else {"outward": encode_outward(state.outward)}),
             }
             for name, state in sorted(states.items())
         },
@@ -163,7 +172,10 @@ def _decode_service(name: str, item: Mapping[str, Any]) -> ServiceState:
     advertised = None
     if (stored := item["advertised"]) is not None:
         advertised = Advertised(_turn(stored), decode_advertisements(stored["advertisements"]))
-    return ServiceState(_turn(item), Role(item["role"]), advertised)
+    outward = None
+    if (stored := item.get("outward")) is not None:
+        outward = Outward(_turn(stored), *decode_outward(stored))
+    return ServiceState(_turn(item), Role(item["role"]), advertised, outward)
 
 
 def _turn(item: Mapping[str, Any]) -> Turn:

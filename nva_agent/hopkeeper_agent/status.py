@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from ipaddress import IPv4Address
 from typing import Any
 
 from hopkeeper_agent import __version__
 from hopkeeper_agent.checks import Examiner
 from hopkeeper_agent.duties import Duties
 from hopkeeper_agent.maintenance import Maintenance
-from hopkeeper_agent.messages import encode_advertised, encode_advertisements
+from hopkeeper_agent.messages import encode_advertised, encode_advertisements, encode_outward
 from hopkeeper_agent.peers import PeerWatch, Reading
 from hopkeeper_agent.reports import Bearing
-from hopkeeper_agent.role import ServiceState, answers
+from hopkeeper_agent.role import Advertisement, ServiceState, answers
 from hopkeeper_agent.speakers import Session, Speaker
 
 # What all neighbours were sent, beside what was ordered, must not make a reply too long for the app (64 KiB).
@@ -28,7 +29,7 @@ SENT_MAX = 32
 class Parts:
     """What a status is read from. `probe_open` says whether the probe listener answers at all yet.
 
-    `maintenance` is what the platform is about to do to the machine.
+    `maintenance` is what the platform is about to do to the machine, `outward` the neighbours on-premises.
     """
 
     agent: str
@@ -42,6 +43,7 @@ class Parts:
     started: float
     monotonic: Callable[[], float]
     now_seconds: Callable[[], float]
+    outward: frozenset[IPv4Address] = frozenset()
 
     def fatal(self) -> tuple[str, ...]:
         """Why the appliance is unfit; empty means fit."""
@@ -76,7 +78,9 @@ def status(parts: Parts) -> dict[str, Any]:
             for name, finding in sorted(parts.speaker.findings().items())
         },
         "peers": {name: _peer(watch, now) for name, watch in sorted(parts.peers.items())},
-        "sessions": {str(address): _session(session) for address, session in sorted(parts.speaker.sessions().items())},
+        "sessions": _sessions(parts, outward=False),
+        # Apart: they say nothing of what a Route Server hears.
+        **({"outward_sessions": _sessions(parts, outward=True)} if parts.outward else {}),
         **_maintenance(parts.maintenance()),
     }
 
@@ -114,7 +118,9 @@ def _services(parts: Parts, fatal: tuple[str, ...]) -> dict[str, Any]:
     """Also those that only peers have told of: an agent that lost its disk stands at none itself."""
     states, heard = parts.duties.states, parts.duties.heard
     return {
-        name: _service(state, parts.probe_open() and answers(state, fatal)) | {"heard": heard.get(name, 0)}
+        name: _service(state, parts.probe_open() and answers(state, fatal))
+        | {"heard": heard.get(name, 0)}
+        | _outward(state, parts.duties.outward(name))
         for name in sorted(states.keys() | heard.keys())
         for state in [states.get(name, ServiceState())]
     }
@@ -127,6 +133,20 @@ def _service(state: ServiceState, answering: bool) -> dict[str, Any]:
         "role": state.role.value,
         "answering": answering,
         "advertised": encode_advertised(state.advertised),
+    }
+
+
+def _outward(state: ServiceState, told: tuple[Advertisement, ...]) -> dict[str, Any]:
+    if state.outward is None:
+        return {}
+    return {"outward": {**encode_outward(state.outward), "announced": encode_advertisements(told)}}
+
+
+def _sessions(parts: Parts, *, outward: bool) -> dict[str, Any]:
+    return {
+        str(address): _session(session)
+        for address, session in sorted(parts.speaker.sessions().items())
+        if (address in parts.outward) is outward
     }
 
 

@@ -45,6 +45,8 @@ async def test_instances_are_listed_with_their_addresses_and_say_that_they_leave
     )
     scale_sets.remove(ID, "3")
     assert [i.id for i in await ScaleSetsOverArm(azure).instances(FLEET)] == ["0"]
+    with pytest.raises(ValueError, match="not the id of a scale set"):
+        scale_sets.add(WANTED.route_server_id, "0", "10.0.3.4")
 
 
 async def test_an_arm_that_refuses_is_unavailable(sim: Simulator, azure: Azure) -> None:

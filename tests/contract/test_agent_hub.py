@@ -94,7 +94,7 @@ announces = ["{OWN}"]
         hop = "10.13.76.100"
         first.told[FIRST] = Route(hop, (65100,))
         second.told[SECOND] = Route("10.13.76.101", (65101, 65101))
-        second.told[FIRST] = Route("10.13.76.101", (65101,))
+        second.told[FIRST] = Route("10.13.76.101", (65101,))  # not its own
         own = {OWN: Route(member.address, (HUB,))}
         passed = {
             FIRST: Route(hop, (HUB, 65100)),
@@ -119,12 +119,25 @@ announces = ["{OWN}"]
 
             first.told.clear()
             first.cut()
-            left = {prefix: route for prefix, route in passed.items() if prefix != FIRST}
+            left = {SECOND: passed[SECOND]}
             await until(lambda: here.agree(own | left), LONG)
+
+            # An instance that was away gets all of it again.
+            instance = here.instances[0]
+            instance.cut()
+            await until(lambda: instance.sessions == 2 and here.agree(own | left), LONG)
 
         # ExaBGP goes on without an agent.
         second.take_back(SECOND)
         await until(lambda: here.agree(own), LONG)
+
+        # A later agent takes the running one over.
+        sessions = [peer.sessions for peer in here.instances]
+        async with member.running() as agent:
+            await until(lambda: found(agent, "speaker-clients") == "ok", LONG)
+            second.tell(SECOND, Route("10.13.76.101", (65101,)))
+            await until(lambda: here.agree(own | {SECOND: Route("10.13.76.101", (HUB, 65101))}), LONG)
+        assert sessions == [peer.sessions for peer in here.instances]
 
 
 async def test_a_client_with_an_agent_opens_the_session_itself(embedded: Member, client: Member) -> None:
@@ -144,6 +157,40 @@ async def test_a_client_with_an_agent_opens_the_session_itself(embedded: Member,
         assert ended is not None
         await ended.end()
         await until(lambda: server.routes() == {}, LONG)
+
+
+async def test_exabgp_relays_what_is_named_with_our_asn_in_the_place_of_65515(embedded: Member) -> None:
+    async with AsyncExitStack() as stack:
+        hub = [await stack.enter_async_context(wire_peer(fresh_address())) for _ in range(2)]
+        spoke = [await stack.enter_async_context(wire_peer(fresh_address())) for _ in range(2)]
+        named = [[peer.address for peer in peers] for peers in (hub, spoke)]
+        down, up = (
+            f"[[speaker.relays]]\nfrom = {sources}\nto = {targets}\nprefixes = ['{prefix}']\n"
+            for (sources, targets), prefix in ((named, "192.168.0.0/16"), (named[::-1], "10.20.0.0/16"))
+        )
+        here = Site(embedded, hub + spoke, [])
+        embedded.extra = f"""
+[speaker]
+kind = "exabgp"
+address = "{embedded.address}"
+asn = {HUB}
+port = {PORT}
+as_override = true
+{here.neighbour_tables()}
+{down}{up}
+"""
+        hub[0].told["192.168.0.0/16"] = Route("10.1.0.4", (ASN, ASN, 12076))
+        hub[0].told["10.99.0.0/16"] = Route("10.1.0.4", (ASN,))
+        spoke[1].told["10.20.0.0/16"] = Route("10.20.0.5", (ASN,))
+        spoke[1].told["192.168.0.0/16"] = Route("10.20.0.5", (ASN, 65002))
+        below = {"192.168.0.0/16": Route(embedded.address, (HUB, HUB, HUB, 12076))}
+        above = {"10.20.0.0/16": Route(embedded.address, (HUB, HUB))}
+        async with embedded.running():
+            await until(lambda: all(peer.routes() == below for peer in spoke), LONG)
+            await until(lambda: all(peer.routes() == above for peer in hub), LONG)
+            hub[0].told.clear()
+            hub[0].cut()
+            await until(lambda: all(peer.routes() == {} for peer in spoke), LONG)
 
 
 @pytest.mark.parametrize("kind", ["bird", "frr"])
@@ -196,6 +243,11 @@ async def test_a_daemon_of_the_operators_passes_on_what_the_agents_configuration
             await until(lambda: here.agree(of), LONG)
             await until(lambda: found(agent, "speaker-configuration") == "ok", LONG)
             assert all(peer.sessions == 1 for peer in (*instances, *clients))
+
+            # A daemon that starts anew begins with what the operator wrote.
+            daemon.kill()
+            daemon.start()
+            await until(lambda: all(peer.sessions == 2 for peer in (*instances, *clients)) and here.agree(of), LONG)
 
 
 async def ordered(member: Member, routes: list[tuple[str, str, int]]) -> None:

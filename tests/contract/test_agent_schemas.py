@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hopkeeper_agent.commands import Addressee, authenticate
 from hopkeeper_agent.messages import decode_epochs, decode_heartbeat_services
-from hopkeeper_agent.role import Advertise, Fence, Promote, Status
+from hopkeeper_agent.role import Advertise, Fence, Promote, Status, TellOutward
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from tests.contract.test_agent_reports import told
-from tests.unit.agent.stage import COMMAND_TYPE, SERVICE, Member, advertise, fence, new_signer, promote, until
+from tests.unit.agent.stage import COMMAND_TYPE, SERVICE, Member, advertise, fence, new_signer, outward, promote, until
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted((CONTRACTS / "schemas").glob("*.json"))}
@@ -45,7 +45,7 @@ def test_an_example_fits_the_schema_its_name_begins_with(name: str) -> None:
 def test_a_schema_takes_no_more_and_no_less(name: str) -> None:
     strict = validator(name.split("-")[0])
     assert not strict.is_valid({**EXAMPLES[name], "extra": 1})
-    for key in EXAMPLES[name].keys() - {"heard"}:
+    for key in EXAMPLES[name].keys() - {"heard", "outward_sessions"}:
         assert not strict.is_valid({k: v for k, v in EXAMPLES[name].items() if k != key}), key
 
 
@@ -59,8 +59,8 @@ def test_the_agent_takes_the_example_commands(name: str) -> None:
         Addressee("nva-a", "hub-uksouth"),
         claims["iat"] + 1.0,
     )
-    kind = {"status": Status, "fence": Fence, "promote": Promote, "advertise": Advertise}[claims["command"]["kind"]]
-    assert isinstance(order.command, kind)
+    kinds = {"status": Status, "fence": Fence, "promote": Promote, "advertise": Advertise, "outward": TellOutward}
+    assert isinstance(order.command, kinds[claims["command"]["kind"]])
     assert order.jti == claims["jti"]
 
 
@@ -84,11 +84,50 @@ async def test_replies_fit_the_schema_accepted_and_refused(tmp_path: Path) -> No
             (advertise(6, []), 200),
             (advertise(6, [("0.0.0.0/0", "10.0.1.100", 1)], seq=2), 409),
             (fence(8), 200),
+            (outward(8, ["10.0.0.0/16"]), 409),
         ]
         for command, expected in commands:
             status, reply = await a.send(command)
             assert status == expected
             validator("reply").validate(reply)
+
+
+async def test_a_status_with_outward_neighbours_fits_the_schema(tmp_path: Path) -> None:
+    member = Member("nva-a", tmp_path / "nva-a", new_signer())
+    # Nothing runs there: what is told and to whom does not depend on it.
+    member.extra = f"""
+[speaker]
+kind = "bird"
+asn = 65001
+control = "{tmp_path}/ctl"
+include = "{tmp_path}/bird.conf"
+fatal = false
+[[speaker.neighbors]]
+address = "10.0.0.36"
+asn = 65515
+[[speaker.neighbors]]
+address = "192.168.100.1"
+asn = 64600
+group = "outward"
+"""
+    async with member.running():
+        status, reply = await member.send(outward(8, ["10.4.0.0/16", "10.0.0.0/16"]))
+        assert (status, reply["reason"]) == (200, None)
+        validator("reply").validate(reply)
+        assert (reply["status"]["sessions"].keys(), reply["status"]["outward_sessions"].keys()) == (
+            {"10.0.0.36"},
+            {"192.168.100.1"},
+        )
+        told = reply["status"]["services"][SERVICE]["outward"]
+        assert (told["epoch"], told["seq"], told["prefixes"], told["standby_prepend"]) == (
+            8,
+            1,
+            ["10.0.0.0/16", "10.4.0.0/16"],
+            3,
+        )
+        assert told["announced"] == [
+            {"prefix": prefix, "next_hop": member.address, "prepend": 3} for prefix in told["prefixes"]
+        ]
 
 
 async def test_reports_fit_the_schema(tmp_path: Path) -> None:

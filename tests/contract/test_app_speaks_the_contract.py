@@ -15,7 +15,15 @@ from function_app.adapters.clock import SystemClock
 from function_app.adapters.jws import SIZE_MAX, AgentCertificate
 from function_app.adapters.nva import AgentsOverHttp, verify_report
 from function_app.domain.observation import AgentReading, AgentStatus, Role
-from function_app.domain.steps import Advertisement, SendAdvertise, SendFence, SendPromote
+from function_app.domain.steps import (
+    NOTHING_OUTWARD,
+    Advertisement,
+    OutwardRoutes,
+    SendAdvertise,
+    SendFence,
+    SendOutward,
+    SendPromote,
+)
 from function_app.domain.topology_laws import PREFIXES_OF_A_SERVICE
 from function_app.reconcile.ports import AgentCommand
 from tests.unit.adapters.fake_agent import BOOT, FakeAgent, Identity, app_key
@@ -33,6 +41,9 @@ COMMANDS: list[AgentCommand] = [
     SendPromote("nva-a", 7, BOOT),
     SendAdvertise("nva-a", 7, 3, (Advertisement(IPv4Network("10.128.0.0/9"), IPv4Address("10.0.1.100"), 2),)),
     SendAdvertise("nva-a", 8, 1, ()),
+    SendOutward("nva-a", 7, 2, OutwardRoutes((IPv4Network("10.0.0.0/16"), IPv4Network("10.4.0.0/16")), 3)),
+    SendOutward("nva-a", 7, 3, OutwardRoutes((IPv4Network("10.0.0.0/16"),))),
+    SendOutward("nva-a", 8, 4, NOTHING_OUTWARD),
 ]
 
 
@@ -110,7 +121,12 @@ def test_example_statuses_are_read(name: str) -> None:
             Role(said["role"]),
             said["answering"],
         )
+        told = said.get("outward", {"epoch": 0, "seq": 0, "prefixes": [], "standby_prepend": None})
+        assert read.outward_turn == (told["epoch"], told["seq"])
+        assert [str(prefix) for prefix in read.outward.prefixes] == told["prefixes"]
+        assert read.outward.standby_prepend == told["standby_prepend"]
     assert {str(address) for address in status.sessions} == example["sessions"].keys()
+    assert {str(address) for address in status.outward_sessions} == example.get("outward_sessions", {}).keys()
     assert {name: view.gossip for name, view in status.peers.items()} == {
         name: said["gossip"] for name, said in example["peers"].items()
     }

@@ -16,7 +16,15 @@ from function_app.adapters.clock import SystemClock
 from function_app.adapters.jws import AgentCertificate, AppKey
 from function_app.adapters.nva import AgentsOverHttp, verify_report
 from function_app.domain.observation import AgentStatus, Role, Unreachable
-from function_app.domain.steps import Advertisement, SendAdvertise, SendFence, SendPromote
+from function_app.domain.steps import (
+    NOTHING_OUTWARD,
+    Advertisement,
+    OutwardRoutes,
+    SendAdvertise,
+    SendFence,
+    SendOutward,
+    SendPromote,
+)
 from function_app.domain.topology import Agent, Speaker
 from tests.unit.adapters.fake_agent import SetClock, private_pem
 from tests.unit.agent.stage import SERVICE, TOPOLOGY, Member, until
@@ -134,6 +142,43 @@ async def test_advertisements_are_kept_in_their_own_order(
     assert "lower" in older.refused
     assert isinstance(older.reading, AgentStatus)
     assert older.reading.services[SERVICE].advertised == wanted
+
+
+async def test_what_is_outward_is_told_once_and_follows_the_role(agents: AgentsOverHttp, member: Member) -> None:
+    routes = OutwardRoutes((IPv4Network("10.0.0.0/16"),), 3)
+    order = SendOutward(member.name, 4, 1, routes)
+    async with member.running():
+        refused = await agents.command(TOPOLOGY, at(member), SERVICE, order, TIMEOUT)
+    assert refused.refused == "no outward neighbour is configured"
+    # A daemon that does not run: what is told, and by which role, does not depend on it.
+    member.extra = f"""
+[speaker]
+kind = "frr"
+asn = 65001
+vty = "{member.folder}/no.vty"
+fatal = false
+[[speaker.neighbors]]
+address = "192.168.100.1"
+asn = 64600
+group = "outward"
+"""
+    async with member.running() as running:
+        boot = running.duties.boot_id
+        answers = [
+            await agents.command(TOPOLOGY, at(member), SERVICE, command, TIMEOUT)
+            for command in (order, order, SendPromote(member.name, 5, boot), SendFence(member.name, 6))
+        ]
+        assert [answer.refused for answer in answers] == [None] * 4
+        for answer in answers:
+            assert isinstance(answer.reading, AgentStatus)
+            mine = answer.reading.services[SERVICE]
+            assert (mine.outward, mine.outward_turn) == (routes, (4, 1))
+            assert answer.reading.outward_sessions == {IPv4Address("192.168.100.1"): False}
+            assert answer.reading.sessions == {}
+        gone = SendOutward(member.name, 6, 2, NOTHING_OUTWARD)
+        last = await agents.command(TOPOLOGY, at(member), SERVICE, gone, TIMEOUT)
+        assert isinstance(last.reading, AgentStatus)
+        assert last.reading.services[SERVICE].outward == NOTHING_OUTWARD
 
 
 async def test_app_with_a_key_the_agent_does_not_know_is_turned_away(member: Member, agent: RealAgent) -> None:

@@ -46,6 +46,7 @@ PLANTED: tuple[tuple[str, Bugs, Plan], ...] = (
     ("S15", Bugs(boots_serving=True), _with(CALM, Fault(5.0, Kind.CRASH, "nva-b", 1.0))),
     ("S16", Bugs(is_moody=True), F1),
     ("L1", Bugs(ignores_promotes=True), replace(F1, heal_at=40.0)),
+    ("L1", Bugs(ignores_outward=True), replace(CALM, pace="usual")),
     ("L2", Bugs(never_fences=True), replace(CALM, last_crash=True)),
     ("L3", Bugs(ignores_promotes=True), _with(CALM, Fault(22.0, Kind.FATAL, "nva-a", 5.0))),  # after healing
     ("L4", Bugs(never_lifts=True), F2),

@@ -49,7 +49,7 @@ def test_a_rehearsal_breaks_no_law(name: str) -> None:
 def test_a_mishap_at_a_single_point_of_a_rehearsal_breaks_no_law(name: str) -> None:
     plans = list(singles(PLANS[name]))
     assert len(plans) > 50
-    assert {plan.points: why for plan in plans[::5] if (why := broken(plan))} == {}
+    assert {plan.points: why for plan in plans[::10] if (why := broken(plan))} == {}
 
 
 def with_rehearsals(plan: Plan) -> Plan:
@@ -62,7 +62,7 @@ def with_rehearsals(plan: Plan) -> Plan:
     return replace(plan, faults=tuple(sorted((*plan.faults, *orders), key=lambda fault: fault.at)))
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(6))
 def test_rehearsals_in_the_middle_of_any_history_break_no_law(seed: int) -> None:
     assert broken(with_rehearsals(random_plan(seed))) is None
     assert broken(with_rehearsals(directed_plan(seed))) is None

@@ -268,7 +268,7 @@ def test_the_agent_says_of_clients_what_the_rendered_configuration_says() -> Non
     clients = [s for s in decode(TEN, Place()).speakers if s.role != "hub"]
     known = [Client(s.address, s.asn, s.announces) for s in clients]
     (function,) = re.findall(r"function hopkeeper_of_a_client.*?\n}\n", CASES["hub"].text(Vendor.BIRD), re.DOTALL)
-    assert function in bird_text.render({}, 65000, (), known)
+    assert function in bird_text.render({}, 65000, (), clients=known)
     assert "hopkeeper_of_a_client() {" not in CASES["mixed"].text(Vendor.BIRD)
     for case, of in (("hub", known), ("mixed", MIXED_CLIENTS)):
         running = frr_text.parse_running(CASES[case].text(Vendor.FRR), 65000)

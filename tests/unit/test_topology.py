@@ -26,6 +26,7 @@ EXAMPLES: dict[str, list[tuple[Mode, Naming | None, tuple[str, ...]]]] = {
     "active-passive": [(Mode.ACTIVE_PASSIVE, None, ("nva-a", "nva-b"))],
     "active-active": [(Mode.ACTIVE_ACTIVE, None, ("router-a", "router-b"))],
     "as-path-preference": [(Mode.ACTIVE_PASSIVE, Naming.SELF, ("nva-a", "nva-b"))],
+    "outward-symmetry": [(Mode.ACTIVE_PASSIVE, None, ("nva-a", "nva-b"))],
     "vip-by-injector": [(Mode.ACTIVE_PASSIVE, Naming.MEMBER, ("watch1",))],
     "ten-nvas-two-hubs": [],
     "nva-as-hub": [],
@@ -66,7 +67,7 @@ def _set(path: list[Any], value: Any) -> dict[str, Any]:
 FIRST = ["speakers", 0]
 SERVICE = ["services", 0]
 
-BROKEN = [
+BROKEN: list[tuple[list[Any], Any, str]] = [
     (["colour"], "red", "$: Object contains unknown field `colour`"),
     ([*FIRST, "adress"], "10.0.1.9", "$.speakers[0]: Object contains unknown field `adress`"),
     (["schema"], "hopkeeper/v2", "$.schema: Invalid enum value 'hopkeeper/v2'"),

@@ -1,7 +1,18 @@
 """Every mutant, by what it breaks. A rule that is added gets one here; a line that moves takes its mutant along."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named import agent, evidence, executor, guards, protocol, ranked, rehearsal, verification, wire
+from lab.mutants.named import (
+    agent,
+    evidence,
+    executor,
+    guards,
+    outward,
+    protocol,
+    ranked,
+    rehearsal,
+    verification,
+    wire,
+)
 
 MUTANTS: tuple[Mutant, ...] = (
     *protocol.STEPS,
@@ -23,6 +34,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *agent.DURABLE,
     *agent.HEARD,
     *agent.BELIEVED,
+    *outward.TOLD,
     *verification.IMPLIED,
     *verification.ASKED,
     *verification.REPAIRED,

@@ -2,6 +2,7 @@
 
 PROTOCOL = "function_app/domain/protocol.py"
 DECIDE = "function_app/domain/decide.py"
+OUTWARD = "function_app/domain/outward.py"
 OUTRANKING = "function_app/domain/outranking.py"
 HEALTH = "function_app/domain/health.py"
 ELECTION = "function_app/domain/election.py"
@@ -46,6 +47,7 @@ AGENT = "nva_agent/hopkeeper_agent/agent.py"
 PROBE = "nva_agent/hopkeeper_agent/probe.py"
 
 RULES = "tests/unit/test_protocol_rules.py"
+OUTWARD_CASES = "tests/unit/test_outward.py"
 EVIDENCE = "tests/unit/test_evidence.py"
 GUARD_CASES = "tests/unit/test_guards.py"
 PEERING_CASES = "tests/unit/test_peerings.py"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hopkeeper_agent.agent import Agent
 from hopkeeper_agent.config import Config
 from hopkeeper_agent.duties import Store
-from hopkeeper_agent.role import Advertisement, Role, ServiceState, Turn, answers
+from hopkeeper_agent.role import Advertisement, Role, ServiceState, Toward, Turn, answers
 from hopkeeper_agent.speakers import Finding, Session, SessionState
 from hopkeeper_agent.state import Identity, StateFile
 
@@ -33,7 +33,9 @@ class Announcing:
         for ends in self._ends:
             self._table.up(*ends)
 
-    async def announce(self, advertisements: Sequence[Advertisement]) -> None:
+    async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
+        if toward is Toward.OUTWARD:
+            return
         for ends in self._ends:
             wanted = {item.prefix for item in advertisements}
             self._table.withdrawn(ends, [r.network for r in self._table.routes(*ends) if r.network not in wanted])

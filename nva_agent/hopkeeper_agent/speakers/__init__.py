@@ -14,7 +14,7 @@ from ipaddress import IPv4Address
 from typing import Protocol
 
 from hopkeeper_agent.peers import Reading
-from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.role import Advertisement, Toward
 
 
 class SpeakerError(Exception):
@@ -56,8 +56,12 @@ class Speaker(Protocol):
     async def start(self) -> None:
         """Begin to speak, or take over the daemon that an earlier agent left speaking."""
 
-    async def announce(self, advertisements: Sequence[Advertisement]) -> None:
-        """Replace everything announced; raises SpeakerError if it is not certain that every neighbour was told."""
+    async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
+        """Replace everything announced to a group of neighbours.
+
+        Raises SpeakerError if it is not certain that every Route Server was told. Outward neighbours are not waited
+        for, and what becomes of them never keeps a Route Server waiting.
+        """
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
         """The sessions by neighbour address."""
@@ -75,7 +79,7 @@ class Mute:
     async def start(self) -> None:
         """Nothing to begin."""
 
-    async def announce(self, advertisements: Sequence[Advertisement]) -> None:
+    async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
         """Refuse advertisements: nobody would hear them."""
         if advertisements:
             raise SpeakerError("no speaker is configured")

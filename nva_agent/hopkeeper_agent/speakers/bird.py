@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import bird_text
 from hopkeeper_agent.speakers.bird_text import Answer, BgpProtocol
 from hopkeeper_agent.speakers.control_socket import ControlSocket
@@ -32,25 +33,32 @@ class Bird:
     def __init__(self, settings: BirdSettings) -> None:
         self._settings = settings
         self._daemon = settings.daemon
+        self._outward = frozenset(n.address for n in settings.daemon.neighbours if n.toward is Toward.OUTWARD)
+        # Without outward neighbours the file is as it always was.
+        self._groups = tuple(Toward) if self._outward else (Toward.ROUTE_SERVERS,)
         self._socket: ControlSocket | None = None
         self._known: dict[IPv4Address, BgpProtocol] = {}
 
     async def connect(self) -> asyncio.Event:
         """Reach BIRD, and learn which of its protocols speak with our neighbours."""
-        # Without the file BIRD takes no configuration that includes it.
-        if not self._settings.include.exists():
-            await asyncio.to_thread(write_atomically, self._settings.include, self._render({}).encode())
+        await asyncio.to_thread(self._prepare)
         self._socket = await ControlSocket.open(self._settings.control)
         await self._socket.hear(bird_text.is_whole)
         self._known = {}
         return self._socket.ended
 
     async def held(self) -> dict[IPv4Network, Advertisement]:
-        """What BIRD's table of ours holds."""
-        told = await self._ask(f"show route table {bird_text.TABLE} protocol {bird_text.PROTOCOL} all")
-        if told.failed:
-            raise DaemonRefused(f"BIRD's configuration does not include {self._settings.include}")
-        return bird_text.routes(told.lines, self._daemon.communities)
+        """What BIRD's tables of ours hold."""
+        found: dict[IPv4Network, Advertisement] = {}
+        for toward in reversed(self._groups):
+            names = bird_text.OURS[toward]
+            told = await self._ask(f"show route table {names.table} protocol {names.protocol} all")
+            if told.failed and toward is Toward.ROUTE_SERVERS:
+                raise DaemonRefused(f"BIRD's configuration does not include {self._settings.include}")
+            # Those for on-premises come with the first file that has a place for them.
+            held = bird_text.routes(told.lines, self._daemon.communities).items()
+            found |= {prefix: replace(item, toward=toward) for prefix, item in held}
+        return found
 
     async def replace(self, held: Routes, wanted: Routes) -> None:
         """Write the file and have it read."""
@@ -82,7 +90,8 @@ class Bird:
         """What BIRD has exported (`exported`), with the attributes it leaves with (`export` applies the filter)."""
         if (protocol := self._known.get(peer)) is None:
             return {}
-        ours = f'show route table {protocol.table} where proto = "{bird_text.PROTOCOL}"'
+        group = Toward.OUTWARD if peer in self._outward else Toward.ROUTE_SERVERS
+        ours = f'show route table {protocol.table} where proto = "{bird_text.OURS[group].protocol}"'
         exported = await self._ask(f"{ours} exported {protocol.name} all")
         leaving = await self._ask(f"{ours} export {protocol.name} all")
         gone_out = bird_text.routes(exported.lines)
@@ -129,6 +138,14 @@ class Bird:
             self._socket.close()
             self._socket = None
 
+    def _prepare(self) -> None:
+        """Without the file, or a name in it, BIRD takes no configuration that refers to them."""
+        path = self._settings.include
+        if not path.exists():
+            write_atomically(path, self._render({}).encode())
+        elif self._outward and bird_text.OURS[Toward.OUTWARD].table not in (text := path.read_text()):
+            write_atomically(path, (text + bird_text.empty(Toward.OUTWARD)).encode())
+
     async def _protocols(self, question: str) -> list[BgpProtocol]:
         told = await self._ask(question)
         return bird_text.protocols(told.lines, datetime.now().astimezone())
@@ -139,7 +156,8 @@ class Bird:
         return bird_text.answer(await self._socket.ask(question.encode() + b"\n", bird_text.is_whole))
 
     def _render(self, routes: Routes) -> str:
-        return bird_text.render(routes, self._daemon.asn, self._daemon.communities, self._daemon.clients)
+        daemon = self._daemon
+        return bird_text.render(routes, daemon.asn, daemon.communities, self._groups, daemon.clients)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from ipaddress import IPv4Address, IPv4Network
 
-from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers.settings import Client
 
 TABLE = "hopkeeper4"
@@ -23,21 +23,7 @@ PROTOCOL = "hopkeeper_routes"
 FILTER = "hopkeeper_export"
 FUNCTION = "hopkeeper_of_a_client"
 
-# The filter's text never changes, or BIRD would export everything anew. Assigning the next hop to itself makes it count
-# as set on export: BIRD announces its own address otherwise.
-_HEAD = f"""\
-# Written by the Hopkeeper agent: changes are lost. Everything here is named hopkeeper…
-ipv4 table {TABLE};
-
-filter {FILTER} {{
-    if proto != "{PROTOCOL}" then reject;
-    bgp_next_hop = bgp_next_hop;
-    accept;
-}}
-
-protocol static {PROTOCOL} {{
-    ipv4 {{ table {TABLE}; }};
-"""
+_FIRST_LINE = "# Written by the Hopkeeper agent: changes are lost. Everything here is named hopkeeper…\n"
 
 _TABLE_LINE = f"ipv4 table {TABLE};\n\n"
 _FUNCTION = re.compile(rf"(?<={re.escape(_TABLE_LINE)})function {FUNCTION}\(\) {{\n.*?\n}}\n\n", re.DOTALL)
@@ -45,6 +31,40 @@ _CODED = re.compile(r"(\d{4})([ -])(.*)")
 _ROUTE = re.compile(r"(\d+\.\d+\.\d+\.\d+/\d+)\s")
 _PEER = re.compile(r"(\S+)\s+BGP\s+\S+\s+(\S+)\s+(.*?)(?:\s{2,}.*)?")
 _EXPORTED = re.compile(r"Routes:.*?(\d+) exported")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What is ours for one group of neighbours: its sessions export the table through the filter."""
+
+    table: str
+    protocol: str
+    filter: str
+
+    def head(self) -> str:
+        """All but the routes and the last brace.
+
+        The filter's text never changes, or BIRD would export everything anew. Assigning the next hop to itself makes it
+        count as set on export: BIRD announces its own address otherwise.
+        """
+        return f"""\
+ipv4 table {self.table};
+
+filter {self.filter} {{
+    if proto != "{self.protocol}" then reject;
+    bgp_next_hop = bgp_next_hop;
+    accept;
+}}
+
+protocol static {self.protocol} {{
+    ipv4 {{ table {self.table}; }};
+"""
+
+
+OURS = {
+    Toward.ROUTE_SERVERS: Names(TABLE, PROTOCOL, FILTER),
+    Toward.OUTWARD: Names("hopkeeper_outward4", "hopkeeper_outward", "hopkeeper_outward_export"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +94,17 @@ class BgpProtocol:
 
 
 def render(
-    routes: Mapping[IPv4Network, Advertisement], asn: int, communities: Sequence[str], clients: Sequence[Client] = ()
+    routes: Mapping[IPv4Network, Advertisement],
+    asn: int,
+    communities: Sequence[str],
+    groups: Sequence[Toward] = (Toward.ROUTE_SERVERS,),
+    clients: Sequence[Client] = (),
 ) -> str:
-    """The included file for these routes."""
-    text = _HEAD + "".join(_route(routes[prefix], asn, communities) for prefix in sorted(routes)) + "}\n"
+    """The included file for these routes; `groups` are those whose names the operator's sessions may use."""
+    text = _FIRST_LINE
+    for toward in groups:
+        told = [routes[prefix] for prefix in sorted(routes) if routes[prefix].toward is toward]
+        text += OURS[toward].head() + "".join(_route(item, asn, communities) for item in told) + "}\n"
     return with_clients(text, clients)
 
 
@@ -88,6 +115,11 @@ def with_clients(text: str, clients: Sequence[Client]) -> str:
     """
     bare = _FUNCTION.sub("", text)
     return bare.replace(_TABLE_LINE, _TABLE_LINE + _function(clients), 1) if clients else bare
+
+
+def empty(toward: Toward) -> str:
+    """What a group's part of the file is while nothing is announced to it."""
+    return OURS[toward].head() + "}\n"
 
 
 def is_whole(data: bytes) -> bool:

@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
 
 from hopkeeper_agent.peers import Reading
-from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import Finding, Session, SessionState, SpeakerError
 from hopkeeper_agent.speakers.budget import OverBudget, stages
 from hopkeeper_agent.speakers.settings import DaemonSettings
@@ -93,8 +93,12 @@ class DaemonSpeaker:
         self._sessions = {neighbour.address: Session(SessionState.UNKNOWN, None) for neighbour in settings.neighbours}
         self._peers: Mapping[IPv4Address, PeerReading] = {}
         self._findings = {"speaker": Finding(Reading.UNKNOWN, "not reached yet")}
-        # None: nothing was ordered since this agent started, so whatever the daemon announces stays.
-        self._wanted: dict[IPv4Network, Advertisement] | None = None
+        self._outward = frozenset(n.address for n in settings.neighbours if n.toward is Toward.OUTWARD)
+        # By group, neither of which ever changes with the other. None: nothing was ordered since this agent started, so
+        # whatever the daemon announces stays.
+        self._wanted: dict[Toward, dict[IPv4Network, Advertisement] | None] = dict.fromkeys(Toward)
+        self._tells_outward = False
+        """Whether an order for them came that was not looked after yet."""
         # What the daemon holds of ours; None while that must be read anew.
         self._held: dict[IPv4Network, Advertisement] | None = None
         self._reached = asyncio.Event()
@@ -105,10 +109,17 @@ class DaemonSpeaker:
         """Begin to look for the daemon."""
         self._task = asyncio.get_running_loop().create_task(self._keep_watching())
 
-    async def announce(self, advertisements: Sequence[Advertisement]) -> None:
-        """Replace everything announced. Returns once it reads back as sent on every established session."""
-        self._wanted = {item.prefix: item for item in advertisements}
-        await self._converge()
+    async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
+        """Replace everything announced to a group.
+
+        Returns once it reads back as sent on every established session with a Route Server; outward, once the daemon
+        has taken it.
+        """
+        if advertisements and toward is Toward.OUTWARD and not self._outward:
+            raise SpeakerError("no outward neighbour is configured")
+        self._wanted[toward] = {item.prefix: item for item in advertisements}
+        self._tells_outward |= toward is Toward.OUTWARD
+        await self._converge(toward)
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
         """The sessions by neighbour address."""
@@ -125,14 +136,14 @@ class DaemonSpeaker:
             await asyncio.gather(self._task, return_exceptions=True)
         self._daemon.close()
 
-    async def _converge(self) -> None:
+    async def _converge(self, toward: Toward) -> None:
         name = self._daemon.name
         last: list[str] = []
         try:
             async with asyncio.timeout(ANNOUNCE_SECONDS):
                 await self._reached.wait()
                 async with self._speaking:
-                    await self._replace(last)
+                    await (self._replace_outward() if toward is Toward.OUTWARD else self._replace(last))
         except TimeoutError as error:
             reached = f"{name} does not answer" if self._reached.is_set() else f"{name} is not running"
             raise SpeakerError(last[-1] if last else reached) from error
@@ -142,30 +153,47 @@ class DaemonSpeaker:
             raise SpeakerError(f"{name} ended the conversation") from error
 
     async def _replace(self, last: list[str]) -> None:
-        if (wanted := self._wanted) is None:
+        if (wanted := self._wanted[Toward.ROUTE_SERVERS]) is None:
             return
-        held = await self._daemon.held() if self._held is None else self._held
+        all_held = await self._daemon.held() if self._held is None else self._held
         self._held = None  # unless all of this succeeds
-        others = max((peer.exported for peer in self._peers.values()), default=0) - len(held)
+        held, outward = _of(all_held, Toward.ROUTE_SERVERS), _of(all_held, Toward.OUTWARD)
+        others = max((peer.exported for peer in self._inward_peers().values()), default=0) - len(held)
         for stage in stages(held, wanted, self._settings.budget, max(0, others)):
             if stage != held:
-                await self._daemon.replace(held, stage)
+                await self._daemon.replace({**outward, **held}, {**outward, **stage})
             await self._until_sent(held, stage, last)
             held = stage
-        self._held = held
+        self._held = {**outward, **held}
+
+    async def _replace_outward(self) -> None:
+        """Whether it is sent yet is looked at later: Route Servers must not wait for it."""
+        if (wanted := self._wanted[Toward.OUTWARD]) is None:
+            return
+        held = await self._daemon.held() if self._held is None else self._held
+        self._held = None
+        # A prefix that goes to Route Servers is theirs.
+        target = {**wanted, **_of(held, Toward.ROUTE_SERVERS)}
+        if target != held:
+            await self._daemon.replace(held, target)
+        self._held = target
+
+    def _inward_peers(self) -> Mapping[IPv4Address, PeerReading]:
+        return {address: reading for address, reading in self._peers.items() if address not in self._outward}
 
     async def _until_sent(self, before: Routes, stage: Routes, last: list[str]) -> None:
         """Returns once it is. What is amiss is left in `last` for whoever gives up waiting."""
-        ordered, pause = self._wanted, SENT_LOOK_SECONDS
+        ordered, pause = self._wanted[Toward.ROUTE_SERVERS], SENT_LOOK_SECONDS
         while True:
             self._note_peers(await self._daemon.peers())
-            amiss = [text for peer in self._sessions if (text := await self._amiss(peer, before, stage))]
+            told = [peer for peer in self._sessions if peer not in self._outward]
+            amiss = [text for peer in told if (text := await self._amiss(peer, before, stage))]
             if not amiss:
                 return
             last.append(amiss[0])
             await asyncio.sleep(pause)
             pause = min(1.2 * pause, SENT_LOOK_MAX_SECONDS)
-            if self._wanted is not ordered:
+            if self._wanted[Toward.ROUTE_SERVERS] is not ordered:
                 raise DaemonRefused(f"{amiss[0]}, and another order came")
 
     async def _amiss(self, peer: IPv4Address, before: Routes, stage: Routes) -> str | None:
@@ -214,7 +242,8 @@ class DaemonSpeaker:
         self._reached.set()
         looks = 0
         while not lost.is_set():
-            if looks % LOOKS_PER_TENDING == 0:
+            if looks % LOOKS_PER_TENDING == 0 or self._tells_outward:
+                self._tells_outward = False
                 await self._tend()
             looks += 1
             with contextlib.suppress(TimeoutError):
@@ -226,17 +255,43 @@ class DaemonSpeaker:
     async def _tend(self) -> None:
         async with self._speaking:
             self._held = None
-        failed = ""
-        try:
-            await self._converge()
-        except SpeakerError as error:
-            failed = str(error)
+        failed = {toward: await self._failing(toward) for toward in Toward}
         async with self._speaking:
-            topics = {**await self._daemon.tend(self._wanted), "announced": failed}
+            topics = {**await self._daemon.tend(self._all_wanted()), "announced": failed[Toward.ROUTE_SERVERS]}
+            if self._outward:
+                topics["outward"] = failed[Toward.OUTWARD] or await self._told_outward()
         found = {f"speaker-{topic}": _finding(detail) for topic, detail in topics.items()}
         strangers = sorted(str(address) for address in self._sessions if address not in self._peers)
         unknown = f"{self._daemon.name} has no neighbour {', '.join(strangers)}" if strangers else ""
         self._found({"speaker": Finding(Reading.OK), "speaker-neighbours": _finding(unknown), **found})
+
+    async def _failing(self, toward: Toward) -> str:
+        try:
+            await self._converge(toward)
+        except SpeakerError as error:
+            return str(error)
+        return ""
+
+    def _all_wanted(self) -> Routes | None:
+        inward, outward = self._wanted[Toward.ROUTE_SERVERS], self._wanted[Toward.OUTWARD]
+        if inward is None or (outward is None and self._outward):
+            return None
+        return {**(outward or {}), **inward}
+
+    async def _told_outward(self) -> str:
+        """Whether somebody hears what is for the others; what on-premises neighbours were sent is noted on the way."""
+        groups = {toward: set(self._wanted[toward] or {}) for toward in Toward}
+        found = ""
+        for peer, reading in sorted(self._peers.items()):
+            if not reading.established:
+                continue
+            sent = await self._daemon.sent(peer)
+            own = Toward.OUTWARD if peer in self._outward else Toward.ROUTE_SERVERS
+            if own is Toward.OUTWARD:
+                self._note_sent(peer, sent, self._wanted[own] or {})
+            if strange := sorted(sent.keys() & (set.union(*groups.values()) - groups[own])):
+                found = f"{peer} is sent {strange[0]}, which is not for it"
+        return found
 
     def _note_peers(self, peers: Mapping[IPv4Address, PeerReading]) -> bool:
         """Take over the sessions' states; returns whether one changed."""
@@ -274,6 +329,10 @@ class DaemonSpeaker:
                 log.warning("speaker", extra={"check": name, "detail": finding.detail})
         if before != self._findings:
             self._changed()
+
+
+def _of(routes: Routes, toward: Toward) -> dict[IPv4Network, Advertisement]:
+    return {prefix: item for prefix, item in routes.items() if item.toward is toward}
 
 
 def _finding(detail: str) -> Finding:

@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from hopkeeper_agent.peers import Reading
-from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import Finding, Session, SessionState, SpeakerError
 from hopkeeper_agent.speakers.budget import OverBudget, stages
 from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings, route
@@ -75,30 +75,36 @@ class ExaBgpSpeaker:
         self._process = process
         self._changed = changed
         self._sessions = {neighbour.address: Session(SessionState.UNKNOWN, None) for neighbour in settings.neighbours}
-        # None: nothing was ordered since this agent started, so whatever a running ExaBGP announces stays.
-        self._wanted: dict[str, str] | None = None
+        self._groups = {
+            toward: [str(n.address) for n in settings.neighbours if n.toward is toward] for toward in Toward
+        }
+        # By group, of which one never waits for the other. None: nothing was ordered since this agent started, so whatever
+        # a running ExaBGP announces stays.
+        self._wanted: dict[Toward, dict[str, str] | None] = dict.fromkeys(Toward)
         self._conversation: _Conversation | None = None
         self._clients = dict.fromkeys((client.address for client in settings.clients), SessionState.UNKNOWN)
         # What else a neighbour may hold of ours, for the budget.
-        passed = {prefix for client in settings.clients for prefix in client.prefixes}
-        self._others = len(passed.union(settings.announces))
+        passed = [client.prefixes for client in settings.clients] + [relay.prefixes for relay in settings.relays]
+        self._others = len({*settings.announces, *(prefix for prefixes in passed for prefix in prefixes)})
         self._finding = Finding(Reading.UNKNOWN, "not reached yet")
         self._last_id = 0
         self._pulse = asyncio.Event()
-        self._speaking = asyncio.Lock()
+        self._speaking = {toward: asyncio.Lock() for toward in Toward}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Take over a running ExaBGP or start one, and keep one running."""
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._keep_running()), loop.create_task(self._keep_announced())]
+        self._tasks = [loop.create_task(self._keep_running()), loop.create_task(self._keep_alive())]
+        self._tasks += [loop.create_task(self._keep_announced(toward)) for toward in Toward]
 
-    async def announce(self, advertisements: Sequence[Advertisement]) -> None:
-        """Replace everything announced. Returns once ExaBGP has sent it on every established session."""
-        self._wanted = {
-            str(item.prefix): route(item, self._settings.asn, self._settings.communities) for item in advertisements
+    async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
+        """Replace everything announced to a group. Returns once ExaBGP has sent it on its established sessions."""
+        self._wanted[toward] = {
+            _key(toward, item.prefix): route(item, self._settings.asn, self._settings.communities)
+            for item in advertisements
         }
-        await self._converge()
+        await self._converge(toward)
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
         """The sessions by neighbour address."""
@@ -138,54 +144,67 @@ class ExaBgpSpeaker:
                 found.append(Advertisement(network, IPv4Address(next_hop), rest.index("]") - 1))
         return tuple(sorted(found, key=lambda item: item.prefix))
 
-    async def _converge(self) -> None:
+    async def _converge(self, toward: Toward) -> None:
         try:
-            async with asyncio.timeout(ANNOUNCE_SECONDS), self._speaking:
-                await self._replace()
+            async with asyncio.timeout(ANNOUNCE_SECONDS), self._speaking[toward]:
+                await self._replace(toward)
         except TimeoutError as error:
             raise SpeakerError("ExaBGP is busy") from error
 
-    async def _replace(self) -> None:
+    async def _replace(self, toward: Toward) -> None:
+        if (target := self._wanted[toward]) is None:
+            return
         await self._until(self._can_speak, "ExaBGP is not running")
         conversation = self._conversation
-        if conversation is None or self._wanted is None:
+        if conversation is None:
             return
+        if target and not self._groups[toward]:
+            raise SpeakerError(f"no neighbour of the group {toward} is configured")
         # Changes of one prefix that pile up inside ExaBGP may be sent in the wrong order: each is sent before the next.
-        await self._until(lambda: self._all_sent(conversation), "an earlier UPDATE is not sent yet")
+        await self._until(lambda: self._all_sent(conversation, toward), "an earlier UPDATE is not sent yet")
+        held = {key: told for key, told in conversation.routes.items() if _toward(key) is toward}
         try:
-            steps = stages(conversation.routes, self._wanted, self._settings.budget, self._others)
+            others = self._others if toward is Toward.ROUTE_SERVERS else 0
+            steps = stages(held, target, self._settings.budget, others)
         except OverBudget as error:
             raise SpeakerError(str(error)) from error
         for wanted in steps:
-            if not (changes := _difference(conversation.routes, wanted)):
+            if not (changes := _difference(held, wanted)):
                 continue
-            refused = await self._ask(conversation, changes)
+            refused = await self._ask(conversation, changes, toward)
             if refused:
                 raise SpeakerError(f"ExaBGP refused {len(refused)} of {len(changes)} changes")
-            await self._until(lambda: self._all_sent(conversation), "an UPDATE is not sent yet")
+            await self._until(lambda: self._all_sent(conversation, toward), "an UPDATE is not sent yet")
+            held = wanted
 
-    async def _ask(self, conversation: _Conversation, changes: Changes) -> list[str]:
+    async def _ask(
+        self, conversation: _Conversation, changes: Changes, toward: Toward = Toward.ROUTE_SERVERS
+    ) -> list[str]:
         loop = asyncio.get_running_loop()
         self._last_id += 1
         asked = _Asked(changes, loop.create_future())
         conversation.asked[self._last_id] = asked
-        for address, session in self._sessions.items():
-            if session.state is SessionState.ESTABLISHED:
+        for address in map(IPv4Address, self._groups[toward]):
+            if self._sessions[address].state is SessionState.ESTABLISHED:
                 waiting = conversation.unsent.setdefault(address, {})
-                waiting.update({prefix: (wanted, loop.time()) for prefix, wanted in changes})
-        conversation.writer.write(json.dumps({"id": self._last_id, "changes": changes}).encode() + b"\n")
+                waiting.update({_prefix(key): (wanted, loop.time()) for key, wanted in changes})
+        request = {"id": self._last_id, "changes": changes}
+        if self._groups[Toward.OUTWARD]:
+            request["neighbors"] = self._groups[toward]
+        conversation.writer.write(json.dumps(request).encode() + b"\n")
         await self._until(asked.refused.done, "ExaBGP does not answer")
         return asked.refused.result()
 
     def _can_speak(self) -> bool:
         return self._conversation is not None and self._conversation.ready
 
-    def _all_sent(self, conversation: _Conversation) -> bool:
+    def _all_sent(self, conversation: _Conversation, toward: Toward) -> bool:
         if conversation is not self._conversation:
             return True
         # After the hold time the session has ended or the UPDATE is long gone: forget it rather than block for ever.
         horizon = asyncio.get_running_loop().time() - self._settings.hold_time
-        return not any(since > horizon for waiting in conversation.unsent.values() for _, since in waiting.values())
+        told = [conversation.unsent.get(IPv4Address(address), {}) for address in self._groups[toward]]
+        return not any(since > horizon for waiting in told for _, since in waiting.values())
 
     async def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
         try:
@@ -255,14 +274,14 @@ class ExaBgpSpeaker:
     def _answered(self, conversation: _Conversation, asked: _Asked | None, refused: list[str]) -> None:
         if asked is None:
             return
-        for prefix, wanted in asked.changes:
-            if prefix in refused:
-                for waiting in conversation.unsent.values():
-                    waiting.pop(prefix, None)
+        for key, wanted in asked.changes:
+            if key in refused:
+                for address in self._groups[_toward(key)]:
+                    conversation.unsent.get(IPv4Address(address), {}).pop(_prefix(key), None)
             elif wanted is None:
-                conversation.routes.pop(prefix, None)
+                conversation.routes.pop(key, None)
             else:
-                conversation.routes[prefix] = wanted
+                conversation.routes[key] = wanted
         if not asked.refused.done():
             asked.refused.set_result(refused)
 
@@ -290,24 +309,38 @@ class ExaBgpSpeaker:
         self._stir()
         self._changed()
 
-    async def _keep_announced(self) -> None:
-        """Announce what a failed command left undone, and see whether ExaBGP still answers."""
-        loop = asyncio.get_running_loop()
-        asked = loop.time()
+    async def _keep_announced(self, toward: Toward) -> None:
+        """Announce what a failed command left undone."""
         while True:
             await asyncio.sleep(RECONCILE_SECONDS)
             with contextlib.suppress(SpeakerError):
-                await self._converge()
-            conversation = self._conversation
-            if conversation is None or loop.time() - asked < ALIVE_PERIOD_SECONDS:
+                await self._converge(toward)
+
+    async def _keep_alive(self) -> None:
+        """See whether ExaBGP still answers."""
+        while True:
+            await asyncio.sleep(ALIVE_PERIOD_SECONDS)
+            if (conversation := self._conversation) is None:
                 continue
-            asked = loop.time()
             conversation.missed += 1
             with contextlib.suppress(SpeakerError):
                 await self._ask(conversation, [])
             if conversation.missed >= ALIVE_MISSED_MAX:
                 log.error("ExaBGP hangs, it is started anew")
                 conversation.writer.close()
+
+
+def _key(toward: Toward, prefix: IPv4Network) -> str:
+    """The name of a route between us and the helper."""
+    return str(prefix) if toward is Toward.ROUTE_SERVERS else f"{toward} {prefix}"
+
+
+def _toward(key: str) -> Toward:
+    return Toward.OUTWARD if key.startswith(Toward.OUTWARD) else Toward.ROUTE_SERVERS
+
+
+def _prefix(key: str) -> str:
+    return key.split()[-1]
 
 
 def _difference(routes: Mapping[str, str], wanted: Mapping[str, str]) -> Changes:

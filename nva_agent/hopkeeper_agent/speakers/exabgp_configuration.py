@@ -8,12 +8,12 @@ port is needed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from hopkeeper_agent.role import Advertisement
-from hopkeeper_agent.speakers.settings import DEFAULT_BUDGET, BgpNeighbour, Budget, Client
+from hopkeeper_agent.role import Advertisement, Toward
+from hopkeeper_agent.speakers.settings import DEFAULT_BUDGET, BgpNeighbour, Budget, Client, Relay
 
 HELPER = "hopkeeper"
 
@@ -32,7 +32,8 @@ ENVIRONMENT = {
 class BgpSettings:
     """The speaker as configured. `port` is the neighbours' TCP port, `hold_time` in seconds.
 
-    `announces` is what it originates without being ordered to, next hop itself.
+    `announces` is what it originates without being ordered to, next hop itself. `as_override`: whether relayed paths get
+    the own ASN in the place of the Route Server's.
     """
 
     address: IPv4Address
@@ -43,6 +44,8 @@ class BgpSettings:
     neighbours: tuple[BgpNeighbour, ...]
     clients: tuple[Client, ...] = ()
     announces: tuple[IPv4Network, ...] = ()
+    relays: tuple[Relay, ...] = ()
+    as_override: bool = False
     communities: tuple[str, ...] = ()
     budget: Budget = DEFAULT_BUDGET
     fatal: bool = True
@@ -61,12 +64,18 @@ def render(settings: BgpSettings, helper: Sequence[str]) -> str:
 
 
 def passing_arguments(settings: BgpSettings) -> list[str]:
-    """What the helper is told of the clients, in words that ExaBGP does not split (it does at commas); see `passing`."""
-    if not settings.clients:
+    """What the helper is told of clients and relays, in words that ExaBGP does not split (it does at commas)."""
+    if not settings.clients and not settings.relays:
         return []
-    neighbours = "+".join(str(neighbour.address) for neighbour in settings.neighbours)
-    clients = (f"{c.address}={c.asn}={'+'.join(map(str, c.prefixes))}" for c in settings.clients)
-    return [f"{settings.asn}={neighbours}", *clients]
+    override = "override" if settings.as_override else ""
+    clients = (f"client={c.address}={c.asn}={_joined(c.prefixes)}" for c in settings.clients)
+    relays = (f"relay={_joined(r.sources)}={_joined(r.targets)}={_joined(r.prefixes)}" for r in settings.relays)
+    neighbours = _joined(n.address for n in settings.neighbours if n.toward is Toward.ROUTE_SERVERS)
+    return [f"self={settings.asn}={settings.address}={override}", f"to={neighbours}", *clients, *relays]
+
+
+def _joined(items: Iterable[IPv4Address | IPv4Network]) -> str:
+    return "+".join(map(str, items))
 
 
 def fingerprint(settings: BgpSettings, configuration: str) -> str:
@@ -86,16 +95,21 @@ def _process(helper: Sequence[str]) -> str:
 
 
 def _neighbour(settings: BgpSettings, neighbour: BgpNeighbour) -> str:
+    heard = any(neighbour.address in relay.sources for relay in settings.relays)
+    receive = "        receive {\n            parsed;\n            update;\n        }\n" if heard else ""
+    is_outward = neighbour.toward is Toward.OUTWARD
+    # Part of the fingerprint: a running ExaBGP has told everything to everybody if it did not know of groups.
+    group = f"    description {neighbour.toward};\n" if is_outward else ""
     return f"""neighbor {neighbour.address} {{
-{_session(settings, neighbour.asn)}    api {{
+{group}{_session(settings, neighbour.asn)}    api {{
         processes [ {HELPER} ];
         neighbor-changes;
         send {{
             parsed;
             update;
         }}
-    }}
-{_static(settings)}}}
+{receive}    }}
+{"" if is_outward else _static(settings)}}}
 """
 
 

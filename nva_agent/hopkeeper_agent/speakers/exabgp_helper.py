@@ -1,10 +1,10 @@
 """The helper that ExaBGP runs: the go-between of ExaBGP (pipes) and the agent (a unix socket in the state directory).
 
 It lives as long as ExaBGP and outlives agents, so it also remembers what a returning agent must learn: the state of
-the sessions and the routes in force. It decides nothing but what `passing` says for a hub speaker. It must never fall behind
+the sessions and the routes in force. It decides nothing but what `passing` says. It must never fall behind
 in reading its standard input: ExaBGP writes to it without a time limit, and gives all its sessions up when it is gone.
 
-Run as: python -m hopkeeper_agent.speakers.exabgp_helper SOCKET FINGERPRINT [CLIENTS …]
+Run as: python -m hopkeeper_agent.speakers.exabgp_helper SOCKET FINGERPRINT [PASSING …]
 
 To the agent, one JSON object a line:
   {"hello": {"exabgp_pid", "fingerprint", "sessions": {address: [state, since]}, "routes": {prefix: route},
@@ -12,6 +12,8 @@ To the agent, one JSON object a line:
   {"session": [address, state, since]}          {"sent": [address, {prefix: route or null}]}
   {"answered": id, "refused": [prefix, ...]}
 From the agent: {"id": n, "changes": [[prefix, route or null], ...]}; no changes asks only for a sign of life.
+With "neighbors": [address, ...] the changes are for these alone. A prefix may have the name of a group and a blank in
+front: what one group is told and what another is are kept apart.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ class Memory:
     routes: dict[str, str] = field(default_factory=dict)
     sent: dict[str, dict[str, str]] = field(default_factory=dict)
     passing: Passing | None = None
-    # Commands for ExaBGP that nobody asked for: what a hub speaker passes on.
+    # Commands for ExaBGP that nobody asked for: what is passed on.
     due: list[str] = field(default_factory=list)
     _pending: deque[tuple[_Request | None, str, str | None]] = field(default_factory=deque)
 
@@ -76,15 +78,19 @@ class Memory:
         message = json.loads(line)
         changes = message["changes"]
         request = _Request(message["id"], max(1, len(changes)))
+        addressed = message.get("neighbors") or (self.passing.neighbours if self.passing else [])
+        told = " , ".join(f"neighbor {address}" for address in addressed)
+        whom = f"{told} " if told else ""
         commands = []
-        for prefix, wanted in changes:
-            instead = self.passing.order(prefix, wanted is not None) if self.passing else None
+        for key, wanted in changes:
+            prefix = key.split()[-1]
+            # A client's route is for Route Servers: no other group's order gives way to one.
+            instead = self.passing.order(prefix, wanted is not None) if self.passing and key == prefix else None
             if (route := wanted or instead) is None:
-                command = f"withdraw route {prefix} {self.routes.get(prefix, 'next-hop 0.0.0.0')}"
+                commands.append(f"{whom}withdraw route {prefix} {self.routes.get(key, 'next-hop 0.0.0.0')}")
             else:
-                command = f"announce route {prefix} {route}"
-            commands.append(self.passing.aim(command) if self.passing else command)
-            self._pending.append((request, prefix, wanted))
+                commands.append(f"{whom}announce route {prefix} {route}")
+            self._pending.append((request, key, wanted))
         if not changes:
             commands.append("# alive")
             self._pending.append((request, "", None))
@@ -105,14 +111,15 @@ class Memory:
         if event.get("type") != "update":
             return []
         update = neighbor["message"].get("update", {})
-        if neighbor.get("direction") == "receive" and self.passing and peer in self.passing.clients:
+        if neighbor.get("direction") == "receive" and self.passing:
             self._pass_on(self.passing.hear(peer, sent_routes(update), update))
         if neighbor.get("direction") == "send":
             routes = sent_routes(update)
             if self.passing:
                 self._pass_on(self.passing.sent(peer, routes))
-                # Where a client's route is sent, none of the agent's is.
-                routes = {p: route if route and self.passing.is_ours(route) else None for p, route in routes.items()}
+                # Where somebody else's route is sent, none of the agent's is.
+                ours = {p for p, route in routes.items() if route and self.passing.is_ours(peer, p, route)}
+                routes = {prefix: route if prefix in ours else None for prefix, route in routes.items()}
             note_sent(self.sent.setdefault(peer, {}), routes)
             return [{"sent": [peer, routes]}] if routes else []
         return []
@@ -308,8 +315,8 @@ class Helper:
 
 def main(arguments: list[str]) -> int:
     """Run the helper."""
-    path, fingerprint, *clients = arguments
-    Helper(Path(path), Memory(os.getppid(), fingerprint, passing=Passing.from_arguments(clients))).run()
+    path, fingerprint, *passing = arguments
+    Helper(Path(path), Memory(os.getppid(), fingerprint, passing=Passing.from_arguments(passing))).run()
     return 0
 
 

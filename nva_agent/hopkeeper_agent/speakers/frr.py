@@ -12,7 +12,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import frr_text
 from hopkeeper_agent.speakers.control_socket import ControlSocket
 from hopkeeper_agent.speakers.daemon import DaemonRefused, PeerReading, Routes
@@ -62,6 +62,10 @@ class Frr:
         foreign = [prefix for prefix in sorted(wanted) if not self._is_ours(prefix)]
         if foreign:
             raise DaemonRefused(f"network {foreign[0]} is configured by the operator")
+        if any(item.toward is Toward.OUTWARD and held.get(prefix) != item for prefix, item in wanted.items()):
+            for address, neighbour in self._known.items():
+                if frr_text.tells_everything(neighbour):
+                    raise DaemonRefused(f"{address} has no outbound route-map: it would be sent what is for others too")
         await self._configure(frr_text.commands(self._running, held, wanted, self._style))
         # What was typed is there now; the next look at everything reads it anew.
         added = {self._style.name(item): ("permit 10", *self._style.body(item)) for item in wanted.values()}
@@ -77,8 +81,15 @@ class Frr:
         """What bgpd has sent: a route appears here when its UPDATE is made, and the queue is in `peers`."""
         question = f"show bgp ipv4 unicast neighbors {peer} advertised-routes json"
         # bgpd shows a next hop that it replaces only while it writes the UPDATE.
-        own = frr_text.own_next_hop(self._known.get(peer, {}))
+        known = self._known.get(peer, {})
+        own = frr_text.own_next_hop(known)
         told = frr_text.sent(await self._type(question, lenient=True))
+        if own is None and (here := known.get("nexthop")):
+            # Behind an outbound route-map it tells 0.0.0.0 where it puts its own address.
+            return {
+                prefix: replace(item, next_hop=IPv4Address(here)) if item.next_hop.is_unspecified else item
+                for prefix, item in told.items()
+            }
         return {prefix: item if own is None else replace(item, next_hop=own) for prefix, item in told.items()}
 
     async def tend(self, wanted: Routes | None) -> Mapping[str, str]:

@@ -17,19 +17,24 @@ from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers.daemon import PeerReading, Routes
 from hopkeeper_agent.speakers.settings import Client
 
 PREFIX = "hopkeeper-"
-# Never leaves bgpd: an operator's outbound policy may tell our routes by it.
-TAG = 4242
+# Never leave bgpd: an operator's outbound policy tells by them which routes of ours are for whom.
+TAGS = {Toward.ROUTE_SERVERS: 4242, Toward.OUTWARD: 4243}
 
 # Of a hub speaker's clients: one pair of lists for each, and one for all of them.
 CLIENTS = f"{PREFIX}clients"
 _LIST = re.compile(r"((?:bgp as-path access-list|ip prefix-list) hopkeeper-client\S*) (?:seq \d+ )?(\S.*?)\s*")
 
-_NAME = re.compile(rf"{PREFIX}(\d+\.\d+\.\d+\.\d+)-(\d+)(-[0-9a-f]{{8}})?")
+_NAME = re.compile(rf"{PREFIX}(outward-)?(\d+\.\d+\.\d+\.\d+)-(\d+)(-[0-9a-f]{{8}})?")
+_OUTBOUND = (
+    "routeMapForOutgoingAdvertisements",
+    "outgoingUpdatePrefixFilterList",
+    "outgoingUpdateNetworkFilterList",
+)
 _NETWORK = re.compile(r"\s+network (\d+\.\d+\.\d+\.\d+/\d+)(?: .*?route-map (\S+))?.*")
 
 
@@ -57,11 +62,12 @@ class Style:
     def name(self, item: Advertisement) -> str:
         """The route-map of an advertisement."""
         suffix = f"-{sha256(' '.join(self.communities).encode()).hexdigest()[:8]}" if self.communities else ""
-        return f"{PREFIX}{item.next_hop}-{item.prepend}{suffix}"
+        group = "outward-" if item.toward is Toward.OUTWARD else ""
+        return f"{PREFIX}{group}{item.next_hop}-{item.prepend}{suffix}"
 
     def body(self, item: Advertisement) -> list[str]:
         """The lines of its route-map."""
-        lines = [f"set ip next-hop {item.next_hop}", f"set tag {TAG}"]
+        lines = [f"set ip next-hop {item.next_hop}", f"set tag {TAGS[item.toward]}"]
         if self.communities:
             lines.append(f"set community {' '.join(self.communities)}")
         if item.prepend:
@@ -72,7 +78,8 @@ class Style:
         """The advertisement of a `network` statement; None for a name that is not ours as we make them now."""
         if not (match := _NAME.fullmatch(name)):
             return None
-        item = Advertisement(prefix, IPv4Address(match[1]), int(match[2]))
+        toward = Toward.OUTWARD if match[1] else Toward.ROUTE_SERVERS
+        item = Advertisement(prefix, IPv4Address(match[2]), int(match[3]), toward)
         return item if self.name(item) == name else None
 
 
@@ -205,6 +212,15 @@ def own_next_hop(neighbour: Mapping[str, Any]) -> IPv4Address | None:
         return None
     own = neighbour.get("nexthop")
     return IPv4Address(own) if own else None
+
+
+def tells_everything(neighbour: Mapping[str, Any]) -> bool:
+    """Whether nothing keeps a neighbour from being sent what is for another group.
+
+    An AS-path access-list does not count: the paths of both groups are ours.
+    """
+    family = neighbour.get("addressFamilyInfo", {}).get("ipv4Unicast", {})
+    return not any(family.get(policy) for policy in _OUTBOUND)
 
 
 def neighbours(text: str) -> dict[str, Mapping[str, Any]]:

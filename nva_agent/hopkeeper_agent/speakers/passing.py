@@ -1,8 +1,10 @@
-"""What an ExaBGP hub speaker passes on: its clients' routes, next hop unchanged, to the Route Server and to nobody else.
+"""What an ExaBGP speaker passes on: its clients' routes if it is a hub speaker, and what it relays between Route Servers.
 
-ExaBGP is no router and passes nothing on by itself. Here stands which client's route counts for a prefix, and which commands
-follow; the helper speaks with ExaBGP. A client may announce its own prefixes with nothing but its own ASN in the AS path,
-as in the rendered configurations of routers. What the agent itself was ordered to announce goes before a client's. No I/O.
+ExaBGP is no router and passes nothing on by itself. Here stands whose route counts for a prefix, and which commands follow;
+the helper speaks with ExaBGP. The rules are those of the rendered configurations of routers:
+a client may announce its own prefixes with nothing but its own ASN in the AS path, and its next hop stays; a relay passes
+exactly its prefixes from exactly its neighbours, next hop this speaker, as-override if so configured. What the agent itself
+was ordered to announce goes first. No I/O.
 """
 
 from __future__ import annotations
@@ -13,18 +15,29 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any
 
-_PATH = re.compile(r"as-path \[ ([\d ]*?) ?\]")
+ROUTE_SERVER_ASN = 65515
+
+_ROUTE = re.compile(r"next-hop (\S+) as-path \[ ([\d ]*?) ?\](.*)")
+
+Command = tuple[str, str]
+"""A prefix, and a command about it."""
 
 
 @dataclass(slots=True)
 class Passing:
-    """`neighbours` are the Route Server's instances, `clients` by address their ASN and prefixes; all as text."""
+    """Addresses and prefixes as text. `neighbours` are instances of Route Servers.
+
+    `clients` by address: their ASN and prefixes. `relays` by prefix: from which neighbours and to which.
+    """
 
     asn: int
-    neighbours: tuple[str, ...]
-    clients: Mapping[str, tuple[int, frozenset[str]]]
+    address: str
+    overrides: bool
+    neighbours: tuple[str, ...] = ()
+    clients: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
+    relays: dict[str, tuple[frozenset[str], tuple[str, ...]]] = field(default_factory=dict)
     _up: set[str] = field(default_factory=set)
-    # By prefix and client, what the client announces at present, as ExaBGP would announce it with our ASN in front.
+    # By prefix and source, what it announces at present, as ExaBGP would announce it.
     _offers: dict[str, dict[str, str]] = field(default_factory=dict)
     _ours: set[str] = field(default_factory=set)
     # What ExaBGP was told to announce, and to whom it has not sent it yet: changes of one prefix that pile up inside
@@ -37,16 +50,20 @@ class Passing:
         """Read what `exabgp_configuration.passing_arguments` wrote; None for no arguments."""
         if not arguments:
             return None
-        asn, neighbours = arguments[0].split("=")
-        clients = {}
-        for text in arguments[1:]:
-            address, client_asn, prefixes = text.split("=")
-            clients[address] = (int(client_asn), frozenset(prefixes.split("+")) - {""})
-        return cls(int(asn), tuple(neighbours.split("+")), clients)
+        _, asn, address, override = arguments[0].split("=")
+        made = cls(int(asn), address, override == "override", tuple(arguments[1].split("=")[1].split("+")))
+        for text in arguments[2:]:
+            kind, first, second, joined = text.split("=")
+            prefixes = [prefix for prefix in joined.split("+") if prefix]
+            if kind == "client":
+                made.clients[first] = second, frozenset(prefixes)
+            else:
+                made.relays |= dict.fromkeys(prefixes, (frozenset(first.split("+")), tuple(second.split("+"))))
+        return made
 
-    def aim(self, command: str) -> str:
-        """A command for the Route Server's instances only."""
-        return f"{' , '.join(f'neighbor {address}' for address in self.neighbours)} {command}"
+    def aim(self, command: str, targets: Sequence[str] | None = None) -> str:
+        """A command for these neighbours only, else for all of them; never for a client."""
+        return f"{' , '.join(f'neighbor {address}' for address in targets or self.neighbours)} {command}"
 
     def order(self, prefix: str, is_announced: bool) -> str | None:
         """Take note of the agent's own; returns the client's route that replaces a withdrawn one in place."""
@@ -58,69 +75,89 @@ class Passing:
         self._ours.discard(prefix)
         return self._give(prefix, self._best(prefix))
 
-    def is_ours(self, route: str) -> bool:
-        """Whether a route as it was sent is no client's: there is nothing but our ASN in its path."""
-        match = _PATH.search(route)
-        return match is not None and set(match[1].split()) <= {str(self.asn)}
+    def is_ours(self, peer: str, prefix: str, route: str) -> bool:
+        """Whether a route as a neighbour was sent it starts here: nothing but our ASN is in its path, nor is it relayed."""
+        if prefix in self.relays and peer in self.relays[prefix][1]:
+            return False
+        match = _ROUTE.match(route)
+        return match is not None and set(match[2].split()) <= {str(self.asn)}
 
-    def hear(self, client: str, routes: Mapping[str, str | None], update: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Take a client's UPDATE (`routes` as told by prefix); returns commands, each with its prefix."""
+    def hear(self, peer: str, routes: Mapping[str, str | None], update: Mapping[str, Any]) -> list[Command]:
+        """Take an UPDATE that was received (`routes` as told by prefix)."""
         segments = update.get("attribute", {}).get("as-path", {}).values()
         is_sequence = all(segment.get("element") == "as-sequence" for segment in segments)
-        asn, allowed = self.clients[client]
-        for prefix, route in routes.items():
-            match = _PATH.search(route or "")
-            offers = self._offers.setdefault(prefix, {})
-            if route and match and is_sequence and prefix in allowed and set(match[1].split()) == {str(asn)}:
-                offers[client] = route.replace("as-path [ ", f"as-path [ {self.asn} ", 1)
+        for prefix, told in routes.items():
+            route = self._passed(peer, prefix, told) if told and is_sequence else None
+            if route is not None:
+                self._offers.setdefault(prefix, {})[peer] = route
             else:
-                offers.pop(client, None)
+                self._offers.get(prefix, {}).pop(peer, None)
         return self._due(routes)
 
-    def session(self, peer: str, is_up: bool) -> list[tuple[str, str]]:
-        """Take note of a session that turned: a client's routes go with it. Returns commands, each with its prefix."""
-        if peer in self.clients:
-            lost = [prefix for prefix, offers in self._offers.items() if offers.pop(peer, None) is not None]
-            return self._due(lost)
+    def session(self, peer: str, is_up: bool) -> list[Command]:
+        """Take note of a session that turned: what was heard on it goes with it."""
         if is_up:
             self._up.add(peer)
             return []
-        # What was not sent will be, with everything else, when the session comes back.
         self._up.discard(peer)
-        return self._is_sent(peer, list(self._unsent))
+        lost = [prefix for prefix, offers in self._offers.items() if offers.pop(peer, None) is not None]
+        # What was not sent will be, with everything else, when the session comes back.
+        return self._is_sent(peer, list(self._unsent), lost)
 
-    def sent(self, peer: str, routes: Mapping[str, str | None]) -> list[tuple[str, str]]:
-        """Take note of what a neighbour was sent; returns commands, each with its prefix."""
+    def sent(self, peer: str, routes: Mapping[str, str | None]) -> list[Command]:
+        """Take note of what a neighbour was sent."""
         return self._is_sent(peer, [prefix for prefix, route in routes.items() if route == self._given.get(prefix)])
 
     def refused(self, prefix: str) -> None:
-        """Forget what ExaBGP did not take; the client's next UPDATE tries again."""
+        """Forget what ExaBGP did not take; the next UPDATE of its source tries again."""
         self._unsent.pop(prefix, None)
         self._given.pop(prefix, None)
 
-    def _is_sent(self, peer: str, prefixes: Sequence[str]) -> list[tuple[str, str]]:
-        done = []
+    def _passed(self, peer: str, prefix: str, told: str) -> str | None:
+        """A route as it leaves, None for one that is not passed on."""
+        match = _ROUTE.match(told)
+        if match is None or not (path := match[2].split()):
+            return None
+        own, next_hop = str(self.asn), match[1]
+        if peer in self.clients:
+            asn, allowed = self.clients[peer]
+            if prefix not in allowed or set(path) != {asn}:
+                return None
+        else:
+            sources, _ = self.relays.get(prefix, (frozenset[str](), ()))
+            if peer not in sources or own in path:
+                return None
+            next_hop = self.address
+            if self.overrides:
+                path = [own if asn == str(ROUTE_SERVER_ASN) else asn for asn in path]
+        return f"next-hop {next_hop} as-path [ {' '.join([own, *path])} ]{match[3]}"
+
+    def _targets(self, prefix: str) -> tuple[str, ...]:
+        return self.relays[prefix][1] if prefix in self.relays else self.neighbours
+
+    def _is_sent(self, peer: str, prefixes: Sequence[str], more: Sequence[str] = ()) -> list[Command]:
+        done = list(more)
         for prefix in prefixes:
             if (waiting := self._unsent.get(prefix)) is not None:
                 waiting.discard(peer)
                 if not waiting:
                     del self._unsent[prefix]
                     done.append(prefix)
-        return self._due(done)
+        return self._due(dict.fromkeys(done))
 
-    def _due(self, prefixes: Sequence[str] | Mapping[str, Any]) -> list[tuple[str, str]]:
+    def _due(self, prefixes: Mapping[str, Any]) -> list[Command]:
         commands = []
         for prefix in sorted(prefixes):
             if prefix in self._ours or prefix in self._unsent:
                 continue
-            given, best = self._given.get(prefix), self._best(prefix)
+            given, best, targets = self._given.get(prefix), self._best(prefix), self._targets(prefix)
             if best is not None and best != given:
                 self._give(prefix, best)
-                commands.append((prefix, self.aim(f"announce route {prefix} {best}")))
+                commands.append((prefix, self.aim(f"announce route {prefix} {best}", targets)))
             elif best is None and given is not None:
                 del self._given[prefix]
                 self._wait(prefix)
-                commands.append((prefix, self.aim(f"withdraw route {prefix} {given}")))
+                commands.append((prefix, self.aim(f"withdraw route {prefix} {given}", targets)))
         return commands
 
     def _best(self, prefix: str) -> str | None:
@@ -128,7 +165,7 @@ class Passing:
         offers = self._offers.get(prefix, {})
         if not offers:
             return None
-        return offers[min(offers, key=lambda client: (len(offers[client].split("]")[0].split()), IPv4Address(client)))]
+        return offers[min(offers, key=lambda peer: (len(offers[peer].split("]")[0].split()), IPv4Address(peer)))]
 
     def _give(self, prefix: str, route: str | None) -> str | None:
         if route is not None:
@@ -137,5 +174,5 @@ class Passing:
         return route
 
     def _wait(self, prefix: str) -> None:
-        if self._up:
-            self._unsent[prefix] = set(self._up)
+        if waiting := self._up & set(self._targets(prefix)):
+            self._unsent[prefix] = waiting

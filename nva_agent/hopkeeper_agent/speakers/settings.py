@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from hopkeeper_agent.role import Toward
+
 PREFIX_BUDGET = 1000
 POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class BgpNeighbour:
-    """One neighbour of the speaker."""
+    """One neighbour of the speaker, and which advertisements it gets: those of its group alone."""
 
     address: IPv4Address
     asn: int
+    toward: Toward = Toward.ROUTE_SERVERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,15 @@ class Client:
     asn: int
     prefixes: tuple[IPv4Network, ...]
     listen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Routes that are passed on between neighbours, from both instances of one Route Server to both of another."""
+
+    sources: tuple[IPv4Address, ...]
+    targets: tuple[IPv4Address, ...]
+    prefixes: tuple[IPv4Network, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 from function_app.adapters.agent_messages import decode_reply, decode_status, encode_command, plain
 from function_app.domain.errors import BadInput
 from function_app.domain.observation import AgentService, AgentStatus, PeerView, Role, Value
-from function_app.domain.steps import Advertisement, SendAdvertise, SendFence, SendPromote
+from function_app.domain.steps import Advertisement, OutwardRoutes, SendAdvertise, SendFence, SendOutward, SendPromote
 from function_app.reconcile.ports import AgentCommand
 from tests.unit.adapters.fake_agent import BOOT, status_object
 
@@ -154,6 +154,17 @@ def test_agents_own_words_become_one_short_printable_line() -> None:
                 "epoch": 4,
                 "seq": 7,
                 "advertisements": [{"prefix": "10.1.0.0/16", "next_hop": "10.0.1.100", "prepend": 2}],
+            },
+        ),
+        (
+            SendOutward("nva-a", 4, 2, OutwardRoutes((IPv4Network("10.1.0.0/16"),))),
+            {
+                "kind": "outward",
+                "service": "fw",
+                "epoch": 4,
+                "seq": 2,
+                "prefixes": ["10.1.0.0/16"],
+                "standby_prepend": None,
             },
         ),
     ],

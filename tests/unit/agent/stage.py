@@ -80,6 +80,12 @@ def advertise(epoch: int, routes: Sequence[tuple[str, str, int]], seq: int = 1) 
     return {"kind": "advertise", "service": SERVICE, "epoch": epoch, "seq": seq, "advertisements": listed}
 
 
+def outward(epoch: int, prefixes: Sequence[str], standby_prepend: int | None = 3, seq: int = 1) -> dict[str, Any]:
+    """An OUTWARD: what on-premises neighbours hear, by the role."""
+    told = {"prefixes": list(prefixes), "standby_prepend": standby_prepend}
+    return {"kind": "outward", "service": SERVICE, "epoch": epoch, "seq": seq, **told}
+
+
 @dataclass
 class Member:
     """An enrolled agent on disk: its configuration can be started any number of times."""

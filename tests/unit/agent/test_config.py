@@ -27,6 +27,8 @@ app_keys = "/etc/hopkeeper/app.pub"
 """
 CLIENT = '[[speaker.clients]]\naddress = "10.0.1.100"\nasn = 65100\nprefixes = ["100.0.0.100/32"]\n'
 NEIGHBOUR = '[[speaker.neighbors]]\naddress = "10.0.0.36"\nasn = 65515\n'
+SECOND = NEIGHBOUR.replace("10.0.0.36", "10.0.0.37")
+RELAY = '[[speaker.relays]]\nfrom = ["10.0.0.36"]\nto = ["10.0.0.99"]\nprefixes = ["10.9.0.0/16"]\n'
 HUB = f'[speaker]\nkind = "exabgp"\naddress = "10.0.1.4"\nasn = 65001\n{NEIGHBOUR}'
 
 
@@ -93,6 +95,13 @@ def test_the_example_is_accepted_and_shows_every_part() -> None:
             "speaker.clients[0].prefixes: must be IPv4 prefixes",
         ),
         (HUB + CLIENT + "port = 1\n", "speaker.clients[0].port: unknown key"),
+        (HUB.replace("asn", "as_override = true\nasn", 1), "speaker.as_override: needs relays"),
+        (HUB + RELAY, "speaker.relays[0].to: must be addresses of neighbors"),
+        (HUB + RELAY.replace("10.0.0.99", "10.0.0.36"), "speaker.relays[0].to: would send routes back"),
+        (
+            HUB + SECOND + 2 * RELAY.replace("10.0.0.99", "10.0.0.37"),
+            "speaker.relays[1].prefixes: a prefix is relayed once",
+        ),
         ("[maintenance]\n", "maintenance.machine: missing"),
         ('[[checks]]\nname = "speaker"\nkind = "forwarding"\n', "checks: the name speaker is the agent's own"),
         ('[[peers]]\nname = "nva-a"\naddress = "10.0.1.5"\ncertificate = "/b.crt"\n', "peers: every name"),

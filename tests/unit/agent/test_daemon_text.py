@@ -7,12 +7,14 @@ import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 
 import pytest
-from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import bird_text, frr_text
+from hopkeeper_agent.speakers.bird import Bird
 from hopkeeper_agent.speakers.frr_text import Running, Style
-from hopkeeper_agent.speakers.settings import Client
+from hopkeeper_agent.speakers.settings import BgpNeighbour, BirdSettings, Client, DaemonSettings
 
 NOW = datetime(2026, 11, 21, 14, 31, 6).astimezone()
 VIP = IPv4Network("100.64.0.1/32")
@@ -190,6 +192,40 @@ def test_other_communities_are_another_name() -> None:
     assert STYLE.item(VIP, "hopkeeper-bogus") is None
 
 
+def test_what_is_outward_has_a_name_and_a_tag_of_its_own() -> None:
+    item = Advertisement(VIP, IPv4Address("10.0.1.4"), 3, Toward.OUTWARD)
+    assert STYLE.name(item) == "hopkeeper-outward-10.0.1.4-3"
+    assert STYLE.item(VIP, STYLE.name(item)) == item
+    assert STYLE.body(item)[1] == "set tag 4243"
+
+
+@pytest.mark.parametrize(
+    ("policies", "everything"),
+    [
+        ({}, True),
+        ({"outgoingUpdateAsPathFilterList": "own-routes"}, True),
+        ({"routeMapForOutgoingAdvertisements": "to-premises"}, False),
+        ({"outgoingUpdatePrefixFilterList": "to-premises"}, False),
+        ({"outgoingUpdateNetworkFilterList": "10"}, False),
+    ],
+)
+def test_frr_tells_everybody_everything_without_an_outbound_policy(policies: dict[str, str], everything: bool) -> None:
+    assert frr_text.tells_everything({"addressFamilyInfo": {"ipv4Unicast": policies}}) is everything
+
+
+async def test_a_file_from_before_there_were_outward_neighbours_gets_their_names(tmp_path: Path) -> None:
+    """Without them a bird.conf that refers to them would not parse."""
+    premises = BgpNeighbour(IPv4Address("192.168.100.1"), 64600, Toward.OUTWARD)
+    include = tmp_path / "hopkeeper.conf"
+    routes = {VIP: Advertisement(VIP, IPv4Address("10.0.1.100"), 0)}
+    include.write_text(bird_text.render(routes, 65001, ()))
+    settings = BirdSettings(DaemonSettings(65001, (premises,)), tmp_path / "no.ctl", include)
+    for _ in range(2):
+        with pytest.raises(OSError, match="No such file"):
+            await Bird(settings).connect()
+        assert include.read_text() == bird_text.render(routes, 65001, (), tuple(Toward))
+
+
 @pytest.mark.parametrize(
     ("neighbour", "graceful"),
     [
@@ -266,5 +302,5 @@ def test_birds_file_takes_other_clients_and_keeps_all_else() -> None:
     plain = bird_text.render({route.prefix: route}, 65001, ())
     first = bird_text.with_clients(plain, [ONE])
     assert "from = 10.0.1.5 then" in first
-    assert bird_text.with_clients(first, [OTHER]) == bird_text.render({route.prefix: route}, 65001, (), [OTHER])
+    assert bird_text.with_clients(first, [OTHER]) == bird_text.render({route.prefix: route}, 65001, (), clients=[OTHER])
     assert bird_text.with_clients(first, []) == plain

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from hopkeeper_agent.duties import Duties
-from hopkeeper_agent.role import Advertise, Advertisement, Fence, Promote, Role, ServiceState, Turn
+from hopkeeper_agent.role import Advertise, Advertisement, Fence, Promote, Role, ServiceState, Toward, Turn
 from hopkeeper_agent.speakers import SpeakerError
 
 BOOT = "a" * 32
@@ -40,10 +40,14 @@ class Voice:
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self.announced: list[list[Advertisement]] = []
+        self.outward: list[list[Advertisement]] = []
         self.durable_first: list[bool] = []
         self.hoarse = False
 
-    async def announce(self, advertisements: Sequence[Advertisement]) -> None:
+    async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
+        if toward is Toward.OUTWARD:
+            self.outward.append(list(advertisements))
+            return
         self.durable_first.append(bool(self.disk.saved))
         if self.hoarse:
             raise SpeakerError("an UPDATE is not sent yet")

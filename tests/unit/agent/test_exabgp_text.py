@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
-from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers.exabgp_configuration import (
     BgpSettings,
     environment,
@@ -60,6 +61,32 @@ def test_a_request_is_answered_once_exabgp_has_answered_all_of_it() -> None:
     assert memory.feed_exabgp("done") == []
     assert memory.feed_exabgp("error") == [{"answered": 4, "refused": ["10.9.0.0/16"]}]
     assert memory.hello()["hello"]["routes"] == {"0.0.0.0/0": ANNOUNCED}
+
+
+def test_a_group_is_told_by_its_neighbours_and_kept_apart_from_the_other() -> None:
+    memory = Memory(1, "f")
+    changes = [["10.0.0.0/16", ANNOUNCED]], [["outward 10.0.0.0/16", "next-hop 10.0.1.4 as-path [ 65001 ]"]]
+    inward = memory.feed_agent(json.dumps({"id": 1, "neighbors": ["10.0.0.36", "10.0.0.37"], "changes": changes[0]}))
+    outward = memory.feed_agent(json.dumps({"id": 2, "neighbors": ["192.168.100.1"], "changes": changes[1]}))
+    assert inward == [f"neighbor 10.0.0.36 , neighbor 10.0.0.37 announce route 10.0.0.0/16 {ANNOUNCED}"]
+    assert outward == ["neighbor 192.168.100.1 announce route 10.0.0.0/16 next-hop 10.0.1.4 as-path [ 65001 ]"]
+    assert [line for _ in range(2) for line in memory.feed_exabgp("done")] == [
+        {"answered": number, "refused": []} for number in (1, 2)
+    ]
+    gone = memory.feed_agent('{"id": 3, "neighbors": ["192.168.100.1"], "changes": [["outward 10.0.0.0/16", null]]}')
+    assert gone == ["neighbor 192.168.100.1 withdraw route 10.0.0.0/16 next-hop 10.0.1.4 as-path [ 65001 ]"]
+    memory.feed_exabgp("done")
+    assert memory.routes == {"10.0.0.0/16": ANNOUNCED}
+
+
+def test_a_neighbour_that_changes_its_group_means_another_exabgp() -> None:
+    """One that runs has told everybody everything."""
+    premises = BgpNeighbour(IPv4Address("192.168.100.1"), 64600)
+    texts = [
+        render(replace(SETTINGS, neighbours=(*BOTH, neighbour)), ["python", "helper"])
+        for neighbour in (premises, replace(premises, toward=Toward.OUTWARD))
+    ]
+    assert fingerprint(SETTINGS, texts[0]) != fingerprint(SETTINGS, texts[1])
 
 
 def test_a_withdrawal_names_the_route_in_force() -> None:

@@ -9,12 +9,20 @@ from hopkeeper_agent.speakers.exabgp_helper import Memory
 from hopkeeper_agent.speakers.passing import Passing
 
 ARGUMENTS = [
-    "65000=10.0.0.4+10.0.0.5",
-    "10.0.1.100=65100=100.0.0.100/32+10.9.0.0/16",
-    "10.0.1.101=65101=10.9.0.0/16",
-    "10.0.1.99=65099=10.9.0.0/16",
-    "10.0.1.102=65102=",
+    "self=65000=10.0.1.4=",
+    "to=10.0.0.4+10.0.0.5",
+    "client=10.0.1.100=65100=100.0.0.100/32+10.9.0.0/16",
+    "client=10.0.1.101=65101=10.9.0.0/16",
+    "client=10.0.1.99=65099=10.9.0.0/16",
+    "client=10.0.1.102=65102=",
 ]
+RELAYING = [
+    "self=65001=10.1.1.4=override",
+    "to=10.1.0.4+10.1.0.5+10.20.0.4+10.20.0.5",
+    "relay=10.1.0.4+10.1.0.5=10.20.0.4+10.20.0.5=192.168.0.0/16+10.1.0.0/16",
+    "relay=10.20.0.4+10.20.0.5=10.1.0.4+10.1.0.5=10.20.0.0/16",
+]
+SPOKE = "neighbor 10.20.0.4 , neighbor 10.20.0.5"
 BOTH = "neighbor 10.0.0.4 , neighbor 10.0.0.5"
 PREFIX, SHARED = "100.0.0.100/32", "10.9.0.0/16"
 PASSED = "next-hop 10.0.1.100 as-path [ 65000 65100 ]"
@@ -24,8 +32,8 @@ OWN = "next-hop 10.0.1.4 as-path [ 65000 ]"
 class Hub:
     """The helper's memory of a hub speaker, spoken to as ExaBGP does."""
 
-    def __init__(self, *established: str) -> None:
-        self.memory = Memory(1, "f", passing=Passing.from_arguments(ARGUMENTS))
+    def __init__(self, *established: str, arguments: list[str] = ARGUMENTS) -> None:
+        self.memory = Memory(1, "f", passing=Passing.from_arguments(arguments))
         self.told: list[dict[str, Any]] = []
         for peer in established:
             self.state(peer, "up")
@@ -157,3 +165,53 @@ def test_an_answer_to_what_nobody_ordered_is_nobodys_and_a_refused_route_is_trie
 
 def test_without_clients_there_is_nothing_to_pass() -> None:
     assert Passing.from_arguments([]) is None
+
+
+def test_what_is_relayed_leaves_with_our_next_hop_and_our_asn_in_the_place_of_65515_at_the_same_length() -> None:
+    hub = Hub(arguments=RELAYING)
+    route = "next-hop 10.1.1.4 as-path [ 65001 65001 65001 12076 ]"
+    due = hub.update("10.1.0.4", "192.168.0.0/16", [65515, 65515, 12076])
+    assert due == [f"{SPOKE} announce route 192.168.0.0/16 {route}"]
+    assert hub.update("10.1.0.5", "192.168.0.0/16", [65515, 65515, 12076]) == []
+    assert hub.state("10.1.0.4", "down") == []
+    assert hub.update("10.1.0.5", "192.168.0.0/16", None) == [f"{SPOKE} withdraw route 192.168.0.0/16 {route}"]
+
+
+def test_only_what_is_named_is_relayed_and_only_from_where_it_comes() -> None:
+    """With AS override nothing of BGP's own guard against loops is left."""
+    hub = Hub(arguments=RELAYING)
+    assert hub.update("10.1.0.4", "10.99.0.0/16", [65515]) == []
+    assert hub.update("10.20.0.4", "192.168.0.0/16", [65515]) == []
+    assert hub.update("10.1.0.4", "192.168.0.0/16", [65515, 65001, 12076]) == []
+
+
+def test_without_override_a_relayed_path_keeps_65515() -> None:
+    hub = Hub(arguments=[RELAYING[0].removesuffix("override"), *RELAYING[1:]])
+    assert hub.update("10.1.0.4", "10.1.0.0/16", [65515]) == [
+        f"{SPOKE} announce route 10.1.0.0/16 next-hop 10.1.1.4 as-path [ 65001 65515 ]"
+    ]
+
+
+def test_a_relayed_route_is_not_told_as_the_agents_own() -> None:
+    """With AS override there may be nothing but our ASN in its path."""
+    hub = Hub(arguments=RELAYING)
+    hub.update("10.1.0.4", "10.1.0.0/16", [65515])
+    hub.update("10.20.0.4", "10.1.0.0/16", [65001, 65001], "send")
+    assert hub.told == [{"sent": ["10.20.0.4", {"10.1.0.0/16": None}]}]
+
+
+def test_what_is_for_on_premises_goes_there_alone_and_clients_have_no_part_in_it() -> None:
+    hub = Hub()
+    hub.update("10.0.1.100", SHARED, [65100])
+    told = {"id": 1, "neighbors": ["192.168.100.1"], "changes": [[f"outward {SHARED}", OWN]]}
+    assert hub.memory.feed_agent(json.dumps(told)) == [f"neighbor 192.168.100.1 announce route {SHARED} {OWN}"]
+    hub.memory.feed_exabgp("done")
+    hub.memory.feed_exabgp("done")
+    told["changes"] = [[f"outward {SHARED}", None]]
+    assert hub.memory.feed_agent(json.dumps(told)) == [f"neighbor 192.168.100.1 withdraw route {SHARED} {OWN}"]
+
+
+def test_a_prefix_that_is_relayed_may_be_told_on_premises_by_order() -> None:
+    hub = Hub(arguments=RELAYING)
+    hub.update("192.168.100.1", "10.20.0.0/16", [65001], "send")
+    assert hub.told[0]["sent"][1]["10.20.0.0/16"] is not None

@@ -7,12 +7,16 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
-from hopkeeper_agent.role import Advertised, Advertisement, Role, ServiceState, Turn
+from hopkeeper_agent.role import Advertised, Advertisement, Outward, Role, ServiceState, Turn
 from hopkeeper_agent.state import Identity, StateFile, Trust
 
 HERE = Identity("machine-1", "nva-a", "hub-uksouth")
 ROUTES = Advertised(Turn(5, 3), (Advertisement(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.1.100"), 2),))
-STATES = {"egress": ServiceState(Turn(5, 2), Role.SERVING, ROUTES), "vip": ServiceState(Turn(1, 0), Role.STANDBY)}
+OUTWARD = Outward(Turn(5, 1), (IPv4Network("10.0.0.0/16"), IPv4Network("10.4.0.0/16")), 3)
+STATES = {
+    "egress": ServiceState(Turn(5, 2), Role.SERVING, ROUTES, OUTWARD),
+    "vip": ServiceState(Turn(1, 0), Role.STANDBY),
+}
 DISBELIEVED = {"egress": ServiceState(Turn(5, 2), Role.STANDBY), "vip": ServiceState(Turn(1, 0), Role.STANDBY)}
 
 
