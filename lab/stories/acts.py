@@ -62,14 +62,14 @@ def refused(words: str, change: Callable[[dict[str, Any]], None], *said: str) ->
     return Act(words, do)
 
 
-def order(verb: str, service: str, words: str, **said: Any) -> Act:
-    """An operator's order, which must be taken."""
+def order(verb: str, service: str, words: str, *, fails: bool = False, **said: Any) -> Act:
+    """An operator's order, which must be taken; with `fails` it must be tried, and go wrong."""
 
     async def do(stage: Stage) -> None:
         outcome = await stage.host.app.order(stage.topology.name, service, verb, {"by": "alice", **said})
         stage.narrator.fact(f"hopkeeper {verb}", "; ".join((outcome.ending.name.lower(), *outcome.reasons)))
-        if outcome.ending in (Ending.REFUSED, Ending.FAILED):
-            raise StoryFailed(f"{verb} was refused: {'; '.join(outcome.reasons)}")
+        if outcome.ending is Ending.REFUSED or (outcome.ending is Ending.FAILED) is not fails:
+            raise StoryFailed(f"{verb} was {outcome.ending.name.lower()}: {'; '.join(outcome.reasons)}")
 
     return Act(words, do)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.peerings import peering_name
-from function_app.domain.topology import LoadBalancer, RouteServer, Service, Speaker, Topology
+from function_app.domain.topology import LoadBalancer, NetworkPeering, RouteServer, Service, Speaker, Topology
 from simulator.resources import Json
 
 LOCATION = "uksouth"
@@ -42,14 +42,20 @@ class Seed:
         resources: list[Json] = [self._route_server(server) for server in topology.route_servers]
         if self._how.peered:
             resources += [self._peering(s, p) for s in topology.route_servers for p in topology.peered_with(s.name)]
+        resources += self._network()
         for speaker in topology.speakers:
             resources += self._machine(speaker)
         resources += [self._load_balancer(s, s.load_balancer) for s in topology.services if s.load_balancer]
         resources += [self._network_peering(peering.id) for peering in topology.network_peerings]
         return {
             "resources": resources,
-            "vnetPrefixes": {s.id: [str(net) for net in topology.networks] for s in topology.route_servers},
+            "vnetPrefixes": {server.id: self._advertised(server) for server in topology.route_servers},
         }
+
+    def _advertised(self, server: RouteServer) -> list[str]:
+        """What it tells every peer by itself: the networks, and what its gateway brings and speakers are to relay."""
+        relayed = [p for s in self._topology.speakers for r in s.relays if r.source == server.name for p in r.prefixes]
+        return list(dict.fromkeys(map(str, (*self._topology.networks, *relayed))))
 
     def _instances(self, server: RouteServer) -> tuple[IPv4Address, IPv4Address]:
         chosen = self._how.instances.get(server.name)
@@ -82,13 +88,40 @@ class Seed:
             "properties": {"peerIp": str(speaker.address), "peerAsn": speaker.asn},
         }
 
+    def _network(self) -> list[Json]:
+        """The appliances' network and subnet, with a default route of its own, without which one would loop."""
+        table = f"{self._scope()}/routeTables/appliances"
+        route = {"addressPrefix": "0.0.0.0/0", "nextHopType": "Internet"}
+        subnet = {"addressPrefix": str(self._topology.networks[0]), "routeTable": {"id": table}}
+        return [
+            {
+                "id": f"{self._scope()}/virtualNetworks/vnet",
+                "location": LOCATION,
+                "properties": {
+                    "provisioningState": "Succeeded",
+                    "addressSpace": {"addressPrefixes": [str(net) for net in self._topology.networks]},
+                    "subnets": [{"name": "appliances", "properties": subnet}],
+                },
+            },
+            {
+                "id": table,
+                "location": LOCATION,
+                "properties": {"provisioningState": "Succeeded", "routes": [{"name": "default", "properties": route}]},
+            },
+        ]
+
     def _machine(self, speaker: Speaker) -> list[Json]:
         interface = self._interface(speaker)
         compute = self._scope().replace("Microsoft.Network", "Microsoft.Compute")
         configuration = {
             "name": "ipconfig1",
             "id": f"{interface}/ipConfigurations/ipconfig1",
-            "properties": {"provisioningState": "Succeeded", "privateIPAddress": str(speaker.address), "primary": True},
+            "properties": {
+                "provisioningState": "Succeeded",
+                "privateIPAddress": str(speaker.address),
+                "primary": True,
+                "subnet": {"id": f"{self._scope()}/virtualNetworks/vnet/subnets/appliances"},
+            },
         }
         return [
             {
@@ -158,6 +191,10 @@ class Seed:
             where = {"networkInterfaceIPConfiguration": {"id": configuration}}
         return {"name": speaker.name, "properties": {"ipAddress": str(speaker.address), **where}}
 
+    def beyond(self, peering: NetworkPeering) -> str:
+        """The virtual network at the other end."""
+        return f"{self._scope()}/virtualNetworks/beyond-{peering.name}"
+
     def _network_peering(self, resource_id: str) -> Json:
         """With the flags as the topology wants them: what differs is the story's business."""
         wanted = next(peering for peering in self._topology.network_peerings if peering.id == resource_id)
@@ -170,7 +207,7 @@ class Seed:
                 "allowForwardedTraffic": wanted.allow_forwarded_traffic is not False,
                 "allowGatewayTransit": bool(wanted.allow_gateway_transit),
                 "useRemoteGateways": bool(wanted.use_remote_gateways),
-                "remoteVirtualNetwork": {"id": f"{self._scope()}/virtualNetworks/beyond-{wanted.name}"},
+                "remoteVirtualNetwork": {"id": self.beyond(wanted)},
             },
         }
 

@@ -56,7 +56,11 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One example and what befalls it. `azure` are keys for the simulator's seed, over those of the topology."""
+    """One example and what befalls it.
+
+    `azure` are keys for the simulator's seed, over those of the topology; `change` is what the operator has written
+    differently from the example.
+    """
 
     name: str
     says: str
@@ -64,6 +68,13 @@ class Story:
     acts: tuple[Act, ...]
     seeding: Seeding = field(default_factory=Seeding)
     azure: Mapping[str, Any] = field(default_factory=dict)
+    change: Callable[[dict[str, Any]], None] = lambda document: None
+
+    def document(self) -> dict[str, Any]:
+        """The operator's topology as it is on the desk when the story begins."""
+        document: dict[str, Any] = yaml.safe_load((EXAMPLES / self.example).read_text())
+        self.change(document)
+        return enrolled(document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +142,7 @@ class Stage:
     @asynccontextmanager
     async def set_for(cls, story: Story, narrator: Narrator, directory: Path) -> AsyncIterator["Stage"]:
         """Everything is up and idle; no topology is in force yet."""
-        document = enrolled(yaml.safe_load((EXAMPLES / story.example).read_text()))
+        document = story.document()
         seed = {**Seed(decoded(document), story.seeding).document(), **story.azure}
         clock = VirtualClock(virtual_loop())
         config = SimulatorConfig(seed, state=directory, tls=False, clock=clock)

@@ -96,8 +96,8 @@ class Narrator:
 def _readable(text: str) -> str:
     """Without what only a machine compares: ids of operations and etags; of a resource id the last name."""
     text = re.sub(r'W/"[^"]*"', "(an etag)", text)
-    text = re.sub(r"/subscriptions/\S*?/([^/\s]+)(?=[\s:,.;]|$)", r"\1", text)
-    return re.sub(r" ?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "", text)
+    text = re.sub(r"/subscriptions/[^\s'\"]*?/([^/\s'\"]+)(?=[\s:,;'\"]|\.\s|\.?$)", r"\1", text)
+    return re.sub(r" ?\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "", text)
 
 
 def _still(text: str) -> str:
@@ -130,7 +130,10 @@ def status_lines(status: Mapping[str, Any]) -> Sequence[str]:
         lines.append(f"  {name}: {server['taken']} of {server['most']} peerings: {own}{foreign}")
     if last:
         routes = last["routes"]
-        lines.append(f"  learned routes: {'as they should be' if routes['verified'] else 'not verified'}")
+        wrong = [finding["sentence"] for finding in routes["findings"] if finding["wrong"]]
+        verified = routes["verified"] and not wrong
+        lines.append(f"  routes: {'as they should be' if verified else 'not verified'}")
+        lines += [f"    {sentence}" for sentence in wrong]
         lines.append(f"  last pass: {last['outcome']}")
         lines += [f"    {reason}" for reason in last["reasons"]]
     return lines

@@ -3,11 +3,10 @@
 from fnmatch import fnmatchcase
 from typing import Any
 
-import yaml
-
 from function_app.domain.topology import NetworkPeering, Topology
 from lab.stories.book import STORIES
-from lab.stories.stage import EXAMPLES, Ending, Story, decoded, enrolled, play
+from lab.stories.seed import Seed
+from lab.stories.stage import Ending, Story, decoded, play
 from tests.infra.bicep_text import files
 from tests.infra.sdk_calls import adapters
 from tests.infra.test_role import Needs, granted, needed
@@ -42,7 +41,9 @@ def scopes(topology: Topology) -> dict[str, list[str]]:
         "scale-set": [s.id for s in topology.scale_sets],
         "interface": [s.interface for s in topology.speakers if s.interface],
         "network-peering": [_network(p) for p in topology.network_peerings],
-        "network-peering-flags": [_network(p) for p in topology.network_peerings if p.owned],
+        "network-peering-flags": [
+            end for p in topology.network_peerings if p.owned for end in (_network(p), Seed(topology).beyond(p))
+        ],
         "route-server-flags": [server.id for server in topology.route_servers if server.owned],
         "health-logs": [f"{groups[0]}/providers/Microsoft.OperationalInsights/workspaces/hopkeeper"],
     }
@@ -54,7 +55,7 @@ def _network(peering: NetworkPeering) -> str:
 
 def permissions(story: Story, allowed: Needs) -> list[dict[str, Any]]:
     """The simulator's seed key. A role without a scope of its own above is granted for the whole subscription."""
-    topology = decoded(enrolled(yaml.safe_load((EXAMPLES / story.example).read_text())))
+    topology = decoded(story.document())
     at = scopes(topology)
     return [
         {"scope": scope, "actions": sorted(its)}

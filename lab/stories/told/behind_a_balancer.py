@@ -126,6 +126,25 @@ WHAT_EXPLAINS = Story(
 )
 
 
+REHEARSAL = Story(
+    "fence-rehearsal",
+    "the fence is rehearsed on the standby: Down, proof, None. Where Azure does not play along it says so, and no flow moves.",
+    "active-passive.yaml",
+    (
+        *AT_REST,
+        order("rehearse", FIREWALL, "the operator rehearses the fence", member="nva-b"),
+        is_lifted(FIREWALL, "nva-b"),
+        fault("the load balancer's health is stale", health_stale=True),
+        order("rehearse", FIREWALL, "the operator rehearses it again", fails=True, member="nva-b"),
+        fault("health is fresh again", health_stale=False),
+        is_lifted(FIREWALL, "nva-b"),
+        holds(FIREWALL, "nva-a"),
+        converged(),
+    ),
+    Seeding(peered=True),
+)
+
+
 def metrics(last: Json) -> Json:
     found: Json = last["services"][FIREWALL]["metrics"] or {"nva-a": "unread"}
     return found
@@ -135,4 +154,4 @@ def events(last: Json) -> set[str]:
     return {event["kind"] for event in last["services"][FIREWALL]["events"]}
 
 
-STORIES = (ACTIVE_PASSIVE, ACTIVE_ACTIVE, POOL_OF_ADDRESSES, HALF_A_FENCE, WHAT_EXPLAINS)
+STORIES = (ACTIVE_PASSIVE, ACTIVE_ACTIVE, POOL_OF_ADDRESSES, HALF_A_FENCE, REHEARSAL, WHAT_EXPLAINS)

@@ -1,12 +1,14 @@
 """Stories of hub speakers and of dual-homed networks: what every Route Server instance has learned, and what is lost."""
 
 from ipaddress import IPv4Network
+from typing import Any
 
-from lab.stories.acts import apply, dies, expect, is_stable, passes, peerings_are_made
+from lab.stories.acts import apply, dies, expect, is_stable, passes, peerings_are_made, seen, stays
 from lab.stories.bgp import learned
 from lab.stories.seed import Seeding
 from lab.stories.stage import Act, Stage, Story
 from lab.stories.told.ranked import best
+from simulator.resources import Json
 from simulator.route_servers import LEARNED_WEIGHT
 
 PUBLISHED = {"rs": ("10.13.76.4", "10.13.76.5")}
@@ -62,6 +64,11 @@ def leads_to(server: str, network: str, *next_hops: str, within: float = 30.0) -
     )
 
 
+def found(words: str, *, wrong: bool, within: float = 200.0) -> Act:
+    """What verification makes of the learned routes."""
+    return seen(words, lambda last: last["routes"]["complete"] and (last["routes"]["wrong"] > 0) is wrong, within)
+
+
 def gone(name: str, words: str) -> Act:
     """A speaker without an agent is there no more."""
 
@@ -90,8 +97,10 @@ TEN_NVAS = Story(
         table_is(
             "the learned routes are the published ones", "rs", published("10.13.76.84", "10.13.76.85"), shown=True
         ),
+        found("every client's next hop is found on both instances, and nothing is wrong", wrong=False),
         gone("hub-a", "hub-a is lost"),
         table_is("every prefix is still there, by hub-b", "rs", published("10.13.76.85")),
+        found("Hopkeeper finds that hub-a carries nobody any more", wrong=True, within=700),
         back("hub-a", "hub-a is back"),
         table_is("both tell again", "rs", published("10.13.76.84", "10.13.76.85")),
         gone("nva-104", "an NVA dies"),
@@ -112,6 +121,7 @@ NVA_AS_HUB = Story(
         peerings_are_made("rs", "hub-a", "hub-b"),
         leads_to("rs", "100.0.0.200/32", "10.13.76.84"),
         leads_to("rs", "100.0.0.100/32", "10.13.76.100"),
+        found("verification finds both rules kept, and nothing wrong", wrong=False),
         gone("hub-b", "the other hub is lost"),
         leads_to("rs", "100.0.0.101/32", "10.13.76.101"),
     ),
@@ -159,10 +169,38 @@ SPOKE_EXPRESSROUTE = Story(
         passes(10),
         leads_to("rs-spoke", "192.168.0.0/16", "10.1.1.4", "10.2.1.4"),
         leads_to("rs-hub-1", "10.0.0.0/16", "10.1.1.4"),
+        found("verification finds nothing wrong on any of the three", wrong=False, within=700),
         gone("nva-1", "the first hub's NVA is lost"),
         leads_to("rs-spoke", "192.168.0.0/16", "10.2.1.4"),
         leads_to("rs-hub-2", "10.0.0.0/16", "10.2.1.4"),
     ),
 )
 
-STORIES = (TEN_NVAS, NVA_AS_HUB, SPOKE_ACTIVE_ACTIVE, SPOKE_ACTIVE_PASSIVE, SPOKE_EXPRESSROUTE)
+
+def _forgets_override(document: dict[str, Any]) -> None:
+    for speaker in document["speakers"]:
+        del speaker["asOverride"]
+
+
+def _dropped(last: Json) -> bool:
+    return any(finding["kind"] == "dropped" for finding in last["routes"]["findings"])
+
+
+OVERRIDE_FORGOTTEN = Story(
+    "as-override-forgotten",
+    "the same without as-override: 65515 is in every path that an NVA relays, and the Route Servers drop them all.",
+    "dual-homed-expressroute.yaml",
+    (
+        apply(),
+        seen("Hopkeeper says beforehand that they will be dropped", _dropped),
+        stays(
+            "and nothing is learned of it",
+            lambda stage: not hops(stage, "rs-spoke", "192.168.0.0/16") and not hops(stage, "rs-hub-1", "10.0.0.0/16"),
+            60,
+        ),
+    ),
+    Seeding(peered=True),
+    change=_forgets_override,
+)
+
+STORIES = (OVERRIDE_FORGOTTEN, TEN_NVAS, NVA_AS_HUB, SPOKE_ACTIVE_ACTIVE, SPOKE_ACTIVE_PASSIVE, SPOKE_EXPRESSROUTE)

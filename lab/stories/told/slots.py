@@ -145,4 +145,32 @@ MEMBER_LEAVES = Story(
     Seeding(peered=True),
 )
 
-STORIES = (FOREIGN, NINE, BY_HAND, MEMBER_LEAVES)
+
+def _adopts(document: dict[str, object]) -> None:
+    servers = document["routeServers"]
+    assert isinstance(servers, list)
+    servers[0]["adopt"] = {"nva-a": "by-hand"}
+
+
+def _kept(stage: Stage) -> bool:
+    rs = stage.last_look().get("routeServers", {}).get("rs-hub", {})
+    return "by-hand" in rs.get("own", {})
+
+
+ADOPTED = Story(
+    "adopted",
+    "a peering that somebody made by hand is in the way until the operator adopts it by name; then it is kept as ours.",
+    EXAMPLE,
+    (
+        foreign_peering("rs-hub", "by-hand", "10.0.1.4", 65001),
+        apply(),
+        peerings_are_made("rs-hub", "nva-b"),
+        says("whose peering is in the way is said", "nva-a", "by-hand"),
+        rewrite("the operator adopts it", _adopts),
+        expect("it counts as ours from now on", _kept, within=100),
+        stays("and is left as it is", lambda stage: len(own_peerings(stage, "rs-hub")) == 1, 120),
+        converged(),
+    ),
+)
+
+STORIES = (ADOPTED, FOREIGN, NINE, BY_HAND, MEMBER_LEAVES)
