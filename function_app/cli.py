@@ -291,8 +291,14 @@ async def _apply(file: Path) -> Topology:
 
 
 def _run[T](work: Coroutine[Any, Any, T]) -> T:
+    async def closing() -> T:
+        try:
+            return await work
+        finally:
+            await wiring.close()
+
     try:
-        return asyncio.run(work)
+        return asyncio.run(closing())
     except HopkeeperError as error:
         click.echo(f"hopkeeper: {error}", err=True)
         sys.exit(WRONG if isinstance(error, BadInput) else TROUBLE)

@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from function_app import settings as environment
-from function_app.adapters.azure import Azure, Cloud, default_credential, managed_identity
+from function_app.adapters.azure import Azure, Closable, Cloud, default_credential, managed_identity
 from function_app.adapters.clock import SystemClock
 from function_app.adapters.documents_blob import DocumentsInBlobs
 from function_app.adapters.documents_local import DocumentsInDirectory
@@ -40,7 +40,7 @@ def build(settings: Settings) -> UseCases:
     """Hopkeeper as these settings want it. Raises BadInput for a signing key that cannot be used."""
     clock = SystemClock()
     documents, wake_ups = _storage(settings, clock)
-    ports = ports_over(settings, Azure(_cloud(settings)), clock, documents, wake_ups)
+    ports = ports_over(settings, _azure(settings), clock, documents, wake_ups)
     return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)), settings.observe_only)
 
 
@@ -68,6 +68,22 @@ def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Docume
         if settings.events_endpoint
         else EventsUnpublished(),
     )
+
+
+@cache
+def _azure(settings: Settings) -> Azure:
+    return Azure(_cloud(settings))
+
+
+async def close() -> None:
+    """Closes what was opened since `use_cases` was first asked for: for the command line, which ends. The app's own
+    clients live as long as it does."""
+    if not use_cases.cache_info().currsize:
+        return
+    ports = use_cases().ports
+    for part in (_azure(environment.from_environment()), ports.agents, ports.documents, ports.wake_ups):
+        if isinstance(part, Closable):
+            await part.close()
 
 
 @cache

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast, runtime_checkable
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
@@ -94,6 +94,7 @@ def _identity() -> Any:
     return importlib.import_module(IDENTITY_SDK)
 
 
+@runtime_checkable
 class Closable(Protocol):
     async def close(self) -> None: ...
 

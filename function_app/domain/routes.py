@@ -30,6 +30,7 @@ UNVERIFIED = (
     FindingKind.HUB_NEXT_HOP,
     FindingKind.HUB_LACKS_CLIENT,
     FindingKind.LOOP,
+    FindingKind.DROPPED,
 )
 
 type Learned = Mapping[str, tuple[LearnedRoute, ...]]

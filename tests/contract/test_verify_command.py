@@ -111,6 +111,7 @@ async def hopkeeper(environment: dict[str, str], *words: str) -> tuple[int | Non
         stderr=asyncio.subprocess.PIPE,
     )
     out, said = await process.communicate()
+    assert not (out and said), "what is left open complains at the end"
     return process.returncode, (out or said).decode().splitlines()
 
 
