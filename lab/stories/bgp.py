@@ -86,7 +86,22 @@ class Conversations:
                     found[instance] = self._world.bgp.is_established(instance, speaker.address)
             elif any(s.name == name for s in self._topology.speakers):
                 found[self._topology.speaker(name).address] = self._is_there(name) and self._is_there(speaker.name)
+        for address in self.premises(speaker.name):
+            found[address] = self._is_there(speaker.name)
         return found
+
+    def premises(self, name: str) -> frozenset[IPv4Address]:
+        """A member's neighbours on-premises."""
+        services = [s for s in self._topology.services if s.outward is not None and name in s.names]
+        return frozenset(n.address for s in services if s.outward is not None for n in s.outward.neighbours)
+
+    def on_premises(self) -> Mapping[str, Mapping[IPv4Network, int]]:
+        """What routers there hear, by speaker and prefix: how often its ASN is prepended."""
+        return {
+            name: {item.prefix: item.prepend for item in voice.outward}
+            for name, voice in self._voices.items()
+            if self._is_there(name) and voice.outward
+        }
 
     def _is_there(self, name: str) -> bool:
         return name not in self.gone
@@ -138,15 +153,19 @@ class SimulatedVoice:
         self._clock = VirtualClock(virtual_loop())
         self._since: dict[IPv4Address, tuple[bool, datetime]] = {}
         self.announced: tuple[Advertisement, ...] = ()
+        self.outward: tuple[Advertisement, ...] = ()
 
     async def start(self) -> None:
+        self.outward = ()
         self._conversations.gone.discard(self._speaker.name)
         self._conversations.look_soon()
 
     async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
-        if toward is Toward.ROUTE_SERVERS:
-            self.announced = tuple(advertisements)
-            self._conversations.look()
+        if toward is Toward.OUTWARD:
+            self.outward = tuple(advertisements)
+            return
+        self.announced = tuple(advertisements)
+        self._conversations.look()
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
         return {

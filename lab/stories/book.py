@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from lab.stories.stage import EXAMPLES, Story
-from lab.stories.told import behind_a_balancer, hubs, places, ranked, slots
+from lab.stories.told import behind_a_balancer, hubs, outward, places, ranked, slots
+
+TOLD = (behind_a_balancer, ranked, slots, places, hubs, outward)
 
 STORIES: Mapping[str, Story] = {
-    story.name: story
-    for story in (*behind_a_balancer.STORIES, *ranked.STORIES, *slots.STORIES, *places.STORIES, *hubs.STORIES)
-    if (EXAMPLES / story.example).exists()
+    story.name: story for told in TOLD for story in told.STORIES if (EXAMPLES / story.example).exists()
 }

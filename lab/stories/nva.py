@@ -8,6 +8,7 @@ import asyncio
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any, Protocol
 
 from hopkeeper_agent.checks import Check, Examiner, Failed
@@ -40,6 +41,9 @@ class Surroundings(Protocol):
         """Since when `name` is not heard by `hearer`; None while it is."""
 
     def role_changed(self, name: str) -> None: ...
+
+    def premises(self, name: str) -> frozenset[IPv4Address]:
+        """Its neighbours on-premises."""
 
 
 class Overheard(PeerWatch):
@@ -142,6 +146,7 @@ class Appliance:
         running.examiner.start()
         self._surroundings.role_changed(self.name)
         await asyncio.sleep(self._surroundings.tempo.window_seconds)
+        await running.duties.tell_outward()
         running.opened = True
         self._surroundings.role_changed(self.name)
         running.report("start-up")
@@ -164,7 +169,16 @@ class _Running:
         signer = identity(nva.name).signer
         boot_id = uuid.uuid5(uuid.NAMESPACE_DNS, f"{nva.name} {boot}").hex
         is_witness = nva._speaker.role == "witness"
-        self.duties = Duties(nva._disk, nva._voice, boot_id, nva._disk.states, durable=True, is_witness=is_witness)
+        premises = nva._surroundings.premises(nva.name)
+        self.duties = Duties(
+            nva._disk,
+            nva._voice,
+            boot_id,
+            nva._disk.states,
+            durable=True,
+            is_witness=is_witness,
+            outward_from=nva._speaker.address if premises else None,
+        )
         self.examiner = Examiner([Check("forwarding", nva._forwarding, fatal=True)], loop.time, self.look)
         tempo = nva._surroundings.tempo
         self._parts = Parts(
@@ -181,6 +195,7 @@ class _Running:
             started=loop.time(),
             monotonic=loop.time,
             now_seconds=nva._clock.seconds,
+            outward=premises,
         )
         addressee = Addressee(nva.name, nva._topology)
         endpoint = CommandEndpoint(Ring(), signer, addressee, self._obey, self.status, nva._clock.seconds)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,9 @@ class Stage:
 
     def peers(self, name: str) -> tuple[str, ...]:
         return tuple(s.name for s in self.topology.speakers if s.agent is not None and s.name != name)
+
+    def premises(self, name: str) -> frozenset[IPv4Address]:
+        return self.bgp.premises(name)
 
     def silent_since(self, hearer: str, name: str) -> float | None:
         return self._silent.get(name)

@@ -11,11 +11,13 @@ from hopkeeper_agent.speakers.exabgp_configuration import (
     BgpSettings,
     environment,
     fingerprint,
+    passing_arguments,
     render,
     route,
 )
 from hopkeeper_agent.speakers.exabgp_helper import Memory, sent_routes
-from hopkeeper_agent.speakers.settings import BgpNeighbour
+from hopkeeper_agent.speakers.passing import Passing
+from hopkeeper_agent.speakers.settings import BgpNeighbour, Client
 
 ADDRESS = IPv4Address("10.0.1.4")
 BOTH = (BgpNeighbour(IPv4Address("10.0.0.36"), 65515), BgpNeighbour(IPv4Address("10.0.0.37"), 65515))
@@ -77,6 +79,34 @@ def test_a_group_is_told_by_its_neighbours_and_kept_apart_from_the_other() -> No
     assert gone == ["neighbor 192.168.100.1 withdraw route 10.0.0.0/16 next-hop 10.0.1.4 as-path [ 65001 ]"]
     memory.feed_exabgp("done")
     assert memory.routes == {"10.0.0.0/16": ANNOUNCED}
+
+
+def test_a_hub_that_speaks_with_on_premises_passes_clients_routes_to_route_servers_alone() -> None:
+    premises = BgpNeighbour(IPv4Address("192.168.100.1"), 64600, Toward.OUTWARD)
+    client = Client(IPv4Address("10.0.1.5"), 65002, (IPv4Network("10.9.0.0/16"),))
+    settings = replace(
+        SETTINGS, neighbours=(*BOTH, premises), clients=(client,), announces=(IPv4Network("10.8.0.0/16"),)
+    )
+    assert passing_arguments(settings)[1:] == ["to=10.0.0.36+10.0.0.37", "client=10.0.1.5=65002=10.9.0.0/16"]
+    text = render(settings, ["python", "helper"])
+    assert text.count("route 10.8.0.0/16 next-hop 10.0.1.4") == len(BOTH)
+    memory = Memory(1, "f", passing=Passing.from_arguments(passing_arguments(settings)))
+    for peer in ("10.0.0.36", "10.0.0.37", "192.168.100.1", "10.0.1.5"):
+        memory.feed_exabgp(event(type="state", state="up", address={"peer": peer}))
+    path = {"0": {"element": "as-sequence", "value": [65002]}}
+    update = {"attribute": {"as-path": path}, "announce": {"ipv4 unicast": {"10.0.1.5": [{"nlri": "10.9.0.0/16"}]}}}
+    client_address = {"peer": "10.0.1.5"}
+    memory.feed_exabgp(event(type="update", direction="receive", address=client_address, message={"update": update}))
+    passed = "route 10.9.0.0/16 next-hop 10.0.1.5 as-path [ 65001 65002 ]"
+    assert memory.due == [f"neighbor 10.0.0.36 , neighbor 10.0.0.37 announce {passed}"]
+    # Whoever hears nothing of it is not waited for.
+    told = {"0": {"element": "as-sequence", "value": [65001, 65002]}}
+    sent = {**update, "attribute": {"as-path": told}}
+    for peer in ("10.0.0.36", "10.0.0.37"):
+        memory.feed_exabgp(event(type="update", direction="send", address={"peer": peer}, message={"update": sent}))
+    gone = {"withdraw": {"ipv4 unicast": [{"nlri": "10.9.0.0/16"}]}}
+    memory.feed_exabgp(event(type="update", direction="receive", address=client_address, message={"update": gone}))
+    assert memory.due[1:] == [f"neighbor 10.0.0.36 , neighbor 10.0.0.37 withdraw {passed}"]
 
 
 def test_a_neighbour_that_changes_its_group_means_another_exabgp() -> None:
