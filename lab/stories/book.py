@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from lab.stories.stage import EXAMPLES, Story
 from lab.stories.told import behind_a_balancer, hubs, outward, places, ranked, slots
 
-TOLD = (behind_a_balancer, ranked, slots, places, hubs, outward)
+CHAPTERS = (behind_a_balancer, ranked, slots, places, hubs, outward)
 
 STORIES: Mapping[str, Story] = {
-    story.name: story for told in TOLD for story in told.STORIES if (EXAMPLES / story.example).exists()
+    story.name: story
+    for chapter in CHAPTERS
+    for story in chapter.STORIES
+    if (EXAMPLES / story.example).exists()
 }
