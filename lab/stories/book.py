@@ -8,8 +8,5 @@ from lab.stories.told import behind_a_balancer, hubs, outward, places, ranked, s
 CHAPTERS = (behind_a_balancer, ranked, slots, places, hubs, outward)
 
 STORIES: Mapping[str, Story] = {
-    story.name: story
-    for chapter in CHAPTERS
-    for story in chapter.STORIES
-    if (EXAMPLES / story.example).exists()
+    story.name: story for chapter in CHAPTERS for story in chapter.STORIES if (EXAMPLES / story.example).exists()
 }

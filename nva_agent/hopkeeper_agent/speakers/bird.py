@@ -157,7 +157,7 @@ class Bird:
 
     def _render(self, routes: Routes) -> str:
         daemon = self._daemon
-        return bird_text.render(routes, daemon.asn, daemon.communities, daemon.clients, self._groups)
+        return bird_text.render(routes, daemon.asn, daemon.communities, self._groups, daemon.clients)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -97,8 +97,8 @@ def render(
     routes: Mapping[IPv4Network, Advertisement],
     asn: int,
     communities: Sequence[str],
-    clients: Sequence[Client] = (),
     groups: Sequence[Toward] = (Toward.ROUTE_SERVERS,),
+    clients: Sequence[Client] = (),
 ) -> str:
     """The included file for these routes; `groups` are those whose names the operator's sessions may use."""
     text = _FIRST_LINE
@@ -108,11 +108,6 @@ def render(
     return with_clients(text, clients)
 
 
-def empty(toward: Toward) -> str:
-    """What a group's part of the file is while nothing is announced to it."""
-    return OURS[toward].head() + "}\n"
-
-
 def with_clients(text: str, clients: Sequence[Client]) -> str:
     """The file with the function of these clients in place of its own, all else as it is; none for no clients.
 
@@ -120,6 +115,11 @@ def with_clients(text: str, clients: Sequence[Client]) -> str:
     """
     bare = _FUNCTION.sub("", text)
     return bare.replace(_TABLE_LINE, _TABLE_LINE + _function(clients), 1) if clients else bare
+
+
+def empty(toward: Toward) -> str:
+    """What a group's part of the file is while nothing is announced to it."""
+    return OURS[toward].head() + "}\n"
 
 
 def is_whole(data: bytes) -> bool:

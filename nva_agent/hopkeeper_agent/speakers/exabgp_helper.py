@@ -115,7 +115,7 @@ class Memory:
             self._pass_on(self.passing.hear(peer, sent_routes(update), update))
         if neighbor.get("direction") == "send":
             routes = sent_routes(update)
-            if self.passing and peer in self.passing.neighbours:
+            if self.passing:
                 self._pass_on(self.passing.sent(peer, routes))
                 # Where somebody else's route is sent, none of the agent's is.
                 ours = {p for p, route in routes.items() if route and self.passing.is_ours(peer, p, route)}
@@ -150,7 +150,7 @@ class Memory:
         since = datetime.now(timezone.utc).isoformat()
         self.sessions[peer] = (known, since)
         self.sent[peer] = {}
-        if self.passing and (peer in self.passing.clients or peer in self.passing.neighbours):
+        if self.passing:
             self._pass_on(self.passing.session(peer, known == "established"))
         return [{"session": [peer, known, since]}]
 

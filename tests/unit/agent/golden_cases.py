@@ -27,12 +27,12 @@ SELF = "10.0.1.4"
 
 @dataclass(frozen=True)
 class Case:
-    """Advertisements as (prefix, next hop, prepend), their communities, a hub speaker's clients, what is outward."""
+    """Advertisements as (prefix, next hop, prepend), the communities they carry, what is for on-premises alone, clients."""
 
     routes: tuple[tuple[str, str, int], ...]
     communities: tuple[str, ...] = ()
-    clients: tuple[Client, ...] = ()
     outward: tuple[tuple[str, str, int], ...] = ()
+    clients: tuple[Client, ...] = ()
 
     def table(self) -> dict[IPv4Network, Advertisement]:
         items = [
@@ -62,7 +62,7 @@ CASES = {
     "communities": Case((("0.0.0.0/0", "10.0.1.100", 1),), ("65001:7", "65001:100")),
     "outward-standby": Case((("0.0.0.0/0", "10.0.1.100", 0),), outward=(("10.0.0.0/16", SELF, 3),)),
     "outward-serving": Case(
-        (("0.0.0.0/0", "10.0.1.100", 0),), ("65001:7",), (), (("10.0.0.0/16", SELF, 0), ("10.4.0.0/16", SELF, 0))
+        (("0.0.0.0/0", "10.0.1.100", 0),), ("65001:7",), (("10.0.0.0/16", SELF, 0), ("10.4.0.0/16", SELF, 0))
     ),
 }
 NEIGHBOURS = {Toward.ROUTE_SERVERS: ["10.0.0.36", "10.0.0.37"], Toward.OUTWARD: ["192.168.100.1"]}
@@ -71,7 +71,7 @@ NEIGHBOURS = {Toward.ROUTE_SERVERS: ["10.0.0.36", "10.0.0.37"], Toward.OUTWARD: 
 def bird(case: Case) -> str:
     """The included file."""
     groups = tuple(Toward) if case.outward else (Toward.ROUTE_SERVERS,)
-    return bird_text.render(case.table(), ASN, case.communities, case.clients, groups)
+    return bird_text.render(case.table(), ASN, case.communities, groups, case.clients)
 
 
 def frr(case: Case) -> str:

@@ -223,7 +223,7 @@ async def test_a_file_from_before_there_were_outward_neighbours_gets_their_names
     for _ in range(2):
         with pytest.raises(OSError, match="No such file"):
             await Bird(settings).connect()
-        assert include.read_text() == bird_text.render(routes, 65001, (), (), tuple(Toward))
+        assert include.read_text() == bird_text.render(routes, 65001, (), tuple(Toward))
 
 
 @pytest.mark.parametrize(
