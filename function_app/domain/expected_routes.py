@@ -63,6 +63,11 @@ class Expected:
     network: IPv4Network
     ways: tuple[Way, ...]
 
+    @property
+    def service(self) -> str | None:
+        """Whose prefix it is; None where speakers only announce it themselves."""
+        return next((way.service for way in self.ways if way.service is not None), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:

@@ -18,7 +18,7 @@ NAMED_MAX = 3  # prefixes that a sentence names; the rest are counted
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A client of which a hub carries nothing at all."""
+    """A client of which a hub carries nothing at all: what is missing of one service, or of what it announces itself."""
 
     hub: str
     client: str
@@ -41,10 +41,12 @@ def lacking_clients(
             mine.setdefault((each.peer, origins.pop()), []).append(each)
     gaps = []
     for (hub, client), all_of_it in sorted(mine.items()):
-        there = {route.network for route in learned[hub]}
-        networks = tuple(each.network for each in all_of_it)
-        if there.isdisjoint(networks):
-            gaps.append(Gap(hub, client, all_of_it[0].ways[0].service, networks))
+        if not {route.network for route in learned[hub]}.isdisjoint(each.network for each in all_of_it):
+            continue
+        by_service: dict[str | None, list[IPv4Network]] = {}
+        for each in all_of_it:
+            by_service.setdefault(each.service, []).append(each.network)
+        gaps += [Gap(hub, client, service, tuple(networks)) for service, networks in by_service.items()]
     return tuple(gaps)
 
 

@@ -109,11 +109,10 @@ def checks(
 def _compared(topology: Topology, each: Expected, rows: Mapping[IPv4Address, list[LearnedRoute]]) -> Iterator[Finding]:
     """`rows` are what each instance learned of this prefix from this peer."""
     without = [i for i in rows if not rows[i]]
-    service = each.ways[0].service
 
     def finding(kind: FindingKind, what: str) -> Finding:
         sentence = f"{each.network} from {each.peer} on {each.server} {what}"
-        return Finding(kind, each.server, sentence, speaker=each.peer, service=service, prefix=each.network)
+        return Finding(kind, each.server, sentence, speaker=each.peer, service=each.service, prefix=each.network)
 
     if len(without) == len(rows):
         yield finding(FindingKind.MISSING, "is not learned on either instance")

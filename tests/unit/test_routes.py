@@ -142,6 +142,14 @@ def test_a_speaker_announces_its_own_with_itself_as_next_hop_and_prepends_as_it_
     assert (finding.kind, finding.prefix, finding.service) == (FindingKind.MISSING, IPv4Network("10.50.0.0/16"), None)
 
 
+def test_a_prefix_that_a_member_announces_for_itself_too_is_still_its_services() -> None:
+    doc = document()
+    doc["speakers"][0]["announces"] = ["0.0.0.0/0"]
+    desired = decode(text(doc), Place())
+    [finding] = compare(desired, "rs", PAIR | {"nva-a": ()}, BOTH, BEHIND)
+    assert (finding.kind, finding.service) == (FindingKind.MISSING, "fw")
+
+
 # --- ranked kinds ----------------------------------------------------------------------------------------------------
 
 
@@ -348,6 +356,20 @@ def test_a_hub_that_names_itself_for_a_service_leaves_the_service_unverified() -
     found = compare(desired, "rs", learned, BOTH, BEHIND)
     assert kinds(found) == [FindingKind.HUB_NEXT_HOP]
     assert [c.verified for c in checks(desired, "rs", learned, found, BEHIND)] == [True, False]
+
+
+def test_a_service_is_unverified_where_a_hub_carries_nothing_of_its_member_whatever_else_that_announces() -> None:
+    doc = document(1)
+    doc["speakers"][0] |= {"peersWith": ["hub-1"], "announces": ["10.50.0.0/16", "0.0.0.0/1"]}
+    hub = {"name": "hub-1", "address": "10.0.1.84", "asn": 65000, "role": "hub", "peersWith": ["rs"]}
+    doc["speakers"].append(hub)
+    desired = decode(text(doc), Place())
+    found = compare(desired, "rs", {"hub-1": ()}, BOTH, BEHIND)
+    assert sorted((f.kind, f.service or "", f.sentence.rpartition(": ")[2]) for f in found) == [
+        (FindingKind.HUB_LACKS_CLIENT, "", "0.0.0.0/1, 10.50.0.0/16"),
+        (FindingKind.HUB_LACKS_CLIENT, "fw", "0.0.0.0/0"),
+    ]
+    assert [(c.service, c.verified) for c in checks(desired, "rs", {"hub-1": ()}, found, BEHIND)] == [("fw", False)]
 
 
 # --- relays: dual-homed networks -------------------------------------------------------------------------------------
