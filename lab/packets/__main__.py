@@ -78,7 +78,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one run each")
     parser.add_argument("--only", nargs="+", default=[], choices=sorted(contenders.BY_NAME), metavar="NAME")
     parser.add_argument("--faults", nargs="+", default=[], choices=sorted(FAULTS), metavar="FAULT")
-    parser.add_argument("--loss", type=float, default=60.0, help="seconds with 10 %% loss, once; 0 for none")
+    parser.add_argument("--loss", type=float, default=15.0, help="seconds with 10 %% loss, once; 0 for none")
     parser.add_argument("--damping", type=float, default=0.0, help="seconds between two programmings; Azure: 30")
     parser.add_argument(
         "--vip", type=IPv4Address, default=VIP, help="the address that floats; first published: 10.10.15.15"
