@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.acts import ACTS, Act, Stage, at_rest
-from lab.processes import LabError
+from lab.processes import LabError, end_as_by_ctrl_c
 from lab.release.package import unpacked
 from lab.stack import DATA, NVAS, PROBE, ROOT, SERVICE, TIME_FACTOR, Stack
 from lab.traffic import ProbeWatch, Traffic
@@ -137,6 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--package", type=Path, default=ROOT, help="the app: a directory, or the zip of make package")
     parser.add_argument("--report", type=Path, default=ROOT / "build" / "demo.json")
     given = parser.parse_args(arguments)
+    end_as_by_ctrl_c()
     try:
         with unpacked(given.package) as app:
             return asyncio.run(run(app, given.keep, given.report))

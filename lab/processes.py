@@ -115,3 +115,8 @@ class Programs:
 def _alive(entry: Path) -> bool:
     """A killed process stays in /proc as a zombie until its parent reads its status."""
     return (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def end_as_by_ctrl_c() -> None:
+    """SIGTERM ends this program as Ctrl-C does: what it started ends with it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.processes import LabError
+from lab.processes import LabError, end_as_by_ctrl_c
 from lab.release.package import unpacked
 from lab.stack import ROOT, TOPOLOGY, Stack
 
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=7071)
     parser.add_argument("--nvas", action="store_true", help="two NVAs and the load balancer as well")
     given = parser.parse_args(arguments)
+    end_as_by_ctrl_c()
     try:
         with unpacked(given.package) as root:
             return asyncio.run(serve(root, given.port, given.nvas))

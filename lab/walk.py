@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from lab.processes import LabError
+from lab.processes import LabError, end_as_by_ctrl_c
 from lab.stack import NVAS, ROOT, Stack
 
 PLACE = Path("build") / "walk"
@@ -51,6 +51,7 @@ def environment(stack: Stack, place: Path) -> str:
 
 
 def main() -> int:
+    end_as_by_ctrl_c()
     try:
         asyncio.run(walk(PLACE))
     except LabError as error:

@@ -31,7 +31,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
             assert served.stdout.readline().startswith("ready")
             yield tmp_path
         finally:
-            served.send_signal(signal.SIGINT)
+            served.send_signal(signal.SIGTERM)
             served.wait(READY_SECONDS)
 
 
