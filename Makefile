@@ -50,7 +50,7 @@ agent: $(STAMP) ## build/hopkeeper-agent.pyz and the agent's wheel, for an NVA
 
 test: $(STAMP) azurite az ## run the tests, but those of infra/bicep, which `check` runs
 	@mkdir -p build
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/infra
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --ignore tests/infra
 
 .PHONY: stories story
 stories: $(STAMP) ## list the stories: one example each, told over the simulated Azure on virtual time
