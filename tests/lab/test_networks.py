@@ -9,14 +9,18 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
+from hopkeeper_agent import config as agent_config
 
+from function_app.domain.topology import Neighbour
 from function_app.render import Vendor, render
-from lab.networks import hub_agent, hubs, instances, report, verified
+from lab.networks import hub_agent, hubs, instances, outward, report, verified
 from lab.networks.__main__ import PROGRAMS
+from lab.networks.agents import Agents
 from lab.networks.cases import CASES, topology
 from lab.networks.daemons import DAEMONS
 from lab.networks.findings import Findings
 from lab.networks.learned import Peer, Row, differences, rows
+from lab.networks.network import Network
 from lab.networks.pings import EVERY, Phase, counted
 from lab.packets import private
 
@@ -160,9 +164,9 @@ def test_a_case_is_played_on_the_example_of_its_name(name: str) -> None:
 def test_every_speaker_of_a_case_is_rendered_for_every_vendor(name: str) -> None:
     case = CASES[name]
     plan = case.plan(topology(case))
-    for speaker in plan.topology.speakers:
+    for speaker in (s for s in plan.topology.speakers if s.peers_with):
         for vendor in Vendor:
-            text = render(plan.topology, speaker.name, vendor, plan.instances(speaker.name))
+            text = render(plan.topology, speaker.name, vendor, plan.instances(speaker.name), plan.frontends)
             assert str(speaker.asn) in text
             assert all(str(a) in text for pair in plan.instances(speaker.name).values() for a in pair)
 
@@ -208,6 +212,45 @@ def test_the_products_verification_agrees_with_the_published_table_and_sees_a_hu
     drawn = (replace(table[0], next_hop=table[0].source_peer), *table[1:])
     (found,) = verified.told(verified.findings(plan.topology, server, drawn))
     assert found.startswith("hub-next-hop: 100.0.0.100/32 from hub-a on rs has next hop 10.13.76.84")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"a": 0, "b": 3}, {"a": 3, "b": 0}, {"a": (2, 0), "b": (2, 0)}),
+        ({"a": 3, "b": 0}, {"a": None, "b": 0}, {"a": (0, 2), "b": (0, 0)}),
+        ({"a": None, "b": 0}, {"a": 0, "b": None}, {"a": (2, 0), "b": (0, 2)}),
+    ],
+    ids=["prepend", "withhold", "withheld"],
+)
+def test_who_tells_on_premises_something_else_sends_one_update_a_prefix_and_nobody_else_any(
+    before: outward.Told, after: outward.Told, expected: dict[str, tuple[int, int]]
+) -> None:
+    assert outward.updates(before, after, 2) == expected
+
+
+@pytest.mark.parametrize("vendor", ["exabgp", "bird", "frr"])
+def test_an_agent_of_the_lab_speaks_with_both_instances_and_on_premises_apart(vendor: str, tmp_path: Path) -> None:
+    case = CASES["outward-symmetry"]
+    plan = case.plan(topology(case))
+    (service,) = plan.topology.services
+    assert service.outward is not None
+    agents = Agents(Network(plan, tmp_path))
+    text = agents.configuration(plan.topology.speaker("nva-b"), vendor, service.outward.neighbours)
+    decoded = agent_config.decode(text)
+    assert decoded.speaker is not None
+    told = decoded.speaker.neighbours if vendor == "exabgp" else decoded.speaker.daemon.neighbours
+    assert [(str(n.address), n.toward) for n in told] == [
+        ("10.0.0.36", "route-servers"),
+        ("10.0.0.37", "route-servers"),
+        ("192.168.100.1", "outward"),
+    ]
+
+
+def test_a_bird_tells_on_premises_what_stands_in_the_agents_table_for_it() -> None:
+    text = outward.on_premises_part(INSTANCE, 65001, Neighbour(address=PEERS[0].address, asn=64600))
+    assert "neighbor 10.13.76.84 as 64600" in text
+    assert "table hopkeeper_outward4; import none; export filter hopkeeper_outward_export;" in text
 
 
 # --- the report
