@@ -16,6 +16,8 @@ from lab.networks.findings import Findings
 from lab.networks.hubs import NVA_AS_HUB, TEN_NVAS
 from lab.networks.network import Network, Order, Plan
 from lab.networks.outward import OUTWARD
+from lab.networks.rendered import ACTIVE_PASSIVE_FRONTEND, AS_PATH, INJECTOR
+from lab.networks.scale_set import SCALE_SET
 from lab.stack import ROOT
 
 
@@ -48,6 +50,10 @@ CASES: Mapping[str, Case] = {
         EXPRESSROUTE,
         OUTWARD,
         ACTIVE_ACTIVE_FRONTEND,
+        SCALE_SET,
+        ACTIVE_PASSIVE_FRONTEND,
+        AS_PATH,
+        INJECTOR,
     )
 }
 """The long ones first: they are played two at a time."""

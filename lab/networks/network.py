@@ -16,7 +16,7 @@ from function_app.render import render
 from lab.networks import hub_agent, instances
 from lab.networks.daemons import DAEMONS
 from lab.networks.instances import Instances
-from lab.networks.learned import Peer, Row, rows
+from lab.networks.learned import Peer, Row, rows, up_since
 from lab.networks.pings import EVERY, Counted, Phase, counted
 from lab.packets import route_servers
 from lab.packets.agents import ENVIRONMENT
@@ -187,6 +187,17 @@ class Network:
     def sessions(self, node: str) -> dict[str, SessionCount]:
         """What the BIRD of a node counts of each session, by peer as BIRD calls it."""
         return route_servers.counts(route_servers.ask(self._control(node), "show protocols all"))
+
+    def undisturbed(self, server: str) -> dict[str, dict[str, tuple[str, SessionCount]]]:
+        """What stays the same while nobody says anything: each session's beginning, and what came by it since.
+
+        By instance and by peer, those that are established.
+        """
+        found = {}
+        for node, counts in self.counted(server).items():
+            since = up_since(route_servers.ask(self._control(node), "show protocols"))
+            found[node] = {peer: (since[peer], counts[peer]) for peer in sorted(since.keys() & counts.keys())}
+        return found
 
     def _server(self, name: str) -> Instances:
         (found,) = (s for s in self.plan.servers if s.name == name)

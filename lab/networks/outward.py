@@ -83,7 +83,7 @@ class _Counted:
     """What was heard so far: on-premises by NVA, in Azure by instance and peer."""
 
     on_premises: Mapping[str, SessionCount]
-    in_azure: Mapping[str, Mapping[str, SessionCount]]
+    in_azure: Mapping[str, Mapping[str, tuple[str, SessionCount]]]
 
 
 @dataclass
@@ -258,7 +258,9 @@ class _Play:
 
     def _counted(self) -> _Counted:
         heard = self.network.sessions(SITE)
-        return _Counted({name: heard[name.replace("-", "_")] for name in VENDORS}, self.network.counted(SERVER.name))
+        return _Counted(
+            {name: heard[name.replace("-", "_")] for name in VENDORS}, self.network.undisturbed(SERVER.name)
+        )
 
 
 def updates(before: Told, after: Told, prefixes: int) -> dict[str, tuple[int, int]]:
