@@ -82,7 +82,7 @@ lab: $(STAMP) azurite ## real daemons and packets in network namespaces, ours be
 	@$(BIN)/python -m lab.packets --svg build/lab.svg
 	@$(BIN)/python -m lab.networks
 
-networks: $(STAMP) ## BGP hubs and dual-homed networks from examples/, real daemons and packets, build/networks.json (CASES="..." plays some)
+networks: $(STAMP) ## every example with BGP, hubs and dual-homed networks first: real daemons and packets, build/networks.json (CASES="..." plays some)
 	@mkdir -p build
 	@$(BIN)/python -m lab.networks $(CASES)
 

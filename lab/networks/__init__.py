@@ -1,4 +1,4 @@
-"""The networks lab: BGP hubs and dual-homed networks, from the examples, with real BGP daemons and real packets.
+"""The networks lab: every design of the examples, hubs and dual-homed networks first, with real BGP daemons and packets.
 
     python -m lab.networks [CASE ...] [--hubs frr bird] [--out build/networks.json]
 
@@ -11,5 +11,6 @@ instances hold with what they should; then it breaks something while packets flo
     link        one, as a virtual network and its peerings look to those in them: every address is one hop away
 
 What is not here: Azure's own times (packets/__init__ says which), a platform that refuses to forward, and gateways: for
-ExpressRoute a BIRD stands that speaks with the Route Server as the gateway does, with 12076 in its paths.
+ExpressRoute a BIRD stands that speaks with the Route Server as the gateway does, with 12076 in its paths. Nor does the app
+decide anything here: where agents have a part, a case orders them as the app does (`agents`), at times of its own.
 """

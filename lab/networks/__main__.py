@@ -1,4 +1,4 @@
-"""`make networks`: hubs and dual-homed networks from the examples, with real BGP daemons and real packets.
+"""`make networks`: the designs of the examples, with real BGP daemons and real packets.
 
     python -m lab.networks [CASE ...] [--hubs frr bird] [--quick] [--out build/networks.json]
 
@@ -119,7 +119,7 @@ async def _world(name: str, order: Order, directory: Path) -> dict[str, Any]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m lab.networks", description="Hubs and dual-homed networks.")
+    parser = argparse.ArgumentParser(prog="python -m lab.networks", description="The designs of the examples.")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; all if none is named")
     parser.add_argument("--hubs", nargs=2, choices=HUB_VENDORS, help="of hub-a and hub-b, in place of a case's own")
     parser.add_argument("--quick", action="store_true", help="kill only the first of two hubs")

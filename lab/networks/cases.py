@@ -9,11 +9,15 @@ from msgspec.structs import replace
 from function_app.domain.topology import Topology
 from function_app.domain.topology_document import decode
 from function_app.domain.topology_laws import Place
+from lab.networks.active_active import ACTIVE_ACTIVE_FRONTEND
 from lab.networks.dual_homed import ACTIVE_ACTIVE, ACTIVE_PASSIVE
 from lab.networks.expressroute import EXPRESSROUTE
 from lab.networks.findings import Findings
 from lab.networks.hubs import NVA_AS_HUB, TEN_NVAS
 from lab.networks.network import Network, Order, Plan
+from lab.networks.outward import OUTWARD
+from lab.networks.rendered import ACTIVE_PASSIVE_FRONTEND, AS_PATH, INJECTOR
+from lab.networks.scale_set import SCALE_SET
 from lab.stack import ROOT
 
 
@@ -37,8 +41,22 @@ class Case(Protocol):
 
 
 CASES: Mapping[str, Case] = {
-    case.name: case for case in (TEN_NVAS, NVA_AS_HUB, ACTIVE_ACTIVE, ACTIVE_PASSIVE, EXPRESSROUTE)
+    case.name: case
+    for case in (
+        TEN_NVAS,
+        NVA_AS_HUB,
+        ACTIVE_ACTIVE,
+        ACTIVE_PASSIVE,
+        EXPRESSROUTE,
+        OUTWARD,
+        ACTIVE_ACTIVE_FRONTEND,
+        SCALE_SET,
+        ACTIVE_PASSIVE_FRONTEND,
+        AS_PATH,
+        INJECTOR,
+    )
 }
+"""The long ones first: they are played two at a time."""
 
 
 def topology(case: Case) -> Topology:

@@ -15,7 +15,7 @@ from lab.networks import verified
 from lab.networks.findings import Findings, soon
 from lab.networks.instances import Instances
 from lab.networks.learned import Row, differences
-from lab.networks.network import Network, Order, Plan
+from lab.networks.network import Network, Order, Plan, programmed
 from lab.networks.verified import told
 from lab.packets.fabric import WORKLOAD
 from lab.processes import Program
@@ -148,7 +148,7 @@ class HubCase:
         hub, vendor = who
         left = tuple(row for row in self.expected if row.source_peer != HUBS[hub])
         to = _addresses(left)
-        programmed = _programmed(programmer, left)
+        written = programmed(programmer, left)
         async with network.pings(f"{hub} ({vendor}) is killed", to, findings.phases):
             await asyncio.sleep(BEFORE)
             network.kill(hub)
@@ -168,8 +168,8 @@ class HubCase:
         findings.nothing_lost(findings.phases[-1])
         findings.equal(
             f"the workload's routes to the NVAs are not touched while {hub} is away",
-            programmed,
-            _programmed(programmer, left),
+            written,
+            programmed(programmer, left),
         )
 
     async def _settled(self, network: Network, expected: tuple[Row, ...]) -> tuple[Row, ...]:
@@ -192,12 +192,6 @@ def _addresses(rows: Iterable[Row]) -> list[IPv4Address]:
 
 def _hops(network: Network, prefixes: Iterable[str]) -> dict[str, frozenset[str]]:
     return {prefix: network.hops(WORKLOAD, prefix) for prefix in prefixes}
-
-
-def _programmed(programmer: Program, rows: Iterable[Row]) -> int:
-    """How often a route of these networks was written so far."""
-    networks = {f'"{row.network}"' for row in rows}
-    return sum(any(network in line for network in networks) for line in programmer.log.read_text().splitlines())
 
 
 TEN_NVAS = HubCase("ten-nvas-two-hubs", "ten NVAs over two hubs", tuple(TEN), ("frr", "bird"))

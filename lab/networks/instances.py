@@ -73,7 +73,12 @@ def on_premises(own: IPv4Address, asn: int, peers: Sequence[Peer], hold: int) ->
         'protocol direct { ipv4; interface "eth0"; }\n'
         "protocol kernel { merge paths on; ipv4 { import none; export where source = RTS_BGP; }; }\n"
     )
-    return head + "".join(
+    return head + sessions(own, asn, peers, hold)
+
+
+def sessions(own: IPv4Address, asn: int, peers: Sequence[Peer], hold: int) -> str:
+    """A router's sessions: it takes everything and says nothing."""
+    return "".join(
         f"protocol bgp {peer.protocol} {{\n"
         f"  local {own} as {asn}; neighbor {peer.address} as {peer.asn}; multihop; hold time {hold};\n"
         f"  connect retry time 1; connect delay time 1; error wait time 1, 2; {NO_GRACE}\n"

@@ -4,6 +4,7 @@
 this. Everything else is what BIRD holds.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -67,6 +68,13 @@ def rows(instance: IPv4Address, answer: list[str], peers: Iterable[Peer]) -> tup
         if route.peer in known
     )
     return tuple(sorted(found))
+
+
+def up_since(answer: Iterable[str]) -> dict[str, str]:
+    """BIRD's `show protocols`: since when each session is established, by peer as BIRD calls it. Its counters begin anew
+    with a session, so that they alone do not tell of one that was lost and came back."""
+    found = (re.match(r"(?:\d{4}-| )?(\S+)\s+BGP\s+\S+\s+up\s+(\S+)\s+Established", line) for line in answer)
+    return {one[1]: one[2] for one in found if one is not None}
 
 
 def differences(expected: Iterable[Row], found: Iterable[Row]) -> tuple[str, ...]:

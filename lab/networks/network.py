@@ -16,7 +16,7 @@ from function_app.render import render
 from lab.networks import hub_agent, instances
 from lab.networks.daemons import DAEMONS
 from lab.networks.instances import Instances
-from lab.networks.learned import Peer, Row, rows
+from lab.networks.learned import Peer, Row, rows, up_since
 from lab.networks.pings import EVERY, Counted, Phase, counted
 from lab.packets import route_servers
 from lab.packets.agents import ENVIRONMENT
@@ -41,13 +41,14 @@ class Order:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a case lives in. `besides` are nodes that no topology names; `beyond` are peers of a Route Server's that are
-    no speakers, by its name: gateways."""
+    no speakers, by its name: gateways; `frontends` are addresses of load balancers, by service."""
 
     topology: Topology
     servers: tuple[Instances, ...]
     workload: IPv4Address
     besides: Mapping[str, IPv4Address] = field(default_factory=dict)
     beyond: Mapping[str, tuple[Peer, ...]] = field(default_factory=dict)
+    frontends: Mapping[str, IPv4Address] = field(default_factory=dict)
 
     @property
     def addresses(self) -> dict[str, IPv4Address]:
@@ -94,11 +95,12 @@ class Network:
         for server in self.plan.servers:
             for node, address in server.nodes.items():
                 peers = self.plan.peers(server.name)
-                self.start_bird(node, instances.configuration(address, server.network, peers, self._hold))
+                self.start_bird(node, instances.configuration(address, server.network, peers, self.hold))
         await until("the Route Servers' instances answer", self._instances_answer)
 
     @property
-    def _hold(self) -> int:
+    def hold(self) -> int:
+        """BGP's hold time in seconds."""
         return int(self.plan.topology.timing.bgp_hold.total_seconds())
 
     # --- programs
@@ -115,7 +117,8 @@ class Network:
         self.start_text(name, vendor, self.rendered(name, vendor, topology) + besides)
 
     def rendered(self, name: str, vendor: str, topology: Topology | None = None) -> str:
-        return render(topology or self.plan.topology, name, vendor, self.plan.instances(name))
+        plan = self.plan
+        return render(topology or plan.topology, name, vendor, plan.instances(name), plan.frontends)
 
     def start_text(self, name: str, vendor: str, text: str) -> None:
         """Where it is not to be what `render` gives."""
@@ -134,7 +137,7 @@ class Network:
         home.mkdir(exist_ok=True)
         hub_agent.enrol(home, name)
         config = home / "agent.toml"
-        config.write_text(hub_agent.configuration(hub, self.plan.topology.name, home, servers, self._hold, tables))
+        config.write_text(hub_agent.configuration(hub, self.plan.topology.name, home, servers, self.hold, tables))
         self.start(name, "agent", hub_agent.argv(config), ENVIRONMENT)
 
     def _start_daemon(self, node: str, vendor: str, text: str) -> None:
@@ -144,6 +147,14 @@ class Network:
         config.write_text(text)
         daemon = DAEMONS[vendor]
         self.start(node, vendor, daemon.argv(config), daemon.environment)
+
+    def peer(self, server: str, peers: Sequence[Peer]) -> None:
+        """Makes and removes peerings of a running Route Server, so that these are left; nobody else's session is touched."""
+        found = self._server(server)
+        for node, address in found.nodes.items():
+            config = self.directory / node / "bird.conf"
+            config.write_text(instances.configuration(address, found.network, peers, self.hold))
+            route_servers.ask(self._control(node), "configure")
 
     def kill(self, *nodes: str) -> int:
         """kill -9 for every process on them; gives how many there were."""
@@ -161,17 +172,36 @@ class Network:
 
     def learned(self, server: str) -> dict[str, tuple[Row, ...]]:
         """By instance. Raises OSError where one does not answer."""
-        (found,) = (s for s in self.plan.servers if s.name == server)
         peers = self.plan.peers(server)
-        return {
-            node: rows(address, route_servers.ask(self._control(node), "show route all"), peers)
-            for node, address in found.nodes.items()
-        }
+        return {node: self.table(node, peers) for node in self._server(server).nodes}
+
+    def table(self, node: str, peers: Iterable[Peer]) -> tuple[Row, ...]:
+        """What the BIRD of a node learned from these. Raises OSError where it does not answer."""
+        answer = route_servers.ask(self._control(node), "show route all")
+        return rows(self.fabric.addresses[node], answer, peers)
 
     def counted(self, server: str) -> dict[str, dict[str, SessionCount]]:
         """What each instance counts of each session, by instance and by peer as BIRD calls it."""
-        (found,) = (s for s in self.plan.servers if s.name == server)
-        return {n: route_servers.counts(route_servers.ask(self._control(n), "show protocols all")) for n in found.nodes}
+        return {node: self.sessions(node) for node in self._server(server).nodes}
+
+    def sessions(self, node: str) -> dict[str, SessionCount]:
+        """What the BIRD of a node counts of each session, by peer as BIRD calls it."""
+        return route_servers.counts(route_servers.ask(self._control(node), "show protocols all"))
+
+    def undisturbed(self, server: str) -> dict[str, dict[str, tuple[str, SessionCount]]]:
+        """What stays the same while nobody says anything: each session's beginning, and what came by it since.
+
+        By instance and by peer, those that are established.
+        """
+        found = {}
+        for node, counts in self.counted(server).items():
+            since = up_since(route_servers.ask(self._control(node), "show protocols"))
+            found[node] = {peer: (since[peer], counts[peer]) for peer in sorted(since.keys() & counts.keys())}
+        return found
+
+    def _server(self, name: str) -> Instances:
+        (found,) = (s for s in self.plan.servers if s.name == name)
+        return found
 
     def _control(self, node: str) -> Path:
         return self.directory / node / "bird.ctl"
@@ -201,6 +231,12 @@ class Network:
             ping.process.send_signal(signal.SIGINT)
         await until("the pings end", lambda: all(p.process.poll() is not None for p in started.values()), 10)
         phases.append(Phase(name, time.monotonic() - began, {a: _read(ping) for a, ping in started.items()}))
+
+
+def programmed(programmer: Program, rows: Iterable[Row]) -> int:
+    """How often a route of these networks was written into the workload's kernel so far."""
+    networks = {f'"{row.network}"' for row in rows}
+    return sum(any(network in line for network in networks) for line in programmer.log.read_text().splitlines())
 
 
 def _read(ping: Program) -> Counted:

@@ -9,15 +9,20 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
+from hopkeeper_agent import config as agent_config
 
+from function_app.domain.topology import Neighbour
 from function_app.render import Vendor, render
-from lab.networks import hub_agent, hubs, instances, report, verified
+from lab.networks import hub_agent, hubs, instances, outward, rendered, report, scale_set, verified
 from lab.networks.__main__ import PROGRAMS
+from lab.networks.agents import Agents
 from lab.networks.cases import CASES, topology
 from lab.networks.daemons import DAEMONS
 from lab.networks.findings import Findings
-from lab.networks.learned import Peer, Row, differences, rows
+from lab.networks.learned import Peer, Row, differences, rows, up_since
+from lab.networks.network import Network
 from lab.networks.pings import EVERY, Phase, counted
+from lab.networks.rendered import RenderedCase
 from lab.packets import private
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +101,19 @@ def test_a_row_too_few_and_a_row_twice_are_differences() -> None:
     assert [line.split(":")[0] for line in differences(table, (*table, table[3]))] == ["twice"]
 
 
+PROTOCOLS = """\
+2002-Name       Proto      Table      State  Since         Info
+1002-network    Static     master4    up     19:14:03.123
+ nva_a      BGP        ---        up     19:14:05.456  Established
+ nva_b      BGP        ---        start  19:14:06.789  Connect
+0000
+"""
+
+
+def test_a_session_is_told_with_its_beginning_and_one_that_is_not_up_is_left_out() -> None:
+    assert up_since(PROTOCOLS.splitlines()) == {"nva_a": "19:14:05.456"}
+
+
 # --- packets
 
 PING = """\
@@ -147,6 +165,10 @@ def test_a_case_that_checked_nothing_has_not_passed() -> None:
 # --- the cases
 
 
+def test_every_example_is_played() -> None:
+    assert {case.example for case in CASES.values()} == {path.name for path in (ROOT / "examples").glob("*.yaml")}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_case_is_played_on_the_example_of_its_name(name: str) -> None:
     case = CASES[name]
@@ -160,9 +182,9 @@ def test_a_case_is_played_on_the_example_of_its_name(name: str) -> None:
 def test_every_speaker_of_a_case_is_rendered_for_every_vendor(name: str) -> None:
     case = CASES[name]
     plan = case.plan(topology(case))
-    for speaker in plan.topology.speakers:
+    for speaker in (s for s in plan.topology.speakers if s.peers_with):
         for vendor in Vendor:
-            text = render(plan.topology, speaker.name, vendor, plan.instances(speaker.name))
+            text = render(plan.topology, speaker.name, vendor, plan.instances(speaker.name), plan.frontends)
             assert str(speaker.asn) in text
             assert all(str(a) in text for pair in plan.instances(speaker.name).values() for a in pair)
 
@@ -208,6 +230,67 @@ def test_the_products_verification_agrees_with_the_published_table_and_sees_a_hu
     drawn = (replace(table[0], next_hop=table[0].source_peer), *table[1:])
     (found,) = verified.told(verified.findings(plan.topology, server, drawn))
     assert found.startswith("hub-next-hop: 100.0.0.100/32 from hub-a on rs has next hop 10.13.76.84")
+
+
+@pytest.mark.parametrize("case", [rendered.ACTIVE_PASSIVE_FRONTEND, rendered.AS_PATH, rendered.INJECTOR])
+def test_the_products_verification_agrees_with_what_stands_here_of_a_plain_example(case: RenderedCase) -> None:
+    plan = case.plan(topology(case))
+    table, now = case.expected(plan.topology), case.standing(plan.topology)
+    assert len(table) == 2 * len(case.announced)
+    assert verified.told(verified.findings(plan.topology, case.server, table, now)) == []
+    other = (replace(table[0], next_hop=INSTANCE), *table[1:])
+    (found,) = verified.told(verified.findings(plan.topology, case.server, other, now))
+    assert found.startswith("next-hop: ")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"a": 0, "b": 3}, {"a": 3, "b": 0}, {"a": (2, 0), "b": (2, 0)}),
+        ({"a": 3, "b": 0}, {"a": None, "b": 0}, {"a": (0, 2), "b": (0, 0)}),
+        ({"a": None, "b": 0}, {"a": 0, "b": None}, {"a": (2, 0), "b": (0, 2)}),
+    ],
+    ids=["prepend", "withhold", "withheld"],
+)
+def test_who_tells_on_premises_something_else_sends_one_update_a_prefix_and_nobody_else_any(
+    before: outward.Told, after: outward.Told, expected: dict[str, tuple[int, int]]
+) -> None:
+    assert outward.updates(before, after, 2) == expected
+
+
+@pytest.mark.parametrize("vendor", ["exabgp", "bird", "frr"])
+def test_an_agent_of_the_lab_speaks_with_both_instances_and_on_premises_apart(vendor: str, tmp_path: Path) -> None:
+    case = CASES["outward-symmetry"]
+    plan = case.plan(topology(case))
+    (service,) = plan.topology.services
+    assert service.outward is not None
+    agents = Agents(Network(plan, tmp_path))
+    text = agents.configuration(plan.topology.speaker("nva-b"), vendor, service.outward.neighbours)
+    decoded = agent_config.decode(text)
+    assert decoded.speaker is not None
+    told = decoded.speaker.neighbours if vendor == "exabgp" else decoded.speaker.daemon.neighbours
+    assert [(str(n.address), n.toward) for n in told] == [
+        ("10.0.0.36", "route-servers"),
+        ("10.0.0.37", "route-servers"),
+        ("192.168.100.1", "outward"),
+    ]
+
+
+def test_a_bird_tells_on_premises_what_stands_in_the_agents_table_for_it() -> None:
+    text = outward.on_premises_part(INSTANCE, 65001, Neighbour(address=PEERS[0].address, asn=64600))
+    assert "neighbor 10.13.76.84 as 64600" in text
+    assert "table hopkeeper_outward4; import none; export filter hopkeeper_outward_export;" in text
+
+
+def test_a_route_server_peers_with_the_instances_that_are_listed_and_with_the_firewalls() -> None:
+    declared = topology(CASES["scale-set"])
+    listed = scale_set.listed(declared, ["router-0", "router-2"])
+    assert [(s.name, str(s.address), s.asn) for s in listed.peered_with("rs-hub")] == [
+        ("nva-a", "10.0.1.4", 65001),
+        ("nva-b", "10.0.1.5", 65001),
+        ("router-0", "10.0.3.4", 65010),
+        ("router-2", "10.0.3.6", 65010),
+    ]
 
 
 # --- the report

@@ -1,0 +1,164 @@
+"""Our agents in a world: enrolled, beside a daemon that runs what is rendered, and ordered as the app orders them.
+
+What members are told comes of the app's own code, and its own adapter signs, sends and verifies. *When* they are told it is
+the case's to say: no app decides here (`lab.packets` has one), and an acknowledgement is the only proof of a fence.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+from ipaddress import IPv4Address
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from hopkeeper_agent.enroll import CERTIFICATE, KEY, enroll
+from msgspec.structs import replace
+
+from function_app.adapters.clock import SystemClock
+from function_app.adapters.jws import AppKey
+from function_app.adapters.nva import AgentsOverHttp
+from function_app.domain.advertise import wanted
+from function_app.domain.observation import AgentStatus, Unreachable
+from function_app.domain.outward import wanted_outward
+from function_app.domain.steps import SendAdvertise, SendFence, SendOutward, SendPromote
+from function_app.domain.topology import Agent, Neighbour, Service, Speaker
+from function_app.reconcile.ports import AgentCommand
+from lab.networks import hub_agent
+from lab.networks.daemons import AGENT_FILES
+from lab.networks.network import Network
+from lab.packets.agents import COMMAND, ENVIRONMENT, GOSSIP, PROBE
+from lab.packets.lab import until
+from lab.packets.route_servers import ASN
+from lab.processes import READY_WITHIN, LabError
+
+ANSWER = timedelta(seconds=5)
+APP_KEYS = "app-keys.pem"
+BIRD_FILE = AGENT_FILES / "bird.conf"
+"""What a rendered BIRD configuration includes: one BIRD with an agent in a world."""
+
+
+class Agents:
+    """Of one world. `close` when done."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._key = AppKey(ec.generate_private_key(ec.SECP256R1()))
+        self._app = AgentsOverHttp(self._key, SystemClock())
+        self._enrolled: dict[str, Speaker] = {}
+
+    async def close(self) -> None:
+        await self._app.close()
+
+    # --- agents and their daemons
+
+    async def start(self, name: str, vendor: str, outward: tuple[Neighbour, ...] = (), besides: str = "") -> None:
+        """The agent, and the daemon beside it with what is rendered, then the operator's own part, `besides`.
+
+        An ExaBGP is the agent's own: it writes what ExaBGP reads, and starts it. BIRD is started once the agent has made
+        the file that its configuration includes.
+        """
+        network, home = self._network, self._network.directory / name
+        speaker = network.plan.topology.speaker(name)
+        pem = enroll(home, name)
+        self._enrolled[name] = replace(speaker, agent=Agent(port=COMMAND, certificate=pem))
+        (home / APP_KEYS).write_text(self._key.public_pem)
+        config = home / "agent.toml"
+        config.write_text(self.configuration(speaker, vendor, outward))
+        network.vendors[name] = vendor
+        if vendor == "frr":
+            network.start_speaker(name, vendor, besides)
+        network.start(name, "agent", hub_agent.argv(config), ENVIRONMENT)
+        if vendor == "bird":
+            await until(f"the agent of {name} makes {BIRD_FILE}", BIRD_FILE.exists)
+            network.start_speaker(name, vendor, besides)
+
+    def configuration(self, speaker: Speaker, vendor: str, outward: tuple[Neighbour, ...]) -> str:
+        """The agent's own file: what `render` says in words for it, with the files of this world."""
+        home = self._network.directory / speaker.name
+        return f"""\
+[agent]
+name = "{speaker.name}"
+topology = "{self._network.plan.topology.name}"
+address = "{speaker.address}"
+machine = "{speaker.name}"
+state = "{home / "state"}"
+key = "{home / KEY}"
+certificate = "{home / CERTIFICATE}"
+app_keys = "{home / APP_KEYS}"
+[listen]
+command = {COMMAND}
+probe = {PROBE}
+gossip = {GOSSIP}
+[speaker]
+kind = "{vendor}"
+asn = {speaker.asn}
+{self._of_the_daemon(speaker, vendor)}{self._neighbours(speaker, outward)}"""
+
+    def _of_the_daemon(self, speaker: Speaker, vendor: str) -> str:
+        home = self._network.directory / speaker.name
+        match vendor:
+            case "exabgp":
+                return f'address = "{speaker.address}"\nhold_time = {self._network.hold}\n'
+            case "bird":
+                return f'control = "{home / "bird.ctl"}"\ninclude = "{BIRD_FILE}"\n'
+            case _:
+                return f'vty = "{home / "bgpd.vty"}"\n'
+
+    def _neighbours(self, speaker: Speaker, outward: tuple[Neighbour, ...]) -> str:
+        servers = [a for pair in self._network.plan.instances(speaker.name).values() for a in pair]
+        return "".join(
+            [
+                *(f'[[speaker.neighbors]]\naddress = "{a}"\nasn = {ASN}\n' for a in servers),
+                *(
+                    f'[[speaker.neighbors]]\naddress = "{n.address}"\nasn = {n.asn}\ngroup = "outward"\n'
+                    for n in outward
+                ),
+            ]
+        )
+
+    # --- what they are told
+
+    async def ready(self, names: Iterable[str]) -> None:
+        """Waits until each has every session that it is configured for. Raises LabError."""
+        end = time.monotonic() + READY_WITHIN
+        for name in names:
+            while (lacking := await self._lacking(name)) is not None:
+                if time.monotonic() > end:
+                    raise LabError(f"the agent of {name} is not ready within {READY_WITHIN:g} s: {lacking}")
+                await asyncio.sleep(0.1)
+
+    async def _lacking(self, name: str) -> str | None:
+        found = await self._app.status(self._network.plan.topology.name, self._enrolled[name], ANSWER)
+        if isinstance(found, Unreachable):
+            return found.reason
+        down = [str(a) for a, up in (*found.sessions.items(), *found.outward_sessions.items()) if not up]
+        return f"no session with {', '.join(down)}" if down or not found.sessions else None
+
+    async def advertise(self, service: Service, frontend: IPv4Address, epoch: int) -> None:
+        """Every member: the service's prefixes with the frontend as next hop."""
+        for name in service.names:
+            await self._order(service, SendAdvertise(name, epoch, 1, wanted(service, frontend)))
+
+    async def outward(self, service: Service, epoch: int, seq: int) -> None:
+        """Every member: what on-premises neighbours hear in either role."""
+        for name in service.names:
+            await self._order(service, SendOutward(name, epoch, seq, wanted_outward(service)))
+
+    async def fence(self, service: Service, name: str, epoch: int) -> None:
+        await self._order(service, SendFence(name, epoch))
+
+    async def promote(self, service: Service, name: str, epoch: int) -> None:
+        topology = self._network.plan.topology.name
+        found = await self._app.status(topology, self._enrolled[name], ANSWER)
+        if isinstance(found, Unreachable):
+            raise LabError(f"the agent of {name} does not answer: {found.reason}")
+        await self._order(service, SendPromote(name, epoch, found.boot_id))
+
+    async def _order(self, service: Service, command: AgentCommand) -> None:
+        """Raises LabError where it is not accepted."""
+        topology, speaker = self._network.plan.topology.name, self._enrolled[command.member]
+        answer = await self._app.command(topology, speaker, service.name, command, ANSWER)
+        if not isinstance(answer.reading, AgentStatus):
+            raise LabError(f"the agent of {command.member} does not answer: {answer.reading.reason}")
+        if answer.refused is not None:
+            raise LabError(f"the agent of {command.member} refuses {type(command).__name__}: {answer.refused}")

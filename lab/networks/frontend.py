@@ -1,0 +1,74 @@
+"""The internal load balancer of a world: a node that passes on to whoever answers the agents' probe, as they are asked.
+
+Its part here is that packets follow the role: it asks over HTTP, five times a second and once is enough, and routes. Azure
+asks every 5 s at best, twice, and keeps old flows where they were; `lab.load_balancer` plays that, and `make lab` measures it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from ipaddress import IPv4Address, IPv4Network
+
+import aiohttp
+
+from lab.networks.network import Network
+from lab.packets.agents import PROBE
+from lab.packets.fabric import BALANCER
+
+EVERY = 0.2
+LIMIT = aiohttp.ClientTimeout(total=1.0)
+
+
+class Frontend:
+    """`behind` by name; what is sent to `prefix` by way of the node goes on to one of those that answer for `service`."""
+
+    def __init__(self, network: Network, prefix: IPv4Network, service: str, behind: Mapping[str, IPv4Address]) -> None:
+        self._network = network
+        self._prefix = prefix
+        self._service = service
+        self._behind = behind
+        self._now: frozenset[str] = frozenset()
+        self._pinned: str | None = None
+
+    @property
+    def passes_to(self) -> frozenset[str]:
+        """Names."""
+        return self._now
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def pin(self, name: str | None) -> None:
+        """Everything goes to this one, whatever the probe says; None ends it with the next look."""
+        self._pinned = name
+        if name is not None:
+            self._pass_to(frozenset({name}))
+
+    async def _run(self) -> None:
+        async with aiohttp.ClientSession(timeout=LIMIT, trust_env=False) as client:
+            while True:
+                answers = await asyncio.gather(*(self._answers(client, address) for address in self._behind.values()))
+                if self._pinned is None:
+                    self._pass_to(frozenset(name for name, up in zip(self._behind, answers, strict=True) if up))
+                await asyncio.sleep(EVERY)
+
+    async def _answers(self, client: aiohttp.ClientSession, address: IPv4Address) -> bool:
+        try:
+            async with client.get(f"http://{address}:{PROBE}/probe/{self._service}") as response:
+                return response.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    def _pass_to(self, names: frozenset[str]) -> None:
+        """Where nobody answers, everything stays as it was."""
+        if names and names != self._now:
+            hops = (part for name in sorted(names) for part in ("nexthop", "via", str(self._behind[name])))
+            self._network.fabric.inside(BALANCER, "ip", "route", "replace", str(self._prefix), *hops)
+            self._now = names
