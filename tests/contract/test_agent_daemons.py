@@ -104,7 +104,7 @@ async def test_an_acknowledged_advertisement_is_on_the_wire_already(site: Site) 
         for seq in range(5):
             assert (await site.member.send(advertise(1, [(VIP, f"10.0.1.{seq + 1}", 0)], seq)))[0] == 200
             # Of this very process: what the kernel has for us is read in the next turn of the loop.
-            await until(lambda seq=seq: all(peer.routes()[VIP].next_hop == f"10.0.1.{seq + 1}" for peer in peers), 0.05)  # type: ignore[misc]
+            await until(lambda seq=seq: all(peer.routes()[VIP].next_hop == f"10.0.1.{seq + 1}" for peer in peers), 0.25)  # type: ignore[misc]
 
 
 async def test_an_order_that_comes_back_after_tidying_up_is_one_update_too(site: Site) -> None:
@@ -184,6 +184,7 @@ async def test_an_agents_restart_flaps_no_session_and_sends_nothing_again(site: 
         async with site.member.running() as agent:
             await until(lambda: states(agent) == ["established"] * 2, LONG)
             assert (await site.member.send(advertise(1, [(DEFAULT, "10.0.1.100", 0)])))[0] == 200
+            await until(lambda: all(DEFAULT in peer.routes() for peer in peers))
         for peer in peers:
             peer.forget()
         async with site.member.running() as agent:
