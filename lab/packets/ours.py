@@ -161,8 +161,12 @@ class _Ours:
                     **self.service(),
                 }
             ],
-            "timing": dict(self.timing),
+            "timing": dict(self.timing) | self._damping(),
         }
+
+    def _damping(self) -> dict[str, str]:
+        """The product is told of the platform's damping where the lab has it."""
+        return {"damping": f"PT{self._lab.damping:g}S"} if self._lab.damping else {}
 
     # --- rest
 
