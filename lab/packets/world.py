@@ -28,6 +28,8 @@ from lab.processes import LabError
 
 SETTLED = 1.0
 """Seconds of traffic that are kept before a fault and after the move."""
+MOVES_WITHIN = 300.0
+"""Seconds after which nobody expects packets any more: a fence over a management API that takes minutes is played, too."""
 STAYS_FOR = 15.0
 """Seconds for which a run looks on whose packets should not move."""
 
@@ -76,7 +78,7 @@ class World:
 
     async def _outlast(self, fault: Fault, victim: str, struck: float, traffic: Traffic) -> str:
         if fault.moves:
-            return await traffic.flowing(struck, without=victim)
+            return await traffic.flowing(struck, without=victim, within=MOVES_WITHIN)
         await asyncio.sleep(STAYS_FOR)
         return await traffic.flowing(struck)
 
