@@ -30,8 +30,10 @@ from function_app.reconcile.ports import PoolView
 
 KIND = "Microsoft.Network/loadBalancers"
 TAG = "hopkeeper-fence"  # bumped where a write that changes nothing keeps the etag
-ASK_TIMEOUT = timedelta(seconds=15)  # a look takes well below a second, a health action about one
-WRITE_TIMEOUT = timedelta(seconds=45)  # a pool write takes about three seconds
+# Of whole operations, polls included, however slow Azure is: how long a fence may take says `fenceTimeout`, and every single
+# request is bounded by the client. A look takes well below a second, a health action about one, a pool write about three.
+ASK_TIMEOUT = timedelta(minutes=2)
+WRITE_TIMEOUT = timedelta(minutes=5)
 POLL = timedelta(seconds=1)
 
 
