@@ -6,10 +6,8 @@ What was asked is shared with the passes (`questions`): an answer of theirs is u
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv4Address
 
 from function_app.domain.findings import Finding
-from function_app.domain.observation import BalancerReading
 from function_app.domain.topology import Topology
 from function_app.reconcile import observe
 from function_app.reconcile.membership import keep_membership
@@ -17,7 +15,7 @@ from function_app.reconcile.networks import Networks, keep_networks
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.records import Records
 from function_app.reconcile.verification import Verification
-from function_app.reconcile.verify import Look, verify
+from function_app.reconcile.verify import Look, next_hops, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,8 @@ async def gather_evidence(ports: Ports, topology: Topology, fresh: bool = False)
     unread = tuple(r for m in memberships if m.reading is None for r in m.outcome.reasons)
     while True:
         records = await Records(ports.documents).load_all(topology, ports.clock.now())
-        look = Look(tuple(memberships), await _next_hops(ports, topology), records)
+        balancers = {s.name: await observe.balancer(ports, topology, s) for s in topology.services if s.load_balancer}
+        look = Look(tuple(memberships), next_hops(topology, balancers, records), records)
         verification, _ = await verify(ports, topology, look, not_before=good_from)
         now = ports.clock.now()
         missing = any(at is None or at < good_from for at in verification.answers.values())
@@ -69,18 +68,3 @@ async def gather_evidence(ports: Ports, topology: Topology, fresh: bool = False)
     networks = await keep_networks(ports, topology, tuple(memberships), records, dry_run=True)
     unread += tuple(reading for reading in networks.peerings.values() if isinstance(reading, str))
     return Evidence(verification, networks, good_from, unread)
-
-
-async def _next_hops(ports: Ports, topology: Topology) -> dict[str, IPv4Address]:
-    """By service the frontend, or the holder's address; a service whose is not known is left out."""
-    found: dict[str, IPv4Address] = {}
-    for service in topology.services:
-        if service.naming is None:
-            balancer = await observe.balancer(ports, topology, service)
-            if isinstance(balancer, BalancerReading):
-                found[service.name] = balancer.frontend
-            continue
-        held = await Records(ports.documents).load(topology, service, ports.clock.now())
-        if held.record.holder is not None:
-            found[service.name] = topology.speaker(held.record.holder).address
-    return found

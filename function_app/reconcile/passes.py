@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 from function_app.domain.errors import HopkeeperError, Transient
 from function_app.domain.observation import BalancerReading, Observed, Unreachable, Value
@@ -26,7 +25,7 @@ from function_app.reconcile.services import ServicePass, Watch
 from function_app.reconcile.summary import Seen, Summary, keep_summary
 from function_app.reconcile.topologies import InForce
 from function_app.reconcile.turns import in_turn
-from function_app.reconcile.verify import Look, verify
+from function_app.reconcile.verify import Look, next_hops, verify
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -79,16 +78,18 @@ class Passes:
             }
         seen = {name: task.result() for name, task in services.items()}
         memberships = tuple(task.result() for task in servers)
-        next_hops = {name: s.next_hop for name, s in seen.items() if s.next_hop is not None}
         records = await Records(self.ports.documents).load_all(topology, self.ports.clock.now())
-        verification, routes = await verify(self.ports, topology, Look(memberships, next_hops, records))
+        hops = next_hops(topology, {name: s.balancer for name, s in seen.items()}, records)
+        verification, routes = await verify(self.ports, topology, Look(memberships, hops, records))
         networks = await keep_networks(self.ports, topology, memberships, records)
         parts = (*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes, networks.outcome)
         outcome = worst(parts)
         asked, readings = await agents.asked()
         now = self.ports.clock.now()
         report = preflight(topology, arm.result(), SeenInPass(asked, readings, memberships, rehearsed.result()))
-        summary = Summary(now, asked, in_force, outcome, readings, seen, memberships, verification, networks, report)
+        summary = Summary(
+            now, asked, in_force, outcome, readings, seen, hops, memberships, verification, networks, report
+        )
         await keep_summary(self.ports, summary)
         settled = frozenset(name for name, s in seen.items() if s.outcome.ending is Ending.CONVERGED)
         await rehearse_adopted(self.ports, in_force, settled, rehearsed.result())
@@ -116,16 +117,7 @@ class Passes:
             metrics, events = await explaining
         finally:
             explaining.cancel()
-        return Seen(balancer, await self._next_hop(topology, service, balancer), outcome, metrics, events)
-
-    async def _next_hop(
-        self, topology: Topology, service: Service, balancer: BalancerReading | str | None
-    ) -> IPv4Address | None:
-        """What routes should say: the frontend, or of a ranked service the holder's address."""
-        if service.naming is None:
-            return balancer.frontend if isinstance(balancer, BalancerReading) else None
-        held = await Records(self.ports.documents).load(topology, service, self.ports.clock.now())
-        return topology.speaker(held.record.holder).address if held.record.holder else None
+        return Seen(balancer, outcome, metrics, events)
 
     async def _explain(
         self, topology: Topology, service: Service

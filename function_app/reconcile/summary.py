@@ -28,7 +28,6 @@ class Seen:
 
     balancer: BalancerReading | str | None
     """None where the service has none; a text says why it could not be read."""
-    next_hop: IPv4Address | None
     outcome: Outcome
     metrics: Mapping[str, Value]
     events: tuple[HealthEvent, ...]
@@ -45,6 +44,8 @@ class Summary:
     outcome: Outcome
     agents: Mapping[str, AgentReading]
     services: Mapping[str, Seen]
+    next_hops: Mapping[str, IPv4Address]
+    """By service, where its routes should lead, as far as that is known."""
     memberships: tuple[Membership, ...]
     verification: Verification
     networks: Networks
@@ -65,7 +66,7 @@ async def keep_summary(ports: Ports, summary: Summary) -> None:
         "routes": verification.told(summary.verification),
         "networks": networks.told(summary.networks),
         "members": {name: _member(name, reading, summary) for name, reading in sorted(summary.agents.items())},
-        "services": {name: _service(seen) for name, seen in summary.services.items()},
+        "services": {name: _service(seen, summary.next_hops.get(name)) for name, seen in summary.services.items()},
         "preflight": as_document(summary.preflight)["findings"],
     }
     await ports.documents.put(
@@ -109,13 +110,13 @@ def _member(name: str, reading: AgentReading, summary: Summary) -> dict[str, Any
     }
 
 
-def _service(seen: Seen) -> dict[str, Any]:
+def _service(seen: Seen, next_hop: IPv4Address | None) -> dict[str, Any]:
     balancer = seen.balancer
     known = isinstance(balancer, BalancerReading)
     return {
         "outcome": seen.outcome.ending.name.lower(),
         "reasons": list(seen.outcome.reasons),
-        "nextHop": str(seen.next_hop) if seen.next_hop else None,
+        "nextHop": str(next_hop) if next_hop else None,
         "loadBalancer": None if known else balancer,
         "backends": {
             name: {"adminState": backend.admin_state, "reason": backend.reason}

@@ -18,7 +18,7 @@ from function_app.domain.advertised_routes import compare_advertised
 from function_app.domain.effective_routes import compare_effective
 from function_app.domain.expected_routes import standing
 from function_app.domain.findings import Finding
-from function_app.domain.observation import LearnedRoute
+from function_app.domain.observation import BalancerReading, LearnedRoute
 from function_app.domain.peerings import connections
 from function_app.domain.record import Phase, Record
 from function_app.domain.routes import RouteCheck, checks, compare, predicted_drops
@@ -50,6 +50,21 @@ class Look:
     def operations(self) -> tuple[str, ...]:
         """Services with an operation under way: their failover has every token."""
         return tuple(sorted(n for n, r in self.records.items() if r.phase in (Phase.FENCING, Phase.GRANTED)))
+
+
+def next_hops(
+    topology: Topology, balancers: Mapping[str, BalancerReading | str | None], records: Mapping[str, Record]
+) -> dict[str, IPv4Address]:
+    """By service what its routes should say: the frontend, or of a ranked one the holder; unknown ones are left out."""
+    addresses = {speaker.name: speaker.address for speaker in topology.speakers}
+    found: dict[str, IPv4Address] = {}
+    for service in topology.services:
+        balancer, holder = balancers.get(service.name), records[service.name].holder
+        if service.naming is None and isinstance(balancer, BalancerReading):
+            found[service.name] = balancer.frontend
+        elif service.naming is not None and holder in addresses:
+            found[service.name] = addresses[holder]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from function_app.reconcile.evidence import gather_evidence
 from function_app.reconcile.outcome import Ending
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.topologies import Topologies
+from function_app.reconcile.verify import next_hops
 from function_app.views.evidence import table
 from function_app.views.status import detail
-from tests.builders import FRONTEND, NOW, SUB, document, text
+from tests.builders import FRONTEND, NOW, SUB, document, ranked, stable, text
 from tests.fakes import INSTANCES, FakeQuestions
 from tests.unit.reconcile.scene import Scene
 
@@ -260,6 +261,11 @@ async def test_dates_that_are_still_to_come_keep_nothing_from_being_asked() -> N
     scene.clock.at += scene.topology.timing.verify_every
     await scene.slow()
     assert scene.learned.asked == [A, B]
+
+
+def test_where_routes_lead_is_unknown_while_the_holder_is_no_speaker_of_the_topology() -> None:
+    assert next_hops(ranked(), {}, {"fw": stable("nva-a")}) == {"fw": IPv4Address("10.0.1.4")}
+    assert next_hops(ranked(), {}, {"fw": stable("nva-z")}) == {}
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------------
