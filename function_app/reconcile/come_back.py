@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from function_app.domain.errors import Superseded
+from function_app.reconcile import kept
 from function_app.reconcile.ports import Ports
 
 SLACK = timedelta(seconds=1)
@@ -20,19 +21,11 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 async def come_back(ports: Ports, topology: str, after: timedelta) -> None:
     """Sends a wake-up, unless one is on its way that comes early enough. One that got lost is only believed until due."""
     key, now = f"turns/{topology}/due", ports.clock.now()
-    stored = await ports.documents.load(key)
-    due = _due(stored.body) if stored else None
-    if due is not None and now < due <= now + after + SLACK:
+    due, etag = await kept.load(ports.documents, key, Due)
+    if due is not None and now < due.at <= now + after + SLACK:
         return
     try:
-        await ports.documents.save(key, msgspec.json.encode(Due(at=now + after)), stored.etag if stored else None)
+        await ports.documents.save(key, msgspec.json.encode(Due(at=now + after)), etag)
     except Superseded:
         return
     await ports.wake_ups.send(topology, after)
-
-
-def _due(body: bytes) -> datetime | None:
-    try:
-        return msgspec.json.decode(body, type=Due).at
-    except msgspec.MsgspecError:
-        return None

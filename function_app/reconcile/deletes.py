@@ -10,6 +10,7 @@ import msgspec
 
 from function_app.domain.peerings import DeletePeering, RouteServerReading
 from function_app.domain.topology import RouteServer, Topology
+from function_app.reconcile import kept
 from function_app.reconcile.ports import Ports
 
 
@@ -41,14 +42,8 @@ class DeletesOf:
 
     async def load(self) -> None:
         """Raises Unavailable."""
-        stored = await self._ports.documents.load(self._key)
-        if stored is None:
-            return
-        self._etag = stored.etag
-        try:
-            self._known = msgspec.json.decode(stored.body, type=Deletes)
-        except msgspec.MsgspecError:
-            self._known = Deletes()
+        known, self._etag = await kept.load(self._ports.documents, self._key, Deletes)
+        self._known = known or Deletes()
 
     @property
     def last(self) -> tuple[str, timedelta] | None:

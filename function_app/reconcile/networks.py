@@ -17,6 +17,7 @@ from function_app.domain.findings import Finding
 from function_app.domain.networks import FlagContext, NetworkPeeringReading, RepairFlags, plan, refuse
 from function_app.domain.record import Record
 from function_app.domain.topology import NetworkPeering, Topology
+from function_app.reconcile import kept
 from function_app.reconcile.membership import Membership
 from function_app.reconcile.outcome import CONVERGED, Ending, Outcome
 from function_app.reconcile.ports import Ports
@@ -58,8 +59,9 @@ async def keep_networks(
         outcome = Outcome(Ending.HELD, reasons) if reasons else CONVERGED
         return Networks(at, peerings, wanted.findings, (), outcome)
     key = f"networks/{topology.name}.json"
-    stored = await ports.documents.load(key)
-    repaired = _decode(stored.body) if stored else Repaired()
+    # Unreadable, nothing is known to have been repaired: one write too many, under its etag, harms nothing.
+    known_repairs, etag = await kept.load(ports.documents, key, Repaired)
+    repaired = known_repairs or Repaired()
     context = FlagContext(
         at=at,
         records=records,
@@ -78,7 +80,7 @@ async def keep_networks(
         outcome = Outcome(Ending.PENDING, reasons)
     else:
         intent = Repaired(at={**repaired.at, permitted.target.name: at})
-        outcome = await _begin(ports, topology, permitted, key, (intent, stored.etag if stored else None))
+        outcome = await _begin(ports, topology, permitted, key, (intent, etag))
     return Networks(at, peerings, wanted.findings, wanted.steps, outcome)
 
 
@@ -109,14 +111,6 @@ async def _read(ports: Ports, topology: Topology) -> dict[str, NetworkPeeringRea
 
     readings = await asyncio.gather(*(one(peering) for peering in topology.network_peerings))
     return {p.name: reading for p, reading in zip(topology.network_peerings, readings, strict=True)}
-
-
-def _decode(body: bytes) -> Repaired:
-    """Unreadable, nothing is known to have been repaired: one write too many, under its etag, harms nothing."""
-    try:
-        return msgspec.json.decode(body, type=Repaired)
-    except msgspec.MsgspecError:
-        return Repaired()
 
 
 def told(networks: Networks) -> dict[str, Any]:

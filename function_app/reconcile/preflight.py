@@ -27,7 +27,7 @@ from function_app.domain.preflight_facts import (
     Rehearsed,
 )
 from function_app.domain.topology import Topology
-from function_app.reconcile import observe
+from function_app.reconcile import kept, observe
 from function_app.reconcile.membership import Membership, keep_membership
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.rehearse import rehearsals
@@ -84,11 +84,10 @@ async def kept_arm_facts(ports: Ports, in_force: InForce) -> ArmFacts | None:
     """The last answer of ARM while it is of this version of the document and fresh enough, else a new one."""
     key = f"preflight/{in_force.topology.name}.json"
     try:
-        stored = await ports.documents.load(key)
-        kept = _decode(stored.body) if stored else None
+        last, _ = await kept.load(ports.documents, key, Kept, _address)
         now, every = ports.clock.now(), in_force.topology.timing.verify_every
-        if kept and kept.generation == in_force.generation and kept.facts.at <= now < kept.facts.at + every:
-            return kept.facts
+        if last and last.generation == in_force.generation and last.facts.at <= now < last.facts.at + every:
+            return last.facts
         read = await _arm_facts(ports, in_force.topology)
         body = msgspec.json.encode(Kept(generation=in_force.generation, facts=read), enc_hook=str)
         await ports.documents.put(key, msgspec.json.format(body, indent=1))
@@ -124,14 +123,6 @@ async def _each(asked: Mapping[str, Callable[[], Awaitable[Any]]]) -> dict[str, 
         if isinstance(answer, BaseException) and not isinstance(answer, HopkeeperError):
             raise answer
     return {name: answer for name, answer in found.items() if not isinstance(answer, HopkeeperError)}
-
-
-def _decode(body: bytes) -> Kept | None:
-    """Unreadable, it is only asked for again."""
-    try:
-        return msgspec.json.decode(body, type=Kept, dec_hook=_address)
-    except msgspec.MsgspecError:
-        return None
 
 
 def _address(kind: type, value: object) -> Any:

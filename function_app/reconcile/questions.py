@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from function_app.domain.errors import HopkeeperError, Superseded, Transient
 from function_app.domain.timing import Timing
+from function_app.reconcile import kept
 from function_app.reconcile.ports import Clock, Documents
 from function_app.reconcile.route_rows import Row
 
@@ -169,12 +170,8 @@ class Ledgers:
 
     async def load(self) -> Ledger:
         """What is kept; unreadable, everything is only asked again."""
-        stored = await self._documents.load(self._key)
-        self._etag = stored.etag if stored else None
-        try:
-            self._before = msgspec.json.decode(stored.body, type=Ledger) if stored else Ledger()
-        except msgspec.MsgspecError:
-            self._before = Ledger()
+        before, self._etag = await kept.load(self._documents, self._key, Ledger)
+        self._before = before or Ledger()
         return self._before
 
     async def save(self, ledger: Ledger) -> bool:

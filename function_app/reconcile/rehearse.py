@@ -15,7 +15,7 @@ from function_app.domain.orders import RehearseOrder
 from function_app.domain.preflight_facts import Rehearsed
 from function_app.domain.steps import FenceByBalancer, LiftByBalancer
 from function_app.domain.topology import Mode, Service, Topology
-from function_app.reconcile import observe
+from function_app.reconcile import kept, observe
 from function_app.reconcile.come_back import come_back
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.ports import Ports
@@ -83,10 +83,11 @@ async def rehearsals(ports: Ports, topology: Topology) -> Mapping[str, Rehearsed
     """How the last rehearsal of each service went, None for one that never was; None at all where that is unknown."""
     names = [service.name for service in topology.services if has_fence(service)]
     try:
-        stored = await asyncio.gather(*(ports.documents.load(key(topology.name, name)) for name in names))
+        kept_ones = (kept.load(ports.documents, key(topology.name, name), Rehearsed) for name in names)
+        found = await asyncio.gather(*kept_ones)
     except HopkeeperError:
         return None
-    return {name: _decode(found.body) if found else None for name, found in zip(names, stored, strict=True)}
+    return {name: rehearsed for name, (rehearsed, _) in zip(names, found, strict=True)}
 
 
 async def rehearse_adopted(
@@ -101,13 +102,6 @@ async def rehearse_adopted(
                 await rehearse(ports, in_force, service, RehearseOrder(by=BY_ADOPTION))
             except HopkeeperError:
                 continue
-
-
-def _decode(body: bytes) -> Rehearsed | None:
-    try:
-        return msgspec.json.decode(body, type=Rehearsed)
-    except msgspec.MsgspecError:
-        return None
 
 
 def key(topology: str, service: str) -> str:

@@ -6,11 +6,12 @@ Order matters: a caller first notes that it asked, then tries the lease; the hol
 
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from function_app.domain.errors import Superseded
+from function_app.reconcile import kept
 from function_app.reconcile.outcome import Outcome
 from function_app.reconcile.ports import Clock, Documents, Ports
 
@@ -54,11 +55,11 @@ async def _body(documents: Documents, key: str) -> bytes | None:
 
 async def _acquire(documents: Documents, key: str, now: datetime, lease: timedelta) -> str | None:
     """The lease's etag, or None where another one has it. One beyond `lease` from now is of a clock that was wrong."""
-    stored = await documents.load(key)
-    if stored is not None and now < _until(stored.body) <= now + lease:
+    held, etag = await kept.load(documents, key, Lease)
+    if held is not None and now < held.until <= now + lease:
         return None
     try:
-        return await documents.save(key, msgspec.json.encode(Lease(until=now + lease)), stored.etag if stored else None)
+        return await documents.save(key, msgspec.json.encode(Lease(until=now + lease)), etag)
     except Superseded:
         return None
 
@@ -68,10 +69,3 @@ async def _release(documents: Documents, clock: Clock, key: str, etag: str) -> N
         await documents.save(key, msgspec.json.encode(Lease(until=clock.now() - timedelta(seconds=1))), etag)
     except Superseded:
         return
-
-
-def _until(body: bytes) -> datetime:
-    try:
-        return msgspec.json.decode(body, type=Lease).until
-    except msgspec.MsgspecError:
-        return datetime.min.replace(tzinfo=UTC)

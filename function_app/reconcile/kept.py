@@ -1,0 +1,24 @@
+"""Small documents of our own that a pass can do without: one that is missing or cannot be read says nothing.
+
+Not for records, where that means to learn again (`records`), nor for what operators write (`topologies`).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from function_app.reconcile.ports import Documents
+
+
+async def load[T](
+    documents: Documents, key: str, kind: type[T], dec_hook: Callable[[type, object], Any] | None = None
+) -> tuple[T | None, str | None]:
+    """What is kept, and the etag that its next write must carry; None, and None, where nothing is. Raises Unavailable."""
+    stored = await documents.load(key)
+    if stored is None:
+        return None, None
+    try:
+        return msgspec.json.decode(stored.body, type=kind, dec_hook=dec_hook), stored.etag
+    except msgspec.MsgspecError:
+        return None, stored.etag
