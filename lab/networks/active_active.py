@@ -51,10 +51,6 @@ class ActiveActiveCase:
     title: str = "active-active behind a frontend"
     hold: int | None = field(default=None, init=False)
 
-    @property
-    def example(self) -> str:
-        return f"{self.name}.yaml"
-
     def plan(self, topology: Topology) -> Plan:
         (service,) = topology.services
         besides = {BALANCER: FRONTEND, SITE: SITE_ADDRESS}

@@ -22,14 +22,12 @@ from lab.stack import ROOT
 
 
 class Case(Protocol):
-    """`hold` replaces the topology's hold time, in seconds; None leaves it."""
+    """Played on the example of its name. `hold` replaces the topology's hold time, in seconds; None leaves it."""
 
     @property
     def name(self) -> str: ...
     @property
     def title(self) -> str: ...
-    @property
-    def example(self) -> str: ...
     @property
     def hold(self) -> int | None: ...
 
@@ -61,7 +59,7 @@ CASES: Mapping[str, Case] = {
 
 def topology(case: Case) -> Topology:
     """Its example, decoded, with the case's hold time."""
-    decoded = decode((ROOT / "examples" / case.example).read_text(), Place())
+    decoded = decode((ROOT / "examples" / f"{case.name}.yaml").read_text(), Place())
     if case.hold is None:
         return decoded
     return replace(decoded, timing=replace(decoded.timing, bgp_hold=timedelta(seconds=case.hold)))

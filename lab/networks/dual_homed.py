@@ -44,10 +44,6 @@ class DualHomedCase:
     hold: int | None = field(default=HOLD, init=False)
 
     @property
-    def example(self) -> str:
-        return f"{self.name}.yaml"
-
-    @property
     def serving(self) -> frozenset[str]:
         return frozenset(n for n, length in self.lengths.items() if length == min(self.lengths.values()))
 

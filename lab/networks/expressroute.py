@@ -67,10 +67,6 @@ class ExpressRouteCase:
     title: str = "dual-homed with ExpressRoute"
     hold: int | None = field(default=HOLD, init=False)
 
-    @property
-    def example(self) -> str:
-        return f"{self.name}.yaml"
-
     def plan(self, topology: Topology) -> Plan:
         gateways = {n: _gateway(n) for n in NUMBERS}
         return Plan(

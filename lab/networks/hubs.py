@@ -74,10 +74,6 @@ class HubCase:
     hold: int | None = field(default=None, init=False)
 
     @property
-    def example(self) -> str:
-        return f"{self.name}.yaml"
-
-    @property
     def expected(self) -> tuple[Row, ...]:
         return published(self.clients, self.own)
 

@@ -56,10 +56,6 @@ class OutwardCase:
     title: str = "outward symmetry"
     hold: int | None = field(default=None, init=False)
 
-    @property
-    def example(self) -> str:
-        return f"{self.name}.yaml"
-
     def plan(self, topology: Topology) -> Plan:
         (service,) = topology.services
         besides = {BALANCER: FRONTEND, SITE: SITE_ADDRESS}

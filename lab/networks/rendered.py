@@ -43,10 +43,6 @@ class RenderedCase:
     frontend: IPv4Address | None = None
     hold: int | None = field(default=None, init=False)
 
-    @property
-    def example(self) -> str:
-        return f"{self.name}.yaml"
-
     def plan(self, topology: Topology) -> Plan:
         (service,) = topology.services
         frontends = {service.name: self.frontend} if self.frontend is not None else {}

@@ -64,10 +64,6 @@ class ScaleSetCase:
     title: str = "a scale set that comes and goes"
     hold: int | None = field(default=None, init=False)
 
-    @property
-    def example(self) -> str:
-        return f"{self.name}.yaml"
-
     def plan(self, topology: Topology) -> Plan:
         (service,) = topology.services
         everybody = listed(topology, ROUTERS)
