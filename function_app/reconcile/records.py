@@ -1,5 +1,6 @@
 """Loads and saves a service's record by compare-and-swap. A record that cannot be read is not believed: learn again."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,7 +38,8 @@ class Records:
 
     async def load_all(self, topology: Topology, now: datetime) -> dict[str, Record]:
         """The records of all its services, by name."""
-        return {s.name: (await self.load(topology, s, now)).record for s in topology.services}
+        found = await asyncio.gather(*(self.load(topology, s, now) for s in topology.services))
+        return {s.name: held.record for s, held in zip(topology.services, found, strict=True)}
 
     async def save(self, topology: Topology, record: Record, etag: str | None) -> Held:
         """Raises Superseded when somebody else wrote first."""
