@@ -99,19 +99,20 @@ def _begin_process() -> None:
     gc.disable()
 
 
-def campaign(sizes: dict[str, int], jobs: int) -> dict[str, Tally]:
-    """Runs the first `sizes[profile]` seeds of each profile in `jobs` processes, with progress on stderr."""
-    tallies = {profile: Tally() for profile in sizes}
+def campaign(seeds: dict[str, range], jobs: int) -> dict[str, Tally]:
+    """Runs these seeds of each profile in `jobs` processes, with progress on stderr."""
+    tallies = {profile: Tally() for profile in seeds}
     chunks = [
-        Chunk(profile, range(first, min(first + PROFILES[profile].chunk, size)))
-        for profile, size in sizes.items()
-        for first in range(0, size, PROFILES[profile].chunk)
+        Chunk(profile, of_profile[first : first + PROFILES[profile].chunk])
+        for profile, of_profile in seeds.items()
+        for first in range(0, len(of_profile), PROFILES[profile].chunk)
     ]
+    wanted = sum(map(len, seeds.values()))
     began = time.perf_counter()
     for done, (profile, tally) in enumerate(_results(chunks, jobs), 1):
         tallies[profile].add(tally)
         if done % 25 == 0 or done == len(chunks):
-            _progress(tallies, sum(sizes.values()), time.perf_counter() - began)
+            _progress(tallies, wanted, time.perf_counter() - began)
     return tallies
 
 

@@ -68,10 +68,12 @@ def test_the_same_plan_gives_the_same_history(plan: Plan) -> None:
     assert one == other
 
 
-def test_results_do_not_depend_on_the_number_of_processes() -> None:
-    alone, shared = campaign({"random": 90}, jobs=1)["random"], campaign({"random": 90}, jobs=2)["random"]
+def test_results_depend_neither_on_the_number_of_processes_nor_on_parts() -> None:
+    alone, shared = (campaign({"random": range(90)}, jobs)["random"] for jobs in (1, 2))
     assert (alone.histories, alone.events) == (shared.histories, shared.events)
     assert alone.histories == 90
+    parts = [campaign({"random": seeds}, jobs=1)["random"] for seeds in (range(50), range(50, 90))]
+    assert sum(part.events for part in parts) == alone.events
 
 
 @pytest.mark.parametrize(("law", "bugs", "plan"), PLANTED, ids=[law for law, _, _ in PLANTED])
