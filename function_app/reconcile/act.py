@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from function_app.domain.errors import Terminal, Transient
+from function_app.domain.errors import Terminal, Transient, Unavailable
 from function_app.domain.health import seen_by_peers
 from function_app.domain.observation import Observed, Unreachable, Value
 from function_app.domain.steps import (
@@ -24,9 +24,12 @@ from function_app.domain.steps import (
     SendPromote,
 )
 from function_app.domain.topology import Service, Topology
-from function_app.reconcile import fencing
+from function_app.reconcile import fencing, leases
 from function_app.reconcile.ports import AgentCommand, BalancerWrite, CommandAnswer, Ports
 from function_app.reconcile.records import Held, Records
+
+FENCE_LEASE = timedelta(seconds=10)
+"""How long others leave a fence or a lift to an instance that may have died in the middle of it."""
 
 type Noted = Callable[[Observed], Observed]
 """Adds what came of an effect to an observation."""
@@ -123,6 +126,7 @@ def _patience(hand: Hand, member: str, observed: Observed) -> timedelta:
 
 
 async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer) -> Noted:
+    """One at a time for a member: two writes of the same would only supersede each other in Azure, again and again."""
     timing = hand.topology.timing
     request = BalancerWrite(
         service=hand.service,
@@ -133,8 +137,14 @@ async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer) -> Noted:
         timeout=timing.fence_timeout,
         wary=isinstance(effect, FenceByBalancer) and effect.wary,
     )
-    if isinstance(effect, LiftByBalancer):
-        await fencing.lift(hand.ports, request)
-        return lambda seen: seen.with_lifted(effect.member, effect.epoch)
-    proof = await fencing.fence(hand.ports, request)
-    return lambda seen: seen.with_proof(effect.member, proof)
+    turn = f"fences/{hand.topology.name}/{hand.service.name}/{effect.member}"
+    lifts = isinstance(effect, LiftByBalancer)
+    work = f"{'lift' if lifts else 'fence'} at epoch {effect.epoch}"
+    async with leases.renewed(hand.ports, turn, FENCE_LEASE, work) as ours:
+        if not ours:
+            raise Unavailable(f"another pass is at the {work}", FENCE_LEASE)
+        if lifts:
+            await fencing.lift(hand.ports, request)
+            return lambda seen: seen.with_lifted(effect.member, effect.epoch)
+        proof = await fencing.fence(hand.ports, request)
+        return lambda seen: seen.with_proof(effect.member, proof)

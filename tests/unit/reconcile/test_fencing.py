@@ -10,7 +10,7 @@ import pytest
 
 from function_app.domain.errors import HopkeeperError, Superseded, Terminal, Transient, Unavailable
 from function_app.domain.observation import AdminState, FenceProof, Observed
-from function_app.domain.steps import FenceByBalancer
+from function_app.domain.steps import Effect, FenceByBalancer, LiftByBalancer
 from function_app.domain.topology import Service, Speaker
 from function_app.reconcile.act import Hand, perform
 from function_app.reconcile.fencing import POLL, fence, lift
@@ -568,6 +568,52 @@ async def test_a_pool_in_which_down_proves_nothing_can_still_be_lifted() -> None
 
 
 # --- from the effect
+
+
+class Interrupted(Pool):
+    """While its first write is under way, `meanwhile` happens."""
+
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def set(self, service: Service, speaker: Speaker, state: AdminState, etag: str) -> PoolView:
+        happen, self.meanwhile = self.meanwhile, None
+        if happen:
+            await happen()
+        return await super().set(service, speaker, state, etag)
+
+
+@pytest.mark.parametrize(
+    ("effect", "another", "waits"),
+    [
+        (FenceByBalancer("nva-a", 4), FenceByBalancer("nva-a", 4), "fence at epoch 4"),
+        (LiftByBalancer("nva-a", 4), LiftByBalancer("nva-a", 4), "lift at epoch 4"),
+        (FenceByBalancer("nva-a", 4), FenceByBalancer("nva-b", 4), None),
+        (FenceByBalancer("nva-a", 3), FenceByBalancer("nva-a", 4), None),
+        (FenceByBalancer("nva-a", 4), LiftByBalancer("nva-a", 4), None),
+    ],
+    ids=["same fence", "same lift", "another member", "a newer operation", "a lift of it"],
+)
+async def test_two_passes_never_write_the_same_change_at_once_or_their_writes_would_supersede_each_other(
+    effect: Effect, another: Effect, waits: str | None
+) -> None:
+    """Seen with a pool write of a minute: reports that came every half minute let none of them succeed."""
+    scene = Scene()
+    pool = Interrupted(scene.clock)
+    ports = replace(scene.ports, documents=FakeDocuments(), admin_states=pool)
+    records, service = Records(ports.documents), TOPOLOGY.services[0]
+    hand = Hand(ports, TOPOLOGY, service, records, await records.save(TOPOLOGY, stable(), None))
+    other: list[Observed] = []
+
+    async def another_pass() -> None:
+        other.append(await perform(hand, (another,), Observed(NOW, MappingProxyType({}))))
+
+    pool.meanwhile = another_pass
+    first = await perform(hand, (effect,), Observed(NOW, MappingProxyType({})))
+    assert other[0].tried == ({another: f"another pass is at the {waits}"} if waits else {})
+    assert (first.tried == {}) is (waits is not None)
+    assert len([call for call in pool.calls if call.startswith("set")]) == 1
+    again = await perform(hand, (another,), Observed(NOW, MappingProxyType({})))
+    assert again.tried == {}
 
 
 @pytest.mark.parametrize("wary", [False, True])
