@@ -25,6 +25,7 @@ from function_app.domain.topology import (
 from function_app.reconcile.ports import BalancerWrite
 from simulator.certificates import make_server_context
 from simulator.seeds import HubSeed
+from simulator.server import Simulator
 
 WANTED = HubSeed(backends=(("nva-a", "10.0.1.4"), ("nva-b", "10.0.1.5")))
 SERVER = RouteServer(name="rs-hub", id=WANTED.route_server_id)
@@ -56,6 +57,10 @@ async def azure_at(url: str, ca_path: Path | None, timeout: float = 5.0) -> Asyn
         yield azure
     finally:
         await azure.close()
+
+
+def operations_over(sim: Simulator) -> bool:
+    return all(operation.status != "InProgress" for operation in sim.world.state.operations.values())
 
 
 def service(**member: Any) -> Service:

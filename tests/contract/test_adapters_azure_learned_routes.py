@@ -16,7 +16,7 @@ from function_app.domain.errors import BadInput, Unavailable
 from function_app.domain.observation import LearnedRoute
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
-from tests.contract.adapters_azure import SERVER, WANTED, azure_at, fake_arm, refusal, until
+from tests.contract.adapters_azure import SERVER, WANTED, azure_at, fake_arm, operations_over, refusal, until
 
 NAME = "hopkeeper-hub_nva-a"
 NVA = IPv4Address("10.0.1.4")
@@ -35,16 +35,6 @@ async def sim() -> AsyncIterator[Simulator]:
         yield running
 
 
-@pytest.fixture
-async def azure(sim: Simulator) -> AsyncIterator[Azure]:
-    async with azure_at(sim.url, sim.ca_path) as clients:
-        yield clients
-
-
-def done(sim: Simulator) -> bool:
-    return all(operation.status != "InProgress" for operation in sim.world.state.operations.values())
-
-
 def announce(sim: Simulator, *instances: IPv4Address) -> None:
     for instance in instances:
         sim.world.bgp.up(instance, NVA)
@@ -60,7 +50,7 @@ async def test_asked_in_one_pass_and_fetched_in_another_by_somebody_else(sim: Si
     token = await LearnedRoutesOverArm(azure).ask(SERVER, NAME)
     async with azure_at(sim.url, sim.ca_path) as another:
         assert await LearnedRoutesOverArm(another).fetch(token) is None
-        await until(lambda: done(sim))
+        await until(lambda: operations_over(sim))
         routes = await LearnedRoutesOverArm(another).fetch(token)
     assert routes is not None
     assert sorted(routes, key=lambda r: r.instance) == [learned(FIRST), learned(SECOND)]
@@ -78,14 +68,14 @@ async def test_an_instance_without_routes_is_an_empty_list_or_null(sim: Simulato
     sim.world.set_faults({"null_routes": null})
     announce(sim, SECOND)
     token = await LearnedRoutesOverArm(azure).ask(SERVER, NAME)
-    await until(lambda: done(sim))
+    await until(lambda: operations_over(sim))
     assert await LearnedRoutesOverArm(azure).fetch(token) == (learned(SECOND),)
 
 
 async def test_no_routes_at_all_are_none_of_them_and_not_unknown(sim: Simulator, azure: Azure) -> None:
     sim.world.set_faults({"null_routes": True})
     token = await LearnedRoutesOverArm(azure).ask(SERVER, NAME)
-    await until(lambda: done(sim))
+    await until(lambda: operations_over(sim))
     assert await LearnedRoutesOverArm(azure).fetch(token) == ()
 
 
@@ -122,7 +112,7 @@ async def test_an_operation_that_arm_has_forgotten_is_to_be_asked_again(tmp_path
 async def test_a_fetch_that_is_throttled_keeps_the_token(sim: Simulator, azure: Azure) -> None:
     announce(sim, FIRST, SECOND)
     token = await LearnedRoutesOverArm(azure).ask(SERVER, NAME)
-    await until(lambda: done(sim))
+    await until(lambda: operations_over(sim))
     sim.world.set_faults({"arm": "throttle"})
     with pytest.raises(Unavailable, match="429"):
         await LearnedRoutesOverArm(azure).fetch(token)

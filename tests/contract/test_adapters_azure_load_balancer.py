@@ -27,7 +27,6 @@ from tests.contract.adapters_azure import (
     SPEAKERS,
     WANTED,
     HurriedClock,
-    azure_at,
     service,
     until,
     write,
@@ -46,12 +45,6 @@ async def sim() -> AsyncIterator[Simulator]:
         up, down = Probed(True, "Up_Probe_Success"), Probed(False, "Down_Probe_HttpStatusCodeError")
         running.world.data_plane.report(WANTED.load_balancer, {A: up, "10.0.1.5": down})
         yield running
-
-
-@pytest.fixture
-async def azure(sim: Simulator) -> AsyncIterator[Azure]:
-    async with azure_at(sim.url, sim.ca_path) as clients:
-        yield clients
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from simulator.data_plane import HealthEvent as Logged
 from simulator.data_plane import Probed
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
-from tests.contract.adapters_azure import WANTED, azure_at, fake_arm
+from tests.contract.adapters_azure import WANTED, fake_arm
 
 LB = WANTED.load_balancer_id
 A, B, C = IPv4Address("10.0.1.4"), IPv4Address("10.0.1.5"), IPv4Address("10.0.1.6")
@@ -54,12 +54,6 @@ async def sim() -> AsyncIterator[Simulator]:
     """A one-minute aggregate takes 60 ms here, and is 100 ms late."""
     async with Simulator(SimulatorConfig(hub_seed(WANTED), time_factor=1000)) as running:
         yield running
-
-
-@pytest.fixture
-async def azure(sim: Simulator) -> AsyncIterator[Azure]:
-    async with azure_at(sim.url, sim.ca_path) as clients:
-        yield clients
 
 
 async def test_probe_availability_comes_late_and_then_per_backend(sim: Simulator, azure: Azure) -> None:

@@ -16,7 +16,7 @@ from function_app.domain.peerings import CreatePeering, DeletePeering, Peering, 
 from function_app.domain.topology import RouteServer
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
-from tests.contract.adapters_azure import SERVER, WANTED, azure_at, fake_arm, refusal, until
+from tests.contract.adapters_azure import SERVER, WANTED, azure_at, fake_arm, operations_over, refusal, until
 
 NAME = "hopkeeper-hub_nva-a"
 CREATE = CreatePeering("rs-hub", NAME, IPv4Address("10.0.1.4"), 65001, "nva-a is not peered")
@@ -27,16 +27,6 @@ DELETE = DeletePeering("rs-hub", NAME, "no speaker of the topology is behind it"
 async def sim() -> AsyncIterator[Simulator]:
     async with Simulator(SimulatorConfig(hub_seed(WANTED), time_factor=100)) as running:
         yield running
-
-
-@pytest.fixture
-async def azure(sim: Simulator) -> AsyncIterator[Azure]:
-    async with azure_at(sim.url, sim.ca_path) as clients:
-        yield clients
-
-
-def finished(sim: Simulator) -> bool:
-    return all(operation.status != "InProgress" for operation in sim.world.state.operations.values())
 
 
 async def test_a_read_gives_instances_and_provisioning(azure: Azure) -> None:
@@ -54,7 +44,7 @@ async def test_create_returns_at_once_and_the_list_shows_updating_then_succeeded
     assert time.monotonic() - began < 0.5  # the operation takes 0.8 s here
     [peering] = (await servers.read(SERVER)).peerings
     assert peering == Peering(NAME, IPv4Address("10.0.1.4"), 65001, Provisioning.UPDATING, peering.connection_state)
-    await until(lambda: finished(sim))
+    await until(lambda: operations_over(sim))
     [peering] = (await servers.read(SERVER)).peerings
     assert peering.state is Provisioning.SUCCEEDED
 
@@ -74,10 +64,10 @@ async def test_delete_is_begun_and_one_that_is_gone_is_deleted(sim: Simulator, a
     servers = RouteServersOverArm(azure)
     await servers.delete(SERVER, DELETE)
     await servers.create(SERVER, CREATE)
-    await until(lambda: finished(sim))
+    await until(lambda: operations_over(sim))
     await servers.delete(SERVER, DELETE)
     assert [p.state for p in (await servers.read(SERVER)).peerings] == [Provisioning.DELETING]
-    await until(lambda: finished(sim))
+    await until(lambda: operations_over(sim))
     assert (await servers.read(SERVER)).peerings == ()
 
 

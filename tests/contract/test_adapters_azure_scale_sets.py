@@ -14,7 +14,7 @@ from function_app.domain.scale_sets import Instance
 from function_app.domain.topology import ScaleSet
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
-from tests.contract.adapters_azure import WANTED, azure_at, fake_arm
+from tests.contract.adapters_azure import WANTED, fake_arm
 
 ID = f"{WANTED.network_scope.replace('Microsoft.Network', 'Microsoft.Compute')}/virtualMachineScaleSets/nva"
 FLEET = ScaleSet(name="fleet", id=ID, asn=65010, peers_with=("rs-hub",))
@@ -24,12 +24,6 @@ FLEET = ScaleSet(name="fleet", id=ID, asn=65010, peers_with=("rs-hub",))
 async def sim() -> AsyncIterator[Simulator]:
     async with Simulator(SimulatorConfig(hub_seed(WANTED), time_factor=100)) as running:
         yield running
-
-
-@pytest.fixture
-async def azure(sim: Simulator) -> AsyncIterator[Azure]:
-    async with azure_at(sim.url, sim.ca_path) as clients:
-        yield clients
 
 
 async def test_instances_are_listed_with_their_addresses_and_say_that_they_leave(sim: Simulator, azure: Azure) -> None:

@@ -22,7 +22,7 @@ from function_app.domain.topology import NetworkPeering, RouteServer
 from function_app.reconcile.ports import EffectiveRoutes, NetworkFlags, PeerRoutes
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
-from tests.contract.adapters_azure import SERVER, WANTED, azure_at, fake_arm, refusal, until
+from tests.contract.adapters_azure import SERVER, WANTED, fake_arm, operations_over, refusal, until
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
 shared = pytest.mark.skipif(not FIXTURES.is_dir(), reason="../shared/fixtures is not here")
@@ -69,16 +69,6 @@ async def sim() -> AsyncIterator[Simulator]:
         yield running
 
 
-@pytest.fixture
-async def azure(sim: Simulator) -> AsyncIterator[Azure]:
-    async with azure_at(sim.url, sim.ca_path) as clients:
-        yield clients
-
-
-def done(sim: Simulator) -> bool:
-    return all(operation.status != "InProgress" for operation in sim.world.state.operations.values())
-
-
 async def test_each_adapter_is_its_port(azure: Azure) -> None:
     advertised: PeerRoutes = AdvertisedRoutesOverArm(azure)
     effective: EffectiveRoutes = EffectiveRoutesOverArm(azure)
@@ -102,7 +92,7 @@ async def test_advertised_routes_are_those_of_the_other_peer_with_the_route_serv
         sim.world.bgp.announced((instance, OTHER), [DEFAULT], IPv4Address("10.0.1.100"), (65001,))
     token = await AdvertisedRoutesOverArm(azure).ask(SERVER, NAME)
     assert await AdvertisedRoutesOverArm(azure).fetch(token) is None
-    await until(lambda: done(sim))
+    await until(lambda: operations_over(sim))
     routes = await AdvertisedRoutesOverArm(azure).fetch(token)
     assert routes is not None
     assert sorted(routes, key=str) == sorted(
@@ -155,7 +145,7 @@ async def test_the_recorded_answer_is_read(adapter: Callable[[Azure], PeerRoutes
 async def test_effective_routes_are_one_for_each_prefix(sim: Simulator, azure: Azure) -> None:
     token = await EffectiveRoutesOverArm(azure).ask(NIC)
     assert await EffectiveRoutesOverArm(azure).fetch(token) is None
-    await until(lambda: done(sim))
+    await until(lambda: operations_over(sim))
     assert await EffectiveRoutesOverArm(azure).fetch(token) == (
         EffectiveRoute(DEFAULT, "VirtualNetworkGateway", "VirtualNetworkGateway", (IPv4Address("10.0.1.100"),)),
         EffectiveRoute(DEFAULT, "Default", "Internet", (), active=False),
@@ -223,7 +213,7 @@ async def test_a_repair_changes_its_flags_and_nothing_else(sim: Simulator, azure
     flags = NetworkFlagsOverArm(azure)
     await flags.repair(RepairFlags(PEERING, ((Flag.USE_REMOTE_GATEWAYS, False),), "it is true"))
     assert not (await flags.read(PEERING)).settled
-    await until(lambda: done(sim))
+    await until(lambda: operations_over(sim))
     after = await flags.read(PEERING)
     assert (after.settled, after.flags[Flag.USE_REMOTE_GATEWAYS]) == (True, False)
     now = sim.world.state.resources.get(PEERING.id)["properties"]  # type: ignore[index]
@@ -237,7 +227,7 @@ async def test_a_repair_of_a_route_server_leaves_its_instances_and_peerings(sim:
     step = RepairFlags(SERVER, ((Flag.BRANCH_TO_BRANCH, True), (Flag.ROUTING_PREFERENCE, "ASPath")), "both differ")
     await NetworkFlagsOverArm(azure).repair(step)
     assert not (await servers.read(SERVER)).provisioned
-    await until(lambda: done(sim))
+    await until(lambda: operations_over(sim))
     after = await servers.read(SERVER)
     assert (after.branch_to_branch, after.routing_preference, after.provisioned) == (True, "ASPath", True)
     assert (after.instances, after.peerings) == (before.instances, before.peerings)
