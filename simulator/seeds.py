@@ -140,8 +140,7 @@ def _machines(wanted: HubSeed) -> list[Json]:
 
 
 def _load_balancer(wanted: HubSeed) -> Json:
-    own = wanted.load_balancer_id
-    addresses = [
+    addresses: list[Json] = [
         {
             "name": name,
             "properties": {
@@ -153,10 +152,19 @@ def _load_balancer(wanted: HubSeed) -> Json:
         }
         for name, address in wanted.backends
     ]
+    frontend, pool, probe = ("fe", wanted.frontend), (wanted.pool, addresses), ("agent", wanted.probe)
+    return load_balancer(wanted.load_balancer_id, frontend, pool, probe)
+
+
+def load_balancer(own: str, frontend: tuple[str, str], pool: tuple[str, list[Json]], probe: tuple[str, Probe]) -> Json:
+    """An internal one of the Standard SKU with one rule for all ports; each part by its name.
+
+    `frontend` with its address, `pool` with `loadBalancerBackendAddresses`.
+    """
     rule = {
-        "frontendIPConfiguration": {"id": f"{own}/frontendIPConfigurations/fe"},
-        "backendAddressPool": {"id": f"{own}/backendAddressPools/{wanted.pool}"},
-        "probe": {"id": f"{own}/probes/agent"},
+        "frontendIPConfiguration": {"id": f"{own}/frontendIPConfigurations/{frontend[0]}"},
+        "backendAddressPool": {"id": f"{own}/backendAddressPools/{pool[0]}"},
+        "probe": {"id": f"{own}/probes/{probe[0]}"},
         "protocol": "All",
         "frontendPort": 0,
         "backendPort": 0,
@@ -164,28 +172,26 @@ def _load_balancer(wanted: HubSeed) -> Json:
         "idleTimeoutInMinutes": 4,
         "loadDistribution": "Default",
     }
-    probe = {
+    asked = {
         "protocol": "Http",
-        "port": wanted.probe.port,
-        "requestPath": wanted.probe.path,
-        "intervalInSeconds": wanted.probe.interval_seconds,
-        "numberOfProbes": wanted.probe.threshold,
-        "probeThreshold": wanted.probe.threshold,
+        "port": probe[1].port,
+        "requestPath": probe[1].path,
+        "intervalInSeconds": probe[1].interval_seconds,
+        "numberOfProbes": probe[1].threshold,
+        "probeThreshold": probe[1].threshold,
     }
-    frontend = {"privateIPAddress": wanted.frontend, "privateIPAllocationMethod": "Static"}
+    address = {"privateIPAddress": frontend[1], "privateIPAllocationMethod": "Static"}
     return {
-        "name": wanted.load_balancer,
+        "name": own.rpartition("/")[2],
         "id": own,
         "type": "Microsoft.Network/loadBalancers",
         "location": LOCATION,
         "properties": {
             "provisioningState": "Succeeded",
-            "frontendIPConfigurations": [{"name": "fe", "properties": frontend}],
-            "backendAddressPools": [
-                {"name": wanted.pool, "properties": {"loadBalancerBackendAddresses": addresses}},
-            ],
+            "frontendIPConfigurations": [{"name": frontend[0], "properties": address}],
+            "backendAddressPools": [{"name": pool[0], "properties": {"loadBalancerBackendAddresses": pool[1]}}],
             "loadBalancingRules": [{"name": "all-ports", "properties": rule}],
-            "probes": [{"name": "agent", "properties": probe}],
+            "probes": [{"name": probe[0], "properties": asked}],
             "inboundNatRules": [],
             "outboundRules": [],
         },

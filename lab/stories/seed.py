@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from function_app.domain.peerings import peering_name
 from function_app.domain.topology import LoadBalancer, NetworkPeering, RouteServer, Service, Speaker, Topology
 from simulator.resources import Json
+from simulator.seeds import Probe, load_balancer
 
 LOCATION = "uksouth"
 PROBE_PORT = 8080
@@ -144,43 +145,10 @@ class Seed:
         ]
 
     def _load_balancer(self, service: Service, spec: LoadBalancer) -> Json:
-        rule = {
-            "frontendIPConfiguration": {"id": f"{spec.id}/frontendIPConfigurations/{spec.frontend}"},
-            "backendAddressPool": {"id": f"{spec.id}/backendAddressPools/{spec.backend_pool}"},
-            "probe": {"id": f"{spec.id}/probes/{spec.probe}"},
-            "protocol": "All",
-            "frontendPort": 0,
-            "backendPort": 0,
-            "enableFloatingIP": True,
-            "idleTimeoutInMinutes": 4,
-            "loadDistribution": "Default",
-        }
-        probe = {
-            "protocol": "Http",
-            "port": PROBE_PORT,
-            "requestPath": f"/probe/{service.name}",
-            "intervalInSeconds": 5,
-            "numberOfProbes": 2,
-            "probeThreshold": 2,
-        }
-        frontend = {"privateIPAddress": str(self.frontends[service.name]), "privateIPAllocationMethod": "Static"}
+        probe = Probe(PROBE_PORT, f"/probe/{service.name}")
         pool = [self._backend(self._topology.speaker(name)) for name in service.names]
-        return {
-            "id": spec.id,
-            "location": LOCATION,
-            "properties": {
-                "provisioningState": "Succeeded",
-                "frontendIPConfigurations": [{"name": spec.frontend, "properties": frontend}],
-                "backendAddressPools": [
-                    {"name": spec.backend_pool, "properties": {"loadBalancerBackendAddresses": pool}}
-                ],
-                "loadBalancingRules": [{"name": "all-ports", "properties": rule}],
-                "probes": [{"name": spec.probe, "properties": probe}],
-                "inboundNatRules": [],
-                "outboundRules": [],
-            },
-            "sku": {"name": "Standard", "tier": "Regional"},
-        }
+        frontend = (spec.frontend, str(self.frontends[service.name]))
+        return load_balancer(spec.id, frontend, (spec.backend_pool, pool), (spec.probe, probe))
 
     def _backend(self, speaker: Speaker) -> Json:
         where: Json
