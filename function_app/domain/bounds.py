@@ -95,7 +95,8 @@ def _detected(detection: Detection, timing: Timing, probe: Probe) -> tuple[tuple
             heard = (("heartbeats missed", gossip), ("probe port tried", probe_port))
             return (*heard, ("report", REPORT), ("look at the agents", timing.observe_fast))
         case Detection.PROBE | Detection.UNTOLD:
-            looks = timing.sweep + timing.doubt_poll * timing.load_balancer_fall
+            # A look that comes a moment before the period is over counts for nothing: the next one is a period later.
+            looks = timing.sweep + 2 * timing.doubt_poll * (timing.load_balancer_fall - 1)
             return (
                 ("load balancer's probe", probe.notices),
                 ("looks at its health", looks),

@@ -7,7 +7,7 @@ L here, in the record's tallies, because L is only read by passes.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from function_app.domain.observation import AgentStatus, Observed, Role, Unreachable, Value
@@ -76,8 +76,11 @@ def seen_by_peers(member: str, observed: Observed) -> Value:
 
 
 def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing) -> Tally | None:
-    """The count after one more reading: UNKNOWN leaves it, `rise` good ones in a row end it, one look counts once."""
-    if previous is not None and previous.at == now:
+    """The count after one more reading: UNKNOWN leaves it, `rise` good ones in a row end it.
+
+    Counted in the source's own period, which is the health poll's (safety.md section 4): however often somebody looks.
+    """
+    if previous is not None and counted_lately(previous, now, timing):
         return previous
     match reading:
         case Value.UNKNOWN:
@@ -90,6 +93,11 @@ def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing)
             return Tally(bad=previous.bad, good=previous.good + 1, at=now)
         case _:
             return None
+
+
+def counted_lately(previous: Tally, now: datetime, timing: Timing) -> bool:
+    """Whether the last count is less than a period old; one that is still to come is of a clock that was wrong."""
+    return timedelta(0) <= now - previous.at < timing.doubt_poll
 
 
 def judge(member: str, observed: Observed, record: Record, timing: Timing) -> Judgement:

@@ -19,6 +19,7 @@ SERVING = status(3, Role.SERVING, peers=("nva-b",))
 STANDBY = status(3)
 DESIRED = topology(2)
 SERVICE, TIMING = DESIRED.services[0], DESIRED.timing
+PERIOD = TIMING.doubt_poll
 TWICE = {"nva-a": Tally(bad=2, at=NOW - timedelta(seconds=10))}
 ONCE = {"nva-a": Tally(bad=1, at=NOW - timedelta(seconds=10))}
 
@@ -90,9 +91,22 @@ def test_one_look_counts_once_however_often_it_is_decided_on() -> None:
     assert decided(look(SERVING, lb=DOWN), first.record).record.tallies["nva-a"].bad == 1
 
 
+def test_looks_count_in_the_probes_own_period_however_often_somebody_looks() -> None:
+    once = tally(None, Value.BAD, NOW, TIMING)
+    assert once == Tally(bad=1, at=NOW)
+    assert tally(once, Value.BAD, NOW + PERIOD * 0.9, TIMING) is once
+    assert tally(once, Value.OK, NOW + PERIOD * 0.9, TIMING) is once
+    assert tally(once, Value.BAD, NOW + PERIOD, TIMING) == Tally(bad=2, at=NOW + PERIOD)
+
+
+def test_a_count_by_a_clock_that_was_ahead_holds_nothing_up() -> None:
+    ahead = Tally(bad=1, at=NOW + timedelta(minutes=10))
+    assert tally(ahead, Value.BAD, NOW, TIMING) == Tally(bad=2, at=NOW)
+
+
 def test_a_count_ends_after_rise_good_looks_and_unknown_leaves_it() -> None:
-    def after(value: Value, seconds: int, count: Tally | None) -> Tally | None:
-        return tally(count, value, NOW + timedelta(seconds=seconds), TIMING)
+    def after(value: Value, periods: int, count: Tally | None) -> Tally | None:
+        return tally(count, value, NOW + PERIOD * periods, TIMING)
 
     bad = after(Value.BAD, 1, None)
     assert after(Value.UNKNOWN, 2, bad) == bad
