@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from function_app.domain.advertise import next_advertised, stale_advertisements
 from function_app.domain.election import elect, is_drained, maintained
-from function_app.domain.health import Row, Verdict, is_ready, tally
+from function_app.domain.health import Row, Verdict, counted_lately, is_ready, tally
 from function_app.domain.observation import AdminState, BalancerReading, Observed, Role, Value
 from function_app.domain.outranking import announces, back_to_rest, best_names, is_behind, noted, outrank_for
 from function_app.domain.outward import next_outward, outward_alarms
@@ -37,7 +37,7 @@ from function_app.domain.protocol import (
     send_fences,
     unproven,
 )
-from function_app.domain.record import SCHEMA, Learning, Phase, Record
+from function_app.domain.record import SCHEMA, Learning, Phase, Record, Tally
 from function_app.domain.rehearsal import is_rehearsed
 from function_app.domain.steps import SendFence, SendPath, SendPromote
 from function_app.domain.timing import Timing
@@ -235,21 +235,46 @@ def _not_serving_yet(look: Look, target: str, held: tuple[str, ...]) -> Decision
 
 
 def _verify(look: Look, target: str) -> Decision:
-    """Step 6, off the failover path: stable once the load balancer's probe agrees, where ARM answers."""
-    record, backend = look.record, look.observed.backend(target)
-    if look.observed.balancer is None and look.service.naming is None:
-        return Decision(
-            record, held=(f"{target} serves at epoch {record.epoch}; the load balancer is still to confirm it",)
-        )
-    if backend is not None and backend.probed is not Value.OK and backend.reason is not None:
-        if record.operation and look.observed.at > record.operation.deadline and look.kind is not Kind.PROBE:
-            other = elect(look.service, look.observed, record, look.timing, without=target)
-            if other is not None:
-                return open_operation(look, other, Kind.PROBE, f"{target} was not verified in time ({backend.reason})")
-        return Decision(record, held=(f"{target} serves at epoch {record.epoch}, but the probe says {backend.reason}",))
-    return Decision(
-        replace(record, phase=Phase.STABLE), because=(f"{target} is verified serving at epoch {record.epoch}",)
-    )
+    """Step 6, off the failover path: stable once the load balancer's probe agrees.
+
+    Where it disagrees, or nothing tells (ARM down, health empty), that is waited for: a holder that the probe has not
+    found yet must not count as one that it lost. Patience is a number of looks; no clock, no host that slept ends it.
+    """
+    record, seen = look.record, look.observed
+    serves, backend = f"{target} serves at epoch {record.epoch}", seen.backend(target)
+    if look.service.naming is not None or (backend is not None and backend.probed is Value.OK):
+        return _rest(record, f"{serves}, verified")
+    if seen.balancer is None:
+        return Decision(record, held=(f"{serves}; the load balancer is still to confirm it",))
+    reason = backend.reason if backend is not None else None
+    said = f", but the probe says {reason}" if reason else f"; the load balancer does not tell: {_silence(seen)}"
+    waited = _waited(look)
+    if record.operation is not None:
+        record = replace(record, operation=replace(record.operation, unverified=waited))
+    if waited.bad <= look.timing.verify_looks:
+        return Decision(record, held=(serves + said,))
+    if reason is None:
+        return _rest(record, serves + said)
+    other = elect(look.service, seen, record, look.timing, without=target)
+    if other is None or look.kind is Kind.PROBE:
+        return Decision(record, held=(serves + said,))
+    return open_operation(look, other, Kind.PROBE, f"{target} was not verified in time ({reason})")
+
+
+def _silence(seen: Observed) -> str:
+    return seen.balancer if isinstance(seen.balancer, str) else "its health says nothing"
+
+
+def _waited(look: Look) -> Tally:
+    """How many looks since the grant have not found the holder confirmed, this one counted."""
+    before, at = look.record.operation.unverified if look.record.operation else None, look.observed.at
+    if before is not None and (counted_lately(before, at, look.timing) or before.bad > look.timing.verify_looks):
+        return before
+    return Tally(bad=(before.bad if before else 0) + 1, at=at)
+
+
+def _rest(record: Record, because: str) -> Decision:
+    return Decision(replace(record, phase=Phase.STABLE), because=(because,))
 
 
 # --- stable ----------------------------------------------------------------------------------------------------------

@@ -45,6 +45,14 @@ class Learning(Struct, frozen=True, kw_only=True):
     """When the last complete round was looked at: one look counts once, however often it is decided on."""
 
 
+class Tally(Struct, frozen=True, kw_only=True):
+    """How often in a row a source has said BAD; kept only while it does (fall), or is recovering (rise)."""
+
+    bad: int = 0
+    good: int = 0
+    at: datetime
+
+
 class Operation(Struct, frozen=True, kw_only=True):
     """The change under way, or the last one while it is being verified."""
 
@@ -55,14 +63,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     deadline: datetime
     attempt: int = 0
     previous: str | None = None
-
-
-class Tally(Struct, frozen=True, kw_only=True):
-    """How often in a row a source has said BAD; kept only while it does (fall), or is recovering (rise)."""
-
-    bad: int = 0
-    good: int = 0
-    at: datetime
+    unverified: Tally | None = None
+    """How many looks at the load balancer, since the grant, did not find the new holder confirmed."""
 
 
 class Advertised(Struct, frozen=True, kw_only=True):

@@ -63,6 +63,11 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
         return self.observe_slow + self.command_timeout
 
     @property
+    def verify_looks(self) -> int:
+        """How many looks a new holder is left for the load balancer's probe to find it: a deadline's worth of them."""
+        return max(self.operation_deadline // self.doubt_poll, 1)
+
+    @property
     def slow_pass_lease(self) -> timedelta:
         """How long one slow pass keeps others away: its looks are over by then, and effects need no turn."""
         return self.observe_slow * 2

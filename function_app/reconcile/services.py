@@ -165,8 +165,8 @@ def _parts(look: Look) -> tuple[Service, Timing, Observed, Record]:
 def _refusals(look: Look, decision: Decision, order: Order | None, now: datetime) -> tuple[Refusal, ...]:
     """The guards on what is about to be done. What an operator says of the service itself needs no permission."""
     context = ServiceContext(*_parts(look), now)
-    opened = decision.record.operation
-    if opened is not None and opened != look.record.operation:
+    opened, before = decision.record.operation, look.record.operation
+    if opened is not None and (before is None or opened.id != before.id):
         return refuse(Opening(Kind(opened.kind), decision.record.target or ""), context)
     return () if order else refuse(Touch(), context)
 

@@ -145,7 +145,7 @@ class Checks:
         write that arrives late arrives by compare-and-swap, and nobody can help that.
         """
         self.openings += 1
-        if before is None or before.phase is not Phase.STABLE or before.target in (None, record.target):
+        if before is None or before.phase not in SETTLED or before.target in (None, record.target):
             return
         operation = record.operation
         if operation is None or operation.kind in ORDERED:

@@ -378,23 +378,61 @@ def test_a_promotion_is_verified_by_the_probe_alone(reason: str, phase: Phase) -
     assert decided(free, granted()).record.phase is phase
 
 
+@pytest.mark.parametrize(
+    ("seen", "after_all"),
+    [
+        ("the load balancer could not be read", True),
+        (replace(balancer(), backends={}), True),
+        (replace(balancer(), backends={B: Backend(AdminState.NONE, None)}), True),
+        (None, False),
+    ],
+    ids=["ARM is down", "not in the pool", "health is empty", "not asked"],
+)
+def test_a_promotion_that_nobody_can_verify_is_believed_after_enough_looks_and_never_before(
+    seen: BalancerReading | str | None, after_all: bool
+) -> None:
+    """Its probe may not have risen yet, and a stable holder whose probe fails twice is replaced."""
+    looked = look(status(4), status(4, Role.SERVING), status(4), balancer=seen)
+    assert decided(looked, granted()).record.phase is Phase.GRANTED
+    assert decided(looked, granted(operation=waited(TIMING.verify_looks - 1))).record.phase is Phase.GRANTED
+    assert (decided(looked, granted(operation=waited(TIMING.verify_looks))).record.phase is Phase.STABLE) is after_all
+
+
+def waited(looks: int, since: timedelta = TIMING.doubt_poll) -> Operation:
+    return operation(unverified=Tally(bad=looks, at=NOW - since))
+
+
+def test_patience_with_a_new_holder_is_a_number_of_looks_and_no_clock_ends_it() -> None:
+    """A host that slept through its own fence, or whose clock is wrong, gives nobody up."""
+    seen = look(
+        status(4), status(4, Role.SERVING), status(4), balancer=balancer(nva_b="Down_Probe_HttpStatusCodeError")
+    )
+    late = operation(started=LONG_AGO, deadline=NOW - timedelta(minutes=5))
+    first = decided(seen, granted(operation=late)).record
+    assert first.phase is Phase.GRANTED
+    assert first.operation is not None
+    assert first.operation.unverified == Tally(bad=1, at=NOW)
+    assert decided(seen, first).record == first
+    lately = waited(TIMING.verify_looks, since=TIMING.doubt_poll * 0.9)
+    assert decided(seen, granted(operation=lately)).record.operation == lately
+
+
 def test_a_promotion_that_the_agent_has_not_taken_is_not_verified() -> None:
     told = SendPromote(B, 4, "boot-1")
     seen = look(status(4), status(3), status(4), balancer=balancer(nva_b="Up_Probe_Success"), tried={told: "no answer"})
     assert decided(seen, granted()).record.phase is Phase.GRANTED
 
 
-def test_a_holder_that_is_not_verified_by_the_deadline_is_followed_and_not_before() -> None:
+def test_a_holder_that_is_not_verified_after_enough_looks_is_followed_and_not_before() -> None:
     seen = look(
         status(4), status(4, Role.SERVING), status(4), balancer=balancer(nva_b="Down_Probe_HttpStatusCodeError")
     )
-    in_time = granted(operation=operation(deadline=NOW))
-    assert decided(seen, in_time).record.phase is Phase.GRANTED
-    late = granted(operation=operation(started=LONG_AGO, deadline=NOW - timedelta(seconds=1)))
-    record = decided(seen, late).record
+    assert decided(seen, granted(operation=waited(TIMING.verify_looks - 1))).record.phase is Phase.GRANTED
+    record = decided(seen, granted(operation=waited(TIMING.verify_looks))).record
     assert (record.phase, record.target) == (Phase.FENCING, A)
     assert record.operation is not None
     assert record.operation.kind == Kind.PROBE
+    assert record.operation.unverified is None
 
 
 def test_our_own_down_on_the_holder_is_lifted_and_an_operators_moves_the_service() -> None:

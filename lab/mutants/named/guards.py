@@ -479,8 +479,8 @@ ORDERED = (
         "an order passes the guards",
         "guards: every opening passes them",
         SERVICES,
-        "    if opened is not None and opened != look.record.operation:\n",
-        "    if opened is not None and opened != look.record.operation and not order:\n",
+        "    if opened is not None and (before is None or opened.id != before.id):\n",
+        "    if opened is not None and (before is None or opened.id != before.id) and not order:\n",
         (f"{OPERATING}::test_a_switchover_to_a_member_that_is_not_ready_is_refused_and_changes_nothing",),
     ),
 )
