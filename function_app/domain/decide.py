@@ -15,15 +15,16 @@ Outside `learn` and `fencing`, |may_serve minus fenced| is at most 1: at most on
 for that; time only spaces, expires what operators said, and ends patience.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from msgspec.structs import replace
 
 from function_app.domain.advertise import next_advertised, stale_advertisements
 from function_app.domain.election import elect, is_drained, maintained
 from function_app.domain.health import Row, Verdict, counted_lately, is_ready, tally
+from function_app.domain.learn import behind, learn, relearn
 from function_app.domain.observation import AdminState, BalancerReading, Observed, Role, Value
-from function_app.domain.outranking import announces, back_to_rest, best_names, is_behind, noted, outrank_for
+from function_app.domain.outranking import announces, back_to_rest, best_names, noted, outrank_for
 from function_app.domain.outward import next_outward, outward_alarms
 from function_app.domain.protocol import (
     Decision,
@@ -37,7 +38,7 @@ from function_app.domain.protocol import (
     send_fences,
     unproven,
 )
-from function_app.domain.record import SCHEMA, Learning, Phase, Record, Tally
+from function_app.domain.record import SCHEMA, Phase, Record, Tally
 from function_app.domain.rehearsal import is_rehearsed
 from function_app.domain.steps import SendFence, SendPath, SendPromote
 from function_app.domain.timing import Timing
@@ -50,11 +51,11 @@ def decide(service: Service, timing: Timing, observed: Observed, record: Record)
         return Decision(record, held=(f"the record's schema {record.schema} is newer than ours: observing only",))
     counted = noted(service, timing, observed, _with_tallies(timing, observed, record))
     look = Look(service, timing, observed, counted)
-    if record.phase is not Phase.LEARN and (behind := _is_behind(look)):
-        return _relearn(look, behind)
+    if record.phase is not Phase.LEARN and (why := behind(look)):
+        return relearn(look, why)
     match record.phase:
         case Phase.LEARN:
-            decision = _learn(look)
+            decision = learn(look)
         case _ if service.mode is Mode.ACTIVE_ACTIVE:
             decision = _everybody_serves(look)
         case Phase.FENCING:
@@ -76,67 +77,6 @@ def _with_tallies(timing: Timing, observed: Observed, record: Record) -> Record:
     count = tally(record.tallies.get(holder), backend.probed if backend else Value.UNKNOWN, observed.at, timing)
     counts = {holder: count} if count is not None else {}
     return record if counts == record.tallies else replace(record, tallies=counts)
-
-
-# --- learn -----------------------------------------------------------------------------------------------------------
-
-
-def _is_behind(look: Look) -> str | None:
-    """Why the record cannot be the newest that there was, if so."""
-    newest = look.newest_epoch()
-    if newest > look.record.epoch:
-        return f"an agent is at epoch {newest}, or was told of it, the record only at {look.record.epoch}"
-    if name := look.contradicted():
-        return f"{name} serves at epoch {look.record.epoch}, which this record never granted it"
-    if is_behind(look.observed, look.record):
-        return "an announcer was given an order that this record does not know"
-    return None
-
-
-def _relearn(look: Look, behind: str) -> Decision:
-    """The record was lost or put back to an older one: believe nothing, look again (safety.md, `learn`)."""
-    record = replace(
-        look.record,
-        phase=Phase.LEARN,
-        may_serve=look.record.may_serve | frozenset(look.members),
-        fenced={},
-        acks={},
-        operation=None,
-        learning=Learning(since=look.observed.at),
-        rank=None,
-    )
-    return Decision(record, held=(f"{behind}: learning again, observing only",))
-
-
-def _learn(look: Look) -> Decision:
-    """Observe only, until enough complete rounds were seen; then everyone is fenced but the one that should serve.
-
-    A round is complete when every member answered, or is known to have failed.
-    """
-    at, timing = look.observed.at, look.timing
-    learning = look.record.learning
-    if learning is None or learning.since > at:  # a time that is still to come was written by a clock that was wrong
-        learning = Learning(since=at)
-    unheard = [n for n in look.members if look.role(n) is None and not look.failed(n)]
-    if unheard:
-        record = replace(look.record, learning=learning)
-        return Decision(record, held=tuple(f"learning: {look.judge(name).because}" for name in unheard))
-    if learning.last != at:
-        learning = replace(learning, rounds=learning.rounds + 1, last=at)
-    learned = replace(look.record, learning=learning)
-    if learning.rounds < timing.learn_rounds or at - learning.since < timing.learn_for:
-        patience = max(timing.learn_for - (at - learning.since), timedelta(0))
-        seen = f"{learning.rounds} of {timing.learn_rounds} complete rounds"
-        return Decision(learned, held=(f"learning: {seen}, {patience.total_seconds():.0f} s to go",))
-    if look.service.mode is Mode.ACTIVE_ACTIVE:
-        epoch = max(look.record.epoch, look.newest_epoch(), 1)
-        return Decision(replace(learned, phase=Phase.STABLE, epoch=epoch, learning=None), because=("learned",))
-    serving = [n for n in look.members if (role := look.role(n)) and role[1] is Role.SERVING and not look.failed(n)]
-    target = serving[0] if len(serving) == 1 else elect(look.service, look.observed, look.record, timing, without=None)
-    if target is None:
-        return Decision(learned, held=("learned, but no member is fit to serve",))
-    what = f"{target} serves already" if serving == [target] else f"{target} is the best of the fit members"
-    return open_operation(look, target, Kind.ADOPT, f"learned: {what}")
 
 
 # --- an operation under way ------------------------------------------------------------------------------------------

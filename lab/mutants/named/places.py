@@ -2,6 +2,7 @@
 
 PROTOCOL = "function_app/domain/protocol.py"
 DECIDE = "function_app/domain/decide.py"
+LEARN = "function_app/domain/learn.py"
 OUTWARD = "function_app/domain/outward.py"
 OUTRANKING = "function_app/domain/outranking.py"
 HEALTH = "function_app/domain/health.py"

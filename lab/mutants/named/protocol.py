@@ -1,7 +1,7 @@
 """R1 to R6 and the steps of an operation, as `domain/protocol` and `domain/decide` keep them."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named.places import DECIDE, EVIDENCE, FAILOVER, OPERATING, PROTOCOL, RULES
+from lab.mutants.named.places import DECIDE, EVIDENCE, FAILOVER, LEARN, OPERATING, PROTOCOL, RULES
 
 STEPS = (
     Mutant(
@@ -270,7 +270,7 @@ DECISIONS = (
     Mutant(
         "an agent ahead of the record is ignored",
         "table: an agent's epoch above the record's is learn",
-        DECIDE,
+        LEARN,
         "if newest > look.record.epoch:",
         "if newest > look.record.epoch + 1000:",
         (f"{FAILOVER}::test_an_agent_ahead_of_the_record_makes_it_learn_again_and_touch_nothing",),
@@ -286,7 +286,7 @@ DECISIONS = (
     Mutant(
         "a record of the same epoch is believed whatever it says",
         "table: an agent's epoch above the record's is learn",
-        DECIDE,
+        LEARN,
         "if name := look.contradicted():",
         "if (name := look.contradicted()) and False:",
         (f"{RULES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
@@ -302,7 +302,7 @@ DECISIONS = (
     Mutant(
         "one epoch ahead is let pass",
         "table: an agent's epoch above the record's is learn",
-        DECIDE,
+        LEARN,
         "if newest > look.record.epoch:",
         "if newest > look.record.epoch + 1:",
         (f"{RULES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
@@ -310,7 +310,7 @@ DECISIONS = (
     Mutant(
         "learning again believes the old may_serve",
         "learn: may_serve is everybody",
-        DECIDE,
+        LEARN,
         "may_serve=look.record.may_serve | frozenset(look.members),",
         "may_serve=look.record.may_serve,",
         (f"{RULES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
@@ -318,7 +318,7 @@ DECISIONS = (
     Mutant(
         "learning again believes the old fences",
         "learn: nothing is believed",
-        DECIDE,
+        LEARN,
         "        fenced={},\n        acks={},\n        operation=None,\n",
         "        acks={},\n        operation=None,\n",
         (f"{RULES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
@@ -326,7 +326,7 @@ DECISIONS = (
     Mutant(
         "learning forgets what it owes",
         "ADR 1: our Down is never taken for an operator's",
-        DECIDE,
+        LEARN,
         "        fenced={},\n        acks={},\n        operation=None,\n",
         "        fenced={},\n        owed={},\n        acks={},\n        operation=None,\n",
         (f"{RULES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
@@ -334,7 +334,7 @@ DECISIONS = (
     Mutant(
         "a round is complete although somebody was not heard",
         "learn: complete rounds",
-        DECIDE,
+        LEARN,
         "    if unheard:\n",
         "    if len(unheard) == len(look.members):\n",
         (f"{RULES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
@@ -342,7 +342,7 @@ DECISIONS = (
     Mutant(
         "learning takes one round less",
         "learn: two complete rounds over 60 s",
-        DECIDE,
+        LEARN,
         "if learning.rounds < timing.learn_rounds or",
         "if learning.rounds < timing.learn_rounds - 1 or",
         (f"{RULES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
@@ -350,7 +350,7 @@ DECISIONS = (
     Mutant(
         "learning takes rounds or time, not both",
         "learn: two complete rounds over 60 s",
-        DECIDE,
+        LEARN,
         "if learning.rounds < timing.learn_rounds or at - learning.since < timing.learn_for:",
         "if learning.rounds < timing.learn_rounds and at - learning.since < timing.learn_for:",
         (f"{RULES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
@@ -358,7 +358,7 @@ DECISIONS = (
     Mutant(
         "a learning that is still to begin is waited for",
         "learn: a clock that was wrong",
-        DECIDE,
+        LEARN,
         "    if learning is None or learning.since > at:",
         "    if learning is None:",
         (f"{RULES}::test_a_learning_that_is_still_to_begin_begins_now",),
@@ -366,7 +366,7 @@ DECISIONS = (
     Mutant(
         "one look counts as many rounds",
         "learn: one look counts once",
-        DECIDE,
+        LEARN,
         "    if learning.last != at:\n",
         "    if True:\n",
         (f"{RULES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
@@ -374,7 +374,7 @@ DECISIONS = (
     Mutant(
         "whoever serves already is replaced",
         "learn: adopt, do not replace",
-        DECIDE,
+        LEARN,
         "target = serving[0] if len(serving) == 1 else elect(",
         "target = elect(",
         (f"{FAILOVER}::test_whoever_serves_already_is_adopted_not_replaced",),

@@ -1,0 +1,74 @@
+"""Learning: what is done while the record cannot be believed: nothing but looking, until enough has been seen.
+
+A record may be missing, unreadable, or put back to an older one (finding 2). Whoever may be serving is unknown then, so
+everyone may be; what ends it is an operation that fences all but one (safety.md section 2, `learn`).
+"""
+
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from function_app.domain.election import elect
+from function_app.domain.observation import Role
+from function_app.domain.outranking import is_behind
+from function_app.domain.protocol import Decision, Kind, Look, open_operation
+from function_app.domain.record import Learning, Phase
+from function_app.domain.topology import Mode
+
+
+def behind(look: Look) -> str | None:
+    """Why the record cannot be the newest that there was, if so."""
+    newest = look.newest_epoch()
+    if newest > look.record.epoch:
+        return f"an agent is at epoch {newest}, or was told of it, the record only at {look.record.epoch}"
+    if name := look.contradicted():
+        return f"{name} serves at epoch {look.record.epoch}, which this record never granted it"
+    if is_behind(look.observed, look.record):
+        return "an announcer was given an order that this record does not know"
+    return None
+
+
+def relearn(look: Look, why: str) -> Decision:
+    """The record was lost or put back to an older one: believe nothing, look again (safety.md, `learn`)."""
+    record = replace(
+        look.record,
+        phase=Phase.LEARN,
+        may_serve=look.record.may_serve | frozenset(look.members),
+        fenced={},
+        acks={},
+        operation=None,
+        learning=Learning(since=look.observed.at),
+        rank=None,
+    )
+    return Decision(record, held=(f"{why}: learning again, observing only",))
+
+
+def learn(look: Look) -> Decision:
+    """Observe only, until enough complete rounds were seen; then everyone is fenced but the one that should serve.
+
+    A round is complete when every member answered, or is known to have failed.
+    """
+    at, timing = look.observed.at, look.timing
+    learning = look.record.learning
+    if learning is None or learning.since > at:  # a time that is still to come was written by a clock that was wrong
+        learning = Learning(since=at)
+    unheard = [n for n in look.members if look.role(n) is None and not look.failed(n)]
+    if unheard:
+        record = replace(look.record, learning=learning)
+        return Decision(record, held=tuple(f"learning: {look.judge(name).because}" for name in unheard))
+    if learning.last != at:
+        learning = replace(learning, rounds=learning.rounds + 1, last=at)
+    learned = replace(look.record, learning=learning)
+    if learning.rounds < timing.learn_rounds or at - learning.since < timing.learn_for:
+        patience = max(timing.learn_for - (at - learning.since), timedelta(0))
+        seen = f"{learning.rounds} of {timing.learn_rounds} complete rounds"
+        return Decision(learned, held=(f"learning: {seen}, {patience.total_seconds():.0f} s to go",))
+    if look.service.mode is Mode.ACTIVE_ACTIVE:
+        epoch = max(look.record.epoch, look.newest_epoch(), 1)
+        return Decision(replace(learned, phase=Phase.STABLE, epoch=epoch, learning=None), because=("learned",))
+    serving = [n for n in look.members if (role := look.role(n)) and role[1] is Role.SERVING and not look.failed(n)]
+    target = serving[0] if len(serving) == 1 else elect(look.service, look.observed, look.record, timing, without=None)
+    if target is None:
+        return Decision(learned, held=("learned, but no member is fit to serve",))
+    what = f"{target} serves already" if serving == [target] else f"{target} is the best of the fit members"
+    return open_operation(look, target, Kind.ADOPT, f"learned: {what}")
