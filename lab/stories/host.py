@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from azure.core.credentials import AccessToken
+from hopkeeper_agent.delivery import TIMEOUT_SECONDS
 
 from function_app.adapters.azure import Azure, Cloud
 from function_app.adapters.jws import AgentCertificate
@@ -131,13 +132,28 @@ class Host:
             return  # a topology that is gone, as the trigger takes it
 
     async def report(self, token: str) -> int | None:
-        """What an agent posts: the trigger of reports in a few lines. The HTTP status."""
+        """What an agent posts: the trigger of reports in a few lines. The HTTP status, None where it was late.
+
+        A pass goes on when nobody waits for its answer any more.
+        """
         try:
             report = verify_report(token, self._certificate_of(await self._certificates()), self.clock.now())
         except (BadInput, NotAuthentic):
             return 401
-        trigger = f"report of {report.agent}: {report.reason}"
-        self._tell(Told(trigger, await self.app.look_at_once(report.topology, trigger)))
+        trigger, over = f"report of {report.agent}: {report.reason}", asyncio.Event()
+
+        async def invocation() -> None:
+            try:
+                self._tell(Told(trigger, await self.app.look_at_once(report.topology, trigger)))
+            finally:
+                over.set()
+
+        self.run(invocation)
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await over.wait()
+        except TimeoutError:
+            return None
         return 200
 
     async def _certificates(self) -> Mapping[tuple[str, str], str]:

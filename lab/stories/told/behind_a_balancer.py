@@ -109,6 +109,34 @@ HALF_A_FENCE = Story(
     Seeding(peered=True),
 )
 
+
+
+def _patient(document: Json) -> None:
+    document["timing"] = {**document.get("timing", {}), **PATIENT}
+
+
+PATIENT = {"observeSlow": "PT68S", "fenceTimeout": "PT270S", "operationDeadline": "PT540S"}
+"""Settings that cover a write and a health answer of a minute each."""
+
+SLOW_API = Story(
+    "slow-management-api",
+    "Azure takes a minute for a write and for a health answer; reports that come again leave the fence to the pass at it.",
+    "active-passive.yaml",
+    (
+        *AT_REST,
+        fault("the management API slows down", pool_write_seconds=60.0, health_seconds=60.0),
+        dies("nva-a"),
+        is_fenced(FIREWALL, "nva-a", within=100),
+        holds(FIREWALL, "nva-b", within=200),
+        fault("the management API is quick again", pool_write_seconds=3.0, health_seconds=1.0),
+        boots("nva-a"),
+        is_lifted(FIREWALL, "nva-a", within=300),
+        holds(FIREWALL, "nva-b"),
+    ),
+    Seeding(peered=True),
+    change=_patient,
+)
+
 WHAT_EXPLAINS = Story(
     "what-explains",
     "both are gone; what Azure's metrics and health events say of it stands in the status, and is no reason for anything.",
@@ -154,4 +182,4 @@ def events(last: Json) -> set[str]:
     return {event["kind"] for event in last["services"][FIREWALL]["events"]}
 
 
-STORIES = (ACTIVE_PASSIVE, ACTIVE_ACTIVE, POOL_OF_ADDRESSES, HALF_A_FENCE, REHEARSAL, WHAT_EXPLAINS)
+STORIES = (ACTIVE_PASSIVE, ACTIVE_ACTIVE, POOL_OF_ADDRESSES, HALF_A_FENCE, SLOW_API, REHEARSAL, WHAT_EXPLAINS)
