@@ -75,7 +75,7 @@ chaos: $(STAMP) ## kill -9 of the Functions host at each step of a failover, fif
 	@mkdir -p build
 	@$(BIN)/python -m lab.chaos
 
-prove: storm model mutants chaos ## all four at full size (about an hour)
+prove: storm model mutants chaos ## all four at full size (an hour and a half)
 
 lab: $(STAMP) azurite ## real daemons and packets in network namespaces, ours beside what users have today (root or user namespaces)
 	@mkdir -p build
