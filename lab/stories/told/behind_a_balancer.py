@@ -110,7 +110,6 @@ HALF_A_FENCE = Story(
 )
 
 
-
 def _patient(document: Json) -> None:
     document["timing"] = {**document.get("timing", {}), **PATIENT}
 
