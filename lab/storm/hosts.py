@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 
 class Trace:
-    """What one pass last knew the record to be, and when it looked; the checks compare its effects with that."""
+    """What one pass last knew the record to be, and when it looked and asked for the peerings; the checks compare its
+    effects with that."""
 
-    __slots__ = ("looked", "record")
+    __slots__ = ("listed", "looked", "record")
 
     def __init__(self) -> None:
         self.record: Record | None = None
         self.looked = 0.0
+        self.listed = 0.0
 
 
 TRACE: ContextVar[Trace] = ContextVar("trace")

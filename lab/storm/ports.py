@@ -216,11 +216,13 @@ class HostRouteServers:
         self._server = host.world.route_server
 
     async def read(self, server: RouteServer) -> RouteServerReading:
+        TRACE.get().listed = self._host.world.timeline.now
         reading: RouteServerReading = await self._host.ask("rs.read", ARM_SECONDS, _no_arm, self._server.read)
         return reading
 
     async def create(self, server: RouteServer, step: CreatePeering) -> None:
-        await self._host.ask("rs.create", ARM_SECONDS, _no_arm, self._server.create, step)
+        listed = TRACE.get().listed
+        await self._host.ask("rs.create", ARM_SECONDS, _no_arm, self._server.create, step, listed)
 
     async def delete(self, server: RouteServer, step: DeletePeering) -> None:
         await self._host.ask("rs.delete", ARM_SECONDS, _no_arm, self._server.delete, step)

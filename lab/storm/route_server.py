@@ -32,6 +32,7 @@ class RouteServer:
         self._topology = topology
         self.down = False
         self.busy = False
+        self._filled = -1.0
         self.deaf: set[IPv4Address] = set()
         """Instances that learn nothing."""
         self.peerings = {
@@ -50,8 +51,12 @@ class RouteServer:
         )
         call.answer(RouteServerReading(INSTANCES, shown), self._world.draw() * 0.3)
 
-    def create(self, call: Call, step: CreatePeering) -> None:
+    def create(self, call: Call, step: CreatePeering, listed: float) -> None:
+        """`listed`: when the list was asked for that this was decided on."""
         if self._refused(call):
+            return
+        if self._full_since(listed, step.name):
+            call.answer(Unavailable("400: a Route Server takes at most eight peers"))
             return
         self._world.checks.peering_created(step.name, len(self.peerings))
         self._set(Peering(step.name, step.address, step.asn, Provisioning.UPDATING))
@@ -100,6 +105,10 @@ class RouteServer:
             call.answer(Unavailable("409: another operation is in progress"))
         return self.down or self.busy
 
+    def _full_since(self, listed: float, name: str) -> bool:
+        """Nobody can keep others from the last place between a list and a write; Azure refuses the ninth then."""
+        return self._filled > listed and name not in self.peerings and len(self.peerings) >= PEERS_MAX
+
     def _set(self, peering: Peering) -> None:
         self.peerings[peering.name] = peering
 
@@ -124,6 +133,7 @@ class RouteServer:
 
     def fill(self) -> None:
         """Somebody else takes every place that is left."""
+        self._filled = self._world.timeline.now
         for n in range(PEERS_MAX):
             if len(self.peerings) < PEERS_MAX:
                 self._set(Peering(f"other-{n}", IPv4Address("10.0.9.0") + n, 65099, Provisioning.SUCCEEDED))
