@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from function_app.domain.election import elect
 from function_app.domain.guards import Draining, ServiceContext, refuse
+from function_app.domain.learn import behind
 from function_app.domain.protocol import Decision, Kind, Look, open_operation
 from function_app.domain.record import Drain, Pause, Phase
 from function_app.domain.rehearsal import rehearse
@@ -122,6 +123,8 @@ def _move(look: Look, order: SwitchoverOrder | FailoverOrder) -> Decision:
         return _refused(look, "every member of an active-active service serves: drain one instead")
     if record.phase is Phase.LEARN:
         return _refused(look, "it is learning who serves: nothing is moved before that is known")
+    if why := behind(look):
+        return _refused(look, f"{why}: it is learned again first who serves")
     target = order.target or elect(look.service, look.observed, record, look.timing, without=record.target)
     if target is None:
         return _refused(look, "no other member is fit to serve")

@@ -628,6 +628,15 @@ def test_nothing_is_moved_while_learning_to_a_failed_member_or_amid_an_operation
     assert "under way" in ordered(SwitchoverOrder(target=C, by="ann"), fencing())[0]
 
 
+@pytest.mark.parametrize("order", [SwitchoverOrder(target=B, by="ann"), FailoverOrder(by="ann", target=B)])
+def test_no_order_is_taken_on_a_record_that_agents_contradict(order: SwitchoverOrder | FailoverOrder) -> None:
+    """The record was put back: whom it does not know may be serving, and nobody would fence it."""
+    ahead = look(status(2), status(3), status(4, Role.SERVING))
+    assert "an agent is at epoch 4" in ordered(order, stable(), ahead)[0]
+    beside = look(SERVING, status(3), status(3, Role.SERVING))
+    assert "this record never granted it" in ordered(order, stable(), beside)[0]
+
+
 @pytest.mark.parametrize("minutes", [0, -1, 30 * 24 * 60 + 1, True, "60"])
 def test_an_order_lasts_more_than_nothing_and_at_most_thirty_days(minutes: Any) -> None:
     with pytest.raises(BadInput, match="minutes"):

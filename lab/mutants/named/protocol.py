@@ -1,7 +1,7 @@
 """R1 to R6 and the steps of an operation, as `domain/protocol` and `domain/decide` keep them."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named.places import DECIDE, EVIDENCE, FAILOVER, LEARN, OPERATING, PROTOCOL, RULES
+from lab.mutants.named.places import DECIDE, EVIDENCE, FAILOVER, LEARN, OPERATING, ORDERS, PROTOCOL, RULES
 
 STEPS = (
     Mutant(
@@ -451,6 +451,14 @@ DECISIONS = (
         "(backend is not None and backend.probed is Value.OK)",
         "(backend is not None and backend.reason is not None)",
         (f"{RULES}::test_a_promotion_is_verified_by_the_probe_alone",),
+    ),
+    Mutant(
+        "an order is taken on a record that was put back",
+        "finding 2: a record that agents contradict is not believed",
+        ORDERS,
+        "    if why := behind(look):\n",
+        "    if (why := behind(look)) and record.epoch < 0:\n",
+        (f"{RULES}::test_no_order_is_taken_on_a_record_that_agents_contradict",),
     ),
     Mutant(
         "what nobody can verify is stable at once",
