@@ -104,7 +104,10 @@ async def test_an_acknowledged_advertisement_is_on_the_wire_already(site: Site) 
         for seq in range(5):
             assert (await site.member.send(advertise(1, [(VIP, f"10.0.1.{seq + 1}", 0)], seq)))[0] == 200
             # Of this very process: what the kernel has for us is read in the next turn of the loop.
-            await until(lambda seq=seq: all(peer.routes()[VIP].next_hop == f"10.0.1.{seq + 1}" for peer in peers), 0.25)  # type: ignore[misc]
+            hop = f"10.0.1.{seq + 1}"
+            await until(
+                lambda hop=hop: all(VIP in (r := peer.routes()) and r[VIP].next_hop == hop for peer in peers), 0.25
+            )  # type: ignore[misc]
 
 
 async def test_an_order_that_comes_back_after_tidying_up_is_one_update_too(site: Site) -> None:
