@@ -1,0 +1,103 @@
+"""What is believed of a record, and what ends learning (safety.md section 2, `learn`; finding 2)."""
+
+from lab.mutants.mutant import Mutant
+from lab.mutants.named.places import FAILOVER, LEARN, RULES
+
+LEARNED = (
+    Mutant(
+        "an agent ahead of the record is ignored",
+        "table: an agent's epoch above the record's is learn",
+        LEARN,
+        "if newest > look.record.epoch:",
+        "if newest > look.record.epoch + 1000:",
+        (f"{FAILOVER}::test_an_agent_ahead_of_the_record_makes_it_learn_again_and_touch_nothing",),
+    ),
+    Mutant(
+        "a record of the same epoch is believed whatever it says",
+        "table: an agent's epoch above the record's is learn",
+        LEARN,
+        "if name := look.contradicted():",
+        "if (name := look.contradicted()) and False:",
+        (f"{RULES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
+    ),
+    Mutant(
+        "one epoch ahead is let pass",
+        "table: an agent's epoch above the record's is learn",
+        LEARN,
+        "if newest > look.record.epoch:",
+        "if newest > look.record.epoch + 1:",
+        (f"{RULES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
+    ),
+    Mutant(
+        "learning again believes the old may_serve",
+        "learn: may_serve is everybody",
+        LEARN,
+        "may_serve=look.record.may_serve | frozenset(look.members),",
+        "may_serve=look.record.may_serve,",
+        (f"{RULES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
+    ),
+    Mutant(
+        "learning again believes the old fences",
+        "learn: nothing is believed",
+        LEARN,
+        "        fenced={},\n        acks={},\n        operation=None,\n",
+        "        acks={},\n        operation=None,\n",
+        (f"{RULES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
+    ),
+    Mutant(
+        "learning forgets what it owes",
+        "ADR 1: our Down is never taken for an operator's",
+        LEARN,
+        "        fenced={},\n        acks={},\n        operation=None,\n",
+        "        fenced={},\n        owed={},\n        acks={},\n        operation=None,\n",
+        (f"{RULES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
+    ),
+    Mutant(
+        "a round is complete although somebody was not heard",
+        "learn: complete rounds",
+        LEARN,
+        "    if unheard:\n",
+        "    if len(unheard) == len(look.members):\n",
+        (f"{RULES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
+    ),
+    Mutant(
+        "learning takes one round less",
+        "learn: two complete rounds over 60 s",
+        LEARN,
+        "if learning.rounds < timing.learn_rounds or",
+        "if learning.rounds < timing.learn_rounds - 1 or",
+        (f"{RULES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
+    ),
+    Mutant(
+        "learning takes rounds or time, not both",
+        "learn: two complete rounds over 60 s",
+        LEARN,
+        "if learning.rounds < timing.learn_rounds or at - learning.since < timing.learn_for:",
+        "if learning.rounds < timing.learn_rounds and at - learning.since < timing.learn_for:",
+        (f"{RULES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
+    ),
+    Mutant(
+        "a learning that is still to begin is waited for",
+        "learn: a clock that was wrong",
+        LEARN,
+        "    if learning is None or learning.since > at:",
+        "    if learning is None:",
+        (f"{RULES}::test_a_learning_that_is_still_to_begin_begins_now",),
+    ),
+    Mutant(
+        "one look counts as many rounds",
+        "learn: one look counts once",
+        LEARN,
+        "    if learning.last != at:\n",
+        "    if True:\n",
+        (f"{RULES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
+    ),
+    Mutant(
+        "whoever serves already is replaced",
+        "learn: adopt, do not replace",
+        LEARN,
+        "target = serving[0] if len(serving) == 1 else elect(",
+        "target = elect(",
+        (f"{FAILOVER}::test_whoever_serves_already_is_adopted_not_replaced",),
+    ),
+)
