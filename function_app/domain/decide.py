@@ -38,7 +38,7 @@ from function_app.domain.protocol import (
     send_fences,
     unproven,
 )
-from function_app.domain.record import SCHEMA, Phase, Record, Tally
+from function_app.domain.record import Phase, Record, Tally
 from function_app.domain.rehearsal import is_rehearsed
 from function_app.domain.steps import SendFence, SendPath, SendPromote
 from function_app.domain.timing import Timing
@@ -47,8 +47,8 @@ from function_app.domain.topology import Mode, Service
 
 def decide(service: Service, timing: Timing, observed: Observed, record: Record) -> Decision:
     """See the module. `observed.at` is the only time that is used."""
-    if record.schema > SCHEMA:
-        return Decision(record, held=(f"the record's schema {record.schema} is newer than ours: observing only",))
+    if record.too_new:
+        return Decision(record, held=(record.too_new,))
     counted = noted(service, timing, observed, _with_tallies(timing, observed, record))
     look = Look(service, timing, observed, counted)
     if record.phase is not Phase.LEARN and (why := behind(look)):

@@ -81,6 +81,8 @@ type Order = PauseOrder | ResumeOrder | SwitchoverOrder | FailoverOrder | DrainO
 def obey(look: Look, order: Order) -> Decision:
     """What the order changes; `held` alone (with the record as it was) refuses it."""
     record, at = look.record, look.observed.at
+    if record.too_new:
+        return _refused(look, record.too_new)
     match order:
         case PauseOrder():
             if order.until <= at:

@@ -142,6 +142,12 @@ class Record(Struct, frozen=True, kw_only=True):
         """Who may admit new flows: nobody is known while learning or fencing."""
         return self.target if self.phase in (Phase.STABLE, Phase.GRANTED) else None
 
+    @property
+    def too_new(self) -> str | None:
+        """Why it may only be observed; None if it may be written. What we cannot read, a write of ours would lose."""
+        newer = self.schema > SCHEMA
+        return f"the record's schema {self.schema} is newer than ours: observing only" if newer else None
+
 
 def unknown(service: str, members: frozenset[str], now: datetime) -> Record:
     """The record where none can be believed: everyone may be serving (safety.md section 2, `learn`)."""

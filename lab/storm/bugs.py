@@ -21,6 +21,7 @@ class Bugs:
     lifts_up: bool = False  # S9: what is written as None leaves as Up
     hides_peers: bool = False  # S10: the Route Server does not show what is not ours
     hides_pauses: bool = False  # S11: a pause is kept and not shown
+    hides_newness: bool = False  # S11: a record of a newer schema is shown as one of ours
     swaps_targets: bool = False  # S12: a grant is stored for another target than was opened
     obeys_anything: bool = False  # S13: agents take any FENCE, also of an earlier epoch
     drops_members: bool = False  # S14: a write of one member's adminState empties the pool

@@ -15,7 +15,7 @@ from hopkeeper_agent.role import Role
 
 from function_app.domain.observation import AdminState
 from function_app.domain.peerings import Provisioning, is_ours
-from function_app.domain.record import Phase, Record
+from function_app.domain.record import SCHEMA, Phase, Record
 from function_app.domain.steps import SendAdvertise, SendFence, SendOutward, SendPromote
 from function_app.reconcile.ports import AgentCommand
 
@@ -117,6 +117,8 @@ class Checks:
         self._world.say("%s", _line(record))
         if before is not None and record.epoch < before.epoch:
             self.broken("S5", f"the record's epoch fell from {before.epoch} to {record.epoch}")
+        if before is not None and before.schema > SCHEMA:
+            self.broken("S11", f"a record of schema {before.schema} is written over: {_line(record)}")
         if record.phase is Phase.GRANTED:
             if (before is None or before.epoch != record.epoch or before.phase is not Phase.GRANTED) and record.target:
                 self.promotions.append((self._world.now(), record.epoch, record.target))

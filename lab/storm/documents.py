@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from function_app.domain.errors import Superseded, Unavailable
-from function_app.domain.record import Phase, Record
+from function_app.domain.record import SCHEMA, Phase, Record
 from function_app.reconcile.ports import Stored
 from lab.storm.calls import Call
 
@@ -90,10 +90,12 @@ class Documents:
         return record
 
     def _shown(self, stored: Stored | None) -> Stored | None:
-        if not self._world.bugs.hides_pauses or stored is None:
+        bugs = self._world.bugs
+        if stored is None or not (bugs.hides_pauses or bugs.hides_newness):
             return stored
         record = msgspec.json.decode(stored.body, type=Record)
-        return Stored(msgspec.json.encode(replace(record, pause=None)), stored.etag)
+        shown = replace(record, schema=SCHEMA) if bugs.hides_newness else replace(record, pause=None)
+        return Stored(msgspec.json.encode(shown), stored.etag)
 
     # --- what others do
 

@@ -32,6 +32,7 @@ PLANTED: tuple[tuple[str, Bugs, Plan], ...] = (
         replace(_with(CALM, Fault(1.0, Kind.RS_GONE, "nva-b"), Fault(1.0, Kind.RS_FOREIGN)), heal_at=100.0),
     ),
     ("S11", Bugs(hides_pauses=True), _with(F1, Fault(2.0, Kind.ORDER, seconds=90.0, how="pause"))),
+    ("S11", Bugs(hides_newness=True), _with(F1, Fault(2.0, Kind.NEWER, seconds=90.0))),
     ("S12", Bugs(swaps_targets=True), F1),
     (
         "S13",

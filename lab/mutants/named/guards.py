@@ -419,6 +419,14 @@ MOVED = (
 
 ORDERED = (
     Mutant(
+        "an order is written over a newer record",
+        "law: a newer record is only observed",
+        ORDERS,
+        "    if record.too_new:\n        return _refused(look, record.too_new)\n",
+        "",
+        (f"{OPERATING}::test_no_order_is_written_over_a_record_of_a_newer_schema",),
+    ),
+    Mutant(
         "a pause may lie in the past",
         "pause: with expiry",
         ORDERS,

@@ -1,7 +1,7 @@
 """R1 to R6 and the steps of an operation, as `domain/protocol` and `domain/decide` keep them."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named.places import DECIDE, EVIDENCE, FAILOVER, OPERATING, ORDERS, PROTOCOL, RULES
+from lab.mutants.named.places import DECIDE, EVIDENCE, FAILOVER, OPERATING, ORDERS, PROTOCOL, RECORD, RULES
 
 STEPS = (
     Mutant(
@@ -262,9 +262,9 @@ DECISIONS = (
     Mutant(
         "a newer record's schema is acted on",
         "law: a newer record is only observed",
-        DECIDE,
-        "if record.schema > SCHEMA:",
-        "if record.schema > SCHEMA + 1:",
+        RECORD,
+        "newer = self.schema > SCHEMA\n",
+        "newer = self.schema > SCHEMA + 1\n",
         (f"{FAILOVER}::test_a_record_of_a_newer_schema_is_only_observed",),
     ),
     Mutant(

@@ -3,12 +3,14 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from function_app.domain.errors import BadInput
 from function_app.domain.observation import AdminState, Role
 from function_app.domain.orders import SwitchoverOrder
-from function_app.domain.record import Phase
+from function_app.domain.record import SCHEMA, Phase
 from function_app.reconcile.operate import VERBS, operate, order_from
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.topologies import InForce
@@ -97,6 +99,17 @@ async def test_while_paused_nothing_is_done_and_resume_ends_it(settled: Scene) -
     assert settled.world.balancer_writes == []
     await ordered(settled, "resume")
     assert settled.serving() == ["nva-b"]
+
+
+async def test_no_order_is_written_over_a_record_of_a_newer_schema(settled: Scene) -> None:
+    """What a newer release keeps there, a write of ours would lose: even a pause waits for the release that can read it."""
+    newer = msgspec.json.encode(replace(settled.record, schema=SCHEMA + 1))
+    await settled.documents.put("records/hub/fw.json", newer)
+    for verb, said in (("pause", {"minutes": 60}), ("failover", {}), ("drain", {"member": "nva-b", "minutes": 60})):
+        outcome = await ordered(settled, verb, **said)
+        assert outcome.ending is Ending.REFUSED
+        assert "newer than ours" in outcome.reasons[0]
+    assert settled.documents.stored["records/hub/fw.json"].body == newer
 
 
 async def test_a_pause_in_the_middle_of_an_operation_stops_it_where_it_is(settled: Scene) -> None:
