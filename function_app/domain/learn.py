@@ -21,8 +21,8 @@ def behind(look: Look) -> str | None:
     newest = look.newest_epoch()
     if newest > look.record.epoch:
         return f"an agent is at epoch {newest}, or was told of it, the record only at {look.record.epoch}"
-    if name := look.contradicted():
-        return f"{name} serves at epoch {look.record.epoch}, which this record never granted it"
+    if why := look.contradicted():
+        return why
     if is_behind(look.observed, look.record):
         return "an announcer was given an order that this record does not know"
     return None

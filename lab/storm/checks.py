@@ -58,7 +58,8 @@ class Checks:
         self.record_lost = False
         """Somebody deleted, spoilt or put back the record: what was owed in it is nobody's now."""
         self._lawless = False
-        """The record was put back to an older one: until a grant after learning, nobody could tell (finding 2)."""
+        """The record was put back to an older one (finding 2): until one that is granted names all who may serve again.
+        Who could tell may be silent, dark or cut off as long as it likes, and one that serves may be among them."""
         self._granted: set[tuple[int, str]] = set()
         self._opened: dict[int, tuple[str, str]] = {}
         self._epochs: set[int] = set()
@@ -122,7 +123,8 @@ class Checks:
         if record.phase is Phase.GRANTED:
             if (before is None or before.epoch != record.epoch or before.phase is not Phase.GRANTED) and record.target:
                 self.promotions.append((self._world.now(), record.epoch, record.target))
-            self._lawless = self._lawless and before is not None and before.phase is not Phase.FENCING
+            granted = before is not None and before.phase is Phase.FENCING
+            self._lawless = self._lawless and not (granted and self._names_all(record))
         known = self._opened.get(record.epoch)
         if record.operation is not None and record.target is not None:
             if known is not None and known != (record.target, record.operation.kind):
@@ -130,6 +132,15 @@ class Checks:
             if known is None and record.phase is Phase.FENCING:
                 self._opening(before, record, decided)
         self._note(record)
+
+    def _names_all(self, record: Record) -> bool:
+        """Whether nobody else serves, would boot as serving, or may still be reached by a PROMOTE of before."""
+        others = (agent for agent in self._world.agents.values() if agent.name not in record.may_serve)
+        return not any(
+            Role.SERVING in (agent.state.role, agent.durable.role)
+            or any(agent.would_obey_promote(epoch) for epoch, name in self._granted if name == agent.name)
+            for agent in others
+        )
 
     def _note(self, record: Record) -> None:
         self._epochs.add(record.epoch)

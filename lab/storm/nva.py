@@ -157,6 +157,10 @@ class Nva:
         self._take(verdict.state)
         self._queue(call, self._save)
 
+    def would_obey_promote(self, epoch: int) -> bool:
+        """Whether one of that epoch that is still on its way may yet make it serve."""
+        return self.state.turn < rules.Turn(epoch, PROMOTE_SEQ)
+
     def _promote(self, call: Call, command: SendPromote, issued: float) -> None:
         """Durable first, then in effect."""
         verdict = self._judge(command, issued)

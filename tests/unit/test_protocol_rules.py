@@ -23,6 +23,7 @@ from function_app.domain.election import elect, is_drained
 from function_app.domain.errors import BadInput, Superseded
 from function_app.domain.guards import Draining, Opening, PeeringContext, ServiceContext, refuse
 from function_app.domain.health import Row, is_ready, judge
+from function_app.domain.learn import behind
 from function_app.domain.observation import (
     AdminState,
     AgentReading,
@@ -65,6 +66,7 @@ SERVING, STANDBY = status(3, Role.SERVING), status(3)
 A, B, C = "nva-a", "nva-b", "nva-c"
 SOON, LONG_AGO = NOW + timedelta(seconds=1), NOW - timedelta(hours=2)
 PROVEN = FenceProof(4, "e2")
+PROBED, REFUSED = "Up_Probe_Success", "Down_Probe_HttpStatus"
 
 
 def look(a: AgentReading, b: AgentReading = STANDBY, c: AgentReading = STANDBY, **more: Any) -> Observed:
@@ -142,15 +144,52 @@ def test_nothing_but_a_proof_of_this_epoch_lets_a_grant_happen(seen: Observed) -
         (look(status(4), status(4, Role.SERVING)), stable(A, 4)),
         (look(status(4, Role.SERVING)), stable(A, 4, fenced={A: Fence(epoch=3, etag="e")}, owed={A: 3})),
         (look(replace(STANDBY, services={"fw": replace(STANDBY.services["fw"], heard=5)})), stable(A, 4)),
+        (look(SILENT, SILENT, status(4)), fencing()),
+        (look(SILENT, status(4)), fencing()),
+        (look(SILENT, SILENT, balancer=balancer(nva_b=PROBED)), fencing()),
     ],
-    ids=["nobody is granted", "somebody else is", "it is believed fenced", "an epoch that only peers told of"],
+    ids=[
+        "nobody is granted",
+        "somebody else is",
+        "it is believed fenced",
+        "an epoch that only peers told of",
+        "who need not make way was fenced",
+        "the target was fenced",
+        "the target is silent and answers the probe",
+    ],
 )
 def test_a_record_that_cannot_be_the_newest_is_not_believed(seen: Observed, record: Record) -> None:
-    """It was put back: PROMOTE at its epoch exists only for its target, once granted and no longer fenced."""
+    """It was put back: PROMOTE at its epoch exists only for its target, once granted and no longer fenced; until then
+    FENCE does only for those who may be serving in its place."""
     learned = decided(seen, record)
     assert learned.record.phase is Phase.LEARN
     assert learned.record.may_serve == {A, B, C}
     assert learned.effects == ()
+
+
+@pytest.mark.parametrize(
+    ("seen", "record"),
+    [
+        (look(status(4)), fencing()),
+        (look(status(4), status(4), status(4)), stable(A, 4, may_serve=frozenset({A, B, C}), phase=Phase.LEARN)),
+        (look(status(4, Role.SERVING), status(4)), stable(A, 4)),
+        (look(SILENT, SILENT, balancer=balancer(nva_b=REFUSED)), fencing()),
+        (look(SILENT, SILENT, balancer=balancer(nva_b=PROBED)), fencing(may_serve=frozenset({A, B}))),
+        (look(SILENT, STANDBY, balancer=balancer(nva_b=PROBED)), fencing()),
+        (look(SILENT, SILENT, balancer=balancer(nva_c=PROBED)), fencing()),
+    ],
+    ids=[
+        "the old holder acknowledged",
+        "learning",
+        "the others were fenced after the grant",
+        "the target is silent and its probe fails",
+        "the target may be serving as it is",
+        "the target answers and stood by a moment ago",
+        "the probe of one that is nobody's target",
+    ],
+)
+def test_a_record_that_may_well_be_the_newest_is_believed(seen: Observed, record: Record) -> None:
+    assert behind(Look(SERVICE, TIMING, seen, record)) is None
 
 
 def test_one_that_serves_at_this_epoch_has_acknowledged_nothing() -> None:
@@ -219,8 +258,7 @@ def test_what_failed_in_this_look_is_not_tried_again_before_the_next() -> None:
 
 
 def test_a_switchover_never_cuts_anybody_off() -> None:
-    seen = look(SILENT, status(4))
-    assert decided(seen, fencing(kind=Kind.SWITCHOVER)).effects == (by_agent(A),)
+    assert decided(look(SILENT), fencing(kind=Kind.SWITCHOVER)).effects == (by_agent(A),)
 
 
 # --- R6: lifting ------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """What is believed of a record, and what ends learning (safety.md section 2, `learn`; finding 2)."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named.places import FAILOVER, LEARN, RULES
+from lab.mutants.named.places import FAILOVER, LEARN, PROTOCOL, RULES
 
 LEARNED = (
     Mutant(
@@ -16,9 +16,33 @@ LEARNED = (
         "a record of the same epoch is believed whatever it says",
         "table: an agent's epoch above the record's is learn",
         LEARN,
-        "if name := look.contradicted():",
-        "if (name := look.contradicted()) and False:",
+        "if why := look.contradicted():",
+        "if (why := look.contradicted()) and False:",
         (f"{RULES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
+    ),
+    Mutant(
+        "who was fenced for a later grant says nothing of the record",
+        "R1: FENCE at an epoch that is not granted exists for those who may serve",
+        PROTOCOL,
+        "    return record.phase is not Phase.FENCING or member in record.may_serve - {record.target}\n",
+        "    return record.phase is not Phase.FENCING or member in record.may_serve | {record.target}\n",
+        (f"{RULES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
+    ),
+    Mutant(
+        "a target that was never granted may answer the probe",
+        "R1: who was never granted does not serve",
+        PROTOCOL,
+        "if (target := record.target) and record.phase is Phase.FENCING and self._serves_unheard(target):",
+        "if (target := record.target) and record.phase is Phase.GRANTED and self._serves_unheard(target):",
+        (f"{RULES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
+    ),
+    Mutant(
+        "a target that may be serving makes its record learn",
+        "R1: who may serve is as recorded",
+        PROTOCOL,
+        "unheard = self.role(member) is None and member not in self.record.may_serve\n",
+        "unheard = self.role(member) is None\n",
+        (f"{RULES}::test_a_record_that_may_well_be_the_newest_is_believed",),
     ),
     Mutant(
         "one epoch ahead is let pass",
