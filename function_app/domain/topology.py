@@ -6,6 +6,7 @@ The shapes only: immutable, camelCase in the document, unknown keys are errors.
 
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 
@@ -182,7 +183,7 @@ class Failover(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
     """Behind a load balancer: whether the fence is rehearsed by itself once, where a standby can be spared for it."""
 
 
-class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True, dict=True):
     """What is kept alive: prefixes, and the members that may serve them."""
 
     name: Name
@@ -196,7 +197,7 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     snat: bool = False
     """Whether members translate source addresses: return traffic then finds its way back by itself."""
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Member names, highest priority first; equal priorities by name."""
         return tuple(m.speaker for m in sorted(self.members, key=lambda m: (-m.priority, m.speaker)))
@@ -221,7 +222,7 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
         """Who announces the prefixes, by name of speaker."""
         return self.next_hop.member.announcers if self.next_hop.member is not None else self.names
 
-    @property
+    @cached_property
     def agents(self) -> frozenset[str]:
         """Whose agents have a part in it."""
         return frozenset(self.names) | frozenset(self.announcers)
