@@ -94,10 +94,10 @@ def _report(tallies: dict[str, Tally], seconds: float, jobs: int) -> dict[str, o
 
 
 def _tell(failures: list[Failure]) -> None:
-    """Names what failed; shrinks the first of each law, where that can be replayed, and keeps it as a story."""
+    """Tells what cannot be replayed; shrinks the first of each law, where it can, and keeps it as a story."""
     for failure in failures:
-        print(f"{failure.plan.profile} {failure.plan.seed}: {failure.law}: {failure.text}", file=sys.stderr)
-        print("\n".join(failure.story), end="\n" if failure.story else "", file=sys.stderr)
+        if failure.story:
+            print(f"{failure.plan.profile} {failure.plan.seed}:", *failure.story, sep="\n", file=sys.stderr)
     first: dict[str, Failure] = {}
     for failure in failures:
         first.setdefault(failure.law, failure)

@@ -100,7 +100,7 @@ def _begin_process() -> None:
 
 
 def campaign(seeds: dict[str, range], jobs: int) -> dict[str, Tally]:
-    """Runs these seeds of each profile in `jobs` processes, with progress on stderr."""
+    """Runs these seeds of each profile in `jobs` processes, with progress on stderr, and what breaks as it breaks."""
     tallies = {profile: Tally() for profile in seeds}
     chunks = [
         Chunk(profile, of_profile[first : first + PROFILES[profile].chunk])
@@ -111,6 +111,8 @@ def campaign(seeds: dict[str, range], jobs: int) -> dict[str, Tally]:
     began = time.perf_counter()
     for done, (profile, tally) in enumerate(_results(chunks, jobs), 1):
         tallies[profile].add(tally)
+        for failure in tally.failures:
+            print(f"\n{profile} {failure.plan.seed}: {failure.law}: {failure.text}", file=sys.stderr, flush=True)
         if done % 25 == 0 or done == len(chunks):
             _progress(tallies, wanted, time.perf_counter() - began)
     return tallies
