@@ -188,3 +188,12 @@ async def _datagrams(source: str, destination: str, payloads: list[str]) -> None
             sender.sendto(payload.encode(), (destination, 8444))
             # One a period: a flood under a peer's name is dropped unread.
             await asyncio.sleep(0.11)
+
+
+async def test_an_agent_with_peers_listens_for_a_gossip_window_before_its_probe_opens(tmp_path: Path) -> None:
+    app = new_signer()
+    returning, other = (Member(name, tmp_path / name, app, period_seconds=1.0) for name in ("nva-a", "nva-b"))
+    returning.knows(other)
+    began = time.monotonic()
+    async with returning.running():
+        assert time.monotonic() - began >= 3.0

@@ -3,24 +3,18 @@
 Each test stands for a rule that a mutant breaks (`lab/mutants`); whole passes are in reconcile/test_failover.
 """
 
-import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from hopkeeper_agent.duties import Duties
-from hopkeeper_agent.role import Promote, Turn
 
-from function_app.adapters.agent_messages import decode_status
 from function_app.domain.decide import decide
 from function_app.domain.election import elect, is_drained
-from function_app.domain.errors import BadInput, Superseded
+from function_app.domain.errors import BadInput
 from function_app.domain.guards import Draining, Opening, PeeringContext, ServiceContext, refuse
 from function_app.domain.health import Row, is_ready, judge
 from function_app.domain.learn import behind
@@ -43,18 +37,9 @@ from function_app.domain.protocol import Decision, Kind, Look, unproven
 from function_app.domain.record import Ack, Drain, Fence, Learning, Operation, Phase, Record, Spacing, Tally, unknown
 from function_app.domain.steps import FenceByBalancer, LiftByBalancer, SendFence, SendPromote
 from function_app.domain.timing import Timing, broken_laws
-from function_app.domain.topology_laws import Place
 from function_app.reconcile.operate import order_from
-from function_app.reconcile.passes import Passes
-from function_app.reconcile.ports import PoolView, Stored
-from function_app.reconcile.topologies import InForce, Topologies
-from tests.builders import NOW, balancer, document, stable, status, text, topology
-from tests.fakes import INSTANCES, FakeAdminStates, FakeDocuments, FakeWorld, foreign, make_ports
-from tests.unit.adapters.fake_agent import status_object
-from tests.unit.agent.stage import Member, new_signer
-from tests.unit.agent.test_duties import BOOT, office
-from tests.unit.reconcile.scene import Scene
-from tests.unit.reconcile.test_fencing import Scene as Fencing
+from tests.builders import NOW, balancer, document, stable, status, topology
+from tests.fakes import INSTANCES
 from tests.unit.test_evidence import ROWS
 from tests.unit.test_evidence import decided as evidence_decided
 
@@ -681,132 +666,7 @@ def test_an_order_lasts_more_than_nothing_and_at_most_thirty_days(minutes: Any) 
         order_from("pause", {"minutes": minutes}, NOW)
 
 
-# --- whole passes, documents, timing ----------------------------------------------------------------------------------
-
-
-RECORD = "records/hub/fw.json"
-
-
-class Meddled(FakeDocuments):
-    """Documents in which somebody else acts (`meddle`) right after the record was read for the first time."""
-
-    def __init__(self, of: Scene) -> None:
-        super().__init__()
-        self.stored, self.writes = of.documents.stored, of.documents.writes
-        self.meddle: Callable[[], None] | None = None
-
-    async def load(self, key: str) -> Any:
-        found = await super().load(key)
-        if key == RECORD and self.meddle is not None:
-            meddle, self.meddle = self.meddle, None
-            meddle()
-        return found
-
-    def change(self, **fields: Any) -> None:
-        """Another writer's write of the record."""
-        record = {**json.loads(self.stored[RECORD].body), **fields}
-        self.writes.append(RECORD)
-        self.stored[RECORD] = Stored(json.dumps(record).encode(), f"etag-{len(self.writes)}")
-
-
-@pytest.fixture
-async def settled() -> Scene:
-    scene = Scene()
-    await scene.settle()
-    return scene
-
-
-@pytest.mark.parametrize("fault", ["lost its role", "unfit"])
-async def test_a_pause_that_comes_just_before_an_effect_or_a_write_is_read(settled: Scene, fault: str) -> None:
-    meddled = Meddled(settled)
-    holder = settled.world.agents[A]
-    if fault == "unfit":
-        holder.fatal = ("forwarding is off",)
-    else:
-        holder.role, holder.epoch = Role.STANDBY, 0
-    pause = {"until": "2027-01-01T00:00:00Z", "by": "ann", "reason": ""}
-    meddled.meddle = lambda: meddled.change(pause=pause)
-    before = [list(agent.obeyed) for agent in settled.world.agents.values()]
-    passes = Passes(replace(settled.ports, documents=meddled))
-    outcome = await passes.fast(InForce(settled.topology, "g1"), "test")
-    assert [agent.obeyed for agent in settled.world.agents.values()] == before
-    assert settled.record.pause is not None
-    assert settled.record.phase is Phase.STABLE
-    assert "paused" in outcome.reasons[0]
-
-
-async def test_whoever_loses_a_race_looks_again(settled: Scene) -> None:
-    meddled = Meddled(settled)
-    holder, epoch = settled.world.agents[A], settled.record.epoch
-    holder.fatal = ("forwarding is off",)
-
-    def another_one_writes_and_the_holder_recovers() -> None:
-        meddled.change()
-        holder.fatal = ()
-
-    meddled.meddle = another_one_writes_and_the_holder_recovers
-    await Passes(replace(settled.ports, documents=meddled)).fast(InForce(settled.topology, "g1"), "test")
-    assert (settled.record.epoch, settled.serving()) == (epoch, [A])
-
-
-class Lifting(FakeWorld):
-    """The load balancer that an instance read just before another one's lift of nva-a was over."""
-
-    async def read(self, service: Any, speakers: Any, timeout: timedelta) -> BalancerReading:
-        found = await super().read(service, speakers, timeout)
-        self.admin[A] = AdminState.NONE
-        return found
-
-
-async def test_a_load_balancer_read_under_another_record_does_not_tell_whose_a_down_is(settled: Scene) -> None:
-    meddled, epoch = Meddled(settled), settled.record.epoch
-    world = Lifting(settled.topology)
-    world.agents, world.peerings = settled.world.agents, settled.world.peerings
-    world.admin[A] = AdminState.DOWN
-    meddled.change(owed={A: epoch})
-    meddled.meddle = lambda: meddled.change(owed={})
-    ports = make_ports(world, meddled, settled.clock)
-    await Passes(ports).slow(InForce(settled.topology, "g1"), "test")
-    assert settled.record.epoch == epoch
-    assert settled.record.phase is Phase.STABLE
-
-
-class Overtaken(FakeAdminStates):
-    """Somebody else writes the record while the pool is looked at."""
-
-    def __init__(self, world: FakeWorld, documents: Meddled) -> None:
-        super().__init__(world)
-        self._documents = documents
-
-    async def look(self, service: Any, speaker: Any) -> PoolView:
-        found = await super().look(service, speaker)
-        self._documents.change()
-        return found
-
-
-async def test_a_record_that_changed_while_the_pool_was_looked_at_stops_the_write(settled: Scene) -> None:
-    meddled = Meddled(settled)
-    settled.world.kill(A)
-    ports = replace(settled.ports, documents=meddled, admin_states=Overtaken(settled.world, meddled))
-    await Passes(ports).fast(InForce(settled.topology, "g1"), "test")
-    assert settled.world.balancer_writes == []
-    assert settled.world.agents[B].role is Role.STANDBY
-
-
-async def test_a_lift_that_finds_none_waits_until_packets_meet_it() -> None:
-    scene = Fencing(AdminState.DOWN)
-    scene.pool.write(AdminState.NONE)
-    await scene.lift()
-    assert scene.pool.packets_meet is AdminState.NONE
-
-
-async def test_a_peering_that_a_guard_refuses_is_not_written() -> None:
-    scene = Scene()
-    for number in range(8):
-        scene.world.peerings[f"theirs-{number}"] = foreign(f"theirs-{number}", f"10.0.9.{number}")
-    outcome = await scene.slow()
-    assert scene.world.peering_writes == []
-    assert any("8 of 8 peers are taken" in reason for reason in outcome.reasons)
+# --- timing -----------------------------------------------------------------------------------------------------------
 
 
 def test_what_a_pass_has_proven_it_keeps_and_what_it_has_lifted_is_down_no_more() -> None:
@@ -815,55 +675,6 @@ def test_what_a_pass_has_proven_it_keeps_and_what_it_has_lifted_is_down_no_more(
     assert lifted.backend(A) == Backend(AdminState.NONE)
     again = look(SERVING).after(lifted)
     assert (again.proofs, again.lifted, again.tried) == ({B: PROVEN}, {A: 4}, {})
-
-
-@pytest.fixture
-def stored() -> FakeDocuments:
-    return FakeDocuments()
-
-
-async def test_two_topologies_never_keep_the_same_pool(stored: FakeDocuments) -> None:
-    topologies = Topologies(stored, Place())
-    await topologies.apply(text(document()))
-    with pytest.raises(BadInput, match="belongs to topology 'hub'"):
-        await topologies.apply(text(document(name="other")))
-    assert await topologies.names() == ("hub",)
-
-
-async def test_two_topologies_never_adopt_the_same_peering(stored: FakeDocuments) -> None:
-    topologies = Topologies(stored, Place())
-    for name, connection, service in (("hub", "by-hand", True), ("other", "By-Hand", False)):
-        doc = document(name=name) if service else document(name=name, services=[])
-        doc["routeServers"][0]["adopt"] = {"nva-a": connection}
-        if service:
-            await topologies.apply(text(doc))
-        else:
-            with pytest.raises(BadInput, match=r"adopt.nva-a: belongs to topology 'hub'"):
-                await topologies.apply(text(doc))
-
-
-async def test_a_poisoned_document_leaves_the_last_good_version_in_force(stored: FakeDocuments) -> None:
-    topologies = Topologies(stored, Place())
-    await topologies.apply(text(document()))
-    await stored.put("topologies/hub.yaml", b"schema: [")
-    found = await topologies.in_force("hub")
-    assert found.topology == topology()
-    assert found.problems
-
-
-async def test_a_document_that_changed_meanwhile_is_not_overwritten(stored: FakeDocuments) -> None:
-    topologies = Topologies(stored, Place())
-    await topologies.apply(text(document()))
-    stored.before_save.append(("topologies/hub.yaml", text(document(3)).encode()))
-    with pytest.raises(Superseded):
-        await topologies.apply(text(document()))
-    assert (await topologies.in_force("hub")).topology == topology(3)
-
-
-async def test_a_document_counts_only_under_its_own_name(stored: FakeDocuments) -> None:
-    await stored.put("topologies/other.yaml", text(document()).encode())
-    with pytest.raises(BadInput, match="is kept as 'other'"):
-        await Topologies(stored, Place()).in_force("other")
 
 
 @pytest.mark.parametrize(
@@ -875,30 +686,3 @@ async def test_a_document_counts_only_under_its_own_name(stored: FakeDocuments) 
 )
 def test_a_fence_ends_within_its_operation(timing: Timing, name: str) -> None:
     assert [problem.path for problem in broken_laws(timing)] == [f"$.timing.{name}"]
-
-
-# --- agents -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_session_whose_state_is_not_known_is_not_established() -> None:
-    raw = status_object()
-    raw["sessions"]["10.0.2.4"]["state"] = "unknown"
-    assert not any(decode_status(raw, "hub", "nva-a").sessions.values())
-
-
-async def test_what_an_agent_has_heard_of_never_falls() -> None:
-    duties, _, _ = office()
-    assert isinstance(duties, Duties)
-    duties.hear("s", 9)
-    duties.hear("s", 4)
-    assert await duties.obey(Promote("s", Turn(6, 0), BOOT)) is not None
-    assert await duties.obey(Promote("s", Turn(9, 0), BOOT)) is None
-
-
-async def test_an_agent_with_peers_listens_for_a_gossip_window_before_its_probe_opens(tmp_path: Path) -> None:
-    app = new_signer()
-    returning, other = (Member(name, tmp_path / name, app, period_seconds=1.0) for name in (A, B))
-    returning.knows(other)
-    began = time.monotonic()
-    async with returning.running():
-        assert time.monotonic() - began >= 3.0

@@ -17,7 +17,6 @@ from lab.mutants.named.places import (
     PEERS,
     PROBE,
     ROLE,
-    RULES,
     STATE,
 )
 
@@ -222,7 +221,7 @@ DURABLE = (
         DUTIES,
         "        self._heard[service] = max(epoch, self._heard.get(service, 0))\n",
         "        self._heard[service] = epoch\n",
-        (f"{RULES}::test_what_an_agent_has_heard_of_never_falls",),
+        (f"{AGENT_DUTIES}::test_what_an_agent_has_heard_of_never_falls",),
     ),
     Mutant(
         "advertisements are announced before they are durable",
@@ -303,7 +302,7 @@ HEARD = (
         AGENT,
         "            await asyncio.sleep(config.tempo.window_seconds)\n",
         "            await asyncio.sleep(0)\n",
-        (f"{RULES}::test_an_agent_with_peers_listens_for_a_gossip_window_before_its_probe_opens",),
+        (f"{AGENT_GOSSIP}::test_an_agent_with_peers_listens_for_a_gossip_window_before_its_probe_opens",),
     ),
     Mutant(
         "a peer that serves at a higher epoch is ignored",

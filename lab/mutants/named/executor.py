@@ -3,6 +3,7 @@
 from lab.mutants.mutant import Mutant
 from lab.mutants.named.places import (
     ACT,
+    DOCUMENTS,
     FAILOVER,
     FENCE_STEPS,
     LEASE_CASES,
@@ -12,6 +13,7 @@ from lab.mutants.named.places import (
     OBSERVATION,
     OPERATING,
     PASSES,
+    RACES,
     RECORD,
     RECORDS,
     RULES,
@@ -32,7 +34,7 @@ PASS = (
         "                early = Hand(self.ports, self.topology, self.service, records, held)\n"
         "                await perform(early, decision.effects, observed)\n"
         "            held = await self._intend(records, held, decision.record)\n",
-        (f"{RULES}::test_a_pause_that_comes_just_before_an_effect_or_a_write_is_read",),
+        (f"{RACES}::test_a_pause_that_comes_just_before_an_effect_or_a_write_is_read",),
     ),
     Mutant(
         "a lost race is overwritten",
@@ -50,7 +52,7 @@ PASS = (
         RECORDS,
         "body, etag))",
         "body, await self.etag_of(topology, record)))",
-        (f"{RULES}::test_a_pause_that_comes_just_before_an_effect_or_a_write_is_read",),
+        (f"{RACES}::test_a_pause_that_comes_just_before_an_effect_or_a_write_is_read",),
         also=(
             (
                 "    async def etag(self, topology: Topology, service: Service) -> str | None:\n",
@@ -67,7 +69,7 @@ PASS = (
         SERVICES,
         "            except Superseded:\n                continue\n",
         "            except Superseded:\n                break\n",
-        (f"{RULES}::test_a_pause_that_comes_just_before_an_effect_or_a_write_is_read",),
+        (f"{RACES}::test_a_pause_that_comes_just_before_an_effect_or_a_write_is_read",),
     ),
     Mutant(
         "after a lost race what was seen before is believed",
@@ -75,7 +77,7 @@ PASS = (
         SERVICES,
         "            seen = await watch(attempt > 0)\n",
         "            seen = await watch(False)\n",
-        (f"{RULES}::test_whoever_loses_a_race_looks_again",),
+        (f"{RACES}::test_whoever_loses_a_race_looks_again_before_it_decides",),
     ),
     Mutant(
         "a load balancer that was read under another record tells whose a Down is",
@@ -83,7 +85,7 @@ PASS = (
         SERVICES,
         "if isinstance(observed.balancer, BalancerReading) and observed.record_etag != held.etag:",
         "if isinstance(observed.balancer, BalancerReading) and not held:",
-        (f"{RULES}::test_a_load_balancer_read_under_another_record_does_not_tell_whose_a_down_is",),
+        (f"{RACES}::test_our_own_down_is_not_taken_for_an_operators_when_another_pass_lifts_it_meanwhile",),
     ),
     Mutant(
         "what was read of a member before its lift is believed",
@@ -116,7 +118,7 @@ PASS = (
         "        if await records.etag(self.topology, self.service) != held.etag:\n"
         '            raise Superseded("the record changed")\n',
         "",
-        (f"{RULES}::test_a_pause_that_comes_just_before_an_effect_or_a_write_is_read",),
+        (f"{RACES}::test_a_pause_that_comes_just_before_an_effect_or_a_write_is_read",),
     ),
     Mutant(
         "what guards refuse is done",
@@ -192,7 +194,7 @@ EFFECTS = (
         ACT,
         "return await self.records.etag(self.topology, self.service) == self.intent.etag",
         "return True",
-        (f"{RULES}::test_a_record_that_changed_while_the_pool_was_looked_at_stops_the_write",),
+        (f"{RACES}::test_a_record_that_changed_while_the_pool_was_looked_at_stops_the_write",),
     ),
     Mutant(
         "a write that failed is a proof",
@@ -337,7 +339,7 @@ OTHERS = (
         TOPOLOGIES,
         "        if problems:\n            raise BadInput(problems)\n",
         "",
-        (f"{RULES}::test_two_topologies_never_keep_the_same_pool",),
+        (f"{DOCUMENTS}::test_two_topologies_never_keep_the_same_pool",),
     ),
     Mutant(
         "a poisoned document is in force",
@@ -345,7 +347,7 @@ OTHERS = (
         TOPOLOGIES,
         "            return InForce(self._decode(name, good), good.etag, error.problems)\n",
         "            raise\n",
-        (f"{RULES}::test_a_poisoned_document_leaves_the_last_good_version_in_force",),
+        (f"{DOCUMENTS}::test_a_poisoned_document_leaves_the_last_good_version_in_force",),
     ),
     Mutant(
         "a topology overwrites another writer's",
@@ -353,7 +355,7 @@ OTHERS = (
         TOPOLOGIES,
         "        await self._documents.save(_key(topology.name), text.encode(), there.etag if there else None)\n",
         "        await self._documents.put(_key(topology.name), text.encode())\n",
-        (f"{RULES}::test_a_document_that_changed_meanwhile_is_not_overwritten",),
+        (f"{DOCUMENTS}::test_a_document_that_changed_meanwhile_is_not_overwritten",),
     ),
     Mutant(
         "a document under another's name is in force",
@@ -361,7 +363,7 @@ OTHERS = (
         TOPOLOGIES,
         "        if topology.name != name:\n",
         "        if not topology.name:\n",
-        (f"{RULES}::test_a_document_counts_only_under_its_own_name",),
+        (f"{DOCUMENTS}::test_a_document_counts_only_under_its_own_name",),
     ),
     Mutant(
         "refused peering steps are taken",

@@ -1,7 +1,7 @@
 """The fence at the load balancer and its lifting, step by step (R4 to R6)."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named.places import FENCE_STEPS, FENCING, RULES
+from lab.mutants.named.places import FENCE_STEPS, FENCING
 
 FENCE = (
     Mutant(
@@ -224,7 +224,7 @@ FENCE = (
         "        await attempt.written(AdminState.NONE, before)\n"
         "        if before.admin_state is AdminState.NONE:\n"
         "            return\n",
-        (f"{RULES}::test_a_lift_that_finds_none_waits_until_packets_meet_it",),
+        (f"{FENCE_STEPS}::test_a_lift_that_finds_none_waits_until_packets_meet_it",),
     ),
     Mutant(
         "a lift's write need not change the etag",

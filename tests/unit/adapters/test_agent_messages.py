@@ -177,3 +177,9 @@ def test_fence_outranks_a_promotion_of_the_same_epoch() -> None:
     fence, promote = encode_command("fw", SendFence("a", 4)), encode_command("fw", SendPromote("a", 4, BOOT))
 
     assert (fence["epoch"], fence["seq"]) > (promote["epoch"], promote["seq"])
+
+
+def test_a_session_whose_state_is_not_known_is_not_established() -> None:
+    raw = status_object()
+    raw["sessions"]["10.0.2.4"]["state"] = "unknown"
+    assert not any(decode_status(raw, "hub", "nva-a").sessions.values())

@@ -186,3 +186,12 @@ async def test_a_witness_takes_no_role_and_announces_nothing() -> None:
     for command in (Promote("s", Turn(6, 1), BOOT), Advertise("s", Turn(6, 1), (ROUTE,))):
         assert await duties.obey(command) == "a witness serves and announces nothing"
     assert (disk.saved, voice.announced) == ([], [])
+
+
+async def test_what_an_agent_has_heard_of_never_falls() -> None:
+    duties, _, _ = office()
+    assert isinstance(duties, Duties)
+    duties.hear("s", 9)
+    duties.hear("s", 4)
+    assert await duties.obey(Promote("s", Turn(6, 0), BOOT)) is not None
+    assert await duties.obey(Promote("s", Turn(9, 0), BOOT)) is None

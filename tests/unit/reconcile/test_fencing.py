@@ -628,3 +628,10 @@ async def test_the_effect_says_whether_its_fence_is_wary(wary: bool) -> None:
     seen = await perform(hand, (effect,), Observed(NOW, MappingProxyType({})))
     assert seen.proofs == {"nva-a": FenceProof(4, "etag-3")}
     assert scene.passed == (15 if wary else 0)
+
+
+async def test_a_lift_that_finds_none_waits_until_packets_meet_it() -> None:
+    scene = Scene(AdminState.DOWN)
+    scene.pool.write(AdminState.NONE)
+    await scene.lift()
+    assert scene.pool.packets_meet is AdminState.NONE

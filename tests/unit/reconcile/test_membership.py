@@ -229,3 +229,12 @@ async def test_who_serves_with_its_own_address_keeps_its_peering_until_the_servi
         assert outcome.ending is expected
         kept = "holder is kept: nva-a serves with its own address"
         assert any(kept in reason for reason in outcome.reasons) is (holder == "nva-a")
+
+
+async def test_a_peering_that_a_guard_refuses_is_not_written() -> None:
+    scene = Scene()
+    for number in range(8):
+        scene.world.peerings[f"theirs-{number}"] = foreign(f"theirs-{number}", f"10.0.9.{number}")
+    outcome = await scene.slow()
+    assert scene.world.peering_writes == []
+    assert any("8 of 8 peers are taken" in reason for reason in outcome.reasons)

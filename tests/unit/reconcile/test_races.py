@@ -1,20 +1,25 @@
 """What a pass makes of a record that somebody else changes while it looks, decides, or sleeps."""
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
 
-from function_app.domain.observation import AdminState, AgentReading, BalancerReading, Observed
-from function_app.domain.record import Record
+from function_app.domain.observation import AdminState, AgentReading, BalancerReading, Observed, Role
+from function_app.domain.record import Phase, Record
 from function_app.domain.topology import Service, Speaker
 from function_app.reconcile.observe import Agents
 from function_app.reconcile.outcome import Ending
-from function_app.reconcile.ports import Stored
+from function_app.reconcile.passes import Passes
+from function_app.reconcile.ports import PoolView, Stored
 from function_app.reconcile.records import Records
+from function_app.reconcile.topologies import InForce
 from tests.builders import NOW, balancer, topology
-from tests.fakes import FakeDocuments, FakeWorld, make_ports
+from tests.fakes import FakeAdminStates, FakeDocuments, FakeWorld, make_ports
 from tests.unit.reconcile.scene import Scene
 
 KEY = "records/hub/fw.json"
@@ -46,6 +51,13 @@ class SlowToRead(FakeWorld):
             happen, self.meanwhile = self.meanwhile, None
             happen()
         return reading
+
+
+@pytest.fixture
+async def settled() -> Scene:
+    scene = Scene()
+    await scene.settle()
+    return scene
 
 
 async def saved(scene: Scene, record: Record) -> None:
@@ -126,3 +138,66 @@ def test_a_backend_that_was_lifted_is_no_longer_seen_as_it_was(reading: Balancer
     backend = seen.backend("nva-b")
     assert backend is None or (backend.admin_state, backend.reason) == (AdminState.NONE, None)
     assert (seen.backend("nva-a") is None) == (not isinstance(reading, BalancerReading))
+
+
+class Meddled(FakeDocuments):
+    """Documents in which somebody else acts (`meddle`) right after the record was read for the first time."""
+
+    def __init__(self, of: Scene) -> None:
+        super().__init__()
+        self.stored, self.writes = of.documents.stored, of.documents.writes
+        self.meddle: Callable[[], None] | None = None
+
+    async def load(self, key: str) -> Any:
+        found = await super().load(key)
+        if key == KEY and self.meddle is not None:
+            meddle, self.meddle = self.meddle, None
+            meddle()
+        return found
+
+    def change(self, **fields: Any) -> None:
+        """Another writer's write of the record."""
+        record = {**json.loads(self.stored[KEY].body), **fields}
+        self.writes.append(KEY)
+        self.stored[KEY] = Stored(json.dumps(record).encode(), f"etag-{len(self.writes)}")
+
+
+@pytest.mark.parametrize("fault", ["lost its role", "unfit"])
+async def test_a_pause_that_comes_just_before_an_effect_or_a_write_is_read(settled: Scene, fault: str) -> None:
+    meddled = Meddled(settled)
+    holder = settled.world.agents["nva-a"]
+    if fault == "unfit":
+        holder.fatal = ("forwarding is off",)
+    else:
+        holder.role, holder.epoch = Role.STANDBY, 0
+    pause = {"until": "2027-01-01T00:00:00Z", "by": "ann", "reason": ""}
+    meddled.meddle = lambda: meddled.change(pause=pause)
+    before = [list(agent.obeyed) for agent in settled.world.agents.values()]
+    passes = Passes(replace(settled.ports, documents=meddled))
+    outcome = await passes.fast(InForce(settled.topology, "g1"), "test")
+    assert [agent.obeyed for agent in settled.world.agents.values()] == before
+    assert settled.record.pause is not None
+    assert settled.record.phase is Phase.STABLE
+    assert "paused" in outcome.reasons[0]
+
+
+class Overtaken(FakeAdminStates):
+    """Somebody else writes the record while the pool is looked at."""
+
+    def __init__(self, world: FakeWorld, documents: Meddled) -> None:
+        super().__init__(world)
+        self._documents = documents
+
+    async def look(self, service: Any, speaker: Any) -> PoolView:
+        found = await super().look(service, speaker)
+        self._documents.change()
+        return found
+
+
+async def test_a_record_that_changed_while_the_pool_was_looked_at_stops_the_write(settled: Scene) -> None:
+    meddled = Meddled(settled)
+    settled.world.kill("nva-a")
+    ports = replace(settled.ports, documents=meddled, admin_states=Overtaken(settled.world, meddled))
+    await Passes(ports).fast(InForce(settled.topology, "g1"), "test")
+    assert settled.world.balancer_writes == []
+    assert settled.world.agents["nva-b"].role is Role.STANDBY
