@@ -161,10 +161,11 @@ def load_balancer(own: str, frontend: tuple[str, str], pool: tuple[str, list[Jso
 
     `frontend` with its address, `pool` with `loadBalancerBackendAddresses`.
     """
+    (frontend_name, frontend_address), (pool_name, addresses), (probe_name, asks) = frontend, pool, probe
     rule = {
-        "frontendIPConfiguration": {"id": f"{own}/frontendIPConfigurations/{frontend[0]}"},
-        "backendAddressPool": {"id": f"{own}/backendAddressPools/{pool[0]}"},
-        "probe": {"id": f"{own}/probes/{probe[0]}"},
+        "frontendIPConfiguration": {"id": f"{own}/frontendIPConfigurations/{frontend_name}"},
+        "backendAddressPool": {"id": f"{own}/backendAddressPools/{pool_name}"},
+        "probe": {"id": f"{own}/probes/{probe_name}"},
         "protocol": "All",
         "frontendPort": 0,
         "backendPort": 0,
@@ -174,13 +175,13 @@ def load_balancer(own: str, frontend: tuple[str, str], pool: tuple[str, list[Jso
     }
     asked = {
         "protocol": "Http",
-        "port": probe[1].port,
-        "requestPath": probe[1].path,
-        "intervalInSeconds": probe[1].interval_seconds,
-        "numberOfProbes": probe[1].threshold,
-        "probeThreshold": probe[1].threshold,
+        "port": asks.port,
+        "requestPath": asks.path,
+        "intervalInSeconds": asks.interval_seconds,
+        "numberOfProbes": asks.threshold,
+        "probeThreshold": asks.threshold,
     }
-    address = {"privateIPAddress": frontend[1], "privateIPAllocationMethod": "Static"}
+    address = {"privateIPAddress": frontend_address, "privateIPAllocationMethod": "Static"}
     return {
         "name": own.rpartition("/")[2],
         "id": own,
@@ -188,10 +189,10 @@ def load_balancer(own: str, frontend: tuple[str, str], pool: tuple[str, list[Jso
         "location": LOCATION,
         "properties": {
             "provisioningState": "Succeeded",
-            "frontendIPConfigurations": [{"name": frontend[0], "properties": address}],
-            "backendAddressPools": [{"name": pool[0], "properties": {"loadBalancerBackendAddresses": pool[1]}}],
+            "frontendIPConfigurations": [{"name": frontend_name, "properties": address}],
+            "backendAddressPools": [{"name": pool_name, "properties": {"loadBalancerBackendAddresses": addresses}}],
             "loadBalancingRules": [{"name": "all-ports", "properties": rule}],
-            "probes": [{"name": probe[0], "properties": asked}],
+            "probes": [{"name": probe_name, "properties": asked}],
             "inboundNatRules": [],
             "outboundRules": [],
         },
