@@ -71,6 +71,7 @@ class _Service(Struct, frozen=True):
     role: Role
     answering: bool
     advertised: _Advertised | None
+    durable: bool
     heard: _Count = 0
     outward: _Outward | None = None
 
@@ -196,6 +197,7 @@ def _service(service: _Service) -> AgentService:
         seq=service.seq,
         role=service.role,
         answering=service.answering,
+        durable=service.durable,
         heard=service.heard,
         advertised_turn=(advertised.epoch, advertised.seq) if advertised else (0, 0),
         advertised=tuple(Advertisement(a.prefix, a.next_hop, a.prepend) for a in advertised.advertisements)

@@ -156,7 +156,8 @@ def _agent_line(reading: AgentStatus | Unreachable, service: str) -> str:
     if isinstance(reading, Unreachable):
         return f"A unreachable: {reading.reason}"
     mine = reading.services.get(service)
-    role = (
-        f"{mine.role} at epoch {mine.epoch}, probe answers {200 if mine.answering else 503}" if mine else "no role yet"
-    )
+    role = "no role yet"
+    if mine:
+        kept = "" if mine.durable else " (not on disk yet)"
+        role = f"{mine.role} at epoch {mine.epoch}{kept}, probe answers {200 if mine.answering else 503}"
     return f"A {role}" + (f", fatal: {'; '.join(reading.fatal)}" if reading.fatal else "")

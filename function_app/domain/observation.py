@@ -42,6 +42,8 @@ class AgentService:
     outward: OutwardRoutes = NOTHING_OUTWARD
     """What it tells its on-premises neighbours by its role."""
     outward_turn: tuple[int, int] = (0, 0)
+    durable: bool = True
+    """Whether epoch, seq and role are on its disk: what is only in effect acknowledges nothing (R7)."""
 
 
 @dataclass(frozen=True, slots=True)

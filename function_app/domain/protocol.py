@@ -90,8 +90,9 @@ class Look:
         return (mine.epoch, mine.role) if mine else None
 
     def acked(self, member: str) -> bool:
-        """F1: the agent itself says, signed, that it stands by at the record's epoch (R3)."""
-        return self.role(member) == (self.record.epoch, Role.STANDBY)
+        """F1: the agent itself says, signed, that it stands by at the record's epoch (R3), and would after a reboot (R7)."""
+        mine = self.observed.service(member, self.service.name)
+        return mine is not None and mine.durable and (mine.epoch, mine.role) == (self.record.epoch, Role.STANDBY)
 
     def judge(self, member: str) -> Judgement:
         return judge(member, self.observed, self.record, self.timing)

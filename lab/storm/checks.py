@@ -20,6 +20,7 @@ from function_app.domain.steps import SendAdvertise, SendFence, SendOutward, Sen
 from function_app.reconcile.ports import AgentCommand
 
 if TYPE_CHECKING:
+    from lab.storm.nva import Nva
     from lab.storm.world import World
 
 PEERS_MAX = 8
@@ -58,9 +59,10 @@ class Checks:
         self.record_lost = False
         """Somebody deleted, spoilt or put back the record: what was owed in it is nobody's now."""
         self._lawless = False
-        """The record was put back to an older one (finding 2): until one that is granted names all who may serve again.
-        Who could tell may be silent, dark or cut off as long as it likes, and one that serves may be among them."""
-        self._granted: set[tuple[int, str]] = set()
+        """The record was put back to an older one (finding 2), and is not sound again yet: whoever could tell may be
+        silent, dark or cut off as long as it likes, and two may serve meanwhile."""
+        self._granted: dict[tuple[int, str], str] = {}
+        """Each epoch with whom it was granted to, and the boot that a PROMOTE of it would name."""
         self._opened: dict[int, tuple[str, str]] = {}
         self._epochs: set[int] = set()
         self._owed: set[str] = set()
@@ -79,7 +81,7 @@ class Checks:
 
         S1 and S4 let those off whose adminState in the data plane may be somebody else's: from a foreign write until a
         later one of ours has arrived there. Nothing that ARM shows tells which of two writes has, so no proof can.
-        S4 lets off who stands by, on disk, since the fence that a put-back record believes in: it was lifted for that.
+        S4 lets off who cannot serve from a fence that a put-back record believes in: it was lifted for that.
         """
         world = self._world
         world.dirty = False
@@ -88,6 +90,7 @@ class Checks:
         for agent in serving:
             if agent.durable.role is not Role.SERVING:
                 self.broken("S6", f"{agent.name} answers 200 and its disk says {agent.durable.role}")
+        self._lawless = self._lawless and (record is None or not self._is_sound(record))
         if self._lawless:
             return
         eligible = [
@@ -102,8 +105,8 @@ class Checks:
                 self.broken("S3", f"{agent.name} answers 200 and is not in may_serve")
         if record.phase in SETTLED and len(record.may_serve - record.fenced.keys()) > 1:
             self.broken("S2", f"{sorted(record.may_serve - record.fenced.keys())} may serve unfenced")
-        for name, fence in record.fenced.items():
-            excused = name in balancer.meddled or (self.record_lost and world.agents[name].stood_by_since(fence.epoch))
+        for name in record.fenced:
+            excused = name in balancer.meddled or (self.record_lost and not self._may_serve(world.agents[name]))
             if balancer.data[name] is not AdminState.DOWN and not excused:
                 self.broken("S4", f"{name} is believed fenced and is not Down in the data plane")
 
@@ -120,11 +123,9 @@ class Checks:
             self.broken("S5", f"the record's epoch fell from {before.epoch} to {record.epoch}")
         if before is not None and before.schema > SCHEMA:
             self.broken("S11", f"a record of schema {before.schema} is written over: {_line(record)}")
-        if record.phase is Phase.GRANTED:
-            if (before is None or before.epoch != record.epoch or before.phase is not Phase.GRANTED) and record.target:
-                self.promotions.append((self._world.now(), record.epoch, record.target))
-            granted = before is not None and before.phase is Phase.FENCING
-            self._lawless = self._lawless and not (granted and self._names_all(record))
+        granted = before is not None and before.phase is Phase.GRANTED and before.epoch == record.epoch
+        if record.phase is Phase.GRANTED and record.target and not granted:
+            self.promotions.append((self._world.now(), record.epoch, record.target))
         known = self._opened.get(record.epoch)
         if record.operation is not None and record.target is not None:
             if known is not None and known != (record.target, record.operation.kind):
@@ -133,14 +134,21 @@ class Checks:
                 self._opening(before, record, decided)
         self._note(record)
 
-    def _names_all(self, record: Record) -> bool:
-        """Whether nobody else serves, would boot as serving, or may still be reached by a PROMOTE of before."""
-        others = (agent for agent in self._world.agents.values() if agent.name not in record.may_serve)
-        return not any(
-            Role.SERVING in (agent.state.role, agent.durable.role)
-            or any(agent.would_obey_promote(epoch) for epoch, name in self._granted if name == agent.name)
-            for agent in others
+    def _is_sound(self, record: Record) -> bool:
+        """Whether it knows everyone who serves, would boot as serving, or may still be reached by a PROMOTE of before,
+        and all of them but one are Down; a fence that it believes in is one that is there, and nobody takes back."""
+        balancer = self._world.balancer
+        down = {n for n, state in balancer.data.items() if state is balancer.control[n] is AdminState.DOWN}
+        known = record.may_serve - (record.fenced.keys() - down)
+        serving = {agent.name for agent in self._world.agents.values() if self._may_serve(agent)}
+        return serving <= known and len(serving - down) <= 1
+
+    def _may_serve(self, agent: "Nva") -> bool:
+        granted = (
+            epoch for (epoch, name), boot in self._granted.items() if (name, boot) == (agent.name, agent.boot_id)
         )
+        serves = Role.SERVING in (agent.state.role, agent.durable.role)
+        return serves or any(map(agent.would_obey_promote, granted))
 
     def _note(self, record: Record) -> None:
         self._epochs.add(record.epoch)
@@ -148,7 +156,7 @@ class Checks:
             if record.operation is not None:
                 self._opened[record.epoch] = (record.target, record.operation.kind)
             if record.phase in SETTLED and record.target in record.may_serve:
-                self._granted.add((record.epoch, record.target))
+                self._granted[record.epoch, record.target] = self._world.agents[record.target].boot_id
         self._owed.update(record.owed)
 
     def _opening(self, before: Record | None, record: Record, decided: tuple[float, float]) -> None:
@@ -196,10 +204,11 @@ class Checks:
             self.broken("S7", f"{command} is sent at epoch {record.epoch}")
         if isinstance(command, SendOutward) and record.phase is not Phase.STABLE:
             self.broken("S7", f"{command} is sent while {_line(record)}")
-        if isinstance(command, SendPromote) and (
-            record.phase not in SETTLED or command.member != record.target or command.member not in record.may_serve
-        ):
-            self.broken("S7", f"{command} is sent while {_line(record)}")
+        if isinstance(command, SendPromote):
+            if (command.epoch, command.member) in self._granted:
+                self._granted[command.epoch, command.member] = command.boot_id
+            if record.phase not in SETTLED or command.member not in record.may_serve & {record.target}:
+                self.broken("S7", f"{command} is sent while {_line(record)}")
 
     def arrived(self, name: str, command: AgentCommand) -> None:
         """S7 where it arrives, however late."""

@@ -98,9 +98,6 @@ class Nva:
         self.will = self.probe_listens and rules.answers(self.state, self.fatal)
         self.world.changed(self)
 
-    def stood_by_since(self, epoch: int) -> bool:
-        return self.durable.role is rules.Role.STANDBY and self.durable.turn.epoch >= epoch
-
     def reading(self) -> AgentReading:
         """Its signed answer as it stands now."""
         state, world = self.state, self.world
@@ -113,6 +110,7 @@ class Nva:
             self.heard,
             outward=self.outward,
             outward_turn=self.outward_turn,
+            durable=world.bugs.never_saves or (state.turn, state.role) == (self.durable.turn, self.durable.role),
         )
         sessions = world.session_views[self.sessions]
         return AgentStatus(

@@ -100,6 +100,13 @@ class Duties:
         """The epoch this agent stands at in a service; 0 if it was never told of it."""
         return self._state(service).turn.epoch
 
+    def is_durable(self, service: str) -> bool:
+        """Whether the store holds the turn and the role that are in effect: only then has a FENCE been acknowledged."""
+        if self._durable is None:
+            return False
+        kept, state = self._durable.get(service, ServiceState()), self._state(service)
+        return (kept.turn, kept.role) == (state.turn, state.role)
+
     def advertisements(self) -> list[Advertisement]:
         """What the speaker should announce for all services together."""
         return [item for _, state in sorted(self._states.items()) for item in _announced(state)]

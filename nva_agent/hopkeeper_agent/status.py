@@ -119,7 +119,7 @@ def _services(parts: Parts, fatal: tuple[str, ...]) -> dict[str, Any]:
     states, heard = parts.duties.states, parts.duties.heard
     return {
         name: _service(state, parts.probe_open() and answers(state, fatal))
-        | {"heard": heard.get(name, 0)}
+        | {"heard": heard.get(name, 0), "durable": parts.duties.is_durable(name)}
         | _outward(state, parts.duties.outward(name))
         for name in sorted(states.keys() | heard.keys())
         for state in [states.get(name, ServiceState())]

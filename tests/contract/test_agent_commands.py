@@ -117,9 +117,11 @@ async def test_a_state_directory_that_cannot_be_written_acknowledges_no_fence(me
     shutil.rmtree(member.folder / "state")
     status, reply = await member.send(fence(7))
     assert (status, reply["reason"]) == (409, "state cannot be made durable")
+    assert reply["status"]["services"]["egress-firewall"]["durable"] is False
     assert await member.probe() == 503
     (member.folder / "state").mkdir()
-    assert (await member.send(fence(7)))[0] == 200
+    status, reply = await member.send(fence(7))
+    assert (status, reply["status"]["services"]["egress-firewall"]["durable"]) == (200, True)
 
 
 async def test_forged_commands_get_401_and_change_nothing(member: Member, agent: Agent) -> None:

@@ -115,11 +115,12 @@ def test_example_statuses_are_read(name: str) -> None:
     assert status.services.keys() == example["services"].keys()
     for service, said in example["services"].items():
         read = status.services[service]
-        assert (read.epoch, read.seq, read.role, read.answering) == (
+        assert (read.epoch, read.seq, read.role, read.answering, read.durable) == (
             said["epoch"],
             said["seq"],
             Role(said["role"]),
             said["answering"],
+            said["durable"],
         )
         told = said.get("outward", {"epoch": 0, "seq": 0, "prefixes": [], "standby_prepend": None})
         assert read.outward_turn == (told["epoch"], told["seq"])

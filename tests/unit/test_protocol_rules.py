@@ -183,6 +183,13 @@ def test_one_that_serves_at_this_epoch_has_acknowledged_nothing() -> None:
     assert B not in decided(look(status(4, Role.SERVING), status(4), status(4)), both).record.may_serve
 
 
+def test_one_that_stands_by_and_would_not_after_a_reboot_has_acknowledged_nothing() -> None:
+    standing_by = status(4)
+    hasty = replace(standing_by, services={"fw": replace(standing_by.services["fw"], durable=False)})
+    assert decided(look(hasty), fencing()).record.phase is Phase.FENCING
+    assert decided(look(standing_by), fencing()).record.phase is Phase.GRANTED
+
+
 def test_every_other_that_may_serve_needs_its_own_proof() -> None:
     both = fencing(B, may_serve=frozenset({A, C}))
     for seen in (look(status(4), c=SERVING), look(SERVING, c=status(4))):

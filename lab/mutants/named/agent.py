@@ -216,6 +216,22 @@ DURABLE = (
         (f"{AGENT_DUTIES}::test_a_higher_epoch_heard_while_a_promotion_is_written_wins",),
     ),
     Mutant(
+        "a store that could not be written is said to hold what is in effect",
+        "R7: the agent's state is durable",
+        DUTIES,
+        "        if self._durable is None:\n            return False\n        kept, state = self._durable.get(",
+        "        kept, state = (self._durable or self._states).get(",
+        (f"{AGENT_DUTIES}::test_a_fence_that_cannot_be_made_durable_stays_in_effect_and_is_not_acknowledged",),
+    ),
+    Mutant(
+        "a role is durable when its turn is",
+        "R7: the agent's state is durable",
+        DUTIES,
+        "return (kept.turn, kept.role) == (state.turn, state.role)",
+        "return kept.turn == state.turn",
+        (f"{AGENT_DUTIES}::test_one_that_stepped_down_by_itself_has_not_until_the_disk_says_so",),
+    ),
+    Mutant(
         "a heard epoch falls",
         "agent: not below an epoch heard of",
         DUTIES,

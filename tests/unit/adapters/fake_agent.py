@@ -87,6 +87,7 @@ def status_object(agent: str = "nva-a", topology: str = "hub", **changes: Any) -
                 "seq": 0,
                 "role": "serving",
                 "answering": True,
+                "durable": True,
                 "advertised": {
                     "epoch": 3,
                     "seq": 1,

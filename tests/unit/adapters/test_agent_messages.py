@@ -84,6 +84,7 @@ def _advertise(**values: Any) -> Callable[[dict[str, Any]], None]:
         _set("services", "fw", "epoch", to=2**53),
         _set("services", "fw", "role", to="active"),
         _set("services", "fw", "answering", to="yes"),
+        _set("services", "fw", "durable", to=1),
         _set("fatal", to="one text"),
         _set("fatal", to=[1]),
         _set("peers", "nva-b", "gossip", to="fine"),

@@ -81,6 +81,33 @@ async def test_a_fence_that_cannot_be_made_durable_stays_in_effect_and_is_not_ac
     disk.broken = True
     assert await duties.obey(Fence("s", Turn(6, 1))) == "state cannot be made durable"
     assert duties.states["s"].role is Role.STANDBY
+    assert not duties.is_durable("s")
+
+
+async def test_what_is_in_effect_is_durable_once_the_disk_holds_its_turn_and_its_role() -> None:
+    duties, disk, _ = office(SERVING)
+    assert duties.is_durable("s")
+    assert duties.is_durable("never told of")
+    disk.hold.clear()
+    fencing = asyncio.create_task(duties.obey(Fence("s", Turn(6, 1))))
+    await entered(disk)
+    assert not duties.is_durable("s")
+    disk.hold.set()
+    assert await fencing is None
+    assert duties.is_durable("s")
+    assert not Duties(disk, Voice(disk), BOOT, {"s": SERVING}, durable=False).is_durable("s")
+
+
+async def test_one_that_stepped_down_by_itself_has_not_until_the_disk_says_so() -> None:
+    """Its turn is the same: only the role tells."""
+    duties, disk, _ = office(SERVING)
+    disk.hold.clear()
+    duties.hear("s", 9)
+    await entered(disk)
+    assert (duties.states["s"].role, duties.is_durable("s")) == (Role.STANDBY, False)
+    disk.hold.set()
+    await duties.close()
+    assert duties.is_durable("s")
 
 
 async def test_a_repeated_fence_is_acknowledged_only_once_it_is_durable() -> None:
