@@ -20,7 +20,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from function_app.domain.advertise import next_advertised, stale_advertisements
-from function_app.domain.election import elect, is_drained, maintained
+from function_app.domain.election import elect, is_drained, maintained, why_not
 from function_app.domain.health import Row, Verdict, counted_lately, is_ready, tally
 from function_app.domain.learn import behind, learn, relearn
 from function_app.domain.observation import AdminState, BalancerReading, Observed, Role, Value
@@ -124,9 +124,8 @@ def _other_target(look: Look, why: str) -> Decision:
         return _back(look, why)
     other = elect(look.service, look.observed, look.record, look.timing, without=look.record.target)
     if other is None:
-        return Decision(
-            look.record, held=(f"no member is fit to serve: {look.judge(look.record.target or '').because}",)
-        )
+        why_nobody = why_not(look.service, look.observed, look.record, look.timing)
+        return Decision(look.record, held=("no member is fit to serve", *why_nobody))
     return open_operation(look, other, Kind.NEXT, why)
 
 

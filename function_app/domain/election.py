@@ -16,18 +16,27 @@ def elect(service: Service, observed: Observed, record: Record, timing: Timing, 
     ones first, among them those whose machine the platform is not about to interrupt; one that is not ready (no
     Established session) is the last resort. Then by priority, then by name.
     """
-    candidates = [
-        name
-        for name in service.names
-        if name != without
-        and observed.status(name) is not None
-        and judge(name, observed, record, timing).verdict is Verdict.HEALTHY
-        and not _taken_out_by_hand(name, observed, record)
-        and not is_drained(name, record, observed.at)
-    ]
+    others = [name for name in service.names if name != without]
+    candidates = [name for name in others if _passed_over(name, observed, record, timing) is None]
     ready = [name for name in candidates if is_ready(service, name, observed)]
     lasting = [name for name in ready if not maintained(name, observed)]
     return next(iter(lasting or ready or candidates), None)
+
+
+def why_not(service: Service, observed: Observed, record: Record, timing: Timing) -> tuple[str, ...]:
+    """Of each member that is not elected, why."""
+    return tuple(why for name in service.names if (why := _passed_over(name, observed, record, timing)))
+
+
+def _passed_over(member: str, observed: Observed, record: Record, timing: Timing) -> str | None:
+    judgement = judge(member, observed, record, timing)
+    if observed.status(member) is None or judgement.verdict is not Verdict.HEALTHY:
+        return judgement.because
+    if _taken_out_by_hand(member, observed, record):
+        return (
+            f"{member}: its adminState is Down, and not by us as far as the record goes: it is somebody's to take back"
+        )
+    return f"{member}: it is drained" if is_drained(member, record, observed.at) else None
 
 
 def maintained(member: str, observed: Observed) -> str | None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from function_app.domain.election import elect
+from function_app.domain.election import elect, why_not
 from function_app.domain.observation import Role
 from function_app.domain.outranking import is_behind
 from function_app.domain.protocol import Decision, Kind, Look, open_operation
@@ -69,6 +69,7 @@ def learn(look: Look) -> Decision:
     serving = [n for n in look.members if (role := look.role(n)) and role[1] is Role.SERVING and not look.failed(n)]
     target = serving[0] if len(serving) == 1 else elect(look.service, look.observed, look.record, timing, without=None)
     if target is None:
-        return Decision(learned, held=("learned, but no member is fit to serve",))
+        why = why_not(look.service, look.observed, look.record, timing)
+        return Decision(learned, held=("learned, but no member is fit to serve", *why))
     what = f"{target} serves already" if serving == [target] else f"{target} is the best of the fit members"
     return open_operation(look, target, Kind.ADOPT, f"learned: {what}")

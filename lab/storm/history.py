@@ -205,13 +205,16 @@ class History:
         return ("L1", f"{untold} do not tell on-premises what is declared") if untold else None
 
     def _take_back(self) -> None:
-        """Where the record was lost, a Down of ours became nobody's; an operator sees it and takes it back."""
+        """Where the record was lost, a Down of ours became nobody's; an operator sees it and takes it back: all of them
+        where somebody serves, one where that keeps everyone from it."""
         world, record = self.world, self.world.documents.record
         self.world.timeline.after(WATCH_SECONDS, self._take_back)
-        if not world.checks.record_lost or record is None or record.phase not in (Phase.STABLE, Phase.GRANTED):
+        if not world.checks.record_lost or record is None or record.phase is Phase.FENCING:
             return
         control = world.balancer.control
         strange = [n for n in world.agents if control[n] is AdminState.DOWN and n not in record.owed]
+        if record.phase is Phase.LEARN:
+            strange = strange[:1] if len(strange) == len(world.agents) else []
         if strange:
             world.balancer.foreign_write(dict.fromkeys(strange, AdminState.NONE))
 

@@ -349,6 +349,19 @@ def test_a_learning_that_is_still_to_begin_begins_now() -> None:
     assert begun.since == NOW
 
 
+def test_learning_that_finds_nobody_fit_says_why_of_each() -> None:
+    by_hand = balancer(nva_a="Down_Admin", nva_b="Up_Probe_Success", nva_c="Up_Probe_Success")
+    drained = msgspec.structs.replace(learning(), drains={B: Drain(until=NOW + timedelta(hours=1), by="ann")})
+    decision = decided(look(STANDBY, c=FATAL, balancer=by_hand), drained)
+    assert decision.record.phase is Phase.LEARN
+    assert decision.held == (
+        "learned, but no member is fit to serve",
+        "nva-a: its adminState is Down, and not by us as far as the record goes: it is somebody's to take back",
+        "nva-b: it is drained",
+        "nva-c: its agent says forwarding is off",
+    )
+
+
 def test_one_that_serves_with_a_probe_that_fails_is_not_adopted() -> None:
     down = balancer(nva_a="Down_Probe_HttpStatusCodeError")
     failing = msgspec.structs.replace(learning(), tallies={A: Tally(bad=2, at=NOW)})
