@@ -81,7 +81,7 @@ class Checks:
 
         S1 and S4 let those off whose adminState in the data plane may be somebody else's: from a foreign write until a
         later one of ours has arrived there. Nothing that ARM shows tells which of two writes has, so no proof can.
-        S4 lets off who cannot serve from a fence that a put-back record believes in: it was lifted for that.
+        S4 lets off who stands by, on disk, from a fence that a put-back record believes in: it was lifted for that.
         """
         world = self._world
         world.dirty = False
@@ -106,7 +106,7 @@ class Checks:
         if record.phase in SETTLED and len(record.may_serve - record.fenced.keys()) > 1:
             self.broken("S2", f"{sorted(record.may_serve - record.fenced.keys())} may serve unfenced")
         for name in record.fenced:
-            excused = name in balancer.meddled or (self.record_lost and not self._may_serve(world.agents[name]))
+            excused = name in balancer.meddled or (self.record_lost and not world.agents[name].is_serving)
             if balancer.data[name] is not AdminState.DOWN and not excused:
                 self.broken("S4", f"{name} is believed fenced and is not Down in the data plane")
 
@@ -147,8 +147,7 @@ class Checks:
         granted = (
             epoch for (epoch, name), boot in self._granted.items() if (name, boot) == (agent.name, agent.boot_id)
         )
-        serves = Role.SERVING in (agent.state.role, agent.durable.role)
-        return serves or any(map(agent.would_obey_promote, granted))
+        return agent.is_serving or any(map(agent.would_obey_promote, granted))
 
     def _note(self, record: Record) -> None:
         self._epochs.add(record.epoch)

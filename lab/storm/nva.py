@@ -98,6 +98,11 @@ class Nva:
         self.will = self.probe_listens and rules.answers(self.state, self.fatal)
         self.world.changed(self)
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether it serves, or would after a boot, without another word from anybody."""
+        return rules.Role.SERVING in (self.state.role, self.durable.role)
+
     def reading(self) -> AgentReading:
         """Its signed answer as it stands now."""
         state, world = self.state, self.world
