@@ -9,10 +9,10 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from function_app.domain.election import elect, why_not
-from function_app.domain.observation import Role
+from function_app.domain.observation import Role, Value
 from function_app.domain.outranking import is_behind
 from function_app.domain.protocol import Decision, Kind, Look, open_operation
-from function_app.domain.record import Learning, Phase
+from function_app.domain.record import Learning, Phase, Record
 from function_app.domain.topology import Mode
 
 
@@ -21,11 +21,43 @@ def behind(look: Look) -> str | None:
     newest = look.newest_epoch()
     if newest > look.record.epoch:
         return f"an agent is at epoch {newest}, or was told of it, the record only at {look.record.epoch}"
-    if why := look.contradicted():
+    if why := _contradicted(look):
         return why
     if is_behind(look.observed, look.record):
         return "an announcer was given an order that this record does not know"
     return None
+
+
+def _contradicted(look: Look) -> str | None:
+    """What a member does at the record's epoch although the record never ordered it: then it was put back to a version
+    of before (R1, R6), and there is nothing in it to believe."""
+    record, epoch = look.record, look.record.epoch
+    for name in look.members:
+        role = look.role(name)
+        if role == (epoch, Role.SERVING) and not _may_be_promoted(record, name):
+            return f"{name} serves at epoch {epoch}, which this record never granted it"
+        if role == (epoch, Role.STANDBY) and not _may_be_fenced(record, name):
+            return f"{name} was fenced at epoch {epoch}, which this record never ordered"
+    if (target := record.target) and record.phase is Phase.FENCING and _serves_unheard(look, target):
+        return f"{target} answers the load balancer's probe, and this record has yet to grant it epoch {epoch}"
+    return None
+
+
+def _may_be_promoted(record: Record, member: str) -> bool:
+    """PROMOTE at the record's epoch exists only once the target is granted it and no fence of it is believed."""
+    return record.phase is not Phase.FENCING and member in record.may_serve and member not in record.fenced
+
+
+def _may_be_fenced(record: Record, member: str) -> bool:
+    """FENCE at the epoch of an operation that is not granted yet exists only for those who may be serving instead."""
+    return record.phase is not Phase.FENCING or member in record.may_serve - {record.target}
+
+
+def _serves_unheard(look: Look, member: str) -> bool:
+    """Whether one that cannot be serving, by the record, is silent to us and answers the probe all the same."""
+    backend = look.observed.backend(member)
+    unheard = look.role(member) is None and member not in look.record.may_serve
+    return unheard and backend is not None and backend.probed is Value.OK
 
 
 def relearn(look: Look, why: str) -> Decision:

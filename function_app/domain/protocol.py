@@ -19,7 +19,7 @@ from enum import StrEnum
 from msgspec.structs import replace
 
 from function_app.domain.health import Judgement, Verdict, judge
-from function_app.domain.observation import Observed, Role, Unreachable, Value
+from function_app.domain.observation import Observed, Role, Unreachable
 from function_app.domain.outranking import from_status, outrank_for
 from function_app.domain.ranking import Rank
 from function_app.domain.record import Ack, Fence, Operation, Phase, Record, Spacing
@@ -106,41 +106,11 @@ class Look:
         orders = [order.epoch for order in self.observed.ordered.values()]
         return max((*(max(s.epoch, s.heard) for s in seen), *orders), default=0)
 
-    def contradicted(self) -> str | None:
-        """What a member does at the record's epoch although the record never ordered it: then it was put back to a
-        version of before (R1, R6), and there is nothing in it to believe."""
-        epoch, record = self.record.epoch, self.record
-        for name in self.members:
-            role = self.role(name)
-            if role == (epoch, Role.SERVING) and not _may_be_promoted(record, name):
-                return f"{name} serves at epoch {epoch}, which this record never granted it"
-            if role == (epoch, Role.STANDBY) and not _may_be_fenced(record, name):
-                return f"{name} was fenced at epoch {epoch}, which this record never ordered"
-        if (target := record.target) and record.phase is Phase.FENCING and self._serves_unheard(target):
-            return f"{target} answers the load balancer's probe, and this record has yet to grant it epoch {epoch}"
-        return None
-
-    def _serves_unheard(self, member: str) -> bool:
-        """Whether one that the record lets nobody believe to serve is silent, and answers the probe all the same."""
-        backend = self.observed.backend(member)
-        unheard = self.role(member) is None and member not in self.record.may_serve
-        return unheard and backend is not None and backend.probed is Value.OK
-
     def known_rank(self) -> Rank | None:
         """What announcers may announce: as recorded, or else as they say themselves (after `learn`)."""
         if self.service.naming is None or self.record.rank is not None:
             return self.record.rank
         return from_status(self.service, self.observed)
-
-
-def _may_be_promoted(record: Record, member: str) -> bool:
-    """PROMOTE at the record's epoch exists only once the target is granted it and no fence of it is believed."""
-    return record.phase is not Phase.FENCING and member in record.may_serve and member not in record.fenced
-
-
-def _may_be_fenced(record: Record, member: str) -> bool:
-    """FENCE at the epoch of an operation that is not granted yet exists only for those who may be serving instead."""
-    return record.phase is not Phase.FENCING or member in record.may_serve - {record.target}
 
 
 def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision:

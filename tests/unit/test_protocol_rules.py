@@ -17,7 +17,6 @@ from function_app.domain.election import elect, is_drained
 from function_app.domain.errors import BadInput
 from function_app.domain.guards import Draining, Opening, PeeringContext, ServiceContext, refuse
 from function_app.domain.health import Row, is_ready, judge
-from function_app.domain.learn import behind
 from function_app.domain.observation import (
     AdminState,
     AgentReading,
@@ -28,7 +27,6 @@ from function_app.domain.observation import (
     Observed,
     PeerView,
     Role,
-    Unreachable,
     Value,
 )
 from function_app.domain.orders import FailoverOrder, PauseOrder, SwitchoverOrder, obey
@@ -40,59 +38,30 @@ from function_app.domain.timing import Timing, broken_laws
 from function_app.reconcile.operate import order_from
 from tests.builders import NOW, balancer, document, stable, status, topology
 from tests.fakes import INSTANCES
+from tests.unit.decisions import (
+    FATAL,
+    LONG_AGO,
+    PROVEN,
+    SERVICE,
+    SERVING,
+    SILENT,
+    SOON,
+    STANDBY,
+    TIMING,
+    A,
+    B,
+    C,
+    by_agent,
+    by_balancer,
+    decided,
+    fencing,
+    granted,
+    learning,
+    look,
+    operation,
+)
 from tests.unit.test_evidence import ROWS
 from tests.unit.test_evidence import decided as evidence_decided
-
-DESIRED = topology(3)
-SERVICE, TIMING = DESIRED.services[0], DESIRED.timing
-SILENT = Unreachable("no answer")
-FATAL = status(3, Role.SERVING, fatal=("forwarding is off",))
-SERVING, STANDBY = status(3, Role.SERVING), status(3)
-A, B, C = "nva-a", "nva-b", "nva-c"
-SOON, LONG_AGO = NOW + timedelta(seconds=1), NOW - timedelta(hours=2)
-PROVEN = FenceProof(4, "e2")
-PROBED, REFUSED = "Up_Probe_Success", "Down_Probe_HttpStatus"
-
-
-def look(a: AgentReading, b: AgentReading = STANDBY, c: AgentReading = STANDBY, **more: Any) -> Observed:
-    values: dict[str, Any] = {"at": NOW, "agents": {A: a, B: b, C: c}}
-    return Observed(**values | more)
-
-
-def decided(seen: Observed, record: Record) -> Decision:
-    return decide(SERVICE, TIMING, seen, record)
-
-
-def operation(kind: Kind = Kind.FAILOVER, **changes: Any) -> Operation:
-    values: dict[str, Any] = {
-        "id": "fw-4",
-        "kind": kind,
-        "reason": "",
-        "started": NOW,
-        "deadline": NOW + timedelta(minutes=2),
-        "previous": A,
-    }
-    return Operation(**(values | changes))
-
-
-def fencing(target: str = B, kind: Kind = Kind.FAILOVER, **changes: Any) -> Record:
-    """Epoch 4 is opened for `target`; nva-a held epoch 3."""
-    values: dict[str, Any] = {"phase": Phase.FENCING, "may_serve": frozenset({A}), "operation": operation(kind)}
-    return stable(target, 4, **(values | changes))
-
-
-def granted(**changes: Any) -> Record:
-    values: dict[str, Any] = {"phase": Phase.GRANTED, "operation": operation()}
-    return stable(B, 4, **(values | changes))
-
-
-def by_agent(member: str) -> SendFence:
-    return SendFence(member, 4)
-
-
-def by_balancer(member: str) -> FenceByBalancer:
-    return FenceByBalancer(member, 4)
-
 
 # --- R1, R2: the grant ------------------------------------------------------------------------------------------------
 
@@ -120,61 +89,6 @@ def test_no_promote_exists_before_its_target_is_in_may_serve() -> None:
 )
 def test_nothing_but_a_proof_of_this_epoch_lets_a_grant_happen(seen: Observed) -> None:
     assert decided(seen, fencing()).record.phase is Phase.FENCING
-
-
-@pytest.mark.parametrize(
-    ("seen", "record"),
-    [
-        (look(status(4, Role.SERVING)), fencing()),
-        (look(status(4), status(4, Role.SERVING)), stable(A, 4)),
-        (look(status(4, Role.SERVING)), stable(A, 4, fenced={A: Fence(epoch=3, etag="e")}, owed={A: 3})),
-        (look(replace(STANDBY, services={"fw": replace(STANDBY.services["fw"], heard=5)})), stable(A, 4)),
-        (look(SILENT, SILENT, status(4)), fencing()),
-        (look(SILENT, status(4)), fencing()),
-        (look(SILENT, SILENT, balancer=balancer(nva_b=PROBED)), fencing()),
-    ],
-    ids=[
-        "nobody is granted",
-        "somebody else is",
-        "it is believed fenced",
-        "an epoch that only peers told of",
-        "who need not make way was fenced",
-        "the target was fenced",
-        "the target is silent and answers the probe",
-    ],
-)
-def test_a_record_that_cannot_be_the_newest_is_not_believed(seen: Observed, record: Record) -> None:
-    """It was put back: PROMOTE at its epoch exists only for its target, once granted and no longer fenced; until then
-    FENCE does only for those who may be serving in its place."""
-    learned = decided(seen, record)
-    assert learned.record.phase is Phase.LEARN
-    assert learned.record.may_serve == {A, B, C}
-    assert learned.effects == ()
-
-
-@pytest.mark.parametrize(
-    ("seen", "record"),
-    [
-        (look(status(4)), fencing()),
-        (look(status(4), status(4), status(4)), stable(A, 4, may_serve=frozenset({A, B, C}), phase=Phase.LEARN)),
-        (look(status(4, Role.SERVING), status(4)), stable(A, 4)),
-        (look(SILENT, SILENT, balancer=balancer(nva_b=REFUSED)), fencing()),
-        (look(SILENT, SILENT, balancer=balancer(nva_b=PROBED)), fencing(may_serve=frozenset({A, B}))),
-        (look(SILENT, STANDBY, balancer=balancer(nva_b=PROBED)), fencing()),
-        (look(SILENT, SILENT, balancer=balancer(nva_c=PROBED)), fencing()),
-    ],
-    ids=[
-        "the old holder acknowledged",
-        "learning",
-        "the others were fenced after the grant",
-        "the target is silent and its probe fails",
-        "the target may be serving as it is",
-        "the target answers and stood by a moment ago",
-        "the probe of one that is nobody's target",
-    ],
-)
-def test_a_record_that_may_well_be_the_newest_is_believed(seen: Observed, record: Record) -> None:
-    assert behind(Look(SERVICE, TIMING, seen, record)) is None
 
 
 def test_one_that_serves_at_this_epoch_has_acknowledged_nothing() -> None:
@@ -297,83 +211,6 @@ def test_an_operation_is_above_every_epoch_that_anybody_has_seen() -> None:
     learned = unknown("fw", frozenset({A, B, C}), NOW)
     ready = msgspec.structs.replace(learned, learning=Learning(since=LONG_AGO, rounds=5))
     assert decided(look(status(9), status(7), status(1)), ready).record.epoch == 10
-
-
-def test_one_epoch_ahead_of_the_record_is_enough_to_learn_again() -> None:
-    before = stable(owed={C: 2}, fenced={C: Fence(epoch=2, etag="e")}, acks={B: Ack(epoch=3, boot_id="x")})
-    record = decided(look(SERVING, status(4)), before).record
-    assert record.phase is Phase.LEARN
-    assert record.may_serve == {A, B, C}
-    assert (record.fenced, record.acks, record.operation) == ({}, {}, None)
-    assert record.owed == {C: 2}
-
-
-# --- learning ---------------------------------------------------------------------------------------------------------
-
-
-def learning(**changes: Any) -> Record:
-    values: dict[str, Any] = {"since": NOW - timedelta(hours=1), "rounds": 5}
-    record = unknown("fw", frozenset({A, B, C}), NOW)
-    return msgspec.structs.replace(record, may_serve=frozenset({A}), learning=Learning(**(values | changes)))
-
-
-def test_out_of_learning_everybody_may_serve() -> None:
-    record = decided(look(SERVING), learning()).record
-    assert record.phase is Phase.FENCING
-    assert record.may_serve == {A, B, C}
-
-
-@pytest.mark.parametrize(
-    ("seen", "record"),
-    [
-        (look(SERVING, c=SILENT), learning()),
-        (look(SERVING), learning(rounds=TIMING.learn_rounds - 2)),
-        (look(SERVING), learning(rounds=0, last=NOW - timedelta(seconds=1))),
-        (look(SERVING), learning(since=NOW)),
-        (look(SERVING), learning(rounds=TIMING.learn_rounds - 1, last=NOW)),
-    ],
-    ids=["one not heard", "a round short", "rounds short", "time short", "one look twice"],
-)
-def test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile(seen: Observed, record: Record) -> None:
-    mute = replace(SERVING, services={"fw": replace(SERVING.services["fw"], advertised=None)})
-    agents = {**seen.agents, A: mute}
-    decision = decided(replace(seen, agents=agents, balancer=balancer(nva_a="Up_Probe_Success")), record)
-    assert decision.record.phase is Phase.LEARN
-    assert decision.effects == ()
-    assert "learning" in decision.held[0]
-
-
-def test_a_learning_that_is_still_to_begin_begins_now() -> None:
-    begun = decided(look(SERVING), learning(since=SOON)).record.learning
-    assert begun is not None
-    assert begun.since == NOW
-
-
-def test_learning_that_finds_nobody_fit_says_why_of_each() -> None:
-    by_hand = balancer(nva_a="Down_Admin", nva_b="Up_Probe_Success", nva_c="Up_Probe_Success")
-    drained = msgspec.structs.replace(learning(), drains={B: Drain(until=NOW + timedelta(hours=1), by="ann")})
-    decision = decided(look(STANDBY, c=FATAL, balancer=by_hand), drained)
-    assert decision.record.phase is Phase.LEARN
-    assert decision.held == (
-        "learned, but no member is fit to serve",
-        "nva-a: its adminState is Down, and not by us as far as the record goes: it is somebody's to take back",
-        "nva-b: it is drained",
-        "nva-c: its agent says forwarding is off",
-    )
-
-
-def test_one_that_serves_with_a_probe_that_fails_is_not_adopted() -> None:
-    down = balancer(nva_a="Down_Probe_HttpStatusCodeError")
-    failing = msgspec.structs.replace(learning(), tallies={A: Tally(bad=2, at=NOW)})
-    assert decided(look(SERVING, balancer=down), failing).record.target == B
-    assert decided(look(SERVING, balancer=down), learning()).record.target == A
-
-
-def test_where_no_record_can_be_believed_everybody_may_serve_and_nobody_holds() -> None:
-    record = unknown("fw", frozenset({A, B}), NOW)
-    assert record.phase is Phase.LEARN
-    assert record.may_serve == {A, B}
-    assert record.holder is None
 
 
 # --- an operation under way -------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """What is believed of a record, and what ends learning (safety.md section 2, `learn`; finding 2)."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named.places import FAILOVER, LEARN, PROTOCOL, RULES
+from lab.mutants.named.places import FAILOVER, LEARN, LEARN_CASES
 
 LEARNED = (
     Mutant(
@@ -16,33 +16,41 @@ LEARNED = (
         "a record of the same epoch is believed whatever it says",
         "table: an agent's epoch above the record's is learn",
         LEARN,
-        "if why := look.contradicted():",
-        "if (why := look.contradicted()) and False:",
-        (f"{RULES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
+        "if why := _contradicted(look):",
+        "if (why := _contradicted(look)) and False:",
+        (f"{LEARN_CASES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
+    ),
+    Mutant(
+        "who serves while nobody is granted contradicts nothing",
+        "table: an agent's epoch above the record's is learn",
+        LEARN,
+        "return record.phase is not Phase.FENCING and member in record.may_serve",
+        "return member in record.may_serve",
+        (f"{LEARN_CASES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
     ),
     Mutant(
         "who was fenced for a later grant says nothing of the record",
         "R1: FENCE at an epoch that is not granted exists for those who may serve",
-        PROTOCOL,
+        LEARN,
         "    return record.phase is not Phase.FENCING or member in record.may_serve - {record.target}\n",
         "    return record.phase is not Phase.FENCING or member in record.may_serve | {record.target}\n",
-        (f"{RULES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
+        (f"{LEARN_CASES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
     ),
     Mutant(
         "a target that was never granted may answer the probe",
         "R1: who was never granted does not serve",
-        PROTOCOL,
-        "if (target := record.target) and record.phase is Phase.FENCING and self._serves_unheard(target):",
-        "if (target := record.target) and record.phase is Phase.GRANTED and self._serves_unheard(target):",
-        (f"{RULES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
+        LEARN,
+        "if (target := record.target) and record.phase is Phase.FENCING and _serves_unheard(look, target):",
+        "if (target := record.target) and record.phase is Phase.GRANTED and _serves_unheard(look, target):",
+        (f"{LEARN_CASES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
     ),
     Mutant(
         "a target that may be serving makes its record learn",
         "R1: who may serve is as recorded",
-        PROTOCOL,
-        "unheard = self.role(member) is None and member not in self.record.may_serve\n",
-        "unheard = self.role(member) is None\n",
-        (f"{RULES}::test_a_record_that_may_well_be_the_newest_is_believed",),
+        LEARN,
+        "unheard = look.role(member) is None and member not in look.record.may_serve\n",
+        "unheard = look.role(member) is None\n",
+        (f"{LEARN_CASES}::test_a_record_that_may_well_be_the_newest_is_believed",),
     ),
     Mutant(
         "one epoch ahead is let pass",
@@ -50,7 +58,7 @@ LEARNED = (
         LEARN,
         "if newest > look.record.epoch:",
         "if newest > look.record.epoch + 1:",
-        (f"{RULES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
+        (f"{LEARN_CASES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
     ),
     Mutant(
         "learning again believes the old may_serve",
@@ -58,7 +66,7 @@ LEARNED = (
         LEARN,
         "may_serve=look.record.may_serve | frozenset(look.members),",
         "may_serve=look.record.may_serve,",
-        (f"{RULES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
+        (f"{LEARN_CASES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
     ),
     Mutant(
         "learning again believes the old fences",
@@ -66,7 +74,7 @@ LEARNED = (
         LEARN,
         "        fenced={},\n        acks={},\n        operation=None,\n",
         "        acks={},\n        operation=None,\n",
-        (f"{RULES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
+        (f"{LEARN_CASES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
     ),
     Mutant(
         "learning forgets what it owes",
@@ -74,7 +82,7 @@ LEARNED = (
         LEARN,
         "        fenced={},\n        acks={},\n        operation=None,\n",
         "        fenced={},\n        owed={},\n        acks={},\n        operation=None,\n",
-        (f"{RULES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
+        (f"{LEARN_CASES}::test_one_epoch_ahead_of_the_record_is_enough_to_learn_again",),
     ),
     Mutant(
         "a round is complete although somebody was not heard",
@@ -82,7 +90,7 @@ LEARNED = (
         LEARN,
         "    if unheard:\n",
         "    if len(unheard) == len(look.members):\n",
-        (f"{RULES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
+        (f"{LEARN_CASES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
     ),
     Mutant(
         "learning takes one round less",
@@ -90,7 +98,7 @@ LEARNED = (
         LEARN,
         "if learning.rounds < timing.learn_rounds or",
         "if learning.rounds < timing.learn_rounds - 1 or",
-        (f"{RULES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
+        (f"{LEARN_CASES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
     ),
     Mutant(
         "learning takes rounds or time, not both",
@@ -98,7 +106,7 @@ LEARNED = (
         LEARN,
         "if learning.rounds < timing.learn_rounds or at - learning.since < timing.learn_for:",
         "if learning.rounds < timing.learn_rounds and at - learning.since < timing.learn_for:",
-        (f"{RULES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
+        (f"{LEARN_CASES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
     ),
     Mutant(
         "a learning that is still to begin is waited for",
@@ -106,7 +114,7 @@ LEARNED = (
         LEARN,
         "    if learning is None or learning.since > at:",
         "    if learning is None:",
-        (f"{RULES}::test_a_learning_that_is_still_to_begin_begins_now",),
+        (f"{LEARN_CASES}::test_a_learning_that_is_still_to_begin_begins_now",),
     ),
     Mutant(
         "one look counts as many rounds",
@@ -114,7 +122,7 @@ LEARNED = (
         LEARN,
         "    if learning.last != at:\n",
         "    if True:\n",
-        (f"{RULES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
+        (f"{LEARN_CASES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
     ),
     Mutant(
         "whoever serves already is replaced",

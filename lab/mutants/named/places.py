@@ -49,6 +49,7 @@ AGENT = "nva_agent/hopkeeper_agent/agent.py"
 PROBE = "nva_agent/hopkeeper_agent/probe.py"
 
 RULES = "tests/unit/test_protocol_rules.py"
+LEARN_CASES = "tests/unit/test_learn.py"
 OUTWARD_CASES = "tests/unit/test_outward.py"
 EVIDENCE = "tests/unit/test_evidence.py"
 GUARD_CASES = "tests/unit/test_guards.py"

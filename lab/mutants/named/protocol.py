@@ -1,7 +1,7 @@
 """R1 to R6 and the steps of an operation, as `domain/protocol` and `domain/decide` keep them."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named.places import DECIDE, EVIDENCE, FAILOVER, OPERATING, ORDERS, PROTOCOL, RECORD, RULES
+from lab.mutants.named.places import DECIDE, EVIDENCE, FAILOVER, LEARN_CASES, OPERATING, ORDERS, PROTOCOL, RECORD, RULES
 
 STEPS = (
     Mutant(
@@ -198,7 +198,7 @@ STEPS = (
         PROTOCOL,
         "record.may_serve | (frozenset(look.members) if record.phase is Phase.LEARN else frozenset())",
         "record.may_serve",
-        (f"{RULES}::test_out_of_learning_everybody_may_serve",),
+        (f"{LEARN_CASES}::test_out_of_learning_everybody_may_serve",),
     ),
     Mutant(
         "a switchover may cut somebody off",
@@ -281,15 +281,7 @@ DECISIONS = (
         PROTOCOL,
         "(max(s.epoch, s.heard) for s in seen)",
         "(s.epoch for s in seen)",
-        (f"{RULES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
-    ),
-    Mutant(
-        "who serves while nobody is granted contradicts nothing",
-        "table: an agent's epoch above the record's is learn",
-        PROTOCOL,
-        "return record.phase is not Phase.FENCING and member in record.may_serve",
-        "return member in record.may_serve",
-        (f"{RULES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
+        (f"{LEARN_CASES}::test_a_record_that_cannot_be_the_newest_is_not_believed",),
     ),
     Mutant(
         "a target that failed is granted",
@@ -523,7 +515,7 @@ DECISIONS = (
         DECIDE,
         "if decision.record.phase is Phase.LEARN or not isinstance(look.observed.balancer, BalancerReading):",
         "if not isinstance(look.observed.balancer, BalancerReading):",
-        (f"{RULES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
+        (f"{LEARN_CASES}::test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile",),
     ),
     Mutant(
         "a drained member of active-active goes on serving",

@@ -1,0 +1,69 @@
+"""Words for tests of decisions: three members, what is seen of them, and records in the middle of things."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from function_app.domain.decide import decide
+from function_app.domain.observation import AgentReading, FenceProof, Observed, Role, Unreachable
+from function_app.domain.protocol import Decision, Kind
+from function_app.domain.record import Learning, Operation, Phase, Record, unknown
+from function_app.domain.steps import FenceByBalancer, SendFence
+from tests.builders import NOW, stable, status, topology
+
+DESIRED = topology(3)
+SERVICE, TIMING = DESIRED.services[0], DESIRED.timing
+SILENT = Unreachable("no answer")
+FATAL = status(3, Role.SERVING, fatal=("forwarding is off",))
+SERVING, STANDBY = status(3, Role.SERVING), status(3)
+A, B, C = "nva-a", "nva-b", "nva-c"
+SOON, LONG_AGO = NOW + timedelta(seconds=1), NOW - timedelta(hours=2)
+PROVEN = FenceProof(4, "e2")
+PROBED, REFUSED = "Up_Probe_Success", "Down_Probe_HttpStatus"
+
+
+def look(a: AgentReading, b: AgentReading = STANDBY, c: AgentReading = STANDBY, **more: Any) -> Observed:
+    values: dict[str, Any] = {"at": NOW, "agents": {A: a, B: b, C: c}}
+    return Observed(**values | more)
+
+
+def decided(seen: Observed, record: Record) -> Decision:
+    return decide(SERVICE, TIMING, seen, record)
+
+
+def operation(kind: Kind = Kind.FAILOVER, **changes: Any) -> Operation:
+    values: dict[str, Any] = {
+        "id": "fw-4",
+        "kind": kind,
+        "reason": "",
+        "started": NOW,
+        "deadline": NOW + timedelta(minutes=2),
+        "previous": A,
+    }
+    return Operation(**(values | changes))
+
+
+def fencing(target: str = B, kind: Kind = Kind.FAILOVER, **changes: Any) -> Record:
+    """Epoch 4 is opened for `target`; nva-a held epoch 3."""
+    values: dict[str, Any] = {"phase": Phase.FENCING, "may_serve": frozenset({A}), "operation": operation(kind)}
+    return stable(target, 4, **(values | changes))
+
+
+def granted(**changes: Any) -> Record:
+    values: dict[str, Any] = {"phase": Phase.GRANTED, "operation": operation()}
+    return stable(B, 4, **(values | changes))
+
+
+def learning(**changes: Any) -> Record:
+    values: dict[str, Any] = {"since": NOW - timedelta(hours=1), "rounds": 5}
+    record = unknown("fw", frozenset({A, B, C}), NOW)
+    return msgspec.structs.replace(record, may_serve=frozenset({A}), learning=Learning(**(values | changes)))
+
+
+def by_agent(member: str) -> SendFence:
+    return SendFence(member, 4)
+
+
+def by_balancer(member: str) -> FenceByBalancer:
+    return FenceByBalancer(member, 4)

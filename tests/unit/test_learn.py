@@ -1,0 +1,154 @@
+"""Which records are believed, and how one that is not is learned again (safety.md section 2, `learn`; finding 2)."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from function_app.domain.learn import behind
+from function_app.domain.observation import Observed, Role
+from function_app.domain.protocol import Look
+from function_app.domain.record import Ack, Drain, Fence, Phase, Record, Tally, unknown
+from tests.builders import NOW, balancer, stable, status
+from tests.unit.decisions import (
+    FATAL,
+    PROBED,
+    REFUSED,
+    SERVICE,
+    SERVING,
+    SILENT,
+    SOON,
+    STANDBY,
+    TIMING,
+    A,
+    B,
+    C,
+    decided,
+    fencing,
+    learning,
+    look,
+)
+
+
+@pytest.mark.parametrize(
+    ("seen", "record"),
+    [
+        (look(status(4, Role.SERVING)), fencing()),
+        (look(status(4), status(4, Role.SERVING)), stable(A, 4)),
+        (look(status(4, Role.SERVING)), stable(A, 4, fenced={A: Fence(epoch=3, etag="e")}, owed={A: 3})),
+        (look(replace(STANDBY, services={"fw": replace(STANDBY.services["fw"], heard=5)})), stable(A, 4)),
+        (look(SILENT, SILENT, status(4)), fencing()),
+        (look(SILENT, status(4)), fencing()),
+        (look(SILENT, SILENT, balancer=balancer(nva_b=PROBED)), fencing()),
+    ],
+    ids=[
+        "nobody is granted",
+        "somebody else is",
+        "it is believed fenced",
+        "an epoch that only peers told of",
+        "who need not make way was fenced",
+        "the target was fenced",
+        "the target is silent and answers the probe",
+    ],
+)
+def test_a_record_that_cannot_be_the_newest_is_not_believed(seen: Observed, record: Record) -> None:
+    """It was put back: PROMOTE at its epoch exists only for its target, once granted and no longer fenced; until then
+    FENCE does only for those who may be serving in its place."""
+    learned = decided(seen, record)
+    assert learned.record.phase is Phase.LEARN
+    assert learned.record.may_serve == {A, B, C}
+    assert learned.effects == ()
+
+
+@pytest.mark.parametrize(
+    ("seen", "record"),
+    [
+        (look(status(4)), fencing()),
+        (look(status(4), status(4), status(4)), stable(A, 4, may_serve=frozenset({A, B, C}), phase=Phase.LEARN)),
+        (look(status(4, Role.SERVING), status(4)), stable(A, 4)),
+        (look(SILENT, SILENT, balancer=balancer(nva_b=REFUSED)), fencing()),
+        (look(SILENT, SILENT, balancer=balancer(nva_b=PROBED)), fencing(may_serve=frozenset({A, B}))),
+        (look(SILENT, STANDBY, balancer=balancer(nva_b=PROBED)), fencing()),
+        (look(SILENT, SILENT, balancer=balancer(nva_c=PROBED)), fencing()),
+    ],
+    ids=[
+        "the old holder acknowledged",
+        "learning",
+        "the others were fenced after the grant",
+        "the target is silent and its probe fails",
+        "the target may be serving as it is",
+        "the target answers and stood by a moment ago",
+        "the probe of one that is nobody's target",
+    ],
+)
+def test_a_record_that_may_well_be_the_newest_is_believed(seen: Observed, record: Record) -> None:
+    assert behind(Look(SERVICE, TIMING, seen, record)) is None
+
+
+def test_one_epoch_ahead_of_the_record_is_enough_to_learn_again() -> None:
+    before = stable(owed={C: 2}, fenced={C: Fence(epoch=2, etag="e")}, acks={B: Ack(epoch=3, boot_id="x")})
+    record = decided(look(SERVING, status(4)), before).record
+    assert record.phase is Phase.LEARN
+    assert record.may_serve == {A, B, C}
+    assert (record.fenced, record.acks, record.operation) == ({}, {}, None)
+    assert record.owed == {C: 2}
+
+
+def test_out_of_learning_everybody_may_serve() -> None:
+    record = decided(look(SERVING), learning()).record
+    assert record.phase is Phase.FENCING
+    assert record.may_serve == {A, B, C}
+
+
+@pytest.mark.parametrize(
+    ("seen", "record"),
+    [
+        (look(SERVING, c=SILENT), learning()),
+        (look(SERVING), learning(rounds=TIMING.learn_rounds - 2)),
+        (look(SERVING), learning(rounds=0, last=NOW - timedelta(seconds=1))),
+        (look(SERVING), learning(since=NOW)),
+        (look(SERVING), learning(rounds=TIMING.learn_rounds - 1, last=NOW)),
+    ],
+    ids=["one not heard", "a round short", "rounds short", "time short", "one look twice"],
+)
+def test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile(seen: Observed, record: Record) -> None:
+    mute = replace(SERVING, services={"fw": replace(SERVING.services["fw"], advertised=None)})
+    agents = {**seen.agents, A: mute}
+    decision = decided(replace(seen, agents=agents, balancer=balancer(nva_a="Up_Probe_Success")), record)
+    assert decision.record.phase is Phase.LEARN
+    assert decision.effects == ()
+    assert "learning" in decision.held[0]
+
+
+def test_a_learning_that_is_still_to_begin_begins_now() -> None:
+    begun = decided(look(SERVING), learning(since=SOON)).record.learning
+    assert begun is not None
+    assert begun.since == NOW
+
+
+def test_learning_that_finds_nobody_fit_says_why_of_each() -> None:
+    by_hand = balancer(nva_a="Down_Admin", nva_b="Up_Probe_Success", nva_c="Up_Probe_Success")
+    drained = msgspec.structs.replace(learning(), drains={B: Drain(until=NOW + timedelta(hours=1), by="ann")})
+    decision = decided(look(STANDBY, c=FATAL, balancer=by_hand), drained)
+    assert decision.record.phase is Phase.LEARN
+    assert decision.held == (
+        "learned, but no member is fit to serve",
+        "nva-a: its adminState is Down, and not by us as far as the record goes: it is somebody's to take back",
+        "nva-b: it is drained",
+        "nva-c: its agent says forwarding is off",
+    )
+
+
+def test_one_that_serves_with_a_probe_that_fails_is_not_adopted() -> None:
+    down = balancer(nva_a="Down_Probe_HttpStatusCodeError")
+    failing = msgspec.structs.replace(learning(), tallies={A: Tally(bad=2, at=NOW)})
+    assert decided(look(SERVING, balancer=down), failing).record.target == B
+    assert decided(look(SERVING, balancer=down), learning()).record.target == A
+
+
+def test_where_no_record_can_be_believed_everybody_may_serve_and_nobody_holds() -> None:
+    record = unknown("fw", frozenset({A, B}), NOW)
+    assert record.phase is Phase.LEARN
+    assert record.may_serve == {A, B}
+    assert record.holder is None
