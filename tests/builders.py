@@ -139,7 +139,12 @@ def stable(holder: str = "nva-a", epoch: int = 3, **changes: Any) -> Record:
         "target": holder,
         "may_serve": frozenset({holder}),
         "operation": Operation(
-            id=f"fw-{epoch}", kind="adopt", reason="", started=NOW, deadline=NOW + timedelta(seconds=120)
+            id=f"fw-{epoch}",
+            kind="adopt",
+            reason="",
+            started=NOW,
+            deadline=NOW + timedelta(seconds=120),
+            confirmed=True,
         ),
     }
     return next_advertised(topology().services[0], FRONTEND, Record(**(values | changes)))

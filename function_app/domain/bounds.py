@@ -96,6 +96,7 @@ def _detected(detection: Detection, timing: Timing, probe: Probe) -> tuple[tuple
             return (*heard, ("report", REPORT), ("look at the agents", timing.observe_fast))
         case Detection.PROBE | Detection.UNTOLD:
             # A look that comes a moment before the period is over counts for nothing: the next one is a period later.
+            # A fit holder that is not confirmed yet is left more looks (ADR 8): these are for one that is.
             looks = timing.sweep + 2 * timing.doubt_poll * (timing.load_balancer_fall - 1)
             return (
                 ("load balancer's probe", probe.notices),

@@ -49,7 +49,7 @@ def decide(service: Service, timing: Timing, observed: Observed, record: Record)
     """See the module. `observed.at` is the only time that is used."""
     if record.too_new:
         return Decision(record, held=(record.too_new,))
-    counted = noted(service, timing, observed, _with_tallies(timing, observed, record))
+    counted = noted(service, timing, observed, _with_probes(service, timing, observed, record))
     look = Look(service, timing, observed, counted)
     if record.phase is not Phase.LEARN and (why := behind(look)):
         return relearn(look, why)
@@ -68,15 +68,22 @@ def decide(service: Service, timing: Timing, observed: Observed, record: Record)
     return _tell_outward(look, announced)
 
 
-def _with_tallies(timing: Timing, observed: Observed, record: Record) -> Record:
-    """Counts this look's health reason of the holder, once stable: a standby's 503 is expected, a fresh holder's too."""
-    holder = record.holder
-    if not isinstance(observed.balancer, BalancerReading) or record.phase is not Phase.STABLE or holder is None:
+def _with_probes(service: Service, timing: Timing, observed: Observed, record: Record) -> Record:
+    """Keeps what this look's health reasons say: whose probe fails, whether the holder's was seen to rise, and, once it
+    is stable, how often it failed: a standby's 503 is expected, a fresh holder's too."""
+    balancer, holder = observed.balancer, record.holder
+    if not isinstance(balancer, BalancerReading) or holder is None:
         return record
-    backend = observed.backend(holder)
-    count = tally(record.tallies.get(holder), backend.probed if backend else Value.UNKNOWN, observed.at, timing)
-    counts = {holder: count} if count is not None else {}
-    return record if counts == record.tallies else replace(record, tallies=counts)
+    probed = {name: backend.probed for name, backend in balancer.backends.items() if name in service.names}
+    up, down = ({name for name, value in probed.items() if value is said} for said in (Value.OK, Value.BAD))
+    counts, operation = record.tallies, record.operation
+    if record.phase is Phase.STABLE:
+        count = tally(counts.get(holder), probed.get(holder, Value.UNKNOWN), observed.at, timing)
+        counts = {holder: count} if count is not None else {}
+    if operation is not None and holder in up & record.probe_down:
+        operation = replace(operation, confirmed=True)
+    kept = replace(record, tallies=counts, probe_down=(record.probe_down | down) - up, operation=operation)
+    return record if kept == record else kept
 
 
 # --- an operation under way ------------------------------------------------------------------------------------------
@@ -232,6 +239,8 @@ def _failover(look: Look) -> Decision | None:
         if look.kind is Kind.PROBE and _recent(look):
             why = f"{reason}; it was so with the last holder too: the probe's path is at fault (NSG, 168.63.129.16)"
             return Decision(look.record, held=(why,))
+        if _may_be_of_before(look, holder):
+            return None
     elif judgement.verdict is Verdict.UNKNOWN:
         return Decision(look.record, held=(f"left alone: {reason}",))
     elif not announces(look.service, holder, look.observed):
@@ -243,6 +252,14 @@ def _failover(look: Look) -> Decision | None:
         return Decision(look.record, held=(f"{reason}; but no other member is fit, so it keeps its role",))
     ready = "" if is_ready(look.service, other, look.observed) else ", as a last resort: it has no Established session"
     return open_operation(look, other, kind, f"{reason}; {other} takes over{ready}")
+
+
+def _may_be_of_before(look: Look, holder: str) -> bool:
+    """Whether the failing probe may still be that of a standby: health tells late, and may have told that it was up from
+    an earlier time that it served. Then it is given as many looks as a holder that was not found yet (`_verify`)."""
+    operation, count = look.record.operation, look.record.tallies[holder].bad
+    confirmed = operation is not None and operation.confirmed
+    return _recent(look) and not confirmed and count < look.timing.verify_looks
 
 
 def _recent(look: Look) -> bool:

@@ -76,16 +76,18 @@ def seen_by_peers(member: str, observed: Observed) -> Value:
 
 
 def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing) -> Tally | None:
-    """The count after one more reading: UNKNOWN leaves it, `rise` good ones in a row end it.
+    """The count after one more reading: UNKNOWN leaves it, `rise` good ones in a row end it. It ends where nobody asks
+    for more of them.
 
     Counted in the source's own period, which is the health poll's (safety.md section 4): however often somebody looks.
     """
     if previous is not None and counted_lately(previous, now, timing):
         return previous
+    enough = max(timing.load_balancer_fall, timing.verify_looks)
     match reading:
         case Value.UNKNOWN:
             return previous
-        case Value.BAD if previous is not None and previous.bad >= timing.load_balancer_fall and not previous.good:
+        case Value.BAD if previous is not None and previous.bad >= enough and not previous.good:
             return previous
         case Value.BAD:
             return Tally(bad=(previous.bad if previous else 0) + 1, at=now)

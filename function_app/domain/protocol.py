@@ -210,6 +210,8 @@ def grant(look: Look, target: str) -> Decision:
         proof = look.observed.proofs.get(name)
         if name not in acked and proof is not None and proof.epoch == record.epoch:
             fenced[name] = Fence(epoch=proof.epoch, etag=proof.etag)
+    serves_already = (role := look.role(target)) is not None and role[1] is Role.SERVING
+    operation = replace(record.operation, confirmed=serves_already) if record.operation else None
     proofs = [f"{n} acknowledged" if n in acked else f"{n} is fenced at the load balancer" for n in others]
     granted = replace(
         record,
@@ -217,6 +219,7 @@ def grant(look: Look, target: str) -> Decision:
         acks=acks_of(look, acked),
         fenced=fenced,
         may_serve=(record.may_serve - acked) | {target},
+        operation=operation,
     )
     effects = () if target in fenced else promote(look.with_record(granted), target)
     return Decision(

@@ -65,6 +65,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     previous: str | None = None
     unverified: Tally | None = None
     """How many looks at the load balancer, since the grant, did not find the new holder confirmed."""
+    confirmed: bool = False
+    """The new holder served already when it was granted, or its probe was seen to rise since."""
 
 
 class Advertised(Struct, frozen=True, kw_only=True):
@@ -124,6 +126,8 @@ class Record(Struct, frozen=True, kw_only=True):
     operation: Operation | None = None
     learning: Learning | None = None
     tallies: dict[str, Tally] = {}
+    probe_down: frozenset[str] = frozenset()
+    """Whose probe the load balancer was last seen to fail on."""
     advertised: Advertised = Advertised()
     outward: Advertised = Advertised()
     """The same for what they tell their on-premises neighbours."""

@@ -100,7 +100,12 @@ class History:
             agent.state = agent.durable = ServiceState(turn, Role.SERVING if serving else Role.STANDBY)
             agent.settle()
         operation = Operation(
-            id=f"fw-{FIRST_EPOCH}", kind="adopt", reason="", started=EPOCH, deadline=EPOCH + timedelta(seconds=120)
+            id=f"fw-{FIRST_EPOCH}",
+            kind="adopt",
+            reason="",
+            started=EPOCH,
+            deadline=EPOCH + timedelta(seconds=120),
+            confirmed=True,
         )
         record = Record(
             service=world.service.name,

@@ -1,6 +1,6 @@
 """safety.md section 4, row by row: what each reading says of the holder, and what is done about it."""
 
-from dataclasses import replace
+from copy import replace
 from datetime import timedelta
 from typing import Any
 
@@ -116,8 +116,80 @@ def test_a_count_ends_after_rise_good_looks_and_unknown_leaves_it() -> None:
     assert after(Value.OK, 4, once) is None
 
 
-def test_a_count_stops_at_fall_so_that_a_lasting_fault_writes_nothing() -> None:
-    assert tally(TWICE["nva-a"], Value.BAD, NOW, TIMING) is TWICE["nva-a"]
+@pytest.mark.parametrize(("fall", "fresh_holders", "enough"), [(4, 2, 4), (2, 12, 12)])
+def test_a_count_stops_where_it_decides_nothing_more_so_that_a_lasting_fault_writes_nothing(
+    fall: int, fresh_holders: int, enough: int
+) -> None:
+    timing = replace(TIMING, load_balancer_fall=fall, operation_deadline=PERIOD * fresh_holders)
+    count = Tally(bad=enough, at=NOW - PERIOD)
+    assert tally(count, Value.BAD, NOW, timing) is count
+    assert tally(replace(count, bad=enough - 1), Value.BAD, NOW, timing) == Tally(bad=enough, at=NOW)
+
+
+def fresh(kind: Kind = Kind.BACK, confirmed: bool = False, ago: timedelta = timedelta(minutes=1)) -> Operation:
+    started = NOW - ago
+    return Operation(
+        id="fw-3", kind=kind, reason="", started=started, deadline=started + timedelta(minutes=2), confirmed=confirmed
+    )
+
+
+def failing(looks: int) -> dict[str, Tally]:
+    return {"nva-a": Tally(bad=looks, at=NOW - PERIOD * 0.9)}
+
+
+def test_the_probe_alone_does_not_move_traffic_from_one_that_may_have_stood_by_when_it_was_seen() -> None:
+    """It serves again seconds after it stood by: health said `Up_Probe_Success` of before, and then it tells of that."""
+    seen = look(SERVING, lb=DOWN)
+    last = TIMING.verify_looks - 1
+    waiting = decided(seen, stable(tallies=failing(last), operation=fresh()))
+    assert waiting.record.phase is Phase.STABLE
+    assert f"failed {last} time(s)" in waiting.held[0]
+    assert decided(seen, stable(tallies=failing(last + 1), operation=fresh())).record.phase is Phase.FENCING
+
+
+@pytest.mark.parametrize(
+    "operation", [fresh(confirmed=True), fresh(ago=TIMING.spacing_forget)], ids=["probe seen to rise", "long ago"]
+)
+def test_the_probe_alone_moves_traffic_from_one_that_it_was_seen_to_find(operation: Operation) -> None:
+    decision = decided(look(SERVING, lb=DOWN), stable(tallies=TWICE, operation=operation))
+    assert decision.record.phase is Phase.FENCING
+
+
+def test_a_silent_holder_whose_probe_fails_is_replaced_however_fresh_it_is() -> None:
+    decision = decided(look(SILENT, STANDBY, DOWN), stable(tallies=TWICE, operation=fresh()))
+    assert decision.record.phase is Phase.FENCING
+
+
+@pytest.mark.parametrize("phase", [Phase.GRANTED, Phase.STABLE])
+def test_an_up_confirms_a_new_holder_only_after_its_probe_was_seen_to_fail(phase: Phase) -> None:
+    record = stable(operation=fresh(), phase=phase)
+
+    def confirmed(record: Record) -> bool:
+        return record.operation is not None and record.operation.confirmed
+
+    at_once = decided(look(SERVING, lb=UP), record).record
+    assert (at_once.phase, confirmed(at_once)) == (Phase.STABLE, False)
+    fell = decided(look(SERVING, lb=DOWN), record).record
+    still = decided(look(SERVING, lb=DOWN), fell).record
+    assert not confirmed(fell)
+    assert not confirmed(still)
+    assert confirmed(decided(look(SERVING, lb=UP), fell).record)
+
+
+def test_a_standby_whose_probe_was_seen_to_fail_is_confirmed_by_its_first_up_as_the_holder() -> None:
+    """What a look at rest found is in the record; a failover looks at the agents alone."""
+    seen = decided(look(SERVING, lb=UP), stable()).record
+    assert seen.probe_down == {"nva-b"}
+    told = balancer(nva_a="Down_Probe_HttpStatusCodeError", nva_b="Up_Probe_Success")
+    granted = replace(seen, phase=Phase.GRANTED, target="nva-b", may_serve=frozenset({"nva-b"}), operation=fresh())
+    record = decided(look(STANDBY, status(3, Role.SERVING), told), granted).record
+    assert (record.phase, record.operation and record.operation.confirmed) == (Phase.STABLE, True)
+    assert record.probe_down == {"nva-a"}
+
+
+def test_a_reading_that_says_nothing_of_a_member_leaves_what_was_known_of_its_probe() -> None:
+    silent = balancer(nva_a="Up_Probe_Success", nva_b="Down_Admin")
+    assert decided(look(SERVING, lb=silent), stable(probe_down=frozenset({"nva-b"}))).record.probe_down == {"nva-b"}
 
 
 def test_the_probe_alone_moves_traffic_once_and_is_held_when_it_fails_again() -> None:
@@ -159,7 +231,11 @@ def test_all_sessions_down_points_at_the_route_server() -> None:
 
 def test_a_candidate_without_a_session_is_the_last_resort() -> None:
     three = topology(3)
-    readings = {"nva-a": status(3, Role.SERVING, fatal=("x",)), "nva-b": status(3, sessions_up=False), "nva-c": STANDBY}
+    readings = {
+        "nva-a": status(3, Role.SERVING, fatal=("x",)),
+        "nva-b": status(3, sessions_up=False),
+        "nva-c": STANDBY,
+    }
     assert decide(three.services[0], three.timing, Observed(NOW, readings), stable()).record.target == "nva-c"
     readings["nva-c"] = SILENT
     decision = decide(three.services[0], three.timing, Observed(NOW, readings), stable())

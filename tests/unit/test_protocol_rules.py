@@ -127,6 +127,14 @@ def test_acknowledgements_are_noted_with_the_grant_and_end_with_their_operation(
     assert opened.acks == {}
 
 
+@pytest.mark.parametrize(("serves", "confirmed"), [(status(3), False), (SERVING, True)], ids=["standby", "serving"])
+def test_only_a_holder_that_served_already_is_confirmed_by_its_grant(serves: AgentStatus, confirmed: bool) -> None:
+    """What health says of it is of now: nothing has changed for its probe (ADR 8)."""
+    record = decided(look(status(4), serves), fencing(operation=operation(confirmed=not confirmed))).record
+    assert record.phase is Phase.GRANTED
+    assert (record.operation and record.operation.confirmed) is confirmed
+
+
 def test_a_proof_at_the_load_balancer_is_noted_and_the_member_stays_in_may_serve() -> None:
     given = decided(look(SILENT, proofs={A: PROVEN}), fencing(owed={A: 4})).record
     assert given.fenced == {A: Fence(epoch=4, etag="e2")}

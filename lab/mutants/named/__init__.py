@@ -22,6 +22,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *learn.LEARNED,
     *evidence.ROWS,
     *evidence.READINGS,
+    *evidence.FRESH,
     *guards.DROPPED,
     *guards.MOVED,
     *guards.ORDERED,

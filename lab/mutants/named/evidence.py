@@ -1,7 +1,17 @@
 """The evidence table (safety.md section 4): each row's verdict turned round, and each way to misread a source."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named.places import ELECTION, EVIDENCE, FAILOVER, HEALTH, OBSERVATION, OPERATING, RULES
+from lab.mutants.named.places import (
+    DECIDE,
+    ELECTION,
+    EVIDENCE,
+    FAILOVER,
+    HEALTH,
+    OBSERVATION,
+    OPERATING,
+    PROTOCOL,
+    RULES,
+)
 
 _TURNED = (
     ("FATAL", "FAILED", "HEALTHY"),
@@ -25,6 +35,97 @@ ROWS = tuple(
         (RULES, FAILOVER),
     )
     for row, right, wrong in _TURNED
+)
+
+FRESH = (
+    Mutant(
+        "a failing probe of before moves the service",
+        "ADR 8: health tells late, and of before the grant as well",
+        DECIDE,
+        "        if _may_be_of_before(look, holder):\n",
+        "        if _may_be_of_before(look, holder) and look.kind is None:\n",
+        (f"{EVIDENCE}::test_the_probe_alone_does_not_move_traffic_from_one_that_may_have_stood_by_when_it_was_seen",),
+    ),
+    Mutant(
+        "a fresh holder's probe is doubted one look too long",
+        "ADR 8: health tells late, and of before the grant as well",
+        DECIDE,
+        "count < look.timing.verify_looks",
+        "count <= look.timing.verify_looks",
+        (f"{EVIDENCE}::test_the_probe_alone_does_not_move_traffic_from_one_that_may_have_stood_by_when_it_was_seen",),
+    ),
+    Mutant(
+        "a confirmed holder's probe is doubted",
+        "ADR 8: health tells late, and of before the grant as well",
+        DECIDE,
+        "return _recent(look) and not confirmed and",
+        "return _recent(look) and",
+        (f"{EVIDENCE}::test_the_probe_alone_moves_traffic_from_one_that_it_was_seen_to_find",),
+    ),
+    Mutant(
+        "a holder's probe is doubted for ever",
+        "ADR 8: health tells late, and of before the grant as well",
+        DECIDE,
+        "return _recent(look) and not confirmed and",
+        "return not confirmed and",
+        (f"{EVIDENCE}::test_the_probe_alone_moves_traffic_from_one_that_it_was_seen_to_find",),
+    ),
+    Mutant(
+        "an Up of before confirms a new holder",
+        "ADR 8: health tells late, and of before the grant as well",
+        DECIDE,
+        "holder in up & record.probe_down",
+        "holder in up",
+        (f"{EVIDENCE}::test_an_up_confirms_a_new_holder_only_after_its_probe_was_seen_to_fail",),
+    ),
+    Mutant(
+        "a holder is confirmed while its probe fails",
+        "ADR 8: health tells late, and of before the grant as well",
+        DECIDE,
+        "holder in up & record.probe_down",
+        "holder in record.probe_down",
+        (f"{EVIDENCE}::test_an_up_confirms_a_new_holder_only_after_its_probe_was_seen_to_fail",),
+    ),
+    Mutant(
+        "a failing probe is remembered after an Up",
+        "ADR 8: health tells late, and of before the grant as well",
+        DECIDE,
+        "(record.probe_down | down) - up",
+        "record.probe_down | down",
+        (f"{EVIDENCE}::test_a_standby_whose_probe_was_seen_to_fail_is_confirmed_by_its_first_up_as_the_holder",),
+    ),
+    Mutant(
+        "a health that is empty forgets whose probe failed",
+        "ADR 8: health tells late, and of before the grant as well",
+        DECIDE,
+        "(record.probe_down | down) - up",
+        "down",
+        (f"{EVIDENCE}::test_a_reading_that_says_nothing_of_a_member_leaves_what_was_known_of_its_probe",),
+    ),
+    Mutant(
+        "a grant confirms whoever it names",
+        "ADR 8: health tells late, and of before the grant as well",
+        PROTOCOL,
+        "confirmed=serves_already",
+        "confirmed=True",
+        (f"{RULES}::test_only_a_holder_that_served_already_is_confirmed_by_its_grant",),
+    ),
+    Mutant(
+        "a grant confirms nobody",
+        "ADR 8: health tells late, and of before the grant as well",
+        PROTOCOL,
+        "confirmed=serves_already",
+        "confirmed=False",
+        (f"{RULES}::test_only_a_holder_that_served_already_is_confirmed_by_its_grant",),
+    ),
+    Mutant(
+        "a fresh holder's failing probe is counted to fall only",
+        "ADR 8: health tells late, and of before the grant as well",
+        HEALTH,
+        "    enough = max(timing.load_balancer_fall, timing.verify_looks)\n",
+        "    enough = timing.load_balancer_fall\n",
+        (f"{EVIDENCE}::test_a_count_stops_where_it_decides_nothing_more_so_that_a_lasting_fault_writes_nothing",),
+    ),
 )
 
 READINGS = (
