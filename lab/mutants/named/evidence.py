@@ -7,6 +7,7 @@ from lab.mutants.named.places import (
     EVIDENCE,
     FAILOVER,
     HEALTH,
+    LEARN_CASES,
     OBSERVATION,
     OPERATING,
     PROTOCOL,
@@ -32,7 +33,7 @@ ROWS = tuple(
         HEALTH,
         f"    Row.{row}: Verdict.{right},\n",
         f"    Row.{row}: Verdict.{wrong},\n",
-        (RULES, FAILOVER),
+        (RULES, LEARN_CASES, FAILOVER),
     )
     for row, right, wrong in _TURNED
 )
