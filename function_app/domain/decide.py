@@ -359,11 +359,15 @@ def _left_over(look: Look) -> tuple[str, ...]:
     doubts = sorted(record.tallies.keys() - set(waiting))
     return (
         *(f"waiting for {name} to come back: {look.judge(name).because}" for name in waiting),
-        *(
-            f"in doubt: the load balancer's probe of {name} failed {record.tallies[name].bad} time(s)"
-            for name in doubts
-        ),
+        *(_doubt(look, name) for name in doubts),
     )
+
+
+def _doubt(look: Look, holder: str) -> str:
+    failed = f"in doubt: the load balancer's probe of {holder} failed {look.record.tallies[holder].bad} time(s)"
+    if not _may_be_of_before(look, holder):
+        return failed
+    return f"{failed}; it was not seen to rise since the promotion, so {look.timing.verify_looks} are waited for"
 
 
 def _alarms(look: Look, holder: str) -> tuple[str, ...]:

@@ -143,7 +143,9 @@ def test_the_probe_alone_does_not_move_traffic_from_one_that_may_have_stood_by_w
     last = TIMING.verify_looks - 1
     waiting = decided(seen, stable(tallies=failing(last), operation=fresh()))
     assert waiting.record.phase is Phase.STABLE
-    assert f"failed {last} time(s)" in waiting.held[0]
+    assert waiting.held[0].endswith(
+        f"failed {last} time(s); it was not seen to rise since the promotion, so {last + 1} are waited for"
+    )
     assert decided(seen, stable(tallies=failing(last + 1), operation=fresh())).record.phase is Phase.FENCING
 
 
