@@ -1,5 +1,6 @@
 """safety.md section 4, row by row: what each reading says of the holder, and what is done about it."""
 
+from collections.abc import Mapping
 from copy import replace
 from datetime import timedelta
 from typing import Any
@@ -8,11 +9,21 @@ import pytest
 
 from function_app.domain.decide import decide
 from function_app.domain.health import VERDICTS, Row, Verdict, judge, tally
-from function_app.domain.observation import AdminState, AgentReading, Backend, Observed, Role, Unreachable, Value
+from function_app.domain.observation import (
+    AdminState,
+    AgentReading,
+    Backend,
+    Observed,
+    PeerView,
+    Role,
+    Unreachable,
+    Value,
+)
 from function_app.domain.protocol import Decision, Kind
 from function_app.domain.record import Operation, Phase, Record, Tally
 from function_app.domain.steps import FenceByBalancer, SendFence, SendPromote
 from tests.builders import NOW, balancer, stable, status, topology
+from tests.unit.decisions import A, B
 
 SILENT = Unreachable("no answer")
 SERVING = status(3, Role.SERVING, peers=("nva-b",))
@@ -60,6 +71,49 @@ def test_every_row_has_a_case_and_a_verdict() -> None:
 def test_only_a_failed_holder_is_replaced(row: Row, seen: Observed, record: Record) -> None:
     opened = decided(seen, record).record.phase is Phase.FENCING
     assert opened == (VERDICTS[row] is Verdict.FAILED)
+
+
+def views(**seen: PeerView) -> dict[str, AgentReading]:
+    """nva-a is silent; each of the others says this of it."""
+    told = {f"nva-{letter}": replace(STANDBY, peers={A: view}) for letter, view in seen.items()}
+    return {A: SILENT, **told}
+
+
+BAD, HEARD = PeerView(Value.BAD, Value.BAD), PeerView(Value.OK, Value.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("agents", "row"),
+    [
+        (views(b=BAD, c=BAD), Row.SILENT),
+        (views(b=BAD, c=HEARD), Row.PATH_BROKEN),
+        (views(b=BAD, c=PeerView(Value.UNKNOWN, Value.UNKNOWN)), Row.SILENT_UNTOLD),
+        (views(b=PeerView(Value.BAD, Value.UNKNOWN)), Row.SILENT_UNTOLD),
+        (views(b=PeerView(Value.UNKNOWN, Value.BAD)), Row.SILENT_UNTOLD),
+        (views(b=PeerView(Value.UNKNOWN, Value.UNKNOWN)), Row.SILENT_UNTOLD),
+    ],
+    ids=["all miss it", "one hears it", "one cannot tell", "gossip only", "probe port only", "nobody can tell"],
+)
+def test_a_silent_member_failed_only_where_every_peer_misses_it_on_both_ways(
+    agents: Mapping[str, AgentReading], row: Row
+) -> None:
+    assert judge(A, Observed(NOW, agents), stable(), TIMING).row is row
+
+
+def test_these_rows_and_no_others_replace_the_holder() -> None:
+    opened = {row for row, seen, record in ROWS if decided(seen, record).record.phase is Phase.FENCING}
+    assert opened == {Row.FATAL, Row.PROBE_DOWN, Row.SILENT, Row.SILENT_PROBE_DOWN}
+
+
+def test_a_failure_that_nobody_sees_any_more_is_no_failure() -> None:
+    counted = stable(tallies={A: Tally(bad=2, at=NOW)})
+    assert judge(A, look(SERVING), counted, TIMING).row is Row.FIT
+    assert judge(A, look(SERVING, lb=balancer(nva_a="Up_Probe_Success")), counted, TIMING).row is Row.FIT
+
+
+def test_a_503_speaks_only_against_one_that_serves() -> None:
+    seen = look(SERVING, lb=balancer(nva_b="Down_Probe_HttpStatusCodeError"))
+    assert judge(B, seen, stable(tallies={B: Tally(bad=2, at=NOW)}), TIMING).row is Row.FIT
 
 
 def test_a_silent_holder_whose_peers_miss_it_is_fenced_both_ways_at_once() -> None:
@@ -126,74 +180,6 @@ def test_a_count_stops_where_it_decides_nothing_more_so_that_a_lasting_fault_wri
     assert tally(replace(count, bad=enough - 1), Value.BAD, NOW, timing) == Tally(bad=enough, at=NOW)
 
 
-def fresh(kind: Kind = Kind.BACK, confirmed: bool = False, ago: timedelta = timedelta(minutes=1)) -> Operation:
-    started = NOW - ago
-    return Operation(
-        id="fw-3", kind=kind, reason="", started=started, deadline=started + timedelta(minutes=2), confirmed=confirmed
-    )
-
-
-def failing(looks: int) -> dict[str, Tally]:
-    return {"nva-a": Tally(bad=looks, at=NOW - PERIOD * 0.9)}
-
-
-def test_the_probe_alone_does_not_move_traffic_from_one_that_may_have_stood_by_when_it_was_seen() -> None:
-    """It serves again seconds after it stood by: health said `Up_Probe_Success` of before, and then it tells of that."""
-    seen = look(SERVING, lb=DOWN)
-    last = TIMING.verify_looks - 1
-    waiting = decided(seen, stable(tallies=failing(last), operation=fresh()))
-    assert waiting.record.phase is Phase.STABLE
-    assert waiting.held[0].endswith(
-        f"failed {last} time(s); it was not seen to rise since the promotion, so {last + 1} are waited for"
-    )
-    assert decided(seen, stable(tallies=failing(last + 1), operation=fresh())).record.phase is Phase.FENCING
-
-
-@pytest.mark.parametrize(
-    "operation", [fresh(confirmed=True), fresh(ago=TIMING.spacing_forget)], ids=["probe seen to rise", "long ago"]
-)
-def test_the_probe_alone_moves_traffic_from_one_that_it_was_seen_to_find(operation: Operation) -> None:
-    decision = decided(look(SERVING, lb=DOWN), stable(tallies=TWICE, operation=operation))
-    assert decision.record.phase is Phase.FENCING
-
-
-def test_a_silent_holder_whose_probe_fails_is_replaced_however_fresh_it_is() -> None:
-    decision = decided(look(SILENT, STANDBY, DOWN), stable(tallies=TWICE, operation=fresh()))
-    assert decision.record.phase is Phase.FENCING
-
-
-@pytest.mark.parametrize("phase", [Phase.GRANTED, Phase.STABLE])
-def test_an_up_confirms_a_new_holder_only_after_its_probe_was_seen_to_fail(phase: Phase) -> None:
-    record = stable(operation=fresh(), phase=phase)
-
-    def confirmed(record: Record) -> bool:
-        return record.operation is not None and record.operation.confirmed
-
-    at_once = decided(look(SERVING, lb=UP), record).record
-    assert (at_once.phase, confirmed(at_once)) == (Phase.STABLE, False)
-    fell = decided(look(SERVING, lb=DOWN), record).record
-    still = decided(look(SERVING, lb=DOWN), fell).record
-    assert not confirmed(fell)
-    assert not confirmed(still)
-    assert confirmed(decided(look(SERVING, lb=UP), fell).record)
-
-
-def test_a_standby_whose_probe_was_seen_to_fail_is_confirmed_by_its_first_up_as_the_holder() -> None:
-    """What a look at rest found is in the record; a failover looks at the agents alone."""
-    seen = decided(look(SERVING, lb=UP), stable()).record
-    assert seen.probe_down == {"nva-b"}
-    told = balancer(nva_a="Down_Probe_HttpStatusCodeError", nva_b="Up_Probe_Success")
-    granted = replace(seen, phase=Phase.GRANTED, target="nva-b", may_serve=frozenset({"nva-b"}), operation=fresh())
-    record = decided(look(STANDBY, status(3, Role.SERVING), told), granted).record
-    assert (record.phase, record.operation and record.operation.confirmed) == (Phase.STABLE, True)
-    assert record.probe_down == {"nva-a"}
-
-
-def test_a_reading_that_says_nothing_of_a_member_leaves_what_was_known_of_its_probe() -> None:
-    silent = balancer(nva_a="Up_Probe_Success", nva_b="Down_Admin")
-    assert decided(look(SERVING, lb=silent), stable(probe_down=frozenset({"nva-b"}))).record.probe_down == {"nva-b"}
-
-
 def test_the_probe_alone_moves_traffic_once_and_is_held_when_it_fails_again() -> None:
     last = Operation(id="fw-3", kind=Kind.PROBE, reason="", started=NOW - timedelta(minutes=5), deadline=NOW)
     decision = decided(look(SERVING, lb=DOWN), stable(tallies=TWICE, operation=last))
@@ -231,20 +217,6 @@ def test_all_sessions_down_points_at_the_route_server() -> None:
     assert "no member has all its BGP sessions Established" in decision.alarms[0]
 
 
-def test_a_candidate_without_a_session_is_the_last_resort() -> None:
-    three = topology(3)
-    readings = {
-        "nva-a": status(3, Role.SERVING, fatal=("x",)),
-        "nva-b": status(3, sessions_up=False),
-        "nva-c": STANDBY,
-    }
-    assert decide(three.services[0], three.timing, Observed(NOW, readings), stable()).record.target == "nva-c"
-    readings["nva-c"] = SILENT
-    decision = decide(three.services[0], three.timing, Observed(NOW, readings), stable())
-    assert decision.record.target == "nva-b"
-    assert "as a last resort" in decision.because[0]
-
-
 def test_a_down_that_is_not_ours_is_left_alone_with_an_alarm() -> None:
     """Also one of ours whose record was lost: nothing tells the two apart (ADR 1)."""
     kept_out = balancer(nva_a="Up_Probe_Success", nva_b="Down_Admin")
@@ -271,13 +243,6 @@ def test_a_holder_that_is_about_to_be_rebooted_hands_over_before() -> None:
 def test_nobody_is_moved_to_one_that_is_about_to_be_rebooted_too() -> None:
     both = look(replace(SERVING, maintenance=SOON), replace(STANDBY, maintenance=SOON))
     assert decided(both).record.phase is Phase.STABLE
-
-
-def test_a_member_that_lasts_is_elected_before_one_that_is_about_to_be_rebooted() -> None:
-    three = topology(3)
-    holder = status(3, Role.SERVING, fatal=("x",))
-    readings = {"nva-a": holder, "nva-b": replace(STANDBY, maintenance=SOON), "nva-c": STANDBY}
-    assert decide(three.services[0], three.timing, Observed(NOW, readings), stable()).record.target == "nva-c"
 
 
 def test_a_witness_tells_that_a_holder_is_silent_where_the_other_member_cannot() -> None:

@@ -13,26 +13,20 @@ import msgspec
 import pytest
 
 from function_app.domain.decide import decide
-from function_app.domain.election import elect, is_drained
 from function_app.domain.errors import BadInput
 from function_app.domain.guards import Draining, Opening, PeeringContext, ServiceContext, refuse
-from function_app.domain.health import Row, is_ready, judge
 from function_app.domain.observation import (
     AdminState,
     AgentReading,
-    AgentStatus,
     Backend,
-    BalancerReading,
     FenceProof,
     Observed,
-    PeerView,
     Role,
-    Value,
 )
 from function_app.domain.orders import FailoverOrder, PauseOrder, SwitchoverOrder, obey
 from function_app.domain.peerings import DeletePeering, Peering, Provisioning, RouteServerReading
 from function_app.domain.protocol import Decision, Kind, Look, unproven
-from function_app.domain.record import Ack, Drain, Fence, Learning, Operation, Phase, Record, Spacing, Tally, unknown
+from function_app.domain.record import Ack, Drain, Fence, Learning, Phase, Record, Spacing, Tally, unknown
 from function_app.domain.steps import FenceByBalancer, LiftByBalancer, SendFence, SendPromote
 from function_app.domain.timing import Timing, broken_laws
 from function_app.reconcile.operate import order_from
@@ -60,8 +54,6 @@ from tests.unit.decisions import (
     look,
     operation,
 )
-from tests.unit.test_evidence import ROWS
-from tests.unit.test_evidence import decided as evidence_decided
 
 # --- R1, R2: the grant ------------------------------------------------------------------------------------------------
 
@@ -125,14 +117,6 @@ def test_acknowledgements_are_noted_with_the_grant_and_end_with_their_operation(
     assert given.may_serve == {B}
     opened = decided(look(FATAL), stable(acks={B: Ack(epoch=3, boot_id="boot-1")})).record
     assert opened.acks == {}
-
-
-@pytest.mark.parametrize(("serves", "confirmed"), [(status(3), False), (SERVING, True)], ids=["standby", "serving"])
-def test_only_a_holder_that_served_already_is_confirmed_by_its_grant(serves: AgentStatus, confirmed: bool) -> None:
-    """What health says of it is of now: nothing has changed for its probe (ADR 8)."""
-    record = decided(look(status(4), serves), fencing(operation=operation(confirmed=not confirmed))).record
-    assert record.phase is Phase.GRANTED
-    assert (record.operation and record.operation.confirmed) is confirmed
 
 
 def test_a_proof_at_the_load_balancer_is_noted_and_the_member_stays_in_may_serve() -> None:
@@ -249,80 +233,6 @@ def test_a_granted_target_that_fails_is_followed_by_the_next_candidate() -> None
     assert record.operation.kind == Kind.FAILOVER
 
 
-@pytest.mark.parametrize(
-    ("reason", "phase"),
-    [
-        ("Up_Probe_Success", Phase.STABLE),
-        ("Up_Probe_ApproachingUnhealthyThreshold", Phase.STABLE),
-        ("Down_Probe_HttpStatusCodeError", Phase.GRANTED),
-        ("Down_Admin", Phase.GRANTED),
-        ("Down_Other", Phase.GRANTED),
-    ],
-)
-def test_a_promotion_is_verified_by_the_probe_alone(reason: str, phase: Phase) -> None:
-    seen = look(status(4), status(4, Role.SERVING), status(4), balancer=balancer(nva_b=reason))
-    assert decided(seen, granted(owed={B: 4})).record.phase in {phase, Phase.GRANTED}
-    free = replace(seen, balancer=replace(balancer(), backends={B: Backend(AdminState.NONE, reason)}))
-    assert decided(free, granted()).record.phase is phase
-
-
-@pytest.mark.parametrize(
-    ("seen", "after_all"),
-    [
-        ("the load balancer could not be read", True),
-        (replace(balancer(), backends={}), True),
-        (replace(balancer(), backends={B: Backend(AdminState.NONE, None)}), True),
-        (None, False),
-    ],
-    ids=["ARM is down", "not in the pool", "health is empty", "not asked"],
-)
-def test_a_promotion_that_nobody_can_verify_is_believed_after_enough_looks_and_never_before(
-    seen: BalancerReading | str | None, after_all: bool
-) -> None:
-    """Its probe may not have risen yet, and a stable holder whose probe fails twice is replaced."""
-    looked = look(status(4), status(4, Role.SERVING), status(4), balancer=seen)
-    assert decided(looked, granted()).record.phase is Phase.GRANTED
-    assert decided(looked, granted(operation=waited(TIMING.verify_looks - 1))).record.phase is Phase.GRANTED
-    assert (decided(looked, granted(operation=waited(TIMING.verify_looks))).record.phase is Phase.STABLE) is after_all
-
-
-def waited(looks: int, since: timedelta = TIMING.doubt_poll) -> Operation:
-    return operation(unverified=Tally(bad=looks, at=NOW - since))
-
-
-def test_patience_with_a_new_holder_is_a_number_of_looks_and_no_clock_ends_it() -> None:
-    """A host that slept through its own fence, or whose clock is wrong, gives nobody up."""
-    seen = look(
-        status(4), status(4, Role.SERVING), status(4), balancer=balancer(nva_b="Down_Probe_HttpStatusCodeError")
-    )
-    late = operation(started=LONG_AGO, deadline=NOW - timedelta(minutes=5))
-    first = decided(seen, granted(operation=late)).record
-    assert first.phase is Phase.GRANTED
-    assert first.operation is not None
-    assert first.operation.unverified == Tally(bad=1, at=NOW)
-    assert decided(seen, first).record == first
-    lately = waited(TIMING.verify_looks, since=TIMING.doubt_poll * 0.9)
-    assert decided(seen, granted(operation=lately)).record.operation == lately
-
-
-def test_a_promotion_that_the_agent_has_not_taken_is_not_verified() -> None:
-    told = SendPromote(B, 4, "boot-1")
-    seen = look(status(4), status(3), status(4), balancer=balancer(nva_b="Up_Probe_Success"), tried={told: "no answer"})
-    assert decided(seen, granted()).record.phase is Phase.GRANTED
-
-
-def test_a_holder_that_is_not_verified_after_enough_looks_is_followed_and_not_before() -> None:
-    seen = look(
-        status(4), status(4, Role.SERVING), status(4), balancer=balancer(nva_b="Down_Probe_HttpStatusCodeError")
-    )
-    assert decided(seen, granted(operation=waited(TIMING.verify_looks - 1))).record.phase is Phase.GRANTED
-    record = decided(seen, granted(operation=waited(TIMING.verify_looks))).record
-    assert (record.phase, record.target) == (Phase.FENCING, A)
-    assert record.operation is not None
-    assert record.operation.kind == Kind.PROBE
-    assert record.operation.unverified is None
-
-
 def test_our_own_down_on_the_holder_is_lifted_and_an_operators_moves_the_service() -> None:
     down = balancer(nva_a="Down_Admin")
     assert decided(look(SERVING, balancer=down), stable(owed={A: 3})).record.phase is Phase.STABLE
@@ -333,92 +243,6 @@ def test_nobody_holds_while_others_are_not_proven() -> None:
     assert fencing().holder is None
     assert learning().holder is None
     assert granted().holder == B
-
-
-# --- evidence ---------------------------------------------------------------------------------------------------------
-
-
-def views(**seen: PeerView) -> dict[str, AgentReading]:
-    """nva-a is silent; each of the others says this of it."""
-    told = {f"nva-{letter}": replace(STANDBY, peers={A: view}) for letter, view in seen.items()}
-    return {A: SILENT, **told}
-
-
-BAD, HEARD = PeerView(Value.BAD, Value.BAD), PeerView(Value.OK, Value.UNKNOWN)
-
-
-@pytest.mark.parametrize(
-    ("agents", "row"),
-    [
-        (views(b=BAD, c=BAD), Row.SILENT),
-        (views(b=BAD, c=HEARD), Row.PATH_BROKEN),
-        (views(b=BAD, c=PeerView(Value.UNKNOWN, Value.UNKNOWN)), Row.SILENT_UNTOLD),
-        (views(b=PeerView(Value.BAD, Value.UNKNOWN)), Row.SILENT_UNTOLD),
-        (views(b=PeerView(Value.UNKNOWN, Value.BAD)), Row.SILENT_UNTOLD),
-        (views(b=PeerView(Value.UNKNOWN, Value.UNKNOWN)), Row.SILENT_UNTOLD),
-    ],
-    ids=["all miss it", "one hears it", "one cannot tell", "gossip only", "probe port only", "nobody can tell"],
-)
-def test_a_silent_member_failed_only_where_every_peer_misses_it_on_both_ways(
-    agents: Mapping[str, AgentReading], row: Row
-) -> None:
-    assert judge(A, Observed(NOW, agents), stable(), TIMING).row is row
-
-
-def test_these_rows_and_no_others_replace_the_holder() -> None:
-    opened = {row for row, seen, record in ROWS if evidence_decided(seen, record).record.phase is Phase.FENCING}
-    assert opened == {Row.FATAL, Row.PROBE_DOWN, Row.SILENT, Row.SILENT_PROBE_DOWN}
-
-
-def test_a_failure_that_nobody_sees_any_more_is_no_failure() -> None:
-    counted = stable(tallies={A: Tally(bad=2, at=NOW)})
-    assert judge(A, look(SERVING), counted, TIMING).row is Row.FIT
-    assert judge(A, look(SERVING, balancer=balancer(nva_a="Up_Probe_Success")), counted, TIMING).row is Row.FIT
-
-
-def test_a_503_speaks_only_against_one_that_serves() -> None:
-    seen = look(SERVING, balancer=balancer(nva_b="Down_Probe_HttpStatusCodeError"))
-    assert judge(B, seen, stable(tallies={B: Tally(bad=2, at=NOW)}), TIMING).row is Row.FIT
-
-
-@pytest.mark.parametrize(
-    ("reading", "ready"),
-    [
-        (STANDBY, True),
-        (replace(STANDBY, sessions={INSTANCES[0]: True, INSTANCES[1]: False}), False),
-        (replace(STANDBY, sessions={}), False),
-        (replace(STANDBY, fatal=("disk",)), False),
-        (SILENT, False),
-    ],
-)
-def test_a_candidate_is_ready_when_it_is_fit_and_every_session_is_established(
-    reading: AgentStatus, ready: bool
-) -> None:
-    assert is_ready(SERVICE, B, look(SERVING, reading)) is ready
-
-
-def elected(seen: Observed, record: Record) -> str | None:
-    return elect(SERVICE, seen, record, TIMING, without=A)
-
-
-def test_whom_an_operator_took_out_is_not_elected_and_whom_we_did_is() -> None:
-    down = look(FATAL, balancer=balancer(nva_b="Down_Admin"))
-    assert elected(down, stable()) == C
-    assert elected(down, stable(owed={B: 2})) == B
-
-
-def test_a_member_that_does_not_answer_or_is_unfit_is_not_elected() -> None:
-    assert elected(look(FATAL, SILENT, SILENT), stable()) is None
-    unfit = status(3, fatal=("disk",))
-    assert elected(look(FATAL, unfit), stable()) == C
-    assert elected(look(FATAL, unfit, unfit), stable()) is None
-
-
-def test_a_drain_ends_when_it_says() -> None:
-    record = stable(drains={B: Drain(until=NOW, by="ann")})
-    assert is_drained(B, record, NOW - timedelta(seconds=1))
-    assert not is_drained(B, record, NOW)
-    assert elected(look(FATAL), record) == B
 
 
 # --- spacing, returning, draining -------------------------------------------------------------------------------------

@@ -3,11 +3,13 @@
 from lab.mutants.mutant import Mutant
 from lab.mutants.named import (
     agent,
+    election,
     evidence,
     executor,
     fencing,
     guards,
     learn,
+    new_holder,
     outward,
     protocol,
     ranked,
@@ -19,10 +21,12 @@ from lab.mutants.named import (
 MUTANTS: tuple[Mutant, ...] = (
     *protocol.STEPS,
     *protocol.DECISIONS,
+    *new_holder.VERIFYING,
+    *new_holder.FRESH,
     *learn.LEARNED,
     *evidence.ROWS,
     *evidence.READINGS,
-    *evidence.FRESH,
+    *election.CANDIDATES,
     *guards.DROPPED,
     *guards.MOVED,
     *guards.ORDERED,

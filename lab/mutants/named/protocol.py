@@ -1,7 +1,18 @@
 """R1 to R6 and the steps of an operation, as `domain/protocol` and `domain/decide` keep them."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named.places import DECIDE, EVIDENCE, FAILOVER, LEARN_CASES, OPERATING, ORDERS, PROTOCOL, RECORD, RULES
+from lab.mutants.named.places import (
+    DECIDE,
+    EVIDENCE,
+    FAILOVER,
+    LEARN_CASES,
+    NEW_HOLDER,
+    OPERATING,
+    ORDERS,
+    PROTOCOL,
+    RECORD,
+    RULES,
+)
 
 STEPS = (
     Mutant(
@@ -332,77 +343,12 @@ DECISIONS = (
         (f"{OPERATING}::test_a_switchover_goes_back_to_the_old_holder_when_the_target_refuses",),
     ),
     Mutant(
-        "a granted target that fails is kept",
-        "step 6: next candidate with epoch+1",
-        DECIDE,
-        '    record, target = look.record, look.record.target or ""\n'
-        "    if failing := _failover(look):\n        return failing\n",
-        '    record, target = look.record, look.record.target or ""\n',
-        (f"{RULES}::test_a_granted_target_that_fails_is_followed_by_the_next_candidate",),
-    ),
-    Mutant(
-        "a promotion is verified by the agent alone",
-        "step 6: verified once the load balancer agrees",
-        DECIDE,
-        "    if seen.balancer is None:\n",
-        "    if seen.balancer is None and record.epoch < 0:\n",
-        (f"{FAILOVER}::test_a_holder_that_says_it_is_unfit_is_replaced_by_its_acknowledgement_alone",),
-    ),
-    Mutant(
-        "accepted is taken as succeeded by the probe",
-        "step 6: reason Up_Probe_Success where ARM answers",
-        DECIDE,
-        "(backend is not None and backend.probed is Value.OK)",
-        "(backend is not None and backend.reason is not None)",
-        (f"{RULES}::test_a_promotion_is_verified_by_the_probe_alone",),
-    ),
-    Mutant(
         "an order is taken on a record that was put back",
         "finding 2: a record that agents contradict is not believed",
         ORDERS,
         "    if why := behind(look):\n",
         "    if (why := behind(look)) and record.epoch < 0:\n",
         (f"{RULES}::test_no_order_is_taken_on_a_record_that_agents_contradict",),
-    ),
-    Mutant(
-        "what nobody can verify is stable at once",
-        "step 6: a fresh holder's probe has time to rise",
-        DECIDE,
-        "    if waited.bad <= look.timing.verify_looks:\n",
-        "    if waited.bad <= look.timing.verify_looks and reason is not None:\n",
-        (f"{RULES}::test_a_promotion_that_nobody_can_verify_is_believed_after_enough_looks_and_never_before",),
-    ),
-    Mutant(
-        "what nobody can verify is held for ever",
-        "step 6: ARM may be down for hours",
-        DECIDE,
-        "    if waited.bad <= look.timing.verify_looks:\n",
-        "    if waited.bad <= look.timing.verify_looks or reason is None:\n",
-        (f"{RULES}::test_a_promotion_that_nobody_can_verify_is_believed_after_enough_looks_and_never_before",),
-    ),
-    Mutant(
-        "looks in quick succession end the patience with a new holder",
-        "step 6: a fresh holder's probe has time to rise",
-        DECIDE,
-        "counted_lately(before, at, look.timing) or ",
-        "",
-        (f"{RULES}::test_patience_with_a_new_holder_is_a_number_of_looks_and_no_clock_ends_it",),
-    ),
-    Mutant(
-        "a promotion that was not told is verified",
-        "step 6: acked serving at this epoch",
-        DECIDE,
-        "    if look.role(target) != (record.epoch, Role.SERVING):\n        return _not_serving_yet(look, target, held)\n",
-        "",
-        (f"{RULES}::test_a_promotion_that_the_agent_has_not_taken_is_not_verified",),
-    ),
-    Mutant(
-        "an unverified holder is never followed",
-        "step 6: not verified after enough looks, next candidate",
-        DECIDE,
-        "    if other is None or look.kind is Kind.PROBE:\n",
-        "    if other is None or look.kind is not None:\n",
-        (f"{RULES}::test_a_holder_that_is_not_verified_after_enough_looks_is_followed_and_not_before",),
     ),
     Mutant(
         "a probe path fault moves traffic for ever",
@@ -426,7 +372,7 @@ DECISIONS = (
         DECIDE,
         "backend.admin_state is AdminState.DOWN and holder not in look.record.owed:",
         "backend.admin_state is AdminState.DOWN:",
-        (f"{RULES}::test_a_promotion_is_verified_by_the_probe_alone",),
+        (f"{NEW_HOLDER}::test_a_promotion_is_verified_by_the_probe_alone",),
     ),
     Mutant(
         "UNKNOWN is taken as bad",

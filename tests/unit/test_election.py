@@ -1,0 +1,66 @@
+"""Who may be elected, who is taken first, and what a candidate must show."""
+
+from copy import replace
+from datetime import timedelta
+
+import pytest
+
+from function_app.domain.election import elect, is_drained
+from function_app.domain.health import is_ready
+from function_app.domain.observation import AgentStatus, Observed
+from function_app.domain.record import Drain, Record
+from tests.builders import NOW, balancer, stable, status
+from tests.fakes import INSTANCES
+from tests.unit.decisions import FATAL, SERVICE, SERVING, SILENT, STANDBY, TIMING, A, B, C, decided, look
+
+
+@pytest.mark.parametrize(
+    ("reading", "ready"),
+    [
+        (STANDBY, True),
+        (replace(STANDBY, sessions={INSTANCES[0]: True, INSTANCES[1]: False}), False),
+        (replace(STANDBY, sessions={}), False),
+        (replace(STANDBY, fatal=("disk",)), False),
+        (SILENT, False),
+    ],
+)
+def test_a_candidate_is_ready_when_it_is_fit_and_every_session_is_established(
+    reading: AgentStatus, ready: bool
+) -> None:
+    assert is_ready(SERVICE, B, look(SERVING, reading)) is ready
+
+
+def elected(seen: Observed, record: Record) -> str | None:
+    return elect(SERVICE, seen, record, TIMING, without=A)
+
+
+def test_whom_an_operator_took_out_is_not_elected_and_whom_we_did_is() -> None:
+    down = look(FATAL, balancer=balancer(nva_b="Down_Admin"))
+    assert elected(down, stable()) == C
+    assert elected(down, stable(owed={B: 2})) == B
+
+
+def test_a_member_that_does_not_answer_or_is_unfit_is_not_elected() -> None:
+    assert elected(look(FATAL, SILENT, SILENT), stable()) is None
+    unfit = status(3, fatal=("disk",))
+    assert elected(look(FATAL, unfit), stable()) == C
+    assert elected(look(FATAL, unfit, unfit), stable()) is None
+
+
+def test_a_drain_ends_when_it_says() -> None:
+    record = stable(drains={B: Drain(until=NOW, by="ann")})
+    assert is_drained(B, record, NOW - timedelta(seconds=1))
+    assert not is_drained(B, record, NOW)
+    assert elected(look(FATAL), record) == B
+
+
+def test_a_candidate_without_a_session_is_the_last_resort() -> None:
+    without = status(3, sessions_up=False)
+    assert decided(look(FATAL, without), stable()).record.target == C
+    decision = decided(look(FATAL, without, SILENT), stable())
+    assert decision.record.target == B
+    assert "as a last resort" in decision.because[0]
+
+
+def test_a_member_that_lasts_is_elected_before_one_that_is_about_to_be_rebooted() -> None:
+    assert elected(look(FATAL, replace(STANDBY, maintenance="reboot not before 2026-01-01 03:15:00Z")), stable()) == C

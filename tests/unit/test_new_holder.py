@@ -1,0 +1,177 @@
+"""A new holder and the load balancer's probe: what verifies it, what it is waited for, and what may be of before (ADR 8)."""
+
+from copy import replace
+from datetime import timedelta
+
+import pytest
+
+from function_app.domain.observation import AdminState, AgentStatus, Backend, BalancerReading, Role
+from function_app.domain.protocol import Kind
+from function_app.domain.record import Operation, Phase, Record, Tally
+from function_app.domain.steps import SendPromote
+from tests.builders import NOW, balancer, stable, status
+from tests.unit.decisions import (
+    LONG_AGO,
+    PROBED,
+    REFUSED,
+    SERVING,
+    SILENT,
+    STANDBY,
+    TIMING,
+    A,
+    B,
+    decided,
+    fencing,
+    granted,
+    look,
+    operation,
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "phase"),
+    [
+        (PROBED, Phase.STABLE),
+        ("Up_Probe_ApproachingUnhealthyThreshold", Phase.STABLE),
+        (REFUSED, Phase.GRANTED),
+        ("Down_Admin", Phase.GRANTED),
+        ("Down_Other", Phase.GRANTED),
+    ],
+)
+def test_a_promotion_is_verified_by_the_probe_alone(reason: str, phase: Phase) -> None:
+    seen = look(status(4), status(4, Role.SERVING), status(4), balancer=balancer(nva_b=reason))
+    assert decided(seen, granted(owed={B: 4})).record.phase in {phase, Phase.GRANTED}
+    free = replace(seen, balancer=replace(balancer(), backends={B: Backend(AdminState.NONE, reason)}))
+    assert decided(free, granted()).record.phase is phase
+
+
+@pytest.mark.parametrize(
+    ("seen", "after_all"),
+    [
+        ("the load balancer could not be read", True),
+        (replace(balancer(), backends={}), True),
+        (replace(balancer(), backends={B: Backend(AdminState.NONE, None)}), True),
+        (None, False),
+    ],
+    ids=["ARM is down", "not in the pool", "health is empty", "not asked"],
+)
+def test_a_promotion_that_nobody_can_verify_is_believed_after_enough_looks_and_never_before(
+    seen: BalancerReading | str | None, after_all: bool
+) -> None:
+    """Its probe may not have risen yet, and a stable holder whose probe fails twice is replaced."""
+    looked = look(status(4), status(4, Role.SERVING), status(4), balancer=seen)
+    assert decided(looked, granted()).record.phase is Phase.GRANTED
+    assert decided(looked, granted(operation=waited(TIMING.verify_looks - 1))).record.phase is Phase.GRANTED
+    assert (decided(looked, granted(operation=waited(TIMING.verify_looks))).record.phase is Phase.STABLE) is after_all
+
+
+def waited(looks: int, since: timedelta = TIMING.doubt_poll) -> Operation:
+    return operation(unverified=Tally(bad=looks, at=NOW - since))
+
+
+def test_patience_with_a_new_holder_is_a_number_of_looks_and_no_clock_ends_it() -> None:
+    """A host that slept through its own fence, or whose clock is wrong, gives nobody up."""
+    seen = look(status(4), status(4, Role.SERVING), status(4), balancer=balancer(nva_b=REFUSED))
+    late = operation(started=LONG_AGO, deadline=NOW - timedelta(minutes=5))
+    first = decided(seen, granted(operation=late)).record
+    assert first.phase is Phase.GRANTED
+    assert first.operation is not None
+    assert first.operation.unverified == Tally(bad=1, at=NOW)
+    assert decided(seen, first).record == first
+    lately = waited(TIMING.verify_looks, since=TIMING.doubt_poll * 0.9)
+    assert decided(seen, granted(operation=lately)).record.operation == lately
+
+
+def test_a_promotion_that_the_agent_has_not_taken_is_not_verified() -> None:
+    told = SendPromote(B, 4, "boot-1")
+    seen = look(status(4), status(3), status(4), balancer=balancer(nva_b=PROBED), tried={told: "no answer"})
+    assert decided(seen, granted()).record.phase is Phase.GRANTED
+
+
+def test_a_holder_that_is_not_verified_after_enough_looks_is_followed_and_not_before() -> None:
+    seen = look(status(4), status(4, Role.SERVING), status(4), balancer=balancer(nva_b=REFUSED))
+    assert decided(seen, granted(operation=waited(TIMING.verify_looks - 1))).record.phase is Phase.GRANTED
+    record = decided(seen, granted(operation=waited(TIMING.verify_looks))).record
+    assert (record.phase, record.target) == (Phase.FENCING, A)
+    assert record.operation is not None
+    assert record.operation.kind == Kind.PROBE
+    assert record.operation.unverified is None
+
+
+@pytest.mark.parametrize(("serves", "confirmed"), [(status(3), False), (SERVING, True)], ids=["standby", "serving"])
+def test_only_a_holder_that_served_already_is_confirmed_by_its_grant(serves: AgentStatus, confirmed: bool) -> None:
+    """What health says of it is of now: nothing has changed for its probe (ADR 8)."""
+    record = decided(look(status(4), serves), fencing(operation=operation(confirmed=not confirmed))).record
+    assert record.phase is Phase.GRANTED
+    assert (record.operation and record.operation.confirmed) is confirmed
+
+
+# --- once it is stable
+
+
+UP, DOWN = balancer(nva_a=PROBED, nva_b=REFUSED), balancer(nva_a=REFUSED, nva_b=REFUSED)
+
+
+def fresh(confirmed: bool = False, ago: timedelta = timedelta(minutes=1)) -> Operation:
+    return operation(Kind.BACK, started=NOW - ago, confirmed=confirmed)
+
+
+def failing(looks: int) -> dict[str, Tally]:
+    return {A: Tally(bad=looks, at=NOW - TIMING.doubt_poll * 0.9)}
+
+
+def test_the_probe_alone_does_not_move_traffic_from_one_that_may_have_stood_by_when_it_was_seen() -> None:
+    """It serves again seconds after it stood by: health said `Up_Probe_Success` of before, and then it tells of that."""
+    seen = look(SERVING, balancer=DOWN)
+    last = TIMING.verify_looks - 1
+    waiting = decided(seen, stable(tallies=failing(last), operation=fresh()))
+    assert waiting.record.phase is Phase.STABLE
+    assert waiting.held[0].endswith(
+        f"failed {last} time(s); it was not seen to rise since the promotion, so {last + 1} are waited for"
+    )
+    assert decided(seen, stable(tallies=failing(last + 1), operation=fresh())).record.phase is Phase.FENCING
+
+
+@pytest.mark.parametrize(
+    "last", [fresh(confirmed=True), fresh(ago=TIMING.spacing_forget)], ids=["probe seen to rise", "long ago"]
+)
+def test_the_probe_alone_moves_traffic_from_one_that_it_was_seen_to_find(last: Operation) -> None:
+    decision = decided(look(SERVING, balancer=DOWN), stable(tallies=failing(2), operation=last))
+    assert decision.record.phase is Phase.FENCING
+
+
+def test_a_silent_holder_whose_probe_fails_is_replaced_however_fresh_it_is() -> None:
+    decision = decided(look(SILENT, balancer=DOWN), stable(tallies=failing(2), operation=fresh()))
+    assert decision.record.phase is Phase.FENCING
+
+
+@pytest.mark.parametrize("phase", [Phase.GRANTED, Phase.STABLE])
+def test_an_up_confirms_a_new_holder_only_after_its_probe_was_seen_to_fail(phase: Phase) -> None:
+    record = stable(operation=fresh(), phase=phase)
+
+    def confirmed(record: Record) -> bool:
+        return record.operation is not None and record.operation.confirmed
+
+    at_once = decided(look(SERVING, balancer=UP), record).record
+    assert (at_once.phase, confirmed(at_once)) == (Phase.STABLE, False)
+    fell = decided(look(SERVING, balancer=DOWN), record).record
+    still = decided(look(SERVING, balancer=DOWN), fell).record
+    assert not confirmed(fell)
+    assert not confirmed(still)
+    assert confirmed(decided(look(SERVING, balancer=UP), fell).record)
+
+
+def test_a_standby_whose_probe_was_seen_to_fail_is_confirmed_by_its_first_up_as_the_holder() -> None:
+    """What a look at rest found is in the record; a failover looks at the agents alone."""
+    seen = decided(look(SERVING, balancer=UP), stable()).record
+    assert seen.probe_down == {B}
+    given = replace(seen, phase=Phase.GRANTED, target=B, may_serve=frozenset({B}), operation=fresh())
+    told = balancer(nva_a=REFUSED, nva_b=PROBED)
+    record = decided(look(STANDBY, status(3, Role.SERVING), balancer=told), given).record
+    assert (record.phase, record.operation and record.operation.confirmed) == (Phase.STABLE, True)
+    assert record.probe_down == {A}
+
+
+def test_a_reading_that_says_nothing_of_a_member_leaves_what_was_known_of_its_probe() -> None:
+    silent = balancer(nva_a=PROBED, nva_b="Down_Admin")
+    assert decided(look(SERVING, balancer=silent), stable(probe_down=frozenset({B}))).record.probe_down == {B}
