@@ -1,7 +1,7 @@
 """The fence at the load balancer and its lifting, step by step (R4 to R6)."""
 
 from lab.mutants.mutant import Mutant
-from lab.mutants.named.places import FENCE_STEPS, FENCING
+from lab.mutants.named.places import FENCE_STEPS, FENCING, LIFT_STEPS
 
 FENCE = (
     Mutant(
@@ -181,7 +181,7 @@ FENCE = (
         FENCING,
         "        if before.admin_state is AdminState.UP:\n",
         "        if before.etag is None:\n",
-        (f"{FENCE_STEPS}::test_up_is_left_to_the_operator_who_wrote_it",),
+        (f"{LIFT_STEPS}::test_up_is_left_to_the_operator_who_wrote_it",),
     ),
     Mutant(
         "a lift that ARM accepted is a lift",
@@ -189,7 +189,7 @@ FENCE = (
         FENCING,
         "        await attempt.let_go(request.settle, fresh)\n",
         "",
-        (f"{FENCE_STEPS}::test_a_lift_looks_then_rechecks_then_writes_and_counts_when_packets_no_longer_meet_down",),
+        (f"{LIFT_STEPS}::test_a_lift_looks_then_rechecks_then_writes_and_counts_when_packets_no_longer_meet_down",),
     ),
     Mutant(
         "None is written over a Down that has not arrived",
@@ -197,7 +197,7 @@ FENCE = (
         FENCING,
         "        fresh = await attempt.arrived_before(before)\n",
         "        fresh = True\n",
-        (f"{FENCE_STEPS}::test_a_lift_waits_until_the_down_has_reached_the_data_plane_before_it_writes",),
+        (f"{LIFT_STEPS}::test_a_lift_waits_until_the_down_has_reached_the_data_plane_before_it_writes",),
     ),
     Mutant(
         "an old word is taken for the lift's where health was silent",
@@ -205,7 +205,7 @@ FENCE = (
         FENCING,
         "            return reason != DOWN_ADMIN if fresh or reason == DOWN_ADMIN else None\n",
         "            return reason != DOWN_ADMIN\n",
-        (f"{FENCE_STEPS}::test_where_health_is_silent_a_lift_takes_another_word_for_no_more_than_silence",),
+        (f"{LIFT_STEPS}::test_where_health_is_silent_a_lift_takes_another_word_for_no_more_than_silence",),
     ),
     Mutant(
         "a lift that finds None writes nothing",
@@ -214,7 +214,7 @@ FENCE = (
         "        await attempt.written(AdminState.NONE, before)\n",
         "        if before.admin_state is AdminState.DOWN:\n"
         "            await attempt.written(AdminState.NONE, before)\n",
-        (f"{FENCE_STEPS}::test_a_lift_that_was_written_before_is_written_again_and_waited_for",),
+        (f"{LIFT_STEPS}::test_a_lift_that_was_written_before_is_written_again_and_waited_for",),
     ),
     Mutant(
         "a lift that finds None does not wait",
@@ -224,7 +224,7 @@ FENCE = (
         "        await attempt.written(AdminState.NONE, before)\n"
         "        if before.admin_state is AdminState.NONE:\n"
         "            return\n",
-        (f"{FENCE_STEPS}::test_a_lift_that_finds_none_waits_until_packets_meet_it",),
+        (f"{LIFT_STEPS}::test_a_lift_that_finds_none_waits_until_packets_meet_it",),
     ),
     Mutant(
         "a lift's write need not change the etag",
@@ -232,7 +232,7 @@ FENCE = (
         FENCING,
         "        await attempt.written(AdminState.NONE, before)\n",
         "        await attempt.write(AdminState.NONE, before)\n",
-        (f"{FENCE_STEPS}::test_a_lift_that_changes_nothing_changes_the_etag",),
+        (f"{LIFT_STEPS}::test_a_lift_that_changes_nothing_changes_the_etag",),
     ),
     Mutant(
         "a lift writes Up",
@@ -240,6 +240,6 @@ FENCE = (
         FENCING,
         "        await attempt.written(AdminState.NONE, before)\n",
         "        await attempt.written(AdminState.UP, before)\n",
-        (f"{FENCE_STEPS}::test_a_lift_looks_then_rechecks_then_writes_and_counts_when_packets_no_longer_meet_down",),
+        (f"{LIFT_STEPS}::test_a_lift_looks_then_rechecks_then_writes_and_counts_when_packets_no_longer_meet_down",),
     ),
 )

@@ -1,10 +1,8 @@
-"""The order of a fence's and a lift's steps, and what is missing without each of them (safety.md section 2, F2)."""
+"""The order of a fence's steps, and what is missing without each of them (safety.md section 2, F2)."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
 from types import MappingProxyType
-from typing import Any
 
 import pytest
 
@@ -13,132 +11,12 @@ from function_app.domain.observation import AdminState, FenceProof, Observed
 from function_app.domain.steps import Effect, FenceByBalancer, LiftByBalancer
 from function_app.domain.topology import Service, Speaker
 from function_app.reconcile.act import Hand, perform
-from function_app.reconcile.fencing import POLL, fence, lift
-from function_app.reconcile.ports import BalancerWrite, PoolView, Ports
+from function_app.reconcile.fencing import POLL
+from function_app.reconcile.ports import PoolView
 from function_app.reconcile.records import Records
-from tests.builders import NOW, stable, topology
-from tests.fakes import FakeClock, FakeDocuments, FakeWorld, make_ports
-
-NONE, DOWN, UP = AdminState.NONE, AdminState.DOWN, AdminState.UP
-TOPOLOGY = topology()
-A = TOPOLOGY.speaker("nva-a")
-
-
-def seconds(number: float) -> timedelta:
-    return timedelta(seconds=number)
-
-
-class Pool:
-    """One member's adminState: as ARM shows it at once, and `propagation` later where packets go.
-
-    `calls` has what was asked for, polls of health apart; a fault is an attribute. `says` is what the health action
-    answers at a time since the start in place of the truth: a reason, None, or an error to raise.
-    """
-
-    def __init__(self, clock: FakeClock, state: AdminState = NONE) -> None:
-        self.clock = clock
-        self.shown = self.met = state
-        self.version = 1
-        self.propagation = seconds(2)
-        self.on_their_way: list[tuple[timedelta, AdminState]] = []
-        self.calls: list[str] = []
-        self.asked: list[float] = []
-        self.keeps_etag_of_noops = False
-        self.ignores_bumps = False
-        self.look_takes = seconds(0)
-        self.unprovable: list[str | None] = []
-        self.fails: dict[str, HopkeeperError] = {}
-        self.says: Callable[[float], str | HopkeeperError | None] | None = None
-        self.after_write: Callable[[], None] = lambda: None
-
-    @property
-    def since(self) -> timedelta:
-        return self.clock.at - NOW
-
-    @property
-    def packets_meet(self) -> AdminState:
-        """The newest write that has arrived; one that a newer write overtook never does."""
-        for number, (arrives, state) in reversed(list(enumerate(self.on_their_way))):
-            if arrives <= self.since:
-                self.met, self.on_their_way = state, self.on_their_way[number + 1 :]
-                break
-        return self.met
-
-    def write(self, state: AdminState) -> None:
-        """A write by whomever."""
-        self.version += not (state is self.shown and self.keeps_etag_of_noops)
-        self.shown = state
-        self.on_their_way.append((self.since + self.propagation, state))
-
-    def view(self) -> PoolView:
-        return PoolView(f"etag-{self.version}", self.shown, self.unprovable.pop(0) if self.unprovable else None)
-
-    def called(self, call: str) -> None:
-        self.calls.append(call)
-        if (error := self.fails.get(call.split()[0])) is not None:
-            raise error
-
-    async def look(self, service: Service, speaker: Speaker) -> PoolView:
-        self.called("look")
-        self.clock.at += self.look_takes
-        return self.view()
-
-    async def set(self, service: Service, speaker: Speaker, state: AdminState, etag: str) -> PoolView:
-        if etag != f"etag-{self.version}":
-            raise Superseded("412 PreconditionFailed")
-        self.called(f"set {state} {etag}")
-        self.write(state)
-        self.after_write()
-        return self.view()
-
-    async def bump(self, service: Service, etag: str) -> None:
-        self.called(f"bump {etag}")
-        self.version += not self.ignores_bumps
-
-    async def health_reason(self, service: Service, speaker: Speaker) -> str | None:
-        self.asked.append(self.since.total_seconds())
-        said = self.says(self.asked[-1]) if self.says else self.truth()
-        if isinstance(said, HopkeeperError):
-            raise said
-        return said
-
-    def truth(self) -> str:
-        return "Down_Admin" if self.packets_meet is DOWN else "Down_Probe_HttpStatusCodeError"
-
-
-class Scene:
-    """A pool behind the ports; `recheck` is counted among the pool's calls."""
-
-    def __init__(self, state: AdminState = NONE) -> None:
-        self.clock = FakeClock()
-        self.pool = Pool(self.clock, state)
-        self.ports: Ports = replace(make_ports(FakeWorld(TOPOLOGY), clock=self.clock), admin_states=self.pool)
-        self.answers: list[bool] = []
-        self.meanwhile: Callable[[], Awaitable[None]] | None = None
-
-    async def recheck(self) -> bool:
-        self.pool.calls.append("recheck")
-        if self.meanwhile:
-            await self.meanwhile()
-        return self.answers.pop(0) if self.answers else True
-
-    def request(self, *, epoch: int = 7, settle: float = 30, timeout: float = 60, wary: bool = False) -> BalancerWrite:
-        return BalancerWrite(TOPOLOGY.services[0], A, epoch, self.recheck, seconds(settle), seconds(timeout), wary)
-
-    async def fence(self, **facts: Any) -> FenceProof:
-        return await fence(self.ports, self.request(**facts))
-
-    async def lift(self, **facts: Any) -> None:
-        await lift(self.ports, self.request(**facts))
-
-    @property
-    def sets(self) -> list[str]:
-        return [call for call in self.pool.calls if call.startswith("set")]
-
-    @property
-    def passed(self) -> float:
-        return self.pool.since.total_seconds()
-
+from tests.builders import NOW, stable
+from tests.fakes import FakeDocuments
+from tests.unit.reconcile.pool import DOWN, NONE, TOPOLOGY, Pool, Scene, lifted_but_not_there_yet, seconds
 
 # --- the proof, whole
 
@@ -396,15 +274,6 @@ async def test_nothing_is_written_when_the_time_is_over() -> None:
 # --- wary: a lift of before may still be on its way
 
 
-def lifted_but_not_there_yet(after: float = 10) -> Scene:
-    """ARM shows None, and packets meet the Down of before for a while."""
-    scene = Scene(DOWN)
-    scene.pool.propagation = seconds(after)
-    scene.pool.write(NONE)
-    scene.pool.propagation = seconds(5)
-    return scene
-
-
 async def test_a_wary_fence_waits_until_the_old_down_is_gone_before_it_writes() -> None:
     scene = lifted_but_not_there_yet(after=10)
     await scene.fence(wary=True)
@@ -448,123 +317,6 @@ async def test_a_wary_fence_gives_way_to_a_write_that_came_while_it_waited() -> 
     scene.pool.says = somebody_writes_at_five
     with pytest.raises(Superseded, match="412"):
         await scene.fence(wary=True)
-
-
-# --- lift
-
-
-async def test_a_lift_looks_then_rechecks_then_writes_and_counts_when_packets_no_longer_meet_down() -> None:
-    scene = Scene(DOWN)
-    await scene.lift()
-    assert scene.pool.calls == ["look", "recheck", "set None etag-1"]
-    assert scene.pool.packets_meet is NONE
-    assert scene.passed == 2
-
-
-async def test_a_lift_that_was_written_before_is_written_again_and_waited_for() -> None:
-    """A Down of this operation that is still under way with the etag of before can then no longer land."""
-    scene = lifted_but_not_there_yet(after=10)
-    scene.pool.propagation = seconds(0)
-    await scene.lift()
-    assert scene.sets == ["set None etag-2"]
-    assert scene.pool.version == 3
-
-
-async def test_a_lift_that_changes_nothing_changes_the_etag() -> None:
-    scene = Scene(NONE)
-    scene.pool.keeps_etag_of_noops = True
-    await scene.lift()
-    once = ["look", "recheck", "set None etag-1"]
-    assert scene.pool.calls == [*once, "bump etag-1", "look", "recheck", "set None etag-2"]
-
-
-async def test_a_lift_waits_until_the_down_has_reached_the_data_plane_before_it_writes() -> None:
-    """Otherwise a later fence could take that Down for its own, with this None still to follow it."""
-    scene = Scene(NONE)
-    scene.pool.propagation = seconds(10)
-    scene.pool.write(DOWN)
-    scene.pool.propagation = seconds(5)
-    await scene.lift()
-    assert scene.passed == 15
-    assert scene.pool.packets_meet is NONE
-    assert scene.pool.on_their_way == []
-
-
-async def test_where_health_is_silent_a_lift_takes_another_word_for_no_more_than_silence() -> None:
-    scene = Scene(NONE)
-    scene.pool.propagation = seconds(10)
-    scene.pool.write(DOWN)
-    scene.pool.propagation = seconds(12)
-    scene.pool.says = lambda at: None if at < 1 else scene.pool.truth()
-    await scene.lift(settle=15)
-    assert scene.passed == 12 + 15  # the Down arrived at 10 s and spoke against it until the lift did
-    assert scene.pool.packets_meet is NONE
-
-
-async def test_a_lift_that_the_data_plane_does_not_follow_does_not_count() -> None:
-    scene = Scene(DOWN)
-    scene.pool.propagation = seconds(100)
-    with pytest.raises(Unavailable, match="nva-a is not proven lifted, the health action says Down_Admin and not that"):
-        await scene.lift()
-
-
-async def test_where_health_stays_empty_a_lift_takes_the_settle_time() -> None:
-    scene = Scene(DOWN)
-    scene.pool.says = lambda _: None
-    await scene.lift(settle=30)
-    assert scene.passed == 30
-
-
-async def test_an_arm_that_fails_says_nothing_of_a_lift() -> None:
-    scene = Scene(DOWN)
-    scene.pool.says = lambda _: Unavailable("500 from ARM")
-    with pytest.raises(Unavailable, match=r"not proven lifted, the health action does not answer \(500 from ARM\)"):
-        await scene.lift(settle=3)
-
-
-async def test_up_is_left_to_the_operator_who_wrote_it() -> None:
-    scene = Scene(UP)
-    with pytest.raises(
-        Unavailable, match="not proven lifted, nothing is written: adminState is Up, which only an oper"
-    ):
-        await scene.lift()
-    assert scene.pool.calls == ["look"]
-
-
-async def test_a_lift_is_given_up_when_the_record_moved_on() -> None:
-    scene = Scene(DOWN)
-    scene.answers = [False]
-    with pytest.raises(Superseded, match="the write of None has not succeeded: the record moved on"):
-        await scene.lift()
-    assert scene.pool.shown is DOWN
-
-
-async def test_a_lift_decided_before_a_later_fence_does_not_land() -> None:
-    """A paused instance rechecks, sleeps while another one fences, and wakes: its write carries an etag of the past."""
-    scene = Scene(DOWN)
-
-    async def another_instance_fences() -> None:
-        scene.meanwhile = None
-        await scene.fence(epoch=8)
-
-    scene.meanwhile = another_instance_fences
-    with pytest.raises(Superseded, match="412"):
-        await scene.lift()
-    assert scene.sets == ["set Down etag-1"]
-
-
-async def test_a_lift_that_another_hand_undoes_at_once_is_no_lift() -> None:
-    scene = Scene(DOWN)
-    scene.pool.after_write = lambda: scene.pool.write(DOWN)
-    with pytest.raises(Superseded, match="None was written and ARM shows Down"):
-        await scene.lift()
-
-
-async def test_a_pool_in_which_down_proves_nothing_can_still_be_lifted() -> None:
-    scene = Scene(DOWN)
-    scene.pool.unprovable = ["nva-a is also in pool others"]
-    await scene.lift()
-    assert scene.pool.shown is NONE
 
 
 # --- from the effect
@@ -628,10 +380,3 @@ async def test_the_effect_says_whether_its_fence_is_wary(wary: bool) -> None:
     seen = await perform(hand, (effect,), Observed(NOW, MappingProxyType({})))
     assert seen.proofs == {"nva-a": FenceProof(4, "etag-3")}
     assert scene.passed == (15 if wary else 0)
-
-
-async def test_a_lift_that_finds_none_waits_until_packets_meet_it() -> None:
-    scene = Scene(AdminState.DOWN)
-    scene.pool.write(AdminState.NONE)
-    await scene.lift()
-    assert scene.pool.packets_meet is AdminState.NONE
