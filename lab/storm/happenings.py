@@ -398,9 +398,8 @@ class Happenings:
         self._balancer_well()
         world.balancer.unprobed = set()
         world.balancer.foreign_membership(set(world.balancer.names))
-        strange = {
-            n: AdminState.NONE for n in world.balancer.foreign if world.balancer.control[n] is not AdminState.NONE
-        }
+        foreign, control = world.balancer.foreign, world.balancer.control
+        strange = {n: AdminState.NONE for n in control if n in foreign and control[n] is not AdminState.NONE}
         if strange:
             world.balancer.foreign_write(strange)
         world.route_server.well()
