@@ -21,8 +21,9 @@ from msgspec.structs import replace
 
 from function_app.domain.advertise import next_advertised, stale_advertisements
 from function_app.domain.election import elect, is_drained, maintained, why_not
-from function_app.domain.health import Row, Verdict, counted_lately, is_ready, tally
+from function_app.domain.health import Row, Verdict, is_ready
 from function_app.domain.learn import behind, learn, relearn
+from function_app.domain.new_holder import is_recent, may_be_of_before, verify, with_probes
 from function_app.domain.observation import AdminState, BalancerReading, Observed, Role, Value
 from function_app.domain.outranking import announces, back_to_rest, best_names, noted, outrank_for
 from function_app.domain.outward import next_outward, outward_alarms
@@ -38,7 +39,7 @@ from function_app.domain.protocol import (
     send_fences,
     unproven,
 )
-from function_app.domain.record import Phase, Record, Tally
+from function_app.domain.record import Phase, Record
 from function_app.domain.rehearsal import is_rehearsed
 from function_app.domain.steps import SendFence, SendPath, SendPromote
 from function_app.domain.timing import Timing
@@ -49,7 +50,7 @@ def decide(service: Service, timing: Timing, observed: Observed, record: Record)
     """See the module. `observed.at` is the only time that is used."""
     if record.too_new:
         return Decision(record, held=(record.too_new,))
-    counted = noted(service, timing, observed, _with_probes(service, timing, observed, record))
+    counted = noted(service, timing, observed, with_probes(timing, observed, record))
     look = Look(service, timing, observed, counted)
     if record.phase is not Phase.LEARN and (why := behind(look)):
         return relearn(look, why)
@@ -66,24 +67,6 @@ def decide(service: Service, timing: Timing, observed: Observed, record: Record)
             decision = _keep(look, freshly_in_doubt=look.record.tallies != record.tallies)
     announced = _advertise(look, decision) if service.naming is None else _announce(look, decision)
     return _tell_outward(look, announced)
-
-
-def _with_probes(service: Service, timing: Timing, observed: Observed, record: Record) -> Record:
-    """Keeps what this look's health reasons say: whose probe fails, whether the holder's was seen to rise, and, once it
-    is stable, how often it failed: a standby's 503 is expected, a fresh holder's too."""
-    balancer, holder = observed.balancer, record.holder
-    if not isinstance(balancer, BalancerReading) or holder is None:
-        return record
-    probed = {name: backend.probed for name, backend in balancer.backends.items() if name in service.names}
-    up, down = ({name for name, value in probed.items() if value is said} for said in (Value.OK, Value.BAD))
-    counts, operation = record.tallies, record.operation
-    if record.phase is Phase.STABLE:
-        count = tally(counts.get(holder), probed.get(holder, Value.UNKNOWN), observed.at, timing)
-        counts = {holder: count} if count is not None else {}
-    if operation is not None and holder in up & record.probe_down:
-        operation = replace(operation, confirmed=True)
-    kept = replace(record, tallies=counts, probe_down=(record.probe_down | down) - up, operation=operation)
-    return record if kept == record else kept
 
 
 # --- an operation under way ------------------------------------------------------------------------------------------
@@ -164,7 +147,7 @@ def _grant(look: Look) -> Decision:
         return _not_serving_yet(look, target, held)
     if held:
         return Decision(record, held=held)
-    return _verify(look, target)
+    return verify(look, target)
 
 
 def _renew(look: Look, holder: str) -> Decision:
@@ -180,49 +163,6 @@ def _not_serving_yet(look: Look, target: str, held: tuple[str, ...]) -> Decision
     return Decision(look.record, held=(*held, why))
 
 
-def _verify(look: Look, target: str) -> Decision:
-    """Step 6, off the failover path: stable once the load balancer's probe agrees.
-
-    Where it disagrees, or nothing tells (ARM down, health empty), that is waited for: a holder that the probe has not
-    found yet must not count as one that it lost. Patience is a number of looks; no clock, no host that slept ends it.
-    """
-    record, seen = look.record, look.observed
-    serves, backend = f"{target} serves at epoch {record.epoch}", seen.backend(target)
-    if look.service.naming is not None or (backend is not None and backend.probed is Value.OK):
-        return _rest(record, f"{serves}, verified")
-    if seen.balancer is None:
-        return Decision(record, held=(f"{serves}; the load balancer is still to confirm it",))
-    reason = backend.reason if backend is not None else None
-    said = f", but the probe says {reason}" if reason else f"; the load balancer does not tell: {_silence(seen)}"
-    waited = _waited(look)
-    if record.operation is not None:
-        record = replace(record, operation=replace(record.operation, unverified=waited))
-    if waited.bad <= look.timing.verify_looks:
-        return Decision(record, held=(serves + said,))
-    if reason is None:
-        return _rest(record, serves + said)
-    other = elect(look.service, seen, record, look.timing, without=target)
-    if other is None or look.kind is Kind.PROBE:
-        return Decision(record, held=(serves + said,))
-    return open_operation(look, other, Kind.PROBE, f"{target} was not verified in time ({reason})")
-
-
-def _silence(seen: Observed) -> str:
-    return seen.balancer if isinstance(seen.balancer, str) else "its health says nothing"
-
-
-def _waited(look: Look) -> Tally:
-    """How many looks since the grant have not found the holder confirmed, this one counted."""
-    before, at = look.record.operation.unverified if look.record.operation else None, look.observed.at
-    if before is not None and (counted_lately(before, at, look.timing) or before.bad > look.timing.verify_looks):
-        return before
-    return Tally(bad=(before.bad if before else 0) + 1, at=at)
-
-
-def _rest(record: Record, because: str) -> Decision:
-    return Decision(replace(record, phase=Phase.STABLE), because=(because,))
-
-
 # --- stable ----------------------------------------------------------------------------------------------------------
 
 
@@ -236,10 +176,10 @@ def _failover(look: Look) -> Decision | None:
         reason = f"{holder}: an operator set its adminState to Down"
     elif judgement.row is Row.PROBE_DOWN:
         kind = Kind.PROBE
-        if look.kind is Kind.PROBE and _recent(look):
+        if look.kind is Kind.PROBE and is_recent(look):
             why = f"{reason}; it was so with the last holder too: the probe's path is at fault (NSG, 168.63.129.16)"
             return Decision(look.record, held=(why,))
-        if _may_be_of_before(look, holder):
+        if may_be_of_before(look, holder):
             return None
     elif judgement.verdict is Verdict.UNKNOWN:
         return Decision(look.record, held=(f"left alone: {reason}",))
@@ -252,19 +192,6 @@ def _failover(look: Look) -> Decision | None:
         return Decision(look.record, held=(f"{reason}; but no other member is fit, so it keeps its role",))
     ready = "" if is_ready(look.service, other, look.observed) else ", as a last resort: it has no Established session"
     return open_operation(look, other, kind, f"{reason}; {other} takes over{ready}")
-
-
-def _may_be_of_before(look: Look, holder: str) -> bool:
-    """Whether the failing probe may still be that of a standby: health tells late, and may have told that it was up from
-    an earlier time that it served. Then it is given as many looks as a holder that was not found yet (`_verify`)."""
-    operation, count = look.record.operation, look.record.tallies[holder].bad
-    confirmed = operation is not None and operation.confirmed
-    return _recent(look) and not confirmed and count < look.timing.verify_looks
-
-
-def _recent(look: Look) -> bool:
-    operation = look.record.operation
-    return operation is not None and look.observed.at - operation.started < look.timing.spacing_forget
 
 
 def _keep(look: Look, freshly_in_doubt: bool) -> Decision:
@@ -302,7 +229,7 @@ def _others_stand_by(look: Look, holder: str) -> Decision | None:
     record = look.record
     late = [n for n in look.members if n != holder and look.role(n) is not None and not look.acked(n)]
     fences = [f for n in late if (f := SendFence(n, record.epoch)) not in look.observed.tried]
-    serving = [f for f in fences if (role := look.role(f.member)) and role[1] is Role.SERVING]
+    serving = [f for f in fences if look.serves(f.member)]
     if len(serving) > 1:
         fences = serving[:1]
     if not fences:
@@ -365,7 +292,7 @@ def _left_over(look: Look) -> tuple[str, ...]:
 
 def _doubt(look: Look, holder: str) -> str:
     failed = f"in doubt: the load balancer's probe of {holder} failed {look.record.tallies[holder].bad} time(s)"
-    if not _may_be_of_before(look, holder):
+    if not may_be_of_before(look, holder):
         return failed
     return f"{failed}; it was not seen to rise since the promotion, so {look.timing.verify_looks} are waited for"
 
@@ -414,7 +341,7 @@ def _everybody_serves(look: Look) -> Decision:
     effects = fences + tuple(effect for name in wanted for effect in promote(look, name))
     if effects:
         return Decision(record, effects, because=tuple(f"{e.member}: {type(e).__name__}" for e in effects))
-    healthy = [n for n in wanted if (r := look.role(n)) and r[1] is Role.SERVING and not look.failed(n)]
+    healthy = [n for n in wanted if look.serves(n) and not look.failed(n)]
     held = tuple(look.judge(name).because for name in wanted if name not in healthy)
     least = look.service.min_healthy or 1
     if len(healthy) < least:

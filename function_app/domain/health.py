@@ -76,8 +76,8 @@ def seen_by_peers(member: str, observed: Observed) -> Value:
 
 
 def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing) -> Tally | None:
-    """The count after one more reading: UNKNOWN leaves it, `rise` good ones in a row end it. It ends where nobody asks
-    for more of them.
+    """The count after one more reading: UNKNOWN leaves it, `rise` good ones in a row end it. It goes no further than
+    anybody asks: a fault that lasts writes nothing.
 
     Counted in the source's own period, which is the health poll's (safety.md section 4): however often somebody looks.
     """

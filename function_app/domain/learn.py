@@ -98,7 +98,7 @@ def learn(look: Look) -> Decision:
     if look.service.mode is Mode.ACTIVE_ACTIVE:
         epoch = max(look.record.epoch, look.newest_epoch(), 1)
         return Decision(replace(learned, phase=Phase.STABLE, epoch=epoch, learning=None), because=("learned",))
-    serving = [n for n in look.members if (role := look.role(n)) and role[1] is Role.SERVING and not look.failed(n)]
+    serving = [n for n in look.members if look.serves(n) and not look.failed(n)]
     target = serving[0] if len(serving) == 1 else elect(look.service, look.observed, look.record, timing, without=None)
     if target is None:
         why = why_not(look.service, look.observed, look.record, timing)

@@ -6,7 +6,7 @@
     3 grant     every other is proven: the target enters may_serve, durably, before PROMOTE exists (R1, R2)
     4 lift      stop believing in a fence, then take Down back (R6)
     5 promote   PROMOTE to the boot that was looked at
-    6 verify    in `decide`: the probe agrees
+    6 verify    in `new_holder`: the probe agrees
     7 rejoin    in `decide`: the others acknowledge, are lifted, and stand by
 
 Which step is due, and whether there should be an operation at all, is `decide`'s.
@@ -88,6 +88,11 @@ class Look:
         """(epoch, role) as the member's agent says itself; None if it does not answer."""
         mine = self.observed.service(member, self.service.name)
         return (mine.epoch, mine.role) if mine else None
+
+    def serves(self, member: str) -> bool:
+        """Whether its agent says that it serves, at whichever epoch."""
+        role = self.role(member)
+        return role is not None and role[1] is Role.SERVING
 
     def acked(self, member: str) -> bool:
         """F1: the agent itself says, signed, that it stands by at the record's epoch (R3), and would after a reboot (R7)."""
@@ -210,8 +215,7 @@ def grant(look: Look, target: str) -> Decision:
         proof = look.observed.proofs.get(name)
         if name not in acked and proof is not None and proof.epoch == record.epoch:
             fenced[name] = Fence(epoch=proof.epoch, etag=proof.etag)
-    serves_already = (role := look.role(target)) is not None and role[1] is Role.SERVING
-    operation = replace(record.operation, confirmed=serves_already) if record.operation else None
+    operation = replace(record.operation, confirmed=look.serves(target)) if record.operation else None
     proofs = [f"{n} acknowledged" if n in acked else f"{n} is fenced at the load balancer" for n in others]
     granted = replace(
         record,

@@ -16,20 +16,17 @@ from function_app.domain.observation import (
     Observed,
     PeerView,
     Role,
-    Unreachable,
     Value,
 )
 from function_app.domain.protocol import Decision, Kind
 from function_app.domain.record import Operation, Phase, Record, Tally
 from function_app.domain.steps import FenceByBalancer, SendFence, SendPromote
 from tests.builders import NOW, balancer, stable, status, topology
-from tests.unit.decisions import A, B
+from tests.unit.decisions import SILENT, STANDBY, TIMING, A, B
 
-SILENT = Unreachable("no answer")
 SERVING = status(3, Role.SERVING, peers=("nva-b",))
-STANDBY = status(3)
 DESIRED = topology(2)
-SERVICE, TIMING = DESIRED.services[0], DESIRED.timing
+SERVICE = DESIRED.services[0]
 PERIOD = TIMING.doubt_poll
 TWICE = {"nva-a": Tally(bad=2, at=NOW - timedelta(seconds=10))}
 ONCE = {"nva-a": Tally(bad=1, at=NOW - timedelta(seconds=10))}

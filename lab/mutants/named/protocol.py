@@ -6,7 +6,7 @@ from lab.mutants.named.places import (
     EVIDENCE,
     FAILOVER,
     LEARN_CASES,
-    NEW_HOLDER,
+    NEW_HOLDER_CASES,
     OPERATING,
     ORDERS,
     PROTOCOL,
@@ -354,8 +354,8 @@ DECISIONS = (
         "a probe path fault moves traffic for ever",
         "table: at most one attempt, then hold",
         DECIDE,
-        "if look.kind is Kind.PROBE and _recent(look):",
-        "if look.kind is Kind.BACK and _recent(look):",
+        "if look.kind is Kind.PROBE and is_recent(look):",
+        "if look.kind is Kind.BACK and is_recent(look):",
         (f"{EVIDENCE}::test_the_probe_alone_moves_traffic_once_and_is_held_when_it_fails_again",),
     ),
     Mutant(
@@ -372,7 +372,7 @@ DECISIONS = (
         DECIDE,
         "backend.admin_state is AdminState.DOWN and holder not in look.record.owed:",
         "backend.admin_state is AdminState.DOWN:",
-        (f"{NEW_HOLDER}::test_a_promotion_is_verified_by_the_probe_alone",),
+        (f"{NEW_HOLDER_CASES}::test_a_promotion_is_verified_by_the_probe_alone",),
     ),
     Mutant(
         "UNKNOWN is taken as bad",
