@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+# Tests start hundreds of processes that import the same files: those are compiled once, whatever the shell around says.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,7 +30,7 @@ setup: $(STAMP) ## make .venv with the first Python 3.13 found, and install ever
 $(STAMP): requirements.txt constraints.txt pyproject.toml nva_agent/pyproject.toml
 	@python=$$(sh .ci/find-python) && if [ ! -x $(BIN)/python ]; then "$$python" -m venv $(VENV); fi
 	@echo "installing into $(VENV) ..."
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile \
 	  --constraint constraints.txt --requirement requirements.txt --editable '.[dev]' --editable './nva_agent[exabgp]'
 	@touch $@
 
