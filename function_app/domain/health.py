@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from function_app.domain.observation import AgentStatus, Observed, Role, Unreachable, Value
+from function_app.domain.observation import AgentStatus, Observed, Unreachable, Value
 from function_app.domain.record import Record, Tally
 from function_app.domain.timing import Timing
 from function_app.domain.topology import Service
@@ -122,7 +122,7 @@ def judge(member: str, observed: Observed, record: Record, timing: Timing) -> Ju
     match reading:
         case AgentStatus(fatal=fatal) if fatal:
             return says(Row.FATAL, f"its agent says {'; '.join(fatal)}")
-        case AgentStatus() if down_by_probe and _should_answer(member, observed, record):
+        case AgentStatus() if down_by_probe and observed.serves(member, record.service):
             return says(Row.PROBE_DOWN, f"the load balancer's probe fails ({backend.reason if backend else ''})")
         case AgentStatus() if peers is Value.BAD:
             return says(Row.FIT_UNHEARD, "its agent is fit, but its peers do not hear it")
@@ -147,11 +147,6 @@ def is_ready(service: Service, member: str, observed: Observed) -> bool:
     if status is None or status.fatal:
         return False
     return member not in service.announcers or (bool(status.sessions) and all(status.sessions.values()))
-
-
-def _should_answer(member: str, observed: Observed, record: Record) -> bool:
-    service = observed.service(member, record.service)
-    return service is not None and service.role is Role.SERVING
 
 
 def _agent_line(reading: AgentStatus | Unreachable, service: str) -> str:

@@ -151,6 +151,11 @@ class Observed:
             return None
         return status.services.get(service, AgentService(0, 0, Role.STANDBY, answering=False))
 
+    def serves(self, member: str, service: str) -> bool:
+        """Whether its agent says that it serves, at whichever epoch."""
+        mine = self.service(member, service)
+        return mine is not None and mine.role is Role.SERVING
+
     def backend(self, member: str) -> Backend | None:
         return self.balancer.backends.get(member) if isinstance(self.balancer, BalancerReading) else None
 

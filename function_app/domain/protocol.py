@@ -91,8 +91,7 @@ class Look:
 
     def serves(self, member: str) -> bool:
         """Whether its agent says that it serves, at whichever epoch."""
-        role = self.role(member)
-        return role is not None and role[1] is Role.SERVING
+        return self.observed.serves(member, self.service.name)
 
     def acked(self, member: str) -> bool:
         """F1: the agent itself says, signed, that it stands by at the record's epoch (R3), and would after a reboot (R7)."""

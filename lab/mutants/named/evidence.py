@@ -152,8 +152,8 @@ READINGS = (
         "a standby's 503 speaks against it",
         "row: PROBE_DOWN, of one that serves",
         HEALTH,
-        "    return service is not None and service.role is Role.SERVING\n",
-        "    return service is not None\n",
+        "case AgentStatus() if down_by_probe and observed.serves(member, record.service):",
+        "case AgentStatus() if down_by_probe and observed.service(member, record.service):",
         (f"{EVIDENCE}::test_a_503_speaks_only_against_one_that_serves",),
     ),
     Mutant(
