@@ -3,6 +3,7 @@
 from lab.mutants.mutant import Mutant
 from lab.mutants.named import (
     agent,
+    decisions,
     election,
     evidence,
     executor,
@@ -10,6 +11,7 @@ from lab.mutants.named import (
     guards,
     learn,
     new_holder,
+    orders,
     outward,
     protocol,
     ranked,
@@ -20,7 +22,7 @@ from lab.mutants.named import (
 
 MUTANTS: tuple[Mutant, ...] = (
     *protocol.STEPS,
-    *protocol.DECISIONS,
+    *decisions.DECISIONS,
     *new_holder.VERIFYING,
     *new_holder.FRESH,
     *learn.LEARNED,
@@ -29,7 +31,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *election.CANDIDATES,
     *guards.DROPPED,
     *guards.MOVED,
-    *guards.ORDERED,
+    *orders.ORDERED,
     *executor.PASS,
     *executor.EFFECTS,
     *fencing.FENCE,
