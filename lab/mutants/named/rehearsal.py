@@ -5,6 +5,7 @@ from lab.mutants.named.places import DECIDE
 
 REHEARSAL = "function_app/domain/rehearsal.py"
 REHEARSED = "tests/unit/reconcile/test_rehearsal.py"
+INTERRUPTED = "tests/unit/reconcile/test_rehearsal_interrupted.py"
 REFUSED = f"{REHEARSED}::test_it_is_refused_and_nothing_is_written_for"
 
 REHEARSALS = (
@@ -22,7 +23,7 @@ REHEARSALS = (
         REHEARSAL,
         "    rehearsal = Rehearsal(member=chosen, epoch=epoch, until=until)\n",
         "    rehearsal = None\n",
-        (f"{REHEARSED}::test_other_passes_leave_the_member_alone_until_it_is_over",),
+        (f"{INTERRUPTED}::test_other_passes_leave_the_member_alone_until_it_is_over",),
     ),
     Mutant(
         "a rehearsal begins in the middle of an operation",
@@ -78,7 +79,7 @@ REHEARSALS = (
         REHEARSAL,
         "    return at < rehearsal.until <= at + look.timing.operation_deadline",
         "    return True",
-        (f"{REHEARSED}::test_a_rehearsal_that_nobody_ends_is_ended_by_its_deadline",),
+        (f"{INTERRUPTED}::test_a_rehearsal_that_nobody_ends_is_ended_by_its_deadline",),
     ),
     Mutant(
         "any pass takes a rehearsed member back",
@@ -86,6 +87,6 @@ REHEARSALS = (
         DECIDE,
         "        if not is_rehearsed(look, name) and (lifting := lift(look, name)):\n",
         "        if lifting := lift(look, name):\n",
-        (f"{REHEARSED}::test_other_passes_leave_the_member_alone_until_it_is_over",),
+        (f"{INTERRUPTED}::test_other_passes_leave_the_member_alone_until_it_is_over",),
     ),
 )
