@@ -1,6 +1,6 @@
 """Performs effects: the one function that every effect passes, and what each owes at execution (safety.md section 5).
 
-The caller has written the intent before (`passes`); nothing is repeated blindly: an effect that did not succeed is
+The caller has written the intent before (`services`); nothing is repeated blindly: an effect that did not succeed is
 noted in `Observed.tried` and left for the next look.
 """
 

@@ -15,7 +15,7 @@ from function_app.reconcile.networks import Networks, keep_networks
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.records import Records
 from function_app.reconcile.verification import Verification
-from function_app.reconcile.verify import Look, next_hops, verify
+from function_app.reconcile.verify import Basis, next_hops, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ async def gather_evidence(ports: Ports, topology: Topology, fresh: bool = False)
     while True:
         records = await Records(ports.documents).load_all(topology, ports.clock.now())
         balancers = {s.name: await observe.balancer(ports, topology, s) for s in topology.services if s.load_balancer}
-        look = Look(tuple(memberships), next_hops(topology, balancers, records), records)
-        verification, _ = await verify(ports, topology, look, not_before=good_from)
+        basis = Basis(tuple(memberships), next_hops(topology, balancers, records), records)
+        verification, _ = await verify(ports, topology, basis, not_before=good_from)
         now = ports.clock.now()
         missing = any(at is None or at < good_from for at in verification.answers.values())
         # What is due and affordable was asked: with nothing under way there is nothing to wait for.

@@ -25,7 +25,7 @@ from function_app.reconcile.services import ServicePass, Watch
 from function_app.reconcile.summary import Seen, Summary, keep_summary
 from function_app.reconcile.topologies import InForce
 from function_app.reconcile.turns import in_turn
-from function_app.reconcile.verify import Look, next_hops, verify
+from function_app.reconcile.verify import Basis, next_hops, verify
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -80,7 +80,7 @@ class Passes:
         memberships = tuple(task.result() for task in servers)
         records = await Records(self.ports.documents).load_all(topology, self.ports.clock.now())
         hops = next_hops(topology, {name: s.balancer for name, s in seen.items()}, records)
-        verification, routes = await verify(self.ports, topology, Look(memberships, hops, records))
+        verification, routes = await verify(self.ports, topology, Basis(memberships, hops, records))
         networks = await keep_networks(self.ports, topology, memberships, records)
         parts = (*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes, networks.outcome)
         outcome = worst(parts)

@@ -39,7 +39,7 @@ from function_app.reconcile.verification import Cost, Verification
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Basis:
     """What routes are compared with: Route Servers as read, by service the next hop as read, and the records."""
 
     memberships: tuple[Membership, ...]
@@ -81,30 +81,30 @@ class Peer:
 
 
 async def verify(
-    ports: Ports, topology: Topology, look: Look, not_before: datetime | None = None
+    ports: Ports, topology: Topology, basis: Basis, not_before: datetime | None = None
 ) -> tuple[Verification, Outcome]:
     """Hears what was asked, asks what is due, and compares what is known. `not_before` makes older answers due."""
     ledgers = Ledgers(ports.documents, topology.name)
     ledger = await ledgers.load()
-    peers = _peers(topology, look)
+    peers = _peers(topology, basis)
     learned = [_of_peer(ports.learned_routes, "learned", peer) for peer in peers]
     advertised = [_of_peer(ports.advertised_routes, "advertised", peer) for peer in peers]
     effective = [_of_interface(ports.effective_routes, s) for s in topology.speakers if s.interface]
     round_ = Round(ports.clock, topology.timing, not_before)
     round_.take_up(ledger, (*learned, *advertised, *effective))
-    if not look.operations:
+    if not basis.operations:
         await asyncio.gather(*map(round_.hear, (*learned, *advertised, *effective)))
         await _put(round_, learned, advertised, effective)
-    verification = _compared(topology, look, peers, round_)
+    verification = _compared(topology, basis, peers, round_)
     round_.doubted = _doubted(peers, verification)
     if not await ledgers.save(round_.ledger):
         round_.trouble.append("routes: another pass was faster")
     keys = [q.key for q in (*learned, *advertised, *effective)]
     answers = {key: round_.answers[key].at if key in round_.answers else None for key in keys}
     cost = Cost(spent=len(round_.spent), most=topology.timing.verify_budget, per=topology.timing.verify_every)
-    trouble = (*round_.reasons, *(f"nothing is asked: an operation of {name} is open" for name in look.operations))
+    trouble = (*round_.reasons, *(f"nothing is asked: an operation of {name} is open" for name in basis.operations))
     verification = replace(verification, answers=answers, under_way=len(round_.asked), trouble=trouble, cost=cost)
-    return verification, _outcome(topology, verification, round_, bool(peers and look.next_hops))
+    return verification, _outcome(topology, verification, round_, bool(peers and basis.next_hops))
 
 
 def _outcome(topology: Topology, verification: Verification, round_: Round, judged: bool) -> Outcome:
@@ -119,11 +119,11 @@ def _outcome(topology: Topology, verification: Verification, round_: Round, judg
 # --- which questions -------------------------------------------------------------------------------------------------
 
 
-def _peers(topology: Topology, look: Look) -> list[Peer]:
+def _peers(topology: Topology, basis: Basis) -> list[Peer]:
     """Every speaker of the topology whose own or adopted peering is in force."""
     servers = {server.name: server for server in topology.route_servers}
     found = []
-    for membership in look.memberships:
+    for membership in basis.memberships:
         if membership.reading is None:
             continue
         server = servers[membership.server]
@@ -171,13 +171,13 @@ def _of_interface(port: EffectiveRoutes, speaker: Speaker) -> Question:
 # --- what the answers mean -------------------------------------------------------------------------------------------
 
 
-def _compared(topology: Topology, look: Look, peers: list[Peer], round_: Round) -> Verification:
+def _compared(topology: Topology, basis: Basis, peers: list[Peer], round_: Round) -> Verification:
     answers = round_.answers
-    now = standing(look.records, look.next_hops)
+    now = standing(basis.records, basis.next_hops)
     judged: list[RouteCheck] = []
     findings: list[Finding] = []
     tables: dict[str, tuple[LearnedRoute, ...]] = {}
-    for membership in look.memberships:
+    for membership in basis.memberships:
         if membership.reading is None:
             continue
         server, instances = membership.server, membership.reading.instances
@@ -194,7 +194,7 @@ def _compared(topology: Topology, look: Look, peers: list[Peer], round_: Round) 
         if (answer := answers.get(f"effective {s.name}"))
         and (routes := readable(answer.rows, effective_route)) is not None
     }
-    findings += compare_effective(topology, effective, look.next_hops)
+    findings += compare_effective(topology, effective, basis.next_hops)
     return Verification(
         checks=tuple(judged),
         findings=tuple(findings),

@@ -89,7 +89,7 @@ ASKED = (
         "questions are asked beside a failover",
         "nothing is asked while an operation is open",
         VERIFY,
-        "    if not look.operations:\n",
+        "    if not basis.operations:\n",
         "    if True:\n",
         (f"{IN_PASSES}::test_nothing_is_asked_while_an_operation_is_open",),
     ),
