@@ -24,8 +24,7 @@ from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
 from tests.contract.adapters_azure import SERVER, WANTED, fake_arm, operations_over, refusal, until
 
-FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
-shared = pytest.mark.skipif(not FIXTURES.is_dir(), reason="../shared/fixtures is not here")
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 NAME = "hopkeeper-hub_nva-a"
 NVA, OTHER = IPv4Address("10.0.1.4"), IPv4Address("10.0.1.5")
@@ -107,15 +106,11 @@ async def test_advertised_routes_are_those_of_the_other_peer_with_the_route_serv
 
 def recorded(action: str) -> Any:
     """What ARM answered to an action in the end, in the recording of 2021."""
-    entries = json.loads((FIXTURES / "recordings" / "azps_TestRouteServerPeerRoutes.excerpt.json").read_text())[
-        "Entries"
-    ]
-    at = next(i for i, e in enumerate(entries) if e["RequestMethod"] == "POST" and f"/{action}?" in e["RequestUri"])
-    end = next(e for e in entries[at + 1 :] if e["RequestMethod"] == "GET" and e["StatusCode"] == 200)
-    return json.loads(end["ResponseBody"])
+    exchanges = json.loads((FIXTURES / "recordings" / "route-server-peer.json").read_text())
+    at = next(i for i, e in enumerate(exchanges) if e["method"] == "POST" and f"/{action}?" in e["uri"])
+    return next(e["body"] for e in exchanges[at + 1 :] if e["method"] == "GET" and e["status"] == 200)
 
 
-@shared
 @pytest.mark.parametrize("adapter", [AdvertisedRoutesOverArm, LearnedRoutesOverArm])
 async def test_the_recorded_answer_is_read(adapter: Callable[[Azure], PeerRoutes], tmp_path: Path) -> None:
     action = "advertisedRoutes" if adapter is AdvertisedRoutesOverArm else "learnedRoutes"
@@ -171,7 +166,6 @@ async def test_a_table_that_cannot_be_read_is_unavailable(tmp_path: Path) -> Non
             await effective.fetch(await effective.ask(NIC))
 
 
-@shared
 @pytest.mark.parametrize("source", ["recorded", "published"])
 async def test_recorded_and_published_tables_are_read(source: str, tmp_path: Path) -> None:
     if source == "published":
@@ -179,8 +173,7 @@ async def test_recorded_and_published_tables_are_read(source: str, tmp_path: Pat
         body = spec["responses"]["200"]["body"]
     else:
         name = "NetworkInterfaceTest.test_find_by_default_routes.json"
-        cassette = json.loads((FIXTURES / "recordings" / name).read_text())["interactions"]
-        body = cassette[-1]["response"]["body"]["data"]
+        body = json.loads((FIXTURES / "recordings" / name).read_text())[-1]["body"]
 
     async def answer(_: web.Request) -> web.Response:
         return web.json_response(body)
