@@ -19,8 +19,10 @@ SEEDS ?=
 SEED ?=
 TRACE ?=
 CASES ?=
+NO_SKIPS ?=
+PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS),--no-skips)
 
-.PHONY: help setup demo host walk package agent test check storm model mutants chaos prove lab networks constraints clean
+.PHONY: help setup tools demo host walk package agent test check storm model mutants chaos prove lab networks constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +35,9 @@ $(STAMP): requirements.txt constraints.txt pyproject.toml nva_agent/pyproject.to
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile \
 	  --constraint constraints.txt --requirement requirements.txt --editable '.[dev]' --editable './nva_agent[exabgp]'
 	@touch $@
+
+tools: ## install what the tests can use and is missing: Debian packages, as root
+	@.ci/install-tools
 
 demo: $(STAMP) ## watch two NVAs fail over on this machine (KEEP=1 keeps it running afterwards; PACKAGE=... as for host)
 	@$(BIN)/python -m lab.demo --package $(PACKAGE) $(if $(KEEP),--keep)
@@ -50,9 +55,9 @@ package: $(STAMP) ## build/hopkeeper.zip, what is deployed, and its bill of mate
 agent: $(STAMP) ## build/hopkeeper-agent.pyz and the agent's wheel, for an NVA
 	@$(BIN)/python -m lab.release.agent
 
-test: $(STAMP) azurite az ## run the tests, but those of infra/bicep, which `check` runs
+test: $(STAMP) azurite az ## run the tests, but those of infra/bicep, which `check` runs (NO_SKIPS=1 fails if one is left out, as CI does)
 	@mkdir -p build
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --ignore tests/infra
+	@$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder --ignore tests/infra
 
 .PHONY: stories story
 stories: $(STAMP) ## list the stories: one example each, told over the simulated Azure on virtual time
@@ -94,22 +99,22 @@ check: $(STAMP) checkov ## ruff, mypy --strict, the import contracts, the offlin
 	@$(BIN)/mypy
 	@$(BIN)/mypy --python-version 3.11 nva_agent/hopkeeper_agent
 	@$(BIN)/lint-imports --config pyproject.toml
-	@$(BIN)/python -m pytest tests/infra
+	@$(PYTEST) tests/infra
 
 .PHONY: checkov
-checkov: # its checks of infra/bicep, in an environment of its own; without it they say so and are skipped
+checkov: # its checks of infra/bicep, in an environment of its own; without it they are skipped, and `check` says so
 	@if [ ! -x build/checkov/bin/checkov ]; then \
 	  python=$$(sh .ci/find-python) && "$$python" -m venv build/checkov && build/checkov/bin/python -m pip install --quiet \
 	  --disable-pip-version-check checkov==$(CHECKOV_VERSION) || echo "checkov could not be installed: its tests will be skipped"; fi
 
 .PHONY: az
-az: # Azure's own command line, which the operating guide's walk uses; without it the walk's test says so and is skipped
+az: # Azure's own command line, which the operating guide's walk uses; without it the walk's test is skipped, and `test` says so
 	@if [ ! -x build/az/bin/az ]; then \
 	  python=$$(sh .ci/find-python) && "$$python" -m venv build/az && build/az/bin/python -m pip install --quiet \
 	  --disable-pip-version-check azure-cli==$(AZ_VERSION) || echo "azure-cli could not be installed: the walk's test will be skipped"; fi
 
 .PHONY: azurite
-azurite: # the storage twin of the tests; without Node they say so and skip what needs it
+azurite: # the storage twin of the tests; without Node what needs it is skipped, and `test` says so
 	@if [ ! -x $(AZURITE) ] && command -v npm >/dev/null; then \
 	  npm install --silent --no-audit --no-fund --prefix build/node azurite@$(AZURITE_VERSION) || echo "Azurite could not be installed: its tests will be skipped"; fi
 
