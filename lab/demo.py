@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from lab import keys
 from lab.acts import ACTS, Act, Stage, at_rest
 from lab.processes import LabError, end_as_by_ctrl_c
 from lab.release.package import unpacked
@@ -117,7 +118,7 @@ async def run(app: Path, keep: bool, report: Path) -> int:
 
 
 async def _keep_serving(stack: Stack, console: Console) -> None:
-    key = stack.keys["functions"]["default"]
+    key = keys.of_function(stack.keys, "status")
     console.print(
         f"still serving; Ctrl-C ends it. Try:\n  curl -s -H 'x-functions-key: {key}' {stack.host_url}/api/status"
     )

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lab import keys
 from lab.processes import LabError, end_as_by_ctrl_c
 from lab.release.package import unpacked
 from lab.stack import ROOT, TOPOLOGY, Stack
@@ -14,10 +15,12 @@ from lab.stack import ROOT, TOPOLOGY, Stack
 async def serve(root: Path, port: int, with_nvas: bool) -> int:
     async with Stack.make() as stack:
         await stack.up(root, port, with_nvas)
-        key = stack.keys["functions"]["default"]
+        status, reconcile = (keys.of_function(stack.keys, name) for name in ("status", "reconcile"))
         print(f"Hopkeeper serves on {stack.host_url} over the simulator at {stack.simulator_url}")
-        print(f"  curl -s -H 'x-functions-key: {key}' {stack.host_url}/api/status/{TOPOLOGY}")
-        print(f"  curl -s -X POST -H 'x-functions-key: {key}' '{stack.host_url}/api/reconcile/{TOPOLOGY}?dry_run=true'")
+        print(f"  curl -s -H 'x-functions-key: {status}' {stack.host_url}/api/status/{TOPOLOGY}")
+        print(
+            f"  curl -s -X POST -H 'x-functions-key: {reconcile}' '{stack.host_url}/api/reconcile/{TOPOLOGY}?dry_run=true'"
+        )
         print(f"  logs: {stack.programs.logs}\nCtrl-C ends it.", flush=True)
         await asyncio.Event().wait()
     return 0

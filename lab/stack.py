@@ -26,9 +26,8 @@ from typing import Any
 
 import aiohttp
 import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from lab import keys
 from lab.processes import LabError, Program, Programs
 from simulator.seeds import HubSeed, Probe, hub_seed
 
@@ -39,6 +38,9 @@ COMMAND, PROBE, GOSSIP, DATA, BGP = 8443, 8080, 8444, 7777, 1790
 TOPOLOGY, SERVICE = "hub-lab", "egress-firewall"
 NVAS = ("nva-a", "nva-b")
 ASN = 65001
+
+NOBODY_SERVES = 50.0 / len(NVAS)
+"""The deployed alert's threshold: averaged over n backends each healthy one gives 100/n (infra/bicep/modules/alerts.bicep)."""
 
 # The lab's clock is TIME_FACTOR times faster than Azure's; what the product waits for is set to match.
 TIMING = {
@@ -105,7 +107,7 @@ class Stack:
 
     async def up(self, root: Path = ROOT, port: int = 0, with_nvas: bool = True, in_force: bool = True) -> None:
         """Starts everything and puts the topology in force, unless somebody else is to. Raises LabError."""
-        self._make_keys()
+        self.keys = keys.made(self.directory)
         await self._start_simulator()
         for name in NVAS:
             self._enroll(name)
@@ -113,27 +115,10 @@ class Stack:
         if in_force:
             self.apply()
         await self.tell_simulator("POST", "/simulator/events/subscribers", {"url": self.event_webhook})
+        await self.tell_simulator("POST", "/simulator/alerts/receivers", {"url": self.alert_webhook})
         if with_nvas:
             await self._start_load_balancer()
             await asyncio.gather(*(self.start_nva(name) for name in NVAS))
-
-    def _make_keys(self) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        public = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        (self.directory / "app.key").write_bytes(private)
-        (self.directory / "app-keys.pem").write_bytes(public)
-        self.keys = {
-            "master": secrets.token_urlsafe(24),
-            "functions": {"default": secrets.token_urlsafe(24)},
-            "system": {"eventgrid_extension": secrets.token_urlsafe(24)},
-        }
-        (self.directory / "keys.json").write_text(json.dumps(self.keys))
-        (self.directory / "report.key").write_text(self.keys["functions"]["default"])
 
     async def _start_simulator(self) -> None:
         seed = HubSeed(
@@ -142,7 +127,7 @@ class Stack:
             frontend=self.frontend,
             probe=Probe(port=PROBE, path=f"/probe/{SERVICE}"),
         )
-        (self.directory / "seed.json").write_text(json.dumps(hub_seed(seed)))
+        (self.directory / "seed.json").write_text(json.dumps(hub_seed(seed, alert_threshold=NOBODY_SERVES)))
         program = self.programs.start(
             "simulator",
             [
@@ -358,9 +343,9 @@ hold_time = 9
             return answer
 
     async def ask_app(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """One call of the app's HTTP API with the host key; text is sent as it is, anything else as JSON."""
+        """One call of the app's HTTP API, with the key of that function; text is sent as it is, anything else as JSON."""
         assert self.session is not None
-        headers = {"x-functions-key": self.keys["functions"]["default"]}
+        headers = {"x-functions-key": keys.of_path(self.keys, path)}
         data = body if isinstance(body, str | None) else json.dumps(body)
         async with self.session.request(method, f"{self.host_url}/api{path}", data=data, headers=headers) as response:
             return response.status, await response.json(content_type=None)
@@ -390,6 +375,11 @@ hold_time = 9
         """Where Event Grid delivers, with its key."""
         key = self.keys["system"]["eventgrid_extension"]
         return f"{self.host_url}/runtime/webhooks/EventGrid?functionName=on_resource_event&code={key}"
+
+    @property
+    def alert_webhook(self) -> str:
+        """Where the action group posts, with the key of that function."""
+        return f"{self.host_url}/api/alerts?code={keys.of_function(self.keys, 'on_alert')}"
 
 
 def free_network() -> str:

@@ -186,6 +186,11 @@ async def _subscribe(control: Control, request: Request, _: tuple[str, ...]) -> 
     return {"subscribers": len(control.event_grid.subscribers)}
 
 
+async def _receive_alerts(control: Control, request: Request, _: tuple[str, ...]) -> Json:
+    control.webhooks.add(str(_body(request)["url"]))
+    return {}
+
+
 async def _requests(control: Control, request: Request, _: tuple[str, ...]) -> Json:
     since = int(request.query.get("since", "0"))
     return {"requests": [asdict(one) for one in control.requests if one.number > since]}
@@ -313,6 +318,7 @@ ROUTES: tuple[tuple[str, str, Act], ...] = (
     ("PUT", _LB + r"/probes", _report_probes),
     ("GET", r"/simulator/events", _events),
     ("POST", r"/simulator/events/subscribers", _subscribe),
+    ("POST", r"/simulator/alerts/receivers", _receive_alerts),
     ("GET", r"/simulator/requests", _requests),
     ("GET", r"/simulator/bgp", _bgp),
     ("PUT", r"/simulator/bgp/routes", _set_routes),

@@ -19,9 +19,12 @@ class AlertWebhooks:
     def __init__(self, world: World, courier: Courier, urls: tuple[str, ...]) -> None:
         self._world = world
         self._courier = courier
-        self._urls = urls
+        self._urls = [*urls]
         self._silent_until: dict[str, datetime] = {}
         self.deliveries: list[Delivery] = []
+
+    def add(self, url: str) -> None:
+        self._urls.append(url)
 
     def start(self) -> None:
         self._world.alerts.subscribers.append(self._on_alert)

@@ -4,9 +4,7 @@ It runs on the management node. NVAs reach it through a relay there, so that the
 """
 
 import asyncio
-import json
 import os
-import secrets
 import subprocess
 import sys
 import time
@@ -17,9 +15,8 @@ from typing import Any
 import aiohttp
 import msgspec
 import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from lab import keys
 from lab.packets.balancer import Balancer
 from lab.packets.fabric import ADDRESSES, MGMT
 from lab.packets.lab import Lab
@@ -40,26 +37,11 @@ class App:
         self._storage = storage
         self.report_url = f"http://{ADDRESSES[MGMT]}:{PORT}/api/reports"
         self._session = aiohttp.ClientSession(trust_env=False)
-        self._make_keys()
+        self._keys = keys.made(lab.directory)
 
     async def close(self) -> None:
         await self._session.close()
         await self._storage.close()
-
-    def _make_keys(self) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        plain = serialization.NoEncryption()
-        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-        public = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        directory = self._lab.directory
-        (directory / "app.key").write_bytes(private)
-        (directory / "app-keys.pem").write_bytes(public)
-        self._key = secrets.token_urlsafe(24)
-        keys = {"master": secrets.token_urlsafe(24), "functions": {"default": self._key}, "system": {}}
-        (directory / "keys.json").write_text(json.dumps(keys))
-        (directory / "report.key").write_text(self._key)
 
     async def start(self) -> None:
         await self._start_host()
@@ -107,8 +89,8 @@ class App:
             raise LabError(f"hopkeeper apply failed: {done.stderr}{done.stdout}")
 
     async def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """One call of the app's HTTP API with the host key. Raises LabError."""
-        headers = {"x-functions-key": self._key}
+        """One call of the app's HTTP API, with the key of that function. Raises LabError."""
+        headers = {"x-functions-key": keys.of_path(self._keys, path)}
         url = f"http://127.0.0.1:{PORT}/api{path}"
         async with self._session.request(method, url, json=body, headers=headers) as response:
             answer = await response.json(content_type=None)
