@@ -3,6 +3,7 @@
 HostError
 ├── ConfigurationError    a setting, host.json, a key file or a binding that cannot be served
 ├── IndexingError         the worker could not load the app, or found no function in it
+├── WorkerGoneError       the worker process ended, with everything in it
 └── FunctionFailedError   one invocation raised
 """
 
@@ -16,6 +17,10 @@ class ConfigurationError(HostError):
 
 
 class IndexingError(HostError):
+    pass
+
+
+class WorkerGoneError(HostError):
     pass
 
 

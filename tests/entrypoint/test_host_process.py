@@ -140,7 +140,7 @@ async def test_an_app_in_its_own_directory_is_loaded_from_there_only(tmp_path: P
     )
     (root / "lab_or_not.py").write_text(
         "import importlib.util\n"
-        "for name in ('simulator', 'function_app', 'nva_agent', 'tests'):\n"
+        "for name in ('simulator', 'function_app', 'nva_agent', 'conftest'):\n"
         "    assert importlib.util.find_spec(name) is None, name\n"
     )
     with serving(root, tmp_path) as host:

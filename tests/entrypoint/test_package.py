@@ -1,13 +1,9 @@
 """The zip that is deployed: what is in it, and that it is all that the app needs."""
 
-import json
 import os
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -18,17 +14,8 @@ from lab.release import package
 from lab.release.package import ROOT, Package, contents, unpacked
 from lab.stack import TOPOLOGY, Stack
 
-AT_THE_ROOT = {"constraints.txt", "host.json", "main.py", "requirements.txt"}
+AT_THE_ROOT = {"constraints.txt", "function_app.py", "host.json", "main.py", "requirements.txt"}
 BY_HAND_ONLY = ("function_app/cli.py", "function_app/render/")
-# Prints what was indexed, where each module of the app came from, and what else of the project could be found.
-INDEX = """
-import asyncio, importlib.util, json, pathlib, sys
-from lab.functions_host.worker import Worker
-found = asyncio.run(Worker(pathlib.Path(sys.argv[1])).index())
-files = [m.__file__ for n, m in sys.modules.items() if n == "main" or n.split(".")[0] == "function_app"]
-others = [n for n in ("simulator", "tests", "function_app.cli", "function_app.render") if importlib.util.find_spec(n)]
-print(json.dumps({"functions": [one.name for one in found], "files": files, "others": others}))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +27,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Package:
 def app(built: Package) -> Iterator[Path]:
     with unpacked(built.path) as folder:
         yield folder
-
-
-def index(folder: Path) -> subprocess.CompletedProcess[str]:
-    settings = {"PYTHON_SCRIPT_FILE_NAME": "main.py", "HOPKEEPER_SWEEP_SCHEDULE": "0 0 0 1 1 *"}
-    return subprocess.run(
-        [sys.executable, "-c", INDEX, str(folder)],
-        env={**os.environ, **settings, "PYTHONPATH": str(ROOT)},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_the_package_holds_all_that_runs_and_nothing_else(built: Package) -> None:
@@ -129,25 +103,6 @@ def test_a_zip_is_unpacked_alone_and_gone_afterwards(built: Package) -> None:
         found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
         assert found == set(built.files)
     assert not folder.exists()
-
-
-def test_the_worker_finds_the_app_in_the_package_and_nowhere_else(app: Path) -> None:
-    done = index(app)
-    assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    assert len(told["functions"]) >= 8
-    assert {Path(file).is_relative_to(app) for file in told["files"]} == {True}
-    assert told["others"] == []
-
-
-def test_a_module_that_the_package_lacks_is_missed(built: Package, tmp_path: Path) -> None:
-    with zipfile.ZipFile(built.path) as content:
-        content.extractall(tmp_path)
-    (tmp_path / "function_app" / "domain" / "decide.py").unlink()
-    done = index(tmp_path)
-    assert done.returncode != 0
-    assert "function_app.domain" in done.stderr
-    assert "decide" in done.stderr
 
 
 async def test_the_package_serves_in_the_labs_host(app: Path) -> None:
