@@ -179,7 +179,7 @@ class Stack:
             f"host-{secrets.token_hex(2)}",
             [
                 *[sys.executable, "-m", "lab.functions_host", "--root", str(root), "--port", str(port)],
-                *["--keys", str(self.directory / "keys.json"), "--log-level", "info"],
+                *["--placeholder", "--keys", str(self.directory / "keys.json"), "--log-level", "info"],
             ],
             "host",
             self.app_environment(),

@@ -28,15 +28,12 @@ def main() -> int:
         _set_environment(root, arguments.settings)
         state = _state_directory(arguments.state)
         key_file = arguments.keys.resolve() if arguments.keys else state / "keys.json"
-        left = asyncio.run(_serve(Options(root, arguments.port, key_file, state)))
+        left = asyncio.run(_serve(Options(root, arguments.port, key_file, state, arguments.placeholder)))
     except HostError as wrong:
         print(f"error: {wrong}", file=sys.stderr)
         return 1
     if left:
-        log.warning("stopped while still running: %s", ", ".join(left))
-        # A synchronous function cannot be interrupted, and Python would wait for its thread.
-        sys.stderr.flush()
-        os._exit(0)
+        log.warning("stopped while still running, and cut off: %s", ", ".join(left))
     return 0
 
 
@@ -106,6 +103,11 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         help="timers' status and keys (default: the directory of AzureWebJobsStorage=directory:PATH, "
         "else build/functions-host)",
+    )
+    parser.add_argument(
+        "--placeholder",
+        action="store_true",
+        help="enter the app as the platform does: a worker that waited in another folder without its settings",
     )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser.parse_args()

@@ -13,12 +13,12 @@ from aiohttp import web
 
 from lab.functions_host.errors import HostError
 from lab.functions_host.functions import Function
-from lab.functions_host.http_functions import presented_key
+from lab.functions_host.http_functions import presented_key, refused
 from lab.functions_host.keys import Keys
 
 log = logging.getLogger(__name__)
 
-type ByHand = Callable[[str], Awaitable[None]]
+type ByHand = Callable[[str | None], Awaitable[None]]
 
 
 class Admin:
@@ -31,38 +31,52 @@ class Admin:
         self._running: set[asyncio.Task[None]] = set()
 
     async def status(self, request: web.Request) -> web.StreamResponse:
-        if not self._keys.open_admin(presented_key(request)):
-            return web.Response(status=401)
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
         uptime = int((time.monotonic() - self._started) * 1000)
         return web.json_response({"id": "lab", "state": "Running", "version": "4.0", "processUptime": uptime})
 
     async def ping(self, _request: web.Request) -> web.StreamResponse:
-        return web.Response()
+        return web.Response(headers={"Cache-Control": "no-store,no-cache"})
 
     async def list_functions(self, request: web.Request) -> web.StreamResponse:
-        if not self._keys.open_admin(presented_key(request)):
-            return web.Response(status=401)
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
         return web.json_response([_described(function) for function in self._functions])
+
+    async def one_function(self, request: web.Request) -> web.StreamResponse:
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
+        name = request.match_info["name"].lower()
+        found = next((function for function in self._functions if function.name.lower() == name), None)
+        return web.Response(status=404) if found is None else web.json_response(_described(found))
 
     async def invoke(self, request: web.Request) -> web.StreamResponse:
         """POST {"input": TEXT}: 202 at once, the function runs behind it; its failure is in the log only."""
-        if not self._keys.open_admin(presented_key(request)):
-            return web.Response(status=401)
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
         run = self._by_hand.get(request.match_info["name"].lower())
         if run is None:
             return web.Response(status=404)
+        if "json" not in request.content_type:
+            return web.Response(status=415)
         try:
             document = await request.json()
         except ValueError:
+            document = None
+        if not isinstance(document, dict) or isinstance(document.get("input"), dict | list):
             return web.Response(status=400, text='the body must be JSON: {"input": "..."}')
-        if not isinstance(document, dict):
-            return web.Response(status=400, text='the body must be JSON: {"input": "..."}')
-        task = asyncio.create_task(self._logged(run, str(document.get("input") or "")))
+        given = document.get("input")
+        task = asyncio.create_task(self._logged(run, None if given is None else str(given)))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return web.Response(status=202)
 
-    async def _logged(self, run: ByHand, text: str) -> None:
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        key = presented_key(request)
+        return None if self._keys.open_admin(key) else refused(self._keys, key)
+
+    async def _logged(self, run: ByHand, text: str | None) -> None:
         try:
             await run(text)
         except HostError as failure:

@@ -1,7 +1,5 @@
 """The host's one HTTP listener: which path belongs to the admin API, to the Event Grid webhook, to the app."""
 
-from datetime import timedelta
-
 from aiohttp import web
 
 from lab.functions_host.admin import Admin
@@ -10,23 +8,24 @@ from lab.functions_host.event_grid import EventGridWebhook
 from lab.functions_host.http_functions import HttpFunctions
 
 ADDRESS = "127.0.0.1"  # the lab's host is nobody else's business
+AT_ONCE = 0.01  # seconds that requests being answered get at the end; 0 would mean for ever
 REQUEST_MAX = 100 * 1024 * 1024  # the platform's limit for a request body
 
 
 class Front:
-    def __init__(self, http: HttpFunctions, webhook: EventGridWebhook, admin: Admin, grace: timedelta) -> None:
-        """`grace` is how long requests being answered may take once `stop` is called."""
+    def __init__(self, http: HttpFunctions, webhook: EventGridWebhook, admin: Admin) -> None:
         app = web.Application(client_max_size=REQUEST_MAX)
         app.router.add_get("/admin/host/status", admin.status, allow_head=False)
-        app.router.add_route("*", "/admin/host/ping", admin.ping)
+        for method in ("GET", "POST"):
+            app.router.add_route(method, "/admin/host/ping", admin.ping)
         app.router.add_get("/admin/functions", admin.list_functions, allow_head=False)
+        app.router.add_get("/admin/functions/{name}", admin.one_function, allow_head=False)
         app.router.add_post("/admin/functions/{name}", admin.invoke)
-        app.router.add_route("*", "/runtime/webhooks/{extension:(?i:eventgrid)}", webhook.answer)
+        app.router.add_route("*", "/{path:(?i:runtime/webhooks/eventgrid)(?:/.*)?}", webhook.answer)
+        app.router.add_route("*", "/", _home)
         app.router.add_route("*", "/{path:.*}", http.answer)
         # Bodies go to the functions as they came: unpacking is theirs, as on the platform.
-        self._runner = web.AppRunner(
-            app, access_log=None, auto_decompress=False, shutdown_timeout=grace.total_seconds()
-        )
+        self._runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=AT_ONCE)
 
     async def start(self, port: int) -> str:
         """Listen and return the URL; a port of 0 takes any free one. Raises ConfigurationError when it is taken."""
@@ -39,3 +38,10 @@ class Front:
 
     async def stop(self) -> None:
         await self._runner.cleanup()
+
+
+async def _home(_request: web.Request) -> web.StreamResponse:
+    """200 whatever the app does, without a key: a probe of `/` proves nothing."""
+    return web.Response(
+        text="<html><body>Your Functions host is up and running.</body></html>", content_type="text/html"
+    )

@@ -70,6 +70,6 @@ def _binding(function: str, raw: dict[str, Any], settings: Mapping[str, str]) ->
 
 
 def _is_disabled(name: str, settings: Mapping[str, str]) -> bool:
-    """The app setting `AzureWebJobs.NAME.Disabled`; on Linux, where names have no dots, with double underscores."""
-    values = (settings.get(f"AzureWebJobs{dot}{name}{dot}Disabled", "") for dot in (".", "__"))
+    """The app setting `AzureWebJobs.NAME.Disabled`, or with single underscores; double ones have no effect."""
+    values = (settings.get(f"AzureWebJobs{dot}{name}{dot}Disabled", "") for dot in (".", "_"))
     return any(value.lower() in ("1", "true") for value in values)

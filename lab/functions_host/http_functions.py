@@ -8,7 +8,6 @@ import asyncio
 import logging
 from datetime import timedelta
 from http.cookies import Morsel
-from types import SimpleNamespace
 from typing import Any
 
 from aiohttp import web
@@ -20,6 +19,7 @@ from lab.functions_host.functions import Function
 from lab.functions_host.invoker import Invoker
 from lab.functions_host.keys import Keys
 from lab.functions_host.messages import TypedData
+from lab.functions_host.protocol import PROTOS
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +45,13 @@ class HttpFunctions:
         function = self._functions[match.function]
         if not self._may_call(function, presented_key(request)):
             return web.Response(status=401)
-        data = TypedData(http=await _rpc_request(request, match.parameters))
-        run = self._invoker.run(function, data, trace_parent=request.headers.get("traceparent"))
-        task = asyncio.ensure_future(run)
+        try:
+            data = TypedData(http=await _rpc_request(request, match.parameters))
+        except web.HTTPRequestEntityTooLarge:
+            return web.Response(status=500)
+        except UnicodeEncodeError:  # what is not UTF-8 does not fit into a message
+            return web.Response(status=400)
+        task = asyncio.ensure_future(self._invoker.run(function, data))
         # Nobody waits longer, but the function is not stopped: on the platform it runs on, too.
         done, _ = await asyncio.wait({task}, timeout=ANSWER_WITHIN.total_seconds())
         if not done:
@@ -84,8 +88,20 @@ def route(function: Function) -> routes.Route:
 
 
 def presented_key(request: web.Request) -> str:
-    """The key a request shows, in the header or the query; empty for none."""
-    return request.headers.get("x-functions-key") or request.query.get("code", "")
+    """The key a request shows, in the header or the query (whose names ignore case); empty for none.
+
+    A header that is there hides the query, also an empty one.
+    """
+    if (header := request.headers.get("x-functions-key")) is not None:
+        return header
+    return next((value for name, value in request.query.items() if name.lower() == "code"), "")
+
+
+def refused(keys: Keys, key: str) -> web.Response:
+    """How the admin API and the webhooks refuse a key: 403 for a good one of the wrong kind, else 401."""
+    if keys.is_of_another_kind(key):
+        return web.Response(status=403)
+    return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
 
 
 def response(returned: Any) -> web.Response:
@@ -97,21 +113,21 @@ def response(returned: Any) -> web.Response:
     headers = CIMultiDict(
         (name, value) for name, value in returned.headers.items() if name.lower() not in _NOT_PASSED_ON
     )
-    for cookie in returned.cookies or ():
+    for cookie in returned.cookies:
         headers.add("Set-Cookie", _set_cookie(cookie))
-    body = returned.body.bytes if returned.body is not None else b""
-    return web.Response(status=int(returned.status_code), headers=headers, body=body)
+    return web.Response(status=int(returned.status_code), headers=headers, body=returned.body.bytes)
 
 
-async def _rpc_request(request: web.Request, parameters: dict[str, str]) -> SimpleNamespace:
+async def _rpc_request(request: web.Request, parameters: dict[str, str]) -> Any:
+    """An RpcHttp. A body without a Content-Length (chunked) is read and not passed on: the platform's host does so."""
     body = await request.read()
-    return SimpleNamespace(
+    return PROTOS.RpcHttp(
         method=request.method,
         url=str(request.url),
         headers={name.lower(): value for name, value in _joined(request.headers).items()},
         query={name: value for name, value in _joined(request.query).items() if value},
         params=parameters,
-        body=TypedData(bytes=body) if body else TypedData(),
+        body=TypedData(bytes=body) if body and "content-length" in request.headers else None,
     )
 
 
@@ -120,15 +136,15 @@ def _joined(values: MultiMapping[str]) -> dict[str, str]:
 
 
 def _set_cookie(cookie: Any) -> str:
-    """A Set-Cookie value from the worker's RpcHttpCookie, whose optional fields are None or hold a `value`."""
+    """A Set-Cookie value from the worker's RpcHttpCookie, of whose optional fields some are set."""
     morsel: Morsel[str] = Morsel()
     morsel.set(cookie.name, cookie.value, cookie.value)
     for attribute, field in (("domain", cookie.domain), ("path", cookie.path), ("secure", cookie.secure)):
-        if field is not None and field.value:
+        if field.value:
             morsel[attribute] = field.value
-    if cookie.http_only is not None and cookie.http_only.value:
+    if cookie.http_only.value:
         morsel["httponly"] = True
-    if cookie.max_age is not None:
+    if cookie.HasField("max_age"):
         morsel["max-age"] = int(cookie.max_age.value)
     if cookie.same_site:
         morsel["samesite"] = {1: "Lax", 2: "Strict", 3: "None"}[cookie.same_site]

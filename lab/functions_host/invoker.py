@@ -23,15 +23,14 @@ class Invoker:
     async def run(
         self,
         function: Function,
-        data: TypedData,
-        metadata: Mapping[str, TypedData] | None = None,
-        trace_parent: str | None = None,
+        data: Any,
+        metadata: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Invoke and send the queue outputs; gives back the return value.
+        """Invoke over a TypedData and send the queue outputs; gives back the return value.
 
         Raises FunctionFailedError, also when an output could not be sent: the platform counts that as a failed run.
         """
-        outcome = await self._worker.invoke(function, data, metadata or {}, trace_parent)
+        outcome = await self._worker.invoke(function, data, metadata or {})
         for output in function.outputs:
             value = outcome.returned if output.name == "$return" else outcome.outputs.get(output.name)
             if output.kind != "queue" or value is None:
@@ -44,7 +43,7 @@ class Invoker:
                 raise FunctionFailedError(function.name, f"output {output.name}: {unreachable}", "") from unreachable
         return outcome.returned
 
-    async def fire(self, function: Function, data: TypedData) -> None:
+    async def fire(self, function: Function, data: Any) -> None:
         """`run` for triggers that have nobody to give a return value to."""
         await self.run(function, data)
 

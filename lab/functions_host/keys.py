@@ -32,6 +32,10 @@ class Keys:
         own = self.per_function.get(function, {})
         return _any_equals(key, [self.master, *self.functions.values(), *own.values()])
 
+    def is_of_another_kind(self, key: str) -> bool:
+        """A good key, but too weak for what was asked: a host key, or an extension's own."""
+        return _any_equals(key, [*self.functions.values(), *self.system.values()])
+
     def open_extension(self, key: str, extension_key: str) -> bool:
         system = self.system.get(extension_key)
         return _any_equals(key, [self.master] if system is None else [self.master, system])
@@ -56,7 +60,8 @@ def load(file: Path) -> Keys:
 
 
 def _any_equals(presented: str, valid: Iterable[str]) -> bool:
-    return any(hmac.compare_digest(presented.encode(), key.encode()) for key in valid)
+    """Without regard to case, as the platform compares keys."""
+    return any(hmac.compare_digest(presented.lower().encode(), key.lower().encode()) for key in valid)
 
 
 def _new_key() -> str:

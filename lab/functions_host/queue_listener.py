@@ -32,14 +32,14 @@ class QueueListener:
         self._poison = poison
         self._settings = settings
         self._process = process
-        self._running: set[asyncio.Task[None]] = set()
+        self.running: set[asyncio.Task[None]] = set()  # one for each message that is being processed
 
     async def serve(self) -> None:
         """Poll until cancelled: at once while there is work, less and less often while the queue is empty."""
         pause = POLL_MIN
         while True:
-            if len(self._running) > self._settings.new_batch_threshold:
-                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            if len(self.running) > self._settings.new_batch_threshold:
+                await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
                 continue
             if await self.poll():
                 pause = POLL_MIN
@@ -56,14 +56,9 @@ class QueueListener:
             return 0
         for message in batch:
             task = asyncio.create_task(self._handle(message))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self.running.add(task)
+            task.add_done_callback(self.running.discard)
         return len(batch)
-
-    async def drain(self) -> None:
-        """Wait until every message that was taken is dealt with."""
-        while self._running:
-            await asyncio.wait(set(self._running))
 
     async def _handle(self, message: Received) -> None:
         try:

@@ -1,14 +1,14 @@
 """Route templates of HTTP triggers, matched as the platform's ASP.NET routing does.
 
-`status/{topology?}`, `{id:int}`, `{name=default}`, `{*rest}`. Literals ignore case, a trailing slash means nothing,
-values are percent-decoded. Pure; knows no HTTP beyond a method's name.
+`status/{topology?}`, `{id:int}`, `{name=default}`, `{*rest}`. Literals ignore case, one trailing slash means nothing,
+values are percent-decoded but for `%2F`. Pure; knows no HTTP beyond a method's name.
 """
 
 import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from lab.functions_host.errors import ConfigurationError
 
@@ -29,6 +29,7 @@ _LENGTHS = {
 }
 _PARAMETER = re.compile(r"\{(\*{0,2})(\w+)((?::(?:[^{}=?()]|\([^()]*\))+)?)(?:=([^{}?]*))?(\?)?\}")
 _UNSET = "\0"
+_ESCAPES = re.compile(r"(?:%(?!2[Ff])[0-9A-Fa-f]{2})+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,10 @@ class Table:
         A path that another method would open is None too: the platform answers 404 there, not 405
         (azure-functions-host issue 10098).
         """
-        parts = [unquote(part) for part in raw_path.strip("/").split("/")] if raw_path.strip("/") else []
+        path = raw_path.removeprefix("/").removesuffix("/")
+        parts = [decoded(part) for part in path.split("/")] if path else []
+        if raw_path != "/" and not all(parts):  # `//` anywhere
+            return None
         length = len(self._prefix)
         if [part.lower() for part in parts[:length]] != self._prefix:
             return None
@@ -99,6 +103,18 @@ class Table:
             if (parameters := route.match(parts[length:])) is not None:
                 return Match(route.function, parameters)
         return None
+
+
+def decoded(text: str) -> str:
+    """`%2F` and what is no UTF-8 stay as they were sent."""
+
+    def plain(found: re.Match[str]) -> str:
+        try:
+            return unquote_to_bytes(found[0]).decode()
+        except UnicodeDecodeError:
+            return found[0]
+
+    return _ESCAPES.sub(plain, text)
 
 
 def parse(function: str, template: str, methods: Iterable[str]) -> Route:

@@ -49,8 +49,11 @@ DEFAULTS = QueueSettings()
 
 @dataclass(frozen=True, slots=True)
 class HostJson:
+    """`function_timeout` is how long a run may take before its worker is killed; the plan's own default is 30 minutes."""
+
     route_prefix: str = "api"
     queues: QueueSettings = DEFAULTS
+    function_timeout: timedelta = timedelta(minutes=30)
 
 
 def local_values(file: Path) -> dict[str, str]:
@@ -92,7 +95,11 @@ def host_json(file: Path, settings: Mapping[str, str]) -> HostJson:
         queues = _queue_settings(_section(extensions, "queues", file))
     except (ValueError, TypeError) as wrong:
         raise ConfigurationError(f"{file}: extensions.queues: {wrong}") from wrong
-    return HostJson(str(http.get("routePrefix", "api")).strip("/"), queues)
+    try:
+        timeout = time_span(str(document.get("functionTimeout", "00:30:00")))
+    except ValueError as wrong:
+        raise ConfigurationError(f"{file}: functionTimeout: {wrong}") from wrong
+    return HostJson(str(http.get("routePrefix", "api")).strip("/"), queues, timeout)
 
 
 def connection(name: str, settings: Mapping[str, str]) -> str:

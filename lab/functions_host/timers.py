@@ -14,7 +14,6 @@ from typing import Any
 from lab.functions_host import messages
 from lab.functions_host.errors import HostError
 from lab.functions_host.functions import Function
-from lab.functions_host.messages import TypedData
 from lab.functions_host.schedules import Schedule, Status
 
 log = logging.getLogger(__name__)
@@ -22,7 +21,7 @@ log = logging.getLogger(__name__)
 # A clock that was stepped is noticed this late.
 NAP_MAX = timedelta(seconds=30)
 
-type Run = Callable[[Function, TypedData], Awaitable[None]]
+type Run = Callable[[Function, Any], Awaitable[None]]
 
 
 class Timer:
@@ -62,7 +61,7 @@ class Timer:
         if self._monitored:
             self._remember()
 
-    def payload(self) -> TypedData:
+    def payload(self) -> Any:
         """What a run by hand is given."""
         return payload(self._status, past_due=False, monitored=self._monitored)
 
@@ -84,8 +83,8 @@ class Timer:
         draft.rename(self._file)
 
 
-def payload(status: Status, *, past_due: bool, monitored: bool) -> TypedData:
-    """The timer information as the worker reads it; without a monitor there is no schedule status."""
+def payload(status: Status, *, past_due: bool, monitored: bool) -> Any:
+    """The timer information as the worker reads it (a TypedData); without a monitor there is no schedule status."""
     document: dict[str, Any] = {"Schedule": {"AdjustForDST": True}, "IsPastDue": past_due}
     document["ScheduleStatus"] = status.to_json() if monitored else None
     return messages.as_json(document)

@@ -1,36 +1,36 @@
-"""The production worker's library, driven in this process: index an app, invoke its functions.
+"""The worker as the host keeps it: entered by one of two doors, asked, killed, and replaced when it ends.
 
-`azure-functions-runtime` is what the platform's Python worker (3.13 and later) runs; here its entry points are called
-directly instead of over gRPC. The library keeps the app in module globals: one worker a process.
+What happens when, and after how long, is the platform host's (4.1037), as recorded; `channel.py` is one process of it.
 """
 
 import asyncio
-import importlib
+import contextlib
 import logging
 import os
-import secrets
-import sys
+import tempfile
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import azure_functions_runtime as runtime
-
-from lab.functions_host import functions, messages
-from lab.functions_host.errors import FunctionFailedError, IndexingError
+from lab.functions_host import environments, functions, messages
+from lab.functions_host.channel import Channel
+from lab.functions_host.errors import FunctionFailedError, IndexingError, WorkerGoneError
 from lab.functions_host.functions import Function
-from lab.functions_host.messages import StatusResult, TypedData
+from lab.functions_host.protocol import PROTOS
+from lab.functions_host.worker_process import SCRIPT_DEFAULT, SCRIPT_SETTING
 
 log = logging.getLogger(__name__)
 
-SCRIPT_SETTING = "PYTHON_SCRIPT_FILE_NAME"
-SCRIPT_DEFAULT = "function_app.py"
-DEPENDENCIES = ".python_packages/lib/site-packages"  # where a build puts an app's packages, below its root
-_HERE = Path(__file__).resolve().parents[2]
+HOST_VERSION = "4.1037.0.0"
+STANDBY = r"functions\standby\wwwroot"  # one folder: the platform's own slip
+KILL_AFTER = timedelta(seconds=2)  # what a run over functionTimeout still gets, unannounced
+DEATHS_MAX = 3
+DEATHS_FORGOTTEN = timedelta(minutes=30)
+SECOND_DEATH_PAUSE = timedelta(seconds=10)  # from the start of the one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,52 +42,61 @@ class Outcome:
 
 
 class Worker:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, placeholder: bool = False, limit: timedelta | None = None) -> None:
+        """`placeholder`: enter as on the platform, by specialising one. `limit` is functionTimeout, None for none."""
         self._root = root
-        self._running: dict[asyncio.Task[Any], str] = {}
+        self._placeholder = placeholder
+        self._limit = limit
+        self._channel: Channel | None = None
+        self._ready = asyncio.Event()
+        self._found: list[Any] = []
+        self._running: dict[str, str] = {}  # function by invocation
+        self._overdue: set[Channel] = set()
+        self._deaths: list[float] = []
+        self._started = 0.0
 
     async def index(self) -> list[Function]:
         """Load the app and return its functions in the order the app declares them.
 
         Raises IndexingError with the worker's own message when the app cannot be loaded, and when it has no function:
-        the library reports that as a success.
+        the platform runs on with none, and says so nowhere.
         """
-        enter_app(self._root)
-        runtime.start_threadpool_executor()
-        fields = SimpleNamespace(capabilities={}, function_app_directory=str(self._root))
-        _succeeded(await runtime.worker_init_request(messages.request("127.0.0.1", worker_init_request=fields)))
-        request = messages.request("127.0.0.1", functions_metadata_request=SimpleNamespace())
-        found = _succeeded(await runtime.functions_metadata_request(request)).function_metadata_results
-        if not found:
-            raise IndexingError(self._nothing_found())
-        self._check_origin()
-        return [await self._load(metadata) for metadata in found]
+        with _as_indexing_error():
+            channel = await (self._specialised() if self._placeholder else self._begun())
+            found = await self._functions_in(channel, self._root)
+            self._found = list(found.function_metadata_results)
+            if not self._found:
+                channel.kill()
+                raise IndexingError(self._nothing_found(found.use_default_metadata_indexing))
+            await self._load(channel)
+        self._serve_by(channel)
+        return [functions.parse(one.function_id, one.name, one.raw_bindings, os.environ) for one in self._found]
 
-    async def invoke(
-        self, function: Function, data: TypedData, metadata: Mapping[str, TypedData], trace_parent: str | None = None
-    ) -> Outcome:
-        """Run `function` once. Raises FunctionFailedError when it raises, or returns what its bindings cannot carry.
+    async def invoke(self, function: Function, data: Any, metadata: Mapping[str, Any]) -> Outcome:
+        """Run `function` once over a TypedData. Raises FunctionFailedError when it raises, returns what its bindings cannot
+        carry, runs longer than functionTimeout, or loses its worker.
 
         Cancelling this call gives up waiting; the function itself is never interrupted.
         """
-        invocation = str(uuid.uuid4())
-        trace = SimpleNamespace(trace_parent=trace_parent or _new_trace(), trace_state="", attributes={})
-        request = messages.request(
-            "127.0.0.1",
-            invocation_request=SimpleNamespace(
-                invocation_id=invocation,
-                function_id=function.id,
-                trigger_metadata=metadata,
-                input_data=[messages.ParameterBinding(name=function.trigger.name, data=data)],
-                trace_context=trace,
-                retry_context=SimpleNamespace(retry_count=0, max_retry_count=0, exception=None),
-            ),
+        await self._ready.wait()
+        channel, invocation = self._channel, str(uuid.uuid4())
+        assert channel is not None
+        request = PROTOS.InvocationRequest(
+            invocation_id=invocation,
+            function_id=function.id,
+            trigger_metadata=metadata,
+            input_data=[PROTOS.ParameterBinding(name=function.trigger.name, data=data)],
+            trace_context=PROTOS.RpcTraceContext(),  # empty without Application Insights
         )
-        run = asyncio.ensure_future(runtime.invocation_request(request))
-        self._running[run] = function.name
-        run.add_done_callback(self._running.pop)
-        response = await asyncio.shield(run)
-        if response.result.status != StatusResult.Success:
+        self._running[invocation] = function.name
+        run = asyncio.ensure_future(channel.ask(invocation_request=request))
+        run.add_done_callback(lambda _: self._running.pop(invocation, None))
+        run.add_done_callback(_forgotten)
+        try:
+            response = await self._within_limit(channel, function, run)
+        except WorkerGoneError as gone:
+            raise FunctionFailedError(function.name, str(gone), "") from gone
+        if response.result.status != PROTOS.StatusResult.Success:
             raised = response.result.exception
             log.error("%s failed, invocation %s: %s\n%s", function.name, invocation, raised.message, raised.stack_trace)
             raise FunctionFailedError(function.name, raised.message, raised.stack_trace)
@@ -95,62 +104,142 @@ class Worker:
         outputs = {output.name: messages.plain(output.data) for output in response.output_data}
         return Outcome(messages.plain(response.return_value), outputs)
 
-    async def drain(self, limit: timedelta) -> list[str]:
-        """Wait until nothing runs any more, at most for `limit`; returns the names of what still runs then."""
-        if self._running:
-            await asyncio.wait(set(self._running), timeout=limit.total_seconds())
-        return sorted(self._running.values())
+    async def keep(self) -> None:
+        """Replace the worker whenever it ends. Returns never; raises WorkerGoneError at the third death within half an hour
+        and IndexingError when a new one cannot be entered: then the host ends."""
+        while True:
+            assert self._channel is not None
+            await self._channel.gone.wait()
+            self._ready.clear()
+            if self._channel in self._overdue:
+                self._overdue.discard(self._channel)
+            else:
+                await self._count_death()
+            with _as_indexing_error():
+                channel = await self._begun()
+                await self._load(channel)
+            self._serve_by(channel)
 
-    async def _load(self, metadata: Any) -> Function:
-        fields = SimpleNamespace(function_id=metadata.function_id, metadata=metadata)
-        _succeeded(await runtime.function_load_request(messages.request("127.0.0.1", function_load_request=fields)))
-        return functions.parse(metadata.function_id, metadata.name, metadata.raw_bindings, os.environ)
+    async def stop(self) -> list[str]:
+        """SIGKILL: no worker is told of its end. Returns the names of the functions that were cut off."""
+        left = sorted(self._running.values())
+        if self._channel is not None:
+            self._channel.kill()
+            await self._channel.ended()
+        return left
 
-    def _nothing_found(self) -> str:
-        script = self._root / _script()
+    async def _begun(self) -> Channel:
+        """A worker with all settings in its environment."""
+        channel = await self._start(environments.ordinary(os.environ, self._root), self._root)
+        _succeeded(await channel.ask(worker_init_request=self._init(self._root)))
+        return channel
+
+    async def _specialised(self) -> Channel:
+        """A worker that waited as a placeholder, in another folder and without any app setting, and was told of the app."""
+        with tempfile.TemporaryDirectory(prefix="hopkeeper-standby-") as folder:
+            standby = Path(folder, STANDBY)
+            standby.mkdir()
+            channel = await self._start(environments.placeholder(os.environ, self._root, standby), standby)
+            _succeeded(await channel.ask(worker_init_request=self._init(standby)))
+            await self._functions_in(channel, standby)
+            message = PROTOS.FunctionEnvironmentReloadRequest(
+                environment_variables=environments.assigned(os.environ, self._root),
+                function_app_directory=str(self._root),
+            )
+            _succeeded(await channel.ask(function_environment_reload_request=message))
+        return channel
+
+    async def _start(self, environment: Mapping[str, str], folder: Path) -> Channel:
+        self._started = time.monotonic()
+        return await Channel.start(environment, folder, logging.getLevelName(log.getEffectiveLevel()))
+
+    def _init(self, directory: Path) -> Any:
+        return PROTOS.WorkerInitRequest(
+            host_version=HOST_VERSION, capabilities={"MultiStream": "10"}, function_app_directory=str(directory)
+        )
+
+    async def _functions_in(self, channel: Channel, directory: Path) -> Any:
+        asked = PROTOS.FunctionsMetadataRequest(function_app_directory=str(directory))
+        return _succeeded(await channel.ask(functions_metadata_request=asked))
+
+    async def _load(self, channel: Channel) -> None:
+        """All at once, sorted by name, and no more of the metadata than the platform gives back."""
+        asked = [
+            channel.ask(function_load_request=_reduced(one)) for one in sorted(self._found, key=lambda one: one.name)
+        ]
+        for answer in await asyncio.gather(*asked):
+            _succeeded(answer)
+
+    def _serve_by(self, channel: Channel) -> None:
+        self._channel = channel
+        self._ready.set()
+
+    async def _within_limit(self, channel: Channel, function: Function, run: asyncio.Future[Any]) -> Any:
+        seconds = self._limit.total_seconds() if self._limit else None
+        if (await asyncio.wait({run}, timeout=seconds))[0]:
+            return run.result()
+        log.error(
+            "%s ran longer than functionTimeout (%s): its worker is killed, with everything else in it: %s",
+            function.name,
+            self._limit,
+            ", ".join(sorted(self._running.values())),
+        )
+        await asyncio.wait({run}, timeout=KILL_AFTER.total_seconds())
+        self._overdue.add(channel)
+        channel.kill()
+        await channel.gone.wait()
+        raise FunctionFailedError(function.name, f"timed out after {self._limit}", "")
+
+    async def _count_death(self) -> None:
+        now = time.monotonic()
+        self._deaths = [one for one in self._deaths if now - one < DEATHS_FORGOTTEN.total_seconds()] + [now]
+        log.error("the worker process ended (death %d of %d)", len(self._deaths), DEATHS_MAX)
+        if len(self._deaths) >= DEATHS_MAX:
+            raise WorkerGoneError(f"the worker ended {DEATHS_MAX} times: the host ends too, as the platform's does")
+        if len(self._deaths) > 1:
+            await asyncio.sleep(max(0.0, self._started + SECOND_DEATH_PAUSE.total_seconds() - now))
+
+    def _nothing_found(self, by_v1: bool) -> str:
+        script = self._root / os.environ.get(SCRIPT_SETTING, SCRIPT_DEFAULT)
         if not script.exists():
             return f"0 functions found: {script} does not exist (the setting {SCRIPT_SETTING} names the file)"
+        if by_v1:
+            return (
+                f"0 functions found: there is no {self._root / SCRIPT_DEFAULT}, for which the platform's worker looks before it"
+                f" knows {SCRIPT_SETTING}; put a file of that name beside host.json (a comment is enough)"
+            )
         return f"0 functions found in {script}"
 
-    def _check_origin(self) -> None:
-        """The library imports the script's stem: a package or module of that name elsewhere would be taken silently."""
-        stem = Path(_script()).stem
-        origin = getattr(sys.modules.get(stem), "__file__", None)
-        if origin is None or Path(origin).resolve() != (self._root / _script()).resolve():
-            raise IndexingError(f"module {stem} came from {origin}, not from {self._root / _script()}")
+
+def _reduced(metadata: Any) -> Any:
+    small = PROTOS.RpcFunctionMetadata(
+        name=metadata.name,
+        directory=metadata.directory,
+        script_file=metadata.script_file,
+        entry_point=metadata.entry_point,
+        properties={"worker_indexed": "True", "FunctionId": metadata.function_id},
+    )
+    for name, binding in metadata.bindings.items():
+        small.bindings[name].CopyFrom(PROTOS.BindingInfo(type=binding.type, direction=binding.direction))
+    return PROTOS.FunctionLoadRequest(function_id=metadata.function_id, metadata=small)
 
 
-def enter_app(root: Path) -> None:
-    """Make this process the app's: its root first on the path, then its packages, the working directory in it.
-
-    `python -m` put the directory it was started in first, which is this project's when the host is started from there;
-    a file that an app's package forgot must not be found there, nor through an editable install of the project.
-    """
-    first = [str(root), str(root / DEPENDENCIES)]
-    sys.path[:] = first + [entry for entry in sys.path if entry not in first and Path(entry or ".").resolve() != _HERE]
-    sys.meta_path[:] = [one for one in sys.meta_path if not getattr(one, "__module__", "").startswith("__editable__")]
-    importlib.invalidate_caches()
-    os.chdir(root)
+@contextlib.contextmanager
+def _as_indexing_error() -> Iterator[None]:
+    try:
+        yield
+    except WorkerGoneError as gone:
+        raise IndexingError(f"the worker could not load the app: {gone}") from gone
 
 
-def stop_threads(*, wait: bool) -> None:
-    """Stop the threads that run synchronous functions; without `wait`, whatever still runs is left behind."""
-    if wait:
-        runtime.stop_threadpool_executor()
-    elif (executor := runtime.get_threadpool_executor()) is not None:
-        executor.shutdown(wait=False, cancel_futures=True)
+def _forgotten(run: asyncio.Future[Any]) -> None:
+    """Nobody may be waiting any more for what a dead worker was asked."""
+    if not run.cancelled():
+        run.exception()
 
 
 def _succeeded(response: Any) -> Any:
-    if response.result.status == StatusResult.Success:
+    if response.result.status == PROTOS.StatusResult.Success:
         return response
     raised = response.result.exception
     raise IndexingError(f"the worker could not load the app: {raised.message}\n{raised.stack_trace}".rstrip())
-
-
-def _script() -> str:
-    return os.environ.get(SCRIPT_SETTING, SCRIPT_DEFAULT)
-
-
-def _new_trace() -> str:
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"

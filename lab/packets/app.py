@@ -55,7 +55,13 @@ class App:
 
     async def _start_host(self) -> None:
         argv = [sys.executable, "-m", "lab.functions_host", "--root", str(ROOT), "--port", str(PORT)]
-        options = ["--keys", str(self._lab.directory / "keys.json"), "--state", str(self._lab.directory / "host")]
+        options = [
+            "--placeholder",
+            "--keys",
+            str(self._lab.directory / "keys.json"),
+            "--state",
+            str(self._lab.directory / "host"),
+        ]
         name = f"host-{len(self._lab.programs.started)}"
         await self._lab.start(name, MGMT, [*argv, *options], HOST, self._environment()).ready()
 

@@ -102,6 +102,11 @@ async def enter_after_a_death(app: Path, scratch: Path, settings: dict[str, str]
     return Entry(channel, app, await channel.ask(worker_init_request=_init(app, places)))
 
 
+async def enter_ordinarily(app: Path, scratch: Path, settings: dict[str, str]) -> Entry:
+    """Entry as `func start` (Core Tools) makes it: the settings are there from the start, and the functions are asked for."""
+    return await _asked_for_functions(await enter_after_a_death(app, scratch, settings))
+
+
 async def _asked_for_functions(entry: Entry) -> Entry:
     asked = PROTOS.FunctionsMetadataRequest(function_app_directory=str(entry.app))
     answer = await entry.channel.ask(functions_metadata_request=asked)

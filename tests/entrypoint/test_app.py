@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -65,20 +62,6 @@ async def test_the_worker_indexes_exactly_our_functions(stack: Stack) -> None:
         f["name"]: next(b["type"] for b in f["config"]["bindings"] if b["type"].endswith("Trigger")) for f in found
     }
     assert kinds == FUNCTIONS
-
-
-def test_the_module_that_the_worker_imports_is_our_main() -> None:
-    """The worker imports the script's stem: a package of that name would shadow it (azure-facts, Functions)."""
-    root = Path(__file__).resolve().parents[2]
-    code = (
-        "import asyncio, sys, pathlib; from lab.functions_host.worker import Worker; root = pathlib.Path(sys.argv[1]);"
-        "print(len(asyncio.run(Worker(root).index())), sys.modules['main'].__file__, flush=True)"
-    )
-    env = {**os.environ, "PYTHON_SCRIPT_FILE_NAME": "main.py", "HOPKEEPER_SWEEP_SCHEDULE": "0 0 0 1 1 *"}
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(root)], env=env, cwd=root, capture_output=True, text=True, timeout=60
-    )
-    assert done.stdout.split() == [str(len(FUNCTIONS)), str(root / "main.py")], done.stderr
 
 
 @in_stack

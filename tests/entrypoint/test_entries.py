@@ -19,6 +19,7 @@ from tests.entrypoint.entering import (
     REPOSITORY,
     Entry,
     enter_after_a_death,
+    enter_ordinarily,
     enter_through_placeholder,
     settings_of_the_template,
 )
@@ -101,6 +102,13 @@ async def answers(entry: Entry, functions: list[Any]) -> list[str | None]:
         assert response.result.status == PROTOS.StatusResult.Success, (invocation, response)
         given.append(response.return_value.http.status_code or None)
     return given
+
+
+async def test_core_tools_start_the_app_by_its_local_settings(tmp_path: Path) -> None:
+    values = json.loads((REPOSITORY / "local.settings.json").read_text())["Values"]
+    async with ending(await enter_ordinarily(REPOSITORY, tmp_path / "only", values)) as entry:
+        assert entry.succeeded, entry.answer
+        assert entry.names == FUNCTIONS
 
 
 async def test_without_the_marker_file_a_placeholder_finds_0_functions_and_says_success(

@@ -11,7 +11,6 @@ from lab.functions_host.functions import Binding, Function
 from lab.functions_host.http_functions import ANSWER_WITHIN, HttpFunctions
 from lab.functions_host.invoker import Invoker
 from lab.functions_host.keys import Keys
-from lab.functions_host.messages import TypedData
 from tests.entrypoint.test_host_queue_listener import on_virtual_time
 
 TRIGGER = Binding("httpTrigger", "req", {"route": "slow", "authLevel": "ANONYMOUS"})
@@ -29,9 +28,8 @@ class Slow(Invoker):
     async def run(
         self,
         function: Function,
-        data: TypedData,
-        metadata: Mapping[str, TypedData] | None = None,
-        trace_parent: str | None = None,
+        data: Any,
+        metadata: Mapping[str, Any] | None = None,
     ) -> Any:
         await asyncio.sleep(self._seconds)
         self.finished = True

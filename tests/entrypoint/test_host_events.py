@@ -64,14 +64,13 @@ async def test_cloud_events_come_single_or_in_batches(host: RunningHost, wrap: A
 async def test_the_payload_decides_the_type_whatever_the_annotation(host: RunningHost) -> None:
     answer = await post(host, [event()], "on_cloud_event")
     assert answer.status == 500
-    assert b"'EventGridEvent' object has no attribute 'source'" in answer.body
+    assert "'EventGridEvent' object has no attribute 'source'" in host.log.read_text()
 
 
 async def test_one_failing_event_fails_the_batch_after_all_were_tried(host: RunningHost) -> None:
     batch = [event(subject="fail"), event()]
     answer = await post(host, batch)
-    assert answer.status == 500
-    assert b"event refused" in answer.body
+    assert (answer.status, answer.body) == (500, b"Exception while executing function: Functions.on_event")
     seen = {entry["id"] for entry in await host.journal("on_event")}
     assert {sent["id"] for sent in batch} <= seen
 
@@ -81,52 +80,52 @@ async def test_the_validation_handshake_returns_the_code_and_runs_nothing(host: 
     validation = event(eventType="Microsoft.EventGrid.SubscriptionValidationEvent", data={"validationCode": "512d38b6"})
     answer = await post(host, [validation], headers={"aeg-event-type": "SubscriptionValidation"})
     assert (answer.status, answer.json()) == (200, {"validationResponse": "512d38b6"})
+    assert answer.headers["Content-Type"].startswith("text/plain")
     assert len(await host.journal("on_event")) == before
 
 
-async def test_a_validation_without_its_code_is_400(host: RunningHost) -> None:
+async def test_a_validation_without_its_code_is_500(host: RunningHost) -> None:
     answer = await post(host, [event()], headers={"aeg-event-type": "SubscriptionValidation"})
-    assert answer.status == 400
+    assert (answer.status, answer.body) == (500, b"")
 
 
-async def test_options_allows_the_origin_that_asks(host: RunningHost) -> None:
+async def test_options_allows_event_grid_whoever_asks(host: RunningHost) -> None:
     query = {"functionName": "on_cloud_event", "code": host.keys["system"]["eventgrid_extension"]}
-    headers = {"WebHook-Request-Origin": "eventgrid.azure.net", "WebHook-Request-Rate": "120"}
+    headers = {"WebHook-Request-Origin": "elsewhere.example", "WebHook-Request-Rate": "120"}
     answer = await host.ask("OPTIONS", "/runtime/webhooks/EventGrid", params=query, headers=headers)
-    assert answer.status == 200
-    assert answer.headers["WebHook-Allowed-Origin"] == "eventgrid.azure.net"
-    assert answer.headers["WebHook-Allowed-Rate"] == "120"
-    assert (await host.ask("OPTIONS", "/runtime/webhooks/EventGrid", params=query)).status == 400
+    assert (answer.status, answer.headers["WebHook-Allowed-Origin"]) == (200, "eventgrid.azure.net")
+    assert "WebHook-Allowed-Rate" not in answer.headers
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"3", b'["x"]', b""])
-async def test_a_body_that_is_no_event_is_400_with_the_reason(host: RunningHost, body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"{", b"3", b'["x"]', b"", b"null"])
+async def test_a_body_that_is_no_event_is_500_without_a_word(host: RunningHost, body: bytes) -> None:
     answer = await post(host, body)
-    assert answer.status == 400
-    assert b"the body" in answer.body
+    assert (answer.status, answer.body) == (500, b"")
+
+
+async def test_an_empty_batch_is_accepted(host: RunningHost) -> None:
+    assert (await post(host, [])).status == 202
 
 
 async def test_a_delivery_that_does_not_say_what_it_is_is_400(host: RunningHost) -> None:
     assert (await post(host, [event()], headers={})).status == 400
 
 
-@pytest.mark.parametrize("function", ["unknown", "hello", ""])
-async def test_a_function_without_an_event_grid_trigger_is_404(host: RunningHost, function: str) -> None:
+@pytest.mark.parametrize("function", ["unknown", "hello", "ON_EVENT", ""])
+async def test_only_a_function_of_exactly_this_name_with_an_event_grid_trigger_is_found(
+    host: RunningHost, function: str
+) -> None:
     assert (await post(host, [event()], function)).status == 404
 
 
 async def test_only_the_system_key_or_the_master_key_opens_the_webhook(host: RunningHost) -> None:
     assert (await post(host, [event()], code="wrong")).status == 401
-    assert (await post(host, [event()], code=host.keys["functions"]["default"])).status == 401
+    assert (await post(host, [event()], code=host.keys["functions"]["default"])).status == 403
     assert (await post(host, [event()], code=host.keys["master"])).status == 202
 
 
-async def test_more_than_event_grid_sends_is_413(host: RunningHost) -> None:
-    assert (await post(host, [event(data="x" * 1024 * 1024)])).status == 413
-
-
 async def test_the_webhook_ignores_the_case_of_its_extension(host: RunningHost) -> None:
-    query = {"functionName": "ON_EVENT", "code": host.keys["system"]["eventgrid_extension"]}
+    query = {"functionName": "on_event", "code": host.keys["system"]["eventgrid_extension"]}
     path = "/runtime/webhooks/eventgrid"
     answer = await host.ask("POST", path, params=query, json=[event()], headers=NOTIFICATION)
     assert answer.status == 202

@@ -1,10 +1,12 @@
 """HTTP triggers of the lab's host: routes, keys, translation to and from the worker, concurrency."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
+import aiohttp
 import pytest
+from yarl import URL
 
 from tests.entrypoint.apps.serving import SAMPLE, RunningHost, serving
 
@@ -25,8 +27,28 @@ async def test_a_path_with_more_segments_than_the_route_is_404(host: RunningHost
     assert (await host.ask("GET", "/api/hello/world/again")).status == 404
 
 
-async def test_route_values_are_percent_decoded(host: RunningHost) -> None:
-    assert (await host.ask("GET", "/api/hello/a%20b%2Fc")).json()["route"] == {"name": "a b/c"}
+async def test_route_values_are_percent_decoded_but_for_a_slash(host: RunningHost) -> None:
+    url = URL(f"{host.url}/api/hello/a%20b%2Fc%FF", encoded=True)
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert (await answer.json())["route"] == {"name": "a b%2Fc%FF"}
+
+
+async def test_a_body_without_a_length_does_not_reach_the_function(host: RunningHost) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"of unknown length"
+
+    answer = await host.ask("POST", "/api/echo", data=chunks())
+    assert (answer.status, answer.body) == (200, b"")
+
+
+async def test_a_doubled_slash_is_404(host: RunningHost) -> None:
+    assert (await host.ask("GET", "/api/hello/")).status == 200
+    for path in ("/api/hello//", "/api//hello", "//api/hello"):
+        assert (await host.ask("GET", path)).status == 404, path
+
+
+async def test_the_root_answers_200_whatever_the_app_does(host: RunningHost) -> None:
+    assert (await host.ask("GET", "/")).status == 200
 
 
 async def test_a_constrained_route_wins_over_a_catch_all_when_it_matches(host: RunningHost) -> None:
@@ -90,7 +112,7 @@ async def test_a_function_that_raises_is_500_without_a_word_to_the_caller(host: 
     assert all("of two lines" in line for line in failures), "one line a record"
 
 
-@pytest.mark.parametrize("path", ["/api/unknown", "/other/hello", "/hello", "/", "/api"])
+@pytest.mark.parametrize("path", ["/api/unknown", "/other/hello", "/hello", "/api"])
 async def test_a_path_no_route_takes_is_404(host: RunningHost, path: str) -> None:
     assert (await host.ask("GET", path)).status == 404
 
@@ -161,6 +183,7 @@ async def test_a_function_can_be_run_by_hand(host: RunningHost) -> None:
         ("/admin/functions/unknown", b"{}", 404),
         ("/admin/functions/on_done", b"x", 400),
         ("/admin/functions/on_done", b"[]", 400),
+        ("/admin/functions/on_done", b'{"input": {}}', 400),
     ],
 )
 async def test_a_run_by_hand_that_makes_no_sense_is_refused(
@@ -169,3 +192,22 @@ async def test_a_run_by_hand_that_makes_no_sense_is_refused(
     master = {"x-functions-key": host.keys["master"], "Content-Type": "application/json"}
     assert (await host.ask("POST", path, data=body, headers=master)).status == status
     assert (await host.ask("POST", path, data=body)).status == 401
+
+
+async def test_an_http_function_by_hand_is_accepted_and_never_runs(host: RunningHost) -> None:
+    master = {"x-functions-key": host.keys["master"]}
+    assert (await host.ask("POST", "/admin/functions/hello", json={"input": ""}, headers=master)).status == 202
+    assert (await host.ask("POST", "/admin/functions/hello", data=b"{}", headers=master)).status == 415
+
+
+async def test_the_admin_api_refuses_a_good_key_of_another_kind_with_403(host: RunningHost) -> None:
+    for key, status in ((host.keys["functions"]["default"], 403), ("wrong", 401)):
+        answer = await host.ask("GET", "/admin/functions", headers={"x-functions-key": key})
+        assert (answer.status, answer.headers.get("WWW-Authenticate")) == (status, "Bearer" if status == 401 else None)
+
+
+async def test_keys_ignore_case_and_an_empty_header_hides_the_query(host: RunningHost) -> None:
+    key = host.keys["functions"]["default"]
+    assert (await host.ask("GET", "/api/locked", params={"CODE": key.upper()})).status == 200
+    answer = await host.ask("GET", "/api/locked", params={"code": key}, headers={"x-functions-key": ""})
+    assert answer.status == 401

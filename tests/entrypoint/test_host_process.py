@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.entrypoint.apps.serving import REPOSITORY, SAMPLE, clean_environment, fails, serving
+from tests.entrypoint.apps.serving import REPOSITORY, SAMPLE, RunningHost, clean_environment, fails, serving
 
 HEADER = "import azure.functions as func\napp = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)\n"
 HELLO = HEADER + '@app.route(route="hello")\ndef hello(req: func.HttpRequest) -> func.HttpResponse:\n'
@@ -26,20 +27,6 @@ def app(directory: Path, code: str, **settings: str) -> Path:
     values = {"PYTHON_SCRIPT_FILE_NAME": "main.py"} | settings
     (directory / "local.settings.json").write_text(json.dumps({"Values": values}))
     return directory
-
-
-async def until_refused(url: str) -> None:
-    port = int(url.rpartition(":")[2])
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
-                await writer.wait_closed()
-            except ConnectionRefusedError:
-                return
-            except ConnectionResetError:
-                continue  # it stopped listening while ours was still to be accepted
 
 
 def test_it_says_where_it_listens_and_which_functions_it_serves(tmp_path: Path) -> None:
@@ -211,17 +198,63 @@ def test_a_signal_ends_it_with_status_0(tmp_path: Path, number: signal.Signals) 
         assert host.stop(number) == 0
 
 
-async def test_a_request_being_answered_is_finished_before_the_end(tmp_path: Path) -> None:
+async def test_a_request_being_answered_is_cut_off_at_the_end(tmp_path: Path) -> None:
+    """The platform tells a Python worker nothing of its end: a pass may be cut off anywhere."""
     with serving(SAMPLE, tmp_path) as host:
-        sign = tmp_path / "sign"
-        held = asyncio.create_task(host.ask("GET", "/api/slow", params={"until": str(sign)}))
+        held = asyncio.create_task(host.ask("GET", "/api/slow", params={"until": str(tmp_path / "never")}))
         await host.journal_until("slow", lambda seen: len(seen) == 1)
-        host.process.terminate()
-        await until_refused(host.url)
-        assert not held.done()
-        sign.touch()
-        assert (await held).status == 200
-        assert host.process.wait(10) == 0
+        assert await asyncio.to_thread(host.stop) == 0
+        with pytest.raises(aiohttp.ClientError):
+            await held
+        assert "cut off: slow" in host.log.read_text()
+
+
+async def test_a_killed_worker_fails_what_ran_in_it_and_is_replaced_by_one_with_the_same_functions(
+    tmp_path: Path,
+) -> None:
+    with serving(SAMPLE, tmp_path) as host:
+        held = asyncio.create_task(host.ask("GET", "/api/slow", params={"until": str(tmp_path / "never")}))
+        await host.journal_until("slow", lambda seen: len(seen) == 1)
+        await kill_worker(host)
+        assert (await held).status == 500
+        assert await host.journal("slow") == [], "another process"
+        assert (await host.ask("GET", "/api/hello")).json()["cwd"] == str(SAMPLE)
+
+
+async def test_the_third_death_of_the_worker_ends_the_host(tmp_path: Path) -> None:
+    with serving(SAMPLE, tmp_path) as host:
+        for _ in range(3):
+            assert (await host.ask("GET", "/api/hello")).status == 200
+            await kill_worker(host)
+        assert await asyncio.to_thread(host.process.wait, 10) == 1
+        assert "ended 3 times" in host.log.read_text()
+
+
+async def test_a_run_over_function_timeout_ends_its_worker_and_whatever_else_runs_there(tmp_path: Path) -> None:
+    timeout = {"AzureFunctionsJobHost__functionTimeout": "00:00:01"}
+    with serving(SAMPLE, tmp_path, **timeout) as host:
+        never = {"until": str(tmp_path / "never")}
+        first, second = (asyncio.create_task(host.ask("GET", "/api/slow", params=never)) for _ in range(2))
+        assert [(await each).status for each in (first, second)] == [500, 500]
+        assert "ran longer than functionTimeout (0:00:01)" in host.log.read_text()
+        assert (await host.ask("GET", "/api/hello")).status == 200
+
+
+def test_through_the_placeholder_an_app_without_function_app_py_has_0_functions(tmp_path: Path) -> None:
+    """The platform's worker looks for that file before it knows the app's settings (ADR 9)."""
+    root = app(tmp_path / "app", HELLO + "    ...\n")
+    status, said = fails(root, "--placeholder", "--state", str(tmp_path / "state"))
+    assert (status, "0 functions" in said, str(root / "function_app.py") in said) == (1, True, True)
+
+
+async def kill_worker(host: RunningHost) -> None:
+    """SIGKILL for the worker process; until the host has said that it ended."""
+    (child,) = Path(f"/proc/{host.process.pid}/task/{host.process.pid}/children").read_text().split()
+    seen = host.log.read_text().count("the worker process ended")
+    os.kill(int(child), signal.SIGKILL)
+    async with asyncio.timeout(15):
+        while host.log.read_text().count("the worker process ended") == seen:  # noqa: ASYNC110 - a file has no event to wait for
+            await asyncio.sleep(0.02)
 
 
 async def test_a_function_that_never_ends_does_not_keep_it(tmp_path: Path) -> None:
@@ -229,7 +262,7 @@ async def test_a_function_that_never_ends_does_not_keep_it(tmp_path: Path) -> No
         stuck = asyncio.create_task(host.ask("GET", "/api/stuck"))
         await host.journal_until("stuck", lambda seen: len(seen) == 1)
         assert await asyncio.to_thread(host.stop) == 0
-        assert "stopped while still running: stuck" in host.log.read_text()
+        assert "stopped while still running, and cut off: stuck" in host.log.read_text()
         with pytest.raises(aiohttp.ClientError):
             await stuck
 

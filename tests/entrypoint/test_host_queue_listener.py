@@ -115,7 +115,8 @@ def serve_for(seconds: float, listener: Callable[[], QueueListener]) -> None:
         serving = asyncio.create_task(made.serve())
         await asyncio.sleep(seconds)
         serving.cancel()
-        await made.drain()
+        while made.running:
+            await asyncio.wait(set(made.running))
 
     on_virtual_time(story)
 
