@@ -15,8 +15,12 @@ import msgspec
 
 from function_app.domain.errors import BadInput, NotAuthentic, Problem, Transient
 from function_app.reconcile.outcome import Outcome
+from function_app.triggers.limit import bounded
 
 BODY_MAX = 64 * 1024
+NO_LENGTH = (
+    "the body came in chunks, without a length, and the platform passes none of it on: send it with Content-Length"
+)
 log = logging.getLogger("hopkeeper.trigger")
 
 type HttpHandler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
@@ -37,9 +41,9 @@ def outcome_answer(topology: str, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def json_body(request: func.HttpRequest) -> Any:
-    """The body as JSON. Raises BadInput for anything else, also for more than 64 KiB."""
-    body = text_body(request)
+def json_body(request: func.HttpRequest, *, empty: str = "") -> Any:
+    """The body as JSON, or `empty` where there is none. Raises BadInput for anything else, also for more than 64 KiB."""
+    body = text_body(request) or empty
     try:
         return json.loads(body, parse_constant=_no_nan)
     except (ValueError, RecursionError) as error:
@@ -47,7 +51,10 @@ def json_body(request: func.HttpRequest) -> Any:
 
 
 def text_body(request: func.HttpRequest) -> str:
+    """The body, empty where there is none. Raises BadInput for one in chunks: the platform passes on an empty one instead."""
     body = request.get_body() or b""
+    if not body and "chunked" in request.headers.get("transfer-encoding", "").lower():
+        raise BadInput((Problem("$", NO_LENGTH),))
     if len(body) > BODY_MAX:
         raise BadInput((Problem("$", f"the body has {len(body)} bytes, at most {BODY_MAX} are read"),))
     try:
@@ -61,12 +68,15 @@ def _no_nan(constant: str) -> float:
 
 
 def foreseen(handler: HttpHandler) -> HttpHandler:
-    """Turns Hopkeeper's errors into answers. Anything else is a bug: logged with its trace, answered 503 to be retried."""
+    """Bounds the handler, and turns Hopkeeper's errors into answers. Anything else is a bug: logged with its trace,
+    answered 503 to be retried."""
 
-    @wraps(handler)
+    work = bounded(handler)
+
+    @wraps(work)
     async def answered(req: func.HttpRequest) -> func.HttpResponse:
         try:
-            return await handler(req)
+            return await work(req)
         except BadInput as error:
             return answer({"error": [{"path": p.path, "rule": p.rule} for p in error.problems]}, 400)
         except NotAuthentic as error:

@@ -33,7 +33,7 @@ async def reconcile(req: func.HttpRequest) -> func.HttpResponse:
 async def order(req: func.HttpRequest) -> func.HttpResponse:
     """pause, resume, switchover, failover, drain, undrain, rehearse: 200 when it was taken, 409 with the reason when not."""
     topology, service = req.route_params["topology"], req.route_params["service"]
-    said = json_body(req) if req.get_body() else {}
+    said = json_body(req, empty="{}")
     outcome = await wiring.use_cases().order(topology, service, req.route_params["verb"], said)
     return answer(outcome_answer(topology, outcome), 409 if outcome.ending is Ending.REFUSED else 200)
 

@@ -7,12 +7,14 @@ from typing import Any
 import azure.functions as func
 
 from function_app import wiring
+from function_app.triggers.limit import bounded
 
 blueprint = func.Blueprint()
 log = logging.getLogger("hopkeeper.trigger")
 
 
 @blueprint.event_grid_trigger(arg_name="event")
+@bounded
 async def on_resource_event(event: func.EventGridEvent) -> None:
     woken = await wiring.use_cases().wake_for(resources(event.subject or "", event.get_json()))
     log.info("resource event woke %s", woken or "nobody", extra={"woken": list(woken)})

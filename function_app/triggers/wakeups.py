@@ -7,12 +7,14 @@ import azure.functions as func
 
 from function_app import wiring
 from function_app.domain.errors import BadInput
+from function_app.triggers.limit import bounded
 
 blueprint = func.Blueprint()
 log = logging.getLogger("hopkeeper.trigger")
 
 
 @blueprint.queue_trigger(arg_name="message", queue_name=wiring.WAKE_UP_QUEUE, connection="AzureWebJobsStorage")
+@bounded
 async def on_wakeup(message: func.QueueMessage) -> None:
     """A wake-up for a topology that is gone or unusable is dropped: the status says why, repeating it would not help."""
     topology = _topology(message.get_body())

@@ -171,6 +171,20 @@ async def test_an_order_is_taken_or_refused_with_the_reason(
 
 
 @in_stack
+@pytest.mark.parametrize("path", ["/reports", "/alerts", f"/topologies/{TOPOLOGY}/services/{SERVICE}/pause"])
+async def test_a_body_in_chunks_is_refused_with_what_to_send_instead(stack: Stack, path: str) -> None:
+    """The platform's host passes none of it on: the report or the order would be an empty one."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b'{"minutes": 5}'
+
+    assert stack.session is not None
+    headers = {"x-functions-key": stack.keys["functions"]["default"]}
+    async with stack.session.post(f"{stack.host_url}/api{path}", data=chunks(), headers=headers) as response:
+        assert (response.status, "Content-Length" in await response.text()) == (400, True)
+
+
+@in_stack
 async def test_a_pause_is_taken_shown_and_ended(stack: Stack) -> None:
     path = f"/topologies/{TOPOLOGY}/services/{SERVICE}"
     code, _ = await stack.ask_app("POST", f"{path}/pause", {"minutes": 5, "by": "ann"})
