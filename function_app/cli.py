@@ -1,6 +1,7 @@
 """The command line: what an operator does by hand. The same use cases as the triggers, over the same settings.
 
 hopkeeper check FILE             is this topology document usable, and what is wrong with it
+hopkeeper check --app URL        does the app that was deployed there have its functions, and does its sweep run
 hopkeeper lint FILE              what would keep it from working: in the document, in Azure, on the agents
 hopkeeper apply FILE             check it and put it in force
 hopkeeper status [TOPOLOGY]      what is in force, who holds what, what is held and why
@@ -17,7 +18,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import click
 import msgspec
@@ -49,10 +50,24 @@ def main() -> None:
     """Entry point of `hopkeeper`."""
 
 
-@main.command(help="Say whether a topology document can be used, and what is wrong with it.")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@main.command(
+    help="Say whether a topology document can be used, and what is wrong with it; with --app, whether a deployed app has "
+    "every function and its sweep runs. Ends with 1 where the app does not."
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
 @click.option("--lab", is_flag=True, help="Allow loopback addresses, as a lab on one machine has them.")
-def check(file: Path, lab: bool) -> None:
+@click.option("--app", metavar="URL", help="Of the app, https://NAME.azurewebsites.net.")
+@click.option("--key-file", type=click.File(), help="Holds the app's master key; - reads it from a pipe.")
+@click.option("--wait", default=0.0, help="Ask again for so many seconds, until the app is as it should be.")
+@click.option("--sweep-within", default=900.0, help="How old the last sweep may be, seconds.")
+def check(
+    file: Path | None, lab: bool, app: str | None, key_file: IO[str] | None, wait: float, sweep_within: float
+) -> None:
+    if app is not None and key_file is not None and file is None:
+        _check_app(app, key_file.read().strip(), timedelta(seconds=wait), timedelta(seconds=sweep_within))
+        return
+    if file is None or app is not None:
+        raise click.UsageError("give a topology document, or --app URL with --key-file FILE")
     try:
         topology = decode(file.read_text(), Place(allow_loopback=lab))
     except (BadInput, UnicodeDecodeError) as error:
@@ -276,6 +291,15 @@ def undrain(topology: str, service: str, member: str) -> None:
 @click.argument("member", required=False)
 def rehearse(topology: str, service: str, member: str | None) -> None:
     _order(topology, service, "rehearse", member=member)
+
+
+def _check_app(url: str, key: str, wait: timedelta, sweep_within: timedelta) -> None:
+    found, said = asyncio.run(wiring.app_faults(url, key, wait, sweep_within))
+    for fault in found:
+        click.echo(f"{url}: {fault}", err=True)
+    if found:
+        sys.exit(TROUBLE)
+    click.echo(f"{url}: {said}")
 
 
 async def _asked(topology: Topology) -> Report:

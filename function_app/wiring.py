@@ -1,7 +1,8 @@
 """The composition root: the only module that names adapters. Nothing connects here; clients are made at first use."""
 
+import asyncio
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any
 
@@ -20,11 +21,13 @@ from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
 from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.nva import AgentReport, AgentsOverHttp, verify_report
 from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.running_app import ask_app
 from function_app.adapters.scale_sets import ScaleSetsOverArm
 from function_app.adapters.surroundings import SurroundingsOverArm
 from function_app.adapters.wakeups import WakeUpsInDirectory, WakeUpsOverQueue
 from function_app.domain.errors import BadInput, NotAuthentic
 from function_app.domain.topology_laws import Place
+from function_app.reconcile import deployed
 from function_app.reconcile.ports import Clock, Documents, Ports, WakeUps
 from function_app.reconcile.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
@@ -34,6 +37,7 @@ from function_app.views.explain import explain
 
 CONTAINER = "hopkeeper"
 WAKE_UP_QUEUE = "hopkeeper-wakeups"
+APP_AGAIN_SECONDS = 5.0
 
 
 def build(settings: Settings) -> UseCases:
@@ -125,8 +129,21 @@ async def status(name: str | None) -> Mapping[str, Any]:
     """The overview, or one topology's status. Raises BadInput for one that is unknown."""
     topologies, ports = use_cases().topologies, use_cases().ports
     if name is None:
-        return await views.overview(topologies)
+        return await views.overview(topologies, ports.documents, ports.clock)
     return await views.detail(topologies, ports.documents, ports.clock, name)
+
+
+async def app_faults(url: str, key: str, wait: timedelta, sweep_within: timedelta) -> tuple[tuple[str, ...], str]:
+    """What is wrong with the app that was deployed at `url`, asked again for `wait`; and one line where nothing is."""
+    until = asyncio.get_running_loop().time() + wait.total_seconds()
+    while True:
+        functions, overview = await ask_app(url, key)
+        found = deployed.faults(url, functions, overview, sweep_within)
+        if not found:
+            return (), deployed.summary(functions, overview)
+        if asyncio.get_running_loop().time() >= until:
+            return found, ""
+        await asyncio.sleep(APP_AGAIN_SECONDS)
 
 
 async def explanation(topology: str, service: str, at: datetime | None) -> tuple[str, ...]:

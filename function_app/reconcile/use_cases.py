@@ -16,6 +16,7 @@ from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.preflight import preflight_now
+from function_app.reconcile.sweeps import keep_sweep
 from function_app.reconcile.topologies import Topologies
 
 log = logging.getLogger("hopkeeper.pass")
@@ -45,10 +46,11 @@ class UseCases:
         return tuple(names)
 
     async def wake_all(self) -> tuple[str, ...]:
-        """The sweep: a look at every topology, spread over the queue."""
+        """The sweep: a look at every topology, spread over the queue. That it came through is written down."""
         names = await self.topologies.names()
         for name in names:
             await self.ports.wake_ups.send(name, timedelta(0))
+        await keep_sweep(self.ports, names)
         return names
 
     async def look(self, name: str, trigger: str) -> Outcome:

@@ -11,11 +11,12 @@ from function_app.domain.record import Record
 from function_app.domain.topology import Service, Topology
 from function_app.reconcile.ports import Clock, Documents
 from function_app.reconcile.records import Records
+from function_app.reconcile.sweeps import last_sweep
 from function_app.reconcile.topologies import Topologies
 
 
-async def overview(topologies: Topologies) -> Mapping[str, Any]:
-    """Every topology: usable or not, and why not."""
+async def overview(topologies: Topologies, documents: Documents, clock: Clock) -> Mapping[str, Any]:
+    """Every topology: usable or not, and why not; and when the last sweep came through, with its age in seconds."""
     found: list[Mapping[str, Any]] = []
     for name in await topologies.names():
         try:
@@ -26,7 +27,13 @@ async def overview(topologies: Topologies) -> Mapping[str, Any]:
         problems = [str(p) for p in in_force.problems]
         services = [s.name for s in in_force.topology.services]
         found.append({"topology": name, "usable": True, "problems": problems, "services": services})
-    return {"product": "hopkeeper", "topologies": found}
+    swept = await last_sweep(documents)
+    sweep = (
+        None
+        if swept is None
+        else {"at": swept.at, "ageSeconds": max(0, round((clock.now() - swept.at).total_seconds()))}
+    )
+    return {"product": "hopkeeper", "topologies": found, "sweep": sweep}
 
 
 async def detail(topologies: Topologies, documents: Documents, clock: Clock, name: str) -> Mapping[str, Any]:

@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf import json_format
 
+from function_app.reconcile import deployed
 from lab.functions_host.channel import Channel
 from lab.functions_host.protocol import PROTOS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECORDED = json.loads((Path(__file__).parent / "recorded" / "worker.json").read_text())
-FUNCTIONS = ["on_alert", "on_report", "on_resource_event", "on_wakeup", "order", "reconcile", "status", "sweep"]
+FUNCTIONS = list(deployed.FUNCTIONS)
 
 
 @dataclass

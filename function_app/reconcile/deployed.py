@@ -1,0 +1,87 @@
+"""Whether an app that was deployed really runs: pure, over what it answers.
+
+State Running and a 200 of `/` or of ping prove nothing: an app that was found without functions looks the same (ADR 9).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+FUNCTIONS = ("on_alert", "on_report", "on_resource_event", "on_wakeup", "order", "reconcile", "status", "sweep")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a path answered: its status code and its JSON, or why there was no answer."""
+
+    code: int = 0
+    body: Any = None
+    why: str = ""
+
+
+def faults(url: str, functions: Answered, overview: Answered, sweep_within: timedelta) -> tuple[str, ...]:
+    """What is wrong with the app at `url`, each with what to do; nothing where it has every function and its sweep runs.
+
+    `functions` answered /admin/functions, `overview` /api/status.
+    """
+    found = _function_faults(functions)
+    return found or _sweep_faults(overview, sweep_within) if _listed(functions) else (_no_list(url, functions),)
+
+
+def _listed(functions: Answered) -> bool:
+    return functions.code == 200 and isinstance(functions.body, list)
+
+
+def _no_list(url: str, functions: Answered) -> str:
+    if functions.code == 401:
+        return f"{url} does not take this key: the list of functions wants the master key (az functionapp keys list)"
+    if functions.code == 403:
+        return (
+            f"{url} answers 403: either the key is a host key, where the master key is wanted, or the site's access "
+            "restrictions do not admit this machine: run this from a network that they admit"
+        )
+    said = functions.why or f"it answers {functions.code}"
+    return (
+        f"{url} does not tell its functions: {said}; see az functionapp show, and whether this machine reaches the site"
+    )
+
+
+def _function_faults(functions: Answered) -> tuple[str, ...]:
+    if not _listed(functions):
+        return ()
+    there = {one.get("name"): one for one in functions.body if isinstance(one, Mapping)}
+    missing = [name for name in FUNCTIONS if name not in there]
+    disabled = [name for name in FUNCTIONS if name in there and there[name].get("isDisabled")]
+    found = []
+    if len(missing) == len(FUNCTIONS):
+        found.append(
+            "it has 0 functions: function_app.py is not in the package, PYTHON_SCRIPT_FILE_NAME is not main.py, or main.py "
+            "cannot be imported (the log of Host.Startup says which); deploy the zip of make package again"
+        )
+    elif missing:
+        found.append(f"it lacks {', '.join(missing)}: deploy the zip of make package again")
+    if disabled:
+        found.append(f"disabled: {', '.join(disabled)}; take the app setting AzureWebJobs.NAME.Disabled away")
+    return tuple(found)
+
+
+def _sweep_faults(overview: Answered, within: timedelta) -> tuple[str, ...]:
+    if overview.code != 200 or not isinstance(overview.body, Mapping):
+        said = overview.why or f"it answers {overview.code} {overview.body or ''}".strip()
+        return (f"/api/status does not tell of the sweep: {said}; a setting may be wrong, see the app's log",)
+    sweep = overview.body.get("sweep")
+    if not sweep:
+        return ("no sweep has come through yet: wait for its minute (--wait), then see the log of the function sweep",)
+    if sweep["ageSeconds"] > within.total_seconds():
+        return (
+            f"the last sweep came through {sweep['ageSeconds']} s ago, more than {within.total_seconds():.0f} s: "
+            "see the log of the function sweep, and HOPKEEPER_SWEEP_SCHEDULE",
+        )
+    return ()
+
+
+def summary(functions: Answered, overview: Answered) -> str:
+    """One line for an app without faults."""
+    names: Sequence[str] = sorted(str(one["name"]) for one in functions.body)
+    return f"{len(names)} functions ({', '.join(names)}); the last sweep {overview.body['sweep']['ageSeconds']} s ago"

@@ -1,0 +1,89 @@
+"""`hopkeeper check --app`: what the last step of a deployment asks, for an app without functions looks well otherwise."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from function_app.reconcile.deployed import FUNCTIONS, Answered, faults
+from lab.stack import Stack
+
+in_stack = pytest.mark.asyncio(loop_scope="module")
+
+ALL = [{"name": name, "isDisabled": False} for name in FUNCTIONS]
+SWEPT = {"product": "hopkeeper", "topologies": [], "sweep": {"at": "2026-01-01T00:00:00Z", "ageSeconds": 30}}
+WRONG = [
+    (Answered(200, []), Answered(404), "0 functions"),
+    (Answered(200, ALL[1:]), Answered(200, SWEPT), "it lacks on_alert"),
+    (Answered(200, [ALL[0] | {"isDisabled": True}, *ALL[1:]]), Answered(200, SWEPT), "disabled: on_alert"),
+    (Answered(401), Answered(401), "the master key"),
+    (Answered(403), Answered(403), "access restrictions"),
+    (Answered(503, "Function host is not running."), Answered(503), "it answers 503"),
+    (Answered(why="Name or service not known"), Answered(why="x"), "Name or service not known"),
+    (Answered(200, "<html>"), Answered(200, SWEPT), "does not tell its functions"),
+    (Answered(200, ALL), Answered(503, {"error": "HOPKEEPER_SIGNING_KEY: must be set"}), "HOPKEEPER_SIGNING_KEY"),
+    (Answered(200, ALL), Answered(200, SWEPT | {"sweep": None}), "no sweep has come through yet"),
+    (Answered(200, ALL), Answered(200, SWEPT | {"sweep": {"ageSeconds": 901}}), "901 s ago, more than 900 s"),
+]
+
+
+def test_an_app_with_every_function_and_a_fresh_sweep_is_right() -> None:
+    assert faults("https://app", Answered(200, ALL), Answered(200, SWEPT), timedelta(minutes=15)) == ()
+
+
+@pytest.mark.parametrize(("functions", "overview", "said"), WRONG, ids=[wrong[2] for wrong in WRONG])
+def test_what_is_wrong_is_said_once(functions: Answered, overview: Answered, said: str) -> None:
+    (found,) = faults("https://app", functions, overview, timedelta(minutes=15))
+    assert said in found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack() -> AsyncIterator[Stack]:
+    async with Stack.make() as made:
+        made.sweep = "0 0 0 1 1 *"
+        await made.up(with_nvas=False)
+        yield made
+
+
+def check(url: str, key: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "function_app.cli", "check", "--app", url, "--key-file", "-", *options]
+    return subprocess.run(command, input=f"{key}\n", capture_output=True, text=True, timeout=60, check=False)
+
+
+@in_stack
+async def test_the_app_is_asked_for_its_functions_and_for_its_sweep(stack: Stack) -> None:
+    before = check(stack.host_url, stack.keys["master"])
+    assert (before.returncode, "no sweep has come through yet" in before.stderr) == (1, True), before
+    assert stack.session is not None
+    headers = {"x-functions-key": stack.keys["master"]}
+    async with stack.session.post(
+        f"{stack.host_url}/admin/functions/sweep", json={"input": ""}, headers=headers
+    ) as ran:
+        assert ran.status == 202
+    after = check(stack.host_url, stack.keys["master"], "--wait", "20")
+    assert after.returncode == 0, after
+    assert after.stdout.startswith(f"{stack.host_url}: 8 functions (on_alert, ")
+    status: tuple[int, Any] = await stack.ask_app("GET", "/status")
+    assert status[1]["sweep"]["ageSeconds"] < 60
+
+
+@in_stack
+async def test_a_key_that_does_not_open_the_list_is_said(stack: Stack) -> None:
+    for key, said in (("wrong", "the master key"), (stack.keys["functions"]["default"], "a host key")):
+        done = check(stack.host_url, key)
+        assert (done.returncode, said in done.stderr) == (1, True), done
+
+
+def test_nobody_there_is_said_with_what_to_look_at() -> None:
+    done = check("http://127.0.0.1:9", "key")
+    assert (done.returncode, "does not tell its functions" in done.stderr) == (1, True), done
+
+
+def test_a_document_or_an_app_is_wanted() -> None:
+    command = [sys.executable, "-m", "function_app.cli", "check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "--app URL with --key-file FILE" in done.stderr) == (2, True)
