@@ -15,9 +15,11 @@
 | `HOPKEEPER_CA_FILE` | the system's | PEM file of the authorities that Azure's endpoints are checked against |
 | `HOPKEEPER_ALLOW_LOOPBACK` | `false` | topologies may live on loopback addresses: a lab on one machine |
 | `HOPKEEPER_OBSERVE_ONLY` | `false` | passes look and say what they would do, and write nothing: for upgrades |
+| `HOPKEEPER_APP_SUBNET_ID` | none: the app's own way out is not judged | id of the subnet that the app is integrated with |
 | `HOPKEEPER_SWEEP_SCHEDULE` | required by host.json's timer | six-field schedule of the sweep |
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import environ
@@ -25,6 +27,10 @@ from pathlib import Path
 
 from function_app.domain.errors import BadInput, Problem
 
+SUBNET_ID = re.compile(
+    r"/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/Microsoft\.Network/virtualNetworks/[^/\s]+/subnets/[^/\s]+",
+    re.IGNORECASE,
+)
 AZURE = "https://management.azure.com"
 
 
@@ -54,6 +60,7 @@ class Settings:
     ca_file: str | None = None
     allow_loopback: bool = False
     observe_only: bool = False
+    app_subnet: str | None = None
 
 
 def from_environment(env: Mapping[str, str] = environ) -> Settings:
@@ -75,6 +82,10 @@ def from_environment(env: Mapping[str, str] = environ) -> Settings:
             problems.append(Problem(name, f"must be an https URL, is {value!r}"))
     if bool(optional("HOPKEEPER_LOGS_ENDPOINT")) != bool(optional("HOPKEEPER_LOGS_WORKSPACE")):
         problems.append(Problem("HOPKEEPER_LOGS_WORKSPACE", "goes with HOPKEEPER_LOGS_ENDPOINT: set both or none"))
+
+    app_subnet = optional("HOPKEEPER_APP_SUBNET_ID")
+    if app_subnet and not SUBNET_ID.fullmatch(app_subnet):
+        problems.append(Problem("HOPKEEPER_APP_SUBNET_ID", f"must be the resource id of a subnet, is {app_subnet!r}"))
 
     def flag(name: str) -> bool:
         value = optional(name) or "false"
@@ -99,6 +110,7 @@ def from_environment(env: Mapping[str, str] = environ) -> Settings:
         ca_file=optional("HOPKEEPER_CA_FILE"),
         allow_loopback=allow_loopback,
         observe_only=observe_only,
+        app_subnet=app_subnet,
     )
 
 

@@ -63,7 +63,7 @@ def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Docume
         advertised_routes=AdvertisedRoutesOverArm(azure),
         effective_routes=EffectiveRoutesOverArm(azure),
         network_flags=NetworkFlagsOverArm(azure),
-        surroundings=SurroundingsOverArm(azure),
+        surroundings=SurroundingsOverArm(azure, settings.app_subnet),
         metrics=MetricsOverMonitor(azure, settings.metrics_endpoint, clock)
         if settings.metrics_endpoint
         else MetricsUnread(),

@@ -274,6 +274,20 @@ def _effective_routes(world: World, request: Request, path: ResourcePath) -> Rep
     return _accepted(world, request, operation, Reply(202, None))
 
 
+def _subnets(world: World, request: Request, path: ResourcePath) -> Reply:
+    """A subnet is kept with its network."""
+    network = world.state.resources.get(path.up().id)
+    if network is None:
+        raise _missing(path.up())
+    held = [{"id": f"{network['id']}/subnets/{s['name']}", **s} for s in network["properties"].get("subnets") or ()]
+    if not path.is_resource:
+        return Reply(200, {"value": held})
+    for subnet in held:
+        if subnet["name"].lower() == path.names[-1].lower():
+            return Reply(200, subnet)
+    raise _missing(path)
+
+
 def _scale_set_interfaces(world: World, request: Request, path: ResourcePath) -> Reply:
     return Reply(200, {"value": world.scale_sets.interfaces(path.up())})
 
@@ -299,6 +313,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     (f"{_LB}/loadbalancingrules/health", "POST"): _health,
     (f"{_LB}/probes", "GET"): _child,
     (f"{_LB}/frontendipconfigurations", "GET"): _child,
+    ("microsoft.network/virtualnetworks/subnets", "GET"): _subnets,
     ("microsoft.network/networkinterfaces/effectiveroutetable", "POST"): _effective_routes,
     ("microsoft.compute/virtualmachinescalesets/networkinterfaces", "GET"): _scale_set_interfaces,
 }

@@ -25,7 +25,7 @@ from function_app.domain.observation import (
     Value,
 )
 from function_app.domain.peerings import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
-from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
+from function_app.domain.preflight_facts import AppSubnetFacts, BalancerFacts, Denied, InterfaceFacts
 from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import (
     NOTHING_OUTWARD,
@@ -293,6 +293,7 @@ class FakeSurroundings:
         self.locations: dict[str, str | Denied] = {}
         self.balancers: dict[str, BalancerFacts | Denied] = {}
         self.interfaces: dict[str, InterfaceFacts | Denied] = {}
+        self.own: dict[str, AppSubnetFacts | Denied | None] = {}
         self.asked = 0
 
     def _known[T](self, of: Mapping[str, T], name: str) -> T:
@@ -309,6 +310,9 @@ class FakeSurroundings:
 
     async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
         return self._known(self.interfaces, speaker.name)
+
+    async def app_subnet(self) -> AppSubnetFacts | Denied | None:
+        return self._known(self.own, "the app")
 
 
 class FakeAdminStates:

@@ -13,11 +13,13 @@ from function_app.adapters.azure import Azure, Json, ResourceId, calling
 from function_app.domain.errors import BadInput, Problem
 from function_app.domain.preflight_facts import (
     AddressFacts,
+    AppSubnetFacts,
     BalancerFacts,
     Denied,
     InterfaceFacts,
     PoolFacts,
     ProbeFacts,
+    RouteFacts,
     RuleFacts,
 )
 from function_app.domain.topology import RouteServer, Service, Speaker
@@ -27,8 +29,11 @@ DEFAULT_ROUTE = "0.0.0.0/0"
 
 
 class SurroundingsOverArm:
-    def __init__(self, azure: Azure) -> None:
+    """`app_subnet` is the id of the subnet that the app itself is integrated with, where it was told."""
+
+    def __init__(self, azure: Azure, app_subnet: str | None = None) -> None:
         self._azure = azure
+        self._app_subnet = app_subnet
 
     async def location(self, server: RouteServer) -> str | Denied:
         """The Route Server's region. Raises Unavailable."""
@@ -77,6 +82,23 @@ class SurroundingsOverArm:
                 return table
         return interface_of(nic, there, table)
 
+    async def app_subnet(self) -> AppSubnetFacts | Denied | None:
+        """Its route table, not its effective routes: those are a network interface's, and an app has none. Raises
+        Unavailable, BadInput for an id that is no subnet's."""
+        if self._app_subnet is None:
+            return None
+        network_id, _, name = self._app_subnet.partition("/subnets/")
+        where = ResourceId.parse(network_id, f"{NETWORK}/virtualNetworks")
+        async with calling("reading the app's own subnet", self._azure.cloud.timeout):
+            network = await self._azure.network(where.subscription)
+            asked = network.subnets.get(where.group, where.name, name)
+            subnet = await _allowed(asked, "virtualNetworks/subnets/read", self._app_subnet)
+            if isinstance(subnet, Denied):
+                return subnet
+            table_id = (_facts(subnet).get("routeTable") or {}).get("id")
+            table = await self._table(str(table_id)) if table_id else {}
+        return table if isinstance(table, Denied) else app_subnet_of(self._app_subnet, subnet, table)
+
     async def _interface(self, resource: str) -> Json | Denied:
         where = ResourceId.parse(resource, f"{NETWORK}/networkInterfaces")
         network = await self._azure.network(where.subscription)
@@ -122,6 +144,11 @@ def balancer_of(document: Json) -> BalancerFacts:
     facts = _facts(document)
     return BalancerFacts(
         location=str(document.get("location")),
+        frontends=tuple(
+            found
+            for item in facts.get("frontendIPConfigurations") or ()
+            if (found := _ip(_facts(item).get("privateIPAddress"))) is not None
+        ),
         rules=tuple(map(_rule, facts.get("loadBalancingRules") or ())),
         probes=tuple(map(_probe, facts.get("probes") or ())),
         pools=tuple(map(_pool, facts.get("backendAddressPools") or ())),
@@ -182,6 +209,27 @@ def interface_of(nic: Json, network: Json, table: Json) -> InterfaceFacts:
         network=tuple(found for prefix in prefixes if (found := _prefix(prefix)) is not None),
         default_route=DEFAULT_ROUTE in routes,
         propagates=not _facts(table).get("disableBgpRoutePropagation"),
+    )
+
+
+def app_subnet_of(resource: str, subnet: Json, table: Json) -> AppSubnetFacts:
+    """`table` is empty where the subnet has none."""
+    return AppSubnetFacts(
+        id=resource,
+        table=(_facts(subnet).get("routeTable") or {}).get("id"),
+        routes=tuple(map(_route, _facts(table).get("routes") or ())),
+        propagates=not _facts(table).get("disableBgpRoutePropagation"),
+        nat_gateway=bool((_facts(subnet).get("natGateway") or {}).get("id")),
+    )
+
+
+def _route(item: Json) -> RouteFacts:
+    facts = _facts(item)
+    return RouteFacts(
+        name=str(item.get("name")),
+        to=str(facts.get("addressPrefix")),
+        next_hop=str(facts.get("nextHopType")),
+        address=_ip(facts.get("nextHopIpAddress")),
     )
 
 

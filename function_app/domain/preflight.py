@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from function_app.domain import preflight_agents as agents
 from function_app.domain import preflight_balancer as balancer
+from function_app.domain import preflight_egress as egress
 from function_app.domain import preflight_routes as routes
 from function_app.domain.errors import Problem
 from function_app.domain.preflight_facts import Facts
@@ -56,6 +57,7 @@ RULES: tuple[Rule, ...] = (
     Rule("ip-forwarding", ERROR, (Need.INTERFACE,), "Enable or disable IP forwarding", routes.ip_forwarding),
     Rule("symmetric-return", WARNING, (Need.DOCUMENT,), NEXT_HOP, routes.symmetric_return),
     # what Hopkeeper itself stands on
+    Rule("app-egress", ERROR, (Need.SUBNET,), "docs/preflight.md, The app's own way out", egress.app_egress),
     Rule("permission", ERROR, (Need.ARM,), "infra/bicep/modules/roles.bicep", agents.permission),
     Rule("clock-offset", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.clock_offset),
     Rule("agent-version", WARNING, (Need.AGENT,), "CHANGELOG.md", agents.agent_version),
@@ -123,6 +125,8 @@ def _unknown(need: Need, topology: Topology, facts: Facts) -> tuple[str, ...]:
             return tuple(sorted(name for name in members if facts.interface(name) is None))
         case Need.AGENT:
             return tuple(sorted(topology.commanded - facts.agents.keys()))
+        case Need.SUBNET:
+            return () if facts.arm is not None and facts.arm.app_subnet is not None else ("the app",)
         case Need.ARM:
             return () if facts.arm is not None else (topology.name,)
         case Need.REHEARSALS:

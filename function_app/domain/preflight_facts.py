@@ -63,6 +63,7 @@ class BalancerFacts(Struct, frozen=True, kw_only=True):
     """A load balancer as ARM describes it."""
 
     location: str
+    frontends: tuple[IPv4Address, ...] = ()
     rules: tuple[RuleFacts, ...] = ()
     probes: tuple[ProbeFacts, ...] = ()
     pools: tuple[PoolFacts, ...] = ()
@@ -90,6 +91,27 @@ class InterfaceFacts(Struct, frozen=True, kw_only=True):
     """Whether routes of gateways and Route Servers reach the subnet."""
 
 
+class RouteFacts(Struct, frozen=True, kw_only=True):
+    """A route of a route table: `to` is an IPv4 prefix or a service tag, `next_hop` the `nextHopType`."""
+
+    name: str
+    to: str
+    next_hop: str
+    address: IPv4Address | None = None
+    """Of the appliance, where it is one."""
+
+
+class AppSubnetFacts(Struct, frozen=True, kw_only=True):
+    """The subnet that the app itself leaves through, and its route table, empty where it has none."""
+
+    id: str
+    table: str | None = None
+    routes: tuple[RouteFacts, ...] = ()
+    propagates: bool = True
+    """Whether routes of gateways and Route Servers reach it."""
+    nat_gateway: bool = False
+
+
 class Denied(Struct, frozen=True, kw_only=True):
     """A read that Azure refused with 403: which action is missing, and on what."""
 
@@ -104,6 +126,9 @@ class ArmFacts(Struct, frozen=True, kw_only=True):
     locations: dict[str, str] = {}
     balancers: dict[str, BalancerFacts] = {}
     interfaces: dict[str, InterfaceFacts] = {}
+    app_subnet: AppSubnetFacts | None = None
+    app_subnet_unset: bool = False
+    """Whether nobody has told the app which subnet is its own."""
     denied: tuple[Denied, ...] = ()
 
 

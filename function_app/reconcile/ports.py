@@ -15,7 +15,7 @@ from function_app.domain.effective_routes import EffectiveRoute
 from function_app.domain.networks import NetworkPeeringReading, RepairFlags
 from function_app.domain.observation import AdminState, AgentReading, BalancerReading, LearnedRoute, Value
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
-from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
+from function_app.domain.preflight_facts import AppSubnetFacts, BalancerFacts, Denied, InterfaceFacts
 from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import SendAdvertise, SendFence, SendOutward, SendPromote
 from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
@@ -199,6 +199,9 @@ class Surroundings(Protocol):
 
     async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
         """The speaker's `interface`, its subnet's route table and its virtual network."""
+
+    async def app_subnet(self) -> AppSubnetFacts | Denied | None:
+        """The subnet that the app itself leaves through; None where nobody has said which that is."""
 
 
 class Metrics(Protocol):

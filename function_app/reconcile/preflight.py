@@ -19,6 +19,7 @@ from function_app.domain.observation import AgentReading, AgentStatus
 from function_app.domain.preflight import Report, lint
 from function_app.domain.preflight_facts import (
     AgentFacts,
+    AppSubnetFacts,
     ArmFacts,
     BalancerFacts,
     Denied,
@@ -32,6 +33,8 @@ from function_app.reconcile.membership import Membership, keep_membership
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.rehearse import rehearsals
 from function_app.reconcile.topologies import InForce
+
+APP = "the app"
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,14 +106,19 @@ async def _arm_facts(ports: Ports, topology: Topology) -> ArmFacts:
     balancers = {s.name: partial(around.balancer, s) for s in topology.services if s.load_balancer is not None}
     interfaces = {s.name: partial(around.interface, s) for s in topology.speakers if s.interface is not None}
     at = ports.clock.now()
-    located, balanced, attached = await asyncio.gather(*(_each(part) for part in (servers, balancers, interfaces)))
-    answers = (*located.values(), *balanced.values(), *attached.values())
+    located, balanced, attached, own = await asyncio.gather(
+        _each(servers), _each(balancers), _each(interfaces), _each({APP: around.app_subnet})
+    )
+    answers = (*located.values(), *balanced.values(), *attached.values(), *own.values())
+    subnet = own.get(APP)
     denied = {(d.action, d.resource.casefold()): d for d in answers if isinstance(d, Denied)}
     return ArmFacts(
         at=at,
         locations={n: found for n, found in located.items() if isinstance(found, str)},
         balancers={n: found for n, found in balanced.items() if isinstance(found, BalancerFacts)},
         interfaces={n: found for n, found in attached.items() if isinstance(found, InterfaceFacts)},
+        app_subnet=subnet if isinstance(subnet, AppSubnetFacts) else None,
+        app_subnet_unset=APP in own and subnet is None,
         denied=tuple(denied[key] for key in sorted(denied)),
     )
 

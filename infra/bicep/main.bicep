@@ -204,6 +204,7 @@ module app 'modules/function-app.bicep' = {
       HOPKEEPER_LOGS_ENDPOINT: 'https://api.loganalytics.io'
       HOPKEEPER_LOGS_WORKSPACE: monitoring.outputs.workspaceId
       HOPKEEPER_EVENTS_ENDPOINT: publishEvents ? published!.outputs.endpoint : ''
+      HOPKEEPER_APP_SUBNET_ID: makesSubnets ? network!.outputs.appSubnetId : appSubnetId
       HOPKEEPER_OBSERVE_ONLY: observeOnly ? 'true' : 'false'
       HOPKEEPER_SWEEP_SCHEDULE: '0 */${sweepMinutes} * * * *'
     }

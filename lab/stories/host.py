@@ -104,7 +104,7 @@ class Told:
 class Host:
     """See the module. `tell` hears of every pass; an invocation that dies of anything unforeseen ends the story."""
 
-    def __init__(self, azure_url: str, tell: Callable[[Told], None]) -> None:
+    def __init__(self, azure_url: str, app_subnet: str, tell: Callable[[Told], None]) -> None:
         self.clock = VirtualClock(virtual_loop())
         self.shelf = Shelf()
         self._tell = tell
@@ -118,6 +118,7 @@ class Host:
             metrics_endpoint=azure_url,
             logs_endpoint=azure_url,
             logs_workspace=WORKSPACE,
+            app_subnet=app_subnet,
         )
         ports = ports_over(settings, self._azure, self.clock, self.shelf, Queue(self._woken))
         self.app = UseCases(ports, Topologies(self.shelf, Place()))

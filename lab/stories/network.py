@@ -51,6 +51,8 @@ class Network:
         """By the file descriptor of a socket that was connected, which is never used itself."""
         self.silent: set[str] = set()
         """Hosts that nothing arrives at and that nothing comes from."""
+        self.loses: Callable[[str], bool] = lambda host: False
+        """Whether what is sent between the app and this host is lost on its way just now."""
 
     def listen(self, factory: Callable[[], Any], host: str, port: int) -> Listening:
         """Raises OSError where somebody listens already."""
@@ -62,10 +64,13 @@ class Network:
         made = self.listeners[host, port] = Listening(self, host, port, factory)
         return made
 
+    def is_silent(self, host: str) -> bool:
+        return host in self.silent or self.loses(host)
+
     async def reach(self, host: str, port: int) -> None:
         """Returns when connected. Waits for ever for a silent host; raises ConnectionRefusedError where nobody listens."""
         await asyncio.sleep(LATENCY_SECONDS)
-        if host in self.silent:
+        if self.is_silent(host):
             await self._loop.create_future()
         if (host, port) not in self.listeners:
             raise ConnectionRefusedError(111, "Connection refused")
@@ -122,7 +127,7 @@ class Wire(asyncio.Transport):
 
     def _send(self, what: bytes | None) -> None:
         """None is the end of the connection. The order of writing is kept, whatever the order of timers."""
-        if self._host in self._network.silent:
+        if self._network.is_silent(self._host):
             return
         self._peer._inbox.append(what)
         self._loop.call_later(LATENCY_SECONDS, self._peer._arrive)

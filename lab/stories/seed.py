@@ -13,18 +13,21 @@ from simulator.seeds import Probe, load_balancer
 
 LOCATION = "uksouth"
 PROBE_PORT = 8080
+APP_PREFIX = "10.255.255.0/27"
 
 
 @dataclass(frozen=True, slots=True)
 class Seeding:
     """What a topology leaves open.
 
-    `instances` by Route Server; `by_address`: pools name addresses, not interfaces; `peered`: our peerings are there.
+    `instances` by Route Server; `by_address`: pools name addresses, not interfaces; `peered`: our peerings are there;
+    `own_way_out`: the app's subnet has a route table that leads to Internet past whatever Route Servers tell it.
     """
 
     instances: dict[str, tuple[str, str]] = field(default_factory=dict)
     by_address: bool = False
     peered: bool = False
+    own_way_out: bool = True
 
 
 class Seed:
@@ -44,6 +47,7 @@ class Seed:
         if self._how.peered:
             resources += [self._peering(s, p) for s in topology.route_servers for p in topology.peered_with(s.name)]
         resources += self._network()
+        resources += self._app_network()
         for speaker in topology.speakers:
             resources += self._machine(speaker)
         resources += [self._load_balancer(s, s.load_balancer) for s in topology.services if s.load_balancer]
@@ -110,6 +114,37 @@ class Seed:
                 "properties": {"provisioningState": "Succeeded", "routes": [{"name": "default", "properties": route}]},
             },
         ]
+
+    @property
+    def app_subnet(self) -> str:
+        """The subnet that the app is integrated with, in a network of its own that is peered with the appliances'."""
+        return f"{self._app_scope()}/virtualNetworks/app/subnets/snet-hopkeeper"
+
+    @property
+    def app_table(self) -> str:
+        """Its route table, there or not."""
+        return f"{self._app_scope()}/routeTables/rt-hopkeeper"
+
+    def _app_network(self) -> list[Json]:
+        facts: Json = {
+            "addressPrefix": APP_PREFIX,
+            "natGateway": {"id": f"{self._app_scope()}/natGateways/ng-hopkeeper"},
+        }
+        if self._how.own_way_out:
+            facts["routeTable"] = {"id": self.app_table}
+        network: Json = {
+            "id": f"{self._app_scope()}/virtualNetworks/app",
+            "location": LOCATION,
+            "properties": {
+                "provisioningState": "Succeeded",
+                "addressSpace": {"addressPrefixes": [APP_PREFIX]},
+                "subnets": [{"name": "snet-hopkeeper", "properties": facts}],
+            },
+        }
+        return [network, app_route_table(self.app_table)] if self._how.own_way_out else [network]
+
+    def _app_scope(self) -> str:
+        return f"{self._scope().partition('/resourceGroups/')[0]}/resourceGroups/hopkeeper/providers/Microsoft.Network"
 
     def _machine(self, speaker: Speaker) -> list[Json]:
         interface = self._interface(speaker)
@@ -187,6 +222,16 @@ class Seed:
         first = min(self._topology.resource_ids, default="")
         named = [server.id for server in self._topology.route_servers] or [first]
         return named[0].split("/providers/")[0] + "/providers/Microsoft.Network"
+
+
+def app_route_table(resource: str) -> Json:
+    """The route table that our Bicep gives the app's subnet."""
+    route = {"addressPrefix": "0.0.0.0/0", "nextHopType": "Internet"}
+    return {
+        "id": resource,
+        "location": LOCATION,
+        "properties": {"provisioningState": "Succeeded", "routes": [{"name": "internet", "properties": route}]},
+    }
 
 
 def _from_the_end(topology: Topology) -> "_Free":

@@ -22,6 +22,7 @@ from function_app.domain.topology_document import decode
 from function_app.domain.topology_laws import Place
 from function_app.reconcile.records import key
 from lab.stories.bgp import Conversations
+from lab.stories.egress import WayOut
 from lab.stories.host import Host, Told
 from lab.stories.identity import identity
 from lab.stories.nva import Appliance
@@ -37,6 +38,8 @@ LOOK_SECONDS, LATER_LOOK_SECONDS = 0.1, 0.5
 """How often a condition that is waited for is looked at, and after `SOON_SECONDS`."""
 SOON_SECONDS = 10.0
 GOSSIP_SECONDS = 0.1
+AZURE = "127.0.0.1"
+"""Where the simulated Azure listens; the appliances have addresses of their own."""
 
 
 class StoryFailed(Exception):
@@ -129,7 +132,8 @@ class Stage:
         self.world = simulator.world
         self.seed = Seed(self.topology, story.seeding)
         self.bgp = Conversations(self.topology, self.seed, self.world)
-        self.host = Host(simulator.url.replace("http://", "https://"), self._told)
+        azure = simulator.url.replace("http://", "https://")
+        self.host = Host(azure, self.seed.app_subnet, self._told)
         self.nvas: dict[str, Appliance] = {}
         self.tempo = Tempo(GOSSIP_SECONDS, self.topology.timing.gossip_fall)
         self._silent: dict[str, float] = {}
@@ -157,6 +161,8 @@ class Stage:
     async def _open(self) -> None:
         self.host.shelf.listeners.append(self._written)
         self.world.state.subscribers.append(self.host.resource_event)
+        way = WayOut(self.world, self.seed, lambda: self.topology, self.nvas)
+        virtual_loop().network.loses = lambda host: host == AZURE and not way.is_open()
         for speaker in self.topology.speakers:
             if speaker.agent is None:
                 continue

@@ -21,7 +21,7 @@ from function_app.domain.observation import (
     Value,
 )
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
-from function_app.domain.preflight_facts import BalancerFacts, Denied, InterfaceFacts
+from function_app.domain.preflight_facts import AppSubnetFacts, BalancerFacts, Denied, InterfaceFacts
 from function_app.domain.scale_sets import Instance
 from function_app.domain.steps import SendFence, SendPromote
 from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
@@ -257,6 +257,9 @@ class Silent:
         raise _no_arm()
 
     async def balancer(self, service: Service) -> BalancerFacts | Denied:
+        raise _no_arm()
+
+    async def app_subnet(self) -> AppSubnetFacts | Denied | None:
         raise _no_arm()
 
     async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:

@@ -13,11 +13,13 @@ from function_app.adapters.surroundings import SurroundingsOverArm
 from function_app.domain.errors import BadInput, Unavailable
 from function_app.domain.preflight_facts import (
     AddressFacts,
+    AppSubnetFacts,
     BalancerFacts,
     Denied,
     InterfaceFacts,
     PoolFacts,
     ProbeFacts,
+    RouteFacts,
     RuleFacts,
 )
 from function_app.domain.topology import Speaker
@@ -37,7 +39,9 @@ def seed(**table: Any) -> dict[str, Any]:
     for resource in found["resources"]:
         if resource["id"] == NIC:
             resource["properties"]["ipConfigurations"][0]["properties"]["subnet"] = {"id": f"{VNET}/subnets/NVAS"}
-    subnet = {"name": "nvas", "properties": {"addressPrefix": "10.0.1.0/24", "routeTable": {"id": TABLE}}}
+    gateway = {"id": f"{SCOPE}/natGateways/ng"}
+    facts = {"addressPrefix": "10.0.1.0/24", "routeTable": {"id": TABLE}, "natGateway": gateway}
+    subnet = {"name": "nvas", "properties": facts}
     found["resources"] += [
         {
             "id": VNET,
@@ -60,8 +64,11 @@ def seed(**table: Any) -> dict[str, Any]:
 @pytest.fixture
 async def azure() -> AsyncIterator[Azure]:
     route = {"name": "internet", "properties": {"addressPrefix": "0.0.0.0/0", "nextHopType": "Internet"}}
+    to = {"addressPrefix": "10.0.0.0/8", "nextHopType": "VirtualAppliance", "nextHopIpAddress": "10.0.1.100"}
+    appliance = {"name": "out", "properties": to}
+    tag = {"name": "tag", "properties": {"addressPrefix": "Storage.UKSouth", "nextHopType": "Internet"}}
     async with (
-        Simulator(SimulatorConfig(seed(routes=[route]), time_factor=100)) as sim,
+        Simulator(SimulatorConfig(seed(routes=[route, appliance, tag]), time_factor=100)) as sim,
         azure_at(sim.url, sim.ca_path) as clients,
     ):
         yield clients
@@ -77,6 +84,7 @@ async def test_a_load_balancer_is_read_as_it_is_configured(azure: Azure) -> None
     ]
     assert await SurroundingsOverArm(azure).balancer(service()) == BalancerFacts(
         location="uksouth",
+        frontends=(IPv4Address("10.0.1.100"),),
         rules=(
             RuleFacts(
                 name="all-ports",
@@ -125,6 +133,35 @@ async def test_what_is_not_there_is_unavailable_and_what_names_nothing_is_refuse
         await surroundings.interface(Speaker(name="x", address=NVA.address, asn=1, peers_with=()))
 
 
+async def test_the_app_s_own_subnet_is_read_with_its_route_table(azure: Azure) -> None:
+    surroundings = SurroundingsOverArm(azure, f"{VNET}/subnets/NVAS")
+    assert await surroundings.app_subnet() == AppSubnetFacts(
+        id=f"{VNET}/subnets/NVAS",
+        table=TABLE,
+        routes=(
+            RouteFacts(name="internet", to="0.0.0.0/0", next_hop="Internet"),
+            RouteFacts(name="out", to="10.0.0.0/8", next_hop="VirtualAppliance", address=IPv4Address("10.0.1.100")),
+            RouteFacts(name="tag", to="Storage.UKSouth", next_hop="Internet"),
+        ),
+        nat_gateway=True,
+    )
+
+
+async def test_a_subnet_without_a_table_has_no_routes_and_one_that_nobody_named_is_not_asked_for() -> None:
+    bare = seed()
+    network = next(resource for resource in bare["resources"] if resource["id"] == VNET)
+    network["properties"]["subnets"][0]["properties"] = {"addressPrefix": "10.0.1.0/24"}
+    async with (
+        Simulator(SimulatorConfig(bare, time_factor=100)) as sim,
+        azure_at(sim.url, sim.ca_path) as azure,
+    ):
+        found = await SurroundingsOverArm(azure, f"{VNET}/subnets/nvas").app_subnet()
+        assert found == AppSubnetFacts(id=f"{VNET}/subnets/nvas")
+        with pytest.raises(Unavailable, match="404"):
+            await SurroundingsOverArm(azure, f"{VNET}/subnets/other").app_subnet()
+        assert await SurroundingsOverArm(azure).app_subnet() is None
+
+
 REFUSED = [
     ("location", "virtualHubs/rs-hub", "virtualHubs/read"),
     ("location", "bgpConnections", "virtualHubs/bgpConnections/read"),
@@ -133,12 +170,15 @@ REFUSED = [
     ("interface", "networkInterfaces/nva-a-nic", "networkInterfaces/read"),
     ("interface", "virtualNetworks/hub", "virtualNetworks/read"),
     ("interface", "routeTables/nvas", "routeTables/read"),
+    ("app_subnet", "subnets/nvas", "virtualNetworks/subnets/read"),
+    ("app_subnet", "routeTables/nvas", "routeTables/read"),
 ]
 
 
 @pytest.mark.parametrize(("what", "path", "action"), REFUSED, ids=[action for _, _, action in REFUSED])
 async def test_a_refused_read_names_the_missing_action(what: str, path: str, action: str, tmp_path: Path) -> None:
     documents = {resource["id"].casefold(): resource for resource in seed()["resources"]}
+    documents[f"{VNET}/subnets/nvas".casefold()] = {"properties": {"routeTable": {"id": TABLE}}}
 
     async def answer(request: web.Request) -> web.Response:
         if request.path.endswith(path):
@@ -148,11 +188,12 @@ async def test_a_refused_read_names_the_missing_action(what: str, path: str, act
         return web.json_response(documents.get(request.path.casefold(), {}))
 
     async with fake_arm(answer, tmp_path) as azure:
-        surroundings = SurroundingsOverArm(azure)
+        surroundings = SurroundingsOverArm(azure, f"{VNET}/subnets/nvas")
         asked: dict[str, Callable[[], Awaitable[object]]] = {
             "location": lambda: surroundings.location(SERVER),
             "balancer": lambda: surroundings.balancer(service()),
             "interface": lambda: surroundings.interface(NVA),
+            "app_subnet": surroundings.app_subnet,
         }
         found = await asked[what]()
     assert isinstance(found, Denied)

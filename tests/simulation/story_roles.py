@@ -38,6 +38,8 @@ def scopes(topology: Topology) -> dict[str, list[str]]:
         "load-balancer": balancers,
         "backend-network": [f"{group}/providers/Microsoft.Network/virtualNetworks/vnet" for group in groups],
         "subscription": subscriptions,
+        "appliance-network": groups,
+        "app-network": [Seed(topology).app_subnet, Seed(topology).app_table],
         "scale-set": [s.id for s in topology.scale_sets],
         "interface": [s.interface for s in topology.speakers if s.interface],
         "network-peering": [_network(p) for p in topology.network_peerings],

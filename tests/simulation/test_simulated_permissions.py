@@ -16,12 +16,20 @@ WANTED = HubSeed(backends=(("nva-a", "10.0.1.4"),))
 HUB, BALANCER = WANTED.route_server_id, WANTED.load_balancer_id
 POOL = f"{BALANCER}/backendAddressPools/nvas"
 NETWORK = "Microsoft.Network"
+VNET, TABLE = f"{WANTED.network_scope}/virtualNetworks/app", f"{WANTED.network_scope}/routeTables/app"
+SUBNET = f"{VNET}/subnets/app"
 SUBSCRIPTION = f"/subscriptions/{WANTED.subscription}"
 
 
 def world(*grants: tuple[str, str]) -> World:
     permissions = [{"scope": scope, "actions": [action]} for scope, action in grants]
-    return World(VirtualClock(), {**hub_seed(WANTED), "permissions": permissions})
+    seed = hub_seed(WANTED)
+    subnet = {"name": "app", "properties": {"routeTable": {"id": TABLE}}}
+    seed["resources"] += [
+        {"id": VNET, "location": "uksouth", "properties": {"subnets": [subnet]}},
+        {"id": TABLE, "location": "uksouth", "properties": {"routes": []}},
+    ]
+    return World(VirtualClock(), {**seed, "permissions": permissions})
 
 
 def request(method: str, path: str, body: Any = None) -> Request:
@@ -41,6 +49,8 @@ CALLS = [
     ("GET", f"{HUB}/bgpConnections", None, "virtualHubs/bgpConnections/read", HUB),
     ("PUT", f"{HUB}/bgpConnections/a", PEERING, "virtualHubs/bgpConnections/write", f"{HUB}/bgpConnections/a"),
     ("DELETE", f"{HUB}/bgpConnections/a", None, "virtualHubs/bgpConnections/delete", f"{HUB}/bgpConnections/a"),
+    ("GET", SUBNET, None, "virtualNetworks/subnets/read", SUBNET),
+    ("GET", TABLE, None, "routeTables/read", TABLE),
     ("PATCH", BALANCER, {"tags": {}}, "loadBalancers/write", BALANCER),
     (
         "POST",

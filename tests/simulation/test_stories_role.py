@@ -25,6 +25,7 @@ STORY_OF = {
     f"{NETWORK}networkInterfaces/read": "what-routes-say",
     f"{NETWORK}virtualNetworks/read": "what-routes-say",
     f"{NETWORK}routeTables/read": "what-routes-say",
+    f"{NETWORK}virtualNetworks/subnets/read": "what-routes-say",
     f"{NETWORK}virtualHubs/write": "flags-are-repaired",
     f"{NETWORK}virtualNetworks/virtualNetworkPeerings/read": "flags-are-repaired",
     f"{NETWORK}virtualNetworks/virtualNetworkPeerings/write": "flags-are-repaired",

@@ -12,6 +12,7 @@ from function_app.domain.preflight import Report, lint
 from function_app.domain.preflight_facts import (
     AddressFacts,
     AgentFacts,
+    AppSubnetFacts,
     ArmFacts,
     BalancerFacts,
     Facts,
@@ -19,6 +20,7 @@ from function_app.domain.preflight_facts import (
     PoolFacts,
     ProbeFacts,
     Rehearsed,
+    RouteFacts,
     RuleFacts,
 )
 from function_app.domain.topology import Topology
@@ -31,6 +33,7 @@ INSTANCES = {
     "rs-far": (IPv4Address("10.9.2.4"), IPv4Address("10.9.2.5")),
 }
 ADDRESSES = {"nva-a": "10.0.1.4", "nva-b": "10.0.1.5", "nva-c": "10.0.1.6", "nva-d": "10.0.1.7"}
+FRONTENDS = {"fw": "10.0.1.100", "transit": "10.0.1.101"}
 OUTWARD = {"neighbours": [{"address": "192.0.2.1", "asn": 65200}], "prefixes": ["10.0.0.0/16"]}
 
 
@@ -104,7 +107,22 @@ def clean_balancer(service: str, members: tuple[str, str]) -> BalancerFacts:
     )  # fmt: skip
     addresses = tuple(AddressFacts(name=name, ip=IPv4Address(ADDRESSES[name])) for name in members)
     return BalancerFacts(
-        location="uksouth", rules=(rule,), probes=(probe,), pools=(PoolFacts(name="nvas", addresses=addresses),)
+        location="uksouth",
+        frontends=(IPv4Address(FRONTENDS[service]),),
+        rules=(rule,),
+        probes=(probe,),
+        pools=(PoolFacts(name="nvas", addresses=addresses),),
+    )
+
+
+def clean_subnet() -> AppSubnetFacts:
+    """The app's own, with its own way out."""
+    internet = RouteFacts(name="internet", to="0.0.0.0/0", next_hop="Internet")
+    return AppSubnetFacts(
+        id=f"{SUB}/virtualNetworks/hub/subnets/app",
+        table=f"{SUB}/routeTables/app",
+        routes=(internet,),
+        nat_gateway=True,
     )
 
 
@@ -126,6 +144,7 @@ def clean_facts() -> Facts:
                 "transit": clean_balancer("transit", ("nva-c", "nva-d")),
             },
             interfaces=dict.fromkeys(commanded, interface),
+            app_subnet=clean_subnet(),
         ),
         route_servers={
             name: RouteServerReading(
@@ -183,6 +202,9 @@ class World:
 
     def addresses(self) -> tuple[AddressFacts, ...]:
         return self._balancer("fw").pools[0].addresses
+
+    def subnet(self, *routes: RouteFacts, **changes: Any) -> None:
+        self.arm(app_subnet=msgspec.structs.replace(clean_subnet(), routes=routes, **changes))
 
     def interface(self, speaker: str, **changes: Any) -> None:
         assert self.facts.arm is not None

@@ -166,6 +166,10 @@ FAULTS: dict[str, tuple[Plant, Seen]] = {
         lambda w: w.arm(denied=(Denied(action="Microsoft.Network/loadBalancers/read", resource="ilb"),)),
         ("permission", ERROR, "$"),
     ),
+    "the app's subnet takes the members' default route": (
+        lambda w: w.subnet(),
+        ("app-egress", ERROR, "$.services[0].prefixes"),
+    ),
     "a clock is off": (
         lambda w: w.agent("nva-a", offset=timedelta(seconds=-3)),
         ("clock-offset", WARNING, "$.speakers[0].agent"),

@@ -91,6 +91,14 @@ var roles = [
     description: 'Lists the network interfaces of a scale set\'s instances.'
     actions: ['Microsoft.Compute/virtualMachineScaleSets/networkInterfaces/read']
   }
+  {
+    key: 'app-network'
+    description: 'Reads the subnet that the app itself leaves through, and its route table, for preflight.'
+    actions: [
+      'Microsoft.Network/virtualNetworks/subnets/read'
+      'Microsoft.Network/routeTables/read'
+    ]
+  }
 ]
 
 resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
@@ -118,3 +126,4 @@ output networkPeeringRole string = definition[7].name
 output networkPeeringFlagsRole string = definition[8].name
 output routeServerFlagsRole string = definition[9].name
 output scaleSetRole string = definition[10].name
+output appNetworkRole string = definition[11].name

@@ -23,7 +23,7 @@ from tests.unit.preflight_world import clean_balancer
 from tests.unit.reconcile.scene import Scene
 
 KEPT = "preflight/hub.json"
-PER_LOOK = 2  # a Route Server and a load balancer; no speaker names an interface
+PER_LOOK = 3  # a Route Server, a load balancer and the app's own subnet; no speaker names an interface
 
 
 class Looked(Scene):
@@ -120,7 +120,7 @@ async def test_lint_of_a_document_that_is_not_in_force_reads_all_and_writes_noth
     before = list(scene.documents.writes)
     report = await use_cases.lint(scene.topology)
     assert [f.rule for f in report.findings] == ["same-region", "symmetric-return"]
-    assert {u.rule for u in report.unjudged} == {"default-route-udr", "ip-forwarding"}
+    assert {u.rule for u in report.unjudged} == {"default-route-udr", "ip-forwarding", "app-egress"}
     assert scene.documents.writes == before
     assert scene.world.peering_writes == []
 
