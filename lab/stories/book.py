@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from lab.stories.stage import EXAMPLES, Story
-from lab.stories.told import behind_a_balancer, flags, hubs, outward, places, ranked, slots
+from lab.stories.told import behind_a_balancer, egress, flags, hubs, outward, places, ranked, slots
 
-CHAPTERS = (behind_a_balancer, ranked, slots, places, hubs, flags, outward)
+CHAPTERS = (behind_a_balancer, ranked, slots, places, hubs, flags, outward, egress)
 
 STORIES: Mapping[str, Story] = {
     story.name: story for chapter in CHAPTERS for story in chapter.STORIES if (EXAMPLES / story.example).exists()
