@@ -130,6 +130,7 @@ def _client(settings: BgpSettings, client: Client) -> str:
 
 
 def _session(settings: BgpSettings, asn: int) -> str:
+    # A new network peering makes a Route Server ask for everything again; a session without refresh it ends instead.
     return f"""    router-id {settings.router_id};
     local-address {settings.address};
     local-as {settings.asn};
@@ -139,6 +140,7 @@ def _session(settings: BgpSettings, asn: int) -> str:
     adj-rib-in false;
     capability {{
         graceful-restart disable;
+        route-refresh enable;
     }}
     family {{
         ipv4 unicast;

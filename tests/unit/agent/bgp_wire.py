@@ -83,6 +83,11 @@ class WirePeer:
         for writer in self._writers:
             writer.write(_message(UPDATE, _counted(_nlri(prefix)) + _counted(b"")))
 
+    def refresh(self) -> None:
+        """Ask for every route again (RFC 2918), IPv4 unicast."""
+        for writer in self._writers:
+            writer.write(_message(ROUTE_REFRESH, b"\x00\x01\x00\x01"))
+
     def cut(self) -> None:
         """End the session from this side."""
         for writer in self._writers:
