@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
@@ -9,6 +11,47 @@ import aiohttp
 # The app answers when its pass is over.
 TIMEOUT_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
+
+TOLD_MAX = 300  # characters of somebody else's answer
+
+WHAT_TO_DO: dict[int, str] = {
+    HTTPStatus.BAD_REQUEST: "the app cannot read the report: are agent and app of one release?",
+    HTTPStatus.FORBIDDEN: "the app's network restrictions refuse this machine's address (or the app is stopped): admit its "
+    "subnet or prefix (Bicep: callerPrefixes), or lead its way through the private endpoint",
+    HTTPStatus.NOT_FOUND: "nothing is served at this path: the address ends in /api/reports; where it does, the app has no "
+    "functions",
+    HTTPStatus.TOO_MANY_REQUESTS: "the app is busy: try again",
+    HTTPStatus.SERVICE_UNAVAILABLE: "the app is there and cannot do its work just now: its log says why; try again",
+}
+WRONG_KEY = "the function key is wrong: reports.key_file holds that of the function on_report (az functionapp function keys list)"
+NOT_ENROLLED = (
+    "the key is right, the report is not believed: is agent.crt what the topology in force has for this speaker, and is the "
+    "clock right?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the app answered: an HTTP status, and the beginning of its words."""
+
+    status: int
+    text: str
+
+    @property
+    def is_taken(self) -> bool:
+        return 200 <= self.status < 300
+
+    def __str__(self) -> str:
+        return f"{self.status} ({self.text})" if self.text else str(self.status)
+
+    def advice(self) -> str:
+        """What to do about one that is not good."""
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            # The platform refuses a key without a word of the app's, which says what it does not believe.
+            return NOT_ENROLLED if self.text.startswith('{"error"') else WRONG_KEY
+        if 300 <= self.status < 400:
+            return "redirects are not followed: write the address that is meant, with https"
+        return WHAT_TO_DO.get(self.status, "this is not the app's answer: who is at this address?")
 
 
 class HttpPost:
@@ -23,14 +66,18 @@ class HttpPost:
 
     async def __call__(self, token: str) -> int | None:
         """Return the HTTP status, or None when there was no answer or the key cannot be read."""
-        headers = {"Content-Type": "application/jose"}
         try:
-            if self._key_file is not None:
-                headers["x-functions-key"] = self._key_file.read_text().strip()
-            async with self._client.post(self._url, data=token, headers=headers, allow_redirects=False) as response:
-                return response.status
+            return (await self.ask(token)).status
         except (aiohttp.ClientError, OSError, ValueError):
             return None
+
+    async def ask(self, token: str) -> Answer:
+        """Raises aiohttp.ClientError, OSError (TimeoutError is one) or ValueError where there is no answer."""
+        headers = {"Content-Type": "application/jose"}
+        if self._key_file is not None:
+            headers["x-functions-key"] = self._key_file.read_text().strip()
+        async with self._client.post(self._url, data=token, headers=headers, allow_redirects=False) as response:
+            return Answer(response.status, " ".join((await response.text(errors="replace"))[:TOLD_MAX].split()))
 
     async def close(self) -> None:
         """Close the connections."""

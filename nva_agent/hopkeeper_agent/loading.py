@@ -64,6 +64,21 @@ def peer_key(peer: PeerConfig) -> EllipticCurvePublicKey:
         raise ConfigError(f"peers.certificate: {peer.certificate}: {error}") from error
 
 
+def report_key(config: Config) -> None:
+    """Whether the function's key for reports can be read: it is read anew for each report, and then nobody is told.
+
+    Raises ConfigError.
+    """
+    if config.reports is None or config.reports.key_file is None:
+        return
+    try:
+        if config.reports.key_file.read_text().strip():
+            return
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"reports.key_file: {error}") from error
+    raise ConfigError(f"reports.key_file: {config.reports.key_file} is empty")
+
+
 def process(config: Config) -> ExaBgpProcess | None:
     """The ExaBGP of this configuration, None if another speaker is used. Raises ConfigError."""
     return _process(config, config.speaker) if isinstance(config.speaker, BgpSettings) else None

@@ -9,13 +9,20 @@ import logging
 import resource
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import aiohttp
+
 from hopkeeper_agent import __version__, config, loading, logs
 from hopkeeper_agent.agent import Agent
+from hopkeeper_agent.config import Config
+from hopkeeper_agent.delivery import HttpPost
 from hopkeeper_agent.enroll import enroll
-from hopkeeper_agent.jws import BadKey
+from hopkeeper_agent.jws import BadKey, Signer
+from hopkeeper_agent.reports import report
+from hopkeeper_agent.status import unknown
 from hopkeeper_agent.toml_table import ConfigError
 
 log = logging.getLogger(__name__)
@@ -25,7 +32,7 @@ FILES_MAX = 65536
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Exit code 0 is success, 1 a failure that is told on standard error."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         match options.do:
             case "run":
@@ -33,11 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 asyncio.run(_run(options.config))
             case "check":
                 loaded = config.load(options.config)
-                loading.credentials(loaded)
+                signer = loading.credentials(loaded).signer
                 loading.process(loaded)
+                loading.report_key(loaded)
                 for peer in loaded.peers:
                     loading.peer_key(peer)
                 sys.stdout.write(f"{options.config}: agent {loaded.name} of topology {loaded.topology}\n")
+                if options.live:
+                    sys.stdout.write(asyncio.run(_report_once(loaded, signer)))
             case "enroll":
                 sys.stdout.write(enroll(options.directory, options.name))
             case "stop-speaker":
@@ -68,6 +78,28 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES_MAX), most))
 
 
+async def _report_once(loaded: Config, signer: Signer) -> str:
+    """Post a report that says nothing of anything: the app looks, and finds what it finds. Raises ConfigError."""
+    target = loaded.reports
+    if target is None:
+        raise ConfigError("reports: there is no such section, so the app hears nothing from this agent by itself")
+    now = time.time()
+    names = (loaded.name, loaded.topology)
+    post = HttpPost(target.url, target.key_file)
+    try:
+        answer = await post.ask(report(signer, names, "check --live", unknown(*names, now), now))
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        said = str(error) or type(error).__name__
+        raise ConfigError(
+            f"reports.url: {target.url}: no answer ({said}): are name, route and TCP 443 right?"
+        ) from error
+    finally:
+        await post.close()
+    if not answer.is_taken:
+        raise ConfigError(f"reports.url: {target.url} answers {answer}: {answer.advice()}")
+    return f"{target.url} takes reports: {answer}\n"
+
+
 async def _stop_speaker(path: Path) -> None:
     process = loading.process(config.load(path))
     if process is None:
@@ -76,10 +108,11 @@ async def _stop_speaker(path: Path) -> None:
     await process.end()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="hopkeeper-agent", description=__doc__)
-    parser.add_argument("--version", action="version", version=__version__)
-    verbs = parser.add_subparsers(dest="do", required=True)
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    made = argparse.ArgumentParser(prog="hopkeeper-agent", description=__doc__)
+    made.add_argument("--version", action="version", version=__version__)
+    verbs = made.add_subparsers(dest="do", required=True)
     for verb, told in (
         ("run", "run the agent until SIGTERM; a running ExaBGP is taken over and left running"),
         ("check", "read the configuration and the files it names, and stop"),
@@ -87,11 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = verbs.add_parser(verb, help=told, description=told)
         command.add_argument("config", type=Path, metavar="CONFIG")
+        if verb == "check":
+            command.add_argument("--live", action="store_true", help="post a report too, and say what the app answers")
     told = "make the agent's key and certificate in DIR unless they are there, and print the certificate"
     command = verbs.add_parser("enroll", help=told, description=told)
     command.add_argument("directory", type=Path, metavar="DIR")
     command.add_argument("--name", required=True)
-    return parser
+    return made
 
 
 if __name__ == "__main__":

@@ -65,6 +65,26 @@ def turns(before: Bearing, after: Bearing) -> list[str]:
     return reasons
 
 
+def report(
+    signer: Signer, names: tuple[str, str], reason: str, status: Mapping[str, Any], issued_seconds: float
+) -> str:
+    """A signed report; `names` is (agent, topology)."""
+    agent, topology = names
+    return signer.sign(
+        REPORT,
+        {
+            "iss": agent,
+            "aud": APP,
+            "sub": topology,
+            "iat": issued_seconds,
+            "exp": issued_seconds + TOKEN_SECONDS,
+            "jti": uuid.uuid4().hex,
+            "reason": reason,
+            "status": status,
+        },
+    )
+
+
 class Post(Protocol):
     """Delivers one report."""
 
@@ -136,17 +156,4 @@ class Reporter:
             backoff = min(backoff * 2, BACKOFF_MAX_SECONDS)
 
     def _token(self, reason: str) -> str:
-        issued = self._now()
-        return self._signer.sign(
-            REPORT,
-            {
-                "iss": self._agent,
-                "aud": APP,
-                "sub": self._topology,
-                "iat": issued,
-                "exp": issued + TOKEN_SECONDS,
-                "jti": uuid.uuid4().hex,
-                "reason": reason,
-                "status": self._status(),
-            },
-        )
+        return report(self._signer, (self._agent, self._topology), reason, self._status(), self._now())

@@ -5,6 +5,7 @@ Read-only over the agent's parts; what a reading means is the app's business.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -82,6 +83,22 @@ def status(parts: Parts) -> dict[str, Any]:
         # Apart: they say nothing of what a Route Server hears.
         **({"outward_sessions": _sessions(parts, outward=True)} if parts.outward else {}),
         **_maintenance(parts.maintenance()),
+    }
+
+
+def unknown(agent: str, topology: str, now_seconds: float) -> dict[str, Any]:
+    """The status of an agent that does not run: nothing is known of anything, so that nobody can act on it."""
+    return {
+        "agent": agent,
+        "topology": topology,
+        "version": __version__,
+        "boot_id": uuid.uuid4().hex,
+        "time": datetime.fromtimestamp(now_seconds, timezone.utc).isoformat(),
+        "services": {},
+        "fatal": [],
+        "checks": {},
+        "peers": {},
+        "sessions": {},
     }
 
 

@@ -1,0 +1,147 @@
+"""`hopkeeper-agent check --live`: one report over HTTP, and for each answer that the app may give what to do about it."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hopkeeper_agent.main import main
+
+from function_app.adapters.jws import AgentCertificate
+from function_app.adapters.nva import verify_report
+from tests.unit.agent.stage import TOPOLOGY, Member, fresh_address, new_signer
+
+PORT = 7071
+
+
+@dataclass
+class App:
+    """Answers one thing to everything, and keeps what came."""
+
+    url: str
+    status: int = 200
+    body: str = '{"outcome": "converged"}'
+    came: list[tuple[str, str | None, str]] = field(default_factory=list)
+
+
+@pytest.fixture
+def app() -> Iterator[App]:
+    address = fresh_address()
+    made = App(f"http://{address}:{PORT}/api/reports")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            made.came.append((self.path, self.headers.get("x-functions-key"), body))
+            self.send_response(made.status)
+            self.send_header("Content-Length", str(len(made.body)))
+            self.end_headers()
+            self.wfile.write(made.body.encode())
+
+        def log_message(self, *_: Any) -> None: ...
+
+    server = ThreadingHTTPServer((address, PORT), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield made
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@dataclass
+class Machine:
+    member: Member
+    file: Path
+
+    def check(self, *more: str) -> int:
+        return main(["check", *more, str(self.file)])
+
+    def write(self, reports: str) -> None:
+        self.member.extra = reports
+        self.file.write_text(self.member.toml())
+
+
+@pytest.fixture
+def machine(app: App, tmp_path: Path) -> Machine:
+    member = Member("nva-a", tmp_path / "nva-a", new_signer())
+    (member.folder / "report.key").write_text("function-key\n")
+    made = Machine(member, member.folder / "agent.toml")
+    made.write(f'[reports]\nurl = "{app.url}"\nkey_file = "{member.folder}/report.key"\n')
+    return made
+
+
+def test_a_report_that_is_taken_is_said_and_is_one_that_the_app_believes_and_learns_nothing_from(
+    app: App, machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert machine.check("--live") == 0
+    assert f"{app.url} takes reports: 200" in capsys.readouterr().out
+    ((path, key, token),) = app.came
+    assert (path, key) == ("/api/reports", "function-key")
+    certificate = AgentCertificate.from_pem(machine.member.certificate)
+    report = verify_report(token, lambda *_: certificate, datetime.now(UTC))
+    assert (report.agent, report.topology, report.reason) == ("nva-a", TOPOLOGY, "check --live")
+    said = report.status
+    assert (said.services, said.fatal, said.peers, said.sessions) == ({}, (), {}, {})
+    assert not (machine.member.folder / "state").exists()  # it may be root who looks
+
+
+def test_without_live_nothing_is_sent(app: App, machine: Machine) -> None:
+    assert machine.check() == 0
+    assert app.came == []
+
+
+ANSWERS = [
+    (202, "", None),
+    (401, "", "the function key is wrong"),
+    (401, '{"error": "no certificate is enrolled for the agent that it names"}', "is agent.crt what the topology"),
+    (401, "You do not have permission", "the function key is wrong"),
+    (403, "Ip Forbidden", "network restrictions refuse this machine"),
+    (404, "", "ends in /api/reports"),
+    (400, '{"error": []}', "of one release"),
+    (301, "", "with https"),
+    (429, "", "try again"),
+    (503, "", "try again"),
+    (500, "", "who is at this address"),
+    (599, "", "who is at this address"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "advice"), ANSWERS)
+def test_each_answer_says_what_to_do(
+    status: int, body: str, advice: str | None, app: App, machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app.status, app.body = status, body
+    assert machine.check("--live") == (0 if advice is None else 1)
+    said = capsys.readouterr()
+    assert str(status) in said.out + said.err
+    assert advice is None or (advice in said.err and (body in said.err))
+
+
+def test_an_app_that_does_not_answer_is_named(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.write(f'[reports]\nurl = "http://{fresh_address()}:{PORT}/api/reports"\n')
+    assert machine.check("--live") == 1
+    assert "no answer" in capsys.readouterr().err
+
+
+def test_a_configuration_without_reports_has_nothing_to_try(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.write("")
+    assert machine.check("--live") == 1
+    assert "reports: there is no such section" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "\n"])
+def test_a_key_for_reports_that_is_missing_or_empty_is_found_before_anything_is_sent(
+    content: str | None, app: App, machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = machine.member.folder / "report.key"
+    key.unlink() if content is None else key.write_text(content)
+    assert machine.check() == 1
+    assert "reports.key_file" in capsys.readouterr().err
+    assert app.came == []
