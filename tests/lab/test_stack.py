@@ -1,8 +1,11 @@
 """The whole stack as processes: what must hold when parts of it are gone or hang."""
 
 import asyncio
+import re
+import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -98,6 +101,37 @@ async def _found(stage: Stage, rule: str) -> list[str]:
     await stage.stack.ask_app("POST", f"/reconcile/{TOPOLOGY}")
     _, status = await stage.stack.ask_app("GET", f"/status/{TOPOLOGY}")
     return [finding["what"] for finding in status["lastLook"]["preflight"] if finding["rule"] == rule]
+
+
+@together
+async def test_a_live_check_of_an_agent_is_taken_by_the_app_and_its_mistakes_are_told_apart(
+    stage: Stage, tmp_path: Path
+) -> None:
+    holder = await stage.at_rest()
+    written = (stage.stack.directory / _other(holder) / "agent.toml").read_text()
+    assert "takes reports: 200" in await _checked(tmp_path, written)
+    stranger = _replaced(written, "agent.key", stage.stack.directory / holder / "agent.key")
+    stranger = _replaced(stranger, "agent.crt", stage.stack.directory / holder / "agent.crt")
+    assert "the report is not believed" in await _checked(tmp_path, stranger)
+    (tmp_path / "wrong").write_text("wrong")
+    assert "the function key is wrong" in await _checked(tmp_path, _replaced(written, "report.key", tmp_path / "wrong"))
+    assert "ends in /api/reports" in await _checked(tmp_path, written.replace("/api/reports", "/api/agents/report"))
+    assert await stage.at_rest() == holder
+
+
+def _replaced(text: str, file: str, path: Path) -> str:
+    return re.sub(rf'"[^"]*/{re.escape(file)}"', f'"{path}"', text, count=1)
+
+
+async def _checked(folder: Path, text: str) -> str:
+    """What `hopkeeper-agent check --live` says of a configuration."""
+    (folder / "agent.toml").write_text(text)
+    command = [sys.executable, "-m", "hopkeeper_agent.main", "check", "--live", str(folder / "agent.toml")]
+    ran = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await ran.communicate()
+    return said.decode()
 
 
 @together
