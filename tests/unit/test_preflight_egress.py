@@ -4,8 +4,10 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from function_app.domain.errors import BadInput
 from function_app.domain.preflight_facts import RouteFacts
 from function_app.domain.preflight_rule import Finding, Severity
+from function_app.settings import from_environment
 from tests.builders import SUB
 from tests.unit.preflight_world import FRONTENDS, World, clean_subnet
 from tests.unit.reconcile.test_preflight_facts import Looked
@@ -148,3 +150,14 @@ async def test_a_pass_tells_it_in_the_status() -> None:
     scene.around.own["the app"] = None
     await scene.slow()
     assert scene.found == ["symmetric-return", "app-egress"]
+
+
+SETTINGS = {"AzureWebJobsStorage__accountName": "store", "HOPKEEPER_SIGNING_KEY": "pem"}
+
+
+def test_which_subnet_is_the_app_s_is_a_setting_and_may_be_left_out() -> None:
+    subnet = clean_subnet().id
+    assert from_environment({**SETTINGS, "HOPKEEPER_APP_SUBNET_ID": subnet}).app_subnet == subnet
+    assert from_environment({**SETTINGS, "HOPKEEPER_APP_SUBNET_ID": ""}).app_subnet is None
+    with pytest.raises(BadInput, match=r"HOPKEEPER_APP_SUBNET_ID.*must be the resource id of a subnet"):
+        from_environment({**SETTINGS, "HOPKEEPER_APP_SUBNET_ID": subnet.rpartition("/subnets/")[0]})
