@@ -43,7 +43,9 @@ class Bird:
         """Reach BIRD, and learn which of its protocols speak with our neighbours."""
         await asyncio.to_thread(self._prepare)
         self._socket = await ControlSocket.open(self._settings.control)
-        await self._socket.hear(bird_text.is_whole)
+        greeting = bird_text.answer(await self._socket.hear(bird_text.is_whole)).lines
+        if greeting and greeting[-1].startswith("BIRD 1."):
+            raise DaemonRefused(f"{greeting[-1].removesuffix(' ready.')} is not supported: it takes BIRD 2")
         self._known = {}
         return self._socket.ended
 

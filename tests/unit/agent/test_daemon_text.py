@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import bird_text, frr_text
 from hopkeeper_agent.speakers.bird import Bird
+from hopkeeper_agent.speakers.daemon import DaemonRefused
 from hopkeeper_agent.speakers.frr_text import Running, Style
 from hopkeeper_agent.speakers.settings import BgpNeighbour, BirdSettings, Client, DaemonSettings
 
@@ -211,6 +213,26 @@ def test_what_is_outward_has_a_name_and_a_tag_of_its_own() -> None:
 )
 def test_frr_tells_everybody_everything_without_an_outbound_policy(policies: dict[str, str], everything: bool) -> None:
     assert frr_text.tells_everything({"addressFamilyInfo": {"ipv4Unicast": policies}}) is everything
+
+
+@pytest.mark.parametrize(("greeting", "refused"), [("BIRD 1.6.8", True), ("BIRD 2.0.12", False), ("BIRD 3.1.0", False)])
+async def test_bird_1_is_refused_by_its_name_and_not_for_what_it_cannot_read(
+    greeting: str, refused: bool, tmp_path: Path
+) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"0001 {greeting} ready.\n".encode())
+        await reader.read()
+        writer.close()
+
+    settings = BirdSettings(DaemonSettings(65001, ()), tmp_path / "bird.ctl", tmp_path / "hopkeeper.conf")
+    bird = Bird(settings)
+    async with await asyncio.start_unix_server(greet, settings.control):
+        if refused:
+            with pytest.raises(DaemonRefused, match=r"BIRD 1\.6\.8 is not supported"):
+                await bird.connect()
+        else:
+            await bird.connect()
+        bird.close()
 
 
 async def test_a_file_from_before_there_were_outward_neighbours_gets_their_names(tmp_path: Path) -> None:
