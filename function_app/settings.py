@@ -3,7 +3,9 @@
 | setting | default | meaning |
 |---|---|---|
 | `AzureWebJobsStorage` | | connection string, or `directory:PATH` on one machine |
-| `AzureWebJobsStorage__accountName` | | the storage account, with the managed identity (no keys) |
+| `AzureWebJobsStorage__blobServiceUri` | | the storage account's blobs, with the managed identity (no keys) |
+| `AzureWebJobsStorage__queueServiceUri` | | its queues: goes with the blobs |
+| `AzureWebJobsStorage__accountName` | | instead of both: an account of the public cloud |
 | `HOPKEEPER_SIGNING_KEY` | required | the app's private key (PEM, EC P-256), or `file:PATH` |
 | `HOPKEEPER_ARM_ENDPOINT` | `https://management.azure.com` | Azure Resource Manager of the cloud in use |
 | `HOPKEEPER_ARM_AUDIENCE` | `https://management.azure.com` | whom the token for it is for |
@@ -20,7 +22,7 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import environ
 from pathlib import Path
@@ -36,11 +38,12 @@ AZURE = "https://management.azure.com"
 
 @dataclass(frozen=True, slots=True)
 class StorageSettings:
-    """Exactly one of the three is set."""
+    """A directory, a connection string, or both endpoints (https URLs)."""
 
     directory: Path | None = None
     connection_string: str | None = None
-    account: str | None = None
+    blobs: str = ""
+    queues: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,11 @@ def from_environment(env: Mapping[str, str] = environ) -> Settings:
     def optional(name: str) -> str | None:
         return env.get(name, "").strip() or None
 
-    storage = _storage(optional("AzureWebJobsStorage"), optional("AzureWebJobsStorage__accountName"), problems)
+    storage = _storage(optional, problems)
     signing_key = _signing_key(optional("HOPKEEPER_SIGNING_KEY"), problems)
     for name in (
+        "AzureWebJobsStorage__blobServiceUri",
+        "AzureWebJobsStorage__queueServiceUri",
         "HOPKEEPER_ARM_ENDPOINT",
         "HOPKEEPER_METRICS_ENDPOINT",
         "HOPKEEPER_LOGS_ENDPOINT",
@@ -114,14 +119,25 @@ def from_environment(env: Mapping[str, str] = environ) -> Settings:
     )
 
 
-def _storage(webjobs: str | None, account: str | None, problems: list[Problem]) -> StorageSettings:
-    if webjobs and webjobs.startswith("directory:"):
-        return StorageSettings(directory=Path(webjobs.removeprefix("directory:")))
-    if webjobs:
+def _storage(optional: Callable[[str], str | None], problems: list[Problem]) -> StorageSettings:
+    if webjobs := optional("AzureWebJobsStorage"):
+        if webjobs.startswith("directory:"):
+            return StorageSettings(directory=Path(webjobs.removeprefix("directory:")))
         return StorageSettings(connection_string=webjobs)
-    if not account:
-        problems.append(Problem("AzureWebJobsStorage", "or AzureWebJobsStorage__accountName must be set"))
-    return StorageSettings(account=account)
+    if account := optional("AzureWebJobsStorage__accountName"):
+        return StorageSettings(
+            blobs=f"https://{account}.blob.core.windows.net", queues=f"https://{account}.queue.core.windows.net"
+        )
+    blobs, queues = optional("AzureWebJobsStorage__blobServiceUri"), optional("AzureWebJobsStorage__queueServiceUri")
+    if not blobs and not queues:
+        problems.append(
+            Problem("AzureWebJobsStorage", "or AzureWebJobsStorage__blobServiceUri and __queueServiceUri must be set")
+        )
+    elif not blobs or not queues:
+        problems.append(
+            Problem("AzureWebJobsStorage__blobServiceUri", "and AzureWebJobsStorage__queueServiceUri go together")
+        )
+    return StorageSettings(blobs=(blobs or "").rstrip("/"), queues=(queues or "").rstrip("/"))
 
 
 def _signing_key(value: str | None, problems: list[Problem]) -> str:

@@ -168,8 +168,8 @@ def _storage(settings: Settings, clock: Clock) -> tuple[Documents, WakeUps]:
         )
     credential = managed_identity(settings.client_id) if settings.managed_identity else default_credential()
     return (
-        DocumentsInBlobs.from_identity(f"https://{storage.account}.blob.core.windows.net", credential, CONTAINER),
-        WakeUpsOverQueue.from_identity(f"https://{storage.account}.queue.core.windows.net", credential, WAKE_UP_QUEUE),
+        DocumentsInBlobs.from_identity(storage.blobs, credential, CONTAINER),
+        WakeUpsOverQueue.from_identity(storage.queues, credential, WAKE_UP_QUEUE),
     )
 
 
