@@ -81,7 +81,6 @@ var inUserData = {
 }
 
 module machine 'machine.bicep' = {
-  name: 'vm-${name}'
   params: {
     location: location
     name: name

@@ -51,7 +51,9 @@ resource balancer 'Microsoft.Network/loadBalancers@2025-05-01' = {
           protocol: 'All'
           frontendPort: 0
           backendPort: 0
-          frontendIPConfiguration: { id: resourceId('Microsoft.Network/loadBalancers/frontendIPConfigurations', name, 'fe') }
+          frontendIPConfiguration: {
+            id: resourceId('Microsoft.Network/loadBalancers/frontendIPConfigurations', name, 'fe')
+          }
           backendAddressPool: { id: resourceId('Microsoft.Network/loadBalancers/backendAddressPools', name, 'nvas') }
           probe: { id: resourceId('Microsoft.Network/loadBalancers/probes', name, 'hopkeeper') }
         }

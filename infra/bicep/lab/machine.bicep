@@ -50,7 +50,7 @@ resource card 'Microsoft.Network/networkInterfaces@2025-05-01' = {
   }
 }
 
-resource machine 'Microsoft.Compute/virtualMachines@2024-07-01' = {
+resource machine 'Microsoft.Compute/virtualMachines@2026-04-01' = {
   name: name
   location: location
   zones: [zone]

@@ -66,7 +66,6 @@ var configurations = {
 var serviceAddresses = { server: vip, injector: '', nva: behindNvas }
 
 module network 'network.bicep' = {
-  name: 'network'
   params: {
     location: location
     name: names.network
@@ -83,7 +82,6 @@ module network 'network.bicep' = {
 }
 
 module routeServer 'route-server.bicep' = {
-  name: 'route-server'
   params: {
     location: location
     name: names.routeServer
@@ -93,7 +91,6 @@ module routeServer 'route-server.bicep' = {
 }
 
 module balancer 'balancer.bicep' = {
-  name: 'balancer'
   params: {
     location: location
     name: 'lb-nva'
@@ -104,14 +101,12 @@ module balancer 'balancer.bicep' = {
 }
 
 module instances 'instances.bicep' = {
-  name: 'route-server-instances'
   params: { name: names.routeServer }
   dependsOn: [routeServer]
 }
 
 module machine 'agent-machine.bicep' = [
   for each in machines: {
-    name: 'machine-${each.name}'
     params: {
       location: location
       name: each.name
@@ -133,7 +128,6 @@ module machine 'agent-machine.bicep' = [
 ]
 
 module injector 'machine.bicep' = {
-  name: 'machine-${loadTester.name}'
   params: {
     location: location
     name: loadTester.name
