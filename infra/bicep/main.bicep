@@ -2,6 +2,8 @@
 // balancers and networks that it looks after are there already; nothing here creates or changes one.
 targetScope = 'resourceGroup'
 
+import { groupOf, networkOf, problemsOf, problemsOfGroups, subscriptionOf } from 'ids.bicep'
+
 @description('Base name of every resource: lower-case letters and digits.')
 @minLength(3)
 @maxLength(9)
@@ -47,30 +49,47 @@ param virtualMachineIds string[] = []
 @description('Ids of the scale sets whose instances are speakers (`scaleSets` of a topology).')
 param scaleSetIds string[] = []
 
-@description('Virtual network that the app joins: it must reach the agents. Used with appSubnetPrefix.')
+@description('Virtual network that the app joins: it must reach the agents. Used with appSubnetPrefix and endpointsSubnetPrefix.')
 param virtualNetworkId string = ''
 
-@description('Prefix of a new subnet for the app (/27 or larger) in virtualNetworkId.')
+@description('Prefix of a new subnet for the app (/27 or larger) in virtualNetworkId, with a route table and a NAT gateway: the app\'s way to Azure must not lead through the NVAs. The subnet is written again at every deployment.')
 param appSubnetPrefix string = ''
+
+@description('Id of a NAT gateway that is there already, in the region, for the new subnet; empty: one is made.')
+param natGatewayId string = ''
+
+@description('A subnet that is there already, delegated to Microsoft.App/environments and with a way to Azure of its own (docs/operating.md); instead of appSubnetPrefix.')
+param appSubnetId string = ''
+
+@description('Id of the route table of appSubnetId: preflight reads it. Empty: preflight says that it could not.')
+param appRouteTableId string = ''
 
 @description('Prefix of a new subnet for private endpoints in virtualNetworkId; empty: no private endpoints there.')
 param endpointsSubnetPrefix string = ''
 
-@description('A subnet that is there already, delegated to Microsoft.App/environments; instead of appSubnetPrefix.')
-param appSubnetId string = ''
-
 @description('A subnet that is there already for private endpoints; instead of endpointsSubnetPrefix.')
 param endpointsSubnetId string = ''
 
-@description('Private DNS zones for the private endpoints, by part; empty: names are somebody else\'s business.')
-param privateDnsZoneIds { blob: string, queue: string, vault: string, sites: string } = {
+@description('Private DNS zones of the private endpoints: `made` here and linked to the app\'s network and linkedNetworkIds, `named` in privateDnsZoneIds, or `elsewhere` (an Azure Policy or a DNS team writes the records).')
+@allowed(['made', 'named', 'elsewhere'])
+param privateDnsZones string = 'made'
+
+@description('Ids of the private DNS zones that are there already, by part; all five, with privateDnsZones `named`.')
+param privateDnsZoneIds { blob: string, queue: string, table: string, vault: string, sites: string } = {
   blob: ''
   queue: ''
+  table: ''
   vault: ''
   sites: ''
 }
 
-@description('Prefixes that may call the app from outside a private endpoint, e.g. operators. Agents inside use the private endpoint.')
+@description('Ids of further virtual networks that must find the private endpoints by name, e.g. those of the agents.')
+param linkedNetworkIds string[] = []
+
+@description('Ids of subnets that may call the app without a private endpoint, the agents\' first of all. Each needs the service endpoint Microsoft.Web.')
+param agentSubnetIds string[] = []
+
+@description('Prefixes that may call the app (and deploy it) from outside: operators, the machine that deploys. Agents inside use a private endpoint or agentSubnetIds.')
 param callerPrefixes string[] = []
 
 @description('Instances that always run for HTTP: a report of a failure must not wait for a cold start.')
@@ -78,10 +97,25 @@ param callerPrefixes string[] = []
 @maxValue(20)
 param alwaysReadyHttp int = 1
 
+@description('Requests that one instance serves at a time. One is the platform\'s default for Python: a report would wait for whatever else is served.')
+@minValue(2)
+@maxValue(1000)
+param requestsPerInstance int = 16
+
 @description('Most instances at once.')
-@minValue(40)
+@minValue(1)
 @maxValue(1000)
 param maximumInstances int = 40
+
+@description('Redundancy of the storage account. Standard_ZRS keeps records through the loss of a zone; regions without zones refuse it.')
+@allowed(['Standard_ZRS', 'Standard_GZRS', 'Standard_LRS'])
+param storageSku string = 'Standard_ZRS'
+
+@description('True: the vault of an earlier deployment into this group was deleted and is recovered (its name stays taken for 90 days).')
+param recoverVault bool = false
+
+@description('Region of the load balancers and Route Servers whose metrics are read.')
+param metricsRegion string = location
 
 @description('Minutes between two sweeps: a look at every topology even when no event came.')
 @allowed([1, 2, 5, 10])
@@ -93,8 +127,11 @@ param observeOnly bool = false
 @description('Mail addresses that alerts go to.')
 param alertEmails string[] = []
 
-@description('False: this subscription has its system topic of resource events already, in this resource group, named by systemTopicName.')
+@description('False: this subscription has its system topic of resource events already (it can have one only): systemTopicName in systemTopicGroup, with a system-assigned identity.')
 param createSystemTopic bool = true
+
+@description('Resource group of the system topic that is there already; in this subscription.')
+param systemTopicGroup string = resourceGroup().name
 
 @description('Name of the system topic of resource events.')
 param systemTopicName string = 'evgt-${name}-resources'
@@ -107,60 +144,177 @@ param publishEvents bool = true
 @maxValue(730)
 param logRetentionDays int = 30
 
-var suffix = '${name}-${uniqueString(resourceGroup().id)}'
 var isPrivate = !empty(endpointsSubnetId) || !empty(endpointsSubnetPrefix)
-var makesSubnets = empty(appSubnetId)
+var makesAppSubnet = !empty(appSubnetPrefix)
+var makesSubnets = makesAppSubnet || !empty(endpointsSubnetPrefix)
+var namedZones = filter(items(privateDnsZoneIds), zone => !empty(zone.value))
+
+// What Azure would refuse late, in other words or never. Each says which parameter, and which variable of azd sets it.
+var problems = concat(
+  empty(routeServers)
+    ? ['routeServers (HOPKEEPER_ROUTE_SERVERS) is empty: name at least one Route Server by its resource id']
+    : [],
+  problemsOf(
+    'routeServers (HOPKEEPER_ROUTE_SERVERS)',
+    'Microsoft.Network/virtualHubs',
+    map(routeServers, each => each.id)
+  ),
+  problemsOf(
+    'loadBalancers (HOPKEEPER_LOAD_BALANCERS)',
+    'Microsoft.Network/loadBalancers',
+    map(loadBalancers, each => each.id)
+  ),
+  map(
+    filter(loadBalancers, each => each.backends < 2),
+    each => 'loadBalancers: "${each.id}" has ${each.backends} backends: a failover needs 2 or more'
+  ),
+  problemsOf('backendNetworkIds (HOPKEEPER_BACKEND_NETWORKS)', 'Microsoft.Network/virtualNetworks', backendNetworkIds),
+  problemsOf('interfaceIds (HOPKEEPER_INTERFACES)', 'Microsoft.Network/networkInterfaces', interfaceIds),
+  problemsOf('peeredNetworkIds (HOPKEEPER_PEERED_NETWORKS)', 'Microsoft.Network/virtualNetworks', peeredNetworkIds),
+  problemsOf(
+    'ownedPeeringNetworkIds (HOPKEEPER_OWNED_PEERING_NETWORKS)',
+    'Microsoft.Network/virtualNetworks',
+    ownedPeeringNetworkIds
+  ),
+  problemsOf(
+    'ownedRouteServerIds (HOPKEEPER_OWNED_ROUTE_SERVERS)',
+    'Microsoft.Network/virtualHubs',
+    ownedRouteServerIds
+  ),
+  problemsOfGroups('applianceGroupIds (HOPKEEPER_APPLIANCE_GROUPS)', applianceGroupIds),
+  problemsOf('virtualMachineIds (HOPKEEPER_VIRTUAL_MACHINES)', 'Microsoft.Compute/virtualMachines', virtualMachineIds),
+  problemsOf('scaleSetIds (HOPKEEPER_SCALE_SETS)', 'Microsoft.Compute/virtualMachineScaleSets', scaleSetIds),
+  problemsOf('linkedNetworkIds (HOPKEEPER_LINKED_NETWORKS)', 'Microsoft.Network/virtualNetworks', linkedNetworkIds),
+  problemsOf('agentSubnetIds (HOPKEEPER_AGENT_SUBNETS)', 'Microsoft.Network/virtualNetworks/subnets', agentSubnetIds),
+  problemsOf('privateDnsZoneIds', 'Microsoft.Network/privateDnsZones', map(namedZones, zone => zone.value)),
+  problemsOf(
+    'virtualNetworkId (HOPKEEPER_VIRTUAL_NETWORK)',
+    'Microsoft.Network/virtualNetworks',
+    empty(virtualNetworkId) ? [] : [virtualNetworkId]
+  ),
+  problemsOf(
+    'appSubnetId (HOPKEEPER_APP_SUBNET_ID)',
+    'Microsoft.Network/virtualNetworks/subnets',
+    empty(appSubnetId) ? [] : [appSubnetId]
+  ),
+  problemsOf(
+    'endpointsSubnetId (HOPKEEPER_ENDPOINTS_SUBNET_ID)',
+    'Microsoft.Network/virtualNetworks/subnets',
+    empty(endpointsSubnetId) ? [] : [endpointsSubnetId]
+  ),
+  problemsOf(
+    'natGatewayId (HOPKEEPER_NAT_GATEWAY)',
+    'Microsoft.Network/natGateways',
+    empty(natGatewayId) ? [] : [natGatewayId]
+  ),
+  problemsOf(
+    'appRouteTableId (HOPKEEPER_APP_ROUTE_TABLE)',
+    'Microsoft.Network/routeTables',
+    empty(appRouteTableId) ? [] : [appRouteTableId]
+  ),
+  makesAppSubnet == empty(appSubnetId)
+    ? []
+    : [
+        'give exactly one of appSubnetPrefix (HOPKEEPER_APP_SUBNET_PREFIX: a new subnet for the app) and appSubnetId (HOPKEEPER_APP_SUBNET_ID: one that is there already)'
+      ],
+  empty(endpointsSubnetPrefix) || empty(endpointsSubnetId)
+    ? []
+    : [
+        'give at most one of endpointsSubnetPrefix (HOPKEEPER_ENDPOINTS_SUBNET_PREFIX) and endpointsSubnetId (HOPKEEPER_ENDPOINTS_SUBNET_ID)'
+      ],
+  makesSubnets && empty(virtualNetworkId)
+    ? ['a new subnet needs virtualNetworkId (HOPKEEPER_VIRTUAL_NETWORK), the virtual network that it is made in']
+    : [],
+  privateDnsZones == 'named' && length(namedZones) < length(items(privateDnsZoneIds))
+    ? [
+        'privateDnsZones (HOPKEEPER_PRIVATE_DNS_ZONES) is "named": privateDnsZoneIds must name all of ${join(map(items(privateDnsZoneIds), zone => zone.key), ', ')} (HOPKEEPER_PRIVATE_DNS_BLOB and so on), or every name still leads to a public address that is closed'
+      ]
+    : [],
+  privateDnsZones != 'named' && !empty(namedZones)
+    ? [
+        'privateDnsZoneIds are given, and privateDnsZones (HOPKEEPER_PRIVATE_DNS_ZONES) is "${privateDnsZones}": set it to "named" or leave the ids out'
+      ]
+    : [],
+  isPrivate || !empty(agentSubnetIds) || !empty(callerPrefixes)
+    ? []
+    : [
+        'nothing lets an agent call the app: give endpointsSubnetPrefix (HOPKEEPER_ENDPOINTS_SUBNET_PREFIX, private endpoints), agentSubnetIds (HOPKEEPER_AGENT_SUBNETS) or callerPrefixes (HOPKEEPER_CALLER_PREFIXES)'
+      ]
+)
+var suffix = empty(problems)
+  ? '${name}-${uniqueString(resourceGroup().id)}'
+  : fail('this combination of parameters is refused: ${join(problems, '; ')}')
 var networkIds = union(map(routeServers, server => server.id), map(loadBalancers, balancer => balancer.id))
 var verifiedIds = union(interfaceIds, peeredNetworkIds, ownedPeeringNetworkIds, ownedRouteServerIds)
 var subscriptions = union(
-  map(union(networkIds, verifiedIds, scaleSetIds), id => '/subscriptions/${toLower(split(id, '/')[2])}'),
+  map(union(networkIds, verifiedIds, scaleSetIds), id => '/subscriptions/${toLower(subscriptionOf(id))}'),
   ['/subscriptions/${toLower(subscription().subscriptionId)}']
 )
 // A scope is computed even where its module is left out: with no network named, this group stands in.
-var networkParts = split(empty(virtualNetworkId) ? resourceGroup().id : virtualNetworkId, '/')
+var newSubnetsNetworkId = empty(virtualNetworkId) ? resourceGroup().id : virtualNetworkId
+var appSubnet = makesAppSubnet ? '${virtualNetworkId}/subnets/snet-hopkeeper' : appSubnetId
 var watchedIds = union(networkIds, virtualMachineIds, scaleSetIds)
 var watchedGroups = union(map(watchedIds, id => '${join(take(split(id, '/'), 5), '/')}/'), [])
 var groupsMax = 4 // Event Grid allows 25 filter values, and the operations take 21
 var resourceManager = 'https://${split(environment().resourceManager, '/')[2]}'
+// `environment()` names neither. Sources: "Azure Monitor Logs API endpoints" and "Metrics batch API" of each cloud.
+var monitorEndpoints = {
+  AzureCloud: { logs: 'https://api.loganalytics.io', metrics: 'metrics.monitor.azure.com' }
+  AzureUSGovernment: { logs: 'https://api.loganalytics.us', metrics: 'metrics.monitor.azure.us' }
+  AzureChinaCloud: { logs: 'https://api.loganalytics.azure.cn', metrics: 'metrics.monitor.azure.cn' }
+}[environment().name]
 
 module identity 'modules/identity.bicep' = {
-  name: 'identity'
   params: { name: 'id-${suffix}', location: location }
 }
 
-module network 'modules/network.bicep' = if (makesSubnets) {
-  name: 'network'
-  scope: resourceGroup(networkParts[2], networkParts[4])
+// Writes the package and nothing else; the app's own identity cannot replace the code that it runs.
+module deployer 'modules/identity.bicep' = {
+  params: { name: 'id-${suffix}-deploy', location: location }
+}
+
+module egress 'modules/egress.bicep' = if (makesAppSubnet) {
   params: {
-    virtualNetworkName: last(networkParts)
+    name: suffix
+    location: location
+    natGatewayId: natGatewayId
+  }
+}
+
+module network 'modules/network.bicep' = if (makesSubnets) {
+  scope: resourceGroup(subscriptionOf(newSubnetsNetworkId), groupOf(newSubnetsNetworkId))
+  params: {
+    virtualNetworkName: last(split(newSubnetsNetworkId, '/'))
     appPrefix: appSubnetPrefix
     endpointsPrefix: endpointsSubnetPrefix
+    routeTableId: makesAppSubnet ? egress!.outputs.routeTableId : ''
+    natGatewayId: makesAppSubnet ? egress!.outputs.natGatewayId : ''
   }
 }
 
 module storage 'modules/storage.bicep' = {
-  name: 'storage'
   params: {
     name: take('st${name}${uniqueString(resourceGroup().id)}', 24)
     location: location
+    skuName: storageSku
     appPrincipalId: identity.outputs.principalId
+    deployerPrincipalId: deployer.outputs.principalId
     isPrivate: isPrivate
   }
 }
 
 module vault 'modules/key-vault.bicep' = {
-  name: 'key-vault'
   params: {
     name: take('kv-${suffix}', 24)
     location: location
     appPrincipalId: identity.outputs.principalId
     signingKey: signingKey
     isPrivate: isPrivate
+    recover: recoverVault
   }
 }
 
 module monitoring 'modules/monitoring.bicep' = {
-  name: 'monitoring'
   params: {
     name: suffix
     location: location
@@ -170,7 +324,6 @@ module monitoring 'modules/monitoring.bicep' = {
 }
 
 module published 'modules/published-events.bicep' = if (publishEvents) {
-  name: 'published-events'
   params: {
     name: 'evgt-${suffix}'
     location: location
@@ -178,20 +331,52 @@ module published 'modules/published-events.bicep' = if (publishEvents) {
   }
 }
 
+var appNetworks = union([networkOf(appSubnet)], linkedNetworkIds)
+
+module zones 'modules/private-zones.bicep' = if (isPrivate && privateDnsZones == 'made') {
+  params: { networkIds: appNetworks }
+}
+
+var noZones = { blob: '', queue: '', table: '', vault: '', sites: '' }
+var zoneIds = !isPrivate || privateDnsZones == 'elsewhere'
+  ? noZones
+  : privateDnsZones == 'named' ? privateDnsZoneIds : zones!.outputs.ids
+var endpointsSubnet = empty(endpointsSubnetPrefix) ? endpointsSubnetId : network!.outputs.endpointsSubnetId
+
+// Before the app: its host gives up for good where it cannot reach its storage at the start.
+module stores 'modules/private-endpoint.bicep' = [
+  for part in ['blob', 'queue', 'table', 'vault']: if (isPrivate) {
+    params: {
+      name: 'pe-${part}-${suffix}'
+      location: location
+      subnetId: endpointsSubnet
+      targetId: part == 'vault' ? vault.outputs.id : storage.outputs.accountId
+      part: part
+      zoneId: zoneIds[part]
+    }
+  }
+]
+
 module app 'modules/function-app.bicep' = {
-  name: 'function-app'
   params: {
     name: 'func-${suffix}'
     location: location
     identityId: identity.outputs.id
+    deployerId: deployer.outputs.id
     packageContainerUrl: '${storage.outputs.blobEndpoint}${storage.outputs.packageContainer}'
-    subnetId: makesSubnets ? network!.outputs.appSubnetId : appSubnetId
+    subnetId: makesAppSubnet ? network!.outputs.appSubnetId : appSubnetId
     alwaysReadyHttp: alwaysReadyHttp
+    requestsPerInstance: requestsPerInstance
     maximumInstances: maximumInstances
     callerPrefixes: callerPrefixes
+    // The app calls itself when the platform reads its triggers.
+    callerSubnetIds: union(makesAppSubnet ? [network!.outputs.appSubnetId] : [], agentSubnetIds)
     settings: {
       PYTHON_SCRIPT_FILE_NAME: 'main.py'
-      AzureWebJobsStorage__accountName: storage.outputs.accountName
+      // Addresses and not the account's name, of which the host makes addresses of the public cloud.
+      AzureWebJobsStorage__blobServiceUri: storage.outputs.blobEndpoint
+      AzureWebJobsStorage__queueServiceUri: storage.outputs.queueEndpoint
+      AzureWebJobsStorage__tableServiceUri: storage.outputs.tableEndpoint
       AzureWebJobsStorage__credential: 'managedidentity'
       AzureWebJobsStorage__clientId: identity.outputs.clientId
       APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
@@ -200,43 +385,37 @@ module app 'modules/function-app.bicep' = {
       HOPKEEPER_CLIENT_ID: identity.outputs.clientId
       HOPKEEPER_ARM_ENDPOINT: resourceManager
       HOPKEEPER_ARM_AUDIENCE: resourceManager
-      HOPKEEPER_METRICS_ENDPOINT: 'https://${location}.metrics.monitor.azure.com'
-      HOPKEEPER_LOGS_ENDPOINT: 'https://api.loganalytics.io'
+      HOPKEEPER_METRICS_ENDPOINT: 'https://${metricsRegion}.${monitorEndpoints.metrics}'
+      HOPKEEPER_LOGS_ENDPOINT: monitorEndpoints.logs
       HOPKEEPER_LOGS_WORKSPACE: monitoring.outputs.workspaceId
       HOPKEEPER_EVENTS_ENDPOINT: publishEvents ? published!.outputs.endpoint : ''
-      HOPKEEPER_APP_SUBNET_ID: makesSubnets ? network!.outputs.appSubnetId : appSubnetId
+      HOPKEEPER_APP_SUBNET_ID: appSubnet
       HOPKEEPER_OBSERVE_ONLY: observeOnly ? 'true' : 'false'
       HOPKEEPER_SWEEP_SCHEDULE: '0 */${sweepMinutes} * * * *'
     }
   }
+  dependsOn: [stores]
 }
 
-var endpointsSubnet = makesSubnets ? network!.outputs.endpointsSubnetId : endpointsSubnetId
-
-module endpoints 'modules/private-endpoint.bicep' = [
-  for part in ['blob', 'queue', 'vault', 'sites']: if (isPrivate) {
-    name: 'private-endpoint-${part}'
-    params: {
-      name: 'pe-${part}-${suffix}'
-      location: location
-      subnetId: endpointsSubnet
-      targetId: part == 'vault' ? vault.outputs.id : part == 'sites' ? app.outputs.id : storage.outputs.accountId
-      part: part
-      zoneId: privateDnsZoneIds[part]
-    }
+module entrance 'modules/private-endpoint.bicep' = if (isPrivate) {
+  params: {
+    name: 'pe-sites-${suffix}'
+    location: location
+    subnetId: endpointsSubnet
+    targetId: app.outputs.id
+    part: 'sites'
+    zoneId: zoneIds.sites
   }
-]
+}
 
 module roles 'modules/roles.bicep' = {
-  name: 'roles-${uniqueString(resourceGroup().id)}'
   scope: subscription()
   params: { name: suffix, subscriptions: subscriptions }
 }
 
 module routeServerGrants 'modules/grant-route-server.bicep' = [
   for (server, i) in routeServers: {
-    name: 'route-server-${i}-${uniqueString(suffix)}'
-    scope: resourceGroup(split(server.id, '/')[2], split(server.id, '/')[4])
+    scope: resourceGroup(subscriptionOf(server.id), groupOf(server.id))
     params: {
       name: last(split(server.id, '/'))
       appPrincipalId: identity.outputs.principalId
@@ -247,21 +426,20 @@ module routeServerGrants 'modules/grant-route-server.bicep' = [
 
 module loadBalancerGrants 'modules/grant-load-balancer.bicep' = [
   for (balancer, i) in loadBalancers: {
-    name: 'load-balancer-${i}-${uniqueString(suffix)}'
-    scope: resourceGroup(split(balancer.id, '/')[2], split(balancer.id, '/')[4])
+    scope: resourceGroup(subscriptionOf(balancer.id), groupOf(balancer.id))
     params: {
       name: last(split(balancer.id, '/'))
       appPrincipalId: identity.outputs.principalId
       roleName: roles.outputs.loadBalancerRole
       workspaceResourceId: monitoring.outputs.workspaceResourceId
+      suffix: suffix
     }
   }
 ]
 
 module backendNetworkGrants 'modules/grant-backend-network.bicep' = [
   for (id, i) in backendNetworkIds: {
-    name: 'backend-network-${i}-${uniqueString(suffix)}'
-    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    scope: resourceGroup(subscriptionOf(id), groupOf(id))
     params: {
       name: last(split(id, '/'))
       appPrincipalId: identity.outputs.principalId
@@ -272,8 +450,7 @@ module backendNetworkGrants 'modules/grant-backend-network.bicep' = [
 
 module scaleSetGrants 'modules/grant-scale-set.bicep' = [
   for (id, i) in scaleSetIds: {
-    name: 'scale-set-${i}-${uniqueString(suffix)}'
-    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    scope: resourceGroup(subscriptionOf(id), groupOf(id))
     params: {
       name: last(split(id, '/'))
       appPrincipalId: identity.outputs.principalId
@@ -284,8 +461,7 @@ module scaleSetGrants 'modules/grant-scale-set.bicep' = [
 
 module interfaceGrants 'modules/grant-interface.bicep' = [
   for (id, i) in interfaceIds: {
-    name: 'interface-${i}-${uniqueString(suffix)}'
-    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    scope: resourceGroup(subscriptionOf(id), groupOf(id))
     params: {
       name: last(split(id, '/'))
       appPrincipalId: identity.outputs.principalId
@@ -296,8 +472,7 @@ module interfaceGrants 'modules/grant-interface.bicep' = [
 
 module networkPeeringGrants 'modules/grant-network-peerings.bicep' = [
   for (id, i) in peeredNetworkIds: {
-    name: 'network-peering-${i}-${uniqueString(suffix)}'
-    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    scope: resourceGroup(subscriptionOf(id), groupOf(id))
     params: {
       name: last(split(id, '/'))
       appPrincipalId: identity.outputs.principalId
@@ -308,8 +483,7 @@ module networkPeeringGrants 'modules/grant-network-peerings.bicep' = [
 
 module networkPeeringFlagsGrants 'modules/grant-network-peerings.bicep' = [
   for (id, i) in ownedPeeringNetworkIds: {
-    name: 'network-peering-flags-${i}-${uniqueString(suffix)}'
-    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    scope: resourceGroup(subscriptionOf(id), groupOf(id))
     params: {
       name: last(split(id, '/'))
       appPrincipalId: identity.outputs.principalId
@@ -320,8 +494,7 @@ module networkPeeringFlagsGrants 'modules/grant-network-peerings.bicep' = [
 
 module routeServerFlagsGrants 'modules/grant-route-server.bicep' = [
   for (id, i) in ownedRouteServerIds: {
-    name: 'route-server-flags-${i}-${uniqueString(suffix)}'
-    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    scope: resourceGroup(subscriptionOf(id), groupOf(id))
     params: {
       name: last(split(id, '/'))
       appPrincipalId: identity.outputs.principalId
@@ -332,8 +505,7 @@ module routeServerFlagsGrants 'modules/grant-route-server.bicep' = [
 
 module applianceNetworkGrants 'modules/grant-appliance-network.bicep' = [
   for (id, i) in applianceGroupIds: {
-    name: 'appliance-network-${i}-${uniqueString(suffix)}'
-    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    scope: resourceGroup(subscriptionOf(id), groupOf(id))
     params: {
       appPrincipalId: identity.outputs.principalId
       roleName: roles.outputs.applianceNetworkRole
@@ -343,8 +515,7 @@ module applianceNetworkGrants 'modules/grant-appliance-network.bicep' = [
 
 module subscriptionGrants 'modules/grant-subscription.bicep' = [
   for (id, i) in subscriptions: {
-    name: 'subscription-${i}-${uniqueString(suffix)}'
-    scope: subscription(split(id, '/')[2])
+    scope: subscription(subscriptionOf(id))
     params: {
       appPrincipalId: identity.outputs.principalId
       roleName: roles.outputs.subscriptionRole
@@ -352,8 +523,32 @@ module subscriptionGrants 'modules/grant-subscription.bicep' = [
   }
 ]
 
+module appSubnetGrant 'modules/grant-app-subnet.bicep' = {
+  scope: resourceGroup(subscriptionOf(appSubnet), groupOf(appSubnet))
+  params: {
+    networkName: last(split(networkOf(appSubnet), '/'))
+    subnetName: last(split(appSubnet, '/'))
+    appPrincipalId: identity.outputs.principalId
+    roleName: roles.outputs.appNetworkRole
+  }
+  dependsOn: [network]
+}
+
+var routeTable = makesAppSubnet ? egress!.outputs.routeTableId : appRouteTableId
+var routeTableScope = makesAppSubnet
+  ? resourceGroup().id
+  : empty(appRouteTableId) ? resourceGroup().id : appRouteTableId
+
+module appRouteTableGrant 'modules/grant-route-table.bicep' = if (makesAppSubnet || !empty(appRouteTableId)) {
+  scope: resourceGroup(subscriptionOf(routeTableScope), groupOf(routeTableScope))
+  params: {
+    name: last(split(routeTable, '/'))
+    appPrincipalId: identity.outputs.principalId
+    roleName: roles.outputs.appNetworkRole
+  }
+}
+
 module healthLogsGrant 'modules/grant-health-logs.bicep' = {
-  name: 'health-logs'
   params: {
     name: last(split(monitoring.outputs.workspaceResourceId, '/'))
     appPrincipalId: identity.outputs.principalId
@@ -361,27 +556,43 @@ module healthLogsGrant 'modules/grant-health-logs.bicep' = {
   }
 }
 
+module topic 'modules/system-topic.bicep' = if (createSystemTopic) {
+  params: { name: systemTopicName }
+}
+
 module resourceEvents 'modules/resource-events.bicep' = {
-  name: 'resource-events'
+  scope: resourceGroup(createSystemTopic ? resourceGroup().name : systemTopicGroup)
   params: {
     topicName: systemTopicName
-    createTopic: createSystemTopic
-    functionAppId: app.outputs.id
+    subscriptionName: suffix
+    functionAppName: app.outputs.name
+    functionAppGroup: resourceGroup().name
     functionName: 'on_resource_event'
     isDeployed: isDeployed
     subjectPrefixes: length(watchedGroups) > groupsMax ? [] : watchedGroups
-    storageAccountName: storage.outputs.accountName
+    storageAccountId: storage.outputs.accountId
     deadLetterContainer: storage.outputs.deadLetterContainer
   }
+  dependsOn: [topic, deadLetters]
+}
+
+module deadLetters 'modules/grant-dead-letters.bicep' = {
+  params: {
+    topicName: systemTopicName
+    topicGroup: createSystemTopic ? resourceGroup().name : systemTopicGroup
+    storageAccountName: storage.outputs.accountName
+    container: storage.outputs.deadLetterContainer
+  }
+  dependsOn: [topic]
 }
 
 module alerts 'modules/alerts.bicep' = {
-  name: 'alerts'
   params: {
     name: suffix
     location: location
     emails: alertEmails
     functionAppId: app.outputs.id
+    functionName: 'on_alert'
     functionAppUri: app.outputs.uri
     isDeployed: isDeployed
     insightsId: monitoring.outputs.insightsId
@@ -405,8 +616,14 @@ output FUNCTION_APP_URI string = app.outputs.uri
 @description('Where topologies are applied to.')
 output STORAGE_ACCOUNT_NAME string = storage.outputs.accountName
 
-@description('Where the signing key is rotated.')
+@description('Scope of the role Storage Blob Data Contributor for whoever applies topologies: az role assignment create --role ... --scope ...')
+output TOPOLOGIES_SCOPE string = storage.outputs.topologiesScope
+
+@description('Where the signing key is kept and rotated.')
 output KEY_VAULT_NAME string = vault.outputs.name
+
+@description('Id of the vault\'s secret, for Azure Resource Manager: it is written so in a private vault, too.')
+output SIGNING_KEY_ID string = vault.outputs.secretId
 
 @description('Object id of the app in Azure.')
 output APP_PRINCIPAL_ID string = identity.outputs.principalId

@@ -18,7 +18,9 @@ param loadBalancers = [
     onePool: true
   }
 ]
-param backendNetworkIds = ['/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/vnet-hub']
+param backendNetworkIds = [
+  '/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/vnet-hub'
+]
 param applianceGroupIds = ['/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-hub']
 param virtualMachineIds = [
   '/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-hub/providers/Microsoft.Compute/virtualMachines/nva-a'

@@ -16,6 +16,11 @@ param routeServers = [
 ]
 param virtualNetworkId = '/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-hub-1/providers/Microsoft.Network/virtualNetworks/vnet-hub-1'
 param appSubnetPrefix = '10.1.9.0/27'
+// The agents call the app's public address from these subnets: each has the service endpoint Microsoft.Web.
+param agentSubnetIds = [
+  '/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-hub-1/providers/Microsoft.Network/virtualNetworks/vnet-hub-1/subnets/snet-nva'
+  '/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/rg-hub-2/providers/Microsoft.Network/virtualNetworks/vnet-hub-2/subnets/snet-nva'
+]
 param callerPrefixes = ['192.0.2.0/24']
 param alwaysReadyHttp = 2
 param alertEmails = ['network-operations@example.com']

@@ -11,6 +11,9 @@ param emails string[]
 @description('Id of the Function App.')
 param functionAppId string
 
+@description('Name of the function that alerts call.')
+param functionName string
+
 @description('Address of the Function App.')
 param functionAppUri string
 
@@ -55,8 +58,9 @@ resource group 'Microsoft.Insights/actionGroups@2023-01-01' = {
           {
             name: 'wake'
             functionAppResourceId: functionAppId
-            functionName: 'on_alert'
-            httpTriggerUrl: '${functionAppUri}/api/alerts?code=${listKeys('${functionAppId}/host/default', '2024-04-01').functionKeys.default}'
+            functionName: functionName
+            // The URL can be read by whoever reads the action group: the key of this function alone, which opens no other.
+            httpTriggerUrl: '${functionAppUri}/api/alerts?code=${listKeys(resourceId('Microsoft.Web/sites/functions', last(split(functionAppId, '/')), functionName), '2025-03-01').default}'
             useCommonAlertSchema: true
           }
         ]
@@ -66,7 +70,7 @@ resource group 'Microsoft.Insights/actionGroups@2023-01-01' = {
 
 // Averaged over the load balancer and not split: split by backend, the standby of an active-passive pair would alert for
 // ever. With n backends each healthy one gives 100/n, so 50/n lies between nobody and one, 150/n between one and two.
-resource nobody 'Microsoft.Insights/metricAlerts@2018-03-01' = [
+resource nobody 'Microsoft.Insights/metricAlerts@2026-01-01' = [
   for (lb, i) in loadBalancers: {
     name: 'nobody-serves-${i}-${name}'
     location: 'global'
@@ -98,7 +102,7 @@ resource nobody 'Microsoft.Insights/metricAlerts@2018-03-01' = [
   }
 ]
 
-resource two 'Microsoft.Insights/metricAlerts@2018-03-01' = [
+resource two 'Microsoft.Insights/metricAlerts@2026-01-01' = [
   for (lb, i) in loadBalancers: if (lb.activePassive) {
     name: 'two-serve-${i}-${name}'
     location: 'global'
@@ -131,7 +135,7 @@ resource two 'Microsoft.Insights/metricAlerts@2018-03-01' = [
 ]
 
 // Split by peer and not by instance: maintenance takes one instance's session down, a lost peer both.
-resource sessionDown 'Microsoft.Insights/metricAlerts@2018-03-01' = [
+resource sessionDown 'Microsoft.Insights/metricAlerts@2026-01-01' = [
   for (server, i) in routeServers: {
     name: 'session-down-${i}-${name}'
     location: 'global'
@@ -164,7 +168,7 @@ resource sessionDown 'Microsoft.Insights/metricAlerts@2018-03-01' = [
   }
 ]
 
-resource routesGone 'Microsoft.Insights/metricAlerts@2018-03-01' = [
+resource routesGone 'Microsoft.Insights/metricAlerts@2026-01-01' = [
   for (server, i) in routeServers: {
     name: 'routes-gone-${i}-${name}'
     location: 'global'
@@ -197,7 +201,7 @@ resource routesGone 'Microsoft.Insights/metricAlerts@2018-03-01' = [
   }
 ]
 
-resource machines 'Microsoft.Insights/activityLogAlerts@2020-10-01' = if (!empty(virtualMachineIds)) {
+resource machines 'Microsoft.Insights/activityLogAlerts@2026-01-01' = if (!empty(virtualMachineIds)) {
   name: 'nva-health-${name}'
   location: 'global'
   properties: {
@@ -221,7 +225,7 @@ resource machines 'Microsoft.Insights/activityLogAlerts@2020-10-01' = if (!empty
 
 // Absence cannot be seen in a metric that nobody writes, so this one counts rows: none in three periods (and the time
 // that telemetry may be late) means that nothing sweeps.
-resource deadMan 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = if (isDeployed) {
+resource deadMan 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = if (isDeployed) {
   name: 'sweep-missing-${name}'
   location: location
   kind: 'LogAlert'

@@ -8,6 +8,9 @@ param location string
 @description('Id of the app\'s user-assigned managed identity.')
 param identityId string
 
+@description('Id of the user-assigned managed identity that writes the package.')
+param deployerId string
+
 @description('Container that the package is deployed to, as a URL.')
 param packageContainerUrl string
 
@@ -19,16 +22,24 @@ param subnetId string
 @maxValue(20)
 param alwaysReadyHttp int
 
+@description('Requests that one instance serves at a time; 1 is the platform\'s default for Python.')
+@minValue(2)
+@maxValue(1000)
+param requestsPerInstance int
+
 @description('Most instances at once.')
-@minValue(40)
+@minValue(1)
 @maxValue(1000)
 param maximumInstances int
 
 @description('Prefixes that may call the app besides Event Grid, action groups and private endpoints, e.g. agents and operators.')
 param callerPrefixes string[]
 
+@description('Ids of subnets that may call the app, each with the service endpoint Microsoft.Web: agents without a private endpoint, and the app itself.')
+param callerSubnetIds string[]
+
 @description('All app settings.')
-param settings object
+param settings { *: string }
 
 // Event Grid and action groups come from public addresses only: they are let in by service tag.
 var services = ['AzureEventGrid', 'ActionGroup']
@@ -41,17 +52,25 @@ var serviceRules = [
     priority: 100 + i
   }
 ]
+var subnetRules = [
+  for (id, i) in callerSubnetIds: {
+    name: 'subnet-${i}'
+    vnetSubnetResourceId: id
+    action: 'Allow'
+    priority: 150 + i
+  }
+]
 var callerRules = [
   for (prefix, i) in callerPrefixes: {
     name: 'caller-${i}'
     tag: 'Default'
     ipAddress: prefix
     action: 'Allow'
-    priority: 200 + i
+    priority: 300 + i
   }
 ]
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: 'plan-${name}'
   location: location
   kind: 'functionapp'
@@ -59,14 +78,14 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   properties: { reserved: true }
 }
 
-resource app 'Microsoft.Web/sites@2024-04-01' = {
+resource app 'Microsoft.Web/sites@2025-03-01' = {
   name: name
   location: location
   kind: 'functionapp,linux'
   tags: { 'azd-service-name': 'app' }
   identity: {
     type: 'UserAssigned'
-    userAssignedIdentities: { '${identityId}': {} }
+    userAssignedIdentities: { '${identityId}': {}, '${deployerId}': {} }
   }
   properties: {
     serverFarmId: plan.id
@@ -81,7 +100,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
           value: packageContainerUrl
           authentication: {
             type: 'UserAssignedIdentity'
-            userAssignedIdentityResourceId: identityId
+            userAssignedIdentityResourceId: deployerId
           }
         }
       }
@@ -90,32 +109,37 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
         instanceMemoryMB: 2048
         maximumInstanceCount: maximumInstances
         alwaysReady: alwaysReadyHttp > 0 ? [{ name: 'http', instanceCount: alwaysReadyHttp }] : []
+        triggers: { http: { perInstanceConcurrency: requestsPerInstance } }
       }
     }
     siteConfig: {
       minTlsVersion: '1.2'
       http20Enabled: true
-      ftpsState: 'Disabled'
-      ipSecurityRestrictions: concat(serviceRules, callerRules)
+      ipSecurityRestrictions: concat(serviceRules, subnetRules, callerRules)
       ipSecurityRestrictionsDefaultAction: 'Deny'
+      scmIpSecurityRestrictionsUseMain: true // deployment and Kudu are as closed as the app
     }
   }
 }
 
-resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
+resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: app
   name: 'appsettings'
   properties: settings
 }
 
-// Deployment by identity only.
-resource noPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = [
-  for way in ['ftp', 'scm']: {
-    parent: app
-    name: way
-    properties: { allow: false }
-  }
-]
+// Deployment by identity only. FTP is closed by this, too: Flex Consumption refuses `ftpsState`.
+resource noFtpPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: app
+  name: 'ftp'
+  properties: { allow: false }
+}
+
+resource noScmPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: app
+  name: 'scm'
+  properties: { allow: false }
+}
 
 output id string = app.id
 output name string = app.name

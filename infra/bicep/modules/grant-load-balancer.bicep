@@ -11,6 +11,9 @@ param roleName string
 @description('Log Analytics workspace that health events go to.')
 param workspaceResourceId string
 
+@description('Suffix of the diagnostic setting\'s name: two Hopkeepers may look after one load balancer.')
+param suffix string
+
 resource balancer 'Microsoft.Network/loadBalancers@2025-05-01' existing = {
   name: name
 }
@@ -25,8 +28,10 @@ resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+// Its only stable version, of 2016, has neither log categories by name nor dedicated tables.
+#disable-next-line use-recent-api-versions
 resource healthEvents 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
-  name: 'hopkeeper-health-events'
+  name: 'health-events-${suffix}'
   scope: balancer
   properties: {
     workspaceId: workspaceResourceId

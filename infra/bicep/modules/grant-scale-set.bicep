@@ -8,7 +8,7 @@ param appPrincipalId string
 @description('Name of the role definition, a GUID.')
 param roleName string
 
-resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2024-11-01' existing = {
+resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2026-04-01' existing = {
   name: name
 }
 

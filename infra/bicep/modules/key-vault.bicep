@@ -17,13 +17,17 @@ param signingKey string
 @description('True: only private endpoints and Azure\'s trusted services reach the vault.')
 param isPrivate bool
 
+@description('True: a deleted vault of this name is recovered instead of made. Purge protection keeps the name for 90 days.')
+param recover bool
+
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6' // Key Vault Secrets User
 var secretName = 'signing-key'
 
-resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
+resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
   name: name
   location: location
   properties: {
+    createMode: recover ? 'recover' : 'default'
     tenantId: tenant().tenantId
     sku: { family: 'A', name: 'standard' }
     enableRbacAuthorization: true
@@ -39,7 +43,7 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
 }
 
 // Written through Azure Resource Manager, which a private vault admits too.
-resource written 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (!empty(signingKey)) {
+resource written 'Microsoft.KeyVault/vaults/secrets@2026-05-15' = if (!empty(signingKey)) {
   parent: vault
   name: secretName
   properties: {
@@ -49,7 +53,7 @@ resource written 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = if (!empty(sig
   }
 }
 
-resource secret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' existing = {
+resource secret 'Microsoft.KeyVault/vaults/secrets@2026-05-15' existing = {
   parent: vault
   name: secretName
 }
@@ -67,5 +71,6 @@ resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 
 output id string = vault.id
 output name string = vault.name
+output secretId string = secret.id
 // Without a version: after a rotation the platform takes up the newest within a day, at a restart at once.
 output secretUri string = '${vault.properties.vaultUri}secrets/${secretName}'

@@ -1,22 +1,31 @@
-// Two subnets in a virtual network that is there already: one delegated to the app, one for private endpoints.
+// New subnets in a virtual network that is there already: one delegated to the app, one for private endpoints.
 @description('Name of the virtual network, in this module\'s resource group.')
 param virtualNetworkName string
 
-@description('Prefix of the app\'s subnet, /27 or larger; the app leaves through it to agents and storage.')
+@description('Prefix of the app\'s subnet, /27 or larger; empty: none is made.')
 param appPrefix string
 
 @description('Prefix of the subnet of private endpoints; empty: none is made.')
 param endpointsPrefix string
 
+@description('Id of the app subnet\'s route table.')
+param routeTableId string
+
+@description('Id of the app subnet\'s NAT gateway.')
+param natGatewayId string
+
 resource network 'Microsoft.Network/virtualNetworks@2025-05-01' existing = {
   name: virtualNetworkName
 }
 
-resource app 'Microsoft.Network/virtualNetworks/subnets@2025-05-01' = {
+resource app 'Microsoft.Network/virtualNetworks/subnets@2025-05-01' = if (!empty(appPrefix)) {
   parent: network
   name: 'snet-hopkeeper'
   properties: {
     addressPrefix: appPrefix
+    routeTable: { id: routeTableId }
+    natGateway: { id: natGatewayId }
+    serviceEndpoints: [{ service: 'Microsoft.Web' }] // how the app's own restrictions know it
     delegations: [
       {
         name: 'flex-consumption'
@@ -37,5 +46,5 @@ resource endpoints 'Microsoft.Network/virtualNetworks/subnets@2025-05-01' = if (
   dependsOn: [app]
 }
 
-output appSubnetId string = app.id
+output appSubnetId string = empty(appPrefix) ? '' : app.id
 output endpointsSubnetId string = empty(endpointsPrefix) ? '' : endpoints.id

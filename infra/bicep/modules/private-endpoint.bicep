@@ -1,4 +1,4 @@
-// One private endpoint and its record in a private DNS zone that is there already.
+// One private endpoint and its record in a private DNS zone.
 @description('Name of the private endpoint.')
 param name string
 
@@ -11,8 +11,8 @@ param subnetId string
 @description('Resource that the endpoint leads to.')
 param targetId string
 
-@description('Which part of it: blob, queue, vault or sites.')
-@allowed(['blob', 'queue', 'vault', 'sites'])
+@description('Which part of it.')
+@allowed(['blob', 'queue', 'table', 'vault', 'sites'])
 param part string
 
 @description('Id of the private DNS zone for that part; empty: names are somebody else\'s business.')

@@ -1,12 +1,16 @@
-// Writes in the subscription that concern the app's networks, from Azure's own topic to the app's function.
-@description('Name of the system topic. A subscription has one topic of this kind at most.')
+// Writes in the subscription that concern the app's networks, from Azure's own topic to the app's function. In the resource
+// group of the topic, which may be another team's.
+@description('Name of the system topic, in this module\'s resource group.')
 param topicName string
 
-@description('False: the topic is there already, in this resource group, with a system-assigned identity.')
-param createTopic bool
+@description('Name of the event subscription: two Hopkeepers share the topic.')
+param subscriptionName string
 
-@description('Id of the Function App.')
-param functionAppId string
+@description('Name of the Function App.')
+param functionAppName string
+
+@description('Resource group of the Function App.')
+param functionAppGroup string
 
 @description('Name of the function that receives the events.')
 param functionName string
@@ -18,8 +22,8 @@ param isDeployed bool
 @maxLength(4)
 param subjectPrefixes string[]
 
-@description('Name of the storage account of dead letters, in this resource group.')
-param storageAccountName string
+@description('Id of the storage account of dead letters.')
+param storageAccountId string
 
 @description('Container of dead letters.')
 param deadLetterContainer string
@@ -49,55 +53,28 @@ var operations = [
   'Microsoft.Compute/virtualMachineScaleSets/virtualMachines/delete'
 ]
 
-var blobContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe' // Storage Blob Data Contributor
-
-resource created 'Microsoft.EventGrid/systemTopics@2025-02-15' = if (createTopic) {
-  name: topicName
-  location: 'global'
-  identity: { type: 'SystemAssigned' }
-  properties: {
-    source: subscription().id
-    topicType: 'Microsoft.Resources.Subscriptions'
-  }
-}
-
 resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
   name: topicName
 }
 
-resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
-  name: storageAccountName
-}
+resource app 'Microsoft.Web/sites@2025-03-01' existing = {
+  name: functionAppName
+  scope: resourceGroup(functionAppGroup)
 
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' existing = {
-  parent: account
-  name: 'default'
-}
-
-resource letters 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' existing = {
-  parent: blobs
-  name: deadLetterContainer
-}
-
-resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (createTopic) {
-  name: guid(letters.id, topicName, blobContributor)
-  scope: letters
-  properties: {
-    principalId: created!.identity.principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobContributor)
+  resource function 'functions' existing = {
+    name: functionName
   }
 }
 
 resource events 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = if (isDeployed) {
   parent: topic
-  name: 'hopkeeper'
+  name: subscriptionName
   properties: {
     eventDeliverySchema: 'EventGridSchema'
     destination: {
       endpointType: 'AzureFunction'
       properties: {
-        resourceId: '${functionAppId}/functions/${functionName}'
+        resourceId: app::function.id
         maxEventsPerBatch: 1
         preferredBatchSizeInKilobytes: 64
       }
@@ -112,9 +89,7 @@ resource events 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15'
       isSubjectCaseSensitive: false
       advancedFilters: concat(
         [{ operatorType: 'StringIn', key: 'data.operationName', values: operations }],
-        empty(subjectPrefixes)
-          ? []
-          : [{ operatorType: 'StringBeginsWith', key: 'subject', values: subjectPrefixes }]
+        empty(subjectPrefixes) ? [] : [{ operatorType: 'StringBeginsWith', key: 'subject', values: subjectPrefixes }]
       )
     }
     deadLetterWithResourceIdentity: {
@@ -122,8 +97,8 @@ resource events 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15'
       deadLetterDestination: {
         endpointType: 'StorageBlob'
         properties: {
-          resourceId: account.id
-          blobContainerName: letters.name
+          resourceId: storageAccountId
+          blobContainerName: deadLetterContainer
         }
       }
     }
@@ -132,5 +107,4 @@ resource events 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15'
       maxDeliveryAttempts: 10
     }
   }
-  dependsOn: [created, access]
 }

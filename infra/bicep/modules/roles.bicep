@@ -35,7 +35,11 @@ var roles = [
   {
     key: 'backend-network'
     description: 'Names a network\'s addresses in a backend pool that holds addresses and not interfaces.'
-    actions: ['Microsoft.Network/virtualNetworks/joinLoadBalancer/action']
+    actions: [
+      'Microsoft.Network/virtualNetworks/joinLoadBalancer/action'
+      // Asked for where an address of the pool names its subnet.
+      'Microsoft.Network/virtualNetworks/subnets/joinLoadBalancer/action'
+    ]
   }
   {
     key: 'subscription'
@@ -60,7 +64,8 @@ var roles = [
     description: 'Queries the load balancers\' health events in one workspace.'
     actions: [
       'Microsoft.OperationalInsights/workspaces/query/read'
-      'Microsoft.OperationalInsights/workspaces/query/ALBHealthEvent/read'
+      // Not every table's action is published, and a role that names one that is not is refused.
+      'Microsoft.OperationalInsights/workspaces/query/*/read'
     ]
   }
   {
