@@ -12,7 +12,7 @@ param name string = 'hopkeeper'
 @description('Region; take the one of the Route Server.')
 param location string = resourceGroup().location
 
-@description('The app\'s signing key (PEM, EC P-256). Needed the first time and to rotate it; empty keeps the one in the vault.')
+@description('The app\'s signing key (PEM, EC P-256), where it is not made by azd\'s hook: the first time and to rotate it; empty keeps the one in the vault.')
 @secure()
 param signingKey string = ''
 
@@ -309,6 +309,7 @@ module vault 'modules/key-vault.bicep' = {
     location: location
     appPrincipalId: identity.outputs.principalId
     signingKey: signingKey
+    hasKey: isDeployed || !empty(signingKey)
     isPrivate: isPrivate
     recover: recoverVault
   }

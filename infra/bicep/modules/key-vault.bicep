@@ -14,6 +14,9 @@ param appPrincipalId string
 @secure()
 param signingKey string
 
+@description('True once the vault has the key: a role on a secret that is not there is not assigned.')
+param hasKey bool
+
 @description('True: only private endpoints and Azure\'s trusted services reach the vault.')
 param isPrivate bool
 
@@ -58,7 +61,7 @@ resource secret 'Microsoft.KeyVault/vaults/secrets@2026-05-15' existing = {
   name: secretName
 }
 
-resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (hasKey) {
   name: guid(vault.id, secretName, appPrincipalId, secretsUser)
   scope: secret
   properties: {
