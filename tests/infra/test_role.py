@@ -54,10 +54,10 @@ OPERATIONS: dict[str, Needs] = {
     },
     "network_interfaces.get": {"appliance-network": {f"{NETWORK}networkInterfaces/read"}},
     "virtual_networks.get": {"appliance-network": {f"{NETWORK}virtualNetworks/read"}},
-    "subnets.get": {"app-network": {f"{NETWORK}virtualNetworks/subnets/read"}},
+    "subnets.get": {"app-subnet": {f"{NETWORK}virtualNetworks/subnets/read"}},
     "route_tables.get": {  # of the appliances' subnets, and of the app's own
         "appliance-network": {f"{NETWORK}routeTables/read"},
-        "app-network": {f"{NETWORK}routeTables/read"},
+        "app-subnet": {f"{NETWORK}routeTables/read"},
     },
     "load_balancers.get": {"load-balancer": {f"{NETWORK}loadBalancers/read"}},
     "load_balancers.update_tags": {"load-balancer": {f"{NETWORK}loadBalancers/write"}},

@@ -39,7 +39,7 @@ def scopes(topology: Topology) -> dict[str, list[str]]:
         "backend-network": [f"{group}/providers/Microsoft.Network/virtualNetworks/vnet" for group in groups],
         "subscription": subscriptions,
         "appliance-network": groups,
-        "app-network": [Seed(topology).app_subnet, Seed(topology).app_table],
+        "app-subnet": [Seed(topology).app_subnet, Seed(topology).app_table],
         "scale-set": [s.id for s in topology.scale_sets],
         "interface": [s.interface for s in topology.speakers if s.interface],
         "network-peering": [_network(p) for p in topology.network_peerings],

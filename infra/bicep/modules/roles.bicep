@@ -97,8 +97,8 @@ var roles = [
     actions: ['Microsoft.Compute/virtualMachineScaleSets/networkInterfaces/read']
   }
   {
-    key: 'app-network'
-    description: 'Reads the subnet that the app itself leaves through, and its route table, for preflight.'
+    key: 'app-subnet'
+    description: 'Reads the app\'s own subnet and its route table: whether its way to Azure leads through the NVAs.'
     actions: [
       'Microsoft.Network/virtualNetworks/subnets/read'
       'Microsoft.Network/routeTables/read'
@@ -131,4 +131,4 @@ output networkPeeringRole string = definition[7].name
 output networkPeeringFlagsRole string = definition[8].name
 output routeServerFlagsRole string = definition[9].name
 output scaleSetRole string = definition[10].name
-output appNetworkRole string = definition[11].name
+output appSubnetRole string = definition[11].name
