@@ -530,7 +530,7 @@ module appSubnetGrant 'modules/grant-app-subnet.bicep' = {
     networkName: last(split(networkOf(appSubnet), '/'))
     subnetName: last(split(appSubnet, '/'))
     appPrincipalId: identity.outputs.principalId
-    roleName: roles.outputs.appNetworkRole
+    roleName: roles.outputs.appSubnetRole
   }
   dependsOn: [network]
 }
@@ -545,7 +545,7 @@ module appRouteTableGrant 'modules/grant-route-table.bicep' = if (makesAppSubnet
   params: {
     name: last(split(routeTable, '/'))
     appPrincipalId: identity.outputs.principalId
-    roleName: roles.outputs.appNetworkRole
+    roleName: roles.outputs.appSubnetRole
   }
 }
 
