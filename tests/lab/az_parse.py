@@ -10,6 +10,7 @@ import json
 import sys
 
 from azure.cli.core import get_default_cli
+from knack.events import EVENT_INVOKER_POST_CMD_TBL_CREATE
 
 
 def said_of(arguments: list[str]) -> str:
@@ -28,6 +29,7 @@ def said_of(arguments: list[str]) -> str:
             if command not in loader.command_table:
                 return f"there is no command 'az {' '.join(arguments)}'"
             loader.load_arguments(command)
+            cli.raise_event(EVENT_INVOKER_POST_CMD_TBL_CREATE, commands_loader=loader)  # makes --ids stand for the rest
             invoker.parser.load_command_table(loader)
             invoker.parser.parse_args(arguments)
         except SystemExit:

@@ -1,8 +1,9 @@
 """Every command that the documents tell to type exists and takes what it is given, as the tool itself parses it.
 
-`az` and `hopkeeper` are asked themselves, without running anything. azd and Core Tools cannot be had here: of theirs the
-commands are known by name, and azd's rule for values (Azure/azure-dev, cmd/env.go: `Args: cobra.ArbitraryArgs`, so pflag
-reads a value that begins with a dash as a flag and prints it).
+`az` is asked itself, without running anything; `hopkeeper` and the agent are in tests/architecture/test_documents.py.
+azd and Core Tools cannot be had here: of theirs the commands are known by name, and azd's rule for values
+(Azure/azure-dev, cmd/env.go: `Args: cobra.ArbitraryArgs`, so pflag reads a value that begins with a dash as a flag and
+prints it).
 """
 
 import json
@@ -13,10 +14,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 
-from function_app.cli import main as hopkeeper
+from tests.unit.preflight_world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 AZ = ROOT / "build" / "az" / "bin" / "python"
@@ -76,42 +76,39 @@ def _split(line: str) -> list[str]:
     return words[:stop]
 
 
-def test_every_command_of_az_exists_and_takes_its_arguments() -> None:
+def refusals(lines: list[list[str]]) -> list[str]:
+    """What `az` says of each list of arguments; "" where it takes them. Skips without `az`."""
     if not AZ.exists():
-        pytest.skip("Azure's command line is not installed (make az installs it): the walk was not tried")
-    lines = [line for line in commands("az") if " ".join(line[2][:2]) not in EXTENSIONS]
-    assert len(lines) > 20
+        pytest.skip("Azure's command line is not installed (make az installs it): its commands were not compared")
     ran = subprocess.run(
         [AZ, Path(__file__).with_name("az_parse.py")],
-        input=json.dumps([arguments for _, _, arguments in lines]),
+        input=json.dumps(lines),
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, "AZURE_CONFIG_DIR": str(ROOT / "build" / "az-config")},
     )
+    found: list[str] = json.loads(ran.stdout)
+    return found
+
+
+def test_every_command_of_az_exists_and_takes_its_arguments() -> None:
+    lines = [line for line in commands("az") if " ".join(line[2][:2]) not in EXTENSIONS]
+    assert len(lines) > 20
     wrong = []
-    for (page, typed, arguments), said in zip(lines, json.loads(ran.stdout), strict=True):
+    for (page, typed, arguments), said in zip(lines, refusals([each for *_, each in lines]), strict=True):
         if said and (typed or "arguments are required" not in said):  # a span may name a command and leave out the rest
             wrong.append(f"{page}: az {' '.join(arguments)}: {said}")
     assert wrong == []
 
 
-def test_every_command_of_hopkeeper_exists_and_takes_its_arguments() -> None:
-    wrong, seen = [], 0
-    for page, typed, arguments in commands("hopkeeper"):
-        if "|" in arguments or not arguments:
-            continue  # `hopkeeper pause | resume ...` lists verbs
-        seen += 1
-        try:
-            name, command, rest = hopkeeper.resolve_command(click.Context(hopkeeper), list(arguments))
-            assert command is not None
-            command.make_context(name, rest, resilient_parsing=not typed or "TOPOLOGY" in rest)
-        except click.exceptions.Exit:
-            continue
-        except (click.UsageError, AssertionError) as error:
-            wrong.append(f"{page}: hopkeeper {' '.join(arguments)}: {error}")
-    assert seen > 20
-    assert [each for each in wrong if "does not exist" not in each] == []
+def test_what_preflight_says_to_do_is_a_command_that_az_takes() -> None:
+    """Of an app's subnet that has nothing: every command of the remedies."""
+    world = World.clean()
+    world.subnet(table=None, nat_gateway=False)
+    told = [command for finding in world.report().findings for command in finding.do.split(" && ")]
+    assert told
+    assert set(refusals([_split(command)[1:] for command in told])) == {""}
 
 
 @pytest.mark.parametrize("program", OTHERS)
