@@ -49,7 +49,7 @@ walk: $(STAMP) az ## serve what the first walk of docs/operating.md needs: NVAs,
 	@mkdir -p build
 	@$(BIN)/python -m lab.walk
 
-package: $(STAMP) ## build/hopkeeper.zip, what is deployed, and its bill of materials
+package: $(STAMP) ## build/hopkeeper.zip, what is deployed, with its libraries; build/package, the same; its bill of materials
 	@$(BIN)/python -m lab.release.package
 
 agent: $(STAMP) ## build/hopkeeper-agent.pyz and the agent's wheel, for an NVA

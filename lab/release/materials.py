@@ -1,8 +1,8 @@
-"""The software bill of materials of the app: every library that requirements.txt brings along, as pinned. CycloneDX 1.6 JSON.
+"""The software bill of materials of the app: every library in its package. CycloneDX 1.6 JSON.
 
-What is told of a library is its own metadata, read from this environment, which must be the pinned one. Requirements are
-followed as on the platform that the app runs on. Neither date nor chance is in the document: the same pins give the same
-one. Hashes of libraries are not told: which wheel the platform's build takes is not known here.
+What is told of a library is its own metadata and the hash of the wheel that it came in. Requirements are followed as on
+the platform that the app runs on: what is in the package and is not needed is an error, as is what is needed and is not
+there. Neither date nor chance is in the document: the same pins give the same one.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import tomllib
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lab.processes import LabError
+from lab.release.libraries import Libraries
 
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 NAMESPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # RFC 4122, appendix C: names that are URLs
@@ -58,14 +59,20 @@ def requirements(text: str) -> list[Requirement]:
     return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
 
 
+def pins(root: Path) -> dict[str, str]:
+    """The version that constraints.txt gives to each library, by canonical name. Raises OSError, ValueError."""
+    pinned = requirements((root / "constraints.txt").read_text())
+    return {canonicalize_name(one.name): str(one.specifier).removeprefix("==") for one in pinned}
+
+
 def closure(
     direct: list[Requirement],
     pins: Mapping[str, str],
-    find: Callable[[str], Distribution] = distribution,
+    find: Callable[[str], Distribution],
 ) -> dict[str, Library]:
     """All libraries that `direct` needs, by canonical name, sorted.
 
-    Raises LabError for one that is not installed, is not in `pins`, or is installed in another version than pinned.
+    Raises LabError for one that `find` does not find, that is not in `pins`, or that has another version than pinned.
     """
     needed: dict[str, set[str]] = {}
     found: dict[str, Library] = {}
@@ -83,13 +90,16 @@ def closure(
     return dict(sorted(found.items()))
 
 
-def document(root: Path, package: Path) -> dict[str, Any]:
-    """The bill of materials of the project at `root`, for its `package`. Raises LabError, OSError."""
+def document(root: Path, package: Path, brought: Libraries) -> dict[str, Any]:
+    """The bill of materials of the project at `root`, for its `package` with the libraries `brought`.
+
+    Raises LabError, OSError.
+    """
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    pinned = _file(root, "constraints.txt")
-    pins: dict[str, str] = {canonicalize_name(one.name): str(one.specifier).removeprefix("==") for one in pinned}
-    direct = _file(root, "requirements.txt")
-    libraries = closure(direct, pins)
+    direct = requirements((root / "requirements.txt").read_text())
+    libraries = closure(direct, pins(root), brought.find)
+    if unneeded := sorted(set(brought.wheels) - set(libraries)):
+        raise LabError(f"in the package, and nothing needs it: {', '.join(unneeded)}")
     app = f"{project['name']}@{project['version']}"
     body = {
         "metadata": {
@@ -105,7 +115,7 @@ def document(root: Path, package: Path) -> dict[str, Any]:
             },
             "properties": [{"name": f"hopkeeper:{key}", "value": value} for key, value in sorted(PLATFORM.items())],
         },
-        "components": [_component(one) for one in libraries.values()],
+        "components": [_component(one, brought.wheels[one.name]) for one in libraries.values()],
         "dependencies": [
             {"ref": app, "dependsOn": sorted(libraries[canonicalize_name(one.name)].url for one in direct)},
             *({"ref": one.url, "dependsOn": [libraries[name].url for name in one.needs]} for one in libraries.values()),
@@ -116,26 +126,22 @@ def document(root: Path, package: Path) -> dict[str, Any]:
     return head | body
 
 
-def write(root: Path, package: Path, out: Path) -> int:
+def write(root: Path, package: Path, out: Path, brought: Libraries) -> int:
     """Writes the document to `out`; gives the number of libraries in it. Raises LabError, OSError."""
-    made = document(root, package)
+    made = document(root, package, brought)
     out.write_text(json.dumps(made, indent=1) + "\n")
     return len(made["components"])
-
-
-def _file(root: Path, name: str) -> list[Requirement]:
-    return requirements((root / name).read_text())
 
 
 def _distribution(name: str, pins: Mapping[str, str], find: Callable[[str], Distribution]) -> Distribution:
     try:
         own = find(name)
     except PackageNotFoundError as missing:
-        raise LabError(f"{name} is not installed: make setup") from missing
+        raise LabError(f"{name} is needed and is not there: make clean package") from missing
     if name not in pins:
         raise LabError(f"{name} is not in constraints.txt: make constraints")
     if own.version != pins[name]:
-        raise LabError(f"{name} {own.version} is installed, constraints.txt says {pins[name]}: make setup")
+        raise LabError(f"{name} {own.version} is there, constraints.txt says {pins[name]}: make constraints")
     return own
 
 
@@ -165,7 +171,7 @@ def _home(said: Any) -> str:
     return next((by_name[name] for name in wanted if name in by_name), said.get("Home-page") or "")
 
 
-def _component(one: Library) -> dict[str, Any]:
+def _component(one: Library, wheel: str) -> dict[str, Any]:
     told: dict[str, Any] = {
         "type": "library",
         "bom-ref": one.url,
@@ -173,6 +179,7 @@ def _component(one: Library) -> dict[str, Any]:
         "version": one.version,
         "purl": one.url,
         "scope": "required",
+        "hashes": [{"alg": "SHA-256", "content": wheel}],
     }
     if one.summary:
         told["description"] = one.summary

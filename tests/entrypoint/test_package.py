@@ -1,26 +1,71 @@
 """The zip that is deployed: what is in it, and that it is all that the app needs."""
 
+import importlib.util
+import json
 import os
+import random
+import re
+import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pathspec
 import pytest
 import yaml
 
 from lab import demo, serve
+from lab.functions_host import worker_process
 from lab.processes import LabError
-from lab.release import package
+from lab.release import libraries, package, platform
+from lab.release.libraries import Libraries
 from lab.release.package import ROOT, Package, contents, unpacked
 from lab.stack import TOPOLOGY, Stack
 
-AT_THE_ROOT = {"constraints.txt", "function_app.py", "host.json", "main.py", "requirements.txt"}
+pytestmark = pytest.mark.timeout(300)  # the first test fetches the libraries
+
+AT_THE_ROOT = {"function_app.py", "host.json", "main.py"}
 BY_HAND_ONLY = ("function_app/cli.py", "function_app/render/")
+# As the last step of a deployment expects them.
+FUNCTIONS = re.findall(r'(?m)^functions="([\w ]+)"', (ROOT / "infra/hooks/postdeploy.sh").read_text())[0].split()
+CACHE = ROOT / "build" / "libraries"  # fetched once for all tests, and for `make package`
+# With the standard library, the directories that it is given and nothing else, as -I and -S leave it: prints the functions
+# that the app declares, and where each module came from. The platform's worker imports the script and asks it the same;
+# what the app imports only when it needs it, by name even (the large SDKs), is imported as well.
+INDEX = """
+import ast, importlib, importlib.util, json, pathlib, re, sys
+sys.dont_write_bytecode = True
+standard = [pathlib.Path(entry) for entry in sys.path]
+sys.path[:] = [*sys.path, *sys.argv[1:]]
+app = importlib.import_module("main").app
+for file in pathlib.Path(sys.argv[-1], "function_app").rglob("*.py"):
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    names = [one.name for node in nodes if isinstance(node, ast.Import) for one in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
+    words = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    for name in [*names, *(word for word in words if re.fullmatch("azure([.][a-z]+)+", word))]:
+        importlib.import_module(name)
+files = [m.__file__ for m in sys.modules.values() if getattr(m, "__file__", None)]
+others = [n for n in ("simulator", "tests", "function_app.cli", "function_app.render") if importlib.util.find_spec(n)]
+print(json.dumps({
+    "functions": sorted(one.get_function_name() for one in app.get_functions()),
+    "files": [file for file in files if not any(pathlib.Path(file).is_relative_to(one) for one in standard)],
+    "others": others,
+}))
+"""
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    return package.build(ROOT, tmp_path_factory.mktemp("package") / "hopkeeper.zip")
+def fetched() -> Libraries:
+    return libraries.fetch(ROOT, CACHE)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, fetched: Libraries) -> Package:
+    return package.build(ROOT, tmp_path_factory.mktemp("package") / "hopkeeper.zip", fetched.folder)
 
 
 @pytest.fixture(scope="module")
@@ -29,35 +74,133 @@ def app(built: Package) -> Iterator[Path]:
         yield folder
 
 
-def test_the_package_holds_all_that_runs_and_nothing_else(built: Package) -> None:
+def index(root: Path, *beside: Path) -> subprocess.CompletedProcess[str]:
+    """As the platform: the package's libraries first, then what the worker has (`beside`), the app's own files last."""
+    path = [root / libraries.FOLDER, *beside, root]
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "-c", INDEX, *map(str, path)],
+        env=os.environ | {"HOPKEEPER_SWEEP_SCHEDULE": "0 0 0 1 1 *"},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_package_holds_all_that_runs_and_nothing_else(built: Package, fetched: Libraries) -> None:
     parts = (path.relative_to(ROOT) for path in (ROOT / "function_app").rglob("*") if path.is_file())
     runs = {path.as_posix() for path in parts if "__pycache__" not in path.parts}
-    assert set(built.files) == AT_THE_ROOT | {path for path in runs if not path.startswith(BY_HAND_ONLY)}
-    assert "function_app/domain/topology.py" in built.files
+    own = {name for name in built.files if not name.startswith(f"{libraries.FOLDER}/")}
+    assert own == AT_THE_ROOT | {path for path in runs if not path.startswith(BY_HAND_ONLY)}
+    assert "function_app/domain/topology.py" in own
+    brought = {path.relative_to(fetched.folder).as_posix() for path in fetched.folder.rglob("*") if path.is_file()}
+    assert set(built.files) - own == {f"{libraries.FOLDER}/{name}" for name in brought}
     with zipfile.ZipFile(built.path) as content:
         assert tuple(content.namelist()) == built.files
         assert content.testzip() is None
 
 
-def test_every_file_that_the_platforms_build_reads_is_in_the_package(built: Package) -> None:
-    options = [line.split() for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("-")]
-    assert options
-    assert {file for _, file in options} <= set(built.files)
+def test_libraries_lie_where_the_worker_looks() -> None:
+    assert worker_process.DEPENDENCIES == libraries.FOLDER
 
 
-def test_what_the_package_leaves_out_the_platform_is_told_to_build(built: Package) -> None:
-    assert not any("site-packages" in name for name in built.files)
-    assert yaml.safe_load((ROOT / "azure.yaml").read_text())["services"]["app"]["remoteBuild"] is True
+def test_every_library_runs_on_the_platforms_python_and_c_library(fetched: Libraries) -> None:
+    """PEP 425 tags: pure, or for CPython 3.13 (or its stable interface) and a glibc of 2.28 at most, as Debian's is newer."""
+    fits = re.compile(r"(py3|py2\.py3)-none-any|cp3\d+-(cp313|abi3)-manylinux(2014|1|_2_(\d|1\d|2[0-8]))_x86_64")
+    found = list(fetched.folder.glob("*.dist-info/WHEEL"))
+    assert len(found) > 30
+    for wheel in found:
+        tags = re.findall(r"(?m)^Tag: (.+)$", wheel.read_text())
+        assert any(fits.fullmatch(tag) for tag in tags), (wheel, tags)
 
 
-def test_the_same_files_give_the_same_bytes(built: Package, tmp_path: Path) -> None:
-    for name in (*built.files, package.IGNORED):
+def test_libraries_come_compiled(fetched: Libraries) -> None:
+    """PEP 552: flags 0b01, hash-based and not checked: nothing in it depends on when it was made."""
+    sources = {path for path in fetched.folder.rglob("*.py") if "test" not in path.as_posix()}
+    missing = {path for path in sources if not Path(importlib.util.cache_from_source(str(path))).is_file()}
+    assert (len(sources) > 500, missing) == (True, set())
+    for compiled in fetched.folder.rglob("*.pyc"):
+        head = compiled.read_bytes()[:8]
+        assert (head[:4], head[4:]) == (importlib.util.MAGIC_NUMBER, b"\x01\0\0\0")
+
+
+def zipped_by_azd(folder: Path) -> set[str]:
+    """What azd takes of a Python app's directory: createDeployableZip, cli/azd/pkg/project/project_utils.go (ae35809f4)."""
+    ignore = folder / package.IGNORED
+    rules = pathspec.GitIgnoreSpec.from_lines(ignore.read_text().splitlines()) if ignore.exists() else None
+
+    def kept(path: Path) -> bool:
+        if rules is not None:
+            return not rules.match_file(path.relative_to(folder).as_posix() + "/" * path.is_dir())
+        return not path.is_dir() or (path.name.lower() != "__pycache__" and not (path / "pyvenv.cfg").exists())
+
+    found = set()
+    for path in folder.rglob("*"):
+        above = [one for one in path.parents if one.is_relative_to(folder) and one != folder]
+        own = path.is_file() and path.name not in (package.IGNORED, "local.settings.json")
+        if own and ".azure" not in path.parts and all(kept(one) for one in (path, *above)):
+            found.add(path.relative_to(folder).as_posix())
+    return found
+
+
+def test_azd_deploys_the_files_of_the_zip(built: Package, tmp_path: Path) -> None:
+    folder = package.lay_out(built.path, tmp_path / "package")
+    assert zipped_by_azd(folder) == set(built.files)
+    (folder / package.IGNORED).unlink()
+    assert {name for name in built.files if name.endswith(".pyc")} & zipped_by_azd(folder) == set()
+
+
+def test_nothing_is_built_after_the_package() -> None:
+    """azd builds a Python app remotely unless told otherwise (azure-dev, resolveFunctionAppRemoteBuild)."""
+    service = yaml.safe_load((ROOT / "azure.yaml").read_text())["services"]["app"]
+    assert service["remoteBuild"] is False
+
+
+def test_a_remote_build_by_mistake_finds_nothing_to_build(built: Package) -> None:
+    assert not {"requirements.txt", "pyproject.toml", "setup.py"} & set(built.files)
+
+
+def test_the_same_files_and_pins_give_the_same_bytes(built: Package, tmp_path: Path) -> None:
+    for name in (*contents(ROOT), package.IGNORED, *libraries.PINS):
         copy = tmp_path / "project" / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes((ROOT / name).read_bytes())
         copy.chmod(0o600)
         os.utime(copy, (1_000_000_000, 1_000_000_000))
-    assert package.build(tmp_path / "project", tmp_path / "again.zip").sha256 == built.sha256
+    again = libraries.fetch(tmp_path / "project", tmp_path / "elsewhere")
+    assert package.build(tmp_path / "project", tmp_path / "again.zip", again.folder).sha256 == built.sha256
+
+
+def test_libraries_are_fetched_once_for_the_same_pins(fetched: Libraries, tmp_path: Path) -> None:
+    """Without an index too: what is there is taken, and what is not there is said."""
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in libraries.PINS:
+        (project / name).write_bytes((ROOT / name).read_bytes())
+    assert libraries.fetch(project, CACHE) == fetched
+    with (project / "requirements.txt").open("a") as more:
+        more.write(f"--no-index\n--find-links {tmp_path / 'empty'}\n")
+    with pytest.raises(LabError, match="it needs the package index the first time"):
+        libraries.fetch(project, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_lies_about_under_the_libraries_name_is_not_taken_for_them(tmp_path: Path) -> None:
+    (tmp_path / package.IGNORED).write_text((ROOT / package.IGNORED).read_text())
+    for name in ("host.json", f"{libraries.FOLDER}/old.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    assert contents(tmp_path) == ("host.json",)
+
+
+def test_a_package_that_grows_too_large_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / package.IGNORED).write_text("*\n")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "noise.so").write_bytes(random.Random(1).randbytes(package.SIZE_LIMIT + 1))
+    with pytest.raises(LabError, match=r"the limit is 30,000,000.*SIZE_LIMIT"):
+        package.build(tmp_path / "project", tmp_path / "large.zip", tmp_path / "more")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +209,9 @@ def test_the_same_files_give_the_same_bytes(built: Package, tmp_path: Path) -> N
         "local.settings.json",
         ".env",
         ".venv/bin/python",
+        "venv313/bin/python",
+        "app.key",
+        "requirements.txt",
         "function_app/__pycache__/settings.cpython-313.pyc",
         "hopkeeper.egg-info/PKG-INFO",
         "build/hopkeeper.zip",
@@ -103,6 +249,44 @@ def test_a_zip_is_unpacked_alone_and_gone_afterwards(built: Package) -> None:
         found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
         assert found == set(built.files)
     assert not folder.exists()
+
+
+def test_the_app_comes_up_with_the_package_and_nothing_else(app: Path) -> None:
+    done = index(app)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert (told["functions"], len(FUNCTIONS)) == (sorted(FUNCTIONS), 8)
+    assert {Path(file).is_relative_to(app) for file in told["files"]} == {True}
+    assert told["others"] == []
+
+
+def test_a_module_that_the_package_lacks_is_missed(app: Path, tmp_path: Path) -> None:
+    shutil.copytree(app, tmp_path / "app", ignore=shutil.ignore_patterns("decide.py"))
+    done = index(tmp_path / "app")
+    assert done.returncode != 0
+    assert "function_app.domain" in done.stderr
+    assert "decide" in done.stderr
+
+
+@pytest.mark.parametrize("library", ["msgspec", "azure/mgmt"])
+def test_a_library_that_the_package_lacks_is_missed_beside_the_platforms_worker(
+    app: Path, tmp_path: Path, library: str
+) -> None:
+    """The worker brings libraries along too, but not those of the developers' environment."""
+    beside = platform.link(tmp_path / "worker")
+    copy = tmp_path / "app"
+    shutil.copytree(app, copy)
+    assert index(copy, beside).returncode == 0
+    shutil.rmtree(copy / libraries.FOLDER / library)
+    done = index(copy, beside)
+    assert done.returncode != 0
+    assert f"No module named '{library.replace('/', '.')}'" in done.stderr
+
+
+def test_the_worker_is_all_that_lies_beside_the_package(tmp_path: Path) -> None:
+    folder = platform.link(tmp_path / "worker")
+    assert (folder / "azure_functions_runtime" / "__init__.py").is_file()
+    assert not {"aiohttp", "pytest", "msgspec", "_pytest", "lab"} & {path.name for path in folder.iterdir()}
 
 
 async def test_the_package_serves_in_the_labs_host(app: Path) -> None:

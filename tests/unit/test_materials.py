@@ -1,8 +1,10 @@
 """The app's bill of materials: the pinned closure and nothing else, as CycloneDX writes it down."""
 
+import hashlib
 import json
 from collections.abc import Callable
-from importlib.metadata import Distribution, PackageNotFoundError
+from dataclasses import replace
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from lab.processes import LabError
-from lab.release.materials import closure, document, requirements, write
+from lab.release.libraries import Libraries
+from lab.release.materials import closure, document, pins, requirements, write
 
 ROOT = Path(__file__).resolve().parents[2]
 A_PACKAGE_SHA256 = "c0cd5ccfdb563a59366e33e73001b78fdb8cca5a6c48e2f90fffcde44b81f1f6"
@@ -133,6 +136,13 @@ class Told(Distribution):
         raise NotImplementedError
 
 
+def installed() -> Libraries:
+    """This environment's, with made-up wheels, for those that the app needs."""
+    needed = closure(requirements((ROOT / "requirements.txt").read_text()), pins(ROOT), distribution)
+    folder = Path(str(distribution("msgspec").locate_file("")))
+    return Libraries(folder, {name: hashlib.sha256(name.encode()).hexdigest() for name in needed})
+
+
 def library(name: str, *lines: str, version: str = "1.0") -> Told:
     return Told("\n".join([f"Name: {name}", f"Version: {version}", *lines]) + "\n")
 
@@ -157,7 +167,7 @@ def names(*libraries: Told, direct: str = "app") -> list[str]:
 def bill(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     package = tmp_path_factory.mktemp("bill") / "hopkeeper.zip"
     package.write_bytes(b"a package")
-    assert write(ROOT, package, package.with_suffix(".sbom.json")) > 10
+    assert write(ROOT, package, package.with_suffix(".sbom.json"), installed()) > 10
     made: dict[str, Any] = json.loads(package.with_suffix(".sbom.json").read_text())
     return made
 
@@ -199,10 +209,22 @@ def test_every_library_says_under_which_licence_it_comes(bill: dict[str, Any]) -
 def test_it_names_the_package_that_it_is_of_and_is_the_same_for_the_same(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"a package")
     (tmp_path / "b.zip").write_bytes(b"another")
-    one, same, other = (document(ROOT, tmp_path / name) for name in ("a.zip", "a.zip", "b.zip"))
+    one, same, other = (document(ROOT, tmp_path / name, installed()) for name in ("a.zip", "a.zip", "b.zip"))
     assert one == same
     assert one["serialNumber"] != other["serialNumber"]
     assert one["metadata"]["component"]["hashes"][0]["content"] == A_PACKAGE_SHA256
+
+
+def test_it_tells_the_wheel_that_each_library_came_in(bill: dict[str, Any]) -> None:
+    told = {one["name"]: one["hashes"][0]["content"] for one in bill["components"]}
+    assert told == installed().wheels
+
+
+def test_a_library_in_the_package_that_nothing_needs_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"a package")
+    more = replace(installed(), wheels={**installed().wheels, "pytest": "0" * 64})
+    with pytest.raises(LabError, match="nothing needs it: pytest"):
+        document(ROOT, tmp_path / "a.zip", more)
 
 
 def test_what_is_needed_through_others_and_extras_is_in_it() -> None:
@@ -240,9 +262,9 @@ def test_what_only_another_platform_or_extra_needs_is_not_in_it(marker: str) -> 
 
 def test_a_library_that_is_not_there_not_pinned_or_of_another_version_is_an_error() -> None:
     app = library("app")
-    with pytest.raises(LabError, match="app is not installed"):
+    with pytest.raises(LabError, match="app is needed and is not there"):
         closure(requirements("app"), {"app": "1.0"}, finding())
     with pytest.raises(LabError, match=r"not in constraints\.txt"):
         closure(requirements("app"), {}, finding(app))
-    with pytest.raises(LabError, match=r"1\.0 is installed, constraints\.txt says 1\.1"):
+    with pytest.raises(LabError, match=r"1\.0 is there, constraints\.txt says 1\.1"):
         closure(requirements("app"), {"app": "1.1"}, finding(app))
