@@ -6,7 +6,6 @@ import { listed } from './ids.bicep'
 
 param location = readEnvironmentVariable('AZURE_LOCATION')
 param name = readEnvironmentVariable('HOPKEEPER_NAME', 'hopkeeper')
-param signingKey = readEnvironmentVariable('HOPKEEPER_SIGNING_KEY', '')
 param isDeployed = bool(readEnvironmentVariable('HOPKEEPER_IS_DEPLOYED', 'false'))
 param observeOnly = bool(readEnvironmentVariable('HOPKEEPER_OBSERVE_ONLY', 'false'))
 param sweepMinutes = int(readEnvironmentVariable('HOPKEEPER_SWEEP_MINUTES', '1'))
