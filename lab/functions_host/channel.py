@@ -34,15 +34,19 @@ class Channel:
         self.gone = asyncio.Event()
 
     @classmethod
-    async def start(cls, environment: Mapping[str, str], folder: Path, level: str = "info") -> "Channel":
+    async def start(
+        cls, environment: Mapping[str, str], folder: Path, level: str = "info", libraries: Path | None = None
+    ) -> "Channel":
         """A fresh worker in `folder` with exactly this environment, once it has said that it is there.
 
-        Raises WorkerGoneError.
+        With `libraries` it has those of that directory alone, without it all of this environment's. Raises WorkerGoneError.
         """
+        alone = [] if libraries is None else ["-S"]
+        own = [] if libraries is None else [str(libraries)]
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *[sys.executable, "-X", "no_debug_ranges", str(PROGRAM), str(theirs.fileno()), level],
+                *[sys.executable, *alone, "-X", "no_debug_ranges", str(PROGRAM), str(theirs.fileno()), level, *own],
                 pass_fds=[theirs.fileno()],
                 env=dict(environment),
                 cwd=folder,

@@ -21,7 +21,8 @@ from lab.functions_host.channel import Channel
 from lab.functions_host.errors import FunctionFailedError, IndexingError, WorkerGoneError
 from lab.functions_host.functions import Function
 from lab.functions_host.protocol import PROTOS
-from lab.functions_host.worker_process import SCRIPT_DEFAULT, SCRIPT_SETTING
+from lab.functions_host.worker_process import DEPENDENCIES, SCRIPT_DEFAULT, SCRIPT_SETTING
+from lab.release import platform
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +152,10 @@ class Worker:
 
     async def _start(self, environment: Mapping[str, str], folder: Path) -> Channel:
         self._started = time.monotonic()
-        return await Channel.start(environment, folder, logging.getLevelName(log.getEffectiveLevel()))
+        level = logging.getLevelName(log.getEffectiveLevel())
+        # A package that brings its libraries must do with them, and with the worker's own: not with this environment's.
+        libraries = platform.worker() if (self._root / DEPENDENCIES).is_dir() else None
+        return await Channel.start(environment, folder, level, libraries)
 
     def _init(self, directory: Path) -> Any:
         return PROTOS.WorkerInitRequest(

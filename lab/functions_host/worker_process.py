@@ -1,6 +1,9 @@
 """The worker as a process: what the platform's proxy worker (Python 3.13 and later) does around Microsoft's libraries.
 
-    python worker_process.py SOCKET LOG_LEVEL      (SOCKET: the inherited descriptor that leads to the host)
+    python worker_process.py SOCKET LOG_LEVEL [LIBRARIES]
+
+SOCKET is the inherited descriptor that leads to the host, LIBRARIES a directory with the worker's own where Python was told
+to look for none (-S).
 
 The real libraries do the work; this chooses between them and hands the messages over, as proxy_worker/dispatcher.py of
 Azure/azure-functions-python-worker does, in the same order. Not Azure's: the socket in place of gRPC, logs on stderr in
@@ -19,6 +22,7 @@ from typing import Any
 _PROJECT = str(Path(__file__).resolve().parents[2])
 if __name__ == "__main__":
     sys.path[0] = _PROJECT  # only until what follows is imported: the app must find nothing there
+    sys.path += sys.argv[3:]
 
 from lab.functions_host import logs, protocol  # noqa: E402 - see above
 from lab.functions_host.protocol import PROTOS  # noqa: E402

@@ -273,7 +273,7 @@ def test_a_library_that_the_package_lacks_is_missed_beside_the_platforms_worker(
     app: Path, tmp_path: Path, library: str
 ) -> None:
     """The worker brings libraries along too, but not those of the developers' environment."""
-    beside = platform.link(tmp_path / "worker")
+    beside = platform.worker()
     copy = tmp_path / "app"
     shutil.copytree(app, copy)
     assert index(copy, beside).returncode == 0
@@ -283,8 +283,35 @@ def test_a_library_that_the_package_lacks_is_missed_beside_the_platforms_worker(
     assert f"No module named '{library.replace('/', '.')}'" in done.stderr
 
 
-def test_the_worker_is_all_that_lies_beside_the_package(tmp_path: Path) -> None:
-    folder = platform.link(tmp_path / "worker")
+@pytest.mark.parametrize("library", ["msgspec", "cryptography"])
+def test_the_labs_host_finds_no_library_that_the_package_lacks(app: Path, tmp_path: Path, library: str) -> None:
+    """As `PACKAGE=build/hopkeeper.zip make host` runs it: here it is installed, and would be found if it were looked for."""
+    shutil.copytree(app, tmp_path / "app")
+    shutil.rmtree(tmp_path / "app" / libraries.FOLDER / library)
+    settings = {"PYTHON_SCRIPT_FILE_NAME": "main.py", "HOPKEEPER_SWEEP_SCHEDULE": "0 0 0 1 1 *"}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "lab.functions_host",
+            "--root",
+            str(tmp_path / "app"),
+            "--state",
+            str(tmp_path / "state"),
+        ],
+        env=os.environ | settings | {"AzureWebJobsStorage": f"directory:{tmp_path / 'state'}"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"No module named '{library}'" in done.stderr
+
+
+def test_the_worker_is_all_that_lies_beside_the_package() -> None:
+    folder = platform.worker()
     assert (folder / "azure_functions_runtime" / "__init__.py").is_file()
     assert not {"aiohttp", "pytest", "msgspec", "_pytest", "lab"} & {path.name for path in folder.iterdir()}
 
