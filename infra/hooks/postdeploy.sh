@@ -55,4 +55,6 @@ status=$(until_is Resolved key_status) ||
     "HOPKEEPER_SIGNING_KEY). The vault's network and the app's role on the secret decide that; then azd deploy again"
 
 echo "Hopkeeper serves as $FUNCTION_APP_NAME at $FUNCTION_APP_URI, with all its functions and its key."
-echo "Whether it also sweeps: hopkeeper check --app $FUNCTION_APP_URI"
+echo "Whether it also sweeps, from a machine that it lets in:"
+echo "  az functionapp keys list --resource-group $AZURE_RESOURCE_GROUP --name $FUNCTION_APP_NAME --query masterKey \\"
+echo "    --output tsv | hopkeeper check --app $FUNCTION_APP_URI --key-file - --wait 600"
