@@ -37,7 +37,7 @@ class Admin:
         return web.json_response({"id": "lab", "state": "Running", "version": "4.0", "processUptime": uptime})
 
     async def ping(self, _request: web.Request) -> web.StreamResponse:
-        return web.Response(headers={"Cache-Control": "no-store,no-cache"})
+        return web.Response(headers={"Cache-Control": "no-store,no-cache", "Pragma": "no-cache"})
 
     async def list_functions(self, request: web.Request) -> web.StreamResponse:
         if (refusal := self._refusal(request)) is not None:
@@ -65,12 +65,16 @@ class Admin:
         except ValueError:
             document = None
         if not isinstance(document, dict) or isinstance(document.get("input"), dict | list):
-            return web.Response(status=400, text='the body must be JSON: {"input": "..."}')
+            return web.Response(status=400)
         given = document.get("input")
         task = asyncio.create_task(self._logged(run, None if given is None else str(given)))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return web.Response(status=202)
+
+    async def unknown(self, request: web.Request) -> web.StreamResponse:
+        """The rest of the admin API is not here; who may not ask is refused all the same."""
+        return self._refusal(request) or web.Response(status=404)
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         key = presented_key(request)

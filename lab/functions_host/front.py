@@ -22,6 +22,7 @@ class Front:
         app.router.add_get("/admin/functions/{name}", admin.one_function, allow_head=False)
         app.router.add_post("/admin/functions/{name}", admin.invoke)
         app.router.add_route("*", "/{path:(?i:runtime/webhooks/eventgrid)(?:/.*)?}", webhook.answer)
+        app.router.add_route("*", "/admin/{path:.+}", admin.unknown)
         app.router.add_route("*", "/", _home)
         app.router.add_route("*", "/{path:.*}", http.answer)
         # Bodies go to the functions as they came: unpacking is theirs, as on the platform.
@@ -42,6 +43,4 @@ class Front:
 
 async def _home(_request: web.Request) -> web.StreamResponse:
     """200 whatever the app does, without a key: a probe of `/` proves nothing."""
-    return web.Response(
-        text="<html><body>Your Functions host is up and running.</body></html>", content_type="text/html"
-    )
+    return web.Response(body=b"<html><body>Your Functions host is up.</body></html>", content_type="text/html")

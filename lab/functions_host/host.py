@@ -23,7 +23,7 @@ from lab.functions_host.stores import Stores
 from lab.functions_host.timers import Timer
 from lab.functions_host.worker import Worker
 
-NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # of a message run by hand
+NEVER = datetime.max.replace(tzinfo=UTC)  # of a message run by hand
 log = logging.getLogger(__name__)
 
 

@@ -6,7 +6,8 @@ values joined by commas, empty query values left out, the body as bytes).
 
 import asyncio
 import logging
-from datetime import timedelta
+from datetime import UTC, timedelta
+from email.utils import format_datetime
 from http.cookies import Morsel
 from typing import Any
 
@@ -115,7 +116,8 @@ def response(returned: Any) -> web.Response:
     )
     for cookie in returned.cookies:
         headers.add("Set-Cookie", _set_cookie(cookie))
-    return web.Response(status=int(returned.status_code), headers=headers, body=returned.body.bytes)
+    code = int(returned.status_code) if returned.status_code.isdecimal() else 200
+    return web.Response(status=code, headers=headers, body=returned.body.bytes)
 
 
 async def _rpc_request(request: web.Request, parameters: dict[str, str]) -> Any:
@@ -144,6 +146,8 @@ def _set_cookie(cookie: Any) -> str:
             morsel[attribute] = field.value
     if cookie.http_only.value:
         morsel["httponly"] = True
+    if cookie.HasField("expires"):
+        morsel["expires"] = format_datetime(cookie.expires.value.ToDatetime(UTC), usegmt=True)
     if cookie.HasField("max_age"):
         morsel["max-age"] = int(cookie.max_age.value)
     if cookie.same_site:

@@ -52,13 +52,13 @@ class Invoker:
         text = TypedData(string=message.body)
         metadata = {
             "QueueTrigger": text,
-            "Id": TypedData(string=message.id),
-            "PopReceipt": TypedData(string=message.receipt),
             "DequeueCount": messages.as_json(message.dequeue_count),
             "InsertionTime": messages.as_json(message.inserted.isoformat()),
             "ExpirationTime": messages.as_json(message.expires.isoformat()),
             "NextVisibleTime": messages.as_json(message.next_visible.isoformat()),
         }
+        if message.id:  # one run by hand has none
+            metadata |= {"Id": TypedData(string=message.id), "PopReceipt": TypedData(string=message.receipt)}
         await self.run(function, text, metadata)
 
 

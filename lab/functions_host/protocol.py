@@ -108,8 +108,6 @@ _LENGTH = struct.Struct(">I")
 class Protos:
     """The message classes as attributes, as the worker's libraries take them (`properties["protos"]`)."""
 
-    Timestamp = timestamp_pb2.Timestamp
-
     def __init__(self) -> None:
         pool = descriptor_pool.DescriptorPool()
         for module in _IMPORTED.values():
@@ -118,6 +116,7 @@ class Protos:
         for name in _tables():
             made = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}"))
             setattr(self, name, made)
+        self.Timestamp = message_factory.GetMessageClass(pool.FindMessageTypeByName("google.protobuf.Timestamp"))
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"the table of messages has no {name}")

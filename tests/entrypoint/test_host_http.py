@@ -100,7 +100,7 @@ async def test_a_returned_text_is_a_200_in_utf8(host: RunningHost) -> None:
 async def test_a_cookie_keeps_its_attributes(host: RunningHost) -> None:
     cookie = (await host.ask("GET", "/api/cookie")).headers["Set-Cookie"].lower()
     assert cookie.startswith("a=b")
-    for attribute in ("path=/", "max-age=60", "httponly", "samesite=strict"):
+    for attribute in ("path=/", "max-age=60", "expires=thu, 01 jan 2026 00:00:00 gmt", "httponly", "samesite=strict"):
         assert attribute in cookie
 
 

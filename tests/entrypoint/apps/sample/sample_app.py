@@ -72,7 +72,8 @@ def text(req: func.HttpRequest) -> str:
 
 @app.route(route="cookie", methods=["GET"])
 def cookie(req: func.HttpRequest) -> func.HttpResponse:
-    return func.HttpResponse("", headers={"Set-Cookie": "a=b; Path=/; Max-Age=60; HttpOnly; SameSite=Strict"})
+    attributes = "Path=/; Max-Age=60; Expires=Thu, 01 Jan 2026 00:00:00 GMT; HttpOnly; SameSite=Strict"
+    return func.HttpResponse("", headers={"Set-Cookie": f"a=b; {attributes}"})
 
 
 @app.route(route="raise", methods=["GET"])
