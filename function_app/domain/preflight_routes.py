@@ -169,7 +169,10 @@ def prefix_budget(topology: Topology, _: Facts) -> Iterator[Fault]:
             severity = Severity.WARNING
         else:
             continue
-        do = "announce fewer, or larger ones: an UPDATE counts beside what is held, and beyond the limit the session ends"
+        do = (
+            "announce fewer, or larger ones: what is held and what UPDATEs bring count together, so beside "
+            f"{count} a change of more than {max(0, most - count)} at once ends the session, and a failover changes all"
+        )
         yield Fault(path, what, do, severity)
 
 

@@ -55,7 +55,8 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     """One delete and one create of a peering (azure-facts): what an exchange at eight of eight exposes."""
     peering_delete_spacing: timedelta = timedelta(minutes=10)
     """Between two deletes of working peerings of one Route Server (safety.md section 5)."""
-    prefixes_per_peer: int = 1000
+    prefixes_per_peer: int = 4000
+    """Azure's limits page; what is held and an UPDATE that comes in count together (azure-facts, a lab)."""
 
     @property
     def look_lasts(self) -> timedelta:

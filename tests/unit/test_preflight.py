@@ -16,7 +16,9 @@ from function_app.domain.preflight import LAW, LAW_REFERENCE, RULES, broken, lin
 from function_app.domain.preflight_agents import AGENT_VERSION, CLOCK_OFFSET_MAX
 from function_app.domain.preflight_facts import AddressFacts, Denied, Facts, PoolFacts, Rehearsed, RuleFacts
 from function_app.domain.preflight_rule import Need, Severity
-from tests.builders import NOW
+from function_app.domain.topology_document import decode
+from function_app.domain.topology_laws import Place
+from tests.builders import NOW, document, text
 from tests.unit.preflight_world import INSTANCES, World
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -266,6 +268,19 @@ def test_a_hub_s_budget_counts_what_its_clients_announce() -> None:
     world.doc["timing"]["prefixesPerPeer"] = 22
     found = {(f.rule, f.path) for f in world.report().findings}
     assert ("prefix-budget", "$.speakers[6]") in found
+
+
+@pytest.mark.parametrize(("count", "severity"), [(2000, None), (2001, WARNING), (4000, WARNING), (4001, ERROR)])
+def test_of_the_4000_prefixes_that_a_peer_may_send_half_can_be_changed_at_once(
+    count: int, severity: Severity | None
+) -> None:
+    """Azure's limits page; a lab saw the session end where the next hop of 2,001 prefixes changed."""
+    doc = document(services=[])
+    doc["speakers"][0]["announces"] = [f"172.{16 + i // 256}.{i % 256}.0/24" for i in range(count)]
+    found = [f for f in lint(decode(text(doc), Place()), Facts()).findings if f.rule == "prefix-budget"]
+    assert [f.severity for f in found] == ([severity] if severity else [])
+    if severity is WARNING:
+        assert f"beside {count} a change of more than {4000 - count} at once ends the session" in found[0].do
 
 
 def test_a_version_or_a_clock_that_says_nothing_gives_no_finding() -> None:
