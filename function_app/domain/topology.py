@@ -4,11 +4,12 @@ The shapes only: immutable, camelCase in the document, unknown keys are errors.
 `topology_document` decodes them from YAML, `topology_laws` holds the rules between them.
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from msgspec import Meta, Struct, field
 
@@ -265,10 +266,34 @@ class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
 
     @property
     def resource_ids(self) -> frozenset[str]:
-        """Every Azure resource that the document names, lower case (Azure compares ids without case)."""
-        ids = {r.id for r in self.route_servers} | {s.load_balancer.id for s in self.services if s.load_balancer}
-        ids |= {s.id for s in self.scale_sets}
-        return frozenset(i.casefold() for i in ids | {s.vm for s in self.speakers if s.vm})
+        """Every Azure resource that the document names, lower case (Azure compares ids without case): whatever a field
+        holds that is annotated as a ResourceId."""
+        return frozenset(resource.casefold() for resource in _resources(self, Topology))
+
+
+def _resources(value: object, hint: Any) -> Iterator[str]:
+    """The resource ids in a value whose annotation is `hint`."""
+    match value:
+        case str() if _may_be_id(hint):
+            yield value
+        case tuple() | list():
+            for each in value:
+                yield from _resources(each, hint)
+        case dict():
+            for each in value.values():
+                yield from _resources(each, hint)
+        case Struct():
+            for name, annotation in _annotations(type(value)).items():
+                yield from _resources(getattr(value, name), annotation)
+
+
+def _may_be_id(hint: Any) -> bool:
+    return hint == ResourceId or any(map(_may_be_id, get_args(hint)))
+
+
+@cache
+def _annotations(struct: type) -> dict[str, Any]:
+    return get_type_hints(struct, include_extras=True)
 
 
 def backend_pool_key(load_balancer: LoadBalancer) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """What the triggers and the command line ask for. A trigger carries only which topology to look at (design, decision 1)."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from function_app.reconcile.topologies import Topologies
 
 log = logging.getLogger("hopkeeper.pass")
 
+SUBSCRIPTIONS = "/subscriptions/"
 OBSERVING = "observing only (HOPKEEPER_OBSERVE_ONLY): nothing is done"
 
 
@@ -33,13 +34,14 @@ class UseCases:
     observe_only: bool = False
     """Passes become dry runs and orders are refused: nothing is written to Azure, agents or records."""
 
-    async def wake_for(self, resource_ids: Iterable[str]) -> tuple[str, ...]:
-        """Asks for a look at every topology that names one of these resources, or a parent of one; gives their names."""
-        ids = [resource.casefold() for resource in resource_ids]
+    async def wake_for(self, said: object) -> tuple[str, ...]:
+        """Asks for a look at every topology that names a resource which stands anywhere in what an event or an alert said
+        (JSON of any shape, all schemas alike), or a parent of one; gives their names."""
+        ids = frozenset(_ids_in(said))
         names = [
             in_force.topology.name
             for in_force in await self.topologies.all_in_force()
-            if any(_belongs(resource, in_force.topology) for resource in ids)
+            if _concerned(ids, in_force.topology.resource_ids)
         ]
         for name in names:
             await self.ports.wake_ups.send(name, timedelta(0))
@@ -96,6 +98,19 @@ class UseCases:
         return outcome
 
 
-def _belongs(resource: str, topology: Topology) -> bool:
-    """Azure compares ids without case; a peering or a pool lies below the resource that the topology names."""
-    return any(resource == named or resource.startswith(f"{named}/") for named in topology.resource_ids)
+def _ids_in(said: object) -> Iterator[str]:
+    """Every text that is a resource id, lower case: Azure compares them without case, and its logs write capitals."""
+    left = [said]
+    while left:
+        match left.pop():
+            case str(text) if (found := text.strip().casefold()).startswith(SUBSCRIPTIONS):
+                yield found
+            case dict(mapping):
+                left += mapping.values()
+            case list(items) | tuple(items):
+                left += items
+
+
+def _concerned(ids: frozenset[str], named: frozenset[str]) -> bool:
+    """A peering, a pool or an instance lies below the resource that a topology names."""
+    return any(each == name or each.startswith(f"{name}/") for each in ids for name in named)

@@ -41,24 +41,27 @@ def outcome_answer(topology: str, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def json_body(request: func.HttpRequest, *, empty: str = "") -> Any:
-    """The body as JSON, or `empty` where there is none. Raises BadInput for anything else, also for more than 64 KiB."""
-    body = text_body(request) or empty
+def json_body(request: func.HttpRequest, most: int = BODY_MAX, *, empty: str = "") -> Any:
+    """The body as JSON, or `empty` where there is none. Raises BadInput for anything else, also for more than `most` bytes."""
+    body = text_body(request, most) or empty
     try:
         return json.loads(body, parse_constant=_no_nan)
     except (ValueError, RecursionError) as error:
         raise BadInput((Problem("$", f"the body is not JSON: {error}"),)) from error
 
 
-def text_body(request: func.HttpRequest) -> str:
-    """The body, empty where there is none. Raises BadInput for one in chunks: the platform passes on an empty one instead."""
+def text_body(request: func.HttpRequest, most: int = BODY_MAX) -> str:
+    """The body as text, without the byte order mark that some clients begin with, and empty where there is none.
+
+    Raises BadInput for one in chunks too: the platform passes on an empty one instead.
+    """
     body = request.get_body() or b""
     if not body and "chunked" in request.headers.get("transfer-encoding", "").lower():
         raise BadInput((Problem("$", NO_LENGTH),))
-    if len(body) > BODY_MAX:
-        raise BadInput((Problem("$", f"the body has {len(body)} bytes, at most {BODY_MAX} are read"),))
+    if len(body) > most:
+        raise BadInput((Problem("$", f"the body has {len(body)} bytes, at most {most} are read"),))
     try:
-        return body.decode()
+        return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadInput((Problem("$", "the body is not UTF-8"),)) from error
 

@@ -17,7 +17,6 @@ from function_app.reconcile.membership import keep_membership
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
-from function_app.triggers.resource_events import resources
 from simulator.event_grid import resource_event
 from simulator.wire import Reply
 from tests.builders import document, text
@@ -216,7 +215,7 @@ async def test_a_scale_set_is_peered_as_it_grows_and_shrinks_and_its_events_wake
         scale_sets.add(scale_set, str(number), f"10.0.3.{4 + number}")
     change = story.azure.world.state.published[-1]
     event = resource_event(change)
-    assert await app.wake_for(resources(event["subject"], event["data"])) == ("hub-uksouth",)
+    assert await app.wake_for([event["subject"], event["data"]]) == ("hub-uksouth",)
     nvas, six = {"10.0.1.4", "10.0.1.5"}, {f"10.0.3.{4 + n}" for n in range(6)}
     outcome = await story.until_rest()
     assert story.in_force == nvas | six
