@@ -1,15 +1,17 @@
-"""Instances of virtual machine scale sets (uniform orchestration): a machine and its network interface each.
+"""Virtual machine scale sets, and the instances of uniform ones: a machine and its network interface each.
 
-They come and go at once; Deleting is a state that a caller sets. ARM types virtualMachineScaleSets/virtualMachines and
-.../networkInterfaces. Not here: capacity, images, whatever Compute does besides.
+The interfaces of a flexible set cannot be listed: 404, as of a set that is not there (Azure/azure-cli#28258, #27341).
+Instances come and go at once; Deleting is a state that a caller sets. ARM types virtualMachineScaleSets/virtualMachines
+and .../networkInterfaces. Not here: capacity, images, whatever Compute does besides.
 """
 
 from simulator.resources import Json, ResourcePath, key_of, parse_path
-from simulator.state import State
+from simulator.state import ArmError, State
 
 SCALE_SET = "Microsoft.Compute/virtualMachineScaleSets"
 MACHINE = f"{SCALE_SET}/virtualMachines"
 INTERFACE = f"{MACHINE}/networkInterfaces"
+UNIFORM, FLEXIBLE = "Uniform", "Flexible"
 
 
 class ScaleSets:
@@ -17,15 +19,26 @@ class ScaleSets:
         self._state = state
 
     def interfaces(self, scale_set: ResourcePath) -> list[Json]:
-        """Of every instance, as the set's own collection lists them."""
+        """Of every instance, as the set's own collection lists them. Raises ArmError for one that is not uniform."""
+        document = self._state.resources.get(scale_set.id)
+        if document is None or document["properties"].get("orchestrationMode") != UNIFORM:
+            raise ArmError(404, "NotFound", f"Resource {scale_set.id} not found.")
         below = key_of(scale_set.id) + "/"
         return [doc for doc in self._state.resources.of_type(INTERFACE) if key_of(doc["id"]).startswith(below)]
 
-    def add(self, scale_set_id: str, instance: str, address: str) -> None:
-        """A new instance with this address; its machine's creation is published."""
+    def make(self, scale_set_id: str, orchestration: str = UNIFORM) -> ResourcePath:
+        """A set without instances, or the one that is there."""
         path = parse_path(scale_set_id)
         if path is None or path.type.lower() != SCALE_SET.lower() or not path.is_resource:
             raise ValueError(f"not the id of a scale set: {scale_set_id!r}")
+        if self._state.resources.get(path.id) is None:
+            facts = {"provisioningState": "Succeeded", "orchestrationMode": orchestration}
+            self._state.resources.put({"name": path.names[-1], "id": path.id, "type": SCALE_SET, "properties": facts})
+        return path
+
+    def add(self, scale_set_id: str, instance: str, address: str) -> None:
+        """A new instance with this address, in a uniform set that is made if need be; its creation is published."""
+        path = self.make(scale_set_id)
         machine_id = f"{path.id}/virtualMachines/{instance}"
         interface_id = f"{machine_id}/networkInterfaces/nic"
         machine: Json = {

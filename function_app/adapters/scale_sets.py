@@ -1,15 +1,22 @@
 """Instances of scale sets over ARM: their primary network interfaces, as Microsoft.Network lists them for the set.
 
-Uniform orchestration only: interfaces of a flexible set are listed as everybody else's.
+Uniform orchestration only: of a flexible set ARM answers 404, as of one that is not there (Azure/azure-cli#28258).
 """
 
 from ipaddress import AddressValueError, IPv4Address
 
-from function_app.adapters.azure import Azure, Json, ResourceId, calling
+from azure.core.exceptions import ResourceNotFoundError
+
+from function_app.adapters.azure import LATER, Azure, Json, ResourceId, calling
+from function_app.domain.errors import Unavailable
 from function_app.domain.scale_sets import Instance
 from function_app.domain.topology import ScaleSet
 
 KIND = "Microsoft.Compute/virtualMachineScaleSets"
+UNLISTED = (
+    "ARM lists no instances (404): either the set is of flexible orchestration, whose instances cannot be listed "
+    "(name its machines as speakers), or there is no such set"
+)
 
 
 class ScaleSetsOverArm:
@@ -17,12 +24,16 @@ class ScaleSetsOverArm:
         self._azure = azure
 
     async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:
-        """Every page of the set's interfaces, fresh; one without an address yet is no instance. Raises Unavailable."""
+        """Every page of the set's interfaces, fresh; one without an address yet is no instance. Raises Unavailable,
+        BadInput."""
         own = ResourceId.parse(scale_set.id, KIND)
         async with calling(f"listing the instances of scale set {scale_set.name}", self._azure.cloud.timeout):
             network = await self._azure.network(own.subscription)
             pages = network.network_interfaces.list_virtual_machine_scale_set_network_interfaces(own.group, own.name)
-            listed = [item.as_dict() async for item in pages]
+            try:
+                listed = [item.as_dict() async for item in pages]
+            except ResourceNotFoundError as error:
+                raise Unavailable(f"{scale_set.name}: {UNLISTED}", LATER) from error
         return tuple(instance for item in listed if (instance := _instance(item)) is not None)
 
 

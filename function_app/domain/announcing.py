@@ -13,6 +13,7 @@ from function_app.domain.peerings import (
     served,
     speaker_named,
 )
+from function_app.domain.scale_sets import is_named_for
 from function_app.domain.topology import RouteServer, Speaker, Topology
 
 type Prefixes = frozenset[IPv4Network]
@@ -33,7 +34,8 @@ def may_bring(topology: Topology, server: RouteServer, peering: Peering) -> Pref
     """The most that a connection of ours may announce.
 
     The speaker it serves as it should be is certain. One that does not fit may still have its speaker behind it, at
-    the old address or in the old AS; behind one whose speaker left the topology, anything that is wanted here.
+    the old address or in the old AS; behind one whose speaker left the topology, anything that is wanted here, also
+    what a scale set announces that lists no instance.
     """
     peers = topology.peered_with(server.name)
     fitting = served(topology, server, peering)
@@ -42,7 +44,11 @@ def may_bring(topology: Topology, server: RouteServer, peering: Peering) -> Pref
     name = speaker_named(topology, server, peering.name)
     behind = [s for s in peers if s.name == name or s.address == peering.address]
     known = any(s.name == name for s in peers)
-    return frozenset[IPv4Network]().union(*(announced(topology, s, server) for s in (behind if known else peers)))
+    if known:
+        return frozenset[IPv4Network]().union(*(announced(topology, s, server) for s in behind))
+    sets = [s for s in topology.scale_sets if peering.asn in (None, s.asn) or is_named_for(s, str(name))]
+    of_sets = {p for s in sets if server.name in s.peers_with for p in s.announces}
+    return frozenset(of_sets).union(*(announced(topology, s, server) for s in peers))
 
 
 def brings(topology: Topology, server: RouteServer, peering: Peering) -> Prefixes:

@@ -20,13 +20,14 @@ every effect owes at execution stands in `reconcile.act`; what a topology must k
 | one write in flight         | peering writes                  | a second one answers 409 or 429                                |
 | at most eight               | peering creates                 | a Route Server takes eight, whatever their state               |
 | address is free             | peering creates                 | Azure takes no second peering with one peer address            |
+| instances are listed        | peering deletes                 | nobody is gone because a scale set could not be listed         |
 | last announcer is kept      | peering deletes                 | a prefix of the topology would be withdrawn                    |
 | holder is kept              | deletes of working peerings     | where it serves with its own address, traffic would move       |
 | deletes are spaced          | deletes of working peerings     | safety.md section 5: at most one in so long                    |
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from function_app.domain.announcing import lost_with, may_lose
@@ -107,6 +108,8 @@ class PeeringContext:
     """The working peering that was last deleted here, and how long ago."""
     holders: frozenset[str] = frozenset()
     """Speakers that serve with their own address as next hop: their routes are the service."""
+    unlisted: Mapping[str, str] = field(default_factory=dict)
+    """By name (casefolded) of a connection that may be of an instance of a scale set which cannot be listed, its name."""
 
     def server(self, step: CreatePeering | DeletePeering) -> RouteServer:
         return next(s for s in self.topology.route_servers if s.name == step.route_server)
@@ -276,6 +279,17 @@ def _address_is_free(step: Step, context: Context) -> Answer:
     return f"{step.address} is peered as {holder!r}: Azure takes no second peering with it" if holder else None
 
 
+def _instances_are_listed(step: Step, context: Context) -> Answer:
+    if not isinstance(step, DeletePeering) or not isinstance(context, PeeringContext):
+        return None
+    scale_set = context.unlisted.get(step.name.casefold())
+    if scale_set is None or may_lose(context.server(step), step.name):
+        return None
+    return (
+        f"{step.name!r} may be an instance of {scale_set}, which cannot be listed: name it in `remove` if it shall go"
+    )
+
+
 def _last_announcer_is_kept(step: Step, context: Context) -> Answer:
     if not isinstance(step, DeletePeering) or not isinstance(context, PeeringContext):
         return None
@@ -336,6 +350,7 @@ GUARDS: tuple[Guard, ...] = (
     _one_write_in_flight,
     _at_most_eight,
     _address_is_free,
+    _instances_are_listed,
     _last_announcer_is_kept,
     _holder_is_kept,
     _deletes_are_spaced,

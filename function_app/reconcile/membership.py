@@ -15,8 +15,8 @@ from function_app.domain.peerings import (
     is_own,
 )
 from function_app.domain.ranking import Naming
-from function_app.domain.scale_sets import Fleet, with_instances
-from function_app.domain.topology import RouteServer, Topology
+from function_app.domain.scale_sets import Fleet, Instance, with_instances
+from function_app.domain.topology import RouteServer, ScaleSet, Topology
 from function_app.reconcile.deletes import DeletesOf
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.ports import Ports
@@ -57,7 +57,7 @@ async def keep_membership(ports: Ports, topology: Topology, server: RouteServer,
     except HopkeeperError as error:
         again = topology.timing.doubt_poll
         return Membership(server.name, None, Outcome(Ending.HELD, (f"{server.name}: {error}",), again))
-    context = PeeringContext(topology, reading, deletes.last, holders)
+    context = PeeringContext(topology, reading, deletes.last, holders, fleet.possible)
     refused = {step: refuse(step, context) for step in (*wanted.steps[:1], *wanted.blocked)}
     permitted = [step for step in wanted.steps[:1] if not refused[step]]
     told = _told(server, wanted, refused) + tuple(f"{server.name}: {text}" for text in fleet.told)
@@ -67,19 +67,26 @@ async def keep_membership(ports: Ports, topology: Topology, server: RouteServer,
         outcome = await _take(ports, context, deletes, permitted[0])
     else:
         outcome = _at_rest(context, server, wanted, refused)
+    if fleet.unlisted and outcome.ending is Ending.CONVERGED:
+        outcome = Outcome(Ending.HELD)
     return Membership(
         server.name, reading, Outcome(outcome.ending, outcome.reasons + told, outcome.retry_after), wanted
     )
 
 
 async def _fleet(ports: Ports, topology: Topology, server: RouteServer, reading: RouteServerReading) -> Fleet:
-    """With the instances of its scale sets; one that cannot be listed holds everything: nobody is taken for gone."""
-    listed = {
-        scale_set.name: await ports.scale_sets.instances(scale_set)
-        for scale_set in topology.scale_sets
-        if server.name in scale_set.peers_with
-    }
+    """With the instances of its scale sets; of one that cannot be listed nobody is taken for gone, or for new."""
+    sets = [scale_set for scale_set in topology.scale_sets if server.name in scale_set.peers_with]
+    listed = {scale_set.name: await _instances(ports, scale_set) for scale_set in sets}
     return with_instances(topology, server, reading, listed)
+
+
+async def _instances(ports: Ports, scale_set: ScaleSet) -> tuple[Instance, ...] | str:
+    """A set's instances, or why they are not known."""
+    try:
+        return await ports.scale_sets.instances(scale_set)
+    except HopkeeperError as error:
+        return str(error)
 
 
 async def _holders(ports: Ports, topology: Topology) -> frozenset[str]:

@@ -52,6 +52,7 @@ class Seed:
             resources += self._machine(speaker)
         resources += [self._load_balancer(s, s.load_balancer) for s in topology.services if s.load_balancer]
         resources += [self._network_peering(peering.id) for peering in topology.network_peerings]
+        resources += [{"id": s.id, "properties": {"orchestrationMode": "Uniform"}} for s in topology.scale_sets]
         return {
             "resources": resources,
             "vnetPrefixes": {server.id: self._advertised(server) for server in topology.route_servers},

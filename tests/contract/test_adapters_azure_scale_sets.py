@@ -12,6 +12,7 @@ from function_app.adapters.scale_sets import ScaleSetsOverArm
 from function_app.domain.errors import BadInput, Unavailable
 from function_app.domain.scale_sets import Instance
 from function_app.domain.topology import ScaleSet
+from simulator.scale_sets import FLEXIBLE
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
 from tests.contract.adapters_azure import WANTED, fake_arm
@@ -28,6 +29,7 @@ async def sim() -> AsyncIterator[Simulator]:
 
 async def test_instances_are_listed_with_their_addresses_and_say_that_they_leave(sim: Simulator, azure: Azure) -> None:
     scale_sets = sim.world.scale_sets
+    scale_sets.make(ID)
     assert await ScaleSetsOverArm(azure).instances(FLEET) == ()
     for number in (0, 3):
         scale_sets.add(ID, str(number), f"10.0.3.{4 + number}")
@@ -41,6 +43,17 @@ async def test_instances_are_listed_with_their_addresses_and_say_that_they_leave
     assert [i.id for i in await ScaleSetsOverArm(azure).instances(FLEET)] == ["0"]
     with pytest.raises(ValueError, match="not the id of a scale set"):
         scale_sets.add(WANTED.route_server_id, "0", "10.0.3.4")
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_flexible_set_is_told_for_what_it_may_be(sim: Simulator, azure: Azure, there: bool) -> None:
+    """ARM answers 404 for its interfaces although the set is there (Azure/azure-cli#28258): like for one that is not."""
+    if there:
+        sim.world.scale_sets.make(ID, FLEXIBLE)
+    with pytest.raises(Unavailable, match="flexible orchestration, whose instances cannot be listed") as caught:
+        await ScaleSetsOverArm(azure).instances(FLEET)
+    assert "name its machines as speakers" in str(caught.value)
+    assert str(caught.value).startswith("fleet: ")
 
 
 async def test_an_arm_that_refuses_is_unavailable(sim: Simulator, azure: Azure) -> None:

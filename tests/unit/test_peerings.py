@@ -211,6 +211,7 @@ GUARDED: list[tuple[str, PeeringStep, RouteServerReading, str]] = [
     ("last announcer is kept", DELETE, reading(own("nva-a", "10.0.1.4", Provisioning.FAILED), B), "is the last"),
     ("last announcer is kept", DELETE, reading(own("nva-a", "10.0.1.99"), B), "is the last"),
     ("last announcer is kept", DELETE, reading(own("nva-a", "10.0.1.4", asn=65009), B), "is the last"),
+    ("instances are listed", DELETE, reading(A, B), "may be an instance of fleet, which cannot be listed"),
     ("holder is kept", DELETE, reading(A, B), "nva-b serves with its own address: move the service first"),
     ("holder is kept", DELETE, reading(A, own("nva-b", "10.0.1.99")), "nva-b serves with its own address"),
     ("deletes are spaced", DELETE, reading(A, B), "'hopkeeper-hub_nva-y' was deleted 599 s ago: in 1 s"),
@@ -220,9 +221,8 @@ JUST_DELETED = ("hopkeeper-hub_nva-y", timedelta(seconds=599))
 
 @pytest.mark.parametrize(("guard", "step", "seen", "reason"), GUARDED, ids=[f"{g[0]} {g[3]}" for g in GUARDED])
 def test_each_guard_speaks(guard: str, step: PeeringStep, seen: RouteServerReading, reason: str) -> None:
-    spoken = {
-        r.guard: r.reason for r in refuse(step, PeeringContext(topology(), seen, JUST_DELETED, frozenset({"nva-b"})))
-    }
+    context = PeeringContext(topology(), seen, JUST_DELETED, frozenset({"nva-b"}), {"hopkeeper-hub_nva-b": "fleet"})
+    spoken = {r.guard: r.reason for r in refuse(step, context)}
     assert reason in spoken[guard]
 
 

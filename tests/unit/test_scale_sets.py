@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from function_app.domain.errors import BadInput
+from function_app.domain.guards import PeeringContext, refuse
 from function_app.domain.peering_plan import plan
-from function_app.domain.peerings import Peering, Provisioning
+from function_app.domain.peerings import DeletePeering, Peering, Provisioning
 from function_app.domain.scale_sets import Fleet, Instance, with_instances
 from function_app.domain.topology import Topology
 from function_app.domain.topology_document import decode
@@ -68,11 +69,74 @@ def test_an_instance_that_is_gone_leaves_a_peering_that_goes_under_the_guards() 
 
 
 def test_a_set_without_instances_leaves_no_peering_behind() -> None:
-    desired = topology()
+    desired = topology(announces=[])
     there = (own("nva-a", "10.0.1.4"), peered(1))
     found = fleet(desired, there=there)
     steps = plan(found.topology, desired.route_servers[0], reading(*there)).steps
     assert names([*steps]) == ["DeletePeering hopkeeper-hub_fleet-1"]
+
+
+@pytest.mark.parametrize("remove", [[], ["hopkeeper-hub_fleet-1", "hopkeeper-hub_fleet-2"]])
+def test_an_empty_listing_deletes_nobody_who_may_be_the_last_to_announce_what_the_set_announces(
+    remove: list[str],
+) -> None:
+    doc = document(1, scaleSets=[FLEET])
+    doc["routeServers"][0]["remove"] = remove
+    desired = decode(text(doc), Place())
+    there = (own("nva-a", "10.0.1.4"), peered(1), peered(2))
+    found = fleet(desired, there=there)
+    planned = plan(found.topology, desired.route_servers[0], reading(*there))
+    assert names([*planned.steps, *planned.blocked]) == [f"DeletePeering hopkeeper-hub_fleet-{n}" for n in (1, 2)]
+    assert bool(planned.steps) is bool(remove)
+    for step in planned.blocked:
+        spoken = [str(r) for r in refuse(step, PeeringContext(found.topology, reading(*there)))]
+        assert any("is the last peering that announces 100.64.0.0/24" in each for each in spoken)
+
+
+def test_a_set_that_cannot_be_listed_keeps_what_may_be_its_instances_and_holds_nobody_else() -> None:
+    """What has its instances' names, and what nobody declares in its AS: an instance may have taken over an address."""
+    desired = topology(2)
+    there = (
+        own("nva-z", "10.0.1.60"),
+        own("nva-y", "10.0.1.61", asn=65010),
+        peered(1),
+        own("fleet-2", "10.0.3.2", asn=65011),
+        own("fleet-west", "10.0.1.62"),
+    )
+    found = with_instances(desired, desired.route_servers[0], reading(*there), {"fleet": "fleet: 404"})
+    planned = plan(found.topology, desired.route_servers[0], reading(*there))
+    assert sorted(names([*planned.steps])) == [
+        "CreatePeering hopkeeper-hub_nva-a",
+        "CreatePeering hopkeeper-hub_nva-b",
+        "DeletePeering hopkeeper-hub_fleet-west",
+        "DeletePeering hopkeeper-hub_nva-z",
+    ]
+    assert planned.blocked == ()
+    assert found.told == ("fleet: 404: no peering that may be an instance's is made or deleted",)
+
+
+@pytest.mark.parametrize(
+    ("peering", "kept"),
+    [
+        (peered(1), True),
+        (Peering("hopkeeper-hub_fleet-1.2", None, None, Provisioning.SUCCEEDED), True),
+        (own("nva-y", "10.0.1.61", asn=65010), True),
+        (own("nva-y", "10.0.1.61", asn=65011), False),
+        (own("nva-a", "10.0.1.61", asn=65010), False),
+        (own("other-1", "10.0.1.61", asn=65010), False),
+        (own("fleet-7", "10.0.1.61"), False),
+    ],
+)
+def test_no_delete_that_may_concern_an_instance_of_a_set_that_cannot_be_listed_passes_the_guards(
+    peering: Peering, kept: bool
+) -> None:
+    doc = document(2, scaleSets=[FLEET, FLEET | {"name": "other", "announces": []}])
+    doc["routeServers"][0]["remove"] = ["hopkeeper-hub_fleet-7"]
+    desired = decode(text(doc), Place())
+    found = with_instances(desired, desired.route_servers[0], reading(peering), {"fleet": "404", "other": ()})
+    context = PeeringContext(found.topology, reading(peering), unlisted=found.possible)
+    guards = [r.guard for r in refuse(DeletePeering("rs", peering.name, "gone"), context)]
+    assert ("instances are listed" in guards) is kept
 
 
 def test_the_last_instance_that_announces_a_prefix_is_kept_while_another_is_being_made() -> None:

@@ -20,7 +20,7 @@ from function_app.reconcile.outcome import Ending
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.topologies import InForce
 from tests.builders import document, ranked_document, stable, text, topology
-from tests.fakes import FakeRouteServers, FakeWorld, foreign
+from tests.fakes import FakeQuestions, FakeRouteServers, FakeWorld, foreign
 from tests.unit.reconcile.scene import Scene
 from tests.unit.test_scale_sets import FLEET
 
@@ -213,6 +213,23 @@ async def test_a_scale_set_that_cannot_be_listed_takes_nobody_for_gone() -> None
     assert outcome.ending is Ending.HELD
     assert any("listing: 503" in reason for reason in outcome.reasons)
     assert scene.world.peering_writes == writes
+
+
+async def test_a_scale_set_that_cannot_be_listed_holds_nobody_elses_peering() -> None:
+    """A flexible set never can be: it must not keep declared speakers from being peered, or from leaving."""
+    scene = with_a_fleet(1)
+    await scene.settle()
+    scene.world.peering_writes.clear()
+    gone = Peering("hopkeeper-hub_nva-b.2", IPv4Address("10.0.1.60"), 65001, Provisioning.SUCCEEDED)
+    scene.world.peerings[gone.name] = gone
+    doc = document(2, scaleSets=[FLEET])
+    doc["speakers"].append({"name": "nva-c", "address": "10.0.1.6", "asn": 65001, "peersWith": ["rs"]})
+    scene.topology = decode(text(doc), Place())
+    scene.ports = replace(scene.ports, scale_sets=Unlisted(scene.topology), learned_routes=FakeQuestions())
+    scene.passes = Passes(scene.ports)
+    for _ in range(5):
+        await scene.slow()
+    assert scene.world.peering_writes == ["create hopkeeper-hub_nva-c", f"delete {gone.name}"]
 
 
 async def test_who_serves_with_its_own_address_keeps_its_peering_until_the_service_has_moved() -> None:
