@@ -157,6 +157,8 @@ class RouteServers:
         ]
 
     def _advertised(self, hub: Json, instance: IPv4Address, peer: IPv4Address) -> list[Json]:
+        """Without `sourcePeer`, as real Route Servers answer (fabferri/az-pattern, route-server/basic-rs-frr-cloud-init);
+        only the REST specification's example has it."""
         if self._bgp.sessions and not self._bgp.is_established(instance, peer):
             return []
         offers = [(prefix, str(ROUTE_SERVER_ASN)) for prefix in self._vnet_prefixes.get(key_of(hub["id"]), [])]
@@ -173,7 +175,6 @@ class RouteServers:
                 "localAddress": own,
                 "network": network,
                 "nextHop": own,
-                "sourcePeer": own,
                 "origin": "Igp",
                 "asPath": as_path,
                 "weight": 0,

@@ -14,7 +14,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.core.polling.base_polling import BadResponse, BadStatus
 
 from function_app.adapters.azure import Json
-from function_app.domain.errors import BadInput, Problem
+from function_app.domain.errors import BadInput, Problem, Unusable
 
 TOKEN_MAX = 1 << 20  # characters; one has about 3,000, and more only if ARM answered with the routes at once
 URL_HEADERS = ("location", "azure-asyncoperation", "operation-location")
@@ -55,7 +55,8 @@ def opened(token: str, endpoint: str) -> Held:
 async def answer(held: Held, begin: Begin) -> object | None:
     """The operation's answer as it came, None while there is none; at most one look and one read.
 
-    Raises BadInput where the operation is gone (ask again), and whatever azure-core raises.
+    Raises BadInput where the operation is gone (ask again), Unusable where it has ended and there is nothing in it, and
+    whatever azure-core raises.
     """
     answers: list[Any] = []
     options = {"continuation_token": held.sdk, "cls": _body, "raw_response_hook": answers.append}
@@ -69,18 +70,34 @@ async def answer(held: Held, begin: Begin) -> object | None:
         if refused.status_code in (404, 410):
             raise bad("ARM does not know the operation any more") from error
         raise refused from error
+    except HttpResponseError as error:
+        raise _ended(error) from error
     if not poller.polling_method().finished():
         return None
-    body: object = await poller.result()
+    try:
+        body: object = await poller.result()
+    except ValueError as error:
+        raise Unusable(f"the answer cannot be read: {error or type(error).__name__}") from error
+    except HttpResponseError as error:
+        raise _ended(error) from error
+    if body is None:
+        raise Unusable("the answer is empty")
     return body
 
 
+def _ended(error: HttpResponseError) -> HttpResponseError | Unusable:
+    """An answer that came, and is no JSON or says that the operation failed, stays so; a refusal may pass."""
+    if error.status_code is None or error.status_code >= 400:
+        return error
+    return Unusable(f"the answer is of no use: {error.message}")
+
+
 def at_once(held: Held) -> object:
-    """The answer itself, where ARM gave it at once (`done`). Raises BadInput."""
+    """The answer itself, where ARM gave it at once (`done`). Raises Unusable, or BadInput for a token that is broken."""
     try:
         return json.loads(base64.b64decode(_data(held.sdk)["response"]["content"]))
     except ValueError as error:
-        raise bad("the answer in it cannot be read") from error
+        raise Unusable(f"the answer is no JSON: {error}") from error
 
 
 def bad(why: str) -> BadInput:

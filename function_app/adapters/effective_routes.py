@@ -3,16 +3,20 @@ fetched in another (`arm_tokens`). The interface's machine must be running. Whic
 `domain/effective_routes`' business.
 """
 
+from collections.abc import Iterator
 from functools import partial
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 from function_app.adapters import arm_tokens
+from function_app.adapters.answered_rows import named, networks, read
 from function_app.adapters.azure import Azure, Json, ResourceId, calling
 from function_app.domain.effective_routes import EffectiveRoute
-from function_app.domain.errors import Unavailable
+from function_app.domain.errors import Unusable
+from function_app.domain.observation import Unread
 
 KIND = "Microsoft.Network/networkInterfaces"
+ACTIVE = "Active"
 
 
 class EffectiveRoutesOverArm:
@@ -25,10 +29,10 @@ class EffectiveRoutesOverArm:
         async with calling(f"asking for the effective routes of {nic.name}", self._azure.cloud.timeout):
             return arm_tokens.kept(interface, "", await self._begin(nic, {}))
 
-    async def fetch(self, token: str) -> tuple[EffectiveRoute, ...] | None:
+    async def fetch(self, token: str) -> tuple[EffectiveRoute | Unread, ...] | None:
         """One route for each prefix of the table, None while there is no table yet; IPv6 prefixes are left out.
 
-        Raises Unavailable (keep the token and come back) or BadInput (ask again).
+        Raises Unavailable (keep the token and come back), BadInput (ask again) or Unusable (ask again, but not soon).
         """
         held = arm_tokens.opened(token, self._azure.cloud.endpoint)
         nic = ResourceId.parse(held.resource, KIND)
@@ -43,21 +47,33 @@ class EffectiveRoutesOverArm:
         return await interfaces.begin_get_effective_route_table(nic.group, nic.name, **options)
 
 
-def _routes(body: object) -> tuple[EffectiveRoute, ...]:
-    if not isinstance(body, dict):
-        raise Unavailable(f"effective routes were answered as {type(body).__name__}")
-    try:
-        return tuple(
-            EffectiveRoute(
-                network=IPv4Network(prefix),
-                source=str(row.get("source")),
-                next_hop_type=str(row.get("nextHopType")),
-                next_hops=tuple(map(IPv4Address, row.get("nextHopIpAddress") or ())),
-                active=row.get("state") == "Active",
+def _routes(body: object) -> tuple[EffectiveRoute | Unread, ...]:
+    if not isinstance(body, dict) or not isinstance(body.get("value"), list | None):
+        raise Unusable("it is no list of effective routes")
+    return read(body.get("value") or (), _row)
+
+
+def _row(row: Json) -> Iterator[EffectiveRoute | Unread]:
+    """Each of its prefixes; REST: every key is optional. A state that is not told is no Invalid one."""
+    hops = [ip_address(str(hop)) for hop in _list(row, "nextHopIpAddress")]
+    for prefix in _list(row, "addressPrefix"):
+        try:
+            found = networks(prefix)
+        except ValueError as error:
+            yield named(error)
+            continue
+        for network in found:
+            yield EffectiveRoute(
+                network=network,
+                source=str(row.get("source") or ""),
+                next_hop_type=str(row.get("nextHopType") or ""),
+                next_hops=tuple(hop for hop in hops if isinstance(hop, IPv4Address)),
+                active=(row.get("state") or ACTIVE) == ACTIVE,
             )
-            for row in body.get("value") or ()
-            for prefix in row.get("addressPrefix") or ()
-            if ":" not in prefix
-        )
-    except (TypeError, ValueError, AttributeError, AddressValueError, NetmaskValueError) as error:
-        raise Unavailable(f"an effective route cannot be read: {error}") from error
+
+
+def _list(row: Json, name: str) -> list[object]:
+    listed = row.get(name)
+    if not isinstance(listed, list | None):
+        raise ValueError(f"{name} is no list")
+    return [each for each in listed or () if each is not None]

@@ -2,15 +2,18 @@
 asked in one pass, fetched in another (`arm_tokens`). Which routes there should be is `domain/routes`' business.
 """
 
+from collections.abc import Callable, Iterator
 from functools import partial
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from ipaddress import IPv4Address
 from typing import Any
 
 from function_app.adapters import arm_tokens
+from function_app.adapters.answered_rows import named, networks, read
 from function_app.adapters.azure import Azure, Json, ResourceId, calling
 from function_app.adapters.route_server import KIND
-from function_app.domain.errors import Unavailable
-from function_app.domain.observation import LearnedRoute
+from function_app.domain.as_paths import parsed
+from function_app.domain.errors import Unusable
+from function_app.domain.observation import LearnedRoute, Unread
 from function_app.domain.topology import RouteServer
 
 
@@ -29,11 +32,11 @@ class _PeerRoutesOverArm:
             poller = await self._begin(hub_id, peering, {})
             return arm_tokens.kept(server.id, peering, poller)
 
-    async def fetch(self, token: str) -> tuple[LearnedRoute, ...] | None:
+    async def fetch(self, token: str) -> tuple[LearnedRoute | Unread, ...] | None:
         """The routes of both instances, None while there are none yet; at most one look and one read.
 
-        Raises Unavailable (keep the token and come back) or BadInput (the token is forged, broken, or the operation is
-        gone: ask again).
+        Raises Unavailable (keep the token and come back), BadInput (the token is forged, broken, or the operation is
+        gone: ask again) or Unusable (the answer is there and cannot be read: ask again, but not soon).
         """
         held = arm_tokens.opened(token, self._azure.cloud.endpoint)
         hub_id = ResourceId.parse(held.resource, KIND)
@@ -66,22 +69,39 @@ class AdvertisedRoutesOverArm(_PeerRoutesOverArm):
         return await connections.begin_list_advertised_routes(hub_id.group, hub_id.name, peering, **options)
 
 
-def _routes(body: object) -> tuple[LearnedRoute, ...]:
+def _routes(body: object) -> tuple[LearnedRoute | Unread, ...]:
     """Rows of both roles; a role may be null, and which one is which instance only `localAddress` says (azure-facts)."""
     if not isinstance(body, dict):
-        raise Unavailable(f"routes of a peer were answered as {type(body).__name__}")
-    rows = [row for role in sorted(body) for row in body[role] or () if isinstance(body[role], list)]
+        raise Unusable(f"it is no object of roles but {type(body).__name__}")
+    return read((row for role in sorted(body) for row in _rows(role, body[role])), _route)
+
+
+def _rows(role: str, listed: object) -> list[object]:
+    return listed if isinstance(listed, list) else [] if listed is None else [f"{role}: {listed}"]
+
+
+def _route(row: Json) -> Iterator[LearnedRoute | Unread]:
+    """A row says where and what; of the rest it may leave out anything, and what of that cannot be read is named."""
+    for network in networks(row.get("network")):
+        told = {name: _told(row, name, parse) for name, parse in OPTIONAL.items()}
+        values = [None if isinstance(value, Unread) else value for value in told.values()]
+        yield LearnedRoute(IPv4Address(str(row.get("localAddress"))), network, *values)
+        yield from (value for value in told.values() if isinstance(value, Unread))
+
+
+def _told(row: Json, name: str, parse: Callable[[str], Any]) -> Any:
+    """None where it is not told. An AS path may be empty, an address is not told then."""
+    if (value := row.get(name)) is None:
+        return None
     try:
-        return tuple(map(_route, rows))
-    except (KeyError, TypeError, ValueError, AddressValueError, NetmaskValueError) as error:
-        raise Unavailable(f"a learned route cannot be read: {error}") from error
+        return parse(str(value))
+    except ValueError as error:
+        return named(f"{name} of {row.get('network')}: {error}")
 
 
-def _route(row: Json) -> LearnedRoute:
-    return LearnedRoute(
-        instance=IPv4Address(row["localAddress"]),
-        network=IPv4Network(row["network"]),
-        next_hop=IPv4Address(row["nextHop"]),
-        as_path=tuple(int(asn) for asn in str(row.get("asPath") or "").split("-") if asn),
-        source_peer=IPv4Address(row["sourcePeer"]),
-    )
+def _address(text: str) -> IPv4Address | None:
+    return IPv4Address(text) if text else None
+
+
+OPTIONAL: dict[str, Callable[[str], Any]] = {"nextHop": _address, "asPath": parsed, "sourcePeer": _address}
+"""In the order of LearnedRoute's fields."""

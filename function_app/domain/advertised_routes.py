@@ -7,6 +7,7 @@ to an agent of that service is named, for a default route taken back would loop 
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.as_paths import holds
 from function_app.domain.findings import Finding, FindingKind
 from function_app.domain.hub_routes import named
 from function_app.domain.observation import LearnedRoute
@@ -63,7 +64,7 @@ def _coming_back(topology: Topology, server: str, peer: str, routes: tuple[Learn
             paths = [r.as_path for r in routes if r.network == prefix]
             if not paths:
                 continue
-            guarded = all(asn in path for path in paths)
+            guarded = all(path is not None and holds(path, asn) for path in paths)
             then = f"its loop guard drops it (AS {asn} is in the path)" if guarded else "its filter must drop it"
             sentence = f"{prefix} of {service.name} comes back to {peer} from {server}: {then}"
             yield Finding(

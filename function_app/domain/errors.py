@@ -5,6 +5,7 @@ HopkeeperError
 │   ├── Unavailable        a service or an agent did not answer, or answered that it is busy
 │   └── Superseded         somebody else moved first: read again, decide again
 └── Terminal               trying again changes nothing
+    ├── Unusable           an answer is there, and of no use: it cannot be read, or says that it failed
     ├── BadInput           what was sent or written down is wrong (`problems` name the path and the rule)
     └── NotAuthentic       a signature, an audience or a key does not hold
 """
@@ -35,6 +36,10 @@ class Superseded(Transient):
 
 class Terminal(HopkeeperError):
     """Trying again changes nothing."""
+
+
+class Unusable(Terminal):
+    """An answer is there for good, and of no use: it cannot be read, or says that what was asked for failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def dropped(topology: Topology) -> tuple[Dropped, ...]:
     )
 
 
-def collapse(as_path: tuple[int, ...]) -> tuple[int, ...]:
+def collapse[Asn](as_path: tuple[Asn, ...]) -> tuple[Asn, ...]:
     """An AS path without its prepends."""
     return tuple(asn for i, asn in enumerate(as_path) if i == 0 or asn != as_path[i - 1])
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.as_paths import holds, written
 from function_app.domain.expected_routes import (
     ROUTE_SERVER_ASN,
     Dropped,
@@ -130,12 +131,13 @@ def _compared(topology: Topology, each: Expected, rows: Mapping[IPv4Address, lis
 
 
 def _judged(topology: Topology, each: Expected, row: LearnedRoute) -> Iterator[tuple[FindingKind, str]]:
-    """What is wrong with one row, held against the way that is nearest to it."""
+    """What is wrong with one row, held against the way that is nearest to it; an AS path it does not tell is not judged."""
     way = min(each.ways, key=lambda w: (not _has_hop(w, row), not _has_path(w, row)))
-    written = "-".join(map(str, row.as_path)) or "empty"
     if not _has_hop(way, row):
         peer = topology.speaker(each.peer)
-        if row.next_hop == peer.address and way.origin != peer.name:
+        if row.next_hop is None:
+            yield FindingKind.NEXT_HOP, f"has no next hop that could be read, so not {way.next_hop} for certain"
+        elif row.next_hop == peer.address and way.origin != peer.name:
             yield (
                 FindingKind.HUB_NEXT_HOP,
                 f"has next hop {row.next_hop}, the hub itself, not {way.next_hop} of {way.origin}: "
@@ -143,11 +145,14 @@ def _judged(topology: Topology, each: Expected, row: LearnedRoute) -> Iterator[t
             )
         else:
             yield FindingKind.NEXT_HOP, f"has next hop {row.next_hop}, not {way.next_hop}"
-    if ROUTE_SERVER_ASN in row.as_path:
-        yield FindingKind.LOOP, f"has {ROUTE_SERVER_ASN} in its AS path {written}: a Route Server drops such a route"
+    if row.as_path is None:
+        return
+    path = written(row.as_path) or "empty"
+    if holds(row.as_path, ROUTE_SERVER_ASN):
+        yield FindingKind.LOOP, f"has {ROUTE_SERVER_ASN} in its AS path {path}: a Route Server drops such a route"
     elif not _has_path(way, row):
-        wanted = "-".join(map(str, way.collapsed)) + ("-…" if way.more else "")
-        yield FindingKind.AS_PATH, f"has AS path {written}, not {wanted}"
+        wanted = written(way.collapsed) + ("-…" if way.more else "")
+        yield FindingKind.AS_PATH, f"has AS path {path}, not {wanted}"
     elif way.length is not None and len(row.as_path) != way.length:
         long = "too long" if len(row.as_path) > way.length else "too short"
         yield FindingKind.PATH_LENGTH, f"has an AS path of {len(row.as_path)}, {long}: {way.length} was ordered"
@@ -158,6 +163,8 @@ def _has_hop(way: Way, row: LearnedRoute) -> bool:
 
 
 def _has_path(way: Way, row: LearnedRoute) -> bool:
+    if row.as_path is None:
+        return True
     path = collapse(row.as_path)
     return path[: len(way.collapsed)] == way.collapsed if way.more else path == way.collapsed
 
@@ -169,14 +176,13 @@ def _extras(topology: Topology, server: str, wanted: list[Expected], learned: Le
     for peer, routes in sorted(learned.items()):
         implied = {each.network for each in wanted if each.peer == peer}
         implied |= {p for r in topology.speaker(peer).relays if r.to == server for p in r.prefixes}
-        hops: dict[IPv4Network, set[IPv4Address]] = {}
+        hops: dict[IPv4Network, set[IPv4Address | None]] = {}
         for row in routes:
             if row.network not in implied:
                 hops.setdefault(row.network, set()).add(row.next_hop)
         for network, via in sorted(hops.items()):
-            sentence = (
-                f"{network} from {peer} on {server} (next hop {_listed(via)}) is implied by nothing in the topology"
-            )
+            told = _listed(hop for hop in via if hop is not None) or "unknown"
+            sentence = f"{network} from {peer} on {server} (next hop {told}) is implied by nothing in the topology"
             yield Finding(FindingKind.EXTRA, server, sentence, speaker=peer, prefix=network)
 
 

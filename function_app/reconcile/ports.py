@@ -13,7 +13,7 @@ from typing import Protocol
 
 from function_app.domain.effective_routes import EffectiveRoute
 from function_app.domain.networks import NetworkPeeringReading, RepairFlags
-from function_app.domain.observation import AdminState, AgentReading, BalancerReading, LearnedRoute, Value
+from function_app.domain.observation import AdminState, AgentReading, BalancerReading, LearnedRoute, Unread, Value
 from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
 from function_app.domain.preflight_facts import AppSubnetFacts, BalancerFacts, Denied, InterfaceFacts
 from function_app.domain.scale_sets import Instance
@@ -169,8 +169,11 @@ class PeerRoutes(Protocol):
     async def ask(self, server: RouteServer, peering: str) -> str:
         """Starts it and gives a token to fetch with."""
 
-    async def fetch(self, token: str) -> tuple[LearnedRoute, ...] | None:
-        """The routes, or None while they are not there yet. Unavailable: keep the token; BadInput: ask again."""
+    async def fetch(self, token: str) -> tuple[LearnedRoute | Unread, ...] | None:
+        """The routes with what of them could not be read, or None while they are not there yet.
+
+        Unavailable: keep the token; BadInput: it is lost, ask again; Unusable: ask again, but not soon.
+        """
 
 
 class EffectiveRoutes(Protocol):
@@ -178,7 +181,7 @@ class EffectiveRoutes(Protocol):
 
     async def ask(self, interface: str) -> str: ...
 
-    async def fetch(self, token: str) -> tuple[EffectiveRoute, ...] | None: ...
+    async def fetch(self, token: str) -> tuple[EffectiveRoute | Unread, ...] | None: ...
 
 
 class NetworkFlags(Protocol):

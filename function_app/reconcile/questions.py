@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
-from function_app.domain.errors import HopkeeperError, Superseded, Transient
+from function_app.domain.errors import HopkeeperError, Superseded, Transient, Unusable
+from function_app.domain.observation import Unread
 from function_app.domain.timing import Timing
 from function_app.reconcile import kept
 from function_app.reconcile.ports import Clock, Documents
@@ -31,10 +32,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     at: datetime
     rows: tuple[Row, ...]
+    unread: int = 0
+    """How many rows, or values of rows, could not be read; the others count."""
+    first_unread: str = ""
 
 
 class Later(msgspec.Struct, frozen=True, kw_only=True):
-    """A question that ARM would not take: why, and until when it is not asked again."""
+    """A question that ARM would not take, or answered of no use: why, and until when it is not asked again."""
 
     until: datetime
     why: str
@@ -58,7 +62,7 @@ class Question:
     key: str
     server: str
     ask: Callable[[], Awaitable[str]]
-    fetch: Callable[[str], Awaitable[tuple[Row, ...] | None]]
+    fetch: Callable[[str], Awaitable[tuple[Row | Unread, ...] | None]]
 
 
 @dataclass(slots=True)
@@ -104,8 +108,14 @@ class Round:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Everything that stands in the way of an answer."""
-        return (*self.trouble, *(f"{key}: {later.why}" for key, later in sorted(self.later.items())))
+        """Everything that stands in the way of an answer, and what of answers could not be read."""
+        later = (f"{key}: {later.why}" for key, later in sorted(self.later.items()))
+        unread = (
+            f"{key}: {answer.unread} of its rows and values could not be read, the first: {answer.first_unread}"
+            for key, answer in sorted(self.answers.items())
+            if answer.unread
+        )
+        return (*self.trouble, *later, *unread)
 
     @property
     def affordable(self) -> bool:
@@ -126,21 +136,26 @@ class Round:
         return min(due, key=lambda each: (each[0] is not None, each[0], each[1].key), default=(None, None))[1]
 
     async def hear(self, question: Question) -> None:
-        """One look at what is under way. A lost token, or one that takes longer than an answer is good for, is dropped."""
+        """One look at what is under way. What is lost, or takes longer than an answer is good for, is dropped and asked
+        again; an answer that is of no use is asked for again only after as long as a good one is good for."""
         asked = self.asked.get(question.key)
         if asked is None:
             return
         try:
             rows = await question.fetch(asked.token)
-        except HopkeeperError as error:
-            if not isinstance(error, Transient):
-                del self.asked[question.key]
-            self.trouble.append(f"{question.key}: {error}")
+        except Unusable as error:
+            del self.asked[question.key]
+            self._put_off(question, self.timing.verify_every, error)
             return
+        except HopkeeperError as error:
+            rows, lost = None, not isinstance(error, Transient)
+            self.trouble.append(f"{question.key}: {error}")
+        else:
+            lost = False
         if rows is not None:
             del self.asked[question.key]
-            self.answers[question.key] = Answer(at=asked.at, rows=rows)
-        elif self.clock.now() - asked.at > self.timing.verify_every:
+            self.answers[question.key] = _answered(asked.at, rows)
+        elif lost or self.clock.now() - asked.at > self.timing.verify_every:
             del self.asked[question.key]
 
     async def put(self, question: Question) -> bool:
@@ -152,11 +167,20 @@ class Round:
             token = await question.ask()
         except HopkeeperError as error:
             wait = error.retry_after if isinstance(error, Transient) else self.timing.verify_every
-            wait = min(max(wait, self.timing.doubt_poll), self.timing.verify_every)
-            self.later[question.key] = Later(until=self.clock.now() + wait, why=str(error))
+            self._put_off(question, wait, error)
         else:
             self.asked[question.key] = Asked(token=token, at=self.clock.now())
         return True
+
+    def _put_off(self, question: Question, wait: timedelta, error: HopkeeperError) -> None:
+        wait = min(max(wait, self.timing.doubt_poll), self.timing.verify_every)
+        self.later[question.key] = Later(until=self.clock.now() + wait, why=str(error))
+
+
+def _answered(at: datetime, rows: tuple[Row | Unread, ...]) -> Answer:
+    read = tuple(row for row in rows if not isinstance(row, Unread))
+    unread = [row.said for row in rows if isinstance(row, Unread)]
+    return Answer(at=at, rows=read, unread=len(unread), first_unread=next(iter(unread), ""))
 
 
 class Ledgers:

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.as_paths import parsed, written
 from function_app.domain.effective_routes import EffectiveRoute
 from function_app.domain.observation import LearnedRoute
 
 type Row = tuple[str, ...]
+
+UNTOLD = "?"
 
 _address = lru_cache(maxsize=4096)(IPv4Address)  # thousands of rows name a handful
 
@@ -21,15 +24,23 @@ def readable[R](rows: tuple[Row, ...], route: Callable[[Row], R]) -> tuple[R, ..
 
 
 def row_of_peer_route(route: LearnedRoute) -> Row:
-    """Instance, network, next hop, AS path, source peer."""
-    path = "-".join(map(str, route.as_path))
-    return str(route.instance), str(route.network), str(route.next_hop), path, str(route.source_peer)
+    """Instance, network, next hop, AS path, source peer: UNTOLD where Azure did not say."""
+    path = UNTOLD if route.as_path is None else written(route.as_path)
+    return str(route.instance), str(route.network), _text(route.next_hop), path, _text(route.source_peer)
 
 
 def peer_route(row: Row) -> LearnedRoute:
     instance, network, next_hop, path, source = row
-    as_path = tuple(int(asn) for asn in path.split("-") if asn)
-    return LearnedRoute(_address(instance), IPv4Network(network), _address(next_hop), as_path, _address(source))
+    as_path = None if path == UNTOLD else parsed(path)
+    return LearnedRoute(_address(instance), IPv4Network(network), _told(next_hop), as_path, _told(source))
+
+
+def _text(address: IPv4Address | None) -> str:
+    return UNTOLD if address is None else str(address)
+
+
+def _told(text: str) -> IPv4Address | None:
+    return None if text == UNTOLD else _address(text)
 
 
 def row_of_effective_route(route: EffectiveRoute) -> Row:

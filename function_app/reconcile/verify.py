@@ -18,7 +18,7 @@ from function_app.domain.advertised_routes import compare_advertised
 from function_app.domain.effective_routes import compare_effective
 from function_app.domain.expected_routes import standing
 from function_app.domain.findings import Finding
-from function_app.domain.observation import BalancerReading, LearnedRoute
+from function_app.domain.observation import BalancerReading, LearnedRoute, Unread
 from function_app.domain.peerings import connections
 from function_app.domain.record import Phase, Record
 from function_app.domain.routes import RouteCheck, checks, compare, predicted_drops
@@ -152,18 +152,20 @@ async def _put(round_: Round, learned: list[Question], advertised: list[Question
 
 
 def _of_peer(port: PeerRoutes, kind: str, peer: Peer) -> Question:
-    async def fetch(token: str) -> tuple[Row, ...] | None:
+    async def fetch(token: str) -> tuple[Row | Unread, ...] | None:
         routes = await port.fetch(token)
-        return None if routes is None else tuple(map(row_of_peer_route, routes))
+        return None if routes is None else tuple(r if isinstance(r, Unread) else row_of_peer_route(r) for r in routes)
 
     ask = partial(port.ask, peer.server, peer.connection)
     return Question(f"{kind} {peer.where}", peer.server.name, ask, fetch)
 
 
 def _of_interface(port: EffectiveRoutes, speaker: Speaker) -> Question:
-    async def fetch(token: str) -> tuple[Row, ...] | None:
+    async def fetch(token: str) -> tuple[Row | Unread, ...] | None:
         routes = await port.fetch(token)
-        return None if routes is None else tuple(map(row_of_effective_route, routes))
+        if routes is None:
+            return None
+        return tuple(r if isinstance(r, Unread) else row_of_effective_route(r) for r in routes)
 
     return Question(f"effective {speaker.name}", "", partial(port.ask, str(speaker.interface)), fetch)
 

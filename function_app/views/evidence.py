@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.as_paths import written
 from function_app.reconcile.evidence import Evidence
 
 HEADINGS = ("", "WHERE", "KIND", "WHAT")
@@ -11,9 +12,17 @@ LEARNED = ("LOCAL ADDRESS", "NETWORK", "NEXT HOP", "AS PATH", "SOURCE PEER", "PE
 
 
 def learned(evidence: Evidence) -> Iterator[str]:
-    """The learned routes themselves, as Azure lists them: by instance, prefix and the peer they came from."""
+    """The learned routes themselves, as Azure lists them: by instance, prefix and the peer they came from. What Azure
+    does not say of one is left empty."""
     rows = [
-        (str(r.instance), str(r.network), str(r.next_hop), "-".join(map(str, r.as_path)), str(r.source_peer), where)
+        (
+            str(r.instance),
+            str(r.network),
+            str(r.next_hop or ""),
+            written(r.as_path or ()),
+            str(r.source_peer or ""),
+            where,
+        )
         for where, routes in evidence.verification.learned.items()
         for r in sorted(set(routes), key=lambda r: (r.instance, r.network))
     ]

@@ -15,7 +15,7 @@ from function_app.adapters.learned_routes import AdvertisedRoutesOverArm, Learne
 from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.route_server import RouteServersOverArm
 from function_app.domain.effective_routes import EffectiveRoute
-from function_app.domain.errors import BadInput, Superseded, Unavailable
+from function_app.domain.errors import BadInput, Superseded, Unavailable, Unusable
 from function_app.domain.networks import Flag, NetworkPeeringReading, RepairFlags
 from function_app.domain.observation import LearnedRoute
 from function_app.domain.topology import NetworkPeering, RouteServer
@@ -96,7 +96,7 @@ async def test_advertised_routes_are_those_of_the_other_peer_with_the_route_serv
     assert routes is not None
     assert sorted(routes, key=str) == sorted(
         (
-            LearnedRoute(instance, network, instance, path, instance)
+            LearnedRoute(instance, network, instance, path)
             for instance in (FIRST, SECOND)
             for network, path in ((IPv4Network("10.0.0.0/16"), (65515,)), (DEFAULT, (65515, 65001)))
         ),
@@ -154,7 +154,7 @@ async def test_an_interface_that_is_not_there_or_is_none_says_so(azure: Azure) -
         await EffectiveRoutesOverArm(azure).ask(WANTED.load_balancer_id)
 
 
-async def test_a_table_that_cannot_be_read_is_unavailable(tmp_path: Path) -> None:
+async def test_a_table_of_which_nothing_can_be_read_is_of_no_use(tmp_path: Path) -> None:
     body: dict[str, Any] = {"value": [{"addressPrefix": ["nowhere"]}]}
 
     async def answer(_: web.Request) -> web.Response:
@@ -162,7 +162,7 @@ async def test_a_table_that_cannot_be_read_is_unavailable(tmp_path: Path) -> Non
 
     async with fake_arm(answer, tmp_path) as azure:
         effective = EffectiveRoutesOverArm(azure)
-        with pytest.raises(Unavailable, match="an effective route cannot be read"):
+        with pytest.raises(Unusable, match="not one of 1 rows can be read, the first: 'nowhere' does not appear"):
             await effective.fetch(await effective.ask(NIC))
 
 

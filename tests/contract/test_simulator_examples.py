@@ -92,10 +92,13 @@ def test_learned_routes_have_the_shape_of_their_example() -> None:
     assert own["RouteServiceRole_IN_0"][0]["asPath"] == "65002-65001"
 
 
-def test_advertised_routes_have_the_shape_of_their_example() -> None:
+def test_advertised_routes_have_the_shape_of_their_example_but_for_what_real_route_servers_leave_out() -> None:
+    """No public capture has `sourcePeer` in advertised rows: see test_adapters_azure_rows."""
     azure, url = with_peer()
     own = azure.act(f"{url}/advertisedRoutes").body
     expected = example("VirtualRouterPeerListAdvertisedRoute.json")
+    for row in (row for role in expected.values() for row in role):
+        del row["sourcePeer"]
     assert keys(own) == keys(expected)
     own_row, row = own["RouteServiceRole_IN_0"][0], expected["RouteServiceRole_IN_0"][0]
     assert [own_row[name] for name in ("origin", "asPath", "weight")] == [
