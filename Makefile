@@ -99,7 +99,8 @@ check: $(STAMP) checkov ## ruff, mypy --strict, the import contracts, the offlin
 	@$(BIN)/mypy
 	@$(BIN)/mypy --python-version 3.11 nva_agent/hopkeeper_agent
 	@$(BIN)/lint-imports --config pyproject.toml
-	@$(PYTEST) tests/infra
+	@bicep=$$(sh .ci/find-bicep) && "$$bicep" --version || true
+	@$(PYTEST) --numprocesses 2 --dist load tests/infra
 
 .PHONY: checkov
 checkov: # its checks of infra/bicep, in an environment of its own; without it they are skipped, and `check` says so

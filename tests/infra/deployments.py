@@ -1,0 +1,76 @@
+"""The deployments that are evaluated: every parameter file, as a person would deploy it at first and afterwards."""
+
+from collections.abc import Mapping
+
+from tests.infra.compiler import LOCATION, Snapshot, evaluated
+
+HUB = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-hub"
+OTHER = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/rg-other"
+
+
+def network_id(kind: str, name: str, group: str = HUB) -> str:
+    return f"{group}/providers/Microsoft.Network/{kind}/{name}"
+
+
+VNET = network_id("virtualNetworks", "vnet-hub")
+DEPLOYED = {"HOPKEEPER_IS_DEPLOYED": "true"}
+# What everybody gives who deploys with azd, and then one of the ways in.
+AZD = {
+    "AZURE_LOCATION": LOCATION,
+    "AZURE_RESOURCE_GROUP": "rg-hopkeeper",
+    "HOPKEEPER_ROUTE_SERVERS": network_id("virtualHubs", "rs-hub"),
+    "HOPKEEPER_VIRTUAL_NETWORK": VNET,
+    "HOPKEEPER_APP_SUBNET_PREFIX": "10.0.9.0/27",
+}
+PUBLIC = {"HOPKEEPER_AGENT_SUBNETS": f"{VNET}/subnets/snet-nva"}
+PRIVATE = {"HOPKEEPER_ENDPOINTS_SUBNET_PREFIX": "10.0.9.32/28"}
+BROUGHT = {
+    "HOPKEEPER_VIRTUAL_NETWORK": "",
+    "HOPKEEPER_APP_SUBNET_PREFIX": "",
+    "HOPKEEPER_APP_SUBNET_ID": f"{VNET}/subnets/snet-functions",
+    "HOPKEEPER_APP_ROUTE_TABLE": network_id("routeTables", "rt-functions"),
+    "HOPKEEPER_ENDPOINTS_SUBNET_ID": f"{VNET}/subnets/snet-endpoints",
+    "HOPKEEPER_PRIVATE_DNS_ZONES": "elsewhere",
+}
+LISTS = {
+    "HOPKEEPER_ROUTE_SERVERS": f"{network_id('virtualHubs', 'rs-hub')},{network_id('virtualHubs', 'rs-other', OTHER)}",
+    "HOPKEEPER_LOAD_BALANCERS": network_id("loadBalancers", "lb-nva"),
+    "HOPKEEPER_BACKEND_NETWORKS": VNET,
+    "HOPKEEPER_INTERFACES": network_id("networkInterfaces", "nva-a"),
+    "HOPKEEPER_PEERED_NETWORKS": VNET,
+    "HOPKEEPER_OWNED_PEERING_NETWORKS": network_id("virtualNetworks", "vnet-spoke"),
+    "HOPKEEPER_OWNED_ROUTE_SERVERS": network_id("virtualHubs", "rs-hub"),
+    "HOPKEEPER_APPLIANCE_GROUPS": HUB,
+    "HOPKEEPER_VIRTUAL_MACHINES": f"{HUB}/providers/Microsoft.Compute/virtualMachines/nva-a",
+    "HOPKEEPER_SCALE_SETS": f"{HUB}/providers/Microsoft.Compute/virtualMachineScaleSets/nvas",
+    "HOPKEEPER_LINKED_NETWORKS": network_id("virtualNetworks", "vnet-nva"),
+    "HOPKEEPER_ALERT_EMAILS": "network-operations@example.com",
+}
+LAB = {
+    "LAB_SSH_PUBLIC_KEY": "ssh-ed25519 AAAA operator",
+    "LAB_ARTEFACT_URL": "https://example.com/hopkeeper-agent.pyz",
+    "LAB_ARTEFACT_SHA256": "0" * 64,
+    "LAB_APP_PUBLIC_KEYS": "-----BEGIN PUBLIC KEY-----\n",
+}
+MAIN, LAB_FILE = "main.bicepparam", "lab/lab.bicepparam"
+EXAMPLES = tuple(f"examples/{name}.bicepparam" for name in ("single-hub", "two-hubs", "existing-network"))
+
+# Of the app.
+DEPLOYMENTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "first, public": (MAIN, AZD | PUBLIC),
+    "again, public": (MAIN, AZD | PUBLIC | DEPLOYED),
+    "first, private": (MAIN, AZD | PRIVATE),
+    "again, private, everything": (MAIN, AZD | LISTS | PUBLIC | PRIVATE | DEPLOYED),
+    "again, two hubs, brought subnets": (MAIN, AZD | LISTS | BROUGHT | DEPLOYED),
+    **{f"first, {name}": (name, {}) for name in EXAMPLES},
+    **{f"again, {name}": (name, DEPLOYED) for name in EXAMPLES},
+}
+EVERYTHING = "again, private, everything"
+
+
+def snapshot(deployment: str) -> Snapshot:
+    return evaluated(*DEPLOYMENTS[deployment])
+
+
+def lab() -> Snapshot:
+    return evaluated(LAB_FILE, LAB)
