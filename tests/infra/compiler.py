@@ -5,9 +5,11 @@ in build/bicep, by the digest of all that it depends on.
 """
 
 import copy
+import fcntl
 import hashlib
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -37,6 +39,22 @@ PLACE = (
     "--deployment-name=main",
 )
 GONE = object()
+
+# What `environment()` gives in a cloud, as far as the templates ask: an evaluation knows no cloud, and leaves all that
+# depends on one as text. Source: "environment" in "Deployment functions for Bicep".
+CLOUDS = {
+    "AzureCloud": {
+        "name": "AzureCloud",
+        "resourceManager": "https://management.azure.com/",
+        "suffixes.storage": "core.windows.net",
+    },
+    "AzureChinaCloud": {
+        "name": "AzureChinaCloud",
+        "resourceManager": "https://management.chinacloudapi.cn/",
+        "suffixes.storage": "core.chinacloudapi.cn",
+    },
+}
+ENVIRONMENT = re.compile(r"environment\(\)\.(\w+(?:\.\w+)*)")
 
 type Texts = Mapping[str, str]
 type Resource = dict[str, Any]
@@ -81,6 +99,13 @@ class Snapshot:
         if not changed:
             raise LookupError(f"no {type_} has {path} to spoil")
         return type(self)(made, self.outputs)
+
+    def replaced(self, old: str, new: str) -> Self:
+        """A copy with another text wherever `old` stands. Raises LookupError where it does not."""
+        text = json.dumps(self.made)
+        if old not in text:
+            raise LookupError(f"nothing holds {old!r}")
+        return type(self)(tuple(json.loads(text.replace(old, new))), self.outputs)
 
     def without(self, type_: str, named: str = "") -> Self:
         """A copy without the resources of a type whose id holds `named`. Raises LookupError where there is none."""
@@ -146,9 +171,11 @@ def unformatted(files: Texts) -> list[str]:
         )
 
 
-def evaluated(parameters: str, environment: Mapping[str, str], files: Texts | None = None) -> Snapshot:
+def evaluated(
+    parameters: str, environment: Mapping[str, str], files: Texts | None = None, cloud: str = "AzureCloud"
+) -> Snapshot:
     """What a parameter file (its path below infra/bicep) would make. Raises AssertionError with the compiler's words."""
-    answer = _answer(parameters, environment, files or texts())
+    answer = _answer(parameters, environment, _in_cloud(files or texts(), cloud))
     assert answer["snapshot"] is not None, f"{parameters}: {answer['said']}"
     assert answer["snapshot"]["diagnostics"] == [], parameters
     return Snapshot(tuple(answer["snapshot"]["predictedResources"]), answer["snapshot"]["outputs"])
@@ -156,23 +183,35 @@ def evaluated(parameters: str, environment: Mapping[str, str], files: Texts | No
 
 def refused(parameters: str, environment: Mapping[str, str]) -> str:
     """Why a parameter file is refused, in the compiler's words. Raises AssertionError where it is not."""
-    answer = _answer(parameters, environment, texts())
+    answer = _answer(parameters, environment, _in_cloud(texts(), "AzureCloud"))
     assert answer["snapshot"] is None, f"{parameters} is not refused"
     return str(answer["said"])
+
+
+def _in_cloud(files: Texts, cloud: str) -> dict[str, str]:
+    """Raises KeyError for what CLOUDS does not know."""
+    return {
+        name: ENVIRONMENT.sub(lambda asked: f"'{CLOUDS[cloud][asked[1]]}'", content)
+        if name.endswith(".bicep")
+        else content
+        for name, content in files.items()
+    }
 
 
 def _answer(parameters: str, environment: Mapping[str, str], files: Texts) -> dict[str, Any]:
     asked = [version(), PLACE, parameters, sorted(environment.items()), sorted(files.items())]
     kept = KEPT / f"{hashlib.sha256(json.dumps(asked).encode()).hexdigest()}.json"
-    if not kept.exists():
-        with _copied(files) as folder:
-            made = folder / parameters.replace(".bicepparam", ".snapshot.json")
-            done = _run(folder, environment, "snapshot", parameters, "--mode=overwrite", *PLACE)
-            snapshot = json.loads(made.read_text()) if done.returncode == 0 else None
-        KEPT.mkdir(parents=True, exist_ok=True)
-        written = kept.with_suffix(f".{os.getpid()}")
-        written.write_text(json.dumps({"said": done.stdout + done.stderr, "snapshot": snapshot}))
-        written.rename(kept)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two workers ask for the same: one of them evaluates
+        if not kept.exists():
+            with _copied(files) as folder:
+                made = folder / parameters.replace(".bicepparam", ".snapshot.json")
+                done = _run(folder, environment, "snapshot", parameters, "--mode=overwrite", *PLACE)
+                snapshot = json.loads(made.read_text()) if done.returncode == 0 else None
+            written = kept.with_suffix(".new")
+            written.write_text(json.dumps({"said": done.stdout + done.stderr, "snapshot": snapshot}))
+            written.rename(kept)
     answer: dict[str, Any] = json.loads(kept.read_text())
     return answer
 

@@ -31,6 +31,9 @@ BROUGHT = {
     "HOPKEEPER_APP_ROUTE_TABLE": network_id("routeTables", "rt-functions"),
     "HOPKEEPER_ENDPOINTS_SUBNET_ID": f"{VNET}/subnets/snet-endpoints",
     "HOPKEEPER_PRIVATE_DNS_ZONES": "elsewhere",
+    "HOPKEEPER_CREATE_SYSTEM_TOPIC": "false",
+    "HOPKEEPER_SYSTEM_TOPIC_NAME": "evgt-subscription",
+    "HOPKEEPER_SYSTEM_TOPIC_GROUP": "rg-security",
 }
 LISTS = {
     "HOPKEEPER_ROUTE_SERVERS": f"{network_id('virtualHubs', 'rs-hub')},{network_id('virtualHubs', 'rs-other', OTHER)}",
@@ -65,7 +68,7 @@ DEPLOYMENTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     **{f"first, {name}": (name, {}) for name in EXAMPLES},
     **{f"again, {name}": (name, DEPLOYED) for name in EXAMPLES},
 }
-EVERYTHING = "again, private, everything"
+FIRST, EVERYTHING, TOPIC_OF_OTHERS = "first, public", "again, private, everything", "again, two hubs, brought subnets"
 
 
 def snapshot(deployment: str) -> Snapshot:
@@ -74,3 +77,8 @@ def snapshot(deployment: str) -> Snapshot:
 
 def lab() -> Snapshot:
     return evaluated(LAB_FILE, LAB)
+
+
+def app_name(its: Snapshot) -> str:
+    """What is Hopkeeper's own in a name: two of them may look after the same networks."""
+    return str(its.one("Microsoft.Web/sites")["name"]).removeprefix("func-")
