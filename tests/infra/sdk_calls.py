@@ -12,7 +12,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.infra.bicep_text import ROOT
+from tests.infra.compiler import ROOT
 
 MANAGEMENT_ONLY = re.compile(r"begin_|update_tags")  # prefixes of methods that no other object here has
 

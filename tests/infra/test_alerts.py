@@ -1,12 +1,12 @@
 """Alerts ask for documented metrics with documented dimensions and aggregations, and their bounds tell what they say."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
 
-from tests.infra.bicep_text import ROOT, Resource, files, parsed, planted, text
+from tests.infra.compiler import ROOT, Resource, Snapshot, at, evaluated, texts
+from tests.infra.deployments import DEPLOYMENTS, EVERYTHING, HUB, app_name, network_id, snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class Metric:
 
 
 BALANCER = "Microsoft.Network/loadBalancers"
-HUB = "Microsoft.Network/virtualHubs"
-HUB_DIMENSIONS = frozenset({"routeserviceinstance", "bgppeerip", "bgppeertype"})
+SERVER = "Microsoft.Network/virtualHubs"
+SERVER_DIMENSIONS = frozenset({"routeserviceinstance", "bgppeerip", "bgppeertype"})
 # https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/
 DOCUMENTED = {
     (BALANCER, "DipAvailability"): Metric(
@@ -28,169 +28,207 @@ DOCUMENTED = {
         frozenset({"ProtocolType", "BackendPort", "FrontendIPAddress", "FrontendPort", "BackendIPAddress"}),
         "Supported metrics for Microsoft.Network/loadBalancers",
     ),
-    (HUB, "BgpPeerStatus"): Metric("Maximum", HUB_DIMENSIONS, "Supported metrics for Microsoft.Network/virtualHubs"),
-    (HUB, "CountOfRoutesLearnedFromPeer"): Metric(
-        "Maximum", HUB_DIMENSIONS, "Supported metrics for Microsoft.Network/virtualHubs"
+    (SERVER, "BgpPeerStatus"): Metric(
+        "Maximum", SERVER_DIMENSIONS, "Supported metrics for Microsoft.Network/virtualHubs"
+    ),
+    (SERVER, "CountOfRoutesLearnedFromPeer"): Metric(
+        "Maximum", SERVER_DIMENSIONS, "Supported metrics for Microsoft.Network/virtualHubs"
     ),
 }
+METRIC, LOG = "Microsoft.Insights/metricAlerts", "Microsoft.Insights/scheduledQueryRules"
 # "Create a metric alert rule" and "Create a log search alert rule": what Azure takes, in minutes.
-FREQUENCIES = {"metric": {1, 5, 15, 30, 60}, "log": {1, 5, 10, 15, 30, 45, 60}}
-WINDOWS = {"metric": {1, 5, 15, 30, 60, 360, 720, 1440}, "log": {1, 5, 10, 15, 30, 45, 60, 120}}
-REQUESTS = {
-    "timestamp",
-    "id",
-    "name",
-    "success",
-    "resultCode",
-    "duration",
-    "operation_Id",
-    "itemCount",
-}  # "AppRequests"
-
-ONE = "properties.criteria.allOf[]"
+FREQUENCIES = {METRIC: {1, 5, 15, 30, 60}, LOG: {1, 5, 10, 15, 30, 45, 60}}
+WINDOWS = {METRIC: {1, 5, 15, 30, 60, 360, 720, 1440}, LOG: {1, 5, 10, 15, 30, 45, 60, 120}}
+INGESTION_MINUTES = 5  # that telemetry may be late
+SWEEP_MINUTES_MAX = 10
+ONE = "properties.criteria.allOf.0"
 
 
-def alerts(texts: Mapping[str, str], kind: str = "metricAlerts") -> dict[str, Resource]:
-    resources = parsed(texts)["modules/alerts.bicep"].resources()
-    return {each.symbol: each for each in resources if f"/{kind}@" in each.type}
+def minutes(written: str) -> int:
+    found = re.fullmatch(r"PT(\d+)([MH])", written)
+    assert found is not None, written
+    return int(found[1]) * (60 if found[2] == "H" else 1)
 
 
-def only(alert: Resource, path: str) -> str:
-    (value,) = alert.values[path]
-    return value
+def problems(its: Snapshot) -> list[str]:
+    return [f"{each['name']}: {problem}" for each in its.resources(METRIC) for problem in _problems(each)] + [
+        f"{each['name']}: {path} {at(each, path)}"
+        for type_ in (METRIC, LOG)
+        for each in its.resources(type_)
+        for path, allowed in (
+            ("properties.evaluationFrequency", FREQUENCIES[type_]),
+            ("properties.windowSize", WINDOWS[type_]),
+        )
+        if minutes(at(each, path)) not in allowed
+    ]
 
 
-def problems(texts: Mapping[str, str]) -> list[str]:
-    found = []
-    for symbol, alert in alerts(texts).items():
-        about = (only(alert, f"{ONE}.metricNamespace"), only(alert, f"{ONE}.metricName"))
-        if about not in DOCUMENTED:
-            found.append(f"{symbol}: no metric {about}")
-            continue
-        metric, dimensions = DOCUMENTED[about], set(alert.values.get(f"{ONE}.dimensions[].name", ()))
-        if only(alert, f"{ONE}.timeAggregation") != metric.aggregation:
-            found.append(f"{symbol}: {about[1]} is read as {metric.aggregation}")
-        found += [f"{symbol}: no dimension {name}" for name in sorted(dimensions - metric.dimensions)]
-        if about[0] == BALANCER and dimensions:
-            found.append(f"{symbol}: is split: the standby of a pair would alert for ever")
-        if about[0] == HUB and dimensions != {"bgppeerip"}:
-            found.append(f"{symbol}: is not told by peer over both instances")
-        if only(alert, "properties.targetResourceType") != about[0]:
-            found.append(f"{symbol}: watches another type than its metric's")
-    return found + _times(texts)
-
-
-def _times(texts: Mapping[str, str]) -> list[str]:
-    variables = parsed(texts)["modules/alerts.bicep"].variables()
-    found = []
-    for kind, type_ in (("metric", "metricAlerts"), ("log", "scheduledQueryRules")):
-        for symbol, alert in alerts(texts, type_).items():
-            for path, allowed in (("evaluationFrequency", FREQUENCIES[kind]), ("windowSize", WINDOWS[kind])):
-                written = only(alert, f"properties.{path}")
-                written = text(variables[written]).strip("'") if written in variables else written
-                if int(written.removeprefix("PT").removesuffix("M")) not in allowed:
-                    found.append(f"{symbol}: {path} {written}")
+def _problems(alert: Resource) -> list[str]:
+    about = (at(alert, f"{ONE}.metricNamespace"), at(alert, f"{ONE}.metricName"))
+    if about not in DOCUMENTED:
+        return [f"no metric {about}"]
+    metric, dimensions = DOCUMENTED[about], {each["name"] for each in at(alert, f"{ONE}.dimensions", ())}
+    found = [f"no dimension {name}" for name in sorted(dimensions - metric.dimensions)]
+    if at(alert, f"{ONE}.timeAggregation") != metric.aggregation:
+        found.append(f"{about[1]} is read as {metric.aggregation}")
+    if about[0] == BALANCER and dimensions:
+        found.append("is split: the standby of a pair would alert for ever")
+    if about[0] == SERVER and dimensions != {"bgppeerip"}:
+        found.append("is not told by peer over both instances")
+    scopes = {"/".join(scope.split("/")[6:8]) for scope in at(alert, "properties.scopes")}
+    if {at(alert, "properties.targetResourceType"), *scopes} != {about[0]}:
+        found.append("watches another type than its metric's")
     return found
 
 
-def bound(texts: Mapping[str, str], symbol: str, backends: int) -> tuple[str, int]:
-    """The operator and threshold of an alert on a load balancer with so many backends, as Bicep divides."""
-    alert = alerts(texts)[symbol]
-    hundredths = re.fullmatch(r"(\d+) / lb\.backends", only(alert, f"{ONE}.threshold"))
-    assert hundredths is not None
-    return only(alert, f"{ONE}.operator"), int(hundredths[1]) // backends
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+def test_alerts_ask_for_what_is_documented(deployment: str) -> None:
+    assert problems(snapshot(deployment)) == []
 
 
-def fires(texts: Mapping[str, str], symbol: str, backends: int, healthy: int) -> bool:
-    operator, threshold = bound(texts, symbol, backends)
-    average = 100 * healthy / backends
-    return {"LessThan": average < threshold, "GreaterThan": average > threshold}[operator]
-
-
-def test_alerts_ask_for_what_is_documented() -> None:
-    assert problems(files()) == []
-    assert {only(alert, f"{ONE}.metricName") for alert in alerts(files()).values()} == {name for _, name in DOCUMENTED}
+def test_every_metric_is_asked_for_and_everybody_is_told() -> None:
+    its = snapshot(EVERYTHING)
+    assert {at(alert, f"{ONE}.metricName") for alert in its.resources(METRIC)} == {name for _, name in DOCUMENTED}
+    (group,) = its.resources("Microsoft.Insights/actionGroups")
+    told = [alert for type_ in (METRIC, LOG, "Microsoft.Insights/activityLogAlerts") for alert in its.resources(type_)]
+    assert [alert["name"] for alert in told if group["id"] not in str(at(alert, "properties.actions"))] == []
+    assert at(group, "properties.emailReceivers.0.emailAddress") == "network-operations@example.com"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("metricName: 'BgpPeerStatus'", "metricName: 'BgpPeerState'", "no metric"),
-        ("timeAggregation: 'Average'", "timeAggregation: 'Total'", "DipAvailability is read as Average"),
-        ("timeAggregation: 'Maximum'", "timeAggregation: 'Minimum'", "BgpPeerStatus is read as Maximum"),
-        ("name: 'bgppeerip'", "name: 'peerip'", "no dimension peerip"),
-        ("name: 'bgppeerip'", "name: 'routeserviceinstance'", "is not told by peer over both instances"),
+        ('"BgpPeerStatus"', '"BgpPeerState"', "no metric"),
+        ('"timeAggregation": "Average"', '"timeAggregation": "Total"', "DipAvailability is read as Average"),
+        ('"timeAggregation": "Maximum"', '"timeAggregation": "Minimum"', "BgpPeerStatus is read as Maximum"),
+        ('"name": "bgppeerip"', '"name": "peerip"', "no dimension peerip"),
+        ('"name": "bgppeerip"', '"name": "routeserviceinstance"', "is not told by peer over both instances"),
         (
-            "            timeAggregation: 'Average'\n",
-            "            timeAggregation: 'Average'\n"
-            "            dimensions: [{ name: 'BackendIPAddress', operator: 'Include', values: ['*'] }]\n",
+            '"timeAggregation": "Average"',
+            '"timeAggregation": "Average", "dimensions": [{"name": "BackendIPAddress"}]',
             "is split",
         ),
-        ("var fiveMinutes = 'PT5M'", "var fiveMinutes = 'PT7M'", "windowSize PT7M"),
-        (
-            "targetResourceType: 'Microsoft.Network/virtualHubs'",
-            "targetResourceType: 'Microsoft.Network/loadBalancers'",
-            "type",
-        ),
+        ('"windowSize": "PT5M"', '"windowSize": "PT7M"', "windowSize PT7M"),
+        (f'"targetResourceType": "{SERVER}"', f'"targetResourceType": "{BALANCER}"', "watches another type"),
     ],
 )
 def test_what_is_not_documented_is_named(old: str, new: str, named: str) -> None:
-    assert any(named in problem for problem in problems(planted("modules/alerts.bicep", old, new)))
+    assert any(named in problem for problem in problems(snapshot(EVERYTHING).replaced(old, new)))
 
 
-@pytest.mark.parametrize("backends", range(2, 11))
+# --- the bounds, for pools of two to ten backends: a load balancer for each
+
+POOLS = range(2, 11)
+SHARED, ACTIVE_ACTIVE = 3, 4  # backends of the one whose pool is not alone, and of the one where all serve
+MANY = f"""using './main.bicep'
+
+param location = 'uksouth'
+param routeServers = [{{ id: '{network_id("virtualHubs", "rs")}', minimumRoutes: 7 }}]
+param appSubnetId = '{network_id("virtualNetworks", "vnet")}/subnets/snet-functions'
+param agentSubnetIds = ['{network_id("virtualNetworks", "vnet")}/subnets/snet-nva']
+param loadBalancers = map(range({POOLS.start}, {len(POOLS)}), n => {{
+  id: '{HUB}/providers/Microsoft.Network/loadBalancers/lb-${{n}}'
+  backends: n
+  activePassive: n != {ACTIVE_ACTIVE}
+  onePool: n != {SHARED}
+}})
+"""
+
+
+def many() -> Snapshot:
+    return evaluated("many.bicepparam", {}, texts() | {"infra/bicep/many.bicepparam": MANY})
+
+
+def bounds(its: Snapshot, backends: int) -> dict[str, Resource]:
+    """The conditions on a load balancer with so many backends, by the name of the alert."""
+    return {
+        re.sub(r"-\d+-.*", "", alert["name"]): at(alert, ONE)
+        for alert in its.resources(METRIC)
+        if at(alert, "properties.scopes.0").endswith(f"/lb-{backends}")
+    }
+
+
+def fires(condition: Resource, backends: int, healthy: int) -> bool:
+    average = 100 * healthy / backends
+    return {
+        "LessThan": average < condition["threshold"],
+        "GreaterThan": average > condition["threshold"],
+    }[condition["operator"]]
+
+
+@pytest.mark.parametrize("backends", [each for each in POOLS if each not in (SHARED, ACTIVE_ACTIVE)])
 def test_the_bounds_tell_nobody_one_and_two_apart(backends: int) -> None:
-    texts = files()
-    assert [fires(texts, "nobody", backends, healthy) for healthy in (0, 1, 2)] == [True, False, False]
-    assert [fires(texts, "two", backends, healthy) for healthy in (0, 1, 2)] == [False, False, True]
-
-
-def test_a_bound_that_does_not_survive_active_passive_is_seen() -> None:
-    usual = planted("modules/alerts.bicep", "threshold: 50 / lb.backends", "threshold: 150 / lb.backends")
-    assert fires(usual, "nobody", 2, 1)
+    its = bounds(many(), backends)
+    assert [fires(its["nobody-serves"], backends, healthy) for healthy in (0, 1, 2)] == [True, False, False]
+    assert [fires(its["two-serve"], backends, healthy) for healthy in (0, 1, 2)] == [False, False, True]
 
 
 def test_only_pools_alone_on_their_load_balancer_are_watched_and_only_pairs_for_two() -> None:
-    content = files()
-    assert "loadBalancers: map(filter(loadBalancers, each => each.onePool)," in content["main.bicep"]
-    assert (
-        "for (lb, i) in loadBalancers: if (lb.activePassive) {\n    name: 'two-serve" in content["modules/alerts.bicep"]
-    )
+    assert set(bounds(many(), 2)) == {"nobody-serves", "two-serve"}
+    assert set(bounds(many(), SHARED)) == set()
+    assert set(bounds(many(), ACTIVE_ACTIVE)) == {"nobody-serves"}
 
 
-def dead_man(texts: Mapping[str, str]) -> list[str]:
-    alert = alerts(texts, "scheduledQueryRules")["deadMan"]
-    query = only(alert, f"{ONE}.query")
-    functions = set(re.findall(r"async def (\w+)\(", (ROOT / "function_app" / "triggers" / "sweep.py").read_text()))
+def test_a_bound_that_does_not_survive_active_passive_is_seen() -> None:
+    assert fires(bounds(many(), 2)["nobody-serves"] | {"threshold": 75}, 2, 1)
+
+
+def test_a_peer_that_sends_fewer_routes_than_it_should_is_told() -> None:
+    conditions = [at(alert, ONE) for alert in many().resources(METRIC)]
+    (routes,) = [each for each in conditions if each["metricName"] == "CountOfRoutesLearnedFromPeer"]
+    assert (routes["operator"], routes["threshold"]) == ("LessThan", 7)
+
+
+# --- the dead man's alert (its query is checked as one in test_queries.py)
+
+
+def sleeps(its: Snapshot) -> list[str]:
+    alert = its.one(LOG)
     asked = re.fullmatch(
-        r'requests \| where name == "(\w+)" and success and timestamp > ago\(\$\{(\d+) \* sweepMinutes \+ ingestionMinutes\}m\)',
-        query,
+        r'requests \| where name == "(\w+)" and .*\bsuccess\b.* and timestamp > ago\((\d+)m\)',
+        at(alert, f"{ONE}.query"),
     )
-    if asked is None or not {"name", "success", "timestamp"} <= REQUESTS:
-        return [f"query {query}"]
+    if asked is None:
+        return [f"query {at(alert, f'{ONE}.query')}"]
+    functions = set(re.findall(r"async def (\w+)\(", (ROOT / "function_app" / "triggers" / "sweep.py").read_text()))
     found = [] if asked[1] in functions else [f"there is no function {asked[1]}"]
-    found += [] if asked[2] == "3" else [f"{asked[2]} periods"]
-    variables = parsed(texts)["modules/alerts.bicep"].variables()
-    longest = 3 * 10 + int(text(variables["ingestionMinutes"]))
-    window = int(only(alert, "properties.windowSize").removeprefix("PT").removesuffix("M"))
+    schedule = at(its.one("Microsoft.Web/sites/config"), "properties.HOPKEEPER_SWEEP_SCHEDULE")
+    period = int(re.findall(r"\d+", schedule)[1])
+    found += [] if int(asked[2]) == 3 * period + INGESTION_MINUTES else [f"{asked[2]} min for a period of {period}"]
+    longest, window = 3 * SWEEP_MINUTES_MAX + INGESTION_MINUTES, minutes(at(alert, "properties.windowSize"))
     found += [] if window >= longest else [f"the window of {window} min hides what is {longest} min old"]
-    absent = (only(alert, f"{ONE}.timeAggregation"), only(alert, f"{ONE}.operator"), only(alert, f"{ONE}.threshold"))
-    return found + ([] if absent == ("Count", "LessThan", "1") else [f"absence is not {absent}"])
+    absent = tuple(at(alert, f"{ONE}.{key}") for key in ("timeAggregation", "operator", "threshold"))
+    return found + ([] if absent == ("Count", "LessThan", 1) else [f"absence is not {absent}"])
 
 
-def test_the_dead_man_alert_fires_when_no_sweep_succeeded_for_three_periods() -> None:
-    assert dead_man(files()) == []
+@pytest.mark.parametrize("deployment", [each for each in DEPLOYMENTS if each.startswith("again")])
+def test_the_dead_man_alert_fires_when_no_sweep_succeeded_for_three_periods(deployment: str) -> None:
+    its = snapshot(deployment)
+    assert sleeps(its) == []
+    assert its.one(LOG)["name"].endswith(app_name(its))
+
+
+@pytest.mark.parametrize("deployment", [each for each in DEPLOYMENTS if each.startswith("first")])
+def test_nobody_is_woken_before_there_is_an_app(deployment: str) -> None:
+    assert snapshot(deployment).resources(LOG) == []
 
 
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ('name == "sweep"', 'name == "sweeper"', "there is no function sweeper"),
-        ("ago(${3 * sweep", "ago(${1 * sweep", "1 periods"),
-        ("windowSize: 'PT45M'", "windowSize: 'PT15M'", "the window of 15 min"),
+        ('name == \\"sweep\\"', 'name == \\"sweeper\\"', "there is no function sweeper"),
+        ("ago(8m)", "ago(6m)", "6 min for a period of 1"),
+        ("0 */1 * * * *", "0 */5 * * * *", "8 min for a period of 5"),
+        ('"windowSize": "PT45M"', '"windowSize": "PT15M"', "the window of 15 min"),
         ("requests | where", "request | where", "query request "),
-        ("timeAggregation: 'Count'", "timeAggregation: 'Total'", "absence is not"),
+        ('"timeAggregation": "Count"', '"timeAggregation": "Total"', "absence is not"),
     ],
 )
 def test_a_dead_man_alert_that_sleeps_is_seen(old: str, new: str, named: str) -> None:
-    assert any(named in problem for problem in dead_man(planted("modules/alerts.bicep", old, new)))
+    assert any(named in problem for problem in sleeps(snapshot(EVERYTHING).replaced(old, new)))
+
+
+def test_the_health_of_machines_is_watched_where_they_are_named() -> None:
+    machines = snapshot(EVERYTHING).one("Microsoft.Insights/activityLogAlerts")
+    assert at(machines, "properties.scopes") == [f"{HUB}/providers/Microsoft.Compute/virtualMachines/nva-a"]
+    assert snapshot("first, public").resources("Microsoft.Insights/activityLogAlerts") == []

@@ -4,12 +4,15 @@ Names of actions: "Azure permissions for Networking" and "... for Monitor" (lear
 what Azure Resource Manager asks for when a pool names interfaces or addresses.
 """
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import pytest
 
-from tests.infra.bicep_text import files, leaves, parsed, planted, strings, text
+from tests.infra.compiler import INFRA, Snapshot, at
+from tests.infra.deployments import DEPLOYMENTS, EVERYTHING, FIRST, TOPIC_OF_OTHERS, snapshot
 from tests.infra.sdk_calls import adapters, operations, sdks
 
 NETWORK = "Microsoft.Network/"
@@ -67,7 +70,10 @@ OPERATIONS: dict[str, Needs] = {
             f"{NETWORK}loadBalancers/backendAddressPools/write",
             f"{NETWORK}loadBalancers/backendAddressPools/join/action",
         },
-        "backend-network": {f"{NETWORK}virtualNetworks/joinLoadBalancer/action"},
+        "backend-network": {
+            f"{NETWORK}virtualNetworks/joinLoadBalancer/action",
+            f"{NETWORK}virtualNetworks/subnets/joinLoadBalancer/action",  # where an address of the pool names its subnet
+        },
         **POLLED,
     },
     "load_balancer_load_balancing_rules.begin_health": {
@@ -88,42 +94,62 @@ OTHER_SDKS = {"azure.mgmt.network.aio", "azure.identity.aio", "azure.storage.blo
 WILDCARDS = {
     f"{NETWORK}virtualHubs/bgpConnections/*": "the published operations name neither learnedRoutes/action nor "
     "advertisedRoutes/action, "
-    "and Azure refuses a role with an action that it does not know"
+    "and Azure refuses a role with an action that it does not know",
+    "Microsoft.OperationalInsights/workspaces/query/*/read": "the published operations name some tables and not ALBHealthEvent",
 }
-# Built-in roles that Bicep may assign: "Azure built-in roles".
+STORAGE = "Microsoft.Storage/storageAccounts"
+CONTAINER = f"{STORAGE}/blobServices/containers"
+# Built-in roles that may be assigned ("Azure built-in roles"): to whom, and at what. `app` is the app's identity, `deploy` the
+# one that its package is written and read with, `topic` the system topic's own.
 BUILT_IN = {
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
-    "974c5e8b-45b9-4653-ba55-5f855dd0fb88": "Storage Queue Data Contributor",
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
+    "974c5e8b-45b9-4653-ba55-5f855dd0fb88": "Storage Queue Data Contributor",
+    "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
     "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
     "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
     "d5a91429-5739-47e2-a06b-3470a27159e7": "EventGrid Data Sender",
 }
-# Where each role may be assigned: the module that does, and what it is scoped to.
+# The host's own containers are made for it, so that it needs no right on the account: AzureWebJobsStorage in "Use managed
+# identity for connections", whose tables take its diagnostic events.
+EXPECTED = {
+    ("app", "Storage Blob Data Owner", f"{CONTAINER} hopkeeper"),
+    ("app", "Storage Blob Data Owner", f"{CONTAINER} azure-webjobs-hosts"),
+    ("app", "Storage Blob Data Owner", f"{CONTAINER} azure-webjobs-secrets"),
+    ("app", "Storage Queue Data Contributor", STORAGE),
+    ("app", "Storage Table Data Contributor", STORAGE),
+    ("app", "Key Vault Secrets User", "Microsoft.KeyVault/vaults/secrets signing-key"),
+    ("app", "Monitoring Metrics Publisher", "Microsoft.Insights/components"),
+    ("deploy", "Storage Blob Data Contributor", f"{CONTAINER} packages"),
+    ("topic", "Storage Blob Data Contributor", f"{CONTAINER} dead-letters"),
+}
+PUBLISHES = ("app", "EventGrid Data Sender", "Microsoft.EventGrid/topics")  # where it publishes
+# Where each custom role may be assigned, and to the app only.
 SCOPES = {
-    "routeServerRole": ("modules/grant-route-server.bicep", "Microsoft.Network/virtualHubs"),
-    "loadBalancerRole": ("modules/grant-load-balancer.bicep", "Microsoft.Network/loadBalancers"),
-    "backendNetworkRole": ("modules/grant-backend-network.bicep", "Microsoft.Network/virtualNetworks"),
-    "scaleSetRole": ("modules/grant-scale-set.bicep", "Microsoft.Compute/virtualMachineScaleSets"),
-    "applianceNetworkRole": ("modules/grant-appliance-network.bicep", None),
-    "subscriptionRole": ("modules/grant-subscription.bicep", None),
-    "interfaceRole": ("modules/grant-interface.bicep", "Microsoft.Network/networkInterfaces"),
-    "networkPeeringRole": ("modules/grant-network-peerings.bicep", "Microsoft.Network/virtualNetworks"),
-    "networkPeeringFlagsRole": ("modules/grant-network-peerings.bicep", "Microsoft.Network/virtualNetworks"),
-    "routeServerFlagsRole": ("modules/grant-route-server.bicep", "Microsoft.Network/virtualHubs"),
-    "healthLogsRole": ("modules/grant-health-logs.bicep", "Microsoft.OperationalInsights/workspaces"),
+    "route-server": {f"{NETWORK}virtualHubs"},
+    "load-balancer": {f"{NETWORK}loadBalancers"},
+    "backend-network": {f"{NETWORK}virtualNetworks"},
+    "scale-set": {"Microsoft.Compute/virtualMachineScaleSets"},
+    "appliance-network": {"resource group"},
+    "subscription": {"subscription"},
+    "interface": {f"{NETWORK}networkInterfaces"},
+    "network-peering": {f"{NETWORK}virtualNetworks"},
+    "network-peering-flags": {f"{NETWORK}virtualNetworks"},
+    "route-server-flags": {f"{NETWORK}virtualHubs"},
+    "health-logs": {"Microsoft.OperationalInsights/workspaces"},
+    "app-subnet": {f"{NETWORK}virtualNetworks/subnets", f"{NETWORK}routeTables"},
 }
 
 
-def granted(texts: Mapping[str, str]) -> Needs:
-    """Actions by the key of the role."""
-    roles = parsed(texts)["modules/roles.bicep"].variables()["roles"]
-    found = {}
-    for role in roles.named_children:
-        if role.type == "object":
-            values = dict(leaves(role))
-            found[text(values["key"]).strip("'")] = set(strings(values["actions"]))
-    return found
+def roles_text() -> str:
+    return (INFRA / "modules" / "roles.bicep").read_text()
+
+
+def granted(content: str | None = None) -> Needs:
+    """Actions by the key of the role, from the text of roles.bicep: who tells stories under these roles needs no compiler."""
+    code = re.sub(r"(?m)^\s*//.*$", "", content if content is not None else roles_text())
+    roles = re.findall(r"key: '([\w-]+)'.*?actions: \[(.*?)\]", code, re.DOTALL)
+    return {key: set(re.findall(r"'([^']+)'", actions)) for key, actions in roles}
 
 
 def needed(code: Mapping[str, str]) -> Needs:
@@ -139,9 +165,8 @@ def needed(code: Mapping[str, str]) -> Needs:
     return found
 
 
-def problems(texts: Mapping[str, str], code: Mapping[str, str]) -> list[str]:
-    has, needs = granted(texts), needed(code)
-    found = []
+def problems(has: Needs, code: Mapping[str, str]) -> list[str]:
+    found, needs = [], needed(code)
     for role in sorted({*has, *needs}):
         mine, wanted = has.get(role, set()), needs.get(role, set())
         found += [f"{role} lacks {each}" for each in sorted(wanted) if not any(fnmatchcase(each, its) for its in mine)]
@@ -152,45 +177,22 @@ def problems(texts: Mapping[str, str], code: Mapping[str, str]) -> list[str]:
     return found
 
 
-def misplaced(texts: Mapping[str, str]) -> list[str]:
-    """Roles that are assigned by another module, or at another scope, than SCOPES says."""
-    sources = parsed(texts)
-    found = []
-    assigned = {
-        value.removeprefix("roles.outputs."): module.type
-        for module in sources["main.bicep"].modules()
-        for value in module.values.get("params.roleName", ())
-    }
-    for role, (module, scope) in SCOPES.items():
-        if assigned.get(role) != module:
-            found.append(f"{role} is assigned by {assigned.get(role)}")
-        types = {resource.symbol: resource.type.split("@")[0] for resource in sources[module].resources()}
-        (access,) = (each for each in sources[module].resources() if "roleAssignments" in each.type)
-        at = [types[symbol] for symbol in access.values.get("scope", ())]
-        if at != ([scope] if scope else []):
-            found.append(f"{role} is assigned at {at}")
-    return found
-
-
 def test_the_roles_grant_what_the_code_calls_and_nothing_more() -> None:
-    assert problems(files(), adapters()) == []
+    assert problems(granted(), adapters()) == []
 
 
 def test_every_operation_of_the_table_is_called() -> None:
     assert operations(adapters()) == set(OPERATIONS)
 
 
-ACTIONS = sorted((role, action) for role, actions in granted(files()).items() for action in actions)
-
-
-@pytest.mark.parametrize(("role", "action"), ACTIONS)
+@pytest.mark.parametrize(
+    ("role", "action"), sorted((role, its) for role, actions in granted().items() for its in actions)
+)
 def test_an_action_that_is_taken_away_is_missed(role: str, action: str) -> None:
-    its = files()["modules/roles.bicep"].partition(f"key: '{role}'")[2]  # another role may have the same action
-    old = its[: its.index(f"'{action}'") + len(action) + 2]
-    spoilt = planted("modules/roles.bicep", old, old.replace(action, f"{action.rpartition('/')[0]}/nothing"))
-    found = problems(spoilt, adapters())
+    other = granted()[role] - {action} | {"Microsoft.Network/nothing/read"}
+    found = problems(granted() | {role: other}, adapters())
     assert any(problem.startswith(f"{role} lacks ") for problem in found)
-    assert any(problem.startswith(f"{role} has idle ") for problem in found)
+    assert f"{role} has idle Microsoft.Network/nothing/read" in found
 
 
 @pytest.mark.parametrize(
@@ -198,14 +200,12 @@ def test_an_action_that_is_taken_away_is_missed(role: str, action: str) -> None:
     [("Microsoft.Network/loadBalancers/delete", "idle"), ("Microsoft.Network/loadBalancers/*", "wide"), ("*", "wide")],
 )
 def test_an_action_too_many_is_named(action: str, fault: str) -> None:
-    known = "'Microsoft.Network/loadBalancers/read'"
-    spoilt = planted("modules/roles.bicep", known, f"{known}\n      '{action}'")
-    assert f"load-balancer has {fault} {action}" in problems(spoilt, adapters())
+    more = granted() | {"load-balancer": granted()["load-balancer"] | {action}}
+    assert f"load-balancer has {fault} {action}" in problems(more, adapters())
 
 
 def test_a_wildcard_has_a_reason_and_is_in_use() -> None:
-    in_use = {action for actions in granted(files()).values() for action in actions if "*" in action}
-    assert in_use == set(WILDCARDS)
+    assert {action for actions in granted().values() for action in actions if "*" in action} == set(WILDCARDS)
 
 
 @pytest.mark.parametrize(
@@ -228,25 +228,120 @@ def test_an_sdk_without_an_entry_is_named() -> None:
         needed(adapters() | {"new.py": 'SDK = "azure.keyvault.secrets.aio"'})
 
 
-def test_each_role_is_assigned_at_the_smallest_scope() -> None:
-    assert misplaced(files()) == []
+# --- what the roles are, and where they are assigned, when it is deployed
 
 
-def test_a_role_at_a_wider_scope_is_named() -> None:
-    wider = planted("modules/grant-route-server.bicep", "  scope: server\n", "")
-    assert misplaced(wider) == ["routeServerRole is assigned at []", "routeServerFlagsRole is assigned at []"]
-    swapped = planted("main.bicep", "roles.outputs.routeServerRole", "roles.outputs.loadBalancerRole")
-    assert "routeServerRole is assigned by None" in misplaced(swapped)
+def defined(its: Snapshot) -> dict[str, str]:
+    """Keys of the custom roles by their GUIDs."""
+    roles = its.resources("Microsoft.Authorization/roleDefinitions")
+    return {role["name"]: re.sub(r"^Hopkeeper ([\w-]+) .*", r"\1", role["properties"]["roleName"]) for role in roles}
 
 
-def built_in(texts: Mapping[str, str]) -> set[str]:
-    literals = {each for source in parsed(texts).values() for each in strings(source.root)}
-    return {each for each in literals if len(each) == 36 and each.count("-") == 4}
+def test_the_compiler_reads_the_same_roles() -> None:
+    its = snapshot(FIRST)
+    keys = defined(its)
+    read = {
+        keys[role["name"]]: set(role["properties"]["permissions"][0]["actions"])
+        for role in its.resources("Microsoft.Authorization/roleDefinitions")
+    }
+    assert read == granted()
+    for role in its.resources("Microsoft.Authorization/roleDefinitions"):
+        (permissions,) = role["properties"]["permissions"]
+        assert permissions["notActions"] == permissions["dataActions"] == permissions["notDataActions"] == []
 
 
-def test_only_data_roles_among_the_built_in_ones_are_assigned() -> None:
-    assert built_in(files()) == set(BUILT_IN)
-    contributor = "b24988ac-6180-42a0-ab88-20f7382dd24c"
-    assert contributor in built_in(
-        planted("modules/key-vault.bicep", "4633458b-17de-408a-b874-0445c86b69e6", contributor)
-    )
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """`scope` is a resource id, or that of a resource group or subscription."""
+
+    to: str
+    role: str
+    scope: str
+
+    @property
+    def at(self) -> str:
+        """The type of the scope; of what is one of several, with its name."""
+        parts = self.scope.split("/")
+        if "providers" not in parts:
+            return {3: "subscription", 5: "resource group"}[len(parts)]
+        type_ = "/".join([parts[6], *parts[7::2]])
+        return f"{type_} {parts[-1]}" if type_.endswith(("/containers", "/secrets")) else type_
+
+
+def grants(its: Snapshot) -> set[Grant]:
+    roles, found = BUILT_IN | defined(its), set()
+    for each in its.resources("Microsoft.Authorization/roleAssignments"):
+        guid = at(each, "properties.roleDefinitionId").rpartition("/")[2]
+        found.add(Grant(_holder(at(each, "properties.principalId")), roles.get(guid, guid), _scope(each["id"])))
+    return found
+
+
+def _holder(principal: str) -> str:
+    if "/systemTopics/" in principal:
+        return "topic"
+    found = re.search(r"/userAssignedIdentities/[\w-]+?(-deploy)?'", principal)
+    return principal if found is None else "deploy" if found[1] else "app"
+
+
+def _scope(id_: str) -> str:
+    """Of an assignment, whose own name is often known in Azure only."""
+    if found := re.match(r"\[extensionResourceId\('([^']+)'", id_):
+        return found[1]
+    if found := re.match(r"\[resourceId\('([^']+)', '([^']+)'", id_):
+        return f"/subscriptions/{found[1]}/resourceGroups/{found[2]}"
+    if found := re.match(r"\[subscriptionResourceId\('([^']+)'", id_):
+        return f"/subscriptions/{found[1]}"
+    return id_.partition("/providers/Microsoft.Authorization/")[0]
+
+
+def misplaced(its: Snapshot) -> list[str]:
+    """Roles that somebody else holds, or at another scope, than the tables say; and those of the tables that nobody holds."""
+    held = grants(its)
+    built_in = {(each.to, each.role, each.at) for each in held if each.role not in SCOPES}
+    expected = EXPECTED | ({PUBLISHES} if its.resources("Microsoft.EventGrid/topics") else set())
+    found = [f"{to} is not {role} at {scope}" for to, role, scope in expected - built_in]
+    found += [f"{to} is {role} at {scope}" for to, role, scope in built_in - expected]
+    found += [
+        f"{each.to} is {each.role} at {each.at}"
+        for each in held
+        if each.role in SCOPES and (each.to != "app" or each.at not in SCOPES[each.role])
+    ]
+    package = at(its.one("Microsoft.Web/sites"), "properties.functionAppConfig.deployment.storage.authentication")
+    if not package["userAssignedIdentityResourceId"].endswith("-deploy"):
+        found.append("the package is read by another identity")
+    return sorted(found)
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+def test_each_role_is_assigned_at_the_smallest_scope(deployment: str) -> None:
+    assert misplaced(snapshot(deployment)) == []
+
+
+def test_every_role_is_assigned_and_the_app_reads_its_own_route_table() -> None:
+    everything = grants(snapshot(EVERYTHING))
+    assert {each.role for each in everything} == {*SCOPES, *(role for _, role, _ in EXPECTED), PUBLISHES[1]}
+    for its in (everything, grants(snapshot(TOPIC_OF_OTHERS))):
+        assert {each.at for each in its if each.role == "app-subnet"} == SCOPES["app-subnet"]
+
+
+def test_every_network_that_is_named_is_looked_after() -> None:
+    """Both hubs, in subscriptions of their own."""
+    held = grants(snapshot(EVERYTHING))
+    assert {each.scope.rpartition("/")[2] for each in held if each.role == "route-server"} == {"rs-hub", "rs-other"}
+    assert {each.scope[15:17] for each in held if each.role == "subscription"} == {"00", "11", "22"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("/virtualHubs/rs-other', 'Micro", "/loadBalancers/rs-other', 'Micro", "app is route-server at Microsoft.Network/loadB"),
+        ("/blobServices/default/containers/hopkeeper', 'Micro", "', 'Micro", f"app is Storage Blob Data Owner at {STORAGE}"),
+        ("/containers/azure-webjobs-hosts', 'Micro", "/containers/packages', 'Micro", "app is Storage Blob Data Owner"),
+        ("0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3", "b24988ac-6180-42a0-ab88-20f7382dd24c", "app is b24988ac-6180"),
+        ("-deploy', '", "', '", f"app is Storage Blob Data Contributor at {CONTAINER} packages"),
+        ('-deploy"}', '"}', "the package is read by another identity"),
+        ("/secrets/signing-key', 'Micro", "', 'Micro", "app is Key Vault Secrets User at Microsoft.KeyVault/vaults"),
+    ],
+)  # fmt: skip
+def test_a_role_at_a_wider_scope_or_in_other_hands_is_named(old: str, new: str, named: str) -> None:
+    assert any(problem.startswith(named) for problem in misplaced(snapshot(EVERYTHING).replaced(old, new)))

@@ -7,7 +7,6 @@ from function_app.domain.topology import NetworkPeering, Topology
 from lab.stories.book import STORIES
 from lab.stories.seed import Seed
 from lab.stories.stage import Ending, Story, decoded, play
-from tests.infra.bicep_text import files
 from tests.infra.sdk_calls import adapters
 from tests.infra.test_role import Needs, granted, needed
 
@@ -21,7 +20,7 @@ def actions() -> Needs:
             for its in mine
             for action in ((w for w in wanted[role] if fnmatchcase(w, its)) if "*" in its else (its,))
         }
-        for role, mine in granted(files()).items()
+        for role, mine in granted().items()
     }
 
 

@@ -8,7 +8,6 @@ from lab.stories.__main__ import main
 from lab.stories.acts import apply, holds, keeps
 from lab.stories.book import STORIES
 from lab.stories.stage import EXAMPLES, Story, play
-from tests.infra.bicep_text import files
 from tests.infra.test_role import granted
 from tests.simulation.story_roles import told
 
@@ -16,7 +15,7 @@ from tests.simulation.story_roles import told
 @pytest.mark.parametrize("name", sorted(STORIES))
 def test_a_story_ends_as_it_should(name: str) -> None:
     """Under exactly the roles that Bicep grants: the simulator answers 403 to everything else."""
-    ending = told(name, granted(files()))
+    ending = told(name, granted())
     assert ending.failure is None, "\n".join(ending.lines)
 
 
