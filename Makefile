@@ -11,6 +11,8 @@ STAMP := $(VENV)/.installed
 AZURITE := build/node/node_modules/.bin/azurite
 AZURITE_VERSION := 3.37.0
 CHECKOV_VERSION := 3.3.30
+KUSTO := build/node/node_modules/@kusto/language-service-next
+KUSTO_VERSION := 12.4.1
 AZ_VERSION := 2.91.0
 PACKAGE ?= .
 
@@ -93,7 +95,7 @@ networks: $(STAMP) ## every example with BGP, hubs and dual-homed networks first
 	@mkdir -p build
 	@$(BIN)/python -m lab.networks $(CASES)
 
-check: $(STAMP) checkov ## ruff, mypy --strict, the import contracts, the offline checks of infra/bicep
+check: $(STAMP) checkov kusto ## ruff, mypy --strict, the import contracts, the offline checks of infra/bicep
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -107,6 +109,12 @@ checkov: # its checks of infra/bicep, in an environment of its own; without it t
 	@if [ ! -x build/checkov/bin/checkov ]; then \
 	  python=$$(sh .ci/find-python) && "$$python" -m venv build/checkov && build/checkov/bin/python -m pip install --quiet \
 	  --disable-pip-version-check checkov==$(CHECKOV_VERSION) || echo "checkov could not be installed: its tests will be skipped"; fi
+
+.PHONY: kusto
+kusto: # Microsoft's own parser of KQL, for the queries of infra/bicep; without Node the tests that need it are skipped
+	@if [ ! -d $(KUSTO) ] && command -v npm >/dev/null; then \
+	  npm install --silent --no-audit --no-fund --prefix build/node @kusto/language-service-next@$(KUSTO_VERSION) \
+	  || echo "the parser of KQL could not be installed: its tests will be skipped"; fi
 
 .PHONY: az
 az: # Azure's own command line, which the operating guide's walk uses; without it the walk's test is skipped, and `test` says so
