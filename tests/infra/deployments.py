@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tests.infra.compiler import LOCATION, Snapshot, evaluated
+from tests.infra.compiler import LOCATION, Snapshot, evaluated, planted
 
 HUB = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-hub"
 OTHER = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/rg-other"
@@ -75,8 +75,13 @@ def snapshot(deployment: str) -> Snapshot:
     return evaluated(*DEPLOYMENTS[deployment])
 
 
+INSTANCES = ("10.10.1.4", "10.10.1.5")
+
+
 def lab() -> Snapshot:
-    return evaluated(LAB_FILE, LAB)
+    """With the addresses of the Route Server's instances, which only Azure knows and every machine is told, written in."""
+    known = planted("lab/instances.bicep", "server.properties.virtualRouterIps", str(list(INSTANCES)))
+    return evaluated(LAB_FILE, LAB, known)
 
 
 def app_name(its: Snapshot) -> str:

@@ -18,58 +18,53 @@ ZONES = {
 }
 GOOD = AZD | PUBLIC
 WAYS_IN = "HOPKEEPER_ENDPOINTS_SUBNET_PREFIX.*HOPKEEPER_AGENT_SUBNETS.*HOPKEEPER_CALLER_PREFIXES"
-NOBODY = f"nothing lets an agent call the app.*{WAYS_IN}"
-# What is changed, and what is said: the variable or parameter, what is wrong with its value, what to do.
-REFUSED: Mapping[str, tuple[Mapping[str, str], str]] = {
-    "no route server": ({"HOPKEEPER_ROUTE_SERVERS": ""}, "HOPKEEPER_ROUTE_SERVERS.* is empty: name at least one"),
-    "no id": ({"HOPKEEPER_ROUTE_SERVERS": "rs-hub"}, 'HOPKEEPER_ROUTE_SERVERS.*"rs-hub" is not the resource id of a'),
-    "another type": (
-        {"HOPKEEPER_LOAD_BALANCERS": network_id("virtualHubs", "rs-hub")},
-        "HOPKEEPER_LOAD_BALANCERS.* is not the resource id of a Microsoft.Network/loadBalancers",
+# Everything that is wrong is said at once. What is changed, and what is said of it: the variable, what is wrong with its value,
+# what to do.
+REFUSED: Mapping[str, tuple[Mapping[str, str], tuple[str, ...]]] = {
+    "ids that are none": (
+        {
+            "HOPKEEPER_ROUTE_SERVERS": "rs-hub",
+            "HOPKEEPER_LOAD_BALANCERS": network_id("virtualHubs", "rs-hub"),
+            "HOPKEEPER_AGENT_SUBNETS": VNET,
+            "HOPKEEPER_APPLIANCE_GROUPS": "rg-hub",
+            "HOPKEEPER_VIRTUAL_MACHINES": f"{LISTS['HOPKEEPER_VIRTUAL_MACHINES']}, nva-b",
+        },
+        (
+            'HOPKEEPER_ROUTE_SERVERS[^;]*"rs-hub" is not the resource id of a Microsoft.Network/virtualHubs',
+            "HOPKEEPER_LOAD_BALANCERS[^;]* is not the resource id of a Microsoft.Network/loadBalancers",
+            "HOPKEEPER_AGENT_SUBNETS[^;]* is not the resource id of a Microsoft.Network/virtualNetworks/subnets",
+            'HOPKEEPER_APPLIANCE_GROUPS[^;]*"rg-hub" is not the id of a resource group',
+            'HOPKEEPER_VIRTUAL_MACHINES[^;]*"nva-b" is not the resource id',
+        ),
     ),
-    "a part of one": (
-        {"HOPKEEPER_AGENT_SUBNETS": VNET},
-        "HOPKEEPER_AGENT_SUBNETS.* is not the resource id of a Microsoft.Network/virtualNetworks/subnets",
+    "nothing": (
+        dict.fromkeys(GOOD, "") | {"AZURE_LOCATION": "uksouth", "HOPKEEPER_AGENT_SUBNETS": " , "},
+        (
+            "HOPKEEPER_ROUTE_SERVERS[^;]* is empty: name at least one",
+            "exactly one of[^;]*HOPKEEPER_APP_SUBNET_PREFIX[^;]*HOPKEEPER_APP_SUBNET_ID",
+            f"nothing lets an agent call the app[^;]*{WAYS_IN}",
+        ),
     ),
-    "no group": (
-        {"HOPKEEPER_APPLIANCE_GROUPS": "rg-hub"},
-        'HOPKEEPER_APPLIANCE_GROUPS.*"rg-hub" is not the id of a resource',
-    ),
-    "one that is none in a list": (
-        {"HOPKEEPER_VIRTUAL_MACHINES": f"{LISTS['HOPKEEPER_VIRTUAL_MACHINES']},nva-b"},
-        'HOPKEEPER_VIRTUAL_MACHINES.*"nva-b" is not the resource id',
-    ),
-    "no subnet": (
-        {"HOPKEEPER_APP_SUBNET_PREFIX": ""},
-        "exactly one of.*HOPKEEPER_APP_SUBNET_PREFIX.*HOPKEEPER_APP_SUBNET_ID",
-    ),
-    "two subnets": (
-        {"HOPKEEPER_APP_SUBNET_ID": BROUGHT["HOPKEEPER_APP_SUBNET_ID"]},
-        "exactly one of.*HOPKEEPER_APP_SUBNET_PREFIX.*HOPKEEPER_APP_SUBNET_ID",
-    ),
-    "two subnets of endpoints": (
-        PRIVATE | {"HOPKEEPER_ENDPOINTS_SUBNET_ID": BROUGHT["HOPKEEPER_ENDPOINTS_SUBNET_ID"]},
-        "at most one of.*HOPKEEPER_ENDPOINTS_SUBNET_PREFIX.*HOPKEEPER_ENDPOINTS_SUBNET_ID",
-    ),
-    "a subnet of no network": ({"HOPKEEPER_VIRTUAL_NETWORK": ""}, "a new subnet needs.*HOPKEEPER_VIRTUAL_NETWORK"),
-    "zones without names": (
-        PRIVATE | {"HOPKEEPER_PRIVATE_DNS_ZONES": "named"},
-        "HOPKEEPER_PRIVATE_DNS_ZONES.*must name all of",
+    "too much": (
+        PRIVATE
+        | ZONES
+        | {
+            "HOPKEEPER_VIRTUAL_NETWORK": "",
+            "HOPKEEPER_APP_SUBNET_ID": BROUGHT["HOPKEEPER_APP_SUBNET_ID"],
+            "HOPKEEPER_ENDPOINTS_SUBNET_ID": BROUGHT["HOPKEEPER_ENDPOINTS_SUBNET_ID"],
+        },
+        (
+            "exactly one of[^;]*HOPKEEPER_APP_SUBNET_PREFIX[^;]*HOPKEEPER_APP_SUBNET_ID",
+            "at most one of[^;]*HOPKEEPER_ENDPOINTS_SUBNET_PREFIX[^;]*HOPKEEPER_ENDPOINTS_SUBNET_ID",
+            "a new subnet needs[^;]*HOPKEEPER_VIRTUAL_NETWORK",
+            'HOPKEEPER_PRIVATE_DNS_ZONES[^;]*is "made": set it to "named" or leave the ids out',
+        ),
     ),
     "a zone without a name": (
         PRIVATE | ZONES | {"HOPKEEPER_PRIVATE_DNS_ZONES": "named", "HOPKEEPER_PRIVATE_DNS_TABLE": ""},
-        "must name all of .*table",
+        ("HOPKEEPER_PRIVATE_DNS_ZONES[^;]*must name all of[^;]*table",),
     ),
-    "names without zones": (
-        PRIVATE | ZONES,
-        'HOPKEEPER_PRIVATE_DNS_ZONES.*is "made": set it to "named" or leave the ids out',
-    ),
-    "nobody admitted": ({"HOPKEEPER_AGENT_SUBNETS": " , "}, NOBODY),
-    "neither true nor false": ({"HOPKEEPER_IS_DEPLOYED": "yes"}, r'isDeployed|HOPKEEPER_IS_DEPLOYED|"yes"|bool'),
-    "several": (
-        {"HOPKEEPER_ROUTE_SERVERS": "", "HOPKEEPER_AGENT_SUBNETS": ""},
-        f"HOPKEEPER_ROUTE_SERVERS.* is empty.*{NOBODY}",
-    ),
+    "neither true nor false": ({"HOPKEEPER_IS_DEPLOYED": "yes"}, ("isDeployed|HOPKEEPER_IS_DEPLOYED|bool",)),
 }
 
 
@@ -77,20 +72,11 @@ REFUSED: Mapping[str, tuple[Mapping[str, str], str]] = {
 def test_a_combination_that_cannot_work_is_refused_with_what_to_do(combination: str) -> None:
     changed, said = REFUSED[combination]
     told = refused(MAIN, GOOD | changed)
-    assert re.search(said, told, re.DOTALL), told
+    assert [each for each in said if not re.search(each, told)] == [], told
 
 
-# What admits somebody: any one will do.
-ADMITTED = {
-    "private endpoints": PRIVATE,
-    "brought endpoints": {"HOPKEEPER_ENDPOINTS_SUBNET_ID": BROUGHT["HOPKEEPER_ENDPOINTS_SUBNET_ID"]},
-    "prefixes": {"HOPKEEPER_CALLER_PREFIXES": "192.0.2.0/24"},
-}
-
-
-@pytest.mark.parametrize("way", ADMITTED)
-def test_any_one_way_in_will_do(way: str) -> None:
-    assert evaluated(MAIN, AZD | ADMITTED[way]).one("Microsoft.Web/sites")
+def test_a_prefix_alone_admits_somebody() -> None:
+    assert evaluated(MAIN, AZD | {"HOPKEEPER_CALLER_PREFIXES": "192.0.2.0/24"}).one("Microsoft.Web/sites")
 
 
 def test_zones_that_are_named_are_used_and_none_is_made() -> None:
@@ -117,7 +103,3 @@ def test_a_list_is_read_as_it_is_meant() -> None:
 
 def made(its: Snapshot) -> list[str]:
     return sorted(str(each) for each in its.made)
-
-
-def test_an_empty_list_and_one_of_nothing_but_commas_name_nobody() -> None:
-    assert made(evaluated(MAIN, GOOD | {"HOPKEEPER_LOAD_BALANCERS": ", ,"})) == made(evaluated(MAIN, GOOD))
