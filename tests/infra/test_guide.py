@@ -24,7 +24,7 @@ def reads(content: str) -> dict[str, set[str]]:
     """The variables that each parameter of a parameter file is made of."""
     pieces = re.split(r"(?m)^param (\w+)\b", content)[1:]
     return {
-        name: set(re.findall(r"readEnvironmentVariable\('(\w+)'", expression))
+        name: set(re.findall(r"readEnvironmentVariable\(\s*'(\w+)'", expression))
         for name, expression in zip(pieces[::2], pieces[1::2], strict=True)
     }
 
