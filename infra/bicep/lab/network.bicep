@@ -41,6 +41,21 @@ resource routes 'Microsoft.Network/routeTables@2025-05-01' = {
   properties: { disableBgpRoutePropagation: false }
 }
 
+// The app leaves past the machines, whatever they announce (ADR 11).
+resource appRoutes 'Microsoft.Network/routeTables@2025-05-01' = {
+  name: '${routeTableName}-app'
+  location: location
+  properties: {
+    disableBgpRoutePropagation: false
+    routes: [
+      {
+        name: 'past-the-nvas'
+        properties: { addressPrefix: '0.0.0.0/0', nextHopType: 'Internet' }
+      }
+    ]
+  }
+}
+
 // The service tag VirtualNetwork does not hold the service addresses: the default rules would drop their packets.
 resource rules 'Microsoft.Network/networkSecurityGroups@2025-05-01' = {
   name: 'nsg-${name}'
@@ -120,6 +135,10 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
         name: 'snet-hopkeeper'
         properties: {
           addressPrefix: appPrefix
+          defaultOutboundAccess: false
+          routeTable: { id: appRoutes.id }
+          natGateway: { id: exit.id }
+          serviceEndpoints: [{ service: 'Microsoft.Web' }]
           delegations: [
             {
               name: 'flex-consumption'

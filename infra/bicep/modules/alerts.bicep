@@ -241,7 +241,8 @@ resource deadMan 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = if (isDep
     criteria: {
       allOf: [
         {
-          query: 'requests | where name == "sweep" and success and timestamp > ago(${3 * sweepMinutes + ingestionMinutes}m)'
+          // `success` is text in a component's tables and a bool in a workspace's.
+          query: 'requests | where name == "sweep" and tobool(success) and timestamp > ago(${3 * sweepMinutes + ingestionMinutes}m)'
           timeAggregation: 'Count'
           operator: 'LessThan'
           threshold: 1
