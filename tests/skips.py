@@ -29,7 +29,11 @@ NAMED: Mapping[str, Named] = {
     "no ../shared": Named(
         "it holds what data of the tests was derived from, and they need only what was derived",
         lambda: not SHARED.is_dir(),
-    )
+    ),
+    "no Bicep compiler": Named(
+        "no registry of packages has it; who changes infra/bicep has Azure's tools, and they bring it",
+        lambda: subprocess.run(["sh", ROOT / ".ci" / "find-bicep"], capture_output=True, check=False).returncode != 0,
+    ),
 }
 """A test's reason is one of these names, alone or before a colon: `pytest.skip("no ../shared: ...")`."""
 

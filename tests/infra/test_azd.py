@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 import yaml
 
 from lab.release import package
-from tests.infra.bicep_text import INFRA, ROOT, files, parsed
+from tests.infra.compiler import INFRA, ROOT, Snapshot, at
+from tests.infra.deployments import FIRST, snapshot
 
 # Set by azd itself: "Azure Developer CLI environment variables".
 OF_AZD = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZURE_PRINCIPAL_ID"}
@@ -29,21 +31,15 @@ def scripts() -> dict[str, str]:
 
 def inputs() -> set[str]:
     """The environment that main.bicepparam reads."""
-    return set(re.findall(r"readEnvironmentVariable\('(\w+)'", (INFRA / "main.bicepparam").read_text()))
+    return set(re.findall(r"readEnvironmentVariable\(\s*'(\w+)'", (INFRA / "main.bicepparam").read_text()))
 
 
-def problems(content: str, texts: Mapping[str, str], called: Mapping[str, str]) -> list[str]:
+def problems(content: str, its: Snapshot, called: Mapping[str, str]) -> list[str]:
     document: dict[str, Any] = yaml.safe_load(content)
-    sources = parsed(texts)
-    outputs = {each.name for each in sources["main.bicep"].outputs()}
+    outputs = set(its.outputs)
     template = ROOT / document["infra"]["path"] / f"{document['infra']['module']}.bicep"
     found = [] if template.is_file() else [f"no template {template.relative_to(ROOT)}"]
-    tags = {
-        value
-        for source in sources.values()
-        for resource in source.resources()
-        for value in resource.values.get("tags.azd-service-name", ())
-    }
+    tags = {at(resource, "tags.azd-service-name") for resource in its.made}
     for name, service in document["services"].items():
         found += [] if name in tags else [f"no resource is tagged as service {name}"]
         found += [] if (ROOT / Path(service["project"]) / "host.json").is_file() else [f"{name} has no host.json"]
@@ -64,7 +60,7 @@ def problems(content: str, texts: Mapping[str, str], called: Mapping[str, str]) 
 
 
 def test_azd_finds_its_template_its_service_and_its_outputs() -> None:
-    assert problems(azure_yaml(), files(), scripts()) == []
+    assert problems(azure_yaml(), snapshot(FIRST), scripts()) == []
 
 
 @pytest.mark.parametrize(
@@ -80,12 +76,12 @@ def test_azd_finds_its_template_its_service_and_its_outputs() -> None:
 )
 def test_what_azd_would_not_find_is_named(old: str, new: str, named: str) -> None:
     assert old in azure_yaml()
-    assert any(named in problem for problem in problems(azure_yaml().replace(old, new), files(), scripts()))
+    assert any(named in problem for problem in problems(azure_yaml().replace(old, new), snapshot(FIRST), scripts()))
 
 
 def test_an_output_that_is_renamed_is_missed() -> None:
-    texts = files()
-    renamed = texts | {"main.bicep": texts["main.bicep"].replace("output KEY_VAULT_NAME", "output VAULT_NAME")}
+    its = snapshot(FIRST)
+    renamed = replace(its, outputs={name: value for name, value in its.outputs.items() if name != "KEY_VAULT_NAME"})
     missed = [
         "postdeploy uses KEY_VAULT_NAME, which nothing gives",
         "postprovision uses KEY_VAULT_NAME, which nothing gives",
@@ -95,11 +91,11 @@ def test_an_output_that_is_renamed_is_missed() -> None:
 
 def test_a_variable_that_a_script_makes_up_is_missed() -> None:
     wrong = {name: text.replace("$FUNCTION_APP_URI", "$FUNCTION_APP_URL") for name, text in scripts().items()}
-    assert problems(azure_yaml(), files(), wrong) == ["postdeploy uses FUNCTION_APP_URL, which nothing gives"]
+    assert problems(azure_yaml(), snapshot(FIRST), wrong) == ["postdeploy uses FUNCTION_APP_URL, which nothing gives"]
 
 
 def test_no_secret_is_read_from_where_azd_keeps_values_in_plain_text() -> None:
-    secrets = set(re.findall(r"(?m)^@secure\(\)\nparam (\w+)", files()["main.bicep"]))
+    secrets = set(re.findall(r"(?m)^@secure\(\)\nparam (\w+)", (INFRA / "main.bicep").read_text()))
     assert secrets == {"signingKey"}
     assert not secrets & set(re.findall(r"(?m)^param (\w+)", (INFRA / "main.bicepparam").read_text()))
 

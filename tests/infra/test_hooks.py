@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.infra.bicep_text import ROOT
+from tests.infra.compiler import ROOT
 from tests.infra.deployer import Deployer
 
 HOOKS: dict[str, Any] = yaml.safe_load((ROOT / "azure.yaml").read_text())["hooks"]
