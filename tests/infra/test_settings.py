@@ -15,6 +15,7 @@ SITE, SETTINGS = "Microsoft.Web/sites", "Microsoft.Web/sites/config"
 # Read by settings.py, and rightly not set in Azure.
 NOT_SET = {
     "AzureWebJobsStorage": "holds a key or names a directory: Azure has the identity",
+    "AzureWebJobsStorage__accountName": "means an account of the public cloud: the endpoints are told as they are",
     "HOPKEEPER_CA_FILE": "Azure's endpoints are checked against the system's authorities",
     "HOPKEEPER_ALLOW_LOOPBACK": "for a lab on one machine",
     "IDENTITY_ENDPOINT": "set by the platform where there is a managed identity",
@@ -24,8 +25,6 @@ READ_BY_THE_PLATFORM = {
     "PYTHON_SCRIPT_FILE_NAME",
     "AzureWebJobsStorage__credential",
     "AzureWebJobsStorage__clientId",
-    "AzureWebJobsStorage__blobServiceUri",
-    "AzureWebJobsStorage__queueServiceUri",
     "AzureWebJobsStorage__tableServiceUri",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
