@@ -15,8 +15,8 @@ warm and 3 s cold): then in a thread, so that the fast path goes on. Not for sto
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -179,6 +179,36 @@ async def calling(what: str, timeout: timedelta) -> AsyncIterator[None]:
         raise translated(what, error) from error
     except TimeoutError as error:
         raise Unavailable(f"{what}: not done within {timeout.total_seconds():g} s", SOON) from error
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """What an SDK does with an answer before we see it: Monitor's expect keys that may be missing, and a page a list that
+    is not null. Raises Unavailable."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        why = f"its SDK cannot read the answer: {type(error).__name__}: {error}"
+        raise Unavailable(f"{what}: {why}"[:MESSAGE_MAX], LATER) from error
+
+
+def plain(found: Any) -> Json:
+    """A model of the SDK as ARM answered it, without nulls: a key that is null is not told (REST: nearly every one is
+    optional), and a null in a list is nothing."""
+    return cast(Json, _without_nulls(found.as_dict()))
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in value if each is not None]
+    return value
+
+
+def name_of(item: Json) -> str:
+    """Of a part of a document: its name, or the last of its id; empty where neither is told."""
+    return str(item.get("name") or str(item.get("id") or "").rpartition("/")[2])
 
 
 def translated(what: str, error: AzureError) -> Transient:

@@ -1,13 +1,14 @@
 """What ARM's documents say of a load balancer's backend pool: addresses, rules, health rows. Parsing only, no requests.
 
-Raises Unavailable where a document says something that Hopkeeper does not understand: nothing is guessed.
+Raises Unavailable where a document says something of a member that Hopkeeper does not understand: nothing is guessed.
+What it says of other addresses, or leaves out, keeps nobody from being read.
 """
 
 from copy import deepcopy
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 
-from function_app.adapters.azure import LATER, Json
+from function_app.adapters.azure import LATER, Json, name_of
 from function_app.domain.errors import Unavailable
 from function_app.domain.observation import AdminState
 from function_app.domain.topology import LoadBalancer, Member, Speaker
@@ -21,7 +22,16 @@ class Address:
     name: str
     ip: str | None
     interface: str | None
-    admin_state: AdminState
+    state: str
+    """`adminState` as it was answered."""
+
+    @property
+    def admin_state(self) -> AdminState:
+        """Raises Unavailable for a state that is not known."""
+        for state in AdminState:
+            if state.value.casefold() == self.state.casefold():
+                return state
+        raise Unavailable(f"{self.name} has adminState {self.state!r}, which Hopkeeper does not know", LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +65,15 @@ class Pool:
         return next(by_ip, None) or next(by_name, None) or next(by_interface, None)
 
     def with_state(self, address: Address, state: AdminState) -> Json:
-        """The whole pool as read with only this address's adminState changed."""
+        """The whole pool as read with only this address's adminState changed. Raises Unavailable for one without a name."""
         body = deepcopy(self.body)
-        for item in body["properties"]["loadBalancerBackendAddresses"]:
-            if item.get("name") == address.name:
-                item.setdefault("properties", {})["adminState"] = state.value
+        items = [item for item in body["properties"]["loadBalancerBackendAddresses"] if item]
+        mine = next((item for item in items if item.get("name") == address.name), None)
+        if mine is None:
+            raise Unavailable(
+                f"the address {address.ip or address.interface} of the pool has no name to write to", LATER
+            )
+        mine["properties"] = {**(mine.get("properties") or {}), "adminState": state.value}
         return body
 
 
@@ -75,18 +89,11 @@ def _address(item: Json) -> Address:
     facts = item.get("properties") or {}
     interface = (facts.get("networkInterfaceIPConfiguration") or {}).get("id")
     return Address(
-        name=str(item.get("name")),
+        name=str(item.get("name") or ""),
         ip=facts.get("ipAddress") or None,
         interface=interface.casefold() if interface else None,
-        admin_state=_admin_state(facts.get("adminState"), str(item.get("name"))),
+        state=str(facts.get("adminState") or AdminState.NONE.value),
     )
-
-
-def _admin_state(text: str | None, name: str) -> AdminState:
-    for state in AdminState:
-        if state.value.casefold() == (text or AdminState.NONE.value).casefold():
-            return state
-    raise Unavailable(f"{name} has adminState {text!r}, which Hopkeeper does not know", LATER)
 
 
 def rows_of(health: Json) -> tuple[Row, ...]:
@@ -110,7 +117,7 @@ def reason_of(rows: tuple[Row, ...], address: Address, speaker: Speaker) -> str 
 def frontend_of(document: Json, name: str) -> IPv4Address:
     """The private address of the load balancer's frontend with this name."""
     for item in _facts(document).get("frontendIPConfigurations") or ():
-        if str(item.get("name")).casefold() == name.casefold():
+        if name_of(item).casefold() == name.casefold():
             text = (item.get("properties") or {}).get("privateIPAddress")
             try:
                 return IPv4Address(str(text))
@@ -123,7 +130,7 @@ def fencing_rule(document: Json, spec: LoadBalancer) -> str | None:
     """The first rule that uses the service's pool with the service's probe: its health is asked for."""
     probe = spec.probe.casefold()
     rules = (rule for rule in _rules(document, spec.backend_pool) if _last(_facts(rule).get("probe") or {}) == probe)
-    return next((str(rule["name"]) for rule in rules), None)
+    return next((name for name in map(name_of, rules) if name), None)
 
 
 def unprovable(document: Json, spec: LoadBalancer, address: Address, speaker: Speaker) -> str | None:
@@ -132,9 +139,9 @@ def unprovable(document: Json, spec: LoadBalancer, address: Address, speaker: Sp
         return f"no rule joins pool {spec.backend_pool} and probe {spec.probe}"
     for rule in _rules(document, spec.backend_pool):
         if not _facts(rule).get("probe"):
-            return f"rule {rule.get('name')} has no probe, and there adminState does nothing"
+            return f"rule {name_of(rule)} has no probe, and there adminState does nothing"
     for other in _facts(document).get("backendAddressPools") or ():
-        name = str(other.get("name"))
+        name = name_of(other)
         if name.casefold() != spec.backend_pool.casefold() and _rules(document, name):
             addresses = map(_address, _facts(other).get("loadBalancerBackendAddresses") or ())
             if any(_same(one, address, speaker) for one in addresses):

@@ -3,14 +3,15 @@
 Azure writes one at most every few minutes while its cause lasts, and the table is minutes behind.
 """
 
+import logging
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any, cast
 
-from function_app.adapters.azure import Azure, Closable, calling
-from function_app.domain.errors import Unavailable
+from function_app.adapters.azure import Azure, Closable, calling, reading
 from function_app.reconcile.ports import HealthEvent
 
+log = logging.getLogger("hopkeeper.azure")
 LOGS_SDK = "azure.monitor.query.aio"
 EVENTS_MAX = 50  # an explanation needs the latest few
 # Columns of https://learn.microsoft.com/azure/azure-monitor/reference/tables/albhealthevent
@@ -28,9 +29,14 @@ class HealthLogsOverLogAnalytics:
         """The latest events of the load balancer (a resource id) within `since`, newest first. Raises Unavailable."""
         async with calling(f"asking for health events of {load_balancer}", self._azure.cloud.timeout):
             client = await self._azure.client(LOGS_SDK, self._endpoint, self._make)
-            result = await client.query_workspace(self._workspace, _query(load_balancer), timespan=since)
+            with reading(f"health events of {load_balancer}"):
+                result = await client.query_workspace(self._workspace, _query(load_balancer), timespan=since)
         tables = getattr(result, "tables", None) or getattr(result, "partial_data", None) or ()
-        return tuple(_event(row) for table in tables for row in table.rows)
+        rows = [tuple(row) for table in tables for row in table.rows]
+        events = tuple(event for row in rows if (event := _event(row)) is not None)
+        if len(events) < len(rows):
+            log.warning("%d of %d health events have no time and were left out", len(rows) - len(events), len(rows))
+        return events
 
     def _make(self, sdk: ModuleType, credential: Any) -> Closable:
         options = {"endpoint": self._endpoint, **self._azure.cloud.options}
@@ -52,9 +58,9 @@ def _query(load_balancer: str) -> str:
     )
 
 
-def _event(row: Any) -> HealthEvent:
-    """A row in the order of COLUMNS, whatever names it carries."""
-    at, kind, description = row
+def _event(row: tuple[Any, ...]) -> HealthEvent | None:
+    """A row in the order of COLUMNS, whatever names it carries; None for one that does not say when."""
+    at, kind, description = (*row, None, None, None)[: len(COLUMNS)]
     if not isinstance(at, datetime):
-        raise Unavailable(f"a health event has no time but {at!r}")
-    return HealthEvent(at if at.tzinfo else at.replace(tzinfo=UTC), str(kind), str(description))
+        return None
+    return HealthEvent(at if at.tzinfo else at.replace(tzinfo=UTC), str(kind or ""), str(description or ""))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from function_app.adapters.azure import LATER, Azure, Json, ResourceId, calling
+from function_app.adapters.azure import LATER, Azure, Json, ResourceId, calling, plain
 from function_app.adapters.backend_pool import (
     Address,
     Pool,
@@ -66,16 +66,16 @@ class _Access:
 
     async def load_balancer(self) -> Json:
         found = await self._balancers.get(self._id.group, self._id.name)
-        return dict(found.as_dict())
+        return plain(found)
 
     async def pool(self) -> Pool:
         found = await self._pools.get(self._id.group, self._id.name, self.spec.backend_pool)
-        return pool_of(found.as_dict(), found.as_dict(exclude_readonly=True))
+        return pool_of(plain(found), found.as_dict(exclude_readonly=True))
 
     async def health(self, rule: str) -> tuple[Row, ...]:
         poller = await self._rules.begin_health(self._id.group, self._id.name, rule, polling_interval=self._poll)
         found = await poller.result()
-        return rows_of(found.as_dict() if found else {})
+        return rows_of(plain(found) if found else {})
 
     async def both(self) -> tuple[Json, Pool]:
         """The load balancer and its pool, asked for at once: they share an etag that every write of either changes."""

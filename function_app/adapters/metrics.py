@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from types import ModuleType
 from typing import Any, cast
 
-from function_app.adapters.azure import Azure, Closable, calling
+from function_app.adapters.azure import Azure, Closable, calling, reading
 from function_app.domain.observation import Value
 from function_app.reconcile.ports import Clock
 
@@ -50,7 +50,8 @@ class MetricsOverMonitor:
         }
         async with calling(f"asking {METRIC} of {load_balancer}", self._azure.cloud.timeout):
             client = await self._azure.client(METRICS_SDK, self._endpoint, self._make)
-            results = await client.query_resources(**asked)
+            with reading(f"{METRIC} of {load_balancer}"):
+                results = await client.query_resources(**asked)
         newest = _newest(results, now - FRESH - GRAIN)
         return {address: _judged(newest.get(str(address))) for address in addresses}
 
@@ -72,8 +73,8 @@ def _newest(results: Any, since: datetime) -> dict[str, float]:
     newest: dict[str, float] = {}
     for metric in (metric for result in results for metric in result.metrics):
         for series in metric.timeseries:
-            labels = {name.casefold(): value for name, value in series.metadata_values.items()}
-            points = [point for point in series.data if point.average is not None and point.timestamp >= since]
+            labels = {str(name).casefold(): value for name, value in series.metadata_values.items()}
+            points = [p for p in series.data if p.average is not None and p.timestamp and p.timestamp >= since]
             if points and (address := labels.get(DIMENSION.casefold())):
                 newest[address] = max(points, key=lambda point: point.timestamp).average
     return newest

@@ -7,7 +7,7 @@ somebody else's in between is not undone.
 
 from typing import Any
 
-from function_app.adapters.azure import Azure, Json, ResourceId, calling
+from function_app.adapters.azure import Azure, Json, ResourceId, calling, plain
 from function_app.adapters.route_server import KIND as ROUTE_SERVER
 from function_app.domain.errors import BadInput, Problem
 from function_app.domain.networks import Flag, Flags, NetworkPeeringReading, RepairFlags
@@ -36,10 +36,10 @@ class NetworkFlagsOverArm:
         network_id, name = _parts(peering)
         async with calling(f"reading network peering {peering.name}", self._azure.cloud.timeout):
             peerings = (await self._azure.network(network_id.subscription)).virtual_network_peerings
-            facts = (await peerings.get(network_id.group, network_id.name, name)).as_dict().get("properties") or {}
+            facts = plain(await peerings.get(network_id.group, network_id.name, name)).get("properties") or {}
         return NetworkPeeringReading(
             flags={flag: bool(facts.get(NAMES[flag])) for flag in OF_PEERINGS},
-            state=str(facts.get("peeringState")),
+            state=str(facts.get("peeringState") or "unknown"),
             settled=facts.get("provisioningState") == "Succeeded",
         )
 
@@ -72,8 +72,7 @@ class NetworkFlagsOverArm:
 def _changed(read: Any, flags: Flags) -> tuple[Json, dict[str, str]]:
     """What to write back, without what ARM alone may write, and the condition that it was not changed meanwhile."""
     body: Json = read.as_dict(exclude_readonly=True)
-    facts = body.setdefault("properties", {})
-    facts.update({NAMES[flag]: value for flag, value in flags})
+    body["properties"] = {**(body.get("properties") or {}), **{NAMES[flag]: value for flag, value in flags}}
     return body, {"If-Match": read.etag} if read.etag else {}
 
 

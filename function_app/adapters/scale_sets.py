@@ -7,7 +7,7 @@ from ipaddress import AddressValueError, IPv4Address
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from function_app.adapters.azure import LATER, Azure, Json, ResourceId, calling
+from function_app.adapters.azure import LATER, Azure, Json, ResourceId, calling, plain, reading
 from function_app.domain.errors import Unavailable
 from function_app.domain.scale_sets import Instance
 from function_app.domain.topology import ScaleSet
@@ -31,7 +31,8 @@ class ScaleSetsOverArm:
             network = await self._azure.network(own.subscription)
             pages = network.network_interfaces.list_virtual_machine_scale_set_network_interfaces(own.group, own.name)
             try:
-                listed = [item.as_dict() async for item in pages]
+                with reading(f"the instances of scale set {scale_set.name}"):
+                    listed = [plain(item) async for item in pages if item is not None]
             except ResourceNotFoundError as error:
                 raise Unavailable(f"{scale_set.name}: {UNLISTED}", LATER) from error
         return tuple(instance for item in listed if (instance := _instance(item)) is not None)

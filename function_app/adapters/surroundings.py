@@ -9,7 +9,7 @@ from typing import Any
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
-from function_app.adapters.azure import Azure, Json, ResourceId, calling
+from function_app.adapters.azure import Azure, Json, ResourceId, calling, plain
 from function_app.domain.errors import BadInput, Problem
 from function_app.domain.preflight_facts import (
     AddressFacts,
@@ -129,7 +129,7 @@ async def _allowed(asked: Awaitable[Any], action: str, resource: str) -> Json | 
     """The document, empty for nothing, or what the 403 is about. A pool that is not there is preflight's business."""
     try:
         found = await asked
-        return dict(found.as_dict()) if found is not None else {}
+        return plain(found) if found is not None else {}
     except ResourceNotFoundError:
         if action.endswith("backendAddressPools/read"):
             return {}

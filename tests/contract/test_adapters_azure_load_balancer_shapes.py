@@ -79,12 +79,11 @@ class LazyArm:
 
     def _put(self, body: dict[str, Any]) -> web.Response:
         self.puts.append(body)
-        states = {
-            a["name"]: a["properties"].get("adminState") for a in body["properties"]["loadBalancerBackendAddresses"]
-        }
-        for address in self.addresses:
-            if states[address["name"]] is not None:
-                address["properties"]["adminState"] = states[address["name"]]
+        written = {a["name"]: a for a in body["properties"]["loadBalancerBackendAddresses"] if a and a.get("name")}
+        for address in (a for a in self.addresses if a and a.get("name")):
+            state = written[address["name"]]["properties"].get("adminState")
+            if state is not None:
+                address["properties"]["adminState"] = state
         self.version += 1
         return web.json_response(self.pool)
 
@@ -262,3 +261,26 @@ async def test_a_pool_without_an_etag_cannot_be_written_conditionally(tmp_path: 
     async with fake_arm(answer, tmp_path) as azure:
         with pytest.raises(Unavailable, match="pool nvas was answered without an etag"):
             await admin_states(azure).look(service(), NVA_A)
+
+
+async def test_what_somebody_elses_address_says_keeps_nobody_from_being_fenced(tmp_path: Path) -> None:
+    """A state of the future, no name, a null: only of a member it matters."""
+    others: list[Any] = [entry("new", ipAddress="10.0.1.9", adminState="Drain"), {"properties": None}, None]
+    arm = LazyArm(*others, entry("one", ipAddress="10.0.1.4"))
+    async with fake_arm(arm.answer, tmp_path) as azure:
+        states = AdminStatesOverArm(azure, Pace(poll=POLL))
+        seen = await states.look(service(), NVA_A)
+        assert (await states.set(service(), NVA_A, DOWN, seen.etag)).admin_state is DOWN
+    assert [(a or {}).get("name") for a in arm.puts[0]["properties"]["loadBalancerBackendAddresses"]] == [
+        "new", None, None, "one",
+    ]  # fmt: skip
+
+
+async def test_a_member_whose_address_has_no_name_cannot_be_written_and_that_is_said(tmp_path: Path) -> None:
+    arm = LazyArm({"properties": {"ipAddress": "10.0.1.4"}})
+    async with fake_arm(arm.answer, tmp_path) as azure:
+        states = AdminStatesOverArm(azure, Pace(poll=POLL))
+        seen = await states.look(service(), NVA_A)
+        with pytest.raises(Unavailable, match=r"the address 10\.0\.1\.4 of the pool has no name to write to"):
+            await states.set(service(), NVA_A, DOWN, seen.etag)
+    assert arm.puts == []

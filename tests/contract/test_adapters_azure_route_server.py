@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -192,3 +193,27 @@ async def test_every_form_of_retry_after_is_understood_and_bounded(
         with pytest.raises(Unavailable) as caught:
             await RouteServersOverArm(azure).create(SERVER, CREATE)
     assert timedelta(seconds=least) <= caught.value.retry_after <= timedelta(seconds=most)
+
+
+@pytest.mark.parametrize("row", [None, {}, {"properties": {"peerIp": "10.0.1.4"}}], ids=str)
+async def test_a_list_with_a_peering_that_cannot_be_named_is_no_list(tmp_path: Path, row: Any) -> None:
+    """Every one counts for the eight: to act on the others would be to act on a guess."""
+
+    async def answer(request: web.Request) -> web.Response:
+        listed = request.path.endswith("/bgpConnections")
+        return web.json_response({"value": [row]} if listed else {"name": "rs-hub", "id": SERVER.id})
+
+    async with fake_arm(answer, tmp_path) as azure:
+        with pytest.raises(Unavailable, match="a peering has neither name nor id"):
+            await RouteServersOverArm(azure).read(SERVER)
+
+
+@pytest.mark.parametrize(("asn", "read"), [(65001, 65001), ("65001", 65001), (None, None), ("", None), ("x", None)])
+async def test_an_asn_that_is_not_told_is_unknown(tmp_path: Path, asn: Any, read: int | None) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        row = {"id": f"{SERVER.id}/bgpConnections/a", "properties": {"peerAsn": asn, "peerIp": "10.0.1.4"}}
+        return web.json_response({"value": [row]} if request.path.endswith("/bgpConnections") else {"name": "rs-hub"})
+
+    async with fake_arm(answer, tmp_path) as azure:
+        (peering,) = (await RouteServersOverArm(azure).read(SERVER)).peerings
+    assert (peering.name, peering.asn) == ("a", read)
