@@ -14,6 +14,7 @@ FLAGS = "function_app/adapters/network_flags.py"
 ROUTE_CASES = "tests/unit/test_routes.py"
 FLAG_CASES = "tests/unit/test_networks.py"
 IN_PASSES = "tests/unit/reconcile/test_verify.py"
+ROWS = "tests/contract/test_adapters_azure_rows.py"
 REPAIRS = "tests/unit/reconcile/test_networks.py"
 OVER_ARM = "tests/contract/test_adapters_azure_verification.py"
 
@@ -81,9 +82,17 @@ ASKED = (
         "an answer is as young as its hearing",
         "a look is as old as its question",
         QUESTIONS,
-        "Answer(at=asked.at, rows=rows)",
-        "Answer(at=self.clock.now(), rows=rows)",
+        "_answered(asked.at, rows)",
+        "_answered(self.clock.now(), rows)",
         (f"{IN_PASSES}::test_by_hand_everything_is_asked_and_nothing_is_changed",),
+    ),
+    Mutant(
+        "an answer of no use is read again in each pass",
+        "what is there for good is read once",
+        QUESTIONS,
+        "        except Unusable as error:\n            del self.asked[question.key]\n",
+        "        except Unusable as error:\n",
+        (f"{ROWS}::test_an_answer_that_is_of_no_use_is_read_once_and_asked_for_again_in_its_time",),
     ),
     Mutant(
         "questions are asked beside a failover",

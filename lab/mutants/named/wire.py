@@ -85,12 +85,12 @@ ARM = (
         (f"{OVER_ARM}::test_a_set_changes_one_state_and_returns_what_is_there_once_it_succeeded",),
     ),
     Mutant(
-        "every member gets the state",
+        "somebody else gets the state",
         "only this member's state is written",
         BACKEND_POOL,
-        '            if item.get("name") == address.name:\n',
-        '            if item.get("name"):\n',
-        (f"{SHAPES}::test_the_pool_is_written_as_read_with_one_state_changed",),
+        'if item.get("name") == address.name), None)',
+        'if item.get("name")), None)',
+        (f"{SHAPES}::test_what_somebody_elses_address_says_keeps_nobody_from_being_fenced",),
     ),
     Mutant(
         "one of two rows that says Down_Admin is enough",
@@ -128,8 +128,8 @@ ARM = (
         "an adminState that is not known is None",
         "unknown is not guessed at",
         BACKEND_POOL,
-        '    raise Unavailable(f"{name} has adminState {text!r}, which Hopkeeper does not know", LATER)\n',
-        "    return AdminState.NONE\n",
+        '        raise Unavailable(f"{self.name} has adminState {self.state!r}, which Hopkeeper does not know", LATER)\n',
+        "        return AdminState.NONE\n",
         (f"{SHAPES}::test_a_state_that_is_not_known_is_not_guessed_at",),
     ),
     Mutant(
