@@ -62,7 +62,9 @@ def failed(folder: Path, *deployments: Snapshot) -> set[tuple[str, str]]:
 
 
 def test_every_finding_is_mended_or_has_a_reason(tmp_path: Path) -> None:
-    assert failed(tmp_path, snapshot(EVERYTHING), lab()) == set(EXCEPTIONS)
+    # What a machine is told at its first boot (40 KB of base64) is no template: checkov searches it for minutes.
+    machines = lab().spoilt("Microsoft.Compute/virtualMachines", "properties.osProfile.customData")
+    assert failed(tmp_path, snapshot(EVERYTHING), machines) == set(EXCEPTIONS)
 
 
 def test_a_planted_fault_is_found(tmp_path: Path) -> None:
