@@ -6,7 +6,7 @@
     an operator        those of order, reconcile, status shown as x-functions-key
     an administrator   the master key                    for the platform's own API under /admin
 
-The host's own key, which opens every function, is in the host's file and nowhere else: it is nobody's.
+The host's own key, which opens every function, is in the host's file and nowhere else.
 """
 
 import json

@@ -193,7 +193,7 @@ def reading(what: str) -> Iterator[None]:
 
 
 def plain(found: Any) -> Json:
-    """A model of the SDK as ARM answered it, without nulls: a key that is null is not told (REST: nearly every one is
+    """A model of the SDK as ARM answered it, without nulls: a key that is null is absent (REST: nearly every one is
     optional), and a null in a list is nothing."""
     return cast(Json, _without_nulls(found.as_dict()))
 
@@ -207,7 +207,7 @@ def _without_nulls(value: object) -> object:
 
 
 def name_of(item: Json) -> str:
-    """Of a part of a document: its name, or the last of its id; empty where neither is told."""
+    """Of a part of a document: its name, or the last of its id; empty where neither is there."""
     return str(item.get("name") or str(item.get("id") or "").rpartition("/")[2])
 
 

@@ -54,7 +54,7 @@ def _routes(body: object) -> tuple[EffectiveRoute | Unread, ...]:
 
 
 def _row(row: Json) -> Iterator[EffectiveRoute | Unread]:
-    """Each of its prefixes; REST: every key is optional. A state that is not told is no Invalid one."""
+    """Each of its prefixes; REST: every key is optional. A missing state is not Invalid."""
     hops = [ip_address(str(hop)) for hop in _list(row, "nextHopIpAddress")]
     for prefix in _list(row, "addressPrefix"):
         try:

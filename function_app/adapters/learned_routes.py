@@ -90,7 +90,7 @@ def _route(row: Json) -> Iterator[LearnedRoute | Unread]:
 
 
 def _told(row: Json, name: str, parse: Callable[[str], Any]) -> Any:
-    """None where it is not told. An AS path may be empty, an address is not told then."""
+    """None where it is missing. An AS path may be empty; an empty address is a missing one."""
     if (value := row.get(name)) is None:
         return None
     try:

@@ -29,7 +29,7 @@ DEFAULT_ROUTE = "0.0.0.0/0"
 
 
 class SurroundingsOverArm:
-    """`app_subnet` is the id of the subnet that the app itself is integrated with, where it was told."""
+    """`app_subnet` is the id of the subnet that the app itself is integrated with, where the setting names it."""
 
     def __init__(self, azure: Azure, app_subnet: str | None = None) -> None:
         self._azure = azure

@@ -36,7 +36,7 @@ def app_egress(topology: Topology, facts: Facts) -> Iterator[Fault]:
         for path, who, prefixes in _wide(topology):
             yield Fault(
                 path,
-                f"{who} announces {_listed(prefixes)}, and which subnet the app leaves through is not told: with the holder "
+                f"{who} announces {_listed(prefixes)}, and the setting HOPKEEPER_APP_SUBNET_ID is missing: with the holder "
                 "dead it may have no way to Azure",
                 f"set {SETTING} to the id of the subnet that the app is integrated with",
                 Severity.WARNING,

@@ -8,9 +8,9 @@ kept here. Peerings are made and removed by the same plan and guards as everybod
 | listed, with an address in the networks   | wanted, as speaker `{scale set}-{instance}`                       |
 | listed, Deleting                          | kept if it is there, not made: it withdraws its routes by itself  |
 | gone, its session still Connected         | kept: it is not drained yet                                       |
-| gone                                      | nobody's: removed under the guards                                |
+| gone                                      | stale: removed under the guards                                   |
 | with the address of a declared speaker    | that speaker's                                                    |
-| with an address outside the networks      | none, and that is told                                            |
+| with an address outside the networks      | none, and a reason says so                                        |
 | of a set that cannot be listed            | whatever may be an instance's is neither made nor removed         |
 
 An empty list is a list: what the set announces is kept all the same until somebody else announces it (`announcing`).

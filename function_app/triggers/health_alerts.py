@@ -4,7 +4,7 @@ An alert alone decides nothing: it wakes the topologies whose resources it names
 rule serves the common schema, the metric, activity log and log search schemas and those to come: what ids it holds.
 
 The sender is no person but an action group, which repeats a webhook on 408, 429, 503 and 504 only (azure-facts). So
-what cannot be read is logged, told in the answer and accepted: a 400 would be heard by nobody, and never repeated.
+what cannot be read is logged, named in the answer and accepted: nobody reads a 400, and it is never repeated.
 """
 
 import logging

@@ -43,7 +43,7 @@ esac
 
 # The app keeps for a day what it once read, or failed to read: "Key Vault references", Understand rotation.
 az rest --method post --url "$references/refresh?api-version=2022-03-01" --output none ||
-  fail "$FUNCTION_APP_NAME was not told to read its key again; run azd provision again"
+  fail "$FUNCTION_APP_NAME did not refresh its reference to the signing key; run azd provision again"
 
 public=$(look "$ours | [0].tags.publicKey")
 if [ -z "$public" ]; then

@@ -65,7 +65,7 @@ def peer_key(peer: PeerConfig) -> EllipticCurvePublicKey:
 
 
 def report_key(config: Config) -> None:
-    """Whether the function's key for reports can be read: it is read anew for each report, and then nobody is told.
+    """Whether the function's key for reports can be read: it is read anew for each report, where a failure would only be logged.
 
     Raises ConfigError.
     """
