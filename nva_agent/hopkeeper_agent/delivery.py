@@ -12,7 +12,7 @@ import aiohttp
 TIMEOUT_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
 
-TOLD_MAX = 300  # characters of somebody else's answer
+TOLD_MAX = 300  # bytes of somebody else's answer
 
 WHAT_TO_DO: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "the app cannot read the report: are agent and app of one release?",
@@ -39,7 +39,8 @@ class Answer:
 
     @property
     def is_taken(self) -> bool:
-        return 200 <= self.status < 300
+        """Whether the app acknowledged: a proxy's or a portal's page has a 200 too, and not the outcome of a pass."""
+        return 200 <= self.status < 300 and self.text.startswith("{") and '"outcome"' in self.text
 
     def __str__(self) -> str:
         return f"{self.status} ({self.text})" if self.text else str(self.status)
@@ -65,11 +66,12 @@ class HttpPost:
         )
 
     async def __call__(self, token: str) -> int | None:
-        """Return the HTTP status, or None when there was no answer or the key cannot be read."""
+        """Return the HTTP status, or None when there was no answer of the app's or the key cannot be read."""
         try:
-            return (await self.ask(token)).status
+            answer = await self.ask(token)
         except (aiohttp.ClientError, OSError, ValueError):
             return None
+        return answer.status if answer.is_taken or not 200 <= answer.status < 300 else None
 
     async def ask(self, token: str) -> Answer:
         """Raises aiohttp.ClientError, OSError (TimeoutError is one) or ValueError where there is no answer."""
@@ -77,7 +79,8 @@ class HttpPost:
         if self._key_file is not None:
             headers["x-functions-key"] = self._key_file.read_text().strip()
         async with self._client.post(self._url, data=token, headers=headers, allow_redirects=False) as response:
-            return Answer(response.status, " ".join((await response.text(errors="replace"))[:TOLD_MAX].split()))
+            words = (await response.content.read(TOLD_MAX)).decode("utf-8", "replace").split()
+            return Answer(response.status, "".join(filter(str.isprintable, " ".join(words))))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -96,7 +96,9 @@ def test_without_live_nothing_is_sent(app: App, machine: Machine) -> None:
 
 
 ANSWERS = [
-    (202, "", None),
+    (202, '{"topology": "hub", "outcome": "pending"}', None),
+    (200, "<html>sign in to this network</html>", "who is at this address"),
+    (204, "", "who is at this address"),
     (401, "", "the function key is wrong"),
     (401, '{"error": "no certificate is enrolled for the agent that it names"}', "is agent.crt what the topology"),
     (401, "You do not have permission", "the function key is wrong"),
@@ -120,6 +122,14 @@ def test_each_answer_says_what_to_do(
     said = capsys.readouterr()
     assert str(status) in said.out + said.err
     assert advice is None or (advice in said.err and (body in said.err))
+
+
+def test_what_a_stranger_answers_cannot_write_on_the_terminal(
+    app: App, machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app.status, app.body = 500, "\x1b]0;owned\x07 no"
+    assert machine.check("--live") == 1
+    assert "\x1b" not in capsys.readouterr().err
 
 
 def test_an_app_that_does_not_answer_is_named(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:

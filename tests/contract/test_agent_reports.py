@@ -12,6 +12,9 @@ from aiohttp import web
 from tests.unit.agent.stage import Member, fresh_address, new_signer, until
 
 
+PORTAL = 200  # what answers is not the app
+
+
 class TinyApp:
     """Takes reports; answers with what is in `statuses`, the last one for ever."""
 
@@ -24,7 +27,10 @@ class TinyApp:
     async def handle(self, request: web.Request) -> web.Response:
         self.reports.append(self.member.verified(await request.text(), "hopkeeper-report"))
         self.headers.append((request.headers.get("x-functions-key"), request.headers.get("Content-Type")))
-        return web.Response(status=self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0])
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        if status == PORTAL:
+            return web.Response(text="<html>sign in to this network</html>", content_type="text/html")
+        return web.json_response({"outcome": "converged"} if status < 300 else {}, status=status)
 
     def reasons(self) -> list[str]:
         return [report["reason"] for report in self.reports]
@@ -49,10 +55,10 @@ async def told(member: Member, statuses: list[int]) -> AsyncIterator[TinyApp]:
 
 async def test_a_start_is_reported_until_it_is_acknowledged(tmp_path: Path) -> None:
     member = Member("nva-a", tmp_path / "nva-a", new_signer())
-    async with told(member, [503, 429, 202]) as app, member.running() as agent:
-        await until(lambda: len(app.reports) == 3)
-        assert app.reasons() == ["start-up"] * 3
-        assert len({report["jti"] for report in app.reports}) == 3
+    async with told(member, [503, 429, PORTAL, 202]) as app, member.running() as agent:
+        await until(lambda: len(app.reports) == 4)
+        assert app.reasons() == ["start-up"] * 4
+        assert len({report["jti"] for report in app.reports}) == 4
         assert app.headers[0] == ("function-key", "application/jose")
         assert app.reports[0]["status"]["boot_id"] == agent.duties.boot_id
 
