@@ -7,6 +7,7 @@
 set -eu
 export MSYS_NO_PATHCONV=1              # Git's shell on Windows would take what begins with /subscriptions for a path
 export AZURE_LOGGING_ENABLE_LOG_FILE=no # az writes the bodies of its requests into its log, where one is kept
+unset private value                    # a variable that came from the environment would hand the key on to every tool
 
 fail() {
   printf 'error: %s\n' "$*" >&2

@@ -49,6 +49,13 @@ def public_of(key: str) -> str:
     return subprocess.run(["openssl", "pkey", "-pubout"], input=key, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.parametrize("name", ["private", "value", "public"])
+def test_a_variable_of_the_same_name_in_the_environment_does_not_carry_the_key(machine: Deployer, name: str) -> None:
+    machine.environment = {**machine.environment, name: "mine"}
+    assert up(machine) == 0, machine.said
+    assert machine.traces(private(machine)) == []
+
+
 def test_the_first_deployment_makes_a_key_and_gives_its_public_half(machine: Deployer) -> None:
     assert up(machine) == 0, machine.said
     key = private(machine)
