@@ -3,6 +3,7 @@
 State Running and a 200 of `/` or of ping prove nothing: an app that was found without functions looks the same (ADR 9).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -50,7 +51,7 @@ def _no_list(url: str, functions: Answered) -> str:
 def _function_faults(functions: Answered) -> tuple[str, ...]:
     if not _listed(functions):
         return ()
-    there = {one.get("name"): one for one in functions.body if isinstance(one, Mapping)}
+    there = _by_name(functions)
     missing = [name for name in FUNCTIONS if name not in there]
     disabled = [name for name in FUNCTIONS if name in there and there[name].get("isDisabled")]
     found = []
@@ -66,6 +67,11 @@ def _function_faults(functions: Answered) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _by_name(functions: Answered) -> dict[str, Mapping[str, Any]]:
+    named = [one for one in functions.body if isinstance(one, Mapping)]
+    return {one["name"]: one for one in named if isinstance(one.get("name"), str)}
+
+
 def _sweep_faults(overview: Answered, within: timedelta) -> tuple[str, ...]:
     if overview.code != 200 or not isinstance(overview.body, Mapping):
         said = overview.why or f"it answers {overview.code} {overview.body or ''}".strip()
@@ -73,9 +79,14 @@ def _sweep_faults(overview: Answered, within: timedelta) -> tuple[str, ...]:
     sweep = overview.body.get("sweep")
     if not sweep:
         return ("no sweep has come through yet: wait for its minute (--wait), then see the log of the function sweep",)
-    if sweep["ageSeconds"] > within.total_seconds():
+    age = sweep.get("ageSeconds") if isinstance(sweep, Mapping) else None
+    if not isinstance(age, int | float) or not math.isfinite(age):
+        return (f"/api/status tells of the sweep {sweep!r}, which has no age: is it this app, and of this version?",)
+    if age < -within.total_seconds():
+        return (f"the last sweep is {-age} s in the future: the clock of the app or the record of its sweep is wrong",)
+    if age > within.total_seconds():
         return (
-            f"the last sweep came through {sweep['ageSeconds']} s ago, more than {within.total_seconds():.0f} s: "
+            f"the last sweep came through {age} s ago, more than {within.total_seconds():.0f} s: "
             "see the log of the function sweep, and HOPKEEPER_SWEEP_SCHEDULE",
         )
     return ()
@@ -83,5 +94,5 @@ def _sweep_faults(overview: Answered, within: timedelta) -> tuple[str, ...]:
 
 def summary(functions: Answered, overview: Answered) -> str:
     """One line for an app without faults."""
-    names: Sequence[str] = sorted(str(one["name"]) for one in functions.body)
+    names: Sequence[str] = sorted(_by_name(functions))
     return f"{len(names)} functions ({', '.join(names)}); the last sweep {overview.body['sweep']['ageSeconds']} s ago"

@@ -1,5 +1,6 @@
 """`hopkeeper check --app`: what the last step of a deployment asks, for an app without functions looks well otherwise."""
 
+import math
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -28,6 +29,12 @@ WRONG = [
     (Answered(200, ALL), Answered(503, {"error": "HOPKEEPER_SIGNING_KEY: must be set"}), "HOPKEEPER_SIGNING_KEY"),
     (Answered(200, ALL), Answered(200, SWEPT | {"sweep": None}), "no sweep has come through yet"),
     (Answered(200, ALL), Answered(200, SWEPT | {"sweep": {"ageSeconds": 901}}), "901 s ago, more than 900 s"),
+    (Answered(200, ALL), Answered(200, SWEPT | {"sweep": {"ageSeconds": -86400}}), "86400 s in the future"),
+    (Answered(200, ALL), Answered(200, SWEPT | {"sweep": {"ageSeconds": math.nan}}), "nan}, which has no age"),
+    (Answered(200, ALL), Answered(200, SWEPT | {"sweep": {"ageSeconds": "30"}}), "'30'}, which has no age"),
+    (Answered(200, ALL), Answered(200, SWEPT | {"sweep": {"at": "x"}}), "'x'}, which has no age"),
+    (Answered(200, ALL), Answered(200, SWEPT | {"sweep": "now"}), "'now', which has no age"),
+    (Answered(200, [{"name": {}}, "x"]), Answered(200, SWEPT), "it has 0 functions"),
 ]
 
 
