@@ -250,6 +250,9 @@ var subscriptions = union(
   map(union(networkIds, verifiedIds, scaleSetIds), id => '/subscriptions/${toLower(subscriptionOf(id))}'),
   ['/subscriptions/${toLower(subscription().subscriptionId)}']
 )
+// A custom role is refused at a scope that its assignable scopes do not reach.
+var grantedIds = filter(union(backendNetworkIds, applianceGroupIds, [appSubnet, appRouteTableId]), id => !empty(id))
+var assignableScopes = union(subscriptions, map(grantedIds, id => '/subscriptions/${toLower(subscriptionOf(id))}'))
 // A scope is computed even where its module is left out: with no network named, this group stands in.
 var newSubnetsNetworkId = empty(virtualNetworkId) ? resourceGroup().id : virtualNetworkId
 var appSubnet = makesAppSubnet ? '${virtualNetworkId}/subnets/snet-hopkeeper' : appSubnetId
@@ -411,7 +414,7 @@ module entrance 'modules/private-endpoint.bicep' = if (isPrivate) {
 
 module roles 'modules/roles.bicep' = {
   scope: subscription()
-  params: { name: suffix, subscriptions: subscriptions }
+  params: { name: suffix, subscriptions: assignableScopes }
 }
 
 module routeServerGrants 'modules/grant-route-server.bicep' = [

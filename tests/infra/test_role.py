@@ -11,8 +11,20 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from tests.infra.compiler import INFRA, Snapshot, at
-from tests.infra.deployments import DEPLOYMENTS, EVERYTHING, FIRST, TOPIC_OF_OTHERS, snapshot
+from tests.infra.compiler import INFRA, Snapshot, at, evaluated
+from tests.infra.deployments import (
+    AZD,
+    BROUGHT,
+    DEPLOYMENTS,
+    EVERYTHING,
+    FIRST,
+    MAIN,
+    OTHER,
+    PUBLIC,
+    TOPIC_OF_OTHERS,
+    network_id,
+    snapshot,
+)
 from tests.infra.sdk_calls import adapters, operations, sdks
 
 NETWORK = "Microsoft.Network/"
@@ -332,6 +344,26 @@ def test_every_network_that_is_named_is_looked_after() -> None:
     held = grants(snapshot(EVERYTHING))
     assert {each.scope.rpartition("/")[2] for each in held if each.role == "route-server"} == {"rs-hub", "rs-other"}
     assert {each.scope[15:17] for each in held if each.role == "subscription"} == {"00", "11", "22"}
+
+
+THIRD = OTHER.replace("11111111-1111-1111-1111-111111111111", "44444444-4444-4444-4444-444444444444")
+NETWORK_OF_A_THIRD = network_id("virtualNetworks", "vnet-spoke", THIRD)
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"HOPKEEPER_BACKEND_NETWORKS": NETWORK_OF_A_THIRD},
+        {"HOPKEEPER_APPLIANCE_GROUPS": THIRD},
+        {**BROUGHT, "HOPKEEPER_APP_SUBNET_ID": f"{NETWORK_OF_A_THIRD}/subnets/snet-functions"},
+    ],
+    ids=lambda elsewhere: next(iter(elsewhere)),
+)
+def test_a_role_is_assignable_in_every_subscription_where_it_is_assigned(elsewhere: Mapping[str, str]) -> None:
+    its = evaluated(MAIN, AZD | PUBLIC | elsewhere)
+    custom = its.resources("Microsoft.Authorization/roleDefinitions")[0]["properties"]["assignableScopes"]
+    assert any(each.scope.startswith(THIRD) for each in grants(its))
+    assert THIRD.partition("/resourceGroups/")[0] in custom
 
 
 @pytest.mark.parametrize(
