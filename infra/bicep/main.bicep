@@ -2,7 +2,7 @@
 // balancers and networks that it looks after are there already; nothing here creates or changes one.
 targetScope = 'resourceGroup'
 
-import { groupOf, networkOf, problemsOf, problemsOfGroups, subscriptionOf } from 'ids.bicep'
+import { distinct, groupOf, networkOf, problemsOf, problemsOfGroups, problemsOfPrefixes, subscriptionOf } from 'ids.bicep'
 
 @description('Base name of every resource: lower-case letters and digits.')
 @minLength(3)
@@ -71,7 +71,6 @@ param endpointsSubnetPrefix string = ''
 param endpointsSubnetId string = ''
 
 @description('Private DNS zones of the private endpoints: `made` here and linked to the app\'s network and linkedNetworkIds, `named` in privateDnsZoneIds, or `elsewhere` (an Azure Policy or a DNS team writes the records).')
-@allowed(['made', 'named', 'elsewhere'])
 param privateDnsZones string = 'made'
 
 @description('Ids of the private DNS zones that are there already, by part; all five, with privateDnsZones `named`.')
@@ -107,8 +106,7 @@ param requestsPerInstance int = 16
 @maxValue(1000)
 param maximumInstances int = 40
 
-@description('Redundancy of the storage account. Standard_ZRS keeps records through the loss of a zone; regions without zones refuse it.')
-@allowed(['Standard_ZRS', 'Standard_GZRS', 'Standard_LRS'])
+@description('Redundancy of the storage account. Standard_ZRS keeps records through the loss of a zone; regions without zones refuse it and take Standard_LRS.')
 param storageSku string = 'Standard_ZRS'
 
 @description('True: the vault of an earlier deployment into this group was deleted and is recovered (its name stays taken for 90 days).')
@@ -147,6 +145,16 @@ param logRetentionDays int = 30
 var isPrivate = !empty(endpointsSubnetId) || !empty(endpointsSubnetPrefix)
 var makesAppSubnet = !empty(appSubnetPrefix)
 var makesSubnets = makesAppSubnet || !empty(endpointsSubnetPrefix)
+var characters = map(range(0, length(name)), i => substring(name, i, 1))
+var strangers = filter(characters, each => !contains('abcdefghijklmnopqrstuvwxyz0123456789', each))
+// How the names of the zones begin in every cloud.
+var zoneNames = {
+  blob: 'privatelink.blob.'
+  queue: 'privatelink.queue.'
+  table: 'privatelink.table.'
+  vault: 'privatelink.vaultcore.'
+  sites: 'privatelink.'
+}
 var namedZones = filter(items(privateDnsZoneIds), zone => !empty(zone.value))
 
 // What Azure would refuse late, in other words or never. Each says which parameter, and which variable of azd sets it.
@@ -235,6 +243,55 @@ var problems = concat(
         'privateDnsZoneIds are given, and privateDnsZones (HOPKEEPER_PRIVATE_DNS_ZONES) is "${privateDnsZones}": set it to "named" or leave the ids out'
       ]
     : [],
+  makesSubnets && !empty(virtualNetworkId) && toLower(subscriptionOf(virtualNetworkId)) != toLower(subscription().subscriptionId)
+    ? [
+        'virtualNetworkId (HOPKEEPER_VIRTUAL_NETWORK) is in another subscription, where a new subnet could have no route table of this deployment: deploy into that subscription, or bring the subnets (HOPKEEPER_APP_SUBNET_ID, HOPKEEPER_ENDPOINTS_SUBNET_ID)'
+      ]
+    : [],
+  contains(['made', 'named', 'elsewhere'], privateDnsZones)
+    ? []
+    : ['privateDnsZones (HOPKEEPER_PRIVATE_DNS_ZONES) is "${privateDnsZones}": made, named or elsewhere'],
+  contains(['Standard_ZRS', 'Standard_GZRS', 'Standard_LRS'], storageSku)
+    ? []
+    : ['storageSku (HOPKEEPER_STORAGE_SKU) is "${storageSku}": Standard_ZRS, Standard_GZRS or Standard_LRS'],
+  empty(strangers)
+    ? []
+    : ['name (HOPKEEPER_NAME) is "${name}": lower-case letters and digits only, as the storage account is named by it'],
+  problemsOfPrefixes('appSubnetPrefix (HOPKEEPER_APP_SUBNET_PREFIX)', makesAppSubnet ? [appSubnetPrefix] : []),
+  makesAppSubnet && int(split(appSubnetPrefix, '/')[?1] ?? '0') > 27
+    ? ['appSubnetPrefix (HOPKEEPER_APP_SUBNET_PREFIX) is ${appSubnetPrefix}: Flex Consumption needs /27 or larger']
+    : [],
+  problemsOfPrefixes(
+    'endpointsSubnetPrefix (HOPKEEPER_ENDPOINTS_SUBNET_PREFIX)',
+    empty(endpointsSubnetPrefix) ? [] : [endpointsSubnetPrefix]
+  ),
+  makesAppSubnet && appSubnetPrefix == endpointsSubnetPrefix
+    ? [
+        'appSubnetPrefix and endpointsSubnetPrefix are both ${appSubnetPrefix}: the app\'s subnet is delegated and holds nothing else'
+      ]
+    : [],
+  problemsOfPrefixes('callerPrefixes (HOPKEEPER_CALLER_PREFIXES)', callerPrefixes),
+  map(
+    filter(namedZones, zone => !startsWith(toLower(last(split(zone.value, '/'))), zoneNames[zone.key])),
+    zone =>
+      'privateDnsZoneIds.${zone.key} (HOPKEEPER_PRIVATE_DNS_${toUpper(zone.key)}): "${zone.value}" is no zone ${zoneNames[zone.key]}...'
+  ),
+  alwaysReadyHttp > maximumInstances
+    ? [
+        'alwaysReadyHttp (HOPKEEPER_ALWAYS_READY) is ${alwaysReadyHttp}, and maximumInstances (HOPKEEPER_MAXIMUM_INSTANCES) ${maximumInstances}'
+      ]
+    : [],
+  !isPrivate && !empty(linkedNetworkIds)
+    ? [
+        'linkedNetworkIds (HOPKEEPER_LINKED_NETWORKS) go with private endpoints: give endpointsSubnetPrefix or endpointsSubnetId, too'
+      ]
+    : [],
+  !makesAppSubnet && !empty(natGatewayId)
+    ? ['natGatewayId (HOPKEEPER_NAT_GATEWAY) goes with appSubnetPrefix; a subnet that is there already has its own']
+    : [],
+  makesAppSubnet && !empty(appRouteTableId)
+    ? ['appRouteTableId (HOPKEEPER_APP_ROUTE_TABLE) goes with appSubnetId; a new subnet gets a route table of its own']
+    : [],
   isPrivate || !empty(agentSubnetIds) || !empty(callerPrefixes)
     ? []
     : [
@@ -244,7 +301,16 @@ var problems = concat(
 var suffix = empty(problems)
   ? '${name}-${uniqueString(resourceGroup().id)}'
   : fail('this combination of parameters is refused: ${join(problems, '; ')}')
-var networkIds = union(map(routeServers, server => server.id), map(loadBalancers, balancer => balancer.id))
+// Each resource once: a second grant for the same one, written in another case, is refused.
+var servers = filter(
+  routeServers,
+  (server, i) => indexOf(map(routeServers, each => toLower(each.id)), toLower(server.id)) == i
+)
+var balancers = filter(
+  loadBalancers,
+  (balancer, i) => indexOf(map(loadBalancers, each => toLower(each.id)), toLower(balancer.id)) == i
+)
+var networkIds = union(map(servers, server => server.id), map(balancers, balancer => balancer.id))
 var verifiedIds = union(interfaceIds, peeredNetworkIds, ownedPeeringNetworkIds, ownedRouteServerIds)
 var subscriptions = union(
   map(union(networkIds, verifiedIds, scaleSetIds), id => '/subscriptions/${toLower(subscriptionOf(id))}'),
@@ -255,9 +321,13 @@ var grantedIds = filter(union(backendNetworkIds, applianceGroupIds, [appSubnet, 
 var assignableScopes = union(subscriptions, map(grantedIds, id => '/subscriptions/${toLower(subscriptionOf(id))}'))
 // A scope is computed even where its module is left out: with no network named, this group stands in.
 var newSubnetsNetworkId = empty(virtualNetworkId) ? resourceGroup().id : virtualNetworkId
-var appSubnet = makesAppSubnet ? '${virtualNetworkId}/subnets/snet-hopkeeper' : appSubnetId
-var watchedIds = union(networkIds, virtualMachineIds, scaleSetIds)
-var watchedGroups = union(map(watchedIds, id => '${join(take(split(id, '/'), 5), '/')}/'), [])
+var appSubnet = makesAppSubnet ? '${virtualNetworkId}/subnets/snet-${name}' : appSubnetId
+// The topic has the events of this subscription only; those of others are found by the sweep.
+var watchedIds = filter(
+  union(networkIds, verifiedIds, virtualMachineIds, scaleSetIds, applianceGroupIds),
+  id => toLower(subscriptionOf(id)) == toLower(subscription().subscriptionId)
+)
+var watchedGroups = distinct(map(watchedIds, id => '${join(take(split(id, '/'), 5), '/')}/'))
 var groupsMax = 4 // Event Grid allows 25 filter values, and the operations take 21
 var resourceManager = 'https://${split(environment().resourceManager, '/')[2]}'
 // `environment()` names neither. Sources: "Azure Monitor Logs API endpoints" and "Metrics batch API" of each cloud.
@@ -288,6 +358,7 @@ module network 'modules/network.bicep' = if (makesSubnets) {
   scope: resourceGroup(subscriptionOf(newSubnetsNetworkId), groupOf(newSubnetsNetworkId))
   params: {
     virtualNetworkName: last(split(newSubnetsNetworkId, '/'))
+    subnetName: 'snet-${name}'
     appPrefix: appSubnetPrefix
     endpointsPrefix: endpointsSubnetPrefix
     routeTableId: makesAppSubnet ? egress!.outputs.routeTableId : ''
@@ -335,7 +406,7 @@ module published 'modules/published-events.bicep' = if (publishEvents) {
   }
 }
 
-var appNetworks = union([networkOf(appSubnet)], linkedNetworkIds)
+var appNetworks = distinct(concat([networkOf(appSubnet)], linkedNetworkIds))
 
 module zones 'modules/private-zones.bicep' = if (isPrivate && privateDnsZones == 'made') {
   params: { networkIds: appNetworks }
@@ -374,7 +445,7 @@ module app 'modules/function-app.bicep' = {
     maximumInstances: maximumInstances
     callerPrefixes: callerPrefixes
     // The app calls itself when the platform reads its triggers.
-    callerSubnetIds: union(makesAppSubnet ? [network!.outputs.appSubnetId] : [], agentSubnetIds)
+    callerSubnetIds: distinct(concat(isPrivate && !makesAppSubnet ? [] : [appSubnet], agentSubnetIds))
     settings: {
       PYTHON_SCRIPT_FILE_NAME: 'main.py'
       // Addresses and not the account's name, of which the host makes addresses of the public cloud.
@@ -418,7 +489,7 @@ module roles 'modules/roles.bicep' = {
 }
 
 module routeServerGrants 'modules/grant-route-server.bicep' = [
-  for (server, i) in routeServers: {
+  for (server, i) in servers: {
     scope: resourceGroup(subscriptionOf(server.id), groupOf(server.id))
     params: {
       name: last(split(server.id, '/'))
@@ -429,7 +500,7 @@ module routeServerGrants 'modules/grant-route-server.bicep' = [
 ]
 
 module loadBalancerGrants 'modules/grant-load-balancer.bicep' = [
-  for (balancer, i) in loadBalancers: {
+  for (balancer, i) in balancers: {
     scope: resourceGroup(subscriptionOf(balancer.id), groupOf(balancer.id))
     params: {
       name: last(split(balancer.id, '/'))
@@ -442,7 +513,7 @@ module loadBalancerGrants 'modules/grant-load-balancer.bicep' = [
 ]
 
 module backendNetworkGrants 'modules/grant-backend-network.bicep' = [
-  for (id, i) in backendNetworkIds: {
+  for (id, i) in distinct(backendNetworkIds): {
     scope: resourceGroup(subscriptionOf(id), groupOf(id))
     params: {
       name: last(split(id, '/'))
@@ -453,7 +524,7 @@ module backendNetworkGrants 'modules/grant-backend-network.bicep' = [
 ]
 
 module scaleSetGrants 'modules/grant-scale-set.bicep' = [
-  for (id, i) in scaleSetIds: {
+  for (id, i) in distinct(scaleSetIds): {
     scope: resourceGroup(subscriptionOf(id), groupOf(id))
     params: {
       name: last(split(id, '/'))
@@ -464,7 +535,7 @@ module scaleSetGrants 'modules/grant-scale-set.bicep' = [
 ]
 
 module interfaceGrants 'modules/grant-interface.bicep' = [
-  for (id, i) in interfaceIds: {
+  for (id, i) in distinct(interfaceIds): {
     scope: resourceGroup(subscriptionOf(id), groupOf(id))
     params: {
       name: last(split(id, '/'))
@@ -475,7 +546,7 @@ module interfaceGrants 'modules/grant-interface.bicep' = [
 ]
 
 module networkPeeringGrants 'modules/grant-network-peerings.bicep' = [
-  for (id, i) in peeredNetworkIds: {
+  for (id, i) in distinct(peeredNetworkIds): {
     scope: resourceGroup(subscriptionOf(id), groupOf(id))
     params: {
       name: last(split(id, '/'))
@@ -486,7 +557,7 @@ module networkPeeringGrants 'modules/grant-network-peerings.bicep' = [
 ]
 
 module networkPeeringFlagsGrants 'modules/grant-network-peerings.bicep' = [
-  for (id, i) in ownedPeeringNetworkIds: {
+  for (id, i) in distinct(ownedPeeringNetworkIds): {
     scope: resourceGroup(subscriptionOf(id), groupOf(id))
     params: {
       name: last(split(id, '/'))
@@ -497,7 +568,7 @@ module networkPeeringFlagsGrants 'modules/grant-network-peerings.bicep' = [
 ]
 
 module routeServerFlagsGrants 'modules/grant-route-server.bicep' = [
-  for (id, i) in ownedRouteServerIds: {
+  for (id, i) in distinct(ownedRouteServerIds): {
     scope: resourceGroup(subscriptionOf(id), groupOf(id))
     params: {
       name: last(split(id, '/'))
@@ -508,7 +579,7 @@ module routeServerFlagsGrants 'modules/grant-route-server.bicep' = [
 ]
 
 module applianceNetworkGrants 'modules/grant-appliance-network.bicep' = [
-  for (id, i) in applianceGroupIds: {
+  for (id, i) in distinct(applianceGroupIds): {
     scope: resourceGroup(subscriptionOf(id), groupOf(id))
     params: {
       appPrincipalId: identity.outputs.principalId
@@ -580,14 +651,17 @@ module resourceEvents 'modules/resource-events.bicep' = {
   dependsOn: [topic, deadLetters]
 }
 
+resource othersTopic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = if (!createSystemTopic) {
+  name: systemTopicName
+  scope: resourceGroup(systemTopicGroup)
+}
+
 module deadLetters 'modules/grant-dead-letters.bicep' = {
   params: {
-    topicName: systemTopicName
-    topicGroup: createSystemTopic ? resourceGroup().name : systemTopicGroup
+    topicPrincipalId: createSystemTopic ? topic!.outputs.principalId : othersTopic!.identity.principalId
     storageAccountName: storage.outputs.accountName
     container: storage.outputs.deadLetterContainer
   }
-  dependsOn: [topic]
 }
 
 module alerts 'modules/alerts.bicep' = {
@@ -601,13 +675,13 @@ module alerts 'modules/alerts.bicep' = {
     isDeployed: isDeployed
     insightsId: monitoring.outputs.insightsId
     sweepMinutes: sweepMinutes
-    loadBalancers: map(filter(loadBalancers, each => each.onePool), each => {
+    loadBalancers: map(filter(balancers, each => each.onePool), each => {
       id: each.id
       backends: each.backends
       activePassive: each.activePassive
     })
-    routeServers: routeServers
-    virtualMachineIds: virtualMachineIds
+    routeServers: servers
+    virtualMachineIds: distinct(virtualMachineIds)
   }
 }
 

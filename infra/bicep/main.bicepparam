@@ -2,24 +2,24 @@
 // Lists are separated by commas; spaces and empty entries do not count.
 using './main.bicep'
 
-import { listed } from './ids.bicep'
+import { listed, textOf } from './ids.bicep'
 
-param location = readEnvironmentVariable('AZURE_LOCATION')
-param name = readEnvironmentVariable('HOPKEEPER_NAME', 'hopkeeper')
-param isDeployed = bool(readEnvironmentVariable('HOPKEEPER_IS_DEPLOYED', 'false'))
-param observeOnly = bool(readEnvironmentVariable('HOPKEEPER_OBSERVE_ONLY', 'false'))
-param sweepMinutes = int(readEnvironmentVariable('HOPKEEPER_SWEEP_MINUTES', '1'))
+param location = trim(readEnvironmentVariable('AZURE_LOCATION'))
+param name = textOf(readEnvironmentVariable('HOPKEEPER_NAME', ''), 'hopkeeper')
+param isDeployed = bool(textOf(readEnvironmentVariable('HOPKEEPER_IS_DEPLOYED', ''), 'false'))
+param observeOnly = bool(textOf(readEnvironmentVariable('HOPKEEPER_OBSERVE_ONLY', ''), 'false'))
+param sweepMinutes = int(textOf(readEnvironmentVariable('HOPKEEPER_SWEEP_MINUTES', ''), '1'))
 
 // What it looks after.
 param routeServers = map(listed(readEnvironmentVariable('HOPKEEPER_ROUTE_SERVERS', '')), id => {
   id: id
-  minimumRoutes: int(readEnvironmentVariable('HOPKEEPER_MINIMUM_ROUTES', '1'))
+  minimumRoutes: int(textOf(readEnvironmentVariable('HOPKEEPER_MINIMUM_ROUTES', ''), '1'))
 })
 param loadBalancers = map(listed(readEnvironmentVariable('HOPKEEPER_LOAD_BALANCERS', '')), id => {
   id: id
-  backends: int(readEnvironmentVariable('HOPKEEPER_BACKENDS', '2'))
-  activePassive: bool(readEnvironmentVariable('HOPKEEPER_ACTIVE_PASSIVE', 'true'))
-  onePool: bool(readEnvironmentVariable('HOPKEEPER_ONE_POOL', 'true'))
+  backends: int(textOf(readEnvironmentVariable('HOPKEEPER_BACKENDS', ''), '2'))
+  activePassive: bool(textOf(readEnvironmentVariable('HOPKEEPER_ACTIVE_PASSIVE', ''), 'true'))
+  onePool: bool(textOf(readEnvironmentVariable('HOPKEEPER_ONE_POOL', ''), 'true'))
 })
 param backendNetworkIds = listed(readEnvironmentVariable('HOPKEEPER_BACKEND_NETWORKS', ''))
 param interfaceIds = listed(readEnvironmentVariable('HOPKEEPER_INTERFACES', ''))
@@ -40,7 +40,7 @@ param appRouteTableId = trim(readEnvironmentVariable('HOPKEEPER_APP_ROUTE_TABLE'
 // Who reaches it.
 param endpointsSubnetPrefix = trim(readEnvironmentVariable('HOPKEEPER_ENDPOINTS_SUBNET_PREFIX', ''))
 param endpointsSubnetId = trim(readEnvironmentVariable('HOPKEEPER_ENDPOINTS_SUBNET_ID', ''))
-param privateDnsZones = readEnvironmentVariable('HOPKEEPER_PRIVATE_DNS_ZONES', 'made')
+param privateDnsZones = textOf(readEnvironmentVariable('HOPKEEPER_PRIVATE_DNS_ZONES', ''), 'made')
 param privateDnsZoneIds = {
   blob: trim(readEnvironmentVariable('HOPKEEPER_PRIVATE_DNS_BLOB', ''))
   queue: trim(readEnvironmentVariable('HOPKEEPER_PRIVATE_DNS_QUEUE', ''))
@@ -53,18 +53,21 @@ param agentSubnetIds = listed(readEnvironmentVariable('HOPKEEPER_AGENT_SUBNETS',
 param callerPrefixes = listed(readEnvironmentVariable('HOPKEEPER_CALLER_PREFIXES', ''))
 
 // How large, and who is alerted.
-param alwaysReadyHttp = int(readEnvironmentVariable('HOPKEEPER_ALWAYS_READY', '1'))
-param requestsPerInstance = int(readEnvironmentVariable('HOPKEEPER_REQUESTS_PER_INSTANCE', '16'))
-param maximumInstances = int(readEnvironmentVariable('HOPKEEPER_MAXIMUM_INSTANCES', '40'))
-param storageSku = readEnvironmentVariable('HOPKEEPER_STORAGE_SKU', 'Standard_ZRS')
-param recoverVault = bool(readEnvironmentVariable('HOPKEEPER_RECOVER_VAULT', 'false'))
-param metricsRegion = readEnvironmentVariable('HOPKEEPER_METRICS_REGION', readEnvironmentVariable('AZURE_LOCATION'))
-param alertEmails = listed(readEnvironmentVariable('HOPKEEPER_ALERT_EMAILS', ''))
-param createSystemTopic = bool(readEnvironmentVariable('HOPKEEPER_CREATE_SYSTEM_TOPIC', 'true'))
-param systemTopicName = readEnvironmentVariable('HOPKEEPER_SYSTEM_TOPIC_NAME', 'evgt-hopkeeper-resources')
-param systemTopicGroup = readEnvironmentVariable(
-  'HOPKEEPER_SYSTEM_TOPIC_GROUP',
-  readEnvironmentVariable('AZURE_RESOURCE_GROUP', '')
+param alwaysReadyHttp = int(textOf(readEnvironmentVariable('HOPKEEPER_ALWAYS_READY', ''), '1'))
+param requestsPerInstance = int(textOf(readEnvironmentVariable('HOPKEEPER_REQUESTS_PER_INSTANCE', ''), '16'))
+param maximumInstances = int(textOf(readEnvironmentVariable('HOPKEEPER_MAXIMUM_INSTANCES', ''), '40'))
+param storageSku = textOf(readEnvironmentVariable('HOPKEEPER_STORAGE_SKU', ''), 'Standard_ZRS')
+param recoverVault = bool(textOf(readEnvironmentVariable('HOPKEEPER_RECOVER_VAULT', ''), 'false'))
+param metricsRegion = textOf(
+  readEnvironmentVariable('HOPKEEPER_METRICS_REGION', ''),
+  trim(readEnvironmentVariable('AZURE_LOCATION'))
 )
-param publishEvents = bool(readEnvironmentVariable('HOPKEEPER_PUBLISH_EVENTS', 'true'))
-param logRetentionDays = int(readEnvironmentVariable('HOPKEEPER_LOG_RETENTION_DAYS', '30'))
+param alertEmails = listed(readEnvironmentVariable('HOPKEEPER_ALERT_EMAILS', ''))
+param createSystemTopic = bool(textOf(readEnvironmentVariable('HOPKEEPER_CREATE_SYSTEM_TOPIC', ''), 'true'))
+param systemTopicName = textOf(readEnvironmentVariable('HOPKEEPER_SYSTEM_TOPIC_NAME', ''), 'evgt-hopkeeper-resources')
+param systemTopicGroup = textOf(
+  readEnvironmentVariable('HOPKEEPER_SYSTEM_TOPIC_GROUP', ''),
+  trim(readEnvironmentVariable('AZURE_RESOURCE_GROUP', ''))
+)
+param publishEvents = bool(textOf(readEnvironmentVariable('HOPKEEPER_PUBLISH_EVENTS', ''), 'true'))
+param logRetentionDays = int(textOf(readEnvironmentVariable('HOPKEEPER_LOG_RETENTION_DAYS', ''), '30'))

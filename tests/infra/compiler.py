@@ -28,7 +28,7 @@ NO_COMPILER = "no Bicep compiler"
 KEPT = ROOT / "build" / "bicep"
 # The templates, and what they read into machines of the lab.
 READ = ("infra/bicep", "lab/echo.py", "lab/packets", "nva_agent/packaging")
-SUBSCRIPTION = "22222222-2222-2222-2222-222222222222"
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 GROUP = "rg-hopkeeper"
 LOCATION = "uksouth"
 PLACE = (

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tests.infra.compiler import LOCATION, Snapshot, evaluated, planted
 
 HUB = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-hub"
+SPOKE, NVAS = HUB.replace("rg-hub", "rg-spoke"), HUB.replace("rg-hub", "rg-nva")
 OTHER = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/rg-other"
 
 
@@ -39,9 +40,9 @@ LISTS = {
     "HOPKEEPER_ROUTE_SERVERS": f"{network_id('virtualHubs', 'rs-hub')},{network_id('virtualHubs', 'rs-other', OTHER)}",
     "HOPKEEPER_LOAD_BALANCERS": network_id("loadBalancers", "lb-nva"),
     "HOPKEEPER_BACKEND_NETWORKS": VNET,
-    "HOPKEEPER_INTERFACES": network_id("networkInterfaces", "nva-a"),
+    "HOPKEEPER_INTERFACES": network_id("networkInterfaces", "nva-a", NVAS),
     "HOPKEEPER_PEERED_NETWORKS": VNET,
-    "HOPKEEPER_OWNED_PEERING_NETWORKS": network_id("virtualNetworks", "vnet-spoke"),
+    "HOPKEEPER_OWNED_PEERING_NETWORKS": network_id("virtualNetworks", "vnet-spoke", SPOKE),
     "HOPKEEPER_OWNED_ROUTE_SERVERS": network_id("virtualHubs", "rs-hub"),
     "HOPKEEPER_APPLIANCE_GROUPS": HUB,
     "HOPKEEPER_VIRTUAL_MACHINES": f"{HUB}/providers/Microsoft.Compute/virtualMachines/nva-a",

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.infra.compiler import GROUP, ROOT, Snapshot, at
-from tests.infra.deployments import DEPLOYMENTS, EVERYTHING, FIRST, TOPIC_OF_OTHERS, app_name, snapshot
+from tests.infra.deployments import DEPLOYMENTS, EVERYTHING, FIRST, LISTS, TOPIC_OF_OTHERS, app_name, snapshot
 
 # "Microsoft.Resources as an Event Grid source"
 EVENT_TYPES = {
@@ -78,11 +78,45 @@ def test_events_reach_the_function_and_concern_a_topology(deployment: str) -> No
         ('"deadLetterWithResourceIdentity"', '"deadLetterDestination"', "dead letters need an identity"),
         ('"dead-letters"', '"letters"', "no container letters"),
         ("/functions/on_resource_event", "/functions/on_resource_events", "no function on_resource_events"),
-        ('-hopkeeper-6rjwshghlkjsc/functions/on_r', "-other/functions/on_r", "another app is told"),
+        ('-hopkeeper-66jjtn5x4dgie/functions/on_r', "-other/functions/on_r", "another app is told"),
     ],
 )  # fmt: skip
 def test_a_subscription_that_hears_nothing_or_too_much_is_named(old: str, new: str, named: str) -> None:
     assert any(named in problem for problem in problems(snapshot(EVERYTHING).replaced(old, new)))
+
+
+def passes(its: Snapshot, subject: str, operation: str) -> bool:
+    """Whether an event reaches the function: every filter must let it through ("Event filtering for Event Grid")."""
+    filters = at(its.one(SUBSCRIPTION)["properties"], "filter")
+    values = {"data.operationName": operation, "subject": subject}
+    tests = {
+        "StringIn": lambda value, wanted: value in wanted,
+        "StringBeginsWith": lambda value, wanted: value.startswith(tuple(wanted)),
+    }
+    return subject.lower().startswith(filters["subjectBeginsWith"].lower()) and all(
+        tests[each["operatorType"]](values[each["key"]].lower(), [one.lower() for one in each["values"]])
+        for each in filters["advancedFilters"]
+    )
+
+
+WRITES = [
+    *((each, "Microsoft.Network/virtualHubs/write") for each in LISTS["HOPKEEPER_ROUTE_SERVERS"].split(",")[:1]),
+    (LISTS["HOPKEEPER_LOAD_BALANCERS"], "Microsoft.Network/loadBalancers/write"),
+    (LISTS["HOPKEEPER_INTERFACES"], "Microsoft.Network/networkInterfaces/write"),
+    (LISTS["HOPKEEPER_VIRTUAL_MACHINES"], "Microsoft.Compute/virtualMachines/restart/action"),
+    (LISTS["HOPKEEPER_SCALE_SETS"], "Microsoft.Compute/virtualMachineScaleSets/write"),
+    *(
+        (f"{LISTS[each]}/virtualNetworkPeerings/p", "Microsoft.Network/virtualNetworks/virtualNetworkPeerings/write")
+        for each in ("HOPKEEPER_PEERED_NETWORKS", "HOPKEEPER_OWNED_PEERING_NETWORKS")
+    ),
+]
+
+
+@pytest.mark.parametrize(("resource", "operation"), WRITES, ids=[operation for _, operation in WRITES])
+def test_an_event_of_everything_that_is_named_passes_every_filter(resource: str, operation: str) -> None:
+    """Those of other subscriptions are on topics of theirs: the sweep finds what changed there."""
+    assert passes(snapshot(EVERYTHING), resource, operation)
+    assert not passes(snapshot(EVERYTHING), resource.replace("0000-", "1111-"), operation)
 
 
 @pytest.mark.parametrize("deployment", [each for each in DEPLOYMENTS if each.startswith("first")])

@@ -64,6 +64,50 @@ REFUSED: Mapping[str, tuple[Mapping[str, str], tuple[str, ...]]] = {
         PRIVATE | ZONES | {"HOPKEEPER_PRIVATE_DNS_ZONES": "named", "HOPKEEPER_PRIVATE_DNS_TABLE": ""},
         ("HOPKEEPER_PRIVATE_DNS_ZONES[^;]*must name all of[^;]*table",),
     ),
+    "what Azure would refuse late": (
+        PRIVATE
+        | ZONES
+        | {
+            "HOPKEEPER_NAME": "Hub_1",
+            "HOPKEEPER_APP_SUBNET_PREFIX": "10.0.9.0/28",
+            "HOPKEEPER_ENDPOINTS_SUBNET_PREFIX": "10.0.9.0/28",
+            "HOPKEEPER_VIRTUAL_NETWORK": network_id("virtualNetworks", "vnet-other", OTHER),
+            "HOPKEEPER_APP_ROUTE_TABLE": BROUGHT["HOPKEEPER_APP_ROUTE_TABLE"],
+            "HOPKEEPER_CALLER_PREFIXES": "office, 192.0.2.0",
+            "HOPKEEPER_PRIVATE_DNS_ZONES": "named",
+            "HOPKEEPER_STORAGE_SKU": "Premium_LRS",
+            "HOPKEEPER_PRIVATE_DNS_QUEUE": f"{HUB}/providers/Microsoft.Network/privateDnsZones/wrong.example",
+            "HOPKEEPER_ALWAYS_READY": "20",
+            "HOPKEEPER_MAXIMUM_INSTANCES": "5",
+            "HOPKEEPER_AGENT_SUBNETS": f"{VNET}/virtualNetworkPeerings/p",
+            "HOPKEEPER_BACKEND_NETWORKS": VNET.replace("00000000-0000-0000-0000-000000000000", "0000"),
+            "HOPKEEPER_PEERED_NETWORKS": VNET.replace("/resourceGroups/", "/groups/"),
+        },
+        (
+            'HOPKEEPER_NAME[^;]*"Hub_1": lower-case letters and digits',
+            "HOPKEEPER_APP_SUBNET_PREFIX[^;]*/27 or larger",
+            "both 10.0.9.0/28",
+            "HOPKEEPER_VIRTUAL_NETWORK[^;]*another subscription[^;]*HOPKEEPER_APP_SUBNET_ID",
+            "HOPKEEPER_APP_ROUTE_TABLE[^;]*goes with appSubnetId",
+            'HOPKEEPER_CALLER_PREFIXES[^;]*"office" is not a prefix',
+            'HOPKEEPER_CALLER_PREFIXES[^;]*"192.0.2.0" is not a prefix',
+            "HOPKEEPER_PRIVATE_DNS_QUEUE[^;]*wrong.example[^;]*privatelink.queue.",
+            "HOPKEEPER_STORAGE_SKU[^;]*Premium_LRS",
+            "HOPKEEPER_ALWAYS_READY[^;]*20[^;]*HOPKEEPER_MAXIMUM_INSTANCES[^;]*5",
+            "HOPKEEPER_AGENT_SUBNETS[^;]* is not the resource id of a Microsoft.Network/virtualNetworks/subnets",
+            "HOPKEEPER_BACKEND_NETWORKS[^;]* is not the resource id",
+            "HOPKEEPER_PEERED_NETWORKS[^;]* is not the resource id",
+        ),
+    ),
+    "what would be left aside": (
+        {
+            "HOPKEEPER_APP_SUBNET_PREFIX": "",
+            "HOPKEEPER_APP_SUBNET_ID": BROUGHT["HOPKEEPER_APP_SUBNET_ID"],
+            "HOPKEEPER_NAT_GATEWAY": network_id("natGateways", "ng-hub"),
+            "HOPKEEPER_LINKED_NETWORKS": VNET,
+        },
+        ("HOPKEEPER_NAT_GATEWAY[^;]*goes with appSubnetPrefix", "HOPKEEPER_LINKED_NETWORKS[^;]*private endpoints"),
+    ),
     "neither true nor false": ({"HOPKEEPER_IS_DEPLOYED": "yes"}, ("isDeployed|HOPKEEPER_IS_DEPLOYED|bool",)),
 }
 
@@ -99,6 +143,27 @@ def test_a_list_is_read_as_it_is_meant() -> None:
     given = AZD | LISTS | PUBLIC | PRIVATE | DEPLOYED
     assert made(evaluated(MAIN, spelt(given))) == made(evaluated(MAIN, given))
     assert OTHER in str(made(evaluated(MAIN, spelt(given))))
+
+
+def test_an_id_is_one_in_any_case() -> None:
+    """Two assignments of one role to one principal at one scope are refused (RoleAssignmentExists)."""
+    server = network_id("virtualHubs", "rs-hub")
+    shouted = server.replace("rg-hub", "RG-HUB")
+    names = [
+        re.findall(r"guid\('([^']+)'", str(made(evaluated(MAIN, GOOD | {"HOPKEEPER_ROUTE_SERVERS": each}))))
+        for each in (server, shouted, f"{server},{shouted}")
+    ]
+    assert names[0] == names[1] == names[2]
+
+
+def test_line_ends_and_empty_values_are_read_as_meant() -> None:
+    odd = {
+        "HOPKEEPER_NAME": "hopkeeper\r\n",
+        "HOPKEEPER_OBSERVE_ONLY": "",
+        "HOPKEEPER_STORAGE_SKU": " ",
+        "AZURE_LOCATION": "uksouth\r",
+    }
+    assert made(evaluated(MAIN, GOOD | odd)) == made(evaluated(MAIN, GOOD))
 
 
 def made(its: Snapshot) -> list[str]:

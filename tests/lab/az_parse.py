@@ -10,6 +10,7 @@ import json
 import sys
 
 from azure.cli.core import get_default_cli
+from azure.cli.core.commands.events import EVENT_INVOKER_POST_LOAD_ARGUMENTS, EVENT_INVOKER_PRE_LOAD_ARGUMENTS
 from knack.events import EVENT_INVOKER_POST_CMD_TBL_CREATE
 
 
@@ -28,7 +29,9 @@ def said_of(arguments: list[str]) -> str:
             loader.command_name = invoker.data["command_string"] = command
             if command not in loader.command_table:
                 return f"there is no command 'az {' '.join(arguments)}'"
+            cli.raise_event(EVENT_INVOKER_PRE_LOAD_ARGUMENTS, commands_loader=loader)  # brings --subscription
             loader.load_arguments(command)
+            cli.raise_event(EVENT_INVOKER_POST_LOAD_ARGUMENTS, commands_loader=loader)
             cli.raise_event(EVENT_INVOKER_POST_CMD_TBL_CREATE, commands_loader=loader)  # makes --ids stand for the rest
             invoker.parser.load_command_table(loader)
             invoker.parser.parse_args(arguments)

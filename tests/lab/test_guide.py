@@ -97,7 +97,8 @@ def test_every_command_of_az_exists_and_takes_its_arguments() -> None:
     assert len(lines) > 20
     wrong = []
     for (page, typed, arguments), said in zip(lines, refusals([each for *_, each in lines]), strict=True):
-        if said and (typed or "arguments are required" not in said):  # a span may name a command and leave out the rest
+        left_open = not typed and "arguments are required" in said  # a span may name a command and leave out the rest
+        if said and not left_open and "value: '$" not in said:  # what a variable of a script holds is not known
             wrong.append(f"{page}: az {' '.join(arguments)}: {said}")
     assert wrong == []
 

@@ -4,6 +4,8 @@ using '../main.bicep'
 param location = 'westeurope'
 param signingKey = readEnvironmentVariable('HOPKEEPER_SIGNING_KEY', '')
 param isDeployed = readEnvironmentVariable('HOPKEEPER_IS_DEPLOYED', 'false') == 'true'
+// Passes only say what they would do, until this is false.
+param observeOnly = bool(readEnvironmentVariable('HOPKEEPER_OBSERVE_ONLY', 'true'))
 param routeServers = [
   {
     id: '/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-connectivity/providers/Microsoft.Network/virtualHubs/rs-weu'
@@ -26,3 +28,5 @@ param systemTopicName = 'evgt-subscription'
 param systemTopicGroup = 'rg-governance'
 param publishEvents = false
 param sweepMinutes = 5
+// Operators, and the machine that deploys.
+param callerPrefixes = ['192.0.2.0/24']

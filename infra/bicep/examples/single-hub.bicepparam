@@ -4,6 +4,8 @@ using '../main.bicep'
 param location = 'uksouth'
 param signingKey = readEnvironmentVariable('HOPKEEPER_SIGNING_KEY', '')
 param isDeployed = readEnvironmentVariable('HOPKEEPER_IS_DEPLOYED', 'false') == 'true'
+// Passes only say what they would do, until this is false.
+param observeOnly = bool(readEnvironmentVariable('HOPKEEPER_OBSERVE_ONLY', 'true'))
 param routeServers = [
   {
     id: '/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-hub/providers/Microsoft.Network/virtualHubs/rs-hub'
@@ -30,3 +32,5 @@ param virtualNetworkId = '/subscriptions/00000000-0000-0000-0000-000000000000/re
 param appSubnetPrefix = '10.0.9.0/27'
 param endpointsSubnetPrefix = '10.0.9.32/28'
 param alertEmails = ['network-operations@example.com']
+// Operators, and the machine that deploys.
+param callerPrefixes = ['192.0.2.0/24']

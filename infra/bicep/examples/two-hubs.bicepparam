@@ -4,6 +4,8 @@ using '../main.bicep'
 param location = 'uksouth'
 param signingKey = readEnvironmentVariable('HOPKEEPER_SIGNING_KEY', '')
 param isDeployed = readEnvironmentVariable('HOPKEEPER_IS_DEPLOYED', 'false') == 'true'
+// Passes only say what they would do, until this is false.
+param observeOnly = bool(readEnvironmentVariable('HOPKEEPER_OBSERVE_ONLY', 'true'))
 param routeServers = [
   {
     id: '/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-hub-1/providers/Microsoft.Network/virtualHubs/rs-hub-1'

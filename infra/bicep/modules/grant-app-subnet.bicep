@@ -21,7 +21,7 @@ resource subnet 'Microsoft.Network/virtualNetworks/subnets@2025-05-01' existing 
 }
 
 resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(subnet.id, appPrincipalId, roleName)
+  name: guid(toLower(subnet.id), appPrincipalId, roleName) // an id is one in any case
   scope: subnet
   properties: {
     principalId: appPrincipalId

@@ -13,7 +13,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' existing = {
 }
 
 resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(network.id, appPrincipalId, roleName)
+  name: guid(toLower(network.id), appPrincipalId, roleName) // an id is one in any case
   scope: network
   properties: {
     principalId: appPrincipalId

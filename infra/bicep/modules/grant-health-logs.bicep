@@ -13,7 +13,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' existin
 }
 
 resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(workspace.id, appPrincipalId, roleName)
+  name: guid(toLower(workspace.id), appPrincipalId, roleName) // an id is one in any case
   scope: workspace
   properties: {
     principalId: appPrincipalId

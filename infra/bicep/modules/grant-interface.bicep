@@ -13,7 +13,7 @@ resource interface 'Microsoft.Network/networkInterfaces@2025-05-01' existing = {
 }
 
 resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(interface.id, appPrincipalId, roleName)
+  name: guid(toLower(interface.id), appPrincipalId, roleName) // an id is one in any case
   scope: interface
   properties: {
     principalId: appPrincipalId

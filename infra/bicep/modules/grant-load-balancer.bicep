@@ -19,7 +19,7 @@ resource balancer 'Microsoft.Network/loadBalancers@2025-05-01' existing = {
 }
 
 resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(balancer.id, appPrincipalId, roleName)
+  name: guid(toLower(balancer.id), appPrincipalId, roleName) // an id is one in any case
   scope: balancer
   properties: {
     principalId: appPrincipalId

@@ -13,7 +13,7 @@ resource server 'Microsoft.Network/virtualHubs@2025-05-01' existing = {
 }
 
 resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(server.id, appPrincipalId, roleName)
+  name: guid(toLower(server.id), appPrincipalId, roleName) // an id is one in any case
   scope: server
   properties: {
     principalId: appPrincipalId

@@ -13,7 +13,7 @@ resource table 'Microsoft.Network/routeTables@2025-05-01' existing = {
 }
 
 resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(table.id, appPrincipalId, roleName)
+  name: guid(toLower(table.id), appPrincipalId, roleName) // an id is one in any case
   scope: table
   properties: {
     principalId: appPrincipalId

@@ -13,7 +13,7 @@ resource scaleSet 'Microsoft.Compute/virtualMachineScaleSets@2026-04-01' existin
 }
 
 resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(scaleSet.id, appPrincipalId, roleName)
+  name: guid(toLower(scaleSet.id), appPrincipalId, roleName) // an id is one in any case
   scope: scaleSet
   properties: {
     principalId: appPrincipalId

@@ -8,7 +8,7 @@ param appPrincipalId string
 param roleName string
 
 resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(subscription().id, appPrincipalId, roleName)
+  name: guid(toLower(subscription().id), appPrincipalId, roleName) // an id is one in any case
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'

@@ -2,6 +2,9 @@
 @description('Name of the virtual network, in this module\'s resource group.')
 param virtualNetworkName string
 
+@description('Name of the app\'s subnet; that of private endpoints has it with `-endpoints`.')
+param subnetName string
+
 @description('Prefix of the app\'s subnet, /27 or larger; empty: none is made.')
 param appPrefix string
 
@@ -20,7 +23,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' existing = {
 
 resource app 'Microsoft.Network/virtualNetworks/subnets@2025-05-01' = if (!empty(appPrefix)) {
   parent: network
-  name: 'snet-hopkeeper'
+  name: subnetName
   properties: {
     addressPrefix: appPrefix
     routeTable: { id: routeTableId }
@@ -38,7 +41,7 @@ resource app 'Microsoft.Network/virtualNetworks/subnets@2025-05-01' = if (!empty
 // A virtual network takes one subnet write at a time.
 resource endpoints 'Microsoft.Network/virtualNetworks/subnets@2025-05-01' = if (!empty(endpointsPrefix)) {
   parent: network
-  name: 'snet-hopkeeper-endpoints'
+  name: '${subnetName}-endpoints'
   properties: {
     addressPrefix: endpointsPrefix
     privateEndpointNetworkPolicies: 'Enabled'

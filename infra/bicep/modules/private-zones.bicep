@@ -28,7 +28,7 @@ resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
 resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
   for each in linked: {
     parent: zones[each.zone]
-    name: 'hopkeeper-${uniqueString(each.network)}'
+    name: 'hopkeeper-${uniqueString(toLower(each.network))}'
     location: 'global'
     properties: {
       registrationEnabled: false

@@ -11,3 +11,5 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
     topicType: 'Microsoft.Resources.Subscriptions'
   }
 }
+
+output principalId string = topic.identity.principalId
