@@ -37,6 +37,8 @@ COMPILED = ("-q", "--invalidation-mode=unchecked-hash")
 # What an installer adds for itself, and what differs between two installations of the same wheels.
 OF_THE_INSTALLER = ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json")
 SCRIPTS = "bin"
+# Beside the libraries: of each its wheel, and of each file its digest.
+WHEELS_OF, FILES_OF = "wheels.json", "files.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +57,43 @@ class Libraries:
 
 
 def fetch(root: Path, cache: Path) -> Libraries:
-    """The libraries of the project at `root`: from the directory `cache` where the same pins were fetched before.
+    """The libraries of the project at `root`: from the directory `cache` where the same pins were fetched before, and again
+    where a file of those is missing or another than then.
 
     Raises LabError with pip's own words, OSError.
     """
     told = [(root / name).read_text() for name in PINS]
     found = cache / hashlib.sha256("\0".join([*told, *WHEELS, *COMPILED, sys.version]).encode()).hexdigest()[:16]
-    if not found.is_dir():
+    if not _whole(found):
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="fetching-", dir=cache) as made:
             _install(root, Path(made, "new"))
             try:
+                if found.exists():
+                    os.replace(found, Path(made, "old"))
                 os.replace(Path(made, "new"), found)
             except OSError:  # somebody else was first
-                if not found.is_dir():
+                if not _whole(found):
                     raise
-    return Libraries(found / "libraries", json.loads((found / "wheels.json").read_text()))
+    return Libraries(found / "libraries", json.loads((found / WHEELS_OF).read_text()))
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file below `folder`, by its path there, but of the list of these."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / FILES_OF
+    }
+
+
+def _whole(found: Path) -> bool:
+    """Whether every file is there as it was fetched: what a clean-up or a full disk took would be missed in Azure only."""
+    try:
+        kept = json.loads((found / FILES_OF).read_text())
+        return bool(kept == _digests(found))
+    except (OSError, ValueError):
+        return False
 
 
 def _install(root: Path, out: Path) -> None:
@@ -83,7 +106,7 @@ def _install(root: Path, out: Path) -> None:
     if done.returncode != 0:
         raise LabError(
             "the app's libraries could not be fetched; it needs the package index the first time that these pins are "
-            f"built, and again after `make clean`:\n{done.stderr.strip()}"
+            f"built, and again after `make clean` or where files of the cache were lost:\n{done.stderr.strip()}"
         )
     installed = json.loads(report.read_text())["install"]
     wheels = {
@@ -91,7 +114,7 @@ def _install(root: Path, out: Path) -> None:
         for one in installed
     }
     report.unlink()
-    (out / "wheels.json").write_text(json.dumps(wheels, indent=1, sort_keys=True))
+    (out / WHEELS_OF).write_text(json.dumps(wheels, indent=1, sort_keys=True))
     shutil.rmtree(target / SCRIPTS, ignore_errors=True)
     for metadata in target.glob("*.dist-info"):
         for name in OF_THE_INSTALLER:
@@ -99,3 +122,4 @@ def _install(root: Path, out: Path) -> None:
     # The files are named as they lie below the app's root: the place where they were compiled must not be in them.
     compile_all = [sys.executable, "-m", "compileall", *COMPILED, "-s", str(target), "-p", FOLDER, str(target)]
     subprocess.run(compile_all, check=True, capture_output=True)
+    (out / FILES_OF).write_text(json.dumps(_digests(out), indent=1))

@@ -186,6 +186,42 @@ def test_libraries_are_fetched_once_for_the_same_pins(fetched: Libraries, tmp_pa
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "lost", ["azure/mgmt", "msgspec/__init__.py", "aiohttp/client.py", "../wheels.json", "../files.json"]
+)
+@pytest.mark.parametrize("how", ["gone", "cut short"])
+def test_libraries_that_lost_a_file_are_not_packaged(
+    fetched: Libraries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str, how: str
+) -> None:
+    """Here there is no index to fetch them from again, so that it is said; the test below fetches them."""
+    project, cache = tmp_path / "project", tmp_path / "cache"
+    project.mkdir()
+    for name in libraries.PINS:
+        (project / name).write_bytes((ROOT / name).read_bytes())
+    shutil.copytree(fetched.folder.parent, cache / fetched.folder.parent.name)
+    assert libraries.fetch(project, cache).wheels == fetched.wheels
+    damaged = cache / fetched.folder.parent.name / fetched.folder.name / lost
+    if how == "cut short":
+        one = damaged if damaged.is_file() else next(path for path in damaged.rglob("*.py") if path.stat().st_size)
+        one.write_bytes(one.read_bytes()[:-1])
+    elif damaged.is_dir():
+        shutil.rmtree(damaged)
+    else:
+        damaged.unlink()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(LabError, match="files of the cache were lost"):
+        libraries.fetch(project, cache)
+
+
+def test_libraries_that_lost_a_file_are_fetched_again(fetched: Libraries, tmp_path: Path) -> None:
+    found = fetched.folder.parent.name
+    shutil.copytree(fetched.folder.parent, tmp_path / found)
+    shutil.rmtree(tmp_path / found / fetched.folder.name / "azure" / "mgmt")
+    again = libraries.fetch(ROOT, tmp_path)
+    assert (again.folder / "azure" / "mgmt").is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == [found]
+
+
 def test_what_lies_about_under_the_libraries_name_is_not_taken_for_them(tmp_path: Path) -> None:
     (tmp_path / package.IGNORED).write_text((ROOT / package.IGNORED).read_text())
     for name in ("host.json", f"{libraries.FOLDER}/old.py"):
