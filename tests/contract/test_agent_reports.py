@@ -11,7 +11,6 @@ from aiohttp import web
 
 from tests.unit.agent.stage import Member, fresh_address, new_signer, until
 
-
 PORTAL = 200  # what answers is not the app
 
 
