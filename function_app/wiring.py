@@ -129,7 +129,8 @@ async def status(name: str | None) -> Mapping[str, Any]:
     """The overview, or one topology's status. Raises BadInput for one that is unknown."""
     topologies, ports = use_cases().topologies, use_cases().ports
     if name is None:
-        return await views.overview(topologies, ports.documents, ports.clock)
+        told = await views.overview(topologies, ports.documents, ports.clock)
+        return {**told, "observing": use_cases().observe_only}
     return await views.detail(topologies, ports.documents, ports.clock, name)
 
 

@@ -22,7 +22,8 @@ class Answered:
 
 
 def faults(url: str, functions: Answered, overview: Answered, sweep_within: timedelta) -> tuple[str, ...]:
-    """What is wrong with the app at `url`, each with what to do; nothing where it has every function and its sweep runs.
+    """What is wrong with the app at `url`, each with what to do; nothing where it has every function, its sweep runs, and
+    each topology was looked at within the same time: a sweep only asks for looks, which may all fail.
 
     `functions` answered /admin/functions, `overview` /api/status.
     """
@@ -89,7 +90,35 @@ def _sweep_faults(overview: Answered, within: timedelta) -> tuple[str, ...]:
             f"the last sweep came through {age} s ago, more than {within.total_seconds():.0f} s: "
             "see the log of the function sweep, and HOPKEEPER_SWEEP_SCHEDULE",
         )
-    return ()
+    return _look_faults(overview.body, within)
+
+
+def _look_faults(overview: Mapping[str, Any], within: timedelta) -> tuple[str, ...]:
+    """Of an app that only observes there is nothing to say: its looks leave nothing behind."""
+    topologies = overview.get("topologies")
+    if not isinstance(topologies, list) or not all(isinstance(one, Mapping) for one in topologies):
+        return (f"/api/status tells of the topologies {topologies!r}: is it this app, and of this version?",)
+    if overview.get("observing") is True:
+        return ()
+    return tuple(fault for one in topologies if (fault := _look_fault(one, within)))
+
+
+def _look_fault(told: Mapping[str, Any], within: timedelta) -> str:
+    name, age = told.get("topology"), told.get("lastLookSeconds")
+    if told.get("usable") is False:
+        return f"topology {name} cannot be used: {told.get('problems')}; mend its document, and hopkeeper apply it"
+    what = "see the log of the function on_wakeup, and the queue of poisoned wake-ups"
+    if age is None:
+        return f"topology {name}: no look has been completed yet: wait for the next (--wait), then {what}"
+    if not isinstance(age, int | float) or not math.isfinite(age):
+        return f"topology {name}: its last look is {age!r} s old, which is no age: is the app of this version?"
+    if age < -within.total_seconds():
+        return f"topology {name}: its last look is {-age} s in the future: the clock of the app is wrong"
+    if age > within.total_seconds():
+        return (
+            f"topology {name}: the last completed look is {age} s old, more than {within.total_seconds():.0f} s: {what}"
+        )
+    return ""
 
 
 def summary(functions: Answered, overview: Answered) -> str:

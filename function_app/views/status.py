@@ -9,24 +9,33 @@ import msgspec
 from function_app.domain.errors import BadInput
 from function_app.domain.record import Record
 from function_app.domain.topology import Service, Topology
+from function_app.reconcile import kept
 from function_app.reconcile.ports import Clock, Documents
 from function_app.reconcile.records import Records
 from function_app.reconcile.sweeps import last_sweep
 from function_app.reconcile.topologies import Topologies
 
 
+class _Look(msgspec.Struct, frozen=True):
+    """Of what the last slow pass saw, when that was."""
+
+    at: datetime
+
+
 async def overview(topologies: Topologies, documents: Documents, clock: Clock) -> Mapping[str, Any]:
-    """Every topology: usable or not, and why not; and when the last sweep came through, with its age in seconds."""
+    """Every topology: usable or not, and why not, and the age in seconds of its last completed look (None: none yet, or not
+    readable); and when the last sweep came through, with its age likewise."""
     found: list[Mapping[str, Any]] = []
     for name in await topologies.names():
+        looked = {"lastLookSeconds": await _look_seconds(documents, name, clock.now())}
         try:
             in_force = await topologies.in_force(name)
         except BadInput as error:
-            found.append({"topology": name, "usable": False, "problems": [str(p) for p in error.problems]})
+            found.append({"topology": name, "usable": False, "problems": [str(p) for p in error.problems]} | looked)
             continue
         problems = [str(p) for p in in_force.problems]
         services = [s.name for s in in_force.topology.services]
-        found.append({"topology": name, "usable": True, "problems": problems, "services": services})
+        found.append({"topology": name, "usable": True, "problems": problems, "services": services} | looked)
     swept = await last_sweep(documents)
     sweep = (
         None
@@ -34,6 +43,12 @@ async def overview(topologies: Topologies, documents: Documents, clock: Clock) -
         else {"at": swept.at, "ageSeconds": max(0, round((clock.now() - swept.at).total_seconds()))}
     )
     return {"product": "hopkeeper", "topologies": found, "sweep": sweep}
+
+
+async def _look_seconds(documents: Documents, name: str, now: datetime) -> int | None:
+    """Minus where its time is later than now, by a clock that is wrong."""
+    look, _ = await kept.load(documents, f"status/{name}.json", _Look)
+    return None if look is None else round((now - look.at).total_seconds())
 
 
 async def detail(topologies: Topologies, documents: Documents, clock: Clock, name: str) -> Mapping[str, Any]:

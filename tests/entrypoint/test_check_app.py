@@ -1,5 +1,6 @@
 """`hopkeeper check --app`: what the last step of a deployment asks, for an app without functions looks well otherwise."""
 
+import json
 import math
 import subprocess
 import sys
@@ -11,12 +12,20 @@ import pytest
 import pytest_asyncio
 
 from function_app.reconcile.deployed import FUNCTIONS, Answered, faults
-from lab.stack import Stack
+from lab.stack import TOPOLOGY, Stack
 
 in_stack = pytest.mark.asyncio(loop_scope="module")
 
 ALL = [{"name": name, "isDisabled": False} for name in FUNCTIONS]
 SWEPT = {"product": "hopkeeper", "topologies": [], "sweep": {"at": "2026-01-01T00:00:00Z", "ageSeconds": 30}}
+
+
+def looked(**told: Any) -> Answered:
+    """A fresh sweep, over one topology that was looked at a minute ago and one of which this is told."""
+    fresh = {"usable": True, "problems": [], "lastLookSeconds": 60}
+    return Answered(200, SWEPT | {"topologies": [fresh | {"topology": "one"}, fresh | {"topology": "two"} | told]})
+
+
 WRONG = [
     (Answered(200, []), Answered(404), "0 functions"),
     (Answered(200, ALL[1:]), Answered(200, SWEPT), "it lacks on_alert"),
@@ -34,12 +43,32 @@ WRONG = [
     (Answered(200, ALL), Answered(200, SWEPT | {"sweep": {"ageSeconds": "30"}}), "'30'}, which has no age"),
     (Answered(200, ALL), Answered(200, SWEPT | {"sweep": {"at": "x"}}), "'x'}, which has no age"),
     (Answered(200, ALL), Answered(200, SWEPT | {"sweep": "now"}), "'now', which has no age"),
+    (
+        Answered(200, ALL),
+        looked(lastLookSeconds=901),
+        "topology two: the last completed look is 901 s old, more than 900 s",
+    ),
+    (Answered(200, ALL), looked(lastLookSeconds=None), "topology two: no look has been completed yet"),
+    (Answered(200, ALL), looked(lastLookSeconds="1"), "topology two: its last look is '1' s old, which is no age"),
+    (Answered(200, ALL), looked(lastLookSeconds=-86400), "topology two: its last look is 86400 s in the future"),
+    (Answered(200, ALL), looked(usable=False, problems=["$: x"]), "topology two cannot be used: ['$: x']"),
+    (Answered(200, ALL), Answered(200, SWEPT | {"topologies": ["x"]}), "tells of the topologies ['x']"),
     (Answered(200, [{"name": {}}, "x"]), Answered(200, SWEPT), "it has 0 functions"),
 ]
 
 
 def test_an_app_with_every_function_and_a_fresh_sweep_is_right() -> None:
     assert faults("https://app", Answered(200, ALL), Answered(200, SWEPT), timedelta(minutes=15)) == ()
+
+
+def test_an_app_that_looks_at_its_topologies_is_right() -> None:
+    assert faults("https://app", Answered(200, ALL), looked(), timedelta(minutes=15)) == ()
+
+
+def test_an_app_that_only_observes_is_not_asked_for_what_it_does_not_write() -> None:
+    overview = looked(lastLookSeconds=None)
+    observing = Answered(200, {**overview.body, "observing": True})
+    assert faults("https://app", Answered(200, ALL), observing, timedelta(minutes=15)) == ()
 
 
 @pytest.mark.parametrize(("functions", "overview", "said"), WRONG, ids=[wrong[2] for wrong in WRONG])
@@ -71,6 +100,10 @@ async def test_the_app_is_asked_for_its_functions_and_for_its_sweep(stack: Stack
         f"{stack.host_url}/admin/functions/sweep", json={"input": ""}, headers=headers
     ) as ran:
         assert ran.status == 202
+    unlooked = check(stack.host_url, stack.keys["master"])
+    assert (unlooked.returncode, f"topology {TOPOLOGY}: no look has been completed" in unlooked.stderr) == (1, True), (
+        unlooked
+    )
     after = check(stack.host_url, stack.keys["master"], "--wait", "20")
     assert after.returncode == 0, after
     assert after.stdout.startswith(f"{stack.host_url}: 8 functions (on_alert, ")
@@ -80,7 +113,8 @@ async def test_the_app_is_asked_for_its_functions_and_for_its_sweep(stack: Stack
 
 @in_stack
 async def test_a_key_that_does_not_open_the_list_is_said(stack: Stack) -> None:
-    for key, said in (("wrong", "the master key"), (stack.keys["functions"]["default"], "a host key")):
+    host_key = json.loads((stack.directory / "keys.json").read_text())["functions"]["default"]
+    for key, said in (("wrong", "the master key"), (host_key, "a host key")):
         done = check(stack.host_url, key)
         assert (done.returncode, said in done.stderr) == (1, True), done
 
