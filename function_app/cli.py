@@ -57,14 +57,14 @@ def main() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
 @click.option("--lab", is_flag=True, help="Allow loopback addresses, as a lab on one machine has them.")
 @click.option("--app", metavar="URL", help="Of the app, https://NAME.azurewebsites.net.")
-@click.option("--key-file", type=click.File(), help="Holds the app's master key; - reads it from a pipe.")
+@click.option("--key-file", type=click.File("rb"), help="Holds the app's master key; - reads it from a pipe.")
 @click.option("--wait", default=0.0, help="Ask again for so many seconds, until the app is as it should be.")
 @click.option("--sweep-within", default=900.0, help="How old the last sweep may be, seconds.")
 def check(
-    file: Path | None, lab: bool, app: str | None, key_file: IO[str] | None, wait: float, sweep_within: float
+    file: Path | None, lab: bool, app: str | None, key_file: IO[bytes] | None, wait: float, sweep_within: float
 ) -> None:
     if app is not None and key_file is not None and file is None:
-        _check_app(app, key_file.read().strip(), timedelta(seconds=wait), timedelta(seconds=sweep_within))
+        _check_app(app, _key(key_file), timedelta(seconds=wait), timedelta(seconds=sweep_within))
         return
     if file is None or app is not None:
         raise click.UsageError("give a topology document, or --app URL with --key-file FILE")
@@ -291,6 +291,20 @@ def undrain(topology: str, service: str, member: str) -> None:
 @click.argument("member", required=False)
 def rehearse(topology: str, service: str, member: str | None) -> None:
     _order(topology, service, "rehearse", member=member)
+
+
+def _key(file: IO[bytes]) -> str:
+    """The key in a file, which HTTP carries in a header. Ends with 2, and asks nobody, where there is none."""
+    try:
+        key = file.read().decode("ascii").strip()
+    except UnicodeDecodeError:
+        wrong = "is no key, which is in ASCII"
+    else:
+        if key.isprintable() and key and " " not in key:
+            return key
+        wrong = "holds more than one key" if key else "is empty"
+    click.echo(f"{file.name} {wrong}: az functionapp keys list --query masterKey --output tsv tells the key", err=True)
+    sys.exit(WRONG)
 
 
 def _check_app(url: str, key: str, wait: timedelta, sweep_within: timedelta) -> None:

@@ -27,6 +27,10 @@ async def _answered(session: aiohttp.ClientSession, url: str) -> Answered:
                 return Answered(response.status, await response.json(content_type=None))
             except ValueError:
                 return Answered(response.status, text[:200])
+            except RecursionError:
+                return Answered(
+                    response.status, why=f"it answers {response.status} with JSON that is nested too deeply"
+                )
     except TimeoutError:
         return Answered(why=f"no answer within {TIMEOUT.total:.0f} s")
     except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from function_app.adapters.running_app import ask_app
 from function_app.reconcile.deployed import FUNCTIONS, Answered, faults
 from lab.stack import TOPOLOGY, Stack
 
@@ -117,6 +120,36 @@ async def test_a_key_that_does_not_open_the_list_is_said(stack: Stack) -> None:
     for key, said in (("wrong", "the master key"), (host_key, "a host key")):
         done = check(stack.host_url, key)
         assert (done.returncode, said in done.stderr) == (1, True), done
+
+
+KEYS = [
+    (b"", "is empty"),
+    (b" \n", "is empty"),
+    (b"\xffkey", "is no key, which is in ASCII"),
+    (b"one\ntwo", "holds more than one key"),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), KEYS)
+def test_a_file_without_a_key_is_said_and_nobody_is_asked(content: bytes, said: str) -> None:
+    command = [sys.executable, "-m", "function_app.cli", "check", "--app", "http://127.0.0.1:9", "--key-file", "-"]
+    done = subprocess.run(command, input=content, capture_output=True, timeout=60, check=False)
+    error = done.stderr.decode()
+    assert (done.returncode, said in error, error.count("\n")) == (2, True, 1), error
+
+
+async def test_an_answer_that_is_nested_too_deeply_is_said() -> None:
+    async def deep(_: web.Request) -> web.Response:
+        return web.Response(text="[" * 100_000, content_type="application/json")
+
+    site = web.Application()
+    site.router.add_get("/{any:.*}", deep)
+    async with TestServer(site) as server:
+        functions, overview = await ask_app(str(server.make_url("/")), "key")
+    (found,) = faults("https://app", functions, overview, timedelta(minutes=15))
+    assert "it answers 200 with JSON that is nested too deeply" in found
+    (found,) = faults("https://app", Answered(200, ALL), overview, timedelta(minutes=15))
+    assert "it answers 200 with JSON that is nested too deeply" in found
 
 
 def test_nobody_there_is_said_with_what_to_look_at() -> None:
