@@ -11,12 +11,16 @@ warm and 3 s cold): then in a thread, so that the fast path goes on. Not for sto
 | 408, 429, 5xx, an operation that failed                     | Unavailable | Retry-After, else 5 s      |
 | 400, 401, 403, 404, ...: time alone does not cure it        | Unavailable | Retry-After, else 60 s     |
 | no connection, no answer in time, an answer that is no JSON | Unavailable | 5 s                        |
+
+An answer whose JSON has another shape than the SDK or we read is Unavailable too, for 60 s and with its trace in the log: what
+one resource answers never ends the pass over all others.
 """
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -29,6 +33,8 @@ from function_app.domain.errors import BadInput, Problem, Superseded, Transient,
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
+
+log = logging.getLogger("hopkeeper.azure")
 
 type Json = dict[str, Any]
 type CredentialFactory = Callable[[], AsyncTokenCredential]
@@ -171,7 +177,11 @@ class ResourceId:
 
 @asynccontextmanager
 async def calling(what: str, timeout: timedelta) -> AsyncIterator[None]:
-    """Bounds the calls inside by `timeout` and translates what they raise. Raises Unavailable or Superseded."""
+    """Bounds what is inside by `timeout`, the calls and the reading of their answers, and translates what they raise.
+
+    Whatever reads an answer is inside: this is where one of another shape becomes no answer. Raises Unavailable or
+    Superseded.
+    """
     try:
         async with asyncio.timeout(timeout.total_seconds()):
             yield
@@ -179,36 +189,60 @@ async def calling(what: str, timeout: timedelta) -> AsyncIterator[None]:
         raise translated(what, error) from error
     except TimeoutError as error:
         raise Unavailable(f"{what}: not done within {timeout.total_seconds():g} s", SOON) from error
-
-
-@contextmanager
-def reading(what: str) -> Iterator[None]:
-    """What an SDK does with an answer before we see it: Monitor's expect keys that may be missing, and a page a list that
-    is not null. Raises Unavailable."""
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        why = f"its SDK cannot read the answer: {type(error).__name__}: {error}"
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        log.warning("%s: the answer cannot be read", what, exc_info=error)
+        why = f"the answer cannot be read: {type(error).__name__}: {error}"
         raise Unavailable(f"{what}: {why}"[:MESSAGE_MAX], LATER) from error
+
+
+async def whole(listing: Callable[..., AsyncIterable[Any]], *where: str) -> list[Json]:
+    """Every page of one of the SDK's lists, as ARM answered it. Raises ValueError for one without `value` (REST: required),
+    which the SDK takes for an empty one, and for an item that is no object."""
+    return [plain(item) async for item in listing(*where, raw_response_hook=_has_value)]
+
+
+def _has_value(answer: Any) -> None:
+    response = answer.http_response
+    if response.status_code == 200:
+        body = response.json()
+        if not isinstance(body, dict) or not isinstance(body.get("value"), list):
+            raise ValueError("it is no list: it has no `value`, or one of another kind")
 
 
 def plain(found: Any) -> Json:
     """A model of the SDK as ARM answered it, without nulls: a key that is null is absent (REST: nearly every one is
-    optional), and a null in a list is nothing."""
-    return cast(Json, _without_nulls(found.as_dict()))
+    optional). Raises ValueError for what is no object, and for a null in a list: nobody knows whose row it was."""
+    return cast(Json, _without_nulls(found.as_dict() if hasattr(found, "as_dict") else objected(found), "$"))
 
 
-def _without_nulls(value: object) -> object:
+def _without_nulls(value: object, path: str) -> object:
     if isinstance(value, dict):
-        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+        return {name: _without_nulls(each, f"{path}.{name}") for name, each in value.items() if each is not None}
     if isinstance(value, list):
-        return [_without_nulls(each) for each in value if each is not None]
+        if None in value:
+            raise ValueError(f"{path}[{value.index(None)}] is null")
+        return [_without_nulls(each, f"{path}[{i}]") for i, each in enumerate(value)]
     return value
+
+
+def objected(value: object) -> Json:
+    """The value itself. Raises ValueError, with the value, where it is no object."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r} is no object"[:MESSAGE_MAX])
+    return value
+
+
+def facts_of(item: Json) -> Json:
+    """The `properties` of a document or of a part of one, empty where it has none. Raises ValueError, and names it."""
+    facts = objected(item).get("properties")
+    if not isinstance(facts, dict | None):
+        raise ValueError(f"the properties of {name_of(item) or item} are {facts!r}"[:MESSAGE_MAX])
+    return facts or {}
 
 
 def name_of(item: Json) -> str:
     """Of a part of a document: its name, or the last of its id; empty where neither is there."""
-    return str(item.get("name") or str(item.get("id") or "").rpartition("/")[2])
+    return str(objected(item).get("name") or str(item.get("id") or "").rpartition("/")[2])
 
 
 def translated(what: str, error: AzureError) -> Transient:

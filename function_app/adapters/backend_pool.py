@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 
-from function_app.adapters.azure import LATER, Json, name_of
+from function_app.adapters.azure import LATER, Json, facts_of, name_of, objected
 from function_app.domain.errors import Unavailable
 from function_app.domain.observation import AdminState
 from function_app.domain.topology import LoadBalancer, Member, Speaker
@@ -67,7 +67,7 @@ class Pool:
     def with_state(self, address: Address, state: AdminState) -> Json:
         """The whole pool as read with only this address's adminState changed. Raises Unavailable for one without a name."""
         body = deepcopy(self.body)
-        items = [item for item in body["properties"]["loadBalancerBackendAddresses"] if item]
+        items = body["properties"]["loadBalancerBackendAddresses"]
         mine = next((item for item in items if item.get("name") == address.name), None)
         if mine is None:
             raise Unavailable(
@@ -79,20 +79,21 @@ class Pool:
 
 def pool_of(document: Json, body: Json) -> Pool:
     """The pool of a GET; `body` is the same document without what only ARM may write."""
-    items = _facts(document).get("loadBalancerBackendAddresses") or ()
+    items = facts_of(document).get("loadBalancerBackendAddresses") or ()
     if not document.get("etag"):
         raise Unavailable(f"pool {document.get('name')} was answered without an etag")
     return Pool(str(document["etag"]), tuple(map(_address, items)), body)
 
 
 def _address(item: Json) -> Address:
-    facts = item.get("properties") or {}
+    facts = facts_of(item)
     interface = (facts.get("networkInterfaceIPConfiguration") or {}).get("id")
+    state = facts.get("adminState")
     return Address(
         name=str(item.get("name") or ""),
         ip=facts.get("ipAddress") or None,
         interface=interface.casefold() if interface else None,
-        state=str(facts.get("adminState") or AdminState.NONE.value),
+        state=AdminState.NONE.value if state in (None, "") else str(state),
     )
 
 
@@ -102,7 +103,7 @@ def rows_of(health: Json) -> tuple[Row, ...]:
 
 
 def _row(item: Json) -> Row:
-    interface = item.get("networkInterfaceIPConfigurationId")
+    interface = objected(item).get("networkInterfaceIPConfigurationId")
     return Row(item.get("ipAddress") or None, interface.casefold() if interface else None, item.get("reason") or None)
 
 
@@ -116,9 +117,9 @@ def reason_of(rows: tuple[Row, ...], address: Address, speaker: Speaker) -> str 
 
 def frontend_of(document: Json, name: str) -> IPv4Address:
     """The private address of the load balancer's frontend with this name."""
-    for item in _facts(document).get("frontendIPConfigurations") or ():
+    for item in facts_of(document).get("frontendIPConfigurations") or ():
         if name_of(item).casefold() == name.casefold():
-            text = (item.get("properties") or {}).get("privateIPAddress")
+            text = facts_of(item).get("privateIPAddress")
             try:
                 return IPv4Address(str(text))
             except AddressValueError as error:
@@ -129,7 +130,7 @@ def frontend_of(document: Json, name: str) -> IPv4Address:
 def fencing_rule(document: Json, spec: LoadBalancer) -> str | None:
     """The first rule that uses the service's pool with the service's probe: its health is asked for."""
     probe = spec.probe.casefold()
-    rules = (rule for rule in _rules(document, spec.backend_pool) if _last(_facts(rule).get("probe") or {}) == probe)
+    rules = (rule for rule in _rules(document, spec.backend_pool) if _last(facts_of(rule).get("probe") or {}) == probe)
     return next((name for name in map(name_of, rules) if name), None)
 
 
@@ -138,12 +139,12 @@ def unprovable(document: Json, spec: LoadBalancer, address: Address, speaker: Sp
     if fencing_rule(document, spec) is None:
         return f"no rule joins pool {spec.backend_pool} and probe {spec.probe}"
     for rule in _rules(document, spec.backend_pool):
-        if not _facts(rule).get("probe"):
+        if not facts_of(rule).get("probe"):
             return f"rule {name_of(rule)} has no probe, and there adminState does nothing"
-    for other in _facts(document).get("backendAddressPools") or ():
+    for other in facts_of(document).get("backendAddressPools") or ():
         name = name_of(other)
         if name.casefold() != spec.backend_pool.casefold() and _rules(document, name):
-            addresses = map(_address, _facts(other).get("loadBalancerBackendAddresses") or ())
+            addresses = map(_address, facts_of(other).get("loadBalancerBackendAddresses") or ())
             if any(_same(one, address, speaker) for one in addresses):
                 return f"{speaker.name} is also in pool {name}, where this fence does nothing"
     return None
@@ -157,14 +158,10 @@ def _rules(document: Json, pool: str) -> tuple[Json, ...]:
     """The rules that send flows to the pool."""
 
     def uses(rule: Json) -> bool:
-        pools = [_facts(rule).get("backendAddressPool") or {}, *(_facts(rule).get("backendAddressPools") or ())]
+        pools = [facts_of(rule).get("backendAddressPool") or {}, *(facts_of(rule).get("backendAddressPools") or ())]
         return any(_last(reference) == pool.casefold() for reference in pools)
 
-    return tuple(filter(uses, _facts(document).get("loadBalancingRules") or ()))
-
-
-def _facts(item: Json) -> Json:
-    return item.get("properties") or {}
+    return tuple(filter(uses, facts_of(document).get("loadBalancingRules") or ()))
 
 
 def _last(reference: Json) -> str:

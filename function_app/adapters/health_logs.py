@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any, cast
 
-from function_app.adapters.azure import Azure, Closable, calling, reading
+from function_app.adapters.azure import Azure, Closable, calling
 from function_app.reconcile.ports import HealthEvent
 
 log = logging.getLogger("hopkeeper.azure")
@@ -29,10 +29,9 @@ class HealthLogsOverLogAnalytics:
         """The latest events of the load balancer (a resource id) within `since`, newest first. Raises Unavailable."""
         async with calling(f"asking for health events of {load_balancer}", self._azure.cloud.timeout):
             client = await self._azure.client(LOGS_SDK, self._endpoint, self._make)
-            with reading(f"health events of {load_balancer}"):
-                result = await client.query_workspace(self._workspace, _query(load_balancer), timespan=since)
-        tables = getattr(result, "tables", None) or getattr(result, "partial_data", None) or ()
-        rows = [tuple(row) for table in tables for row in table.rows]
+            result = await client.query_workspace(self._workspace, _query(load_balancer), timespan=since)
+            tables = getattr(result, "tables", None) or getattr(result, "partial_data", None) or ()
+            rows = [tuple(row) for table in tables for row in table.rows]
         events = tuple(event for row in rows if (event := _event(row)) is not None)
         if len(events) < len(rows):
             log.warning("%d of %d health events have no time and were left out", len(rows) - len(events), len(rows))

@@ -127,8 +127,8 @@ class LoadBalancersOverArm:
         async with calling(f"reading the load balancer of {service.name}", timeout):
             access = await _access(self._azure, service, self._poll)
             document, pool = await access.both()
-        frontend = frontend_of(document, access.spec.frontend)
-        rule = fencing_rule(document, access.spec)
+            frontend = frontend_of(document, access.spec.frontend)
+            rule = fencing_rule(document, access.spec)
         left = timedelta(seconds=ends - asyncio.get_running_loop().time())
         rows = await _rows_in_time(access, rule, left) if rule else ()
         backends = {}

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from types import ModuleType
 from typing import Any, cast
 
-from function_app.adapters.azure import Azure, Closable, calling, reading
+from function_app.adapters.azure import Azure, Closable, calling
 from function_app.domain.observation import Value
 from function_app.reconcile.ports import Clock
 
@@ -50,9 +50,8 @@ class MetricsOverMonitor:
         }
         async with calling(f"asking {METRIC} of {load_balancer}", self._azure.cloud.timeout):
             client = await self._azure.client(METRICS_SDK, self._endpoint, self._make)
-            with reading(f"{METRIC} of {load_balancer}"):
-                results = await client.query_resources(**asked)
-        newest = _newest(results, now - FRESH - GRAIN)
+            results = await client.query_resources(**asked)
+            newest = _newest(results, now - FRESH - GRAIN)
         return {address: _judged(newest.get(str(address))) for address in addresses}
 
     def _make(self, sdk: ModuleType, credential: Any) -> Closable:

@@ -7,7 +7,7 @@ somebody else's in between is not undone.
 
 from typing import Any
 
-from function_app.adapters.azure import Azure, Json, ResourceId, calling, plain
+from function_app.adapters.azure import Azure, Json, ResourceId, calling, facts_of, plain
 from function_app.adapters.route_server import KIND as ROUTE_SERVER
 from function_app.domain.errors import BadInput, Problem
 from function_app.domain.networks import Flag, Flags, NetworkPeeringReading, RepairFlags
@@ -36,12 +36,12 @@ class NetworkFlagsOverArm:
         network_id, name = _parts(peering)
         async with calling(f"reading network peering {peering.name}", self._azure.cloud.timeout):
             peerings = (await self._azure.network(network_id.subscription)).virtual_network_peerings
-            facts = plain(await peerings.get(network_id.group, network_id.name, name)).get("properties") or {}
-        return NetworkPeeringReading(
-            flags={flag: bool(facts.get(NAMES[flag])) for flag in OF_PEERINGS},
-            state=str(facts.get("peeringState") or "unknown"),
-            settled=facts.get("provisioningState") == "Succeeded",
-        )
+            facts = facts_of(plain(await peerings.get(network_id.group, network_id.name, name)))
+            return NetworkPeeringReading(
+                flags={flag: bool(facts.get(NAMES[flag])) for flag in OF_PEERINGS},
+                state=str(facts.get("peeringState") or "unknown"),
+                settled=facts.get("provisioningState") == "Succeeded",
+            )
 
     async def repair(self, step: RepairFlags) -> None:
         """Begins to write the step's flags and leaves everything else as it is. Raises Unavailable or Superseded."""

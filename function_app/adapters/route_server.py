@@ -9,8 +9,7 @@ from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from function_app.adapters.azure import LATER, MESSAGE_MAX, Azure, Json, ResourceId, calling, name_of, plain, reading
-from function_app.domain.errors import Unavailable
+from function_app.adapters.azure import Azure, Json, ResourceId, calling, facts_of, name_of, plain, whole
 from function_app.domain.peerings import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
 from function_app.domain.topology import RouteServer
 
@@ -32,22 +31,20 @@ class RouteServersOverArm:
         self._azure = azure
 
     async def read(self, server: RouteServer) -> RouteServerReading:
-        """Both instances and every page of peerings, fresh. Raises Unavailable, also for a peering that cannot be named:
-        every one counts for the eight, and a list that is not complete is no ground to act on."""
+        """Both instances and every page of peerings, fresh. Raises Unavailable, also for a peering that cannot be read:
+        every one counts for the eight, and a list that is not whole is no ground to act on."""
         hub_id = ResourceId.parse(server.id, KIND)
         async with calling(f"reading Route Server {server.name}", self._azure.cloud.timeout):
             network = await self._azure.network(hub_id.subscription)
             hub = plain(await network.virtual_hubs.get(hub_id.group, hub_id.name))
-            with reading(f"the peerings of {server.name}"):
-                pages = network.virtual_hub_bgp_connections.list(hub_id.group, hub_id.name)
-                listed = [item async for item in pages]
-        peerings = tuple(_peering(plain(item) if item is not None else {}) for item in listed)
-        facts = hub.get("properties") or {}
-        instances = tuple(ip for ip in map(_address, facts.get("virtualRouterIps") or ()) if ip is not None)
-        provisioned = (facts.get("provisioningState"), facts.get("routingState")) == ("Succeeded", "Provisioned")
-        exchanges = facts.get("allowBranchToBranchTraffic")
-        preference = facts.get("hubRoutingPreference")
-        return RouteServerReading(instances, peerings, provisioned, exchanges, preference)
+            listed = await whole(network.virtual_hub_bgp_connections.list, hub_id.group, hub_id.name)
+            peerings = tuple(map(_peering, listed))
+            facts = facts_of(hub)
+            instances = tuple(ip for ip in map(_address, facts.get("virtualRouterIps") or ()) if ip is not None)
+            provisioned = (facts.get("provisioningState"), facts.get("routingState")) == ("Succeeded", "Provisioned")
+            exchanges = facts.get("allowBranchToBranchTraffic")
+            preference = facts.get("hubRoutingPreference")
+            return RouteServerReading(instances, peerings, provisioned, exchanges, preference)
 
     async def create(self, server: RouteServer, step: CreatePeering) -> None:
         """Begins to write the peering. Raises Unavailable (also when the Route Server is busy) or Superseded."""
@@ -72,15 +69,18 @@ class RouteServersOverArm:
 
 
 def _peering(item: Json) -> Peering:
+    """Raises ValueError for one without a name, and for an ASN that is there and is no number."""
     if not (name := name_of(item)):
-        raise Unavailable(f"a peering has neither name nor id: {item}"[:MESSAGE_MAX], LATER)
-    facts = item.get("properties") or {}
+        raise ValueError(f"a peering has neither name nor id: {item}")
+    facts = facts_of(item)
     state = STATES.get(str(facts.get("provisioningState")).casefold(), Provisioning.UPDATING)
-    asn = str(facts.get("peerAsn"))
+    asn = facts.get("peerAsn") or None
+    if asn is not None and not str(asn).isdecimal():
+        raise ValueError(f"the peerAsn of {name} is {asn!r}")
     return Peering(
         name=name,
         address=_address(facts.get("peerIp")),
-        asn=int(asn) if asn.isdecimal() else None,
+        asn=int(asn) if asn is not None else None,
         state=state,
         connection_state=facts.get("connectionState"),
     )

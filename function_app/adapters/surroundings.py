@@ -9,7 +9,7 @@ from typing import Any
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
-from function_app.adapters.azure import Azure, Json, ResourceId, calling, plain
+from function_app.adapters.azure import Azure, Json, ResourceId, calling, facts_of, plain
 from function_app.domain.errors import BadInput, Problem
 from function_app.domain.preflight_facts import (
     AddressFacts,
@@ -45,7 +45,7 @@ class SurroundingsOverArm:
                 return found
             pages = network.virtual_hub_bgp_connections.list(hub.group, hub.name)
             listed = await _allowed(_first(pages), "virtualHubs/bgpConnections/read", server.id)
-        return listed if isinstance(listed, Denied) else str(found.get("location"))
+            return listed if isinstance(listed, Denied) else str(found.get("location"))
 
     async def balancer(self, service: Service) -> BalancerFacts | Denied:
         """The load balancer as configured. Raises Unavailable, BadInput for a service without one."""
@@ -61,7 +61,7 @@ class SurroundingsOverArm:
             pool = service.load_balancer.backend_pool
             asked = network.load_balancer_backend_address_pools.get(where.group, where.name, pool)
             tried = await _allowed(asked, "loadBalancers/backendAddressPools/read", service.load_balancer.id)
-        return tried if isinstance(tried, Denied) else balancer_of(found)
+            return tried if isinstance(tried, Denied) else balancer_of(found)
 
     async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
         """Raises Unavailable, BadInput for a speaker that names no interface."""
@@ -78,9 +78,7 @@ class SurroundingsOverArm:
                 return there
             table_id = _table_of(there, subnet_name)
             table = await self._table(table_id) if table_id else {}
-            if isinstance(table, Denied):
-                return table
-        return interface_of(nic, there, table)
+            return table if isinstance(table, Denied) else interface_of(nic, there, table)
 
     async def app_subnet(self) -> AppSubnetFacts | Denied | None:
         """Its route table, not its effective routes: those are a network interface's, and an app has none. Raises
@@ -95,9 +93,9 @@ class SurroundingsOverArm:
             subnet = await _allowed(asked, "virtualNetworks/subnets/read", self._app_subnet)
             if isinstance(subnet, Denied):
                 return subnet
-            table_id = (_facts(subnet).get("routeTable") or {}).get("id")
+            table_id = (facts_of(subnet).get("routeTable") or {}).get("id")
             table = await self._table(str(table_id)) if table_id else {}
-        return table if isinstance(table, Denied) else app_subnet_of(self._app_subnet, subnet, table)
+            return table if isinstance(table, Denied) else app_subnet_of(self._app_subnet, subnet, table)
 
     async def _interface(self, resource: str) -> Json | Denied:
         where = ResourceId.parse(resource, f"{NETWORK}/networkInterfaces")
@@ -141,13 +139,13 @@ async def _allowed(asked: Awaitable[Any], action: str, resource: str) -> Json | 
 
 
 def balancer_of(document: Json) -> BalancerFacts:
-    facts = _facts(document)
+    facts = facts_of(document)
     return BalancerFacts(
         location=str(document.get("location")),
         frontends=tuple(
             found
             for item in facts.get("frontendIPConfigurations") or ()
-            if (found := _ip(_facts(item).get("privateIPAddress"))) is not None
+            if (found := _ip(facts_of(item).get("privateIPAddress"))) is not None
         ),
         rules=tuple(map(_rule, facts.get("loadBalancingRules") or ())),
         probes=tuple(map(_probe, facts.get("probes") or ())),
@@ -156,7 +154,7 @@ def balancer_of(document: Json) -> BalancerFacts:
 
 
 def _rule(item: Json) -> RuleFacts:
-    facts = _facts(item)
+    facts = facts_of(item)
     pools = [facts.get("backendAddressPool") or {}, *(facts.get("backendAddressPools") or ())]
     names = dict.fromkeys(name for name in map(_last, pools) if name)
     return RuleFacts(
@@ -172,7 +170,7 @@ def _rule(item: Json) -> RuleFacts:
 
 
 def _probe(item: Json) -> ProbeFacts:
-    facts = _facts(item)
+    facts = facts_of(item)
     return ProbeFacts(
         name=str(item.get("name")),
         protocol=str(facts.get("protocol")),
@@ -186,12 +184,12 @@ def _probe(item: Json) -> ProbeFacts:
 
 
 def _pool(item: Json) -> PoolFacts:
-    listed = _facts(item).get("loadBalancerBackendAddresses") or ()
+    listed = facts_of(item).get("loadBalancerBackendAddresses") or ()
     return PoolFacts(name=str(item.get("name")), addresses=tuple(map(_address, listed)))
 
 
 def _address(item: Json) -> AddressFacts:
-    facts = _facts(item)
+    facts = facts_of(item)
     interface = (facts.get("networkInterfaceIPConfiguration") or {}).get("id")
     return AddressFacts(
         name=str(item.get("name")),
@@ -202,13 +200,13 @@ def _address(item: Json) -> AddressFacts:
 
 def interface_of(nic: Json, network: Json, table: Json) -> InterfaceFacts:
     """`table` is empty where the subnet has none."""
-    prefixes = (_facts(network).get("addressSpace") or {}).get("addressPrefixes") or ()
-    routes = (_facts(route).get("addressPrefix") for route in _facts(table).get("routes") or ())
+    prefixes = (facts_of(network).get("addressSpace") or {}).get("addressPrefixes") or ()
+    routes = (facts_of(route).get("addressPrefix") for route in facts_of(table).get("routes") or ())
     return InterfaceFacts(
-        forwards=bool(_facts(nic).get("enableIPForwarding")),
+        forwards=bool(facts_of(nic).get("enableIPForwarding")),
         network=tuple(found for prefix in prefixes if (found := _prefix(prefix)) is not None),
         default_route=DEFAULT_ROUTE in routes,
-        propagates=not _facts(table).get("disableBgpRoutePropagation"),
+        propagates=not facts_of(table).get("disableBgpRoutePropagation"),
     )
 
 
@@ -216,15 +214,15 @@ def app_subnet_of(resource: str, subnet: Json, table: Json) -> AppSubnetFacts:
     """`table` is empty where the subnet has none."""
     return AppSubnetFacts(
         id=resource,
-        table=(_facts(subnet).get("routeTable") or {}).get("id"),
-        routes=tuple(map(_route, _facts(table).get("routes") or ())),
-        propagates=not _facts(table).get("disableBgpRoutePropagation"),
-        nat_gateway=bool((_facts(subnet).get("natGateway") or {}).get("id")),
+        table=(facts_of(subnet).get("routeTable") or {}).get("id"),
+        routes=tuple(map(_route, facts_of(table).get("routes") or ())),
+        propagates=not facts_of(table).get("disableBgpRoutePropagation"),
+        nat_gateway=bool((facts_of(subnet).get("natGateway") or {}).get("id")),
     )
 
 
 def _route(item: Json) -> RouteFacts:
-    facts = _facts(item)
+    facts = facts_of(item)
     return RouteFacts(
         name=str(item.get("name")),
         to=str(facts.get("addressPrefix")),
@@ -235,7 +233,7 @@ def _route(item: Json) -> RouteFacts:
 
 def _subnet_of(nic: Json, address: IPv4Address) -> str:
     """Of the configuration with the speaker's address, or of the first. Raises BadInput where ARM names none."""
-    configurations = [_facts(item) for item in _facts(nic).get("ipConfigurations") or ()]
+    configurations = [facts_of(item) for item in facts_of(nic).get("ipConfigurations") or ()]
     configurations.sort(key=lambda facts: facts.get("privateIPAddress") != str(address))
     subnet = (configurations[0].get("subnet") or {}).get("id") if configurations else None
     if not subnet:
@@ -244,15 +242,11 @@ def _subnet_of(nic: Json, address: IPv4Address) -> str:
 
 
 def _table_of(network: Json, subnet: str) -> str | None:
-    for item in _facts(network).get("subnets") or ():
+    for item in facts_of(network).get("subnets") or ():
         if str(item.get("name")).casefold() == subnet.casefold():
-            table = (_facts(item).get("routeTable") or {}).get("id")
+            table = (facts_of(item).get("routeTable") or {}).get("id")
             return str(table) if table else None
     return None
-
-
-def _facts(item: Json) -> Json:
-    return item.get("properties") or {}
 
 
 def _last(reference: Json) -> str:

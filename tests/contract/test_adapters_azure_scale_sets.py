@@ -70,14 +70,15 @@ async def test_an_id_of_another_kind_is_bad_input(azure: Azure) -> None:
 
 
 async def test_what_is_no_instance_with_an_address_is_left_out(tmp_path: Path) -> None:
-    """A second interface, an address that is still to come, IPv6, an interface of nobody; and every page is read."""
+    """A second interface, and one that is still being made; and every page is read."""
 
     def nic(machine: str | None, *addresses: tuple[str | None, bool], primary: bool | None = None) -> dict[str, object]:
         facts: dict[str, object] = {
             "virtualMachine": {"id": f"{ID}/virtualMachines/{machine}"} if machine else None,
             "ipConfigurations": [{"properties": {"privateIPAddress": a, "primary": p}} for a, p in addresses],
         }
-        return {"properties": facts | ({} if primary is None else {"primary": primary})}
+        made = "Creating" if machine is None or addresses[0][0] is None else "Succeeded"
+        return {"properties": facts | {"provisioningState": made} | ({} if primary is None else {"primary": primary})}
 
     async def answer(request: web.Request) -> web.Response:
         if "page" in request.query:
@@ -86,7 +87,6 @@ async def test_what_is_no_instance_with_an_address_is_left_out(tmp_path: Path) -
             nic("1", ("10.0.3.77", False), ("10.0.3.1", True), primary=True),
             nic("1", ("10.0.4.1", True), primary=False),
             nic("2", (None, True)),
-            nic("3", ("fd00::3", True)),
             nic(None, ("10.0.3.5", True)),
         ]
         return web.json_response({"value": first, "nextLink": f"{request.url}&page=2"})
@@ -94,3 +94,31 @@ async def test_what_is_no_instance_with_an_address_is_left_out(tmp_path: Path) -
     async with fake_arm(answer, tmp_path) as azure:
         found = await ScaleSetsOverArm(azure).instances(FLEET)
     assert found == (Instance("1", IPv4Address("10.0.3.1")), Instance("9", IPv4Address("10.0.3.9")))
+
+
+@pytest.mark.parametrize("key", ["virtualMachine", "ipConfigurations", "properties"])
+async def test_an_interface_that_does_not_say_whose_it_is_and_where_makes_the_list_no_whole_one(
+    tmp_path: Path, key: str
+) -> None:
+    """Left out, an instance that is there would be taken for gone, and its peering removed (ADR 15)."""
+    known = {"provisioningState": "Succeeded", "virtualMachine": {"id": f"{ID}/virtualMachines/1"}}
+    facts = known | {"ipConfigurations": [{"properties": {"privateIPAddress": "10.0.3.1"}}]}
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"value": [{"properties": None if key == "properties" else facts | {key: None}}]})
+
+    async with fake_arm(answer, tmp_path) as azure:
+        with pytest.raises(Unavailable, match="one tells no machine or no IPv4 address, and is"):
+            await ScaleSetsOverArm(azure).instances(FLEET)
+
+
+async def test_an_interface_that_does_not_say_whether_it_is_the_first_counts_for_it(tmp_path: Path) -> None:
+    nic = {"privateIPAddress": "10.0.3.1", "primary": None}
+    machine = {"id": f"{ID}/virtualMachines/1"}
+    facts = {"primary": None, "virtualMachine": machine, "ipConfigurations": [{"properties": nic}]}
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"value": [{"properties": facts}]})
+
+    async with fake_arm(answer, tmp_path) as azure:
+        assert await ScaleSetsOverArm(azure).instances(FLEET) == (Instance("1", IPv4Address("10.0.3.1")),)
