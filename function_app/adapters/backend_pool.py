@@ -41,6 +41,7 @@ class Row:
     ip: str | None
     interface: str | None
     reason: str | None
+    """None where there is none, or where the row contradicts itself: down by adminState, and Up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +105,21 @@ def rows_of(health: Json) -> tuple[Row, ...]:
 
 def _row(item: Json) -> Row:
     interface = objected(item).get("networkInterfaceIPConfigurationId")
-    return Row(item.get("ipAddress") or None, interface.casefold() if interface else None, item.get("reason") or None)
+    reason = item.get("reason") or None
+    if reason == DOWN_ADMIN and str(item.get("state") or "Down").casefold() != "down":
+        reason = None
+    return Row(item.get("ipAddress") or None, interface.casefold() if interface else None, reason)
 
 
 def reason_of(rows: tuple[Row, ...], address: Address, speaker: Speaker) -> str | None:
-    """What health says of the address; of several rows, one that does not agree that it is down by adminState."""
+    """What health says of the address; None, which proves nothing, where a row of its tells no reason. Of several reasons,
+    one that does not agree that it is down by adminState."""
     ip = address.ip or str(speaker.address)
     mine = (row for row in rows if row.ip == ip or (row.interface and row.interface == address.interface))
-    reasons = [row.reason for row in mine if row.reason]
-    return next((reason for reason in reasons if reason != DOWN_ADMIN), next(iter(reasons), None))
+    reasons = {row.reason for row in mine}
+    if None in reasons or not reasons:
+        return None
+    return next((reason for reason in sorted(filter(None, reasons)) if reason != DOWN_ADMIN), DOWN_ADMIN)
 
 
 def frontend_of(document: Json, name: str) -> IPv4Address:

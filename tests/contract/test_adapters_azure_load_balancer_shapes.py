@@ -173,11 +173,25 @@ async def test_a_name_that_belongs_to_another_ip_is_nobody(tmp_path: Path) -> No
     assert arm.puts == []
 
 
-async def test_two_rows_for_one_member_must_agree_that_it_is_down(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("other", "read"),
+    [
+        (row("10.0.1.4", "Up_Probe_Success"), "Up_Probe_Success"),
+        ({"ipAddress": "10.0.1.4", "state": "Up"}, None),
+        ({"ipAddress": "10.0.1.4", "reason": ""}, None),
+        ({"ipAddress": "10.0.1.4", "state": "Up", "reason": "Down_Admin"}, None),
+        (row("10.0.1.4", "Down_Admin"), "Down_Admin"),
+        ({"ipAddress": "10.0.1.4", "reason": "Down_Admin"}, "Down_Admin"),
+    ],
+)
+async def test_two_rows_for_one_member_must_agree_that_it_is_down(
+    tmp_path: Path, other: dict[str, Any], read: str | None, first: bool
+) -> None:
     arm = LazyArm()
-    arm.health = [row("10.0.1.4", "Down_Admin"), row("10.0.1.4", "Up_Probe_Success")]
+    arm.health = [row("10.0.1.4", "Down_Admin"), other][:: -1 if first else 1]
     async with fake_arm(arm.answer, tmp_path) as azure:
-        assert await admin_states(azure).health_reason(service(), NVA_A) == "Up_Probe_Success"
+        assert await admin_states(azure).health_reason(service(), NVA_A) == read
 
 
 async def test_a_health_action_that_is_refused_is_no_silence_and_says_when_to_come_back(tmp_path: Path) -> None:

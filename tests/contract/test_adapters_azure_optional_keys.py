@@ -105,7 +105,12 @@ BALANCER = {
 
 
 def health(ip: str, interface: str, reason: str) -> dict[str, Any]:
-    return {"ipAddress": ip, "networkInterfaceIPConfigurationId": interface, "state": "Up", "reason": reason}
+    return {
+        "ipAddress": ip,
+        "networkInterfaceIPConfigurationId": interface,
+        "state": reason.partition("_")[0],
+        "reason": reason,
+    }
 
 
 HEALTH = {
