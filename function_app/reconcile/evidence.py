@@ -15,7 +15,7 @@ from function_app.reconcile.networks import Networks, keep_networks
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.records import Records
 from function_app.reconcile.verification import Verification
-from function_app.reconcile.verify import Basis, next_hops, verify
+from function_app.reconcile.verify import Basis, hidden_instances, next_hops, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +67,5 @@ async def gather_evidence(ports: Ports, topology: Topology, fresh: bool = False)
         await ports.clock.sleep(topology.timing.doubt_poll / 2)
     networks = await keep_networks(ports, topology, tuple(memberships), records, dry_run=True)
     unread += tuple(reading for reading in networks.peerings.values() if isinstance(reading, str))
+    unread += hidden_instances(memberships)
     return Evidence(verification, networks, good_from, unread)

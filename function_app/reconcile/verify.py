@@ -6,7 +6,7 @@ What to ask for is here, how it is budgeted in `questions`, and what it means in
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,6 +20,7 @@ from function_app.domain.expected_routes import standing
 from function_app.domain.findings import Finding
 from function_app.domain.observation import BalancerReading, LearnedRoute, Unread
 from function_app.domain.peerings import connections
+from function_app.domain.ranking import INSTANCES
 from function_app.domain.record import Phase, Record
 from function_app.domain.routes import RouteCheck, checks, compare, predicted_drops
 from function_app.domain.topology import RouteServer, Speaker, Topology
@@ -102,7 +103,8 @@ async def verify(
     keys = [q.key for q in (*learned, *advertised, *effective)]
     answers = {key: round_.answers[key].at if key in round_.answers else None for key in keys}
     cost = Cost(spent=len(round_.spent), most=topology.timing.verify_budget, per=topology.timing.verify_every)
-    trouble = (*round_.reasons, *(f"nothing is asked: an operation of {name} is open" for name in basis.operations))
+    open_ = tuple(f"nothing is asked: an operation of {name} is open" for name in basis.operations)
+    trouble = (*hidden_instances(basis.memberships), *round_.reasons, *open_)
     verification = replace(verification, answers=answers, under_way=len(round_.asked), trouble=trouble, cost=cost)
     return verification, _outcome(topology, verification, round_, bool(peers and basis.next_hops))
 
@@ -111,7 +113,7 @@ def _outcome(topology: Topology, verification: Verification, round_: Round, judg
     """Pending while a service's routes are not known to be right; other findings are told and wait for nothing."""
     if verification.verified or not judged or (not verification.checks and verification.complete):
         return CONVERGED
-    reasons = [*round_.reasons]
+    reasons = list(verification.trouble)
     reasons += [f"{c.service}: {missing}" for c in verification.checks for missing in c.missing]
     return Outcome(Ending.PENDING, tuple(reasons), topology.timing.doubt_poll)
 
@@ -202,7 +204,19 @@ def _compared(topology: Topology, basis: Basis, peers: list[Peer], round_: Round
         findings=tuple(findings),
         learned=tables,
         services=len(topology.services),
-        complete=bool(peers) and all(peer.where in tables for peer in peers),
+        complete=bool(peers)
+        and all(peer.where in tables for peer in peers)
+        and not hidden_instances(basis.memberships),
+    )
+
+
+def hidden_instances(memberships: Iterable[Membership]) -> tuple[str, ...]:
+    """Route Servers of which ARM does not tell both instances: what the other one learned, nobody has looked at."""
+    told = {m.server: len(set(m.reading.instances)) for m in memberships if m.reading is not None}
+    return tuple(
+        f"{server}: ARM tells {count} of its {INSTANCES} instances (virtualRouterIps): nothing is known of the rest"
+        for server, count in told.items()
+        if count < INSTANCES
     )
 
 

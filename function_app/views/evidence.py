@@ -39,7 +39,7 @@ def table(evidence: Evidence, now: datetime) -> Iterator[str]:
     yield f"{wrong} wrong, {len(rows) - wrong} to know; {answered}"
     for question in evidence.unanswered:
         yield f"  not answered: {question}"
-    for reason in (*evidence.unread, *evidence.verification.trouble):
+    for reason in dict.fromkeys((*evidence.unread, *evidence.verification.trouble)):
         yield f"  {reason}"
     as_of = evidence.verification.as_of
     if as_of is not None:

@@ -10,6 +10,8 @@ from function_app.domain.effective_routes import EffectiveRoute
 from function_app.domain.errors import BadInput, Problem, Unavailable
 from function_app.domain.findings import FindingKind
 from function_app.domain.observation import LearnedRoute
+from function_app.domain.peerings import RouteServerReading
+from function_app.domain.topology import RouteServer
 from function_app.domain.topology_document import decode
 from function_app.domain.topology_laws import Place
 from function_app.reconcile.evidence import gather_evidence
@@ -20,7 +22,7 @@ from function_app.reconcile.verify import next_hops
 from function_app.views.evidence import table
 from function_app.views.status import detail
 from tests.builders import FRONTEND, NOW, SUB, document, ranked, stable, text
-from tests.fakes import INSTANCES, FakeQuestions
+from tests.fakes import INSTANCES, FakeQuestions, FakeRouteServers
 from tests.unit.reconcile.scene import Scene
 
 DEFAULT = IPv4Network("0.0.0.0/0")
@@ -286,6 +288,25 @@ async def test_by_hand_everything_is_asked_and_nothing_is_changed() -> None:
         f"the oldest answer is {round((scene.clock.at - as_of).total_seconds())} s old",
         "5 of 60 write tokens spent in the last 300 s",
     ]
+
+
+class HalfTold(FakeRouteServers):
+    """ARM tells one instance of the two, as where `virtualRouterIps` holds what cannot be read."""
+
+    async def read(self, server: RouteServer) -> RouteServerReading:
+        reading = await super().read(server)
+        return replace(reading, instances=reading.instances[:1])
+
+
+async def test_with_an_instance_that_arm_does_not_tell_nothing_is_verified() -> None:
+    scene = Verified()
+    await scene.settle()
+    scene.ports = replace(scene.ports, route_servers=HalfTold(scene.world))
+    evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
+    assert (evidence.sound, evidence.verification.verified) == (False, False)
+    assert evidence.unread == ("rs: ARM tells 1 of its 2 instances (virtualRouterIps): nothing is known of the rest",)
+    assert evidence.verification.trouble == evidence.unread
+    assert sum(evidence.unread[0] in line for line in table(evidence, NOW)) == 1
 
 
 async def test_by_hand_what_is_wrong_comes_first_in_a_table() -> None:
