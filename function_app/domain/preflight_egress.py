@@ -30,6 +30,7 @@ def app_egress(topology: Topology, facts: Facts) -> Iterator[Fault]:
         members = {address for balancer in arm.balancers.values() for address in balancer.frontends}
         members |= {speaker.address for speaker in topology.speakers}
         yield from _through_members(arm.app_subnet, members)
+        yield from _to_nowhere(arm.app_subnet)
         yield from _announced_to_it(topology, arm.app_subnet)
         yield from _without_an_exit(arm.app_subnet, members)
     elif arm.app_subnet_unset:
@@ -46,30 +47,56 @@ def app_egress(topology: Topology, facts: Facts) -> Iterator[Fault]:
 def _through_members(subnet: AppSubnetFacts, members: set[IPv4Address]) -> Iterator[Fault]:
     for route in subnet.routes:
         prefix = _prefix(route)
-        if prefix is None or not _is_wide(prefix) or route.address is None:
+        if route.address is None or not (_is_wide(prefix) if prefix else _is_azure(route.to)):
             continue
+        what = f"route {route.name} of the app's subnet leads {prefix or route.to} to"
         if route.address in members:
             yield Fault(
                 "$",
-                f"route {route.name} of the app's subnet leads {prefix} to {route.address}, a member or its load balancer: "
+                f"{what} {route.address}, a member or its load balancer: "
                 "with the holder dead the app reaches no Azure, no fence is proven, and the service is held",
                 f"{_route('update', subnet, route.name)} --next-hop-type Internet",
             )
         else:
             yield Fault(
                 "$",
-                f"route {route.name} of the app's subnet leads {prefix} to the appliance {route.address}",
+                f"{what} the appliance {route.address}",
                 "make sure that it works without any member of this topology: the app reaches Azure through it",
                 Severity.INFO,
             )
 
 
+def _to_nowhere(subnet: AppSubnetFacts) -> Iterator[Fault]:
+    """Only the Internet and an appliance with an address are ways out: whatever else a route says is not known to be one."""
+    managed, stored = _tagged(subnet)
+    for route in subnet.routes:
+        prefix, hop = _prefix(route), route.next_hop.casefold()
+        if hop == "internet" or route.address is not None or not (_is_wide(prefix) if prefix else _is_azure(route.to)):
+            continue
+        tag = _tag(route.to)
+        if managed and stored and tag != MANAGEMENT and tag != STORAGE:
+            continue  # more exact routes take what the app needs
+        surely = hop == "none" and (tag == MANAGEMENT or (not managed and (prefix or route.to.casefold() == AZURE)))
+        where = "drops it" if hop == "none" else f"leads it to {route.next_hop}, which is no way out to Azure by itself"
+        yield Fault(
+            "$",
+            f"route {route.name} of the app's subnet takes {prefix or route.to} and {where}: without Azure Resource Manager "
+            "no fence is proven, and without storage nothing is recorded",
+            f"{_route('update', subnet, route.name)} --next-hop-type Internet",
+            Severity.ERROR if surely else Severity.WARNING,
+        )
+
+
+def _tagged(subnet: AppSubnetFacts) -> tuple[bool, bool]:
+    """Whether service tags lead Azure Resource Manager (which is in no one region), and storage, to the Internet."""
+    tags = {route.to.casefold() for route in subnet.routes if route.next_hop.casefold() == "internet"}
+    return bool(tags & {AZURE, MANAGEMENT}), AZURE in tags or any(_tag(tag) == STORAGE for tag in tags)
+
+
 def _announced_to_it(topology: Topology, subnet: AppSubnetFacts) -> Iterator[Fault]:
     if not subnet.propagates:
         return
-    tags = {route.to.casefold() for route in subnet.routes if route.next_hop.casefold() == "internet"}
-    managed = bool(tags & {AZURE, MANAGEMENT})
-    stored = any(tag in (AZURE, STORAGE) or tag.startswith(f"{STORAGE}.") for tag in tags)
+    managed, stored = _tagged(subnet)
     for path, who, prefixes in _wide(topology):
         carried = [prefix for prefix in prefixes if not _is_overridden(subnet, prefix)]
         if not carried or (managed and stored):
@@ -120,9 +147,20 @@ def _is_wide(prefix: IPv4Network) -> bool:
     return prefix.prefixlen < OWNED_LENGTH_MIN
 
 
+def _is_azure(tag: str) -> bool:
+    """A service tag, of a region too, that holds what the app needs."""
+    return _tag(tag) in (AZURE, MANAGEMENT, STORAGE)
+
+
+def _tag(to: str) -> str:
+    """A service tag without its region."""
+    return to.casefold().partition(".")[0]
+
+
 def _is_overridden(subnet: AppSubnetFacts, prefix: IPv4Network) -> bool:
-    """Whether routes of the subnet's own table take all of it: as long as the learned one they win, longer ones too."""
-    own = (found for route in subnet.routes if (found := _prefix(route)) and route.next_hop.casefold() != "none")
+    """Whether routes of the subnet's own table take all of it: as long as the learned one they win, longer ones too,
+    wherever they lead (`_to_nowhere`)."""
+    own = (found for route in subnet.routes if (found := _prefix(route)))
     return list(collapse_addresses(found for found in own if found.subnet_of(prefix))) == [prefix]
 
 

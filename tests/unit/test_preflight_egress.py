@@ -60,6 +60,47 @@ def test_a_prefix_that_azure_may_lie_in_needs_a_route_of_the_subnet_s_own(
     assert levels(world) == level
 
 
+@pytest.mark.parametrize("tag", ["AzureCloud", "AzureResourceManager", "Storage.UKSouth"])
+@pytest.mark.parametrize(("address", "level"), [("10.0.1.4", ERROR), ("10.9.9.9", INFO)])
+def test_a_service_tag_that_leads_to_an_appliance_is_judged_as_a_prefix_is(
+    tag: str, address: str, level: Severity
+) -> None:
+    world = World.clean()
+    world.subnet(*internet("0.0.0.0/0"), appliance(tag, address))
+    assert levels(world) == [level]
+
+
+def nowhere(to: str, next_hop: str) -> RouteFacts:
+    return RouteFacts(name="lost", to=to, next_hop=next_hop)
+
+
+@pytest.mark.parametrize(
+    ("routes", "level"),
+    [
+        ((*internet("0.0.0.0/0"), nowhere("AzureResourceManager", "None")), [ERROR]),
+        ((*internet("0.0.0.0/0"), nowhere("AzureCloud", "None")), [ERROR]),
+        ((*internet("0.0.0.0/0"), nowhere("AzureCloud.UKSouth", "None")), [WARNING]),
+        ((nowhere("0.0.0.0/0", "None"), *internet("AzureCloud.UKSouth")), [ERROR]),
+        ((*internet("AzureResourceManager", "0.0.0.0/0"), nowhere("AzureCloud", "None")), [WARNING]),
+        ((*internet("0.0.0.0/0", "AzureResourceManager"), nowhere("Storage", "None")), [WARNING]),
+        ((*internet("0.0.0.0/0", "AzureCloud"), nowhere("AzureResourceManager", "VnetLocal")), [WARNING]),
+        ((nowhere("0.0.0.0/0", "None"),), [ERROR]),
+        ((nowhere("0.0.0.0/0", "VnetLocal"),), [WARNING]),
+        ((nowhere("0.0.0.0/0", "VirtualNetworkGateway"),), [WARNING]),
+        ((nowhere("0.0.0.0/0", "VirtualAppliance"),), [WARNING]),
+        ((nowhere("0.0.0.0/0", "None"), *internet("AzureCloud")), []),
+        ((nowhere("10.0.0.0/8", "None"), nowhere("Sql", "None"), *internet("0.0.0.0/0")), []),
+    ],
+)
+def test_what_takes_azure_and_is_no_way_out_is_told(routes: tuple[RouteFacts, ...], level: list[Severity]) -> None:
+    world = World.clean()
+    world.subnet(*routes)
+    assert levels(world) == level
+    for finding in found(world):
+        assert "route lost of the app's subnet takes" in finding.what
+        assert finding.do.endswith("-n lost --next-hop-type Internet")
+
+
 def test_without_propagation_nothing_of_a_route_server_arrives() -> None:
     world = World.clean()
     world.subnet(propagates=False)
