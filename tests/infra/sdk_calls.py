@@ -61,12 +61,15 @@ class _File:
 
     def operations(self) -> Iterator[str]:
         for node in ast.walk(self._tree):
+            if isinstance(node, ast.Attribute) and (group := self._group(node.value)) in self._known:
+                yield f"{group}.{node.attr}"  # called here, or handed to what calls it
+                continue
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
             group, method = self._group(node.func.value), node.func.attr
-            if group is not None:
+            if group is not None and group not in self._known:
                 yield f"{group}.{method}"
-            elif MANAGEMENT_ONLY.match(method):
+            elif group is None and MANAGEMENT_ONLY.match(method):
                 yield f"?.{method}"
 
     def _follow(self) -> None:
