@@ -224,7 +224,7 @@ def test_a_wildcard_has_a_reason_and_is_in_use() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("network.virtual_hub_bgp_connections.list(", "network.route_maps.list(", "route_maps.list"),
+        ("network.virtual_hub_bgp_connections.list,", "network.route_maps.list,", "route_maps.list"),
         ("connections.begin_delete(", "connections.get(", "virtual_hub_bgp_connection.get"),
         ("(await network.virtual_hubs.get(", "(await other.begin_start(", "?.begin_start"),
     ],
