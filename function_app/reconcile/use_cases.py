@@ -1,6 +1,7 @@
 """What the triggers and the command line ask for. A trigger carries only which topology to look at (design, decision 1)."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +23,10 @@ from function_app.reconcile.topologies import Topologies
 log = logging.getLogger("hopkeeper.pass")
 
 SUBSCRIPTIONS = "/subscriptions/"
+ESCAPED = re.compile(r"(?<!\\)\\+/")  # as JSON may write a solidus; in JSON in JSON more than once
+# Within a text (a URL, JSON in JSON, a sentence) an id ends where none goes on, or where the next one begins. Parentheses may
+# stand in the name of a resource group, or around the id.
+ID_IN_TEXT = re.compile(r"""/subscriptions/(?:(?!/subscriptions/)[^\s"'`,;?#|<>\[\]{}\\])+""")
 OBSERVING = "observing only (HOPKEEPER_OBSERVE_ONLY): nothing is done"
 
 
@@ -99,14 +104,19 @@ class UseCases:
 
 
 def _ids_in(said: object) -> Iterator[str]:
-    """Every text that is a resource id, lower case: Azure compares them without case, and its logs write capitals."""
+    """Every resource id that a text is or holds, lower case: Azure compares them without case, and its logs write capitals."""
     left = [said]
     while left:
         match left.pop():
-            case str(text) if (found := text.strip().casefold()).startswith(SUBSCRIPTIONS):
-                yield found
+            case str(text):
+                whole = text.strip().casefold()
+                if whole.startswith(SUBSCRIPTIONS):
+                    yield whole
+                for found in ID_IN_TEXT.findall(ESCAPED.sub("/", whole)):
+                    yield found.rstrip(".:")
+                    yield re.split("[()]", found, maxsplit=1)[0]
             case dict(mapping):
-                left += mapping.values()
+                left += [*mapping.keys(), *mapping.values()]
             case list(items) | tuple(items):
                 left += items
 

@@ -66,6 +66,15 @@ def text_body(request: func.HttpRequest, most: int = BODY_MAX) -> str:
         raise BadInput((Problem("$", "the body is not UTF-8"),)) from error
 
 
+def lenient_text(request: func.HttpRequest, most: int = BODY_MAX) -> str:
+    """What can be read of the first `most` bytes of a body that is no JSON: only for hints, never for what is ordered.
+
+    In UTF-16 and UTF-32 too, as far as it is ASCII, as ids are.
+    """
+    body = (request.get_body() or b"")[:most]
+    return body.replace(b"\0", b"").decode("utf-8", "replace")
+
+
 def _no_nan(constant: str) -> float:
     raise ValueError(f"{constant} is no JSON number")
 

@@ -4,7 +4,8 @@ An alert alone decides nothing: it wakes the topologies whose resources it names
 rule serves the common schema, the metric, activity log and log search schemas and those to come: what ids it holds.
 
 The sender is no person but an action group, which repeats a webhook on 408, 429, 503 and 504 only (azure-facts). So
-what cannot be read is logged, named in the answer and accepted: nobody reads a 400, and it is never repeated.
+what is no JSON is logged, named in the answer and accepted, for nobody reads a 400, and it is never repeated; and it wakes
+for the ids that can be read in it, for a hint is enough.
 """
 
 import logging
@@ -13,7 +14,7 @@ import azure.functions as func
 
 from function_app import wiring
 from function_app.domain.errors import BadInput
-from function_app.triggers.answers import answer, foreseen, json_body
+from function_app.triggers.answers import answer, foreseen, json_body, lenient_text
 
 BODY_MAX = 1024 * 1024  # log search alerts carry what they found
 blueprint = func.Blueprint()
@@ -23,11 +24,14 @@ log = logging.getLogger("hopkeeper.trigger")
 @blueprint.route(route="alerts", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
 @foreseen
 async def on_alert(req: func.HttpRequest) -> func.HttpResponse:
+    unread: list[str] = []
     try:
         said = json_body(req, BODY_MAX)
     except BadInput as error:
-        log.warning("an alert could not be read and woke nobody: %s", error)
-        return answer({"woken": [], "unread": [str(problem) for problem in error.problems]}, 202)
+        said, unread = lenient_text(req, BODY_MAX), [str(problem) for problem in error.problems]
     woken = await wiring.use_cases().wake_for(said)
+    if unread:
+        log.warning("an alert could not be read, and woke %s: %s", woken or "nobody", "; ".join(unread))
+        return answer({"woken": list(woken), "unread": unread}, 202)
     log.info("alert woke %s", woken or "nobody", extra={"woken": list(woken)})
     return answer({"woken": list(woken)}, 202)

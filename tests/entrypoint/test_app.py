@@ -4,13 +4,14 @@ import asyncio
 import io
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from lab import keys
 from lab.stack import NVAS, SERVICE, TOPOLOGY, Stack
 
 in_stack = pytest.mark.asyncio(loop_scope="module")
@@ -128,6 +129,28 @@ async def test_an_alert_that_cannot_be_read_is_accepted_and_says_why_for_a_400_w
     assert why in answer["unread"][0]
 
 
+HALF_READ: dict[str, Callable[[str], bytes]] = {
+    "not a number": lambda one: f'{{"value": NaN, "id": "{one}"}}'.encode(),
+    "a comma too many": lambda one: f'{{"ids": ["{one}",]}}'.encode(),
+    "UTF-16": lambda one: json.dumps([one]).encode("utf-16"),
+    "UTF-16 without a mark": lambda one: json.dumps([one]).encode("utf-16-be"),
+    "one byte wrong": lambda one: b'{"name": "\xff", "id": "' + one.encode() + b'"}',
+    "JSON in JSON, cut off": lambda one: json.dumps([json.dumps({"id": one.replace("/", "\\/")})])[:-1].encode(),
+    "nested too deeply": lambda one: b"[" * 30_000 + json.dumps(one).encode(),
+    "too long": lambda one: json.dumps([one, "y" * (1 << 20)]).encode(),
+}
+
+
+@in_stack
+@pytest.mark.parametrize("written", HALF_READ.values(), ids=HALF_READ.keys())
+async def test_an_alert_that_is_no_json_wakes_for_the_ids_that_can_be_read_in_it(
+    stack: Stack, written: Callable[[str], bytes]
+) -> None:
+    balancer = stack.topology()["services"][0]["nextHop"]["loadBalancer"]["id"]
+    code, answer = await _post(stack, written(balancer))
+    assert (code, answer["woken"], len(answer["unread"])) == (202, [TOPOLOGY], 1)
+
+
 @in_stack
 @pytest.mark.parametrize("body", ["[]", "{}", "null", '{"schemaId": "azureMonitorCommonAlertSchema", "data": []}'])
 async def test_an_alert_that_names_no_resource_wakes_nobody(stack: Stack, body: str) -> None:
@@ -160,7 +183,7 @@ async def test_an_alert_is_to_be_repeated_while_storage_does_not_answer(stack: S
 async def _post(stack: Stack, body: bytes) -> tuple[int, Any]:
     """An alert of exactly these bytes."""
     assert stack.session is not None
-    url, key = f"{stack.host_url}/api/alerts", {"x-functions-key": stack.keys["functions"]["default"]}
+    url, key = f"{stack.host_url}/api/alerts", {"x-functions-key": keys.of_function(stack.keys, "on_alert")}
     async with stack.session.post(url, data=io.BytesIO(body), headers=key) as response:
         return response.status, await response.json()
 
@@ -204,17 +227,22 @@ async def test_an_order_is_taken_or_refused_with_the_reason(
 
 
 @in_stack
-@pytest.mark.parametrize("path", ["/reports", "/alerts", f"/topologies/{TOPOLOGY}/services/{SERVICE}/pause"])
-async def test_a_body_in_chunks_is_refused_with_what_to_send_instead(stack: Stack, path: str) -> None:
-    """The platform's host passes none of it on: the report or the order would be an empty one."""
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [("/reports", 400), ("/alerts", 202), (f"/topologies/{TOPOLOGY}/services/{SERVICE}/pause", 400)],
+)
+async def test_a_body_in_chunks_is_not_taken_and_what_to_send_instead_is_said(
+    stack: Stack, path: str, code: int
+) -> None:
+    """The platform's host passes none of it on: the report or the order would be an empty one. No alert is answered 400."""
 
     async def chunks() -> AsyncIterator[bytes]:
         yield b'{"minutes": 5}'
 
     assert stack.session is not None
-    headers = {"x-functions-key": stack.keys["functions"]["default"]}
+    headers = {"x-functions-key": keys.of_path(stack.keys, path)}
     async with stack.session.post(f"{stack.host_url}/api{path}", data=chunks(), headers=headers) as response:
-        assert (response.status, "Content-Length" in await response.text()) == (400, True)
+        assert (response.status, "Content-Length" in await response.text()) == (code, True)
 
 
 @in_stack

@@ -4,6 +4,7 @@ Both lists are read from where they are made, the schema's annotations and the e
 field or a new operation that wakes nobody fails here.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,6 +155,35 @@ ALERTS: dict[str, Any] = {
 @pytest.mark.parametrize("alert", ALERTS.values(), ids=ALERTS.keys())
 async def test_an_alert_of_any_schema_wakes_for_the_ids_that_it_holds(alert: dict[str, Any]) -> None:
     assert await (await app()).wake_for(alert) == ("hub",)
+
+
+WITHIN = [
+    json.dumps({"resourceId": VM}),
+    json.dumps(json.dumps({"resourceId": VM})),
+    json.dumps({"resourceId": VM}).replace("/", "\\/"),
+    f"https://management.azure.com{VM}?api-version=2024-07-01",
+    f"https://portal.azure.com/#@x/resource{VM.upper()}/overview",
+    f"The machine {VM}.",
+    f"({VM})",
+    f"/subscriptions/x{VM}",
+    f"{VM},{VM}-2",
+]
+
+
+@pytest.mark.parametrize("said", WITHIN)
+async def test_an_id_within_a_text_wakes_its_topology(said: str) -> None:
+    assert await (await app()).wake_for({"customProperties": [said]}) == ("hub",)
+    assert await (await app()).wake_for({said: None}) == ("hub",)
+    assert await (await app()).wake_for([said.replace("nva-a", "nva-x").replace("NVA-A", "NVA-X")]) == ()
+
+
+async def test_a_resource_group_with_parentheses_is_no_limit_within_a_text() -> None:
+    doc = everything()
+    doc["speakers"][0]["vm"] = VM.replace("/resourceGroups/", "/resourceGroups/(a)")
+    documents = FakeDocuments()
+    topologies = Topologies(documents, Place())
+    use_cases = UseCases(make_ports(FakeWorld(await topologies.apply(text(doc))), documents), topologies)
+    assert await use_cases.wake_for([f"see {doc['speakers'][0]['vm']}"]) == ("hub",)
 
 
 JSON = st.recursive(
