@@ -21,7 +21,7 @@ CALLS = {
     "the platform's API": ("GET", "/admin/functions"),
 }
 """One call of everything that wants a key."""
-UNAUTHORIZED = 401
+CLOSED = (401, 403)  # a key that is none; a good one of another kind, at the platform's own doors
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -60,7 +60,7 @@ async def _opened(stack: Stack, key: str) -> set[str]:
     for name, (method, path) in CALLS.items():
         headers = {"x-functions-key": key}
         async with stack.session.request(method, stack.host_url + path, headers=headers) as response:
-            if response.status != UNAUTHORIZED:
+            if response.status not in CLOSED:
                 found.add(name)
     return found
 
