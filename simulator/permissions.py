@@ -7,6 +7,7 @@ What a write refers to needs an action of its own there (a linked one):
 
     a pool that holds interfaces     join/action of the pool (not from a recording: the write itself leaves them out)
     a pool that holds addresses      joinLoadBalancer/action of their network (MicrosoftDocs/azure-docs pull 99935)
+    ... that name their subnet       subnets/joinLoadBalancer/action of it (seen refused: index ids 37067337944, 67114211494)
     a peering between two networks   peer/action of the other one
 
 Messages as Azure's are quoted in public reports (kubernetes-sigs/cloud-provider-azure issue 1999, Azure/ARO-HCP pull 1611).
@@ -140,6 +141,9 @@ def _linked_by_pool(pool: str, facts: Json) -> Iterator[tuple[str, str]]:
     networks = {(holder.get("virtualNetwork") or {}).get("id") for holder in (facts, *addresses)}
     for network in sorted(filter(None, networks)):
         yield "Microsoft.Network/virtualNetworks/joinLoadBalancer/action", network
+    subnets = {(address.get("subnet") or {}).get("id") for address in addresses}
+    for subnet in sorted(filter(None, subnets)):
+        yield "Microsoft.Network/virtualNetworks/subnets/joinLoadBalancer/action", subnet
 
 
 def _linked_failed(has: tuple[str, str], lacks: tuple[str, str]) -> ArmError:

@@ -189,7 +189,8 @@ class Seed:
     def _backend(self, speaker: Speaker) -> Json:
         where: Json
         if self._how.by_address:
-            where = {"virtualNetwork": {"id": f"{self._scope()}/virtualNetworks/vnet"}}
+            network = f"{self._scope()}/virtualNetworks/vnet"
+            where = {"virtualNetwork": {"id": network}, "subnet": {"id": f"{network}/subnets/appliances"}}
         else:
             configuration = f"{self._interface(speaker)}/ipConfigurations/ipconfig1"
             where = {"networkInterfaceIPConfiguration": {"id": configuration}}

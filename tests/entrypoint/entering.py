@@ -133,8 +133,10 @@ def _value(name: str, text: str) -> str:
     """A literal as it is, with 5 for what is put into it; else something of the right shape."""
     if text.startswith("'"):
         return re.sub(r"\$\{[^}]+\}", "5", text.strip("'"))
-    if "ENDPOINT" in name or "AUDIENCE" in name:
+    if "ENDPOINT" in name or "AUDIENCE" in name or name.endswith("ServiceUri"):
         return "https://endpoint.invalid"
+    if text == "appSubnet":
+        return "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/snet-hopkeeper"
     return "false" if text.endswith("'false'") else "11111111-1111-1111-1111-111111111111"
 
 

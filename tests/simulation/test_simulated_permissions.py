@@ -108,6 +108,17 @@ def test_a_pool_of_addresses_needs_the_join_of_their_network() -> None:
     assert ask(world(write, join), "PUT", pool, body).status == 201
 
 
+def test_an_address_that_names_its_subnet_needs_the_join_of_that_too() -> None:
+    pool, vnet = f"{BALANCER}/backendAddressPools/other", f"{WANTED.network_scope}/virtualNetworks/vnet"
+    address = {"name": "nva-a", "properties": {"ipAddress": "10.0.1.4", "subnet": {"id": f"{vnet}/subnets/nvas"}}}
+    body = {"properties": {"loadBalancerBackendAddresses": [address]}}
+    write = (pool, f"{NETWORK}/loadBalancers/backendAddressPools/write")
+    refused = ask(world(write), "PUT", pool, body)
+    assert f"on the linked scope(s) '{vnet}/subnets/nvas'" in refused.body["error"]["message"]
+    join = (vnet, f"{NETWORK}/virtualNetworks/subnets/joinLoadBalancer/action")
+    assert ask(world(write, join), "PUT", pool, body).status == 201
+
+
 def test_a_peering_between_networks_needs_a_right_at_the_other_one() -> None:
     here, there = (f"{WANTED.network_scope}/virtualNetworks/{name}" for name in ("spoke", "hub"))
     peering = f"{here}/virtualNetworkPeerings/to-hub"

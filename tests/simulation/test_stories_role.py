@@ -37,6 +37,7 @@ STORY_OF = {
     f"{NETWORK}loadBalancers/backendAddressPools/join/action": "active-passive",
     f"{NETWORK}loadBalancers/loadBalancingRules/health/action": "active-passive",
     f"{NETWORK}virtualNetworks/joinLoadBalancer/action": "pool-of-addresses",
+    f"{NETWORK}virtualNetworks/subnets/joinLoadBalancer/action": "pool-of-addresses",
     f"{NETWORK}locations/operations/read": "active-passive",
     f"{NETWORK}locations/operationResults/read": "active-passive",
     "Microsoft.Compute/virtualMachineScaleSets/networkInterfaces/read": "scale-set",
