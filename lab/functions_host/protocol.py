@@ -188,3 +188,17 @@ async def read(stream: asyncio.StreamReader) -> Any:
 def write(stream: asyncio.StreamWriter, message: Any) -> None:
     data = message.SerializeToString()
     stream.write(_LENGTH.pack(len(data)) + data)
+
+
+def load_request(metadata: Any) -> Any:
+    """What the host asks of each function; of its metadata it sends no language and no raw bindings back."""
+    small = PROTOS.RpcFunctionMetadata(
+        name=metadata.name,
+        directory=metadata.directory,
+        script_file=metadata.script_file,
+        entry_point=metadata.entry_point,
+        properties={"worker_indexed": "True", "FunctionId": metadata.function_id},
+    )
+    for name, binding in metadata.bindings.items():
+        small.bindings[name].CopyFrom(PROTOS.BindingInfo(type=binding.type, direction=binding.direction))
+    return PROTOS.FunctionLoadRequest(function_id=metadata.function_id, metadata=small)

@@ -20,7 +20,7 @@ from lab.functions_host import environments, functions, messages
 from lab.functions_host.channel import Channel
 from lab.functions_host.errors import FunctionFailedError, IndexingError, WorkerGoneError
 from lab.functions_host.functions import Function
-from lab.functions_host.protocol import PROTOS
+from lab.functions_host.protocol import PROTOS, load_request
 from lab.functions_host.worker_process import DEPENDENCIES, SCRIPT_DEFAULT, SCRIPT_SETTING
 from lab.release import platform
 
@@ -169,7 +169,8 @@ class Worker:
     async def _load(self, channel: Channel) -> None:
         """All at once, sorted by name, and no more of the metadata than the platform gives back."""
         asked = [
-            channel.ask(function_load_request=_reduced(one)) for one in sorted(self._found, key=lambda one: one.name)
+            channel.ask(function_load_request=load_request(one))
+            for one in sorted(self._found, key=lambda one: one.name)
         ]
         for answer in await asyncio.gather(*asked):
             _succeeded(answer)
@@ -213,19 +214,6 @@ class Worker:
                 f" knows {SCRIPT_SETTING}; put a file of that name beside host.json (a comment is enough)"
             )
         return f"0 functions found in {script}"
-
-
-def _reduced(metadata: Any) -> Any:
-    small = PROTOS.RpcFunctionMetadata(
-        name=metadata.name,
-        directory=metadata.directory,
-        script_file=metadata.script_file,
-        entry_point=metadata.entry_point,
-        properties={"worker_indexed": "True", "FunctionId": metadata.function_id},
-    )
-    for name, binding in metadata.bindings.items():
-        small.bindings[name].CopyFrom(PROTOS.BindingInfo(type=binding.type, direction=binding.direction))
-    return PROTOS.FunctionLoadRequest(function_id=metadata.function_id, metadata=small)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from google.protobuf import json_format
 
 from function_app.reconcile import deployed
 from lab.functions_host.channel import Channel
-from lab.functions_host.protocol import PROTOS
+from lab.functions_host.protocol import PROTOS, load_request
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECORDED = json.loads((Path(__file__).parent / "recorded" / "worker.json").read_text())
@@ -45,7 +45,10 @@ class Entry:
 
     async def load(self, functions: list[Any]) -> list[bool]:
         """All load requests at once, sorted by name, with the host's reduced metadata."""
-        asked = [self.channel.ask(function_load_request=reduced(one)) for one in sorted(functions, key=by_name)]
+        asked = [
+            self.channel.ask(function_load_request=load_request(one))
+            for one in sorted(functions, key=lambda one: one.name)
+        ]
         return [(await one).result.status == PROTOS.StatusResult.Success for one in asked]
 
     async def invoke(self, invocation: dict[str, Any], function_id: str) -> Any:
@@ -54,24 +57,6 @@ class Entry:
         message.function_id = function_id
         message.trace_context.SetInParent()
         return await self.channel.ask(invocation_request=message)
-
-
-def by_name(metadata: Any) -> str:
-    return str(metadata.name)
-
-
-def reduced(metadata: Any) -> Any:
-    """What the host sends back of a function's metadata: no language, no raw bindings."""
-    small = PROTOS.RpcFunctionMetadata(
-        name=metadata.name,
-        directory=metadata.directory,
-        script_file=metadata.script_file,
-        entry_point=metadata.entry_point,
-        properties={"worker_indexed": "True", "FunctionId": metadata.function_id},
-    )
-    for name, binding in metadata.bindings.items():
-        small.bindings[name].type, small.bindings[name].direction = binding.type, binding.direction
-    return PROTOS.FunctionLoadRequest(function_id=metadata.function_id, metadata=small)
 
 
 async def enter_through_placeholder(app: Path, scratch: Path, settings: dict[str, str], kind: str = "flex") -> Entry:
