@@ -102,17 +102,13 @@ def test_no_secret_is_read_from_where_azd_keeps_values_in_plain_text() -> None:
 
 # `azd env set NAME VALUE` takes flags anywhere before `--`: a value that is not written out may begin with a dash, and then
 # azd refuses and prints it (deployer.py has the source). NAME=VALUE and what follows `--` are safe.
-UNSAFE = re.compile(r"azd env set (?!-- )\w+ (?:\"?\$|\"-|'-|-)[^\n]*")
+UNSAFE = re.compile(r"azd env set (?!-- )\w+ [\"']?[$-][^\n]*")
 
 
 def told() -> dict[str, str]:
     """Every text that tells somebody, or a shell, what to type."""
-    paths = [
-        ROOT / "azure.yaml",
-        ROOT / "README.md",
-        *(ROOT / "infra" / "hooks").glob("*"),
-        *(ROOT / "docs").rglob("*.md"),
-    ]
+    patterns = ("azure.yaml", "*.md", "infra/hooks/*", "infra/**/*.md", "docs/**/*.md", "nva_agent/*.md")
+    paths = [path for pattern in patterns for path in ROOT.glob(pattern)]
     return {path.relative_to(ROOT).as_posix(): path.read_text() for path in paths}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from function_app.reconcile import deployed
 from tests.infra.compiler import ROOT
 from tests.infra.deployer import Deployer
 
@@ -47,6 +48,10 @@ def private(machine: Deployer) -> str:
 
 def public_of(key: str) -> str:
     return subprocess.run(["openssl", "pkey", "-pubout"], input=key, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_hook_asks_for_the_functions_that_check_app_asks_for() -> None:
+    assert sorted(FUNCTIONS) == sorted(deployed.FUNCTIONS)
 
 
 @pytest.mark.parametrize("name", ["private", "value", "public"])
