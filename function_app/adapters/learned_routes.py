@@ -83,13 +83,13 @@ def _rows(role: str, listed: object) -> list[object]:
 def _route(row: Json) -> Iterator[LearnedRoute | Unread]:
     """A row says where and what; of the rest it may leave out anything, and what of that cannot be read is named."""
     for network in networks(row.get("network")):
-        told = {name: _told(row, name, parse) for name, parse in OPTIONAL.items()}
-        values = [None if isinstance(value, Unread) else value for value in told.values()]
+        read_values = {name: _value(row, name, parse) for name, parse in OPTIONAL.items()}
+        values = [None if isinstance(value, Unread) else value for value in read_values.values()]
         yield LearnedRoute(IPv4Address(str(row.get("localAddress"))), network, *values)
-        yield from (value for value in told.values() if isinstance(value, Unread))
+        yield from (value for value in read_values.values() if isinstance(value, Unread))
 
 
-def _told(row: Json, name: str, parse: Callable[[str], Any]) -> Any:
+def _value(row: Json, name: str, parse: Callable[[str], Any]) -> Any:
     """None where it is missing. An AS path may be empty; an empty address is a missing one."""
     if (value := row.get(name)) is None:
         return None

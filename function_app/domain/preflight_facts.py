@@ -128,7 +128,7 @@ class ArmFacts(Struct, frozen=True, kw_only=True):
     interfaces: dict[str, InterfaceFacts] = {}
     app_subnet: AppSubnetFacts | None = None
     app_subnet_unset: bool = False
-    """Whether nobody has told the app which subnet is its own."""
+    """Whether the setting that names the app's own subnet is missing."""
     denied: tuple[Denied, ...] = ()
 
 
