@@ -24,15 +24,15 @@ import click
 import msgspec
 
 from function_app import wiring
-from function_app.domain.bounds import Probe, ranked_bounds
-from function_app.domain.bounds import bounds as failover_bounds
-from function_app.domain.errors import BadInput, HopkeeperError
-from function_app.domain.preflight import Report, broken
-from function_app.domain.preflight import lint as judged
-from function_app.domain.preflight_facts import Facts
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import BadInput, HopkeeperError
+from function_app.domain.preflight.facts import Facts
+from function_app.domain.preflight.summary import Report, broken
+from function_app.domain.preflight.summary import lint as judged
+from function_app.domain.service.bounds import Probe, ranked_bounds
+from function_app.domain.service.bounds import bounds as failover_bounds
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
 from function_app.reconcile.evidence import Evidence
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.preflight import as_document

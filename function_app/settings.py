@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from os import environ
 from pathlib import Path
 
-from function_app.domain.errors import BadInput, Problem
+from function_app.domain.base.errors import BadInput, Problem
 
 SUBNET_ID = re.compile(
     r"/subscriptions/[^/\s]+/resourceGroups/[^/\s]+/providers/Microsoft\.Network/virtualNetworks/[^/\s]+/subnets/[^/\s]+",

@@ -25,8 +25,8 @@ from function_app.adapters.running_app import ask_app
 from function_app.adapters.scale_sets import ScaleSetsOverArm
 from function_app.adapters.surroundings import SurroundingsOverArm
 from function_app.adapters.wakeups import WakeUpsInDirectory, WakeUpsOverQueue
-from function_app.domain.errors import BadInput, NotAuthentic
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import BadInput, NotAuthentic
+from function_app.domain.topology.laws import Place
 from function_app.reconcile import deployed
 from function_app.reconcile.ports import Clock, Documents, Ports, WakeUps
 from function_app.reconcile.topologies import Topologies

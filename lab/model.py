@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from function_app.domain.ranking import Naming
+from function_app.domain.topology.model import Naming
 from lab.ranked_model import Search, Size
 from lab.ranked_mutants import MUTANTS, Mutant
 

@@ -1,4 +1,4 @@
-"""Every history of the ranked next-hop kinds, up to a size: the real `function_app.domain.ranking`, run over a small world.
+"""Every history of the ranked next-hop kinds, up to a size: the rules of `domain.service.ranked.paths`, run over a small world.
 
 The world: announcers that obey an order once, twice, late, or never; a session with each of the two Route Server
 instances, on which an UPDATE is under way for as long as it likes, or is lost with the session; sessions that end (a
@@ -23,21 +23,22 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from function_app.domain import ranking
+from function_app.domain.service.ranked import paths as ranking
+from function_app.domain.topology.model import Naming
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NO_WAIT = timedelta(0)
 BITS = 20  # of an announcer's number in a packed state: a million different ones
 type Packed = int
 type Rules = Any
-"""The module `function_app.domain.ranking`, or a mutant of it."""
+"""The module `function_app.domain.service.ranked.paths`, or a mutant of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
     """How far to look. `faults` is how many times a session may end or come back, in one history."""
 
-    naming: ranking.Naming
+    naming: Naming
     announcers: int
     members: int
     epochs: int
@@ -147,7 +148,7 @@ class Search:
         """Member a holds; announcers at rest, all acknowledged, every session up."""
         found = []
         for place, name in enumerate(self._names):
-            named = name if self._size.naming is ranking.Naming.SELF else "a"
+            named = name if self._size.naming is Naming.SELF else "a"
             path = ranking.Path(ranking.LENGTH_AT_REST + place, named)
             record = ranking.Announcer((ranking.Order(1, 1, path),), acked=1, acked_at=NOW)
             up = Session(True, path)

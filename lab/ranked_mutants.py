@@ -1,6 +1,6 @@
 """Mutants of the ranked kinds' rules: each takes one rule away, and a history in `lab.ranked_model` must break by it.
 
-A rule of `function_app.domain.ranking` is taken away in a copy of its source; one of the world it stands on (agents,
+A rule of `domain.service.ranked.paths` is taken away in a copy of its source; one of the world it stands on (agents,
 the write-ahead order, what an acknowledgement means) in the model's `World`. The product itself is never changed.
 """
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from function_app.domain import ranking
-from function_app.domain.ranking import Naming
+from function_app.domain.service.ranked import paths as ranking
+from function_app.domain.topology.model import Naming
 from lab.ranked_model import Found, Search, Size, World
 
 EARTH = World()
@@ -73,7 +73,7 @@ MUTANTS = (
 
 
 def mutated(name: str, edits: tuple[tuple[str, str], ...]) -> ModuleType:
-    """A copy of `ranking` with these edits. Raises ValueError where a text is not there exactly once."""
+    """A copy of `ranked.paths` with these edits. Raises ValueError where a text is not there exactly once."""
     if not edits:
         return ranking
     source = Path(str(ranking.__file__)).read_text()

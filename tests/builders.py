@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from function_app.domain.advertise import next_advertised
-from function_app.domain.observation import (
+from function_app.domain.service.advertise import next_advertised
+from function_app.domain.service.observation import (
     AdminState,
     AgentService,
     AgentStatus,
@@ -17,11 +17,11 @@ from function_app.domain.observation import (
     Role,
     Value,
 )
-from function_app.domain.record import Operation, Phase, Record
-from function_app.domain.steps import Advertisement
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.service.record import Operation, Phase, Record
+from function_app.domain.service.steps import Advertisement
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
 
 NOW = datetime(2026, 1, 1, 3, 0, tzinfo=UTC)
 SUB = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/hub/providers/Microsoft.Network"

@@ -9,25 +9,25 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 from typing import Any
 
-from function_app.domain.errors import HopkeeperError, Superseded, Unavailable
-from function_app.domain.networks import NetworkPeeringReading, RepairFlags
-from function_app.domain.observation import (
+from function_app.domain.base.errors import HopkeeperError, Superseded, Unavailable
+from function_app.domain.networks.flags import NetworkPeeringReading, RepairFlags
+from function_app.domain.peerings.model import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
+from function_app.domain.peerings.scale_sets import Instance
+from function_app.domain.preflight.facts import AppSubnetFacts, BalancerFacts, Denied, InterfaceFacts
+from function_app.domain.routes.reading import LearnedRoute
+from function_app.domain.service.observation import (
     AdminState,
     AgentReading,
     AgentService,
     AgentStatus,
     Backend,
     BalancerReading,
-    LearnedRoute,
     PeerView,
     Role,
     Unreachable,
     Value,
 )
-from function_app.domain.peerings import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
-from function_app.domain.preflight_facts import AppSubnetFacts, BalancerFacts, Denied, InterfaceFacts
-from function_app.domain.scale_sets import Instance
-from function_app.domain.steps import (
+from function_app.domain.service.steps import (
     NOTHING_OUTWARD,
     Advertisement,
     OutwardRoutes,
@@ -36,7 +36,7 @@ from function_app.domain.steps import (
     SendOutward,
     SendPromote,
 )
-from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker, Topology
+from function_app.domain.topology.model import NetworkPeering, RouteServer, ScaleSet, Service, Speaker, Topology
 from function_app.reconcile.ports import (
     AgentCommand,
     CommandAnswer,

@@ -13,9 +13,9 @@ from typing import Annotated, Any, assert_never
 import msgspec
 from msgspec import Meta, Struct
 
-from function_app.domain.errors import BadInput, Problem
-from function_app.domain.observation import AgentService, AgentStatus, PeerView, Role, Value
-from function_app.domain.steps import (
+from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.service.observation import AgentService, AgentStatus, PeerView, Role, Value
+from function_app.domain.service.steps import (
     NOTHING_OUTWARD,
     Advertisement,
     OutwardRoutes,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Network, ip_network
 
 from function_app.adapters.azure import Json
-from function_app.domain.errors import Unusable
-from function_app.domain.observation import Unread
+from function_app.domain.base.errors import Unusable
+from function_app.domain.routes.reading import Unread
 
 SAID_MAX = 160  # characters of a row or value in a reason
 

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, cast, runtime_checkable
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from function_app.domain.errors import BadInput, Problem, Superseded, Transient, Unavailable
+from function_app.domain.base.errors import BadInput, Problem, Superseded, Transient, Unavailable
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 
 from function_app.adapters.azure import LATER, Json, facts_of, name_of, objected
-from function_app.domain.errors import Unavailable
-from function_app.domain.observation import AdminState
-from function_app.domain.topology import LoadBalancer, Member, Speaker
+from function_app.domain.base.errors import Unavailable
+from function_app.domain.service.observation import AdminState
+from function_app.domain.topology.model import LoadBalancer, Member, Speaker
 from function_app.reconcile.ports import DOWN_ADMIN
 
 

@@ -3,7 +3,7 @@
 Not what the keys are: whoever stores documents names them.
 """
 
-from function_app.domain.errors import BadInput, Problem
+from function_app.domain.base.errors import BadInput, Problem
 
 # Azure allows 1,024 characters for a blob's name (Naming and referencing containers, blobs and metadata).
 KEY_MAX = 1024

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from function_app.adapters.document_keys import check_key, check_prefix, is_key
-from function_app.domain.errors import BadInput, Problem, Superseded, Unavailable
+from function_app.domain.base.errors import BadInput, Problem, Superseded, Unavailable
 from function_app.reconcile.ports import Stored
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from function_app.adapters.document_keys import check_key, check_prefix, is_key
-from function_app.domain.errors import Superseded, Unavailable
+from function_app.domain.base.errors import Superseded, Unavailable
 from function_app.reconcile.ports import Stored
 
 # A write holds the lock for milliseconds; only a writer that was stopped in the middle keeps others waiting so long.

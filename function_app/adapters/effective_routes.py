@@ -11,9 +11,9 @@ from typing import Any
 from function_app.adapters import arm_tokens
 from function_app.adapters.answered_rows import named, networks, read
 from function_app.adapters.azure import Azure, Json, ResourceId, calling
-from function_app.domain.effective_routes import EffectiveRoute
-from function_app.domain.errors import Unusable
-from function_app.domain.observation import Unread
+from function_app.domain.base.errors import Unusable
+from function_app.domain.routes.effective import EffectiveRoute
+from function_app.domain.routes.reading import Unread
 
 KIND = "Microsoft.Network/networkInterfaces"
 ACTIVE = "Active"

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from function_app.domain.errors import BadInput, NotAuthentic, Problem
+from function_app.domain.base.errors import BadInput, NotAuthentic, Problem
 
 ALGORITHM = "ES256"
 SIZE_MAX = 64 * 1024

@@ -11,10 +11,10 @@ from function_app.adapters import arm_tokens
 from function_app.adapters.answered_rows import named, networks, read
 from function_app.adapters.azure import Azure, Json, ResourceId, calling
 from function_app.adapters.route_server import KIND
-from function_app.domain.as_paths import parsed
-from function_app.domain.errors import Unusable
-from function_app.domain.observation import LearnedRoute, Unread
-from function_app.domain.topology import RouteServer
+from function_app.domain.base.errors import Unusable
+from function_app.domain.routes.as_paths import parsed
+from function_app.domain.routes.reading import LearnedRoute, Unread
+from function_app.domain.topology.model import RouteServer
 
 
 class _PeerRoutesOverArm:

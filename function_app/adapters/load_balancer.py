@@ -23,9 +23,9 @@ from function_app.adapters.backend_pool import (
     rows_of,
     unprovable,
 )
-from function_app.domain.errors import Superseded, Terminal, Transient, Unavailable
-from function_app.domain.observation import AdminState, Backend, BalancerReading
-from function_app.domain.topology import LoadBalancer, Service, Speaker
+from function_app.domain.base.errors import Superseded, Terminal, Transient, Unavailable
+from function_app.domain.service.observation import AdminState, Backend, BalancerReading
+from function_app.domain.topology.model import LoadBalancer, Service, Speaker
 from function_app.reconcile.ports import PoolView
 
 KIND = "Microsoft.Network/loadBalancers"

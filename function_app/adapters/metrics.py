@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from function_app.adapters.azure import Azure, Closable, calling
-from function_app.domain.observation import Value
+from function_app.domain.service.observation import Value
 from function_app.reconcile.ports import Clock
 
 METRICS_SDK = "azure.monitor.querymetrics.aio"

@@ -9,9 +9,9 @@ from typing import Any
 
 from function_app.adapters.azure import Azure, Json, ResourceId, calling, facts_of, plain
 from function_app.adapters.route_server import KIND as ROUTE_SERVER
-from function_app.domain.errors import BadInput, Problem
-from function_app.domain.networks import Flag, Flags, NetworkPeeringReading, RepairFlags
-from function_app.domain.topology import NetworkPeering, RouteServer
+from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.networks.flags import Flag, Flags, NetworkPeeringReading, RepairFlags
+from function_app.domain.topology.model import NetworkPeering, RouteServer
 
 NETWORK = "Microsoft.Network/virtualNetworks"
 BELOW = "/virtualnetworkpeerings/"

@@ -30,10 +30,10 @@ from function_app.adapters.agent_messages import (
     plain,
 )
 from function_app.adapters.jws import LIFETIME, AgentCertificate, AppKey, Expected, claimed_sender
-from function_app.domain.errors import BadInput, NotAuthentic
-from function_app.domain.observation import AgentReading, AgentStatus, Unreachable
-from function_app.domain.steps import SendFence
-from function_app.domain.topology import Speaker
+from function_app.domain.base.errors import BadInput, NotAuthentic
+from function_app.domain.service.observation import AgentReading, AgentStatus, Unreachable
+from function_app.domain.service.steps import SendFence
+from function_app.domain.topology.model import Speaker
 from function_app.reconcile.ports import AgentCommand, Clock, CommandAnswer
 
 REPLY_SIZE_MAX = 256 * 1024

@@ -10,8 +10,8 @@ from typing import Any
 from azure.core.exceptions import ResourceNotFoundError
 
 from function_app.adapters.azure import Azure, Json, ResourceId, calling, facts_of, name_of, plain, whole
-from function_app.domain.peerings import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
-from function_app.domain.topology import RouteServer
+from function_app.domain.peerings.model import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
+from function_app.domain.topology.model import RouteServer
 
 KIND = "Microsoft.Network/virtualHubs"
 

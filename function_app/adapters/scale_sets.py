@@ -8,9 +8,9 @@ from ipaddress import AddressValueError, IPv4Address
 from azure.core.exceptions import ResourceNotFoundError
 
 from function_app.adapters.azure import LATER, Azure, Json, ResourceId, calling, facts_of, whole
-from function_app.domain.errors import Unavailable
-from function_app.domain.scale_sets import Instance
-from function_app.domain.topology import ScaleSet
+from function_app.domain.base.errors import Unavailable
+from function_app.domain.peerings.scale_sets import Instance
+from function_app.domain.topology.model import ScaleSet
 
 KIND = "Microsoft.Compute/virtualMachineScaleSets"
 UNLISTED = (

@@ -10,8 +10,8 @@ from typing import Any
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from function_app.adapters.azure import Azure, Json, ResourceId, calling, facts_of, plain
-from function_app.domain.errors import BadInput, Problem
-from function_app.domain.preflight_facts import (
+from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.preflight.facts import (
     AddressFacts,
     AppSubnetFacts,
     BalancerFacts,
@@ -22,7 +22,7 @@ from function_app.domain.preflight_facts import (
     RouteFacts,
     RuleFacts,
 )
-from function_app.domain.topology import RouteServer, Service, Speaker
+from function_app.domain.topology.model import RouteServer, Service, Speaker
 
 NETWORK = "Microsoft.Network"
 DEFAULT_ROUTE = "0.0.0.0/0"

@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from function_app.domain.errors import BadInput, Problem, Unavailable
+from function_app.domain.base.errors import BadInput, Problem, Unavailable
 from function_app.reconcile.ports import Clock
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""What Hopkeeper knows and decides. Pure: no I/O, no clock, no randomness, no logging."""
+"""The core: pure functions and values. No I/O, no clock, no randomness, no logging. One package a question, importing one way."""

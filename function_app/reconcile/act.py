@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from function_app.domain.errors import Terminal, Transient, Unavailable
-from function_app.domain.health import seen_by_peers
-from function_app.domain.observation import Observed, Unreachable, Value
-from function_app.domain.steps import (
+from function_app.domain.base.errors import Terminal, Transient, Unavailable
+from function_app.domain.service.health import seen_by_peers
+from function_app.domain.service.observation import Observed, Unreachable, Value
+from function_app.domain.service.steps import (
     Advertisement,
     Effect,
     FenceByBalancer,
@@ -23,7 +23,7 @@ from function_app.domain.steps import (
     SendPath,
     SendPromote,
 )
-from function_app.domain.topology import Service, Topology
+from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import fencing, leases
 from function_app.reconcile.ports import AgentCommand, BalancerWrite, CommandAnswer, Ports
 from function_app.reconcile.records import Held, Records

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from function_app.domain.errors import Superseded
+from function_app.domain.base.errors import Superseded
 from function_app.reconcile import kept
 from function_app.reconcile.ports import Ports
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from function_app.domain.peerings import DeletePeering, RouteServerReading
-from function_app.domain.topology import RouteServer, Topology
+from function_app.domain.peerings.model import DeletePeering, RouteServerReading
+from function_app.domain.topology.model import RouteServer, Topology
 from function_app.reconcile import kept
 from function_app.reconcile.ports import Ports
 

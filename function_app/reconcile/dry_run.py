@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from function_app.domain.health import judge
-from function_app.domain.observation import BalancerReading, Observed
-from function_app.domain.topology import Service
+from function_app.domain.service.health import judge
+from function_app.domain.service.observation import BalancerReading, Observed
+from function_app.domain.topology.model import Service
 from function_app.reconcile import observe
 from function_app.reconcile.journal import describe
 from function_app.reconcile.membership import keep_membership

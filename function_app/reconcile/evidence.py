@@ -7,8 +7,8 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
-from function_app.domain.findings import Finding
-from function_app.domain.topology import Topology
+from function_app.domain.routes.findings import Finding
+from function_app.domain.topology.model import Topology
 from function_app.reconcile import observe
 from function_app.reconcile.membership import keep_membership
 from function_app.reconcile.networks import Networks, keep_networks

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from function_app.domain.errors import Superseded, Transient, Unavailable
-from function_app.domain.observation import AdminState, FenceProof
+from function_app.domain.base.errors import Superseded, Transient, Unavailable
+from function_app.domain.service.observation import AdminState, FenceProof
 from function_app.reconcile.ports import DOWN_ADMIN, BalancerWrite, PoolView, Ports
 
 POLL = timedelta(seconds=1)  # between two health actions, which take about a second themselves

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from function_app.domain.guards import Refusal
-from function_app.domain.health import judge
-from function_app.domain.observation import Observed
-from function_app.domain.protocol import Decision
-from function_app.domain.record import Record
-from function_app.domain.timing import Timing
-from function_app.domain.topology import Service, Topology
+from function_app.domain.base.refusal import Refusal
+from function_app.domain.base.timing import Timing
+from function_app.domain.service.health import judge
+from function_app.domain.service.observation import Observed
+from function_app.domain.service.protocol import Decision
+from function_app.domain.service.record import Record
+from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile.outcome import Outcome
 from function_app.reconcile.ports import Documents
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from function_app.domain.errors import HopkeeperError, Superseded, Transient
+from function_app.domain.base.errors import HopkeeperError, Superseded, Transient
 from function_app.reconcile import kept
 from function_app.reconcile.ports import Clock, Documents, Ports
 

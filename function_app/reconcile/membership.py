@@ -2,21 +2,21 @@
 
 from dataclasses import dataclass
 
-from function_app.domain.errors import HopkeeperError, Transient
-from function_app.domain.guards import PeeringContext, Refusal, refuse
-from function_app.domain.peering_plan import PeeringPlan, plan
-from function_app.domain.peerings import (
+from function_app.domain.base.errors import HopkeeperError, Transient
+from function_app.domain.base.refusal import Refusal
+from function_app.domain.peerings.guards import PeeringContext, refuse
+from function_app.domain.peerings.model import (
     CreatePeering,
     DeletePeering,
     Peering,
     PeeringStep,
     Provisioning,
     RouteServerReading,
-    is_own,
 )
-from function_app.domain.ranking import Naming
-from function_app.domain.scale_sets import Fleet, Instance, with_instances
-from function_app.domain.topology import RouteServer, ScaleSet, Topology
+from function_app.domain.peerings.plan import PeeringPlan, plan
+from function_app.domain.peerings.scale_sets import Fleet, Instance, with_instances
+from function_app.domain.topology.model import Naming, RouteServer, ScaleSet, Topology
+from function_app.domain.topology.peering_names import is_own
 from function_app.reconcile.deletes import DeletesOf
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.ports import Ports

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from function_app.domain.peerings import DeletePeering, PeeringStep
+from function_app.domain.peerings.model import DeletePeering, PeeringStep
 from function_app.reconcile.membership import Membership
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import msgspec
 
-from function_app.domain.errors import HopkeeperError, Superseded, Transient
-from function_app.domain.findings import Finding
-from function_app.domain.networks import FlagContext, NetworkPeeringReading, RepairFlags, plan, refuse
-from function_app.domain.record import Record
-from function_app.domain.topology import NetworkPeering, Topology
+from function_app.domain.base.errors import HopkeeperError, Superseded, Transient
+from function_app.domain.networks.flags import NetworkPeeringReading, RepairFlags, plan
+from function_app.domain.networks.guards import FlagContext, refuse
+from function_app.domain.routes.findings import Finding
+from function_app.domain.service.record import Record
+from function_app.domain.topology.model import NetworkPeering, Topology
 from function_app.reconcile import kept
 from function_app.reconcile.membership import Membership
 from function_app.reconcile.outcome import CONVERGED, Ending, Outcome

@@ -4,11 +4,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
-from function_app.domain.errors import HopkeeperError
-from function_app.domain.health import seen_by_peers
-from function_app.domain.observation import AgentReading, AgentStatus, BalancerReading, Observed, Unreachable, Value
-from function_app.domain.ranking import Order, Path
-from function_app.domain.topology import Service, Speaker, Topology
+from function_app.domain.base.errors import HopkeeperError
+from function_app.domain.service.health import seen_by_peers
+from function_app.domain.service.observation import (
+    AgentReading,
+    AgentStatus,
+    BalancerReading,
+    Observed,
+    Unreachable,
+    Value,
+)
+from function_app.domain.service.ranked.paths import Order, Path
+from function_app.domain.topology.model import Service, Speaker, Topology
 from function_app.reconcile.ports import Ports
 
 

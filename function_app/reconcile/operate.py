@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from function_app.domain.errors import BadInput, Problem
-from function_app.domain.orders import (
+from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.service.orders import (
     DrainOrder,
     FailoverOrder,
     Order,
@@ -16,7 +16,7 @@ from function_app.domain.orders import (
     SwitchoverOrder,
     UndrainOrder,
 )
-from function_app.domain.topology import Service
+from function_app.domain.topology.model import Service
 from function_app.reconcile import observe
 from function_app.reconcile.come_back import come_back
 from function_app.reconcile.outcome import Outcome

@@ -9,9 +9,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from function_app.domain.errors import HopkeeperError, Transient
-from function_app.domain.observation import BalancerReading, Observed, Unreachable, Value
-from function_app.domain.topology import Service, Topology
+from function_app.domain.base.errors import HopkeeperError, Transient
+from function_app.domain.service.observation import BalancerReading, Observed, Unreachable, Value
+from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import observe
 from function_app.reconcile.come_back import come_back
 from function_app.reconcile.membership import keep_membership

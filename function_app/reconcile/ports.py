@@ -11,14 +11,15 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 from typing import Protocol
 
-from function_app.domain.effective_routes import EffectiveRoute
-from function_app.domain.networks import NetworkPeeringReading, RepairFlags
-from function_app.domain.observation import AdminState, AgentReading, BalancerReading, LearnedRoute, Unread, Value
-from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
-from function_app.domain.preflight_facts import AppSubnetFacts, BalancerFacts, Denied, InterfaceFacts
-from function_app.domain.scale_sets import Instance
-from function_app.domain.steps import SendAdvertise, SendFence, SendOutward, SendPromote
-from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
+from function_app.domain.networks.flags import NetworkPeeringReading, RepairFlags
+from function_app.domain.peerings.model import CreatePeering, DeletePeering, RouteServerReading
+from function_app.domain.peerings.scale_sets import Instance
+from function_app.domain.preflight.facts import AppSubnetFacts, BalancerFacts, Denied, InterfaceFacts
+from function_app.domain.routes.effective import EffectiveRoute
+from function_app.domain.routes.reading import LearnedRoute, Unread
+from function_app.domain.service.observation import AdminState, AgentReading, BalancerReading, Value
+from function_app.domain.service.steps import SendAdvertise, SendFence, SendOutward, SendPromote
+from function_app.domain.topology.model import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
 
 
 class Clock(Protocol):

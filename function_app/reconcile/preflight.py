@@ -14,10 +14,8 @@ from typing import Any
 
 import msgspec
 
-from function_app.domain.errors import HopkeeperError
-from function_app.domain.observation import AgentReading, AgentStatus
-from function_app.domain.preflight import Report, lint
-from function_app.domain.preflight_facts import (
+from function_app.domain.base.errors import HopkeeperError
+from function_app.domain.preflight.facts import (
     AgentFacts,
     AppSubnetFacts,
     ArmFacts,
@@ -27,7 +25,9 @@ from function_app.domain.preflight_facts import (
     InterfaceFacts,
     Rehearsed,
 )
-from function_app.domain.topology import Topology
+from function_app.domain.preflight.summary import Report, lint
+from function_app.domain.service.observation import AgentReading, AgentStatus
+from function_app.domain.topology.model import Topology
 from function_app.reconcile import kept, observe
 from function_app.reconcile.membership import Membership, keep_membership
 from function_app.reconcile.ports import Ports

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
-from function_app.domain.errors import HopkeeperError, Superseded, Transient, Unusable
-from function_app.domain.observation import Unread
-from function_app.domain.timing import Timing
+from function_app.domain.base.errors import HopkeeperError, Superseded, Transient, Unusable
+from function_app.domain.base.timing import Timing
+from function_app.domain.routes.reading import Unread
 from function_app.reconcile import kept
 from function_app.reconcile.ports import Clock, Documents
 from function_app.reconcile.route_rows import Row

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import msgspec
 
-from function_app.domain.record import Record, unknown
-from function_app.domain.topology import Service, Topology
+from function_app.domain.service.record import Record, unknown
+from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile.ports import Documents
 
 

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from function_app.domain.errors import HopkeeperError
-from function_app.domain.observation import Observed
-from function_app.domain.orders import RehearseOrder
-from function_app.domain.preflight_facts import Rehearsed
-from function_app.domain.steps import FenceByBalancer, LiftByBalancer
-from function_app.domain.topology import Mode, Service, Topology
+from function_app.domain.base.errors import HopkeeperError
+from function_app.domain.preflight.facts import Rehearsed
+from function_app.domain.service.observation import Observed
+from function_app.domain.service.orders import RehearseOrder
+from function_app.domain.service.steps import FenceByBalancer, LiftByBalancer
+from function_app.domain.topology.model import Mode, Service, Topology
 from function_app.reconcile import kept, observe
 from function_app.reconcile.come_back import come_back
 from function_app.reconcile.outcome import Ending, Outcome

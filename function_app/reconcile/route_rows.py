@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.as_paths import parsed, written
-from function_app.domain.effective_routes import EffectiveRoute
-from function_app.domain.observation import LearnedRoute
+from function_app.domain.routes.as_paths import parsed, written
+from function_app.domain.routes.effective import EffectiveRoute
+from function_app.domain.routes.reading import LearnedRoute
 
 type Row = tuple[str, ...]
 

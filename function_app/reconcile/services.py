@@ -4,16 +4,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from function_app.domain.decide import decide
-from function_app.domain.errors import HopkeeperError, Superseded
-from function_app.domain.guards import Opening, Refusal, ServiceContext, Touch, refuse
-from function_app.domain.observation import BalancerReading, Observed
-from function_app.domain.orders import Order, obey
-from function_app.domain.protocol import Decision, Kind, Look
-from function_app.domain.record import Phase, Record
-from function_app.domain.steps import Effect
-from function_app.domain.timing import Timing
-from function_app.domain.topology import Service, Topology
+from function_app.domain.base.errors import HopkeeperError, Superseded
+from function_app.domain.base.refusal import Refusal
+from function_app.domain.base.timing import Timing
+from function_app.domain.service.decide import decide
+from function_app.domain.service.guards import Opening, ServiceContext, Touch, refuse
+from function_app.domain.service.observation import BalancerReading, Observed
+from function_app.domain.service.orders import Order, obey
+from function_app.domain.service.protocol import Decision, Kind, Look
+from function_app.domain.service.record import Phase, Record
+from function_app.domain.service.steps import Effect
+from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile.act import Hand, perform
 from function_app.reconcile.journal import Journal, keep
 from function_app.reconcile.outcome import Ending, Outcome

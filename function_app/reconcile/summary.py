@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from function_app.domain.health import is_ready
-from function_app.domain.observation import AgentReading, AgentStatus, BalancerReading, Observed, Value
-from function_app.domain.preflight import Report
+from function_app.domain.preflight.summary import Report
+from function_app.domain.service.health import is_ready
+from function_app.domain.service.observation import AgentReading, AgentStatus, BalancerReading, Observed, Value
 from function_app.reconcile import networks, verification
 from function_app.reconcile.membership import Membership
 from function_app.reconcile.membership_told import told_slots, told_steps

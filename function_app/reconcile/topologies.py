@@ -6,10 +6,10 @@ version that decoded. Not for deciding what a document may say: that is `domain.
 
 from dataclasses import dataclass
 
-from function_app.domain.errors import BadInput, Problem
-from function_app.domain.topology import Topology, backend_pool_key
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology, backend_pool_key
 from function_app.reconcile.ports import Documents, Stored
 
 

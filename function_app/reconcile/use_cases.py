@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from function_app.domain.errors import BadInput, Problem
-from function_app.domain.preflight import Report
-from function_app.domain.topology import Topology
+from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.preflight.summary import Report
+from function_app.domain.topology.model import Topology
 from function_app.reconcile.dry_run import plan, what_it_would_do
 from function_app.reconcile.evidence import Evidence, gather_evidence
 from function_app.reconcile.operate import operate, order_from

@@ -6,9 +6,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from function_app.domain.findings import Finding
-from function_app.domain.observation import LearnedRoute
-from function_app.domain.routes import UNVERIFIED, RouteCheck
+from function_app.domain.routes.findings import Finding
+from function_app.domain.routes.learned import UNVERIFIED, RouteCheck
+from function_app.domain.routes.reading import LearnedRoute
 
 
 class Cost(Struct, frozen=True, kw_only=True):

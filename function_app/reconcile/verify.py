@@ -14,16 +14,17 @@ from ipaddress import IPv4Address
 
 from msgspec.structs import replace
 
-from function_app.domain.advertised_routes import compare_advertised
-from function_app.domain.effective_routes import compare_effective
-from function_app.domain.expected_routes import standing
-from function_app.domain.findings import Finding
-from function_app.domain.observation import BalancerReading, LearnedRoute, Unread
-from function_app.domain.peerings import connections
-from function_app.domain.ranking import INSTANCES
-from function_app.domain.record import Phase, Record
-from function_app.domain.routes import RouteCheck, checks, compare, predicted_drops
-from function_app.domain.topology import RouteServer, Speaker, Topology
+from function_app.domain.peerings.model import connections
+from function_app.domain.routes.advertised import compare_advertised
+from function_app.domain.routes.effective import compare_effective
+from function_app.domain.routes.expected import standing
+from function_app.domain.routes.findings import Finding
+from function_app.domain.routes.learned import RouteCheck, checks, compare, predicted_drops
+from function_app.domain.routes.reading import LearnedRoute, Unread
+from function_app.domain.service.observation import BalancerReading
+from function_app.domain.service.ranked.paths import INSTANCES
+from function_app.domain.service.record import Phase, Record
+from function_app.domain.topology.model import RouteServer, Speaker, Topology
 from function_app.reconcile.membership import Membership
 from function_app.reconcile.outcome import CONVERGED, Ending, Outcome
 from function_app.reconcile.ports import EffectiveRoutes, PeerRoutes, Ports

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.errors import BadInput, Problem
-from function_app.domain.ranking import INSTANCES, LENGTH_AT_REST
-from function_app.domain.topology import Service, Speaker, Topology
+from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.service.ranked.paths import INSTANCES, LENGTH_AT_REST
+from function_app.domain.topology.model import Service, Speaker, Topology
 from function_app.render import passing
 from function_app.render.passing import Client, Upstream
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.errors import Problem
-from function_app.domain.topology import Speaker, Topology
+from function_app.domain.base.errors import Problem
+from function_app.domain.topology.model import Speaker, Topology
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from function_app.domain.errors import BadInput, Problem
-from function_app.domain.topology import Topology
+from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.topology.model import Topology
 from function_app.render.implied import ROUTE_SERVER_ASN, Frontends, Instances, implied
 
 

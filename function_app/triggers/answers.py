@@ -13,7 +13,7 @@ from typing import Any
 import azure.functions as func
 import msgspec
 
-from function_app.domain.errors import BadInput, NotAuthentic, Problem, Transient
+from function_app.domain.base.errors import BadInput, NotAuthentic, Problem, Transient
 from function_app.reconcile.outcome import Outcome
 from function_app.triggers.limit import bounded
 

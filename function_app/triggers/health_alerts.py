@@ -13,7 +13,7 @@ import logging
 import azure.functions as func
 
 from function_app import wiring
-from function_app.domain.errors import BadInput
+from function_app.domain.base.errors import BadInput
 from function_app.triggers.answers import answer, foreseen, json_body, lenient_text
 
 BODY_MAX = 1024 * 1024  # log search alerts carry what they found

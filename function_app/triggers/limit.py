@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import wraps
 
-from function_app.domain.errors import Transient
+from function_app.domain.base.errors import Transient
 
 LIMIT = timedelta(seconds=200)
 """Three fences through the load balancer by the default `fenceTimeout`, and still an answer before the front end's."""

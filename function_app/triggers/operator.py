@@ -6,7 +6,7 @@ Each function has a key of its own: give the one of `order` only to those who ma
 import azure.functions as func
 
 from function_app import wiring
-from function_app.domain.errors import BadInput, Problem
+from function_app.domain.base.errors import BadInput, Problem
 from function_app.reconcile.outcome import Ending
 from function_app.triggers.answers import answer, foreseen, json_body, outcome_answer
 

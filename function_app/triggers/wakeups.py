@@ -6,7 +6,7 @@ import logging
 import azure.functions as func
 
 from function_app import wiring
-from function_app.domain.errors import BadInput
+from function_app.domain.base.errors import BadInput
 from function_app.triggers.limit import bounded
 
 blueprint = func.Blueprint()

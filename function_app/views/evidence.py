@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.as_paths import written
+from function_app.domain.routes.as_paths import written
 from function_app.reconcile.evidence import Evidence
 
 HEADINGS = ("", "WHERE", "KIND", "WHAT")

@@ -1,7 +1,7 @@
 """The preflight report for people: aligned lines, and at the end what could not be judged."""
 
-from function_app.domain.preflight import Report
-from function_app.domain.preflight_rule import Finding, Severity
+from function_app.domain.preflight.rule import Finding, Severity
+from function_app.domain.preflight.summary import Report
 
 
 def report_lines(report: Report) -> tuple[str, ...]:

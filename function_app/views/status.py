@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from function_app.domain.errors import BadInput
-from function_app.domain.record import Record
-from function_app.domain.topology import Service, Topology
+from function_app.domain.base.errors import BadInput
+from function_app.domain.service.record import Record
+from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import kept
 from function_app.reconcile.ports import Clock, Documents
 from function_app.reconcile.records import Records

@@ -8,8 +8,8 @@ import asyncio
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.expected_routes import Standing
-from function_app.domain.topology import Topology
+from function_app.domain.routes.expected import Standing
+from function_app.domain.topology.model import Topology
 from lab.networks import verified
 from lab.networks.agents import Agents
 from lab.networks.findings import Findings, soon

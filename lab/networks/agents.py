@@ -17,11 +17,11 @@ from msgspec.structs import replace
 from function_app.adapters.clock import SystemClock
 from function_app.adapters.jws import AppKey
 from function_app.adapters.nva import AgentsOverHttp
-from function_app.domain.advertise import wanted
-from function_app.domain.observation import AgentStatus, Unreachable
-from function_app.domain.outward import wanted_outward
-from function_app.domain.steps import SendAdvertise, SendFence, SendOutward, SendPromote
-from function_app.domain.topology import Agent, Neighbour, Service, Speaker
+from function_app.domain.service.advertise import wanted
+from function_app.domain.service.observation import AgentStatus, Unreachable
+from function_app.domain.service.outward import wanted_outward
+from function_app.domain.service.steps import SendAdvertise, SendFence, SendOutward, SendPromote
+from function_app.domain.topology.model import Agent, Neighbour, Service, Speaker
 from function_app.reconcile.ports import AgentCommand
 from lab.networks import hub_agent
 from lab.networks.daemons import AGENT_FILES

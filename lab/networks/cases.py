@@ -6,9 +6,9 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
 from lab.networks.active_active import ACTIVE_ACTIVE_FRONTEND
 from lab.networks.dual_homed import ACTIVE_ACTIVE, ACTIVE_PASSIVE
 from lab.networks.expressroute import EXPRESSROUTE

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.expected_routes import Standing
-from function_app.domain.ranking import LENGTH_AT_REST
-from function_app.domain.topology import Speaker, Topology
+from function_app.domain.routes.expected import Standing
+from function_app.domain.service.ranked.paths import LENGTH_AT_REST
+from function_app.domain.topology.model import Speaker, Topology
 from lab.networks import instances, verified
 from lab.networks.findings import Findings, soon
 from lab.networks.instances import Instances

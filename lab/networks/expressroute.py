@@ -11,8 +11,8 @@ from ipaddress import IPv4Address, IPv4Network
 
 from msgspec.structs import replace
 
-from function_app.domain.routes import predicted_drops
-from function_app.domain.topology import Topology
+from function_app.domain.routes.learned import predicted_drops
+from function_app.domain.topology.model import Topology
 from lab.networks import instances, verified
 from lab.networks.dual_homed import AFTER, AT_REST, BEFORE, BEYOND, HOLD, SERVER, SLACK, SPOKE, TARGETS
 from lab.networks.findings import Findings, soon

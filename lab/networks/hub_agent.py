@@ -13,7 +13,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from function_app.domain.topology import Speaker
+from function_app.domain.topology.model import Speaker
 from lab.packets.route_servers import ASN
 
 BEGIN = "# [[speaker.clients]]"

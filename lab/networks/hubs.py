@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.findings import Finding, FindingKind
-from function_app.domain.topology import Topology
+from function_app.domain.routes.findings import Finding, FindingKind
+from function_app.domain.topology.model import Topology
 from lab.networks import verified
 from lab.networks.findings import Findings, soon
 from lab.networks.instances import Instances

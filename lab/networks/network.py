@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from itertools import pairwise
 from pathlib import Path
 
-from function_app.domain.topology import Topology
+from function_app.domain.topology.model import Topology
 from function_app.render import render
 from lab.networks import hub_agent, instances
 from lab.networks.daemons import DAEMONS

@@ -14,8 +14,8 @@ from hopkeeper_agent.role import Toward
 from hopkeeper_agent.speakers.bird_text import OURS
 from msgspec.structs import replace
 
-from function_app.domain.expected_routes import Standing
-from function_app.domain.topology import Neighbour, Outward, Service, Topology
+from function_app.domain.routes.expected import Standing
+from function_app.domain.topology.model import Neighbour, Outward, Service, Topology
 from lab.networks import instances, verified
 from lab.networks.agents import Agents
 from lab.networks.findings import Findings, soon

@@ -7,9 +7,9 @@ of its own, the first announcer is killed.
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.expected_routes import Standing
-from function_app.domain.ranking import LENGTH_AT_REST
-from function_app.domain.topology import Topology
+from function_app.domain.routes.expected import Standing
+from function_app.domain.service.ranked.paths import LENGTH_AT_REST
+from function_app.domain.topology.model import Topology
 from lab.networks import verified
 from lab.networks.findings import Findings, soon
 from lab.networks.instances import Instances

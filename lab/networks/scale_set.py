@@ -12,10 +12,10 @@ from ipaddress import IPv4Address, IPv4Network
 
 from msgspec.structs import replace
 
-from function_app.domain.expected_routes import Standing
-from function_app.domain.peerings import RouteServerReading
-from function_app.domain.scale_sets import Instance, with_instances
-from function_app.domain.topology import Topology
+from function_app.domain.peerings.model import RouteServerReading
+from function_app.domain.peerings.scale_sets import Instance, with_instances
+from function_app.domain.routes.expected import Standing
+from function_app.domain.topology.model import Topology
 from lab.networks import verified
 from lab.networks.findings import Findings, soon
 from lab.networks.instances import Instances

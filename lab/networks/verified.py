@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address
 
-from function_app.domain.expected_routes import Standing
-from function_app.domain.findings import Finding
-from function_app.domain.observation import LearnedRoute
-from function_app.domain.routes import compare
-from function_app.domain.topology import Topology
+from function_app.domain.routes.expected import Standing
+from function_app.domain.routes.findings import Finding
+from function_app.domain.routes.learned import compare
+from function_app.domain.routes.reading import LearnedRoute
+from function_app.domain.topology.model import Topology
 from lab.networks.instances import Instances
 from lab.networks.learned import Row
 

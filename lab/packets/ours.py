@@ -13,10 +13,10 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from function_app.domain.bounds import Detection, Fence, bounds, ranked_bounds
-from function_app.domain.bounds import Probe as BoundsProbe
-from function_app.domain.peerings import peering_name
-from function_app.domain.timing import Timing
+from function_app.domain.base.timing import Timing
+from function_app.domain.service.bounds import Detection, Fence, bounds, ranked_bounds
+from function_app.domain.service.bounds import Probe as BoundsProbe
+from function_app.domain.topology.peering_names import peering_name
 from lab.packets import storage
 from lab.packets.agents import CHECK_FALL, CHECK_PERIOD, COMMAND, PROBE, Agents, AgentSetting
 from lab.packets.app import App, phases

@@ -8,9 +8,9 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
-from function_app.domain.errors import BadInput
-from function_app.domain.peerings import PREFIX, peering_name
-from function_app.domain.record import Phase
+from function_app.domain.base.errors import BadInput
+from function_app.domain.service.record import Phase
+from function_app.domain.topology.peering_names import PREFIX, peering_name
 from function_app.reconcile.outcome import Ending
 from lab.stories.stage import Act, Stage, StoryFailed
 from simulator.resources import Json, parse_path

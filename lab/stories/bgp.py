@@ -12,7 +12,7 @@ from typing import Any
 from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import Finding, Session, SessionState
 
-from function_app.domain.topology import Speaker, Topology
+from function_app.domain.topology.model import Speaker, Topology
 from lab.stories.seed import Seed
 from lab.stories.virtual import VirtualClock, virtual_loop
 from simulator.route_servers import ROUTE_SERVER_ASN

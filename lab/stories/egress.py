@@ -7,7 +7,7 @@ network traffic routing). Storage is not part of it: a story's documents are as 
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.topology import Topology
+from function_app.domain.topology.model import Topology
 from lab.stories.nva import Appliance
 from lab.stories.seed import Seed
 from simulator.data_plane import Backend, Plane

@@ -12,8 +12,8 @@ from hopkeeper_agent.delivery import TIMEOUT_SECONDS
 from function_app.adapters.azure import Azure, Cloud
 from function_app.adapters.jws import AgentCertificate
 from function_app.adapters.nva import AgentsOverHttp, verify_report
-from function_app.domain.errors import BadInput, HopkeeperError, NotAuthentic, Superseded
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import BadInput, HopkeeperError, NotAuthentic, Superseded
+from function_app.domain.topology.laws import Place
 from function_app.reconcile.outcome import Outcome
 from function_app.reconcile.ports import Stored
 from function_app.reconcile.topologies import Topologies

@@ -21,7 +21,7 @@ from hopkeeper_agent.role import Command, Role, ServiceState, answers
 from hopkeeper_agent.speakers import Speaker as Voice
 from hopkeeper_agent.status import Parts, bearing, status
 
-from function_app.domain.topology import Speaker
+from function_app.domain.topology.model import Speaker
 from lab.stories.identity import Ring, identity
 from lab.stories.virtual import VirtualClock, virtual_loop
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from function_app.domain.topology import LoadBalancer, Service, Topology
+from function_app.domain.topology.model import LoadBalancer, Service, Topology
 from lab.stories.nva import Appliance
 from simulator.data_plane import Probed, probed
 from simulator.world import World

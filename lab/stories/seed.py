@@ -6,8 +6,8 @@ Peerings of Route Servers are not there yet, unless a story wants to begin after
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.peerings import peering_name
-from function_app.domain.topology import LoadBalancer, NetworkPeering, RouteServer, Service, Speaker, Topology
+from function_app.domain.topology.model import LoadBalancer, NetworkPeering, RouteServer, Service, Speaker, Topology
+from function_app.domain.topology.peering_names import peering_name
 from simulator.resources import Json
 from simulator.seeds import Probe, load_balancer
 

@@ -16,10 +16,10 @@ import msgspec
 import yaml
 from hopkeeper_agent.peers import Tempo
 
-from function_app.domain.record import Record
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.service.record import Record
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
 from function_app.reconcile.records import key
 from lab.stories.bgp import Conversations
 from lab.stories.egress import WayOut

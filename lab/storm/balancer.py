@@ -5,8 +5,8 @@ The rule's health action tells of the data plane, late by `lag` seconds, or noth
 
 from typing import TYPE_CHECKING
 
-from function_app.domain.errors import Superseded, Terminal, Unavailable
-from function_app.domain.observation import AdminState, Backend, BalancerReading
+from function_app.domain.base.errors import Superseded, Terminal, Unavailable
+from function_app.domain.service.observation import AdminState, Backend, BalancerReading
 from function_app.reconcile.ports import PoolView
 from lab.storm.calls import Call
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from hopkeeper_agent.role import Role
 
-from function_app.domain.observation import AdminState
-from function_app.domain.peerings import Provisioning, is_ours
-from function_app.domain.record import SCHEMA, Phase, Record
-from function_app.domain.steps import SendAdvertise, SendFence, SendOutward, SendPromote
+from function_app.domain.peerings.model import Provisioning
+from function_app.domain.service.observation import AdminState
+from function_app.domain.service.record import SCHEMA, Phase, Record
+from function_app.domain.service.steps import SendAdvertise, SendFence, SendOutward, SendPromote
+from function_app.domain.topology.peering_names import is_ours
 from function_app.reconcile.ports import AgentCommand
 
 if TYPE_CHECKING:

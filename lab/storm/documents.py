@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from function_app.domain.errors import Superseded, Unavailable
-from function_app.domain.record import SCHEMA, Phase, Record
+from function_app.domain.base.errors import Superseded, Unavailable
+from function_app.domain.service.record import SCHEMA, Phase, Record
 from function_app.reconcile.ports import Stored
 from lab.storm.calls import Call
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hopkeeper_agent.role import Role
 
-from function_app.domain.observation import PeerView, Value
+from function_app.domain.service.observation import PeerView, Value
 from lab.storm.nva import Nva
 
 if TYPE_CHECKING:

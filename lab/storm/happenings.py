@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from function_app.domain.observation import AdminState
+from function_app.domain.service.observation import AdminState
 from function_app.reconcile.operate import operate, order_from
 from lab.storm.calls import Mishap
 from lab.storm.faults import Fault, Kind

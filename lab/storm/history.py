@@ -2,7 +2,7 @@
 
 Liveness, each law with what it demands once all is well: L1 one verified holder, L3 operations end by their deadline,
 L4 every fence is released, L6 learning ends; L2 another holder in time where the holder dies at last. The bounds are
-those that the product computes from the configuration (`function_app.domain.bounds`). L5 is a law of quiet histories
+those that the product computes from the configuration (`function_app.domain.service.bounds`). L5 is a law of quiet histories
 and kept by `checks`.
 """
 
@@ -11,11 +11,11 @@ from datetime import timedelta
 
 from hopkeeper_agent.role import Role, ServiceState, Turn
 
-from function_app.domain.bounds import Probe, worst
-from function_app.domain.guards import spacing_after
-from function_app.domain.observation import AdminState
-from function_app.domain.outward import wanted_outward
-from function_app.domain.record import Operation, Phase, Record
+from function_app.domain.service.bounds import Probe, worst
+from function_app.domain.service.guards import spacing_after
+from function_app.domain.service.observation import AdminState
+from function_app.domain.service.outward import wanted_outward
+from function_app.domain.service.record import Operation, Phase, Record
 from lab.storm.bugs import Bugs
 from lab.storm.checks import Violation
 from lab.storm.faults import Plan

@@ -6,8 +6,8 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from function_app.domain.errors import HopkeeperError, Unavailable
-from function_app.domain.record import Record
+from function_app.domain.base.errors import HopkeeperError, Unavailable
+from function_app.domain.service.record import Record
 from function_app.reconcile.passes import Passes
 from lab.storm.calls import Call, Killed, Mishap
 from lab.storm.loop import InstanceLoop

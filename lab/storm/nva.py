@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from hopkeeper_agent import role as rules
 
-from function_app.domain.observation import AgentReading, AgentService, AgentStatus, PeerView, Role
-from function_app.domain.steps import (
+from function_app.domain.service.observation import AgentReading, AgentService, AgentStatus, PeerView, Role
+from function_app.domain.service.steps import (
     NOTHING_OUTWARD,
     Advertisement,
     OutwardRoutes,

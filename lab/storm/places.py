@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
 
 EPOCH = datetime(2026, 1, 1, 3, 0, tzinfo=UTC)
 FRONTEND = IPv4Address("10.0.1.100")

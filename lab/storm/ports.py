@@ -10,21 +10,15 @@ from functools import partial
 from ipaddress import IPv4Address
 from typing import Any
 
-from function_app.domain.errors import Unavailable
-from function_app.domain.networks import NetworkPeeringReading, RepairFlags
-from function_app.domain.observation import (
-    AdminState,
-    AgentReading,
-    BalancerReading,
-    LearnedRoute,
-    Unreachable,
-    Value,
-)
-from function_app.domain.peerings import CreatePeering, DeletePeering, RouteServerReading
-from function_app.domain.preflight_facts import AppSubnetFacts, BalancerFacts, Denied, InterfaceFacts
-from function_app.domain.scale_sets import Instance
-from function_app.domain.steps import SendFence, SendPromote
-from function_app.domain.topology import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
+from function_app.domain.base.errors import Unavailable
+from function_app.domain.networks.flags import NetworkPeeringReading, RepairFlags
+from function_app.domain.peerings.model import CreatePeering, DeletePeering, RouteServerReading
+from function_app.domain.peerings.scale_sets import Instance
+from function_app.domain.preflight.facts import AppSubnetFacts, BalancerFacts, Denied, InterfaceFacts
+from function_app.domain.routes.reading import LearnedRoute
+from function_app.domain.service.observation import AdminState, AgentReading, BalancerReading, Unreachable, Value
+from function_app.domain.service.steps import SendFence, SendPromote
+from function_app.domain.topology.model import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
 from function_app.reconcile.ports import AgentCommand, CommandAnswer, Happening, HealthEvent, PoolView, Ports, Stored
 from lab.storm.calls import Call, Killed
 from lab.storm.hosts import TRACE, Host

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from function_app.domain.decide import decide
-from function_app.domain.observation import Backend, BalancerReading, Observed, Unreachable
+from function_app.domain.service.decide import decide
+from function_app.domain.service.observation import Backend, BalancerReading, Observed, Unreachable
 
 if TYPE_CHECKING:
     from lab.storm.world import World

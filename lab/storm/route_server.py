@@ -3,18 +3,11 @@
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from function_app.domain.errors import Unavailable
-from function_app.domain.observation import LearnedRoute
-from function_app.domain.peerings import (
-    CreatePeering,
-    DeletePeering,
-    Peering,
-    Provisioning,
-    RouteServerReading,
-    is_ours,
-    peering_name,
-)
-from function_app.domain.topology import Topology
+from function_app.domain.base.errors import Unavailable
+from function_app.domain.peerings.model import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
+from function_app.domain.routes.reading import LearnedRoute
+from function_app.domain.topology.model import Topology
+from function_app.domain.topology.peering_names import is_ours, peering_name
 from lab.storm.calls import Call
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ It knows nothing of why things happen: faults are applied by `happenings`, laws 
 import random
 from datetime import datetime, timedelta
 
-from function_app.domain.topology import Topology
+from function_app.domain.topology.model import Topology
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.records import key
 from function_app.reconcile.topologies import InForce

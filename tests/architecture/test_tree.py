@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from function_app.domain.timing import Timing, msgspec_name
+from function_app.domain.base.timing import Timing, msgspec_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = sorted((ROOT / "function_app").rglob("*.py"))

@@ -13,7 +13,7 @@ from aiohttp import web
 from azure.core.credentials import AccessToken
 
 from function_app.adapters.azure import Azure, Cloud
-from function_app.domain.topology import (
+from function_app.domain.topology.model import (
     LoadBalancer,
     Member,
     Mode,

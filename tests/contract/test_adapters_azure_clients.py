@@ -17,7 +17,7 @@ from function_app.adapters.learned_routes import LearnedRoutesOverArm
 from function_app.adapters.load_balancer import LoadBalancersOverArm
 from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
 from function_app.adapters.route_server import RouteServersOverArm
-from function_app.domain.errors import BadInput
+from function_app.domain.base.errors import BadInput
 from function_app.reconcile.ports import EventsOut, HealthLogs, LoadBalancers, Metrics, PeerRoutes, RouteServers
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig

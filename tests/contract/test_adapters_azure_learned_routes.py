@@ -12,8 +12,8 @@ from aiohttp import web
 
 from function_app.adapters.azure import Azure
 from function_app.adapters.learned_routes import LearnedRoutesOverArm
-from function_app.domain.errors import BadInput, Unavailable
-from function_app.domain.observation import LearnedRoute
+from function_app.domain.base.errors import BadInput, Unavailable
+from function_app.domain.routes.reading import LearnedRoute
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
 from tests.contract.adapters_azure import SERVER, WANTED, azure_at, fake_arm, operations_over, refusal, until

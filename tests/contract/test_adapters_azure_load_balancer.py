@@ -12,8 +12,8 @@ import pytest
 
 from function_app.adapters.azure import Azure
 from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Pace
-from function_app.domain.errors import Superseded, Terminal, Unavailable
-from function_app.domain.observation import AdminState, Backend, FenceProof
+from function_app.domain.base.errors import Superseded, Terminal, Unavailable
+from function_app.domain.service.observation import AdminState, Backend, FenceProof
 from function_app.reconcile.fencing import fence, lift
 from function_app.reconcile.ports import PoolView, Ports
 from simulator.data_plane import Probed

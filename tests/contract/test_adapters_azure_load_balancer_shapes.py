@@ -10,8 +10,8 @@ from aiohttp import web
 
 from function_app.adapters.azure import Azure
 from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Pace
-from function_app.domain.errors import Superseded, Unavailable
-from function_app.domain.observation import AdminState, Backend
+from function_app.domain.base.errors import Superseded, Unavailable
+from function_app.domain.service.observation import AdminState, Backend
 from function_app.reconcile.ports import PoolView
 from tests.contract.adapters_azure import NVA_A, POLL, SPEAKERS, WANTED, fake_arm, refusal, service
 

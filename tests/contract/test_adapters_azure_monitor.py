@@ -15,8 +15,8 @@ from function_app.adapters.azure import Azure
 from function_app.adapters.events_out import EventsOverEventGrid, EventsUnpublished
 from function_app.adapters.health_logs import HealthLogsOverLogAnalytics, HealthLogsUnread
 from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
-from function_app.domain.errors import Unavailable
-from function_app.domain.observation import Value
+from function_app.domain.base.errors import Unavailable
+from function_app.domain.service.observation import Value
 from function_app.reconcile.ports import Happening
 from simulator.data_plane import HealthEvent as Logged
 from simulator.data_plane import Probed

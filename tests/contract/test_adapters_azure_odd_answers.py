@@ -14,7 +14,7 @@ from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancer
 from function_app.adapters.route_server import RouteServersOverArm
 from function_app.adapters.scale_sets import ScaleSetsOverArm
 from function_app.adapters.surroundings import SurroundingsOverArm
-from function_app.domain.errors import Unavailable
+from function_app.domain.base.errors import Unavailable
 from tests.contract.adapters_azure import NVA_A, SERVER, SPEAKERS, fake_arm, service
 from tests.contract.test_adapters_azure_scale_sets import FLEET
 

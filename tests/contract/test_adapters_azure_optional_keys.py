@@ -25,8 +25,8 @@ from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.route_server import RouteServersOverArm
 from function_app.adapters.scale_sets import ScaleSetsOverArm
 from function_app.adapters.surroundings import SurroundingsOverArm
-from function_app.domain.errors import HopkeeperError
-from function_app.domain.topology import NetworkPeering, ScaleSet, Speaker
+from function_app.domain.base.errors import HopkeeperError
+from function_app.domain.topology.model import NetworkPeering, ScaleSet, Speaker
 from tests.contract.adapters_azure import NVA_A, SERVER, SPEAKERS, WANTED, fake_arm, service
 
 LB = WANTED.load_balancer_id

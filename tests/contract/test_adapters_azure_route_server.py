@@ -12,9 +12,9 @@ from aiohttp import web
 
 from function_app.adapters.azure import Azure
 from function_app.adapters.route_server import RouteServersOverArm
-from function_app.domain.errors import BadInput, Superseded, Unavailable
-from function_app.domain.peerings import CreatePeering, DeletePeering, Peering, Provisioning
-from function_app.domain.topology import RouteServer
+from function_app.domain.base.errors import BadInput, Superseded, Unavailable
+from function_app.domain.peerings.model import CreatePeering, DeletePeering, Peering, Provisioning
+from function_app.domain.topology.model import RouteServer
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
 from tests.contract.adapters_azure import SERVER, WANTED, azure_at, fake_arm, operations_over, refusal, until

@@ -22,11 +22,11 @@ from function_app.adapters import effective_routes, learned_routes
 from function_app.adapters.azure import Azure
 from function_app.adapters.effective_routes import EffectiveRoutesOverArm
 from function_app.adapters.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
-from function_app.domain.effective_routes import EffectiveRoute
-from function_app.domain.errors import Unusable
-from function_app.domain.observation import LearnedRoute
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import Unusable
+from function_app.domain.routes.effective import EffectiveRoute
+from function_app.domain.routes.reading import LearnedRoute
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
 from function_app.reconcile.evidence import gather_evidence
 from function_app.reconcile.passes import Passes
 from function_app.views.evidence import learned as listed

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from function_app.adapters.azure import Azure
 from function_app.adapters.scale_sets import ScaleSetsOverArm
-from function_app.domain.errors import BadInput, Unavailable
-from function_app.domain.scale_sets import Instance
-from function_app.domain.topology import ScaleSet
+from function_app.domain.base.errors import BadInput, Unavailable
+from function_app.domain.peerings.scale_sets import Instance
+from function_app.domain.topology.model import ScaleSet
 from simulator.scale_sets import FLEXIBLE
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from function_app.adapters.azure import Azure
 from function_app.adapters.surroundings import SurroundingsOverArm
-from function_app.domain.errors import BadInput, Unavailable
-from function_app.domain.preflight_facts import (
+from function_app.domain.base.errors import BadInput, Unavailable
+from function_app.domain.preflight.facts import (
     AddressFacts,
     AppSubnetFacts,
     BalancerFacts,
@@ -22,7 +22,7 @@ from function_app.domain.preflight_facts import (
     RouteFacts,
     RuleFacts,
 )
-from function_app.domain.topology import Speaker
+from function_app.domain.topology.model import Speaker
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
 from tests.contract.adapters_azure import SERVER, WANTED, azure_at, fake_arm, refusal, service

@@ -14,11 +14,11 @@ from function_app.adapters.effective_routes import EffectiveRoutesOverArm
 from function_app.adapters.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
 from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.route_server import RouteServersOverArm
-from function_app.domain.effective_routes import EffectiveRoute
-from function_app.domain.errors import BadInput, Superseded, Unavailable, Unusable
-from function_app.domain.networks import Flag, NetworkPeeringReading, RepairFlags
-from function_app.domain.observation import LearnedRoute
-from function_app.domain.topology import NetworkPeering, RouteServer
+from function_app.domain.base.errors import BadInput, Superseded, Unavailable, Unusable
+from function_app.domain.networks.flags import Flag, NetworkPeeringReading, RepairFlags
+from function_app.domain.routes.effective import EffectiveRoute
+from function_app.domain.routes.reading import LearnedRoute
+from function_app.domain.topology.model import NetworkPeering, RouteServer
 from function_app.reconcile.ports import EffectiveRoutes, NetworkFlags, PeerRoutes
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig

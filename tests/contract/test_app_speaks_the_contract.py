@@ -14,8 +14,8 @@ from function_app.adapters.agent_messages import decode_reply, decode_status, en
 from function_app.adapters.clock import SystemClock
 from function_app.adapters.jws import SIZE_MAX, AgentCertificate
 from function_app.adapters.nva import AgentsOverHttp, verify_report
-from function_app.domain.observation import AgentReading, AgentStatus, Role
-from function_app.domain.steps import (
+from function_app.domain.service.observation import AgentReading, AgentStatus, Role
+from function_app.domain.service.steps import (
     NOTHING_OUTWARD,
     Advertisement,
     OutwardRoutes,
@@ -24,7 +24,7 @@ from function_app.domain.steps import (
     SendOutward,
     SendPromote,
 )
-from function_app.domain.topology_laws import PREFIXES_OF_A_SERVICE
+from function_app.domain.topology.laws import PREFIXES_OF_A_SERVICE
 from function_app.reconcile.ports import AgentCommand
 from tests.unit.adapters.fake_agent import BOOT, FakeAgent, Identity, app_key
 

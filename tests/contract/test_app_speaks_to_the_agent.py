@@ -15,8 +15,8 @@ from hopkeeper_agent.jws import Signer
 from function_app.adapters.clock import SystemClock
 from function_app.adapters.jws import AgentCertificate, AppKey
 from function_app.adapters.nva import AgentsOverHttp, verify_report
-from function_app.domain.observation import AgentStatus, Role, Unreachable
-from function_app.domain.steps import (
+from function_app.domain.service.observation import AgentStatus, Role, Unreachable
+from function_app.domain.service.steps import (
     NOTHING_OUTWARD,
     Advertisement,
     OutwardRoutes,
@@ -25,7 +25,7 @@ from function_app.domain.steps import (
     SendOutward,
     SendPromote,
 )
-from function_app.domain.topology import Agent, Speaker
+from function_app.domain.topology.model import Agent, Speaker
 from tests.unit.adapters.fake_agent import SetClock, private_pem
 from tests.unit.agent.stage import SERVICE, TOPOLOGY, Member, until
 

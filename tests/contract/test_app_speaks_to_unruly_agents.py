@@ -12,8 +12,8 @@ from aiohttp import web
 
 from function_app.adapters.clock import SystemClock
 from function_app.adapters.nva import REPLY_SIZE_MAX, AgentsOverHttp
-from function_app.domain.observation import AgentStatus, Role, Unreachable
-from function_app.domain.steps import SendFence, SendPromote
+from function_app.domain.service.observation import AgentStatus, Role, Unreachable
+from function_app.domain.service.steps import SendFence, SendPromote
 from function_app.reconcile.ports import AgentCommand
 from tests.unit.adapters.fake_agent import (
     BOOT,

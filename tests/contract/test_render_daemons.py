@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
 from function_app.render import render
 from tests.unit.agent.bgp_wire import ASN, PORT, Route, WirePeer, wire_peer
 from tests.unit.agent.daemons import MISSING, RealBird, RealFrr, real_daemon

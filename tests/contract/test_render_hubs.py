@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
 from function_app.render import render
 from tests.contract.test_render_daemons import BIRD_ON_LOOPBACK
 from tests.unit.agent.bgp_wire import PORT, Route, WirePeer, wire_peer

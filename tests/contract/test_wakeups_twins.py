@@ -14,7 +14,7 @@ import pytest
 
 from function_app.adapters.clock import SystemClock
 from function_app.adapters.wakeups import WakeUpsInDirectory, WakeUpsOverQueue
-from function_app.domain.errors import Unavailable
+from function_app.domain.base.errors import Unavailable
 from function_app.reconcile.ports import WakeUps
 from lab.functions_host.queues import DirectoryQueue, Queue, Received
 from lab.functions_host.settings import MessageEncoding

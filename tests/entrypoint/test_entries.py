@@ -137,7 +137,7 @@ def test_the_marker_file_has_no_code(built: Path) -> None:
     assert all(line.startswith("#") for line in (built / MARKER).read_text().splitlines())
 
 
-@pytest.mark.parametrize("missing", ["function_app/wiring.py", "function_app/domain/decide.py"])
+@pytest.mark.parametrize("missing", ["function_app/wiring.py", "function_app/domain/service/decide.py"])
 async def test_an_app_that_cannot_be_imported_fails_at_every_door_and_names_what_is_missing(
     built: Path, tmp_path: Path, settings: dict[str, str], missing: str
 ) -> None:

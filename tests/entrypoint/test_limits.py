@@ -10,7 +10,7 @@ import azure.functions as func
 import pytest
 
 import main
-from function_app.domain.errors import BadInput
+from function_app.domain.base.errors import BadInput
 from function_app.triggers.answers import NO_LENGTH, foreseen, json_body, text_body
 from function_app.triggers.limit import LIMIT, Overran, bounded
 from lab.functions_host.http_functions import ANSWER_WITHIN

@@ -93,7 +93,7 @@ def test_the_package_holds_all_that_runs_and_nothing_else(built: Package, fetche
     runs = {path.as_posix() for path in parts if "__pycache__" not in path.parts}
     own = {name for name in built.files if not name.startswith(f"{libraries.FOLDER}/")}
     assert own == AT_THE_ROOT | {path for path in runs if not path.startswith(BY_HAND_ONLY)}
-    assert "function_app/domain/topology.py" in own
+    assert "function_app/domain/topology/model.py" in own
     brought = {path.relative_to(fetched.folder).as_posix() for path in fetched.folder.rglob("*") if path.is_file()}
     assert set(built.files) - own == {f"{libraries.FOLDER}/{name}" for name in brought}
     with zipfile.ZipFile(built.path) as content:
@@ -255,7 +255,7 @@ def test_a_package_that_grows_too_large_is_refused(tmp_path: Path) -> None:
         "function_app/notes.md",
         "function_app/id_rsa",
         "function_app/adapters/key",
-        "function_app/domain/guards.py.orig",
+        "function_app/domain/service/guards.py.orig",
         "function_app/__pycache__/settings.cpython-313.pyc",
         "hopkeeper.egg-info/PKG-INFO",
         "build/hopkeeper.zip",

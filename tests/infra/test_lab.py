@@ -14,8 +14,8 @@ import yaml
 from hopkeeper_agent import config
 from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
 
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
 from tests.infra.compiler import INFRA, ROOT, Snapshot, at
 from tests.infra.deployments import LAB, lab
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hopkeeper_agent import config as agent_config
 
-from function_app.domain.topology import Neighbour
+from function_app.domain.topology.model import Neighbour
 from function_app.render import Vendor, render
 from lab.networks import hub_agent, hubs, instances, outward, rendered, report, scale_set, verified
 from lab.networks.__main__ import PROGRAMS

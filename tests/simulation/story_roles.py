@@ -3,7 +3,7 @@
 from fnmatch import fnmatchcase
 from typing import Any
 
-from function_app.domain.topology import NetworkPeering, Topology
+from function_app.domain.topology.model import NetworkPeering, Topology
 from lab.stories.book import STORIES
 from lab.stories.seed import Seed
 from lab.stories.stage import Ending, Story, decoded, play

@@ -4,7 +4,9 @@ import ast
 
 import pytest
 
-from function_app.domain.guards import GUARDS, guard_name
+from function_app.domain.base.refusal import guard_name
+from function_app.domain.peerings import guards as of_peerings
+from function_app.domain.service import guards as of_services
 from lab.mutants.mutant import DoesNotApplyError, Mutant
 from lab.mutants.named import MUTANTS
 from lab.mutants.named.guards import NAMES
@@ -57,7 +59,7 @@ def test_every_killer_is_a_test_of_this_tree() -> None:
 
 
 def test_every_guard_and_every_rule_has_its_mutant() -> None:
-    assert set(NAMES) == {guard_name(guard) for guard in GUARDS}
+    assert set(NAMES) == {guard_name(guard) for guard in (*of_services.GUARDS, *of_peerings.GUARDS)}
     assert {named(f"guard dropped: {name}").rule for name in NAMES} == {f"guard: {name}" for name in NAMES}
     assert all(named(name).rule.startswith(f"{rule}:") for rule, name in OF_EACH_RULE.items())
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from function_app.domain.ranking import Naming
+from function_app.domain.topology.model import Naming
 from lab.ranked_model import Search, Size
 from lab.ranked_mutants import MUTANTS, Mutant, mutated
 

@@ -17,9 +17,9 @@ from function_app.adapters.effective_routes import EffectiveRoutesOverArm
 from function_app.adapters.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
 from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.route_server import RouteServersOverArm
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
 from function_app.reconcile.outcome import Ending
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.topologies import InForce

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from function_app.adapters.load_balancer import AdminStatesOverArm
 from function_app.adapters.nva import AgentsOverHttp
-from function_app.domain.observation import AgentService, AgentStatus, Role, Unreachable
-from function_app.domain.steps import SendFence
-from function_app.domain.topology import Service, Speaker
+from function_app.domain.service.observation import AgentService, AgentStatus, Role, Unreachable
+from function_app.domain.service.steps import SendFence
+from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.ports import DOWN_ADMIN, AgentCommand, CommandAnswer
 from lab.storm.__main__ import main
 from lab.storm.faults import Fault, Kind, Plan

@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
-from function_app.domain.decide import decide
-from function_app.domain.observation import AgentReading, FenceProof, Observed, Role, Unreachable
-from function_app.domain.protocol import Decision, Kind
-from function_app.domain.record import Learning, Operation, Phase, Record, unknown
-from function_app.domain.steps import FenceByBalancer, SendFence
+from function_app.domain.service.decide import decide
+from function_app.domain.service.observation import AgentReading, FenceProof, Observed, Role, Unreachable
+from function_app.domain.service.protocol import Decision, Kind
+from function_app.domain.service.record import Learning, Operation, Phase, Record, unknown
+from function_app.domain.service.steps import FenceByBalancer, SendFence
 from tests.builders import NOW, stable, status, topology
 
 DESIRED = topology(3)

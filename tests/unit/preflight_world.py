@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from function_app.domain.peerings import Peering, Provisioning, RouteServerReading, peering_name
-from function_app.domain.preflight import Report, lint
-from function_app.domain.preflight_facts import (
+from function_app.domain.peerings.model import Peering, Provisioning, RouteServerReading
+from function_app.domain.preflight.facts import (
     AddressFacts,
     AgentFacts,
     AppSubnetFacts,
@@ -23,9 +22,11 @@ from function_app.domain.preflight_facts import (
     RouteFacts,
     RuleFacts,
 )
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.preflight.summary import Report, lint
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
+from function_app.domain.topology.peering_names import peering_name
 from tests.builders import NOW, SUB, text
 
 INSTANCES = {

@@ -3,11 +3,11 @@
 from ipaddress import IPv4Network
 from typing import Any
 
-from function_app.domain.announcing import announced, lost_with
-from function_app.domain.peerings import Peering, Provisioning
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.peerings.coverage import announced, lost_with
+from function_app.domain.peerings.model import Peering, Provisioning
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
 from tests.builders import SUB, document, text
 from tests.unit.test_peerings import own, reading
 

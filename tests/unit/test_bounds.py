@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from function_app.domain.bounds import PATHS, Detection, Fence, Probe, bounds, worst
-from function_app.domain.timing import Timing
+from function_app.domain.base.timing import Timing
+from function_app.domain.service.bounds import PATHS, Detection, Fence, Probe, bounds, worst
 
 
 def total(timing: Timing, detection: Detection, fence: Fence, probe: Probe | None = None) -> float:

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from function_app.domain.election import elect, is_drained
-from function_app.domain.health import is_ready
-from function_app.domain.observation import AgentStatus, Observed
-from function_app.domain.record import Drain, Record
+from function_app.domain.service.election import elect, is_drained
+from function_app.domain.service.health import is_ready
+from function_app.domain.service.observation import AgentStatus, Observed
+from function_app.domain.service.record import Drain, Record
 from tests.builders import NOW, balancer, stable, status
 from tests.fakes import INSTANCES
 from tests.unit.decisions import FATAL, SERVICE, SERVING, SILENT, STANDBY, TIMING, A, B, C, decided, look

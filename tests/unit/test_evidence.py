@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from function_app.domain.decide import decide
-from function_app.domain.health import VERDICTS, Row, Verdict, judge, tally
-from function_app.domain.observation import (
+from function_app.domain.service.decide import decide
+from function_app.domain.service.health import VERDICTS, Row, Verdict, judge, tally
+from function_app.domain.service.observation import (
     AdminState,
     AgentReading,
     Backend,
@@ -18,9 +18,9 @@ from function_app.domain.observation import (
     Role,
     Value,
 )
-from function_app.domain.protocol import Decision, Kind
-from function_app.domain.record import Operation, Phase, Record, Tally
-from function_app.domain.steps import FenceByBalancer, SendFence, SendPromote
+from function_app.domain.service.protocol import Decision, Kind
+from function_app.domain.service.record import Operation, Phase, Record, Tally
+from function_app.domain.service.steps import FenceByBalancer, SendFence, SendPromote
 from tests.builders import NOW, balancer, stable, status, topology
 from tests.unit.decisions import SILENT, STANDBY, TIMING, A, B
 

@@ -6,22 +6,23 @@ from datetime import timedelta
 
 import pytest
 
-from function_app.domain.guards import (
+from function_app.domain.base.refusal import guard_name
+from function_app.domain.base.timing import Timing
+from function_app.domain.peerings import guards as of_peerings
+from function_app.domain.service.guards import (
     GUARDS,
     Draining,
     Opening,
     ServiceContext,
     Step,
     Touch,
-    guard_name,
     refuse,
     spacing_after,
 )
-from function_app.domain.observation import AdminState, AgentReading, Backend, Observed, Role, Unreachable
-from function_app.domain.protocol import Kind
-from function_app.domain.ranking import Rank
-from function_app.domain.record import Pause, Record, Spacing
-from function_app.domain.timing import Timing
+from function_app.domain.service.observation import AdminState, AgentReading, Backend, Observed, Role, Unreachable
+from function_app.domain.service.protocol import Kind
+from function_app.domain.service.ranked.paths import Rank
+from function_app.domain.service.record import Pause, Record, Spacing
 from tests.builders import NOW, balancer, stable, status, topology
 from tests.unit.test_peerings import GUARDED
 
@@ -95,7 +96,9 @@ def test_each_guard_speaks(guard: str, step: Step, seen: ServiceContext, reason:
 
 
 def test_every_guard_has_a_case() -> None:
-    assert {c[0] for c in CASES} | {g[0] for g in GUARDED} == {guard_name(guard) for guard in GUARDS}
+    assert {c[0] for c in CASES} | {g[0] for g in GUARDED} == {
+        guard_name(guard) for guard in (*GUARDS, *of_peerings.GUARDS)
+    }
 
 
 @pytest.mark.parametrize("step", [Touch(), SWITCH, FAIL, Draining("nva-b")])

@@ -6,10 +6,10 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from function_app.domain.learn import behind
-from function_app.domain.observation import Observed, Role
-from function_app.domain.protocol import Look
-from function_app.domain.record import Ack, Drain, Fence, Phase, Record, Tally, unknown
+from function_app.domain.service.learn import behind
+from function_app.domain.service.observation import Observed, Role
+from function_app.domain.service.protocol import Look
+from function_app.domain.service.record import Ack, Drain, Fence, Phase, Record, Tally, unknown
 from tests.builders import NOW, balancer, stable, status
 from tests.unit.decisions import (
     FATAL,

@@ -6,22 +6,15 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from function_app.domain.errors import BadInput
-from function_app.domain.findings import FindingKind
-from function_app.domain.networks import (
-    GUARDS,
-    Flag,
-    FlagContext,
-    NetworkPeeringReading,
-    RepairFlags,
-    plan,
-    refuse,
-)
-from function_app.domain.peerings import Peering, Provisioning, RouteServerReading
-from function_app.domain.record import Pause, Phase
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import BadInput
+from function_app.domain.networks.flags import Flag, NetworkPeeringReading, RepairFlags, plan
+from function_app.domain.networks.guards import GUARDS, FlagContext, refuse
+from function_app.domain.peerings.model import Peering, Provisioning, RouteServerReading
+from function_app.domain.routes.findings import FindingKind
+from function_app.domain.service.record import Pause, Phase
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
 from tests.builders import NOW, SUB, document, ranked, stable, text, topology
 from tests.fakes import INSTANCES
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
-from function_app.domain.decide import decide
-from function_app.domain.errors import BadInput
-from function_app.domain.observation import Observed, Role
-from function_app.domain.outward import next_outward, outward_alarms, wanted_outward
-from function_app.domain.record import Advertised, Phase, Record
-from function_app.domain.steps import NOTHING_OUTWARD, OutwardRoutes, SendOutward, SendPromote
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import BadInput
+from function_app.domain.service.decide import decide
+from function_app.domain.service.observation import Observed, Role
+from function_app.domain.service.outward import next_outward, outward_alarms, wanted_outward
+from function_app.domain.service.record import Advertised, Phase, Record
+from function_app.domain.service.steps import NOTHING_OUTWARD, OutwardRoutes, SendOutward, SendPromote
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
 from function_app.reconcile.outcome import Ending, Outcome
 from tests.builders import NOW, balancer, document, ranked_document, stable, status, text
 from tests.fakes import FakeWorld

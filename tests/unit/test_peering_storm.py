@@ -12,22 +12,19 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from function_app.domain.guards import PeeringContext, refuse
-from function_app.domain.peering_plan import plan
-from function_app.domain.peerings import (
+from function_app.domain.base.timing import Timing
+from function_app.domain.peerings.guards import PeeringContext, refuse
+from function_app.domain.peerings.model import (
     CreatePeering,
     DeletePeering,
     Peering,
     PeeringStep,
     Provisioning,
     RouteServerReading,
-    free_name,
-    peering_name,
-    speaker_named,
 )
-from function_app.domain.slots import allot
-from function_app.domain.timing import Timing
-from function_app.domain.topology import (
+from function_app.domain.peerings.plan import plan
+from function_app.domain.peerings.slots import allot
+from function_app.domain.topology.model import (
     Itself,
     Member,
     Mode,
@@ -38,6 +35,7 @@ from function_app.domain.topology import (
     Speaker,
     Topology,
 )
+from function_app.domain.topology.peering_names import free_name, peering_name, speaker_named
 from tests.fakes import INSTANCES
 
 PREFIXES = tuple(IPv4Network(f"100.0.{n}.0/24") for n in range(3))

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from function_app.domain.errors import BadInput
-from function_app.domain.guards import PeeringContext, refuse
-from function_app.domain.peering_plan import plan
-from function_app.domain.peerings import (
+from function_app.domain.base.errors import BadInput
+from function_app.domain.peerings.guards import PeeringContext, refuse
+from function_app.domain.peerings.model import (
     CreatePeering,
     DeletePeering,
     Peering,
@@ -18,9 +17,10 @@ from function_app.domain.peerings import (
     RouteServerReading,
     connections,
 )
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.peerings.plan import plan
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
 from tests.builders import document, text, topology
 from tests.fakes import INSTANCES, foreign
 

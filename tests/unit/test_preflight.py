@@ -10,14 +10,14 @@ import pytest
 from hopkeeper_agent import __version__
 
 from function_app.adapters.jws import LEEWAY
-from function_app.domain.errors import BadInput
-from function_app.domain.peerings import Peering, Provisioning
-from function_app.domain.preflight import LAW, LAW_REFERENCE, RULES, broken, lint
-from function_app.domain.preflight_agents import AGENT_VERSION, CLOCK_OFFSET_MAX
-from function_app.domain.preflight_facts import AddressFacts, Denied, Facts, PoolFacts, Rehearsed, RuleFacts
-from function_app.domain.preflight_rule import Need, Severity
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import BadInput
+from function_app.domain.peerings.model import Peering, Provisioning
+from function_app.domain.preflight.agents import AGENT_VERSION, CLOCK_OFFSET_MAX
+from function_app.domain.preflight.facts import AddressFacts, Denied, Facts, PoolFacts, Rehearsed, RuleFacts
+from function_app.domain.preflight.rule import Need, Severity
+from function_app.domain.preflight.summary import LAW, LAW_REFERENCE, RULES, broken, lint
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
 from tests.builders import NOW, document, text
 from tests.unit.preflight_world import INSTANCES, World
 

@@ -4,9 +4,9 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from function_app.domain.errors import BadInput
-from function_app.domain.preflight_facts import RouteFacts
-from function_app.domain.preflight_rule import Finding, Severity
+from function_app.domain.base.errors import BadInput
+from function_app.domain.preflight.facts import RouteFacts
+from function_app.domain.preflight.rule import Finding, Severity
 from function_app.settings import from_environment
 from tests.builders import SUB
 from tests.unit.preflight_world import FRONTENDS, World, clean_subnet

@@ -12,10 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from function_app.domain.decide import decide
-from function_app.domain.errors import BadInput
-from function_app.domain.guards import Draining, Opening, PeeringContext, ServiceContext, refuse
-from function_app.domain.observation import (
+from function_app.domain.base.errors import BadInput
+from function_app.domain.base.timing import Timing, broken_laws
+from function_app.domain.peerings import guards as of_peerings
+from function_app.domain.peerings.model import DeletePeering, Peering, Provisioning, RouteServerReading
+from function_app.domain.service.decide import decide
+from function_app.domain.service.guards import Draining, Opening, ServiceContext, refuse
+from function_app.domain.service.observation import (
     AdminState,
     AgentReading,
     Backend,
@@ -23,12 +26,10 @@ from function_app.domain.observation import (
     Observed,
     Role,
 )
-from function_app.domain.orders import FailoverOrder, PauseOrder, SwitchoverOrder, obey
-from function_app.domain.peerings import DeletePeering, Peering, Provisioning, RouteServerReading
-from function_app.domain.protocol import Decision, Kind, Look, unproven
-from function_app.domain.record import Ack, Drain, Fence, Learning, Phase, Record, Spacing, Tally, unknown
-from function_app.domain.steps import FenceByBalancer, LiftByBalancer, SendFence, SendPromote
-from function_app.domain.timing import Timing, broken_laws
+from function_app.domain.service.orders import FailoverOrder, PauseOrder, SwitchoverOrder, obey
+from function_app.domain.service.protocol import Decision, Kind, Look, unproven
+from function_app.domain.service.record import Ack, Drain, Fence, Learning, Phase, Record, Spacing, Tally, unknown
+from function_app.domain.service.steps import FenceByBalancer, LiftByBalancer, SendFence, SendPromote
 from function_app.reconcile.operate import order_from
 from tests.builders import NOW, balancer, document, stable, status, topology
 from tests.fakes import INSTANCES
@@ -318,7 +319,9 @@ def test_somebody_elses_peering_announces_nothing_for_us() -> None:
     mine = Peering("hopkeeper-hub_nva-a", INSTANCES[0], 65001, Provisioning.SUCCEEDED)
     theirs = Peering("theirs", IPv4Address("10.0.1.5"), 65001, Provisioning.SUCCEEDED)
     listed = RouteServerReading(INSTANCES, (mine, theirs))
-    refusals = refuse(DeletePeering("rs", mine.name, "gone"), PeeringContext(topology(), listed))
+    refusals = of_peerings.refuse(
+        DeletePeering("rs", mine.name, "gone"), of_peerings.PeeringContext(topology(), listed)
+    )
     assert [r.guard for r in refusals] == ["last announcer is kept"]
 
 

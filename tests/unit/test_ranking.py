@@ -7,10 +7,9 @@ from ipaddress import IPv4Address
 import msgspec
 import pytest
 
-from function_app.domain.ranking import (
+from function_app.domain.service.ranked.paths import (
     ANYTHING,
     LENGTH_MAX,
-    Naming,
     Order,
     Path,
     Rank,
@@ -27,6 +26,7 @@ from function_app.domain.ranking import (
     outrank,
     unacknowledged,
 )
+from function_app.domain.topology.model import Naming
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 HOLD, DAMPING = timedelta(seconds=180), timedelta(seconds=30)

@@ -18,10 +18,10 @@ from hopkeeper_agent.speakers import bird_text, frr_text
 from hopkeeper_agent.speakers.settings import Client
 
 from function_app.cli import main
-from function_app.domain.errors import BadInput
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import BadInput
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
 from function_app.render import Vendor, render
 from function_app.render.implied import Frontends, Instances
 from tests.unit.agent.daemons import BGPD, MISSING

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from function_app.domain.expected_routes import Standing, standing
-from function_app.domain.findings import Finding, FindingKind
-from function_app.domain.observation import LearnedRoute
-from function_app.domain.ranking import Path, Rank, acknowledged, intend
-from function_app.domain.routes import checks, compare, predicted_drops
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.routes.expected import Standing, standing
+from function_app.domain.routes.findings import Finding, FindingKind
+from function_app.domain.routes.learned import checks, compare, predicted_drops
+from function_app.domain.routes.reading import LearnedRoute
+from function_app.domain.service.ranked.paths import Path, Rank, acknowledged, intend
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
 from tests.builders import FRONTEND, NOW, SUB, document, ranked, stable, text, topology
 
 FIRST, SECOND = IPv4Address("10.0.2.4"), IPv4Address("10.0.2.5")

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from function_app.domain.errors import BadInput
-from function_app.domain.guards import PeeringContext, refuse
-from function_app.domain.peering_plan import plan
-from function_app.domain.peerings import DeletePeering, Peering, Provisioning
-from function_app.domain.scale_sets import Fleet, Instance, with_instances
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import BadInput
+from function_app.domain.peerings.guards import PeeringContext, refuse
+from function_app.domain.peerings.model import DeletePeering, Peering, Provisioning
+from function_app.domain.peerings.plan import plan
+from function_app.domain.peerings.scale_sets import Fleet, Instance, with_instances
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
 from tests.builders import SUB, document, text
 from tests.unit.test_peerings import names, own, reading
 

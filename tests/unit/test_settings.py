@@ -2,7 +2,7 @@
 
 import pytest
 
-from function_app.domain.errors import BadInput
+from function_app.domain.base.errors import BadInput
 from function_app.settings import from_environment
 
 KEY = {"HOPKEEPER_SIGNING_KEY": "a key"}

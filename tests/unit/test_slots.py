@@ -3,12 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
-from function_app.domain.guards import PeeringContext, refuse
-from function_app.domain.peering_plan import PeeringPlan, plan
-from function_app.domain.peerings import DeletePeering, Peering, Provisioning
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.peerings.guards import PeeringContext, refuse
+from function_app.domain.peerings.model import DeletePeering, Peering, Provisioning
+from function_app.domain.peerings.plan import PeeringPlan, plan
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
 from tests.builders import document, text
 from tests.fakes import foreign
 from tests.unit.test_peerings import EIGHT, names, own, reading

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from function_app.domain.errors import BadInput
-from function_app.domain.ranking import Naming
-from function_app.domain.topology import Mode
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import BadInput
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Mode, Naming
 from tests.builders import document, text, topology
 
 ROOT = Path(__file__).resolve().parents[2]

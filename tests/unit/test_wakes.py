@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function_app.domain.topology import ResourceId, Topology
-from function_app.domain.topology_laws import Place
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import ResourceId, Topology
 from function_app.reconcile.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
 from tests.builders import SUB, document, text

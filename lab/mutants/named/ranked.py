@@ -56,9 +56,8 @@ RANKED = (
         "a failover waits for the damping window",
         "guard: damping window is over, never for a dead holder",
         GUARDS,
-        "def _damping_window_is_over(step: Step, context: Context) -> Answer:\n"
-        "    if not isinstance(step, Opening) or not _discretionary(step)",
-        "def _damping_window_is_over(step: Step, context: Context) -> Answer:\n    if not isinstance(step, Opening)",
+        "    _damping_window_is_over,\n)\nOF_A_DRAIN",
+        ")\nOF_AN_OPENING += (_damping_window_is_over,)\nOF_A_DRAIN",
         (f"{GUARD_CASES}::test_a_failover_never_waits_for_the_damping_window",),
     ),
     Mutant(

@@ -1,9 +1,9 @@
-"""The fence rehearsal: what it notes, whom it never touches, and that it ends (`domain/rehearsal.py`)."""
+"""The fence rehearsal: what it notes, whom it never touches, and that it ends (`domain/service/rehearsal.py`)."""
 
 from lab.mutants.mutant import Mutant
 from lab.mutants.named.places import DECIDE
 
-REHEARSAL = "function_app/domain/rehearsal.py"
+REHEARSAL = "function_app/domain/service/rehearsal.py"
 REHEARSED = "tests/unit/reconcile/test_rehearsal.py"
 INTERRUPTED = "tests/unit/reconcile/test_rehearsal_interrupted.py"
 REFUSED = f"{REHEARSED}::test_it_is_refused_and_nothing_is_written_for"

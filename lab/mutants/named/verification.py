@@ -2,10 +2,10 @@
 
 from lab.mutants.mutant import Mutant
 
-EXPECTED = "function_app/domain/expected_routes.py"
-ROUTES = "function_app/domain/routes.py"
-HUBS = "function_app/domain/hub_routes.py"
-NETWORKS = "function_app/domain/networks.py"
+EXPECTED = "function_app/domain/routes/expected.py"
+ROUTES = "function_app/domain/routes/learned.py"
+HUBS = "function_app/domain/routes/hubs.py"
+NETWORK_GUARDS = "function_app/domain/networks/guards.py"
 QUESTIONS = "function_app/reconcile/questions.py"
 VERIFY = "function_app/reconcile/verify.py"
 KEEPING = "function_app/reconcile/networks.py"
@@ -109,7 +109,7 @@ REPAIRED = (
         Mutant(
             f"guard of flags dropped: {guard.replace('_', ' ')}",
             "a guard of domain/networks",
-            NETWORKS,
+            NETWORK_GUARDS,
             f"    _{guard},\n",
             "",
             (FLAG_CASES,),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from function_app.domain.peerings import peering_name
+from function_app.domain.topology.peering_names import peering_name
 from lab.stories.acts import (
     apply,
     converged,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from hopkeeper_agent.role import Role
 
-from function_app.domain.record import Phase, Record
+from function_app.domain.service.record import Phase, Record
 from function_app.reconcile.records import key
 from lab.storm.checks import Violation
 from lab.storm.wire.place import SERVICE, TOPOLOGY

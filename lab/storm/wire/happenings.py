@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
-from function_app.domain.errors import Superseded
+from function_app.domain.base.errors import Superseded
 from function_app.reconcile.records import key
 from function_app.reconcile.use_cases import UseCases
 from lab.storm.faults import Fault, Kind

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from function_app.domain.record import Phase
+from function_app.domain.service.record import Phase
 from lab.storm.checks import Violation
 from lab.storm.faults import Plan
 from lab.storm.history import Result

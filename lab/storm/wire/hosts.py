@@ -24,8 +24,8 @@ from function_app.adapters.network_flags import NetworkFlagsOverArm
 from function_app.adapters.nva import AgentsOverHttp
 from function_app.adapters.route_server import RouteServersOverArm
 from function_app.adapters.scale_sets import ScaleSetsOverArm
-from function_app.domain.errors import HopkeeperError
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import HopkeeperError
+from function_app.domain.topology.laws import Place
 from function_app.reconcile.ports import AdminStates, Agents, Clock, Documents, Ports
 from function_app.reconcile.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases

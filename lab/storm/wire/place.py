@@ -15,10 +15,10 @@ from hopkeeper_agent.config import Config, decode
 from hopkeeper_agent.enroll import enroll
 
 from function_app.adapters.jws import AppKey
-from function_app.domain.peerings import peering_name
-from function_app.domain.topology import Topology
-from function_app.domain.topology_document import decode as decode_topology
-from function_app.domain.topology_laws import Place
+from function_app.domain.topology.document import decode as decode_topology
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
+from function_app.domain.topology.peering_names import peering_name
 from simulator.seeds import HubSeed, Probe, hub_seed
 
 TIME_FACTOR = 20.0

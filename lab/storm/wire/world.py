@@ -13,9 +13,9 @@ from aiohttp import web
 
 from function_app.adapters.jws import AgentCertificate
 from function_app.adapters.nva import verify_report
-from function_app.domain.errors import HopkeeperError
-from function_app.domain.record import Operation, Phase, Record
-from function_app.domain.topology import Topology
+from function_app.domain.base.errors import HopkeeperError
+from function_app.domain.service.record import Operation, Phase, Record
+from function_app.domain.topology.model import Topology
 from function_app.reconcile.records import Records
 from function_app.reconcile.use_cases import UseCases
 from lab.storm.faults import Plan

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from function_app.adapters.jws import AppKey, key_id
-from function_app.domain.topology import Agent, Speaker
+from function_app.domain.topology.model import Agent, Speaker
 
 BOOT = "0" * 31 + "1"
 

@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 
 from function_app.adapters.agent_messages import decode_reply, decode_status, encode_command, plain
-from function_app.domain.errors import BadInput
-from function_app.domain.observation import AgentService, AgentStatus, PeerView, Role, Value
-from function_app.domain.steps import Advertisement, OutwardRoutes, SendAdvertise, SendFence, SendOutward, SendPromote
+from function_app.domain.base.errors import BadInput
+from function_app.domain.service.observation import AgentService, AgentStatus, PeerView, Role, Value
+from function_app.domain.service.steps import (
+    Advertisement,
+    OutwardRoutes,
+    SendAdvertise,
+    SendFence,
+    SendOutward,
+    SendPromote,
+)
 from function_app.reconcile.ports import AgentCommand
 from tests.unit.adapters.fake_agent import BOOT, status_object
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from function_app.adapters.documents_local import DocumentsInDirectory
-from function_app.domain.errors import Superseded, Unavailable
+from function_app.domain.base.errors import Superseded, Unavailable
 
 ADD_ONE_AT_A_TIME = """
 import asyncio, sys
 from pathlib import Path
 from function_app.adapters.documents_local import DocumentsInDirectory
-from function_app.domain.errors import Superseded
+from function_app.domain.base.errors import Superseded
 
 async def add(times):
     documents = DocumentsInDirectory(Path(sys.argv[1]))

@@ -8,7 +8,7 @@ import pytest
 
 from function_app.adapters.jws import AgentCertificate
 from function_app.adapters.nva import verify_report
-from function_app.domain.errors import BadInput, NotAuthentic
+from function_app.domain.base.errors import BadInput, NotAuthentic
 from tests.unit.adapters.fake_agent import Identity, registered, status_object
 
 NOW = datetime(2026, 1, 1, 3, 0, tzinfo=UTC)

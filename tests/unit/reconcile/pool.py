@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from function_app.domain.errors import HopkeeperError, Superseded
-from function_app.domain.observation import AdminState, FenceProof
-from function_app.domain.topology import Service, Speaker
+from function_app.domain.base.errors import HopkeeperError, Superseded
+from function_app.domain.service.observation import AdminState, FenceProof
+from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.fencing import fence, lift
 from function_app.reconcile.ports import BalancerWrite, PoolView, Ports
 from tests.builders import NOW, topology

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from function_app.domain.observation import AdminState
-from function_app.domain.orders import RehearseOrder
-from function_app.domain.preflight_facts import Rehearsed
+from function_app.domain.preflight.facts import Rehearsed
+from function_app.domain.service.observation import AdminState
+from function_app.domain.service.orders import RehearseOrder
 from function_app.reconcile.operate import operate
 from function_app.reconcile.outcome import Outcome
 from function_app.reconcile.topologies import InForce

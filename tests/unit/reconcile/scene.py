@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from function_app.domain.observation import Observed
-from function_app.domain.record import Record
-from function_app.domain.topology import Topology
+from function_app.domain.service.observation import Observed
+from function_app.domain.service.record import Record
+from function_app.domain.topology.model import Topology
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.ports import Ports

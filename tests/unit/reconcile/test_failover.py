@@ -6,9 +6,9 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from function_app.domain.observation import AdminState, Role
-from function_app.domain.record import Phase
-from function_app.domain.steps import SendPromote
+from function_app.domain.service.observation import AdminState, Role
+from function_app.domain.service.record import Phase
+from function_app.domain.service.steps import SendPromote
 from function_app.reconcile.outcome import Ending
 from function_app.reconcile.topologies import InForce
 from tests.builders import document, topology

@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 import pytest
 
-from function_app.domain.errors import HopkeeperError, Superseded, Terminal, Transient, Unavailable
-from function_app.domain.observation import AdminState, FenceProof, Observed
-from function_app.domain.steps import Effect, FenceByBalancer, LiftByBalancer
-from function_app.domain.topology import Service, Speaker
+from function_app.domain.base.errors import HopkeeperError, Superseded, Terminal, Transient, Unavailable
+from function_app.domain.service.observation import AdminState, FenceProof, Observed
+from function_app.domain.service.steps import Effect, FenceByBalancer, LiftByBalancer
+from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.act import Hand, perform
 from function_app.reconcile.fencing import POLL
 from function_app.reconcile.ports import PoolView

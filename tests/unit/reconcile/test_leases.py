@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from function_app.domain.errors import Unavailable
+from function_app.domain.base.errors import Unavailable
 from function_app.reconcile.leases import renewed
 from function_app.reconcile.ports import Ports
 from tests.builders import topology

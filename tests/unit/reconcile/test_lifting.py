@@ -2,7 +2,7 @@
 
 import pytest
 
-from function_app.domain.errors import Superseded, Unavailable
+from function_app.domain.base.errors import Superseded, Unavailable
 from tests.unit.reconcile.pool import DOWN, NONE, UP, Scene, lifted_but_not_there_yet, seconds
 
 

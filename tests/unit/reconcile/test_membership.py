@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from function_app.domain.errors import Unavailable
-from function_app.domain.peerings import CreatePeering, Peering, Provisioning, RouteServerReading
-from function_app.domain.scale_sets import Instance
-from function_app.domain.topology import RouteServer, ScaleSet, Topology
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import Unavailable
+from function_app.domain.peerings.model import CreatePeering, Peering, Provisioning, RouteServerReading
+from function_app.domain.peerings.scale_sets import Instance
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import RouteServer, ScaleSet, Topology
 from function_app.reconcile.dry_run import plan
 from function_app.reconcile.membership import keep_membership
 from function_app.reconcile.outcome import Ending

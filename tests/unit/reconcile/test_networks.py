@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from function_app.domain.errors import Superseded, Unavailable
-from function_app.domain.networks import Flag, NetworkPeeringReading, RepairFlags
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import Superseded, Unavailable
+from function_app.domain.networks.flags import Flag, NetworkPeeringReading, RepairFlags
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
 from function_app.reconcile.dry_run import plan
 from function_app.reconcile.evidence import gather_evidence
 from function_app.reconcile.outcome import Ending

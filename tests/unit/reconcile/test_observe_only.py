@@ -2,7 +2,7 @@
 
 import msgspec
 
-from function_app.domain.topology_laws import Place
+from function_app.domain.topology.laws import Place
 from function_app.reconcile.outcome import Ending
 from function_app.reconcile.topologies import Topologies
 from function_app.reconcile.use_cases import OBSERVING, UseCases

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from function_app.domain.errors import BadInput
-from function_app.domain.observation import AdminState, Role
-from function_app.domain.orders import SwitchoverOrder
-from function_app.domain.record import SCHEMA, Phase
+from function_app.domain.base.errors import BadInput
+from function_app.domain.service.observation import AdminState, Role
+from function_app.domain.service.orders import SwitchoverOrder
+from function_app.domain.service.record import SCHEMA, Phase
 from function_app.reconcile.operate import VERBS, operate, order_from
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.topologies import InForce

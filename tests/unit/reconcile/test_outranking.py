@@ -6,9 +6,9 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from function_app.domain.record import Phase
-from function_app.domain.steps import SendAdvertise
-from function_app.domain.topology_laws import Place
+from function_app.domain.service.record import Phase
+from function_app.domain.service.steps import SendAdvertise
+from function_app.domain.topology.laws import Place
 from function_app.reconcile.operate import operate, order_from
 from function_app.reconcile.outcome import Ending
 from function_app.reconcile.topologies import InForce, Topologies

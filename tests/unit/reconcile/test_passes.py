@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from function_app.domain.observation import BalancerReading
-from function_app.domain.peerings import Provisioning, RouteServerReading
-from function_app.domain.topology import RouteServer, Service, Speaker
+from function_app.domain.peerings.model import Provisioning, RouteServerReading
+from function_app.domain.service.observation import BalancerReading
+from function_app.domain.topology.model import RouteServer, Service, Speaker
 from function_app.reconcile.dry_run import plan
 from function_app.reconcile.outcome import Ending
 from function_app.reconcile.passes import Passes

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from function_app.domain.errors import Unavailable
-from function_app.domain.preflight_facts import Denied, Rehearsed
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import Unavailable
+from function_app.domain.preflight.facts import Denied, Rehearsed
+from function_app.domain.topology.laws import Place
 from function_app.reconcile.outcome import Outcome
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.ports import Stored

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from function_app.domain.observation import AdminState, AgentReading, BalancerReading, Observed, Role
-from function_app.domain.record import Phase, Record
-from function_app.domain.topology import Service, Speaker
+from function_app.domain.service.observation import AdminState, AgentReading, BalancerReading, Observed, Role
+from function_app.domain.service.record import Phase, Record
+from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.observe import Agents
 from function_app.reconcile.outcome import Ending
 from function_app.reconcile.passes import Passes

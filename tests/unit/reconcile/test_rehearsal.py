@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from function_app.domain.errors import Unavailable
-from function_app.domain.observation import AdminState
-from function_app.domain.record import Pause, Phase
-from function_app.domain.topology import Service, Speaker
+from function_app.domain.base.errors import Unavailable
+from function_app.domain.service.observation import AdminState
+from function_app.domain.service.record import Pause, Phase
+from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.outcome import Ending
 from function_app.reconcile.passes import Passes
 from function_app.reconcile.ports import PoolView

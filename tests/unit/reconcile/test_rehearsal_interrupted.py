@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from function_app.domain.observation import AdminState
-from function_app.domain.record import Rehearsal
-from function_app.domain.topology import Service, Speaker
+from function_app.domain.service.observation import AdminState
+from function_app.domain.service.record import Rehearsal
+from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.operate import operate, order_from
 from function_app.reconcile.outcome import Ending, Outcome
 from function_app.reconcile.ports import PoolView

@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from function_app.domain.errors import Transient
-from function_app.domain.observation import Role
-from function_app.domain.record import Phase
+from function_app.domain.base.errors import Transient
+from function_app.domain.service.observation import Role
+from function_app.domain.service.record import Phase
 from tests.unit.reconcile.scene import Scene
 
 EVENTS = 60

@@ -2,8 +2,8 @@
 
 import pytest
 
-from function_app.domain.errors import BadInput, Superseded
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import BadInput, Superseded
+from function_app.domain.topology.laws import Place
 from function_app.reconcile.topologies import Topologies
 from tests.builders import document, text, topology
 from tests.fakes import FakeDocuments

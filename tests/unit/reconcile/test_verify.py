@@ -6,14 +6,14 @@ from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from function_app.domain.effective_routes import EffectiveRoute
-from function_app.domain.errors import BadInput, Problem, Unavailable
-from function_app.domain.findings import FindingKind
-from function_app.domain.observation import LearnedRoute
-from function_app.domain.peerings import RouteServerReading
-from function_app.domain.topology import RouteServer
-from function_app.domain.topology_document import decode
-from function_app.domain.topology_laws import Place
+from function_app.domain.base.errors import BadInput, Problem, Unavailable
+from function_app.domain.peerings.model import RouteServerReading
+from function_app.domain.routes.effective import EffectiveRoute
+from function_app.domain.routes.findings import FindingKind
+from function_app.domain.routes.reading import LearnedRoute
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import RouteServer
 from function_app.reconcile.evidence import gather_evidence
 from function_app.reconcile.outcome import Ending
 from function_app.reconcile.passes import Passes

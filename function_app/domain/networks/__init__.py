@@ -1,0 +1,1 @@
+"""How should networks be connected?"""

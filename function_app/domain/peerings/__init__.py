@@ -1,0 +1,1 @@
+"""Who peers with a Route Server, and in which order is that changed?"""

@@ -1,0 +1,53 @@
+"""Preflight of what Hopkeeper itself stands on: its agents, and its rights."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+from function_app.domain.preflight.facts import Facts
+from function_app.domain.preflight.rule import Fault, speakers
+from function_app.domain.topology.model import Topology
+
+AGENT_VERSION = "0.1.0"
+"""The agent that belongs to this app; older ones may lack what it asks for."""
+
+CLOCK_OFFSET_MAX = timedelta(seconds=2)
+"""Of an agent's clock and ours: beyond 5 s neither takes the other's messages, but for FENCE (docs/agent-protocol.md)."""
+
+
+def permission(_: object, facts: Facts) -> Iterator[Fault]:
+    for denied in facts.arm.denied if facts.arm else ():
+        yield Fault(
+            "$",
+            f"the app may not read {denied.resource}",
+            f"grant it {denied.action} there (infra/bicep/modules/roles.bicep has the whole list)",
+        )
+
+
+def clock_offset(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    for path, speaker in speakers(topology):
+        seen = facts.agents.get(speaker.name)
+        if seen is not None and abs(seen.offset) > CLOCK_OFFSET_MAX:
+            yield Fault(
+                f"{path}.agent",
+                f"the clock of {speaker.name} is {seen.offset.total_seconds():+.1f} s off ours",
+                "synchronise it (chrony with the host's clock): beyond 5 s it takes no command but FENCE",
+            )
+
+
+def agent_version(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    wanted = _numbers(AGENT_VERSION)
+    for path, speaker in speakers(topology):
+        seen = facts.agents.get(speaker.name)
+        mine = _numbers(seen.version) if seen is not None else None
+        if seen is not None and mine is not None and wanted is not None and mine < wanted:
+            yield Fault(
+                f"{path}.agent",
+                f"the agent of {speaker.name} is {seen.version}, older than {AGENT_VERSION}",
+                "install the agent of this release",
+            )
+
+
+def _numbers(version: str) -> tuple[int, ...] | None:
+    """None for what is no release: a version that nobody understands is unknown, not old."""
+    return tuple(map(int, version.split("."))) if re.fullmatch(r"\d{1,6}(\.\d{1,6}){1,3}", version) else None

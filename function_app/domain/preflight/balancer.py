@@ -1,0 +1,204 @@
+"""Preflight of services behind a load balancer: would the failover and its fence do what they promise there?"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from function_app.domain.preflight.facts import AddressFacts, BalancerFacts, Facts, PoolFacts
+from function_app.domain.preflight.rule import Fault, services
+from function_app.domain.topology.model import LoadBalancer, Mode, Service, Speaker, Topology
+
+PROBE_DETECTS_WITHIN = timedelta(seconds=10)
+"""Interval times threshold beyond which a dead data path is seen late: 5 s, the shortest that Azure takes, twice."""
+
+# What answers on a standby too: SSH and BGP.
+ANSWERED_BY_STANDBYS = (22, 179)
+
+AFFINE = frozenset({"sourceip", "sourceipprotocol"})
+
+
+def _behind(topology: Topology, facts: Facts) -> Iterator[tuple[str, Service, LoadBalancer, BalancerFacts]]:
+    """Services whose load balancer was read, and the path of their `loadBalancer` in the document."""
+    for path, service in services(topology):
+        balancer, seen = service.load_balancer, facts.balancer(service.name)
+        if balancer is not None and seen is not None:
+            yield f"{path}.nextHop.loadBalancer", service, balancer, seen
+
+
+def _region(location: str) -> str:
+    """`UK South` and `uksouth` are one."""
+    return location.casefold().replace(" ", "")
+
+
+def same_region(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    for path, service, _, seen in _behind(topology, facts):
+        peered = {name for speaker in service.names for name in topology.speaker(speaker).peers_with}
+        for server in topology.route_servers:
+            there = facts.location(server.name)
+            if server.name in peered and there is not None and _region(there) != _region(seen.location):
+                yield Fault(
+                    f"{path}.id",
+                    f"the load balancer is in {seen.location}, Route Server {server.name} in {there}",
+                    "use a load balancer in the Route Server's region: traffic to a next hop elsewhere is lost",
+                )
+
+
+def probe(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    for path, service, balancer, seen in _behind(topology, facts):
+        there = seen.probe(balancer.probe)
+        if there is None:
+            yield Fault(
+                f"{path}.probe",
+                f"the load balancer has no probe named {balancer.probe!r}",
+                "make it, or name the right one",
+            )
+            continue
+        wanted = f"/probe/{service.name}"
+        wrong = []
+        if there.protocol.casefold() != "http":
+            wrong.append(f"its protocol is {there.protocol}")
+        elif there.path != wanted:
+            wrong.append(f"its path is {there.path}")
+        for name in service.names:
+            agent = topology.speaker(name).agent
+            if agent is not None and there.port in (agent.port, *ANSWERED_BY_STANDBYS):
+                wrong.append(f"its port is {there.port}, where standbys answer as well")
+                break
+            if agent is not None and agent.probe is not None and there.port != agent.probe:
+                wrong.append(f"its port is {there.port}, and {name} answers at {agent.probe}")
+                break
+        if wrong:
+            yield Fault(
+                f"{path}.probe",
+                f"probe {there.name} is not the agent's: {', '.join(wrong)}",
+                f"make it HTTP on the agents' probe port, path {wanted}: only who serves answers 200 there",
+            )
+
+
+def probe_timing(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    for path, _, balancer, seen in _behind(topology, facts):
+        there = seen.probe(balancer.probe)
+        if there is None:
+            continue
+        lasts = timedelta(seconds=there.interval_seconds * there.threshold)
+        if lasts > PROBE_DETECTS_WITHIN:
+            yield Fault(
+                f"{path}.probe",
+                f"probe {there.name} takes {there.threshold} x {there.interval_seconds} s to see a change",
+                f"set interval and threshold to {PROBE_DETECTS_WITHIN.total_seconds():g} s together or less, "
+                "5 s x 1 at best: every failover waits for it",
+            )
+
+
+def all_probed_up(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    for path, _, balancer, seen in _behind(topology, facts):
+        there = seen.probe(balancer.probe)
+        if there is not None and (there.no_healthy_backends or "").casefold() == "allprobedup":
+            yield Fault(
+                f"{path}.probe",
+                f"probe {there.name} counts every member as up when all are down (AllProbedUp)",
+                "set noHealthyBackendsBehavior to AllProbedDown: two would be eligible at once",
+            )
+
+
+def members_in_pool(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    for path, service, balancer, seen in _behind(topology, facts):
+        pool = seen.pool(balancer.backend_pool)
+        if pool is None:
+            yield Fault(
+                f"{path}.backendPool",
+                f"the load balancer has no pool named {balancer.backend_pool!r}",
+                "name the right one",
+            )
+            continue
+        found = {name: _found(service, topology.speaker(name), pool) for name in service.names}
+        unclaimed = [a for a in pool.addresses if a.ip is None and a not in found.values()]
+        absent = [name for name, address in found.items() if address is None]
+        if unclaimed:  # the pool shows no IP for these: any of them may be the one that is looked for
+            absent = absent[len(unclaimed) :]
+        for name in absent:
+            yield Fault(
+                f"{path}.backendPool",
+                f"{name} ({topology.speaker(name).address}) is not in pool {pool.name}",
+                "add it: a member outside the pool gets no flows when it is promoted",
+            )
+
+
+def _found(service: Service, speaker: Speaker, pool: PoolFacts) -> AddressFacts | None:
+    backend = (service.member(speaker.name).backend or "").casefold()
+    for address in pool.addresses:
+        if address.ip == speaker.address or (address.ip is None and backend and address.name.casefold() == backend):
+            return address
+        if address.interface and speaker.interface and address.interface.startswith(f"{speaker.interface.casefold()}/"):
+            return address
+    return None
+
+
+def one_pool(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    for path, service, balancer, seen in _behind(topology, facts):
+        for pool in seen.pools:
+            if pool.name.casefold() == balancer.backend_pool.casefold() or not seen.rules_of(pool.name):
+                continue
+            for name in service.names:
+                if _found(service, topology.speaker(name), pool) is not None:
+                    yield Fault(
+                        f"{path}.backendPool",
+                        f"{name} is also in pool {pool.name}",
+                        "take it out there: adminState Down in one pool stops no flows of the other",
+                    )
+
+
+def all_ports_rule(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    for path, _, balancer, seen in _behind(topology, facts):
+        joined = seen.rules_of(balancer.backend_pool)
+        if not any(r.all_ports and r.frontend.casefold() == balancer.frontend.casefold() for r in joined):
+            yield Fault(
+                path,
+                f"no rule sends all ports of frontend {balancer.frontend} to pool {balancer.backend_pool}",
+                "make one with protocol All and both ports 0 (HA ports): what no rule takes is dropped",
+            )
+
+
+def probed_rules(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    for path, _, balancer, seen in _behind(topology, facts):
+        if seen.probe(balancer.probe) is None:
+            continue
+        for rule in seen.rules_of(balancer.backend_pool):
+            if (rule.probe or "").casefold() != balancer.probe.casefold():
+                yield Fault(
+                    f"{path}.probe",
+                    f"rule {rule.name} sends flows to pool {balancer.backend_pool} by {rule.probe or 'no probe'}",
+                    f"give it probe {balancer.probe}: otherwise it sends flows to standbys, and no fence holds there",
+                )
+
+
+def distribution(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    for path, service, balancer, seen in _behind(topology, facts):
+        if service.mode is not Mode.ACTIVE_ACTIVE or service.snat:
+            continue
+        for rule in seen.rules_of(balancer.backend_pool):
+            if rule.all_ports and rule.distribution.casefold() not in AFFINE:
+                yield Fault(
+                    path,
+                    f"rule {rule.name} spreads the flows of one client over several members ({rule.distribution})",
+                    "set loadDistribution to SourceIP, or declare `snat`: connections that belong together "
+                    "must meet one member's state",
+                )
+
+
+def rehearsal(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    if facts.rehearsals is None:
+        return
+    for path, service in services(topology):
+        if service.load_balancer is None or service.mode is Mode.ACTIVE_ACTIVE or service.name not in facts.rehearsals:
+            continue
+        last = facts.rehearsals[service.name]
+        if last is not None and last.failed is None:
+            continue
+        why = (
+            "its fence was never rehearsed" if last is None else f"the rehearsal on {last.member} failed: {last.failed}"
+        )
+        yield Fault(
+            path,
+            f"the death of a whole NVA will hold: {why}",
+            f"hopkeeper rehearse {topology.name} {service.name}",
+        )

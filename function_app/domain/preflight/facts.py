@@ -1,0 +1,171 @@
+"""What preflight looks at beside the document: what was read of ARM and of the agents. Every part may be unknown.
+
+Values only. Who reads them is `reconcile.preflight`; what they come to is the rules' business. A name that is missing
+in a mapping, or a part that is None, is unknown, and unknown is never bad (safety.md section 4).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv4Network
+
+from msgspec import Struct
+
+from function_app.domain.peerings.model import RouteServerReading
+
+
+class ProbeFacts(Struct, frozen=True, kw_only=True):
+    """A load balancer's health probe."""
+
+    name: str
+    protocol: str
+    port: int
+    path: str | None = None
+    interval_seconds: int
+    threshold: int
+    """Answers in a row that change its mind, both ways."""
+    no_healthy_backends: str | None = None
+    """`noHealthyBackendsBehavior`."""
+
+
+class RuleFacts(Struct, frozen=True, kw_only=True):
+    """A load-balancing rule, by the names of what it joins."""
+
+    name: str
+    protocol: str
+    frontend: str
+    frontend_port: int
+    backend_port: int
+    pools: tuple[str, ...]
+    probe: str | None = None
+    distribution: str = "Default"
+    """`loadDistribution`: Default is the five-tuple."""
+
+    @property
+    def all_ports(self) -> bool:
+        return self.protocol.casefold() == "all" and self.frontend_port == self.backend_port == 0
+
+
+class AddressFacts(Struct, frozen=True, kw_only=True):
+    """A backend address: a pool of network interfaces shows no IP. `interface` is of the IP configuration, lower case."""
+
+    name: str
+    ip: IPv4Address | None = None
+    interface: str | None = None
+
+
+class PoolFacts(Struct, frozen=True, kw_only=True):
+    name: str
+    addresses: tuple[AddressFacts, ...] = ()
+
+
+class BalancerFacts(Struct, frozen=True, kw_only=True):
+    """A load balancer as ARM describes it."""
+
+    location: str
+    frontends: tuple[IPv4Address, ...] = ()
+    rules: tuple[RuleFacts, ...] = ()
+    probes: tuple[ProbeFacts, ...] = ()
+    pools: tuple[PoolFacts, ...] = ()
+
+    def probe(self, name: str) -> ProbeFacts | None:
+        return next((p for p in self.probes if p.name.casefold() == name.casefold()), None)
+
+    def pool(self, name: str) -> PoolFacts | None:
+        return next((p for p in self.pools if p.name.casefold() == name.casefold()), None)
+
+    def rules_of(self, pool: str) -> tuple[RuleFacts, ...]:
+        return tuple(r for r in self.rules if pool.casefold() in {name.casefold() for name in r.pools})
+
+
+class InterfaceFacts(Struct, frozen=True, kw_only=True):
+    """A speaker's network interface, and the subnet and virtual network that it is in."""
+
+    forwards: bool
+    """`enableIPForwarding`."""
+    network: tuple[IPv4Network, ...]
+    """The virtual network's IPv4 address space."""
+    default_route: bool
+    """Whether the subnet's own route table has a route for 0.0.0.0/0."""
+    propagates: bool = True
+    """Whether routes of gateways and Route Servers reach the subnet."""
+
+
+class RouteFacts(Struct, frozen=True, kw_only=True):
+    """A route of a route table: `to` is an IPv4 prefix or a service tag, `next_hop` the `nextHopType`."""
+
+    name: str
+    to: str
+    next_hop: str
+    address: IPv4Address | None = None
+    """Of the appliance, where it is one."""
+
+
+class AppSubnetFacts(Struct, frozen=True, kw_only=True):
+    """The subnet that the app itself leaves through, and its route table, empty where it has none."""
+
+    id: str
+    table: str | None = None
+    routes: tuple[RouteFacts, ...] = ()
+    propagates: bool = True
+    """Whether routes of gateways and Route Servers reach it."""
+    nat_gateway: bool = False
+
+
+class Denied(Struct, frozen=True, kw_only=True):
+    """A read that Azure refused with 403: which action is missing, and on what."""
+
+    action: str
+    resource: str
+
+
+class ArmFacts(Struct, frozen=True, kw_only=True):
+    """What was read of ARM, and when. Locations by Route Server, load balancers by service, interfaces by speaker."""
+
+    at: datetime
+    locations: dict[str, str] = {}
+    balancers: dict[str, BalancerFacts] = {}
+    interfaces: dict[str, InterfaceFacts] = {}
+    app_subnet: AppSubnetFacts | None = None
+    app_subnet_unset: bool = False
+    """Whether the setting that names the app's own subnet is missing."""
+    denied: tuple[Denied, ...] = ()
+
+
+class Rehearsed(Struct, frozen=True, kw_only=True):
+    """How the last rehearsal of a service's fence went: on which member, when, how long it took, why it failed if so."""
+
+    member: str
+    at: datetime
+    seconds: float
+    failed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """What an agent that answered says of itself."""
+
+    version: str
+    offset: timedelta
+    """Its clock minus ours; the answer's way is part of it."""
+    sessions: Mapping[IPv4Address, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known. Nothing at all is known where only the document was read."""
+
+    arm: ArmFacts | None = None
+    route_servers: Mapping[str, RouteServerReading] = field(default_factory=dict)
+    agents: Mapping[str, AgentFacts] = field(default_factory=dict)
+    rehearsals: Mapping[str, Rehearsed | None] | None = None
+    """By service; None for one that was never rehearsed."""
+
+    def location(self, server: str) -> str | None:
+        return self.arm.locations.get(server) if self.arm else None
+
+    def balancer(self, service: str) -> BalancerFacts | None:
+        return self.arm.balancers.get(service) if self.arm else None
+
+    def interface(self, speaker: str) -> InterfaceFacts | None:
+        return self.arm.interfaces.get(speaker) if self.arm else None

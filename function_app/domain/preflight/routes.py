@@ -1,0 +1,211 @@
+"""Preflight of routing: prefixes, budgets, hold times, sessions, and the ways back."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv4Network
+
+from function_app.domain.preflight.facts import Facts
+from function_app.domain.preflight.rule import Fault, Severity, services, speakers
+from function_app.domain.service.ranked.paths import INSTANCES
+from function_app.domain.topology.model import Naming, RouteServer, Service, Slots, Speaker, Topology
+from function_app.domain.topology.peering_names import is_ours
+
+DEFAULT_ROUTE = IPv4Network("0.0.0.0/0")
+
+HOLD_ADVISED = timedelta(seconds=30)
+"""Where a dead speaker's path attracts traffic until the hold time is over: 30/10 has been run against Route Servers."""
+HOLD_BEHIND_BALANCER = timedelta(seconds=180)
+"""Where every path names the frontend: the Route Server offers no more than this, and the lower one is negotiated."""
+
+
+def prefix_in_network(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    seen = facts.arm.interfaces.values() if facts.arm else ()
+    networks = sorted({*topology.networks, *(network for interface in seen for network in interface.network)})
+    for path, prefixes in _announced(topology):
+        for prefix in prefixes:
+            inside = next((network for network in networks if prefix.subnet_of(network)), None)
+            if inside is not None:
+                yield Fault(
+                    path,
+                    f"{prefix} lies inside {inside}, a network of the topology",
+                    "announce an address outside of every virtual network (100.64.0.0/10 is free for it): Azure prefers its "
+                    "own route inside a network, even to a more specific one that it learned",
+                )
+
+
+def _announced(topology: Topology) -> Iterator[tuple[str, tuple[IPv4Network, ...]]]:
+    for path, service in services(topology):
+        yield f"{path}.prefixes", service.prefixes
+    for path, speaker in speakers(topology):
+        yield f"{path}.announces", speaker.announces
+
+
+def two_advertisers(topology: Topology, _: Facts) -> Iterator[Fault]:
+    for path, service in services(topology):
+        where = f"{path}.nextHop.member.announcers" if service.naming is Naming.MEMBER else f"{path}.members"
+        if len(service.announcers) < 2:
+            yield Fault(
+                where,
+                f"only {service.announcers[0]} announces the prefixes of {service.name}",
+                "let two announce them: with the only one its routes are gone",
+            )
+
+
+def default_route_udr(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    for path, speaker in speakers(topology):
+        carries = DEFAULT_ROUTE in speaker.announces or any(
+            DEFAULT_ROUTE in service.prefixes and speaker.name in service.names for service in topology.services
+        )
+        seen = facts.interface(speaker.name)
+        if carries and seen is not None and seen.propagates and not seen.default_route:
+            yield Fault(
+                f"{path}.interface",
+                f"the subnet of {speaker.name} learns the default route that leads to itself",
+                "give the subnet a route table with 0.0.0.0/0 to Internet (or to the next firewall), or switch off the "
+                "propagation of gateway routes: what it forwards would come back to it",
+            )
+
+
+def ip_forwarding(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    members = frozenset[str]().union(*(service.names for service in topology.services))
+    for path, speaker in speakers(topology):
+        seen = facts.interface(speaker.name)
+        if speaker.name in members and seen is not None and not seen.forwards:
+            yield Fault(
+                f"{path}.interface",
+                f"the network interface of {speaker.name} does not forward",
+                "set enableIPForwarding: Azure drops packets that are not for the interface's own address",
+                Severity.WARNING if _terminates(topology, speaker) else None,
+            )
+
+
+def _terminates(topology: Topology, speaker: Speaker) -> bool:
+    """Whether it may be the end of what it announces: single addresses, as of a server."""
+    carried = [p for s in topology.services if speaker.name in s.names for p in s.prefixes]
+    return all(prefix.prefixlen == prefix.max_prefixlen for prefix in carried)
+
+
+def hold_time(topology: Topology, _: Facts) -> Iterator[Fault]:
+    hold = topology.timing.bgp_hold
+    ranked = [service.name for service in topology.services if service.naming is not None]
+    own = [speaker.name for speaker in topology.speakers if speaker.announces]
+    advised = HOLD_ADVISED if ranked or own else HOLD_BEHIND_BALANCER
+    if hold <= advised:
+        return
+    if ranked or own:
+        whose = ", ".join((*ranked, *own))
+        what = f"the path of a dead announcer of {whose} attracts traffic for {hold.total_seconds():g} s"
+    else:
+        what = f"{hold.total_seconds():g} s is longer than a Route Server offers"
+    do = f"configure at most {advised.total_seconds():g} s on the speakers, and say so in bgpHold: the lower one counts"
+    yield Fault("$.timing.bgpHold", what, do)
+
+
+def both_instances(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    for path, speaker in speakers(topology):
+        seen = facts.agents.get(speaker.name)
+        for server in topology.route_servers:
+            reading = facts.route_servers.get(server.name)
+            if seen is None or reading is None or server.name not in speaker.peers_with:
+                continue
+            if len(reading.instances) != INSTANCES:
+                continue
+            missing = [i for i in reading.instances if i not in seen.sessions]
+            down = [i for i in reading.instances if seen.sessions.get(i) is False]
+            if missing:
+                yield _session(path, speaker, server, missing, "has no session with", None)
+            elif down:
+                yield _session(path, speaker, server, down, "is not Established with", Severity.WARNING)
+
+
+def _session(
+    path: str, speaker: Speaker, server: RouteServer, which: list[IPv4Address], how: str, severity: Severity | None
+) -> Fault:
+    return Fault(
+        f"{path}.peersWith",
+        f"{speaker.name} {how} {', '.join(map(str, which))} of {server.name}",
+        "peer with both instances and announce the same to both: maintenance takes one away without notice",
+        severity,
+    )
+
+
+def peer_budget(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    most = topology.timing.peers_max
+    for i, server in enumerate(topology.route_servers):
+        wanted = {speaker.address for speaker in topology.peered_with(server.name)}
+        reading = facts.route_servers.get(server.name)
+        adopted = {name.casefold() for name in server.adopt.values()}
+        foreign = [
+            p
+            for p in (reading.peerings if reading else ())
+            if not is_ours(p.name, topology.name) and p.name.casefold() not in adopted and p.address not in wanted
+        ]
+        total = len(wanted) + len(foreign)
+        others = f" and {len(foreign)} of others ({', '.join(p.name for p in foreign)})" if foreign else ""
+        if total > most:
+            yield Fault(
+                f"$.routeServers[{i}]",
+                f"{len(wanted)} peerings of this topology{others} are more than the {most} of {server.name}",
+                "put NVAs behind hub speakers, or give up a peering",
+                Severity.WARNING if server.slots is Slots.BY_PRIORITY else None,
+            )
+        elif total == most:
+            yield Fault(
+                f"$.routeServers[{i}]",
+                f"{len(wanted)} peerings of this topology{others} take all {most} of {server.name}",
+                "keep one free: a replacement is deleted before it is made, which takes about 165 s",
+                Severity.INFO,
+            )
+
+
+def prefix_budget(topology: Topology, _: Facts) -> Iterator[Fault]:
+    most = topology.timing.prefixes_per_peer
+    for path, speaker in speakers(topology):
+        count = len(_sent_by(topology, speaker))
+        if count > most:
+            what, severity = f"{speaker.name} announces {count} prefixes, a Route Server takes {most} from a peer", None
+        elif 2 * count > most:
+            what = f"{speaker.name} announces {count} prefixes, more than half of the {most} that a peer may send"
+            severity = Severity.WARNING
+        else:
+            continue
+        do = (
+            "announce fewer, or larger ones: what is held and what UPDATEs bring count together, so beside "
+            f"{count} a change of more than {max(0, most - count)} at once ends the session, and a failover changes all"
+        )
+        yield Fault(path, what, do, severity)
+
+
+def _sent_by(topology: Topology, speaker: Speaker) -> frozenset[IPv4Network]:
+    """What a Route Server may get from it: its own, what it relays, and as a hub its clients'."""
+    own = {p for service in topology.announced_by(speaker.name) for p in service.prefixes} | set(speaker.announces)
+    own |= {p for relay in speaker.relays for p in relay.prefixes}
+    if speaker.role == "hub":
+        own |= {p for client in topology.clients(speaker.name) for p in _sent_by(topology, client)}
+    return frozenset(own)
+
+
+def symmetric_return(topology: Topology, _: Facts) -> Iterator[Fault]:
+    for path, service in services(topology):
+        if service.outward is None and not service.snat:
+            yield Fault(
+                path,
+                f"nothing says how return traffic of {service.name} finds the member that serves",
+                "declare `outward` (neighbours on-premises are told who serves), or `snat: true` where members translate",
+                Severity.INFO if _addresses_only(service) else None,
+            )
+
+
+def _addresses_only(service: Service) -> bool:
+    """A floating address: its holder answers itself."""
+    return service.naming is Naming.MEMBER and all(p.prefixlen == p.max_prefixlen for p in service.prefixes)
+
+
+def as_override(topology: Topology, _: Facts) -> Iterator[Fault]:
+    for path, speaker in speakers(topology):
+        if speaker.relays and not speaker.as_override:
+            yield Fault(
+                f"{path}.asOverride",
+                f"what {speaker.name} relays has 65515 in its AS path: {speaker.relays[0].to} drops it",
+                "set `asOverride: true`, and on the NVA AS override with prefix filters both ways",
+            )

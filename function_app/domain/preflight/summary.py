@@ -1,0 +1,130 @@
+"""Preflight: what would keep Hopkeeper, or the network under it, from working as written down. Pure.
+
+`lint(topology, facts)` gives every finding of every rule, and names the rules that could not be judged because
+something is unknown. It never decides anything: passes act as they do whatever is found here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from function_app.domain.base.errors import Problem
+from function_app.domain.preflight import agents, balancer, egress, routes
+from function_app.domain.preflight.facts import Facts
+from function_app.domain.preflight.rule import Finding, Need, Rule, Severity
+from function_app.domain.topology.model import Topology
+
+ERROR, WARNING = Severity.ERROR, Severity.WARNING
+
+HEALTH_PROBES = "Azure Load Balancer health probes"
+HA_PORTS = "High availability ports overview"
+NEXT_HOP = "Next hop IP support in Azure Route Server"
+FAQ = "Azure Route Server frequently asked questions (FAQ)"
+DUAL_HOMED = "About dual-homed networks with Azure Route Server"
+
+RULES: tuple[Rule, ...] = (
+    # the load balancer: where traffic goes, and whether a fence would hold
+    Rule("same-region", ERROR, (Need.ROUTE_SERVER, Need.LOAD_BALANCER), NEXT_HOP, balancer.same_region),
+    Rule("probe", ERROR, (Need.LOAD_BALANCER,), HEALTH_PROBES, balancer.probe),
+    Rule("probe-timing", WARNING, (Need.LOAD_BALANCER,), HEALTH_PROBES, balancer.probe_timing),
+    Rule("all-probed-up", ERROR, (Need.LOAD_BALANCER,), HEALTH_PROBES, balancer.all_probed_up),
+    Rule("members-in-pool", ERROR, (Need.LOAD_BALANCER,), "Backend pool management", balancer.members_in_pool),
+    Rule("one-pool", ERROR, (Need.LOAD_BALANCER,), "docs/architecture.md, Evidence", balancer.one_pool),
+    Rule("all-ports-rule", ERROR, (Need.LOAD_BALANCER,), HA_PORTS, balancer.all_ports_rule),
+    Rule("probed-rules", ERROR, (Need.LOAD_BALANCER,), HEALTH_PROBES, balancer.probed_rules),
+    Rule(
+        "distribution", WARNING, (Need.LOAD_BALANCER,), "Azure Load Balancer distribution modes", balancer.distribution
+    ),
+    Rule("rehearsal", WARNING, (Need.REHEARSALS,), "docs/preflight.md, The fence rehearsal", balancer.rehearsal),
+    # the Route Server: who is told what, and for how long it is believed
+    Rule("both-instances", ERROR, (Need.ROUTE_SERVER, Need.AGENT), FAQ, routes.both_instances),
+    Rule("peer-budget", ERROR, (Need.ROUTE_SERVER,), FAQ, routes.peer_budget),
+    Rule("prefix-budget", ERROR, (Need.DOCUMENT,), FAQ, routes.prefix_budget),
+    Rule("two-advertisers", WARNING, (Need.DOCUMENT,), FAQ, routes.two_advertisers),
+    Rule("hold-time", WARNING, (Need.DOCUMENT,), "docs/topology.md, timing", routes.hold_time),
+    Rule("as-override", ERROR, (Need.DOCUMENT,), DUAL_HOMED, routes.as_override),
+    # the network: whether packets come through, and back
+    Rule("prefix-in-network", WARNING, (Need.DOCUMENT,), "Virtual network traffic routing", routes.prefix_in_network),
+    Rule(
+        "default-route-udr",
+        WARNING,
+        (Need.INTERFACE,),
+        "Default route injection in spoke virtual networks",
+        routes.default_route_udr,
+    ),
+    Rule("ip-forwarding", ERROR, (Need.INTERFACE,), "Enable or disable IP forwarding", routes.ip_forwarding),
+    Rule("symmetric-return", WARNING, (Need.DOCUMENT,), NEXT_HOP, routes.symmetric_return),
+    # what Hopkeeper itself stands on
+    Rule("app-egress", ERROR, (Need.SUBNET,), "docs/preflight.md, The app's own way out", egress.app_egress),
+    Rule("permission", ERROR, (Need.ARM,), "infra/bicep/modules/roles.bicep", agents.permission),
+    Rule("clock-offset", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.clock_offset),
+    Rule("agent-version", WARNING, (Need.AGENT,), "CHANGELOG.md", agents.agent_version),
+)  # fmt: skip
+"""In the order in which findings are told. A test compares it with docs/preflight.md."""
+
+LAW = "law"
+LAW_REFERENCE = "docs/topology.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A rule that says nothing because what it needs is unknown, of whom."""
+
+    rule: str
+    need: Need
+    of: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found, most serious first, and what could not be judged."""
+
+    findings: tuple[Finding, ...]
+    unjudged: tuple[Unjudged, ...] = ()
+
+    @property
+    def errors(self) -> int:
+        return sum(finding.severity is Severity.ERROR for finding in self.findings)
+
+
+def lint(topology: Topology, facts: Facts) -> Report:
+    """Every finding; order is that of severity, then of RULES."""
+    found = [finding for rule in RULES for finding in rule.findings(topology, facts)]
+    ranks = list(Severity)
+    found.sort(key=lambda finding: ranks.index(finding.severity))
+    return Report(tuple(found), tuple(_unjudged(topology, facts)))
+
+
+def broken(problems: tuple[Problem, ...]) -> Report:
+    """The report of a document that breaks laws: nothing else can be judged on it."""
+    do = "mend the document: while it is like this the last good one stays in force"
+    return Report(tuple(Finding(LAW, ERROR, p.path, p.rule, do, LAW_REFERENCE) for p in problems))
+
+
+def _unjudged(topology: Topology, facts: Facts) -> Iterator[Unjudged]:
+    for rule in RULES:
+        for need in rule.needs:
+            if unknown := _unknown(need, topology, facts):
+                yield Unjudged(rule.name, need, unknown)
+
+
+def _unknown(need: Need, topology: Topology, facts: Facts) -> tuple[str, ...]:
+    """Of whom a need is not met."""
+    match need:
+        case Need.DOCUMENT:
+            return ()
+        case Need.ROUTE_SERVER:
+            servers = (server.name for server in topology.route_servers)
+            return tuple(n for n in servers if facts.location(n) is None or n not in facts.route_servers)
+        case Need.LOAD_BALANCER:
+            return tuple(s.name for s in topology.services if s.load_balancer and facts.balancer(s.name) is None)
+        case Need.INTERFACE:
+            members = {name for service in topology.services for name in service.names}
+            return tuple(sorted(name for name in members if facts.interface(name) is None))
+        case Need.AGENT:
+            return tuple(sorted(topology.commanded - facts.agents.keys()))
+        case Need.SUBNET:
+            return () if facts.arm is not None and facts.arm.app_subnet is not None else ("the app",)
+        case Need.ARM:
+            return () if facts.arm is not None else (topology.name,)
+        case Need.REHEARSALS:
+            return () if facts.rehearsals is not None else (topology.name,)

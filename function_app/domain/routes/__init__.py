@@ -1,0 +1,1 @@
+"""Which routes should be where, and are they?"""

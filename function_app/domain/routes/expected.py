@@ -1,0 +1,162 @@
+"""What each Route Server should learn from each of its peers, from the topology and what the records hold. Pure.
+
+| a peer that is     | announces                                 | next hop               | AS path               |
+|--------------------|-------------------------------------------|------------------------|-----------------------|
+| any speaker        | its own `announces`                       | itself                 | its ASN               |
+| an announcer       | its services' prefixes                    | frontend, or a member  | its ASN               |
+| a hub              | the same of every client, for the client  | unchanged              | hub's ASN, client's   |
+| a relay            | `relays[].prefixes`, of what it learned   | itself                 | its ASN, then any     |
+
+An ASN may stand several times in a row: prepending is everybody's right, and only judged where we ordered the length.
+A Route Server drops a route whose AS path holds 65515 (azure-facts; "multi-region networking with Azure Route Server"):
+what a relay passes on comes from a Route Server, so it is dropped unless the speaker overrides. `learned` does the comparison.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Network
+
+from function_app.domain.service.record import Record
+from function_app.domain.topology.model import Naming, Relay, Service, Speaker, Topology
+
+ROUTE_SERVER_ASN = 65515
+"""Of every Azure Route Server; it cannot be changed (Azure documentation, "Azure Route Server FAQ")."""
+
+LENGTH_BEHIND_A_FRONTEND = 1
+"""Members behind a load balancer are told to announce without prepends: equal paths to one frontend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the records say now: by service the next hop that routes should have, by (service, announcer) the length of
+    the AS path that it acknowledged and that nothing else is on its way to replace."""
+
+    next_hops: Mapping[str, IPv4Address] = field(default_factory=dict)
+    lengths: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    holders: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way in which a prefix may be learned. `next_hop` is None while it is not known, `length` where nobody ordered
+    one; `more` is whether the AS path may go on behind `as_path`."""
+
+    origin: str
+    next_hop: IPv4Address | None
+    as_path: tuple[int, ...]
+    more: bool = False
+    length: int | None = None
+    service: str | None = None
+
+    @property
+    def collapsed(self) -> tuple[int, ...]:
+        return collapse(self.as_path)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What `peer` should announce to `server` for one prefix: a peer has one best path, so one of `ways`."""
+
+    server: str
+    peer: str
+    network: IPv4Network
+    ways: tuple[Way, ...]
+
+    @property
+    def service(self) -> str | None:
+        """Whose prefix it is; None where speakers only announce it themselves."""
+        return next((way.service for way in self.ways if way.service is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What a relay would pass on in vain, and the AS path for which it is dropped."""
+
+    speaker: str
+    relay: Relay
+    as_path: tuple[int, ...]
+
+
+def standing(records: Mapping[str, Record], next_hops: Mapping[str, IPv4Address]) -> Standing:
+    """What records (by service) and next hops as read add up to."""
+    lengths = {
+        (name, announcer): known.latest.path.length
+        for name, record in records.items()
+        for announcer, known in (record.rank.announcers if record.rank is not None else {}).items()
+        if known.at_rest
+    }
+    holders = {name: record.holder for name, record in records.items() if record.holder is not None}
+    return Standing(next_hops, lengths, holders)
+
+
+def expected(topology: Topology, server: str, now: Standing) -> tuple[Expected, ...]:
+    """Everything that `server` should learn, by peer and prefix, sorted."""
+    found: dict[tuple[str, IPv4Network], list[Way]] = {}
+    for peer in topology.peered_with(server):
+        for network, way in _announced(topology, server, peer, now):
+            found.setdefault((peer.name, network), []).append(way)
+    return tuple(
+        Expected(server, peer, network, _best(topology, ways, now)) for (peer, network), ways in sorted(found.items())
+    )
+
+
+def dropped(topology: Topology) -> tuple[Dropped, ...]:
+    """The relays whose routes no Route Server will take."""
+    return tuple(
+        Dropped(speaker.name, relay, (speaker.asn, ROUTE_SERVER_ASN))
+        for speaker in topology.speakers
+        for relay in speaker.relays
+        if not speaker.as_override
+    )
+
+
+def collapse[Asn](as_path: tuple[Asn, ...]) -> tuple[Asn, ...]:
+    """An AS path without its prepends."""
+    return tuple(asn for i, asn in enumerate(as_path) if i == 0 or asn != as_path[i - 1])
+
+
+def _announced(topology: Topology, server: str, peer: Speaker, now: Standing) -> Iterator[tuple[IPv4Network, Way]]:
+    yield from _own(topology, peer, now)
+    if peer.role == "hub":
+        for client in topology.clients(peer.name):
+            for network, way in _own(topology, client, now):
+                length = way.length + 1 if way.length is not None else None
+                yield network, replace(way, as_path=(peer.asn, *way.as_path), length=length)
+    for relay in peer.relays:
+        if relay.to == server and peer.as_override:
+            for network in relay.prefixes:
+                yield network, Way(peer.name, peer.address, (peer.asn,), more=True)
+
+
+def _own(topology: Topology, speaker: Speaker, now: Standing) -> Iterator[tuple[IPv4Network, Way]]:
+    for network in speaker.announces:
+        yield network, Way(speaker.name, speaker.address, (speaker.asn,))
+    for service in topology.announced_by(speaker.name):
+        way = Way(
+            speaker.name,
+            speaker.address if service.naming is Naming.SELF else now.next_hops.get(service.name),
+            (speaker.asn,),
+            length=_length(service, speaker, now),
+            service=service.name,
+        )
+        for network in service.prefixes:
+            yield network, way
+
+
+def _length(service: Service, speaker: Speaker, now: Standing) -> int | None:
+    if service.naming is None:
+        return LENGTH_BEHIND_A_FRONTEND
+    return now.lengths.get((service.name, speaker.name))
+
+
+def _best(topology: Topology, ways: list[Way], now: Standing) -> tuple[Way, ...]:
+    """Of several clients behind one hub that announce themselves for a service, the hub passes on the holder's."""
+    held = {
+        way
+        for way in ways
+        if way.service is not None
+        and topology.service(way.service).naming is Naming.SELF
+        and now.holders.get(way.service) == way.origin
+    }
+    services = {way.service for way in held}
+    return tuple(way for way in ways if way in held or way.service is None or way.service not in services)

@@ -1,0 +1,119 @@
+"""The worst time that a failover may take, for each way it is detected and fenced, from the configuration alone.
+
+Each bound is a sum of named parts, so that a person sees what to change. A network that delays beyond the timeouts, or
+ARM that does not answer, is not bounded: then the failover is held. The storms demand these bounds once all has healed.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from function_app.domain.base.timing import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The load balancer's probe, as Azure has it; 5 s x 2 is the usual one."""
+
+    interval: timedelta = timedelta(seconds=5)
+    threshold: int = 2
+
+    @property
+    def notices(self) -> timedelta:
+        """From a change to the end of the last probe that counts: one interval may just have begun."""
+        return self.interval * (self.threshold + 1)
+
+
+class Detection(StrEnum):
+    SAYS = "the holder says so itself"
+    SILENT = "the holder is silent, a peer or witness tells"
+    UNTOLD = "the holder is silent, only the load balancer's probe tells"
+    PROBE = "the holder is fit, the load balancer's probe fails"
+    ORDERED = "an operator orders it"
+
+
+class Fence(StrEnum):
+    AGENT = "F1, acknowledged"
+    BALANCER = "F2, at the load balancer"
+    OUTRANKED = "outranked by a shorter path"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One path and its parts, in order."""
+
+    detection: Detection
+    fence: Fence
+    parts: tuple[tuple[str, timedelta], ...]
+
+    @property
+    def total(self) -> timedelta:
+        return sum((part for _, part in self.parts), timedelta(0))
+
+
+REPORT = timedelta(seconds=1)
+"""An agent's report and the app's records, warm: a margin, not a setting."""
+
+
+def bounds(timing: Timing, probe: Probe) -> tuple[Bound, ...]:
+    """Every path, the quickest detection first."""
+    return tuple(
+        Bound(detection, fence, (*_detected(detection, timing, probe), *_moved(fence, timing), _seen(probe)))
+        for detection, fence in PATHS
+    )
+
+
+def ranked_bounds(timing: Timing) -> tuple[Bound, ...]:
+    """Every path of a service whose next hop is a member: no load balancer, and nobody who is gone is waited for."""
+    moved = (("shorter path accepted", timing.command_timeout), ("routes programmed", timing.route_programming))
+    return tuple(
+        Bound(detection, Fence.OUTRANKED, (*_detected(detection, timing, Probe()), *moved)) for detection in RANKED
+    )
+
+
+RANKED = (Detection.ORDERED, Detection.SAYS, Detection.SILENT)
+PATHS = (
+    (Detection.ORDERED, Fence.AGENT),
+    (Detection.SAYS, Fence.AGENT),
+    (Detection.SILENT, Fence.AGENT),
+    (Detection.SILENT, Fence.BALANCER),
+    (Detection.PROBE, Fence.AGENT),
+    (Detection.UNTOLD, Fence.BALANCER),
+)
+
+
+def _detected(detection: Detection, timing: Timing, probe: Probe) -> tuple[tuple[str, timedelta], ...]:
+    match detection:
+        case Detection.ORDERED:
+            return (("look at the agents", timing.observe_fast),)
+        case Detection.SAYS:
+            checks = timing.check_period * (timing.check_fall + 1)
+            return (("self-check", checks), ("report", REPORT), ("look at the agents", timing.observe_fast))
+        case Detection.SILENT:
+            gossip = timing.gossip_period * (timing.gossip_fall + 1)
+            probe_port = timing.gossip_period * 2 * timing.gossip_fall
+            heard = (("heartbeats missed", gossip), ("probe port tried", probe_port))
+            return (*heard, ("report", REPORT), ("look at the agents", timing.observe_fast))
+        case Detection.PROBE | Detection.UNTOLD:
+            # A look that comes a moment before the period is over counts for nothing: the next one is a period later.
+            # A fit holder that is not confirmed yet is left more looks (ADR 8): these are for one that is.
+            looks = timing.sweep + 2 * timing.doubt_poll * (timing.load_balancer_fall - 1)
+            return (
+                ("load balancer's probe", probe.notices),
+                ("looks at its health", looks),
+                ("look", timing.observe_slow),
+            )
+
+
+def _moved(fence: Fence, timing: Timing) -> tuple[tuple[str, timedelta], ...]:
+    proof = timing.command_timeout if fence is Fence.AGENT else max(timing.fence_timeout, timing.command_timeout)
+    return (("fence and proof", proof), ("promotion", timing.command_timeout))
+
+
+def _seen(probe: Probe) -> tuple[str, timedelta]:
+    return ("load balancer sees the new holder", probe.notices)
+
+
+def worst(timing: Timing, probe: Probe) -> timedelta:
+    """The longest of all, without spacing: what liveness may demand of any single failover."""
+    return max(bound.total for bound in bounds(timing, probe))

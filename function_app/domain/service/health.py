@@ -1,0 +1,160 @@
+"""What readings add up to: a member's verdict, with the evidence that made it.
+
+Sources (safety.md section 4): A the agent itself, P its peers, L the load balancer's health reason.
+A member has FAILED when it says so itself, when A and P both fail, or when L is down by probe for `fall` looks.
+Each source's own fall and rise is counted where its period is known: A's checks and P's heartbeats in the agents,
+L here, in the record's tallies, because L is only read by passes.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from function_app.domain.base.timing import Timing
+from function_app.domain.service.observation import AgentStatus, Observed, Unreachable, Value
+from function_app.domain.service.record import Record, Tally
+from function_app.domain.topology.model import Service
+
+
+class Verdict(StrEnum):
+    HEALTHY = "healthy"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Row(StrEnum):
+    """The row of the table below that spoke."""
+
+    FATAL = "A says fatal"
+    PROBE_DOWN = "A fit, L down by probe for fall looks"
+    FIT = "A fit"
+    FIT_UNHEARD = "A fit, P failing"
+    PATH_BROKEN = "A unreachable, P ok"
+    SILENT = "A unreachable, P failing on gossip and probe port"
+    SILENT_PROBE_DOWN = "A unreachable, L down by probe for fall looks"
+    SILENT_UNTOLD = "A unreachable, nobody can tell"
+
+
+VERDICTS = {
+    Row.FATAL: Verdict.FAILED,
+    Row.PROBE_DOWN: Verdict.FAILED,
+    Row.FIT: Verdict.HEALTHY,
+    Row.FIT_UNHEARD: Verdict.HEALTHY,
+    Row.PATH_BROKEN: Verdict.UNKNOWN,
+    Row.SILENT: Verdict.FAILED,
+    Row.SILENT_PROBE_DOWN: Verdict.FAILED,
+    Row.SILENT_UNTOLD: Verdict.UNKNOWN,
+}
+"""safety.md section 4: what each row says of the member. What is done about a holder is `decide`'s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The row that spoke, the one sentence that decided it, and every reading that was looked at."""
+
+    row: Row
+    because: str
+    evidence: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        return VERDICTS[self.row]
+
+
+def seen_by_peers(member: str, observed: Observed) -> Value:
+    """P: OK if any reachable peer hears it; BAD only if every peer that can tell fails on gossip and on the probe port."""
+    views = [
+        status.peers[member]
+        for name, status in sorted(observed.agents.items())
+        if name != member and isinstance(status, AgentStatus) and member in status.peers
+    ]
+    if any(v.gossip is Value.OK or v.probe is Value.OK for v in views):
+        return Value.OK
+    if views and all(v.gossip is Value.BAD and v.probe is Value.BAD for v in views):
+        return Value.BAD
+    return Value.UNKNOWN
+
+
+def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing) -> Tally | None:
+    """The count after one more reading: UNKNOWN leaves it, `rise` good ones in a row end it. It goes no further than
+    anybody asks: a fault that lasts writes nothing.
+
+    Counted in the source's own period, which is the health poll's (safety.md section 4): however often somebody looks.
+    """
+    if previous is not None and counted_lately(previous, now, timing):
+        return previous
+    enough = max(timing.load_balancer_fall, timing.verify_looks)
+    match reading:
+        case Value.UNKNOWN:
+            return previous
+        case Value.BAD if previous is not None and previous.bad >= enough and not previous.good:
+            return previous
+        case Value.BAD:
+            return Tally(bad=(previous.bad if previous else 0) + 1, at=now)
+        case Value.OK if previous is not None and previous.good + 1 < timing.load_balancer_rise:
+            return Tally(bad=previous.bad, good=previous.good + 1, at=now)
+        case _:
+            return None
+
+
+def counted_lately(previous: Tally, now: datetime, timing: Timing) -> bool:
+    """Whether the last count is less than a period old; one that is still to come is of a clock that was wrong."""
+    return timedelta(0) <= now - previous.at < timing.doubt_poll
+
+
+def judge(member: str, observed: Observed, record: Record, timing: Timing) -> Judgement:
+    """The verdict on one member from this look and the record's tallies."""
+    reading = observed.agents.get(member, Unreachable("not asked"))
+    peers = seen_by_peers(member, observed)
+    backend = observed.backend(member)
+    probed = backend.probed if backend else Value.UNKNOWN
+    count = record.tallies.get(member)
+    down_by_probe = probed is Value.BAD and count is not None and count.bad >= timing.load_balancer_fall
+    evidence = (
+        _agent_line(reading, record.service),
+        f"P peers say {peers}",
+        f"L {backend.reason or 'no reason'}, adminState {backend.admin_state}" if backend else "L not read",
+    )
+
+    def says(row: Row, because: str) -> Judgement:
+        return Judgement(row, f"{member}: {because}", evidence)
+
+    match reading:
+        case AgentStatus(fatal=fatal) if fatal:
+            return says(Row.FATAL, f"its agent says {'; '.join(fatal)}")
+        case AgentStatus() if down_by_probe and observed.serves(member, record.service):
+            return says(Row.PROBE_DOWN, f"the load balancer's probe fails ({backend.reason if backend else ''})")
+        case AgentStatus() if peers is Value.BAD:
+            return says(Row.FIT_UNHEARD, "its agent is fit, but its peers do not hear it")
+        case AgentStatus():
+            return says(Row.FIT, "its agent is fit")
+        case Unreachable(reason=reason) if peers is Value.OK:
+            return says(Row.PATH_BROKEN, f"only our path to it is broken ({reason}), its peers hear it")
+        case Unreachable(reason=reason) if peers is Value.BAD:
+            return says(Row.SILENT, f"its agent does not answer ({reason}), gossip and probe port fail at its peers")
+        case Unreachable(reason=reason) if down_by_probe:
+            return says(
+                Row.SILENT_PROBE_DOWN, f"its agent does not answer ({reason}) and the load balancer's probe fails"
+            )
+        case Unreachable(reason=reason):
+            return says(Row.SILENT_UNTOLD, f"its agent does not answer ({reason}) and nobody else can tell")
+
+
+def is_ready(service: Service, member: str, observed: Observed) -> bool:
+    """A candidate is ready when its agent answers and finds itself fit, and, where it announces, every BGP session of
+    it is Established."""
+    status = observed.status(member)
+    if status is None or status.fatal:
+        return False
+    return member not in service.announcers or (bool(status.sessions) and all(status.sessions.values()))
+
+
+def _agent_line(reading: AgentStatus | Unreachable, service: str) -> str:
+    if isinstance(reading, Unreachable):
+        return f"A unreachable: {reading.reason}"
+    mine = reading.services.get(service)
+    role = "no role yet"
+    if mine:
+        kept = "" if mine.durable else " (not on disk yet)"
+        role = f"{mine.role} at epoch {mine.epoch}{kept}, probe answers {200 if mine.answering else 503}"
+    return f"A {role}" + (f", fatal: {'; '.join(reading.fatal)}" if reading.fatal else "")

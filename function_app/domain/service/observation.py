@@ -1,0 +1,189 @@
+"""What was just read: agents' answers, the load balancer, and what came of the effects of this pass.
+
+A missing reading is UNKNOWN and UNKNOWN is never BAD (safety.md section 4).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Address
+
+from function_app.domain.service.ranked.paths import Order
+from function_app.domain.service.steps import NOTHING_OUTWARD, Advertisement, Effect, OutwardRoutes
+
+
+class Value(StrEnum):
+    OK = "ok"
+    BAD = "bad"
+    UNKNOWN = "unknown"
+
+
+class Role(StrEnum):
+    """The HA role that an agent holds for one service."""
+
+    SERVING = "serving"
+    STANDBY = "standby"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentService:
+    """One service as an agent sees itself in it; `answering` is what its probe says right now."""
+
+    epoch: int
+    seq: int
+    role: Role
+    answering: bool
+    advertised: tuple[Advertisement, ...] | None = None
+    heard: int = 0
+    """The highest epoch that its peers have told it of."""
+    advertised_turn: tuple[int, int] = (0, 0)
+    """The (epoch, seq) at which that was ordered."""
+    outward: OutwardRoutes = NOTHING_OUTWARD
+    """What it tells its on-premises neighbours by its role."""
+    outward_turn: tuple[int, int] = (0, 0)
+    durable: bool = True
+    """Whether epoch, seq and role are on its disk: what is only in effect acknowledges nothing (R7)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerView:
+    """How one agent sees another: its heartbeats, and its probe port tried once they stopped."""
+
+    gossip: Value
+    probe: Value
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """An agent's signed answer."""
+
+    boot_id: str
+    clock: datetime
+    services: Mapping[str, AgentService]
+    fatal: tuple[str, ...] = ()
+    peers: Mapping[str, PeerView] = field(default_factory=dict)
+    sessions: Mapping[IPv4Address, bool] = field(default_factory=dict)
+    version: str = ""
+    maintenance: str | None = None
+    """What the platform is about to do to the machine, and not before when (Azure Scheduled Events)."""
+    outward_sessions: Mapping[IPv4Address, bool] = field(default_factory=dict)
+    """With its on-premises neighbours: apart, for they say nothing of what a Route Server hears."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """An agent that did not answer, and why. Never a proof of anything (safety.md section 2, proofs)."""
+
+    reason: str
+
+
+type AgentReading = AgentStatus | Unreachable
+
+
+class AdminState(StrEnum):
+    """`adminState` of a backend address. `UP` is never written: it makes the load balancer ignore the probe."""
+
+    NONE = "None"
+    UP = "Up"
+    DOWN = "Down"
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A member in the backend pool: its adminState, and the reason code of the rule's health action if there is one."""
+
+    admin_state: AdminState
+    reason: str | None = None
+
+    @property
+    def probed(self) -> Value:
+        """What the probe says: reasons that reflect our own adminState say nothing about the member (finding 7)."""
+        if self.reason is None or "_Probe_" not in self.reason:
+            return Value.UNKNOWN
+        return Value.OK if self.reason.startswith("Up_") else Value.BAD
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerReading:
+    """The service's load balancer as ARM shows it."""
+
+    etag: str
+    frontend: IPv4Address
+    backends: Mapping[str, Backend]
+
+
+@dataclass(frozen=True, slots=True)
+class FenceProof:
+    """F2: our own conditional write of Down, in this operation, seen in the control plane and in the data plane."""
+
+    epoch: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One look at one service. `balancer` is None when it was not asked, a string (why) when it could not be read."""
+
+    at: datetime
+    agents: Mapping[str, AgentReading]
+    balancer: BalancerReading | str | None = None
+    record_etag: str | None = None
+    """Of the record that stood before the load balancer was read: only with that one can it tell whose a Down is."""
+    proofs: Mapping[str, FenceProof] = field(default_factory=dict)
+    lifted: Mapping[str, int] = field(default_factory=dict)
+    """Members taken back into the pool in this pass, and the epoch of that: like a proof it counts in no other."""
+    ordered: Mapping[str, Order] = field(default_factory=dict)
+    """Of a ranked service: what each announcer that answers says it was last ordered."""
+    announced: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Of a ranked service: the (epoch, seq) of the order that an announcer accepted in this pass."""
+    tried: Mapping[Effect, str] = field(default_factory=dict)
+    """Effects of this pass that did not succeed, and why: not tried again before the next look."""
+
+    def status(self, member: str) -> AgentStatus | None:
+        reading = self.agents.get(member)
+        return reading if isinstance(reading, AgentStatus) else None
+
+    def service(self, member: str, service: str) -> AgentService | None:
+        """What `member` says of itself in `service`; a fit agent that never heard of it stands by at epoch 0."""
+        status = self.status(member)
+        if status is None:
+            return None
+        return status.services.get(service, AgentService(0, 0, Role.STANDBY, answering=False))
+
+    def serves(self, member: str, service: str) -> bool:
+        """Whether its agent says that it serves, at whichever epoch."""
+        mine = self.service(member, service)
+        return mine is not None and mine.role is Role.SERVING
+
+    def backend(self, member: str) -> Backend | None:
+        return self.balancer.backends.get(member) if isinstance(self.balancer, BalancerReading) else None
+
+    def with_agent(self, member: str, reading: AgentReading) -> "Observed":
+        return replace(self, agents={**self.agents, member: reading})
+
+    def with_proof(self, member: str, proof: FenceProof) -> "Observed":
+        return replace(self, proofs={**self.proofs, member: proof})
+
+    def with_lifted(self, member: str, epoch: int) -> "Observed":
+        """What was read of its backend before is of the past: our own Down would look like somebody else's."""
+        seen = replace(self, lifted={**self.lifted, member: epoch})
+        if not isinstance(self.balancer, BalancerReading) or member not in self.balancer.backends:
+            return seen
+        backends = {**self.balancer.backends, member: Backend(AdminState.NONE)}
+        return replace(seen, balancer=replace(self.balancer, backends=backends))
+
+    def after(self, earlier: "Observed") -> "Observed":
+        """This look, with what the pass has proven since an earlier one; its failures may be tried again."""
+        return replace(
+            self,
+            proofs={**earlier.proofs, **self.proofs},
+            lifted={**earlier.lifted, **self.lifted},
+            announced={**earlier.announced, **self.announced},
+        )
+
+    def with_announced(self, announcer: str, turn: tuple[int, int]) -> "Observed":
+        return replace(self, announced={**self.announced, announcer: turn})
+
+    def with_tried(self, effect: Effect, why: str) -> "Observed":
+        return replace(self, tried={**self.tried, effect: why})

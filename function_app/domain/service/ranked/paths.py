@@ -1,0 +1,357 @@
+"""Fencing by outranking, for services whose next hop is a member's own address (safety.md section 3).
+
+The Route Server prefers the shortest AS path, and equal ones are used side by side (ECMP). So whoever is to serve is
+named by a path that is shorter than any that may name somebody else, and no two announcers ever have equal ones:
+
+    rest    the one that leads at four (three prepends: headroom for three failovers), every other longer, all distinct
+    change  intend (durable) -> command -> acknowledged; the new path is shorter than whatever a command once sent may
+            still put on the wire, and its announcer has its sessions Established with both Route Server instances
+    back    to rest once everybody who answers has acknowledged and the wait is over: first the others, then the lead
+
+    self    each member announces itself          member    one or two announcers name the address of the holder
+
+A command may arrive at any time until a newer one is acknowledged, for agents accept only a higher (epoch, seq); and
+what was announced before stays at an instance until the UPDATE after it arrives, or the session ends. Hence `Rank` keeps,
+for each announcer, every order since the last one that has `landed`: acknowledged, and the BGP hold time ago. An
+acknowledgement is the agent's signed "accepted" to that command, not its status: `advertised` there is durable before
+it is on the wire.
+
+A length is that of the whole AS path as the Route Server sees it; it is ours to set only for prefixes that the
+announcer originates (1 + prepends). Not here: whether to move at all (`decide`), and how it is sent.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from function_app.domain.topology.model import Naming
+
+LENGTH_AT_REST = 4
+LENGTH_MAX = 17  # the agent protocol takes at most 16 prepends
+INSTANCES = 2  # a Route Server has two, and an NVA peers with both (azure-facts)
+
+
+class Path(Struct, frozen=True):
+    """What is announced: the AS path's whole length, and the member whose address is the next hop."""
+
+    length: int
+    next_hop: str
+
+    @property
+    def prepend(self) -> int:
+        return self.length - 1
+
+
+ANYTHING = Path(1, "")
+"""Of an announcer whose orders are lost: as short as can be, and naming nobody whom we know."""
+
+
+class Order(Struct, frozen=True, order=True):
+    """A path, and the turn at which it was ordered: agents accept only a higher (epoch, seq)."""
+
+    epoch: int
+    seq: int
+    path: Path
+
+    @property
+    def turn(self) -> tuple[int, int]:
+        return self.epoch, self.seq
+
+
+class Announcer(Struct, frozen=True):
+    """Every order that an instance may still have or get, oldest first; `acked` is the `seq` of the last acknowledged.
+
+    A path that is ordered again only counts with its newest turn, so there are never more than there are paths.
+    """
+
+    orders: tuple[Order, ...] = ()
+    acked: int = 0
+    acked_at: datetime | None = None
+
+    @property
+    def latest(self) -> Order:
+        return self.orders[-1]
+
+    @property
+    def current(self) -> tuple[Order, ...]:
+        """What it announces, or may be told to: the acknowledged order and all later ones."""
+        return tuple(order for order in self.orders if order.seq >= self.acked)
+
+    @property
+    def landed(self) -> bool:
+        """No instance has anything older of it than what it acknowledged."""
+        return len(self.current) == len(self.orders)
+
+    @property
+    def settled(self) -> bool:
+        """It has acknowledged the latest order: this is what it announces, and nothing else is to come."""
+        return self.acked == self.latest.seq
+
+    @property
+    def at_rest(self) -> bool:
+        return self.settled and self.landed
+
+
+class Rank(Struct, frozen=True, kw_only=True):
+    """Part of the service's record. An announcer that is not in `announcers` was never told anything."""
+
+    seq: int = 0
+    announcers: dict[str, Announcer] = {}
+    changed: datetime | None = None
+    """When the last order was written, or first acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which announcers are declared, which of them answer, and which of those are Established with both instances.
+
+    Leave out of `answering` whoever did not obey in this pass: another announcer may then lead.
+    """
+
+    announcers: frozenset[str]
+    answering: frozenset[str]
+    on_both: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The paths to order, by announcer: `intend` first, then send `unacknowledged`. Both may be empty: it is so already."""
+
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    held: tuple[str, ...] = ()
+
+
+# --- what the record says --------------------------------------------------------------------------------------------
+
+
+def intend(rank: Rank, epoch: int, paths: Mapping[str, Path], at: datetime) -> Rank:
+    """What must be durable before any of these commands exists (as R1). One seq for all of them, never used before."""
+    if not paths:
+        return rank
+    seq = rank.seq + 1
+    announcers = dict(rank.announcers)
+    for name, path in paths.items():
+        before = announcers.get(name, Announcer())
+        others = tuple(order for order in before.orders if order.path != path)
+        announcers[name] = replace(before, orders=(*others, Order(epoch, seq, path)))
+    return replace(rank, seq=seq, announcers=announcers, changed=at)
+
+
+def acknowledged(rank: Rank, announcer: str, turn: tuple[int, int], at: datetime) -> Rank:
+    """Notes that no command before this (epoch, seq) can have an effect any more. Older news changes nothing.
+
+    An acknowledgement of an order that was never given is `learn`'s business and no news here.
+    """
+    before = rank.announcers.get(announcer)
+    if before is None or before.acked >= turn[1] or turn > before.latest.turn:
+        return rank
+    now = replace(before, acked=turn[1], acked_at=at)
+    return replace(rank, announcers={**rank.announcers, announcer: now}, changed=at)
+
+
+def landed(rank: Rank, at: datetime, hold_time: timedelta) -> Rank:
+    """Forgets what can no longer be at any instance: what was replaced by an order acknowledged `hold_time` ago.
+
+    An acknowledgement says that the UPDATE was handed to the sessions. Within the hold time it has arrived or the
+    instance, which heard no KEEPALIVE behind it either, has dropped the session and all its paths.
+    """
+    done = {
+        n: replace(a, orders=a.current)
+        for n, a in rank.announcers.items()
+        if not a.landed and a.acked_at is not None and at - a.acked_at >= hold_time
+    }
+    return replace(rank, announcers=rank.announcers | done) if done else rank
+
+
+def learned(announcers: Collection[str], heard: Mapping[str, Order]) -> Rank:
+    """The rank when the record is lost: what announcers say they were last ordered; of the others nothing is known.
+
+    Only after `learn` has waited longer than a command lives, or one of the lost record's could still arrive. A status
+    without `advertised` says nothing (the speaker may have been left running): leave it out of `heard`.
+    """
+    known = {n: Announcer((heard[n],), acked=heard[n].seq) for n in announcers if n in heard}
+    unknown = {n: Announcer((Order(0, 0, ANYTHING),), acked=-1) for n in announcers if n not in heard}
+    return Rank(seq=max((o.seq for o in heard.values()), default=0), announcers=known | unknown)
+
+
+def unacknowledged(rank: Rank) -> Mapping[str, Order]:
+    """The command to send (again) to each announcer: always its latest, never an older one."""
+    return {n: a.latest for n, a in rank.announcers.items() if not a.settled and a.latest.path != ANYTHING}
+
+
+def best_possible(rank: Rank, announcer: str, target: str) -> int | None:
+    """The shortest length at which `announcer` may announce any other next hop than `target`; None if it may not."""
+    before = rank.announcers.get(announcer, Announcer())
+    return min((o.path.length for o in before.orders if o.path.next_hop != target), default=None)
+
+
+def leading(rank: Rank, target: str) -> str | None:
+    """The announcer that proves it: `target` is what the best path names, whatever is still to arrive.
+
+    It has acknowledged, and whatever it may announce since names `target` and is shorter than all that names another.
+    """
+    return next(iter(_proven(rank, target)), None)
+
+
+def damped_for(rank: Rank, at: datetime, window: timedelta) -> timedelta:
+    """How long a move that nobody needs now has still to wait; zero when it need not. Never asked for a dead holder."""
+    return max(rank.changed + window - at, timedelta(0)) if rank.changed else timedelta(0)
+
+
+def established_on_both(sessions: Mapping[IPv4Address, bool]) -> bool:
+    """Whether an NVA has every one of its sessions, and at least as many as a Route Server has instances."""
+    return len(sessions) >= INSTANCES and all(sessions.values())
+
+
+# --- what to order ---------------------------------------------------------------------------------------------------
+
+
+def outrank(naming: Naming, rank: Rank, target: str, reach: Reach) -> Proposal:
+    """What makes the best path name `target` and keeps it so; asked again, it proposes only what is still missing.
+
+    Done when `leading` says so. Held, with the reason, where no announcer is on both instances or has the headroom;
+    then the hold time decides. The others follow only then: on an instance that the lead has lost, one of theirs wins.
+    """
+    lead = _safe_lead(rank, target, reach) or _under_way(naming, rank, target, reach)
+    paths: dict[str, Path] = {}
+    held: tuple[str, ...] = ()
+    if lead is None:
+        lead, length, held = _choose_lead(naming, rank, target, reach)
+        if lead is not None:
+            paths[lead] = Path(length, target)
+    for name in sorted(reach.answering - {lead}, key=lambda n: (n != target, n)):
+        path = _follow(naming, rank, name, target, reach, paths)
+        if path is not None:
+            paths[name] = path
+    return Proposal(paths, held)
+
+
+def normalise(rank: Rank, holder: str, reach: Reach, at: datetime, window: timedelta) -> Proposal:
+    """One move back towards rest: the others' lengths first, and the lead's once these have landed.
+
+    `window` is the damping window. A silent announcer stays where it may be, and the lead below it.
+    """
+    lead = leading(rank, holder)
+    if lead is None or lead not in reach.on_both:
+        return Proposal()
+    others = {n: a.latest.path for n, a in rank.announcers.items() if n != lead and n in reach.answering}
+    busy = sorted(n for n in reach.answering & rank.announcers.keys() if not rank.announcers[n].at_rest)
+    paths: dict[str, Path] = {}
+    for name in sorted(others):
+        length = _free(rank, name, LENGTH_AT_REST, paths)
+        if others[name].length <= LENGTH_AT_REST and length is not None:
+            paths[name] = replace(others[name], length=length)
+    length = _longest_below(rank, lead, _bound(rank, lead, holder), LENGTH_AT_REST)
+    if not paths and length > rank.announcers[lead].latest.path.length:
+        paths[lead] = Path(length, holder)
+    if not paths:
+        return Proposal()
+    if busy:
+        return Proposal(held=(f"the last path of {', '.join(busy)} is not acknowledged, or may not have arrived",))
+    if left := damped_for(rank, at, window):
+        return Proposal(held=(f"AS paths return to rest in {left.total_seconds():.0f} s: the damping window",))
+    return Proposal(paths)
+
+
+def _proven(rank: Rank, target: str) -> list[str]:
+    """All that `leading` may give, the shortest first."""
+    return sorted(
+        (
+            n
+            for n, a in rank.announcers.items()
+            if a.acked > 0
+            and all(order.path.next_hop == target for order in a.current)
+            and _own(rank, n) < _bound(rank, n, target)
+        ),
+        key=lambda n: (_own(rank, n), n),
+    )
+
+
+def _safe_lead(rank: Rank, target: str, reach: Reach) -> str | None:
+    """One that leads, and whose UPDATE is not lost on its way: it is still there, or the UPDATE has landed."""
+    return next((n for n in _proven(rank, target) if n in reach.on_both or rank.announcers[n].landed), None)
+
+
+def _bound(rank: Rank, lead: str, target: str) -> int:
+    """What a path of `lead` that names `target` must be shorter than."""
+    possible = (best_possible(rank, n, target) for n in rank.announcers if n != lead)
+    return min((length for length in possible if length is not None), default=LENGTH_MAX + 1)
+
+
+def _taken(rank: Rank, name: str) -> set[int]:
+    """Lengths that others may have on the wire: equal ones never, whomever they name."""
+    return {o.path.length for n, a in rank.announcers.items() if n != name for o in a.orders}
+
+
+def _longest_below(rank: Rank, lead: str, bound: int, most: int) -> int:
+    """The longest length, at most `most`, that is shorter than `bound` and nobody else's; 0 if there is none."""
+    taken = _taken(rank, lead)
+    return next((n for n in range(min(bound - 1, most), 0, -1) if n not in taken), 0)
+
+
+def _free(rank: Rank, name: str, least: int, also: Mapping[str, Path]) -> int | None:
+    """The shortest length beyond `least` that is nobody else's, now or in `also`."""
+    taken = _taken(rank, name) | {path.length for path in also.values()}
+    return next((n for n in range(least + 1, LENGTH_MAX + 1) if n not in taken), None)
+
+
+def _under_way(naming: Naming, rank: Rank, target: str, reach: Reach) -> str | None:
+    """An announcer that was ordered already to do what is wanted, and still can."""
+    for name in _could_lead(naming, target, reach):
+        latest = rank.announcers[name].latest.path if name in rank.announcers else ANYTHING
+        if latest.next_hop == target and latest.length < _bound(rank, name, target):
+            return name
+    return None
+
+
+def _could_lead(naming: Naming, target: str, reach: Reach) -> Iterable[str]:
+    able = sorted(reach.on_both & reach.answering & reach.announcers)
+    return [n for n in able if naming is Naming.MEMBER or n == target]
+
+
+def _choose_lead(naming: Naming, rank: Rank, target: str, reach: Reach) -> tuple[str | None, int, tuple[str, ...]]:
+    """Who leads at which length: whoever needs the least headroom. Nobody lengthens here, but also not without need."""
+    able = _could_lead(naming, target, reach)
+    if not able:
+        who = target if naming is Naming.SELF else "no announcer that answers"
+        is_not = "is not" if naming is Naming.SELF else "is"
+        return None, 0, (f"{who} {is_not} Established with both Route Server instances",)
+    chosen = [(_longest_below(rank, n, _bound(rank, n, target), _own(rank, n)), n) for n in able]
+    length, lead = max(chosen, key=lambda c: c[0])
+    if length == 0:
+        return None, 0, (_no_headroom(rank, lead, target),)
+    return lead, length, ()
+
+
+def _own(rank: Rank, name: str) -> int:
+    """The longest length that it announces or may be told to; where that is not known, as at rest."""
+    orders = rank.announcers.get(name, Announcer()).current
+    return max((o.path.length for o in orders if o.path != ANYTHING), default=LENGTH_AT_REST)
+
+
+def _no_headroom(rank: Rank, lead: str, target: str) -> str:
+    unknown = sorted(n for n, a in rank.announcers.items() if n != lead and a.orders[0].path == ANYTHING)
+    if unknown:
+        return f"no headroom: it is not known what {', '.join(unknown)} may announce"
+    bound = _bound(rank, lead, target)
+    nearest = sorted(n for n in rank.announcers if n != lead and best_possible(rank, n, target) == bound)
+    return f"no headroom: {', '.join(nearest)} may announce another next hop with an AS path of {bound}"
+
+
+def _follow(naming: Naming, rank: Rank, name: str, target: str, reach: Reach, also: Mapping[str, Path]) -> Path | None:
+    """What somebody who does not lead should be told, if anything; never a path that could win against the lead's."""
+    named = name if naming is Naming.SELF else target
+    known = rank.announcers.get(name)
+    leads = leading(rank, target) is not None
+    if known is None and not (leads and name in reach.on_both):
+        return None
+    if known is None or known.latest.path == ANYTHING:
+        # Beyond the lead's in `self`; in `member` it names the same.
+        least = max(LENGTH_AT_REST, _own(rank, target)) if naming is Naming.SELF else LENGTH_AT_REST
+        length = _free(rank, name, least, also)
+        return Path(length, named) if length is not None else None
+    return Path(_own(rank, name), named) if leads and known.latest.path.next_hop != named else None

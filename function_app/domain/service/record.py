@@ -1,0 +1,158 @@
+"""The durable state of one service: what may be serving, which operation runs. One blob, compare-and-swap by ETag.
+
+Bounded; history lives elsewhere (safety.md section 2). A record that a newer version wrote is only observed.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
+
+from function_app.domain.service.ranked.paths import Rank
+
+SCHEMA = 1
+
+
+class Phase(StrEnum):
+    """learn → stable → fencing → granted → stable. Pause and blindness are guards, not phases."""
+
+    LEARN = "learn"
+    STABLE = "stable"
+    FENCING = "fencing"
+    GRANTED = "granted"
+
+
+class Fence(Struct, frozen=True, kw_only=True):
+    """A member fenced through the load balancer: the epoch whose operation proved it, and the etag of that write."""
+
+    epoch: int
+    etag: str
+
+
+class Ack(Struct, frozen=True, kw_only=True):
+    """An agent's signed acknowledgement of FENCE: proof F1 only while `epoch` is the record's."""
+
+    epoch: int
+    boot_id: str
+
+
+class Learning(Struct, frozen=True, kw_only=True):
+    """How much has been seen since the record was found missing, corrupt or behind an agent's epoch."""
+
+    since: datetime
+    rounds: int = 0
+    last: datetime | None = None
+    """When the last complete round was looked at: one look counts once, however often it is decided on."""
+
+
+class Tally(Struct, frozen=True, kw_only=True):
+    """How often in a row a source has said BAD; kept only while it does (fall), or is recovering (rise)."""
+
+    bad: int = 0
+    good: int = 0
+    at: datetime
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """The change under way, or the last one while it is being verified."""
+
+    id: str
+    kind: str
+    reason: str
+    started: datetime
+    deadline: datetime
+    attempt: int = 0
+    previous: str | None = None
+    unverified: Tally | None = None
+    """How many looks at the load balancer, since the grant, did not find the new holder confirmed."""
+    confirmed: bool = False
+    """The new holder served already when it was granted, or its probe was seen to rise since."""
+
+
+class Advertised(Struct, frozen=True, kw_only=True):
+    """Numbers what members are told to announce, so that an old command never overwrites a newer one."""
+
+    seq: int = 0
+    digest: str = ""
+
+
+class Spacing(Struct, frozen=True, kw_only=True):
+    """How many automatic failovers came in a row, and when the last one was opened."""
+
+    count: int = 0
+    last: datetime
+
+
+class Pause(Struct, frozen=True, kw_only=True):
+    """An operator's word that nothing may be done to the service until then."""
+
+    until: datetime
+    by: str
+    reason: str = ""
+
+
+class Drain(Struct, frozen=True, kw_only=True):
+    """An operator's word that a member must not serve until then."""
+
+    until: datetime
+    by: str
+
+
+class Rehearsal(Struct, frozen=True, kw_only=True):
+    """A fence rehearsal: others leave its member alone until then, while it is owed for this epoch and no later one."""
+
+    member: str
+    epoch: int
+    until: datetime
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """See the module. Unknown keys of a newer writer are ignored on reading; `schema` says whether it may be acted on.
+
+    `target` is the holder once granted. `owed` names every member whose adminState we may have set to Down and still
+    have to take back, with the epoch that first did: it is written before that write, so that a crash never turns our
+    Down into somebody else's (ADR 1). `fenced` (a subset) are those whose Down is proven and still believed.
+    """
+
+    service: str
+    schema: int = SCHEMA
+    epoch: int = 0
+    phase: Phase = Phase.LEARN
+    target: str | None = None
+    may_serve: frozenset[str] = frozenset()
+    fenced: dict[str, Fence] = {}
+    owed: dict[str, int] = {}
+    acks: dict[str, Ack] = {}
+    operation: Operation | None = None
+    learning: Learning | None = None
+    tallies: dict[str, Tally] = {}
+    probe_down: frozenset[str] = frozenset()
+    """Whose probe the load balancer was last seen to fail on."""
+    advertised: Advertised = Advertised()
+    outward: Advertised = Advertised()
+    """The same for what they tell their on-premises neighbours."""
+    spacing: Spacing | None = None
+    pause: Pause | None = None
+    drains: dict[str, Drain] = {}
+    ready_since: dict[str, datetime] = {}
+    """Members that outrank the holder, and since when they are ready; kept only where `preempt` is `ready`."""
+    rehearsal: Rehearsal | None = None
+    """The last one: in force only while its member is owed for it."""
+    rank: Rank | None = None
+    """Of a ranked service: what each announcer may announce. None until it is known (`learn`)."""
+
+    @property
+    def holder(self) -> str | None:
+        """Who may admit new flows: nobody is known while learning or fencing."""
+        return self.target if self.phase in (Phase.STABLE, Phase.GRANTED) else None
+
+    @property
+    def too_new(self) -> str | None:
+        """Why it may only be observed; None if it may be written. What we cannot read, a write of ours would lose."""
+        newer = self.schema > SCHEMA
+        return f"the record's schema {self.schema} is newer than ours: observing only" if newer else None
+
+
+def unknown(service: str, members: frozenset[str], now: datetime) -> Record:
+    """The record where none can be believed: everyone may be serving (safety.md section 2, `learn`)."""
+    return Record(service=service, may_serve=members, learning=Learning(since=now))

@@ -1,0 +1,107 @@
+"""What Hopkeeper may do to a service: the effects a decision permits, and the decision itself. Values only.
+
+Peerings have their own steps in `domain.peerings`: they are membership, never failover (safety.md, finding 5).
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+
+from function_app.domain.service.ranked.paths import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    """What a speaker should announce: RFC 4271 NLRI and next hop, own ASN prepended `prepend` extra times."""
+
+    prefix: IPv4Network
+    next_hop: IPv4Address
+    prepend: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SendFence:
+    """Tell the agent to stand by; its acknowledgement at the record's epoch is proof F1."""
+
+    member: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendPromote:
+    """Tell the agent to serve; only the boot that was looked at may obey."""
+
+    member: str
+    epoch: int
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendAdvertise:
+    """Tell the agent what to announce for this service, all of it."""
+
+    member: str
+    epoch: int
+    seq: int
+    advertisements: tuple[Advertisement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutwardRoutes:
+    """What a member tells its on-premises neighbours, next hop itself: as short as can be while it serves.
+
+    On standby its ASN is prepended `standby_prepend` extra times, or nothing is announced (None). No prefix: nothing at all.
+    """
+
+    prefixes: tuple[IPv4Network, ...] = ()
+    standby_prepend: int | None = None
+
+
+NOTHING_OUTWARD = OutwardRoutes()
+
+
+@dataclass(frozen=True, slots=True)
+class SendOutward:
+    """Tell the agent what its on-premises neighbours hear by its role: both forms at once, so that no role waits for it."""
+
+    member: str
+    epoch: int
+    seq: int
+    routes: OutwardRoutes
+
+
+@dataclass(frozen=True, slots=True)
+class SendPath:
+    """Tell an announcer of a ranked service whom to name, and with how long an AS path (`ranked`)."""
+
+    member: str
+    epoch: int
+    seq: int
+    path: Path
+
+    @property
+    def turn(self) -> tuple[int, int]:
+        return self.epoch, self.seq
+
+
+@dataclass(frozen=True, slots=True)
+class FenceByBalancer:
+    """Write adminState Down for the member and prove it (F2).
+
+    `wary`: a lift of an earlier attempt may still be on its way through the data plane; it is waited for first, or
+    the Down_Admin of before would be taken for this one's. It is how, not what: tried is tried.
+    """
+
+    member: str
+    epoch: int
+    wary: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LiftByBalancer:
+    """Write adminState None for the member; permissive, so the record is read again just before (finding 9)."""
+
+    member: str
+    epoch: int
+
+
+type Effect = SendFence | SendPromote | SendAdvertise | SendOutward | SendPath | FenceByBalancer | LiftByBalancer

@@ -1,0 +1,1 @@
+"""What was written down, and is it possible?"""

@@ -1,0 +1,85 @@
+"""Decodes the operator's YAML into a `Topology`, strictly: unknown and duplicate keys, aliases and tags are errors.
+
+Pure: text in, `Topology` out. PyYAML reads the text, msgspec the shapes; what neither can say stands in `laws`.
+"""
+
+import re
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+import msgspec
+import yaml
+
+from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.topology.laws import Place, broken_laws
+from function_app.domain.topology.model import Topology
+
+SIZE_MAX = 256 * 1024
+"""Characters; a document beyond it is refused before it is parsed."""
+
+
+def decode(text: str, place: Place) -> Topology:
+    """The topology that `text` describes.
+
+    Raises BadInput naming the path and the rule: the first broken shape, or every broken law.
+    """
+    if len(text) > SIZE_MAX:
+        raise _bad("$", f"the document has {len(text)} characters, at most {SIZE_MAX} are read")
+    try:
+        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, made stricter
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "$"
+        raise _bad(where, error.problem or "not YAML") from error
+    except RecursionError as error:
+        raise _bad("$", "not YAML that anybody wrote: nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise _bad("$", f"not YAML: {error}") from error
+    try:
+        topology = msgspec.convert(document, Topology, dec_hook=_address)
+    except msgspec.ValidationError as error:
+        rule, _, path = str(error).partition(" - at ")
+        raise _bad(path.strip("`") or "$", rule) from error
+    problems = broken_laws(topology, place)
+    if problems:
+        raise BadInput(problems)
+    return topology
+
+
+def _bad(path: str, rule: str) -> BadInput:
+    return BadInput((Problem(path, rule),))
+
+
+def _address(kind: type, value: object) -> Any:
+    """IPv4 in dotted decimal only: no integers, no octal, no mapped IPv6 (safety.md section 8, SSRF spellings)."""
+    if kind in (IPv4Address, IPv4Network):
+        if not isinstance(value, str) or not re.fullmatch(r"[0-9.]+(/[0-9]+)?", value):
+            raise ValueError(f"Expected an IPv4 {kind.__name__[4:].lower()} in dotted decimal, got {value!r}")
+        return kind(value)
+    raise NotImplementedError(kind)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without its surprises: no aliases, no duplicate keys, no tags but the plain ones, no NaN, no dates."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is there twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+# Only these plain scalars are resolved; dates, sexagesimals, "yes"/"no" and floats such as .nan stay text.
+_StrictLoader.yaml_implicit_resolvers = {}
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:null|~|)$"), ["n", "~", ""])
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^(?:0|[1-9][0-9]*)$"), list("0123456789"))

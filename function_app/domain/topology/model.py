@@ -1,0 +1,307 @@
+"""What an operator writes: the desired state of one topology, schema `hopkeeper/v1`.
+
+The shapes only: immutable, camelCase in the document, unknown keys are errors.
+`document` decodes them from YAML, `laws` holds the rules between them.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import StrEnum
+from functools import cache, cached_property
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+from msgspec import Meta, Struct, field
+
+from function_app.domain.base.timing import Timing
+
+Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
+ResourceId = Annotated[str, Meta(pattern=r"^/subscriptions/[^/\s]+/resource[gG]roups/[^/\s]+/providers/[^\s]+[^/\s]$")]
+Priority = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class Mode(StrEnum):
+    ACTIVE_PASSIVE = "active-passive"
+    ACTIVE_ACTIVE = "active-active"
+
+
+class Naming(StrEnum):
+    """Whom an announcer names as next hop: itself, or the member that serves."""
+
+    SELF = "self"
+    MEMBER = "member"
+
+
+class Slots(StrEnum):
+    """What happens where more speakers want to peer with a Route Server than it takes."""
+
+    REFUSE = "refuse"
+    BY_PRIORITY = "byPriority"
+
+
+class RouteServer(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """An Azure Route Server (ARM type `virtualHubs`)."""
+
+    name: Name
+    id: ResourceId
+    branch_to_branch: bool | None = None
+    """`allowBranchToBranchTraffic` as it should be; None where nobody cares."""
+    routing_preference: Literal["ExpressRoute", "VpnGateway", "ASPath"] | None = None
+    """`hubRoutingPreference` as it should be; None where nobody cares."""
+    owned: bool = False
+    """Whether the flags above are repaired, or only reported when they differ."""
+    slots: Slots = Slots.REFUSE
+    adopt: dict[Name, str] = {}
+    """By speaker, the name of a connection that somebody else made and that is ours from now on."""
+    remove: tuple[str, ...] = ()
+    """Connections of ours that may be removed although they are the last to announce a prefix."""
+
+
+class Agent(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Where a speaker's agent listens, and its enrolled certificate (PEM): trust anchor and signature key in one."""
+
+    port: Annotated[int, Meta(ge=1, le=65535)]
+    certificate: str | None = None
+    probe: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """The port of its probe listener, for preflight: the load balancer's probe is compared with it."""
+
+
+class Relay(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Routes that a speaker passes on from one Route Server to another, and no others: dual-homed networks."""
+
+    source: Name = field(name="from")
+    to: Name
+    prefixes: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
+
+
+class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Something that speaks BGP with a Route Server, or with a hub speaker.
+
+    `announces` is what it originates by its own configuration, next hop itself: verified, never commanded. What a
+    service announces through its agent stands in the service.
+    """
+
+    name: Name
+    address: IPv4Address
+    asn: Annotated[int, Meta(ge=1, le=65534)]
+    peers_with: tuple[Name, ...]
+    """Route Servers and hub speakers."""
+    role: Literal["router", "hub", "witness"] = "router"
+    """A hub passes its clients' routes to its Route Servers, next hop unchanged. A witness only watches: its agent
+    tells who is silent, for pairs that would otherwise have nobody to ask."""
+    priority: Priority = 100
+    """Who keeps a slot where a Route Server has too few: the higher one, then the first by name."""
+    announces: tuple[IPv4Network, ...] = ()
+    relays: tuple[Relay, ...] = ()
+    as_override: bool = False
+    """Whether it puts its own ASN in the place of 65515 in what it relays; a Route Server drops paths that hold it."""
+    agent: Agent | None = None
+    vm: ResourceId | None = None
+    interface: ResourceId | None = None
+    """Its network interface, where its effective routes are to be looked at."""
+
+
+class ScaleSet(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A virtual machine scale set (uniform orchestration) each instance of which speaks BGP with Route Servers.
+
+    Its instances become speakers `{name}-{instance}` as they come and go: peered, and nothing more.
+    """
+
+    name: Name
+    id: ResourceId
+    asn: Annotated[int, Meta(ge=1, le=65534)]
+    peers_with: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    """Route Servers."""
+    priority: Priority = 100
+    announces: tuple[IPv4Network, ...] = ()
+    """What each instance originates: the last of them to announce it is kept."""
+
+
+class NetworkPeering(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A peering between virtual networks (ARM `virtualNetworks/virtualNetworkPeerings`) and the flags it should have."""
+
+    name: Name
+    id: ResourceId
+    use_remote_gateways: bool | None = None
+    allow_gateway_transit: bool | None = None
+    allow_forwarded_traffic: bool | None = None
+    owned: bool = False
+    """Whether flags that differ are repaired, or only reported."""
+
+
+class Neighbour(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A BGP neighbour on-premises, beyond Azure."""
+
+    address: IPv4Address
+    asn: Annotated[int, Meta(ge=1, le=4294967295)]
+
+
+class Outward(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """What members tell their on-premises neighbours, so that return traffic takes the holder's way."""
+
+    neighbours: Annotated[tuple[Neighbour, ...], Meta(min_length=1)]
+    prefixes: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
+    standby: Literal["prepend", "withhold"] = "prepend"
+    prepend: Annotated[int, Meta(ge=1, le=16)] = 3
+    """By how many ASNs a standby's AS path is longer than the holder's; more where the ways beyond differ in length."""
+
+
+class LoadBalancer(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """An internal load balancer whose frontend is the next hop that every member announces."""
+
+    id: ResourceId
+    frontend: str
+    backend_pool: str
+    probe: str
+
+
+class Itself(Struct, frozen=True, forbid_unknown_fields=True):
+    """Every member announces its own address; the holder's AS path is the shortest."""
+
+
+class Injectors(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Route injectors announce the address of the holder; they carry no traffic and need not be members."""
+
+    announcers: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=8)]
+
+
+class NextHop(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """How a service's prefixes are reached: exactly one kind (a law)."""
+
+    load_balancer: LoadBalancer | None = None
+    itself: Itself | None = field(default=None, name="self")
+    member: Injectors | None = None
+
+
+class Member(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A speaker in a service. `backend` names its address in the pool where the pool does not show its IP."""
+
+    speaker: Name
+    priority: Priority = 100
+    backend: str | None = None
+
+
+class Failover(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """`preempt: never` keeps a returned member on standby; `ready` lets the higher priority return."""
+
+    preempt: Literal["never", "ready"] = "never"
+    return_after: timedelta = timedelta(minutes=30)
+    rehearse: Literal["adopted", "ordered"] = "adopted"
+    """Behind a load balancer: whether the fence is rehearsed by itself once, where a standby can be spared for it."""
+
+
+class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True, dict=True):
+    """What is kept alive: prefixes, and the members that may serve them."""
+
+    name: Name
+    mode: Mode
+    prefixes: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
+    next_hop: NextHop
+    members: Annotated[tuple[Member, ...], Meta(min_length=1)]
+    failover: Failover = Failover()
+    min_healthy: Annotated[int, Meta(ge=1)] | None = None
+    outward: Outward | None = None
+    snat: bool = False
+    """Whether members translate source addresses: return traffic then finds its way back by itself."""
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Member names, highest priority first; equal priorities by name."""
+        return tuple(m.speaker for m in sorted(self.members, key=lambda m: (-m.priority, m.speaker)))
+
+    def member(self, name: str) -> Member:
+        return next(m for m in self.members if m.speaker == name)
+
+    @property
+    def load_balancer(self) -> LoadBalancer | None:
+        """Where the next hop is a frontend; the other kinds are ranked (safety.md section 3)."""
+        return self.next_hop.load_balancer
+
+    @property
+    def naming(self) -> Naming | None:
+        """Whom announcers of a ranked kind name; None behind a load balancer."""
+        if self.next_hop.member is not None:
+            return Naming.MEMBER
+        return Naming.SELF if self.next_hop.itself is not None else None
+
+    @property
+    def announcers(self) -> tuple[str, ...]:
+        """Who announces the prefixes, by name of speaker."""
+        return self.next_hop.member.announcers if self.next_hop.member is not None else self.names
+
+    @cached_property
+    def agents(self) -> frozenset[str]:
+        """Whose agents have a part in it."""
+        return frozenset(self.names) | frozenset(self.announcers)
+
+
+class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """One document: the Route Servers, the speakers that peer with them, the services they carry."""
+
+    schema: Literal["hopkeeper/v1"]
+    name: Name
+    networks: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
+    route_servers: tuple[RouteServer, ...] = ()
+    speakers: Annotated[tuple[Speaker, ...], Meta(min_length=1)]
+    scale_sets: tuple[ScaleSet, ...] = ()
+    services: tuple[Service, ...] = ()
+    network_peerings: tuple[NetworkPeering, ...] = ()
+    timing: Timing = Timing()
+
+    def speaker(self, name: str) -> Speaker:
+        return next(s for s in self.speakers if s.name == name)
+
+    def service(self, name: str) -> Service:
+        return next(s for s in self.services if s.name == name)
+
+    def peered_with(self, route_server: str) -> tuple[Speaker, ...]:
+        return tuple(s for s in self.speakers if route_server in s.peers_with)
+
+    def clients(self, hub: str) -> tuple[Speaker, ...]:
+        """Who peers with this hub speaker."""
+        return tuple(s for s in self.speakers if hub in s.peers_with)
+
+    def announced_by(self, speaker: str) -> tuple[Service, ...]:
+        return tuple(s for s in self.services if speaker in s.announcers)
+
+    @property
+    def commanded(self) -> frozenset[str]:
+        """Every speaker whose agent is asked: it has a part in a service, or is a witness."""
+        witnesses = frozenset(s.name for s in self.speakers if s.role == "witness")
+        return witnesses.union(*(service.agents for service in self.services))
+
+    @property
+    def resource_ids(self) -> frozenset[str]:
+        """Every Azure resource that the document names, lower case (Azure compares ids without case): whatever a field
+        holds that is annotated as a ResourceId."""
+        return frozenset(resource.casefold() for resource in _resources(self, Topology))
+
+
+def _resources(value: object, hint: Any) -> Iterator[str]:
+    """The resource ids in a value whose annotation is `hint`."""
+    match value:
+        case str() if _may_be_id(hint):
+            yield value
+        case tuple() | list():
+            for each in value:
+                yield from _resources(each, hint)
+        case dict():
+            for each in value.values():
+                yield from _resources(each, hint)
+        case Struct():
+            for name, annotation in _annotations(type(value)).items():
+                yield from _resources(getattr(value, name), annotation)
+
+
+def _may_be_id(hint: Any) -> bool:
+    return hint == ResourceId or any(map(_may_be_id, get_args(hint)))
+
+
+@cache
+def _annotations(struct: type) -> dict[str, Any]:
+    return get_type_hints(struct, include_extras=True)
+
+
+def backend_pool_key(load_balancer: LoadBalancer) -> tuple[str, str]:
+    """What makes a backend pool one and the same, however its id is spelled."""
+    return load_balancer.id.casefold(), load_balancer.backend_pool.casefold()
