@@ -52,10 +52,10 @@ walk: $(STAMP) az ## serve what the first walk of docs/operating.md needs: NVAs,
 	@$(BIN)/python -m lab.walk
 
 package: $(STAMP) ## build/hopkeeper.zip, what is deployed, with its libraries; build/package, the same; its bill of materials
-	@$(BIN)/python -m lab.release.package
+	@$(BIN)/python -m tools.release.package
 
 agent: $(STAMP) ## build/hopkeeper-agent.pyz and the agent's wheel, for an NVA
-	@$(BIN)/python -m lab.release.agent
+	@$(BIN)/python -m tools.release.agent
 
 test: $(STAMP) azurite az ## run the tests, but those of infra/bicep, which `check` runs (NO_SKIPS=1 fails if one is left out, as CI does)
 	@mkdir -p build
@@ -63,26 +63,26 @@ test: $(STAMP) azurite az ## run the tests, but those of infra/bicep, which `che
 
 .PHONY: stories story
 stories: $(STAMP) ## list the stories: one example each, told over the simulated Azure on virtual time
-	@$(BIN)/python -m lab.stories
+	@$(BIN)/python -m proving.stories
 
 story: $(STAMP) ## tell one (NAME=active-passive; NAME=all for every one)
-	@$(BIN)/python -m lab.stories $(NAME)
+	@$(BIN)/python -m proving.stories $(NAME)
 
 storm: $(STAMP) ## random, directed and exhaustive histories (SEEDS=n; SEED=k TRACE=1 replays one)
 	@mkdir -p build
-	@$(BIN)/python -m lab.storm $(if $(SEED),--profile random --seed $(SEED) $(if $(TRACE),--trace),$(if $(SEEDS),--seeds $(SEEDS)))
+	@$(BIN)/python -m proving.storm $(if $(SEED),--profile random --seed $(SEED) $(if $(TRACE),--trace),$(if $(SEEDS),--seeds $(SEEDS)))
 
 model: $(STAMP) ## check the protocol's model with Spin, where there is one
 	@mkdir -p build
-	@$(BIN)/python -m lab.model
+	@$(BIN)/python -m proving.model.protocol
 
 mutants: $(STAMP) ## every named mutant must be killed
 	@mkdir -p build
-	@$(BIN)/python -m lab.mutants
+	@$(BIN)/python -m proving.mutants
 
 chaos: $(STAMP) ## kill -9 of the Functions host at each step of a failover, fifty times, in the real stack
 	@mkdir -p build
-	@$(BIN)/python -m lab.chaos
+	@$(BIN)/python -m proving.chaos
 
 prove: storm model mutants chaos ## all four at full size (an hour and a half)
 

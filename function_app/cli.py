@@ -33,9 +33,9 @@ from function_app.domain.service.bounds import bounds as failover_bounds
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
-from function_app.reconcile.evidence import Evidence
-from function_app.reconcile.outcome import Ending, Outcome
+from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.preflight import as_document
+from function_app.reconcile.routes.evidence import Evidence
 from function_app.render import Vendor
 from function_app.render import render as configuration
 from function_app.views.evidence import learned, table

@@ -7,29 +7,29 @@ from functools import cache, lru_cache
 from typing import Any
 
 from function_app import settings as environment
-from function_app.adapters.azure import Azure, Closable, Cloud, default_credential, managed_identity
+from function_app.adapters.agents.http import AgentReport, AgentsOverHttp, verify_report
+from function_app.adapters.agents.jws import AgentCertificate, AppKey, claimed_sender
+from function_app.adapters.arm.client import Azure, Closable, Cloud, default_credential, managed_identity
+from function_app.adapters.arm.effective_routes import EffectiveRoutesOverArm
+from function_app.adapters.arm.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
+from function_app.adapters.arm.load_balancer import AdminStatesOverArm, LoadBalancersOverArm
+from function_app.adapters.arm.network_flags import NetworkFlagsOverArm
+from function_app.adapters.arm.route_server import RouteServersOverArm
+from function_app.adapters.arm.scale_sets import ScaleSetsOverArm
+from function_app.adapters.arm.surroundings import SurroundingsOverArm
 from function_app.adapters.clock import SystemClock
-from function_app.adapters.documents_blob import DocumentsInBlobs
-from function_app.adapters.documents_local import DocumentsInDirectory
-from function_app.adapters.effective_routes import EffectiveRoutesOverArm
-from function_app.adapters.events_out import EventsOverEventGrid, EventsUnpublished
-from function_app.adapters.health_logs import HealthLogsOverLogAnalytics, HealthLogsUnread
-from function_app.adapters.jws import AgentCertificate, AppKey, claimed_sender
-from function_app.adapters.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
-from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm
-from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
-from function_app.adapters.network_flags import NetworkFlagsOverArm
-from function_app.adapters.nva import AgentReport, AgentsOverHttp, verify_report
-from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.events.out import EventsOverEventGrid, EventsUnpublished
+from function_app.adapters.monitor.logs import HealthLogsOverLogAnalytics, HealthLogsUnread
+from function_app.adapters.monitor.metrics import MetricsOverMonitor, MetricsUnread
 from function_app.adapters.running_app import ask_app
-from function_app.adapters.scale_sets import ScaleSetsOverArm
-from function_app.adapters.surroundings import SurroundingsOverArm
-from function_app.adapters.wakeups import WakeUpsInDirectory, WakeUpsOverQueue
+from function_app.adapters.storage.blob import DocumentsInBlobs
+from function_app.adapters.storage.local import DocumentsInDirectory
+from function_app.adapters.storage.queue import WakeUpsInDirectory, WakeUpsOverQueue
 from function_app.domain.base.errors import BadInput, NotAuthentic
 from function_app.domain.topology.laws import Place
 from function_app.reconcile import deployed
 from function_app.reconcile.ports import Clock, Documents, Ports, WakeUps
-from function_app.reconcile.topologies import Topologies
+from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
 from function_app.settings import Settings
 from function_app.views import status as views

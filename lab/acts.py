@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from lab.processes import LabError
 from lab.stack import NVAS, SERVICE, Stack
 from lab.traffic import ProbeWatch, Traffic
+from tools.processes import LabError
 
 type Say = Callable[[str], None]
 

@@ -18,10 +18,10 @@ from rich.table import Table
 
 from lab import keys
 from lab.acts import ACTS, Act, Stage, at_rest
-from lab.processes import LabError, end_as_by_ctrl_c
-from lab.release.package import unpacked
 from lab.stack import DATA, NVAS, PROBE, ROOT, SERVICE, TIME_FACTOR, Stack
 from lab.traffic import ProbeWatch, Traffic
+from tools.processes import LabError, end_as_by_ctrl_c
+from tools.release.package import unpacked
 
 
 class Timeline:

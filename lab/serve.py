@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab import keys
-from lab.processes import LabError, end_as_by_ctrl_c
-from lab.release.package import unpacked
 from lab.stack import ROOT, TOPOLOGY, Stack
+from tools.processes import LabError, end_as_by_ctrl_c
+from tools.release.package import unpacked
 
 
 async def serve(root: Path, port: int, with_nvas: bool) -> int:

@@ -28,8 +28,8 @@ import aiohttp
 import yaml
 
 from lab import keys
-from lab.processes import LabError, Program, Programs
 from simulator.seeds import HubSeed, Probe, hub_seed
+from tools.processes import LabError, Program, Programs
 
 ROOT = Path(__file__).resolve().parent.parent
 TIME_FACTOR = 20
@@ -152,7 +152,7 @@ class Stack:
                 *[
                     sys.executable,
                     "-m",
-                    "lab.load_balancer",
+                    "tools.load_balancer",
                     "--simulator",
                     self.simulator_url,
                     "--ca",
@@ -178,7 +178,7 @@ class Stack:
         program = self.programs.start(
             f"host-{secrets.token_hex(2)}",
             [
-                *[sys.executable, "-m", "lab.functions_host", "--root", str(root), "--port", str(port)],
+                *[sys.executable, "-m", "tools.functions_host", "--root", str(root), "--port", str(port)],
                 *["--placeholder", "--keys", str(self.directory / "keys.json"), "--log-level", "info"],
             ],
             "host",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import yaml
 
-from lab.processes import LabError, end_as_by_ctrl_c
 from lab.stack import NVAS, ROOT, Stack
+from tools.processes import LabError, end_as_by_ctrl_c
 
 PLACE = Path("build") / "walk"
 ADOPT = "  # adopt: {nva-a: nva-a-by-hand}\n"

@@ -18,11 +18,11 @@ from function_app.domain.networks.guards import FlagContext, refuse
 from function_app.domain.routes.findings import Finding
 from function_app.domain.service.record import Record
 from function_app.domain.topology.model import NetworkPeering, Topology
-from function_app.reconcile import kept
-from function_app.reconcile.membership import Membership
-from function_app.reconcile.outcome import CONVERGED, Ending, Outcome
+from function_app.reconcile.passes.outcome import CONVERGED, Ending, Outcome
+from function_app.reconcile.peerings.keep import Membership
 from function_app.reconcile.ports import Ports
-from function_app.reconcile.verification import told_finding
+from function_app.reconcile.routes.verification import told_finding
+from function_app.reconcile.store import kept
 
 
 class Repaired(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,12 +18,12 @@ from function_app.domain.service.orders import (
 )
 from function_app.domain.topology.model import Service
 from function_app.reconcile import observe
-from function_app.reconcile.come_back import come_back
-from function_app.reconcile.outcome import Outcome
+from function_app.reconcile.act.rehearse import rehearse
+from function_app.reconcile.passes.come_back import come_back
+from function_app.reconcile.passes.outcome import Outcome
+from function_app.reconcile.passes.service import ServicePass
 from function_app.reconcile.ports import Ports
-from function_app.reconcile.rehearse import rehearse
-from function_app.reconcile.services import ServicePass
-from function_app.reconcile.topologies import InForce
+from function_app.reconcile.store.topologies import InForce
 
 UNTIL = timedelta(hours=1)
 """How long a pause or a drain lasts where nobody says: an order that was forgotten must end by itself."""

@@ -28,11 +28,12 @@ from function_app.domain.preflight.facts import (
 from function_app.domain.preflight.summary import Report, lint
 from function_app.domain.service.observation import AgentReading, AgentStatus
 from function_app.domain.topology.model import Topology
-from function_app.reconcile import kept, observe
-from function_app.reconcile.membership import Membership, keep_membership
+from function_app.reconcile import observe
+from function_app.reconcile.act.rehearse import rehearsals
+from function_app.reconcile.peerings.keep import Membership, keep_membership
 from function_app.reconcile.ports import Ports
-from function_app.reconcile.rehearse import rehearsals
-from function_app.reconcile.topologies import InForce
+from function_app.reconcile.store import kept
+from function_app.reconcile.store.topologies import InForce
 
 APP = "the app"
 

@@ -10,15 +10,15 @@ from typing import Any
 from function_app.domain.base.errors import BadInput, Problem
 from function_app.domain.preflight.summary import Report
 from function_app.domain.topology.model import Topology
-from function_app.reconcile.dry_run import plan, what_it_would_do
-from function_app.reconcile.evidence import Evidence, gather_evidence
 from function_app.reconcile.operate import operate, order_from
-from function_app.reconcile.outcome import Ending, Outcome
-from function_app.reconcile.passes import Passes
+from function_app.reconcile.passes.dry_run import plan, what_it_would_do
+from function_app.reconcile.passes.outcome import Ending, Outcome
+from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.passes.sweeps import keep_sweep
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.preflight import preflight_now
-from function_app.reconcile.sweeps import keep_sweep
-from function_app.reconcile.topologies import Topologies
+from function_app.reconcile.routes.evidence import Evidence, gather_evidence
+from function_app.reconcile.store.topologies import Topologies
 
 log = logging.getLogger("hopkeeper.pass")
 

@@ -14,7 +14,7 @@ import azure.functions as func
 import msgspec
 
 from function_app.domain.base.errors import BadInput, NotAuthentic, Problem, Transient
-from function_app.reconcile.outcome import Outcome
+from function_app.reconcile.passes.outcome import Outcome
 from function_app.triggers.limit import bounded
 
 BODY_MAX = 64 * 1024

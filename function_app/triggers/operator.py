@@ -7,7 +7,7 @@ import azure.functions as func
 
 from function_app import wiring
 from function_app.domain.base.errors import BadInput, Problem
-from function_app.reconcile.outcome import Ending
+from function_app.reconcile.passes.outcome import Ending
 from function_app.triggers.answers import answer, foreseen, json_body, outcome_answer
 
 blueprint = func.Blueprint()

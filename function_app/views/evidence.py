@@ -5,7 +5,7 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.routes.as_paths import written
-from function_app.reconcile.evidence import Evidence
+from function_app.reconcile.routes.evidence import Evidence
 
 HEADINGS = ("", "WHERE", "KIND", "WHAT")
 LEARNED = ("LOCAL ADDRESS", "NETWORK", "NEXT HOP", "AS PATH", "SOURCE PEER", "PEERING")

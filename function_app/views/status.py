@@ -9,11 +9,11 @@ import msgspec
 from function_app.domain.base.errors import BadInput
 from function_app.domain.service.record import Record
 from function_app.domain.topology.model import Service, Topology
-from function_app.reconcile import kept
+from function_app.reconcile.passes.sweeps import last_sweep
 from function_app.reconcile.ports import Clock, Documents
-from function_app.reconcile.records import Records
-from function_app.reconcile.sweeps import last_sweep
-from function_app.reconcile.topologies import Topologies
+from function_app.reconcile.store import kept
+from function_app.reconcile.store.records import Records
+from function_app.reconcile.store.topologies import Topologies
 
 
 class _Look(msgspec.Struct, frozen=True):

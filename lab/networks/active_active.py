@@ -19,7 +19,7 @@ from lab.networks.learned import Row, differences
 from lab.networks.network import Network, Order, Plan, programmed
 from lab.networks.verified import told
 from lab.packets.fabric import BALANCER, WORKLOAD
-from lab.processes import Program
+from tools.processes import Program
 
 SERVER = Instances("rs-transit", (IPv4Address("10.1.0.36"), IPv4Address("10.1.0.37")), IPv4Network("10.1.0.0/16"))
 FRONTEND = IPv4Address("10.1.1.100")

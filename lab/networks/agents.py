@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hopkeeper_agent.enroll import CERTIFICATE, KEY, enroll
 from msgspec.structs import replace
 
+from function_app.adapters.agents.http import AgentsOverHttp
+from function_app.adapters.agents.jws import AppKey
 from function_app.adapters.clock import SystemClock
-from function_app.adapters.jws import AppKey
-from function_app.adapters.nva import AgentsOverHttp
 from function_app.domain.service.advertise import wanted
 from function_app.domain.service.observation import AgentStatus, Unreachable
 from function_app.domain.service.outward import wanted_outward
@@ -29,7 +29,7 @@ from lab.networks.network import Network
 from lab.packets.agents import COMMAND, ENVIRONMENT, GOSSIP, PROBE
 from lab.packets.lab import until
 from lab.packets.route_servers import ASN
-from lab.processes import READY_WITHIN, LabError
+from tools.processes import READY_WITHIN, LabError
 
 ANSWER = timedelta(seconds=5)
 APP_KEYS = "app-keys.pem"

@@ -1,7 +1,7 @@
 """The internal load balancer of a world: a node that passes on to whoever answers the agents' probe, as they are asked.
 
 Its part here is that packets follow the role: it asks over HTTP, five times a second and once is enough, and routes. Azure
-asks every 5 s at best, twice, and keeps old flows where they were; `lab.load_balancer` plays that, and `make lab` measures it.
+asks every 5 s at best, twice, and keeps old flows where they were; `tools.load_balancer` plays that, and `make lab` measures it.
 """
 
 import asyncio

@@ -18,7 +18,7 @@ from lab.networks.learned import Row, differences
 from lab.networks.network import Network, Order, Plan, programmed
 from lab.networks.verified import told
 from lab.packets.fabric import WORKLOAD
-from lab.processes import Program
+from tools.processes import Program
 
 SERVER = "rs"
 VNET = IPv4Network("10.13.76.0/24")

@@ -23,7 +23,7 @@ from lab.packets.agents import ENVIRONMENT
 from lab.packets.fabric import MGMT, WORKLOAD, Fabric
 from lab.packets.lab import NodePrograms, until
 from lab.packets.route_servers import SessionCount
-from lab.processes import LabError, Program
+from tools.processes import LabError, Program
 
 MANAGEMENT = IPv4Address("10.255.255.250")
 LINK = 8

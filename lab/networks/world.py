@@ -19,7 +19,7 @@ from lab.networks.daemons import AGENT_FILES
 from lab.networks.findings import Findings
 from lab.networks.network import Network, Order
 from lab.packets import private
-from lab.processes import LabError
+from tools.processes import LabError
 
 
 async def played(name: str, directory: Path, order: Order) -> dict[str, Any]:

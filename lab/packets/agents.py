@@ -10,7 +10,7 @@ from lab.packets.fabric import ADDRESSES, NVAS
 from lab.packets.lab import Lab
 from lab.packets.prober import PORT
 from lab.packets.speakers import DAEMONS, Speaking
-from lab.processes import LabError
+from tools.processes import LabError
 
 COMMAND, PROBE, GOSSIP = 8443, 8080, 8444
 CHECK_PERIOD, CHECK_FALL = 0.1, 3

@@ -21,8 +21,8 @@ from lab.packets.balancer import Balancer
 from lab.packets.fabric import ADDRESSES, MGMT
 from lab.packets.lab import Lab
 from lab.packets.storage import Storage
-from lab.processes import LabError
 from lab.stack import ROOT
+from tools.processes import LabError
 
 PORT = 7071
 HOST = f"{MGMT}/host"
@@ -54,7 +54,7 @@ class App:
         await self._start_host()
 
     async def _start_host(self) -> None:
-        argv = [sys.executable, "-m", "lab.functions_host", "--root", str(ROOT), "--port", str(PORT)]
+        argv = [sys.executable, "-m", "tools.functions_host", "--root", str(ROOT), "--port", str(PORT)]
         options = [
             "--placeholder",
             "--keys",

@@ -17,8 +17,8 @@ import aiohttp
 from lab.packets.fabric import ADDRESSES, BALANCER, INSTANCES, MGMT, NVAS, VIP
 from lab.packets.lab import WITHIN, Lab
 from lab.packets.prober import PORT
-from lab.processes import LabError
 from simulator.seeds import HubSeed, Probe, hub_seed
+from tools.processes import LabError
 
 NAME = "lb-nva"
 
@@ -69,7 +69,7 @@ class Balancer:
         ]
         await asyncio.gather(*(relay.ready() for relay in relays))
         self._lab.fabric.hold_vip(BALANCER)
-        argv = [sys.executable, "-m", "lab.load_balancer", "--simulator", self.url, "--ca", str(self.ca_file)]
+        argv = [sys.executable, "-m", "tools.load_balancer", "--simulator", self.url, "--ca", str(self.ca_file)]
         frontend = ["--name", NAME, "--frontend", str(VIP), "--port", str(PORT)]
         await self._lab.start("load-balancer", BALANCER, [*argv, *frontend]).ready()
 

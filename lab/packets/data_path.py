@@ -9,9 +9,9 @@ import asyncio
 import sys
 from ipaddress import IPv4Address
 
-from lab.load_balancer.forwarding import Client, Forwarder
 from lab.packets.fabric import ADDRESSES, CLIENT, NVAS, VIP
 from lab.packets.prober import PORT
+from tools.load_balancer.forwarding import Client, Forwarder
 
 HEALTH = 80
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -17,7 +17,7 @@ from lab.packets import route_servers
 from lab.packets.fabric import CLIENT, INSTANCES, NVAS, VIP, WORKLOAD, Fabric
 from lab.packets.readings import Arrival, Reply, arrivals, replies
 from lab.packets.route_servers import LearnedRoute, SessionCount, Timers
-from lab.processes import LabError, Program, Programs
+from tools.processes import LabError, Program, Programs
 
 PACKETS_PER_SECOND = 200
 POLL = 0.02

@@ -13,7 +13,7 @@ import aiohttp
 from lab.packets.balancer import Balancer
 from lab.packets.fabric import ADDRESSES
 from lab.packets.lab import Lab
-from lab.processes import LabError
+from tools.processes import LabError
 
 EVERY = 0.5
 log = logging.getLogger(__name__)

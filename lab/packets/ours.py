@@ -26,8 +26,8 @@ from lab.packets.fabric import ADDRESSES, NVAS, VIP, WATCH
 from lab.packets.lab import WITHIN, Lab, Traffic
 from lab.packets.mirror import mirror
 from lab.packets.route_servers import Timers
-from lab.processes import LabError
 from simulator.seeds import HubSeed, Probe
+from tools.processes import LabError
 
 TOPOLOGY, SERVICE = "lab", "service"
 SAMPLE_EVERY = 0.1

@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from function_app.adapters.documents_blob import DocumentsInBlobs
-from function_app.adapters.documents_local import DocumentsInDirectory
+from function_app.adapters.storage.blob import DocumentsInBlobs
+from function_app.adapters.storage.local import DocumentsInDirectory
 from function_app.reconcile.ports import Documents
 from function_app.wiring import CONTAINER
 from lab.packets.fabric import MGMT
 from lab.packets.lab import Lab
-from lab.processes import READY_WITHIN, LabError
 from lab.stack import ROOT
+from tools.processes import READY_WITHIN, LabError
 
 AZURITE = ROOT / "build" / "node" / "node_modules" / ".bin" / "azurite"
 _ACCOUNT = "devstoreaccount1"

@@ -24,7 +24,7 @@ from lab.packets.contender import Contender
 from lab.packets.faults import FAULTS, LOSS_PERCENT, Fault
 from lab.packets.lab import Lab, Traffic
 from lab.packets.readings import arrivals_gap, longest_gap, lost, moves, two_serving
-from lab.processes import LabError
+from tools.processes import LabError
 
 SETTLED = 1.0
 """Seconds of traffic that are kept before a fault and after the move."""

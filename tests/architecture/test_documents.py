@@ -16,7 +16,7 @@ from hopkeeper_agent.main import parser
 from hopkeeper_agent.toml_table import ConfigError
 
 from function_app.cli import main as hopkeeper
-from lab.release import agent as release
+from tools.release import agent as release
 
 ROOT = Path(__file__).resolve().parents[2]
 TELLS = (

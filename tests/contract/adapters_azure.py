@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 from azure.core.credentials import AccessToken
 
-from function_app.adapters.azure import Azure, Cloud
+from function_app.adapters.arm.client import Azure, Cloud
 from function_app.domain.topology.model import (
     LoadBalancer,
     Member,

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from function_app.adapters.azure import Azure
+from function_app.adapters.arm.client import Azure
 from simulator.server import Simulator
 from tests.contract.adapters_azure import azure_at
 

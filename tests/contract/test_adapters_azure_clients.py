@@ -9,14 +9,14 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from function_app.adapters import azure as shared
-from function_app.adapters.azure import Azure, Cloud, ResourceId
-from function_app.adapters.events_out import EventsOverEventGrid, EventsUnpublished
-from function_app.adapters.health_logs import HealthLogsOverLogAnalytics, HealthLogsUnread
-from function_app.adapters.learned_routes import LearnedRoutesOverArm
-from function_app.adapters.load_balancer import LoadBalancersOverArm
-from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
-from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.arm import client as shared
+from function_app.adapters.arm.client import Azure, Cloud, ResourceId
+from function_app.adapters.arm.learned_routes import LearnedRoutesOverArm
+from function_app.adapters.arm.load_balancer import LoadBalancersOverArm
+from function_app.adapters.arm.route_server import RouteServersOverArm
+from function_app.adapters.events.out import EventsOverEventGrid, EventsUnpublished
+from function_app.adapters.monitor.logs import HealthLogsOverLogAnalytics, HealthLogsUnread
+from function_app.adapters.monitor.metrics import MetricsOverMonitor, MetricsUnread
 from function_app.domain.base.errors import BadInput
 from function_app.reconcile.ports import EventsOut, HealthLogs, LoadBalancers, Metrics, PeerRoutes, RouteServers
 from simulator.seeds import hub_seed
@@ -43,8 +43,8 @@ def test_importing_the_adapters_imports_no_sdk() -> None:
 
 WARM = """
 import asyncio, sys
-from function_app.adapters.azure import Azure, Cloud
-from function_app.adapters.load_balancer import LoadBalancersOverArm
+from function_app.adapters.arm.client import Azure, Cloud
+from function_app.adapters.arm.load_balancer import LoadBalancersOverArm
 
 async def main():
     azure = Azure(Cloud(lambda: None))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from function_app.adapters.azure import Azure
-from function_app.adapters.learned_routes import LearnedRoutesOverArm
+from function_app.adapters.arm.client import Azure
+from function_app.adapters.arm.learned_routes import LearnedRoutesOverArm
 from function_app.domain.base.errors import BadInput, Unavailable
 from function_app.domain.routes.reading import LearnedRoute
 from simulator.seeds import hub_seed

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from function_app.adapters.azure import Azure
-from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Pace
+from function_app.adapters.arm.client import Azure
+from function_app.adapters.arm.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Pace
 from function_app.domain.base.errors import Superseded, Terminal, Unavailable
 from function_app.domain.service.observation import AdminState, Backend, FenceProof
-from function_app.reconcile.fencing import fence, lift
+from function_app.reconcile.act.fencing import fence, lift
 from function_app.reconcile.ports import PoolView, Ports
 from simulator.data_plane import Probed
 from simulator.resources import parse_path

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from function_app.adapters.azure import Azure
-from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Pace
+from function_app.adapters.arm.client import Azure
+from function_app.adapters.arm.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Pace
 from function_app.domain.base.errors import Superseded, Unavailable
 from function_app.domain.service.observation import AdminState, Backend
 from function_app.reconcile.ports import PoolView

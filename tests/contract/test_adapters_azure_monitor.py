@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from function_app.adapters.azure import Azure
-from function_app.adapters.events_out import EventsOverEventGrid, EventsUnpublished
-from function_app.adapters.health_logs import HealthLogsOverLogAnalytics, HealthLogsUnread
-from function_app.adapters.metrics import MetricsOverMonitor, MetricsUnread
+from function_app.adapters.arm.client import Azure
+from function_app.adapters.events.out import EventsOverEventGrid, EventsUnpublished
+from function_app.adapters.monitor.logs import HealthLogsOverLogAnalytics, HealthLogsUnread
+from function_app.adapters.monitor.metrics import MetricsOverMonitor, MetricsUnread
 from function_app.domain.base.errors import Unavailable
 from function_app.domain.service.observation import Value
 from function_app.reconcile.ports import Happening

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from function_app.adapters.azure import Azure
-from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm
-from function_app.adapters.route_server import RouteServersOverArm
-from function_app.adapters.scale_sets import ScaleSetsOverArm
-from function_app.adapters.surroundings import SurroundingsOverArm
+from function_app.adapters.arm.client import Azure
+from function_app.adapters.arm.load_balancer import AdminStatesOverArm, LoadBalancersOverArm
+from function_app.adapters.arm.route_server import RouteServersOverArm
+from function_app.adapters.arm.scale_sets import ScaleSetsOverArm
+from function_app.adapters.arm.surroundings import SurroundingsOverArm
 from function_app.domain.base.errors import Unavailable
 from tests.contract.adapters_azure import NVA_A, SERVER, SPEAKERS, fake_arm, service
 from tests.contract.test_adapters_azure_scale_sets import FLEET

@@ -17,14 +17,14 @@ import pytest
 from aiohttp import web
 from azure.mgmt.network import models
 
-from function_app.adapters.azure import Azure
-from function_app.adapters.health_logs import HealthLogsOverLogAnalytics
-from function_app.adapters.load_balancer import AdminStatesOverArm, LoadBalancersOverArm
-from function_app.adapters.metrics import MetricsOverMonitor
-from function_app.adapters.network_flags import NetworkFlagsOverArm
-from function_app.adapters.route_server import RouteServersOverArm
-from function_app.adapters.scale_sets import ScaleSetsOverArm
-from function_app.adapters.surroundings import SurroundingsOverArm
+from function_app.adapters.arm.client import Azure
+from function_app.adapters.arm.load_balancer import AdminStatesOverArm, LoadBalancersOverArm
+from function_app.adapters.arm.network_flags import NetworkFlagsOverArm
+from function_app.adapters.arm.route_server import RouteServersOverArm
+from function_app.adapters.arm.scale_sets import ScaleSetsOverArm
+from function_app.adapters.arm.surroundings import SurroundingsOverArm
+from function_app.adapters.monitor.logs import HealthLogsOverLogAnalytics
+from function_app.adapters.monitor.metrics import MetricsOverMonitor
 from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.topology.model import NetworkPeering, ScaleSet, Speaker
 from tests.contract.adapters_azure import NVA_A, SERVER, SPEAKERS, WANTED, fake_arm, service

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from function_app.adapters.azure import Azure
-from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.arm.client import Azure
+from function_app.adapters.arm.route_server import RouteServersOverArm
 from function_app.domain.base.errors import BadInput, Superseded, Unavailable
 from function_app.domain.peerings.model import CreatePeering, DeletePeering, Peering, Provisioning
 from function_app.domain.topology.model import RouteServer

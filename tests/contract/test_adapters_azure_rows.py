@@ -18,17 +18,17 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from function_app.adapters import effective_routes, learned_routes
-from function_app.adapters.azure import Azure
-from function_app.adapters.effective_routes import EffectiveRoutesOverArm
-from function_app.adapters.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
+from function_app.adapters.arm import effective_routes, learned_routes
+from function_app.adapters.arm.client import Azure
+from function_app.adapters.arm.effective_routes import EffectiveRoutesOverArm
+from function_app.adapters.arm.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
 from function_app.domain.base.errors import Unusable
 from function_app.domain.routes.effective import EffectiveRoute
 from function_app.domain.routes.reading import LearnedRoute
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
-from function_app.reconcile.evidence import gather_evidence
-from function_app.reconcile.passes import Passes
+from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.routes.evidence import gather_evidence
 from function_app.views.evidence import learned as listed
 from function_app.views.evidence import table
 from tests.builders import SUB, document, text

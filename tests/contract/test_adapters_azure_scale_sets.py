@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from function_app.adapters.azure import Azure
-from function_app.adapters.scale_sets import ScaleSetsOverArm
+from function_app.adapters.arm.client import Azure
+from function_app.adapters.arm.scale_sets import ScaleSetsOverArm
 from function_app.domain.base.errors import BadInput, Unavailable
 from function_app.domain.peerings.scale_sets import Instance
 from function_app.domain.topology.model import ScaleSet

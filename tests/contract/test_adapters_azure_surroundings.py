@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from function_app.adapters.azure import Azure
-from function_app.adapters.surroundings import SurroundingsOverArm
+from function_app.adapters.arm.client import Azure
+from function_app.adapters.arm.surroundings import SurroundingsOverArm
 from function_app.domain.base.errors import BadInput, Unavailable
 from function_app.domain.preflight.facts import (
     AddressFacts,

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from function_app.adapters.azure import Azure
-from function_app.adapters.effective_routes import EffectiveRoutesOverArm
-from function_app.adapters.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
-from function_app.adapters.network_flags import NetworkFlagsOverArm
-from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.arm.client import Azure
+from function_app.adapters.arm.effective_routes import EffectiveRoutesOverArm
+from function_app.adapters.arm.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
+from function_app.adapters.arm.network_flags import NetworkFlagsOverArm
+from function_app.adapters.arm.route_server import RouteServersOverArm
 from function_app.domain.base.errors import BadInput, Superseded, Unavailable, Unusable
 from function_app.domain.networks.flags import Flag, NetworkPeeringReading, RepairFlags
 from function_app.domain.routes.effective import EffectiveRoute

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hopkeeper_agent.main import main
 
-from function_app.adapters.jws import AgentCertificate
-from function_app.adapters.nva import verify_report
+from function_app.adapters.agents.http import verify_report
+from function_app.adapters.agents.jws import AgentCertificate
 from tests.unit.agent.stage import TOPOLOGY, Member, fresh_address, new_signer
 
 PORT = 7071

@@ -10,10 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from function_app.adapters.agent_messages import decode_reply, decode_status, encode_command
+from function_app.adapters.agents.http import AgentsOverHttp, verify_report
+from function_app.adapters.agents.jws import SIZE_MAX, AgentCertificate
+from function_app.adapters.agents.messages import decode_reply, decode_status, encode_command
 from function_app.adapters.clock import SystemClock
-from function_app.adapters.jws import SIZE_MAX, AgentCertificate
-from function_app.adapters.nva import AgentsOverHttp, verify_report
 from function_app.domain.service.observation import AgentReading, AgentStatus, Role
 from function_app.domain.service.steps import (
     NOTHING_OUTWARD,

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hopkeeper_agent.agent import Agent as RealAgent
 from hopkeeper_agent.jws import Signer
 
+from function_app.adapters.agents.http import AgentsOverHttp, verify_report
+from function_app.adapters.agents.jws import AgentCertificate, AppKey
 from function_app.adapters.clock import SystemClock
-from function_app.adapters.jws import AgentCertificate, AppKey
-from function_app.adapters.nva import AgentsOverHttp, verify_report
 from function_app.domain.service.observation import AgentStatus, Role, Unreachable
 from function_app.domain.service.steps import (
     NOTHING_OUTWARD,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from function_app.adapters.agents.http import REPLY_SIZE_MAX, AgentsOverHttp
 from function_app.adapters.clock import SystemClock
-from function_app.adapters.nva import REPLY_SIZE_MAX, AgentsOverHttp
 from function_app.domain.service.observation import AgentStatus, Role, Unreachable
 from function_app.domain.service.steps import SendFence, SendPromote
 from function_app.reconcile.ports import AgentCommand

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from function_app.adapters.documents_blob import DocumentsInBlobs
-from function_app.adapters.documents_local import DocumentsInDirectory
+from function_app.adapters.storage.blob import DocumentsInBlobs
+from function_app.adapters.storage.local import DocumentsInDirectory
 from function_app.domain.base.errors import BadInput, Superseded, Unavailable
 from function_app.reconcile.ports import Documents
 from tests.azurite import Azurite, running_azurite

@@ -16,9 +16,9 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from function_app.adapters.documents_local import DocumentsInDirectory
+from function_app.adapters.storage.local import DocumentsInDirectory
 from function_app.domain.topology.laws import Place
-from function_app.reconcile.topologies import Topologies
+from function_app.reconcile.store.topologies import Topologies
 from simulator.seeds import HubSeed, hub_seed
 from simulator.server import Simulator, SimulatorConfig
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from function_app.adapters.clock import SystemClock
-from function_app.adapters.wakeups import WakeUpsInDirectory, WakeUpsOverQueue
+from function_app.adapters.storage.queue import WakeUpsInDirectory, WakeUpsOverQueue
 from function_app.domain.base.errors import Unavailable
 from function_app.reconcile.ports import WakeUps
-from lab.functions_host.queues import DirectoryQueue, Queue, Received
-from lab.functions_host.settings import MessageEncoding
-from lab.functions_host.storage_queue import StorageQueue
 from tests.azurite import Azurite, running_azurite
+from tools.functions_host.queues import DirectoryQueue, Queue, Received
+from tools.functions_host.settings import MessageEncoding
+from tools.functions_host.storage_queue import StorageQueue
 
 TWINS = ["directory", "storage queue"]
 NOW = timedelta(0)

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf import json_format
 
 from function_app.reconcile import deployed
-from lab.functions_host.channel import Channel
-from lab.functions_host.protocol import PROTOS, load_request
+from tools.functions_host.channel import Channel
+from tools.functions_host.protocol import PROTOS, load_request
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECORDED = json.loads((Path(__file__).parent / "recorded" / "worker.json").read_text())

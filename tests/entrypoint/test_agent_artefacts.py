@@ -23,10 +23,10 @@ import aiohttp
 import pytest
 from packaging.requirements import Requirement
 
-from lab.processes import LabError
-from lab.release import agent
 from tests.unit.agent.bgp_receiver import ASN, PORT, receiving
 from tests.unit.agent.stage import SERVICE, Member, advertise, fresh_address, new_signer, promote, until
+from tools.processes import LabError
+from tools.release import agent
 
 NEXT = "0.1.0+next"
 DEFAULT = "0.0.0.0/0"

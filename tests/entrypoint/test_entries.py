@@ -10,9 +10,6 @@ from typing import Any
 
 import pytest
 
-from lab.functions_host.errors import WorkerGoneError
-from lab.functions_host.protocol import PROTOS
-from lab.release import package
 from tests.entrypoint.entering import (
     FUNCTIONS,
     RECORDED,
@@ -23,6 +20,9 @@ from tests.entrypoint.entering import (
     enter_through_placeholder,
     settings_of_the_template,
 )
+from tools.functions_host.errors import WorkerGoneError
+from tools.functions_host.protocol import PROTOS
+from tools.release import package
 
 MARKER = "function_app.py"
 # What the recorded invocations are answered with by an app that has no topology: every trigger answers, none is a fault.

@@ -6,12 +6,12 @@ from typing import Any
 
 from aiohttp.test_utils import make_mocked_request
 
-from lab.functions_host.errors import FunctionFailedError
-from lab.functions_host.functions import Binding, Function
-from lab.functions_host.http_functions import ANSWER_WITHIN, HttpFunctions
-from lab.functions_host.invoker import Invoker
-from lab.functions_host.keys import Keys
 from tests.entrypoint.test_host_queue_listener import on_virtual_time
+from tools.functions_host.errors import FunctionFailedError
+from tools.functions_host.functions import Binding, Function
+from tools.functions_host.http_functions import ANSWER_WITHIN, HttpFunctions
+from tools.functions_host.invoker import Invoker
+from tools.functions_host.keys import Keys
 
 TRIGGER = Binding("httpTrigger", "req", {"route": "slow", "authLevel": "ANONYMOUS"})
 SLOW = Function("id", "slow", TRIGGER, (), disabled=False)

@@ -30,7 +30,7 @@ def app(directory: Path, code: str, **settings: str) -> Path:
 
 
 def test_it_says_where_it_listens_and_which_functions_it_serves(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "lab.functions_host", "--root", str(SAMPLE), "--port", "0"]
+    command = [sys.executable, "-m", "tools.functions_host", "--root", str(SAMPLE), "--port", "0"]
     environment = clean_environment() | {"AzureWebJobsStorage": f"directory:{tmp_path}"}
     with subprocess.Popen(
         command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

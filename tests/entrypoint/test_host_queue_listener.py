@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lab.functions_host.errors import HostError
-from lab.functions_host.queue_listener import HOLD, QueueListener
-from lab.functions_host.queues import Received
-from lab.functions_host.settings import QueueSettings
+from tools.functions_host.errors import HostError
+from tools.functions_host.queue_listener import HOLD, QueueListener
+from tools.functions_host.queues import Received
+from tools.functions_host.settings import QueueSettings
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.functions_host.queues import DirectoryQueue, Queue, Received
-from lab.functions_host.settings import MessageEncoding
-from lab.functions_host.storage_queue import StorageQueue
 from tests.azurite import running_azurite
+from tools.functions_host.queues import DirectoryQueue, Queue, Received
+from tools.functions_host.settings import MessageEncoding
+from tools.functions_host.storage_queue import StorageQueue
 
 NOW = timedelta(0)
 HOUR = timedelta(hours=1)

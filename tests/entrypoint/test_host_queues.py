@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lab.functions_host.queues import DirectoryQueue, Queue
-from lab.functions_host.settings import MessageEncoding
-from lab.functions_host.storage_queue import StorageQueue
 from tests.azurite import running_azurite
 from tests.entrypoint.apps.serving import SAMPLE, WAIT_SECONDS, RunningHost, serving
+from tools.functions_host.queues import DirectoryQueue, Queue
+from tools.functions_host.settings import MessageEncoding
+from tools.functions_host.storage_queue import StorageQueue
 
 
 @pytest.fixture(scope="module", params=["directory", "azurite"])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from lab.functions_host import routes
-from lab.functions_host.errors import ConfigurationError
-from lab.functions_host.routes import Match, Table
+from tools.functions_host import routes
+from tools.functions_host.errors import ConfigurationError
+from tools.functions_host.routes import Match, Table
 
 
 def table(*templates: str, prefix: str = "api", methods: tuple[str, ...] = ()) -> Table:

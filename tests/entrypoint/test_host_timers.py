@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.functions_host.errors import ConfigurationError
-from lab.functions_host.schedules import Schedule, Status
 from tests.entrypoint.apps.serving import SAMPLE, serving
+from tools.functions_host.errors import ConfigurationError
+from tools.functions_host.schedules import Schedule, Status
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)  # a Thursday
 

@@ -13,10 +13,10 @@ import main
 from function_app.domain.base.errors import BadInput
 from function_app.triggers.answers import NO_LENGTH, foreseen, json_body, text_body
 from function_app.triggers.limit import LIMIT, Overran, bounded
-from lab.functions_host.http_functions import ANSWER_WITHIN
-from lab.functions_host.settings import host_json, time_span
 from tests.entrypoint.entering import REPOSITORY
 from tests.entrypoint.test_host_queue_listener import on_virtual_time
+from tools.functions_host.http_functions import ANSWER_WITHIN
+from tools.functions_host.settings import host_json, time_span
 
 HOST_JSON = json.loads((REPOSITORY / "host.json").read_text())
 

@@ -18,12 +18,12 @@ import pytest
 import yaml
 
 from lab import demo, serve
-from lab.functions_host import worker_process
-from lab.processes import LabError
-from lab.release import libraries, package, platform
-from lab.release.libraries import Libraries
-from lab.release.package import ROOT, Package, contents, unpacked
 from lab.stack import TOPOLOGY, Stack
+from tools.functions_host import worker_process
+from tools.processes import LabError
+from tools.release import libraries, package, platform
+from tools.release.libraries import Libraries
+from tools.release.package import ROOT, Package, contents, unpacked
 
 pytestmark = pytest.mark.timeout(300)  # the first test fetches the libraries
 
@@ -337,7 +337,7 @@ def test_the_labs_host_finds_no_library_that_the_package_lacks(app: Path, tmp_pa
         [
             sys.executable,
             "-m",
-            "lab.functions_host",
+            "tools.functions_host",
             "--root",
             str(tmp_path / "app"),
             "--state",

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.release import package
 from tests.infra.compiler import INFRA, ROOT, Snapshot, at
 from tests.infra.deployments import FIRST, snapshot
+from tools.release import package
 
 # Set by azd itself: "Azure Developer CLI environment variables".
 OF_AZD = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZURE_PRINCIPAL_ID"}

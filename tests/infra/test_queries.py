@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from function_app.adapters import health_logs
+from function_app.adapters.monitor import logs as health_logs
 from tests.infra.compiler import ROOT
 from tests.infra.deployments import DEPLOYMENTS, snapshot
 

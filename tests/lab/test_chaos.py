@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from lab.chaos.__main__ import chaos
-from lab.chaos.rounds import Cause, Plan, plans
-from lab.chaos.steps import Fault, Role, Sight, Step, not_converged, reached
-from lab.chaos.watch import Overlaps
+from proving.chaos.__main__ import chaos
+from proving.chaos.rounds import Cause, Plan, plans
+from proving.chaos.steps import Fault, Role, Sight, Step, not_converged, reached
+from proving.chaos.watch import Overlaps
 
 A, B = "nva-a", "nva-b"
 FAULT = Fault(holder=A, epoch=3)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from lab.load_balancer.balancing import (
+from tools.load_balancer.balancing import (
     AdminState,
     Backend,
     Configuration,
@@ -27,8 +27,8 @@ from lab.load_balancer.balancing import (
     eligible,
     pick,
 )
-from lab.load_balancer.forwarding import FLOWS_MAX, Client, Forwarder
-from lab.load_balancer.probing import probe_once
+from tools.load_balancer.forwarding import FLOWS_MAX, Client, Forwarder
+from tools.load_balancer.probing import probe_once
 
 REPOSITORY = Path(__file__).parents[2]
 A, B, C = (IPv4Address(f"127.0.2.{last}") for last in (11, 12, 13))
@@ -393,7 +393,7 @@ async def world() -> AsyncIterator[World]:
             echo = program("lab.echo", "--address", str(ip), "--port", str(data_port), "--name", f"echo-{ip}")
             echoes[ip], _ = await stack.enter_async_context(echo)
         balancer = program(
-            *("lab.load_balancer", "--simulator", f"http://127.0.0.1:{control_port}", "--name", "lb"),
+            *("tools.load_balancer", "--simulator", f"http://127.0.0.1:{control_port}", "--name", "lb"),
             *("--frontend", "127.0.2.100", "--port", str(data_port), "--probe-scale", "50"),
         )
         _, ready = await stack.enter_async_context(balancer)

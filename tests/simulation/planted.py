@@ -2,10 +2,10 @@
 
 from msgspec.structs import replace
 
-from lab.storm.bugs import Bugs
-from lab.storm.calls import Mishap
-from lab.storm.exhaustive import SCENARIOS
-from lab.storm.faults import Fault, Kind, Plan
+from proving.storm.bugs import Bugs
+from proving.storm.calls import Mishap
+from proving.storm.exhaustive import SCENARIOS
+from proving.storm.faults import Fault, Kind, Plan
 
 F1 = SCENARIOS["failover by F1, and rejoin"]
 F2 = SCENARIOS["failover by F2, and rejoin"]

@@ -4,9 +4,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from function_app.domain.topology.model import NetworkPeering, Topology
-from lab.stories.book import STORIES
-from lab.stories.seed import Seed
-from lab.stories.stage import Ending, Story, decoded, play
+from proving.stories.book import STORIES
+from proving.stories.seed import Seed
+from proving.stories.stage import Ending, Story, decoded, play
 from tests.infra.sdk_calls import adapters
 from tests.infra.test_role import Needs, granted, needed
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from lab.model import CHECKS, HOLDS, MODEL, QUICK, Check, missing, spin
+from proving.model.protocol import CHECKS, HOLDS, MODEL, QUICK, Check, missing, spin
 
 README = (MODEL.parent / "README.md").read_text()
 

@@ -7,11 +7,11 @@ import pytest
 from function_app.domain.base.refusal import guard_name
 from function_app.domain.peerings import guards as of_peerings
 from function_app.domain.service import guards as of_services
-from lab.mutants.mutant import DoesNotApplyError, Mutant
-from lab.mutants.named import MUTANTS
-from lab.mutants.named.guards import NAMES
-from lab.mutants.runner import TREE
-from lab.mutants.workspace import Workspace
+from proving.mutants.mutant import DoesNotApplyError, Mutant
+from proving.mutants.named import MUTANTS
+from proving.mutants.named.guards import NAMES
+from proving.mutants.runner import TREE
+from proving.mutants.workspace import Workspace
 
 OF_EACH_RULE = {
     "R1": "the grant does not note the target",

@@ -1,10 +1,10 @@
-"""S1r in every history of the ranked kinds up to a size (`lab.ranked_model`); `python -m lab.model` looks further."""
+"""S1r in every history of the ranked kinds up to a size (`proving.model.ranked`); `make model` looks further."""
 
 import pytest
 
 from function_app.domain.topology.model import Naming
-from lab.ranked_model import Search, Size
-from lab.ranked_mutants import MUTANTS, Mutant, mutated
+from proving.model.ranked import Search, Size
+from proving.model.ranked_mutants import MUTANTS, Mutant, mutated
 
 SIZES = (
     Size(Naming.SELF, announcers=2, members=2, epochs=3, faults=1),

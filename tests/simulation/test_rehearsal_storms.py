@@ -5,11 +5,11 @@ import random
 import pytest
 from msgspec.structs import replace
 
-from lab.storm.directed import directed_plan
-from lab.storm.draw import random_plan
-from lab.storm.exhaustive import SCENARIOS, points_of, singles
-from lab.storm.faults import Fault, Kind, Plan
-from lab.storm.history import History
+from proving.storm.directed import directed_plan
+from proving.storm.draw import random_plan
+from proving.storm.exhaustive import SCENARIOS, points_of, singles
+from proving.storm.faults import Fault, Kind, Plan
+from proving.storm.history import History
 
 A, B = "nva-a", "nva-b"
 REHEARSE = Fault(5.0, Kind.ORDER, B, how="rehearse")

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from function_app.adapters.azure import Azure
-from function_app.adapters.effective_routes import EffectiveRoutesOverArm
-from function_app.adapters.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
-from function_app.adapters.network_flags import NetworkFlagsOverArm
-from function_app.adapters.route_server import RouteServersOverArm
+from function_app.adapters.arm.client import Azure
+from function_app.adapters.arm.effective_routes import EffectiveRoutesOverArm
+from function_app.adapters.arm.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
+from function_app.adapters.arm.network_flags import NetworkFlagsOverArm
+from function_app.adapters.arm.route_server import RouteServersOverArm
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
-from function_app.reconcile.outcome import Ending
-from function_app.reconcile.passes import Passes
-from function_app.reconcile.topologies import InForce
+from function_app.reconcile.passes.outcome import Ending
+from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.store.topologies import InForce
 from simulator.seeds import HubSeed, hub_seed
 from simulator.server import Simulator, SimulatorConfig
 from tests.builders import text

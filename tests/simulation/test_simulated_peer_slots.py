@@ -13,9 +13,9 @@ from function_app.domain.peerings.scale_sets import Instance
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import RouteServer, ScaleSet, Topology
-from function_app.reconcile.membership import keep_membership
-from function_app.reconcile.outcome import Ending, Outcome
-from function_app.reconcile.topologies import Topologies
+from function_app.reconcile.passes.outcome import Ending, Outcome
+from function_app.reconcile.peerings.keep import keep_membership
+from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
 from simulator.event_grid import resource_event
 from simulator.wire import Reply

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.stories.__main__ import main
-from lab.stories.acts import apply, holds, keeps
-from lab.stories.book import STORIES
-from lab.stories.stage import EXAMPLES, Story, play
+from proving.stories.__main__ import main
+from proving.stories.acts import apply, holds, keeps
+from proving.stories.book import STORIES
+from proving.stories.stage import EXAMPLES, Story, play
 from tests.infra.test_role import granted
 from tests.simulation.story_roles import told
 

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from aiohttp import web
 
-from lab.stories.seed import Seed, Seeding
-from lab.stories.stage import EXAMPLES, decoded, enrolled
-from lab.stories.virtual import Asleep, VirtualLoop, virtual_loop
+from proving.stories.seed import Seed, Seeding
+from proving.stories.stage import EXAMPLES, decoded, enrolled
+from proving.stories.virtual import Asleep, VirtualLoop, virtual_loop
 
 
 def run(story: Any) -> Any:

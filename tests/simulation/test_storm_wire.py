@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from function_app.adapters.load_balancer import AdminStatesOverArm
-from function_app.adapters.nva import AgentsOverHttp
+from function_app.adapters.agents.http import AgentsOverHttp
+from function_app.adapters.arm.load_balancer import AdminStatesOverArm
 from function_app.domain.service.observation import AgentService, AgentStatus, Role, Unreachable
 from function_app.domain.service.steps import SendFence
 from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.ports import DOWN_ADMIN, AgentCommand, CommandAnswer
-from lab.storm.__main__ import main
-from lab.storm.faults import Fault, Kind, Plan
-from lab.storm.wire.draw import wire_plan
-from lab.storm.wire.history import run
-from lab.storm.wire.hosts import Adapters
-from lab.storm.wire.place import SERVICE
+from proving.storm.__main__ import main
+from proving.storm.faults import Fault, Kind, Plan
+from proving.storm.wire.draw import wire_plan
+from proving.storm.wire.history import run
+from proving.storm.wire.hosts import Adapters
+from proving.storm.wire.place import SERVICE
 
 ISOLATED = (Fault(0.0, Kind.CUT, "nva-a", 9.0, "both"), Fault(0.0, Kind.SPLIT, "nva-a", 9.0))
 """The holder goes on answering the load balancer, and neither the app nor its peers reach it: F2 is the only way."""

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from lab.storm import stories
-from lab.storm.__main__ import main
-from lab.storm.bugs import Bugs
-from lab.storm.campaign import Chunk, campaign, law_broken, run_chunk
-from lab.storm.directed import directed_plan
-from lab.storm.draw import random_plan
-from lab.storm.exhaustive import SCENARIOS, single_plans
-from lab.storm.faults import Plan
-from lab.storm.history import History, Result
-from lab.storm.retold import shortfalls
-from lab.storm.shrink import Shrinker
+from proving.storm import stories
+from proving.storm.__main__ import main
+from proving.storm.bugs import Bugs
+from proving.storm.campaign import Chunk, campaign, law_broken, run_chunk
+from proving.storm.directed import directed_plan
+from proving.storm.draw import random_plan
+from proving.storm.exhaustive import SCENARIOS, single_plans
+from proving.storm.faults import Plan
+from proving.storm.history import History, Result
+from proving.storm.retold import shortfalls
+from proving.storm.shrink import Shrinker
 from tests.simulation.planted import F1, PLANTED
 
 KEPT = sorted(stories.KEPT.glob("*.json"))
@@ -86,7 +86,7 @@ def test_a_seed_has_the_same_history_in_a_process_that_hashes_otherwise() -> Non
     """Sets are ordered by hashes: the history of seed 1256 once went by the order of the members of one."""
     told = {
         subprocess.run(
-            (sys.executable, "-m", "lab.storm", "--profile", "random", "--seed", "1256", "--trace"),
+            (sys.executable, "-m", "proving.storm", "--profile", "random", "--seed", "1256", "--trace"),
             env=os.environ | {"PYTHONHASHSEED": hashes, "PYTHONPATH": os.pathsep.join(sys.path)},
             check=True,
             capture_output=True,

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from function_app.reconcile.journal import keep
 from function_app.reconcile.operate import operate, order_from
-from function_app.reconcile.topologies import InForce
+from function_app.reconcile.store.journal import keep
+from function_app.reconcile.store.topologies import InForce
 from function_app.views.explain import explain
 from tests.builders import NOW
 from tests.unit.reconcile.scene import Scene

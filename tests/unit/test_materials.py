@@ -12,9 +12,9 @@ import jsonschema
 import pytest
 from packaging.utils import canonicalize_name
 
-from lab.processes import LabError
-from lab.release.libraries import Libraries
-from lab.release.materials import closure, document, pins, requirements, write
+from tools.processes import LabError
+from tools.release.libraries import Libraries
+from tools.release.materials import closure, document, pins, requirements, write
 
 ROOT = Path(__file__).resolve().parents[2]
 A_PACKAGE_SHA256 = "c0cd5ccfdb563a59366e33e73001b78fdb8cca5a6c48e2f90fffcde44b81f1f6"

@@ -18,7 +18,7 @@ from function_app.domain.service.steps import NOTHING_OUTWARD, OutwardRoutes, Se
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
-from function_app.reconcile.outcome import Ending, Outcome
+from function_app.reconcile.passes.outcome import Ending, Outcome
 from tests.builders import NOW, balancer, document, ranked_document, stable, status, text
 from tests.fakes import FakeWorld
 from tests.unit.reconcile.scene import Scene

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hopkeeper_agent import __version__
 
-from function_app.adapters.jws import LEEWAY
+from function_app.adapters.agents.jws import LEEWAY
 from function_app.domain.base.errors import BadInput
 from function_app.domain.peerings.model import Peering, Provisioning
 from function_app.domain.preflight.agents import AGENT_VERSION, CLOCK_OFFSET_MAX

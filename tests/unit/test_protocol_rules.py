@@ -1,6 +1,6 @@
 """The rules R1 to R6 and their neighbours, one decision at a time: what is granted, fenced, lifted, believed, counted.
 
-Each test stands for a rule that a mutant breaks (`lab/mutants`); whole passes are in reconcile/test_failover.
+Each test stands for a rule that a mutant breaks (`proving/mutants`); whole passes are in reconcile/test_failover.
 """
 
 from collections.abc import Mapping

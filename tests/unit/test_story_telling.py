@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from function_app.reconcile.outcome import Ending, Outcome
-from lab.stories.host import Told
-from lab.stories.telling import Narrator
+from function_app.reconcile.passes.outcome import Ending, Outcome
+from proving.stories.host import Told
+from proving.stories.telling import Narrator
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
 HUB = "/subscriptions/0/resourceGroups/hub/providers/Microsoft.Network/virtualHubs/rs-hub"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import ResourceId, Topology
-from function_app.reconcile.topologies import Topologies
+from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
 from tests.builders import SUB, document, text
 from tests.fakes import FakeDocuments, FakeWorld, make_ports

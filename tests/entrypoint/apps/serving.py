@@ -69,7 +69,7 @@ def serving(
     environment = (
         clean_environment() | {"AzureWebJobsStorage": storage or f"directory:{scratch / 'storage'}"} | settings
     )
-    command = [sys.executable, "-m", "lab.functions_host", "--root", str(root), "--port", "0"]
+    command = [sys.executable, "-m", "tools.functions_host", "--root", str(root), "--port", "0"]
     command += ["--keys", str(key_file), "--state", str(scratch / "state"), *arguments]
     with log.open("a") as stderr:
         process = subprocess.Popen(
@@ -93,7 +93,7 @@ def clean_environment() -> dict[str, str]:
 
 def fails(root: Path, *arguments: str, **settings: str) -> tuple[int, str]:
     """Run a host that cannot start; its exit status and what it said on stderr."""
-    command = [sys.executable, "-m", "lab.functions_host", "--root", str(root), "--port", "0", *arguments]
+    command = [sys.executable, "-m", "tools.functions_host", "--root", str(root), "--port", "0", *arguments]
     done = subprocess.run(
         command, cwd=REPOSITORY, env=clean_environment() | settings, capture_output=True, text=True, timeout=60
     )

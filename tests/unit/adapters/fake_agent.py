@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from function_app.adapters.jws import AppKey, key_id
+from function_app.adapters.agents.jws import AppKey, key_id
 from function_app.domain.topology.model import Agent, Speaker
 
 BOOT = "0" * 31 + "1"

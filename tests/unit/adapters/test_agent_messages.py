@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from function_app.adapters.agent_messages import decode_reply, decode_status, encode_command, plain
+from function_app.adapters.agents.messages import decode_reply, decode_status, encode_command, plain
 from function_app.domain.base.errors import BadInput
 from function_app.domain.service.observation import AgentService, AgentStatus, PeerView, Role, Value
 from function_app.domain.service.steps import (

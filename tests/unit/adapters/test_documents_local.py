@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from function_app.adapters.documents_local import DocumentsInDirectory
+from function_app.adapters.storage.local import DocumentsInDirectory
 from function_app.domain.base.errors import Superseded, Unavailable
 
 ADD_ONE_AT_A_TIME = """
 import asyncio, sys
 from pathlib import Path
-from function_app.adapters.documents_local import DocumentsInDirectory
+from function_app.adapters.storage.local import DocumentsInDirectory
 from function_app.domain.base.errors import Superseded
 
 async def add(times):

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from function_app.adapters.jws import AgentCertificate, AppKey, Expected, claimed_sender, key_id
+from function_app.adapters.agents.jws import AgentCertificate, AppKey, Expected, claimed_sender, key_id
 from function_app.domain.base.errors import BadInput, NotAuthentic
 from tests.unit.adapters.fake_agent import Identity, certificate_pem, private_pem, registered
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from function_app.adapters.jws import AgentCertificate
-from function_app.adapters.nva import verify_report
+from function_app.adapters.agents.http import verify_report
+from function_app.adapters.agents.jws import AgentCertificate
 from function_app.domain.base.errors import BadInput, NotAuthentic
 from tests.unit.adapters.fake_agent import Identity, registered, status_object
 

@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from function_app.adapters.wakeups import WakeUpsInDirectory
+from function_app.adapters.storage.queue import WakeUpsInDirectory
 
 
 class StoppedClock:

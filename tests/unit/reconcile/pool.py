@@ -8,7 +8,7 @@ from typing import Any
 from function_app.domain.base.errors import HopkeeperError, Superseded
 from function_app.domain.service.observation import AdminState, FenceProof
 from function_app.domain.topology.model import Service, Speaker
-from function_app.reconcile.fencing import fence, lift
+from function_app.reconcile.act.fencing import fence, lift
 from function_app.reconcile.ports import BalancerWrite, PoolView, Ports
 from tests.builders import NOW, topology
 from tests.fakes import FakeClock, FakeWorld, make_ports

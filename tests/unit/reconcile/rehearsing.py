@@ -10,8 +10,8 @@ from function_app.domain.preflight.facts import Rehearsed
 from function_app.domain.service.observation import AdminState
 from function_app.domain.service.orders import RehearseOrder
 from function_app.reconcile.operate import operate
-from function_app.reconcile.outcome import Outcome
-from function_app.reconcile.topologies import InForce
+from function_app.reconcile.passes.outcome import Outcome
+from function_app.reconcile.store.topologies import InForce
 from tests.builders import document, topology
 from tests.unit.reconcile.scene import Scene
 

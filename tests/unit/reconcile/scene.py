@@ -8,11 +8,11 @@ import msgspec
 from function_app.domain.service.observation import Observed
 from function_app.domain.service.record import Record
 from function_app.domain.topology.model import Topology
-from function_app.reconcile.outcome import Ending, Outcome
-from function_app.reconcile.passes import Passes
+from function_app.reconcile.passes.outcome import Ending, Outcome
+from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.passes.service import ServicePass
 from function_app.reconcile.ports import Ports
-from function_app.reconcile.services import ServicePass
-from function_app.reconcile.topologies import InForce
+from function_app.reconcile.store.topologies import InForce
 from tests.builders import topology
 from tests.fakes import FakeClock, FakeDocuments, FakeWorld, make_ports
 

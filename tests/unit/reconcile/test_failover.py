@@ -9,8 +9,8 @@ import pytest
 from function_app.domain.service.observation import AdminState, Role
 from function_app.domain.service.record import Phase
 from function_app.domain.service.steps import SendPromote
-from function_app.reconcile.outcome import Ending
-from function_app.reconcile.topologies import InForce
+from function_app.reconcile.passes.outcome import Ending
+from function_app.reconcile.store.topologies import InForce
 from tests.builders import document, topology
 from tests.fakes import FakeWakeUps
 from tests.unit.reconcile.scene import Scene

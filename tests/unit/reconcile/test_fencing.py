@@ -10,10 +10,10 @@ from function_app.domain.base.errors import HopkeeperError, Superseded, Terminal
 from function_app.domain.service.observation import AdminState, FenceProof, Observed
 from function_app.domain.service.steps import Effect, FenceByBalancer, LiftByBalancer
 from function_app.domain.topology.model import Service, Speaker
-from function_app.reconcile.act import Hand, perform
-from function_app.reconcile.fencing import POLL
+from function_app.reconcile.act.fencing import POLL
+from function_app.reconcile.act.perform import Hand, perform
 from function_app.reconcile.ports import PoolView
-from function_app.reconcile.records import Records
+from function_app.reconcile.store.records import Records
 from tests.builders import NOW, stable
 from tests.fakes import FakeDocuments
 from tests.unit.reconcile.pool import DOWN, NONE, TOPOLOGY, Pool, Scene, lifted_but_not_there_yet, seconds

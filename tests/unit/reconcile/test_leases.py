@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from function_app.domain.base.errors import Unavailable
-from function_app.reconcile.leases import renewed
+from function_app.reconcile.passes.leases import renewed
 from function_app.reconcile.ports import Ports
 from tests.builders import topology
 from tests.fakes import FakeClock, FakeDocuments, FakeWorld, make_ports

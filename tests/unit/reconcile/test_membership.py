@@ -14,11 +14,11 @@ from function_app.domain.peerings.scale_sets import Instance
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import RouteServer, ScaleSet, Topology
-from function_app.reconcile.dry_run import plan
-from function_app.reconcile.membership import keep_membership
-from function_app.reconcile.outcome import Ending
-from function_app.reconcile.passes import Passes
-from function_app.reconcile.topologies import InForce
+from function_app.reconcile.passes.dry_run import plan
+from function_app.reconcile.passes.outcome import Ending
+from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.peerings.keep import keep_membership
+from function_app.reconcile.store.topologies import InForce
 from tests.builders import document, ranked_document, stable, text, topology
 from tests.fakes import FakeQuestions, FakeRouteServers, FakeWorld, foreign
 from tests.unit.reconcile.scene import Scene

@@ -9,11 +9,11 @@ from function_app.domain.base.errors import Superseded, Unavailable
 from function_app.domain.networks.flags import Flag, NetworkPeeringReading, RepairFlags
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
-from function_app.reconcile.dry_run import plan
-from function_app.reconcile.evidence import gather_evidence
-from function_app.reconcile.outcome import Ending
-from function_app.reconcile.passes import Passes
-from function_app.reconcile.topologies import InForce
+from function_app.reconcile.passes.dry_run import plan
+from function_app.reconcile.passes.outcome import Ending
+from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.routes.evidence import gather_evidence
+from function_app.reconcile.store.topologies import InForce
 from tests.builders import SUB, document, text
 from tests.fakes import FakeDocuments, FakeNetworkFlags
 from tests.unit.reconcile.scene import Scene

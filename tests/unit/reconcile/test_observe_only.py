@@ -3,8 +3,8 @@
 import msgspec
 
 from function_app.domain.topology.laws import Place
-from function_app.reconcile.outcome import Ending
-from function_app.reconcile.topologies import Topologies
+from function_app.reconcile.passes.outcome import Ending
+from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import OBSERVING, UseCases
 from tests.builders import document, text
 from tests.unit.reconcile.scene import Scene

@@ -12,8 +12,8 @@ from function_app.domain.service.observation import AdminState, Role
 from function_app.domain.service.orders import SwitchoverOrder
 from function_app.domain.service.record import SCHEMA, Phase
 from function_app.reconcile.operate import VERBS, operate, order_from
-from function_app.reconcile.outcome import Ending, Outcome
-from function_app.reconcile.topologies import InForce
+from function_app.reconcile.passes.outcome import Ending, Outcome
+from function_app.reconcile.store.topologies import InForce
 from tests.builders import NOW, document, topology
 from tests.unit.reconcile.scene import Scene
 

@@ -10,8 +10,8 @@ from function_app.domain.service.record import Phase
 from function_app.domain.service.steps import SendAdvertise
 from function_app.domain.topology.laws import Place
 from function_app.reconcile.operate import operate, order_from
-from function_app.reconcile.outcome import Ending
-from function_app.reconcile.topologies import InForce, Topologies
+from function_app.reconcile.passes.outcome import Ending
+from function_app.reconcile.store.topologies import InForce, Topologies
 from function_app.views.status import detail
 from tests.builders import ranked, ranked_document, text
 from tests.unit.reconcile.scene import Scene

@@ -9,10 +9,10 @@ from datetime import timedelta
 from function_app.domain.peerings.model import Provisioning, RouteServerReading
 from function_app.domain.service.observation import BalancerReading
 from function_app.domain.topology.model import RouteServer, Service, Speaker
-from function_app.reconcile.dry_run import plan
-from function_app.reconcile.outcome import Ending
-from function_app.reconcile.passes import Passes
-from function_app.reconcile.topologies import InForce
+from function_app.reconcile.passes.dry_run import plan
+from function_app.reconcile.passes.outcome import Ending
+from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.store.topologies import InForce
 from tests.fakes import FakeRouteServers, FakeWorld
 from tests.unit.reconcile.scene import Scene
 

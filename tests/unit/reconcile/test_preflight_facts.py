@@ -12,10 +12,10 @@ import pytest
 from function_app.domain.base.errors import Unavailable
 from function_app.domain.preflight.facts import Denied, Rehearsed
 from function_app.domain.topology.laws import Place
-from function_app.reconcile.outcome import Outcome
-from function_app.reconcile.passes import Passes
+from function_app.reconcile.passes.outcome import Outcome
+from function_app.reconcile.passes.passes import Passes
 from function_app.reconcile.ports import Stored
-from function_app.reconcile.topologies import InForce, Topologies
+from function_app.reconcile.store.topologies import InForce, Topologies
 from function_app.reconcile.use_cases import UseCases
 from tests.builders import NOW
 from tests.fakes import FakeDocuments, FakeSurroundings

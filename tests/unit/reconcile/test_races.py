@@ -13,11 +13,11 @@ from function_app.domain.service.observation import AdminState, AgentReading, Ba
 from function_app.domain.service.record import Phase, Record
 from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.observe import Agents
-from function_app.reconcile.outcome import Ending
-from function_app.reconcile.passes import Passes
+from function_app.reconcile.passes.outcome import Ending
+from function_app.reconcile.passes.passes import Passes
 from function_app.reconcile.ports import PoolView, Stored
-from function_app.reconcile.records import Records
-from function_app.reconcile.topologies import InForce
+from function_app.reconcile.store.records import Records
+from function_app.reconcile.store.topologies import InForce
 from tests.builders import NOW, balancer, topology
 from tests.fakes import FakeAdminStates, FakeDocuments, FakeWorld, make_ports
 from tests.unit.reconcile.scene import Scene

@@ -13,8 +13,8 @@ from function_app.domain.base.errors import Unavailable
 from function_app.domain.service.observation import AdminState
 from function_app.domain.service.record import Pause, Phase
 from function_app.domain.topology.model import Service, Speaker
-from function_app.reconcile.outcome import Ending
-from function_app.reconcile.passes import Passes
+from function_app.reconcile.passes.outcome import Ending
+from function_app.reconcile.passes.passes import Passes
 from function_app.reconcile.ports import PoolView
 from tests.builders import document, ranked, topology
 from tests.fakes import FakeAdminStates, FakeDocuments

@@ -14,9 +14,9 @@ from function_app.domain.service.observation import AdminState
 from function_app.domain.service.record import Rehearsal
 from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.operate import operate, order_from
-from function_app.reconcile.outcome import Ending, Outcome
+from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.ports import PoolView
-from function_app.reconcile.topologies import InForce
+from function_app.reconcile.store.topologies import InForce
 from tests.fakes import FakeAdminStates, FakeDocuments
 from tests.unit.reconcile.rehearsing import DOWN, NONE, kept, ordered_only, rehearse, written
 from tests.unit.reconcile.scene import Scene

@@ -4,7 +4,7 @@ import pytest
 
 from function_app.domain.base.errors import BadInput, Superseded
 from function_app.domain.topology.laws import Place
-from function_app.reconcile.topologies import Topologies
+from function_app.reconcile.store.topologies import Topologies
 from tests.builders import document, text, topology
 from tests.fakes import FakeDocuments
 

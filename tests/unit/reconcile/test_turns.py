@@ -3,8 +3,8 @@
 import asyncio
 from datetime import timedelta
 
-from function_app.reconcile.outcome import CONVERGED, Outcome
-from function_app.reconcile.turns import in_turn
+from function_app.reconcile.passes.outcome import CONVERGED, Outcome
+from function_app.reconcile.passes.turns import in_turn
 from tests.builders import topology
 from tests.fakes import FakeClock, FakeDocuments, FakeWorld, make_ports
 

@@ -14,11 +14,11 @@ from function_app.domain.routes.reading import LearnedRoute
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import RouteServer
-from function_app.reconcile.evidence import gather_evidence
-from function_app.reconcile.outcome import Ending
-from function_app.reconcile.passes import Passes
-from function_app.reconcile.topologies import Topologies
-from function_app.reconcile.verify import next_hops
+from function_app.reconcile.passes.outcome import Ending
+from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.routes.evidence import gather_evidence
+from function_app.reconcile.routes.verify import next_hops
+from function_app.reconcile.store.topologies import Topologies
 from function_app.views.evidence import table
 from function_app.views.status import detail
 from tests.builders import FRONTEND, NOW, SUB, document, ranked, stable, text

@@ -1,0 +1,1 @@
+"""The agents on NVAs: signed messages over HTTPS."""

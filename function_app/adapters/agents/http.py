@@ -1,0 +1,265 @@
+"""The agents on the NVAs over HTTPS: signed commands out, verified answers in; and the reports that agents send.
+
+An agent that does not answer as it must is a reading (`Unreachable`), never an error. What travels is `agent_messages`,
+who it is from is `jws`. No message is sent to a name, through a proxy or after a redirect: only to the literal address
+and port of the topology, over TLS that trusts the enrolled certificate alone (safety.md section 8).
+"""
+
+import asyncio
+import errno
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+import aiohttp
+import msgspec
+
+from function_app.adapters.agents.jws import LIFETIME, AgentCertificate, AppKey, Expected, claimed_sender
+from function_app.adapters.agents.messages import (
+    APP,
+    COMMAND,
+    REPLY,
+    REPORT,
+    Reply,
+    decode_reply,
+    decode_report,
+    decode_status,
+    encode_command,
+    encode_status_query,
+    plain,
+)
+from function_app.domain.base.errors import BadInput, NotAuthentic
+from function_app.domain.service.observation import AgentReading, AgentStatus, Unreachable
+from function_app.domain.service.steps import SendFence
+from function_app.domain.topology.model import Speaker
+from function_app.reconcile.ports import AgentCommand, Clock, CommandAnswer
+
+REPLY_SIZE_MAX = 256 * 1024
+"""Bytes of an answer: a status with a thousand prefixes fits."""
+KEEP_ALIVE = timedelta(seconds=8)
+"""Shorter than the agent's own 10 s, so that a connection is seldom closed just as it is used."""
+ATTEMPTS = 2
+"""A kept connection may have died unseen, of which nothing is known but that it broke: one more, on a new one."""
+CERTIFICATES_MAX = 1024
+
+_NO_ROUTE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL})
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReport:
+    """What an authentic agent said by itself. A hint to look, and a reading of that agent at `status.clock`."""
+
+    topology: str
+    agent: str
+    reason: str
+    status: AgentStatus
+
+
+def verify_report(
+    text: str, certificate_of: Callable[[str, str], AgentCertificate | None], now: datetime
+) -> AgentReport:
+    """The report in a request's body; `certificate_of(topology, speaker)` gives what is enrolled, or None.
+
+    Raises BadInput for what is no report, NotAuthentic for one that nobody enrolled signed, just now and for us.
+    """
+    agent, topology = claimed_sender(text)
+    certificate = certificate_of(topology, agent)
+    if certificate is None:
+        raise NotAuthentic("no certificate is enrolled for the agent that it names")
+    claims = certificate.verify(text, Expected(REPORT, issuer=agent, audience=APP, subject=topology, now=now))
+    report = decode_report(claims)
+    return AgentReport(topology, agent, plain(report.reason), decode_status(report.status, topology, agent))
+
+
+class AgentsOverHttp:
+    """Agents at the addresses of the topology. Nothing connects before the first question; `close` when done."""
+
+    def __init__(self, key: AppKey, clock: Clock) -> None:
+        self._key = key
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+        # Parsing a certificate and making its TLS context costs more than a command: kept, by the enrolled text.
+        self._certificate = lru_cache(maxsize=CERTIFICATES_MAX)(AgentCertificate.from_pem)
+
+    async def status(self, topology: str, speaker: Speaker, timeout: timedelta) -> AgentReading:
+        question = _Question(topology, speaker, encode_status_query(), judge_time=True)
+        answer = await self._ask(question, timeout)
+        if isinstance(answer, _Answer) and not answer.reply.accepted:
+            return Unreachable(f"it refused to tell its status: {plain(answer.reply.reason or 'no reason given')}")
+        return answer.status if isinstance(answer, _Answer) else answer
+
+    async def command(
+        self, topology: str, speaker: Speaker, service: str, command: AgentCommand, timeout: timedelta
+    ) -> CommandAnswer:
+        # FENCE is obeyed and acknowledged by an agent whose clock is wrong; that the answer is to this very message
+        # proves it fresh.
+        judge_time = not isinstance(command, SendFence)
+        answer = await self._ask(
+            _Question(topology, speaker, encode_command(service, command), judge_time=judge_time), timeout
+        )
+        if isinstance(answer, Unreachable):
+            return CommandAnswer(answer)
+        if answer.reply.accepted:
+            return CommandAnswer(answer.status)
+        return CommandAnswer(answer.status, refused=plain(answer.reply.reason or "") or "no reason given")
+
+    def certificate_of(self, speaker: Speaker) -> AgentCertificate | None:
+        """What is enrolled for a speaker's agent, None if nothing is. Raises BadInput if it cannot be read."""
+        if speaker.agent is None or speaker.agent.certificate is None:
+            return None
+        return self._certificate(speaker.agent.certificate)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def _ask(self, question: "_Question", timeout: timedelta) -> "_Answer | Unreachable":
+        """One signed question and its verified answer, or why there is none."""
+        if question.speaker.agent is None:
+            return Unreachable("no agent is configured for it")
+        try:
+            certificate = self.certificate_of(question.speaker)
+        except BadInput as error:
+            return Unreachable(f"its enrolled certificate cannot be used: {error}")
+        if certificate is None:
+            return Unreachable("no certificate is enrolled for it")
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                return await self._exchange(question, question.speaker.agent.port, certificate)
+        except TimeoutError:
+            return Unreachable(f"no answer within {timeout.total_seconds():g} s")
+        except NotAuthentic as error:
+            return Unreachable(f"its answer is not authentic: {error}")
+        except BadInput as error:
+            return Unreachable(f"its answer is malformed: {error}")
+        except _NoAnswer as error:
+            return Unreachable(str(error))
+        except aiohttp.ClientConnectorCertificateError:
+            return Unreachable("its TLS certificate is not the enrolled one")
+        except aiohttp.ClientConnectorSSLError:
+            return Unreachable("TLS failed")
+        except aiohttp.ClientConnectorError as error:
+            return Unreachable(_connecting(error.errno))
+        except (aiohttp.ClientError, OSError):
+            return Unreachable("the connection broke")
+
+    async def _exchange(self, question: "_Question", port: int, certificate: AgentCertificate) -> "_Answer":
+        for attempt in range(1, ATTEMPTS + 1):
+            jti = uuid.uuid4().hex
+            try:
+                text = await self._post(question, jti, port, certificate)
+                return question.answer(text, jti, certificate, self._clock.now())
+            except aiohttp.ClientConnectorError:
+                raise
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                if attempt == ATTEMPTS:
+                    raise
+        raise AssertionError("a loop of at least one attempt returns or raises")
+
+    async def _post(self, question: "_Question", jti: str, port: int, certificate: AgentCertificate) -> str:
+        """The body of a signed answer (200 accepted, 409 refused). Raises _NoAnswer or aiohttp's errors."""
+        issued = self._clock.now().timestamp()
+        token = self._key.sign(
+            COMMAND,
+            {
+                "iss": APP,
+                "sub": question.topology,
+                "aud": question.speaker.name,
+                "iat": issued,
+                "exp": issued + LIFETIME.total_seconds(),
+                "jti": jti,
+                "command": question.command,
+            },
+        )
+        request = self._client().post(
+            f"https://{question.speaker.address}:{port}/v1/command",
+            data=token.encode("ascii"),
+            headers={"Content-Type": "application/jose", "Accept-Encoding": "identity"},
+            ssl=certificate.tls,
+            allow_redirects=False,
+        )
+        async with request as response:
+            body = await _bounded(response)
+            if response.status in (200, 409):
+                return body.decode("latin-1")  # a JWS is ASCII; whatever else it is does not verify
+            raise _NoAnswer(_unsigned(response.status, body))
+
+    def _client(self) -> aiohttp.ClientSession:
+        # Made on first use: a session belongs to the event loop that runs then.
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession(
+                # No limit: those who ask bound their questions, and one agent that hangs must not hold up the others.
+                connector=aiohttp.TCPConnector(
+                    limit=0, keepalive_timeout=KEEP_ALIVE.total_seconds(), use_dns_cache=False
+                ),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+            )
+        return self._session
+
+
+class _NoAnswer(Exception):
+    """There was an answer, but none that an agent gives to us; the message says why in short, stable words."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    reply: Reply
+    status: AgentStatus
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One command for one agent, and what its answer must be."""
+
+    topology: str
+    speaker: Speaker
+    command: dict[str, object]
+    judge_time: bool
+
+    def answer(self, text: str, jti: str, certificate: AgentCertificate, now: datetime) -> _Answer:
+        """Raises NotAuthentic or BadInput."""
+        expected = Expected(
+            REPLY,
+            issuer=self.speaker.name,
+            audience=APP,
+            subject=self.topology,
+            now=now if self.judge_time else None,
+        )
+        reply = decode_reply(certificate.verify(text, expected, REPLY_SIZE_MAX))
+        if reply.in_reply_to != jti:
+            raise NotAuthentic("it answers another message")
+        return _Answer(reply, decode_status(reply.status, self.topology, self.speaker.name))
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > REPLY_SIZE_MAX:
+            response.close()
+            raise _NoAnswer(f"its answer is larger than {REPLY_SIZE_MAX // 1024} KiB")
+    return bytes(body)
+
+
+class _Error(msgspec.Struct, frozen=True):
+    error: str
+
+
+def _unsigned(status: int, body: bytes) -> str:
+    try:
+        rule = plain(msgspec.json.decode(body, type=_Error).error)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        rule = ""
+    return f"its answer is HTTP {status}" + (f": {rule}" if rule else "")
+
+
+def _connecting(number: int | None) -> str:
+    if number == errno.ECONNREFUSED:
+        return "the connection was refused"
+    return "there is no route to it" if number in _NO_ROUTE else "the connection failed"

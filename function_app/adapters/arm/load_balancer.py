@@ -1,0 +1,198 @@
+"""Internal load balancers over ARM: what they show, and one member's adminState, one operation a method.
+
+`Up` is never written: it makes the load balancer ignore the probe for ever (safety.md, finding 3). Which member to
+fence or lift, when, and in which order of these operations is decided elsewhere (`reconcile.act.fencing`). A member that
+is also in a pool of another load balancer is not seen from here.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from function_app.adapters.arm.backend_pool import (
+    Address,
+    Pool,
+    Row,
+    fencing_rule,
+    frontend_of,
+    pool_of,
+    reason_of,
+    rows_of,
+    unprovable,
+)
+from function_app.adapters.arm.client import LATER, Azure, Json, ResourceId, calling, plain
+from function_app.domain.base.errors import Superseded, Terminal, Transient, Unavailable
+from function_app.domain.service.observation import AdminState, Backend, BalancerReading
+from function_app.domain.topology.model import LoadBalancer, Service, Speaker
+from function_app.reconcile.ports import PoolView
+
+KIND = "Microsoft.Network/loadBalancers"
+TAG = "hopkeeper-fence"  # bumped where a write that changes nothing keeps the etag
+# Of whole operations, polls included, however slow Azure is: how long a fence may take says `fenceTimeout`, and every single
+# request is bounded by the client. A look takes well below a second, a health action about one, a pool write about three.
+ASK_TIMEOUT = timedelta(minutes=2)
+WRITE_TIMEOUT = timedelta(minutes=5)
+POLL = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a question (a look, a health action) and a write may take. `poll`: where ARM names no pause of its own."""
+
+    ask: timedelta = ASK_TIMEOUT
+    write: timedelta = WRITE_TIMEOUT
+    poll: timedelta = POLL
+
+
+def _balancer_of(service: Service) -> LoadBalancer:
+    if service.load_balancer is None:
+        raise Terminal(f"{service.name} has no load balancer")
+    return service.load_balancer
+
+
+class _Access:
+    """One service's load balancer through one client: the requests."""
+
+    def __init__(self, network: Any, service: Service, poll: timedelta) -> None:
+        self.spec = _balancer_of(service)
+        self._service = service
+        self._id = ResourceId.parse(self.spec.id, KIND)
+        self._poll = poll.total_seconds()
+        self._balancers = network.load_balancers
+        self._pools = network.load_balancer_backend_address_pools
+        self._rules = network.load_balancer_load_balancing_rules
+
+    async def load_balancer(self) -> Json:
+        found = await self._balancers.get(self._id.group, self._id.name)
+        return plain(found)
+
+    async def pool(self) -> Pool:
+        found = await self._pools.get(self._id.group, self._id.name, self.spec.backend_pool)
+        return pool_of(plain(found), found.as_dict(exclude_readonly=True))
+
+    async def health(self, rule: str) -> tuple[Row, ...]:
+        poller = await self._rules.begin_health(self._id.group, self._id.name, rule, polling_interval=self._poll)
+        found = await poller.result()
+        return rows_of(plain(found) if found else {})
+
+    async def both(self) -> tuple[Json, Pool]:
+        """The load balancer and its pool, asked for at once: they share an etag that every write of either changes."""
+        return await asyncio.gather(self.load_balancer(), self.pool())
+
+    async def find(self, document: Json, pool: Pool, speaker: Speaker) -> Address:
+        """Asks for health only where the pool shows no IPs. Raises Unavailable where the member is not in the pool."""
+        member = self._service.member(speaker.name)
+        found = pool.find(member, speaker, ())
+        if found is None and any(address.ip is None for address in pool.addresses):
+            rule = fencing_rule(document, self.spec)
+            found = pool.find(member, speaker, await self.health(rule) if rule else ())
+        if found is None:
+            where = f"pool {self.spec.backend_pool} of {self._id.name}"
+            raise Unavailable(f"{speaker.name} ({speaker.address}) is not in {where}", LATER)
+        return found
+
+    async def view(self, document: Json, pool: Pool, speaker: Speaker) -> PoolView:
+        address = await self.find(document, pool, speaker)
+        return PoolView(pool.etag, address.admin_state, unprovable(document, self.spec, address, speaker))
+
+    async def put(self, body: Json, etag: str) -> None:
+        """Writes the pool If-Match and waits until the write has succeeded."""
+        where = (self._id.group, self._id.name, self.spec.backend_pool)
+        headers = {"If-Match": etag}
+        poller = await self._pools.begin_create_or_update(*where, body, headers=headers, polling_interval=self._poll)
+        await poller.result()
+
+    async def tag(self, tags: Json, etag: str) -> None:
+        await self._balancers.update_tags(self._id.group, self._id.name, {"tags": tags}, headers={"If-Match": etag})
+
+
+async def _access(azure: Azure, service: Service, poll: timedelta) -> _Access:
+    subscription = ResourceId.parse(_balancer_of(service).id, KIND).subscription
+    return _Access(await azure.network(subscription), service, poll)
+
+
+class LoadBalancersOverArm:
+    def __init__(self, azure: Azure, poll: timedelta = POLL) -> None:
+        self._azure = azure
+        self._poll = poll
+
+    def warm(self) -> None:
+        self._azure.warm()
+
+    async def read(self, service: Service, speakers: Mapping[str, Speaker], timeout: timedelta) -> BalancerReading:
+        """Members that the pool does not show are left out; reasons are None where health does not answer in time."""
+        ends = asyncio.get_running_loop().time() + timeout.total_seconds()
+        async with calling(f"reading the load balancer of {service.name}", timeout):
+            access = await _access(self._azure, service, self._poll)
+            document, pool = await access.both()
+            frontend = frontend_of(document, access.spec.frontend)
+            rule = fencing_rule(document, access.spec)
+        left = timedelta(seconds=ends - asyncio.get_running_loop().time())
+        rows = await _rows_in_time(access, rule, left) if rule else ()
+        backends = {}
+        for member in service.members:
+            speaker = speakers[member.speaker]
+            if (address := pool.find(member, speaker, rows)) is not None:
+                backends[member.speaker] = Backend(address.admin_state, reason_of(rows, address, speaker))
+        return BalancerReading(pool.etag, frontend, backends)
+
+
+async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple[Row, ...]:
+    try:
+        async with calling(f"asking for the health of rule {rule}", timeout):
+            return await access.health(rule)
+    except Transient:
+        return ()
+
+
+class AdminStatesOverArm:
+    def __init__(self, azure: Azure, pace: Pace = Pace()) -> None:
+        self._azure = azure
+        self._pace = pace
+
+    async def look(self, service: Service, speaker: Speaker) -> PoolView:
+        async with calling(f"looking at {speaker.name} in the pool of {service.name}", self._pace.ask):
+            access = await self._access(service)
+            return await access.view(*await access.both(), speaker)
+
+    async def set(self, service: Service, speaker: Speaker, state: AdminState, etag: str) -> PoolView:
+        """The body of the write is the pool as read with the same etag; what is answered is read after its success."""
+        if state is AdminState.UP:
+            raise Terminal("adminState Up is never written")
+        async with calling(f"setting {speaker.name} to {state} in the pool of {service.name}", self._pace.write):
+            access = await self._access(service)
+            document, before = await access.both()
+            if before.etag != etag:
+                raise Superseded(f"the etag of the pool is {before.etag} and no longer {etag}")
+            address = await access.find(document, before, speaker)
+            await access.put(before.with_state(address, state), etag)
+            document, after = await access.both()
+            if changed := before.membership ^ after.membership:
+                names = ", ".join(sorted({name for name, _, _ in changed}))
+                raise Terminal(f"the membership of pool {access.spec.backend_pool} changed with our write: {names}")
+            return await access.view(document, after, speaker)
+
+    async def bump(self, service: Service, etag: str) -> None:
+        """Writes a tag of the load balancer: that gives it and its pools a new etag without touching what they do."""
+        async with calling(f"bumping the etag of the load balancer of {service.name}", self._pace.ask):
+            access = await self._access(service)
+            document = await access.load_balancer()
+            await access.tag({**(document.get("tags") or {}), TAG: etag}, etag)
+
+    async def health_reason(self, service: Service, speaker: Speaker) -> str | None:
+        """Raises Unavailable also where no rule joins the service's pool and probe: nobody can be asked there."""
+        async with calling(f"asking for the health of {speaker.name} in {service.name}", self._pace.ask):
+            access = await self._access(service)
+            document, pool = await access.both()
+            address = await access.find(document, pool, speaker)
+            rule = fencing_rule(document, access.spec)
+            if rule is None:
+                raise Unavailable(
+                    unprovable(document, access.spec, address, speaker) or "there is no rule to ask", LATER
+                )
+            return reason_of(await access.health(rule), address, speaker)
+
+    async def _access(self, service: Service) -> _Access:
+        return await _access(self._azure, service, self._pace.poll)

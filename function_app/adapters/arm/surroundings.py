@@ -1,0 +1,268 @@
+"""What only preflight reads of ARM: where things are, load balancers as they are configured, interfaces and routes.
+
+Reads only, once in minutes, and never on the failover path. A 403 is what preflight looks for, so it is an answer.
+"""
+
+from collections.abc import AsyncIterable, Awaitable
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from typing import Any
+
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+
+from function_app.adapters.arm.client import Azure, Json, ResourceId, calling, facts_of, plain
+from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.preflight.facts import (
+    AddressFacts,
+    AppSubnetFacts,
+    BalancerFacts,
+    Denied,
+    InterfaceFacts,
+    PoolFacts,
+    ProbeFacts,
+    RouteFacts,
+    RuleFacts,
+)
+from function_app.domain.topology.model import RouteServer, Service, Speaker
+
+NETWORK = "Microsoft.Network"
+DEFAULT_ROUTE = "0.0.0.0/0"
+
+
+class SurroundingsOverArm:
+    """`app_subnet` is the id of the subnet that the app itself is integrated with, where the setting names it."""
+
+    def __init__(self, azure: Azure, app_subnet: str | None = None) -> None:
+        self._azure = azure
+        self._app_subnet = app_subnet
+
+    async def location(self, server: RouteServer) -> str | Denied:
+        """The Route Server's region. Raises Unavailable."""
+        hub = ResourceId.parse(server.id, f"{NETWORK}/virtualHubs")
+        async with calling(f"reading Route Server {server.name}", self._azure.cloud.timeout):
+            network = await self._azure.network(hub.subscription)
+            found = await _allowed(network.virtual_hubs.get(hub.group, hub.name), "virtualHubs/read", server.id)
+            if isinstance(found, Denied):
+                return found
+            pages = network.virtual_hub_bgp_connections.list(hub.group, hub.name)
+            listed = await _allowed(_first(pages), "virtualHubs/bgpConnections/read", server.id)
+            return listed if isinstance(listed, Denied) else str(found.get("location"))
+
+    async def balancer(self, service: Service) -> BalancerFacts | Denied:
+        """The load balancer as configured. Raises Unavailable, BadInput for a service without one."""
+        if service.load_balancer is None:
+            raise BadInput((Problem("nextHop", f"{service.name} has no load balancer"),))
+        where = ResourceId.parse(service.load_balancer.id, f"{NETWORK}/loadBalancers")
+        async with calling(f"reading the load balancer of {service.name}", self._azure.cloud.timeout):
+            network = await self._azure.network(where.subscription)
+            asked = network.load_balancers.get(where.group, where.name)
+            found = await _allowed(asked, "loadBalancers/read", service.load_balancer.id)
+            if isinstance(found, Denied):
+                return found
+            pool = service.load_balancer.backend_pool
+            asked = network.load_balancer_backend_address_pools.get(where.group, where.name, pool)
+            tried = await _allowed(asked, "loadBalancers/backendAddressPools/read", service.load_balancer.id)
+            return tried if isinstance(tried, Denied) else balancer_of(found)
+
+    async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
+        """Raises Unavailable, BadInput for a speaker that names no interface."""
+        if speaker.interface is None:
+            raise BadInput((Problem("interface", f"{speaker.name} names none"),))
+        async with calling(f"reading the network interface of {speaker.name}", self._azure.cloud.timeout):
+            nic = await self._interface(speaker.interface)
+            if isinstance(nic, Denied):
+                return nic
+            subnet_id = _subnet_of(nic, speaker.address)
+            network_id, _, subnet_name = subnet_id.partition("/subnets/")
+            there = await self._network(network_id)
+            if isinstance(there, Denied):
+                return there
+            table_id = _table_of(there, subnet_name)
+            table = await self._table(table_id) if table_id else {}
+            return table if isinstance(table, Denied) else interface_of(nic, there, table)
+
+    async def app_subnet(self) -> AppSubnetFacts | Denied | None:
+        """Its route table, not its effective routes: those are a network interface's, and an app has none. Raises
+        Unavailable, BadInput for an id that is no subnet's."""
+        if self._app_subnet is None:
+            return None
+        network_id, _, name = self._app_subnet.partition("/subnets/")
+        where = ResourceId.parse(network_id, f"{NETWORK}/virtualNetworks")
+        async with calling("reading the app's own subnet", self._azure.cloud.timeout):
+            network = await self._azure.network(where.subscription)
+            asked = network.subnets.get(where.group, where.name, name)
+            subnet = await _allowed(asked, "virtualNetworks/subnets/read", self._app_subnet)
+            if isinstance(subnet, Denied):
+                return subnet
+            table_id = (facts_of(subnet).get("routeTable") or {}).get("id")
+            table = await self._table(str(table_id)) if table_id else {}
+            return table if isinstance(table, Denied) else app_subnet_of(self._app_subnet, subnet, table)
+
+    async def _interface(self, resource: str) -> Json | Denied:
+        where = ResourceId.parse(resource, f"{NETWORK}/networkInterfaces")
+        network = await self._azure.network(where.subscription)
+        asked = network.network_interfaces.get(where.group, where.name)
+        return await _allowed(asked, "networkInterfaces/read", resource)
+
+    async def _network(self, resource: str) -> Json | Denied:
+        where = ResourceId.parse(resource, f"{NETWORK}/virtualNetworks")
+        network = await self._azure.network(where.subscription)
+        asked = network.virtual_networks.get(where.group, where.name)
+        return await _allowed(asked, "virtualNetworks/read", resource)
+
+    async def _table(self, resource: str) -> Json | Denied:
+        where = ResourceId.parse(resource, f"{NETWORK}/routeTables")
+        network = await self._azure.network(where.subscription)
+        asked = network.route_tables.get(where.group, where.name)
+        return await _allowed(asked, "routeTables/read", resource)
+
+
+async def _first(pages: AsyncIterable[Any]) -> Any | None:
+    """One item is enough to see whether a list may be read."""
+    async for item in pages:
+        return item
+    return None
+
+
+async def _allowed(asked: Awaitable[Any], action: str, resource: str) -> Json | Denied:
+    """The document, empty for nothing, or what the 403 is about. A pool that is not there is preflight's business."""
+    try:
+        found = await asked
+        return plain(found) if found is not None else {}
+    except ResourceNotFoundError:
+        if action.endswith("backendAddressPools/read"):
+            return {}
+        raise
+    except HttpResponseError as error:
+        if error.status_code == 403:
+            return Denied(action=f"{NETWORK}/{action}", resource=resource)
+        raise
+
+
+def balancer_of(document: Json) -> BalancerFacts:
+    facts = facts_of(document)
+    return BalancerFacts(
+        location=str(document.get("location")),
+        frontends=tuple(
+            found
+            for item in facts.get("frontendIPConfigurations") or ()
+            if (found := _ip(facts_of(item).get("privateIPAddress"))) is not None
+        ),
+        rules=tuple(map(_rule, facts.get("loadBalancingRules") or ())),
+        probes=tuple(map(_probe, facts.get("probes") or ())),
+        pools=tuple(map(_pool, facts.get("backendAddressPools") or ())),
+    )
+
+
+def _rule(item: Json) -> RuleFacts:
+    facts = facts_of(item)
+    pools = [facts.get("backendAddressPool") or {}, *(facts.get("backendAddressPools") or ())]
+    names = dict.fromkeys(name for name in map(_last, pools) if name)
+    return RuleFacts(
+        name=str(item.get("name")),
+        protocol=str(facts.get("protocol")),
+        frontend=_last(facts.get("frontendIPConfiguration") or {}),
+        frontend_port=int(facts.get("frontendPort") or 0),
+        backend_port=int(facts.get("backendPort") or 0),
+        pools=tuple(names),
+        probe=_last(facts.get("probe") or {}) or None,
+        distribution=str(facts.get("loadDistribution") or "Default"),
+    )
+
+
+def _probe(item: Json) -> ProbeFacts:
+    facts = facts_of(item)
+    return ProbeFacts(
+        name=str(item.get("name")),
+        protocol=str(facts.get("protocol")),
+        port=int(facts.get("port") or 0),
+        path=facts.get("requestPath"),
+        interval_seconds=int(facts.get("intervalInSeconds") or 0),
+        # `numberOfProbes` is what it was called before, and was not honoured (API reference of `probeThreshold`).
+        threshold=int(facts.get("probeThreshold") or facts.get("numberOfProbes") or 1),
+        no_healthy_backends=facts.get("noHealthyBackendsBehavior"),
+    )
+
+
+def _pool(item: Json) -> PoolFacts:
+    listed = facts_of(item).get("loadBalancerBackendAddresses") or ()
+    return PoolFacts(name=str(item.get("name")), addresses=tuple(map(_address, listed)))
+
+
+def _address(item: Json) -> AddressFacts:
+    facts = facts_of(item)
+    interface = (facts.get("networkInterfaceIPConfiguration") or {}).get("id")
+    return AddressFacts(
+        name=str(item.get("name")),
+        ip=_ip(facts.get("ipAddress")),
+        interface=str(interface).casefold() if interface else None,
+    )
+
+
+def interface_of(nic: Json, network: Json, table: Json) -> InterfaceFacts:
+    """`table` is empty where the subnet has none."""
+    prefixes = (facts_of(network).get("addressSpace") or {}).get("addressPrefixes") or ()
+    routes = (facts_of(route).get("addressPrefix") for route in facts_of(table).get("routes") or ())
+    return InterfaceFacts(
+        forwards=bool(facts_of(nic).get("enableIPForwarding")),
+        network=tuple(found for prefix in prefixes if (found := _prefix(prefix)) is not None),
+        default_route=DEFAULT_ROUTE in routes,
+        propagates=not facts_of(table).get("disableBgpRoutePropagation"),
+    )
+
+
+def app_subnet_of(resource: str, subnet: Json, table: Json) -> AppSubnetFacts:
+    """`table` is empty where the subnet has none."""
+    return AppSubnetFacts(
+        id=resource,
+        table=(facts_of(subnet).get("routeTable") or {}).get("id"),
+        routes=tuple(map(_route, facts_of(table).get("routes") or ())),
+        propagates=not facts_of(table).get("disableBgpRoutePropagation"),
+        nat_gateway=bool((facts_of(subnet).get("natGateway") or {}).get("id")),
+    )
+
+
+def _route(item: Json) -> RouteFacts:
+    facts = facts_of(item)
+    return RouteFacts(
+        name=str(item.get("name")),
+        to=str(facts.get("addressPrefix")),
+        next_hop=str(facts.get("nextHopType")),
+        address=_ip(facts.get("nextHopIpAddress")),
+    )
+
+
+def _subnet_of(nic: Json, address: IPv4Address) -> str:
+    """Of the configuration with the speaker's address, or of the first. Raises BadInput where ARM names none."""
+    configurations = [facts_of(item) for item in facts_of(nic).get("ipConfigurations") or ()]
+    configurations.sort(key=lambda facts: facts.get("privateIPAddress") != str(address))
+    subnet = (configurations[0].get("subnet") or {}).get("id") if configurations else None
+    if not subnet:
+        raise BadInput((Problem("interface", f"{nic.get('name')} is in no subnet"),))
+    return str(subnet)
+
+
+def _table_of(network: Json, subnet: str) -> str | None:
+    for item in facts_of(network).get("subnets") or ():
+        if str(item.get("name")).casefold() == subnet.casefold():
+            table = (facts_of(item).get("routeTable") or {}).get("id")
+            return str(table) if table else None
+    return None
+
+
+def _last(reference: Json) -> str:
+    return str(reference.get("id") or "").rsplit("/", 1)[-1]
+
+
+def _ip(text: object) -> IPv4Address | None:
+    try:
+        return IPv4Address(str(text))
+    except AddressValueError:
+        return None
+
+
+def _prefix(text: object) -> IPv4Network | None:
+    """None for IPv6: a virtual network may have both."""
+    try:
+        return IPv4Network(str(text))
+    except (AddressValueError, NetmaskValueError, ValueError):
+        return None

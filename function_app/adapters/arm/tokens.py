@@ -1,0 +1,136 @@
+"""What joins two passes over one long-running operation of ARM: a token that is stored in between.
+
+It holds the SDK's own continuation token, and is untrusted when it comes back: nothing is asked of a host other than
+ARM's. What is asked for, and what the answer means, is that of the adapters that use it.
+"""
+
+import base64
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from azure.core.exceptions import HttpResponseError
+from azure.core.polling.base_polling import BadResponse, BadStatus
+
+from function_app.adapters.arm.client import Json
+from function_app.domain.base.errors import BadInput, Problem, Unusable
+
+TOKEN_MAX = 1 << 20  # characters; one has about 3,000, and more only if ARM answered with the routes at once
+URL_HEADERS = ("location", "azure-asyncoperation", "operation-location")
+
+type Begin = Callable[[Json], Awaitable[Any]]
+"""Takes an operation up again: the SDK's begin method, called with these options."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a token holds: the resource's id, what of it (a peering, or nothing), the SDK's token, whether it has all."""
+
+    resource: str
+    child: str
+    sdk: str
+    done: bool
+
+
+def kept(resource: str, child: str, poller: Any) -> str:
+    """An opaque token for an operation that has just begun."""
+    held = Held(resource, child, poller.continuation_token(), poller.polling_method().finished())
+    return base64.urlsafe_b64encode(json.dumps(asdict(held)).encode()).decode()
+
+
+def opened(token: str, endpoint: str) -> Held:
+    """What a token holds. Raises BadInput: it is forged or broken, or would ask a host that is not our ARM endpoint."""
+    try:
+        data = json.loads(base64.urlsafe_b64decode(token)) if len(token) <= TOKEN_MAX else None
+    except ValueError as error:
+        raise bad("it cannot be decoded") from error
+    match data:
+        case {"resource": str(resource), "child": str(child), "sdk": str(sdk), "done": bool(done)}:
+            _refuse_foreign(sdk, endpoint)
+            return Held(resource, child, sdk, done)
+    raise bad("it does not hold resource, child, sdk and done")
+
+
+async def answer(held: Held, begin: Begin) -> object | None:
+    """The operation's answer as it came, None while there is none; at most one look and one read.
+
+    Raises BadInput where the operation is gone (ask again), Unusable where it has ended and there is nothing in it, and
+    whatever azure-core raises.
+    """
+    answers: list[Any] = []
+    options = {"continuation_token": held.sdk, "cls": _body, "raw_response_hook": answers.append}
+    try:
+        poller = await begin(options)
+        await poller.polling_method().update_status()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise bad("the SDK cannot take it up again") from error
+    except (BadStatus, BadResponse) as error:  # neither an AzureError nor with the answer, which the hook has
+        refused = HttpResponseError(response=answers[-1].http_response)
+        if refused.status_code in (404, 410):
+            raise bad("ARM does not know the operation any more") from error
+        raise refused from error
+    except HttpResponseError as error:
+        raise _ended(error) from error
+    if not poller.polling_method().finished():
+        return None
+    try:
+        body: object = await poller.result()
+    except ValueError as error:
+        raise Unusable(f"the answer cannot be read: {error or type(error).__name__}") from error
+    except HttpResponseError as error:
+        raise _ended(error) from error
+    if body is None:
+        raise Unusable("the answer is empty")
+    return body
+
+
+def _ended(error: HttpResponseError) -> HttpResponseError | Unusable:
+    """An answer that came, and is no JSON or says that the operation failed, stays so; a refusal may pass."""
+    if error.status_code is None or error.status_code >= 400:
+        return error
+    return Unusable(f"the answer is of no use: {error.message}")
+
+
+def at_once(held: Held) -> object:
+    """The answer itself, where ARM gave it at once (`done`). Raises Unusable, or BadInput for a token that is broken."""
+    try:
+        return json.loads(base64.b64decode(_data(held.sdk)["response"]["content"]))
+    except ValueError as error:
+        raise Unusable(f"the answer is no JSON: {error}") from error
+
+
+def bad(why: str) -> BadInput:
+    return BadInput((Problem("token", why),))
+
+
+def _body(response: object, _model: object, _headers: object) -> object:
+    """The answer as it came: the SDK's own models cannot hold the nulls that ARM puts in (azure-facts)."""
+    return response.http_response.json()  # type: ignore[attr-defined]
+
+
+def _refuse_foreign(token: str, endpoint: str) -> None:
+    """Raises BadInput unless every URL in the SDK's token begins, letter for letter, with our ARM endpoint."""
+    ours = f"{endpoint.rstrip('/')}/".casefold()
+    for url in _urls(token):
+        if not url.casefold().startswith(ours):
+            raise bad(f"it would ask {url[:80]!r}, which is not {endpoint}")
+
+
+def _urls(token: str) -> list[str]:
+    """The URLs that a poller made of this token may ask: of its request and of the headers that say where to poll."""
+    data = _data(token)
+    headers = {str(name).casefold(): str(value) for name, value in data["response"]["headers"].items()}
+    return [str(data["request"]["url"]), *(headers[name] for name in URL_HEADERS if name in headers)]
+
+
+def _data(token: str) -> Json:
+    """What the SDK wrote into its token (base64 of JSON), with the parts that are used here. Raises BadInput."""
+    try:
+        data = json.loads(base64.b64decode(token))["data"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise bad("what the SDK wrote into it cannot be read") from error
+    match data:
+        case {"request": {"url": str()}, "response": {"headers": dict(), "content": str()}}:
+            return dict(data)
+    raise bad("what the SDK wrote into it is not what it writes")

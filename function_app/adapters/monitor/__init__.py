@@ -1,0 +1,1 @@
+"""Azure Monitor: health metrics and logged events, which only explain."""

@@ -1,0 +1,1 @@
+"""Documents and wake-ups: in Azure Storage, or in a local directory."""

@@ -1,0 +1,151 @@
+"""Performs effects: the one function that every effect passes, and what each owes at execution (safety.md section 5).
+
+The caller has written the intent before (`services`); nothing is repeated blindly: an effect that did not succeed is
+noted in `Observed.tried` and left for the next look.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from function_app.domain.base.errors import Terminal, Transient, Unavailable
+from function_app.domain.service.health import seen_by_peers
+from function_app.domain.service.observation import Observed, Unreachable, Value
+from function_app.domain.service.steps import (
+    Advertisement,
+    Effect,
+    FenceByBalancer,
+    LiftByBalancer,
+    SendAdvertise,
+    SendFence,
+    SendOutward,
+    SendPath,
+    SendPromote,
+)
+from function_app.domain.topology.model import Service, Topology
+from function_app.reconcile.act import fencing
+from function_app.reconcile.passes import leases
+from function_app.reconcile.ports import AgentCommand, BalancerWrite, CommandAnswer, Ports
+from function_app.reconcile.store.records import Held, Records
+
+FENCE_LEASE = timedelta(seconds=10)
+"""How long others leave a fence or a lift to an instance that may have died in the middle of it."""
+
+type Noted = Callable[[Observed], Observed]
+"""Adds what came of an effect to an observation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """What performing needs: where, for what, and the record as it was written for these effects."""
+
+    ports: Ports
+    topology: Topology
+    service: Service
+    records: Records
+    intent: Held
+
+    async def intent_stands(self) -> bool:
+        """Whether the record still is the one these effects were decided on (finding 9)."""
+        return await self.records.etag(self.topology, self.service) == self.intent.etag
+
+
+async def perform(hand: Hand, effects: tuple[Effect, ...], observed: Observed) -> Observed:
+    """Performs `effects` side by side and adds what came of them to `observed`."""
+    for noted in await asyncio.gather(*(_perform(hand, effect, observed) for effect in effects)):
+        observed = noted(observed)
+    return observed
+
+
+async def _perform(hand: Hand, effect: Effect, observed: Observed) -> Noted:
+    match effect:
+        case SendFence() | SendPromote() | SendAdvertise():
+            return await _command(hand, effect, effect, observed)
+        case SendOutward():
+            return await _tell_outward(hand, effect, observed)
+        case SendPath():
+            return await _announce(hand, effect, observed)
+        case FenceByBalancer() | LiftByBalancer():
+            try:
+                return await _write(hand, effect)
+            except (Transient, Terminal) as error:
+                why = str(error)
+                return lambda seen: seen.with_tried(effect, why)
+
+
+async def _announce(hand: Hand, effect: SendPath, observed: Observed) -> Noted:
+    """Counts only when the agent accepted this very command: its status is durable before it is on the wire."""
+    next_hop = hand.topology.speaker(effect.path.next_hop).address
+    advertisements = tuple(Advertisement(p, next_hop, effect.path.prepend) for p in sorted(hand.service.prefixes))
+    command = SendAdvertise(effect.member, effect.epoch, effect.seq, advertisements)
+    noted = await _command(hand, effect, command, observed)
+
+    def announced(seen: Observed) -> Observed:
+        seen = noted(seen)
+        return seen if effect in seen.tried else seen.with_announced(effect.member, effect.turn)
+
+    return announced
+
+
+async def _tell_outward(hand: Hand, effect: SendOutward, observed: Observed) -> Noted:
+    """Without an answer it was not told, and that is all: an agent too old for it answers everything else."""
+    noted = await _command(hand, effect, effect, observed)
+    before = observed.agents.get(effect.member, Unreachable("not asked"))
+
+    def told(seen: Observed) -> Observed:
+        after = noted(seen)
+        return after if after.status(effect.member) is not None else after.with_agent(effect.member, before)
+
+    return told
+
+
+async def _command(hand: Hand, effect: Effect, command: AgentCommand, observed: Observed) -> Noted:
+    speaker = hand.topology.speaker(command.member)
+    timeout = _patience(hand, command.member, observed)
+    answer = await hand.ports.agents.command(hand.topology.name, speaker, hand.service.name, command, timeout)
+    why = _shortfall(answer)
+
+    def noted(seen: Observed) -> Observed:
+        seen = seen.with_agent(command.member, answer.reading)
+        return seen.with_tried(effect, why) if why else seen
+
+    return noted
+
+
+def _shortfall(answer: CommandAnswer) -> str | None:
+    if isinstance(answer.reading, Unreachable):
+        return answer.reading.reason
+    return f"refused: {answer.refused}" if answer.refused else None
+
+
+def _patience(hand: Hand, member: str, observed: Observed) -> timedelta:
+    """A member that its peers report dead gets no longer than it takes to miss `gossipFall` heartbeats."""
+    timing = hand.topology.timing
+    dead = isinstance(observed.agents.get(member), Unreachable) and seen_by_peers(member, observed) is Value.BAD
+    return timing.dead_member_timeout if dead else timing.command_timeout
+
+
+async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer) -> Noted:
+    """One at a time for a member: two writes of the same would only supersede each other in Azure, again and again."""
+    timing = hand.topology.timing
+    request = BalancerWrite(
+        service=hand.service,
+        speaker=hand.topology.speaker(effect.member),
+        epoch=effect.epoch,
+        recheck=hand.intent_stands,
+        settle=timing.fence_settle,
+        timeout=timing.fence_timeout,
+        wary=isinstance(effect, FenceByBalancer) and effect.wary,
+    )
+    turn = f"fences/{hand.topology.name}/{hand.service.name}/{effect.member}"
+    lifts = isinstance(effect, LiftByBalancer)
+    work = f"{'lift' if lifts else 'fence'} at epoch {effect.epoch}"
+    async with leases.renewed(hand.ports, turn, FENCE_LEASE, work) as ours:
+        if not ours:
+            raise Unavailable(f"another pass is at the {work}", FENCE_LEASE)
+        if lifts:
+            await fencing.lift(hand.ports, request)
+            return lambda seen: seen.with_lifted(effect.member, effect.epoch)
+        proof = await fencing.fence(hand.ports, request)
+        return lambda seen: seen.with_proof(effect.member, proof)

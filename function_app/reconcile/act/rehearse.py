@@ -1,0 +1,109 @@
+"""Carries a fence rehearsal out and keeps how it went, in `rehearsals/{topology}/{service}.json`.
+
+The order is decided in `domain.rehearsal`; fence and lift are those of every pass (`services`, `fencing`). A rehearsal
+that another pass cut short by lifting its member says nothing, and is not kept.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+
+from function_app.domain.base.errors import HopkeeperError
+from function_app.domain.preflight.facts import Rehearsed
+from function_app.domain.service.observation import Observed
+from function_app.domain.service.orders import RehearseOrder
+from function_app.domain.service.steps import FenceByBalancer, LiftByBalancer
+from function_app.domain.topology.model import Mode, Service, Topology
+from function_app.reconcile import observe
+from function_app.reconcile.passes.come_back import come_back
+from function_app.reconcile.passes.outcome import Ending, Outcome
+from function_app.reconcile.passes.service import Progress, ServicePass, Watch
+from function_app.reconcile.ports import Ports
+from function_app.reconcile.store import kept
+from function_app.reconcile.store.records import Records
+from function_app.reconcile.store.topologies import InForce
+
+BY_ADOPTION = "Hopkeeper, as the service is new to it"
+
+
+async def rehearse(ports: Ports, in_force: InForce, service: Service, order: RehearseOrder) -> Outcome:
+    """CONVERGED where it passed, FAILED with the reason where not, REFUSED where it was not begun."""
+    topology, began = in_force.topology, ports.clock.now()
+    service_pass = ServicePass(ports, topology, service, "slow", f"order: rehearse by {order.by}", began)
+    progress = service_pass.begin(order)
+    outcome = await service_pass.carry_on(_watch(ports, topology, service), progress)
+    if outcome.retry_after is not None:
+        await come_back(ports, topology.name, outcome.retry_after)
+    fence = next((effect for effect in progress.ordered if isinstance(effect, FenceByBalancer)), None)
+    if fence is None or progress.observed is None:
+        return outcome
+    why = _why_failed(fence, progress, progress.observed)
+    if why is None and fence.member not in progress.observed.proofs:
+        again = f"{service.name}: another pass took {fence.member} back before its fence was proven: order it again"
+        return Outcome(Ending.HELD, (again,), outcome.retry_after)
+    now = ports.clock.now()
+    result = Rehearsed(member=fence.member, at=now, seconds=(now - began).total_seconds(), failed=why)
+    await ports.documents.put(key(topology.name, service.name), msgspec.json.encode(result))
+    if why is not None:
+        failed = f"{service.name}: the rehearsal on {fence.member} failed: {why}"
+        return Outcome(Ending.FAILED, (failed,), outcome.retry_after)
+    passed = f"{service.name}: the fence of {fence.member} held and was lifted, in {result.seconds:.1f} s"
+    return Outcome(Ending.CONVERGED, (passed,))
+
+
+def _why_failed(fence: FenceByBalancer, progress: Progress, seen: Observed) -> str | None:
+    """None where the fence was proven and taken back, or where nobody can say."""
+    lift = LiftByBalancer(fence.member, fence.epoch)
+    if fence.member not in seen.proofs:
+        return seen.tried.get(fence)
+    if progress.last is not None and fence.member in progress.last.owed:
+        return f"it was fenced, but not lifted yet: {seen.tried.get(lift, 'the pass ended before')}"
+    return None
+
+
+def _watch(ports: Ports, topology: Topology, service: Service) -> Watch:
+    """Agents and the load balancer, as a slow pass looks: whose a Down is must be known before one of ours is written."""
+    agents = observe.Agents(ports, topology)
+
+    async def look(again: bool) -> Observed:
+        began = ports.clock.now()
+        etag = await Records(ports.documents).etag(topology, service)
+        (at, readings), balancer = await asyncio.gather(agents.asked(again), observe.balancer(ports, topology, service))
+        return Observed(min(began, at), readings, balancer, etag)
+
+    return look
+
+
+def has_fence(service: Service) -> bool:
+    """Whether there is a fence through a load balancer that could be rehearsed."""
+    return service.load_balancer is not None and service.mode is not Mode.ACTIVE_ACTIVE
+
+
+async def rehearsals(ports: Ports, topology: Topology) -> Mapping[str, Rehearsed | None] | None:
+    """How the last rehearsal of each service went, None for one that never was; None at all where that is unknown."""
+    names = [service.name for service in topology.services if has_fence(service)]
+    try:
+        kept_ones = (kept.load(ports.documents, key(topology.name, name), Rehearsed) for name in names)
+        found = await asyncio.gather(*kept_ones)
+    except HopkeeperError:
+        return None
+    return {name: rehearsed for name, (rehearsed, _) in zip(names, found, strict=True)}
+
+
+async def rehearse_adopted(
+    ports: Ports, in_force: InForce, settled: frozenset[str], known: Mapping[str, Rehearsed | None] | None
+) -> None:
+    """The first rehearsal of services that have just become stable, where the topology wants it; one refused is tried
+    again by a later pass, one that failed is not. Faults of it are in its result: the pass behind it is over."""
+    for service in in_force.topology.services:
+        wanted = service.failover.rehearse == "adopted" and has_fence(service) and service.name in settled
+        if wanted and known is not None and known.get(service.name) is None:
+            try:
+                await rehearse(ports, in_force, service, RehearseOrder(by=BY_ADOPTION))
+            except HopkeeperError:
+                continue
+
+
+def key(topology: str, service: str) -> str:
+    return f"rehearsals/{topology}/{service}.json"

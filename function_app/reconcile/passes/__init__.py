@@ -1,0 +1,1 @@
+"""One pass: fast or slow, over one service after another, in turns."""

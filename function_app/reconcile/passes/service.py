@@ -1,0 +1,181 @@
+"""Takes one service as far as it may go in this pass: decide, write the intent, act, look at what came of it, again."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from function_app.domain.base.errors import HopkeeperError, Superseded
+from function_app.domain.base.refusal import Refusal
+from function_app.domain.base.timing import Timing
+from function_app.domain.service.decide import decide
+from function_app.domain.service.guards import Opening, ServiceContext, Touch, refuse
+from function_app.domain.service.observation import BalancerReading, Observed
+from function_app.domain.service.orders import Order, obey
+from function_app.domain.service.protocol import Decision, Kind, Look
+from function_app.domain.service.record import Phase, Record
+from function_app.domain.service.steps import Effect
+from function_app.domain.topology.model import Service, Topology
+from function_app.reconcile.act.perform import Hand, perform
+from function_app.reconcile.passes.outcome import Ending, Outcome
+from function_app.reconcile.ports import Happening, Ports
+from function_app.reconcile.store.journal import Journal, keep
+from function_app.reconcile.store.records import Held, Records
+
+STEPS_MAX = 16
+"""A failover takes five steps; beyond it the next pass goes on."""
+LOOKS_MAX = 4
+"""How often a pass looks again because somebody else was faster; then the next pass goes on."""
+
+type Watch = Callable[[bool], Awaitable[Observed]]
+"""Looks at the service; asked `True` to look again, not to tell what it has seen already."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a pass keeps from one look to the next."""
+
+    journal: Journal
+    order: Order | None
+    taken: bool = False
+    """An order that was taken is no longer refused, whatever is held after it."""
+    observed: Observed | None = None
+    first: Record | None = None
+    last: Record | None = None
+    ordered: tuple[Effect, ...] = ()
+    """What the order itself wanted done at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePass:
+    """One pass over one service."""
+
+    ports: Ports
+    topology: Topology
+    service: Service
+    pace: str
+    trigger: str
+    woken: datetime
+
+    async def run(self, watch: Watch, order: Order | None = None) -> Outcome:
+        """Every consecutive step that a look permits; its proofs and answers grow as effects come back.
+
+        Whoever loses a race looks again: what was seen before somebody else's write is no ground for one of ours.
+        An order is taken first, or refused; after that the pass goes on as any other.
+        """
+        return await self.carry_on(watch, self.begin(order))
+
+    def begin(self, order: Order | None) -> Progress:
+        started = self.ports.clock.now()
+        return Progress(Journal(self.service.name, self.pace, self.trigger, self.woken, started), order)
+
+    async def carry_on(self, watch: Watch, progress: Progress) -> Outcome:
+        """As `run`, for a caller that wants to know afterwards what was seen."""
+        outcome = Outcome(Ending.PENDING, (f"{self.service.name}: the record keeps changing",), timedelta(0))
+        for attempt in range(LOOKS_MAX):
+            seen = await watch(attempt > 0)
+            progress.observed = seen.after(progress.observed) if progress.observed else seen
+            try:
+                outcome = await self._go_on(progress, progress.observed)
+                break
+            except Superseded:
+                continue
+        await self._close(progress, outcome)
+        return outcome
+
+    async def _go_on(self, progress: Progress, observed: Observed) -> Outcome:
+        """As many steps as this look permits. Raises Superseded when somebody else changed the record meanwhile."""
+        records = Records(self.ports.documents)
+        held = await records.load(self.topology, self.service, observed.at)
+        if isinstance(observed.balancer, BalancerReading) and observed.record_etag != held.etag:
+            raise Superseded("the record changed while the load balancer was read: whose Down that is, it cannot tell")
+        progress.first = progress.first or held.record
+        progress.last = held.record
+        progress.journal.look(self.service, observed, held.record, self.topology.timing)
+        decision = Decision(held.record)
+        for _ in range(STEPS_MAX):
+            order = progress.order
+            look = Look(self.service, self.topology.timing, observed, held.record)
+            decision = obey(look, order) if order else decide(*_parts(look))
+            now = self.ports.clock.now()
+            refusals = _refusals(look, decision, order, now)
+            progress.journal.decided(now, held.record, decision, refusals)
+            if refusals or (order and decision.record == held.record):
+                ending = Ending.HELD if progress.taken else Ending.REFUSED
+                return self._refused(ending, decision, refusals)
+            if decision.record == held.record and not decision.effects:
+                break
+            held = await self._intend(records, held, decision.record)
+            progress.ordered = decision.effects if order else progress.ordered
+            progress.last = held.record
+            progress.taken, progress.order = progress.taken or order is not None, None
+            if decision.effects:
+                hand = Hand(self.ports, self.topology, self.service, records, held)
+                progress.observed = observed = await perform(hand, decision.effects, observed)
+                progress.journal.performed(self.ports.clock.now(), observed)
+        return self._outcome(decision, observed)
+
+    async def _intend(self, records: Records, held: Held, record: Record) -> Held:
+        """Writes the intent. Where nothing changes it makes sure that nobody else changed it: paused it, above all."""
+        if record != held.record:
+            return await records.save(self.topology, record, held.etag)
+        if await records.etag(self.topology, self.service) != held.etag:
+            raise Superseded("the record changed")
+        return held
+
+    def _refused(self, ending: Ending, decision: Decision, refusals: tuple[Refusal, ...]) -> Outcome:
+        reasons = tuple(map(str, refusals)) or decision.held
+        waits = [refusal.wait for refusal in refusals if refusal.wait is not None]
+        again = min(waits, default=self.topology.timing.doubt_poll)
+        return Outcome(ending, tuple(f"{self.service.name}: {reason}" for reason in reasons), again)
+
+    def _outcome(self, decision: Decision, observed: Observed) -> Outcome:
+        again = self.topology.timing.doubt_poll
+        failed = tuple(f"{type(e).__name__} {e.member}: {why}" for e, why in observed.tried.items())
+        alarms = tuple(f"{self.service.name}: alarm: {alarm}" for alarm in decision.alarms)
+        if decision.settled and not failed:
+            return Outcome(Ending.CONVERGED, alarms)
+        if decision.held or failed:
+            held = tuple(dict.fromkeys((*decision.held, *failed)))
+            return Outcome(Ending.HELD, (*(f"{self.service.name}: {reason}" for reason in held), *alarms), again)
+        return Outcome(Ending.PENDING, (*(f"{self.service.name}: {why}" for why in decision.because), *alarms), again)
+
+    async def _close(self, progress: Progress, outcome: Outcome) -> None:
+        """Files what was done, and tells others when the holder changed; neither may spoil what was achieved."""
+        before, after = progress.first, progress.last
+        if before is None or after is None:
+            return
+        if outcome.ending is Ending.CONVERGED and before == after and not progress.ordered:
+            return
+        try:
+            await keep(self.ports.documents, self.topology, progress.journal.entry(self.ports.clock.now(), outcome))
+            if after.phase is Phase.GRANTED and before.epoch != after.epoch:
+                await self.ports.events_out.publish(self._holder_changed(before, after))
+        except HopkeeperError:
+            return
+
+    def _holder_changed(self, before: Record, after: Record) -> Happening:
+        reason = after.operation.reason if after.operation else ""
+        data = {"from": before.target, "to": after.target, "epoch": after.epoch, "reason": reason}
+        return Happening("HolderChanged", self.topology.name, self.service.name, data)
+
+
+def _parts(look: Look) -> tuple[Service, Timing, Observed, Record]:
+    return look.service, look.timing, look.observed, look.record
+
+
+def _refusals(look: Look, decision: Decision, order: Order | None, now: datetime) -> tuple[Refusal, ...]:
+    """The guards on what is about to be done. What an operator says of the service itself needs no permission."""
+    context = ServiceContext(*_parts(look), now)
+    opened, before = decision.record.operation, look.record.operation
+    if opened is not None and (before is None or opened.id != before.id):
+        return refuse(Opening(Kind(opened.kind), decision.record.target or ""), context)
+    return () if order else refuse(Touch(), context)
+
+
+async def preview(topology: Topology, service: Service, observed: Observed, ports: Ports) -> Decision:
+    """What a pass would do first: the same code, with no effects and nothing written (dry run)."""
+    held = await Records(ports.documents).load(topology, service, observed.at)
+    look = Look(service, topology.timing, observed, held.record)
+    decision = decide(*_parts(look))
+    refusals = _refusals(look, decision, None, ports.clock.now())
+    return Decision(held.record, held=tuple(map(str, refusals))) if refusals else decision

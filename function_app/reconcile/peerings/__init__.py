@@ -1,0 +1,1 @@
+"""Keeps the peerings of Route Servers."""

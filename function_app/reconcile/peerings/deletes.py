@@ -1,0 +1,78 @@
+"""What is remembered about deletes of working peerings, in `peerings/{topology}/{server}.json`, by compare-and-swap.
+
+Two things that a look at Azure cannot tell: when the last one was, and since when an exchange has been announced. Lost
+or unreadable, the next delete waits for nothing and the next exchange is announced again.
+"""
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from function_app.domain.peerings.model import DeletePeering, RouteServerReading
+from function_app.domain.topology.model import RouteServer, Topology
+from function_app.reconcile.ports import Ports
+from function_app.reconcile.store import kept
+
+
+class Noted(msgspec.Struct, frozen=True, kw_only=True):
+    """A peering by name, and when."""
+
+    name: str
+    at: datetime
+
+
+class Deletes(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one Route Server."""
+
+    deleted: Noted | None = None
+    """The working peering that was deleted last."""
+    announced: Noted | None = None
+    """The exchange that a pass told of before it was made."""
+
+
+class DeletesOf:
+    """The document of one Route Server in one pass: read once, written where a delete asks for it."""
+
+    def __init__(self, ports: Ports, topology: Topology, server: RouteServer) -> None:
+        self._ports = ports
+        self._key = f"peerings/{topology.name}/{server.name}.json"
+        self._timing = topology.timing
+        self._known = Deletes()
+        self._etag: str | None = None
+
+    async def load(self) -> None:
+        """Raises Unavailable."""
+        known, self._etag = await kept.load(self._ports.documents, self._key, Deletes)
+        self._known = known or Deletes()
+
+    @property
+    def last(self) -> tuple[str, timedelta] | None:
+        """The working peering that was deleted last, and how long ago."""
+        noted = self._known.deleted
+        return (noted.name, self._ports.clock.now() - noted.at) if noted is not None else None
+
+    async def still_to_tell(self, step: DeletePeering) -> timedelta | None:
+        """How long an exchange has yet to be told of before it is made; one that nobody told of is told of now.
+
+        Raises Superseded where another pass was faster, or Unavailable.
+        """
+        if step.exposure is None:
+            return None
+        now, told, known = self._ports.clock.now(), self._timing.doubt_poll, self._known.announced
+        if known is not None and known.name == step.name:
+            ago = now - known.at
+            if told <= ago <= told + self._timing.peering_delete_spacing:
+                return None
+            if timedelta(0) <= ago < told:
+                return told - ago
+        await self._save(Deletes(deleted=self._known.deleted, announced=Noted(name=step.name, at=now)))
+        return told
+
+    async def note(self, step: DeletePeering, reading: RouteServerReading) -> None:
+        """Writes down the delete of a working peering before it is made. Raises Superseded or Unavailable."""
+        if any(p.name.casefold() == step.name.casefold() and p.in_force for p in reading.peerings):
+            await self._save(Deletes(deleted=Noted(name=step.name, at=self._ports.clock.now())))
+
+    async def _save(self, deletes: Deletes) -> None:
+        self._etag = await self._ports.documents.save(self._key, msgspec.json.encode(deletes), self._etag)
+        self._known = deletes

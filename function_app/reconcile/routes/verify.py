@@ -1,0 +1,234 @@
+"""Asks what Route Servers learned and advertise and where interfaces send packets, and compares it with the topology.
+
+Evidence, never a reason to touch peerings during a failover: nothing is written but the ledger of questions, and while
+an operation of a service is open nothing is asked or heard either: every write token and the pass's time are its own.
+What to ask for is here, how it is budgeted in `questions`, and what it means in `domain/routes` and its neighbours.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from ipaddress import IPv4Address
+
+from msgspec.structs import replace
+
+from function_app.domain.peerings.model import connections
+from function_app.domain.routes.advertised import compare_advertised
+from function_app.domain.routes.effective import compare_effective
+from function_app.domain.routes.expected import standing
+from function_app.domain.routes.findings import Finding
+from function_app.domain.routes.learned import RouteCheck, checks, compare, predicted_drops
+from function_app.domain.routes.reading import LearnedRoute, Unread
+from function_app.domain.service.observation import BalancerReading
+from function_app.domain.service.ranked.paths import INSTANCES
+from function_app.domain.service.record import Phase, Record
+from function_app.domain.topology.model import RouteServer, Speaker, Topology
+from function_app.reconcile.passes.outcome import CONVERGED, Ending, Outcome
+from function_app.reconcile.peerings.keep import Membership
+from function_app.reconcile.ports import EffectiveRoutes, PeerRoutes, Ports
+from function_app.reconcile.routes.operations import Answer, Ledgers, Question, Round
+from function_app.reconcile.routes.rows import (
+    Row,
+    effective_route,
+    peer_route,
+    readable,
+    row_of_effective_route,
+    row_of_peer_route,
+)
+from function_app.reconcile.routes.verification import Cost, Verification
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What routes are compared with: Route Servers as read, by service the next hop as read, and the records."""
+
+    memberships: tuple[Membership, ...]
+    next_hops: Mapping[str, IPv4Address]
+    records: Mapping[str, Record]
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """Services with an operation under way: their failover has every token."""
+        return tuple(sorted(n for n, r in self.records.items() if r.phase in (Phase.FENCING, Phase.GRANTED)))
+
+
+def next_hops(
+    topology: Topology, balancers: Mapping[str, BalancerReading | str | None], records: Mapping[str, Record]
+) -> dict[str, IPv4Address]:
+    """By service what its routes should say: the frontend, or of a ranked one the holder; unknown ones are left out."""
+    addresses = {speaker.name: speaker.address for speaker in topology.speakers}
+    found: dict[str, IPv4Address] = {}
+    for service in topology.services:
+        balancer, holder = balancers.get(service.name), records[service.name].holder
+        if service.naming is None and isinstance(balancer, BalancerReading):
+            found[service.name] = balancer.frontend
+        elif service.naming is not None and holder in addresses:
+            found[service.name] = addresses[holder]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A speaker whose peering is in force: where, and by what name."""
+
+    server: RouteServer
+    speaker: str
+    connection: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.server.name}/{self.speaker}"
+
+
+async def verify(
+    ports: Ports, topology: Topology, basis: Basis, not_before: datetime | None = None
+) -> tuple[Verification, Outcome]:
+    """Hears what was asked, asks what is due, and compares what is known. `not_before` makes older answers due."""
+    ledgers = Ledgers(ports.documents, topology.name)
+    ledger = await ledgers.load()
+    peers = _peers(topology, basis)
+    learned = [_of_peer(ports.learned_routes, "learned", peer) for peer in peers]
+    advertised = [_of_peer(ports.advertised_routes, "advertised", peer) for peer in peers]
+    effective = [_of_interface(ports.effective_routes, s) for s in topology.speakers if s.interface]
+    round_ = Round(ports.clock, topology.timing, not_before)
+    round_.take_up(ledger, (*learned, *advertised, *effective))
+    if not basis.operations:
+        await asyncio.gather(*map(round_.hear, (*learned, *advertised, *effective)))
+        await _put(round_, learned, advertised, effective)
+    verification = _compared(topology, basis, peers, round_)
+    round_.doubted = _doubted(peers, verification)
+    if not await ledgers.save(round_.ledger):
+        round_.trouble.append("routes: another pass was faster")
+    keys = [q.key for q in (*learned, *advertised, *effective)]
+    answers = {key: round_.answers[key].at if key in round_.answers else None for key in keys}
+    cost = Cost(spent=len(round_.spent), most=topology.timing.verify_budget, per=topology.timing.verify_every)
+    open_ = tuple(f"nothing is asked: an operation of {name} is open" for name in basis.operations)
+    trouble = (*hidden_instances(basis.memberships), *round_.reasons, *open_)
+    verification = replace(verification, answers=answers, under_way=len(round_.asked), trouble=trouble, cost=cost)
+    return verification, _outcome(topology, verification, round_, bool(peers and basis.next_hops))
+
+
+def _outcome(topology: Topology, verification: Verification, round_: Round, judged: bool) -> Outcome:
+    """Pending while a service's routes are not known to be right; other findings are told and wait for nothing."""
+    if verification.verified or not judged or (not verification.checks and verification.complete):
+        return CONVERGED
+    reasons = list(verification.trouble)
+    reasons += [f"{c.service}: {missing}" for c in verification.checks for missing in c.missing]
+    return Outcome(Ending.PENDING, tuple(reasons), topology.timing.doubt_poll)
+
+
+# --- which questions -------------------------------------------------------------------------------------------------
+
+
+def _peers(topology: Topology, basis: Basis) -> list[Peer]:
+    """Every speaker of the topology whose own or adopted peering is in force."""
+    servers = {server.name: server for server in topology.route_servers}
+    found = []
+    for membership in basis.memberships:
+        if membership.reading is None:
+            continue
+        server = servers[membership.server]
+        found += [Peer(server, *pair) for pair in sorted(connections(topology, server, membership.reading).items())]
+    return found
+
+
+def _doubted(peers: list[Peer], verification: Verification) -> frozenset[str]:
+    """Questions whose answer leaves a service unverified: asked again soon, as long as the budget lasts."""
+    wrong = {c.speaker for c in verification.checks if not c.verified}
+    return frozenset(f"learned {peer.where}" for peer in peers if peer.speaker in wrong)
+
+
+async def _put(round_: Round, learned: list[Question], advertised: list[Question], effective: list[Question]) -> None:
+    """Learned routes first, for they say most; then of each Route Server that was left alone one question, and one
+    interface in all: the rest has time until later passes."""
+    put = await asyncio.gather(*map(round_.put, learned))
+    asked = {question.server for question, was_put in zip(learned, put, strict=True) if was_put}
+    for server in sorted({q.server for q in advertised} - asked):
+        question = round_.longest_waiting(q for q in advertised if q.server == server)
+        if question is not None:
+            await round_.put(question)
+    question = round_.longest_waiting(effective)
+    if question is not None:
+        await round_.put(question)
+
+
+def _of_peer(port: PeerRoutes, kind: str, peer: Peer) -> Question:
+    async def fetch(token: str) -> tuple[Row | Unread, ...] | None:
+        routes = await port.fetch(token)
+        return None if routes is None else tuple(r if isinstance(r, Unread) else row_of_peer_route(r) for r in routes)
+
+    ask = partial(port.ask, peer.server, peer.connection)
+    return Question(f"{kind} {peer.where}", peer.server.name, ask, fetch)
+
+
+def _of_interface(port: EffectiveRoutes, speaker: Speaker) -> Question:
+    async def fetch(token: str) -> tuple[Row | Unread, ...] | None:
+        routes = await port.fetch(token)
+        if routes is None:
+            return None
+        return tuple(r if isinstance(r, Unread) else row_of_effective_route(r) for r in routes)
+
+    return Question(f"effective {speaker.name}", "", partial(port.ask, str(speaker.interface)), fetch)
+
+
+# --- what the answers mean -------------------------------------------------------------------------------------------
+
+
+def _compared(topology: Topology, basis: Basis, peers: list[Peer], round_: Round) -> Verification:
+    answers = round_.answers
+    now = standing(basis.records, basis.next_hops)
+    judged: list[RouteCheck] = []
+    findings: list[Finding] = []
+    tables: dict[str, tuple[LearnedRoute, ...]] = {}
+    for membership in basis.memberships:
+        if membership.reading is None:
+            continue
+        server, instances = membership.server, membership.reading.instances
+        learned = _answered(answers, "learned", server, peers)
+        found = compare(topology, server, learned, instances, now)
+        judged += checks(topology, server, learned, found, now)
+        findings += found
+        findings += compare_advertised(topology, server, _answered(answers, "advertised", server, peers), instances)
+        tables |= {f"{server}/{speaker}": routes for speaker, routes in learned.items()}
+    findings += predicted_drops(topology)
+    effective = {
+        s.name: routes
+        for s in topology.speakers
+        if (answer := answers.get(f"effective {s.name}"))
+        and (routes := readable(answer.rows, effective_route)) is not None
+    }
+    findings += compare_effective(topology, effective, basis.next_hops)
+    return Verification(
+        checks=tuple(judged),
+        findings=tuple(findings),
+        learned=tables,
+        services=len(topology.services),
+        complete=bool(peers)
+        and all(peer.where in tables for peer in peers)
+        and not hidden_instances(basis.memberships),
+    )
+
+
+def hidden_instances(memberships: Iterable[Membership]) -> tuple[str, ...]:
+    """Route Servers of which ARM does not tell both instances: what the other one learned, nobody has looked at."""
+    told = {m.server: len(set(m.reading.instances)) for m in memberships if m.reading is not None}
+    return tuple(
+        f"{server}: ARM tells {count} of its {INSTANCES} instances (virtualRouterIps): nothing is known of the rest"
+        for server, count in told.items()
+        if count < INSTANCES
+    )
+
+
+def _answered(
+    answers: Mapping[str, Answer], kind: str, server: str, peers: list[Peer]
+) -> dict[str, tuple[LearnedRoute, ...]]:
+    """By speaker; an answer that cannot be read is none, and asked for again in its time."""
+    return {
+        peer.speaker: routes
+        for peer in peers
+        if peer.server.name == server
+        and (answer := answers.get(f"{kind} {peer.where}")) is not None
+        and (routes := readable(answer.rows, peer_route)) is not None
+    }

@@ -1,7 +1,0 @@
-"""A load balancer on loopback that really probes its backends and forwards UDP: the lab's internal Azure Load Balancer.
-
-    python -m lab.load_balancer --simulator https://127.0.0.1:PORT --ca ca.pem --name NAME --frontend A --port P
-
-The simulator says what is configured and is told what the probes found. Packets go on when the simulator does not
-answer: the data plane keeps its last word.
-"""

@@ -1,0 +1,1 @@
+"""Proofs: random, directed and exhaustive histories, stories, kill -9, models, mutants."""

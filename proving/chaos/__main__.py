@@ -1,0 +1,103 @@
+"""`python -m proving.chaos`: kill -9 of the Functions host at each step of a failover. Exits 1 if anything is wrong."""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from lab.stack import NVAS, PROBE, ROOT, SERVICE
+from proving.chaos.rounds import Killed, Plan, plans, play
+from proving.chaos.stage import ChaosStack, Stage
+from proving.chaos.watch import Watch
+from tools.processes import LabError
+
+type Say = Callable[[str], None]
+
+
+@dataclass
+class Run:
+    """What came of a run; `failure` is why it ended early."""
+
+    kills: list[Killed] = field(default_factory=list)
+    both_serving: int = 0
+    probe_answers: int = 0
+    seconds: float = 0.0
+    failure: str | None = None
+
+    @property
+    def good(self) -> bool:
+        return self.failure is None and not self.both_serving and self.probe_answers > 0
+
+    def document(self) -> dict[str, Any]:
+        told = {} if self.failure is None else {"failure": self.failure}
+        return {
+            "kills": len(self.kills),
+            "steps": dict(sorted(Counter(str(k.step) for k in self.kills).items())),
+            "both_serving": self.both_serving,
+            "not_converged": 0 if self.failure is None else 1,
+            "probe_answers": self.probe_answers,
+            "seconds": round(self.seconds, 1),
+            "rounds": [asdict(k) for k in self.kills],
+        } | told
+
+
+async def chaos(rounds: tuple[Plan, ...], kills: int, say: Say) -> Run:
+    """Plays `rounds` over and over on a fresh stack until there were `kills` of them, or one did not come right."""
+    run, began = Run(), time.monotonic()
+    async with ChaosStack.make() as stack:
+        stack.sweep = "*/2 * * * * *"
+        watch = Watch({name: (stack.nva_address(name), PROBE, f"/probe/{SERVICE}") for name in NVAS})
+        watch.start()
+        try:
+            await stack.up()
+            host = next(p for p in stack.programs.started if p.name.startswith("host-"))
+            stage = Stage(stack, watch, host)
+            for plan in cycle(rounds):
+                for killed in await play(stage, plan):
+                    run.kills.append(killed)
+                    say(_line(len(run.kills), killed))
+                if len(run.kills) >= kills:
+                    break
+        except LabError as error:
+            run.failure = str(error)
+            say(f"did not come right: {error}")
+            _keep_logs(stack.programs.logs, ROOT / "build" / "chaos-logs", say)
+        finally:
+            await watch.stop()
+        run.both_serving, run.probe_answers = len(watch.both), watch.asked
+        run.seconds = time.monotonic() - began
+    return run
+
+
+def _line(number: int, killed: Killed) -> str:
+    return f"{number:3}  {killed.cause:12} killed at: {killed.step:45} at rest {killed.to_rest_seconds:5.1f} s later"
+
+
+def _keep_logs(logs: Path, folder: Path, say: Say) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for log in logs.glob("*.log"):
+        (folder / log.name).write_bytes(log.read_bytes())
+    say(f"the logs are in {folder}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m proving.chaos", description=__doc__)
+    parser.add_argument("--kills", type=int, default=50, help="how many at least")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "chaos.json")
+    given = parser.parse_args()
+    run = asyncio.run(chaos(plans(), given.kills, lambda line: print(line, flush=True)))
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(run.document(), indent=1) + "\n")
+    print(f"{len(run.kills)} kills in {run.seconds:.0f} s; both probes at 200: {run.both_serving}; {given.out}")
+    return 0 if run.good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""The stack as chaos sees it: one look at everything without asking the app, and the kill -9 of its host."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.stack import NVAS, SERVICE, TOPOLOGY, Stack
+from proving.chaos.steps import ORDER, Fault, Role, Sight, Step, not_converged, reached
+from proving.chaos.watch import Watch
+from tools.processes import LabError, Program
+
+WITHIN = 60.0
+"""Seconds in which everything must have come to rest after a kill, and any step before it must be seen."""
+LOOK = 0.004
+"""Seconds between two looks at files: the steps of a failover by acknowledgement are milliseconds apart."""
+ASK = 0.02
+"""Seconds between two questions to the simulator."""
+
+
+class ChaosStack(Stack):
+    """The stack with a topology whose failovers are not spaced: they come one after the other here."""
+
+    def topology(self) -> dict[str, Any]:
+        document = super().topology()
+        timing = {**document["timing"], "spacingStep": "PT0.1S", "spacingMax": "PT0.2S"}
+        return {**document, "timing": timing}
+
+
+@dataclass
+class Stage:
+    """The stack, the watch over its probes, and the host that is killed."""
+
+    stack: Stack
+    watch: Watch
+    host: Program
+    _ignored: int = 0
+    """Requests to the simulator up to this number belong to an earlier fault."""
+    _asked: float = 0.0
+    _down: frozenset[str] = frozenset()
+    _writes: int = 0
+
+    @property
+    def record(self) -> Path:
+        return self.stack.storage / "records" / TOPOLOGY / f"{SERVICE}.json"
+
+    async def sight(self) -> Sight:
+        """Everything that can be seen without asking the app."""
+        if time.monotonic() - self._asked > ASK:
+            self._down, self._writes = await self._ask_down(), await self._ask_writes()
+            self._asked = time.monotonic()
+        return Sight(_read(self.record), self._roles(), self._down, frozenset(self.watch.answering), self._writes)
+
+    def _roles(self) -> dict[str, Role]:
+        return {n: role for n in NVAS if (role := _durable(self.stack.directory / n / "state" / "state.json"))}
+
+    async def _ask_down(self) -> frozenset[str]:
+        plane = await self.stack.tell_simulator("GET", "/simulator/dataplane/loadBalancers/lb-nva")
+        names = {self.stack.nva_address(name): name for name in NVAS}
+        backends = [backend for pool in plane["pools"] for backend in pool["backends"]]
+        return frozenset(names[b["ip"]] for b in backends if b["admin_state"] == "Down")
+
+    async def _ask_writes(self) -> int:
+        answer = await self.stack.tell_simulator("GET", f"/simulator/requests?since={self._ignored}")
+        return sum(_writes_pool(one) for one in answer["requests"])
+
+    async def forget_requests(self) -> None:
+        """From here on, `pool_writes` counts anew."""
+        answer = await self.stack.tell_simulator("GET", "/simulator/requests")
+        self._ignored = max((one["number"] for one in answer["requests"]), default=0)
+        self._asked = 0.0
+
+    async def until(self, what: str, holds: Callable[[Sight], bool]) -> Sight:
+        """The first look for which `holds`. Raises LabError after WITHIN."""
+        end = time.monotonic() + WITHIN
+        sight = await self.sight()
+        while not holds(sight):
+            if time.monotonic() > end:
+                raise LabError(f"not within {WITHIN:g} s: {what}; the last look: {sight}")
+            await asyncio.sleep(LOOK)
+            sight = await self.sight()
+        return sight
+
+    async def at_rest(self) -> Sight:
+        """One serving member, a record at rest. Raises LabError."""
+        return await self.until("everything at rest", lambda sight: not not_converged(sight, set(NVAS)))
+
+    async def taken_over(self, fault: Fault) -> Sight:
+        """The other one serves, verified, whether or not the old holder is there. Raises LabError."""
+
+        def holds(sight: Sight) -> bool:
+            moved = sight.epoch > fault.epoch and sight.target != fault.holder
+            return moved and sight.phase == "stable" and sight.answering == {sight.target}
+
+        return await self.until(f"another one takes over from {fault.holder}", holds)
+
+    async def kill_nva(self, name: str) -> None:
+        """kill -9 of everything on it; in a thread, or the probes would not be watched meanwhile."""
+        await asyncio.to_thread(self.stack.kill_nva, name)
+
+    async def kill_host(self) -> None:
+        """kill -9 of the host's process group, and of whatever else it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.host.process.pid, signal.SIGKILL)
+        await asyncio.to_thread(self.stack.programs.kill, "host")
+
+    async def start_host(self) -> None:
+        """As the platform would: at once, at the same address."""
+        self.host = await self.stack.start_host(port=int(self.stack.host_url.rsplit(":", 1)[1]))
+
+    async def kill_at(self, step: Step, fault: Fault) -> Step:
+        """Kills the host as soon as `step` (or one beyond it) is reached; gives the one that was."""
+
+        def arrived(sight: Sight) -> bool:
+            there = reached(sight, fault)
+            return there is not None and ORDER.index(there) >= ORDER.index(step)
+
+        sight = await self.until(f"'{step}' is reached", arrived)
+        await self.kill_host()
+        there = reached(sight, fault)
+        assert there is not None
+        return there
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        document: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return document
+
+
+def _durable(path: Path) -> Role | None:
+    state = (_read(path) or {}).get("services", {}).get(SERVICE)
+    return Role(int(state["epoch"]), str(state["role"])) if state else None
+
+
+def _writes_pool(request: dict[str, Any]) -> bool:
+    path = str(request["path"]).lower()
+    return request["method"] == "PUT" and "/backendaddresspools/" in path and request["status"] < 300

@@ -1,0 +1,95 @@
+"""Who may be elected, and who comes first."""
+
+from proving.mutants.mutant import Mutant
+from proving.mutants.named.places import ELECTION, ELECTION_CASES, HEALTH, OPERATING
+
+CANDIDATES = (
+    Mutant(
+        "one Established session makes ready",
+        "candidate: every session Established",
+        HEALTH,
+        "bool(status.sessions) and all(status.sessions.values())",
+        "bool(status.sessions) and any(status.sessions.values())",
+        (f"{ELECTION_CASES}::test_a_candidate_is_ready_when_it_is_fit_and_every_session_is_established",),
+    ),
+    Mutant(
+        "no session at all makes ready",
+        "candidate: every session Established",
+        HEALTH,
+        "(bool(status.sessions) and all(status.sessions.values()))",
+        "all(status.sessions.values())",
+        (f"{ELECTION_CASES}::test_a_candidate_is_ready_when_it_is_fit_and_every_session_is_established",),
+    ),
+    Mutant(
+        "an unfit member is ready",
+        "candidate: its agent finds itself fit",
+        HEALTH,
+        "    if status is None or status.fatal:\n        return False\n",
+        "    if status is None:\n        return False\n",
+        (f"{ELECTION_CASES}::test_a_candidate_is_ready_when_it_is_fit_and_every_session_is_established",),
+    ),
+    Mutant(
+        "an unfit member is elected",
+        "candidate: its agent finds itself fit",
+        ELECTION,
+        "if observed.status(member) is None or judgement.verdict is not Verdict.HEALTHY:\n",
+        "if observed.status(member) is None:\n",
+        (f"{ELECTION_CASES}::test_a_member_that_does_not_answer_or_is_unfit_is_not_elected",),
+    ),
+    Mutant(
+        "a member that does not answer is elected",
+        "candidate: its agent answers",
+        ELECTION,
+        "if observed.status(member) is None or judgement.verdict is not Verdict.HEALTHY:\n",
+        "if judgement.verdict is Verdict.FAILED:\n",
+        (f"{ELECTION_CASES}::test_a_member_that_does_not_answer_or_is_unfit_is_not_elected",),
+    ),
+    Mutant(
+        "a member under an operator's Down is elected",
+        "table: Down_Admin not ours is never undone",
+        ELECTION,
+        "    if _taken_out_by_hand(member, observed, record):\n",
+        "    if _taken_out_by_hand(member, observed, record) and member is None:\n",
+        (f"{ELECTION_CASES}::test_whom_an_operator_took_out_is_not_elected_and_whom_we_did_is",),
+    ),
+    Mutant(
+        "our own Down keeps a member out for ever",
+        "table: Down_Admin, ours, is expected",
+        ELECTION,
+        "backend.admin_state is AdminState.DOWN and member not in record.owed",
+        "backend.admin_state is AdminState.DOWN",
+        (f"{ELECTION_CASES}::test_whom_an_operator_took_out_is_not_elected_and_whom_we_did_is",),
+    ),
+    Mutant(
+        "a drained member is elected",
+        "drain: it must not serve",
+        ELECTION,
+        "if is_drained(member, record, observed.at) else None\n",
+        "if is_drained(member, record, observed.at) and member is None else None\n",
+        (f"{OPERATING}::test_a_drained_holder_hands_over_and_is_not_elected_until_the_drain_ends",),
+    ),
+    Mutant(
+        "a drain never ends",
+        "drain: with expiry",
+        ELECTION,
+        "    return drain is not None and at < drain.until\n",
+        "    return drain is not None\n",
+        (f"{ELECTION_CASES}::test_a_drain_ends_when_it_says",),
+    ),
+    Mutant(
+        "a member that is not ready is no worse than another",
+        "table: not ready, last resort only",
+        ELECTION,
+        "    return next(iter(lasting or ready or candidates), None)\n",
+        "    return next(iter(candidates), None)\n",
+        (f"{ELECTION_CASES}::test_a_candidate_without_a_session_is_the_last_resort",),
+    ),
+    Mutant(
+        "a member that is not ready is never used",
+        "table: not ready, last resort only",
+        ELECTION,
+        "    return next(iter(lasting or ready or candidates), None)\n",
+        "    return next(iter(lasting or ready), None)\n",
+        (f"{ELECTION_CASES}::test_a_candidate_without_a_session_is_the_last_resort",),
+    ),
+)

@@ -1,0 +1,245 @@
+"""The fence at the load balancer and its lifting, step by step (R4 to R6)."""
+
+from proving.mutants.mutant import Mutant
+from proving.mutants.named.places import FENCE_STEPS, FENCING, LIFT_STEPS
+
+FENCE = (
+    Mutant(
+        "a fence is written without reading the record again",
+        "R5: GET, recheck, PUT (finding 9)",
+        FENCING,
+        "        if not await self._request.recheck():\n"
+        '            raise Superseded("the record moved on before the write")\n',
+        "",
+        (f"{FENCE_STEPS}::test_a_fence_looks_then_rechecks_then_writes_and_is_proven_when_packets_meet_it",),
+    ),
+    Mutant(
+        "the record is read again before the look",
+        "R5: GET, recheck, PUT in this order (finding 9)",
+        FENCING,
+        "        first = await attempt.provable()\n",
+        "        if not await request.recheck():\n"
+        '            raise Superseded("the record moved on before the write")\n'
+        "        first = await attempt.provable()\n",
+        (f"{FENCE_STEPS}::test_a_fence_looks_then_rechecks_then_writes_and_is_proven_when_packets_meet_it",),
+        also=(
+            (
+                "        if not await self._request.recheck():\n"
+                '            raise Superseded("the record moved on before the write")\n',
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        "the pool is looked at again after the record was",
+        "R5: the etag of the GET before the recheck (finding 9)",
+        FENCING,
+        "        after = await self._states.set(self._request.service, self._request.speaker, state, seen.etag)\n",
+        "        seen = await self.look()\n"
+        "        after = await self._states.set(self._request.service, self._request.speaker, state, seen.etag)\n",
+        (f"{FENCE_STEPS}::test_a_fence_looks_then_rechecks_then_writes_and_is_proven_when_packets_meet_it",),
+    ),
+    Mutant(
+        "Down that is found is a proof",
+        "R4: our own write, also if GET already says Down",
+        FENCING,
+        "        fresh = await attempt.let_go_before(first)\n",
+        "        if first.admin_state is AdminState.DOWN:\n"
+        "            return FenceProof(request.epoch, first.etag)\n"
+        "        fresh = await attempt.let_go_before(first)\n",
+        (f"{FENCE_STEPS}::test_a_member_that_is_down_already_gets_a_write_of_this_operation",),
+    ),
+    Mutant(
+        "a write of Down is enough",
+        "R4: seen as Down_Admin (finding 6)",
+        FENCING,
+        "        await attempt.seen_down(request.settle, fresh)\n",
+        "",
+        (f"{FENCE_STEPS}::test_a_fence_looks_then_rechecks_then_writes_and_is_proven_when_packets_meet_it",),
+    ),
+    Mutant(
+        "what ARM shows after the write is not looked at",
+        "R4: seen Down by GET",
+        FENCING,
+        "        if after.admin_state is not state:\n",
+        "        if after.admin_state is AdminState.UP:\n",
+        (f"{FENCE_STEPS}::test_a_lift_by_another_hand_right_after_the_write_is_no_proof",),
+    ),
+    Mutant(
+        "an etag that did not change is good enough",
+        "R4: the write changed the etag",
+        FENCING,
+        "        after = await self.write(state, first)\n        if after.etag == first.etag:\n",
+        "        after = await self.write(state, first)\n        if after.etag is None:\n",
+        (f"{FENCE_STEPS}::test_a_write_that_keeps_the_etag_is_done_again_after_a_bump",),
+        also=(
+            (
+                "            after = await self.write(state, await self.look())\n        if after.etag == first.etag:\n",
+                "            after = await self.write(state, await self.look())\n        if after.etag is None:\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "an etag that never changes is good enough",
+        "R4: the write changed the etag",
+        FENCING,
+        "            after = await self.write(state, await self.look())\n        if after.etag == first.etag:\n",
+        "            after = await self.write(state, await self.look())\n        if after.etag is None:\n",
+        (f"{FENCE_STEPS}::test_an_etag_that_never_changes_is_no_proof",),
+    ),
+    Mutant(
+        "a bump is enough",
+        "R4: bump a tag and redo",
+        FENCING,
+        "            after = await self.write(state, await self.look())\n",
+        "            after = await self.look()\n",
+        (f"{FENCE_STEPS}::test_a_write_that_keeps_the_etag_is_done_again_after_a_bump",),
+    ),
+    Mutant(
+        "the tag is bumped over whatever is there now",
+        "R5: every load-balancer write is conditional",
+        FENCING,
+        "            await self._states.bump(self._request.service, after.etag)\n",
+        "            await self._states.bump(self._request.service, (await self.look()).etag)\n",
+        (f"{FENCE_STEPS}::test_a_write_that_keeps_the_etag_is_done_again_after_a_bump",),
+    ),
+    Mutant(
+        "a pool in which Down proves nothing is fenced in",
+        "R4: Down stops every new flow",
+        FENCING,
+        "        if view.unprovable:\n",
+        "        if view.unprovable and not view.etag:\n",
+        (f"{FENCE_STEPS}::test_a_pool_in_which_down_proves_nothing_is_not_written",),
+    ),
+    Mutant(
+        "a pool that changed with the write is not looked at",
+        "R4: Down stops every new flow",
+        FENCING,
+        "        if after.unprovable:\n",
+        "        if after.unprovable and not after.etag:\n",
+        (f"{FENCE_STEPS}::test_a_pool_in_which_down_proves_nothing_any_more_after_the_write_is_no_proof",),
+    ),
+    Mutant(
+        "the Down of before is not waited out",
+        "R4: Down_Admin of this operation's write",
+        FENCING,
+        "        if not self._request.wary or first.admin_state is AdminState.DOWN:\n",
+        "        if self._request.epoch:\n",
+        (f"{FENCE_STEPS}::test_a_wary_fence_waits_until_the_old_down_is_gone_before_it_writes",),
+    ),
+    Mutant(
+        "an old Down_Admin is taken for ours where health was silent",
+        "R4: Down_Admin of this operation's write",
+        FENCING,
+        "            return reason == DOWN_ADMIN if fresh or reason != DOWN_ADMIN else None\n",
+        "            return reason == DOWN_ADMIN\n",
+        (f"{FENCE_STEPS}::test_where_health_is_silent_a_wary_fence_takes_down_admin_for_no_more_than_silence",),
+    ),
+    Mutant(
+        "silence is a proof at once",
+        "R4: or a 30 s wait where health stays empty",
+        FENCING,
+        "                if quiet is not None and quiet >= settle:\n",
+        "                if quiet is not None:\n",
+        (f"{FENCE_STEPS}::test_where_health_stays_empty_the_settle_time_is_waited",),
+    ),
+    Mutant(
+        "a failing health action is a silent one",
+        "R4: unknown is not silence",
+        FENCING,
+        "                quiet, pause = None, max(POLL, error.retry_after)\n",
+        "                quiet, pause = quiet or timedelta(), max(POLL, error.retry_after)\n",
+        (f"{FENCE_STEPS}::test_the_settle_time_begins_anew_after_health_did_not_just_stay_empty",),
+    ),
+    Mutant(
+        "a contrary word does not end the silence",
+        "R4: 30 s of uninterrupted silence",
+        FENCING,
+        "quiet = _longer(quiet, now - last, pause) if heard is None else None",
+        "quiet = _longer(quiet, now - last, pause) if heard is None else quiet",
+        (f"{FENCE_STEPS}::test_the_settle_time_begins_anew_after_health_did_not_just_stay_empty",),
+    ),
+    Mutant(
+        "the wall clock makes a silence longer",
+        "no clock is used for safety",
+        FENCING,
+        "quiet + max(slept, min(passed, slept + LOOK_COUNTED_MAX))",
+        "quiet + max(slept, passed)",
+        (f"{FENCE_STEPS}::test_no_step_of_the_wall_clock_shortens_the_settle_time",),
+    ),
+    Mutant(
+        "a write begins when its time is over",
+        "executor: enough time left",
+        FENCING,
+        "        if self._clock.now() >= self._ends:\n",
+        "        if self._ends is None:\n",
+        (f"{FENCE_STEPS}::test_nothing_is_written_when_the_time_is_over",),
+    ),
+    Mutant(
+        "an operator's Up is undone",
+        "finding 3: Up is an operator's",
+        FENCING,
+        "        if before.admin_state is AdminState.UP:\n",
+        "        if before.etag is None:\n",
+        (f"{LIFT_STEPS}::test_up_is_left_to_the_operator_who_wrote_it",),
+    ),
+    Mutant(
+        "a lift that ARM accepted is a lift",
+        "R6: lifted once the data plane has let go (finding 6)",
+        FENCING,
+        "        await attempt.let_go(request.settle, fresh)\n",
+        "",
+        (f"{LIFT_STEPS}::test_a_lift_looks_then_rechecks_then_writes_and_counts_when_packets_no_longer_meet_down",),
+    ),
+    Mutant(
+        "None is written over a Down that has not arrived",
+        "R6: one change of a member's adminState on its way at a time",
+        FENCING,
+        "        fresh = await attempt.arrived_before(before)\n",
+        "        fresh = True\n",
+        (f"{LIFT_STEPS}::test_a_lift_waits_until_the_down_has_reached_the_data_plane_before_it_writes",),
+    ),
+    Mutant(
+        "an old word is taken for the lift's where health was silent",
+        "R6: lifted once the data plane has let go",
+        FENCING,
+        "            return reason != DOWN_ADMIN if fresh or reason == DOWN_ADMIN else None\n",
+        "            return reason != DOWN_ADMIN\n",
+        (f"{LIFT_STEPS}::test_where_health_is_silent_a_lift_takes_another_word_for_no_more_than_silence",),
+    ),
+    Mutant(
+        "a lift that finds None writes nothing",
+        "R6: a lift is an own conditional write that changed the etag",
+        FENCING,
+        "        await attempt.written(AdminState.NONE, before)\n",
+        "        if before.admin_state is AdminState.DOWN:\n"
+        "            await attempt.written(AdminState.NONE, before)\n",
+        (f"{LIFT_STEPS}::test_a_lift_that_was_written_before_is_written_again_and_waited_for",),
+    ),
+    Mutant(
+        "a lift that finds None does not wait",
+        "R6: lifted once the data plane has let go",
+        FENCING,
+        "        await attempt.written(AdminState.NONE, before)\n",
+        "        await attempt.written(AdminState.NONE, before)\n"
+        "        if before.admin_state is AdminState.NONE:\n"
+        "            return\n",
+        (f"{LIFT_STEPS}::test_a_lift_that_finds_none_waits_until_packets_meet_it",),
+    ),
+    Mutant(
+        "a lift's write need not change the etag",
+        "R6: a lift is an own conditional write that changed the etag",
+        FENCING,
+        "        await attempt.written(AdminState.NONE, before)\n",
+        "        await attempt.write(AdminState.NONE, before)\n",
+        (f"{LIFT_STEPS}::test_a_lift_that_changes_nothing_changes_the_etag",),
+    ),
+    Mutant(
+        "a lift writes Up",
+        "finding 3: never Up",
+        FENCING,
+        "        await attempt.written(AdminState.NONE, before)\n",
+        "        await attempt.written(AdminState.UP, before)\n",
+        (f"{LIFT_STEPS}::test_a_lift_looks_then_rechecks_then_writes_and_counts_when_packets_no_longer_meet_down",),
+    ),
+)

@@ -1,0 +1,123 @@
+"""A copy of the tree in which one mutant at a time lives, and the processes that look for it there."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from proving.mutants.mutant import Mutant
+from proving.mutants.witness import TELL
+
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", "build", "node_modules", "__pycache__", "*.egg-info", "*.pyc", ".*_cache"
+)
+TEST_SECONDS = 30
+"""What one test may take before a mutant that makes it hang counts as noticed."""
+RUN_SECONDS = 600
+"""What one process may take altogether."""
+FAILED = 1
+"""pytest's exit code for tests that ran and failed; others are broken runs and prove nothing."""
+
+
+class RunError(Exception):
+    """A run that says nothing about the mutant: the tests could not be collected, or met another tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one run showed: the first thing that noticed a fault (None: nothing did), and every failed test."""
+
+    killer: str | None
+    failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One copy. Not for concurrent use."""
+
+    root: Path
+
+    @classmethod
+    def copied(cls, tree: Path, to: Path) -> "Workspace":
+        shutil.copytree(tree, to, ignore=LEFT_OUT, symlinks=True)
+        return cls(to.resolve())
+
+    @contextmanager
+    def mutated(self, mutant: Mutant) -> Iterator[None]:
+        """The copy with this mutant in it, and as it was before afterwards. Raises DoesNotApplyError, SyntaxError."""
+        file = self.root / mutant.file
+        text = file.read_text()
+        changed = mutant.applied(text)
+        compile(changed, mutant.file, "exec")
+        file.write_text(changed)
+        try:
+            yield
+        finally:
+            file.write_text(text)
+
+    def test(self, ids: Sequence[str], loads: str | None = None, stop_at_first: bool = True) -> Seen:
+        """Runs tests here. `loads` is a module that they must have imported. Raises RunError."""
+        witness = self.root / "build" / "witness.json"
+        witness.parent.mkdir(exist_ok=True)
+        witness.unlink(missing_ok=True)
+        plugins = ["-p", "no:cacheprovider", "-p", "proving.mutants.witness", f"--timeout={TEST_SECONDS}"]
+        first = ["-x"] if stop_at_first else []
+        code, output = self._run(["pytest", *plugins, *first, "--tb=no", *ids], {TELL: str(witness)})
+        if code is None:
+            return Seen(f"no end within {RUN_SECONDS} s")
+        if not witness.exists():
+            raise RunError(f"pytest ended with {code} and no word: {output[-2000:]}")
+        told = json.loads(witness.read_text())
+        elsewhere = [n for n, f in told["modules"].items() if not Path(f).resolve().is_relative_to(self.root)]
+        if elsewhere:
+            raise RunError(f"not imported from the copy: {', '.join(elsewhere)}")
+        if told["broken"] or code not in (0, FAILED) or not told["collected"]:
+            raise RunError(f"pytest ended with {code}: {'; '.join(told['broken']) or output[-2000:]}")
+        if loads is not None and loads not in told["modules"]:
+            raise RunError(f"{', '.join(ids)} never import {loads}")
+        failed = tuple(told["failed"])
+        return Seen(failed[0] if failed else None, failed)
+
+    def storm(self, profile: str, seeds: int) -> Seen:
+        """Runs a storm here; any exit code but 0 is a fault that it noticed."""
+        code, _ = self._run(["proving.storm", "--profile", profile, "--seeds", str(seeds)], {})
+        return Seen(None if code == 0 else f"proving.storm --profile {profile} --seeds {seeds}")
+
+    def _run(self, module: list[str], told: dict[str, str]) -> tuple[int | None, str]:
+        """(exit code, or None where it had to be ended; what it printed)."""
+        # The copy first, and never the editable installation: that is found by a finder that comes last.
+        path = os.pathsep.join((str(self.root), str(self.root / "nva_agent")))
+        environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **told}
+        output = self.root / "build" / "output.txt"
+        output.parent.mkdir(exist_ok=True)
+        with output.open("wb") as sink:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *module],
+                cwd=self.root,
+                env=environment,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                code: int | None = process.wait(RUN_SECONDS)
+            except subprocess.TimeoutExpired:
+                code = None
+            finally:
+                _end(process)
+        return code, output.read_text(errors="replace")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends what is left of the run, which has a session of its own: tests start programs themselves."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.wait()

@@ -1,0 +1,238 @@
+"""One appliance: the agent's own command endpoint, duties, checks, reports and status, on the virtual network and clock.
+
+What differs from `hopkeeper_agent.agent`: heartbeats are not sent (whether a peer is heard is looked up), the disk is
+memory, and the speaker tells the simulated Route Servers directly.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Any, Protocol
+
+from hopkeeper_agent.checks import Check, Examiner, Failed
+from hopkeeper_agent.commands import Addressee, CommandEndpoint
+from hopkeeper_agent.duties import Duties
+from hopkeeper_agent.listener import Listener
+from hopkeeper_agent.peers import PeerWatch, Reading, Tempo
+from hopkeeper_agent.reports import Bearing, Post, Reporter, turns
+from hopkeeper_agent.role import Command, Role, ServiceState, answers
+from hopkeeper_agent.speakers import Speaker as Voice
+from hopkeeper_agent.status import Parts, bearing, status
+
+from function_app.domain.topology.model import Speaker
+from proving.stories.identity import Ring, identity
+from proving.stories.virtual import VirtualClock, virtual_loop
+
+NOTICE_SECONDS = 0.05
+"""How long after it is due something that time alone changes is looked at."""
+
+
+class Surroundings(Protocol):
+    """What an appliance can tell of the others."""
+
+    @property
+    def tempo(self) -> Tempo: ...
+
+    def peers(self, name: str) -> tuple[str, ...]: ...
+
+    def silent_since(self, hearer: str, name: str) -> float | None:
+        """Since when `name` is not heard by `hearer`; None while it is."""
+
+    def role_changed(self, name: str) -> None: ...
+
+    def premises(self, name: str) -> frozenset[IPv4Address]:
+        """Its neighbours on-premises."""
+
+
+class Overheard(PeerWatch):
+    """The readings of a peer, from when it fell silent in place of its heartbeats."""
+
+    def __init__(self, tempo: Tempo, started: float, silent_since: Callable[[], float | None]) -> None:
+        super().__init__(tempo, started)
+        self._silent_since = silent_since
+
+    def gossip(self, now: float) -> Reading:
+        since = self._silent_since()
+        if since is None:
+            return Reading.OK
+        return Reading.BAD if now - max(since, self.started) > self.tempo.window_seconds else Reading.OK
+
+    def probe(self) -> Reading:
+        """Tried as soon as a heartbeat is overdue, so that both are bad at about the same time."""
+        return self.gossip(virtual_loop().time())
+
+    def age_seconds(self, now: float) -> float | None:
+        since = self._silent_since()
+        return 0.0 if since is None else max(0.0, now - since)
+
+
+@dataclass(slots=True)
+class Forwarding:
+    """The one self-check: the data path."""
+
+    works: bool = True
+
+    async def run(self) -> None:
+        if not self.works:
+            raise Failed("forwarding is off")
+
+
+class Disk:
+    """Keeps states over restarts."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, ServiceState] = {}
+
+    def save(self, states: Mapping[str, ServiceState]) -> None:
+        self.states = dict(states)
+
+
+class Appliance:
+    """See the module. It is off until `start`."""
+
+    def __init__(
+        self, topology: str, speaker: Speaker, surroundings: Surroundings, voice: Voice, post: Post | None
+    ) -> None:
+        self.name = speaker.name
+        self.address = str(speaker.address)
+        self._topology = topology
+        self._speaker = speaker
+        self._surroundings = surroundings
+        self._voice = voice
+        self._post = post
+        self._clock = VirtualClock(virtual_loop())
+        self._disk = Disk()
+        self._forwarding = Forwarding()
+        self._boots = 0
+        self._running: _Running | None = None
+
+    @property
+    def is_up(self) -> bool:
+        return self._running is not None
+
+    def role(self, service: str) -> Role:
+        return self._running.duties.states.get(service, ServiceState()).role if self._running else Role.STANDBY
+
+    def epoch(self, service: str) -> int:
+        return self._running.duties.epoch(service) if self._running else 0
+
+    def answers(self, service: str) -> bool:
+        """Whether the probe says 200."""
+        return self._running is not None and self._running.answers(service)
+
+    def hear(self, service: str, epoch: int) -> None:
+        if self._running is not None:
+            self._running.duties.hear(service, epoch)
+
+    def forward(self, works: bool) -> None:
+        self._forwarding.works = works
+
+    def look(self) -> None:
+        """Reports what has turned, if anything."""
+        if self._running is not None:
+            self._running.look()
+
+    async def start(self) -> None:
+        """Boots into what its disk says; answers probes once it has had the time to hear of a newer holder."""
+        self._boots += 1
+        running = _Running(self, self._boots)
+        self._running = running
+        if self._speaker.agent is not None:
+            await running.commands.open(self._speaker.address, self._speaker.agent.port)
+        await self._voice.start()
+        await self._voice.announce(running.duties.advertisements())
+        running.examiner.start()
+        self._surroundings.role_changed(self.name)
+        await asyncio.sleep(self._surroundings.tempo.window_seconds)
+        await running.duties.tell_outward()
+        running.opened = True
+        self._surroundings.role_changed(self.name)
+        running.report("start-up")
+
+    async def end(self) -> None:
+        """The machine is gone, in the middle of whatever it did."""
+        running, self._running = self._running, None
+        if running is not None:
+            await self._voice.close()
+            await running.close()
+
+
+class _Running:
+    """One boot of an appliance."""
+
+    def __init__(self, nva: Appliance, boot: int) -> None:
+        loop = virtual_loop()
+        self._nva = nva
+        self.opened = False
+        signer = identity(nva.name).signer
+        boot_id = uuid.uuid5(uuid.NAMESPACE_DNS, f"{nva.name} {boot}").hex
+        is_witness = nva._speaker.role == "witness"
+        premises = nva._surroundings.premises(nva.name)
+        self.duties = Duties(
+            nva._disk,
+            nva._voice,
+            boot_id,
+            nva._disk.states,
+            durable=True,
+            is_witness=is_witness,
+            outward_from=nva._speaker.address if premises else None,
+        )
+        self.examiner = Examiner([Check("forwarding", nva._forwarding, fatal=True)], loop.time, self.look)
+        tempo = nva._surroundings.tempo
+        self._parts = Parts(
+            agent=nva.name,
+            topology=nva._topology,
+            duties=self.duties,
+            examiner=self.examiner,
+            peers={
+                name: Overheard(tempo, loop.time(), self._silence(name)) for name in nva._surroundings.peers(nva.name)
+            },
+            speaker=nva._voice,
+            probe_open=lambda: self.opened,
+            maintenance=lambda: None,
+            started=loop.time(),
+            monotonic=loop.time,
+            now_seconds=nva._clock.seconds,
+            outward=premises,
+        )
+        addressee = Addressee(nva.name, nva._topology)
+        endpoint = CommandEndpoint(Ring(), signer, addressee, self._obey, self.status, nva._clock.seconds)
+        self.commands = Listener(endpoint.handle)
+        self._reporter: Reporter | None = None
+        if nva._post is not None:
+            names = (nva.name, nva._topology)
+            self._reporter = Reporter(nva._post, signer, names, self.status, nva._clock.seconds)
+        self._bearing = Bearing()
+
+    def _silence(self, name: str) -> Callable[[], float | None]:
+        return lambda: self._nva._surroundings.silent_since(self._nva.name, name)
+
+    async def _obey(self, command: Command) -> str | None:
+        refused = await self.duties.obey(command)
+        self._nva._surroundings.role_changed(self._nva.name)
+        return refused
+
+    def answers(self, service: str) -> bool:
+        return self.opened and answers(self.duties.states.get(service, ServiceState()), self._parts.fatal())
+
+    def status(self) -> dict[str, Any]:
+        return status(self._parts)
+
+    def look(self) -> None:
+        before, self._bearing = self._bearing, bearing(self._parts)
+        self._nva._surroundings.role_changed(self._nva.name)
+        if reasons := turns(before, self._bearing):
+            self.report("; ".join(reasons))
+
+    def report(self, reason: str) -> None:
+        if self._reporter is not None:
+            self._reporter.report(reason)
+
+    async def close(self) -> None:
+        await self.commands.close()
+        await self.examiner.close()
+        if self._reporter is not None:
+            await self._reporter.close()
+        await self.duties.close()

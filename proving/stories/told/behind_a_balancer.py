@@ -1,0 +1,184 @@
+"""Stories of appliances behind an internal load balancer."""
+
+from proving.stories.acts import (
+    all_serve,
+    apply,
+    boots,
+    converged,
+    data_path,
+    dies,
+    fault,
+    holds,
+    is_fenced,
+    is_lifted,
+    is_stable,
+    order,
+    peerings_are_made,
+    routes_are_verified,
+    seen,
+    stays,
+)
+from proving.stories.seed import Seeding
+from proving.stories.stage import Story
+from simulator.resources import Json
+
+FIREWALL, TRANSIT = "egress-firewall", "transit"
+
+ACTIVE_PASSIVE = Story(
+    "active-passive",
+    "two firewalls behind a load balancer; the one that serves dies, is fenced, and comes back as standby.",
+    "active-passive.yaml",
+    (
+        apply(),
+        peerings_are_made("rs-hub", "nva-a", "nva-b"),
+        holds(FIREWALL, "nva-a"),
+        routes_are_verified(),
+        converged(),
+        dies("nva-a"),
+        is_fenced(FIREWALL, "nva-a"),
+        holds(FIREWALL, "nva-b"),
+        is_stable(FIREWALL),
+        boots("nva-a"),
+        is_lifted(FIREWALL, "nva-a"),
+        holds(FIREWALL, "nva-b"),
+        converged(),
+        order("switchover", FIREWALL, "the operator moves it back", to="nva-a"),
+        holds(FIREWALL, "nva-a"),
+        data_path("nva-a", works=False),
+        holds(FIREWALL, "nva-b"),
+        data_path("nva-a", works=True),
+        converged(),
+    ),
+)
+
+ACTIVE_ACTIVE = Story(
+    "active-active",
+    "two routers behind a load balancer, both serving; one dies, the other goes on, and it comes back.",
+    "active-active.yaml",
+    (
+        apply(),
+        peerings_are_made("rs-transit", "router-a", "router-b"),
+        all_serve(TRANSIT, "router-a", "router-b"),
+        routes_are_verified(),
+        dies("router-b"),
+        all_serve(TRANSIT, "router-a"),
+        boots("router-b"),
+        all_serve(TRANSIT, "router-a", "router-b"),
+        order("drain", TRANSIT, "the operator drains router-a for a change", member="router-a", minutes=30),
+        all_serve(TRANSIT, "router-b"),
+        order("undrain", TRANSIT, "the change is done", member="router-a"),
+        all_serve(TRANSIT, "router-a", "router-b"),
+        converged(),
+    ),
+)
+
+AT_REST = (apply(), holds(FIREWALL, "nva-a", within=90), converged())
+
+POOL_OF_ADDRESSES = Story(
+    "pool-of-addresses",
+    "a backend pool that names addresses of a network and no interfaces is fenced and lifted all the same.",
+    "active-passive.yaml",
+    (
+        *AT_REST,
+        dies("nva-a"),
+        is_fenced(FIREWALL, "nva-a"),
+        holds(FIREWALL, "nva-b"),
+        boots("nva-a"),
+        is_lifted(FIREWALL, "nva-a"),
+    ),
+    Seeding(by_address=True, peered=True),
+)
+
+HALF_A_FENCE = Story(
+    "half-a-fence",
+    "Down is written, and health goes on saying what it said before: held, until a later attempt proves it anew.",
+    "active-passive.yaml",
+    (
+        *AT_REST,
+        fault(
+            "the load balancer's health is stale, and a write that changes nothing keeps its etag",
+            health_stale=True,
+            noop_keeps_etag=True,
+        ),
+        dies("nva-a"),
+        is_fenced(FIREWALL, "nva-a"),
+        stays("nobody is promoted on half a proof", lambda stage: not stage.nvas["nva-b"].answers(FIREWALL), 90),
+        fault("health is fresh again", health_stale=False),
+        holds(FIREWALL, "nva-b", within=120),
+    ),
+    Seeding(peered=True),
+)
+
+
+def _patient(document: Json) -> None:
+    document["timing"] = {**document.get("timing", {}), **PATIENT}
+
+
+PATIENT = {"observeSlow": "PT68S", "fenceTimeout": "PT270S", "operationDeadline": "PT540S"}
+"""Settings that cover a write and a health answer of a minute each."""
+
+SLOW_API = Story(
+    "slow-management-api",
+    "Azure takes a minute for a write and for a health answer; reports that come again leave the fence to the pass at it.",
+    "active-passive.yaml",
+    (
+        *AT_REST,
+        fault("the management API slows down", pool_write_seconds=60.0, health_seconds=60.0),
+        dies("nva-a"),
+        is_fenced(FIREWALL, "nva-a", within=100),
+        holds(FIREWALL, "nva-b", within=200),
+        fault("the management API is quick again", pool_write_seconds=3.0, health_seconds=1.0),
+        boots("nva-a"),
+        is_lifted(FIREWALL, "nva-a", within=300),
+        holds(FIREWALL, "nva-b"),
+    ),
+    Seeding(peered=True),
+    change=_patient,
+)
+
+WHAT_EXPLAINS = Story(
+    "what-explains",
+    "both are gone; what Azure's metrics and health events say of it stands in the status, and is no reason for anything.",
+    "active-passive.yaml",
+    (
+        *AT_REST,
+        seen("Monitor's metrics agree that nva-a serves", lambda last: metrics(last)["nva-a"] == "ok"),
+        dies("nva-b"),
+        data_path("nva-a", works=False),
+        seen("the load balancer's health events say so as well", lambda last: "NoHealthyBackends" in events(last)),
+        data_path("nva-a", works=True),
+        holds(FIREWALL, "nva-a"),
+    ),
+    Seeding(peered=True),
+)
+
+
+REHEARSAL = Story(
+    "fence-rehearsal",
+    "the fence is rehearsed on the standby: Down, proof, None. Where Azure does not play along it says so, and no flow moves.",
+    "active-passive.yaml",
+    (
+        *AT_REST,
+        order("rehearse", FIREWALL, "the operator rehearses the fence", member="nva-b"),
+        is_lifted(FIREWALL, "nva-b"),
+        fault("the load balancer's health is stale", health_stale=True),
+        order("rehearse", FIREWALL, "the operator rehearses it again", fails=True, member="nva-b"),
+        fault("health is fresh again", health_stale=False),
+        is_lifted(FIREWALL, "nva-b"),
+        holds(FIREWALL, "nva-a"),
+        converged(),
+    ),
+    Seeding(peered=True),
+)
+
+
+def metrics(last: Json) -> Json:
+    found: Json = last["services"][FIREWALL]["metrics"] or {"nva-a": "unread"}
+    return found
+
+
+def events(last: Json) -> set[str]:
+    return {event["kind"] for event in last["services"][FIREWALL]["events"]}
+
+
+STORIES = (ACTIVE_PASSIVE, ACTIVE_ACTIVE, POOL_OF_ADDRESSES, HALF_A_FENCE, SLOW_API, REHEARSAL, WHAT_EXPLAINS)

@@ -1,0 +1,202 @@
+"""The simulated load balancer: a control plane with one etag, and a data plane that follows it later, in order.
+
+The rule's health action tells of the data plane, late by `lag` seconds, or nothing at all.
+"""
+
+from typing import TYPE_CHECKING
+
+from function_app.domain.base.errors import Superseded, Terminal, Unavailable
+from function_app.domain.service.observation import AdminState, Backend, BalancerReading
+from function_app.reconcile.ports import PoolView
+from proving.storm.calls import Call
+
+if TYPE_CHECKING:
+    from proving.storm.world import World
+
+PROBE_INTERVAL = 5.0
+REASONS = {AdminState.DOWN: "Down_Admin", AdminState.UP: "Up_Admin"}
+
+
+class Balancer:
+    """See the module. Methods named after a port's take a Call and answer it; the others are done to it."""
+
+    def __init__(self, world: "World", names: tuple[str, ...]) -> None:
+        self._world = world
+        self.names = names
+        self.etag = 1
+        self.control = dict.fromkeys(names, AdminState.NONE)
+        self.data = dict.fromkeys(names, AdminState.NONE)
+        self.members = world.checks.pool = set(names)
+        self.probed = dict.fromkeys(names, False)
+        self._probe_turns = dict.fromkeys(names, 0)
+        self._log: dict[str, list[tuple[float, str]]] = {name: [] for name in names}
+        self._settled = dict.fromkeys(names, 0.0)
+        """When the youngest accepted write of a member reaches the data plane: a later write never comes sooner."""
+        self.foreign: set[str] = set()
+        """Members whose adminState somebody else has written since our last write of it."""
+        self.meddled: dict[str, int] = {}
+        """The same in the data plane: the number of somebody else's write, until a later one of ours has arrived there."""
+        self._writes = 0
+        self.down = False
+        self.busy = False
+        self.keeps_etag = False
+        """Whether a write that changes nothing keeps the etag."""
+        self.write_seconds = (1.0, 6.0)
+        self.spread_seconds = (0.1, 4.0)
+        self.lag = 0.0
+        self._seen = 0.0
+        """What health has told never goes back in time, however stale it is."""
+        self.silent = False
+        self.unprobed: set[str] = set()
+        """Members that the load balancer's probe does not reach."""
+
+    # --- requests
+
+    def read(self, call: Call) -> None:
+        if not self._refused(call):
+            backends = {n: Backend(self.control[n], self._reason(n)) for n in self.names if n in self.members}
+            call.answer(BalancerReading(self._etag(), self._world.frontend, backends), self._world.draw() * 0.6)
+
+    def look(self, call: Call, name: str) -> None:
+        if not self._refused(call):
+            call.answer(self._view(name), self._world.draw() * 0.3)
+
+    def bump(self, call: Call, etag: str) -> None:
+        if self._refused(call):
+            return
+        if etag != self._etag() and not self._world.bugs.ignores_etag:
+            call.answer(Superseded("the etag of the load balancer has changed"))
+            return
+        self.etag += 1
+        call.answer(None, 1.0)
+
+    def reason(self, call: Call, name: str) -> None:
+        if not self._refused(call):
+            call.answer(self._reason(name), 0.5 + self._world.draw() * 2.0)
+
+    def write(self, call: Call, name: str, state: AdminState, etag: str) -> None:
+        """A conditional write: accepted, then succeeded or superseded, then (in its own time) in the data plane."""
+        if self._refused(call):
+            return
+        self._world.checks.admin_written(name, state)
+        if etag != self._etag() and not self._world.bugs.ignores_etag:
+            call.answer(Superseded("412: the etag of the pool has changed"))
+            return
+        if name not in self.members:
+            call.answer(Unavailable(f"{name} is not in the pool"))
+            return
+        self.foreign.discard(name)
+        self._world.say("adminState of %s: %s accepted", name, state)
+        self._accept({name: state})
+        if self._world.bugs.drops_members:
+            self.members = {name}
+        written = self.etag
+        self._world.timeline.after(self._between(self.write_seconds), self._written, call, name, written)
+
+    def _written(self, call: Call, name: str, etag: int) -> None:
+        if self.etag == etag:
+            self._world.checks.pool_written(self.members)
+        if self.etag != etag:
+            call.answer(Superseded("409: the write was superseded"))
+        elif len(self.members) != len(self.names):
+            call.answer(Terminal("the membership of the pool changed with the write"))
+        else:
+            call.answer(self._view(name))
+
+    def _refused(self, call: Call) -> bool:
+        if self.down:
+            call.answer(Unavailable("ARM answers 503"), self._world.draw() * 2.0)
+            return True
+        if self.busy and self._world.draw() < 0.5:
+            call.answer(Unavailable("ARM answers 429"), 0.1)
+            return True
+        return False
+
+    def _view(self, name: str) -> PoolView:
+        return PoolView(self._etag(), self.control[name])
+
+    def _etag(self) -> str:
+        return f'W/"{self.etag}"'
+
+    # --- what happens to it
+
+    def _accept(self, states: dict[str, AdminState]) -> None:
+        changed = {name: state for name, state in states.items() if self.control[name] is not state}
+        if changed or not self.keeps_etag:
+            self.etag += 1
+        self.control.update(changed)
+        self._writes += 1
+        timeline = self._world.timeline
+        for name, state in states.items():
+            at = max(timeline.now + self._between(self.spread_seconds), self._settled[name] + 1e-3)
+            self._settled[name] = at
+            timeline.after(at - timeline.now, self._spread, name, state, self._writes)
+
+    def _spread(self, name: str, state: AdminState, number: int) -> None:
+        if number > self.meddled.get(name, number):
+            del self.meddled[name]
+        bugs = self._world.bugs
+        if (bugs.never_fences and state is AdminState.DOWN) or (bugs.never_lifts and state is AdminState.NONE):
+            return
+        if bugs.fences_nothing and state is AdminState.DOWN:
+            self._log[name].append((self._world.timeline.now, REASONS[state]))
+            return
+        if self.data[name] is not state:
+            self.data[name] = state
+            self._world.say("adminState of %s: %s in the data plane", name, state)
+            self.note(name)
+            self._world.dirty = True
+
+    def foreign_write(self, states: dict[str, AdminState]) -> None:
+        """Somebody else's write of the pool, as it pleases them."""
+        self.foreign |= states.keys()
+        self.etag += 1
+        self._accept(states)
+        self.meddled |= dict.fromkeys(states, self._writes)
+
+    def foreign_membership(self, members: set[str]) -> None:
+        self.members = self._world.checks.pool = members
+        self.etag += 1
+        self._world.dirty = True
+
+    # --- health
+
+    def answers_changed(self, name: str) -> None:
+        """A member answers its probe differently: seen after the next probes."""
+        self._probe_turns[name] += 1
+        good = self._answers(name)
+        probes = 1.0 if good else 2.0
+        delay = PROBE_INTERVAL * (probes - 1.0 + self._world.draw())
+        self._world.timeline.after(delay, self._probe, name, self._probe_turns[name])
+
+    def _probe(self, name: str, turn: int) -> None:
+        if turn == self._probe_turns[name] and self.probed[name] != self._answers(name):
+            self.probed[name] = not self.probed[name]
+            self.note(name)
+
+    def _answers(self, name: str) -> bool:
+        return self._world.agents[name].will and name not in self.unprobed
+
+    def begin(self) -> None:
+        for name in self.names:
+            self.probed[name] = self._answers(name)
+            self.note(name)
+
+    def note(self, name: str) -> None:
+        """Keeps what the health action would say from now on."""
+        probed = "Up_Probe_Success" if self.probed[name] else "Down_Probe_HttpStatus"
+        self._log[name].append((self._world.timeline.now, REASONS.get(self.data[name], probed)))
+
+    def _reason(self, name: str) -> str | None:
+        if self.silent:
+            return None
+        self._seen = seen = max(self._seen, self._world.timeline.now - self.lag)
+        log = self._log[name]
+        for at, reason in reversed(log):
+            if at <= seen:
+                return reason
+        return log[0][1]
+
+    def _between(self, bounds: tuple[float, float]) -> float:
+        low, high = bounds
+        return low + (high - low) * self._world.draw()

@@ -1,0 +1,272 @@
+"""The laws of safety.md section 6, kept over one history: what may never be, looked at after every event.
+
+State laws (S1-S4, S6) are looked at when something they are about has changed, which comes to the same. Laws about acts
+(S5, S7-S15) are kept where the act arrives or leaves, S16 in `pure`. This world shows only a part of S13 (a turn that
+goes back; the agents' rules are the real ones, signatures are tested elsewhere), of S14 (the port offers no other write
+than of one member's adminState) and of S15 (no host, no command: what is left is an agent that boots as something
+else). S17 is tested elsewhere.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hopkeeper_agent.role import Role
+
+from function_app.domain.peerings.model import Provisioning
+from function_app.domain.service.observation import AdminState
+from function_app.domain.service.record import SCHEMA, Phase, Record
+from function_app.domain.service.steps import SendAdvertise, SendFence, SendOutward, SendPromote
+from function_app.domain.topology.peering_names import is_ours
+from function_app.reconcile.ports import AgentCommand
+
+if TYPE_CHECKING:
+    from proving.storm.nva import Nva
+    from proving.storm.world import World
+
+PEERS_MAX = 8
+ORDERED = frozenset({"switchover", "back to the old holder", "failover by hand"})
+"""Kinds of operation that an operator asked for."""
+LOOK_SECONDS = 60.0
+"""How old a look may be when a healthy holder is replaced for what it showed (`stale is UNKNOWN`)."""
+SETTLED = (Phase.GRANTED, Phase.STABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A law that was broken: which, when (seconds into the history), and how."""
+
+    law: str
+    at: float
+    text: str
+
+
+class Checks:
+    """See the module. The first violation ends a history."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.violation: Violation | None = None
+        self.error: BaseException | None = None
+        self.quiet = False
+        """Nothing that happens in this history is a reason to move the service (L5)."""
+        self.grace = 60.0
+        """How long after its cause an action may still come: hosts pause, messages are late."""
+        self.openings = 0
+        self.promotions: list[tuple[datetime, int, str]] = []
+        """When who was granted which epoch."""
+        self.pool: set[str] = set()
+        """Whom the backend pool should hold: the topology's members, or what a foreign write made of it."""
+        self.record_lost = False
+        """Somebody deleted, spoilt or put back the record: what was owed in it is nobody's now."""
+        self._lawless = False
+        """The record was put back to an older one (finding 2), and is not sound again yet: whoever could tell may be
+        silent, dark or cut off as long as it likes, and two may serve meanwhile."""
+        self._granted: dict[tuple[int, str], str] = {}
+        """Each epoch with whom it was granted to, and the boot that a PROMOTE of it would name."""
+        self._opened: dict[int, tuple[str, str]] = {}
+        self._epochs: set[int] = set()
+        self._owed: set[str] = set()
+        self._suspect: dict[str, float] = {}
+
+    def broken(self, law: str, text: str, error: BaseException | None = None) -> None:
+        if self.violation is None:
+            self.violation = Violation(law, self._world.timeline.now, text)
+            self.error = error
+            self._world.say("%s is broken: %s", law, text)
+
+    # --- what is
+
+    def look(self) -> None:
+        """S1-S4 and S6, over the world as it is now.
+
+        S1 and S4 let those off whose adminState in the data plane may be somebody else's: from a foreign write until a
+        later one of ours has arrived there. Nothing that ARM shows tells which of two writes has, so no proof can.
+        S4 lets off who stands by, on disk, from a fence that a put-back record believes in: it was lifted for that.
+        """
+        world = self._world
+        world.dirty = False
+        record, balancer = world.documents.record, world.balancer
+        serving = [agent for agent in world.agents.values() if agent.will]
+        for agent in serving:
+            if agent.durable.role is not Role.SERVING:
+                self.broken("S6", f"{agent.name} answers 200 and its disk says {agent.durable.role}")
+        self._lawless = self._lawless and (record is None or not self._is_sound(record))
+        if self._lawless:
+            return
+        eligible = [
+            a.name for a in serving if balancer.data[a.name] is not AdminState.DOWN and a.name in balancer.members
+        ]
+        if len(eligible) > 1 and not balancer.meddled.keys() & set(eligible):
+            self.broken("S1", f"{' and '.join(eligible)} are eligible at once")
+        if record is None:
+            return
+        for agent in serving:
+            if agent.name not in record.may_serve:
+                self.broken("S3", f"{agent.name} answers 200 and is not in may_serve")
+        if record.phase in SETTLED and len(record.may_serve - record.fenced.keys()) > 1:
+            self.broken("S2", f"{sorted(record.may_serve - record.fenced.keys())} may serve unfenced")
+        for name in record.fenced:
+            excused = name in balancer.meddled or (self.record_lost and not world.agents[name].is_serving)
+            if balancer.data[name] is not AdminState.DOWN and not excused:
+                self.broken("S4", f"{name} is believed fenced and is not Down in the data plane")
+
+    # --- what is written
+
+    def began(self, record: Record) -> None:
+        """The record a history begins with counts as written."""
+        self._note(record)
+
+    def record_written(self, before: Record | None, record: Record, decided: tuple[float, float]) -> None:
+        """`decided`: when its pass had looked, and when it sent this write."""
+        self._world.say("%s", _line(record))
+        if before is not None and record.epoch < before.epoch:
+            self.broken("S5", f"the record's epoch fell from {before.epoch} to {record.epoch}")
+        if before is not None and before.schema > SCHEMA:
+            self.broken("S11", f"a record of schema {before.schema} is written over: {_line(record)}")
+        granted = before is not None and before.phase is Phase.GRANTED and before.epoch == record.epoch
+        if record.phase is Phase.GRANTED and record.target and not granted:
+            self.promotions.append((self._world.now(), record.epoch, record.target))
+        known = self._opened.get(record.epoch)
+        if record.operation is not None and record.target is not None:
+            if known is not None and known != (record.target, record.operation.kind):
+                self.broken("S12", f"epoch {record.epoch} was {known}, is {record.target}: {record.operation.kind}")
+            if known is None and record.phase is Phase.FENCING:
+                self._opening(before, record, decided)
+        self._note(record)
+
+    def _is_sound(self, record: Record) -> bool:
+        """Whether it knows everyone who serves, would boot as serving, or may still be reached by a PROMOTE of before,
+        and all of them but one are Down; a fence that it believes in is one that is there, and nobody takes back."""
+        balancer = self._world.balancer
+        down = {n for n, state in balancer.data.items() if state is balancer.control[n] is AdminState.DOWN}
+        known = record.may_serve - (record.fenced.keys() - down)
+        serving = {agent.name for agent in self._world.agents.values() if self._may_serve(agent)}
+        return serving <= known and len(serving - down) <= 1
+
+    def _may_serve(self, agent: "Nva") -> bool:
+        granted = (
+            epoch for (epoch, name), boot in self._granted.items() if (name, boot) == (agent.name, agent.boot_id)
+        )
+        return agent.is_serving or any(map(agent.would_obey_promote, granted))
+
+    def _note(self, record: Record) -> None:
+        self._epochs.add(record.epoch)
+        if record.target is not None:
+            if record.operation is not None:
+                self._opened[record.epoch] = (record.target, record.operation.kind)
+            if record.phase in SETTLED and record.target in record.may_serve:
+                self._granted[record.epoch, record.target] = self._world.agents[record.target].boot_id
+        self._owed.update(record.owed)
+
+    def _opening(self, before: Record | None, record: Record, decided: tuple[float, float]) -> None:
+        """S8 and L5: a healthy, eligible holder stays, unless somebody who may says otherwise.
+
+        What counts is what was known when the pass looked, and that it had looked lately when it sent the write: a
+        write that arrives late arrives by compare-and-swap, and nobody can help that.
+        """
+        self.openings += 1
+        if before is None or before.phase not in SETTLED or before.target in (None, record.target):
+            return
+        operation = record.operation
+        if operation is None or operation.kind in ORDERED:
+            return
+        holder, law = before.target or "", "L5" if self.quiet else "S8"
+        looked, sent = decided
+        if self._suspect.get(holder, -1e9) + self.grace < looked:
+            self.broken(law, f"{holder} was replaced for no reason: {operation.reason}")
+        elif sent - looked > LOOK_SECONDS:
+            self.broken(law, f"{holder} was replaced on a look {sent - looked:.0f} s old: {operation.reason}")
+
+    def suspect(self, name: str, seconds: float) -> None:
+        """From now on, for `seconds`, there is a reason to take the service from this member."""
+        self._suspect[name] = max(self._suspect.get(name, 0.0), self._world.timeline.now + seconds)
+
+    def record_replaced(self, lawless: bool) -> None:
+        """Somebody else wrote, or removed, the record: what was learned from it counts no more."""
+        self._opened.clear()
+        self.record_lost = True
+        self._lawless = self._lawless or lawless
+        for name in self._world.agents:
+            self.suspect(name, 200.0)
+
+    # --- what is done
+
+    def commanded(self, command: AgentCommand, record: Record | None, now: datetime) -> None:
+        """S7 and S11 where a command leaves: its pass must have written the intent and may not be learning or paused."""
+        if record is None:
+            self.broken("S7", f"{command} is sent without a record")
+            return
+        self._permitted(str(command), record, now)
+        if isinstance(command, SendAdvertise):
+            return
+        if command.epoch != record.epoch:
+            self.broken("S7", f"{command} is sent at epoch {record.epoch}")
+        if isinstance(command, SendOutward) and record.phase is not Phase.STABLE:
+            self.broken("S7", f"{command} is sent while {_line(record)}")
+        if isinstance(command, SendPromote):
+            if (command.epoch, command.member) in self._granted:
+                self._granted[command.epoch, command.member] = command.boot_id
+            if record.phase not in SETTLED or command.member not in record.may_serve & {record.target}:
+                self.broken("S7", f"{command} is sent while {_line(record)}")
+
+    def arrived(self, name: str, command: AgentCommand) -> None:
+        """S7 where it arrives, however late."""
+        self._world.say("%s gets %s", name, command)
+        if isinstance(command, SendPromote) and (command.epoch, name) not in self._granted:
+            self.broken("S7", f"{command} arrives and was never granted")
+        if isinstance(command, SendFence) and command.epoch not in self._epochs:
+            self.broken("S7", f"{command} arrives and was never opened")
+
+    def writing(self, name: str, state: AdminState, record: Record | None, now: datetime) -> None:
+        """S7, S9, S11 and R6 where a write of adminState leaves."""
+        if record is None:
+            self.broken("S7", f"adminState {state} of {name} is written without a record")
+            return
+        self._permitted(f"adminState {state} of {name}", record, now)
+        if state is AdminState.UP:
+            self.broken("S9", f"Up is written for {name}")
+        rehearsed = record.phase is Phase.STABLE and name not in record.may_serve
+        if state is AdminState.DOWN and (name not in record.owed or not (record.phase is Phase.FENCING or rehearsed)):
+            self.broken("S7", f"Down is written for {name} while {_line(record)}")
+        if state is AdminState.NONE and (name in record.fenced or name in record.may_serve - {record.target}):
+            self.broken("S7", f"None is written for {name} while {_line(record)}")
+
+    def _permitted(self, what: str, record: Record, now: datetime) -> None:
+        if record.phase is Phase.LEARN:
+            self.broken("S11", f"{what} while learning")
+        if record.pause is not None and now < record.pause.until:
+            self.broken("S11", f"{what} while paused")
+
+    def admin_written(self, name: str, state: AdminState) -> None:
+        if state is AdminState.DOWN and name not in self._owed:
+            self.broken("S7", f"Down is written for {name}, which was never owed")
+
+    def pool_written(self, members: set[str]) -> None:
+        """S14: nobody wrote since, so the pool holds whom it should, and whom a foreign write left in it before."""
+        if members != self.pool:
+            self.broken("S14", f"the pool holds {sorted(members)} after a write, and should hold {sorted(self.pool)}")
+
+    def peering_created(self, name: str, there: int) -> None:
+        if name not in self._world.route_server.peerings and there >= PEERS_MAX:
+            self.broken("S10", f"{name} would be the {there + 1}th peering")
+
+    def peering_deleted(self, name: str) -> None:
+        """None foreign, and not the last announcer."""
+        topology = self._world.topology.name
+        if not is_ours(name, topology):
+            self.broken("S10", f"{name} is not ours")
+        others = [
+            p
+            for p in self._world.route_server.peerings.values()
+            if p.name != name and is_ours(p.name, topology) and p.state is Provisioning.SUCCEEDED
+        ]
+        if not others:
+            self.broken("S10", f"{name} was the last announcer")
+
+
+def _line(record: Record) -> str:
+    may = ",".join(sorted(record.may_serve))
+    fenced, owed = ",".join(sorted(record.fenced)), ",".join(sorted(record.owed))
+    what = f"{record.operation.kind}: {record.operation.reason}" if record.operation else ""
+    return f"record {record.phase} {record.epoch} {record.target} may={may} fenced={fenced} owed={owed} {what}"

@@ -1,0 +1,153 @@
+"""Draws the plans of the random profile: each history its own mix of faults (swarm), at its own pace."""
+
+import random
+from collections.abc import Callable
+
+from proving.storm.calls import Mishap
+from proving.storm.faults import Fault, Kind, Plan
+
+WHERE = (
+    "agent.status", "agent.fence", "agent.promote", "lb.read", "lb.look", "lb.set", "lb.health", "record.load",
+    "record.save", "doc.", "wake", "rs.",
+)  # fmt: skip
+QUIET_WHERE = ("agent.status", "lb.read", "record.load", "record.save", "doc.", "wake", "rs.")
+
+type Drawn = Callable[[random.Random, list[str], float], Fault]
+
+
+def _fault(kind: Kind, low: float, high: float, **how: tuple[str, ...]) -> Drawn:
+    def drawn(draw: random.Random, names: list[str], at: float) -> Fault:
+        choices = how.get("how", ("",))
+        return Fault(at, kind, draw.choice(names), draw.uniform(low, high), draw.choice(choices), draw.random())
+
+    return drawn
+
+
+def _valued(kind: Kind, low: float, high: float, least: float, most: float) -> Drawn:
+    def drawn(draw: random.Random, names: list[str], at: float) -> Fault:
+        return Fault(at, kind, draw.choice(names), draw.uniform(low, high), value=draw.uniform(least, most))
+
+    return drawn
+
+
+def _mishap(where: tuple[str, ...]) -> Drawn:
+    def drawn(draw: random.Random, names: list[str], at: float) -> Fault:
+        how = draw.choice(tuple(Mishap))
+        longest = 600.0 if how in (Mishap.DELAY, Mishap.DOUBLE) else 300.0 if how is Mishap.PAUSE else 30.0
+        seconds = draw.uniform(0.1, longest) if draw.random() < 0.4 else draw.uniform(0.1, 20.0)
+        return Fault(at, Kind.MISHAP, seconds=seconds, how=how, where=draw.choice(where))
+
+    return drawn
+
+
+def _order(verbs: tuple[str, ...]) -> Drawn:
+    def drawn(draw: random.Random, names: list[str], at: float) -> Fault:
+        return Fault(at, Kind.ORDER, draw.choice(names), draw.uniform(5.0, 90.0), how=draw.choice(verbs))
+
+    return drawn
+
+
+HARMLESS: tuple[Drawn, ...] = (
+    _fault(Kind.SESSIONS, 5.0, 60.0),
+    _fault(Kind.ARM_DOWN, 10.0, 120.0),
+    _fault(Kind.ARM_BUSY, 10.0, 120.0),
+    _fault(Kind.OUTAGE, 10.0, 120.0),
+    _fault(Kind.STORAGE_DOWN, 5.0, 60.0),
+    _fault(Kind.TOUCH, 0.0, 0.0),
+    _fault(Kind.LEASE, 0.0, 0.0, how=("lease", "asked", "due")),
+    _fault(Kind.NEWER, 5.0, 60.0),
+    _valued(Kind.WAKE_LOST, 10.0, 120.0, 0.2, 1.0),
+    _fault(Kind.WAKE_FLOOD, 0.0, 0.0),
+    _fault(Kind.KILL, 0.0, 0.0),
+    _fault(Kind.KILL_ALL, 5.0, 60.0),
+    _valued(Kind.CLOCK, 0.0, 3.0, -600.0, 600.0),
+    _valued(Kind.DRIFT, 0.0, 3.0, -0.05, 0.05),
+    _valued(Kind.SLOW_WRITES, 20.0, 120.0, 10.0, 45.0),
+    _fault(Kind.RS_DOWN, 10.0, 120.0),
+    _fault(Kind.RS_BUSY, 10.0, 120.0),
+    _fault(Kind.RS_DEAF, 10.0, 120.0),
+    _fault(Kind.RS_FAIL, 0.0, 0.0),
+    _fault(Kind.RS_GONE, 0.0, 0.0),
+    _fault(Kind.RS_FOREIGN, 0.0, 0.0),
+    _fault(Kind.FLAP_ALL, 5.0, 30.0),
+)
+"""Never a reason to move a service."""
+
+BY_CUT: tuple[Drawn, ...] = (
+    _fault(Kind.CUT, 5.0, 90.0, how=("in", "out", "both")),
+    _fault(Kind.CUT_ALL, 5.0, 60.0, how=("in", "out", "both")),
+    _valued(Kind.LOSS, 10.0, 90.0, 0.05, 0.5),
+    _mishap(QUIET_WHERE),
+    _fault(Kind.PAUSE, 1.0, 300.0),
+)
+"""Nor are these, while the agents hear each other."""
+
+HARMFUL: tuple[Drawn, ...] = (
+    _fault(Kind.CRASH, 0.5, 90.0),
+    _fault(Kind.CRASH, 0.5, 90.0, how=("lost", "rolled", "")),
+    _fault(Kind.TEAR, 1.0, 60.0),
+    _fault(Kind.HANG, 1.0, 60.0, how=("commands", "all")),
+    _fault(Kind.FATAL, 5.0, 90.0),
+    _fault(Kind.DISK_BROKEN, 5.0, 90.0),
+    _valued(Kind.DISK_SLOW, 5.0, 90.0, 0.01, 3.0),
+    _fault(Kind.REBOOT_ALL, 0.5, 20.0),
+    _fault(Kind.SPLIT, 5.0, 90.0, how=("both", "deaf", "mute")),
+    _fault(Kind.UNPROBED, 10.0, 90.0),
+    _fault(Kind.UNPROBED_ALL, 10.0, 90.0),
+    _valued(Kind.LAG, 20.0, 120.0, 2.0, 40.0),
+    _fault(Kind.FOREIGN_NONE, 0.0, 0.0),
+    _fault(Kind.FOREIGN_DOWN, 10.0, 90.0),
+    _fault(Kind.FOREIGN_UP, 10.0, 60.0),
+    _fault(Kind.FOREIGN_SAME, 0.0, 0.0),
+    _fault(Kind.FOREIGN_POOL, 10.0, 60.0),
+    _fault(Kind.DELETE, 0.0, 0.0),
+    _fault(Kind.TRUNCATE, 0.0, 0.0),
+    _fault(Kind.ROLL_BACK, 0.0, 0.0),
+    _order(("switchover", "failover", "drain", "undrain", "pause", "resume")),
+    _order(("switchover",)),
+    _mishap(WHERE),
+    _mishap(("agent.fence", "agent.promote", "lb.", "record.")),
+)
+
+EITHER: tuple[tuple[Drawn, ...], ...] = (
+    (_fault(Kind.SILENT, 10.0, 120.0),),
+    (_valued(Kind.SPREAD, 20.0, 120.0, 10.0, 90.0),),
+)
+"""Never both: where health stays silent, the settle time stands in for it and must cover the data plane's delay."""
+
+
+def random_plan(seed: int) -> Plan:
+    """The plan that a seed stands for."""
+    draw = random.Random(f"random {seed}")  # noqa: S311  # histories must be repeatable, not secret
+    quiet = draw.random() < 0.08
+    members = draw.choice((2, 2, 3, 3, 3, 4))
+    pace = draw.choice(("usual", "brisk", "quick"))
+    heal_at = draw.uniform(40.0, 240.0)
+    either = draw.choice(EITHER) if pace != "quick" else ()
+    pool = (*HARMLESS, *BY_CUT) if quiet else (*HARMLESS, *BY_CUT, *HARMFUL, *HARMFUL, *either)
+    names = [f"nva-{letter}" for letter in "abcd"[:members]]
+    return Plan(
+        seed=seed,
+        profile="random",
+        members=members,
+        pace=pace,
+        heal_at=heal_at,
+        faults=_faults(draw, pool, names, heal_at),
+        hosts=draw.choice((1, 2, 2, 3)),
+        begins="unknown" if draw.random() < 0.15 and not quiet else "stable",
+        write_seconds=(0.5, draw.choice((2.0, 6.0, 12.0))),
+        spread_seconds=(0.1, draw.choice((1.0, 4.0, 7.0 if pace == "quick" else 15.0))),
+        leg_seconds=(0.001, draw.choice((0.01, 0.02, 0.2))),
+        keeps_etag=draw.random() < 0.3,
+        tokens_expire=draw.random() < 0.6,
+        quiet=quiet,
+        last_crash=draw.random() < 0.25,
+    )
+
+
+def _faults(draw: random.Random, pool: tuple[Drawn, ...], names: list[str], until: float) -> tuple[Fault, ...]:
+    """A few kinds, some of them again and again, at any time."""
+    kinds = draw.sample(pool, min(draw.randint(1, 7), len(pool)))
+    count = draw.randint(1, 12)
+    times = sorted(draw.uniform(0.5, until * 0.95) for _ in range(count))
+    return tuple(draw.choice(kinds)(draw, names, round(at, 3)) for at in times)

@@ -1,0 +1,436 @@
+"""Does faults to the world, undoes them when their time is over, and heals everything at the end."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from function_app.domain.service.observation import AdminState
+from function_app.reconcile.operate import operate, order_from
+from proving.storm.calls import Mishap
+from proving.storm.faults import Fault, Kind
+from proving.storm.mishaps import Armed
+from proving.storm.nva import Hang
+
+if TYPE_CHECKING:
+    from proving.storm.world import World
+
+SCHEMA_TO_COME = 99
+
+
+class Happenings:
+    """One method a kind of fault, looked up in a table; each says for how long it is a reason to move the service."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._nominal = (world.balancer.write_seconds, world.balancer.spread_seconds)
+        self._table: dict[Kind, Callable[[Fault], object]] = {
+            Kind.CRASH: self._crash,
+            Kind.TEAR: self._tear,
+            Kind.HANG: self._hang,
+            Kind.FATAL: self._fatal,
+            Kind.SESSIONS: self._sessions,
+            Kind.DISK_BROKEN: self._disk,
+            Kind.DISK_SLOW: self._disk,
+            Kind.REBOOT_ALL: self._reboot_all,
+            Kind.CUT: self._cut,
+            Kind.CUT_ALL: self._cut_all,
+            Kind.LOSS: self._loss,
+            Kind.SPLIT: self._split,
+            Kind.UNPROBED: self._unprobed,
+            Kind.UNPROBED_ALL: self._unprobed,
+            Kind.LAG: self._balancer,
+            Kind.SILENT: self._balancer,
+            Kind.SPREAD: self._balancer,
+            Kind.SLOW_WRITES: self._balancer,
+            Kind.ARM_DOWN: self._outage,
+            Kind.ARM_BUSY: self._balancer,
+            Kind.OUTAGE: self._outage,
+            Kind.FOREIGN_NONE: self._foreign,
+            Kind.FOREIGN_DOWN: self._foreign,
+            Kind.FOREIGN_UP: self._foreign,
+            Kind.FOREIGN_SAME: self._foreign,
+            Kind.FOREIGN_POOL: self._foreign_pool,
+            Kind.STORAGE_DOWN: self._outage,
+            Kind.TOUCH: self._record,
+            Kind.DELETE: self._record,
+            Kind.TRUNCATE: self._record,
+            Kind.ROLL_BACK: self._record,
+            Kind.NEWER: self._newer,
+            Kind.LEASE: self._lease,
+            Kind.WAKE_LOST: self._wake,
+            Kind.WAKE_FLOOD: self._wake,
+            Kind.KILL: self._kill,
+            Kind.KILL_ALL: self._kill_all,
+            Kind.PAUSE: self._pause,
+            Kind.CLOCK: self._clock,
+            Kind.DRIFT: self._clock,
+            Kind.MISHAP: self._mishap,
+            Kind.RS_DOWN: self._route_server,
+            Kind.RS_BUSY: self._route_server,
+            Kind.RS_DEAF: self._route_server,
+            Kind.RS_FAIL: self._peering,
+            Kind.RS_GONE: self._peering,
+            Kind.RS_FOREIGN: self._peering,
+            Kind.FLAP_ALL: self._sessions,
+            Kind.ORDER: self._order,
+        }
+
+    def do(self, fault: Fault) -> None:
+        """The fault happens now."""
+        self._world.say("! %s", fault)
+        self._table[fault.kind](fault)
+        self._world.dirty = True
+
+    def _later(self, seconds: float, undo: Callable[[], object]) -> None:
+        self._world.timeline.after(seconds, undo)
+
+    def _names(self, fault: Fault) -> list[str]:
+        return [fault.who] if fault.who else list(self._world.agents)
+
+    # --- appliances
+
+    def _crash(self, fault: Fault) -> None:
+        agent = self._world.agents[fault.who]
+        self._world.checks.suspect(fault.who, fault.seconds + 30.0)
+        agent.crash()
+        lost = {"": 0, "lost": -1}.get(fault.how, 1 + int(fault.value))
+        self._later(fault.seconds, lambda: agent.start(lost))
+
+    def _tear(self, fault: Fault) -> None:
+        agent = self._world.agents[fault.who]
+        agent.tears = True
+        agent.outage_seconds = fault.seconds
+
+    def _hang(self, fault: Fault) -> None:
+        agent = self._world.agents[fault.who]
+        if agent.up:
+            self._world.checks.suspect(fault.who, fault.seconds)
+            agent.hang(Hang.ALL if fault.how == "all" else Hang.COMMANDS)
+            self._later(fault.seconds, agent.wake)
+
+    def _fatal(self, fault: Fault) -> None:
+        self._world.checks.suspect(fault.who, fault.seconds)
+        self._say_fatal(fault.who, ("forwarding: off",))
+        self._later(fault.seconds, partial(self._say_fatal, fault.who, ()))
+
+    def _say_fatal(self, name: str, fatal: tuple[str, ...]) -> None:
+        agent = self._world.agents[name]
+        agent.fatal = fatal
+        agent.settle()
+        self._world.report(agent, f"fatal: {fatal}" if fatal else "cleared: forwarding")
+
+    def _sessions(self, fault: Fault) -> None:
+        for name in self._names(fault):
+            self._say_sessions(name, False)
+            self._later(fault.seconds, partial(self._say_sessions, name, True))
+
+    def _say_sessions(self, name: str, up: bool) -> None:
+        agent = self._world.agents[name]
+        agent.sessions = up
+        self._world.report(agent, f"session {'up' if up else 'down'}")
+
+    def _disk(self, fault: Fault) -> None:
+        agent = self._world.agents[fault.who]
+        if fault.kind is Kind.DISK_BROKEN:
+            agent.disk_broken = True
+        else:
+            agent.disk_seconds = fault.value
+        self._later(fault.seconds, agent.mend_disk)
+
+    def _reboot_all(self, fault: Fault) -> None:
+        for name in self._world.agents:
+            self._crash(replace(fault, who=name))
+
+    # --- network
+
+    def _cut(self, fault: Fault) -> None:
+        for name in self._names(fault):
+            self._world.checks.suspect(name, 0.0 if self._world.checks.quiet else fault.seconds)
+            ways = [self._world.cut_in] if fault.how == "in" else [self._world.cut_out]
+            if fault.how == "both" or not fault.how:
+                ways = [self._world.cut_in, self._world.cut_out]
+            for way in ways:
+                way.add(name)
+                self._later(fault.seconds, partial(way.discard, name))
+
+    def _cut_all(self, fault: Fault) -> None:
+        self._cut(replace(fault, who=""))
+
+    def _loss(self, fault: Fault) -> None:
+        self._world.mishaps.lose("agent.", fault.value)
+        self._later(fault.seconds, partial(self._world.mishaps.lose, "agent.", 0.0))
+
+    def _split(self, fault: Fault) -> None:
+        others = [name for name in self._world.agents if name != fault.who]
+        pairs = {(fault.who, other) for other in others} if fault.how != "deaf" else set()
+        pairs |= {(other, fault.who) for other in others} if fault.how != "mute" else set()
+        if not self._world.checks.quiet:
+            for name in self._world.agents:
+                self._world.checks.suspect(name, fault.seconds)
+        gossip = self._world.gossip
+        gossip.cut |= pairs
+        gossip.relink()
+        self._later(fault.seconds, partial(self._join, pairs))
+
+    def _join(self, pairs: set[tuple[str, str]]) -> None:
+        self._world.gossip.cut -= pairs
+        self._world.gossip.relink()
+
+    # --- load balancer
+
+    def _unprobed(self, fault: Fault) -> None:
+        for name in self._names(fault):
+            self._world.checks.suspect(name, fault.seconds + 30.0)
+            self._set_probed(name, False)
+            self._later(fault.seconds, partial(self._set_probed, name, True))
+
+    def _set_probed(self, name: str, probed: bool) -> None:
+        balancer = self._world.balancer
+        balancer.unprobed = balancer.unprobed - {name} if probed else balancer.unprobed | {name}
+        balancer.answers_changed(name)
+
+    def _balancer(self, fault: Fault) -> None:
+        balancer = self._world.balancer
+        match fault.kind:
+            case Kind.LAG:
+                balancer.lag = fault.value
+                for name in self._world.agents:
+                    self._world.checks.suspect(name, fault.seconds + 30.0)
+            case Kind.SILENT:
+                balancer.silent = True
+            case Kind.SPREAD:
+                balancer.spread_seconds = (fault.value / 3.0, fault.value)
+            case Kind.SLOW_WRITES:
+                balancer.write_seconds = (fault.value / 3.0, fault.value)
+            case _:
+                balancer.busy = True
+        self._later(fault.seconds, partial(self._balancer_well, fault.kind))
+
+    def _balancer_well(self, kind: Kind | None = None) -> None:
+        balancer = self._world.balancer
+        if kind in (None, Kind.LAG):
+            balancer.lag = 0.0
+        if kind in (None, Kind.SILENT):
+            balancer.silent = False
+        if kind in (None, Kind.SLOW_WRITES):
+            balancer.write_seconds = self._nominal[0]
+        if kind in (None, Kind.SPREAD):
+            balancer.spread_seconds = self._nominal[1]
+        if kind in (None, Kind.ARM_BUSY):
+            balancer.busy = False
+
+    def _outage(self, fault: Fault) -> None:
+        arm, storage = fault.kind is not Kind.STORAGE_DOWN, fault.kind is not Kind.ARM_DOWN
+        self._set_outage(arm, storage, True)
+        self._later(fault.seconds, partial(self._set_outage, arm, storage, False))
+
+    def _set_outage(self, arm: bool, storage: bool, down: bool) -> None:
+        if arm:
+            self._world.balancer.down = self._world.route_server.down = down
+        if storage:
+            self._world.documents.down = down
+
+    def _foreign(self, fault: Fault) -> None:
+        balancer = self._world.balancer
+        states = {
+            Kind.FOREIGN_NONE: AdminState.NONE,
+            Kind.FOREIGN_DOWN: AdminState.DOWN,
+            Kind.FOREIGN_UP: AdminState.UP,
+        }
+        if fault.kind is Kind.FOREIGN_SAME:
+            balancer.foreign_write(dict(balancer.control))
+            return
+        self._world.checks.suspect(fault.who, fault.seconds + 30.0)
+        balancer.foreign_write({fault.who: states[fault.kind]})
+        if fault.kind is not Kind.FOREIGN_NONE:
+            self._later(fault.seconds, partial(self._foreign_over, fault.who, states[fault.kind]))
+
+    def _foreign_over(self, name: str, state: AdminState) -> None:
+        """Whoever took the member out puts it back, unless somebody else did in between."""
+        balancer = self._world.balancer
+        if name in balancer.foreign and balancer.control[name] is state:
+            balancer.foreign_write({name: AdminState.NONE})
+
+    def _foreign_pool(self, fault: Fault) -> None:
+        balancer = self._world.balancer
+        for name in self._world.agents:
+            self._world.checks.suspect(name, fault.seconds + 30.0)
+        balancer.foreign_membership({fault.who} if fault.who else set())
+        self._later(fault.seconds, lambda: balancer.foreign_membership(set(balancer.names)))
+
+    # --- documents
+
+    def _record(self, fault: Fault) -> None:
+        documents = self._world.documents
+        body = documents.body()
+        if fault.kind is Kind.TOUCH:
+            documents.touch()
+            return
+        if fault.kind is Kind.ROLL_BACK:
+            versions = documents.versions
+            if not versions:
+                return
+            documents.overwrite(versions[int(fault.value * len(versions)) % len(versions)])
+        else:
+            documents.overwrite(None if fault.kind is Kind.DELETE or body is None else body[: len(body) // 2])
+        self._world.checks.record_replaced(lawless=fault.kind is Kind.ROLL_BACK)
+
+    def _newer(self, fault: Fault) -> None:
+        """A newer release writes the record and is rolled back; in between this one may only observe."""
+        record = self._world.documents.record
+        if record is not None:
+            before = record.schema
+            self._world.documents.overwrite(msgspec.json.encode(replace(record, schema=SCHEMA_TO_COME)))
+            self._later(fault.seconds, partial(self._newer_over, before))
+
+    def _newer_over(self, schema: int) -> None:
+        record = self._world.documents.record
+        if record is not None and record.schema == SCHEMA_TO_COME:
+            self._world.documents.overwrite(msgspec.json.encode(replace(record, schema=schema)))
+
+    def _lease(self, fault: Fault) -> None:
+        self._world.documents.forget(f"turns/{self._world.topology.name}/{fault.how or 'lease'}")
+
+    # --- wake-ups and hosts
+
+    def _wake(self, fault: Fault) -> None:
+        if fault.kind is Kind.WAKE_FLOOD:
+            for _ in range(10):
+                self._world.wake(self._world.draw())
+            return
+        self._world.wake_ups_lost = fault.value
+        self._later(fault.seconds, self._wake_well)
+
+    def _wake_well(self) -> None:
+        self._world.wake_ups_lost = 0.0
+
+    def _host_of(self, fault: Fault) -> int:
+        return int(fault.value * len(self._world.hosts)) % len(self._world.hosts)
+
+    def _kill(self, fault: Fault) -> None:
+        self._world.hosts[self._host_of(fault)].kill()
+
+    def _kill_all(self, fault: Fault) -> None:
+        self._world.hosts_stay_down = True
+        for host in list(self._world.hosts):
+            host.kill()
+        self._later(fault.seconds, self._hosts_back)
+
+    def _hosts_back(self) -> None:
+        self._world.hosts_stay_down = False
+        for index in range(len(self._world.hosts)):
+            self._world.restart_host(index)
+
+    def _pause(self, fault: Fault) -> None:
+        host = self._world.hosts[self._host_of(fault)]
+        if host.alive:
+            host.pause(fault.seconds)
+
+    def _clock(self, fault: Fault) -> None:
+        host = self._world.hosts[int(fault.seconds) % len(self._world.hosts)]
+        if fault.kind is Kind.CLOCK:
+            host.offset += fault.value
+        else:
+            host.drift = fault.value
+
+    def _mishap(self, fault: Fault) -> None:
+        self._world.mishaps.arm(Armed(fault.where, Mishap(fault.how), fault.seconds))
+
+    # --- Route Server
+
+    def _route_server(self, fault: Fault) -> None:
+        server = self._world.route_server
+        match fault.kind:
+            case Kind.RS_DOWN:
+                server.down = True
+            case Kind.RS_BUSY:
+                server.busy = True
+            case _:
+                server.lose_instance()
+        self._later(fault.seconds, server.well)
+
+    def _peering(self, fault: Fault) -> None:
+        server = self._world.route_server
+        match fault.kind:
+            case Kind.RS_FAIL:
+                server.fail(fault.who)
+            case Kind.RS_GONE:
+                server.lose(fault.who)
+            case _:
+                server.fill()
+
+    # --- operators
+
+    def _order(self, fault: Fault) -> None:
+        """An operator's verb, by whichever host answers; one that is refused or lost is not repeated."""
+        self.order(fault.how, fault.who, fault.seconds, lambda done: None)
+
+    def order(self, verb: str, member: str, seconds: float, over: Callable[[bool], None]) -> None:
+        world = self._world
+        said: dict[str, object] = {"by": "storm"}
+        if verb in ("switchover", "failover"):
+            said["to"] = member
+        if verb in ("drain", "undrain", "rehearse"):
+            said["member"] = member
+        if verb in ("pause", "drain"):
+            said["minutes"] = seconds / 60.0
+        if verb == "drain":
+            world.checks.suspect(member, seconds + 60.0)
+        host = world.any_host()
+        if host is None:
+            over(False)
+            return
+        order = order_from(verb, said, host.now())
+        host.run(lambda passes: operate(passes.ports, world.in_force, world.service, order), over)
+
+    # --- the end
+
+    def heal(self) -> None:
+        """Everything is well again and stays so; messages on their way still come, however late."""
+        world = self._world
+        world.say("! everything heals")
+        world.mishaps.clear()
+        world.wake_ups_lost = 0.0
+        self._set_outage(True, True, False)
+        self._balancer_well()
+        world.balancer.unprobed = set()
+        world.balancer.foreign_membership(set(world.balancer.names))
+        foreign, control = world.balancer.foreign, world.balancer.control
+        strange = {n: AdminState.NONE for n in control if n in foreign and control[n] is not AdminState.NONE}
+        if strange:
+            world.balancer.foreign_write(strange)
+        world.route_server.well()
+        world.cut_in.clear()
+        world.cut_out.clear()
+        world.gossip.cut.clear()
+        for agent in world.agents.values():
+            agent.tears, agent.fatal, agent.sessions = False, (), True
+            agent.mend_disk()
+            agent.wake()
+            agent.start()
+            agent.settle()
+        world.gossip.relink()
+        self._hosts_back()
+        for host in world.hosts:
+            host.offset = host.drift = 0.0
+            host.resume()
+        record = world.documents.record
+        if record is not None and record.schema == SCHEMA_TO_COME:
+            self._newer_over(1)
+        self._orders_over()
+        for agent in world.agents.values():
+            world.report(agent, "all is well")
+        world.wake(0.0)
+
+    def _orders_over(self) -> None:
+        """Operators take back what they said, until it is taken."""
+        world, record = self._world, self._world.documents.record
+        if record is None:
+            return
+        verb, member = ("resume", "") if record.pause else ("undrain", min(record.drains, default=""))
+        if record.pause or record.drains:
+            self.order(verb, member, 0.0, lambda done: None)
+            world.timeline.after(5.0, self._orders_over)

@@ -1,0 +1,243 @@
+"""One history: a plan makes a world, passes run over it, faults befall it, laws are checked; then it heals and must live.
+
+Liveness, each law with what it demands once all is well: L1 one verified holder, L3 operations end by their deadline,
+L4 every fence is released, L6 learning ends; L2 another holder in time where the holder dies at last. The bounds are
+those that the product computes from the configuration (`function_app.domain.service.bounds`). L5 is a law of quiet histories
+and kept by `checks`.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from hopkeeper_agent.role import Role, ServiceState, Turn
+
+from function_app.domain.service.bounds import Probe, worst
+from function_app.domain.service.guards import spacing_after
+from function_app.domain.service.observation import AdminState
+from function_app.domain.service.outward import wanted_outward
+from function_app.domain.service.record import Operation, Phase, Record
+from proving.storm.bugs import Bugs
+from proving.storm.checks import Violation
+from proving.storm.faults import Plan
+from proving.storm.happenings import Happenings
+from proving.storm.places import EPOCH, place
+from proving.storm.pure import repeated
+from proving.storm.world import World
+
+RELEASE_SECONDS = 300.0
+"""L4: from healing, or from the end of learning, until every fence is released."""
+PATIENCE_SECONDS = 30.0
+"""On top of a bound: a sweep may just have gone, a wake-up may be redelivered."""
+CALM_SECONDS = 5.0
+"""A state of rest must last this long to count."""
+WATCH_SECONDS = 60.0
+"""How often an operator looks for a Down that is nobody's, after the record was lost."""
+FIRST_EPOCH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a history went: `violation` of a safety law, or `not_live` with the law and what was seen."""
+
+    plan: Plan
+    events: int
+    violation: Violation | None
+    not_live: Violation | None
+    counted: tuple[str, ...]
+    """Kinds of the requests that crash points may be put at, until it healed."""
+    openings: int
+    story: tuple[str, ...] = ()
+
+    @property
+    def law(self) -> str | None:
+        """The first law that was broken."""
+        broken = self.violation or self.not_live
+        return broken.law if broken else None
+
+
+class History:
+    """See the module. Made, run once, thrown away."""
+
+    def __init__(self, plan: Plan, bugs: Bugs | None = None, trace: bool = False) -> None:
+        """`trace` keeps the history's lines and what the product files for people."""
+        self.plan = plan
+        self.world = world = World(plan.seed, place(plan.members, plan.pace), bugs or Bugs())
+        if trace:
+            world.story = []
+            world.documents.filed = {}
+        world.leg_seconds = plan.leg_seconds
+        world.tokens_expire = plan.tokens_expire
+        balancer = world.balancer
+        balancer.write_seconds, balancer.spread_seconds = plan.write_seconds, plan.spread_seconds
+        balancer.keeps_etag = plan.keeps_etag
+        world.checks.quiet = plan.quiet
+        self.happenings = Happenings(world)
+        self._begin()
+
+    def _begin(self) -> None:
+        world, plan = self.world, self.plan
+        for _ in range(plan.hosts):
+            world.add_host()
+        if plan.begins == "stable":
+            self._know(world.service.names[0])
+        world.gossip.begin()
+        world.balancer.begin()
+        world.timeline.after(world.draw() * 5.0, world.sweep)
+        for fault in plan.faults:
+            world.timeline.after(fault.at, self.happenings.do, fault)
+        if plan.points:
+            world.mishaps.at_points({point.k: (point.mishap, point.seconds) for point in plan.points})
+        elif plan.profile == "exhaustive":
+            world.mishaps.at_points({})
+        world.timeline.after(plan.heal_at * 0.5, repeated, world)
+
+    def _know(self, holder: str) -> None:
+        """The holder serves, everybody has acknowledged it, and the record says so."""
+        world = self.world
+        for agent in world.agents.values():
+            serving = agent.name == holder
+            turn = Turn(FIRST_EPOCH, 0 if serving else 1)
+            agent.state = agent.durable = ServiceState(turn, Role.SERVING if serving else Role.STANDBY)
+            agent.settle()
+        operation = Operation(
+            id=f"fw-{FIRST_EPOCH}",
+            kind="adopt",
+            reason="",
+            started=EPOCH,
+            deadline=EPOCH + timedelta(seconds=120),
+            confirmed=True,
+        )
+        record = Record(
+            service=world.service.name,
+            epoch=FIRST_EPOCH,
+            phase=Phase.STABLE,
+            target=holder,
+            may_serve=frozenset({holder}),
+            operation=operation,
+        )
+        world.documents.begin(record)
+        world.checks.began(record)
+
+    # --- running
+
+    def run(self) -> Result:
+        """To its end, or to the first violation."""
+        world, checks = self.world, self.world.checks
+        self._until(self.plan.heal_at)
+        counted, not_live = tuple(world.mishaps.counted), None
+        if checks.violation is None:
+            self.happenings.heal()
+            world.timeline.after(WATCH_SECONDS, self._take_back)
+            not_live = self._settles()
+        if checks.violation is None and not_live is None and self.plan.last_crash:
+            not_live = self._fails_over()
+        self._close()
+        return Result(
+            plan=self.plan,
+            events=world.timeline.happened,
+            violation=checks.violation,
+            not_live=not_live if checks.violation is None else None,
+            counted=counted,
+            openings=checks.openings,
+            story=tuple(world.story or ()),
+        )
+
+    def _close(self) -> None:
+        """Ends what still runs: a suspended pass must not outlive its world."""
+        self.world.hosts_stay_down = True
+        for host in self.world.hosts:
+            for stray in host.loop.strays:
+                self.world.checks.broken("crash", f"a task died of {stray!r} and nobody asked", stray)
+            host.kill()
+
+    def _until(self, end: float) -> None:
+        """Events up to `end`, the laws checked after each; stops at a violation."""
+        world, step = self.world, self.world.timeline.step
+        checks = world.checks
+        while step(end):
+            if world.dirty:
+                checks.look()
+            if checks.violation is not None:
+                return
+
+    def _settles(self) -> Violation | None:
+        """Runs until all is at rest; what is missing, and whose law that is, when the bound is over."""
+        world, timing = self.world, self.world.topology.timing
+        began = world.timeline.now
+        bound = worst(timing, Probe()) + timing.learn_for + timing.sweep
+        ends = began + max(bound.total_seconds(), RELEASE_SECONDS) + PATIENCE_SECONDS
+        while world.timeline.now < ends and world.checks.violation is None:
+            self._until(min(world.timeline.now + CALM_SECONDS, ends))
+            if late := self._overdue(began):
+                return late
+            if self._missing() is None:
+                self._until(world.timeline.now + CALM_SECONDS)
+                if self._missing() is None:
+                    return None
+        law, missing = self._missing() or ("L1", "it does not stay at rest")
+        return Violation(law, world.timeline.now - began, missing)
+
+    def _overdue(self, healed: float) -> Violation | None:
+        """L3: an operation that was opened once all was well is over by its deadline, and a look more."""
+        record, now = self.world.documents.record, self.world.timeline.now
+        if record is None or record.operation is None or record.phase not in (Phase.FENCING, Phase.GRANTED):
+            return None
+        started = (record.operation.started - EPOCH).total_seconds()
+        late = now - (record.operation.deadline - EPOCH).total_seconds()
+        patience = self.world.topology.timing.sweep.total_seconds() + PATIENCE_SECONDS
+        if started < healed or late < patience:
+            return None
+        return Violation("L3", now, f"{record.operation.id} is {record.phase} {late:.0f} s after its deadline")
+
+    def _missing(self) -> tuple[str, str] | None:
+        """What keeps the service from being at rest, and whose law that is: one verified holder, nothing fenced or owed."""
+        world, record = self.world, self.world.documents.record
+        if record is None:
+            return "L6", "there is no record"
+        if record.phase is not Phase.STABLE:
+            return "L6" if record.phase is Phase.LEARN else "L1", f"the record is {record.phase}"
+        will = [agent.name for agent in world.agents.values() if agent.will]
+        if will != [record.target]:
+            return "L1", f"{will} answer 200, the record's holder is {record.target}"
+        if record.may_serve != {record.target} or record.fenced or record.owed:
+            held = f"may_serve {sorted(record.may_serve)}, fenced {sorted(record.fenced)}, owed {sorted(record.owed)}"
+            return "L4", held
+        down = [name for name, state in world.balancer.data.items() if state is not AdminState.NONE]
+        if down:
+            return "L4", f"{down} are not back in the pool"
+        wanted = wanted_outward(world.service)
+        untold = [agent.name for agent in world.agents.values() if agent.outward != wanted]
+        return ("L1", f"{untold} do not tell on-premises what is declared") if untold else None
+
+    def _take_back(self) -> None:
+        """Where the record was lost, a Down of ours became nobody's; an operator sees it and takes it back: all of them
+        where somebody serves, one where that keeps everyone from it."""
+        world, record = self.world, self.world.documents.record
+        self.world.timeline.after(WATCH_SECONDS, self._take_back)
+        if not world.checks.record_lost or record is None or record.phase is Phase.FENCING:
+            return
+        control = world.balancer.control
+        strange = [n for n in world.agents if control[n] is AdminState.DOWN and n not in record.owed]
+        if record.phase is Phase.LEARN:
+            strange = strange[:1] if len(strange) == len(world.agents) else []
+        if strange:
+            world.balancer.foreign_write(dict.fromkeys(strange, AdminState.NONE))
+
+    def _fails_over(self) -> Violation | None:
+        """L2: the holder dies once all is at rest; another one must be eligible within the configuration's bound."""
+        world, record = self.world, self.world.documents.record
+        if record is None or record.target is None:
+            return Violation("L2", 0.0, "there is no holder to fail over from")
+        spaced = spacing_after(record.spacing, world.topology.timing) if record.spacing else timedelta(0)
+        bound = (worst(world.topology.timing, Probe()) + spaced).total_seconds()
+        began, holder = world.timeline.now, world.agents[record.target]
+        world.checks.suspect(holder.name, bound + 60.0)
+        holder.crash()
+        world.dirty = True
+        while world.timeline.now < began + bound and world.checks.violation is None:
+            self._until(min(world.timeline.now + 1.0, began + bound))
+            if any(
+                agent.will and world.balancer.data[agent.name] is AdminState.NONE for agent in world.agents.values()
+            ):
+                return None
+        return Violation("L2", bound, f"nobody serves {bound:.0f} s after {holder.name} died")

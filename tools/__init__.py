@@ -1,0 +1,1 @@
+"""Tools that are no lab of Hopkeeper: what builds releases, a Functions host and a load balancer for one machine."""

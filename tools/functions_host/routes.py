@@ -1,0 +1,165 @@
+"""Route templates of HTTP triggers, matched as the platform's ASP.NET routing does.
+
+`status/{topology?}`, `{id:int}`, `{name=default}`, `{*rest}`. Literals ignore case, one trailing slash means nothing,
+values are percent-decoded but for `%2F`. Pure; knows no HTTP beyond a method's name.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from tools.functions_host.errors import ConfigurationError
+
+_CONSTRAINTS = {
+    "int": r"[+-]?\d{1,10}",
+    "long": r"[+-]?\d{1,19}",
+    "bool": r"(?i:true|false)",
+    "alpha": r"[A-Za-z]*",
+    "guid": r"(?i:\{?[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\}?)",
+    "decimal": r"[+-]?\d*\.?\d+",
+    "float": r"[+-]?\d*\.?\d+(?:[eE][+-]?\d+)?",
+    "double": r"[+-]?\d*\.?\d+(?:[eE][+-]?\d+)?",
+}
+_LENGTHS = {
+    "length": re.compile(r"(\d+)(?:,(\d+))?"),
+    "minlength": re.compile(r"(\d+)()"),
+    "maxlength": re.compile(r"()(\d+)"),
+}
+_PARAMETER = re.compile(r"\{(\*{0,2})(\w+)((?::(?:[^{}=?()]|\([^()]*\))+)?)(?:=([^{}?]*))?(\?)?\}")
+_UNSET = "\0"
+_ESCAPES = re.compile(r"(?:%(?!2[Ff])[0-9A-Fa-f]{2})+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """One part between slashes: the pattern its decoded text must match, and how special it is (lower comes first)."""
+
+    pattern: re.Pattern[str]
+    rank: int
+    rest: bool = False
+    default: str | None = None  # what it is when the path ends before it; None: it must be there; _UNSET: left out
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A template of one function; `methods` in capitals, empty for any."""
+
+    function: str
+    template: str
+    methods: frozenset[str]
+    segments: tuple[_Segment, ...]
+
+    def match(self, path: Sequence[str]) -> dict[str, str] | None:
+        """The route's parameters in the decoded parts of a path, or None when it does not match."""
+        values: dict[str, str] = {}
+        for index, segment in enumerate(self.segments):
+            text = "/".join(path[index:]) if segment.rest else path[index] if index < len(path) else None
+            if text is None or (segment.rest and not text):
+                if segment.default is None:
+                    return None
+                if segment.default != _UNSET:
+                    values[segment.name] = segment.default
+                continue
+            found = segment.pattern.fullmatch(text)
+            if found is None:
+                return None
+            values |= {name: value for name, value in found.groupdict().items() if value is not None}
+        longer = len(path) > len(self.segments) and not (self.segments and self.segments[-1].rest)
+        return None if longer else values
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    function: str
+    parameters: dict[str, str]
+
+
+class Table:
+    """All routes of an app, tried in the platform's order: literals first, catch-alls last."""
+
+    def __init__(self, prefix: str, routes: Iterable[Route]) -> None:
+        self._prefix = [part.lower() for part in prefix.split("/") if part]
+        self._routes = sorted(routes, key=lambda route: [segment.rank for segment in route.segments])
+
+    def find(self, method: str, raw_path: str) -> Match | None:
+        """The function that a request goes to; None when no route takes this path with this method.
+
+        A path that another method would open is None too: the platform answers 404 there, not 405
+        (azure-functions-host issue 10098).
+        """
+        path = raw_path.removeprefix("/").removesuffix("/")
+        parts = [decoded(part) for part in path.split("/")] if path else []
+        if raw_path != "/" and not all(parts):  # `//` anywhere
+            return None
+        length = len(self._prefix)
+        if [part.lower() for part in parts[:length]] != self._prefix:
+            return None
+        for route in self._routes:
+            if route.methods and method.upper() not in route.methods:
+                continue
+            if (parameters := route.match(parts[length:])) is not None:
+                return Match(route.function, parameters)
+        return None
+
+
+def decoded(text: str) -> str:
+    """`%2F` and what is no UTF-8 stay as they were sent."""
+
+    def plain(found: re.Match[str]) -> str:
+        try:
+            return unquote_to_bytes(found[0]).decode()
+        except UnicodeDecodeError:
+            return found[0]
+
+    return _ESCAPES.sub(plain, text)
+
+
+def parse(function: str, template: str, methods: Iterable[str]) -> Route:
+    """A route from its template. Raises ConfigurationError for a template or constraint that is not understood."""
+    texts = [text for text in template.strip("/").split("/") if text]
+    segments = [_segment(function, text) for text in texts]
+    for segment in segments[:-1]:
+        if segment.rest:
+            raise ConfigurationError(f"function {function}: route {template}: only the last segment can be a catch-all")
+    for segment, following in itertools.pairwise(segments):
+        if segment.default is not None and following.default is None:
+            raise ConfigurationError(f"function {function}: route {template}: an optional segment must be last")
+    return Route(function, template, frozenset(method.upper() for method in methods), tuple(segments))
+
+
+def _segment(function: str, text: str) -> _Segment:
+    pattern, at, default, rest, constrained, name = "", 0, None, False, False, ""
+    for found in _PARAMETER.finditer(text):
+        stars, name, constraints, given, optional = found.groups()
+        pattern += re.escape(text[at : found.start()])
+        rest = bool(stars)
+        pattern += f"(?P<{name}>{_constraint(function, constraints, rest=rest)})"
+        constrained = constrained or bool(constraints)
+        default = given if given is not None else _UNSET if optional or rest else None
+        at = found.end()
+    tail = text[at:]
+    if "{" in tail or "}" in tail:
+        raise ConfigurationError(f"function {function}: route segment {text} is not understood")
+    whole = at == len(text) and text.startswith("{") and text.count("{") == 1
+    rank = 0 if not name else 4 if rest else 3 if whole and not constrained else 2 if whole else 1
+    return _Segment(re.compile(f"(?i:{pattern}{re.escape(tail)})"), rank, rest, default if whole else None, name)
+
+
+def _constraint(function: str, text: str, *, rest: bool) -> str:
+    pattern = r"[\s\S]*" if rest else r"[\s\S]+?"
+    for constraint in filter(None, text.split(":")):
+        name, _, argument = constraint.partition("(")
+        argument = argument.removesuffix(")")
+        if name in _CONSTRAINTS and not argument:
+            pattern = _CONSTRAINTS[name]
+        elif name in _LENGTHS and (bounds := _LENGTHS[name].fullmatch(argument)):
+            low, high = bounds[1] or "0", bounds[2] if bounds[2] is not None else bounds[1]
+            pattern = rf"[\s\S]{{{low},{high}}}"
+        elif name == "regex":
+            pattern = f"(?:{argument})"
+        else:
+            raise ConfigurationError(f"function {function}: this host does not know the route constraint {constraint}")
+    return pattern

@@ -1,0 +1,120 @@
+"""`make agent`: the agent as a wheel, and as one file that a bare NVA can run (`hopkeeper-agent.pyz`).
+
+The file brings the agent, ExaBGP and PyJWT, which are pure Python. `aiohttp` and `cryptography` are not: there it takes
+the system's, Debian's and Ubuntu's python3-aiohttp and python3-cryptography. What installs it lies in it under install/,
+so that one SHA-256 stands for all. The same files give the same bytes.
+"""
+
+import argparse
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+
+from tools.processes import LabError
+from tools.release.package import DATE, MODE, ROOT, UNIX
+
+SOURCE = ROOT / "nva_agent"
+BUNDLED = ("exabgp", "pyjwt")
+FROM_SYSTEM = ("aiohttp", "cryptography")
+EPOCH = "315532800"  # 1980-01-01, the earliest that a zip can say: a wheel's dates
+FOLDER_MODE = 0o040755
+PURE = "Tag: py3-none-any"
+INTERPRETER = b"#!/usr/bin/env python3\n"
+# Through the link by which it was called: a running agent and its ExaBGP keep to the version that they began with.
+ENTRY = b"""import os
+import sys
+
+sys.path[0] = os.path.realpath(sys.path[0])
+
+from hopkeeper_agent.main import main
+
+sys.exit(main())
+"""
+
+
+def wheel(out: Path, source: Path = SOURCE) -> Path:
+    """Builds the wheel into the directory `out`. Raises LabError with pip's own words."""
+    with tempfile.TemporaryDirectory(prefix="hopkeeper-agent-") as folder:
+        # From a copy: setuptools leaves a build directory behind, and packs what an earlier one left.
+        copy = Path(folder) / "source"
+        shutil.copytree(source, copy, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+        made = Path(folder) / "wheel"
+        quiet = ["--quiet", "--disable-pip-version-check"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "wheel", *quiet, "--no-deps", "--wheel-dir", str(made), str(copy)],
+            env={**os.environ, "SOURCE_DATE_EPOCH": EPOCH},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found = sorted(made.glob("*.whl"))
+        if done.returncode != 0 or len(found) != 1:
+            raise LabError(f"the wheel could not be built:\n{done.stderr.strip()}")
+        out.mkdir(parents=True, exist_ok=True)
+        return Path(shutil.copy2(found[0], out / found[0].name))
+
+
+def zipapp(out: Path, source: Path = SOURCE) -> Path:
+    """Builds the one runnable file. Raises LabError for a library that it could not hold."""
+    entries = {"__main__.py": ENTRY}
+    entries |= dict(_files(source / "hopkeeper_agent", "hopkeeper_agent/"))
+    entries |= dict(_files(source / "packaging", "install/"))
+    for name in BUNDLED:
+        entries |= dict(_library(distribution(name)))
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        # Folders too: ExaBGP has packages without __init__.py, which are found in a zip by their folder's entry alone.
+        folders = {f"{folder.as_posix()}/" for name in entries for folder in Path(name).parents if folder.name}
+        for name in sorted({*entries, *folders}):
+            entry = zipfile.ZipInfo(name, DATE)
+            entry.create_system, entry.external_attr = UNIX, (FOLDER_MODE if name in folders else MODE) << 16
+            archive.writestr(entry, entries.get(name, b""), zipfile.ZIP_DEFLATED, 9)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(INTERPRETER + content.getvalue())
+    out.chmod(0o755)
+    return out
+
+
+def _files(folder: Path, prefix: str) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield prefix + path.relative_to(folder).as_posix(), path.read_bytes()
+
+
+def _library(own: Distribution) -> Iterator[tuple[str, bytes]]:
+    """Its modules, and of its metadata what says whose it is."""
+    name = own.metadata["Name"]
+    if PURE not in (own.read_text("WHEEL") or ""):
+        raise LabError(f"{name} is not pure Python: it cannot be in one file for every machine")
+    for file in own.files or ():
+        parts = file.parts
+        is_metadata = parts[0].endswith(".dist-info")
+        told = is_metadata and (parts[-1] == "METADATA" or "licenses" in parts)
+        if ".." not in parts and "__pycache__" not in parts and (told or not is_metadata):
+            yield file.as_posix(), Path(str(own.locate_file(file))).read_bytes()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.release.agent", description="Builds the agent's artefacts.")
+    parser.add_argument("--out", type=Path, default=ROOT / "build")
+    given = parser.parse_args()
+    try:
+        for built in (zipapp(given.out / "hopkeeper-agent.pyz"), wheel(given.out)):
+            sha256 = hashlib.sha256(built.read_bytes()).hexdigest()
+            print(f"{built}: {built.stat().st_size:,} bytes, sha256 {sha256}")
+    except LabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
