@@ -28,8 +28,9 @@ from function_app.domain.base.errors import BadInput, HopkeeperError
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.summary import Report, broken
 from function_app.domain.preflight.summary import lint as judged
-from function_app.domain.service.bounds import Probe, ranked_bounds
-from function_app.domain.service.bounds import bounds as failover_bounds
+from function_app.domain.service.bounds import Probe
+from function_app.domain.service.kinds import kind_of
+from function_app.domain.service.orders import VERBS, Order
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
@@ -164,9 +165,8 @@ def bounds(file: Path, probe_interval: float, probe_threshold: int, lab: bool) -
     except (BadInput, UnicodeDecodeError) as error:
         _refuse(file, error)
     probe = Probe(timedelta(seconds=probe_interval), probe_threshold)
-    behind = failover_bounds(topology.timing, probe) if any(s.load_balancer for s in topology.services) else ()
-    ranked = ranked_bounds(topology.timing) if any(s.naming for s in topology.services) else ()
-    for bound in behind + ranked:
+    of_services = (bound for s in topology.services for bound in kind_of(s).bounds(topology.timing, probe))
+    for bound in dict.fromkeys(of_services):
         click.echo(f"{bound.total.total_seconds():7.1f} s  {bound.detection}; {bound.fence}")
         click.echo("            " + " + ".join(f"{what} {part.total_seconds():g}" for what, part in bound.parts))
 
@@ -236,61 +236,29 @@ def _order(topology: str, service: str, verb: str, **said: Any) -> None:
         sys.exit(TROUBLE)
 
 
-@main.command(help="Do nothing to a service until the pause ends.")
-@click.argument("topology")
-@click.argument("service")
-@click.option("--minutes", type=float)
-@click.option("--reason")
-def pause(topology: str, service: str, minutes: float | None, reason: str | None) -> None:
-    _order(topology, service, "pause", minutes=minutes, reason=reason)
+def _order_command(verb: str, form: type[Order]) -> click.Command:
+    """The command of one verb, from its form: the member is an argument, everything else an option."""
+    parameters: list[click.Parameter] = [click.Argument(["topology"]), click.Argument(["service"])]
+    described = msgspec.json.schema_components([form])[1][form.__name__]["properties"]
+    for field in msgspec.structs.fields(form):
+        if field.name == "by":
+            continue
+        shape = described[field.name].get("anyOf", [described[field.name]])[0]
+        kind = float if shape["type"] == "number" else str
+        if field.name == "member":
+            parameters.append(click.Argument([field.name], required=field.required, type=kind))
+        else:
+            help_ = shape.get("description")
+            parameters.append(click.Option([f"--{field.name}"], required=field.required, type=kind, help=help_))
+
+    def give(topology: str, service: str, **given: Any) -> None:
+        _order(topology, service, verb, **given)
+
+    return click.Command(verb, params=parameters, callback=give, help=form.__doc__)
 
 
-@main.command(help="End a pause.")
-@click.argument("topology")
-@click.argument("service")
-def resume(topology: str, service: str) -> None:
-    _order(topology, service, "resume")
-
-
-@main.command(help="Move a service to a ready member, by acknowledgement only.")
-@click.argument("topology")
-@click.argument("service")
-@click.option("--to", required=True)
-def switchover(topology: str, service: str, to: str) -> None:
-    _order(topology, service, "switchover", to=to)
-
-
-@main.command(help="Move a service away from its holder: skips evidence, never fencing.")
-@click.argument("topology")
-@click.argument("service")
-@click.option("--to")
-def failover(topology: str, service: str, to: str | None) -> None:
-    _order(topology, service, "failover", to=to)
-
-
-@main.command(help="Keep a member from serving until the drain ends.")
-@click.argument("topology")
-@click.argument("service")
-@click.argument("member")
-@click.option("--minutes", type=float)
-def drain(topology: str, service: str, member: str, minutes: float | None) -> None:
-    _order(topology, service, "drain", member=member, minutes=minutes)
-
-
-@main.command(help="End a drain.")
-@click.argument("topology")
-@click.argument("service")
-@click.argument("member")
-def undrain(topology: str, service: str, member: str) -> None:
-    _order(topology, service, "undrain", member=member)
-
-
-@main.command(help="Try a standby's fence: adminState Down, proof, None. Ends with 1 where it fails.")
-@click.argument("topology")
-@click.argument("service")
-@click.argument("member", required=False)
-def rehearse(topology: str, service: str, member: str | None) -> None:
-    _order(topology, service, "rehearse", member=member)
+for _verb, _form in VERBS.items():
+    main.add_command(_order_command(_verb, _form))
 
 
 def _key(file: IO[bytes]) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.service.health import seen_by_peers
+from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.observation import (
     AgentReading,
     AgentStatus,
@@ -88,7 +89,7 @@ def _given_up(name: str, tasks: Mapping[str, asyncio.Future[AgentReading]], port
 
 def ordered(topology: Topology, service: Service, readings: Mapping[str, AgentReading]) -> Mapping[str, Order]:
     """What announcers of a ranked service say they were last ordered; one that names nobody we know says nothing."""
-    if service.naming is None:
+    if not kind_of(service).is_ranked:
         return {}
     names = {topology.speaker(name).address: name for name in service.names}
     found: dict[str, Order] = {}

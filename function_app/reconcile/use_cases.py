@@ -9,8 +9,9 @@ from typing import Any
 
 from function_app.domain.base.errors import BadInput, Problem
 from function_app.domain.preflight.summary import Report
+from function_app.domain.service.orders import order_from
 from function_app.domain.topology.model import Topology
-from function_app.reconcile.operate import operate, order_from
+from function_app.reconcile.operate import operate
 from function_app.reconcile.passes.dry_run import plan, what_it_would_do
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.passes.passes import Passes
@@ -78,7 +79,7 @@ class UseCases:
         found = next((s for s in in_force.topology.services if s.name == service), None)
         if found is None:
             raise BadInput((Problem("{service}", f"topology {name!r} has no service {service!r}"),))
-        order = order_from(verb, said, self.ports.clock.now())
+        order = order_from(verb, said)
         if self.observe_only:
             return Outcome(Ending.REFUSED, (OBSERVING,))
         return await operate(self.ports, in_force, found, order)

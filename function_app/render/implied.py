@@ -10,7 +10,8 @@ from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.base.errors import BadInput, Problem
-from function_app.domain.service.ranked.paths import INSTANCES, LENGTH_AT_REST
+from function_app.domain.service.kinds import kind_of
+from function_app.domain.service.ranked.paths import INSTANCES
 from function_app.domain.topology.model import Service, Speaker, Topology
 from function_app.render import passing
 from function_app.render.passing import Client, Upstream
@@ -163,17 +164,15 @@ def _upstream(
 
 def _at_rest(topology: Topology, service: Service, announcer: str, frontends: Frontends) -> Announced:
     # Equal lengths are used side by side (ECMP): right behind one frontend, wrong where next hops differ.
-    ranked = service.naming is not None
-    length = LENGTH_AT_REST + service.announcers.index(announcer) if ranked else 1
-    next_hop: IPv4Address | None
-    if service.next_hop.member is not None:
-        kind, next_hop = "member", topology.speaker(service.names[0]).address
-    elif service.next_hop.itself is not None:
-        kind, next_hop = "self", topology.speaker(announcer).address
-    else:
-        kind, next_hop = "loadBalancer", frontends.get(service.name)
+    kind = kind_of(service)
+    next_hop = kind.next_hop(
+        announcer=topology.speaker(announcer).address,
+        holder=topology.speaker(service.names[0]).address,
+        frontend=frontends.get(service.name),
+    )
     prefixes = tuple(sorted(service.prefixes))
-    return Announced(service.name, kind, prefixes, next_hop, prepends=length - 1)
+    prepends = kind.length_at_rest(service, announcer) - 1
+    return Announced(service.name, kind.key, prefixes, next_hop, prepends)
 
 
 def _of_the_topology(topology: Topology, index: int) -> Iterator[Problem]:

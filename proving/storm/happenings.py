@@ -8,7 +8,8 @@ import msgspec
 from msgspec.structs import replace
 
 from function_app.domain.service.observation import AdminState
-from function_app.reconcile.operate import operate, order_from
+from function_app.domain.service.orders import order_from
+from function_app.reconcile.operate import operate
 from proving.storm.calls import Mishap
 from proving.storm.faults import Fault, Kind
 from proving.storm.mishaps import Armed
@@ -383,7 +384,7 @@ class Happenings:
         if host is None:
             over(False)
             return
-        order = order_from(verb, said, host.now())
+        order = order_from(verb, said)
         host.run(lambda passes: operate(passes.ports, world.in_force, world.service, order), over)
 
     # --- the end

@@ -1,8 +1,11 @@
-"""S16: a decision depends on what is seen, not on the order in which it was told, nor on having been made before."""
+"""S16: decisions are pure: independent of the order of messages and of when they are made, and idempotent."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from function_app.domain.service.decide import decide
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.look import Look
 from function_app.domain.service.observation import Backend, BalancerReading, Observed, Unreachable
 
 if TYPE_CHECKING:
@@ -21,11 +24,14 @@ def repeated(world: "World") -> None:
     backends = {name: Backend(state, None) for name, state in world.balancer.control.items()}
     balancer = BalancerReading("etag", world.frontend, backends)
     turned_backends = BalancerReading("etag", world.frontend, dict(reversed(backends.items())))
-    timing, service = world.topology.timing, world.service
-    one = decide(service, timing, Observed(at, heard, balancer), record)
-    again = decide(service, timing, Observed(at, heard, balancer), record)
-    turned = decide(service, timing, Observed(at, dict(reversed(heard.items())), turned_backends), record)
+
+    def decided(seen: Observed, later: timedelta = timedelta(0)) -> Decision:
+        return decide(Look(world.service, world.topology.timing, seen, record, at + later))
+
+    one = decided(Observed(at, heard, balancer))
+    again = decided(Observed(at, heard, balancer), later=timedelta(hours=1))
+    turned = decided(Observed(at, dict(reversed(heard.items())), turned_backends))
     if world.bugs.is_moody:
-        turned = decide(service, timing, Observed(at, {}, balancer), record)
+        turned = decided(Observed(at, {}, balancer))
     if one != again or one != turned:
         world.checks.broken("S16", f"{one} and then {turned}")

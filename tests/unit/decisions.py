@@ -6,10 +6,12 @@ from typing import Any
 import msgspec
 
 from function_app.domain.service.decide import decide
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AgentReading, FenceProof, Observed, Role, Unreachable
-from function_app.domain.service.protocol import Decision, Kind
-from function_app.domain.service.record import Learning, Operation, Phase, Record, unknown
+from function_app.domain.service.record import Kind, Learning, Operation, Phase, Record, unknown
 from function_app.domain.service.steps import FenceByBalancer, SendFence
+from function_app.domain.topology.model import Topology
 from tests.builders import NOW, stable, status, topology
 
 DESIRED = topology(3)
@@ -28,8 +30,13 @@ def look(a: AgentReading, b: AgentReading = STANDBY, c: AgentReading = STANDBY, 
     return Observed(**values | more)
 
 
+def looking(seen: Observed, record: Record, desired: Topology = DESIRED) -> Look:
+    """The look at the first service of the topology, decided on at once."""
+    return Look(desired.services[0], desired.timing, seen, record, seen.at)
+
+
 def decided(seen: Observed, record: Record) -> Decision:
-    return decide(SERVICE, TIMING, seen, record)
+    return decide(looking(seen, record))
 
 
 def operation(kind: Kind = Kind.FAILOVER, **changes: Any) -> Operation:

@@ -11,7 +11,7 @@ from function_app.domain.service.observation import AgentStatus, Observed
 from function_app.domain.service.record import Drain, Record
 from tests.builders import NOW, balancer, stable, status
 from tests.fakes import INSTANCES
-from tests.unit.decisions import FATAL, SERVICE, SERVING, SILENT, STANDBY, TIMING, A, B, C, decided, look
+from tests.unit.decisions import FATAL, SERVING, SILENT, STANDBY, A, B, C, decided, look, looking
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,11 @@ from tests.unit.decisions import FATAL, SERVICE, SERVING, SILENT, STANDBY, TIMIN
 def test_a_candidate_is_ready_when_it_is_fit_and_every_session_is_established(
     reading: AgentStatus, ready: bool
 ) -> None:
-    assert is_ready(SERVICE, B, look(SERVING, reading)) is ready
+    assert is_ready(looking(look(SERVING, reading), stable()), B) is ready
 
 
 def elected(seen: Observed, record: Record) -> str | None:
-    return elect(SERVICE, seen, record, TIMING, without=A)
+    return elect(looking(seen, record), without=A)
 
 
 def test_whom_an_operator_took_out_is_not_elected_and_whom_we_did_is() -> None:
@@ -49,8 +49,8 @@ def test_a_member_that_does_not_answer_or_is_unfit_is_not_elected() -> None:
 
 def test_a_drain_ends_when_it_says() -> None:
     record = stable(drains={B: Drain(until=NOW, by="ann")})
-    assert is_drained(B, record, NOW - timedelta(seconds=1))
-    assert not is_drained(B, record, NOW)
+    assert is_drained(looking(look(SERVING, at=NOW - timedelta(seconds=1)), record), B)
+    assert not is_drained(looking(look(SERVING), record), B)
     assert elected(look(FATAL), record) == B
 
 

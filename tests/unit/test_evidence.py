@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from function_app.domain.service.decide import decide
+from function_app.domain.service.decision import Decision
 from function_app.domain.service.health import VERDICTS, Row, Verdict, judge, tally
 from function_app.domain.service.observation import (
     AdminState,
@@ -18,11 +19,10 @@ from function_app.domain.service.observation import (
     Role,
     Value,
 )
-from function_app.domain.service.protocol import Decision, Kind
-from function_app.domain.service.record import Operation, Phase, Record, Tally
+from function_app.domain.service.record import Kind, Operation, Phase, Record, Tally
 from function_app.domain.service.steps import FenceByBalancer, SendFence, SendPromote
 from tests.builders import NOW, balancer, stable, status, topology
-from tests.unit.decisions import SILENT, STANDBY, TIMING, A, B
+from tests.unit.decisions import SILENT, STANDBY, TIMING, A, B, looking
 
 SERVING = status(3, Role.SERVING, peers=("nva-b",))
 DESIRED = topology(2)
@@ -37,7 +37,7 @@ def look(a: AgentReading, b: AgentReading = STANDBY, lb: Any = None) -> Observed
 
 
 def decided(seen: Observed, record: Record | None = None) -> Decision:
-    return decide(SERVICE, TIMING, seen, record or stable())
+    return decide(looking(seen, record or stable(), DESIRED))
 
 
 UP = balancer(nva_a="Up_Probe_Success", nva_b="Down_Probe_HttpStatusCodeError")
@@ -57,7 +57,7 @@ ROWS: list[tuple[Row, Observed, Record]] = [
 
 @pytest.mark.parametrize(("row", "seen", "record"), ROWS, ids=[r[0].name for r in ROWS])
 def test_each_row_is_told_apart(row: Row, seen: Observed, record: Record) -> None:
-    assert judge("nva-a", seen, record, TIMING).row is row
+    assert judge(looking(seen, record, DESIRED), "nva-a").row is row
 
 
 def test_every_row_has_a_case_and_a_verdict() -> None:
@@ -94,7 +94,7 @@ BAD, HEARD = PeerView(Value.BAD, Value.BAD), PeerView(Value.OK, Value.UNKNOWN)
 def test_a_silent_member_failed_only_where_every_peer_misses_it_on_both_ways(
     agents: Mapping[str, AgentReading], row: Row
 ) -> None:
-    assert judge(A, Observed(NOW, agents), stable(), TIMING).row is row
+    assert judge(looking(Observed(NOW, agents), stable(), DESIRED), A).row is row
 
 
 def test_these_rows_and_no_others_replace_the_holder() -> None:
@@ -104,13 +104,13 @@ def test_these_rows_and_no_others_replace_the_holder() -> None:
 
 def test_a_failure_that_nobody_sees_any_more_is_no_failure() -> None:
     counted = stable(tallies={A: Tally(bad=2, at=NOW)})
-    assert judge(A, look(SERVING), counted, TIMING).row is Row.FIT
-    assert judge(A, look(SERVING, lb=balancer(nva_a="Up_Probe_Success")), counted, TIMING).row is Row.FIT
+    assert judge(looking(look(SERVING), counted, DESIRED), A).row is Row.FIT
+    assert judge(looking(look(SERVING, lb=balancer(nva_a="Up_Probe_Success")), counted, DESIRED), A).row is Row.FIT
 
 
 def test_a_503_speaks_only_against_one_that_serves() -> None:
     seen = look(SERVING, lb=balancer(nva_b="Down_Probe_HttpStatusCodeError"))
-    assert judge(B, seen, stable(tallies={B: Tally(bad=2, at=NOW)}), TIMING).row is Row.FIT
+    assert judge(looking(seen, stable(tallies={B: Tally(bad=2, at=NOW)}), DESIRED), B).row is Row.FIT
 
 
 def test_a_silent_holder_whose_peers_miss_it_is_fenced_both_ways_at_once() -> None:
@@ -127,7 +127,7 @@ def test_a_peer_that_hears_it_on_either_way_outweighs_one_that_does_not() -> Non
     seen = Observed(
         NOW, {"nva-a": SILENT, "nva-b": status(3, dead_peers=("nva-a",)), "nva-c": status(3, peers=("nva-a",))}
     )
-    assert judge("nva-a", seen, stable(), three.timing).row is Row.PATH_BROKEN
+    assert judge(looking(seen, stable(), three), "nva-a").row is Row.PATH_BROKEN
 
 
 def test_a_probe_that_failed_once_is_only_a_doubt_and_the_grant_is_sent_again() -> None:
@@ -197,7 +197,7 @@ def test_our_own_down_says_nothing_about_the_member() -> None:
 def test_several_that_serve_beside_the_holder_are_fenced_one_at_a_time() -> None:
     three = topology(3)
     readings = {"nva-a": SERVING, "nva-b": status(2, Role.SERVING), "nva-c": status(2, Role.SERVING)}
-    decision = decide(three.services[0], three.timing, Observed(NOW, readings), stable())
+    decision = decide(looking(Observed(NOW, readings), stable(), three))
     assert decision.effects == (SendFence("nva-b", 3),)
     assert decision.because[0].startswith("conflict: ")
 
@@ -245,4 +245,4 @@ def test_nobody_is_moved_to_one_that_is_about_to_be_rebooted_too() -> None:
 def test_a_witness_tells_that_a_holder_is_silent_where_the_other_member_cannot() -> None:
     """The other member's own way to it is not part of its gossip; the witness misses it on both."""
     heard = Observed(NOW, {"nva-a": SILENT, "nva-b": STANDBY, "watch": status(dead_peers=("nva-a",))})
-    assert judge("nva-a", heard, stable(), TIMING).row is Row.SILENT
+    assert judge(looking(heard, stable(), DESIRED), "nva-a").row is Row.SILENT

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from function_app.reconcile.operate import operate, order_from
+from function_app.domain.service.orders import order_from
+from function_app.reconcile.operate import operate
 from function_app.reconcile.store.journal import keep
 from function_app.reconcile.store.topologies import InForce
 from function_app.views.explain import explain
@@ -45,7 +46,7 @@ async def test_why_a_member_was_promoted_names_the_proof(scene: Scene) -> None:
 
 async def test_why_nothing_was_done_names_the_guard(scene: Scene) -> None:
     scene.clock.at += timedelta(seconds=1)
-    order = order_from("pause", {"by": "ann"}, scene.clock.at)
+    order = order_from("pause", {"by": "ann"})
     await operate(scene.ports, InForce(scene.topology, "g"), scene.topology.services[0], order)
     await scene.fast()
     assert "guard: paused: until" in await told(scene)

@@ -12,17 +12,16 @@ from function_app.domain.peerings import guards as of_peerings
 from function_app.domain.service.guards import (
     GUARDS,
     Draining,
+    Look,
     Opening,
-    ServiceContext,
     Step,
     Touch,
     refuse,
     spacing_after,
 )
 from function_app.domain.service.observation import AdminState, AgentReading, Backend, Observed, Role, Unreachable
-from function_app.domain.service.protocol import Kind
 from function_app.domain.service.ranked.paths import Rank
-from function_app.domain.service.record import Pause, Record, Spacing
+from function_app.domain.service.record import Kind, Pause, Record, Spacing
 from tests.builders import NOW, balancer, stable, status, topology
 from tests.unit.test_peerings import GUARDED
 
@@ -39,16 +38,16 @@ def context(
     members: int = 2,
     up: str = "",
     age: timedelta = timedelta(0),
-) -> ServiceContext:
+) -> Look:
     desired = topology(members, timing={"spacingStep": "PT10S"})
     reading = balancer(**{name.replace("-", "_"): "Up_Probe_Success" for name in ("nva-a", "nva-b")})
     if up:
         reading = replace(reading, backends={**reading.backends, up: Backend(AdminState.UP, "Up_Admin")})
     seen = Observed(NOW, agents or dict(FIT), reading)
-    return ServiceContext(desired.services[0], desired.timing, seen, record or stable(), NOW + age)
+    return Look(desired.services[0], desired.timing, seen, record or stable(), NOW + age)
 
 
-CASES: list[tuple[str, Step, ServiceContext, str]] = [
+CASES: list[tuple[str, Step, Look, str]] = [
     (
         "paused",
         Touch(),
@@ -90,7 +89,7 @@ CASES: list[tuple[str, Step, ServiceContext, str]] = [
 
 
 @pytest.mark.parametrize(("guard", "step", "seen", "reason"), CASES, ids=[f"{c[0]}: {c[3][:30]}" for c in CASES])
-def test_each_guard_speaks(guard: str, step: Step, seen: ServiceContext, reason: str) -> None:
+def test_each_guard_speaks(guard: str, step: Step, seen: Look, reason: str) -> None:
     spoken = {refusal.guard: refusal.reason for refusal in refuse(step, seen)}
     assert reason in spoken[guard]
 

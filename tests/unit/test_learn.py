@@ -8,14 +8,12 @@ import pytest
 
 from function_app.domain.service.learn import behind
 from function_app.domain.service.observation import Observed, Role
-from function_app.domain.service.protocol import Look
 from function_app.domain.service.record import Ack, Drain, Fence, Phase, Record, Tally, unknown
 from tests.builders import NOW, balancer, stable, status
 from tests.unit.decisions import (
     FATAL,
     PROBED,
     REFUSED,
-    SERVICE,
     SERVING,
     SILENT,
     SOON,
@@ -28,6 +26,7 @@ from tests.unit.decisions import (
     fencing,
     learning,
     look,
+    looking,
 )
 
 
@@ -83,7 +82,7 @@ def test_a_record_that_cannot_be_the_newest_is_not_believed(seen: Observed, reco
     ],
 )
 def test_a_record_that_may_well_be_the_newest_is_believed(seen: Observed, record: Record) -> None:
-    assert behind(Look(SERVICE, TIMING, seen, record)) is None
+    assert behind(looking(seen, record)) is None
 
 
 def test_one_epoch_ahead_of_the_record_is_enough_to_learn_again() -> None:
@@ -134,7 +133,7 @@ def test_learning_that_finds_nobody_fit_says_why_of_each() -> None:
     assert decision.record.phase is Phase.LEARN
     assert decision.held == (
         "learned, but no member is fit to serve",
-        "nva-a: its adminState is Down, and not by us as far as the record goes: it is somebody's to take back",
+        "nva-a: its adminState is Down, and the record does not say that we set it: an operator must undo it",
         "nva-b: it is drained",
         "nva-c: its agent says forwarding is off",
     )

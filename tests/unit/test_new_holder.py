@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 
 from function_app.domain.service.observation import AdminState, AgentStatus, Backend, BalancerReading, Role
-from function_app.domain.service.protocol import Kind
-from function_app.domain.service.record import Operation, Phase, Record, Tally
+from function_app.domain.service.record import Kind, Operation, Phase, Record, Tally
 from function_app.domain.service.steps import SendPromote
 from tests.builders import NOW, balancer, stable, status
 from tests.unit.decisions import (

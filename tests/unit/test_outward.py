@@ -21,6 +21,7 @@ from function_app.domain.topology.model import Topology
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from tests.builders import NOW, balancer, document, ranked_document, stable, status, text
 from tests.fakes import FakeWorld
+from tests.unit.decisions import looking
 from tests.unit.reconcile.scene import Scene
 
 ROUTER = IPv4Address("192.168.100.1")
@@ -159,15 +160,15 @@ def test_a_number_is_never_below_or_equal_to_what_an_agent_has_of_another_wish()
     at = declared()
     other = OutwardRoutes(TOLD.prefixes, 5)
     for turn, seq in [((0, 0), 1), ((2, 9), 10), ((3, 4), 5)]:
-        record, commands = next_outward(at.services[0], look(at=at, outward=other, turn=turn), stable())
+        record, commands = next_outward(looking(look(at=at, outward=other, turn=turn), stable(), at))
         assert {(c.epoch, c.seq) for c in commands} == {(3, seq)}
         assert record.outward.seq == seq
 
 
 def test_a_member_that_missed_a_command_gets_the_same_again() -> None:
     at = declared()
-    first, commands = next_outward(at.services[0], look(at=at, outward=NOTHING_OUTWARD), stable())
-    again, repeated = next_outward(at.services[0], look(at=at, outward=NOTHING_OUTWARD), first)
+    first, commands = next_outward(looking(look(at=at, outward=NOTHING_OUTWARD), stable(), at))
+    again, repeated = next_outward(looking(look(at=at, outward=NOTHING_OUTWARD), first, at))
     assert (again, repeated) == (first, commands)
 
 
@@ -181,9 +182,9 @@ def test_nothing_is_told_while_anything_else_is_to_be_done() -> None:
         changed(stable(), advertised=Advertised()),
     ]
     for record in busy:
-        decision = decide(at.services[0], at.timing, seen, record)
+        decision = decide(looking(seen, record, at))
         assert not any(isinstance(effect, SendOutward) for effect in decision.effects), record
-    at_rest = decide(at.services[0], at.timing, seen, stable())
+    at_rest = decide(looking(seen, stable(), at))
     assert {type(effect) for effect in at_rest.effects} == {SendOutward}
     assert not at_rest.settled
 
@@ -194,8 +195,8 @@ def test_a_missing_session_on_premises_is_an_alarm_and_nothing_more() -> None:
     standby = seen.status("nva-b")
     assert standby is not None
     down = seen.with_agent("nva-b", replace(standby, outward_sessions={ROUTER: False}))
-    assert outward_alarms(at.services[0], seen) == ()
-    decision = decide(at.services[0], at.timing, down, stable())
+    assert outward_alarms(looking(seen, stable(), at)) == ()
+    decision = decide(looking(down, stable(), at))
     assert (decision.settled, decision.effects) == (True, ())
     assert "nva-b has no session with on-premises 192.168.100.1: return traffic may not follow it" in decision.alarms
 

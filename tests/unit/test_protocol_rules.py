@@ -17,7 +17,9 @@ from function_app.domain.base.timing import Timing, broken_laws
 from function_app.domain.peerings import guards as of_peerings
 from function_app.domain.peerings.model import DeletePeering, Peering, Provisioning, RouteServerReading
 from function_app.domain.service.decide import decide
-from function_app.domain.service.guards import Draining, Opening, ServiceContext, refuse
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.guards import Draining, Opening, refuse
+from function_app.domain.service.look import Look
 from function_app.domain.service.observation import (
     AdminState,
     AgentReading,
@@ -26,11 +28,22 @@ from function_app.domain.service.observation import (
     Observed,
     Role,
 )
-from function_app.domain.service.orders import FailoverOrder, PauseOrder, SwitchoverOrder, obey
-from function_app.domain.service.protocol import Decision, Kind, Look, unproven
-from function_app.domain.service.record import Ack, Drain, Fence, Learning, Phase, Record, Spacing, Tally, unknown
+from function_app.domain.service.orders import FailoverOrder, PauseOrder, SwitchoverOrder, obey, order_from
+from function_app.domain.service.protocol import unproven
+from function_app.domain.service.record import (
+    Ack,
+    Drain,
+    Fence,
+    Kind,
+    Learning,
+    Pause,
+    Phase,
+    Record,
+    Spacing,
+    Tally,
+    unknown,
+)
 from function_app.domain.service.steps import FenceByBalancer, LiftByBalancer, SendFence, SendPromote
-from function_app.reconcile.operate import order_from
 from tests.builders import NOW, balancer, document, stable, status, topology
 from tests.fakes import INSTANCES
 from tests.unit.decisions import (
@@ -53,6 +66,7 @@ from tests.unit.decisions import (
     granted,
     learning,
     look,
+    looking,
     operation,
 )
 
@@ -129,7 +143,7 @@ def test_a_proof_at_the_load_balancer_is_noted_and_the_member_stays_in_may_serve
 def test_a_proof_of_another_operation_is_none() -> None:
     for epoch in (3, 5):
         seen = look(SILENT, proofs={A: FenceProof(epoch, "e1")})
-        assert unproven(Look(SERVICE, TIMING, seen, fencing())) == [A]
+        assert unproven(looking(seen, fencing())) == [A]
 
 
 def test_a_fence_at_the_load_balancer_is_owed_before_it_is_written_and_wary_only_after_an_earlier_one() -> None:
@@ -267,7 +281,7 @@ def test_an_hour_of_quiet_ends_the_spacing_however_long_that_would_be() -> None:
     timing = Timing(spacing_max=timedelta(hours=3), spacing_step=timedelta(hours=3))
     for last, spoken in ((NOW - timedelta(minutes=59), ["spacing"]), (LONG_AGO, [])):
         record = stable(spacing=Spacing(count=9, last=last))
-        seen = ServiceContext(SERVICE, timing, look(FATAL), record, NOW)
+        seen = Look(SERVICE, timing, look(FATAL), record, NOW)
         assert [r.guard for r in refuse(Opening(Kind.FAILOVER, B), seen)] == spoken
 
 
@@ -284,7 +298,7 @@ def returning(ready_for: timedelta, **failover: Any) -> str | None:
     service = topology(3, services=[one]).services[0]
     long_held = operation(started=LONG_AGO - timedelta(days=1))
     record = stable(B, ready_since={A: NOW - ready_for}, operation=long_held)
-    return decide(service, TIMING, look(STANDBY, status(3, Role.SERVING)), record).record.target
+    return decide(Look(service, TIMING, look(STANDBY, status(3, Role.SERVING)), record, NOW)).record.target
 
 
 def test_a_better_member_returns_only_if_asked_to_and_ready_for_long_enough() -> None:
@@ -296,9 +310,9 @@ def test_a_better_member_returns_only_if_asked_to_and_ready_for_long_enough() ->
 # --- guards and orders ------------------------------------------------------------------------------------------------
 
 
-def context(agents: Mapping[str, AgentReading], members: int = 3) -> ServiceContext:
+def context(agents: Mapping[str, AgentReading], members: int = 3) -> Look:
     desired = topology(members)
-    return ServiceContext(desired.services[0], desired.timing, Observed(NOW, agents), stable(), NOW)
+    return looking(Observed(NOW, agents), stable(), desired)
 
 
 def test_half_of_all_members_gone_at_once_makes_blind_for_drains_as_well() -> None:
@@ -327,23 +341,24 @@ def test_somebody_elses_peering_announces_nothing_for_us() -> None:
 
 def ordered(order: Any, record: Record, seen: Observed | None = None) -> tuple[str, ...]:
     """Why the order is refused; empty where it is taken."""
-    decision = obey(Look(SERVICE, TIMING, seen or look(SERVING), record), order)
+    decision = obey(looking(seen or look(SERVING), record), order)
     return decision.held if decision.record == record else ()
 
 
-def test_a_pause_ends_in_the_future() -> None:
-    assert ordered(PauseOrder(until=NOW, by="ann"), stable()) == ("a pause must end in the future",)
-    assert ordered(PauseOrder(until=SOON, by="ann"), stable()) == ()
+def test_a_pause_counts_from_when_it_is_accepted() -> None:
+    late = replace(looking(look(SERVING), stable()), now=NOW + timedelta(seconds=9))
+    pause = obey(late, PauseOrder(minutes=2, by="ann")).record.pause
+    assert pause == Pause(until=NOW + timedelta(seconds=129), by="ann")
 
 
 def test_nothing_is_moved_while_learning_to_a_failed_member_or_amid_an_operation() -> None:
-    assert "learning" in ordered(FailoverOrder(by="ann", target=B), learning())[0]
+    assert "learning" in ordered(FailoverOrder(by="ann", to=B), learning())[0]
     failed = look(SERVING, replace(STANDBY, fatal=("disk",)))
-    assert "disk" in ordered(FailoverOrder(by="ann", target=B), stable(), failed)[0]
-    assert "under way" in ordered(SwitchoverOrder(target=C, by="ann"), fencing())[0]
+    assert "disk" in ordered(FailoverOrder(by="ann", to=B), stable(), failed)[0]
+    assert "under way" in ordered(SwitchoverOrder(to=C, by="ann"), fencing())[0]
 
 
-@pytest.mark.parametrize("order", [SwitchoverOrder(target=B, by="ann"), FailoverOrder(by="ann", target=B)])
+@pytest.mark.parametrize("order", [SwitchoverOrder(to=B, by="ann"), FailoverOrder(by="ann", to=B)])
 def test_no_order_is_taken_on_a_record_that_agents_contradict(order: SwitchoverOrder | FailoverOrder) -> None:
     """The record was put back: whom it does not know may be serving, and nobody would fence it."""
     ahead = look(status(2), status(3), status(4, Role.SERVING))
@@ -355,7 +370,7 @@ def test_no_order_is_taken_on_a_record_that_agents_contradict(order: SwitchoverO
 @pytest.mark.parametrize("minutes", [0, -1, 30 * 24 * 60 + 1, True, "60"])
 def test_an_order_lasts_more_than_nothing_and_at_most_thirty_days(minutes: Any) -> None:
     with pytest.raises(BadInput, match="minutes"):
-        order_from("pause", {"minutes": minutes}, NOW)
+        order_from("pause", {"minutes": minutes})
 
 
 # --- timing -----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from function_app.domain.topology.laws import Place
@@ -192,6 +192,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # a machine under load is no fault of it
 @given(JSON)
 async def test_whatever_an_event_or_alert_says_it_wakes_and_never_fails(said: Any) -> None:
     use_cases = await app()

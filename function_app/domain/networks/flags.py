@@ -18,6 +18,7 @@ from enum import StrEnum
 
 from function_app.domain.peerings.model import RouteServerReading
 from function_app.domain.routes.findings import Finding, FindingKind
+from function_app.domain.service.kinds import kind_of
 from function_app.domain.topology.model import NetworkPeering, RouteServer, Topology
 
 
@@ -126,7 +127,7 @@ def _gateway_preferred(topology: Topology, server: RouteServer, seen: RouteServe
     """Where lengths of AS paths are to decide, but a gateway's route of the same prefix wins whatever its length."""
     relayed = any(relay.to == server.name for speaker in topology.speakers for relay in speaker.relays)
     peers = {speaker.name for speaker in topology.peered_with(server.name)}
-    ranked = any(service.naming is not None and peers & set(service.announcers) for service in topology.services)
+    ranked = any(kind_of(service).is_ranked and peers & set(service.announcers) for service in topology.services)
     if seen.branch_to_branch and seen.routing_preference in GATEWAYS and (relayed or ranked):
         sentence = (
             f"{server.name} exchanges routes with gateways and prefers {seen.routing_preference}: at equal prefix length "

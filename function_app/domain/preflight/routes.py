@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.rule import Fault, Severity, services, speakers
+from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.ranked.paths import INSTANCES
 from function_app.domain.topology.model import Naming, RouteServer, Service, Slots, Speaker, Topology
 from function_app.domain.topology.peering_names import is_ours
@@ -87,7 +88,7 @@ def _terminates(topology: Topology, speaker: Speaker) -> bool:
 
 def hold_time(topology: Topology, _: Facts) -> Iterator[Fault]:
     hold = topology.timing.bgp_hold
-    ranked = [service.name for service in topology.services if service.naming is not None]
+    ranked = [service.name for service in topology.services if kind_of(service).is_ranked]
     own = [speaker.name for speaker in topology.speakers if speaker.announces]
     advised = HOLD_ADVISED if ranked or own else HOLD_BEHIND_BALANCER
     if hold <= advised:

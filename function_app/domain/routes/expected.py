@@ -16,8 +16,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.record import Record
-from function_app.domain.topology.model import Naming, Relay, Service, Speaker, Topology
+from function_app.domain.topology.model import Relay, Service, Speaker, Topology
 
 ROUTE_SERVER_ASN = 65515
 """Of every Azure Route Server; it cannot be changed (Azure documentation, "Azure Route Server FAQ")."""
@@ -134,7 +135,7 @@ def _own(topology: Topology, speaker: Speaker, now: Standing) -> Iterator[tuple[
     for service in topology.announced_by(speaker.name):
         way = Way(
             speaker.name,
-            speaker.address if service.naming is Naming.SELF else now.next_hops.get(service.name),
+            _next_hop(service, speaker, now),
             (speaker.asn,),
             length=_length(service, speaker, now),
             service=service.name,
@@ -143,9 +144,16 @@ def _own(topology: Topology, speaker: Speaker, now: Standing) -> Iterator[tuple[
             yield network, way
 
 
+def _next_hop(service: Service, speaker: Speaker, now: Standing) -> IPv4Address | None:
+    """What the speaker should name: `next_hops` holds the frontend, or the holder's address."""
+    known = now.next_hops.get(service.name)
+    return kind_of(service).next_hop(announcer=speaker.address, holder=known, frontend=known)
+
+
 def _length(service: Service, speaker: Speaker, now: Standing) -> int | None:
-    if service.naming is None:
-        return LENGTH_BEHIND_A_FRONTEND
+    """Of the AS path; where lengths decide, only what was ordered and can no longer change is known."""
+    if not kind_of(service).is_ranked:
+        return kind_of(service).length_at_rest(service, speaker.name)
     return now.lengths.get((service.name, speaker.name))
 
 
@@ -155,7 +163,7 @@ def _best(topology: Topology, ways: list[Way], now: Standing) -> tuple[Way, ...]
         way
         for way in ways
         if way.service is not None
-        and topology.service(way.service).naming is Naming.SELF
+        and kind_of(topology.service(way.service)).holder_announces
         and now.holders.get(way.service) == way.origin
     }
     services = {way.service for way in held}

@@ -1,11 +1,11 @@
-"""What members announce for a service, and which of them must be told (again)."""
+"""What members announce for a service behind a load balancer, and which of them must be commanded (again)."""
 
 import hashlib
 from ipaddress import IPv4Address
 
 from msgspec.structs import replace
 
-from function_app.domain.service.observation import Observed
+from function_app.domain.service.look import Look
 from function_app.domain.service.record import Advertised, Record
 from function_app.domain.service.steps import Advertisement, SendAdvertise
 from function_app.domain.topology.model import Service
@@ -25,15 +25,14 @@ def next_advertised(service: Service, frontend: IPv4Address, record: Record) -> 
     return replace(record, advertised=Advertised(seq=record.advertised.seq + 1, digest=digest))
 
 
-def stale_advertisements(service: Service, observed: Observed, record: Record) -> tuple[SendAdvertise, ...]:
-    """A command for every reachable member that announces something else. Needs a balancer that was read."""
-    if observed.balancer is None or isinstance(observed.balancer, str):
-        return ()
-    advertisements = wanted(service, observed.balancer.frontend)
+def stale_advertisements(look: Look, frontend: IPv4Address) -> tuple[SendAdvertise, ...]:
+    """A command for every member that answers and announces something else."""
+    service, record = look.service, look.record
+    advertisements = wanted(service, frontend)
+    reported = ((name, look.observed.service(name, service.name)) for name in look.members)
     commands = (
         SendAdvertise(name, record.epoch, record.advertised.seq, advertisements)
-        for name in service.names
-        if (mine := observed.service(name, service.name)) is not None
-        and set(mine.advertised or ()) != set(advertisements)
+        for name, mine in reported
+        if mine is not None and set(mine.advertised or ()) != set(advertisements)
     )
-    return tuple(command for command in commands if command not in observed.tried)
+    return tuple(command for command in commands if command not in look.observed.tried)

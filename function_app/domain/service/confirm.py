@@ -1,29 +1,32 @@
-"""A new holder and the load balancer's probe: what verifies it, what it is waited for, what may be of before (ADR 8).
+"""How the load balancer's probe confirms a new holder, how many looks we wait for it, and which readings may predate the
+grant (ADR 8).
 
-Off the failover path: the load balancer's health is only read by slow passes, and tells late.
+Off the failover path: the load balancer's health is only read by slow passes, and shows a change late.
 """
 
 from msgspec.structs import replace
 
-from function_app.domain.base.timing import Timing
+from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect
 from function_app.domain.service.health import counted_lately, tally
+from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed, Value
-from function_app.domain.service.protocol import Decision, Kind, Look, open_operation
-from function_app.domain.service.record import Phase, Record, Tally
+from function_app.domain.service.protocol import open_operation
+from function_app.domain.service.record import Kind, Phase, Record, Tally
 
 
-def with_probes(timing: Timing, observed: Observed, record: Record) -> Record:
-    """Keeps what this look's health reasons say: whose probe fails, whether the holder's was seen to rise, and, once it
-    is stable, how often it failed: a standby's 503 is expected, a fresh holder's too."""
-    balancer, holder = observed.balancer, record.holder
+def with_probes(look: Look) -> Record:
+    """The record with what this look's health reasons show: whose probe fails, whether the holder's was seen to rise, and,
+    once it is stable, how often it failed: a standby's 503 is expected, a fresh holder's too."""
+    record, balancer, holder = look.record, look.observed.balancer, look.record.holder
     if not isinstance(balancer, BalancerReading) or holder is None:
         return record
     probed = {name: backend.probed for name, backend in balancer.backends.items()}
-    up, down = ({name for name, value in probed.items() if value is said} for said in (Value.OK, Value.BAD))
+    up = {name for name, value in probed.items() if value is Value.OK}
+    down = {name for name, value in probed.items() if value is Value.BAD}
     counts, operation = record.tallies, record.operation
     if record.phase is Phase.STABLE:
-        count = tally(counts.get(holder), probed.get(holder, Value.UNKNOWN), observed.at, timing)
+        count = tally(counts.get(holder), probed.get(holder, Value.UNKNOWN), look.at, look.timing)
         counts = {holder: count} if count is not None else {}
     if operation is not None and holder in up & record.probe_down:
         operation = replace(operation, confirmed=True)
@@ -31,30 +34,37 @@ def with_probes(timing: Timing, observed: Observed, record: Record) -> Record:
     return record if kept == record else kept
 
 
-def verify(look: Look, target: str) -> Decision:
+def confirm(look: Look, target: str) -> Decision:
     """Step 6, off the failover path: stable once the load balancer's probe agrees.
 
-    Where it disagrees, or nothing tells (ARM down, health empty), that is waited for: a holder that the probe has not
-    found yet must not count as one that it lost. Patience is a number of looks; no clock, no host that slept ends it.
+    | the load balancer shows of the target     | then                                                                |
+    |-------------------------------------------|---------------------------------------------------------------------|
+    | its probe succeeds                        | stable                                                              |
+    | nothing, for it was not read              | held until a slow pass reads it                                     |
+    | its probe fails, or no reason, few looks  | held: health shows a change late                                    |
+    | no reason, after `verifyLooks` looks      | stable, and the reason says that it could not be confirmed          |
+    | its probe fails, after `verifyLooks`      | the next candidate, but only once (`Kind.PROBE`); then held         |
+
+    Patience is a number of looks: neither a clock nor a host that slept ends it.
     """
     record, seen = look.record, look.observed
-    serves, backend = f"{target} serves at epoch {record.epoch}", seen.backend(target)
-    if look.service.naming is not None or (backend is not None and backend.probed is Value.OK):
-        return _rest(record, f"{serves}, verified")
+    serves, backend = f"{target} serves at epoch {record.epoch}", look.backend(target)
+    if backend is not None and backend.probed is Value.OK:
+        return rest(record, f"{serves}, verified")
     if seen.balancer is None:
         return Decision(record, held=(f"{serves}; the load balancer is still to confirm it",))
     reason = backend.reason if backend is not None else None
-    said = f", but the probe says {reason}" if reason else f"; the load balancer does not tell: {_silence(seen)}"
+    shown = f", but the probe says {reason}" if reason else f"; the load balancer does not tell: {_silence(seen)}"
     waited = _waited(look)
     if record.operation is not None:
         record = replace(record, operation=replace(record.operation, unverified=waited))
     if waited.bad <= look.timing.verify_looks:
-        return Decision(record, held=(serves + said,))
+        return Decision(record, held=(serves + shown,))
     if reason is None:
-        return _rest(record, serves + said)
-    other = elect(look.service, seen, record, look.timing, without=target)
+        return rest(record, serves + shown)
+    other = elect(look, without=target)
     if other is None or look.kind is Kind.PROBE:
-        return Decision(record, held=(serves + said,))
+        return Decision(record, held=(serves + shown,))
     return open_operation(look, other, Kind.PROBE, f"{target} was not verified in time ({reason})")
 
 
@@ -64,19 +74,20 @@ def _silence(seen: Observed) -> str:
 
 def _waited(look: Look) -> Tally:
     """How many looks since the grant have not found the holder confirmed, this one counted."""
-    before, at = look.record.operation.unverified if look.record.operation else None, look.observed.at
+    before, at = look.record.operation.unverified if look.record.operation else None, look.at
     if before is not None and (counted_lately(before, at, look.timing) or before.bad > look.timing.verify_looks):
         return before
     return Tally(bad=(before.bad if before else 0) + 1, at=at)
 
 
-def _rest(record: Record, because: str) -> Decision:
+def rest(record: Record, because: str) -> Decision:
+    """The operation is over: the service is stable."""
     return Decision(replace(record, phase=Phase.STABLE), because=(because,))
 
 
-def may_be_of_before(look: Look, holder: str) -> bool:
-    """Whether the failing probe may still be that of a standby: health tells late, and may have told that it was up from
-    an earlier time that it served. Then it is given as many looks as a holder that was not found yet (`verify`)."""
+def may_predate(look: Look, holder: str) -> bool:
+    """Whether the failing probe may still be that of a standby: health shows a change late, and its last success may date
+    from an earlier time that it served. Then it is given as many looks as a holder that is not confirmed (`confirm`)."""
     operation, count = look.record.operation, look.record.tallies[holder].bad
     confirmed = operation is not None and operation.confirmed
     return is_recent(look) and not confirmed and count < look.timing.verify_looks
@@ -85,4 +96,4 @@ def may_be_of_before(look: Look, holder: str) -> bool:
 def is_recent(look: Look) -> bool:
     """Whether the last operation was opened less than `spacing_forget` ago."""
     operation = look.record.operation
-    return operation is not None and look.observed.at - operation.started < look.timing.spacing_forget
+    return operation is not None and look.at - operation.started < look.timing.spacing_forget

@@ -6,12 +6,12 @@ what a peering must pass, `peerings.guards` (safety.md section 5).
 
 | guard                       | guards                          | because                                                        |
 |-----------------------------|---------------------------------|----------------------------------------------------------------|
-| paused                      | everything done to a service    | an operator's word                                             |
+| paused                      | everything done to a service    | an operator ordered it                                         |
 | nothing is up               | everything done to a service    | adminState Up ignores the probe: no fence could hold there     |
-| members are known           | everything done to a service    | nobody who may be serving is forgotten: it could not be fenced |
+| members are known           | everything done to a service    | a forgotten member that may be serving could not be fenced     |
 | look is fresh               | openings of any kind            | a host that slept decides on what is no longer true            |
 | spacing                     | automatic failovers             | a service that flaps must not be moved as fast as it flaps     |
-| not blind                   | moves that nobody needs now     | when half of all go bad at once, it is more likely us          |
+| not blind                   | moves that nobody needs now     | at least half look unhealthy at once: the fault is likely ours |
 | target is ready             | moves that nobody needs now     | it would trade a working holder for a hope                     |
 | damping window is over      | the same, in ranked services    | a second change within it costs half a minute (azure-facts)    |
 | minimum stays healthy       | drains in active-active         | `minHealthy`                                                   |
@@ -19,17 +19,16 @@ what a peering must pass, `peerings.guards` (safety.md section 5).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from function_app.domain.base.refusal import Answer, Guard, Refusal, refusals
 from function_app.domain.base.timing import Timing
 from function_app.domain.service.election import is_drained
 from function_app.domain.service.health import Verdict, is_ready, judge
-from function_app.domain.service.observation import AdminState, Observed
-from function_app.domain.service.protocol import AUTOMATIC, DISCRETIONARY, Kind
+from function_app.domain.service.look import Look
+from function_app.domain.service.observation import AdminState
 from function_app.domain.service.ranked.paths import damped_for
-from function_app.domain.service.record import Record, Spacing
-from function_app.domain.topology.model import Service
+from function_app.domain.service.record import AUTOMATIC, DISCRETIONARY, Kind, Spacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,37 +54,24 @@ class Draining:
 type Step = Touch | Opening | Draining
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceContext:
-    """What a guard may look at for a step on a service."""
-
-    service: Service
-    timing: Timing
-    observed: Observed
-    record: Record
-    now: datetime
-    """When the step would be taken; `observed.at` is when the look was over."""
-
-
-def _paused(step: Step, context: ServiceContext) -> Answer:
-    if context.record.pause is None:
+def _paused(step: Step, look: Look) -> Answer:
+    if look.record.pause is None:
         return None
-    pause, at = context.record.pause, context.observed.at
+    pause, at = look.record.pause, look.at
     if at >= pause.until:
         return None
     until = f"until {pause.until:%Y-%m-%d %H:%M:%SZ} by {pause.by}" + (f" ({pause.reason})" if pause.reason else "")
     return until, pause.until - at
 
 
-def _nothing_is_up(step: Step, context: ServiceContext) -> Answer:
-    seen = context.observed
-    up = [n for n in context.service.names if (b := seen.backend(n)) is not None and b.admin_state is AdminState.UP]
+def _nothing_is_up(step: Step, look: Look) -> Answer:
+    up = [n for n in look.members if (b := look.backend(n)) is not None and b.admin_state is AdminState.UP]
     return f"adminState of {', '.join(up)} is Up, which ignores the probe for ever: set it to None" if up else None
 
 
-def _members_are_known(step: Step, context: ServiceContext) -> Answer:
-    record = context.record
-    strangers = sorted((record.may_serve | record.owed.keys()) - set(context.service.names))
+def _members_are_known(step: Step, look: Look) -> Answer:
+    record = look.record
+    strangers = sorted((record.may_serve | record.owed.keys()) - set(look.members))
     return (
         f"{', '.join(strangers)} may still be serving but left the topology: put it back, or drain it"
         if strangers
@@ -93,16 +79,16 @@ def _members_are_known(step: Step, context: ServiceContext) -> Answer:
     )
 
 
-def _spacing(step: Opening, context: ServiceContext) -> Answer:
+def _spacing(step: Opening, look: Look) -> Answer:
     if step.kind not in AUTOMATIC:
         return None
-    before, at = context.record.spacing, context.observed.at
+    before, at = look.record.spacing, look.at
     if before is None:
         return None
     quiet = at - before.last
-    if quiet < timedelta(0) or quiet > context.timing.spacing_forget:
-        return None  # a time that is still to come was written by a clock that was wrong
-    left = spacing_after(before, context.timing) - quiet
+    if quiet < timedelta(0) or quiet > look.timing.spacing_forget:
+        return None  # a time in the future comes from a skewed clock
+    left = spacing_after(before, look.timing) - quiet
     if left <= timedelta(0):
         return None
     return f"{before.count} automatic failovers in a row: the next one in {left.total_seconds():.0f} s", left
@@ -116,25 +102,25 @@ def spacing_after(spacing: Spacing, timing: Timing) -> timedelta:
     return min(timing.spacing_step * (1 << doublings), timing.spacing_max)
 
 
-def _look_is_fresh(step: Opening, context: ServiceContext) -> Answer:
-    age = context.now - context.observed.at
-    if age <= context.timing.look_lasts:
+def _look_is_fresh(step: Opening, look: Look) -> Answer:
+    age = look.now - look.at
+    if age <= look.timing.look_lasts:
         return None
     return f"what was seen is {age.total_seconds():.0f} s old: looking again", timedelta(0)
 
 
-def _not_blind(step: Opening | Draining, context: ServiceContext) -> Answer:
-    names = context.service.names
-    bad = [name for name in names if name not in _healthy(context)]
+def _not_blind(step: Opening | Draining, look: Look) -> Answer:
+    names = look.members
+    bad = [name for name in names if name not in _healthy(look)]
     return (
-        f"{', '.join(bad)} are bad or unknown at once: more likely it is us"
+        f"{', '.join(bad)} are bad or unknown at once: more likely the fault is ours"
         if 2 <= len(bad) >= len(names) / 2
         else None
     )
 
 
-def _target_is_ready(step: Opening, context: ServiceContext) -> Answer:
-    ready = is_ready(context.service, step.target, context.observed)
+def _target_is_ready(step: Opening, look: Look) -> Answer:
+    ready = is_ready(look, step.target)
     return (
         None
         if ready
@@ -142,43 +128,41 @@ def _target_is_ready(step: Opening, context: ServiceContext) -> Answer:
     )
 
 
-def _damping_window_is_over(step: Opening, context: ServiceContext) -> Answer:
-    rank = context.record.rank
-    left = damped_for(rank, context.now, context.timing.damping) if rank is not None else timedelta(0)
+def _damping_window_is_over(step: Opening, look: Look) -> Answer:
+    rank = look.record.rank
+    left = damped_for(rank, look.now, look.timing.damping) if rank is not None else timedelta(0)
     if not left:
         return None
     return f"the Route Server may still be damping the last change: in {left.total_seconds():.0f} s", left
 
 
-def _minimum_stays_healthy(step: Draining, context: ServiceContext) -> Answer:
-    at = context.observed.at
-    left = [n for n in _healthy(context) if n != step.member and not is_drained(n, context.record, at)]
-    least = context.service.min_healthy or 1
+def _minimum_stays_healthy(step: Draining, look: Look) -> Answer:
+    left = [n for n in _healthy(look) if n != step.member and not is_drained(look, n)]
+    least = look.service.min_healthy or 1
     return None if len(left) >= least else f"{len(left)} healthy members would be left, at least {least} are wanted"
 
 
-def _healthy(context: ServiceContext) -> list[str]:
-    look = (context.observed, context.record, context.timing)
-    return [n for n in context.service.names if judge(n, *look).verdict is Verdict.HEALTHY]
+def _healthy(look: Look) -> list[str]:
+    return [name for name in look.members if judge(look, name).verdict is Verdict.HEALTHY]
 
 
-OF_EVERYTHING: tuple[Guard[Step, ServiceContext], ...] = (
+OF_EVERYTHING: tuple[Guard[Step, Look], ...] = (
     # The first to refuse is what a person should read first.
     _paused,
     _nothing_is_up,
     _members_are_known,
 )
-OF_AN_OPENING: tuple[Guard[Opening, ServiceContext], ...] = (
+OF_AN_OPENING: tuple[Guard[Opening, Look], ...] = (
     _look_is_fresh,
     _spacing,
 )
-OF_A_DISCRETIONARY_OPENING: tuple[Guard[Opening, ServiceContext], ...] = (
+OF_A_DISCRETIONARY_OPENING: tuple[Guard[Opening, Look], ...] = (
     # What nobody needs now wants a clear view and a ready target.
     _not_blind,
     _target_is_ready,
     _damping_window_is_over,
 )
-OF_A_DRAIN: tuple[Guard[Draining, ServiceContext], ...] = (
+OF_A_DRAIN: tuple[Guard[Draining, Look], ...] = (
     _not_blind,
     _minimum_stays_healthy,
 )
@@ -189,16 +173,16 @@ GUARDS: tuple[Callable[..., Answer], ...] = tuple(
 """Every guard once, for whoever lists them."""
 
 
-def refuse(step: Step, context: ServiceContext) -> tuple[Refusal, ...]:
+def refuse(step: Step, look: Look) -> tuple[Refusal, ...]:
     """Why this step may not be taken now, by every guard that refuses it; empty when it may."""
-    refused = refusals(OF_EVERYTHING, step, context)
+    refused = refusals(OF_EVERYTHING, step, look)
     match step:
         case Opening():
-            refused += refusals(OF_AN_OPENING, step, context)
+            refused += refusals(OF_AN_OPENING, step, look)
             if step.kind in DISCRETIONARY:
-                refused += refusals(OF_A_DISCRETIONARY_OPENING, step, context)
+                refused += refusals(OF_A_DISCRETIONARY_OPENING, step, look)
         case Draining():
-            refused += refusals(OF_A_DRAIN, step, context)
+            refused += refusals(OF_A_DRAIN, step, look)
         case Touch():
             pass
     return refused

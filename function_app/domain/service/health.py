@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from function_app.domain.base.timing import Timing
+from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AgentStatus, Observed, Unreachable, Value
-from function_app.domain.service.record import Record, Tally
-from function_app.domain.topology.model import Service
+from function_app.domain.service.record import Tally
 
 
 class Verdict(StrEnum):
@@ -76,10 +76,10 @@ def seen_by_peers(member: str, observed: Observed) -> Value:
 
 
 def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing) -> Tally | None:
-    """The count after one more reading: UNKNOWN leaves it, `rise` good ones in a row end it. It goes no further than
-    anybody asks: a fault that lasts writes nothing.
+    """The count after one more reading: UNKNOWN leaves it, `rise` good ones in a row end it. It saturates at the largest
+    threshold, so that a lasting fault causes no more writes.
 
-    Counted in the source's own period, which is the health poll's (safety.md section 4): however often somebody looks.
+    It counts once in the source's own period, which is the health poll's (safety.md section 4), however often we look.
     """
     if previous is not None and counted_lately(previous, now, timing):
         return previous
@@ -98,20 +98,18 @@ def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing)
 
 
 def counted_lately(previous: Tally, now: datetime, timing: Timing) -> bool:
-    """Whether the last count is less than a period old; one that is still to come is of a clock that was wrong."""
+    """Whether the last count is less than a period old; a time in the future comes from a skewed clock."""
     return timedelta(0) <= now - previous.at < timing.doubt_poll
 
 
-def judge(member: str, observed: Observed, record: Record, timing: Timing) -> Judgement:
+def judge(look: Look, member: str) -> Judgement:
     """The verdict on one member from this look and the record's tallies."""
-    reading = observed.agents.get(member, Unreachable("not asked"))
-    peers = seen_by_peers(member, observed)
-    backend = observed.backend(member)
-    probed = backend.probed if backend else Value.UNKNOWN
-    count = record.tallies.get(member)
-    down_by_probe = probed is Value.BAD and count is not None and count.bad >= timing.load_balancer_fall
+    reading = look.observed.agents.get(member, Unreachable("not asked"))
+    peers = seen_by_peers(member, look.observed)
+    backend = look.backend(member)
+    down_by_probe = _down_by_probe(look, member)
     evidence = (
-        _agent_line(reading, record.service),
+        _agent_line(reading, look.service.name),
         f"P peers say {peers}",
         f"L {backend.reason or 'no reason'}, adminState {backend.admin_state}" if backend else "L not read",
     )
@@ -119,34 +117,50 @@ def judge(member: str, observed: Observed, record: Record, timing: Timing) -> Ju
     def says(row: Row, because: str) -> Judgement:
         return Judgement(row, f"{member}: {because}", evidence)
 
-    match reading:
-        case AgentStatus(fatal=fatal) if fatal:
-            return says(Row.FATAL, f"its agent says {'; '.join(fatal)}")
-        case AgentStatus() if down_by_probe and observed.serves(member, record.service):
-            return says(Row.PROBE_DOWN, f"the load balancer's probe fails ({backend.reason if backend else ''})")
-        case AgentStatus() if peers is Value.BAD:
-            return says(Row.FIT_UNHEARD, "its agent is fit, but its peers do not hear it")
-        case AgentStatus():
-            return says(Row.FIT, "its agent is fit")
-        case Unreachable(reason=reason) if peers is Value.OK:
-            return says(Row.PATH_BROKEN, f"only our path to it is broken ({reason}), its peers hear it")
-        case Unreachable(reason=reason) if peers is Value.BAD:
-            return says(Row.SILENT, f"its agent does not answer ({reason}), gossip and probe port fail at its peers")
-        case Unreachable(reason=reason) if down_by_probe:
-            return says(
-                Row.SILENT_PROBE_DOWN, f"its agent does not answer ({reason}) and the load balancer's probe fails"
-            )
-        case Unreachable(reason=reason):
-            return says(Row.SILENT_UNTOLD, f"its agent does not answer ({reason}) and nobody else can tell")
+    if isinstance(reading, Unreachable):
+        return says(*_silent(reading.reason, peers, down_by_probe))
+    if reading.fatal:
+        return says(Row.FATAL, f"its agent says {'; '.join(reading.fatal)}")
+    if down_by_probe and look.serves(member):
+        return says(Row.PROBE_DOWN, f"the load balancer's probe fails ({backend.reason if backend else ''})")
+    if peers is Value.BAD:
+        return says(Row.FIT_UNHEARD, "its agent is fit, but its peers do not hear it")
+    return says(Row.FIT, "its agent is fit")
 
 
-def is_ready(service: Service, member: str, observed: Observed) -> bool:
-    """A candidate is ready when its agent answers and finds itself fit, and, where it announces, every BGP session of
-    it is Established."""
-    status = observed.status(member)
-    if status is None or status.fatal:
+def _silent(reason: str, peers: Value, down_by_probe: bool) -> tuple[Row, str]:
+    """The rows of an agent that does not answer, and why it did not."""
+    if peers is Value.OK:
+        return Row.PATH_BROKEN, f"only our path to it is broken ({reason}), its peers hear it"
+    if peers is Value.BAD:
+        return Row.SILENT, f"its agent does not answer ({reason}), gossip and probe port fail at its peers"
+    if down_by_probe:
+        return Row.SILENT_PROBE_DOWN, f"its agent does not answer ({reason}) and the load balancer's probe fails"
+    return Row.SILENT_UNTOLD, f"its agent does not answer ({reason}) and nobody else can tell"
+
+
+def _down_by_probe(look: Look, member: str) -> bool:
+    """L: the probe fails now, and has for `fall` looks."""
+    backend, count = look.backend(member), look.record.tallies.get(member)
+    fails = backend is not None and backend.probed is Value.BAD
+    return fails and count is not None and count.bad >= look.timing.load_balancer_fall
+
+
+def has_failed(look: Look, member: str) -> bool:
+    return judge(look, member).verdict is Verdict.FAILED
+
+
+def is_ready(look: Look, member: str) -> bool:
+    """Whether it can take over at once."""
+    status = look.status(member)
+    return status is not None and can_take_over(status, announces=member in look.service.announcers)
+
+
+def can_take_over(status: AgentStatus, announces: bool) -> bool:
+    """Its agent finds itself fit, and, where it announces the service, every BGP session of it is Established."""
+    if status.fatal:
         return False
-    return member not in service.announcers or (bool(status.sessions) and all(status.sessions.values()))
+    return not announces or (bool(status.sessions) and all(status.sessions.values()))
 
 
 def _agent_line(reading: AgentStatus | Unreachable, service: str) -> str:

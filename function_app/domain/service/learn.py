@@ -1,18 +1,21 @@
-"""Learning: what is done while the record cannot be believed: nothing but looking, until enough has been seen.
+"""Learning: while the record cannot be believed, nothing is done but looking, until enough has been seen.
 
-A record may be missing, unreadable, or put back to an older one (finding 2). Whoever may be serving is unknown then, so
-everyone may be; what ends it is an operation that fences all but one (safety.md section 2, `learn`).
+A record may be missing, unreadable, or put back to an older one (safety.md, finding 2). Any member may be serving then;
+what ends it is an operation that fences all but one (safety.md section 2, `learn`).
 """
 
 from datetime import timedelta
 
 from msgspec.structs import replace
 
+from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect, why_not
+from function_app.domain.service.health import has_failed, judge
+from function_app.domain.service.kind import kind_of
+from function_app.domain.service.look import Look
 from function_app.domain.service.observation import Role, Value
-from function_app.domain.service.protocol import Decision, Kind, Look, open_operation
-from function_app.domain.service.ranked.steps import is_behind
-from function_app.domain.service.record import Learning, Phase, Record
+from function_app.domain.service.protocol import open_operation
+from function_app.domain.service.record import Kind, Learning, Phase, Record
 from function_app.domain.topology.model import Mode
 
 
@@ -20,17 +23,13 @@ def behind(look: Look) -> str | None:
     """Why the record cannot be the newest that there was, if so."""
     newest = look.newest_epoch()
     if newest > look.record.epoch:
-        return f"an agent is at epoch {newest}, or was told of it, the record only at {look.record.epoch}"
-    if why := _contradicted(look):
-        return why
-    if is_behind(look.observed, look.record):
-        return "an announcer was given an order that this record does not know"
-    return None
+        return f"an agent is at epoch {newest}, or received it from a peer; the record is only at {look.record.epoch}"
+    return _contradicted(look) or kind_of(look.service).contradicted(look)
 
 
 def _contradicted(look: Look) -> str | None:
-    """What a member does at the record's epoch although the record never ordered it: then it was put back to a version
-    of before (R1, R6), and there is nothing in it to believe."""
+    """What a member does at the record's epoch although the record never ordered it: then an older version of the record
+    was put back (R1, R6), and nothing in it can be believed."""
     record, epoch = look.record, look.record.epoch
     for name in look.members:
         role = look.role(name)
@@ -38,7 +37,7 @@ def _contradicted(look: Look) -> str | None:
             return f"{name} serves at epoch {epoch}, which this record never granted it"
         if role == (epoch, Role.STANDBY) and not _may_be_fenced(record, name):
             return f"{name} was fenced at epoch {epoch}, which this record never ordered"
-    if (target := record.target) and record.phase is Phase.FENCING and _serves_unheard(look, target):
+    if (target := record.target) and record.phase is Phase.FENCING and _serves_unseen(look, target):
         return f"{target} answers the load balancer's probe, and this record has yet to grant it epoch {epoch}"
     return None
 
@@ -53,11 +52,11 @@ def _may_be_fenced(record: Record, member: str) -> bool:
     return record.phase is not Phase.FENCING or member in record.may_serve - {record.target}
 
 
-def _serves_unheard(look: Look, member: str) -> bool:
-    """Whether one that cannot be serving, by the record, is silent to us and answers the probe all the same."""
-    backend = look.observed.backend(member)
-    unheard = look.role(member) is None and member not in look.record.may_serve
-    return unheard and backend is not None and backend.probed is Value.OK
+def _serves_unseen(look: Look, member: str) -> bool:
+    """Whether a member that cannot be serving, by the record, does not answer us and yet answers the probe."""
+    backend = look.backend(member)
+    silent = look.role(member) is None and member not in look.record.may_serve
+    return silent and backend is not None and backend.probed is Value.OK
 
 
 def relearn(look: Look, why: str) -> Decision:
@@ -80,28 +79,39 @@ def learn(look: Look) -> Decision:
 
     A round is complete when every member answered, or is known to have failed.
     """
-    at, timing = look.observed.at, look.timing
     learning = look.record.learning
-    if learning is None or learning.since > at:  # a time that is still to come was written by a clock that was wrong
-        learning = Learning(since=at)
-    unheard = [n for n in look.members if look.role(n) is None and not look.failed(n)]
-    if unheard:
+    if learning is None or learning.since > look.at:  # a time in the future comes from a skewed clock
+        learning = Learning(since=look.at)
+    unresolved = [n for n in look.members if look.role(n) is None and not has_failed(look, n)]
+    if unresolved:
         record = replace(look.record, learning=learning)
-        return Decision(record, held=tuple(f"learning: {look.judge(name).because}" for name in unheard))
-    if learning.last != at:
-        learning = replace(learning, rounds=learning.rounds + 1, last=at)
+        return Decision(record, held=tuple(f"learning: {judge(look, name).because}" for name in unresolved))
+    if learning.last != look.at:
+        learning = replace(learning, rounds=learning.rounds + 1, last=look.at)
     learned = replace(look.record, learning=learning)
-    if learning.rounds < timing.learn_rounds or at - learning.since < timing.learn_for:
-        patience = max(timing.learn_for - (at - learning.since), timedelta(0))
-        seen = f"{learning.rounds} of {timing.learn_rounds} complete rounds"
-        return Decision(learned, held=(f"learning: {seen}, {patience.total_seconds():.0f} s to go",))
+    if too_early := _too_early(look, learning):
+        return Decision(learned, held=(too_early,))
     if look.service.mode is Mode.ACTIVE_ACTIVE:
         epoch = max(look.record.epoch, look.newest_epoch(), 1)
         return Decision(replace(learned, phase=Phase.STABLE, epoch=epoch, learning=None), because=("learned",))
-    serving = [n for n in look.members if look.serves(n) and not look.failed(n)]
-    target = serving[0] if len(serving) == 1 else elect(look.service, look.observed, look.record, timing, without=None)
+    return _adopt(look, learned)
+
+
+def _too_early(look: Look, learning: Learning) -> str | None:
+    """What is still missing before anything is believed."""
+    timing, so_far = look.timing, look.at - learning.since
+    if learning.rounds >= timing.learn_rounds and so_far >= timing.learn_for:
+        return None
+    left = max(timing.learn_for - so_far, timedelta(0))
+    seen = f"{learning.rounds} of {timing.learn_rounds} complete rounds"
+    return f"learning: {seen}, {left.total_seconds():.0f} s to go"
+
+
+def _adopt(look: Look, learned: Record) -> Decision:
+    """Whoever serves already keeps it; where nobody or several do, the best of the fit members."""
+    serving = [n for n in look.members if look.serves(n) and not has_failed(look, n)]
+    target = serving[0] if len(serving) == 1 else elect(look, without=None)
     if target is None:
-        why = why_not(look.service, look.observed, look.record, timing)
-        return Decision(learned, held=("learned, but no member is fit to serve", *why))
+        return Decision(learned, held=("learned, but no member is fit to serve", *why_not(look)))
     what = f"{target} serves already" if serving == [target] else f"{target} is the best of the fit members"
     return open_operation(look, target, Kind.ADOPT, f"learned: {what}")

@@ -1,93 +1,135 @@
-"""What operators may order for a service, and what each order does to the record. Pure: the order and the look decide.
+"""What operators may order for a service: one form for each verb, and what it does to the record. Pure.
+
+A form is what the HTTP body holds, what the command line offers as arguments and options, and what `obey` is given: the
+verb is its tag, bounds and defaults stand in its fields. A further verb is a form and a case of `obey` here, its line in
+docs/operating.md, and its tests.
 
 An order is a compare-and-swap write on the same path as everything else; it is refused at once, with the reason, rather
 than kept for later. What it opens is fenced and proven like any other operation.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any, get_args
 
-from msgspec.structs import replace
+from msgspec import Meta, Struct, ValidationError, convert
+from msgspec.structs import fields, replace
 
+from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect
-from function_app.domain.service.guards import Draining, ServiceContext, refuse
+from function_app.domain.service.guards import Draining, refuse
+from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.learn import behind
-from function_app.domain.service.protocol import Decision, Kind, Look, open_operation
-from function_app.domain.service.record import Drain, Pause, Phase
+from function_app.domain.service.look import Look
+from function_app.domain.service.protocol import open_operation
+from function_app.domain.service.record import Drain, Kind, Pause, Phase
 from function_app.domain.service.rehearsal import rehearse
 from function_app.domain.topology.model import Mode
 
+MINUTES = 60.0
+"""How long a pause or a drain lasts unless the order says otherwise: one that was forgotten must end by itself."""
+MINUTES_MAX = 30 * 24 * 60
+BY_MAX = 100
+OPERATOR = "an operator"
 
-@dataclass(frozen=True, slots=True)
-class PauseOrder:
-    """Nothing is done to the service until then."""
-
-    until: datetime
-    by: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ResumeOrder:
-    """A pause ends now."""
-
-    by: str
+type Minutes = Annotated[float, Meta(gt=0, le=MINUTES_MAX, description="how long, in minutes")]
 
 
-@dataclass(frozen=True, slots=True)
-class SwitchoverOrder:
-    """Planned: the target serves, proven by acknowledgement only, back to the old holder if it does not take it."""
+class _Form(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="verb"):
+    """`by` is who orders it, for the history."""
 
-    target: str
-    by: str
+    by: str = OPERATOR
 
 
-@dataclass(frozen=True, slots=True)
-class FailoverOrder:
-    """Skips evidence, never fencing. Without a target the best of the others is taken."""
+class PauseOrder(_Form, frozen=True, kw_only=True, tag="pause"):
+    """Do nothing to a service until the pause ends."""
 
-    by: str
-    target: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DrainOrder:
-    """The member must not serve until then; if it does, another one takes over first."""
-
-    member: str
-    until: datetime
-    by: str
+    minutes: Minutes = MINUTES
+    reason: Annotated[str, Meta(description="why, for whoever reads the status")] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class UndrainOrder:
-    """A drain ends now."""
-
-    member: str
-    by: str
+class ResumeOrder(_Form, frozen=True, kw_only=True, tag="resume"):
+    """End a pause."""
 
 
-@dataclass(frozen=True, slots=True)
-class RehearseOrder:
-    """The fence of a standby is tried: Down, proof, None. Without a member the last by priority that can be spared."""
+class SwitchoverOrder(_Form, frozen=True, kw_only=True, tag="switchover"):
+    """Move a service to a ready member, by acknowledgement only; back to the old holder if the member refuses."""
 
-    by: str
-    member: str | None = None
+    to: Annotated[str, Meta(min_length=1, description="the member that is to serve")]
+
+
+class FailoverOrder(_Form, frozen=True, kw_only=True, tag="failover"):
+    """Move a service away from its holder: skips evidence, never fencing."""
+
+    to: Annotated[str, Meta(min_length=1, description="the member that is to serve; the best one otherwise")] | None = (
+        None
+    )
+
+
+class DrainOrder(_Form, frozen=True, kw_only=True, tag="drain"):
+    """Keep a member from serving until the drain ends; if it serves, another one takes over first."""
+
+    member: Annotated[str, Meta(min_length=1)]
+    minutes: Minutes = MINUTES
+
+
+class UndrainOrder(_Form, frozen=True, kw_only=True, tag="undrain"):
+    """End a drain."""
+
+    member: Annotated[str, Meta(min_length=1)]
+
+
+class RehearseOrder(_Form, frozen=True, kw_only=True, tag="rehearse"):
+    """Try a standby's fence: adminState Down, proof, None. Without a member the last by priority that can be spared."""
+
+    member: Annotated[str, Meta(min_length=1)] | None = None
 
 
 type Order = PauseOrder | ResumeOrder | SwitchoverOrder | FailoverOrder | DrainOrder | UndrainOrder | RehearseOrder
 
+VERBS: Mapping[str, type[Order]] = {str(form.__struct_config__.tag): form for form in get_args(Order.__value__)}
+"""Every form, by its verb."""
+
+
+def verb_of(order: Order) -> str:
+    return str(order.__struct_config__.tag)
+
+
+def order_from(verb: str, given: Any) -> Order:
+    """The order that a verb and the object that came with it make; keys that are null count as left out.
+
+    Raises BadInput, which says where, why, and what the verb takes.
+    """
+    form = VERBS.get(verb)
+    if form is None:
+        raise BadInput((Problem("{verb}", f"{verb!r} is none of {', '.join(VERBS)}"),))
+    if not isinstance(given, dict):
+        raise BadInput((Problem("$", "must be a JSON object"),))
+    values = {key: value for key, value in given.items() if value is not None}
+    taken = sorted(field.name for field in fields(form))
+    for key in values:
+        if key not in taken:
+            raise BadInput((Problem(f"$.{key}", f"{verb} takes {', '.join(taken)}"),))
+    for field in fields(form):
+        if field.required and field.name not in values:
+            raise BadInput((Problem(f"$.{field.name}", "is missing"),))
+    values["by"] = str(values.get("by") or OPERATOR)[:BY_MAX]
+    try:
+        return convert(values, form)
+    except ValidationError as error:
+        rule, _, path = str(error).partition(" - at `")
+        raise BadInput((Problem(path.rstrip("`") or "$", rule),)) from error
+
 
 def obey(look: Look, order: Order) -> Decision:
     """What the order changes; `held` alone (with the record as it was) refuses it."""
-    record, at = look.record, look.observed.at
+    record = look.record
     if record.too_new:
         return _refused(look, record.too_new)
     match order:
         case PauseOrder():
-            if order.until <= at:
-                return _refused(look, "a pause must end in the future")
-            pause = Pause(until=order.until, by=order.by, reason=order.reason)
+            pause = Pause(until=_until(look, order.minutes), by=order.by, reason=order.reason)
             return Decision(replace(record, pause=pause), because=(f"paused by {order.by}",))
         case ResumeOrder():
             if record.pause is None:
@@ -106,43 +148,62 @@ def obey(look: Look, order: Order) -> Decision:
             return rehearse(look, order.member, order.by)
 
 
+def _until(look: Look, minutes: float) -> datetime:
+    return look.now + timedelta(minutes=minutes)
+
+
 def _drain(look: Look, order: DrainOrder) -> Decision:
     if order.member not in look.members:
         return _refused(look, f"{order.member} is no member")
-    if order.until <= look.observed.at:
-        return _refused(look, "a drain must end in the future")
-    context = ServiceContext(look.service, look.timing, look.observed, look.record, look.observed.at)
-    if refusals := refuse(Draining(order.member), context):
+    if refusals := refuse(Draining(order.member), look):
         return _refused(look, *map(str, refusals))
-    drains = {n: d for n, d in look.record.drains.items() if look.observed.at < d.until}
-    drains[order.member] = Drain(until=order.until, by=order.by)
+    drains = {name: drain for name, drain in look.record.drains.items() if look.at < drain.until}
+    drains[order.member] = Drain(until=_until(look, order.minutes), by=order.by)
     return Decision(replace(look.record, drains=drains), because=(f"{order.member} is drained by {order.by}",))
 
 
 def _move(look: Look, order: SwitchoverOrder | FailoverOrder) -> Decision:
-    record = look.record
-    if look.service.mode is Mode.ACTIVE_ACTIVE:
-        return _refused(look, "every member of an active-active service serves: drain one instead")
-    if record.phase is Phase.LEARN:
-        return _refused(look, "it is learning who serves: nothing is moved before that is known")
-    if why := behind(look):
-        return _refused(look, f"{why}: it is learned again first who serves")
-    target = order.target or elect(look.service, look.observed, record, look.timing, without=record.target)
+    if why := _immovable(look):
+        return _refused(look, why)
+    target = order.to or elect(look, without=look.record.target)
     if target is None:
         return _refused(look, "no other member is fit to serve")
+    if why := _unsuitable(look, target):
+        return _refused(look, why)
+    if isinstance(order, FailoverOrder):
+        return open_operation(look, target, Kind.FORCED, f"ordered by {order.by}")
+    if why := _needs_failover(look):
+        return _refused(look, why)
+    return open_operation(look, target, Kind.SWITCHOVER, f"ordered by {order.by}")
+
+
+def _immovable(look: Look) -> str | None:
+    """Why nothing can be moved now, whoever orders it."""
+    if look.service.mode is Mode.ACTIVE_ACTIVE:
+        return "every member of an active-active service serves: drain one instead"
+    if look.record.phase is Phase.LEARN:
+        return "it is learning who serves: nothing is moved before that is known"
+    why = behind(look)
+    return f"{why}: it is learned again first who serves" if why else None
+
+
+def _unsuitable(look: Look, target: str) -> str | None:
+    """Why this member cannot be made to serve."""
     if target not in look.members:
-        return _refused(look, f"{target} is no member")
-    if target == record.holder:
-        return _refused(look, f"{target} serves already")
-    if look.role(target) is None or look.failed(target):
-        return _refused(look, look.judge(target).because)
-    if isinstance(order, SwitchoverOrder):
-        if record.phase is not Phase.STABLE:
-            return _refused(look, f"an operation is under way: {record.operation.reason if record.operation else ''}")
-        if record.holder and look.role(record.holder) is None:
-            return _refused(look, f"{record.holder} does not answer, and a switchover needs its acknowledgement")
-        return open_operation(look, target, Kind.SWITCHOVER, f"ordered by {order.by}")
-    return open_operation(look, target, Kind.FORCED, f"ordered by {order.by}")
+        return f"{target} is no member"
+    if target == look.record.holder:
+        return f"{target} serves already"
+    return judge(look, target).because if look.role(target) is None or has_failed(look, target) else None
+
+
+def _needs_failover(look: Look) -> str | None:
+    """Why a switchover, which is proven by acknowledgement only, is not possible now."""
+    record = look.record
+    if record.phase is not Phase.STABLE:
+        return f"an operation is under way: {look.operation.reason if look.operation else ''}"
+    if record.holder and look.role(record.holder) is None:
+        return f"{record.holder} does not answer, and a switchover needs its acknowledgement"
+    return None
 
 
 def _refused(look: Look, *why: str) -> Decision:

@@ -1,120 +1,29 @@
 """The steps of one operation, each the smallest change that the rules of safety.md section 2 allow.
 
     1 open      a higher epoch, a target; nobody is granted
-    2 fence     FENCE to every other that may serve (F1); for one that is silent, Down at the load balancer (F2);
-                in a ranked service a shorter path in place of both
+    2 fence     FENCE to every other that may serve (F1); for one that is silent, Down at the load balancer (F2).
+                Other kinds of next hop have their own way (`kinds`)
     3 grant     every other is proven: the target enters may_serve, durably, before PROMOTE exists (R1, R2)
     4 lift      stop believing in a fence, then take Down back (R6)
     5 promote   PROMOTE to the boot that was looked at
-    6 verify    in `confirm`: the probe agrees
+    6 confirm   in `confirm`: the load balancer's probe agrees
     7 rejoin    in `decide`: the others acknowledge, are lifted, and stand by
 
 Which step is due, and whether there should be an operation at all, is `decide`'s.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from msgspec.structs import replace
 
-from function_app.domain.base.timing import Timing
-from function_app.domain.service.health import Judgement, Verdict, judge
-from function_app.domain.service.observation import Observed, Role, Unreachable
-from function_app.domain.service.ranked.paths import Rank
-from function_app.domain.service.ranked.steps import from_status, outrank_for
-from function_app.domain.service.record import Ack, Fence, Operation, Phase, Record, Spacing
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.election import elect
+from function_app.domain.service.health import has_failed
+from function_app.domain.service.kind import kind_of
+from function_app.domain.service.look import Look
+from function_app.domain.service.observation import Role, Unreachable
+from function_app.domain.service.record import AUTOMATIC, Ack, Fence, Kind, Operation, Phase, Spacing
 from function_app.domain.service.steps import Effect, FenceByBalancer, LiftByBalancer, SendFence, SendPromote
-from function_app.domain.topology.model import Service
-
-
-class Kind(StrEnum):
-    """Why an operation was opened."""
-
-    ADOPT = "adopt"
-    """Nothing was known; now somebody is made to serve, at best whoever does already."""
-    FAILOVER = "failover"
-    PROBE = "failover on the probe alone"
-    """The holder finds itself fit, only the load balancer's probe fails: tried once, then held (a probe path fault)."""
-    NEXT = "next candidate"
-    RENEW = "renew"
-    SWITCHOVER = "switchover"
-    """Planned: by acknowledgement only, and back to the old holder if the target does not take it."""
-    BACK = "back to the old holder"
-    FORCED = "failover by hand"
-    """Skips evidence, never fencing."""
-
-
-AUTOMATIC = frozenset({Kind.FAILOVER, Kind.PROBE})
-DISCRETIONARY = frozenset({Kind.SWITCHOVER})
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """`record` equal to the one given means that nothing durable changes. `held` says what is wanted but not permitted."""
-
-    record: Record
-    effects: tuple[Effect, ...] = ()
-    held: tuple[str, ...] = ()
-    because: tuple[str, ...] = ()
-    alarms: tuple[str, ...] = ()
-    """What a person should know although nothing is to be done."""
-    settled: bool = False
-    """Nothing is left to do until something changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Everything a rule may look at."""
-
-    service: Service
-    timing: Timing
-    observed: Observed
-    record: Record
-
-    @property
-    def members(self) -> tuple[str, ...]:
-        return self.service.names
-
-    @property
-    def kind(self) -> Kind | None:
-        """Of the operation under way, or of the last one."""
-        return Kind(self.record.operation.kind) if self.record.operation else None
-
-    def with_record(self, record: Record) -> "Look":
-        return Look(self.service, self.timing, self.observed, record)
-
-    def role(self, member: str) -> tuple[int, Role] | None:
-        """(epoch, role) as the member's agent says itself; None if it does not answer."""
-        mine = self.observed.service(member, self.service.name)
-        return (mine.epoch, mine.role) if mine else None
-
-    def serves(self, member: str) -> bool:
-        """Whether its agent says that it serves, at whichever epoch."""
-        return self.observed.serves(member, self.service.name)
-
-    def acked(self, member: str) -> bool:
-        """F1: the agent itself says, signed, that it stands by at the record's epoch (R3), and would after a reboot (R7)."""
-        mine = self.observed.service(member, self.service.name)
-        return mine is not None and mine.durable and (mine.epoch, mine.role) == (self.record.epoch, Role.STANDBY)
-
-    def judge(self, member: str) -> Judgement:
-        return judge(member, self.observed, self.record, self.timing)
-
-    def failed(self, member: str) -> bool:
-        return self.judge(member).verdict is Verdict.FAILED
-
-    def newest_epoch(self) -> int:
-        """The highest that any agent stands at, or was told of by its peers: one that does not answer, perhaps."""
-        seen = [s for name in self.members if (s := self.observed.service(name, self.service.name))]
-        orders = [order.epoch for order in self.observed.ordered.values()]
-        return max((*(max(s.epoch, s.heard) for s in seen), *orders), default=0)
-
-    def known_rank(self) -> Rank | None:
-        """What announcers may announce: as recorded, or else as they say themselves (after `learn`)."""
-        if self.service.naming is None or self.record.rank is not None:
-            return self.record.rank
-        return from_status(self.service, self.observed)
 
 
 def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision:
@@ -141,10 +50,10 @@ def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision
         operation=operation,
         learning=None,
         tallies={},
-        rank=look.known_rank(),
+        rank=kind_of(look.service).rank(look),
         spacing=_spaced(look, at) if kind in AUTOMATIC else record.spacing,
     )
-    fencing = make_way(look.with_record(opened), target)
+    fencing = kind_of(look.service).make_way(look.with_record(opened), target)
     return Decision(
         fencing.record, fencing.effects, fencing.held, because=(f"{kind} to {target} at epoch {epoch}: {reason}",)
     )
@@ -157,12 +66,14 @@ def _spaced(look: Look, at: datetime) -> Spacing:
     return Spacing(count=before.count + 1, last=at)
 
 
-def make_way(look: Look, target: str) -> Decision:
-    """Step 2: what may keep new flows from the others. A ranked service outranks them, whoever is gone."""
-    if look.service.naming is None:
-        return send_fences(look)
-    ranked = outrank_for(look.service, look.observed, look.record, target)
-    return Decision(ranked.record, ranked.effects, ranked.held)
+def back(look: Look, why: str) -> Decision:
+    """A switchover that did not work out: the old holder serves again, if it is still there."""
+    previous = look.operation.previous if look.operation else None
+    if previous is None or has_failed(look, previous):
+        previous = elect(look, without=look.record.target)
+    if previous is None:
+        return Decision(look.record, held=(f"{why}, and no other member is fit to serve",))
+    return open_operation(look, previous, Kind.BACK, why)
 
 
 def unproven(look: Look) -> list[str]:

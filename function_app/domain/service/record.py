@@ -53,6 +53,27 @@ class Tally(Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class Kind(StrEnum):
+    """Why an operation was opened."""
+
+    ADOPT = "adopt"
+    """Nothing was known; now somebody is made to serve, at best whoever does already."""
+    FAILOVER = "failover"
+    PROBE = "failover on the probe alone"
+    """The holder finds itself fit, only the load balancer's probe fails: tried once, then held (a probe path fault)."""
+    NEXT = "next candidate"
+    RENEW = "renew"
+    SWITCHOVER = "switchover"
+    """Planned: by acknowledgement only, and back to the old holder if the target does not take it."""
+    BACK = "back to the old holder"
+    FORCED = "failover by hand"
+    """Skips evidence, never fencing."""
+
+
+AUTOMATIC = frozenset({Kind.FAILOVER, Kind.PROBE})
+DISCRETIONARY = frozenset({Kind.SWITCHOVER})
+
+
 class Operation(Struct, frozen=True, kw_only=True):
     """The change under way, or the last one while it is being verified."""
 

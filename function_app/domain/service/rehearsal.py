@@ -12,11 +12,12 @@ have to wait for its lift.
 
 from msgspec.structs import replace
 
+from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import is_drained
-from function_app.domain.service.guards import Draining, ServiceContext, refuse
-from function_app.domain.service.health import Verdict, is_ready
+from function_app.domain.service.guards import Draining, refuse
+from function_app.domain.service.health import Verdict, is_ready, judge
+from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AdminState, BalancerReading
-from function_app.domain.service.protocol import Decision, Look
 from function_app.domain.service.record import Phase, Rehearsal
 from function_app.domain.service.steps import FenceByBalancer
 from function_app.domain.topology.model import Mode
@@ -31,10 +32,9 @@ def rehearse(look: Look, member: str | None, by: str) -> Decision:
         return Decision(look.record, held=(_nobody(look),))
     if why := _unfit(look, chosen):
         return Decision(look.record, held=(why,))
-    context = ServiceContext(look.service, look.timing, look.observed, look.record, look.observed.at)
-    if refusals := refuse(Draining(chosen), context):  # for a while it cannot serve: like a drain of it
+    if refusals := refuse(Draining(chosen), look):  # for a while it cannot serve: like a drain of it
         return Decision(look.record, held=tuple(map(str, refusals)))
-    epoch, until = look.record.epoch, look.observed.at + look.timing.operation_deadline
+    epoch, until = look.record.epoch, look.at + look.timing.operation_deadline
     rehearsal = Rehearsal(member=chosen, epoch=epoch, until=until)
     owing = replace(look.record, owed={**look.record.owed, chosen: epoch}, rehearsal=rehearsal)
     why = f"the fence of {chosen} is rehearsed, ordered by {by}"
@@ -47,7 +47,7 @@ def is_rehearsed(look: Look, member: str) -> bool:
     The pass that rehearses knows what came of its fence; of any other one patience ends with the deadline. Only a
     stable service waits: a failover lifts its target at once.
     """
-    rehearsal, at = look.record.rehearsal, look.observed.at
+    rehearsal, at = look.record.rehearsal, look.at
     if rehearsal is None or rehearsal.member != member or look.record.owed.get(member) != rehearsal.epoch:
         return False
     if member in look.observed.proofs or FenceByBalancer(member, rehearsal.epoch) in look.observed.tried:
@@ -65,8 +65,8 @@ def _untimely(look: Look) -> str | None:
         return f"an operation is under way: {record.operation.reason if record.operation else record.phase}"
     if left := sorted((record.may_serve - {holder}) | record.owed.keys()):
         return f"{', '.join(left)} is not back yet"
-    if record.tallies or look.judge(holder).verdict is not Verdict.HEALTHY:
-        return f"the holder is in doubt: {look.judge(holder).because}"
+    if record.tallies or judge(look, holder).verdict is not Verdict.HEALTHY:
+        return f"the holder is in doubt: {judge(look, holder).because}"
     if not isinstance(look.observed.balancer, BalancerReading):
         return f"the load balancer was not read: {look.observed.balancer or 'it was not asked'}"
     return None
@@ -78,9 +78,9 @@ def _unfit(look: Look, member: str) -> str | None:
         return f"{member} is no member"
     if member == look.record.holder:
         return f"{member} serves: only a standby's fence is rehearsed"
-    if not look.acked(member) or look.judge(member).verdict is not Verdict.HEALTHY:
-        return f"{member} is not a standby that answers and is fit: {look.judge(member).because}"
-    backend = look.observed.backend(member)
+    if not look.acked(member) or judge(look, member).verdict is not Verdict.HEALTHY:
+        return f"{member} is not a standby that answers and is fit: {judge(look, member).because}"
+    backend = look.backend(member)
     if backend is None:
         return f"{member} is not in the backend pool"
     if backend.admin_state is not AdminState.NONE:
@@ -93,8 +93,8 @@ def _spare(look: Look, member: str) -> bool:
     return any(
         n not in (member, look.record.holder)
         and _unfit(look, n) is None
-        and is_ready(look.service, n, look.observed)
-        and not is_drained(n, look.record, look.observed.at)
+        and is_ready(look, n)
+        and not is_drained(look, n)
         for n in look.members
     )
 

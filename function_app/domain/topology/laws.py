@@ -11,7 +11,16 @@ from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.base import timing
 from function_app.domain.base.errors import Problem
-from function_app.domain.topology.model import Mode, Naming, Service, Slots, Speaker, Topology, backend_pool_key
+from function_app.domain.topology.model import (
+    Mode,
+    Naming,
+    NextHop,
+    Service,
+    Slots,
+    Speaker,
+    Topology,
+    backend_pool_key,
+)
 from function_app.domain.topology.outward_laws import broken_outward_laws
 from function_app.domain.topology.peering_names import AGAIN, PREFIX, is_own, peering_name
 
@@ -235,10 +244,8 @@ def _witnesses_only_watch(topology: Topology, _: Place) -> Iterator[Problem]:
 
 def _one_kind_of_next_hop(topology: Topology, _: Place) -> Iterator[Problem]:
     for i, service in enumerate(topology.services):
-        hop = service.next_hop
-        kinds = [kind for kind in (hop.load_balancer, hop.itself, hop.member) if kind is not None]
-        if len(kinds) != 1:
-            yield Problem(f"$.services[{i}].nextHop", "needs exactly one of loadBalancer, self, member")
+        if len(service.next_hop.given) != 1:
+            yield Problem(f"$.services[{i}].nextHop", f"needs exactly one of {', '.join(NextHop.kinds())}")
 
 
 def _announcers_can_rank(topology: Topology, _: Place) -> Iterator[Problem]:

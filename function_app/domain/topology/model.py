@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import cache, cached_property
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
 from msgspec import Meta, Struct, field
 
@@ -149,20 +149,39 @@ class Outward(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
 class LoadBalancer(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """An internal load balancer whose frontend is the next hop that every member announces."""
 
+    naming: ClassVar[Naming | None] = None
+
     id: ResourceId
     frontend: str
     backend_pool: str
     probe: str
 
+    def announcers(self, members: tuple[str, ...]) -> tuple[str, ...]:
+        return members
+
 
 class Itself(Struct, frozen=True, forbid_unknown_fields=True):
     """Every member announces its own address; the holder's AS path is the shortest."""
+
+    naming: ClassVar[Naming | None] = Naming.SELF
+
+    def announcers(self, members: tuple[str, ...]) -> tuple[str, ...]:
+        return members
 
 
 class Injectors(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """Route injectors announce the address of the holder; they carry no traffic and need not be members."""
 
-    announcers: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=8)]
+    naming: ClassVar[Naming | None] = Naming.MEMBER
+
+    injectors: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=8)] = field(name="announcers")
+
+    def announcers(self, members: tuple[str, ...]) -> tuple[str, ...]:
+        return self.injectors
+
+
+type NextHopSpecification = LoadBalancer | Itself | Injectors
+"""Of each kind: whom an announcer names (`naming`, None where no length of a path decides), and who announces."""
 
 
 class NextHop(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -171,6 +190,21 @@ class NextHop(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     load_balancer: LoadBalancer | None = None
     itself: Itself | None = field(default=None, name="self")
     member: Injectors | None = None
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        """Their keys in the document."""
+        return cls.__struct_encode_fields__
+
+    @property
+    def given(self) -> tuple[NextHopSpecification, ...]:
+        """Every kind that the document names: exactly one, once the laws hold."""
+        return tuple(kind for name in self.__struct_fields__ if (kind := getattr(self, name)) is not None)
+
+    @property
+    def kind(self) -> NextHopSpecification | None:
+        """None only where a document names no kind, which a law refuses."""
+        return self.given[-1] if self.given else None
 
 
 class Member(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -214,20 +248,18 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
 
     @property
     def load_balancer(self) -> LoadBalancer | None:
-        """Where the next hop is a frontend; the other kinds are ranked (safety.md section 3)."""
+        """Where the next hop is a frontend."""
         return self.next_hop.load_balancer
 
     @property
     def naming(self) -> Naming | None:
-        """Whom announcers of a ranked kind name; None behind a load balancer."""
-        if self.next_hop.member is not None:
-            return Naming.MEMBER
-        return Naming.SELF if self.next_hop.itself is not None else None
+        """Whom announcers of a ranked kind name; None where no length of an AS path decides."""
+        return self.next_hop.kind.naming if self.next_hop.kind is not None else None
 
     @property
     def announcers(self) -> tuple[str, ...]:
         """Who announces the prefixes, by name of speaker."""
-        return self.next_hop.member.announcers if self.next_hop.member is not None else self.names
+        return self.next_hop.kind.announcers(self.names) if self.next_hop.kind is not None else self.names
 
     @cached_property
     def agents(self) -> frozenset[str]:

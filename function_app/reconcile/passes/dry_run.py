@@ -57,8 +57,8 @@ async def plan(ports: Ports, in_force: InForce) -> Mapping[str, Any]:
 
 async def _service(ports: Ports, in_force: InForce, service: Service, observed: Observed) -> Mapping[str, Any]:
     topology = in_force.topology
-    before = (await Records(ports.documents).load(topology, service, observed.at)).record
-    decision = await preview(topology, service, observed, ports)
+    look, decision = await preview(topology, service, observed, ports)
+    before = look.record
     return {
         "service": service.name,
         "phase": before.phase,
@@ -69,7 +69,7 @@ async def _service(ports: Ports, in_force: InForce, service: Service, observed: 
         "effects": [describe(effect) for effect in decision.effects],
         "because": list(decision.because),
         "held": list(decision.held),
-        "evidence": {n: list(judge(n, observed, before, topology.timing).evidence) for n in service.names},
+        "evidence": {n: list(judge(look, n).evidence) for n in service.names},
         "loadBalancer": "read" if isinstance(observed.balancer, BalancerReading) else observed.balancer,
     }
 

@@ -103,7 +103,7 @@ class Passes:
 
         async def look(again: bool) -> Observed:
             nonlocal balancer
-            if service.naming is not None:
+            if service.load_balancer is None:
                 return await agents.watch(service)(again)
             began = self.ports.clock.now()
             etag = await Records(self.ports.documents).etag(topology, service)

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from function_app.domain.base.errors import HopkeeperError, Superseded
 from function_app.domain.base.refusal import Refusal
-from function_app.domain.base.timing import Timing
 from function_app.domain.service.decide import decide
-from function_app.domain.service.guards import Opening, ServiceContext, Touch, refuse
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.guards import Opening, Touch, refuse
+from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed
 from function_app.domain.service.orders import Order, obey
-from function_app.domain.service.protocol import Decision, Kind, Look
-from function_app.domain.service.record import Phase, Record
+from function_app.domain.service.record import Kind, Phase, Record
 from function_app.domain.service.steps import Effect
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile.act.perform import Hand, perform
@@ -43,6 +43,16 @@ class Progress:
     last: Record | None = None
     ordered: tuple[Effect, ...] = ()
     """What the order itself wanted done at once."""
+
+    def began(self, record: Record) -> None:
+        self.first = self.first or record
+        self.last = record
+
+    def stepped(self, record: Record, decision: Decision) -> None:
+        """A step is durable. The first one of an order takes the order."""
+        self.last = record
+        if self.order is not None:
+            self.ordered, self.taken, self.order = decision.effects, True, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,44 +85,45 @@ class ServicePass:
             seen = await watch(attempt > 0)
             progress.observed = seen.after(progress.observed) if progress.observed else seen
             try:
-                outcome = await self._go_on(progress, progress.observed)
+                outcome = await self._one_look(progress, progress.observed)
                 break
             except Superseded:
                 continue
         await self._close(progress, outcome)
         return outcome
 
-    async def _go_on(self, progress: Progress, observed: Observed) -> Outcome:
-        """As many steps as this look permits. Raises Superseded when somebody else changed the record meanwhile."""
+    async def _one_look(self, progress: Progress, observed: Observed) -> Outcome:
+        """Decide, guard, intend, act; as many steps as this look permits.
+
+        Raises Superseded when somebody else changed the record meanwhile.
+        """
         records = Records(self.ports.documents)
         held = await records.load(self.topology, self.service, observed.at)
         if isinstance(observed.balancer, BalancerReading) and observed.record_etag != held.etag:
-            raise Superseded("the record changed while the load balancer was read: whose Down that is, it cannot tell")
-        progress.first = progress.first or held.record
-        progress.last = held.record
-        progress.journal.look(self.service, observed, held.record, self.topology.timing)
-        decision = Decision(held.record)
+            raise Superseded("the record changed while the load balancer was read: a Down in it may be ours or not")
+        progress.began(held.record)
+        progress.journal.look(self._look(observed, held.record))
         for _ in range(STEPS_MAX):
             order = progress.order
-            look = Look(self.service, self.topology.timing, observed, held.record)
-            decision = obey(look, order) if order else decide(*_parts(look))
-            now = self.ports.clock.now()
-            refusals = _refusals(look, decision, order, now)
-            progress.journal.decided(now, held.record, decision, refusals)
-            if refusals or (order and decision.record == held.record):
-                ending = Ending.HELD if progress.taken else Ending.REFUSED
-                return self._refused(ending, decision, refusals)
-            if decision.record == held.record and not decision.effects:
+            look = self._look(observed, held.record)
+            decision = obey(look, order) if order else decide(look)
+            refused = refusals(look, decision, order)
+            progress.journal.decided(look.now, held.record, decision, refused)
+            changes = decision.record != held.record
+            if refused or (order and not changes):
+                return self._refused(progress, decision, refused)
+            if not changes and not decision.effects:
                 break
             held = await self._intend(records, held, decision.record)
-            progress.ordered = decision.effects if order else progress.ordered
-            progress.last = held.record
-            progress.taken, progress.order = progress.taken or order is not None, None
+            progress.stepped(held.record, decision)
             if decision.effects:
                 hand = Hand(self.ports, self.topology, self.service, records, held)
                 progress.observed = observed = await perform(hand, decision.effects, observed)
                 progress.journal.performed(self.ports.clock.now(), observed)
         return self._outcome(decision, observed)
+
+    def _look(self, observed: Observed, record: Record) -> Look:
+        return Look(self.service, self.topology.timing, observed, record, self.ports.clock.now())
 
     async def _intend(self, records: Records, held: Held, record: Record) -> Held:
         """Writes the intent. Where nothing changes it makes sure that nobody else changed it: paused it, above all."""
@@ -122,9 +133,10 @@ class ServicePass:
             raise Superseded("the record changed")
         return held
 
-    def _refused(self, ending: Ending, decision: Decision, refusals: tuple[Refusal, ...]) -> Outcome:
-        reasons = tuple(map(str, refusals)) or decision.held
-        waits = [refusal.wait for refusal in refusals if refusal.wait is not None]
+    def _refused(self, progress: Progress, decision: Decision, refused: tuple[Refusal, ...]) -> Outcome:
+        ending = Ending.HELD if progress.taken else Ending.REFUSED
+        reasons = tuple(map(str, refused)) or decision.held
+        waits = [refusal.wait for refusal in refused if refusal.wait is not None]
         again = min(waits, default=self.topology.timing.doubt_poll)
         return Outcome(ending, tuple(f"{self.service.name}: {reason}" for reason in reasons), again)
 
@@ -159,23 +171,18 @@ class ServicePass:
         return Happening("HolderChanged", self.topology.name, self.service.name, data)
 
 
-def _parts(look: Look) -> tuple[Service, Timing, Observed, Record]:
-    return look.service, look.timing, look.observed, look.record
-
-
-def _refusals(look: Look, decision: Decision, order: Order | None, now: datetime) -> tuple[Refusal, ...]:
-    """The guards on what is about to be done. What an operator says of the service itself needs no permission."""
-    context = ServiceContext(*_parts(look), now)
-    opened, before = decision.record.operation, look.record.operation
+def refusals(look: Look, decision: Decision, order: Order | None) -> tuple[Refusal, ...]:
+    """The guards on what is about to be done. What an operator orders of the service itself needs no permission."""
+    opened, before = decision.record.operation, look.operation
     if opened is not None and (before is None or opened.id != before.id):
-        return refuse(Opening(Kind(opened.kind), decision.record.target or ""), context)
-    return () if order else refuse(Touch(), context)
+        return refuse(Opening(Kind(opened.kind), decision.record.target or ""), look)
+    return () if order else refuse(Touch(), look)
 
 
-async def preview(topology: Topology, service: Service, observed: Observed, ports: Ports) -> Decision:
+async def preview(topology: Topology, service: Service, observed: Observed, ports: Ports) -> tuple[Look, Decision]:
     """What a pass would do first: the same code, with no effects and nothing written (dry run)."""
     held = await Records(ports.documents).load(topology, service, observed.at)
-    look = Look(service, topology.timing, observed, held.record)
-    decision = decide(*_parts(look))
-    refusals = _refusals(look, decision, None, ports.clock.now())
-    return Decision(held.record, held=tuple(map(str, refusals))) if refusals else decision
+    look = Look(service, topology.timing, observed, held.record, ports.clock.now())
+    decision = decide(look)
+    refused = refusals(look, decision, None)
+    return look, Decision(held.record, held=tuple(map(str, refused))) if refused else decision

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from function_app.domain.preflight.summary import Report
-from function_app.domain.service.health import is_ready
-from function_app.domain.service.observation import AgentReading, AgentStatus, BalancerReading, Observed, Value
+from function_app.domain.service.health import can_take_over
+from function_app.domain.service.observation import AgentReading, AgentStatus, BalancerReading, Value
 from function_app.reconcile import networks
 from function_app.reconcile.networks import Networks
 from function_app.reconcile.passes.outcome import Outcome
@@ -90,10 +90,9 @@ def _membership(summary: Summary, membership: Membership) -> dict[str, Any]:
     }
 
 
-def _is_ready(name: str, summary: Summary) -> bool:
-    observed = Observed(summary.at, summary.agents)
+def _is_ready(name: str, reading: AgentStatus, summary: Summary) -> bool:
     services = [s for s in summary.in_force.topology.services if name in s.agents]
-    return all(is_ready(service, name, observed) for service in services)
+    return all(can_take_over(reading, announces=name in service.announcers) for service in services)
 
 
 def _member(name: str, reading: AgentReading, summary: Summary) -> dict[str, Any]:
@@ -103,7 +102,7 @@ def _member(name: str, reading: AgentReading, summary: Summary) -> dict[str, Any
         "reachable": True,
         "version": reading.version,
         "fatal": list(reading.fatal),
-        "ready": _is_ready(name, summary),
+        "ready": _is_ready(name, reading, summary),
         "sessions": {str(address): up for address, up in sorted(reading.sessions.items())},
         "outwardSessions": {str(address): up for address, up in sorted(reading.outward_sessions.items())},
         "peers": {peer: {"gossip": view.gossip, "probe": view.probe} for peer, view in sorted(reading.peers.items())},

@@ -15,7 +15,8 @@ from function_app.domain.peerings.model import (
 )
 from function_app.domain.peerings.plan import PeeringPlan, plan
 from function_app.domain.peerings.scale_sets import Fleet, Instance, with_instances
-from function_app.domain.topology.model import Naming, RouteServer, ScaleSet, Topology
+from function_app.domain.service.kinds import kind_of
+from function_app.domain.topology.model import RouteServer, ScaleSet, Topology
 from function_app.domain.topology.peering_names import is_own
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.peerings.deletes import DeletesOf
@@ -92,7 +93,7 @@ async def _instances(ports: Ports, scale_set: ScaleSet) -> tuple[Instance, ...] 
 async def _holders(ports: Ports, topology: Topology) -> frozenset[str]:
     """Who serves with its own address as next hop."""
     records = Records(ports.documents)
-    services = [s for s in topology.services if s.naming is Naming.SELF]
+    services = [s for s in topology.services if kind_of(s).holder_announces]
     held = [await records.load(topology, service, ports.clock.now()) for service in services]
     return frozenset(one.record.holder for one in held if one.record.holder is not None)
 

@@ -21,6 +21,7 @@ from function_app.domain.routes.expected import standing
 from function_app.domain.routes.findings import Finding
 from function_app.domain.routes.learned import RouteCheck, checks, compare, predicted_drops
 from function_app.domain.routes.reading import LearnedRoute, Unread
+from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.observation import BalancerReading
 from function_app.domain.service.ranked.paths import INSTANCES
 from function_app.domain.service.record import Phase, Record
@@ -61,11 +62,12 @@ def next_hops(
     addresses = {speaker.name: speaker.address for speaker in topology.speakers}
     found: dict[str, IPv4Address] = {}
     for service in topology.services:
-        balancer, holder = balancers.get(service.name), records[service.name].holder
-        if service.naming is None and isinstance(balancer, BalancerReading):
-            found[service.name] = balancer.frontend
-        elif service.naming is not None and holder in addresses:
-            found[service.name] = addresses[holder]
+        balancer = balancers.get(service.name)
+        frontend = balancer.frontend if isinstance(balancer, BalancerReading) else None
+        holder = addresses.get(records[service.name].holder or "")
+        next_hop = kind_of(service).next_hop(announcer=holder, holder=holder, frontend=frontend)
+        if next_hop is not None:
+            found[service.name] = next_hop
     return found
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from function_app.domain.base.refusal import Refusal
-from function_app.domain.base.timing import Timing
+from function_app.domain.service.decision import Decision
 from function_app.domain.service.health import judge
+from function_app.domain.service.look import Look
 from function_app.domain.service.observation import Observed
-from function_app.domain.service.protocol import Decision
 from function_app.domain.service.record import Record
-from function_app.domain.topology.model import Service, Topology
+from function_app.domain.topology.model import Topology
 from function_app.reconcile.passes.outcome import Outcome
 from function_app.reconcile.ports import Documents
 
@@ -31,9 +31,9 @@ class Journal:
     steps: list[dict[str, Any]] = field(default_factory=list)
     evidence: dict[str, list[str]] = field(default_factory=dict)
 
-    def look(self, service: Service, observed: Observed, record: Record, timing: Timing) -> None:
-        self.looked = observed.at
-        judged = {name: judge(name, observed, record, timing) for name in service.names}
+    def look(self, look: Look) -> None:
+        self.looked = look.at
+        judged = {name: judge(look, name) for name in look.members}
         self.evidence = {name: [*j.evidence, f"{j.verdict}: {j.row}: {j.because}"] for name, j in judged.items()}
 
     def decided(self, at: datetime, before: Record, decision: Decision, refusals: tuple[Refusal, ...]) -> None:

@@ -28,7 +28,7 @@ def ordered_only(members: int = 3) -> Scene:
 
 async def rehearse(scene: Scene, member: str | None = None) -> Outcome:
     scene.clock.at += timedelta(seconds=1)
-    order = RehearseOrder("ann", member)
+    order = RehearseOrder(by="ann", member=member)
     return await operate(scene.ports, InForce(scene.topology, "g1"), scene.topology.services[0], order)
 
 

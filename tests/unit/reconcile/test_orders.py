@@ -9,18 +9,18 @@ from msgspec.structs import replace
 
 from function_app.domain.base.errors import BadInput
 from function_app.domain.service.observation import AdminState, Role
-from function_app.domain.service.orders import SwitchoverOrder
+from function_app.domain.service.orders import VERBS, SwitchoverOrder, order_from
 from function_app.domain.service.record import SCHEMA, Phase
-from function_app.reconcile.operate import VERBS, operate, order_from
+from function_app.reconcile.operate import operate
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.store.topologies import InForce
-from tests.builders import NOW, document, topology
+from tests.builders import document, topology
 from tests.unit.reconcile.scene import Scene
 
 
 async def ordered(scene: Scene, verb: str, **said: Any) -> Outcome:
     scene.clock.at += timedelta(seconds=1)
-    order = order_from(verb, {"by": "ann", **said}, scene.clock.at)
+    order = order_from(verb, {"by": "ann", **said})
     return await operate(scene.ports, InForce(scene.topology, "g1"), scene.topology.services[0], order)
 
 
@@ -206,12 +206,14 @@ async def test_a_higher_priority_returns_only_where_preempt_says_so_and_after_it
 BAD = [
     ("explode", {}, "{verb}", "none of pause, resume"),
     ("switchover", {}, "$.to", "is missing"),
-    ("switchover", {"to": 1}, "$.to", "must be text"),
+    ("switchover", {"to": 1}, "$.to", "Expected `str`, got `int`"),
     ("switchover", {"too": "nva-b"}, "$.too", "switchover takes by, to"),
-    ("pause", {"minutes": 0}, "$.minutes", "above 0"),
-    ("pause", {"minutes": "60"}, "$.minutes", "must be a number"),
-    ("pause", {"minutes": True}, "$.minutes", "must be a number"),
+    ("pause", {"minutes": 0}, "$.minutes", "Expected `float` > 0"),
+    ("pause", {"minutes": "60"}, "$.minutes", "Expected `float`, got `str`"),
+    ("pause", {"minutes": True}, "$.minutes", "Expected `float`, got `bool`"),
     ("drain", {}, "$.member", "is missing"),
+    ("drain", {"member": "", "minutes": 5}, "$.member", "length >= 1"),
+    ("pause", {"minutes": float("nan")}, "$.minutes", "Expected `float` > 0"),
     ("pause", [], "$", "must be a JSON object"),
 ]
 
@@ -221,7 +223,7 @@ def test_an_order_that_cannot_be_meant_is_refused_with_what_is_wrong(
     verb: str, said: Any, path: str, rule: str
 ) -> None:
     with pytest.raises(BadInput) as caught:
-        order_from(verb, said, NOW)
+        order_from(verb, said)
     assert caught.value.problems[0].path == path
     assert rule in caught.value.problems[0].rule
 
@@ -233,8 +235,8 @@ def test_the_verbs_are_those_that_the_documentation_names() -> None:
 @pytest.mark.parametrize(
     ("order", "reason"),
     [
-        (SwitchoverOrder("nva-a", "ann"), "nva-a serves already"),
-        (SwitchoverOrder("nva-z", "ann"), "nva-z is no member"),
+        (SwitchoverOrder(to="nva-a", by="ann"), "nva-a serves already"),
+        (SwitchoverOrder(to="nva-z", by="ann"), "nva-z is no member"),
     ],
 )
 async def test_an_order_that_makes_no_sense_is_refused(settled: Scene, order: SwitchoverOrder, reason: str) -> None:

@@ -6,10 +6,11 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from function_app.domain.service.orders import order_from
 from function_app.domain.service.record import Phase
 from function_app.domain.service.steps import SendAdvertise
 from function_app.domain.topology.laws import Place
-from function_app.reconcile.operate import operate, order_from
+from function_app.reconcile.operate import operate
 from function_app.reconcile.passes.outcome import Ending
 from function_app.reconcile.store.topologies import InForce, Topologies
 from function_app.views.status import detail
@@ -219,14 +220,14 @@ async def test_a_switchover_waits_out_the_damping_window_and_says_so() -> None:
     scene.world.agents["nva-a"].fatal = ()
     await scene.fast()
     in_force, service = InForce(scene.topology, "g1"), scene.topology.services[0]
-    order = order_from("switchover", {"to": "nva-a", "by": "ann"}, scene.clock.at)
+    order = order_from("switchover", {"to": "nva-a", "by": "ann"})
     refused = await operate(scene.ports, in_force, service, order)
     assert refused.ending is Ending.REFUSED
     assert "damping" in refused.reasons[0]
     for _ in range(6):
         scene.clock.at += timedelta(seconds=200)
         await scene.slow()
-    await operate(scene.ports, in_force, service, order_from("switchover", {"to": "nva-a"}, scene.clock.at))
+    await operate(scene.ports, in_force, service, order_from("switchover", {"to": "nva-a"}))
     assert scene.record.holder == "nva-a"
     assert routes.best() == ["nva-a"]
 

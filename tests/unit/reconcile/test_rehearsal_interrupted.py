@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from function_app.domain.service.observation import AdminState
+from function_app.domain.service.orders import order_from
 from function_app.domain.service.record import Rehearsal
 from function_app.domain.topology.model import Service, Speaker
-from function_app.reconcile.operate import operate, order_from
+from function_app.reconcile.operate import operate
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.ports import PoolView
 from function_app.reconcile.store.topologies import InForce
@@ -72,7 +73,7 @@ async def test_other_passes_leave_the_member_alone_until_it_is_over(settled: Sce
 
 async def test_a_failover_meanwhile_says_nothing_about_the_fence(settled: Scene) -> None:
     async def move() -> None:
-        order = order_from("failover", {"by": "bob", "to": "nva-c"}, settled.clock.at)
+        order = order_from("failover", {"by": "bob", "to": "nva-c"})
         await operate(settled.ports, InForce(settled.topology, "g1"), settled.topology.services[0], order)
 
     settled.ports = replace(settled.ports, admin_states=Between(settled, move))
@@ -99,7 +100,7 @@ async def test_a_rehearsal_that_nobody_ends_is_ended_by_its_deadline(settled: Sc
 
 async def test_a_pause_meanwhile_leaves_it_owed_and_its_end_takes_it_back(settled: Scene) -> None:
     async def pause() -> None:
-        order = order_from("pause", {"by": "bob"}, settled.clock.at)
+        order = order_from("pause", {"by": "bob"})
         await operate(settled.ports, InForce(settled.topology, "g1"), settled.topology.services[0], order)
 
     settled.ports = replace(settled.ports, admin_states=Between(settled, pause))

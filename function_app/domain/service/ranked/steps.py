@@ -1,18 +1,16 @@
 """The ranked kinds inside an operation: `paths` says what may be ordered, here it becomes records and effects.
 
-    every look   what was acknowledged is noted, what can no longer arrive is forgotten, what was lost is told again
+    every look   what was acknowledged is noted, what can no longer arrive is forgotten, what was lost is sent again
     fencing      outrank: intend (durable) -> SendPath -> accepted, until the best path names the target: the proof
     afterwards   the others follow; once stable, lengths return to rest when the damping window is over
 
 Nothing is fenced but by a shorter path, so nothing waits for a member that is gone (safety.md section 3).
 """
 
-from dataclasses import dataclass
-
 from msgspec.structs import replace
 
-from function_app.domain.base.timing import Timing
-from function_app.domain.service.observation import Observed
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.look import Look
 from function_app.domain.service.ranked.paths import (
     Proposal,
     Rank,
@@ -29,53 +27,45 @@ from function_app.domain.service.ranked.paths import (
 )
 from function_app.domain.service.record import Record
 from function_app.domain.service.steps import SendPath
-from function_app.domain.topology.model import Naming, Service
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """What a ranked service's record becomes, and the orders to send (again) once that is durable."""
+def noted(look: Look) -> Record:
+    """The record with what this look shows of its orders. An acknowledgement counts, a status does not.
 
-    record: Record
-    effects: tuple[SendPath, ...] = ()
-    held: tuple[str, ...] = ()
-
-
-def noted(service: Service, timing: Timing, observed: Observed, record: Record) -> Record:
-    """The record with what this look says of its orders. An acknowledgement counts, a status does not.
-
-    An announcer that lost its disk says that it was ordered nothing: it is ordered the same once more.
+    An announcer that lost its disk reports that it was ordered nothing: it is ordered the same once more.
     """
+    record, seen = look.record, look.observed
     if record.rank is None:
         return record
-    at, rank = observed.at, record.rank
-    for name, turn in observed.announced.items():
-        rank = acknowledged(rank, name, turn, at)
-    rank = landed(rank, at, timing.bgp_hold)
+    rank = record.rank
+    for name, turn in seen.announced.items():
+        rank = acknowledged(rank, name, turn, look.at)
+    rank = landed(rank, look.at, look.timing.bgp_hold)
+    answering = _answering(look)
     lost = {
         name: announcer.latest.path
         for name, announcer in rank.announcers.items()
-        if name in _answering(service, observed)
+        if name in answering
         and announcer.settled
-        and name not in observed.announced
-        and (announcer.acked_at is None or observed.at > announcer.acked_at)
-        and (name not in observed.ordered or observed.ordered[name].turn < announcer.latest.turn)
+        and name not in seen.announced
+        and (announcer.acked_at is None or look.at > announcer.acked_at)
+        and (name not in seen.ordered or seen.ordered[name].turn < announcer.latest.turn)
     }
-    return replace(record, rank=intend(rank, record.epoch, lost, at))
+    return replace(record, rank=intend(rank, record.epoch, lost, look.at))
 
 
-def from_status(service: Service, observed: Observed) -> Rank:
-    """The rank where the record knows none: what announcers say they were last ordered."""
-    return learned(service.announcers, observed.ordered)
+def known_rank(look: Look) -> Rank:
+    """What announcers may have on the wire: as recorded, else what they report as their last orders (after `learn`)."""
+    return look.record.rank or learned(look.service.announcers, look.observed.ordered)
 
 
-def is_behind(observed: Observed, record: Record) -> bool:
-    """Whether an announcer was ordered something that the record never heard of: it was rolled back."""
-    rank = record.rank
+def is_behind(look: Look) -> bool:
+    """Whether an announcer was ordered something that is newer than the record: an older record was put back."""
+    rank = look.record.rank
     return rank is not None and any(
         order.turn > rank.announcers[name].latest.turn
-        for name, order in observed.ordered.items()
-        if name in rank.announcers and name not in observed.announced
+        for name, order in look.observed.ordered.items()
+        if name in rank.announcers and name not in look.observed.announced
     )
 
 
@@ -84,57 +74,50 @@ def best_names(record: Record, target: str) -> str | None:
     return leading(record.rank, target) if record.rank is not None else None
 
 
-def outrank_for(service: Service, observed: Observed, record: Record, target: str) -> Ranked:
+def outrank_for(look: Look, target: str) -> Decision:
     """One more step towards the best path naming `target`, or keeping it so; nothing missing gives nothing."""
-    if service.naming is None or record.rank is None:
-        return Ranked(record)
-    proposal = outrank(service.naming, record.rank, target, _reach(service, observed))
-    return _ordered(service, observed, record, proposal)
+    naming, rank = look.service.naming, look.record.rank
+    if naming is None or rank is None:
+        return Decision(look.record)
+    return _ordered(look, rank, outrank(naming, rank, target, _reach(look)))
 
 
-def back_to_rest(service: Service, timing: Timing, observed: Observed, record: Record, holder: str) -> Ranked:
+def back_to_rest(look: Look, holder: str) -> Decision:
     """One step back to the lengths at rest, where nobody waits for it: never within the damping window."""
-    if record.rank is None:
-        return Ranked(record)
-    reach = _reach(service, observed)
-    proposal = normalise(record.rank, holder, reach, observed.at, timing.damping)
-    coming = sorted(n for n, a in record.rank.announcers.items() if n in reach.answering and not a.at_rest)
+    rank = look.record.rank
+    if rank is None:
+        return Decision(look.record)
+    reach = _reach(look)
+    proposal = normalise(rank, holder, reach, look.at, look.timing.damping)
+    coming = sorted(n for n, a in rank.announcers.items() if n in reach.answering and not a.at_rest)
     if coming and not proposal.paths and not proposal.held:
         # Not settled: until then a failover has less headroom, and there may be another step to take.
         why = f"what {', '.join(coming)} announced before may still be there: AS paths are not back at rest"
-        return Ranked(record, held=(why,))
-    return _ordered(service, observed, record, proposal)
+        return Decision(look.record, held=(why,))
+    return _ordered(look, rank, proposal)
 
 
-def announces(service: Service, member: str, observed: Observed) -> bool:
-    """Whether a holder that answers can be anybody's next hop: in `self` it needs a session of its own."""
-    status = observed.status(member)
-    if service.naming is not Naming.SELF or status is None:
-        return True
-    return any(status.sessions.values())
-
-
-def _ordered(service: Service, observed: Observed, record: Record, proposal: Proposal) -> Ranked:
-    rank = intend(record.rank or Rank(), record.epoch, proposal.paths, observed.at)
-    answering = _answering(service, observed)
+def _ordered(look: Look, rank: Rank, proposal: Proposal) -> Decision:
+    """The orders of the proposal, and those of earlier that are not acknowledged yet, to whoever answers."""
+    rank = intend(rank, look.record.epoch, proposal.paths, look.at)
+    answering = _answering(look)
     orders = (
         SendPath(name, order.epoch, order.seq, order.path)
         for name, order in sorted(unacknowledged(rank).items())
         if name in answering
     )
-    effects = tuple(order for order in orders if order not in observed.tried)
-    return Ranked(replace(record, rank=rank), effects, proposal.held)
+    effects = tuple(order for order in orders if order not in look.observed.tried)
+    return Decision(replace(look.record, rank=rank), effects, proposal.held)
 
 
-def _reach(service: Service, observed: Observed) -> Reach:
+def _reach(look: Look) -> Reach:
     """Whoever did not obey in this look cannot be counted on: another announcer may lead."""
-    failed = {effect.member for effect in observed.tried if isinstance(effect, SendPath)}
-    answering = _answering(service, observed) - failed
-    on_both = frozenset(
-        name for name in answering if (s := observed.status(name)) is not None and established_on_both(s.sessions)
-    )
-    return Reach(frozenset(service.announcers), answering, on_both)
+    failed = {effect.member for effect in look.observed.tried if isinstance(effect, SendPath)}
+    answering = _answering(look) - failed
+    statuses = ((name, look.status(name)) for name in answering)
+    on_both = frozenset(name for name, s in statuses if s is not None and established_on_both(s.sessions))
+    return Reach(frozenset(look.service.announcers), answering, on_both)
 
 
-def _answering(service: Service, observed: Observed) -> frozenset[str]:
-    return frozenset(name for name in service.announcers if observed.status(name) is not None)
+def _answering(look: Look) -> frozenset[str]:
+    return frozenset(name for name in look.service.announcers if look.status(name) is not None)

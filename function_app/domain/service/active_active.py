@@ -1,0 +1,55 @@
+"""active-active: every fit member serves. Exclusivity is not promised; the load balancer's probe decides who gets flows."""
+
+from msgspec.structs import replace
+
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.election import is_drained
+from function_app.domain.service.health import has_failed, judge
+from function_app.domain.service.look import Look
+from function_app.domain.service.observation import Role
+from function_app.domain.service.protocol import promote
+from function_app.domain.service.steps import SendFence
+
+
+def everybody_serves(look: Look) -> Decision:
+    """The next step towards every member serving that no operator has drained.
+
+    | a member                                     | then                                                             |
+    |----------------------------------------------|------------------------------------------------------------------|
+    | drained, and serves at the record's epoch    | a newer epoch: an agent takes no FENCE at the one it serves at   |
+    | not drained, and stands by at that epoch     | a newer epoch, for the same reason                               |
+    | drained, and has not acknowledged            | FENCE                                                            |
+    | not drained, and does not serve              | PROMOTE                                                          |
+    """
+    record = look.record
+    drained = [name for name in look.members if is_drained(look, name)]
+    wanted = [name for name in look.members if name not in drained]
+    fences = _fences(look, drained)
+    if _needs_newer_epoch(look, fences, wanted):
+        why = "a member was drained, or is back, at this epoch: it needs a newer one"
+        return Decision(replace(record, epoch=record.epoch + 1, may_serve=frozenset(look.members)), because=(why,))
+    effects = fences + tuple(effect for name in wanted for effect in promote(look, name))
+    if effects:
+        return Decision(record, effects, because=tuple(f"{e.member}: {type(e).__name__}" for e in effects))
+    held = _missing(look, wanted)
+    return Decision(record, held=held, settled=not held)
+
+
+def _fences(look: Look, drained: list[str]) -> tuple[SendFence, ...]:
+    late = [name for name in sorted(drained) if look.role(name) is not None and not look.acked(name)]
+    return tuple(fence for name in late if (fence := SendFence(name, look.record.epoch)) not in look.observed.tried)
+
+
+def _needs_newer_epoch(look: Look, fences: tuple[SendFence, ...], wanted: list[str]) -> bool:
+    serving = (look.record.epoch, Role.SERVING)
+    return any(look.role(fence.member) == serving for fence in fences) or any(look.acked(name) for name in wanted)
+
+
+def _missing(look: Look, wanted: list[str]) -> tuple[str, ...]:
+    """Why not every member serves, and whether fewer do than `minHealthy`."""
+    healthy = [name for name in wanted if look.serves(name) and not has_failed(look, name)]
+    held = tuple(judge(look, name).because for name in wanted if name not in healthy)
+    least = look.service.min_healthy or 1
+    if len(healthy) < least:
+        return (f"only {len(healthy)} of at least {least} members are healthy", *held)
+    return held

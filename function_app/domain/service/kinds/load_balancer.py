@@ -1,0 +1,57 @@
+"""Behind an internal load balancer: every member announces the frontend, and the probe finds the one that serves."""
+
+from ipaddress import IPv4Address
+
+from function_app.domain.base.timing import Timing
+from function_app.domain.service import confirm, protocol
+from function_app.domain.service.advertise import next_advertised, stale_advertisements
+from function_app.domain.service.bounds import Bound, Probe, bounds
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.kind import NextHopKind, kind_for
+from function_app.domain.service.look import Look
+from function_app.domain.service.observation import BalancerReading
+from function_app.domain.service.record import Kind, Phase
+from function_app.domain.service.steps import SendFence
+from function_app.domain.topology.model import LoadBalancer
+
+
+class BehindLoadBalancer(NextHopKind):
+    """Exclusive by fencing: by the agent (F1), or by adminState Down (F2)."""
+
+    key = "loadBalancer"
+
+    def next_hop(
+        self, announcer: IPv4Address | None, holder: IPv4Address | None, frontend: IPv4Address | None
+    ) -> IPv4Address | None:
+        return frontend
+
+    def make_way(self, look: Look, target: str) -> Decision:
+        return protocol.send_fences(look)
+
+    def prove(self, look: Look, target: str) -> Decision:
+        unproven = protocol.unproven(look)
+        if not unproven:
+            return protocol.grant(look, target)
+        refused = [n for n in unproven if SendFence(n, look.record.epoch) in look.observed.tried]
+        if look.kind is Kind.SWITCHOVER and refused:
+            return protocol.back(look, f"{', '.join(unproven)} did not acknowledge")
+        return protocol.send_fences(look)
+
+    def confirm(self, look: Look, target: str) -> Decision:
+        return confirm.confirm(look, target)
+
+    def announce(self, look: Look, decision: Decision) -> Decision:
+        """Members announce the prefixes with the frontend as next hop, whatever their role, once the frontend is known."""
+        balancer = look.observed.balancer
+        if decision.record.phase is Phase.LEARN or not isinstance(balancer, BalancerReading):
+            return decision
+        record = next_advertised(look.service, balancer.frontend, decision.record)
+        return decision.with_more(record, stale_advertisements(look.with_record(record), balancer.frontend))
+
+    def bounds(self, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
+        return bounds(timing, probe)
+
+
+@kind_for.register
+def _(specification: LoadBalancer) -> NextHopKind:
+    return BehindLoadBalancer()

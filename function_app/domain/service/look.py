@@ -1,0 +1,74 @@
+"""One look at one service: everything that a decision about it may depend on, and the one parameter of all of them."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from function_app.domain.base.timing import Timing
+from function_app.domain.service.observation import AgentStatus, Backend, Observed, Role
+from function_app.domain.service.record import Kind, Operation, Record
+from function_app.domain.topology.model import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """`observed.at` is when the readings were requested, `now` when the step would be taken: what lies between is their age.
+
+    Decisions use `observed.at` alone, so that the same readings always give the same decision; only guards use `now`.
+    """
+
+    service: Service
+    timing: Timing
+    observed: Observed
+    record: Record
+    now: datetime
+
+    @property
+    def at(self) -> datetime:
+        """When the readings were requested."""
+        return self.observed.at
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """By priority, highest first."""
+        return self.service.names
+
+    @property
+    def operation(self) -> Operation | None:
+        """The operation under way, or the last one."""
+        return self.record.operation
+
+    @property
+    def kind(self) -> Kind | None:
+        """Why the operation under way, or the last one, was opened."""
+        return Kind(self.record.operation.kind) if self.record.operation else None
+
+    def with_record(self, record: Record) -> "Look":
+        return replace(self, record=record)
+
+    def status(self, member: str) -> AgentStatus | None:
+        """What its agent reported, None if it did not answer."""
+        return self.observed.status(member)
+
+    def backend(self, member: str) -> Backend | None:
+        """The member in the backend pool, None where the load balancer was not read, or does not list it."""
+        return self.observed.backend(member)
+
+    def role(self, member: str) -> tuple[int, Role] | None:
+        """(epoch, role) as its agent reports them; None if it does not answer."""
+        mine = self.observed.service(member, self.service.name)
+        return (mine.epoch, mine.role) if mine else None
+
+    def serves(self, member: str) -> bool:
+        """Whether its agent reports that it serves, at whichever epoch."""
+        return self.observed.serves(member, self.service.name)
+
+    def acked(self, member: str) -> bool:
+        """F1: its agent reports, signed, that it stands by at the record's epoch (R3), and would after a reboot (R7)."""
+        mine = self.observed.service(member, self.service.name)
+        return mine is not None and mine.durable and (mine.epoch, mine.role) == (self.record.epoch, Role.STANDBY)
+
+    def newest_epoch(self) -> int:
+        """The highest epoch that any agent holds, or has received from a peer that may not answer us."""
+        reported = [s for name in self.members if (s := self.observed.service(name, self.service.name))]
+        ordered = [order.epoch for order in self.observed.ordered.values()]
+        return max((*(max(s.epoch, s.heard) for s in reported), *ordered), default=0)

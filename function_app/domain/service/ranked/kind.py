@@ -1,0 +1,86 @@
+"""What the kinds without a load balancer have in common: the target is named by the shortest AS path (safety.md section 3)."""
+
+from msgspec.structs import replace
+
+from function_app.domain.base.timing import Timing
+from function_app.domain.service import confirm, protocol
+from function_app.domain.service.bounds import Bound, Probe, ranked_bounds
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.health import has_failed
+from function_app.domain.service.kind import NextHopKind
+from function_app.domain.service.look import Look
+from function_app.domain.service.ranked.paths import LENGTH_AT_REST, Rank
+from function_app.domain.service.ranked.steps import back_to_rest, best_names, is_behind, known_rank, noted, outrank_for
+from function_app.domain.service.record import Kind, Phase, Record
+from function_app.domain.service.steps import SendPath
+from function_app.domain.topology.model import Service
+
+
+class Ranked(NextHopKind):
+    """Exclusive by outranking: nobody is fenced, and nobody who is gone is waited for."""
+
+    is_ranked = True
+
+    def length_at_rest(self, service: Service, announcer: str) -> int:
+        """Every announcer has its own: equal lengths would be used side by side."""
+        return LENGTH_AT_REST + service.announcers.index(announcer)
+
+    def make_way(self, look: Look, target: str) -> Decision:
+        return outrank_for(look, target)
+
+    def prove(self, look: Look, target: str) -> Decision:
+        """The proof is that the best path names the target, whatever is still to arrive."""
+        record = look.record
+        if lead := best_names(record, target):
+            granted = replace(record, phase=Phase.GRANTED, may_serve=record.may_serve | {target})
+            why = (
+                f"{target} is granted epoch {record.epoch}: by {lead} it has the shortest AS path that may be announced"
+            )
+            return Decision(granted, protocol.promote(look.with_record(granted), target), because=(why,))
+        ranked = outrank_for(look, target)
+        failed = tuple(
+            f"{effect.member} was not moved: {why}"
+            for effect, why in look.observed.tried.items()
+            if isinstance(effect, SendPath)
+        )
+        held = (*ranked.held, *failed)
+        if held and not ranked.effects and (named := _still_named(look, target)):
+            why = f"{'; '.join(held)}; the best path still names {named}"
+            return protocol.open_operation(look, named, Kind.BACK, why)
+        return Decision(ranked.record, ranked.effects, held)
+
+    def confirm(self, look: Look, target: str) -> Decision:
+        """There is no probe that could disagree."""
+        return confirm.rest(look.record, f"{target} serves at epoch {look.record.epoch}, verified")
+
+    def noted(self, look: Look) -> Record:
+        return noted(look)
+
+    def rank(self, look: Look) -> Rank | None:
+        return known_rank(look)
+
+    def contradicted(self, look: Look) -> str | None:
+        return "an announcer was given an order that this record does not know" if is_behind(look) else None
+
+    def announce(self, look: Look, decision: Decision) -> Decision:
+        """Once granted, the other announcers follow; at rest the paths are lengthened again."""
+        record, holder = decision.record, decision.record.holder
+        moving = any(isinstance(effect, SendPath) for effect in decision.effects)
+        if holder is None or record.epoch != look.record.epoch or moving:
+            return decision
+        decided = look.with_record(record)
+        ranked = outrank_for(decided, holder)
+        held = ranked.held
+        if record.phase is Phase.STABLE and ranked.record == record and not ranked.effects:
+            ranked = back_to_rest(decided, holder)
+            held += ranked.held
+        return decision.with_more(ranked.record, ranked.effects, held)
+
+    def bounds(self, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
+        return ranked_bounds(timing)
+
+
+def _still_named(look: Look, target: str) -> str | None:
+    """The first other member that is fit and that the best path still names, if its agent answers."""
+    fit = [n for n in look.members if n != target and best_names(look.record, n) and not has_failed(look, n)]
+    return fit[0] if fit and look.role(fit[0]) is not None else None
