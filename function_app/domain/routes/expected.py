@@ -23,9 +23,6 @@ from function_app.domain.topology.model import Relay, Service, Speaker, Topology
 ROUTE_SERVER_ASN = 65515
 """Of every Azure Route Server; it cannot be changed (Azure documentation, "Azure Route Server FAQ")."""
 
-LENGTH_BEHIND_A_FRONTEND = 1
-"""Members behind a load balancer are told to announce without prepends: equal paths to one frontend."""
-
 
 @dataclass(frozen=True, slots=True)
 class Standing:

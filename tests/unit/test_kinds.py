@@ -1,0 +1,129 @@
+"""A kind of next hop is one class: a toy one that announces and does nothing goes through everything that knows services."""
+
+from ipaddress import IPv4Address
+from typing import ClassVar, get_args
+
+import pytest
+from msgspec import Struct
+from msgspec.structs import replace
+
+from function_app.domain.preflight.facts import Facts
+from function_app.domain.preflight.summary import lint
+from function_app.domain.routes.expected import Standing, expected
+from function_app.domain.service.bounds import Probe
+from function_app.domain.service.confirm import rest
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.kinds import NextHopKind, kind_for, kind_of
+from function_app.domain.service.look import Look
+from function_app.domain.service.observation import Role
+from function_app.domain.service.protocol import grant
+from function_app.domain.service.record import Phase
+from function_app.domain.topology.model import Naming, NextHop, NextHopSpecification, Topology
+from function_app.render.implied import implied
+from tests.builders import ranked, topology
+from tests.fakes import INSTANCES
+from tests.unit.reconcile.scene import Scene
+
+
+class Toy(Struct, frozen=True):
+    """The specification: what the union in `topology.model` would hold."""
+
+    naming: ClassVar[Naming | None] = None
+
+    def announcers(self, members: tuple[str, ...]) -> tuple[str, ...]:
+        return members
+
+
+class ToyNextHop(NextHop, frozen=True):
+    toy: Toy | None = None
+
+
+class ByToy(NextHopKind):
+    """Every member announces itself; nothing is fenced, and nothing is waited for."""
+
+    key = "toy"
+
+    def next_hop(
+        self, announcer: IPv4Address | None, holder: IPv4Address | None, frontend: IPv4Address | None
+    ) -> IPv4Address | None:
+        return announcer
+
+    def make_way(self, look: Look, target: str) -> Decision:
+        return Decision(look.record)
+
+    def prove(self, look: Look, target: str) -> Decision:
+        return grant(look, target)
+
+    def confirm(self, look: Look, target: str) -> Decision:
+        return rest(look.record, "a toy serves at once")
+
+    def announce(self, look: Look, decision: Decision) -> Decision:
+        return decision
+
+
+@kind_for.register
+def _(specification: Toy) -> NextHopKind:
+    return ByToy()
+
+
+def with_toy() -> Topology:
+    desired = ranked()
+    service = replace(desired.services[0], next_hop=ToyNextHop(toy=Toy()))
+    return replace(desired, services=(service,))
+
+
+def test_every_specification_of_a_next_hop_has_a_kind_that_goes_by_its_key_in_the_document() -> None:
+    kinds = {type(kind_of(desired.services[0])): desired for desired in (topology(), ranked(), ranked(2, ("rri-a",)))}
+    assert len(kinds) == len(get_args(NextHopSpecification.__value__)) == 3
+    assert {kind.key for kind in kinds} == set(NextHop.kinds())
+
+
+def test_what_is_no_specification_has_no_kind() -> None:
+    with pytest.raises(TypeError, match="str is no kind of next hop"):
+        kind_for("loadBalancer")
+
+
+async def at_rest(scene: Scene) -> None:
+    """Fast passes, which look at the agents alone."""
+    for _ in range(12):
+        await scene.fast()
+
+
+async def test_a_service_of_a_further_kind_is_adopted_and_fails_over() -> None:
+    scene = Scene(desired=with_toy())
+    await at_rest(scene)
+    assert scene.record.phase is Phase.STABLE
+    holder = scene.record.holder
+    assert scene.serving() == [holder]
+    scene.world.agents[holder or ""].fatal = ("forwarding is off",)
+    await at_rest(scene)
+    assert scene.record.holder != holder
+    assert scene.record.phase is Phase.STABLE
+
+
+async def test_its_own_way_of_making_room_is_what_an_operation_does() -> None:
+    """No FENCE is sent before the grant, for the toy asks for none; the others are brought back afterwards."""
+    scene = Scene(desired=with_toy())
+    await at_rest(scene)
+    agents = scene.world.agents
+    assert [agents[name].role for name in ("nva-a", "nva-b")] == [Role.SERVING, Role.STANDBY]
+    assert scene.world.balancer_writes == []
+
+
+def test_its_routes_are_expected_from_each_announcer_with_its_own_next_hop() -> None:
+    desired = with_toy()
+    ways = {each.peer: each.ways[0] for each in expected(desired, "rs", Standing())}
+    assert {peer: way.next_hop for peer, way in ways.items()} == {s.name: s.address for s in desired.speakers}
+    assert {way.length for way in ways.values()} == {1}
+
+
+def test_its_configuration_is_rendered_under_its_key() -> None:
+    shown = implied(with_toy(), "nva-b", {"rs": INSTANCES}, {}, sets_next_hops=True)
+    (announced,) = shown.services
+    assert (announced.kind, announced.next_hop, announced.prepends) == ("toy", IPv4Address("10.0.1.5"), 0)
+
+
+def test_it_passes_preflight_and_promises_no_bound() -> None:
+    desired = with_toy()
+    assert kind_of(desired.services[0]).bounds(desired.timing, Probe()) == ()
+    assert "hold-time" not in {found.rule for found in lint(desired, Facts()).findings}
