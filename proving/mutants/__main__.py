@@ -1,4 +1,7 @@
-"""`python -m proving.mutants`: breaks every rule once and demands that a test notices. Exits 1 if any mutant survives."""
+"""`python -m proving.mutants`: breaks every rule of the protocol once and demands that a test notices.
+
+Exits 1 if any patch survives, or cannot be run. `--check` runs no test: it says which patches do not apply, and why.
+"""
 
 import argparse
 import json
@@ -7,57 +10,58 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from proving.mutants.mutant import Mutant
-from proving.mutants.named import MUTANTS
-from proving.mutants.runner import Plan, Result, run
+from proving.mutants.patch import Patch, patches
+from proving.mutants.runner import Result, faults, run
 
-REPORT = Path("build") / "mutants.json"
+REPORT = Path("build") / "protocol-mutants.json"
 
 
 def main() -> int:
-    arguments = _arguments()
+    parser = argparse.ArgumentParser(prog="python -m proving.mutants", description=__doc__)
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these patches (patterns: 'guard-*')")
+    parser.add_argument("--jobs", type=int, default=2, help="copies of the tree that work side by side")
+    parser.add_argument("--list", action="store_true", help="name them and run nothing")
+    parser.add_argument("--check", action="store_true", help="say which do not apply, or name no test, and run nothing")
+    arguments = parser.parse_args()
     chosen = _chosen(arguments.only)
     if arguments.list:
-        for mutant in chosen:
-            print(f"{mutant.name:52} {mutant.rule:44} {mutant.file}")
+        for patch in chosen:
+            print(f"{patch.name:62} {patch.rule:64} {', '.join(patch.files)}")
         return 0
-    results = run(chosen, Plan(arguments.jobs, arguments.search), _say)
-    report: Path = arguments.out
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(json.dumps({"mutants": [_row(r) for r in results]}, indent=1) + "\n")
+    if arguments.check:
+        found = list(faults(chosen))
+        print(*found, f"{len(chosen)} patches, {len(found)} faults", sep="\n")
+        return 1 if found else 0
+    return _ran(run(chosen, arguments.jobs, _say))
+
+
+def _ran(results: Sequence[Result]) -> int:
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps({"mutants": [_row(r) for r in results]}, indent=1) + "\n")
     alive = [r for r in results if not r.killed]
-    print(f"{len(results) - len(alive)} of {len(results)} mutants killed; {report}")
+    print(f"{len(results) - len(alive)} of {len(results)} patches noticed; {REPORT}")
     for result in alive:
-        print(f"  {result.mutant.name}: {result.error or 'survived'}")
+        print(f"  {result.patch.name}: {result.error or 'survived'}")
     return 1 if alive else 0
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m proving.mutants", description=__doc__)
-    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these mutants (patterns: 'guard-*')")
-    parser.add_argument("--jobs", type=int, default=2, help="copies of the tree that work side by side")
-    parser.add_argument("--list", action="store_true", help="name them and run nothing")
-    parser.add_argument("--search", action="store_true", help="try all quick tests and a storm on a survivor")
-    parser.add_argument("--out", type=Path, default=REPORT, help="where to write what came of it")
-    return parser.parse_args()
-
-
-def _chosen(names: Sequence[str]) -> tuple[Mutant, ...]:
-    unknown = [name for name in names if not any(fnmatchcase(m.name, name) for m in MUTANTS)]
+def _chosen(names: Sequence[str]) -> tuple[Patch, ...]:
+    every = patches()
+    unknown = [name for name in names if not any(fnmatchcase(p.name, name) for p in every)]
     if unknown:
-        sys.exit(f"there is no mutant {', '.join(unknown)}: see --list")
-    return tuple(m for m in MUTANTS if not names or any(fnmatchcase(m.name, name) for name in names))
+        sys.exit(f"there is no patch {', '.join(unknown)}: see --list")
+    return tuple(p for p in every if not names or any(fnmatchcase(p.name, name) for name in names))
 
 
 def _say(result: Result) -> None:
     what = result.killer if result.killed else f"ERROR {result.error}" if result.error else "SURVIVED"
-    print(f"{result.mutant.name:52} {result.seconds:6.1f} s  {what}", flush=True)
+    print(f"{result.patch.name:62} {result.seconds:6.1f} s  {what}", flush=True)
 
 
 def _row(result: Result) -> dict[str, object]:
     row: dict[str, object] = {
-        "name": result.mutant.name,
-        "rule": result.mutant.rule,
+        "name": result.patch.name,
+        "rule": result.patch.rule,
         "killed": result.killed,
         "killer": result.killer,
         "seconds": result.seconds,

@@ -1,11 +1,10 @@
-"""Runs mutants: each in a copy of the tree, against the tests that it names; a search tries others on a survivor.
+"""Runs patches: each in a copy of the tree, against the tests that it names.
 
-A mutant that no longer applies, does not import, or whose tests fail without it is an error and never a success.
+A patch that no longer applies, does not import, or whose tests fail without it is an error and never a success.
 """
 
 import queue
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,33 +12,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from proving.mutants.mutant import DoesNotApplyError, Mutant
+from proving.mutants.patch import DoesNotApplyError, Patch
 from proving.mutants.workspace import RunError, Workspace
 
 TREE = Path(__file__).resolve().parents[2]
-QUICK = (
-    "tests/unit",
-    "tests/contract/test_adapters_azure_load_balancer.py",
-    "tests/contract/test_adapters_azure_load_balancer_shapes.py",
-    "tests/contract/test_agent_commands.py",
-    "tests/contract/test_agent_gossip.py",
-    "tests/contract/test_app_speaks_the_contract.py",
-    "tests/contract/test_app_speaks_to_the_agent.py",
-    "tests/contract/test_app_speaks_to_unruly_agents.py",
-    "tests/contract/test_documents_twins.py",
-)
-"""Tried after the named killers: everything of the unit and contract tests that says something about these rules."""
-STORMS = (("directed", 300), ("random", 300))
-"""Tried last: (profile, seeds)."""
 
 type Say = Callable[["Result"], None]
+type Workspaces = queue.SimpleQueue[Workspace]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`killer` is the test or storm that noticed; `error` why nothing can be said of this mutant."""
+    """`killer` is the test that noticed; `error` says why nothing can be said of this patch."""
 
-    mutant: Mutant
+    patch: Patch
     killer: str | None
     seconds: float
     error: str | None = None
@@ -49,97 +35,69 @@ class Result:
         return self.killer is not None and self.error is None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How many copies work side by side, and whether a killer is searched for a survivor: minutes for each."""
+def run(chosen: Sequence[Patch], jobs: int, say: Say) -> tuple[Result, ...]:
+    """Every patch's result, in order; `say` is called with each as it comes. `jobs` copies work side by side."""
+    with _workspaces(jobs) as spare, ThreadPoolExecutor(jobs) as threads:
+        red = _red(chosen, spare)
 
-    jobs: int = 2
-    search: bool = False
-
-
-def run(mutants: Sequence[Mutant], plan: Plan, say: Say) -> tuple[Result, ...]:
-    """Every mutant's result, in order; `say` is told each as it comes."""
-    with _workspaces(plan.jobs) as spare, ThreadPoolExecutor(plan.jobs) as threads:
-        red = _red(mutants, spare)
-        quick = _Quick(plan.search)
-
-        def one(mutant: Mutant) -> Result:
+        def one(patch: Patch) -> Result:
             workspace = spare.get()
             try:
-                result = _try(mutant, workspace, red, quick)
+                result = _try(patch, workspace, red)
             finally:
                 spare.put(workspace)
             say(result)
             return result
 
-        return tuple(threads.map(one, mutants))
+        return tuple(threads.map(one, chosen))
 
 
 @contextmanager
-def _workspaces(jobs: int) -> Iterator["queue.SimpleQueue[Workspace]"]:
+def _workspaces(jobs: int) -> Iterator[Workspaces]:
     with ExitStack() as stack:
-        spare: queue.SimpleQueue[Workspace] = queue.SimpleQueue()
+        spare: Workspaces = queue.SimpleQueue()
         for _ in range(jobs):
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hopkeeper-mutants-"))
             spare.put(Workspace.copied(TREE, Path(folder) / "tree"))
         yield spare
 
 
-def _red(mutants: Sequence[Mutant], spare: "queue.SimpleQueue[Workspace]") -> tuple[str, ...]:
-    """The killers that fail although nothing is mutated. Raises RunError."""
+def _red(chosen: Sequence[Patch], spare: Workspaces) -> tuple[str, ...]:
+    """The tests that fail although nothing is changed. Raises RunError."""
     workspace = spare.get()
     try:
-        killers = sorted({killer for mutant in mutants for killer in mutant.killers})
+        killers = sorted({killer for patch in chosen for killer in patch.killers})
         return workspace.test(killers, stop_at_first=False).failed
     finally:
         spare.put(workspace)
 
 
-class _Quick:
-    """The tests beyond the named killers, which must not fail by themselves either: asked once, when first needed."""
-
-    def __init__(self, wanted: bool) -> None:
-        self._wanted = wanted
-        self._lock = threading.Lock()
-        self._red: tuple[str, ...] | None = None
-
-    def green(self, workspace: Workspace) -> bool:
-        """Whether they may be used. Raises RunError where they fail without a mutant. Call it before mutating."""
-        if not self._wanted:
-            return False
-        with self._lock:
-            if self._red is None:
-                self._red = workspace.test(QUICK, stop_at_first=False).failed
-        if self._red:
-            raise RunError(f"tests fail without any mutant: {', '.join(self._red)}")
-        return True
-
-
-def _try(mutant: Mutant, workspace: Workspace, red: Sequence[str], quick: _Quick) -> Result:
+def _try(patch: Patch, workspace: Workspace, red: Sequence[str]) -> Result:
     started = time.monotonic()
-
-    def result(killer: str | None, error: str | None = None) -> Result:
-        return Result(mutant, killer, round(time.monotonic() - started, 1), error)
-
-    unusable = [test for test in red if any(test.startswith(killer) for killer in mutant.killers)]
-    if unusable:
-        return result(None, f"its killers fail without it: {', '.join(unusable)}")
+    killer: str | None = None
+    error: str | None = None
+    unusable = [test for test in red if any(test.startswith(killer) for killer in patch.killers)]
     try:
-        with workspace.mutated(mutant):
-            seen = workspace.test(mutant.killers, loads=mutant.module)
-        if seen.killer is not None or not quick.green(workspace):
-            return result(seen.killer)
-        with workspace.mutated(mutant):
-            return result(_beyond(workspace))
-    except (DoesNotApplyError, SyntaxError, RunError) as error:
-        return result(None, str(error))
+        if unusable:
+            raise RunError(f"its tests fail without it: {', '.join(unusable)}")
+        with workspace.patched(patch):
+            killer = workspace.test(patch.killers, loads=patch.modules).killer
+    except (DoesNotApplyError, SyntaxError, RunError) as problem:
+        error = str(problem)
+    return Result(patch, killer, round(time.monotonic() - started, 1), error)
 
 
-def _beyond(workspace: Workspace) -> str | None:
-    seen = workspace.test(QUICK)
-    if seen.killer is None and (workspace.root / "lab" / "storm" / "__main__.py").exists():
-        for profile, seeds in STORMS:
-            seen = workspace.storm(profile, seeds)
-            if seen.killer is not None:
-                break
-    return seen.killer
+def faults(chosen: Sequence[Patch], tree: Path = TREE) -> Iterator[str]:
+    """What keeps patches from being run: code that is gone, there twice or no Python, and tests that are not there."""
+    tests: dict[str, str] = {}
+    for patch in chosen:
+        try:
+            patch.applied(tree)
+        except (DoesNotApplyError, SyntaxError) as error:
+            yield str(error) if isinstance(error, DoesNotApplyError) else f"{patch.name}: {error}"
+        for killer in patch.killers:
+            file, _, test = killer.partition("::")
+            if file not in tests:
+                tests[file] = (tree / file).read_text() if (tree / file).exists() else ""
+            if not tests[file] or (test and f"def {test.partition('[')[0]}(" not in tests[file]):
+                yield f"{patch.name}: there is no test {killer}"

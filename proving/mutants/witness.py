@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-TELL = "HOPKEEPER_MUTANT_WITNESS"
+REPORT = "HOPKEEPER_MUTANT_WITNESS"
 """Environment variable: the file to write."""
 PRODUCT = ("function_app", "hopkeeper_agent")
 
@@ -33,7 +33,7 @@ class Witness:
             self.broken.append(f"{report.nodeid}: {report.longreprtext[-1000:]}")
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        told = {
+        report = {
             "failed": self.failed,
             "broken": self.broken,
             "collected": session.testscollected,
@@ -43,8 +43,8 @@ class Witness:
                 if name.partition(".")[0] in PRODUCT
             },
         }
-        self._path.write_text(json.dumps(told))
+        self._path.write_text(json.dumps(report))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Witness(Path(os.environ[TELL])))
+    config.pluginmanager.register(Witness(Path(os.environ[REPORT])))

@@ -1,4 +1,4 @@
-"""A copy of the tree in which one mutant at a time lives, and the processes that look for it there."""
+"""A copy of the tree that takes one patch at a time, and the processes that run tests in it."""
 
 import json
 import os
@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from proving.mutants.mutant import Mutant
-from proving.mutants.witness import TELL
+from proving.mutants.patch import Patch
+from proving.mutants.witness import REPORT
 
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", "build", "node_modules", "__pycache__", "*.egg-info", "*.pyc", ".*_cache"
 )
 TEST_SECONDS = 30
-"""What one test may take before a mutant that makes it hang counts as noticed."""
+"""What one test may take before a patch that makes it hang counts as noticed."""
 RUN_SECONDS = 600
 """What one process may take altogether."""
 FAILED = 1
@@ -26,7 +26,7 @@ FAILED = 1
 
 
 class RunError(Exception):
-    """A run that says nothing about the mutant: the tests could not be collected, or met another tree."""
+    """A run that says nothing about the patch: the tests could not be collected, or they imported another tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,51 +49,45 @@ class Workspace:
         return cls(to.resolve())
 
     @contextmanager
-    def mutated(self, mutant: Mutant) -> Iterator[None]:
-        """The copy with this mutant in it, and as it was before afterwards. Raises DoesNotApplyError, SyntaxError."""
-        file = self.root / mutant.file
-        text = file.read_text()
-        changed = mutant.applied(text)
-        compile(changed, mutant.file, "exec")
-        file.write_text(changed)
+    def patched(self, patch: Patch) -> Iterator[None]:
+        """The copy with this patch applied, and as it was before afterwards. Raises DoesNotApplyError, SyntaxError."""
+        before = {file: (self.root / file).read_text() for file in patch.files if (self.root / file).exists()}
+        for file, text in patch.applied(self.root).items():
+            (self.root / file).write_text(text)
         try:
             yield
         finally:
-            file.write_text(text)
+            for file, text in before.items():
+                (self.root / file).write_text(text)
 
-    def test(self, ids: Sequence[str], loads: str | None = None, stop_at_first: bool = True) -> Seen:
-        """Runs tests here. `loads` is a module that they must have imported. Raises RunError."""
+    def test(self, ids: Sequence[str], loads: Sequence[str] = (), stop_at_first: bool = True) -> Seen:
+        """Runs tests here. `loads` names modules that they must have imported. Raises RunError."""
         witness = self.root / "build" / "witness.json"
         witness.parent.mkdir(exist_ok=True)
         witness.unlink(missing_ok=True)
         plugins = ["-p", "no:cacheprovider", "-p", "proving.mutants.witness", f"--timeout={TEST_SECONDS}"]
         first = ["-x"] if stop_at_first else []
-        code, output = self._run(["pytest", *plugins, *first, "--tb=no", *ids], {TELL: str(witness)})
+        code, output = self._run(["pytest", *plugins, *first, "--tb=no", *ids], {REPORT: str(witness)})
         if code is None:
             return Seen(f"no end within {RUN_SECONDS} s")
         if not witness.exists():
-            raise RunError(f"pytest ended with {code} and no word: {output[-2000:]}")
-        told = json.loads(witness.read_text())
-        elsewhere = [n for n, f in told["modules"].items() if not Path(f).resolve().is_relative_to(self.root)]
+            raise RunError(f"pytest ended with {code} and wrote no report: {output[-2000:]}")
+        report = json.loads(witness.read_text())
+        elsewhere = [n for n, f in report["modules"].items() if not Path(f).resolve().is_relative_to(self.root)]
         if elsewhere:
             raise RunError(f"not imported from the copy: {', '.join(elsewhere)}")
-        if told["broken"] or code not in (0, FAILED) or not told["collected"]:
-            raise RunError(f"pytest ended with {code}: {'; '.join(told['broken']) or output[-2000:]}")
-        if loads is not None and loads not in told["modules"]:
-            raise RunError(f"{', '.join(ids)} never import {loads}")
-        failed = tuple(told["failed"])
+        if report["broken"] or code not in (0, FAILED) or not report["collected"]:
+            raise RunError(f"pytest ended with {code}: {'; '.join(report['broken']) or output[-2000:]}")
+        if unseen := [name for name in loads if name not in report["modules"]]:
+            raise RunError(f"{', '.join(ids)} never import {', '.join(unseen)}")
+        failed = tuple(report["failed"])
         return Seen(failed[0] if failed else None, failed)
 
-    def storm(self, profile: str, seeds: int) -> Seen:
-        """Runs a storm here; any exit code but 0 is a fault that it noticed."""
-        code, _ = self._run(["proving.storm", "--profile", profile, "--seeds", str(seeds)], {})
-        return Seen(None if code == 0 else f"proving.storm --profile {profile} --seeds {seeds}")
-
-    def _run(self, module: list[str], told: dict[str, str]) -> tuple[int | None, str]:
+    def _run(self, module: list[str], extra: dict[str, str]) -> tuple[int | None, str]:
         """(exit code, or None where it had to be ended; what it printed)."""
         # The copy first, and never the editable installation: that is found by a finder that comes last.
         path = os.pathsep.join((str(self.root), str(self.root / "nva_agent")))
-        environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **told}
+        environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **extra}
         output = self.root / "build" / "output.txt"
         output.parent.mkdir(exist_ok=True)
         with output.open("wb") as sink:

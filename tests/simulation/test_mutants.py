@@ -1,75 +1,82 @@
-"""The list of mutants follows the code, and one mutant of every rule is killed. `make mutants` runs them all."""
+"""The patches of `proving/mutants/protocol` fit today's code, and one of every rule is noticed. `make mutants` runs them all."""
 
-import ast
+from pathlib import Path
 
 import pytest
 
 from function_app.domain.base.refusal import guard_name
+from function_app.domain.networks import guards as of_networks
 from function_app.domain.peerings import guards as of_peerings
 from function_app.domain.service import guards as of_services
-from proving.mutants.mutant import DoesNotApplyError, Mutant
-from proving.mutants.named import MUTANTS
-from proving.mutants.named.guards import NAMES
-from proving.mutants.runner import TREE
+from proving.mutants.patch import DoesNotApplyError, Patch, patches, read
+from proving.mutants.runner import TREE, faults
 from proving.mutants.workspace import Workspace
 
+PATCHES = {patch.name: patch for patch in patches()}
+
 OF_EACH_RULE = {
-    "R1": "the grant does not note the target",
-    "R2": "silence is a proof",
-    "R3": "an acknowledgement of the epoch before counts",
-    "R4": "Down that is found is a proof",
-    "R5": "the record is read again before the look",
-    "R6": "a fence is still believed while it is lifted",
-    "R7": "an agent does not compare epochs",
+    "R1": "the-grant-does-not-note-the-target",
+    "R2": "silence-is-a-proof",
+    "R3": "an-acknowledgement-of-the-epoch-before-counts",
+    "R4": "down-that-is-found-is-a-proof",
+    "R5": "the-record-is-read-again-before-the-look",
+    "R6": "a-fence-is-still-believed-while-it-is-lifted",
+    "R7": "an-agent-does-not-compare-epochs",
 }
 
 
-def named(name: str) -> Mutant:
-    (found,) = (mutant for mutant in MUTANTS if mutant.name == name)
-    return found
+def test_every_patch_fits_the_code_as_it_is_and_names_tests_that_are_there() -> None:
+    assert list(faults(tuple(PATCHES.values()))) == []
 
 
-def test_there_are_at_least_sixty_each_with_a_name_of_its_own() -> None:
-    names = [mutant.name for mutant in MUTANTS]
-    assert len(names) >= 60
-    assert len(set(names)) == len(names)
+def test_every_rule_of_the_protocol_has_its_patches() -> None:
+    rules = [patch.rule.partition(":")[0] for patch in PATCHES.values()]
+    assert all(rules.count(rule) >= 3 for rule in OF_EACH_RULE)
+    assert all(PATCHES[name].rule.startswith(f"{rule}:") for rule, name in OF_EACH_RULE.items())
 
 
-def test_every_mutant_changes_the_code_as_it_is_and_leaves_it_python() -> None:
-    wrong = []
-    for mutant in MUTANTS:
-        try:
-            compile(mutant.applied((TREE / mutant.file).read_text()), mutant.file, "exec")
-        except (DoesNotApplyError, SyntaxError) as error:
-            wrong.append(str(error))
-    assert wrong == []
+def test_every_guard_has_a_patch_that_drops_it() -> None:
+    dropped = {patch.rule for patch in PATCHES.values() if "guard" in patch.rule.partition(":")[0].split()}
+    guards = (*of_services.GUARDS, *of_peerings.GUARDS)
+    names = {f"guard: {guard_name(guard)}" for guard in guards}
+    assert dropped == names | {f"guard of networks: {guard_name(guard)}" for guard in of_networks.GUARDS}
 
 
-def test_every_killer_is_a_test_of_this_tree() -> None:
-    tests: dict[str, set[str]] = {}
-    missing = []
-    for killer in sorted({killer for mutant in MUTANTS for killer in mutant.killers}):
-        file, _, test = killer.partition("::")
-        if file not in tests:
-            nodes = ast.walk(ast.parse((TREE / file).read_text()))
-            tests[file] = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
-        if test and test.partition("[")[0] not in tests[file]:
-            missing.append(killer)
-    assert missing == []
+HEAD = "Rule: R1: so\nTest: tests/t.py::test\n\n--- a/f.py\n+++ b/f.py\n"
 
 
-def test_every_guard_and_every_rule_has_its_mutant() -> None:
-    assert set(NAMES) == {guard_name(guard) for guard in (*of_services.GUARDS, *of_peerings.GUARDS)}
-    assert {named(f"guard dropped: {name}").rule for name in NAMES} == {f"guard: {name}" for name in NAMES}
-    assert all(named(name).rule.startswith(f"{rule}:") for rule, name in OF_EACH_RULE.items())
-
-
-def test_a_mutant_whose_code_is_gone_or_there_twice_does_not_apply() -> None:
-    mutant = Mutant("m", "R1", "f.py", "a = 1\n", "a = 2\n", ())
-    assert mutant.applied("a = 1\n") == "a = 2\n"
-    for text in ("b = 1\n", "a = 1\na = 1\n"):
+def test_a_patch_whose_code_is_gone_or_there_twice_or_in_the_middle_of_a_line_does_not_apply(tmp_path: Path) -> None:
+    patch = read("m", HEAD + "@@\n-a = 1\n+a = 2\n@@\n b = 1\n+c = 1\n")
+    (tmp_path / "f.py").write_text("a = 1\nb = 1\n")
+    assert patch.applied(tmp_path) == {"f.py": "a = 2\nb = 1\nc = 1\n"}
+    for text in ("b = 1\n", "a = 1\na = 1\nb = 1\n", "aa = 1\nb = 1\n"):
+        (tmp_path / "f.py").write_text(text)
         with pytest.raises(DoesNotApplyError):
-            mutant.applied(text)
+            patch.applied(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEAD,
+        HEAD + "@@\n a = 1\n",
+        HEAD.replace("Rule", "Law") + "@@\n-a\n+b\n",
+        HEAD.replace("Test: tests/t.py::test\n", "") + "@@\n-a\n+b\n",
+    ],
+    ids=["no hunk", "no change", "no rule", "no test"],
+)
+def test_a_patch_without_a_rule_a_test_or_a_change_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="m: "):
+        read("m", text)
+
+
+def test_a_patch_that_fits_nothing_is_told_with_its_name_and_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text("b = 1\n")
+    patch = read("m", HEAD + "@@\n-a = 1\n+a = 2\n")
+    assert list(faults([patch], tmp_path)) == [
+        "m: f.py holds this 0 times, not once:\na = 1\n",
+        "m: there is no test tests/t.py::test",
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -77,15 +84,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return Workspace.copied(TREE, tmp_path_factory.mktemp("mutants") / "tree")
 
 
-def test_the_killers_pass_without_a_mutant(workspace: Workspace) -> None:
-    killers = sorted({killer for name in OF_EACH_RULE.values() for killer in named(name).killers})
+def test_the_tests_that_patches_name_pass_without_one(workspace: Workspace) -> None:
+    killers = sorted({killer for name in OF_EACH_RULE.values() for killer in PATCHES[name].killers})
     assert workspace.test(killers, stop_at_first=False).failed == ()
 
 
 @pytest.mark.parametrize("rule", OF_EACH_RULE)
-def test_one_mutant_of_each_rule_is_killed(workspace: Workspace, rule: str) -> None:
-    mutant = named(OF_EACH_RULE[rule])
-    with workspace.mutated(mutant):
-        seen = workspace.test(mutant.killers, loads=mutant.module)
+def test_one_patch_of_each_rule_is_noticed(workspace: Workspace, rule: str) -> None:
+    patch: Patch = PATCHES[OF_EACH_RULE[rule]]
+    with workspace.patched(patch):
+        seen = workspace.test(patch.killers, loads=patch.modules)
     assert seen.killer is not None
-    assert mutant.applied((workspace.root / mutant.file).read_text()), "the copy is as it was"
+    assert patch.applied(workspace.root), "the copy is as it was"
