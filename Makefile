@@ -21,6 +21,7 @@ SEEDS ?=
 SEED ?=
 TRACE ?=
 CASES ?=
+MODULES ?=
 NO_SKIPS ?=
 PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS),--no-skips)
 
@@ -76,9 +77,10 @@ model: $(STAMP) ## check the protocol's model with Spin, where there is one
 	@mkdir -p build
 	@$(BIN)/python -m proving.model.protocol
 
-mutants: $(STAMP) ## every named mutant must be killed
+mutants: $(STAMP) ## every patch of the protocol, and every generic mutant of the domain, must be noticed (MODULES="topology/* base/timing" tries some)
 	@mkdir -p build
-	@$(BIN)/python -m proving.mutants
+	@$(if $(MODULES),,$(BIN)/python -m proving.mutants)
+	@$(BIN)/python -m proving.mutants.generic $(MODULES)
 
 chaos: $(STAMP) ## kill -9 of the Functions host at each step of a failover, fifty times, in the real stack
 	@mkdir -p build

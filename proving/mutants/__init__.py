@@ -1,6 +1,9 @@
-"""Mutants: the product with one safety rule broken, and the proof that the tests notice.
+"""Mutants: the product with one thing wrong, and the proof that a test notices. A test suite is as good as what it finds.
 
-A test-suite is as good as the faults that it finds. Each mutant breaks one rule of the promotion protocol, one guard
-or one obligation of an effect, in a copy of the tree; a test must fail there. Not a mutation-testing tool: the list is
-named and written by hand, because every line of it has to mean something.
+| | what is wrong | made by | command |
+|---|---|---|---|
+| `protocol` | one rule of the protocol, one guard, a duty of the agent | a patch that names tests | `python -m proving.mutants` |
+| `generic` | anything in `function_app/domain` | mutmut | `python -m proving.mutants.generic` |
+
+`make mutants` runs both.
 """

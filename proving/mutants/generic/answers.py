@@ -1,0 +1,74 @@
+"""What was decided about mutants that no test notices: `proving/mutants/survivors.toml`, one entry for each.
+
+    [[survivor]]
+    module = "topology/laws"
+    function = "_names_are_unique"
+    was = "if name in listed[:i]:"
+    becomes = "if name in listed[:i + 0]:"
+    equivalent = "why no test can tell the two apart"
+
+A survivor without an entry fails `make mutants`, and so does an entry whose mutant is gone or is noticed now.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from proving.mutants.generic.mutations import Mutant
+
+FILE = Path(__file__).resolve().parents[1] / "survivors.toml"
+
+type Name = tuple[str, str, str, str]
+"""Module, function, what it was, what it becomes."""
+type Seen = Mapping[tuple[str, ...], str | None]
+"""By a mutant's key, the test that noticed it; None: none did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One module: how many mutants, how many noticed, who is left without an answer, which answers have no mutant."""
+
+    module: str
+    mutants: int
+    noticed: int
+    answered: tuple[Name, ...]
+    unanswered: tuple[Name, ...]
+    idle: tuple[Name, ...]
+
+    @property
+    def rate(self) -> float:
+        """Noticed, of those that can be: an equivalent mutant cannot."""
+        return self.noticed / max(1, self.mutants - len(self.answered))
+
+
+def answers(text: str) -> dict[Name, str]:
+    """The reason by survivor. Raises ValueError for an entry without one, KeyError for one that names no mutant."""
+    found = {}
+    for entry in tomllib.loads(text).get("survivor", []):
+        name = (entry["module"], entry["function"], entry["was"], entry["becomes"])
+        if not entry.get("equivalent", "").strip():
+            raise ValueError(f"no reason is given for {name}")
+        found[name] = entry["equivalent"]
+    return found
+
+
+def verdict(module: str, mutants: Iterable[Mutant], seen: Seen, known: Mapping[Name, str]) -> Verdict:
+    """What `seen` and the `known` answers come to for one module."""
+    keys = [mutant.key for mutant in mutants]
+    alive = [(module, *key) for key in keys if seen[key] is None]
+    mine = [name for name in known if name[0] == module]
+    return Verdict(
+        module,
+        len(keys),
+        len(keys) - len(alive),
+        tuple(name for name in alive if name in known),
+        tuple(name for name in alive if name not in known),
+        tuple(name for name in mine if name not in alive),
+    )
+
+
+def as_entry(name: Name) -> str:
+    """An entry to fill in."""
+    module, function, was, becomes = (f"'''{part}'''" if '"' in part or "\n" in part else f'"{part}"' for part in name)
+    return f"[[survivor]]\nmodule = {module}\nfunction = {function}\nwas = {was}\nbecomes = {becomes}\n"

@@ -1,0 +1,152 @@
+"""The mutants of one module's source, made by mutmut's operators.
+
+| left out | why |
+|---|---|
+| texts for people: a literal with a blank in it, and the arguments that `settings.TEXTS` names | wording is no rule |
+| the upper and lower case of a string | the string that is changed at both ends says the same |
+| a positional argument that is taken away | Python refuses the call |
+| None in a table or as a default of a field | what reads it fails, whatever it is |
+| `type X = ...`, and `frozen`, `kw_only`, `dict` of a class | the type checker holds these |
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+import libcst as cst
+from mutmut.mutation.file_mutation import Mutation, create_mutations
+
+PROPERTY = re.compile(r"^( +)@(property)$", re.MULTILINE)
+HIDDEN = re.compile(r"^( +)# hidden: (property)$", re.MULTILINE)
+
+DECLARED = ("frozen", "kw_only", "dict")
+
+type Texts = dict[str, tuple[int, ...]]
+"""By the name of a function or class: which of its arguments are texts for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One changed copy of a module. `function` is its qualified name, or "" for what the module or a class body says.
+
+    `was` and `becomes` are the lines that differ, without their indentation: they name the mutant where lines move.
+    """
+
+    function: str
+    was: str
+    becomes: str
+    source: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.function, self.was, self.becomes
+
+
+def mutants_of(source: str, texts: Texts) -> tuple[Mutant, ...]:
+    """Every mutant of a module's source text, in the order of the source, no two the same."""
+    # mutmut leaves decorated functions out. A property is as good as a method, so it is shown as one.
+    module, mutations, _, _ = create_mutations("", PROPERTY.sub(r"\1# hidden: \2", source))
+    pieces = _Pieces(module)
+    left_out = _left_out(module, texts)
+    every = (*mutations, *_negated(module))
+    found = (pieces.mutant(m) for m in every if not _is_left_out(m, left_out))
+    return tuple({m.key: m for m in found if m is not None and _says_something(m)}.values())
+
+
+def _negated(module: cst.Module) -> Iterator[Mutation]:
+    """Conditions that are a mere name or call, which mutmut has no operator for: each is turned round."""
+    for _, node in _named(module):
+        test = node.test if isinstance(node, cst.If | cst.CompIf) else None
+        if isinstance(test, cst.Name | cst.Attribute | cst.Call | cst.Subscript):
+            yield Mutation(test, cst.UnaryOperation(cst.Not(), test), None)
+
+
+def _says_something(mutant: Mutant) -> bool:
+    """Not None in a table or a default: that is seen by whoever reads it, and by the type checker."""
+    return bool(mutant.function) or "None" not in mutant.becomes.replace(mutant.was, "") or "None" in mutant.was
+
+
+class _Pieces:
+    """A module as the texts of its statements, so that a change renders one of them again and not all."""
+
+    def __init__(self, module: cst.Module) -> None:
+        self._module = module
+        self._texts = [module.code_for_node(statement) for statement in module.body]
+        self._place: dict[int, tuple[int, str]] = {}
+        for at, statement in enumerate(module.body):
+            for name, node in _named(statement):
+                self._place[id(node)] = (at, name)
+
+    def mutant(self, mutation: Mutation) -> Mutant | None:
+        at, name = self._place[id(mutation.original_node)]
+        changed = self._module.body[at].deep_replace(mutation.original_node, mutation.mutated_node)
+        text = self._module.code_for_node(changed)
+        was, becomes = _difference(self._texts[at], text)
+        before, after = "".join(self._texts[:at]), "".join(self._texts[at + 1 :])
+        header = "".join(self._module.code_for_node(line) for line in self._module.header)
+        source = HIDDEN.sub(r"\1@\2", header + before + text + after)
+        return Mutant(name, was, becomes, source) if was != becomes else None
+
+
+def _named(node: cst.CSTNode, name: str = "", inside: bool = False) -> Iterator[tuple[str, cst.CSTNode]]:
+    """Every node below, with the qualified name of the outermost function that holds it, or ""."""
+    if isinstance(node, cst.FunctionDef | cst.ClassDef) and not inside:
+        name = f"{name}.{node.name.value}".removeprefix(".")
+        inside = isinstance(node, cst.FunctionDef)
+    yield (name if inside else ""), node
+    for child in node.children:
+        yield from _named(child, name, inside)
+
+
+def _difference(old: str, new: str) -> tuple[str, str]:
+    was, becomes = old.splitlines(), new.splitlines()
+    changes = [c for c in SequenceMatcher(None, was, becomes, autojunk=False).get_opcodes() if c[0] != "equal"]
+    taken = [line.strip() for _, start, end, _, _ in changes for line in was[start:end]]
+    put = [line.strip() for _, _, _, start, end in changes for line in becomes[start:end]]
+    return "\n".join(taken), "\n".join(put)
+
+
+def _left_out(module: cst.Module, texts: Texts) -> frozenset[int]:
+    """The nodes that are, or belong to, a text for people or a declaration of types."""
+    found: set[int] = set()
+    for _, node in _named(module):
+        if _is_prose(node) or isinstance(node, cst.TypeAlias):
+            found |= _below(node)
+        if isinstance(node, cst.ClassDef):
+            declared = (arg for arg in node.keywords if arg.keyword and arg.keyword.value in DECLARED)
+            found |= {each for arg in declared for each in _below(arg)}
+        if isinstance(node, cst.Call):
+            name = node.func.attr.value if isinstance(node.func, cst.Attribute) else getattr(node.func, "value", "")
+            for i in texts.get(name, ()):
+                found |= _below(node.args[i].value) if i < len(node.args) else set()
+    return frozenset(found)
+
+
+def _below(node: cst.CSTNode) -> set[int]:
+    return {id(below) for _, below in _named(node)}
+
+
+def _is_prose(node: cst.CSTNode) -> bool:
+    if isinstance(node, cst.SimpleString):
+        return " " in node.value
+    if isinstance(node, cst.FormattedString):
+        return any(isinstance(p, cst.FormattedStringText) and " " in p.value for p in node.parts)
+    return isinstance(node, cst.ConcatenatedString)
+
+
+def _is_left_out(mutation: Mutation, texts: frozenset[int]) -> bool:
+    old, new = mutation.original_node, mutation.mutated_node
+    if id(old) in texts:
+        return True
+    match old, new:
+        case cst.SimpleString(), cst.SimpleString():
+            return "XX" not in new.value
+        case cst.Call(), cst.Call():
+            kept = {id(arg.value) for arg in new.args}
+            gone = [arg for arg in old.args if id(arg.value) not in kept]
+            shorter = len(new.args) < len(old.args)
+            return any(id(a.value) in texts or (shorter and a.keyword is None and not a.star) for a in gone)
+        case ((cst.Assign() | cst.AnnAssign()), _) if old.value is not None:
+            return id(old.value) in texts
+    return False

@@ -1,0 +1,235 @@
+"""Runs the tests of one module against its mutants, in processes that are forked from one that has imported them.
+
+| the mutant changes | the process is forked | and then |
+|---|---|---|
+| a function's body | when all tests are collected | puts the changed code into the living function, runs the tests |
+| a table, a default, a class | before the product is imported | imports the changed source in place of the file |
+
+Nothing is written to the tree. A process of its own (`python -m proving.mutants.generic.probe MODULE FILE`): it forks, and
+has no threads. FILE takes a line for each mutant, so that a run that was ended goes on where it was.
+"""
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import pytest
+
+from proving.mutants.generic.mutations import Mutant, mutants_of
+from proving.mutants.generic.settings import TEXTS, TREE, dotted, paths_of_tests, source_of
+
+CPU_SECONDS = 20
+"""Of one mutant's tests: those that run on are endless, and that is noticed."""
+WALL_SECONDS = 90
+OF_THE_TREE = frozenset(
+    {"function_app", "tests", "simulator", "proving", "lab", "tools", "hopkeeper_agent", "__main__"}
+)
+ARGUMENTS = ("-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore:Module already imported")
+
+
+class Watch:
+    """A pytest plugin: the first test that fails, how long each takes, and what to do in place of running them."""
+
+    def __init__(self, instead: Callable[[pytest.Session], None] | None = None) -> None:
+        self.failed: str | None = None
+        self.seconds: dict[str, float] = {}
+        self._instead = instead
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and self.failed is None:
+            self.failed = report.nodeid
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        if self._instead is None or session.testsfailed:
+            return None
+        self._instead(session)
+        return True
+
+
+class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports a mutant's source under the name of its module."""
+
+    def __init__(self, module: str, source: str) -> None:
+        self._name, self._path, self._source = dotted(module), str(source_of(module)), source
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self._name:
+            return None
+        return importlib.util.spec_from_file_location(fullname, self._path, loader=self)
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(self._source, self._path, "exec"), module.__dict__)  # noqa: S102
+
+
+class Probe:
+    """One module, and the file that takes what comes of its mutants."""
+
+    def __init__(self, module: str, results: Path) -> None:
+        self._module = module
+        self._results = results
+        self._tests = list(paths_of_tests(module))
+        self._seconds: dict[str, float] = {}
+        self._killers: list[str] = []
+
+    def run(self) -> int:
+        done = {tuple(json.loads(line)["key"]) for line in self._results.read_text().splitlines()}
+        every = mutants_of(source_of(self._module).read_text(), TEXTS)
+        pending = [m for m in every if m.key not in done]
+        if not pending:
+            return 0
+        clean = _in_a_fork(self._unchanged)
+        if clean is None or clean.get("failed") or not clean.get("seconds"):
+            print(f"{self._module}: its tests fail without a mutant: {clean}", file=sys.stderr, flush=True)
+            return 2
+        self._seconds = clean["seconds"]
+        for name in clean["imported"]:
+            importlib.import_module(name)
+        inside = [m for m in pending if m.function]
+        outside = [m for m in pending if not m.function]
+        if inside:
+            pytest.main([*ARGUMENTS, *self._tests], plugins=[Watch(lambda s: outside.extend(self._swap(s, inside)))])
+            _forget_the_tree()
+        for mutant in outside:
+            self._keep(mutant, _in_a_fork(partial(self._imported, mutant)))
+        return 0
+
+    def _unchanged(self) -> dict[str, Any]:
+        watch = Watch()
+        code = pytest.main([*ARGUMENTS, *self._tests], plugins=[watch])
+        imported = [n for n in sys.modules if n.partition(".")[0] not in OF_THE_TREE and "conftest" not in n]
+        failed = watch.failed or (f"pytest ended with {int(code)}" if code else None)
+        return {"failed": failed, "seconds": watch.seconds, "imported": imported}
+
+    def _imported(self, mutant: Mutant) -> dict[str, Any]:
+        sys.meta_path.insert(0, Changed(self._module, mutant.source))
+        watch = Watch()
+        code = pytest.main([*ARGUMENTS, "-x", *self._tests], plugins=[watch])
+        return {"by": watch.failed or (f"pytest ends with {int(code)}" if code else None)}
+
+    def _swap(self, session: pytest.Session, mutants: Sequence[Mutant]) -> list[Mutant]:
+        """Tries each in a fork of this process. Returns those that the body of a function does not show."""
+        living = sys.modules[dotted(self._module)]
+        path = str(source_of(self._module))
+        rest: list[Mutant] = []
+        for mutant in mutants:
+            function = _function(living, mutant.function)
+            code = _code(compile(mutant.source, path, "exec"), mutant.function)
+            if function is None or code is None or _same(function.__code__, code):
+                rest.append(mutant)
+                continue
+            self._keep(mutant, _in_a_fork(partial(self._swapped, session, function, code)))
+        return rest
+
+    def _swapped(self, session: pytest.Session, function: FunctionType, code: CodeType) -> dict[str, Any]:
+        function.__code__ = code
+        items = sorted(session.items, key=self._turn)
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.testsfailed:
+                return {"by": item.nodeid}
+        return {"by": None}
+
+    def _turn(self, item: pytest.Item) -> tuple[int, float]:
+        """What noticed a mutant before goes first, then the quickest."""
+        known = self._killers.index(item.nodeid) if item.nodeid in self._killers else len(self._killers)
+        return known, self._seconds.get(item.nodeid, 0.0)
+
+    def _keep(self, mutant: Mutant, seen: dict[str, Any] | None) -> None:
+        by = seen["by"] if seen is not None else "no end, or no answer"
+        if isinstance(by, str):
+            self._killers = [by, *(k for k in self._killers if k != by)][:20]
+        with self._results.open("a") as lines:
+            lines.write(json.dumps({"key": mutant.key, "by": by}) + "\n")
+
+
+def _in_a_fork(work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """What a child says; None where it ended without a word, or had to be ended."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _silence()
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
+        os.write(writing, json.dumps(work()).encode())
+        os._exit(0)
+    os.close(writing)
+    said, ends = b"", time.monotonic() + WALL_SECONDS
+    while select.select([reading], [], [], max(0.0, ends - time.monotonic()))[0]:
+        part = os.read(reading, 1 << 16)
+        if not part:
+            break
+        said += part
+    os.close(reading)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    try:
+        return dict(json.loads(said))
+    except ValueError:
+        return None
+
+
+def _silence() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+
+
+def _forget_the_tree() -> None:
+    for name in [n for n in sys.modules if n.partition(".")[0] in OF_THE_TREE - {"proving", "__main__"}]:
+        del sys.modules[name]
+
+
+def _function(module: ModuleType, qualified: str) -> FunctionType | None:
+    """The living function of a name such as `Timing.look_lasts`."""
+    found: object = module
+    for name in qualified.split("."):
+        found = vars(found).get(name)
+    match found:
+        case property(fget=inner) | staticmethod(__func__=inner) | classmethod(__func__=inner):
+            found = inner
+        case cached_property(func=inner):
+            found = inner
+    return found if isinstance(found, FunctionType) else None
+
+
+def _code(module: CodeType, qualified: str) -> CodeType | None:
+    for constant in module.co_consts:
+        if isinstance(constant, CodeType):
+            if constant.co_qualname == qualified:
+                return constant
+            if qualified.startswith(f"{constant.co_qualname}.") or constant.co_name.startswith("<generic"):
+                return _code(constant, qualified)
+    return None
+
+
+def _same(one: CodeType, other: CodeType) -> bool:
+    """Whether two functions do the same, wherever they stand."""
+    if (one.co_code, one.co_names, one.co_varnames) != (other.co_code, other.co_names, other.co_varnames):
+        return False
+    if len(one.co_consts) != len(other.co_consts):
+        return False
+    pairs = zip(one.co_consts, other.co_consts, strict=True)
+    return all(
+        _same(a, b) if isinstance(a, CodeType) and isinstance(b, CodeType) else (a, type(a)) == (b, type(b))
+        for a, b in pairs
+    )
+
+
+if __name__ == "__main__":
+    os.chdir(TREE)
+    sys.exit(Probe(sys.argv[1], Path(sys.argv[2])).run())

@@ -1,0 +1,57 @@
+"""Which tests speak about which module of the domain, and what of the code is text for people."""
+
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parents[3]
+DOMAIN = Path("function_app") / "domain"
+RESULTS = TREE / "build" / "mutants"
+
+TEXTS = {"Problem": (1,), "Fault": (1, 2), "Refusal": (1,), "Unjudged": (), "ValueError": (0,), "BadInput": ()}
+"""By function or class: the arguments that are wording (`Problem(path, rule)`, `Fault(path, what, do)`)."""
+
+_SERVICE = ("protocol_rules", "election", "evidence", "guards", "learn", "new_holder", "reconcile/test_orders")
+
+TESTS: dict[str, tuple[str, ...]] = {
+    "base": ("base", "guards"),
+    "base/timing": ("timing",),
+    "networks": ("networks", "reconcile/test_networks"),
+    "peerings": ("peerings", "announcing"),
+    "peerings/order": ("peerings", "peering_storm"),
+    "peerings/plan": ("peerings", "peering_storm"),
+    "peerings/scale_sets": ("scale_sets",),
+    "peerings/slots": ("slots",),
+    "preflight": ("preflight", "preflight_egress", "lint"),
+    "routes": ("routes",),
+    "routes/hubs": ("routes", "announcing"),
+    "service": (*_SERVICE, "ranking", "outward"),
+    "service/bounds": ("bounds",),
+    "service/outward": ("outward",),
+    "service/ranked": ("ranking", "reconcile/test_outranking"),
+    "service/rehearsal": ("reconcile/test_rehearsal", *_SERVICE),
+    "topology": ("topology", "wakes"),
+    "topology/peering_names": ("topology", "peerings"),
+}
+"""By package or module of the domain: files under tests/unit. A module takes those of the longest name that it begins with."""
+
+
+def modules() -> tuple[str, ...]:
+    """Every module of the domain, such as `topology/model`; a package's `__init__` where it holds code."""
+    folder = TREE / DOMAIN
+    found = (path for path in sorted(folder.rglob("*.py")) if "def " in path.read_text() or "=" in path.read_text())
+    return tuple(str(path.relative_to(folder).with_suffix("")) for path in found)
+
+
+def source_of(module: str) -> Path:
+    return TREE / DOMAIN / f"{module}.py"
+
+
+def dotted(module: str) -> str:
+    """`topology/laws` is imported as `function_app.domain.topology.laws`."""
+    return ".".join((*DOMAIN.parts, *module.split("/"))).removesuffix(".__init__")
+
+
+def paths_of_tests(module: str) -> tuple[str, ...]:
+    """The test files that speak about a module, relative to the tree. Raises ValueError where none do."""
+    mine = max((key for key in TESTS if f"{module}/".startswith(f"{key}/")), key=len)
+    names = (name if "/" in name else f"test_{name}" for name in TESTS[mine])
+    return tuple(f"tests/unit/{name}.py" for name in names)

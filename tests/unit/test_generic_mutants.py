@@ -1,0 +1,82 @@
+"""Which mutants are made of a module, how one that survives is named, and that none is left without an answer."""
+
+import pytest
+
+from proving.mutants.generic.answers import FILE, answers, as_entry, verdict
+from proving.mutants.generic.mutations import mutants_of
+from proving.mutants.generic.settings import TESTS, TEXTS, TREE, modules, paths_of_tests, source_of
+
+SOURCE = '''"""A module."""
+
+MOST = 8
+
+
+class Pool:
+    @property
+    def full(self) -> bool:
+        return self.size >= MOST
+
+
+def law(pool):
+    if pool.closed:
+        yield Problem("$.pool", "the pool is closed")
+'''
+
+
+def made(source: str = SOURCE) -> set[tuple[str, str, str]]:
+    return {mutant.key for mutant in mutants_of(source, TEXTS)}
+
+
+def test_tables_properties_and_conditions_are_mutated_and_texts_for_people_are_not() -> None:
+    assert made() == {
+        ("", "MOST = 8", "MOST = 9"),
+        ("Pool.full", "return self.size >= MOST", "return self.size > MOST"),
+        ("law", "if pool.closed:", "if not pool.closed:"),
+        (
+            "law",
+            'yield Problem("$.pool", "the pool is closed")',
+            'yield Problem("XX$.poolXX", "the pool is closed")',
+        ),
+        ("law", 'yield Problem("$.pool", "the pool is closed")', 'yield Problem(None, "the pool is closed")'),
+    }
+
+
+def test_a_mutant_is_the_whole_module_with_one_change() -> None:
+    (changed,) = [m.source for m in mutants_of(SOURCE, TEXTS) if m.function == "Pool.full"]
+    assert changed == SOURCE.replace(">=", ">")
+
+
+def test_a_mutant_keeps_its_name_where_lines_move() -> None:
+    assert made() == made(SOURCE.replace("MOST = 8\n", "MOST = 8\n\n\n# more lines\n"))
+
+
+def test_every_module_of_the_domain_has_tests_that_are_there() -> None:
+    assert [path for module in modules() for path in paths_of_tests(module) if not (TREE / path).exists()] == []
+    assert [key for key in TESTS if not any(f"{module}/".startswith(f"{key}/") for module in modules())] == []
+
+
+def test_every_answer_names_a_mutant_that_can_be_made() -> None:
+    known = answers(FILE.read_text())
+    every = {
+        (m, *mutant.key) for m in {name[0] for name in known} for mutant in mutants_of(source_of(m).read_text(), TEXTS)
+    }
+    assert [name for name in known if name not in every] == []
+
+
+def test_a_survivor_without_an_answer_is_named_and_so_is_an_answer_without_a_survivor() -> None:
+    mutants = mutants_of(SOURCE, TEXTS)
+    alive = [m.key for m in mutants if m.function == "law"]
+    seen = {m.key: None if m.key in alive else "tests/t.py::test" for m in mutants}
+    known = {("m", *alive[0]): "it says the same", ("m", "gone", "a", "b"): "so", ("other", *alive[1]): "so"}
+    found = verdict("m", mutants, seen, known)
+    assert found.answered == (("m", *alive[0]),)
+    assert found.unanswered == tuple(("m", *key) for key in alive[1:])
+    assert found.idle == (("m", "gone", "a", "b"),)
+    assert found.rate == 2 / 4
+
+
+def test_an_answer_gives_a_reason() -> None:
+    name = ("m", "law", 'a = "x"', "a = 1\nb = 2")
+    with pytest.raises(ValueError, match="no reason"):
+        answers(as_entry(name))
+    assert answers(as_entry(name) + 'equivalent = "it says the same"\n') == {name: "it says the same"}
