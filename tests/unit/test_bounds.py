@@ -1,16 +1,88 @@
 """The worst failover times come from the configuration, part by part."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from function_app.domain.base.timing import Timing
-from function_app.domain.service.bounds import PATHS, Detection, Fence, Probe, bounds, worst
+from function_app.domain.service.bounds import PATHS, Bound, Detection, Fence, Probe, bounds, ranked_bounds, worst
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def total(timing: Timing, detection: Detection, fence: Fence, probe: Probe | None = None) -> float:
     found = [b for b in bounds(timing, probe or Probe()) if (b.detection, b.fence) == (detection, fence)]
     return found[0].total.total_seconds()
+
+
+def seconds(bound: Bound) -> dict[str, float]:
+    return {name: part.total_seconds() for name, part in bound.parts}
+
+
+LOOKED = {"look at the agents": 1}
+REPORTED = {"report": 1} | LOOKED
+CHECKED = {"self-check": 4} | REPORTED  # the fourth second ends three checks of which the first had just begun
+MISSED = {"heartbeats missed": 0.4, "probe port tried": 0.6} | REPORTED
+PROBED = {"load balancer's probe": 15, "looks at its health": 80, "look": 8}  # a sweep of 60 s, then 2 x 10 s
+ACKNOWLEDGED = {"fence and proof": 2, "promotion": 2, "load balancer sees the new holder": 15}
+CUT_OFF = ACKNOWLEDGED | {"fence and proof": 60}
+OUTRANKED = {"shorter path accepted": 2, "routes programmed": 6}
+
+DEFAULTS: dict[tuple[Detection, Fence], dict[str, float]] = {
+    (Detection.ORDERED, Fence.AGENT): LOOKED | ACKNOWLEDGED,
+    (Detection.SAYS, Fence.AGENT): CHECKED | ACKNOWLEDGED,
+    (Detection.SILENT, Fence.AGENT): MISSED | ACKNOWLEDGED,
+    (Detection.SILENT, Fence.BALANCER): MISSED | CUT_OFF,
+    (Detection.PROBE, Fence.AGENT): PROBED | ACKNOWLEDGED,
+    (Detection.UNTOLD, Fence.BALANCER): PROBED | CUT_OFF,
+    (Detection.ORDERED, Fence.OUTRANKED): LOOKED | OUTRANKED,
+    (Detection.SAYS, Fence.OUTRANKED): CHECKED | OUTRANKED,
+    (Detection.SILENT, Fence.OUTRANKED): MISSED | OUTRANKED,
+}
+"""In seconds, with the default settings and a probe of 5 s x 2."""
+
+
+def of_the_defaults() -> dict[tuple[Detection, Fence], Bound]:
+    return {(b.detection, b.fence): b for b in (*bounds(Timing(), Probe()), *ranked_bounds(Timing()))}
+
+
+def test_the_default_bounds_are_these_part_by_part_and_in_this_order() -> None:
+    found = {path: seconds(bound) for path, bound in of_the_defaults().items()}
+    assert found == DEFAULTS
+    assert [list(parts) for parts in found.values()] == [list(parts) for parts in DEFAULTS.values()]
+
+
+def test_the_documented_bounds_are_the_real_ones() -> None:
+    table = (ROOT / "docs" / "architecture.md").read_text().split("in seconds:")[1].split("\n\n")[1]
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (\d+) \|$", table, re.MULTILINE)
+    documented = {(Detection(detection), Fence(fence)): float(total) for detection, fence, total in rows}
+    assert documented == {path: bound.total.total_seconds() for path, bound in of_the_defaults().items()}
+
+
+SETTINGS: list[tuple[dict[str, object], Detection, Fence, float]] = [
+    ({"check_period": timedelta(seconds=2)}, Detection.SAYS, Fence.AGENT, 4),
+    ({"check_fall": 5}, Detection.SAYS, Fence.AGENT, 2),
+    ({"gossip_period": timedelta(milliseconds=200)}, Detection.SILENT, Fence.AGENT, 1),
+    ({"gossip_fall": 4}, Detection.SILENT, Fence.AGENT, 0.1 + 0.2),
+    ({"sweep": timedelta(seconds=90)}, Detection.PROBE, Fence.AGENT, 30),
+    ({"doubt_poll": timedelta(seconds=15)}, Detection.PROBE, Fence.AGENT, 10),
+    ({"load_balancer_fall": 4}, Detection.PROBE, Fence.AGENT, 40),
+    ({"observe_fast": timedelta(seconds=2)}, Detection.ORDERED, Fence.AGENT, 1),
+    ({"observe_slow": timedelta(seconds=9)}, Detection.UNTOLD, Fence.BALANCER, 1),
+    ({"command_timeout": timedelta(seconds=3)}, Detection.SAYS, Fence.AGENT, 2),
+    ({"command_timeout": timedelta(seconds=61)}, Detection.SILENT, Fence.BALANCER, 1 + 59),
+]
+
+
+@pytest.mark.parametrize(("settings", "detection", "fence", "more"), SETTINGS, ids=[next(iter(s[0])) for s in SETTINGS])
+def test_each_setting_counts_as_often_as_it_is_waited_for(
+    settings: dict[str, object], detection: Detection, fence: Fence, more: float
+) -> None:
+    changed = replace(Timing(), **settings)
+    assert total(changed, detection, fence) == pytest.approx(total(Timing(), detection, fence) + more)
 
 
 def test_every_path_has_a_bound_that_is_the_sum_of_its_parts() -> None:
