@@ -41,12 +41,12 @@ ARGUMENTS = ("-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", 
 
 
 class Watch:
-    """A pytest plugin: the first test that fails, how long each takes, and what to do in place of running them."""
+    """A pytest plugin: the first test that fails, how long each takes, and what to do once all have passed."""
 
-    def __init__(self, instead: Callable[[pytest.Session], None] | None = None) -> None:
+    def __init__(self, then: Callable[[pytest.Session], None] | None = None) -> None:
         self.failed: str | None = None
         self.seconds: dict[str, float] = {}
-        self._instead = instead
+        self._then = then
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and self.failed is None:
@@ -54,9 +54,11 @@ class Watch:
         self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
-        if self._instead is None or session.testsfailed:
+        if self._then is None:
             return None
-        self._instead(session)
+        _run(session, session.items)
+        if not session.testsfailed:
+            self._then(session)
         return True
 
 
@@ -84,7 +86,6 @@ class Probe:
         self._module = module
         self._results = results
         self._tests = list(paths_of_tests(module))
-        self._seconds: dict[str, float] = {}
         self._killers: list[str] = []
 
     def run(self) -> int:
@@ -93,28 +94,22 @@ class Probe:
         pending = [m for m in every if m.key not in done]
         if not pending:
             return 0
-        clean = _in_a_fork(self._unchanged)
-        if clean is None or clean.get("failed") or not clean.get("seconds"):
-            print(f"{self._module}: its tests fail without a mutant: {clean}", file=sys.stderr, flush=True)
-            return 2
-        self._seconds = clean["seconds"]
-        for name in clean["imported"]:
-            importlib.import_module(name)
-        inside = [m for m in pending if m.function]
         outside = [m for m in pending if not m.function]
-        if inside:
-            pytest.main([*ARGUMENTS, *self._tests], plugins=[Watch(lambda s: outside.extend(self._swap(s, inside)))])
-            _forget_the_tree()
+        watch = Watch(lambda session: outside.extend(self._swap(session, watch, [m for m in pending if m.function])))
+        code = pytest.main([*ARGUMENTS, *self._tests], plugins=[watch])
+        if code or not watch.seconds:
+            print(
+                f"{self._module}: without a mutant {watch.failed or 'pytest'} fails ({code})",
+                file=sys.stderr,
+                flush=True,
+            )
+            return 2
+        # What pytest and the tests brought in stays imported; the product and the tests are imported anew by each fork.
+        for name in [n for n in sys.modules if n.partition(".")[0] in OF_THE_TREE - {"proving", "__main__"}]:
+            del sys.modules[name]
         for mutant in outside:
             self._keep(mutant, _in_a_fork(partial(self._imported, mutant)))
         return 0
-
-    def _unchanged(self) -> dict[str, Any]:
-        watch = Watch()
-        code = pytest.main([*ARGUMENTS, *self._tests], plugins=[watch])
-        imported = [n for n in sys.modules if n.partition(".")[0] not in OF_THE_TREE and "conftest" not in n]
-        failed = watch.failed or (f"pytest ended with {int(code)}" if code else None)
-        return {"failed": failed, "seconds": watch.seconds, "imported": imported}
 
     def _imported(self, mutant: Mutant) -> dict[str, Any]:
         sys.meta_path.insert(0, Changed(self._module, mutant.source))
@@ -122,7 +117,7 @@ class Probe:
         code = pytest.main([*ARGUMENTS, "-x", *self._tests], plugins=[watch])
         return {"by": watch.failed or (f"pytest ends with {int(code)}" if code else None)}
 
-    def _swap(self, session: pytest.Session, mutants: Sequence[Mutant]) -> list[Mutant]:
+    def _swap(self, session: pytest.Session, watch: Watch, mutants: Sequence[Mutant]) -> list[Mutant]:
         """Tries each in a fork of this process. Returns those that the body of a function does not show."""
         living = sys.modules[dotted(self._module)]
         path = str(source_of(self._module))
@@ -133,22 +128,15 @@ class Probe:
             if function is None or code is None or _same(function.__code__, code):
                 rest.append(mutant)
                 continue
-            self._keep(mutant, _in_a_fork(partial(self._swapped, session, function, code)))
+            self._keep(mutant, _in_a_fork(partial(self._swapped, session, watch, (function, code))))
         return rest
 
-    def _swapped(self, session: pytest.Session, function: FunctionType, code: CodeType) -> dict[str, Any]:
-        function.__code__ = code
-        items = sorted(session.items, key=self._turn)
-        for item, following in zip(items, [*items[1:], None], strict=True):
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-            if session.testsfailed:
-                return {"by": item.nodeid}
-        return {"by": None}
-
-    def _turn(self, item: pytest.Item) -> tuple[int, float]:
-        """What noticed a mutant before goes first, then the quickest."""
-        known = self._killers.index(item.nodeid) if item.nodeid in self._killers else len(self._killers)
-        return known, self._seconds.get(item.nodeid, 0.0)
+    def _swapped(self, session: pytest.Session, watch: Watch, change: tuple[FunctionType, CodeType]) -> dict[str, Any]:
+        change[0].__code__ = change[1]
+        # What noticed a mutant before goes first, then the quickest.
+        turns = {name: turn for turn, name in enumerate(self._killers)}
+        items = sorted(session.items, key=lambda i: (turns.get(i.nodeid, len(turns)), watch.seconds.get(i.nodeid, 0.0)))
+        return {"by": _run(session, items)}
 
     def _keep(self, mutant: Mutant, seen: dict[str, Any] | None) -> None:
         by = seen["by"] if seen is not None else "no end, or no answer"
@@ -156,6 +144,15 @@ class Probe:
             self._killers = [by, *(k for k in self._killers if k != by)][:20]
         with self._results.open("a") as lines:
             lines.write(json.dumps({"key": mutant.key, "by": by}) + "\n")
+
+
+def _run(session: pytest.Session, items: Sequence[pytest.Item]) -> str | None:
+    """The first test that fails."""
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.testsfailed:
+            return item.nodeid
+    return None
 
 
 def _in_a_fork(work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
@@ -187,11 +184,6 @@ def _silence() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-
-
-def _forget_the_tree() -> None:
-    for name in [n for n in sys.modules if n.partition(".")[0] in OF_THE_TREE - {"proving", "__main__"}]:
-        del sys.modules[name]
 
 
 def _function(module: ModuleType, qualified: str) -> FunctionType | None:
