@@ -9,21 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from hopkeeper_agent import loading
 from hopkeeper_agent.checks import Examiner, with_sessions
-from hopkeeper_agent.commands import Addressee, CommandEndpoint
+from hopkeeper_agent.clock import Clock
+from hopkeeper_agent.commands import CommandEndpoint
 from hopkeeper_agent.config import Config, PeerConfig
 from hopkeeper_agent.delivery import HttpPost
-from hopkeeper_agent.gossip import Gossip, Neighbour
+from hopkeeper_agent.gossip import Gossip
+from hopkeeper_agent.identity import Issuer
 from hopkeeper_agent.listener import Listener
 from hopkeeper_agent.maintenance import Lookout
 from hopkeeper_agent.peer_probe import answers_http
 from hopkeeper_agent.probe import probe_handler
 from hopkeeper_agent.reports import Bearing, Reporter, turns
+from hopkeeper_agent.role import Command, ServiceState, Toward
 from hopkeeper_agent.speakers import SessionState, SpeakerError
 from hopkeeper_agent.state import Trust
 from hopkeeper_agent.status import Parts, bearing, status
@@ -37,44 +39,44 @@ class Agent:
     def __init__(self, config: Config) -> None:
         """Read keys and state; raises ConfigError, or OSError if the state directory cannot be used."""
         self.config = config
+        self._clock = Clock()
         own = loading.credentials(config)
-        self._signer = own.signer
+        self._issuer = Issuer(config.identity, own.signer, self._clock)
         self._speaker = loading.speaker(config, self._look)
         self.duties, self._trust = loading.duties(config, self._speaker)
         self._lookout = None if config.maintenance is None else Lookout(config.maintenance, self._look)
-        checks = with_sessions(config.checks, self._established)
-        self._examiner = Examiner(checks, time.monotonic, self._look)
-        clock = (time.monotonic, time.time)
-        self._gossip = Gossip(config.name, config.topology, self._signer, self.duties, clock)
-        self.watches = {
-            peer.name: self._gossip.enrol(
-                Neighbour(peer.name, peer.address, peer.gossip, loading.peer_key(peer)), config.tempo
-            )
-            for peer in config.peers
-        }
+        self._examiner = Examiner(with_sessions(config.checks, self._established), self._clock, self._look)
+        self._gossip = Gossip(self._issuer, self.duties)
+        self.watches = {peer.name: self._gossip.enrol(loading.neighbour(peer), config.tempo) for peer in config.peers}
+        self.commands = Listener(CommandEndpoint(own.ring, self._issuer, self).handle, own.tls)
+        self.probe = Listener(probe_handler(self))
         self._parts = Parts(
-            agent=config.name,
-            topology=config.topology,
+            identity=config.identity,
+            clock=self._clock,
             duties=self.duties,
             examiner=self._examiner,
             peers=self.watches,
             speaker=self._speaker,
-            probe_open=lambda: self.probe.port != 0,
-            maintenance=lambda: self._lookout.coming if self._lookout is not None else None,
-            started=time.monotonic(),
-            monotonic=time.monotonic,
-            now_seconds=time.time,
-            outward=loading.outward_neighbours(config),
+            probe=self.probe,
+            lookout=self._lookout,
         )
-        endpoint = CommandEndpoint(
-            own.ring, self._signer, Addressee(config.name, config.topology), self.duties.obey, self.status, time.time
-        )
-        self.commands = Listener(endpoint.handle, own.tls)
-        self.probe = Listener(probe_handler(lambda: self.duties.states, self._parts.fatal))
         self._bearing = Bearing()
         self._post: HttpPost | None = None
         self._reporter: Reporter | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def states(self) -> Mapping[str, ServiceState]:
+        """The state of each service, as the probe answers by it."""
+        return self.duties.states
+
+    def fatal(self) -> tuple[str, ...]:
+        """Why the appliance is unfit; empty means fit."""
+        return self._parts.fatal()
+
+    async def obey(self, command: Command) -> str | None:
+        """Carry an authentic command out; None when it is accepted, else why it is refused."""
+        return await self.duties.obey(command)
 
     def status(self) -> dict[str, Any]:
         """The status object as the app gets it."""
@@ -85,8 +87,7 @@ class Agent:
         config = self.config
         if config.reports is not None:
             self._post = HttpPost(config.reports.url, config.reports.key_file)
-            names = (config.name, config.topology)
-            self._reporter = Reporter(self._post, self._signer, names, self.status, time.time)
+            self._reporter = Reporter(self._post, self._issuer, self.status)
         await self._gossip.open(config.address, config.ports.gossip)
         await self.commands.open(config.address, config.ports.command)
         await self._speaker.start()
@@ -129,11 +130,8 @@ class Agent:
         await self.duties.close()
 
     def _established(self) -> int:
-        return sum(
-            session.state is SessionState.ESTABLISHED
-            for address, session in self._speaker.sessions().items()
-            if address not in self._parts.outward
-        )
+        inward = [session for session in self._speaker.sessions().values() if session.toward is Toward.ROUTE_SERVERS]
+        return sum(session.state is SessionState.ESTABLISHED for session in inward)
 
     async def _announce(self) -> None:
         # What fails here the speaker makes up for by itself.
@@ -142,12 +140,12 @@ class Agent:
 
     async def _beat(self) -> None:
         period = self.config.tempo.period_seconds
-        due = time.monotonic()
+        due = self._clock.monotonic()
         while True:
             self._gossip.beat()
             self._look()
-            due = max(due + period, time.monotonic())
-            await asyncio.sleep(due - time.monotonic())
+            due = max(due + period, self._clock.monotonic())
+            await asyncio.sleep(due - self._clock.monotonic())
 
     async def _try_overdue(self) -> None:
         """Try the probe ports of peers whose heartbeat is overdue, twice a period.
@@ -156,7 +154,7 @@ class Agent:
         """
         period = self.config.tempo.period_seconds
         while True:
-            now = time.monotonic()
+            now = self._clock.monotonic()
             for peer in self.config.peers:
                 if self.watches[peer.name].suspect(now):
                     self._spawn(self._try_probe(peer))
@@ -167,7 +165,7 @@ class Agent:
         watch = self.watches[peer.name]
         if await answers_http(peer.address, peer.probe, self.config.tempo.period_seconds):
             watch.probe_answered()
-        elif watch.suspect(time.monotonic()):
+        elif watch.suspect(self._clock.monotonic()):
             watch.probe_silent()
         self._look()
 

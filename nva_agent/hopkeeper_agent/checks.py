@@ -19,6 +19,7 @@ from typing import Protocol
 
 import aiohttp
 
+from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.peers import Reading
 
 log = logging.getLogger(__name__)
@@ -189,13 +190,16 @@ class Check:
 
 @dataclass(slots=True)
 class Tally:
-    """The verdict on one check: the first trial decides, then `fall` and `rise` in a row do."""
+    """The verdict on one check: the first trial decides, then `fall` and `rise` in a row do.
+
+    `tried`: when the last trial ended, before the first one when the agent started (monotonic seconds).
+    """
 
     fall: int
     rise: int
+    tried: float = 0.0
     value: Reading = Reading.UNKNOWN
     detail: str = "not tried yet"
-    tried: float | None = None
     _against: int = 0
 
     def note(self, failure: str | None, now: float) -> bool:
@@ -208,7 +212,8 @@ class Tally:
         self._against += 1
         if self._against < self._needed():
             return False
-        self.detail = "" if failure is None else f"{failure} for {self._against} check{'s'[: self._against - 1]}"
+        checks = "check" if self._against == 1 else "checks"
+        self.detail = "" if failure is None else f"{failure} for {self._against} {checks}"
         self.value, self._against = seen, 0
         return True
 
@@ -225,12 +230,13 @@ class Tally:
 class Examiner:
     """Runs the checks until it is closed."""
 
-    def __init__(self, checks: Sequence[Check], monotonic: Callable[[], float], changed: Callable[[], None]) -> None:
-        """`changed` is called when any verdict turns."""
+    def __init__(self, checks: Sequence[Check], clock: Clock, changed: Callable[[], None]) -> None:
+        """`changed` is called when any verdict changes."""
         self._checks = checks
-        self._monotonic = monotonic
+        self._monotonic = clock.monotonic
         self._changed = changed
-        self.tallies = {check.name: Tally(check.fall, check.rise) for check in checks}
+        started = clock.monotonic()
+        self.tallies = {check.name: Tally(check.fall, check.rise, started) for check in checks}
         self._tasks: list[asyncio.Task[None]] = []
 
     def fatal(self) -> tuple[str, ...]:

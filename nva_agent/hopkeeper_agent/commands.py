@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
-from hopkeeper_agent.jws import Signer, Unauthentic, verify
-from hopkeeper_agent.messages import APP, COMMAND, REPLY, TOKEN_SECONDS, Malformed, decode_command, seconds
+from hopkeeper_agent.identity import APP, TOKEN_SECONDS, Identity, Issuer
+from hopkeeper_agent.jws import Unauthentic, verify
+from hopkeeper_agent.messages import COMMAND, REPLY, Malformed, decode_command, seconds
 from hopkeeper_agent.role import Command, Fence
 
 log = logging.getLogger(__name__)
@@ -36,28 +36,33 @@ class Ring(Protocol):
         """By kid, as they stand now."""
 
 
+class Commanded(Protocol):
+    """The agent as the command endpoint sees it."""
+
+    async def obey(self, command: Command) -> str | None:
+        """Carry the command out; None when it is accepted, else why it is refused."""
+
+    def status(self) -> dict[str, Any]:
+        """The status object for the reply."""
+
+
 @dataclass(frozen=True, slots=True)
-class Order:
-    """An authentic command and its token's id."""
+class Authentic:
+    """An authentic command, and its token's id."""
 
     jti: str
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
-class Addressee:
-    """Who a command must be meant for."""
-
-    agent: str
-    topology: str
-
-
 def authenticate(
-    token: bytes, keys: Mapping[str, EllipticCurvePublicKey], addressee: Addressee, now_seconds: float
-) -> Order:
-    """Return the command a token carries; raises Unauthentic or Malformed. `now_seconds` is seconds since 1970."""
+    token: bytes, keys: Mapping[str, EllipticCurvePublicKey], identity: Identity, now_seconds: float
+) -> Authentic:
+    """Return the command that a token carries for this agent. `now_seconds` counts from 1970.
+
+    Raises Unauthentic (signature, issuer, topology, agent, expiry) or Malformed (shape).
+    """
     claims = verify(token, COMMAND, keys)
-    for name, expected in (("iss", APP), ("sub", addressee.topology), ("aud", addressee.agent)):
+    for name, expected in (("iss", APP), ("sub", identity.topology), ("aud", identity.agent)):
         if claims.get(name) != expected:
             raise Unauthentic(f"wrong {name}")
     try:
@@ -71,27 +76,16 @@ def authenticate(
     fresh = now_seconds < expires + LEEWAY_SECONDS and now_seconds <= issued + AGE_MAX_SECONDS
     if not fresh and not isinstance(command, Fence):
         raise Unauthentic("expired")
-    return Order(jti, command)
+    return Authentic(jti, command)
 
 
 class CommandEndpoint:
     """Handles POST /v1/command."""
 
-    def __init__(
-        self,
-        ring: Ring,
-        signer: Signer,
-        addressee: Addressee,
-        obey: Callable[[Command], Awaitable[str | None]],
-        status: Callable[[], dict[str, Any]],
-        now_seconds: Callable[[], float],
-    ) -> None:
+    def __init__(self, ring: Ring, issuer: Issuer, agent: Commanded) -> None:
         self._ring = ring
-        self._signer = signer
-        self._addressee = addressee
-        self._obey = obey
-        self._status = status
-        self._now = now_seconds
+        self._issuer = issuer
+        self._agent = agent
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -109,37 +103,29 @@ class CommandEndpoint:
         if token is None:
             return _error(413, "too large")
         try:
-            order = authenticate(token, self._ring.current(), self._addressee, self._now())
+            now = self._issuer.clock.wall()
+            authentic = authenticate(token, self._ring.current(), self._issuer.identity, now)
         except Unauthentic as error:
             log.warning("command not authentic", extra={"rule": str(error), "remote": request.remote})
             return _error(401, str(error))
         except Malformed as error:
             log.warning("command malformed", extra={"rule": str(error), "remote": request.remote})
             return _error(400, str(error))
-        return await self._answer(order)
+        return await self._answer(authentic)
 
-    async def _answer(self, order: Order) -> web.Response:
-        reason = await self._obey(order.command)
-        log.info(
-            "command answered",
-            extra={"command": type(order.command).__name__.lower(), "jti": order.jti, "refused": reason},
-        )
-        issued = self._now()
-        claims = {
-            "iss": self._addressee.agent,
-            "aud": APP,
-            "sub": self._addressee.topology,
-            "iat": issued,
-            "exp": issued + TOKEN_SECONDS,
-            "jti": uuid.uuid4().hex,
-            "in_reply_to": order.jti,
+    async def _answer(self, authentic: Authentic) -> web.Response:
+        reason = await self._agent.obey(authentic.command)
+        kind = type(authentic.command).__name__.lower()
+        log.info("command answered", extra={"command": kind, "jti": authentic.jti, "refused": reason})
+        reply = {
+            "in_reply_to": authentic.jti,
             "accepted": reason is None,
             "reason": reason,
-            "status": self._status(),
+            "status": self._agent.status(),
         }
         return web.Response(
             status=200 if reason is None else 409,
-            text=self._signer.sign(REPLY, claims),
+            text=self._issuer.to_app(REPLY, reply),
             content_type="application/jose",
         )
 

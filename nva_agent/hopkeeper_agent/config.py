@@ -21,6 +21,7 @@ from hopkeeper_agent.checks import (
     Trial,
     UdpTrial,
 )
+from hopkeeper_agent.identity import Identity
 from hopkeeper_agent.maintenance import MaintenanceSettings
 from hopkeeper_agent.messages import is_name
 from hopkeeper_agent.peers import Tempo
@@ -78,8 +79,7 @@ class ReportTarget:
 class Config:
     """A whole configuration. `machine` is a literal identity, else `machine_file` holds it."""
 
-    name: str
-    topology: str
+    identity: Identity
     address: IPv4Address
     machine: str | None
     machine_file: Path
@@ -112,8 +112,7 @@ def decode(text: str) -> Config:
     agent, listen, gossip = document.table("agent"), document.table("listen"), document.table("gossip")
     reports = _reports(document.table("reports")) if document.has("reports") else None
     config = Config(
-        name=_name(agent, "name"),
-        topology=_name(agent, "topology"),
+        identity=Identity(_name(agent, "name"), _name(agent, "topology")),
         address=agent.address("address"),
         machine=agent.text("machine") if agent.has("machine") else None,
         machine_file=agent.path("machine_file") if agent.has("machine_file") else MACHINE_FILE,
@@ -135,7 +134,7 @@ def decode(text: str) -> Config:
     )
     for table in (agent, listen, gossip, document):
         table.finish()
-    _distinct("peers", "name", [peer.name for peer in config.peers] + [config.name])
+    _distinct("peers", "name", [peer.name for peer in config.peers] + [config.identity.agent])
     _distinct("checks", "name", [check.name for check in config.checks])
     for check in config.checks:
         if check.name.startswith(OWN_CHECKS):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any
@@ -17,7 +17,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from hopkeeper_agent.duties import Duties
-from hopkeeper_agent.jws import Signer, Unauthentic, key_id, peek_kid, verify
+from hopkeeper_agent.identity import Issuer
+from hopkeeper_agent.jws import Unauthentic, key_id, peek_kid, verify
 from hopkeeper_agent.messages import (
     HEARTBEAT,
     Malformed,
@@ -62,20 +63,11 @@ class _Known:
 class Gossip(asyncio.DatagramProtocol):
     """Sends and hears heartbeats. `beat` is called once a period by its owner."""
 
-    def __init__(
-        self,
-        agent: str,
-        topology: str,
-        signer: Signer,
-        duties: Duties,
-        clock: tuple[Callable[[], float], Callable[[], float]],
-    ) -> None:
-        """`clock` is (monotonic seconds, seconds since 1970)."""
-        self._agent = agent
-        self._topology = topology
-        self._signer = signer
+    def __init__(self, issuer: Issuer, duties: Duties) -> None:
+        self._issuer = issuer
+        self._identity = issuer.identity
+        self._clock = issuer.clock
         self._duties = duties
-        self._monotonic, self._wall = clock
         self._known: dict[str, _Known] = {}
         self._counter = 0
         self._transport: asyncio.DatagramTransport | None = None
@@ -84,7 +76,7 @@ class Gossip(asyncio.DatagramProtocol):
     def enrol(self, neighbour: Neighbour, tempo: Tempo) -> PeerWatch:
         """Add a peer; returns what will be known of it."""
         kid = key_id(neighbour.key)
-        watch = PeerWatch(tempo, self._monotonic())
+        watch = PeerWatch(tempo, self._clock.monotonic())
         self._known[kid] = _Known(neighbour, watch, {kid: neighbour.key})
         return watch
 
@@ -111,7 +103,7 @@ class Gossip(asyncio.DatagramProtocol):
         if self._transport is None or not self._known:
             return
         self._counter += 1
-        token = self._signer.sign(HEARTBEAT, self._claims()).encode()
+        token = self._issuer.to_peers(HEARTBEAT, self._content()).encode()
         for known in self._known.values():
             known.verified = 0
             self._transport.sendto(token, known.destination)
@@ -124,7 +116,7 @@ class Gossip(asyncio.DatagramProtocol):
                 return
             known.verified += 1
             claims = verify(data, HEARTBEAT, known.keys)
-            if claims.get("iss") != known.neighbour.name or claims.get("sub") != self._topology:
+            if claims.get("iss") != known.neighbour.name or claims.get("sub") != self._identity.topology:
                 return
             self._hear(known.watch, claims)
         except (Unauthentic, Malformed) as error:
@@ -133,11 +125,8 @@ class Gossip(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         """A peer that is down answers with ICMP: its silence is counted anyway."""
 
-    def _claims(self) -> dict[str, Any]:
+    def _content(self) -> dict[str, Any]:
         return {
-            "iss": self._agent,
-            "sub": self._topology,
-            "iat": self._wall(),
             "n": self._counter,
             "boot_id": self._duties.boot_id,
             "services": encode_heartbeat_services(self._duties.states),
@@ -150,10 +139,10 @@ class Gossip(asyncio.DatagramProtocol):
         heard = claims.get("heard", {})
         if not isinstance(heard, dict):
             raise Malformed("heard: not an object")
-        remembered = decode_epochs(heard.get(self._agent, {}))
+        remembered = decode_epochs(heard.get(self._identity.agent, {}))
         if not watch.admits(boot, counter):
             return
-        watch.hear(boot, counter, self._monotonic())
+        watch.hear(boot, counter, self._clock.monotonic())
         for service, (epoch, role) in services.items():
             watch.note_epoch(service, epoch)
             if role is Role.SERVING:

@@ -62,6 +62,11 @@ class Listener:
         """The bound port; 0 while closed."""
         return self._server.sockets[0].getsockname()[1] if self._server and self._server.sockets else 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether connections are accepted."""
+        return self.port != 0
+
     async def close(self) -> None:
         """Stop listening and cut the connections."""
         if self._server is not None and self._http is not None:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from hopkeeper_agent.config import Config, PeerConfig
 from hopkeeper_agent.duties import Duties
+from hopkeeper_agent.gossip import Neighbour
 from hopkeeper_agent.jws import AppKeys, BadKey, Signer, certificate_key
 from hopkeeper_agent.role import Role, Toward
 from hopkeeper_agent.speakers import Mute, Speaker
@@ -24,7 +25,7 @@ from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
 from hopkeeper_agent.speakers.exabgp_process import ExaBgpProcess
 from hopkeeper_agent.speakers.frr import Frr
 from hopkeeper_agent.speakers.settings import BgpNeighbour, BirdSettings, FrrSettings
-from hopkeeper_agent.state import Identity, StateFile, Trust
+from hopkeeper_agent.state import StateFile, Trust
 from hopkeeper_agent.toml_table import ConfigError
 
 # ExaBGP splits its configuration at these.
@@ -62,6 +63,11 @@ def peer_key(peer: PeerConfig) -> EllipticCurvePublicKey:
         return certificate_key(peer.certificate.read_bytes())
     except (OSError, BadKey) as error:
         raise ConfigError(f"peers.certificate: {peer.certificate}: {error}") from error
+
+
+def neighbour(peer: PeerConfig) -> Neighbour:
+    """The peer as gossip knows it, with its public key. Raises ConfigError."""
+    return Neighbour(peer.name, peer.address, peer.gossip, peer_key(peer))
 
 
 def report_key(config: Config) -> None:
@@ -112,7 +118,7 @@ def duties(config: Config, speaks: Speaker) -> tuple[Duties, Trust]:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not os.access(directory, os.W_OK | os.X_OK):
         raise PermissionError(f"{directory} cannot be written")
-    store = StateFile(directory, Identity(_machine(config), config.name, config.topology), config.files.witness)
+    store = StateFile(directory, config.identity, _machine(config), config.files.witness)
     found = store.load()
     whole = found.trust in (Trust.WHOLE, Trust.NEW)
     states, boot_id = found.states, uuid.uuid4().hex

@@ -9,7 +9,6 @@ import logging
 import resource
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,9 +16,11 @@ import aiohttp
 
 from hopkeeper_agent import __version__, config, loading, logs
 from hopkeeper_agent.agent import Agent
+from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.config import Config
 from hopkeeper_agent.delivery import HttpPost
 from hopkeeper_agent.enroll import enroll
+from hopkeeper_agent.identity import Issuer
 from hopkeeper_agent.jws import BadKey, Signer
 from hopkeeper_agent.reports import report
 from hopkeeper_agent.status import unknown
@@ -45,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 loading.report_key(loaded)
                 for peer in loaded.peers:
                     loading.peer_key(peer)
-                sys.stdout.write(f"{options.config}: agent {loaded.name} of topology {loaded.topology}\n")
+                sys.stdout.write(
+                    f"{options.config}: agent {loaded.identity.agent} of topology {loaded.identity.topology}\n"
+                )
                 if options.live:
                     sys.stdout.write(asyncio.run(_report_once(loaded, signer)))
             case "enroll":
@@ -83,11 +86,10 @@ async def _report_once(loaded: Config, signer: Signer) -> str:
     target = loaded.reports
     if target is None:
         raise ConfigError("reports: there is no such section, so the app hears nothing from this agent by itself")
-    now = time.time()
-    names = (loaded.name, loaded.topology)
+    issuer = Issuer(loaded.identity, signer, Clock())
     post = HttpPost(target.url, target.key_file)
     try:
-        answer = await post.ask(report(signer, names, "check --live", unknown(*names, now), now))
+        answer = await post.ask(report(issuer, "check --live", unknown(issuer.identity, issuer.clock.wall())))
     except (aiohttp.ClientError, OSError, ValueError) as error:
         said = str(error) or type(error).__name__
         raise ConfigError(

@@ -31,9 +31,6 @@ REPLY = "hopkeeper-reply"
 REPORT = "hopkeeper-report"
 HEARTBEAT = "hopkeeper-heartbeat"
 
-APP = "hopkeeper"
-TOKEN_SECONDS = 30
-
 # A Route Server takes 1,000 prefixes from a peer on its older page; the app sends at most 600 (64 KiB of command).
 ADVERTISEMENTS_MAX = 1000
 OUTWARD_MAX = 200

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from hopkeeper_agent.jws import Signer
+from hopkeeper_agent.identity import Issuer
 from hopkeeper_agent.maintenance import Maintenance
-from hopkeeper_agent.messages import APP, REPORT, TOKEN_SECONDS
+from hopkeeper_agent.messages import REPORT
 
 log = logging.getLogger(__name__)
 
@@ -65,24 +64,9 @@ def turns(before: Bearing, after: Bearing) -> list[str]:
     return reasons
 
 
-def report(
-    signer: Signer, names: tuple[str, str], reason: str, status: Mapping[str, Any], issued_seconds: float
-) -> str:
-    """A signed report; `names` is (agent, topology)."""
-    agent, topology = names
-    return signer.sign(
-        REPORT,
-        {
-            "iss": agent,
-            "aud": APP,
-            "sub": topology,
-            "iat": issued_seconds,
-            "exp": issued_seconds + TOKEN_SECONDS,
-            "jti": uuid.uuid4().hex,
-            "reason": reason,
-            "status": status,
-        },
-    )
+def report(issuer: Issuer, reason: str, status: Mapping[str, Any]) -> str:
+    """A signed report (compact JWS)."""
+    return issuer.to_app(REPORT, {"reason": reason, "status": status})
 
 
 class Post(Protocol):
@@ -95,20 +79,11 @@ class Post(Protocol):
 class Reporter:
     """Keeps the newest unacknowledged report and repeats it."""
 
-    def __init__(
-        self,
-        post: Post,
-        signer: Signer,
-        names: tuple[str, str],
-        status: Callable[[], Mapping[str, Any]],
-        now_seconds: Callable[[], float],
-    ) -> None:
-        """`names` is (agent, topology)."""
+    def __init__(self, post: Post, issuer: Issuer, status: Callable[[], Mapping[str, Any]]) -> None:
+        """`status` gives the status object of each attempt."""
         self._post = post
-        self._signer = signer
-        self._agent, self._topology = names
+        self._issuer = issuer
         self._status = status
-        self._now = now_seconds
         self._newest = 0
         self._done = 0
         self._tasks: dict[asyncio.Task[None], int] = {}
@@ -143,7 +118,7 @@ class Reporter:
     async def _repeat(self, number: int, reason: str) -> None:
         backoff = BACKOFF_FIRST_SECONDS
         while number == self._newest:
-            status = await self._post(self._token(reason))
+            status = await self._post(report(self._issuer, reason, self._status()))
             if status is not None and 200 <= status < 300:
                 self._done = max(self._done, number)
                 return
@@ -154,6 +129,3 @@ class Reporter:
             log.warning("report not acknowledged", extra={"status": status, "reason": reason})
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, BACKOFF_MAX_SECONDS)
-
-    def _token(self, reason: str) -> str:
-        return report(self._signer, (self._agent, self._topology), reason, self._status(), self._now())

@@ -18,6 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from hopkeeper_agent.identity import Identity
 from hopkeeper_agent.jws import parse_object
 from hopkeeper_agent.messages import (
     Malformed,
@@ -31,15 +32,6 @@ from hopkeeper_agent.messages import (
 from hopkeeper_agent.role import Advertised, Outward, Role, ServiceState, Turn
 
 SCHEMA = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Whose state it is: a file of another machine, agent or topology is not ours."""
-
-    machine: str
-    agent: str
-    topology: str
 
 
 class Trust(StrEnum):
@@ -63,9 +55,11 @@ class Found:
 class StateFile:
     """The state file of one agent. Not for concurrent use: its caller holds a lock."""
 
-    def __init__(self, directory: Path, identity: Identity, witness: Path | None = None) -> None:
+    def __init__(self, directory: Path, identity: Identity, machine: str, witness: Path | None = None) -> None:
+        """`machine` identifies the VM: a file of another machine, agent or topology is not this agent's."""
         self.path = directory / "state.json"
         self._identity = identity
+        self._machine = machine
         self._witness = witness
         self._writes = 0
 
@@ -78,12 +72,12 @@ class StateFile:
             self._writes = witnessed
             return Found(Trust.NEW if not witnessed else Trust.ROLLED_BACK, {})
         try:
-            identity, self._writes, states = _decode(raw)
+            machine, identity, self._writes, states = _decode(raw)
         except Malformed:
             self._writes = witnessed
             os.replace(self.path, self.path.with_suffix(".corrupt"))
             return Found(Trust.CORRUPT, {})
-        if identity != self._identity:
+        if (machine, identity) != (self._machine, self._identity):
             self._writes = max(self._writes, witnessed)
             return Found(Trust.MOVED, _disbelieved(states))
         if self._writes < witnessed:
@@ -97,7 +91,7 @@ class StateFile:
         temporary = self.path.with_suffix(".new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(_encode(self._identity, writes, states))
+            file.write(_encode(self._machine, self._identity, writes, states))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, self.path)
@@ -133,10 +127,10 @@ def _disbelieved(states: Mapping[str, ServiceState]) -> dict[str, ServiceState]:
     return {name: replace(state, role=Role.STANDBY, advertised=None, outward=None) for name, state in states.items()}
 
 
-def _encode(identity: Identity, writes: int, states: Mapping[str, ServiceState]) -> bytes:
+def _encode(machine: str, identity: Identity, writes: int, states: Mapping[str, ServiceState]) -> bytes:
     body: dict[str, Any] = {
         "schema": SCHEMA,
-        "machine": identity.machine,
+        "machine": machine,
         "agent": identity.agent,
         "topology": identity.topology,
         "writes": writes,
@@ -154,14 +148,14 @@ def _encode(identity: Identity, writes: int, states: Mapping[str, ServiceState])
     return json.dumps({"checksum": _checksum(body), **body}, indent=1).encode() + b"\n"
 
 
-def _decode(raw: bytes) -> tuple[Identity, int, dict[str, ServiceState]]:
+def _decode(raw: bytes) -> tuple[str, Identity, int, dict[str, ServiceState]]:
     try:
         body = parse_object(raw)
         if body.pop("checksum") != _checksum(body) or body["schema"] != SCHEMA:
             raise Malformed("state: wrong checksum or schema")
-        identity = Identity(body["machine"], body["agent"], body["topology"])
+        identity = Identity(body["agent"], body["topology"])
         states = {name: _decode_service(name, item) for name, item in body["services"].items()}
-        return identity, whole(body["writes"], "state.writes"), states
+        return body["machine"], identity, whole(body["writes"], "state.writes"), states
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise Malformed("state: not a state file") from error
 

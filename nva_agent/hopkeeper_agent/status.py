@@ -1,99 +1,85 @@
 """The status object: everything the app may know of this agent, as `contracts/schemas/status.json` has it.
 
-Read-only over the agent's parts; what a reading means is the app's business.
+It only reads the agent's parts; what a reading means is for the app to decide.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, Protocol
 
 from hopkeeper_agent import __version__
 from hopkeeper_agent.checks import Examiner
+from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.duties import Duties
-from hopkeeper_agent.maintenance import Maintenance
+from hopkeeper_agent.identity import Identity
+from hopkeeper_agent.maintenance import Lookout, Maintenance
 from hopkeeper_agent.messages import encode_advertised, encode_advertisements, encode_outward
 from hopkeeper_agent.peers import PeerWatch, Reading
 from hopkeeper_agent.reports import Bearing
-from hopkeeper_agent.role import Advertisement, ServiceState, answers
+from hopkeeper_agent.role import Advertisement, ServiceState, Toward, answers
 from hopkeeper_agent.speakers import Session, Speaker
 
-# What all neighbours were sent, beside what was ordered, must not make a reply too long for the app (64 KiB).
 SENT_MAX = 32
+"""So many sent routes of a session are listed: all of them could make a reply too long for the app (64 KiB)."""
+
+
+class Opening(Protocol):
+    """The probe's listener."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the load balancer gets any answer at all yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a status is read from. `probe_open` says whether the probe listener answers at all yet.
+    """What a status is read from. `lookout` is None where Scheduled Events are not read."""
 
-    `maintenance` is what the platform is about to do to the machine, `outward` the neighbours on-premises.
-    """
-
-    agent: str
-    topology: str
+    identity: Identity
+    clock: Clock
     duties: Duties
     examiner: Examiner
     peers: Mapping[str, PeerWatch]
     speaker: Speaker
-    probe_open: Callable[[], bool]
-    maintenance: Callable[[], Maintenance | None]
-    started: float
-    monotonic: Callable[[], float]
-    now_seconds: Callable[[], float]
-    outward: frozenset[IPv4Address] = frozenset()
+    probe: Opening
+    lookout: Lookout | None = None
+
+    @property
+    def maintenance(self) -> Maintenance | None:
+        """What Azure is about to do to the machine."""
+        return None if self.lookout is None else self.lookout.coming
 
     def fatal(self) -> tuple[str, ...]:
         """Why the appliance is unfit; empty means fit."""
-        return self.examiner.fatal() + tuple(
-            f"{name}: {finding.detail}" for name, finding in sorted(self.speaker.findings().items()) if finding.fatal
-        )
+        findings = sorted(self.speaker.findings().items())
+        return self.examiner.fatal() + tuple(f"{name}: {found.detail}" for name, found in findings if found.fatal)
 
 
 def status(parts: Parts) -> dict[str, Any]:
     """Return the status as it is now, ready for JSON."""
-    fatal = parts.fatal()
-    now = parts.monotonic()
+    now = parts.clock.monotonic()
+    outward_sessions = _sessions(parts, Toward.OUTWARD)
     return {
-        "agent": parts.agent,
-        "topology": parts.topology,
-        "version": __version__,
-        "boot_id": parts.duties.boot_id,
-        "time": datetime.fromtimestamp(parts.now_seconds(), timezone.utc).isoformat(),
-        "services": _services(parts, fatal),
-        "fatal": list(fatal),
-        "checks": {
-            name: {
-                "value": tally.value.value,
-                "detail": tally.detail,
-                # Never tried: as old as this agent, which makes it stale for whoever reads it.
-                "age_seconds": round(now - (parts.started if tally.tried is None else tally.tried), 3),
-            }
-            for name, tally in sorted(parts.examiner.tallies.items())
-        }
-        | {
-            name: {"value": finding.value.value, "detail": finding.detail, "age_seconds": 0.0}
-            for name, finding in sorted(parts.speaker.findings().items())
-        },
+        **_head(parts.identity, parts.duties.boot_id, parts.clock.wall()),
+        "services": _services(parts),
+        "fatal": list(parts.fatal()),
+        "checks": _checks(parts, now) | _findings(parts),
         "peers": {name: _peer(watch, now) for name, watch in sorted(parts.peers.items())},
-        "sessions": _sessions(parts, outward=False),
-        # Apart: they say nothing of what a Route Server hears.
-        **({"outward_sessions": _sessions(parts, outward=True)} if parts.outward else {}),
-        **_maintenance(parts.maintenance()),
+        "sessions": _sessions(parts, Toward.ROUTE_SERVERS),
+        # Apart, as they are no evidence of what a Route Server has learned.
+        **({"outward_sessions": outward_sessions} if outward_sessions else {}),
+        **_maintenance(parts.maintenance),
     }
 
 
-def unknown(agent: str, topology: str, now_seconds: float) -> dict[str, Any]:
-    """The status of an agent that does not run: nothing is known of anything, so that nobody can act on it."""
+def unknown(identity: Identity, now_seconds: float) -> dict[str, Any]:
+    """The status of an agent that does not run, at seconds since 1970: it claims nothing, so nothing can follow from it."""
     return {
-        "agent": agent,
-        "topology": topology,
-        "version": __version__,
-        "boot_id": uuid.uuid4().hex,
-        "time": datetime.fromtimestamp(now_seconds, timezone.utc).isoformat(),
+        **_head(identity, uuid.uuid4().hex, now_seconds),
         "services": {},
         "fatal": [],
         "checks": {},
@@ -103,17 +89,26 @@ def unknown(agent: str, topology: str, now_seconds: float) -> dict[str, Any]:
 
 
 def bearing(parts: Parts) -> Bearing:
-    """Return what is worth a report when it turns."""
-    now = parts.monotonic()
+    """Return the part of the status in which a change is reported."""
+    now = parts.clock.monotonic()
+    sessions = sorted(parts.speaker.sessions().items())
     return Bearing(
         fatal=parts.fatal(),
         failed_peers=frozenset(name for name, watch in parts.peers.items() if watch.failed(now)),
-        sessions=tuple(
-            (str(address), session.state.value) for address, session in sorted(parts.speaker.sessions().items())
-        ),
-        maintenance=parts.maintenance(),
+        sessions=tuple((str(address), session.state.value) for address, session in sessions),
+        maintenance=parts.maintenance,
         bad_checks=frozenset(_alarms(parts)),
     )
+
+
+def _head(identity: Identity, boot_id: str, now_seconds: float) -> dict[str, Any]:
+    return {
+        "agent": identity.agent,
+        "topology": identity.topology,
+        "version": __version__,
+        "boot_id": boot_id,
+        "time": datetime.fromtimestamp(now_seconds, timezone.utc).isoformat(),
+    }
 
 
 def _alarms(parts: Parts) -> list[str]:
@@ -124,6 +119,20 @@ def _alarms(parts: Parts) -> list[str]:
     return found + [name for name, finding in findings if finding.value is Reading.BAD and not finding.fatal]
 
 
+def _checks(parts: Parts, now: float) -> dict[str, Any]:
+    return {
+        name: {"value": tally.value.value, "detail": tally.detail, "age_seconds": round(now - tally.tried, 3)}
+        for name, tally in sorted(parts.examiner.tallies.items())
+    }
+
+
+def _findings(parts: Parts) -> dict[str, Any]:
+    return {
+        name: {"value": finding.value.value, "detail": finding.detail, "age_seconds": 0.0}
+        for name, finding in sorted(parts.speaker.findings().items())
+    }
+
+
 def _maintenance(coming: Maintenance | None) -> dict[str, Any]:
     if coming is None:
         return {}
@@ -131,46 +140,44 @@ def _maintenance(coming: Maintenance | None) -> dict[str, Any]:
     return {"maintenance": {"kind": coming.kind, "not_before": not_before, "event": coming.event}}
 
 
-def _services(parts: Parts, fatal: tuple[str, ...]) -> dict[str, Any]:
-    """Also those that only peers have told of: an agent that lost its disk stands at none itself."""
-    states, heard = parts.duties.states, parts.duties.heard
-    return {
-        name: _service(state, parts.probe_open() and answers(state, fatal))
-        | {"heard": heard.get(name, 0), "durable": parts.duties.is_durable(name)}
-        | _outward(state, parts.duties.outward(name))
-        for name in sorted(states.keys() | heard.keys())
-        for state in [states.get(name, ServiceState())]
-    }
+def _services(parts: Parts) -> dict[str, Any]:
+    """Also services known from peers alone: an agent that lost its disk has no state of its own for them."""
+    return {name: _service(parts, name) for name in sorted(parts.duties.states.keys() | parts.duties.heard.keys())}
 
 
-def _service(state: ServiceState, answering: bool) -> dict[str, Any]:
+def _service(parts: Parts, name: str) -> dict[str, Any]:
+    duties = parts.duties
+    state = duties.states.get(name, ServiceState())
     return {
         "epoch": state.turn.epoch,
         "seq": state.turn.seq,
         "role": state.role.value,
-        "answering": answering,
+        "answering": parts.probe.is_open and answers(state, parts.fatal()),
         "advertised": encode_advertised(state.advertised),
+        "heard": duties.heard.get(name, 0),
+        "durable": duties.is_durable(name),
+        **_outward(state, duties.outward(name)),
     }
 
 
-def _outward(state: ServiceState, told: tuple[Advertisement, ...]) -> dict[str, Any]:
+def _outward(state: ServiceState, announced: tuple[Advertisement, ...]) -> dict[str, Any]:
     if state.outward is None:
         return {}
-    return {"outward": {**encode_outward(state.outward), "announced": encode_advertisements(told)}}
+    return {"outward": {**encode_outward(state.outward), "announced": encode_advertisements(announced)}}
 
 
-def _sessions(parts: Parts, *, outward: bool) -> dict[str, Any]:
+def _sessions(parts: Parts, toward: Toward) -> dict[str, Any]:
     return {
         str(address): _session(session)
         for address, session in sorted(parts.speaker.sessions().items())
-        if (address in parts.outward) is outward
+        if session.toward is toward
     }
 
 
 def _session(session: Session) -> dict[str, Any]:
-    told = {"state": session.state.value, "since": session.since and session.since.isoformat()}
-    # Left out where it is not known: not every daemon tells.
-    return told if session.sent is None else {**told, "sent": encode_advertisements(session.sent[:SENT_MAX])}
+    known = {"state": session.state.value, "since": session.since and session.since.isoformat()}
+    # "sent" is left out where it is unknown: not every daemon reports it.
+    return known if session.sent is None else {**known, "sent": encode_advertisements(session.sent[:SENT_MAX])}
 
 
 def _peer(watch: PeerWatch, now: float) -> dict[str, Any]:

@@ -168,8 +168,13 @@ class SimulatedVoice:
         self._conversations.look()
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
+        premises = self._conversations.premises(self._speaker.name)
         return {
-            neighbour: Session(SessionState.ESTABLISHED if up else SessionState.DOWN, since)
+            neighbour: Session(
+                SessionState.ESTABLISHED if up else SessionState.DOWN,
+                since,
+                toward=Toward.OUTWARD if neighbour in premises else Toward.ROUTE_SERVERS,
+            )
             for neighbour, (up, since) in self._now().items()
         }
 

@@ -12,8 +12,10 @@ from ipaddress import IPv4Address
 from typing import Any, Protocol
 
 from hopkeeper_agent.checks import Check, Examiner, Failed
-from hopkeeper_agent.commands import Addressee, CommandEndpoint
+from hopkeeper_agent.clock import Clock
+from hopkeeper_agent.commands import CommandEndpoint
 from hopkeeper_agent.duties import Duties
+from hopkeeper_agent.identity import Identity, Issuer
 from hopkeeper_agent.listener import Listener
 from hopkeeper_agent.peers import PeerWatch, Reading, Tempo
 from hopkeeper_agent.reports import Bearing, Post, Reporter, turns
@@ -147,7 +149,7 @@ class Appliance:
         self._surroundings.role_changed(self.name)
         await asyncio.sleep(self._surroundings.tempo.window_seconds)
         await running.duties.tell_outward()
-        running.opened = True
+        running.is_open = True
         self._surroundings.role_changed(self.name)
         running.report("start-up")
 
@@ -165,8 +167,10 @@ class _Running:
     def __init__(self, nva: Appliance, boot: int) -> None:
         loop = virtual_loop()
         self._nva = nva
-        self.opened = False
-        signer = identity(nva.name).signer
+        self.is_open = False
+        """Whether the probe answers."""
+        clock = Clock(loop.time, nva._clock.seconds)
+        issuer = Issuer(Identity(nva.name, nva._topology), identity(nva.name).signer, clock)
         boot_id = uuid.uuid5(uuid.NAMESPACE_DNS, f"{nva.name} {boot}").hex
         is_witness = nva._speaker.role == "witness"
         premises = nva._surroundings.premises(nva.name)
@@ -179,43 +183,35 @@ class _Running:
             is_witness=is_witness,
             outward_from=nva._speaker.address if premises else None,
         )
-        self.examiner = Examiner([Check("forwarding", nva._forwarding, fatal=True)], loop.time, self.look)
+        self.examiner = Examiner([Check("forwarding", nva._forwarding, fatal=True)], clock, self.look)
         tempo = nva._surroundings.tempo
         self._parts = Parts(
-            agent=nva.name,
-            topology=nva._topology,
+            identity=issuer.identity,
+            clock=clock,
             duties=self.duties,
             examiner=self.examiner,
             peers={
                 name: Overheard(tempo, loop.time(), self._silence(name)) for name in nva._surroundings.peers(nva.name)
             },
             speaker=nva._voice,
-            probe_open=lambda: self.opened,
-            maintenance=lambda: None,
-            started=loop.time(),
-            monotonic=loop.time,
-            now_seconds=nva._clock.seconds,
-            outward=premises,
+            probe=self,
         )
-        addressee = Addressee(nva.name, nva._topology)
-        endpoint = CommandEndpoint(Ring(), signer, addressee, self._obey, self.status, nva._clock.seconds)
-        self.commands = Listener(endpoint.handle)
+        self.commands = Listener(CommandEndpoint(Ring(), issuer, self).handle)
         self._reporter: Reporter | None = None
         if nva._post is not None:
-            names = (nva.name, nva._topology)
-            self._reporter = Reporter(nva._post, signer, names, self.status, nva._clock.seconds)
+            self._reporter = Reporter(nva._post, issuer, self.status)
         self._bearing = Bearing()
 
     def _silence(self, name: str) -> Callable[[], float | None]:
         return lambda: self._nva._surroundings.silent_since(self._nva.name, name)
 
-    async def _obey(self, command: Command) -> str | None:
+    async def obey(self, command: Command) -> str | None:
         refused = await self.duties.obey(command)
         self._nva._surroundings.role_changed(self._nva.name)
         return refused
 
     def answers(self, service: str) -> bool:
-        return self.opened and answers(self.duties.states.get(service, ServiceState()), self._parts.fatal())
+        return self.is_open and answers(self.duties.states.get(service, ServiceState()), self._parts.fatal())
 
     def status(self) -> dict[str, Any]:
         return status(self._parts)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hopkeeper_agent.commands import Addressee, authenticate
+from hopkeeper_agent.commands import authenticate
+from hopkeeper_agent.identity import Identity
 from hopkeeper_agent.messages import decode_epochs, decode_heartbeat_services
 from hopkeeper_agent.role import Advertise, Fence, Promote, Status, TellOutward
 from jsonschema import Draft202012Validator
@@ -56,7 +57,7 @@ def test_the_agent_takes_the_example_commands(name: str) -> None:
     order = authenticate(
         app.sign(COMMAND_TYPE, claims).encode(),
         {app.kid: app.key.public_key()},
-        Addressee("nva-a", "hub-uksouth"),
+        Identity("nva-a", "hub-uksouth"),
         claims["iat"] + 1.0,
     )
     kinds = {"status": Status, "fence": Fence, "promote": Promote, "advertise": Advertise, "outward": TellOutward}

@@ -218,7 +218,7 @@ def test_the_topology_names_the_machines_of_the_bicep_as_their_agents_do() -> No
     assert {speaker.name: str(speaker.address) for speaker in topology.speakers} == addresses
     for speaker in topology.speakers:
         agent = agent_of(speaker.name)
-        assert agent.topology == topology.name
+        assert agent.identity.topology == topology.name
         asn = agent.speaker.asn if isinstance(agent.speaker, BgpSettings) else None
         assert asn == (speaker.asn if speaker.peers_with else None)
     # A series of failovers must not be spaced, and the bounds are those of the agents' checks.

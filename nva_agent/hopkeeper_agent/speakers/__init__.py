@@ -31,14 +31,15 @@ class SessionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The live conversation with one neighbour; `since` is None while nothing is known.
+    """The session with one neighbour of the group `toward`; `since` is None while its state is unknown.
 
-    `sent`: of the advertisements, what the neighbour was sent last and how; None where the daemon does not tell.
+    `sent`: our advertisements as the neighbour was last sent them; None where the daemon does not report it.
     """
 
     state: SessionState
     since: datetime | None
     sent: tuple[Advertisement, ...] | None = None
+    toward: Toward = Toward.ROUTE_SERVERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from hopkeeper_agent.peers import Reading
 from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import Finding, Session, SessionState, SpeakerError
 from hopkeeper_agent.speakers.budget import OverBudget, stages
-from hopkeeper_agent.speakers.settings import DaemonSettings
+from hopkeeper_agent.speakers.settings import DaemonSettings, unknown_sessions
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class DaemonSpeaker:
         self._daemon = daemon
         self._settings = settings
         self._changed = changed
-        self._sessions = {neighbour.address: Session(SessionState.UNKNOWN, None) for neighbour in settings.neighbours}
+        self._sessions = unknown_sessions(settings.neighbours)
         self._peers: Mapping[IPv4Address, PeerReading] = {}
         self._findings = {"speaker": Finding(Reading.UNKNOWN, "not reached yet")}
         self._outward = frozenset(n.address for n in settings.neighbours if n.toward is Toward.OUTWARD)
@@ -302,7 +302,7 @@ class DaemonSpeaker:
             since = reading.since or (before.since if state is before.state else _now())
             if state is before.state and before.since and since and abs(since - before.since) < SINCE_SLACK:
                 continue
-            self._sessions[address] = Session(state, since)
+            self._sessions[address] = replace(before, state=state, since=since, sent=None)
             turned = True
         if turned:
             self._changed()
@@ -318,7 +318,7 @@ class DaemonSpeaker:
         self._peers = {}
         for address, session in self._sessions.items():
             if session.state is not SessionState.DOWN:
-                self._sessions[address] = Session(SessionState.DOWN, _now())
+                self._sessions[address] = replace(session, state=SessionState.DOWN, since=_now(), sent=None)
         self._found({"speaker": Finding(Reading.BAD, told, self._settings.fatal)})
         self._changed()
 

@@ -24,6 +24,7 @@ from hopkeeper_agent.speakers.budget import OverBudget, stages
 from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings, route
 from hopkeeper_agent.speakers.exabgp_helper import note_sent
 from hopkeeper_agent.speakers.exabgp_process import ExaBgpProcess
+from hopkeeper_agent.speakers.settings import unknown_sessions
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class ExaBgpSpeaker:
         self._settings = settings
         self._process = process
         self._changed = changed
-        self._sessions = {neighbour.address: Session(SessionState.UNKNOWN, None) for neighbour in settings.neighbours}
+        self._sessions = unknown_sessions(settings.neighbours)
         self._groups = {
             toward: [str(n.address) for n in settings.neighbours if n.toward is toward] for toward in Toward
         }
@@ -291,7 +292,9 @@ class ExaBgpSpeaker:
             self._clients[neighbour] = SessionState(state)
             self._changed()
         if neighbour in self._sessions:
-            self._sessions[neighbour] = Session(SessionState(state), datetime.fromisoformat(since) if since else None)
+            up_or_down_since = datetime.fromisoformat(since) if since else None
+            before = self._sessions[neighbour]
+            self._sessions[neighbour] = replace(before, state=SessionState(state), since=up_or_down_since)
             if self._conversation is not None and state != SessionState.ESTABLISHED:
                 # What was not sent will be, with everything else, when the session comes back.
                 self._conversation.unsent.pop(neighbour, None)
@@ -305,7 +308,7 @@ class ExaBgpSpeaker:
         self._clients = dict.fromkeys(self._clients, SessionState.DOWN)
         for address, session in self._sessions.items():
             if session.state is not SessionState.DOWN:
-                self._sessions[address] = Session(SessionState.DOWN, now)
+                self._sessions[address] = replace(session, state=SessionState.DOWN, since=now)
         self._stir()
         self._changed()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from hopkeeper_agent.role import Toward
+from hopkeeper_agent.speakers import Session, SessionState
 
 PREFIX_BUDGET = 1000
 POLL_SECONDS = 0.2
@@ -85,3 +87,8 @@ class FrrSettings:
 
     daemon: DaemonSettings
     vty: Path
+
+
+def unknown_sessions(neighbours: Iterable[BgpNeighbour]) -> dict[IPv4Address, Session]:
+    """The sessions with these neighbours by address, before the daemon was read."""
+    return {item.address: Session(SessionState.UNKNOWN, None, toward=item.toward) for item in neighbours}

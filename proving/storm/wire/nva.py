@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from hopkeeper_agent.agent import Agent
 from hopkeeper_agent.config import Config
 from hopkeeper_agent.duties import Store
+from hopkeeper_agent.identity import Identity
 from hopkeeper_agent.role import Advertisement, Role, ServiceState, Toward, Turn, answers
 from hopkeeper_agent.speakers import Finding, Session, SessionState
-from hopkeeper_agent.state import Identity, StateFile
+from hopkeeper_agent.state import StateFile
 
 from proving.storm.wire.place import ASN, COMMAND, COMMAND_WAY, PROBE, PROBE_WAY, SERVICE, TOPOLOGY
 from proving.storm.wire.ways import Mode, Way, accepted
@@ -123,7 +124,7 @@ class Nva:
         folder = self._world.place.directory / self.name / "state"
         folder.mkdir(mode=0o700, exist_ok=True)
         state = ServiceState(Turn(epoch, 0 if serving else 1), Role.SERVING if serving else Role.STANDBY)
-        StateFile(folder, Identity(self.name, self.name, TOPOLOGY)).save({SERVICE: state})
+        StateFile(folder, Identity(self.name, TOPOLOGY), self.name).save({SERVICE: state})
 
     async def open(self) -> None:
         await asyncio.gather(self.commands.open(), self.probe_tries.open())

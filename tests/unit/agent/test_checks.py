@@ -23,6 +23,7 @@ from hopkeeper_agent.checks import (
     try_once,
     with_sessions,
 )
+from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.peers import Reading
 
 from tests.unit.agent.stage import fresh_address, until
@@ -167,7 +168,7 @@ class Scripted:
 async def test_a_fatal_check_makes_the_appliance_unfit_and_another_one_does_not() -> None:
     trials = Scripted(), Scripted()
     turned: list[str] = []
-    clock = asyncio.get_running_loop().time
+    clock = Clock(monotonic=asyncio.get_running_loop().time)
     checks = [_quick("data-path", trials[0], fatal=True), _quick("uplink", trials[1], fatal=False)]
     examiner = Examiner(checks, clock, lambda: turned.append("turned"))
     examiner.start()

@@ -6,6 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from hopkeeper_agent.clock import Clock
+from hopkeeper_agent.identity import Identity, Issuer
 from hopkeeper_agent.jws import key_id, verify
 from hopkeeper_agent.maintenance import Maintenance
 from hopkeeper_agent.reports import Bearing, Reporter, turns
@@ -60,7 +62,7 @@ SIGNER = new_signer()
 
 
 def reporter(wire: Wire) -> Reporter:
-    return Reporter(wire, SIGNER, ("nva-a", "hub"), lambda: {}, lambda: 1000.0)
+    return Reporter(wire, Issuer(Identity("nva-a", "hub"), SIGNER, Clock(wall=lambda: 1000.0)), dict)
 
 
 def told(wire: Wire, number: int) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
+from hopkeeper_agent.identity import Identity
 from hopkeeper_agent.role import Advertised, Advertisement, Outward, Role, ServiceState, Turn
-from hopkeeper_agent.state import Identity, StateFile, Trust
+from hopkeeper_agent.state import StateFile, Trust
 
-HERE = Identity("machine-1", "nva-a", "hub-uksouth")
+HERE, MACHINE = Identity("nva-a", "hub-uksouth"), "machine-1"
 ROUTES = Advertised(Turn(5, 3), (Advertisement(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.1.100"), 2),))
 OUTWARD = Outward(Turn(5, 1), (IPv4Network("10.0.0.0/16"), IPv4Network("10.4.0.0/16")), 3)
 STATES = {
@@ -21,71 +22,73 @@ DISBELIEVED = {"egress": ServiceState(Turn(5, 2), Role.STANDBY), "vip": ServiceS
 
 
 def test_a_restart_resumes_roles_and_advertisements(tmp_path: Path) -> None:
-    StateFile(tmp_path, HERE).save(STATES)
-    found = StateFile(tmp_path, HERE).load()
+    StateFile(tmp_path, HERE, MACHINE).save(STATES)
+    found = StateFile(tmp_path, HERE, MACHINE).load()
     assert (found.trust, found.states) == (Trust.WHOLE, STATES)
 
 
 def test_the_first_start_knows_nothing(tmp_path: Path) -> None:
-    found = StateFile(tmp_path, HERE).load()
+    found = StateFile(tmp_path, HERE, MACHINE).load()
     assert (found.trust, found.states) == (Trust.NEW, {})
 
 
 @pytest.mark.parametrize(
-    "elsewhere",
+    ("elsewhere", "machine"),
     [
-        Identity("machine-2", "nva-a", "hub-uksouth"),
-        Identity("machine-1", "nva-b", "hub-uksouth"),
-        Identity("machine-1", "nva-a", "other"),
+        (HERE, "machine-2"),
+        (Identity("nva-b", "hub-uksouth"), MACHINE),
+        (Identity("nva-a", "other"), MACHINE),
     ],
 )
-def test_a_disk_of_another_machine_agent_or_topology_stands_by(tmp_path: Path, elsewhere: Identity) -> None:
-    StateFile(tmp_path, elsewhere).save(STATES)
-    found = StateFile(tmp_path, HERE).load()
+def test_a_disk_of_another_machine_agent_or_topology_stands_by(
+    tmp_path: Path, elsewhere: Identity, machine: str
+) -> None:
+    StateFile(tmp_path, elsewhere, machine).save(STATES)
+    found = StateFile(tmp_path, HERE, MACHINE).load()
     assert (found.trust, found.states) == (Trust.MOVED, DISBELIEVED)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100])
 def test_a_torn_file_stands_by_and_is_put_aside(tmp_path: Path, cut: int) -> None:
-    file = StateFile(tmp_path, HERE)
+    file = StateFile(tmp_path, HERE, MACHINE)
     file.save(STATES)
     file.path.write_bytes(file.path.read_bytes()[:cut])
-    found = StateFile(tmp_path, HERE).load()
+    found = StateFile(tmp_path, HERE, MACHINE).load()
     assert (found.trust, found.states) == (Trust.CORRUPT, {})
     assert file.path.with_suffix(".corrupt").exists()
 
 
 def test_a_file_with_one_changed_letter_is_not_believed(tmp_path: Path) -> None:
-    file = StateFile(tmp_path, HERE)
+    file = StateFile(tmp_path, HERE, MACHINE)
     file.save(DISBELIEVED)
     file.path.write_text(file.path.read_text().replace("standby", "serving", 1))
-    assert StateFile(tmp_path, HERE).load().trust is Trust.CORRUPT
+    assert StateFile(tmp_path, HERE, MACHINE).load().trust is Trust.CORRUPT
 
 
 def test_a_state_directory_put_back_to_a_snapshot_stands_by(tmp_path: Path) -> None:
     directory, witness = tmp_path / "state", tmp_path / "witness"
     directory.mkdir()
-    file = StateFile(directory, HERE, witness)
+    file = StateFile(directory, HERE, MACHINE, witness)
     file.save(STATES)
     shutil.copytree(directory, tmp_path / "snapshot")
     file.save(DISBELIEVED)
     shutil.rmtree(directory)
     (tmp_path / "snapshot").rename(directory)
-    found = StateFile(directory, HERE, witness).load()
+    found = StateFile(directory, HERE, MACHINE, witness).load()
     assert (found.trust, found.states) == (Trust.ROLLED_BACK, DISBELIEVED)
 
 
 def test_a_witness_that_is_gone_is_no_evidence(tmp_path: Path) -> None:
     witness = tmp_path / "witness"
-    StateFile(tmp_path, HERE, witness).save(STATES)
+    StateFile(tmp_path, HERE, MACHINE, witness).save(STATES)
     witness.unlink()
-    assert StateFile(tmp_path, HERE, witness).load().trust is Trust.WHOLE
+    assert StateFile(tmp_path, HERE, MACHINE, witness).load().trust is Trust.WHOLE
 
 
 def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
-    file = StateFile(tmp_path, HERE)
+    file = StateFile(tmp_path, HERE, MACHINE)
     file.save(STATES)
     file.path.with_suffix(".new").mkdir()
     with pytest.raises(OSError, match="directory"):
         file.save(DISBELIEVED)
-    assert StateFile(tmp_path, HERE).load().states == STATES
+    assert StateFile(tmp_path, HERE, MACHINE).load().states == STATES

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hopkeeper_agent.commands import Addressee, Order, authenticate
+from hopkeeper_agent.commands import Authentic, authenticate
+from hopkeeper_agent.identity import Identity
 from hopkeeper_agent.jws import AppKeys, BadKey, Signer, Unauthentic, key_id, parse_object
 from hopkeeper_agent.logs import JsonLines
 from hopkeeper_agent.messages import Malformed
@@ -25,11 +26,11 @@ from tests.unit.agent.stage import COMMAND_TYPE, TOPOLOGY, claims, fence, new_si
 APP = new_signer()
 STRANGER = new_signer()
 KEYS = {APP.kid: APP.key.public_key()}
-US = Addressee("nva-a", TOPOLOGY)
+US = Identity("nva-a", TOPOLOGY)
 STATUS = {"kind": "status"}
 
 
-def judge(token: str, now: float | None = None) -> Order:
+def judge(token: str, now: float | None = None) -> Authentic:
     return authenticate(token.encode(), KEYS, US, time.time() if now is None else now)
 
 
@@ -90,7 +91,7 @@ def test_a_forged_command_is_not_believed(forge: Callable[[], str]) -> None:
 
 
 def test_a_genuine_command_is_believed() -> None:
-    assert judge(APP.sign(COMMAND_TYPE, claims(STATUS, jti="x"))) == Order("x", Status())
+    assert judge(APP.sign(COMMAND_TYPE, claims(STATUS, jti="x"))) == Authentic("x", Status())
 
 
 @pytest.mark.parametrize("skew_seconds", [-600, 600])
