@@ -27,7 +27,6 @@ from hopkeeper_agent.probe import probe_handler
 from hopkeeper_agent.reports import Bearing, Reporter, turns
 from hopkeeper_agent.role import Command, ServiceState, Toward
 from hopkeeper_agent.speakers import SessionState, SpeakerError
-from hopkeeper_agent.state import Trust
 from hopkeeper_agent.status import Parts, bearing, status
 
 log = logging.getLogger(__name__)
@@ -41,7 +40,7 @@ class Agent:
         self.config = config
         self._clock = Clock()
         own = loading.credentials(config)
-        self._issuer = Issuer(config.identity, own.signer, self._clock)
+        self._issuer = Issuer(config.agent.identity, own.signer, self._clock)
         self._speaker = loading.speaker(config, self._look)
         self.duties, self._trust = loading.duties(config, self._speaker)
         self._lookout = None if config.maintenance is None else Lookout(config.maintenance, self._look)
@@ -51,7 +50,7 @@ class Agent:
         self.commands = Listener(CommandEndpoint(own.ring, self._issuer, self).handle, own.tls)
         self.probe = Listener(probe_handler(self))
         self._parts = Parts(
-            identity=config.identity,
+            identity=config.agent.identity,
             clock=self._clock,
             duties=self.duties,
             examiner=self._examiner,
@@ -88,15 +87,15 @@ class Agent:
         if config.reports is not None:
             self._post = HttpPost(config.reports.url, config.reports.key_file)
             self._reporter = Reporter(self._post, self._issuer, self.status)
-        await self._gossip.open(config.address, config.ports.gossip)
-        await self.commands.open(config.address, config.ports.command)
+        await self._gossip.open(config.agent.address, config.ports.gossip)
+        await self.commands.open(config.agent.address, config.ports.command)
         await self._speaker.start()
         self._examiner.start()
         if self._lookout is not None:
             self._lookout.start()
         self._spawn(self._beat())
         self._spawn(self._try_overdue())
-        if self._trust in (Trust.WHOLE, Trust.NEW):
+        if self._trust.is_whole:
             self._spawn(self._announce())
         else:
             # Made durable at once: after the next start nothing would tell that the file was not to be believed.
@@ -104,10 +103,10 @@ class Agent:
             self.duties.make_durable_soon()
         if config.peers:
             await asyncio.sleep(config.tempo.window_seconds)
-        if self._trust in (Trust.WHOLE, Trust.NEW):
+        if self._trust.is_whole:
             # Not before: a holder that was replaced has heard so by now.
             self._spawn(self.duties.tell_outward())
-        await self.probe.open(config.address, config.ports.probe)
+        await self.probe.open(config.agent.address, config.ports.probe)
         self._report("start-up")
         log.info("agent started", extra={"boot_id": self.duties.boot_id, "state": self._trust.value})
 

@@ -13,13 +13,26 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import aiohttp
 
 from hopkeeper_agent.clock import Clock
+from hopkeeper_agent.decoding import (
+    AbsolutePath,
+    Address,
+    Flag,
+    Given,
+    Port,
+    Tagged,
+    Text,
+    Texts,
+    satisfying,
+    seconds,
+    whole,
+)
+from hopkeeper_agent.identity import Name
 from hopkeeper_agent.peers import Reading
 
 log = logging.getLogger(__name__)
@@ -40,8 +53,8 @@ class Trial(Protocol):
 class TcpTrial:
     """A connection is accepted."""
 
-    address: IPv4Address
-    port: int
+    address: Address
+    port: Port
 
     async def run(self) -> None:
         try:
@@ -55,7 +68,7 @@ class TcpTrial:
 class HttpTrial:
     """GET answers with a status below 400, redirects not followed."""
 
-    url: str
+    url: Text
 
     async def run(self) -> None:
         try:
@@ -74,10 +87,12 @@ class UdpTrial:
     fails one trial of five with one packet, one of 150 with three.
     """
 
-    address: IPv4Address
-    port: int
-    payload: bytes
-    packets: int = 3
+    address: Address
+    port: Port
+    payload: Annotated[bytes, satisfying("a text", lambda value: isinstance(value, str) and value, str.encode)] = (
+        b"hopkeeper"
+    )
+    packets: Annotated[int, whole(1, 10)] = 3
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -113,7 +128,7 @@ class _AnyReply(asyncio.DatagramProtocol):
 class CommandTrial:
     """A program exits with 0. It runs in a process group of its own, which ends with it."""
 
-    argv: tuple[str, ...]
+    argv: Texts
 
     async def run(self) -> None:
         try:
@@ -140,7 +155,7 @@ class CommandTrial:
 class ForwardingTrial:
     """The kernel forwards packets between interfaces."""
 
-    path: Path
+    path: AbsolutePath = Path("/proc/sys/net/ipv4/ip_forward")
 
     async def run(self) -> None:
         try:
@@ -156,13 +171,24 @@ class ForwardingTrial:
 class SessionsTrial:
     """At least so many BGP sessions are established; `established` counts them, and is given by the agent."""
 
-    least: int
-    established: Callable[[], int] | None = None
+    least: Annotated[int, whole(1, 1000)] = 1
+    established: Annotated[Callable[[], int] | None, Given()] = None
 
     async def run(self) -> None:
         count = 0 if self.established is None else self.established()
         if count < self.least:
             raise Failed(f"{count} of {self.least} sessions established")
+
+
+TRIALS = {
+    "tcp": TcpTrial,
+    "http": HttpTrial,
+    "udp": UdpTrial,
+    "command": CommandTrial,
+    "forwarding": ForwardingTrial,
+    "sessions": SessionsTrial,
+}
+"""The kinds of check, by `[[checks]] kind`."""
 
 
 def with_sessions(checks: Sequence[Check], established: Callable[[], int]) -> list[Check]:
@@ -177,15 +203,15 @@ def with_sessions(checks: Sequence[Check], established: Callable[[], int]) -> li
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check as configured; times in seconds."""
+    """A check as configured."""
 
-    name: str
-    trial: Trial
-    fatal: bool = False
-    period_seconds: float = 1.0
-    timeout_seconds: float = 1.0
-    fall: int = 3
-    rise: int = 5
+    name: Name
+    trial: Annotated[Trial, Tagged(TRIALS)]
+    fatal: Flag = False
+    period_seconds: Annotated[float, seconds(0.05, 3600)] = 1.0
+    timeout_seconds: Annotated[float, seconds(0.01, 600)] = 1.0
+    fall: Annotated[int, whole(1, 100)] = 3
+    rise: Annotated[int, whole(1, 100)] = 5
 
 
 @dataclass(slots=True)

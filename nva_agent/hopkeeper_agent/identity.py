@@ -5,10 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from hopkeeper_agent.clock import Clock
+from hopkeeper_agent.decoding import Key, satisfying
 from hopkeeper_agent.jws import Signer
+from hopkeeper_agent.messages import is_name
 
 APP = "hopkeeper"
 """The app as issuer and as audience."""
@@ -16,13 +18,15 @@ APP = "hopkeeper"
 TOKEN_SECONDS = 30
 """How long a message to the app is valid."""
 
+Name = Annotated[str, satisfying("lower-case letters, digits and dashes, at most 63", is_name)]
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The agent's name in a topology, and that topology's name."""
 
-    agent: str
-    topology: str
+    agent: Annotated[Name, Key("name")]
+    topology: Name
 
 
 def claims(identity: Identity, issued_seconds: float) -> dict[str, Any]:

@@ -1,40 +1,27 @@
-"""Reads the files a configuration names, once, at start-up. Every error names the configuration's key."""
+"""Reads the files that a configuration names, once, at start-up. Every error names the configuration's key."""
 
 from __future__ import annotations
 
 import os
-import re
 import ssl
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-
-from hopkeeper_agent.config import Config, PeerConfig
+from hopkeeper_agent.config import AgentSection, Config, PeerConfig
+from hopkeeper_agent.decoding import ConfigError
 from hopkeeper_agent.duties import Duties
 from hopkeeper_agent.gossip import Neighbour
 from hopkeeper_agent.jws import AppKeys, BadKey, Signer, certificate_key
-from hopkeeper_agent.role import Role, Toward
 from hopkeeper_agent.speakers import Mute, Speaker
-from hopkeeper_agent.speakers.bird import Bird
-from hopkeeper_agent.speakers.daemon import DaemonSpeaker
-from hopkeeper_agent.speakers.exabgp import ExaBgpSpeaker
-from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
 from hopkeeper_agent.speakers.exabgp_process import ExaBgpProcess
-from hopkeeper_agent.speakers.frr import Frr
-from hopkeeper_agent.speakers.settings import BgpNeighbour, BirdSettings, FrrSettings
-from hopkeeper_agent.state import StateFile, Trust
-from hopkeeper_agent.toml_table import ConfigError
-
-# ExaBGP splits its configuration at these.
-_PATH_FOR_EXABGP = re.compile(r"[A-Za-z0-9_./+@=,:-]+")
+from hopkeeper_agent.state import StateFile, Trust, reduced
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """This agent's key for signatures and for TLS, and the ring of the app's keys."""
+    """This agent's key for signatures and for TLS, and the app's public keys."""
 
     signer: Signer
     tls: ssl.SSLContext
@@ -43,7 +30,7 @@ class Credentials:
 
 def credentials(config: Config) -> Credentials:
     """Raises ConfigError."""
-    files = config.files
+    files = config.agent.files
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -57,23 +44,19 @@ def credentials(config: Config) -> Credentials:
         raise ConfigError(f"agent.app_keys: {error}") from error
 
 
-def peer_key(peer: PeerConfig) -> EllipticCurvePublicKey:
-    """Raises ConfigError."""
+def neighbour(peer: PeerConfig) -> Neighbour:
+    """The peer as gossip knows it, with the public key of its certificate. Raises ConfigError."""
     try:
-        return certificate_key(peer.certificate.read_bytes())
+        key = certificate_key(peer.certificate.read_bytes())
     except (OSError, BadKey) as error:
         raise ConfigError(f"peers.certificate: {peer.certificate}: {error}") from error
-
-
-def neighbour(peer: PeerConfig) -> Neighbour:
-    """The peer as gossip knows it, with its public key. Raises ConfigError."""
-    return Neighbour(peer.name, peer.address, peer.gossip, peer_key(peer))
+    return Neighbour(peer.name, peer.address, peer.gossip, key)
 
 
 def report_key(config: Config) -> None:
-    """Whether the function's key for reports can be read: it is read anew for each report, where a failure would only be logged.
+    """Try to read the function's key for reports. Raises ConfigError.
 
-    Raises ConfigError.
+    The agent reads it anew for each report, and can only log a failure then.
     """
     if config.reports is None or config.reports.key_file is None:
         return
@@ -86,86 +69,55 @@ def report_key(config: Config) -> None:
 
 
 def process(config: Config) -> ExaBgpProcess | None:
-    """The ExaBGP of this configuration, None if another speaker is used. Raises ConfigError."""
-    return _process(config, config.speaker) if isinstance(config.speaker, BgpSettings) else None
-
-
-def _process(config: Config, settings: BgpSettings) -> ExaBgpProcess:
-    if not _PATH_FOR_EXABGP.fullmatch(str(config.files.state)):
-        raise ConfigError("agent.state: with an exabgp speaker, no blanks or special characters in the path")
-    return ExaBgpProcess(config.files.state, settings)
+    """The process of a speaker that the agent starts itself, None for any other speaker. Raises ConfigError."""
+    return None if config.speaker is None else config.speaker.process(config.agent.files.state)
 
 
 def speaker(config: Config, changed: Callable[[], None]) -> Speaker:
-    """The configured speaker. Raises ConfigError."""
-    match config.speaker:
-        case None:
-            return Mute()
-        case BirdSettings() as bird:
-            return DaemonSpeaker(Bird(bird), bird.daemon, changed)
-        case FrrSettings() as frr:
-            return DaemonSpeaker(Frr(frr), frr.daemon, changed)
-        case BgpSettings() as embedded:
-            return ExaBgpSpeaker(embedded, _process(config, embedded), changed)
+    """The configured speaker; `changed` is called when a session or a finding changes. Raises ConfigError."""
+    return Mute() if config.speaker is None else config.speaker.make(config.agent.files.state, changed)
 
 
 def duties(config: Config, speaks: Speaker) -> tuple[Duties, Trust]:
-    """The duties as the state file has them, under a fresh boot id, and how far that file was believed.
+    """The duties as the state file has them, under a fresh boot id, and how far that file is trusted.
 
     Raises ConfigError if the machine has no identity, OSError if the state directory cannot be used.
     """
-    directory = config.files.state
+    own = config.agent
+    directory = own.files.state
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not os.access(directory, os.W_OK | os.X_OK):
         raise PermissionError(f"{directory} cannot be written")
-    store = StateFile(directory, config.identity, _machine(config), config.files.witness)
+    store = StateFile(directory, own.identity, _machine(own), own.files.witness)
     found = store.load()
-    whole = found.trust in (Trust.WHOLE, Trust.NEW)
-    states, boot_id = found.states, uuid.uuid4().hex
-    if config.is_witness:
-        # It may have been a member once.
-        states = {
-            name: replace(state, role=Role.STANDBY, advertised=None, outward=None) for name, state in states.items()
-        }
-        whole = whole and states == found.states
-    office = Duties(
+    # A witness may have been a member before.
+    states = reduced(found.states) if own.is_witness else found.states
+    made = Duties(
         store,
         speaks,
-        boot_id,
+        uuid.uuid4().hex,
         states,
-        durable=whole,
-        is_witness=config.is_witness,
-        outward_from=_outward_from(config),
+        durable=found.trust.is_whole and states == found.states,
+        is_witness=own.is_witness,
+        outward_from=outward_from(config),
     )
-    return office, found.trust
+    return made, found.trust
 
 
-def outward_neighbours(config: Config) -> frozenset[IPv4Address]:
-    """The speaker's neighbours on-premises."""
-    match config.speaker:
-        case None:
-            neighbours: tuple[BgpNeighbour, ...] = ()
-        case BgpSettings():
-            neighbours = config.speaker.neighbours
-        case BirdSettings() | FrrSettings():
-            neighbours = config.speaker.daemon.neighbours
-    return frozenset(neighbour.address for neighbour in neighbours if neighbour.toward is Toward.OUTWARD)
-
-
-def _outward_from(config: Config) -> IPv4Address | None:
-    """The next hop of what is told outward: this appliance, as it speaks BGP."""
-    if not outward_neighbours(config):
+def outward_from(config: Config) -> IPv4Address | None:
+    """The next hop of what on-premises neighbours are sent; None if the speaker has none of these."""
+    if config.speaker is None or not config.speaker.settings.outward:
         return None
-    return config.speaker.address if isinstance(config.speaker, BgpSettings) else config.address
+    return config.speaker.settings.next_hop(config.agent.address)
 
 
-def _machine(config: Config) -> str:
-    if config.machine is not None:
-        return config.machine
+def _machine(own: AgentSection) -> str:
+    if own.machine is not None:
+        return own.machine
     try:
-        identity = config.machine_file.read_text().strip()
+        machine = own.machine_file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"agent.machine_file: {error}") from error
-    if not identity:
-        raise ConfigError(f"agent.machine_file: {config.machine_file} is empty")
-    return identity
+    if not machine:
+        raise ConfigError(f"agent.machine_file: {own.machine_file} is empty")
+    return machine

@@ -18,13 +18,13 @@ from hopkeeper_agent import __version__, config, loading, logs
 from hopkeeper_agent.agent import Agent
 from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.config import Config
+from hopkeeper_agent.decoding import ConfigError
 from hopkeeper_agent.delivery import HttpPost
 from hopkeeper_agent.enroll import enroll
 from hopkeeper_agent.identity import Issuer
 from hopkeeper_agent.jws import BadKey, Signer
 from hopkeeper_agent.reports import report
 from hopkeeper_agent.status import unknown
-from hopkeeper_agent.toml_table import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 loading.process(loaded)
                 loading.report_key(loaded)
                 for peer in loaded.peers:
-                    loading.peer_key(peer)
-                sys.stdout.write(
-                    f"{options.config}: agent {loaded.identity.agent} of topology {loaded.identity.topology}\n"
-                )
+                    loading.neighbour(peer)
+                own = loaded.agent.identity
+                sys.stdout.write(f"{options.config}: agent {own.agent} of topology {own.topology}\n")
                 if options.live:
                     sys.stdout.write(asyncio.run(_report_once(loaded, signer)))
             case "enroll":
@@ -86,7 +85,7 @@ async def _report_once(loaded: Config, signer: Signer) -> str:
     target = loaded.reports
     if target is None:
         raise ConfigError("reports: there is no such section, so the app hears nothing from this agent by itself")
-    issuer = Issuer(loaded.identity, signer, Clock())
+    issuer = Issuer(loaded.agent.identity, signer, Clock())
     post = HttpPost(target.url, target.key_file)
     try:
         answer = await post.ask(report(issuer, "check --live", unknown(issuer.identity, issuer.clock.wall())))

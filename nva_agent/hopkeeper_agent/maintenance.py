@@ -14,9 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Annotated, Any
 
 import aiohttp
+
+from hopkeeper_agent.decoding import Text, Url, seconds
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +71,11 @@ def _event(event: Any, machine: str) -> Maintenance | None:
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceSettings:
-    """Where to ask, what this VM is called there, and how often (seconds)."""
+    """`machine`: the VM's name in Azure. `url`: the instance metadata service, read every `period_seconds`."""
 
-    url: str
-    machine: str
-    period_seconds: float
+    machine: Text
+    url: Url = "http://169.254.169.254"
+    period_seconds: Annotated[float, seconds(0.05, 3600)] = 5.0
 
 
 class Lookout:
@@ -111,7 +113,7 @@ class Lookout:
                 await asyncio.sleep(self._settings.period_seconds)
 
     async def _ask(self, client: aiohttp.ClientSession) -> Maintenance | None:
-        async with client.get(self._settings.url + PATH, allow_redirects=False) as response:
+        async with client.get(self._settings.url.rstrip("/") + PATH, allow_redirects=False) as response:
             response.raise_for_status()
             document = await response.json(content_type=None)
         if not isinstance(document, dict):

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
+
+from hopkeeper_agent.decoding import seconds, whole
 
 # An agent restarts rarely; this many boots back nobody replays.
 RETIRED_BOOTS = 64
@@ -27,8 +30,8 @@ class Reading(StrEnum):
 class Tempo:
     """The pace of gossip: the period in seconds, and how many periods of silence mean bad."""
 
-    period_seconds: float
-    fall: int
+    period_seconds: Annotated[float, seconds(0.02, 60)] = 0.1
+    fall: Annotated[int, whole(2, 100)] = 3
 
     @property
     def window_seconds(self) -> float:

@@ -43,6 +43,11 @@ class Trust(StrEnum):
     ROLLED_BACK = "it is older than its witness"
     CORRUPT = "it cannot be read"
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether roles and advertisements may go on as the file has them (an absent file has none)."""
+        return self in (Trust.WHOLE, Trust.NEW)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -79,10 +84,10 @@ class StateFile:
             return Found(Trust.CORRUPT, {})
         if (machine, identity) != (self._machine, self._identity):
             self._writes = max(self._writes, witnessed)
-            return Found(Trust.MOVED, _disbelieved(states))
+            return Found(Trust.MOVED, reduced(states))
         if self._writes < witnessed:
             self._writes = witnessed
-            return Found(Trust.ROLLED_BACK, _disbelieved(states))
+            return Found(Trust.ROLLED_BACK, reduced(states))
         return Found(Trust.WHOLE, states)
 
     def save(self, states: Mapping[str, ServiceState]) -> None:
@@ -122,8 +127,8 @@ class StateFile:
             os.replace(temporary, self._witness)
 
 
-def _disbelieved(states: Mapping[str, ServiceState]) -> dict[str, ServiceState]:
-    # The turns stay as a floor against replays; roles and advertisements were somebody else's, or another time's.
+def reduced(states: Mapping[str, ServiceState]) -> dict[str, ServiceState]:
+    """The same states without what makes an agent serve or announce. The turns stay, as a floor against replays."""
     return {name: replace(state, role=Role.STANDBY, advertised=None, outward=None) for name, state in states.items()}
 
 

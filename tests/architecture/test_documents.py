@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 import pytest
 from hopkeeper_agent import commands, config, probe
+from hopkeeper_agent.decoding import ConfigError
 from hopkeeper_agent.main import parser
-from hopkeeper_agent.toml_table import ConfigError
 
 from function_app.cli import main as hopkeeper
 from tools.release import agent as release

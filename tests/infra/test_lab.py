@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 from hopkeeper_agent import config
-from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
 
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
@@ -218,8 +217,8 @@ def test_the_topology_names_the_machines_of_the_bicep_as_their_agents_do() -> No
     assert {speaker.name: str(speaker.address) for speaker in topology.speakers} == addresses
     for speaker in topology.speakers:
         agent = agent_of(speaker.name)
-        assert agent.identity.topology == topology.name
-        asn = agent.speaker.asn if isinstance(agent.speaker, BgpSettings) else None
+        assert agent.agent.identity.topology == topology.name
+        asn = agent.speaker.settings.asn if agent.speaker else None
         assert asn == (speaker.asn if speaker.peers_with else None)
     # A series of failovers must not be spaced, and the bounds are those of the agents' checks.
     assert topology.timing.spacing_step == topology.timing.spacing_max == timedelta()

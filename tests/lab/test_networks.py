@@ -268,7 +268,7 @@ def test_an_agent_of_the_lab_speaks_with_both_instances_and_on_premises_apart(ve
     text = agents.configuration(plan.topology.speaker("nva-b"), vendor, service.outward.neighbours)
     decoded = agent_config.decode(text)
     assert decoded.speaker is not None
-    told = decoded.speaker.neighbours if vendor == "exabgp" else decoded.speaker.daemon.neighbours
+    told = decoded.speaker.settings.neighbours
     assert [(str(n.address), n.toward) for n in told] == [
         ("10.0.0.36", "route-servers"),
         ("10.0.0.37", "route-servers"),

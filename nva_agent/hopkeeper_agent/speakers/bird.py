@@ -9,20 +9,29 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from hopkeeper_agent.decoding import AbsolutePath
 from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import bird_text
 from hopkeeper_agent.speakers.bird_text import Answer, BgpProtocol
 from hopkeeper_agent.speakers.control_socket import ControlSocket
 from hopkeeper_agent.speakers.daemon import DaemonRefused, PeerReading, Routes
-from hopkeeper_agent.speakers.settings import BirdSettings
+from hopkeeper_agent.speakers.settings import DaemonSettings
 
 # Codes of answers to `configure` that mean it is or will be done, the second once protocols of others have stopped.
 RECONFIGURED = (3, 4, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class BirdSettings(DaemonSettings):
+    """BIRD 2: its control socket, and the file that its configuration includes and only the agent writes."""
+
+    control: AbsolutePath = Path("/run/bird/bird.ctl")
+    include: AbsolutePath = field(kw_only=True)
 
 
 class Bird:
@@ -32,8 +41,7 @@ class Bird:
 
     def __init__(self, settings: BirdSettings) -> None:
         self._settings = settings
-        self._daemon = settings.daemon
-        self._outward = frozenset(n.address for n in settings.daemon.neighbours if n.toward is Toward.OUTWARD)
+        self._outward = settings.outward
         # Without outward neighbours the file is as it always was.
         self._groups = tuple(Toward) if self._outward else (Toward.ROUTE_SERVERS,)
         self._socket: ControlSocket | None = None
@@ -58,7 +66,7 @@ class Bird:
             if told.failed and toward is Toward.ROUTE_SERVERS:
                 raise DaemonRefused(f"BIRD's configuration does not include {self._settings.include}")
             # Those for on-premises come with the first file that has a place for them.
-            held = bird_text.routes(told.lines, self._daemon.communities).items()
+            held = bird_text.routes(told.lines, self._settings.communities).items()
             found |= {prefix: replace(item, toward=toward) for prefix, item in held}
         return found
 
@@ -75,7 +83,7 @@ class Bird:
 
     async def peers(self) -> Mapping[IPv4Address, PeerReading]:
         """The sessions; one question for each, all protocols at first and when one of ours is not there any more."""
-        wanted = {neighbour.address for neighbour in self._daemon.neighbours}
+        wanted = {neighbour.address for neighbour in self._settings.neighbours}
         known = {}
         for protocol in self._known.values():
             for read in await self._protocols(f"show protocols all {protocol.name}"):
@@ -116,7 +124,7 @@ class Bird:
         """The included file with the clients as configured now; returns what is wrong."""
         path = self._settings.include
         before = path.read_text() if path.exists() else self._render({})
-        text = bird_text.with_clients(before, self._daemon.clients)
+        text = bird_text.with_clients(before, self._settings.clients)
         if text == before:
             return ""
         await asyncio.to_thread(write_atomically, path, text.encode())
@@ -128,10 +136,10 @@ class Bird:
         return f"BIRD does not take its clients: {told.lines[-1]}"
 
     async def _missing_clients(self) -> dict[str, str]:
-        if not self._daemon.clients:
+        if not self._settings.clients:
             return {}
         up = {read.neighbour for read in await self._protocols("show protocols all") if read.established}
-        missing = [str(client.address) for client in self._daemon.clients if client.address not in up]
+        missing = [str(client.address) for client in self._settings.clients if client.address not in up]
         return {"clients": f"no session with {', '.join(missing)}" if missing else ""}
 
     def close(self) -> None:
@@ -158,8 +166,8 @@ class Bird:
         return bird_text.answer(await self._socket.ask(question.encode() + b"\n", bird_text.is_whole))
 
     def _render(self, routes: Routes) -> str:
-        daemon = self._daemon
-        return bird_text.render(routes, daemon.asn, daemon.communities, self._groups, daemon.clients)
+        settings = self._settings
+        return bird_text.render(routes, settings.asn, settings.communities, self._groups, settings.clients)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -93,7 +93,7 @@ class DaemonSpeaker:
         self._sessions = unknown_sessions(settings.neighbours)
         self._peers: Mapping[IPv4Address, PeerReading] = {}
         self._findings = {"speaker": Finding(Reading.UNKNOWN, "not reached yet")}
-        self._outward = frozenset(n.address for n in settings.neighbours if n.toward is Toward.OUTWARD)
+        self._outward = settings.outward
         # By group, neither of which ever changes with the other. None: nothing was ordered since this agent started, so
         # whatever the daemon announces stays.
         self._wanted: dict[Toward, dict[IPv4Network, Advertisement] | None] = dict.fromkeys(Toward)

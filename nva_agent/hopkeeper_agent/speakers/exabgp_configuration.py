@@ -8,12 +8,14 @@ port is needed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated
 
+from hopkeeper_agent.decoding import Address, Flag, Key, Port, Prefixes, whole
 from hopkeeper_agent.role import Advertisement, Toward
-from hopkeeper_agent.speakers.settings import DEFAULT_BUDGET, BgpNeighbour, Budget, Client, Relay
+from hopkeeper_agent.speakers.settings import Addresses, BgpNeighbour, Client, SpeakerSettings
 
 HELPER = "hopkeeper"
 
@@ -29,26 +31,50 @@ ENVIRONMENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class BgpSettings:
-    """The speaker as configured. `port` is the neighbours' TCP port, `hold_time` in seconds.
+class Relay:
+    """Prefixes that are passed on, from both instances of one Route Server to both of another."""
 
-    `announces` is what it originates without being ordered to, next hop itself. `as_override`: whether relayed paths get
-    the own ASN in the place of the Route Server's.
+    sources: Annotated[Addresses, Key("from")]
+    targets: Annotated[Addresses, Key("to")]
+    prefixes: Prefixes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BgpSettings(SpeakerSettings):
+    """The speaker as configured. `port` is the neighbours' TCP port; the lower `hold_time` of both sides counts (seconds).
+
+    `announces` is what it originates by configuration, next hop itself. `as_override`: in relayed paths its own ASN takes
+    the place of the Route Server's.
     """
 
-    address: IPv4Address
-    asn: int
-    router_id: IPv4Address
-    port: int
-    hold_time: int
-    neighbours: tuple[BgpNeighbour, ...]
-    clients: tuple[Client, ...] = ()
-    announces: tuple[IPv4Network, ...] = ()
+    address: Address
+    router_id: Address | None = None
+    port: Port = 179
+    hold_time: Annotated[int, whole(3, 65535)] = 180
+    announces: Prefixes = ()
     relays: tuple[Relay, ...] = ()
-    as_override: bool = False
-    communities: tuple[str, ...] = ()
-    budget: Budget = DEFAULT_BUDGET
-    fatal: bool = True
+    as_override: Flag = False
+
+    def next_hop(self, agent: IPv4Address) -> IPv4Address:
+        """The speaker's own address."""
+        return self.address
+
+    def mistakes(self) -> Iterator[tuple[str, str]]:
+        """What is wrong between keys, as (key, rule)."""
+        yield from SpeakerSettings.mistakes(self)
+        if self.as_override and not self.relays:
+            yield "as_override", "needs relays: it removes BGP's guard against loops, so it goes with prefixes"
+        neighbours = {item.address for item in self.neighbours}
+        relayed: set[IPv4Network] = set()
+        for index, relay in enumerate(self.relays):
+            for key, ends in (("from", relay.sources), ("to", relay.targets)):
+                if not neighbours.issuperset(ends):
+                    yield f"relays[{index}].{key}", "must be addresses of neighbors"
+            if relayed.intersection(relay.prefixes):
+                yield f"relays[{index}].prefixes", "a prefix is relayed once: from one Route Server to others"
+            if set(relay.sources) & set(relay.targets):
+                yield f"relays[{index}].to", "would send routes back to where they come from"
+            relayed.update(relay.prefixes)
 
 
 def environment(settings: BgpSettings) -> dict[str, str]:
@@ -131,7 +157,7 @@ def _client(settings: BgpSettings, client: Client) -> str:
 
 def _session(settings: BgpSettings, asn: int) -> str:
     # A new network peering makes a Route Server ask for everything again; a session without refresh it ends instead.
-    return f"""    router-id {settings.router_id};
+    return f"""    router-id {settings.router_id or settings.address};
     local-address {settings.address};
     local-as {settings.asn};
     peer-as {asn};

@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import Any
 
+from hopkeeper_agent.decoding import AbsolutePath
 from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import frr_text
 from hopkeeper_agent.speakers.control_socket import ControlSocket
 from hopkeeper_agent.speakers.daemon import DaemonRefused, PeerReading, Routes
 from hopkeeper_agent.speakers.frr_text import Running, Style
-from hopkeeper_agent.speakers.settings import FrrSettings
+from hopkeeper_agent.speakers.settings import DaemonSettings
+
+
+@dataclass(frozen=True, slots=True)
+class FrrSettings(DaemonSettings):
+    """FRR: the vty socket of its bgpd."""
+
+    vty: AbsolutePath = Path("/run/frr/bgpd.vty")
 
 
 class Frr:
@@ -27,8 +36,8 @@ class Frr:
 
     def __init__(self, settings: FrrSettings) -> None:
         self._settings = settings
-        self._style = Style(settings.daemon.asn, settings.daemon.communities)
-        self._addresses = tuple(neighbour.address for neighbour in settings.daemon.neighbours)
+        self._style = Style(settings.asn, settings.communities)
+        self._addresses = tuple(neighbour.address for neighbour in settings.neighbours)
         self._socket: ControlSocket | None = None
         self._running = Running()
         self._known: dict[IPv4Address, Mapping[str, Any]] = {}
@@ -129,7 +138,7 @@ class Frr:
         }
 
     async def _tend_clients(self) -> None:
-        clients = self._settings.daemon.clients
+        clients = self._settings.clients
         typed = frr_text.client_commands(self._running, clients)
         await self._configure(typed)
         for client in clients:
@@ -138,7 +147,7 @@ class Frr:
                 await self._type(f"clear bgp ipv4 unicast {client.address} soft in", lenient=True)
 
     async def _missing_clients(self) -> dict[str, str]:
-        addresses = [client.address for client in self._settings.daemon.clients]
+        addresses = [client.address for client in self._settings.clients]
         if not addresses:
             return {}
         told = await self._type("show bgp ipv4 unicast summary json", lenient=True)

@@ -1,92 +1,131 @@
-"""What every kind of speaker is configured with, whichever daemon it drives."""
+"""What every kind of speaker is configured with: the keys of `[speaker]` that all kinds share, and their rules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
+from ipaddress import IPv4Address
+from typing import Annotated
 
+from hopkeeper_agent.decoding import (
+    PORT_MAX,
+    Address,
+    Flag,
+    Flat,
+    Key,
+    Prefixes,
+    Rule,
+    choice,
+    items,
+    seconds,
+    whole,
+)
 from hopkeeper_agent.role import Toward
 from hopkeeper_agent.speakers import Session, SessionState
 
-PREFIX_BUDGET = 1000
-POLL_SECONDS = 0.2
+OWN_ASN_MAX = 65534
+"""A Route Server peers with 2-byte ASNs only."""
+
+_COMMUNITY = re.compile(r"(\d{1,5}):(\d{1,5})")
+
+
+def _communities(value: object) -> tuple[str, ...]:
+    """In the order in which daemons show them, each once."""
+    if not isinstance(value, list):
+        raise ValueError
+    for text in value:
+        match = _COMMUNITY.fullmatch(str(text))
+        if match is None or max(int(part) for part in match.groups()) > PORT_MAX:
+            raise ValueError(f"{text} is none")
+    return tuple(sorted(set(value), key=lambda text: [int(part) for part in text.split(":")]))
+
+
+Asn = Annotated[int, whole(1, 2**32 - 1)]
+OwnAsn = Annotated[int, whole(1, OWN_ASN_MAX)]
+Addresses = Annotated[tuple[IPv4Address, ...], items("a list of literal IPv4 addresses, at least one", IPv4Address)]
+Communities = Annotated[tuple[str, ...], Rule("a list of communities, each two numbers, as 65001:100", _communities)]
 
 
 @dataclass(frozen=True, slots=True)
 class BgpNeighbour:
-    """One neighbour of the speaker, and which advertisements it gets: those of its group alone."""
+    """A neighbour of the speaker. It is sent only the advertisements of its group `toward`."""
 
-    address: IPv4Address
-    asn: int
-    toward: Toward = Toward.ROUTE_SERVERS
+    address: Address
+    asn: Asn
+    toward: Annotated[Toward, Key("group"), choice({toward.value: toward for toward in Toward})] = Toward.ROUTE_SERVERS
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A speaker whose routes this hub speaker passes on: these prefixes with nothing but this ASN in the AS path.
+    """A speaker whose routes this hub speaker passes on: these prefixes, with nothing but its ASN in the AS path.
 
     `listen` (ExaBGP only): the client opens the session.
     """
 
-    address: IPv4Address
-    asn: int
-    prefixes: tuple[IPv4Network, ...]
-    listen: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Relay:
-    """Routes that are passed on between neighbours, from both instances of one Route Server to both of another."""
-
-    sources: tuple[IPv4Address, ...]
-    targets: tuple[IPv4Address, ...]
-    prefixes: tuple[IPv4Network, ...]
+    address: Address
+    asn: Asn
+    prefixes: Prefixes
+    listen: Flag = False
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many prefixes a neighbour bears at once: those it holds and those of the next UPDATE, added up.
+    """How many prefixes a neighbour bears at once: those it holds plus those of the next UPDATE.
 
-    `split`: whether what goes beyond is announced in batches, or else refused.
+    `split`: a change beyond that is announced in batches; otherwise it is refused.
     """
 
-    prefixes: int = PREFIX_BUDGET
-    split: bool = True
-
-
-DEFAULT_BUDGET = Budget()
+    prefixes: Annotated[int, Key("prefix_budget"), whole(1, 1_000_000)] = 1000
+    split: Annotated[bool, Key("over_budget"), choice({"split": True, "refuse": False})] = True
 
 
 @dataclass(frozen=True, slots=True)
-class DaemonSettings:
-    """A daemon that the operator configured and started. `fatal`: whether its death makes the appliance unfit."""
+class SpeakerSettings:
+    """What all kinds share. `communities` go with every advertisement; `fatal`: without its daemon the appliance is unfit."""
 
-    asn: int
-    neighbours: tuple[BgpNeighbour, ...]
+    asn: OwnAsn
+    neighbours: Annotated[tuple[BgpNeighbour, ...], Key("neighbors")] = ()
     clients: tuple[Client, ...] = ()
-    communities: tuple[str, ...] = ()
-    budget: Budget = DEFAULT_BUDGET
-    poll_seconds: float = POLL_SECONDS
-    fatal: bool = True
+    communities: Communities = ()
+    budget: Annotated[Budget, Flat()] = Budget()
+    fatal: Flag = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "clients", tuple(sorted(self.clients, key=lambda client: client.address)))
+
+    @property
+    def outward(self) -> frozenset[IPv4Address]:
+        """The neighbours on-premises."""
+        return frozenset(item.address for item in self.neighbours if item.toward is Toward.OUTWARD)
+
+    def next_hop(self, agent: IPv4Address) -> IPv4Address:
+        """The next hop of what is announced on-premises: this appliance, as it speaks BGP. `agent` is the agent's address."""
+        return agent
+
+    def mistakes(self) -> Iterator[tuple[str, str]]:
+        """What is wrong between keys, as (key, rule)."""
+        neighbours = [item.address for item in self.neighbours]
+        if not neighbours:
+            yield "neighbors", "missing, a speaker needs at least one"
+        if len(set(neighbours)) != len(neighbours):
+            yield "neighbors", "every address must be a different one"
+        others = [item.address for item in self.clients]
+        if len({*neighbours, *others}) != len(neighbours) + len(others):
+            yield "clients", "every address must be a different one, and no neighbour's"
 
 
 @dataclass(frozen=True, slots=True)
-class BirdSettings:
-    """BIRD 2: its control socket, and the file that its configuration includes and only we write."""
+class DaemonSettings(SpeakerSettings):
+    """A daemon that the operator configured and started. `poll_seconds`: how often its sessions are read."""
 
-    daemon: DaemonSettings
-    control: Path
-    include: Path
+    poll_seconds: Annotated[float, seconds(0.02, 60)] = 0.2
 
-
-@dataclass(frozen=True, slots=True)
-class FrrSettings:
-    """FRR: the vty socket of its bgpd."""
-
-    daemon: DaemonSettings
-    vty: Path
+    def mistakes(self) -> Iterator[tuple[str, str]]:
+        """What is wrong between keys, as (key, rule)."""
+        yield from SpeakerSettings.mistakes(self)
+        if any(client.listen for client in self.clients):
+            yield "clients", "listen is for kind exabgp: with this kind the operator configures the sessions"
 
 
 def unknown_sessions(neighbours: Iterable[BgpNeighbour]) -> dict[IPv4Address, Session]:

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from hopkeeper_agent import config
 from hopkeeper_agent.checks import CommandTrial, ForwardingTrial, HttpTrial, SessionsTrial, TcpTrial, UdpTrial
+from hopkeeper_agent.decoding import ConfigError
+from hopkeeper_agent.speakers.bird import BirdSettings
 from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
-from hopkeeper_agent.speakers.settings import BirdSettings, Budget, Client, FrrSettings
-from hopkeeper_agent.toml_table import ConfigError
+from hopkeeper_agent.speakers.frr import FrrSettings
+from hopkeeper_agent.speakers.settings import Budget, Client, SpeakerSettings
 
 EXAMPLE = Path(__file__).parents[3] / "nva_agent" / "agent.example.toml"
 SMALLEST = """
@@ -37,7 +39,7 @@ def test_the_smallest_configuration_has_the_documented_defaults() -> None:
     assert decoded.ports == config.Ports(8443, 8080, 8444)
     assert (decoded.tempo.period_seconds, decoded.tempo.fall) == (0.1, 3)
     assert (decoded.speaker, decoded.reports, decoded.peers, decoded.checks) == (None, None, (), ())
-    assert decoded.machine_file == Path("/etc/machine-id")
+    assert decoded.agent.machine_file == Path("/etc/machine-id")
 
 
 def test_the_example_is_accepted_and_shows_every_part() -> None:
@@ -50,13 +52,20 @@ def test_the_example_is_accepted_and_shows_every_part() -> None:
         ForwardingTrial,
         SessionsTrial,
     }
-    assert isinstance(decoded.speaker, BgpSettings)
-    assert [neighbour.address for neighbour in decoded.speaker.neighbours] == [
+    speaker = settings(decoded)
+    assert isinstance(speaker, BgpSettings)
+    assert [neighbour.address for neighbour in speaker.neighbours] == [
         IPv4Address("10.0.0.36"),
         IPv4Address("10.0.0.37"),
     ]
-    absent = {field.name for field in fields(decoded) if not getattr(decoded, field.name)}
+    parts = (decoded, decoded.agent, decoded.agent.files, decoded.reports)
+    absent = {field.name for part in parts for field in fields(part) if not getattr(part, field.name)}
     assert absent == {"machine", "is_witness"}
+
+
+def settings(decoded: config.Config) -> SpeakerSettings:
+    assert decoded.speaker is not None
+    return decoded.speaker.settings
 
 
 @pytest.mark.parametrize(
@@ -85,7 +94,7 @@ def test_the_example_is_accepted_and_shows_every_part() -> None:
         ),
         (
             '[speaker]\nkind = "frr"\nasn = 65001\ncommunities = ["65001"]\n' + NEIGHBOUR,
-            "speaker.communities: each must",
+            "speaker.communities: must be a list of communities, each two numbers",
         ),
         ('[speaker]\nkind = "frr"\nasn = 65001\n' + 2 * NEIGHBOUR, "speaker.neighbors: every address"),
         (HUB + CLIENT.replace('"10.0.1.100"', '"10.0.0.36"'), "speaker.clients: every address"),
@@ -122,19 +131,19 @@ def test_what_has_no_default_must_be_given(key: str) -> None:
 @pytest.mark.parametrize("kind", ["bird", "frr"])
 def test_an_operators_daemon_is_reached_where_debian_has_it(kind: str) -> None:
     include = 'include = "/var/lib/hopkeeper-speaker/bird.conf"\n' if kind == "bird" else ""
-    speaker = config.decode(SMALLEST + f'[speaker]\nkind = "{kind}"\nasn = 65001\n{include}{NEIGHBOUR}').speaker
-    match speaker:
-        case BirdSettings(daemon, control, _):
+    daemon = settings(config.decode(SMALLEST + f'[speaker]\nkind = "{kind}"\nasn = 65001\n{include}{NEIGHBOUR}'))
+    match daemon:
+        case BirdSettings(control=control):
             assert control == Path("/run/bird/bird.ctl")
-        case FrrSettings(daemon, vty):
+        case FrrSettings(vty=vty):
             assert vty == Path("/run/frr/bgpd.vty")
         case _:
-            raise AssertionError(speaker)
+            raise AssertionError(daemon)
     assert (daemon.budget, daemon.poll_seconds, daemon.communities, daemon.fatal) == (Budget(1000, True), 0.2, (), True)
 
 
 def test_a_hub_speaker_knows_its_clients() -> None:
-    speaker = config.decode(SMALLEST + HUB + CLIENT).speaker
+    speaker = settings(config.decode(SMALLEST + HUB + CLIENT))
     assert isinstance(speaker, BgpSettings)
     prefixes = (IPv4Network("100.0.0.100/32"),)
     assert speaker.clients == (Client(IPv4Address("10.0.1.100"), 65100, prefixes, listen=False),)
@@ -142,6 +151,6 @@ def test_a_hub_speaker_knows_its_clients() -> None:
 
 def test_a_witness_has_no_speaker() -> None:
     witness = SMALLEST.replace("[agent]", '[agent]\nrole = "witness"')
-    assert config.decode(witness).is_witness
+    assert config.decode(witness).agent.is_witness
     with pytest.raises(ConfigError, match="a witness announces nothing"):
         config.decode(witness + '[speaker]\nkind = "frr"\nasn = 65001\n' + NEIGHBOUR)

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import bird_text, frr_text
-from hopkeeper_agent.speakers.bird import Bird
+from hopkeeper_agent.speakers.bird import Bird, BirdSettings
 from hopkeeper_agent.speakers.daemon import DaemonRefused
 from hopkeeper_agent.speakers.frr_text import Running, Style
-from hopkeeper_agent.speakers.settings import BgpNeighbour, BirdSettings, Client, DaemonSettings
+from hopkeeper_agent.speakers.settings import BgpNeighbour, Client
 
 NOW = datetime(2026, 11, 21, 14, 31, 6).astimezone()
 VIP = IPv4Network("100.64.0.1/32")
@@ -224,7 +224,7 @@ async def test_bird_1_is_refused_by_its_name_and_not_for_what_it_cannot_read(
         await reader.read()
         writer.close()
 
-    settings = BirdSettings(DaemonSettings(65001, ()), tmp_path / "bird.ctl", tmp_path / "hopkeeper.conf")
+    settings = BirdSettings(65001, control=tmp_path / "bird.ctl", include=tmp_path / "hopkeeper.conf")
     bird = Bird(settings)
     async with await asyncio.start_unix_server(greet, settings.control):
         if refused:
@@ -241,7 +241,7 @@ async def test_a_file_from_before_there_were_outward_neighbours_gets_their_names
     include = tmp_path / "hopkeeper.conf"
     routes = {VIP: Advertisement(VIP, IPv4Address("10.0.1.100"), 0)}
     include.write_text(bird_text.render(routes, 65001, ()))
-    settings = BirdSettings(DaemonSettings(65001, (premises,)), tmp_path / "no.ctl", include)
+    settings = BirdSettings(65001, (premises,), control=tmp_path / "no.ctl", include=include)
     for _ in range(2):
         with pytest.raises(OSError, match="No such file"):
             await Bird(settings).connect()

@@ -65,7 +65,7 @@ class Helper:
 @asynccontextmanager
 async def speaking(folder: Path, *neighbours: BgpNeighbour) -> AsyncIterator[tuple[ExaBgpSpeaker, Helper]]:
     helper = Helper(folder / "s")
-    settings = BgpSettings(HERE, 65001, HERE, 179, 180, neighbours)
+    settings = BgpSettings(asn=65001, address=HERE, neighbours=neighbours)
     speaker = ExaBgpSpeaker(settings, cast(ExaBgpProcess, helper), lambda: None)
     server = await asyncio.start_unix_server(helper.serve, str(helper.socket))
     try:

@@ -21,7 +21,7 @@ from hopkeeper_agent.speakers.settings import BgpNeighbour, Client
 
 ADDRESS = IPv4Address("10.0.1.4")
 BOTH = (BgpNeighbour(IPv4Address("10.0.0.36"), 65515), BgpNeighbour(IPv4Address("10.0.0.37"), 65515))
-SETTINGS = BgpSettings(ADDRESS, 65001, ADDRESS, 179, 180, BOTH)
+SETTINGS = BgpSettings(asn=65001, address=ADDRESS, neighbours=BOTH)
 ANNOUNCED = "next-hop 10.0.1.100 as-path [ 65001 ]"
 
 
@@ -48,9 +48,9 @@ def test_both_instances_are_neighbours_of_one_process() -> None:
 
 
 def test_another_setting_is_another_fingerprint() -> None:
-    other = BgpSettings(ADDRESS, 65001, ADDRESS, 1790, 180, BOTH)
+    other = replace(SETTINGS, port=1790)
     assert fingerprint(SETTINGS, "x") != fingerprint(other, "x")
-    assert fingerprint(SETTINGS, "x") == fingerprint(BgpSettings(ADDRESS, 65001, ADDRESS, 179, 180, BOTH), "x")
+    assert fingerprint(SETTINGS, "x") == fingerprint(BgpSettings(asn=65001, address=ADDRESS, neighbours=BOTH), "x")
     assert environment(other)["exabgp.tcp.port"] == "1790"
 
 

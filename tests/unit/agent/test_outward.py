@@ -8,8 +8,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 from hopkeeper_agent import config
+from hopkeeper_agent.decoding import ConfigError
 from hopkeeper_agent.duties import Duties
-from hopkeeper_agent.loading import outward_neighbours
+from hopkeeper_agent.loading import outward_from
 from hopkeeper_agent.role import (
     Accepted,
     Advertise,
@@ -27,7 +28,6 @@ from hopkeeper_agent.role import (
     outward,
     tell_outward,
 )
-from hopkeeper_agent.toml_table import ConfigError
 
 from tests.unit.agent.stage import until
 from tests.unit.agent.test_config import NEIGHBOUR, SMALLEST
@@ -176,8 +176,11 @@ async def test_a_witness_tells_nobody_anything() -> None:
 def test_a_neighbour_says_which_group_it_is_of() -> None:
     text = SMALLEST + '[speaker]\nkind = "frr"\nasn = 65001\n' + NEIGHBOUR
     premises = '[[speaker.neighbors]]\naddress = "192.168.100.1"\nasn = 64600\ngroup = "outward"\n'
-    assert outward_neighbours(config.decode(SMALLEST)) == frozenset()
-    assert outward_neighbours(config.decode(text)) == frozenset()
-    assert outward_neighbours(config.decode(text + premises)) == {IPv4Address("192.168.100.1")}
+    assert outward_from(config.decode(SMALLEST)) is None
+    assert outward_from(config.decode(text)) is None
+    decoded = config.decode(text + premises)
+    assert decoded.speaker is not None
+    assert decoded.speaker.settings.outward == {IPv4Address("192.168.100.1")}
+    assert outward_from(decoded) == IPv4Address("10.0.1.4")
     with pytest.raises(ConfigError, match=r"speaker.neighbors\[1\].group: must be route-servers or outward"):
         config.decode(text + premises.replace('"outward"', '"inward"'))
