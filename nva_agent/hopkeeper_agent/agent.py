@@ -24,10 +24,10 @@ from hopkeeper_agent.listener import Listener
 from hopkeeper_agent.maintenance import Lookout
 from hopkeeper_agent.peer_probe import answers_http
 from hopkeeper_agent.probe import probe_handler
-from hopkeeper_agent.reports import Bearing, Reporter, turns
+from hopkeeper_agent.reports import Reportable, Reporter, changes
 from hopkeeper_agent.role import Command, ServiceState, Toward
 from hopkeeper_agent.speakers import SessionState, SpeakerError
-from hopkeeper_agent.status import Parts, bearing, status
+from hopkeeper_agent.status import Parts, reportable, status
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Agent:
             probe=self.probe,
             lookout=self._lookout,
         )
-        self._bearing = Bearing()
+        self._reported = Reportable()
         self._post: HttpPost | None = None
         self._reporter: Reporter | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -169,8 +169,8 @@ class Agent:
         self._look()
 
     def _look(self) -> None:
-        before, self._bearing = self._bearing, bearing(self._parts)
-        if reasons := turns(before, self._bearing):
+        before, self._reported = self._reported, reportable(self._parts)
+        if reasons := changes(before, self._reported):
             self._report("; ".join(reasons))
 
     def _report(self, reason: str) -> None:

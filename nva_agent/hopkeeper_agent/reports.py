@@ -1,14 +1,14 @@
-"""Reports to the app, sent the moment something turns and repeated until the app acknowledges.
+"""Reports to the app: sent the moment something changes, and repeated until the app acknowledges.
 
-A report only tells the app to look; it carries the whole status, so a newer one replaces an older one.
-`turns` is pure; `Reporter` is the I/O.
+A report makes the app look at once, no more. It carries the whole status, so a newer report replaces an older one.
+`changes` is pure; `Reporter` is the I/O.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -27,10 +27,11 @@ RETRIED_4XX = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 @dataclass(frozen=True, slots=True)
-class Bearing:
-    """What is worth a report when it turns: reasons to be unfit, failed peers, state by neighbour address, maintenance.
+class Reportable:
+    """The part of a status in which a change is reported.
 
-    `bad_checks` are the names of checks that are bad and not fatal.
+    `fatal`: why the appliance is unfit, each as "check: detail". `sessions`: (neighbour, state). `bad_checks`: the names
+    of checks that are bad and not fatal.
     """
 
     fatal: tuple[str, ...] = ()
@@ -40,28 +41,55 @@ class Bearing:
     bad_checks: frozenset[str] = frozenset()
 
 
-def turns(before: Bearing, after: Bearing) -> list[str]:
-    """The reasons to report, worst first; empty when nothing turned."""
-    # A check's detail may change while it stays bad: its name is what turns.
-    were, are = ({reason.split(":")[0]: reason for reason in bearing.fatal} for bearing in (before, after))
-    reasons = [f"fatal: {are[name]}" for name in sorted(are.keys() - were.keys())]
-    reasons += [f"peer failed: {name}" for name in sorted(after.failed_peers - before.failed_peers)]
-    old_sessions = dict(before.sessions)
-    for address, state in after.sessions:
-        old = old_sessions.get(address, "unknown")
-        # A start finds sessions down before they come up: only one that was up goes down.
+def changes(before: Reportable, after: Reportable) -> list[str]:
+    """The reasons to report, worst first; empty when nothing changed.
+
+    reason              | when
+    fatal               | a check makes the appliance unfit that did not (its detail may change without a report)
+    peer failed         | a peer has failed
+    session …           | it came up or went down; not the first "down", as a start finds sessions down before they come up
+    check failed        | a check is bad that may not make the appliance unfit
+    draining            | Azure announces another maintenance
+    cleared, peer returned, check passed, maintenance over: the same, ended
+    """
+    were, are = _by_check(before.fatal), _by_check(after.fatal)
+    return [
+        *_each("fatal", [are[name] for name in sorted(are.keys() - were.keys())]),
+        *_each("peer failed", sorted(after.failed_peers - before.failed_peers)),
+        *_sessions(dict(before.sessions), after.sessions),
+        *_each("check failed", sorted(after.bad_checks - before.bad_checks)),
+        *_draining(before.maintenance, after.maintenance),
+        *_each("cleared", [were[name] for name in sorted(were.keys() - are.keys())]),
+        *_each("peer returned", sorted(before.failed_peers - after.failed_peers)),
+        # A check that has become fatal has not passed.
+        *_each("check passed", sorted(before.bad_checks - after.bad_checks - are.keys())),
+        *_over(before.maintenance, after.maintenance),
+    ]
+
+
+def _each(what: str, names: Iterable[str]) -> list[str]:
+    return [f"{what}: {name}" for name in names]
+
+
+def _by_check(fatal: Iterable[str]) -> dict[str, str]:
+    return {reason.split(":")[0]: reason for reason in fatal}
+
+
+def _sessions(before: Mapping[str, str], after: Iterable[tuple[str, str]]) -> list[str]:
+    reasons = []
+    for address, state in after:
+        old = before.get(address, "unknown")
         if state != old and (old, state) != ("unknown", "down"):
             reasons.append(f"session {state}: {address}")
-    reasons += [f"check failed: {name}" for name in sorted(after.bad_checks - before.bad_checks)]
-    if after.maintenance is not None and after.maintenance != before.maintenance:
-        reasons.append(f"draining: {after.maintenance}")
-    reasons += [f"cleared: {were[name]}" for name in sorted(were.keys() - are.keys())]
-    reasons += [f"peer returned: {name}" for name in sorted(before.failed_peers - after.failed_peers)]
-    # One that turned from alarming to fatal has not passed.
-    reasons += [f"check passed: {name}" for name in sorted(before.bad_checks - after.bad_checks - are.keys())]
-    if before.maintenance is not None and after.maintenance is None:
-        reasons.append(f"maintenance over: {before.maintenance.kind} ({before.maintenance.event})")
     return reasons
+
+
+def _draining(before: Maintenance | None, after: Maintenance | None) -> list[str]:
+    return [f"draining: {after}"] if after is not None and after != before else []
+
+
+def _over(before: Maintenance | None, after: Maintenance | None) -> list[str]:
+    return [f"maintenance over: {before.kind} ({before.event})"] if before is not None and after is None else []
 
 
 def report(issuer: Issuer, reason: str, status: Mapping[str, Any]) -> str:

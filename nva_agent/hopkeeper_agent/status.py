@@ -19,7 +19,7 @@ from hopkeeper_agent.identity import Identity
 from hopkeeper_agent.maintenance import Lookout, Maintenance
 from hopkeeper_agent.messages import encode_advertised, encode_advertisements, encode_outward
 from hopkeeper_agent.peers import PeerWatch, Reading
-from hopkeeper_agent.reports import Bearing
+from hopkeeper_agent.reports import Reportable
 from hopkeeper_agent.role import Advertisement, ServiceState, Toward, answers
 from hopkeeper_agent.speakers import Session, Speaker
 
@@ -88,11 +88,11 @@ def unknown(identity: Identity, now_seconds: float) -> dict[str, Any]:
     }
 
 
-def bearing(parts: Parts) -> Bearing:
+def reportable(parts: Parts) -> Reportable:
     """Return the part of the status in which a change is reported."""
     now = parts.clock.monotonic()
     sessions = sorted(parts.speaker.sessions().items())
-    return Bearing(
+    return Reportable(
         fatal=parts.fatal(),
         failed_peers=frozenset(name for name, watch in parts.peers.items() if watch.failed(now)),
         sessions=tuple((str(address), session.state.value) for address, session in sessions),

@@ -18,10 +18,10 @@ from hopkeeper_agent.duties import Duties
 from hopkeeper_agent.identity import Identity, Issuer
 from hopkeeper_agent.listener import Listener
 from hopkeeper_agent.peers import PeerWatch, Reading, Tempo
-from hopkeeper_agent.reports import Bearing, Post, Reporter, turns
+from hopkeeper_agent.reports import Post, Reportable, Reporter, changes
 from hopkeeper_agent.role import Command, Role, ServiceState, answers
 from hopkeeper_agent.speakers import Speaker as Voice
-from hopkeeper_agent.status import Parts, bearing, status
+from hopkeeper_agent.status import Parts, reportable, status
 
 from function_app.domain.topology.model import Speaker
 from proving.stories.identity import Ring, identity
@@ -200,7 +200,7 @@ class _Running:
         self._reporter: Reporter | None = None
         if nva._post is not None:
             self._reporter = Reporter(nva._post, issuer, self.status)
-        self._bearing = Bearing()
+        self._reported = Reportable()
 
     def _silence(self, name: str) -> Callable[[], float | None]:
         return lambda: self._nva._surroundings.silent_since(self._nva.name, name)
@@ -217,9 +217,9 @@ class _Running:
         return status(self._parts)
 
     def look(self) -> None:
-        before, self._bearing = self._bearing, bearing(self._parts)
+        before, self._reported = self._reported, reportable(self._parts)
         self._nva._surroundings.role_changed(self._nva.name)
-        if reasons := turns(before, self._bearing):
+        if reasons := changes(before, self._reported):
             self.report("; ".join(reasons))
 
     def report(self, reason: str) -> None:

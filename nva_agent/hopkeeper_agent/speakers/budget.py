@@ -32,26 +32,37 @@ def stages(  # noqa: UP047 - the agent runs on Python 3.11 too
     beyond it                          | split   | replaced first, then new, withdrawals last: no prefix is ever without a route.
                                        |         | Only if nothing fits beside what is held, withdrawals go first
     """
-    replaced = [prefix for prefix in sorted(wanted, key=str) if prefix in held and held[prefix] != wanted[prefix]]
-    new = [prefix for prefix in sorted(wanted, key=str) if prefix not in held]
-    waiting = replaced + new
-    if others + len(held) + len(waiting) <= budget.prefixes or not waiting:
+    waiting = _replaced_then_new(held, wanted)
+    most = budget.prefixes - others
+    if len(held) + len(waiting) <= most or not waiting:
         return [dict(wanted)]
-    told = f"{others + len(held)} prefixes held and {len(waiting)} to send, {budget.prefixes} allowed at once"
-    if not budget.split or others + len(wanted) > budget.prefixes:
-        raise OverBudget(told)
+    over = OverBudget(
+        f"{others + len(held)} prefixes held and {len(waiting)} to send, {budget.prefixes} allowed at once"
+    )
+    if not budget.split or len(wanted) > most:
+        raise over
     found: list[dict[K, V]] = []
     current = dict(held)
-    if others + len(current) >= budget.prefixes and current.keys() - wanted.keys():
-        current = {prefix: route for prefix, route in current.items() if prefix in wanted}
+    if len(current) >= most and current.keys() - wanted.keys():
+        current = _without_withdrawn(current, wanted)
         found.append(dict(current))
     while waiting:
-        room = budget.prefixes - others - len(current)
+        room = most - len(current)
         if room < 1:
-            raise OverBudget(told)
+            raise over
         batch, waiting = waiting[:room], waiting[room:]
         current |= {prefix: wanted[prefix] for prefix in batch}
         found.append(dict(current))
     if current.keys() != wanted.keys():
         found.append(dict(wanted))
     return found
+
+
+def _replaced_then_new(held: Mapping[K, V], wanted: Mapping[K, V]) -> list[K]:  # noqa: UP047
+    """The prefixes whose routes change, those first that have a route now."""
+    changed = [prefix for prefix in sorted(wanted, key=str) if held.get(prefix) != wanted[prefix]]
+    return sorted(changed, key=lambda prefix: prefix not in held)
+
+
+def _without_withdrawn(held: Mapping[K, V], wanted: Mapping[K, V]) -> dict[K, V]:  # noqa: UP047
+    return {prefix: route for prefix, route in held.items() if prefix in wanted}

@@ -38,6 +38,7 @@ READ_BYTES = 1 << 16
 BACKLOG_MAX_BYTES = 4 << 20
 # A lost ExaBGP shows as the end of standard input; its process id is looked at too, in case a stranger holds the pipe.
 PARENT_SECONDS = 1.0
+BACKLOG_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -111,18 +112,23 @@ class Memory:
         if event.get("type") != "update":
             return []
         update = neighbor["message"].get("update", {})
-        if neighbor.get("direction") == "receive" and self.passing:
-            self._pass_on(self.passing.hear(peer, sent_routes(update), update))
-        if neighbor.get("direction") == "send":
-            routes = sent_routes(update)
-            if self.passing:
-                self._pass_on(self.passing.sent(peer, routes))
-                # Where somebody else's route is sent, none of the agent's is.
-                ours = {p for p, route in routes.items() if route and self.passing.is_ours(peer, p, route)}
-                routes = {prefix: route if prefix in ours else None for prefix, route in routes.items()}
-            note_sent(self.sent.setdefault(peer, {}), routes)
-            return [{"sent": [peer, routes]}] if routes else []
-        return []
+        match neighbor.get("direction"):
+            case "receive" if self.passing:
+                self._pass_on(self.passing.receive(peer, sent_routes(update), update))
+                return []
+            case "send":
+                return self._sent(peer, sent_routes(update))
+            case _:
+                return []
+
+    def _sent(self, peer: str, routes: dict[str, str | None]) -> list[dict[str, Any]]:
+        if self.passing:
+            self._pass_on(self.passing.sent(peer, routes))
+            # Where a route that is passed on is sent, none of the agent's is.
+            ours = {p for p, route in routes.items() if route and self.passing.is_ours(peer, p, route)}
+            routes = {prefix: route if prefix in ours else None for prefix, route in routes.items()}
+        note_sent(self.sent.setdefault(peer, {}), routes)
+        return [{"sent": [peer, routes]}] if routes else []
 
     def _answered(self, error: bool) -> list[dict[str, Any]]:
         if not self._pending:
@@ -221,18 +227,22 @@ class Helper:
             os.set_blocking(descriptor, False)
         self._selector.register(0, selectors.EVENT_READ, self._from_exabgp)
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
-        alive = True
-        while alive and os.getppid() == self._memory.exabgp_pid:
-            stuck = bool(self._exabgp.backlog or (self._agent and self._agent[1].backlog))
-            for key, _ in self._selector.select(0.05 if stuck else PARENT_SECONDS):
-                alive = key.data() and alive
-            alive = self._exabgp.write("") and alive
-            if self._agent is not None and not self._agent[1].write(""):
-                self._drop_agent()
-        # Only our own: by now another ExaBGP's helper may listen under the same name.
+        while os.getppid() == self._memory.exabgp_pid and self._step():
+            pass
+        # Only this helper's own: by now another ExaBGP's helper may listen under the same name.
         with contextlib.suppress(OSError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
+
+    def _step(self) -> bool:
+        """Read what has come and write what is waiting; False once ExaBGP is gone."""
+        is_behind = bool(self._exabgp.backlog or (self._agent and self._agent[1].backlog))
+        ready = self._selector.select(BACKLOG_SECONDS if is_behind else PARENT_SECONDS)
+        is_there = [key.data() for key, _ in ready]
+        is_there.append(self._exabgp.write(""))
+        if self._agent is not None and not self._agent[1].write(""):
+            self._drop_agent()
+        return all(is_there)
 
     def _listen(self) -> socket.socket:
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hopkeeper_agent.decoding import AbsolutePath
-from hopkeeper_agent.role import Advertisement, Toward
+from hopkeeper_agent.role import Advertisement
 from hopkeeper_agent.speakers import frr_text
 from hopkeeper_agent.speakers.control_socket import ControlSocket
 from hopkeeper_agent.speakers.daemon import DaemonRefused, PeerReading, Routes
@@ -68,19 +68,18 @@ class Frr:
 
     async def replace(self, held: Routes, wanted: Routes) -> None:
         """Type the difference."""
-        foreign = [prefix for prefix in sorted(wanted) if not self._is_ours(prefix)]
-        if foreign:
-            raise DaemonRefused(f"network {foreign[0]} is configured by the operator")
-        if any(item.toward is Toward.OUTWARD and held.get(prefix) != item for prefix, item in wanted.items()):
-            for address, neighbour in self._known.items():
-                if frr_text.tells_everything(neighbour):
-                    raise DaemonRefused(f"{address} has no outbound route-map: it would be sent what is for others too")
+        if (foreign := frr_text.foreign(self._running, wanted)) is not None:
+            raise DaemonRefused(f"network {foreign} is configured by the operator")
+        if frr_text.adds_outward(held, wanted):
+            self._refuse_unfiltered()
         await self._configure(frr_text.commands(self._running, held, wanted, self._style))
-        # What was typed is there now; the next look at everything reads it anew.
-        added = {self._style.name(item): ("permit 10", *self._style.body(item)) for item in wanted.values()}
-        kept = {prefix: name for prefix, name in self._running.networks.items() if prefix not in held}
-        networks = {**kept, **{prefix: self._style.name(item) for prefix, item in wanted.items()}}
-        self._running = replace(self._running, networks=networks, maps={**self._running.maps, **added})
+        # What was typed is there now; the next `held` reads the whole configuration again.
+        self._running = frr_text.after(self._running, held, wanted, self._style)
+
+    def _refuse_unfiltered(self) -> None:
+        for address, neighbour in self._known.items():
+            if frr_text.sends_everything(neighbour):
+                raise DaemonRefused(f"{address} has no outbound route-map: it would be sent what is for others too")
 
     async def peers(self) -> Mapping[IPv4Address, PeerReading]:
         """The sessions."""
@@ -110,30 +109,14 @@ class Frr:
             held = await self.held()
         except DaemonRefused as error:
             return {"configuration": str(error)}
-        used = {name for name in self._running.networks.values() if name}
-        unused = sorted(name for name in self._running.maps if name not in used)
-        stale = [prefix for prefix in sorted(self._running.networks) if self._is_ours(prefix) and prefix not in held]
-        removed = [f"no route-map {name}" for name in unused]
-        if wanted is not None:
-            # Named as an earlier configuration of ours had it, so neither held nor replaced.
-            removed += frr_text.withdrawals([prefix for prefix in stale if prefix not in wanted], self._style)
-        if removed:
+        if removed := frr_text.leftovers(self._running, held, wanted, self._style):
             await self._configure(removed)
-            # A route-map believed to be there would deny what names it.
+            # Read again: a network that names a route-map which is gone would announce nothing.
             held = await self.held()
         await self._tend_clients()
-        graceful = [str(address) for address, peer in self._known.items() if frr_text.restarts_gracefully(peer)]
-        replaced = [str(address) for address, peer in self._known.items() if frr_text.own_next_hop(peer)]
-        missing = sorted(str(prefix) for prefix in (wanted or {}).keys() - held.keys())
         return {
-            "configuration": f"FRR does not hold {', '.join(missing)}" if missing else "",
-            "graceful-restart": f"on for {', '.join(graceful)}: a dead NVA's routes would stay" if graceful else "",
-            "import-check": "on: networks that are in no table are not announced"
-            if self._running.checks_imports
-            else "",
-            "next-hop": f"replaced for {', '.join(replaced)}: attribute-unchanged next-hop is missing"
-            if replaced
-            else "",
+            "configuration": frr_text.missing(held, wanted),
+            **frr_text.unfit_settings(self._running, self._known),
             **await self._missing_clients(),
         }
 
@@ -160,10 +143,6 @@ class Frr:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-
-    def _is_ours(self, prefix: IPv4Network) -> bool:
-        networks = self._running.networks
-        return prefix not in networks or (networks[prefix] or "").startswith(frr_text.PREFIX)
 
     async def _configure(self, typed: list[str]) -> None:
         if not typed:

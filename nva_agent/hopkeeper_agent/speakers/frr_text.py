@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
@@ -90,8 +90,9 @@ def commands(running: Running, held: Routes, wanted: Routes, style: Style) -> li
     typed: list[str] = []
     for name, item in {style.name(item): item for item in changed}.items():
         if not is_intact(running, item, style):
-            # One that somebody edited is no longer what its name says.
-            typed += [f"no route-map {name}"] * (name in running.maps)
+            if name in running.maps:
+                # Edited by hand, it is no longer what its name says.
+                typed.append(f"no route-map {name}")
             typed += [f"route-map {name} permit 10", *style.body(item), "exit"]
     if changed or gone:
         typed += [f"router bgp {style.asn}", "address-family ipv4 unicast"]
@@ -126,12 +127,73 @@ def client_commands(running: Running, clients: Sequence[Client]) -> list[str]:
     return added + [f"no {line}" for line, words in running.lists.items() if words not in wanted]
 
 
-def withdrawals(gone: Sequence[IPv4Network], style: Style) -> list[str]:
-    """What to type in configuration mode to end these networks."""
+def foreign(running: Running, wanted: Routes) -> IPv4Network | None:
+    """The first of these prefixes whose `network` statement is the operator's own; None if there is none."""
+    return next((prefix for prefix in sorted(wanted) if not _is_ours(running, prefix)), None)
+
+
+def adds_outward(held: Routes, wanted: Routes) -> bool:
+    """Whether a route for on-premises neighbours is new or changes."""
+    return any(item.toward is Toward.OUTWARD and held.get(prefix) != item for prefix, item in wanted.items())
+
+
+def after(running: Running, held: Routes, wanted: Routes, style: Style) -> Running:
+    """The running configuration once `commands` was typed."""
+    added = {style.name(item): ("permit 10", *style.body(item)) for item in wanted.values()}
+    others = {prefix: name for prefix, name in running.networks.items() if prefix not in held}
+    ours = {prefix: style.name(item) for prefix, item in wanted.items()}
+    return replace(running, networks={**others, **ours}, maps={**running.maps, **added})
+
+
+def leftovers(running: Running, held: Routes, wanted: Routes | None, style: Style) -> list[str]:
+    """What to type in configuration mode to remove what is ours and not used.
+
+    route-map of ours that no network names               | removed
+    network of ours, neither held nor wanted              | withdrawn: named as an earlier configuration of ours had it
+    the same while nothing was ordered (`wanted` is None) | stays
+    """
+    used = set(running.networks.values())
+    removed = [f"no route-map {name}" for name in sorted(running.maps) if name not in used]
+    if wanted is None:
+        return removed
+    gone = [p for p in sorted(running.networks) if _is_ours(running, p) and p not in held and p not in wanted]
+    return removed + _withdrawals(gone, style)
+
+
+def _is_ours(running: Running, prefix: IPv4Network) -> bool:
+    """Whether a `network` statement may be typed or removed: there is none yet, or it names a route-map of ours."""
+    if prefix not in running.networks:
+        return True
+    name = running.networks[prefix]
+    return name is not None and name.startswith(PREFIX)
+
+
+def _withdrawals(gone: Sequence[IPv4Network], style: Style) -> list[str]:
     if not gone:
         return []
     entered = [f"router bgp {style.asn}", "address-family ipv4 unicast"]
     return [*entered, *(f"no network {prefix}" for prefix in gone), "exit", "exit"]
+
+
+def missing(held: Routes, wanted: Routes | None) -> str:
+    """What FRR should hold and does not, in words; empty if nothing is missing."""
+    lacking = sorted(str(prefix) for prefix in (wanted or {}).keys() - held.keys())
+    return f"FRR does not hold {', '.join(lacking)}" if lacking else ""
+
+
+def unfit_settings(running: Running, known: Mapping[IPv4Address, Mapping[str, Any]]) -> dict[str, str]:
+    """The operator's settings that would defeat a failover, by topic; an empty text where all is well.
+
+    `known`: the neighbours of `show bgp neighbors json`.
+    """
+    graceful = [str(address) for address, peer in known.items() if restarts_gracefully(peer)]
+    replaced = [str(address) for address, peer in known.items() if own_next_hop(peer)]
+    unseen = "on: networks that are in no table are not announced"
+    return {
+        "graceful-restart": f"on for {', '.join(graceful)}: a dead NVA's routes would stay" if graceful else "",
+        "import-check": unseen if running.checks_imports else "",
+        "next-hop": f"replaced for {', '.join(replaced)}: attribute-unchanged next-hop is missing" if replaced else "",
+    }
 
 
 def render(wanted: Routes, style: Style) -> str:
@@ -145,28 +207,53 @@ def is_intact(running: Running, item: Advertisement, style: Style) -> bool:
 
 
 def parse_running(text: str, asn: int) -> Running:
-    """Read `show running-config`. Only the default instance counts: another one names its view or VRF."""
+    """Read `show running-config`. Only the default instance counts: another one names its view or VRF.
+
+    section begins with     | taken from it
+    router bgp ASN          | networks of address-family ipv4 unicast, and whether it checks imports
+    route-map hopkeeper-…   | its action and its lines, by name
+    a list of the clients   | the line itself
+    anything else           | nothing
+    """
     networks: dict[IPv4Network, str | None] = {}
     maps: dict[str, list[str]] = {}
     lists: dict[str, tuple[str, str]] = {}
-    section, family, has_instance, checks = "", "", False, True
+    has_instance, checks_imports = False, True
+    for head, lines in _sections(text):
+        if head == f"router bgp {asn}":
+            has_instance = True
+            checks_imports &= not any(line.strip() == "no bgp network import-check" for line in lines)
+            networks |= _networks(lines)
+        elif head.startswith(f"route-map {PREFIX}"):
+            _, name, *action = head.split()
+            body = [line.strip() for line in lines if line.startswith(" ")]
+            maps.setdefault(name, []).extend([" ".join(action), *body])
+        elif match := _LIST.fullmatch(head):
+            lists[head.strip()] = (match[1], match[2])
+    return Running(networks, {name: tuple(lines) for name, lines in maps.items()}, has_instance, checks_imports, lists)
+
+
+def _sections(text: str) -> list[tuple[str, list[str]]]:
+    """Each line that is not indented, with the indented ones under it."""
+    found: list[tuple[str, list[str]]] = []
     for line in text.splitlines():
         if line and not line[0].isspace() and line != "!":
-            section, family = line, ""
-            if match := _LIST.fullmatch(line):
-                lists[line.strip()] = (match[1], match[2])
-            has_instance |= section == f"router bgp {asn}"
-            if section.startswith(f"route-map {PREFIX}"):
-                _, name, *rest = section.split()
-                maps.setdefault(name, []).append(" ".join(rest))
-        elif section == f"router bgp {asn}":
-            family = line.strip() if line.startswith(" address-family") else family
-            checks &= line.strip() != "no bgp network import-check"
-            if family == "address-family ipv4 unicast" and (match := _NETWORK.fullmatch(line)):
-                networks[IPv4Network(match[1])] = match[2]
-        elif section.startswith(f"route-map {PREFIX}") and line.startswith(" "):
-            maps[section.split()[1]].append(line.strip())
-    return Running(networks, {name: tuple(lines) for name, lines in maps.items()}, has_instance, checks, lists)
+            found.append((line, []))
+        elif found:
+            found[-1][1].append(line)
+    return found
+
+
+def _networks(lines: Sequence[str]) -> dict[IPv4Network, str | None]:
+    """The route-map that each `network` statement names, by prefix."""
+    found: dict[IPv4Network, str | None] = {}
+    family = ""
+    for line in lines:
+        if line.startswith(" address-family"):
+            family = line.strip()
+        elif family == "address-family ipv4 unicast" and (match := _NETWORK.fullmatch(line)):
+            found[IPv4Network(match[1])] = match[2]
+    return found
 
 
 def peers(text: str, wanted: Sequence[IPv4Address]) -> dict[IPv4Address, PeerReading]:
@@ -214,7 +301,7 @@ def own_next_hop(neighbour: Mapping[str, Any]) -> IPv4Address | None:
     return IPv4Address(own) if own else None
 
 
-def tells_everything(neighbour: Mapping[str, Any]) -> bool:
+def sends_everything(neighbour: Mapping[str, Any]) -> bool:
     """Whether nothing keeps a neighbour from being sent what is for another group.
 
     An AS-path access-list does not count: the paths of both groups are ours.

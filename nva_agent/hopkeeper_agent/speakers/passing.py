@@ -82,7 +82,7 @@ class Passing:
         match = _ROUTE.match(route)
         return match is not None and set(match[2].split()) <= {str(self.asn)}
 
-    def hear(self, peer: str, routes: Mapping[str, str | None], update: Mapping[str, Any]) -> list[Command]:
+    def receive(self, peer: str, routes: Mapping[str, str | None], update: Mapping[str, Any]) -> list[Command]:
         """Take an UPDATE that was received (`routes` as told by prefix)."""
         segments = update.get("attribute", {}).get("as-path", {}).values()
         is_sequence = all(segment.get("element") == "as-sequence" for segment in segments)

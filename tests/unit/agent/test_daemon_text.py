@@ -212,7 +212,7 @@ def test_what_is_outward_has_a_name_and_a_tag_of_its_own() -> None:
     ],
 )
 def test_frr_tells_everybody_everything_without_an_outbound_policy(policies: dict[str, str], everything: bool) -> None:
-    assert frr_text.tells_everything({"addressFamilyInfo": {"ipv4Unicast": policies}}) is everything
+    assert frr_text.sends_everything({"addressFamilyInfo": {"ipv4Unicast": policies}}) is everything
 
 
 @pytest.mark.parametrize(("greeting", "refused"), [("BIRD 1.6.8", True), ("BIRD 2.0.12", False), ("BIRD 3.1.0", False)])

@@ -10,37 +10,37 @@ from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.identity import Identity, Issuer
 from hopkeeper_agent.jws import key_id, verify
 from hopkeeper_agent.maintenance import Maintenance
-from hopkeeper_agent.reports import Bearing, Reporter, turns
+from hopkeeper_agent.reports import Reportable, Reporter, changes
 
 from tests.unit.agent.stage import new_signer, until
 
 REBOOT = Maintenance("reboot", None, "e-1")
-FIT = Bearing(sessions=(("10.0.0.36", "established"),))
+FIT = Reportable(sessions=(("10.0.0.36", "established"),))
 
 
 @pytest.mark.parametrize(
     ("before", "after", "reasons"),
     [
         (FIT, FIT, []),
-        (Bearing(), Bearing(fatal=("p: no echo",)), ["fatal: p: no echo"]),
-        (Bearing(fatal=("p: no echo",)), Bearing(), ["cleared: p: no echo"]),
-        (Bearing(fatal=("p: no echo",)), Bearing(fatal=("p: exit code 1",)), []),
-        (Bearing(), Bearing(failed_peers=frozenset({"nva-b"})), ["peer failed: nva-b"]),
-        (Bearing(failed_peers=frozenset({"nva-b"})), Bearing(), ["peer returned: nva-b"]),
-        (FIT, Bearing(sessions=(("10.0.0.36", "down"),)), ["session down: 10.0.0.36"]),
-        (Bearing(sessions=(("10.0.0.36", "down"),)), FIT, ["session established: 10.0.0.36"]),
-        (Bearing(), Bearing(sessions=(("10.0.0.36", "down"),)), []),
-        (Bearing(), Bearing(bad_checks=frozenset({"uplink"})), ["check failed: uplink"]),
-        (Bearing(bad_checks=frozenset({"uplink"})), Bearing(), ["check passed: uplink"]),
-        (Bearing(bad_checks=frozenset({"p"})), Bearing(fatal=("p: no echo",)), ["fatal: p: no echo"]),
-        (Bearing(), Bearing(maintenance=REBOOT), ["draining: reboot under way (e-1)"]),
-        (Bearing(maintenance=REBOOT), Bearing(), ["maintenance over: reboot (e-1)"]),
-        (Bearing(maintenance=REBOOT), Bearing(maintenance=REBOOT), []),
-        (Bearing(sessions=(("10.0.0.36", "unknown"),)), Bearing(sessions=(("10.0.0.36", "down"),)), []),
+        (Reportable(), Reportable(fatal=("p: no echo",)), ["fatal: p: no echo"]),
+        (Reportable(fatal=("p: no echo",)), Reportable(), ["cleared: p: no echo"]),
+        (Reportable(fatal=("p: no echo",)), Reportable(fatal=("p: exit code 1",)), []),
+        (Reportable(), Reportable(failed_peers=frozenset({"nva-b"})), ["peer failed: nva-b"]),
+        (Reportable(failed_peers=frozenset({"nva-b"})), Reportable(), ["peer returned: nva-b"]),
+        (FIT, Reportable(sessions=(("10.0.0.36", "down"),)), ["session down: 10.0.0.36"]),
+        (Reportable(sessions=(("10.0.0.36", "down"),)), FIT, ["session established: 10.0.0.36"]),
+        (Reportable(), Reportable(sessions=(("10.0.0.36", "down"),)), []),
+        (Reportable(), Reportable(bad_checks=frozenset({"uplink"})), ["check failed: uplink"]),
+        (Reportable(bad_checks=frozenset({"uplink"})), Reportable(), ["check passed: uplink"]),
+        (Reportable(bad_checks=frozenset({"p"})), Reportable(fatal=("p: no echo",)), ["fatal: p: no echo"]),
+        (Reportable(), Reportable(maintenance=REBOOT), ["draining: reboot under way (e-1)"]),
+        (Reportable(maintenance=REBOOT), Reportable(), ["maintenance over: reboot (e-1)"]),
+        (Reportable(maintenance=REBOOT), Reportable(maintenance=REBOOT), []),
+        (Reportable(sessions=(("10.0.0.36", "unknown"),)), Reportable(sessions=(("10.0.0.36", "down"),)), []),
     ],
 )
-def test_what_turns_is_reported(before: Bearing, after: Bearing, reasons: list[str]) -> None:
-    assert turns(before, after) == reasons
+def test_what_changes_is_reported(before: Reportable, after: Reportable, reasons: list[str]) -> None:
+    assert changes(before, after) == reasons
 
 
 class Wire:
