@@ -1,7 +1,7 @@
-"""The composition of one agent: which part knows which, and in what order they start and end.
+"""One running agent: which part uses which, and in what order they start and end.
 
-Order of start: state first, then gossip, then commands; the probe last, one gossip window later, so that a returning
-holder hears of a newer one before it would answer 200.
+Order of start: state, gossip, commands, and one gossip window later the probe: by then a returning holder has received
+the heartbeat of a newer one, before it could answer 200 (ADR 3).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Agent:
     """One running agent. Make it, `start` it and `close` it in the same event loop."""
 
     def __init__(self, config: Config) -> None:
-        """Read keys and state; raises ConfigError, or OSError if the state directory cannot be used."""
+        """Read keys and state. Raises ConfigError, or OSError if the state directory cannot be used."""
         self.config = config
         self._clock = Clock()
         own = loading.credentials(config)
@@ -82,7 +82,7 @@ class Agent:
         return status(self._parts)
 
     async def start(self) -> None:
-        """Open everything; returns when the probe answers. Raises OSError for an address or port that is taken."""
+        """Open everything; returns when the probe answers. Raises OSError for an address or port that is not available."""
         config = self.config
         if config.reports is not None:
             self._post = HttpPost(config.reports.url, config.reports.key_file)
@@ -98,20 +98,20 @@ class Agent:
         if self._trust.is_whole:
             self._spawn(self._announce())
         else:
-            # Made durable at once: after the next start nothing would tell that the file was not to be believed.
-            log.error("state is not believed: standing by", extra={"state": self._trust.value})
+            # Made durable at once: at the next start nothing would show that the file is not to be trusted.
+            log.error("the state file is not trusted: standing by", extra={"state": self._trust.value})
             self.duties.make_durable_soon()
         if config.peers:
             await asyncio.sleep(config.tempo.window_seconds)
         if self._trust.is_whole:
-            # Not before: a holder that was replaced has heard so by now.
+            # Only now: a holder that was replaced has received its successor's heartbeat.
             self._spawn(self.duties.tell_outward())
         await self.probe.open(config.agent.address, config.ports.probe)
         self._report("start-up")
         log.info("agent started", extra={"boot_id": self.duties.boot_id, "state": self._trust.value})
 
     async def close(self) -> None:
-        """Stop answering, then let everything else go; the speaker's routes stay."""
+        """Stop answering, then close everything else; the speaker's routes stay."""
         await self.probe.close()
         await self.commands.close()
         for task in self._tasks:
@@ -133,7 +133,7 @@ class Agent:
         return sum(session.state is SessionState.ESTABLISHED for session in inward)
 
     async def _announce(self) -> None:
-        # What fails here the speaker makes up for by itself.
+        # If this fails the speaker goes on trying by itself.
         with contextlib.suppress(SpeakerError):
             await self._speaker.announce(self.duties.advertisements())
 
@@ -149,7 +149,8 @@ class Agent:
     async def _try_overdue(self) -> None:
         """Try the probe ports of peers whose heartbeat is overdue, twice a period.
 
-        The tries overlap, and begin before gossip is bad: one after the other would double the time to see a silent death.
+        The tries overlap and begin before the gossip reading is bad. One after the other, both readings of a peer that dies
+        silently would take twice as long to turn bad.
         """
         period = self.config.tempo.period_seconds
         while True:

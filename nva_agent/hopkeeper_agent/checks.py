@@ -1,7 +1,7 @@
-"""Self-checks: is the appliance fit? Each has a period, a timeout, and counts falls and rises of its own.
+"""Self-checks: is the appliance fit? Each has a period, a timeout and thresholds of its own.
 
-A failing check that is fatal makes the probe answer 503 and keeps the role: fitness and role are different things.
-The counting is pure (`Tally`); the kinds of trial are the only I/O.
+A fatal check that is bad makes the probe answer 503; the role stays as it is. The counting is pure (`Tally`); only the
+trials do I/O.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class Failed(Exception):
-    """A trial that did not succeed; the message says what was seen, without the trial's own output."""
+    """A trial that did not succeed; the message says what happened, without the trial's own output."""
 
 
 class Trial(Protocol):
@@ -81,10 +81,10 @@ class HttpTrial:
 
 @dataclass(frozen=True, slots=True)
 class UdpTrial:
-    """A payload is sent and anything comes back, as from an echo beyond the data path.
+    """A payload is sent and any reply comes back, as from an echo service beyond the data path.
 
-    `packets` are sent at once, as one alone may be lost where nothing is broken: a tenth of all packets lost each way
-    fails one trial of five with one packet, one of 150 with three.
+    `packets` are sent at once, as a single one may be lost on a sound path: where a tenth is lost each way, one trial of
+    five fails with one packet, one of 150 with three.
     """
 
     address: Address
@@ -159,7 +159,7 @@ class ForwardingTrial:
 
     async def run(self) -> None:
         try:
-            # A file of the kernel's: it is read without waiting for any disk.
+            # The kernel's own file: no disk is involved.
             value = self.path.read_text().strip()
         except OSError as error:
             raise Failed(f"{self.path} cannot be read") from error
@@ -169,7 +169,7 @@ class ForwardingTrial:
 
 @dataclass(frozen=True, slots=True)
 class SessionsTrial:
-    """At least so many BGP sessions are established; `established` counts them, and is given by the agent."""
+    """At least `least` BGP sessions with Route Servers are established; the agent sets `established`, which counts them."""
 
     least: Annotated[int, whole(1, 1000)] = 1
     established: Annotated[Callable[[], int] | None, Given()] = None
@@ -192,7 +192,7 @@ TRIALS = {
 
 
 def with_sessions(checks: Sequence[Check], established: Callable[[], int]) -> list[Check]:
-    """The checks as configured, those of sessions told where to count them."""
+    """The checks as configured, with `established` set in those that count sessions."""
     return [
         replace(check, trial=replace(check.trial, established=established))
         if isinstance(check.trial, SessionsTrial)
@@ -278,7 +278,7 @@ class Examiner:
         return frozenset(check.name for check in self._checks if check.fatal)
 
     def start(self) -> None:
-        """Begin to examine."""
+        """Begin to check."""
         self._tasks = [asyncio.get_running_loop().create_task(self._repeat(check)) for check in self._checks]
 
     async def close(self) -> None:
@@ -295,7 +295,7 @@ class Examiner:
             if tally.note(failure, self._monotonic()):
                 log.warning("check changed", extra={"check": check.name, "value": tally.value, "detail": tally.detail})
                 self._changed()
-            # A trial that took longer than its period is followed by the next at once, not by a burst of missed ones.
+            # After a trial longer than its period the next follows at once; missed ones are not made up for.
             due = max(due + check.period_seconds, self._monotonic())
             await asyncio.sleep(due - self._monotonic())
 
@@ -310,7 +310,7 @@ async def try_once(check: Check) -> str | None:
     except Failed as error:
         return str(error)
     except Exception:
-        # A trial must not be able to end the examination; what it raised is for the log.
+        # A trial must not end the checks.
         log.exception("check broke", extra={"check": check.name})
         return "the check itself broke"
     return None

@@ -1,6 +1,6 @@
-"""The command endpoint: authenticates a command, has it obeyed, signs the answer.
+"""The command endpoint: authenticates a command, has the agent carry it out, signs the reply.
 
-200 accepted and 409 refused are signed; 401, 400 and 413 are not, and say no more than the rule that was broken.
+200 (accepted) and 409 (refused) are signed. Other answers are not, and name only the rule that was broken.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 PATH = "/v1/command"
 BODY_MAX_BYTES = 64 * 1024
 BODY_SECONDS = 5.0
-# The app's clock and ours may differ by this much; only FENCE is taken whatever the clocks say.
 LEEWAY_SECONDS = 5.0
+"""How far the app's clock and this machine's may differ. FENCE alone is accepted whatever the clocks say."""
 AGE_MAX_SECONDS = TOKEN_SECONDS + LEEWAY_SECONDS
 
 
@@ -33,7 +33,7 @@ class Ring(Protocol):
     """The app's public keys."""
 
     def current(self) -> Mapping[str, EllipticCurvePublicKey]:
-        """By kid, as they stand now."""
+        """By key id, as the file has them now."""
 
 
 class Commanded(Protocol):
@@ -80,7 +80,7 @@ def authenticate(
 
 
 class CommandEndpoint:
-    """Handles POST /v1/command."""
+    """Handles POST /v1/command. `handle` raises nothing that a request could cause."""
 
     def __init__(self, ring: Ring, issuer: Issuer, agent: Commanded) -> None:
         self._ring = ring
@@ -131,7 +131,7 @@ class CommandEndpoint:
 
 
 async def _body(request: web.BaseRequest) -> bytes | None:
-    # Counted while it comes: a declared length may lie and a chunked body declares none.
+    # Counted while it arrives: a declared length may be wrong, and a chunked body declares none.
     if (request.content_length or 0) > BODY_MAX_BYTES:
         return None
     body = bytearray()
@@ -144,6 +144,6 @@ async def _body(request: web.BaseRequest) -> bytes | None:
 
 def _error(status: int, rule: str) -> web.Response:
     response = web.json_response({"error": rule}, status=status)
-    # Whoever sent this gets no second request on the same connection.
+    # No second request on this connection.
     response.force_close()
     return response

@@ -1,7 +1,7 @@
-"""The agent's duties: the role and the advertisements of every service, kept in memory, on disk and in effect.
+"""The agent's duties: the role and the advertisements of every service, in memory, on disk and in effect.
 
-It carries out what `role` decides, restrictive things first: a fence is in effect before it is durable, a promotion and
-an advertisement are durable before they are in effect. It knows no HTTP, no signature and no gossip.
+They carry out what `role` decides, restrictions first: a fence is in effect before it is durable; a promotion and an
+advertisement are durable before they are in effect. HTTP, signatures and gossip are elsewhere.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
+from itertools import chain
 from typing import Protocol
 
 from hopkeeper_agent.role import (
@@ -47,10 +48,10 @@ class Store(Protocol):
 
 
 class Announcer(Protocol):
-    """What a speaker does for us."""
+    """The part of a speaker that the duties need."""
 
     async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
-        """Replace everything announced to those neighbours; raises SpeakerError if it is not certain that this happened."""
+        """Replace everything announced to those neighbours; raises SpeakerError unless it is certain that this happened."""
 
 
 class Duties:
@@ -67,10 +68,10 @@ class Duties:
         is_witness: bool = False,
         outward_from: IPv4Address | None = None,
     ) -> None:
-        """`states` are what start-up found; `durable` says whether the store holds exactly these already.
+        """`states` are those found at start-up; `durable`: the store already holds exactly these.
 
-        A witness watches its peers and takes no role. `outward_from` is this appliance as on-premises neighbours reach
-        it; None where the speaker has none of these.
+        A witness watches its peers and takes no role. `outward_from` is the next hop of what on-premises neighbours are
+        sent; None if the speaker has no such neighbour.
         """
         self.boot_id = boot_id
         self._is_witness = is_witness
@@ -88,48 +89,50 @@ class Duties:
 
     @property
     def states(self) -> Mapping[str, ServiceState]:
-        """What is in effect now, by service."""
+        """The states in effect now, by service."""
         return self._states
 
     @property
     def heard(self) -> Mapping[str, int]:
-        """The highest epoch, by service, that authentic peers have told of since the start."""
+        """By service, the highest epoch that authentic peers have reported since the start."""
         return self._heard
 
     def epoch(self, service: str) -> int:
-        """The epoch this agent stands at in a service; 0 if it was never told of it."""
+        """The epoch of the last role command accepted for a service; 0 if there was none."""
         return self._state(service).turn.epoch
 
     def is_durable(self, service: str) -> bool:
-        """Whether the store holds the turn and the role that are in effect: only then has a FENCE been acknowledged."""
+        """Whether the store holds the turn and the role in effect: only then may a FENCE count as acknowledged."""
         if self._durable is None:
             return False
         kept, state = self._durable.get(service, ServiceState()), self._state(service)
         return (kept.turn, kept.role) == (state.turn, state.role)
 
     def advertisements(self) -> list[Advertisement]:
-        """What the speaker should announce for all services together."""
-        return [item for _, state in sorted(self._states.items()) for item in _announced(state)]
+        """What the speaker should announce to Route Servers for all services together."""
+        announced = (_announced(state) for _, state in sorted(self._states.items()))
+        return list(chain.from_iterable(announced))
 
     def outward(self, service: str) -> tuple[Advertisement, ...]:
-        """What on-premises neighbours should hear of a service, by the role that it has now."""
+        """What on-premises neighbours should be sent for a service, by its present role."""
         if self._outward_from is None:
             return ()
-        # What goes to Route Servers goes nowhere else: an ADVERTISE is never refused on account of what is told outward.
-        inward = {item.prefix for state in self._states.values() for item in _announced(state)}
+        # A prefix that goes to Route Servers goes nowhere else, so that an outward one never keeps an ADVERTISE from being
+        # accepted.
+        inward = self._announced_for()
         return tuple(item for item in outward(self._state(service), self._outward_from) if item.prefix not in inward)
 
     async def tell_outward(self) -> None:
-        """Tell on-premises neighbours what they should hear now. What fails here the speaker makes up for by itself."""
+        """Announce to on-premises neighbours what they should be sent now; if that fails, the speaker goes on trying."""
         if self._outward_from is None:
             return
         async with self._outward_voice:
-            told = [item for service in sorted(self._states) for item in self.outward(service)]
+            announced = list(chain.from_iterable(map(self.outward, sorted(self._states))))
             with contextlib.suppress(SpeakerError):
-                await self._speaker.announce(told, Toward.OUTWARD)
+                await self._speaker.announce(announced, Toward.OUTWARD)
 
     async def obey(self, command: Command) -> str | None:
-        """Carry the command out. Return None when it was accepted, else why it was refused."""
+        """Carry the command out; None when it is accepted, else why it is refused."""
         match command:
             case Status():
                 return None
@@ -145,22 +148,22 @@ class Duties:
                 return await self._take_outward(command)
 
     def hear(self, service: str, epoch: int) -> None:
-        """An authentic peer proves that `service` has come to `epoch` without us: step down if we serve below it."""
+        """An authentic peer reports a higher epoch than ours, or may: step down if we serve `service` below `epoch`."""
         self._heard[service] = max(epoch, self._heard.get(service, 0))
         state = self._state(service)
         reduced = outranked(state, epoch)
         if reduced is not state:
-            log.warning("stepped down: a higher epoch was heard", extra={"service": service, "epoch": epoch})
+            log.warning("stepped down: a peer reports a higher epoch", extra={"service": service, "epoch": epoch})
             self._tell_outward_soon()
             self._states[service] = reduced
             self._save_soon()
 
     def make_durable_soon(self) -> None:
-        """Bring the store up to date in the background, as after a start with a file that was not believed."""
+        """Bring the store up to date in the background, as after a start with a state file that is not trusted."""
         self._save_soon()
 
     async def close(self) -> None:
-        """Wait for writes under way, and for nobody on-premises."""
+        """Wait for writes under way; announcements to on-premises neighbours are cut short."""
         for task in self._telling:
             task.cancel()
         await asyncio.gather(*self._telling, return_exceptions=True)
@@ -184,7 +187,7 @@ class Duties:
             failure = await self._write({**self._states, command.service: verdict.state})
             if failure is not None:
                 return failure
-            # The loop went on while the disk wrote: a fence or a newer peer may have come, and they count first.
+            # The loop went on while the disk wrote: a fence or a peer's higher epoch may have arrived, and goes first.
             again = promote(command, self._state(command.service), self.boot_id, self._heard.get(command.service, 0))
             self._tell_outward_soon()
             if isinstance(again, Accepted):
@@ -204,7 +207,7 @@ class Duties:
                 failure = await self._write({**self._states, command.service: verdict.state})
                 if failure is not None:
                     return failure
-                # Only advertisements are taken over: the role may have changed while the disk wrote.
+                # Only the advertisements: the role may have changed while the disk wrote.
                 current = self._state(command.service)
                 self._states[command.service] = replace(current, advertised=verdict.state.advertised)
             if self._durable != self._states:
@@ -216,11 +219,11 @@ class Duties:
             return None
 
     async def _take_outward(self, command: TellOutward) -> str | None:
-        """Accepted once it is durable: nobody waits for what on-premises neighbours hear."""
+        """Accepted once it is durable: no command waits until on-premises neighbours were sent it."""
         if self._outward_from is None and command.prefixes:
             return "no outward neighbour is configured"
         async with self._disk:
-            verdict = tell_outward(command, self._state(command.service), self._spoken_for(command.service))
+            verdict = tell_outward(command, self._state(command.service), self._taken_outward(command.service))
             if isinstance(verdict, Refused):
                 return verdict.reason
             failure = await self._write({**self._states, command.service: verdict.state})
@@ -234,7 +237,7 @@ class Duties:
         return None
 
     def _tell_outward_soon(self) -> None:
-        """In the loop's next turn, by the roles as they are then; a role never waits for it."""
+        """In the background, by the roles in effect then: no change of role waits for it."""
         if any(state.outward is not None for state in self._states.values()):
             task = asyncio.get_running_loop().create_task(self.tell_outward())
             self._telling.add(task)
@@ -250,23 +253,23 @@ class Duties:
         return self._states.get(service, ServiceState())
 
     def _taken(self, service: str) -> dict[IPv4Network, str]:
-        return {
-            item.prefix: other
-            for other, state in self._states.items()
-            if other != service
-            for item in _announced(state)
-        }
+        """By prefix, the other service for which it goes to Route Servers."""
+        return {prefix: other for prefix, other in self._announced_for().items() if other != service}
 
-    def _spoken_for(self, service: str) -> dict[IPv4Network, str]:
-        """Which service a prefix is announced for, if not outward for this one."""
-        outward_of_others = {
-            prefix: other
-            for other, state in self._states.items()
-            if other != service and state.outward is not None
-            for prefix in state.outward.prefixes
-        }
-        inward = {item.prefix: other for other, state in self._states.items() for item in _announced(state)}
-        return outward_of_others | inward
+    def _taken_outward(self, service: str) -> dict[IPv4Network, str]:
+        """By prefix, the service for which it is announced, unless that is outward for this one."""
+        found: dict[IPv4Network, str] = {}
+        for other, state in self._states.items():
+            if other != service and state.outward is not None:
+                found |= dict.fromkeys(state.outward.prefixes, other)
+        return found | self._announced_for()
+
+    def _announced_for(self) -> dict[IPv4Network, str]:
+        """By prefix, the service for which it goes to Route Servers."""
+        found: dict[IPv4Network, str] = {}
+        for service, state in self._states.items():
+            found |= {item.prefix: service for item in _announced(state)}
+        return found
 
     def _save_soon(self) -> None:
         task = asyncio.get_running_loop().create_task(self._save())
@@ -280,7 +283,7 @@ class Duties:
             return await self._write(self._states)
 
     async def _write(self, states: Mapping[str, ServiceState]) -> str | None:
-        # In a thread: a slow disk must not keep the probe from answering. The caller holds the lock.
+        # In a thread, as a slow disk must not keep the probe from answering. The caller holds the lock.
         snapshot = dict(states)
         try:
             await asyncio.to_thread(self._store.save, snapshot)

@@ -1,7 +1,7 @@
-"""Makes an agent's key and the one self-signed certificate over it, which is what gets enrolled elsewhere.
+"""Makes an agent's key and the self-signed certificate over it, which the topology and the peers enrol.
 
-The certificate is both the TLS trust anchor of the command endpoint and the public key of the agent's signatures, so it
-does not expire: it is withdrawn by enrolling another one.
+The certificate is both the TLS trust anchor of the command endpoint and the public key of the agent's signatures. It does
+not expire: enrolling another one replaces it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ VALID_TO = datetime(2100, 1, 1, tzinfo=timezone.utc)
 
 
 def enroll(directory: Path, name: str) -> str:
-    """Return the certificate (PEM) of the key in `directory`, making what is missing and overwriting nothing.
+    """Return the certificate (PEM) of the key in `directory`; what is missing is made, nothing is overwritten.
 
-    Raises OSError, BadKey for a key file that holds no EC P-256 key, ValueError if the certificate is another name's.
+    Raises OSError, BadKey for a key file without an EC P-256 key, ValueError if the certificate is for another name.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = _key(directory / KEY)
@@ -38,7 +38,7 @@ def enroll(directory: Path, name: str) -> str:
     certificate = x509.load_pem_x509_certificate(pem)
     # By their numbers: keys themselves do not compare before cryptography 40, and Debian 12 has 38.
     if certificate_key(pem).public_numbers() != key.public_key().public_numbers():
-        raise BadKey(f"{path}: not over the key beside it")
+        raise BadKey(f"{path}: not over the key in the same directory")
     if certificate.subject != _subject(name):
         raise ValueError(f"{path}: not for {name}")
     return pem.decode()
@@ -71,7 +71,7 @@ def _key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def _create(path: Path, content: bytes, mode: int) -> None:
-    # O_EXCL: whatever else happens, a key is never overwritten.
+    # O_EXCL: a key is never overwritten.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(content)
 

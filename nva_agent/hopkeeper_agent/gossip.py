@@ -1,7 +1,8 @@
-"""Mutual heartbeats between agents: one signed datagram to every peer each period.
+"""Heartbeats between agents: one signed datagram to every peer each period.
 
-Hearing a peer is evidence that it lives. Hearing of a higher epoch makes this agent step down by itself, whether the
-epoch is one a peer serves at, or one at which a peer remembers hearing this very agent (then our disk was rolled back).
+A heartbeat is evidence that its sender is alive. This agent steps down by itself when a heartbeat reports a higher epoch:
+one at which the peer serves, or one at which the peer has received heartbeats of this very agent (its disk was rolled
+back since).
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ from hopkeeper_agent.role import Role
 log = logging.getLogger(__name__)
 
 DATAGRAM_MAX_BYTES = 8 * 1024
-# Verifying costs a fifth of a millisecond: whoever floods us with a peer's name may not starve the probe.
 VERIFICATIONS_PER_PERIOD = 10
+"""For each peer. One takes 0.2 ms: a flood of datagrams under a peer's name must not keep the probe from answering."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class _Known:
 
 
 class Gossip(asyncio.DatagramProtocol):
-    """Sends and hears heartbeats. `beat` is called once a period by its owner."""
+    """Sends and receives heartbeats. Its owner calls `beat` once a period."""
 
     def __init__(self, issuer: Issuer, duties: Duties) -> None:
         self._issuer = issuer
@@ -74,7 +75,7 @@ class Gossip(asyncio.DatagramProtocol):
         self._closed = asyncio.Event()
 
     def enrol(self, neighbour: Neighbour, tempo: Tempo) -> PeerWatch:
-        """Add a peer; returns what will be known of it."""
+        """Add a peer; returns the watch over it, which received heartbeats keep up to date."""
         kid = key_id(neighbour.key)
         watch = PeerWatch(tempo, self._clock.monotonic())
         self._known[kid] = _Known(neighbour, watch, {kid: neighbour.key})
@@ -88,7 +89,7 @@ class Gossip(asyncio.DatagramProtocol):
         )
 
     async def close(self) -> None:
-        """Fall silent; returns once the port is free."""
+        """Stop sending and receiving; returns once the port is free."""
         if self._transport is not None:
             self._transport.close()
             self._transport = None
@@ -109,7 +110,7 @@ class Gossip(asyncio.DatagramProtocol):
             self._transport.sendto(token, known.destination)
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        """Take a datagram; whatever is not an authentic, newer heartbeat of a peer is dropped."""
+        """Take a datagram; all but an authentic heartbeat of a peer, newer than its last one, is dropped."""
         try:
             known = self._known.get(peek_kid(data)) if len(data) <= DATAGRAM_MAX_BYTES else None
             if known is None or addr[0] != known.destination[0] or known.verified >= VERIFICATIONS_PER_PERIOD:
@@ -118,12 +119,12 @@ class Gossip(asyncio.DatagramProtocol):
             claims = verify(data, HEARTBEAT, known.keys)
             if claims.get("iss") != known.neighbour.name or claims.get("sub") != self._identity.topology:
                 return
-            self._hear(known.watch, claims)
+            self._receive(known.watch, claims)
         except (Unauthentic, Malformed) as error:
             log.debug("heartbeat dropped", extra={"rule": str(error), "remote": str(addr[0])})
 
     def error_received(self, exc: Exception) -> None:
-        """A peer that is down answers with ICMP: its silence is counted anyway."""
+        """ICMP says that a peer is down: its missing heartbeats are counted anyway."""
 
     def _content(self) -> dict[str, Any]:
         return {
@@ -133,13 +134,13 @@ class Gossip(asyncio.DatagramProtocol):
             "heard": {known.neighbour.name: known.watch.epochs for known in self._known.values()},
         }
 
-    def _hear(self, watch: PeerWatch, claims: Mapping[str, Any]) -> None:
+    def _receive(self, watch: PeerWatch, claims: Mapping[str, Any]) -> None:
         boot, counter = boot_id(claims.get("boot_id"), "boot_id"), whole(claims.get("n"), "n")
         services = decode_heartbeat_services(claims.get("services"))
         heard = claims.get("heard", {})
         if not isinstance(heard, dict):
             raise Malformed("heard: not an object")
-        remembered = decode_epochs(heard.get(self._identity.agent, {}))
+        recorded = decode_epochs(heard.get(self._identity.agent, {}))
         if not watch.admits(boot, counter):
             return
         watch.hear(boot, counter, self._clock.monotonic())
@@ -147,6 +148,6 @@ class Gossip(asyncio.DatagramProtocol):
             watch.note_epoch(service, epoch)
             if role is Role.SERVING:
                 self._duties.hear(service, epoch)
-        for service, epoch in remembered.items():
+        for service, epoch in recorded.items():
             if epoch > self._duties.epoch(service):
                 self._duties.hear(service, epoch)

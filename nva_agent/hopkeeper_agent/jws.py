@@ -1,6 +1,6 @@
-"""Compact JWS with ES256 and nothing else: sign, verify, and the ring of the app's public keys.
+"""Compact JWS (RFC 7515) with ES256 alone: sign, verify, and the ring of the app's public keys.
 
-Key objects are made once and kept: parsing PEM costs more than signing. What the claims mean is not decided here.
+Key objects are made once, as parsing PEM costs more than signing. What claims mean is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PUBLIC_BLOCK = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY--
 
 
 class Unauthentic(Exception):
-    """A token that is not from whom it says, or not for us. The message names the rule and never the token's content."""
+    """A token that is not from its issuer, or not for this agent. The message names the rule, never the token's content."""
 
 
 class BadKey(ValueError):
@@ -87,7 +87,7 @@ def verify(token: str | bytes, typ: str, keys: Mapping[str, EllipticCurvePublicK
 
 
 def peek_kid(token: str | bytes) -> str:
-    """Return the kid of a token that is not verified yet, so that unknown keys cost nothing; raises Unauthentic."""
+    """Return the key id of a token not verified yet, so that unknown keys cost nothing. Raises Unauthentic."""
     try:
         header = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, UnicodeError, RecursionError) as error:
@@ -99,7 +99,7 @@ def peek_kid(token: str | bytes) -> str:
 
 
 def parse_object(payload: bytes) -> dict[str, Any]:
-    """Strict JSON: one object, no duplicate keys, no NaN or Infinity; raises ValueError."""
+    """Read strict JSON: one object, no duplicate keys, no NaN or Infinity. Raises ValueError."""
     try:
         value = json.loads(payload, object_pairs_hook=_unique, parse_constant=_no_constant)
     except RecursionError as error:
@@ -121,9 +121,9 @@ def certificate_key(pem: bytes) -> EllipticCurvePublicKey:
 
 
 class AppKeys:
-    """The app's public keys, re-read when the file changes so that keys rotate without a restart.
+    """The app's public keys, read again when the file changes, so that keys rotate without a restart.
 
-    A file that cannot be read or parsed keeps the last good ring: a typing error must not lock FENCE out.
+    If the file cannot be read or parsed the last good keys stay: a typing error must not keep FENCE from being accepted.
     """
 
     def __init__(self, path: Path) -> None:
@@ -138,9 +138,9 @@ class AppKeys:
             stamp = self._read_stamp()
             if stamp != self._stamp:
                 self._keys, self._stamp = self._load(), stamp
-                log.info("app keys re-read", extra={"kids": sorted(self._keys)})
+                log.info("app keys read again", extra={"kids": sorted(self._keys)})
         except (OSError, BadKey) as error:
-            log.warning("app keys cannot be read, the last good ones stay", extra={"error": str(error)})
+            log.warning("app keys cannot be read: the last good ones stay in use", extra={"error": str(error)})
         return self._keys
 
     def _read_stamp(self) -> tuple[int, int, int]:

@@ -1,8 +1,7 @@
 """The HTTP server under the probe and the command endpoint, hardened against slow, half-open and many connections.
 
-Every connection has a deadline for its first request, there is a bound on their number, bodies are never decompressed,
-and a TLS handshake that does not finish is cut. Both listeners share one event loop, on purpose: an agent that hangs
-fails its probe.
+A connection has a deadline for its first request and for its TLS handshake, their number is bounded, and bodies are never
+decompressed. Both listeners share one event loop on purpose: an agent that hangs fails its probe.
 """
 
 from __future__ import annotations
@@ -15,11 +14,13 @@ from ipaddress import IPv4Address
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-# A client that has not sent its request by then is not one of ours.
 REQUEST_SECONDS = 10.0
+"""Time for a first request; the app, the load balancer and peers send theirs at once."""
+
 HANDSHAKE_SECONDS = 5.0
-# Far above what a load balancer, an app and some peers need; beyond it the oldest connection gives way.
+
 CONNECTIONS_MAX = 256
+"""Far above what a load balancer, an app and some peers need. Beyond it the oldest connection is cut."""
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -42,7 +43,7 @@ class Listener:
         self._http: web.Server | None = None
 
     async def open(self, address: IPv4Address, port: int) -> None:
-        """Listen from now on; raises OSError if the address or port cannot be had."""
+        """Begin to listen; raises OSError if the address or port is not available."""
         loop = asyncio.get_running_loop()
         self._http = _Bounded(
             self._handler, keepalive_timeout=REQUEST_SECONDS, auto_decompress=False, access_log=None, lingering_time=0.0

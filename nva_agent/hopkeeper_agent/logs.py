@@ -1,4 +1,4 @@
-"""Log lines as one JSON object each: constant messages, values in fields, nothing a sender could break a line with."""
+"""Log records as one JSON object a line: constant messages, values in fields, control characters escaped."""
 
 from __future__ import annotations
 

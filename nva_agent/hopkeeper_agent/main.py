@@ -1,4 +1,4 @@
-"""The command line: run an agent, make its key, look over a configuration, end a speaker that was left speaking."""
+"""The agent's command line: run it, make its key, check a configuration, stop a speaker that still runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FILES_MAX = 65536
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Exit code 0 is success, 1 a failure that is told on standard error."""
+    """Run the command line. Exit code 0 is success, 1 a failure, with its reason on standard error."""
     options = parser().parse_args(arguments)
     try:
         match options.do:
@@ -74,25 +74,25 @@ async def _run(path: Path) -> None:
 
 
 def _allow_many_connections() -> None:
-    # Connections that somebody holds open must not use up what the probe needs to accept one.
+    # Connections that clients hold open must not use up the files that the probe needs to accept one.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES_MAX), most))
 
 
 async def _report_once(loaded: Config, signer: Signer) -> str:
-    """Post a report that says nothing of anything: the app looks, and finds what it finds. Raises ConfigError."""
+    """Post a report that claims nothing, which the app takes as a reason to look. Raises ConfigError."""
     target = loaded.reports
     if target is None:
-        raise ConfigError("reports: there is no such section, so the app hears nothing from this agent by itself")
+        raise ConfigError("reports: there is no such section, so this agent sends the app no reports")
     issuer = Issuer(loaded.agent.identity, signer, Clock())
     post = HttpPost(target.url, target.key_file)
     try:
-        answer = await post.ask(report(issuer, "check --live", unknown(issuer.identity, issuer.clock.wall())))
+        answer = await post.send(report(issuer, "check --live", unknown(issuer.identity, issuer.clock.wall())))
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        said = str(error) or type(error).__name__
+        reason = str(error) or type(error).__name__
         raise ConfigError(
-            f"reports.url: {target.url}: no answer ({said}): are name, route and TCP 443 right?"
+            f"reports.url: {target.url}: no answer ({reason}): are name, route and TCP 443 right?"
         ) from error
     finally:
         await post.close()
@@ -104,27 +104,29 @@ async def _report_once(loaded: Config, signer: Signer) -> str:
 async def _stop_speaker(path: Path) -> None:
     process = loading.process(config.load(path))
     if process is None:
-        sys.stdout.write("nothing to end: the speaker is not the agent's own\n")
+        sys.stdout.write("nothing to stop: the agent does not start this speaker itself\n")
         return
     await process.end()
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line's grammar."""
+    """The parser of the command line."""
     made = argparse.ArgumentParser(prog="hopkeeper-agent", description=__doc__)
     made.add_argument("--version", action="version", version=__version__)
     verbs = made.add_subparsers(dest="do", required=True)
-    for verb, told in (
-        ("run", "run the agent until SIGTERM; a running ExaBGP is taken over and left running"),
-        ("check", "read the configuration and the files it names, and stop"),
-        ("stop-speaker", "end the ExaBGP that an agent left running, and with it its sessions"),
+    for verb, text in (
+        ("run", "run the agent until SIGTERM; it takes over a running ExaBGP, and leaves it running at the end"),
+        ("check", "read the configuration and every file that it names, and say what is wrong"),
+        ("stop-speaker", "stop the ExaBGP that an agent left running; its BGP sessions go down"),
     ):
-        command = verbs.add_parser(verb, help=told, description=told)
+        command = verbs.add_parser(verb, help=text, description=text)
         command.add_argument("config", type=Path, metavar="CONFIG")
         if verb == "check":
-            command.add_argument("--live", action="store_true", help="post a report too, and say what the app answers")
-    told = "make the agent's key and certificate in DIR unless they are there, and print the certificate"
-    command = verbs.add_parser("enroll", help=told, description=told)
+            command.add_argument(
+                "--live", action="store_true", help="also post a report, and show what the app answers"
+            )
+    text = "make the agent's key and certificate in DIR unless they exist, and print the certificate"
+    command = verbs.add_parser("enroll", help=text, description=text)
     command.add_argument("directory", type=Path, metavar="DIR")
     command.add_argument("--name", required=True)
     return made

@@ -1,8 +1,8 @@
 """Azure Scheduled Events: the platform announces that it will interrupt this machine, so that the app can drain it first.
 
-What it tells is reported and changes nothing by itself: the probe goes on answering until the app has another holder.
-`decode` is pure; `Lookout` asks the instance metadata service. Nothing is acknowledged towards Azure: an event is approved
-early only by whoever knows that the drain is over.
+An event is reported and changes nothing by itself: the probe goes on answering until the app has another holder. The agent
+never approves an event early, as it does not know when the drain is over.
+`decode` is pure; `Lookout` reads the instance metadata service.
 Source: learn.microsoft.com, "Azure Metadata Service: Scheduled Events for Linux VMs" (api-version 2020-07-01).
 """
 
@@ -23,8 +23,9 @@ from hopkeeper_agent.decoding import Text, Url, seconds
 log = logging.getLogger(__name__)
 
 PATH = "/metadata/scheduledevents?api-version=2020-07-01"
-# The first question of a VM's life may take two minutes, for it turns the service on.
 TIMEOUT_SECONDS = 5.0
+"""The first request of a VM may take two minutes, as it turns the service on; later requests then succeed."""
+
 KINDS = {kind: kind.lower() for kind in ("Freeze", "Reboot", "Redeploy", "Preempt", "Terminate")}
 EVENT_MAX = 128
 
@@ -43,9 +44,9 @@ class Maintenance:
 
 
 def decode(document: Mapping[str, Any], machine: str) -> Maintenance | None:
-    """The event that concerns this machine and comes first; None if there is none. Raises ValueError for another shape.
+    """The first event that affects this machine; None if there is none. Raises ValueError for another shape.
 
-    `machine` is the VM's name as the service knows it. An event under way comes before all that are scheduled.
+    `machine` is the VM's name in Azure. An event under way comes before all scheduled ones.
     """
     events = document.get("Events")
     if not isinstance(events, list):
@@ -60,12 +61,12 @@ def _event(event: Any, machine: str) -> Maintenance | None:
         raise ValueError("Events: not objects")
     kind = KINDS.get(str(event.get("EventType")))
     resources = event.get("Resources")
-    concerned = isinstance(resources, list) and machine in resources
-    if kind is None or not concerned or event.get("EventStatus") not in ("Scheduled", "Started"):
+    is_affected = isinstance(resources, list) and machine in resources
+    if kind is None or not is_affected or event.get("EventStatus") not in ("Scheduled", "Started"):
         return None
-    # Empty once it has started.
-    told = event.get("NotBefore")
-    not_before = parsedate_to_datetime(str(told)).astimezone(timezone.utc) if told else None
+    # Empty once the event has started.
+    text = event.get("NotBefore")
+    not_before = parsedate_to_datetime(str(text)).astimezone(timezone.utc) if text else None
     return Maintenance(kind, not_before, str(event.get("EventId"))[:EVENT_MAX])
 
 
@@ -79,7 +80,7 @@ class MaintenanceSettings:
 
 
 class Lookout:
-    """Asks until it is closed. Without an answer what was known last stays: not knowing is no all-clear."""
+    """Reads the events until it is closed. While they cannot be read the last known event stands: it may still come."""
 
     def __init__(self, settings: MaintenanceSettings, changed: Callable[[], None]) -> None:
         """`changed` is called when an event appears, changes or is over."""
@@ -89,22 +90,22 @@ class Lookout:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Begin to read."""
         self._task = asyncio.get_running_loop().create_task(self._repeat())
 
     async def close(self) -> None:
-        """Stop asking."""
+        """Stop reading."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _repeat(self) -> None:
         limit = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-        # The metadata service refuses what comes through a proxy; aiohttp uses none unless it is told to.
+        # The metadata service refuses what comes through a proxy; aiohttp uses none unless configured to.
         async with aiohttp.ClientSession(timeout=limit, headers={"Metadata": "true"}) as client:
             while True:
                 try:
-                    before, self.coming = self.coming, await self._ask(client)
+                    before, self.coming = self.coming, await self._read(client)
                     if self.coming != before:
                         log.warning("maintenance", extra={"coming": str(self.coming), "before": str(before)})
                         self._changed()
@@ -112,7 +113,7 @@ class Lookout:
                     log.warning("scheduled events cannot be read", extra={"error": f"{type(error).__name__}: {error}"})
                 await asyncio.sleep(self._settings.period_seconds)
 
-    async def _ask(self, client: aiohttp.ClientSession) -> Maintenance | None:
+    async def _read(self, client: aiohttp.ClientSession) -> Maintenance | None:
         async with client.get(self._settings.url.rstrip("/") + PATH, allow_redirects=False) as response:
             response.raise_for_status()
             document = await response.json(content_type=None)

@@ -1,6 +1,6 @@
-"""Claims on the wire to and from the agent's own types, strictly: `contracts/schemas` says the same as JSON Schema.
+"""Claims on the wire to and from the agent's own types, strictly, as the JSON Schemas in `contracts/schemas` have them.
 
-Whether a message is authentic is `jws` and `commands`; whether it counts is `role`.
+Whether a message is authentic is decided in `jws` and `commands`, whether it counts in `role`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ REPLY = "hopkeeper-reply"
 REPORT = "hopkeeper-report"
 HEARTBEAT = "hopkeeper-heartbeat"
 
-# A Route Server takes 1,000 prefixes from a peer on its older page; the app sends at most 600 (64 KiB of command).
 ADVERTISEMENTS_MAX = 1000
+"""A Route Server's lower documented limit for a peer; the app sends at most 600 (64 KiB of command)."""
 OUTWARD_MAX = 200
 PREPEND_MAX = 16
 NUMBER_MAX = 2**53 - 1
@@ -142,14 +142,14 @@ def decode_heartbeat_services(value: Any) -> dict[str, tuple[int, Role]]:
 
 
 def decode_epochs(value: Any) -> dict[str, int]:
-    """Epoch by service, from one entry of the `heard` claim; raises Malformed."""
+    """Epoch by service, from one entry of the `heard` claim: those at which the sender heard one peer. Raises Malformed."""
     if not isinstance(value, dict) or not all(is_name(name) for name in value):
         raise Malformed("heard: not an object of named services")
     return {name: whole(epoch, "heard.epoch") for name, epoch in value.items()}
 
 
 def is_name(value: Any) -> TypeGuard[str]:
-    """Whether it may name a service, an agent or a topology: lower-case letters, digits and dashes, at most 63."""
+    """Whether it can name a service, an agent or a topology: lower-case letters, digits and dashes, at most 63."""
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 

@@ -1,21 +1,20 @@
-"""Tries a peer's probe port while its gossip is bad: any HTTP answer means it lives, 200 and 503 alike."""
+"""Tries a peer's probe port while its heartbeat is overdue: any HTTP answer, 200 or 503, means that it is alive."""
 
 from __future__ import annotations
 
 import asyncio
 from ipaddress import IPv4Address
 
-# Longer than any status line of ours; the rest of the answer does not matter.
 STATUS_LINE_MAX_BYTES = 256
+"""Longer than any status line of an agent; the rest of the answer is not read."""
 
-
-# A try is too short for TCP to send anything again: side by side, one lost packet is not taken for a dead peer.
-SIDE_BY_SIDE = 3
+CONNECTIONS = 3
+"""At once: a try is too short for TCP to retransmit, and one lost packet must not look like a dead peer."""
 
 
 async def answers_http(address: IPv4Address, port: int, timeout_seconds: float) -> bool:
-    """Whether an HTTP answer begins within the time, on any of a few connections."""
-    tries = [asyncio.ensure_future(_answers(address, port, timeout_seconds)) for _ in range(SIDE_BY_SIDE)]
+    """Whether an HTTP answer begins within `timeout_seconds` on any of a few connections. Raises nothing."""
+    tries = [asyncio.ensure_future(_answers(address, port, timeout_seconds)) for _ in range(CONNECTIONS)]
     try:
         for answer in asyncio.as_completed(tries):
             if await answer:

@@ -1,6 +1,6 @@
-"""What this agent knows of its peers: two independent readings of each, gossip and probe, by counting and by age.
+"""Whether peers are alive: two independent readings of each, from its heartbeats and from its probe port.
 
-Pure: times are seconds of one monotonic clock, given by the caller. The sockets are in `gossip` and `peer_probe`.
+Pure: `now` is seconds of one monotonic clock, given by the caller. The sockets are in `gossip` and `peer_probe`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Annotated
 
 from hopkeeper_agent.decoding import seconds, whole
 
-# An agent restarts rarely; this many boots back nobody replays.
 RETIRED_BOOTS = 64
-# One heartbeat is lost, or late by half a period.
+"""So many earlier boots of a peer are refused; agents restart rarely, and a replay from before that is not expected."""
+
 OVERDUE_PERIODS = 1.5
+"""Then one heartbeat is lost, or late by half a period."""
 
 
 class Reading(StrEnum):
@@ -35,13 +36,13 @@ class Tempo:
 
     @property
     def window_seconds(self) -> float:
-        """How long silence may last."""
+        """How long a peer may send no heartbeat, in seconds."""
         return self.period_seconds * self.fall
 
 
 @dataclass(slots=True)
 class PeerWatch:
-    """The readings of one peer."""
+    """The readings of one peer. `epochs`: by service, the highest epoch that it has reported."""
 
     tempo: Tempo
     started: float
@@ -54,7 +55,7 @@ class PeerWatch:
     _retired: deque[str] = field(default_factory=lambda: deque(maxlen=RETIRED_BOOTS), init=False)
 
     def admits(self, boot_id: str, counter: int) -> bool:
-        """Whether a heartbeat is newer than all before it. A boot that gave way to another never counts again."""
+        """Whether a heartbeat is newer than all before it. A boot that was followed by another never counts again."""
         if boot_id == self.boot_id:
             return counter > self.counter
         return boot_id not in self._retired
@@ -64,11 +65,11 @@ class PeerWatch:
         if self.boot_id is not None and boot_id != self.boot_id:
             self._retired.append(self.boot_id)
         self.boot_id, self.counter, self.last_heard = boot_id, counter, now
-        # The probe port is tried only while a heartbeat is overdue; what it said then is history now.
+        # The probe port is tried only while a heartbeat is overdue; those tries are out of date now.
         self._silent_tries, self._answered = 0, False
 
     def note_epoch(self, service: str, epoch: int) -> None:
-        """Remember the highest epoch this peer has stood at."""
+        """Keep the highest epoch that this peer has reported."""
         self.epochs[service] = max(epoch, self.epochs.get(service, 0))
 
     def probe_answered(self) -> None:
@@ -76,35 +77,35 @@ class PeerWatch:
         self._silent_tries, self._answered = 0, True
 
     def probe_silent(self) -> None:
-        """The probe port gave none."""
+        """The probe port gave no answer."""
         self._silent_tries += 1
 
     def gossip(self, now: float) -> Reading:
-        """Bad after a window of silence, counted from our own start for a peer that was never heard."""
+        """Bad after a window without heartbeat, counted from our own start if there never was one."""
         since = self.started if self.last_heard is None else self.last_heard
         if now - since > self.tempo.window_seconds:
             return Reading.BAD
         return Reading.UNKNOWN if self.last_heard is None else Reading.OK
 
     def suspect(self, now: float) -> bool:
-        """A heartbeat is overdue: time to try the probe port, so that both readings are bad at about the same time.
+        """A heartbeat is overdue: time to try the probe port, so that both readings turn bad at about the same time.
 
-        A peer that was never heard has all of the gossip window: it may be starting, as this agent is.
+        A peer without any heartbeat yet has all of the gossip window, as it may be starting like this agent.
         """
         if self.last_heard is None:
             return self.gossip(now) is Reading.BAD
         return now - self.last_heard > OVERDUE_PERIODS * self.tempo.period_seconds
 
     def probe(self) -> Reading:
-        """Bad after `fall` silent tries in a row."""
+        """Bad after `fall` tries in a row without an answer."""
         if self._silent_tries >= self.tempo.fall:
             return Reading.BAD
         return Reading.OK if self._answered else Reading.UNKNOWN
 
     def failed(self, now: float) -> bool:
-        """Both readings are bad: one alone may be a broken path."""
+        """Both readings are bad; one alone may be a broken path."""
         return self.gossip(now) is Reading.BAD and self.probe() is Reading.BAD
 
     def age_seconds(self, now: float) -> float | None:
-        """Since the last heartbeat; None if there never was one."""
+        """Seconds since the last heartbeat; None if there never was one."""
         return None if self.last_heard is None else max(0.0, now - self.last_heard)

@@ -1,6 +1,6 @@
-"""What the load balancer and the peers ask: may this appliance take new flows of a service?
+"""The load balancer's probe, which peers try too: may this appliance take new flows of a service?
 
-200 only while it serves the service and is fit, 503 for everything else. It reads, it decides nothing.
+200 only while it serves the service and is fit, otherwise 503. What makes it so is decided in `role` and `checks`.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def probe_handler(agent: Probed) -> Handler:
             return web.Response(status=404)
         service = request.path.removeprefix(PATH)
         current = agent.states
-        asked = list(current.values()) if not service else [current[service]] if service in current else []
-        answering = any(answers(state, agent.fatal()) for state in asked)
+        probed = list(current.values()) if not service else [current[service]] if service in current else []
+        answering = any(answers(state, agent.fatal()) for state in probed)
         return web.Response(status=200 if answering else 503, text="serving\n" if answering else "not serving\n")
 
     return handle

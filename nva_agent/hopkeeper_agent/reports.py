@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 BACKOFF_FIRST_SECONDS = 0.2
 BACKOFF_MAX_SECONDS = 5.0
-# The app answers when its pass is over. A newer change does not wait for that: it may start one request beside it.
 IN_FLIGHT_MAX = 2
+"""The app answers when its pass is over. A newer change does not wait for that, but starts a second request."""
 RETRIED_4XX = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
@@ -54,12 +54,12 @@ def changes(before: Reportable, after: Reportable) -> list[str]:
     """
     were, are = _by_check(before.fatal), _by_check(after.fatal)
     return [
-        *_each("fatal", [are[name] for name in sorted(are.keys() - were.keys())]),
+        *_each("fatal", map(are.__getitem__, sorted(are.keys() - were.keys()))),
         *_each("peer failed", sorted(after.failed_peers - before.failed_peers)),
         *_sessions(dict(before.sessions), after.sessions),
         *_each("check failed", sorted(after.bad_checks - before.bad_checks)),
         *_draining(before.maintenance, after.maintenance),
-        *_each("cleared", [were[name] for name in sorted(were.keys() - are.keys())]),
+        *_each("cleared", map(were.__getitem__, sorted(were.keys() - are.keys()))),
         *_each("peer returned", sorted(before.failed_peers - after.failed_peers)),
         # A check that has become fatal has not passed.
         *_each("check passed", sorted(before.bad_checks - after.bad_checks - are.keys())),
@@ -101,7 +101,7 @@ class Post(Protocol):
     """Delivers one report."""
 
     async def __call__(self, token: str) -> int | None:
-        """Return the HTTP status, or None when there was no answer."""
+        """Return the HTTP status, None without an answer of the app's."""
 
 
 class Reporter:
@@ -117,14 +117,14 @@ class Reporter:
         self._tasks: dict[asyncio.Task[None], int] = {}
 
     def report(self, reason: str) -> None:
-        """Report now. Nothing is lost by calling it often: only the newest is repeated."""
+        """Report now. Of several unacknowledged reports only the newest is repeated."""
         log.info("report", extra={"reason": reason})
         self._newest += 1
         self._start(self._newest, reason)
 
     @property
     def acknowledged(self) -> bool:
-        """Whether the newest report is done with."""
+        """Whether the newest report needs no repetition: the app acknowledged it, or refused it for good."""
         return self._done == self._newest
 
     async def close(self) -> None:
@@ -135,7 +135,7 @@ class Reporter:
 
     def _start(self, number: int, reason: str) -> None:
         if len(self._tasks) >= IN_FLIGHT_MAX:
-            # The youngest is older than this one and gives way; the oldest may be a pass that is about to answer.
+            # The youngest is older than this one and is cancelled; the oldest may be about to be answered by a pass.
             youngest = max(self._tasks, key=lambda task: self._tasks[task])
             youngest.cancel()
             del self._tasks[youngest]

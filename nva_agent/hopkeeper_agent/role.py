@@ -1,15 +1,15 @@
-"""Which commands an agent obeys and when its probe says 200: the agent's half of the fencing rules, decided purely.
+"""Which commands an agent accepts and when its probe answers 200: the agent's half of the fencing rules. Pure.
 
-Not here: signatures (`jws`, `commands`), durability (`state`, `duties`) and anything that does I/O.
+Signatures are in `jws` and `commands`, durability is in `state` and `duties`.
 
 Rules, each with the fault it stops:
   a role command counts when its (epoch, seq) is higher than the last accepted one's,
       or equal with the same effect                          replays and late arrivals
-  PROMOTE names the boot it was meant for                    an agent that restarted since it was looked at
-  PROMOTE below an epoch heard of from a peer                a grant that is older than the present holder's
-  a peer serving at a higher epoch sends this one to standby a holder that missed its fence
-  a peer that heard this agent at a higher epoch than it
-      remembers sends it to standby                          a disk that was rolled back
+  PROMOTE names the boot it is meant for                     an agent that restarted since the app read its status
+  PROMOTE below an epoch that a peer reported is refused     a grant that is older than the present holder's
+  this agent stands by if a peer serves at a higher epoch    a holder that missed its fence
+  it stands by if a peer recorded it at a higher epoch than
+      its own                                                a disk that was rolled back
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class Advertised:
 
 @dataclass(frozen=True, slots=True)
 class Outward:
-    """What on-premises neighbours are told of a service, sorted by prefix, and the turn that ordered it.
+    """What on-premises neighbours are sent for a service, sorted by prefix, and the turn that ordered it.
 
-    The next hop is this appliance. The AS path is as short as can be while it serves; on standby it is prepended
-    `standby_prepend` times, or nothing is announced (None).
+    The next hop is this appliance. While it serves, the AS path is its own ASN once; on standby that is prepended
+    `standby_prepend` times more, or nothing is announced (None).
     """
 
     turn: Turn
@@ -75,7 +75,7 @@ class Outward:
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """What an agent must still know about a service after a restart."""
+    """What an agent stores about a service over a restart."""
 
     turn: Turn = Turn(0, 0)
     role: Role = Role.STANDBY
@@ -85,7 +85,7 @@ class ServiceState:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Asks for the status only."""
+    """Requests the status only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """Answer the probe for a service; `boot_id` is the boot the app last saw."""
+    """Answer the probe for a service; `boot_id` is the boot that the app last read."""
 
     service: str
     turn: Turn
@@ -107,7 +107,7 @@ class Promote:
 
 @dataclass(frozen=True, slots=True)
 class Advertise:
-    """Announce exactly these for a service, replacing what it announced before."""
+    """Announce exactly these to Route Servers for a service, replacing what was announced before."""
 
     service: str
     turn: Turn
@@ -116,7 +116,7 @@ class Advertise:
 
 @dataclass(frozen=True, slots=True)
 class TellOutward:
-    """Tell on-premises neighbours these prefixes for a service, by the role that it has; none ends all of it."""
+    """Announce these prefixes to on-premises neighbours for a service, by its role; no prefix withdraws all."""
 
     service: str
     turn: Turn
@@ -129,7 +129,7 @@ Command = Status | Fence | Promote | Advertise | TellOutward
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The command counts; `state` is the service's state once it is obeyed."""
+    """The command is accepted; `state` is the service's state once it is carried out."""
 
     state: ServiceState
 
@@ -149,25 +149,25 @@ def fence(command: Fence, state: ServiceState) -> Accepted | Refused:
 def promote(command: Promote, state: ServiceState, boot_id: str, heard_epoch: int) -> Accepted | Refused:
     """Decide on a PROMOTE.
 
-    `boot_id` is this agent's; `heard_epoch` the highest epoch that authentic peers have told of (0: none), be it one they
-    serve at or one they remember this agent at.
+    `boot_id` is this agent's; `heard_epoch` the highest epoch that authentic peers reported (0: none), either one at which
+    they serve or one at which they recorded this agent.
     """
     if command.boot_id != boot_id:
         return Refused("this agent restarted since it was looked at")
     if command.turn.epoch < heard_epoch:
-        return Refused(f"epoch {heard_epoch} was heard of from a peer, which is higher")
+        return Refused(f"a peer reported epoch {heard_epoch}, which is higher")
     return _take_role(command.turn, Role.SERVING, state)
 
 
 def advertise(command: Advertise, state: ServiceState, taken: Mapping[IPv4Network, str]) -> Accepted | Refused:
-    """Decide on an ADVERTISE. `taken` names the other service that announces a prefix on this agent."""
+    """Decide on an ADVERTISE. `taken`: by prefix, the other service that this agent announces it for."""
     wanted = Advertised(command.turn, command.advertisements)
     known = state.advertised
     if known is not None:
         if command.turn < known.turn:
-            return Refused(f"{_told(command.turn)} is lower than {_told(known.turn)}, already accepted")
+            return Refused(f"{_named(command.turn)} is lower than {_named(known.turn)}, already accepted")
         if command.turn == known.turn and known.advertisements != command.advertisements:
-            return Refused(f"{_told(command.turn)} was accepted with other advertisements")
+            return Refused(f"{_named(command.turn)} was accepted with other advertisements")
     for advertisement in command.advertisements:
         if advertisement.prefix in taken:
             return Refused(f"{advertisement.prefix} is announced for service {taken[advertisement.prefix]}")
@@ -175,13 +175,13 @@ def advertise(command: Advertise, state: ServiceState, taken: Mapping[IPv4Networ
 
 
 def tell_outward(command: TellOutward, state: ServiceState, taken: Mapping[IPv4Network, str]) -> Accepted | Refused:
-    """Decide on an OUTWARD. `taken` names the service for which this agent announces a prefix already, to whomever."""
+    """Decide on an OUTWARD. `taken`: by prefix, the service that this agent already announces it for, to either group."""
     wanted = Outward(command.turn, command.prefixes, command.standby_prepend)
     known = state.outward
     if known is not None and command.turn < known.turn:
-        return Refused(f"{_told(command.turn)} is lower than {_told(known.turn)}, already accepted")
+        return Refused(f"{_named(command.turn)} is lower than {_named(known.turn)}, already accepted")
     if known is not None and command.turn == known.turn and wanted != known:
-        return Refused(f"{_told(command.turn)} was accepted with something else to tell")
+        return Refused(f"{_named(command.turn)} was accepted with other prefixes or another prepend")
     for prefix in command.prefixes:
         if prefix in taken:
             return Refused(f"{prefix} is announced for service {taken[prefix]}")
@@ -189,26 +189,26 @@ def tell_outward(command: TellOutward, state: ServiceState, taken: Mapping[IPv4N
 
 
 def outward(state: ServiceState, address: IPv4Address) -> tuple[Advertisement, ...]:
-    """What on-premises neighbours should hear now: it follows the role, and nothing else.
+    """What on-premises neighbours should be sent now: it depends on the role alone.
 
     role    | standby_prepend | announced, next hop `address`
     serving | any             | own ASN once
-    standby | a number        | own ASN so many times more
+    standby | a number        | own ASN once and so many times more
     standby | None            | nothing
     """
-    told = state.outward
-    if told is None:
+    ordered = state.outward
+    if ordered is None:
         return ()
-    prepend = 0 if state.role is Role.SERVING else told.standby_prepend
+    prepend = 0 if state.role is Role.SERVING else ordered.standby_prepend
     if prepend is None:
         return ()
-    return tuple(Advertisement(prefix, address, prepend, Toward.OUTWARD) for prefix in told.prefixes)
+    return tuple(Advertisement(prefix, address, prepend, Toward.OUTWARD) for prefix in ordered.prefixes)
 
 
 def outranked(state: ServiceState, heard_epoch: int) -> ServiceState:
-    """The state after hearing of an epoch: standby at its own turn if it serves at a lower one, else unchanged.
+    """The state once a peer has reported an epoch: standby at its own turn if it serves at a lower one, else unchanged.
 
-    The peer's epoch is not adopted: this is restraint, and no acknowledgement of anything.
+    The peer's epoch is not taken over: standing by acknowledges no command.
     """
     if state.role is Role.SERVING and state.turn.epoch < heard_epoch:
         return replace(state, role=Role.STANDBY)
@@ -216,17 +216,17 @@ def outranked(state: ServiceState, heard_epoch: int) -> ServiceState:
 
 
 def answers(state: ServiceState, fatal: tuple[str, ...]) -> bool:
-    """Whether the probe says 200: serving, and no self-check declares the appliance unfit."""
+    """Whether the probe answers 200: serving, and no self-check makes the appliance unfit (`fatal` is empty)."""
     return state.role is Role.SERVING and not fatal
 
 
 def _take_role(turn: Turn, role: Role, state: ServiceState) -> Accepted | Refused:
     if turn < state.turn:
-        return Refused(f"{_told(turn)} is lower than {_told(state.turn)}, already accepted")
+        return Refused(f"{_named(turn)} is lower than {_named(state.turn)}, already accepted")
     if turn == state.turn and role is not state.role:
-        return Refused(f"{_told(turn)} was accepted with the opposite effect")
+        return Refused(f"{_named(turn)} was accepted with the opposite effect")
     return Accepted(replace(state, turn=turn, role=role))
 
 
-def _told(turn: Turn) -> str:
+def _named(turn: Turn) -> str:
     return f"epoch {turn.epoch} seq {turn.seq}"

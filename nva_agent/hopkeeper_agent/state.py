@@ -1,9 +1,9 @@
-"""The durable state file: what an agent must still know after a restart, and whether that file can be believed.
+"""The state file: what an agent stores over a restart, and whether the file that it finds can be trusted.
 
-A write is: temporary file, fsync, rename, fsync of the directory. The file names the machine it belongs to and counts
-its writes; the same count goes to an optional witness on another disk (a tmpfs will do), so that a state directory put
-back to an older snapshot is noticed. A whole machine put back is noticed by its peers (`gossip`).
-A file that cannot be believed never makes an agent serve.
+A write is: temporary file, fsync, rename, fsync of the directory. The file names its machine and counts its writes; the
+same count goes to an optional witness on another disk (a tmpfs will do). A lower count in the file than in the witness
+shows that the state directory was restored from an older snapshot; the peers notice a whole machine that was (`gossip`).
+A file that is not trusted never makes an agent serve.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SCHEMA = 1
 
 
 class Trust(StrEnum):
-    """How far the file found at start-up is believed."""
+    """How far the file found at start-up is trusted."""
 
     NEW = "there is none"
     WHOLE = "it is ours and the newest"
@@ -51,14 +51,14 @@ class Trust(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found at start-up; `states` are already reduced to what may be believed."""
+    """What was found at start-up; of a file that is not trusted, `states` are `reduced`."""
 
     trust: Trust
     states: Mapping[str, ServiceState]
 
 
 class StateFile:
-    """The state file of one agent. Not for concurrent use: its caller holds a lock."""
+    """The state file of one agent. Not for concurrent use: the caller holds a lock."""
 
     def __init__(self, directory: Path, identity: Identity, machine: str, witness: Path | None = None) -> None:
         """`machine` identifies the VM: a file of another machine, agent or topology is not this agent's."""
@@ -91,7 +91,7 @@ class StateFile:
         return Found(Trust.WHOLE, states)
 
     def save(self, states: Mapping[str, ServiceState]) -> None:
-        """Make the states durable before returning; raises OSError, and then the file holds the old or the new."""
+        """Make the states durable; raises OSError, and then the file holds either the old or the new."""
         writes = self._writes + 1
         temporary = self.path.with_suffix(".new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -114,14 +114,14 @@ class StateFile:
         try:
             return whole(json.loads(self._witness.read_text()), "witness")
         except (OSError, ValueError):
-            # No witness (a reboot clears a tmpfs) is no evidence of anything.
+            # A witness that is not there proves nothing: a reboot clears a tmpfs.
             return 0
 
     def _write_witness(self) -> None:
         if self._witness is None:
             return
         temporary = self._witness.with_suffix(".new")
-        # A witness that stays behind raises no alarm, so failing to write it must not fail a fence.
+        # A count that stays behind raises no alarm, so a witness that cannot be written must not make a fence fail.
         with contextlib.suppress(OSError):
             temporary.write_text(str(self._writes))
             os.replace(temporary, self._witness)

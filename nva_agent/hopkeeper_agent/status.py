@@ -91,10 +91,11 @@ def unknown(identity: Identity, now_seconds: float) -> dict[str, Any]:
 def reportable(parts: Parts) -> Reportable:
     """Return the part of the status in which a change is reported."""
     now = parts.clock.monotonic()
+    failed = frozenset(name for name, watch in parts.peers.items() if watch.failed(now))
     sessions = sorted(parts.speaker.sessions().items())
     return Reportable(
         fatal=parts.fatal(),
-        failed_peers=frozenset(name for name, watch in parts.peers.items() if watch.failed(now)),
+        failed_peers=failed,
         sessions=tuple((str(address), session.state.value) for address, session in sessions),
         maintenance=parts.maintenance,
         bad_checks=frozenset(_alarms(parts)),

@@ -17,6 +17,7 @@ from tests.unit.agent.daemons import MISSING, RealBird, RealFrr, real_daemon
 from tests.unit.agent.stage import Member, advertise, fresh_address, new_signer, until
 
 DEFAULT, VIP = "0.0.0.0/0", "100.64.0.1/32"
+SETTLING = "192.0.2.0/24"
 OWN = 65001
 LONG = 15.0
 
@@ -62,13 +63,15 @@ async def speaking(site: Site) -> AsyncIterator[tuple[Agent, list[WirePeer]]]:
         async with site.member.running() as agent:
             await until(lambda: states(agent) == ["established"] * 2, LONG)
             await settled(site, agent)
+            if site.daemon.kind == "frr":
+                await until(lambda: all(({}, (SETTLING,)) in told(peer) for peer in peers))
             yield agent, peers
 
 
 async def settled(site: Site, agent: Agent) -> None:
     """FRR holds back everything for a second after a session came up (coalesce-time)."""
     if site.daemon.kind == "frr":
-        status, reply = await site.member.send(advertise(0, [("192.0.2.0/24", "10.0.1.4", 0)]))
+        status, reply = await site.member.send(advertise(0, [(SETTLING, "10.0.1.4", 0)]))
         assert (status, reply["reason"]) == (200, None)
         assert (await site.member.send(advertise(0, [], 2)))[0] == 200
 

@@ -1,7 +1,7 @@
-"""The speaker port: one verb, `announce`, and the state of the sessions it speaks on.
+"""The port for BGP speakers: announce, and read the sessions.
 
-A speaker replaces all it announces, as one UPDATE per changed prefix and never as a withdraw followed by an announce:
-a Route Server programs a prefix at most once in 30 s, and withdraw plus announce are two changes.
+An announcement replaces all earlier ones, with one UPDATE per changed prefix and never a withdrawal followed by an
+announcement: these are two changes, and a Route Server programs a prefix at most once in 30 s.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from hopkeeper_agent.role import Advertisement, Toward
 
 
 class SpeakerError(Exception):
-    """It is not certain that the neighbours have been told."""
+    """It is not certain that the neighbours have been sent the routes."""
 
 
 class SessionState(StrEnum):
-    """Of the RFC 4271 states only what matters here."""
+    """Established, or any other state of RFC 4271 (down); unknown until the daemon was read."""
 
     ESTABLISHED = "established"
     DOWN = "down"
@@ -44,7 +44,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a speaker found of itself, reported beside the self-checks. `detail` is empty while all is well."""
+    """What a speaker finds out about itself, reported among the self-checks. `detail` is empty while all is well."""
 
     value: Reading
     detail: str = ""
@@ -52,36 +52,36 @@ class Finding:
 
 
 class Speaker(Protocol):
-    """What announces."""
+    """Announces routes by BGP."""
 
     async def start(self) -> None:
-        """Begin to speak, or take over the daemon that an earlier agent left speaking."""
+        """Begin to speak, or take over the daemon that an earlier agent left running."""
 
     async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
         """Replace everything announced to a group of neighbours.
 
-        Raises SpeakerError if it is not certain that every Route Server was told. Outward neighbours are not waited
-        for, and what becomes of them never keeps a Route Server waiting.
+        Raises SpeakerError unless every established session with a Route Server was certainly sent the change. It waits for
+        no outward neighbour, and their failures delay no Route Server.
         """
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
         """The sessions by neighbour address."""
 
     def findings(self) -> Mapping[str, Finding]:
-        """Whether the daemon lives ("speaker"), and what is wrong with its configuration ("speaker-…")."""
+        """Whether the daemon runs ("speaker"), and what is wrong with its configuration ("speaker-…")."""
 
     async def close(self) -> None:
-        """Let go. What is announced stays announced: an agent that ends must not end the routes."""
+        """Close the connection to the daemon. The routes stay announced: they must outlive an agent that ends."""
 
 
 class Mute:
-    """The speaker of an appliance that speaks BGP by other means: there is nothing to announce with."""
+    """The speaker of an appliance that speaks BGP by other means: it announces nothing."""
 
     async def start(self) -> None:
-        """Nothing to begin."""
+        """Nothing to start."""
 
     async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
-        """Refuse advertisements: nobody would hear them."""
+        """Refuse advertisements, as no neighbour would be sent them. Raises SpeakerError."""
         if advertisements:
             raise SpeakerError("no speaker is configured")
 
@@ -94,4 +94,4 @@ class Mute:
         return {}
 
     async def close(self) -> None:
-        """Nothing to let go."""
+        """Nothing to close."""

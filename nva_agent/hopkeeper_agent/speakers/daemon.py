@@ -1,7 +1,7 @@
-"""Speaks through a daemon that the operator runs: BIRD or FRR, each behind the small port `Daemon`.
+"""Announces through a daemon that the operator runs, such as BIRD or FRR, behind the small port `Daemon`.
 
-The daemon is the operator's, and so is its life: it is never started, stopped or reset here. This file keeps what should
-be announced in force (after a restart of the daemon too), tells when it certainly is, and watches the sessions.
+The operator starts and stops the daemon. `DaemonSpeaker` keeps the advertisements in force in it (after its restart too),
+returns when they are certainly sent, and watches the sessions.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
@@ -25,26 +25,28 @@ log = logging.getLogger(__name__)
 
 Routes = Mapping[IPv4Network, Advertisement]
 
-# The app gives a command up after 2 s. A replaced path is on the wire after 1 ms (BIRD) or 55 ms (FRR).
 ANNOUNCE_SECONDS = 1.7
+"""The app waits 2 s for a reply. A replaced path is on the wire after 1 ms (BIRD) or 55 ms (FRR)."""
+
 CONNECT_SECONDS = 1.0
 SENT_LOOK_SECONDS = 0.002
 SENT_LOOK_MAX_SECONDS = 0.05
 RETRY_SECONDS = 0.1
 RETRY_MAX_SECONDS = 2.0
-# At every so many looks at the sessions everything else is compared with what should be, too.
 LOOKS_PER_TENDING = 25
-# Daemons tell since when a session is up in whole seconds, rounded anew each time.
+"""Sessions are read every `poll_seconds`; after so many readings the whole configuration is compared too."""
+
 SINCE_SLACK = timedelta(seconds=1.5)
+"""Daemons report since when a session is up in whole seconds, rounded anew each time."""
 
 
 class DaemonRefused(Exception):
-    """The daemon answered, and did not do it; the message says why."""
+    """The daemon answered and did not do it; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class PeerReading:
-    """One session as the daemon tells it. `exported`: all prefixes sent, ours and others; `idle`: nothing is queued."""
+    """One session as the daemon reports it. `exported`: all prefixes sent, ours and others; `idle`: nothing is queued."""
 
     established: bool
     since: datetime | None = None
@@ -61,7 +63,7 @@ class Daemon(Protocol):
         """Reach the daemon; the event is set when it is lost. Raises OSError, DaemonRefused."""
 
     async def held(self) -> dict[IPv4Network, Advertisement]:
-        """What carries our names in the running configuration; raises DaemonRefused."""
+        """The routes under our names in the running configuration; raises DaemonRefused."""
 
     async def replace(self, held: Routes, wanted: Routes) -> None:
         """Go from `held` to `wanted`, each changed prefix replaced in place; raises DaemonRefused."""
@@ -70,16 +72,16 @@ class Daemon(Protocol):
         """The configured neighbours that the daemon knows."""
 
     async def sent(self, peer: IPv4Address) -> dict[IPv4Network, Advertisement]:
-        """What a neighbour was sent, as it was sent."""
+        """The routes that a neighbour was sent, with the attributes it was sent."""
 
     async def tend(self, wanted: Routes | None) -> Mapping[str, str]:
-        """Remove what is ours and not used, and tell by topic what is wrong; an empty text is all well.
+        """Remove what is ours and not used. Returns what is wrong by topic; an empty text where all is well.
 
-        `wanted` is None while nothing was ordered: then nothing that is announced ends.
+        `wanted` is None until the app orders something; until then nothing that is announced is withdrawn.
         """
 
     def close(self) -> None:
-        """Let go."""
+        """Close the connection."""
 
 
 class DaemonSpeaker:
@@ -94,31 +96,31 @@ class DaemonSpeaker:
         self._peers: Mapping[IPv4Address, PeerReading] = {}
         self._findings = {"speaker": Finding(Reading.UNKNOWN, "not reached yet")}
         self._outward = settings.outward
-        # By group, neither of which ever changes with the other. None: nothing was ordered since this agent started, so
-        # whatever the daemon announces stays.
+        # By group; an order for one changes nothing for the other. None: nothing was ordered since this agent started, so
+        # what the daemon announces stays.
         self._wanted: dict[Toward, dict[IPv4Network, Advertisement] | None] = dict.fromkeys(Toward)
-        self._tells_outward = False
-        """Whether an order for them came that was not looked after yet."""
-        # What the daemon holds of ours; None while that must be read anew.
+        self._outward_is_due = False
+        """An outward order came since the configuration was last compared."""
+        # Our routes that the daemon holds; None when they must be read again.
         self._held: dict[IPv4Network, Advertisement] | None = None
         self._reached = asyncio.Event()
         self._speaking = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to look for the daemon."""
+        """Begin to connect to the daemon."""
         self._task = asyncio.get_running_loop().create_task(self._keep_watching())
 
     async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
-        """Replace everything announced to a group.
+        """Replace everything announced to a group. Raises SpeakerError.
 
-        Returns once it reads back as sent on every established session with a Route Server; outward, once the daemon
-        has taken it.
+        Returns once the daemon reports it as sent on every established session with a Route Server; outward, once the
+        daemon has taken it.
         """
         if advertisements and toward is Toward.OUTWARD and not self._outward:
             raise SpeakerError("no outward neighbour is configured")
         self._wanted[toward] = {item.prefix: item for item in advertisements}
-        self._tells_outward |= toward is Toward.OUTWARD
+        self._outward_is_due |= toward is Toward.OUTWARD
         await self._converge(toward)
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
@@ -126,33 +128,38 @@ class DaemonSpeaker:
         return self._sessions
 
     def findings(self) -> Mapping[str, Finding]:
-        """Whether the daemon lives, and what is wrong with its configuration."""
+        """Whether the daemon runs, and what is wrong with its configuration."""
         return self._findings
 
     async def close(self) -> None:
-        """Let go of the daemon, which speaks on."""
+        """Close the connection to the daemon, which goes on announcing."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         self._daemon.close()
 
     async def _converge(self, toward: Toward) -> None:
-        name = self._daemon.name
-        last: list[str] = []
+        """Raises SpeakerError unless the group was certainly sent what it should be."""
+        name, unsent = self._daemon.name, ""
         try:
             async with asyncio.timeout(ANNOUNCE_SECONDS):
                 await self._reached.wait()
                 async with self._speaking:
-                    await (self._replace_outward() if toward is Toward.OUTWARD else self._replace(last))
+                    if toward is Toward.OUTWARD:
+                        await self._replace_outward()
+                        return
+                    async for text in self._replace():
+                        unsent = text
         except TimeoutError as error:
             reached = f"{name} does not answer" if self._reached.is_set() else f"{name} is not running"
-            raise SpeakerError(last[-1] if last else reached) from error
+            raise SpeakerError(unsent or reached) from error
         except (DaemonRefused, OverBudget) as error:
             raise SpeakerError(str(error)) from error
         except OSError as error:
-            raise SpeakerError(f"{name} ended the conversation") from error
+            raise SpeakerError(f"{name} closed the connection") from error
 
-    async def _replace(self, last: list[str]) -> None:
+    async def _replace(self) -> AsyncIterator[str]:
+        """Yields what is not sent yet at each look, and ends once everything is."""
         if (wanted := self._wanted[Toward.ROUTE_SERVERS]) is None:
             return
         all_held = await self._daemon.held() if self._held is None else self._held
@@ -162,17 +169,18 @@ class DaemonSpeaker:
         for stage in stages(held, wanted, self._settings.budget, max(0, others)):
             if stage != held:
                 await self._daemon.replace({**outward, **held}, {**outward, **stage})
-            await self._until_sent(held, stage, last)
+            async for unsent in self._until_sent(held, stage):
+                yield unsent
             held = stage
         self._held = {**outward, **held}
 
     async def _replace_outward(self) -> None:
-        """Whether it is sent yet is looked at later: Route Servers must not wait for it."""
+        """Returns once the daemon has taken it. Whether it is sent is read later, as Route Servers must not wait for it."""
         if (wanted := self._wanted[Toward.OUTWARD]) is None:
             return
         held = await self._daemon.held() if self._held is None else self._held
         self._held = None
-        # A prefix that goes to Route Servers is theirs.
+        # A prefix that goes to Route Servers goes to no other group.
         target = {**wanted, **_of(held, Toward.ROUTE_SERVERS)}
         if target != held:
             await self._daemon.replace(held, target)
@@ -181,31 +189,31 @@ class DaemonSpeaker:
     def _inward_peers(self) -> Mapping[IPv4Address, PeerReading]:
         return {address: reading for address, reading in self._peers.items() if address not in self._outward}
 
-    async def _until_sent(self, before: Routes, stage: Routes, last: list[str]) -> None:
-        """Returns once it is. What is amiss is left in `last` for whoever gives up waiting."""
+    async def _until_sent(self, before: Routes, stage: Routes) -> AsyncIterator[str]:
+        """Yields what is not sent yet at each look, and ends once everything is. Raises DaemonRefused."""
         ordered, pause = self._wanted[Toward.ROUTE_SERVERS], SENT_LOOK_SECONDS
         while True:
             self._note_peers(await self._daemon.peers())
-            told = [peer for peer in self._sessions if peer not in self._outward]
-            amiss = [text for peer in told if (text := await self._amiss(peer, before, stage))]
-            if not amiss:
+            inward = [peer for peer in self._sessions if peer not in self._outward]
+            unsent = [text for peer in inward if (text := await self._unsent(peer, before, stage))]
+            if not unsent:
                 return
-            last.append(amiss[0])
+            yield unsent[0]
             await asyncio.sleep(pause)
             pause = min(1.2 * pause, SENT_LOOK_MAX_SECONDS)
             if self._wanted[Toward.ROUTE_SERVERS] is not ordered:
-                raise DaemonRefused(f"{amiss[0]}, and another order came")
+                raise DaemonRefused(f"{unsent[0]}, and another order came")
 
-    async def _amiss(self, peer: IPv4Address, before: Routes, stage: Routes) -> str | None:
+    async def _unsent(self, peer: IPv4Address, before: Routes, stage: Routes) -> str | None:
         reading = self._peers.get(peer)
         if reading is None or not reading.established:
-            # What was not sent will be, with everything else, when the session comes back.
+            # It is sent with everything else when the session comes up again.
             return None
         sent = await self._daemon.sent(peer)
         self._note_sent(peer, sent, stage)
         for prefix, wanted in stage.items():
-            if (told := sent.get(prefix)) != wanted:
-                how = f" but next hop {told.next_hop}, prepend {told.prepend}" if told else ""
+            if (now := sent.get(prefix)) != wanted:
+                how = f" but next hop {now.next_hop}, prepend {now.prepend}" if now else ""
                 return f"{prefix} is not sent to {peer} as ordered{how}"
         if any(sent.get(prefix) == before[prefix] for prefix in before.keys() - stage.keys()):
             return f"a withdrawal is not sent to {peer} yet"
@@ -219,31 +227,31 @@ class DaemonSpeaker:
                     lost = await self._daemon.connect()
                 pause = RETRY_SECONDS
                 await self._watch(lost)
-                told = f"{self._daemon.name} ended the conversation"
+                reason = f"{self._daemon.name} closed the connection"
             except TimeoutError:
-                told = f"{self._daemon.name} does not answer"
+                reason = f"{self._daemon.name} does not answer"
             except OSError as error:
-                told = f"{self._daemon.name} is not running: {error.strerror or error}"
+                reason = f"{self._daemon.name} is not running: {error.strerror or error}"
             except DaemonRefused as error:
-                told = str(error)
+                reason = str(error)
             except Exception:
-                # What a daemon says may not end the watch over it.
+                # Nothing that a daemon answers may end the watch over it.
                 log.exception("speaker broke", extra={"daemon": self._daemon.name})
-                told = f"{self._daemon.name} cannot be understood"
-            self._lost(told)
+                reason = f"{self._daemon.name} cannot be understood"
+            self._lost(reason)
             await asyncio.sleep(pause)
             pause = min(2 * pause, RETRY_MAX_SECONDS)
 
     async def _watch(self, lost: asyncio.Event) -> None:
-        """Look at the sessions each period and at everything else now and then, until the daemon is lost."""
+        """Read the sessions each period and compare everything else now and then, until the connection is lost."""
         self._held = None
         self._note_peers(await self._daemon.peers())
         self._found({"speaker": Finding(Reading.OK)})
         self._reached.set()
         looks = 0
         while not lost.is_set():
-            if looks % LOOKS_PER_TENDING == 0 or self._tells_outward:
-                self._tells_outward = False
+            if looks % LOOKS_PER_TENDING == 0 or self._outward_is_due:
+                self._outward_is_due = False
                 await self._tend()
             looks += 1
             with contextlib.suppress(TimeoutError):
@@ -259,7 +267,7 @@ class DaemonSpeaker:
         async with self._speaking:
             topics = {**await self._daemon.tend(self._all_wanted()), "announced": failed[Toward.ROUTE_SERVERS]}
             if self._outward:
-                topics["outward"] = failed[Toward.OUTWARD] or await self._told_outward()
+                topics["outward"] = failed[Toward.OUTWARD] or await self._leaks()
         found = {f"speaker-{topic}": _finding(detail) for topic, detail in topics.items()}
         strangers = sorted(str(address) for address in self._sessions if address not in self._peers)
         unknown = f"{self._daemon.name} has no neighbour {', '.join(strangers)}" if strangers else ""
@@ -278,8 +286,8 @@ class DaemonSpeaker:
             return None
         return {**(outward or {}), **inward}
 
-    async def _told_outward(self) -> str:
-        """Whether somebody hears what is for the others; what on-premises neighbours were sent is noted on the way."""
+    async def _leaks(self) -> str:
+        """A route sent to the wrong group, in words. What on-premises neighbours were sent is noted as well."""
         groups = {toward: set(self._wanted[toward] or {}) for toward in Toward}
         found = ""
         for peer, reading in sorted(self._peers.items()):
@@ -294,8 +302,8 @@ class DaemonSpeaker:
         return found
 
     def _note_peers(self, peers: Mapping[IPv4Address, PeerReading]) -> bool:
-        """Take over the sessions' states; returns whether one changed."""
-        self._peers, turned = peers, False
+        """Take over the sessions' states; returns whether any changed."""
+        self._peers, has_changed = peers, False
         for address, before in self._sessions.items():
             reading = peers.get(address, PeerReading(established=False))
             state = SessionState.ESTABLISHED if reading.established else SessionState.DOWN
@@ -303,23 +311,23 @@ class DaemonSpeaker:
             if state is before.state and before.since and since and abs(since - before.since) < SINCE_SLACK:
                 continue
             self._sessions[address] = replace(before, state=state, since=since, sent=None)
-            turned = True
-        if turned:
+            has_changed = True
+        if has_changed:
             self._changed()
-        return turned
+        return has_changed
 
     def _note_sent(self, peer: IPv4Address, sent: Routes, ours: Routes) -> None:
-        told = tuple(sent[prefix] for prefix in sorted(ours) if prefix in sent)
-        self._sessions[peer] = replace(self._sessions[peer], sent=told)
+        known = tuple(sent[prefix] for prefix in sorted(ours) if prefix in sent)
+        self._sessions[peer] = replace(self._sessions[peer], sent=known)
 
-    def _lost(self, told: str) -> None:
+    def _lost(self, reason: str) -> None:
         self._reached.clear()
         self._daemon.close()
         self._peers = {}
         for address, session in self._sessions.items():
             if session.state is not SessionState.DOWN:
                 self._sessions[address] = replace(session, state=SessionState.DOWN, since=_now(), sent=None)
-        self._found({"speaker": Finding(Reading.BAD, told, self._settings.fatal)})
+        self._found({"speaker": Finding(Reading.BAD, reason, self._settings.fatal)})
         self._changed()
 
     def _found(self, findings: Mapping[str, Finding]) -> None:
