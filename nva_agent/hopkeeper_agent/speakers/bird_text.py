@@ -1,9 +1,9 @@
-"""BIRD's language: the file that its configuration includes, and what its control socket tells. Pure text.
+"""BIRD's language: the file that its configuration includes, and the answers of its control socket. Pure text.
 
 Everything in the file carries our name: a table, a static protocol, a filter, and on a hub speaker a function. The table is
 our own, so that no route in it reaches the kernel or another protocol unless the operator connects them. A route's
-attributes stand in the route itself: BIRD replaces a changed static route in place, and its neighbours get one UPDATE.
-(Attributes set in an export filter would take a `reload out`, which sends everything again.)
+attributes are part of the route: BIRD replaces a changed static route in place, and its neighbours get one UPDATE.
+(Attributes set in an export filter would need a `reload out`, which sends everything again.)
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ TABLE = "hopkeeper4"
 PROTOCOL = "hopkeeper_routes"
 FILTER = "hopkeeper_export"
 FUNCTION = "hopkeeper_of_a_client"
+"""Our names for Route Servers, and the function that a hub speaker's filters call."""
 
 _FIRST_LINE = "# Written by the Hopkeeper agent: changes are lost. Everything here is named hopkeeper…\n"
 
@@ -35,17 +36,17 @@ _EXPORTED = re.compile(r"Routes:.*?(\d+) exported")
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What is ours for one group of neighbours: its sessions export the table through the filter."""
+    """Our names for one group of neighbours: its sessions export the table through the filter."""
 
     table: str
     protocol: str
     filter: str
 
     def head(self) -> str:
-        """All but the routes and the last brace.
+        """Everything but the routes and the last brace.
 
-        The filter's text never changes, or BIRD would export everything anew. Assigning the next hop to itself makes it
-        count as set on export: BIRD announces its own address otherwise.
+        The filter's text never changes, as BIRD would then export everything again. Assigning the next hop to itself makes
+        it count as set on export: BIRD would announce its own address otherwise.
         """
         return f"""\
 ipv4 table {self.table};
@@ -69,14 +70,14 @@ OURS = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer: its last code, and its lines without codes."""
+    """A complete answer: its last code, and its lines without codes."""
 
     code: int
     lines: tuple[str, ...]
 
     @property
     def failed(self) -> bool:
-        """Whether it is an error: 8xxx at run time, 9xxx of the command itself."""
+        """Whether it is an error: 8xxx at run time, 9xxx in the command itself."""
         return self.code >= 8000
 
 
@@ -103,27 +104,27 @@ def render(
     """The included file for these routes; `groups` are those whose names the operator's sessions may use."""
     text = _FIRST_LINE
     for toward in groups:
-        told = [routes[prefix] for prefix in sorted(routes) if routes[prefix].toward is toward]
-        text += OURS[toward].head() + "".join(_route(item, asn, communities) for item in told) + "}\n"
+        own = [routes[prefix] for prefix in sorted(routes) if routes[prefix].toward is toward]
+        text += OURS[toward].head() + "".join(_route(item, asn, communities) for item in own) + "}\n"
     return with_clients(text, clients)
 
 
 def with_clients(text: str, clients: Sequence[Client]) -> str:
-    """The file with the function of these clients in place of its own, all else as it is; none for no clients.
+    """The file with the function for these clients in place of its present one; without clients it has none.
 
-    The function says whether a route is a client's: the operator's import and export filters ask it.
+    The function decides whether a route is a client's; the operator's import and export filters call it.
     """
     bare = _FUNCTION.sub("", text)
     return bare.replace(_TABLE_LINE, _TABLE_LINE + _function(clients), 1) if clients else bare
 
 
 def empty(toward: Toward) -> str:
-    """What a group's part of the file is while nothing is announced to it."""
+    """A group's part of the file while nothing is announced to it."""
     return OURS[toward].head() + "}\n"
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether an answer ends here: a line whose code is followed by a blank."""
+    """Whether an answer is complete: its last line has a code followed by a blank."""
     if not data.endswith(b"\n"):
         return False
     last = data[:-1].rsplit(b"\n", 1)[-1]
@@ -131,7 +132,7 @@ def is_whole(data: bytes) -> bool:
 
 
 def answer(data: bytes) -> Answer:
-    """Take an answer apart. A line that begins with a blank continues the code before; one with + is a log line."""
+    """Parse an answer. A line that begins with a blank continues the code before it; one with + is a log line."""
     code, lines = 0, []
     for line in data.decode(errors="replace").splitlines():
         if match := _CODED.fullmatch(line):
@@ -163,7 +164,7 @@ def routes(lines: Sequence[str], communities: Sequence[str] | None = None) -> di
 
 
 def protocols(lines: Sequence[str], now: datetime) -> list[BgpProtocol]:
-    """The BGP protocols of `show protocols all`; `now` is BIRD's clock, which tells some times without a date."""
+    """The BGP protocols of `show protocols all`; `now` completes the times that BIRD shows without a date."""
     found: list[BgpProtocol] = []
     for block in _blocks(lines):
         header, text = _PEER.fullmatch(block[0]), "\n".join(block)
@@ -221,5 +222,5 @@ def _since(text: str, now: datetime) -> datetime | None:
         clock = time.fromisoformat(text)
     except ValueError:
         return None
-    told = datetime.combine(now.date(), clock).astimezone()
-    return told if told <= now + timedelta(seconds=1) else told - timedelta(days=1)
+    today = datetime.combine(now.date(), clock).astimezone()
+    return today if today <= now + timedelta(seconds=1) else today - timedelta(days=1)

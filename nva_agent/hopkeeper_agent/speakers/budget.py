@@ -1,7 +1,7 @@
-"""The prefix budget: how to come from what a neighbour holds to what it should hold without going beyond its limit.
+"""The prefix budget: stages from what a neighbour holds to what it should hold, none beyond the neighbour's limit.
 
-A Route Server counts the prefixes a peer sent and those of an UPDATE under way together, and ends the session beyond its
-limit: replacing the next hop of 2,001 of 4,000 is enough. Pure; who sends the stages waits until each one is sent.
+A Route Server adds up the prefixes that a peer has sent and those of an UPDATE under way, and ends the session beyond its
+limit: replacing the next hop of 2,001 of 4,000 is enough. Pure; the sender waits until each stage is sent.
 """
 
 from __future__ import annotations

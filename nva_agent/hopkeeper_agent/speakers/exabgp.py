@@ -1,8 +1,8 @@
 """The embedded speaker: ExaBGP as a process of its own, reached over its helper's unix socket.
 
-ExaBGP outlives the agent: when the agent ends, sessions and routes stay, and the next agent takes the running ExaBGP
-over. When ExaBGP ends, it is started again with what should be announced. This file keeps the conversation;
-`exabgp_process` starts and ends the process, `exabgp_helper` is the other end of the socket.
+When the agent ends, sessions and routes stay, and the next agent takes the running ExaBGP over. When ExaBGP ends, it is
+started again with what should be announced. `exabgp_process` starts and stops the process, `exabgp_helper` is the other end
+of the socket.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
+from itertools import chain
 from typing import Any
 
 from hopkeeper_agent.peers import Reading
@@ -29,17 +30,21 @@ from hopkeeper_agent.speakers.settings import unknown_sessions
 log = logging.getLogger(__name__)
 
 HELLO_SECONDS = 3.0
-# ExaBGP takes a command within 3 ms and sends it in as many; the app gives a command up after 2 s.
+
 ANNOUNCE_SECONDS = 1.7
+"""The app waits 2 s for a reply. ExaBGP takes a command within 3 ms, and sends it within 3 ms more."""
+
 STEP_SECONDS = 1.0
-# After so many unanswered signs of life ExaBGP hangs: its routes would be lost with the hold time anyway.
+
 ALIVE_PERIOD_SECONDS = 5.0
 ALIVE_MISSED_MAX = 3
+"""After so many unanswered keepalives ExaBGP hangs, and the hold time would end its sessions anyway."""
+
 RESTART_FIRST_SECONDS = 0.2
 RESTART_MAX_SECONDS = 10.0
 RECONCILE_SECONDS = 1.0
-# One command more than the longest list of routes that a neighbour takes.
 LINE_MAX_BYTES = 1 << 20
+"""Far more than the longest list of routes that a neighbour takes."""
 
 
 Changes = Sequence[tuple[str, str | None]]
@@ -53,13 +58,13 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Conversation:
-    """One connection with the helper, and what has been heard over it."""
+    """One connection with the helper, and what it has reported."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     routes: dict[str, str]
     asked: dict[int, _Asked] = field(default_factory=dict)
-    # By established neighbour: the changes ExaBGP was given and has not sent yet, and since when (loop time).
+    # By established neighbour: the changes that ExaBGP has taken and not sent yet, and since when (loop time, seconds).
     unsent: dict[IPv4Address, dict[str, tuple[str | None, float]]] = field(default_factory=dict)
     # By neighbour: the routes it was sent on its present session.
     sent: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -76,17 +81,21 @@ class ExaBgpSpeaker:
         self._process = process
         self._changed = changed
         self._sessions = unknown_sessions(settings.neighbours)
-        self._groups = {
-            toward: [str(n.address) for n in settings.neighbours if n.toward is toward] for toward in Toward
-        }
-        # By group, of which one never waits for the other. None: nothing was ordered since this agent started, so whatever
-        # a running ExaBGP announces stays.
+        self._groups: dict[Toward, list[str]] = {toward: [] for toward in Toward}
+        for neighbour in settings.neighbours:
+            self._groups[neighbour.toward].append(str(neighbour.address))
+        # By group; neither waits for the other. None: nothing was ordered since this agent started, so what a running ExaBGP
+        # announces stays.
         self._wanted: dict[Toward, dict[str, str] | None] = dict.fromkeys(Toward)
         self._conversation: _Conversation | None = None
         self._clients = dict.fromkeys((client.address for client in settings.clients), SessionState.UNKNOWN)
-        # What else a neighbour may hold of ours, for the budget.
-        passed = [client.prefixes for client in settings.clients] + [relay.prefixes for relay in settings.relays]
-        self._others = len({*settings.announces, *(prefix for prefixes in passed for prefix in prefixes)})
+        # What else a neighbour may hold from this speaker, for the budget.
+        others = set(settings.announces)
+        for client in settings.clients:
+            others.update(client.prefixes)
+        for relay in settings.relays:
+            others.update(relay.prefixes)
+        self._others = len(others)
         self._finding = Finding(Reading.UNKNOWN, "not reached yet")
         self._last_id = 0
         self._pulse = asyncio.Event()
@@ -100,7 +109,10 @@ class ExaBgpSpeaker:
         self._tasks += [loop.create_task(self._keep_announced(toward)) for toward in Toward]
 
     async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
-        """Replace everything announced to a group. Returns once ExaBGP has sent it on its established sessions."""
+        """Replace everything announced to a group. Returns once ExaBGP has sent it on its established sessions.
+
+        Raises SpeakerError.
+        """
         self._wanted[toward] = {
             _key(toward, item.prefix): route(item, self._settings.asn, self._settings.communities)
             for item in advertisements
@@ -118,7 +130,7 @@ class ExaBgpSpeaker:
         }
 
     def findings(self) -> Mapping[str, Finding]:
-        """Whether ExaBGP lives, and which clients of a hub speaker are missing."""
+        """Whether ExaBGP runs, and which clients of a hub speaker have no session."""
         if not self._clients:
             return {"speaker": self._finding}
         missing = sorted(address for address, state in self._clients.items() if state is SessionState.DOWN)
@@ -128,7 +140,7 @@ class ExaBgpSpeaker:
         return {"speaker": self._finding, "speaker-clients": Finding(value, detail)}
 
     async def close(self) -> None:
-        """Let go of ExaBGP, which speaks on."""
+        """Close the connection to ExaBGP, which goes on announcing."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -137,10 +149,13 @@ class ExaBgpSpeaker:
             self._conversation = None
 
     def _advertisements(self, routes: Mapping[str, str]) -> tuple[Advertisement, ...]:
-        """Routes as they are told by prefix, sorted, without those that nobody orders; the own ASN is once in every path."""
+        """The routes in ExaBGP's words, sorted by prefix, without those that are announced by configuration.
+
+        The own ASN is once in every path.
+        """
         found = []
-        for prefix, told in routes.items():
-            _, next_hop, _, _, *rest = told.split()
+        for prefix, route_words in routes.items():
+            _, next_hop, _, _, *rest = route_words.split()
             if (network := IPv4Network(prefix)) not in self._settings.announces:
                 found.append(Advertisement(network, IPv4Address(next_hop), rest.index("]") - 1))
         return tuple(sorted(found, key=lambda item: item.prefix))
@@ -161,9 +176,9 @@ class ExaBgpSpeaker:
             return
         if target and not self._groups[toward]:
             raise SpeakerError(f"no neighbour of the group {toward} is configured")
-        # Changes of one prefix that pile up inside ExaBGP may be sent in the wrong order: each is sent before the next.
+        # Changes of one prefix that pile up inside ExaBGP may be sent in the wrong order: each must be sent before the next.
         await self._until(lambda: self._all_sent(conversation, toward), "an earlier UPDATE is not sent yet")
-        held = {key: told for key, told in conversation.routes.items() if _toward(key) is toward}
+        held = {key: known for key, known in conversation.routes.items() if _toward(key) is toward}
         try:
             others = self._others if toward is Toward.ROUTE_SERVERS else 0
             steps = stages(held, target, self._settings.budget, others)
@@ -202,10 +217,12 @@ class ExaBgpSpeaker:
     def _all_sent(self, conversation: _Conversation, toward: Toward) -> bool:
         if conversation is not self._conversation:
             return True
-        # After the hold time the session has ended or the UPDATE is long gone: forget it rather than block for ever.
+        # After the hold time either the session has ended or the UPDATE was sent: do not wait for it for ever.
         horizon = asyncio.get_running_loop().time() - self._settings.hold_time
-        told = [conversation.unsent.get(IPv4Address(address), {}) for address in self._groups[toward]]
-        return not any(since > horizon for waiting in told for _, since in waiting.values())
+        waiting = chain.from_iterable(
+            conversation.unsent.get(IPv4Address(address), {}).values() for address in self._groups[toward]
+        )
+        return not any(since > horizon for _, since in waiting)
 
     async def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
         try:
@@ -215,7 +232,7 @@ class ExaBgpSpeaker:
         except TimeoutError as error:
             raise SpeakerError(otherwise) from error
 
-    def _stir(self) -> None:
+    def _wake(self) -> None:
         pulse, self._pulse = self._pulse, asyncio.Event()
         pulse.set()
 
@@ -228,7 +245,7 @@ class ExaBgpSpeaker:
                 await self._process.ensure()
                 await self._converse()
             except (OSError, ValueError, KeyError, TimeoutError) as error:
-                log.warning("no conversation with ExaBGP", extra={"error": f"{type(error).__name__}: {error}"})
+                log.warning("no connection with ExaBGP", extra={"error": f"{type(error).__name__}: {error}"})
             self._lost()
             await self._process.end()
             pause = RESTART_FIRST_SECONDS if loop.time() - began > RESTART_MAX_SECONDS else pause
@@ -245,20 +262,20 @@ class ExaBgpSpeaker:
             self._process.adopt(int(hello["exabgp_pid"]))
             self._conversation = _Conversation(reader, writer, dict(hello["routes"]))
             for neighbour in (*self._sessions, *self._clients):
-                # Of a neighbour that never came up ExaBGP may have said nothing: a session that is not up is down.
+                # ExaBGP may not have reported a neighbour that never came up: a session that is not up is down.
                 self._note_session(str(neighbour), *hello["sessions"].get(str(neighbour), (SessionState.DOWN, None)))
             self._conversation.sent = {peer: dict(routes) for peer, routes in hello.get("sent", {}).items()}
             self._conversation.ready = True
             self._finding = Finding(Reading.OK)
             self._changed()
-            self._stir()
+            self._wake()
             while line := await reader.readline():
-                self._hear(self._conversation, json.loads(line))
-                self._stir()
+                self._receive(self._conversation, json.loads(line))
+                self._wake()
         finally:
             writer.close()
 
-    def _hear(self, conversation: _Conversation, message: dict[str, Any]) -> None:
+    def _receive(self, conversation: _Conversation, message: dict[str, Any]) -> None:
         conversation.missed = 0
         if "answered" in message:
             self._answered(conversation, conversation.asked.pop(message["answered"], None), message["refused"])
@@ -292,11 +309,11 @@ class ExaBgpSpeaker:
             self._clients[neighbour] = SessionState(state)
             self._changed()
         if neighbour in self._sessions:
-            up_or_down_since = datetime.fromisoformat(since) if since else None
+            changed = datetime.fromisoformat(since) if since else None
             before = self._sessions[neighbour]
-            self._sessions[neighbour] = replace(before, state=SessionState(state), since=up_or_down_since)
+            self._sessions[neighbour] = replace(before, state=SessionState(state), since=changed)
             if self._conversation is not None and state != SessionState.ESTABLISHED:
-                # What was not sent will be, with everything else, when the session comes back.
+                # It is sent with everything else when the session comes up again.
                 self._conversation.unsent.pop(neighbour, None)
                 self._conversation.sent.pop(address, None)
             self._changed()
@@ -309,18 +326,18 @@ class ExaBgpSpeaker:
         for address, session in self._sessions.items():
             if session.state is not SessionState.DOWN:
                 self._sessions[address] = replace(session, state=SessionState.DOWN, since=now)
-        self._stir()
+        self._wake()
         self._changed()
 
     async def _keep_announced(self, toward: Toward) -> None:
-        """Announce what a failed command left undone."""
+        """Announce what a failed command has left unannounced."""
         while True:
             await asyncio.sleep(RECONCILE_SECONDS)
             with contextlib.suppress(SpeakerError):
                 await self._converge(toward)
 
     async def _keep_alive(self) -> None:
-        """See whether ExaBGP still answers."""
+        """Restart an ExaBGP that no longer answers."""
         while True:
             await asyncio.sleep(ALIVE_PERIOD_SECONDS)
             if (conversation := self._conversation) is None:
@@ -329,12 +346,12 @@ class ExaBgpSpeaker:
             with contextlib.suppress(SpeakerError):
                 await self._ask(conversation, [])
             if conversation.missed >= ALIVE_MISSED_MAX:
-                log.error("ExaBGP hangs, it is started anew")
+                log.error("ExaBGP hangs: it is started again")
                 conversation.writer.close()
 
 
 def _key(toward: Toward, prefix: IPv4Network) -> str:
-    """The name of a route between us and the helper."""
+    """The name of a route between the agent and the helper."""
     return str(prefix) if toward is Toward.ROUTE_SERVERS else f"{toward} {prefix}"
 
 

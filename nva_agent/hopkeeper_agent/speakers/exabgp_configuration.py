@@ -1,8 +1,7 @@
-"""What ExaBGP is told at its start: one configuration file, and its environment. Pure text.
+"""ExaBGP's configuration: its settings, the file and the environment that it starts with. Pure text.
 
-One process speaks with all neighbours (both instances of a Route Server too: their addresses differ) and, on a hub speaker,
-with its clients. Nothing listens unless a client is to open its session: the agent's side opens every other, so no privileged
-port is needed.
+One process has the sessions with all neighbours and, on a hub speaker, with its clients. It opens them itself, so that it
+needs no privileged port; it listens only for a client that opens its own session.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from hopkeeper_agent.speakers.settings import Addresses, BgpNeighbour, Client, S
 
 HELPER = "hopkeeper"
 
-# exabgp.api.ack stays on: "done" per command, in order, is how the agent knows that ExaBGP lives and has taken a change.
-# respawn is off: a second helper would know nothing of the sessions, so losing one means starting ExaBGP anew.
+# exabgp.api.ack: by "done" for each command, in order, the agent knows that ExaBGP is alive and has taken a change.
+# exabgp.api.respawn is off: a second helper would not know the sessions, so without its helper ExaBGP is started again.
 ENVIRONMENT = {
     "exabgp.api.ack": "true",
     "exabgp.api.cli": "false",
@@ -90,7 +89,7 @@ def render(settings: BgpSettings, helper: Sequence[str]) -> str:
 
 
 def passing_arguments(settings: BgpSettings) -> list[str]:
-    """What the helper is told of clients and relays, in words that ExaBGP does not split (it does at commas)."""
+    """Clients and relays as arguments of the helper, without the characters at which ExaBGP splits (commas, blanks)."""
     if not settings.clients and not settings.relays:
         return []
     override = "override" if settings.as_override else ""
@@ -105,12 +104,12 @@ def _joined(items: Iterable[IPv4Address | IPv4Network]) -> str:
 
 
 def fingerprint(settings: BgpSettings, configuration: str) -> str:
-    """Tells whether a running ExaBGP was started with the same."""
+    """Equal for a running ExaBGP that was started with the same configuration and environment."""
     return hashlib.sha256(repr((environment(settings), configuration)).encode()).hexdigest()
 
 
 def route(advertisement: Advertisement, asn: int, communities: Sequence[str] = ()) -> str:
-    """The route's attributes as ExaBGP reads them; also the form in which sent UPDATEs are compared."""
+    """The route's attributes in ExaBGP's words, which sent UPDATEs are compared in as well."""
     path = " ".join([str(asn)] * (1 + advertisement.prepend))
     carried = f" community [ {' '.join(communities)} ]" if communities else ""
     return f"next-hop {advertisement.next_hop} as-path [ {path} ]{carried}"
@@ -121,10 +120,10 @@ def _process(helper: Sequence[str]) -> str:
 
 
 def _neighbour(settings: BgpSettings, neighbour: BgpNeighbour) -> str:
-    heard = any(neighbour.address in relay.sources for relay in settings.relays)
-    receive = "        receive {\n            parsed;\n            update;\n        }\n" if heard else ""
+    is_source = any(neighbour.address in relay.sources for relay in settings.relays)
+    receive = "        receive {\n            parsed;\n            update;\n        }\n" if is_source else ""
     is_outward = neighbour.toward is Toward.OUTWARD
-    # Part of the fingerprint: a running ExaBGP has told everything to everybody if it did not know of groups.
+    # Part of the fingerprint: an ExaBGP started without groups has announced everything to all neighbours.
     group = f"    description {neighbour.toward};\n" if is_outward else ""
     return f"""neighbor {neighbour.address} {{
 {group}{_session(settings, neighbour.asn)}    api {{
@@ -140,7 +139,7 @@ def _neighbour(settings: BgpSettings, neighbour: BgpNeighbour) -> str:
 
 
 def _client(settings: BgpSettings, client: Client) -> str:
-    # Nothing is sent to it: the helper aims every command at the neighbours.
+    # Nothing is announced to a client: the helper names the neighbours in every command.
     passive = f"    passive true;\n    listen {settings.port};\n" if client.listen else ""
     return f"""neighbor {client.address} {{
 {_session(settings, client.asn)}{passive}    api {{
@@ -156,7 +155,7 @@ def _client(settings: BgpSettings, client: Client) -> str:
 
 
 def _session(settings: BgpSettings, asn: int) -> str:
-    # A new network peering makes a Route Server ask for everything again; a session without refresh it ends instead.
+    # After a new network peering a Route Server requests everything again (RFC 2918), or without refresh ends the session.
     return f"""    router-id {settings.router_id or settings.address};
     local-address {settings.address};
     local-as {settings.asn};

@@ -1,8 +1,8 @@
-"""The helper that ExaBGP runs: the go-between of ExaBGP (pipes) and the agent (a unix socket in the state directory).
+"""The process that ExaBGP runs to reach the agent: pipes to ExaBGP, a unix socket in the state directory to the agent.
 
-It lives as long as ExaBGP and outlives agents, so it also remembers what a returning agent must learn: the state of
-the sessions and the routes in force. It decides nothing but what `passing` says. It must never fall behind
-in reading its standard input: ExaBGP writes to it without a time limit, and gives all its sessions up when it is gone.
+It runs as long as ExaBGP and outlives agents, so it also stores what a returning agent must know: the state of the sessions
+and the routes in force. It decides only what is passed on (`passing`). It must never fall behind in reading its standard
+input: ExaBGP writes to it without a time limit, and ends all its sessions when it is gone.
 
 Run as: python -m hopkeeper_agent.speakers.exabgp_helper SOCKET FINGERPRINT [PASSING …]
 
@@ -11,9 +11,9 @@ To the agent, one JSON object a line:
              "sent": {address: {prefix: route}}}}
   {"session": [address, state, since]}          {"sent": [address, {prefix: route or null}]}
   {"answered": id, "refused": [prefix, ...]}
-From the agent: {"id": n, "changes": [[prefix, route or null], ...]}; no changes asks only for a sign of life.
-With "neighbors": [address, ...] the changes are for these alone. A prefix may have the name of a group and a blank in
-front: what one group is told and what another is are kept apart.
+From the agent: {"id": n, "changes": [[prefix, route or null], ...]}; without changes it is a keepalive.
+With "neighbors": [address, ...] the changes are for these alone. A prefix may follow the name of a group and a blank: the
+routes of each group are stored apart.
 """
 
 from __future__ import annotations
@@ -28,17 +28,21 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from hopkeeper_agent.speakers.passing import Passing
 
 READ_BYTES = 1 << 16
-# An agent or an ExaBGP that does not read for so long is not there any more.
 BACKLOG_MAX_BYTES = 4 << 20
-# A lost ExaBGP shows as the end of standard input; its process id is looked at too, in case a stranger holds the pipe.
+"""An agent or an ExaBGP that leaves so much unread is gone."""
+
 PARENT_SECONDS = 1.0
+"""The end of ExaBGP closes standard input; its process id is checked as well, as another process may hold the pipe."""
+
 BACKLOG_SECONDS = 0.05
+"""How soon a write is tried again that was not taken at once."""
 
 
 @dataclass(slots=True)
@@ -50,7 +54,7 @@ class _Request:
 
 @dataclass(slots=True)
 class Memory:
-    """What the helper remembers, and the translation both ways. No I/O: `feed_*` take text and return lines to send."""
+    """What the helper stores, and the translation both ways. No I/O: `feed_*` take text and return lines to send."""
 
     exabgp_pid: int
     fingerprint: str
@@ -58,7 +62,7 @@ class Memory:
     routes: dict[str, str] = field(default_factory=dict)
     sent: dict[str, dict[str, str]] = field(default_factory=dict)
     passing: Passing | None = None
-    # Commands for ExaBGP that nobody asked for: what is passed on.
+    # Commands for ExaBGP that no agent sent: routes that are passed on.
     due: list[str] = field(default_factory=list)
     _pending: deque[tuple[_Request | None, str, str | None]] = field(default_factory=deque)
 
@@ -80,17 +84,17 @@ class Memory:
         changes = message["changes"]
         request = _Request(message["id"], max(1, len(changes)))
         addressed = message.get("neighbors") or (self.passing.neighbours if self.passing else [])
-        told = " , ".join(f"neighbor {address}" for address in addressed)
-        whom = f"{told} " if told else ""
+        listed = " , ".join(f"neighbor {address}" for address in addressed)
+        targets = f"{listed} " if listed else ""
         commands = []
         for key, wanted in changes:
             prefix = key.split()[-1]
-            # A client's route is for Route Servers: no other group's order gives way to one.
+            # A client's route goes to Route Servers: it replaces no route of another group.
             instead = self.passing.order(prefix, wanted is not None) if self.passing and key == prefix else None
             if (route := wanted or instead) is None:
-                commands.append(f"{whom}withdraw route {prefix} {self.routes.get(key, 'next-hop 0.0.0.0')}")
+                commands.append(f"{targets}withdraw route {prefix} {self.routes.get(key, 'next-hop 0.0.0.0')}")
             else:
-                commands.append(f"{whom}announce route {prefix} {route}")
+                commands.append(f"{targets}announce route {prefix} {route}")
             self._pending.append((request, key, wanted))
         if not changes:
             commands.append("# alive")
@@ -98,7 +102,7 @@ class Memory:
         return commands
 
     def feed_exabgp(self, line: str) -> list[dict[str, Any]]:
-        """Take a line of ExaBGP's; return the lines for the agent."""
+        """Take a line from ExaBGP; return the lines for the agent."""
         if line in ("done", "error"):
             return self._answered(line == "error")
         try:
@@ -167,7 +171,7 @@ class Memory:
 
 
 def note_sent(known: dict[str, str], routes: Mapping[str, str | None]) -> None:
-    """Take over what an UPDATE said."""
+    """Apply an UPDATE to the routes known so far."""
     for prefix, route in routes.items():
         if route is None:
             known.pop(prefix, None)
@@ -176,9 +180,10 @@ def note_sent(known: dict[str, str], routes: Mapping[str, str | None]) -> None:
 
 
 def sent_routes(update: dict[str, Any]) -> dict[str, str | None]:
-    """The routes of an UPDATE as ExaBGP tells it, by prefix; None is a withdrawal."""
+    """The routes of an UPDATE in ExaBGP's JSON, by prefix; None is a withdrawal."""
     segments = update.get("attribute", {}).get("as-path", {})
-    path = " ".join(str(asn) for _, segment in sorted(segments.items()) for asn in segment["value"])
+    asns = chain.from_iterable(segment["value"] for _, segment in sorted(segments.items()))
+    path = " ".join(map(str, asns))
     communities = update.get("attribute", {}).get("community", [])
     carried = f" community [ {' '.join(f'{high}:{low}' for high, low in communities)} ]" if communities else ""
     routes: dict[str, str | None] = {
@@ -191,13 +196,13 @@ def sent_routes(update: dict[str, Any]) -> dict[str, str | None]:
 
 @dataclass(slots=True)
 class _Pipe:
-    """A descriptor that is written without waiting; `backlog` is what it has not taken yet."""
+    """A descriptor that is written without waiting; `backlog` holds what it has not taken yet."""
 
     descriptor: int
     backlog: bytearray = field(default_factory=bytearray)
 
     def write(self, text: str) -> bool:
-        """Write as much as goes now. False if the other end is gone or too far behind."""
+        """Write as much as possible now. False if the other end is gone or too far behind."""
         self.backlog += text.encode()
         try:
             while self.backlog:
@@ -246,7 +251,7 @@ class Helper:
 
     def _listen(self) -> socket.socket:
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # Bound under another name first: the agent must not find a socket that is not listened on or not yet private.
+        # Bound under another name first: the agent must not find a socket that does not listen or is not private yet.
         hidden = self._path.with_suffix(".new")
         with contextlib.suppress(FileNotFoundError):
             hidden.unlink()
@@ -262,11 +267,11 @@ class Helper:
         with contextlib.suppress(BlockingIOError):
             connection, _ = self._listening.accept()
             connection.setblocking(False)
-            # The newest agent is the one that runs.
+            # Only the newest agent still runs.
             self._drop_agent()
             self._agent = (connection, _Pipe(connection.fileno()))
             self._selector.register(connection, selectors.EVENT_READ, self._from_agent)
-            self._tell([self._memory.hello()])
+            self._send([self._memory.hello()])
         return True
 
     def _from_exabgp(self) -> bool:
@@ -277,7 +282,7 @@ class Helper:
         except OSError:
             return False
         for line in self._lines("exabgp", data):
-            self._tell(self._memory.feed_exabgp(line))
+            self._send(self._memory.feed_exabgp(line))
             due, self._memory.due = self._memory.due, []
             if not self._exabgp.write("".join(f"{command}\n" for command in due)):
                 return False
@@ -299,7 +304,7 @@ class Helper:
             try:
                 commands = self._memory.feed_agent(line)
             except (ValueError, KeyError, TypeError):
-                # Nothing that an agent sends may end the helper, for ExaBGP would end its sessions.
+                # Nothing that an agent sends may end the helper, as ExaBGP would then end its sessions.
                 self._drop_agent()
                 return True
             if not self._exabgp.write("".join(f"{command}\n" for command in commands)):
@@ -310,7 +315,7 @@ class Helper:
         *lines, self._partial[source] = (self._partial[source] + data).split(b"\n")
         return [line.decode(errors="replace").strip() for line in lines]
 
-    def _tell(self, messages: list[dict[str, Any]]) -> None:
+    def _send(self, messages: list[dict[str, Any]]) -> None:
         text = "".join(json.dumps(message) + "\n" for message in messages)
         if self._agent is not None and text and not self._agent[1].write(text):
             self._drop_agent()

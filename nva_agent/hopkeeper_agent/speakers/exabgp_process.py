@@ -1,7 +1,6 @@
-"""Starts, finds and ends the ExaBGP process. It is started in a session of its own so that no signal to us reaches it.
+"""Starts, finds and stops the ExaBGP process. It has a session of its own, so that no signal to the agent reaches it.
 
-Nothing here says what is announced. ExaBGP is not a child to be waited for: it may have been started by an earlier
-agent, and it must outlive this one.
+An earlier agent may have started it, and it must outlive this one: so it is not waited for as a child is.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class ExaBgpProcess:
         return self._pid
 
     def adopt(self, pid: int) -> None:
-        """Take note of the ExaBGP that answered."""
+        """Take over the ExaBGP that answered."""
         self._pid = pid
 
     async def ensure(self) -> None:
@@ -71,7 +70,7 @@ class ExaBgpProcess:
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def end(self) -> None:
-        """End ExaBGP if it runs: it gets a moment to close its sessions."""
+        """Stop ExaBGP if it runs, with some time to close its sessions."""
         for number, limit_seconds in ((signal.SIGTERM, END_SECONDS), (signal.SIGKILL, END_SECONDS)):
             pid = self.pid
             if pid is None:
@@ -85,11 +84,11 @@ class ExaBgpProcess:
             self._pid_file.unlink()
 
     async def _gone(self) -> None:
-        while self.pid is not None:  # noqa: ASYNC110 - nobody tells of the end of a process that is not a child
+        while self.pid is not None:  # noqa: ASYNC110 - the end of a process that is not a child raises no event
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _is_answered(self) -> bool:
-        # A lost pid file must not lead to two processes that fight over the same sessions.
+        # Without its pid file, a second process would compete with it for the same sessions.
         try:
             _, writer = await asyncio.open_unix_connection(str(self.socket))
         except OSError:
@@ -124,24 +123,24 @@ class ExaBgpProcess:
 
     def _is_ours(self, pid: int) -> bool:
         if pid == self._child:
-            # Ended children stay as zombies until they are waited for. The command line is no use here: just after the
-            # start it is still empty.
+            # A child that has ended is a zombie until it is waited for. Its command line is of no use here: it is still
+            # empty just after the start.
             return os.waitpid(pid, os.WNOHANG) == (0, 0)
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             return False
-        # Process ids are used again: it must be the one with our configuration.
+        # Process ids are reused: it must be the one with our configuration.
         return os.fsencode(self._configuration) in command.split(b"\0")
 
 
 def _archive() -> Path | None:
-    """The one runnable file that this agent and ExaBGP came in, None if they are installed."""
+    """The one runnable file that holds this agent and ExaBGP; None if they are installed."""
     return next((parent for parent in Path(__file__).parents if parent.is_file()), None)
 
 
 def _search_path() -> dict[str, str]:
-    # Both ExaBGP and its helper are other processes, which would not find what is in the file.
+    # ExaBGP and its helper are processes of their own, which would not find the modules in the file.
     archive = _archive()
     return {} if archive is None else {"PYTHONPATH": str(archive)}
 

@@ -1,7 +1,7 @@
 """FRR's bgpd over its vty socket, the one that vtysh uses: the same commands without starting vtysh for each.
 
-Only the running configuration is changed, never written: after a restart of bgpd the agent announces again what it knows.
-What an operator's `write` saved of ours is compared with what should be, like everything else that carries our names.
+Only the running configuration is changed, and never written to a file: after a restart of bgpd the agent announces again.
+If an operator's `write` saved some of it, that is compared with what should be, like all that carries our names.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ class Frr:
         self._socket: ControlSocket | None = None
         self._running = Running()
         self._known: dict[IPv4Address, Mapping[str, Any]] = {}
-        # Configuration mode is the connection's: questions asked meanwhile would not be understood.
+        # Configuration mode holds for the whole connection: a query in between would not be understood.
         self._typing = asyncio.Lock()
         self._begun: set[asyncio.Task[None]] = set()
 
     async def connect(self) -> asyncio.Event:
-        """Reach bgpd."""
+        """Reach bgpd. Raises OSError, DaemonRefused."""
         self._socket = await ControlSocket.open(self._settings.vty)
         await self._type("enable")
         return self._socket.ended
 
     async def held(self) -> dict[IPv4Network, Advertisement]:
-        """The networks with a route-map of ours that is as we make it."""
+        """The networks whose route-map is ours, and as we make it. Raises DaemonRefused."""
         asn = self._style.asn
         self._running = running = frr_text.parse_running(await self._type("show running-config"), asn)
         if not running.has_instance:
@@ -67,7 +67,7 @@ class Frr:
         }
 
     async def replace(self, held: Routes, wanted: Routes) -> None:
-        """Type the difference."""
+        """Type the difference. Raises DaemonRefused."""
         if (foreign := frr_text.foreign(self._running, wanted)) is not None:
             raise DaemonRefused(f"network {foreign} is configured by the operator")
         if frr_text.adds_outward(held, wanted):
@@ -86,22 +86,22 @@ class Frr:
         return frr_text.peers(await self._type("show bgp ipv4 unicast summary json", lenient=True), self._addresses)
 
     async def sent(self, peer: IPv4Address) -> dict[IPv4Network, Advertisement]:
-        """What bgpd has sent: a route appears here when its UPDATE is made, and the queue is in `peers`."""
-        question = f"show bgp ipv4 unicast neighbors {peer} advertised-routes json"
+        """The routes that bgpd has sent. One appears here when its UPDATE is made; `peers` says whether the queue is empty."""
+        query = f"show bgp ipv4 unicast neighbors {peer} advertised-routes json"
         # bgpd shows a next hop that it replaces only while it writes the UPDATE.
         known = self._known.get(peer, {})
         own = frr_text.own_next_hop(known)
-        told = frr_text.sent(await self._type(question, lenient=True))
+        routes = frr_text.sent(await self._type(query, lenient=True))
         if own is None and (here := known.get("nexthop")):
-            # Behind an outbound route-map it tells 0.0.0.0 where it puts its own address.
+            # Behind an outbound route-map bgpd shows 0.0.0.0 where it puts its own address.
             return {
                 prefix: replace(item, next_hop=IPv4Address(here)) if item.next_hop.is_unspecified else item
-                for prefix, item in told.items()
+                for prefix, item in routes.items()
             }
-        return {prefix: item if own is None else replace(item, next_hop=own) for prefix, item in told.items()}
+        return {prefix: item if own is None else replace(item, next_hop=own) for prefix, item in routes.items()}
 
     async def tend(self, wanted: Routes | None) -> Mapping[str, str]:
-        """Remove networks and route-maps of ours that nothing uses; look for settings that would fail us.
+        """Remove networks and route-maps of ours that are not used; find settings that would defeat a failover.
 
         Keeps the lists of a hub speaker's clients as configured.
         """
@@ -126,20 +126,20 @@ class Frr:
         await self._configure(typed)
         for client in clients:
             if any(f"{frr_text.PREFIX}client-{client.address} " in line for line in typed):
-                # What was refused before has to pass the new lists.
+                # Routes that were filtered out must be checked against the new lists.
                 await self._type(f"clear bgp ipv4 unicast {client.address} soft in", lenient=True)
 
     async def _missing_clients(self) -> dict[str, str]:
         addresses = [client.address for client in self._settings.clients]
         if not addresses:
             return {}
-        told = await self._type("show bgp ipv4 unicast summary json", lenient=True)
-        up = {address for address, reading in frr_text.peers(told, addresses).items() if reading.established}
+        summary = await self._type("show bgp ipv4 unicast summary json", lenient=True)
+        up = {address for address, reading in frr_text.peers(summary, addresses).items() if reading.established}
         missing = [str(address) for address in addresses if address not in up]
         return {"clients": f"no session with {', '.join(missing)}" if missing else ""}
 
     def close(self) -> None:
-        """Let go."""
+        """Close the connection."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -147,7 +147,7 @@ class Frr:
     async def _configure(self, typed: list[str]) -> None:
         if not typed:
             return
-        # A caller that gives up must not leave bgpd in the midst of it: what was begun is typed to its end.
+        # Carried through even if the caller gives up: bgpd must not be left with half of it.
         task = asyncio.get_running_loop().create_task(self._type_all(typed))
         self._begun.add(task)
         task.add_done_callback(self._forget)
@@ -173,7 +173,7 @@ class Frr:
     async def _ask(self, command: str, *, lenient: bool = False) -> str:
         """Return what bgpd prints; raises DaemonRefused when it does not take the command, unless `lenient`."""
         if self._socket is None:
-            raise ConnectionError("no conversation")
+            raise ConnectionError("not connected")
         data = await self._socket.ask(command.encode() + b"\0", _is_whole)
         text = data[:-4].decode(errors="replace")
         if data[-1] and not lenient:
@@ -182,5 +182,5 @@ class Frr:
 
 
 def _is_whole(data: bytes) -> bool:
-    # Three zero bytes and a code: text has none.
+    # An answer ends with three zero bytes and a code; text has no zero bytes.
     return len(data) >= 4 and data[-4:-1] == b"\0\0\0"

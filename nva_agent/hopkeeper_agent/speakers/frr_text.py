@@ -1,9 +1,10 @@
-"""FRR's language: the commands that bring bgpd from one set of routes to another, and what bgpd tells. Pure text.
+"""FRR's language: the commands that bring bgpd from one set of routes to another, and what bgpd shows. Pure text.
 
 A route is a `network` statement that names one of our route-maps. A route-map's name says all that is in it, so none is
 ever edited: a change of next hop or prepending is a new name in the `network` statement, and bgpd replaces the path in
 place 50 ms later (its own batching). Editing a route-map instead waits for `bgp route-map delay-timer`, 5 s.
-No prefix-list is made: changing one that a neighbour's policy names sends everything again. The tag is there to match on.
+No prefix-list is made: when one that a neighbour's policy names changes, bgpd sends everything again. Policies can match
+our routes by their tag.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from hopkeeper_agent.speakers.daemon import PeerReading, Routes
 from hopkeeper_agent.speakers.settings import Client
 
 PREFIX = "hopkeeper-"
-# Never leave bgpd: an operator's outbound policy tells by them which routes of ours are for whom.
 TAGS = {Toward.ROUTE_SERVERS: 4242, Toward.OUTWARD: 4243}
+"""Local to bgpd: an operator's outbound policy matches them to send each group its own routes."""
 
-# Of a hub speaker's clients: one pair of lists for each, and one for all of them.
 CLIENTS = f"{PREFIX}clients"
+"""A hub speaker has a pair of lists for each client, and this pair for all of them."""
 _LIST = re.compile(r"((?:bgp as-path access-list|ip prefix-list) hopkeeper-client\S*) (?:seq \d+ )?(\S.*?)\s*")
 
 _NAME = re.compile(rf"{PREFIX}(outward-)?(\d+\.\d+\.\d+\.\d+)-(\d+)(-[0-9a-f]{{8}})?")
@@ -40,9 +41,9 @@ _NETWORK = re.compile(r"\s+network (\d+\.\d+\.\d+\.\d+/\d+)(?: .*?route-map (\S+
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What matters of `show running-config`: networks by prefix with their route-map, our route-maps, other lines.
+    """The parts of `show running-config` that matter: route-maps of networks by prefix, and the lines of our route-maps.
 
-    `lists` are the lines of the clients' lists, each with its words without the sequence number.
+    `lists`: the lines of the clients' lists, each with its list and its rule without the sequence number.
     """
 
     networks: Mapping[IPv4Network, str | None] = field(default_factory=dict)
@@ -54,7 +55,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What every route carries besides its own attributes."""
+    """What every route carries beside its own attributes, and how it is named."""
 
     asn: int
     communities: tuple[str, ...] = ()
@@ -75,7 +76,7 @@ class Style:
         return lines
 
     def item(self, prefix: IPv4Network, name: str) -> Advertisement | None:
-        """The advertisement of a `network` statement; None for a name that is not ours as we make them now."""
+        """The advertisement of a `network` statement; None for a route-map that we would not name so now."""
         if not (match := _NAME.fullmatch(name)):
             return None
         toward = Toward.OUTWARD if match[1] else Toward.ROUTE_SERVERS
@@ -84,7 +85,7 @@ class Style:
 
 
 def commands(running: Running, held: Routes, wanted: Routes, style: Style) -> list[str]:
-    """What to type in configuration mode; nothing if nothing changes. Withdrawals come last."""
+    """What to type in configuration mode to go from `held` to `wanted`; empty if nothing changes. Withdrawals come last."""
     changed = [wanted[prefix] for prefix in sorted(wanted) if held.get(prefix) != wanted[prefix]]
     gone = sorted(held.keys() - wanted.keys())
     typed: list[str] = []
@@ -103,7 +104,7 @@ def commands(running: Running, held: Routes, wanted: Routes, style: Style) -> li
 
 
 def client_lists(clients: Sequence[Client]) -> list[tuple[str, str]]:
-    """The lists of these clients, each line as (list, rule): which prefixes and which AS paths are theirs."""
+    """The lists of these clients, each line as (list, rule): which prefixes and AS paths a client may announce."""
     lines: list[tuple[str, str]] = []
     for client in clients:
         for name in (f"{PREFIX}client-{client.address}", CLIENTS):
@@ -115,10 +116,10 @@ def client_lists(clients: Sequence[Client]) -> list[tuple[str, str]]:
 
 
 def client_commands(running: Running, clients: Sequence[Client]) -> list[str]:
-    """What to type in configuration mode for these clients; nothing if nothing changes.
+    """What to type in configuration mode for these clients; empty if nothing changes.
 
-    Line by line, new ones first: a list that is gone for a moment denies everything. Without clients it is no hub speaker
-    of ours, and lists of that name may be the operator's: nothing either.
+    Line by line, new ones first: a list that is gone for a moment denies everything. Without clients this is no hub
+    speaker, and lists of that name may be the operator's: they stay.
     """
     if not clients:
         return []
@@ -197,7 +198,7 @@ def unfit_settings(running: Running, known: Mapping[IPv4Address, Mapping[str, An
 
 
 def render(wanted: Routes, style: Style) -> str:
-    """The same as lines of a configuration file."""
+    """The same commands as the lines of a configuration file."""
     return "".join(f"{command}\n" for command in commands(Running(), {}, wanted, style))
 
 
@@ -271,7 +272,7 @@ def peers(text: str, wanted: Sequence[IPv4Address]) -> dict[IPv4Address, PeerRea
 
 
 def sent(text: str) -> dict[IPv4Network, Advertisement]:
-    """The routes of `show bgp ipv4 unicast neighbors … advertised-routes json`, as they left."""
+    """The routes of `show bgp ipv4 unicast neighbors … advertised-routes json`, as they were sent."""
     found = {}
     for prefix, route in (_object(text).get("advertisedRoutes") or {}).items():
         network = IPv4Network(prefix)
@@ -291,8 +292,8 @@ def restarts_gracefully(neighbour: Mapping[str, Any]) -> bool:
 def own_next_hop(neighbour: Mapping[str, Any]) -> IPv4Address | None:
     """The address that bgpd announces to this neighbour in place of our next hops; None if it keeps ours.
 
-    It announces itself beyond its own subnet, unless told otherwise. What a route-map of the operator's does to the next
-    hop cannot be told from here.
+    Beyond its own subnet it announces itself unless configured otherwise. What an operator's route-map does to the next hop
+    is unknown here.
     """
     family = neighbour.get("addressFamilyInfo", {}).get("ipv4Unicast", {})
     if family.get("unchangedNextHopPropogatedToNbr") or family.get("routeMapForOutgoingAdvertisements"):
@@ -302,9 +303,9 @@ def own_next_hop(neighbour: Mapping[str, Any]) -> IPv4Address | None:
 
 
 def sends_everything(neighbour: Mapping[str, Any]) -> bool:
-    """Whether nothing keeps a neighbour from being sent what is for another group.
+    """Whether a neighbour has no outbound policy, so that it would be sent what is for another group.
 
-    An AS-path access-list does not count: the paths of both groups are ours.
+    An AS-path access-list is none: routes of both groups have our ASN alone.
     """
     family = neighbour.get("addressFamilyInfo", {}).get("ipv4Unicast", {})
     return not any(family.get(policy) for policy in _OUTBOUND)

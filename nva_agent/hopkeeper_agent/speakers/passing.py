@@ -1,10 +1,11 @@
 """What an ExaBGP speaker passes on: its clients' routes if it is a hub speaker, and what it relays between Route Servers.
 
-ExaBGP is no router and passes nothing on by itself. Here stands whose route counts for a prefix, and which commands follow;
-the helper speaks with ExaBGP. The rules are those of the rendered configurations of routers:
-a client may announce its own prefixes with nothing but its own ASN in the AS path, and its next hop stays; a relay passes
-exactly its prefixes from exactly its neighbours, next hop this speaker, as-override if so configured. What the agent itself
-was ordered to announce goes first. No I/O.
+ExaBGP is no router and passes nothing on by itself. `Passing` decides which route of a prefix is announced, and by which
+commands; the helper sends them. The rules are those of the rendered configurations of routers:
+  the agent's own     what it was ordered to announce goes first
+  a client's          one of its prefixes with nothing but its ASN in the AS path; its next hop stays
+  a relay's           one of its prefixes from one of its sources; next hop this speaker, as-override if configured
+Pure.
 """
 
 from __future__ import annotations
@@ -37,17 +38,17 @@ class Passing:
     clients: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
     relays: dict[str, tuple[frozenset[str], tuple[str, ...]]] = field(default_factory=dict)
     _up: set[str] = field(default_factory=set)
-    # By prefix and source, what it announces at present, as ExaBGP would announce it.
+    # By prefix and source, the route that this one announces at present, as ExaBGP would pass it on.
     _offers: dict[str, dict[str, str]] = field(default_factory=dict)
     _ours: set[str] = field(default_factory=set)
-    # What ExaBGP was told to announce, and to whom it has not sent it yet: changes of one prefix that pile up inside
-    # ExaBGP may be sent in the wrong order.
+    # By prefix, the route that ExaBGP was commanded to announce, and the neighbours it has not sent it to yet: changes of
+    # one prefix that pile up inside ExaBGP may be sent in the wrong order.
     _given: dict[str, str] = field(default_factory=dict)
     _unsent: dict[str, set[str]] = field(default_factory=dict)
 
     @classmethod
     def from_arguments(cls, arguments: Sequence[str]) -> Passing | None:
-        """Read what `exabgp_configuration.passing_arguments` wrote; None for no arguments."""
+        """Read the arguments of `exabgp_configuration.passing_arguments`; None if there are none."""
         if not arguments:
             return None
         _, asn, address, override = arguments[0].split("=")
@@ -66,7 +67,7 @@ class Passing:
         return f"{' , '.join(f'neighbor {address}' for address in targets or self.neighbours)} {command}"
 
     def order(self, prefix: str, is_announced: bool) -> str | None:
-        """Take note of the agent's own; returns the client's route that replaces a withdrawn one in place."""
+        """Take note of an order of the agent's; returns the client's route that replaces a withdrawn one in place."""
         self._unsent.pop(prefix, None)
         self._given.pop(prefix, None)
         if is_announced:
@@ -76,14 +77,14 @@ class Passing:
         return self._give(prefix, self._best(prefix))
 
     def is_ours(self, peer: str, prefix: str, route: str) -> bool:
-        """Whether a route as a neighbour was sent it starts here: nothing but our ASN is in its path, nor is it relayed."""
+        """Whether a route that a neighbour was sent is the agent's own: only our ASN in its path, and not relayed."""
         if prefix in self.relays and peer in self.relays[prefix][1]:
             return False
         match = _ROUTE.match(route)
         return match is not None and set(match[2].split()) <= {str(self.asn)}
 
     def receive(self, peer: str, routes: Mapping[str, str | None], update: Mapping[str, Any]) -> list[Command]:
-        """Take an UPDATE that was received (`routes` as told by prefix)."""
+        """Take an UPDATE that was received; `routes` are its routes by prefix."""
         segments = update.get("attribute", {}).get("as-path", {}).values()
         is_sequence = all(segment.get("element") == "as-sequence" for segment in segments)
         for prefix, told in routes.items():
@@ -95,13 +96,13 @@ class Passing:
         return self._due(routes)
 
     def session(self, peer: str, is_up: bool) -> list[Command]:
-        """Take note of a session that turned: what was heard on it goes with it."""
+        """Take note of a session that came up or went down: the routes received on it go with it."""
         if is_up:
             self._up.add(peer)
             return []
         self._up.discard(peer)
         lost = [prefix for prefix, offers in self._offers.items() if offers.pop(peer, None) is not None]
-        # What was not sent will be, with everything else, when the session comes back.
+        # It is sent with everything else when the session comes up again.
         return self._is_sent(peer, list(self._unsent), lost)
 
     def sent(self, peer: str, routes: Mapping[str, str | None]) -> list[Command]:
@@ -109,12 +110,12 @@ class Passing:
         return self._is_sent(peer, [prefix for prefix, route in routes.items() if route == self._given.get(prefix)])
 
     def refused(self, prefix: str) -> None:
-        """Forget what ExaBGP did not take; the next UPDATE of its source tries again."""
+        """Forget a route that ExaBGP refused; the next UPDATE from its source tries again."""
         self._unsent.pop(prefix, None)
         self._given.pop(prefix, None)
 
     def _passed(self, peer: str, prefix: str, told: str) -> str | None:
-        """A route as it leaves, None for one that is not passed on."""
+        """A received route as it is passed on; None if it is not."""
         match = _ROUTE.match(told)
         if match is None or not (path := match[2].split()):
             return None
