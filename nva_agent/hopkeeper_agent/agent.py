@@ -105,7 +105,7 @@ class Agent:
             await asyncio.sleep(config.tempo.window_seconds)
         if self._trust.is_whole:
             # Only now: a holder that was replaced has received its successor's heartbeat.
-            self._spawn(self.duties.tell_outward())
+            self._spawn(self.duties.announce_outward())
         await self.probe.open(config.agent.address, config.ports.probe)
         self._report("start-up")
         log.info("agent started", extra={"boot_id": self.duties.boot_id, "state": self._trust.value})

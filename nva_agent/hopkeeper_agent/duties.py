@@ -19,6 +19,7 @@ from hopkeeper_agent.role import (
     Accepted,
     Advertise,
     Advertisement,
+    AdvertiseOutward,
     Command,
     Fence,
     Promote,
@@ -26,14 +27,13 @@ from hopkeeper_agent.role import (
     Role,
     ServiceState,
     Status,
-    TellOutward,
     Toward,
     advertise,
+    advertise_outward,
     fence,
     outranked,
     outward,
     promote,
-    tell_outward,
 )
 from hopkeeper_agent.speakers import SpeakerError
 
@@ -122,7 +122,7 @@ class Duties:
         inward = self._announced_for()
         return tuple(item for item in outward(self._state(service), self._outward_from) if item.prefix not in inward)
 
-    async def tell_outward(self) -> None:
+    async def announce_outward(self) -> None:
         """Announce to on-premises neighbours what they should be sent now; if that fails, the speaker goes on trying."""
         if self._outward_from is None:
             return
@@ -138,23 +138,23 @@ class Duties:
                 return None
             case Fence():
                 return await self._fence(command)
-            case Promote() | Advertise() | TellOutward() if self._is_witness:
+            case Promote() | Advertise() | AdvertiseOutward() if self._is_witness:
                 return "a witness serves and announces nothing"
             case Promote():
                 return await self._promote(command)
             case Advertise():
                 return await self._advertise(command)
-            case TellOutward():
+            case AdvertiseOutward():
                 return await self._take_outward(command)
 
-    def hear(self, service: str, epoch: int) -> None:
+    def note_peer_epoch(self, service: str, epoch: int) -> None:
         """An authentic peer reports a higher epoch than ours, or may: step down if we serve `service` below `epoch`."""
         self._heard[service] = max(epoch, self._heard.get(service, 0))
         state = self._state(service)
         reduced = outranked(state, epoch)
         if reduced is not state:
             log.warning("stepped down: a peer reports a higher epoch", extra={"service": service, "epoch": epoch})
-            self._tell_outward_soon()
+            self._announce_outward_soon()
             self._states[service] = reduced
             self._save_soon()
 
@@ -173,7 +173,7 @@ class Duties:
         verdict = fence(command, self._state(command.service))
         if isinstance(verdict, Refused):
             return verdict.reason
-        self._tell_outward_soon()
+        self._announce_outward_soon()
         # In effect before anything can fail or wait: the probe says 503 from here on.
         self._states[command.service] = verdict.state
         return await self._save()
@@ -189,7 +189,7 @@ class Duties:
                 return failure
             # The loop went on while the disk wrote: a fence or a peer's higher epoch may have arrived, and goes first.
             again = promote(command, self._state(command.service), self.boot_id, self._heard.get(command.service, 0))
-            self._tell_outward_soon()
+            self._announce_outward_soon()
             if isinstance(again, Accepted):
                 self._states[command.service] = again.state
                 return None
@@ -218,12 +218,12 @@ class Duties:
                 return f"speaker: {error}"
             return None
 
-    async def _take_outward(self, command: TellOutward) -> str | None:
+    async def _take_outward(self, command: AdvertiseOutward) -> str | None:
         """Accepted once it is durable: no command waits until on-premises neighbours were sent it."""
         if self._outward_from is None and command.prefixes:
             return "no outward neighbour is configured"
         async with self._disk:
-            verdict = tell_outward(command, self._state(command.service), self._taken_outward(command.service))
+            verdict = advertise_outward(command, self._state(command.service), self._taken_outward(command.service))
             if isinstance(verdict, Refused):
                 return verdict.reason
             failure = await self._write({**self._states, command.service: verdict.state})
@@ -233,13 +233,13 @@ class Duties:
             self._states[command.service] = replace(current, outward=verdict.state.outward)
         if self._durable != self._states:
             self._save_soon()
-        self._tell_outward_soon()
+        self._announce_outward_soon()
         return None
 
-    def _tell_outward_soon(self) -> None:
+    def _announce_outward_soon(self) -> None:
         """In the background, by the roles in effect then: no change of role waits for it."""
         if any(state.outward is not None for state in self._states.values()):
-            task = asyncio.get_running_loop().create_task(self.tell_outward())
+            task = asyncio.get_running_loop().create_task(self.announce_outward())
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
 

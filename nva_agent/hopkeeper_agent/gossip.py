@@ -143,11 +143,11 @@ class Gossip(asyncio.DatagramProtocol):
         recorded = decode_epochs(heard.get(self._identity.agent, {}))
         if not watch.admits(boot, counter):
             return
-        watch.hear(boot, counter, self._clock.monotonic())
+        watch.receive(boot, counter, self._clock.monotonic())
         for service, (epoch, role) in services.items():
             watch.note_epoch(service, epoch)
             if role is Role.SERVING:
-                self._duties.hear(service, epoch)
+                self._duties.note_peer_epoch(service, epoch)
         for service, epoch in recorded.items():
             if epoch > self._duties.epoch(service):
-                self._duties.hear(service, epoch)
+                self._duties.note_peer_epoch(service, epoch)

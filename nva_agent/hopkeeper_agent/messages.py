@@ -15,6 +15,7 @@ from hopkeeper_agent.role import (
     Advertise,
     Advertised,
     Advertisement,
+    AdvertiseOutward,
     Command,
     Fence,
     Outward,
@@ -22,7 +23,6 @@ from hopkeeper_agent.role import (
     Role,
     ServiceState,
     Status,
-    TellOutward,
     Turn,
 )
 
@@ -65,7 +65,7 @@ def decode_command(value: Any) -> Command:
         case "outward":
             _exactly(value, {"kind", "service", "epoch", "seq", "prefixes", "standby_prepend"})
             prefixes, standby_prepend = decode_outward(value)
-            return TellOutward(_service(value), _turn(value), prefixes, standby_prepend)
+            return AdvertiseOutward(_service(value), _turn(value), prefixes, standby_prepend)
         case _:
             raise Malformed("command.kind: not one of status, fence, promote, advertise, outward")
 

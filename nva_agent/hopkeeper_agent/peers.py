@@ -60,7 +60,7 @@ class PeerWatch:
             return counter > self.counter
         return boot_id not in self._retired
 
-    def hear(self, boot_id: str, counter: int, now: float) -> None:
+    def receive(self, boot_id: str, counter: int, now: float) -> None:
         """Note an authentic, admitted heartbeat."""
         if self.boot_id is not None and boot_id != self.boot_id:
             self._retired.append(self.boot_id)

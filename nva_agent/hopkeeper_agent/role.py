@@ -115,7 +115,7 @@ class Advertise:
 
 
 @dataclass(frozen=True, slots=True)
-class TellOutward:
+class AdvertiseOutward:
     """Announce these prefixes to on-premises neighbours for a service, by its role; no prefix withdraws all."""
 
     service: str
@@ -124,7 +124,7 @@ class TellOutward:
     standby_prepend: int | None
 
 
-Command = Status | Fence | Promote | Advertise | TellOutward
+Command = Status | Fence | Promote | Advertise | AdvertiseOutward
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,9 @@ def advertise(command: Advertise, state: ServiceState, taken: Mapping[IPv4Networ
     return Accepted(replace(state, advertised=wanted))
 
 
-def tell_outward(command: TellOutward, state: ServiceState, taken: Mapping[IPv4Network, str]) -> Accepted | Refused:
+def advertise_outward(
+    command: AdvertiseOutward, state: ServiceState, taken: Mapping[IPv4Network, str]
+) -> Accepted | Refused:
     """Decide on an OUTWARD. `taken`: by prefix, the service that this agent already announces it for, to either group."""
     wanted = Outward(command.turn, command.prefixes, command.standby_prepend)
     known = state.outward

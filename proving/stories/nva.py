@@ -126,7 +126,7 @@ class Appliance:
 
     def hear(self, service: str, epoch: int) -> None:
         if self._running is not None:
-            self._running.duties.hear(service, epoch)
+            self._running.duties.note_peer_epoch(service, epoch)
 
     def forward(self, works: bool) -> None:
         self._forwarding.works = works
@@ -148,7 +148,7 @@ class Appliance:
         running.examiner.start()
         self._surroundings.role_changed(self.name)
         await asyncio.sleep(self._surroundings.tempo.window_seconds)
-        await running.duties.tell_outward()
+        await running.duties.announce_outward()
         running.is_open = True
         self._surroundings.role_changed(self.name)
         running.report("start-up")

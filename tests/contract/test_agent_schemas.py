@@ -11,7 +11,7 @@ import pytest
 from hopkeeper_agent.commands import authenticate
 from hopkeeper_agent.identity import Identity
 from hopkeeper_agent.messages import decode_epochs, decode_heartbeat_services
-from hopkeeper_agent.role import Advertise, Fence, Promote, Status, TellOutward
+from hopkeeper_agent.role import Advertise, AdvertiseOutward, Fence, Promote, Status
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
@@ -60,7 +60,7 @@ def test_the_agent_takes_the_example_commands(name: str) -> None:
         Identity("nva-a", "hub-uksouth"),
         claims["iat"] + 1.0,
     )
-    kinds = {"status": Status, "fence": Fence, "promote": Promote, "advertise": Advertise, "outward": TellOutward}
+    kinds = {"status": Status, "fence": Fence, "promote": Promote, "advertise": Advertise, "outward": AdvertiseOutward}
     assert isinstance(order.command, kinds[claims["command"]["kind"]])
     assert order.jti == claims["jti"]
 

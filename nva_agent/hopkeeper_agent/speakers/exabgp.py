@@ -51,7 +51,7 @@ Changes = Sequence[tuple[str, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Request:
     changes: Changes
     refused: asyncio.Future[list[str]]
 
@@ -63,7 +63,7 @@ class _Conversation:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     routes: dict[str, str]
-    asked: dict[int, _Asked] = field(default_factory=dict)
+    requests: dict[int, _Request] = field(default_factory=dict)
     # By established neighbour: the changes that ExaBGP has taken and not sent yet, and since when (loop time, seconds).
     unsent: dict[IPv4Address, dict[str, tuple[str | None, float]]] = field(default_factory=dict)
     # By neighbour: the routes it was sent on its present session.
@@ -198,18 +198,18 @@ class ExaBgpSpeaker:
     ) -> list[str]:
         loop = asyncio.get_running_loop()
         self._last_id += 1
-        asked = _Asked(changes, loop.create_future())
-        conversation.asked[self._last_id] = asked
+        request = _Request(changes, loop.create_future())
+        conversation.requests[self._last_id] = request
         for address in map(IPv4Address, self._groups[toward]):
             if self._sessions[address].state is SessionState.ESTABLISHED:
                 waiting = conversation.unsent.setdefault(address, {})
                 waiting.update({_prefix(key): (wanted, loop.time()) for key, wanted in changes})
-        request = {"id": self._last_id, "changes": changes}
+        message = {"id": self._last_id, "changes": changes}
         if self._groups[Toward.OUTWARD]:
-            request["neighbors"] = self._groups[toward]
-        conversation.writer.write(json.dumps(request).encode() + b"\n")
-        await self._until(asked.refused.done, "ExaBGP does not answer")
-        return asked.refused.result()
+            message["neighbors"] = self._groups[toward]
+        conversation.writer.write(json.dumps(message).encode() + b"\n")
+        await self._until(request.refused.done, "ExaBGP does not answer")
+        return request.refused.result()
 
     def _can_speak(self) -> bool:
         return self._conversation is not None and self._conversation.ready
@@ -278,7 +278,7 @@ class ExaBgpSpeaker:
     def _receive(self, conversation: _Conversation, message: dict[str, Any]) -> None:
         conversation.missed = 0
         if "answered" in message:
-            self._answered(conversation, conversation.asked.pop(message["answered"], None), message["refused"])
+            self._answered(conversation, conversation.requests.pop(message["answered"], None), message["refused"])
         elif "session" in message:
             self._note_session(*message["session"])
         elif "sent" in message:
@@ -289,10 +289,10 @@ class ExaBgpSpeaker:
                 if prefix in waiting and waiting[prefix][0] == sent:
                     del waiting[prefix]
 
-    def _answered(self, conversation: _Conversation, asked: _Asked | None, refused: list[str]) -> None:
-        if asked is None:
+    def _answered(self, conversation: _Conversation, request: _Request | None, refused: list[str]) -> None:
+        if request is None:
             return
-        for key, wanted in asked.changes:
+        for key, wanted in request.changes:
             if key in refused:
                 for address in self._groups[_toward(key)]:
                     conversation.unsent.get(IPv4Address(address), {}).pop(_prefix(key), None)
@@ -300,8 +300,8 @@ class ExaBgpSpeaker:
                 conversation.routes.pop(key, None)
             else:
                 conversation.routes[key] = wanted
-        if not asked.refused.done():
-            asked.refused.set_result(refused)
+        if not request.refused.done():
+            request.refused.set_result(refused)
 
     def _note_session(self, address: str, state: str, since: str | None) -> None:
         neighbour = IPv4Address(address)

@@ -87,10 +87,10 @@ class Passing:
         """Take an UPDATE that was received; `routes` are its routes by prefix."""
         segments = update.get("attribute", {}).get("as-path", {}).values()
         is_sequence = all(segment.get("element") == "as-sequence" for segment in segments)
-        for prefix, told in routes.items():
-            route = self._passed(peer, prefix, told) if told and is_sequence else None
-            if route is not None:
-                self._offers.setdefault(prefix, {})[peer] = route
+        for prefix, route in routes.items():
+            offer = self._passed(peer, prefix, route) if route and is_sequence else None
+            if offer is not None:
+                self._offers.setdefault(prefix, {})[peer] = offer
             else:
                 self._offers.get(prefix, {}).pop(peer, None)
         return self._due(routes)
@@ -114,9 +114,15 @@ class Passing:
         self._unsent.pop(prefix, None)
         self._given.pop(prefix, None)
 
-    def _passed(self, peer: str, prefix: str, told: str) -> str | None:
-        """A received route as it is passed on; None if it is not."""
-        match = _ROUTE.match(told)
+    def _passed(self, peer: str, prefix: str, route: str) -> str | None:
+        """A received route as it is passed on; None if it is not.
+
+        from     | passed on if                                          | next hop     | AS path
+        client   | the prefix is its own and only its ASN is in the path | the client's | own ASN in front
+        relay    | the prefix is relayed from there and the own ASN is   | this speaker | own ASN in front; in place of the
+                 | not in the path                                       |              | Route Server's with as-override
+        """
+        match = _ROUTE.match(route)
         if match is None or not (path := match[2].split()):
             return None
         own, next_hop = str(self.asn), match[1]

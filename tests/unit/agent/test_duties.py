@@ -102,7 +102,7 @@ async def test_one_that_stepped_down_by_itself_has_not_until_the_disk_says_so() 
     """Its turn is the same: only the role tells."""
     duties, disk, _ = office(SERVING)
     disk.hold.clear()
-    duties.hear("s", 9)
+    duties.note_peer_epoch("s", 9)
     await entered(disk)
     assert (duties.states["s"].role, duties.is_durable("s")) == (Role.STANDBY, False)
     disk.hold.set()
@@ -158,7 +158,7 @@ async def test_a_higher_epoch_heard_while_a_promotion_is_written_wins() -> None:
     disk.hold.clear()
     promoting = asyncio.create_task(duties.obey(Promote("s", Turn(6, 1), BOOT)))
     await entered(disk)
-    duties.hear("s", 8)
+    duties.note_peer_epoch("s", 8)
     disk.hold.set()
     assert await promoting is not None
     await duties.close()
@@ -168,7 +168,7 @@ async def test_a_higher_epoch_heard_while_a_promotion_is_written_wins() -> None:
 
 async def test_hearing_a_higher_epoch_demotes_at_once_and_durably() -> None:
     duties, disk, _ = office(SERVING)
-    duties.hear("s", 6)
+    duties.note_peer_epoch("s", 6)
     assert duties.states["s"] == ServiceState(Turn(5, 2), Role.STANDBY)
     await duties.close()
     assert disk.saved == [{"s": ServiceState(Turn(5, 2), Role.STANDBY)}]
@@ -218,7 +218,7 @@ async def test_a_witness_takes_no_role_and_announces_nothing() -> None:
 async def test_what_an_agent_has_heard_of_never_falls() -> None:
     duties, _, _ = office()
     assert isinstance(duties, Duties)
-    duties.hear("s", 9)
-    duties.hear("s", 4)
+    duties.note_peer_epoch("s", 9)
+    duties.note_peer_epoch("s", 4)
     assert await duties.obey(Promote("s", Turn(6, 0), BOOT)) is not None
     assert await duties.obey(Promote("s", Turn(9, 0), BOOT)) is None

@@ -15,6 +15,7 @@ from hopkeeper_agent.role import (
     Accepted,
     Advertise,
     Advertisement,
+    AdvertiseOutward,
     Command,
     Fence,
     Outward,
@@ -22,11 +23,10 @@ from hopkeeper_agent.role import (
     Refused,
     Role,
     ServiceState,
-    TellOutward,
     Toward,
     Turn,
+    advertise_outward,
     outward,
-    tell_outward,
 )
 
 from tests.unit.agent.stage import until
@@ -38,8 +38,8 @@ PREFIX, OTHER = IPv4Network("10.0.0.0/16"), IPv4Network("10.4.0.0/16")
 SHORT, LONG = (Advertisement(PREFIX, HERE, prepend, Toward.OUTWARD) for prepend in (0, 3))
 
 
-def tell(seq: int = 1, prefixes: tuple[IPv4Network, ...] = (PREFIX,), prepend: int | None = 3) -> TellOutward:
-    return TellOutward("s", Turn(5, seq), prefixes, prepend)
+def tell(seq: int = 1, prefixes: tuple[IPv4Network, ...] = (PREFIX,), prepend: int | None = 3) -> AdvertiseOutward:
+    return AdvertiseOutward("s", Turn(5, seq), prefixes, prepend)
 
 
 class Slow(Voice):
@@ -85,10 +85,10 @@ def test_the_role_says_what_is_announced(role: Role, prepend: int | None, prepen
 
 def test_an_older_word_is_refused_and_an_equal_one_must_be_the_same() -> None:
     state = ServiceState(outward=Outward(Turn(5, 2), (PREFIX,), 3))
-    assert isinstance(tell_outward(tell(1), state, {}), Refused)
-    assert isinstance(tell_outward(tell(2, prepend=None), state, {}), Refused)
-    assert tell_outward(tell(2), state, {}) == Accepted(state)
-    assert isinstance(tell_outward(tell(3, prepend=None), state, {}), Accepted)
+    assert isinstance(advertise_outward(tell(1), state, {}), Refused)
+    assert isinstance(advertise_outward(tell(2, prepend=None), state, {}), Refused)
+    assert advertise_outward(tell(2), state, {}) == Accepted(state)
+    assert isinstance(advertise_outward(tell(3, prepend=None), state, {}), Accepted)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ async def test_hearing_a_higher_epoch_is_told_outward_too() -> None:
     duties, _, voice = office(Role.SERVING)
     await duties.obey(tell())
     await heard(voice, [SHORT])
-    duties.hear("s", 9)
+    duties.note_peer_epoch("s", 9)
     await heard(voice, [SHORT], [LONG])
     await duties.close()
 
@@ -151,7 +151,7 @@ async def test_a_prefix_is_announced_for_one_purpose_only_and_route_servers_come
     duties, _, voice = office()
     inward = Advertise("t", Turn(1, 1), (Advertisement(OTHER, HERE, 0),))
     assert await duties.obey(tell(prefixes=(PREFIX, OTHER))) is None
-    assert await duties.obey(TellOutward("t", Turn(1, 1), (PREFIX,), 3)) == f"{PREFIX} is announced for service s"
+    assert await duties.obey(AdvertiseOutward("t", Turn(1, 1), (PREFIX,), 3)) == f"{PREFIX} is announced for service s"
     assert await duties.obey(inward) is None
     assert duties.outward("s") == (LONG,)
     assert await duties.obey(tell(2, prefixes=(OTHER,))) == f"{OTHER} is announced for service t"
