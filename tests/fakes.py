@@ -13,8 +13,9 @@ from function_app.domain.base.errors import HopkeeperError, Superseded, Unavaila
 from function_app.domain.networks.flags import NetworkPeeringReading, RepairFlags
 from function_app.domain.peerings.model import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
 from function_app.domain.peerings.scale_sets import Instance
-from function_app.domain.preflight.facts import AppSubnetFacts, BalancerFacts, Denied, InterfaceFacts
+from function_app.domain.preflight.facts import AppSubnetFacts, Denied, InterfaceFacts
 from function_app.domain.routes.reading import LearnedRoute
+from function_app.domain.service.balancer import BalancerFacts
 from function_app.domain.service.observation import (
     AdminState,
     AgentReading,

@@ -14,9 +14,10 @@ from typing import Protocol
 from function_app.domain.networks.flags import NetworkPeeringReading, RepairFlags
 from function_app.domain.peerings.model import CreatePeering, DeletePeering, RouteServerReading
 from function_app.domain.peerings.scale_sets import Instance
-from function_app.domain.preflight.facts import AppSubnetFacts, BalancerFacts, Denied, InterfaceFacts
+from function_app.domain.preflight.facts import AppSubnetFacts, Denied, InterfaceFacts
 from function_app.domain.routes.effective import EffectiveRoute
 from function_app.domain.routes.reading import LearnedRoute, Unread
+from function_app.domain.service.balancer import BalancerFacts
 from function_app.domain.service.observation import AdminState, AgentReading, BalancerReading, Value
 from function_app.domain.service.steps import SendAdvertise, SendFence, SendOutward, SendPromote
 from function_app.domain.topology.model import NetworkPeering, RouteServer, ScaleSet, Service, Speaker

@@ -19,13 +19,13 @@ from function_app.domain.preflight.facts import (
     AgentFacts,
     AppSubnetFacts,
     ArmFacts,
-    BalancerFacts,
     Denied,
     Facts,
     InterfaceFacts,
     Rehearsed,
 )
 from function_app.domain.preflight.summary import Report, lint
+from function_app.domain.service.balancer import BalancerFacts
 from function_app.domain.service.observation import AgentReading, AgentStatus
 from function_app.domain.topology.model import Topology
 from function_app.reconcile import observe

@@ -14,8 +14,9 @@ from function_app.domain.base.errors import Unavailable
 from function_app.domain.networks.flags import NetworkPeeringReading, RepairFlags
 from function_app.domain.peerings.model import CreatePeering, DeletePeering, RouteServerReading
 from function_app.domain.peerings.scale_sets import Instance
-from function_app.domain.preflight.facts import AppSubnetFacts, BalancerFacts, Denied, InterfaceFacts
+from function_app.domain.preflight.facts import AppSubnetFacts, Denied, InterfaceFacts
 from function_app.domain.routes.reading import LearnedRoute
+from function_app.domain.service.balancer import BalancerFacts
 from function_app.domain.service.observation import AdminState, AgentReading, BalancerReading, Unreachable, Value
 from function_app.domain.service.steps import SendFence, SendPromote
 from function_app.domain.topology.model import NetworkPeering, RouteServer, ScaleSet, Service, Speaker

@@ -11,17 +11,8 @@ from aiohttp import web
 from function_app.adapters.arm.client import Azure
 from function_app.adapters.arm.surroundings import SurroundingsOverArm
 from function_app.domain.base.errors import BadInput, Unavailable
-from function_app.domain.preflight.facts import (
-    AddressFacts,
-    AppSubnetFacts,
-    BalancerFacts,
-    Denied,
-    InterfaceFacts,
-    PoolFacts,
-    ProbeFacts,
-    RouteFacts,
-    RuleFacts,
-)
+from function_app.domain.preflight.facts import AppSubnetFacts, Denied, InterfaceFacts, RouteFacts
+from function_app.domain.service.balancer import AddressFacts, BalancerFacts, PoolFacts, ProbeFacts, RuleFacts
 from function_app.domain.topology.model import Speaker
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig

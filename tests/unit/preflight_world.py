@@ -10,20 +10,16 @@ import msgspec
 
 from function_app.domain.peerings.model import Peering, Provisioning, RouteServerReading
 from function_app.domain.preflight.facts import (
-    AddressFacts,
     AgentFacts,
     AppSubnetFacts,
     ArmFacts,
-    BalancerFacts,
     Facts,
     InterfaceFacts,
-    PoolFacts,
-    ProbeFacts,
     Rehearsed,
     RouteFacts,
-    RuleFacts,
 )
 from function_app.domain.preflight.summary import Report, lint
+from function_app.domain.service.balancer import AddressFacts, BalancerFacts, PoolFacts, ProbeFacts, RuleFacts
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology

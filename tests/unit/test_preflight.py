@@ -13,9 +13,10 @@ from function_app.adapters.agents.jws import LEEWAY
 from function_app.domain.base.errors import BadInput
 from function_app.domain.peerings.model import Peering, Provisioning
 from function_app.domain.preflight.agents import AGENT_VERSION, CLOCK_OFFSET_MAX
-from function_app.domain.preflight.facts import AddressFacts, Denied, Facts, PoolFacts, Rehearsed, RuleFacts
+from function_app.domain.preflight.facts import Denied, Facts, Rehearsed
 from function_app.domain.preflight.rule import Need, Severity
 from function_app.domain.preflight.summary import LAW, LAW_REFERENCE, RULES, broken, lint
+from function_app.domain.service.balancer import AddressFacts, PoolFacts, RuleFacts
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from tests.builders import NOW, document, text

@@ -1,47 +1,21 @@
-"""What ARM's documents say of a load balancer's backend pool: addresses, rules, health rows. Parsing only, no requests.
+"""A load balancer's backend pool as a fence needs it: which address is a member, its adminState, the body of a write.
 
-Raises Unavailable where a document says something of a member that Hopkeeper does not understand: nothing is guessed.
-What it says of other addresses, or leaves out, keeps nobody from being read.
+Parsing is `balancer_document`, requests are `load_balancer`. Raises Unavailable where a document says something of a
+member that Hopkeeper does not understand: nothing is guessed. What it says of other addresses, or leaves out, keeps no
+member from being read.
 """
 
 from copy import deepcopy
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import IPv4Address
 
-from function_app.adapters.arm.client import LATER, Json, facts_of, name_of, objected
+from function_app.adapters.arm.balancer_document import Address, HealthRow, addresses_of, frontends
+from function_app.adapters.arm.client import LATER
+from function_app.adapters.arm.document import Json, ipv4
 from function_app.domain.base.errors import Unavailable
 from function_app.domain.service.observation import AdminState
-from function_app.domain.topology.model import LoadBalancer, Member, Speaker
+from function_app.domain.topology.model import Member, Speaker
 from function_app.reconcile.ports import DOWN_ADMIN
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A backend address of the pool. `interface` is the id of a NIC's IP configuration, lower case."""
-
-    name: str
-    ip: str | None
-    interface: str | None
-    state: str
-    """`adminState` as it was answered."""
-
-    @property
-    def admin_state(self) -> AdminState:
-        """Raises Unavailable for a state that is not known."""
-        for state in AdminState:
-            if state.value.casefold() == self.state.casefold():
-                return state
-        raise Unavailable(f"{self.name} has adminState {self.state!r}, which Hopkeeper does not know", LATER)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What a rule's health action says of one backend address."""
-
-    ip: str | None
-    interface: str | None
-    reason: str | None
-    """None where there is none, or where the row contradicts itself: down by adminState, and Up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +28,27 @@ class Pool:
 
     @property
     def membership(self) -> frozenset[tuple[str, str | None, str | None]]:
+        """Name, IP and IP configuration of every address: what no write of adminState may change."""
         return frozenset((a.name.casefold(), a.ip, a.interface) for a in self.addresses)
 
-    def find(self, member: Member, speaker: Speaker, rows: tuple[Row, ...]) -> Address | None:
-        """The member's address by its IP; where the pool shows none, by the topology's name or the NIC's row of health."""
-        hidden = tuple(a for a in self.addresses if a.ip is None)
-        interfaces = {row.interface for row in rows if row.ip == str(speaker.address) and row.interface}
-        by_ip = (a for a in self.addresses if a.ip == str(speaker.address))
-        by_name = (a for a in hidden if member.backend and a.name.casefold() == member.backend.casefold())
-        by_interface = (a for a in hidden if a.interface in interfaces)
-        return next(by_ip, None) or next(by_name, None) or next(by_interface, None)
+    def find(self, member: Member, speaker: Speaker, rows: tuple[HealthRow, ...]) -> Address | None:
+        """The member's address, or None.
+
+        | the pool shows | it is known by                                                                            |
+        |----------------|-------------------------------------------------------------------------------------------|
+        | its IP         | the IP                                                                                    |
+        | no IP          | the name that the topology gives (`backend`), else the IP configuration that health shows |
+        |                | with the IP                                                                               |
+        """
+        ip = str(speaker.address)
+        shown = [address for address in self.addresses if address.ip == ip]
+        return shown[0] if shown else self._find_hidden(member.backend, _interfaces_of(rows, ip))
+
+    def _find_hidden(self, backend: str | None, interfaces: frozenset[str]) -> Address | None:
+        hidden = [address for address in self.addresses if address.ip is None]
+        named = [address for address in hidden if backend and address.name.casefold() == backend.casefold()]
+        attached = [address for address in hidden if address.interface in interfaces]
+        return next(iter([*named, *attached]), None)
 
     def with_state(self, address: Address, state: AdminState) -> Json:
         """The whole pool as read with only this address's adminState changed. Raises Unavailable for one without a name."""
@@ -80,96 +65,45 @@ class Pool:
 
 def pool_of(document: Json, body: Json) -> Pool:
     """The pool of a GET; `body` is the same document without what only ARM may write."""
-    items = facts_of(document).get("loadBalancerBackendAddresses") or ()
     if not document.get("etag"):
         raise Unavailable(f"pool {document.get('name')} was answered without an etag")
-    return Pool(str(document["etag"]), tuple(map(_address, items)), body)
+    return Pool(str(document["etag"]), addresses_of(document), body)
 
 
-def _address(item: Json) -> Address:
-    facts = facts_of(item)
-    interface = (facts.get("networkInterfaceIPConfiguration") or {}).get("id")
-    state = facts.get("adminState")
-    return Address(
-        name=str(item.get("name") or ""),
-        ip=facts.get("ipAddress") or None,
-        interface=interface.casefold() if interface else None,
-        state=AdminState.NONE.value if state in (None, "") else str(state),
-    )
+def admin_state_of(address: Address) -> AdminState:
+    """Raises Unavailable for a state that Hopkeeper does not know."""
+    for state in AdminState:
+        if state.value.casefold() == address.state.casefold():
+            return state
+    raise Unavailable(f"{address.name} has adminState {address.state!r}, which Hopkeeper does not know", LATER)
 
 
-def rows_of(health: Json) -> tuple[Row, ...]:
-    """The answer of a rule's health action."""
-    return tuple(map(_row, health.get("loadBalancerBackendAddresses") or ()))
+def reason_of(rows: tuple[HealthRow, ...], address: Address, speaker: Speaker) -> str | None:
+    """The reason code that health gives for the address.
 
-
-def _row(item: Json) -> Row:
-    interface = objected(item).get("networkInterfaceIPConfigurationId")
-    reason = item.get("reason") or None
-    if reason == DOWN_ADMIN and str(item.get("state") or "Down").casefold() != "down":
-        reason = None
-    return Row(item.get("ipAddress") or None, interface.casefold() if interface else None, reason)
-
-
-def reason_of(rows: tuple[Row, ...], address: Address, speaker: Speaker) -> str | None:
-    """What health says of the address; None, which proves nothing, where a row of its tells no reason. Of several reasons,
-    one that does not agree that it is down by adminState."""
+    | its rows                              | the reason              |
+    |---------------------------------------|-------------------------|
+    | none, or one of them without a reason | None: it proves nothing |
+    | one that is not `Down_Admin`          | that one                |
+    | all `Down_Admin`                      | `Down_Admin`            |
+    """
     ip = address.ip or str(speaker.address)
-    mine = (row for row in rows if row.ip == ip or (row.interface and row.interface == address.interface))
-    reasons = {row.reason for row in mine}
+    reasons = {row.reason for row in rows if row.ip == ip or (row.interface and row.interface == address.interface)}
     if None in reasons or not reasons:
         return None
     return next((reason for reason in sorted(filter(None, reasons)) if reason != DOWN_ADMIN), DOWN_ADMIN)
 
 
 def frontend_of(document: Json, name: str) -> IPv4Address:
-    """The private address of the load balancer's frontend with this name."""
-    for item in facts_of(document).get("frontendIPConfigurations") or ():
-        if name_of(item).casefold() == name.casefold():
-            text = facts_of(item).get("privateIPAddress")
-            try:
-                return IPv4Address(str(text))
-            except AddressValueError as error:
-                raise Unavailable(f"frontend {name} of {document.get('name')} has no private IPv4", LATER) from error
+    """The private address of the load balancer's frontend with this name. Raises Unavailable."""
+    for found, private in frontends(document):
+        if found.casefold() == name.casefold():
+            if (address := ipv4(private)) is None:
+                raise Unavailable(f"frontend {name} of {document.get('name')} has no private IPv4", LATER)
+            return address
     raise Unavailable(f"{document.get('name')} has no frontend {name}", LATER)
 
 
-def fencing_rule(document: Json, spec: LoadBalancer) -> str | None:
-    """The first rule that uses the service's pool with the service's probe: its health is asked for."""
-    probe = spec.probe.casefold()
-    rules = (rule for rule in _rules(document, spec.backend_pool) if _last(facts_of(rule).get("probe") or {}) == probe)
-    return next((name for name in map(name_of, rules) if name), None)
-
-
-def unprovable(document: Json, spec: LoadBalancer, address: Address, speaker: Speaker) -> str | None:
-    """Why adminState in the service's pool would not stop every new flow to this address, or could not be seen to."""
-    if fencing_rule(document, spec) is None:
-        return f"no rule joins pool {spec.backend_pool} and probe {spec.probe}"
-    for rule in _rules(document, spec.backend_pool):
-        if not facts_of(rule).get("probe"):
-            return f"rule {name_of(rule)} has no probe, and there adminState does nothing"
-    for other in facts_of(document).get("backendAddressPools") or ():
-        name = name_of(other)
-        if name.casefold() != spec.backend_pool.casefold() and _rules(document, name):
-            addresses = map(_address, facts_of(other).get("loadBalancerBackendAddresses") or ())
-            if any(_same(one, address, speaker) for one in addresses):
-                return f"{speaker.name} is also in pool {name}, where this fence does nothing"
-    return None
-
-
-def _same(one: Address, address: Address, speaker: Speaker) -> bool:
-    return one.ip == str(speaker.address) or (one.interface is not None and one.interface == address.interface)
-
-
-def _rules(document: Json, pool: str) -> tuple[Json, ...]:
-    """The rules that send flows to the pool."""
-
-    def uses(rule: Json) -> bool:
-        pools = [facts_of(rule).get("backendAddressPool") or {}, *(facts_of(rule).get("backendAddressPools") or ())]
-        return any(_last(reference) == pool.casefold() for reference in pools)
-
-    return tuple(filter(uses, facts_of(document).get("loadBalancingRules") or ()))
-
-
-def _last(reference: Json) -> str:
-    return str(reference.get("id") or "").rsplit("/", 1)[-1].casefold()
+def _interfaces_of(rows: tuple[HealthRow, ...], ip: str) -> frozenset[str]:
+    """The IP configurations that health shows with this IP."""
+    return frozenset(row.interface for row in rows if row.ip == ip and row.interface)

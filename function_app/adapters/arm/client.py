@@ -19,7 +19,7 @@ one resource answers never ends the pass over all others.
 import asyncio
 import importlib
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, cast, runtime_checkable
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
+from function_app.adapters.arm.document import MESSAGE_MAX
 from function_app.domain.base.errors import BadInput, Problem, Superseded, Transient, Unavailable
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hopkeeper.azure")
 
-type Json = dict[str, Any]
 type CredentialFactory = Callable[[], AsyncTokenCredential]
 
 NETWORK_SDK = "azure.mgmt.network.aio"
@@ -46,7 +46,6 @@ SOON = timedelta(seconds=5)
 LATER = timedelta(seconds=60)
 RETRY_AFTER_MAX = timedelta(hours=1)  # whatever a server says, the sweep looks again sooner than that anyway
 DIGITS_MAX = 9  # of a wait that a server asks for
-MESSAGE_MAX = 300  # characters of a server's own words in a reason
 
 # Codes of a 409 that say "busy" and not "you lost": the resource will take the same write later (azure-facts).
 BUSY = ("anotheroperationinprogress", "retryableerror", "hubbgpconnectionparenthub")
@@ -193,56 +192,6 @@ async def calling(what: str, timeout: timedelta) -> AsyncIterator[None]:
         log.warning("%s: the answer cannot be read", what, exc_info=error)
         why = f"the answer cannot be read: {type(error).__name__}: {error}"
         raise Unavailable(f"{what}: {why}"[:MESSAGE_MAX], LATER) from error
-
-
-async def whole(listing: Callable[..., AsyncIterable[Any]], *where: str) -> list[Json]:
-    """Every page of one of the SDK's lists, as ARM answered it. Raises ValueError for one without `value` (REST: required),
-    which the SDK takes for an empty one, and for an item that is no object."""
-    return [plain(item) async for item in listing(*where, raw_response_hook=_has_value)]
-
-
-def _has_value(answer: Any) -> None:
-    response = answer.http_response
-    if response.status_code == 200:
-        body = response.json()
-        if not isinstance(body, dict) or not isinstance(body.get("value"), list):
-            raise ValueError("it is no list: it has no `value`, or one of another kind")
-
-
-def plain(found: Any) -> Json:
-    """A model of the SDK as ARM answered it, without nulls: a key that is null is absent (REST: nearly every one is
-    optional). Raises ValueError for what is no object, and for a null in a list: nobody knows whose row it was."""
-    return cast(Json, _without_nulls(found.as_dict() if hasattr(found, "as_dict") else objected(found), "$"))
-
-
-def _without_nulls(value: object, path: str) -> object:
-    if isinstance(value, dict):
-        return {name: _without_nulls(each, f"{path}.{name}") for name, each in value.items() if each is not None}
-    if isinstance(value, list):
-        if None in value:
-            raise ValueError(f"{path}[{value.index(None)}] is null")
-        return [_without_nulls(each, f"{path}[{i}]") for i, each in enumerate(value)]
-    return value
-
-
-def objected(value: object) -> Json:
-    """The value itself. Raises ValueError, with the value, where it is no object."""
-    if not isinstance(value, dict):
-        raise ValueError(f"{value!r} is no object"[:MESSAGE_MAX])
-    return value
-
-
-def facts_of(item: Json) -> Json:
-    """The `properties` of a document or of a part of one, empty where it has none. Raises ValueError, and names it."""
-    facts = objected(item).get("properties")
-    if not isinstance(facts, dict | None):
-        raise ValueError(f"the properties of {name_of(item) or item} are {facts!r}"[:MESSAGE_MAX])
-    return facts or {}
-
-
-def name_of(item: Json) -> str:
-    """Of a part of a document: its name, or the last of its id; empty where neither is there."""
-    return str(objected(item).get("name") or str(item.get("id") or "").rpartition("/")[2])
 
 
 def translated(what: str, error: AzureError) -> Transient:

@@ -9,7 +9,8 @@ from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 from function_app.adapters.arm import tokens as arm_tokens
-from function_app.adapters.arm.client import Azure, Json, ResourceId, calling
+from function_app.adapters.arm.client import Azure, ResourceId, calling
+from function_app.adapters.arm.document import Json
 from function_app.adapters.arm.rows import named, networks, read
 from function_app.domain.base.errors import Unusable
 from function_app.domain.routes.effective import EffectiveRoute

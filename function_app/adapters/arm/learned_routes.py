@@ -8,7 +8,8 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from function_app.adapters.arm import tokens as arm_tokens
-from function_app.adapters.arm.client import Azure, Json, ResourceId, calling
+from function_app.adapters.arm.client import Azure, ResourceId, calling
+from function_app.adapters.arm.document import Json
 from function_app.adapters.arm.route_server import KIND
 from function_app.adapters.arm.rows import named, networks, read
 from function_app.domain.base.errors import Unusable

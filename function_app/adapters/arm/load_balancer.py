@@ -11,20 +11,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from function_app.adapters.arm.backend_pool import (
-    Address,
-    Pool,
-    Row,
-    fencing_rule,
-    frontend_of,
-    pool_of,
-    reason_of,
-    rows_of,
-    unprovable,
-)
-from function_app.adapters.arm.client import LATER, Azure, Json, ResourceId, calling, plain
+from function_app.adapters.arm.backend_pool import Pool, admin_state_of, frontend_of, pool_of, reason_of
+from function_app.adapters.arm.balancer_document import Address, HealthRow, flows_of, health_rows
+from function_app.adapters.arm.client import LATER, Azure, ResourceId, calling
+from function_app.adapters.arm.document import Json, plain
 from function_app.domain.base.errors import Superseded, Terminal, Transient, Unavailable
 from function_app.domain.service.observation import AdminState, Backend, BalancerReading
+from function_app.domain.service.provable import fencing_rule, unprovable
 from function_app.domain.topology.model import LoadBalancer, Service, Speaker
 from function_app.reconcile.ports import PoolView
 
@@ -72,10 +65,10 @@ class _Access:
         found = await self._pools.get(self._id.group, self._id.name, self.spec.backend_pool)
         return pool_of(plain(found), found.as_dict(exclude_readonly=True))
 
-    async def health(self, rule: str) -> tuple[Row, ...]:
+    async def health(self, rule: str) -> tuple[HealthRow, ...]:
         poller = await self._rules.begin_health(self._id.group, self._id.name, rule, polling_interval=self._poll)
         found = await poller.result()
-        return rows_of(plain(found) if found else {})
+        return health_rows(plain(found) if found else {})
 
     async def both(self) -> tuple[Json, Pool]:
         """The load balancer and its pool, asked for at once: they share an etag that every write of either changes."""
@@ -86,7 +79,7 @@ class _Access:
         member = self._service.member(speaker.name)
         found = pool.find(member, speaker, ())
         if found is None and any(address.ip is None for address in pool.addresses):
-            rule = fencing_rule(document, self.spec)
+            rule = fencing_rule(flows_of(document), self.spec)
             found = pool.find(member, speaker, await self.health(rule) if rule else ())
         if found is None:
             where = f"pool {self.spec.backend_pool} of {self._id.name}"
@@ -95,7 +88,8 @@ class _Access:
 
     async def view(self, document: Json, pool: Pool, speaker: Speaker) -> PoolView:
         address = await self.find(document, pool, speaker)
-        return PoolView(pool.etag, address.admin_state, unprovable(document, self.spec, address, speaker))
+        why = unprovable(flows_of(document), self.spec, speaker, address.interface)
+        return PoolView(pool.etag, admin_state_of(address), why)
 
     async def put(self, body: Json, etag: str) -> None:
         """Writes the pool If-Match and waits until the write has succeeded."""
@@ -128,18 +122,18 @@ class LoadBalancersOverArm:
             access = await _access(self._azure, service, self._poll)
             document, pool = await access.both()
             frontend = frontend_of(document, access.spec.frontend)
-            rule = fencing_rule(document, access.spec)
+            rule = fencing_rule(flows_of(document), access.spec)
         left = timedelta(seconds=ends - asyncio.get_running_loop().time())
         rows = await _rows_in_time(access, rule, left) if rule else ()
         backends = {}
         for member in service.members:
             speaker = speakers[member.speaker]
             if (address := pool.find(member, speaker, rows)) is not None:
-                backends[member.speaker] = Backend(address.admin_state, reason_of(rows, address, speaker))
+                backends[member.speaker] = Backend(admin_state_of(address), reason_of(rows, address, speaker))
         return BalancerReading(pool.etag, frontend, backends)
 
 
-async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple[Row, ...]:
+async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple[HealthRow, ...]:
     try:
         async with calling(f"asking for the health of rule {rule}", timeout):
             return await access.health(rule)
@@ -187,11 +181,9 @@ class AdminStatesOverArm:
             access = await self._access(service)
             document, pool = await access.both()
             address = await access.find(document, pool, speaker)
-            rule = fencing_rule(document, access.spec)
+            rule = fencing_rule(flows_of(document), access.spec)
             if rule is None:
-                raise Unavailable(
-                    unprovable(document, access.spec, address, speaker) or "there is no rule to ask", LATER
-                )
+                raise Unavailable(f"no rule joins pool {access.spec.backend_pool} and probe {access.spec.probe}", LATER)
             return reason_of(await access.health(rule), address, speaker)
 
     async def _access(self, service: Service) -> _Access:

@@ -7,7 +7,8 @@ somebody else's in between is not undone.
 
 from typing import Any
 
-from function_app.adapters.arm.client import Azure, Json, ResourceId, calling, facts_of, plain
+from function_app.adapters.arm.client import Azure, ResourceId, calling
+from function_app.adapters.arm.document import Json, facts_of, plain
 from function_app.adapters.arm.route_server import KIND as ROUTE_SERVER
 from function_app.domain.base.errors import BadInput, Problem
 from function_app.domain.networks.flags import Flag, Flags, NetworkPeeringReading, RepairFlags

@@ -4,12 +4,12 @@ A peering takes 80 s to create: its progress is `provisioningState`, read in a l
 `domain/peerings`' business; which names are ours too.
 """
 
-from ipaddress import AddressValueError, IPv4Address
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from function_app.adapters.arm.client import Azure, Json, ResourceId, calling, facts_of, name_of, plain, whole
+from function_app.adapters.arm.client import Azure, ResourceId, calling
+from function_app.adapters.arm.document import Json, facts_of, ipv4, name_of, plain, whole
 from function_app.domain.peerings.model import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
 from function_app.domain.topology.model import RouteServer
 
@@ -40,7 +40,7 @@ class RouteServersOverArm:
             listed = await whole(network.virtual_hub_bgp_connections.list, hub_id.group, hub_id.name)
             peerings = tuple(map(_peering, listed))
             facts = facts_of(hub)
-            instances = tuple(ip for ip in map(_address, facts.get("virtualRouterIps") or ()) if ip is not None)
+            instances = tuple(ip for ip in map(ipv4, facts.get("virtualRouterIps") or ()) if ip is not None)
             provisioned = (facts.get("provisioningState"), facts.get("routingState")) == ("Succeeded", "Provisioned")
             exchanges = facts.get("allowBranchToBranchTraffic")
             preference = facts.get("hubRoutingPreference")
@@ -79,15 +79,8 @@ def _peering(item: Json) -> Peering:
         raise ValueError(f"the peerAsn of {name} is {asn!r}")
     return Peering(
         name=name,
-        address=_address(facts.get("peerIp")),
+        address=ipv4(facts.get("peerIp")),
         asn=int(asn) if asn is not None else None,
         state=state,
         connection_state=facts.get("connectionState"),
     )
-
-
-def _address(text: object) -> IPv4Address | None:
-    try:
-        return IPv4Address(str(text))
-    except AddressValueError:
-        return None

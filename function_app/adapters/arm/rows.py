@@ -6,7 +6,7 @@ What cannot be read is named (`Unread`) beside what can. An answer of which noth
 from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Network, ip_network
 
-from function_app.adapters.arm.client import Json
+from function_app.adapters.arm.document import Json
 from function_app.domain.base.errors import Unusable
 from function_app.domain.routes.reading import Unread
 

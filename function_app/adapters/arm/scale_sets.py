@@ -3,11 +3,10 @@
 Uniform orchestration only: of a flexible set ARM answers 404, as of one that is not there (Azure/azure-cli#28258).
 """
 
-from ipaddress import AddressValueError, IPv4Address
-
 from azure.core.exceptions import ResourceNotFoundError
 
-from function_app.adapters.arm.client import LATER, Azure, Json, ResourceId, calling, facts_of, whole
+from function_app.adapters.arm.client import LATER, Azure, ResourceId, calling
+from function_app.adapters.arm.document import Json, facts_of, ipv4, whole
 from function_app.domain.base.errors import Unavailable
 from function_app.domain.peerings.scale_sets import Instance
 from function_app.domain.topology.model import ScaleSet
@@ -49,7 +48,7 @@ def _instance(item: Json) -> Instance | None:
     machine = str((facts.get("virtualMachine") or {}).get("id") or "")
     addresses = [facts_of(c) for c in facts.get("ipConfigurations") or ()]
     address = next(
-        (a for c in addresses if c.get("primary") is not False and (a := _address(c.get("privateIPAddress")))), None
+        (a for c in addresses if c.get("primary") is not False and (a := ipv4(c.get("privateIPAddress")))), None
     )
     state = str(facts.get("provisioningState")).casefold()
     if not machine or address is None:
@@ -57,10 +56,3 @@ def _instance(item: Json) -> Instance | None:
             return None
         raise ValueError(f"one tells no machine or no IPv4 address, and is {state}: {item.get('id') or item}")
     return Instance(machine.rpartition("/")[2].casefold(), address, leaving=state == "deleting")
-
-
-def _address(text: object) -> IPv4Address | None:
-    try:
-        return IPv4Address(str(text))
-    except AddressValueError:
-        return None

@@ -4,24 +4,17 @@ Reads only, once in minutes, and never on the failover path. A 403 is what prefl
 """
 
 from collections.abc import AsyncIterable, Awaitable
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
-from function_app.adapters.arm.client import Azure, Json, ResourceId, calling, facts_of, plain
+from function_app.adapters.arm.balancer_document import balancer_of
+from function_app.adapters.arm.client import Azure, ResourceId, calling
+from function_app.adapters.arm.document import Json, facts_of, ipv4, plain
 from function_app.domain.base.errors import BadInput, Problem
-from function_app.domain.preflight.facts import (
-    AddressFacts,
-    AppSubnetFacts,
-    BalancerFacts,
-    Denied,
-    InterfaceFacts,
-    PoolFacts,
-    ProbeFacts,
-    RouteFacts,
-    RuleFacts,
-)
+from function_app.domain.preflight.facts import AppSubnetFacts, Denied, InterfaceFacts, RouteFacts
+from function_app.domain.service.balancer import BalancerFacts
 from function_app.domain.topology.model import RouteServer, Service, Speaker
 
 NETWORK = "Microsoft.Network"
@@ -138,66 +131,6 @@ async def _allowed(asked: Awaitable[Any], action: str, resource: str) -> Json | 
         raise
 
 
-def balancer_of(document: Json) -> BalancerFacts:
-    facts = facts_of(document)
-    return BalancerFacts(
-        location=str(document.get("location")),
-        frontends=tuple(
-            found
-            for item in facts.get("frontendIPConfigurations") or ()
-            if (found := _ip(facts_of(item).get("privateIPAddress"))) is not None
-        ),
-        rules=tuple(map(_rule, facts.get("loadBalancingRules") or ())),
-        probes=tuple(map(_probe, facts.get("probes") or ())),
-        pools=tuple(map(_pool, facts.get("backendAddressPools") or ())),
-    )
-
-
-def _rule(item: Json) -> RuleFacts:
-    facts = facts_of(item)
-    pools = [facts.get("backendAddressPool") or {}, *(facts.get("backendAddressPools") or ())]
-    names = dict.fromkeys(name for name in map(_last, pools) if name)
-    return RuleFacts(
-        name=str(item.get("name")),
-        protocol=str(facts.get("protocol")),
-        frontend=_last(facts.get("frontendIPConfiguration") or {}),
-        frontend_port=int(facts.get("frontendPort") or 0),
-        backend_port=int(facts.get("backendPort") or 0),
-        pools=tuple(names),
-        probe=_last(facts.get("probe") or {}) or None,
-        distribution=str(facts.get("loadDistribution") or "Default"),
-    )
-
-
-def _probe(item: Json) -> ProbeFacts:
-    facts = facts_of(item)
-    return ProbeFacts(
-        name=str(item.get("name")),
-        protocol=str(facts.get("protocol")),
-        port=int(facts.get("port") or 0),
-        path=facts.get("requestPath"),
-        interval_seconds=int(facts.get("intervalInSeconds") or 0),
-        # `numberOfProbes` is what it was called before, and was not honoured (API reference of `probeThreshold`).
-        threshold=int(facts.get("probeThreshold") or facts.get("numberOfProbes") or 1),
-        no_healthy_backends=facts.get("noHealthyBackendsBehavior"),
-    )
-
-
-def _pool(item: Json) -> PoolFacts:
-    listed = facts_of(item).get("loadBalancerBackendAddresses") or ()
-    return PoolFacts(name=str(item.get("name")), addresses=tuple(map(_address, listed)))
-
-
-def _address(item: Json) -> AddressFacts:
-    facts = facts_of(item)
-    interface = (facts.get("networkInterfaceIPConfiguration") or {}).get("id")
-    return AddressFacts(
-        name=str(item.get("name")),
-        ip=_ip(facts.get("ipAddress")),
-        interface=str(interface).casefold() if interface else None,
-    )
-
-
 def interface_of(nic: Json, network: Json, table: Json) -> InterfaceFacts:
     """`table` is empty where the subnet has none."""
     prefixes = (facts_of(network).get("addressSpace") or {}).get("addressPrefixes") or ()
@@ -227,7 +160,7 @@ def _route(item: Json) -> RouteFacts:
         name=str(item.get("name")),
         to=str(facts.get("addressPrefix")),
         next_hop=str(facts.get("nextHopType")),
-        address=_ip(facts.get("nextHopIpAddress")),
+        address=ipv4(facts.get("nextHopIpAddress")),
     )
 
 
@@ -249,20 +182,9 @@ def _table_of(network: Json, subnet: str) -> str | None:
     return None
 
 
-def _last(reference: Json) -> str:
-    return str(reference.get("id") or "").rsplit("/", 1)[-1]
-
-
-def _ip(text: object) -> IPv4Address | None:
-    try:
-        return IPv4Address(str(text))
-    except AddressValueError:
-        return None
-
-
 def _prefix(text: object) -> IPv4Network | None:
     """None for IPv6: a virtual network may have both."""
     try:
         return IPv4Network(str(text))
-    except (AddressValueError, NetmaskValueError, ValueError):
+    except ValueError:
         return None

@@ -13,7 +13,7 @@ from typing import Any
 from azure.core.exceptions import HttpResponseError
 from azure.core.polling.base_polling import BadResponse, BadStatus
 
-from function_app.adapters.arm.client import Json
+from function_app.adapters.arm.document import Json
 from function_app.domain.base.errors import BadInput, Problem, Unusable
 
 TOKEN_MAX = 1 << 20  # characters; one has about 3,000, and more only if ARM answered with the routes at once

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from function_app.domain.preflight.facts import AddressFacts, BalancerFacts, Facts, PoolFacts
+from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.rule import Fault, services
+from function_app.domain.service.balancer import AddressFacts, BalancerFacts, PoolFacts
+from function_app.domain.service.provable import other_pools, reaches
 from function_app.domain.topology.model import LoadBalancer, Mode, Service, Speaker, Topology
 
 PROBE_DETECTS_WITHIN = timedelta(seconds=10)
@@ -135,11 +137,12 @@ def _found(service: Service, speaker: Speaker, pool: PoolFacts) -> AddressFacts 
 
 def one_pool(topology: Topology, facts: Facts) -> Iterator[Fault]:
     for path, service, balancer, seen in _behind(topology, facts):
-        for pool in seen.pools:
-            if pool.name.casefold() == balancer.backend_pool.casefold() or not seen.rules_of(pool.name):
-                continue
+        own = seen.pool(balancer.backend_pool) or PoolFacts(name=balancer.backend_pool)
+        for pool in other_pools(seen, balancer):
             for name in service.names:
-                if _found(service, topology.speaker(name), pool) is not None:
+                speaker = topology.speaker(name)
+                address = _found(service, speaker, own)
+                if reaches(pool, speaker, address.interface if address else None):
                     yield Fault(
                         f"{path}.backendPool",
                         f"{name} is also in pool {pool.name}",
@@ -163,7 +166,7 @@ def probed_rules(topology: Topology, facts: Facts) -> Iterator[Fault]:
         if seen.probe(balancer.probe) is None:
             continue
         for rule in seen.rules_of(balancer.backend_pool):
-            if (rule.probe or "").casefold() != balancer.probe.casefold():
+            if not rule.probed_by(balancer.probe):
                 yield Fault(
                     f"{path}.probe",
                     f"rule {rule.name} sends flows to pool {balancer.backend_pool} by {rule.probe or 'no probe'}",

@@ -12,70 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from msgspec import Struct
 
 from function_app.domain.peerings.model import RouteServerReading
-
-
-class ProbeFacts(Struct, frozen=True, kw_only=True):
-    """A load balancer's health probe."""
-
-    name: str
-    protocol: str
-    port: int
-    path: str | None = None
-    interval_seconds: int
-    threshold: int
-    """Answers in a row that change its mind, both ways."""
-    no_healthy_backends: str | None = None
-    """`noHealthyBackendsBehavior`."""
-
-
-class RuleFacts(Struct, frozen=True, kw_only=True):
-    """A load-balancing rule, by the names of what it joins."""
-
-    name: str
-    protocol: str
-    frontend: str
-    frontend_port: int
-    backend_port: int
-    pools: tuple[str, ...]
-    probe: str | None = None
-    distribution: str = "Default"
-    """`loadDistribution`: Default is the five-tuple."""
-
-    @property
-    def all_ports(self) -> bool:
-        return self.protocol.casefold() == "all" and self.frontend_port == self.backend_port == 0
-
-
-class AddressFacts(Struct, frozen=True, kw_only=True):
-    """A backend address: a pool of network interfaces shows no IP. `interface` is of the IP configuration, lower case."""
-
-    name: str
-    ip: IPv4Address | None = None
-    interface: str | None = None
-
-
-class PoolFacts(Struct, frozen=True, kw_only=True):
-    name: str
-    addresses: tuple[AddressFacts, ...] = ()
-
-
-class BalancerFacts(Struct, frozen=True, kw_only=True):
-    """A load balancer as ARM describes it."""
-
-    location: str
-    frontends: tuple[IPv4Address, ...] = ()
-    rules: tuple[RuleFacts, ...] = ()
-    probes: tuple[ProbeFacts, ...] = ()
-    pools: tuple[PoolFacts, ...] = ()
-
-    def probe(self, name: str) -> ProbeFacts | None:
-        return next((p for p in self.probes if p.name.casefold() == name.casefold()), None)
-
-    def pool(self, name: str) -> PoolFacts | None:
-        return next((p for p in self.pools if p.name.casefold() == name.casefold()), None)
-
-    def rules_of(self, pool: str) -> tuple[RuleFacts, ...]:
-        return tuple(r for r in self.rules if pool.casefold() in {name.casefold() for name in r.pools})
+from function_app.domain.service.balancer import BalancerFacts
 
 
 class InterfaceFacts(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,57 @@
+"""Whether `adminState: Down` in a service's backend pool stops every new flow to a member, so that it is a fence (F2).
+
+| the load balancer                                  | the Down                                                 |
+|----------------------------------------------------|----------------------------------------------------------|
+| no rule joins the service's pool and its probe     | cannot be confirmed: there is no health action to ask    |
+| a rule sends flows to the pool without a probe     | is ignored by that rule: adminState works through probes |
+| a rule sends flows to another pool with the member | is set in one pool only: the other still gets flows      |
+| none of these                                      | stops every new flow                                     |
+
+Source: safety.md, findings 2, 6 and 7. The fence asks before and after its write, preflight asks in advance.
+"""
+
+from collections.abc import Iterator
+
+from function_app.domain.service.balancer import FlowFacts, PoolFacts
+from function_app.domain.topology.model import LoadBalancer, Speaker
+
+
+def fencing_rule(flows: FlowFacts, spec: LoadBalancer) -> str | None:
+    """The name of the first rule that joins the service's pool and probe: its health action confirms a fence."""
+    joined = (rule for rule in flows.rules_of(spec.backend_pool) if rule.probed_by(spec.probe))
+    return next((rule.name for rule in joined if rule.name), None)
+
+
+def other_pools(flows: FlowFacts, spec: LoadBalancer) -> Iterator[PoolFacts]:
+    """The pools beside the service's own that some rule sends flows to."""
+    for pool in flows.pools:
+        if pool.name.casefold() != spec.backend_pool.casefold() and flows.rules_of(pool.name):
+            yield pool
+
+
+def reaches(pool: PoolFacts, speaker: Speaker, interface: str | None) -> bool:
+    """Whether one of the pool's addresses is the speaker.
+
+    It is known by its IP, by `interface` (the IP configuration that the service's pool names for it) and by the network
+    interface that the topology names.
+    """
+    nic = f"{speaker.interface.casefold()}/" if speaker.interface else None
+    for address in pool.addresses:
+        if address.ip == speaker.address:
+            return True
+        if address.interface and (address.interface == interface or (nic and address.interface.startswith(nic))):
+            return True
+    return False
+
+
+def unprovable(flows: FlowFacts, spec: LoadBalancer, speaker: Speaker, interface: str | None) -> str | None:
+    """Why a Down of the speaker in the service's pool would be no fence; None where it is one. `interface` as above."""
+    if fencing_rule(flows, spec) is None:
+        return f"no rule joins pool {spec.backend_pool} and probe {spec.probe}"
+    for rule in flows.rules_of(spec.backend_pool):
+        if rule.probe is None:
+            return f"rule {rule.name} has no probe, and there adminState does nothing"
+    for pool in other_pools(flows, spec):
+        if reaches(pool, speaker, interface):
+            return f"{speaker.name} is also in pool {pool.name}, where this fence does nothing"
+    return None

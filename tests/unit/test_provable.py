@@ -1,0 +1,66 @@
+"""When a Down in the service's pool is a fence: the table of `domain/service/provable.py`."""
+
+from ipaddress import IPv4Address
+
+import pytest
+
+from function_app.domain.service.balancer import AddressFacts, FlowFacts, PoolFacts, RuleFacts
+from function_app.domain.service.provable import fencing_rule, unprovable
+from function_app.domain.topology.model import LoadBalancer, Speaker
+
+SPEC = LoadBalancer(id="/lb", frontend="fe", backend_pool="nvas", probe="agent")
+NIC = "/subscriptions/0/networkInterfaces/nva-a"
+NVA_A = Speaker(name="nva-a", address=IPv4Address("10.0.1.4"), asn=65001, peers_with=("rs",), interface=NIC)
+IPCONFIG = f"{NIC}/ipConfigurations/one".casefold()
+OTHER_IPCONFIG = f"{NIC}/ipConfigurations/two".casefold()
+
+
+def rule(name: str, pool: str = "nvas", probe: str | None = "agent") -> RuleFacts:
+    return RuleFacts(
+        name=name, protocol="All", frontend="fe", frontend_port=0, backend_port=0, pools=(pool,), probe=probe
+    )
+
+
+def flows(*rules: RuleFacts, other: AddressFacts | None = None) -> FlowFacts:
+    own = PoolFacts(name="NVAs", addresses=(AddressFacts(name="a", ip=NVA_A.address, interface=IPCONFIG),))
+    others = (PoolFacts(name="admin", addresses=(other,)),) if other else ()
+    return FlowFacts(rules=rules, pools=(own, *others))
+
+
+def test_a_down_behind_probed_rules_of_one_pool_is_a_fence() -> None:
+    assert unprovable(flows(rule("all"), rule("ssh", "Nvas", "tcp")), SPEC, NVA_A, IPCONFIG) is None
+
+
+def test_a_down_that_no_rule_with_the_services_probe_can_confirm_is_no_fence() -> None:
+    found = flows(rule("ssh", probe="tcp"), rule("web", pool="admin"))
+    assert unprovable(found, SPEC, NVA_A, IPCONFIG) == "no rule joins pool nvas and probe agent"
+
+
+def test_a_rule_without_a_name_cannot_be_asked() -> None:
+    assert fencing_rule(flows(rule(""), rule("second")), SPEC) == "second"
+    assert fencing_rule(flows(rule("")), SPEC) is None
+
+
+def test_a_rule_of_the_pool_without_a_probe_ignores_the_down() -> None:
+    found = flows(rule("all"), rule("bare", probe=None))
+    assert unprovable(found, SPEC, NVA_A, IPCONFIG) == "rule bare has no probe, and there adminState does nothing"
+
+
+@pytest.mark.parametrize(
+    ("address", "is_it"),
+    [
+        (AddressFacts(name="x", ip=NVA_A.address), True),
+        (AddressFacts(name="x", interface=IPCONFIG), True),
+        (AddressFacts(name="x", interface=OTHER_IPCONFIG), True),
+        (AddressFacts(name="x", interface=f"{NIC.casefold()}-2/ipconfigurations/one"), False),
+        (AddressFacts(name="a", ip=IPv4Address("10.0.1.5")), False),
+        (AddressFacts(name="x"), False),
+    ],
+    ids=["its IP", "its IP configuration", "its network interface", "a longer name", "only its name", "nothing"],
+)
+def test_a_second_pool_with_the_member_and_a_rule_still_sends_it_flows(address: AddressFacts, is_it: bool) -> None:
+    idle = flows(rule("all"), other=address)
+    assert unprovable(idle, SPEC, NVA_A, IPCONFIG) is None  # no rule sends flows to the second pool
+    used = flows(rule("all"), rule("web", "ADMIN", "tcp"), other=address)
+    reason = unprovable(used, SPEC, NVA_A, IPCONFIG)
+    assert reason == ("nva-a is also in pool admin, where this fence does nothing" if is_it else None)
