@@ -22,7 +22,7 @@ from function_app.reconcile.passes.outcome import CONVERGED, Ending, Outcome
 from function_app.reconcile.peerings.keep import Membership
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.routes.verification import told_finding
-from function_app.reconcile.store import kept
+from function_app.reconcile.store import kept, keys
 
 
 class Repaired(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ async def keep_networks(
     if not wanted.steps:
         outcome = Outcome(Ending.HELD, reasons) if reasons else CONVERGED
         return Networks(at, peerings, wanted.findings, (), outcome)
-    key = f"networks/{topology.name}.json"
+    key = keys.network_repairs(topology.name)
     # Unreadable, nothing is known to have been repaired: one write too many, under its etag, harms nothing.
     known_repairs, etag = await kept.load(ports.documents, key, Repaired)
     repaired = known_repairs or Repaired()

@@ -32,7 +32,7 @@ from function_app.reconcile import observe
 from function_app.reconcile.act.rehearse import rehearsals
 from function_app.reconcile.peerings.keep import Membership, keep_membership
 from function_app.reconcile.ports import Ports
-from function_app.reconcile.store import kept
+from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.topologies import InForce
 
 APP = "the app"
@@ -86,7 +86,7 @@ def _facts(arm: ArmFacts | None, seen: SeenInPass) -> Facts:
 
 async def kept_arm_facts(ports: Ports, in_force: InForce) -> ArmFacts | None:
     """The last answer of ARM while it is of this version of the document and fresh enough, else a new one."""
-    key = f"preflight/{in_force.topology.name}.json"
+    key = keys.preflight(in_force.topology.name)
     try:
         last, _ = await kept.load(ports.documents, key, Kept, _address)
         now, every = ports.clock.now(), in_force.topology.timing.verify_every

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from function_app.reconcile.ports import Documents
+from function_app.reconcile.store import keys
 
 TOLD = (("because", "because"), ("did", "effects"), ("held", "held"), ("alarm", "alarms"), ("guard", "refused"))
 BACK = 32
@@ -20,9 +21,9 @@ async def explain(documents: Documents, topology: str, service: str, at: datetim
 
     Where an instance died before it filed what it did, the next entry tells of its operation and is added.
     """
-    keys = await documents.keys(f"history/{topology}/{service}/")
-    stamp = f"{at:%Y%m%dT%H%M%S.%fZ}" if at else "~"
-    before = [key for key in keys if _stamp(key) <= stamp]
+    filed = await documents.keys(keys.history(topology, service))
+    stamp = keys.stamp(at) if at else "~"
+    before = [key for key in filed if keys.stamp_of(key) <= stamp]
     if not before:
         return (f"nothing is on record for {topology}/{service}" + (f" at or before {at}" if at else ""),)
     if at is None:
@@ -30,7 +31,7 @@ async def explain(documents: Documents, topology: str, service: str, at: datetim
     recent = await _read(documents, before[-BACK:])
     shown = [entry for entry in recent if _time(entry, "ended") >= at] or recent[-1:]
     known = {step["operation"] for entry in shown for step in entry["steps"]}
-    later = await _read(documents, keys[len(before) : len(before) + 1])
+    later = await _read(documents, filed[len(before) : len(before) + 1])
     shown += [entry for entry in later if entry["steps"] and entry["steps"][0]["operation"] not in known]
     return tuple(line for entry in shown for line in told(entry, at))
 
@@ -38,10 +39,6 @@ async def explain(documents: Documents, topology: str, service: str, at: datetim
 async def _read(documents: Documents, keys: Sequence[str]) -> list[Entry]:
     stored = [await documents.load(key) for key in keys]
     return [msgspec.json.decode(found.body) for found in stored if found is not None]
-
-
-def _stamp(key: str) -> str:
-    return key.rsplit("/", 1)[1].partition("-")[0].removesuffix(".json")
 
 
 def _time(entry: Entry, key: str) -> datetime:

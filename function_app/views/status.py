@@ -11,7 +11,7 @@ from function_app.domain.service.record import Record
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile.passes.sweeps import last_sweep
 from function_app.reconcile.ports import Clock, Documents
-from function_app.reconcile.store import kept
+from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import Topologies
 
@@ -47,14 +47,14 @@ async def overview(topologies: Topologies, documents: Documents, clock: Clock) -
 
 async def _look_seconds(documents: Documents, name: str, now: datetime) -> int | None:
     """Minus where its time is later than now, by a clock that is wrong."""
-    look, _ = await kept.load(documents, f"status/{name}.json", _Look)
+    look, _ = await kept.load(documents, keys.status(name), _Look)
     return None if look is None else round((now - look.at).total_seconds())
 
 
 async def detail(topologies: Topologies, documents: Documents, clock: Clock, name: str) -> Mapping[str, Any]:
     """One topology: its records as they are now, and what the last slow pass saw. Raises BadInput if it is unknown."""
     in_force = await topologies.in_force(name)
-    stored = await documents.load(f"status/{name}.json")
+    stored = await documents.load(keys.status(name))
     last: dict[str, Any] = msgspec.json.decode(stored.body) if stored else {}
     records = Records(documents)
     services = []

@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 import yaml
 
+from function_app.reconcile.store.keys import history as journal_of
 from lab import keys
 from lab.packets.balancer import Balancer
 from lab.packets.fabric import ADDRESSES, MGMT
@@ -107,7 +108,7 @@ class App:
     async def history(self, topology: str, service: str) -> list[dict[str, Any]]:
         """Every pass that changed or held something, oldest first."""
         documents = self._storage.documents
-        loaded = [await documents.load(key) for key in await documents.keys(f"history/{topology}/{service}/")]
+        loaded = [await documents.load(key) for key in await documents.keys(journal_of(topology, service))]
         return [msgspec.json.decode(document.body) for document in loaded if document is not None]
 
 

@@ -20,7 +20,7 @@ from function_app.domain.service.record import Record
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
-from function_app.reconcile.store.records import key
+from function_app.reconcile.store import keys
 from proving.stories.bgp import Conversations
 from proving.stories.egress import WayOut
 from proving.stories.host import Host, Told
@@ -308,12 +308,12 @@ class Stage:
         return next((b.admin_state for pool in plane.pools.values() for b in pool if b.ip == address), "None")
 
     def record(self, service: str) -> Record | None:
-        body = self.host.shelf.read(key(self.topology.name, service))
+        body = self.host.shelf.read(keys.record(self.topology.name, service))
         return msgspec.json.decode(body, type=Record) if body is not None else None
 
     def last_look(self, since: datetime | None = None) -> Json:
         """The status document of the last slow pass, empty before the first, or where the last is older than `since`."""
-        body = self.host.shelf.read(f"status/{self.topology.name}.json")
+        body = self.host.shelf.read(keys.status(self.topology.name))
         found: Json = msgspec.json.decode(body) if body is not None else {}
         if since is not None and found and datetime.fromisoformat(found["at"]) <= since:
             return {}
@@ -330,7 +330,7 @@ class Stage:
         self.narrator.outcome(self.topology.name, told)
 
     def _written(self, name: str, body: bytes) -> None:
-        if name.startswith("history/"):
+        if name.startswith(keys.HISTORY):
             self.narrator.journal(body)
 
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from function_app.domain.service.observation import AdminState
 from function_app.domain.service.orders import order_from
 from function_app.reconcile.operate import operate
+from function_app.reconcile.store import keys
 from proving.storm.calls import Mishap
 from proving.storm.faults import Fault, Kind
 from proving.storm.mishaps import Armed
@@ -293,7 +294,8 @@ class Happenings:
             self._world.documents.overwrite(msgspec.json.encode(replace(record, schema=schema)))
 
     def _lease(self, fault: Fault) -> None:
-        self._world.documents.forget(f"turns/{self._world.topology.name}/{fault.how or 'lease'}")
+        key = {"asked": keys.turn_asked, "due": keys.turn_due}.get(fault.how or "", keys.turn_lease)
+        self._world.documents.forget(key(self._world.topology.name))
 
     # --- wake-ups and hosts
 

@@ -21,6 +21,7 @@ from function_app.domain.service.observation import AdminState, AgentReading, Ba
 from function_app.domain.service.steps import SendFence, SendPromote
 from function_app.domain.topology.model import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
 from function_app.reconcile.ports import AgentCommand, CommandAnswer, Happening, HealthEvent, PoolView, Ports, Stored
+from function_app.reconcile.store import keys
 from proving.storm.calls import Call, Killed
 from proving.storm.hosts import TRACE, Host
 
@@ -28,7 +29,7 @@ FIRST = "nva-a"
 STORAGE_SECONDS = 10.0
 ARM_SECONDS = 20.0
 WRITE_SECONDS = 55.0
-FREE = ("history/", "status/", "preflight/", "rehearsals/")
+FREE = (keys.HISTORY, keys.STATUSES, keys.PREFLIGHTS, keys.REHEARSALS)
 """Documents for people: written at once, at no cost, and forgotten where nobody asks for them."""
 
 
@@ -72,16 +73,16 @@ class HostDocuments:
         self._store = host.world.documents
 
     async def load(self, key: str) -> Stored | None:
-        if key.startswith(("preflight/", "rehearsals/")):
+        if key.startswith((keys.PREFLIGHTS, keys.REHEARSALS)):
             return None
-        kind = "record.load" if key.startswith("records/") else "doc.load"
+        kind = "record.load" if key.startswith(keys.RECORDS) else "doc.load"
         found: Stored | None = await self._host.ask(kind, STORAGE_SECONDS, _no_storage, self._store.load, key)
         if found is not None and kind == "record.load":
             TRACE.get().record = self._store.records.get(found.etag)
         return found
 
     async def save(self, key: str, body: bytes, etag: str | None) -> str:
-        kind = "record.save" if key.startswith("records/") else "doc.save"
+        kind = "record.save" if key.startswith(keys.RECORDS) else "doc.save"
         decided = (TRACE.get().looked, self._host.world.timeline.now)
         save = partial(self._store.save, decided=decided)
         written: str = await self._host.ask(kind, STORAGE_SECONDS, _no_storage, save, key, body, etag)

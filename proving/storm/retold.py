@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from function_app.reconcile.ports import Stored
+from function_app.reconcile.store import keys
 from function_app.views.explain import explain
 from proving.storm.world import World
 
@@ -67,7 +68,7 @@ async def _shortfalls(world: World) -> tuple[int, list[str]]:
         if not any(f"epoch {epoch}" in line and target in line for line in told):
             wrong.append(f"the promotion of {target} at epoch {epoch} ({at}) is told as {told}")
         wrong += _without_evidence(world, told)
-    for key in await documents.keys(f"history/{topology}/{service}/"):
+    for key in await documents.keys(keys.history(topology, service)):
         stored = await documents.load(key)
         entry = msgspec.json.decode(stored.body, type=Entry) if stored else None
         if entry is None or entry.outcome not in ("held", "refused"):

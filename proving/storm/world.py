@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from function_app.domain.topology.model import Topology
 from function_app.reconcile.passes.passes import Passes
-from function_app.reconcile.store.records import key
+from function_app.reconcile.store import keys
 from function_app.reconcile.store.topologies import InForce
 from proving.storm.balancer import Balancer
 from proving.storm.bugs import Bugs
@@ -54,7 +54,7 @@ class World:
         timing = topology.timing
         self.gossip = Gossip(self, timing.gossip_period.total_seconds(), timing.gossip_fall)
         self.balancer = Balancer(self, self.service.names)
-        self.documents = Documents(self, key(topology.name, self.service.name))
+        self.documents = Documents(self, keys.record(topology.name, self.service.name))
         self.route_server = RouteServer(self, topology)
         self.cut_in: set[str] = set()
         """Members whose agent the app's packets do not reach."""

@@ -27,6 +27,7 @@ from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile.act import fencing
 from function_app.reconcile.passes import leases
 from function_app.reconcile.ports import AgentCommand, BalancerWrite, CommandAnswer, Ports
+from function_app.reconcile.store import keys
 from function_app.reconcile.store.records import Held, Records
 
 FENCE_LEASE = timedelta(seconds=10)
@@ -138,7 +139,7 @@ async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer) -> Noted:
         timeout=timing.fence_timeout,
         wary=isinstance(effect, FenceByBalancer) and effect.wary,
     )
-    turn = f"fences/{hand.topology.name}/{hand.service.name}/{effect.member}"
+    turn = keys.fence_lease(hand.topology.name, hand.service.name, effect.member)
     lifts = isinstance(effect, LiftByBalancer)
     work = f"{'lift' if lifts else 'fence'} at epoch {effect.epoch}"
     async with leases.renewed(hand.ports, turn, FENCE_LEASE, work) as ours:

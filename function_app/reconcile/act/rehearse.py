@@ -20,7 +20,7 @@ from function_app.reconcile.passes.come_back import come_back
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.passes.service import Progress, ServicePass, Watch
 from function_app.reconcile.ports import Ports
-from function_app.reconcile.store import kept
+from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import InForce
 
@@ -44,7 +44,7 @@ async def rehearse(ports: Ports, in_force: InForce, service: Service, order: Reh
         return Outcome(Ending.HELD, (again,), outcome.retry_after)
     now = ports.clock.now()
     result = Rehearsed(member=fence.member, at=now, seconds=(now - began).total_seconds(), failed=why)
-    await ports.documents.put(key(topology.name, service.name), msgspec.json.encode(result))
+    await ports.documents.put(keys.rehearsal(topology.name, service.name), msgspec.json.encode(result))
     if why is not None:
         failed = f"{service.name}: the rehearsal on {fence.member} failed: {why}"
         return Outcome(Ending.FAILED, (failed,), outcome.retry_after)
@@ -84,7 +84,7 @@ async def rehearsals(ports: Ports, topology: Topology) -> Mapping[str, Rehearsed
     """How the last rehearsal of each service went, None for one that never was; None at all where that is unknown."""
     names = [service.name for service in topology.services if has_fence(service)]
     try:
-        kept_ones = (kept.load(ports.documents, key(topology.name, name), Rehearsed) for name in names)
+        kept_ones = (kept.load(ports.documents, keys.rehearsal(topology.name, name), Rehearsed) for name in names)
         found = await asyncio.gather(*kept_ones)
     except HopkeeperError:
         return None
@@ -103,7 +103,3 @@ async def rehearse_adopted(
                 await rehearse(ports, in_force, service, RehearseOrder(by=BY_ADOPTION))
             except HopkeeperError:
                 continue
-
-
-def key(topology: str, service: str) -> str:
-    return f"rehearsals/{topology}/{service}.json"

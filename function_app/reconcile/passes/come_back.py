@@ -6,7 +6,7 @@ import msgspec
 
 from function_app.domain.base.errors import Superseded
 from function_app.reconcile.ports import Ports
-from function_app.reconcile.store import kept
+from function_app.reconcile.store import kept, keys
 
 SLACK = timedelta(seconds=1)
 """A wake-up that is due this much later than wanted still serves."""
@@ -20,7 +20,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
 async def come_back(ports: Ports, topology: str, after: timedelta) -> None:
     """Sends a wake-up, unless one is on its way that comes early enough. One that got lost is only believed until due."""
-    key, now = f"turns/{topology}/due", ports.clock.now()
+    key, now = keys.turn_due(topology), ports.clock.now()
     due, etag = await kept.load(ports.documents, key, Due)
     if due is not None and now < due.at <= now + after + SLACK:
         return

@@ -20,6 +20,7 @@ from function_app.reconcile.ports import HealthEvent, Ports
 from function_app.reconcile.preflight import as_document
 from function_app.reconcile.routes import verification
 from function_app.reconcile.routes.verification import Verification
+from function_app.reconcile.store import keys
 from function_app.reconcile.store.topologies import InForce
 
 
@@ -70,9 +71,7 @@ async def keep_summary(ports: Ports, summary: Summary) -> None:
         "services": {name: _service(seen, summary.next_hops.get(name)) for name, seen in summary.services.items()},
         "preflight": as_document(summary.preflight)["findings"],
     }
-    await ports.documents.put(
-        f"status/{topology.name}.json", msgspec.json.format(msgspec.json.encode(document), indent=1)
-    )
+    await ports.documents.put(keys.status(topology.name), msgspec.json.format(msgspec.json.encode(document), indent=1))
 
 
 def _membership(summary: Summary, membership: Membership) -> dict[str, Any]:

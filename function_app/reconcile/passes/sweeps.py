@@ -5,9 +5,7 @@ from datetime import datetime
 import msgspec
 
 from function_app.reconcile.ports import Documents, Ports
-from function_app.reconcile.store import kept
-
-KEY = "sweep.json"
+from function_app.reconcile.store import kept, keys
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,10 +17,10 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 
 async def keep_sweep(ports: Ports, woken: tuple[str, ...]) -> None:
     """The last writer is right. Raises Unavailable."""
-    await ports.documents.put(KEY, msgspec.json.encode(Sweep(at=ports.clock.now(), woken=woken)))
+    await ports.documents.put(keys.SWEEP, msgspec.json.encode(Sweep(at=ports.clock.now(), woken=woken)))
 
 
 async def last_sweep(documents: Documents) -> Sweep | None:
     """None where none came through yet, or what is stored cannot be read. Raises Unavailable."""
-    found, _ = await kept.load(documents, KEY, Sweep)
+    found, _ = await kept.load(documents, keys.SWEEP, Sweep)
     return found

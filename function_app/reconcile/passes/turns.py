@@ -10,6 +10,7 @@ from datetime import timedelta
 from function_app.reconcile.passes import leases
 from function_app.reconcile.passes.outcome import Outcome
 from function_app.reconcile.ports import Documents, Ports
+from function_app.reconcile.store import keys
 
 TURNS_MAX = 3
 """Passes that one invocation makes at most; whoever asks after that is served by the next wake-up or sweep."""
@@ -23,7 +24,7 @@ async def in_turn(
     `lease` is how long a turn is left to an instance that says nothing: one that was killed in it holds up the next.
     """
     documents, clock = ports.documents, ports.clock
-    asked_key, lease_key = f"turns/{topology}/asked", f"turns/{topology}/lease"
+    asked_key, lease_key = keys.turn_asked(topology), keys.turn_lease(topology)
     await documents.put(asked_key, uuid.uuid4().hex.encode())
     outcome: Outcome | None = None
     for _ in range(TURNS_MAX):

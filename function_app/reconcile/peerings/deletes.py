@@ -11,7 +11,7 @@ import msgspec
 from function_app.domain.peerings.model import DeletePeering, RouteServerReading
 from function_app.domain.topology.model import RouteServer, Topology
 from function_app.reconcile.ports import Ports
-from function_app.reconcile.store import kept
+from function_app.reconcile.store import kept, keys
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class DeletesOf:
 
     def __init__(self, ports: Ports, topology: Topology, server: RouteServer) -> None:
         self._ports = ports
-        self._key = f"peerings/{topology.name}/{server.name}.json"
+        self._key = keys.peering_deletes(topology.name, server.name)
         self._timing = topology.timing
         self._known = Deletes()
         self._etag: str | None = None

@@ -17,7 +17,7 @@ from function_app.domain.base.timing import Timing
 from function_app.domain.routes.reading import Unread
 from function_app.reconcile.ports import Clock, Documents
 from function_app.reconcile.routes.rows import Row
-from function_app.reconcile.store import kept
+from function_app.reconcile.store import kept, keys
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,16 +83,16 @@ class Round:
 
     def take_up(self, ledger: Ledger, questions: Iterable[Question]) -> None:
         """Goes on with what earlier passes left; what nobody asks any more is forgotten."""
-        keys, now = {q.key for q in questions}, self.clock.now()
+        asked, now = {q.key for q in questions}, self.clock.now()
         # A date that is still to come was written by a clock that was wrong, or is a little ahead.
-        self.asked = {k: replace(each, at=min(each.at, now)) for k, each in ledger.asked.items() if k in keys}
-        self.answers = {k: replace(each, at=min(each.at, now)) for k, each in ledger.answers.items() if k in keys}
-        self.doubted = frozenset(ledger.doubted) & keys
+        self.asked = {k: replace(each, at=min(each.at, now)) for k, each in ledger.asked.items() if k in asked}
+        self.answers = {k: replace(each, at=min(each.at, now)) for k, each in ledger.answers.items() if k in asked}
+        self.doubted = frozenset(ledger.doubted) & asked
         most = self.timing.verify_every
         self.later = {
             key: later
             for key, later in ledger.later.items()
-            if key in keys and timedelta(0) < later.until - now <= most
+            if key in asked and timedelta(0) < later.until - now <= most
         }
         self.spent = [at for at in ledger.spent if timedelta(0) <= now - at < most]
 
@@ -188,7 +188,7 @@ class Ledgers:
 
     def __init__(self, documents: Documents, topology: str) -> None:
         self._documents = documents
-        self._key = f"routes/{topology}.json"
+        self._key = keys.route_operations(topology)
         self._etag: str | None = None
         self._before = Ledger()
 

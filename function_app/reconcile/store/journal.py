@@ -16,6 +16,7 @@ from function_app.domain.service.record import Record
 from function_app.domain.topology.model import Topology
 from function_app.reconcile.passes.outcome import Outcome
 from function_app.reconcile.ports import Documents
+from function_app.reconcile.store import keys
 
 
 @dataclass(slots=True)
@@ -90,6 +91,5 @@ def describe(effect: object) -> str:
 
 async def keep(documents: Documents, topology: Topology, entry: Mapping[str, Any]) -> None:
     """Files an entry under the time it began; entries of one service sort by time."""
-    stamp = entry["started"].strftime("%Y%m%dT%H%M%S.%fZ")
-    key = f"history/{topology.name}/{entry['service']}/{stamp}-{entry['pace']}.json"
+    key = keys.history_entry(topology.name, entry["service"], entry["started"], entry["pace"])
     await documents.put(key, msgspec.json.encode(entry))

@@ -9,6 +9,7 @@ import msgspec
 from function_app.domain.service.record import Record, unknown
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile.ports import Documents
+from function_app.reconcile.store import keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Records:
 
     async def load(self, topology: Topology, service: Service, now: datetime) -> Held:
         """The stored record; where it is missing or corrupt, one that believes nothing."""
-        stored = await self._documents.load(key(topology.name, service.name))
+        stored = await self._documents.load(keys.record(topology.name, service.name))
         nothing = unknown(service.name, frozenset(service.names), now)
         if stored is None:
             return Held(nothing, None)
@@ -44,12 +45,8 @@ class Records:
     async def save(self, topology: Topology, record: Record, etag: str | None) -> Held:
         """Raises Superseded when somebody else wrote first."""
         body = msgspec.json.format(msgspec.json.encode(record, order="sorted"), indent=1)
-        return Held(record, await self._documents.save(key(topology.name, record.service), body, etag))
+        return Held(record, await self._documents.save(keys.record(topology.name, record.service), body, etag))
 
     async def etag(self, topology: Topology, service: Service) -> str | None:
-        stored = await self._documents.load(key(topology.name, service.name))
+        stored = await self._documents.load(keys.record(topology.name, service.name))
         return stored.etag if stored else None
-
-
-def key(topology: str, service: str) -> str:
-    return f"records/{topology}/{service}.json"

@@ -11,6 +11,7 @@ from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology, backend_pool_key
 from function_app.reconcile.ports import Documents, Stored
+from function_app.reconcile.store import keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +32,18 @@ class Topologies:
         self._decoded: dict[tuple[str, str], Topology] = {}
 
     async def names(self) -> tuple[str, ...]:
-        keys = await self._documents.keys("topologies/")
-        return tuple(key.removeprefix("topologies/").removesuffix(".yaml") for key in keys if key.endswith(".yaml"))
+        found = map(keys.topology_name, await self._documents.keys(keys.TOPOLOGIES))
+        return tuple(name for name in found if name is not None)
 
     async def in_force(self, name: str) -> InForce:
         """The version to act on. Raises BadInput where there is none, or none that ever decoded."""
-        newest = await self._documents.load(_key(name))
+        newest = await self._documents.load(keys.topology(name))
         if newest is None:
             raise BadInput((Problem("$.name", f"there is no topology {name!r}"),))
         try:
             topology = self._decode(name, newest)
         except BadInput as error:
-            good = await self._documents.load(_good(name))
+            good = await self._documents.load(keys.last_good(name))
             if good is None:
                 raise
             return InForce(self._decode(name, good), good.etag, error.problems)
@@ -64,9 +65,9 @@ class Topologies:
         problems = await self._clashes(topology)
         if problems:
             raise BadInput(problems)
-        there = await self._documents.load(_key(topology.name))
-        await self._documents.save(_key(topology.name), text.encode(), there.etag if there else None)
-        await self._documents.put(_good(topology.name), text.encode())
+        there = await self._documents.load(keys.topology(topology.name))
+        await self._documents.save(keys.topology(topology.name), text.encode(), there.etag if there else None)
+        await self._documents.put(keys.last_good(topology.name), text.encode())
         return topology
 
     async def _clashes(self, topology: Topology) -> tuple[Problem, ...]:
@@ -108,11 +109,3 @@ def _claims(topology: Topology) -> dict[tuple[str, str], str]:
         for i, server in enumerate(topology.route_servers)
         for speaker, connection in server.adopt.items()
     }
-
-
-def _key(name: str) -> str:
-    return f"topologies/{name}.yaml"
-
-
-def _good(name: str) -> str:
-    return f"good/{name}.yaml"

@@ -15,7 +15,7 @@ import msgspec
 from hopkeeper_agent.role import Role
 
 from function_app.domain.service.record import Phase, Record
-from function_app.reconcile.store.records import key
+from function_app.reconcile.store import keys
 from proving.storm.checks import Violation
 from proving.storm.wire.place import SERVICE, TOPOLOGY
 
@@ -32,7 +32,7 @@ class Checks:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._began = time.monotonic()
-        self._path: Path = world.place.storage / key(TOPOLOGY, SERVICE)
+        self._path: Path = world.place.storage / keys.record(TOPOLOGY, SERVICE)
         self.violation: Violation | None = None
         self.changed = asyncio.Event()
         """Set at every change; whoever waits clears it."""

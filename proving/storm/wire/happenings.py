@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from function_app.domain.base.errors import Superseded
-from function_app.reconcile.store.records import key
+from function_app.reconcile.store import keys
 from function_app.reconcile.use_cases import UseCases
 from proving.storm.faults import Fault, Kind
 from proving.storm.wire.place import SERVICE, TOPOLOGY
@@ -193,10 +193,10 @@ class Happenings:
         """The record's etag changes, and nothing else."""
         if self._world.hosts:
             documents = self._world.hosts[0].app.ports.documents
-            stored = await documents.load(key(TOPOLOGY, SERVICE))
+            stored = await documents.load(keys.record(TOPOLOGY, SERVICE))
             if stored is not None:
                 try:
-                    await documents.save(key(TOPOLOGY, SERVICE), stored.body, stored.etag)
+                    await documents.save(keys.record(TOPOLOGY, SERVICE), stored.body, stored.etag)
                 except Superseded:
                     return  # somebody else was faster: it has changed
 
