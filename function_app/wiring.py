@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from function_app import settings as environment
-from function_app.adapters.agents.http import AgentReport, AgentsOverHttp, verify_report
-from function_app.adapters.agents.jws import AgentCertificate, AppKey, claimed_sender
+from function_app.adapters.agents.http import AgentsOverHttp
+from function_app.adapters.agents.jws import AppKey
+from function_app.adapters.agents.reports import ReportsOverJws
 from function_app.adapters.arm.client import Azure, Closable, Cloud, default_credential, managed_identity
 from function_app.adapters.arm.effective_routes import EffectiveRoutesOverArm
 from function_app.adapters.arm.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
@@ -38,6 +39,7 @@ from function_app.views.explain import explain
 CONTAINER = "hopkeeper"
 WAKE_UP_QUEUE = "hopkeeper-wakeups"
 APP_AGAIN_SECONDS = 5.0
+NOT_ENROLLED = "no certificate is enrolled for the agent that it names"
 
 
 def build(settings: Settings) -> UseCases:
@@ -105,24 +107,21 @@ def is_configured() -> bool:
     return True
 
 
-async def verified_report(text: str) -> AgentReport:
-    """An agent's report, checked against the certificate that its topology enrols. Raises BadInput or NotAuthentic."""
-    agent, topology = claimed_sender(text)
+async def verified_report(text: str) -> tuple[str, str, str]:
+    """Topology, agent and reason of an agent's report, checked against the certificate that its topology enrols.
+
+    Raises BadInput or NotAuthentic.
+    """
+    report = ReportsOverJws().claimed(text)
     try:
-        in_force = await use_cases().topologies.in_force(topology)
+        in_force = await use_cases().topologies.in_force(report.topology)
     except BadInput as error:
-        raise NotAuthentic("no certificate is enrolled for the agent that it names") from error
-    certificates = {
-        speaker.name: _certificate(speaker.agent.certificate)
-        for speaker in in_force.topology.speakers
-        if speaker.name == agent and speaker.agent is not None and speaker.agent.certificate is not None
-    }
-    return verify_report(text, lambda _, name: certificates.get(name), use_cases().ports.clock.now())
-
-
-@lru_cache(maxsize=1024)
-def _certificate(pem: str) -> AgentCertificate:
-    return AgentCertificate.from_pem(pem)
+        raise NotAuthentic(NOT_ENROLLED) from error
+    agents = {speaker.name: speaker.agent for speaker in in_force.topology.speakers}
+    agent = agents.get(report.agent)
+    if agent is None or agent.certificate is None:
+        raise NotAuthentic(NOT_ENROLLED)
+    return report.topology, report.agent, report.verify(agent.certificate, use_cases().ports.clock.now())
 
 
 async def status(name: str | None) -> Mapping[str, Any]:

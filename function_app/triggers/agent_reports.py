@@ -14,6 +14,6 @@ blueprint = func.Blueprint()
 @blueprint.route(route="reports", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
 @foreseen
 async def on_report(req: func.HttpRequest) -> func.HttpResponse:
-    report = await wiring.verified_report(text_body(req))
-    outcome = await wiring.use_cases().look_at_once(report.topology, f"report of {report.agent}: {report.reason}")
-    return answer(outcome_answer(report.topology, outcome))
+    topology, agent, reason = await wiring.verified_report(text_body(req))
+    outcome = await wiring.use_cases().look_at_once(topology, f"report of {agent}: {reason}")
+    return answer(outcome_answer(topology, outcome))

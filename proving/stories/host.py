@@ -9,8 +9,8 @@ from typing import Any
 from azure.core.credentials import AccessToken
 from hopkeeper_agent.delivery import TIMEOUT_SECONDS
 
-from function_app.adapters.agents.http import AgentsOverHttp, verify_report
-from function_app.adapters.agents.jws import AgentCertificate
+from function_app.adapters.agents.http import AgentsOverHttp
+from function_app.adapters.agents.reports import ReportsOverJws
 from function_app.adapters.arm.client import Azure, Cloud
 from function_app.domain.base.errors import BadInput, HopkeeperError, NotAuthentic, Superseded
 from function_app.domain.topology.laws import Place
@@ -138,10 +138,11 @@ class Host:
         A pass goes on when nobody waits for its answer any more.
         """
         try:
-            report = verify_report(token, self._certificate_of(await self._certificates()), self.clock.now())
+            report = ReportsOverJws().claimed(token)
+            reason = report.verify(await self._certificate(report.topology, report.agent), self.clock.now())
         except (BadInput, NotAuthentic):
             return 401
-        trigger, over = f"report of {report.agent}: {report.reason}", asyncio.Event()
+        trigger, over = f"report of {report.agent}: {reason}", asyncio.Event()
 
         async def invocation() -> None:
             try:
@@ -157,21 +158,12 @@ class Host:
             return None
         return 200
 
-    async def _certificates(self) -> Mapping[tuple[str, str], str]:
-        return {
-            (in_force.topology.name, speaker.name): speaker.agent.certificate
-            for in_force in await self.app.topologies.all_in_force()
-            for speaker in in_force.topology.speakers
-            if speaker.agent is not None and speaker.agent.certificate is not None
-        }
-
-    @staticmethod
-    def _certificate_of(known: Mapping[tuple[str, str], str]) -> Callable[[str, str], AgentCertificate | None]:
-        def certificate(topology: str, speaker: str) -> AgentCertificate | None:
-            pem = known.get((topology, speaker))
-            return AgentCertificate.from_pem(pem) if pem is not None else None
-
-        return certificate
+    async def _certificate(self, topology: str, agent: str) -> str:
+        for in_force in await self.app.topologies.all_in_force():
+            for speaker in in_force.topology.speakers if in_force.topology.name == topology else ():
+                if speaker.name == agent and speaker.agent is not None and speaker.agent.certificate is not None:
+                    return speaker.agent.certificate
+        raise NotAuthentic("no certificate is enrolled")
 
     def resource_event(self, change: Mapping[str, Any]) -> None:
         """A resource was written: Event Grid says so, a moment later."""

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from hopkeeper_agent.main import main
 
-from function_app.adapters.agents.http import verify_report
-from function_app.adapters.agents.jws import AgentCertificate
+from function_app.adapters.agents.reports import ReportsOverJws
 from tests.unit.agent.stage import TOPOLOGY, Member, fresh_address, new_signer
 
 PORT = 7071
@@ -82,10 +81,10 @@ def test_a_report_that_is_taken_is_said_and_is_one_that_the_app_believes_and_lea
     assert f"{app.url} takes reports: 200" in capsys.readouterr().out
     ((path, key, token),) = app.came
     assert (path, key) == ("/api/reports", "function-key")
-    certificate = AgentCertificate.from_pem(machine.member.certificate)
-    report = verify_report(token, lambda *_: certificate, datetime.now(UTC))
-    assert (report.agent, report.topology, report.reason) == ("nva-a", TOPOLOGY, "check --live")
-    said = report.status
+    report = ReportsOverJws().claimed(token)
+    contents = report.contents(machine.member.certificate, datetime.now(UTC))
+    assert (report.agent, report.topology, contents.reason) == ("nva-a", TOPOLOGY, "check --live")
+    said = contents.status
     assert (said.services, said.fatal, said.peers, said.sessions) == ({}, (), {}, {})
     assert not (machine.member.folder / "state").exists()  # it may be root who looks
 

@@ -10,9 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from function_app.adapters.agents.http import AgentsOverHttp, verify_report
-from function_app.adapters.agents.jws import SIZE_MAX, AgentCertificate
+from function_app.adapters.agents.http import AgentsOverHttp
+from function_app.adapters.agents.jws import SIZE_MAX
 from function_app.adapters.agents.messages import decode_reply, decode_status, encode_command
+from function_app.adapters.agents.reports import ReportsOverJws
 from function_app.adapters.clock import SystemClock
 from function_app.domain.service.observation import AgentReading, AgentStatus, Role
 from function_app.domain.service.steps import (
@@ -96,13 +97,12 @@ async def test_example_replies_are_read(name: str) -> None:
 @pytest.mark.parametrize("name", REPORTS)
 def test_example_reports_are_believed(name: str) -> None:
     example = EXAMPLES[name]
-    certificate = AgentCertificate.from_pem(AGENT.certificate)
-    text = AGENT.sign(example, typ="hopkeeper-report")
 
-    report = verify_report(text, lambda topology, speaker: certificate, datetime.fromtimestamp(example["iat"], UTC))
+    report = ReportsOverJws().claimed(AGENT.sign(example, typ="hopkeeper-report"))
+    contents = report.contents(AGENT.certificate, datetime.fromtimestamp(example["iat"], UTC))
 
-    assert (report.topology, report.agent, report.reason) == (example["sub"], example["iss"], example["reason"])
-    assert report.status.fatal == tuple(example["status"]["fatal"])
+    assert (report.topology, report.agent, contents.reason) == (example["sub"], example["iss"], example["reason"])
+    assert contents.status.fatal == tuple(example["status"]["fatal"])
 
 
 @pytest.mark.parametrize("name", STATUSES)

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hopkeeper_agent.agent import Agent as RealAgent
 from hopkeeper_agent.jws import Signer
 
-from function_app.adapters.agents.http import AgentsOverHttp, verify_report
-from function_app.adapters.agents.jws import AgentCertificate, AppKey
+from function_app.adapters.agents.http import AgentsOverHttp
+from function_app.adapters.agents.jws import AppKey
+from function_app.adapters.agents.reports import ReportsOverJws
 from function_app.adapters.clock import SystemClock
 from function_app.domain.service.observation import AgentStatus, Role, Unreachable
 from function_app.domain.service.steps import (
@@ -233,13 +234,7 @@ async def test_killed_agent_is_unreachable_and_its_next_boot_is_reached(agents: 
 
 
 async def test_report_of_a_real_agent_is_verified(member: Member) -> None:
-    certificate = AgentCertificate.from_pem(member.certificate)
-    asked: list[tuple[str, str]] = []
     tokens: list[str] = []
-
-    def certificate_of(topology: str, speaker: str) -> AgentCertificate:
-        asked.append((topology, speaker))
-        return certificate
 
     async def take(request: web.BaseRequest) -> web.Response:
         tokens.append(await request.text())
@@ -254,7 +249,7 @@ async def test_report_of_a_real_agent_is_verified(member: Member) -> None:
     listener.close()
     await server.shutdown(timeout=0.1)
 
-    report = verify_report(tokens[0], certificate_of, datetime.now(UTC))
-    assert (report.topology, report.agent, report.reason) == (TOPOLOGY, "nva-a", "start-up")
-    assert report.status.boot_id == agent.duties.boot_id
-    assert asked == [(TOPOLOGY, "nva-a")]
+    report = ReportsOverJws().claimed(tokens[0])
+    contents = report.contents(member.certificate, datetime.now(UTC))
+    assert (report.topology, report.agent, contents.reason) == (TOPOLOGY, "nva-a", "start-up")
+    assert contents.status.boot_id == agent.duties.boot_id

@@ -1,30 +1,27 @@
-"""The agents on the NVAs over HTTPS: signed commands out, verified answers in; and the reports that agents send.
+"""The agents on the NVAs over HTTPS: signed commands out, verified replies in.
 
-An agent that does not answer as it must is a reading (`Unreachable`), never an error. What travels is `agent_messages`,
-who it is from is `jws`. No message is sent to a name, through a proxy or after a redirect: only to the literal address
-and port of the topology, over TLS that trusts the enrolled certificate alone (safety.md section 8).
+An agent that does not reply as it must is a reading (`Unreachable`), never an error. What travels is `messages`, who it is
+from is `jws`, what agents send by themselves is `reports`. No message is sent to a name, through a proxy or after a
+redirect: only to the literal address and port of the topology, over TLS that trusts the enrolled certificate alone
+(safety.md section 8).
 """
 
 import asyncio
 import errno
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 import aiohttp
 import msgspec
 
-from function_app.adapters.agents.jws import LIFETIME, AgentCertificate, AppKey, Expected, claimed_sender
+from function_app.adapters.agents.jws import LIFETIME, AgentCertificate, AppKey, Expected, enrolled
 from function_app.adapters.agents.messages import (
     APP,
     COMMAND,
     REPLY,
-    REPORT,
     Reply,
     decode_reply,
-    decode_report,
     decode_status,
     encode_command,
     encode_status_query,
@@ -42,35 +39,8 @@ KEEP_ALIVE = timedelta(seconds=8)
 """Shorter than the agent's own 10 s, so that a connection is seldom closed just as it is used."""
 ATTEMPTS = 2
 """A kept connection may have died unseen, of which nothing is known but that it broke: one more, on a new one."""
-CERTIFICATES_MAX = 1024
 
 _NO_ROUTE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL})
-
-
-@dataclass(frozen=True, slots=True)
-class AgentReport:
-    """What an authentic agent said by itself. A hint to look, and a reading of that agent at `status.clock`."""
-
-    topology: str
-    agent: str
-    reason: str
-    status: AgentStatus
-
-
-def verify_report(
-    text: str, certificate_of: Callable[[str, str], AgentCertificate | None], now: datetime
-) -> AgentReport:
-    """The report in a request's body; `certificate_of(topology, speaker)` gives what is enrolled, or None.
-
-    Raises BadInput for what is no report, NotAuthentic for one that nobody enrolled signed, just now and for us.
-    """
-    agent, topology = claimed_sender(text)
-    certificate = certificate_of(topology, agent)
-    if certificate is None:
-        raise NotAuthentic("no certificate is enrolled for the agent that it names")
-    claims = certificate.verify(text, Expected(REPORT, issuer=agent, audience=APP, subject=topology, now=now))
-    report = decode_report(claims)
-    return AgentReport(topology, agent, plain(report.reason), decode_status(report.status, topology, agent))
 
 
 class AgentsOverHttp:
@@ -80,8 +50,6 @@ class AgentsOverHttp:
         self._key = key
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
-        # Parsing a certificate and making its TLS context costs more than a command: kept, by the enrolled text.
-        self._certificate = lru_cache(maxsize=CERTIFICATES_MAX)(AgentCertificate.from_pem)
 
     async def status(self, topology: str, speaker: Speaker, timeout: timedelta) -> AgentReading:
         question = _Question(topology, speaker, encode_status_query(), judge_time=True)
@@ -105,12 +73,6 @@ class AgentsOverHttp:
             return CommandAnswer(answer.status)
         return CommandAnswer(answer.status, refused=plain(answer.reply.reason or "") or "no reason given")
 
-    def certificate_of(self, speaker: Speaker) -> AgentCertificate | None:
-        """What is enrolled for a speaker's agent, None if nothing is. Raises BadInput if it cannot be read."""
-        if speaker.agent is None or speaker.agent.certificate is None:
-            return None
-        return self._certificate(speaker.agent.certificate)
-
     async def close(self) -> None:
         if self._session is not None:
             session, self._session = self._session, None
@@ -120,12 +82,12 @@ class AgentsOverHttp:
         """One signed question and its verified answer, or why there is none."""
         if question.speaker.agent is None:
             return Unreachable("no agent is configured for it")
+        if question.speaker.agent.certificate is None:
+            return Unreachable("no certificate is enrolled for it")
         try:
-            certificate = self.certificate_of(question.speaker)
+            certificate = enrolled(question.speaker.agent.certificate)
         except BadInput as error:
             return Unreachable(f"its enrolled certificate cannot be used: {error}")
-        if certificate is None:
-            return Unreachable("no certificate is enrolled for it")
         try:
             async with asyncio.timeout(timeout.total_seconds()):
                 return await self._exchange(question, question.speaker.agent.port, certificate)

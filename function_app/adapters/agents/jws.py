@@ -1,6 +1,9 @@
 """Compact JWS with ES256 and nothing else: the app's signing key, and the enrolled certificates of the agents.
 
 Key objects are made once and kept: parsing PEM costs more than signing. What a message says is not decided here.
+
+Claims are checked here and not by PyJWT's `decode`: that compares `exp` and `iat` with the machine's clock, and every time
+in Hopkeeper comes from the port `Clock`. It also truncates fractions of a second, and has no limit on a token's lifetime.
 """
 
 import hashlib
@@ -8,6 +11,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any
 
 import jwt
@@ -24,6 +28,8 @@ SIZE_MAX = 64 * 1024
 LEEWAY = timedelta(seconds=5)
 """By how much an agent's clock and ours may differ."""
 LIFETIME = timedelta(seconds=30)
+CERTIFICATES_MAX = 1024
+"""Parsed certificates that are kept."""
 
 _JWS = jwt.PyJWS(algorithms=[ALGORITHM])
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -126,14 +132,29 @@ class AgentCertificate:
         if header != {"alg": ALGORITHM, "typ": expected.typ, "kid": self.kid}:
             raise NotAuthentic("wrong header: type, key id, or more than these")
         try:
-            _check(msgspec.json.decode(payload, type=_Registered), expected)
-            return msgspec.json.decode(payload, type=dict[str, Any])
+            claims = msgspec.json.decode(payload, type=dict[str, Any])
+            _check(msgspec.convert(claims, _Registered), expected)
+            return claims
         except _MALFORMED as error:
             raise NotAuthentic("claims are missing or malformed") from error
 
 
-def claimed_sender(token: str) -> tuple[str, str]:
-    """(iss, sub) as an unverified token claims them, only good for choosing the key to verify it with.
+@lru_cache(maxsize=CERTIFICATES_MAX)
+def enrolled(pem: str) -> AgentCertificate:
+    """The certificate that a topology enrols for an agent, parsed once for commands and reports. Raises BadInput."""
+    return AgentCertificate.from_pem(pem)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedSender:
+    """Who a token claims to be from (`iss`) and which topology it is about (`sub`), not verified."""
+
+    agent: str
+    topology: str
+
+
+def claimed_sender(token: str) -> ClaimedSender:
+    """What an unverified token claims: only good for choosing the key to verify it with.
 
     Raises BadInput for what is not a compact JWS of at most SIZE_MAX.
     """
@@ -146,7 +167,7 @@ def claimed_sender(token: str) -> tuple[str, str]:
         raise _bad("token", "is not a compact JWS") from error
     except _MALFORMED as error:
         raise _bad("token", f"claims are missing or malformed ({error})") from error
-    return claims.iss, claims.sub
+    return ClaimedSender(claims.iss, claims.sub)
 
 
 def _check(claims: _Registered, expected: Expected) -> None:

@@ -11,8 +11,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from function_app.adapters.agents.http import verify_report
-from function_app.adapters.agents.jws import AgentCertificate
+from function_app.adapters.agents.reports import ReportsOverJws
 from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.service.record import Operation, Phase, Record
 from function_app.domain.topology.model import Topology
@@ -53,7 +52,7 @@ class World:
         self.hosts: list[Host] = []
         self.reports_url = ""
         self.hosts_stay_down = False
-        self._certificates = {name: AgentCertificate.from_pem(self.place.certificate(name)) for name in self.nvas}
+        self._certificates = {name: self.place.certificate(name) for name in self.nvas}
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
@@ -186,11 +185,12 @@ class World:
 
     async def _take_report(self, request: web.BaseRequest) -> web.Response:
         try:
-            report = verify_report(await request.text(), lambda _, name: self._certificates.get(name), _now())
+            report = ReportsOverJws().claimed(await request.text())
+            reason = report.verify(self._certificates.get(report.agent, ""), _now())
         except HopkeeperError as error:
             self.say("a report is not taken: %s", error)
             return web.Response(status=401)
-        self.say("%s reports: %s", report.agent, report.reason)
+        self.say("%s reports: %s", report.agent, reason)
         if not self.hosts:
             return web.Response(status=503)
         self.draw.choice(self.hosts).run(_look_at_once)

@@ -14,7 +14,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from function_app.adapters.agents.jws import AgentCertificate, AppKey, Expected, claimed_sender, key_id
+from function_app.adapters.agents.jws import (
+    AgentCertificate,
+    AppKey,
+    ClaimedSender,
+    Expected,
+    claimed_sender,
+    key_id,
+)
 from function_app.domain.base.errors import BadInput, NotAuthentic
 from tests.unit.adapters.fake_agent import Identity, certificate_pem, private_pem, registered
 
@@ -196,7 +203,9 @@ def test_deeply_nested_claims_are_refused_without_a_crash() -> None:
 
 
 def test_sender_is_read_before_anything_is_verified() -> None:
-    assert claimed_sender(segments({"alg": "none"}, claims(iss="nva-z", sub="elsewhere"))) == ("nva-z", "elsewhere")
+    assert claimed_sender(segments({"alg": "none"}, claims(iss="nva-z", sub="elsewhere"))) == ClaimedSender(
+        "nva-z", "elsewhere"
+    )
 
 
 def test_only_p256_keys_are_taken() -> None:

@@ -6,18 +6,22 @@ from typing import Any
 
 import pytest
 
-from function_app.adapters.agents.http import verify_report
-from function_app.adapters.agents.jws import AgentCertificate
+from function_app.adapters.agents.reports import AgentReport, ReportsOverJws
 from function_app.domain.base.errors import BadInput, NotAuthentic
 from tests.unit.adapters.fake_agent import Identity, registered, status_object
 
 NOW = datetime(2026, 1, 1, 3, 0, tzinfo=UTC)
 A, B = Identity("nva-a"), Identity("nva-b")
-ENROLLED = {("hub", identity.name): AgentCertificate.from_pem(identity.certificate) for identity in (A, B)}
+ENROLLED = {("hub", identity.name): identity.certificate for identity in (A, B)}
 
 
-def certificate_of(topology: str, speaker: str) -> AgentCertificate | None:
-    return ENROLLED.get((topology, speaker))
+def contents(text: str, now: datetime = NOW) -> AgentReport:
+    """As the trigger does: the certificate is the one that is enrolled for whom the report claims to be."""
+    claimed = ReportsOverJws().claimed(text)
+    certificate = ENROLLED.get((claimed.topology, claimed.agent))
+    if certificate is None:
+        raise NotAuthentic("no certificate is enrolled")
+    return claimed.contents(certificate, now)
 
 
 def report(signer: Identity = A, typ: str = "hopkeeper-report", **changes: Any) -> str:
@@ -26,10 +30,11 @@ def report(signer: Identity = A, typ: str = "hopkeeper-report", **changes: Any) 
 
 
 def test_report_tells_who_why_and_how_it_is() -> None:
-    believed = verify_report(report(reason="fatal:\nforged line"), certificate_of, NOW)
+    claimed = ReportsOverJws().claimed(report(reason="fatal:\nforged line"))
 
-    assert (believed.topology, believed.agent, believed.reason) == ("hub", "nva-a", "fatal: forged line")
-    assert believed.status.services["fw"].epoch == 3
+    assert (claimed.topology, claimed.agent) == ("hub", "nva-a")
+    assert claimed.verify(A.certificate, NOW) == "fatal: forged line"
+    assert claimed.contents(A.certificate, NOW).status.services["fw"].epoch == 3
 
 
 @pytest.mark.parametrize(
@@ -49,7 +54,7 @@ def test_report_tells_who_why_and_how_it_is() -> None:
 )
 def test_report_that_nobody_enrolled_signed_for_us_now_is_not_authentic(text: str, rule: str) -> None:
     with pytest.raises(NotAuthentic, match=rule):
-        verify_report(text, certificate_of, NOW)
+        contents(text)
 
 
 @pytest.mark.parametrize(
@@ -69,11 +74,11 @@ def test_report_that_nobody_enrolled_signed_for_us_now_is_not_authentic(text: st
 )
 def test_what_is_no_report_is_bad_input(text: str) -> None:
     with pytest.raises(BadInput):
-        verify_report(text, certificate_of, NOW)
+        contents(text)
 
 
 def test_clocks_may_differ_by_five_seconds() -> None:
     text = report(**registered(now=NOW.timestamp()))
 
-    assert verify_report(text, certificate_of, NOW + timedelta(seconds=34.9)).agent == "nva-a"
-    assert verify_report(text, certificate_of, NOW - timedelta(seconds=4.9)).agent == "nva-a"
+    assert contents(text, NOW + timedelta(seconds=34.9)).reason
+    assert contents(text, NOW - timedelta(seconds=4.9)).reason
