@@ -5,6 +5,7 @@ cannot be read is unknown.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,8 @@ from function_app.reconcile.peerings.keep import Membership, keep_membership
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.topologies import InForce
+
+log = logging.getLogger("hopkeeper.pass")
 
 APP = "the app"
 
@@ -95,7 +98,9 @@ async def kept_arm_facts(ports: Ports, in_force: InForce) -> ArmFacts | None:
         read = await _arm_facts(ports, in_force.topology)
         body = msgspec.json.encode(Kept(generation=in_force.generation, facts=read), enc_hook=str)
         await ports.documents.put(key, msgspec.json.format(body, indent=1))
-    except HopkeeperError:
+    except HopkeeperError as error:
+        why = {"topology": in_force.topology.name, "error": str(error)}
+        log.warning("what preflight reads of ARM was not loaded or stored: %s", why, extra=why)
         return None
     return read
 

@@ -6,6 +6,7 @@ is also in a pool of another load balancer is not seen from here.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +21,8 @@ from function_app.domain.service.observation import AdminState, Backend, Balance
 from function_app.domain.service.provable import fencing_rule, unprovable
 from function_app.domain.topology.model import LoadBalancer, Service, Speaker
 from function_app.reconcile.ports import PoolView
+
+log = logging.getLogger("hopkeeper.azure")
 
 KIND = "Microsoft.Network/loadBalancers"
 TAG = "hopkeeper-fence"  # bumped where a write that changes nothing keeps the etag
@@ -137,7 +140,9 @@ async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple
     try:
         async with calling(f"asking for the health of rule {rule}", timeout):
             return await access.health(rule)
-    except Transient:
+    except Transient as error:
+        fields = {"rule": rule, "error": str(error)}
+        log.warning("the health of a rule was not read, its members' reasons are unknown: %s", fields, extra=fields)
         return ()
 
 

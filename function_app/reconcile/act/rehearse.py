@@ -5,6 +5,7 @@ that another pass cut short by lifting its member says nothing, and is not kept.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 
 import msgspec
@@ -23,6 +24,8 @@ from function_app.reconcile.ports import Ports
 from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import InForce
+
+log = logging.getLogger("hopkeeper.pass")
 
 BY_ADOPTION = "Hopkeeper, as the service is new to it"
 
@@ -86,7 +89,9 @@ async def rehearsals(ports: Ports, topology: Topology) -> Mapping[str, Rehearsed
     try:
         kept_ones = (kept.load(ports.documents, keys.rehearsal(topology.name, name), Rehearsed) for name in names)
         found = await asyncio.gather(*kept_ones)
-    except HopkeeperError:
+    except HopkeeperError as error:
+        fields = {"topology": topology.name, "error": str(error)}
+        log.warning("the results of rehearsals were not read: %s", fields, extra=fields)
         return None
     return {name: rehearsed for name, (rehearsed, _) in zip(names, found, strict=True)}
 
@@ -101,5 +106,6 @@ async def rehearse_adopted(
         if wanted and known is not None and known.get(service.name) is None:
             try:
                 await rehearse(ports, in_force, service, RehearseOrder(by=BY_ADOPTION))
-            except HopkeeperError:
-                continue
+            except HopkeeperError as error:
+                fields = {"topology": in_force.topology.name, "service": service.name, "error": str(error)}
+                log.warning("the first rehearsal of a service did not end: %s", fields, extra=fields)

@@ -5,6 +5,7 @@ passes take turns by one, and a fence or a lift is left to whoever is at it (ADR
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
@@ -14,6 +15,8 @@ import msgspec
 from function_app.domain.base.errors import HopkeeperError, Superseded, Transient
 from function_app.reconcile.ports import Clock, Documents, Ports
 from function_app.reconcile.store import kept
+
+log = logging.getLogger("hopkeeper.pass")
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +61,8 @@ async def renewed(ports: Ports, key: str, lasts: timedelta, work: str) -> AsyncI
                 etag = await documents.save(key, _lease(clock.now() + lasts, work), etag)
             except Superseded:
                 return
-            except Transient:
-                continue
+            except Transient as error:
+                log.warning("a lease was not renewed: %s", {"key": key, "error": str(error)}, extra={"key": key})
 
     renewing = asyncio.ensure_future(renew())
     try:
@@ -67,8 +70,10 @@ async def renewed(ports: Ports, key: str, lasts: timedelta, work: str) -> AsyncI
     finally:
         renewing.cancel()
         await asyncio.gather(renewing, return_exceptions=True)
-        with suppress(HopkeeperError):
+        try:
             await release(documents, clock, key, etag, work)
+        except HopkeeperError as error:
+            log.warning("a lease was not released: %s", {"key": key, "error": str(error)}, extra={"key": key})
 
 
 def _lease(until: datetime, work: str) -> bytes:

@@ -130,7 +130,9 @@ class Passes:
             async with asyncio.timeout(topology.timing.observe_slow.total_seconds()):
                 read = await self.ports.metrics.probe_availability(balancer, tuple(addresses.values()))
                 events = await self.ports.health_logs.recent(balancer, topology.timing.verify_every)
-        except (TimeoutError, HopkeeperError):
+        except (TimeoutError, HopkeeperError) as error:
+            why = {"topology": topology.name, "service": service.name, "error": str(error) or type(error).__name__}
+            log.warning("metrics and health events were not read: %s", why, extra=why)
             return {}, ()
         return {name: read.get(address, Value.UNKNOWN) for name, address in addresses.items()}, events
 

@@ -1,5 +1,6 @@
 """Takes one service as far as it may go in this pass: decide, write the intent, act, look at what came of it, again."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,8 @@ from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.ports import Happening, Ports
 from function_app.reconcile.store.journal import Journal, keep
 from function_app.reconcile.store.records import Held, Records
+
+log = logging.getLogger("hopkeeper.pass")
 
 STEPS_MAX = 16
 """A failover takes five steps; beyond it the next pass goes on."""
@@ -162,8 +165,9 @@ class ServicePass:
             await keep(self.ports.documents, self.topology, progress.journal.entry(self.ports.clock.now(), outcome))
             if after.phase is Phase.GRANTED and before.epoch != after.epoch:
                 await self.ports.events_out.publish(self._holder_changed(before, after))
-        except HopkeeperError:
-            return
+        except HopkeeperError as error:
+            why = {"topology": self.topology.name, "service": self.service.name, "error": str(error)}
+            log.warning("the journal or the event of a pass is lost: %s", why, extra=why)
 
     def _holder_changed(self, before: Record, after: Record) -> Happening:
         reason = after.operation.reason if after.operation else ""

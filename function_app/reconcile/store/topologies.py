@@ -4,6 +4,7 @@
 version that decoded. Not for deciding what a document may say: that is `domain.topology_document`.
 """
 
+import logging
 from dataclasses import dataclass
 
 from function_app.domain.base.errors import BadInput, Problem
@@ -12,6 +13,8 @@ from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology, backend_pool_key
 from function_app.reconcile.ports import Documents, Stored
 from function_app.reconcile.store import keys
+
+log = logging.getLogger("hopkeeper.pass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,9 @@ class Topologies:
         for name in await self.names():
             try:
                 found.append(await self.in_force(name))
-            except BadInput:
-                continue
+            except BadInput as error:
+                fields = {"topology": name, "problems": str(error)}
+                log.warning("a topology cannot be used: %s", fields, extra=fields)
         return tuple(found)
 
     async def apply(self, text: str) -> Topology:
