@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import msgspec
 
+from function_app.domain.base.addresses import dotted_decimal
 from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.preflight.facts import (
     AgentFacts,
@@ -91,7 +91,7 @@ async def kept_arm_facts(ports: Ports, in_force: InForce) -> ArmFacts | None:
     """The last answer of ARM while it is of this version of the document and fresh enough, else a new one."""
     key = keys.preflight(in_force.topology.name)
     try:
-        last, _ = await kept.load(ports.documents, key, Kept, _address)
+        last, _ = await kept.load(ports.documents, key, Kept, dotted_decimal)
         now, every = ports.clock.now(), in_force.topology.timing.verify_every
         if last and last.generation == in_force.generation and last.facts.at <= now < last.facts.at + every:
             return last.facts
@@ -137,12 +137,6 @@ async def _each(asked: Mapping[str, Callable[[], Awaitable[Any]]]) -> dict[str, 
         if isinstance(answer, BaseException) and not isinstance(answer, HopkeeperError):
             raise answer
     return {name: answer for name, answer in found.items() if not isinstance(answer, HopkeeperError)}
-
-
-def _address(kind: type, value: object) -> Any:
-    if kind in (IPv4Address, IPv4Network):
-        return kind(value)
-    raise NotImplementedError(kind)
 
 
 def as_document(report: Report) -> dict[str, Any]:

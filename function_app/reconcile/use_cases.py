@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.base.errors import BadInput
 from function_app.domain.preflight.summary import Report
 from function_app.domain.service.orders import order_from
 from function_app.domain.topology.model import Topology
@@ -78,7 +78,7 @@ class UseCases:
         in_force = await self.topologies.in_force(name)
         found = next((s for s in in_force.topology.services if s.name == service), None)
         if found is None:
-            raise BadInput((Problem("{service}", f"topology {name!r} has no service {service!r}"),))
+            raise BadInput.of("{service}", f"topology {name!r} has no service {service!r}")
         order = order_from(verb, said)
         if self.observe_only:
             return Outcome(Ending.REFUSED, (OBSERVING,))

@@ -118,7 +118,7 @@ def implied(topology: Topology, name: str, instances: Instances, frontends: Fron
     index = next((i for i, s in enumerate(topology.speakers) if s.name == name), None)
     if index is None:
         known = ", ".join(sorted(s.name for s in topology.speakers))
-        raise BadInput((Problem("$.speakers", f"no speaker is named {name!r} (there are: {known})"),))
+        raise BadInput.of("$.speakers", f"no speaker is named {name!r} (there are: {known})")
     speaker = topology.speakers[index]
     announced = topology.announced_by(name)
     needed = announced if sets_next_hops else ()

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.base.errors import BadInput
 from function_app.domain.topology.model import Topology
 from function_app.render.implied import ROUTE_SERVER_ASN, Frontends, Instances, implied
 
@@ -45,6 +45,6 @@ def render(
     Raises BadInput naming the path and the rule, as `implied` does, and for a vendor that is not known.
     """
     if vendor not in set(Vendor):
-        raise BadInput((Problem("vendor", f"{vendor!r} is none of {', '.join(Vendor)}"),))
+        raise BadInput.of("vendor", f"{vendor!r} is none of {', '.join(Vendor)}")
     context = implied(topology, speaker_name, instances, frontends or {}, vendor not in AGENT_ANNOUNCES)
     return _TEMPLATES.get_template(f"{vendor}.j2").render(it=context, me=context.speaker, azure=ROUTE_SERVER_ASN)

@@ -13,7 +13,7 @@ from typing import Any
 import azure.functions as func
 import msgspec
 
-from function_app.domain.base.errors import BadInput, NotAuthentic, Problem, Transient
+from function_app.domain.base.errors import BadInput, NotAuthentic, Transient
 from function_app.reconcile.passes.outcome import Outcome
 from function_app.triggers.limit import bounded
 
@@ -47,7 +47,7 @@ def json_body(request: func.HttpRequest, most: int = BODY_MAX, *, empty: str = "
     try:
         return json.loads(body, parse_constant=_no_nan)
     except (ValueError, RecursionError) as error:
-        raise BadInput((Problem("$", f"the body is not JSON: {error}"),)) from error
+        raise BadInput.of("$", f"the body is not JSON: {error}") from error
 
 
 def text_body(request: func.HttpRequest, most: int = BODY_MAX) -> str:
@@ -57,13 +57,13 @@ def text_body(request: func.HttpRequest, most: int = BODY_MAX) -> str:
     """
     body = request.get_body() or b""
     if not body and "chunked" in request.headers.get("transfer-encoding", "").lower():
-        raise BadInput((Problem("$", NO_LENGTH),))
+        raise BadInput.of("$", NO_LENGTH)
     if len(body) > most:
-        raise BadInput((Problem("$", f"the body has {len(body)} bytes, at most {most} are read"),))
+        raise BadInput.of("$", f"the body has {len(body)} bytes, at most {most} are read")
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput((Problem("$", "the body is not UTF-8"),)) from error
+        raise BadInput.of("$", "the body is not UTF-8") from error
 
 
 def lenient_text(request: func.HttpRequest, most: int = BODY_MAX) -> str:

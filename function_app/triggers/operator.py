@@ -6,7 +6,7 @@ Each function has a key of its own: give the one of `order` only to those who ma
 import azure.functions as func
 
 from function_app import wiring
-from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.base.errors import BadInput
 from function_app.reconcile.passes.outcome import Ending
 from function_app.triggers.answers import answer, foreseen, json_body, outcome_answer
 
@@ -48,5 +48,5 @@ async def status(req: func.HttpRequest) -> func.HttpResponse:
 def _dry_run(req: func.HttpRequest) -> bool:
     value = req.params.get("dry_run", "false").lower()
     if value not in ("true", "false", "1", "0"):
-        raise BadInput((Problem("?dry_run", f"must be true or false, is {value!r}"),))
+        raise BadInput.of("?dry_run", f"must be true or false, is {value!r}")
     return value in ("true", "1")

@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from function_app.domain.base.errors import BadInput, NotAuthentic, Problem
+from function_app.domain.base.errors import BadInput, NotAuthentic
 
 ALGORITHM = "ES256"
 SIZE_MAX = 64 * 1024
@@ -83,9 +83,9 @@ class AppKey:
         try:
             private = load_pem_private_key(pem.encode(), password=None)
         except (ValueError, TypeError) as error:
-            raise _bad("signing key", "is not a PEM private key without a password") from error
+            raise BadInput.of("signing key", "is not a PEM private key without a password") from error
         if not isinstance(private, EllipticCurvePrivateKey) or not isinstance(private.curve, SECP256R1):
-            raise _bad("signing key", "is not an EC P-256 key")
+            raise BadInput.of("signing key", "is not an EC P-256 key")
         return cls(private)
 
     def sign(self, typ: str, claims: Mapping[str, object]) -> str:
@@ -109,11 +109,11 @@ class AgentCertificate:
             certificates = x509.load_pem_x509_certificates(pem.encode())
             key = certificates[0].public_key()
         except ValueError as error:
-            raise _bad("certificate", "is not a PEM certificate") from error
+            raise BadInput.of("certificate", "is not a PEM certificate") from error
         if len(certificates) != 1:
-            raise _bad("certificate", f"holds {len(certificates)} certificates, an agent is enrolled with one")
+            raise BadInput.of("certificate", f"holds {len(certificates)} certificates, an agent is enrolled with one")
         if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
-            raise _bad("certificate", "is not over an EC P-256 key")
+            raise BadInput.of("certificate", "is not over an EC P-256 key")
         return cls(certificates[0], key)
 
     def verify(self, token: str, expected: Expected, size_max: int = SIZE_MAX) -> Mapping[str, Any]:
@@ -159,14 +159,14 @@ def claimed_sender(token: str) -> ClaimedSender:
     Raises BadInput for what is not a compact JWS of at most SIZE_MAX.
     """
     if len(token) > SIZE_MAX or not token.isascii():
-        raise _bad("token", f"is not a compact JWS of at most {SIZE_MAX // 1024} KiB")
+        raise BadInput.of("token", f"is not a compact JWS of at most {SIZE_MAX // 1024} KiB")
     try:
         unverified = _JWS.decode_complete(token, options={"verify_signature": False})
         claims = msgspec.json.decode(unverified["payload"], type=_Registered)
     except (jwt.PyJWTError, ValueError, TypeError) as error:
-        raise _bad("token", "is not a compact JWS") from error
+        raise BadInput.of("token", "is not a compact JWS") from error
     except _MALFORMED as error:
-        raise _bad("token", f"claims are missing or malformed ({error})") from error
+        raise BadInput.of("token", f"claims are missing or malformed ({error})") from error
     return ClaimedSender(claims.iss, claims.sub)
 
 
@@ -193,7 +193,3 @@ def _trust_only(certificate: x509.Certificate) -> ssl.SSLContext:
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is the anchor, whoever issued it
     context.load_verify_locations(cadata=certificate.public_bytes(Encoding.DER))
     return context
-
-
-def _bad(path: str, rule: str) -> BadInput:
-    return BadInput((Problem(path, rule),))

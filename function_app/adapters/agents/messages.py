@@ -3,7 +3,6 @@
 Shapes only: whether a message is authentic is `jws`, how it travels is `nva`. Unknown keys of a newer agent are ignored.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +12,8 @@ from typing import Annotated, Any, assert_never
 import msgspec
 from msgspec import Meta, Struct
 
-from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.base.addresses import dotted_decimal
+from function_app.domain.base.errors import BadInput
 from function_app.domain.service.observation import AgentService, AgentStatus, PeerView, Role, Value
 from function_app.domain.service.steps import (
     NOTHING_OUTWARD,
@@ -156,7 +156,7 @@ def decode_status(raw: Mapping[str, Any], topology: str, agent: str) -> AgentSta
     """An agent's STATUS object. Raises BadInput naming the first wrong field, also when it is not this agent's status."""
     status = _convert(raw, _Status)
     if (status.topology, status.agent) != (topology, agent):
-        raise BadInput((Problem("$.status", "is not the status of the agent that signed it"),))
+        raise BadInput.of("$.status", "is not the status of the agent that signed it")
     return AgentStatus(
         boot_id=status.boot_id,
         clock=status.time,
@@ -224,15 +224,14 @@ def _convert[T](raw: Mapping[str, Any], kind: type[T]) -> T:
         return msgspec.convert(raw, kind, dec_hook=_address)
     except msgspec.ValidationError as error:
         rule, _, path = str(error).partition(" - at ")
-        raise BadInput((Problem(path.strip("`") or "$", plain(rule)),)) from error
+        raise BadInput.of(path.strip("`") or "$", plain(rule)) from error
 
 
-def _address[A: (IPv4Address, IPv4Network)](kind: type[A], value: object) -> A:
-    """Dotted decimal only, as everywhere; a prefix with its length."""
-    shape = r"[0-9.]+/[0-9]+" if kind is IPv4Network else r"[0-9.]+"
-    if not isinstance(value, str) or not re.fullmatch(shape, value):
-        raise BadInput((Problem("$.status", f"holds an IPv4 {kind.__name__[4:].lower()} not in dotted decimal"),))
+def _address(kind: type, value: object) -> Any:
+    """As everywhere, and a prefix with its length."""
+    if kind is IPv4Network and "/" not in str(value):
+        raise BadInput.of("$.status", "holds an IPv4 network without its length")
     try:
-        return kind(value)
+        return dotted_decimal(kind, value)
     except ValueError as error:
-        raise BadInput((Problem("$.status", plain(str(error))),)) from error
+        raise BadInput.of("$.status", plain(str(error))) from error

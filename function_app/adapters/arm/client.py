@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, cast, runtime_checkable
 from azure.core.exceptions import AzureError, HttpResponseError
 
 from function_app.adapters.arm.document import MESSAGE_MAX
-from function_app.domain.base.errors import BadInput, Problem, Superseded, Transient, Unavailable
+from function_app.domain.base.errors import BadInput, Superseded, Transient, Unavailable
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -171,7 +171,7 @@ class ResourceId:
                 groups.casefold(),
             ) == ("subscriptions", "resourcegroups") and f"{namespace}/{type_}".casefold() == kind.casefold():
                 return cls(subscription, group, name)
-        raise BadInput((Problem("id", f"{text!r} is not the id of a {kind}"),))
+        raise BadInput.of("id", f"{text!r} is not the id of a {kind}")
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from function_app.adapters.arm.client import Azure, ResourceId, calling
 from function_app.adapters.arm.document import Json, facts_of, plain
 from function_app.adapters.arm.route_server import KIND as ROUTE_SERVER
-from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.base.errors import BadInput
 from function_app.domain.networks.flags import Flag, Flags, NetworkPeeringReading, RepairFlags
 from function_app.domain.topology.model import NetworkPeering, RouteServer
 
@@ -82,5 +82,5 @@ def _parts(peering: NetworkPeering) -> tuple[ResourceId, str]:
     at = peering.id.casefold().rfind(BELOW)
     name = peering.id[at + len(BELOW) :]
     if at < 0 or not name or "/" in name:
-        raise BadInput((Problem("id", f"{peering.id!r} is not the id of a network peering"),))
+        raise BadInput.of("id", f"{peering.id!r} is not the id of a network peering")
     return ResourceId.parse(peering.id[:at], NETWORK), name

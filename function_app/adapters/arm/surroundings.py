@@ -12,7 +12,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from function_app.adapters.arm.balancer_document import balancer_of
 from function_app.adapters.arm.client import Azure, ResourceId, calling
 from function_app.adapters.arm.document import Json, facts_of, ipv4, plain
-from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.base.errors import BadInput
 from function_app.domain.preflight.facts import AppSubnetFacts, Denied, InterfaceFacts, RouteFacts
 from function_app.domain.service.balancer import BalancerFacts
 from function_app.domain.topology.model import RouteServer, Service, Speaker
@@ -43,7 +43,7 @@ class SurroundingsOverArm:
     async def balancer(self, service: Service) -> BalancerFacts | Denied:
         """The load balancer as configured. Raises Unavailable, BadInput for a service without one."""
         if service.load_balancer is None:
-            raise BadInput((Problem("nextHop", f"{service.name} has no load balancer"),))
+            raise BadInput.of("nextHop", f"{service.name} has no load balancer")
         where = ResourceId.parse(service.load_balancer.id, f"{NETWORK}/loadBalancers")
         async with calling(f"reading the load balancer of {service.name}", self._azure.cloud.timeout):
             network = await self._azure.network(where.subscription)
@@ -59,7 +59,7 @@ class SurroundingsOverArm:
     async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
         """Raises Unavailable, BadInput for a speaker that names no interface."""
         if speaker.interface is None:
-            raise BadInput((Problem("interface", f"{speaker.name} names none"),))
+            raise BadInput.of("interface", f"{speaker.name} names none")
         async with calling(f"reading the network interface of {speaker.name}", self._azure.cloud.timeout):
             nic = await self._interface(speaker.interface)
             if isinstance(nic, Denied):
@@ -170,7 +170,7 @@ def _subnet_of(nic: Json, address: IPv4Address) -> str:
     configurations.sort(key=lambda facts: facts.get("privateIPAddress") != str(address))
     subnet = (configurations[0].get("subnet") or {}).get("id") if configurations else None
     if not subnet:
-        raise BadInput((Problem("interface", f"{nic.get('name')} is in no subnet"),))
+        raise BadInput.of("interface", f"{nic.get('name')} is in no subnet")
     return str(subnet)
 
 

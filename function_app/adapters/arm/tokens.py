@@ -14,7 +14,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.core.polling.base_polling import BadResponse, BadStatus
 
 from function_app.adapters.arm.document import Json
-from function_app.domain.base.errors import BadInput, Problem, Unusable
+from function_app.domain.base.errors import BadInput, Unusable
 
 TOKEN_MAX = 1 << 20  # characters; one has about 3,000, and more only if ARM answered with the routes at once
 URL_HEADERS = ("location", "azure-asyncoperation", "operation-location")
@@ -101,7 +101,7 @@ def at_once(held: Held) -> object:
 
 
 def bad(why: str) -> BadInput:
-    return BadInput((Problem("token", why),))
+    return BadInput.of("token", why)
 
 
 def _body(response: object, _model: object, _headers: object) -> object:

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from function_app.adapters.storage.names import check_key, check_prefix, is_key
-from function_app.domain.base.errors import BadInput, Problem, Superseded, Unavailable
+from function_app.domain.base.errors import BadInput, Superseded, Unavailable
 from function_app.reconcile.ports import Stored
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class DocumentsInBlobs:
         try:
             return _Loaded(blob, core, errors, self._make_client(blob))
         except ValueError as error:
-            raise BadInput((Problem("storage account", str(error)),)) from error
+            raise BadInput.of("storage account", str(error)) from error
 
 
 async def _upload(sdk: _Loaded, key: str, body: bytes, condition: dict[str, Any]) -> str:

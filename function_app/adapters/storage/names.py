@@ -3,7 +3,7 @@
 Not what the keys are: whoever stores documents names them.
 """
 
-from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.base.errors import BadInput
 
 # Azure allows 1,024 characters for a blob's name (Naming and referencing containers, blobs and metadata).
 KEY_MAX = 1024
@@ -14,7 +14,7 @@ SEGMENT_MAX_BYTES = 240
 def check_key(key: str) -> str:
     """The key itself, or BadInput naming the rule it breaks."""
     if rule := _broken_rule(key):
-        raise BadInput((Problem(f"key {key[:80]!r}", rule),))
+        raise BadInput.of(f"key {key[:80]!r}", rule)
     return key
 
 

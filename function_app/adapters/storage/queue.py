@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from function_app.domain.base.errors import BadInput, Problem, Unavailable
+from function_app.domain.base.errors import BadInput, Unavailable
 from function_app.reconcile.ports import Clock
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class WakeUpsOverQueue:
         try:
             return _Loaded(errors, self._make_client(sdk, {**CLIENT_OPTIONS, "message_encode_policy": encode}))
         except ValueError as error:
-            raise BadInput((Problem("storage account", str(error)),)) from error
+            raise BadInput.of("storage account", str(error)) from error
 
 
 class WakeUpsInDirectory:

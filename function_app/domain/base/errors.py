@@ -12,6 +12,7 @@ HopkeeperError
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Self
 
 
 class HopkeeperError(Exception):
@@ -59,6 +60,11 @@ class BadInput(Terminal):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("; ".join(map(str, problems)))
         self.problems = problems
+
+    @classmethod
+    def of(cls, path: str, rule: str) -> Self:
+        """With one problem: where it is, and which rule it breaks."""
+        return cls((Problem(path, rule),))
 
 
 class NotAuthentic(Terminal):

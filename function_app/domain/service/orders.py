@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_args
 from msgspec import Meta, Struct, ValidationError, convert
 from msgspec.structs import fields, replace
 
-from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.base.errors import BadInput
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect
 from function_app.domain.service.guards import Draining, refuse
@@ -103,23 +103,23 @@ def order_from(verb: str, given: Any) -> Order:
     """
     form = VERBS.get(verb)
     if form is None:
-        raise BadInput((Problem("{verb}", f"{verb!r} is none of {', '.join(VERBS)}"),))
+        raise BadInput.of("{verb}", f"{verb!r} is none of {', '.join(VERBS)}")
     if not isinstance(given, dict):
-        raise BadInput((Problem("$", "must be a JSON object"),))
+        raise BadInput.of("$", "must be a JSON object")
     values = {key: value for key, value in given.items() if value is not None}
     taken = sorted(field.name for field in fields(form))
     for key in values:
         if key not in taken:
-            raise BadInput((Problem(f"$.{key}", f"{verb} takes {', '.join(taken)}"),))
+            raise BadInput.of(f"$.{key}", f"{verb} takes {', '.join(taken)}")
     for field in fields(form):
         if field.required and field.name not in values:
-            raise BadInput((Problem(f"$.{field.name}", "is missing"),))
+            raise BadInput.of(f"$.{field.name}", "is missing")
     values["by"] = str(values.get("by") or OPERATOR)[:BY_MAX]
     try:
         return convert(values, form)
     except ValidationError as error:
         rule, _, path = str(error).partition(" - at `")
-        raise BadInput((Problem(path.rstrip("`") or "$", rule),)) from error
+        raise BadInput.of(path.rstrip("`") or "$", rule) from error
 
 
 def obey(look: Look, order: Order) -> Decision:

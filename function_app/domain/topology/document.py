@@ -4,13 +4,13 @@ Pure: text in, `Topology` out. PyYAML reads the text, msgspec the shapes; what n
 """
 
 import re
-from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import msgspec
 import yaml
 
-from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.base.addresses import dotted_decimal
+from function_app.domain.base.errors import BadInput
 from function_app.domain.topology.laws import Place, broken_laws
 from function_app.domain.topology.model import Topology
 
@@ -24,39 +24,26 @@ def decode(text: str, place: Place) -> Topology:
     Raises BadInput naming the path and the rule: the first broken shape, or every broken law.
     """
     if len(text) > SIZE_MAX:
-        raise _bad("$", f"the document has {len(text)} characters, at most {SIZE_MAX} are read")
+        raise BadInput.of("$", f"the document has {len(text)} characters, at most {SIZE_MAX} are read")
     try:
         document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, made stricter
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "$"
-        raise _bad(where, error.problem or "not YAML") from error
+        raise BadInput.of(where, error.problem or "not YAML") from error
     except RecursionError as error:
-        raise _bad("$", "not YAML that anybody wrote: nested too deeply") from error
+        raise BadInput.of("$", "not YAML that anybody wrote: nested too deeply") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise _bad("$", f"not YAML: {error}") from error
+        raise BadInput.of("$", f"not YAML: {error}") from error
     try:
-        topology = msgspec.convert(document, Topology, dec_hook=_address)
+        topology = msgspec.convert(document, Topology, dec_hook=dotted_decimal)
     except msgspec.ValidationError as error:
         rule, _, path = str(error).partition(" - at ")
-        raise _bad(path.strip("`") or "$", rule) from error
+        raise BadInput.of(path.strip("`") or "$", rule) from error
     problems = broken_laws(topology, place)
     if problems:
         raise BadInput(problems)
     return topology
-
-
-def _bad(path: str, rule: str) -> BadInput:
-    return BadInput((Problem(path, rule),))
-
-
-def _address(kind: type, value: object) -> Any:
-    """IPv4 in dotted decimal only: no integers, no octal, no mapped IPv6 (safety.md section 8, SSRF spellings)."""
-    if kind in (IPv4Address, IPv4Network):
-        if not isinstance(value, str) or not re.fullmatch(r"[0-9.]+(/[0-9]+)?", value):
-            raise ValueError(f"Expected an IPv4 {kind.__name__[4:].lower()} in dotted decimal, got {value!r}")
-        return kind(value)
-    raise NotImplementedError(kind)
 
 
 class _StrictLoader(yaml.SafeLoader):

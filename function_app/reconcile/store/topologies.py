@@ -42,7 +42,7 @@ class Topologies:
         """The version to act on. Raises BadInput where there is none, or none that ever decoded."""
         newest = await self._documents.load(keys.topology(name))
         if newest is None:
-            raise BadInput((Problem("$.name", f"there is no topology {name!r}"),))
+            raise BadInput.of("$.name", f"there is no topology {name!r}")
         try:
             topology = self._decode(name, newest)
         except BadInput as error:
@@ -92,10 +92,10 @@ class Topologies:
         try:
             text = stored.body.decode()
         except UnicodeDecodeError as error:
-            raise BadInput((Problem("$", "the document is not UTF-8"),)) from error
+            raise BadInput.of("$", "the document is not UTF-8") from error
         topology = decode(text, self._place)
         if topology.name != name:
-            raise BadInput((Problem("$.name", f"is {topology.name!r}, but the document is kept as {name!r}"),))
+            raise BadInput.of("$.name", f"is {topology.name!r}, but the document is kept as {name!r}")
         self._decoded = {key: value for key, value in self._decoded.items() if key[0] != name}
         self._decoded[(name, stored.etag)] = topology
         return topology

@@ -6,7 +6,7 @@ from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from function_app.domain.base.errors import BadInput, Problem, Unavailable
+from function_app.domain.base.errors import BadInput, Unavailable
 from function_app.domain.peerings.model import RouteServerReading
 from function_app.domain.routes.effective import EffectiveRoute
 from function_app.domain.routes.findings import FindingKind
@@ -189,7 +189,7 @@ async def test_what_arm_refuses_is_not_asked_again_before_it_said_and_is_told() 
     await scene.answered()
     asked = scene.advertised.asked
     asked.clear()
-    scene.advertised.failing = [Unavailable("429", timedelta(seconds=60)), BadInput((Problem("id", "no"),))]
+    scene.advertised.failing = [Unavailable("429", timedelta(seconds=60)), BadInput.of("id", "no")]
     scene.clock.at += scene.topology.timing.verify_every
     await scene.slow()  # the learned ones are due too, and come first
     for wanted in ([A], [A, B], [A, B], [A, B]):

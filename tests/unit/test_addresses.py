@@ -1,0 +1,25 @@
+"""Which spellings of an address are read: dotted decimal and no other."""
+
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+
+from function_app.domain.base.addresses import dotted_decimal
+
+
+def test_dotted_decimal_is_read() -> None:
+    assert dotted_decimal(IPv4Address, "10.0.1.4") == IPv4Address("10.0.1.4")
+    assert dotted_decimal(IPv4Network, "10.0.0.0/16") == IPv4Network("10.0.0.0/16")
+
+
+@pytest.mark.parametrize(
+    "value", [167772420, "::ffff:10.0.1.4", "0x0a000104", "010.0.1.4", "10.1", "10.0.1.4/24", "", None]
+)
+def test_no_other_spelling_is_an_address(value: object) -> None:
+    with pytest.raises(ValueError, match=r"IPv4|octet|Expected|permitted|Unexpected"):
+        dotted_decimal(IPv4Address, value)
+
+
+def test_a_kind_that_is_no_address_is_left_to_msgspec() -> None:
+    with pytest.raises(NotImplementedError):
+        dotted_decimal(int, "1")
