@@ -108,7 +108,7 @@ async def test_an_interface_that_does_not_say_whose_it_is_and_where_makes_the_li
         return web.json_response({"value": [{"properties": None if key == "properties" else facts | {key: None}}]})
 
     async with fake_arm(answer, tmp_path) as azure:
-        with pytest.raises(Unavailable, match="one tells no machine or no IPv4 address, and is"):
+        with pytest.raises(Unavailable, match="an interface names no machine or no IPv4 address, and is"):
             await ScaleSetsOverArm(azure).instances(FLEET)
 
 

@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 import aiohttp
 import msgspec
 
-from function_app.adapters.agents.jws import LIFETIME, AgentCertificate, AppKey, Expected, enrolled
+from function_app.adapters.agents.jws import LIFETIME, AgentCertificate, AppKey, ExpectedClaims, enrolled
 from function_app.adapters.agents.messages import (
     APP,
     COMMAND,
     REPLY,
-    Reply,
+    ReplyClaims,
     decode_reply,
     decode_status,
     encode_command,
@@ -44,7 +44,7 @@ _NO_ROUTE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAI
 
 
 class AgentsOverHttp:
-    """Agents at the addresses of the topology. Nothing connects before the first question; `close` when done."""
+    """Agents at the addresses of the topology. Nothing connects before the first request; `close` when done."""
 
     def __init__(self, key: AppKey, clock: Clock) -> None:
         self._key = key
@@ -52,11 +52,11 @@ class AgentsOverHttp:
         self._session: aiohttp.ClientSession | None = None
 
     async def status(self, topology: str, speaker: Speaker, timeout: timedelta) -> AgentReading:
-        question = _Question(topology, speaker, encode_status_query(), judge_time=True)
-        answer = await self._ask(question, timeout)
-        if isinstance(answer, _Answer) and not answer.reply.accepted:
+        message = _Message(topology, speaker, encode_status_query(), judge_time=True)
+        answer = await self._send(message, timeout)
+        if isinstance(answer, _VerifiedReply) and not answer.reply.accepted:
             return Unreachable(f"it refused to tell its status: {plain(answer.reply.reason or 'no reason given')}")
-        return answer.status if isinstance(answer, _Answer) else answer
+        return answer.status if isinstance(answer, _VerifiedReply) else answer
 
     async def command(
         self, topology: str, speaker: Speaker, service: str, command: AgentCommand, timeout: timedelta
@@ -64,8 +64,8 @@ class AgentsOverHttp:
         # FENCE is obeyed and acknowledged by an agent whose clock is wrong; that the answer is to this very message
         # proves it fresh.
         judge_time = not isinstance(command, SendFence)
-        answer = await self._ask(
-            _Question(topology, speaker, encode_command(service, command), judge_time=judge_time), timeout
+        answer = await self._send(
+            _Message(topology, speaker, encode_command(service, command), judge_time=judge_time), timeout
         )
         if isinstance(answer, Unreachable):
             return CommandAnswer(answer)
@@ -78,26 +78,26 @@ class AgentsOverHttp:
             session, self._session = self._session, None
             await session.close()
 
-    async def _ask(self, question: "_Question", timeout: timedelta) -> "_Answer | Unreachable":
-        """One signed question and its verified answer, or why there is none."""
-        if question.speaker.agent is None:
+    async def _send(self, message: "_Message", timeout: timedelta) -> "_VerifiedReply | Unreachable":
+        """One signed message and its verified reply, or why there is none."""
+        if message.speaker.agent is None:
             return Unreachable("no agent is configured for it")
-        if question.speaker.agent.certificate is None:
+        if message.speaker.agent.certificate is None:
             return Unreachable("no certificate is enrolled for it")
         try:
-            certificate = enrolled(question.speaker.agent.certificate)
+            certificate = enrolled(message.speaker.agent.certificate)
         except BadInput as error:
             return Unreachable(f"its enrolled certificate cannot be used: {error}")
         try:
             async with asyncio.timeout(timeout.total_seconds()):
-                return await self._exchange(question, question.speaker.agent.port, certificate)
+                return await self._exchange(message, message.speaker.agent.port, certificate)
         except TimeoutError:
             return Unreachable(f"no answer within {timeout.total_seconds():g} s")
         except NotAuthentic as error:
             return Unreachable(f"its answer is not authentic: {error}")
         except BadInput as error:
             return Unreachable(f"its answer is malformed: {error}")
-        except _NoAnswer as error:
+        except _NoReply as error:
             return Unreachable(str(error))
         except aiohttp.ClientConnectorCertificateError:
             return Unreachable("its TLS certificate is not the enrolled one")
@@ -108,12 +108,12 @@ class AgentsOverHttp:
         except (aiohttp.ClientError, OSError):
             return Unreachable("the connection broke")
 
-    async def _exchange(self, question: "_Question", port: int, certificate: AgentCertificate) -> "_Answer":
+    async def _exchange(self, message: "_Message", port: int, certificate: AgentCertificate) -> "_VerifiedReply":
         for attempt in range(1, ATTEMPTS + 1):
             jti = uuid.uuid4().hex
             try:
-                text = await self._post(question, jti, port, certificate)
-                return question.answer(text, jti, certificate, self._clock.now())
+                text = await self._post(message, jti, port, certificate)
+                return message.answer(text, jti, certificate, self._clock.now())
             except aiohttp.ClientConnectorError:
                 raise
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
@@ -121,33 +121,33 @@ class AgentsOverHttp:
                     raise
         raise AssertionError("a loop of at least one attempt returns or raises")
 
-    async def _post(self, question: "_Question", jti: str, port: int, certificate: AgentCertificate) -> str:
-        """The body of a signed answer (200 accepted, 409 refused). Raises _NoAnswer or aiohttp's errors."""
+    async def _post(self, message: "_Message", jti: str, port: int, certificate: AgentCertificate) -> str:
+        """The body of a signed answer (200 accepted, 409 refused). Raises _NoReply or aiohttp's errors."""
         issued = self._clock.now().timestamp()
         token = self._key.sign(
             COMMAND,
             {
                 "iss": APP,
-                "sub": question.topology,
-                "aud": question.speaker.name,
+                "sub": message.topology,
+                "aud": message.speaker.name,
                 "iat": issued,
                 "exp": issued + LIFETIME.total_seconds(),
                 "jti": jti,
-                "command": question.command,
+                "command": message.command,
             },
         )
-        request = self._client().post(
-            f"https://{question.speaker.address}:{port}/v1/command",
+        posted = self._client().post(
+            f"https://{message.speaker.address}:{port}/v1/command",
             data=token.encode("ascii"),
             headers={"Content-Type": "application/jose", "Accept-Encoding": "identity"},
             ssl=certificate.tls,
             allow_redirects=False,
         )
-        async with request as response:
+        async with posted as response:
             body = await _bounded(response)
             if response.status in (200, 409):
                 return body.decode("latin-1")  # a JWS is ASCII; whatever else it is does not verify
-            raise _NoAnswer(_unsigned(response.status, body))
+            raise _NoReply(_unsigned(response.status, body))
 
     def _client(self) -> aiohttp.ClientSession:
         # Made on first use: a session belongs to the event loop that runs then.
@@ -165,18 +165,18 @@ class AgentsOverHttp:
         return self._session
 
 
-class _NoAnswer(Exception):
+class _NoReply(Exception):
     """There was an answer, but none that an agent gives to us; the message says why in short, stable words."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    reply: Reply
+class _VerifiedReply:
+    reply: ReplyClaims
     status: AgentStatus
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class _Message:
     """One command for one agent, and what its answer must be."""
 
     topology: str
@@ -184,9 +184,9 @@ class _Question:
     command: dict[str, object]
     judge_time: bool
 
-    def answer(self, text: str, jti: str, certificate: AgentCertificate, now: datetime) -> _Answer:
+    def answer(self, text: str, jti: str, certificate: AgentCertificate, now: datetime) -> _VerifiedReply:
         """Raises NotAuthentic or BadInput."""
-        expected = Expected(
+        expected = ExpectedClaims(
             REPLY,
             issuer=self.speaker.name,
             audience=APP,
@@ -196,7 +196,7 @@ class _Question:
         reply = decode_reply(certificate.verify(text, expected, REPLY_SIZE_MAX))
         if reply.in_reply_to != jti:
             raise NotAuthentic("it answers another message")
-        return _Answer(reply, decode_status(reply.status, self.topology, self.speaker.name))
+        return _VerifiedReply(reply, decode_status(reply.status, self.topology, self.speaker.name))
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
@@ -205,7 +205,7 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
         body += chunk
         if len(body) > REPLY_SIZE_MAX:
             response.close()
-            raise _NoAnswer(f"its answer is larger than {REPLY_SIZE_MAX // 1024} KiB")
+            raise _NoReply(f"its answer is larger than {REPLY_SIZE_MAX // 1024} KiB")
     return bytes(body)
 
 

@@ -38,7 +38,7 @@ _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedClaims:
     """What a token must be to be believed: its type, and the claims iss, aud and sub.
 
     `now` is compared with exp and iat; None where something else proves that the token is fresh.
@@ -116,7 +116,7 @@ class AgentCertificate:
             raise BadInput.of("certificate", "is not over an EC P-256 key")
         return cls(certificates[0], key)
 
-    def verify(self, token: str, expected: Expected, size_max: int = SIZE_MAX) -> Mapping[str, Any]:
+    def verify(self, token: str, expected: ExpectedClaims, size_max: int = SIZE_MAX) -> Mapping[str, Any]:
         """All claims of a token that this certificate's key signed and that is as expected.
 
         Raises NotAuthentic, which names the rule and nothing of the token's content.
@@ -170,7 +170,7 @@ def claimed_sender(token: str) -> ClaimedSender:
     return ClaimedSender(claims.iss, claims.sub)
 
 
-def _check(claims: _Registered, expected: Expected) -> None:
+def _check(claims: _Registered, expected: ExpectedClaims) -> None:
     wanted = {"iss": expected.issuer, "aud": expected.audience, "sub": expected.subject}
     for name, value in wanted.items():
         if getattr(claims, name) != value:

@@ -104,7 +104,7 @@ class _Status(Struct, frozen=True):
     outward_sessions: dict[str, _Session] = {}
 
 
-class Reply(Struct, frozen=True):
+class ReplyClaims(Struct, frozen=True):
     """An agent's answer to one command, beside the registered claims. `status` is decoded apart, by `decode_status`."""
 
     in_reply_to: str
@@ -113,7 +113,7 @@ class Reply(Struct, frozen=True):
     status: dict[str, Any]
 
 
-class Report(Struct, frozen=True):
+class ReportClaims(Struct, frozen=True):
     """What an agent sends by itself, beside the registered claims."""
 
     reason: str
@@ -142,14 +142,14 @@ def encode_command(service: str, command: AgentCommand) -> dict[str, object]:
             assert_never(unreachable)
 
 
-def decode_reply(claims: Mapping[str, Any]) -> Reply:
+def decode_reply(claims: Mapping[str, Any]) -> ReplyClaims:
     """Raises BadInput naming the first wrong field."""
-    return _convert(claims, Reply)
+    return _convert(claims, ReplyClaims)
 
 
-def decode_report(claims: Mapping[str, Any]) -> Report:
+def decode_report(claims: Mapping[str, Any]) -> ReportClaims:
     """Raises BadInput naming the first wrong field."""
-    return _convert(claims, Report)
+    return _convert(claims, ReportClaims)
 
 
 def decode_status(raw: Mapping[str, Any], topology: str, agent: str) -> AgentStatus:

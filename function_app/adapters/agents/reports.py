@@ -6,7 +6,7 @@ A report's claims are read once before anything is verified, to find that certif
 from dataclasses import dataclass
 from datetime import datetime
 
-from function_app.adapters.agents.jws import ClaimedSender, Expected, claimed_sender, enrolled
+from function_app.adapters.agents.jws import ClaimedSender, ExpectedClaims, claimed_sender, enrolled
 from function_app.adapters.agents.messages import APP, REPORT, decode_report, decode_status, plain
 from function_app.domain.service.observation import AgentStatus
 
@@ -44,7 +44,7 @@ class ReportInJws:
 
     def contents(self, certificate: str, now: datetime) -> AgentReport:
         """All of it, checked likewise."""
-        expected = Expected(REPORT, issuer=self.agent, audience=APP, subject=self.topology, now=now)
+        expected = ExpectedClaims(REPORT, issuer=self.agent, audience=APP, subject=self.topology, now=now)
         report = decode_report(enrolled(certificate).verify(self.text, expected))
         return AgentReport(plain(report.reason), decode_status(report.status, self.topology, self.agent))
 

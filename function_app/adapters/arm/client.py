@@ -199,13 +199,21 @@ def translated(what: str, error: AzureError) -> Transient:
     if not isinstance(error, HttpResponseError) or error.status_code is None:
         return Unavailable(f"{what}: {_words(error)}", SOON)
     status, code = error.status_code, error_code(error)
-    words = f"{what}: {status} {code}: {_words(error)}" if code else f"{what}: {status}: {_words(error)}"
-    if status == 412 or code.casefold().startswith(SUPERSEDED):
-        return Superseded(words, retry_after(error) or SOON)
-    if status == 409 and not code.casefold().startswith(BUSY):
-        return Superseded(words, retry_after(error) or SOON)
-    passes = status in (408, 409, 429) or status >= 500 or status < 400
-    return Unavailable(words, retry_after(error) or (SOON if passes else LATER))
+    refusal = f"{status} {code}" if code else str(status)
+    message, wait = f"{what}: {refusal}: {_words(error)}", retry_after(error)
+    if _is_lost(status, code.casefold()):
+        return Superseded(message, wait or SOON)
+    return Unavailable(message, wait or (SOON if _may_pass(status) else LATER))
+
+
+def _is_lost(status: int, code: str) -> bool:
+    """Whether another write came first."""
+    return status == 412 or code.startswith(SUPERSEDED) or (status == 409 and not code.startswith(BUSY))
+
+
+def _may_pass(status: int) -> bool:
+    """Whether time alone may cure it: busy, throttled, a server's fault, or an operation that failed (2xx)."""
+    return status in (408, 409, 429) or status >= 500 or status < 400
 
 
 def error_code(error: HttpResponseError) -> str:

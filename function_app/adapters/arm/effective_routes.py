@@ -1,5 +1,5 @@
 """Where a network interface sends packets (ARM `effectiveRouteTable`): a long-running operation, asked in one pass and
-fetched in another (`arm_tokens`). The interface's machine must be running. Which routes there should be is
+fetched in another (`tokens`). The interface's machine must be running. Which routes there should be is
 `domain/effective_routes`' business.
 """
 
@@ -28,19 +28,19 @@ class EffectiveRoutesOverArm:
         """Begins the operation (one write token) and gives an opaque token. Raises Unavailable, Superseded, BadInput."""
         nic = ResourceId.parse(interface, KIND)
         async with calling(f"asking for the effective routes of {nic.name}", self._azure.cloud.timeout):
-            return arm_tokens.kept(interface, "", await self._begin(nic, {}))
+            return arm_tokens.token_of(interface, "", await self._begin(nic, {}))
 
     async def fetch(self, token: str) -> tuple[EffectiveRoute | Unread, ...] | None:
         """One route for each prefix of the table, None while there is no table yet; IPv6 prefixes are left out.
 
         Raises Unavailable (keep the token and come back), BadInput (ask again) or Unusable (ask again, but not soon).
         """
-        held = arm_tokens.opened(token, self._azure.cloud.endpoint)
-        nic = ResourceId.parse(held.resource, KIND)
-        if held.done:
-            return _routes(arm_tokens.at_once(held))
+        operation = arm_tokens.operation_of(token, self._azure.cloud.endpoint)
+        nic = ResourceId.parse(operation.resource, KIND)
+        if operation.done:
+            return _routes(arm_tokens.immediate_answer_of(operation))
         async with calling(f"fetching the effective routes of {nic.name}", self._azure.cloud.timeout):
-            body = await arm_tokens.answer(held, partial(self._begin, nic))
+            body = await arm_tokens.answer_of(operation, partial(self._begin, nic))
         return None if body is None else _routes(body)
 
     async def _begin(self, nic: ResourceId, options: Json) -> Any:

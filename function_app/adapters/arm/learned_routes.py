@@ -1,5 +1,5 @@
 """What the Route Server's instances learned from a peer, and what they advertise to it: two long-running operations,
-asked in one pass, fetched in another (`arm_tokens`). Which routes there should be is `domain/routes`' business.
+asked in one pass, fetched in another (`tokens`). Which routes there should be is `domain/routes`' business.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ class _PeerRoutesOverArm:
         hub_id = ResourceId.parse(server.id, KIND)
         async with calling(f"asking for the routes {self._said} {peering} on {server.name}", self._azure.cloud.timeout):
             poller = await self._begin(hub_id, peering, {})
-            return arm_tokens.kept(server.id, peering, poller)
+            return arm_tokens.token_of(server.id, peering, poller)
 
     async def fetch(self, token: str) -> tuple[LearnedRoute | Unread, ...] | None:
         """The routes of both instances, None while there are none yet; at most one look and one read.
@@ -39,12 +39,12 @@ class _PeerRoutesOverArm:
         Raises Unavailable (keep the token and come back), BadInput (the token is forged, broken, or the operation is
         gone: ask again) or Unusable (the answer is there and cannot be read: ask again, but not soon).
         """
-        held = arm_tokens.opened(token, self._azure.cloud.endpoint)
-        hub_id = ResourceId.parse(held.resource, KIND)
-        if held.done:
-            return _routes(arm_tokens.at_once(held))
-        async with calling(f"fetching the routes {self._said} {held.child}", self._azure.cloud.timeout):
-            body = await arm_tokens.answer(held, partial(self._begin, hub_id, held.child))
+        operation = arm_tokens.operation_of(token, self._azure.cloud.endpoint)
+        hub_id = ResourceId.parse(operation.resource, KIND)
+        if operation.done:
+            return _routes(arm_tokens.immediate_answer_of(operation))
+        async with calling(f"fetching the routes {self._said} {operation.child}", self._azure.cloud.timeout):
+            body = await arm_tokens.answer_of(operation, partial(self._begin, hub_id, operation.child))
         return None if body is None else _routes(body)
 
     async def _begin(self, hub_id: ResourceId, peering: str, options: Json) -> Any:

@@ -3,10 +3,12 @@
 Uniform orchestration only: of a flexible set ARM answers 404, as of one that is not there (Azure/azure-cli#28258).
 """
 
+from ipaddress import IPv4Address
+
 from azure.core.exceptions import ResourceNotFoundError
 
 from function_app.adapters.arm.client import LATER, Azure, ResourceId, calling
-from function_app.adapters.arm.document import Json, facts_of, ipv4, whole
+from function_app.adapters.arm.document import Json, facts_of, ipv4, last_of, whole
 from function_app.domain.base.errors import Unavailable
 from function_app.domain.peerings.scale_sets import Instance
 from function_app.domain.topology.model import ScaleSet
@@ -37,22 +39,28 @@ class ScaleSetsOverArm:
 
 
 def _instance(item: Json) -> Instance | None:
-    """None for a second interface of an instance, and for one that is still being made.
+    """None for a second interface of an instance, and for one that is still being created.
 
-    Raises ValueError for any other that does not tell whose it is and where: were it left out, an instance that is
-    there would be taken for gone, and its peering removed (ADR 15).
+    Raises ValueError for any other without a machine or an address: were it left out, an instance that exists would be
+    taken for gone, and its peering removed (ADR 15).
     """
     facts = facts_of(item)
     if facts.get("primary") is False:
         return None
-    machine = str((facts.get("virtualMachine") or {}).get("id") or "")
-    addresses = [facts_of(c) for c in facts.get("ipConfigurations") or ()]
-    address = next(
-        (a for c in addresses if c.get("primary") is not False and (a := ipv4(c.get("privateIPAddress")))), None
-    )
+    machine, address = last_of(facts.get("virtualMachine")), _address(facts)
     state = str(facts.get("provisioningState")).casefold()
-    if not machine or address is None:
-        if state == "creating":
-            return None
-        raise ValueError(f"one tells no machine or no IPv4 address, and is {state}: {item.get('id') or item}")
-    return Instance(machine.rpartition("/")[2].casefold(), address, leaving=state == "deleting")
+    if machine and address is not None:
+        return Instance(machine.casefold(), address, leaving=state == "deleting")
+    if state == "creating":
+        return None
+    raise ValueError(f"an interface names no machine or no IPv4 address, and is {state}: {item.get('id') or item}")
+
+
+def _address(facts: Json) -> IPv4Address | None:
+    """The first IPv4 address of the interface's configurations, those that are not primary left out."""
+    for item in facts.get("ipConfigurations") or ():
+        configuration = facts_of(item)
+        address = ipv4(configuration.get("privateIPAddress"))
+        if address is not None and configuration.get("primary") is not False:
+            return address
+    return None

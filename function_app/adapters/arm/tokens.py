@@ -24,7 +24,7 @@ type Begin = Callable[[Json], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class OperationToken:
     """What a token holds: the resource's id, what of it (a peering, or nothing), the SDK's token, whether it has all."""
 
     resource: str
@@ -33,42 +33,42 @@ class Held:
     done: bool
 
 
-def kept(resource: str, child: str, poller: Any) -> str:
+def token_of(resource: str, child: str, poller: Any) -> str:
     """An opaque token for an operation that has just begun."""
-    held = Held(resource, child, poller.continuation_token(), poller.polling_method().finished())
-    return base64.urlsafe_b64encode(json.dumps(asdict(held)).encode()).decode()
+    operation = OperationToken(resource, child, poller.continuation_token(), poller.polling_method().finished())
+    return base64.urlsafe_b64encode(json.dumps(asdict(operation)).encode()).decode()
 
 
-def opened(token: str, endpoint: str) -> Held:
+def operation_of(token: str, endpoint: str) -> OperationToken:
     """What a token holds. Raises BadInput: it is forged or broken, or would ask a host that is not our ARM endpoint."""
     try:
         data = json.loads(base64.urlsafe_b64decode(token)) if len(token) <= TOKEN_MAX else None
     except ValueError as error:
-        raise bad("it cannot be decoded") from error
+        raise _invalid("it cannot be decoded") from error
     match data:
         case {"resource": str(resource), "child": str(child), "sdk": str(sdk), "done": bool(done)}:
             _refuse_foreign(sdk, endpoint)
-            return Held(resource, child, sdk, done)
-    raise bad("it does not hold resource, child, sdk and done")
+            return OperationToken(resource, child, sdk, done)
+    raise _invalid("it does not hold resource, child, sdk and done")
 
 
-async def answer(held: Held, begin: Begin) -> object | None:
+async def answer_of(operation: OperationToken, begin: Begin) -> object | None:
     """The operation's answer as it came, None while there is none; at most one look and one read.
 
     Raises BadInput where the operation is gone (ask again), Unusable where it has ended and there is nothing in it, and
     whatever azure-core raises.
     """
     answers: list[Any] = []
-    options = {"continuation_token": held.sdk, "cls": _body, "raw_response_hook": answers.append}
+    options = {"continuation_token": operation.sdk, "cls": _body, "raw_response_hook": answers.append}
     try:
         poller = await begin(options)
         await poller.polling_method().update_status()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise bad("the SDK cannot take it up again") from error
+        raise _invalid("the SDK cannot take it up again") from error
     except (BadStatus, BadResponse) as error:  # neither an AzureError nor with the answer, which the hook has
         refused = HttpResponseError(response=answers[-1].http_response)
         if refused.status_code in (404, 410):
-            raise bad("ARM does not know the operation any more") from error
+            raise _invalid("ARM does not know the operation any more") from error
         raise refused from error
     except HttpResponseError as error:
         raise _ended(error) from error
@@ -92,15 +92,15 @@ def _ended(error: HttpResponseError) -> HttpResponseError | Unusable:
     return Unusable(f"the answer is of no use: {error.message}")
 
 
-def at_once(held: Held) -> object:
+def immediate_answer_of(operation: OperationToken) -> object:
     """The answer itself, where ARM gave it at once (`done`). Raises Unusable, or BadInput for a token that is broken."""
     try:
-        return json.loads(base64.b64decode(_data(held.sdk)["response"]["content"]))
+        return json.loads(base64.b64decode(_data(operation.sdk)["response"]["content"]))
     except ValueError as error:
         raise Unusable(f"the answer is no JSON: {error}") from error
 
 
-def bad(why: str) -> BadInput:
+def _invalid(why: str) -> BadInput:
     return BadInput.of("token", why)
 
 
@@ -114,7 +114,7 @@ def _refuse_foreign(token: str, endpoint: str) -> None:
     ours = f"{endpoint.rstrip('/')}/".casefold()
     for url in _urls(token):
         if not url.casefold().startswith(ours):
-            raise bad(f"it would ask {url[:80]!r}, which is not {endpoint}")
+            raise _invalid(f"it would ask {url[:80]!r}, which is not {endpoint}")
 
 
 def _urls(token: str) -> list[str]:
@@ -129,8 +129,8 @@ def _data(token: str) -> Json:
     try:
         data = json.loads(base64.b64decode(token))["data"]
     except (ValueError, KeyError, TypeError) as error:
-        raise bad("what the SDK wrote into it cannot be read") from error
+        raise _invalid("what the SDK wrote into it cannot be read") from error
     match data:
         case {"request": {"url": str()}, "response": {"headers": dict(), "content": str()}}:
             return dict(data)
-    raise bad("what the SDK wrote into it is not what it writes")
+    raise _invalid("what the SDK wrote into it is not what it writes")

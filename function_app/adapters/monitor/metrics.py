@@ -6,6 +6,7 @@ It reflects our own adminState as well as the probe (safety.md, finding 7): a me
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
+from itertools import chain
 from types import ModuleType
 from typing import Any, cast
 
@@ -70,13 +71,18 @@ class MetricsUnread:
 def _newest(results: Any, since: datetime) -> dict[str, float]:
     """The newest average of each series by its address; intervals that began before `since` or have none are left out."""
     newest: dict[str, float] = {}
-    for metric in (metric for result in results for metric in result.metrics):
+    for metric in chain.from_iterable(result.metrics for result in results):
         for series in metric.timeseries:
             labels = {str(name).casefold(): value for name, value in series.metadata_values.items()}
-            points = [p for p in series.data if p.average is not None and p.timestamp and p.timestamp >= since]
-            if points and (address := labels.get(DIMENSION.casefold())):
-                newest[address] = max(points, key=lambda point: point.timestamp).average
+            average = _newest_average(series.data, since)
+            if average is not None and (address := labels.get(DIMENSION.casefold())):
+                newest[address] = average
     return newest
+
+
+def _newest_average(points: Any, since: datetime) -> float | None:
+    fresh = [p for p in points if p.average is not None and p.timestamp and p.timestamp >= since]
+    return max(fresh, key=lambda point: point.timestamp).average if fresh else None
 
 
 def _judged(average: float | None) -> Value:

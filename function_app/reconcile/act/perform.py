@@ -28,7 +28,7 @@ from function_app.reconcile.act import fencing
 from function_app.reconcile.passes import leases
 from function_app.reconcile.ports import AgentCommand, BalancerWrite, CommandAnswer, Ports
 from function_app.reconcile.store import keys
-from function_app.reconcile.store.records import Held, Records
+from function_app.reconcile.store.records import Records, StoredRecord
 
 FENCE_LEASE = timedelta(seconds=10)
 """How long others leave a fence or a lift to an instance that may have died in the middle of it."""
@@ -45,7 +45,7 @@ class Hand:
     topology: Topology
     service: Service
     records: Records
-    intent: Held
+    intent: StoredRecord
 
     async def intent_stands(self) -> bool:
         """Whether the record still is the one these effects were decided on (finding 9)."""

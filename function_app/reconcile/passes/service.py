@@ -20,7 +20,7 @@ from function_app.reconcile.act.perform import Hand, perform
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.ports import Happening, Ports
 from function_app.reconcile.store.journal import Journal, keep
-from function_app.reconcile.store.records import Held, Records
+from function_app.reconcile.store.records import Records, StoredRecord
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -128,7 +128,7 @@ class ServicePass:
     def _look(self, observed: Observed, record: Record) -> Look:
         return Look(self.service, self.topology.timing, observed, record, self.ports.clock.now())
 
-    async def _intend(self, records: Records, held: Held, record: Record) -> Held:
+    async def _intend(self, records: Records, held: StoredRecord, record: Record) -> StoredRecord:
         """Writes the intent. Where nothing changes it makes sure that nobody else changed it: paused it, above all."""
         if record != held.record:
             return await records.save(self.topology, record, held.etag)

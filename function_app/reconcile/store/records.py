@@ -13,7 +13,7 @@ from function_app.reconcile.store import keys
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredRecord:
     """A record and the etag that its next write must carry; None where nothing is stored yet."""
 
     record: Record
@@ -26,26 +26,26 @@ class Records:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
 
-    async def load(self, topology: Topology, service: Service, now: datetime) -> Held:
+    async def load(self, topology: Topology, service: Service, now: datetime) -> StoredRecord:
         """The stored record; where it is missing or corrupt, one that believes nothing."""
         stored = await self._documents.load(keys.record(topology.name, service.name))
         nothing = unknown(service.name, frozenset(service.names), now)
         if stored is None:
-            return Held(nothing, None)
+            return StoredRecord(nothing, None)
         try:
-            return Held(msgspec.json.decode(stored.body, type=Record), stored.etag)
+            return StoredRecord(msgspec.json.decode(stored.body, type=Record), stored.etag)
         except msgspec.MsgspecError:
-            return Held(nothing, stored.etag)
+            return StoredRecord(nothing, stored.etag)
 
     async def load_all(self, topology: Topology, now: datetime) -> dict[str, Record]:
         """The records of all its services, by name."""
         found = await asyncio.gather(*(self.load(topology, s, now) for s in topology.services))
         return {s.name: held.record for s, held in zip(topology.services, found, strict=True)}
 
-    async def save(self, topology: Topology, record: Record, etag: str | None) -> Held:
+    async def save(self, topology: Topology, record: Record, etag: str | None) -> StoredRecord:
         """Raises Superseded when somebody else wrote first."""
         body = msgspec.json.format(msgspec.json.encode(record, order="sorted"), indent=1)
-        return Held(record, await self._documents.save(keys.record(topology.name, record.service), body, etag))
+        return StoredRecord(record, await self._documents.save(keys.record(topology.name, record.service), body, etag))
 
     async def etag(self, topology: Topology, service: Service) -> str | None:
         stored = await self._documents.load(keys.record(topology.name, service.name))

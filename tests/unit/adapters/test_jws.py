@@ -18,7 +18,7 @@ from function_app.adapters.agents.jws import (
     AgentCertificate,
     AppKey,
     ClaimedSender,
-    Expected,
+    ExpectedClaims,
     claimed_sender,
     key_id,
 )
@@ -26,7 +26,7 @@ from function_app.domain.base.errors import BadInput, NotAuthentic
 from tests.unit.adapters.fake_agent import Identity, certificate_pem, private_pem, registered
 
 NOW = datetime(2026, 1, 1, 3, 0, tzinfo=UTC)
-EXPECTED = Expected("hopkeeper-reply", issuer="nva-a", audience="hopkeeper", subject="hub", now=NOW)
+EXPECTED = ExpectedClaims("hopkeeper-reply", issuer="nva-a", audience="hopkeeper", subject="hub", now=NOW)
 AGENT = Identity("nva-a")
 CERTIFICATE = AgentCertificate.from_pem(AGENT.certificate)
 
@@ -105,7 +105,7 @@ def test_clocks_may_differ_a_little(skew: timedelta) -> None:
 
 
 def test_time_is_not_judged_where_something_else_proves_freshness() -> None:
-    untimed = Expected("hopkeeper-reply", issuer="nva-a", audience="hopkeeper", subject="hub", now=None)
+    untimed = ExpectedClaims("hopkeeper-reply", issuer="nva-a", audience="hopkeeper", subject="hub", now=None)
     token = AGENT.sign(registered(now=0.0))
 
     assert CERTIFICATE.verify(token, untimed)["iat"] == 0
