@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.base.azure_limits import ROUTE_SERVER_ASN, ROUTE_SERVER_INSTANCES
 from function_app.domain.base.errors import BadInput, Problem
 from function_app.domain.service.kinds import kind_of
-from function_app.domain.service.ranked.paths import INSTANCES
 from function_app.domain.topology.model import Service, Speaker, Topology
 from function_app.render import passing
 from function_app.render.passing import Client, Upstream
-
-ROUTE_SERVER_ASN = 65515
-"""Of every Azure Route Server; it cannot be changed (Azure documentation, "Azure Route Server FAQ")."""
 
 KEEPALIVES_PER_HOLD = 3  # RFC 4271 section 10
 HOLD_LEAST, HOLD_MOST = (
@@ -203,7 +200,7 @@ def _of_instances(
         if name not in instances:
             yield Problem(f"instances.{name}", "the addresses of both instances are needed (its virtualRouterIps)")
             continue
-        if len(set(instances[name])) != INSTANCES:
+        if len(set(instances[name])) != ROUTE_SERVER_INSTANCES:
             yield Problem(f"instances.{name}", "a Route Server has two instances with different addresses")
         for address in sorted(set(instances[name])):
             if address in taken:

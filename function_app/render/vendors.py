@@ -8,9 +8,10 @@ from enum import StrEnum
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from function_app.domain.base.azure_limits import ROUTE_SERVER_ASN
 from function_app.domain.base.errors import BadInput
 from function_app.domain.topology.model import Topology
-from function_app.render.implied import ROUTE_SERVER_ASN, Frontends, Instances, implied
+from function_app.render.implied import Frontends, Instances, implied
 
 
 class Vendor(StrEnum):

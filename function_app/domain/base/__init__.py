@@ -1,1 +1,1 @@
-"""What everything else stands on: errors, refusals, times."""
+"""What everything else stands on: errors, refusals, times, Azure's limits."""

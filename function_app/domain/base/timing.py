@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import msgspec
 
+from function_app.domain.base.azure_limits import PEERS_MAX, PREFIXES_PER_PEER
 from function_app.domain.base.errors import Problem
 
 
@@ -50,12 +51,12 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     """The hold time that was negotiated: by then a path that a session did not take back is gone."""
     route_programming: timedelta = timedelta(seconds=6)
     """From an UPDATE to the routes of virtual machines; only the bounds are computed from it."""
-    peers_max: int = 8
+    peers_max: int = PEERS_MAX
     peering_swap: timedelta = timedelta(seconds=165)
     """One delete and one create of a peering (azure-facts): what an exchange at eight of eight exposes."""
     peering_delete_spacing: timedelta = timedelta(minutes=10)
     """Between two deletes of working peerings of one Route Server (safety.md section 5)."""
-    prefixes_per_peer: int = 4000
+    prefixes_per_peer: int = PREFIXES_PER_PEER
     """Azure's limits page; what is held and an UPDATE that comes in count together (azure-facts, a lab)."""
 
     @property
@@ -103,7 +104,7 @@ def broken_laws(timing: Timing) -> Iterator[Problem]:
         "verify_budget",
     ):
         yield from must(getattr(timing, name) >= 1, msgspec_name(name), "must be at least 1")
-    yield from must(1 <= timing.peers_max <= 8, "peersMax", "a Route Server takes at most 8 peers")
+    yield from must(1 <= timing.peers_max <= PEERS_MAX, "peersMax", f"a Route Server takes at most {PEERS_MAX} peers")
     yield from must(
         timing.dead_member_timeout <= timing.command_timeout,
         "gossipFall",

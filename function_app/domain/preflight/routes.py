@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.base.azure_limits import ROUTE_SERVER_ASN, ROUTE_SERVER_INSTANCES
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.rule import Fault, Severity, services, speakers
 from function_app.domain.service.kinds import kind_of
-from function_app.domain.service.ranked.paths import INSTANCES
 from function_app.domain.topology.model import Naming, RouteServer, Service, Slots, Speaker, Topology
 from function_app.domain.topology.peering_names import is_ours
 
@@ -109,7 +109,7 @@ def both_instances(topology: Topology, facts: Facts) -> Iterator[Fault]:
             reading = facts.route_servers.get(server.name)
             if seen is None or reading is None or server.name not in speaker.peers_with:
                 continue
-            if len(reading.instances) != INSTANCES:
+            if len(reading.instances) != ROUTE_SERVER_INSTANCES:
                 continue
             missing = [i for i in reading.instances if i not in seen.sessions]
             down = [i for i in reading.instances if seen.sessions.get(i) is False]
@@ -207,6 +207,6 @@ def as_override(topology: Topology, _: Facts) -> Iterator[Fault]:
         if speaker.relays and not speaker.as_override:
             yield Fault(
                 f"{path}.asOverride",
-                f"what {speaker.name} relays has 65515 in its AS path: {speaker.relays[0].to} drops it",
+                f"what {speaker.name} relays has {ROUTE_SERVER_ASN} in its AS path: {speaker.relays[0].to} drops it",
                 "set `asOverride: true`, and on the NVA AS override with prefix filters both ways",
             )

@@ -16,12 +16,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.base.azure_limits import ROUTE_SERVER_ASN
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.record import Record
 from function_app.domain.topology.model import Relay, Service, Speaker, Topology
-
-ROUTE_SERVER_ASN = 65515
-"""Of every Azure Route Server; it cannot be changed (Azure documentation, "Azure Route Server FAQ")."""
 
 
 @dataclass(frozen=True, slots=True)

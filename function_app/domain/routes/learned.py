@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.base.azure_limits import ROUTE_SERVER_ASN
 from function_app.domain.routes.as_paths import holds, written
 from function_app.domain.routes.expected import (
-    ROUTE_SERVER_ASN,
     Dropped,
     Expected,
     Standing,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.base import timing
+from function_app.domain.base.azure_limits import RESERVED_ASNS, RESOURCE_NAME_MAX
 from function_app.domain.base.errors import Problem
 from function_app.domain.topology.model import (
     Mode,
@@ -24,9 +25,6 @@ from function_app.domain.topology.model import (
 from function_app.domain.topology.outward_laws import broken_outward_laws
 from function_app.domain.topology.peering_names import AGAIN, PREFIX, is_own, peering_name
 
-# Azure Route Server: ASNs that Azure or IANA reserve (Route Server FAQ, "Which ASNs can I use?").
-RESERVED_ASNS = frozenset({8074, 8075, 12076, 65515, 23456, *range(65517, 65521), *range(64496, 64512)})
-
 # Never an agent or a speaker, whatever the networks say: instance metadata and link-local, the platform's wire server,
 # multicast, "this" network, the limited broadcast (safety.md section 8, "where we connect").
 FORBIDDEN = tuple(map(IPv4Network, ("0.0.0.0/8", "169.254.0.0/16", "168.63.129.16/32", "224.0.0.0/4", "240.0.0.0/4")))
@@ -37,8 +35,6 @@ PEM_CERTIFICATE = r"-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERT
 INTERFACE = re.compile(r"/providers/microsoft\.network/networkinterfaces/[^/]+$")
 NETWORK_PEERING = re.compile(r"/providers/microsoft\.network/virtualnetworks/[^/]+/virtualnetworkpeerings/[^/]+$")
 
-# Azure resource names under Microsoft.Network have at most 80 characters.
-PEERING_NAME_MAX = 80
 INSTANCE_DIGITS_MAX = 6
 
 
@@ -65,8 +61,8 @@ def _names_are_unique(topology: Topology, _: Place) -> Iterator[Problem]:
             if name in listed[:i]:
                 yield Problem(f"$.{key}[{i}].name", f"the name {name!r} is taken: names are unique")
     for i, speaker in enumerate(topology.speakers):
-        if len(peering_name(topology.name, speaker.name) + AGAIN[0]) > PEERING_NAME_MAX:
-            rule = f"with the topology's it makes a peering name longer than {PEERING_NAME_MAX} characters"
+        if len(peering_name(topology.name, speaker.name) + AGAIN[0]) > RESOURCE_NAME_MAX:
+            rule = f"with the topology's it makes a peering name longer than {RESOURCE_NAME_MAX} characters"
             yield Problem(f"$.speakers[{i}].name", rule)
     route_servers: set[str] = set()
     for i, server in enumerate(topology.route_servers):
@@ -202,8 +198,8 @@ def _scale_sets_fit(topology: Topology, _: Place) -> Iterator[Problem]:
             if re.fullmatch(rf"{scale_set.name}-\d+", name):
                 yield Problem(f"{path}.name", f"speaker {name!r} has the name of an instance")
         longest = peering_name(topology.name, f"{scale_set.name}-{'9' * INSTANCE_DIGITS_MAX}") + AGAIN[0]
-        if len(longest) > PEERING_NAME_MAX:
-            rule = f"with the topology's and an instance's it makes a peering name longer than {PEERING_NAME_MAX}"
+        if len(longest) > RESOURCE_NAME_MAX:
+            rule = f"with the topology's and an instance's it makes a peering name longer than {RESOURCE_NAME_MAX}"
             yield Problem(f"{path}.name", rule)
         if "/providers/microsoft.compute/virtualmachinescalesets/" not in scale_set.id.casefold():
             yield Problem(f"{path}.id", "a scale set's id ends in Microsoft.Compute/virtualMachineScaleSets/{name}")

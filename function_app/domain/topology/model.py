@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
 from msgspec import Meta, Struct, field
 
+from function_app.domain.base.azure_limits import ASN_MAX
 from function_app.domain.base.timing import Timing
 
 Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
@@ -83,7 +84,7 @@ class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
 
     name: Name
     address: IPv4Address
-    asn: Annotated[int, Meta(ge=1, le=65534)]
+    asn: Annotated[int, Meta(ge=1, le=ASN_MAX)]
     peers_with: tuple[Name, ...]
     """Route Servers and hub speakers."""
     role: Literal["router", "hub", "witness"] = "router"
@@ -109,7 +110,7 @@ class ScaleSet(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
 
     name: Name
     id: ResourceId
-    asn: Annotated[int, Meta(ge=1, le=65534)]
+    asn: Annotated[int, Meta(ge=1, le=ASN_MAX)]
     peers_with: Annotated[tuple[Name, ...], Meta(min_length=1)]
     """Route Servers."""
     priority: Priority = 100

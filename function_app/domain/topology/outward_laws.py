@@ -7,10 +7,10 @@ none refuses the command, and the status says so.
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
+from function_app.domain.base.azure_limits import ROUTE_SERVER_ASN
 from function_app.domain.base.errors import Problem
 from function_app.domain.topology.model import Outward, Service, Topology
 
-ROUTE_SERVER_ASN = 65515  # Route Server FAQ: always this one
 PREFIXES_MAX = 200
 """As many as an agent takes (docs/agent-protocol.md)."""
 

@@ -14,6 +14,7 @@ from ipaddress import IPv4Address
 
 from msgspec.structs import replace
 
+from function_app.domain.base.azure_limits import ROUTE_SERVER_INSTANCES
 from function_app.domain.peerings.model import connections
 from function_app.domain.routes.advertised import compare_advertised
 from function_app.domain.routes.effective import compare_effective
@@ -23,7 +24,6 @@ from function_app.domain.routes.learned import RouteCheck, checks, compare, pred
 from function_app.domain.routes.reading import LearnedRoute, Unread
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.observation import BalancerReading
-from function_app.domain.service.ranked.paths import INSTANCES
 from function_app.domain.service.record import Phase, Record
 from function_app.domain.topology.model import RouteServer, Speaker, Topology
 from function_app.reconcile.passes.outcome import CONVERGED, Ending, Outcome
@@ -217,9 +217,9 @@ def hidden_instances(memberships: Iterable[Membership]) -> tuple[str, ...]:
     """Route Servers of which ARM does not tell both instances: what the other one learned, nobody has looked at."""
     told = {m.server: len(set(m.reading.instances)) for m in memberships if m.reading is not None}
     return tuple(
-        f"{server}: ARM tells {count} of its {INSTANCES} instances (virtualRouterIps): nothing is known of the rest"
+        f"{server}: ARM tells {count} of its {ROUTE_SERVER_INSTANCES} instances (virtualRouterIps): nothing is known of the rest"
         for server, count in told.items()
-        if count < INSTANCES
+        if count < ROUTE_SERVER_INSTANCES
     )
 
 

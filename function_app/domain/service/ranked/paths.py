@@ -28,11 +28,11 @@ from ipaddress import IPv4Address
 from msgspec import Struct
 from msgspec.structs import replace
 
+from function_app.domain.base.azure_limits import ROUTE_SERVER_INSTANCES
 from function_app.domain.topology.model import Naming
 
 LENGTH_AT_REST = 4
 LENGTH_MAX = 17  # the agent protocol takes at most 16 prepends
-INSTANCES = 2  # a Route Server has two, and an NVA peers with both (azure-facts)
 
 
 class Path(Struct, frozen=True):
@@ -204,7 +204,7 @@ def damped_for(rank: Rank, at: datetime, window: timedelta) -> timedelta:
 
 def established_on_both(sessions: Mapping[IPv4Address, bool]) -> bool:
     """Whether an NVA has every one of its sessions, and at least as many as a Route Server has instances."""
-    return len(sessions) >= INSTANCES and all(sessions.values())
+    return len(sessions) >= ROUTE_SERVER_INSTANCES and all(sessions.values())
 
 
 # --- what to order ---------------------------------------------------------------------------------------------------
