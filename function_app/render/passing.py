@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.base.errors import Problem
+from function_app.domain.topology.announces import originated
 from function_app.domain.topology.model import Speaker, Topology
 
 
@@ -44,13 +45,7 @@ def clients(topology: Topology, speaker: Speaker) -> tuple[Client, ...]:
     if speaker.role != "hub":
         return ()
     found = sorted(topology.clients(speaker.name), key=lambda s: s.address)
-    return tuple(Client(s.name, s.address, s.asn, announced_by(topology, s)) for s in found)
-
-
-def announced_by(topology: Topology, speaker: Speaker) -> tuple[IPv4Network, ...]:
-    """All prefixes that start at a speaker: its own configuration's and those of its services."""
-    services = (service.prefixes for service in topology.announced_by(speaker.name))
-    return tuple(sorted({*speaker.announces, *(prefix for prefixes in services for prefix in prefixes)}))
+    return tuple(Client(s.name, s.address, s.asn, tuple(sorted(originated(topology, s)))) for s in found)
 
 
 def refused(speaker: Speaker, upstream: str, ours: frozenset[IPv4Network]) -> tuple[IPv4Network, ...]:

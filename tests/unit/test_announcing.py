@@ -3,8 +3,9 @@
 from ipaddress import IPv4Network
 from typing import Any
 
-from function_app.domain.peerings.coverage import announced, lost_with
+from function_app.domain.peerings.coverage import lost_with
 from function_app.domain.peerings.model import Peering, Provisioning
+from function_app.domain.topology.announces import announced
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
@@ -91,5 +92,5 @@ def test_what_is_relayed_to_a_route_server_is_announced_there_and_not_where_it_c
     desired = decode(text(doc), Place())
     speaker, (hub, spoke) = desired.speakers[0], desired.route_servers
     default, relayed = IPv4Network("0.0.0.0/0"), IPv4Network("192.168.0.0/16")
-    assert announced(desired, speaker, hub) == {default}
-    assert announced(desired, speaker, spoke) == {default, relayed}
+    assert announced(desired, speaker, hub.name) == {default}
+    assert announced(desired, speaker, spoke.name) == {default, relayed}

@@ -1,67 +1,65 @@
-"""Which prefixes a peering brings to a Route Server, and which would be lost with it.
+"""Which prefixes a peering brings to a Route Server, and which would be withdrawn with it.
 
-For the guard "last announcer is kept" and for the order in which peerings are exchanged. What is really announced at a
-moment is `routes`' business; here counts what the topology says, and what it no longer says may be anything.
+For the guard "last announcer is kept" and for the order in which peerings are exchanged. Counted by the topology alone
+(`topology.announces`); which routes were really learned is compared in `routes`.
 """
 
 from ipaddress import IPv4Network
 
 from function_app.domain.peerings.model import Peering, Provisioning, RouteServerReading, served
 from function_app.domain.peerings.scale_sets import is_named_for
-from function_app.domain.topology.model import RouteServer, Speaker, Topology
+from function_app.domain.topology.announces import Prefixes, announced
+from function_app.domain.topology.model import RouteServer, Topology
 from function_app.domain.topology.peering_names import speaker_named
 
-type Prefixes = frozenset[IPv4Network]
-
-
-def announced(topology: Topology, speaker: Speaker, server: RouteServer) -> Prefixes:
-    """What a speaker brings there: its services', its own, what it relays, and as a hub all that its clients announce."""
-    relayed = {prefix for relay in speaker.relays if relay.to == server.name for prefix in relay.prefixes}
-    clients = topology.clients(speaker.name) if speaker.role == "hub" else ()
-    return frozenset(_originated(topology, speaker) | relayed).union(*(_originated(topology, c) for c in clients))
-
-
-def _originated(topology: Topology, speaker: Speaker) -> set[IPv4Network]:
-    return {p for s in topology.announced_by(speaker.name) for p in s.prefixes} | set(speaker.announces)
+NOTHING: Prefixes = frozenset[IPv4Network]()
 
 
 def may_bring(topology: Topology, server: RouteServer, peering: Peering) -> Prefixes:
-    """The most that a connection of ours may announce.
+    """The most that a peering of ours may announce.
 
-    The speaker it serves as it should be is certain. One that does not fit may still have its speaker behind it, at
-    the old address or in the old AS; behind one whose speaker left the topology, anything that is wanted here, also
-    what a scale set announces that lists no instance.
+    | behind the peering                                        | may announce                                            |
+    |-----------------------------------------------------------|---------------------------------------------------------|
+    | a speaker, at the address and in the AS of the topology   | what that speaker announces                             |
+    | a speaker at another address or in another AS than now    | the same, and what the speaker at its address announces |
+    | nobody of the topology: its speaker left                  | whatever any speaker of this Route Server announces     |
+    | nobody listed, but it may be an instance of a scale set   | the same, and what the scale set announces              |
     """
-    peers = topology.peered_with(server.name)
     fitting = served(topology, server, peering)
     if fitting is not None:
-        return announced(topology, fitting, server)
+        return announced(topology, fitting, server.name)
+    peers = topology.peered_with(server.name)
     name = speaker_named(topology, server, peering.name)
-    behind = [s for s in peers if s.name == name or s.address == peering.address]
-    known = any(s.name == name for s in peers)
-    if known:
-        return frozenset[IPv4Network]().union(*(announced(topology, s, server) for s in behind))
-    sets = [s for s in topology.scale_sets if peering.asn in (None, s.asn) or is_named_for(s, str(name))]
-    of_sets = {p for s in sets if server.name in s.peers_with for p in s.announces}
-    return frozenset(of_sets).union(*(announced(topology, s, server) for s in peers))
+    if any(speaker.name == name for speaker in peers):
+        behind = [speaker for speaker in peers if speaker.name == name or speaker.address == peering.address]
+        return NOTHING.union(*(announced(topology, speaker, server.name) for speaker in behind))
+    anybody = NOTHING.union(*(announced(topology, speaker, server.name) for speaker in peers))
+    return anybody | _of_scale_sets(topology, server, peering, name)
+
+
+def _of_scale_sets(topology: Topology, server: RouteServer, peering: Peering, name: str | None) -> Prefixes:
+    """What scale sets announce here of which a peering for `name` may be an instance, by its AS or by that name."""
+    here = [scale_set for scale_set in topology.scale_sets if server.name in scale_set.peers_with]
+    possible = [s.announces for s in here if peering.asn in (None, s.asn) or is_named_for(s, str(name))]
+    return NOTHING.union(*possible)
 
 
 def brings(topology: Topology, server: RouteServer, peering: Peering) -> Prefixes:
-    """What a connection of ours brings for certain: it is Succeeded, and an announcer is behind it as it should be."""
+    """What a peering of ours certainly announces: it is Succeeded, and its speaker is as the topology says."""
     fitting = served(topology, server, peering)
     if fitting is None or peering.state is not Provisioning.SUCCEEDED:
-        return frozenset()
-    return announced(topology, fitting, server)
+        return NOTHING
+    return announced(topology, fitting, server.name)
 
 
 def may_lose(server: RouteServer, name: str) -> bool:
-    """Whether the operator allowed this connection to go although nobody else announces what it does."""
+    """Whether the operator named this peering in `remove`: it may go although no other peering announces its prefixes."""
     return name.casefold() in {allowed.casefold() for allowed in server.remove}
 
 
 def lost_with(topology: Topology, server: RouteServer, reading: RouteServerReading, name: str) -> Prefixes:
-    """Prefixes that this connection may announce now, and that no other Succeeded peering of ours would."""
+    """Prefixes that the peering of this name may announce now, and that no other Succeeded peering of ours would."""
     doomed = [p for p in reading.peerings if p.name.casefold() == name.casefold() and p.in_force]
     others = [p for p in reading.peerings if p.name.casefold() != name.casefold()]
-    at_stake = frozenset[IPv4Network]().union(*(may_bring(topology, server, p) for p in doomed))
+    at_stake = NOTHING.union(*(may_bring(topology, server, p) for p in doomed))
     return at_stake.difference(*(brings(topology, server, p) for p in others))

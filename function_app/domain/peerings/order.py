@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
 
-from function_app.domain.peerings.coverage import Prefixes
 from function_app.domain.peerings.model import CreatePeering, DeletePeering, Peering, PeeringStep
+from function_app.domain.topology.announces import Prefixes
 from function_app.domain.topology.model import Speaker
 from function_app.domain.topology.peering_names import free_name
 

@@ -19,10 +19,11 @@ Whom a peering is for is seen by its address and ASN, not by its name (`model`):
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 
-from function_app.domain.peerings.coverage import announced, brings, may_bring, may_lose
+from function_app.domain.peerings.coverage import brings, may_bring, may_lose
 from function_app.domain.peerings.model import Peering, PeeringStep, Provisioning, RouteServerReading, served
 from function_app.domain.peerings.order import Make, Turn, Unmake, Work
 from function_app.domain.peerings.slots import Allotment, allot
+from function_app.domain.topology.announces import announced
 from function_app.domain.topology.model import RouteServer, Speaker, Topology
 from function_app.domain.topology.peering_names import is_own, speaker_named
 
@@ -79,11 +80,11 @@ def _work(topology: Topology, server: RouteServer, reading: RouteServerReading, 
 
 def _make(topology: Topology, server: RouteServer, speaker: Speaker, there: Peering | None) -> Make | None:
     if there is None:
-        return Make(speaker, f"{speaker.name} is not peered", announced(topology, speaker, server))
+        return Make(speaker, f"{speaker.name} is not peered", announced(topology, speaker, server.name))
     if there.state is not Provisioning.FAILED:
         return None
     why = f"the peering of {speaker.name} is Failed"
-    return Make(speaker, why, announced(topology, speaker, server), repairs=there.name)
+    return Make(speaker, why, announced(topology, speaker, server.name), repairs=there.name)
 
 
 def _unmake(topology: Topology, server: RouteServer, peering: Peering, allotment: Allotment) -> Unmake | None:

@@ -8,6 +8,7 @@ from function_app.domain.base.azure_limits import ROUTE_SERVER_ASN, ROUTE_SERVER
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.rule import Fault, Severity, services, speakers
 from function_app.domain.service.kinds import kind_of
+from function_app.domain.topology.announces import announced
 from function_app.domain.topology.model import Naming, RouteServer, Service, Slots, Speaker, Topology
 from function_app.domain.topology.peering_names import is_ours
 
@@ -162,7 +163,7 @@ def peer_budget(topology: Topology, facts: Facts) -> Iterator[Fault]:
 def prefix_budget(topology: Topology, _: Facts) -> Iterator[Fault]:
     most = topology.timing.prefixes_per_peer
     for path, speaker in speakers(topology):
-        count = len(_sent_by(topology, speaker))
+        count = max((len(announced(topology, speaker, peer)) for peer in speaker.peers_with), default=0)
         if count > most:
             what, severity = f"{speaker.name} announces {count} prefixes, a Route Server takes {most} from a peer", None
         elif 2 * count > most:
@@ -175,15 +176,6 @@ def prefix_budget(topology: Topology, _: Facts) -> Iterator[Fault]:
             f"{count} a change of more than {max(0, most - count)} at once ends the session, and a failover changes all"
         )
         yield Fault(path, what, do, severity)
-
-
-def _sent_by(topology: Topology, speaker: Speaker) -> frozenset[IPv4Network]:
-    """What a Route Server may get from it: its own, what it relays, and as a hub its clients'."""
-    own = {p for service in topology.announced_by(speaker.name) for p in service.prefixes} | set(speaker.announces)
-    own |= {p for relay in speaker.relays for p in relay.prefixes}
-    if speaker.role == "hub":
-        own |= {p for client in topology.clients(speaker.name) for p in _sent_by(topology, client)}
-    return frozenset(own)
 
 
 def symmetric_return(topology: Topology, _: Facts) -> Iterator[Fault]:

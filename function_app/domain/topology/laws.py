@@ -12,16 +12,8 @@ from ipaddress import IPv4Address, IPv4Network
 from function_app.domain.base import timing
 from function_app.domain.base.azure_limits import RESERVED_ASNS, RESOURCE_NAME_MAX
 from function_app.domain.base.errors import Problem
-from function_app.domain.topology.model import (
-    Mode,
-    Naming,
-    NextHop,
-    Service,
-    Slots,
-    Speaker,
-    Topology,
-    backend_pool_key,
-)
+from function_app.domain.topology.announces import of_services
+from function_app.domain.topology.model import Mode, Naming, NextHop, Service, Slots, Topology, backend_pool_key
 from function_app.domain.topology.outward_laws import broken_outward_laws
 from function_app.domain.topology.peering_names import AGAIN, PREFIX, is_own, peering_name
 
@@ -294,9 +286,6 @@ def _pools_have_one_service(topology: Topology, _: Place) -> Iterator[Problem]:
 
 
 def _prefixes_fit(topology: Topology, _: Place) -> Iterator[Problem]:
-    def announced(speaker: Speaker) -> list[tuple[IPv4Network, str]]:
-        return [(p, s.name) for s in topology.announced_by(speaker.name) for p in s.prefixes]
-
     for i, service in enumerate(topology.services):
         if len(set(service.prefixes)) != len(service.prefixes):
             yield Problem(f"$.services[{i}].prefixes", "a prefix is listed twice")
@@ -304,11 +293,10 @@ def _prefixes_fit(topology: Topology, _: Place) -> Iterator[Problem]:
             rule = f"{len(service.prefixes)} prefixes: one signed command names at most {PREFIXES_OF_A_SERVICE}"
             yield Problem(f"$.services[{i}].prefixes", rule)
     for i, speaker in enumerate(topology.speakers):
-        prefixes = announced(speaker)
         owners: dict[IPv4Network, str] = {}
-        for prefix, owner in prefixes:
-            if owners.setdefault(prefix, owner) != owner:
-                rule = f"{prefix} is announced for both {owners[prefix]!r} and {owner!r}: one service a prefix"
+        for prefix, service in of_services(topology, speaker):
+            if owners.setdefault(prefix, service.name) != service.name:
+                rule = f"{prefix} is announced for both {owners[prefix]!r} and {service.name!r}: one service a prefix"
                 yield Problem(f"$.speakers[{i}]", rule)
         if len(owners) > topology.timing.prefixes_per_peer:
             rule = (
