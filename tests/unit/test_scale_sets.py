@@ -51,7 +51,7 @@ def test_instances_become_speakers_with_what_the_set_says() -> None:
     assert added(found) == ["fleet-2 10.0.3.2", "fleet-10 10.0.3.10"]
     speaker = found.topology.speaker("fleet-2")
     assert (speaker.peers_with, speaker.priority, list(map(str, speaker.announces))) == (("rs",), 7, ["100.64.0.0/24"])
-    assert found.told == ()
+    assert found.notes == ()
 
 
 def test_an_instance_that_is_leaving_keeps_the_peering_it_has_and_gets_none() -> None:
@@ -112,7 +112,7 @@ def test_a_set_that_cannot_be_listed_keeps_what_may_be_its_instances_and_holds_n
         "DeletePeering hopkeeper-hub_nva-z",
     ]
     assert planned.blocked == ()
-    assert found.told == ("fleet: 404: no peering that may be an instance's is made or deleted",)
+    assert found.notes == ("fleet: 404: no peering that may be an instance's is made or deleted",)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_gone_instance_whose_session_stands_is_not_drained_yet() -> None:
     desired = topology()
     found = fleet(desired, there=(peered(1, "Connected"), peered(2, "NotConnected")))
     assert added(found) == ["fleet-1 10.0.3.1"]
-    assert found.told == ("hopkeeper-hub_fleet-1: fleet-1 is gone, its session is Connected: kept until it is not",)
+    assert found.notes == ("hopkeeper-hub_fleet-1: fleet-1 is gone, its session is Connected: kept until it is not",)
 
 
 def test_an_instance_with_a_new_address_is_one_speaker_not_two() -> None:
@@ -167,7 +167,7 @@ def test_an_instance_with_the_address_of_a_speaker_is_that_speaker() -> None:
 def test_an_instance_outside_the_networks_is_left_out_and_told() -> None:
     found = fleet(topology(), instance(1, "192.168.0.4"))
     assert added(found) == []
-    assert found.told == ("fleet-1: 192.168.0.4 is outside the declared networks: not peered",)
+    assert found.notes == ("fleet-1: 192.168.0.4 is outside the declared networks: not peered",)
 
 
 def test_a_connected_peering_of_a_declared_speaker_is_nobodys_instance() -> None:

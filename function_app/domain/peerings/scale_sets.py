@@ -1,19 +1,21 @@
-"""Speakers that come from scale sets: which instances are peered with a Route Server, and which are not, and why.
+"""Speakers that come from scale sets: which instances are peered with a Route Server, which are not, and why.
 
-An instance has no agent and no part in a service: it announces by its own configuration, and its peering is all that is
-kept here. Peerings are made and removed by the same plan and guards as everybody's.
+An instance has no agent and no part in a service: it announces by its own configuration, and only its peering is kept.
+The same plan and guards as for declared speakers make and remove that peering. The first row that fits counts:
 
-| instance                                  | its peering                                                       |
-|-------------------------------------------|-------------------------------------------------------------------|
-| listed, with an address in the networks   | wanted, as speaker `{scale set}-{instance}`                       |
-| listed, Deleting                          | kept if it is there, not made: it withdraws its routes by itself  |
-| gone, its session still Connected         | kept: it is not drained yet                                       |
-| gone                                      | stale: removed under the guards                                   |
-| with the address of a declared speaker    | that speaker's                                                    |
-| with an address outside the networks      | none, and a reason says so                                        |
-| of a set that cannot be listed            | whatever may be an instance's is neither made nor removed         |
+| instance                                           | its peering                                                      |
+|----------------------------------------------------|------------------------------------------------------------------|
+| in a scale set that cannot be listed               | a peering that may be an instance's is neither made nor removed  |
+| has the address of a declared speaker              | belongs to that speaker                                          |
+| has an address outside the topology's networks     | none, with a note                                                |
+| listed as Deleting, not peered                     | none                                                             |
+| listed as Deleting, peered                         | kept: it withdraws its routes itself                             |
+| listed                                             | wanted, for the speaker `{scale set}-{instance}`                 |
+| no longer listed, its BGP session still Connected  | kept until the session is down, with a note                      |
+| no longer listed                                   | superfluous: removed under the guards                            |
 
-An empty list is a list: what the set announces is kept all the same until somebody else announces it (`coverage`).
+A list without instances is an answer like any other: what the set announces is kept until another peering announces it
+(`coverage`).
 """
 
 import re
@@ -30,7 +32,7 @@ from function_app.domain.topology.peering_names import is_ours, speaker_named
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One instance as Azure lists its primary network interface."""
+    """One instance of a scale set as Azure lists its primary network interface; `leaving`: it is being deleted."""
 
     id: str
     address: IPv4Address
@@ -39,14 +41,22 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The topology with its instances among the speakers, and what an operator should know of them."""
+    """The topology with the instances of scale sets among its speakers, and what an operator should know of them."""
 
     topology: Topology
-    told: tuple[str, ...]
+    notes: tuple[str, ...]
     unlisted: frozenset[str] = frozenset()
     """Scale sets that could not be listed, by name."""
     possible: Mapping[str, str] = field(default_factory=dict)
-    """By name (casefolded) of a connection that may be of an instance of one of these, the scale set's name."""
+    """Peerings that may belong to an instance of such a scale set: the peering's name (casefolded), and the set's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A speaker that joins unless its address is taken, a note for the operator that goes with it, or a note alone."""
+
+    speaker: Speaker | None
+    note: str | None = None
 
 
 def with_instances(
@@ -55,46 +65,67 @@ def with_instances(
     reading: RouteServerReading,
     listed: Mapping[str, tuple[Instance, ...] | str],
 ) -> Fleet:
-    """The topology as this Route Server's plan needs it; `listed` holds the instances by name of scale set, or why it
-    could not be listed: then whoever may be an instance of it is taken for one that stays."""
+    """The topology as the plan of this Route Server needs it. `listed`: by name of scale set its instances, or the error.
+
+    Of a set that could not be listed, every speaker that may be an instance of it stays.
+    """
     speakers: list[Speaker] = []
-    told: list[str] = []
-    possible: dict[str, str] = {}
-    taken = {s.address for s in topology.speakers}
-    for scale_set in topology.scale_sets:
-        if scale_set.name not in listed:
-            continue
-        instances = listed[scale_set.name]
-        if isinstance(instances, str):
-            told.append(f"{instances}: no peering that may be an instance's is made or deleted")
-            for peering, name in _possible(topology, server, reading, scale_set):
-                possible[peering.name.casefold()] = scale_set.name
-                if peering.address is not None and peering.address not in taken:
-                    taken.add(peering.address)
-                    speaker = _speaker(scale_set, name, peering.address)
-                    # As its peering has it; what it announces nobody knows, so it stands in for nobody.
-                    speakers.append(replace(speaker, asn=peering.asn or scale_set.asn, announces=()))
-            continue
-        for instance in sorted(instances, key=lambda i: (len(i.id), i.id)):
-            name = instance_name(scale_set, instance.id)
-            if instance.address in taken:
+    notes: list[str] = []
+    taken = {speaker.address for speaker in topology.speakers}
+    for candidate in _candidates(topology, server, reading, listed):
+        if candidate.speaker is not None:
+            if candidate.speaker.address in taken:
                 continue
-            if not any(instance.address in network for network in topology.networks):
-                told.append(f"{name}: {instance.address} is outside the declared networks: not peered")
-            elif not instance.leaving or _peered(topology, reading, instance.address):
-                taken.add(instance.address)
-                speakers.append(_speaker(scale_set, name, instance.address))
-        names = {instance_name(scale_set, instance.id) for instance in instances}
-        for peering, speaker in _undrained(topology, server, reading, scale_set):
-            if speaker.address not in taken and speaker.name not in names:
-                taken.add(speaker.address)
-                speakers.append(speaker)
-                told.append(f"{peering.name}: {speaker.name} is gone, its session is Connected: kept until it is not")
-    unlisted = frozenset(name for name, instances in listed.items() if isinstance(instances, str))
-    return Fleet(replace(topology, speakers=(*topology.speakers, *speakers)), tuple(told), unlisted, possible)
+            taken.add(candidate.speaker.address)
+            speakers.append(candidate.speaker)
+        if candidate.note is not None:
+            notes.append(candidate.note)
+    failed = [scale_set for scale_set in topology.scale_sets if isinstance(listed.get(scale_set.name), str)]
+    possible = {p.name.casefold(): s.name for s in failed for p, _ in _possible(topology, server, reading, s)}
+    grown = replace(topology, speakers=(*topology.speakers, *speakers))
+    return Fleet(grown, tuple(notes), frozenset(scale_set.name for scale_set in failed), possible)
+
+
+def _candidates(
+    topology: Topology,
+    server: RouteServer,
+    reading: RouteServerReading,
+    listed: Mapping[str, tuple[Instance, ...] | str],
+) -> Iterator[_Candidate]:
+    for scale_set in topology.scale_sets:
+        answer = listed.get(scale_set.name)
+        if isinstance(answer, str):
+            yield _Candidate(None, f"{answer}: no peering that may be an instance's is made or deleted")
+            yield from _of_unlisted(topology, server, reading, scale_set)
+        elif answer is not None:
+            yield from _of_listed(topology, reading, scale_set, answer)
+            names = frozenset(instance_name(scale_set, instance.id) for instance in answer)
+            yield from _undrained(topology, server, reading, scale_set, names)
+
+
+def _of_listed(
+    topology: Topology, reading: RouteServerReading, scale_set: ScaleSet, instances: tuple[Instance, ...]
+) -> Iterator[_Candidate]:
+    for instance in sorted(instances, key=lambda i: (len(i.id), i.id)):
+        name = instance_name(scale_set, instance.id)
+        if not any(instance.address in network for network in topology.networks):
+            yield _Candidate(None, f"{name}: {instance.address} is outside the declared networks: not peered")
+        elif not instance.leaving or _peered(topology, reading, instance.address):
+            yield _Candidate(_speaker(scale_set, name, instance.address))
+
+
+def _of_unlisted(
+    topology: Topology, server: RouteServer, reading: RouteServerReading, scale_set: ScaleSet
+) -> Iterator[_Candidate]:
+    """As the peering has it. What it announces is unknown, so it is no reason to let another peering go."""
+    for peering, name in _possible(topology, server, reading, scale_set):
+        if peering.address is not None:
+            speaker = _speaker(scale_set, name, peering.address)
+            yield _Candidate(replace(speaker, asn=peering.asn or scale_set.asn, announces=()))
 
 
 def instance_name(scale_set: ScaleSet, instance: str) -> str:
+    """The speaker's name: `{scale set}-{instance id}`."""
     return f"{scale_set.name}-{instance}"
 
 
@@ -121,25 +152,31 @@ def _peered(topology: Topology, reading: RouteServerReading, address: IPv4Addres
 def _possible(
     topology: Topology, server: RouteServer, reading: RouteServerReading, scale_set: ScaleSet
 ) -> Iterator[tuple[Peering, str]]:
-    """Connections of ours behind which an instance may be, and its name: what is named for one, and what nobody else
-    that we know is behind, in the set's AS; an instance may have an address that another speaker had."""
+    """Peerings of ours behind which an instance may be, each with that instance's name.
+
+    Those named for an instance of the set, and in the set's AS those named for no speaker or other scale set that is
+    declared: an instance may have taken over the address of a speaker that left.
+    """
     others = [s for s in topology.scale_sets if s.name != scale_set.name]
     for peering in sorted(reading.peerings, key=lambda p: p.name):
         name = speaker_named(topology, server, peering.name)
         if name is None:
             continue
-        known = any(s.name == name for s in topology.speakers) or any(is_named_for(other, name) for other in others)
-        if is_named_for(scale_set, name) or (not known and peering.asn in (None, scale_set.asn)):
+        declared = any(s.name == name for s in topology.speakers)
+        elsewhere = any(is_named_for(other, name) for other in others)
+        in_its_as = peering.asn in (None, scale_set.asn)
+        if is_named_for(scale_set, name) or (in_its_as and not declared and not elsewhere):
             yield peering, name
 
 
 def _undrained(
-    topology: Topology, server: RouteServer, reading: RouteServerReading, scale_set: ScaleSet
-) -> Iterator[tuple[Peering, Speaker]]:
-    """Peerings of instances, listed or not, behind which somebody still speaks."""
+    topology: Topology, server: RouteServer, reading: RouteServerReading, scale_set: ScaleSet, listed: frozenset[str]
+) -> Iterator[_Candidate]:
+    """Speakers that are no longer `listed`, by name, whose BGP session with the Route Server is still Connected."""
     for peering in sorted(reading.peerings, key=lambda p: p.name):
         name = speaker_named(topology, server, peering.name) if is_ours(peering.name, topology.name) else None
-        if name is None or not is_named_for(scale_set, name):
+        if name is None or name in listed or not is_named_for(scale_set, name):
             continue
         if peering.connection_state == "Connected" and peering.address and peering.asn == scale_set.asn:
-            yield peering, _speaker(scale_set, name, peering.address)
+            note = f"{peering.name}: {name} is gone, its session is Connected: kept until it is not"
+            yield _Candidate(_speaker(scale_set, name, peering.address), note)

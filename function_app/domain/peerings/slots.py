@@ -1,15 +1,17 @@
-"""Who gets a place at a Route Server that takes eight peers: the arithmetic, and whom it leaves waiting. No steps.
+"""Which speakers get a place at a Route Server that takes eight peers, which wait, and the arithmetic. No steps.
 
-Every connection that is not ours keeps its place, whatever state it is in. Of what is left:
+A peering that is not ours keeps its place, in whatever state it is. For the places that are left:
 
-| `slots`      | more speakers want to peer than there is room for                                              |
-|--------------|------------------------------------------------------------------------------------------------|
-| `refuse`     | refused, with the arithmetic and the ways out; what is there is kept and repaired              |
-| `byPriority` | the higher priority is kept; of equals who has a peering already (an exchange costs minutes of |
-|              | it), then the first by name; the rest wait, and are named                                      |
+| `slots`      | where more speakers want to peer than there is room for                                            |
+|--------------|----------------------------------------------------------------------------------------------------|
+| `refuse`     | no new speaker gets one; the refusal gives the arithmetic and the ways out; what is there is kept  |
+| `byPriority` | the highest priorities get them; of equals, those that are peered (an exchange interrupts a        |
+|              | session for minutes), then the first by name; the others wait and are named                        |
+
+A speaker whose address a peering that is not ours already has wants no place: Azure takes no second peering with it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from function_app.domain.peerings.model import Provisioning, RouteServerReading, served
 from function_app.domain.topology.model import RouteServer, Slots, Speaker, Topology
@@ -18,23 +20,23 @@ from function_app.domain.topology.peering_names import is_own
 
 @dataclass(frozen=True, slots=True)
 class Allotment:
-    """Who is kept and who waits, best first, and the numbers behind it."""
+    """Who keeps or gets a place and who waits, best first, and the numbers behind it."""
 
     most: int
     taken: int
     """Peerings in any state, whoever made them."""
     foreign: tuple[str, ...]
-    """Connections that are not ours, by name."""
+    """Peerings that are not ours, by name."""
     kept: tuple[Speaker, ...]
     waiting: tuple[Speaker, ...]
     occupied: tuple[tuple[Speaker, str], ...]
-    """Speakers with whose address somebody else's connection peers already, and its name."""
+    """Speakers whose address is already peered by a peering that is not ours, and its name."""
     refused: str | None = None
-    """Why nobody new gets a place: more speakers want one than there are, and `slots` says `refuse`."""
+    """Why no new speaker gets a place: more want one than there are, and `slots` is `refuse`."""
 
     @property
     def room(self) -> int:
-        """Places that are not somebody else's."""
+        """Places that peerings of ours may take."""
         return max(0, self.most - len(self.foreign))
 
     @property
@@ -53,44 +55,38 @@ class Allotment:
 
 def allot(topology: Topology, server: RouteServer, reading: RouteServerReading) -> Allotment:
     """Who gets a place, after a fresh and complete list."""
-    foreign = {p.name: p.address for p in reading.peerings if not is_own(topology, server, p.name)}
-    by_address = {address: name for name, address in sorted(foreign.items())}
+    foreign = sorted((p.name, p.address) for p in reading.peerings if not is_own(topology, server, p.name))
+    occupied_by = {address: name for name, address in foreign}
     peers = topology.peered_with(server.name)
-    seated = {
-        speaker.name
-        for p in reading.peerings
-        if p.state is not Provisioning.DELETING and (speaker := served(topology, server, p)) is not None
-    }
-    ranked = sorted(
-        (s for s in peers if s.address not in by_address),
-        key=lambda s: (-s.priority, s.name not in seated, s.name),
-    )
-    room = max(0, topology.timing.peers_max - len(foreign))
-    short = len(ranked) > room
-    cut = room if short and server.slots is Slots.BY_PRIORITY else len(ranked)
-    found = Allotment(
+    wanting = [speaker for speaker in peers if speaker.address not in occupied_by]
+    peered = _peered(topology, server, reading)
+    ranked = sorted(wanting, key=lambda speaker: (-speaker.priority, speaker.name not in peered, speaker.name))
+    everybody = Allotment(
         most=topology.timing.peers_max,
         taken=len(reading.peerings),
-        foreign=tuple(sorted(foreign)),
-        kept=tuple(ranked[:cut]),
-        waiting=tuple(ranked[cut:]),
-        occupied=tuple((s, by_address[s.address]) for s in peers if s.address in by_address),
+        foreign=tuple(name for name, _ in foreign),
+        kept=tuple(ranked),
+        waiting=(),
+        occupied=tuple((s, occupied_by[s.address]) for s in peers if s.address in occupied_by),
     )
-    return _refused(found) if short and server.slots is Slots.REFUSE else found
+    room = everybody.room
+    if len(ranked) <= room:
+        return everybody
+    if server.slots is Slots.BY_PRIORITY:
+        return replace(everybody, kept=tuple(ranked[:room]), waiting=tuple(ranked[room:]))
+    return replace(everybody, refused=f"{everybody.arithmetic}; {_ways_out(ranked[room:])}")
 
 
-def _refused(found: Allotment) -> Allotment:
-    given_up = ", ".join(s.name for s in found.kept[found.room :])
-    ways = (
-        f"either let hub speakers (`role: hub`) carry some of them, or give up {given_up} (the lowest priority): "
+def _peered(topology: Topology, server: RouteServer, reading: RouteServerReading) -> frozenset[str]:
+    """Speakers that have a peering as they should; one that is being deleted does not count."""
+    there = [p for p in reading.peerings if p.state is not Provisioning.DELETING]
+    speakers = [served(topology, server, peering) for peering in there]
+    return frozenset(speaker.name for speaker in speakers if speaker is not None)
+
+
+def _ways_out(beyond: list[Speaker]) -> str:
+    names = ", ".join(speaker.name for speaker in beyond)
+    return (
+        f"either let hub speakers (`role: hub`) carry some of them, or give up {names} (the lowest priority): "
         "take it out of `peersWith`, or say `slots: byPriority`"
-    )
-    return Allotment(
-        found.most,
-        found.taken,
-        found.foreign,
-        found.kept,
-        found.waiting,
-        found.occupied,
-        f"{found.arithmetic}; {ways}",
     )

@@ -61,7 +61,7 @@ async def keep_membership(ports: Ports, topology: Topology, server: RouteServer,
     context = PeeringContext(topology, reading, deletes.last, holders, fleet.possible)
     refused = {step: refuse(step, context) for step in (*wanted.steps[:1], *wanted.blocked)}
     permitted = [step for step in wanted.steps[:1] if not refused[step]]
-    told = _told(server, wanted, refused) + tuple(f"{server.name}: {text}" for text in fleet.told)
+    told = _told(server, wanted, refused) + tuple(f"{server.name}: {text}" for text in fleet.notes)
     if dry_run:
         outcome = Outcome(Ending.PENDING) if permitted else _at_rest(context, server, wanted, refused)
     elif permitted:
