@@ -15,7 +15,7 @@ import msgspec
 from function_app.domain.base.errors import HopkeeperError, Superseded, Transient
 from function_app.domain.networks.flags import NetworkPeeringReading, RepairFlags, plan
 from function_app.domain.networks.guards import FlagContext, refuse
-from function_app.domain.routes.findings import Finding
+from function_app.domain.routes.findings import RouteFinding
 from function_app.domain.service.record import Record
 from function_app.domain.topology.model import NetworkPeering, Topology
 from function_app.reconcile.passes.outcome import CONVERGED, Ending, Outcome
@@ -37,7 +37,7 @@ class Networks:
 
     at: datetime
     peerings: Mapping[str, NetworkPeeringReading | str]
-    findings: tuple[Finding, ...]
+    findings: tuple[RouteFinding, ...]
     steps: tuple[RepairFlags, ...]
     outcome: Outcome
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.routes.findings import Finding, FindingKind
+from function_app.domain.routes.findings import FindingKind, RouteFinding
 from function_app.domain.topology.model import Topology
 from lab.networks import verified
 from lab.networks.findings import Findings, soon
@@ -173,7 +173,7 @@ class HubCase:
         return _learned(network)
 
 
-def _verified(network: Network, rows: Iterable[Row]) -> tuple[Finding, ...]:
+def _verified(network: Network, rows: Iterable[Row]) -> tuple[RouteFinding, ...]:
     (server,) = network.plan.servers
     return verified.findings(network.plan.topology, server, rows)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address
 
 from function_app.domain.routes.expected import Standing
-from function_app.domain.routes.findings import Finding
+from function_app.domain.routes.findings import RouteFinding
 from function_app.domain.routes.learned import compare
 from function_app.domain.routes.reading import LearnedRoute
 from function_app.domain.topology.model import Topology
@@ -16,7 +16,7 @@ NOBODY_HOLDS = Standing()
 
 def findings(
     topology: Topology, server: Instances, rows: Iterable[Row], now: Standing = NOBODY_HOLDS
-) -> tuple[Finding, ...]:
+) -> tuple[RouteFinding, ...]:
     """Everything that is not as implied; every speaker that peers with `server` counts as asked."""
     learned: Mapping[IPv4Address, list[LearnedRoute]] = {s.address: [] for s in topology.peered_with(server.name)}
     for row in rows:
@@ -28,6 +28,6 @@ def findings(
     return compare(topology, server.name, by_name, server.addresses, now)
 
 
-def told(found: Iterable[Finding]) -> list[str]:
+def told(found: Iterable[RouteFinding]) -> list[str]:
     """What is wrong, by kind; what is only worth knowing is left out."""
     return [f"{finding.kind}: {finding.sentence}" for finding in found if finding.wrong]

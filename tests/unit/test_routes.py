@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from function_app.domain.routes.expected import Standing, standing
-from function_app.domain.routes.findings import Finding, FindingKind
+from function_app.domain.routes.findings import FindingKind, RouteFinding
 from function_app.domain.routes.learned import checks, compare, predicted_drops
 from function_app.domain.routes.reading import LearnedRoute
 from function_app.domain.service.ranked.paths import Path, Rank, acknowledged, intend
@@ -41,7 +41,7 @@ def on_both(network: IPv4Network | str, next_hop: IPv4Address | str, as_path: st
     return tuple(row(instance, network, next_hop, as_path) for instance in BOTH)
 
 
-def kinds(found: tuple[Finding, ...]) -> list[FindingKind]:
+def kinds(found: tuple[RouteFinding, ...]) -> list[FindingKind]:
     return [f.kind for f in found]
 
 

@@ -1,7 +1,7 @@
 """What Azure decides and nobody can change: each limit once, with its source.
 
 What Azure decides and may raise some day is a setting of the topology (`timing`) with its default from here. How sure each
-value is stands in `azure-facts.md`, "Route Server"; the pages are Microsoft's.
+value is, and where it was read: azure-facts.md section 1 (peerings) and azure-facts.md section 2 (routes).
 """
 
 ROUTE_SERVER_ASN = 65515

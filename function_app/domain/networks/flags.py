@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from function_app.domain.peerings.model import RouteServerReading
-from function_app.domain.routes.findings import Finding, FindingKind
+from function_app.domain.routes.findings import FindingKind, RouteFinding
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.topology.model import NetworkPeering, RouteServer, Topology
 
@@ -60,7 +60,7 @@ class RepairFlags:
 class FlagPlan:
     """What differs, and the repairs of what is owned, in the order of the document."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[RouteFinding, ...]
     steps: tuple[RepairFlags, ...]
 
 
@@ -70,7 +70,7 @@ def plan(
     servers: Mapping[str, RouteServerReading],
 ) -> FlagPlan:
     """`peerings` and `servers` are by name; what could not be read is not judged."""
-    findings: list[Finding] = []
+    findings: list[RouteFinding] = []
     steps: list[RepairFlags] = []
     for peering in topology.network_peerings:
         reading = peerings.get(peering.name)
@@ -78,7 +78,7 @@ def plan(
             continue
         if reading.state != CONNECTED:
             sentence = f"network peering {peering.name} is {reading.state}: no packet and no BGP session crosses it"
-            findings.append(Finding(FindingKind.NETWORK_STATE, peering.name, sentence))
+            findings.append(RouteFinding(FindingKind.NETWORK_STATE, peering.name, sentence))
         _differing(peering, _wanted_of_peering(peering), dict(reading.flags), findings, steps)
     for server in topology.route_servers:
         if (seen := servers.get(server.name)) is not None:
@@ -109,7 +109,7 @@ def _differing(
     target: NetworkPeering | RouteServer,
     wanted: Flags,
     found: Mapping[Flag, bool | str | None],
-    findings: list[Finding],
+    findings: list[RouteFinding],
     steps: list[RepairFlags],
 ) -> None:
     wrong = tuple((flag, value) for flag, value in wanted if found.get(flag) not in (None, value))
@@ -117,13 +117,13 @@ def _differing(
     for flag, value in wrong:
         sentence = f"{flag} of {kind} {target.name} is {_said(found[flag])}, the topology says {_said(value)}"
         ending = "" if target.owned else f": put it right, or set `owned` on {target.name} to have it repaired"
-        findings.append(Finding(FindingKind.NETWORK_FLAG, target.name, sentence + ending))
+        findings.append(RouteFinding(FindingKind.NETWORK_FLAG, target.name, sentence + ending))
     if wrong and target.owned:
         why = ", ".join(f"{flag} is {_said(found[flag])}, not {_said(value)}" for flag, value in wrong)
         steps.append(RepairFlags(target, wrong, why))
 
 
-def _gateway_preferred(topology: Topology, server: RouteServer, seen: RouteServerReading) -> Iterator[Finding]:
+def _gateway_preferred(topology: Topology, server: RouteServer, seen: RouteServerReading) -> Iterator[RouteFinding]:
     """Where lengths of AS paths are to decide, but a gateway's route of the same prefix wins whatever its length."""
     relayed = any(relay.to == server.name for speaker in topology.speakers for relay in speaker.relays)
     peers = {speaker.name for speaker in topology.peered_with(server.name)}
@@ -133,7 +133,7 @@ def _gateway_preferred(topology: Topology, server: RouteServer, seen: RouteServe
             f"{server.name} exchanges routes with gateways and prefers {seen.routing_preference}: at equal prefix length "
             "a gateway's route wins, however short an NVA's AS path is; `routingPreference: ASPath` lets the length decide"
         )
-        yield Finding(FindingKind.GATEWAY_PREFERRED, server.name, sentence, wrong=False)
+        yield RouteFinding(FindingKind.GATEWAY_PREFERRED, server.name, sentence, wrong=False)
 
 
 def _said(value: bool | str | None) -> str:

@@ -8,23 +8,31 @@ import re
 type AsPath = tuple[int | frozenset[int], ...]
 
 PIECES = re.compile(r"\{[^{}]*\}|[^-\s{}]+|[{}]")
+"""An AS_SET, an ASN, or a brace without its counterpart (which is then no ASN)."""
 
 
 def parsed(text: str) -> AsPath:
-    """Raises ValueError for what is no AS path."""
-    return tuple(_set(piece[1:-1]) if piece[1:] and piece[0] == "{" else _asn(piece) for piece in PIECES.findall(text))
+    """An AS path as Azure writes it; "" is an empty one. Raises ValueError for what is no AS path."""
+    return tuple(map(_segment, PIECES.findall(text)))
 
 
 def written(path: AsPath) -> str:
     """As Azure writes it; `parsed` reads it again."""
-    return "-".join(
-        "{" + ",".join(map(str, sorted(each))) + "}" if isinstance(each, frozenset) else str(each) for each in path
-    )
+    return "-".join(map(_text, path))
 
 
 def holds(path: AsPath, asn: int) -> bool:
-    """Whether a speaker of this AS would find itself in the path, in a set or not, and drop the route."""
+    """Whether the ASN is in the path, by itself or in an AS_SET: a speaker of this AS drops such a route."""
     return any(asn in each if isinstance(each, frozenset) else asn == each for each in path)
+
+
+def _segment(piece: str) -> int | frozenset[int]:
+    is_set = len(piece) > 1 and piece[0] == "{"
+    return _set(piece[1:-1]) if is_set else _asn(piece)
+
+
+def _text(segment: int | frozenset[int]) -> str:
+    return "{" + ",".join(map(str, sorted(segment))) + "}" if isinstance(segment, frozenset) else str(segment)
 
 
 def _set(text: str) -> frozenset[int]:

@@ -1,17 +1,18 @@
-"""Whether a network interface's effective routes lead a service's prefixes where they should. Pure, evidence only.
+"""Whether a network interface's effective routes lead a service's prefixes to its next hop. Pure, evidence only.
 
-Interfaces are named by the operator (`speakers[].interface`). A user-defined route that overrides a prefix is told, not
-judged: on an NVA's own subnet it is what keeps a default route from looping.
+Interfaces are named by the operator (`speakers[].interface`). A user-defined route that overrides a prefix is reported,
+not judged: on an NVA's own subnet it keeps a default route from looping.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.routes.findings import Finding, FindingKind
-from function_app.domain.topology.model import Topology
+from function_app.domain.routes.findings import FindingKind, RouteFinding
+from function_app.domain.topology.model import Service, Topology
 
-USER_DEFINED = "User"
+USER_DEFINED, DEFAULT = "User", "Default"
+"""`source` of a route from a route table, and of one that Azure has by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,32 +28,43 @@ class EffectiveRoute:
 
 def compare_effective(
     topology: Topology, effective: Mapping[str, tuple[EffectiveRoute, ...]], next_hops: Mapping[str, IPv4Address]
-) -> tuple[Finding, ...]:
-    """`effective` is by speaker whose interface was asked; `next_hops` by service, one that is not known is not judged."""
-    return tuple(
-        finding
-        for speaker, routes in sorted(effective.items())
-        for service in topology.services
-        if (next_hop := next_hops.get(service.name)) is not None
-        for prefix in sorted(service.prefixes)
-        for finding in _judged(speaker, service.name, prefix, [r for r in routes if r.network == prefix], next_hop)
-    )
+) -> tuple[RouteFinding, ...]:
+    """By speaker whose interface was read, service and prefix. `next_hops` by service; without one it is not judged."""
+    judged = [service for service in topology.services if service.name in next_hops]
+    found: list[RouteFinding] = []
+    for speaker, routes in sorted(effective.items()):
+        for service in judged:
+            found += _of_service(speaker, service, routes, next_hops[service.name])
+    return tuple(found)
 
 
-def _judged(
-    speaker: str, service: str, prefix: IPv4Network, routes: list[EffectiveRoute], next_hop: IPv4Address
-) -> Iterator[Finding]:
-    def finding(kind: FindingKind, what: str, wrong: bool = True) -> Finding:
-        sentence = f"{prefix} of {service} on the interface of {speaker} {what}"
-        return Finding(kind, f"{speaker}'s interface", sentence, wrong, speaker, service, prefix)
+def _of_service(
+    speaker: str, service: Service, routes: Sequence[EffectiveRoute], next_hop: IPv4Address
+) -> Iterator[RouteFinding]:
+    for prefix in sorted(service.prefixes):
+        active = [route for route in routes if route.network == prefix and route.active]
+        judged = _judged(active, next_hop)
+        if judged is not None:
+            kind, what = judged
+            sentence = f"{prefix} of {service.name} on the interface of {speaker} {what}"
+            wrong = kind is not FindingKind.OVERRIDDEN
+            yield RouteFinding(kind, f"{speaker}'s interface", sentence, wrong, speaker, service.name, prefix)
 
-    active = [r for r in routes if r.active]
-    overriding = [r for r in active if r.source == USER_DEFINED]
-    learned = sorted({hop for r in active if r.source not in (USER_DEFINED, "Default") for hop in r.next_hops})
-    if overriding:
-        to = ", ".join(map(str, overriding[0].next_hops)) or overriding[0].next_hop_type
-        yield finding(FindingKind.OVERRIDDEN, f"is overridden by a user-defined route to {to}", wrong=False)
-    elif not learned:
-        yield finding(FindingKind.NOT_EFFECTIVE, f"is not in effect: no route leads to {next_hop}")
-    elif learned != [next_hop]:
-        yield finding(FindingKind.EFFECTIVE_NEXT_HOP, f"leads to {', '.join(map(str, learned))}, not {next_hop} alone")
+
+# | active routes of the prefix                  | finding                     |
+# |----------------------------------------------|-----------------------------|
+# | one of a route table (`User`)                | overridden: worth knowing   |
+# | none but Azure's own (`Default`)             | not in effect               |
+# | learned, to the service's next hop alone     | none                        |
+# | learned, to other next hops or to more       | leads elsewhere             |
+def _judged(active: Sequence[EffectiveRoute], next_hop: IPv4Address) -> tuple[FindingKind, str] | None:
+    overriding = next((route for route in active if route.source == USER_DEFINED), None)
+    if overriding is not None:
+        to = ", ".join(map(str, overriding.next_hops)) or overriding.next_hop_type
+        return FindingKind.OVERRIDDEN, f"is overridden by a user-defined route to {to}"
+    learned = sorted({hop for route in active if route.source != DEFAULT for hop in route.next_hops})
+    if not learned:
+        return FindingKind.NOT_EFFECTIVE, f"is not in effect: no route leads to {next_hop}"
+    if learned != [next_hop]:
+        return FindingKind.EFFECTIVE_NEXT_HOP, f"leads to {', '.join(map(str, learned))}, not {next_hop} alone"
+    return None

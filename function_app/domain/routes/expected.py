@@ -7,8 +7,8 @@
 | a hub              | the same of every client, for the client  | unchanged              | hub's ASN, client's   |
 | a relay            | `relays[].prefixes`, of what it learned   | itself                 | its ASN, then any     |
 
-An ASN may stand several times in a row: prepending is everybody's right, and only judged where we ordered the length.
-A Route Server drops a route whose AS path holds 65515 (azure-facts; "multi-region networking with Azure Route Server"):
+An ASN may stand several times in a row: any speaker may prepend, and the length is compared only where it was commanded.
+A Route Server drops a route whose AS path holds 65515 (azure-facts.md section 2):
 what a relay passes on comes from a Route Server, so it is dropped unless the speaker overrides. `learned` does the comparison.
 """
 
@@ -24,18 +24,23 @@ from function_app.domain.topology.model import Relay, Service, Speaker, Topology
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the records say now: by service the next hop that routes should have, by (service, announcer) the length of
-    the AS path that it acknowledged and that nothing else is on its way to replace."""
+    """What the records of all services say now."""
 
     next_hops: Mapping[str, IPv4Address] = field(default_factory=dict)
+    """By service, the next hop that its routes should have; missing while it is not known."""
     lengths: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """By service and announcer, the AS path's length that it acknowledged, with no replacement in progress."""
     holders: Mapping[str, str] = field(default_factory=dict)
+    """By service, the member that serves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way in which a prefix may be learned. `next_hop` is None while it is not known, `length` where nobody ordered
-    one; `more` is whether the AS path may go on behind `as_path`."""
+    """One way in which a prefix may be learned: `origin` is the speaker that it starts at.
+
+    `next_hop` is None while it is not known, `length` (of the AS path, in ASNs) where none was commanded; `more` is
+    whether the AS path may go on behind `as_path`.
+    """
 
     origin: str
     next_hop: IPv4Address | None
@@ -50,7 +55,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedRoute:
     """What `peer` should announce to `server` for one prefix: a peer has one best path, so one of `ways`."""
 
     server: str
@@ -60,13 +65,17 @@ class Expected:
 
     @property
     def service(self) -> str | None:
-        """Whose prefix it is; None where speakers only announce it themselves."""
+        """The service that it is a prefix of; None where speakers only announce it themselves."""
         return next((way.service for way in self.ways if way.service is not None), None)
+
+    def starts_at(self, speaker: str) -> bool:
+        """Whether the speaker may announce it for itself, not only pass it on."""
+        return any(way.origin == speaker for way in self.ways)
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """What a relay would pass on in vain, and the AS path for which it is dropped."""
+    """What a relay would pass on in vain, and the beginning of the AS path for which a Route Server drops it."""
 
     speaker: str
     relay: Relay
@@ -74,25 +83,27 @@ class Dropped:
 
 
 def standing(records: Mapping[str, Record], next_hops: Mapping[str, IPv4Address]) -> Standing:
-    """What records (by service) and next hops as read add up to."""
+    """From the records and the next hops as read, both by service."""
+    ranks = {name: record.rank for name, record in records.items() if record.rank is not None}
     lengths = {
         (name, announcer): known.latest.path.length
-        for name, record in records.items()
-        for announcer, known in (record.rank.announcers if record.rank is not None else {}).items()
+        for name, rank in ranks.items()
+        for announcer, known in rank.announcers.items()
         if known.at_rest
     }
     holders = {name: record.holder for name, record in records.items() if record.holder is not None}
     return Standing(next_hops, lengths, holders)
 
 
-def expected(topology: Topology, server: str, now: Standing) -> tuple[Expected, ...]:
+def expected_routes(topology: Topology, server: str, now: Standing) -> tuple[ExpectedRoute, ...]:
     """Everything that `server` should learn, by peer and prefix, sorted."""
     found: dict[tuple[str, IPv4Network], list[Way]] = {}
     for peer in topology.peered_with(server):
         for network, way in _announced(topology, server, peer, now):
             found.setdefault((peer.name, network), []).append(way)
     return tuple(
-        Expected(server, peer, network, _best(topology, ways, now)) for (peer, network), ways in sorted(found.items())
+        ExpectedRoute(server, peer, network, _best(topology, ways, now))
+        for (peer, network), ways in sorted(found.items())
     )
 
 
@@ -152,8 +163,17 @@ def _length(service: Service, speaker: Speaker, now: Standing) -> int | None:
     return now.lengths.get((service.name, speaker.name))
 
 
+# Which of the ways that a hub has for one prefix of a service can be its best path:
+#
+# | the service's announcers name    | the holder      | ways that may be learned                             |
+# |----------------------------------|-----------------|------------------------------------------------------|
+# | a frontend, or the same member   |                 | all: they differ in the AS path only                 |
+# | themselves                       | behind this hub | the holder's alone: its AS path is the shortest      |
+# |                                  | elsewhere, none | all of this hub's: the shortest of them is not known |
+#
+# A way without a service (the speaker's own `announces`) may always be learned, for no command decides its length.
 def _best(topology: Topology, ways: list[Way], now: Standing) -> tuple[Way, ...]:
-    """Of several clients behind one hub that announce themselves for a service, the hub passes on the holder's."""
+    """The ways that may be learned: a peer announces one best path for a prefix."""
     held = {
         way
         for way in ways

@@ -1,6 +1,7 @@
-"""What verification says: each finding typed, with a plain sentence. For people, the status and `hopkeeper verify`.
+"""What the comparison of routes with the topology found: a kind, and a sentence for people. For the status and
+`hopkeeper verify`.
 
-Evidence only: no decision, guard or step reads a finding, and no peering is touched for one.
+Evidence only: no decision, guard or step reads a finding, and no peering is touched because of one.
 """
 
 from dataclasses import dataclass
@@ -39,10 +40,11 @@ class FindingKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was found. `where` names the Route Server, network peering or interface it was found at.
+class RouteFinding:
+    """One thing that is not as the topology implies, of routes or of a flag that decides which routes are exchanged.
 
-    `wrong` is False for what is only worth knowing: it fails nothing.
+    `where` names the Route Server, network peering or interface. `wrong` is False for what is only worth knowing: it
+    fails no verification.
     """
 
     kind: FindingKind

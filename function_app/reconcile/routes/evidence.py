@@ -7,7 +7,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
-from function_app.domain.routes.findings import Finding
+from function_app.domain.routes.findings import RouteFinding
 from function_app.domain.topology.model import Topology
 from function_app.reconcile import observe
 from function_app.reconcile.networks import Networks, keep_networks
@@ -29,7 +29,7 @@ class Evidence:
     unread: tuple[str, ...]
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[RouteFinding, ...]:
         """What is wrong first."""
         found = (*self.verification.findings, *self.networks.findings)
         return tuple(sorted(found, key=lambda f: not f.wrong))

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from function_app.domain.routes.findings import Finding
+from function_app.domain.routes.findings import RouteFinding
 from function_app.domain.routes.learned import UNVERIFIED, RouteCheck
 from function_app.domain.routes.reading import LearnedRoute
 
@@ -23,7 +23,7 @@ class Verification(Struct, frozen=True, kw_only=True):
     """Evidence, each piece with its age. `answers` says when each question that was answered was asked, None where none was."""
 
     checks: tuple[RouteCheck, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[RouteFinding, ...] = ()
     learned: Mapping[str, tuple[LearnedRoute, ...]] = {}
     """The last answers themselves, by `{route server}/{speaker}`."""
     services: int = 0
@@ -46,7 +46,7 @@ class Verification(Struct, frozen=True, kw_only=True):
         return self.complete and bool(self.checks) and all(c.verified for c in self.checks)
 
     @property
-    def wrong(self) -> tuple[Finding, ...]:
+    def wrong(self) -> tuple[RouteFinding, ...]:
         return tuple(f for f in self.findings if f.wrong)
 
     @property
@@ -79,7 +79,7 @@ def told(verification: Verification) -> dict[str, Any]:
     }
 
 
-def told_finding(finding: Finding) -> dict[str, Any]:
+def told_finding(finding: RouteFinding) -> dict[str, Any]:
     return {
         "kind": finding.kind,
         "wrong": finding.wrong,

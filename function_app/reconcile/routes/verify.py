@@ -19,7 +19,7 @@ from function_app.domain.peerings.model import connections
 from function_app.domain.routes.advertised import compare_advertised
 from function_app.domain.routes.effective import compare_effective
 from function_app.domain.routes.expected import standing
-from function_app.domain.routes.findings import Finding
+from function_app.domain.routes.findings import RouteFinding
 from function_app.domain.routes.learned import RouteCheck, checks, compare, predicted_drops
 from function_app.domain.routes.reading import LearnedRoute, Unread
 from function_app.domain.service.kinds import kind_of
@@ -182,7 +182,7 @@ def _compared(topology: Topology, basis: Basis, peers: list[Peer], round_: Round
     answers = round_.answers
     now = standing(basis.records, basis.next_hops)
     judged: list[RouteCheck] = []
-    findings: list[Finding] = []
+    findings: list[RouteFinding] = []
     tables: dict[str, tuple[LearnedRoute, ...]] = {}
     for membership in basis.memberships:
         if membership.reading is None:
