@@ -1,7 +1,7 @@
 """What a topology implies for one speaker's BGP configuration, in no vendor's language. Pure.
 
-Not here: how a vendor says it (`templates/`), and what is announced at this moment, which is the agent's business. What
-stands in a configuration is the state at rest: the first member holds, and nobody has outranked anybody yet.
+Not here: how a vendor writes it (`templates/`), and what is announced at this moment, which the agent decides. A
+configuration has the state at rest: the first member serves, and no announcer has outranked another yet.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,13 +16,12 @@ from function_app.domain.topology.model import Service, Speaker, Topology
 from function_app.render import passing
 from function_app.render.passing import Client, Upstream
 
-KEEPALIVES_PER_HOLD = 3  # RFC 4271 section 10
-HOLD_LEAST, HOLD_MOST = (
-    timedelta(seconds=3),
-    timedelta(seconds=65535),
-)  # RFC 4271 section 4.2; zero would mean: for ever
+KEEPALIVES_PER_HOLD = 3
+"""RFC 4271 section 10."""
+HOLD_LEAST, HOLD_MOST = timedelta(seconds=3), timedelta(seconds=65535)
+"""RFC 4271 section 4.2. Zero, which would keep a session without keepalives for ever, is not offered."""
 
-type Instances = Mapping[str, tuple[IPv4Address, IPv4Address]]
+type InstanceAddresses = Mapping[str, tuple[IPv4Address, IPv4Address]]
 """By name of Route Server, the addresses of its two instances (ARM `virtualRouterIps`)."""
 
 type Frontends = Mapping[str, IPv4Address]
@@ -41,7 +40,7 @@ class Session:
 class Announced:
     """A service as this speaker announces it at rest. `next_hop` is None where only the agent has to know it.
 
-    Of the kind `own` is what no service stands for: the speaker's `announces`.
+    `kind` is `loadBalancer`, `self` or `member`, and `own` for the speaker's own `announces`, which belong to no service.
     """
 
     name: str
@@ -53,7 +52,7 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Implied:
-    """Everything that a template may say. `ours` is what starts here or at a client, sorted; times in whole seconds."""
+    """Everything that a template may use. `ours` is what starts here or at a client, sorted; times in whole seconds."""
 
     topology: str
     speaker: Speaker
@@ -107,22 +106,20 @@ class Implied:
         return tuple(sorted(prefix for service in self.services for prefix in service.prefixes))
 
 
-def implied(topology: Topology, name: str, instances: Instances, frontends: Frontends, sets_next_hops: bool) -> Implied:
-    """What `name` needs; a frontend may be missing where the text does not set next hops.
+def implied(
+    topology: Topology, name: str, instances: InstanceAddresses, frontends: Frontends, sets_next_hops: bool
+) -> Implied:
+    """What the configuration of speaker `name` needs; a frontend may be missing where the text does not set next hops.
 
-    Raises BadInput naming every path and rule: no such speaker, it peers with nobody, an address is missing or unused.
+    Raises BadInput naming every path and rule: no such speaker, it has no peer, an address is missing or unused.
     """
-    index = next((i for i, s in enumerate(topology.speakers) if s.name == name), None)
-    if index is None:
-        known = ", ".join(sorted(s.name for s in topology.speakers))
-        raise BadInput.of("$.speakers", f"no speaker is named {name!r} (there are: {known})")
+    index = _index(topology, name)
     speaker = topology.speakers[index]
     announced = topology.announced_by(name)
     needed = announced if sets_next_hops else ()
     clients = passing.clients(topology, speaker)
     parts = (service.prefixes for service in topology.services if name in service.agents)
-    own = frozenset(speaker.announces).union(*parts)
-    ours = own.union(*(client.prefixes for client in clients))
+    ours = frozenset(speaker.announces).union(*parts, *(client.prefixes for client in clients))
     problems = (
         *_of_the_topology(topology, index),
         *_of_instances(topology, speaker, clients, instances),
@@ -143,8 +140,16 @@ def implied(topology: Topology, name: str, instances: Instances, frontends: Fron
     )
 
 
+def _index(topology: Topology, name: str) -> int:
+    names = [speaker.name for speaker in topology.speakers]
+    if name not in names:
+        known = ", ".join(sorted(names))
+        raise BadInput((Problem("$.speakers", f"no speaker is named {name!r} (there are: {known})"),))
+    return names.index(name)
+
+
 def _upstream(
-    topology: Topology, speaker: Speaker, name: str, instances: Instances, ours: frozenset[IPv4Network]
+    topology: Topology, speaker: Speaker, name: str, instances: InstanceAddresses, ours: frozenset[IPv4Network]
 ) -> Upstream:
     hub = next((s for s in topology.speakers if s.name == name), None)
     return Upstream(
@@ -186,17 +191,14 @@ def _of_the_topology(topology: Topology, index: int) -> Iterator[Problem]:
 
 
 def _of_instances(
-    topology: Topology, speaker: Speaker, clients: tuple[Client, ...], instances: Instances
+    topology: Topology, speaker: Speaker, clients: tuple[Client, ...], instances: InstanceAddresses
 ) -> Iterator[Problem]:
     known = {server.name for server in topology.route_servers}
     for name in sorted(instances.keys() - known):
         yield Problem(f"instances.{name}", f"no Route Server is named {name!r}")
-    hubs = {s.name: s for s in topology.speakers if s.name in speaker.peers_with}
-    taken = {s.address: f"speaker {s.name!r}" for s in (speaker, *hubs.values())}
-    taken |= {client.address: f"speaker {client.name!r}" for client in clients}
-    for name in speaker.peers_with:
-        if name in hubs:
-            continue
+    taken = _speaker_addresses(topology, speaker, clients)
+    servers = [name for name in speaker.peers_with if name in known]
+    for name in servers:
         if name not in instances:
             yield Problem(f"instances.{name}", "the addresses of both instances are needed (its virtualRouterIps)")
             continue
@@ -206,6 +208,12 @@ def _of_instances(
             if address in taken:
                 yield Problem(f"instances.{name}", f"{address} already belongs to {taken[address]}")
             taken[address] = f"Route Server {name!r}"
+
+
+def _speaker_addresses(topology: Topology, speaker: Speaker, clients: tuple[Client, ...]) -> dict[IPv4Address, str]:
+    """The addresses of the speaker, its hubs and its clients, and what each belongs to."""
+    near = {speaker.name, *speaker.peers_with, *(client.name for client in clients)}
+    return {s.address: f"speaker {s.name!r}" for s in topology.speakers if s.name in near}
 
 
 def _of_frontends(topology: Topology, needed: tuple[Service, ...], frontends: Frontends) -> Iterator[Problem]:

@@ -24,7 +24,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A Route Server or a hub speaker that is told what this speaker announces.
+    """A Route Server or a hub speaker that this speaker announces its routes to.
 
     `refused` is never taken from it, `relayed` is passed on to it; both sorted. `suffix` makes the names of its lists its
     own where they differ from those of others.
@@ -41,7 +41,7 @@ class Upstream:
 
 
 def clients(topology: Topology, speaker: Speaker) -> tuple[Client, ...]:
-    """Of a hub speaker, in the order of their addresses; nobody else has any."""
+    """The clients of a hub speaker, in the order of their addresses; another speaker has none."""
     if speaker.role != "hub":
         return ()
     found = sorted(topology.clients(speaker.name), key=lambda s: s.address)

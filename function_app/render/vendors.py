@@ -1,7 +1,7 @@
 """The languages that a configuration can be written in. Pure: the templates are read, nothing else.
 
-The templates hold words and order; every decision is made in `implied`. What is rendered is to be looked over by the
-operator and merged into the configuration that is there: it names no interface, no password and no gateway.
+The templates hold words and order; every decision is made in `implied`. An operator reviews what is rendered and merges it
+into the existing configuration: it names no interface, no password and no gateway.
 """
 
 from enum import StrEnum
@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from function_app.domain.base.azure_limits import ROUTE_SERVER_ASN
 from function_app.domain.base.errors import BadInput
 from function_app.domain.topology.model import Topology
-from function_app.render.implied import Frontends, Instances, implied
+from function_app.render.implied import Frontends, InstanceAddresses, implied
 
 
 class Vendor(StrEnum):
@@ -39,7 +39,7 @@ _TEMPLATES = Environment(
 
 
 def render(
-    topology: Topology, speaker_name: str, vendor: str, instances: Instances, frontends: Frontends | None = None
+    topology: Topology, speaker_name: str, vendor: str, instances: InstanceAddresses, frontends: Frontends | None = None
 ) -> str:
     """The BGP configuration of a speaker at rest, the same text for the same input.
 

@@ -23,7 +23,7 @@ from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
 from function_app.render import Vendor, render
-from function_app.render.implied import Frontends, Instances
+from function_app.render.implied import Frontends, InstanceAddresses
 from tests.unit.agent.daemons import BGPD, MISSING
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,7 +126,7 @@ class Case:
 
     document: str
     speaker: str
-    instances: Instances
+    instances: InstanceAddresses
     frontends: Frontends
 
     @property
@@ -336,7 +336,11 @@ def test_a_prefix_of_a_service_cannot_be_announced_by_the_configuration_too() ->
 
 
 def refusals(
-    document: str, speaker: str, vendor: str = "junos", instances: Instances = HUB, frontends: Frontends = FRONTEND
+    document: str,
+    speaker: str,
+    vendor: str = "junos",
+    instances: InstanceAddresses = HUB,
+    frontends: Frontends = FRONTEND,
 ) -> list[str]:
     with pytest.raises(BadInput) as caught:
         render(decode(document, Place()), speaker, vendor, instances, frontends)
@@ -373,7 +377,7 @@ def test_a_speaker_that_peers_with_nobody_is_refused() -> None:
         (HUB | {"rs-x": pair("10.0.3.4,10.0.3.5")}, "instances.rs-x: no Route Server is named 'rs-x'"),
     ],
 )
-def test_instances_must_be_the_two_of_each_route_server(instances: Instances, problem: str) -> None:
+def test_instances_must_be_the_two_of_each_route_server(instances: InstanceAddresses, problem: str) -> None:
     assert refusals(ONE, "nva-a", instances=instances) == [problem]
 
 
