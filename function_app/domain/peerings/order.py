@@ -126,7 +126,7 @@ class DueChanges:
 
     def _may(self, change: Change, done: tuple[int, ...], pending: list[Change], free: int) -> bool:
         if isinstance(change, Creation):
-            return not change.takes_a_place or (free > 0 and _address_is_free(change, pending))
+            return not change.takes_a_place or (free > 0 and _needs_only_a_place(change, pending))
         return _is_due(change, pending, free) and change.at_stake <= self._left_without(change, done)
 
     def _pending(self, done: Sequence[int]) -> list[Change]:
@@ -149,7 +149,7 @@ class DueChanges:
         name = removal.peering.name
         if not _exposes(removal, pending):
             return DeletePeering(self.route_server, name, removal.why)
-        successor = removal.replaced_by or _next_in_its_place(removal, pending)
+        successor = removal.replaced_by or _next_in_its_place(pending)
         if successor is None:
             return DeletePeering(self.route_server, name, f"{removal.why}: more are there than may be")
         why = (
@@ -173,18 +173,18 @@ def _exposes(change: Change, pending: list[Change]) -> bool:
 # | SUPERFLUOUS |                                                       | any         | yes                            |
 # | RENUMBERED  | cannot be created before: same address                | any         | yes                            |
 # | MOVED       | is created already                                    | any         | yes                            |
-# |             | is pending, and could be created in its place         | none        | yes: an exchange               |
+# |             | is pending, and needs only a place                    | none        | yes: an exchange               |
 # |             | is pending                                            | otherwise   | no: create first               |
 # | WAITING     |                                                       | negative    | yes: more there than may be    |
-# |             | some speaker's could be created in its place          | none        | yes: an exchange               |
+# |             | some speaker's is pending, needs only a place         | none        | yes: an exchange               |
 # |             |                                                       | otherwise   | no                             |
 def _is_due(removal: Removal, pending: list[Change], free: int) -> bool:
     match removal.reason:
         case RemovalReason.MOVED:
             successor = _successor(removal, pending)
-            return successor is None or (free <= 0 and _could_replace(successor, removal, pending))
+            return successor is None or (free <= 0 and _needs_only_a_place(successor, pending))
         case RemovalReason.WAITING:
-            return free < 0 or (free == 0 and _next_in_its_place(removal, pending) is not None)
+            return free < 0 or (free == 0 and _next_in_its_place(pending) is not None)
         case _:
             return True
 
@@ -194,16 +194,14 @@ def _successor(removal: Removal, pending: list[Change]) -> Creation | None:
     return next((c for c in pending if isinstance(c, Creation) and c.speaker.name == removal.replaced_by), None)
 
 
-def _next_in_its_place(removal: Removal, pending: list[Change]) -> str | None:
-    """The first speaker whose peering could be created once this one is gone."""
+def _next_in_its_place(pending: list[Change]) -> str | None:
+    """The first speaker whose peering could be created if one more place were free."""
     creations = (c for c in pending if isinstance(c, Creation))
-    return next((c.speaker.name for c in creations if _could_replace(c, removal, pending)), None)
+    return next((c.speaker.name for c in creations if _needs_only_a_place(c, pending)), None)
 
 
-def _could_replace(creation: Creation, removal: Removal, pending: list[Change]) -> bool:
-    """Whether the new peering needs a place, and only this removal may stand in its way."""
-    others = [c for c in pending if c is not removal]
-    return creation.takes_a_place and _address_is_free(creation, others)
+def _needs_only_a_place(creation: Creation, pending: list[Change]) -> bool:
+    return creation.takes_a_place and _address_is_free(creation, pending)
 
 
 def _address_is_free(creation: Creation, pending: list[Change]) -> bool:
