@@ -15,7 +15,7 @@ BOTH = FIRST, SECOND = IPv4Address("10.0.2.4"), IPv4Address("10.0.2.5")
 SPOKE, BRANCH = "10.1.0.0/16", "172.16.0.0/12"
 
 
-def desired(**changes: Any) -> Topology:
+def desired(relayed: list[str] | None = None, **changes: Any) -> Topology:
     """The pair of `document`; nva-a relays the branch's prefixes from rs to a second Route Server."""
     doc = document(2, **changes)
     doc["routeServers"].append({"name": "spoke", "id": f"{SUB}/virtualHubs/spoke"})
@@ -23,7 +23,7 @@ def desired(**changes: Any) -> Topology:
         "peersWith": ["rs", "spoke"],
         "relays": [
             {"from": "spoke", "to": "rs", "prefixes": [SPOKE]},
-            {"from": "rs", "to": "spoke", "prefixes": [BRANCH, "192.168.0.0/16"]},
+            {"from": "rs", "to": "spoke", "prefixes": relayed or [BRANCH, "192.168.0.0/16"]},
         ],
     }
     return decode(text(doc), Place())
@@ -78,6 +78,12 @@ def test_what_a_speaker_is_to_relay_must_be_advertised_to_it_by_the_route_server
     assert [f.where for f in compare_advertised(desired(), "spoke", {"nva-a": RELAYED}, BOTH)] == ["spoke"]
 
 
+def test_prefixes_that_are_not_advertised_are_named_in_order() -> None:
+    networks = [f"172.{16 + n}.0.0/16" for n in (9, 1, 8, 0, 5)]
+    [(_, sentence)] = found("nva-a", (), desired(networks))
+    assert "advertise 172.16.0.0/16, 172.17.0.0/16, 172.21.0.0/16 and 2 more to nva-a" in sentence
+
+
 def test_one_instance_that_advertises_it_is_enough_to_relay() -> None:
     kinds = [kind for kind, _ in found("nva-a", (*on_both(BRANCH), row(FIRST, "192.168.0.0/16")))]
     assert kinds == ["advertised-differs"]
@@ -109,9 +115,9 @@ def test_only_prefixes_of_services_of_the_peers_own_agent_come_back() -> None:
         | {"name": "other", "prefixes": ["10.66.0.0/16"], "nextHop": {"self": {}}, "members": [{"speaker": "nva-a"}]},
         fw | {"prefixes": ["100.64.2.0/24", "100.64.1.0/24", "100.64.3.0/24"]},
     ]
-    rows = on_both("10.66.0.0/16", "100.64.1.0/24", "100.64.3.0/24", "10.99.0.0/16")
+    rows = on_both("10.66.0.0/16", "100.64.1.0/24", "100.64.2.0/24", "10.99.0.0/16")
     findings = compare_advertised(desired(services=services), "rs", {"nva-b": rows}, BOTH)
-    assert [str(f.prefix) for f in findings] == ["100.64.1.0/24", "100.64.3.0/24"]
+    assert [str(f.prefix) for f in findings] == ["100.64.1.0/24", "100.64.2.0/24"]
 
 
 def test_findings_are_sorted_by_peer_and_only_peers_that_were_read_are_judged() -> None:
