@@ -113,11 +113,11 @@ def test_only_prefixes_of_services_of_the_peers_own_agent_come_back() -> None:
     services = [
         fw
         | {"name": "other", "prefixes": ["10.66.0.0/16"], "nextHop": {"self": {}}, "members": [{"speaker": "nva-a"}]},
-        fw | {"prefixes": ["100.64.2.0/24", "100.64.1.0/24", "100.64.3.0/24"]},
+        fw | {"prefixes": ["100.64.3.0/24", "100.64.1.0/24", "100.64.2.0/24"]},
     ]
-    rows = on_both("10.66.0.0/16", "100.64.1.0/24", "100.64.2.0/24", "10.99.0.0/16")
+    rows = on_both("10.66.0.0/16", "100.64.2.0/24", "100.64.3.0/24", "10.99.0.0/16")
     findings = compare_advertised(desired(services=services), "rs", {"nva-b": rows}, BOTH)
-    assert [str(f.prefix) for f in findings] == ["100.64.1.0/24", "100.64.2.0/24"]
+    assert [str(f.prefix) for f in findings] == ["100.64.2.0/24", "100.64.3.0/24"]
 
 
 def test_findings_are_sorted_by_peer_and_only_peers_that_were_read_are_judged() -> None:

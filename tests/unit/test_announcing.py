@@ -94,3 +94,47 @@ def test_what_is_relayed_to_a_route_server_is_announced_there_and_not_where_it_c
     default, relayed = IPv4Network("0.0.0.0/0"), IPv4Network("192.168.0.0/16")
     assert announced(desired, speaker, hub.name) == {default}
     assert announced(desired, speaker, spoke.name) == {default, relayed}
+
+
+def test_behind_a_peering_that_does_not_fit_is_its_own_speaker_and_the_one_at_its_address_and_nobody_else() -> None:
+    doc = document(3, services=[])
+    for number, speaker in enumerate(doc["speakers"], 1):
+        speaker["announces"] = [f"100.0.{number}.0/24"]
+    desired = decode(text(doc), Place())
+    assert lost(desired, "nva-a", own("nva-a", "10.0.1.99")) == ["100.0.1.0/24"]
+    assert lost(desired, "nva-a", own("nva-a", "10.0.1.5", asn=65009)) == ["100.0.1.0/24", "100.0.2.0/24"]
+    assert lost(desired, "nva-a", own("nva-a", "10.0.1.4", asn=65009)) == ["100.0.1.0/24"]
+
+
+def test_behind_a_peering_for_nobody_may_be_an_instance_of_a_scale_set_of_this_route_server() -> None:
+    compute = SUB.replace("Microsoft.Network", "Microsoft.Compute")
+    fleet = {"asn": 65010, "peersWith": ["rs"]}
+    doc = document(1, services=[])
+    doc["routeServers"].append({"name": "spoke", "id": f"{SUB}/virtualHubs/spoke"})
+    doc["scaleSets"] = [
+        fleet | {"name": name, "id": f"{compute}/virtualMachineScaleSets/{name}", "announces": [prefix]} | changes
+        for name, prefix, changes in (
+            ("here", "100.0.1.0/24", {}),
+            ("there", "100.0.2.0/24", {"peersWith": ["spoke"]}),
+            ("other", "100.0.3.0/24", {"asn": 65011}),
+        )
+    ]
+    desired = decode(text(doc), Place())
+    assert lost(desired, "nva-z", own("nva-z", "10.0.1.60", asn=65010)) == ["100.0.1.0/24"]
+    assert lost(desired, "other-7", own("other-7", "10.0.1.60", asn=65010)) == ["100.0.1.0/24", "100.0.3.0/24"]
+    assert lost(desired, "nva-z", own("nva-z", "10.0.1.60", asn=65001)) == []
+    vague = Peering("hopkeeper-hub_nva-z", None, None, Provisioning.SUCCEEDED)
+    assert lost(desired, "nva-z", vague) == ["100.0.1.0/24", "100.0.3.0/24"]
+
+
+def test_only_a_peering_that_succeeded_counts_as_announcing_for_another_that_goes() -> None:
+    desired = decode(text(document(2)), Place())
+    there = own("nva-a", "10.0.1.4")
+    for state, left in ((Provisioning.SUCCEEDED, []), (Provisioning.UPDATING, ["0.0.0.0/0"])):
+        assert lost(desired, "nva-a", there, own("nva-b", "10.0.1.5", state)) == left
+
+
+def test_names_of_peerings_are_compared_without_case() -> None:
+    desired = decode(text(document(2)), Place())
+    there = Peering("Hopkeeper-Hub_NVA-A", own("nva-a", "10.0.1.4").address, 65001, Provisioning.SUCCEEDED)
+    assert lost(desired, "nva-a", there) == ["0.0.0.0/0"]

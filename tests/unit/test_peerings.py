@@ -133,6 +133,13 @@ def test_a_foreign_peering_is_never_planned_away_and_named_where_it_holds_our_pl
     assert found.held == ("nva-b: already peered as 'by-hand', which is not ours: adopt it, or have it removed",)
 
 
+def test_a_peering_that_does_not_work_is_deleted_although_nothing_else_announces_its_prefixes() -> None:
+    broken = own("nva-z", "10.0.1.60", Provisioning.FAILED)
+    assert names(steps(topology(), broken, *EIGHT[:7])) == ["DeletePeering hopkeeper-hub_nva-z"]
+    connected = Peering(broken.name, broken.address, broken.asn, broken.state, "Connected")
+    assert steps(topology(), connected, *EIGHT[:7]) == []
+
+
 def adopting(name: str = "by-hand", **server: Any) -> Topology:
     doc = document()
     doc["routeServers"][0] |= {"adopt": {"nva-b": name}} | server

@@ -151,3 +151,54 @@ def test_where_fewer_places_are_left_than_there_are_peerings_the_lowest_goes() -
     (step,) = planned(desired, *peered(desired, "nva-a", "nva-b", "nva-c")).steps
     why = "nva-a (priority 50) has to wait: more are there than may be"
     assert step == DeletePeering("rs", "hopkeeper-hub_nva-a", why)
+
+
+def test_who_waits_wants_a_place_too_and_the_arithmetic_says_so() -> None:
+    found = planned(crowd(9, slots="byPriority"), *reversed(EIGHT[:2])).allotment
+    assert (found.wanted, found.room, len(found.kept), len(found.waiting)) == (9, 6, 6, 3)
+    assert found.arithmetic == (
+        "2 of 8 peers are taken, 2 of them not ours (other-1, other-2): room for 6, and 9 speakers want to peer"
+    )
+    assert planned(crowd(1)).allotment.arithmetic == "0 of 8 peers are taken: room for 8, and 1 speakers want to peer"
+
+
+def few(places: int, members: int, **server: Any) -> Topology:
+    doc = document(members)
+    doc["routeServers"][0] |= {"slots": "byPriority"} | server
+    doc["timing"]["peersMax"] = places
+    return decode(text(doc), Place())
+
+
+def test_a_peering_that_is_being_deleted_gives_no_precedence() -> None:
+    desired = few(2, 3)
+    leaving = own("nva-c", str(desired.speaker("nva-c").address), Provisioning.DELETING)
+    assert [s.name for s in planned(desired, leaving).allotment.kept] == ["nva-a", "nva-b"]
+    there = peered(desired, "nva-c")
+    assert [s.name for s in planned(desired, *there).allotment.kept] == ["nva-c", "nva-a"]
+
+
+def test_where_others_have_taken_more_places_than_may_be_there_is_room_for_nobody() -> None:
+    crowded = planned(few(2, 2), *EIGHT[:3]).allotment
+    assert (crowded.room, crowded.kept, [s.name for s in crowded.waiting]) == (0, (), ["nva-a", "nva-b"])
+    assert planned(few(2, 2), *EIGHT[:1]).allotment.room == 1
+
+
+def test_as_many_as_there_is_room_for_are_all_kept() -> None:
+    found = planned(few(2, 2, slots="refuse")).allotment
+    assert ([s.name for s in found.kept], found.waiting, found.refused) == (["nva-a", "nva-b"], (), None)
+
+
+def test_who_has_to_wait_and_has_moved_loses_the_old_peering_at_once() -> None:
+    desired = crowd(9, {"nva-a": 10}, slots="byPriority")
+    there = peered(desired, *(f"nva-{x}" for x in "bcdefgh"))
+    (step, _) = planned(desired, own("nva-a", "10.0.1.99"), *there).steps
+    assert (step.name, step.why) == ("hopkeeper-hub_nva-a", "nva-a has to wait, and moved")
+    (step,) = planned(crowd(1), *peered(crowd(1), "nva-a"), own("nva-z", "10.0.1.60")).steps
+    assert step.why == "no speaker of the topology is behind it"
+
+
+def test_the_peering_of_who_waits_goes_at_once_where_it_does_not_work() -> None:
+    desired = few(1, 2)
+    failed = own("nva-b", "10.0.1.5", Provisioning.FAILED)
+    (step,) = planned(desired, failed, own("nva-a", "10.0.1.4")).steps
+    assert step == DeletePeering("rs", "hopkeeper-hub_nva-b", "nva-b (priority 100) has to wait")
