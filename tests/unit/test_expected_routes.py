@@ -185,6 +185,11 @@ def test_of_a_rank_only_lengths_at_rest_are_expected() -> None:
     assert standing({"fw": stable(rank=rank)}, {}).lengths == {("fw", "nva-a"): 4}
 
 
+def test_a_way_compares_its_as_path_without_prepends_and_to_its_end() -> None:
+    way = Way("nva-a", A, (65000, 65001, 65001))
+    assert (way.collapsed, way.more) == ((65000, 65001), False)
+
+
 def test_an_as_path_without_prepends_has_no_asn_twice_in_a_row() -> None:
     assert collapse(()) == ()
     assert collapse((65001, 65001, 65001)) == (65001,)

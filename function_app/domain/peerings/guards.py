@@ -33,16 +33,16 @@ from function_app.domain.topology.peering_names import is_own, speaker_named
 
 @dataclass(frozen=True, slots=True)
 class PeeringContext:
-    """What a guard may look at for a peering: the topology and a fresh, complete list."""
+    """What the guards of a peering decide on: the topology, a fresh and complete list, and what was done before."""
 
     topology: Topology
     reading: RouteServerReading
     deleted: tuple[str, timedelta] | None = None
-    """The working peering that was last deleted here, and how long ago."""
+    """The name of the working peering that was last deleted here, and how long ago."""
     holders: frozenset[str] = frozenset()
     """Speakers that serve with their own address as next hop: their routes are the service."""
     unlisted: Mapping[str, str] = field(default_factory=dict)
-    """By name (casefolded) of a connection that may be of an instance of a scale set which cannot be listed, its name."""
+    """Peerings that may belong to an instance of a scale set that cannot be listed: name (casefolded), scale set."""
 
     def server(self, step: CreatePeering | DeletePeering) -> RouteServer:
         return next(s for s in self.topology.route_servers if s.name == step.route_server)
@@ -145,7 +145,7 @@ OF_A_DELETE: tuple[Guard[DeletePeering, PeeringContext], ...] = (
 )
 
 GUARDS: tuple[Callable[..., Answer], ...] = (*OF_A_WRITE, *OF_A_CREATE, *OF_A_DELETE)
-"""Every guard once, for whoever lists them."""
+"""Every guard once, for documents and tests that list them."""
 
 
 def refuse(step: PeeringStep, context: PeeringContext) -> tuple[Refusal, ...]:

@@ -1,7 +1,7 @@
-"""Peerings of a Route Server: what one is, whom it serves, and what may be done to it. Which steps are due: `plan`.
+"""Peerings of a Route Server: what one is, which speaker it is for, and the steps that change one. Which are due: `plan`.
 
-Whose a connection is hangs on its name (`topology.peering_names`), whom it serves on its address and ASN: Azure takes no
-second connection with one peer address (azure-facts).
+Whether a peering is ours is decided by its name (`topology.peering_names`), which speaker it is for by its address and
+ASN: Azure takes no second peering with one peer address (azure-facts.md section 1).
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,10 @@ class Provisioning(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Peering:
-    """One configured peering as Azure lists it; every one counts for the eight, whoever made it."""
+    """One configured peering as Azure lists it; every one counts towards the eight, whoever made it.
+
+    `address` and `asn` are None where Azure does not report them, `connection_state` too (`Connected`: a session is up).
+    """
 
     name: str
     address: IPv4Address | None
@@ -34,19 +37,22 @@ class Peering:
 
     @property
     def in_force(self) -> bool:
-        """Whether routes may come in by it now: a Failed write may have left a session as it was."""
+        """Whether routes may be learned by it now: a write that Failed may have left the session as it was."""
         return self.state is Provisioning.SUCCEEDED or (
             self.state is Provisioning.FAILED and self.connection_state == "Connected"
         )
 
     def fits(self, speaker: Speaker) -> bool:
-        """Whether it is as the speaker wants it; an ASN that Azure does not tell is not held against it."""
+        """Whether it has the speaker's address and ASN; an ASN that Azure does not report counts as the right one."""
         return self.address == speaker.address and self.asn in (None, speaker.asn)
 
 
 @dataclass(frozen=True, slots=True)
 class RouteServerReading:
-    """A fresh, complete list of one Route Server's peerings and its two instances."""
+    """A fresh, complete list of one Route Server's peerings, the addresses of its two instances, and its flags.
+
+    `branch_to_branch` and `routing_preference` are None where Azure does not report them.
+    """
 
     instances: tuple[IPv4Address, ...]
     peerings: tuple[Peering, ...]
@@ -68,7 +74,7 @@ class CreatePeering:
 
 @dataclass(frozen=True, slots=True)
 class DeletePeering:
-    """Remove a peering of ours; `exposure` is how long a speaker of the topology is without one because of it."""
+    """Delete a peering of ours; `exposure` is how long a speaker of the topology is without a peering because of it."""
 
     route_server: str
     name: str
@@ -80,9 +86,9 @@ type PeeringStep = CreatePeering | DeletePeering
 
 
 def served(topology: Topology, server: RouteServer, peering: Peering) -> Speaker | None:
-    """The speaker that this connection of ours serves as it should be, whatever the connection is called.
+    """The speaker that this peering of ours is for, with the right address and ASN, whatever the peering is called.
 
-    Only one whose address Azure does not tell is taken for what its name says: unknown is not wrong.
+    Its name decides only where Azure does not report the address: unknown is not wrong.
     """
     if not is_own(topology, server, peering.name):
         return None
@@ -91,7 +97,7 @@ def served(topology: Topology, server: RouteServer, peering: Peering) -> Speaker
 
 
 def connections(topology: Topology, server: RouteServer, reading: RouteServerReading) -> dict[str, str]:
-    """By speaker, the name of its peering that is there and Succeeded: learned routes are asked for by that name."""
+    """By speaker, the name of its Succeeded peering: learned routes are requested by that name."""
     return {
         speaker.name: peering.name
         for peering in reading.peerings
