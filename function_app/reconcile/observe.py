@@ -62,9 +62,9 @@ async def one_look(agents: AgentReadings, service: Service, again: bool = False)
     2. then the agents and the load balancer, at the same time;
     3. the look is dated at the earlier of the two moments.
 
-    A ranked service has no load balancer: its agents are all there is. Raises Unavailable where storage fails.
+    Without a load balancer its agents are all there is. Raises Unavailable where storage fails.
     """
-    if service.naming is not None:
+    if service.load_balancer is None:
         return await agents.watch(service)(again)
     ports = agents.ports
     began = ports.clock.now()
