@@ -210,7 +210,7 @@ class Surroundings(Protocol):
 
 
 class Metrics(Protocol):
-    """Load-balancer metrics: they confirm, they never are the detector (azure-facts)."""
+    """Load-balancer metrics: they confirm, they never are the detector (azure-facts.md section 4)."""
 
     async def probe_availability(
         self, load_balancer: str, addresses: tuple[IPv4Address, ...]

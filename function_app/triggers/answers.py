@@ -1,6 +1,6 @@
 """How HTTP triggers answer: JSON always; a bad body is 400 with what is wrong, a temporary fault 503 with Retry-After.
 
-Never 500 for something foreseen: an action group repeats its webhook on 503, but not on 500 (azure-facts).
+Never 500 for something foreseen: an action group repeats its webhook on 503, but not on 500 (azure-facts.md section 4).
 """
 
 import json

@@ -1,7 +1,7 @@
 """A Route Server may ask for everything again (RFC 2918), and a new network peering makes it do so.
 
-Of a speaker that does not offer route refresh it ends the session instead (azure-facts: "soft reset ... hard for a speaker
-without route refresh"). So whatever we run or render offers it, answers with what it announces, and the session stays.
+Of a speaker that does not offer route refresh it ends the session instead (azure-facts.md section 2).
+So whatever we run or render offers it, answers with what it announces, and the session stays.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ LATER = timedelta(seconds=60)
 RETRY_AFTER_MAX = timedelta(hours=1)  # whatever a server says, the sweep looks again sooner than that anyway
 DIGITS_MAX = 9  # of a wait that a server asks for
 
-# Codes of a 409 that say "busy" and not "you lost": the resource will take the same write later (azure-facts).
+# Codes of a 409 that say "busy" and not "you lost": the resource will take the same write later (azure-facts.md section 1).
 BUSY = ("anotheroperationinprogress", "retryableerror", "hubbgpconnectionparenthub")
 # Codes of an operation that was accepted and then lost to a later write.
 SUPERSEDED = ("canceledandsuperseded", "operationpreempted")

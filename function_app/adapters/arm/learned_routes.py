@@ -71,7 +71,7 @@ class AdvertisedRoutesOverArm(_PeerRoutesOverArm):
 
 
 def _routes(body: object) -> tuple[LearnedRoute | Unread, ...]:
-    """Rows of both roles; a role may be null, and which one is which instance only `localAddress` says (azure-facts)."""
+    """Rows of both roles; a role may be null, and only `localAddress` says which instance it is (azure-facts.md section 2)."""
     if not isinstance(body, dict):
         raise Unusable(f"it is no object of roles but {type(body).__name__}")
     return read((row for role in sorted(body) for row in _rows(role, body[role])), _route)

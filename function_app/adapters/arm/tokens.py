@@ -105,7 +105,7 @@ def _invalid(why: str) -> BadInput:
 
 
 def _body(response: object, _model: object, _headers: object) -> object:
-    """The answer as it came: the SDK's own models cannot hold the nulls that ARM puts in (azure-facts)."""
+    """The answer as it came: the SDK's own models cannot hold the nulls that ARM puts in (azure-facts.md section 6)."""
     return response.http_response.json()  # type: ignore[attr-defined]
 
 

@@ -45,15 +45,15 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     verify_budget: int = 60
     """Most questions of verification within `verify_every`; the other write tokens are left for fencing."""
     damping: timedelta = timedelta(seconds=30)
-    """A Route Server programs a prefix at most once in this time (azure-facts: two labs): moves that nobody needs now
-    wait for it, a failover never does."""
+    """A Route Server programs a prefix at most once in this time (azure-facts.md section 2): moves that nobody
+    needs now wait for it, a failover never does."""
     bgp_hold: timedelta = timedelta(seconds=180)
     """The hold time that was negotiated: by then a path that a session did not take back is gone."""
     route_programming: timedelta = timedelta(seconds=6)
     """From an UPDATE to the routes of virtual machines; only the bounds are computed from it."""
     peers_max: int = PEERS_MAX
     peering_swap: timedelta = timedelta(seconds=165)
-    """One delete and one create of a peering (azure-facts): what an exchange at eight of eight exposes."""
+    """One delete and one create of a peering (azure-facts.md section 1): what an exchange at eight of eight exposes."""
     peering_delete_spacing: timedelta = timedelta(minutes=10)
     """Between two deletes of working peerings of one Route Server (safety.md section 5)."""
     prefixes_per_peer: int = PREFIXES_PER_PEER

@@ -9,7 +9,8 @@
 | `routingPreference`     | a Route Server            | who wins at equal prefix length: a gateway, or the shortest AS path    |
 
 Differences are told; where the topology owns the thing, they are repaired by one write at a time. Never on the failover
-path: a change of a network peering may reset BGP sessions (azure-facts), so every guard (`networks.guards`) keeps away from one.
+path: a change of a network peering may reset BGP sessions (azure-facts.md section 2), so every guard (`networks.guards`)
+keeps away from one.
 """
 
 from collections.abc import Iterator, Mapping

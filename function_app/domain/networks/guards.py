@@ -3,7 +3,7 @@
 | guard                | refuses                                             | because                                          |
 |----------------------|-----------------------------------------------------|--------------------------------------------------|
 | owned only           | what the topology does not call `owned`             | it is somebody else's setting                    |
-| no operation is open | while a service is not at rest                      | a change may reset BGP sessions (azure-facts)    |
+| no operation is open | while a service is not at rest                      | resets BGP sessions (azure-facts.md section 2)   |
 | nothing is paused    | while a service is paused                           | an operator's word                               |
 | one write at a time  | while anything of it is being written               | Azure answers 409, and changes would add up      |
 | not again so soon    | a second repair of one thing within `repairEvery`   | somebody else may keep changing it back          |

@@ -3,7 +3,7 @@
 | guard                       | guards                      | because                                                     |
 |-----------------------------|-----------------------------|-------------------------------------------------------------|
 | own only                    | every write                 | whatever the plan says, never somebody else's               |
-| route server is provisioned | every write                 | a write meanwhile answers 409 (azure-facts)                 |
+| route server is provisioned | every write                 | answers 409 meanwhile (azure-facts.md section 1)            |
 | one write in flight         | every write                 | a second one answers 409 or 429                             |
 | at most eight               | creates                     | a Route Server takes eight, whatever their state            |
 | address is free             | creates                     | Azure takes no second peering with one peer address         |

@@ -13,7 +13,7 @@ what a peering must pass, `peerings.guards` (safety.md section 5).
 | spacing                     | automatic failovers             | a service that flaps must not be moved as fast as it flaps     |
 | not blind                   | moves that nobody needs now     | at least half look unhealthy at once: the fault is likely ours |
 | target is ready             | moves that nobody needs now     | it would trade a working holder for a hope                     |
-| damping window is over      | the same, in ranked services    | a second change within it costs half a minute (azure-facts)    |
+| damping window is over      | the same, in ranked services    | a second change in it costs 30 s (azure-facts.md section 2)    |
 | minimum stays healthy       | drains in active-active         | `minHealthy`                                                   |
 """
 

@@ -1,4 +1,4 @@
-"""How a pass ends: a value for programs, reasons for people (design section 4)."""
+"""How a pass ends: a value for programs, reasons for people (docs/architecture.md, Two speeds)."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The two speeds of a pass (design sections 1 and 4).
+"""The two speeds of a pass (docs/architecture.md, Two speeds).
 
 Fast: agents only; waits for no lease, no slow pass, no management API, but for the load-balancer fence that a decision
 asks for. Slow: adds Route Servers, load balancers, learned routes and metrics; takes turns to save work.

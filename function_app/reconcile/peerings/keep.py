@@ -130,7 +130,7 @@ def _at_rest(
 
 
 async def _take(ports: Ports, context: PeeringContext, deletes: DeletesOf, step: PeeringStep) -> Outcome:
-    """Starts one write and does not wait for it: it takes minutes (azure-facts), and the next pass looks at it."""
+    """Starts one write and does not wait for it: it takes minutes (azure-facts.md section 1), and the next pass looks at it."""
     again = context.topology.timing.doubt_poll
     server = context.server(step)
     try:
