@@ -203,5 +203,5 @@ def rehearsal(topology: Topology, facts: Facts) -> Iterator[Fault]:
         yield Fault(
             path,
             f"the death of a whole NVA will hold: {why}",
-            f"hopkeeper rehearse {topology.name} {service.name}",
+            f"hopkeeper rehearse {topology.name} {service.name}" + (" STANDBY" if len(service.members) == 2 else ""),
         )

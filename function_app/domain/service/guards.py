@@ -73,7 +73,7 @@ def _members_are_known(step: Step, look: Look) -> Answer:
     record = look.record
     strangers = sorted((record.may_serve | record.owed.keys()) - set(look.members))
     return (
-        f"{', '.join(strangers)} may still be serving but left the topology: put it back, or drain it"
+        f"{', '.join(strangers)} may still be serving but left the topology: put it back until it stands by"
         if strangers
         else None
     )

@@ -1,0 +1,250 @@
+"""What a message advises can be done: each verb in it is accepted for the service in the state that prints it.
+
+Every guard, order and decision is evaluated in many states of a service. Each verb that a message advises is then ordered in
+the same state. A verb that a message only reports (`drained by ann`) is no advice.
+
+A guard says "not now". So an order's or decision's advice may be refused by a guard, which gives its own reason; a guard's own
+advice may not be refused at all.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import pytest
+
+from function_app.cli import main as hopkeeper
+from function_app.domain.base.refusal import guard_name
+from function_app.domain.preflight.balancer import rehearsal
+from function_app.domain.preflight.facts import Facts
+from function_app.domain.service.decide import decide
+from function_app.domain.service.guards import GUARDS, Draining, Opening, ServiceContext, Step, Touch, refuse
+from function_app.domain.service.observation import AgentReading, Observed, Role, Unreachable
+from function_app.domain.service.orders import (
+    DrainOrder,
+    FailoverOrder,
+    Order,
+    PauseOrder,
+    RehearseOrder,
+    ResumeOrder,
+    SwitchoverOrder,
+    UndrainOrder,
+    obey,
+)
+from function_app.domain.service.protocol import Kind, Look
+from function_app.domain.service.record import Drain, Pause, Phase, Record, Spacing
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
+from function_app.reconcile.operate import VERBS
+from tests.builders import NOW, balancer, document, ranked, stable, status, text, topology
+from tests.unit.decisions import fencing, granted, learning
+
+ROOT = Path(__file__).resolve().parents[2]
+LATER, SILENT = NOW + timedelta(hours=1), Unreachable("no answer")
+GONE = "gone"
+GUARDED = tuple(f"{guard_name(guard)}: " for guard in GUARDS)
+ADVISED = re.compile(
+    rf"(?:^|[,;:.] (?:or |and |then )?|\bto |[`\"'](?:hopkeeper )?)({'|'.join(VERBS)})\b"
+    r"(?= (?:it|one|them|the|a|another|all)\b|[`\"' ]*$)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A service in a state: what is in it, what is seen, what is recorded."""
+
+    name: str
+    topology: Topology
+    observed: Observed
+    record: Record
+
+    @property
+    def look(self) -> Look:
+        return Look(self.topology.services[0], self.topology.timing, self.observed, self.record)
+
+
+def orders(verb: str, names: tuple[str, ...]) -> tuple[Order, ...]:
+    """Every order of this verb, for each of these members."""
+    by = "ann"
+    match verb:
+        case "pause":
+            return (PauseOrder(LATER, by),)
+        case "resume":
+            return (ResumeOrder(by),)
+        case "switchover":
+            return tuple(SwitchoverOrder(name, by) for name in names)
+        case "failover":
+            return (FailoverOrder(by), *(FailoverOrder(by, name) for name in names))
+        case "drain":
+            return tuple(DrainOrder(name, LATER, by) for name in names)
+        case "undrain":
+            return tuple(UndrainOrder(name, by) for name in names)
+        case "rehearse":
+            return tuple(RehearseOrder(by, name) for name in names)
+    raise AssertionError(f"{verb} has no order here: add it")
+
+
+def answers(state: State, verb: str, names: tuple[str, ...]) -> list[tuple[bool, tuple[str, ...]]]:
+    """Whether each order of the verb is accepted, and why it is not."""
+    decisions = [obey(state.look, order) for order in orders(verb, names)]
+    return [(decision.record != state.record, decision.held) for decision in decisions]
+
+
+def guards_messages(state: State) -> set[str]:
+    look, members = state.look, state.topology.services[0].names
+    steps: list[Step] = [Touch(), *(Draining(name) for name in members)]
+    steps += [Opening(kind, name) for kind in Kind for name in members]
+    context = ServiceContext(look.service, look.timing, state.observed, state.record, state.observed.at)
+    return {refusal.reason for step in steps for refusal in refuse(step, context)}
+
+
+def other_messages(state: State) -> set[str]:
+    """What orders and the decision of this state print, without what they pass on of guards."""
+    look, members = state.look, state.topology.services[0].names
+    given = [order for verb in VERBS for order in orders(verb, (*members, GONE))]
+    held = {reason for order in (*given, RehearseOrder("ann")) for reason in obey(look, order).held}
+    decision = decide(look.service, look.timing, state.observed, state.record)
+    return {said for said in (*held, *decision.held, *decision.alarms) if not said.startswith(GUARDED)}
+
+
+def refused_advice(state: State, said: str, of_a_guard: bool) -> list[str]:
+    """The verbs that a message advises and this state refuses for every member that it names (for all, where it names none)."""
+    known = (*state.topology.services[0].names, GONE)
+    named = tuple(name for name in known if re.search(rf"\b{name}\b", said)) or known[:-1]
+    return [
+        verb
+        for verb in ADVISED.findall(said)
+        if not any(
+            accepted or (not of_a_guard and any(reason.startswith(GUARDED) for reason in held))
+            for accepted, held in answers(state, verb, named)
+        )
+    ]
+
+
+def active_active(members: int) -> Topology:
+    doc = document(members)
+    doc["services"][0]["mode"] = "active-active"
+    return decode(text(doc), Place())
+
+
+SERVICES = {
+    "pair": topology(2),
+    "three": topology(3),
+    "active-active": active_active(3),
+    "self": ranked(3),
+    "member": ranked(2, ("watch",)),
+}
+RECORDS = {
+    "stable": stable(),
+    "with one that left": stable(may_serve=frozenset({"nva-a", GONE})),
+    "owing one that left": stable(owed={GONE: 2}),
+    "paused": stable(pause=Pause(until=LATER, by="ann")),
+    "drained": stable(drains={"nva-b": Drain(until=LATER, by="ann")}),
+    "holder drained": stable(drains={"nva-a": Drain(until=LATER, by="ann")}),
+    "spaced": stable(spacing=Spacing(count=3, last=NOW)),
+    "owing": stable(owed={"nva-b": 2}),
+    "fencing": fencing(),
+    "granted": granted(),
+    "learning": learning(),
+    "serving all": stable(may_serve=frozenset({"nva-a", "nva-b", "nva-c"}), phase=Phase.STABLE),
+    "too new": stable(schema=99),
+}
+
+
+def readings(members: tuple[str, ...]) -> dict[str, dict[str, AgentReading]]:
+    fit: dict[str, AgentReading] = {n: status(3, Role.SERVING if n == "nva-a" else Role.STANDBY) for n in members}
+    return {
+        "all fit": fit,
+        "all serving": {name: status(3, Role.SERVING) for name in members},
+        "holder silent": {**fit, "nva-a": SILENT},
+        "standby silent": {**fit, "nva-b": SILENT},
+        "nobody answers": dict.fromkeys(members, SILENT),
+        "standby without sessions": {**fit, "nva-b": status(3, sessions_up=False)},
+        "standby unfit": {**fit, "nva-b": status(3, fatal=("forwarding is off",))},
+    }
+
+
+def states() -> Iterator[State]:
+    probes = {"standbys not probed": "Down_Probe_HttpStatus", "standbys Down": "Down_Admin"}
+    for kind, desired in SERVICES.items():
+        names = (*desired.services[0].names, *(("watch",) if kind == "member" else ()))
+        for (seen, agents), (probed, reason) in ((a, p) for a in readings(names).items() for p in probes.items()):
+            reading = balancer(nva_a="Up_Probe_Success", **{n.replace("-", "_"): reason for n in names[1:]})
+            for name, record in RECORDS.items():
+                observed = Observed(NOW, agents, None if desired.services[0].naming else reading)
+                yield State(f"{kind}, {name}, {seen}, {probed}", desired, observed, record)
+
+
+def test_a_verb_that_a_message_advises_is_accepted_in_the_state_that_prints_it() -> None:
+    wrong, advised = set(), set()
+    for state in states():
+        said_by = [(said, True) for said in guards_messages(state)] + [(said, False) for said in other_messages(state)]
+        for said, of_a_guard in said_by:
+            advised |= set(ADVISED.findall(said))
+            wrong |= {f"{said}: {verb} is refused ({state.name})" for verb in refused_advice(state, said, of_a_guard)}
+    assert {"drain", "rehearse"} <= advised
+    assert sorted(wrong)[:5] == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "gone may still be serving but left the topology: put it back, or drain it",
+        "nva-b is not drained: undrain it",
+        "resume it",
+        "use `hopkeeper resume`",
+    ],
+)
+def test_advice_that_the_state_refuses_is_named(said: str) -> None:
+    state = State("three, all fit", SERVICES["three"], Observed(NOW, readings(("nva-a", "nva-b"))["all fit"]), stable())
+    assert len(refused_advice(state, said, of_a_guard=True)) == 1
+
+
+# Commands in messages
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """Every text of a module that is no docstring, with `{}` for what is filled in."""
+    tree = ast.parse(path.read_text())
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    parts: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts |= {id(value) for value in node.values}
+            yield "".join(
+                v.value if isinstance(v, ast.Constant) and isinstance(v.value, str) else "{}" for v in node.values
+            )
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not {id(node)} & (docs | parts):
+            yield node.value
+
+
+def test_a_command_line_in_a_message_is_one_that_the_command_line_takes() -> None:
+    assert isinstance(hopkeeper, click.Group)
+    advised = [
+        (path.name, found[1])
+        for path in sorted((ROOT / "function_app").rglob("*.py"))
+        for said in texts_of(path)
+        for found in re.finditer(r"(?<![./_\w-])hopkeeper ([a-z-]+)", said)
+    ]
+    assert ("balancer.py", "rehearse") in advised
+    assert [(name, verb) for name, verb in advised if verb not in hopkeeper.commands] == []
+
+
+@pytest.mark.parametrize("members", [2, 3])
+def test_the_rehearsal_that_lint_advises_is_accepted_at_rest(members: int) -> None:
+    """The only standby of a pair is rehearsed only by name."""
+    desired = topology(members)
+    (fault,) = rehearsal(desired, Facts(rehearsals={"fw": None}))
+    words = fault.do.split()
+    assert words[:4] == ["hopkeeper", "rehearse", "hub", "fw"]
+    names = desired.services[0].names
+    reading = balancer(nva_a="Up_Probe_Success", **{n.replace("-", "_"): "Down_Probe_HttpStatus" for n in names[1:]})
+    state = State("at rest", desired, Observed(NOW, readings(names)["all fit"], reading), stable())
+    order = RehearseOrder("ann", names[-1] if words[4:] else None)
+    assert obey(state.look, order).record != state.record
