@@ -48,10 +48,16 @@ ROOT = Path(__file__).resolve().parents[2]
 LATER, SILENT = NOW + timedelta(hours=1), Unreachable("no answer")
 GONE = "gone"
 GUARDED = tuple(f"{guard_name(guard)}: " for guard in GUARDS)
+_VERB = "|".join(VERBS)
 ADVISED = re.compile(
-    rf"(?:^|[,;:.] (?:or |and |then )?|\bto |[`\"'](?:hopkeeper )?)({'|'.join(VERBS)})\b"
-    r"(?= (?:it|one|them|the|a|another|all)\b|[`\"' ]*$)"
+    rf"(?:(?:^|[,;:.] (?:or |and |then )?|\bto )(?:{_VERB})\b(?= (?:it|one|them|the|a|another|all)\b))"
+    rf"|(?:[`\"'](?:hopkeeper )?(?:{_VERB})\b)"
 )
+
+
+def advised_by(said: str) -> list[str]:
+    """The verbs that a message advises: in the imperative, or between quotes or backticks."""
+    return [found[0].split()[-1].strip("`\"'") for found in ADVISED.finditer(said)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,7 @@ def refused_advice(state: State, said: str, of_a_guard: bool) -> list[str]:
     named = tuple(name for name in known if re.search(rf"\b{name}\b", said)) or known[:-1]
     return [
         verb
-        for verb in ADVISED.findall(said)
+        for verb in advised_by(said)
         if not any(
             accepted or (not of_a_guard and any(reason.startswith(GUARDED) for reason in held))
             for accepted, held in answers(state, verb, named)
@@ -185,7 +191,7 @@ def test_a_verb_that_a_message_advises_is_accepted_in_the_state_that_prints_it()
     for state in states():
         said_by = [(said, True) for said in guards_messages(state)] + [(said, False) for said in other_messages(state)]
         for said, of_a_guard in said_by:
-            advised |= set(ADVISED.findall(said))
+            advised |= set(advised_by(said))
             wrong |= {f"{said}: {verb} is refused ({state.name})" for verb in refused_advice(state, said, of_a_guard)}
     assert {"drain", "rehearse"} <= advised
     assert sorted(wrong)[:5] == []
@@ -197,7 +203,7 @@ def test_a_verb_that_a_message_advises_is_accepted_in_the_state_that_prints_it()
         "gone may still be serving but left the topology: put it back, or drain it",
         "nva-b is not drained: undrain it",
         "resume it",
-        "use `hopkeeper resume`",
+        "use `hopkeeper resume` and look",
     ],
 )
 def test_advice_that_the_state_refuses_is_named(said: str) -> None:

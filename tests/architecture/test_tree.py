@@ -11,7 +11,7 @@ from function_app.domain.base.timing import Timing, msgspec_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = sorted((ROOT / "function_app").rglob("*.py"))
-DOMAIN = sorted((ROOT / "function_app" / "domain").glob("*.py"))
+DOMAIN = sorted((ROOT / "function_app" / "domain").rglob("*.py"))
 IMPURE = {
     "asyncio",
     "time",
@@ -38,10 +38,14 @@ def _imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", DOMAIN, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", DOMAIN, ids=lambda p: str(p.relative_to(ROOT / "function_app" / "domain")))
 def test_the_domain_has_no_io_clock_randomness_or_logging(path: Path) -> None:
     assert _imports(path) & IMPURE == set()
     assert not re.search(r"datetime\.(now|utcnow|today)\(", path.read_text())
+
+
+def test_the_domain_s_modules_are_found_in_their_packages() -> None:
+    assert len([path for path in DOMAIN if path.parent.name != "domain"]) > 30
 
 
 def test_only_settings_reads_the_environment() -> None:
