@@ -47,7 +47,7 @@ LISTED = re.compile(r"\b([RFSL]\d{1,2}r?)\b(?!\.\d)")  # longer numbers are ruff
 ADR = re.compile(r"\bADRs? (\d+)((?:(?:, | and |/)\d+)*)")
 ELSEWHERE = re.compile(
     r"\b(?:the )?(design(?:\.md)? (?:sections?|decisions?) \d+|safety (?:rule|section|finding|law) \w*\d\w*"
-    r"|azure-facts(?!\.md)|(?:house|design|peers)\.md)"
+    r"|azure-facts(?!\.md)|azure-facts\.md(?! sections? \d|[#)`\]])|(?:house|design|peers)\.md)"
 )
 PAGE = re.compile(r"\bdocs/[\w./-]+\.(?:md|pml|svg)\b")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)")
@@ -175,6 +175,7 @@ def test_the_citations_are_found_at_all() -> None:
         "ADRs 1 and 98",
         "how a pass ends (design section 4)",
         "a settled thing (azure-facts: two labs)",
+        "a write meanwhile answers 409 (azure-facts.md, a page without a section)",
         "safety rule 4",
         "docs/nothing.md",
         "[words](architecture.md#no-such-heading)",
