@@ -13,8 +13,8 @@ from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import Finding, Session, SessionState
 
 from function_app.domain.topology.model import Speaker, Topology
+from lab.kit.virtual import VirtualClock, virtual_loop
 from proving.stories.seed import Seed
-from proving.stories.virtual import VirtualClock, virtual_loop
 from simulator.route_servers import ROUTE_SERVER_ASN
 from simulator.world import World
 

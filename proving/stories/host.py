@@ -1,92 +1,41 @@
-"""The Function App of a story: `UseCases` as `wiring` composes them, over documents and a queue in memory."""
+"""One host of the Function App: `UseCases` as `wiring` composes them, over documents and a queue in memory."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from azure.core.credentials import AccessToken
 from hopkeeper_agent.delivery import TIMEOUT_SECONDS
 
 from function_app.adapters.agents.http import AgentsOverHttp
 from function_app.adapters.agents.reports import ReportsOverJws
 from function_app.adapters.arm.client import Azure, Cloud
-from function_app.domain.base.errors import BadInput, HopkeeperError, NotAuthentic, Superseded
+from function_app.domain.base.errors import BadInput, HopkeeperError, NotAuthentic
 from function_app.domain.topology.laws import Place
 from function_app.reconcile.passes.outcome import Outcome
-from function_app.reconcile.ports import Stored
+from function_app.reconcile.ports import Documents, Ports, WakeUps
 from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
 from function_app.settings import Settings, StorageSettings
 from function_app.views import status as views
 from function_app.wiring import ports_over
+from lab.kit.credential import Credential
+from lab.kit.virtual import VirtualClock, virtual_loop
 from proving.stories.identity import app_key_pem
-from proving.stories.virtual import VirtualClock, virtual_loop
 
 WORKSPACE = "66666666-7777-8888-9999-000000000000"
-EVENT_SECONDS = 2.0
-"""From a write in Azure to its event."""
-EXPIRES_ON = 4_000_000_000
-"""Of a token, far away: the SDK compares it with the machine's clock, which is not the story's."""
 
-type Listener = Callable[[str, bytes], None]
-
-
-class Credential:
-    """One token for every scope: the simulator believes all."""
-
-    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        return AccessToken("simulated", EXPIRES_ON)
-
-    async def close(self) -> None: ...
-
-    async def __aenter__(self) -> "Credential":
-        return self
-
-    async def __aexit__(self, *_: object) -> None: ...
-
-
-class Shelf:
-    """Documents in memory. `listeners` hear of every write."""
-
-    def __init__(self) -> None:
-        self._stored: dict[str, Stored] = {}
-        self._writes = 0
-        self.listeners: list[Listener] = []
-
-    def read(self, key: str) -> bytes | None:
-        """For whoever watches."""
-        stored = self._stored.get(key)
-        return stored.body if stored is not None else None
-
-    async def load(self, key: str) -> Stored | None:
-        return self._stored.get(key)
-
-    async def save(self, key: str, body: bytes, etag: str | None) -> str:
-        there = self._stored.get(key)
-        if (there.etag if there else None) != etag:
-            raise Superseded(f"document {key!r} changed since it was read")
-        return self._write(key, body)
-
-    async def put(self, key: str, body: bytes) -> None:
-        self._write(key, body)
-
-    async def keys(self, prefix: str) -> tuple[str, ...]:
-        return tuple(sorted(key for key in self._stored if key.startswith(prefix)))
-
-    def _write(self, key: str, body: bytes) -> str:
-        self._writes += 1
-        self._stored[key] = Stored(body, f"e{self._writes}")
-        for listener in self.listeners:
-            listener(key, body)
-        return self._stored[key].etag
+type Adapt = Callable[[Ports, Azure], Ports]
+"""Puts other adapters in the place of some of the app's own."""
 
 
 class Queue:
     """Wake-ups, delivered when they become visible."""
 
     def __init__(self, deliver: Callable[[str], None]) -> None:
+        """`deliver` takes the topology."""
         self._deliver = deliver
 
     async def send(self, topology: str, after: timedelta) -> None:
@@ -101,16 +50,21 @@ class Told:
     outcome: Outcome
 
 
-class Host:
-    """See the module. `tell` hears of every pass; an invocation that dies of anything unforeseen ends the story."""
+_HOST: ContextVar["Host | None"] = ContextVar("host", default=None)
 
-    def __init__(self, azure_url: str, app_subnet: str, tell: Callable[[Told], None]) -> None:
+
+class Host:
+    """See the module. What an invocation starts runs in the host's context, and ends with the host."""
+
+    def __init__(
+        self, azure_url: str, app_subnet: str, documents: Documents, wake_ups: WakeUps, tell: Callable[[Told], None]
+    ) -> None:
+        """`tell` gets every pass that ends."""
         self.clock = VirtualClock(virtual_loop())
-        self.shelf = Shelf()
         self._tell = tell
-        self._azure = Azure(Cloud(Credential, azure_url))
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.azure = Azure(Cloud(Credential, azure_url))
         self.died: list[BaseException] = []
+        """What invocations died of that is no error of Hopkeeper's own."""
         self.logs: list[str] = []
         settings = Settings(
             storage=StorageSettings(),
@@ -120,10 +74,14 @@ class Host:
             logs_workspace=WORKSPACE,
             app_subnet=app_subnet,
         )
-        ports = ports_over(settings, self._azure, self.clock, self.shelf, Queue(self._woken))
-        self.app = UseCases(ports, Topologies(self.shelf, Place()))
+        ports = ports_over(settings, self.azure, self.clock, documents, wake_ups)
+        self.app = UseCases(ports, Topologies(documents, Place()))
 
-    def _woken(self, topology: str) -> None:
+    def adapt(self, change: Adapt) -> None:
+        self.app = replace(self.app, ports=change(self.app.ports, self.azure))
+
+    def wake(self, topology: str) -> None:
+        """A wake-up is delivered."""
         self.run(lambda: self._look(topology, "wake-up"))
 
     async def _look(self, topology: str, trigger: str) -> None:
@@ -165,24 +123,14 @@ class Host:
                     return speaker.agent.certificate
         raise NotAuthentic("no certificate is enrolled")
 
-    def resource_event(self, change: Mapping[str, Any]) -> None:
-        """A resource was written: Event Grid says so, a moment later."""
-        resource = str(change["resource"]["id"])
-        virtual_loop().call_later(EVENT_SECONDS, lambda: self.run(lambda: self.app.wake_for([resource])))
-
-    async def keep_sweeping(self, every: timedelta) -> None:
-        while True:
-            await asyncio.sleep(every.total_seconds())
-            await self.app.wake_all()
-
     async def status(self, topology: str) -> Mapping[str, Any]:
-        return await views.detail(self.app.topologies, self.shelf, self.clock, topology)
+        return await views.detail(self.app.topologies, self.app.ports.documents, self.clock, topology)
 
     def run(self, work: Callable[[], Awaitable[object]]) -> None:
         """Starts an invocation."""
-        task = virtual_loop().create_task(self._run(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        context = copy_context()
+        context.run(_HOST.set, self)
+        virtual_loop().create_task(self._run(work), context=context)
 
     async def _run(self, work: Callable[[], Awaitable[object]]) -> None:
         try:
@@ -192,10 +140,17 @@ class Host:
         except Exception as error:
             self.died.append(error)
 
-    async def close(self) -> None:
-        for task in self._tasks:
+    async def kill(self) -> None:
+        """Whatever runs here ends where it stands. A request that is on its way arrives."""
+        mine = [task for task in asyncio.all_tasks() if task.get_context().get(_HOST) is self]
+        for task in sorted(mine, key=_number):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._azure.close()
+        await asyncio.gather(*mine, return_exceptions=True)
+        await self.azure.close()
         if isinstance(self.app.ports.agents, AgentsOverHttp):
             await self.app.ports.agents.close()
+
+
+def _number(task: asyncio.Task[Any]) -> int:
+    """Tasks in the order in which they were made; asyncio keeps them in a set, whose order differs between runs."""
+    return int(task.get_name().rpartition("-")[2])

@@ -24,8 +24,8 @@ from hopkeeper_agent.speakers import Speaker as Voice
 from hopkeeper_agent.status import Parts, reportable, status
 
 from function_app.domain.topology.model import Speaker
+from lab.kit.virtual import VirtualClock, virtual_loop
 from proving.stories.identity import Ring, identity
-from proving.stories.virtual import VirtualClock, virtual_loop
 
 NOTICE_SECONDS = 0.05
 """How long after it is due something that time alone changes is looked at."""
@@ -82,12 +82,15 @@ class Forwarding:
 
 
 class Disk:
-    """Keeps states over restarts."""
+    """Keeps states over restarts. While it is broken no write succeeds."""
 
-    def __init__(self) -> None:
-        self.states: dict[str, ServiceState] = {}
+    def __init__(self, states: Mapping[str, ServiceState]) -> None:
+        self.states: dict[str, ServiceState] = dict(states)
+        self.is_broken = False
 
     def save(self, states: Mapping[str, ServiceState]) -> None:
+        if self.is_broken:
+            raise OSError("the disk fails")
         self.states = dict(states)
 
 
@@ -95,8 +98,15 @@ class Appliance:
     """See the module. It is off until `start`."""
 
     def __init__(
-        self, topology: str, speaker: Speaker, surroundings: Surroundings, voice: Voice, post: Post | None
+        self,
+        topology: str,
+        speaker: Speaker,
+        surroundings: Surroundings,
+        voice: Voice,
+        post: Post | None,
+        states: Mapping[str, ServiceState],
     ) -> None:
+        """`states` are on its disk before the first boot."""
         self.name = speaker.name
         self.address = str(speaker.address)
         self._topology = topology
@@ -105,7 +115,7 @@ class Appliance:
         self._voice = voice
         self._post = post
         self._clock = VirtualClock(virtual_loop())
-        self._disk = Disk()
+        self.disk = Disk(states)
         self._forwarding = Forwarding()
         self._boots = 0
         self._running: _Running | None = None
@@ -175,10 +185,10 @@ class _Running:
         is_witness = nva._speaker.role == "witness"
         premises = nva._surroundings.premises(nva.name)
         self.duties = Duties(
-            nva._disk,
+            nva.disk,
             nva._voice,
             boot_id,
-            nva._disk.states,
+            nva.disk.states,
             durable=True,
             is_witness=is_witness,
             outward_from=nva._speaker.address if premises else None,

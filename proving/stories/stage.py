@@ -15,21 +15,24 @@ from typing import Any
 import msgspec
 import yaml
 from hopkeeper_agent.peers import Tempo
+from hopkeeper_agent.role import ServiceState
 
 from function_app.domain.service.record import Record
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
 from function_app.reconcile.store import keys
+from lab.kit.documents import DocumentsInMemory
+from lab.kit.network import Way
+from lab.kit.virtual import VirtualClock, VirtualLoop, virtual_loop
 from proving.stories.bgp import Conversations
 from proving.stories.egress import WayOut
-from proving.stories.host import Host, Told
+from proving.stories.host import Adapt, Host, Queue, Told
 from proving.stories.identity import identity
 from proving.stories.nva import Appliance
 from proving.stories.prober import keep_probing
 from proving.stories.seed import Seed, Seeding
 from proving.stories.telling import Narrator, status_lines
-from proving.stories.virtual import VirtualClock, VirtualLoop, virtual_loop
 from simulator.resources import Json
 from simulator.server import Simulator, SimulatorConfig
 
@@ -38,6 +41,8 @@ LOOK_SECONDS, LATER_LOOK_SECONDS = 0.1, 0.5
 """How often a condition that is waited for is looked at, and after `SOON_SECONDS`."""
 SOON_SECONDS = 10.0
 GOSSIP_SECONDS = 0.1
+EVENT_SECONDS = 2.0
+"""From a write in Azure to its event."""
 AZURE = "127.0.0.1"
 """Where the simulated Azure listens; the appliances have addresses of their own."""
 
@@ -72,6 +77,11 @@ class Story:
     seeding: Seeding = field(default_factory=Seeding)
     azure: Mapping[str, Any] = field(default_factory=dict)
     change: Callable[[dict[str, Any]], None] = lambda document: None
+    stored: Mapping[str, bytes] = field(default_factory=dict)
+    """The app's documents before the story begins, by key."""
+    disks: Mapping[str, Mapping[str, ServiceState]] = field(default_factory=dict)
+    """What the appliances' disks hold before their first boot, by appliance and service."""
+    adapt: Adapt = lambda ports, azure: ports
 
     def document(self) -> dict[str, Any]:
         """The operator's topology as it is on the desk when the story begins."""
@@ -132,8 +142,12 @@ class Stage:
         self.world = simulator.world
         self.seed = Seed(self.topology, story.seeding)
         self.bgp = Conversations(self.topology, self.seed, self.world)
-        azure = simulator.url.replace("http://", "https://")
-        self.host = Host(azure, self.seed.app_subnet, self._told)
+        self.documents = DocumentsInMemory(story.stored)
+        self._story = story
+        self.hosts: list[Host] = []
+        self.choose: Callable[[list[Host]], Host] = lambda hosts: hosts[0]
+        """Which host takes the next wake-up, event or report."""
+        self.add_host()
         self.nvas: dict[str, Appliance] = {}
         self.tempo = Tempo(GOSSIP_SECONDS, self.topology.timing.gossip_fall)
         self._silent: dict[str, float] = {}
@@ -159,8 +173,8 @@ class Stage:
                 await stage._close()
 
     async def _open(self) -> None:
-        self.host.shelf.listeners.append(self._written)
-        self.world.state.subscribers.append(self.host.resource_event)
+        self.documents.listeners.append(self._written)
+        self.world.state.subscribers.append(self._resource_event)
         way = WayOut(self.world, self.seed, lambda: self.topology, self.nvas)
         virtual_loop().network.loses = lambda host: host == AZURE and not way.is_open()
         for speaker in self.topology.speakers:
@@ -168,12 +182,13 @@ class Stage:
                 continue
             name = speaker.name
             voice = self.bgp.voice(speaker, lambda name=name: self.nvas[name].look())  # type: ignore[misc]
-            self.nvas[name] = Appliance(self.topology.name, speaker, self, voice, self.host.report)
+            states = self._story.disks.get(name, {})
+            self.nvas[name] = Appliance(self.topology.name, speaker, self, voice, self._report, states)
         await asyncio.gather(*(nva.start() for nva in self.nvas.values()))
         for service in self.topology.services:
             if (spec := service.load_balancer) is not None:
                 self._spawn(keep_probing(self.world, self.topology, service, spec, self.nvas))
-        self._spawn(self.host.keep_sweeping(self.topology.timing.sweep))
+        self._spawn(self._keep_sweeping())
 
     async def _close(self) -> None:
         for task in self._tasks:
@@ -181,10 +196,48 @@ class Stage:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for nva in self.nvas.values():  # before the app, for their reports are passes
             await nva.end()
-        await self.host.close()
+        for host in self.hosts:
+            await host.kill()
 
     def _spawn(self, work: Any) -> None:
         self._tasks.append(virtual_loop().create_task(work))
+
+    # --- the app's hosts
+
+    @property
+    def host(self) -> Host:
+        """The first that is up. Raises IndexError where none is."""
+        return self.hosts[0]
+
+    def add_host(self) -> None:
+        azure = self.simulator.url.replace("http://", "https://")
+        host = Host(azure, self.seed.app_subnet, self.documents, Queue(self.wake), self._told)
+        host.adapt(self._story.adapt)
+        self.hosts.append(host)
+
+    def wake(self, topology: str) -> None:
+        """A wake-up is delivered; with no host up it is lost, and the next sweep makes up for it."""
+        if self.hosts:
+            self.choose(self.hosts).wake(topology)
+
+    async def _keep_sweeping(self) -> None:
+        while True:
+            await asyncio.sleep(self.topology.timing.sweep.total_seconds())
+            if self.hosts:
+                await self.choose(self.hosts).app.wake_all()
+
+    def _resource_event(self, change: Mapping[str, Any]) -> None:
+        """A resource was written: Event Grid says so, a moment later."""
+        resource = str(change["resource"]["id"])
+        virtual_loop().call_later(EVENT_SECONDS, self._deliver_event, resource)
+
+    def _deliver_event(self, resource: str) -> None:
+        if self.hosts:
+            host = self.choose(self.hosts)
+            host.run(lambda: host.app.wake_for([resource]))
+
+    async def _report(self, token: str) -> int | None:
+        return await self.choose(self.hosts).report(token) if self.hosts else None
 
     # --- what the appliances ask
 
@@ -195,7 +248,7 @@ class Stage:
         return self.bgp.premises(name)
 
     def silent_since(self, hearer: str, name: str) -> float | None:
-        return self._silent.get(name)
+        return min((self._silent[end] for end in (hearer, name) if end in self._silent), default=None)
 
     def role_changed(self, name: str) -> None:
         """What the next heartbeat would say: who serves at a lower epoch than another steps down."""
@@ -238,12 +291,20 @@ class Stage:
     def silence(self, name: str) -> None:
         """Nothing arrives at it any more, and nothing comes from it."""
         loop = virtual_loop()
-        loop.network.silent.add(self.nvas[name].address)
+        loop.network.turn(self.nvas[name].address, Way.MUTE)
+        self.isolate(name)
+
+    def isolate(self, name: str) -> None:
+        """Its peers do not hear it, nor it them; the app and the load balancer reach it as before."""
+        loop = virtual_loop()
         self._silent[name] = loop.time()
         loop.call_later(self.tempo.window_seconds + LOOK_SECONDS, self._notice)
 
     def hear_again(self, name: str) -> None:
-        virtual_loop().network.silent.discard(self.nvas[name].address)
+        virtual_loop().network.turn(self.nvas[name].address, Way.OPEN)
+        self.join_again(name)
+
+    def join_again(self, name: str) -> None:
         self._silent.pop(name, None)
         virtual_loop().call_later(LOOK_SECONDS, self._notice)
 
@@ -308,12 +369,12 @@ class Stage:
         return next((b.admin_state for pool in plane.pools.values() for b in pool if b.ip == address), "None")
 
     def record(self, service: str) -> Record | None:
-        body = self.host.shelf.read(keys.record(self.topology.name, service))
+        body = self.documents.read(keys.record(self.topology.name, service))
         return msgspec.json.decode(body, type=Record) if body is not None else None
 
     def last_look(self, since: datetime | None = None) -> Json:
         """The status document of the last slow pass, empty before the first, or where the last is older than `since`."""
-        body = self.host.shelf.read(keys.status(self.topology.name))
+        body = self.documents.read(keys.status(self.topology.name))
         found: Json = msgspec.json.decode(body) if body is not None else {}
         if since is not None and found and datetime.fromisoformat(found["at"]) <= since:
             return {}

@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps({key: value for key, value in report.items() if key != "profiles"}))
-    _tell([failure for tally in tallies.values() for failure in tally.failures])
+    _keep([failure for tally in tallies.values() for failure in tally.failures])
     return 1 if report["violations"] or report["not_live"] else 0
 
 
@@ -93,20 +93,15 @@ def _report(tallies: dict[str, Tally], seconds: float, jobs: int) -> dict[str, o
     }
 
 
-def _tell(failures: list[Failure]) -> None:
-    """Tells what cannot be replayed; shrinks the first of each law, where it can, and keeps it as a story."""
-    for failure in failures:
-        if failure.story:
-            print(f"{failure.plan.profile} {failure.plan.seed}:", *failure.story, sep="\n", file=sys.stderr)
+def _keep(failures: list[Failure]) -> None:
+    """Shrinks the first failure of each law and keeps it as a story."""
     first: dict[str, Failure] = {}
     for failure in failures:
         first.setdefault(failure.law, failure)
     for failure in list(first.values())[:SHRUNK_MAX]:
-        replays = PROFILES[failure.plan.profile].replays
-        plan = Shrinker(law_broken, failure.law).shrink(failure.plan) if replays else failure.plan
+        plan = Shrinker(law_broken, failure.law).shrink(failure.plan)
         path = stories.save(stories.Story(failure.law, failure.text, plan), BUILD / "stories")
-        enough = "are enough" if replays else "befell it"
-        print(f"{len(plan.faults) + len(plan.points)} faults {enough}: --story {path}", file=sys.stderr)
+        print(f"{len(plan.faults) + len(plan.points)} faults are enough: --story {path}", file=sys.stderr)
 
 
 if __name__ == "__main__":

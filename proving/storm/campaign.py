@@ -26,8 +26,6 @@ class Failure:
     law: str
     text: str
     safety: bool
-    story: tuple[str, ...] = ()
-    """Its history, where it could not be replayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +66,13 @@ def law_broken(plan: Plan) -> str | None:
 def _outcome(plan: Plan) -> tuple[int, Failure | None]:
     """How many events the history had, and how it failed."""
     try:
-        result = run(plan, trace=not PROFILES[plan.profile].replays)
+        result = run(plan)
     except Exception as error:
         return 0, Failure(plan, "world", f"the simulated world failed: {error!r}", safety=True)
     broken = result.violation or result.not_live
     if broken is None:
         return result.events, None
-    return result.events, Failure(plan, broken.law, broken.text, result.violation is not None, result.story)
+    return result.events, Failure(plan, broken.law, broken.text, result.violation is not None)
 
 
 def run_chunk(chunk: Chunk) -> tuple[str, Tally]:

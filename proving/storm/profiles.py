@@ -34,15 +34,13 @@ class Profile:
     count: Callable[[], int]
     run: Run = _in_virtual_time
     chunk: int = 40
-    replays: bool = True
-    """Whether a plan always has the same history: only then can it be shrunk."""
 
 
 PROFILES = {
     "random": Profile(random_plan, lambda: 20_000),
     "directed": Profile(directed_plan, lambda: 5_000),
     "exhaustive": Profile(lambda seed: exhaustive.all_plans()[seed], lambda: len(exhaustive.all_plans())),
-    "wire": Profile(wire_plan, lambda: 30, run=_on_the_wire, chunk=3, replays=False),
+    "wire": Profile(wire_plan, lambda: 200, run=_on_the_wire, chunk=10),
 }
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from lab.kit.virtual import VirtualClock, VirtualLoop, virtual_loop
 from proving.stories.egress import WayOut
 from proving.stories.seed import Seeding
 from proving.stories.stage import Stage, Story
 from proving.stories.telling import Narrator
-from proving.stories.virtual import VirtualClock, VirtualLoop, virtual_loop
 from simulator.data_plane import probed
 
 STORY = Story("way", "a way out.", "active-passive.yaml", (), Seeding(peered=True, own_way_out=False))

@@ -8,9 +8,10 @@ import pytest
 import yaml
 from aiohttp import web
 
+from lab.kit.network import Way
+from lab.kit.virtual import Asleep, VirtualLoop, virtual_loop
 from proving.stories.seed import Seed, Seeding
 from proving.stories.stage import EXAMPLES, decoded, enrolled
-from proving.stories.virtual import Asleep, VirtualLoop, virtual_loop
 
 
 def run(story: Any) -> Any:
@@ -81,7 +82,7 @@ def test_where_nobody_listens_a_connection_is_refused() -> None:
 def test_a_silent_host_is_waited_for_until_the_callers_time_is_over() -> None:
     async def story() -> float:
         server = await _served("10.0.0.1", 80)
-        virtual_loop().network.silent.add("10.0.0.1")
+        virtual_loop().network.turn("10.0.0.1", Way.MUTE)
         began = virtual_loop().time()
         async with aiohttp.ClientSession() as session:
             with pytest.raises(TimeoutError):
@@ -99,7 +100,7 @@ def test_a_host_that_falls_silent_in_the_middle_answers_nothing_more() -> None:
         async with aiohttp.ClientSession() as session:
             async with session.get("http://10.0.0.1/a") as response:
                 assert response.status == 200
-            virtual_loop().network.silent.add("10.0.0.1")
+            virtual_loop().network.turn("10.0.0.1", Way.MUTE)
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(7.0):
                     await session.get("http://10.0.0.1/a")

@@ -1,14 +1,10 @@
 """The laws of safety.md section 6 that can be seen from outside: S1-S6, S9, S14, over one history on the wire.
 
-What is looked at is the thing itself: the record's file, ARM's document, the simulated data plane, the agents' probes.
+What is looked at is the thing itself: the stored record, ARM's document, the simulated data plane, the agents' probes.
 """
 
 import asyncio
-import json
-import os
-import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,8 +12,10 @@ from hopkeeper_agent.role import Role
 
 from function_app.domain.service.record import Phase, Record
 from function_app.reconcile.store import keys
+from lab.kit.virtual import virtual_loop
 from proving.storm.checks import Violation
-from proving.storm.wire.place import SERVICE, TOPOLOGY
+from proving.storm.wire.place import POOL, SERVICE, TOPOLOGY
+from simulator.resources import Json
 
 if TYPE_CHECKING:
     from proving.storm.wire.world import World
@@ -31,8 +29,9 @@ class Checks:
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self._began = time.monotonic()
-        self._path: Path = world.place.storage / keys.record(TOPOLOGY, SERVICE)
+        self._stage = world.stage
+        self._loop = virtual_loop()
+        self._began = self._loop.time()
         self.violation: Violation | None = None
         self.changed = asyncio.Event()
         """Set at every change; whoever waits clears it."""
@@ -44,26 +43,25 @@ class Checks:
         self.data: Mapping[str, str] = {}
         """The same where packets go."""
         self.will: tuple[str, ...] = ()
-        self._version: tuple[int, int] | None = None
+        """Members whose probe answers 200."""
+        self.died: list[BaseException] = []
+        """What invocations died of, on hosts that live or not."""
+        self._stored: bytes | None = None
         self._etag = ""
         self._writes: dict[str, int] = {}
         self._plane = -1
         self._foreign: set[str] = set()
         self._lifted: dict[str, int | None] = {}
-        """Who was lifted by somebody else, and the number of our later Down, which ends that where packets go."""
-
-    def begin(self) -> None:
-        """The history begins now."""
-        self._began = time.monotonic()
+        """Members lifted by an operator, and the number of our later Down, which ends that where packets go."""
 
     def now(self) -> float:
         """Seconds into the history."""
-        return time.monotonic() - self._began
+        return self._loop.time() - self._began
 
     def broken(self, law: str, text: str) -> None:
         if self.violation is None:
             self.violation = Violation(law, self.now(), text)
-            self._world.say("%s is broken: %s", law, text)
+            self._world.say(law, f"broken: {text}")
             self.changed.set()
 
     def foreign_write(self, etag: str) -> None:
@@ -80,6 +78,10 @@ class Checks:
             self.broken("world", f"the laws cannot be looked at: {error!r}")
 
     def _look(self) -> None:
+        for host in self._stage.hosts:
+            self.died += host.died
+        if self.died:
+            self.broken("crash", f"an invocation died of {self.died[0]!r}")
         record, control, data, agents = self._read_record(), self._read_control(), self._read_data(), self._ask_agents()
         if not (record or control or data or agents):
             return
@@ -88,20 +90,16 @@ class Checks:
         self._judge()
 
     def _read_record(self) -> bool:
-        """The file itself: what is durable counts, not what anybody remembers to have written."""
-        try:
-            found = os.stat(self._path)
-        except FileNotFoundError:
+        """What is stored counts, not what a host remembers to have written."""
+        stored = self._stage.documents.read(keys.record(TOPOLOGY, SERVICE))
+        if stored is None or stored is self._stored:
             return False
-        version = (found.st_ino, found.st_mtime_ns)
-        if version == self._version:
-            return False
-        self._version = version
-        record = msgspec.json.decode(self._path.read_bytes(), type=Record)
+        self._stored = stored
+        record = msgspec.json.decode(stored, type=Record)
         if self.record is not None and record.epoch < self.record.epoch:
             self.broken("S5", f"the record's epoch fell from {self.record.epoch} to {record.epoch}")
         if record != self.record:
-            self._world.say("%s", _line(record))
+            self._world.say("record", _line(record))
         self.record = record
         return True
 
@@ -112,15 +110,15 @@ class Checks:
             return False
         self._etag = etag
         self._writes[etag] = number = len(self._writes) + 1
-        before, states = self.control, self._world.states(document)
+        before, states = self.control, self._states(document)
         ours = etag not in self._foreign
-        if states.keys() != set(self._world.place.names):
+        if states.keys() != set(self._world.names):
             self.broken("S14", f"after a write the pool holds {sorted(states)}")
         if UP in states.values():
             self.broken("S9", f"Up is written: {dict(states)}")
         for name, state in states.items():
             if before.get(name) != state:
-                self._world.say("ARM: adminState of %s is %s%s", name, state, "" if ours else ", by somebody else")
+                self._world.say("ARM", f"adminState of {name} is {state}{'' if ours else ', by an operator'}")
             if not ours and before.get(name) == DOWN and state == NONE:
                 self._lifted[name] = None
             elif ours and before.get(name) == NONE and state == DOWN and name in self._lifted:
@@ -129,14 +127,14 @@ class Checks:
         return True
 
     def _read_data(self) -> bool:
-        plane = self._world.azure.world.data_plane
+        plane = self._stage.world.data_plane
         if plane.version == self._plane:
             return False
         self._plane = plane.version
-        arrived = plane.named(self._world.place.seed.load_balancer).document
-        states = self._world.states(arrived)
+        arrived = plane.named(self._world.balancer_id.rsplit("/", 1)[1]).document
+        states = self._states(arrived)
         if states != self.data:
-            self._world.say("data plane: %s", dict(states))
+            self._world.say("data plane", str(dict(states)))
         self.data = states
         number = self._writes.get(str(arrived["etag"]), 0)
         for name, ends in list(self._lifted.items()):
@@ -145,22 +143,27 @@ class Checks:
         return True
 
     def _ask_agents(self) -> bool:
-        will = tuple(name for name, nva in self._world.nvas.items() if nva.will)
+        will = tuple(name for name, nva in self._stage.nvas.items() if nva.answers(SERVICE))
         if will == self.will:
             return False
         for name in set(will) - set(self.will):
             self._is_durable(name)
         self.will = will
-        self._world.say("200 from: %s", ", ".join(will) or "nobody")
+        self._world.say("200 from", ", ".join(will) or "no member")
         return True
 
     def _is_durable(self, name: str) -> None:
-        path = self._world.place.directory / name / "state" / "state.json"
-        stored = json.loads(path.read_text())["services"].get(SERVICE, {}) if path.exists() else {}
-        if stored.get("role") != Role.SERVING:
-            agent = self._world.nvas[name].agent
-            told = f"{stored.get('role')} at epoch {stored.get('epoch')}"
-            self.broken("S6", f"{name} answers 200 and its disk says {told}, it {agent and agent.state}")
+        stored = self._stage.nvas[name].disk.states.get(SERVICE)
+        if stored is None or stored.role is not Role.SERVING:
+            self.broken("S6", f"{name} answers 200 and its disk says {stored}")
+
+    def _states(self, document: Json) -> Mapping[str, str]:
+        """adminState by member in such a document; an address of no member counts by itself."""
+        pool = next(p for p in document["properties"]["backendAddressPools"] if p["name"] == POOL)
+        facts = [address["properties"] for address in pool["properties"]["loadBalancerBackendAddresses"]]
+        return {
+            self._world.name_of(one["ipAddress"]) or one["ipAddress"]: one.get("adminState") or "None" for one in facts
+        }
 
     # --- judging
 

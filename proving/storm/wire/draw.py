@@ -1,4 +1,4 @@
-"""Draws the plans of the wire profile. Seconds are real ones, `value` those of Azure; a history lasts a few seconds."""
+"""Draws the plans of the wire profile. Faults last tens of seconds, a history a few minutes, all of it virtual."""
 
 import random
 from collections.abc import Callable
@@ -19,9 +19,9 @@ def _fault(kind: Kind, low: float, high: float, *how: str, value: tuple[float, f
 def _isolated(draw: random.Random, who: str, at: float) -> tuple[Fault, ...]:
     """Neither the app nor its peers reach the member; the load balancer does, and so it goes on serving.
 
-    Early, for the fence that follows takes a second and ends with the member still serving behind it.
+    Early, for the fence that follows takes twenty seconds and ends with the member still serving behind it.
     """
-    at, seconds = round(at / 4.0, 3), round(draw.uniform(1.0, 2.5), 3)
+    at, seconds = round(at / 4.0, 3), round(draw.uniform(20.0, 50.0), 3)
     return (
         Fault(at, Kind.CUT, who, seconds, draw.choice(("both", "in", "out"))),
         Fault(at, Kind.SPLIT, who, seconds),
@@ -29,34 +29,34 @@ def _isolated(draw: random.Random, who: str, at: float) -> tuple[Fault, ...]:
 
 
 KINDS: tuple[Drawn, ...] = (
-    _fault(Kind.ARM_DOWN, 0.2, 1.5, "refuse", "hang", "lose_reply"),
-    _fault(Kind.ARM_BUSY, 0.2, 1.0),
-    _fault(Kind.SLOW_WRITES, 0.5, 2.0, value=(6.0, 20.0)),
-    _fault(Kind.LAG, 0.2, 1.0),
+    _fault(Kind.ARM_DOWN, 4.0, 30.0, "refuse", "hang", "lose_reply"),
+    _fault(Kind.ARM_BUSY, 4.0, 20.0),
+    _fault(Kind.SLOW_WRITES, 10.0, 40.0, value=(6.0, 20.0)),
+    _fault(Kind.LAG, 4.0, 20.0),
     _fault(Kind.FOREIGN_NONE, 0.0, 0.0),
-    _fault(Kind.FOREIGN_DOWN, 0.3, 1.0),
+    _fault(Kind.FOREIGN_DOWN, 6.0, 20.0),
     _fault(Kind.FOREIGN_SAME, 0.0, 0.0, "tag", ""),
-    _fault(Kind.CRASH, 0.1, 1.5),
-    _fault(Kind.CRASH, 0.5, 1.5),
-    _fault(Kind.REBOOT_ALL, 0.0, 0.5),
-    _fault(Kind.FATAL, 0.4, 1.5),
-    _fault(Kind.FATAL, 0.4, 1.5),
-    _fault(Kind.DISK_BROKEN, 0.4, 1.5),
-    _fault(Kind.CUT, 0.2, 1.5, "both", "in", "out"),
-    _fault(Kind.CUT_ALL, 0.2, 0.8, "both", "in", "out"),
-    _fault(Kind.SPLIT, 0.4, 1.5),
+    _fault(Kind.CRASH, 2.0, 30.0),
+    _fault(Kind.CRASH, 10.0, 30.0),
+    _fault(Kind.REBOOT_ALL, 0.0, 10.0),
+    _fault(Kind.FATAL, 8.0, 30.0),
+    _fault(Kind.FATAL, 8.0, 30.0),
+    _fault(Kind.DISK_BROKEN, 8.0, 30.0),
+    _fault(Kind.CUT, 4.0, 30.0, "both", "in", "out"),
+    _fault(Kind.CUT_ALL, 4.0, 16.0, "both", "in", "out"),
+    _fault(Kind.SPLIT, 8.0, 30.0),
     _fault(Kind.KILL, 0.0, 0.0),
     _fault(Kind.KILL, 0.0, 0.0),
-    _fault(Kind.KILL_ALL, 0.1, 0.8),
+    _fault(Kind.KILL_ALL, 2.0, 16.0),
     _fault(Kind.WAKE_FLOOD, 0.0, 0.0),
     _fault(Kind.TOUCH, 0.0, 0.0),
-    _fault(Kind.ORDER, 0.2, 0.8, "switchover", "failover", "drain", "undrain", "pause", "resume"),
-    _fault(Kind.ORDER, 0.2, 0.8, "switchover", "failover to"),
+    _fault(Kind.ORDER, 4.0, 16.0, "switchover", "failover", "drain", "undrain", "pause", "resume"),
+    _fault(Kind.ORDER, 4.0, 16.0, "switchover", "failover to"),
     _isolated,
     _isolated,
     _isolated,
 )
-EITHER: tuple[Drawn, ...] = (_fault(Kind.SILENT, 0.5, 2.0), _fault(Kind.SPREAD, 0.5, 2.5, value=(4.0, 24.0)))
+EITHER: tuple[Drawn, ...] = (_fault(Kind.SILENT, 10.0, 40.0), _fault(Kind.SPREAD, 10.0, 50.0, value=(4.0, 24.0)))
 """Never both: where health stays silent, the settle time stands in for it and must cover the data plane's delay."""
 
 
@@ -65,7 +65,7 @@ def wire_plan(seed: int) -> Plan:
     draw = random.Random(f"wire {seed}")  # noqa: S311  # histories must be repeatable, not secret
     members = draw.choice((2, 3))
     names = [f"nva-{letter}" for letter in "abc"[:members]]
-    heal_at = round(draw.uniform(1.0, 2.0), 3)
+    heal_at = round(draw.uniform(20.0, 40.0), 3)
     kinds = draw.sample((*KINDS, draw.choice(EITHER)), draw.randint(2, 4))
     faults: list[Fault] = []
     for drawn in (*kinds, *(draw.choice(kinds) for _ in range(draw.randint(0, 2)))):
@@ -76,7 +76,7 @@ def wire_plan(seed: int) -> Plan:
         seed=seed,
         profile="wire",
         members=members,
-        pace="wire",
+        pace="brisk",
         heal_at=heal_at,
         faults=tuple(sorted(faults, key=lambda fault: fault.at)),
         hosts=draw.choice((1, 2, 2)),

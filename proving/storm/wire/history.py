@@ -1,7 +1,7 @@
-"""One history on the wire: the world comes up, faults befall it, it heals and must come to rest.
+"""One history on the wire: the world comes up, faults are injected, it heals and must come to rest.
 
-Liveness as in `proving.storm.history`: L1 one verified holder, L4 every fence released, L6 learning ends, and in some
-histories L2: another holder once this one has died. The bound is generous, for the machine has other things to do.
+Liveness as in `proving.storm.history`, with the same bounds: L1 one verified holder, L4 every fence released, L6 learning
+ends, and in some histories L2: another holder once this one has died.
 """
 
 import asyncio
@@ -12,49 +12,37 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from function_app.domain.service.bounds import Probe, worst
+from function_app.domain.service.guards import spacing_after
 from function_app.domain.service.record import Phase
+from lab.kit.virtual import VirtualLoop, virtual_loop
+from proving.stories.host import Adapt
 from proving.storm.checks import Violation
 from proving.storm.faults import Plan
-from proving.storm.history import Result
-from proving.storm.wire.happenings import Happenings
-from proving.storm.wire.hosts import Adapters
-from proving.storm.wire.loop import WatchedLoop
-from proving.storm.wire.world import FIRST_EPOCH, World
+from proving.storm.history import CALM_SECONDS, PATIENCE_SECONDS, RELEASE_SECONDS, Result
+from proving.storm.wire.inject import Injector
+from proving.storm.wire.world import FIRST_EPOCH, World, as_is, narrator_for
 
-LIVE_SECONDS = 40.0
-"""Real ones, from healing to rest. It takes one or two, on a machine that has nothing else to do."""
-CLOSING_SECONDS = 10.0
-CALM_SECONDS = 0.3
-"""A state of rest must last this long to count."""
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 1.0
 """How often is looked for what time alone changes."""
 
 
-def run(plan: Plan, trace: bool = False, adapters: Adapters | None = None) -> Result:
-    """The whole history, in an event loop and a directory of its own."""
+def run(plan: Plan, trace: bool = False, adapt: Adapt = as_is) -> Result:
+    """The whole history, in an event loop and a directory of its own. `adapt` puts other adapters into the app."""
     # What the product logs is for operators; without a handler Python would print it among the storm's results.
     logging.getLogger().addHandler(logging.NullHandler())
     with (
-        tempfile.TemporaryDirectory(prefix="hopkeeper-wire-", ignore_cleanup_errors=True) as directory,
-        asyncio.Runner(loop_factory=WatchedLoop) as runner,
+        tempfile.TemporaryDirectory(prefix="hopkeeper-wire-") as directory,
+        asyncio.Runner(loop_factory=VirtualLoop) as runner,
     ):
-        return runner.run(_alone(plan, Path(directory), adapters or Adapters(), trace))
+        return runner.run(_run(plan, Path(directory), adapt, trace))
 
 
-async def _alone(plan: Plan, directory: Path, adapters: Adapters, trace: bool) -> Result:
-    """Leaves no connection behind: one that was accepted while its listener closed ends when its client has gone."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, WatchedLoop)
-    before = loop.sockets
-    result = await _run(plan, directory, adapters, trace)
-    await loop.wait_for_sockets(before, CLOSING_SECONDS)
-    return result
-
-
-async def _run(plan: Plan, directory: Path, adapters: Adapters, trace: bool) -> Result:
-    async with World.running(plan, directory, adapters, trace) as world:
+async def _run(plan: Plan, directory: Path, adapt: Adapt, trace: bool) -> Result:
+    narrator = narrator_for(trace)
+    async with World.running(plan, directory, adapt, narrator) as world:
         async with _watched(world):
-            not_live = await _live(world, Happenings(world))
+            not_live = await _live(world, Injector(world))
         checks = world.checks
         return Result(
             plan=plan,
@@ -63,38 +51,36 @@ async def _run(plan: Plan, directory: Path, adapters: Adapters, trace: bool) -> 
             not_live=not_live if checks.violation is None else None,
             counted=(),
             openings=checks.record.epoch - FIRST_EPOCH if checks.record and plan.begins == "stable" else 0,
-            story=tuple(world.story or ()),
+            story=tuple(narrator.lines),
         )
 
 
 @asynccontextmanager
 async def _watched(world: World) -> AsyncIterator[None]:
     """The laws hold from here on, and are not looked at while everything is taken down."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, WatchedLoop)
-    world.checks.begin()
-    loop.look = world.checks.look
-    loop.set_exception_handler(lambda _, context: world.checks.broken("crash", _told(context)))
+    loop = virtual_loop()
+    loop.watch = world.checks.look
+    loop.set_exception_handler(lambda _, context: world.checks.broken("crash", _death(context)))
     try:
         yield
     finally:
-        loop.look = None
+        loop.watch = None
         loop.set_exception_handler(None)
 
 
-def _told(context: Mapping[str, Any]) -> str:
-    """What asyncio says of something that died and nobody asked about."""
+def _death(context: Mapping[str, Any]) -> str:
+    """What asyncio reports of a task that died and that nothing awaited."""
     return f"{context.get('message')}: {context.get('exception')!r} ({context.get('task') or context.get('handle')})"
 
 
-async def _live(world: World, happenings: Happenings) -> Violation | None:
+async def _live(world: World, injector: Injector) -> Violation | None:
     """Faults, healing, rest; stops at a violation. What was missing at the end, and whose law that is."""
     checks, plan = world.checks, world.plan
-    async with _befallen(happenings, plan):
+    async with _injected(injector, plan):
         await _until(world, lambda: checks.now() >= plan.heal_at, plan.heal_at)
     if checks.violation is None:
-        await happenings.heal()
-        if missing := await _settles(world, happenings):
+        await injector.heal()
+        if missing := await _settles(world, injector):
             return missing
         if plan.last_crash and checks.violation is None:
             return await _fails_over(world)
@@ -102,9 +88,9 @@ async def _live(world: World, happenings: Happenings) -> Violation | None:
 
 
 @asynccontextmanager
-async def _befallen(happenings: Happenings, plan: Plan) -> AsyncIterator[None]:
+async def _injected(injector: Injector, plan: Plan) -> AsyncIterator[None]:
     """Faults happen inside; what is not over at the end is broken off. Raises what went wrong in the world itself."""
-    tasks = [asyncio.create_task(happenings.do(fault)) for fault in plan.faults]
+    tasks = [asyncio.create_task(injector.inject(fault)) for fault in plan.faults]
     try:
         yield
     finally:
@@ -130,20 +116,21 @@ async def _until(world: World, holds: Callable[[], bool], seconds: float) -> boo
     return True
 
 
-async def _settles(world: World, happenings: Happenings) -> Violation | None:
-    began = world.checks.now()
+async def _settles(world: World, injector: Injector) -> Violation | None:
+    began, timing = world.checks.now(), world.stage.topology.timing
+    bound = (worst(timing, Probe()) + timing.learn_for + timing.sweep).total_seconds()
     calm_since: float | None = None
 
     def at_rest() -> bool:
         nonlocal calm_since
-        happenings.take_back()
+        injector.take_back()
         if _missing(world) is not None:
             calm_since = None
             return False
         calm_since = world.checks.now() if calm_since is None else calm_since
         return world.checks.now() - calm_since >= CALM_SECONDS
 
-    if await _until(world, at_rest, LIVE_SECONDS):
+    if await _until(world, at_rest, max(bound, RELEASE_SECONDS) + PATIENCE_SECONDS):
         return None
     law, missing = _missing(world) or ("L1", "it does not stay at rest")
     return Violation(law, world.checks.now() - began, missing)
@@ -167,10 +154,12 @@ def _missing(world: World) -> tuple[str, str] | None:
 
 
 async def _fails_over(world: World) -> Violation | None:
-    """L2: the holder dies once all is at rest; another one must be eligible in time."""
-    holder = world.checks.will[0]
-    world.say("! %s dies", holder)
-    await world.nvas[holder].end()
-    if await _until(world, lambda: bool(world.checks.eligible), LIVE_SECONDS):
+    """L2: the holder dies once all is at rest; another one must be eligible within the configuration's bound."""
+    record, timing, holder = world.checks.record, world.stage.topology.timing, world.checks.will[0]
+    spacing = spacing_after(record.spacing, timing).total_seconds() if record and record.spacing else 0.0
+    bound = worst(timing, Probe()).total_seconds() + spacing
+    world.say("!", f"{holder} dies")
+    await world.crash(holder)
+    if await _until(world, lambda: bool(world.checks.eligible), bound):
         return None
-    return Violation("L2", LIVE_SECONDS, f"nobody serves {LIVE_SECONDS:.0f} s after {holder} died")
+    return Violation("L2", bound, f"no member serves {bound:.0f} s after {holder} died")

@@ -1,217 +1,185 @@
-"""One world on the wire: the simulated Azure, the NVAs, the ways between, and the hosts that look after them."""
+"""One world on the wire: a stage of the stories with several hosts, and the laws looked at after every callback."""
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-from aiohttp import web
+import msgspec
+from hopkeeper_agent.role import Role, ServiceState, Turn
 
-from function_app.adapters.agents.reports import ReportsOverJws
-from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.service.record import Operation, Phase, Record
-from function_app.domain.topology.model import Topology
-from function_app.reconcile.store.records import Records
-from function_app.reconcile.use_cases import UseCases
+from function_app.reconcile.store import keys
+from lab.kit.virtual import BEGINNING, VirtualClock, virtual_loop
+from proving.stories.host import Adapt
+from proving.stories.seed import Seeding
+from proving.stories.stage import Stage, Story
+from proving.stories.telling import Narrator
 from proving.storm.faults import Plan
+from proving.storm.places import PACES
 from proving.storm.wire.checks import Checks
-from proving.storm.wire.hosts import Adapters, Host
-from proving.storm.wire.nva import Nva
-from proving.storm.wire.place import GOSSIP, GOSSIP_WAY, SERVICE, TIME_FACTOR, TOPOLOGY, Deployment
-from proving.storm.wire.prober import keep_probing
-from proving.storm.wire.ways import GossipWays
-from simulator.server import Simulator, SimulatorConfig
+from proving.storm.wire.place import SERVICE, TOPOLOGY
+from simulator.resources import Json
 
 FIRST_EPOCH = 3
-POOL = "nvas"
+
+
+def as_is(ports: Any, azure: Any) -> Any:
+    """The app's own adapters."""
+    return ports
 
 
 class World:
     """See the module. `async with World.running(plan, ...)`."""
 
-    def __init__(self, plan: Plan, directory: Path, adapters: Adapters, trace: bool) -> None:
+    def __init__(self, plan: Plan, stage: Stage) -> None:
         self.plan = plan
-        self.place = Deployment.make(directory, plan.members)
-        self.story: list[str] | None = [] if trace else None
+        self.stage = stage
         self.draw = random.Random(f"wire world {plan.seed}")  # noqa: S311  # histories are drawn, not secret
-        self.azure = Simulator(
-            SimulatorConfig(
-                seed=self.place.azure(with_peerings=plan.begins == "stable"),
-                state=directory / "azure",
-                time_factor=TIME_FACTOR,
-            )
-        )
-        self._adapters = adapters
-        self.checks = Checks(self)
-        self.gossip = GossipWays(GOSSIP_WAY, GOSSIP)
-        self.nvas = {name: Nva(self, name) for name in self.place.names}
-        self.hosts: list[Host] = []
-        self.reports_url = ""
+        stage.choose = self.draw.choice
+        for _ in range(plan.hosts - 1):
+            stage.add_host()
         self.hosts_stay_down = False
-        self._certificates = {name: self.place.certificate(name) for name in self.nvas}
-        self._session: aiohttp.ClientSession | None = None
+        self.checks = Checks(self)
+        self._turning = {name: asyncio.Lock() for name in stage.nvas}
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, plan: Plan, directory: Path, adapters: Adapters, trace: bool) -> AsyncIterator["World"]:
+    async def running(cls, plan: Plan, directory: Path, adapt: Adapt, narrator: Narrator) -> AsyncIterator["World"]:
         """Everything is up, the topology in force, and nothing has gone wrong yet."""
-        async with AsyncExitStack() as stack:
-            world = await asyncio.to_thread(cls, plan, directory, adapters, trace)
-            await stack.enter_async_context(world.azure)
-            await world._open(stack)
-            yield world
-
-    async def _open(self, stack: AsyncExitStack) -> None:
-        connector = aiohttp.TCPConnector(ssl=False)
-        self._session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, trust_env=False))
-        await self._listen_to_reports(stack)
-        stack.callback(self.gossip.close)
-        await self.gossip.open(tuple(str(nva.address) for nva in self.nvas.values()))
-        stack.push_async_callback(self._close_nvas)
-        for nva in self.nvas.values():
-            await nva.open()
-        stack.push_async_callback(self.kill_hosts)
-        await self._begin()
-        await asyncio.gather(*(nva.start() for nva in self.nvas.values()))
-        tasks = [asyncio.create_task(keep_probing(self, name)) for name in self.nvas]
-        tasks.append(asyncio.create_task(self._sweep()))
-        stack.push_async_callback(_end, tasks)
-
-    async def _close_nvas(self) -> None:
-        await asyncio.gather(*(nva.end() for nva in self.nvas.values()))
-        await asyncio.gather(*(nva.close() for nva in self.nvas.values()))
-
-    async def _begin(self) -> None:
-        """The topology is in force; in a stable beginning the first member serves and all know it."""
-        for _ in range(self.plan.hosts):
-            self.add_host()
-        host = self.hosts[0]
-        await host.azure.network(self.place.seed.subscription)  # the SDK's import belongs to nobody's patience
-        await host.app.topologies.apply(self.place.document)
-        if self.plan.begins == "stable":
-            holder, now = self.place.names[0], datetime.now(UTC)
-            for name, nva in self.nvas.items():
-                nva.remember(FIRST_EPOCH, serving=name == holder)
-            operation = Operation(
-                id=f"{SERVICE}-{FIRST_EPOCH}", kind="adopt", reason="", started=now, deadline=now + timedelta(seconds=6)
-            )
-            record = Record(
-                service=SERVICE,
-                epoch=FIRST_EPOCH,
-                phase=Phase.STABLE,
-                target=holder,
-                may_serve=frozenset({holder}),
-                operation=operation,
-            )
-            await Records(host.app.ports.documents).save(self.topology, record, None)
+        async with Stage.set_for(_story(plan, adapt), narrator, directory) as stage:
+            stage.world.set_faults({"noop_keeps_etag": plan.keeps_etag})
+            await stage.apply()
+            yield cls(plan, stage)
 
     @property
-    def topology(self) -> Topology:
-        return self.place.topology
+    def names(self) -> tuple[str, ...]:
+        """Of the members."""
+        return tuple(self.stage.nvas)
 
-    def say(self, text: str, *values: object) -> None:
-        """A line of the history, if it is kept."""
-        if self.story is not None:
-            self.story.append(f"{self.checks.now():7.3f}  {text % values if values else text}")
+    def say(self, who: str, what: str) -> None:
+        """A line of the history."""
+        self.stage.narrator.fact(who, what)
 
     # --- Azure
 
     @property
-    def balancer(self) -> Any:
+    def balancer_id(self) -> str:
+        spec = self.stage.topology.service(SERVICE).load_balancer
+        assert spec is not None
+        return spec.id
+
+    @property
+    def balancer(self) -> Json:
         """ARM's document of the load balancer, as it is now."""
-        return self.azure.world.state.resources.get(self.place.seed.load_balancer_id)
+        found = self.stage.world.state.resources.get(self.balancer_id)
+        assert found is not None
+        return found
 
-    def states(self, document: Any) -> Mapping[str, str]:
-        """adminState by member in such a document; an address that is nobody's counts by itself."""
-        pool = next(p for p in document["properties"]["backendAddressPools"] if p["name"] == POOL)
-        facts = [address["properties"] for address in pool["properties"]["loadBalancerBackendAddresses"]]
-        return {
-            self.place.name_of(one["ipAddress"]) or one["ipAddress"]: one.get("adminState") or "None" for one in facts
-        }
-
-    async def tell_azure(self, **faults: object) -> None:
-        """Changes the simulator's faults, as anybody would: over its own interface."""
-        if self._session is None:
-            raise RuntimeError("the world is not running")
-        async with self._session.post(f"{self.azure.url}/simulator/faults", json=faults) as answer:
-            answer.raise_for_status()
+    def name_of(self, address: str) -> str | None:
+        return next((name for name, nva in self.stage.nvas.items() if nva.address == address), None)
 
     # --- hosts
 
-    def add_host(self) -> None:
-        self.hosts.append(Host(self, self._adapters))
-
     async def kill_host(self) -> None:
         """One dies, and another one takes its place at once."""
-        if self.hosts:
-            host = self.draw.choice(self.hosts)
-            self.hosts.remove(host)
+        if self.stage.hosts:
+            host = self.draw.choice(self.stage.hosts)
+            self.stage.hosts.remove(host)
+            self.say("host", "it dies")
             await host.kill()
-            self.say("a host died")
+            self.checks.died += host.died
             if not self.hosts_stay_down:
-                self.add_host()
+                self.stage.add_host()
 
     async def kill_hosts(self) -> None:
         """All die and stay away."""
         self.hosts_stay_down = True
-        while self.hosts:
+        while self.stage.hosts:
             await self.kill_host()
 
     def revive_hosts(self) -> None:
         self.hosts_stay_down = False
-        while len(self.hosts) < self.plan.hosts:
-            self.add_host()
+        while len(self.stage.hosts) < self.plan.hosts:
+            self.stage.add_host()
 
-    def wake(self) -> None:
-        """A wake-up is delivered to one of the hosts; with none alive it is lost, and the sweep makes up for it."""
-        if self.hosts:
-            self.draw.choice(self.hosts).run(_look)
+    # --- appliances: one start or end of each at a time
 
-    async def _sweep(self) -> None:
-        while True:
-            self.wake()
-            await asyncio.sleep(self.topology.timing.sweep.total_seconds())
+    async def crash(self, name: str) -> None:
+        """The machine is gone at once, unless it is already. Whoever gives up waiting leaves no half of it behind."""
+        await asyncio.shield(virtual_loop().create_task(self._crash(name)))
 
-    async def _listen_to_reports(self, stack: AsyncExitStack) -> None:
-        server = web.Server(self._take_report, access_log=None)
-        stack.push_async_callback(server.shutdown, 0.1)
-        listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
-        stack.callback(listener.close)
-        self.reports_url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/api/reports"
+    async def boot(self, name: str) -> None:
+        """Unless it is up."""
+        await asyncio.shield(virtual_loop().create_task(self._boot(name)))
 
-    async def _take_report(self, request: web.BaseRequest) -> web.Response:
-        try:
-            report = ReportsOverJws().claimed(await request.text())
-            reason = report.verify(self._certificates.get(report.agent, ""), _now())
-        except HopkeeperError as error:
-            self.say("a report is not taken: %s", error)
-            return web.Response(status=401)
-        self.say("%s reports: %s", report.agent, reason)
-        if not self.hosts:
-            return web.Response(status=503)
-        self.draw.choice(self.hosts).run(_look_at_once)
-        return web.Response(status=202)
+    async def _crash(self, name: str) -> None:
+        async with self._turning[name]:
+            if self.stage.nvas[name].is_up:
+                await self.stage.kill(name)
+
+    async def _boot(self, name: str) -> None:
+        async with self._turning[name]:
+            if not self.stage.nvas[name].is_up:
+                await self.stage.boot(name)
 
 
-async def _look(app: UseCases) -> None:
-    await app.look(TOPOLOGY, "wake-up")
+def _story(plan: Plan, adapt: Adapt) -> Story:
+    """The example with `plan.members` members; in a stable beginning the first one serves and all know it."""
+    names = [f"nva-{letter}" for letter in "abcd"[: plan.members]]
+
+    def change(document: dict[str, Any]) -> None:
+        first, (service,) = document["speakers"][0], document["services"]
+        document["speakers"] = [{**first, "name": name, "address": f"10.0.1.{4 + i}"} for i, name in enumerate(names)]
+        service["members"] = [{"speaker": name, "priority": 200 - 10 * i} for i, name in enumerate(names)]
+        service["failover"] = {"rehearse": "ordered"}
+        document["timing"] = PACES[plan.pace]
+
+    stable = plan.begins == "stable"
+    return Story(
+        name=f"wire {plan.seed}",
+        says="",
+        example="active-passive.yaml",
+        acts=(),
+        seeding=Seeding(peered=stable),
+        change=change,
+        stored={keys.record(TOPOLOGY, SERVICE): _record(names[0])} if stable else {},
+        disks={name: {SERVICE: _state(name == names[0])} for name in names} if stable else {},
+        adapt=adapt,
+    )
 
 
-async def _look_at_once(app: UseCases) -> None:
-    await app.look_at_once(TOPOLOGY, "report")
+def _state(serving: bool) -> ServiceState:
+    return ServiceState(Turn(FIRST_EPOCH, 0 if serving else 1), Role.SERVING if serving else Role.STANDBY)
 
 
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    for ended in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(ended, Exception):
-            raise ended
+def _record(holder: str) -> bytes:
+    operation = Operation(
+        id=f"{SERVICE}-{FIRST_EPOCH}",
+        kind="adopt",
+        reason="",
+        started=BEGINNING,
+        deadline=BEGINNING + timedelta(seconds=120),
+        confirmed=True,
+    )
+    return msgspec.json.encode(
+        Record(
+            service=SERVICE,
+            epoch=FIRST_EPOCH,
+            phase=Phase.STABLE,
+            target=holder,
+            may_serve=frozenset({holder}),
+            operation=operation,
+        )
+    )
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+def narrator_for(trace: bool) -> Narrator:
+    """Without a trace nothing is kept."""
+    narrator = Narrator(VirtualClock(virtual_loop()).now)
+    if not trace:
+        narrator.close()
+    return narrator

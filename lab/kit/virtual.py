@@ -6,10 +6,11 @@ Everything of asyncio works in it, aiohttp's client and server as well. Threads 
 import asyncio
 import selectors
 from collections.abc import Callable
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from proving.stories.network import Listening, Network
+from lab.kit.network import Listening, Network
 
 BEGINNING = datetime(2026, 3, 2, 1, 50, tzinfo=UTC)
 """A Monday night, ten minutes before somebody changes something by hand."""
@@ -40,6 +41,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._jump = _Jump()
         super().__init__(self._jump)
         self.network = Network(self)
+        self.watch: Callable[[], None] | None = None
+        """Called after every callback, so that no state between two awaits is missed. It must be quick and not raise."""
 
     def time(self) -> float:
         return self._jump.now
@@ -52,6 +55,23 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         except Exception as error:
             future.set_exception(error)
         return future
+
+    def call_soon[*Ts](
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        return super().call_soon(self._call, callback, args, context=context)
+
+    def call_at[*Ts](
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return super().call_at(when, self._call, callback, args, context=context)
+
+    def _call[*Ts](self, callback: Callable[[*Ts], object], args: tuple[*Ts]) -> None:
+        try:
+            callback(*args)
+        finally:
+            if self.watch is not None:
+                self.watch()
 
     # --- the network: what asyncio, aiohttp and its connector ask of a loop
 

@@ -1,34 +1,31 @@
-"""Does faults to the world on the wire, each for its time, and heals everything at the end."""
+"""Injects faults into the world on the wire, each for its time, and heals everything at the end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from copy import deepcopy
 from dataclasses import asdict
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from function_app.domain.base.errors import Superseded
 from function_app.reconcile.store import keys
-from function_app.reconcile.use_cases import UseCases
+from lab.kit.network import Way
+from lab.kit.virtual import virtual_loop
 from proving.storm.faults import Fault, Kind
-from proving.storm.wire.place import SERVICE, TOPOLOGY
-from proving.storm.wire.ways import Mode
-from proving.storm.wire.world import POOL
+from proving.storm.wire.place import POOL, SERVICE, TOPOLOGY
 from simulator.faults import Faults
-from simulator.resources import parse_path
+from simulator.resources import ResourcePath, parse_path
 
 if TYPE_CHECKING:
     from proving.storm.wire.world import World
 
-ARM_FAULTS = ("refuse", "hang", "lose_reply")
-WAYS = {"both": Mode.MUTE, "in": Mode.REFUSED, "out": Mode.LOSES_REPLY}
+WAYS = {"both": Way.MUTE, "in": Way.REFUSED, "out": Way.LOSES_REPLY}
 
 
-class Happenings:
+class Injector:
     """One method a kind of fault; each returns when the fault is over."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
+        self._stage = world.stage
         self._taken_down: set[str] = set()
         """Members that an operator has taken out of the pool."""
         self._table: dict[Kind, Callable[[Fault], Awaitable[None]]] = {
@@ -55,27 +52,26 @@ class Happenings:
             Kind.ORDER: self._order,
         }
 
-    async def do(self, fault: Fault) -> None:
+    async def inject(self, fault: Fault) -> None:
         """Waits for its time, does it, and undoes it when it is over."""
         await asyncio.sleep(max(fault.at - self._world.checks.now(), 0.0))
-        self._world.say("! %s", fault)
+        self._world.say("!", str(fault))
         await self._table[fault.kind](fault)
 
     async def heal(self) -> None:
         """Nothing is wrong any more; what an operator took down is taken back by `take_back`."""
-        world = self._world
-        world.say("everything heals")
-        await world.tell_azure(**asdict(Faults(noop_keeps_etag=world.plan.keeps_etag)))
-        for nva in world.nvas.values():
-            nva.cut(Mode.OPEN)
-            nva.isolate(False)
-            nva.disk_broken = False
-            self._forward(nva.name, True)
-        world.revive_hosts()
-        await asyncio.gather(*(nva.start() for nva in world.nvas.values()))
+        self._world.say("!", "everything heals")
+        self._stage.world.set_faults(asdict(Faults(noop_keeps_etag=self._world.plan.keeps_etag)))
+        for name, nva in self._stage.nvas.items():
+            nva.disk.is_broken = False
+            nva.forward(True)
+            if nva.is_up:
+                self._stage.hear_again(name)
+        self._world.revive_hosts()
+        await asyncio.gather(*(self._world.boot(name) for name in self._world.names))
 
     def take_back(self) -> None:
-        """The operator lifts whom he took down, but leaves alone what the app has to lift itself."""
+        """The operator lifts the members that he took down, but not those that the app has to lift itself."""
         record = self._world.checks.record
         owed = record.owed if record is not None else {}
         back = {name for name in self._taken_down if name not in owed}
@@ -87,23 +83,22 @@ class Happenings:
     # --- Azure
 
     async def _arm(self, fault: Fault) -> None:
-        during: dict[str, object]
-        after: dict[str, object]
+        during: dict[str, Any]
         match fault.kind:
             case Kind.ARM_DOWN:
-                during, after = {"arm": fault.how}, {"arm": "ok"}
+                during = {"arm": fault.how}
             case Kind.ARM_BUSY:
-                during, after = {"arm": "throttle", "arm_retry_after": 1}, {"arm": "ok"}
+                during = {"arm": "throttle", "arm_retry_after": 1}
             case Kind.LAG:
-                during, after = {"health_stale": True}, {"health_stale": False}
+                during = {"health_stale": True}
             case Kind.SILENT:
-                during, after = {"health_empty": True}, {"health_empty": False}
+                during = {"health_empty": True}
             case _:
-                name = "propagation" if fault.kind is Kind.SPREAD else "pool_write_seconds"
-                during, after = {name: fault.value}, {name: asdict(Faults())[name]}
-        await self._world.tell_azure(**during)
+                during = {"propagation" if fault.kind is Kind.SPREAD else "pool_write_seconds": fault.value}
+        self._stage.world.set_faults(during)
         await asyncio.sleep(fault.seconds)
-        await self._world.tell_azure(**after)
+        usual = asdict(Faults())
+        self._stage.world.set_faults({name: usual[name] for name in during})
 
     async def _foreign(self, fault: Fault) -> None:
         states = {Kind.FOREIGN_NONE: "None", Kind.FOREIGN_DOWN: "Down"}
@@ -117,63 +112,61 @@ class Happenings:
             self.take_back()
 
     def _write(self, states: dict[str, str]) -> None:
-        """Somebody reads the pool, changes it and writes it, without a condition."""
+        """An operator reads the pool, changes it and writes it, without a condition."""
         world = self._world
         pool = next(p for p in world.balancer["properties"]["backendAddressPools"] if p["name"] == POOL)
         body = {"properties": deepcopy(pool["properties"])}
         for address in body["properties"]["loadBalancerBackendAddresses"]:
-            name = world.place.name_of(address["properties"]["ipAddress"])
+            name = world.name_of(address["properties"]["ipAddress"])
             if name in states:
                 address["properties"]["adminState"] = states[name]
-        path = parse_path(f"{world.place.seed.load_balancer_id}/backendAddressPools/{POOL}")
-        assert path is not None
-        world.azure.world.load_balancers.put_pool(path, body, None)
+        path = self._path(f"/backendAddressPools/{POOL}")
+        self._stage.world.load_balancers.put_pool(path, body, None)
         world.checks.foreign_write(str(world.balancer["etag"]))
 
     def _tag(self, text: str) -> None:
-        """Somebody changes a tag: another etag, and nothing else."""
-        world = self._world
-        path = parse_path(world.place.seed.load_balancer_id)
+        """An operator changes a tag: another etag, and nothing else."""
+        self._stage.world.load_balancers.patch(self._path(), {"tags": {"cost-centre": text}}, None)
+        self._world.checks.foreign_write(str(self._world.balancer["etag"]))
+
+    def _path(self, below: str = "") -> ResourcePath:
+        path = parse_path(self._world.balancer_id + below)
         assert path is not None
-        world.azure.world.load_balancers.patch(path, {"tags": {"cost-centre": text}}, None)
-        world.checks.foreign_write(str(world.balancer["etag"]))
+        return path
 
     # --- appliances and the network
 
     async def _crash(self, fault: Fault) -> None:
-        every = self._world.nvas.values()
-        found = [self._world.nvas[fault.who]] if fault.kind is Kind.CRASH else list(every)
-        await asyncio.gather(*(nva.end() for nva in found))
+        names = [fault.who] if fault.kind is Kind.CRASH else self._world.names
+        await asyncio.gather(*(self._world.crash(name) for name in names))
         await asyncio.sleep(fault.seconds)
-        await asyncio.gather(*(nva.start() for nva in found))
+        await asyncio.gather(*(self._world.boot(name) for name in names))
 
     async def _fatal(self, fault: Fault) -> None:
-        self._forward(fault.who, False)
+        self._stage.nvas[fault.who].forward(False)
         await asyncio.sleep(fault.seconds)
-        self._forward(fault.who, True)
+        self._stage.nvas[fault.who].forward(True)
 
     async def _disk(self, fault: Fault) -> None:
-        nva = self._world.nvas[fault.who]
-        nva.disk_broken = True
+        disk = self._stage.nvas[fault.who].disk
+        disk.is_broken = True
         await asyncio.sleep(fault.seconds)
-        nva.disk_broken = False
-
-    def _forward(self, name: str, forwards: bool) -> None:
-        self._world.place.forwarding(name).write_text("1\n" if forwards else "0\n")
+        disk.is_broken = False
 
     async def _cut(self, fault: Fault) -> None:
-        found = [self._world.nvas[fault.who]] if fault.kind is Kind.CUT else list(self._world.nvas.values())
-        for nva in found:
-            nva.cut(WAYS[fault.how])
+        """The app's way to it."""
+        names = [fault.who] if fault.kind is Kind.CUT else self._world.names
+        for name in names:
+            virtual_loop().network.turn(self._stage.nvas[name].address, WAYS[fault.how])
         await asyncio.sleep(fault.seconds)
-        for nva in found:
-            nva.cut(Mode.OPEN)
+        for name in names:
+            virtual_loop().network.turn(self._stage.nvas[name].address, Way.OPEN)
 
     async def _split(self, fault: Fault) -> None:
-        nva = self._world.nvas[fault.who]
-        nva.isolate(True)
+        self._stage.isolate(fault.who)
         await asyncio.sleep(fault.seconds)
-        nva.isolate(False)
+        if self._stage.nvas[fault.who].is_up:
+            self._stage.join_again(fault.who)
 
     # --- hosts, documents, operators
 
@@ -187,18 +180,14 @@ class Happenings:
 
     async def _flood(self, fault: Fault) -> None:
         for _ in range(10):
-            self._world.wake()
+            self._stage.wake(TOPOLOGY)
 
     async def _touch(self, fault: Fault) -> None:
         """The record's etag changes, and nothing else."""
-        if self._world.hosts:
-            documents = self._world.hosts[0].app.ports.documents
-            stored = await documents.load(keys.record(TOPOLOGY, SERVICE))
-            if stored is not None:
-                try:
-                    await documents.save(keys.record(TOPOLOGY, SERVICE), stored.body, stored.etag)
-                except Superseded:
-                    return  # somebody else was faster: it has changed
+        documents, name = self._stage.documents, keys.record(TOPOLOGY, SERVICE)
+        stored = await documents.load(name)
+        if stored is not None:
+            await documents.save(name, stored.body, stored.etag)
 
     async def _order(self, fault: Fault) -> None:
         minutes = max(fault.seconds, 0.1) / 60.0
@@ -212,9 +201,6 @@ class Happenings:
             "resume": ("resume", {}),
         }
         verb, said = orders[fault.how]
-        if self._world.hosts:
-            self._world.draw.choice(self._world.hosts).run(partial(_ordered, verb, said))
-
-
-async def _ordered(verb: str, said: Mapping[str, object], app: UseCases) -> None:
-    await app.order(TOPOLOGY, SERVICE, verb, said)
+        if self._stage.hosts:
+            host = self._stage.choose(self._stage.hosts)
+            host.run(lambda: host.app.order(TOPOLOGY, SERVICE, verb, said))

@@ -1,0 +1,1 @@
+"""What the lab, the proofs and the tests share: virtual time, a network and documents in memory, a credential."""

@@ -1,0 +1,47 @@
+"""The app's documents in memory, with the compare-and-swap that a storage account gives."""
+
+from collections.abc import Callable, Mapping
+
+from function_app.domain.base.errors import Superseded
+from function_app.reconcile.ports import Stored
+
+type Listener = Callable[[str, bytes], None]
+
+
+class DocumentsInMemory:
+    """`stored` is there from the beginning. `listeners` are called at every write, with its key and its body."""
+
+    def __init__(self, stored: Mapping[str, bytes] | None = None) -> None:
+        self._stored: dict[str, Stored] = {}
+        self._writes = 0
+        self.listeners: list[Listener] = []
+        for key, body in (stored or {}).items():
+            self._write(key, body)
+
+    def read(self, key: str) -> bytes | None:
+        """The body now, for tests and for laws; None where nothing is stored."""
+        stored = self._stored.get(key)
+        return stored.body if stored is not None else None
+
+    async def load(self, key: str) -> Stored | None:
+        return self._stored.get(key)
+
+    async def save(self, key: str, body: bytes, etag: str | None) -> str:
+        """Raises Superseded where the stored etag is another one."""
+        there = self._stored.get(key)
+        if (there.etag if there else None) != etag:
+            raise Superseded(f"document {key!r} changed since it was read")
+        return self._write(key, body)
+
+    async def put(self, key: str, body: bytes) -> None:
+        self._write(key, body)
+
+    async def keys(self, prefix: str) -> tuple[str, ...]:
+        return tuple(sorted(key for key in self._stored if key.startswith(prefix)))
+
+    def _write(self, key: str, body: bytes) -> str:
+        self._writes += 1
+        self._stored[key] = Stored(body, f"e{self._writes}")
+        for listener in self.listeners:
+            listener(key, body)
+        return self._stored[key].etag
