@@ -18,7 +18,8 @@ MANAGEMENT_ONLY = re.compile(r"begin_|update_tags")  # prefixes of methods that 
 
 
 def adapters() -> dict[str, str]:
-    return {path.name: path.read_text() for path in sorted((ROOT / "function_app" / "adapters").glob("*.py"))}
+    folder = ROOT / "function_app" / "adapters"
+    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*.py"))}
 
 
 def sdks(code: Mapping[str, str]) -> set[str]:
