@@ -28,6 +28,7 @@ import aiohttp
 import yaml
 
 from lab import keys
+from lab.kit.agent_toml import AgentFile, Listen, Peer, data_path, neighbours, table
 from simulator.seeds import HubSeed, Probe, hub_seed
 from tools.processes import LabError, Program, Programs
 
@@ -287,50 +288,24 @@ class Stack:
         return self.programs.kill(name)
 
     def _agent_config(self, name: str) -> str:
-        mine = self.nva_address(name)
-        home = self.directory / name
-        peers = "".join(
-            f'[[peers]]\nname = "{peer}"\naddress = "{self.nva_address(peer)}"\ngossip = {GOSSIP}\nprobe = {PROBE}\n'
-            f'certificate = "{self._certificate(peer)}"\n'
-            for peer in NVAS
-            if peer != name
+        mine, listen = self.nva_address(name), Listen(COMMAND, PROBE, GOSSIP)
+        file = AgentFile(
+            name=name,
+            topology=TOPOLOGY,
+            address=mine,
+            home=self.directory / name,
+            app_keys=self.directory / "app-keys.pem",
+            listen=listen,
+            peers=tuple(
+                Peer(peer, self.nva_address(peer), self._certificate(peer), listen) for peer in NVAS if peer != name
+            ),
         )
-        neighbors = "".join(f'[[speaker.neighbors]]\naddress = "{i}"\nasn = 65515\n' for i in self.instances)
-        return f"""\
-[agent]
-name = "{name}"
-topology = "{TOPOLOGY}"
-address = "{mine}"
-machine = "{name}"
-state = "{home / "state"}"
-key = "{home / "agent.key"}"
-certificate = "{home / "agent.crt"}"
-app_keys = "{self.directory / "app-keys.pem"}"
-[listen]
-command = {COMMAND}
-probe = {PROBE}
-gossip = {GOSSIP}
-[reports]
-url = "{self.host_url}/api/reports"
-key_file = "{self.directory / "report.key"}"
-{peers}
-[[checks]]
-name = "data-path"
-kind = "udp"
-address = "{mine}"
-port = {DATA}
-fatal = true
-period_seconds = 0.2
-timeout_seconds = 0.2
-fall = 3
-rise = 3
-[speaker]
-kind = "exabgp"
-address = "{mine}"
-asn = {ASN}
-port = {BGP}
-hold_time = 9
-{neighbors}"""
+        return file.text(
+            table("[reports]", url=f"{self.host_url}/api/reports", key_file=self.directory / "report.key"),
+            data_path(mine, DATA, 0.2, 3),
+            table("[speaker]", kind="exabgp", address=mine, asn=ASN, port=BGP, hold_time=9),
+            neighbours(self.instances),
+        )
 
     # --- asking
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from ipaddress import IPv4Address
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from hopkeeper_agent.enroll import CERTIFICATE, KEY, enroll
+from hopkeeper_agent.enroll import enroll
 from msgspec.structs import replace
 
 from function_app.adapters.agents.http import AgentsOverHttp
@@ -23,12 +23,12 @@ from function_app.domain.service.outward import wanted_outward
 from function_app.domain.service.steps import SendAdvertise, SendFence, SendOutward, SendPromote
 from function_app.domain.topology.model import Agent, Neighbour, Service, Speaker
 from function_app.reconcile.ports import AgentCommand
+from lab.kit.agent_toml import AgentFile, Listen, neighbours, table
 from lab.networks import hub_agent
 from lab.networks.daemons import AGENT_FILES
 from lab.networks.network import Network
 from lab.packets.agents import COMMAND, ENVIRONMENT, GOSSIP, PROBE
 from lab.packets.lab import until
-from lab.packets.route_servers import ASN
 from tools.processes import READY_WITHIN, LabError
 
 ANSWER = timedelta(seconds=5)
@@ -74,47 +74,24 @@ class Agents:
 
     def configuration(self, speaker: Speaker, vendor: str, outward: tuple[Neighbour, ...]) -> str:
         """The agent's own file: what `render` says in words for it, with the files of this world."""
-        home = self._network.directory / speaker.name
-        return f"""\
-[agent]
-name = "{speaker.name}"
-topology = "{self._network.plan.topology.name}"
-address = "{speaker.address}"
-machine = "{speaker.name}"
-state = "{home / "state"}"
-key = "{home / KEY}"
-certificate = "{home / CERTIFICATE}"
-app_keys = "{home / APP_KEYS}"
-[listen]
-command = {COMMAND}
-probe = {PROBE}
-gossip = {GOSSIP}
-[speaker]
-kind = "{vendor}"
-asn = {speaker.asn}
-{self._of_the_daemon(speaker, vendor)}{self._neighbours(speaker, outward)}"""
+        home, topology = self._network.directory / speaker.name, self._network.plan.topology.name
+        file = AgentFile(speaker.name, topology, speaker.address, home, home / APP_KEYS, Listen(COMMAND, PROBE, GOSSIP))
+        servers = [a for pair in self._network.plan.instances(speaker.name).values() for a in pair]
+        return file.text(
+            table("[speaker]", kind=vendor, asn=speaker.asn, **self._of_the_daemon(speaker, vendor)),
+            neighbours(servers),
+            *(neighbours([n.address], n.asn, "outward") for n in outward),
+        )
 
-    def _of_the_daemon(self, speaker: Speaker, vendor: str) -> str:
+    def _of_the_daemon(self, speaker: Speaker, vendor: str) -> dict[str, object]:
         home = self._network.directory / speaker.name
         match vendor:
             case "exabgp":
-                return f'address = "{speaker.address}"\nhold_time = {self._network.hold}\n'
+                return {"address": speaker.address, "hold_time": self._network.hold}
             case "bird":
-                return f'control = "{home / "bird.ctl"}"\ninclude = "{BIRD_FILE}"\n'
+                return {"control": home / "bird.ctl", "include": BIRD_FILE}
             case _:
-                return f'vty = "{home / "bgpd.vty"}"\n'
-
-    def _neighbours(self, speaker: Speaker, outward: tuple[Neighbour, ...]) -> str:
-        servers = [a for pair in self._network.plan.instances(speaker.name).values() for a in pair]
-        return "".join(
-            [
-                *(f'[[speaker.neighbors]]\naddress = "{a}"\nasn = {ASN}\n' for a in servers),
-                *(
-                    f'[[speaker.neighbors]]\naddress = "{n.address}"\nasn = {n.asn}\ngroup = "outward"\n'
-                    for n in outward
-                ),
-            ]
-        )
+                return {"vty": home / "bgpd.vty"}
 
     # --- what they are told
 

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from function_app.domain.routes.expected import Standing
 from function_app.domain.service.ranked.paths import LENGTH_AT_REST
 from function_app.domain.topology.model import Speaker, Topology
+from lab.kit import bird
 from lab.networks import instances, verified
 from lab.networks.findings import Findings, soon
 from lab.networks.instances import Instances
@@ -19,7 +20,6 @@ from lab.networks.learned import Peer, Row, differences
 from lab.networks.network import Network, Order, Plan
 from lab.networks.verified import told
 from lab.packets.fabric import WORKLOAD
-from lab.packets.route_servers import NO_GRACE
 
 SERVER = Instances("rs-spoke", (IPv4Address("10.0.0.4"), IPv4Address("10.0.0.5")), IPv4Network("10.0.0.0/16"))
 SPOKE, BEYOND = SERVER.network, IPv4Network("192.168.0.0/16")
@@ -148,12 +148,10 @@ async def _settled(network: Network, expected: tuple[Row, ...]) -> tuple[Row, ..
 def on_premises_part(vendor: str, nva: Speaker, prepends: int) -> str:
     """An NVA's session with the site: the spoke's prefix, its own address as next hop."""
     if vendor == "bird":
-        return (
-            f"\nprotocol static to_site {{ ipv4; route {SPOKE} blackhole; }}\n"
-            f"protocol bgp site {{\n  local {nva.address} as {nva.asn}; neighbor {SITE_ADDRESS} as {SITE_ASN}; multihop;\n"
-            f"  hold time {HOLD}; connect delay time 1; connect retry time 1; error wait time 1, 2; {NO_GRACE}\n"
-            f'  ipv4 {{ import none; export filter {{ if proto != "to_site" then reject;'
-            f"{f' bgp_path.prepend({nva.asn});' * prepends} accept; }}; }};\n}}\n"
+        prepended = f" bgp_path.prepend({nva.asn});" * prepends
+        channel = f'import none; export filter {{ if proto != "to_site" then reject;{prepended} accept; }};'
+        return (f"\nprotocol static to_site {{ ipv4; route {SPOKE} blackhole; }}\n") + bird.session(
+            "site", (nva.address, nva.asn), (SITE_ADDRESS, SITE_ASN), bird.hold(HOLD), channel
         )
     path = " ".join([str(nva.asn)] * (prepends + 1))
     if vendor == "exabgp":

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from function_app.domain.topology.model import Speaker
-from lab.packets.route_servers import ASN
+from lab.kit.agent_toml import AgentFile, neighbours, table
 
 BEGIN = "# [[speaker.clients]]"
 KEYS = "# address = ", "# asn = ", "# prefixes = "
@@ -35,25 +35,18 @@ def configuration(
     hub: Speaker, topology: str, home: Path, instances: Iterable[IPv4Address], hold: int, tables: str
 ) -> str:
     """The agent's own file. `tables` as `clients` gives them."""
-    announces = ", ".join(f'"{prefix}"' for prefix in sorted(hub.announces))
-    neighbours = "".join(f'[[speaker.neighbors]]\naddress = "{a}"\nasn = {ASN}\n' for a in instances)
-    return f"""\
-[agent]
-name = "{hub.name}"
-topology = "{topology}"
-address = "{hub.address}"
-machine = "{hub.name}"
-state = "{home / "state"}"
-key = "{home / "agent.key"}"
-certificate = "{home / "agent.crt"}"
-app_keys = "{home / "app-keys.pem"}"
-[speaker]
-kind = "exabgp"
-address = "{hub.address}"
-asn = {hub.asn}
-hold_time = {hold}
-announces = [{announces}]
-{neighbours}{tables}"""
+    return AgentFile(hub.name, topology, hub.address, home, home / "app-keys.pem").text(
+        table(
+            "[speaker]",
+            kind="exabgp",
+            address=hub.address,
+            asn=hub.asn,
+            hold_time=hold,
+            announces=sorted(map(str, hub.announces)),
+        ),
+        neighbours(instances),
+        tables,
+    )
 
 
 def enrol(home: Path, name: str) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from lab.kit import bird
 from lab.networks.learned import Peer
-from lab.packets.route_servers import ASN, NO_GRACE
+from lab.packets.route_servers import ASN
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +29,11 @@ class Instances:
 
 def configuration(own: IPv4Address, network: IPv4Network, peers: Sequence[Peer], hold: int) -> str:
     """`hold` in seconds."""
-    head = (
-        f"log stderr all;\nrouter id {own};\nprotocol device {{ scan time 5; }}\n"
-        'protocol direct { ipv4; interface "eth0"; }\n'
-        f'protocol static network {{ ipv4; route {network} via "eth0"; }}\n'
-        "protocol kernel { merge paths on; ipv4 { import none; export where source = RTS_BGP; }; }\n"
-    )
-    return head + "".join(
-        f"protocol bgp {peer.protocol} {{\n"
-        f"  local {own} as {ASN}; neighbor {peer.address} as {peer.asn}; multihop;\n"
-        f"  hold time {hold}; startup hold time 20;\n"
-        f"  connect retry time 1; connect delay time 1; error wait time 1, 2; {NO_GRACE}\n"
-        '  ipv4 { import all; export where source = RTS_BGP || proto = "network"; };\n}\n'
-        for peer in peers
+    network_part = f'protocol static network {{ ipv4; route {network} via "eth0"; }}\n'
+    channel = 'import all; export where source = RTS_BGP || proto = "network";'
+    timers = bird.hold(hold, startup=True)
+    return bird.head(own, bird.LINK, network_part, bird.TO_KERNEL) + "".join(
+        bird.session(peer.protocol, (own, ASN), (peer.address, peer.asn), timers, channel) for peer in peers
     )
 
 
@@ -50,38 +43,23 @@ def gateway(own: IPv4Address, behind: IPv4Network, path: Sequence[int], server: 
     What it learns goes to its kernel, and it forwards to whoever is named as next hop; its own network it knows better.
     """
     prepends = "".join(f" bgp_path.prepend({asn});" for asn in reversed(path))
-    head = (
-        f"log stderr all;\nrouter id {own};\nprotocol device {{ scan time 5; }}\n"
-        'protocol direct { ipv4; interface "eth0"; }\n'
-        f"protocol static behind {{ ipv4; route {behind} unreachable; }}\n"
-        "protocol kernel { merge paths on; ipv4 { import none; export where source = RTS_BGP; }; }\n"
+    static = f"protocol static behind {{ ipv4; route {behind} unreachable; }}\n"
+    channel = (
+        f"import where net != {server.network};\n"
+        f'    export filter {{ if proto != "behind" then reject;{prepends} accept; }};'
     )
-    return head + "".join(
-        f"protocol bgp instance_{number} {{\n"
-        f"  local {own} as {ASN}; neighbor {address} as {ASN}; multihop;\n"
-        f"  connect retry time 1; connect delay time 1; error wait time 1, 2; {NO_GRACE}\n"
-        f"  ipv4 {{ import where net != {server.network};\n"
-        f'    export filter {{ if proto != "behind" then reject;{prepends} accept; }}; }};\n}}\n'
+    return bird.head(own, bird.LINK, static, bird.TO_KERNEL) + "".join(
+        bird.session(f"instance_{number}", (own, ASN), (address, ASN), "", channel)
         for number, address in enumerate(server.addresses)
     )
 
 
 def on_premises(own: IPv4Address, asn: int, peers: Sequence[Peer], hold: int) -> str:
     """A router beyond the NVAs: learns from them how to come back, equal paths side by side."""
-    head = (
-        f"log stderr all;\nrouter id {own};\nprotocol device {{ scan time 5; }}\n"
-        'protocol direct { ipv4; interface "eth0"; }\n'
-        "protocol kernel { merge paths on; ipv4 { import none; export where source = RTS_BGP; }; }\n"
-    )
-    return head + sessions(own, asn, peers, hold)
+    return bird.head(own, bird.LINK, bird.TO_KERNEL) + sessions(own, asn, peers, hold)
 
 
 def sessions(own: IPv4Address, asn: int, peers: Sequence[Peer], hold: int) -> str:
-    """A router's sessions: it takes everything and says nothing."""
-    return "".join(
-        f"protocol bgp {peer.protocol} {{\n"
-        f"  local {own} as {asn}; neighbor {peer.address} as {peer.asn}; multihop; hold time {hold};\n"
-        f"  connect retry time 1; connect delay time 1; error wait time 1, 2; {NO_GRACE}\n"
-        "  ipv4 { import all; export none; };\n}\n"
-        for peer in peers
-    )
+    """A router's sessions: it takes every route and announces none."""
+    timers, channel = bird.hold(hold), "import all; export none;"
+    return "".join(bird.session(peer.protocol, (own, asn), (peer.address, peer.asn), timers, channel) for peer in peers)

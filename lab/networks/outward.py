@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from function_app.domain.routes.expected import Standing
 from function_app.domain.topology.model import Neighbour, Outward, Service, Topology
+from lab.kit import bird
 from lab.networks import instances, verified
 from lab.networks.agents import Agents
 from lab.networks.findings import Findings, soon
@@ -25,7 +26,7 @@ from lab.networks.learned import Peer, Row, differences
 from lab.networks.network import Network, Order, Plan
 from lab.networks.verified import told
 from lab.packets.fabric import BALANCER
-from lab.packets.route_servers import NO_GRACE, SessionCount
+from lab.packets.route_servers import SessionCount
 
 SERVER = Instances("rs-hub", (IPv4Address("10.0.0.36"), IPv4Address("10.0.0.37")), IPv4Network("10.0.0.0/16"))
 FRONTEND, BEYOND = IPv4Address("10.0.1.100"), IPv4Network("192.168.0.0/16")
@@ -280,21 +281,14 @@ def _in_words(wanted: Told) -> str:
 def router(peers: Sequence[Peer]) -> str:
     """The router on-premises, as BIRD's configuration: learns from the firewalls how to come back. They are on its link."""
     ways = "".join(f' route {peer.address}/32 via "eth0";' for peer in peers)
-    head = (
-        f"log stderr all;\nrouter id {SITE_ADDRESS};\nprotocol device {{ scan time 5; }}\n"
-        f"protocol static ways {{ ipv4;{ways} }}\n"
-        "protocol kernel { merge paths on; ipv4 { import none; export where source = RTS_BGP; }; }\n"
-    )
-    return head + instances.sessions(SITE_ADDRESS, SITE_ASN, peers, HOLD)
+    static = f"protocol static ways {{ ipv4;{ways} }}\n"
+    return bird.head(SITE_ADDRESS, static, bird.TO_KERNEL) + instances.sessions(SITE_ADDRESS, SITE_ASN, peers, HOLD)
 
 
 def on_premises_part(address: IPv4Address, asn: int, neighbour: Neighbour) -> str:
     """A BIRD NVA's session with the router: the agent's table and filter for what is outward."""
-    return (
-        f"\nprotocol bgp site {{\n  local {address} as {asn}; neighbor {neighbour.address} as {neighbour.asn}; multihop;\n"
-        f"  connect delay time 1; connect retry time 1; error wait time 1, 2; {NO_GRACE}\n"
-        f"  ipv4 {{ table {NAMES.table}; import none; export filter {NAMES.filter}; }};\n}}\n"
-    )
+    channel = f"table {NAMES.table}; import none; export filter {NAMES.filter};"
+    return "\n" + bird.session("site", (address, asn), (neighbour.address, neighbour.asn), "", channel)
 
 
 OUTWARD = OutwardCase()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.kit.agent_toml import AgentFile, Listen, Peer, data_path, table
 from lab.packets.fabric import ADDRESSES, NVAS
 from lab.packets.lab import Lab
 from lab.packets.prober import PORT
@@ -56,48 +57,26 @@ class Agents:
             self._lab.start(name, node, argv, f"{node}/control", ENVIRONMENT)
 
     def _config(self, node: str) -> str:
-        home, own, base = self._lab.directory / node, ADDRESSES[node], self._lab.directory
-        peers = "".join(
-            f'[[peers]]\nname = "{peer}"\naddress = "{ADDRESSES[peer]}"\ngossip = {GOSSIP}\nprobe = {PROBE}\n'
-            f'certificate = "{self.certificate(peer)}"\n'
-            for peer in self._setting.nodes
-            if peer != node
+        base, listen = self._lab.directory, Listen(COMMAND, PROBE, GOSSIP)
+        file = AgentFile(
+            name=node,
+            topology=self._setting.topology,
+            address=ADDRESSES[node],
+            home=base / node,
+            app_keys=base / "app-keys.pem",
+            listen=listen,
+            peers=tuple(
+                Peer(peer, ADDRESSES[peer], self.certificate(peer), listen)
+                for peer in self._setting.nodes
+                if peer != node
+            ),
         )
-        return f"""\
-[agent]
-name = "{node}"
-topology = "{self._setting.topology}"
-address = "{own}"
-machine = "{node}"
-state = "{home / "state"}"
-key = "{home / "agent.key"}"
-certificate = "{home / "agent.crt"}"
-app_keys = "{base / "app-keys.pem"}"
-[listen]
-command = {COMMAND}
-probe = {PROBE}
-gossip = {GOSSIP}
-[reports]
-url = "{self._setting.report_url}"
-key_file = "{base / "report.key"}"
-{peers}{self._check(node)}{self._speaker(node)}"""
+        reports = table("[reports]", url=self._setting.report_url, key_file=base / "report.key")
+        return file.text(reports, self._check(node), self._speaker(node))
 
     def _check(self, node: str) -> str:
         """The real path: through the NVA to the client behind it and back."""
-        if node not in NVAS:
-            return ""
-        return f"""\
-[[checks]]
-name = "data-path"
-kind = "udp"
-address = "{ADDRESSES[node]}"
-port = {PORT}
-fatal = true
-period_seconds = {CHECK_PERIOD}
-timeout_seconds = {CHECK_PERIOD}
-fall = {CHECK_FALL}
-rise = 3
-"""
+        return data_path(ADDRESSES[node], PORT, CHECK_PERIOD, CHECK_FALL) if node in NVAS else ""
 
     def _speaker(self, node: str) -> str:
         if node not in self._setting.asns:

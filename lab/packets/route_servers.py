@@ -1,7 +1,6 @@
 """The Route Server's two instances: BIRD, AS 65515, next hops as received, best routes merged as Azure's ECMP.
 
-Configurations as text, BIRD's control socket, and what its counters say of every session. BIRD honours graceful
-restart that a peer offers, and would keep a dead peer's routes for two minutes: it is off here, as on Azure.
+Configurations as text, BIRD's control socket, and what its counters say of every session.
 """
 
 import re
@@ -10,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.kit import bird
 from lab.packets.fabric import ADDRESSES, INSTANCES
 
 ASN = 65515
-NO_GRACE = "graceful restart off; long lived graceful restart off;"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +21,9 @@ class Timers:
 
     hold: int = 180
     keepalive: int = 60
+
+    def text(self, startup: bool) -> str:
+        return bird.hold(self.hold, self.keepalive, startup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +48,8 @@ class LearnedRoute:
 def configuration(instance: str, peers: Mapping[str, int], timers: Timers) -> str:
     """BIRD's configuration for one instance; `peers` are nodes with their ASNs."""
     own = ADDRESSES[instance]
-    head = (
-        f"router id {own};\nprotocol device {{ scan time 5; }}\n"
-        'protocol direct { ipv4; interface "eth0"; }\n'
-        "protocol kernel { merge paths on; ipv4 { import none; export where source = RTS_BGP; }; }\n"
-    )
-    return head + "".join(
-        f"protocol bgp {peer} {{\n"
-        f"  local {own} as {ASN}; neighbor {ADDRESSES[peer]} as {asn}; multihop;\n"
-        f"  hold time {timers.hold}; keepalive time {timers.keepalive}; startup hold time 20;\n"
-        f"  connect retry time 1; connect delay time 1; error wait time 1, 2; {NO_GRACE}\n"
-        "  ipv4 { import all; export none; };\n}\n"
+    return bird.head(own, bird.LINK, bird.TO_KERNEL) + "".join(
+        bird.session(peer, (own, ASN), (ADDRESSES[peer], asn), timers.text(startup=True), "import all; export none;")
         for peer, asn in sorted(peers.items())
     )
 
@@ -64,17 +57,11 @@ def configuration(instance: str, peers: Mapping[str, int], timers: Timers) -> st
 def announcer(node: str, asn: int, prefix: str, prepend: int, timers: Timers) -> str:
     """BIRD's configuration for an NVA that announces `prefix` with itself as next hop to both instances."""
     own = ADDRESSES[node]
-    export = "".join(f"bgp_path.prepend({asn}); " for _ in range(prepend))
-    head = (
-        f'router id {own};\nprotocol device {{}}\nprotocol direct {{ ipv4; interface "eth0"; }}\n'
-        f"protocol static vip {{ ipv4; route {prefix} blackhole; }}\n"
-    )
-    return head + "".join(
-        f"protocol bgp {instance} {{\n"
-        f"  local {own} as {asn}; neighbor {ADDRESSES[instance]} as {ASN}; multihop;\n"
-        f"  hold time {timers.hold}; keepalive time {timers.keepalive};\n"
-        f"  connect retry time 1; connect delay time 1; error wait time 1, 2; {NO_GRACE}\n"
-        f"  ipv4 {{ import none; export filter {{ if net != {prefix} then reject; {export}accept; }}; }};\n}}\n"
+    prepends = "".join(f"bgp_path.prepend({asn}); " for _ in range(prepend))
+    channel = f"import none; export filter {{ if net != {prefix} then reject; {prepends}accept; }};"
+    vip = f"protocol static vip {{ ipv4; route {prefix} blackhole; }}\n"
+    return bird.head(own, bird.LINK, vip) + "".join(
+        bird.session(instance, (own, asn), (ADDRESSES[instance], ASN), timers.text(startup=False), channel)
         for instance in INSTANCES
     )
 

@@ -10,13 +10,15 @@ from typing import Protocol
 
 from hopkeeper_agent.speakers.bird_text import FILTER, TABLE, render
 
+from lab.kit import bird
+from lab.kit.agent_toml import neighbours, table
 from lab.packets.fabric import ADDRESSES, INSTANCES
 from lab.packets.lab import Lab
-from lab.packets.route_servers import ASN, NO_GRACE
+from lab.packets.route_servers import ASN
 
 BGPD = Path("/usr/lib/frr/bgpd")
 _PEERS = tuple(ADDRESSES[instance] for instance in INSTANCES)
-_NEIGHBOURS = "".join(f'[[speaker.neighbors]]\naddress = "{peer}"\nasn = {ASN}\n' for peer in _PEERS)
+_NEIGHBOURS = neighbours(_PEERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ class ExaBgp:
         return
 
     def section(self, speaking: Speaking) -> str:
-        head = f'[speaker]\nkind = "exabgp"\naddress = "{speaking.address}"\nasn = {speaking.asn}\n'
-        return f"{head}hold_time = {speaking.hold}\n{_NEIGHBOURS}"
+        facts = {"address": speaking.address, "asn": speaking.asn, "hold_time": speaking.hold}
+        return table("[speaker]", kind="exabgp", **facts) + _NEIGHBOURS
 
 
 class Bird:
@@ -68,20 +70,22 @@ class Bird:
 
     def section(self, speaking: Speaking) -> str:
         control = speaking.home.parent / f"{speaking.node}.ctl"
-        head = f'[speaker]\nkind = "bird"\nasn = {speaking.asn}\ncontrol = "{control}"\n'
-        return f'{head}include = "{self._include(speaking)}"\n{_NEIGHBOURS}'
+        facts = {"asn": speaking.asn, "control": control, "include": self._include(speaking)}
+        return table("[speaker]", kind="bird", **facts) + _NEIGHBOURS
 
     def _include(self, speaking: Speaking) -> Path:
         return speaking.home / "hopkeeper.bird.conf"
 
     def _configuration(self, speaking: Speaking) -> str:
-        own, hold = speaking.address, speaking.hold
-        head = f'router id {own};\nprotocol device {{}}\ninclude "{self._include(speaking)}";\n'
-        return head + "".join(
-            f"protocol bgp {instance} {{\n"
-            f"  local {own} as {speaking.asn}; neighbor {ADDRESSES[instance]} as {ASN}; multihop;\n"
-            f"  hold time {hold}; connect retry time 1; connect delay time 1; error wait time 1, 2; {NO_GRACE}\n"
-            f"  ipv4 {{ table {TABLE}; import none; export filter {FILTER}; }};\n}}\n"
+        include = f'include "{self._include(speaking)}";\n'
+        return bird.head(speaking.address, include) + "".join(
+            bird.session(
+                instance,
+                (speaking.address, speaking.asn),
+                (ADDRESSES[instance], ASN),
+                bird.hold(speaking.hold),
+                f"table {TABLE}; import none; export filter {FILTER};",
+            )
             for instance in INSTANCES
         )
 
@@ -103,7 +107,7 @@ class Frr:
 
     def section(self, speaking: Speaking) -> str:
         vty = speaking.home / "frr" / "bgpd.vty"
-        return f'[speaker]\nkind = "frr"\nasn = {speaking.asn}\nvty = "{vty}"\n{_NEIGHBOURS}'
+        return table("[speaker]", kind="frr", asn=speaking.asn, vty=vty) + _NEIGHBOURS
 
     def _configuration(self, speaking: Speaking) -> str:
         keepalive = speaking.hold // 3

@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from azure.core.credentials import AccessToken
 
 from function_app.adapters.arm.client import Azure, Cloud
 from function_app.domain.topology.model import (
@@ -23,6 +21,7 @@ from function_app.domain.topology.model import (
     Speaker,
 )
 from function_app.reconcile.ports import BalancerWrite
+from lab.kit import credential
 from simulator.certificates import make_server_context
 from simulator.seeds import HubSeed
 from simulator.server import Simulator
@@ -32,22 +31,14 @@ SERVER = RouteServer(name="rs-hub", id=WANTED.route_server_id)
 POLL = timedelta(milliseconds=20)
 
 
-class Credential:
-    """Hands out one token for every scope and counts how often it was closed."""
+class Credential(credential.Credential):
+    """Counts how often it was closed."""
 
     def __init__(self) -> None:
         self.closed = 0
 
-    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
-        return AccessToken("simulated", int(time.time()) + 3600)
-
     async def close(self) -> None:
         self.closed += 1
-
-    async def __aenter__(self) -> "Credential":
-        return self
-
-    async def __aexit__(self, *_: object) -> None: ...
 
 
 @asynccontextmanager

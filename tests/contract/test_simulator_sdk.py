@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from azure.core.credentials import AccessToken
 from azure.core.exceptions import (
     HttpResponseError,
     ResourceExistsError,
@@ -26,6 +25,7 @@ from azure.monitor.query import LogsQueryStatus
 from azure.monitor.query.aio import LogsQueryClient
 from azure.monitor.querymetrics.aio import MetricsClient
 
+from lab.kit.credential import Credential
 from simulator.data_plane import probed
 from simulator.seeds import SUBSCRIPTION, HubSeed, hub_seed
 from simulator.server import Simulator, SimulatorConfig
@@ -34,18 +34,6 @@ WANTED = HubSeed(backends=(("nva-a", "10.0.1.4"), ("nva-b", "10.0.1.5")))
 FACTOR = 200.0  # a peering takes 0.4 s
 GROUP = WANTED.group
 PEERING = {"properties": {"peerIp": "10.0.1.4", "peerAsn": 65001}}
-
-
-class Credential:
-    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        return AccessToken("simulated", int(time.time()) + 3600)
-
-    async def close(self) -> None: ...
-
-    async def __aenter__(self) -> "Credential":
-        return self
-
-    async def __aexit__(self, *_: object) -> None: ...
 
 
 @pytest.fixture

@@ -2,44 +2,19 @@
 
 import asyncio
 import itertools
-import selectors
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lab.kit.virtual import VirtualLoop
 from tools.functions_host.errors import HostError
 from tools.functions_host.queue_listener import HOLD, QueueListener
 from tools.functions_host.queues import Received
 from tools.functions_host.settings import QueueSettings
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """Jumps to the next timer whenever there is nothing to do."""
-
-    def __init__(self) -> None:
-        self._ahead = 0.0
-        super().__init__(_Impatient(self))
-
-    def time(self) -> float:
-        return self._ahead
-
-    def skip(self, seconds: float) -> None:
-        self._ahead += seconds
-
-
-class _Impatient(selectors.SelectSelector):
-    def __init__(self, loop: VirtualLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is not None:
-            self._loop.skip(timeout)
-        return super().select(0)
 
 
 def on_virtual_time[T](story: Callable[[], Coroutine[None, None, T]]) -> T:

@@ -25,6 +25,8 @@ from hopkeeper_agent.agent import Agent
 from hopkeeper_agent.enroll import enroll
 from hopkeeper_agent.jws import Signer, certificate_key, key_id, verify
 
+from lab.kit.agent_toml import AgentFile, Listen, table
+
 TOPOLOGY = "hub-uksouth"
 SERVICE = "egress-firewall"
 COMMAND_TYPE = "hopkeeper-command"
@@ -109,27 +111,16 @@ class Member:
         return (self.folder / "agent.crt").read_text()
 
     def toml(self) -> str:
-        witness = f'witness = "{self.witness}"\n' if self.witness else ""
-        return f"""
-[agent]
-name = "{self.name}"
-topology = "{TOPOLOGY}"
-role = "{self.role}"
-address = "{self.address}"
-machine = "{self.machine}"
-state = "{self.folder}/state"
-key = "{self.folder}/agent.key"
-certificate = "{self.folder}/agent.crt"
-app_keys = "{self.folder}/app.pub"
-{witness}
-[listen]
-command = 8443
-probe = 8080
-gossip = 8444
-[gossip]
-period_seconds = {self.period_seconds}
-{self.extra}
-"""
+        file = AgentFile(
+            name=self.name,
+            topology=TOPOLOGY,
+            address=self.address,
+            home=self.folder,
+            app_keys=self.folder / "app.pub",
+            listen=Listen(8443, 8080, 8444),
+            agent=(("machine", self.machine), ("role", self.role), ("witness", self.witness)),
+        )
+        return file.text(table("[gossip]", period_seconds=self.period_seconds), self.extra)
 
     def knows(self, *others: Member) -> None:
         """Enrol peers."""
