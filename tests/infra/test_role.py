@@ -231,9 +231,9 @@ def test_a_wildcard_has_a_reason_and_is_in_use() -> None:
 )
 def test_a_call_without_an_entry_is_named(old: str, new: str, named: str) -> None:
     code = adapters()
-    assert old in code["route_server.py"]
+    assert old in code["arm/route_server.py"]
     with pytest.raises(LookupError, match=named.replace("?", r"\?")):
-        needed(code | {"route_server.py": code["route_server.py"].replace(old, new)})
+        needed(code | {"arm/route_server.py": code["arm/route_server.py"].replace(old, new)})
 
 
 def test_an_sdk_without_an_entry_is_named() -> None:
