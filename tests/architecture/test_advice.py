@@ -9,7 +9,7 @@ advice may not be refused at all.
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -74,25 +74,30 @@ class State:
         return Look(self.topology.services[0], self.topology.timing, self.observed, self.record)
 
 
+BY = "ann"
+ALONE: Mapping[str, Order] = {
+    "pause": PauseOrder(LATER, BY),
+    "resume": ResumeOrder(BY),
+    "failover": FailoverOrder(BY),
+}
+"""Orders that need no member."""
+OF_A_MEMBER: Mapping[str, Callable[[str], Order]] = {
+    "switchover": lambda name: SwitchoverOrder(name, BY),
+    "failover": lambda name: FailoverOrder(BY, name),
+    "drain": lambda name: DrainOrder(name, LATER, BY),
+    "undrain": lambda name: UndrainOrder(name, BY),
+    "rehearse": lambda name: RehearseOrder(BY, name),
+}
+
+
 def orders(verb: str, names: tuple[str, ...]) -> tuple[Order, ...]:
     """Every order of this verb, for each of these members."""
-    by = "ann"
-    match verb:
-        case "pause":
-            return (PauseOrder(LATER, by),)
-        case "resume":
-            return (ResumeOrder(by),)
-        case "switchover":
-            return tuple(SwitchoverOrder(name, by) for name in names)
-        case "failover":
-            return (FailoverOrder(by), *(FailoverOrder(by, name) for name in names))
-        case "drain":
-            return tuple(DrainOrder(name, LATER, by) for name in names)
-        case "undrain":
-            return tuple(UndrainOrder(name, by) for name in names)
-        case "rehearse":
-            return tuple(RehearseOrder(by, name) for name in names)
-    raise AssertionError(f"{verb} has no order here: add it")
+    alone = (ALONE[verb],) if verb in ALONE else ()
+    return (*alone, *(OF_A_MEMBER[verb](name) for name in names)) if verb in OF_A_MEMBER else alone
+
+
+def test_every_verb_has_its_orders_here() -> None:
+    assert ALONE.keys() | OF_A_MEMBER.keys() == VERBS.keys()
 
 
 def answers(state: State, verb: str, names: tuple[str, ...]) -> list[tuple[bool, tuple[str, ...]]]:
@@ -175,15 +180,26 @@ def readings(members: tuple[str, ...]) -> dict[str, dict[str, AgentReading]]:
     }
 
 
+STANDBYS = {"standbys not probed": "Down_Probe_HttpStatus", "standbys Down": "Down_Admin"}
+
+
+def pictures(kind: str, desired: Topology) -> Iterator[tuple[str, Observed]]:
+    """What may be observed of a service: its agents, and behind a load balancer what that says of the standbys."""
+    names = (*desired.services[0].names, *(("watch",) if kind == "member" else ()))
+    for seen, agents in readings(names).items():
+        if desired.services[0].naming:
+            yield seen, Observed(NOW, agents)
+            continue
+        for probed, reason in STANDBYS.items():
+            reasons = {name.replace("-", "_"): reason for name in names[1:]}
+            yield f"{seen}, {probed}", Observed(NOW, agents, balancer(nva_a="Up_Probe_Success", **reasons))
+
+
 def states() -> Iterator[State]:
-    probes = {"standbys not probed": "Down_Probe_HttpStatus", "standbys Down": "Down_Admin"}
     for kind, desired in SERVICES.items():
-        names = (*desired.services[0].names, *(("watch",) if kind == "member" else ()))
-        for (seen, agents), (probed, reason) in ((a, p) for a in readings(names).items() for p in probes.items()):
-            reading = balancer(nva_a="Up_Probe_Success", **{n.replace("-", "_"): reason for n in names[1:]})
+        for seen, observed in pictures(kind, desired):
             for name, record in RECORDS.items():
-                observed = Observed(NOW, agents, None if desired.services[0].naming else reading)
-                yield State(f"{kind}, {name}, {seen}, {probed}", desired, observed, record)
+                yield State(f"{kind}, {name}, {seen}", desired, observed, record)
 
 
 def test_a_verb_that_a_message_advises_is_accepted_in_the_state_that_prints_it() -> None:
@@ -214,20 +230,23 @@ def test_advice_that_the_state_refuses_is_named(said: str) -> None:
 # Commands in messages
 
 
+def filled_in(node: ast.JoinedStr) -> str:
+    """The text of an f-string, with `{}` for what is filled in."""
+    return "".join(part.value if _is_text(part) else "{}" for part in node.values)  # type: ignore[attr-defined]
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
 def texts_of(path: Path) -> Iterator[str]:
-    """Every text of a module that is no docstring, with `{}` for what is filled in."""
-    tree = ast.parse(path.read_text())
-    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    parts: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr):
-            parts |= {id(value) for value in node.values}
-            yield "".join(
-                v.value if isinstance(v, ast.Constant) and isinstance(v.value, str) else "{}" for v in node.values
-            )
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not {id(node)} & (docs | parts):
-            yield node.value
+    """Every text of a module that is no docstring."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    joined = [node for node in nodes if isinstance(node, ast.JoinedStr)]
+    aside = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    aside |= {id(part) for node in joined for part in node.values}
+    yield from map(filled_in, joined)
+    yield from (node.value for node in nodes if _is_text(node) and id(node) not in aside)  # type: ignore[attr-defined]
 
 
 def test_a_command_line_in_a_message_is_one_that_the_command_line_takes() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import click
@@ -51,6 +52,7 @@ def documents() -> Mapping[str, str]:
     return {name: (ROOT / name).read_text() for name in listed if not name.startswith(("tests/", "contracts/schemas"))}
 
 
+@cache
 def served() -> dict[str, set[str]]:
     """Path and methods of every HTTP function, as the worker's library would index them, and of the agent."""
     code = (

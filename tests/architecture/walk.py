@@ -101,7 +101,7 @@ async def play(directory: Path) -> list[tuple[str, str]]:
 
     async def post(token: str) -> func.HttpResponse:
         request = func.HttpRequest(method="POST", url="/api/reports", body=token.encode())
-        response: func.HttpResponse = await on_report.build().get_user_function()(request)  # type: ignore[attr-defined]
+        response: func.HttpResponse = await on_report.build().get_user_function()(request)
         return response
 
     async with AsyncExitStack() as stack:
