@@ -1,4 +1,4 @@
-"""Asks a deployed app over HTTP, with its master key, for its functions and its status: for the command line only."""
+"""Requests a deployed app's functions and status over HTTP, with its master key: for the command line only."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ KEY_HEADER = "x-functions-key"
 
 
 async def ask_app(url: str, key: str) -> tuple[Answered, Answered]:
-    """The answers of /admin/functions and of /api/status. No answer is an answer too: it says why."""
+    """The answers of /admin/functions and of /api/status. Where there is none, it says why."""
     async with aiohttp.ClientSession(timeout=TIMEOUT, trust_env=True, headers={KEY_HEADER: key}) as session:
         functions, overview = await asyncio.gather(
             *(_answered(session, f"{url.rstrip('/')}{path}") for path in ("/admin/functions", "/api/status"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from function_app.adapters.arm.client import Azure
-from function_app.adapters.arm.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Pace
+from function_app.adapters.arm.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Timeouts
 from function_app.domain.base.errors import Superseded, Terminal, Unavailable
 from function_app.domain.service.observation import AdminState, Backend, FenceProof
 from function_app.reconcile.act.fencing import fence, lift
@@ -54,7 +54,7 @@ def balancers(azure: Azure) -> LoadBalancersOverArm:
 
 @pytest.fixture
 def states(azure: Azure) -> AdminStatesOverArm:
-    return AdminStatesOverArm(azure, Pace(poll=POLL))
+    return AdminStatesOverArm(azure, Timeouts(poll=POLL))
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ async def test_a_write_that_fails_in_the_end_has_not_happened(sim: Simulator, st
 
 
 async def test_a_write_that_does_not_end_is_given_up_in_time(sim: Simulator, azure: Azure) -> None:
-    states = AdminStatesOverArm(azure, Pace(write=timedelta(seconds=0.5), poll=POLL))
+    states = AdminStatesOverArm(azure, Timeouts(write=timedelta(seconds=0.5), poll=POLL))
     await states.look(service(), NVA_A)
     sim.world.set_faults({"pool_write_seconds": 3600})
     with pytest.raises(Unavailable, match=r"setting nva-a to Down in the pool of fw: not done within 0.5 s"):
@@ -240,15 +240,15 @@ async def test_an_empty_health_action_is_silence(sim: Simulator, states: AdminSt
 
 async def test_a_health_action_that_fails_is_no_silence(sim: Simulator, states: AdminStatesOverArm) -> None:
     del sim.world.data_plane.planes[WANTED.load_balancer_id.lower()]
-    with pytest.raises(Unavailable, match="asking for the health of nva-a in fw: 500"):
+    with pytest.raises(Unavailable, match="reading the health of nva-a in fw: 500"):
         await states.health_reason(service(), NVA_A)
 
 
 async def test_a_health_action_that_takes_too_long_is_no_silence(sim: Simulator, azure: Azure) -> None:
-    states = AdminStatesOverArm(azure, Pace(ask=timedelta(seconds=0.5), poll=POLL))
+    states = AdminStatesOverArm(azure, Timeouts(read=timedelta(seconds=0.5), poll=POLL))
     await azure.network(WANTED.subscription)
     sim.world.set_faults({"health_seconds": 3600})
-    with pytest.raises(Unavailable, match=r"asking for the health of nva-a in fw: not done within 0.5 s"):
+    with pytest.raises(Unavailable, match=r"reading the health of nva-a in fw: not done within 0.5 s"):
         await states.health_reason(service(), NVA_A)
 
 
@@ -258,14 +258,14 @@ async def test_an_arm_that_refuses_says_when_to_come_back(
 ) -> None:
     sim.world.set_faults({"arm": fault, "arm_retry_after": 13})
     began = time.monotonic()
-    with pytest.raises(Unavailable, match="looking at nva-a in the pool of fw") as caught:
+    with pytest.raises(Unavailable, match="reading nva-a in the pool of fw") as caught:
         await states.look(service(), NVA_A)
     assert time.monotonic() - began < 6
     assert caught.value.retry_after == timedelta(seconds=13 if fault == "throttle" else 5)
 
 
 async def test_an_arm_that_hangs_is_given_up_in_time(sim: Simulator, azure: Azure) -> None:
-    states = AdminStatesOverArm(azure, Pace(ask=timedelta(seconds=0.5)))
+    states = AdminStatesOverArm(azure, Timeouts(read=timedelta(seconds=0.5)))
     await azure.network(WANTED.subscription)
     sim.world.set_faults({"arm": "hang"})
     for asked in (

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from function_app.adapters.arm.client import Azure
-from function_app.adapters.arm.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Pace
+from function_app.adapters.arm.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Timeouts
 from function_app.domain.base.errors import Superseded, Unavailable
 from function_app.domain.service.observation import AdminState, Backend
 from function_app.reconcile.ports import PoolView
@@ -100,7 +100,7 @@ def row(ip: str, reason: str, interface: str | None = None) -> dict[str, Any]:
 
 
 def admin_states(azure: Azure) -> AdminStatesOverArm:
-    return AdminStatesOverArm(azure, Pace(poll=POLL))
+    return AdminStatesOverArm(azure, Timeouts(poll=POLL))
 
 
 async def set_down(azure: Azure, **member: Any) -> PoolView:
@@ -282,7 +282,7 @@ async def test_what_somebody_elses_address_says_keeps_nobody_from_being_fenced(t
     others: list[Any] = [entry("new", ipAddress="10.0.1.9", adminState="Drain"), {"properties": None}]
     arm = LazyArm(*others, entry("one", ipAddress="10.0.1.4"))
     async with fake_arm(arm.answer, tmp_path) as azure:
-        states = AdminStatesOverArm(azure, Pace(poll=POLL))
+        states = AdminStatesOverArm(azure, Timeouts(poll=POLL))
         seen = await states.look(service(), NVA_A)
         assert (await states.set(service(), NVA_A, DOWN, seen.etag)).admin_state is DOWN
     assert [a.get("name") for a in arm.puts[0]["properties"]["loadBalancerBackendAddresses"]] == [
@@ -293,7 +293,7 @@ async def test_what_somebody_elses_address_says_keeps_nobody_from_being_fenced(t
 async def test_a_member_whose_address_has_no_name_cannot_be_written_and_that_is_said(tmp_path: Path) -> None:
     arm = LazyArm({"properties": {"ipAddress": "10.0.1.4"}})
     async with fake_arm(arm.answer, tmp_path) as azure:
-        states = AdminStatesOverArm(azure, Pace(poll=POLL))
+        states = AdminStatesOverArm(azure, Timeouts(poll=POLL))
         seen = await states.look(service(), NVA_A)
         with pytest.raises(Unavailable, match=r"the address 10\.0\.1\.4 of the pool has no name to write to"):
             await states.set(service(), NVA_A, DOWN, seen.etag)

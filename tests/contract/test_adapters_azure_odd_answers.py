@@ -24,7 +24,7 @@ READS: dict[str, Callable[[Azure], Awaitable[Any]]] = {
     "reading Route Server rs-hub": lambda azure: RouteServersOverArm(azure).read(SERVER),
     "listing the instances of scale set fleet": lambda azure: ScaleSetsOverArm(azure).instances(FLEET),
     "reading the load balancer of fw": lambda azure: LoadBalancersOverArm(azure).read(service(), SPEAKERS, PROBED),
-    "looking at nva-a in the pool of fw": lambda azure: AdminStatesOverArm(azure).look(service(), NVA_A),
+    "reading nva-a in the pool of fw": lambda azure: AdminStatesOverArm(azure).look(service(), NVA_A),
     "reading the load balancer of fw, for preflight": lambda azure: SurroundingsOverArm(azure).balancer(service()),
 }
 POOL = {"name": "nvas", "etag": '"1"', "properties": {"loadBalancerBackendAddresses": [None]}}

@@ -267,7 +267,7 @@ async def test_answer_to_an_earlier_question_is_unreachable(agents: AgentsOverHt
 async def test_refused_status_is_unreachable(agents: AgentsOverHttp, agent: FakeAgent) -> None:
     agent.accepted = False
 
-    assert (await reason(agents, agent)).startswith("it refused to tell its status: epoch 2")
+    assert (await reason(agents, agent)).startswith("it refused to report its status: epoch 2")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """The agents on the NVAs over HTTPS: signed commands out, verified replies in.
 
-An agent that does not reply as it must is a reading (`Unreachable`), never an error. What travels is `messages`, who it is
-from is `jws`, what agents send by themselves is `reports`. No message is sent to a name, through a proxy or after a
-redirect: only to the literal address and port of the topology, over TLS that trusts the enrolled certificate alone
-(safety.md section 8).
+An agent without a valid reply is a reading (`Unreachable`), never an error. `messages` has the shapes, `jws` the
+signatures, `reports` what agents send unrequested. No message is sent to a host name, through a proxy or after a redirect:
+only to the literal address and port of the topology, over TLS that trusts the enrolled certificate alone (safety.md
+section 8).
 """
 
 import asyncio
@@ -34,11 +34,11 @@ from function_app.domain.topology.model import Speaker
 from function_app.reconcile.ports import AgentCommand, Clock, CommandAnswer
 
 REPLY_SIZE_MAX = 256 * 1024
-"""Bytes of an answer: a status with a thousand prefixes fits."""
+"""Bytes of a reply: a status with a thousand prefixes fits."""
 KEEP_ALIVE = timedelta(seconds=8)
 """Shorter than the agent's own 10 s, so that a connection is seldom closed just as it is used."""
 ATTEMPTS = 2
-"""A kept connection may have died unseen, of which nothing is known but that it broke: one more, on a new one."""
+"""An idle connection may have been closed by the agent: one more attempt, on a new connection."""
 
 _NO_ROUTE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL})
 
@@ -55,14 +55,13 @@ class AgentsOverHttp:
         message = _Message(topology, speaker, encode_status_query(), judge_time=True)
         answer = await self._send(message, timeout)
         if isinstance(answer, _VerifiedReply) and not answer.reply.accepted:
-            return Unreachable(f"it refused to tell its status: {plain(answer.reply.reason or 'no reason given')}")
+            return Unreachable(f"it refused to report its status: {plain(answer.reply.reason or 'no reason given')}")
         return answer.status if isinstance(answer, _VerifiedReply) else answer
 
     async def command(
         self, topology: str, speaker: Speaker, service: str, command: AgentCommand, timeout: timedelta
     ) -> CommandAnswer:
-        # FENCE is obeyed and acknowledged by an agent whose clock is wrong; that the answer is to this very message
-        # proves it fresh.
+        # An agent whose clock is wrong obeys and acknowledges a FENCE too: `in_reply_to` proves that the reply is fresh.
         judge_time = not isinstance(command, SendFence)
         answer = await self._send(
             _Message(topology, speaker, encode_command(service, command), judge_time=judge_time), timeout
@@ -122,7 +121,7 @@ class AgentsOverHttp:
         raise AssertionError("a loop of at least one attempt returns or raises")
 
     async def _post(self, message: "_Message", jti: str, port: int, certificate: AgentCertificate) -> str:
-        """The body of a signed answer (200 accepted, 409 refused). Raises _NoReply or aiohttp's errors."""
+        """The body of a signed reply (200 accepted, 409 refused). Raises _NoReply or aiohttp's errors."""
         issued = self._clock.now().timestamp()
         token = self._key.sign(
             COMMAND,
@@ -153,7 +152,7 @@ class AgentsOverHttp:
         # Made on first use: a session belongs to the event loop that runs then.
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                # No limit: those who ask bound their questions, and one agent that hangs must not hold up the others.
+                # No limit: every caller has a timeout, and one agent that hangs must not hold up the others.
                 connector=aiohttp.TCPConnector(
                     limit=0, keepalive_timeout=KEEP_ALIVE.total_seconds(), use_dns_cache=False
                 ),
@@ -166,7 +165,7 @@ class AgentsOverHttp:
 
 
 class _NoReply(Exception):
-    """There was an answer, but none that an agent gives to us; the message says why in short, stable words."""
+    """An HTTP answer that is no reply of an agent; the message says why, in few constant words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +176,7 @@ class _VerifiedReply:
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """One command for one agent, and what its answer must be."""
+    """One command for one agent, and what its reply must be."""
 
     topology: str
     speaker: Speaker

@@ -1,6 +1,6 @@
 """Compact JWS with ES256 and nothing else: the app's signing key, and the enrolled certificates of the agents.
 
-Key objects are made once and kept: parsing PEM costs more than signing. What a message says is not decided here.
+Parsed keys are cached: parsing PEM costs more than signing. What a message contains is `messages`.
 
 Claims are checked here and not by PyJWT's `decode`: that compares `exp` and `iat` with the machine's clock, and every time
 in Hopkeeper comes from the port `Clock`. It also truncates fractions of a second, and has no limit on a token's lifetime.
@@ -39,7 +39,7 @@ _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 @dataclass(frozen=True, slots=True)
 class ExpectedClaims:
-    """What a token must be to be believed: its type, and the claims iss, aud and sub.
+    """What a token must be to be accepted: its type, and the claims iss, aud and sub.
 
     `now` is compared with exp and iat; None where something else proves that the token is fresh.
     """
@@ -95,7 +95,7 @@ class AppKey:
 
 
 class AgentCertificate:
-    """An enrolled certificate: verifies the agent's signatures, and is all that its TLS endpoint is trusted by."""
+    """An enrolled certificate: it verifies the agent's signatures, and is the only trust anchor of its TLS endpoint."""
 
     def __init__(self, certificate: x509.Certificate, key: EllipticCurvePublicKey) -> None:
         self._key = key
@@ -128,7 +128,7 @@ class AgentCertificate:
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise NotAuthentic("the signature does not hold") from error
         header, payload = decoded["header"], decoded["payload"]
-        # Nothing else is used, so nothing else is taken: no `crit`, no key or key address that came along.
+        # Exactly these three: no `crit`, and no key or address of a key that the token brings along.
         if header != {"alg": ALGORITHM, "typ": expected.typ, "kid": self.kid}:
             raise NotAuthentic("wrong header: type, key id, or more than these")
         try:
@@ -181,15 +181,15 @@ def _check(claims: _Registered, expected: ExpectedClaims) -> None:
     if now >= claims.exp + LEEWAY.total_seconds():
         raise NotAuthentic("expired")
     if claims.iat > now + LEEWAY.total_seconds() or claims.exp > claims.iat + LIFETIME.total_seconds() + 1:
-        # A clock that runs ahead would make messages that can be replayed later.
+        # An agent whose clock runs ahead would sign messages that can be replayed later.
         raise NotAuthentic("issued in the future, or for longer than allowed")
 
 
 def _trust_only(certificate: x509.Certificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.check_hostname = False  # agents are known by their certificate; addresses may move
+    context.check_hostname = False  # an agent is identified by its certificate; its address may change
     context.verify_mode = ssl.CERT_REQUIRED
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is the anchor, whoever issued it
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is the anchor, not its issuer
     context.load_verify_locations(cadata=certificate.public_bytes(Encoding.DER))
     return context

@@ -1,6 +1,6 @@
-"""What the app and an agent say to each other, between JSON and the domain's types (docs/agent-protocol.md, version 1).
+"""The messages between the app and an agent, from JSON to the domain's types and back (docs/agent-protocol.md, version 1).
 
-Shapes only: whether a message is authentic is `jws`, how it travels is `nva`. Unknown keys of a newer agent are ignored.
+Shapes only: whether a message is authentic is `jws`, how it is sent is `http`. Unknown keys of a newer agent are ignored.
 """
 
 from collections.abc import Mapping
@@ -29,11 +29,11 @@ from function_app.reconcile.ports import AgentCommand
 APP = "hopkeeper"
 COMMAND, REPLY, REPORT = "hopkeeper-command", "hopkeeper-reply", "hopkeeper-report"
 
-# One epoch asks one role of a member. Should it ever ask both, FENCE outranks PROMOTE in whatever order they arrive.
+# Within one epoch a member is commanded one role. Should it ever be both, FENCE outranks PROMOTE in any order of arrival.
 PROMOTE_SEQ, FENCE_SEQ = 0, 1
 
 TEXT_MAX = 200
-"""Characters of an agent's own words that are kept: they end up in logs and in the status page."""
+"""Characters of an agent's own text that are stored: it ends up in logs and in the status."""
 
 _Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 _Name = Annotated[str, Meta(min_length=1, max_length=63)]
@@ -105,7 +105,7 @@ class _Status(Struct, frozen=True):
 
 
 class ReplyClaims(Struct, frozen=True):
-    """An agent's answer to one command, beside the registered claims. `status` is decoded apart, by `decode_status`."""
+    """An agent's reply to one command, without the registered claims. `status` is decoded apart, by `decode_status`."""
 
     in_reply_to: str
     accepted: bool
@@ -114,14 +114,14 @@ class ReplyClaims(Struct, frozen=True):
 
 
 class ReportClaims(Struct, frozen=True):
-    """What an agent sends by itself, beside the registered claims."""
+    """A report, without the registered claims. `status` is decoded apart, by `decode_status`."""
 
     reason: str
     status: dict[str, Any]
 
 
 def encode_status_query() -> dict[str, object]:
-    """The claim `command` that asks for the status and changes nothing."""
+    """The claim `command` that requests the status and changes nothing."""
     return {"kind": "status"}
 
 
@@ -136,8 +136,8 @@ def encode_command(service: str, command: AgentCommand) -> dict[str, object]:
         case SendAdvertise(seq=seq, advertisements=advertisements):
             return {"kind": "advertise", **ordered, "seq": seq, "advertisements": [_encoded(a) for a in advertisements]}
         case SendOutward(seq=seq, routes=routes):
-            told = {"prefixes": [str(p) for p in routes.prefixes], "standby_prepend": routes.standby_prepend}
-            return {"kind": "outward", **ordered, "seq": seq, **told}
+            wanted = {"prefixes": [str(p) for p in routes.prefixes], "standby_prepend": routes.standby_prepend}
+            return {"kind": "outward", **ordered, "seq": seq, **wanted}
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -153,7 +153,10 @@ def decode_report(claims: Mapping[str, Any]) -> ReportClaims:
 
 
 def decode_status(raw: Mapping[str, Any], topology: str, agent: str) -> AgentStatus:
-    """An agent's STATUS object. Raises BadInput naming the first wrong field, also when it is not this agent's status."""
+    """The domain's value of an agent's `status` object.
+
+    Raises BadInput naming the first wrong field, and where it is another agent's or another topology's status.
+    """
     status = _convert(raw, _Status)
     if (status.topology, status.agent) != (topology, agent):
         raise BadInput.of("$.status", "is not the status of the agent that signed it")
@@ -163,7 +166,7 @@ def decode_status(raw: Mapping[str, Any], topology: str, agent: str) -> AgentSta
         services={name: _service(service) for name, service in status.services.items()},
         fatal=tuple(plain(reason) for reason in status.fatal),
         peers={name: PeerView(peer.gossip, peer.probe) for name, peer in status.peers.items()},
-        # A session whose state the agent does not know is not Established, which is all that readiness asks.
+        # A session in an unknown state is not Established: readiness needs no more than that.
         sessions=_sessions(status.sessions),
         outward_sessions=_sessions(status.outward_sessions),
         version=plain(status.version),
@@ -179,7 +182,7 @@ def _sessions(sessions: Mapping[str, _Session]) -> dict[IPv4Address, bool]:
 
 
 def plain(text: str) -> str:
-    """Somebody else's words as one short printable line (safety.md section 8, log injection)."""
+    """A foreign text as one short printable line, safe for logs (safety.md section 8, log injection)."""
     line = "".join(char if char.isprintable() else " " for char in text[:TEXT_MAX]).strip()
     return line + "…" if len(text) > TEXT_MAX else line
 
@@ -203,7 +206,7 @@ def _service(service: _Service) -> AgentService:
         advertised=tuple(Advertisement(a.prefix, a.next_hop, a.prepend) for a in advertised.advertisements)
         if advertised
         else None,
-        # No prefix is the same as never told, whatever stood beside it.
+        # No prefix is the same as no command so far, whatever its other fields are.
         outward=OutwardRoutes(tuple(sorted(outward.prefixes)), outward.standby_prepend)
         if outward and outward.prefixes
         else NOTHING_OUTWARD,
@@ -228,7 +231,7 @@ def _convert[T](raw: Mapping[str, Any], kind: type[T]) -> T:
 
 
 def _address(kind: type, value: object) -> Any:
-    """As everywhere, and a prefix with its length."""
+    """Dotted decimal, and a network with its length. Raises BadInput, which msgspec lets through."""
     if kind is IPv4Network and "/" not in str(value):
         raise BadInput.of("$.status", "holds an IPv4 network without its length")
     try:

@@ -1,19 +1,19 @@
-"""What the Azure adapters share: which cloud, who we are in it, its clients, and what its errors come to.
+"""What the Azure adapters share: the cloud, our identity in it, its clients, and how its errors are translated.
 
 Nothing connects at import or construction, and no SDK is imported before its first use (the management SDK takes 0.5 s
-warm and 3 s cold): then in a thread, so that the fast path goes on. Not for storage, which the fast path needs at once.
+warm and 3 s cold), which is in a thread, so that the fast path goes on. Storage, which the fast path needs, is apart.
 
-| azure-core says                                             | it comes to | come back after            |
+| azure-core reports                                          | raised      | retry after                |
 |-------------------------------------------------------------|-------------|----------------------------|
 | 412, or an operation that another one superseded            | Superseded  | Retry-After, else 5 s      |
 | 409 with a code of `BUSY`                                   | Unavailable | Retry-After, else 5 s      |
-| any other 409: somebody else was there                      | Superseded  | Retry-After, else 5 s      |
+| any other 409: another write came first                     | Superseded  | Retry-After, else 5 s      |
 | 408, 429, 5xx, an operation that failed                     | Unavailable | Retry-After, else 5 s      |
 | 400, 401, 403, 404, ...: time alone does not cure it        | Unavailable | Retry-After, else 60 s     |
 | no connection, no answer in time, an answer that is no JSON | Unavailable | 5 s                        |
 
-An answer whose JSON has another shape than the SDK or we read is Unavailable too, for 60 s and with its trace in the log: what
-one resource answers never ends the pass over all others.
+An answer whose JSON has an unexpected shape is Unavailable too, for 60 s and with its trace in the log: one resource's odd
+answer never ends the pass over the others.
 """
 
 import asyncio
@@ -44,10 +44,10 @@ IDENTITY_SDK = "azure.identity.aio"
 
 SOON = timedelta(seconds=5)
 LATER = timedelta(seconds=60)
-RETRY_AFTER_MAX = timedelta(hours=1)  # whatever a server says, the sweep looks again sooner than that anyway
-DIGITS_MAX = 9  # of a wait that a server asks for
+RETRY_AFTER_MAX = timedelta(hours=1)  # whatever a server sends: the sweep looks again sooner anyway
+DIGITS_MAX = 9  # of a wait that a server sends
 
-# Codes of a 409 that say "busy" and not "you lost": the resource will take the same write later (azure-facts.md section 1).
+# Codes of a 409 that mean busy: the resource accepts the same write later (azure-facts.md section 6).
 BUSY = ("anotheroperationinprogress", "retryableerror", "hubbgpconnectionparenthub")
 # Codes of an operation that was accepted and then lost to a later write.
 SUPERSEDED = ("canceledandsuperseded", "operationpreempted")
@@ -55,7 +55,7 @@ SUPERSEDED = ("canceledandsuperseded", "operationpreempted")
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Which Azure, and who we are there. `timeout` bounds one request; `ca_file` replaces the system's trust anchors."""
+    """Which Azure, and our identity there. `timeout` bounds one request; `ca_file` replaces the system's trust anchors."""
 
     credential: CredentialFactory
     endpoint: str = "https://management.azure.com"
@@ -65,7 +65,7 @@ class Cloud:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Client options: no retries, as azure-core would sleep inside the call; no redirects; no proxy of the shell's."""
+        """Client options: no retries, as azure-core would sleep inside the call; no redirects; no proxy of the environment."""
         seconds = self.timeout.total_seconds()
         return {
             "retry_total": 0,
@@ -105,7 +105,7 @@ class Closable(Protocol):
 
 
 class Azure:
-    """The clients of one cloud: each made when first asked for, kept, and closed together."""
+    """The clients of one cloud: each made at its first use, cached, and closed together."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
@@ -178,7 +178,7 @@ class ResourceId:
 async def calling(what: str, timeout: timedelta) -> AsyncIterator[None]:
     """Bounds what is inside by `timeout`, the calls and the reading of their answers, and translates what they raise.
 
-    Whatever reads an answer is inside: this is where one of another shape becomes no answer. Raises Unavailable or
+    The reading of an answer belongs inside: an unexpected shape is Unavailable as well. Raises Unavailable or
     Superseded.
     """
     try:
@@ -195,7 +195,7 @@ async def calling(what: str, timeout: timedelta) -> AsyncIterator[None]:
 
 
 def translated(what: str, error: AzureError) -> Transient:
-    """What an azure-core error comes to: see the table above. `what` says what was tried, where."""
+    """The table above for one error of azure-core. `what`: what was tried, and where."""
     if not isinstance(error, HttpResponseError) or error.status_code is None:
         return Unavailable(f"{what}: {_words(error)}", SOON)
     status, code = error.status_code, error_code(error)
@@ -222,7 +222,7 @@ def error_code(error: HttpResponseError) -> str:
 
 
 def retry_after(error: HttpResponseError) -> timedelta | None:
-    """The wait that the answer asks for: Retry-After in seconds or as a date, or Azure's headers in milliseconds."""
+    """The wait that the response names: Retry-After in seconds or as a date, or Azure's headers in milliseconds."""
     answered: Any = error.response
     headers = {
         name.casefold(): str(value) for name, value in (answered.headers if answered is not None else {}).items()
@@ -250,5 +250,5 @@ def _bounded(wait: timedelta) -> timedelta:
 
 
 def _words(error: AzureError) -> str:
-    told = getattr(getattr(error, "error", None), "message", None) or error.message or type(error).__name__
-    return " ".join(str(told).split())[:MESSAGE_MAX]
+    message = getattr(getattr(error, "error", None), "message", None) or error.message or type(error).__name__
+    return " ".join(str(message).split())[:MESSAGE_MAX]

@@ -1,6 +1,6 @@
-"""Where a network interface sends packets (ARM `effectiveRouteTable`): a long-running operation, asked in one pass and
-fetched in another (`tokens`). The interface's machine must be running. Which routes there should be is
-`domain/effective_routes`' business.
+"""Where a network interface sends packets (ARM `effectiveRouteTable`): a long-running operation, started in one pass and
+fetched in a later one (`tokens`). The interface's machine must be running. Which routes there should be is decided in
+`domain.routes.effective`.
 """
 
 from collections.abc import Iterator
@@ -25,15 +25,15 @@ class EffectiveRoutesOverArm:
         self._azure = azure
 
     async def ask(self, interface: str) -> str:
-        """Begins the operation (one write token) and gives an opaque token. Raises Unavailable, Superseded, BadInput."""
+        """Starts the operation (one write of ARM's budget), gives an opaque token. Raises Unavailable, Superseded, BadInput."""
         nic = ResourceId.parse(interface, KIND)
-        async with calling(f"asking for the effective routes of {nic.name}", self._azure.cloud.timeout):
+        async with calling(f"requesting the effective routes of {nic.name}", self._azure.cloud.timeout):
             return arm_tokens.token_of(interface, "", await self._begin(nic, {}))
 
     async def fetch(self, token: str) -> tuple[EffectiveRoute | Unread, ...] | None:
         """One route for each prefix of the table, None while there is no table yet; IPv6 prefixes are left out.
 
-        Raises Unavailable (keep the token and come back), BadInput (ask again) or Unusable (ask again, but not soon).
+        Raises Unavailable (keep the token, fetch again later), BadInput (start again) or Unusable (start again, not soon).
         """
         operation = arm_tokens.operation_of(token, self._azure.cloud.endpoint)
         nic = ResourceId.parse(operation.resource, KIND)

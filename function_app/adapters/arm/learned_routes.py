@@ -1,5 +1,5 @@
 """What the Route Server's instances learned from a peer, and what they advertise to it: two long-running operations,
-asked in one pass, fetched in another (`tokens`). Which routes there should be is `domain/routes`' business.
+started in one pass and fetched in a later one (`tokens`). Which routes there should be is decided in `domain.routes`.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,31 +19,33 @@ from function_app.domain.topology.model import RouteServer
 
 
 class _PeerRoutesOverArm:
-    """What both directions have in common; `_said` is the direction in words."""
+    """What both directions have in common; `_direction` is for messages."""
 
-    _said = ""
+    _direction = ""
 
     def __init__(self, azure: Azure) -> None:
         self._azure = azure
 
     async def ask(self, server: RouteServer, peering: str) -> str:
-        """Begins the operation (one write token) and gives an opaque token. Raises Unavailable or Superseded."""
+        """Starts the operation (one write of ARM's budget) and gives an opaque token. Raises Unavailable or Superseded."""
         hub_id = ResourceId.parse(server.id, KIND)
-        async with calling(f"asking for the routes {self._said} {peering} on {server.name}", self._azure.cloud.timeout):
+        async with calling(
+            f"requesting the routes {self._direction} {peering} on {server.name}", self._azure.cloud.timeout
+        ):
             poller = await self._begin(hub_id, peering, {})
             return arm_tokens.token_of(server.id, peering, poller)
 
     async def fetch(self, token: str) -> tuple[LearnedRoute | Unread, ...] | None:
-        """The routes of both instances, None while there are none yet; at most one look and one read.
+        """The routes of both instances, None while the operation runs; at most one poll and one read.
 
-        Raises Unavailable (keep the token and come back), BadInput (the token is forged, broken, or the operation is
-        gone: ask again) or Unusable (the answer is there and cannot be read: ask again, but not soon).
+        Raises Unavailable (keep the token, fetch again later), BadInput (the token is invalid, or ARM does not know the
+        operation any more: start again) or Unusable (the answer cannot be read: start again, not soon).
         """
         operation = arm_tokens.operation_of(token, self._azure.cloud.endpoint)
         hub_id = ResourceId.parse(operation.resource, KIND)
         if operation.done:
             return _routes(arm_tokens.immediate_answer_of(operation))
-        async with calling(f"fetching the routes {self._said} {operation.child}", self._azure.cloud.timeout):
+        async with calling(f"fetching the routes {self._direction} {operation.child}", self._azure.cloud.timeout):
             body = await arm_tokens.answer_of(operation, partial(self._begin, hub_id, operation.child))
         return None if body is None else _routes(body)
 
@@ -55,7 +57,7 @@ class _PeerRoutesOverArm:
 
 
 class LearnedRoutesOverArm(_PeerRoutesOverArm):
-    _said = "learned from"
+    _direction = "learned from"
 
     async def _begin(self, hub_id: ResourceId, peering: str, options: Json) -> Any:
         connections = await self._connections(hub_id)
@@ -63,7 +65,7 @@ class LearnedRoutesOverArm(_PeerRoutesOverArm):
 
 
 class AdvertisedRoutesOverArm(_PeerRoutesOverArm):
-    _said = "advertised to"
+    _direction = "advertised to"
 
     async def _begin(self, hub_id: ResourceId, peering: str, options: Json) -> Any:
         connections = await self._connections(hub_id)
@@ -71,7 +73,7 @@ class AdvertisedRoutesOverArm(_PeerRoutesOverArm):
 
 
 def _routes(body: object) -> tuple[LearnedRoute | Unread, ...]:
-    """Rows of both roles; a role may be null, and only `localAddress` says which instance it is (azure-facts.md section 2)."""
+    """Rows of both roles; a role may be null, and only `localAddress` names the instance (azure-facts.md section 2)."""
     if not isinstance(body, dict):
         raise Unusable(f"it is no object of roles but {type(body).__name__}")
     return read((row for role in sorted(body) for row in _rows(role, body[role])), _route)
@@ -82,7 +84,7 @@ def _rows(role: str, listed: object) -> list[object]:
 
 
 def _route(row: Json) -> Iterator[LearnedRoute | Unread]:
-    """A row says where and what; of the rest it may leave out anything, and what of that cannot be read is named."""
+    """A row has an instance and a prefix; every other key is optional, and a value that cannot be read is named."""
     for network in networks(row.get("network")):
         read_values = {name: _value(row, name, parse) for name, parse in OPTIONAL.items()}
         values = [None if isinstance(value, Unread) else value for value in read_values.values()]

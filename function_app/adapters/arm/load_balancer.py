@@ -1,8 +1,8 @@
-"""Internal load balancers over ARM: what they show, and one member's adminState, one operation a method.
+"""Internal load balancers over ARM: their state, and one member's adminState, one operation a method.
 
-`Up` is never written: it makes the load balancer ignore the probe for ever (safety.md, finding 3). Which member to
-fence or lift, when, and in which order of these operations is decided elsewhere (`reconcile.act.fencing`). A member that
-is also in a pool of another load balancer is not seen from here.
+`Up` is never written: it makes the load balancer ignore the probe for ever (safety.md, finding 3). Which member to fence or
+lift, when, and the order of these operations is `reconcile.act.fencing`. A pool of another load balancer with the same
+member is not seen from here.
 """
 
 import asyncio
@@ -26,18 +26,18 @@ log = logging.getLogger("hopkeeper.azure")
 
 KIND = "Microsoft.Network/loadBalancers"
 TAG = "hopkeeper-fence"  # bumped where a write that changes nothing keeps the etag
-# Of whole operations, polls included, however slow Azure is: how long a fence may take says `fenceTimeout`, and every single
-# request is bounded by the client. A look takes well below a second, a health action about one, a pool write about three.
-ASK_TIMEOUT = timedelta(minutes=2)
+# Bounds of whole operations, polls included, for an Azure that hangs: `fenceTimeout` bounds a fence, the client every single
+# request. A read takes well below a second, a health action about one second, a write of the pool about three.
+READ_TIMEOUT = timedelta(minutes=2)
 WRITE_TIMEOUT = timedelta(minutes=5)
 POLL = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How long a question (a look, a health action) and a write may take. `poll`: where ARM names no pause of its own."""
+class Timeouts:
+    """How long a read (also by the health action) and a write may take. `poll`: the pause where ARM names none."""
 
-    ask: timedelta = ASK_TIMEOUT
+    read: timedelta = READ_TIMEOUT
     write: timedelta = WRITE_TIMEOUT
     poll: timedelta = POLL
 
@@ -74,11 +74,11 @@ class _Access:
         return health_rows(plain(found) if found else {})
 
     async def both(self) -> tuple[Json, Pool]:
-        """The load balancer and its pool, asked for at once: they share an etag that every write of either changes."""
+        """The load balancer and its pool, requested together: they share an etag, which every write of either changes."""
         return await asyncio.gather(self.load_balancer(), self.pool())
 
     async def find(self, document: Json, pool: Pool, speaker: Speaker) -> Address:
-        """Asks for health only where the pool shows no IPs. Raises Unavailable where the member is not in the pool."""
+        """Reads health only where the pool shows no IPs. Raises Unavailable where the member is not in the pool."""
         member = self._service.member(speaker.name)
         found = pool.find(member, speaker, ())
         if found is None and any(address.ip is None for address in pool.addresses):
@@ -138,7 +138,7 @@ class LoadBalancersOverArm:
 
 async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple[HealthRow, ...]:
     try:
-        async with calling(f"asking for the health of rule {rule}", timeout):
+        async with calling(f"reading the health of rule {rule}", timeout):
             return await access.health(rule)
     except Transient as error:
         fields = {"rule": rule, "error": str(error)}
@@ -147,20 +147,20 @@ async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple
 
 
 class AdminStatesOverArm:
-    def __init__(self, azure: Azure, pace: Pace = Pace()) -> None:
+    def __init__(self, azure: Azure, timeouts: Timeouts = Timeouts()) -> None:
         self._azure = azure
-        self._pace = pace
+        self._timeouts = timeouts
 
     async def look(self, service: Service, speaker: Speaker) -> PoolView:
-        async with calling(f"looking at {speaker.name} in the pool of {service.name}", self._pace.ask):
+        async with calling(f"reading {speaker.name} in the pool of {service.name}", self._timeouts.read):
             access = await self._access(service)
             return await access.view(*await access.both(), speaker)
 
     async def set(self, service: Service, speaker: Speaker, state: AdminState, etag: str) -> PoolView:
-        """The body of the write is the pool as read with the same etag; what is answered is read after its success."""
+        """The body of the write is the pool as read with the same etag; the result is read after the write succeeded."""
         if state is AdminState.UP:
             raise Terminal("adminState Up is never written")
-        async with calling(f"setting {speaker.name} to {state} in the pool of {service.name}", self._pace.write):
+        async with calling(f"setting {speaker.name} to {state} in the pool of {service.name}", self._timeouts.write):
             access = await self._access(service)
             document, before = await access.both()
             if before.etag != etag:
@@ -175,14 +175,14 @@ class AdminStatesOverArm:
 
     async def bump(self, service: Service, etag: str) -> None:
         """Writes a tag of the load balancer: that gives it and its pools a new etag without touching what they do."""
-        async with calling(f"bumping the etag of the load balancer of {service.name}", self._pace.ask):
+        async with calling(f"changing the etag of the load balancer of {service.name}", self._timeouts.read):
             access = await self._access(service)
             document = await access.load_balancer()
             await access.tag({**(document.get("tags") or {}), TAG: etag}, etag)
 
     async def health_reason(self, service: Service, speaker: Speaker) -> str | None:
-        """Raises Unavailable also where no rule joins the service's pool and probe: nobody can be asked there."""
-        async with calling(f"asking for the health of {speaker.name} in {service.name}", self._pace.ask):
+        """Raises Unavailable also where no rule joins the service's pool and probe: there is no health action then."""
+        async with calling(f"reading the health of {speaker.name} in {service.name}", self._timeouts.read):
             access = await self._access(service)
             document, pool = await access.both()
             address = await access.find(document, pool, speaker)
@@ -192,4 +192,4 @@ class AdminStatesOverArm:
             return reason_of(await access.health(rule), address, speaker)
 
     async def _access(self, service: Service) -> _Access:
-        return await _access(self._azure, service, self._pace.poll)
+        return await _access(self._azure, service, self._timeouts.poll)

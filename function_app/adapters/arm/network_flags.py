@@ -1,8 +1,8 @@
 """Network peerings (ARM type virtualNetworkPeerings) and the flags of Route Servers (virtualHubs). No method waits for
-an operation: its progress is `provisioningState`, read in a later pass. What to change is `domain/networks`' business.
+an operation: its progress is `provisioningState`, read in a later pass. What to change is decided in `domain/networks`.
 
-ARM has no write of one flag: the whole resource is read, changed and written back under its etag, so that a change of
-somebody else's in between is not undone.
+ARM has no write of one flag: the whole resource is read, changed and written back under its etag, so that a foreign change
+in between is not undone.
 """
 
 from typing import Any
@@ -71,7 +71,7 @@ class NetworkFlagsOverArm:
 
 
 def _changed(read: Any, flags: Flags) -> tuple[Json, dict[str, str]]:
-    """What to write back, without what ARM alone may write, and the condition that it was not changed meanwhile."""
+    """The resource to write back, without its read-only parts, and the condition that it is unchanged since."""
     body: Json = read.as_dict(exclude_readonly=True)
     body["properties"] = {**(body.get("properties") or {}), **{NAMES[flag]: value for flag, value in flags}}
     return body, {"If-Match": read.etag} if read.etag else {}

@@ -1,7 +1,7 @@
 """Route Servers and their peerings over ARM (types virtualHubs and bgpConnections). No method waits for an operation.
 
-A peering takes 80 s to create: its progress is `provisioningState`, read in a later pass. What to create or delete is
-`domain/peerings`' business; which names are ours too.
+A peering takes 80 s to create: its progress is `provisioningState`, read in a later pass. What to create or delete, and
+which names are ours, is decided in `domain/peerings`.
 """
 
 from typing import Any
@@ -15,7 +15,8 @@ from function_app.domain.topology.model import RouteServer
 
 KIND = "Microsoft.Network/virtualHubs"
 
-# ARM has more states than a plan needs. One that is not known counts for the eight and is left alone, like Updating.
+# ARM has more states than a plan needs. A peering in an unknown one occupies one of the eight slots and is left alone,
+# like Updating.
 STATES = {
     "succeeded": Provisioning.SUCCEEDED,
     "creating": Provisioning.UPDATING,
@@ -32,7 +33,7 @@ class RouteServersOverArm:
 
     async def read(self, server: RouteServer) -> RouteServerReading:
         """Both instances and every page of peerings, fresh. Raises Unavailable, also for a peering that cannot be read:
-        every one counts for the eight, and a list that is not whole is no ground to act on."""
+        every one occupies one of the eight slots, and no decision is taken on an incomplete list."""
         hub_id = ResourceId.parse(server.id, KIND)
         async with calling(f"reading Route Server {server.name}", self._azure.cloud.timeout):
             network = await self._azure.network(hub_id.subscription)
@@ -55,7 +56,7 @@ class RouteServersOverArm:
             await connections.begin_create_or_update(hub_id.group, hub_id.name, step.name, body, polling=False)
 
     async def delete(self, server: RouteServer, step: DeletePeering) -> None:
-        """Begins to remove the peering; one that is not there is removed. Raises Unavailable or Superseded."""
+        """Begins to remove the peering; one that does not exist counts as removed. Raises Unavailable or Superseded."""
         hub_id = ResourceId.parse(server.id, KIND)
         async with calling(f"deleting peering {step.name} on {server.name}", self._azure.cloud.timeout):
             connections = await self._connections(hub_id)

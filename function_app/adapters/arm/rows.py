@@ -1,6 +1,6 @@
-"""Rows of ARM's answers that were fetched as raw JSON: each is read by itself, so that one cannot void the others.
+"""Rows of ARM's answers that were fetched as raw JSON: each is read by itself, so that a bad one spoils no other.
 
-What cannot be read is named (`Unread`) beside what can. An answer of which nothing can be read is of no use (`Unusable`).
+A row that cannot be read gives an `Unread` that names it; an answer without one readable row raises `Unusable`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +10,7 @@ from function_app.adapters.arm.document import Json
 from function_app.domain.base.errors import Unusable
 from function_app.domain.routes.reading import Unread
 
-SAID_MAX = 160  # characters of a row or value in a reason
+TEXT_MAX = 160  # characters of a row or value in a reason
 
 
 def read[R](rows: Iterable[object], reader: Callable[[Json], Iterator[R | Unread]]) -> tuple[R | Unread, ...]:
@@ -31,14 +31,15 @@ def _read[R](row: object, reader: Callable[[Json], Iterator[R | Unread]]) -> lis
         return [named(f"{error}: {row}")]
 
 
-def named(said: object) -> Unread:
-    return Unread(" ".join(str(said).split())[:SAID_MAX])
+def named(row: object) -> Unread:
+    """An unreadable row or value, as one short line."""
+    return Unread(" ".join(str(row).split())[:TEXT_MAX])
 
 
 def networks(prefix: object) -> tuple[IPv4Network, ...]:
-    """A prefix of a row, none where it is IPv6: Route Servers and topologies know no other than IPv4. Raises ValueError.
+    """A prefix of a row, none where it is IPv6: Route Servers and topologies have IPv4 only. Raises ValueError.
 
-    Bits of it beyond its length say nothing (RFC 4271, 4.3).
+    Bits beyond its length are irrelevant (RFC 4271, section 4.3).
     """
     found = ip_network(str(prefix), strict=False)
     return (found,) if isinstance(found, IPv4Network) else ()

@@ -1,6 +1,6 @@
 """What only preflight reads of ARM: where things are, load balancers as they are configured, interfaces and routes.
 
-Reads only, once in minutes, and never on the failover path. A 403 is what preflight looks for, so it is an answer.
+Read-only, every few minutes, never on the failover path. A 403 is a finding of preflight, so it is a value (`Denied`).
 """
 
 from collections.abc import AsyncIterable, Awaitable
@@ -47,13 +47,13 @@ class SurroundingsOverArm:
         where = ResourceId.parse(service.load_balancer.id, f"{NETWORK}/loadBalancers")
         async with calling(f"reading the load balancer of {service.name}", self._azure.cloud.timeout):
             network = await self._azure.network(where.subscription)
-            asked = network.load_balancers.get(where.group, where.name)
-            found = await _allowed(asked, "loadBalancers/read", service.load_balancer.id)
+            call = network.load_balancers.get(where.group, where.name)
+            found = await _allowed(call, "loadBalancers/read", service.load_balancer.id)
             if isinstance(found, Denied):
                 return found
             pool = service.load_balancer.backend_pool
-            asked = network.load_balancer_backend_address_pools.get(where.group, where.name, pool)
-            tried = await _allowed(asked, "loadBalancers/backendAddressPools/read", service.load_balancer.id)
+            call = network.load_balancer_backend_address_pools.get(where.group, where.name, pool)
+            tried = await _allowed(call, "loadBalancers/backendAddressPools/read", service.load_balancer.id)
             return tried if isinstance(tried, Denied) else balancer_of(found)
 
     async def interface(self, speaker: Speaker) -> InterfaceFacts | Denied:
@@ -82,8 +82,8 @@ class SurroundingsOverArm:
         where = ResourceId.parse(network_id, f"{NETWORK}/virtualNetworks")
         async with calling("reading the app's own subnet", self._azure.cloud.timeout):
             network = await self._azure.network(where.subscription)
-            asked = network.subnets.get(where.group, where.name, name)
-            subnet = await _allowed(asked, "virtualNetworks/subnets/read", self._app_subnet)
+            call = network.subnets.get(where.group, where.name, name)
+            subnet = await _allowed(call, "virtualNetworks/subnets/read", self._app_subnet)
             if isinstance(subnet, Denied):
                 return subnet
             table_id = (facts_of(subnet).get("routeTable") or {}).get("id")
@@ -93,20 +93,20 @@ class SurroundingsOverArm:
     async def _interface(self, resource: str) -> Json | Denied:
         where = ResourceId.parse(resource, f"{NETWORK}/networkInterfaces")
         network = await self._azure.network(where.subscription)
-        asked = network.network_interfaces.get(where.group, where.name)
-        return await _allowed(asked, "networkInterfaces/read", resource)
+        call = network.network_interfaces.get(where.group, where.name)
+        return await _allowed(call, "networkInterfaces/read", resource)
 
     async def _network(self, resource: str) -> Json | Denied:
         where = ResourceId.parse(resource, f"{NETWORK}/virtualNetworks")
         network = await self._azure.network(where.subscription)
-        asked = network.virtual_networks.get(where.group, where.name)
-        return await _allowed(asked, "virtualNetworks/read", resource)
+        call = network.virtual_networks.get(where.group, where.name)
+        return await _allowed(call, "virtualNetworks/read", resource)
 
     async def _table(self, resource: str) -> Json | Denied:
         where = ResourceId.parse(resource, f"{NETWORK}/routeTables")
         network = await self._azure.network(where.subscription)
-        asked = network.route_tables.get(where.group, where.name)
-        return await _allowed(asked, "routeTables/read", resource)
+        call = network.route_tables.get(where.group, where.name)
+        return await _allowed(call, "routeTables/read", resource)
 
 
 async def _first(pages: AsyncIterable[Any]) -> Any | None:
@@ -116,10 +116,10 @@ async def _first(pages: AsyncIterable[Any]) -> Any | None:
     return None
 
 
-async def _allowed(asked: Awaitable[Any], action: str, resource: str) -> Json | Denied:
-    """The document, empty for nothing, or what the 403 is about. A pool that is not there is preflight's business."""
+async def _allowed(call: Awaitable[Any], action: str, resource: str) -> Json | Denied:
+    """The document, empty where there is none, or what the 403 is about. A missing pool is left to preflight's rules."""
     try:
-        found = await asked
+        found = await call
         return plain(found) if found is not None else {}
     except ResourceNotFoundError:
         if action.endswith("backendAddressPools/read"):

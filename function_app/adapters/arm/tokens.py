@@ -1,7 +1,7 @@
-"""What joins two passes over one long-running operation of ARM: a token that is stored in between.
+"""Tokens of ARM's long-running operations: one pass starts an operation, a later one fetches its answer.
 
-It holds the SDK's own continuation token, and is untrusted when it comes back: nothing is asked of a host other than
-ARM's. What is asked for, and what the answer means, is that of the adapters that use it.
+A token contains the SDK's continuation token and is untrusted when it is read from storage: no request goes to a host other
+than ARM's. What is requested, and what the answer means, is for the adapters that use it.
 """
 
 import base64
@@ -20,12 +20,12 @@ TOKEN_MAX = 1 << 20  # characters; one has about 3,000, and more only if ARM ans
 URL_HEADERS = ("location", "azure-asyncoperation", "operation-location")
 
 type Begin = Callable[[Json], Awaitable[Any]]
-"""Takes an operation up again: the SDK's begin method, called with these options."""
+"""Resumes an operation: the SDK's begin method, called with these options."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperationToken:
-    """What a token holds: the resource's id, what of it (a peering, or nothing), the SDK's token, whether it has all."""
+    """What a token contains: resource id, child (a peering's name, or empty), the SDK's token, whether it is done."""
 
     resource: str
     child: str
@@ -40,7 +40,7 @@ def token_of(resource: str, child: str, poller: Any) -> str:
 
 
 def operation_of(token: str, endpoint: str) -> OperationToken:
-    """What a token holds. Raises BadInput: it is forged or broken, or would ask a host that is not our ARM endpoint."""
+    """The operation of a token. Raises BadInput: forged, broken, or with a URL that is not of our ARM endpoint."""
     try:
         data = json.loads(base64.urlsafe_b64decode(token)) if len(token) <= TOKEN_MAX else None
     except ValueError as error:
@@ -53,10 +53,10 @@ def operation_of(token: str, endpoint: str) -> OperationToken:
 
 
 async def answer_of(operation: OperationToken, begin: Begin) -> object | None:
-    """The operation's answer as it came, None while there is none; at most one look and one read.
+    """The operation's answer as ARM sent it, None while it is running; at most one poll and one read.
 
-    Raises BadInput where the operation is gone (ask again), Unusable where it has ended and there is nothing in it, and
-    whatever azure-core raises.
+    Raises BadInput where ARM does not know the operation any more (start it again), Unusable where it has ended without a
+    usable answer, and azure-core's errors.
     """
     answers: list[Any] = []
     options = {"continuation_token": operation.sdk, "cls": _body, "raw_response_hook": answers.append}
@@ -86,14 +86,14 @@ async def answer_of(operation: OperationToken, begin: Begin) -> object | None:
 
 
 def _ended(error: HttpResponseError) -> HttpResponseError | Unusable:
-    """An answer that came, and is no JSON or says that the operation failed, stays so; a refusal may pass."""
+    """A 2xx answer that is no JSON, or reports a failed operation, is final; a refused request may succeed later."""
     if error.status_code is None or error.status_code >= 400:
         return error
     return Unusable(f"the answer is of no use: {error.message}")
 
 
 def immediate_answer_of(operation: OperationToken) -> object:
-    """The answer itself, where ARM gave it at once (`done`). Raises Unusable, or BadInput for a token that is broken."""
+    """The answer, where ARM gave it with the first response (`done`). Raises Unusable, or BadInput for a broken token."""
     try:
         return json.loads(base64.b64decode(_data(operation.sdk)["response"]["content"]))
     except ValueError as error:
@@ -105,20 +105,20 @@ def _invalid(why: str) -> BadInput:
 
 
 def _body(response: object, _model: object, _headers: object) -> object:
-    """The answer as it came: the SDK's own models cannot hold the nulls that ARM puts in (azure-facts.md section 6)."""
+    """The body as ARM sent it: the SDK's own models cannot represent ARM's nulls (azure-facts.md section 6)."""
     return response.http_response.json()  # type: ignore[attr-defined]
 
 
 def _refuse_foreign(token: str, endpoint: str) -> None:
-    """Raises BadInput unless every URL in the SDK's token begins, letter for letter, with our ARM endpoint."""
+    """Raises BadInput unless every URL in the SDK's token begins with our ARM endpoint, letter for letter."""
     ours = f"{endpoint.rstrip('/')}/".casefold()
     for url in _urls(token):
         if not url.casefold().startswith(ours):
-            raise _invalid(f"it would ask {url[:80]!r}, which is not {endpoint}")
+            raise _invalid(f"its URL {url[:80]!r} is not of {endpoint}")
 
 
 def _urls(token: str) -> list[str]:
-    """The URLs that a poller made of this token may ask: of its request and of the headers that say where to poll."""
+    """The URLs that a poller of this token may request: the first request's, and those of the polling headers."""
     data = _data(token)
     headers = {str(name).casefold(): str(value) for name, value in data["response"]["headers"].items()}
     return [str(data["request"]["url"]), *(headers[name] for name in URL_HEADERS if name in headers)]

@@ -1,4 +1,4 @@
-"""Happenings told to the world as CloudEvents on an Event Grid topic. Nobody's decision depends on one arriving."""
+"""Happenings published as CloudEvents on an Event Grid topic. No decision depends on one arriving."""
 
 import importlib
 import json
@@ -38,7 +38,7 @@ class EventsOverEventGrid:
 
 
 class EventsUnpublished:
-    """Where no topic is configured: nobody is told."""
+    """Where no topic is configured: nothing is published."""
 
     async def publish(self, happening: Happening) -> None:
         return None

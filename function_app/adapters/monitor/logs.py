@@ -27,7 +27,7 @@ class HealthLogsOverLogAnalytics:
 
     async def recent(self, load_balancer: str, since: timedelta) -> tuple[HealthEvent, ...]:
         """The latest events of the load balancer (a resource id) within `since`, newest first. Raises Unavailable."""
-        async with calling(f"asking for health events of {load_balancer}", self._azure.cloud.timeout):
+        async with calling(f"reading the health events of {load_balancer}", self._azure.cloud.timeout):
             client = await self._azure.client(LOGS_SDK, self._endpoint, self._make)
             result = await client.query_workspace(self._workspace, _query(load_balancer), timespan=since)
             tables = getattr(result, "tables", None) or getattr(result, "partial_data", None) or ()
@@ -58,7 +58,7 @@ def _query(load_balancer: str) -> str:
 
 
 def _event(row: tuple[Any, ...]) -> HealthEvent | None:
-    """A row in the order of COLUMNS, whatever names it carries; None for one that does not say when."""
+    """A row in the order of COLUMNS, whatever names it carries; None for one without a time."""
     at, kind, description = (*row, None, None, None)[: len(COLUMNS)]
     if not isinstance(at, datetime):
         return None

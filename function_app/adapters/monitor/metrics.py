@@ -1,4 +1,4 @@
-"""DipAvailability of a load balancer's backends from Azure Monitor: it confirms, it never is the detector.
+"""DipAvailability of a load balancer's backends from Azure Monitor: evidence beside others, never the detector.
 
 It reflects our own adminState as well as the probe (safety.md, finding 7): a member that we fenced reads BAD here.
 """
@@ -39,7 +39,7 @@ class MetricsOverMonitor:
         if not addresses:
             return {}
         now = self._clock.now()
-        asked: dict[str, Any] = {
+        query: dict[str, Any] = {
             "resource_ids": [load_balancer],
             "metric_namespace": NAMESPACE,
             "metric_names": [METRIC],
@@ -49,9 +49,9 @@ class MetricsOverMonitor:
             "filter": " or ".join(f"{DIMENSION} eq '{address}'" for address in addresses),
             "max_results": len(addresses),  # with a filter Monitor answers only ten series otherwise
         }
-        async with calling(f"asking {METRIC} of {load_balancer}", self._azure.cloud.timeout):
+        async with calling(f"reading {METRIC} of {load_balancer}", self._azure.cloud.timeout):
             client = await self._azure.client(METRICS_SDK, self._endpoint, self._make)
-            results = await client.query_resources(**asked)
+            results = await client.query_resources(**query)
             newest = _newest(results, now - FRESH - GRAIN)
         return {address: _judged(newest.get(str(address))) for address in addresses}
 

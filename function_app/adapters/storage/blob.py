@@ -1,7 +1,7 @@
 """Documents in Blob Storage: a key is a blob's name, compare-and-swap is If-Match and If-None-Match.
 
-The SDK (half a second to import) is loaded when it is first needed, in a thread. A write whose answer got lost may
-have happened: it is then Unavailable here, or Superseded after the retry, and either way to be read again.
+The SDK (half a second to import) is loaded in a thread when it is first needed. A write whose answer was lost may have
+happened: it raises Unavailable, or Superseded after the retry; the caller reads again in both cases.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.storage.blob.aio import ContainerClient
 
-# One quick retry inside a call, for a connection that went stale; whoever called knows better when to come back.
+# One quick retry inside a call, for a stale connection; when to try again after that is for the caller to decide.
 CLIENT_OPTIONS: dict[str, Any] = {
     "retry_total": 1,
     "initial_backoff": 0,
@@ -30,7 +30,7 @@ CLIENT_OPTIONS: dict[str, Any] = {
     "read_timeout": 5,
 }
 CALL_TIMEOUT = timedelta(seconds=10)
-"""For one document, retry included: a pass that waits longer for its record had better start again."""
+"""For one document, retry included: a pass that waits longer for its record should start again."""
 
 _CONTENT_TYPES = {".json": "application/json", ".yaml": "application/yaml"}
 _LOST = frozenset({"ConditionNotMet", "TargetConditionNotMet", "BlobAlreadyExists"})
@@ -78,7 +78,7 @@ class DocumentsInBlobs:
     ) -> "DocumentsInBlobs":
         """`account_url` like https://{account}.blob.core.windows.net; `credential` is called once, in a thread.
 
-        Whoever made the credential closes it: adapters share one.
+        The credential is closed by its maker: adapters share one.
         """
 
         def make_client(blob: Any) -> "ContainerClient":
@@ -107,7 +107,7 @@ class DocumentsInBlobs:
         check_key(key)
 
         if etag == "":
-            raise Superseded(f"document {key!r} never had an empty etag")  # the SDK would call it a wrong argument
+            raise Superseded(f"document {key!r} never had an empty etag")  # the SDK raises ValueError for it
 
         async def upload(sdk: _Loaded) -> str:
             unchanged = sdk.core.MatchConditions.IfNotModified
@@ -115,7 +115,7 @@ class DocumentsInBlobs:
             try:
                 return await _upload(sdk, key, body, condition)
             except sdk.errors.HttpResponseError as error:
-                # A blob that is gone does not match an etag either; Azure says 404 or 412, by version.
+                # A deleted blob does not match an etag either; Azure answers 404 or 412, by version.
                 if _code(error) in _LOST or (etag is not None and _code(error) == "BlobNotFound"):
                     raise Superseded(f"document {key!r} changed since it was read") from error
                 raise
@@ -157,7 +157,7 @@ class DocumentsInBlobs:
             raise Unavailable(f"cannot {what} in container {self._name!r}: {why}") from error
 
     async def _create_container(self, sdk: _Loaded) -> None:
-        # Only when missing: an identity with rights on the container alone may not even ask to create it.
+        # Only when missing: an identity with rights on the container alone may not create one.
         try:
             await sdk.container.create_container()
         except sdk.errors.ResourceExistsError as error:

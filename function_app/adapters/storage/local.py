@@ -1,11 +1,11 @@
 """Documents in a local directory: the twin of Blob Storage for one machine, with the same compare-and-swap.
 
     PATH/{key}                  the body as it is, for an operator to read (and to edit: that changes its etag too)
-    PATH/{folder}/.lock         held (flock) by whoever writes in that folder
-    PATH/{folder}/.{name}.tmp   a draft; what a dead writer left is ignored and overwritten by the next one
+    PATH/{folder}/.lock         locked (flock) during a write in that folder
+    PATH/{folder}/.{name}.tmp   a draft; one of a writer that died is ignored, and overwritten by the next
 
-Readers take no lock: a document appears by a rename, so whoever opened it sees one version whole. Its etag is that
-version's modification time, which every write moves forward, and a digest of its body.
+Readers take no lock: a document appears by a rename, so an open file is one whole version. Its etag is that version's
+modification time, which every write moves forward, and a digest of its body.
 
 One difference to Blob Storage: `a` and `a/b` cannot both be documents here. Not for network file systems.
 """
@@ -83,7 +83,7 @@ class DocumentsInDirectory:
 
 
 def _read(path: Path) -> Stored | None:
-    """The document, or None for anything that no writer of ours put there (a link, a pipe, a folder)."""
+    """The document, or None where there is none or anything but a regular file (a link, a pipe, a folder)."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -154,7 +154,7 @@ def _modified_ns(path: Path) -> int:
 
 
 def _stamp_after(descriptor: int, previous_ns: int) -> int:
-    """Gives the draft a modification time after its predecessor's, whatever the clock says, as the disk stores it."""
+    """Gives the draft a modification time later than its predecessor's, also where the clock went back; in ns, as stored."""
     for ahead_ns in (1, COARSEST_TIME_NS):
         wanted_ns = max(time.time_ns(), previous_ns + ahead_ns)
         os.utime(descriptor, ns=(wanted_ns, wanted_ns))
@@ -165,7 +165,7 @@ def _stamp_after(descriptor: int, previous_ns: int) -> int:
 
 
 def _walk(root: Path, folder: Path) -> Iterator[str]:
-    """Keys of the regular files below `folder`; drafts, locks, links and what else lies there are none."""
+    """Keys of the regular files below `folder`; drafts, locks, links and foreign names are left out."""
     try:
         entries = list(os.scandir(folder))
     except OSError as error:

@@ -1,6 +1,6 @@
 """Which keys a document may have: the ones that mean the same in Blob Storage and in a directory.
 
-Not what the keys are: whoever stores documents names them.
+Which keys there are is `reconcile.store.keys`.
 """
 
 from function_app.domain.base.errors import BadInput

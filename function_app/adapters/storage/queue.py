@@ -31,7 +31,7 @@ TIME_TO_LIVE = timedelta(days=7)
 DELAY_MAX = timedelta(days=6)
 """A message must become visible before it expires; the sweep looks at every topology far sooner anyway."""
 
-# As for documents: one quick retry for a connection that went stale. A message sent twice is one look more.
+# As for documents: one quick retry for a stale connection. A message that is sent twice costs one look more.
 CLIENT_OPTIONS: dict[str, Any] = {
     "retry_total": 1,
     "initial_backoff": 0,
@@ -90,7 +90,7 @@ class WakeUpsOverQueue:
     ) -> "WakeUpsOverQueue":
         """`account_url` like https://{account}.queue.core.windows.net; `credential` is called once, in a thread.
 
-        Whoever made the credential closes it: adapters share one.
+        The credential is closed by its maker: adapters share one.
         """
 
         def make_client(sdk: Any, options: dict[str, Any]) -> "QueueClient":
@@ -157,7 +157,7 @@ class WakeUpsInDirectory:
     async def send(self, topology: str, after: timedelta) -> None:
         now = self._clock.now()
         delay = _delay(after)
-        # Never before its time, and without a delay at once.
+        # Rounded up, so that it is never visible too early; without a delay it is visible at once.
         due_ms = (math.ceil if delay else math.floor)((now + delay).timestamp() * 1000)
         message = {
             "body": _body(topology),
@@ -170,7 +170,7 @@ class WakeUpsInDirectory:
             raise Unavailable(f"cannot send a wake-up to {self._directory}: {error.strerror or error}") from error
 
     def _write(self, due_ms: int, text: str) -> None:
-        # Not synced to the disk: a wake-up that a power cut takes is made up for by the sweep.
+        # Not synced to the disk: the sweep makes up for a wake-up that is lost in a power cut.
         self._directory.mkdir(parents=True, exist_ok=True)
         identity = uuid.uuid4().hex
         draft = self._directory / f".tmp-{identity}"

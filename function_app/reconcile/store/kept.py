@@ -1,6 +1,6 @@
-"""Small documents of our own that a pass can do without: one that is missing or cannot be read says nothing.
+"""Small documents of our own that a pass can do without: one that is missing or cannot be read counts as absent.
 
-Not for records, where that means to learn again (`records`), nor for what operators write (`topologies`).
+Not for records, where that means to learn again (`records`), nor for operators' documents (`topologies`).
 """
 
 from collections.abc import Callable
@@ -14,7 +14,8 @@ from function_app.reconcile.ports import Documents
 async def load[T](
     documents: Documents, key: str, kind: type[T], dec_hook: Callable[[type, object], Any] | None = None
 ) -> tuple[T | None, str | None]:
-    """What is kept, and the etag that its next write must carry; None, and None, where nothing is. Raises Unavailable."""
+    """The document and the etag that its next write must carry; (None, None) where there is none, (None, etag) where it
+    cannot be read. Raises Unavailable."""
     stored = await documents.load(key)
     if stored is None:
         return None, None

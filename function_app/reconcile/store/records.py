@@ -1,4 +1,4 @@
-"""Loads and saves a service's record by compare-and-swap. A record that cannot be read is not believed: learn again."""
+"""Loads and saves a service's record by compare-and-swap. One that cannot be read is replaced by an unknown state."""
 
 import asyncio
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from function_app.reconcile.store import keys
 
 @dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A record and the etag that its next write must carry; None where nothing is stored yet."""
+    """A record and the etag that its next write must carry; the etag is None where nothing is stored yet."""
 
     record: Record
     etag: str | None
@@ -27,7 +27,7 @@ class Records:
         self._documents = documents
 
     async def load(self, topology: Topology, service: Service, now: datetime) -> StoredRecord:
-        """The stored record; where it is missing or corrupt, one that believes nothing."""
+        """The stored record; where it is missing or corrupt, one that knows nothing (phase `learn`). Raises Unavailable."""
         stored = await self._documents.load(keys.record(topology.name, service.name))
         nothing = unknown(service.name, frozenset(service.names), now)
         if stored is None:
@@ -43,7 +43,7 @@ class Records:
         return {s.name: held.record for s, held in zip(topology.services, found, strict=True)}
 
     async def save(self, topology: Topology, record: Record, etag: str | None) -> StoredRecord:
-        """Raises Superseded when somebody else wrote first."""
+        """Raises Superseded when another pass or order wrote first."""
         body = msgspec.json.format(msgspec.json.encode(record, order="sorted"), indent=1)
         return StoredRecord(record, await self._documents.save(keys.record(topology.name, record.service), body, etag))
 

@@ -1,7 +1,7 @@
 """The operator's documents: the version in force, and the last good one where the newest cannot be used.
 
 `topologies/{name}.yaml` is what operators write (its etag is the generation), `good/{name}.yaml` the copy of the last
-version that decoded. Not for deciding what a document may say: that is `domain.topology_document`.
+version that decoded. What a document may contain is `domain.topology.document`.
 """
 
 import logging
@@ -19,7 +19,7 @@ log = logging.getLogger("hopkeeper.pass")
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """The topology to work with; `problems` tells why it is not the newest document, and is empty when it is."""
+    """The topology to work with; `problems`: why it is not the newest document, empty when it is."""
 
     topology: Topology
     generation: str
@@ -27,7 +27,7 @@ class InForce:
 
 
 class Topologies:
-    """Reads and writes topology documents. Decoded ones are kept by etag: a pass decodes only what changed."""
+    """Reads and writes topology documents. Decoded ones are cached by etag: a pass decodes only what changed."""
 
     def __init__(self, documents: Documents, place: Place) -> None:
         self._documents = documents
@@ -53,7 +53,7 @@ class Topologies:
         return InForce(topology, newest.etag)
 
     async def all_in_force(self) -> tuple[InForce, ...]:
-        """Every topology that can be worked with; one that cannot be used never hides the others."""
+        """Every topology with a usable document; an unusable one is logged and hides no other."""
         found = []
         for name in await self.names():
             try:
@@ -75,7 +75,7 @@ class Topologies:
         return topology
 
     async def _clashes(self, topology: Topology) -> tuple[Problem, ...]:
-        """Two topologies must not keep the same backend pool, or the same adopted peering: each would undo the other."""
+        """Two topologies must not manage the same backend pool or adopted peering: each would undo the other's changes."""
         mine = _claims(topology)
         return tuple(
             Problem(mine[claim], f"belongs to topology {other.topology.name!r}")
@@ -102,7 +102,7 @@ class Topologies:
 
 
 def _claims(topology: Topology) -> dict[tuple[str, str], str]:
-    """What only one topology may keep, by what makes it one and the same, and the path of the document that says so."""
+    """What only one topology may manage, by its identity in Azure, and the path in the document that names it."""
     pools = {
         backend_pool_key(s.load_balancer): f"$.services[{i}].nextHop.loadBalancer.backendPool"
         for i, s in enumerate(topology.services)
