@@ -1,7 +1,7 @@
 #!/bin/sh
 # install.sh FILE SHA256: install or upgrade the agent from its one runnable file, hopkeeper-agent.pyz.
-# Nothing is touched unless the file's SHA-256 is the given one. The state, the keys, the configuration and a speaker that
-# runs stay as they are; the agent is restarted only if it runs. With DESTDIR, files are put there and nothing is started.
+# Nothing is changed unless the file's SHA-256 is the given one. State, keys, configuration and a running speaker stay as
+# they are; the agent is restarted only if it runs. With DESTDIR, files are put there and nothing is started.
 set -eu
 file=$1 sha256=$2
 root=${DESTDIR:-}
@@ -18,7 +18,7 @@ if [ -z "$root" ] && ! getent passwd hopkeeper >/dev/null; then
   useradd --system --user-group --home-dir /var/lib/hopkeeper --no-create-home --shell /usr/sbin/nologin hopkeeper
 fi
 install -d -m 0755 "$root/opt/hopkeeper/bin" "$root/etc/hopkeeper" "$root/etc/systemd/system"
-# A file of its own for each version: an ExaBGP that an older agent started runs on from the older one.
+# A file for each version: an ExaBGP that an older agent started keeps running from the older one.
 version=agent-$(echo "$sha256" | cut -c1-12).pyz
 install -m 0755 "$file" "$root/opt/hopkeeper/$version.new"
 mv "$root/opt/hopkeeper/$version.new" "$root/opt/hopkeeper/$version"
