@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from itertools import chain
 from typing import Protocol
@@ -54,38 +54,39 @@ class Announcer(Protocol):
         """Replace everything announced to those neighbours; raises SpeakerError unless it is certain that this happened."""
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the duties begin with.
+
+    `states` are those found at start-up; `is_durable`: the store already holds exactly these. A witness watches its peers
+    and takes no role. `outward_from` is the next hop of what on-premises neighbours are sent; None if the speaker has no
+    such neighbour.
+    """
+
+    boot_id: str
+    states: Mapping[str, ServiceState]
+    is_durable: bool
+    is_witness: bool = False
+    outward_from: IPv4Address | None = None
+
+
 class Duties:
-    """Obeys commands. All methods belong to one event loop."""
+    """Carries out commands. All methods belong to one event loop."""
 
-    def __init__(
-        self,
-        store: Store,
-        speaker: Announcer,
-        boot_id: str,
-        states: Mapping[str, ServiceState],
-        *,
-        durable: bool,
-        is_witness: bool = False,
-        outward_from: IPv4Address | None = None,
-    ) -> None:
-        """`states` are those found at start-up; `durable`: the store already holds exactly these.
-
-        A witness watches its peers and takes no role. `outward_from` is the next hop of what on-premises neighbours are
-        sent; None if the speaker has no such neighbour.
-        """
-        self.boot_id = boot_id
-        self._is_witness = is_witness
-        self._outward_from = outward_from
+    def __init__(self, store: Store, speaker: Announcer, start: Start) -> None:
+        self.boot_id = start.boot_id
+        self._is_witness = start.is_witness
+        self._outward_from = start.outward_from
         self._store = store
         self._speaker = speaker
-        self._states: dict[str, ServiceState] = dict(states)
-        self._durable: dict[str, ServiceState] | None = dict(states) if durable else None
+        self._states: dict[str, ServiceState] = dict(start.states)
+        self._durable: dict[str, ServiceState] | None = dict(start.states) if start.is_durable else None
         self._heard: dict[str, int] = {}
         self._disk = asyncio.Lock()
-        self._voice = asyncio.Lock()
-        self._outward_voice = asyncio.Lock()
+        self._announcing = asyncio.Lock()
+        self._announcing_outward = asyncio.Lock()
         self._saving: set[asyncio.Task[str | None]] = set()
-        self._telling: set[asyncio.Task[None]] = set()
+        self._outward_tasks: set[asyncio.Task[None]] = set()
 
     @property
     def states(self) -> Mapping[str, ServiceState]:
@@ -126,7 +127,7 @@ class Duties:
         """Announce to on-premises neighbours what they should be sent now; if that fails, the speaker goes on trying."""
         if self._outward_from is None:
             return
-        async with self._outward_voice:
+        async with self._announcing_outward:
             announced = list(chain.from_iterable(map(self.outward, sorted(self._states))))
             with contextlib.suppress(SpeakerError):
                 await self._speaker.announce(announced, Toward.OUTWARD)
@@ -164,9 +165,9 @@ class Duties:
 
     async def close(self) -> None:
         """Wait for writes under way; announcements to on-premises neighbours are cut short."""
-        for task in self._telling:
+        for task in self._outward_tasks:
             task.cancel()
-        await asyncio.gather(*self._telling, return_exceptions=True)
+        await asyncio.gather(*self._outward_tasks, return_exceptions=True)
         await asyncio.gather(*self._saving)
 
     async def _fence(self, command: Fence) -> str | None:
@@ -198,7 +199,7 @@ class Duties:
             return again.reason
 
     async def _advertise(self, command: Advertise) -> str | None:
-        async with self._voice:
+        async with self._announcing:
             async with self._disk:
                 taken = self._taken(command.service)
                 verdict = advertise(command, self._state(command.service), taken)
@@ -240,8 +241,8 @@ class Duties:
         """In the background, by the roles in effect then: no change of role waits for it."""
         if any(state.outward is not None for state in self._states.values()):
             task = asyncio.get_running_loop().create_task(self.announce_outward())
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+            self._outward_tasks.add(task)
+            task.add_done_callback(self._outward_tasks.discard)
 
     def _overtaken(self, command: Promote) -> ServiceState:
         current = self._state(command.service)

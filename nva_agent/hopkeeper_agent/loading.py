@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 from hopkeeper_agent.config import AgentSection, Config, PeerConfig
 from hopkeeper_agent.decoding import ConfigError
-from hopkeeper_agent.duties import Duties
+from hopkeeper_agent.duties import Duties, Start
 from hopkeeper_agent.gossip import Neighbour
 from hopkeeper_agent.jws import AppKeys, BadKey, Signer, certificate_key
 from hopkeeper_agent.speakers import Mute, Speaker
@@ -92,16 +92,14 @@ def duties(config: Config, speaks: Speaker) -> tuple[Duties, Trust]:
     found = store.load()
     # A witness may have been a member before.
     states = reduced(found.states) if own.is_witness else found.states
-    made = Duties(
-        store,
-        speaks,
-        uuid.uuid4().hex,
-        states,
-        durable=found.trust.is_whole and states == found.states,
+    start = Start(
+        boot_id=uuid.uuid4().hex,
+        states=states,
+        is_durable=found.trust.is_whole and states == found.states,
         is_witness=own.is_witness,
         outward_from=outward_from(config),
     )
-    return made, found.trust
+    return Duties(store, speaks, start), found.trust
 
 
 def outward_from(config: Config) -> IPv4Address | None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from hopkeeper_agent.checks import Check, Examiner, Failed
 from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.commands import CommandEndpoint
-from hopkeeper_agent.duties import Duties
+from hopkeeper_agent.duties import Duties, Start
 from hopkeeper_agent.identity import Identity, Issuer
 from hopkeeper_agent.listener import Listener
 from hopkeeper_agent.peers import PeerWatch, Reading, Tempo
@@ -184,15 +184,14 @@ class _Running:
         boot_id = uuid.uuid5(uuid.NAMESPACE_DNS, f"{nva.name} {boot}").hex
         is_witness = nva._speaker.role == "witness"
         premises = nva._surroundings.premises(nva.name)
-        self.duties = Duties(
-            nva.disk,
-            nva._voice,
-            boot_id,
-            nva.disk.states,
-            durable=True,
+        start = Start(
+            boot_id=boot_id,
+            states=nva.disk.states,
+            is_durable=True,
             is_witness=is_witness,
             outward_from=nva._speaker.address if premises else None,
         )
+        self.duties = Duties(nva.disk, nva._voice, start)
         self.examiner = Examiner([Check("forwarding", nva._forwarding, fatal=True)], clock, self.look)
         tempo = nva._surroundings.tempo
         self._parts = Parts(

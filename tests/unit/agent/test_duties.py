@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
-from hopkeeper_agent.duties import Duties
+from hopkeeper_agent.duties import Duties, Start
 from hopkeeper_agent.role import Advertise, Advertisement, Fence, Promote, Role, ServiceState, Toward, Turn
 from hopkeeper_agent.speakers import SpeakerError
 
@@ -57,7 +57,7 @@ class Voice:
 def office(state: ServiceState | None = None) -> tuple[Duties, Disk, Voice]:
     disk = Disk()
     voice = Voice(disk)
-    return Duties(disk, voice, BOOT, {} if state is None else {"s": state}, durable=True), disk, voice
+    return Duties(disk, voice, Start(BOOT, {} if state is None else {"s": state}, is_durable=True)), disk, voice
 
 
 async def entered(disk: Disk) -> None:
@@ -95,7 +95,7 @@ async def test_what_is_in_effect_is_durable_once_the_disk_holds_its_turn_and_its
     disk.hold.set()
     assert await fencing is None
     assert duties.is_durable("s")
-    assert not Duties(disk, Voice(disk), BOOT, {"s": SERVING}, durable=False).is_durable("s")
+    assert not Duties(disk, Voice(disk), Start(BOOT, {"s": SERVING}, is_durable=False)).is_durable("s")
 
 
 async def test_one_that_stepped_down_by_itself_has_not_until_the_disk_says_so() -> None:
@@ -209,7 +209,7 @@ async def test_all_services_are_announced_together() -> None:
 async def test_a_witness_takes_no_role_and_announces_nothing() -> None:
     disk = Disk()
     voice = Voice(disk)
-    duties = Duties(disk, voice, BOOT, {}, durable=True, is_witness=True)
+    duties = Duties(disk, voice, Start(BOOT, {}, is_durable=True, is_witness=True))
     for command in (Promote("s", Turn(6, 1), BOOT), Advertise("s", Turn(6, 1), (ROUTE,))):
         assert await duties.obey(command) == "a witness serves and announces nothing"
     assert (disk.saved, voice.announced) == ([], [])

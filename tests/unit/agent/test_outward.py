@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 from hopkeeper_agent import config
 from hopkeeper_agent.decoding import ConfigError
-from hopkeeper_agent.duties import Duties
+from hopkeeper_agent.duties import Duties, Start
 from hopkeeper_agent.loading import outward_from
 from hopkeeper_agent.role import (
     Accepted,
@@ -60,7 +60,7 @@ def office(role: Role = Role.STANDBY, address: IPv4Address | None = HERE) -> tup
     disk = Disk()
     voice = Slow(disk)
     states = {"s": ServiceState(Turn(5, 2), role)}
-    return Duties(disk, voice, BOOT, states, durable=True, outward_from=address), disk, voice
+    return Duties(disk, voice, Start(BOOT, states, is_durable=True, outward_from=address)), disk, voice
 
 
 async def heard(voice: Voice, *expected: list[Advertisement]) -> None:
@@ -169,7 +169,7 @@ async def test_without_outward_neighbours_the_order_is_refused_but_its_end_is_ta
 
 async def test_a_witness_tells_nobody_anything() -> None:
     disk = Disk()
-    duties = Duties(disk, Voice(disk), BOOT, {}, durable=True, is_witness=True, outward_from=HERE)
+    duties = Duties(disk, Voice(disk), Start(BOOT, {}, is_durable=True, is_witness=True, outward_from=HERE))
     assert await duties.obey(tell()) == "a witness serves and announces nothing"
 
 
