@@ -14,7 +14,7 @@ from hopkeeper_agent.decoding import ConfigError
 from hopkeeper_agent.duties import Duties, Start
 from hopkeeper_agent.gossip import Neighbour
 from hopkeeper_agent.jws import AppKeys, BadKey, Signer, certificate_key
-from hopkeeper_agent.speakers import Mute, Speaker
+from hopkeeper_agent.speakers import NoSpeaker, Speaker
 from hopkeeper_agent.speakers.exabgp_process import ExaBgpProcess
 from hopkeeper_agent.state import StateFile, Trust, reduced
 
@@ -75,7 +75,7 @@ def process(config: Config) -> ExaBgpProcess | None:
 
 def speaker(config: Config, changed: Callable[[], None]) -> Speaker:
     """The configured speaker; `changed` is called when a session or a finding changes. Raises ConfigError."""
-    return Mute() if config.speaker is None else config.speaker.make(config.agent.files.state, changed)
+    return NoSpeaker() if config.speaker is None else config.speaker.make(config.agent.files.state, changed)
 
 
 def duties(config: Config, speaks: Speaker) -> tuple[Duties, Trust]:

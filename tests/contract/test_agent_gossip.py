@@ -1,4 +1,4 @@
-"""Two real agents that hear each other, and what happens when one falls silent or knows better."""
+"""Two real agents that exchange heartbeats, and what happens when one stops or reports a higher epoch."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_a_dead_peer_is_bad_on_gossip_and_probe_within_half_a_second(pair:
 
 
 async def test_a_frozen_peer_has_failed_within_half_a_second(pair: tuple[Member, Member]) -> None:
-    """Its kernel still takes connections, and nobody answers them."""
+    """Its kernel still accepts connections, and no process answers them."""
     a, b = pair
     configuration = b.folder / "agent.toml"
     configuration.write_text(b.toml())

@@ -141,7 +141,7 @@ announces = ["{OWN}"]
 
 
 async def test_a_client_with_an_agent_opens_the_session_itself(embedded: Member, client: Member) -> None:
-    """ExaBGP of an agent listens nowhere, unless it is a hub speaker's and told to."""
+    """An agent's ExaBGP listens on no port, except on a hub speaker with a client that opens its session."""
     hop = Route(client.address, (HUB, 65100))
     async with wire_peer(fresh_address()) as server:
         neighbour = '[[speaker.neighbors]]\naddress = "{}"\nasn = {}\n'

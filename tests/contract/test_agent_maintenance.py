@@ -1,4 +1,4 @@
-"""Azure Scheduled Events as Microsoft documents them, and an agent that asks a stand-in for the metadata service."""
+"""Azure Scheduled Events as Microsoft documents them, and an agent that reads a stand-in for the metadata service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An agent beside a real ExaBGP, BIRD or FRR, both instances of a Route Server, and a router on-premises: who hears what.
+"""An agent beside a real ExaBGP, BIRD or FRR, both instances of a Route Server, and a router on-premises: the routes of each.
 
 A change of role is one UPDATE on-premises and none to the Route Server; an order for one group never reaches the other.
 """

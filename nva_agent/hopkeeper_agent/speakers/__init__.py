@@ -74,7 +74,7 @@ class Speaker(Protocol):
         """Close the connection to the daemon. The routes stay announced: they must outlive an agent that ends."""
 
 
-class Mute:
+class NoSpeaker:
     """The speaker of an appliance that speaks BGP by other means: it announces nothing."""
 
     async def start(self) -> None:

@@ -1,4 +1,4 @@
-"""One instance of a Route Server as a speaker sees it: a receiving ExaBGP on loopback that tells what reaches it."""
+"""One instance of a Route Server as a speaker sees it: a receiving ExaBGP on loopback that writes down the UPDATEs it gets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Update:
 
 
 class Receiver:
-    """What came in, read anew each time."""
+    """What was received, read again each time."""
 
     def __init__(self, events: Path) -> None:
         self._events = events

@@ -44,7 +44,7 @@ class WireUpdate:
 
 @dataclass
 class WirePeer:
-    """What one instance heard. `sessions` counts how often a session came up, `up` says whether one is.
+    """What one instance received. `sessions` counts how often a session came up, `up` says whether one is.
 
     `told` is what it announces on every session.
     """
@@ -68,7 +68,7 @@ class WirePeer:
         return routes
 
     def forget(self) -> None:
-        """Begin to count anew."""
+        """Begin to count again."""
         self.updates.clear()
 
     def tell(self, prefix: str, route: Route) -> None:

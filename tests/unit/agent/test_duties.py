@@ -99,7 +99,7 @@ async def test_what_is_in_effect_is_durable_once_the_disk_holds_its_turn_and_its
 
 
 async def test_one_that_stepped_down_by_itself_has_not_until_the_disk_says_so() -> None:
-    """Its turn is the same: only the role tells."""
+    """Its turn is the same: only the role shows it."""
     duties, disk, _ = office(SERVING)
     disk.hold.clear()
     duties.note_peer_epoch("s", 9)

@@ -1,4 +1,4 @@
-"""Route Servers and on-premises neighbours of one ExaBGP: who is stuck in one group holds up nobody of the other."""
+"""Route Servers and on-premises neighbours of one ExaBGP: a neighbour that is stuck delays none of the other group."""
 
 from __future__ import annotations
 

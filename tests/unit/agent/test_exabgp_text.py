@@ -1,4 +1,4 @@
-"""What is said to ExaBGP and understood of it, without a process."""
+"""ExaBGP's configuration, commands and answers, without a process."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_hub_that_speaks_with_on_premises_passes_clients_routes_to_route_serve
 
 
 def test_a_neighbour_that_changes_its_group_means_another_exabgp() -> None:
-    """One that runs has told everybody everything."""
+    """One that runs without groups has announced everything to all neighbours."""
     premises = BgpNeighbour(IPv4Address("192.168.100.1"), 64600)
     texts = [
         render(replace(SETTINGS, neighbours=(*BOTH, neighbour)), ["python", "helper"])

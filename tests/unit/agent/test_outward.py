@@ -1,4 +1,4 @@
-"""What on-premises neighbours are told follows the role, at once, and no role waits for it."""
+"""What on-premises neighbours are sent follows the role at once, and no change of role waits for it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def tell(seq: int = 1, prefixes: tuple[IPv4Network, ...] = (PREFIX,), prepend: i
 
 
 class Slow(Voice):
-    """Outward it is heard only once `heard` is set."""
+    """An outward announcement takes until `heard` is set."""
 
     def __init__(self, disk: Disk) -> None:
         super().__init__(disk)

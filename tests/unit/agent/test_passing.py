@@ -39,7 +39,7 @@ class Hub:
             self.state(peer, "up")
 
     def feed(self, peer: str, **neighbor: object) -> list[str]:
-        """Returns the commands that became due; `told` is what the agent hears."""
+        """Returns the commands that became due; `told` is what the agent is sent."""
         kind = neighbor.pop("type")
         line = json.dumps({"type": kind, "neighbor": {"address": {"peer": peer}, **neighbor}})
         self.told = self.memory.feed_exabgp(line)
@@ -52,7 +52,7 @@ class Hub:
     def update(
         self, peer: str, prefix: str, path: list[int] | None, direction: str = "receive", element: str = "as-sequence"
     ) -> list[str]:
-        """`path` is None for a withdrawal; the next hop is the first client's or, sent, that of the route told."""
+        """`path` is None for a withdrawal; the next hop is the first client's or, sent, that of the given route."""
         update: dict[str, object] = {"withdraw": {"ipv4 unicast": [{"nlri": prefix}]}}
         if path is not None:
             hop = peer if direction == "receive" else "10.0.1.100" if len(set(path)) > 1 else "10.0.1.4"
