@@ -138,3 +138,14 @@ def test_names_of_peerings_are_compared_without_case() -> None:
     desired = decode(text(document(2)), Place())
     there = Peering("Hopkeeper-Hub_NVA-A", own("nva-a", "10.0.1.4").address, 65001, Provisioning.SUCCEEDED)
     assert lost(desired, "nva-a", there) == ["0.0.0.0/0"]
+
+
+def test_what_another_peering_may_announce_is_not_lost_with_this_one() -> None:
+    """Even where that one is Failed with its session up, so that it does not count as announcing for certain."""
+    doc = document(2, services=[])
+    for number, speaker in enumerate(doc["speakers"], 1):
+        speaker["announces"] = [f"100.0.{number}.0/24"]
+    desired = decode(text(doc), Place())
+    failed = own("nva-b", "10.0.1.5", Provisioning.FAILED)
+    connected = Peering(failed.name, failed.address, failed.asn, failed.state, "Connected")
+    assert lost(desired, "nva-a", own("nva-a", "10.0.1.4"), connected) == ["100.0.1.0/24"]

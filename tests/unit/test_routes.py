@@ -298,6 +298,61 @@ def test_a_client_with_one_hub_only_is_worth_knowing_and_not_wrong() -> None:
     assert finding.sentence == "nva-105 has one hub of rs only: losing hub-1 would lose all that it announces"
 
 
+def test_what_a_hub_loses_is_predicted_whatever_other_peers_have_not_been_read() -> None:
+    doc = ten_nvas()
+    router = structs.replace(
+        doc.speaker("nva-100"), name="plain", address=IPv4Address("10.13.76.9"), peers_with=("rs",)
+    )
+    desired = structs.replace(doc, speakers=(*doc.speakers, structs.replace(router, announces=())))
+    short = tuple(r for r in TABLE["hub-2"] if r.as_path[1] != 65107)
+    found = compare(desired, "rs", TABLE | {"hub-2": short}, INSTANCES, Standing())
+    assert kinds(found) == [FindingKind.HUB_LACKS_CLIENT, FindingKind.ONE_HUB]
+
+
+def test_a_row_of_an_unknown_instance_carries_nothing() -> None:
+    """Of the two instances, both have both hubs; a third one is not of this Route Server."""
+    stray = replace(TABLE["hub-1"][0], instance=IPv4Address("10.13.76.6"))
+    learned = TABLE | {"hub-1": (*TABLE["hub-1"], stray)}
+    assert compare(ten_nvas(), "rs", learned, INSTANCES, Standing()) == ()
+
+
+def test_a_prefix_of_several_clients_is_missing_and_no_single_client_is_named() -> None:
+    desired = behind_hubs()
+    learned = {"hub-1": on_both(DEFAULT, FRONTEND, "65000-65001"), "hub-2": ()}
+    found = [f for f in compare(desired, "rs", learned, BOTH, BEHIND) if f.speaker == "hub-2"]
+    assert [f.sentence for f in found] == ["0.0.0.0/0 from hub-2 on rs is not learned on either instance"]
+
+
+def test_clients_that_a_hub_does_not_carry_are_named_in_order() -> None:
+    doc = ten_nvas()
+    turned = {"nva-100": "100.0.0.109/32", "nva-109": "100.0.0.100/32"}
+    speakers = tuple(
+        structs.replace(s, announces=(IPv4Network(turned[s.name]),)) if s.name in turned else s
+        for s in doc.speakers
+        if s.name in {*turned, *HUBS}
+    )
+    found = compare(structs.replace(doc, speakers=speakers), "rs", {"hub-1": (), "hub-2": ()}, INSTANCES, Standing())
+    assert [f.sentence.partition(" to ")[0] for f in found] == [
+        f"{hub} carries nothing of its client {client}" for hub in HUBS for client in turned
+    ]
+
+
+def test_a_client_of_one_hub_that_peers_with_the_route_server_too_or_where_there_is_one_hub_is_as_intended() -> None:
+    doc = ten_nvas()
+
+    def one_hub(*peers: str, drop: str = "") -> list[FindingKind]:
+        """Findings where nva-105 peers with `peers` only."""
+        mine = (structs.replace(s, peers_with=peers) if s.name == "nva-105" else s for s in doc.speakers)
+        desired = structs.replace(doc, speakers=tuple(s for s in mine if s.name != drop))
+        learned = {hub: rows for hub, rows in TABLE.items() if hub != drop}
+        found = compare(desired, "rs", learned, INSTANCES, Standing())
+        return [f.kind for f in found if not f.wrong]
+
+    assert one_hub("hub-1") == [FindingKind.ONE_HUB]
+    assert one_hub("hub-1", "rs") == []
+    assert one_hub("hub-1", drop="hub-2") == []
+
+
 ROWS = st.tuples(st.sampled_from(sorted(HUBS)), st.sampled_from(NVAS), st.sampled_from(INSTANCES))
 
 

@@ -14,6 +14,7 @@ from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
 from tests.builders import SUB, document, text
+from tests.fakes import foreign
 from tests.unit.test_peerings import names, own, reading
 
 FLEET = {
@@ -175,6 +176,64 @@ def test_a_connected_peering_of_a_declared_speaker_is_nobodys_instance() -> None
     there = own("fleet-west", "10.0.3.77", Provisioning.SUCCEEDED, 65010)
     connected = Peering(there.name, there.address, there.asn, there.state, "Connected")
     assert added(fleet(desired, there=(connected,))) == []
+
+
+def connected(name: str, address: str | None, asn: int = 65010) -> Peering:
+    where = IPv4Address(address) if address is not None else None
+    return Peering(f"hopkeeper-hub_{name}", where, asn, Provisioning.SUCCEEDED, "Connected")
+
+
+def test_who_has_taken_over_the_address_of_an_instance_that_is_gone_is_the_speaker_there() -> None:
+    found = fleet(topology(), instance(2, "10.0.3.1"), there=(connected("fleet-1", "10.0.3.1"),))
+    assert added(found) == ["fleet-2 10.0.3.1"]
+    assert found.notes == ()
+
+
+def test_an_instance_that_is_another_speaker_says_nothing_about_the_next_one() -> None:
+    assert added(fleet(topology(), instance(1, "10.0.1.4"), instance(2))) == ["fleet-2 10.0.3.2"]
+    assert added(fleet(topology(), Instance("3", IPv4Address("10.0.3.3")))) == ["fleet-3 10.0.3.3"]
+
+
+def test_peerings_of_others_say_nothing_about_an_instance() -> None:
+    desired = topology()
+    others = (foreign("by-hand"), own("nva-a", "10.0.1.4"))
+    leaving = fleet(desired, instance(1, leaving=True), there=(*others, peered(1)))
+    assert added(leaving) == ["fleet-1 10.0.3.1"]
+    not_ours = foreign("by-hand", "10.0.3.1")
+    assert added(fleet(desired, instance(1, leaving=True), there=(not_ours,))) == []
+    gone = fleet(desired, there=(*others, peered(2), connected("fleet-1", "10.0.3.1")))
+    assert added(gone) == ["fleet-1 10.0.3.1"]
+
+
+def test_only_a_connected_peering_at_an_address_in_the_sets_as_keeps_an_instance_that_is_gone() -> None:
+    desired = topology()
+    elsewhere, unknown = connected("fleet-1", "10.0.3.1", asn=65011), connected("fleet-2", None)
+    found = fleet(desired, there=(elsewhere, unknown, connected("fleet-3", "10.0.3.3")))
+    assert added(found) == ["fleet-3 10.0.3.3"]
+
+
+def test_of_a_set_that_cannot_be_listed_a_peering_is_a_speaker_at_its_address_that_announces_nothing_for_certain() -> (
+    None
+):
+    desired = topology()
+    vague = Peering("hopkeeper-hub_fleet-2", IPv4Address("10.0.3.2"), None, Provisioning.SUCCEEDED)
+    there = (foreign("by-hand"), peered(1), vague, own("fleet-3", "10.0.3.3", asn=65077), own("nva-a", "10.0.1.4"))
+    found = with_instances(desired, desired.route_servers[0], reading(*there), {"fleet": "fleet: 404"})
+    speakers = {s.name: s for s in found.topology.speakers}
+    assert {name: speakers[name].asn for name in ("fleet-1", "fleet-2", "fleet-3")} == {
+        "fleet-1": 65010,
+        "fleet-2": 65010,
+        "fleet-3": 65077,
+    }
+    assert {s.announces for name, s in speakers.items() if name != "nva-a"} == {()}
+    assert found.unlisted == {"fleet"}
+    assert found.possible == {f"hopkeeper-hub_fleet-{n}": "fleet" for n in (1, 2, 3)}
+
+
+def test_a_set_that_nobody_asked_about_changes_nothing() -> None:
+    desired = topology()
+    found = with_instances(desired, desired.route_servers[0], reading(peered(1)), {})
+    assert (found.topology, found.notes, found.unlisted, dict(found.possible)) == (desired, (), frozenset(), {})
 
 
 def test_events_of_an_instance_belong_to_the_topology() -> None:

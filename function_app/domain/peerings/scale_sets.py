@@ -157,15 +157,14 @@ def _possible(
     Those named for an instance of the set, and in the set's AS those named for no speaker or other scale set that is
     declared: an instance may have taken over the address of a speaker that left.
     """
-    others = [s for s in topology.scale_sets if s.name != scale_set.name]
     for peering in sorted(reading.peerings, key=lambda p: p.name):
         name = speaker_named(topology, server, peering.name)
         if name is None:
             continue
         declared = any(s.name == name for s in topology.speakers)
-        elsewhere = any(is_named_for(other, name) for other in others)
+        of_a_set = any(is_named_for(each, name) for each in topology.scale_sets)
         in_its_as = peering.asn in (None, scale_set.asn)
-        if is_named_for(scale_set, name) or (in_its_as and not declared and not elsewhere):
+        if is_named_for(scale_set, name) or (in_its_as and not declared and not of_a_set):
             yield peering, name
 
 

@@ -182,4 +182,4 @@ def _best(topology: Topology, ways: list[Way], now: Standing) -> tuple[Way, ...]
         and now.holders.get(way.service) == way.origin
     }
     services = {way.service for way in held}
-    return tuple(way for way in ways if way in held or way.service is None or way.service not in services)
+    return tuple(way for way in ways if way in held or way.service not in services)

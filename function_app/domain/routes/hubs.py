@@ -32,14 +32,15 @@ class MissingClient:
         return RouteFinding(FindingKind.HUB_LACKS_CLIENT, server, sentence, speaker=self.hub, service=self.service)
 
 
-def missing_clients(
-    topology: Topology, wanted: Sequence[ExpectedRoute], learned: RoutesByPeer
-) -> tuple[MissingClient, ...]:
-    """By hub and client, where not one of the prefixes that only this client announces through it is learned."""
+def missing_clients(wanted: Sequence[ExpectedRoute], learned: RoutesByPeer) -> tuple[MissingClient, ...]:
+    """By hub and client, where not one of the prefixes that only this client announces through it is learned.
+
+    Only a hub announces what starts at none but another speaker.
+    """
     through: dict[tuple[str, str], list[ExpectedRoute]] = defaultdict(list)
     for route in wanted:
         origins = {way.origin for way in route.ways}
-        if topology.speaker(route.peer).role == "hub" and route.peer not in origins and len(origins) == 1:
+        if route.peer not in origins and len(origins) == 1:
             through[route.peer, origins.pop()].append(route)
     missing: list[MissingClient] = []
     for (hub, client), routes in sorted(through.items()):

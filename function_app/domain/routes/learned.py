@@ -60,7 +60,7 @@ def compare(
     Where the next hop that a prefix should have is not known yet, any is accepted.
     """
     wanted = [route for route in expected_routes(topology, server, now) if route.peer in learned]
-    missing = missing_clients(topology, wanted, learned)
+    missing = missing_clients(wanted, learned)
     reported = {(each.hub, each.client) for each in missing}
     found = [each.finding(server) for each in missing]
     rows = _by_instance(learned)
