@@ -1,4 +1,4 @@
-"""What `outward` of a service must keep (the laws of `laws`, where it is called).
+"""Laws of `outward`: what may be announced to neighbours beyond Azure.
 
 Not here: whether a member's agent has the neighbours in its configuration. The document cannot know; an agent that has
 none refuses the command, and the status says so.
@@ -9,14 +9,16 @@ from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.base.azure_limits import ROUTE_SERVER_ASN
 from function_app.domain.base.errors import Problem
+from function_app.domain.topology.laws.reserved import FORBIDDEN, LOOPBACK, Place
 from function_app.domain.topology.model import Outward, Service, Topology
 
 PREFIXES_MAX = 200
 """As many as an agent takes (docs/agent-protocol.md)."""
 
 
-def broken_outward_laws(topology: Topology, forbidden: tuple[IPv4Network, ...]) -> Iterator[Problem]:
-    """`forbidden`: where nobody is ever spoken with. Neighbours may be outside of the declared networks."""
+def outward_fits(topology: Topology, place: Place) -> Iterator[Problem]:
+    """Neighbours may be outside of the declared networks."""
+    forbidden = FORBIDDEN if place.allow_loopback else (*FORBIDDEN, LOOPBACK)
     asns: dict[IPv4Address, int] = {}
     for i, service in enumerate(topology.services):
         if service.outward is None:

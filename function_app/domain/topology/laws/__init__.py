@@ -1,0 +1,62 @@
+"""The rules that a topology must keep, checked when it is loaded: each broken one names the path and the rule.
+
+A document that breaks any is refused whole and the last good version stays in force.
+
+| module | question |
+|---|---|
+| `names` | Is every name one thing's only, and every id of the right type? |
+| `speakers` | May these addresses, ASNs, certificates and roles be used? |
+| `peerings` | Who may peer with what, and which connections may be touched? |
+| `scale_sets` | Can the instances become speakers? |
+| `services` | Can these members and announcers serve these prefixes? |
+| `outward` | May this be announced beyond Azure? |
+"""
+
+from collections.abc import Callable, Iterator
+
+from function_app.domain.base import timing
+from function_app.domain.base.errors import Problem
+from function_app.domain.topology.laws import names, outward, peerings, scale_sets, services, speakers
+from function_app.domain.topology.laws.reserved import Place
+from function_app.domain.topology.laws.services import PREFIXES_OF_A_SERVICE
+from function_app.domain.topology.model import Topology
+
+__all__ = ["LAWS", "PREFIXES_OF_A_SERVICE", "Place", "broken_laws"]
+
+
+def broken_laws(topology: Topology, place: Place) -> tuple[Problem, ...]:
+    """Every broken law, in the order of LAWS; empty when the topology may be used."""
+    return tuple(problem for law in LAWS for problem in law(topology, place))
+
+
+def _timing_holds(topology: Topology, _: Place) -> Iterator[Problem]:
+    yield from timing.broken_laws(topology.timing)
+
+
+LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
+    names.names_are_unique,
+    names.peering_names_are_short,
+    names.route_servers_are_listed_once,
+    speakers.addresses_are_inside,
+    speakers.asns_are_allowed,
+    speakers.certificates_are_pem,
+    peerings.speakers_peer_with_route_servers_or_hubs,
+    peerings.route_servers_have_room,
+    peerings.hubs_pass_on,
+    peerings.relays_fit,
+    names.network_ids_fit,
+    peerings.adopted_are_peers,
+    peerings.only_own_are_removed,
+    scale_sets.names_are_free,
+    scale_sets.instances_can_peer,
+    services.members_are_speakers,
+    speakers.witnesses_only_watch,
+    services.one_kind_of_next_hop,
+    services.ranked_services_are_active_passive,
+    services.announcers_can_rank,
+    services.pools_have_one_service,
+    services.prefixes_fit,
+    services.one_service_a_prefix,
+    outward.outward_fits,
+    _timing_holds,
+)

@@ -1,0 +1,117 @@
+"""Laws of services: their members and announcers can serve their prefixes, by one kind of next hop."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network
+
+from function_app.domain.base.errors import Problem
+from function_app.domain.topology.announces import of_services
+from function_app.domain.topology.laws.reserved import Place
+from function_app.domain.topology.model import Mode, Naming, NextHop, Service, Speaker, Topology, backend_pool_key
+
+ANNOUNCERS_MAX = 8
+
+PREFIXES_OF_A_SERVICE = 600
+"""As many as surely fit into a token of 64 KiB (safety.md section 8), however long their texts are."""
+
+
+def members_are_speakers(topology: Topology, _: Place) -> Iterator[Problem]:
+    speakers = {s.name: s for s in topology.speakers}
+    for i, service in enumerate(topology.services):
+        for j, member in enumerate(service.members):
+            path = f"$.services[{i}].members[{j}].speaker"
+            if member.speaker not in speakers:
+                yield Problem(path, f"no speaker is named {member.speaker!r}")
+            elif speakers[member.speaker].agent is None:
+                yield Problem(path, f"speaker {member.speaker!r} has no agent: a member is commanded through one")
+        for name, count in Counter(m.speaker for m in service.members).items():
+            if count > 1:
+                yield Problem(f"$.services[{i}].members", f"{name!r} is a member twice")
+        yield from _min_healthy_fits(service, f"$.services[{i}].minHealthy")
+
+
+def _min_healthy_fits(service: Service, path: str) -> Iterator[Problem]:
+    if service.min_healthy is None:
+        return
+    if service.mode is not Mode.ACTIVE_ACTIVE:
+        yield Problem(path, "only an active-active service has minHealthy")
+    elif service.min_healthy > len(service.members):
+        yield Problem(path, f"{service.min_healthy} cannot be healthy among {len(service.members)} members")
+
+
+def one_kind_of_next_hop(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, service in enumerate(topology.services):
+        if len(service.next_hop.given) != 1:
+            yield Problem(f"$.services[{i}].nextHop", f"needs exactly one of {', '.join(NextHop.kinds())}")
+
+
+def ranked_services_are_active_passive(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, service in enumerate(topology.services):
+        if service.naming is not None and service.mode is not Mode.ACTIVE_PASSIVE:
+            yield Problem(f"$.services[{i}].mode", "only behind a load balancer can a service be active-active")
+
+
+def announcers_can_rank(topology: Topology, _: Place) -> Iterator[Problem]:
+    """What outranking rests on: commanded announcers with sessions, and room for AS paths of distinct length."""
+    speakers = {s.name: s for s in topology.speakers}
+    servers = {server.name for server in topology.route_servers}
+    for i, service in enumerate(topology.services):
+        if service.naming is None:
+            continue
+        where = f"$.services[{i}].{'nextHop.member.announcers' if service.naming is Naming.MEMBER else 'members'}"
+        if len(set(service.announcers)) != len(service.announcers):
+            yield Problem(where, "an announcer is listed twice")
+        if len(service.announcers) > ANNOUNCERS_MAX:
+            yield Problem(where, f"at most {ANNOUNCERS_MAX} announcers have AS paths of distinct length")
+        for name in service.announcers:
+            if (rule := _cannot_announce(name, speakers, servers)) is not None:
+                yield Problem(where, rule)
+
+
+def _cannot_announce(name: str, speakers: Mapping[str, Speaker], servers: set[str]) -> str | None:
+    if name not in speakers:
+        return f"no speaker is named {name!r}"
+    if not servers & set(speakers[name].peers_with):
+        return f"{name!r} peers with no Route Server: it cannot announce"
+    if speakers[name].agent is None:
+        return f"speaker {name!r} has no agent: an announcer is commanded through one"
+    return None
+
+
+def pools_have_one_service(topology: Topology, _: Place) -> Iterator[Problem]:
+    claimed: dict[tuple[str, str], str] = {}
+    for i, service in enumerate(topology.services):
+        balancer = service.load_balancer
+        if balancer is None:
+            continue
+        path = f"$.services[{i}].nextHop.loadBalancer"
+        if "/providers/microsoft.network/loadbalancers/" not in balancer.id.casefold():
+            yield Problem(f"{path}.id", "a load balancer's id ends in Microsoft.Network/loadBalancers/{name}")
+        owner = claimed.setdefault(backend_pool_key(balancer), service.name)
+        if owner != service.name:
+            rule = f"backend pool {balancer.backend_pool!r} already belongs to service {owner!r}: one service a pool"
+            yield Problem(f"{path}.backendPool", rule)
+
+
+def prefixes_fit(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, service in enumerate(topology.services):
+        path = f"$.services[{i}].prefixes"
+        if len(set(service.prefixes)) != len(service.prefixes):
+            yield Problem(path, "a prefix is listed twice")
+        if len(service.prefixes) > PREFIXES_OF_A_SERVICE:
+            rule = f"{len(service.prefixes)} prefixes: one signed command names at most {PREFIXES_OF_A_SERVICE}"
+            yield Problem(path, rule)
+
+
+def one_service_a_prefix(topology: Topology, _: Place) -> Iterator[Problem]:
+    most = topology.timing.prefixes_per_peer
+    for i, speaker in enumerate(topology.speakers):
+        owners: dict[IPv4Network, str] = {}
+        for prefix, service in of_services(topology, speaker):
+            if owners.setdefault(prefix, service.name) != service.name:
+                both = f"{owners[prefix]!r} and {service.name!r}"
+                yield Problem(f"$.speakers[{i}]", f"{prefix} is announced for both {both}: one service a prefix")
+        if len(owners) > most:
+            yield Problem(
+                f"$.speakers[{i}]", f"{len(owners)} prefixes: a Route Server takes at most {most} from a peer"
+            )

@@ -1,0 +1,59 @@
+"""Laws of speakers: the addresses, ASNs, certificates and roles that may be used."""
+
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+from function_app.domain.base.azure_limits import RESERVED_ASNS
+from function_app.domain.base.errors import Problem
+from function_app.domain.topology.laws.reserved import FORBIDDEN, LOOPBACK, Place
+from function_app.domain.topology.model import Speaker, Topology
+
+PEM_CERTIFICATE = r"-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
+
+
+def addresses_are_inside(topology: Topology, place: Place) -> Iterator[Problem]:
+    taken: dict[IPv4Address, str] = {}
+    for i, speaker in enumerate(topology.speakers):
+        path = f"$.speakers[{i}].address"
+        if (rule := _unusable(speaker, topology, place)) is not None:
+            yield Problem(path, rule)
+        if speaker.address in taken:
+            yield Problem(path, f"{speaker.address} already belongs to speaker {taken[speaker.address]!r}")
+        taken[speaker.address] = speaker.name
+
+
+def _unusable(speaker: Speaker, topology: Topology, place: Place) -> str | None:
+    if any(speaker.address in net for net in FORBIDDEN):
+        return f"{speaker.address} is never a speaker: metadata, wire server, link-local or multicast"
+    if speaker.address in LOOPBACK and not place.allow_loopback:
+        return f"{speaker.address} is a loopback address: only a lab may use those"
+    if not any(speaker.address in net for net in topology.networks):
+        return f"{speaker.address} is outside the declared networks ({', '.join(map(str, topology.networks))})"
+    return None
+
+
+def asns_are_allowed(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, speaker in enumerate(topology.speakers):
+        if speaker.asn in RESERVED_ASNS:
+            yield Problem(f"$.speakers[{i}].asn", f"ASN {speaker.asn} is reserved by Azure or IANA")
+
+
+def certificates_are_pem(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, speaker in enumerate(topology.speakers):
+        pem = speaker.agent.certificate if speaker.agent else None
+        if pem is not None and not re.fullmatch(PEM_CERTIFICATE, pem.strip()):
+            yield Problem(f"$.speakers[{i}].agent.certificate", "is not one certificate in PEM, as `enroll` prints it")
+
+
+def witnesses_only_watch(topology: Topology, _: Place) -> Iterator[Problem]:
+    parts = frozenset[str]().union(*(service.agents for service in topology.services))
+    for i, speaker in enumerate(topology.speakers):
+        if speaker.role != "witness":
+            continue
+        if speaker.agent is None:
+            yield Problem(f"$.speakers[{i}].agent", "a witness is an agent: it needs one")
+        if speaker.peers_with:
+            yield Problem(f"$.speakers[{i}].peersWith", "a witness peers with nobody")
+        if speaker.name in parts:
+            yield Problem(f"$.speakers[{i}].role", "a witness serves and announces nothing")

@@ -1,0 +1,490 @@
+"""Every law of a topology: the document that just keeps it is accepted, the next one is refused with path and rule."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from function_app.domain.base.errors import BadInput
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import LAWS, Place
+from function_app.domain.topology.laws.reserved import FORBIDDEN, RESERVED_ASNS
+from tests.builders import SUB, document, ranked_document, text
+
+type Doc = dict[str, Any]
+type Change = Callable[[Doc], object]
+
+COMPUTE = SUB.replace("Microsoft.Network", "Microsoft.Compute")
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB+/=\n-----END CERTIFICATE-----"
+NEIGHBOUR = {"address": "192.0.2.1", "asn": 65200}
+OUTWARD = {"neighbours": [NEIGHBOUR], "prefixes": ["10.0.0.0/16"]}
+
+
+def refusals(doc: Doc, place: Place | None = None) -> list[str]:
+    try:
+        decode(text(doc), place or Place())
+    except BadInput as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+def wide() -> Doc:
+    """Two Route Servers, a hub speaker, a relay, a scale set, a network peering and a witness: and no law is broken."""
+    doc = document()
+    doc["routeServers"].append({"name": "rs-2", "id": f"{SUB}/virtualHubs/rs-2"})
+    doc["speakers"] += [
+        {"name": "hub-a", "address": "10.0.1.84", "asn": 65000, "role": "hub", "peersWith": ["rs"]},
+        {
+            "name": "relay",
+            "address": "10.0.1.20",
+            "asn": 65020,
+            "peersWith": ["rs", "rs-2"],
+            "relays": [{"from": "rs", "to": "rs-2", "prefixes": ["10.9.0.0/16"]}],
+            "asOverride": True,
+        },
+        {
+            "name": "watch",
+            "address": "10.0.1.30",
+            "asn": 65030,
+            "role": "witness",
+            "peersWith": [],
+            "agent": {"port": 1, "certificate": PEM},
+        },
+        {"name": "behind", "address": "10.0.1.31", "asn": 65031, "peersWith": ["hub-a"]},
+    ]
+    doc["speakers"][0]["interface"] = f"{SUB}/networkInterfaces/nic"
+    doc["speakers"][1]["agent"]["certificate"] = f"\n{PEM}\n"
+    doc["scaleSets"] = [
+        {"name": "fleet", "id": f"{COMPUTE}/virtualMachineScaleSets/fleet", "asn": 65010, "peersWith": ["rs"]},
+        {"name": "other", "id": f"{COMPUTE}/virtualMachineScaleSets/other", "asn": 65010, "peersWith": ["rs-2"]},
+    ]
+    doc["networkPeerings"] = [
+        {"name": "to-hub", "id": f"{SUB}/virtualNetworks/spoke/virtualNetworkPeerings/to-hub"},
+        {"name": "to-far", "id": f"{SUB}/virtualNetworks/spoke/virtualNetworkPeerings/to-far"},
+    ]
+    return doc
+
+
+def active_active(doc: Doc, **more: Any) -> None:
+    doc["services"][0] |= {"mode": "active-active"} | more
+
+
+def speaker(doc: Doc, i: int, **more: Any) -> None:
+    doc["speakers"][i] |= more
+
+
+def second_service(doc: Doc, **more: Any) -> None:
+    balancer = {**doc["services"][0]["nextHop"]["loadBalancer"], "backendPool": "others"}
+    second = {**doc["services"][0], "name": "other", "nextHop": {"loadBalancer": balancer}, "prefixes": ["10.8.0.0/16"]}
+    doc["services"].append(second | more)
+
+
+def prefixes(count: int) -> list[str]:
+    return [f"172.{16 + n // 256}.{n % 256}.0/24" for n in range(count)]
+
+
+def test_the_wide_document_keeps_every_law() -> None:
+    assert refusals(wide()) == []
+
+
+BROKEN: list[tuple[str, Change, list[str]]] = [
+    # names
+    (
+        "a Route Server's name is its own",
+        lambda d: (
+            d["routeServers"][1].update(name="rs")
+            or speaker(d, 3, relays=[], asOverride=False, peersWith=["rs"])
+            or d["scaleSets"].pop()
+        ),
+        ["$.routeServers[1].name: the name 'rs' is taken: names are unique"],
+    ),
+    (
+        "a service's name is its own",
+        lambda d: second_service(d, name="fw"),
+        ["$.services[1].name: the name 'fw' is taken: names are unique"],
+    ),
+    (
+        "a peering's name has at most 80 characters",
+        lambda d: speaker(d, 5, name="b" * 63) or d.update(name="t" * 5),
+        ["$.speakers[5].name: with the topology's it makes a peering name longer than 80 characters"],
+    ),
+    (
+        "a Route Server is listed once, however its id is spelled",
+        lambda d: d["routeServers"][1].update(id=f"{SUB}/virtualHubs/RS"),
+        ["$.routeServers[1].id: this Route Server is already listed"],
+    ),
+    (
+        "a Route Server is a virtual hub",
+        lambda d: d["routeServers"][1].update(id=f"{SUB}/virtualNetworks/rs-2"),
+        ["$.routeServers[1].id: a Route Server's id ends in Microsoft.Network/virtualHubs/{name}"],
+    ),
+    (
+        "an interface is an interface",
+        lambda d: speaker(d, 0, interface=f"{SUB}/networkInterfaces/nic/ipConfigurations/x"),
+        ["$.speakers[0].interface: its id ends in Microsoft.Network/networkInterfaces/{name}"],
+    ),
+    (
+        "a network peering is one of a virtual network",
+        lambda d: d["networkPeerings"][0].update(id=f"{SUB}/virtualNetworks/spoke"),
+        [
+            "$.networkPeerings[0].id: its id ends in "
+            "Microsoft.Network/virtualNetworks/{network}/virtualNetworkPeerings/{name}"
+        ],
+    ),
+    (
+        "a network peering's name is its own",
+        lambda d: d["networkPeerings"][1].update(name="to-hub"),
+        ["$.networkPeerings[1].name: the name 'to-hub' is taken: names are unique"],
+    ),
+    (
+        "nor is it a Route Server's",
+        lambda d: d["networkPeerings"][1].update(name="rs-2"),
+        ["$.networkPeerings[1].name: the name 'rs-2' is taken: names are unique"],
+    ),
+    # speakers
+    (
+        "every network of the document is meant",
+        lambda d: d.update(networks=["10.0.0.0/16", "10.5.0.0/16"]) or speaker(d, 0, address="10.6.0.1"),
+        ["$.speakers[0].address: 10.6.0.1 is outside the declared networks (10.0.0.0/16, 10.5.0.0/16)"],
+    ),
+    (
+        "a certificate is PEM and nothing else",
+        lambda d: speaker(d, 0, agent={"port": 8443, "certificate": PEM + PEM}),
+        ["$.speakers[0].agent.certificate: is not one certificate in PEM, as `enroll` prints it"],
+    ),
+    (
+        "a witness has an agent",
+        lambda d: d["speakers"][4].pop("agent"),
+        ["$.speakers[4].agent: a witness is an agent: it needs one"],
+    ),
+    (
+        "a witness peers with nobody",
+        lambda d: speaker(d, 4, peersWith=["rs"]),
+        ["$.speakers[4].peersWith: a witness peers with nobody"],
+    ),
+    # peerings
+    (
+        "a name of a speaker is no Route Server's",
+        lambda d: speaker(d, 5, name="rs-2"),
+        ["$.routeServers: 'rs-2' is also a speaker's name: `peersWith` would not know which is meant"],
+    ),
+    (
+        "only hubs are peered with in place of a Route Server",
+        lambda d: speaker(d, 5, peersWith=["hub-a", "nva-a"]),
+        ["$.speakers[5].peersWith[1]: speaker 'nva-a' is no hub: only a hub passes routes on"],
+    ),
+    (
+        "a peer is named once",
+        lambda d: speaker(d, 5, peersWith=["hub-a", "hub-a"]),
+        ["$.speakers[5].peersWith: a Route Server or hub is named twice"],
+    ),
+    (
+        "a relay leads from a Route Server that its speaker peers with",
+        lambda d: d["speakers"][3]["relays"][0].update({"from": "hub-a"}),
+        ["$.speakers[3].relays[0].from: 'relay' does not peer with a Route Server named 'hub-a'"],
+    ),
+    (
+        "and to one",
+        lambda d: speaker(d, 3, peersWith=["rs"]),
+        ["$.speakers[3].relays[0].to: 'relay' does not peer with a Route Server named 'rs-2'"],
+    ),
+    (
+        "one connection is adopted for one speaker, however it is spelled",
+        lambda d: d["routeServers"][0].update(adopt={"nva-a": "theirs", "nva-b": "THEIRS"}),
+        ["$.routeServers[0].adopt: 'theirs' is adopted for more than one speaker"],
+    ),
+    (
+        "a connection of ours is not adopted, however it is spelled",
+        lambda d: d["routeServers"][0].update(adopt={"nva-a": "HopKeeper-x_y"}),
+        ["$.routeServers[0].adopt.nva-a: 'HopKeeper-x_y' is a connection of Hopkeeper's own"],
+    ),
+    (
+        "who is adopted peers with that Route Server",
+        lambda d: d["routeServers"][1].update(adopt={"relay": "a", "nva-a": "b"}),
+        ["$.routeServers[1].adopt: no speaker 'nva-a' peers with 'rs-2'"],
+    ),
+    (
+        "only connections of ours are removed",
+        lambda d: d["routeServers"][1].update(remove=["hopkeeper-hub_gone", "theirs"]),
+        [
+            "$.routeServers[1].remove[1]: 'theirs' is not a connection of this topology, and not adopted: "
+            "it is never touched"
+        ],
+    ),
+    # scale sets
+    (
+        "a scale set's name is no other scale set's",
+        lambda d: d["scaleSets"][1].update(name="fleet"),
+        ["$.scaleSets[1].name: the name 'fleet' is taken: names are unique"],
+    ),
+    (
+        "nor a Route Server's",
+        lambda d: d["scaleSets"][1].update(name="rs"),
+        ["$.scaleSets[1].name: the name 'rs' is taken: names are unique"],
+    ),
+    (
+        "nor a speaker's",
+        lambda d: d["scaleSets"][1].update(name="relay"),
+        ["$.scaleSets[1].name: the name 'relay' is taken: names are unique"],
+    ),
+    (
+        "no speaker is named as an instance would be",
+        lambda d: speaker(d, 5, name="fleet-12"),
+        ["$.scaleSets[0].name: speaker 'fleet-12' has the name of an instance"],
+    ),
+    (
+        "an instance's peering has a name of at most 80 characters",
+        lambda d: d["scaleSets"][1].update(name="s" * 58),
+        ["$.scaleSets[1].name: with the topology's and an instance's it makes a peering name longer than 80"],
+    ),
+    (
+        "a scale set is one of virtual machines",
+        lambda d: d["scaleSets"][1].update(id=f"{COMPUTE}/virtualMachines/x"),
+        ["$.scaleSets[1].id: a scale set's id ends in Microsoft.Compute/virtualMachineScaleSets/{name}"],
+    ),
+    (
+        "a scale set's ASN is not reserved",
+        lambda d: d["scaleSets"][1].update(asn=65515),
+        ["$.scaleSets[1].asn: ASN 65515 is reserved by Azure or IANA"],
+    ),
+    (
+        "a scale set peers with Route Servers only",
+        lambda d: d["scaleSets"][1].update(peersWith=["rs", "hub-a"]),
+        ["$.scaleSets[1].peersWith[1]: no Route Server is named 'hub-a'"],
+    ),
+    # services
+    (
+        "no more members can be healthy than there are",
+        lambda d: active_active(d, minHealthy=3),
+        ["$.services[0].minHealthy: 3 cannot be healthy among 2 members"],
+    ),
+    (
+        "a prefix is listed once",
+        lambda d: d["services"][0].update(prefixes=["10.1.0.0/16", "10.1.0.0/16"]),
+        ["$.services[0].prefixes: a prefix is listed twice"],
+    ),
+    (
+        "a load balancer is a load balancer",
+        lambda d: d["services"][0]["nextHop"]["loadBalancer"].update(id=f"{SUB}/virtualHubs/ilb"),
+        ["$.services[0].nextHop.loadBalancer.id: a load balancer's id ends in Microsoft.Network/loadBalancers/{name}"],
+    ),
+    (
+        "a pool of another load balancer is another pool, and this one has one service",
+        lambda d: second_service(d, nextHop=d["services"][0]["nextHop"]),
+        [
+            "$.services[1].nextHop.loadBalancer.backendPool: backend pool 'nvas' already belongs to service 'fw': "
+            "one service a pool"
+        ],
+    ),
+    (
+        "a speaker announces as many prefixes as its Route Server takes",
+        lambda d: d["timing"].update(prefixesPerPeer=1) or second_service(d),
+        [
+            "$.speakers[0]: 2 prefixes: a Route Server takes at most 1 from a peer",
+            "$.speakers[1]: 2 prefixes: a Route Server takes at most 1 from a peer",
+        ],
+    ),
+    # outward
+    (
+        "a neighbour on-premises is at no address of the platform",
+        lambda d: d["services"][0].update(outward=OUTWARD | {"neighbours": [{"address": "127.0.0.9", "asn": 65200}]}),
+        [
+            "$.services[0].outward.neighbours[0].address: 127.0.0.9 is never a neighbour: "
+            "reserved by the platform or IANA"
+        ],
+    ),
+    (
+        "a neighbour on-premises is no speaker",
+        lambda d: d["services"][0].update(outward=OUTWARD | {"neighbours": [{"address": "10.0.1.5", "asn": 65200}]}),
+        ["$.services[0].outward.neighbours[0].address: 10.0.1.5 is speaker 'nva-b': outward is beyond Azure"],
+    ),
+    (
+        "a neighbour on-premises is no Route Server",
+        lambda d: d["services"][0].update(outward=OUTWARD | {"neighbours": [NEIGHBOUR | {"asn": 65515}]}),
+        ["$.services[0].outward.neighbours[0].asn: ASN 65515 is a Route Server's: name it in `peersWith`"],
+    ),
+    (
+        "a neighbour is listed once",
+        lambda d: d["services"][0].update(outward=OUTWARD | {"neighbours": [NEIGHBOUR, NEIGHBOUR]}),
+        ["$.services[0].outward.neighbours[1].address: 192.0.2.1 is listed twice"],
+    ),
+    (
+        "a neighbour has one ASN in the whole document",
+        lambda d: (
+            d["services"][0].update(outward=OUTWARD)
+            or second_service(d, outward={"neighbours": [NEIGHBOUR | {"asn": 65201}], "prefixes": ["10.1.0.0/16"]})
+        ),
+        ["$.services[1].outward.neighbours[0].asn: 192.0.2.1 has ASN 65200 elsewhere in this document"],
+    ),
+    (
+        "a prefix is announced outward once",
+        lambda d: d["services"][0].update(outward=OUTWARD | {"prefixes": ["10.1.0.0/16", "10.1.0.0/16"]}),
+        ["$.services[0].outward.prefixes: a prefix is listed twice"],
+    ),
+    (
+        "at most 200 prefixes are announced outward",
+        lambda d: d["services"][0].update(outward=OUTWARD | {"prefixes": prefixes(201)}),
+        ["$.services[0].outward.prefixes: 201 prefixes: an agent takes at most 200"],
+    ),
+    (
+        "what members announce for one service they do not announce outward for another",
+        lambda d: (
+            d["services"][0].update(outward=OUTWARD | {"prefixes": ["10.8.0.0/16"]}) or second_service(d, outward=None)
+        ),
+        ["$.services[0].outward.prefixes: 10.8.0.0/16 is announced for service 'other' by the same members"],
+    ),
+    (
+        "nor outward for both",
+        lambda d: d["services"][0].update(outward=OUTWARD) or second_service(d, outward=OUTWARD),
+        [
+            "$.services[0].outward.prefixes: 10.0.0.0/16 is announced for service 'other' by the same members",
+            "$.services[1].outward.prefixes: 10.0.0.0/16 is announced for service 'fw' by the same members",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN])
+def test_a_broken_law_is_the_only_one_that_is_named(change: Change, expected: list[str]) -> None:
+    doc = wide()
+    change(doc)
+    assert refusals(doc) == expected
+
+
+KEPT: list[tuple[str, Change]] = [
+    ("a peering's name has 80 characters", lambda d: speaker(d, 5, name="b" * 62) or d.update(name="t" * 5)),
+    ("an instance's peering has a name of 80 characters", lambda d: d["scaleSets"][1].update(name="s" * 57)),
+    ("a speaker's name only begins as an instance's would", lambda d: speaker(d, 5, name="fleet-12x")),
+    ("a speaker is in the second network", lambda d: d.update(networks=["10.9.0.0/16", "10.0.0.0/16"])),
+    ("two members of two are to be healthy", lambda d: active_active(d, minHealthy=2)),
+    ("a speaker peers with a hub beside a Route Server", lambda d: speaker(d, 5, peersWith=["rs", "hub-a"])),
+    ("a hub peers with a second Route Server", lambda d: speaker(d, 2, peersWith=["rs", "rs-2"])),
+    ("another's connection is adopted", lambda d: d["routeServers"][0].update(adopt={"nva-a": "theirs", "nva-b": "b"})),
+    (
+        "an adopted connection may be removed",
+        lambda d: d["routeServers"][0].update(adopt={"nva-a": "theirs"}, remove=["THEIRS"]),
+    ),
+    ("600 prefixes fit into a command", lambda d: d["services"][0].update(prefixes=prefixes(600))),
+    ("as many prefixes as a Route Server takes", lambda d: d["timing"].update(prefixesPerPeer=2) or second_service(d)),
+    (
+        "200 prefixes are announced outward",
+        lambda d: d["services"][0].update(outward=OUTWARD | {"prefixes": prefixes(200)}),
+    ),
+    (
+        "one neighbour is two services'",
+        lambda d: (
+            d["services"][0].update(outward=OUTWARD)
+            or second_service(d, outward={"neighbours": [NEIGHBOUR], "prefixes": ["10.1.0.0/16"]})
+        ),
+    ),
+    (
+        "one pool name in two load balancers",
+        lambda d: (
+            second_service(d)
+            or d["services"][1]["nextHop"]["loadBalancer"].update(id=f"{SUB}/loadBalancers/two", backendPool="nvas")
+        ),
+    ),
+    (
+        "other members announce the same outward",
+        lambda d: (
+            d["speakers"].append(
+                {"name": "nva-x", "address": "10.0.1.99", "asn": 65001, "agent": {"port": 1}, "peersWith": ["rs-2"]}
+            )
+            or d["services"][0].update(outward=OUTWARD)
+            or second_service(d, members=[{"speaker": "nva-x"}], outward=OUTWARD)
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("change", [row[1] for row in KEPT], ids=[row[0] for row in KEPT])
+def test_what_just_keeps_the_laws_is_accepted(change: Change) -> None:
+    doc = wide()
+    change(doc)
+    assert refusals(doc) == []
+
+
+@pytest.mark.parametrize("network", FORBIDDEN, ids=str)
+def test_no_speaker_is_at_an_address_of_the_platform(network: Any) -> None:
+    doc = wide()
+    doc["networks"] = ["0.0.0.0/0"]
+    for address in (network[0], network[-1]):
+        speaker(doc, 0, address=str(address))
+        rule = f"{address} is never a speaker: metadata, wire server, link-local or multicast"
+        assert f"$.speakers[0].address: {rule}" in refusals(doc, Place(allow_loopback=True))
+
+
+def test_these_networks_and_asns_are_reserved() -> None:
+    assert [str(network) for network in FORBIDDEN] == [
+        "0.0.0.0/8", "169.254.0.0/16", "168.63.129.16/32", "224.0.0.0/4", "240.0.0.0/4",
+    ]  # fmt: skip
+    assert sorted(RESERVED_ASNS) == [8074, 8075, 12076, 23456, *range(64496, 64512), 65515, *range(65517, 65521)]
+
+
+def test_only_a_lab_lets_speakers_and_neighbours_use_loopback_addresses() -> None:
+    doc = document(networks=["127.0.0.0/8"])
+    speaker(doc, 0, address="127.0.0.1")
+    speaker(doc, 1, address="127.255.255.255")
+    doc["services"][0]["outward"] = OUTWARD | {"neighbours": [{"address": "127.0.0.9", "asn": 65200}]}
+    assert refusals(doc, Place(allow_loopback=True)) == []
+    assert [refusal.split(":")[0] for refusal in refusals(doc)] == [
+        "$.speakers[0].address",
+        "$.speakers[1].address",
+        "$.services[0].outward.neighbours[0].address",
+    ]
+
+
+RANKED: list[tuple[str, Change, list[str]]] = [
+    (
+        "ranked services have one holder",
+        active_active,
+        ["$.services[0].mode: only behind a load balancer can a service be active-active"],
+    ),
+    (
+        "an announcer is a speaker",
+        lambda d: d["services"][0]["nextHop"]["member"].update(announcers=["ws1", "gone"]),
+        ["$.services[0].nextHop.member.announcers: no speaker is named 'gone'"],
+    ),
+    (
+        "an announcer peers with a Route Server",
+        lambda d: speaker(d, 2, peersWith=[]),
+        ["$.services[0].nextHop.member.announcers: 'ws1' peers with no Route Server: it cannot announce"],
+    ),
+    (
+        "an announcer has an agent",
+        lambda d: d["speakers"][2].pop("agent"),
+        ["$.services[0].nextHop.member.announcers: speaker 'ws1' has no agent: an announcer is commanded through one"],
+    ),
+    (
+        "an announcer is listed once",
+        lambda d: d["services"][0]["nextHop"]["member"].update(announcers=["ws1", "ws1"]),
+        ["$.services[0].nextHop.member.announcers: an announcer is listed twice"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), [row[1:] for row in RANKED], ids=[row[0] for row in RANKED])
+def test_a_law_of_announcers_is_the_only_one_that_is_named(change: Change, expected: list[str]) -> None:
+    doc = ranked_document(2, ("ws1",))
+    assert refusals(doc) == []
+    change(doc)
+    assert refusals(doc) == expected
+
+
+@pytest.mark.parametrize(("members", "expected"), [(8, 0), (9, 1)])
+def test_at_most_eight_members_announce_themselves(members: int, expected: int) -> None:
+    doc = ranked_document(members)
+    doc["routeServers"][0]["slots"] = "byPriority"
+    rule = "$.services[0].members: at most 8 announcers have AS paths of distinct length"
+    assert refusals(doc) == [rule] * expected
+
+
+def test_no_law_stops_at_the_first_that_breaks_it() -> None:
+    doc = wide()
+    for i in range(len(doc["speakers"])):
+        speaker(doc, i, asn=65515)
+    assert [refusal.split(":")[0] for refusal in refusals(doc)] == [f"$.speakers[{i}].asn" for i in range(6)]
+
+
+def test_each_law_is_held_once() -> None:
+    assert len(set(LAWS)) == len(LAWS)
