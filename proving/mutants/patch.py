@@ -15,6 +15,7 @@ begin with " " or "+". `Test:` may be repeated; the file's name is the mutant's.
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 FOLDER = Path(__file__).parent / "protocol"
@@ -79,28 +80,23 @@ def patches(folder: Path = FOLDER) -> tuple[Patch, ...]:
 
 def read(name: str, text: str) -> Patch:
     """Raises ValueError where the rule, a test or a change is missing."""
-    rules: list[str] = []
-    killers: list[str] = []
+    head, *pieces = re.split(r"^@@.*\n", text, flags=re.MULTILINE)
+    rules = re.findall(r"^Rule: (.+)$", head, re.MULTILINE)
+    killers = tuple(re.findall(r"^Test: (.+)$", head, re.MULTILINE))
     hunks: list[Hunk] = []
     file = ""
-    for line in text.splitlines(keepends=True):
-        match line[:1], line.partition(" ")[0], bool(hunks):
-            case _, "Rule:", False:
-                rules.append(line.removeprefix("Rule:").strip())
-            case _, "Test:", False:
-                killers.append(line.removeprefix("Test:").strip())
-            case _, "---", _:
-                file = line.removeprefix("--- a/").strip()
-            case _, "+++", _:
-                pass
-            case "@", _, _:
-                hunks.append(Hunk(file, "", ""))
-            case (" " | "-" | "+" | "\n") as kind, _, True:
-                last, said = hunks[-1], line[1:] if kind != "\n" else line
-                old, new = last.old + said * (kind != "+"), last.new + said * (kind != "-")
-                hunks[-1] = Hunk(last.file, old, new)
-            case _ if line.strip():
-                raise ValueError(f"{name}: this is neither a header nor a line of a hunk: {line!r}")
-    if len(rules) != 1 or not killers or not all(h.file and h.old and h.old != h.new for h in hunks) or not hunks:
+    for before, piece in pairwise((head, *pieces)):
+        file = (re.findall(r"^--- a/(.+)$", before, re.MULTILINE) or [file])[-1]
+        hunks.append(_hunk(file, piece))
+    idle = [hunk for hunk in hunks if not hunk.file or not hunk.old or hunk.old == hunk.new]
+    if len(rules) != 1 or not killers or not hunks or idle:
         raise ValueError(f"{name}: needs one Rule, at least one Test, and hunks that change something")
-    return Patch(name, rules[0], tuple(killers), tuple(hunks))
+    return Patch(name, rules[0], killers, tuple(hunks))
+
+
+def _hunk(file: str, piece: str) -> Hunk:
+    """The header of a further file may follow the lines of a hunk."""
+    lines = re.split(r"^--- a/", piece, flags=re.MULTILINE)[0].splitlines(keepends=True)
+    old = "".join(line[1:] for line in lines if line[0] in " -")
+    new = "".join(line[1:] for line in lines if line[0] in " +")
+    return Hunk(file, old, new)

@@ -6,10 +6,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from proving.mutants.patch import Patch
 from proving.mutants.witness import REPORT
@@ -73,15 +74,20 @@ class Workspace:
         if not witness.exists():
             raise RunError(f"pytest ended with {code} and wrote no report: {output[-2000:]}")
         report = json.loads(witness.read_text())
-        elsewhere = [n for n, f in report["modules"].items() if not Path(f).resolve().is_relative_to(self.root)]
-        if elsewhere:
-            raise RunError(f"not imported from the copy: {', '.join(elsewhere)}")
-        if report["broken"] or code not in (0, FAILED) or not report["collected"]:
-            raise RunError(f"pytest ended with {code}: {'; '.join(report['broken']) or output[-2000:]}")
-        if unseen := [name for name in loads if name not in report["modules"]]:
-            raise RunError(f"{', '.join(ids)} never import {', '.join(unseen)}")
+        if fault := self._fault(report, code, loads):
+            raise RunError(f"{', '.join(ids)}: {fault}; {output[-2000:]}")
         failed = tuple(report["failed"])
         return Seen(failed[0] if failed else None, failed)
+
+    def _fault(self, report: Mapping[str, Any], code: int, loads: Sequence[str]) -> str | None:
+        """Why a run says nothing about the patch."""
+        elsewhere = [n for n, f in report["modules"].items() if not Path(f).resolve().is_relative_to(self.root)]
+        if elsewhere:
+            return f"not imported from the copy: {', '.join(elsewhere)}"
+        if report["broken"] or code not in (0, FAILED) or not report["collected"]:
+            return f"pytest ended with {code}: {'; '.join(report['broken'])}"
+        unseen = [name for name in loads if name not in report["modules"]]
+        return f"never imported {', '.join(unseen)}" if unseen else None
 
     def _run(self, module: list[str], extra: dict[str, str]) -> tuple[int | None, str]:
         """(exit code, or None where it had to be ended; what it printed)."""

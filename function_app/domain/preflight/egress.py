@@ -46,10 +46,9 @@ def app_egress(topology: Topology, facts: Facts) -> Iterator[Fault]:
 
 def _through_members(subnet: AppSubnetFacts, members: set[IPv4Address]) -> Iterator[Fault]:
     for route in subnet.routes:
-        prefix = _prefix(route)
-        if route.address is None or not (_is_wide(prefix) if prefix else _is_azure(route.to)):
+        if route.address is None or not _takes_azure(route):
             continue
-        what = f"route {route.name} of the app's subnet leads {prefix or route.to} to"
+        what = f"route {route.name} of the app's subnet leads {_prefix(route) or route.to} to"
         if route.address in members:
             yield Fault(
                 "$",
@@ -67,24 +66,47 @@ def _through_members(subnet: AppSubnetFacts, members: set[IPv4Address]) -> Itera
 
 
 def _to_nowhere(subnet: AppSubnetFacts) -> Iterator[Fault]:
-    """Only the Internet and an appliance with an address are ways out: whatever else a route says is not known to be one."""
+    """Only the Internet and an appliance with an address are ways out: whatever else a route says is not known to be one.
+
+    | the route takes | ARM and storage have routes of their own to the Internet | so it is |
+    |---|---|---|
+    | anything but Azure | | no fault |
+    | Azure, or all of it | both | no fault: more exact routes take what the app needs |
+    | the management tag | it drops it | an error, whatever else there is |
+    | all of Azure, or a wide prefix | ARM has none, and it drops it | an error |
+    | | otherwise | a warning |
+    """
     managed, stored = _tagged(subnet)
     for route in subnet.routes:
-        prefix, hop = _prefix(route), route.next_hop.casefold()
-        if hop == "internet" or route.address is not None or not (_is_wide(prefix) if prefix else _is_azure(route.to)):
+        needed = _tag(route.to) in (MANAGEMENT, STORAGE)
+        if _is_a_way_out(route) or not _takes_azure(route) or (managed and stored and not needed):
             continue
-        tag = _tag(route.to)
-        if managed and stored and tag != MANAGEMENT and tag != STORAGE:
-            continue  # more exact routes take what the app needs
-        surely = hop == "none" and (tag == MANAGEMENT or (not managed and (prefix or route.to.casefold() == AZURE)))
-        where = "drops it" if hop == "none" else f"leads it to {route.next_hop}, which is no way out to Azure by itself"
+        drops = route.next_hop.casefold() == "none"
+        where = "drops it" if drops else f"leads it to {route.next_hop}, which is no way out to Azure by itself"
         yield Fault(
             "$",
-            f"route {route.name} of the app's subnet takes {prefix or route.to} and {where}: without Azure Resource Manager "
-            "no fence is proven, and without storage nothing is recorded",
+            f"route {route.name} of the app's subnet takes {_prefix(route) or route.to} and {where}: without Azure Resource "
+            "Manager no fence is proven, and without storage nothing is recorded",
             f"{_route('update', subnet, route.name)} --next-hop-type Internet",
-            Severity.ERROR if surely else Severity.WARNING,
+            Severity.ERROR if drops and _takes_management(route, managed) else Severity.WARNING,
         )
+
+
+def _is_a_way_out(route: RouteFacts) -> bool:
+    return route.next_hop.casefold() == "internet" or route.address is not None
+
+
+def _takes_azure(route: RouteFacts) -> bool:
+    """Whether Azure's addresses may lie in what the route takes: a wide prefix, or a service tag of Azure."""
+    prefix = _prefix(route)
+    return _is_wide(prefix) if prefix else _is_azure(route.to)
+
+
+def _takes_management(route: RouteFacts, managed: bool) -> bool:
+    """Whether it surely takes Azure Resource Manager; `managed`: a service tag leads that to the Internet."""
+    if _tag(route.to) == MANAGEMENT:
+        return True
+    return not managed and (_prefix(route) is not None or route.to.casefold() == AZURE)
 
 
 def _tagged(subnet: AppSubnetFacts) -> tuple[bool, bool]:

@@ -105,4 +105,17 @@ class Facts:
         return self.arm.balancers.get(service) if self.arm else None
 
     def interface(self, speaker: str) -> InterfaceFacts | None:
-        return self.arm.interfaces.get(speaker) if self.arm else None
+        return self.interfaces.get(speaker)
+
+    @property
+    def interfaces(self) -> Mapping[str, InterfaceFacts]:
+        """By speaker; empty where ARM was not read."""
+        return self.arm.interfaces if self.arm else {}
+
+    @property
+    def app_subnet(self) -> AppSubnetFacts | None:
+        return self.arm.app_subnet if self.arm else None
+
+    def knows_route_server(self, name: str) -> bool:
+        """Whether both its region and its peerings were read."""
+        return self.location(name) is not None and name in self.route_servers

@@ -5,12 +5,13 @@ from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.base.azure_limits import ROUTE_SERVER_ASN, ROUTE_SERVER_INSTANCES
+from function_app.domain.peerings.model import RouteServerReading
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.rule import Fault, Severity, services, speakers
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.topology.announces import announced
 from function_app.domain.topology.model import Naming, RouteServer, Service, Slots, Speaker, Topology
-from function_app.domain.topology.peering_names import is_ours
+from function_app.domain.topology.peering_names import is_own
 
 DEFAULT_ROUTE = IPv4Network("0.0.0.0/0")
 
@@ -105,19 +106,27 @@ def hold_time(topology: Topology, _: Facts) -> Iterator[Fault]:
 
 def both_instances(topology: Topology, facts: Facts) -> Iterator[Fault]:
     for path, speaker in speakers(topology):
-        seen = facts.agents.get(speaker.name)
         for server in topology.route_servers:
-            reading = facts.route_servers.get(server.name)
-            if seen is None or reading is None or server.name not in speaker.peers_with:
-                continue
-            if len(reading.instances) != ROUTE_SERVER_INSTANCES:
-                continue
-            missing = [i for i in reading.instances if i not in seen.sessions]
-            down = [i for i in reading.instances if seen.sessions.get(i) is False]
+            sessions = _sessions(speaker, server, facts)
+            missing = [instance for instance, up in sessions.items() if up is None]
+            down = [instance for instance, up in sessions.items() if up is False]
             if missing:
                 yield _session(path, speaker, server, missing, "has no session with", None)
             elif down:
                 yield _session(path, speaker, server, down, "is not Established with", Severity.WARNING)
+
+
+def _sessions(speaker: Speaker, server: RouteServer, facts: Facts) -> dict[IPv4Address, bool | None]:
+    """By instance of a Route Server that it peers with: whether a speaker's session is up, None where it has none.
+
+    Empty where its agent did not answer, or not both instances are known.
+    """
+    seen, reading = facts.agents.get(speaker.name), facts.route_servers.get(server.name)
+    if seen is None or reading is None or server.name not in speaker.peers_with:
+        return {}
+    if len(reading.instances) != ROUTE_SERVER_INSTANCES:
+        return {}
+    return {instance: seen.sessions.get(instance) for instance in reading.instances}
 
 
 def _session(
@@ -135,15 +144,9 @@ def peer_budget(topology: Topology, facts: Facts) -> Iterator[Fault]:
     most = topology.timing.peers_max
     for i, server in enumerate(topology.route_servers):
         wanted = {speaker.address for speaker in topology.peered_with(server.name)}
-        reading = facts.route_servers.get(server.name)
-        adopted = {name.casefold() for name in server.adopt.values()}
-        foreign = [
-            p
-            for p in (reading.peerings if reading else ())
-            if not is_ours(p.name, topology.name) and p.name.casefold() not in adopted and p.address not in wanted
-        ]
+        foreign = _foreign(topology, server, facts.route_servers.get(server.name), wanted)
         total = len(wanted) + len(foreign)
-        others = f" and {len(foreign)} of others ({', '.join(p.name for p in foreign)})" if foreign else ""
+        others = f" and {len(foreign)} of others ({', '.join(foreign)})" if foreign else ""
         if total > most:
             yield Fault(
                 f"$.routeServers[{i}]",
@@ -158,6 +161,14 @@ def peer_budget(topology: Topology, facts: Facts) -> Iterator[Fault]:
                 "keep one free: a replacement is deleted before it is made, which takes about 165 s",
                 Severity.INFO,
             )
+
+
+def _foreign(
+    topology: Topology, server: RouteServer, reading: RouteServerReading | None, wanted: set[IPv4Address]
+) -> list[str]:
+    """The names of connections that are neither this topology's by name, nor adopted, nor with a speaker of its own."""
+    peerings = reading.peerings if reading is not None else ()
+    return [p.name for p in peerings if not is_own(topology, server, p.name) and p.address not in wanted]
 
 
 def prefix_budget(topology: Topology, _: Facts) -> Iterator[Fault]:

@@ -4,7 +4,7 @@
 something is unknown. It never decides anything: passes act as they do whatever is found here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from function_app.domain.base.errors import Problem
@@ -103,28 +103,31 @@ def broken(problems: tuple[Problem, ...]) -> Report:
 def _unjudged(topology: Topology, facts: Facts) -> Iterator[Unjudged]:
     for rule in RULES:
         for need in rule.needs:
-            if unknown := _unknown(need, topology, facts):
+            if unknown := tuple(LACKING[need](topology, facts)):
                 yield Unjudged(rule.name, need, unknown)
 
 
-def _unknown(need: Need, topology: Topology, facts: Facts) -> tuple[str, ...]:
-    """Of whom a need is not met."""
-    match need:
-        case Need.DOCUMENT:
-            return ()
-        case Need.ROUTE_SERVER:
-            servers = (server.name for server in topology.route_servers)
-            return tuple(n for n in servers if facts.location(n) is None or n not in facts.route_servers)
-        case Need.LOAD_BALANCER:
-            return tuple(s.name for s in topology.services if s.load_balancer and facts.balancer(s.name) is None)
-        case Need.INTERFACE:
-            members = {name for service in topology.services for name in service.names}
-            return tuple(sorted(name for name in members if facts.interface(name) is None))
-        case Need.AGENT:
-            return tuple(sorted(topology.commanded - facts.agents.keys()))
-        case Need.SUBNET:
-            return () if facts.arm is not None and facts.arm.app_subnet is not None else ("the app",)
-        case Need.ARM:
-            return () if facts.arm is not None else (topology.name,)
-        case Need.REHEARSALS:
-            return () if facts.rehearsals is not None else (topology.name,)
+def _no_route_servers(topology: Topology, facts: Facts) -> list[str]:
+    return [server.name for server in topology.route_servers if not facts.knows_route_server(server.name)]
+
+
+def _no_balancers(topology: Topology, facts: Facts) -> list[str]:
+    return [s.name for s in topology.services if s.load_balancer and facts.balancer(s.name) is None]
+
+
+def _no_interfaces(topology: Topology, facts: Facts) -> list[str]:
+    members = frozenset[str]().union(*(service.names for service in topology.services))
+    return sorted(members - facts.interfaces.keys())
+
+
+LACKING: Mapping[Need, Callable[[Topology, Facts], Iterable[str]]] = {
+    Need.DOCUMENT: lambda topology, facts: (),
+    Need.ROUTE_SERVER: _no_route_servers,  # its region and its peerings were read
+    Need.LOAD_BALANCER: _no_balancers,
+    Need.INTERFACE: _no_interfaces,  # of each member
+    Need.AGENT: lambda topology, facts: sorted(topology.commanded - facts.agents.keys()),
+    Need.SUBNET: lambda topology, facts: ("the app",) if facts.app_subnet is None else (),
+    Need.ARM: lambda topology, facts: (topology.name,) if facts.arm is None else (),
+    Need.REHEARSALS: lambda topology, facts: (topology.name,) if facts.rehearsals is None else (),
+}
+"""By need, the names of those of whom it is not known; empty where it is met."""

@@ -29,7 +29,7 @@ def peering_name(topology: str, speaker: str) -> str:
 def free_name(topology: str, speaker: str, taken: frozenset[str]) -> str:
     """The first name of a speaker that is not `taken` (casefolded); at most eight are, whoever's they are."""
     base = peering_name(topology, speaker)
-    return next(name for name in (base, *(base + end for end in AGAIN)) if name.casefold() not in taken)
+    return next(base + end for end in ("", *AGAIN) if (base + end).casefold() not in taken)
 
 
 def is_ours(name: str, topology: str) -> bool:

@@ -109,18 +109,20 @@ def _difference(old: str, new: str) -> tuple[str, str]:
 
 def _left_out(module: cst.Module, texts: Texts) -> frozenset[int]:
     """The nodes that are, or belong to, a text for people or a declaration of types."""
-    found: set[int] = set()
-    for _, node in _named(module):
-        if _is_prose(node) or isinstance(node, cst.TypeAlias):
-            found |= _below(node)
-        if isinstance(node, cst.ClassDef):
-            declared = (arg for arg in node.keywords if arg.keyword and arg.keyword.value in DECLARED)
-            found |= {each for arg in declared for each in _below(arg)}
-        if isinstance(node, cst.Call):
-            name = node.func.attr.value if isinstance(node.func, cst.Attribute) else getattr(node.func, "value", "")
-            for i in texts.get(name, ()):
-                found |= _below(node.args[i].value) if i < len(node.args) else set()
-    return frozenset(found)
+    return frozenset(
+        below for _, node in _named(module) for left in _left_out_of(node, texts) for below in _below(left)
+    )
+
+
+def _left_out_of(node: cst.CSTNode, texts: Texts) -> list[cst.CSTNode]:
+    match node:
+        case cst.TypeAlias():
+            return [node]
+        case cst.ClassDef(keywords=declared):
+            return [arg for arg in declared if arg.keyword and arg.keyword.value in DECLARED]
+        case cst.Call(func=cst.Name(value=name) | cst.Attribute(attr=cst.Name(value=name)), args=args):
+            return [arg.value for i, arg in enumerate(args) if i in texts.get(name, ())]
+    return [node] if _is_prose(node) else []
 
 
 def _below(node: cst.CSTNode) -> set[int]:

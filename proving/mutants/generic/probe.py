@@ -89,13 +89,15 @@ class Probe:
         self._killers: list[str] = []
 
     def run(self) -> int:
+        """0 once every mutant has been tried, 2 where the tests fail without one."""
         done = {tuple(json.loads(line)["key"]) for line in self._results.read_text().splitlines()}
-        every = mutants_of(source_of(self._module).read_text(), TEXTS)
-        pending = [m for m in every if m.key not in done]
-        if not pending:
-            return 0
+        pending = [m for m in mutants_of(source_of(self._module).read_text(), TEXTS) if m.key not in done]
+        return self._try(pending) if pending else 0
+
+    def _try(self, pending: Sequence[Mutant]) -> int:
         outside = [m for m in pending if not m.function]
-        watch = Watch(lambda session: outside.extend(self._swap(session, watch, [m for m in pending if m.function])))
+        inside = [m for m in pending if m.function]
+        watch = Watch(lambda session: outside.extend(self._swap(session, watch, inside)))
         code = pytest.main([*ARGUMENTS, *self._tests], plugins=[watch])
         if code or not watch.seconds:
             print(
@@ -105,7 +107,7 @@ class Probe:
             )
             return 2
         # What pytest and the tests brought in stays imported; the product and the tests are imported anew by each fork.
-        for name in [n for n in sys.modules if n.partition(".")[0] in OF_THE_TREE - {"proving", "__main__"}]:
+        for name in [name for name in sys.modules if name.partition(".")[0] in OF_THE_TREE - {"proving", "__main__"}]:
             del sys.modules[name]
         for mutant in outside:
             self._keep(mutant, _in_a_fork(partial(self._imported, mutant)))
