@@ -19,7 +19,6 @@ from proving.mutants.generic.mutations import mutants_of
 from proving.mutants.generic.settings import DOMAIN, RESULTS, TEXTS, TREE, modules, paths_of_tests, source_of
 
 REPORT = TREE / "build" / "mutants.json"
-OWN = ("mutations.py", "probe.py", "settings.py")
 
 
 def main() -> int:
@@ -65,8 +64,8 @@ def _judged(module: str, known: dict[tuple[str, str, str, str], str]) -> Verdict
 def _results(module: str) -> Path:
     """The file for what came of this source under these tests: of another it is no use."""
     files = [source_of(module), *(TREE / test for test in paths_of_tests(module)), TREE / "tests" / "builders.py"]
-    own = [Path(__file__).parent / name for name in OWN]
-    mark = hashlib.sha256(b"\0".join(file.read_bytes() for file in (*files, *own))).hexdigest()[:16]
+    files.append(Path(__file__).with_name("probe.py"))
+    mark = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
     stem = module.replace("/", ".")
     path = RESULTS / f"{stem}.{mark}.jsonl"
     for old in RESULTS.glob(f"{stem}.*.jsonl"):

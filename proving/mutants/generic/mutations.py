@@ -2,7 +2,7 @@
 
 | left out | why |
 |---|---|
-| texts for people: a literal with a blank in it, and the arguments that `settings.TEXTS` names | wording is no rule |
+| texts for people: a literal with a blank, what is joined of such, the arguments in `settings.TEXTS` | wording is no rule |
 | the upper and lower case of a string | the string that is changed at both ends says the same |
 | a positional argument that is taken away | Python refuses the call |
 | None in a table or as a default of a field | what reads it fails, whatever it is |
@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 import libcst as cst
+import libcst.matchers as m
 from mutmut.mutation.file_mutation import Mutation, create_mutations
 
 PROPERTY = re.compile(r"^( +)@(property)$", re.MULTILINE)
 HIDDEN = re.compile(r"^( +)# hidden: (property)$", re.MULTILINE)
 
+EMPTY = m.SimpleString('""')
+JOIN = m.Attribute(attr=m.Name("join"))
 DECLARED = ("frozen", "kw_only", "dict")
 
 type Texts = dict[str, tuple[int, ...]]
@@ -50,8 +53,8 @@ def mutants_of(source: str, texts: Texts) -> tuple[Mutant, ...]:
     pieces = _Pieces(module)
     left_out = _left_out(module, texts)
     every = (*mutations, *_negated(module))
-    found = (pieces.mutant(m) for m in every if not _is_left_out(m, left_out))
-    return tuple({m.key: m for m in found if m is not None and _says_something(m)}.values())
+    found = (pieces.mutant(each) for each in every if not _is_left_out(each, left_out))
+    return tuple({each.key: each for each in found if each is not None and _says_something(each)}.values())
 
 
 def _negated(module: cst.Module) -> Iterator[Mutation]:
@@ -134,6 +137,10 @@ def _is_prose(node: cst.CSTNode) -> bool:
         return " " in node.value
     if isinstance(node, cst.FormattedString):
         return any(isinstance(p, cst.FormattedStringText) and " " in p.value for p in node.parts)
+    if isinstance(node, cst.IfExp):
+        return all(_is_prose(arm) or m.matches(arm, EMPTY) for arm in (node.body, node.orelse))
+    if isinstance(node, cst.Call) and m.matches(node.func, JOIN):
+        return _is_prose(cst.ensure_type(node.func, cst.Attribute).value)
     return isinstance(node, cst.ConcatenatedString)
 
 

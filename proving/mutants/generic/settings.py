@@ -20,7 +20,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "peerings/plan": ("peerings", "peering_storm"),
     "peerings/scale_sets": ("scale_sets",),
     "peerings/slots": ("slots",),
-    "preflight": ("preflight", "preflight_egress"),
+    "preflight": ("preflight", "preflight_cases", "preflight_egress"),
     "routes": ("routes",),
     "routes/hubs": ("routes", "announcing"),
     "service": (*_SERVICE, "ranking", "outward"),
