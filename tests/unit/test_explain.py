@@ -91,6 +91,57 @@ def entry(pace: str, looked: datetime, ended: datetime, because: str, operation:
     return {"service": "fw", "pace": pace} | times | rest
 
 
+async def test_an_entry_is_told_line_by_line(scene: Scene) -> None:
+    at = scene.clock.at + timedelta(seconds=60)
+    whole = entry("slow", at, at + timedelta(seconds=3), "nva-a is silent", "failover to nva-b at epoch 9") | {
+        "reasons": ["one is waited for"],
+        "evidence": {"nva-b": ["fit"], "nva-a": ["silent", "P failing"]},
+    }
+    whole["steps"][0] |= {
+        "effects": ["FENCE nva-a"],
+        "held": ["no proof"],
+        "alarms": ["a session is down"],
+        "refused": ["paused: until noon"],
+        "failed": {"FENCE nva-b": "busy", "FENCE nva-a": "no answer"},
+        "proofs": {"nva-b": "W/2", "nva-a": "W/1"},
+    }
+    whole["steps"].append({"phase": "granted → stable", "epoch": 9, "operation": "", "because": []})
+    await keep(scene.documents, scene.topology, whole)
+    moment = f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    assert (await explain(scene.documents, "hub", "fw", at))[-19:] == (
+        f"fw: slow pass at {moment}, 0.0 s before the moment asked for, woken by test",
+        "outcome: pending",
+        "  because one is waited for",
+        f"evidence (as of {moment}):",
+        "  nva-a: silent",
+        "  nva-a: P failing",
+        "  nva-b: fit",
+        "step 1: fencing → granted, epoch 2",
+        "  under way: failover to nva-b at epoch 9",
+        "  because: nva-a is silent",
+        "  did: FENCE nva-a",
+        "  held: no proof",
+        "  alarm: a session is down",
+        "  guard: paused: until noon",
+        "  failed: FENCE nva-a: no answer",
+        "  failed: FENCE nva-b: busy",
+        "  proof: nva-a fenced, etag W/1",
+        "  proof: nva-b fenced, etag W/2",
+        "step 2: granted → stable, epoch 9",
+    )
+    assert (await explain(scene.documents, "hub", "fw", None))[0] == f"fw: slow pass at {moment}, woken by test"
+
+
+async def test_an_entry_that_goes_on_with_what_is_told_already_is_not_told_again(scene: Scene) -> None:
+    looked = scene.clock.at + timedelta(seconds=5)
+    for after in (0, 20):
+        at = looked + timedelta(seconds=after)
+        await keep(scene.documents, scene.topology, entry("slow", at, at, f"look {after}", "failover to nva-b"))
+    text = await told(scene, looked)
+    assert "look 0" in text
+    assert "look 20" not in text
+
+
 async def test_before_anything_happened_it_says_so(scene: Scene) -> None:
     assert "nothing is on record" in await told(scene, NOW - timedelta(days=1))
     assert "nothing is on record" in "\n".join(await explain(scene.documents, "hub", "else", datetime.now(UTC)))

@@ -15,7 +15,7 @@ from function_app.domain.service.record import Pause, Phase
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
-from tests.builders import NOW, SUB, document, ranked, stable, text, topology
+from tests.builders import NOW, SUB, document, ranked, ranked_document, stable, text, topology
 from tests.fakes import INSTANCES
 
 SPOKE = f"{SUB}/virtualNetworks/spoke/virtualNetworkPeerings/to-hub"
@@ -98,6 +98,50 @@ def test_a_gateway_that_outranks_every_as_path_is_something_to_know(
     assert plan(topology(), {}, {"rs": server(exchanges, preference)}).findings == ()
 
 
+def test_a_peering_that_could_not_be_read_hides_no_other() -> None:
+    doc = document()
+    doc["networkPeerings"] = [
+        {"name": name, "id": f"{SPOKE}-{name}", "owned": True, "useRemoteGateways": False} for name in ("one", "two")
+    ]
+    found = plan(decode(text(doc), Place()), {"two": peering(remote=True, state="Initiated")}, {})
+    assert [(f.kind, f.where) for f in found.findings] == [
+        (FindingKind.NETWORK_STATE, "two"),
+        (FindingKind.NETWORK_FLAG, "two"),
+    ]
+    assert [step.why for step in found.steps] == ["useRemoteGateways is true, not false"]
+
+
+def test_a_difference_says_of_what_it_is() -> None:
+    found = plan(desired(), {}, {"rs": server(False)})
+    assert found.findings[0].sentence == "branchToBranch of Route Server rs is false, the topology says true"
+    assert [step.why for step in found.steps] == ["branchToBranch is false, not true"]
+
+
+def relaying(to: str) -> Topology:
+    """A speaker relays from one Route Server to another, and nothing here is ranked."""
+    doc = document()
+    doc["routeServers"].append({"name": "far", "id": f"{SUB}/virtualHubs/far"})
+    relay = {"from": "far" if to == "rs" else "rs", "to": to, "prefixes": ["10.9.0.0/16"]}
+    doc["speakers"].append(
+        {"name": "relay", "address": "10.0.1.9", "asn": 65009, "peersWith": ["rs", "far"], "relays": [relay]}
+    )
+    return decode(text(doc), Place())
+
+
+def test_a_gateway_outranks_what_is_relayed_to_its_route_server_and_to_no_other() -> None:
+    gateway = {"rs": server(True, "ExpressRoute")}
+    assert [(f.kind, f.where) for f in plan(relaying("rs"), {}, gateway).findings] == [
+        (FindingKind.GATEWAY_PREFERRED, "rs")
+    ]
+    assert plan(relaying("far"), {}, gateway).findings == ()
+
+
+def test_a_gateway_of_a_route_server_that_no_ranked_announcer_peers_with_outranks_nothing() -> None:
+    doc = ranked_document()
+    doc["routeServers"].append({"name": "far", "id": f"{SUB}/virtualHubs/far"})
+    assert plan(decode(text(doc), Place()), {}, {"far": server(True, "ExpressRoute")}).findings == ()
+
+
 # --- guards ----------------------------------------------------------------------------------------------------------
 
 CALM = FlagContext(
@@ -134,6 +178,7 @@ def test_a_calm_look_permits_a_repair() -> None:
         ({"servers": {"rs": server(peerings=(UPDATING,))}}, "one write at a time"),
         ({"peerings": {"other": peering(settled=False)}}, "one write at a time"),
         ({"repaired": {"spoke-to-hub": NOW - timedelta(minutes=4)}}, "not again so soon"),
+        ({"repaired": {"spoke-to-hub": NOW}}, "not again so soon"),
     ],
 )
 def test_each_guard_keeps_a_repair_away(change: dict[str, Any], guard: str) -> None:
