@@ -28,8 +28,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "service/outward": ("outward",),
     "service/ranked": ("ranking", "reconcile/test_outranking"),
     "service/rehearsal": ("reconcile/test_rehearsal", *_SERVICE),
-    "topology": ("topology", "topology_laws", "wakes"),
-    "topology/peering_names": ("topology", "topology_laws", "peerings"),
+    "topology": ("topology", "topology_laws", "topology_model"),
+    "topology/peering_names": ("topology_model", "topology_laws"),
 }
 """By package or module of the domain: files under tests/unit. A module takes those of the longest name that it begins with."""
 

@@ -1,0 +1,122 @@
+"""What a topology says of itself: names, announcers, commanded agents, resources, and whose a peering is."""
+
+import pytest
+
+from function_app.domain.topology.document import SIZE_MAX, decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Naming, Topology, backend_pool_key
+from function_app.domain.topology.peering_names import (
+    AGAIN,
+    adopted_for,
+    free_name,
+    is_ours,
+    is_own,
+    peering_name,
+    speaker_named,
+)
+from tests.builders import SUB, document, ranked, text, topology
+from tests.unit.test_topology_laws import COMPUTE, refusals, wide
+
+
+def of_the_wide_document() -> Topology:
+    return decode(text(wide()), Place())
+
+
+def test_members_are_named_by_priority_and_equals_by_name() -> None:
+    doc = document(3)
+    doc["services"][0]["members"] = [
+        {"speaker": "nva-c", "priority": 50},
+        {"speaker": "nva-b", "priority": 50},
+        {"speaker": "nva-a", "priority": 10},
+    ]
+    service = decode(text(doc), Place()).services[0]
+    assert service.names == ("nva-b", "nva-c", "nva-a")
+    assert service.member("nva-a").priority == 10
+
+
+def test_who_announces_and_whom_follows_from_the_kind_of_next_hop() -> None:
+    behind, own, injected = topology().services[0], ranked().services[0], ranked(2, ("ws1",)).services[0]
+    assert (behind.naming, own.naming, injected.naming) == (None, Naming.SELF, Naming.MEMBER)
+    assert (behind.announcers, own.announcers, injected.announcers) == (behind.names, own.names, ("ws1",))
+    assert injected.agents == {"nva-a", "nva-b", "ws1"}
+    assert behind.load_balancer is not None
+    assert (own.load_balancer, injected.load_balancer) == (None, None)
+
+
+def test_everything_is_found_by_its_name() -> None:
+    wide = of_the_wide_document()
+    assert wide.speaker("relay").asn == 65020
+    assert wide.service("fw").name == "fw"
+    assert [s.name for s in wide.peered_with("rs-2")] == ["relay"]
+    assert [s.name for s in wide.clients("hub-a")] == ["behind"]
+    assert [s.name for s in wide.announced_by("nva-a")] == ["fw"]
+    assert wide.announced_by("relay") == ()
+
+
+def test_members_announcers_and_witnesses_are_commanded_and_nobody_else() -> None:
+    assert of_the_wide_document().commanded == {"nva-a", "nva-b", "watch"}
+    assert ranked(2, ("ws1",)).commanded == {"nva-a", "nva-b", "ws1"}
+
+
+def test_every_resource_of_the_document_is_named_in_lower_case() -> None:
+    network = SUB.casefold()
+    assert of_the_wide_document().resource_ids == {
+        f"{network}/virtualhubs/rs",
+        f"{network}/virtualhubs/rs-2",
+        f"{network}/networkinterfaces/nic",
+        f"{network}/loadbalancers/ilb",
+        f"{network}/virtualnetworks/spoke/virtualnetworkpeerings/to-hub",
+        f"{network}/virtualnetworks/spoke/virtualnetworkpeerings/to-far",
+        f"{COMPUTE.casefold()}/virtualmachinescalesets/fleet",
+        f"{COMPUTE.casefold()}/virtualmachinescalesets/other",
+    }
+
+
+def test_a_backend_pool_is_one_however_it_is_spelled() -> None:
+    balancer = topology().services[0].load_balancer
+    assert balancer is not None
+    assert backend_pool_key(balancer) == (f"{SUB}/loadbalancers/ilb".casefold(), "nvas")
+
+
+@pytest.mark.parametrize(
+    ("name", "speaker"),
+    [
+        ("hopkeeper-hub_nva-a", "nva-a"),
+        ("HopKeeper-Hub_NVA-A", "nva-a"),
+        ("hopkeeper-hub_nva-a.2", "nva-a"),
+        ("hopkeeper-hub_nva-a.9", "nva-a"),
+        ("hopkeeper-hub_gone", "gone"),
+        ("Theirs", "nva-b"),
+        ("hopkeeper-hub2_nva-a", None),
+        ("hopkeeper-", None),
+        ("other", None),
+    ],
+)
+def test_a_connection_is_ours_by_its_name_or_because_it_was_adopted(name: str, speaker: str | None) -> None:
+    doc = document()
+    doc["routeServers"][0]["adopt"] = {"nva-b": "theirs"}
+    topology = decode(text(doc), Place())
+    server = topology.route_servers[0]
+    assert speaker_named(topology, server, name) == speaker
+    assert is_own(topology, server, name) is (speaker is not None)
+    assert is_ours(name, "hub") is (speaker not in (None, "nva-b"))
+    assert adopted_for(server, name) == ("nva-b" if name == "Theirs" else None)
+
+
+def test_a_further_peering_of_a_speaker_takes_the_first_free_name() -> None:
+    first = peering_name("Hub", "nva-a")
+    assert first == "hopkeeper-Hub_nva-a"
+    assert free_name("Hub", "nva-a", frozenset()) == first
+    taken = [first.casefold()]
+    for end in AGAIN:
+        assert free_name("Hub", "nva-a", frozenset(taken)) == first + end
+        taken.append((first + end).casefold())
+    assert AGAIN == (".2", ".3", ".4", ".5", ".6", ".7", ".8", ".9")
+
+
+def test_a_document_may_have_256_ki_characters_and_no_more() -> None:
+    written = text(document())
+    padded = written + "#" * (SIZE_MAX - len(written))
+    assert decode(padded, Place()).name == "hub"
+    assert SIZE_MAX == 262144
+    assert refusals(document()) == []
