@@ -8,8 +8,9 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
 
 from tools.processes import LabError
@@ -18,109 +19,6 @@ from tools.release.materials import closure, document, pins, requirements, write
 
 ROOT = Path(__file__).resolve().parents[2]
 A_PACKAGE_SHA256 = "c0cd5ccfdb563a59366e33e73001b78fdb8cca5a6c48e2f90fffcde44b81f1f6"
-
-# What the CycloneDX 1.6 JSON schema asks of the parts in use, with its own patterns and enumerations.
-REFERENCE = {"type": "string", "minLength": 1}
-LICENSES = {
-    "type": "array",
-    "items": {
-        "oneOf": [
-            {
-                "type": "object",
-                "required": ["expression"],
-                "properties": {"expression": {"type": "string"}},
-                "additionalProperties": False,
-            },
-            {
-                "type": "object",
-                "required": ["license"],
-                "properties": {
-                    "license": {
-                        "type": "object",
-                        "oneOf": [{"required": ["id"]}, {"required": ["name"]}],
-                        "properties": {"id": {"type": "string"}, "name": {"type": "string"}},
-                        "additionalProperties": False,
-                    }
-                },
-                "additionalProperties": False,
-            },
-        ]
-    },
-}
-COMPONENT = {
-    "type": "object",
-    "required": ["type", "name"],
-    "additionalProperties": False,
-    "properties": {
-        "type": {"enum": ["application", "library"]},
-        "bom-ref": REFERENCE,
-        "name": {"type": "string"},
-        "version": {"type": "string"},
-        "description": {"type": "string"},
-        "scope": {"enum": ["required", "optional", "excluded"]},
-        "purl": {"type": "string", "pattern": r"^pkg:pypi/[a-z0-9-]+@[^ ]+$"},
-        "licenses": LICENSES,
-        "hashes": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["alg", "content"],
-                "properties": {"alg": {"enum": ["SHA-256"]}, "content": {"pattern": "^[a-f0-9]{64}$"}},
-                "additionalProperties": False,
-            },
-        },
-        "externalReferences": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["url", "type"],
-                "properties": {"url": {"pattern": "^https?://[^ ]+$"}, "type": {"enum": ["website"]}},
-                "additionalProperties": False,
-            },
-        },
-    },
-}
-SHAPE = {
-    "type": "object",
-    "required": ["bomFormat", "specVersion"],
-    "additionalProperties": False,
-    "properties": {
-        "$schema": {"enum": ["http://cyclonedx.org/schema/bom-1.6.schema.json"]},
-        "bomFormat": {"enum": ["CycloneDX"]},
-        "specVersion": {"enum": ["1.6"]},
-        "serialNumber": {"pattern": "^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"},
-        "version": {"type": "integer", "minimum": 1},
-        "metadata": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "lifecycles": {"items": {"required": ["phase"], "properties": {"phase": {"enum": ["build"]}}}},
-                "component": COMPONENT,
-                "properties": {
-                    "items": {
-                        "required": ["name"],
-                        "properties": {"name": {"type": "string"}, "value": {"type": "string"}},
-                        "additionalProperties": False,
-                    }
-                },
-            },
-        },
-        "components": {"type": "array", "items": COMPONENT, "uniqueItems": True},
-        "dependencies": {
-            "type": "array",
-            "uniqueItems": True,
-            "items": {
-                "type": "object",
-                "required": ["ref"],
-                "additionalProperties": False,
-                "properties": {
-                    "ref": REFERENCE,
-                    "dependsOn": {"type": "array", "items": REFERENCE, "uniqueItems": True},
-                },
-            },
-        },
-    },
-}
 
 
 class Told(Distribution):
@@ -173,9 +71,9 @@ def bill(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_it_has_the_shape_of_cyclonedx(bill: dict[str, Any]) -> None:
-    jsonschema.validate(bill, SHAPE)
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(bill | {"components": [{"name": "no type"}]}, SHAPE)
+    schema = JsonStrictValidator(SchemaVersion.V1_6)
+    assert schema.validate_str(json.dumps(bill)) is None
+    assert schema.validate_str(json.dumps(bill | {"components": [{"name": "no type"}]})) is not None
 
 
 def test_every_reference_in_it_leads_somewhere_and_every_part_is_reached(bill: dict[str, Any]) -> None:

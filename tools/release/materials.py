@@ -2,7 +2,8 @@
 
 What is told of a library is its own metadata and the hash of the wheel that it came in. Requirements are followed as on
 the platform that the app runs on: what is in the package and is not needed is an error, as is what is needed and is not
-there. Neither date nor chance is in the document: the same pins give the same one.
+there. Neither date nor chance is in the document: the same pins give the same one. Written by hand: `cyclonedx-python-lib`
+dates what it writes, and saves few of these lines; its schema is what the document is tested against.
 """
 
 import hashlib
