@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -165,22 +165,25 @@ async def _phases(stage: Stage, fault: float, first: float) -> tuple[Phases, str
     """From the journal: the pass that opened the operation, and the step that granted it."""
     end = time.monotonic() + WITHIN
     while time.monotonic() < end:
-        entries = [e for e in stage.stack.history() if _stamp(e["ended"]) > fault]
-        steps = [(e, s) for e in entries for s in e["steps"]]
-        opened = next(((e, s) for e, s in steps if s["phase"].endswith("→ fencing")), None)
-        granted = next((s for _, s in steps if s["phase"] == "fencing → granted" and "performed" in s), None)
-        if opened is not None and granted is not None:
-            entry, step = opened
-            phases = Phases(
-                detected=round(_stamp(entry["woken"]) - fault, 3),
-                decided=round(_stamp(step["at"]) - fault, 3),
-                fenced=round(_stamp(granted["at"]) - fault, 3),
-                commanded=round(_stamp(granted["performed"]) - fault, 3),
-                first_packet=round(first - fault, 3),
-            )
-            return phases, str(granted["because"][0])
+        steps = _steps(stage.stack.history(), fault)
+        opened = [each for each in steps if each[1]["phase"].endswith("→ fencing")]
+        granted = [s for _, s in steps if s["phase"] == "fencing → granted" and "performed" in s]
+        if opened and granted:
+            (entry, step), grant = opened[0], granted[0]
+            stamps = (entry["woken"], step["at"], grant["at"], grant["performed"])
+            return _phases_of(fault, [*map(_stamp, stamps), first]), str(grant["because"][0])
         await asyncio.sleep(0.1)
     raise LabError("the journal does not say how traffic moved")
+
+
+def _steps(history: Iterable[dict[str, Any]], since: float) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every step of the journal since then, with its entry."""
+    entries = [entry for entry in history if _stamp(entry["ended"]) > since]
+    return [(entry, step) for entry in entries for step in entry["steps"]]
+
+
+def _phases_of(fault: float, moments: Sequence[float]) -> Phases:
+    return Phases(*(round(moment - fault, 3) for moment in moments))
 
 
 async def _returns(stage: Stage, name: str) -> None:

@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -100,32 +101,51 @@ class BgpSpeakers:
 def hear(table: BgpTable, instance: IPv4Address, message: dict[str, Any]) -> None:
     """Enter one of ExaBGP's JSON messages (encoder version 5) into the table; kinds it has no use for are passed."""
     neighbor = message.get("neighbor") or {}
-    peer_text = (neighbor.get("address") or {}).get("peer")
-    if peer_text is None:
+    peer = (neighbor.get("address") or {}).get("peer")
+    if peer is None:
         return
-    ends = (instance, IPv4Address(peer_text))
-    if message.get("type") == "state":
-        if neighbor.get("state") == "up":
+    ends = (instance, IPv4Address(peer))
+    match message.get("type"), neighbor.get("state"):
+        case "state", "up":
             table.up(*ends)
-        elif neighbor.get("state") == "down":
+        case "state", "down":
             table.down(*ends)
-        return
-    update = (neighbor.get("message") or {}).get("update") if message.get("type") == "update" else None
-    if not isinstance(update, dict):
-        return
-    as_path = _as_path((update.get("attribute") or {}).get("as-path") or {})
-    for next_hop, entries in (update.get("announce") or {}).get("ipv4 unicast", {}).items():
-        if ROUTE_SERVER_ASN in as_path:
-            table.withdrawn(ends, _networks(entries))  # a route that has been through a Route Server is not taken
-        else:
-            table.announced(ends, _networks(entries), IPv4Address(next_hop), as_path)
-    gone = (update.get("withdraw") or {}).get("ipv4 unicast")
-    if gone:
-        table.withdrawn(ends, _networks(gone))
+        case "update", _ if isinstance(update := (neighbor.get("message") or {}).get("update"), dict):
+            _enter(table, ends, read_update(update))
 
 
-def _networks(entries: list[Any]) -> list[IPv4Network]:
-    return [IPv4Network(entry["nlri"] if isinstance(entry, dict) else entry) for entry in entries]
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One UPDATE: the prefixes that it announces with their next hops, their AS path, and the prefixes that it withdraws."""
+
+    announced: Mapping[IPv4Network, IPv4Address]
+    as_path: tuple[int, ...]
+    withdrawn: tuple[IPv4Network, ...]
+
+
+def read_update(update: dict[str, Any]) -> Update:
+    """An `update` of ExaBGP's JSON, IPv4 unicast only."""
+    announced = (update.get("announce") or {}).get("ipv4 unicast") or {}
+    return Update(
+        {network: IPv4Address(next_hop) for next_hop, entries in announced.items() for network in _networks(entries)},
+        _as_path((update.get("attribute") or {}).get("as-path") or {}),
+        _networks((update.get("withdraw") or {}).get("ipv4 unicast") or []),
+    )
+
+
+def _enter(table: BgpTable, ends: tuple[IPv4Address, IPv4Address], update: Update) -> None:
+    if ROUTE_SERVER_ASN in update.as_path:
+        table.withdrawn(ends, list(update.announced))  # a route that has been through a Route Server is not taken
+    else:
+        for next_hop in dict.fromkeys(update.announced.values()):
+            networks = [network for network, hop in update.announced.items() if hop == next_hop]
+            table.announced(ends, networks, next_hop, update.as_path)
+    if update.withdrawn:
+        table.withdrawn(ends, list(update.withdrawn))
+
+
+def _networks(entries: list[Any]) -> tuple[IPv4Network, ...]:
+    return tuple(IPv4Network(entry["nlri"] if isinstance(entry, dict) else entry) for entry in entries)
 
 
 def _as_path(segments: dict[str, Any] | list[int]) -> tuple[int, ...]:

@@ -52,11 +52,9 @@ def run(rows: list[Row], columns: list[str], stages: list[str], now: datetime) -
         word, _, rest = stage.partition(" ")
         match word.lower():
             case "where":
-                tests = [_test(part, columns, now) for part in re.split(r"\s+and\s+", rest, flags=re.IGNORECASE)]
-                rows = [row for row in rows if all(test(row) for test in tests)]
+                rows = _where(rows, columns, rest, now)
             case "project":
-                wanted = [name.strip() for name in rest.split(",")]
-                columns = [_known(name, columns) for name in wanted]
+                columns = [_known(name.strip(), columns) for name in rest.split(",")]
             case "sort" | "order":
                 rows = _sorted(rows, columns, rest)
             case "take" | "limit":
@@ -66,6 +64,11 @@ def run(rows: list[Row], columns: list[str], stages: list[str], now: datetime) -
             case _:
                 raise QueryError(f"the simulator does not know {word!r}")
     return columns, rows
+
+
+def _where(rows: list[Row], columns: list[str], rest: str, now: datetime) -> list[Row]:
+    tests = [_test(part, columns, now) for part in re.split(r"\s+and\s+", rest, flags=re.IGNORECASE)]
+    return [row for row in rows if all(test(row) for test in tests)]
 
 
 def _test(text: str, columns: list[str], now: datetime) -> Callable[[Row], bool]:

@@ -161,22 +161,26 @@ def _fixed(metric: Json, asked: Asked) -> list[Json]:
 def _measured(world: World, resource_id: str, name: str, asked: Asked) -> list[Json]:
     """One series for all without a filter, else one for each value of the dimensions the filter names."""
     known = [dims for dims in world.metrics.dimensions(resource_id, name) if _passes(dims, asked.filters)]
-    groups: dict[Dimensions, list[Dimensions]] = {}
-    for dims in known:
-        label = tuple(pair for pair in dims if pair[0].lower() in asked.filters)
-        groups.setdefault(label, []).append(dims)
+    groups = _grouped(known, asked.filters)
     visible = min(asked.span.end, world.now - world.state.pace.scaled(world.state.faults.metrics_delay))
     limit = (asked.top or TOP) if asked.filters else len(groups)
     found = []
     for label, members in sorted(groups.items())[:limit]:
         aggregates = world.metrics.aggregates(resource_id, name, members, Span(asked.span.start, visible), asked.step)
-        data = [
-            {"timeStamp": _iso(one.start), **{kind: getattr(one, kind) for kind in asked.aggregations if kind in KINDS}}
-            for one in aggregates
-        ]
+        kinds = [kind for kind in asked.aggregations if kind in KINDS]
+        data = [{"timeStamp": _iso(one.start)} | {kind: getattr(one, kind) for kind in kinds} for one in aggregates]
         labels = [{"name": {"value": k.lower(), "localizedValue": k.lower()}, "value": v} for k, v in label]
         found.append({"metadatavalues": labels, "data": data})
     return found
+
+
+def _grouped(known: list[Dimensions], filters: dict[str, set[str]]) -> dict[Dimensions, list[Dimensions]]:
+    """By the values of the dimensions that the filters name."""
+    groups: dict[Dimensions, list[Dimensions]] = {}
+    for dims in known:
+        label = tuple(pair for pair in dims if pair[0].lower() in filters)
+        groups.setdefault(label, []).append(dims)
+    return groups
 
 
 KINDS = ("average", "minimum", "maximum")

@@ -135,20 +135,33 @@ class FakeAgent:
         return self.up and self.role is Role.SERVING and not self.fatal
 
     def obey(self, command: AgentCommand) -> str | None:
-        if isinstance(command, SendAdvertise):
-            if (command.epoch, command.seq) < self.advertised_turn:
-                return f"advertise {command.epoch}.{command.seq} is older than {self.advertised_turn}"
-            self.advertised, self.advertised_turn = command.advertisements, (command.epoch, command.seq)
+        """Why it is refused, None where it is obeyed."""
+        match command:
+            case SendAdvertise():
+                refused = self._advertise(command)
+            case SendOutward():
+                refused = self._tell_outward(command)
+            case _:
+                refused = self._take_role(command)
+        if refused is None:
             self.obeyed.append(command)
-            return None
-        if isinstance(command, SendOutward):
-            if not self.outward_sessions and command.routes.prefixes:
-                return "no outward neighbour is configured"
-            if (command.epoch, command.seq) <= self.outward_turn:
-                return f"outward {command.epoch}.{command.seq} is not newer than {self.outward_turn}"
-            self.outward, self.outward_turn = command.routes, (command.epoch, command.seq)
-            self.obeyed.append(command)
-            return None
+        return refused
+
+    def _advertise(self, command: SendAdvertise) -> str | None:
+        if (command.epoch, command.seq) < self.advertised_turn:
+            return f"advertise {command.epoch}.{command.seq} is older than {self.advertised_turn}"
+        self.advertised, self.advertised_turn = command.advertisements, (command.epoch, command.seq)
+        return None
+
+    def _tell_outward(self, command: SendOutward) -> str | None:
+        if not self.outward_sessions and command.routes.prefixes:
+            return "no outward neighbour is configured"
+        if (command.epoch, command.seq) <= self.outward_turn:
+            return f"outward {command.epoch}.{command.seq} is not newer than {self.outward_turn}"
+        self.outward, self.outward_turn = command.routes, (command.epoch, command.seq)
+        return None
+
+    def _take_role(self, command: SendFence | SendPromote) -> str | None:
         wanted = Role.STANDBY if isinstance(command, SendFence) else Role.SERVING
         if isinstance(command, SendPromote) and command.boot_id != self.boot_id:
             return "another boot was meant"
@@ -157,7 +170,6 @@ class FakeAgent:
         if command.epoch < self.epoch or (command.epoch == self.epoch and wanted is not self.role):
             return f"epoch {command.epoch} is not newer than {self.epoch}"
         self.epoch, self.role = command.epoch, wanted
-        self.obeyed.append(command)
         return None
 
     @property

@@ -244,19 +244,25 @@ class Search:
     def _broken(self, state: State) -> str | None:
         met = [self._met[n] for n in state.announcers]
         lead = self._led(tuple(it.record for it in met), state.target)
-        if lead is not None:
-            for which, session in enumerate(met[lead].sessions):
-                if session.path == met[lead].wire and _best(met, which)[0] != {self._members[state.target]}:
-                    return "beaten"
-        if any(it.on_its_way for it in met):
-            return None
+        if lead is not None and self._is_beaten(met, lead, state.target):
+            return "beaten"
+        return None if any(it.on_its_way for it in met) else self._differs(met)
+
+    def _differs(self, met: list[Announcer]) -> str | None:
+        """What is wrong between the two instances, once nothing is on its way."""
         here, there = _best(met, 0), _best(met, 1)
         if len(here[0]) > 1 or len(there[0]) > 1:
             return "ambiguous"
         if here[0] == there[0]:
             return None
-        bests = [met[n] for n in here[1] | there[1]]
-        return None if any(not it.on_both and not it.lopsided for it in bests) else "split"
+        return "split" if all(met[n].on_both or met[n].lopsided for n in here[1] | there[1]) else None
+
+    def _is_beaten(self, met: list[Announcer], lead: int, target: int) -> bool:
+        """Whether a Route Server that has the leading path prefers another member's."""
+        return any(
+            session.path == met[lead].wire and _best(met, which)[0] != {self._members[target]}
+            for which, session in enumerate(met[lead].sessions)
+        )
 
     def _lead(self, records: tuple[ranking.Announcer, ...], target: int) -> int | None:
         lead = self._rules.leading(self._rank(records), self._members[target])

@@ -7,12 +7,13 @@ clients' routes with the next hop unchanged, and relays pass on what one Route S
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
+from itertools import product
 from typing import Any
 
 from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import Finding, Session, SessionState
 
-from function_app.domain.topology.model import Speaker, Topology
+from function_app.domain.topology.model import RouteServer, Speaker, Topology
 from lab.kit.virtual import VirtualClock, virtual_loop
 from proving.stories.seed import Seed
 from simulator.route_servers import ROUTE_SERVER_ASN
@@ -60,22 +61,27 @@ class Conversations:
     def look(self) -> None:
         """Brings sessions and routes up to date, on the Route Servers and with the speakers."""
         self._due = False
-        table = self._world.bgp
         for server in self._topology.route_servers:
             peered = {(p.address, p.asn): p for p in self._world.route_servers.peers() if p.hub == server.id}
-            for instance in self._seed.instances[server.name]:
-                for speaker in self._topology.peered_with(server.name):
-                    up = self._is_there(speaker.name) and (speaker.address, speaker.asn) in peered
-                    up = up and instance not in self.deaf
-                    if up != table.is_established(instance, speaker.address):
-                        (table.up if up else table.down)(instance, speaker.address)
+            for instance, speaker in self._ends(server):
+                self._session(instance, speaker, is_peered=(speaker.address, speaker.asn) in peered)
         for server in self._topology.route_servers:
-            for instance in self._seed.instances[server.name]:
-                for speaker in self._topology.peered_with(server.name):
-                    if table.is_established(instance, speaker.address):
-                        self._tell(instance, speaker)
+            for instance, speaker in self._ends(server):
+                if self._world.bgp.is_established(instance, speaker.address):
+                    self._tell(instance, speaker)
         for voice in self._voices.values():
             voice.turned()
+
+    def _ends(self, server: RouteServer) -> Iterator[tuple[IPv4Address, Speaker]]:
+        """Who could have a session: each instance with each speaker."""
+        return product(self._seed.instances[server.name], self._topology.peered_with(server.name))
+
+    def _session(self, instance: IPv4Address, speaker: Speaker, is_peered: bool) -> None:
+        """Up where both ends are there and peered, else down."""
+        table = self._world.bgp
+        up = is_peered and self._is_there(speaker.name) and instance not in self.deaf
+        if up != table.is_established(instance, speaker.address):
+            (table.up if up else table.down)(instance, speaker.address)
 
     def established(self, speaker: Speaker) -> Mapping[IPv4Address, bool]:
         """By neighbour."""

@@ -63,20 +63,15 @@ class Narrator:
         began = datetime.fromisoformat(entry["started"])
         since = f", since {began:%H:%M:%S}" if (self.now() - began).total_seconds() >= 1 else ""
         self.fact(f"Hopkeeper, {entry['pace']} pass{since} ({entry['trigger']})", entry["service"])
-        said: set[str] = set()
         known: set[str] = set()
         for step in steps:
-            for title, key in TELLING:
-                for line in step.get(key, ()):
-                    self._under(f"{title}: {line}")
-                    said.add(_still(line))
-            came = [f"failed: {effect}: {why}" for effect, why in sorted(step.get("failed", {}).items())]
-            came += [f"proof: {member} is fenced, in both planes" for member in sorted(step.get("proofs", {}))]
-            for line in came:
+            for title, line in _told(step):
+                self._under(f"{title}: {line}")
+            for line in _results(step):
                 if line not in known:  # an entry's steps carry on what came of the ones before
                     self._under(line)
-            known |= set(came)
-        self._because = frozenset(said)
+            known |= set(_results(step))
+        self._because = frozenset(_still(line) for step in steps for _, line in _told(step))
 
     def outcome(self, topology: str, told: Told) -> None:
         """What a pass ended with, as far as the one before did not say so already."""
@@ -91,6 +86,15 @@ class Narrator:
     def _under(self, text: str) -> None:
         for i, line in enumerate(_wrapped(_readable(text))):
             self.plain(f"{'':16}{line}" if i == 0 else f"{'':20}{line}")
+
+
+def _told(step: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(title, line) for title, key in TELLING for line in step.get(key, ())]
+
+
+def _results(step: Mapping[str, Any]) -> list[str]:
+    failed = [f"failed: {effect}: {why}" for effect, why in sorted(step.get("failed", {}).items())]
+    return failed + [f"proof: {member} is fenced, in both planes" for member in sorted(step.get("proofs", {}))]
 
 
 def _readable(text: str) -> str:
@@ -118,22 +122,29 @@ def status_lines(status: Mapping[str, Any]) -> Sequence[str]:
     """The end of a story: what the status page would say."""
     lines = [f"status of {status['topology']}"]
     lines += [f"  problem: {problem}" for problem in status["problems"]]
-    for service in status["services"]:
-        held = service["holder"] or ", ".join(service["mayServe"]) or "nobody"
-        what = f"  {service['service']}: {held} ({service['mode']}, {service['phase']}, epoch {service['epoch']})"
-        extra = [f"{key} {', '.join(service[key])}" for key in ("fenced", "owed") if service[key]]
-        lines.append("; ".join([what, *extra]))
+    lines += [_service_line(service) for service in status["services"]]
     last = status["lastLook"] or {}
-    for name, server in sorted(last.get("routeServers", {}).items()):
-        own = ", ".join(f"{peering} {state}" for peering, state in sorted(server["own"].items())) or "none of ours"
-        foreign = f"; not ours: {', '.join(server['foreign'])}" if server["foreign"] else ""
-        lines.append(f"  {name}: {server['taken']} of {server['most']} peerings: {own}{foreign}")
-    if last:
-        routes = last["routes"]
-        wrong = [finding["sentence"] for finding in routes["findings"] if finding["wrong"]]
-        verified = routes["verified"] and not wrong
-        lines.append(f"  routes: {'as they should be' if verified else 'not verified'}")
-        lines += [f"    {sentence}" for sentence in wrong]
-        lines.append(f"  last pass: {last['outcome']}")
-        lines += [f"    {reason}" for reason in last["reasons"]]
-    return lines
+    lines += [_server_line(name, server) for name, server in sorted(last.get("routeServers", {}).items())]
+    return [*lines, *_last_lines(last)] if last else lines
+
+
+def _service_line(service: Mapping[str, Any]) -> str:
+    held = service["holder"] or ", ".join(service["mayServe"]) or "nobody"
+    what = f"  {service['service']}: {held} ({service['mode']}, {service['phase']}, epoch {service['epoch']})"
+    extra = [f"{key} {', '.join(service[key])}" for key in ("fenced", "owed") if service[key]]
+    return "; ".join([what, *extra])
+
+
+def _server_line(name: str, server: Mapping[str, Any]) -> str:
+    own = ", ".join(f"{peering} {state}" for peering, state in sorted(server["own"].items())) or "none of ours"
+    foreign = f"; not ours: {', '.join(server['foreign'])}" if server["foreign"] else ""
+    return f"  {name}: {server['taken']} of {server['most']} peerings: {own}{foreign}"
+
+
+def _last_lines(last: Mapping[str, Any]) -> list[str]:
+    """Of the last pass: its routes and its outcome."""
+    wrong = [finding["sentence"] for finding in last["routes"]["findings"] if finding["wrong"]]
+    routes = "as they should be" if last["routes"]["verified"] and not wrong else "not verified"
+    sentences = [f"    {sentence}" for sentence in wrong]
+    reasons = [f"    {reason}" for reason in last["reasons"]]
+    return [f"  routes: {routes}", *sentences, f"  last pass: {last['outcome']}", *reasons]

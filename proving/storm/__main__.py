@@ -21,12 +21,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     if options.story is not None:
         return _replay(stories.load(options.story).plan, trace=True)
+    if options.profile == "all" and (options.seed is not None or options.first):
+        sys.exit(f"--seed and --first need --profile {', '.join(PROFILES)}")
     if options.seed is not None:
-        if options.profile == "all":
-            sys.exit(f"--seed needs --profile {', '.join(PROFILES)}")
         return _replay(PROFILES[options.profile].plan(options.seed), options.trace)
-    if options.first and options.profile == "all":
-        sys.exit(f"--first needs --profile {', '.join(PROFILES)}")
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     names = list(PROFILES) if options.profile == "all" else [options.profile]
     seeds = {name: _seeds(name, options) for name in names}
     began = time.perf_counter()

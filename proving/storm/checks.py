@@ -86,7 +86,7 @@ class Checks:
         """
         world = self._world
         world.dirty = False
-        record, balancer = world.documents.record, world.balancer
+        record = world.documents.record
         serving = [agent for agent in world.agents.values() if agent.will]
         for agent in serving:
             if agent.durable.role is not Role.SERVING:
@@ -94,13 +94,21 @@ class Checks:
         self._lawless = self._lawless and (record is None or not self._is_sound(record))
         if self._lawless:
             return
-        eligible = [
-            a.name for a in serving if balancer.data[a.name] is not AdminState.DOWN and a.name in balancer.members
-        ]
+        self._look_at_flows(serving)
+        if record is not None:
+            self._look_at_record(record, serving)
+
+    def _look_at_flows(self, serving: list["Nva"]) -> None:
+        """S1."""
+        balancer = self._world.balancer
+        passed = {name for name in balancer.members if balancer.data.get(name) is not AdminState.DOWN}
+        eligible = [agent.name for agent in serving if agent.name in passed]
         if len(eligible) > 1 and not balancer.meddled.keys() & set(eligible):
             self.broken("S1", f"{' and '.join(eligible)} are eligible at once")
-        if record is None:
-            return
+
+    def _look_at_record(self, record: Record, serving: list["Nva"]) -> None:
+        """S2, S3 and S4."""
+        world, balancer = self._world, self._world.balancer
         for agent in serving:
             if agent.name not in record.may_serve:
                 self.broken("S3", f"{agent.name} answers 200 and is not in may_serve")
@@ -127,13 +135,19 @@ class Checks:
         granted = before is not None and before.phase is Phase.GRANTED and before.epoch == record.epoch
         if record.phase is Phase.GRANTED and record.target and not granted:
             self.promotions.append((self._world.now(), record.epoch, record.target))
-        known = self._opened.get(record.epoch)
         if record.operation is not None and record.target is not None:
-            if known is not None and known != (record.target, record.operation.kind):
-                self.broken("S12", f"epoch {record.epoch} was {known}, is {record.target}: {record.operation.kind}")
-            if known is None and record.phase is Phase.FENCING:
-                self._opening(before, record, decided)
+            self._operation_written(before, record, (record.target, record.operation.kind), decided)
         self._note(record)
+
+    def _operation_written(
+        self, before: Record | None, record: Record, what: tuple[str, str], decided: tuple[float, float]
+    ) -> None:
+        """`what`: target and kind of the operation, which an epoch keeps."""
+        known = self._opened.get(record.epoch)
+        if known is not None and known != what:
+            self.broken("S12", f"epoch {record.epoch} was {known}, is {what[0]}: {what[1]}")
+        if known is None and record.phase is Phase.FENCING:
+            self._opening(before, record, decided)
 
     def _is_sound(self, record: Record) -> bool:
         """Whether it knows everyone who serves, would boot as serving, or may still be reached by a PROMOTE of before,

@@ -81,10 +81,10 @@ class Documents:
             return replace(record, phase=Phase.GRANTED, may_serve=record.may_serve | {target})
         if bugs.forgets_members:
             return replace(record, may_serve=frozenset())
-        if bugs.rewinds_epochs and record.phase is Phase.GRANTED:
+        if record.phase is Phase.GRANTED and bugs.rewinds_epochs:
             return replace(record, epoch=record.epoch - 2)
-        if bugs.swaps_targets and record.phase is Phase.GRANTED:
-            return replace(record, target=next(name for name in self._world.agents if name != target))
+        if record.phase is Phase.GRANTED and bugs.swaps_targets:
+            return replace(record, target=min(self._world.agents.keys() - {target}))
         if bugs.hides_pauses and self.record is not None and self.record.pause is not None:
             return replace(record, pause=self.record.pause)
         return record

@@ -202,12 +202,17 @@ class History:
         if record.may_serve != {record.target} or record.fenced or record.owed:
             held = f"may_serve {sorted(record.may_serve)}, fenced {sorted(record.fenced)}, owed {sorted(record.owed)}"
             return "L4", held
+        return self._not_in_effect()
+
+    def _not_in_effect(self) -> tuple[str, str] | None:
+        """The same of what the record does not hold: the data plane, and what is announced on-premises."""
+        world = self.world
         down = [name for name, state in world.balancer.data.items() if state is not AdminState.NONE]
         if down:
             return "L4", f"{down} are not back in the pool"
         wanted = wanted_outward(world.service)
-        untold = [agent.name for agent in world.agents.values() if agent.outward != wanted]
-        return ("L1", f"{untold} do not tell on-premises what is declared") if untold else None
+        lacking = [agent.name for agent in world.agents.values() if agent.outward != wanted]
+        return ("L1", f"{lacking} do not announce on-premises what is declared") if lacking else None
 
     def _take_back(self) -> None:
         """Where the record was lost, a Down of ours became nobody's; an operator sees it and takes it back: all of them

@@ -59,26 +59,26 @@ async def _shortfalls(world: World) -> tuple[int, list[str]]:
     documents = Filed(world.documents.filed or {})
     topology, service = world.topology.name, world.service.name
     wrong: list[str] = []
-    asked = 0
-    for at, epoch, target in world.checks.promotions:
-        if at > world.now() - UNFINISHED:
-            continue
+    promotions = [one for one in world.checks.promotions if one[0] <= world.now() - UNFINISHED]
+    for at, epoch, target in promotions:
         told = await explain(documents, topology, service, at + LITTLE)
-        asked += 1
         if not any(f"epoch {epoch}" in line and target in line for line in told):
             wrong.append(f"the promotion of {target} at epoch {epoch} ({at}) is told as {told}")
         wrong += _without_evidence(world, told)
-    for key in await documents.keys(keys.history(topology, service)):
-        stored = await documents.load(key)
-        entry = msgspec.json.decode(stored.body, type=Entry) if stored else None
-        if entry is None or entry.outcome not in ("held", "refused"):
-            continue
-        told = await explain(documents, topology, service, max(entry.started, entry.looked))
-        asked += 1
+    holds = await _holds(documents, keys.history(topology, service))
+    for key, at in holds.items():
+        told = await explain(documents, topology, service, at)
         if not any(line.strip().startswith(("held:", "guard:", "failed:", "because ")) for line in told):
             wrong.append(f"the hold in {key} is told as {told}")
         wrong += _without_evidence(world, told)
-    return asked, wrong
+    return len(promotions) + len(holds), wrong
+
+
+async def _holds(documents: Filed, prefix: str) -> dict[str, datetime]:
+    """When each journal entry looked whose steps were held or refused, by key."""
+    stored = {key: await documents.load(key) for key in await documents.keys(prefix)}
+    entries = {key: msgspec.json.decode(one.body, type=Entry) for key, one in stored.items() if one}
+    return {k: max(e.started, e.looked) for k, e in entries.items() if e.outcome in ("held", "refused")}
 
 
 def _without_evidence(world: World, told: tuple[str, ...]) -> list[str]:

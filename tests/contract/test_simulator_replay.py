@@ -87,22 +87,25 @@ class Replay:
 
     def _check_headers(self, exchange: Exchange, own: dict[str, str], where: str) -> None:
         recorded = exchange.headers
-        for name in FOLLOWED:
-            if self.exact or name in recorded:
-                assert (name in own) == (name in recorded), f"{where}: {name}"
-        for name in PRESENT + tuple(name for name in recorded if name.startswith(RATE)):
-            if name in recorded:
-                assert name in own, f"{where}: {name}"
+        for name in FOLLOWED if self.exact else FOLLOWED & recorded.keys():
+            assert (name in own) == (name in recorded), f"{where}: {name}"
+        rates = {name for name in recorded if name.startswith(RATE)}
+        lacking = (rates | set(PRESENT) & recorded.keys()) - own.keys()
+        assert not lacking, f"{where}: {sorted(lacking)}"
         if "retry-after" in recorded:
             assert own["retry-after"] == recorded["retry-after"], where
         if "content-type" in recorded:
             assert own["content-type"] == recorded["content-type"], where
-        for name in ("location", "azure-asyncoperation"):
-            if name in recorded:
-                mine, theirs = OPERATION_URL.fullmatch(own[name]), OPERATION_URL.fullmatch(recorded[name])
-                assert mine is not None, f"{where}: {own[name]}"
-                assert theirs is not None
-                assert mine["kind"] == theirs["kind"], where
+        for name in {"location", "azure-asyncoperation"} & recorded.keys():
+            same_operation(own[name], recorded[name], where)
+
+
+def same_operation(own: str, recorded: str, where: str) -> None:
+    """Both are URLs of an operation of the same kind."""
+    mine, theirs = OPERATION_URL.fullmatch(own), OPERATION_URL.fullmatch(recorded)
+    assert mine is not None, f"{where}: {own}"
+    assert theirs is not None
+    assert mine["kind"] == theirs["kind"], where
 
 
 def shape(value: Any) -> Any:

@@ -22,6 +22,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -128,15 +129,16 @@ class Deployer:
     def traces(self, secret: str) -> list[str]:
         """Where any part of a PEM `secret` is to be found, or was when a tool ran: said, an argument, a file."""
         parts = [line for line in secret.splitlines() if line and not line.startswith("-----")]
-        found = ["said"] if any(part in self.said for part in parts) else []
-        for line in self._calls.read_text().splitlines():
-            call = json.loads(line)
-            told = [*call["argv"], *call["environment"], *call["files"]]
-            found += [f"at {call['argv'][:3]}"] if any(part in text for part in parts for text in told) else []
-        for path in self.home.rglob("*"):
-            if path.is_file() and any(part in path.read_text(errors="replace") for part in parts):
-                found.append(str(path.relative_to(self.home)))
-        return found
+        found = ["said"] if _holds(self.said, parts) else []
+        for call in map(json.loads, self._calls.read_text().splitlines()):
+            if _holds("\n".join([*call["argv"], *call["environment"], *call["files"]]), parts):
+                found.append(f"at {call['argv'][:3]}")
+        files = [path for path in self.home.rglob("*") if path.is_file()]
+        return found + [str(f.relative_to(self.home)) for f in files if _holds(f.read_text(errors="replace"), parts)]
+
+
+def _holds(text: str, parts: list[str]) -> bool:
+    return any(part in text for part in parts)
 
 
 def twin(real: str, tool: str, arguments: list[str]) -> int:
@@ -163,7 +165,8 @@ def twin(real: str, tool: str, arguments: list[str]) -> int:
     return code
 
 
-def azd(arguments: list[str], azure: dict[str, Any], place: Path) -> int:
+def azd_words(arguments: list[str]) -> list[str] | None:
+    """The arguments without azd's flags; None for a flag that it does not know, which is told."""
     words, rest = [], list(arguments)
     while rest:
         word = rest.pop(0)
@@ -177,7 +180,14 @@ def azd(arguments: list[str], azure: dict[str, Any], place: Path) -> int:
         else:
             kind = "bad flag syntax" if word.startswith(("---", "--=")) else "unknown flag"
             print(f"\nERROR: {kind}: {word}", file=sys.stderr)
-            return 1
+            return None
+    return words
+
+
+def azd(arguments: list[str], azure: dict[str, Any], place: Path) -> int:
+    words = azd_words(arguments)
+    if words is None:
+        return 1
     match words:
         case ["env", "set", *given] if given:
             pairs = [given] if len(given) == 2 and "=" not in given[0] else [each.split("=", 1) for each in given]
@@ -196,16 +206,23 @@ def azd(arguments: list[str], azure: dict[str, Any], place: Path) -> int:
     return 0
 
 
-def az(arguments: list[str], azure: dict[str, Any], _: Path) -> int:
-    command = next((name for name in AZ if arguments[: len(name.split())] == name.split()), None)
+def az_options(known: Container[str], rest: list[str]) -> dict[str, str] | None:
+    """By name; None for one that is not known or lacks its value, which is told."""
     options: dict[str, str] = {}
-    rest = arguments[len((command or "").split()) :]
     while rest:
         name = rest.pop(0)
-        if command is None or name not in AZ[command] or (rest and rest[0].startswith("-") and name != "--wait"):
+        if name not in known or (rest and rest[0].startswith("-") and name != "--wait"):
             print(f"az: unrecognized arguments: {name} {' '.join(rest)}", file=sys.stderr)
-            return 2
+            return None
         options[name] = rest.pop(0) if rest and not rest[0].startswith("--") else ""
+    return options
+
+
+def az(arguments: list[str], azure: dict[str, Any], _: Path) -> int:
+    command = next((name for name in AZ if arguments[: len(name.split())] == name.split()), "")
+    options = az_options(AZ.get(command, ()), arguments[len(command.split()) :])
+    if options is None:
+        return 2
     if command == "functionapp function list":
         azure["reads"] += 1
         print("\n".join(f"func-hopkeeper/{name}" for name in azure["functions"]))

@@ -36,7 +36,6 @@ def inputs() -> set[str]:
 
 def problems(content: str, its: Snapshot, called: Mapping[str, str]) -> list[str]:
     document: dict[str, Any] = yaml.safe_load(content)
-    outputs = set(its.outputs)
     template = ROOT / document["infra"]["path"] / f"{document['infra']['module']}.bicep"
     found = [] if template.is_file() else [f"no template {template.relative_to(ROOT)}"]
     tags = {at(resource, "tags.azd-service-name") for resource in its.made}
@@ -48,15 +47,18 @@ def problems(content: str, its: Snapshot, called: Mapping[str, str]) -> list[str
         found += (
             [] if deployed == ROOT / package.FOLDER else [f"{name} deploys {service['dist']}, not {package.FOLDER}"]
         )
-    for hook, step in document["hooks"].items():
-        names = re.findall(r"(?m)^sh (\S+)$", step["run"])
-        found += [f"{hook} runs {name}, which is not there" for name in names if name not in called]
-        text = "\n".join([step["run"], *(called.get(name, "") for name in names)])
-        used = set(SHELL_NAME.findall(text))
-        given = set(re.findall(r"azd env set (?:-- )?(\w+)", text)) - FOR_PEOPLE
-        found += [f"{hook} uses {each}, which nothing gives" for each in sorted(used - outputs - inputs() - OF_AZD)]
-        found += [f"{hook} sets {each}, which nothing reads" for each in sorted(given - inputs())]
-    return found
+    return found + [line for hook, step in document["hooks"].items() for line in _hook(hook, step, its, called)]
+
+
+def _hook(hook: str, step: Mapping[str, str], its: Snapshot, called: Mapping[str, str]) -> list[str]:
+    outputs = set(its.outputs)
+    names = re.findall(r"(?m)^sh (\S+)$", step["run"])
+    found = [f"{hook} runs {name}, which is not there" for name in names if name not in called]
+    text = "\n".join([step["run"], *(called.get(name, "") for name in names)])
+    used = set(SHELL_NAME.findall(text))
+    given = set(re.findall(r"azd env set (?:-- )?(\w+)", text)) - FOR_PEOPLE
+    found += [f"{hook} uses {each}, which nothing gives" for each in sorted(used - outputs - inputs() - OF_AZD)]
+    return found + [f"{hook} sets {each}, which nothing reads" for each in sorted(given - inputs())]
 
 
 def test_azd_finds_its_template_its_service_and_its_outputs() -> None:

@@ -1,6 +1,7 @@
 """The operating guide names what the template has: its variables, parameters, scope, and what it costs."""
 
 import re
+from collections.abc import Mapping
 
 import pytest
 
@@ -42,26 +43,30 @@ def quoted(cell: str) -> list[str]:
 def misnamed(guide: str, file: str, template: str) -> list[str]:
     """Variables and parameters that one of the three does not know of."""
     read, declared = reads(file), parameters(template)
-    variables = {name for names in read.values() for name in names}
+    variables = set().union(*read.values())
     table = [(quoted(row[0]), quoted(row[1])) for row in rows(guide, "variable")]
-    told = {name for names, _ in table for name in names}
+    told = set().union(*(row[0] for row in table))
     found = [f"{name} is read and not in the guide" for name in sorted(variables - told)]
     found += [f"{name} is in the guide and nobody reads it" for name in sorted(told - variables - OF_AZD)]
     found += [f"{name} cannot be set with azd" for name in sorted(declared - set(read) - set(NOT_BY_AZD))]
-    found += [f"there is no parameter {name}" for _, names in table for name in names if name not in declared]
-    found += [
-        f"{name} is not set by {' or '.join(its)}"
-        for its, names in table
-        for name in names
-        if name in read and not read[name] & set(its)
-    ]
-    found += [
-        f"`{name}` cannot be set with azd"
-        for name in sorted(declared & set(quoted(guide)) - set(read) - set(NOT_BY_AZD))
-    ]
+    found += unset(table, read, declared)
+    settable = set(read) | set(NOT_BY_AZD)
+    found += [f"`{name}` cannot be set with azd" for name in sorted(declared & set(quoted(guide)) - settable)]
+    return found + unread(set(re.findall(r"\bHOPKEEPER_[A-Z_]+\b", guide)) - variables)
+
+
+def unset(table: list[tuple[list[str], list[str]]], read: Mapping[str, set[str]], declared: set[str]) -> list[str]:
+    """Of the table's rows: parameters that are not there, or that another variable sets."""
+    pairs = [(its, name) for its, names in table for name in names]
+    found = [f"there is no parameter {name}" for _, name in pairs if name not in declared]
+    known = [(its, name) for its, name in pairs if name in read]
+    return found + [f"{name} is not set by {' or '.join(its)}" for its, name in known if not read[name] & set(its)]
+
+
+def unread(settings: set[str]) -> list[str]:
+    """Settings that the app's code does not name either."""
     code = "".join(path.read_text() for path in (ROOT / "function_app").rglob("*.py"))
-    elsewhere = set(re.findall(r"\bHOPKEEPER_[A-Z_]+\b", guide)) - variables
-    return found + [f"{name} is read nowhere" for name in sorted(elsewhere) if name not in code]
+    return [f"{name} is read nowhere" for name in sorted(settings) if name not in code]
 
 
 def test_what_the_guide_names_can_be_set_and_what_can_be_set_is_named() -> None:

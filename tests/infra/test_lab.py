@@ -7,6 +7,7 @@ import sys
 from datetime import timedelta
 from email.message import Message
 from ipaddress import IPv4Address, IPv4Network
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -58,34 +59,48 @@ def machines(its: Snapshot) -> dict[str, tuple[str, str]]:
 
 def faults(its: Snapshot) -> list[str]:
     """What differs from the documentation, and what must not be."""
+    return _missing(its) + _misplaced(its) + _addresses(its) + _prefixes(its) + _open(its)
+
+
+def _missing(its: Snapshot) -> list[str]:
     named = {type_: {each["name"] for each in its.resources(type_)} for type_ in NAMES}
-    wrong = [
+    return [
         f"there is no {name}" for type_, names in NAMES.items() for name in names.split() if name not in named[type_]
     ]
+
+
+def _misplaced(its: Snapshot) -> list[str]:
+    """Of the network and its subnets."""
     prefixes = at(its.one(VNET), "properties.addressSpace.addressPrefixes")
     subnets = {each["name"]: each["properties"]["addressPrefix"] for each in at(its.one(VNET), "properties.subnets")}
-    wrong += [] if prefixes == [PREFIX] else [f"the network has {prefixes}"]
+    wrong = [] if prefixes == [PREFIX] else [f"the network has {prefixes}"]
     wrong += [f"{name} is not {prefix}" for name, prefix in SUBNETS.items() if subnets.get(name) != prefix]
     networks = [IPv4Network(prefix) for prefix in subnets.values()]
     wrong += [f"{one} is outside of the network" for one in networks if not one.subnet_of(IPv4Network(PREFIX))]
-    wrong += [f"{a} and {b} overlap" for a in networks for b in networks if a < b and a.overlaps(b)]
+    return wrong + [f"{a} and {b} overlap" for a, b in combinations(sorted(networks), 2) if a.overlaps(b)]
+
+
+def _addresses(its: Snapshot) -> list[str]:
+    """Of the machines and of the load balancer."""
     made = machines(its)
-    wrong += [f"{name} is not as documented" for name, place in MACHINES.items() if made.get(name) != place]
+    wrong = [f"{name} is not as documented" for name, place in MACHINES.items() if made.get(name) != place]
     addresses = [address for address, *_ in made.values()]
     addresses += [
         at(each, "properties.privateIPAddress")
         for each in at(its.one(f"{NETWORK}loadBalancers"), "properties.frontendIPConfigurations")
     ]
     wrong += ["an address is given twice"] * (len(set(addresses)) != len(addresses))
-    wrong += [f"{one} is in no subnet" for one in addresses if IPv4Address(one) not in IPv4Network(SUBNETS["default"])]
+    default = IPv4Network(SUBNETS["default"])
+    return wrong + [f"{one} is in no subnet" for one in addresses if IPv4Address(one) not in default]
+
+
+def _prefixes(its: Snapshot) -> list[str]:
+    """What the security group lets pass."""
     passing = {prefix for rule in _rules(its) for prefix in rule["sourceAddressPrefixes"]}
-    wrong += [f"{one} does not pass" for one in SERVICES if f"{one}/32" not in passing]
-    wrong += [
-        f"{one} is the platform's to route"
-        for one in passing - {PREFIX}
-        if IPv4Network(one).overlaps(IPv4Network(PREFIX))
-    ]
-    return wrong + _open(its)
+    wrong = [f"{one} does not pass" for one in SERVICES if f"{one}/32" not in passing]
+    own = IPv4Network(PREFIX)
+    others = sorted(passing - {PREFIX})
+    return wrong + [f"{one} is the platform's to route" for one in others if IPv4Network(one).overlaps(own)]
 
 
 def _rules(its: Snapshot) -> list[dict[str, Any]]:
@@ -211,25 +226,29 @@ def agent_of(name: str) -> config.Config:
     return config.decode(base64.b64decode(toml).decode())
 
 
+def asn_of(agent: config.Config) -> int | None:
+    return agent.speaker.settings.asn if agent.speaker else None
+
+
 def test_the_topology_names_the_machines_of_the_bicep_as_their_agents_do() -> None:
     topology = decode((FOLDER / "topology.yaml").read_text(), Place())
-    addresses = {name: address for name, (address, _) in machines(lab()).items() if name != LOAD_TESTER}
+    addresses = {name: address for name, (address, _) in machines(lab()).items()}
+    del addresses[LOAD_TESTER]
     assert {speaker.name: str(speaker.address) for speaker in topology.speakers} == addresses
-    for speaker in topology.speakers:
-        agent = agent_of(speaker.name)
-        assert agent.agent.identity.topology == topology.name
-        asn = agent.speaker.settings.asn if agent.speaker else None
-        assert asn == (speaker.asn if speaker.peers_with else None)
+    agents = {speaker.name: agent_of(speaker.name) for speaker in topology.speakers}
+    assert {agent.agent.identity.topology for agent in agents.values()} == {topology.name}
+    asns = {name: asn_of(agent) for name, agent in agents.items()}
+    assert asns == {speaker.name: speaker.asn if speaker.peers_with else None for speaker in topology.speakers}
     # A series of failovers must not be spaced, and the bounds are those of the agents' checks.
     assert topology.timing.spacing_step == topology.timing.spacing_max == timedelta()
-    paces = {
-        (check.period_seconds, check.fall)
-        for name in addresses
-        for check in agent_of(name).checks
-        if check.name == "data-path"
+    checks = [check for agent in agents.values() for check in agent.checks if check.name == "data-path"]
+    assert {(check.period_seconds, check.fall) for check in checks} == {
+        (topology.timing.check_period.total_seconds(), topology.timing.check_fall)
     }
-    assert paces == {(topology.timing.check_period.total_seconds(), topology.timing.check_fall)}
-    # The load balancer's own names, which the topology uses.
+
+
+def test_the_topology_uses_the_load_balancer_s_own_names() -> None:
+    topology = decode((FOLDER / "topology.yaml").read_text(), Place())
     balancer = str(lab().one(f"{NETWORK}loadBalancers"))
     assert [one.name for one in topology.services] == ["vip", "egress"]
     assert all(f"'{each}'" in balancer for each in ("fe", "nvas", "hopkeeper", "/probe/egress"))

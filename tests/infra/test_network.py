@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -78,23 +79,32 @@ def test_a_way_through_the_nvas_is_named() -> None:
 
 def shut_out(its: Snapshot) -> list[str]:
     """Who must reach the app and cannot."""
-    site = its.one(SITE)
-    rules = at(site, "properties.siteConfig.ipSecurityRestrictions", ())
-    allowed = [rule for rule in rules if rule["action"] == "Allow"]
-    tags = {rule["ipAddress"] for rule in allowed if rule.get("tag") == "ServiceTag"}
+    site, allowed = its.one(SITE), _allowed(its)
     subnets = {rule["vnetSubnetResourceId"] for rule in allowed if "vnetSubnetResourceId" in rule}
     others = subnets - {at(site, "properties.virtualNetworkSubnetId")}
-    prefixes = [rule for rule in allowed if rule.get("tag", "Default") == "Default" and "ipAddress" in rule]
-    found = [f"the platform's {tag}" for tag in sorted({"AzureEventGrid", "ActionGroup"} - tags)]
+    prefixes = _addresses(allowed, "Default")
+    found = [
+        f"the platform's {tag}" for tag in sorted({"AzureEventGrid", "ActionGroup"} - _addresses(allowed, "ServiceTag"))
+    ]
     found += [] if "sites" in parts(its) or others or prefixes else ["every agent"]
     # A subnet is known to a rule only through a service endpoint: "Set up Azure App Service access restrictions".
-    without = [
-        made["id"]
-        for made in its.resources(SUBNET)
-        if made["id"] in subnets
-        and "Microsoft.Web" not in [each["service"] for each in at(made, "properties.serviceEndpoints", ())]
-    ]
+    known = [made for made in its.resources(SUBNET) if made["id"] in subnets]
+    without = [made["id"] for made in known if not _has_endpoint(made)]
     return found + [f"{subnet.rpartition('/')[2]}, which has no service endpoint" for subnet in without]
+
+
+def _allowed(its: Snapshot) -> list[dict[str, Any]]:
+    rules = at(its.one(SITE), "properties.siteConfig.ipSecurityRestrictions", ())
+    return [rule for rule in rules if rule["action"] == "Allow"]
+
+
+def _addresses(allowed: list[dict[str, Any]], tag: str) -> set[str]:
+    found = [rule for rule in allowed if rule.get("tag", "Default") == tag]
+    return {rule["ipAddress"] for rule in found if "ipAddress" in rule}
+
+
+def _has_endpoint(subnet: dict[str, Any]) -> bool:
+    return "Microsoft.Web" in [each["service"] for each in at(subnet, "properties.serviceEndpoints", ())]
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS)
@@ -141,26 +151,25 @@ def nameless(its: Snapshot) -> list[str]:
         ]
         for group in its.resources(f"{ENDPOINT}/privateDnsZoneGroups")
     }
-    made = {zone["id"] for zone in its.resources(f"{NETWORK}privateDnsZones")}
-    links = {
-        (link["id"].rpartition("/virtualNetworkLinks/")[0], at(link, "properties.virtualNetwork.id").lower())
-        for link in its.resources(f"{NETWORK}privateDnsZones/virtualNetworkLinks")
-    }
-    network = at(its.one(SITE), "properties.virtualNetworkSubnetId").partition("/subnets/")[0].lower()
+    made, linked = {zone["id"] for zone in its.resources(f"{NETWORK}privateDnsZones")}, _linked(its)
+    own = re.compile(rf"/resourceGroups/{its.one(SITE)['id'].split('/')[4]}/", re.IGNORECASE)
     found = []
     for endpoint in its.resources(ENDPOINT):
         (part,) = at(endpoint, "properties.privateLinkServiceConnections.0.properties.groupIds")
         zones = groups.get(endpoint["id"], [])
         found += [] if [zone.rpartition("/")[2] for zone in zones] == [ZONES[part]] else [f"{part} is in no zone"]
         # A zone that is not made here was named: its links are its owner's business.
-        found += [
-            f"{part} is not found from the app's network"
-            for zone in zones
-            if zone in made and (zone, network) not in links
-        ]
-        own = re.compile(rf"/resourceGroups/{its.one(SITE)['id'].split('/')[4]}/", re.IGNORECASE)
+        found += [f"{part} is not found from the app's network" for zone in zones if zone in made - linked]
         found += [f"{part}'s zone is nobody's" for zone in zones if zone not in made and own.search(zone)]
     return found
+
+
+def _linked(its: Snapshot) -> set[str]:
+    """Zones that the app's network resolves."""
+    network = at(its.one(SITE), "properties.virtualNetworkSubnetId").partition("/subnets/")[0].lower()
+    links = its.resources(f"{NETWORK}privateDnsZones/virtualNetworkLinks")
+    mine = [link["id"] for link in links if at(link, "properties.virtualNetwork.id").lower() == network]
+    return {link.rpartition("/virtualNetworkLinks/")[0] for link in mine}
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS)

@@ -120,6 +120,12 @@ def azure(tmp_path: Path) -> Iterator[tuple[type[ResourceManager], dict[str, str
     thread.join()
 
 
+def run_hooks(machine: Deployer) -> None:
+    hooks = yaml.safe_load((ROOT / "azure.yaml").read_text())["hooks"]
+    for name in ("preprovision", "postprovision", "postdeploy", "postprovision"):
+        assert machine.run(hooks[name]["run"]).returncode == 0, machine.said
+
+
 @pytest.mark.timeout(300)
 def test_the_hooks_work_with_the_real_az(tmp_path: Path, azure: tuple[type[ResourceManager], dict[str, str]]) -> None:
     if not AZ.exists():
@@ -129,9 +135,7 @@ def test_the_hooks_work_with_the_real_az(tmp_path: Path, azure: tuple[type[Resou
     machine.replace("az", AZ, settings | {"AZURE_CONFIG_DIR": str(machine.home / "az")})
     logged_in = machine.run(LOGIN.replace("$ARM", settings.pop("ARM")))
     assert logged_in.returncode == 0, logged_in.stderr
-    hooks = yaml.safe_load((ROOT / "azure.yaml").read_text())["hooks"]
-    for name in ("preprovision", "postprovision", "postdeploy", "postprovision"):
-        assert machine.run(hooks[name]["run"]).returncode == 0, machine.said
+    run_hooks(machine)
     made = [each for each in kind.asked if each.startswith("PUT")]
     assert made == ["PUT Microsoft.KeyVault/vaults/kv-hopkeeper/secrets/signing-key"]
     assert "POST Microsoft.App/register" in kind.asked

@@ -41,12 +41,17 @@ def scopes(topology: Topology) -> dict[str, list[str]]:
         "app-subnet": [Seed(topology).app_subnet, Seed(topology).app_table],
         "scale-set": [s.id for s in topology.scale_sets],
         "interface": [s.interface for s in topology.speakers if s.interface],
-        "network-peering": [_network(p) for p in topology.network_peerings],
-        "network-peering-flags": [
-            end for p in topology.network_peerings if p.owned for end in (_network(p), Seed(topology).beyond(p))
-        ],
+        **_network_peering_scopes(topology),
         "route-server-flags": [server.id for server in topology.route_servers if server.owned],
         "health-logs": [f"{groups[0]}/providers/Microsoft.OperationalInsights/workspaces/hopkeeper"],
+    }
+
+
+def _network_peering_scopes(topology: Topology) -> dict[str, list[str]]:
+    owned = [p for p in topology.network_peerings if p.owned]
+    return {
+        "network-peering": [_network(p) for p in topology.network_peerings],
+        "network-peering-flags": [end for p in owned for end in (_network(p), Seed(topology).beyond(p))],
     }
 
 

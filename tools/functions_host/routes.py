@@ -1,7 +1,8 @@
 """Route templates of HTTP triggers, matched as the platform's ASP.NET routing does.
 
 `status/{topology?}`, `{id:int}`, `{name=default}`, `{*rest}`. Literals ignore case, one trailing slash means nothing,
-values are percent-decoded but for `%2F`. Pure; knows no HTTP beyond a method's name.
+values are percent-decoded but for `%2F`. Pure; knows no HTTP beyond a method's name. Not `werkzeug.routing`: it has other
+ranks, no optional segments, no constraints on a part of one, and decodes `%2F`, so that each would have to be redone.
 """
 
 import itertools
@@ -42,6 +43,14 @@ class _Segment:
     default: str | None = None  # what it is when the path ends before it; None: it must be there; _UNSET: left out
     name: str = ""
 
+    def values(self, text: str) -> dict[str, str] | None:
+        """What this part of a path gives, empty where the path ends before it; None where it does not match."""
+        if not text:
+            missing = {} if self.default == _UNSET else {self.name: self.default}
+            return None if self.default is None else missing  # type: ignore[return-value]
+        found = self.pattern.fullmatch(text)
+        return None if found is None else {k: v for k, v in found.groupdict().items() if v is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -54,21 +63,15 @@ class Route:
 
     def match(self, path: Sequence[str]) -> dict[str, str] | None:
         """The route's parameters in the decoded parts of a path, or None when it does not match."""
+        if len(path) > len(self.segments) and not (self.segments and self.segments[-1].rest):
+            return None
         values: dict[str, str] = {}
         for index, segment in enumerate(self.segments):
-            text = "/".join(path[index:]) if segment.rest else path[index] if index < len(path) else None
-            if text is None or (segment.rest and not text):
-                if segment.default is None:
-                    return None
-                if segment.default != _UNSET:
-                    values[segment.name] = segment.default
-                continue
-            found = segment.pattern.fullmatch(text)
+            found = segment.values("/".join(path[index:]) if segment.rest else "".join(path[index : index + 1]))
             if found is None:
                 return None
-            values |= {name: value for name, value in found.groupdict().items() if value is not None}
-        longer = len(path) > len(self.segments) and not (self.segments and self.segments[-1].rest)
-        return None if longer else values
+            values |= found
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +147,17 @@ def _segment(function: str, text: str) -> _Segment:
     if "{" in tail or "}" in tail:
         raise ConfigurationError(f"function {function}: route segment {text} is not understood")
     whole = at == len(text) and text.startswith("{") and text.count("{") == 1
-    rank = 0 if not name else 4 if rest else 3 if whole and not constrained else 2 if whole else 1
+    rank = _rank(name, rest, whole, constrained)
     return _Segment(re.compile(f"(?i:{pattern}{re.escape(tail)})"), rank, rest, default if whole else None, name)
+
+
+def _rank(name: str, rest: bool, whole: bool, constrained: bool) -> int:
+    """How special a segment is: a literal, text around a parameter, a constrained one, any one, a catch-all."""
+    if not name:
+        return 0
+    if rest:
+        return 4
+    return (2 if constrained else 3) if whole else 1
 
 
 def _constraint(function: str, text: str, *, rest: bool) -> str:

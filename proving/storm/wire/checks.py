@@ -112,19 +112,23 @@ class Checks:
         self._writes[etag] = number = len(self._writes) + 1
         before, states = self.control, self._states(document)
         ours = etag not in self._foreign
+        self._judge_pool(states)
+        for name, state in states.items():
+            if before.get(name) == state:
+                continue
+            self._world.say("ARM", f"adminState of {name} is {state}{'' if ours else ', by an operator'}")
+            if ours and state == DOWN and name in self._lifted:
+                self._lifted[name] = number
+            elif not ours and (before.get(name), state) == (DOWN, NONE):
+                self._lifted[name] = None
+        self.control = states
+        return True
+
+    def _judge_pool(self, states: Mapping[str, str]) -> None:
         if states.keys() != set(self._world.names):
             self.broken("S14", f"after a write the pool holds {sorted(states)}")
         if UP in states.values():
             self.broken("S9", f"Up is written: {dict(states)}")
-        for name, state in states.items():
-            if before.get(name) != state:
-                self._world.say("ARM", f"adminState of {name} is {state}{'' if ours else ', by an operator'}")
-            if not ours and before.get(name) == DOWN and state == NONE:
-                self._lifted[name] = None
-            elif ours and before.get(name) == NONE and state == DOWN and name in self._lifted:
-                self._lifted[name] = number
-        self.control = states
-        return True
 
     def _read_data(self) -> bool:
         plane = self._stage.world.data_plane

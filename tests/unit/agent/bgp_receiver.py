@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simulator.bgp import read_update
+
 PORT = 1790
 ASN = 65515
 DUMP = Path(__file__).with_name("bgp_dump.py")
@@ -104,11 +106,6 @@ neighbor {peer} {{
 
 
 def _update(update: dict[str, Any]) -> Update:
-    segments = update.get("attribute", {}).get("as-path", {})
-    path = [asn for _, segment in sorted(segments.items()) for asn in segment["value"]]
-    announced = {
-        item["nlri"]: (next_hop, path)
-        for next_hop, items in update.get("announce", {}).get("ipv4 unicast", {}).items()
-        for item in items
-    }
-    return Update(announced, [item["nlri"] for item in update.get("withdraw", {}).get("ipv4 unicast", [])])
+    read = read_update(update)
+    announced = {str(network): (str(next_hop), list(read.as_path)) for network, next_hop in read.announced.items()}
+    return Update(announced, [str(network) for network in read.withdrawn])

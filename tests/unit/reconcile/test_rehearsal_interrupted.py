@@ -204,6 +204,21 @@ async def test_the_points_above_are_all_that_there_are(settled: Scene) -> None:
     assert 10_000 - mortal.left == POINTS
 
 
+def inject(scene: Scene, name: str, fault: str) -> None:
+    agent = scene.world.agents[name]
+    match fault:
+        case "kill":
+            scene.world.kill(name)
+        case "revive" if not agent.up:
+            scene.world.revive(name)
+        case "cut":
+            agent.cut = True
+        case "join":
+            agent.cut = False
+        case "arm":
+            scene.world.arm_up = not scene.world.arm_up
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_rehearsals_among_faults_never_make_two_eligible_and_leave_nothing_behind(seed: int) -> None:
     draw = random.Random(seed)
@@ -211,18 +226,7 @@ async def test_rehearsals_among_faults_never_make_two_eligible_and_leave_nothing
     await scene.settle()
     for _ in range(20):
         name = draw.choice(sorted(scene.world.agents))
-        agent = scene.world.agents[name]
-        match draw.choice(["kill", "revive", "cut", "join", "arm", "nothing"]):
-            case "kill":
-                scene.world.kill(name)
-            case "revive" if not agent.up:
-                scene.world.revive(name)
-            case "cut":
-                agent.cut = True
-            case "join":
-                agent.cut = False
-            case "arm":
-                scene.world.arm_up = not scene.world.arm_up
+        inject(scene, name, draw.choice(["kill", "revive", "cut", "join", "arm", "nothing"]))
         runs: list[Callable[[], Awaitable[Outcome]]] = [scene.fast, scene.slow, partial(rehearse, scene, name)]
         await asyncio.gather(*(draw.choice(runs)() for _ in range(2)))
         assert scene.world.two_serving == 0
