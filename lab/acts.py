@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.stack import NVAS, SERVICE, Stack
 from lab.traffic import ProbeWatch, Traffic
-from tools.processes import LabError
+from tools.processes import ToolError
 
 type Say = Callable[[str], None]
 
@@ -58,7 +58,7 @@ class Stage:
     async def until(
         self, what: str, holds: Callable[[Mapping[str, Any]], bool], within: float = WITHIN
     ) -> Mapping[str, Any]:
-        """The status once `holds`; asks the app ten times a second. Raises LabError with the last status."""
+        """The status once `holds`; asks the app ten times a second. Raises ToolError with the last status."""
         end = time.monotonic() + within
         status: Mapping[str, Any] = {}
         while time.monotonic() < end:
@@ -66,7 +66,7 @@ class Stage:
             if holds(status):
                 return status
             await asyncio.sleep(0.1)
-        raise LabError(f"not within {within:g} s: {what}\n{status}")
+        raise ToolError(f"not within {within:g} s: {what}\n{status}")
 
     async def at_rest(self) -> str:
         """Waits until one member serves, verified, nothing is owed, and both announce; gives its name."""
@@ -125,7 +125,7 @@ async def management_api_refuses(stage: Stage) -> Act:
     await asyncio.sleep(HELD_FOR)
     other = _other(holder)
     if stage.traffic.first_from(other, fault) is not None:
-        raise LabError(f"{other} got traffic although nothing was proven")
+        raise ToolError(f"{other} got traffic although nothing was proven")
     await stage.stack.tell_simulator("POST", "/simulator/faults", {"arm": "ok"})
     answered = time.time()
     stage.say("ARM answers again")
@@ -143,7 +143,7 @@ async def _held(stage: Stage, fault: float) -> str:
             if found and _stamp(entry["ended"]) > fault:
                 return str(found[0])
         await asyncio.sleep(0.1)
-    raise LabError("the failover was not held although nothing could be proven")
+    raise ToolError("the failover was not held although nothing could be proven")
 
 
 async def _moved(stage: Stage, name: str, holder: str, fault: float, held: float = 0.0) -> Act:
@@ -152,7 +152,7 @@ async def _moved(stage: Stage, name: str, holder: str, fault: float, held: float
     end = time.monotonic() + WITHIN
     while (first := stage.traffic.first_from(other, fault)) is None:
         if time.monotonic() > end:
-            raise LabError(f"{other} did not take over; the journal ends with {stage.stack.history()[-1:]}")
+            raise ToolError(f"{other} did not take over; the journal ends with {stage.stack.history()[-1:]}")
         await asyncio.sleep(0.02)
     last = stage.traffic.last_from(holder, first) or fault
     stage.say(f"{other} carries the traffic: {first - max(last, fault):.2f} s without")
@@ -173,7 +173,7 @@ async def _phases(stage: Stage, fault: float, first: float) -> tuple[Phases, str
             stamps = (entry["woken"], step["at"], grant["at"], grant["performed"])
             return _phases_of(fault, [*map(_stamp, stamps), first]), str(grant["because"][0])
         await asyncio.sleep(0.1)
-    raise LabError("the journal does not say how traffic moved")
+    raise ToolError("the journal does not say how traffic moved")
 
 
 def _steps(history: Iterable[dict[str, Any]], since: float) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -192,7 +192,7 @@ async def _returns(stage: Stage, name: str) -> None:
     await stage.stack.start_nva(name)
     holder = await stage.at_rest()
     if holder == name:
-        raise LabError(f"{name} took its role back although preempt is never")
+        raise ToolError(f"{name} took its role back although preempt is never")
     stage.say(f"{name} acknowledged, is lifted and stays standby; {holder} serves on")
 
 

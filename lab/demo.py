@@ -20,7 +20,7 @@ from lab import keys
 from lab.acts import ACTS, Act, Stage, at_rest
 from lab.stack import DATA, NVAS, PROBE, ROOT, SERVICE, TIME_FACTOR, Stack
 from lab.traffic import ProbeWatch, Traffic
-from tools.processes import LabError, end_as_by_ctrl_c
+from tools.processes import ToolError, end_as_by_ctrl_c
 from tools.release.package import unpacked
 
 
@@ -36,7 +36,7 @@ class Timeline:
 
 
 async def play(stack: Stack, app: Path, console: Console) -> dict[str, Any]:
-    """All acts on a fresh stack; gives what was measured. Raises LabError where something did not happen."""
+    """All acts on a fresh stack; gives what was measured. Raises ToolError where something did not happen."""
     timeline = Timeline(console)
     with console.status("starting the simulator, the Function App, the load balancer and two NVAs"):
         timeline.say(f"a simulated Azure, {TIME_FACTOR} times faster than the real one; everything on {stack.net}.0/24")
@@ -105,7 +105,7 @@ async def run(app: Path, keep: bool, report: Path) -> int:
     async with Stack.make() as stack:
         try:
             measured = await play(stack, app, console)
-        except LabError as error:
+        except ToolError as error:
             console.print(f"[red]the demo failed:[/red] {error}", highlight=False)
             _keep_logs(stack, report.parent / "demo-logs", console)
             report.write_text(json.dumps({"outcome": "failed", "error": str(error)}, indent=1))
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with unpacked(given.package) as app:
             return asyncio.run(run(app, given.keep, given.report))
-    except LabError as error:
+    except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

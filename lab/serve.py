@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab import keys
 from lab.stack import ROOT, TOPOLOGY, Stack
-from tools.processes import LabError, end_as_by_ctrl_c
+from tools.processes import ToolError, end_as_by_ctrl_c
 from tools.release.package import unpacked
 
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with unpacked(given.package) as root:
             return asyncio.run(serve(root, given.port, given.nvas))
-    except LabError as error:
+    except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

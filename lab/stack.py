@@ -30,7 +30,7 @@ import yaml
 from lab import keys
 from lab.kit.agent_toml import AgentFile, Listen, Peer, data_path, neighbours, table
 from simulator.seeds import HubSeed, Probe, hub_seed
-from tools.processes import LabError, Program, Programs
+from tools.processes import Program, Programs, ToolError
 
 ROOT = Path(__file__).resolve().parent.parent
 TIME_FACTOR = 20
@@ -107,7 +107,7 @@ class Stack:
     # --- starting
 
     async def up(self, root: Path = ROOT, port: int = 0, with_nvas: bool = True, in_force: bool = True) -> None:
-        """Starts everything and puts the topology in force, unless somebody else is to. Raises LabError."""
+        """Starts everything and puts the topology in force, unless somebody else is to. Raises ToolError."""
         self.keys = keys.made(self.directory)
         await self._start_simulator()
         for name in NVAS:
@@ -246,7 +246,7 @@ class Stack:
         }
 
     def apply(self) -> None:
-        """What an operator does: `hopkeeper apply`. Raises LabError with its words."""
+        """What an operator does: `hopkeeper apply`. Raises ToolError with its words."""
         file = self.directory / f"{TOPOLOGY}.yaml"
         file.write_text(yaml.safe_dump(self.topology(), sort_keys=False))
         done = subprocess.run(
@@ -258,7 +258,7 @@ class Stack:
             check=False,
         )
         if done.returncode != 0:
-            raise LabError(f"hopkeeper apply failed: {done.stderr}{done.stdout}")
+            raise ToolError(f"hopkeeper apply failed: {done.stderr}{done.stdout}")
 
     # --- NVAs
 
@@ -314,7 +314,7 @@ class Stack:
         async with self.session.request(method, self.simulator_url + path, json=body) as response:
             answer = await response.json(content_type=None)
             if response.status >= 400:
-                raise LabError(f"{method} {path}: {response.status} {answer}")
+                raise ToolError(f"{method} {path}: {response.status} {answer}")
             return answer
 
     async def ask_app(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
@@ -336,7 +336,7 @@ class Stack:
     async def status(self) -> Mapping[str, Any]:
         code, body = await self.ask_app("GET", f"/status/{TOPOLOGY}")
         if code != 200:
-            raise LabError(f"the status answers {code}: {body}")
+            raise ToolError(f"the status answers {code}: {body}")
         found: Mapping[str, Any] = body
         return found
 
@@ -363,7 +363,7 @@ def free_network() -> str:
         net = f"127.{random.randint(16, 250)}.{random.randint(1, 250)}"  # noqa: S311 - only keeps runs apart
         if all(_free(f"{net}.{host}", port) for host, port in ((4, BGP), (5, BGP), (11, COMMAND), (12, COMMAND))):
             return net
-    raise LabError("no free loopback network was found")
+    raise ToolError("no free loopback network was found")
 
 
 def _free(address: str, port: int) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from lab.stack import NVAS, ROOT, Stack
-from tools.processes import LabError, end_as_by_ctrl_c
+from tools.processes import ToolError, end_as_by_ctrl_c
 
 PLACE = Path("build") / "walk"
 ADOPT = "  # adopt: {nva-a: nva-a-by-hand}\n"
@@ -20,7 +20,7 @@ ADOPT = "  # adopt: {nva-a: nva-a-by-hand}\n"
 
 
 async def walk(place: Path) -> None:
-    """Serves for ever. Raises LabError."""
+    """Serves for ever. Raises ToolError."""
     async with Stack.make() as stack:
         await stack.up(in_force=False)
         place.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def main() -> int:
     end_as_by_ctrl_c()
     try:
         asyncio.run(walk(PLACE))
-    except LabError as error:
+    except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

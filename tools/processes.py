@@ -19,7 +19,7 @@ READY_WITHIN = 30.0
 """Seconds a program gets to say that it is ready."""
 
 
-class LabError(RuntimeError):
+class ToolError(RuntimeError):
     """A program of the run did not do its part; the message says which and shows its last words."""
 
 
@@ -32,7 +32,7 @@ class Program:
     log: Path
 
     async def ready(self, word: str = "ready ") -> str:
-        """What follows `word` at the beginning of a line; waits for it. Raises LabError."""
+        """What follows `word` at the beginning of a line; waits for it. Raises ToolError."""
         until = time.monotonic() + READY_WITHIN
         while time.monotonic() < until:
             for line in self.log.read_text(errors="replace").splitlines():
@@ -41,7 +41,7 @@ class Program:
             if self.process.poll() is not None:
                 break
             await asyncio.sleep(0.02)
-        raise LabError(f"{self.name} did not get ready:\n{self.last_words()}")
+        raise ToolError(f"{self.name} did not get ready:\n{self.last_words()}")
 
     def last_words(self, lines: int = 15) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])

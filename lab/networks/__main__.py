@@ -24,21 +24,21 @@ from lab.networks import report
 from lab.networks.cases import CASES
 from lab.networks.daemons import DAEMONS
 from lab.networks.network import Order
-from lab.packets import private
+from lab.packets import namespaces
 from lab.packets.series import machine
 from lab.stack import ROOT
 
 AT_ONCE = 2
 """Worlds side by side: most of a case is waiting for timers, and the machine may have two cores."""
 CASE_WITHIN = 240.0
-PROGRAMS = {p: private.PROGRAMS[p] for p in ("bird", "ip", "mount", "nft", "ping", "setpriv", "unshare")}
+PROGRAMS = {p: namespaces.PROGRAMS[p] for p in ("bird", "ip", "mount", "nft", "ping", "setpriv", "unshare")}
 HUB_VENDORS = ("frr", "bird", "exabgp")
 
 
 def main() -> int:
     given = _arguments()
     absent = [daemon.missing for daemon in DAEMONS.values() if daemon.missing is not None]
-    if lacking := (*private.missing(PROGRAMS), *absent):
+    if lacking := (*namespaces.missing(PROGRAMS), *absent):
         print("the networks lab needs what is not here:", *lacking, sep="\n  ", file=sys.stderr)
         return 2
     hubs = tuple(given.hubs) if given.hubs else None
@@ -95,12 +95,12 @@ async def _world(name: str, order: Order, directory: Path) -> dict[str, Any]:
     ]
     with (directory / "world.log").open("wb") as words:
         process = await asyncio.create_subprocess_exec(
-            *private.command("lab.networks.world", arguments),
+            *namespaces.command("lab.networks.world", arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=words,
             cwd=ROOT,
-            env={**os.environ, "PATH": private.search_path()},
+            env={**os.environ, "PATH": namespaces.search_path()},
             start_new_session=True,
         )
     try:

@@ -29,7 +29,7 @@ from lab.networks.daemons import AGENT_FILES
 from lab.networks.network import Network
 from lab.packets.agents import COMMAND, ENVIRONMENT, GOSSIP, PROBE
 from lab.packets.lab import until
-from tools.processes import READY_WITHIN, LabError
+from tools.processes import READY_WITHIN, ToolError
 
 ANSWER = timedelta(seconds=5)
 APP_KEYS = "app-keys.pem"
@@ -96,12 +96,12 @@ class Agents:
     # --- what they are told
 
     async def ready(self, names: Iterable[str]) -> None:
-        """Waits until each has every session that it is configured for. Raises LabError."""
+        """Waits until each has every session that it is configured for. Raises ToolError."""
         end = time.monotonic() + READY_WITHIN
         for name in names:
             while (lacking := await self._lacking(name)) is not None:
                 if time.monotonic() > end:
-                    raise LabError(f"the agent of {name} is not ready within {READY_WITHIN:g} s: {lacking}")
+                    raise ToolError(f"the agent of {name} is not ready within {READY_WITHIN:g} s: {lacking}")
                 await asyncio.sleep(0.1)
 
     async def _lacking(self, name: str) -> str | None:
@@ -128,14 +128,14 @@ class Agents:
         topology = self._network.plan.topology.name
         found = await self._app.status(topology, self._enrolled[name], ANSWER)
         if isinstance(found, Unreachable):
-            raise LabError(f"the agent of {name} does not answer: {found.reason}")
+            raise ToolError(f"the agent of {name} does not answer: {found.reason}")
         await self._order(service, SendPromote(name, epoch, found.boot_id))
 
     async def _order(self, service: Service, command: AgentCommand) -> None:
-        """Raises LabError where it is not accepted."""
+        """Raises ToolError where it is not accepted."""
         topology, speaker = self._network.plan.topology.name, self._enrolled[command.member]
         answer = await self._app.command(topology, speaker, service.name, command, ANSWER)
         if not isinstance(answer.reading, AgentStatus):
-            raise LabError(f"the agent of {command.member} does not answer: {answer.reading.reason}")
+            raise ToolError(f"the agent of {command.member} does not answer: {answer.reading.reason}")
         if answer.refused is not None:
-            raise LabError(f"the agent of {command.member} refuses {type(command).__name__}: {answer.refused}")
+            raise ToolError(f"the agent of {command.member} refuses {type(command).__name__}: {answer.refused}")

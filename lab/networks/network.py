@@ -23,7 +23,7 @@ from lab.packets.agents import ENVIRONMENT
 from lab.packets.fabric import MGMT, WORKLOAD, Fabric
 from lab.packets.lab import NodePrograms, until
 from lab.packets.route_servers import SessionCount
-from tools.processes import LabError, Program
+from tools.processes import Program, ToolError
 
 MANAGEMENT = IPv4Address("10.255.255.250")
 LINK = 8
@@ -243,7 +243,7 @@ def _read(ping: Program) -> Counted:
     try:
         return counted(ping.log.read_text().splitlines())
     except ValueError as error:
-        raise LabError(f"{ping.name}: {ping.last_words()}") from error
+        raise ToolError(f"{ping.name}: {ping.last_words()}") from error
 
 
 def _forwarded(snmp: str) -> int:

@@ -2,7 +2,7 @@
 
     python -m lab.networks.world CASE --directory DIR [--hubs frr bird] [--quick]
 
-Runs inside namespaces of its own (`packets.private.command`), and everything that it started ends with it.
+Runs inside namespaces of its own (`packets.namespaces.command`), and everything that it started ends with it.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from lab.networks.cases import CASES, topology
 from lab.networks.daemons import AGENT_FILES
 from lab.networks.findings import Findings
 from lab.networks.network import Network, Order
-from lab.packets import private
-from tools.processes import LabError
+from lab.packets import namespaces
+from tools.processes import ToolError
 
 
 async def played(name: str, directory: Path, order: Order) -> dict[str, Any]:
-    """Raises LabError, OSError or CalledProcessError where the lab itself fails, not what is tried in it."""
+    """Raises ToolError, OSError or CalledProcessError where the lab itself fails, not what is tried in it."""
     case = CASES[name]
     network = Network(case.plan(topology(case)), directory)
     await network.up()
@@ -47,10 +47,10 @@ def main() -> int:
     given = parser.parse_args()
     hubs = tuple(given.hubs) if given.hubs else None
     try:
-        private.settle_in()
+        namespaces.settle_in()
         _own_agent_files()
         told = asyncio.run(played(given.case, given.directory.resolve(), Order(hubs, given.quick)))
-    except (LabError, CalledProcessError, OSError) as error:
+    except (ToolError, CalledProcessError, OSError) as error:
         words = getattr(error, "stderr", None)
         told = {"failed": f"{error}{f': {words}' if words else ''}"}
     print(json.dumps(told), flush=True)

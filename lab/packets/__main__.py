@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from lab.packets import contenders, private, report
+from lab.packets import mechanisms, namespaces, report
 from lab.packets.fabric import VIP
 from lab.packets.faults import FAULTS
 from lab.packets.series import Order, Series, machine, names
@@ -25,7 +25,7 @@ from lab.stack import ROOT
 
 def main() -> int:
     given = _arguments()
-    if lacking := private.missing():
+    if lacking := namespaces.missing():
         print("the packet lab needs what is not here:", *lacking, sep="\n  ", file=sys.stderr)
         return 2
     order = Order(
@@ -56,7 +56,7 @@ async def _play(series: Series) -> None:
 
 
 def _file(series: Series, out: Path, svg: Path | None) -> None:
-    titles = {name: contenders.BY_NAME[name]().title for name in series.order.names}
+    titles = {name: mechanisms.BY_NAME[name]().title for name in series.order.names}
     found = report.rows(series.runs, titles)
     now, measured_on = datetime.now(UTC), machine()
     head = {"date": now.isoformat(timespec="seconds"), "machine": measured_on, "order": asdict(series.order)}
@@ -76,7 +76,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--runs", type=int, default=10, help="of every contender under each of its faults")
     parser.add_argument("--quick", action="store_true", help="one run each")
-    parser.add_argument("--only", nargs="+", default=[], choices=sorted(contenders.BY_NAME), metavar="NAME")
+    parser.add_argument("--only", nargs="+", default=[], choices=sorted(mechanisms.BY_NAME), metavar="NAME")
     parser.add_argument("--faults", nargs="+", default=[], choices=sorted(FAULTS), metavar="FAULT")
     parser.add_argument("--loss", type=float, default=15.0, help="seconds with 10 %% loss, once; 0 for none")
     parser.add_argument("--damping", type=float, default=0.0, help="seconds between two programmings; Azure: 30")

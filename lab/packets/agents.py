@@ -11,7 +11,7 @@ from lab.packets.fabric import ADDRESSES, NVAS
 from lab.packets.lab import Lab
 from lab.packets.prober import PORT
 from lab.packets.speakers import DAEMONS, Speaking
-from tools.processes import LabError
+from tools.processes import ToolError
 
 COMMAND, PROBE, GOSSIP = 8443, 8080, 8444
 CHECK_PERIOD, CHECK_FALL = 0.1, 3
@@ -36,7 +36,7 @@ class Agents:
         self._setting = setting
         self._daemon = DAEMONS[setting.speaker]
         if self._daemon.missing is not None:
-            raise LabError(f"the packet lab needs {self._daemon.missing}")
+            raise ToolError(f"the packet lab needs {self._daemon.missing}")
         for node in setting.nodes:
             home = str(lab.directory / node)
             argv = [sys.executable, "-m", "hopkeeper_agent.main", "enroll", home, "--name", node]

@@ -23,7 +23,7 @@ from lab.packets.fabric import ADDRESSES, MGMT
 from lab.packets.lab import Lab
 from lab.packets.storage import Storage
 from lab.stack import ROOT
-from tools.processes import LabError
+from tools.processes import ToolError
 
 PORT = 7071
 HOST = f"{MGMT}/host"
@@ -84,7 +84,7 @@ class App:
         }
 
     async def apply(self, topology: Mapping[str, Any]) -> None:
-        """What an operator does: `hopkeeper apply`. Raises LabError with its words."""
+        """What an operator does: `hopkeeper apply`. Raises ToolError with its words."""
         file = self._lab.directory / f"{topology['name']}.yaml"
         file.write_text(yaml.safe_dump(dict(topology), sort_keys=False))
         argv = [sys.executable, "-m", "function_app.cli", "apply", str(file)]
@@ -93,16 +93,16 @@ class App:
             subprocess.run, argv, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
         if done.returncode != 0:
-            raise LabError(f"hopkeeper apply failed: {done.stderr}{done.stdout}")
+            raise ToolError(f"hopkeeper apply failed: {done.stderr}{done.stdout}")
 
     async def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """One call of the app's HTTP API, with the key of that function. Raises LabError."""
+        """One call of the app's HTTP API, with the key of that function. Raises ToolError."""
         headers = {"x-functions-key": keys.of_path(self._keys, path)}
         url = f"http://127.0.0.1:{PORT}/api{path}"
         async with self._session.request(method, url, json=body, headers=headers) as response:
             answer = await response.json(content_type=None)
         if response.status >= 400:
-            raise LabError(f"{method} {path}: {response.status} {answer}")
+            raise ToolError(f"{method} {path}: {response.status} {answer}")
         return answer
 
     async def history(self, topology: str, service: str) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from lab.packets.fabric import ADDRESSES, BALANCER, INSTANCES, MGMT, NVAS, VIP
 from lab.packets.lab import WITHIN, Lab
 from lab.packets.prober import PORT
 from simulator.seeds import HubSeed, Probe, hub_seed
-from tools.processes import LabError
+from tools.processes import ToolError
 
 NAME = "lb-nva"
 
@@ -44,7 +44,7 @@ class Balancer:
         return self._lab.directory / "simulator" / "ca.pem"
 
     async def start(self) -> None:
-        """Raises LabError."""
+        """Raises ToolError."""
         await self.start_simulator()
         await self.start_forwarding()
 
@@ -78,12 +78,12 @@ class Balancer:
             await self.session.close()
 
     async def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """The simulator's own API. Raises LabError."""
+        """The simulator's own API. Raises ToolError."""
         assert self.session is not None
         async with self.session.request(method, self.url + path, json=body) as response:
             answer = await response.json(content_type=None)
         if response.status >= 400:
-            raise LabError(f"{method} {path}: {response.status} {answer}")
+            raise ToolError(f"{method} {path}: {response.status} {answer}")
         return answer
 
     async def backends(self) -> dict[str, Mapping[str, Any]]:
@@ -100,4 +100,4 @@ class Balancer:
             if up == wanted and all(backend["admin_state"] == "None" for backend in found.values()):
                 return
             await asyncio.sleep(0.2)
-        raise LabError(f"the load balancer's probe does not find {sorted(wanted)} up, and them alone: {found}")
+        raise ToolError(f"the load balancer's probe does not find {sorted(wanted)} up, and them alone: {found}")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from lab.packets.balancer import Balancer
-from lab.packets.contender import Plain
 from lab.packets.data_path import HEALTH
 from lab.packets.fabric import ADDRESSES, BALANCER, INSTANCES, NVAS, VIP, WATCH
 from lab.packets.lab import Lab, Traffic, until
+from lab.packets.mechanism import Plain
 from lab.packets.readings import moves
 from lab.packets.route_servers import ASN, Timers, announcer
 from simulator.seeds import Probe

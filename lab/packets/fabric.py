@@ -1,6 +1,6 @@
 """The network: namespaces on one bridge, as a virtual network looks to those in it, and what can be broken in it.
 
-Used inside a world (`private.py`): the process that builds it stands in the management node's namespace.
+Used inside a world (`namespaces.py`): the process that builds it stands in the management node's namespace.
 """
 
 import os

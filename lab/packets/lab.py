@@ -17,7 +17,7 @@ from lab.packets import route_servers
 from lab.packets.fabric import CLIENT, INSTANCES, NVAS, VIP, WORKLOAD, Fabric
 from lab.packets.readings import Arrival, Reply, arrivals, replies
 from lab.packets.route_servers import LearnedRoute, SessionCount, Timers
-from tools.processes import LabError, Program, Programs
+from tools.processes import Program, Programs, ToolError
 
 PACKETS_PER_SECOND = 200
 POLL = 0.02
@@ -64,7 +64,7 @@ class Traffic:
             if len(servers) == 1 and without not in servers and _steady(recent):
                 return servers.pop()
             await asyncio.sleep(POLL * 5)
-        raise LabError(f"packets did not flow{f' around {without}' if without else ''} within {within:g} s")
+        raise ToolError(f"packets did not flow{f' around {without}' if without else ''} within {within:g} s")
 
 
 def _steady(recent: list[Reply]) -> bool:
@@ -189,11 +189,11 @@ _NONE = SessionCount(False, 0, 0)
 
 
 async def until(what: str, holds: Callable[[], bool], within: float = WITHIN) -> None:
-    """Looks ten times a second; an OSError is a no. Raises LabError."""
+    """Looks ten times a second; an OSError is a no. Raises ToolError."""
     end = time.monotonic() + within
     while time.monotonic() < end:
         with contextlib.suppress(OSError):
             if holds():
                 return
         await asyncio.sleep(0.1)
-    raise LabError(f"not within {within:g} s: {what}")
+    raise ToolError(f"not within {within:g} s: {what}")

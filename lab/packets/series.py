@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.packets import contenders, private
+from lab.packets import mechanisms, namespaces
 from lab.packets.fabric import CHOSEN_VIP, VIP
 from lab.stack import ROOT
 
@@ -63,12 +63,12 @@ class Player:
         arguments = [self.name, "--directory", str(self._directory), "--damping", str(self._damping)]
         with self._words.open("wb") as words:
             self._process = await asyncio.create_subprocess_exec(
-                *private.command("lab.packets.world", arguments),
+                *namespaces.command("lab.packets.world", arguments),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=words,
                 cwd=ROOT,
-                env={**os.environ, "PATH": private.search_path(), CHOSEN_VIP: str(self._vip)},
+                env={**os.environ, "PATH": namespaces.search_path(), CHOSEN_VIP: str(self._vip)},
                 start_new_session=True,
             )
         await self._answer("ready")
@@ -153,7 +153,7 @@ class Series:
             return None
 
     async def _round(self, number: int, player: Player, gate: asyncio.Semaphore) -> None:
-        contender = contenders.BY_NAME[player.name]()
+        contender = mechanisms.BY_NAME[player.name]()
         due = self.order.faults or [f for f in contender.faults if number == 1 or f not in contender.once]
         orders: list[dict[str, Any]] = [{"play": fault} for fault in due]
         if number == 1 and self.order.loss > 0 and contender.tried_by_loss:
@@ -176,8 +176,8 @@ def told(run: Run) -> str:
 
 def names(wanted: Sequence[str]) -> list[str]:
     """In the table's order; all that are not only on request if none is named."""
-    chosen = set(wanted) or set(contenders.BY_NAME) - contenders.ON_REQUEST
-    return [name for name in contenders.BY_NAME if name in chosen]
+    chosen = set(wanted) or set(mechanisms.BY_NAME) - mechanisms.ON_REQUEST
+    return [name for name in mechanisms.BY_NAME if name in chosen]
 
 
 def machine() -> dict[str, Any]:

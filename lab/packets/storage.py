@@ -13,7 +13,7 @@ from function_app.wiring import CONTAINER
 from lab.packets.fabric import MGMT
 from lab.packets.lab import Lab
 from lab.stack import ROOT
-from tools.processes import READY_WITHIN, LabError
+from tools.processes import READY_WITHIN, ToolError
 
 AZURITE = ROOT / "build" / "node" / "node_modules" / ".bin" / "azurite"
 _ACCOUNT = "devstoreaccount1"
@@ -36,7 +36,7 @@ class Storage:
 
 
 async def start(lab: Lab) -> Storage:
-    """Raises LabError when Azurite is there but does not start."""
+    """Raises ToolError when Azurite is there but does not start."""
     if not AZURITE.exists():
         return _in_directory(lab.directory / "storage")
     argv = [str(AZURITE), "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence", "--silent"]
@@ -51,7 +51,7 @@ async def start(lab: Lab) -> Storage:
             )
             return Storage("azurite", connection, DocumentsInBlobs.from_connection_string(connection, CONTAINER))
         await asyncio.sleep(0.05)
-    raise LabError(f"Azurite did not start:\n{program.last_words()}")
+    raise ToolError(f"Azurite did not start:\n{program.last_words()}")
 
 
 def _in_directory(path: Path) -> Storage:

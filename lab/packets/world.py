@@ -2,7 +2,7 @@
 
     python -m lab.packets.world CONTENDER --directory DIR [--damping 30]
 
-Runs inside namespaces of its own (`private.command`). Orders and answers are JSON, one a line: `{"play": "silent"}`,
+Runs inside namespaces of its own (`namespaces.command`). Orders and answers are JSON, one a line: `{"play": "silent"}`,
 `{"lose": 60}` (seconds with 10 % loss). Answers are `{"ready": …}`, `{"run": …}` and, once healed, `{"healed": …}`.
 Ends when its input does.
 """
@@ -19,12 +19,12 @@ from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any
 
-from lab.packets import contenders, private
-from lab.packets.contender import Contender
+from lab.packets import mechanisms, namespaces
 from lab.packets.faults import FAULTS, LOSS_PERCENT, Fault
 from lab.packets.lab import Lab, Traffic
+from lab.packets.mechanism import Mechanism
 from lab.packets.readings import arrivals_gap, longest_gap, lost, moves, two_serving
-from tools.processes import LabError
+from tools.processes import ToolError
 
 SETTLED = 1.0
 """Seconds of traffic that are kept before a fault and after the move."""
@@ -35,18 +35,18 @@ STAYS_FOR = 15.0
 
 
 class World:
-    def __init__(self, lab: Lab, contender: Contender) -> None:
+    def __init__(self, lab: Lab, contender: Mechanism) -> None:
         self._lab = lab
         self._contender = contender
         self._random = random.Random()  # noqa: S311 - phases of timers, nothing secret
 
     async def play(self, fault: Fault) -> dict[str, Any]:
-        """One run: strikes the holder at a random moment of its timers, and measures. Raises LabError."""
+        """One run: strikes the holder at a random moment of its timers, and measures. Raises ToolError."""
         async with self._lab.packets() as traffic:
             victim = await traffic.flowing(time.monotonic())
             holder = self._contender.holder()
             if holder is not None and holder != victim:
-                raise LabError(f"{holder} holds the service, but {victim} carries the packets")
+                raise ToolError(f"{holder} holds the service, but {victim} carries the packets")
             phase = self._random.uniform(0, self._contender.period)
             await asyncio.sleep(self._damped() + phase)
             if fault.cold:
@@ -141,7 +141,7 @@ def _updates(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, d
     return found
 
 
-async def live(contender: Contender, directory: Path, damping: float) -> None:
+async def live(contender: Mechanism, directory: Path, damping: float) -> None:
     lab = Lab(directory, damping)
     world = World(lab, contender)
     await lab.up()
@@ -169,14 +169,14 @@ def _say(answer: Mapping[str, Any]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lab.packets.world", description=__doc__)
-    parser.add_argument("contender", choices=sorted(contenders.BY_NAME))
+    parser.add_argument("contender", choices=sorted(mechanisms.BY_NAME))
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--damping", type=float, default=0.0)
     given = parser.parse_args()
     try:
-        private.settle_in()
-        asyncio.run(live(contenders.BY_NAME[given.contender](), given.directory.resolve(), given.damping))
-    except (LabError, CalledProcessError, OSError) as error:
+        namespaces.settle_in()
+        asyncio.run(live(mechanisms.BY_NAME[given.contender](), given.directory.resolve(), given.damping))
+    except (ToolError, CalledProcessError, OSError) as error:
         words = getattr(error, "stderr", None)
         _say({"failed": f"{error}{f': {words}' if words else ''}"})
         return 1

@@ -16,7 +16,7 @@ from lab.stack import NVAS, PROBE, ROOT, SERVICE
 from proving.chaos.rounds import Killed, Plan, plans, play
 from proving.chaos.stage import ChaosStack, Stage
 from proving.chaos.watch import Watch
-from tools.processes import LabError
+from tools.processes import ToolError
 
 type Say = Callable[[str], None]
 
@@ -65,7 +65,7 @@ async def chaos(rounds: tuple[Plan, ...], kills: int, say: Say) -> Run:
                     say(_line(len(run.kills), killed))
                 if len(run.kills) >= kills:
                     break
-        except LabError as error:
+        except ToolError as error:
             run.failure = str(error)
             say(f"did not come right: {error}")
             _keep_logs(stack.programs.logs, ROOT / "build" / "chaos-logs", say)

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from proving.chaos.stage import Stage
 from proving.chaos.steps import ORDER, Fault, Sight, Step
-from tools.processes import LabError
+from tools.processes import ToolError
 
 
 class Cause(StrEnum):
@@ -66,7 +66,7 @@ class Killed:
 
 
 async def play(stage: Stage, plan: Plan) -> tuple[Killed, ...]:
-    """One round, from rest to rest; gives its kills. Raises LabError where something did not come right."""
+    """One round, from rest to rest; gives its kills. Raises ToolError where something did not come right."""
     sight = await stage.at_rest()
     fault = Fault(sight.target, sight.epoch)
     await stage.forget_requests()
@@ -157,7 +157,7 @@ async def _record_lost(stage: Stage, plan: Plan, fault: Fault) -> tuple[Killed, 
     sight = await stage.at_rest()
     rested = time.monotonic()
     if sight.target != fault.holder:
-        raise LabError(f"{fault.holder} served and {sight.target} was adopted")
+        raise ToolError(f"{fault.holder} served and {sight.target} was adopted")
     return (
         Killed(plan.cause, Step.AT_REST, Step.AT_REST, 0.0, _between(first, rested)),
         Killed(plan.cause, plan.step, step, _between(first, killed), _between(killed, rested)),

@@ -14,7 +14,7 @@ from typing import Any
 from lab.stack import NVAS, SERVICE, TOPOLOGY, Stack
 from proving.chaos.steps import ORDER, Fault, Role, Sight, Step, not_converged, reached
 from proving.chaos.watch import Watch
-from tools.processes import LabError, Program
+from tools.processes import Program, ToolError
 
 WITHIN = 60.0
 """Seconds in which everything must have come to rest after a kill, and any step before it must be seen."""
@@ -77,22 +77,22 @@ class Stage:
         self._asked = 0.0
 
     async def until(self, what: str, holds: Callable[[Sight], bool]) -> Sight:
-        """The first look for which `holds`. Raises LabError after WITHIN."""
+        """The first look for which `holds`. Raises ToolError after WITHIN."""
         end = time.monotonic() + WITHIN
         sight = await self.sight()
         while not holds(sight):
             if time.monotonic() > end:
-                raise LabError(f"not within {WITHIN:g} s: {what}; the last look: {sight}")
+                raise ToolError(f"not within {WITHIN:g} s: {what}; the last look: {sight}")
             await asyncio.sleep(LOOK)
             sight = await self.sight()
         return sight
 
     async def at_rest(self) -> Sight:
-        """One serving member, a record at rest. Raises LabError."""
+        """One serving member, a record at rest. Raises ToolError."""
         return await self.until("everything at rest", lambda sight: not not_converged(sight, set(NVAS)))
 
     async def taken_over(self, fault: Fault) -> Sight:
-        """The other one serves, verified, whether or not the old holder is there. Raises LabError."""
+        """The other one serves, verified, whether or not the old holder is there. Raises ToolError."""
 
         def holds(sight: Sight) -> bool:
             moved = sight.epoch > fault.epoch and sight.target != fault.holder

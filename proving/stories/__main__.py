@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 
-from proving.stories.book import STORIES
+from proving.stories.catalogue import STORIES
 from proving.stories.stage import Story, play
 
 

@@ -29,10 +29,10 @@ from proving.stories.bgp import Conversations
 from proving.stories.egress import WayOut
 from proving.stories.host import Adapt, Host, Queue, Told
 from proving.stories.identity import identity
+from proving.stories.narrator import Narrator, status_lines
 from proving.stories.nva import Appliance
 from proving.stories.prober import keep_probing
 from proving.stories.seed import Seed, Seeding
-from proving.stories.telling import Narrator, status_lines
 from simulator.resources import Json
 from simulator.server import Simulator, SimulatorConfig
 

@@ -1,4 +1,4 @@
-"""Faults as data: what befalls a history, when and whom. Drawn here, done to the world in `happenings`.
+"""Faults as data: what befalls a history, when and whom. Drawn here, done to the world in `injector`.
 
 A plan is everything about a history but the code: the same plan gives the same history, and a plan with fewer faults is
 the way to a shorter story.

@@ -1,6 +1,6 @@
 """Heartbeats between agents, without sending each: a link's turns, and what every agent makes of its peers.
 
-A heartbeat matters when something changed: a link came or went, an agent took another turn. Only those are happenings.
+A heartbeat matters when something changed: a link came or went, an agent took another turn. Only those are events.
 """
 
 from typing import TYPE_CHECKING

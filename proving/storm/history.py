@@ -19,7 +19,7 @@ from function_app.domain.service.record import Operation, Phase, Record
 from proving.storm.bugs import Bugs
 from proving.storm.checks import Violation
 from proving.storm.faults import Plan
-from proving.storm.happenings import Happenings
+from proving.storm.injector import Injector
 from proving.storm.places import EPOCH, place
 from proving.storm.pure import repeated
 from proving.storm.world import World
@@ -71,7 +71,7 @@ class History:
         balancer.write_seconds, balancer.spread_seconds = plan.write_seconds, plan.spread_seconds
         balancer.keeps_etag = plan.keeps_etag
         world.checks.quiet = plan.quiet
-        self.happenings = Happenings(world)
+        self.injector = Injector(world)
         self._begin()
 
     def _begin(self) -> None:
@@ -84,7 +84,7 @@ class History:
         world.balancer.begin()
         world.timeline.after(world.draw() * 5.0, world.sweep)
         for fault in plan.faults:
-            world.timeline.after(fault.at, self.happenings.do, fault)
+            world.timeline.after(fault.at, self.injector.do, fault)
         if plan.points:
             world.mishaps.at_points({point.k: (point.mishap, point.seconds) for point in plan.points})
         elif plan.profile == "exhaustive":
@@ -126,7 +126,7 @@ class History:
         self._until(self.plan.heal_at)
         counted, not_live = tuple(world.mishaps.counted), None
         if checks.violation is None:
-            self.happenings.heal()
+            self.injector.heal()
             world.timeline.after(WATCH_SECONDS, self._take_back)
             not_live = self._settles()
         if checks.violation is None and not_live is None and self.plan.last_crash:

@@ -1,4 +1,4 @@
-"""Virtual time: one timeline of scheduled happenings, and event loops that live on it.
+"""Virtual time: one timeline of scheduled events, and event loops that live on it.
 
 `Timeline` is a heap of (time, order, function, arguments). `InstanceLoop` is what asyncio needs to run the product's
 coroutines there: no selector, no threads, no real time. Each simulated host has a loop of its own, so that it can be
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class Timeline:
-    """Scheduled happenings in the order of their time, then of their scheduling. `now` is in seconds."""
+    """Scheduled events in the order of their time, then of their scheduling. `now` is in seconds."""
 
     __slots__ = ("_order", "_queue", "happened", "now")
 

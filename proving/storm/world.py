@@ -1,6 +1,6 @@
 """The simulated world of one history: NVAs, their gossip, a load balancer, documents, a Route Server, function hosts.
 
-It knows nothing of why things happen: faults are applied by `happenings`, laws are kept by `checks`.
+It knows nothing of why things happen: faults are applied by `injector`, laws are kept by `checks`.
 """
 
 import random

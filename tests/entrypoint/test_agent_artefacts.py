@@ -25,7 +25,7 @@ from packaging.requirements import Requirement
 
 from tests.unit.agent.bgp_receiver import ASN, PORT, receiving
 from tests.unit.agent.stage import SERVICE, Member, advertise, fresh_address, new_signer, promote, until
-from tools.processes import LabError
+from tools.processes import ToolError
 from tools.release import agent
 
 NEXT = "0.1.0+next"
@@ -58,7 +58,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         return agent.wheel(tmp_path_factory.mktemp("wheel"))
-    except LabError as error:
+    except ToolError as error:
         if "No matching distribution found for setuptools" in str(error):
             pytest.skip("pip cannot fetch setuptools here: the wheel was not built")
         raise
@@ -99,7 +99,7 @@ def test_the_same_source_gives_the_same_file(files: dict[str, Path], tmp_path: P
 
 
 def test_a_library_that_is_compiled_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match="cryptography is not pure Python"):
+    with pytest.raises(ToolError, match="cryptography is not pure Python"):
         list(agent._library(distribution("cryptography")))
 
 

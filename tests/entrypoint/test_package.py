@@ -20,7 +20,7 @@ import yaml
 from lab import demo, serve
 from lab.stack import TOPOLOGY, Stack
 from tools.functions_host import worker_process
-from tools.processes import LabError
+from tools.processes import ToolError
 from tools.release import libraries, package, platform
 from tools.release.libraries import Libraries
 from tools.release.package import ROOT, Package, contents, unpacked
@@ -181,7 +181,7 @@ def test_libraries_are_fetched_once_for_the_same_pins(fetched: Libraries, tmp_pa
     assert libraries.fetch(project, CACHE) == fetched
     with (project / "requirements.txt").open("a") as more:
         more.write(f"--no-index\n--find-links {tmp_path / 'empty'}\n")
-    with pytest.raises(LabError, match="it needs the package index the first time"):
+    with pytest.raises(ToolError, match="it needs the package index the first time"):
         libraries.fetch(project, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -209,7 +209,7 @@ def test_libraries_that_lost_a_file_are_not_packaged(
     else:
         damaged.unlink()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(LabError, match="files of the cache were lost"):
+    with pytest.raises(ToolError, match="files of the cache were lost"):
         libraries.fetch(project, cache)
 
 
@@ -235,7 +235,7 @@ def test_a_package_that_grows_too_large_is_refused(tmp_path: Path) -> None:
     (tmp_path / "project" / package.IGNORED).write_text("*\n")
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "noise.so").write_bytes(random.Random(1).randbytes(package.SIZE_LIMIT + 1))
-    with pytest.raises(LabError, match=r"the limit is 30,000,000.*SIZE_LIMIT"):
+    with pytest.raises(ToolError, match=r"the limit is 30,000,000.*SIZE_LIMIT"):
         package.build(tmp_path / "project", tmp_path / "large.zip", tmp_path / "more")
 
 
@@ -276,7 +276,7 @@ def test_what_does_not_run_or_is_secret_stays_out(tmp_path: Path, name: str) -> 
 def test_what_is_neither_a_directory_nor_a_zip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "app.zip").write_text("not one")
     for path in (tmp_path / "app.zip", tmp_path / "none.zip"):
-        with pytest.raises(LabError, match="make package"), unpacked(path):
+        with pytest.raises(ToolError, match="make package"), unpacked(path):
             pass
 
 

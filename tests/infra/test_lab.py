@@ -256,6 +256,6 @@ def test_the_topology_uses_the_load_balancer_s_own_names() -> None:
 
 def test_the_programs_that_are_copied_need_nothing_else() -> None:
     """They run on the lab's machines, which have Python and no library of ours."""
-    for path in ("echo.py", "packets/watcher.py", "packets/prober.py", "packets/conductor.py"):
+    for path in ("echo.py", "packets/watcher.py", "packets/prober.py", "packets/fault_runner.py"):
         imported = re.findall(r"^(?:from|import) (\w+)", (ROOT / "lab" / path).read_text(), re.M)
         assert set(imported) <= sys.stdlib_module_names, path

@@ -23,7 +23,7 @@ from lab.networks.learned import Peer, Row, differences, rows, up_since
 from lab.networks.network import Network
 from lab.networks.pings import EVERY, Phase, counted
 from lab.networks.rendered import RenderedCase
-from lab.packets import private
+from lab.packets import namespaces
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTANCE = IPv4Address("10.13.76.4")
@@ -314,7 +314,7 @@ def test_the_documented_table_is_the_published_one() -> None:
 
 
 def test_ten_nvas_over_two_hubs_learn_the_published_table_and_lose_nothing_with_a_hub(tmp_path: Path) -> None:
-    lacking = (*private.missing(PROGRAMS), *(d.missing for d in DAEMONS.values() if d.missing is not None))
+    lacking = (*namespaces.missing(PROGRAMS), *(d.missing for d in DAEMONS.values() if d.missing is not None))
     if lacking:
         pytest.skip(f"the networks lab needs {', '.join(lacking)}")
     out = tmp_path / "networks.json"

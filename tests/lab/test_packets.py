@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lab.packets import private, report, route_servers
-from lab.packets.contenders import BY_NAME, ON_REQUEST
+from lab.packets import namespaces, report, route_servers
 from lab.packets.eligibility import Span, both, spans, two_eligible
 from lab.packets.faults import FAULTS
+from lab.packets.mechanisms import BY_NAME, ON_REQUEST
 from lab.packets.programmer import Learned
 from lab.packets.readings import Arrival as Seen
 from lab.packets.readings import Reply, arrivals_gap, longest_gap, lost, moves, replies, spread, two_serving
@@ -248,7 +248,7 @@ def test_a_run_is_told_in_a_line() -> None:
 
 
 def test_packets_move_to_the_other_nva_when_one_is_killed_and_nothing_is_left_behind(tmp_path: Path) -> None:
-    if lacking := private.missing():
+    if lacking := namespaces.missing():
         pytest.skip(f"the packet lab needs {', '.join(lacking)}")
     out, svg = tmp_path / "lab.json", tmp_path / "lab.svg"
     argv = [sys.executable, "-m", "lab.packets", "--runs", "1", "--only", "bgp-9", "--faults", "killed", "--loss", "0"]
@@ -264,5 +264,5 @@ def test_packets_move_to_the_other_nva_when_one_is_killed_and_nothing_is_left_be
     assert only["two_serving_packets"] == 0
     assert only["programmed"][-1]["hops"] == ["10.10.0.5"]
     assert svg.read_text().startswith("<svg")
-    namespaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
-    assert "nva1" not in namespaces
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
+    assert "nva1" not in listed

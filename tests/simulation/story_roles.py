@@ -4,7 +4,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from function_app.domain.topology.model import NetworkPeering, Topology
-from proving.stories.book import STORIES
+from proving.stories.catalogue import STORIES
 from proving.stories.seed import Seed
 from proving.stories.stage import Ending, Story, decoded, play
 from tests.infra.sdk_calls import adapters

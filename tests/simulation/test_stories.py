@@ -6,7 +6,7 @@ import pytest
 
 from proving.stories.__main__ import main
 from proving.stories.acts import apply, holds, keeps
-from proving.stories.book import STORIES
+from proving.stories.catalogue import STORIES
 from proving.stories.stage import EXAMPLES, Story, play
 from tests.infra.test_role import granted
 from tests.simulation.story_roles import told

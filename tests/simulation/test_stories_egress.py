@@ -9,9 +9,9 @@ import pytest
 
 from lab.kit.virtual import VirtualClock, VirtualLoop, virtual_loop
 from proving.stories.egress import WayOut
+from proving.stories.narrator import Narrator
 from proving.stories.seed import Seeding
 from proving.stories.stage import Stage, Story
-from proving.stories.telling import Narrator
 from simulator.data_plane import probed
 
 STORY = Story("way", "a way out.", "active-passive.yaml", (), Seeding(peered=True, own_way_out=False))

@@ -13,7 +13,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
 
-from tools.processes import LabError
+from tools.processes import ToolError
 from tools.release.libraries import Libraries
 from tools.release.materials import closure, document, pins, requirements, write
 
@@ -121,7 +121,7 @@ def test_it_tells_the_wheel_that_each_library_came_in(bill: dict[str, Any]) -> N
 def test_a_library_in_the_package_that_nothing_needs_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"a package")
     more = replace(installed(), wheels={**installed().wheels, "pytest": "0" * 64})
-    with pytest.raises(LabError, match="nothing needs it: pytest"):
+    with pytest.raises(ToolError, match="nothing needs it: pytest"):
         document(ROOT, tmp_path / "a.zip", more)
 
 
@@ -160,9 +160,9 @@ def test_what_only_another_platform_or_extra_needs_is_not_in_it(marker: str) -> 
 
 def test_a_library_that_is_not_there_not_pinned_or_of_another_version_is_an_error() -> None:
     app = library("app")
-    with pytest.raises(LabError, match="app is needed and is not there"):
+    with pytest.raises(ToolError, match="app is needed and is not there"):
         closure(requirements("app"), {"app": "1.0"}, finding())
-    with pytest.raises(LabError, match=r"not in constraints\.txt"):
+    with pytest.raises(ToolError, match=r"not in constraints\.txt"):
         closure(requirements("app"), {}, finding(app))
-    with pytest.raises(LabError, match=r"1\.0 is there, constraints\.txt says 1\.1"):
+    with pytest.raises(ToolError, match=r"1\.0 is there, constraints\.txt says 1\.1"):
         closure(requirements("app"), {"app": "1.1"}, finding(app))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from proving.stories.host import Told
-from proving.stories.telling import Narrator
+from proving.stories.narrator import Narrator
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
 HUB = "/subscriptions/0/resourceGroups/hub/providers/Microsoft.Network/virtualHubs/rs-hub"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.networks.daemons import DAEMONS
-from lab.packets import private
+from lab.packets import namespaces
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL = ROOT / ".ci" / "install-tools"
@@ -17,7 +17,7 @@ INSTALLED = dict(re.findall(r"^(\S+) +(\S+)$", TABLE, re.MULTILINE))
 
 
 def test_ci_looks_for_every_program_that_the_lab_runs_and_installs_the_same_package() -> None:
-    assert INSTALLED.items() >= private.PROGRAMS.items()
+    assert INSTALLED.items() >= namespaces.PROGRAMS.items()
     assert set(INSTALLED.values()) >= {daemon.package for daemon in DAEMONS.values() if daemon.package}
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
-from tools.processes import LabError
+from tools.processes import ToolError
 from tools.release.package import DATE, MODE, ROOT, UNIX
 
 SOURCE = ROOT / "nva_agent"
@@ -41,7 +41,7 @@ sys.exit(main())
 
 
 def wheel(out: Path, source: Path = SOURCE) -> Path:
-    """Builds the wheel into the directory `out`. Raises LabError with pip's own words."""
+    """Builds the wheel into the directory `out`. Raises ToolError with pip's own words."""
     with tempfile.TemporaryDirectory(prefix="hopkeeper-agent-") as folder:
         # From a copy: setuptools leaves a build directory behind, and packs what an earlier one left.
         copy = Path(folder) / "source"
@@ -57,13 +57,13 @@ def wheel(out: Path, source: Path = SOURCE) -> Path:
         )
         found = sorted(made.glob("*.whl"))
         if done.returncode != 0 or len(found) != 1:
-            raise LabError(f"the wheel could not be built:\n{done.stderr.strip()}")
+            raise ToolError(f"the wheel could not be built:\n{done.stderr.strip()}")
         out.mkdir(parents=True, exist_ok=True)
         return Path(shutil.copy2(found[0], out / found[0].name))
 
 
 def zipapp(out: Path, source: Path = SOURCE) -> Path:
-    """Builds the one runnable file. Raises LabError for a library that it could not hold."""
+    """Builds the one runnable file. Raises ToolError for a library that it could not hold."""
     entries = {"__main__.py": ENTRY}
     entries |= dict(_files(source / "hopkeeper_agent", "hopkeeper_agent/"))
     entries |= dict(_files(source / "packaging", "install/"))
@@ -93,7 +93,7 @@ def _library(own: Distribution) -> Iterator[tuple[str, bytes]]:
     """Its modules, and of its metadata what says whose it is."""
     name = own.metadata["Name"]
     if PURE not in (own.read_text("WHEEL") or ""):
-        raise LabError(f"{name} is not pure Python: it cannot be in one file for every machine")
+        raise ToolError(f"{name} is not pure Python: it cannot be in one file for every machine")
     for file in own.files or ():
         parts = file.parts
         is_metadata = parts[0].endswith(".dist-info")
@@ -110,7 +110,7 @@ def main() -> int:
         for built in (zipapp(given.out / "hopkeeper-agent.pyz"), wheel(given.out)):
             sha256 = hashlib.sha256(built.read_bytes()).hexdigest()
             print(f"{built}: {built.stat().st_size:,} bytes, sha256 {sha256}")
-    except LabError as error:
+    except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

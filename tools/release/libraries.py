@@ -19,7 +19,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from tools.processes import LabError
+from tools.processes import ToolError
 
 FOLDER = ".python_packages/lib/site-packages"  # below the app's root, where the platform's worker looks
 PINS = ("requirements.txt", "constraints.txt")
@@ -60,7 +60,7 @@ def fetch(root: Path, cache: Path) -> Libraries:
     """The libraries of the project at `root`: from the directory `cache` where the same pins were fetched before, and again
     where a file of those is missing or another than then.
 
-    Raises LabError with pip's own words, OSError.
+    Raises ToolError with pip's own words, OSError.
     """
     told = [(root / name).read_text() for name in PINS]
     found = cache / hashlib.sha256("\0".join([*told, *WHEELS, *COMPILED, sys.version]).encode()).hexdigest()[:16]
@@ -104,7 +104,7 @@ def _install(root: Path, out: Path) -> None:
     command = [sys.executable, "-m", "pip", "install", *quiet, *WHEELS, *where]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise LabError(
+        raise ToolError(
             "the app's libraries could not be fetched; it needs the package index the first time that these pins are "
             f"built, and again after `make clean` or where files of the cache were lost:\n{done.stderr.strip()}"
         )

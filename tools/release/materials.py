@@ -19,7 +19,7 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tools.processes import LabError
+from tools.processes import ToolError
 from tools.release.libraries import Libraries
 
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
@@ -73,7 +73,7 @@ def closure(
 ) -> dict[str, Library]:
     """All libraries that `direct` needs, by canonical name, sorted.
 
-    Raises LabError for one that `find` does not find, that is not in `pins`, or that has another version than pinned.
+    Raises ToolError for one that `find` does not find, that is not in `pins`, or that has another version than pinned.
     """
     needed: dict[str, set[str]] = {}
     found: dict[str, Library] = {}
@@ -94,13 +94,13 @@ def closure(
 def document(root: Path, package: Path, brought: Libraries) -> dict[str, Any]:
     """The bill of materials of the project at `root`, for its `package` with the libraries `brought`.
 
-    Raises LabError, OSError.
+    Raises ToolError, OSError.
     """
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     direct = requirements((root / "requirements.txt").read_text())
     libraries = closure(direct, pins(root), brought.find)
     if unneeded := sorted(set(brought.wheels) - set(libraries)):
-        raise LabError(f"in the package, and nothing needs it: {', '.join(unneeded)}")
+        raise ToolError(f"in the package, and nothing needs it: {', '.join(unneeded)}")
     app = f"{project['name']}@{project['version']}"
     body = {
         "metadata": {
@@ -128,7 +128,7 @@ def document(root: Path, package: Path, brought: Libraries) -> dict[str, Any]:
 
 
 def write(root: Path, package: Path, out: Path, brought: Libraries) -> int:
-    """Writes the document to `out`; gives the number of libraries in it. Raises LabError, OSError."""
+    """Writes the document to `out`; gives the number of libraries in it. Raises ToolError, OSError."""
     made = document(root, package, brought)
     out.write_text(json.dumps(made, indent=1) + "\n")
     return len(made["components"])
@@ -138,11 +138,11 @@ def _distribution(name: str, pins: Mapping[str, str], find: Callable[[str], Dist
     try:
         own = find(name)
     except PackageNotFoundError as missing:
-        raise LabError(f"{name} is needed and is not there: make clean package") from missing
+        raise ToolError(f"{name} is needed and is not there: make clean package") from missing
     if name not in pins:
-        raise LabError(f"{name} is not in constraints.txt: make constraints")
+        raise ToolError(f"{name} is not in constraints.txt: make constraints")
     if own.version != pins[name]:
-        raise LabError(f"{name} {own.version} is there, constraints.txt says {pins[name]}: make constraints")
+        raise ToolError(f"{name} {own.version} is there, constraints.txt says {pins[name]}: make constraints")
     return own
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pathspec
 
-from tools.processes import LabError
+from tools.processes import ToolError
 from tools.release import libraries, materials
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +62,7 @@ def contents(root: Path) -> tuple[str, ...]:
 def build(root: Path, out: Path, brought: Path | None = None) -> Package:
     """Writes the zip of the project at `root` to `out`, with the libraries in the directory `brought`.
 
-    Without them it is the app's own part alone, which only runs where they are installed. Raises OSError, and LabError
+    Without them it is the app's own part alone, which only runs where they are installed. Raises OSError, and ToolError
     when it is larger than SIZE_LIMIT.
     """
     files = {name: root / name for name in contents(root)}
@@ -78,7 +78,7 @@ def build(root: Path, out: Path, brought: Path | None = None) -> Package:
             package.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
     built = Package(out, tuple(sorted(files)), hashlib.sha256(out.read_bytes()).hexdigest())
     if built.size > SIZE_LIMIT:
-        raise LabError(
+        raise ToolError(
             f"{out} has {built.size:,} bytes, the limit is {SIZE_LIMIT:,}: see what came in, or raise SIZE_LIMIT"
         )
     return built
@@ -98,13 +98,13 @@ def lay_out(package: Path, folder: Path) -> Path:
 def unpacked(package: Path) -> Iterator[Path]:
     """The app's directory: `package` itself, or for a zip a new one that holds nothing else and is gone at the end.
 
-    Raises LabError for what is neither.
+    Raises ToolError for what is neither.
     """
     if package.is_dir():
         yield package.resolve()
         return
     if not zipfile.is_zipfile(package):
-        raise LabError(f"{package} is neither a directory nor a zip: make package builds one")
+        raise ToolError(f"{package} is neither a directory nor a zip: make package builds one")
     with tempfile.TemporaryDirectory(prefix="hopkeeper-app-") as folder:
         with zipfile.ZipFile(package) as content:
             content.extractall(folder)
@@ -122,7 +122,7 @@ def main() -> int:
         print(f"{built.path}: {len(built.files)} files, {built.size:,} bytes, sha256 {built.sha256}")
         bill = built.path.with_suffix(".sbom.json")
         print(f"{bill}: {materials.write(ROOT, built.path, bill, fetched)} libraries")
-    except LabError as error:
+    except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     folder = lay_out(built.path, built.path.parent / Path(FOLDER).name)

@@ -21,7 +21,7 @@ WORKER = "azure-functions-runtime\nazure-functions-runtime-v1\nprotobuf\n"
 def worker() -> Path:
     """A directory to import this environment's WORKER and what that needs from, and nothing else; made once.
 
-    Raises LabError for a library that is not there in its pinned version, OSError.
+    Raises ToolError for a library that is not there in its pinned version, OSError.
     """
     pins = materials.pins(ROOT)
     key = hashlib.sha256(f"{sys.prefix}{sys.version}{sorted(pins.items())}{WORKER}".encode()).hexdigest()[:16]

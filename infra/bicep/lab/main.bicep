@@ -145,7 +145,7 @@ module injector 'machine.bicep' = {
         loadFileAsBase64('../../../lab/packets/prober.py')
       ),
       '@CONDUCTOR_BASE64@',
-      loadFileAsBase64('../../../lab/packets/conductor.py')
+      loadFileAsBase64('../../../lab/packets/fault_runner.py')
     )
   }
 }

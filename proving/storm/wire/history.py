@@ -20,7 +20,7 @@ from proving.stories.host import Adapt
 from proving.storm.checks import Violation
 from proving.storm.faults import Plan
 from proving.storm.history import CALM_SECONDS, PATIENCE_SECONDS, RELEASE_SECONDS, Result
-from proving.storm.wire.inject import Injector
+from proving.storm.wire.injector import Injector
 from proving.storm.wire.world import FIRST_EPOCH, World, as_is, narrator_for
 
 LOOK_SECONDS = 1.0

@@ -15,9 +15,9 @@ from function_app.domain.service.record import Operation, Phase, Record
 from function_app.reconcile.store import keys
 from lab.kit.virtual import BEGINNING, VirtualClock, virtual_loop
 from proving.stories.host import Adapt
+from proving.stories.narrator import Narrator
 from proving.stories.seed import Seeding
 from proving.stories.stage import Stage, Story
-from proving.stories.telling import Narrator
 from proving.storm.faults import Plan
 from proving.storm.places import PACES
 from proving.storm.wire.checks import Checks

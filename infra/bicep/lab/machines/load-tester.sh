@@ -3,7 +3,7 @@
 set -eu
 install -d -m 0755 /opt/lab /var/lib/lab
 echo '@PROBER_BASE64@' | base64 -d > /opt/lab/prober.py
-echo '@CONDUCTOR_BASE64@' | base64 -d > /opt/lab/conductor.py
+echo '@CONDUCTOR_BASE64@' | base64 -d > /opt/lab/fault_runner.py
 cat > '/etc/systemd/system/lab-prober@.service' <<EOF
 [Unit]
 Description=Packets to %i, 200 a second

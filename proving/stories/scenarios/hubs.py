@@ -5,9 +5,9 @@ from typing import Any
 
 from proving.stories.acts import apply, dies, expect, is_stable, passes, peerings_are_made, seen, stays
 from proving.stories.bgp import learned
+from proving.stories.scenarios.ranked import best
 from proving.stories.seed import Seeding
 from proving.stories.stage import Act, Stage, Story
-from proving.stories.told.ranked import best
 from simulator.resources import Json
 from simulator.route_servers import LEARNED_WEIGHT
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from proving.stories.scenarios import behind_a_balancer, egress, flags, hubs, outward, places, ranked, slots
 from proving.stories.stage import EXAMPLES, Story
-from proving.stories.told import behind_a_balancer, egress, flags, hubs, outward, places, ranked, slots
 
 CHAPTERS = (behind_a_balancer, ranked, slots, places, hubs, flags, outward, egress)
 

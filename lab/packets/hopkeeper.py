@@ -24,10 +24,10 @@ from lab.packets.balancer import Balancer
 from lab.packets.eligibility import Sample, both, spans, two_eligible
 from lab.packets.fabric import ADDRESSES, NVAS, VIP, WATCH
 from lab.packets.lab import WITHIN, Lab, Traffic
-from lab.packets.mirror import mirror
+from lab.packets.learned_routes import mirror
 from lab.packets.route_servers import Timers
 from simulator.seeds import HubSeed, Probe
-from tools.processes import LabError
+from tools.processes import ToolError
 
 TOPOLOGY, SERVICE = "lab", "service"
 SAMPLE_EVERY = 0.1
@@ -171,7 +171,7 @@ class _Ours:
     # --- rest
 
     async def _at_rest(self) -> None:
-        """Waits until one member serves, all is verified, nothing is owed and every session is up. Raises LabError."""
+        """Waits until one member serves, all is verified, nothing is owed and every session is up. Raises ToolError."""
         until = time.monotonic() + self.rests_within
         status: Mapping[str, Any] = {}
         while time.monotonic() < until:
@@ -180,7 +180,7 @@ class _Ours:
                 self._holder = str(status["services"][0]["holder"])
                 return
             await asyncio.sleep(0.2)
-        raise LabError(f"not at rest: {status}")
+        raise ToolError(f"not at rest: {status}")
 
     async def data_plane_rests(self, status: Mapping[str, Any]) -> bool:
         return True
@@ -241,7 +241,7 @@ class LoadBalancerKind(_Ours):
     async def _sample(self) -> None:
         """What the data plane has of adminState; a look that fails is made up for by the next."""
         while True:
-            with contextlib.suppress(LabError, aiohttp.ClientError):
+            with contextlib.suppress(ToolError, aiohttp.ClientError):
                 for node, backend in (await self.balancer.backends()).items():
                     self._admitted[node].append((time.monotonic(), backend["admin_state"] != "Down"))
             await asyncio.sleep(SAMPLE_EVERY)

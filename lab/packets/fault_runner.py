@@ -1,10 +1,10 @@
 """On the Azure lab's load tester: breaks one thing, waits for packets to flow around it, and files one line of the sheet.
 
-    python3 conductor.py --answered /var/lib/lab/100.64.0.1 --sheet results.csv --contender ours-member \
+    python3 fault_runner.py --answered /var/lib/lab/100.64.0.1 --sheet results.csv --contender ours-member \
         --fault service --victim ws1 -- ssh ws1 sudo systemctl kill -s KILL lab-echo
 
 A program of its own, with the standard library only: it is copied to the machine. Its clock is the prober's, which runs on
-the same one, so nothing depends on clocks that agree. `lab.packets.sheet` reads what it filed.
+the same one, so nothing depends on clocks that agree. `lab.packets.azure_results` reads what it filed.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def machine() -> dict[str, str | int | None]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="conductor.py", description="Plays one fault and files it.")
+    parser = argparse.ArgumentParser(prog="fault_runner.py", description="Plays one fault and files it.")
     parser.add_argument("--answered", type=Path, required=True, help="the prober's file, named by the service address")
     parser.add_argument("--sheet", type=Path, required=True)
     for name in ("contender", "fault", "victim"):

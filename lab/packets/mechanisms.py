@@ -1,12 +1,12 @@
-"""Every contender by name, in the order of the table. A new one is a class (`contender.Contender`) and a line here."""
+"""Every contender by name, in the order of the table. A new one is a class (`mechanism.Mechanism`) and a line here."""
 
 from collections.abc import Callable
 
 from lab.packets.baselines import BgpTimers, Keepalived, ProbeOnly, WatcherLoop
-from lab.packets.contender import Contender
-from lab.packets.ours import LoadBalancerKind, MemberKind, SelfKind
+from lab.packets.hopkeeper import LoadBalancerKind, MemberKind, SelfKind
+from lab.packets.mechanism import Mechanism
 
-_MAKERS: tuple[Callable[[], Contender], ...] = (
+_MAKERS: tuple[Callable[[], Mechanism], ...] = (
     BgpTimers,
     lambda: ProbeOnly(5, 2, ("silent", "service")),
     lambda: ProbeOnly(5, 1, ("silent",)),
@@ -26,7 +26,7 @@ _MAKERS: tuple[Callable[[], Contender], ...] = (
     lambda: LoadBalancerKind(speaker="frr"),
 )
 
-BY_NAME: dict[str, Callable[[], Contender]] = {make().name: make for make in _MAKERS}
+BY_NAME: dict[str, Callable[[], Mechanism]] = {make().name: make for make in _MAKERS}
 
 ON_REQUEST = frozenset(
     {

@@ -13,7 +13,7 @@ import aiohttp
 from lab.packets.balancer import Balancer
 from lab.packets.fabric import ADDRESSES
 from lab.packets.lab import Lab
-from tools.processes import LabError
+from tools.processes import ToolError
 
 EVERY = 0.5
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ async def _tell(lab: Lab, balancer: Balancer, told: dict[tuple[str, str], object
             if told.get((instance, peer)) != said:
                 try:
                     await balancer.ask("PUT", "/simulator/bgp/routes", said)
-                except (LabError, aiohttp.ClientError) as error:
+                except (ToolError, aiohttp.ClientError) as error:
                     log.warning("the simulator was not told: %s", error)
                     continue
                 told[instance, peer] = said

@@ -1,8 +1,8 @@
-"""python -m lab.packets.sheet: what was measured in the Azure lab, as `make lab` files its own: lab.json, table and chart.
+"""python -m lab.packets.azure_results: what was measured in the Azure lab, filed as by `make lab`: lab.json, table, chart.
 
-    python -m lab.packets.sheet results.csv --place "Azure uksouth, Standard_B2ms" --out build/lab-azure.json
+    python -m lab.packets.azure_results results.csv --place "Azure uksouth, Standard_B2ms" --out build/lab-azure.json
 
-Beside the sheet lie what `conductor` wrote of the machine, and the prober's files, each named by its service address.
+Beside the sheet lie what `fault_runner` wrote of the machine, and the prober's files, each named by its service address.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab.packets import contenders, report
+from lab.packets import mechanisms, report
 from lab.packets.readings import Reply, longest_gap, lost, moves, replies, two_serving
 from lab.packets.series import Run
 
@@ -38,8 +38,8 @@ def runs(lines: Iterable[Mapping[str, str]], answered: Mapping[str, Sequence[Rep
 
 
 def _run(line: Mapping[str, str], replied: Sequence[Reply]) -> Run:
-    if line["contender"] not in contenders.BY_NAME:
-        raise ValueError(f"{line['contender']} is none of {', '.join(contenders.BY_NAME)}")
+    if line["contender"] not in mechanisms.BY_NAME:
+        raise ValueError(f"{line['contender']} is none of {', '.join(mechanisms.BY_NAME)}")
     struck, ended = float(line["struck"]), float(line["ended"])
     inside = [one for one in replied if struck - SETTLED <= one.sent <= ended]
     gap = longest_gap(inside, struck - SETTLED, ended)
@@ -67,8 +67,8 @@ def document(sheet: Path, place: str) -> dict[str, Any]:
     answered = {address: replies(_lines(sheet.with_name(address))) for address in addresses}
     played = runs(lines, answered)
     machine = json.loads(sheet.with_suffix(".machine.json").read_text())
-    named = [name for name in contenders.BY_NAME if any(run["contender"] == name for run in played)]
-    titles = {name: contenders.BY_NAME[name]().title for name in named}
+    named = [name for name in mechanisms.BY_NAME if any(run["contender"] == name for run in played)]
+    titles = {name: mechanisms.BY_NAME[name]().title for name in named}
     head = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine | {"system": place},
@@ -88,7 +88,9 @@ def _lines(path: Path) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m lab.packets.sheet", description="Reads the Azure lab's sheet.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.packets.azure_results", description="Reads the Azure lab's sheet."
+    )
     parser.add_argument("sheet", type=Path)
     parser.add_argument("--place", required=True, help="where it was measured: region and size of the machines")
     parser.add_argument("--out", type=Path, default=Path("build/lab-azure.json"))

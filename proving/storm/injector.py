@@ -1,6 +1,6 @@
 """Does faults to the world, undoes them when their time is over, and heals everything at the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,68 +22,17 @@ if TYPE_CHECKING:
 SCHEMA_TO_COME = 99
 
 
-class Happenings:
+class Injector:
     """One method a kind of fault, looked up in a table; each says for how long it is a reason to move the service."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
         self._nominal = (world.balancer.write_seconds, world.balancer.spread_seconds)
-        self._table: dict[Kind, Callable[[Fault], object]] = {
-            Kind.CRASH: self._crash,
-            Kind.TEAR: self._tear,
-            Kind.HANG: self._hang,
-            Kind.FATAL: self._fatal,
-            Kind.SESSIONS: self._sessions,
-            Kind.DISK_BROKEN: self._disk,
-            Kind.DISK_SLOW: self._disk,
-            Kind.REBOOT_ALL: self._reboot_all,
-            Kind.CUT: self._cut,
-            Kind.CUT_ALL: self._cut_all,
-            Kind.LOSS: self._loss,
-            Kind.SPLIT: self._split,
-            Kind.UNPROBED: self._unprobed,
-            Kind.UNPROBED_ALL: self._unprobed,
-            Kind.LAG: self._balancer,
-            Kind.SILENT: self._balancer,
-            Kind.SPREAD: self._balancer,
-            Kind.SLOW_WRITES: self._balancer,
-            Kind.ARM_DOWN: self._outage,
-            Kind.ARM_BUSY: self._balancer,
-            Kind.OUTAGE: self._outage,
-            Kind.FOREIGN_NONE: self._foreign,
-            Kind.FOREIGN_DOWN: self._foreign,
-            Kind.FOREIGN_UP: self._foreign,
-            Kind.FOREIGN_SAME: self._foreign,
-            Kind.FOREIGN_POOL: self._foreign_pool,
-            Kind.STORAGE_DOWN: self._outage,
-            Kind.TOUCH: self._record,
-            Kind.DELETE: self._record,
-            Kind.TRUNCATE: self._record,
-            Kind.ROLL_BACK: self._record,
-            Kind.NEWER: self._newer,
-            Kind.LEASE: self._lease,
-            Kind.WAKE_LOST: self._wake,
-            Kind.WAKE_FLOOD: self._wake,
-            Kind.KILL: self._kill,
-            Kind.KILL_ALL: self._kill_all,
-            Kind.PAUSE: self._pause,
-            Kind.CLOCK: self._clock,
-            Kind.DRIFT: self._clock,
-            Kind.MISHAP: self._mishap,
-            Kind.RS_DOWN: self._route_server,
-            Kind.RS_BUSY: self._route_server,
-            Kind.RS_DEAF: self._route_server,
-            Kind.RS_FAIL: self._peering,
-            Kind.RS_GONE: self._peering,
-            Kind.RS_FOREIGN: self._peering,
-            Kind.FLAP_ALL: self._sessions,
-            Kind.ORDER: self._order,
-        }
 
     def do(self, fault: Fault) -> None:
         """The fault happens now."""
         self._world.say("! %s", fault)
-        self._table[fault.kind](fault)
+        METHODS[fault.kind](self, fault)
         self._world.dirty = True
 
     def _later(self, seconds: float, undo: Callable[[], object]) -> None:
@@ -437,3 +386,56 @@ class Happenings:
         if record.pause or record.drains:
             self.order(verb, member, 0.0, lambda done: None)
             world.timeline.after(5.0, self._orders_over)
+
+
+METHODS: Mapping[Kind, Callable[[Injector, Fault], object]] = {
+    Kind.CRASH: Injector._crash,
+    Kind.TEAR: Injector._tear,
+    Kind.HANG: Injector._hang,
+    Kind.FATAL: Injector._fatal,
+    Kind.SESSIONS: Injector._sessions,
+    Kind.DISK_BROKEN: Injector._disk,
+    Kind.DISK_SLOW: Injector._disk,
+    Kind.REBOOT_ALL: Injector._reboot_all,
+    Kind.CUT: Injector._cut,
+    Kind.CUT_ALL: Injector._cut_all,
+    Kind.LOSS: Injector._loss,
+    Kind.SPLIT: Injector._split,
+    Kind.UNPROBED: Injector._unprobed,
+    Kind.UNPROBED_ALL: Injector._unprobed,
+    Kind.LAG: Injector._balancer,
+    Kind.SILENT: Injector._balancer,
+    Kind.SPREAD: Injector._balancer,
+    Kind.SLOW_WRITES: Injector._balancer,
+    Kind.ARM_DOWN: Injector._outage,
+    Kind.ARM_BUSY: Injector._balancer,
+    Kind.OUTAGE: Injector._outage,
+    Kind.FOREIGN_NONE: Injector._foreign,
+    Kind.FOREIGN_DOWN: Injector._foreign,
+    Kind.FOREIGN_UP: Injector._foreign,
+    Kind.FOREIGN_SAME: Injector._foreign,
+    Kind.FOREIGN_POOL: Injector._foreign_pool,
+    Kind.STORAGE_DOWN: Injector._outage,
+    Kind.TOUCH: Injector._record,
+    Kind.DELETE: Injector._record,
+    Kind.TRUNCATE: Injector._record,
+    Kind.ROLL_BACK: Injector._record,
+    Kind.NEWER: Injector._newer,
+    Kind.LEASE: Injector._lease,
+    Kind.WAKE_LOST: Injector._wake,
+    Kind.WAKE_FLOOD: Injector._wake,
+    Kind.KILL: Injector._kill,
+    Kind.KILL_ALL: Injector._kill_all,
+    Kind.PAUSE: Injector._pause,
+    Kind.CLOCK: Injector._clock,
+    Kind.DRIFT: Injector._clock,
+    Kind.MISHAP: Injector._mishap,
+    Kind.RS_DOWN: Injector._route_server,
+    Kind.RS_BUSY: Injector._route_server,
+    Kind.RS_DEAF: Injector._route_server,
+    Kind.RS_FAIL: Injector._peering,
+    Kind.RS_GONE: Injector._peering,
+    Kind.RS_FOREIGN: Injector._peering,
+    Kind.FLAP_ALL: Injector._sessions,
+    Kind.ORDER: Injector._order,
+}

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from lab.packets.lab import Lab, Traffic
 
 
-class Contender(Protocol):
+class Mechanism(Protocol):
     """One mechanism in a world of its own.
 
     `name` is unique; `title` stands in the table. `faults` are the runs it takes part in by default, `once` those
@@ -26,7 +26,7 @@ class Contender(Protocol):
     tried_by_loss: bool
 
     async def set_up(self, lab: Lab) -> None:
-        """Starts everything, until packets can flow. Raises LabError."""
+        """Starts everything, until packets can flow. Raises ToolError."""
 
     def holder(self) -> str | None:
         """Whom it takes for the holder; None where it keeps no such thing, and the packets alone can tell."""
@@ -38,7 +38,7 @@ class Contender(Protocol):
         """Starts whatever decides elsewhere anew, so that the next fault meets it cold."""
 
     async def heal(self) -> None:
-        """Waits until all is as it was before the fault, which is undone. Raises LabError."""
+        """Waits until all is as it was before the fault, which is undone. Raises ToolError."""
 
     async def measured(self, struck: float, traffic: Traffic) -> Mapping[str, Any]:
         """What it knows itself about the failover that began at `struck` (monotonic): phases, proofs, violations."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from lab.packets import sheet
-from lab.packets.conductor import COLUMNS, carrier, file_line
+from lab.packets import azure_results
+from lab.packets.fault_runner import COLUMNS, carrier, file_line
 from lab.packets.prober import PORT
 from lab.packets.readings import Reply
 from tests.unit.agent.stage import fresh_address
@@ -34,7 +34,7 @@ def replied(silent_from: float, silent_to: float) -> list[Reply]:
 
 
 def test_a_run_is_the_longest_silence_around_its_fault() -> None:
-    (run,) = sheet.runs([LINE], {"100.64.0.1": replied(101.5, 103.0)})
+    (run,) = azure_results.runs([LINE], {"100.64.0.1": replied(101.5, 103.0)})
     assert (run["contender"], run["fault"], run["victim"], run["after"], run["round"]) == (
         "watcher", "service", "ws1", "ws2", 1,
     )  # fmt: skip
@@ -45,7 +45,7 @@ def test_a_run_is_the_longest_silence_around_its_fault() -> None:
 
 def test_a_packet_that_the_old_one_carries_late_is_counted() -> None:
     late = [*replied(101.5, 103.0), Reply(500, 104.01, 104.02, "ws1")]
-    (run,) = sheet.runs([LINE], {"100.64.0.1": late})
+    (run,) = azure_results.runs([LINE], {"100.64.0.1": late})
     assert run["two_serving_packets"] == 1
 
 
@@ -59,8 +59,8 @@ def test_a_packet_that_the_old_one_carries_late_is_counted() -> None:
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(change: dict[str, str], told: str) -> None:
-    with pytest.raises(sheet.SheetError, match=r"line 3: .*" + told):
-        sheet.runs([LINE, LINE | change], {"100.64.0.1": replied(101.5, 103.0)})
+    with pytest.raises(azure_results.SheetError, match=r"line 3: .*" + told):
+        azure_results.runs([LINE, LINE | change], {"100.64.0.1": replied(101.5, 103.0)})
 
 
 def test_what_is_filed_has_the_shape_of_the_labs_own(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def filed_document(folder: Path) -> dict[str, Any]:
     lines = [f"{one.number} {one.sent:.6f} {one.received:.6f} {one.server}\n" for one in replied(101.5, 103.0)]
     (folder / "100.64.0.1").write_text("".join(lines))
     out = folder / "out" / "lab.json"
-    assert sheet.main([str(folder / "results.csv"), "--place", "Azure uksouth", "--out", str(out)]) == 0
+    assert azure_results.main([str(folder / "results.csv"), "--place", "Azure uksouth", "--out", str(out)]) == 0
     filed: dict[str, Any] = json.loads(out.read_text())
     return filed
 
@@ -135,7 +135,7 @@ def running(*argv: str) -> Iterator[subprocess.Popen[bytes]]:
 def conduct(folder: Path, address: str, victim: str, command: list[str]) -> subprocess.CompletedProcess[str]:
     argv = ["--answered", str(folder / address), "--sheet", str(folder / "results.csv"), "--contender", "watcher"]
     played = ["--fault", "service", "--victim", victim, "--within", "20", "--", *command]
-    program = [sys.executable, str(ROOT / "lab" / "packets" / "conductor.py")]
+    program = [sys.executable, str(ROOT / "lab" / "packets" / "fault_runner.py")]
     until = time.monotonic() + 40
     while True:
         done = subprocess.run([*program, *argv, *played], capture_output=True, text=True, timeout=60, check=False)
@@ -160,7 +160,7 @@ def test_a_fault_that_is_played_on_real_packets_becomes_a_run(tmp_path: Path) ->
         subprocess.run(["kill", (tmp_path / "pid").read_text().strip()], check=True)
     assert done.returncode == 0, done.stderr
     lines = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
-    filed = sheet.document(tmp_path / "results.csv", "here")
+    filed = azure_results.document(tmp_path / "results.csv", "here")
     assert [(one["victim"], one["after"]) for one in lines] == [("ws1", "ws2")]
     assert 0.2 < filed["runs"][0]["outage_seconds"] < 20
     assert filed["runs"][0]["two_serving_packets"] == 0
