@@ -180,7 +180,7 @@ def _at_rest(topology: Topology, service: Service, announcer: str, frontends: Fr
 def _of_the_topology(topology: Topology, index: int) -> Iterator[Problem]:
     speaker, hold = topology.speakers[index], topology.timing.bgp_hold
     if not speaker.peers_with:
-        yield Problem(f"$.speakers[{index}].peersWith", f"{speaker.name!r} peers with nobody: nothing to configure")
+        yield Problem(f"$.speakers[{index}].peersWith", f"{speaker.name!r} has no peers: nothing to configure")
     if hold % timedelta(seconds=1) or not HOLD_LEAST <= hold <= HOLD_MOST:
         rule = f"BGP's hold time is a whole number of seconds from 3 to 65535, not {hold.total_seconds():g}"
         yield Problem("$.timing.bgpHold", rule)

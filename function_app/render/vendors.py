@@ -26,7 +26,7 @@ class Vendor(StrEnum):
 
 
 AGENT_ANNOUNCES = frozenset({Vendor.FRR, Vendor.BIRD})
-"""Where the agent sets next hops and prepending in the running daemon, so that no frontend is asked for."""
+"""Where the agent sets next hops and prepending in the running daemon, so that no address of a frontend is needed."""
 
 _TEMPLATES = Environment(
     loader=PackageLoader("function_app.render"),

@@ -158,6 +158,6 @@ def test_two_new_peerings_of_one_speaker_get_two_names() -> None:
 
 
 def test_changes_that_cannot_all_be_made_are_ordered_in_bounded_time() -> None:
-    removals = [removal(SUPERFLUOUS, 60 + n) for n in range(14)]
+    removals = [removal(SUPERFLUOUS, 60 + n) for n in range(20)]
     stuck = removal(SUPERFLUOUS, 90, at_stake=P)
-    assert due(*removals, stuck, free=0).order() == tuple(range(14))
+    assert due(*removals, stuck, free=0).order() == tuple(range(20))

@@ -362,7 +362,7 @@ def test_an_unknown_speaker_is_refused() -> None:
 
 def test_a_speaker_that_peers_with_nobody_is_refused() -> None:
     (problem,) = refusals(example("vip-by-injector"), "ws2", instances={}, frontends={})
-    assert problem == "$.speakers[1].peersWith: 'ws2' peers with nobody: nothing to configure"
+    assert problem == "$.speakers[1].peersWith: 'ws2' has no peers: nothing to configure"
 
 
 @pytest.mark.parametrize(

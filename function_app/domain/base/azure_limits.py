@@ -1,4 +1,4 @@
-"""What Azure decides and nobody can change: each limit once, with its source.
+"""What Azure decides, for every customer alike: each limit once, with its source.
 
 What Azure decides and may raise some day is a setting of the topology (`timing`) with its default from here. How sure each
 value is, and where it was read: azure-facts.md section 1 (peerings) and azure-facts.md section 2 (routes).

@@ -2,12 +2,12 @@
 
 | guard                       | guards                      | because                                                     |
 |-----------------------------|-----------------------------|-------------------------------------------------------------|
-| own only                    | every write                 | whatever the plan says, never somebody else's               |
+| own only                    | every write                 | a peering that is not ours is never touched                 |
 | route server is provisioned | every write                 | answers 409 meanwhile (azure-facts.md section 1)            |
 | one write in flight         | every write                 | a second one answers 409 or 429                             |
 | at most eight               | creates                     | a Route Server takes eight, whatever their state            |
 | address is free             | creates                     | Azure takes no second peering with one peer address         |
-| instances are listed        | deletes                     | nobody is gone because a scale set could not be listed      |
+| instances are listed        | deletes                     | no instance is gone because its scale set cannot be listed  |
 | last announcer is kept      | deletes                     | a prefix of the topology would be withdrawn                 |
 | holder is kept              | deletes of working peerings | where it serves with its own address, traffic would move    |
 | deletes are spaced          | deletes of working peerings | safety.md section 5: at most one in so long                 |

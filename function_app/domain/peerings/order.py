@@ -2,8 +2,8 @@
 
 Each change is one write, so every complete order takes the fewest writes; which one is policy: make before break, then
 what interrupts the least. An order can lead into a dead end, where no place is free and each delete would lose a
-prefix: the next best one is tried then. Which changes are due is decided in `plan`; the guards are asked again before
-each step.
+prefix: the next best one is tried then. Which changes are due is decided in `plan`; the guards judge each step again
+before it is taken.
 """
 
 from collections.abc import Sequence
