@@ -161,3 +161,15 @@ def test_changes_that_cannot_all_be_made_are_ordered_in_bounded_time() -> None:
     removals = [removal(SUPERFLUOUS, 60 + n) for n in range(20)]
     stuck = removal(SUPERFLUOUS, 90, at_stake=P)
     assert due(*removals, stuck, free=0).order() == tuple(range(20))
+
+
+def test_a_change_that_was_tried_with_the_same_ones_before_does_not_end_the_search() -> None:
+    """nva-a first would take the last place, and then the old peering could not go: nva-d has to be there before."""
+    changes = due(
+        creation("nva-a", 4),
+        creation("nva-b", 5, repairs="hopkeeper-hub_nva-b"),
+        creation("nva-d", 7, P),
+        removal(SUPERFLUOUS, 60, at_stake=P),
+        free=1,
+    )
+    assert changes.order() == (1, 2, 3, 0)

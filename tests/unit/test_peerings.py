@@ -271,3 +271,20 @@ def test_the_eight_can_be_set_lower_but_the_topology_never_asks_for_more() -> No
     desired = topology(timing=doc["timing"])
     spoken = refuse(CREATE, PeeringContext(desired, reading(A, foreign("x"))))
     assert [r.guard for r in spoken] == ["at most eight"]
+
+
+@pytest.mark.parametrize("state", list(Provisioning))
+def test_routes_may_be_learned_by_a_succeeded_peering_and_by_a_failed_one_whose_session_is_up(
+    state: Provisioning,
+) -> None:
+    succeeded, failed = state is Provisioning.SUCCEEDED, state is Provisioning.FAILED
+    for connected, in_force in ((None, succeeded), ("NotConnected", succeeded), ("Connected", succeeded or failed)):
+        assert Peering(B.name, B.address, B.asn, state, connected).in_force is in_force
+
+
+def test_learned_routes_are_requested_of_succeeded_peerings_of_speakers_only() -> None:
+    desired = topology()
+    failed = own("nva-b", "10.0.1.5", Provisioning.FAILED)
+    listed = RouteServerReading(INSTANCES, (A, failed, own("nva-z", "10.0.1.60"), foreign("by-hand")))
+    assert listed.provisioned
+    assert connections(desired, desired.route_servers[0], listed) == {"nva-a": A.name}

@@ -150,6 +150,49 @@ def test_a_prefix_that_a_member_announces_for_itself_too_is_still_its_services()
     assert (finding.kind, finding.service) == (FindingKind.MISSING, "fw")
 
 
+def without(**what: Any) -> tuple[LearnedRoute, ...]:
+    return tuple(replace(r, **what) for r in PAIR["nva-a"])
+
+
+def test_what_a_row_does_not_report_is_not_judged_but_a_next_hop_must_be_known() -> None:
+    assert compare(topology(), "rs", PAIR | {"nva-a": without(as_path=None)}, BOTH, BEHIND) == ()
+    [finding] = compare(topology(), "rs", PAIR | {"nva-a": without(next_hop=None)}, BOTH, BEHIND)
+    assert finding.kind is FindingKind.NEXT_HOP
+    assert finding.sentence.endswith("has no next hop that could be read, so not 10.0.1.100 for certain")
+    [finding] = compare(topology(), "rs", PAIR | {"nva-a": without(as_path=())}, BOTH, BEHIND)
+    assert finding.sentence.endswith("has AS path empty, not 65001")
+
+
+def test_a_route_that_nothing_implies_is_named_with_its_next_hops_by_peer() -> None:
+    extra = on_both("10.9.0.0/16", "10.0.1.9", "65001")
+    unknown = replace(extra[0], next_hop=None, network=IPv4Network("10.8.0.0/16"))
+    other = replace(extra[1], next_hop=IPv4Address("10.0.1.10"))
+    learned = {"nva-b": (*PAIR["nva-b"], unknown), "nva-a": (*PAIR["nva-a"], *extra, other)}
+    assert [f.sentence for f in compare(topology(), "rs", learned, BOTH, BEHIND)] == [
+        "10.9.0.0/16 from nva-a on rs (next hop 10.0.1.10, 10.0.1.9) is implied by nothing in the topology",
+        "10.8.0.0/16 from nva-b on rs (next hop unknown) is implied by nothing in the topology",
+    ]
+
+
+def test_several_rows_of_one_prefix_give_the_same_findings_in_any_order() -> None:
+    rows = (row(FIRST, DEFAULT, "10.0.1.7", "65001"), row(FIRST, DEFAULT, "10.0.1.6", "65001"), PAIR["nva-a"][1])
+    found = [compare(topology(), "rs", PAIR | {"nva-a": each}, BOTH, BEHIND) for each in (rows, rows[::-1])]
+    assert found[0] == found[1]
+    assert [f.sentence.rpartition("next hop ")[2] for f in found[0]] == [
+        "10.0.1.6, not 10.0.1.100 (instance 10.0.2.4)",
+        "10.0.1.7, not 10.0.1.100 (instance 10.0.2.4)",
+    ]
+
+
+def test_a_check_counts_findings_of_its_own_route_server_and_peers_that_were_read() -> None:
+    found = compare(topology(), "rs", {"nva-a": ()}, BOTH, BEHIND)
+    elsewhere = tuple(replace(f, where="rs-2") for f in found)
+    for findings, verified in ((found, False), (elsewhere, True)):
+        [check] = checks(topology(), "rs", {"nva-a": ()}, findings, BEHIND)
+        assert (check.speaker, check.verified) == ("nva-a", verified)
+        assert check.missing == (() if verified else (found[0].sentence,))
+
+
 # --- ranked kinds ----------------------------------------------------------------------------------------------------
 
 
@@ -351,6 +394,44 @@ def test_a_client_of_one_hub_that_peers_with_the_route_server_too_or_where_there
     assert one_hub("hub-1") == [FindingKind.ONE_HUB]
     assert one_hub("hub-1", "rs") == []
     assert one_hub("hub-1", drop="hub-2") == []
+
+
+def test_a_prefix_of_the_hubs_own_is_missing_from_the_other_and_not_lost_with_this_one() -> None:
+    learned = TABLE | {"hub-1": (*TABLE["hub-1"], *on_instances("100.0.0.200/32", HUBS["hub-1"], "65000"))}
+    found = compare(ten_nvas(hub_owns=True), "rs", learned, INSTANCES, Standing())
+    assert [(f.kind, f.speaker) for f in found] == [(FindingKind.MISSING, "hub-2")]
+
+
+def test_all_that_is_lost_with_a_hub_is_named_in_order() -> None:
+    learned = {"hub-1": tuple(reversed(TABLE["hub-1"])), "hub-2": ()}
+    *_, last = compare(ten_nvas(), "rs", learned, INSTANCES, Standing())
+    assert last.sentence == (
+        "losing hub-1 would lose 100.0.0.100/32, 100.0.0.101/32, 100.0.0.102/32 and 7 more on rs: "
+        "no other peer carries it to both instances"
+    )
+
+
+def test_a_client_of_one_hub_that_peers_with_another_route_server_has_one_hub_all_the_same() -> None:
+    doc = ten_nvas()
+    speakers = tuple(
+        structs.replace(s, peers_with=("hub-1", "rs-2")) if s.name == "nva-105" else s for s in doc.speakers
+    )
+    learned = TABLE | {"hub-2": tuple(r for r in TABLE["hub-2"] if r.as_path[1] != 65105)}
+    found = compare(structs.replace(doc, speakers=speakers), "rs", learned, INSTANCES, Standing())
+    assert [(f.kind, f.speaker) for f in found] == [(FindingKind.ONE_HUB, "hub-1")]
+
+
+def on_instances(network: str, next_hop: str, as_path: str) -> tuple[LearnedRoute, ...]:
+    return tuple(row(instance, network, next_hop, as_path) for instance in INSTANCES)
+
+
+def test_a_next_hop_that_is_neither_the_clients_nor_the_hubs_is_wrong_and_no_fault_of_the_hubs_rule() -> None:
+    spoilt = tuple(
+        replace(r, next_hop=IPv4Address("10.13.76.9")) if r.as_path[1] == 65103 else r for r in TABLE["hub-1"]
+    )
+    [finding] = compare(ten_nvas(), "rs", TABLE | {"hub-1": spoilt}, INSTANCES, Standing())
+    assert finding.kind is FindingKind.NEXT_HOP
+    assert finding.sentence == "100.0.0.103/32 from hub-1 on rs has next hop 10.13.76.9, not 10.13.76.103"
 
 
 ROWS = st.tuples(st.sampled_from(sorted(HUBS)), st.sampled_from(NVAS), st.sampled_from(INSTANCES))

@@ -96,7 +96,7 @@ def _lost_with_a_hub(
         peers[route.network].add(route.peer)
     redundant = {network for network, announcing in peers.items() if len(announcing) > 1}
     for hub in hubs:
-        own = {route.network for route in wanted if route.peer == hub and route.starts_at(hub)}
+        own = {route.network for route in wanted if route.starts_at(hub)}
         lost = sorted((sole[hub] & redundant) - own)
         if lost:
             sentence = f"losing {hub} would lose {named(lost)} on {server}: no other peer carries it to both instances"
@@ -121,7 +121,7 @@ def _one_hub(topology: Topology, server: str, hubs: Sequence[str]) -> Iterator[R
     for client in topology.speakers:
         peered = [name for name in client.peers_with if name in hubs]
         if len(peered) == 1 and len(hubs) > 1 and server not in client.peers_with:
-            hub = peered[0]
+            [hub] = peered
             sentence = f"{client.name} has one hub of {server} only: losing {hub} would lose all that it announces"
             yield RouteFinding(FindingKind.ONE_HUB, server, sentence, wrong=False, speaker=hub)
 
