@@ -173,3 +173,10 @@ def test_a_change_that_was_tried_with_the_same_ones_before_does_not_end_the_sear
         free=1,
     )
     assert changes.order() == (1, 2, 3, 0)
+
+
+def test_the_new_peering_of_another_speaker_is_no_replacement() -> None:
+    changes = due(creation("nva-b", 5), removal(MOVED, 55, "nva-a"), free=0)
+    assert changes.order() == (1, 0)
+    assert changes.steps((1, 0))[0] == DeletePeering("rs", "hopkeeper-hub_old-55", "it goes")
+    assert due(creation("nva-b", 5, P), removal(MOVED, 55, "nva-a"), free=1).order() == (0, 1)

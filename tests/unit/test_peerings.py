@@ -260,6 +260,14 @@ def test_a_holder_that_is_peered_once_more_may_lose_the_old_peering() -> None:
     assert refuse(DELETE, PeeringContext(topology(), reading(A, B), holders=other)) == ()
 
 
+def test_a_holder_may_lose_its_last_peering_where_the_operator_named_it() -> None:
+    doc = document()
+    doc["routeServers"][0]["remove"] = [DELETE.name.upper()]
+    for desired, spoken in ((topology(), ["holder is kept"]), (decode(text(doc), Place()), [])):
+        context = PeeringContext(desired, reading(A, B), holders=frozenset({"nva-b"}))
+        assert [r.guard for r in refuse(DELETE, context)] == spoken
+
+
 def test_repairing_a_failed_peering_takes_no_new_slot() -> None:
     failed = own("nva-b", "10.0.1.5", Provisioning.FAILED)
     assert refuse(CREATE, PeeringContext(topology(), reading(A, *EIGHT[:6], failed))) == ()

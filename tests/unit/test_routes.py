@@ -546,6 +546,11 @@ def test_a_relay_without_override_is_predicted_to_be_dropped_and_not_missed() ->
     assert compare(dual_homed(as_override=False), "rs-hub", {"nva-1": ()}, BOTH, Standing()) == ()
 
 
+def test_what_a_relay_without_override_passes_on_all_the_same_is_implied_by_the_topology() -> None:
+    learned = {"nva-1": on_both("10.1.0.0/16", "10.0.1.4", "65001")}
+    assert compare(dual_homed(as_override=False), "rs-hub", learned, BOTH, Standing()) == ()
+
+
 def test_a_relay_with_override_is_expected_with_its_own_asn_in_the_place_of_65515() -> None:
     desired = dual_homed(as_override=True)
     assert predicted_drops(desired) == ()
