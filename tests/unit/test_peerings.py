@@ -260,6 +260,24 @@ def test_a_holder_that_is_peered_once_more_may_lose_the_old_peering() -> None:
     assert refuse(DELETE, PeeringContext(topology(), reading(A, B), holders=other)) == ()
 
 
+def test_peers_that_are_not_ours_are_named_where_no_place_is_free() -> None:
+    (refusal,) = refuse(CREATE, PeeringContext(topology(), reading(A, *reversed(EIGHT[:7]))))
+    assert refusal.reason == (
+        "8 of 8 peers are taken (Updating, Deleting, Failed and foreign ones count); "
+        "not ours: other-1, other-2, other-3, other-4, other-5, other-6, other-7"
+    )
+
+
+def test_the_delete_of_a_peering_that_is_not_listed_is_not_spaced() -> None:
+    deleted = ("hopkeeper-hub_nva-y", timedelta(seconds=1))
+    assert refuse(DELETE, PeeringContext(topology(), reading(A), deleted)) == ()
+
+
+def test_a_delete_waits_for_what_is_left_of_the_time_between_two() -> None:
+    (refusal,) = refuse(DELETE, PeeringContext(topology(), reading(A, B), JUST_DELETED))
+    assert (refusal.guard, refusal.wait) == ("deletes are spaced", timedelta(seconds=1))
+
+
 def test_a_holder_may_lose_its_last_peering_where_the_operator_named_it() -> None:
     doc = document()
     doc["routeServers"][0]["remove"] = [DELETE.name.upper()]
