@@ -278,6 +278,18 @@ def test_a_delete_waits_for_what_is_left_of_the_time_between_two() -> None:
     assert (refusal.guard, refusal.wait) == ("deletes are spaced", timedelta(seconds=1))
 
 
+def test_a_delete_that_was_noted_this_very_moment_is_the_freshest_of_all() -> None:
+    context = PeeringContext(topology(), reading(A, B), ("hopkeeper-hub_nva-y", timedelta(0)))
+    assert [(r.guard, r.wait) for r in refuse(DELETE, context)] == [("deletes are spaced", timedelta(minutes=10))]
+
+
+def test_a_holder_does_not_lose_the_peering_that_works_for_one_that_does_not() -> None:
+    broken = Peering("hopkeeper-hub_nva-b.2", IPv4Address("10.0.1.99"), 65001, Provisioning.FAILED)
+    context = PeeringContext(topology(), reading(A, B, broken), holders=frozenset({"nva-b"}))
+    assert [r.guard for r in refuse(DELETE, context)] == ["holder is kept"]
+    assert refuse(DeletePeering("rs", broken.name, "Failed"), context) == ()
+
+
 def test_a_holder_may_lose_its_last_peering_where_the_operator_named_it() -> None:
     doc = document()
     doc["routeServers"][0]["remove"] = [DELETE.name.upper()]
