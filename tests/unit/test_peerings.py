@@ -290,6 +290,24 @@ def test_a_holder_does_not_lose_the_peering_that_works_for_one_that_does_not() -
     assert refuse(DeletePeering("rs", broken.name, "Failed"), context) == ()
 
 
+def test_a_write_is_judged_by_what_its_own_route_server_adopts_and_lets_go() -> None:
+    doc = document()
+    doc["routeServers"].append({"name": "spoke", "id": f"{doc['routeServers'][0]['id']}-2"})
+    doc["speakers"][1]["peersWith"] = ["rs", "spoke"]
+    doc["routeServers"][1] |= {"adopt": {"nva-b": "by-hand"}}
+    context = PeeringContext(decode(text(doc), Place()), reading(A))
+    for server, spoken in (("rs", ["own only"]), ("spoke", [])):
+        assert [r.guard for r in refuse(DeletePeering(server, "by-hand", ""), context)] == spoken
+
+
+def test_the_prefixes_that_would_be_lost_are_named_in_order() -> None:
+    doc = document()
+    doc["services"][0]["prefixes"] = [f"100.64.{n}.0/24" for n in (9, 1, 8, 3, 5)]
+    (refusal,) = refuse(DELETE, PeeringContext(decode(text(doc), Place()), reading(B)))
+    networks = ", ".join(f"100.64.{n}.0/24" for n in (1, 3, 5, 8, 9))
+    assert f"is the last peering that announces {networks}: name it" in refusal.reason
+
+
 def test_a_holder_may_lose_its_last_peering_where_the_operator_named_it() -> None:
     doc = document()
     doc["routeServers"][0]["remove"] = [DELETE.name.upper()]
