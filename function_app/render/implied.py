@@ -128,12 +128,14 @@ def implied(
     )
     if problems:
         raise BadInput(problems)
+    upstreams = tuple(_upstream(topology, speaker, peer, instances, ours) for peer in speaker.peers_with)
+    services = tuple(_at_rest(topology, service, name, frontends) for service in announced)
     return Implied(
         topology=topology.name,
         speaker=speaker,
-        upstreams=tuple(_upstream(topology, speaker, peer, instances, ours) for peer in speaker.peers_with),
+        upstreams=upstreams,
         clients=clients,
-        services=tuple(_at_rest(topology, service, name, frontends) for service in announced),
+        services=services,
         ours=tuple(sorted(ours)),
         hold=int(topology.timing.bgp_hold.total_seconds()),
         keepalive=int(topology.timing.bgp_hold.total_seconds()) // KEEPALIVES_PER_HOLD,

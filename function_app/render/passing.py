@@ -70,7 +70,8 @@ def of_relays(speaker: Speaker, path: str, ours: frozenset[IPv4Network]) -> Iter
         for prefix in relay.prefixes:
             pairs.setdefault(prefix, set()).add((relay.source, relay.to))
     for prefix in sorted(pairs):
-        sources, targets = ({pair[end] for pair in pairs[prefix]} for end in (0, 1))
+        sources = {source for source, _ in pairs[prefix]}
+        targets = {target for _, target in pairs[prefix]}
         if both := sorted(sources & targets):
             yield Problem(f"{path}.relays", f"{prefix} is relayed both from and to {both[0]!r}: it would go round")
         elif len(pairs[prefix]) != len(sources) * len(targets):

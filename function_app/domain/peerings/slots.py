@@ -61,13 +61,14 @@ def allot(topology: Topology, server: RouteServer, reading: RouteServerReading) 
     wanting = [speaker for speaker in peers if speaker.address not in occupied_by]
     peered = _peered(topology, server, reading)
     ranked = sorted(wanting, key=lambda speaker: (-speaker.priority, speaker.name not in peered, speaker.name))
+    occupied = tuple((speaker, occupied_by[speaker.address]) for speaker in peers if speaker.address in occupied_by)
     everybody = Allotment(
         most=topology.timing.peers_max,
         taken=len(reading.peerings),
         foreign=tuple(name for name, _ in foreign),
         kept=tuple(ranked),
         waiting=(),
-        occupied=tuple((s, occupied_by[s.address]) for s in peers if s.address in occupied_by),
+        occupied=occupied,
     )
     room = everybody.room
     if len(ranked) <= room:
