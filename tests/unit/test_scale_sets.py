@@ -165,6 +165,11 @@ def test_an_instance_with_the_address_of_a_speaker_is_that_speaker() -> None:
     assert added(fleet(topology(), instance(1, "10.0.1.4"))) == []
 
 
+def test_an_instance_in_any_of_the_networks_is_peered() -> None:
+    desired = decode(text(document(1, scaleSets=[FLEET], networks=["10.0.0.0/16", "10.7.0.0/16"])), Place())
+    assert added(fleet(desired, instance(1, "10.7.0.4"))) == ["fleet-1 10.7.0.4"]
+
+
 def test_an_instance_outside_the_networks_is_left_out_and_told() -> None:
     found = fleet(topology(), instance(1, "192.168.0.4"))
     assert added(found) == []
