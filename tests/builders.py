@@ -19,7 +19,7 @@ from function_app.domain.service.observation import (
 )
 from function_app.domain.service.record import Operation, Phase, Record
 from function_app.domain.service.steps import Advertisement
-from function_app.domain.topology.document import decode
+from function_app.domain.topology.document import from_plain
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
 
@@ -62,7 +62,7 @@ def document(members: int = 2, **changes: Any) -> dict[str, Any]:
 
 
 def ranked(members: int = 2, announcers: tuple[str, ...] = ()) -> Topology:
-    return decode(text(ranked_document(members, announcers)), Place())
+    return from_plain(ranked_document(members, announcers), Place())
 
 
 def ranked_document(members: int = 2, announcers: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def ranked_document(members: int = 2, announcers: tuple[str, ...] = ()) -> dict[
 
 
 def topology(members: int = 2, **changes: Any) -> Topology:
-    return decode(text(document(members, **changes)), Place())
+    return from_plain(document(members, **changes), Place())
 
 
 def text(doc: Any) -> str:

@@ -1,6 +1,5 @@
 """A world without a fault, for preflight: a document with a service of every kind, and all that is known beside it."""
 
-import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
@@ -20,11 +19,11 @@ from function_app.domain.preflight.facts import (
 )
 from function_app.domain.preflight.summary import Report, lint
 from function_app.domain.service.balancer import AddressFacts, BalancerFacts, PoolFacts, ProbeFacts, RuleFacts
-from function_app.domain.topology.document import decode
+from function_app.domain.topology.document import from_plain
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
 from function_app.domain.topology.peering_names import peering_name
-from tests.builders import NOW, SUB, text
+from tests.builders import NOW, SUB
 
 INSTANCES = {
     "rs": (IPv4Address("10.0.2.4"), IPv4Address("10.0.2.5")),
@@ -160,10 +159,6 @@ def clean_facts() -> Facts:
     )
 
 
-_DECODED: dict[str, Topology] = {}
-"""Most tests spoil facts and not the document: reading it takes longer than all that is tested here."""
-
-
 @dataclass
 class World:
     """The clean world, to be spoilt in one place: `doc` is plain data, `facts` are replaced."""
@@ -177,10 +172,7 @@ class World:
 
     @property
     def topology(self) -> Topology:
-        written = json.dumps(self.doc)
-        if written not in _DECODED:
-            _DECODED[written] = decode(text(self.doc), Place())
-        return _DECODED[written]
+        return from_plain(self.doc, Place())
 
     def report(self) -> Report:
         return lint(self.topology, self.facts)

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from function_app.domain.base.errors import BadInput
-from function_app.domain.topology.document import decode
+from function_app.domain.topology.document import from_plain
 from function_app.domain.topology.laws import LAWS, Place
 from function_app.domain.topology.laws.reserved import FORBIDDEN, RESERVED_ASNS
-from tests.builders import SUB, document, ranked_document, text
+from tests.builders import SUB, document, ranked_document
 
 type Doc = dict[str, Any]
 type Change = Callable[[Doc], object]
@@ -22,7 +22,7 @@ OUTWARD = {"neighbours": [NEIGHBOUR], "prefixes": ["10.0.0.0/16"]}
 
 def refusals(doc: Doc, place: Place | None = None) -> list[str]:
     try:
-        decode(text(doc), place or Place())
+        from_plain(doc, place or Place())
     except BadInput as error:
         return [str(problem) for problem in error.problems]
     return []

@@ -23,18 +23,11 @@ def decode(text: str, place: Place) -> Topology:
 
     Raises BadInput naming the path and the rule: the first broken shape, or every broken law.
     """
-    if len(text) > SIZE_MAX:
-        raise BadInput.of("$", f"the document has {len(text)} characters, at most {SIZE_MAX} are read")
-    try:
-        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, made stricter
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "$"
-        raise BadInput.of(where, error.problem or "not YAML") from error
-    except RecursionError as error:
-        raise BadInput.of("$", "not YAML that anybody wrote: nested too deeply") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise BadInput.of("$", f"not YAML: {error}") from error
+    return from_plain(_read(text), place)
+
+
+def from_plain(document: object, place: Place) -> Topology:
+    """The topology that a document describes once it is read: mappings, lists, text, numbers. Raises BadInput."""
     try:
         topology = msgspec.convert(document, Topology, dec_hook=dotted_decimal)
     except msgspec.ValidationError as error:
@@ -44,6 +37,22 @@ def decode(text: str, place: Place) -> Topology:
     if problems:
         raise BadInput(problems)
     return topology
+
+
+def _read(text: str) -> object:
+    """The YAML's plain data. Raises BadInput."""
+    if len(text) > SIZE_MAX:
+        raise BadInput.of("$", f"the document has {len(text)} characters, at most {SIZE_MAX} are read")
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, made stricter
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "$"
+        raise BadInput.of(where, error.problem or "not YAML") from error
+    except RecursionError as error:
+        raise BadInput.of("$", "not YAML that anybody wrote: nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise BadInput.of("$", f"not YAML: {error}") from error
 
 
 class _StrictLoader(yaml.SafeLoader):
