@@ -36,4 +36,5 @@ def test_a_refusal_is_named_for_its_guard_and_says_how_long_to_wait_where_that_h
     )
     assert refusals((_at_most_eight, _not_yet), 3, 8) == (Refusal("not yet", "wait", timedelta(seconds=3)),)
     assert refusals((_at_most_eight, _not_yet), 0, 8) == ()
+    assert Refusal("at most eight", "9 are more than 8").wait is None
     assert str(Refusal("at most eight", "9 are more than 8")) == "at most eight: 9 are more than 8"
