@@ -284,7 +284,25 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
             "$.speakers[1]: 2 prefixes: a Route Server takes at most 1 from a peer",
         ],
     ),
+    (
+        "one speaker announces a prefix for one service",
+        lambda d: second_service(d, prefixes=["0.0.0.0/0"]),
+        [f"$.speakers[{i}]: 0.0.0.0/0 is announced for both 'fw' and 'other': one service a prefix" for i in (0, 1)],
+    ),
     # outward
+    (
+        "a service is judged although the one before it announces nothing outward",
+        lambda d: second_service(d, outward=OUTWARD | {"neighbours": [NEIGHBOUR, NEIGHBOUR]}),
+        ["$.services[1].outward.neighbours[1].address: 192.0.2.1 is listed twice"],
+    ),
+    (
+        "what a service announces inward is not announced outward for another that has an outward of its own",
+        lambda d: (
+            d["services"][0].update(outward=OUTWARD | {"prefixes": ["10.8.0.0/16"]})
+            or second_service(d, outward=OUTWARD)
+        ),
+        ["$.services[0].outward.prefixes: 10.8.0.0/16 is announced for service 'other' by the same members"],
+    ),
     (
         "a neighbour on-premises is at no address of the platform",
         lambda d: d["services"][0].update(outward=OUTWARD | {"neighbours": [{"address": "127.0.0.9", "asn": 65200}]}),
@@ -469,6 +487,16 @@ def test_a_law_of_announcers_is_the_only_one_that_is_named(change: Change, expec
     assert refusals(doc) == []
     change(doc)
     assert refusals(doc) == expected
+
+
+def test_services_of_every_kind_are_judged_whatever_stands_before_them() -> None:
+    doc = wide()
+    second_service(doc, nextHop={"member": {"announcers": ["gone"]}})
+    second_service(doc, name="third", prefixes=["10.7.0.0/16"], nextHop=doc["services"][0]["nextHop"])
+    assert [refusal.split(":")[0] for refusal in refusals(doc)] == [
+        "$.services[1].nextHop.member.announcers",
+        "$.services[2].nextHop.loadBalancer.backendPool",
+    ]
 
 
 @pytest.mark.parametrize(("members", "expected"), [(8, 0), (9, 1)])

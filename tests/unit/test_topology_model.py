@@ -1,7 +1,12 @@
 """What a topology says of itself: names, announcers, commanded agents, resources, and whose a peering is."""
 
-import pytest
+from datetime import timedelta
+from typing import Any
 
+import pytest
+from msgspec import Struct
+
+from function_app.domain.topology import model
 from function_app.domain.topology.document import SIZE_MAX, decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Naming, Topology, backend_pool_key
@@ -120,3 +125,62 @@ def test_a_document_may_have_256_ki_characters_and_no_more() -> None:
     assert decode(padded, Place()).name == "hub"
     assert SIZE_MAX == 262144
     assert refusals(document()) == []
+
+
+SHAPES = [shape for shape in vars(model).values() if isinstance(shape, type) and issubclass(shape, Struct)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+def test_no_shape_takes_a_key_that_it_does_not_know(shape: type[Struct]) -> None:
+    assert shape is Struct or shape.__struct_config__.forbid_unknown_fields
+
+
+def test_what_is_not_written_down_is_this() -> None:
+    written = of_the_wide_document()
+    server, speaker, scale_set, peering = (
+        written.route_servers[0], written.speakers[0], written.scale_sets[0], written.network_peerings[0],
+    )  # fmt: skip
+    assert (server.branch_to_branch, server.routing_preference, server.owned, server.slots) == (
+        None,
+        None,
+        False,
+        "refuse",
+    )
+    assert (speaker.role, speaker.priority, speaker.as_override, speaker.vm) == ("router", 100, False, None)
+    assert speaker.agent is not None
+    assert speaker.agent.probe is None
+    assert (scale_set.priority, scale_set.announces) == (100, ())
+    assert (peering.use_remote_gateways, peering.allow_gateway_transit, peering.allow_forwarded_traffic) == (None,) * 3
+    assert peering.owned is False
+    service = written.services[0]
+    assert (service.failover.preempt, service.failover.rehearse) == ("never", "adopted")
+    assert service.failover.return_after == timedelta(minutes=30)
+    assert (service.min_healthy, service.outward, service.snat) == (None, None, False)
+    assert model.Member(speaker="a").priority == 100
+    assert model.Member(speaker="a").backend is None
+
+
+RANGES: list[tuple[list[Any], int, int]] = [
+    (["speakers", 0, "priority"], 0, 65535),
+    (["speakers", 0, "asn"], 1, 65534),
+    (["speakers", 0, "agent", "port"], 1, 65535),
+    (["speakers", 0, "agent", "probe"], 1, 65535),
+    (["scaleSets", 0, "asn"], 1, 65534),
+    (["services", 0, "outward", "prepend"], 1, 16),
+    (["services", 0, "outward", "neighbours", 0, "asn"], 1, 4294967295),
+]
+
+
+@pytest.mark.parametrize(("path", "least", "most"), RANGES, ids=[".".join(map(str, row[0])) for row in RANGES])
+def test_a_number_is_within_its_range(path: list[Any], least: int, most: int) -> None:
+    for value, accepted in ((least - 1, False), (least, True), (most, True), (most + 1, False)):
+        doc = wide()
+        doc["services"][0]["outward"] = {
+            "neighbours": [{"address": "192.0.2.1", "asn": 1}],
+            "prefixes": ["10.0.0.0/16"],
+        }
+        at: Any = doc
+        for step in path[:-1]:
+            at = at[step]
+        at[path[-1]] = value
+        assert (refusals(doc) == []) is accepted, (path, value)

@@ -118,6 +118,8 @@ def _left_out(module: cst.Module, texts: Texts) -> frozenset[int]:
 
 
 def _left_out_of(node: cst.CSTNode, texts: Texts) -> list[cst.CSTNode]:
+    if _is_prose(node):
+        return [node]
     match node:
         case cst.TypeAlias():
             return [node]
@@ -125,7 +127,7 @@ def _left_out_of(node: cst.CSTNode, texts: Texts) -> list[cst.CSTNode]:
             return [arg for arg in declared if arg.keyword and arg.keyword.value in DECLARED]
         case cst.Call(func=cst.Name(value=name) | cst.Attribute(attr=cst.Name(value=name)), args=args):
             return [arg.value for i, arg in enumerate(args) if i in texts.get(name, ())]
-    return [node] if _is_prose(node) else []
+    return []
 
 
 def _below(node: cst.CSTNode) -> set[int]:
