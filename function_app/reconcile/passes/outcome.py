@@ -6,13 +6,24 @@ from enum import IntEnum
 
 
 class Ending(IntEnum):
-    """In the order of what a person should look at first; a pass over several parts ends as its worst part did."""
+    """From what needs no attention to what needs it first; a pass over several parts ends as its worst part did.
+
+    CONVERGED  nothing is left to do
+    ACCEPTED   an operator's order was taken; what follows from it is for the passes to come
+    PENDING    something is under way, or waits for time to pass
+    PAUSED     an operator's pause is in force: nothing is done until it ends
+    HELD       something is wanted and not permitted
+    REFUSED    an order was not taken, or no guard lets a step through
+    FAILED     a fault stopped this part of the pass
+    """
 
     CONVERGED = 0
-    PENDING = 1
-    HELD = 2
-    REFUSED = 3
-    FAILED = 4
+    ACCEPTED = 1
+    PENDING = 2
+    PAUSED = 3
+    HELD = 4
+    REFUSED = 5
+    FAILED = 6
 
 
 @dataclass(frozen=True, slots=True)
