@@ -1,4 +1,4 @@
-"""Looks at the world, in parallel and within a deadline; what did not answer is UNKNOWN, never BAD."""
+"""Reads agents and load balancers, in parallel and within a deadline. What did not answer is UNKNOWN, never BAD."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,77 +17,106 @@ from function_app.domain.service.observation import (
 from function_app.domain.service.ranked.paths import Order, Path
 from function_app.domain.topology.model import Service, Speaker, Topology
 from function_app.reconcile.ports import Ports
+from function_app.reconcile.store.records import Records
+
+NO_ANSWER = Unreachable("no answer in time")
 
 
 class Agents:
-    """The agents as one pass sees them: asked once for all services, and again for a service that lost a race.
+    """The agents' statuses in one pass: requested once for all services, and again for a service that lost a race.
 
-    A look is as old as its question: who sleeps before the answer must not take it for news.
+    They are dated at the request, not at the answers, so that an answer that comes late is not mistaken for a fresh one.
     """
 
     def __init__(self, ports: Ports, topology: Topology) -> None:
-        self._ports = ports
-        self._topology = topology
+        self.ports = ports
+        self.topology = topology
         self._first: asyncio.Future[tuple[datetime, Mapping[str, AgentReading]]] | None = None
 
     async def asked(self, again: bool = False) -> tuple[datetime, Mapping[str, AgentReading]]:
-        """When they were asked, and what they said."""
+        """When the statuses were requested, and by agent its status or why there is none."""
         if again or self._first is None:
-            self._first = asyncio.ensure_future(self._ask())
+            self._first = asyncio.ensure_future(self._request())
         return await self._first
 
-    async def _ask(self) -> tuple[datetime, Mapping[str, AgentReading]]:
-        at = self._ports.clock.now()
-        return at, await agents(self._ports, self._topology, self._topology.timing.observe_fast)
+    async def _request(self) -> tuple[datetime, Mapping[str, AgentReading]]:
+        at = self.ports.clock.now()
+        return at, await agents(self.ports, self.topology, self.topology.timing.observe_fast)
 
     def watch(self, service: Service) -> Callable[[bool], Awaitable[Observed]]:
-        """How one service looks at the agents alone."""
+        """Looks at one service through the agents alone, as a fast pass does; `True` looks again."""
 
         async def look(again: bool) -> Observed:
             at, readings = await self.asked(again)
-            return Observed(at, readings, ordered=ordered(self._topology, service, readings))
+            return Observed(at, readings, ordered=ordered(self.topology, service, readings))
 
         return look
 
 
-async def agents(ports: Ports, topology: Topology, deadline: timedelta) -> Mapping[str, AgentReading]:
-    """Asks every agent that has a part at once.
+async def one_look(agents: Agents, service: Service, again: bool = False) -> Observed:
+    """Observes a service through its agents and its load balancer. The order of these lines is a safety rule:
 
-    Once all who have answered say that the rest is dead, on gossip and on the probe port, that is waited for no longer
-    than for one more heartbeat: an agent that is there has answered by then, and the peers have waited before us.
+    1. the etag of the record first: whose a Down is, only the record can tell that stood before it was read, so a pass
+       that finds another etag later looks again;
+    2. then the agents and the load balancer, at the same time;
+    3. the look is dated at the earlier of the two moments.
+
+    A ranked service has no load balancer: its agents are all there is. Raises Unavailable where storage fails.
     """
-    loop = asyncio.get_running_loop()
-    asked = {name: _ask(ports, topology, topology.speaker(name), deadline) for name in sorted(topology.commanded)}
-    tasks = {name: asyncio.ensure_future(question) for name, question in asked.items()}
-    ends = loop.time() + deadline.total_seconds()
+    if service.naming is not None:
+        return await agents.watch(service)(again)
+    ports = agents.ports
+    began = ports.clock.now()
+    etag = await Records(ports.documents).etag(agents.topology, service)
+    (at, readings), reading = await asyncio.gather(agents.asked(again), balancer(ports, agents.topology, service))
+    return Observed(min(began, at), readings, reading, etag)
+
+
+async def agents(ports: Ports, topology: Topology, deadline: timedelta) -> Mapping[str, AgentReading]:
+    """The status of every commanded agent, all requested at once; NO_ANSWER for those that `deadline` cut off."""
+    names = sorted(topology.commanded)
+    tasks = {name: asyncio.ensure_future(_status(ports, topology, topology.speaker(name), deadline)) for name in names}
     try:
-        while pending := [task for task in tasks.values() if not task.done()]:
-            done, _ = await asyncio.wait(pending, timeout=ends - loop.time(), return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                break
-            silent = {name: task for name, task in tasks.items() if not task.done()}
-            if silent and all(_given_up(name, tasks, ports) for name in silent):
-                await asyncio.wait(silent.values(), timeout=topology.timing.gossip_period.total_seconds())
-                break
+        await _answers(ports, topology, tasks, deadline)
     finally:
         for task in tasks.values():
             task.cancel()
-    nothing = Unreachable("no answer in time")
-    return {n: task.result() if task.done() and not task.cancelled() else nothing for n, task in tasks.items()}
+    return {name: task.result() if _answered(task) else NO_ANSWER for name, task in tasks.items()}
 
 
-async def _ask(ports: Ports, topology: Topology, speaker: Speaker, deadline: timedelta) -> AgentReading:
+async def _status(ports: Ports, topology: Topology, speaker: Speaker, deadline: timedelta) -> AgentReading:
     return await ports.agents.status(topology.name, speaker, deadline)
 
 
-def _given_up(name: str, tasks: Mapping[str, asyncio.Future[AgentReading]], ports: Ports) -> bool:
-    """Whether everyone who answered and can tell says that `name` is dead."""
-    answered = {n: task.result() for n, task in tasks.items() if task.done()}
-    return seen_by_peers(name, Observed(ports.clock.now(), answered)) is Value.BAD
+async def _answers(
+    ports: Ports, topology: Topology, tasks: Mapping[str, asyncio.Future[AgentReading]], deadline: timedelta
+) -> None:
+    """Waits until all have answered, or for `deadline`.
+
+    Once every peer that answered reports the silent ones dead, on gossip and on the probe port, those get one more
+    heartbeat: an agent that is alive has answered by then, and the peers have waited before us.
+    """
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + deadline.total_seconds()
+    while silent := {name: task for name, task in tasks.items() if not task.done()}:
+        done, _ = await asyncio.wait(silent.values(), timeout=ends - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+        silent = {name: task for name, task in silent.items() if not task.done()}
+        if not done or not silent:
+            return
+        answered = {name: task.result() for name, task in tasks.items() if task.done()}
+        seen = Observed(ports.clock.now(), answered)
+        if all(seen_by_peers(name, seen) is Value.BAD for name in silent):
+            await asyncio.wait(silent.values(), timeout=topology.timing.gossip_period.total_seconds())
+            return
+
+
+def _answered(task: asyncio.Future[AgentReading]) -> bool:
+    return task.done() and not task.cancelled()
 
 
 def ordered(topology: Topology, service: Service, readings: Mapping[str, AgentReading]) -> Mapping[str, Order]:
-    """What announcers of a ranked service say they were last ordered; one that names nobody we know says nothing."""
+    """By announcer of a ranked service, the order it last accepted, by its own report. One that reports a next hop which
+    is no member of the service is left out."""
     if service.naming is None:
         return {}
     names = {topology.speaker(name).address: name for name in service.names}

@@ -103,14 +103,9 @@ class Passes:
 
         async def look(again: bool) -> Observed:
             nonlocal balancer
-            if service.naming is not None:
-                return await agents.watch(service)(again)
-            began = self.ports.clock.now()
-            etag = await Records(self.ports.documents).etag(topology, service)
-            (at, readings), balancer = await asyncio.gather(
-                agents.asked(again), observe.balancer(self.ports, topology, service)
-            )
-            return Observed(min(began, at), readings, balancer, etag)
+            observed = await observe.one_look(agents, service, again)
+            balancer = observed.balancer
+            return observed
 
         try:
             outcome = await self._converge(service_pass, look)
