@@ -21,7 +21,6 @@ from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.passes.service import Progress, ServicePass, Watch
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store import kept
-from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import InForce
 
 BY_ADOPTION = "Hopkeeper, as the service is new to it"
@@ -67,10 +66,7 @@ def _watch(ports: Ports, topology: Topology, service: Service) -> Watch:
     agents = observe.Agents(ports, topology)
 
     async def look(again: bool) -> Observed:
-        began = ports.clock.now()
-        etag = await Records(ports.documents).etag(topology, service)
-        (at, readings), balancer = await asyncio.gather(agents.asked(again), observe.balancer(ports, topology, service))
-        return Observed(min(began, at), readings, balancer, etag)
+        return await observe.one_look(agents, service, again)
 
     return look
 
