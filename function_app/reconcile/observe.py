@@ -22,7 +22,7 @@ from function_app.reconcile.store.records import Records
 NO_ANSWER = Unreachable("no answer in time")
 
 
-class Agents:
+class AgentReadings:
     """The agents' statuses in one pass: requested once for all services, and again for a service that lost a race.
 
     They are dated at the request, not at the answers, so that an answer that comes late is not mistaken for a fresh one.
@@ -33,7 +33,7 @@ class Agents:
         self.topology = topology
         self._first: asyncio.Future[tuple[datetime, Mapping[str, AgentReading]]] | None = None
 
-    async def asked(self, again: bool = False) -> tuple[datetime, Mapping[str, AgentReading]]:
+    async def read(self, again: bool = False) -> tuple[datetime, Mapping[str, AgentReading]]:
         """When the statuses were requested, and by agent its status or why there is none."""
         if again or self._first is None:
             self._first = asyncio.ensure_future(self._request())
@@ -47,13 +47,13 @@ class Agents:
         """Looks at one service through the agents alone, as a fast pass does; `True` looks again."""
 
         async def look(again: bool) -> Observed:
-            at, readings = await self.asked(again)
+            at, readings = await self.read(again)
             return Observed(at, readings, ordered=ordered(self.topology, service, readings))
 
         return look
 
 
-async def one_look(agents: Agents, service: Service, again: bool = False) -> Observed:
+async def one_look(agents: AgentReadings, service: Service, again: bool = False) -> Observed:
     """Observes a service through its agents and its load balancer. The order of these lines is a safety rule:
 
     1. the etag of the record first: whose a Down is, only the record can tell that stood before it was read, so a pass
@@ -68,7 +68,7 @@ async def one_look(agents: Agents, service: Service, again: bool = False) -> Obs
     ports = agents.ports
     began = ports.clock.now()
     etag = await Records(ports.documents).etag(agents.topology, service)
-    (at, readings), reading = await asyncio.gather(agents.asked(again), balancer(ports, agents.topology, service))
+    (at, readings), reading = await asyncio.gather(agents.read(again), balancer(ports, agents.topology, service))
     return Observed(min(began, at), readings, reading, etag)
 
 

@@ -103,7 +103,7 @@ async def operate(ports: Ports, in_force: InForce, service: Service, order: Orde
     topology = in_force.topology
     trigger = f"order: {type(order).__name__} by {order.by}"
     service_pass = ServicePass(ports, topology, service, "fast", trigger, ports.clock.now())
-    outcome = await service_pass.run(observe.Agents(ports, topology).watch(service), order)
+    outcome = await service_pass.run(observe.AgentReadings(ports, topology).watch(service), order)
     if outcome.retry_after is not None:
         await come_back(ports, topology.name, outcome.retry_after)
     return outcome

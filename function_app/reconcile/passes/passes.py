@@ -40,8 +40,8 @@ class Passes:
         """Agents only, at once, beside whatever else is running."""
         topology = in_force.topology
         woken = self.ports.clock.now()
-        agents = observe.Agents(self.ports, topology)
-        silent = any(isinstance(reading, Unreachable) for reading in (await agents.asked())[1].values())
+        agents = observe.AgentReadings(self.ports, topology)
+        silent = any(isinstance(reading, Unreachable) for reading in (await agents.read())[1].values())
         if silent and any(service.load_balancer for service in topology.services):
             self.ports.load_balancers.warm()
         parts = (
@@ -65,7 +65,7 @@ class Passes:
     async def _everything(self, in_force: InForce, trigger: str) -> Outcome:
         topology = in_force.topology
         woken = self.ports.clock.now()
-        agents = observe.Agents(self.ports, topology)
+        agents = observe.AgentReadings(self.ports, topology)
         async with asyncio.TaskGroup() as group:
             arm = group.create_task(kept_arm_facts(self.ports, in_force))
             rehearsed = group.create_task(rehearsals(self.ports, topology))
@@ -84,7 +84,7 @@ class Passes:
         networks = await keep_networks(self.ports, topology, memberships, records)
         parts = (*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes, networks.outcome)
         outcome = worst(parts)
-        asked, readings = await agents.asked()
+        asked, readings = await agents.read()
         now = self.ports.clock.now()
         report = preflight(topology, arm.result(), SeenInPass(asked, readings, memberships, rehearsed.result()))
         summary = Summary(
@@ -95,7 +95,7 @@ class Passes:
         await rehearse_adopted(self.ports, in_force, settled, rehearsed.result())
         return outcome
 
-    async def _see(self, service_pass: ServicePass, agents: observe.Agents) -> Seen:
+    async def _see(self, service_pass: ServicePass, agents: observe.AgentReadings) -> Seen:
         """One service with its load balancer; metrics and logged events only explain, so they are read beside the rest."""
         topology, service = service_pass.topology, service_pass.service
         explaining = asyncio.ensure_future(self._explain(topology, service))

@@ -12,7 +12,7 @@ import pytest
 from function_app.domain.service.observation import AdminState, AgentReading, BalancerReading, Observed, Role
 from function_app.domain.service.record import Phase, Record
 from function_app.domain.topology.model import Service, Speaker
-from function_app.reconcile.observe import Agents
+from function_app.reconcile.observe import AgentReadings
 from function_app.reconcile.passes.outcome import Ending
 from function_app.reconcile.passes.passes import Passes
 from function_app.reconcile.ports import PoolView, Stored
@@ -110,7 +110,7 @@ async def test_a_look_is_as_old_as_its_question() -> None:
 
     ports = make_ports(Sleeper(scene.topology), clock=scene.clock)
     asked = scene.clock.at
-    look = Agents(ports, scene.topology).watch(scene.topology.services[0])
+    look = AgentReadings(ports, scene.topology).watch(scene.topology.services[0])
     assert (await look(False)).at == asked
 
 
