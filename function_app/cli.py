@@ -33,12 +33,16 @@ from function_app.domain.service.bounds import bounds as failover_bounds
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
+from function_app.reconcile.documents.findings import preflight_document
+from function_app.reconcile.documents.history import Explanation
+from function_app.reconcile.documents.plan import Plan
+from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.passes.outcome import Ending, Outcome
-from function_app.reconcile.preflight import as_document
 from function_app.reconcile.routes.evidence import Evidence
 from function_app.render import Vendor
 from function_app.render import render as configuration
 from function_app.views.evidence import learned, table
+from function_app.views.explain import explanation_lines
 from function_app.views.preflight import report_lines
 
 TROUBLE = 1
@@ -95,7 +99,7 @@ def lint(file: Path, azure: bool | None, as_json: bool, lab: bool) -> None:
         asks = wiring.is_configured() if azure is None else azure
         report = _run(_asked(topology)) if asks else judged(topology, Facts())
     if as_json:
-        _show(as_document(report))
+        _show(preflight_document(report))
     else:
         click.echo("\n".join(report_lines(report)))
     if report.errors:
@@ -112,13 +116,17 @@ def apply(file: Path) -> None:
 @main.command(help="What is in force, who holds what, what is held and why.")
 @click.argument("topology", required=False)
 def status(topology: str | None) -> None:
-    _show(_run(wiring.status(topology)))
+    async def ask() -> Overview | Status:
+        use_cases = wiring.use_cases()
+        return await use_cases.status(topology) if topology else await use_cases.overview()
+
+    _show(_run(ask()))
 
 
 @main.command(help="What a pass would do first, and why; changes nothing.")
 @click.argument("topology")
 def plan(topology: str) -> None:
-    async def ask() -> Any:
+    async def ask() -> Plan:
         return await wiring.use_cases().plan(topology)
 
     _show(_run(ask()))
@@ -131,7 +139,7 @@ def reconcile(topology: str) -> None:
         return await wiring.use_cases().look(topology, "by hand")
 
     outcome = _run(look())
-    click.echo(outcome.ending.name.lower())
+    click.echo(outcome.ending.word)
     for reason in outcome.reasons:
         click.echo(f"  {reason}")
 
@@ -217,10 +225,10 @@ def render(
 def explain(topology: str, service: str, at: datetime | None) -> None:
     moment = at.replace(tzinfo=UTC) if at else None
 
-    async def ask() -> tuple[str, ...]:
-        return await wiring.explanation(topology, service, moment)
+    async def ask() -> Explanation:
+        return await wiring.use_cases().explain(topology, service, moment)
 
-    click.echo("\n".join(_run(ask())))
+    click.echo("\n".join(explanation_lines(_run(ask()))))
 
 
 def _order(topology: str, service: str, verb: str, **said: Any) -> None:
@@ -229,7 +237,7 @@ def _order(topology: str, service: str, verb: str, **said: Any) -> None:
         return await wiring.use_cases().order(topology, service, verb, {"by": getpass.getuser(), **words})
 
     outcome = _run(give())
-    click.echo(outcome.ending.name.lower())
+    click.echo(outcome.ending.word)
     for reason in outcome.reasons:
         click.echo(f"  {reason}")
     if outcome.ending in (Ending.REFUSED, Ending.FAILED):
@@ -308,7 +316,7 @@ def _key(file: IO[bytes]) -> str:
 
 
 def _check_app(url: str, key: str, wait: timedelta, sweep_within: timedelta) -> None:
-    found, said = asyncio.run(wiring.app_faults(url, key, wait, sweep_within))
+    found, said = asyncio.run(wiring.deployed_app(url, key).check(wait, sweep_within))
     for fault in found:
         click.echo(f"{url}: {fault}", err=True)
     if found:
@@ -323,7 +331,7 @@ async def _asked(topology: Topology) -> Report:
 async def _apply(file: Path) -> Topology:
     text = await asyncio.to_thread(file.read_bytes)
     try:
-        return await wiring.use_cases().topologies.apply(text.decode())
+        return await wiring.use_cases().apply(text.decode())
     except (BadInput, UnicodeDecodeError) as error:
         _refuse(file, error)
 

@@ -1,14 +1,11 @@
 """The composition root: the only module that names adapters. Nothing connects here; clients are made at first use."""
 
-import asyncio
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from functools import cache, lru_cache
-from typing import Any
+from functools import cache, partial
 
 from function_app import settings as environment
-from function_app.adapters.agents.http import AgentReport, AgentsOverHttp, verify_report
-from function_app.adapters.agents.jws import AgentCertificate, AppKey, claimed_sender
+from function_app.adapters.agents.http import AgentsOverHttp
+from function_app.adapters.agents.jws import AppKey
+from function_app.adapters.agents.reports import ReportsOverJws
 from function_app.adapters.arm.client import Azure, Closable, Cloud, default_credential, managed_identity
 from function_app.adapters.arm.effective_routes import EffectiveRoutesOverArm
 from function_app.adapters.arm.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
@@ -25,19 +22,16 @@ from function_app.adapters.running_app import ask_app
 from function_app.adapters.storage.blob import DocumentsInBlobs
 from function_app.adapters.storage.local import DocumentsInDirectory
 from function_app.adapters.storage.queue import WakeUpsInDirectory, WakeUpsOverQueue
-from function_app.domain.base.errors import BadInput, NotAuthentic
+from function_app.domain.base.errors import BadInput
 from function_app.domain.topology.laws import Place
-from function_app.reconcile import deployed
+from function_app.reconcile.deployed import DeployedApp
 from function_app.reconcile.ports import Clock, Documents, Ports, WakeUps
 from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
 from function_app.settings import Settings
-from function_app.views import status as views
-from function_app.views.explain import explain
 
 CONTAINER = "hopkeeper"
 WAKE_UP_QUEUE = "hopkeeper-wakeups"
-APP_AGAIN_SECONDS = 5.0
 
 
 def build(settings: Settings) -> UseCases:
@@ -55,6 +49,7 @@ def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Docume
         documents=documents,
         wake_ups=wake_ups,
         agents=AgentsOverHttp(AppKey.from_pem(settings.signing_key), clock),
+        reports=ReportsOverJws(),
         load_balancers=LoadBalancersOverArm(azure),
         admin_states=AdminStatesOverArm(azure),
         route_servers=RouteServersOverArm(azure),
@@ -105,51 +100,9 @@ def is_configured() -> bool:
     return True
 
 
-async def verified_report(text: str) -> AgentReport:
-    """An agent's report, checked against the certificate that its topology enrols. Raises BadInput or NotAuthentic."""
-    agent, topology = claimed_sender(text)
-    try:
-        in_force = await use_cases().topologies.in_force(topology)
-    except BadInput as error:
-        raise NotAuthentic("no certificate is enrolled for the agent that it names") from error
-    certificates = {
-        speaker.name: _certificate(speaker.agent.certificate)
-        for speaker in in_force.topology.speakers
-        if speaker.name == agent and speaker.agent is not None and speaker.agent.certificate is not None
-    }
-    return verify_report(text, lambda _, name: certificates.get(name), use_cases().ports.clock.now())
-
-
-@lru_cache(maxsize=1024)
-def _certificate(pem: str) -> AgentCertificate:
-    return AgentCertificate.from_pem(pem)
-
-
-async def status(name: str | None) -> Mapping[str, Any]:
-    """The overview, or one topology's status. Raises BadInput for one that is unknown."""
-    topologies, ports = use_cases().topologies, use_cases().ports
-    if name is None:
-        told = await views.overview(topologies, ports.documents, ports.clock)
-        return {**told, "observing": use_cases().observe_only}
-    return await views.detail(topologies, ports.documents, ports.clock, name)
-
-
-async def app_faults(url: str, key: str, wait: timedelta, sweep_within: timedelta) -> tuple[tuple[str, ...], str]:
-    """What is wrong with the app that was deployed at `url`, asked again for `wait`; and one line where nothing is."""
-    until = asyncio.get_running_loop().time() + wait.total_seconds()
-    while True:
-        functions, overview = await ask_app(url, key)
-        found = deployed.faults(url, functions, overview, sweep_within)
-        if not found:
-            return (), deployed.summary(functions, overview)
-        if asyncio.get_running_loop().time() >= until:
-            return found, ""
-        await asyncio.sleep(APP_AGAIN_SECONDS)
-
-
-async def explanation(topology: str, service: str, at: datetime | None) -> tuple[str, ...]:
-    """Why a service is as it is, or was at a moment."""
-    return await explain(use_cases().ports.documents, topology, service, at)
+def deployed_app(url: str, key: str) -> DeployedApp:
+    """The app that was deployed at `url`, asked with its master key: for the command line only."""
+    return DeployedApp(url, partial(ask_app, url, key), SystemClock())
 
 
 def _cloud(settings: Settings) -> Cloud:

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -21,7 +20,6 @@ from function_app.domain.topology.model import NetworkPeering, Topology
 from function_app.reconcile.passes.outcome import CONVERGED, Ending, Outcome
 from function_app.reconcile.peerings.keep import Membership
 from function_app.reconcile.ports import Ports
-from function_app.reconcile.routes.verification import told_finding
 from function_app.reconcile.store import kept
 
 
@@ -112,19 +110,3 @@ async def _read(ports: Ports, topology: Topology) -> dict[str, NetworkPeeringRea
 
     readings = await asyncio.gather(*(one(peering) for peering in topology.network_peerings))
     return {p.name: reading for p, reading in zip(topology.network_peerings, readings, strict=True)}
-
-
-def told(networks: Networks) -> dict[str, Any]:
-    """Under `networks` in the status document."""
-    return {
-        "asOf": networks.at,
-        "outcome": networks.outcome.ending.name.lower(),
-        "reasons": list(networks.outcome.reasons),
-        "peerings": {
-            name: {"state": "unknown", "reason": reading}
-            if isinstance(reading, str)
-            else {"state": reading.state, "settled": reading.settled, "flags": dict(reading.flags)}
-            for name, reading in sorted(networks.peerings.items())
-        },
-        "findings": [told_finding(f) for f in networks.findings],
-    }

@@ -70,6 +70,30 @@ class Agents(Protocol):
     ) -> "CommandAnswer": ...
 
 
+class SignedReport(Protocol):
+    """A report as it came in: what it claims, not verified, only good for choosing the certificate to verify it with."""
+
+    @property
+    def agent(self) -> str: ...
+
+    @property
+    def topology(self) -> str: ...
+
+    def verify(self, certificate: str, now: datetime) -> str:
+        """Checks it against the agent's enrolled certificate (PEM) and gives its reason, in one line.
+
+        Raises NotAuthentic where another key signed it, or not just now, or not for this app; BadInput where it is
+        malformed.
+        """
+
+
+class Reports(Protocol):
+    """Agents' signed reports."""
+
+    def claimed(self, text: str) -> SignedReport:
+        """Raises BadInput for what is no signed report."""
+
+
 type AgentCommand = SendFence | SendPromote | SendAdvertise | SendOutward
 
 
@@ -254,6 +278,7 @@ class Ports:
     documents: Documents
     wake_ups: WakeUps
     agents: Agents
+    reports: Reports
     load_balancers: LoadBalancers
     admin_states: AdminStates
     route_servers: RouteServers

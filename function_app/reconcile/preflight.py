@@ -138,21 +138,3 @@ def _address(kind: type, value: object) -> Any:
     if kind in (IPv4Address, IPv4Network):
         return kind(value)
     raise NotImplementedError(kind)
-
-
-def as_document(report: Report) -> dict[str, Any]:
-    """The report as plain data, for the status and for `--json`."""
-    return {
-        "findings": [
-            {
-                "rule": f.rule,
-                "severity": f.severity,
-                "path": f.path,
-                "what": f.what,
-                "do": f.do,
-                "reference": f.reference,
-            }
-            for f in report.findings
-        ],
-        "unjudged": [{"rule": u.rule, "needs": u.need, "of": list(u.of)} for u in report.unjudged],
-    }

@@ -7,6 +7,8 @@ import azure.functions as func
 
 from function_app import wiring
 from function_app.domain.base.errors import BadInput, Problem
+from function_app.reconcile.documents.outcome import Outcomes
+from function_app.reconcile.documents.plan import Plans
 from function_app.reconcile.passes.outcome import Ending
 from function_app.triggers.answers import answer, foreseen, json_body, outcome_answer
 
@@ -21,9 +23,9 @@ async def reconcile(req: func.HttpRequest) -> func.HttpResponse:
     names = (name,) if name else await use_cases.topologies.names()
     if _dry_run(req):
         plans = [await use_cases.plan(each) for each in names]
-        return answer(plans[0] if name else {"plans": plans})
+        return answer(plans[0] if name else Plans(plans=tuple(plans)))
     outcomes = [outcome_answer(each, await use_cases.look(each, "by hand")) for each in names]
-    return answer(outcomes[0] if name else {"outcomes": outcomes})
+    return answer(outcomes[0] if name else Outcomes(outcomes=tuple(outcomes)))
 
 
 @blueprint.route(
@@ -41,8 +43,8 @@ async def order(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="status/{topology?}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @foreseen
 async def status(req: func.HttpRequest) -> func.HttpResponse:
-    name = req.route_params.get("topology")
-    return answer(await wiring.status(name))
+    name, use_cases = req.route_params.get("topology"), wiring.use_cases()
+    return answer(await use_cases.status(name) if name else await use_cases.overview())
 
 
 def _dry_run(req: func.HttpRequest) -> bool:

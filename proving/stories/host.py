@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from azure.core.credentials import AccessToken
 from hopkeeper_agent.delivery import TIMEOUT_SECONDS
 
@@ -19,7 +20,6 @@ from function_app.reconcile.ports import Stored
 from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
 from function_app.settings import Settings, StorageSettings
-from function_app.views import status as views
 from function_app.wiring import ports_over
 from proving.stories.identity import app_key_pem
 from proving.stories.virtual import VirtualClock, virtual_loop
@@ -184,7 +184,8 @@ class Host:
             await self.app.wake_all()
 
     async def status(self, topology: str) -> Mapping[str, Any]:
-        return await views.detail(self.app.topologies, self.shelf, self.clock, topology)
+        status: Mapping[str, Any] = msgspec.to_builtins(await self.app.status(topology))
+        return status
 
     def run(self, work: Callable[[], Awaitable[object]]) -> None:
         """Starts an invocation."""

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from function_app.reconcile.history import explain
 from function_app.reconcile.ports import Stored
-from function_app.views.explain import explain
+from function_app.views.explain import explanation_lines
 from proving.storm.world import World
 
 SOURCES = ("A ", "P ", "L ")
@@ -62,7 +63,7 @@ async def _shortfalls(world: World) -> tuple[int, list[str]]:
     for at, epoch, target in world.checks.promotions:
         if at > world.now() - UNFINISHED:
             continue
-        told = await explain(documents, topology, service, at + LITTLE)
+        told = explanation_lines(await explain(documents, topology, service, at + LITTLE))
         asked += 1
         if not any(f"epoch {epoch}" in line and target in line for line in told):
             wrong.append(f"the promotion of {target} at epoch {epoch} ({at}) is told as {told}")
@@ -72,7 +73,7 @@ async def _shortfalls(world: World) -> tuple[int, list[str]]:
         entry = msgspec.json.decode(stored.body, type=Entry) if stored else None
         if entry is None or entry.outcome not in ("held", "refused"):
             continue
-        told = await explain(documents, topology, service, max(entry.started, entry.looked))
+        told = explanation_lines(await explain(documents, topology, service, max(entry.started, entry.looked)))
         asked += 1
         if not any(line.strip().startswith(("held:", "guard:", "failed:", "because ")) for line in told):
             wrong.append(f"the hold in {key} is told as {told}")

@@ -16,7 +16,7 @@ from function_app.reconcile import observe
 from function_app.reconcile.act.rehearse import rehearsals, rehearse_adopted
 from function_app.reconcile.networks import keep_networks
 from function_app.reconcile.passes.come_back import come_back
-from function_app.reconcile.passes.outcome import Ending, Outcome, worst
+from function_app.reconcile.passes.outcome import Ending, Outcome, Pace, worst
 from function_app.reconcile.passes.service import ServicePass, Watch
 from function_app.reconcile.passes.summary import Seen, Summary, keep_summary
 from function_app.reconcile.passes.turns import in_turn
@@ -45,10 +45,10 @@ class Passes:
         if silent and any(service.load_balancer for service in topology.services):
             self.ports.load_balancers.warm()
         parts = (
-            self._converge(ServicePass(self.ports, topology, s, "fast", trigger, woken), agents.watch(s))
+            self._converge(ServicePass(self.ports, topology, s, Pace.FAST, trigger, woken), agents.watch(s))
             for s in topology.services
         )
-        return await self._over(topology, "fast", trigger, worst(tuple(await asyncio.gather(*parts))))
+        return await self._over(topology, Pace.FAST, trigger, worst(tuple(await asyncio.gather(*parts))))
 
     async def slow(self, in_force: InForce, trigger: str) -> Outcome:
         """Everything, but waits for no long-running operation. While another one runs, this is that one's next turn."""
@@ -60,7 +60,7 @@ class Passes:
         outcome = await in_turn(self.ports, topology.name, topology.timing.slow_pass_lease, one_pass)
         if outcome is None:
             return Outcome(Ending.PENDING, (f"{topology.name}: another pass is running and goes on with this",))
-        return await self._over(topology, "slow", trigger, outcome)
+        return await self._over(topology, Pace.SLOW, trigger, outcome)
 
     async def _everything(self, in_force: InForce, trigger: str) -> Outcome:
         topology = in_force.topology
@@ -72,7 +72,7 @@ class Passes:
             servers = [group.create_task(keep_membership(self.ports, topology, s)) for s in topology.route_servers]
             services = {
                 s.name: group.create_task(
-                    self._see(ServicePass(self.ports, topology, s, "slow", trigger, woken), agents)
+                    self._see(ServicePass(self.ports, topology, s, Pace.SLOW, trigger, woken), agents)
                 )
                 for s in topology.services
             }
@@ -84,11 +84,21 @@ class Passes:
         networks = await keep_networks(self.ports, topology, memberships, records)
         parts = (*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes, networks.outcome)
         outcome = worst(parts)
-        asked, readings = await agents.read()
+        requested, readings = await agents.read()
         now = self.ports.clock.now()
-        report = preflight(topology, arm.result(), SeenInPass(asked, readings, memberships, rehearsed.result()))
+        report = preflight(topology, arm.result(), SeenInPass(requested, readings, memberships, rehearsed.result()))
         summary = Summary(
-            now, asked, in_force, outcome, readings, seen, hops, memberships, verification, networks, report
+            at=now,
+            requested=requested,
+            in_force=in_force,
+            outcome=outcome,
+            agents=readings,
+            services=seen,
+            next_hops=hops,
+            memberships=memberships,
+            verification=verification,
+            networks=networks,
+            preflight=report,
         )
         await keep_summary(self.ports, summary)
         settled = frozenset(name for name, s in seen.items() if s.outcome.ending is Ending.CONVERGED)
@@ -139,7 +149,7 @@ class Passes:
                 again = max(again, error.retry_after)
             return Outcome(Ending.FAILED, (f"{service_pass.service.name}: {error}",), again)
 
-    async def _over(self, topology: Topology, pace: str, trigger: str, outcome: Outcome) -> Outcome:
+    async def _over(self, topology: Topology, pace: Pace, trigger: str, outcome: Outcome) -> Outcome:
         """Asks to be woken again when there is something left, and leaves one line behind."""
         if outcome.retry_after is not None:
             await come_back(self.ports, topology.name, outcome.retry_after)
@@ -147,7 +157,7 @@ class Passes:
             "topology": topology.name,
             "pace": pace,
             "trigger": trigger,
-            "outcome": outcome.ending.name.lower(),
+            "outcome": outcome.ending.word,
             "reasons": "; ".join(outcome.reasons),
         }
         log.info("pass over %s", fields, extra=fields)

@@ -8,7 +8,6 @@ from function_app.domain.peerings.guards import PeeringContext, refuse
 from function_app.domain.peerings.model import (
     CreatePeering,
     DeletePeering,
-    Peering,
     PeeringStep,
     Provisioning,
     RouteServerReading,
@@ -16,7 +15,6 @@ from function_app.domain.peerings.model import (
 from function_app.domain.peerings.plan import PeeringPlan, plan
 from function_app.domain.peerings.scale_sets import Fleet, Instance, with_instances
 from function_app.domain.topology.model import Naming, RouteServer, ScaleSet, Topology
-from function_app.domain.topology.peering_names import is_own
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.peerings.deletes import DeletesOf
 from function_app.reconcile.ports import Ports
@@ -36,10 +34,6 @@ class Membership:
     def steps(self) -> tuple[PeeringStep, ...]:
         """What is still to be done, in its order, and then what a guard does not let be done."""
         return (*self.plan.steps, *self.plan.blocked) if self.plan else ()
-
-    def own(self, topology: Topology) -> tuple[Peering, ...]:
-        server = next(s for s in topology.route_servers if s.name == self.server)
-        return tuple(p for p in self.reading.peerings if is_own(topology, server, p.name)) if self.reading else ()
 
 
 async def keep_membership(ports: Ports, topology: Topology, server: RouteServer, dry_run: bool = False) -> Membership:

@@ -1,8 +1,7 @@
-"""What is known about routes, as the status tells it: findings, how old the answers are, and what asking cost."""
+"""What is known about routes: findings, how old the answers are, and what the requests cost."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from msgspec import Struct
 
@@ -54,38 +53,3 @@ class Verification(Struct, frozen=True, kw_only=True):
         """When the oldest answer was asked for; None while one is missing."""
         times = list(self.answers.values())
         return None if None in times else min((at for at in times if at is not None), default=None)
-
-
-def told(verification: Verification) -> dict[str, Any]:
-    """Under `routes` in the status document; `asOf` is when the oldest answer was asked for."""
-    return {
-        "verified": verification.verified,
-        "complete": verification.complete,
-        "asOf": verification.as_of,
-        "checks": [
-            {"service": c.service, "speaker": c.speaker, "verified": c.verified, "missing": list(c.missing)}
-            for c in verification.checks
-        ],
-        "wrong": len(verification.wrong),
-        "findings": [told_finding(f) for f in verification.findings],
-        "answers": dict(sorted(verification.answers.items())),
-        "underWay": verification.under_way,
-        "trouble": list(verification.trouble),
-        "cost": {
-            "writeTokens": verification.cost.spent,
-            "budget": verification.cost.most,
-            "perSeconds": verification.cost.per.total_seconds(),
-        },
-    }
-
-
-def told_finding(finding: Finding) -> dict[str, Any]:
-    return {
-        "kind": finding.kind,
-        "wrong": finding.wrong,
-        "where": finding.where,
-        "speaker": finding.speaker,
-        "service": finding.service,
-        "prefix": str(finding.prefix) if finding.prefix is not None else None,
-        "sentence": finding.sentence,
-    }

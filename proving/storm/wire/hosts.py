@@ -90,6 +90,7 @@ class Host:
             documents=documents,
             wake_ups=WakeUps(world),
             agents=self._agents,
+            reports=Silent(),
             load_balancers=LoadBalancersOverArm(self.azure, PACE.poll),
             admin_states=adapters.admin_states(self.azure, PACE),
             route_servers=RouteServersOverArm(self.azure),

@@ -1,5 +1,6 @@
 """A topology in a world in memory, and the passes over it."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -66,3 +67,8 @@ class Scene:
 
     def serving(self) -> list[str]:
         return self.world.eligible()
+
+
+def as_json(document: object) -> Any:
+    """What a program reads of a document."""
+    return json.loads(msgspec.json.encode(document))

@@ -21,7 +21,7 @@ from function_app.reconcile.peerings.keep import keep_membership
 from function_app.reconcile.store.topologies import InForce
 from tests.builders import document, ranked_document, stable, text, topology
 from tests.fakes import FakeQuestions, FakeRouteServers, FakeWorld, foreign
-from tests.unit.reconcile.scene import Scene
+from tests.unit.reconcile.scene import Scene, as_json
 from tests.unit.test_scale_sets import FLEET
 
 NOTES = "peerings/hub/rs.json"
@@ -49,7 +49,7 @@ async def settled(members: int = 2) -> Scene:
 async def test_an_exchange_is_told_in_plan_and_status_before_it_is_made() -> None:
     scene = await settled()
     scene.topology = changed(asn=65009)
-    planned = (await plan(scene.ports, InForce(scene.topology, "g2")))["peerings"][0]["steps"]
+    planned = as_json(await plan(scene.ports, InForce(scene.topology, "g2")))["peerings"][0]["steps"]
     assert [(s["step"], s.get("exposureSeconds")) for s in planned] == [
         ("DeletePeering", 165.0),
         ("CreatePeering", None),

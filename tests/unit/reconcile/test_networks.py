@@ -16,7 +16,7 @@ from function_app.reconcile.routes.evidence import gather_evidence
 from function_app.reconcile.store.topologies import InForce
 from tests.builders import SUB, document, text
 from tests.fakes import FakeDocuments, FakeNetworkFlags
-from tests.unit.reconcile.scene import Scene
+from tests.unit.reconcile.scene import Scene, as_json
 
 OFF = {Flag.USE_REMOTE_GATEWAYS: False, Flag.ALLOW_GATEWAY_TRANSIT: False, Flag.ALLOW_FORWARDED_TRAFFIC: True}
 ON = OFF | {Flag.USE_REMOTE_GATEWAYS: True}
@@ -186,16 +186,16 @@ async def test_a_dry_run_tells_the_repairs_and_what_keeps_them_away() -> None:
     scene = DualHomed()
     await scene.settle()
     scene.spoil()
-    told = (await plan(scene.ports, InForce(scene.topology, "g1")))["networks"]
+    told = as_json(await plan(scene.ports, InForce(scene.topology, "g1")))["networks"]
     assert [(s["target"], s["flags"]) for s in told["steps"]] == [
         ("to-hub-1", {"useRemoteGateways": False}),
         ("to-hub-2", {"useRemoteGateways": False}),
     ]
     assert told["refused"] == []
     await scene.slow()
-    again = (await plan(scene.ports, InForce(scene.topology, "g1")))["networks"]
+    again = as_json(await plan(scene.ports, InForce(scene.topology, "g1")))["networks"]
     assert [s["target"] for s in again["steps"]] == ["to-hub-2"]
     scene.spoil()
-    kept = (await plan(scene.ports, InForce(scene.topology, "g1")))["networks"]
+    kept = as_json(await plan(scene.ports, InForce(scene.topology, "g1")))["networks"]
     assert [reason.split(": ")[:2] for reason in kept["refused"]] == [["to-hub-1", "not again so soon"]]
     assert scene.repaired == ["to-hub-1"]

@@ -14,7 +14,7 @@ from function_app.reconcile.passes.outcome import Ending
 from function_app.reconcile.passes.passes import Passes
 from function_app.reconcile.store.topologies import InForce
 from tests.fakes import FakeRouteServers, FakeWorld
-from tests.unit.reconcile.scene import Scene
+from tests.unit.reconcile.scene import Scene, as_json
 
 
 class HangingRouteServers(FakeRouteServers):
@@ -79,7 +79,7 @@ async def test_peerings_are_written_one_at_a_time() -> None:
 async def test_a_dry_run_writes_nothing_and_tells_the_plan() -> None:
     scene = Scene()
     before = list(scene.documents.writes)
-    told = await plan(scene.ports, InForce(scene.topology, "g1"))
+    told = as_json(await plan(scene.ports, InForce(scene.topology, "g1")))
     assert scene.documents.writes == before
     assert scene.world.peering_writes == []
     assert [s["peering"] for s in told["peerings"][0]["steps"]] == ["hopkeeper-hub_nva-a", "hopkeeper-hub_nva-b"]

@@ -18,12 +18,12 @@ from function_app.reconcile.passes.outcome import Ending
 from function_app.reconcile.passes.passes import Passes
 from function_app.reconcile.routes.evidence import gather_evidence
 from function_app.reconcile.routes.verify import next_hops
+from function_app.reconcile.status import detail
 from function_app.reconcile.store.topologies import Topologies
 from function_app.views.evidence import table
-from function_app.views.status import detail
 from tests.builders import FRONTEND, NOW, SUB, document, ranked, stable, text
 from tests.fakes import INSTANCES, FakeQuestions, FakeRouteServers
-from tests.unit.reconcile.scene import Scene
+from tests.unit.reconcile.scene import Scene, as_json
 
 DEFAULT = IPv4Network("0.0.0.0/0")
 NIC = f"{SUB}/networkInterfaces/nva-a-nic"
@@ -96,7 +96,7 @@ async def test_every_question_is_asked_in_the_end_and_its_age_is_told() -> None:
     scene.clock.at += timedelta(seconds=40)
     topologies = Topologies(scene.documents, Place())
     await topologies.apply(text(document() | {"timing": dict(document()["timing"])}))
-    seen = await detail(topologies, scene.documents, scene.clock, "hub")
+    seen = as_json(await detail(topologies, scene.documents, scene.clock, "hub"))
     assert 40 <= seen["lastLook"]["routes"]["ageSeconds"] < 80
     assert seen["lastLook"]["networks"]["ageSeconds"] >= 40
 
