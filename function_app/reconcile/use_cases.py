@@ -17,8 +17,9 @@ from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.operate import operate, order_from
 from function_app.reconcile.passes.dry_run import plan, reasons
+from function_app.reconcile.passes.fast import fast_pass
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
-from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.passes.slow import slow_pass
 from function_app.reconcile.passes.sweeps import keep_sweep
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.preflight import preflight_now
@@ -141,8 +142,8 @@ class UseCases:
     async def _pass(self, in_force: InForce, trigger: str, pace: Pace) -> Outcome:
         if self.observe_only:
             return await self._observe(in_force, trigger)
-        passes = Passes(self.ports)
-        return await (passes.fast if pace is Pace.FAST else passes.slow)(in_force, trigger)
+        run = fast_pass if pace is Pace.FAST else slow_pass
+        return await run(self.ports, in_force, trigger)
 
     async def _observe(self, in_force: InForce, trigger: str) -> Outcome:
         outcome = Outcome(Ending.HELD, (OBSERVING, *reasons(await plan(self.ports, in_force))))

@@ -384,7 +384,7 @@ class Happenings:
             over(False)
             return
         order = order_from(verb, said, host.now())
-        host.run(lambda passes: operate(passes.ports, world.in_force, world.service, order), over)
+        host.run(lambda ports: operate(ports, world.in_force, world.service, order), over)
 
     # --- the end
 

@@ -11,7 +11,6 @@ from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.reconcile.passes.dry_run import plan
 from function_app.reconcile.passes.outcome import Ending
-from function_app.reconcile.passes.passes import Passes
 from function_app.reconcile.routes.evidence import gather_evidence
 from function_app.reconcile.store.topologies import InForce
 from tests.builders import SUB, document, text
@@ -40,7 +39,6 @@ class DualHomed(Scene):
         self.flags = NotedFlags(self.documents)
         self.flags.peerings = {f"to-hub-{n}": NetworkPeeringReading(OFF) for n in (1, 2)}
         self.ports = replace(self.ports, network_flags=self.flags)
-        self.passes = Passes(self.ports)
 
     def spoil(self) -> None:
         self.flags.peerings = {name: NetworkPeeringReading(ON) for name in self.flags.peerings}

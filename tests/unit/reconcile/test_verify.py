@@ -15,7 +15,6 @@ from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import RouteServer
 from function_app.reconcile.passes.outcome import Ending
-from function_app.reconcile.passes.passes import Passes
 from function_app.reconcile.routes.evidence import gather_evidence
 from function_app.reconcile.routes.verify import next_hops
 from function_app.reconcile.status import detail
@@ -47,7 +46,6 @@ class Verified(Scene):
             advertised_routes=self.advertised,
             effective_routes=self.effective,
         )
-        self.passes = Passes(self.ports)
 
     @property
     def routes(self) -> dict[str, Any]:
@@ -237,7 +235,7 @@ async def test_a_topology_without_services_is_verified_by_what_its_speakers_anno
     doc["speakers"][0]["announces"] = ["10.50.0.0/16"]
     scene = Scene(desired=decode(text(doc), Place()))
     world = FakeQuestions()
-    scene.passes = Passes(replace(scene.ports, learned_routes=world))
+    scene.ports = replace(scene.ports, learned_routes=world)
     prefix, mine = IPv4Network("10.50.0.0/16"), IPv4Address("10.0.1.4")
     for wanted in (False, True):
         for _ in range(8):
