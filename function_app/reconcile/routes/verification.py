@@ -19,7 +19,7 @@ class Cost(Struct, frozen=True, kw_only=True):
 
 
 class Verification(Struct, frozen=True, kw_only=True):
-    """Evidence, each piece with its age. `answers` says when each question that was answered was asked, None where none was."""
+    """Evidence, each piece with its age. `answers` gives for each query when its last answer was requested, None without one."""
 
     checks: tuple[RouteCheck, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -28,12 +28,12 @@ class Verification(Struct, frozen=True, kw_only=True):
     services: int = 0
     """How many there are to judge: while their next hops are not known, there are no checks and nothing is verified."""
     complete: bool = False
-    """Whether learned routes of every speaker with an established peering have been asked and answered."""
+    """Whether there is an answer with the learned routes of every speaker whose peering is in force."""
     answers: Mapping[str, datetime | None] = {}
     under_way: int = 0
-    """Questions that were asked and not answered yet."""
+    """Queries that were started and are not answered yet."""
     trouble: tuple[str, ...] = ()
-    """Why questions could not be asked, or answers not be heard."""
+    """Why queries could not be started or polled."""
     cost: Cost = Cost()
 
     @property
@@ -50,6 +50,6 @@ class Verification(Struct, frozen=True, kw_only=True):
 
     @property
     def as_of(self) -> datetime | None:
-        """When the oldest answer was asked for; None while one is missing."""
+        """When the oldest answer was requested; None while one is missing."""
         times = list(self.answers.values())
         return None if None in times else min((at for at in times if at is not None), default=None)

@@ -166,7 +166,7 @@ async def test_nothing_is_asked_while_an_operation_is_open() -> None:
         await scene.slow()
     assert scene.record.phase in ("fencing", "granted")
     assert len(scene.learned.asked) == asked
-    assert scene.routes["trouble"] == ["nothing is asked: an operation of fw is open"]
+    assert scene.routes["trouble"] == ["nothing is queried: an operation of fw is open"]
 
 
 async def test_findings_move_no_peering_and_command_no_agent() -> None:
@@ -302,7 +302,7 @@ async def test_with_an_instance_that_arm_does_not_tell_nothing_is_verified() -> 
     scene.ports = replace(scene.ports, route_servers=HalfTold(scene.world))
     evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
     assert (evidence.sound, evidence.verification.verified) == (False, False)
-    assert evidence.unread == ("rs: ARM tells 1 of its 2 instances (virtualRouterIps): nothing is known of the rest",)
+    assert evidence.unread == ("rs: ARM lists 1 of its 2 instances (virtualRouterIps): nothing is known of the rest",)
     assert evidence.verification.trouble == evidence.unread
     assert sum(evidence.unread[0] in line for line in table(evidence, NOW)) == 1
 
@@ -373,7 +373,7 @@ async def test_by_hand_nothing_is_asked_beside_an_open_operation() -> None:
     asked = len(scene.learned.asked)
     evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
     assert len(scene.learned.asked) == asked
-    assert "  nothing is asked: an operation of fw is open" in list(table(evidence, scene.clock.at))
+    assert "  nothing is queried: an operation of fw is open" in list(table(evidence, scene.clock.at))
 
 
 async def test_an_interface_that_leads_elsewhere_is_found() -> None:
