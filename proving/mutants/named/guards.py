@@ -345,7 +345,7 @@ MOVED = (
         "an exchange is made as soon as it is told",
         "an exchange is told before it is made",
         DELETES,
-        "        return told\n\n",
+        "        return notice\n\n",
         "        return None\n\n",
         (f"{MEMBERSHIP_CASES}::test_an_exchange_is_told_in_plan_and_status_before_it_is_made",),
     ),

@@ -126,8 +126,9 @@ REPAIRED = (
         "a repair is begun before it is written down",
         "S7, no effect without its recorded intent",
         KEEPING,
-        "    repaired, etag = intent\n",
-        "    repaired, etag = intent\n    await ports.network_flags.repair(step)\n",
+        "        intent = Repaired(at={**self._known.at, name: at})\n",
+        "        intent = Repaired(at={**self._known.at, name: at})\n"
+        "        await self._ports.network_flags.repair(step)\n",
         (f"{REPAIRS}::test_owned_flags_are_repaired_one_write_a_pass",),
     ),
     Mutant(
