@@ -110,18 +110,26 @@ async def _arm_facts(ports: Ports, topology: Topology) -> ArmFacts:
     located, balanced, attached, own = await asyncio.gather(
         _each(servers), _each(balancers), _each(interfaces), _each({APP: around.app_subnet})
     )
-    answers = (*located.values(), *balanced.values(), *attached.values(), *own.values())
     subnet = own.get(APP)
-    denied = {(d.action, d.resource.casefold()): d for d in answers if isinstance(d, Denied)}
     return ArmFacts(
         at=at,
-        locations={n: found for n, found in located.items() if isinstance(found, str)},
-        balancers={n: found for n, found in balanced.items() if isinstance(found, BalancerFacts)},
-        interfaces={n: found for n, found in attached.items() if isinstance(found, InterfaceFacts)},
+        locations=_of(str, located),
+        balancers=_of(BalancerFacts, balanced),
+        interfaces=_of(InterfaceFacts, attached),
         app_subnet=subnet if isinstance(subnet, AppSubnetFacts) else None,
         app_subnet_unset=APP in own and subnet is None,
-        denied=tuple(denied[key] for key in sorted(denied)),
+        denied=_denied(*located.values(), *balanced.values(), *attached.values(), *own.values()),
     )
+
+
+def _of[T](kind: type[T], answers: Mapping[str, object]) -> dict[str, T]:
+    return {name: found for name, found in answers.items() if isinstance(found, kind)}
+
+
+def _denied(*answers: object) -> tuple[Denied, ...]:
+    """Each permission that is missing once, in an order of its own: resource ids are compared without case."""
+    denied = {(d.action, d.resource.casefold()): d for d in answers if isinstance(d, Denied)}
+    return tuple(denied[key] for key in sorted(denied))
 
 
 async def _each(asked: Mapping[str, Callable[[], Awaitable[Any]]]) -> dict[str, Any]:
