@@ -1,14 +1,7 @@
 """The command line: what an operator does by hand. The same use cases as the triggers, over the same settings.
 
-hopkeeper check FILE             is this topology document usable, and what is wrong with it
-hopkeeper check --app URL        does the app that was deployed there have its functions, and does its sweep run
-hopkeeper lint FILE              what would keep it from working: in the document, in Azure, on the agents
-hopkeeper apply FILE             check it and put it in force
-hopkeeper status [TOPOLOGY]      what is in force, who holds what, what is held and why
-hopkeeper plan TOPOLOGY          what a pass would do first, and why; changes nothing
-hopkeeper reconcile TOPOLOGY     make one pass now
-hopkeeper verify TOPOLOGY        what routes, interfaces and networks are, against what the topology implies
-hopkeeper render FILE SPEAKER    the BGP configuration that a topology implies for a speaker, in a vendor's language
+`hopkeeper --help` lists the commands, each with what it does. They end with 0; with 1 where something is wrong with what
+was looked at, or an order was refused; with 2 where the command line or a document cannot be used.
 """
 
 import asyncio
@@ -138,10 +131,7 @@ def reconcile(topology: str) -> None:
     async def look() -> Outcome:
         return await wiring.use_cases().look(topology, "by hand")
 
-    outcome = _run(look())
-    click.echo(outcome.ending.word)
-    for reason in outcome.reasons:
-        click.echo(f"  {reason}")
+    _show_outcome(_run(look()))
 
 
 @main.command(
@@ -237,9 +227,7 @@ def _order(topology: str, service: str, verb: str, **said: Any) -> None:
         return await wiring.use_cases().order(topology, service, verb, {"by": getpass.getuser(), **words})
 
     outcome = _run(give())
-    click.echo(outcome.ending.word)
-    for reason in outcome.reasons:
-        click.echo(f"  {reason}")
+    _show_outcome(outcome)
     if outcome.ending in (Ending.REFUSED, Ending.FAILED):
         sys.exit(TROUBLE)
 
@@ -302,7 +290,7 @@ def rehearse(topology: str, service: str, member: str | None) -> None:
 
 
 def _key(file: IO[bytes]) -> str:
-    """The key in a file, which HTTP carries in a header. Ends with 2, and asks nobody, where there is none."""
+    """The key in a file, which HTTP carries in a header. Ends with 2, before any request, where there is none."""
     try:
         key = file.read().decode("ascii").strip()
     except UnicodeDecodeError:
@@ -311,7 +299,7 @@ def _key(file: IO[bytes]) -> str:
         if key.isprintable() and key and " " not in key:
             return key
         wrong = "holds more than one key" if key else "is empty"
-    click.echo(f"{file.name} {wrong}: az functionapp keys list --query masterKey --output tsv tells the key", err=True)
+    click.echo(f"{file.name} {wrong}: az functionapp keys list --query masterKey --output tsv prints the key", err=True)
     sys.exit(WRONG)
 
 
@@ -348,6 +336,12 @@ def _run[T](work: Coroutine[Any, Any, T]) -> T:
     except HopkeeperError as error:
         click.echo(f"hopkeeper: {error}", err=True)
         sys.exit(WRONG if isinstance(error, BadInput) else TROUBLE)
+
+
+def _show_outcome(outcome: Outcome) -> None:
+    click.echo(outcome.ending.word)
+    for reason in outcome.reasons:
+        click.echo(f"  {reason}")
 
 
 def _show(document: Any) -> None:

@@ -1,4 +1,4 @@
-"""What operators do by hand: reconcile (or only plan it), order something of a service, and ask for the status.
+"""What operators do by hand: reconcile (or only plan it), give an order for a service, and read the status.
 
 Each function has a key of its own: give the one of `order` only to those who may move traffic.
 """
@@ -9,8 +9,7 @@ from function_app import wiring
 from function_app.domain.base.errors import BadInput, Problem
 from function_app.reconcile.documents.outcome import Outcomes
 from function_app.reconcile.documents.plan import Plans
-from function_app.reconcile.passes.outcome import Ending
-from function_app.triggers.answers import answer, foreseen, json_body, outcome_answer
+from function_app.triggers.answers import answer, foreseen, json_body, order_status, outcome_answer
 
 blueprint = func.Blueprint()
 
@@ -33,11 +32,11 @@ async def reconcile(req: func.HttpRequest) -> func.HttpResponse:
 )
 @foreseen
 async def order(req: func.HttpRequest) -> func.HttpResponse:
-    """pause, resume, switchover, failover, drain, undrain, rehearse: 200 when it was taken, 409 with the reason when not."""
+    """One verb for one service: 200 with `accepted` where it was taken, 409 with `refused` and the reason where not."""
     topology, service = req.route_params["topology"], req.route_params["service"]
     said = json_body(req, empty="{}")
     outcome = await wiring.use_cases().order(topology, service, req.route_params["verb"], said)
-    return answer(outcome_answer(topology, outcome), 409 if outcome.ending is Ending.REFUSED else 200)
+    return answer(outcome_answer(topology, outcome), order_status(outcome))
 
 
 @blueprint.route(route="status/{topology?}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
