@@ -75,7 +75,7 @@ def _azure(settings: Settings) -> Azure:
 
 
 async def close() -> None:
-    """Closes what was opened since `use_cases` was first asked for: for the command line, which ends. The app's own
+    """Closes what was opened since the first call of `use_cases`: for the command line, which ends. The app's own
     clients live as long as it does."""
     if not use_cases.cache_info().currsize:
         return
@@ -101,7 +101,7 @@ def is_configured() -> bool:
 
 
 def deployed_app(url: str, key: str) -> DeployedApp:
-    """The app that was deployed at `url`, asked with its master key: for the command line only."""
+    """The app that was deployed at `url`, read with its master key: for the command line only."""
     return DeployedApp(url, partial(ask_app, url, key), SystemClock())
 
 

@@ -99,14 +99,14 @@ type AgentCommand = SendFence | SendPromote | SendAdvertise | SendOutward
 
 @dataclass(frozen=True, slots=True)
 class CommandAnswer:
-    """What an agent said to a command: its new status, and why it refused if it did."""
+    """An agent's reply to a command: its new status, and why it refused if it did."""
 
     reading: AgentReading
     refused: str | None = None
 
 
 type Recheck = Callable[[], Awaitable[bool]]
-"""Whether the record is still the one this effect was decided on: asked between the GET and the PUT (finding 9)."""
+"""Whether the record is still the one this effect was decided on: checked between the GET and the PUT (finding 9)."""
 
 
 class LoadBalancers(Protocol):
@@ -188,8 +188,8 @@ class ScaleSets(Protocol):
 
 
 class PeerRoutes(Protocol):
-    """Routes learned from a peer, or advertised to it: a long-running operation that costs a write token, asked in one
-    pass and fetched in a later one."""
+    """Routes learned from a peer, or advertised to it: a long-running operation that costs a write token, started in
+    one pass and fetched in a later one."""
 
     async def ask(self, server: RouteServer, peering: str) -> str:
         """Starts it and gives a token to fetch with."""
@@ -202,7 +202,7 @@ class PeerRoutes(Protocol):
 
 
 class EffectiveRoutes(Protocol):
-    """Where a network interface sends packets: as `PeerRoutes`, asked by the interface's resource id."""
+    """Where a network interface sends packets: as `PeerRoutes`, queried by the interface's resource id."""
 
     async def ask(self, interface: str) -> str: ...
 
@@ -229,7 +229,7 @@ class Surroundings(Protocol):
         """The speaker's `interface`, its subnet's route table and its virtual network."""
 
     async def app_subnet(self) -> AppSubnetFacts | Denied | None:
-        """The subnet that the app itself leaves through; None where nobody has said which that is."""
+        """The subnet that the app itself leaves through; None where no setting names it."""
 
 
 class Metrics(Protocol):

@@ -1,4 +1,4 @@
-"""Gathers what preflight judges, and keeps it: ARM is asked at most once per `verifyEvery`, the rest comes with a pass.
+"""Gathers what preflight judges, and stores it: ARM is read at most once per `verifyEvery`, the rest comes with a pass.
 
 `preflight/{topology}.json` holds the last answer of ARM. Nothing here decides, and nothing here may spoil a pass: what
 cannot be read is unknown.
@@ -39,7 +39,7 @@ APP = "the app"
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """The last answer of ARM, and which version of the document it was asked for."""
+    """The last answer of ARM, and for which version of the document it was read."""
 
     generation: str
     facts: ArmFacts
@@ -47,10 +47,10 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class SeenInPass:
-    """What a pass has seen already: nothing of it is asked for again."""
+    """What a pass has seen already: nothing of it is read again."""
 
     asked: datetime
-    """When the agents were asked: what their clocks are compared with."""
+    """When the agents' statuses were requested: what their clocks are compared with."""
     agents: Mapping[str, AgentReading]
     memberships: tuple[Membership, ...]
     rehearsals: Mapping[str, Rehearsed | None] | None

@@ -11,7 +11,7 @@ KEY = "sweep.json"
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """`woken`: the topologies that were asked to be looked at."""
+    """`woken`: the topologies that were woken."""
 
     at: datetime
     woken: tuple[str, ...] = ()

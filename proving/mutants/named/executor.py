@@ -329,7 +329,7 @@ OTHERS = (
         "who asked meanwhile is forgotten",
         "turns: nobody's request is lost",
         TURNS,
-        "        if await _body(documents, asked_key) == (asked.body if asked else None):\n",
+        "        if await _body(documents, request_key) == (request.body if request else None):\n",
         "        if outcome is not None:\n",
         (f"{TURN_CASES}::test_wake_ups_while_a_pass_runs_make_exactly_one_more",),
     ),
