@@ -1,14 +1,7 @@
 """The command line: what an operator does by hand. The same use cases as the triggers, over the same settings.
 
-hopkeeper check FILE             is this topology document usable, and what is wrong with it
-hopkeeper check --app URL        does the app that was deployed there have its functions, and does its sweep run
-hopkeeper lint FILE              what would keep it from working: in the document, in Azure, on the agents
-hopkeeper apply FILE             check it and put it in force
-hopkeeper status [TOPOLOGY]      what is in force, who holds what, what is held and why
-hopkeeper plan TOPOLOGY          what a pass would do first, and why; changes nothing
-hopkeeper reconcile TOPOLOGY     make one pass now
-hopkeeper verify TOPOLOGY        what routes, interfaces and networks are, against what the topology implies
-hopkeeper render FILE SPEAKER    the BGP configuration that a topology implies for a speaker, in a vendor's language
+`hopkeeper --help` lists the commands, each with what it does. They end with 0; with 1 where something is wrong with what
+was looked at, or an order was refused; with 2 where the command line or a document cannot be used.
 """
 
 import asyncio
@@ -34,12 +27,16 @@ from function_app.domain.service.orders import VERBS, Order
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
+from function_app.reconcile.documents.findings import preflight_document
+from function_app.reconcile.documents.history import Explanation
+from function_app.reconcile.documents.plan import Plan
+from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.passes.outcome import Ending, Outcome
-from function_app.reconcile.preflight import as_document
 from function_app.reconcile.routes.evidence import Evidence
 from function_app.render import Vendor
 from function_app.render import render as configuration
 from function_app.views.evidence import learned, table
+from function_app.views.explain import explanation_lines
 from function_app.views.preflight import report_lines
 
 TROUBLE = 1
@@ -96,7 +93,7 @@ def lint(file: Path, azure: bool | None, as_json: bool, lab: bool) -> None:
         asks = wiring.is_configured() if azure is None else azure
         report = _run(_asked(topology)) if asks else judged(topology, Facts())
     if as_json:
-        _show(as_document(report))
+        _show(preflight_document(report))
     else:
         click.echo("\n".join(report_lines(report)))
     if report.errors:
@@ -113,13 +110,17 @@ def apply(file: Path) -> None:
 @main.command(help="What is in force, who holds what, what is held and why.")
 @click.argument("topology", required=False)
 def status(topology: str | None) -> None:
-    _show(_run(wiring.status(topology)))
+    async def ask() -> Overview | Status:
+        use_cases = wiring.use_cases()
+        return await use_cases.status(topology) if topology else await use_cases.overview()
+
+    _show(_run(ask()))
 
 
 @main.command(help="What a pass would do first, and why; changes nothing.")
 @click.argument("topology")
 def plan(topology: str) -> None:
-    async def ask() -> Any:
+    async def ask() -> Plan:
         return await wiring.use_cases().plan(topology)
 
     _show(_run(ask()))
@@ -131,10 +132,7 @@ def reconcile(topology: str) -> None:
     async def look() -> Outcome:
         return await wiring.use_cases().look(topology, "by hand")
 
-    outcome = _run(look())
-    click.echo(outcome.ending.name.lower())
-    for reason in outcome.reasons:
-        click.echo(f"  {reason}")
+    _show_outcome(_run(look()))
 
 
 @main.command(
@@ -217,10 +215,10 @@ def render(
 def explain(topology: str, service: str, at: datetime | None) -> None:
     moment = at.replace(tzinfo=UTC) if at else None
 
-    async def ask() -> tuple[str, ...]:
-        return await wiring.explanation(topology, service, moment)
+    async def ask() -> Explanation:
+        return await wiring.use_cases().explain(topology, service, moment)
 
-    click.echo("\n".join(_run(ask())))
+    click.echo("\n".join(explanation_lines(_run(ask()))))
 
 
 def _order(topology: str, service: str, verb: str, **said: Any) -> None:
@@ -229,9 +227,7 @@ def _order(topology: str, service: str, verb: str, **said: Any) -> None:
         return await wiring.use_cases().order(topology, service, verb, {"by": getpass.getuser(), **words})
 
     outcome = _run(give())
-    click.echo(outcome.ending.name.lower())
-    for reason in outcome.reasons:
-        click.echo(f"  {reason}")
+    _show_outcome(outcome)
     if outcome.ending in (Ending.REFUSED, Ending.FAILED):
         sys.exit(TROUBLE)
 
@@ -262,7 +258,7 @@ for _verb, _form in VERBS.items():
 
 
 def _key(file: IO[bytes]) -> str:
-    """The key in a file, which HTTP carries in a header. Ends with 2, and asks nobody, where there is none."""
+    """The key in a file, which HTTP carries in a header. Ends with 2, before any request, where there is none."""
     try:
         key = file.read().decode("ascii").strip()
     except UnicodeDecodeError:
@@ -271,12 +267,12 @@ def _key(file: IO[bytes]) -> str:
         if key.isprintable() and key and " " not in key:
             return key
         wrong = "holds more than one key" if key else "is empty"
-    click.echo(f"{file.name} {wrong}: az functionapp keys list --query masterKey --output tsv tells the key", err=True)
+    click.echo(f"{file.name} {wrong}: az functionapp keys list --query masterKey --output tsv prints the key", err=True)
     sys.exit(WRONG)
 
 
 def _check_app(url: str, key: str, wait: timedelta, sweep_within: timedelta) -> None:
-    found, said = asyncio.run(wiring.app_faults(url, key, wait, sweep_within))
+    found, said = asyncio.run(wiring.deployed_app(url, key).check(wait, sweep_within))
     for fault in found:
         click.echo(f"{url}: {fault}", err=True)
     if found:
@@ -291,7 +287,7 @@ async def _asked(topology: Topology) -> Report:
 async def _apply(file: Path) -> Topology:
     text = await asyncio.to_thread(file.read_bytes)
     try:
-        return await wiring.use_cases().topologies.apply(text.decode())
+        return await wiring.use_cases().apply(text.decode())
     except (BadInput, UnicodeDecodeError) as error:
         _refuse(file, error)
 
@@ -308,6 +304,12 @@ def _run[T](work: Coroutine[Any, Any, T]) -> T:
     except HopkeeperError as error:
         click.echo(f"hopkeeper: {error}", err=True)
         sys.exit(WRONG if isinstance(error, BadInput) else TROUBLE)
+
+
+def _show_outcome(outcome: Outcome) -> None:
+    click.echo(outcome.ending.word)
+    for reason in outcome.reasons:
+        click.echo(f"  {reason}")
 
 
 def _show(document: Any) -> None:

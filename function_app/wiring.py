@@ -1,10 +1,6 @@
 """The composition root: the only module that names adapters. Nothing connects here; clients are made at first use."""
 
-import asyncio
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from functools import cache
-from typing import Any
+from functools import cache, partial
 
 from function_app import settings as environment
 from function_app.adapters.agents.http import AgentsOverHttp
@@ -26,20 +22,16 @@ from function_app.adapters.running_app import ask_app
 from function_app.adapters.storage.blob import DocumentsInBlobs
 from function_app.adapters.storage.local import DocumentsInDirectory
 from function_app.adapters.storage.queue import WakeUpsInDirectory, WakeUpsOverQueue
-from function_app.domain.base.errors import BadInput, NotAuthentic
+from function_app.domain.base.errors import BadInput
 from function_app.domain.topology.laws import Place
-from function_app.reconcile import deployed
+from function_app.reconcile.deployed import DeployedApp
 from function_app.reconcile.ports import Clock, Documents, Ports, WakeUps
 from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
 from function_app.settings import Settings
-from function_app.views import status as views
-from function_app.views.explain import explain
 
 CONTAINER = "hopkeeper"
 WAKE_UP_QUEUE = "hopkeeper-wakeups"
-APP_AGAIN_SECONDS = 5.0
-NOT_ENROLLED = "no certificate is enrolled for the agent that it names"
 
 
 def build(settings: Settings) -> UseCases:
@@ -57,6 +49,7 @@ def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Docume
         documents=documents,
         wake_ups=wake_ups,
         agents=AgentsOverHttp(AppKey.from_pem(settings.signing_key), clock),
+        reports=ReportsOverJws(),
         load_balancers=LoadBalancersOverArm(azure),
         admin_states=AdminStatesOverArm(azure),
         route_servers=RouteServersOverArm(azure),
@@ -82,7 +75,7 @@ def _azure(settings: Settings) -> Azure:
 
 
 async def close() -> None:
-    """Closes what was opened since `use_cases` was first asked for: for the command line, which ends. The app's own
+    """Closes what was opened since the first call of `use_cases`: for the command line, which ends. The app's own
     clients live as long as it does."""
     if not use_cases.cache_info().currsize:
         return
@@ -107,48 +100,9 @@ def is_configured() -> bool:
     return True
 
 
-async def verified_report(text: str) -> tuple[str, str, str]:
-    """Topology, agent and reason of an agent's report, checked against the certificate that its topology enrols.
-
-    Raises BadInput or NotAuthentic.
-    """
-    report = ReportsOverJws().claimed(text)
-    try:
-        in_force = await use_cases().topologies.in_force(report.topology)
-    except BadInput as error:
-        raise NotAuthentic(NOT_ENROLLED) from error
-    agents = {speaker.name: speaker.agent for speaker in in_force.topology.speakers}
-    agent = agents.get(report.agent)
-    if agent is None or agent.certificate is None:
-        raise NotAuthentic(NOT_ENROLLED)
-    return report.topology, report.agent, report.verify(agent.certificate, use_cases().ports.clock.now())
-
-
-async def status(name: str | None) -> Mapping[str, Any]:
-    """The overview, or one topology's status. Raises BadInput for one that is unknown."""
-    topologies, ports = use_cases().topologies, use_cases().ports
-    if name is None:
-        told = await views.overview(topologies, ports.documents, ports.clock)
-        return {**told, "observing": use_cases().observe_only}
-    return await views.detail(topologies, ports.documents, ports.clock, name)
-
-
-async def app_faults(url: str, key: str, wait: timedelta, sweep_within: timedelta) -> tuple[tuple[str, ...], str]:
-    """What is wrong with the app that was deployed at `url`, asked again for `wait`; and one line where nothing is."""
-    until = asyncio.get_running_loop().time() + wait.total_seconds()
-    while True:
-        functions, overview = await ask_app(url, key)
-        found = deployed.faults(url, functions, overview, sweep_within)
-        if not found:
-            return (), deployed.summary(functions, overview)
-        if asyncio.get_running_loop().time() >= until:
-            return found, ""
-        await asyncio.sleep(APP_AGAIN_SECONDS)
-
-
-async def explanation(topology: str, service: str, at: datetime | None) -> tuple[str, ...]:
-    """Why a service is as it is, or was at a moment."""
-    return await explain(use_cases().ports.documents, topology, service, at)
+def deployed_app(url: str, key: str) -> DeployedApp:
+    """The app that was deployed at `url`, read with its master key: for the command line only."""
+    return DeployedApp(url, partial(ask_app, url, key), SystemClock())
 
 
 def _cloud(settings: Settings) -> Cloud:

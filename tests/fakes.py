@@ -3,13 +3,14 @@
 Faults are plain attributes. Time stands still unless a test moves it.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 from typing import Any
 
-from function_app.domain.base.errors import HopkeeperError, Superseded, Unavailable
+from function_app.domain.base.errors import HopkeeperError, NotAuthentic, Superseded, Unavailable
 from function_app.domain.networks.flags import NetworkPeeringReading, RepairFlags
 from function_app.domain.peerings.model import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
 from function_app.domain.peerings.scale_sets import Instance
@@ -432,12 +433,35 @@ def foreign(name: str, address: str = "10.0.9.9", state: Provisioning = Provisio
     return Peering(name, IPv4Address(address), 65099, state)
 
 
+@dataclass(frozen=True)
+class FakeReport:
+    """As if signed with the key of the certificate `signer`."""
+
+    agent: str
+    topology: str
+    signer: str
+    reason: str
+
+    def verify(self, certificate: str, now: datetime) -> str:
+        if certificate != self.signer:
+            raise NotAuthentic("signature")
+        return self.reason
+
+
+class FakeReports:
+    """Reports in JSON, by the fields of `FakeReport`."""
+
+    def claimed(self, text: str) -> FakeReport:
+        return FakeReport(**json.loads(text))
+
+
 def make_ports(world: FakeWorld, documents: FakeDocuments | None = None, clock: FakeClock | None = None) -> Ports:
     return Ports(
         clock=clock or FakeClock(),
         documents=documents or FakeDocuments(),
         wake_ups=FakeWakeUps(),
         agents=world,
+        reports=FakeReports(),
         load_balancers=world,
         admin_states=FakeAdminStates(world),
         route_servers=FakeRouteServers(world),

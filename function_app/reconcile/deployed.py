@@ -1,13 +1,17 @@
-"""Whether an app that was deployed really runs: pure, over what it answers.
+"""Whether an app that was deployed really runs, by what it answers.
 
 State Running and a 200 of `/` or of ping prove nothing: an app that was found without functions looks the same (ADR 9).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+
+from function_app.reconcile.ports import Clock
+
+AGAIN = timedelta(seconds=5)
 
 FUNCTIONS = ("on_alert", "on_report", "on_resource_event", "on_wakeup", "order", "reconcile", "status", "sweep")
 
@@ -19,6 +23,27 @@ class Answered:
     code: int = 0
     body: Any = None
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedApp:
+    """An app at `url`; `ask` gives the answers of /admin/functions and of /api/status."""
+
+    url: str
+    ask: Callable[[], Awaitable[tuple[Answered, Answered]]]
+    clock: Clock
+
+    async def check(self, wait: timedelta, sweep_within: timedelta) -> tuple[tuple[str, ...], str]:
+        """What is wrong with it, asked again for `wait` until nothing is; and one line for an app without faults."""
+        until = self.clock.now() + wait
+        while True:
+            functions, overview = await self.ask()
+            found = faults(self.url, functions, overview, sweep_within)
+            if not found:
+                return (), summary(functions, overview)
+            if self.clock.now() >= until:
+                return found, ""
+            await self.clock.sleep(AGAIN)
 
 
 def faults(url: str, functions: Answered, overview: Answered, sweep_within: timedelta) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -21,7 +20,6 @@ from function_app.domain.topology.model import NetworkPeering, Topology
 from function_app.reconcile.passes.outcome import CONVERGED, Ending, Outcome
 from function_app.reconcile.peerings.keep import Membership
 from function_app.reconcile.ports import Ports
-from function_app.reconcile.routes.verification import told_finding
 from function_app.reconcile.store import kept, keys
 
 
@@ -49,58 +47,85 @@ async def keep_networks(
     records: Mapping[str, Record],
     dry_run: bool = False,
 ) -> Networks:
-    """Reads every network peering, compares all flags, and begins the first repair that no guard refuses."""
+    """Reads every network peering, compares all flags, and begins the first repair that no guard refuses.
+
+    Raises Unavailable where storage does not answer; what ARM does not answer is a reason of the outcome.
+    """
     peerings = await _read(ports, topology)
     at = ports.clock.now()
     known = {name: reading for name, reading in peerings.items() if not isinstance(reading, str)}
+    unread = tuple(reading for reading in peerings.values() if isinstance(reading, str))
     servers = {m.server: m.reading for m in memberships if m.reading is not None}
     wanted = plan(topology, known, servers)
-    reasons = tuple(reading for reading in peerings.values() if isinstance(reading, str))
     if not wanted.steps:
-        outcome = Outcome(Ending.HELD, reasons) if reasons else CONVERGED
+        outcome = Outcome(Ending.FAILED, unread) if unread else CONVERGED
         return Networks(at, peerings, wanted.findings, (), outcome)
-    key = keys.network_repairs(topology.name)
-    # Unreadable, nothing is known to have been repaired: one write too many, under its etag, harms nothing.
-    known_repairs, etag = await kept.load(ports.documents, key, Repaired)
-    repaired = known_repairs or Repaired()
+    repairs = RepairsOf(ports, topology)
     context = FlagContext(
         at=at,
         records=records,
         servers=servers,
-        stepped=frozenset(m.server for m in memberships if m.steps and m.outcome.ending is not Ending.REFUSED),
+        stepped=_stepped(memberships),
         peerings=known,
-        repaired=repaired.at,
+        repaired=await repairs.load(),
         every=topology.timing.verify_every,
     )
-    refused = {step.target.name: refuse(step, context) for step in wanted.steps}
-    reasons += tuple(f"{name}: {refusal}" for name, each in refused.items() for refusal in each)
-    permitted = next((step for step in wanted.steps if not refused[step.target.name]), None)
+    permitted, reasons = _sift(wanted.steps, context)
+    reasons = (*unread, *reasons)
     if permitted is None:
         outcome = Outcome(Ending.HELD, reasons, topology.timing.doubt_poll)
     elif dry_run:
         outcome = Outcome(Ending.PENDING, reasons)
     else:
-        intent = Repaired(at={**repaired.at, permitted.target.name: at})
-        outcome = await _begin(ports, topology, permitted, key, (intent, etag))
+        outcome = await repairs.begin(permitted, at)
     return Networks(at, peerings, wanted.findings, wanted.steps, outcome)
 
 
-async def _begin(
-    ports: Ports, topology: Topology, step: RepairFlags, key: str, intent: tuple[Repaired, str | None]
-) -> Outcome:
-    """The intent first, by compare-and-swap; then one write, whose progress the next pass reads."""
-    again, name = topology.timing.doubt_poll, step.target.name
-    repaired, etag = intent
-    try:
-        await ports.documents.save(key, msgspec.json.encode(repaired), etag)
-    except Superseded:
-        return Outcome(Ending.PENDING, (f"{name}: another pass was faster",), again)
-    try:
-        await ports.network_flags.repair(step)
-    except HopkeeperError as error:
-        later = error.retry_after if isinstance(error, Transient) else again
-        return Outcome(Ending.HELD, (f"{name}: {error}",), max(again, later))
-    return Outcome(Ending.PENDING, (f"{name}: repaired: {step.why}",), again)
+def _stepped(memberships: tuple[Membership, ...]) -> frozenset[str]:
+    """Route Servers on which this pass may have begun a write."""
+    return frozenset(m.server for m in memberships if m.steps and m.outcome.ending is not Ending.REFUSED)
+
+
+def _sift(steps: tuple[RepairFlags, ...], context: FlagContext) -> tuple[RepairFlags | None, tuple[str, ...]]:
+    """The first step that no guard refuses, and why the others are refused."""
+    refused = [(step, refuse(step, context)) for step in steps]
+    permitted = next((step for step, refusals in refused if not refusals), None)
+    return permitted, tuple(f"{step.target.name}: {refusal}" for step, refusals in refused for refusal in refusals)
+
+
+class RepairsOf:
+    """When repairs of one topology were begun, loaded once, written before a repair."""
+
+    def __init__(self, ports: Ports, topology: Topology) -> None:
+        self._ports = ports
+        self._key = keys.network_repairs(topology.name)
+        self._again = topology.timing.doubt_poll
+        self._known = Repaired()
+        self._etag: str | None = None
+
+    async def load(self) -> Mapping[str, datetime]:
+        """By name when its last repair was begun. Unreadable, none is known: a write too many, under its etag, is harmless.
+        Raises Unavailable."""
+        known, self._etag = await kept.load(self._ports.documents, self._key, Repaired)
+        self._known = known or Repaired()
+        return self._known.at
+
+    async def begin(self, step: RepairFlags, at: datetime) -> Outcome:
+        """The intent first, by compare-and-swap; then one write, whose progress the next pass reads."""
+        name = step.target.name
+        intent = Repaired(at={**self._known.at, name: at})
+        try:
+            await self._ports.documents.save(self._key, msgspec.json.encode(intent), self._etag)
+        except Superseded:
+            return Outcome(Ending.PENDING, (f"{name}: another pass was faster",), self._again)
+        try:
+            await self._ports.network_flags.repair(step)
+        except HopkeeperError as error:
+            ending, later = Ending.FAILED, self._again
+            if isinstance(error, Transient):
+                ending, later = Ending.PENDING, error.retry_after
+            return Outcome(ending, (f"{name}: {error}",), max(self._again, later))
+        return Outcome(Ending.PENDING, (f"{name}: repaired: {step.why}",), self._again)
 
 
 async def _read(ports: Ports, topology: Topology) -> dict[str, NetworkPeeringReading | str]:
@@ -112,19 +137,3 @@ async def _read(ports: Ports, topology: Topology) -> dict[str, NetworkPeeringRea
 
     readings = await asyncio.gather(*(one(peering) for peering in topology.network_peerings))
     return {p.name: reading for p, reading in zip(topology.network_peerings, readings, strict=True)}
-
-
-def told(networks: Networks) -> dict[str, Any]:
-    """Under `networks` in the status document."""
-    return {
-        "asOf": networks.at,
-        "outcome": networks.outcome.ending.name.lower(),
-        "reasons": list(networks.outcome.reasons),
-        "peerings": {
-            name: {"state": "unknown", "reason": reading}
-            if isinstance(reading, str)
-            else {"state": reading.state, "settled": reading.settled, "flags": dict(reading.flags)}
-            for name, reading in sorted(networks.peerings.items())
-        },
-        "findings": [told_finding(f) for f in networks.findings],
-    }

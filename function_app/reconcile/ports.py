@@ -71,19 +71,43 @@ class Agents(Protocol):
     ) -> "CommandAnswer": ...
 
 
+class SignedReport(Protocol):
+    """A report as it came in: what it claims, not verified, only good for choosing the certificate to verify it with."""
+
+    @property
+    def agent(self) -> str: ...
+
+    @property
+    def topology(self) -> str: ...
+
+    def verify(self, certificate: str, now: datetime) -> str:
+        """Checks it against the agent's enrolled certificate (PEM) and gives its reason, in one line.
+
+        Raises NotAuthentic where another key signed it, or not just now, or not for this app; BadInput where it is
+        malformed.
+        """
+
+
+class Reports(Protocol):
+    """Agents' signed reports."""
+
+    def claimed(self, text: str) -> SignedReport:
+        """Raises BadInput for what is no signed report."""
+
+
 type AgentCommand = SendFence | SendPromote | SendAdvertise | SendOutward
 
 
 @dataclass(frozen=True, slots=True)
 class CommandAnswer:
-    """What an agent said to a command: its new status, and why it refused if it did."""
+    """An agent's reply to a command: its new status, and why it refused if it did."""
 
     reading: AgentReading
     refused: str | None = None
 
 
 type Recheck = Callable[[], Awaitable[bool]]
-"""Whether the record is still the one this effect was decided on: asked between the GET and the PUT (finding 9)."""
+"""Whether the record is still the one this effect was decided on: checked between the GET and the PUT (finding 9)."""
 
 
 class LoadBalancers(Protocol):
@@ -165,8 +189,8 @@ class ScaleSets(Protocol):
 
 
 class PeerRoutes(Protocol):
-    """Routes learned from a peer, or advertised to it: a long-running operation that costs a write token, asked in one
-    pass and fetched in a later one."""
+    """Routes learned from a peer, or advertised to it: a long-running operation that costs a write token, started in
+    one pass and fetched in a later one."""
 
     async def ask(self, server: RouteServer, peering: str) -> str:
         """Starts it and gives a token to fetch with."""
@@ -179,7 +203,7 @@ class PeerRoutes(Protocol):
 
 
 class EffectiveRoutes(Protocol):
-    """Where a network interface sends packets: as `PeerRoutes`, asked by the interface's resource id."""
+    """Where a network interface sends packets: as `PeerRoutes`, queried by the interface's resource id."""
 
     async def ask(self, interface: str) -> str: ...
 
@@ -206,7 +230,7 @@ class Surroundings(Protocol):
         """The speaker's `interface`, its subnet's route table and its virtual network."""
 
     async def app_subnet(self) -> AppSubnetFacts | Denied | None:
-        """The subnet that the app itself leaves through; None where nobody has said which that is."""
+        """The subnet that the app itself leaves through; None where no setting names it."""
 
 
 class Metrics(Protocol):
@@ -255,6 +279,7 @@ class Ports:
     documents: Documents
     wake_ups: WakeUps
     agents: Agents
+    reports: Reports
     load_balancers: LoadBalancers
     admin_states: AdminStates
     route_servers: RouteServers

@@ -1,4 +1,4 @@
-"""Gathers what preflight judges, and keeps it: ARM is asked at most once per `verifyEvery`, the rest comes with a pass.
+"""Gathers what preflight judges, and stores it: ARM is read at most once per `verifyEvery`, the rest comes with a pass.
 
 `preflight/{topology}.json` holds the last answer of ARM. Nothing here decides, and nothing here may spoil a pass: what
 cannot be read is unknown.
@@ -42,7 +42,7 @@ APP = "the app"
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """The last answer of ARM, and which version of the document it was asked for."""
+    """The last answer of ARM, and for which version of the document it was read."""
 
     generation: str
     facts: ArmFacts
@@ -50,10 +50,10 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class SeenInPass:
-    """What a pass has seen already: nothing of it is asked for again."""
+    """What a pass has seen already: nothing of it is read again."""
 
     asked: datetime
-    """When the agents were asked: what their clocks are compared with."""
+    """When the agents' statuses were requested: what their clocks are compared with."""
     agents: Mapping[str, AgentReading]
     memberships: tuple[Membership, ...]
     rehearsals: Mapping[str, Rehearsed | None] | None
@@ -115,18 +115,26 @@ async def _arm_facts(ports: Ports, topology: Topology) -> ArmFacts:
     located, balanced, attached, own = await asyncio.gather(
         _each(servers), _each(balancers), _each(interfaces), _each({APP: around.app_subnet})
     )
-    answers = (*located.values(), *balanced.values(), *attached.values(), *own.values())
     subnet = own.get(APP)
-    denied = {(d.action, d.resource.casefold()): d for d in answers if isinstance(d, Denied)}
     return ArmFacts(
         at=at,
-        locations={n: found for n, found in located.items() if isinstance(found, str)},
-        balancers={n: found for n, found in balanced.items() if isinstance(found, BalancerFacts)},
-        interfaces={n: found for n, found in attached.items() if isinstance(found, InterfaceFacts)},
+        locations=_of(str, located),
+        balancers=_of(BalancerFacts, balanced),
+        interfaces=_of(InterfaceFacts, attached),
         app_subnet=subnet if isinstance(subnet, AppSubnetFacts) else None,
         app_subnet_unset=APP in own and subnet is None,
-        denied=tuple(denied[key] for key in sorted(denied)),
+        denied=_denied(*located.values(), *balanced.values(), *attached.values(), *own.values()),
     )
+
+
+def _of[T](kind: type[T], answers: Mapping[str, object]) -> dict[str, T]:
+    return {name: found for name, found in answers.items() if isinstance(found, kind)}
+
+
+def _denied(*answers: object) -> tuple[Denied, ...]:
+    """Each permission that is missing once, in an order of its own: resource ids are compared without case."""
+    denied = {(d.action, d.resource.casefold()): d for d in answers if isinstance(d, Denied)}
+    return tuple(denied[key] for key in sorted(denied))
 
 
 async def _each(asked: Mapping[str, Callable[[], Awaitable[Any]]]) -> dict[str, Any]:
@@ -137,21 +145,3 @@ async def _each(asked: Mapping[str, Callable[[], Awaitable[Any]]]) -> dict[str, 
         if isinstance(answer, BaseException) and not isinstance(answer, HopkeeperError):
             raise answer
     return {name: answer for name, answer in found.items() if not isinstance(answer, HopkeeperError)}
-
-
-def as_document(report: Report) -> dict[str, Any]:
-    """The report as plain data, for the status and for `--json`."""
-    return {
-        "findings": [
-            {
-                "rule": f.rule,
-                "severity": f.severity,
-                "path": f.path,
-                "what": f.what,
-                "do": f.do,
-                "reference": f.reference,
-            }
-            for f in report.findings
-        ],
-        "unjudged": [{"rule": u.rule, "needs": u.need, "of": list(u.of)} for u in report.unjudged],
-    }

@@ -1,28 +1,36 @@
-"""What the triggers and the command line ask for. A trigger carries only which topology to look at (design, decision 1)."""
+"""The facade: what the triggers, the command line and, later, an API ask for. A trigger passes on only which topology to
+look at; what it says beyond that decides nothing."""
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from function_app.domain.base.errors import BadInput
+from function_app.domain.base.errors import BadInput, NotAuthentic
 from function_app.domain.preflight.summary import Report
 from function_app.domain.service.orders import order_from
 from function_app.domain.topology.model import Topology
+from function_app.reconcile import history, status
+from function_app.reconcile.documents.history import Entry, Explanation
+from function_app.reconcile.documents.plan import Plan
+from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.operate import operate
-from function_app.reconcile.passes.dry_run import plan, what_it_would_do
-from function_app.reconcile.passes.outcome import Ending, Outcome
-from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.passes.dry_run import plan, reasons
+from function_app.reconcile.passes.fast import fast_pass
+from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
+from function_app.reconcile.passes.slow import slow_pass
 from function_app.reconcile.passes.sweeps import keep_sweep
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.preflight import preflight_now
 from function_app.reconcile.routes.evidence import Evidence, gather_evidence
-from function_app.reconcile.store.topologies import Topologies
+from function_app.reconcile.store.topologies import InForce, Topologies
 
 log = logging.getLogger("hopkeeper.pass")
 
+HISTORY_MOST = 32
+NOT_ENROLLED = "no certificate is enrolled for the agent that it names"
 SUBSCRIPTIONS = "/subscriptions/"
 ESCAPED = re.compile(r"(?<!\\)\\+/")  # as JSON may write a solidus; in JSON in JSON more than once
 # Within a text (a URL, JSON in JSON, a sentence) an id ends where none goes on, or where the next one begins. Parentheses may
@@ -32,18 +40,124 @@ OBSERVING = "observing only (HOPKEEPER_OBSERVE_ONLY): nothing is done"
 
 
 @dataclass(frozen=True, slots=True)
+class Reported:
+    """The topology that a verified report belongs to, and how the pass ended that it led to."""
+
+    topology: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class UseCases:
-    """Everything Hopkeeper can be asked to do."""
+    """Everything that can be asked of Hopkeeper. Every method may raise Unavailable where storage does not answer.
+
+    Questions: status, history, explain, plan, verify, lint. Changes: apply, order. Passes: look, look_at_once, report.
+    Wake-ups, for passes to come: wake_for, wake_all.
+    """
 
     ports: Ports
     topologies: Topologies
     observe_only: bool = False
     """Passes become dry runs and orders are refused: nothing is written to Azure, agents or records."""
 
-    async def wake_for(self, said: object) -> tuple[str, ...]:
-        """Asks for a look at every topology that names a resource which stands anywhere in what an event or an alert said
-        (JSON of any shape, all schemas alike), or a parent of one; gives their names."""
-        ids = frozenset(_ids_in(said))
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    async def overview(self) -> Overview:
+        """Every topology in short."""
+        return await status.overview(self.topologies, self.ports.documents, self.ports.clock, self.observe_only)
+
+    async def status(self, name: str) -> Status:
+        """One topology: its records, and what the last slow pass saw. Raises BadInput for one that is unknown."""
+        return await status.detail(self.topologies, self.ports.documents, self.ports.clock, name)
+
+    async def history(self, name: str, service: str, most: int = HISTORY_MOST) -> tuple[Entry, ...]:
+        """The last entries of a service, the newest last; none where nothing is on record."""
+        return await history.last_entries(self.ports.documents, name, service, most)
+
+    async def explain(self, name: str, service: str, at: datetime | None = None) -> Explanation:
+        """Why a service is as it is, or was at a moment."""
+        return await history.explain(self.ports.documents, name, service, at)
+
+    async def plan(self, name: str) -> Plan:
+        """What a slow pass would do first. Raises BadInput where the topology cannot be used."""
+        return await plan(self.ports, await self.topologies.in_force(name))
+
+    async def verify(self, name: str, fresh: bool = False) -> Evidence:
+        """Reads routes and flags until everything is known, and compares; changes nothing. Raises BadInput for an unknown
+        topology. `fresh` takes no answer to an earlier request."""
+        return await gather_evidence(self.ports, (await self.topologies.in_force(name)).topology, fresh)
+
+    async def lint(self, topology: Topology) -> Report:
+        """What would keep a topology from working, in force or not: everything is read now, and nothing is written."""
+        return await preflight_now(self.ports, topology)
+
+    # --- changes -----------------------------------------------------------------------------------------------------
+
+    async def apply(self, text: str) -> Topology:
+        """Checks a topology document and puts it in force, whole or not at all.
+
+        Raises BadInput with everything that is wrong, Superseded where another writer was faster.
+        """
+        return await self.topologies.apply(text)
+
+    async def order(self, name: str, service: str, verb: str, said: Any) -> Outcome:
+        """An operator's verb for one service. Raises BadInput for an unknown one or a malformed body; a refusal is an
+        outcome."""
+        in_force = await self.topologies.in_force(name)
+        found = next((s for s in in_force.topology.services if s.name == service), None)
+        if found is None:
+            raise BadInput.of("{service}", f"topology {name!r} has no service {service!r}")
+        order = order_from(verb, said)
+        if self.observe_only:
+            return Outcome(Ending.REFUSED, (OBSERVING,))
+        return await operate(self.ports, in_force, found, order)
+
+    # --- passes ------------------------------------------------------------------------------------------------------
+
+    async def look(self, name: str, trigger: str) -> Outcome:
+        """A slow pass. Raises BadInput where the topology cannot be used."""
+        return await self._pass(await self.topologies.in_force(name), trigger, Pace.SLOW)
+
+    async def look_at_once(self, name: str, trigger: str) -> Outcome:
+        """A fast pass, for a failure that was reported. Raises BadInput where the topology cannot be used."""
+        return await self._pass(await self.topologies.in_force(name), trigger, Pace.FAST)
+
+    async def report(self, text: str) -> Reported:
+        """An agent's signed report: verified with the certificate that its topology enrols, then a fast pass.
+
+        The report is a hint: the pass reads the agents' statuses itself. Raises BadInput for what is no report,
+        NotAuthentic for one that no enrolled agent signed.
+        """
+        report = self.ports.reports.claimed(text)
+        try:
+            in_force = await self.topologies.in_force(report.topology)
+        except BadInput as error:
+            raise NotAuthentic(NOT_ENROLLED) from error
+        certificate = _certificate(in_force.topology, report.agent)
+        if certificate is None:
+            raise NotAuthentic(NOT_ENROLLED)
+        reason = report.verify(certificate, self.ports.clock.now())
+        outcome = await self._pass(in_force, f"report of {report.agent}: {reason}", Pace.FAST)
+        return Reported(report.topology, outcome)
+
+    async def _pass(self, in_force: InForce, trigger: str, pace: Pace) -> Outcome:
+        if self.observe_only:
+            return await self._observe(in_force, trigger)
+        run = fast_pass if pace is Pace.FAST else slow_pass
+        return await run(self.ports, in_force, trigger)
+
+    async def _observe(self, in_force: InForce, trigger: str) -> Outcome:
+        outcome = Outcome(Ending.HELD, (OBSERVING, *reasons(await plan(self.ports, in_force))))
+        fields = {"topology": in_force.topology.name, "trigger": trigger, "reasons": "; ".join(outcome.reasons)}
+        log.info("observed %s", fields, extra=fields)
+        return outcome
+
+    # --- wake-ups ----------------------------------------------------------------------------------------------------
+
+    async def wake_for(self, event: object) -> tuple[str, ...]:
+        """Wakes every topology that names a resource, or a parent of one, whose id is anywhere in an event or an alert
+        (JSON of any shape, all schemas alike); gives their names."""
+        ids = frozenset(_ids_in(event))
         names = [
             in_force.topology.name
             for in_force in await self.topologies.all_in_force()
@@ -54,59 +168,25 @@ class UseCases:
         return tuple(names)
 
     async def wake_all(self) -> tuple[str, ...]:
-        """The sweep: a look at every topology, spread over the queue. That it came through is written down."""
+        """The sweep: wakes every topology through the queue, and stores when it came through."""
         names = await self.topologies.names()
         for name in names:
             await self.ports.wake_ups.send(name, timedelta(0))
         await keep_sweep(self.ports, names)
         return names
 
-    async def look(self, name: str, trigger: str) -> Outcome:
-        """A slow pass. Raises BadInput where the topology cannot be used."""
-        if self.observe_only:
-            return await self._observe(name, trigger)
-        return await Passes(self.ports).slow(await self.topologies.in_force(name), trigger)
 
-    async def look_at_once(self, name: str, trigger: str) -> Outcome:
-        """A fast pass: somebody reported a failure. Raises BadInput where the topology cannot be used."""
-        if self.observe_only:
-            return await self._observe(name, trigger)
-        return await Passes(self.ports).fast(await self.topologies.in_force(name), trigger)
-
-    async def order(self, name: str, service: str, verb: str, said: Any) -> Outcome:
-        """An operator's verb for one service. Raises BadInput for what cannot be meant; a refusal is an outcome."""
-        in_force = await self.topologies.in_force(name)
-        found = next((s for s in in_force.topology.services if s.name == service), None)
-        if found is None:
-            raise BadInput.of("{service}", f"topology {name!r} has no service {service!r}")
-        order = order_from(verb, said)
-        if self.observe_only:
-            return Outcome(Ending.REFUSED, (OBSERVING,))
-        return await operate(self.ports, in_force, found, order)
-
-    async def verify(self, name: str, fresh: bool = False) -> Evidence:
-        """Asks until everything is known, and compares; changes nothing. Raises BadInput for an unknown topology."""
-        return await gather_evidence(self.ports, (await self.topologies.in_force(name)).topology, fresh)
-
-    async def lint(self, topology: Topology) -> Report:
-        """What would break a topology, in force or not: everything is asked now, and nothing is written."""
-        return await preflight_now(self.ports, topology)
-
-    async def plan(self, name: str) -> Mapping[str, Any]:
-        """What a slow pass would do first. Raises BadInput where the topology cannot be used."""
-        return await plan(self.ports, await self.topologies.in_force(name))
-
-    async def _observe(self, name: str, trigger: str) -> Outcome:
-        would = what_it_would_do(await self.plan(name))
-        outcome = Outcome(Ending.HELD, (OBSERVING, *would))
-        fields = {"topology": name, "trigger": trigger, "reasons": "; ".join(outcome.reasons)}
-        log.info("observed %s", fields, extra=fields)
-        return outcome
+def _certificate(topology: Topology, agent: str) -> str | None:
+    """The certificate (PEM) that a topology enrols for one of its speakers; None where there is none."""
+    for speaker in topology.speakers:
+        if speaker.name == agent and speaker.agent is not None:
+            return speaker.agent.certificate
+    return None
 
 
-def _ids_in(said: object) -> Iterator[str]:
-    """Every resource id that a text is or holds, lower case: Azure compares them without case, and its logs write capitals."""
-    left = [said]
+def _ids_in(event: object) -> Iterator[str]:
+    """Every resource id in its texts, in lower case: Azure compares them without case, and its logs write capitals."""
+    left = [event]
     while left:
         match left.pop():
             case str(text):

@@ -14,7 +14,8 @@ import azure.functions as func
 import msgspec
 
 from function_app.domain.base.errors import BadInput, NotAuthentic, Transient
-from function_app.reconcile.passes.outcome import Outcome
+from function_app.reconcile.documents.outcome import OutcomeAnswer
+from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.triggers.limit import bounded
 
 BODY_MAX = 64 * 1024
@@ -32,13 +33,18 @@ def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) 
     )
 
 
-def outcome_answer(topology: str, outcome: Outcome) -> dict[str, Any]:
-    return {
-        "topology": topology,
-        "outcome": outcome.ending.name.lower(),
-        "reasons": list(outcome.reasons),
-        "retryAfterSeconds": outcome.retry_after.total_seconds() if outcome.retry_after is not None else None,
-    }
+def outcome_answer(topology: str, outcome: Outcome) -> OutcomeAnswer:
+    return OutcomeAnswer(
+        topology=topology,
+        outcome=outcome.ending.word,
+        reasons=outcome.reasons,
+        retry_after_seconds=outcome.retry_after.total_seconds() if outcome.retry_after is not None else None,
+    )
+
+
+def order_status(outcome: Outcome) -> int:
+    """The HTTP status of an order: 409 where it was refused, 200 where it was taken, whatever came of it since."""
+    return 409 if outcome.ending is Ending.REFUSED else 200
 
 
 def json_body(request: func.HttpRequest, most: int = BODY_MAX, *, empty: str = "") -> Any:

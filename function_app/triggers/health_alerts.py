@@ -3,9 +3,9 @@
 An alert alone decides nothing: it wakes the topologies whose resources it names (safety.md section 4, last row), so one
 rule serves the common schema, the metric, activity log and log search schemas and those to come: what ids it holds.
 
-The sender is no person but an action group, which repeats a webhook on 408, 429, 503 and 504 only (azure-facts.md section 4). So
-what is no JSON is logged, named in the answer and accepted, for nobody reads a 400, and it is never repeated; and it wakes
-for the ids that can be read in it, for a hint is enough.
+The sender is no person but an action group, which repeats a webhook on 408, 429, 503 and 504 only (azure-facts.md section 5). So
+what is no JSON is logged, named in the answer and accepted, for no person reads a 400, and it is never repeated; and it
+wakes for the ids that can be read in it, for a hint is enough.
 """
 
 import logging

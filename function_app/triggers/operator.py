@@ -1,4 +1,4 @@
-"""What operators do by hand: reconcile (or only plan it), order something of a service, and ask for the status.
+"""What operators do by hand: reconcile (or only plan it), give an order for a service, and read the status.
 
 Each function has a key of its own: give the one of `order` only to those who may move traffic.
 """
@@ -7,8 +7,9 @@ import azure.functions as func
 
 from function_app import wiring
 from function_app.domain.base.errors import BadInput
-from function_app.reconcile.passes.outcome import Ending
-from function_app.triggers.answers import answer, foreseen, json_body, outcome_answer
+from function_app.reconcile.documents.outcome import Outcomes
+from function_app.reconcile.documents.plan import Plans
+from function_app.triggers.answers import answer, foreseen, json_body, order_status, outcome_answer
 
 blueprint = func.Blueprint()
 
@@ -21,9 +22,9 @@ async def reconcile(req: func.HttpRequest) -> func.HttpResponse:
     names = (name,) if name else await use_cases.topologies.names()
     if _dry_run(req):
         plans = [await use_cases.plan(each) for each in names]
-        return answer(plans[0] if name else {"plans": plans})
+        return answer(plans[0] if name else Plans(plans=tuple(plans)))
     outcomes = [outcome_answer(each, await use_cases.look(each, "by hand")) for each in names]
-    return answer(outcomes[0] if name else {"outcomes": outcomes})
+    return answer(outcomes[0] if name else Outcomes(outcomes=tuple(outcomes)))
 
 
 @blueprint.route(
@@ -31,18 +32,18 @@ async def reconcile(req: func.HttpRequest) -> func.HttpResponse:
 )
 @foreseen
 async def order(req: func.HttpRequest) -> func.HttpResponse:
-    """pause, resume, switchover, failover, drain, undrain, rehearse: 200 when it was taken, 409 with the reason when not."""
+    """One verb for one service: 200 with `accepted` where it was taken, 409 with `refused` and the reason where not."""
     topology, service = req.route_params["topology"], req.route_params["service"]
     said = json_body(req, empty="{}")
     outcome = await wiring.use_cases().order(topology, service, req.route_params["verb"], said)
-    return answer(outcome_answer(topology, outcome), 409 if outcome.ending is Ending.REFUSED else 200)
+    return answer(outcome_answer(topology, outcome), order_status(outcome))
 
 
 @blueprint.route(route="status/{topology?}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @foreseen
 async def status(req: func.HttpRequest) -> func.HttpResponse:
-    name = req.route_params.get("topology")
-    return answer(await wiring.status(name))
+    name, use_cases = req.route_params.get("topology"), wiring.use_cases()
+    return answer(await use_cases.status(name) if name else await use_cases.overview())
 
 
 def _dry_run(req: func.HttpRequest) -> bool:

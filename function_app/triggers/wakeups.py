@@ -1,4 +1,4 @@
-"""The queue: a look at one topology, asked for by an event, an alert, the sweep, or a pass that has more to do."""
+"""The queue: a slow pass over one topology, woken by an event, an alert, the sweep, or a pass that has more to do."""
 
 import json
 import logging

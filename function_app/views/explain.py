@@ -1,68 +1,54 @@
-"""Why was a member promoted, held or left alone: told from the journal, for any moment."""
+"""Why was a member promoted, held or left alone: the entries of the history in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
-import msgspec
+from msgspec import UNSET
 
-from function_app.reconcile.ports import Documents
-from function_app.reconcile.store import keys
-
-TOLD = (("because", "because"), ("did", "effects"), ("held", "held"), ("alarm", "alarms"), ("guard", "refused"))
-BACK = 32
-"""How many entries before a moment are read: passes overlap, and the one that did it need not have begun last."""
-
-type Entry = Mapping[str, Any]
+from function_app.reconcile.documents.history import Entry, EntryStep, Explanation
 
 
-async def explain(documents: Documents, topology: str, service: str, at: datetime | None) -> tuple[str, ...]:
-    """Lines for a person: the evidence, steps and guards of whatever was under way at `at` (None: of the last pass).
-
-    Where an instance died before it filed what it did, the next entry tells of its operation and is added.
-    """
-    filed = await documents.keys(keys.history(topology, service))
-    stamp = keys.stamp(at) if at else "~"
-    before = [key for key in filed if keys.stamp_of(key) <= stamp]
-    if not before:
-        return (f"nothing is on record for {topology}/{service}" + (f" at or before {at}" if at else ""),)
-    if at is None:
-        return tuple(line for entry in await _read(documents, before[-1:]) for line in told(entry))
-    recent = await _read(documents, before[-BACK:])
-    shown = [entry for entry in recent if _time(entry, "ended") >= at] or recent[-1:]
-    known = {step["operation"] for entry in shown for step in entry["steps"]}
-    later = await _read(documents, filed[len(before) : len(before) + 1])
-    shown += [entry for entry in later if entry["steps"] and entry["steps"][0]["operation"] not in known]
-    return tuple(line for entry in shown for line in told(entry, at))
+def explanation_lines(explanation: Explanation) -> tuple[str, ...]:
+    """For a terminal; ages are counted to the moment that was asked for."""
+    if not explanation.entries:
+        moment = f" at or before {explanation.at}" if explanation.at else ""
+        return (f"nothing is on record for {explanation.topology}/{explanation.service}{moment}",)
+    return tuple(line for entry in explanation.entries for line in _entry(entry, explanation.at))
 
 
-async def _read(documents: Documents, keys: Sequence[str]) -> list[Entry]:
-    stored = [await documents.load(key) for key in keys]
-    return [msgspec.json.decode(found.body) for found in stored if found is not None]
+def _entry(entry: Entry, at: datetime | None) -> Iterator[str]:
+    age = _age(entry.looked, at) if at is not None and entry.looked is not None else ""
+    yield f"{entry.service}: {entry.pace} pass at {_time(entry.started)}{age}, woken by {entry.trigger}"
+    yield f"outcome: {entry.outcome}"
+    yield from (f"  because {reason}" for reason in entry.reasons)
+    yield f"evidence (as of {_time(entry.looked)}):"
+    for member, readings in sorted(entry.evidence.items()):
+        yield from (f"  {member}: {reading}" for reading in readings)
+    for number, step in enumerate(entry.steps, 1):
+        yield f"step {number}: {step.phase}, epoch {step.epoch}"
+        yield from _step(step)
 
 
-def _time(entry: Entry, key: str) -> datetime:
-    return datetime.fromisoformat(entry[key])
+def _step(step: EntryStep) -> Iterator[str]:
+    if step.operation:
+        yield f"  under way: {step.operation}"
+    titled = {
+        "because": step.because,
+        "did": step.effects,
+        "held": step.held,
+        "alarm": step.alarms,
+        "guard": step.refused,
+    }
+    for title, lines in titled.items():
+        yield from (f"  {title}: {line}" for line in lines)
+    if step.failed is not UNSET:
+        yield from (f"  failed: {effect}: {why}" for effect, why in sorted(step.failed.items()))
+    if step.proofs is not UNSET:
+        yield from (f"  proof: {member} fenced, etag {etag}" for member, etag in sorted(step.proofs.items()))
 
 
-def told(entry: Entry, at: datetime | None = None) -> tuple[str, ...]:
-    """One journal entry in words; ages are counted to `at`, from when its look was over."""
-    age = _age(_time(entry, "looked"), at) if at else ""
-    lines = [f"{entry['service']}: {entry['pace']} pass at {entry['started']}{age}, woken by {entry['trigger']}"]
-    lines.append(f"outcome: {entry['outcome']}")
-    lines += [f"  because {reason}" for reason in entry["reasons"]]
-    lines.append(f"evidence (as of {entry['looked']}):")
-    for member, readings in sorted(entry["evidence"].items()):
-        lines += [f"  {member}: {reading}" for reading in readings]
-    for number, step in enumerate(entry["steps"], 1):
-        lines.append(f"step {number}: {step['phase']}, epoch {step['epoch']}")
-        if step["operation"]:
-            lines.append(f"  under way: {step['operation']}")
-        for title, key in TOLD:
-            lines += [f"  {title}: {line}" for line in step.get(key, ())]
-        lines += [f"  failed: {effect}: {why}" for effect, why in sorted(step.get("failed", {}).items())]
-        lines += [f"  proof: {member} fenced, etag {etag}" for member, etag in sorted(step.get("proofs", {}).items())]
-    return tuple(lines)
+def _time(at: datetime | None) -> str:
+    return "unknown" if at is None else at.isoformat().replace("+00:00", "Z")
 
 
 def _age(looked: datetime, at: datetime) -> str:

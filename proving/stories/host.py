@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from hopkeeper_agent.delivery import TIMEOUT_SECONDS
 
 from function_app.adapters.agents.http import AgentsOverHttp
@@ -19,7 +20,6 @@ from function_app.reconcile.ports import Documents, Ports, WakeUps
 from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
 from function_app.settings import Settings, StorageSettings
-from function_app.views import status as views
 from function_app.wiring import ports_over
 from lab.kit.credential import Credential
 from lab.kit.virtual import VirtualClock, virtual_loop
@@ -124,7 +124,8 @@ class Host:
         raise NotAuthentic("no certificate is enrolled")
 
     async def status(self, topology: str) -> Mapping[str, Any]:
-        return await views.detail(self.app.topologies, self.app.ports.documents, self.clock, topology)
+        status: Mapping[str, Any] = msgspec.to_builtins(await self.app.status(topology))
+        return status
 
     def run(self, work: Callable[[], Awaitable[object]]) -> None:
         """Starts an invocation."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from function_app.domain.base.errors import HopkeeperError, Unavailable
 from function_app.domain.service.record import Record
-from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.ports import Ports
 from proving.storm.calls import Call, Killed, Mishap
 from proving.storm.loop import InstanceLoop
 
@@ -41,7 +41,7 @@ class Host:
         self.loop = InstanceLoop(world.timeline)  # type: ignore[abstract]  # asyncio's own class is not, only its stub
         self.waiting: dict[asyncio.Future[Any], None] = {}
         self.held: list[tuple[Callable[[object], None], object]] = []
-        self.passes: Passes
+        self.ports: Ports
         self.offset = 0.0
         self.drift = 0.0
         self._pauses = 0
@@ -115,7 +115,7 @@ class Host:
 
     # --- life
 
-    def run(self, work: Callable[[Passes], Awaitable[object]], over: Callable[[bool], None]) -> None:
+    def run(self, work: Callable[[Ports], Awaitable[object]], over: Callable[[bool], None]) -> None:
         """Starts a pass. `over(done)` is called once: done, or it failed, or the host died in it."""
         if not self.alive:
             over(False)
@@ -124,11 +124,11 @@ class Host:
         self.loop.create_task(self._run(work, over))
         self.loop.run_ready()
 
-    async def _run(self, work: Callable[[Passes], Awaitable[object]], over: Callable[[bool], None]) -> None:
+    async def _run(self, work: Callable[[Ports], Awaitable[object]], over: Callable[[bool], None]) -> None:
         TRACE.set(Trace())
         done = False
         try:
-            await work(self.passes)
+            await work(self.ports)
             done = True
         except HopkeeperError:
             pass

@@ -336,7 +336,7 @@ class Injector:
             over(False)
             return
         order = order_from(verb, said)
-        host.run(lambda passes: operate(passes.ports, world.in_force, world.service, order), over)
+        host.run(lambda ports: operate(ports, world.in_force, world.service, order), over)
 
     # --- the end
 

@@ -20,7 +20,16 @@ from function_app.domain.service.balancer import BalancerFacts
 from function_app.domain.service.observation import AdminState, AgentReading, BalancerReading, Unreachable, Value
 from function_app.domain.service.steps import SendFence, SendPromote
 from function_app.domain.topology.model import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
-from function_app.reconcile.ports import AgentCommand, CommandAnswer, Happening, HealthEvent, PoolView, Ports, Stored
+from function_app.reconcile.ports import (
+    AgentCommand,
+    CommandAnswer,
+    Happening,
+    HealthEvent,
+    PoolView,
+    Ports,
+    SignedReport,
+    Stored,
+)
 from function_app.reconcile.store import keys
 from proving.storm.calls import Call, Killed
 from proving.storm.hosts import TRACE, Host
@@ -246,6 +255,9 @@ class Silent:
     async def read(self, peering: NetworkPeering) -> NetworkPeeringReading:
         raise Unavailable("the storm has no network peerings")
 
+    def claimed(self, text: str) -> SignedReport:
+        raise Unavailable("the storm has no signed reports")
+
     async def repair(self, step: RepairFlags) -> None:
         raise Unavailable("the storm has no flags")
 
@@ -283,6 +295,7 @@ def make_ports(host: Host) -> Ports:
         documents=HostDocuments(host),
         wake_ups=HostWakeUps(host),
         agents=HostAgents(host),
+        reports=silent,
         load_balancers=balancers,
         admin_states=balancers,
         route_servers=route_servers,

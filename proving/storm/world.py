@@ -7,7 +7,8 @@ import random
 from datetime import datetime, timedelta
 
 from function_app.domain.topology.model import Topology
-from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.passes.fast import fast_pass
+from function_app.reconcile.passes.slow import slow_pass
 from function_app.reconcile.store import keys
 from function_app.reconcile.store.topologies import InForce
 from proving.storm.balancer import Balancer
@@ -100,7 +101,7 @@ class World:
         if host is None:
             over(False)
         else:
-            host.run(lambda passes: passes.fast(self.in_force, f"report of {agent.name}: {reason}"), over)
+            host.run(lambda ports: fast_pass(ports, self.in_force, f"report of {agent.name}: {reason}"), over)
 
     def wake(self, after: float) -> None:
         """A message in the queue, visible after a while; seen again until a pass has dealt with it."""
@@ -116,7 +117,7 @@ class World:
         if host is None:
             over(False)
         else:
-            host.run(lambda passes: passes.slow(self.in_force, "wake-up"), over)
+            host.run(lambda ports: slow_pass(ports, self.in_force, "wake-up"), over)
 
     def sweep(self) -> None:
         """The timer, for ever."""
@@ -135,7 +136,7 @@ class World:
 
     def _host(self, name: str) -> Host:
         host = Host(self, name)
-        host.passes = Passes(make_ports(host))
+        host.ports = make_ports(host)
         return host
 
     def host_died(self, host: Host) -> None:

@@ -9,38 +9,34 @@ advice may not be refused at all.
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import click
 import pytest
+from msgspec.structs import fields
 
 from function_app.cli import main as hopkeeper
 from function_app.domain.base.refusal import guard_name
 from function_app.domain.preflight.balancer import rehearsal
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.service.decide import decide
-from function_app.domain.service.guards import GUARDS, Draining, Opening, ServiceContext, Step, Touch, refuse
+from function_app.domain.service.guards import GUARDS, Draining, Opening, Step, Touch, refuse
+from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AgentReading, Observed, Role, Unreachable
 from function_app.domain.service.orders import (
-    DrainOrder,
-    FailoverOrder,
+    VERBS,
     Order,
-    PauseOrder,
     RehearseOrder,
-    ResumeOrder,
-    SwitchoverOrder,
-    UndrainOrder,
     obey,
+    order_from,
 )
-from function_app.domain.service.protocol import Kind, Look
-from function_app.domain.service.record import Drain, Pause, Phase, Record, Spacing
+from function_app.domain.service.record import Drain, Kind, Pause, Phase, Record, Spacing
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
-from function_app.reconcile.operate import VERBS
 from tests.builders import NOW, balancer, document, ranked, stable, status, text, topology
 from tests.unit.decisions import fencing, granted, learning
 
@@ -71,33 +67,18 @@ class State:
 
     @property
     def look(self) -> Look:
-        return Look(self.topology.services[0], self.topology.timing, self.observed, self.record)
-
-
-BY = "ann"
-ALONE: Mapping[str, Order] = {
-    "pause": PauseOrder(LATER, BY),
-    "resume": ResumeOrder(BY),
-    "failover": FailoverOrder(BY),
-}
-"""Orders that need no member."""
-OF_A_MEMBER: Mapping[str, Callable[[str], Order]] = {
-    "switchover": lambda name: SwitchoverOrder(name, BY),
-    "failover": lambda name: FailoverOrder(BY, name),
-    "drain": lambda name: DrainOrder(name, LATER, BY),
-    "undrain": lambda name: UndrainOrder(name, BY),
-    "rehearse": lambda name: RehearseOrder(BY, name),
-}
+        return Look(self.topology.services[0], self.topology.timing, self.observed, self.record, self.observed.at)
 
 
 def orders(verb: str, names: tuple[str, ...]) -> tuple[Order, ...]:
-    """Every order of this verb, for each of these members."""
-    alone = (ALONE[verb],) if verb in ALONE else ()
-    return (*alone, *(OF_A_MEMBER[verb](name) for name in names)) if verb in OF_A_MEMBER else alone
+    """Every order of this verb: for each of these members where it names one, and without one where it needs none.
 
-
-def test_every_verb_has_its_orders_here() -> None:
-    assert ALONE.keys() | OF_A_MEMBER.keys() == VERBS.keys()
+    A rehearsal without a name chooses among what can be spared, which may be nobody: that is no advice refused.
+    """
+    keys = [field for field in fields(VERBS[verb]) if field.name in ("member", "to")]
+    named = tuple(order_from(verb, {key.name: name}) for key in keys for name in names)
+    alone = verb != "rehearse" and not any(key.required for key in keys)
+    return (order_from(verb, {}), *named) if alone else named
 
 
 def answers(state: State, verb: str, names: tuple[str, ...]) -> list[tuple[bool, tuple[str, ...]]]:
@@ -110,16 +91,15 @@ def guards_messages(state: State) -> set[str]:
     look, members = state.look, state.topology.services[0].names
     steps: list[Step] = [Touch(), *(Draining(name) for name in members)]
     steps += [Opening(kind, name) for kind in Kind for name in members]
-    context = ServiceContext(look.service, look.timing, state.observed, state.record, state.observed.at)
-    return {refusal.reason for step in steps for refusal in refuse(step, context)}
+    return {refusal.reason for step in steps for refusal in refuse(step, look)}
 
 
 def other_messages(state: State) -> set[str]:
     """What orders and the decision of this state print, without what they pass on of guards."""
     look, members = state.look, state.topology.services[0].names
     given = [order for verb in VERBS for order in orders(verb, (*members, GONE))]
-    held = {reason for order in (*given, RehearseOrder("ann")) for reason in obey(look, order).held}
-    decision = decide(look.service, look.timing, state.observed, state.record)
+    held = {reason for order in (*given, RehearseOrder(by="ann")) for reason in obey(look, order).held}
+    decision = decide(look)
     return {said for said in (*held, *decision.held, *decision.alarms) if not said.startswith(GUARDED)}
 
 
@@ -271,5 +251,5 @@ def test_the_rehearsal_that_lint_advises_is_accepted_at_rest(members: int) -> No
     names = desired.services[0].names
     reading = balancer(nva_a="Up_Probe_Success", **{n.replace("-", "_"): "Down_Probe_HttpStatus" for n in names[1:]})
     state = State("at rest", desired, Observed(NOW, readings(names)["all fit"], reading), stable())
-    order = RehearseOrder("ann", names[-1] if words[4:] else None)
+    order = RehearseOrder(by="ann", member=names[-1] if words[4:] else None)
     assert obey(state.look, order).record != state.record

@@ -11,7 +11,7 @@ from function_app.domain.base.refusal import guard_name
 from function_app.domain.networks import guards as of_networks
 from function_app.domain.peerings import guards as of_peerings
 from function_app.domain.service import guards as of_services
-from function_app.reconcile.operate import VERBS
+from function_app.domain.service.orders import VERBS
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()

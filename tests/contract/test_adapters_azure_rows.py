@@ -27,7 +27,6 @@ from function_app.domain.routes.effective import EffectiveRoute
 from function_app.domain.routes.reading import LearnedRoute
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
-from function_app.reconcile.passes.passes import Passes
 from function_app.reconcile.routes.evidence import gather_evidence
 from function_app.views.evidence import learned as listed
 from function_app.views.evidence import table
@@ -238,7 +237,6 @@ async def scene_over(arm: Arm, tmp_path: Path) -> AsyncIterator[Scene]:
         scene.ports = replace(
             scene.ports, learned_routes=LearnedRoutesOverArm(azure), advertised_routes=AdvertisedRoutesOverArm(azure)
         )
-        scene.passes = Passes(scene.ports)
         yield scene
 
 
@@ -280,7 +278,6 @@ async def test_what_cannot_be_read_is_told_and_what_can_is_sound(tmp_path: Path)
     arm = Arm({"RouteServiceRole_IN_0": [*good, None], "RouteServiceRole_IN_1": None})
     async with scene_over(arm, tmp_path) as scene:
         scene.ports = replace(scene.ports, advertised_routes=FakeQuestions())
-        scene.passes = Passes(scene.ports)
         await scene.settle()
         scene.clock.at += scene.topology.timing.verify_every * 2
         evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)

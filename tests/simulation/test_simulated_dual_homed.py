@@ -21,7 +21,7 @@ from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
 from function_app.reconcile.passes.outcome import Ending
-from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.passes.slow import slow_pass
 from function_app.reconcile.store.topologies import InForce
 from simulator.seeds import HubSeed, hub_seed
 from simulator.server import Simulator, SimulatorConfig
@@ -91,22 +91,20 @@ class Spoke:
     def __init__(self, sim: Simulator, azure: Azure, desired: Topology) -> None:
         self.sim, self.desired = sim, desired
         self.documents, self.clock = FakeDocuments(), FakeClock()
-        self.passes = Passes(
-            replace(
-                make_ports(FakeWorld(desired), self.documents, self.clock),
-                route_servers=RouteServersOverArm(azure),
-                learned_routes=LearnedRoutesOverArm(azure),
-                advertised_routes=AdvertisedRoutesOverArm(azure),
-                effective_routes=EffectiveRoutesOverArm(azure),
-                network_flags=NetworkFlagsOverArm(azure),
-            )
+        self.ports = replace(
+            make_ports(FakeWorld(desired), self.documents, self.clock),
+            route_servers=RouteServersOverArm(azure),
+            learned_routes=LearnedRoutesOverArm(azure),
+            advertised_routes=AdvertisedRoutesOverArm(azure),
+            effective_routes=EffectiveRoutesOverArm(azure),
+            network_flags=NetworkFlagsOverArm(azure),
         )
 
     async def slow(self) -> list[str]:
         """One pass; the writes that it made."""
         before = len(self.sim.requests)
         self.clock.at += self.desired.timing.doubt_poll
-        self.outcome = await self.passes.slow(InForce(self.desired, "g1"), "test")
+        self.outcome = await slow_pass(self.ports, InForce(self.desired, "g1"), "test")
         writes = [r.path.rpartition("/")[2] for r in list(self.sim.requests)[before:] if r.method in ("PUT", "DELETE")]
         await until(lambda: all(o.status != "InProgress" for o in self.sim.world.state.operations.values()))
         return writes

@@ -1,15 +1,18 @@
 """`hopkeeper explain` answers for any moment: evidence, guard and age."""
 
+import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from function_app.domain.service.orders import order_from
+from function_app.reconcile.documents.history import Entry, EntryStep
+from function_app.reconcile.history import explain
 from function_app.reconcile.operate import operate
 from function_app.reconcile.store.journal import keep
 from function_app.reconcile.store.topologies import InForce
-from function_app.views.explain import explain
+from function_app.views.explain import explanation_lines
 from tests.builders import NOW
 from tests.unit.reconcile.scene import Scene
 
@@ -25,7 +28,7 @@ async def scene() -> Scene:
 
 
 async def told(scene: Scene, at: datetime | None = None) -> str:
-    return "\n".join(await explain(scene.documents, "hub", "fw", at))
+    return "\n".join(explanation_lines(await explain(scene.documents, "hub", "fw", at)))
 
 
 async def test_why_a_failover_is_held_names_the_evidence_and_the_missing_proof(scene: Scene) -> None:
@@ -84,31 +87,43 @@ async def test_what_a_dead_instance_did_is_told_by_the_entry_that_goes_on_with_i
     assert "20.0 s after the moment asked for" in text
 
 
-def entry(pace: str, looked: datetime, ended: datetime, because: str, operation: str = "") -> dict[str, Any]:
-    step = {"phase": "fencing → granted", "epoch": 2, "operation": operation, "because": [because]}
-    times = {"started": looked, "looked": looked, "ended": ended}
-    rest = {"trigger": "test", "outcome": "pending", "reasons": [], "evidence": {}, "steps": [step]}
-    return {"service": "fw", "pace": pace} | times | rest
+def entry(pace: str, looked: datetime, ended: datetime, because: str, operation: str = "") -> Entry:
+    step = EntryStep(phase="fencing → granted", epoch=2, operation=operation, because=(because,))
+    return Entry(
+        service="fw",
+        pace=pace,
+        trigger="test",
+        started=looked,
+        looked=looked,
+        ended=ended,
+        outcome="pending",
+        reasons=(),
+        evidence={},
+        steps=(step,),
+    )
 
 
 async def test_an_entry_is_told_line_by_line(scene: Scene) -> None:
     at = scene.clock.at + timedelta(seconds=60)
-    whole = entry("slow", at, at + timedelta(seconds=3), "nva-a is silent", "failover to nva-b at epoch 9") | {
-        "reasons": ["one is waited for"],
-        "evidence": {"nva-b": ["fit"], "nva-a": ["silent", "P failing"]},
-    }
-    whole["steps"][0] |= {
-        "effects": ["FENCE nva-a"],
-        "held": ["no proof"],
-        "alarms": ["a session is down"],
-        "refused": ["paused: until noon"],
-        "failed": {"FENCE nva-b": "busy", "FENCE nva-a": "no answer"},
-        "proofs": {"nva-b": "W/2", "nva-a": "W/1"},
-    }
-    whole["steps"].append({"phase": "granted → stable", "epoch": 9, "operation": "", "because": []})
+    one = entry("slow", at, at + timedelta(seconds=3), "nva-a is silent", "failover to nva-b at epoch 9")
+    first = replace(
+        one.steps[0],
+        effects=("FENCE nva-a",),
+        held=("no proof",),
+        alarms=("a session is down",),
+        refused=("paused: until noon",),
+        failed={"FENCE nva-b": "busy", "FENCE nva-a": "no answer"},
+        proofs={"nva-b": "W/2", "nva-a": "W/1"},
+    )
+    whole = replace(
+        one,
+        reasons=("one is waited for",),
+        evidence={"nva-b": ("fit",), "nva-a": ("silent", "P failing")},
+        steps=(first, EntryStep(phase="granted → stable", epoch=9, operation="", because=())),
+    )
     await keep(scene.documents, scene.topology, whole)
     moment = f"{at:%Y-%m-%dT%H:%M:%SZ}"
-    assert (await explain(scene.documents, "hub", "fw", at))[-19:] == (
+    assert explanation_lines(await explain(scene.documents, "hub", "fw", at))[-19:] == (
         f"fw: slow pass at {moment}, 0.0 s before the moment asked for, woken by test",
         "outcome: pending",
         "  because one is waited for",
@@ -129,7 +144,10 @@ async def test_an_entry_is_told_line_by_line(scene: Scene) -> None:
         "  proof: nva-b fenced, etag W/2",
         "step 2: granted → stable, epoch 9",
     )
-    assert (await explain(scene.documents, "hub", "fw", None))[0] == f"fw: slow pass at {moment}, woken by test"
+    assert (
+        explanation_lines(await explain(scene.documents, "hub", "fw", None))[0]
+        == f"fw: slow pass at {moment}, woken by test"
+    )
 
 
 async def test_an_entry_that_goes_on_with_what_is_told_already_is_not_told_again(scene: Scene) -> None:
@@ -144,4 +162,19 @@ async def test_an_entry_that_goes_on_with_what_is_told_already_is_not_told_again
 
 async def test_before_anything_happened_it_says_so(scene: Scene) -> None:
     assert "nothing is on record" in await told(scene, NOW - timedelta(days=1))
-    assert "nothing is on record" in "\n".join(await explain(scene.documents, "hub", "else", datetime.now(UTC)))
+    (line,) = explanation_lines(await explain(scene.documents, "hub", "else", datetime.now(UTC)))
+    assert line.startswith("nothing is on record for hub/else at or before ")
+
+
+async def test_an_entry_that_cannot_be_read_hides_no_other(scene: Scene) -> None:
+    (good,) = [key for key in scene.documents.stored if key.startswith("history/hub/fw/")][-1:]
+    await scene.documents.put(good.replace(".json", "-torn.json"), b"{")
+    assert "outcome: held" in await told(scene, scene.clock.at)
+
+
+async def test_entries_of_a_release_without_schemas_are_read(scene: Scene) -> None:
+    (key,) = [key for key in scene.documents.stored if key.startswith("history/hub/fw/")][-1:]
+    entry = json.loads(scene.documents.stored[key].body)
+    del entry["schema"]
+    await scene.documents.put(key, json.dumps(entry).encode())
+    assert "outcome: held" in await told(scene)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.summary import lint
-from function_app.domain.routes.expected import Standing, expected
+from function_app.domain.routes.expected import Standing, expected_routes
 from function_app.domain.service.bounds import Probe
 from function_app.domain.service.confirm import rest
 from function_app.domain.service.decision import Decision
@@ -112,7 +112,7 @@ async def test_its_own_way_of_making_room_is_what_an_operation_does() -> None:
 
 def test_its_routes_are_expected_from_each_announcer_with_its_own_next_hop() -> None:
     desired = with_toy()
-    ways = {each.peer: each.ways[0] for each in expected(desired, "rs", Standing())}
+    ways = {each.peer: each.ways[0] for each in expected_routes(desired, "rs", Standing())}
     assert {peer: way.next_hop for peer, way in ways.items()} == {s.name: s.address for s in desired.speakers}
     assert {way.length for way in ways.values()} == {1}
 

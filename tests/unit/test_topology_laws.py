@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from function_app.domain.base.azure_limits import RESERVED_ASNS
 from function_app.domain.base.errors import BadInput
 from function_app.domain.topology.document import from_plain
 from function_app.domain.topology.laws import LAWS, Place
-from function_app.domain.topology.laws.reserved import FORBIDDEN, RESERVED_ASNS
+from function_app.domain.topology.laws.reserved import FORBIDDEN
 from tests.builders import SUB, document, ranked_document
 
 type Doc = dict[str, Any]

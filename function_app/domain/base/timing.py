@@ -57,7 +57,7 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     peering_delete_spacing: timedelta = timedelta(minutes=10)
     """Between two deletes of working peerings of one Route Server (safety.md section 5)."""
     prefixes_per_peer: int = PREFIXES_PER_PEER
-    """Azure's limits page; what is held and an UPDATE that comes in count together (azure-facts, a lab)."""
+    """Azure's limits page; what is held and an UPDATE that comes in count together (azure-facts.md section 2)."""
 
     @property
     def look_lasts(self) -> timedelta:

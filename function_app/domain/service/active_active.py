@@ -41,8 +41,10 @@ def _fences(look: Look, drained: list[str]) -> tuple[SendFence, ...]:
 
 
 def _needs_newer_epoch(look: Look, fences: tuple[SendFence, ...], wanted: list[str]) -> bool:
+    """Agents take no FENCE at the epoch they serve at, and no PROMOTE at the one they acknowledged a FENCE at."""
     serving = (look.record.epoch, Role.SERVING)
-    return any(look.role(fence.member) == serving for fence in fences) or any(look.acked(name) for name in wanted)
+    fenced_while_serving = any(look.role(fence.member) == serving for fence in fences)
+    return fenced_while_serving or any(look.acked(name) for name in wanted)
 
 
 def _missing(look: Look, wanted: list[str]) -> tuple[str, ...]:

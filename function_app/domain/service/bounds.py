@@ -26,8 +26,8 @@ class Probe:
 
 class Detection(StrEnum):
     SAYS = "the holder says so itself"
-    SILENT = "the holder is silent, a peer or witness tells"
-    UNTOLD = "the holder is silent, only the load balancer's probe tells"
+    SILENT = "the holder is silent, a peer or witness reports it"
+    UNTOLD = "the holder is silent, only the load balancer's probe shows it"
     PROBE = "the holder is fit, the load balancer's probe fails"
     ORDERED = "an operator orders it"
 

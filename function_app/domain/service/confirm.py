@@ -4,6 +4,8 @@ grant (ADR 8).
 Off the failover path: the load balancer's health is only read by slow passes, and shows a change late.
 """
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
@@ -24,14 +26,18 @@ def with_probes(look: Look) -> Record:
     probed = {name: backend.probed for name, backend in balancer.backends.items()}
     up = {name for name, value in probed.items() if value is Value.OK}
     down = {name for name, value in probed.items() if value is Value.BAD}
-    counts, operation = record.tallies, record.operation
-    if record.phase is Phase.STABLE:
-        count = tally(counts.get(holder), probed.get(holder, Value.UNKNOWN), look.at, look.timing)
-        counts = {holder: count} if count is not None else {}
+    counts = _counted(look, holder, probed) if record.phase is Phase.STABLE else record.tallies
+    operation = record.operation
     if operation is not None and holder in up & record.probe_down:
         operation = replace(operation, confirmed=True)
     kept = replace(record, tallies=counts, probe_down=(record.probe_down | down) - up, operation=operation)
     return record if kept == record else kept
+
+
+def _counted(look: Look, holder: str, probed: Mapping[str, Value]) -> dict[str, Tally]:
+    """The tally of the holder alone, with this reading."""
+    count = tally(look.record.tallies.get(holder), probed.get(holder, Value.UNKNOWN), look.at, look.timing)
+    return {holder: count} if count is not None else {}
 
 
 def confirm(look: Look, target: str) -> Decision:

@@ -205,16 +205,21 @@ def _keep(look: Look, freshly_in_doubt: bool) -> Decision:
 
 def _others_stand_by(look: Look, holder: str) -> Decision | None:
     """FENCE at the record's epoch for everybody else. Several serving is a conflict: they are fenced one at a time."""
-    record = look.record
-    late = [n for n in look.members if n != holder and look.role(n) is not None and not look.acked(n)]
-    fences = [f for n in late if (f := SendFence(n, record.epoch)) not in look.observed.tried]
-    serving = [f for f in fences if look.serves(f.member)]
+    due = [name for name in look.members if name != holder and _is_late(look, name)]
+    serving = [n for n in due if look.serves(n)]
     if len(serving) > 1:
-        fences = serving[:1]
-    if not fences:
+        due = serving[:1]
+    if not due:
         return None
-    conflict = f"conflict: {', '.join(f.member for f in serving)} serves beside {holder}; " if serving else ""
-    return Decision(record, tuple(fences), because=tuple(f"{conflict}{f.member} should stand by" for f in fences))
+    conflict = f"conflict: {', '.join(serving)} serves beside {holder}; " if serving else ""
+    fences = tuple(SendFence(n, look.record.epoch) for n in due)
+    return Decision(look.record, fences, because=tuple(f"{conflict}{n} should stand by" for n in due))
+
+
+def _is_late(look: Look, member: str) -> bool:
+    """Whether it answers and has not acknowledged FENCE at the record's epoch, which was not tried in this look yet."""
+    fence = SendFence(member, look.record.epoch)
+    return look.role(member) is not None and not look.acked(member) and fence not in look.observed.tried
 
 
 def _rejoined(look: Look, holder: str) -> Decision | None:
@@ -285,10 +290,8 @@ def _left_over(look: Look) -> tuple[str, ...]:
     record = look.record
     waiting = sorted((record.may_serve - {record.target}) | record.owed.keys())
     doubts = sorted(record.tallies.keys() - set(waiting))
-    return (
-        *(f"waiting for {name} to come back: {judge(look, name).because}" for name in waiting),
-        *(_doubt(look, name) for name in doubts),
-    )
+    absent = tuple(f"waiting for {name} to come back: {judge(look, name).because}" for name in waiting)
+    return absent + tuple(_doubt(look, name) for name in doubts)
 
 
 def _doubt(look: Look, holder: str) -> str:
@@ -300,24 +303,24 @@ def _doubt(look: Look, holder: str) -> str:
 
 def _alarms(look: Look, holder: str) -> Iterator[str]:
     """What a person should know although nothing is to be done."""
-    yield from (
-        f"{name}: its peers do not hear it, although it is fit"
-        for name in look.members
-        if judge(look, name).row is Row.FIT_UNHEARD
-    )
-    yield from (
-        f"adminState of {name} is Down, and not by us: an operator's, or of a record that was lost"
-        for name in look.members
-        if is_down_by_operator(look, name)
-    )
+    for name in look.members:
+        if judge(look, name).row is Row.FIT_UNHEARD:
+            yield f"{name}: its peers do not hear it, although it is fit"
+    for name in look.members:
+        if is_down_by_operator(look, name):
+            yield f"adminState of {name} is Down, and not by us: an operator's, or of a record that was lost"
+    yield from _session_alarms(look, holder)
+    up = [name for name in look.members if (b := look.backend(name)) and b.probed is Value.OK]
+    if len(up) > 1:
+        yield f"the load balancer's probe succeeds on {', '.join(up)}"
+
+
+def _session_alarms(look: Look, holder: str) -> Iterator[str]:
     down = [name for name in look.members if _has_sessions_down(look, name)]
     if down and len(down) == len(look.members):
         yield "no member has all its BGP sessions Established: the Route Server, or the way to it"
     elif holder in down:
         yield f"{holder} has BGP sessions that are not Established; the others announce the same next hop"
-    up = [name for name in look.members if (b := look.backend(name)) and b.probed is Value.OK]
-    if len(up) > 1:
-        yield f"the load balancer's probe succeeds on {', '.join(up)}"
 
 
 def _has_sessions_down(look: Look, member: str) -> bool:

@@ -107,6 +107,17 @@ def order_from(verb: str, given: Any) -> Order:
     if not isinstance(given, dict):
         raise BadInput.of("$", "must be a JSON object")
     values = {key: value for key, value in given.items() if value is not None}
+    _check_keys(verb, form, values)
+    values["by"] = str(values.get("by") or OPERATOR)[:BY_MAX]
+    try:
+        return convert(values, form)
+    except ValidationError as error:
+        rule, _, path = str(error).partition(" - at `")
+        raise BadInput.of(path.rstrip("`") or "$", rule) from error
+
+
+def _check_keys(verb: str, form: type[Order], values: Mapping[str, Any]) -> None:
+    """Raises BadInput for a key that the verb does not take, and for one that it needs and that is missing."""
     taken = sorted(field.name for field in fields(form))
     for key in values:
         if key not in taken:
@@ -114,12 +125,6 @@ def order_from(verb: str, given: Any) -> Order:
     for field in fields(form):
         if field.required and field.name not in values:
             raise BadInput.of(f"$.{field.name}", "is missing")
-    values["by"] = str(values.get("by") or OPERATOR)[:BY_MAX]
-    try:
-        return convert(values, form)
-    except ValidationError as error:
-        rule, _, path = str(error).partition(" - at `")
-        raise BadInput.of(path.rstrip("`") or "$", rule) from error
 
 
 def obey(look: Look, order: Order) -> Decision:

@@ -1,1 +1,1 @@
-"""One pass: fast or slow, over one service after another, in turns."""
+"""The two kinds of pass: `fast` and `slow`, each over every service of a topology (`service`)."""

@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import IntEnum
+from enum import IntEnum, StrEnum
+
+
+class Pace(StrEnum):
+    """The two kinds of pass; see `passes`."""
+
+    FAST = "fast"
+    SLOW = "slow"
 
 
 class Ending(IntEnum):
@@ -24,6 +31,11 @@ class Ending(IntEnum):
     HELD = 4
     REFUSED = 5
     FAILED = 6
+
+    @property
+    def word(self) -> str:
+        """As documents, answers and the command line write it."""
+        return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,24 @@
-"""What the last slow pass saw, kept in `status/{topology}.json` for the status view. The last writer is right."""
+"""Makes the look document of a slow pass and stores it: what the status shows of the last look."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Address
-from typing import Any
 
 import msgspec
 
+from function_app.domain.networks.flags import NetworkPeeringReading
 from function_app.domain.preflight.summary import Report
 from function_app.domain.service.health import can_take_over
 from function_app.domain.service.observation import AgentReading, AgentStatus, BalancerReading, Value
-from function_app.reconcile import networks
+from function_app.domain.topology.peering_names import is_own
+from function_app.reconcile.documents import look
+from function_app.reconcile.documents.findings import finding, preflight_finding
+from function_app.reconcile.documents.plan import slots, steps
 from function_app.reconcile.networks import Networks
 from function_app.reconcile.passes.outcome import Outcome
 from function_app.reconcile.peerings.keep import Membership
-from function_app.reconcile.peerings.told import told_slots, told_steps
 from function_app.reconcile.ports import HealthEvent, Ports
-from function_app.reconcile.preflight import as_document
-from function_app.reconcile.routes import verification
 from function_app.reconcile.routes.verification import Verification
 from function_app.reconcile.store import keys
 from function_app.reconcile.store.topologies import InForce
@@ -35,13 +35,13 @@ class Seen:
     events: tuple[HealthEvent, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """Everything one slow pass saw."""
 
     at: datetime
-    asked: datetime
-    """When the agents were asked: what their clocks are compared with."""
+    requested: datetime
+    """When the agents' statuses were requested: what their clocks are compared with."""
     in_force: InForce
     outcome: Outcome
     agents: Mapping[str, AgentReading]
@@ -55,38 +55,80 @@ class Summary:
 
 
 async def keep_summary(ports: Ports, summary: Summary) -> None:
-    """Writes the status document."""
-    topology = summary.in_force.topology
-    document = {
-        "topology": topology.name,
-        "at": summary.at,
-        "generation": summary.in_force.generation,
-        "problems": [str(p) for p in summary.in_force.problems],
-        "outcome": summary.outcome.ending.name.lower(),
-        "reasons": list(summary.outcome.reasons),
-        "routeServers": {m.server: _membership(summary, m) for m in summary.memberships},
-        "routes": verification.told(summary.verification),
-        "networks": networks.told(summary.networks),
-        "members": {name: _member(name, reading, summary) for name, reading in sorted(summary.agents.items())},
-        "services": {name: _service(seen, summary.next_hops.get(name)) for name, seen in summary.services.items()},
-        "preflight": as_document(summary.preflight)["findings"],
-    }
-    await ports.documents.put(keys.status(topology.name), msgspec.json.format(msgspec.json.encode(document), indent=1))
+    """Writes the look document. Raises Unavailable."""
+    body = msgspec.json.format(msgspec.json.encode(document(summary)), indent=1)
+    await ports.documents.put(keys.status(summary.in_force.topology.name), body)
 
 
-def _membership(summary: Summary, membership: Membership) -> dict[str, Any]:
-    topology = summary.in_force.topology
-    reading = membership.reading
-    return {
-        "outcome": membership.outcome.ending.name.lower(),
-        "instances": [str(i) for i in reading.instances] if reading else [],
-        "taken": len(reading.peerings) if reading else None,
-        "most": topology.timing.peers_max,
-        "slots": told_slots(membership),
-        "steps": told_steps(membership),
-        "own": {p.name: p.state for p in membership.own(topology)},
-        "foreign": [p.name for p in reading.peerings if p not in membership.own(topology)] if reading else [],
-    }
+def document(summary: Summary) -> look.Look:
+    in_force = summary.in_force
+    return look.Look(
+        topology=in_force.topology.name,
+        at=summary.at,
+        generation=in_force.generation,
+        problems=tuple(map(str, in_force.problems)),
+        outcome=summary.outcome.ending.word,
+        reasons=summary.outcome.reasons,
+        route_servers={m.server: _route_server(summary, m) for m in summary.memberships},
+        routes=_routes(summary.verification),
+        networks=_networks(summary.networks),
+        members={name: _member(name, reading, summary) for name, reading in sorted(summary.agents.items())},
+        services={name: _service(seen, summary.next_hops.get(name)) for name, seen in summary.services.items()},
+        preflight=tuple(map(preflight_finding, summary.preflight.findings)),
+    )
+
+
+def _route_server(summary: Summary, membership: Membership) -> look.RouteServer:
+    topology, reading = summary.in_force.topology, membership.reading
+    peerings = reading.peerings if reading is not None else ()
+    server = next(s for s in topology.route_servers if s.name == membership.server)
+    own = [p for p in peerings if is_own(topology, server, p.name)]
+    return look.RouteServer(
+        outcome=membership.outcome.ending.word,
+        instances=tuple(map(str, reading.instances)) if reading is not None else (),
+        taken=len(peerings) if reading is not None else None,
+        most=topology.timing.peers_max,
+        slots=slots(membership),
+        steps=steps(membership),
+        own={p.name: p.state for p in own},
+        foreign=tuple(p.name for p in peerings if p not in own),
+    )
+
+
+def _routes(verification: Verification) -> look.Routes:
+    cost = verification.cost
+    return look.Routes(
+        verified=verification.verified,
+        complete=verification.complete,
+        as_of=verification.as_of,
+        checks=tuple(
+            look.RouteCheck(service=c.service, speaker=c.speaker, verified=c.verified, missing=c.missing)
+            for c in verification.checks
+        ),
+        wrong=len(verification.wrong),
+        findings=tuple(map(finding, verification.findings)),
+        answers=dict(sorted(verification.answers.items())),
+        under_way=verification.under_way,
+        trouble=verification.trouble,
+        cost=look.WriteTokens(write_tokens=cost.spent, budget=cost.most, per_seconds=cost.per.total_seconds()),
+    )
+
+
+def _networks(networks: Networks) -> look.Networks:
+    return look.Networks(
+        as_of=networks.at,
+        outcome=networks.outcome.ending.word,
+        reasons=networks.outcome.reasons,
+        peerings={name: _network_peering(reading) for name, reading in sorted(networks.peerings.items())},
+        findings=tuple(map(finding, networks.findings)),
+    )
+
+
+def _network_peering(reading: NetworkPeeringReading | str) -> look.NetworkPeering:
+    if isinstance(reading, str):
+        return look.NetworkPeering(state="unknown", reason=reading)
+    flags = {str(flag): value for flag, value in reading.flags.items()}
+    return look.NetworkPeering(state=reading.state, settled=reading.settled, flags=flags)
 
 
 def _is_ready(name: str, reading: AgentStatus, summary: Summary) -> bool:
@@ -94,33 +136,31 @@ def _is_ready(name: str, reading: AgentStatus, summary: Summary) -> bool:
     return all(can_take_over(reading, announces=name in service.announcers) for service in services)
 
 
-def _member(name: str, reading: AgentReading, summary: Summary) -> dict[str, Any]:
+def _member(name: str, reading: AgentReading, summary: Summary) -> look.Member:
     if not isinstance(reading, AgentStatus):
-        return {"reachable": False, "reason": reading.reason}
-    return {
-        "reachable": True,
-        "version": reading.version,
-        "fatal": list(reading.fatal),
-        "ready": _is_ready(name, reading, summary),
-        "sessions": {str(address): up for address, up in sorted(reading.sessions.items())},
-        "outwardSessions": {str(address): up for address, up in sorted(reading.outward_sessions.items())},
-        "peers": {peer: {"gossip": view.gossip, "probe": view.probe} for peer, view in sorted(reading.peers.items())},
-        "clockOffsetSeconds": round((reading.clock - summary.asked).total_seconds(), 3),
-    }
+        return look.Member(reachable=False, reason=reading.reason)
+    views = sorted(reading.peers.items())
+    return look.Member(
+        reachable=True,
+        version=reading.version,
+        fatal=reading.fatal,
+        ready=_is_ready(name, reading, summary),
+        sessions={str(address): up for address, up in sorted(reading.sessions.items())},
+        outward_sessions={str(address): up for address, up in sorted(reading.outward_sessions.items())},
+        peers={peer: look.PeerView(gossip=view.gossip, probe=view.probe) for peer, view in views},
+        clock_offset_seconds=round((reading.clock - summary.requested).total_seconds(), 3),
+    )
 
 
-def _service(seen: Seen, next_hop: IPv4Address | None) -> dict[str, Any]:
+def _service(seen: Seen, next_hop: IPv4Address | None) -> look.Service:
     balancer = seen.balancer
-    known = isinstance(balancer, BalancerReading)
-    return {
-        "outcome": seen.outcome.ending.name.lower(),
-        "reasons": list(seen.outcome.reasons),
-        "nextHop": str(next_hop) if next_hop else None,
-        "loadBalancer": None if known else balancer,
-        "backends": {
-            name: {"adminState": backend.admin_state, "reason": backend.reason}
-            for name, backend in (sorted(balancer.backends.items()) if isinstance(balancer, BalancerReading) else ())
-        },
-        "metrics": dict(seen.metrics),
-        "events": [{"at": e.at, "kind": e.kind, "description": e.description} for e in seen.events],
-    }
+    backends = sorted(balancer.backends.items()) if isinstance(balancer, BalancerReading) else []
+    return look.Service(
+        outcome=seen.outcome.ending.word,
+        reasons=seen.outcome.reasons,
+        next_hop=str(next_hop) if next_hop is not None else None,
+        load_balancer=balancer if isinstance(balancer, str) else None,
+        backends={name: look.Backend(admin_state=b.admin_state, reason=b.reason) for name, b in backends},
+        metrics={name: str(value) for name, value in seen.metrics.items()},
+        events=tuple(look.HealthEvent(at=e.at, kind=e.kind, description=e.description) for e in seen.events),
+    )

@@ -9,7 +9,7 @@ from function_app.reconcile.store import kept, keys
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """`woken`: the topologies that were asked to be looked at."""
+    """`woken`: the topologies that were woken."""
 
     at: datetime
     woken: tuple[str, ...] = ()

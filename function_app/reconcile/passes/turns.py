@@ -1,6 +1,6 @@
-"""One slow pass at a time per topology, and one more after it for all that asked meanwhile: a thousand events make two.
+"""One slow pass at a time per topology, and one more after it for all requests that came meanwhile: a thousand events make two.
 
-Order matters: a caller first notes that it asked, then tries the lease; the holder releases, then looks at the notes.
+Order matters: a caller first stores its request, then tries the lease; the holder releases, then reads the requests.
 """
 
 import uuid
@@ -19,24 +19,24 @@ TURNS_MAX = 3
 async def in_turn(
     ports: Ports, topology: str, lease: timedelta, run: Callable[[], Awaitable[Outcome]]
 ) -> Outcome | None:
-    """Runs a slow pass, and again while others asked meanwhile; None when another one will see to it.
+    """Runs a slow pass, and again while others requested one meanwhile; None where the instance that holds the lease will run it.
 
     `lease` is how long a turn is left to an instance that says nothing: one that was killed in it holds up the next.
     """
     documents, clock = ports.documents, ports.clock
-    asked_key, lease_key = keys.turn_asked(topology), keys.turn_lease(topology)
-    await documents.put(asked_key, uuid.uuid4().hex.encode())
+    request_key, lease_key = keys.turn_asked(topology), keys.turn_lease(topology)
+    await documents.put(request_key, uuid.uuid4().hex.encode())
     outcome: Outcome | None = None
     for _ in range(TURNS_MAX):
         etag = await leases.acquire(documents, lease_key, clock.now(), lease)
         if etag is None:
             return outcome
-        asked = await documents.load(asked_key)
+        request = await documents.load(request_key)
         try:
             outcome = await run()
         finally:
             await leases.release(documents, clock, lease_key, etag)
-        if await _body(documents, asked_key) == (asked.body if asked else None):
+        if await _body(documents, request_key) == (request.body if request else None):
             return outcome
     return outcome
 

@@ -27,7 +27,7 @@ class Deletes(msgspec.Struct, frozen=True, kw_only=True):
     deleted: Noted | None = None
     """The working peering that was deleted last."""
     announced: Noted | None = None
-    """The exchange that a pass told of before it was made."""
+    """The exchange that a pass announced before it is made."""
 
 
 class DeletesOf:
@@ -51,22 +51,29 @@ class DeletesOf:
         noted = self._known.deleted
         return (noted.name, self._ports.clock.now() - noted.at) if noted is not None else None
 
-    async def still_to_tell(self, step: DeletePeering) -> timedelta | None:
-        """How long an exchange has yet to be told of before it is made; one that nobody told of is told of now.
+    async def announced_for(self, step: DeletePeering) -> timedelta | None:
+        """How long the announcement of an exchange has still to stand before it may be made; None where it may be made.
+
+        | the announcement of this exchange                  | result                                    |
+        |----------------------------------------------------|-------------------------------------------|
+        | is not needed: no speaker is left without peering  | None                                      |
+        | stands for `doubtPoll`, and not much longer        | None                                      |
+        | stands for less                                    | the rest of `doubtPoll`                   |
+        | is missing, too old, or in the future              | announced now: `doubtPoll`                |
 
         Raises Superseded where another pass was faster, or Unavailable.
         """
         if step.exposure is None:
             return None
-        now, told, known = self._ports.clock.now(), self._timing.doubt_poll, self._known.announced
+        now, notice, known = self._ports.clock.now(), self._timing.doubt_poll, self._known.announced
         if known is not None and known.name == step.name:
             ago = now - known.at
-            if told <= ago <= told + self._timing.peering_delete_spacing:
+            if notice <= ago <= notice + self._timing.peering_delete_spacing:
                 return None
-            if timedelta(0) <= ago < told:
-                return told - ago
+            if timedelta(0) <= ago < notice:
+                return notice - ago
         await self._save(Deletes(deleted=self._known.deleted, announced=Noted(name=step.name, at=now)))
-        return told
+        return notice
 
     async def note(self, step: DeletePeering, reading: RouteServerReading) -> None:
         """Writes down the delete of a working peering before it is made. Raises Superseded or Unavailable."""

@@ -1,6 +1,7 @@
 """Keeps one Route Server's peerings as the topology wants them: one permitted step a pass. Slow passes only."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from function_app.domain.base.errors import HopkeeperError, Transient
 from function_app.domain.base.refusal import Refusal
@@ -8,7 +9,6 @@ from function_app.domain.peerings.guards import PeeringContext, refuse
 from function_app.domain.peerings.model import (
     CreatePeering,
     DeletePeering,
-    Peering,
     PeeringStep,
     Provisioning,
     RouteServerReading,
@@ -17,7 +17,6 @@ from function_app.domain.peerings.plan import PeeringPlan, plan
 from function_app.domain.peerings.scale_sets import Fleet, Instance, with_instances
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.topology.model import RouteServer, ScaleSet, Topology
-from function_app.domain.topology.peering_names import is_own
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.peerings.deletes import DeletesOf
 from function_app.reconcile.ports import Ports
@@ -38,30 +37,21 @@ class Membership:
         """What is still to be done, in its order, and then what a guard does not let be done."""
         return (*self.plan.steps, *self.plan.blocked) if self.plan else ()
 
-    def own(self, topology: Topology) -> tuple[Peering, ...]:
-        server = next(s for s in topology.route_servers if s.name == self.server)
-        return tuple(p for p in self.reading.peerings if is_own(topology, server, p.name)) if self.reading else ()
-
 
 async def keep_membership(ports: Ports, topology: Topology, server: RouteServer, dry_run: bool = False) -> Membership:
-    """Reads a fresh, complete list and takes the next step if it is permitted; the one after it after another look."""
+    """Reads a fresh, complete list and takes the next step if it is permitted; the one after it after another look.
+
+    Raises nothing of ours: a Route Server that cannot be read, or that refuses a write, is an outcome.
+    """
     deletes = DeletesOf(ports, topology, server)
     try:
-        reading = await ports.route_servers.read(server)
-        fleet = await _fleet(ports, topology, server, reading)
-        topology = fleet.topology
-        wanted = plan(topology, server, reading)
-        holders = frozenset[str]()
-        if any(isinstance(step, DeletePeering) for step in wanted.steps):
-            await deletes.load()
-            holders = await _holders(ports, topology)
+        fleet, context, wanted = await _look(ports, topology, server, deletes)
     except HopkeeperError as error:
         again = topology.timing.doubt_poll
-        return Membership(server.name, None, Outcome(Ending.HELD, (f"{server.name}: {error}",), again))
-    context = PeeringContext(topology, reading, deletes.last, holders, fleet.possible)
+        return Membership(server.name, None, Outcome(Ending.FAILED, (f"{server.name}: {error}",), again))
     refused = {step: refuse(step, context) for step in (*wanted.steps[:1], *wanted.blocked)}
     permitted = [step for step in wanted.steps[:1] if not refused[step]]
-    told = _told(server, wanted, refused) + tuple(f"{server.name}: {text}" for text in fleet.notes)
+    reasons = _reasons(server, wanted, refused) + tuple(f"{server.name}: {text}" for text in fleet.notes)
     if dry_run:
         outcome = Outcome(Ending.PENDING) if permitted else _at_rest(context, server, wanted, refused)
     elif permitted:
@@ -70,13 +60,26 @@ async def keep_membership(ports: Ports, topology: Topology, server: RouteServer,
         outcome = _at_rest(context, server, wanted, refused)
     if fleet.unlisted and outcome.ending is Ending.CONVERGED:
         outcome = Outcome(Ending.HELD)
-    return Membership(
-        server.name, reading, Outcome(outcome.ending, outcome.reasons + told, outcome.retry_after), wanted
-    )
+    outcome = Outcome(outcome.ending, outcome.reasons + reasons, outcome.retry_after)
+    return Membership(server.name, context.reading, outcome, wanted)
+
+
+async def _look(
+    ports: Ports, topology: Topology, server: RouteServer, deletes: DeletesOf
+) -> tuple[Fleet, PeeringContext, PeeringPlan]:
+    """The Route Server as it is, with what guards need for a step on it. Raises HopkeeperError."""
+    reading = await ports.route_servers.read(server)
+    fleet = await _fleet(ports, topology, server, reading)
+    wanted = plan(fleet.topology, server, reading)
+    holders = frozenset[str]()
+    if any(isinstance(step, DeletePeering) for step in wanted.steps):
+        await deletes.load()
+        holders = await _holders(ports, fleet.topology)
+    return fleet, PeeringContext(fleet.topology, reading, deletes.last, holders, fleet.possible), wanted
 
 
 async def _fleet(ports: Ports, topology: Topology, server: RouteServer, reading: RouteServerReading) -> Fleet:
-    """With the instances of its scale sets; of one that cannot be listed nobody is taken for gone, or for new."""
+    """The topology with the instances of its scale sets; one that cannot be listed keeps the speakers it has."""
     sets = [scale_set for scale_set in topology.scale_sets if server.name in scale_set.peers_with]
     listed = {scale_set.name: await _instances(ports, scale_set) for scale_set in sets}
     return with_instances(topology, server, reading, listed)
@@ -91,24 +94,26 @@ async def _instances(ports: Ports, scale_set: ScaleSet) -> tuple[Instance, ...] 
 
 
 async def _holders(ports: Ports, topology: Topology) -> frozenset[str]:
-    """Who serves with its own address as next hop."""
+    """The members that serve with their own address as next hop."""
     records = Records(ports.documents)
     services = [s for s in topology.services if kind_of(s).holder_announces]
     held = [await records.load(topology, service, ports.clock.now()) for service in services]
     return frozenset(one.record.holder for one in held if one.record.holder is not None)
 
 
-def _told(server: RouteServer, wanted: PeeringPlan, refused: dict[PeeringStep, tuple[Refusal, ...]]) -> tuple[str, ...]:
-    """What an operator should know, whatever is done."""
+def _reasons(
+    server: RouteServer, wanted: PeeringPlan, refused: dict[PeeringStep, tuple[Refusal, ...]]
+) -> tuple[str, ...]:
+    """What an operator should know, whether or not a step is taken."""
     slots = wanted.allotment
-    told = list(wanted.held)
+    reasons = list(wanted.held)
     if slots.refused is not None:
-        told.append(slots.refused)
+        reasons.append(slots.refused)
     if slots.waiting:
-        told.append(f"{slots.arithmetic}; waiting: {', '.join(s.name for s in slots.waiting)}")
-    told += [f"{step.name}: {refusal}" for step, refusals in refused.items() for refusal in refusals]
-    told += [f"{s.name}: nothing can take its place yet" for s in wanted.blocked if not refused[s]]
-    return tuple(f"{server.name}: {text}" for text in told)
+        reasons.append(f"{slots.arithmetic}; waiting: {', '.join(s.name for s in slots.waiting)}")
+    reasons += [f"{step.name}: {refusal}" for step, refusals in refused.items() for refusal in refusals]
+    reasons += [f"{s.name}: nothing can take its place yet" for s in wanted.blocked if not refused[s]]
+    return tuple(f"{server.name}: {text}" for text in reasons)
 
 
 def _at_rest(
@@ -117,16 +122,31 @@ def _at_rest(
     wanted: PeeringPlan,
     refused: dict[PeeringStep, tuple[Refusal, ...]],
 ) -> Outcome:
-    """How a pass ends that takes no step."""
+    """How a pass ends that takes no step.
+
+    | there is                                              | ending                                    |
+    |-------------------------------------------------------|-------------------------------------------|
+    | a peering that Azure is writing                       | PENDING                                   |
+    | a step that only has to wait                          | PENDING, until then                       |
+    | another step, a blocked one, or too few places        | REFUSED                                   |
+    | something that is wanted and not planned              | HELD                                      |
+    | nothing                                               | CONVERGED                                 |
+    """
     again = context.topology.timing.doubt_poll
     if any(p.state in (Provisioning.UPDATING, Provisioning.DELETING) for p in context.reading.peerings):
         return Outcome(Ending.PENDING, (f"{server.name}: a peering is being written",), again)
-    waits = [r.wait for step in wanted.steps[:1] for r in refused[step]]
-    if waits and all(wait is not None for wait in waits):
-        return Outcome(Ending.PENDING, (), max(again, *(wait for wait in waits if wait is not None)))
+    wait = _wait(refused[wanted.steps[0]]) if wanted.steps else None
+    if wait is not None:
+        return Outcome(Ending.PENDING, (), max(again, wait))
     if wanted.steps or wanted.blocked or wanted.allotment.refused is not None:
         return Outcome(Ending.REFUSED, (), again)
     return Outcome(Ending.HELD if wanted.held else Ending.CONVERGED)
+
+
+def _wait(refusals: tuple[Refusal, ...]) -> timedelta | None:
+    """How long until every guard would let the step through; None where one refuses for another reason than time."""
+    waits = [refusal.wait for refusal in refusals if refusal.wait is not None]
+    return max(waits) if waits and len(waits) == len(refusals) else None
 
 
 async def _take(ports: Ports, context: PeeringContext, deletes: DeletesOf, step: PeeringStep) -> Outcome:
@@ -137,13 +157,15 @@ async def _take(ports: Ports, context: PeeringContext, deletes: DeletesOf, step:
         if isinstance(step, CreatePeering):
             await ports.route_servers.create(server, step)
         else:
-            wait = await deletes.still_to_tell(step)
+            wait = await deletes.announced_for(step)
             if wait is not None:
-                told = f"{server.name}: {step.name} will be deleted in {wait.total_seconds():.0f} s: {step.why}"
-                return Outcome(Ending.PENDING, (told,), wait)
+                notice = f"{server.name}: {step.name} will be deleted in {wait.total_seconds():.0f} s: {step.why}"
+                return Outcome(Ending.PENDING, (notice,), wait)
             await deletes.note(step, context.reading)
             await ports.route_servers.delete(server, step)
     except HopkeeperError as error:
-        later = error.retry_after if isinstance(error, Transient) else again
-        return Outcome(Ending.HELD, (f"{server.name}: {step.name}: {error}",), max(again, later))
+        ending, later = Ending.FAILED, again
+        if isinstance(error, Transient):
+            ending, later = Ending.PENDING, error.retry_after
+        return Outcome(ending, (f"{server.name}: {step.name}: {error}",), max(again, later))
     return Outcome(Ending.PENDING, (f"{server.name}: {type(step).__name__} {step.name}: {step.why}",), again)

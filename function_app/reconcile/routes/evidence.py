@@ -1,6 +1,6 @@
-"""Verification by hand: the same questions and comparisons as a slow pass, asked until all are answered. Changes nothing.
+"""Verification on request: the queries and comparisons of a slow pass, repeated until all are answered. Changes nothing.
 
-What was asked is shared with the passes (`questions`): an answer of theirs is used while it is good, ours serve them.
+The queries are shared with the passes (`operations`): an answer of either serves both while it is good.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from function_app.domain.routes.findings import RouteFinding
 from function_app.domain.topology.model import Topology
 from function_app.reconcile import observe
 from function_app.reconcile.networks import Networks, keep_networks
-from function_app.reconcile.peerings.keep import keep_membership
+from function_app.reconcile.peerings.keep import Membership, keep_membership
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.routes.verification import Verification
 from function_app.reconcile.routes.verify import Basis, hidden_instances, next_hops, verify
@@ -25,7 +25,7 @@ class Evidence:
     verification: Verification
     networks: Networks
     good_from: datetime
-    """Answers to older questions count as none."""
+    """Answers that were requested earlier count as none."""
     unread: tuple[str, ...]
 
     @property
@@ -36,36 +36,52 @@ class Evidence:
 
     @property
     def sound(self) -> bool:
-        """Everything was asked and answered, and nothing is wrong."""
+        """Everything was queried and answered, and nothing is wrong."""
         known = not self.unread and not self.unanswered
         return known and not any(f.wrong for f in self.findings)
 
     @property
     def unanswered(self) -> tuple[str, ...]:
-        answers = self.verification.answers.items()
-        return tuple(sorted(key for key, at in answers if at is None or at < self.good_from))
+        """Keys of queries without an answer that is good."""
+        return _unanswered(self.verification, self.good_from)
 
 
 async def gather_evidence(ports: Ports, topology: Topology, fresh: bool = False) -> Evidence:
-    """Looks again and again until nothing is left to ask, at most for `verifyEvery`. `fresh` takes no earlier answer."""
+    """Looks again and again until nothing is left to query, at most for `verifyEvery`. `fresh` takes no earlier answer.
+
+    Raises Unavailable where storage does not answer.
+    """
     began = ports.clock.now()
     good_from = began if fresh else began - topology.timing.verify_every
-    memberships = await asyncio.gather(
-        *(keep_membership(ports, topology, s, dry_run=True) for s in topology.route_servers)
-    )
-    unread = tuple(r for m in memberships if m.reading is None for r in m.outcome.reasons)
+    servers = (keep_membership(ports, topology, server, dry_run=True) for server in topology.route_servers)
+    memberships = tuple(await asyncio.gather(*servers))
     while True:
-        records = await Records(ports.documents).load_all(topology, ports.clock.now())
-        balancers = {s.name: await observe.balancer(ports, topology, s) for s in topology.services if s.load_balancer}
-        basis = Basis(tuple(memberships), next_hops(topology, balancers, records), records)
+        basis = await _basis(ports, topology, memberships)
         verification, _ = await verify(ports, topology, basis, not_before=good_from)
         now = ports.clock.now()
-        missing = any(at is None or at < good_from for at in verification.answers.values())
-        # What is due and affordable was asked: with nothing under way there is nothing to wait for.
+        # All that is due and within the budget was started: with nothing under way there is nothing to wait for.
+        missing = _unanswered(verification, good_from)
         if not missing or not verification.under_way or now - began >= topology.timing.verify_every:
             break
         await ports.clock.sleep(topology.timing.doubt_poll / 2)
-    networks = await keep_networks(ports, topology, tuple(memberships), records, dry_run=True)
-    unread += tuple(reading for reading in networks.peerings.values() if isinstance(reading, str))
-    unread += hidden_instances(memberships)
-    return Evidence(verification, networks, good_from, unread)
+    networks = await keep_networks(ports, topology, memberships, basis.records, dry_run=True)
+    return Evidence(verification, networks, good_from, _unread(memberships, networks))
+
+
+def _unanswered(verification: Verification, good_from: datetime) -> tuple[str, ...]:
+    return tuple(sorted(key for key, at in verification.answers.items() if at is None or at < good_from))
+
+
+async def _basis(ports: Ports, topology: Topology, memberships: tuple[Membership, ...]) -> Basis:
+    """The records and next hops as they are now; a failover may have begun since the last look."""
+    records = await Records(ports.documents).load_all(topology, ports.clock.now())
+    behind = [service for service in topology.services if service.load_balancer]
+    balancers = {service.name: await observe.balancer(ports, topology, service) for service in behind}
+    return Basis(memberships, next_hops(topology, balancers, records), records)
+
+
+def _unread(memberships: tuple[Membership, ...], networks: Networks) -> tuple[str, ...]:
+    """Why Route Servers, their instances and network peerings could not be read."""
+    servers = (reason for m in memberships if m.reading is None for reason in m.outcome.reasons)
+    peerings = (reading for reading in networks.peerings.values() if isinstance(reading, str))
+    return (*servers, *peerings, *hidden_instances(memberships))

@@ -1,8 +1,8 @@
-"""Questions to ARM that take longer than a pass and cost a write token each: asked in one pass, heard in a later one.
+"""Queries to ARM that are long-running operations and cost a write token each: started in one pass, polled in later ones.
 
-What is under way, what was answered and what was spent is kept in `routes/{topology}.json`. At most `verifyBudget`
-questions are asked within `verifyEvery`, whatever is in doubt, so that the tokens are there when a fence needs them.
-Which questions there are, and what the answers mean, is `verify`'s business.
+What is under way, what was answered and what was spent is stored in `routes/{topology}.json`. At most `verifyBudget`
+queries are started within `verifyEvery`, whatever is in doubt, so that the tokens are there when a fence needs them.
+Which queries there are, and what the answers mean, is in `verify`.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,15 +20,15 @@ from function_app.reconcile.routes.rows import Row
 from function_app.reconcile.store import kept, keys
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """One question under way."""
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """One query under way: the token to poll with, and when it was started."""
 
     token: str
     at: datetime
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The last answer to one question; it is as old as the question."""
+    """The last answer to one query, dated when the query was started."""
 
     at: datetime
     rows: tuple[Row, ...]
@@ -37,144 +37,157 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     first_unread: str = ""
 
 
-class Later(msgspec.Struct, frozen=True, kw_only=True):
-    """A question that ARM would not take, or answered of no use: why, and until when it is not asked again."""
+class Deferred(msgspec.Struct, frozen=True, kw_only=True):
+    """A query that ARM refused, or answered with nothing of use: why, and until when it is not started again."""
 
     until: datetime
     why: str
 
 
-class Ledger(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is kept, by the key of the question; `spent` says when the tokens of late were spent."""
+class Operations(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is stored, by the key of the query; `spent` lists when write tokens were spent of late."""
 
-    asked: dict[str, Asked] = {}
+    started: dict[str, Started] = msgspec.field(name="asked", default_factory=dict)
     answers: dict[str, Answer] = {}
-    later: dict[str, Later] = {}
+    deferred: dict[str, Deferred] = msgspec.field(name="later", default_factory=dict)
     doubted: tuple[str, ...] = ()
-    """Questions whose last answer left a service unverified: asked again soon."""
+    """Queries whose last answer left a service unverified: started again soon."""
     spent: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """`key` names it (`learned rs-hub/nva-a`), `server` whose turn it takes."""
+class Query:
+    """`key` names it (`learned rs-hub/nva-a`); `server` is the Route Server that answers one query at a time."""
 
     key: str
     server: str
-    ask: Callable[[], Awaitable[str]]
+    start: Callable[[], Awaitable[str]]
     fetch: Callable[[str], Awaitable[tuple[Row | Unread, ...] | None]]
 
 
 @dataclass(slots=True)
 class Round:
-    """One pass's part in the questions: hear what was asked, then put what is due and affordable."""
+    """What one pass does about the queries: poll those under way, then start those that are due and within the budget."""
 
     clock: Clock
     timing: Timing
     not_before: datetime | None = None
-    """Answers older than this are not good enough: somebody wants to know now."""
-    asked: dict[str, Asked] = field(default_factory=dict)
+    """Older answers are due again: an operator wants to know now."""
+    started: dict[str, Started] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
-    later: dict[str, Later] = field(default_factory=dict)
+    deferred: dict[str, Deferred] = field(default_factory=dict)
     doubted: frozenset[str] = frozenset()
     spent: list[datetime] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
-    """Why answers could not be heard or kept; why questions could not be asked stands in `later`."""
+    """Why polling or storing failed; why queries could not be started is in `deferred`."""
 
-    def take_up(self, ledger: Ledger, questions: Iterable[Question]) -> None:
-        """Goes on with what earlier passes left; what nobody asks any more is forgotten."""
-        asked, now = {q.key for q in questions}, self.clock.now()
-        # A date that is still to come was written by a clock that was wrong, or is a little ahead.
-        self.asked = {k: replace(each, at=min(each.at, now)) for k, each in ledger.asked.items() if k in asked}
-        self.answers = {k: replace(each, at=min(each.at, now)) for k, each in ledger.answers.items() if k in asked}
-        self.doubted = frozenset(ledger.doubted) & asked
-        most = self.timing.verify_every
-        self.later = {
-            key: later
-            for key, later in ledger.later.items()
-            if key in asked and timedelta(0) < later.until - now <= most
-        }
-        self.spent = [at for at in ledger.spent if timedelta(0) <= now - at < most]
+    def resume(self, stored: Operations, queries: Iterable[Query]) -> None:
+        """Goes on from what earlier passes stored; what is no longer queried is dropped.
+
+        A time in the future comes from a skewed clock: that of a query counts as now, a deferral beyond `verifyEvery` and
+        a token spent in the future are dropped.
+        """
+        keys, now, most = {query.key for query in queries}, self.clock.now(), self.timing.verify_every
+        self.started = {k: replace(each, at=min(each.at, now)) for k, each in stored.started.items() if k in keys}
+        self.answers = {k: replace(each, at=min(each.at, now)) for k, each in stored.answers.items() if k in keys}
+        self.doubted = frozenset(stored.doubted) & keys
+        lasting = {k: each for k, each in stored.deferred.items() if timedelta(0) < each.until - now <= most}
+        self.deferred = {k: each for k, each in lasting.items() if k in keys}
+        self.spent = [at for at in stored.spent if timedelta(0) <= now - at < most]
 
     @property
-    def ledger(self) -> Ledger:
-        return Ledger(
-            asked=self.asked,
+    def operations(self) -> Operations:
+        """What the next pass resumes from."""
+        return Operations(
+            started=self.started,
             answers=self.answers,
-            later=self.later,
+            deferred=self.deferred,
             doubted=tuple(sorted(self.doubted)),
             spent=tuple(self.spent),
         )
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Everything that stands in the way of an answer, and what of answers could not be read."""
-        later = (f"{key}: {later.why}" for key, later in sorted(self.later.items()))
+        """Why answers are missing, and what of the answers could not be read."""
+        deferred = (f"{key}: {each.why}" for key, each in sorted(self.deferred.items()))
         unread = (
             f"{key}: {answer.unread} of its rows and values could not be read, the first: {answer.first_unread}"
             for key, answer in sorted(self.answers.items())
             if answer.unread
         )
-        return (*self.trouble, *later, *unread)
+        return (*self.trouble, *deferred, *unread)
 
     @property
-    def affordable(self) -> bool:
+    def within_budget(self) -> bool:
+        """Whether another write token may be spent."""
         return len(self.spent) < self.timing.verify_budget
 
-    def is_due(self, question: Question) -> bool:
-        if question.key in self.asked or question.key in self.later:
+    def is_due(self, query: Query) -> bool:
+        """Whether it is to be started again: no answer, or one that is too old, and neither under way nor deferred."""
+        if query.key in self.started or query.key in self.deferred:
             return False
-        answer = self.answers.get(question.key)
+        answer = self.answers.get(query.key)
         if answer is None or (self.not_before is not None and answer.at < self.not_before):
             return True
-        patience = self.timing.doubt_poll if question.key in self.doubted else self.timing.verify_every
+        patience = self.timing.doubt_poll if query.key in self.doubted else self.timing.verify_every
         return self.clock.now() - answer.at > patience
 
-    def longest_waiting(self, questions: Iterable[Question]) -> Question | None:
+    def longest_waiting(self, queries: Iterable[Query]) -> Query | None:
         """Of those that are due the one without an answer, or with the oldest; then the first by name."""
-        due = [(self.answers[q.key].at if q.key in self.answers else None, q) for q in questions if self.is_due(q)]
-        return min(due, key=lambda each: (each[0] is not None, each[0], each[1].key), default=(None, None))[1]
 
-    async def hear(self, question: Question) -> None:
-        """One look at what is under way. What is lost, or takes longer than an answer is good for, is dropped and asked
-        again; an answer that is of no use is asked for again only after as long as a good one is good for."""
-        asked = self.asked.get(question.key)
-        if asked is None:
+        def rank(query: Query) -> tuple[bool, datetime | None, str]:
+            answer = self.answers.get(query.key)
+            return answer is not None, answer.at if answer else None, query.key
+
+        return min(filter(self.is_due, queries), key=rank, default=None)
+
+    async def poll(self, query: Query) -> None:
+        """Polls a query once.
+
+        | ARM                                        | what becomes of the query                                       |
+        |--------------------------------------------|-----------------------------------------------------------------|
+        | has an answer                              | answered                                                        |
+        | has an answer of no use                    | deferred for as long as a good answer would be good for         |
+        | does not know the token                    | dropped, and due again                                          |
+        | is not ready, or does not answer           | polled again by the next pass; dropped after `verifyEvery`      |
+        """
+        started = self.started.get(query.key)
+        if started is None:
             return
         try:
-            rows = await question.fetch(asked.token)
+            rows = await query.fetch(started.token)
         except Unusable as error:
-            del self.asked[question.key]
-            self._put_off(question, self.timing.verify_every, error)
+            del self.started[query.key]
+            self._defer(query, self.timing.verify_every, error)
             return
         except HopkeeperError as error:
             rows, lost = None, not isinstance(error, Transient)
-            self.trouble.append(f"{question.key}: {error}")
+            self.trouble.append(f"{query.key}: {error}")
         else:
             lost = False
         if rows is not None:
-            del self.asked[question.key]
-            self.answers[question.key] = _answered(asked.at, rows)
-        elif lost or self.clock.now() - asked.at > self.timing.verify_every:
-            del self.asked[question.key]
+            del self.started[query.key]
+            self.answers[query.key] = _answered(started.at, rows)
+        elif lost or self.clock.now() - started.at > self.timing.verify_every:
+            del self.started[query.key]
 
-    async def put(self, question: Question) -> bool:
-        """Asks if it is due and affordable; whether it did. A question that ARM refuses was paid for all the same."""
-        if not self.affordable or not self.is_due(question):
+    async def start(self, query: Query) -> bool:
+        """Starts it if it is due and within the budget; gives whether it did. One that ARM refuses costs its token too."""
+        if not self.within_budget or not self.is_due(query):
             return False
         self.spent.append(self.clock.now())
         try:
-            token = await question.ask()
+            token = await query.start()
         except HopkeeperError as error:
             wait = error.retry_after if isinstance(error, Transient) else self.timing.verify_every
-            self._put_off(question, wait, error)
+            self._defer(query, wait, error)
         else:
-            self.asked[question.key] = Asked(token=token, at=self.clock.now())
+            self.started[query.key] = Started(token=token, at=self.clock.now())
         return True
 
-    def _put_off(self, question: Question, wait: timedelta, error: HopkeeperError) -> None:
+    def _defer(self, query: Query, wait: timedelta, error: HopkeeperError) -> None:
         wait = min(max(wait, self.timing.doubt_poll), self.timing.verify_every)
-        self.later[question.key] = Later(until=self.clock.now() + wait, why=str(error))
+        self.deferred[query.key] = Deferred(until=self.clock.now() + wait, why=str(error))
 
 
 def _answered(at: datetime, rows: tuple[Row | Unread, ...]) -> Answer:
@@ -183,27 +196,27 @@ def _answered(at: datetime, rows: tuple[Row | Unread, ...]) -> Answer:
     return Answer(at=at, rows=read, unread=len(unread), first_unread=next(iter(unread), ""))
 
 
-class Ledgers:
-    """Where the ledger of one topology is kept."""
+class OperationsOf:
+    """The stored operations of one topology in one pass: loaded once, saved where they changed."""
 
     def __init__(self, documents: Documents, topology: str) -> None:
         self._documents = documents
         self._key = keys.route_operations(topology)
         self._etag: str | None = None
-        self._before = Ledger()
+        self._before = Operations()
 
-    async def load(self) -> Ledger:
-        """What is kept; unreadable, everything is only asked again."""
-        before, self._etag = await kept.load(self._documents, self._key, Ledger)
-        self._before = before or Ledger()
+    async def load(self) -> Operations:
+        """What is stored; where it cannot be read, nothing: everything is queried again. Raises Unavailable."""
+        before, self._etag = await kept.load(self._documents, self._key, Operations)
+        self._before = before or Operations()
         return self._before
 
-    async def save(self, ledger: Ledger) -> bool:
-        """Keeps it if it changed; False where another pass was faster: what it asked counts, ours is lost."""
-        if ledger == self._before:
+    async def save(self, operations: Operations) -> bool:
+        """False where another pass was faster: what it started counts, and what this one started is lost."""
+        if operations == self._before:
             return True
         try:
-            await self._documents.save(self._key, msgspec.json.encode(ledger), self._etag)
+            await self._documents.save(self._key, msgspec.json.encode(operations), self._etag)
         except Superseded:
             return False
         return True

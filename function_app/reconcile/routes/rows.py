@@ -1,4 +1,4 @@
-"""Routes as rows of text, as answers are kept between passes: short, for there may be thousands."""
+"""Routes as rows of text, as answers are stored between passes: short, for there may be thousands."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -10,13 +10,13 @@ from function_app.domain.routes.reading import LearnedRoute
 
 type Row = tuple[str, ...]
 
-UNTOLD = "?"
+UNLISTED = "?"
 
 _address = lru_cache(maxsize=4096)(IPv4Address)  # thousands of rows name a handful
 
 
 def readable[R](rows: tuple[Row, ...], route: Callable[[Row], R]) -> tuple[R, ...] | None:
-    """All rows as routes, or None: what was kept between passes may have been torn, or written by somebody else."""
+    """All rows as routes, or None: a stored answer may be torn, or written by another program."""
     try:
         return tuple(map(route, rows))
     except ValueError:
@@ -24,23 +24,23 @@ def readable[R](rows: tuple[Row, ...], route: Callable[[Row], R]) -> tuple[R, ..
 
 
 def row_of_peer_route(route: LearnedRoute) -> Row:
-    """Instance, network, next hop, AS path, source peer: UNTOLD where Azure did not say."""
-    path = UNTOLD if route.as_path is None else written(route.as_path)
+    """Instance, network, next hop, AS path, source peer: UNLISTED where Azure does not list it."""
+    path = UNLISTED if route.as_path is None else written(route.as_path)
     return str(route.instance), str(route.network), _text(route.next_hop), path, _text(route.source_peer)
 
 
 def peer_route(row: Row) -> LearnedRoute:
     instance, network, next_hop, path, source = row
-    as_path = None if path == UNTOLD else parsed(path)
-    return LearnedRoute(_address(instance), IPv4Network(network), _told(next_hop), as_path, _told(source))
+    as_path = None if path == UNLISTED else parsed(path)
+    return LearnedRoute(_address(instance), IPv4Network(network), _listed(next_hop), as_path, _listed(source))
 
 
 def _text(address: IPv4Address | None) -> str:
-    return UNTOLD if address is None else str(address)
+    return UNLISTED if address is None else str(address)
 
 
-def _told(text: str) -> IPv4Address | None:
-    return None if text == UNTOLD else _address(text)
+def _listed(text: str) -> IPv4Address | None:
+    return None if text == UNLISTED else _address(text)
 
 
 def row_of_effective_route(route: EffectiveRoute) -> Row:

@@ -1,8 +1,7 @@
-"""What is known about routes, as the status tells it: findings, how old the answers are, and what asking cost."""
+"""What is known about routes: findings, how old the answers are, and what the requests cost."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from msgspec import Struct
 
@@ -20,7 +19,7 @@ class Cost(Struct, frozen=True, kw_only=True):
 
 
 class Verification(Struct, frozen=True, kw_only=True):
-    """Evidence, each piece with its age. `answers` says when each question that was answered was asked, None where none was."""
+    """Evidence, each piece with its age. `answers` gives for each query when its last answer was requested, None without one."""
 
     checks: tuple[RouteCheck, ...] = ()
     findings: tuple[RouteFinding, ...] = ()
@@ -29,12 +28,12 @@ class Verification(Struct, frozen=True, kw_only=True):
     services: int = 0
     """How many there are to judge: while their next hops are not known, there are no checks and nothing is verified."""
     complete: bool = False
-    """Whether learned routes of every speaker with an established peering have been asked and answered."""
+    """Whether there is an answer with the learned routes of every speaker whose peering is in force."""
     answers: Mapping[str, datetime | None] = {}
     under_way: int = 0
-    """Questions that were asked and not answered yet."""
+    """Queries that were started and are not answered yet."""
     trouble: tuple[str, ...] = ()
-    """Why questions could not be asked, or answers not be heard."""
+    """Why queries could not be started or polled."""
     cost: Cost = Cost()
 
     @property
@@ -51,41 +50,6 @@ class Verification(Struct, frozen=True, kw_only=True):
 
     @property
     def as_of(self) -> datetime | None:
-        """When the oldest answer was asked for; None while one is missing."""
+        """When the oldest answer was requested; None while one is missing."""
         times = list(self.answers.values())
         return None if None in times else min((at for at in times if at is not None), default=None)
-
-
-def told(verification: Verification) -> dict[str, Any]:
-    """Under `routes` in the status document; `asOf` is when the oldest answer was asked for."""
-    return {
-        "verified": verification.verified,
-        "complete": verification.complete,
-        "asOf": verification.as_of,
-        "checks": [
-            {"service": c.service, "speaker": c.speaker, "verified": c.verified, "missing": list(c.missing)}
-            for c in verification.checks
-        ],
-        "wrong": len(verification.wrong),
-        "findings": [told_finding(f) for f in verification.findings],
-        "answers": dict(sorted(verification.answers.items())),
-        "underWay": verification.under_way,
-        "trouble": list(verification.trouble),
-        "cost": {
-            "writeTokens": verification.cost.spent,
-            "budget": verification.cost.most,
-            "perSeconds": verification.cost.per.total_seconds(),
-        },
-    }
-
-
-def told_finding(finding: RouteFinding) -> dict[str, Any]:
-    return {
-        "kind": finding.kind,
-        "wrong": finding.wrong,
-        "where": finding.where,
-        "speaker": finding.speaker,
-        "service": finding.service,
-        "prefix": str(finding.prefix) if finding.prefix is not None else None,
-        "sentence": finding.sentence,
-    }

@@ -1,8 +1,8 @@
-"""Asks what Route Servers learned and advertise and where interfaces send packets, and compares it with the topology.
+"""Queries what Route Servers learned and advertise and where interfaces send packets, and compares it with the topology.
 
-Evidence, never a reason to touch peerings during a failover: nothing is written but the ledger of questions, and while
-an operation of a service is open nothing is asked or heard either: every write token and the pass's time are its own.
-What to ask for is here, how it is budgeted in `questions`, and what it means in `domain/routes` and its neighbours.
+Evidence, never a reason to touch peerings during a failover: nothing is written but the stored queries, and while an
+operation of a service is open nothing is started or polled either: the write tokens and the pass's time are for that.
+What is queried is here, how it is budgeted in `operations`, and what the answers mean in `domain/routes`.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from function_app.domain.topology.model import RouteServer, Speaker, Topology
 from function_app.reconcile.passes.outcome import CONVERGED, Ending, Outcome
 from function_app.reconcile.peerings.keep import Membership
 from function_app.reconcile.ports import EffectiveRoutes, PeerRoutes, Ports
-from function_app.reconcile.routes.operations import Answer, Ledgers, Question, Round
+from function_app.reconcile.routes.operations import Answer, OperationsOf, Query, Round
 from function_app.reconcile.routes.rows import (
     Row,
     effective_route,
@@ -51,7 +51,7 @@ class Basis:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """Services with an operation under way: their failover has every token."""
+        """Services with an operation under way: every write token is for those."""
         return tuple(sorted(n for n, r in self.records.items() if r.phase in (Phase.FENCING, Phase.GRANTED)))
 
 
@@ -87,33 +87,37 @@ class Peer:
 async def verify(
     ports: Ports, topology: Topology, basis: Basis, not_before: datetime | None = None
 ) -> tuple[Verification, Outcome]:
-    """Hears what was asked, asks what is due, and compares what is known. `not_before` makes older answers due."""
-    ledgers = Ledgers(ports.documents, topology.name)
-    ledger = await ledgers.load()
+    """Polls what is under way, starts what is due, and compares what is known. `not_before` makes older answers due.
+
+    Raises Unavailable where storage does not answer; what ARM does not answer is in the verification's `trouble`.
+    """
+    stored = OperationsOf(ports.documents, topology.name)
+    operations = await stored.load()
     peers = _peers(topology, basis)
     learned = [_of_peer(ports.learned_routes, "learned", peer) for peer in peers]
     advertised = [_of_peer(ports.advertised_routes, "advertised", peer) for peer in peers]
     effective = [_of_interface(ports.effective_routes, s) for s in topology.speakers if s.interface]
     round_ = Round(ports.clock, topology.timing, not_before)
-    round_.take_up(ledger, (*learned, *advertised, *effective))
+    queries = (*learned, *advertised, *effective)
+    round_.resume(operations, queries)
     if not basis.operations:
-        await asyncio.gather(*map(round_.hear, (*learned, *advertised, *effective)))
-        await _put(round_, learned, advertised, effective)
+        await asyncio.gather(*map(round_.poll, queries))
+        await _start(round_, learned, advertised, effective)
     verification = _compared(topology, basis, peers, round_)
     round_.doubted = _doubted(peers, verification)
-    if not await ledgers.save(round_.ledger):
+    if not await stored.save(round_.operations):
         round_.trouble.append("routes: another pass was faster")
-    keys = [q.key for q in (*learned, *advertised, *effective)]
-    answers = {key: round_.answers[key].at if key in round_.answers else None for key in keys}
+    answered = {key: answer.at for key, answer in round_.answers.items()}
+    answers = {query.key: answered.get(query.key) for query in queries}
     cost = Cost(spent=len(round_.spent), most=topology.timing.verify_budget, per=topology.timing.verify_every)
-    open_ = tuple(f"nothing is asked: an operation of {name} is open" for name in basis.operations)
+    open_ = tuple(f"nothing is queried: an operation of {name} is open" for name in basis.operations)
     trouble = (*hidden_instances(basis.memberships), *round_.reasons, *open_)
-    verification = replace(verification, answers=answers, under_way=len(round_.asked), trouble=trouble, cost=cost)
+    verification = replace(verification, answers=answers, under_way=len(round_.started), trouble=trouble, cost=cost)
     return verification, _outcome(topology, verification, round_, bool(peers and basis.next_hops))
 
 
 def _outcome(topology: Topology, verification: Verification, round_: Round, judged: bool) -> Outcome:
-    """Pending while a service's routes are not known to be right; other findings are told and wait for nothing."""
+    """Pending while a service's routes are not known to be right; other findings are shown and wait for nothing."""
     if verification.verified or not judged or (not verification.checks and verification.complete):
         return CONVERGED
     reasons = list(verification.trouble)
@@ -121,7 +125,7 @@ def _outcome(topology: Topology, verification: Verification, round_: Round, judg
     return Outcome(Ending.PENDING, tuple(reasons), topology.timing.doubt_poll)
 
 
-# --- which questions -------------------------------------------------------------------------------------------------
+# --- which queries --------------------------------------------------------------------------------------------------
 
 
 def _peers(topology: Topology, basis: Basis) -> list[Peer]:
@@ -137,42 +141,42 @@ def _peers(topology: Topology, basis: Basis) -> list[Peer]:
 
 
 def _doubted(peers: list[Peer], verification: Verification) -> frozenset[str]:
-    """Questions whose answer leaves a service unverified: asked again soon, as long as the budget lasts."""
+    """Queries whose answer leaves a service unverified: started again soon, as long as the budget lasts."""
     wrong = {c.speaker for c in verification.checks if not c.verified}
     return frozenset(f"learned {peer.where}" for peer in peers if peer.speaker in wrong)
 
 
-async def _put(round_: Round, learned: list[Question], advertised: list[Question], effective: list[Question]) -> None:
-    """Learned routes first, for they say most; then of each Route Server that was left alone one question, and one
+async def _start(round_: Round, learned: list[Query], advertised: list[Query], effective: list[Query]) -> None:
+    """Learned routes first, for they say most; then one query of each Route Server that has none of those, and one
     interface in all: the rest has time until later passes."""
-    put = await asyncio.gather(*map(round_.put, learned))
-    asked = {question.server for question, was_put in zip(learned, put, strict=True) if was_put}
-    for server in sorted({q.server for q in advertised} - asked):
-        question = round_.longest_waiting(q for q in advertised if q.server == server)
-        if question is not None:
-            await round_.put(question)
-    question = round_.longest_waiting(effective)
-    if question is not None:
-        await round_.put(question)
+    done = await asyncio.gather(*map(round_.start, learned))
+    busy = {query.server for query, started in zip(learned, done, strict=True) if started}
+    for server in sorted({query.server for query in advertised} - busy):
+        oldest = round_.longest_waiting(query for query in advertised if query.server == server)
+        if oldest is not None:
+            await round_.start(oldest)
+    oldest = round_.longest_waiting(effective)
+    if oldest is not None:
+        await round_.start(oldest)
 
 
-def _of_peer(port: PeerRoutes, kind: str, peer: Peer) -> Question:
+def _of_peer(port: PeerRoutes, kind: str, peer: Peer) -> Query:
     async def fetch(token: str) -> tuple[Row | Unread, ...] | None:
         routes = await port.fetch(token)
         return None if routes is None else tuple(r if isinstance(r, Unread) else row_of_peer_route(r) for r in routes)
 
-    ask = partial(port.ask, peer.server, peer.connection)
-    return Question(f"{kind} {peer.where}", peer.server.name, ask, fetch)
+    start = partial(port.ask, peer.server, peer.connection)
+    return Query(f"{kind} {peer.where}", peer.server.name, start, fetch)
 
 
-def _of_interface(port: EffectiveRoutes, speaker: Speaker) -> Question:
+def _of_interface(port: EffectiveRoutes, speaker: Speaker) -> Query:
     async def fetch(token: str) -> tuple[Row | Unread, ...] | None:
         routes = await port.fetch(token)
         if routes is None:
             return None
         return tuple(r if isinstance(r, Unread) else row_of_effective_route(r) for r in routes)
 
-    return Question(f"effective {speaker.name}", "", partial(port.ask, str(speaker.interface)), fetch)
+    return Query(f"effective {speaker.name}", "", partial(port.ask, str(speaker.interface)), fetch)
 
 
 # --- what the answers mean -------------------------------------------------------------------------------------------
@@ -214,11 +218,11 @@ def _compared(topology: Topology, basis: Basis, peers: list[Peer], round_: Round
 
 
 def hidden_instances(memberships: Iterable[Membership]) -> tuple[str, ...]:
-    """Route Servers of which ARM does not tell both instances: what the other one learned, nobody has looked at."""
-    told = {m.server: len(set(m.reading.instances)) for m in memberships if m.reading is not None}
+    """Route Servers of which ARM does not list both instances: what the other one learned is unknown."""
+    listed = {m.server: len(set(m.reading.instances)) for m in memberships if m.reading is not None}
     return tuple(
-        f"{server}: ARM tells {count} of its {ROUTE_SERVER_INSTANCES} instances (virtualRouterIps): nothing is known of the rest"
-        for server, count in told.items()
+        f"{server}: ARM lists {count} of its {ROUTE_SERVER_INSTANCES} instances (virtualRouterIps): nothing is known of the rest"
+        for server, count in listed.items()
         if count < ROUTE_SERVER_INSTANCES
     )
 
@@ -226,7 +230,7 @@ def hidden_instances(memberships: Iterable[Membership]) -> tuple[str, ...]:
 def _answered(
     answers: Mapping[str, Answer], kind: str, server: str, peers: list[Peer]
 ) -> dict[str, tuple[LearnedRoute, ...]]:
-    """By speaker; an answer that cannot be read is none, and asked for again in its time."""
+    """By speaker; a stored answer that cannot be read counts as none, and is queried again in its time."""
     return {
         peer.speaker: routes
         for peer in peers

@@ -1,5 +1,6 @@
 """A topology in a world in memory, and the passes over it."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -8,9 +9,10 @@ import msgspec
 from function_app.domain.service.observation import Observed
 from function_app.domain.service.record import Record
 from function_app.domain.topology.model import Topology
+from function_app.reconcile.passes.fast import fast_pass
 from function_app.reconcile.passes.outcome import Ending, Outcome
-from function_app.reconcile.passes.passes import Passes
 from function_app.reconcile.passes.service import ServicePass
+from function_app.reconcile.passes.slow import slow_pass
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store.topologies import InForce
 from tests.builders import topology
@@ -33,15 +35,14 @@ class Scene:
         self.documents = documents or FakeDocuments()
         self.clock = FakeClock()
         self.ports: Ports = make_ports(self.world, self.documents, self.clock)
-        self.passes = Passes(self.ports)
 
     async def slow(self) -> Outcome:
         self.clock.at += timedelta(seconds=1)
-        return await self.passes.slow(InForce(self.topology, "g1"), "test")
+        return await slow_pass(self.ports, InForce(self.topology, "g1"), "test")
 
     async def fast(self) -> Outcome:
         self.clock.at += timedelta(seconds=1)
-        return await self.passes.fast(InForce(self.topology, "g1"), "test")
+        return await fast_pass(self.ports, InForce(self.topology, "g1"), "test")
 
     async def decide_on(self, seen: Observed) -> Outcome:
         """One pass that has seen this, whenever that was."""
@@ -66,3 +67,8 @@ class Scene:
 
     def serving(self) -> list[str]:
         return self.world.eligible()
+
+
+def as_json(document: object) -> Any:
+    """What a program reads of a document."""
+    return json.loads(msgspec.json.encode(document))

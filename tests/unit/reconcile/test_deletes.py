@@ -37,7 +37,7 @@ def reading(name: str, state: Provisioning, connection: str | None = None) -> Ro
 
 async def test_a_removal_that_exposes_nobody_is_not_announced() -> None:
     scene = Scene()
-    assert await (await deletes(scene)).still_to_tell(REMOVAL) is None
+    assert await (await deletes(scene)).announced_for(REMOVAL) is None
     assert KEY not in scene.documents.stored
 
 
@@ -56,27 +56,27 @@ async def test_an_exchange_is_made_between_its_announcement_and_the_spacing_afte
     ago: timedelta, wait: timedelta | None
 ) -> None:
     scene = Scene()
-    assert await (await deletes(scene)).still_to_tell(EXCHANGE) == POLL
+    assert await (await deletes(scene)).announced_for(EXCHANGE) == POLL
     scene.clock.at += ago
-    assert await (await deletes(scene)).still_to_tell(EXCHANGE) == wait
+    assert await (await deletes(scene)).announced_for(EXCHANGE) == wait
 
 
 async def test_one_that_is_announced_again_waits_anew() -> None:
     scene = Scene()
-    await (await deletes(scene)).still_to_tell(EXCHANGE)
+    await (await deletes(scene)).announced_for(EXCHANGE)
     scene.clock.at += POLL + SPACING * 2
     of = await deletes(scene)
-    assert await of.still_to_tell(EXCHANGE) == POLL
+    assert await of.announced_for(EXCHANGE) == POLL
     scene.clock.at += POLL
-    assert await of.still_to_tell(EXCHANGE) is None
+    assert await of.announced_for(EXCHANGE) is None
 
 
 async def test_another_peering_s_exchange_is_announced_for_itself() -> None:
     scene = Scene()
-    await (await deletes(scene)).still_to_tell(EXCHANGE)
+    await (await deletes(scene)).announced_for(EXCHANGE)
     scene.clock.at += POLL
     other = DeletePeering("rs", "hopkeeper-hub_nva-b", "it moved", exposure=timedelta(seconds=165))
-    assert await (await deletes(scene)).still_to_tell(other) == POLL
+    assert await (await deletes(scene)).announced_for(other) == POLL
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ async def test_an_announcement_keeps_the_last_delete_and_a_delete_ends_the_annou
     scene = Scene()
     of = await deletes(scene)
     await of.note(REMOVAL, reading(REMOVAL.name, Provisioning.SUCCEEDED))
-    await of.still_to_tell(EXCHANGE)
+    await of.announced_for(EXCHANGE)
     assert (await deletes(scene)).last == (REMOVAL.name, timedelta(0))
     scene.clock.at += POLL
     await (await deletes(scene)).note(EXCHANGE, reading(EXCHANGE.name, Provisioning.SUCCEEDED))
-    assert await (await deletes(scene)).still_to_tell(EXCHANGE) == POLL
+    assert await (await deletes(scene)).announced_for(EXCHANGE) == POLL

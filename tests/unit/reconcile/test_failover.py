@@ -9,6 +9,7 @@ import pytest
 from function_app.domain.service.observation import AdminState, Role
 from function_app.domain.service.record import Phase
 from function_app.domain.service.steps import SendPromote
+from function_app.reconcile.passes.fast import fast_pass
 from function_app.reconcile.passes.outcome import Ending
 from function_app.reconcile.store.topologies import InForce
 from tests.builders import document, topology
@@ -99,7 +100,7 @@ async def test_a_held_pass_asks_to_be_woken_again_once_however_often_it_is_held(
     settled.ports.wake_ups.sent.clear()
     settled.documents.stored.pop("turns/hub/due", None)
     for _ in range(4):
-        await settled.passes.fast(InForce(settled.topology, "g1"), "test")
+        await fast_pass(settled.ports, InForce(settled.topology, "g1"), "test")
     assert settled.ports.wake_ups.sent == [("hub", timedelta(seconds=1))]
 
 

@@ -12,10 +12,10 @@ from function_app.domain.service.steps import SendAdvertise
 from function_app.domain.topology.laws import Place
 from function_app.reconcile.operate import operate
 from function_app.reconcile.passes.outcome import Ending
+from function_app.reconcile.status import detail
 from function_app.reconcile.store.topologies import InForce, Topologies
-from function_app.views.status import detail
 from tests.builders import ranked, ranked_document, text
-from tests.unit.reconcile.scene import Scene
+from tests.unit.reconcile.scene import Scene, as_json
 
 HOUR = timedelta(hours=1)
 
@@ -129,7 +129,7 @@ async def test_the_status_says_what_each_announcer_was_ordered_and_what_may_stil
     await scene.fast()
     topologies = Topologies(scene.documents, Place())
     await topologies.apply(text(ranked_document(2)))
-    (service,) = (await detail(topologies, scene.documents, scene.clock, "hub"))["services"]
+    (service,) = as_json(await detail(topologies, scene.documents, scene.clock, "hub"))["services"]
     lengths = routes.lengths()
     assert service["paths"]["nva-a"] == {
         "nextHop": "nva-a",

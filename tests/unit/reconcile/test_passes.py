@@ -11,10 +11,10 @@ from function_app.domain.service.observation import BalancerReading
 from function_app.domain.topology.model import RouteServer, Service, Speaker
 from function_app.reconcile.passes.dry_run import plan
 from function_app.reconcile.passes.outcome import Ending
-from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.passes.slow import slow_pass
 from function_app.reconcile.store.topologies import InForce
 from tests.fakes import FakeRouteServers, FakeWorld
-from tests.unit.reconcile.scene import Scene
+from tests.unit.reconcile.scene import Scene, as_json
 
 
 class HangingRouteServers(FakeRouteServers):
@@ -35,7 +35,7 @@ async def test_a_fast_pass_promotes_while_a_slow_pass_hangs() -> None:
     await scene.settle()
     hanging = HangingRouteServers(scene.world)
     slow = asyncio.ensure_future(
-        Passes(replace(scene.ports, route_servers=hanging)).slow(InForce(scene.topology, "g1"), "t")
+        slow_pass(replace(scene.ports, route_servers=hanging), InForce(scene.topology, "g1"), "t")
     )
     await hanging.asked.wait()
     scene.world.agents["nva-a"].fatal = ("data-path: no echo",)
@@ -58,7 +58,6 @@ async def test_what_cannot_be_read_in_time_is_unknown_and_said() -> None:
         timing={"observeSlow": "PT0.05S", "observeFast": "PT0.05S", "gossipPeriod": "PT0.01S", "learnFor": "PT1S"}
     )
     scene.ports = replace(scene.ports, load_balancers=SlowBalancer(scene.topology))
-    scene.passes = Passes(scene.ports)
     for _ in range(4):
         outcome = await scene.slow()
     assert scene.serving() == ["nva-a"]
@@ -79,7 +78,7 @@ async def test_peerings_are_written_one_at_a_time() -> None:
 async def test_a_dry_run_writes_nothing_and_tells_the_plan() -> None:
     scene = Scene()
     before = list(scene.documents.writes)
-    told = await plan(scene.ports, InForce(scene.topology, "g1"))
+    told = as_json(await plan(scene.ports, InForce(scene.topology, "g1")))
     assert scene.documents.writes == before
     assert scene.world.peering_writes == []
     assert [s["peering"] for s in told["peerings"][0]["steps"]] == ["hopkeeper-hub_nva-a", "hopkeeper-hub_nva-b"]

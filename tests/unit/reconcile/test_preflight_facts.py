@@ -13,7 +13,7 @@ from function_app.domain.base.errors import Unavailable
 from function_app.domain.preflight.facts import Denied, Rehearsed
 from function_app.domain.topology.laws import Place
 from function_app.reconcile.passes.outcome import Outcome
-from function_app.reconcile.passes.passes import Passes
+from function_app.reconcile.passes.slow import slow_pass
 from function_app.reconcile.ports import Stored
 from function_app.reconcile.store.topologies import InForce, Topologies
 from function_app.reconcile.use_cases import UseCases
@@ -37,10 +37,9 @@ class Looked(Scene):
         self.around.locations["rs"] = "uksouth"
         self.around.balancers["fw"] = clean_balancer("fw", ("nva-a", "nva-b"))
         self.ports = replace(self.ports, surroundings=self.around)
-        self.passes = Passes(self.ports)
 
     async def as_generation(self, generation: str) -> Outcome:
-        return await self.passes.slow(InForce(self.topology, generation), "test")
+        return await slow_pass(self.ports, InForce(self.topology, generation), "test")
 
     @property
     def found(self) -> list[str]:

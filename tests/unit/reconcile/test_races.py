@@ -13,8 +13,8 @@ from function_app.domain.service.observation import AdminState, AgentReading, Ba
 from function_app.domain.service.record import Phase, Record
 from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.observe import AgentReadings
+from function_app.reconcile.passes.fast import fast_pass
 from function_app.reconcile.passes.outcome import Ending
-from function_app.reconcile.passes.passes import Passes
 from function_app.reconcile.ports import PoolView, Stored
 from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import InForce
@@ -173,8 +173,8 @@ async def test_a_pause_that_comes_just_before_an_effect_or_a_write_is_read(settl
     pause = {"until": "2027-01-01T00:00:00Z", "by": "ann", "reason": ""}
     meddled.meddle = lambda: meddled.change(pause=pause)
     before = [list(agent.obeyed) for agent in settled.world.agents.values()]
-    passes = Passes(replace(settled.ports, documents=meddled))
-    outcome = await passes.fast(InForce(settled.topology, "g1"), "test")
+    ports = replace(settled.ports, documents=meddled)
+    outcome = await fast_pass(ports, InForce(settled.topology, "g1"), "test")
     assert [agent.obeyed for agent in settled.world.agents.values()] == before
     assert settled.record.pause is not None
     assert settled.record.phase is Phase.STABLE
@@ -198,6 +198,6 @@ async def test_a_record_that_changed_while_the_pool_was_looked_at_stops_the_writ
     meddled = Meddled(settled)
     settled.world.kill("nva-a")
     ports = replace(settled.ports, documents=meddled, admin_states=Overtaken(settled.world, meddled))
-    await Passes(ports).fast(InForce(settled.topology, "g1"), "test")
+    await fast_pass(ports, InForce(settled.topology, "g1"), "test")
     assert settled.world.balancer_writes == []
     assert settled.world.agents["nva-b"].role is Role.STANDBY

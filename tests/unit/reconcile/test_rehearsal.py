@@ -14,7 +14,6 @@ from function_app.domain.service.observation import AdminState
 from function_app.domain.service.record import Pause, Phase
 from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.passes.outcome import Ending
-from function_app.reconcile.passes.passes import Passes
 from function_app.reconcile.ports import PoolView
 from tests.builders import document, ranked, topology
 from tests.fakes import FakeAdminStates, FakeDocuments
@@ -188,7 +187,6 @@ async def test_a_right_that_is_missing_fails_it_and_is_owed_until_it_is_there(se
     assert outcome.retry_after is not None
     assert settled.record.owed == {"nva-c": settled.record.epoch}
     settled.ports = replace(settled.ports, admin_states=FakeAdminStates(settled.world))
-    settled.passes = Passes(settled.ports)
     settled.clock.at += settled.topology.timing.operation_deadline
     await settled.settle()
     assert settled.record.owed == {}
@@ -216,7 +214,6 @@ async def test_a_pair_is_not_rehearsed_by_itself() -> None:
 async def test_a_rehearsal_that_failed_is_not_tried_again_by_itself() -> None:
     scene = Scene(3)
     scene.ports = replace(scene.ports, admin_states=Stubborn(scene, unprovable="rule x has no probe"))
-    scene.passes = Passes(scene.ports)
     await scene.settle()
     before = list(scene.world.balancer_writes)
     assert before

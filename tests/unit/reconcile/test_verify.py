@@ -15,15 +15,14 @@ from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import RouteServer
 from function_app.reconcile.passes.outcome import Ending
-from function_app.reconcile.passes.passes import Passes
 from function_app.reconcile.routes.evidence import gather_evidence
 from function_app.reconcile.routes.verify import next_hops
+from function_app.reconcile.status import detail
 from function_app.reconcile.store.topologies import Topologies
 from function_app.views.evidence import table
-from function_app.views.status import detail
 from tests.builders import FRONTEND, NOW, SUB, document, ranked, stable, text
 from tests.fakes import INSTANCES, FakeQuestions, FakeRouteServers
-from tests.unit.reconcile.scene import Scene
+from tests.unit.reconcile.scene import Scene, as_json
 
 DEFAULT = IPv4Network("0.0.0.0/0")
 NIC = f"{SUB}/networkInterfaces/nva-a-nic"
@@ -47,7 +46,6 @@ class Verified(Scene):
             advertised_routes=self.advertised,
             effective_routes=self.effective,
         )
-        self.passes = Passes(self.ports)
 
     @property
     def routes(self) -> dict[str, Any]:
@@ -96,7 +94,7 @@ async def test_every_question_is_asked_in_the_end_and_its_age_is_told() -> None:
     scene.clock.at += timedelta(seconds=40)
     topologies = Topologies(scene.documents, Place())
     await topologies.apply(text(document() | {"timing": dict(document()["timing"])}))
-    seen = await detail(topologies, scene.documents, scene.clock, "hub")
+    seen = as_json(await detail(topologies, scene.documents, scene.clock, "hub"))
     assert 40 <= seen["lastLook"]["routes"]["ageSeconds"] < 80
     assert seen["lastLook"]["networks"]["ageSeconds"] >= 40
 
@@ -168,7 +166,7 @@ async def test_nothing_is_asked_while_an_operation_is_open() -> None:
         await scene.slow()
     assert scene.record.phase in ("fencing", "granted")
     assert len(scene.learned.asked) == asked
-    assert scene.routes["trouble"] == ["nothing is asked: an operation of fw is open"]
+    assert scene.routes["trouble"] == ["nothing is queried: an operation of fw is open"]
 
 
 async def test_findings_move_no_peering_and_command_no_agent() -> None:
@@ -237,7 +235,7 @@ async def test_a_topology_without_services_is_verified_by_what_its_speakers_anno
     doc["speakers"][0]["announces"] = ["10.50.0.0/16"]
     scene = Scene(desired=decode(text(doc), Place()))
     world = FakeQuestions()
-    scene.passes = Passes(replace(scene.ports, learned_routes=world))
+    scene.ports = replace(scene.ports, learned_routes=world)
     prefix, mine = IPv4Network("10.50.0.0/16"), IPv4Address("10.0.1.4")
     for wanted in (False, True):
         for _ in range(8):
@@ -304,7 +302,7 @@ async def test_with_an_instance_that_arm_does_not_tell_nothing_is_verified() -> 
     scene.ports = replace(scene.ports, route_servers=HalfTold(scene.world))
     evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
     assert (evidence.sound, evidence.verification.verified) == (False, False)
-    assert evidence.unread == ("rs: ARM tells 1 of its 2 instances (virtualRouterIps): nothing is known of the rest",)
+    assert evidence.unread == ("rs: ARM lists 1 of its 2 instances (virtualRouterIps): nothing is known of the rest",)
     assert evidence.verification.trouble == evidence.unread
     assert sum(evidence.unread[0] in line for line in table(evidence, NOW)) == 1
 
@@ -375,7 +373,7 @@ async def test_by_hand_nothing_is_asked_beside_an_open_operation() -> None:
     asked = len(scene.learned.asked)
     evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
     assert len(scene.learned.asked) == asked
-    assert "  nothing is asked: an operation of fw is open" in list(table(evidence, scene.clock.at))
+    assert "  nothing is queried: an operation of fw is open" in list(table(evidence, scene.clock.at))
 
 
 async def test_an_interface_that_leads_elsewhere_is_found() -> None:

@@ -238,18 +238,10 @@ def normalise(rank: Rank, holder: str, reach: Reach, at: datetime, window: timed
     lead = leading(rank, holder)
     if lead is None or lead not in reach.on_both:
         return Proposal()
-    others = {n: a.latest.path for n, a in rank.announcers.items() if n != lead and n in reach.answering}
-    busy = sorted(n for n in reach.answering & rank.announcers.keys() if not rank.announcers[n].at_rest)
-    paths: dict[str, Path] = {}
-    for name in sorted(others):
-        length = _free(rank, name, LENGTH_AT_REST, paths)
-        if others[name].length <= LENGTH_AT_REST and length is not None:
-            paths[name] = replace(others[name], length=length)
-    length = _longest_below(rank, lead, _bound(rank, lead, holder), LENGTH_AT_REST)
-    if not paths and length > rank.announcers[lead].latest.path.length:
-        paths[lead] = Path(length, holder)
+    paths = _others_at_rest(rank, lead, reach) or _lead_at_rest(rank, lead, holder)
     if not paths:
         return Proposal()
+    busy = sorted(n for n in reach.answering & rank.announcers.keys() if not rank.announcers[n].at_rest)
     if busy:
         return Proposal(held=(f"the last path of {', '.join(busy)} is not acknowledged, or may not have arrived",))
     if left := damped_for(rank, at, window):
@@ -257,18 +249,34 @@ def normalise(rank: Rank, holder: str, reach: Reach, at: datetime, window: timed
     return Proposal(paths)
 
 
+def _others_at_rest(rank: Rank, lead: str, reach: Reach) -> dict[str, Path]:
+    """Longer paths for those that follow and are not at rest yet."""
+    others = {n: a.latest.path for n, a in rank.announcers.items() if n != lead and n in reach.answering}
+    paths: dict[str, Path] = {}
+    for name in sorted(others):
+        length = _free(rank, name, LENGTH_AT_REST, paths)
+        if others[name].length <= LENGTH_AT_REST and length is not None:
+            paths[name] = replace(others[name], length=length)
+    return paths
+
+
+def _lead_at_rest(rank: Rank, lead: str, holder: str) -> dict[str, Path]:
+    """The lead's own longer path, where there is room for one below all others."""
+    length = _longest_below(rank, lead, _bound(rank, lead, holder), LENGTH_AT_REST)
+    return {lead: Path(length, holder)} if length > rank.announcers[lead].latest.path.length else {}
+
+
 def _proven(rank: Rank, target: str) -> list[str]:
     """All that `leading` may give, the shortest first."""
-    return sorted(
-        (
-            n
-            for n, a in rank.announcers.items()
-            if a.acked > 0
-            and all(order.path.next_hop == target for order in a.current)
-            and _own(rank, n) < _bound(rank, n, target)
-        ),
-        key=lambda n: (_own(rank, n), n),
-    )
+    acknowledged = [name for name, announcer in rank.announcers.items() if announcer.acked > 0]
+    naming_it = [name for name in acknowledged if _names_only(rank.announcers[name], target)]
+    shortest = [name for name in naming_it if _own(rank, name) < _bound(rank, name, target)]
+    return sorted(shortest, key=lambda name: (_own(rank, name), name))
+
+
+def _names_only(announcer: Announcer, target: str) -> bool:
+    """Whether every path that may be on the wire names the target."""
+    return all(order.path.next_hop == target for order in announcer.current)
 
 
 def _safe_lead(rank: Rank, target: str, reach: Reach) -> str | None:

@@ -1,0 +1,47 @@
+"""Writes the JSON Schemas of the documents that Hopkeeper gives to programs: `python -m contracts.generate_schemas`.
+
+They follow from the types in `function_app/reconcile/documents`; a test compares them with what is committed.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from function_app.reconcile.documents.findings import Preflight
+from function_app.reconcile.documents.history import Entry, Explanation
+from function_app.reconcile.documents.look import Look
+from function_app.reconcile.documents.outcome import OutcomeAnswer
+from function_app.reconcile.documents.part import Part
+from function_app.reconcile.documents.plan import Plan
+from function_app.reconcile.documents.status import Overview, Status
+
+FOLDER = Path(__file__).parent / "documents"
+DOCUMENTS: dict[str, type[Part]] = {
+    "explanation": Explanation,
+    "history-entry": Entry,
+    "look": Look,
+    "outcome": OutcomeAnswer,
+    "overview": Overview,
+    "plan": Plan,
+    "preflight": Preflight,
+    "status": Status,
+}
+
+
+def schema(name: str) -> bytes:
+    """The JSON Schema (draft 2020-12) of a document. Its own `schema` is required, though it is read without."""
+    kind = DOCUMENTS[name]
+    made = msgspec.json.schema(kind)
+    own = made["$defs"][kind.__name__]
+    own["required"] = ["schema", *own["required"]]
+    version = own["properties"]["schema"]["default"].rpartition("/")[2]
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:hopkeeper:document:{name}:{version}",
+    }
+    return msgspec.json.format(msgspec.json.encode({**head, **made}), indent=2) + b"\n"
+
+
+if __name__ == "__main__":
+    for each in DOCUMENTS:
+        (FOLDER / f"{each}.schema.json").write_bytes(schema(each))

@@ -1,0 +1,50 @@
+"""Reads the history of a service: its last entries, and those that explain a moment."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from function_app.reconcile.documents.history import Entry, Explanation
+from function_app.reconcile.ports import Documents
+from function_app.reconcile.store import kept, keys
+
+BACK = 32
+"""How many entries before a moment are read: passes overlap, and the one that acted need not have begun last."""
+
+
+async def last_entries(documents: Documents, topology: str, service: str, most: int) -> tuple[Entry, ...]:
+    """At most `most` entries, the newest last; those that cannot be read are left out. Raises Unavailable."""
+    found = await documents.keys(keys.history(topology, service))
+    return tuple(await _read(documents, found[-most:]))
+
+
+async def explain(documents: Documents, topology: str, service: str, at: datetime | None) -> Explanation:
+    """The entries of whatever was under way at `at`; of the last pass where that is None. Raises Unavailable.
+
+    | asked for          | entries                                                                              |
+    |--------------------|--------------------------------------------------------------------------------------|
+    | the last pass      | the last one                                                                         |
+    | a moment           | those that had begun and not ended; else the last that had begun                     |
+    |                    | and the next one, where it names an operation that none of these names: an instance  |
+    |                    | died before it stored its entry, and another one went on with its operation          |
+    """
+    found = await documents.keys(keys.history(topology, service))
+    begun = found if at is None else [key for key in found if keys.stamp_of(key) <= keys.stamp(at)]
+    if at is None or not begun:
+        entries = await _read(documents, begun[-1:])
+    else:
+        recent = await _read(documents, begun[-BACK:])
+        entries = [entry for entry in recent if entry.ended >= at] or recent[-1:]
+        later = await _read(documents, found[len(begun) : len(begun) + 1])
+        entries += _going_on_with_another(later, entries)
+    return Explanation(topology=topology, service=service, at=at, entries=tuple(entries))
+
+
+def _going_on_with_another(later: Sequence[Entry], shown: Sequence[Entry]) -> list[Entry]:
+    """Those whose first step found an operation that no step of `shown` names."""
+    known = {step.operation for entry in shown for step in entry.steps}
+    return [entry for entry in later if entry.steps and entry.steps[0].operation not in known]
+
+
+async def _read(documents: Documents, keys: Sequence[str]) -> list[Entry]:
+    found = [(await kept.load(documents, key, Entry))[0] for key in keys]
+    return [entry for entry in found if entry is not None]

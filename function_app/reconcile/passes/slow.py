@@ -1,0 +1,123 @@
+"""The slow pass: every service with its load balancer, Route Servers, routes, network flags and preflight.
+
+It waits for no long-running operation: what one pass starts, a later one reads. Slow passes of a topology take turns,
+which saves work and proves nothing (`turns`).
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from function_app.domain.base.errors import HopkeeperError
+from function_app.domain.service.observation import BalancerReading, Observed, Value
+from function_app.domain.topology.model import Service, Topology
+from function_app.reconcile import observe
+from function_app.reconcile.act.rehearse import rehearsals, rehearse_adopted
+from function_app.reconcile.networks import keep_networks
+from function_app.reconcile.passes.finish import converge, finish
+from function_app.reconcile.passes.outcome import Ending, Outcome, Pace, worst
+from function_app.reconcile.passes.service import ServicePass
+from function_app.reconcile.passes.summary import Seen, Summary, keep_summary
+from function_app.reconcile.passes.turns import in_turn
+from function_app.reconcile.peerings.keep import keep_membership
+from function_app.reconcile.ports import HealthEvent, Ports
+from function_app.reconcile.preflight import SeenInPass, kept_arm_facts, preflight
+from function_app.reconcile.routes.verify import Basis, next_hops, verify
+from function_app.reconcile.store.records import Records
+from function_app.reconcile.store.topologies import InForce
+
+log = logging.getLogger("hopkeeper.pass")
+
+
+async def slow_pass(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
+    """PENDING while another one is running: that one makes a second turn for this. Raises Unavailable."""
+
+    async def one_pass() -> Outcome:
+        return await _everything(ports, in_force, trigger)
+
+    topology = in_force.topology
+    outcome = await in_turn(ports, topology.name, topology.timing.slow_pass_lease, one_pass)
+    if outcome is None:
+        return Outcome(Ending.PENDING, (f"{topology.name}: another pass is running and goes on with this",))
+    return await finish(ports, topology, Pace.SLOW, trigger, outcome)
+
+
+async def _everything(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
+    """Services, Route Servers and preflight's facts at the same time; then routes and flags, which need what those read;
+    last the look document and first rehearsals."""
+    topology = in_force.topology
+    woken = ports.clock.now()
+    agents = observe.AgentReadings(ports, topology)
+    async with asyncio.TaskGroup() as group:
+        arm = group.create_task(kept_arm_facts(ports, in_force))
+        rehearsed = group.create_task(rehearsals(ports, topology))
+        servers = [group.create_task(keep_membership(ports, topology, s)) for s in topology.route_servers]
+        services = {
+            s.name: group.create_task(_service(ServicePass(ports, topology, s, Pace.SLOW, trigger, woken), agents))
+            for s in topology.services
+        }
+    seen = {name: task.result() for name, task in services.items()}
+    memberships = tuple(task.result() for task in servers)
+    records = await Records(ports.documents).load_all(topology, ports.clock.now())
+    hops = next_hops(topology, {name: s.balancer for name, s in seen.items()}, records)
+    verification, routes = await verify(ports, topology, Basis(memberships, hops, records))
+    networks = await keep_networks(ports, topology, memberships, records)
+    parts = (*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes, networks.outcome)
+    outcome = worst(parts)
+    requested, readings = await agents.read()
+    summary = Summary(
+        at=ports.clock.now(),
+        requested=requested,
+        in_force=in_force,
+        outcome=outcome,
+        agents=readings,
+        services=seen,
+        next_hops=hops,
+        memberships=memberships,
+        verification=verification,
+        networks=networks,
+        preflight=preflight(topology, arm.result(), SeenInPass(requested, readings, memberships, rehearsed.result())),
+    )
+    await keep_summary(ports, summary)
+    settled = frozenset(name for name, s in seen.items() if s.outcome.ending is Ending.CONVERGED)
+    await rehearse_adopted(ports, in_force, settled, rehearsed.result())
+    return outcome
+
+
+async def _service(service_pass: ServicePass, agents: observe.AgentReadings) -> Seen:
+    """One service with its load balancer; metrics and logged events only explain, so they are read beside the rest."""
+    service = service_pass.service
+    explaining = asyncio.ensure_future(_explanations(service_pass.ports, service_pass.topology, service))
+    balancer: BalancerReading | str | None = None
+
+    async def look(again: bool) -> Observed:
+        nonlocal balancer
+        observed = await observe.one_look(agents, service, again)
+        balancer = observed.balancer
+        return observed
+
+    try:
+        outcome = await converge(service_pass, look)
+        metrics, events = await explaining
+    finally:
+        explaining.cancel()
+    return Seen(balancer, outcome, metrics, events)
+
+
+async def _explanations(
+    ports: Ports, topology: Topology, service: Service
+) -> tuple[Mapping[str, Value], tuple[HealthEvent, ...]]:
+    """By member its probe availability as a metric, and the load balancer's logged events; nothing where they cannot be
+    read in time: no decision rests on them."""
+    if service.load_balancer is None:
+        return {}, ()
+    balancer = service.load_balancer.id
+    addresses = {name: topology.speaker(name).address for name in service.names}
+    try:
+        async with asyncio.timeout(topology.timing.observe_slow.total_seconds()):
+            read = await ports.metrics.probe_availability(balancer, tuple(addresses.values()))
+            events = await ports.health_logs.recent(balancer, topology.timing.verify_every)
+    except (TimeoutError, HopkeeperError) as error:
+        log.warning("metrics and health events of %s/%s could not be read: %s", topology.name, service.name, error)
+        return {}, ()
+    return {name: read.get(address, Value.UNKNOWN) for name, address in addresses.items()}, events

@@ -1,0 +1,74 @@
+"""The documents that Hopkeeper gives to programs, against `contracts/documents`: schemas, examples, and what is really given."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+
+from contracts.generate_schemas import DOCUMENTS, FOLDER, schema
+from function_app.domain.topology.laws import Place
+from function_app.reconcile.documents.findings import preflight_document
+from function_app.reconcile.store.topologies import Topologies
+from function_app.reconcile.use_cases import UseCases
+from function_app.triggers.answers import outcome_answer
+from tests.builders import document, text
+from tests.unit.reconcile.scene import Scene, as_json
+
+EXAMPLES = sorted((FOLDER / "examples").glob("*.json"))
+
+
+def document_of(example: Path) -> str:
+    """The document that an example's name begins with."""
+    return next(name for name in DOCUMENTS if example.name.startswith(f"{name}-"))
+
+
+def validate(name: str, value: Any) -> None:
+    checker = Draft202012Validator.FORMAT_CHECKER
+    Draft202012Validator(json.loads((FOLDER / f"{name}.schema.json").read_text()), format_checker=checker).validate(
+        value
+    )
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_schema_follows_from_the_type_and_has_an_example(name: str) -> None:
+    committed = (FOLDER / f"{name}.schema.json").read_bytes()
+    assert committed == schema(name), "run python -m contracts.generate_schemas"
+    Draft202012Validator.check_schema(json.loads(committed))
+    assert any(document_of(example) == name for example in EXAMPLES)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_fits_its_schema_and_is_all_that_the_type_holds(example: Path) -> None:
+    name, value = document_of(example), json.loads(example.read_text())
+    validate(name, value)
+    assert value["schema"].startswith(f"hopkeeper/{name}/")
+    assert as_json(msgspec.json.decode(example.read_bytes(), type=DOCUMENTS[name])) == value
+
+
+async def test_what_the_app_gives_fits_the_schemas() -> None:
+    scene = Scene()
+    app = UseCases(scene.ports, Topologies(scene.documents, Place()))
+    topology = await app.apply(text(document()))
+    validate("plan", as_json(await app.plan("hub")))
+    validate("overview", as_json(await app.overview()))
+    await scene.settle()
+    await app.wake_all()
+    scene.world.kill("nva-a")
+    scene.world.arm_up = False
+    scene.clock.at += timedelta(seconds=1)
+    validate("outcome", as_json(outcome_answer("hub", await app.look_at_once("hub", "test"))))
+    await scene.slow()
+    validate("look", json.loads(scene.documents.stored["status/hub.json"].body))
+    validate("status", as_json(await app.status("hub")))
+    validate("overview", as_json(await app.overview()))
+    validate("plan", as_json(await app.plan("hub")))
+    validate("explanation", as_json(await app.explain("hub", "fw")))
+    validate("preflight", as_json(preflight_document(await app.lint(topology))))
+    stored = [found.body for key, found in scene.documents.stored.items() if key.startswith("history/")]
+    for body in stored:
+        validate("history-entry", json.loads(body))
+    assert stored
