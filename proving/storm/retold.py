@@ -79,7 +79,7 @@ async def _holds(documents: Filed, prefix: str) -> dict[str, datetime]:
     """When each journal entry looked whose steps were held or refused, by key."""
     stored = {key: await documents.load(key) for key in await documents.keys(prefix)}
     entries = {key: msgspec.json.decode(one.body, type=Entry) for key, one in stored.items() if one}
-    return {k: max(e.started, e.looked) for k, e in entries.items() if e.outcome in ("held", "refused")}
+    return {k: max(e.started, e.looked) for k, e in entries.items() if e.outcome in ("held", "paused", "refused")}
 
 
 def _without_evidence(world: World, told: tuple[str, ...]) -> list[str]:

@@ -255,7 +255,7 @@ async def test_a_pause_is_taken_shown_and_ended(stack: Stack) -> None:
 
     async def refused_by_name() -> bool:
         code, told = await stack.ask_app("POST", f"/reconcile/{TOPOLOGY}")  # "pending" where another pass is running
-        return (code, told["outcome"]) == (200, "refused") and "by ann" in json.dumps(told["reasons"])
+        return (code, told["outcome"]) == (200, "paused") and "by ann" in json.dumps(told["reasons"])
 
     await _until(refused_by_name)
     code, _ = await stack.ask_app("POST", f"{path}/resume")

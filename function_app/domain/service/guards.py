@@ -54,11 +54,14 @@ class Draining:
 type Step = Touch | Opening | Draining
 
 
+def is_paused(look: Look) -> bool:
+    """Whether an operator's pause is in force."""
+    return look.record.pause is not None and look.at < look.record.pause.until
+
+
 def _paused(step: Step, look: Look) -> Answer:
-    if look.record.pause is None:
-        return None
     pause, at = look.record.pause, look.at
-    if at >= pause.until:
+    if pause is None or not is_paused(look):
         return None
     until = f"until {pause.until:%Y-%m-%d %H:%M:%SZ} by {pause.by}" + (f" ({pause.reason})" if pause.reason else "")
     return until, pause.until - at

@@ -30,7 +30,7 @@ BY_ADOPTION = "Hopkeeper, as the service is new to it"
 
 
 async def rehearse(ports: Ports, in_force: InForce, service: Service, order: RehearseOrder) -> Outcome:
-    """CONVERGED where it passed, FAILED with the reason where not, REFUSED where it was not begun."""
+    """ACCEPTED where it passed, FAILED with the reason where not, REFUSED where it was not begun."""
     topology, began = in_force.topology, ports.clock.now()
     service_pass = ServicePass(ports, topology, service, "slow", f"order: rehearse by {order.by}", began)
     progress = service_pass.begin(order)
@@ -43,7 +43,7 @@ async def rehearse(ports: Ports, in_force: InForce, service: Service, order: Reh
     why = _why_failed(fence, progress, progress.observed)
     if why is None and fence.member not in progress.observed.proofs:
         again = f"{service.name}: another pass took {fence.member} back before its fence was proven: order it again"
-        return Outcome(Ending.HELD, (again,), outcome.retry_after)
+        return Outcome(Ending.FAILED, (again,), outcome.retry_after)
     now = ports.clock.now()
     result = Rehearsed(member=fence.member, at=now, seconds=(now - began).total_seconds(), failed=why)
     await ports.documents.put(keys.rehearsal(topology.name, service.name), msgspec.json.encode(result))
@@ -51,7 +51,7 @@ async def rehearse(ports: Ports, in_force: InForce, service: Service, order: Reh
         failed = f"{service.name}: the rehearsal on {fence.member} failed: {why}"
         return Outcome(Ending.FAILED, (failed,), outcome.retry_after)
     passed = f"{service.name}: the fence of {fence.member} held and was lifted, in {result.seconds:.1f} s"
-    return Outcome(Ending.CONVERGED, (passed,))
+    return Outcome(Ending.ACCEPTED, (passed,))
 
 
 def _why_failed(fence: FenceByBalancer, progress: Progress, seen: Observed) -> str | None:

@@ -9,7 +9,7 @@ from function_app.domain.base.errors import HopkeeperError, Superseded
 from function_app.domain.base.refusal import Refusal
 from function_app.domain.service.decide import decide
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.guards import Opening, Touch, refuse
+from function_app.domain.service.guards import Opening, Touch, is_paused, refuse
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed
 from function_app.domain.service.orders import Order, obey
@@ -40,7 +40,9 @@ class Progress:
     journal: Journal
     order: Order | None
     taken: bool = False
-    """An order that was taken is no longer refused, whatever is held after it."""
+    """The order is accepted, whatever is held after it."""
+    accepted: tuple[str, ...] = ()
+    """What the accepted order did, for people."""
     observed: Observed | None = None
     first: Record | None = None
     last: Record | None = None
@@ -55,7 +57,8 @@ class Progress:
         """A step is durable. The first one of an order takes the order."""
         self.last = record
         if self.order is not None:
-            self.ordered, self.taken, self.order = decision.effects, True, None
+            self.ordered, self.accepted = decision.effects, decision.because
+            self.taken, self.order = True, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,8 @@ class ServicePass:
     async def run(self, watch: Watch, order: Order | None = None) -> Outcome:
         """Every consecutive step that a look permits; its proofs and answers grow as effects come back.
 
-        Whoever loses a race looks again: what was seen before somebody else's write is no ground for one of ours.
-        An order is taken first, or refused; after that the pass goes on as any other.
+        A pass that loses a race looks again: what was read before another writer's change is no ground for one of ours.
+        An order is accepted first, or refused; after that the pass goes on as any other.
         """
         return await self.carry_on(watch, self.begin(order))
 
@@ -92,6 +95,9 @@ class ServicePass:
                 break
             except Superseded:
                 continue
+        if progress.taken:
+            reasons = (f"{self.service.name}: {why}" for why in progress.accepted)
+            outcome = Outcome(Ending.ACCEPTED, (*reasons, *outcome.reasons), outcome.retry_after)
         await self._close(progress, outcome)
         return outcome
 
@@ -114,7 +120,7 @@ class ServicePass:
             progress.journal.decided(look.now, held.record, decision, refused)
             changes = decision.record != held.record
             if refused or (order and not changes):
-                return self._refused(progress, decision, refused)
+                return self._refused(look, decision, refused)
             if not changes and not decision.effects:
                 break
             held = await self._intend(records, held, decision.record)
@@ -129,15 +135,15 @@ class ServicePass:
         return Look(self.service, self.topology.timing, observed, record, self.ports.clock.now())
 
     async def _intend(self, records: Records, held: StoredRecord, record: Record) -> StoredRecord:
-        """Writes the intent. Where nothing changes it makes sure that nobody else changed it: paused it, above all."""
+        """Writes the intent. Where nothing changes, it makes sure that no other writer did: a pause, above all."""
         if record != held.record:
             return await records.save(self.topology, record, held.etag)
         if await records.etag(self.topology, self.service) != held.etag:
             raise Superseded("the record changed")
         return held
 
-    def _refused(self, progress: Progress, decision: Decision, refused: tuple[Refusal, ...]) -> Outcome:
-        ending = Ending.HELD if progress.taken else Ending.REFUSED
+    def _refused(self, look: Look, decision: Decision, refused: tuple[Refusal, ...]) -> Outcome:
+        ending = Ending.PAUSED if refused and is_paused(look) else Ending.REFUSED
         reasons = tuple(map(str, refused)) or decision.held
         waits = [refusal.wait for refusal in refused if refusal.wait is not None]
         again = min(waits, default=self.topology.timing.doubt_poll)
@@ -155,7 +161,7 @@ class ServicePass:
         return Outcome(Ending.PENDING, (*(f"{self.service.name}: {why}" for why in decision.because), *alarms), again)
 
     async def _close(self, progress: Progress, outcome: Outcome) -> None:
-        """Files what was done, and tells others when the holder changed; neither may spoil what was achieved."""
+        """Stores what was done, and publishes a change of holder; a failure of either does not undo what was achieved."""
         before, after = progress.first, progress.last
         if before is None or after is None:
             return

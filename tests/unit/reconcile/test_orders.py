@@ -77,7 +77,7 @@ async def test_a_failover_by_hand_skips_evidence_but_never_fencing(settled: Scen
     settled.world.agents["nva-a"].cut = True
     settled.world.arm_up = False
     outcome = await ordered(settled, "failover")
-    assert outcome.ending is Ending.HELD
+    assert outcome.ending is Ending.ACCEPTED
     assert settled.world.agents["nva-b"].role is Role.STANDBY
     settled.world.arm_up = True
     await settled.slow()
@@ -88,12 +88,12 @@ async def test_a_failover_by_hand_skips_evidence_but_never_fencing(settled: Scen
 
 async def test_while_paused_nothing_is_done_and_resume_ends_it(settled: Scene) -> None:
     taken = await ordered(settled, "pause", minutes=60, reason="upgrade")
-    assert taken.ending is not Ending.REFUSED
+    assert taken.ending is Ending.ACCEPTED
     settled.world.kill("nva-a")
     obeyed = len(settled.world.agents["nva-b"].obeyed)
     for _ in range(3):
         outcome = await settled.slow()
-    assert outcome.ending is Ending.REFUSED
+    assert outcome.ending is Ending.PAUSED
     assert "by ann (upgrade)" in outcome.reasons[0]
     assert len(settled.world.agents["nva-b"].obeyed) == obeyed
     assert settled.world.balancer_writes == []

@@ -32,7 +32,7 @@ def findings(scene: Scene) -> list[str]:
 async def test_a_standby_is_fenced_proven_and_taken_back_and_the_record_is_as_before(settled: Scene) -> None:
     before = settled.record
     outcome = await rehearse(settled)
-    assert (outcome.ending, outcome.retry_after) == (Ending.CONVERGED, None)
+    assert (outcome.ending, outcome.retry_after) == (Ending.ACCEPTED, None)
     assert outcome.reasons[0].startswith("fw: the fence of nva-c held and was lifted, in ")
     assert settled.world.balancer_writes == [("nva-c", DOWN), ("nva-c", NONE)]
     assert msgspec.structs.replace(settled.record, rehearsal=None) == before
@@ -64,7 +64,7 @@ async def test_of_a_pair_the_only_standby_is_rehearsed_when_it_is_named_and_not_
     outcome = await rehearse(pair)
     assert outcome.ending is Ending.REFUSED
     assert "name the member" in outcome.reasons[0]
-    assert (await rehearse(pair, "nva-b")).ending is Ending.CONVERGED
+    assert (await rehearse(pair, "nva-b")).ending is Ending.ACCEPTED
 
 
 # --- what refuses it
