@@ -97,14 +97,14 @@ networks: $(STAMP) ## every example with BGP, hubs and dual-homed networks first
 	@mkdir -p build
 	@$(BIN)/python -m lab.networks $(CASES)
 
-check: $(STAMP) checkov kusto ## ruff, mypy --strict, the import contracts, the offline checks of infra/bicep
+check: $(STAMP) checkov kusto ## ruff, mypy --strict, the import contracts, the budgets of the tree, the offline checks of infra/bicep
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/mypy --python-version 3.11 nva_agent/hopkeeper_agent
 	@$(BIN)/lint-imports --config pyproject.toml
 	@bicep=$$(sh .ci/find-bicep) && "$$bicep" --version || true
-	@$(PYTEST) --numprocesses 2 --dist load tests/infra
+	@$(PYTEST) --numprocesses 2 --dist load tests/infra tests/architecture/test_tree.py
 
 .PHONY: checkov
 checkov: # its checks of infra/bicep, in an environment of its own; without it they are skipped, and `check` says so

@@ -49,9 +49,9 @@ MUTANTS = (
         "an order not acknowledged leads",
         PAIR,
         (
-            ("if a.acked > 0\n            and all", "if all"),
-            ("for order in a.current)", "for order in a.orders[-1:])"),
-            ("and _own(rank, n) < _bound", "and a.latest.path.length < _bound"),
+            ("for name, announcer in rank.announcers.items() if announcer.acked > 0]", "for name in rank.announcers]"),
+            ("for order in announcer.current)", "for order in announcer.orders[-1:])"),
+            ("if _own(rank, name) < _bound", "if rank.announcers[name].latest.path.length < _bound"),
         ),
     ),
     Mutant("followers before the lead", INJECTORS, (("if leads and known.latest", "if known.latest"),)),
@@ -60,7 +60,7 @@ MUTANTS = (
         "all back to rest at once",
         PAIR,
         (
-            ("if not paths and length >", "if length >"),
+            ("_others_at_rest(rank, lead, reach) or _lead", "_others_at_rest(rank, lead, reach) | _lead"),
             ("_bound(rank, lead, holder), LENGTH_AT_REST)", "LENGTH_MAX, LENGTH_AT_REST)"),
             TAKEN,
         ),

@@ -4,6 +4,7 @@ Results do not depend on how many processes there are, nor on the order in which
 """
 
 import gc
+import logging
 import multiprocessing
 import sys
 import time
@@ -93,8 +94,10 @@ def run_chunk(chunk: Chunk) -> tuple[str, Tally]:
 
 
 def _begin_process() -> None:
-    """Histories are full of cycles and short: what they leave is collected once a chunk, not all the time."""
+    """Histories are full of cycles and short: what they leave is collected once a chunk, not all the time. What the product
+    logs is for operators; without a handler Python would print it between the lines of progress."""
     gc.disable()
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def campaign(seeds: dict[str, range], jobs: int) -> dict[str, Tally]:

@@ -96,19 +96,23 @@ def test_without_live_nothing_is_sent(app: App, machine: Machine) -> None:
 
 ANSWERS = [
     (202, '{"topology": "hub", "outcome": "pending"}', None),
-    (200, "<html>sign in to this network</html>", "who is at this address"),
-    (204, "", "who is at this address"),
+    (200, "<html>sign in to this network</html>", "which server has this address"),
+    (204, "", "which server has this address"),
     (401, "", "the function key is wrong"),
-    (401, '{"error": "no certificate is enrolled for the agent that it names"}', "is agent.crt what the topology"),
+    (
+        401,
+        '{"error": "no certificate is enrolled for the agent that it names"}',
+        "is agent.crt the certificate of this speaker",
+    ),
     (401, "You do not have permission", "the function key is wrong"),
     (403, "Ip Forbidden", "network restrictions refuse this machine"),
-    (404, "", "ends in /api/reports"),
+    (404, "", "must end in /api/reports"),
     (400, '{"error": []}', "of one release"),
     (301, "", "with https"),
     (429, "", "try again"),
     (503, "", "try again"),
-    (500, "", "who is at this address"),
-    (599, "", "who is at this address"),
+    (500, "", "which server has this address"),
+    (599, "", "which server has this address"),
 ]
 
 

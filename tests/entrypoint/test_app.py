@@ -208,7 +208,7 @@ async def test_an_alert_about_somebody_elses_resource_wakes_nobody(stack: Stack)
 
 ORDERS = [
     ("explode", "{}", 400, "none of pause"),
-    ("pause", '{"minutes": -1}', 400, "above 0"),
+    ("pause", '{"minutes": -1}', 400, "Expected `float` > 0"),
     ("pause", "[]", 400, "must be a JSON object"),
     ("pause", "{", 400, "the body is not JSON"),
     ("switchover", '{"to": "nva-b"}', 409, "learning who serves"),

@@ -86,7 +86,7 @@ async def test_a_rehearsal_of_the_standby_s_fence_passes_and_the_status_stops_wa
     assert await _found(stage, "rehearsal")
     code, answer = await stage.stack.ask_app("POST", order, {"member": _other(holder), "by": "a test"})
     assert code == 200, answer
-    assert answer["outcome"] == "converged", answer
+    assert answer["outcome"] == "accepted", answer
     assert await stage.at_rest() == holder
     end = time.monotonic() + 20
     while await _found(stage, "rehearsal"):  # a pass that began before may still write its status
@@ -112,10 +112,10 @@ async def test_a_live_check_of_an_agent_is_taken_by_the_app_and_its_mistakes_are
     assert "takes reports: 200" in await _checked(tmp_path, written)
     stranger = _replaced(written, "agent.key", stage.stack.directory / holder / "agent.key")
     stranger = _replaced(stranger, "agent.crt", stage.stack.directory / holder / "agent.crt")
-    assert "the report is not believed" in await _checked(tmp_path, stranger)
+    assert "the report is not authentic to the app" in await _checked(tmp_path, stranger)
     (tmp_path / "wrong").write_text("wrong")
     assert "the function key is wrong" in await _checked(tmp_path, _replaced(written, "report.key", tmp_path / "wrong"))
-    assert "ends in /api/reports" in await _checked(tmp_path, written.replace("/api/reports", "/api/agents/report"))
+    assert "must end in /api/reports" in await _checked(tmp_path, written.replace("/api/reports", "/api/agents/report"))
     assert await stage.at_rest() == holder
 
 
