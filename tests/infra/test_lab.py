@@ -191,8 +191,8 @@ def test_a_machines_first_boot_installs_its_agent_and_what_the_lab_serves(name: 
     cloud_init, script = parts(given)
     assert cloud_init.startswith("#cloud-config\n")
     assert script.startswith("#!/bin/sh\n")
-    agent = agent_of(name)
-    assert (agent.name, str(agent.address)) == (name, machines(lab())[name][0])
+    section = agent_of(name).agent
+    assert (section.identity.agent, str(section.address)) == (name, machines(lab())[name][0])
     assert cloud_init.count(LAB["LAB_ARTEFACT_SHA256"]) >= 2
     for program in ("lab/echo.py", "lab/packets/watcher.py"):
         assert base64.b64encode((ROOT / program).read_bytes()).decode() in script
