@@ -8,7 +8,7 @@
 | `AzureWebJobsStorage__accountName` | | instead of both: an account of the public cloud |
 | `HOPKEEPER_SIGNING_KEY` | required | the app's private key (PEM, EC P-256), or `file:PATH` |
 | `HOPKEEPER_ARM_ENDPOINT` | `https://management.azure.com` | Azure Resource Manager of the cloud in use |
-| `HOPKEEPER_ARM_AUDIENCE` | `https://management.azure.com` | whom the token for it is for |
+| `HOPKEEPER_ARM_AUDIENCE` | `https://management.azure.com` | the audience of its token |
 | `HOPKEEPER_METRICS_ENDPOINT` | none: metrics are not read | e.g. `https://uksouth.metrics.monitor.azure.com` |
 | `HOPKEEPER_LOGS_ENDPOINT`, `HOPKEEPER_LOGS_WORKSPACE` | none: logged events are not read | Log Analytics |
 | `HOPKEEPER_EVENTS_ENDPOINT` | none: nothing is published | Event Grid topic for CloudEvents |

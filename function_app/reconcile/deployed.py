@@ -34,7 +34,7 @@ class DeployedApp:
     clock: Clock
 
     async def check(self, wait: timedelta, sweep_within: timedelta) -> tuple[tuple[str, ...], str]:
-        """What is wrong with it, asked again for `wait` until nothing is; and one line for an app without faults."""
+        """What is wrong with it, read again for `wait` until nothing is; and one line for an app without faults."""
         until = self.clock.now() + wait
         while True:
             functions, overview = await self.ask()
@@ -107,7 +107,7 @@ def _sweep_faults(overview: Answered, within: timedelta) -> tuple[str, ...]:
         return ("no sweep has come through yet: wait for its minute (--wait), then see the log of the function sweep",)
     age = sweep.get("ageSeconds") if isinstance(sweep, Mapping) else None
     if not isinstance(age, int | float) or not math.isfinite(age):
-        return (f"/api/status tells of the sweep {sweep!r}, which has no age: is it this app, and of this version?",)
+        return (f"/api/status names the sweep {sweep!r}, which has no age: is it this app, and of this version?",)
     if age < -within.total_seconds():
         return (f"the last sweep is {-age} s in the future: the clock of the app or the record of its sweep is wrong",)
     if age > within.total_seconds():
@@ -122,7 +122,7 @@ def _look_faults(overview: Mapping[str, Any], within: timedelta) -> tuple[str, .
     """Of an app that only observes there is nothing to say: its looks leave nothing behind."""
     topologies = overview.get("topologies")
     if not isinstance(topologies, list) or not all(isinstance(one, Mapping) for one in topologies):
-        return (f"/api/status tells of the topologies {topologies!r}: is it this app, and of this version?",)
+        return (f"/api/status names the topologies {topologies!r}: is it this app, and of this version?",)
     if overview.get("observing") is True:
         return ()
     return tuple(fault for one in topologies if (fault := _look_fault(one, within)))

@@ -20,7 +20,7 @@ async def last_entries(documents: Documents, topology: str, service: str, most: 
 async def explain(documents: Documents, topology: str, service: str, at: datetime | None) -> Explanation:
     """The entries of whatever was under way at `at`; of the last pass where that is None. Raises Unavailable.
 
-    | asked for          | entries                                                                              |
+    | requested          | entries                                                                              |
     |--------------------|--------------------------------------------------------------------------------------|
     | the last pass      | the last one                                                                         |
     | a moment           | those that had begun and not ended; else the last that had begun                     |

@@ -49,7 +49,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class UseCases:
-    """Everything that can be asked of Hopkeeper. Every method may raise Unavailable where storage does not answer.
+    """Everything that can be requested of Hopkeeper. Every method may raise Unavailable where storage does not answer.
 
     Questions: status, history, explain, plan, verify, lint. Changes: apply, order. Passes: look, look_at_once, report.
     Wake-ups, for passes to come: wake_for, wake_all.

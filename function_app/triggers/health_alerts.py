@@ -31,7 +31,7 @@ async def on_alert(req: func.HttpRequest) -> func.HttpResponse:
         said, unread = lenient_text(req, BODY_MAX), [str(problem) for problem in error.problems]
     woken = await wiring.use_cases().wake_for(said)
     if unread:
-        log.warning("an alert could not be read, and woke %s: %s", woken or "nobody", "; ".join(unread))
+        log.warning("an alert could not be read, and woke %s: %s", woken or "no topology", "; ".join(unread))
         return answer({"woken": list(woken), "unread": unread}, 202)
-    log.info("alert woke %s", woken or "nobody", extra={"woken": list(woken)})
+    log.info("alert woke %s", woken or "no topology", extra={"woken": list(woken)})
     return answer({"woken": list(woken)}, 202)

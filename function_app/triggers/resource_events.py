@@ -20,4 +20,4 @@ log = logging.getLogger("hopkeeper.trigger")
 async def on_resource_event(event: func.EventGridEvent) -> None:
     """Its subject, and every resource that stands in its data: `resourceUri`, `authorization.scope`, of resource health."""
     woken = await wiring.use_cases().wake_for([event.subject, event.get_json()])
-    log.info("resource event woke %s", woken or "nobody", extra={"woken": list(woken)})
+    log.info("resource event woke %s", woken or "no topology", extra={"woken": list(woken)})

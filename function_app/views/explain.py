@@ -9,7 +9,7 @@ from function_app.reconcile.documents.history import Entry, EntryStep, Explanati
 
 
 def explanation_lines(explanation: Explanation) -> tuple[str, ...]:
-    """For a terminal; ages are counted to the moment that was asked for."""
+    """For a terminal; ages are counted to the requested moment."""
     if not explanation.entries:
         moment = f" at or before {explanation.at}" if explanation.at else ""
         return (f"nothing is on record for {explanation.topology}/{explanation.service}{moment}",)
@@ -53,4 +53,4 @@ def _time(at: datetime | None) -> str:
 
 def _age(looked: datetime, at: datetime) -> str:
     seconds = (at - looked).total_seconds()
-    return f", {abs(seconds):.1f} s {'before' if seconds >= 0 else 'after'} the moment asked for"
+    return f", {abs(seconds):.1f} s {'before' if seconds >= 0 else 'after'} the requested moment"

@@ -90,5 +90,5 @@ def _without_evidence(world: World, told: tuple[str, ...]) -> list[str]:
         for source in SOURCES
         if not any(line.strip().startswith(f"{name}: {source}") for line in told)
     ]
-    aged = any(" s before the moment asked for" in line or " s after the moment asked for" in line for line in told)
+    aged = any(" s before the requested moment" in line or " s after the requested moment" in line for line in told)
     return [f"{', '.join(missing) or 'the age'} is missing in {told}"] if missing or not aged else []

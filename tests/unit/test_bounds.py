@@ -37,7 +37,7 @@ DEFAULTS: dict[tuple[Detection, Fence], dict[str, float]] = {
     (Detection.SILENT, Fence.AGENT): MISSED | ACKNOWLEDGED,
     (Detection.SILENT, Fence.BALANCER): MISSED | CUT_OFF,
     (Detection.PROBE, Fence.AGENT): PROBED | ACKNOWLEDGED,
-    (Detection.UNTOLD, Fence.BALANCER): PROBED | CUT_OFF,
+    (Detection.PROBE_ALONE, Fence.BALANCER): PROBED | CUT_OFF,
     (Detection.ORDERED, Fence.OUTRANKED): LOOKED | OUTRANKED,
     (Detection.SAYS, Fence.OUTRANKED): CHECKED | OUTRANKED,
     (Detection.SILENT, Fence.OUTRANKED): MISSED | OUTRANKED,
@@ -71,7 +71,7 @@ SETTINGS: list[tuple[dict[str, object], Detection, Fence, float]] = [
     ({"doubt_poll": timedelta(seconds=15)}, Detection.PROBE, Fence.AGENT, 10),
     ({"load_balancer_fall": 4}, Detection.PROBE, Fence.AGENT, 40),
     ({"observe_fast": timedelta(seconds=2)}, Detection.ORDERED, Fence.AGENT, 1),
-    ({"observe_slow": timedelta(seconds=9)}, Detection.UNTOLD, Fence.BALANCER, 1),
+    ({"observe_slow": timedelta(seconds=9)}, Detection.PROBE_ALONE, Fence.BALANCER, 1),
     ({"command_timeout": timedelta(seconds=3)}, Detection.SAYS, Fence.AGENT, 2),
     ({"command_timeout": timedelta(seconds=61)}, Detection.SILENT, Fence.BALANCER, 1 + 59),
 ]
@@ -104,4 +104,4 @@ def test_a_slower_probe_is_counted_where_it_detects_and_where_it_sees_the_new_ho
 
 
 def test_the_worst_is_the_one_that_only_the_probe_can_tell() -> None:
-    assert worst(Timing(), Probe()).total_seconds() == total(Timing(), Detection.UNTOLD, Fence.BALANCER)
+    assert worst(Timing(), Probe()).total_seconds() == total(Timing(), Detection.PROBE_ALONE, Fence.BALANCER)

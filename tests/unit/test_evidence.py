@@ -50,7 +50,7 @@ ROWS: list[tuple[Row, Observed, Record]] = [
     (Row.FIT_UNHEARD, look(SERVING, status(3, dead_peers=("nva-a",))), stable()),
     (Row.PATH_BROKEN, look(SILENT, status(3, peers=("nva-a",))), stable()),
     (Row.SILENT, look(SILENT, status(3, dead_peers=("nva-a",))), stable()),
-    (Row.SILENT_UNTOLD, look(SILENT, STANDBY), stable()),
+    (Row.SILENT_ALONE, look(SILENT, STANDBY), stable()),
     (Row.SILENT_PROBE_DOWN, look(SILENT, STANDBY, DOWN), stable(tallies=TWICE)),
 ]
 
@@ -84,10 +84,10 @@ BAD, HEARD = PeerView(Value.BAD, Value.BAD), PeerView(Value.OK, Value.UNKNOWN)
     [
         (views(b=BAD, c=BAD), Row.SILENT),
         (views(b=BAD, c=HEARD), Row.PATH_BROKEN),
-        (views(b=BAD, c=PeerView(Value.UNKNOWN, Value.UNKNOWN)), Row.SILENT_UNTOLD),
-        (views(b=PeerView(Value.BAD, Value.UNKNOWN)), Row.SILENT_UNTOLD),
-        (views(b=PeerView(Value.UNKNOWN, Value.BAD)), Row.SILENT_UNTOLD),
-        (views(b=PeerView(Value.UNKNOWN, Value.UNKNOWN)), Row.SILENT_UNTOLD),
+        (views(b=BAD, c=PeerView(Value.UNKNOWN, Value.UNKNOWN)), Row.SILENT_ALONE),
+        (views(b=PeerView(Value.BAD, Value.UNKNOWN)), Row.SILENT_ALONE),
+        (views(b=PeerView(Value.UNKNOWN, Value.BAD)), Row.SILENT_ALONE),
+        (views(b=PeerView(Value.UNKNOWN, Value.UNKNOWN)), Row.SILENT_ALONE),
     ],
     ids=["all miss it", "one hears it", "one cannot tell", "gossip only", "probe port only", "nobody can tell"],
 )

@@ -61,7 +61,7 @@ async def test_a_moment_is_explained_by_what_was_known_then_with_its_age(scene: 
     scene.clock.at += timedelta(seconds=60)
     await scene.fast()
     text = await told(scene, moment + timedelta(seconds=5))
-    assert "5.0 s before the moment asked for" in text
+    assert "5.0 s before the requested moment" in text
     assert "outcome: held" in text
 
 
@@ -84,7 +84,7 @@ async def test_what_a_dead_instance_did_is_told_by_the_entry_that_goes_on_with_i
     await keep(scene.documents, scene.topology, entry("slow", later, later, "verified", "failover to nva-b at epoch 9"))
     text = await told(scene, died)
     assert "under way: failover to nva-b at epoch 9" in text
-    assert "20.0 s after the moment asked for" in text
+    assert "20.0 s after the requested moment" in text
 
 
 def entry(pace: str, looked: datetime, ended: datetime, because: str, operation: str = "") -> Entry:
@@ -124,7 +124,7 @@ async def test_an_entry_is_told_line_by_line(scene: Scene) -> None:
     await keep(scene.documents, scene.topology, whole)
     moment = f"{at:%Y-%m-%dT%H:%M:%SZ}"
     assert explanation_lines(await explain(scene.documents, "hub", "fw", at))[-19:] == (
-        f"fw: slow pass at {moment}, 0.0 s before the moment asked for, woken by test",
+        f"fw: slow pass at {moment}, 0.0 s before the requested moment, woken by test",
         "outcome: pending",
         "  because one is waited for",
         f"evidence (as of {moment}):",

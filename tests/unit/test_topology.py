@@ -114,7 +114,7 @@ BROKEN: list[tuple[list[Any], Any, str]] = [
         {},
         "$.services[0].nextHop: needs exactly one of loadBalancer, self, member",
     ),
-    (["speakers", 0, "role"], "witness", "$.speakers[0].peersWith: a witness peers with nobody"),
+    (["speakers", 0, "role"], "witness", "$.speakers[0].peersWith: a witness has no peers"),
     (["speakers", 0, "role"], "witness", "$.speakers[0].role: a witness serves and announces nothing"),
     ([*SERVICE, "nextHop"], {"other": {}}, "$.services[0].nextHop: Object contains unknown field `other`"),
     (

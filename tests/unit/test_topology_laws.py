@@ -159,9 +159,9 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
         ["$.speakers[4].agent: a witness is an agent: it needs one"],
     ),
     (
-        "a witness peers with nobody",
+        "a witness has no peers",
         lambda d: speaker(d, 4, peersWith=["rs"]),
-        ["$.speakers[4].peersWith: a witness peers with nobody"],
+        ["$.speakers[4].peersWith: a witness has no peers"],
     ),
     # peerings
     (

@@ -3,7 +3,7 @@
 HopkeeperError
 ├── Transient              come back later (`retry_after`)
 │   ├── Unavailable        a service or an agent did not answer, or answered that it is busy
-│   └── Superseded         somebody else moved first: read again, decide again
+│   └── Superseded         another writer was first: read again, decide again
 └── Terminal               trying again changes nothing
     ├── Unusable           an answer is there, and of no use: it cannot be read, or says that it failed
     ├── BadInput           what was sent or written down is wrong (`problems` name the path and the rule)
@@ -40,7 +40,7 @@ class Terminal(HopkeeperError):
 
 
 class Unusable(Terminal):
-    """An answer is there for good, and of no use: it cannot be read, or says that what was asked for failed."""
+    """An answer is there for good, and of no use: it cannot be read, or says that what was requested failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,12 +41,12 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     load_balancer_rise: int = 2
     operation_deadline: timedelta = timedelta(seconds=120)
     verify_every: timedelta = timedelta(seconds=300)
-    """How often learned, advertised and effective routes are asked for: each request costs a write token."""
+    """How often learned, advertised and effective routes are requested: each request costs a write token."""
     verify_budget: int = 60
     """Most questions of verification within `verify_every`; the other write tokens are left for fencing."""
     damping: timedelta = timedelta(seconds=30)
-    """A Route Server programs a prefix at most once in this time (azure-facts.md section 2): moves that nobody
-    needs now wait for it, a failover never does."""
+    """A Route Server programs a prefix at most once in this time (azure-facts.md section 2): moves that are
+    not urgent now wait for it, a failover never does."""
     bgp_hold: timedelta = timedelta(seconds=180)
     """The hold time that was negotiated: by then a path that a session did not take back is gone."""
     route_programming: timedelta = timedelta(seconds=6)
@@ -113,7 +113,7 @@ def broken_laws(timing: Timing) -> Iterator[Problem]:
     yield from must(
         timing.dead_member_timeout <= timing.observe_fast,
         "observeFast",
-        "must not be shorter than gossipFall x gossipPeriod, or no peer can be heard out in one look",
+        "must not be shorter than gossipFall x gossipPeriod, or no peer can be judged within one look",
     )
     yield from must(timing.spacing_step <= timing.spacing_max, "spacingMax", "must not be shorter than spacingStep")
     yield from must(timing.observe_fast <= timing.observe_slow, "observeSlow", "must not be shorter than observeFast")

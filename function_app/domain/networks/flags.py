@@ -8,7 +8,7 @@
 | `branchToBranch`        | a Route Server            | exchanges routes with ExpressRoute and VPN gateways                    |
 | `routingPreference`     | a Route Server            | who wins at equal prefix length: a gateway, or the shortest AS path    |
 
-Differences are told; where the topology owns the thing, they are repaired by one write at a time. Never on the failover
+Differences are reported; where the topology owns the thing, they are repaired by one write at a time. Never on the failover
 path: a change of a network peering may reset BGP sessions (azure-facts.md section 2), so every guard (`networks.guards`)
 keeps away from one.
 """

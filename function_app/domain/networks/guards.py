@@ -2,11 +2,11 @@
 
 | guard                | refuses                                             | because                                          |
 |----------------------|-----------------------------------------------------|--------------------------------------------------|
-| owned only           | what the topology does not call `owned`             | it is somebody else's setting                    |
+| owned only           | what the topology does not call `owned`             | it is another owner's setting                    |
 | no operation is open | while a service is not at rest                      | resets BGP sessions (azure-facts.md section 2)   |
 | nothing is paused    | while a service is paused                           | an operator's word                               |
 | one write at a time  | while anything of it is being written               | Azure answers 409, and changes would add up      |
-| not again so soon    | a second repair of one thing within `repairEvery`   | somebody else may keep changing it back          |
+| not again so soon    | a second repair of one thing within `verifyEvery`   | another writer may keep changing it back         |
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ class FlagContext:
     peerings: Mapping[str, NetworkPeeringReading]
     repaired: Mapping[str, datetime]
     every: timedelta
-    """How often one thing may be repaired: somebody else may keep changing it back."""
+    """How often one thing may be repaired: another writer may keep changing it back."""
 
 
 def _owned_only(step: RepairFlags, context: FlagContext) -> Answer:
@@ -66,7 +66,7 @@ def _not_again_so_soon(step: RepairFlags, context: FlagContext) -> Answer:
     last = context.repaired.get(step.target.name)
     if last is None or not timedelta(0) <= context.at - last < context.every:
         return None
-    return f"it was repaired {(context.at - last).total_seconds():.0f} s ago: somebody else may be changing it back"
+    return f"it was repaired {(context.at - last).total_seconds():.0f} s ago: another writer may be changing it back"
 
 
 GUARDS: tuple[Guard[RepairFlags, FlagContext], ...] = (

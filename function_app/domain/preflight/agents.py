@@ -49,5 +49,5 @@ def agent_version(topology: Topology, facts: Facts) -> Iterator[Fault]:
 
 
 def _numbers(version: str) -> tuple[int, ...] | None:
-    """None for what is no release: a version that nobody understands is unknown, not old."""
+    """None for what is no release: a version that cannot be read is unknown, not old."""
     return tuple(map(int, version.split("."))) if re.fullmatch(r"\d{1,6}(\.\d{1,6}){1,3}", version) else None

@@ -195,7 +195,7 @@ def symmetric_return(topology: Topology, _: Facts) -> Iterator[Fault]:
             yield Fault(
                 path,
                 f"nothing says how return traffic of {service.name} finds the member that serves",
-                "declare `outward` (neighbours on-premises are told who serves), or `snat: true` where members translate",
+                "declare `outward` (on-premises routers learn who serves), or `snat: true` where members translate",
                 Severity.INFO if _addresses_only(service) else None,
             )
 

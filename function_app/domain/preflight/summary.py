@@ -35,7 +35,7 @@ RULES: tuple[Rule, ...] = (
         "distribution", WARNING, (Need.LOAD_BALANCER,), "Azure Load Balancer distribution modes", balancer.distribution
     ),
     Rule("rehearsal", WARNING, (Need.REHEARSALS,), "docs/preflight.md, The fence rehearsal", balancer.rehearsal),
-    # the Route Server: who is told what, and for how long it is believed
+    # the Route Server: who announces what to it, and how long it keeps that
     Rule("both-instances", ERROR, (Need.ROUTE_SERVER, Need.AGENT), FAQ, routes.both_instances),
     Rule("peer-budget", ERROR, (Need.ROUTE_SERVER,), FAQ, routes.peer_budget),
     Rule("prefix-budget", ERROR, (Need.DOCUMENT,), FAQ, routes.prefix_budget),
@@ -59,7 +59,7 @@ RULES: tuple[Rule, ...] = (
     Rule("clock-offset", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.clock_offset),
     Rule("agent-version", WARNING, (Need.AGENT,), "CHANGELOG.md", agents.agent_version),
 )  # fmt: skip
-"""In the order in which findings are told. A test compares it with docs/preflight.md."""
+"""In the order in which findings are shown. A test compares it with docs/preflight.md."""
 
 LAW = "law"
 LAW_REFERENCE = "docs/topology.md"
@@ -67,7 +67,7 @@ LAW_REFERENCE = "docs/topology.md"
 
 @dataclass(frozen=True, slots=True)
 class Unjudged:
-    """A rule that says nothing because what it needs is unknown, of whom."""
+    """A rule that cannot be judged: what it needs, and of which part that is unknown."""
 
     rule: str
     need: Need
@@ -130,4 +130,4 @@ LACKING: Mapping[Need, Callable[[Topology, Facts], Iterable[str]]] = {
     Need.ARM: lambda topology, facts: (topology.name,) if facts.arm is None else (),
     Need.REHEARSALS: lambda topology, facts: (topology.name,) if facts.rehearsals is None else (),
 }
-"""By need, the names of those of whom it is not known; empty where it is met."""
+"""By need, the names of those for which it is unknown; empty where it is met."""

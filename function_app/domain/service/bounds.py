@@ -27,7 +27,7 @@ class Probe:
 class Detection(StrEnum):
     SAYS = "the holder says so itself"
     SILENT = "the holder is silent, a peer or witness reports it"
-    UNTOLD = "the holder is silent, only the load balancer's probe shows it"
+    PROBE_ALONE = "the holder is silent, only the load balancer's probe shows it"
     PROBE = "the holder is fit, the load balancer's probe fails"
     ORDERED = "an operator orders it"
 
@@ -64,7 +64,7 @@ def bounds(timing: Timing, probe: Probe) -> tuple[Bound, ...]:
 
 
 def ranked_bounds(timing: Timing) -> tuple[Bound, ...]:
-    """Every path of a service whose next hop is a member: no load balancer, and nobody who is gone is waited for."""
+    """Every path of a service whose next hop is a member: no load balancer, and a member that is gone is not waited for."""
     moved = (("shorter path accepted", timing.command_timeout), ("routes programmed", timing.route_programming))
     return tuple(
         Bound(detection, Fence.OUTRANKED, (*_detected(detection, timing, Probe()), *moved)) for detection in RANKED
@@ -78,7 +78,7 @@ PATHS = (
     (Detection.SILENT, Fence.AGENT),
     (Detection.SILENT, Fence.BALANCER),
     (Detection.PROBE, Fence.AGENT),
-    (Detection.UNTOLD, Fence.BALANCER),
+    (Detection.PROBE_ALONE, Fence.BALANCER),
 )
 
 
@@ -94,7 +94,7 @@ def _detected(detection: Detection, timing: Timing, probe: Probe) -> tuple[tuple
             probe_port = timing.gossip_period * 2 * timing.gossip_fall
             heard = (("heartbeats missed", gossip), ("probe port tried", probe_port))
             return (*heard, ("report", REPORT), ("look at the agents", timing.observe_fast))
-        case Detection.PROBE | Detection.UNTOLD:
+        case Detection.PROBE | Detection.PROBE_ALONE:
             # A look that comes a moment before the period is over counts for nothing: the next one is a period later.
             # A fit holder that is not confirmed yet is left more looks (ADR 8): these are for one that is.
             looks = timing.sweep + 2 * timing.doubt_poll * (timing.load_balancer_fall - 1)

@@ -47,7 +47,7 @@ def decide(look: Look) -> Decision:
     | it cannot explain what was observed            | learn again (`learn.behind`)                |
     | learn                                          | look until enough was seen                  |
     | any other phase, active-active                 | every fit member serves                     |
-    | fencing: an operation, nobody granted yet      | `_fence`                                    |
+    | fencing: an operation, no member granted yet   | `_fence`                                    |
     | granted: the target may serve                  | `_grant`                                    |
     | stable                                         | `_keep`                                     |
     """
@@ -85,7 +85,7 @@ def _fence(look: Look) -> Decision:
     if target is None or has_failed(look, target) or (look.role(target) is None and target not in record.may_serve):
         return _other_target(look, f"{target} failed before it was granted")
     if look.role(target) is None and look.kind is not Kind.BACK:
-        # It may be serving, and only we cannot reach it: nobody is fenced for somebody else then.
+        # It may be serving, and only we cannot reach it: no other member is fenced for it then.
         return Decision(record, held=(judge(look, target).because,))
     return kind_of(look.service).prove(look, target)
 
@@ -137,7 +137,7 @@ def _not_serving_yet(look: Look, target: str, held: tuple[str, ...]) -> Decision
 
 
 def _failover(look: Look) -> Decision | None:
-    """Whether the holder must be replaced, and by whom; None when it need not be (safety.md section 4, the table).
+    """Whether the holder must be replaced, and by which member; None when it need not be (safety.md section 4, the table).
 
     | the holder                                        | then                                                      |
     |---------------------------------------------------|-----------------------------------------------------------|
@@ -235,7 +235,7 @@ def _rejoined(look: Look, holder: str) -> Decision | None:
 
 
 def _discretionary(look: Look, holder: str) -> Decision | None:
-    """Moves that nobody needs now: away from a drained holder, or back to a higher priority where `preempt` is `ready`."""
+    """Moves that are not urgent: away from a drained holder, or back to a higher priority where `preempt` is `ready`."""
     other = elect(look, without=holder)
     if is_drained(look, holder):
         drain = look.record.drains[holder]

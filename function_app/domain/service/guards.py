@@ -11,8 +11,8 @@ what a peering must pass, `peerings.guards` (safety.md section 5).
 | members are known           | everything done to a service    | a forgotten member that may be serving could not be fenced     |
 | look is fresh               | openings of any kind            | a host that slept decides on what is no longer true            |
 | spacing                     | automatic failovers             | a service that flaps must not be moved as fast as it flaps     |
-| not blind                   | moves that nobody needs now     | at least half look unhealthy at once: the fault is likely ours |
-| target is ready             | moves that nobody needs now     | it would trade a working holder for a hope                     |
+| not blind                   | moves that are not urgent       | at least half look unhealthy at once: the fault is likely ours |
+| target is ready             | moves that are not urgent       | it would trade a working holder for a hope                     |
 | damping window is over      | the same, in ranked services    | a second change in it costs 30 s (azure-facts.md section 2)    |
 | minimum stays healthy       | drains in active-active         | `minHealthy`                                                   |
 """
@@ -160,7 +160,7 @@ OF_AN_OPENING: tuple[Guard[Opening, Look], ...] = (
     _spacing,
 )
 OF_A_DISCRETIONARY_OPENING: tuple[Guard[Opening, Look], ...] = (
-    # What nobody needs now wants a clear view and a ready target.
+    # A move that is not urgent wants a clear view and a ready target.
     _not_blind,
     _target_is_ready,
     _damping_window_is_over,

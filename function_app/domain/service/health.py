@@ -32,7 +32,7 @@ class Row(StrEnum):
     PATH_BROKEN = "A unreachable, P ok"
     SILENT = "A unreachable, P failing on gossip and probe port"
     SILENT_PROBE_DOWN = "A unreachable, L down by probe for fall looks"
-    SILENT_UNTOLD = "A unreachable, nobody can tell"
+    SILENT_ALONE = "A unreachable, no other source"
 
 
 VERDICTS = {
@@ -43,7 +43,7 @@ VERDICTS = {
     Row.PATH_BROKEN: Verdict.UNKNOWN,
     Row.SILENT: Verdict.FAILED,
     Row.SILENT_PROBE_DOWN: Verdict.FAILED,
-    Row.SILENT_UNTOLD: Verdict.UNKNOWN,
+    Row.SILENT_ALONE: Verdict.UNKNOWN,
 }
 """safety.md section 4: what each row says of the member. What is done about a holder is `decide`'s."""
 
@@ -104,7 +104,7 @@ def counted_lately(previous: Tally, now: datetime, timing: Timing) -> bool:
 
 def judge(look: Look, member: str) -> Judgement:
     """The verdict on one member from this look and the record's tallies."""
-    reading = look.observed.agents.get(member, Unreachable("not asked"))
+    reading = look.observed.agents.get(member, Unreachable("not requested"))
     peers = seen_by_peers(member, look.observed)
     backend = look.backend(member)
     down_by_probe = _down_by_probe(look, member)
@@ -136,7 +136,7 @@ def _silent(reason: str, peers: Value, down_by_probe: bool) -> tuple[Row, str]:
         return Row.SILENT, f"its agent does not answer ({reason}), gossip and probe port fail at its peers"
     if down_by_probe:
         return Row.SILENT_PROBE_DOWN, f"its agent does not answer ({reason}) and the load balancer's probe fails"
-    return Row.SILENT_UNTOLD, f"its agent does not answer ({reason}) and nobody else can tell"
+    return Row.SILENT_ALONE, f"its agent does not answer ({reason}) and no other source can tell"
 
 
 def _down_by_probe(look: Look, member: str) -> bool:

@@ -108,7 +108,7 @@ def _too_early(look: Look, learning: Learning) -> str | None:
 
 
 def _adopt(look: Look, learned: Record) -> Decision:
-    """Whoever serves already keeps it; where nobody or several do, the best of the fit members."""
+    """The member that serves already keeps it; where none or several do, the best of the fit ones."""
     serving = [n for n in look.members if look.serves(n) and not has_failed(look, n)]
     target = serving[0] if len(serving) == 1 else elect(look, without=None)
     if target is None:

@@ -36,11 +36,11 @@ class AgentService:
     answering: bool
     advertised: tuple[Advertisement, ...] | None = None
     heard: int = 0
-    """The highest epoch that its peers have told it of."""
+    """The highest epoch that it received from its peers."""
     advertised_turn: tuple[int, int] = (0, 0)
     """The (epoch, seq) at which that was ordered."""
     outward: OutwardRoutes = NOTHING_OUTWARD
-    """What it tells its on-premises neighbours by its role."""
+    """What it announces to its on-premises neighbours by its role."""
     outward_turn: tuple[int, int] = (0, 0)
     durable: bool = True
     """Whether epoch, seq and role are on its disk: what is only in effect acknowledges nothing (R7)."""
@@ -123,7 +123,7 @@ class FenceProof:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One look at one service. `balancer` is None when it was not asked, a string (why) when it could not be read."""
+    """One look at one service. `balancer` is None when it was not requested, a string (why) when it could not be read."""
 
     at: datetime
     agents: Mapping[str, AgentReading]
@@ -145,7 +145,7 @@ class Observed:
         return reading if isinstance(reading, AgentStatus) else None
 
     def service(self, member: str, service: str) -> AgentService | None:
-        """What `member` says of itself in `service`; a fit agent that never heard of it stands by at epoch 0."""
+        """What `member` reports of itself in `service`; a fit agent that does not know the service stands by at epoch 0."""
         status = self.status(member)
         if status is None:
             return None
@@ -166,7 +166,7 @@ class Observed:
         return replace(self, proofs={**self.proofs, member: proof})
 
     def with_lifted(self, member: str, epoch: int) -> "Observed":
-        """What was read of its backend before is of the past: our own Down would look like somebody else's."""
+        """The older reading of its backend is dropped: our own Down in it would look like an operator's."""
         seen = replace(self, lifted={**self.lifted, member: epoch})
         if not isinstance(self.balancer, BalancerReading) or member not in self.balancer.backends:
             return seen

@@ -1,6 +1,6 @@
 """The steps of one operation, each the smallest change that the rules of safety.md section 2 allow.
 
-    1 open      a higher epoch, a target; nobody is granted
+    1 open      a higher epoch, a target; no member is granted
     2 fence     FENCE to every other that may serve (F1); for one that is silent, Down at the load balancer (F2).
                 Other kinds of next hop have their own way (`kinds`)
     3 grant     every other is proven: the target enters may_serve, durably, before PROMOTE exists (R1, R2)
@@ -90,7 +90,7 @@ def _fenced_now(look: Look, member: str) -> bool:
 
 
 def send_fences(look: Look) -> Decision:
-    """Step 2. A switchover is proven by acknowledgement only: nothing is cut off for something that nobody needs now."""
+    """Step 2. A switchover is proven by acknowledgement only: nothing is cut off for a move that is not urgent."""
     effects: list[Effect] = []
     held: list[str] = []
     owed = dict(look.record.owed)
@@ -116,7 +116,7 @@ def send_fences(look: Look) -> Decision:
 
 
 def grant(look: Look, target: str) -> Decision:
-    """Step 3, only when nobody is `unproven`: F1-proven leave may_serve, F2-proven enter fenced."""
+    """Step 3, only when no member is `unproven`: those proven by F1 leave `may_serve`, those by F2 enter `fenced`."""
     record = look.record
     others = sorted(record.may_serve - {target})
     acked = {name for name in others if look.acked(name)}

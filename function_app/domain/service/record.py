@@ -57,7 +57,7 @@ class Kind(StrEnum):
     """Why an operation was opened."""
 
     ADOPT = "adopt"
-    """Nothing was known; now somebody is made to serve, at best whoever does already."""
+    """Nothing was known; one member is made to serve, at best the one that does already."""
     FAILOVER = "failover"
     PROBE = "failover on the probe alone"
     """The holder finds itself fit, only the load balancer's probe fails: tried once, then held (a probe path fault)."""
@@ -91,7 +91,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 
 
 class Advertised(Struct, frozen=True, kw_only=True):
-    """Numbers what members are told to announce, so that an old command never overwrites a newer one."""
+    """Numbers what members are commanded to announce, so that an old command never overwrites a newer one."""
 
     seq: int = 0
     digest: str = ""
@@ -132,7 +132,7 @@ class Record(Struct, frozen=True, kw_only=True):
 
     `target` is the holder once granted. `owed` names every member whose adminState we may have set to Down and still
     have to take back, with the epoch that first did: it is written before that write, so that a crash never turns our
-    Down into somebody else's (ADR 1). `fenced` (a subset) are those whose Down is proven and still believed.
+    Down into one that looks like an operator's (ADR 1). `fenced` (a subset) are those whose Down is proven and still believed.
     """
 
     service: str
@@ -164,7 +164,7 @@ class Record(Struct, frozen=True, kw_only=True):
 
     @property
     def holder(self) -> str | None:
-        """Who may admit new flows: nobody is known while learning or fencing."""
+        """The member that may admit new flows; None while learning or fencing."""
         return self.target if self.phase in (Phase.STABLE, Phase.GRANTED) else None
 
     @property

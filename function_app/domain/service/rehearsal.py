@@ -68,7 +68,7 @@ def _untimely(look: Look) -> str | None:
     if record.tallies or judge(look, holder).verdict is not Verdict.HEALTHY:
         return f"the holder is in doubt: {judge(look, holder).because}"
     if not isinstance(look.observed.balancer, BalancerReading):
-        return f"the load balancer was not read: {look.observed.balancer or 'it was not asked'}"
+        return f"the load balancer was not read: {look.observed.balancer or 'it was not requested'}"
     return None
 
 

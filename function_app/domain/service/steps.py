@@ -47,7 +47,7 @@ class SendAdvertise:
 
 @dataclass(frozen=True, slots=True)
 class OutwardRoutes:
-    """What a member tells its on-premises neighbours, next hop itself: as short as can be while it serves.
+    """What a member announces to its on-premises neighbours, next hop itself: as short as can be while it serves.
 
     On standby its ASN is prepended `standby_prepend` extra times, or nothing is announced (None). No prefix: nothing at all.
     """
@@ -71,7 +71,7 @@ class SendOutward:
 
 @dataclass(frozen=True, slots=True)
 class SendPath:
-    """Tell an announcer of a ranked service whom to name, and with how long an AS path (`ranked`)."""
+    """Command an announcer of a ranked service which member to name, and with how long an AS path (`ranked`)."""
 
     member: str
     epoch: int
@@ -88,7 +88,7 @@ class FenceByBalancer:
     """Write adminState Down for the member and prove it (F2).
 
     `wary`: a lift of an earlier attempt may still be on its way through the data plane; it is waited for first, or
-    the Down_Admin of before would be taken for this one's. It is how, not what: tried is tried.
+    an older `Down_Admin` would be taken for this one's. Excluded from equality: a failed attempt rules out both variants.
     """
 
     member: str

@@ -46,14 +46,14 @@ class RouteServer(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     name: Name
     id: ResourceId
     branch_to_branch: bool | None = None
-    """`allowBranchToBranchTraffic` as it should be; None where nobody cares."""
+    """`allowBranchToBranchTraffic` as it should be; None where the topology leaves it open."""
     routing_preference: Literal["ExpressRoute", "VpnGateway", "ASPath"] | None = None
-    """`hubRoutingPreference` as it should be; None where nobody cares."""
+    """`hubRoutingPreference` as it should be; None where the topology leaves it open."""
     owned: bool = False
     """Whether the flags above are repaired, or only reported when they differ."""
     slots: Slots = Slots.REFUSE
     adopt: dict[Name, str] = {}
-    """By speaker, the name of a connection that somebody else made and that is ours from now on."""
+    """By speaker, the name of a connection that was made by hand and that is ours from now on."""
     remove: tuple[str, ...] = ()
     """Connections of ours that may be removed although they are the last to announce a prefix."""
 
@@ -89,7 +89,7 @@ class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     """Route Servers and hub speakers."""
     role: Literal["router", "hub", "witness"] = "router"
     """A hub passes its clients' routes to its Route Servers, next hop unchanged. A witness only watches: its agent
-    tells who is silent, for pairs that would otherwise have nobody to ask."""
+    reports which member is silent, for pairs in which no other peer could."""
     priority: Priority = 100
     """Who keeps a slot where a Route Server has too few: the higher one, then the first by name."""
     announces: tuple[IPv4Network, ...] = ()
@@ -299,7 +299,7 @@ class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
 
     @property
     def commanded(self) -> frozenset[str]:
-        """Every speaker whose agent is asked: it has a part in a service, or is a witness."""
+        """Every speaker whose agent is requested for its status: it has a part in a service, or is a witness."""
         witnesses = frozenset(s.name for s in self.speakers if s.role == "witness")
         return witnesses.union(*(service.agents for service in self.services))
 

@@ -128,12 +128,12 @@ class _Attempt:
         return await self.seen_down(fresh=True, settle=timedelta())
 
     async def let_go(self, settle: timedelta, fresh: bool) -> bool:
-        self.missing = f"the health action may still say the {DOWN_ADMIN} of before"
+        self.missing = f"the health action may still show an older {DOWN_ADMIN}"
 
         def verdict(reason: str) -> bool | None:
             return reason != DOWN_ADMIN if fresh or reason == DOWN_ADMIN else None
 
-        return await self._heard("that the Down of before is gone", verdict, settle)
+        return await self._heard("that the older Down is gone", verdict, settle)
 
     async def seen_down(self, settle: timedelta, fresh: bool) -> bool:
         self.missing = f"the health action has not said {DOWN_ADMIN}"
@@ -187,5 +187,5 @@ def _longer(quiet: timedelta | None, passed: timedelta, slept: timedelta) -> tim
 def _shortfall(reason: str | None, wanted: str, quiet: timedelta | None) -> str:
     if quiet is None:
         return f"the health action says {reason} and not {wanted}"
-    said = f"says {reason}, which may be of before," if reason else "is empty"
+    said = f"says {reason}, which may be stale," if reason else "is empty"
     return f"the health action {said} and the wait is not over"

@@ -90,9 +90,9 @@ async def _announce(hand: Hand, effect: SendPath, observed: Observed) -> Noted:
 
 
 async def _tell_outward(hand: Hand, effect: SendOutward, observed: Observed) -> Noted:
-    """Without an answer it was not told, and that is all: an agent too old for it answers everything else."""
+    """Without an answer it was not sent, and no more: an agent too old for it answers everything else."""
     noted = await _command(hand, effect, effect, observed)
-    before = observed.agents.get(effect.member, Unreachable("not asked"))
+    before = observed.agents.get(effect.member, Unreachable("not requested"))
 
     def told(seen: Observed) -> Observed:
         after = noted(seen)

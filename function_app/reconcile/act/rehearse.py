@@ -55,7 +55,7 @@ async def rehearse(ports: Ports, in_force: InForce, service: Service, order: Reh
 
 
 def _why_failed(fence: FenceByBalancer, progress: Progress, seen: Observed) -> str | None:
-    """None where the fence was proven and taken back, or where nobody can say."""
+    """None where the fence was proven and taken back, or where it is not known."""
     lift = LiftByBalancer(fence.member, fence.epoch)
     if fence.member not in seen.proofs:
         return seen.tried.get(fence)

@@ -27,10 +27,10 @@ log = logging.getLogger("hopkeeper.pass")
 STEPS_MAX = 16
 """A failover takes five steps; beyond it the next pass goes on."""
 LOOKS_MAX = 4
-"""How often a pass looks again because somebody else was faster; then the next pass goes on."""
+"""How often a pass looks again because another one was faster; then the next pass goes on."""
 
 type Watch = Callable[[bool], Awaitable[Observed]]
-"""Looks at the service; asked `True` to look again, not to tell what it has seen already."""
+"""Looks at the service; with `True` it reads again, and does not return what it has read already."""
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ class ServicePass:
     async def _one_look(self, progress: Progress, observed: Observed) -> Outcome:
         """Decide, guard, intend, act; as many steps as this look permits.
 
-        Raises Superseded when somebody else changed the record meanwhile.
+        Raises Superseded when another writer changed the record meanwhile.
         """
         records = Records(self.ports.documents)
         held = await records.load(self.topology, self.service, observed.at)

@@ -284,7 +284,7 @@ async def test_a_wary_fence_waits_until_the_old_down_is_gone_before_it_writes() 
 
 async def test_a_wary_fence_that_sees_the_old_down_to_the_end_writes_nothing() -> None:
     scene = lifted_but_not_there_yet(after=100)
-    with pytest.raises(Unavailable, match="says Down_Admin and not that the Down of before is gone: not done"):
+    with pytest.raises(Unavailable, match="says Down_Admin and not that the older Down is gone: not done"):
         await scene.fence(wary=True)
     assert scene.sets == []
 

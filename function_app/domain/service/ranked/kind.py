@@ -17,7 +17,7 @@ from function_app.domain.topology.model import Service
 
 
 class Ranked(NextHopKind):
-    """Exclusive by outranking: nobody is fenced, and nobody who is gone is waited for."""
+    """Exclusive by outranking: no member is fenced, and one that is gone is not waited for."""
 
     is_ranked = True
 

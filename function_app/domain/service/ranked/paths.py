@@ -1,7 +1,7 @@
 """Fencing by outranking, for services whose next hop is a member's own address (safety.md section 3).
 
 The Route Server prefers the shortest AS path, and equal ones are used side by side (ECMP). So whoever is to serve is
-named by a path that is shorter than any that may name somebody else, and no two announcers ever have equal ones:
+named by a path that is shorter than any that may name another member, and no two announcers ever have equal ones:
 
     rest    the one that leads at four (three prepends: headroom for three failovers), every other longer, all distinct
     change  intend (durable) -> command -> acknowledged; the new path is shorter than whatever a command once sent may
@@ -47,7 +47,7 @@ class Path(Struct, frozen=True):
 
 
 ANYTHING = Path(1, "")
-"""Of an announcer whose orders are lost: as short as can be, and naming nobody whom we know."""
+"""Of an announcer whose orders are lost: as short as can be, and naming no member that is known."""
 
 
 class Order(Struct, frozen=True, order=True):
@@ -78,7 +78,7 @@ class Announcer(Struct, frozen=True):
 
     @property
     def current(self) -> tuple[Order, ...]:
-        """What it announces, or may be told to: the acknowledged order and all later ones."""
+        """What it announces, or may still receive: the acknowledged order and all later ones."""
         return tuple(order for order in self.orders if order.seq >= self.acked)
 
     @property
@@ -97,7 +97,7 @@ class Announcer(Struct, frozen=True):
 
 
 class Rank(Struct, frozen=True, kw_only=True):
-    """Part of the service's record. An announcer that is not in `announcers` was never told anything."""
+    """Part of the service's record. An announcer that is not in `announcers` was never sent an order."""
 
     seq: int = 0
     announcers: dict[str, Announcer] = {}
@@ -157,7 +157,7 @@ def landed(rank: Rank, at: datetime, hold_time: timedelta) -> Rank:
     """Forgets what can no longer be at any instance: what was replaced by an order acknowledged `hold_time` ago.
 
     An acknowledgement says that the UPDATE was handed to the sessions. Within the hold time it has arrived or the
-    instance, which heard no KEEPALIVE behind it either, has dropped the session and all its paths.
+    instance, which received no KEEPALIVE behind it either, has dropped the session and all its paths.
     """
     done = {
         n: replace(a, orders=a.current)
@@ -198,7 +198,7 @@ def leading(rank: Rank, target: str) -> str | None:
 
 
 def damped_for(rank: Rank, at: datetime, window: timedelta) -> timedelta:
-    """How long a move that nobody needs now has still to wait; zero when it need not. Never asked for a dead holder."""
+    """How long a move that is not urgent has still to wait; zero when it need not. Never used for a dead holder."""
     return max(rank.changed + window - at, timedelta(0)) if rank.changed else timedelta(0)
 
 
@@ -211,7 +211,7 @@ def established_on_both(sessions: Mapping[IPv4Address, bool]) -> bool:
 
 
 def outrank(naming: Naming, rank: Rank, target: str, reach: Reach) -> Proposal:
-    """What makes the best path name `target` and keeps it so; asked again, it proposes only what is still missing.
+    """What makes the best path name `target` and keeps it so; called again, it proposes only what is still missing.
 
     Done when `leading` says so. Held, with the reason, where no announcer is on both instances or has the headroom;
     then the hold time decides. The others follow only then: on an instance that the lead has lost, one of theirs wins.
@@ -296,13 +296,13 @@ def _taken(rank: Rank, name: str) -> set[int]:
 
 
 def _longest_below(rank: Rank, lead: str, bound: int, most: int) -> int:
-    """The longest length, at most `most`, that is shorter than `bound` and nobody else's; 0 if there is none."""
+    """The longest length, at most `most`, that is shorter than `bound` and not another announcer's; 0 if there is none."""
     taken = _taken(rank, lead)
     return next((n for n in range(min(bound - 1, most), 0, -1) if n not in taken), 0)
 
 
 def _free(rank: Rank, name: str, least: int, also: Mapping[str, Path]) -> int | None:
-    """The shortest length beyond `least` that is nobody else's, now or in `also`."""
+    """The shortest length beyond `least` that is not another announcer's, now or in `also`."""
     taken = _taken(rank, name) | {path.length for path in also.values()}
     return next((n for n in range(least + 1, LENGTH_MAX + 1) if n not in taken), None)
 
@@ -336,7 +336,7 @@ def _choose_lead(naming: Naming, rank: Rank, target: str, reach: Reach) -> tuple
 
 
 def _own(rank: Rank, name: str) -> int:
-    """The longest length that it announces or may be told to; where that is not known, as at rest."""
+    """The longest length that it announces or may still receive; where that is not known, as at rest."""
     orders = rank.announcers.get(name, Announcer()).current
     return max((o.path.length for o in orders if o.path != ANYTHING), default=LENGTH_AT_REST)
 
@@ -351,7 +351,7 @@ def _no_headroom(rank: Rank, lead: str, target: str) -> str:
 
 
 def _follow(naming: Naming, rank: Rank, name: str, target: str, reach: Reach, also: Mapping[str, Path]) -> Path | None:
-    """What somebody who does not lead should be told, if anything; never a path that could win against the lead's."""
+    """What an announcer that does not lead should be sent, if anything; never a path that could win against the lead's."""
     named = name if naming is Naming.SELF else target
     known = rank.announcers.get(name)
     leads = leading(rank, target) is not None

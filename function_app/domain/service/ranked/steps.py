@@ -83,7 +83,7 @@ def outrank_for(look: Look, target: str) -> Decision:
 
 
 def back_to_rest(look: Look, holder: str) -> Decision:
-    """One step back to the lengths at rest, where nobody waits for it: never within the damping window."""
+    """One step back to the lengths at rest, where it is not urgent: never within the damping window."""
     rank = look.record.rank
     if rank is None:
         return Decision(look.record)

@@ -54,6 +54,6 @@ def witnesses_only_watch(topology: Topology, _: Place) -> Iterator[Problem]:
         if speaker.agent is None:
             yield Problem(f"$.speakers[{i}].agent", "a witness is an agent: it needs one")
         if speaker.peers_with:
-            yield Problem(f"$.speakers[{i}].peersWith", "a witness peers with nobody")
+            yield Problem(f"$.speakers[{i}].peersWith", "a witness has no peers")
         if speaker.name in parts:
             yield Problem(f"$.speakers[{i}].role", "a witness serves and announces nothing")
