@@ -9,7 +9,7 @@ import msgspec
 
 from function_app.reconcile.documents.findings import Preflight
 from function_app.reconcile.documents.history import Entry, Explanation
-from function_app.reconcile.documents.look import Look
+from function_app.reconcile.documents.look import LastLook
 from function_app.reconcile.documents.outcome import OutcomeAnswer
 from function_app.reconcile.documents.part import Part
 from function_app.reconcile.documents.plan import Plan
@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent / "documents"
 DOCUMENTS: dict[str, type[Part]] = {
     "explanation": Explanation,
     "history-entry": Entry,
-    "look": Look,
+    "look": LastLook,
     "outcome": OutcomeAnswer,
     "overview": Overview,
     "plan": Plan,

@@ -15,7 +15,7 @@ from function_app.domain.service.observation import (
     Unreachable,
     Value,
 )
-from function_app.domain.service.ranked.paths import Order, Path
+from function_app.domain.service.ranked.paths import Path, PathOrder
 from function_app.domain.topology.model import Service, Speaker, Topology
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store.records import Records
@@ -115,13 +115,13 @@ def _answered(task: asyncio.Future[AgentReading]) -> bool:
     return task.done() and not task.cancelled()
 
 
-def ordered(topology: Topology, service: Service, readings: Mapping[str, AgentReading]) -> Mapping[str, Order]:
+def ordered(topology: Topology, service: Service, readings: Mapping[str, AgentReading]) -> Mapping[str, PathOrder]:
     """By announcer of a ranked service, the order it last accepted, by its own report. One that reports a next hop which
     is no member of the service is left out."""
     if not kind_of(service).is_ranked:
         return {}
     names = {topology.speaker(name).address: name for name in service.names}
-    found: dict[str, Order] = {}
+    found: dict[str, PathOrder] = {}
     for announcer in service.announcers:
         reading = readings.get(announcer)
         mine = reading.services.get(service.name) if isinstance(reading, AgentStatus) else None
@@ -130,7 +130,7 @@ def ordered(topology: Topology, service: Service, readings: Mapping[str, AgentRe
         paths = {(a.next_hop, a.prepend) for a in mine.advertised}
         next_hop, prepend = next(iter(paths))
         if len(paths) == 1 and next_hop in names:
-            found[announcer] = Order(*mine.advertised_turn, Path(prepend + 1, names[next_hop]))
+            found[announcer] = PathOrder(*mine.advertised_turn, Path(prepend + 1, names[next_hop]))
     return found
 
 

@@ -9,7 +9,7 @@ from function_app.domain.base.errors import BadInput
 from function_app.domain.service.record import Operation, Record
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile.documents import status
-from function_app.reconcile.documents.look import Look
+from function_app.reconcile.documents.look import LastLook
 from function_app.reconcile.passes.sweeps import last_sweep
 from function_app.reconcile.ports import Clock, Documents
 from function_app.reconcile.store import kept, keys
@@ -53,7 +53,7 @@ async def _summary(topologies: Topologies, documents: Documents, name: str, now:
 async def detail(topologies: Topologies, documents: Documents, clock: Clock, name: str) -> status.Status:
     """One topology: its records as they are now, and what the last slow pass saw. Raises BadInput if it is unknown."""
     in_force = await topologies.in_force(name)
-    look, _ = await kept.load(documents, keys.status(name), Look)
+    look, _ = await kept.load(documents, keys.status(name), LastLook)
     records = await Records(documents).load_all(in_force.topology, clock.now())
     return status.Status(
         topology=name,
@@ -64,7 +64,7 @@ async def detail(topologies: Topologies, documents: Documents, clock: Clock, nam
     )
 
 
-def _aged(look: Look, now: datetime) -> Look:
+def _aged(look: LastLook, now: datetime) -> LastLook:
     """The look with the age of its evidence as it is now."""
     routes, networks = look.routes, look.networks
     if routes.as_of is not None:

@@ -1,6 +1,6 @@
 """The preflight report for people: aligned lines, and at the end what could not be judged."""
 
-from function_app.domain.preflight.rule import Finding, Severity
+from function_app.domain.preflight.rule import LintFinding, Severity
 from function_app.domain.preflight.summary import Report
 
 
@@ -13,7 +13,7 @@ def report_lines(report: Report) -> tuple[str, ...]:
     return (*found, *_unjudged(report), f"{counts}" if report.findings else "nothing found")
 
 
-def _lines(finding: Finding, severity: int, rule: int) -> tuple[str, str]:
+def _lines(finding: LintFinding, severity: int, rule: int) -> tuple[str, str]:
     margin = " " * (severity + rule + 4)
     return (
         f"{finding.severity:<{severity}}  {finding.rule:<{rule}}  {finding.path}: {finding.what}",

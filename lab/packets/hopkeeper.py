@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 
 from function_app.domain.base.timing import Timing
-from function_app.domain.service.bounds import Detection, Fence, bounds, ranked_bounds
+from function_app.domain.service.bounds import Detection, FencedBy, bounds, ranked_bounds
 from function_app.domain.service.bounds import Probe as BoundsProbe
 from function_app.domain.topology.peering_names import peering_name
 from lab.packets import storage
@@ -31,7 +31,7 @@ from tools.processes import ToolError
 
 TOPOLOGY, SERVICE = "lab", "service"
 SAMPLE_EVERY = 0.1
-PLAYED = ((Detection.SAYS, Fence.AGENT), (Detection.SILENT, Fence.BALANCER))
+PLAYED = ((Detection.SAYS, FencedBy.AGENT), (Detection.SILENT, FencedBy.BALANCER))
 """Which of the product's bounds the faults `service` and `silent` are held to."""
 HOLD = Timers(hold=9, keepalive=3)
 # What differs from the deployed defaults, and why: no minute of looking on at the start, the agents' real check, and

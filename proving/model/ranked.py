@@ -150,7 +150,7 @@ class Search:
         for place, name in enumerate(self._names):
             named = name if self._size.naming is Naming.SELF else "a"
             path = ranking.Path(ranking.LENGTH_AT_REST + place, named)
-            record = ranking.Announcer((ranking.Order(1, 1, path),), acked=1, acked_at=NOW)
+            record = ranking.Announcer((ranking.PathOrder(1, 1, path),), acked=1, acked_at=NOW)
             up = Session(True, path)
             found.append(self._number(Announcer(record, 1, path, (), False, (up, up))))
         return State(self._size.epochs, self._size.faults, 0, tuple(found))
@@ -288,7 +288,7 @@ class Search:
         used = {it.turn, it.record.acked, *(o.seq for o in it.record.orders), *(turn for turn, _ in sent)} - {0}
         place = {turn: place for place, turn in enumerate(sorted(used), 1)} | {0: 0}
         orders = tuple(
-            ranking.Order(1, place[o.seq], ranking.Path(o.path.length, o.path.next_hop)) for o in it.record.orders
+            ranking.PathOrder(1, place[o.seq], ranking.Path(o.path.length, o.path.next_hop)) for o in it.record.orders
         )
         return it._replace(
             record=ranking.Announcer(orders, acked=place[it.record.acked], acked_at=NOW),

@@ -34,7 +34,7 @@ def rows(page: str, heading: str, level: int = 2) -> list[list[str]]:
 def test_the_readme_lists_every_command() -> None:
     assert isinstance(hopkeeper, click.Group)
     block = (ROOT / "README.md").read_text().partition("\n## By hand\n\n```\n")[2].partition("```")[0]
-    lines = re.findall(r"^hopkeeper ([a-z]+(?: \| [a-z]+)*)", block, re.MULTILINE)
+    lines = re.findall(r"^hopkeeper ([a-z-]+(?: \| [a-z-]+)*)", block, re.MULTILINE)
     assert {verb for line in lines for verb in line.split(" | ")} == set(hopkeeper.commands)
 
 

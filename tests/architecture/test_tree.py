@@ -134,3 +134,22 @@ def test_a_statement_of_the_domain_holds_one_comprehension() -> None:
         if _comprehensions(statement) > COMPREHENSIONS_MAX
     }
     assert crowded == set(), "give one of them a name"
+
+
+def test_a_public_name_means_one_thing() -> None:
+    """A document for programs (`reconcile/documents`) is named as what it shows: that is one thing."""
+    for folder in ("function_app", "nva_agent/hopkeeper_agent"):
+        where: dict[str, set[str]] = {}
+        for path in (ROOT / folder).rglob("*.py"):
+            if path.parent.name != "documents":
+                for name in _public_types(path):
+                    where.setdefault(name, set()).add(str(path.relative_to(ROOT)))
+        assert {name: sorted(paths) for name, paths in where.items() if len(paths) > 1} == {}
+
+
+def _public_types(path: Path) -> Iterator[str]:
+    for node in ast.parse(path.read_text()).body:
+        name = node.name if isinstance(node, ast.ClassDef | ast.TypeAlias) else None
+        text = name.id if isinstance(name, ast.Name) else name
+        if text and not text.startswith("_"):
+            yield text

@@ -8,12 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from function_app.domain.base.timing import Timing
-from function_app.domain.service.bounds import PATHS, Bound, Detection, Fence, Probe, bounds, ranked_bounds, worst
+from function_app.domain.service.bounds import PATHS, Bound, Detection, FencedBy, Probe, bounds, ranked_bounds, worst
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def total(timing: Timing, detection: Detection, fence: Fence, probe: Probe | None = None) -> float:
+def total(timing: Timing, detection: Detection, fence: FencedBy, probe: Probe | None = None) -> float:
     found = [b for b in bounds(timing, probe or Probe()) if (b.detection, b.fence) == (detection, fence)]
     return found[0].total.total_seconds()
 
@@ -31,21 +31,21 @@ ACKNOWLEDGED = {"fence and proof": 2, "promotion": 2, "load balancer sees the ne
 CUT_OFF = ACKNOWLEDGED | {"fence and proof": 60}
 OUTRANKED = {"shorter path accepted": 2, "routes programmed": 6}
 
-DEFAULTS: dict[tuple[Detection, Fence], dict[str, float]] = {
-    (Detection.ORDERED, Fence.AGENT): LOOKED | ACKNOWLEDGED,
-    (Detection.SAYS, Fence.AGENT): CHECKED | ACKNOWLEDGED,
-    (Detection.SILENT, Fence.AGENT): MISSED | ACKNOWLEDGED,
-    (Detection.SILENT, Fence.BALANCER): MISSED | CUT_OFF,
-    (Detection.PROBE, Fence.AGENT): PROBED | ACKNOWLEDGED,
-    (Detection.PROBE_ALONE, Fence.BALANCER): PROBED | CUT_OFF,
-    (Detection.ORDERED, Fence.OUTRANKED): LOOKED | OUTRANKED,
-    (Detection.SAYS, Fence.OUTRANKED): CHECKED | OUTRANKED,
-    (Detection.SILENT, Fence.OUTRANKED): MISSED | OUTRANKED,
+DEFAULTS: dict[tuple[Detection, FencedBy], dict[str, float]] = {
+    (Detection.ORDERED, FencedBy.AGENT): LOOKED | ACKNOWLEDGED,
+    (Detection.SAYS, FencedBy.AGENT): CHECKED | ACKNOWLEDGED,
+    (Detection.SILENT, FencedBy.AGENT): MISSED | ACKNOWLEDGED,
+    (Detection.SILENT, FencedBy.BALANCER): MISSED | CUT_OFF,
+    (Detection.PROBE, FencedBy.AGENT): PROBED | ACKNOWLEDGED,
+    (Detection.PROBE_ALONE, FencedBy.BALANCER): PROBED | CUT_OFF,
+    (Detection.ORDERED, FencedBy.OUTRANKED): LOOKED | OUTRANKED,
+    (Detection.SAYS, FencedBy.OUTRANKED): CHECKED | OUTRANKED,
+    (Detection.SILENT, FencedBy.OUTRANKED): MISSED | OUTRANKED,
 }
 """In seconds, with the default settings and a probe of 5 s x 2."""
 
 
-def of_the_defaults() -> dict[tuple[Detection, Fence], Bound]:
+def of_the_defaults() -> dict[tuple[Detection, FencedBy], Bound]:
     return {(b.detection, b.fence): b for b in (*bounds(Timing(), Probe()), *ranked_bounds(Timing()))}
 
 
@@ -58,28 +58,28 @@ def test_the_default_bounds_are_these_part_by_part_and_in_this_order() -> None:
 def test_the_documented_bounds_are_the_real_ones() -> None:
     table = (ROOT / "docs" / "architecture.md").read_text().split("in seconds:")[1].split("\n\n")[1]
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (\d+) \|$", table, re.MULTILINE)
-    documented = {(Detection(detection), Fence(fence)): float(total) for detection, fence, total in rows}
+    documented = {(Detection(detection), FencedBy(fence)): float(total) for detection, fence, total in rows}
     assert documented == {path: bound.total.total_seconds() for path, bound in of_the_defaults().items()}
 
 
-SETTINGS: list[tuple[dict[str, object], Detection, Fence, float]] = [
-    ({"check_period": timedelta(seconds=2)}, Detection.SAYS, Fence.AGENT, 4),
-    ({"check_fall": 5}, Detection.SAYS, Fence.AGENT, 2),
-    ({"gossip_period": timedelta(milliseconds=200)}, Detection.SILENT, Fence.AGENT, 1),
-    ({"gossip_fall": 4}, Detection.SILENT, Fence.AGENT, 0.1 + 0.2),
-    ({"sweep": timedelta(seconds=90)}, Detection.PROBE, Fence.AGENT, 30),
-    ({"doubt_poll": timedelta(seconds=15)}, Detection.PROBE, Fence.AGENT, 10),
-    ({"load_balancer_fall": 4}, Detection.PROBE, Fence.AGENT, 40),
-    ({"observe_fast": timedelta(seconds=2)}, Detection.ORDERED, Fence.AGENT, 1),
-    ({"observe_slow": timedelta(seconds=9)}, Detection.PROBE_ALONE, Fence.BALANCER, 1),
-    ({"command_timeout": timedelta(seconds=3)}, Detection.SAYS, Fence.AGENT, 2),
-    ({"command_timeout": timedelta(seconds=61)}, Detection.SILENT, Fence.BALANCER, 1 + 59),
+SETTINGS: list[tuple[dict[str, object], Detection, FencedBy, float]] = [
+    ({"check_period": timedelta(seconds=2)}, Detection.SAYS, FencedBy.AGENT, 4),
+    ({"check_fall": 5}, Detection.SAYS, FencedBy.AGENT, 2),
+    ({"gossip_period": timedelta(milliseconds=200)}, Detection.SILENT, FencedBy.AGENT, 1),
+    ({"gossip_fall": 4}, Detection.SILENT, FencedBy.AGENT, 0.1 + 0.2),
+    ({"sweep": timedelta(seconds=90)}, Detection.PROBE, FencedBy.AGENT, 30),
+    ({"doubt_poll": timedelta(seconds=15)}, Detection.PROBE, FencedBy.AGENT, 10),
+    ({"load_balancer_fall": 4}, Detection.PROBE, FencedBy.AGENT, 40),
+    ({"observe_fast": timedelta(seconds=2)}, Detection.ORDERED, FencedBy.AGENT, 1),
+    ({"observe_slow": timedelta(seconds=9)}, Detection.PROBE_ALONE, FencedBy.BALANCER, 1),
+    ({"command_timeout": timedelta(seconds=3)}, Detection.SAYS, FencedBy.AGENT, 2),
+    ({"command_timeout": timedelta(seconds=61)}, Detection.SILENT, FencedBy.BALANCER, 1 + 59),
 ]
 
 
 @pytest.mark.parametrize(("settings", "detection", "fence", "more"), SETTINGS, ids=[next(iter(s[0])) for s in SETTINGS])
 def test_each_setting_counts_as_often_as_it_is_waited_for(
-    settings: dict[str, object], detection: Detection, fence: Fence, more: float
+    settings: dict[str, object], detection: Detection, fence: FencedBy, more: float
 ) -> None:
     changed = replace(Timing(), **settings)
     assert total(changed, detection, fence) == pytest.approx(total(Timing(), detection, fence) + more)
@@ -93,15 +93,19 @@ def test_every_path_has_a_bound_that_is_the_sum_of_its_parts() -> None:
 
 def test_a_setting_moves_exactly_the_bounds_that_it_is_part_of() -> None:
     slower = replace(Timing(), fence_timeout=timedelta(seconds=100))
-    assert total(slower, Detection.SILENT, Fence.BALANCER) == total(Timing(), Detection.SILENT, Fence.BALANCER) + 40
-    assert total(slower, Detection.SAYS, Fence.AGENT) == total(Timing(), Detection.SAYS, Fence.AGENT)
+    assert (
+        total(slower, Detection.SILENT, FencedBy.BALANCER) == total(Timing(), Detection.SILENT, FencedBy.BALANCER) + 40
+    )
+    assert total(slower, Detection.SAYS, FencedBy.AGENT) == total(Timing(), Detection.SAYS, FencedBy.AGENT)
 
 
 def test_a_slower_probe_is_counted_where_it_detects_and_where_it_sees_the_new_holder() -> None:
     slow = Probe(timedelta(seconds=10), 2)
-    assert total(Timing(), Detection.SAYS, Fence.AGENT, slow) == total(Timing(), Detection.SAYS, Fence.AGENT) + 15
-    assert total(Timing(), Detection.PROBE, Fence.AGENT, slow) == total(Timing(), Detection.PROBE, Fence.AGENT) + 30
+    assert total(Timing(), Detection.SAYS, FencedBy.AGENT, slow) == total(Timing(), Detection.SAYS, FencedBy.AGENT) + 15
+    assert (
+        total(Timing(), Detection.PROBE, FencedBy.AGENT, slow) == total(Timing(), Detection.PROBE, FencedBy.AGENT) + 30
+    )
 
 
 def test_the_worst_is_the_one_that_only_the_probe_can_tell() -> None:
-    assert worst(Timing(), Probe()).total_seconds() == total(Timing(), Detection.PROBE_ALONE, Fence.BALANCER)
+    assert worst(Timing(), Probe()).total_seconds() == total(Timing(), Detection.PROBE_ALONE, FencedBy.BALANCER)

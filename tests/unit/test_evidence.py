@@ -9,7 +9,7 @@ import pytest
 
 from function_app.domain.service.decide import decide
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.health import VERDICTS, Row, Verdict, judge, tally
+from function_app.domain.service.health import VERDICTS, HealthRow, Verdict, judge, tally
 from function_app.domain.service.observation import (
     AdminState,
     AgentReading,
@@ -43,29 +43,29 @@ def decided(seen: Observed, record: Record | None = None) -> Decision:
 UP = balancer(nva_a="Up_Probe_Success", nva_b="Down_Probe_HttpStatusCodeError")
 DOWN = balancer(nva_a="Down_Probe_HttpStatusCodeError", nva_b="Down_Probe_HttpStatusCodeError")
 
-ROWS: list[tuple[Row, Observed, Record]] = [
-    (Row.FIT, look(SERVING, lb=UP), stable()),
-    (Row.FATAL, look(status(3, Role.SERVING, fatal=("forwarding is off",))), stable()),
-    (Row.PROBE_DOWN, look(SERVING, lb=DOWN), stable(tallies=TWICE)),
-    (Row.FIT_UNHEARD, look(SERVING, status(3, dead_peers=("nva-a",))), stable()),
-    (Row.PATH_BROKEN, look(SILENT, status(3, peers=("nva-a",))), stable()),
-    (Row.SILENT, look(SILENT, status(3, dead_peers=("nva-a",))), stable()),
-    (Row.SILENT_ALONE, look(SILENT, STANDBY), stable()),
-    (Row.SILENT_PROBE_DOWN, look(SILENT, STANDBY, DOWN), stable(tallies=TWICE)),
+ROWS: list[tuple[HealthRow, Observed, Record]] = [
+    (HealthRow.FIT, look(SERVING, lb=UP), stable()),
+    (HealthRow.FATAL, look(status(3, Role.SERVING, fatal=("forwarding is off",))), stable()),
+    (HealthRow.PROBE_DOWN, look(SERVING, lb=DOWN), stable(tallies=TWICE)),
+    (HealthRow.FIT_UNHEARD, look(SERVING, status(3, dead_peers=("nva-a",))), stable()),
+    (HealthRow.PATH_BROKEN, look(SILENT, status(3, peers=("nva-a",))), stable()),
+    (HealthRow.SILENT, look(SILENT, status(3, dead_peers=("nva-a",))), stable()),
+    (HealthRow.SILENT_ALONE, look(SILENT, STANDBY), stable()),
+    (HealthRow.SILENT_PROBE_DOWN, look(SILENT, STANDBY, DOWN), stable(tallies=TWICE)),
 ]
 
 
 @pytest.mark.parametrize(("row", "seen", "record"), ROWS, ids=[r[0].name for r in ROWS])
-def test_each_row_is_told_apart(row: Row, seen: Observed, record: Record) -> None:
+def test_each_row_is_told_apart(row: HealthRow, seen: Observed, record: Record) -> None:
     assert judge(looking(seen, record, DESIRED), "nva-a").row is row
 
 
 def test_every_row_has_a_case_and_a_verdict() -> None:
-    assert {r[0] for r in ROWS} == set(Row) == set(VERDICTS)
+    assert {r[0] for r in ROWS} == set(HealthRow) == set(VERDICTS)
 
 
 @pytest.mark.parametrize(("row", "seen", "record"), ROWS, ids=[r[0].name for r in ROWS])
-def test_only_a_failed_holder_is_replaced(row: Row, seen: Observed, record: Record) -> None:
+def test_only_a_failed_holder_is_replaced(row: HealthRow, seen: Observed, record: Record) -> None:
     opened = decided(seen, record).record.phase is Phase.FENCING
     assert opened == (VERDICTS[row] is Verdict.FAILED)
 
@@ -82,35 +82,37 @@ BAD, HEARD = PeerView(Value.BAD, Value.BAD), PeerView(Value.OK, Value.UNKNOWN)
 @pytest.mark.parametrize(
     ("agents", "row"),
     [
-        (views(b=BAD, c=BAD), Row.SILENT),
-        (views(b=BAD, c=HEARD), Row.PATH_BROKEN),
-        (views(b=BAD, c=PeerView(Value.UNKNOWN, Value.UNKNOWN)), Row.SILENT_ALONE),
-        (views(b=PeerView(Value.BAD, Value.UNKNOWN)), Row.SILENT_ALONE),
-        (views(b=PeerView(Value.UNKNOWN, Value.BAD)), Row.SILENT_ALONE),
-        (views(b=PeerView(Value.UNKNOWN, Value.UNKNOWN)), Row.SILENT_ALONE),
+        (views(b=BAD, c=BAD), HealthRow.SILENT),
+        (views(b=BAD, c=HEARD), HealthRow.PATH_BROKEN),
+        (views(b=BAD, c=PeerView(Value.UNKNOWN, Value.UNKNOWN)), HealthRow.SILENT_ALONE),
+        (views(b=PeerView(Value.BAD, Value.UNKNOWN)), HealthRow.SILENT_ALONE),
+        (views(b=PeerView(Value.UNKNOWN, Value.BAD)), HealthRow.SILENT_ALONE),
+        (views(b=PeerView(Value.UNKNOWN, Value.UNKNOWN)), HealthRow.SILENT_ALONE),
     ],
     ids=["all miss it", "one hears it", "one cannot tell", "gossip only", "probe port only", "nobody can tell"],
 )
 def test_a_silent_member_failed_only_where_every_peer_misses_it_on_both_ways(
-    agents: Mapping[str, AgentReading], row: Row
+    agents: Mapping[str, AgentReading], row: HealthRow
 ) -> None:
     assert judge(looking(Observed(NOW, agents), stable(), DESIRED), A).row is row
 
 
 def test_these_rows_and_no_others_replace_the_holder() -> None:
     opened = {row for row, seen, record in ROWS if decided(seen, record).record.phase is Phase.FENCING}
-    assert opened == {Row.FATAL, Row.PROBE_DOWN, Row.SILENT, Row.SILENT_PROBE_DOWN}
+    assert opened == {HealthRow.FATAL, HealthRow.PROBE_DOWN, HealthRow.SILENT, HealthRow.SILENT_PROBE_DOWN}
 
 
 def test_a_failure_that_nobody_sees_any_more_is_no_failure() -> None:
     counted = stable(tallies={A: Tally(bad=2, at=NOW)})
-    assert judge(looking(look(SERVING), counted, DESIRED), A).row is Row.FIT
-    assert judge(looking(look(SERVING, lb=balancer(nva_a="Up_Probe_Success")), counted, DESIRED), A).row is Row.FIT
+    assert judge(looking(look(SERVING), counted, DESIRED), A).row is HealthRow.FIT
+    assert (
+        judge(looking(look(SERVING, lb=balancer(nva_a="Up_Probe_Success")), counted, DESIRED), A).row is HealthRow.FIT
+    )
 
 
 def test_a_503_speaks_only_against_one_that_serves() -> None:
     seen = look(SERVING, lb=balancer(nva_b="Down_Probe_HttpStatusCodeError"))
-    assert judge(looking(seen, stable(tallies={B: Tally(bad=2, at=NOW)}), DESIRED), B).row is Row.FIT
+    assert judge(looking(seen, stable(tallies={B: Tally(bad=2, at=NOW)}), DESIRED), B).row is HealthRow.FIT
 
 
 def test_a_silent_holder_whose_peers_miss_it_is_fenced_both_ways_at_once() -> None:
@@ -127,7 +129,7 @@ def test_a_peer_that_hears_it_on_either_way_outweighs_one_that_does_not() -> Non
     seen = Observed(
         NOW, {"nva-a": SILENT, "nva-b": status(3, dead_peers=("nva-a",)), "nva-c": status(3, peers=("nva-a",))}
     )
-    assert judge(looking(seen, stable(), three), "nva-a").row is Row.PATH_BROKEN
+    assert judge(looking(seen, stable(), three), "nva-a").row is HealthRow.PATH_BROKEN
 
 
 def test_a_probe_that_failed_once_is_only_a_doubt_and_the_grant_is_sent_again() -> None:
@@ -245,4 +247,4 @@ def test_nobody_is_moved_to_one_that_is_about_to_be_rebooted_too() -> None:
 def test_a_witness_tells_that_a_holder_is_silent_where_the_other_member_cannot() -> None:
     """The other member's own way to it is not part of its gossip; the witness misses it on both."""
     heard = Observed(NOW, {"nva-a": SILENT, "nva-b": STANDBY, "watch": status(dead_peers=("nva-a",))})
-    assert judge(looking(heard, stable(), DESIRED), "nva-a").row is Row.SILENT
+    assert judge(looking(heard, stable(), DESIRED), "nva-a").row is HealthRow.SILENT

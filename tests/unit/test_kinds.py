@@ -16,12 +16,13 @@ from function_app.domain.service.decision import Decision
 from function_app.domain.service.kinds import NextHopKind, kind_for, kind_of
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import Role
-from function_app.domain.service.protocol import grant
+from function_app.domain.service.protocol import grant, send_fences
 from function_app.domain.service.record import Phase
 from function_app.domain.topology.model import Naming, NextHop, NextHopSpecification, Topology
 from function_app.render.implied import implied
-from tests.builders import ranked, topology
+from tests.builders import ranked, status, topology
 from tests.fakes import INSTANCES
+from tests.unit.decisions import SERVING, B, fencing, look, looking
 from tests.unit.reconcile.scene import Scene
 
 
@@ -39,7 +40,7 @@ class ToyNextHop(NextHop, frozen=True):
 
 
 class ByToy(NextHopKind):
-    """Every member announces itself; nothing is fenced, and nothing is waited for."""
+    """Every member announces itself. It makes no way by itself, and is granted by acknowledgements like any other (R2)."""
 
     key = "toy"
 
@@ -52,7 +53,7 @@ class ByToy(NextHopKind):
         return Decision(look.record)
 
     def prove(self, look: Look, target: str) -> Decision:
-        return grant(look, target)
+        return grant(look, target) or send_fences(look)
 
     def confirm(self, look: Look, target: str) -> Decision:
         return rest(look.record, "a toy serves at once")
@@ -108,6 +109,14 @@ async def test_its_own_way_of_making_room_is_what_an_operation_does() -> None:
     agents = scene.world.agents
     assert [agents[name].role for name in ("nva-a", "nva-b")] == [Role.SERVING, Role.STANDBY]
     assert scene.world.balancer_writes == []
+
+
+def test_a_grant_needs_its_proofs_whatever_the_kind() -> None:
+    """R2: while the old holder neither acknowledged nor is fenced, the target does not enter `may_serve`."""
+    unproven = looking(look(SERVING), fencing(), with_toy())
+    assert ByToy().prove(unproven, B).record.phase is Phase.FENCING
+    acknowledged = looking(look(status(4)), fencing(), with_toy())
+    assert ByToy().prove(acknowledged, B).record.phase is Phase.GRANTED
 
 
 def test_its_routes_are_expected_from_each_announcer_with_its_own_next_hop() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from function_app.domain.preflight import egress
 from function_app.domain.preflight.facts import Rehearsed, RouteFacts
-from function_app.domain.preflight.rule import Finding, Need, Severity
+from function_app.domain.preflight.rule import LintFinding, Need, Severity
 from function_app.domain.preflight.summary import LACKING
 from function_app.domain.service.balancer import AddressFacts, PoolFacts
 from tests.builders import NOW, SUB
@@ -21,7 +21,7 @@ ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 POOL = "$.services[0].nextHop.loadBalancer.backendPool"
 
 
-def found(world: World, rule: str) -> list[Finding]:
+def found(world: World, rule: str) -> list[LintFinding]:
     return [finding for finding in world.report().findings if finding.rule == rule]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from function_app.domain.base.errors import BadInput
 from function_app.domain.preflight.facts import RouteFacts
-from function_app.domain.preflight.rule import Finding, Severity
+from function_app.domain.preflight.rule import LintFinding, Severity
 from function_app.settings import from_environment
 from tests.builders import SUB
 from tests.unit.preflight_world import FRONTENDS, World, clean_subnet
@@ -23,7 +23,7 @@ def appliance(to: str, address: str) -> RouteFacts:
     return RouteFacts(name="out", to=to, next_hop="VirtualAppliance", address=IPv4Address(address))
 
 
-def found(world: World) -> list[Finding]:
+def found(world: World) -> list[LintFinding]:
     return [finding for finding in world.report().findings if finding.rule == "app-egress"]
 
 

@@ -10,8 +10,8 @@ import pytest
 from function_app.domain.service.ranked.paths import (
     ANYTHING,
     LENGTH_MAX,
-    Order,
     Path,
+    PathOrder,
     Rank,
     Reach,
     acknowledged,
@@ -116,7 +116,7 @@ def test_old_doubled_and_unheard_of_acknowledgements_change_nothing() -> None:
 
 def test_only_the_latest_command_is_ever_sent_and_until_it_is_acknowledged() -> None:
     rank = order(order(trio(), b=Path(3, "b")), b=Path(2, "b"))
-    assert unacknowledged(rank) == {"b": Order(1, 3, Path(2, "b"))}
+    assert unacknowledged(rank) == {"b": PathOrder(1, 3, Path(2, "b"))}
     assert unacknowledged(ack(rank, "b")) == {}
 
 
@@ -339,7 +339,7 @@ def test_all_lengths_at_rest_fit_the_agent_protocol() -> None:
 
 
 def test_of_a_lost_record_the_silent_may_announce_anything() -> None:
-    rank = learned("ab", {"b": Order(7, 12, Path(5, "b"))})
+    rank = learned("ab", {"b": PathOrder(7, 12, Path(5, "b"))})
     proposal = outrank(SELF, rank, "b", reach("b"))
     assert proposal.held == ("no headroom: it is not known what a may announce",)
     assert unacknowledged(rank) == {}
@@ -357,7 +357,7 @@ def test_of_a_lost_record_whoever_answers_is_told_where_it_stands() -> None:
 
 
 def test_of_a_lost_record_what_is_heard_counts_and_is_numbered_beyond() -> None:
-    rank = learned("ab", {"a": Order(7, 12, Path(4, "a")), "b": Order(6, 3, Path(5, "b"))})
+    rank = learned("ab", {"a": PathOrder(7, 12, Path(4, "a")), "b": PathOrder(6, 3, Path(5, "b"))})
     assert leading(rank, "a") == "a"
     assert intend(rank, 8, {"b": Path(3, "b")}, T0).announcers["b"].latest.turn == (8, 13)
 

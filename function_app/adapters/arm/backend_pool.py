@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from function_app.adapters.arm.balancer_document import Address, HealthRow, addresses_of, frontends
+from function_app.adapters.arm.balancer_document import Address, BackendHealth, addresses_of, frontends
 from function_app.adapters.arm.client import LATER
 from function_app.adapters.arm.document import Json, ipv4
 from function_app.domain.base.errors import Unavailable
@@ -31,7 +31,7 @@ class Pool:
         """Name, IP and IP configuration of every address: what no write of adminState may change."""
         return frozenset((a.name.casefold(), a.ip, a.interface) for a in self.addresses)
 
-    def find(self, member: Member, speaker: Speaker, rows: tuple[HealthRow, ...]) -> Address | None:
+    def find(self, member: Member, speaker: Speaker, rows: tuple[BackendHealth, ...]) -> Address | None:
         """The member's address, or None.
 
         | the pool shows | it is known by                                                                            |
@@ -78,7 +78,7 @@ def admin_state_of(address: Address) -> AdminState:
     raise Unavailable(f"{address.name} has adminState {address.state!r}, which Hopkeeper does not know", LATER)
 
 
-def reason_of(rows: tuple[HealthRow, ...], address: Address, speaker: Speaker) -> str | None:
+def reason_of(rows: tuple[BackendHealth, ...], address: Address, speaker: Speaker) -> str | None:
     """The reason code that health gives for the address.
 
     | its rows                              | the reason              |
@@ -104,6 +104,6 @@ def frontend_of(document: Json, name: str) -> IPv4Address:
     raise Unavailable(f"{document.get('name')} has no frontend {name}", LATER)
 
 
-def _interfaces_of(rows: tuple[HealthRow, ...], ip: str) -> frozenset[str]:
+def _interfaces_of(rows: tuple[BackendHealth, ...], ip: str) -> frozenset[str]:
     """The IP configurations that health shows with this IP."""
     return frozenset(row.interface for row in rows if row.ip == ip and row.interface)

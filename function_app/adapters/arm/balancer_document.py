@@ -36,7 +36,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthRow:
+class BackendHealth:
     """What a rule's health action says of one backend address."""
 
     ip: str | None
@@ -78,7 +78,7 @@ def addresses_of(pool: Json) -> tuple[Address, ...]:
     return tuple(map(_address, facts_of(pool).get("loadBalancerBackendAddresses") or ()))
 
 
-def health_rows(answer: Json) -> tuple[HealthRow, ...]:
+def health_rows(answer: Json) -> tuple[BackendHealth, ...]:
     """The answer of a rule's health action."""
     return tuple(map(_health_row, answer.get("loadBalancerBackendAddresses") or ()))
 
@@ -139,12 +139,12 @@ def _address(item: Json) -> Address:
     )
 
 
-def _health_row(item: Json) -> HealthRow:
+def _health_row(item: Json) -> BackendHealth:
     interface = _lower(objected(item).get("networkInterfaceIPConfigurationId"))
     reason = item.get("reason") or None
     if reason == DOWN_ADMIN and str(item.get("state") or "Down").casefold() != "down":
         reason = None
-    return HealthRow(item.get("ipAddress") or None, interface, reason)
+    return BackendHealth(item.get("ipAddress") or None, interface, reason)
 
 
 def _lower(resource_id: object) -> str | None:

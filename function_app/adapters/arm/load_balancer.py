@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from function_app.adapters.arm.backend_pool import Pool, admin_state_of, frontend_of, pool_of, reason_of
-from function_app.adapters.arm.balancer_document import Address, HealthRow, flows_of, health_rows
+from function_app.adapters.arm.balancer_document import Address, BackendHealth, flows_of, health_rows
 from function_app.adapters.arm.client import LATER, Azure, ResourceId, calling
 from function_app.adapters.arm.document import Json, plain
 from function_app.domain.base.errors import Superseded, Terminal, Transient, Unavailable
@@ -68,7 +68,7 @@ class _Access:
         found = await self._pools.get(self._id.group, self._id.name, self.spec.backend_pool)
         return pool_of(plain(found), found.as_dict(exclude_readonly=True))
 
-    async def health(self, rule: str) -> tuple[HealthRow, ...]:
+    async def health(self, rule: str) -> tuple[BackendHealth, ...]:
         poller = await self._rules.begin_health(self._id.group, self._id.name, rule, polling_interval=self._poll)
         found = await poller.result()
         return health_rows(plain(found) if found else {})
@@ -136,7 +136,7 @@ class LoadBalancersOverArm:
         return BalancerReading(pool.etag, frontend, backends)
 
 
-async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple[HealthRow, ...]:
+async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple[BackendHealth, ...]:
     try:
         async with calling(f"reading the health of rule {rule}", timeout):
             return await access.health(rule)

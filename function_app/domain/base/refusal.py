@@ -17,9 +17,9 @@ class Refusal:
         return f"{self.guard}: {self.reason}"
 
 
-type Answer = str | tuple[str, timedelta] | None
+type GuardAnswer = str | tuple[str, timedelta] | None
 """Of a guard: None permits, a text refuses, with a time where waiting that long helps."""
-type Guard[Step, Context] = Callable[[Step, Context], Answer]
+type Guard[Step, Context] = Callable[[Step, Context], GuardAnswer]
 
 
 def refusals[Step, Context](

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from function_app.domain.base.refusal import Answer, Guard, Refusal, refusals
+from function_app.domain.base.refusal import Guard, GuardAnswer, Refusal, refusals
 from function_app.domain.networks.flags import NetworkPeeringReading, RepairFlags
 from function_app.domain.peerings.model import Provisioning, RouteServerReading
 from function_app.domain.service.record import Phase, Record
@@ -34,21 +34,21 @@ class FlagContext:
     """How often one thing may be repaired: another writer may keep changing it back."""
 
 
-def _owned_only(step: RepairFlags, context: FlagContext) -> Answer:
+def _owned_only(step: RepairFlags, context: FlagContext) -> GuardAnswer:
     return None if step.target.owned else f"{step.target.name} is not `owned`"
 
 
-def _no_operation_is_open(step: RepairFlags, context: FlagContext) -> Answer:
+def _no_operation_is_open(step: RepairFlags, context: FlagContext) -> GuardAnswer:
     open_ = sorted(name for name, record in context.records.items() if record.phase is not Phase.STABLE)
     return f"{', '.join(open_)} is not at rest" if open_ else None
 
 
-def _nothing_is_paused(step: RepairFlags, context: FlagContext) -> Answer:
+def _nothing_is_paused(step: RepairFlags, context: FlagContext) -> GuardAnswer:
     paused = sorted(n for n, r in context.records.items() if r.pause is not None and context.at < r.pause.until)
     return f"{', '.join(paused)} is paused" if paused else None
 
 
-def _one_write_at_a_time(step: RepairFlags, context: FlagContext) -> Answer:
+def _one_write_at_a_time(step: RepairFlags, context: FlagContext) -> GuardAnswer:
     busy = sorted({*context.stepped, *_being_written(context)})
     return f"{', '.join(busy)} is being written" if busy else None
 
@@ -62,7 +62,7 @@ def _being_written(context: FlagContext) -> Iterator[str]:
     yield from (name for name, peering in context.peerings.items() if not peering.settled)
 
 
-def _not_again_so_soon(step: RepairFlags, context: FlagContext) -> Answer:
+def _not_again_so_soon(step: RepairFlags, context: FlagContext) -> GuardAnswer:
     last = context.repaired.get(step.target.name)
     if last is None or not timedelta(0) <= context.at - last < context.every:
         return None

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from function_app.domain.base.refusal import Answer, Guard, Refusal, refusals
+from function_app.domain.base.refusal import Guard, GuardAnswer, Refusal, refusals
 from function_app.domain.peerings.coverage import lost_with, may_lose
 from function_app.domain.peerings.model import (
     CreatePeering,
@@ -48,22 +48,22 @@ class PeeringContext:
         return next(s for s in self.topology.route_servers if s.name == step.route_server)
 
 
-def _own_only(step: PeeringStep, context: PeeringContext) -> Answer:
+def _own_only(step: PeeringStep, context: PeeringContext) -> GuardAnswer:
     return None if is_own(context.topology, context.server(step), step.name) else f"{step.name!r} is not ours"
 
 
-def _route_server_is_provisioned(step: PeeringStep, context: PeeringContext) -> Answer:
+def _route_server_is_provisioned(step: PeeringStep, context: PeeringContext) -> GuardAnswer:
     if context.reading.provisioned:
         return None
     return "the Route Server is not provisioned yet"
 
 
-def _one_write_in_flight(step: PeeringStep, context: PeeringContext) -> Answer:
+def _one_write_in_flight(step: PeeringStep, context: PeeringContext) -> GuardAnswer:
     busy = [p.name for p in context.reading.peerings if p.state in (Provisioning.UPDATING, Provisioning.DELETING)]
     return f"{', '.join(busy)} is being written: one write at a time per Route Server" if busy else None
 
 
-def _at_most_eight(step: CreatePeering, context: PeeringContext) -> Answer:
+def _at_most_eight(step: CreatePeering, context: PeeringContext) -> GuardAnswer:
     there = {p.name.casefold() for p in context.reading.peerings}
     most = context.topology.timing.peers_max
     if step.name.casefold() in there or len(there) < most:
@@ -74,13 +74,13 @@ def _at_most_eight(step: CreatePeering, context: PeeringContext) -> Answer:
     return f"{len(there)} of {most} peers are taken (Updating, Deleting, Failed and foreign ones count){named}"
 
 
-def _address_is_free(step: CreatePeering, context: PeeringContext) -> Answer:
+def _address_is_free(step: CreatePeering, context: PeeringContext) -> GuardAnswer:
     there = [p for p in context.reading.peerings if p.name.casefold() != step.name.casefold()]
     holder = next((p.name for p in there if p.address == step.address), None)
     return f"{step.address} is peered as {holder!r}: Azure takes no second peering with it" if holder else None
 
 
-def _instances_are_listed(step: DeletePeering, context: PeeringContext) -> Answer:
+def _instances_are_listed(step: DeletePeering, context: PeeringContext) -> GuardAnswer:
     scale_set = context.unlisted.get(step.name.casefold())
     if scale_set is None or may_lose(context.server(step), step.name):
         return None
@@ -89,7 +89,7 @@ def _instances_are_listed(step: DeletePeering, context: PeeringContext) -> Answe
     )
 
 
-def _last_announcer_is_kept(step: DeletePeering, context: PeeringContext) -> Answer:
+def _last_announcer_is_kept(step: DeletePeering, context: PeeringContext) -> GuardAnswer:
     server = context.server(step)
     if may_lose(server, step.name):
         return None
@@ -100,7 +100,7 @@ def _last_announcer_is_kept(step: DeletePeering, context: PeeringContext) -> Ans
     return f"{step.name!r} is the last peering that announces {prefixes}: name it in `remove` if it shall go"
 
 
-def _holder_is_kept(step: DeletePeering, context: PeeringContext) -> Answer:
+def _holder_is_kept(step: DeletePeering, context: PeeringContext) -> GuardAnswer:
     server = context.server(step)
     serving: dict[str, set[str]] = {}
     for peering in context.reading.peerings:
@@ -114,7 +114,7 @@ def _holder_is_kept(step: DeletePeering, context: PeeringContext) -> Answer:
     return f"{lost[0]} serves with its own address: move the service first, or name {step.name!r} in `remove`"
 
 
-def _deletes_are_spaced(step: DeletePeering, context: PeeringContext) -> Answer:
+def _deletes_are_spaced(step: DeletePeering, context: PeeringContext) -> GuardAnswer:
     if context.deleted is None:
         return None
     before, ago = context.deleted
@@ -144,7 +144,7 @@ OF_A_DELETE: tuple[Guard[DeletePeering, PeeringContext], ...] = (
     _deletes_are_spaced,
 )
 
-GUARDS: tuple[Callable[..., Answer], ...] = (*OF_A_WRITE, *OF_A_CREATE, *OF_A_DELETE)
+GUARDS: tuple[Callable[..., GuardAnswer], ...] = (*OF_A_WRITE, *OF_A_CREATE, *OF_A_DELETE)
 """Every guard once, for documents and tests that list them."""
 
 

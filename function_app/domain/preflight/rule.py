@@ -40,7 +40,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LintFinding:
     """One thing that a person should know before, or while, Hopkeeper keeps a topology."""
 
     rule: str
@@ -65,9 +65,9 @@ class Rule:
     reference: str
     check: Check
 
-    def findings(self, topology: Topology, facts: Facts) -> Iterator[Finding]:
+    def findings(self, topology: Topology, facts: Facts) -> Iterator[LintFinding]:
         for f in self.check(topology, facts):
-            yield Finding(self.name, f.severity or self.severity, f.path, f.what, f.do, self.reference)
+            yield LintFinding(self.name, f.severity or self.severity, f.path, f.what, f.do, self.reference)
 
 
 def services(topology: Topology) -> Iterator[tuple[str, Service]]:

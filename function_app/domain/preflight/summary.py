@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from function_app.domain.base.errors import Problem
 from function_app.domain.preflight import agents, balancer, egress, routes
 from function_app.domain.preflight.facts import Facts
-from function_app.domain.preflight.rule import Finding, Need, Rule, Severity
+from function_app.domain.preflight.rule import LintFinding, Need, Rule, Severity
 from function_app.domain.topology.model import Topology
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
@@ -78,7 +78,7 @@ class Unjudged:
 class Report:
     """What was found, most serious first, and what could not be judged."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[LintFinding, ...]
     unjudged: tuple[Unjudged, ...] = ()
 
     @property
@@ -97,7 +97,7 @@ def lint(topology: Topology, facts: Facts) -> Report:
 def broken(problems: tuple[Problem, ...]) -> Report:
     """The report of a document that breaks laws: nothing else can be judged on it."""
     do = "mend the document: while it is like this the last good one stays in force"
-    return Report(tuple(Finding(LAW, ERROR, p.path, p.rule, do, LAW_REFERENCE) for p in problems))
+    return Report(tuple(LintFinding(LAW, ERROR, p.path, p.rule, do, LAW_REFERENCE) for p in problems))
 
 
 def _unjudged(topology: Topology, facts: Facts) -> Iterator[Unjudged]:

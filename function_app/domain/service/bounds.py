@@ -32,7 +32,7 @@ class Detection(StrEnum):
     ORDERED = "an operator orders it"
 
 
-class Fence(StrEnum):
+class FencedBy(StrEnum):
     AGENT = "F1, acknowledged"
     BALANCER = "F2, at the load balancer"
     OUTRANKED = "outranked by a shorter path"
@@ -43,7 +43,7 @@ class Bound:
     """One path and its parts, in order."""
 
     detection: Detection
-    fence: Fence
+    fence: FencedBy
     parts: tuple[tuple[str, timedelta], ...]
 
     @property
@@ -67,18 +67,18 @@ def ranked_bounds(timing: Timing) -> tuple[Bound, ...]:
     """Every path of a service whose next hop is a member: no load balancer, and a member that is gone is not waited for."""
     moved = (("shorter path accepted", timing.command_timeout), ("routes programmed", timing.route_programming))
     return tuple(
-        Bound(detection, Fence.OUTRANKED, (*_detected(detection, timing, Probe()), *moved)) for detection in RANKED
+        Bound(detection, FencedBy.OUTRANKED, (*_detected(detection, timing, Probe()), *moved)) for detection in RANKED
     )
 
 
 RANKED = (Detection.ORDERED, Detection.SAYS, Detection.SILENT)
 PATHS = (
-    (Detection.ORDERED, Fence.AGENT),
-    (Detection.SAYS, Fence.AGENT),
-    (Detection.SILENT, Fence.AGENT),
-    (Detection.SILENT, Fence.BALANCER),
-    (Detection.PROBE, Fence.AGENT),
-    (Detection.PROBE_ALONE, Fence.BALANCER),
+    (Detection.ORDERED, FencedBy.AGENT),
+    (Detection.SAYS, FencedBy.AGENT),
+    (Detection.SILENT, FencedBy.AGENT),
+    (Detection.SILENT, FencedBy.BALANCER),
+    (Detection.PROBE, FencedBy.AGENT),
+    (Detection.PROBE_ALONE, FencedBy.BALANCER),
 )
 
 
@@ -105,8 +105,8 @@ def _detected(detection: Detection, timing: Timing, probe: Probe) -> tuple[tuple
             )
 
 
-def _moved(fence: Fence, timing: Timing) -> tuple[tuple[str, timedelta], ...]:
-    proof = timing.command_timeout if fence is Fence.AGENT else max(timing.fence_timeout, timing.command_timeout)
+def _moved(fence: FencedBy, timing: Timing) -> tuple[tuple[str, timedelta], ...]:
+    proof = timing.command_timeout if fence is FencedBy.AGENT else max(timing.fence_timeout, timing.command_timeout)
     return (("fence and proof", proof), ("promotion", timing.command_timeout))
 
 

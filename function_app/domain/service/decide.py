@@ -25,7 +25,7 @@ from function_app.domain.service.active_active import everybody_serves
 from function_app.domain.service.confirm import is_recent, may_predate, with_probes
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect, is_down_by_operator, is_drained, maintained, why_not
-from function_app.domain.service.health import Row, Verdict, has_failed, is_ready, judge
+from function_app.domain.service.health import HealthRow, Verdict, has_failed, is_ready, judge
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.learn import behind, learn, relearn
 from function_app.domain.service.look import Look
@@ -54,13 +54,13 @@ def decide(look: Look) -> Decision:
     given = look.record
     if given.too_new:
         return Decision(given, held=(given.too_new,))
-    kind = kind_of(look.service)
+    next_hop = kind_of(look.service)
     look = look.with_record(with_probes(look))
-    look = look.with_record(kind.noted(look))
+    look = look.with_record(next_hop.noted(look))
     if given.phase is not Phase.LEARN and (why := behind(look)):
         return relearn(look, why)
     decision = _due(look, freshly_in_doubt=look.record.tallies != given.tallies)
-    return _with_outward(look, kind.announce(look, decision))
+    return _with_outward(look, next_hop.announce(look, decision))
 
 
 def _due(look: Look, freshly_in_doubt: bool) -> Decision:
@@ -152,7 +152,7 @@ def _failover(look: Look) -> Decision | None:
     kind, reason = Kind.FAILOVER, judgement.because
     if is_down_by_operator(look, holder):
         reason = f"{holder}: an operator set its adminState to Down"
-    elif judgement.row is Row.PROBE_DOWN:
+    elif judgement.row is HealthRow.PROBE_DOWN:
         kind = Kind.PROBE
         if look.kind is Kind.PROBE and is_recent(look):
             why = f"{reason}; it was so with the last holder too: the probe's path is at fault (NSG, 168.63.129.16)"
@@ -304,7 +304,7 @@ def _doubt(look: Look, holder: str) -> str:
 def _alarms(look: Look, holder: str) -> Iterator[str]:
     """What a person should know although nothing is to be done."""
     for name in look.members:
-        if judge(look, name).row is Row.FIT_UNHEARD:
+        if judge(look, name).row is HealthRow.FIT_UNHEARD:
             yield f"{name}: its peers do not hear it, although it is fit"
     for name in look.members:
         if is_down_by_operator(look, name):

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from function_app.domain.base.refusal import Answer, Guard, Refusal, refusals
+from function_app.domain.base.refusal import Guard, GuardAnswer, Refusal, refusals
 from function_app.domain.base.timing import Timing
 from function_app.domain.service.election import is_drained
 from function_app.domain.service.health import Verdict, is_ready, judge
@@ -59,7 +59,7 @@ def is_paused(look: Look) -> bool:
     return look.record.pause is not None and look.at < look.record.pause.until
 
 
-def _paused(step: Step, look: Look) -> Answer:
+def _paused(step: Step, look: Look) -> GuardAnswer:
     pause, at = look.record.pause, look.at
     if pause is None or not is_paused(look):
         return None
@@ -67,12 +67,12 @@ def _paused(step: Step, look: Look) -> Answer:
     return until, pause.until - at
 
 
-def _nothing_is_up(step: Step, look: Look) -> Answer:
+def _nothing_is_up(step: Step, look: Look) -> GuardAnswer:
     up = [n for n in look.members if (b := look.backend(n)) is not None and b.admin_state is AdminState.UP]
     return f"adminState of {', '.join(up)} is Up, which ignores the probe for ever: set it to None" if up else None
 
 
-def _members_are_known(step: Step, look: Look) -> Answer:
+def _members_are_known(step: Step, look: Look) -> GuardAnswer:
     record = look.record
     strangers = sorted((record.may_serve | record.owed.keys()) - set(look.members))
     return (
@@ -82,7 +82,7 @@ def _members_are_known(step: Step, look: Look) -> Answer:
     )
 
 
-def _spacing(step: Opening, look: Look) -> Answer:
+def _spacing(step: Opening, look: Look) -> GuardAnswer:
     if step.kind not in AUTOMATIC:
         return None
     before, at = look.record.spacing, look.at
@@ -105,14 +105,14 @@ def spacing_after(spacing: Spacing, timing: Timing) -> timedelta:
     return min(timing.spacing_step * (1 << doublings), timing.spacing_max)
 
 
-def _look_is_fresh(step: Opening, look: Look) -> Answer:
+def _look_is_fresh(step: Opening, look: Look) -> GuardAnswer:
     age = look.now - look.at
     if age <= look.timing.look_lasts:
         return None
     return f"what was seen is {age.total_seconds():.0f} s old: looking again", timedelta(0)
 
 
-def _not_blind(step: Opening | Draining, look: Look) -> Answer:
+def _not_blind(step: Opening | Draining, look: Look) -> GuardAnswer:
     names = look.members
     bad = [name for name in names if name not in _healthy(look)]
     return (
@@ -122,7 +122,7 @@ def _not_blind(step: Opening | Draining, look: Look) -> Answer:
     )
 
 
-def _target_is_ready(step: Opening, look: Look) -> Answer:
+def _target_is_ready(step: Opening, look: Look) -> GuardAnswer:
     ready = is_ready(look, step.target)
     return (
         None
@@ -131,7 +131,7 @@ def _target_is_ready(step: Opening, look: Look) -> Answer:
     )
 
 
-def _damping_window_is_over(step: Opening, look: Look) -> Answer:
+def _damping_window_is_over(step: Opening, look: Look) -> GuardAnswer:
     rank = look.record.rank
     left = damped_for(rank, look.now, look.timing.damping) if rank is not None else timedelta(0)
     if not left:
@@ -139,7 +139,7 @@ def _damping_window_is_over(step: Opening, look: Look) -> Answer:
     return f"the Route Server may still be damping the last change: in {left.total_seconds():.0f} s", left
 
 
-def _minimum_stays_healthy(step: Draining, look: Look) -> Answer:
+def _minimum_stays_healthy(step: Draining, look: Look) -> GuardAnswer:
     left = [n for n in _healthy(look) if n != step.member and not is_drained(look, n)]
     least = look.service.min_healthy or 1
     return None if len(left) >= least else f"{len(left)} healthy members would be left, at least {least} are wanted"
@@ -170,7 +170,7 @@ OF_A_DRAIN: tuple[Guard[Draining, Look], ...] = (
     _minimum_stays_healthy,
 )
 
-GUARDS: tuple[Callable[..., Answer], ...] = tuple(
+GUARDS: tuple[Callable[..., GuardAnswer], ...] = tuple(
     dict.fromkeys((*OF_EVERYTHING, *OF_AN_OPENING, *OF_A_DISCRETIONARY_OPENING, *OF_A_DRAIN))
 )
 """Every guard once, for whoever lists them."""

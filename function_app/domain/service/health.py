@@ -22,7 +22,7 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Row(StrEnum):
+class HealthRow(StrEnum):
     """The row of the table below that spoke."""
 
     FATAL = "A says fatal"
@@ -36,14 +36,14 @@ class Row(StrEnum):
 
 
 VERDICTS = {
-    Row.FATAL: Verdict.FAILED,
-    Row.PROBE_DOWN: Verdict.FAILED,
-    Row.FIT: Verdict.HEALTHY,
-    Row.FIT_UNHEARD: Verdict.HEALTHY,
-    Row.PATH_BROKEN: Verdict.UNKNOWN,
-    Row.SILENT: Verdict.FAILED,
-    Row.SILENT_PROBE_DOWN: Verdict.FAILED,
-    Row.SILENT_ALONE: Verdict.UNKNOWN,
+    HealthRow.FATAL: Verdict.FAILED,
+    HealthRow.PROBE_DOWN: Verdict.FAILED,
+    HealthRow.FIT: Verdict.HEALTHY,
+    HealthRow.FIT_UNHEARD: Verdict.HEALTHY,
+    HealthRow.PATH_BROKEN: Verdict.UNKNOWN,
+    HealthRow.SILENT: Verdict.FAILED,
+    HealthRow.SILENT_PROBE_DOWN: Verdict.FAILED,
+    HealthRow.SILENT_ALONE: Verdict.UNKNOWN,
 }
 """safety.md section 4: what each row says of the member. What is done about a holder is `decide`'s."""
 
@@ -52,7 +52,7 @@ VERDICTS = {
 class Judgement:
     """The row that spoke, the one sentence that decided it, and every reading that was looked at."""
 
-    row: Row
+    row: HealthRow
     because: str
     evidence: tuple[str, ...]
 
@@ -114,29 +114,29 @@ def judge(look: Look, member: str) -> Judgement:
         f"L {backend.reason or 'no reason'}, adminState {backend.admin_state}" if backend else "L not read",
     )
 
-    def says(row: Row, because: str) -> Judgement:
+    def says(row: HealthRow, because: str) -> Judgement:
         return Judgement(row, f"{member}: {because}", evidence)
 
     if isinstance(reading, Unreachable):
         return says(*_silent(reading.reason, peers, down_by_probe))
     if reading.fatal:
-        return says(Row.FATAL, f"its agent says {'; '.join(reading.fatal)}")
+        return says(HealthRow.FATAL, f"its agent says {'; '.join(reading.fatal)}")
     if down_by_probe and look.serves(member):
-        return says(Row.PROBE_DOWN, f"the load balancer's probe fails ({backend.reason if backend else ''})")
+        return says(HealthRow.PROBE_DOWN, f"the load balancer's probe fails ({backend.reason if backend else ''})")
     if peers is Value.BAD:
-        return says(Row.FIT_UNHEARD, "its agent is fit, but its peers do not hear it")
-    return says(Row.FIT, "its agent is fit")
+        return says(HealthRow.FIT_UNHEARD, "its agent is fit, but its peers do not hear it")
+    return says(HealthRow.FIT, "its agent is fit")
 
 
-def _silent(reason: str, peers: Value, down_by_probe: bool) -> tuple[Row, str]:
+def _silent(reason: str, peers: Value, down_by_probe: bool) -> tuple[HealthRow, str]:
     """The rows of an agent that does not answer, and why it did not."""
     if peers is Value.OK:
-        return Row.PATH_BROKEN, f"only our path to it is broken ({reason}), its peers hear it"
+        return HealthRow.PATH_BROKEN, f"only our path to it is broken ({reason}), its peers hear it"
     if peers is Value.BAD:
-        return Row.SILENT, f"its agent does not answer ({reason}), gossip and probe port fail at its peers"
+        return HealthRow.SILENT, f"its agent does not answer ({reason}), gossip and probe port fail at its peers"
     if down_by_probe:
-        return Row.SILENT_PROBE_DOWN, f"its agent does not answer ({reason}) and the load balancer's probe fails"
-    return Row.SILENT_ALONE, f"its agent does not answer ({reason}) and no other source can tell"
+        return HealthRow.SILENT_PROBE_DOWN, f"its agent does not answer ({reason}) and the load balancer's probe fails"
+    return HealthRow.SILENT_ALONE, f"its agent does not answer ({reason}) and no other source can tell"
 
 
 def _down_by_probe(look: Look, member: str) -> bool:

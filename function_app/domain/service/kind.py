@@ -6,7 +6,8 @@
 | `self`         | every member, itself       | the target's AS path becomes the shortest that may be on the wire        |
 | `member`       | route injectors, the holder | the same: one UPDATE that names the target's address                    |
 
-A further kind is three files: its specification in `topology.model`, its class in `kinds`, and its laws.
+A further kind is its specification in `topology.model`, its class in `kinds` (imported by its `__init__`), its laws, and
+its words in `render/templates/_why.j2`.
 """
 
 from abc import ABC, abstractmethod
@@ -53,7 +54,11 @@ class NextHopKind(ABC):
 
     @abstractmethod
     def prove(self, look: Look, target: str) -> Decision:
-        """Steps 2 and 3 while the target is fit: what is still missing for a proof, or the grant."""
+        """Steps 2 and 3 while the target is fit: the grant, or what is still missing for its proof.
+
+        Here a kind keeps R2: a target is granted only once no other member can admit new flows. `protocol.grant` decides
+        that by acknowledgements and fences, and gives None until then; a kind with another proof checks it itself.
+        """
 
     @abstractmethod
     def confirm(self, look: Look, target: str) -> Decision:
@@ -75,7 +80,10 @@ class NextHopKind(ABC):
 
     @abstractmethod
     def announce(self, look: Look, decision: Decision) -> Decision:
-        """The decision, with what members are to announce added where that is known and not so yet."""
+        """The decision, with what members are to announce added where that is known and not so yet.
+
+        `SendAdvertise` names addresses (a frontend); `SendPath` names a member, for a look knows no addresses.
+        """
 
     # --- limits
 

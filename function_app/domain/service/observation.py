@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address
 
-from function_app.domain.service.ranked.paths import Order
+from function_app.domain.service.ranked.paths import PathOrder
 from function_app.domain.service.steps import NOTHING_OUTWARD, Advertisement, Effect, OutwardRoutes
 
 
@@ -133,7 +133,7 @@ class Observed:
     proofs: Mapping[str, FenceProof] = field(default_factory=dict)
     lifted: Mapping[str, int] = field(default_factory=dict)
     """Members taken back into the pool in this pass, and the epoch of that: like a proof it counts in no other."""
-    ordered: Mapping[str, Order] = field(default_factory=dict)
+    ordered: Mapping[str, PathOrder] = field(default_factory=dict)
     """Of a ranked service: what each announcer that answers says it was last ordered."""
     announced: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Of a ranked service: the (epoch, seq) of the order that an announcer accepted in this pass."""

@@ -1,8 +1,8 @@
 """What operators may order for a service: one form for each verb, and what it does to the record. Pure.
 
 A form is what the HTTP body holds, what the command line offers as arguments and options, and what `obey` is given: the
-verb is its tag, bounds and defaults stand in its fields. A further verb is a form and a case of `obey` here, its line in
-docs/operating.md, and its tests.
+verb is its tag, bounds and defaults stand in its fields, and `decide` says what it does. A further verb is a form here, its
+lines in README.md and docs/architecture.md, and its tests. Orders are for one service; none is for a whole topology.
 
 An order is a compare-and-swap write on the same path as everything else; it is refused at once, with the reason, rather
 than kept for later. What it opens is fenced and proven like any other operation.
@@ -41,6 +41,10 @@ class _Form(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 
     by: str = OPERATOR
 
+    def decide(self, look: Look) -> Decision:
+        """What the order changes; `held` alone (with the record as it was) refuses it."""
+        raise NotImplementedError
+
 
 class PauseOrder(_Form, frozen=True, kw_only=True, tag="pause"):
     """Do nothing to a service until the pause ends."""
@@ -48,15 +52,29 @@ class PauseOrder(_Form, frozen=True, kw_only=True, tag="pause"):
     minutes: Minutes = MINUTES
     reason: Annotated[str, Meta(description="why, for whoever reads the status")] = ""
 
+    def decide(self, look: Look) -> Decision:
+        pause = Pause(until=_until(look, self.minutes), by=self.by, reason=self.reason)
+        return Decision(replace(look.record, pause=pause), because=(f"paused by {self.by}",))
+
 
 class ResumeOrder(_Form, frozen=True, kw_only=True, tag="resume"):
     """End a pause."""
+
+    def decide(self, look: Look) -> Decision:
+        if look.record.pause is None:
+            return _refused(look, "it is not paused")
+        return Decision(replace(look.record, pause=None), because=(f"resumed by {self.by}",))
 
 
 class SwitchoverOrder(_Form, frozen=True, kw_only=True, tag="switchover"):
     """Move a service to a ready member, by acknowledgement only; back to the old holder if the member refuses."""
 
     to: Annotated[str, Meta(min_length=1, description="the member that is to serve")]
+
+    def decide(self, look: Look) -> Decision:
+        if why := _immovable(look) or _unsuitable(look, self.to) or _needs_failover(look):
+            return _refused(look, why)
+        return open_operation(look, self.to, Kind.SWITCHOVER, f"ordered by {self.by}")
 
 
 class FailoverOrder(_Form, frozen=True, kw_only=True, tag="failover"):
@@ -66,6 +84,16 @@ class FailoverOrder(_Form, frozen=True, kw_only=True, tag="failover"):
         None
     )
 
+    def decide(self, look: Look) -> Decision:
+        if why := _immovable(look):
+            return _refused(look, why)
+        target = self.to or elect(look, without=look.record.target)
+        if target is None:
+            return _refused(look, "no other member is fit to serve")
+        if why := _unsuitable(look, target):
+            return _refused(look, why)
+        return open_operation(look, target, Kind.FORCED, f"ordered by {self.by}")
+
 
 class DrainOrder(_Form, frozen=True, kw_only=True, tag="drain"):
     """Keep a member from serving until the drain ends; if it serves, another one takes over first."""
@@ -73,17 +101,35 @@ class DrainOrder(_Form, frozen=True, kw_only=True, tag="drain"):
     member: Annotated[str, Meta(min_length=1)]
     minutes: Minutes = MINUTES
 
+    def decide(self, look: Look) -> Decision:
+        if self.member not in look.members:
+            return _refused(look, f"{self.member} is no member")
+        if refusals := refuse(Draining(self.member), look):
+            return _refused(look, *map(str, refusals))
+        drains = {name: drain for name, drain in look.record.drains.items() if look.at < drain.until}
+        drains[self.member] = Drain(until=_until(look, self.minutes), by=self.by)
+        return Decision(replace(look.record, drains=drains), because=(f"{self.member} is drained by {self.by}",))
+
 
 class UndrainOrder(_Form, frozen=True, kw_only=True, tag="undrain"):
     """End a drain."""
 
     member: Annotated[str, Meta(min_length=1)]
 
+    def decide(self, look: Look) -> Decision:
+        if self.member not in look.record.drains:
+            return _refused(look, f"{self.member} is not drained")
+        drains = {name: drain for name, drain in look.record.drains.items() if name != self.member}
+        return Decision(replace(look.record, drains=drains), because=(f"{self.member} is undrained by {self.by}",))
+
 
 class RehearseOrder(_Form, frozen=True, kw_only=True, tag="rehearse"):
     """Try a standby's fence: adminState Down, proof, None. Without a member the last by priority that can be spared."""
 
     member: Annotated[str, Meta(min_length=1)] | None = None
+
+    def decide(self, look: Look) -> Decision:
+        return rehearse(look, self.member, self.by)
 
 
 type Order = PauseOrder | ResumeOrder | SwitchoverOrder | FailoverOrder | DrainOrder | UndrainOrder | RehearseOrder
@@ -129,57 +175,13 @@ def _check_keys(verb: str, form: type[Order], values: Mapping[str, Any]) -> None
 
 def obey(look: Look, order: Order) -> Decision:
     """What the order changes; `held` alone (with the record as it was) refuses it."""
-    record = look.record
-    if record.too_new:
-        return _refused(look, record.too_new)
-    match order:
-        case PauseOrder():
-            pause = Pause(until=_until(look, order.minutes), by=order.by, reason=order.reason)
-            return Decision(replace(record, pause=pause), because=(f"paused by {order.by}",))
-        case ResumeOrder():
-            if record.pause is None:
-                return _refused(look, "it is not paused")
-            return Decision(replace(record, pause=None), because=(f"resumed by {order.by}",))
-        case DrainOrder():
-            return _drain(look, order)
-        case UndrainOrder():
-            if order.member not in record.drains:
-                return _refused(look, f"{order.member} is not drained")
-            drains = {name: drain for name, drain in record.drains.items() if name != order.member}
-            return Decision(replace(record, drains=drains), because=(f"{order.member} is undrained by {order.by}",))
-        case SwitchoverOrder() | FailoverOrder():
-            return _move(look, order)
-        case RehearseOrder():
-            return rehearse(look, order.member, order.by)
+    if look.record.too_new:
+        return _refused(look, look.record.too_new)
+    return order.decide(look)
 
 
 def _until(look: Look, minutes: float) -> datetime:
     return look.now + timedelta(minutes=minutes)
-
-
-def _drain(look: Look, order: DrainOrder) -> Decision:
-    if order.member not in look.members:
-        return _refused(look, f"{order.member} is no member")
-    if refusals := refuse(Draining(order.member), look):
-        return _refused(look, *map(str, refusals))
-    drains = {name: drain for name, drain in look.record.drains.items() if look.at < drain.until}
-    drains[order.member] = Drain(until=_until(look, order.minutes), by=order.by)
-    return Decision(replace(look.record, drains=drains), because=(f"{order.member} is drained by {order.by}",))
-
-
-def _move(look: Look, order: SwitchoverOrder | FailoverOrder) -> Decision:
-    if why := _immovable(look):
-        return _refused(look, why)
-    target = order.to or elect(look, without=look.record.target)
-    if target is None:
-        return _refused(look, "no other member is fit to serve")
-    if why := _unsuitable(look, target):
-        return _refused(look, why)
-    if isinstance(order, FailoverOrder):
-        return open_operation(look, target, Kind.FORCED, f"ordered by {order.by}")
-    if why := _needs_failover(look):
-        return _refused(look, why)
-    return open_operation(look, target, Kind.SWITCHOVER, f"ordered by {order.by}")
 
 
 def _immovable(look: Look) -> str | None:

@@ -115,16 +115,17 @@ def send_fences(look: Look) -> Decision:
     return Decision(record, tuple(effects), tuple(held))
 
 
-def grant(look: Look, target: str) -> Decision:
-    """Step 3, only when no member is `unproven`: those proven by F1 leave `may_serve`, those by F2 enter `fenced`."""
+def grant(look: Look, target: str) -> Decision | None:
+    """Step 3: the target may serve. None while any other member is `unproven` (R2).
+
+    Members proven by F1 leave `may_serve`, those proven by F2 stay in it and enter `fenced`.
+    """
     record = look.record
+    if unproven(look):
+        return None
     others = sorted(record.may_serve - {target})
     acked = {name for name in others if look.acked(name)}
-    fenced = dict(record.fenced)
-    for name in others:
-        proof = look.observed.proofs.get(name)
-        if name not in acked and proof is not None and proof.epoch == record.epoch:
-            fenced[name] = Fence(epoch=proof.epoch, etag=proof.etag)
+    fenced = record.fenced | _proven_fences(look, [name for name in others if name not in acked])
     operation = replace(record.operation, confirmed=look.serves(target)) if record.operation else None
     proofs = [f"{n} acknowledged" if n in acked else f"{n} is fenced at the load balancer" for n in others]
     granted = replace(
@@ -139,6 +140,12 @@ def grant(look: Look, target: str) -> Decision:
     return Decision(
         granted, effects, because=(f"{target} is granted epoch {record.epoch}: {', '.join(proofs) or 'alone'}",)
     )
+
+
+def _proven_fences(look: Look, members: list[str]) -> dict[str, Fence]:
+    """The fences of these members that were proven in this operation (R4)."""
+    proofs = {name: look.observed.proofs[name] for name in members if _fenced_now(look, name)}
+    return {name: Fence(epoch=proof.epoch, etag=proof.etag) for name, proof in proofs.items()}
 
 
 def acks_of(look: Look, members: set[str]) -> dict[str, Ack]:

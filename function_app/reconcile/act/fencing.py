@@ -21,7 +21,7 @@ POLL = timedelta(seconds=1)  # between two health actions, which take about a se
 LOOK_COUNTED_MAX = timedelta(seconds=3)  # of a silence, for one health action: the wall clock may be set meanwhile
 SOON, LATER = timedelta(seconds=5), timedelta(seconds=60)
 
-type Verdict = Callable[[str], bool | None]
+type HealthTest = Callable[[str], bool | None]
 """What a reason comes to: what is waited for, its contrary, or (None) as little as no reason at all."""
 
 
@@ -143,7 +143,7 @@ class _Attempt:
 
         return await self._heard(DOWN_ADMIN, verdict, settle)
 
-    async def _heard(self, wanted: str, verdict: Verdict, settle: timedelta) -> bool:
+    async def _heard(self, wanted: str, verdict: HealthTest, settle: timedelta) -> bool:
         """True once health says what is wanted, False after `settle` without a word against it.
 
         A contrary word begins the silence anew, and so does an ARM that fails: it says nothing either way.

@@ -33,7 +33,7 @@ from function_app.reconcile.store.records import Records, StoredRecord
 FENCE_LEASE = timedelta(seconds=10)
 """How long others leave a fence or a lift to an instance that may have died in the middle of it."""
 
-type Noted = Callable[[Observed], Observed]
+type ObservedChange = Callable[[Observed], Observed]
 """Adds what came of an effect to an observation."""
 
 
@@ -59,7 +59,7 @@ async def perform(hand: Hand, effects: tuple[Effect, ...], observed: Observed) -
     return observed
 
 
-async def _perform(hand: Hand, effect: Effect, observed: Observed) -> Noted:
+async def _perform(hand: Hand, effect: Effect, observed: Observed) -> ObservedChange:
     match effect:
         case SendFence() | SendPromote() | SendAdvertise():
             return await _command(hand, effect, effect, observed)
@@ -75,7 +75,7 @@ async def _perform(hand: Hand, effect: Effect, observed: Observed) -> Noted:
                 return lambda seen: seen.with_tried(effect, why)
 
 
-async def _announce(hand: Hand, effect: SendPath, observed: Observed) -> Noted:
+async def _announce(hand: Hand, effect: SendPath, observed: Observed) -> ObservedChange:
     """Counts only when the agent accepted this very command: its status is durable before it is on the wire."""
     next_hop = hand.topology.speaker(effect.path.next_hop).address
     advertisements = tuple(Advertisement(p, next_hop, effect.path.prepend) for p in sorted(hand.service.prefixes))
@@ -89,7 +89,7 @@ async def _announce(hand: Hand, effect: SendPath, observed: Observed) -> Noted:
     return announced
 
 
-async def _tell_outward(hand: Hand, effect: SendOutward, observed: Observed) -> Noted:
+async def _tell_outward(hand: Hand, effect: SendOutward, observed: Observed) -> ObservedChange:
     """Without an answer it was not sent, and no more: an agent too old for it answers everything else."""
     noted = await _command(hand, effect, effect, observed)
     before = observed.agents.get(effect.member, Unreachable("not requested"))
@@ -101,7 +101,7 @@ async def _tell_outward(hand: Hand, effect: SendOutward, observed: Observed) -> 
     return told
 
 
-async def _command(hand: Hand, effect: Effect, command: AgentCommand, observed: Observed) -> Noted:
+async def _command(hand: Hand, effect: Effect, command: AgentCommand, observed: Observed) -> ObservedChange:
     speaker = hand.topology.speaker(command.member)
     timeout = _patience(hand, command.member, observed)
     answer = await hand.ports.agents.command(hand.topology.name, speaker, hand.service.name, command, timeout)
@@ -127,7 +127,7 @@ def _patience(hand: Hand, member: str, observed: Observed) -> timedelta:
     return timing.dead_member_timeout if dead else timing.command_timeout
 
 
-async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer) -> Noted:
+async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer) -> ObservedChange:
     """One at a time for a member: two writes of the same would only supersede each other in Azure, again and again."""
     timing = hand.topology.timing
     request = BalancerWrite(

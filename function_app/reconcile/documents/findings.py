@@ -3,7 +3,7 @@
 from typing import Literal
 
 from function_app.domain.preflight import summary as preflight
-from function_app.domain.preflight.rule import Finding as PreflightFault
+from function_app.domain.preflight.rule import LintFinding as PreflightFault
 from function_app.domain.routes import findings as routes
 from function_app.reconcile.documents.part import Part
 

@@ -129,7 +129,7 @@ class Service(Part, frozen=True, kw_only=True):
     events: tuple[HealthEvent, ...]
 
 
-class Look(Part, frozen=True, kw_only=True):
+class LastLook(Part, frozen=True, kw_only=True):
     """One slow pass at `at`; `outcome` is that of its worst part. `preflight` holds the findings of the rules."""
 
     schema: Literal["hopkeeper/look/1"] = "hopkeeper/look/1"

@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
-from function_app.reconcile.documents.look import Look
+from function_app.reconcile.documents.look import LastLook
 from function_app.reconcile.documents.part import Part
 
 
@@ -104,4 +104,4 @@ class Status(Part, frozen=True, kw_only=True):
     generation: str
     problems: tuple[str, ...]
     services: tuple[ServiceStatus, ...]
-    last_look: Look | None
+    last_look: LastLook | None

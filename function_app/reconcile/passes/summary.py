@@ -60,9 +60,9 @@ async def keep_summary(ports: Ports, summary: Summary) -> None:
     await ports.documents.put(keys.status(summary.in_force.topology.name), body)
 
 
-def document(summary: Summary) -> look.Look:
+def document(summary: Summary) -> look.LastLook:
     in_force = summary.in_force
-    return look.Look(
+    return look.LastLook(
         topology=in_force.topology.name,
         at=summary.at,
         generation=in_force.generation,

@@ -14,7 +14,7 @@ from function_app.reconcile.ports import Ports
 from function_app.reconcile.store import kept, keys
 
 
-class Noted(msgspec.Struct, frozen=True, kw_only=True):
+class NotedDelete(msgspec.Struct, frozen=True, kw_only=True):
     """A peering by name, and when."""
 
     name: str
@@ -24,9 +24,9 @@ class Noted(msgspec.Struct, frozen=True, kw_only=True):
 class Deletes(msgspec.Struct, frozen=True, kw_only=True):
     """Of one Route Server."""
 
-    deleted: Noted | None = None
+    deleted: NotedDelete | None = None
     """The working peering that was deleted last."""
-    announced: Noted | None = None
+    announced: NotedDelete | None = None
     """The exchange that a pass announced before it is made."""
 
 
@@ -72,13 +72,13 @@ class DeletesOf:
                 return None
             if timedelta(0) <= ago < notice:
                 return notice - ago
-        await self._save(Deletes(deleted=self._known.deleted, announced=Noted(name=step.name, at=now)))
+        await self._save(Deletes(deleted=self._known.deleted, announced=NotedDelete(name=step.name, at=now)))
         return notice
 
     async def note(self, step: DeletePeering, reading: RouteServerReading) -> None:
         """Writes down the delete of a working peering before it is made. Raises Superseded or Unavailable."""
         if any(p.name.casefold() == step.name.casefold() and p.in_force for p in reading.peerings):
-            await self._save(Deletes(deleted=Noted(name=step.name, at=self._ports.clock.now())))
+            await self._save(Deletes(deleted=NotedDelete(name=step.name, at=self._ports.clock.now())))
 
     async def _save(self, deletes: Deletes) -> None:
         self._etag = await self._ports.documents.save(self._key, msgspec.json.encode(deletes), self._etag)

@@ -27,7 +27,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The last answer to one query, dated when the query was started."""
 
     at: datetime
@@ -48,7 +48,7 @@ class Operations(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is stored, by the key of the query; `spent` lists when write tokens were spent of late."""
 
     started: dict[str, Started] = msgspec.field(name="asked", default_factory=dict)
-    answers: dict[str, Answer] = {}
+    answers: dict[str, StoredAnswer] = {}
     deferred: dict[str, Deferred] = msgspec.field(name="later", default_factory=dict)
     doubted: tuple[str, ...] = ()
     """Queries whose last answer left a service unverified: started again soon."""
@@ -74,7 +74,7 @@ class Round:
     not_before: datetime | None = None
     """Older answers are due again: an operator wants to know now."""
     started: dict[str, Started] = field(default_factory=dict)
-    answers: dict[str, Answer] = field(default_factory=dict)
+    answers: dict[str, StoredAnswer] = field(default_factory=dict)
     deferred: dict[str, Deferred] = field(default_factory=dict)
     doubted: frozenset[str] = frozenset()
     spent: list[datetime] = field(default_factory=list)
@@ -190,10 +190,10 @@ class Round:
         self.deferred[query.key] = Deferred(until=self.clock.now() + wait, why=str(error))
 
 
-def _answered(at: datetime, rows: tuple[Row | Unread, ...]) -> Answer:
+def _answered(at: datetime, rows: tuple[Row | Unread, ...]) -> StoredAnswer:
     read = tuple(row for row in rows if not isinstance(row, Unread))
     unread = [row.said for row in rows if isinstance(row, Unread)]
-    return Answer(at=at, rows=read, unread=len(unread), first_unread=next(iter(unread), ""))
+    return StoredAnswer(at=at, rows=read, unread=len(unread), first_unread=next(iter(unread), ""))
 
 
 class OperationsOf:

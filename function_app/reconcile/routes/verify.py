@@ -29,7 +29,7 @@ from function_app.domain.topology.model import RouteServer, Speaker, Topology
 from function_app.reconcile.passes.outcome import CONVERGED, Ending, Outcome
 from function_app.reconcile.peerings.keep import Membership
 from function_app.reconcile.ports import EffectiveRoutes, PeerRoutes, Ports
-from function_app.reconcile.routes.operations import Answer, OperationsOf, Query, Round
+from function_app.reconcile.routes.operations import OperationsOf, Query, Round, StoredAnswer
 from function_app.reconcile.routes.rows import (
     Row,
     effective_route,
@@ -228,7 +228,7 @@ def hidden_instances(memberships: Iterable[Membership]) -> tuple[str, ...]:
 
 
 def _answered(
-    answers: Mapping[str, Answer], kind: str, server: str, peers: list[Peer]
+    answers: Mapping[str, StoredAnswer], kind: str, server: str, peers: list[Peer]
 ) -> dict[str, tuple[LearnedRoute, ...]]:
     """By speaker; a stored answer that cannot be read counts as none, and is queried again in its time."""
     return {

@@ -17,7 +17,7 @@ from pathlib import Path
 from hopkeeper_agent.decoding import AbsolutePath
 from hopkeeper_agent.role import Advertisement, Toward
 from hopkeeper_agent.speakers import bird_text
-from hopkeeper_agent.speakers.bird_text import Answer, BgpProtocol
+from hopkeeper_agent.speakers.bird_text import BgpProtocol, BirdReply
 from hopkeeper_agent.speakers.control_socket import ControlSocket
 from hopkeeper_agent.speakers.daemon import DaemonRefused, PeerReading, Routes
 from hopkeeper_agent.speakers.settings import DaemonSettings
@@ -161,7 +161,7 @@ class Bird:
         answer = await self._ask(query)
         return bird_text.protocols(answer.lines, datetime.now().astimezone())
 
-    async def _ask(self, query: str) -> Answer:
+    async def _ask(self, query: str) -> BirdReply:
         if self._socket is None:
             raise ConnectionError("not connected")
         return bird_text.answer(await self._socket.ask(query.encode() + b"\n", bird_text.is_whole))
@@ -182,7 +182,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     os.replace(temporary, path)
 
 
-def _edited(checked: Answer, status: Answer) -> str:
+def _edited(checked: BirdReply, status: BirdReply) -> str:
     """Whether the operator's file was edited and not read by BIRD yet; our next change would put that in force."""
     path = Path(checked.lines[0].removeprefix("Reading configuration from "))
     marker = "Last reconfiguration on "

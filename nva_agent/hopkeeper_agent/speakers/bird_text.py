@@ -69,7 +69,7 @@ OURS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BirdReply:
     """A complete answer: its last code, and its lines without codes."""
 
     code: int
@@ -131,7 +131,7 @@ def is_whole(data: bytes) -> bool:
     return len(last) >= 5 and last[:4].isdigit() and last[4:5] == b" "
 
 
-def answer(data: bytes) -> Answer:
+def answer(data: bytes) -> BirdReply:
     """Parse an answer. A line that begins with a blank continues the code before it; one with + is a log line."""
     code, lines = 0, []
     for line in data.decode(errors="replace").splitlines():
@@ -140,7 +140,7 @@ def answer(data: bytes) -> Answer:
             lines.append(match[3])
         elif not line.startswith("+"):
             lines.append(line.removeprefix(" "))
-    return Answer(code, tuple(lines))
+    return BirdReply(code, tuple(lines))
 
 
 def routes(lines: Sequence[str], communities: Sequence[str] | None = None) -> dict[IPv4Network, Advertisement]:

@@ -29,9 +29,9 @@ class BehindLoadBalancer(NextHopKind):
         return protocol.send_fences(look)
 
     def prove(self, look: Look, target: str) -> Decision:
+        if granted := protocol.grant(look, target):
+            return granted
         unproven = protocol.unproven(look)
-        if not unproven:
-            return protocol.grant(look, target)
         refused = [n for n in unproven if SendFence(n, look.record.epoch) in look.observed.tried]
         if look.kind is Kind.SWITCHOVER and refused:
             return protocol.back(look, f"{', '.join(unproven)} did not acknowledge")

@@ -50,7 +50,7 @@ ANYTHING = Path(1, "")
 """Of an announcer whose orders are lost: as short as can be, and naming no member that is known."""
 
 
-class Order(Struct, frozen=True, order=True):
+class PathOrder(Struct, frozen=True, order=True):
     """A path, and the turn at which it was ordered: agents accept only a higher (epoch, seq)."""
 
     epoch: int
@@ -68,16 +68,16 @@ class Announcer(Struct, frozen=True):
     A path that is ordered again only counts with its newest turn, so there are never more than there are paths.
     """
 
-    orders: tuple[Order, ...] = ()
+    orders: tuple[PathOrder, ...] = ()
     acked: int = 0
     acked_at: datetime | None = None
 
     @property
-    def latest(self) -> Order:
+    def latest(self) -> PathOrder:
         return self.orders[-1]
 
     @property
-    def current(self) -> tuple[Order, ...]:
+    def current(self) -> tuple[PathOrder, ...]:
         """What it announces, or may still receive: the acknowledged order and all later ones."""
         return tuple(order for order in self.orders if order.seq >= self.acked)
 
@@ -137,7 +137,7 @@ def intend(rank: Rank, epoch: int, paths: Mapping[str, Path], at: datetime) -> R
     for name, path in paths.items():
         before = announcers.get(name, Announcer())
         others = tuple(order for order in before.orders if order.path != path)
-        announcers[name] = replace(before, orders=(*others, Order(epoch, seq, path)))
+        announcers[name] = replace(before, orders=(*others, PathOrder(epoch, seq, path)))
     return replace(rank, seq=seq, announcers=announcers, changed=at)
 
 
@@ -167,18 +167,18 @@ def landed(rank: Rank, at: datetime, hold_time: timedelta) -> Rank:
     return replace(rank, announcers=rank.announcers | done) if done else rank
 
 
-def learned(announcers: Collection[str], heard: Mapping[str, Order]) -> Rank:
+def learned(announcers: Collection[str], reported: Mapping[str, PathOrder]) -> Rank:
     """The rank when the record is lost: what announcers say they were last ordered; of the others nothing is known.
 
     Only after `learn` has waited longer than a command lives, or one of the lost record's could still arrive. A status
-    without `advertised` says nothing (the speaker may have been left running): leave it out of `heard`.
+    without `advertised` says nothing (the speaker may have been left running): leave it out of `reported`.
     """
-    known = {n: Announcer((heard[n],), acked=heard[n].seq) for n in announcers if n in heard}
-    unknown = {n: Announcer((Order(0, 0, ANYTHING),), acked=-1) for n in announcers if n not in heard}
-    return Rank(seq=max((o.seq for o in heard.values()), default=0), announcers=known | unknown)
+    known = {n: Announcer((reported[n],), acked=reported[n].seq) for n in announcers if n in reported}
+    unknown = {n: Announcer((PathOrder(0, 0, ANYTHING),), acked=-1) for n in announcers if n not in reported}
+    return Rank(seq=max((o.seq for o in reported.values()), default=0), announcers=known | unknown)
 
 
-def unacknowledged(rank: Rank) -> Mapping[str, Order]:
+def unacknowledged(rank: Rank) -> Mapping[str, PathOrder]:
     """The command to send (again) to each announcer: always its latest, never an older one."""
     return {n: a.latest for n, a in rank.announcers.items() if not a.settled and a.latest.path != ANYTHING}
 
