@@ -57,8 +57,8 @@ class AgentReadings:
 async def one_look(agents: AgentReadings, service: Service, again: bool = False) -> Observed:
     """Observes a service through its agents and its load balancer. The order of these lines is a safety rule:
 
-    1. the etag of the record first: whose a Down is, only the record can tell that stood before it was read, so a pass
-       that finds another etag later looks again;
+    1. the etag of the record first: only the record as it was before the load balancer was read can tell whether a Down in
+       it is ours, so a pass that finds another etag later looks again;
     2. then the agents and the load balancer, at the same time;
     3. the look is dated at the earlier of the two moments.
 

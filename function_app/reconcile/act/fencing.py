@@ -22,7 +22,7 @@ LOOK_COUNTED_MAX = timedelta(seconds=3)  # of a silence, for one health action: 
 SOON, LATER = timedelta(seconds=5), timedelta(seconds=60)
 
 type HealthTest = Callable[[str], bool | None]
-"""What a reason comes to: what is waited for, its contrary, or (None) as little as no reason at all."""
+"""Of a health reason: True for what is waited for, False for its contrary, None where it proves as little as no reason."""
 
 
 async def fence(ports: Ports, request: BalancerWrite) -> FenceProof:
@@ -42,8 +42,8 @@ async def fence(ports: Ports, request: BalancerWrite) -> FenceProof:
 async def lift(ports: Ports, request: BalancerWrite) -> None:
     """Returns once packets no longer meet Down. Raises Unavailable, Superseded, or Terminal if the pool changed.
 
-    It writes and waits for the data plane also where None is there already: that may be of an attempt that did not get
-    so far, and a Down of this very operation may still be under way.
+    It writes and waits for the data plane even where None is there already: that may come from an unfinished attempt, and a
+    Down of this very operation may still be under way.
     """
     attempt = _Attempt(ports, request)
     with attempt.explained("lifted"):
@@ -112,8 +112,8 @@ class _Attempt:
             raise Unavailable(f"the etag still is {first.etag}")
         return after
 
-    # Where health says nothing a change is not waited for before the next one is written: the settle time after that
-    # covers both, and a word that could be about either (not `fresh`) counts for as little as silence.
+    # Where health shows no reason, one change is not waited for before the next is written: the settle time after the second
+    # covers both. A reading that may belong to either (not `fresh`) counts for no more than no reading.
 
     async def let_go_before(self, first: PoolView) -> bool:
         """A wary fence of a member that is not Down: whether a Down_Admin from here on can only be of its own write."""
@@ -133,7 +133,7 @@ class _Attempt:
         def verdict(reason: str) -> bool | None:
             return reason != DOWN_ADMIN if fresh or reason == DOWN_ADMIN else None
 
-        return await self._heard("that the older Down is gone", verdict, settle)
+        return await self._settled_on("that the older Down is gone", verdict, settle)
 
     async def seen_down(self, settle: timedelta, fresh: bool) -> bool:
         self.missing = f"the health action has not said {DOWN_ADMIN}"
@@ -141,12 +141,12 @@ class _Attempt:
         def verdict(reason: str) -> bool | None:
             return reason == DOWN_ADMIN if fresh or reason != DOWN_ADMIN else None
 
-        return await self._heard(DOWN_ADMIN, verdict, settle)
+        return await self._settled_on(DOWN_ADMIN, verdict, settle)
 
-    async def _heard(self, wanted: str, verdict: HealthTest, settle: timedelta) -> bool:
-        """True once health says what is wanted, False after `settle` without a word against it.
+    async def _settled_on(self, wanted: str, verdict: HealthTest, settle: timedelta) -> bool:
+        """True once health shows what is wanted, False after `settle` without a reading against it.
 
-        A contrary word begins the silence anew, and so does an ARM that fails: it says nothing either way.
+        A contrary reading begins the wait anew, and so does a request that fails: it shows neither.
         """
         quiet: timedelta | None = None
         pause, last = POLL, self._clock.now()
@@ -157,11 +157,11 @@ class _Attempt:
                 quiet, pause = None, max(POLL, error.retry_after)
                 self.missing = f"the health action does not answer ({error})"
             else:
-                heard = verdict(reason) if reason else None
-                if heard:
+                shown = verdict(reason) if reason else None
+                if shown:
                     return True
                 now = self._clock.now()
-                quiet = _longer(quiet, now - last, pause) if heard is None else None
+                quiet = _longer(quiet, now - last, pause) if shown is None else None
                 if quiet is not None and quiet >= settle:
                     return False
                 pause, last = POLL, now
