@@ -128,10 +128,10 @@ def _look_faults(overview: Mapping[str, Any], within: timedelta) -> tuple[str, .
     return tuple(fault for one in topologies if (fault := _look_fault(one, within)))
 
 
-def _look_fault(told: Mapping[str, Any], within: timedelta) -> str:
-    name, age = told.get("topology"), told.get("lastLookSeconds")
-    if told.get("usable") is False:
-        return f"topology {name} cannot be used: {told.get('problems')}; mend its document, and hopkeeper apply it"
+def _look_fault(entry: Mapping[str, Any], within: timedelta) -> str:
+    name, age = entry.get("topology"), entry.get("lastLookSeconds")
+    if entry.get("usable") is False:
+        return f"topology {name} cannot be used: {entry.get('problems')}; mend its document, and hopkeeper apply it"
     what = "see the log of the function on_wakeup, and the queue of poisoned wake-ups"
     if age is None:
         return f"topology {name}: no look has been completed yet: wait for the next (--wait), then {what}"

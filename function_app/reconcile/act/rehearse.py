@@ -65,7 +65,7 @@ def _why_failed(fence: FenceByBalancer, progress: Progress, seen: Observed) -> s
 
 
 def _watch(ports: Ports, topology: Topology, service: Service) -> Watch:
-    """Agents and the load balancer, as a slow pass looks: whose a Down is must be known before one of ours is written."""
+    """Agents and the load balancer, as a slow pass looks: which Down is ours must be known before another is written."""
     agents = observe.AgentReadings(ports, topology)
 
     async def look(again: bool) -> Observed:
