@@ -18,7 +18,7 @@ from function_app.domain.service.look import Look
 from function_app.domain.service.observation import Role
 from function_app.domain.service.protocol import grant, send_fences
 from function_app.domain.service.record import Phase
-from function_app.domain.topology.model import Naming, NextHop, NextHopSpecification, Topology
+from function_app.domain.topology.model import Mode, Naming, NextHop, NextHopSpecification, Topology
 from function_app.render.implied import implied
 from tests.builders import ranked, status, topology
 from tests.fakes import INSTANCES
@@ -82,6 +82,15 @@ def test_every_specification_of_a_next_hop_has_a_kind_that_goes_by_its_key_in_th
 def test_what_is_no_specification_has_no_kind() -> None:
     with pytest.raises(TypeError, match="str is no kind of next hop"):
         kind_for("loadBalancer")
+
+
+def test_only_an_active_passive_service_behind_a_load_balancer_has_a_fence_to_rehearse() -> None:
+    behind, own, injected, toy = (
+        desired.services[0] for desired in (topology(), ranked(), ranked(2, ("rri-a",)), with_toy())
+    )
+    shared = replace(behind, mode=Mode.ACTIVE_ACTIVE)
+    fenced = [kind_of(service).has_fence(service) for service in (behind, shared, own, injected, toy)]
+    assert fenced == [True, False, False, False, False]
 
 
 async def at_rest(scene: Scene) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.rule import Fault, services
 from function_app.domain.service.balancer import AddressFacts, BalancerFacts, PoolFacts
+from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.provable import other_pools, reaches
 from function_app.domain.topology.model import LoadBalancer, Mode, Service, Speaker, Topology
 
@@ -192,7 +193,7 @@ def rehearsal(topology: Topology, facts: Facts) -> Iterator[Fault]:
     if facts.rehearsals is None:
         return
     for path, service in services(topology):
-        if service.load_balancer is None or service.mode is Mode.ACTIVE_ACTIVE or service.name not in facts.rehearsals:
+        if not kind_of(service).has_fence(service) or service.name not in facts.rehearsals:
             continue
         last = facts.rehearsals[service.name]
         if last is not None and last.failed is None:

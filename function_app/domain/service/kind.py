@@ -87,6 +87,10 @@ class NextHopKind(ABC):
 
     # --- limits
 
+    def has_fence(self, service: Service) -> bool:
+        """Whether a fence through Azure stands between its members, which can be rehearsed on a standby."""
+        return False
+
     def bounds(self, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
         """The worst case of each way to a failover; empty where nothing is promised."""
         return ()

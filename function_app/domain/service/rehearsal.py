@@ -16,11 +16,11 @@ from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import is_drained
 from function_app.domain.service.guards import Draining, refuse
 from function_app.domain.service.health import Verdict, is_ready, judge
+from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AdminState, BalancerReading
 from function_app.domain.service.record import Phase, Rehearsal
 from function_app.domain.service.steps import FenceByBalancer
-from function_app.domain.topology.model import Mode
 
 
 def rehearse(look: Look, member: str | None, by: str) -> Decision:
@@ -59,7 +59,7 @@ def is_rehearsed(look: Look, member: str) -> bool:
 def _untimely(look: Look) -> str | None:
     """Why nothing can be rehearsed now, whoever it would be."""
     record, holder = look.record, look.record.holder
-    if look.service.load_balancer is None or look.service.mode is Mode.ACTIVE_ACTIVE:
+    if not kind_of(look.service).has_fence(look.service):
         return "there is no fence to rehearse: only an active-passive service behind a load balancer has one"
     if record.phase is not Phase.STABLE or holder is None:
         return f"an operation is under way: {record.operation.reason if record.operation else record.phase}"

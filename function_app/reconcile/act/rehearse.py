@@ -12,10 +12,11 @@ import msgspec
 
 from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.preflight.facts import Rehearsed
+from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.observation import Observed
 from function_app.domain.service.orders import RehearseOrder
 from function_app.domain.service.steps import FenceByBalancer, LiftByBalancer
-from function_app.domain.topology.model import Mode, Service, Topology
+from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import observe
 from function_app.reconcile.passes.come_back import come_back
 from function_app.reconcile.passes.outcome import Ending, Outcome
@@ -74,14 +75,9 @@ def _watch(ports: Ports, topology: Topology, service: Service) -> Watch:
     return look
 
 
-def has_fence(service: Service) -> bool:
-    """Whether there is a fence through a load balancer that could be rehearsed."""
-    return service.load_balancer is not None and service.mode is not Mode.ACTIVE_ACTIVE
-
-
 async def rehearsals(ports: Ports, topology: Topology) -> Mapping[str, Rehearsed | None] | None:
     """How the last rehearsal of each service went, None for one that never was; None at all where that is unknown."""
-    names = [service.name for service in topology.services if has_fence(service)]
+    names = [service.name for service in topology.services if kind_of(service).has_fence(service)]
     try:
         kept_ones = (kept.load(ports.documents, keys.rehearsal(topology.name, name), Rehearsed) for name in names)
         found = await asyncio.gather(*kept_ones)
@@ -98,7 +94,8 @@ async def rehearse_adopted(
     """The first rehearsal of services that have just become stable, where the topology wants it; one refused is tried
     again by a later pass, one that failed is not. Faults of it are in its result: the pass behind it is over."""
     for service in in_force.topology.services:
-        wanted = service.failover.rehearse == "adopted" and has_fence(service) and service.name in settled
+        adopted = service.failover.rehearse == "adopted" and service.name in settled
+        wanted = adopted and kind_of(service).has_fence(service)
         if wanted and known is not None and known.get(service.name) is None:
             try:
                 await rehearse(ports, in_force, service, RehearseOrder(by=BY_ADOPTION))

@@ -12,7 +12,7 @@ from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading
 from function_app.domain.service.record import Kind, Phase
 from function_app.domain.service.steps import SendFence
-from function_app.domain.topology.model import LoadBalancer
+from function_app.domain.topology.model import LoadBalancer, Mode, Service
 
 
 class BehindLoadBalancer(NextHopKind):
@@ -47,6 +47,10 @@ class BehindLoadBalancer(NextHopKind):
             return decision
         record = next_advertised(look.service, balancer.frontend, decision.record)
         return decision.with_more(record, stale_advertisements(look.with_record(record), balancer.frontend))
+
+    def has_fence(self, service: Service) -> bool:
+        """Where every member may serve at once, none is fenced for another."""
+        return service.mode is not Mode.ACTIVE_ACTIVE
 
     def bounds(self, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
         return bounds(timing, probe)
