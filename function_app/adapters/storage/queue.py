@@ -14,12 +14,12 @@ import json
 import math
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from function_app.domain.base.errors import BadInput, Unavailable
+from function_app.adapters.storage.client import CLIENT_OPTIONS, LateClient, Loaded
+from function_app.domain.base.errors import Unavailable
 from function_app.reconcile.ports import Clock
 
 if TYPE_CHECKING:
@@ -31,17 +31,6 @@ TIME_TO_LIVE = timedelta(days=7)
 DELAY_MAX = timedelta(days=6)
 """A message must become visible before it expires; the sweep looks at every topology far sooner anyway."""
 
-# As for documents: one quick retry for a stale connection. A message that is sent twice costs one look more.
-CLIENT_OPTIONS: dict[str, Any] = {
-    "retry_total": 1,
-    "initial_backoff": 0,
-    "increment_base": 0,
-    "random_jitter_range": 0,
-    "connection_timeout": 2,
-    "read_timeout": 5,
-}
-CALL_TIMEOUT = timedelta(seconds=10)
-
 
 def _body(topology: str) -> str:
     return json.dumps({"topology": topology})
@@ -51,35 +40,24 @@ def _delay(after: timedelta) -> timedelta:
     return min(max(after, timedelta(0)), DELAY_MAX)
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """The SDK once it is imported, and the client made with it."""
-
-    errors: Any
-    queue: "QueueClient"
-
-
 class WakeUpsOverQueue:
     """Wake-ups in a Storage Queue, which is created when it turns out to be missing.
 
     The text is base64, which host.json's `extensions.queues.messageEncoding` expects by default. Delays are whole
-    seconds there, rounded up. Nothing connects before the first message; a connection string that cannot be parsed is
-    BadInput then.
+    seconds there, rounded up. A message that is sent twice costs one look more.
     """
 
-    def __init__(self, queue: str, make_client: Callable[[Any, dict[str, Any]], "QueueClient"]) -> None:
-        """`make_client` gets the module azure.storage.queue.aio and the client's options, and runs in a thread."""
+    def __init__(self, queue: str, make_client: Callable[[Any], "QueueClient"]) -> None:
+        """`make_client` gets the module azure.storage.queue.aio and runs in a thread."""
         self._name = queue
-        self._make_client = make_client
-        self._loaded: _Loaded | None = None
-        self._loading = asyncio.Lock()
+        self._queue = LateClient("Queue", "azure.storage.queue.aio", make_client, lambda client: client.create_queue())
 
     @classmethod
     def from_connection_string(cls, connection: str, queue: str) -> "WakeUpsOverQueue":
         """For Azurite, and for accounts that still allow shared keys."""
 
-        def make_client(sdk: Any, options: dict[str, Any]) -> "QueueClient":
-            client: QueueClient = sdk.QueueClient.from_connection_string(connection, queue, **options)
+        def make_client(sdk: Any) -> "QueueClient":
+            client: QueueClient = sdk.QueueClient.from_connection_string(connection, queue, **_client_options())
             return client
 
         return cls(queue, make_client)
@@ -93,58 +71,29 @@ class WakeUpsOverQueue:
         The credential is closed by its maker: adapters share one.
         """
 
-        def make_client(sdk: Any, options: dict[str, Any]) -> "QueueClient":
-            client: QueueClient = sdk.QueueClient(account_url, queue, credential=credential(), **options)
+        def make_client(sdk: Any) -> "QueueClient":
+            client: QueueClient = sdk.QueueClient(account_url, queue, credential=credential(), **_client_options())
             return client
 
         return cls(queue, make_client)
 
     async def send(self, topology: str, after: timedelta) -> None:
         seconds = math.ceil(_delay(after).total_seconds())
-        sdk = await self._sdk()
 
-        async def send() -> None:
-            await sdk.queue.send_message(
+        async def send(sdk: Loaded["QueueClient"]) -> None:
+            await sdk.client.send_message(
                 _body(topology), visibility_timeout=seconds, time_to_live=int(TIME_TO_LIVE.total_seconds())
             )
 
-        try:
-            async with asyncio.timeout(CALL_TIMEOUT.total_seconds()):
-                try:
-                    await send()
-                except sdk.errors.ResourceNotFoundError:
-                    await self._create_queue(sdk)
-                    await send()
-        except (sdk.errors.AzureError, TimeoutError, OSError) as error:
-            why = _code(error) or type(error).__name__
-            raise Unavailable(f"cannot send a wake-up to queue {self._name!r}: {why}") from error
+        await self._queue.call(f"send a wake-up to queue {self._name!r}", send)
 
     async def close(self) -> None:
-        if self._loaded is not None:
-            loaded, self._loaded = self._loaded, None
-            await loaded.queue.close()
+        await self._queue.close()
 
-    async def _create_queue(self, sdk: _Loaded) -> None:
-        try:
-            await sdk.queue.create_queue()
-        except sdk.errors.ResourceExistsError as error:
-            if _code(error) != "QueueAlreadyExists":
-                raise
 
-    async def _sdk(self) -> _Loaded:
-        async with self._loading:
-            if self._loaded is None:
-                self._loaded = await asyncio.to_thread(self._load_sdk)
-            return self._loaded
-
-    def _load_sdk(self) -> _Loaded:
-        sdk = importlib.import_module("azure.storage.queue.aio")
-        errors = importlib.import_module("azure.core.exceptions")
-        encode = importlib.import_module("azure.storage.queue").TextBase64EncodePolicy()
-        try:
-            return _Loaded(errors, self._make_client(sdk, {**CLIENT_OPTIONS, "message_encode_policy": encode}))
-        except ValueError as error:
-            raise BadInput.of("storage account", str(error)) from error
+def _client_options() -> dict[str, Any]:
+    encode = importlib.import_module("azure.storage.queue").TextBase64EncodePolicy()
+    return {**CLIENT_OPTIONS, "message_encode_policy": encode}
 
 
 class WakeUpsInDirectory:
@@ -176,9 +125,3 @@ class WakeUpsInDirectory:
         draft = self._directory / f".tmp-{identity}"
         draft.write_text(text, encoding="utf-8")
         draft.rename(self._directory / f"{due_ms:015d}.{identity}.0.msg")
-
-
-def _code(error: BaseException) -> str:
-    """Storage's error code, which the SDK gives as an enum member or as a string."""
-    code = getattr(error, "error_code", None)
-    return str(getattr(code, "value", code) or "")
