@@ -68,6 +68,11 @@ class Scenery:
         return self.topology.timing.peers_max
 
 
+def peer(each: Peering | Speaker | CreatePeering) -> Peer:
+    """What a Route Server knows it by."""
+    return each.address, each.asn
+
+
 def address(number: int) -> IPv4Address:
     return IPv4Address(f"10.0.1.{number}")
 
@@ -76,35 +81,40 @@ def address(number: int) -> IPv4Address:
 def sceneries(draw: st.DrawFn, speakers_max: int, places_max: int) -> Scenery:
     """Speakers 4, 5, … of one Route Server, some of them hubs; peerings of theirs, departed, adopted and foreign ones."""
     count = draw(st.integers(1, speakers_max))
-    speakers = [draw(speaker(n, ("rs",))) for n in range(count)]
-    hubs = [s.name for s in speakers if s.role == "hub"]
-    behind = [
-        draw(speaker(20 + n, tuple(draw(st.sets(st.sampled_from(hubs), min_size=1)))))
-        for n in range(draw(st.integers(0, 2)) if hubs else 0)
-    ]
+    of_topology = draw(speakers(count))
     places = draw(st.integers(1, places_max))
     addresses = st.lists(st.integers(4, 5 + count + 2), unique=True, max_size=places + 1)
-    listed = [draw(peerings(n, count)) for n in draw(addresses)]
-    listed = list({p.name: p for p in listed}.values())
-    adopted = {f"nva-{n}": f"by-hand-{n}" for n in range(count) if draw(st.integers(0, 3)) == 0}
-    removable = [p.name for p in listed if p.name.startswith("hopkeeper-hub_")]
-    server = RouteServer(
-        name="rs",
-        id="/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualHubs/rs",
-        slots=draw(st.sampled_from(Slots)),
-        adopt=adopted,
-        remove=tuple(draw(st.sets(st.sampled_from(removable), max_size=1))) if removable else (),
-    )
+    listed = {p.name: p for p in (draw(peerings(n, count)) for n in draw(addresses))}
     topology = Topology(
         schema="hopkeeper/v1",
         name="hub",
         networks=(IPv4Network("10.0.0.0/16"),),
-        route_servers=(server,),
-        speakers=(*speakers, *behind),
-        services=draw(services([s.name for s in (*speakers, *behind)])),
+        route_servers=(draw(route_servers(count, [name for name in listed if name.startswith("hopkeeper-hub_")])),),
+        speakers=of_topology,
+        services=draw(services([s.name for s in of_topology])),
         timing=Timing(peers_max=places),
     )
-    return Scenery(topology, frozenset(listed))
+    return Scenery(topology, frozenset(listed.values()))
+
+
+@st.composite
+def speakers(draw: st.DrawFn, count: int) -> tuple[Speaker, ...]:
+    """So many at the Route Server, and up to two behind hubs among them."""
+    peered = [draw(speaker(n, ("rs",))) for n in range(count)]
+    hubs = [s.name for s in peered if s.role == "hub"]
+    served = [draw(st.sets(st.sampled_from(hubs), min_size=1)) for _ in range(draw(st.integers(0, 2)) if hubs else 0)]
+    return (*peered, *(draw(speaker(20 + n, tuple(names))) for n, names in enumerate(served)))
+
+
+@st.composite
+def route_servers(draw: st.DrawFn, count: int, removable: list[str]) -> RouteServer:
+    return RouteServer(
+        name="rs",
+        id="/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualHubs/rs",
+        slots=draw(st.sampled_from(Slots)),
+        adopt={f"nva-{n}": f"by-hand-{n}" for n in range(count) if draw(st.integers(0, 3)) == 0},
+        remove=tuple(draw(st.sets(st.sampled_from(removable), max_size=1))) if removable else (),
+    )
 
 
 @st.composite
@@ -152,16 +162,21 @@ def own(scenery: Scenery, name: str) -> bool:
     return name.startswith("hopkeeper-hub_") or name in scenery.server.adopt.values()
 
 
+def heard(scenery: Scenery, listed: Listed) -> list[Speaker]:
+    """Speakers as they are in the topology with a Succeeded peering of ours, and those behind hubs among them."""
+    ours = [p for p in listed if own(scenery, p.name)]
+    there = {peer(p) for p in ours if p.state is Provisioning.SUCCEEDED}
+    peered = [s for s in scenery.topology.peered_with("rs") if peer(s) in there]
+    return peered + [s for hub in peered if hub.role == "hub" for s in scenery.topology.clients(hub.name)]
+
+
 def certain(scenery: Scenery, listed: Listed) -> set[IPv4Network]:
-    """What some Succeeded peering of ours announces, of a speaker as it is in the topology."""
-    there = {(p.address, p.asn) for p in listed if p.state is Provisioning.SUCCEEDED and own(scenery, p.name)}
-    heard = {s.name for s in scenery.topology.speakers if "rs" in s.peers_with and (s.address, s.asn) in there}
-    hubs = {s.name for s in scenery.topology.speakers if s.name in heard and s.role == "hub"}
-    heard |= {s.name for s in scenery.topology.speakers if hubs & set(s.peers_with)}
-    served = {m.speaker for service in scenery.topology.services for m in service.members}
-    return {x for s in scenery.topology.speakers if s.name in heard for x in s.announces} | (
-        {SERVED} if served & heard else set()
-    )
+    """What is announced to the Route Server over some peering that is surely there."""
+    announcing = heard(scenery, listed)
+    names = {s.name for s in announcing}
+    announced = {prefix for s in announcing for prefix in s.announces}
+    served = [service.prefixes for service in scenery.topology.services if names & set(service.names)]
+    return announced.union(*served)
 
 
 def after(listed: Listed, step: PeeringStep, most: int) -> Listed:
@@ -172,7 +187,7 @@ def after(listed: Listed, step: PeeringStep, most: int) -> Listed:
         return rest
     assert step.address not in {p.address for p in rest}, "Azure takes no second peering with one address"
     before = next((p for p in listed if p.name == step.name), None)
-    assert before is None or (before.address, before.asn) == (step.address, step.asn), "nothing is changed in place"
+    assert before is None or peer(before) == peer(step), "nothing is changed in place"
     now = rest | {Peering(step.name, step.address, step.asn, Provisioning.SUCCEEDED)}
     assert len(now) <= max(most, len(listed)), "never one too many"
     return now
@@ -200,39 +215,46 @@ def stepped(scenery: Scenery) -> Iterator[tuple[Listed, PeeringStep, Listed]]:
 @given(sceneries(speakers_max=10, places_max=8))
 def test_a_plan_keeps_the_rules_whatever_is_there(scenery: Scenery) -> None:
     """Never nine, never a foreign one, never the last announcer unless named, nobody exposed while a place is free."""
-    speakers = {s.name: s for s in scenery.topology.speakers if "rs" in s.peers_with}
     for before, step, now in stepped(scenery):
         assert own(scenery, step.name) or isinstance(step, CreatePeering)
         assert {p for p in before if not own(scenery, p.name)} <= now
-        if isinstance(step, CreatePeering):
-            continue
-        if step.name not in scenery.server.remove:
-            assert certain(scenery, before) <= certain(scenery, now)
-        (gone,) = before - now
-        kept = [s.name for s in allot(scenery.topology, scenery.server, reading(before)).kept]
-        named = step.name.removeprefix("hopkeeper-hub_").removesuffix(".2")
-        at_its_address = {s.address for s in speakers.values()}
-        if len(before) < scenery.most and gone.in_force and named in kept and gone.address not in at_its_address:
-            assert speakers[named].address in {p.address for p in now}, "its new peering is there first"
-        if step.exposure is not None:
-            assert len(before) >= scenery.most or gone.address in at_its_address
-        serves = (gone.address, gone.asn) in {(s.address, s.asn) for s in speakers.values()}
-        if serves and gone.in_force and len(before) <= scenery.most:
-            assert step.exposure is not None, "somebody of the topology loses a peering that works: that is told"
+        if isinstance(step, DeletePeering):
+            assert step.name in scenery.server.remove or certain(scenery, before) <= certain(scenery, now)
+            moved_speakers_peer_first(scenery, before, step, now)
+            what_is_exposed_is_said(scenery, before, step, now)
+
+
+def moved_speakers_peer_first(scenery: Scenery, before: Listed, step: DeletePeering, now: Listed) -> None:
+    """While a place is free, a peering that works goes only after its speaker has one at its new address."""
+    (gone,) = before - now
+    kept = {s.name: s for s in allot(scenery.topology, scenery.server, reading(before)).kept}
+    behind = kept.get(step.name.removeprefix("hopkeeper-hub_").removesuffix(".2"))
+    left = gone.address not in {s.address for s in scenery.topology.peered_with("rs")}
+    if behind is not None and left and gone.in_force and len(before) < scenery.most:
+        assert behind.address in {p.address for p in now}, "its new peering is there first"
+
+
+def what_is_exposed_is_said(scenery: Scenery, before: Listed, step: DeletePeering, now: Listed) -> None:
+    (gone,) = before - now
+    peers = {peer(s) for s in scenery.topology.peered_with("rs")}
+    if step.exposure is not None:
+        assert len(before) >= scenery.most or gone.address in {address for address, _ in peers}
+    if peer(gone) in peers and gone.in_force and len(before) <= scenery.most:
+        assert step.exposure is not None, "somebody of the topology loses a peering that works: that is told"
 
 
 def is_goal(scenery: Scenery, listed: Listed, kept: frozenset[Peer]) -> bool:
     ours = [p for p in listed if own(scenery, p.name)]
-    return all(p.state is Provisioning.SUCCEEDED for p in ours) and {(p.address, p.asn) for p in ours} == kept
+    return all(p.state is Provisioning.SUCCEEDED for p in ours) and {peer(p) for p in ours} == kept
 
 
 def every_step(scenery: Scenery, listed: Listed) -> Iterator[PeeringStep]:
     """Whatever could be written, sensible or not."""
     names = frozenset(p.name.casefold() for p in listed)
-    for peer in scenery.topology.peered_with("rs"):
-        there = next((p.name for p in listed if (p.address, p.asn) == (peer.address, peer.asn)), None)
-        name = there or free_name("hub", peer.name, names)
-        yield CreatePeering("rs", name, peer.address, peer.asn, "")
+    for wanted in scenery.topology.peered_with("rs"):
+        there = next((p.name for p in listed if peer(p) == peer(wanted)), None)
+        name = there or free_name("hub", wanted.name, names)
+        yield CreatePeering("rs", name, wanted.address, wanted.asn, "")
     for p in listed:
         yield DeletePeering("rs", p.name, "")
 
@@ -241,16 +263,14 @@ def is_straight(scenery: Scenery, listed: Listed, step: PeeringStep, kept: froze
     """Whether it makes no peering that nobody wants, and takes none away that is wanted as it is, or that a moved speaker
     still has while its new one could not be made next."""
     if isinstance(step, CreatePeering):
-        return (step.address, step.asn) in kept
+        return peer(step) in kept
     (gone,) = (p for p in listed if p.name == step.name)
-    if (gone.address, gone.asn) in kept:
+    if peer(gone) in kept:
         return False
     behind = speaker_named(scenery.topology, scenery.server, gone.name)
-    moved = next((s for s in scenery.topology.speakers if s.name == behind and (s.address, s.asn) in kept), None)
-    if moved is None or gone.address in {address for address, _ in kept}:
-        return True
-    at_its_address = [p for p in listed if p.address == moved.address]
-    return all((p.address, p.asn) in kept for p in at_its_address)
+    moved_to = {s.address for s in scenery.topology.speakers if s.name == behind and peer(s) in kept}
+    blocked = {p.address for p in listed if peer(p) not in kept}
+    return gone.address in {address for address, _ in kept} or not moved_to & blocked
 
 
 def fewest_writes(scenery: Scenery, kept: frozenset[Peer], straight: bool = False) -> int | None:
@@ -277,7 +297,7 @@ def test_a_plan_comes_to_rest_in_the_fewest_writes(scenery: Scenery) -> None:
     allotment = allot(scenery.topology, scenery.server, reading(scenery.listed))
     if allotment.refused is not None or allotment.occupied or len(scenery.listed) > scenery.most:
         return
-    kept = frozenset[Peer]((s.address, s.asn) for s in allotment.kept)
+    kept = frozenset(map(peer, allotment.kept))
     writes = list(stepped(scenery))
     at_last = writes[-1][2] if writes else scenery.listed
     if is_goal(scenery, at_last, kept):
