@@ -28,14 +28,13 @@ EXPECTED = {
 def own_errors() -> set[str]:
     """The names of every error that the product defines."""
     names = {name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, Exception)}
-    for file in _files():
-        for node in ast.walk(ast.parse(file.read_text())):
-            bases = (
-                {base.id for base in node.bases if isinstance(base, ast.Name)} if isinstance(node, ast.ClassDef) else ()
-            )
-            if isinstance(node, ast.ClassDef) and any(base.endswith("Error") or base == "Exception" for base in bases):
-                names.add(node.name)
-    return names
+    trees = (ast.parse(file.read_text()) for file in _files())
+    classes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    return names | {each.name for each in classes if any(map(_is_error, each.bases))}
+
+
+def _is_error(base: ast.expr) -> bool:
+    return isinstance(base, ast.Name) and (base.id.endswith("Error") or base.id == "Exception")
 
 
 def swallowed(source: str, ours: set[str]) -> Iterator[tuple[int, str]]:
@@ -75,15 +74,24 @@ def _called(call: ast.Call) -> str:
 
 def _is_told(handler: ast.ExceptHandler) -> bool:
     """It raises, logs, or uses the error that it caught, or gives back a text that says why."""
-    inside = [node for statement in handler.body for node in ast.walk(statement)]
-    if any(isinstance(node, ast.Raise) for node in inside):
-        return True
-    if any(isinstance(node, ast.Call) and _called(node) in LOGS for node in inside):
-        return True
-    if handler.name and any(isinstance(node, ast.Name) and node.id == handler.name for node in inside):
-        return True
-    returned = [part for node in inside if isinstance(node, ast.Return | ast.Yield) for part in ast.walk(node)]
-    return any(isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value for part in returned)
+    return any(_tells(node, handler.name) for statement in handler.body for node in ast.walk(statement))
+
+
+def _tells(node: ast.AST, caught: str | None) -> bool:
+    match node:
+        case ast.Raise():
+            return True
+        case ast.Call():
+            return _called(node) in LOGS
+        case ast.Name(id=name):
+            return name == caught
+        case ast.Return() | ast.Yield():
+            return any(map(_is_text, ast.walk(node)))
+    return False
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value != ""
 
 
 def test_no_error_of_ours_is_caught_without_a_log_line_a_reason_or_a_raise() -> None:
