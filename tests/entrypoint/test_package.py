@@ -88,14 +88,16 @@ def index(root: Path, *beside: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_the_package_holds_all_that_runs_and_nothing_else(built: Package, fetched: Libraries) -> None:
-    parts = (path.relative_to(ROOT) for path in (ROOT / "function_app").rglob("*") if path.is_file())
-    runs = {path.as_posix() for path in parts if "__pycache__" not in path.parts}
+    runs = {f"function_app/{name}" for name in files(ROOT / "function_app") if "__pycache__/" not in name}
     own = {name for name in built.files if not name.startswith(f"{libraries.FOLDER}/")}
     assert own == AT_THE_ROOT | {path for path in runs if not path.startswith(BY_HAND_ONLY)}
     assert "function_app/domain/topology/model.py" in own
-    brought = {path.relative_to(fetched.folder).as_posix() for path in fetched.folder.rglob("*") if path.is_file()}
-    assert set(built.files) - own == {f"{libraries.FOLDER}/{name}" for name in brought}
+    assert set(built.files) - own == {f"{libraries.FOLDER}/{name}" for name in files(fetched.folder)}
     with zipfile.ZipFile(built.path) as content:
         assert tuple(content.namelist()) == built.files
         assert content.testzip() is None
@@ -290,8 +292,7 @@ def test_host_and_demo_say_what_is_wrong_with_a_package(
 
 def test_a_zip_is_unpacked_alone_and_gone_afterwards(built: Package) -> None:
     with unpacked(built.path) as folder:
-        found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-        assert found == set(built.files)
+        assert files(folder) == set(built.files)
     assert not folder.exists()
 
 

@@ -135,29 +135,29 @@ def test_no_shape_takes_a_key_that_it_does_not_know(shape: type[Struct]) -> None
     assert shape is Struct or shape.__struct_config__.forbid_unknown_fields
 
 
-def test_what_is_not_written_down_is_this() -> None:
+def test_what_is_not_written_down_of_a_peer_is_this() -> None:
     written = of_the_wide_document()
-    server, speaker, scale_set, peering = (
-        written.route_servers[0], written.speakers[0], written.scale_sets[0], written.network_peerings[0],
-    )  # fmt: skip
-    assert (server.branch_to_branch, server.routing_preference, server.owned, server.slots) == (
-        None,
-        None,
-        False,
-        "refuse",
-    )
+    server, speaker, scale_set = written.route_servers[0], written.speakers[0], written.scale_sets[0]
+    assert (server.branch_to_branch, server.routing_preference, server.owned) == (None, None, False)
+    assert server.slots == "refuse"
     assert (speaker.role, speaker.priority, speaker.as_override, speaker.vm) == ("router", 100, False, None)
     assert speaker.agent is not None
     assert speaker.agent.probe is None
     assert (scale_set.priority, scale_set.announces) == (100, ())
+
+
+def test_what_is_not_written_down_of_a_network_peering_is_left_as_it_is() -> None:
+    peering = of_the_wide_document().network_peerings[0]
     assert (peering.use_remote_gateways, peering.allow_gateway_transit, peering.allow_forwarded_traffic) == (None,) * 3
     assert peering.owned is False
-    service = written.services[0]
+
+
+def test_what_is_not_written_down_of_a_service_is_this() -> None:
+    service = of_the_wide_document().services[0]
     assert (service.failover.preempt, service.failover.rehearse) == ("never", "adopted")
     assert service.failover.return_after == timedelta(minutes=30)
     assert (service.min_healthy, service.outward, service.snat) == (None, None, False)
-    assert model.Member(speaker="a").priority == 100
-    assert model.Member(speaker="a").backend is None
+    assert (model.Member(speaker="a").priority, model.Member(speaker="a").backend) == (100, None)
 
 
 RANGES: list[tuple[list[Any], int, int]] = [
