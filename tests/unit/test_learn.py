@@ -151,3 +151,12 @@ def test_where_no_record_can_be_believed_everybody_may_serve_and_nobody_holds() 
     assert record.phase is Phase.LEARN
     assert record.may_serve == {A, B}
     assert record.holder is None
+
+
+def test_a_service_that_was_active_active_until_now_is_learned_again() -> None:
+    """Its record names no member that is to serve, and every member may be serving."""
+    shared = stable(may_serve=frozenset({A, B, C}), operation=None)
+    record = msgspec.structs.replace(shared, target=None)
+    decision = decided(look(SERVING, SERVING, SERVING), record)
+    assert decision.record.phase is Phase.LEARN
+    assert decision.record.may_serve == {A, B, C}

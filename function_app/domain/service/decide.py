@@ -47,6 +47,7 @@ def decide(look: Look) -> Decision:
     | it cannot explain what was observed            | learn again (`learn.behind`)                |
     | learn                                          | look until enough was seen                  |
     | any other phase, active-active                 | every fit member serves                     |
+    | no member is named in it                       | learn again: it was active-active before    |
     | fencing: an operation, no member granted yet   | `_fence`                                    |
     | granted: the target may serve                  | `_grant`                                    |
     | stable                                         | `_keep`                                     |
@@ -69,40 +70,42 @@ def _due(look: Look, freshly_in_doubt: bool) -> Decision:
         return learn(look)
     if look.service.mode is Mode.ACTIVE_ACTIVE:
         return everybody_serves(look)
+    target = look.record.target
+    if target is None:  # every member served until the document made it active-passive
+        return relearn(look, "the record names no member that is to serve")
     if look.record.phase is Phase.FENCING:
-        return _fence(look)
+        return _fence(look, target)
     if look.record.phase is Phase.GRANTED:
-        return _grant(look)
-    return _keep(look, freshly_in_doubt)
+        return _grant(look, target)
+    return _keep(look, target, freshly_in_doubt)
 
 
 # --- an operation under way ------------------------------------------------------------------------------------------
 
 
-def _fence(look: Look) -> Decision:
+def _fence(look: Look, target: str) -> Decision:
     """Nobody is granted yet: another target if this one failed, else what is still missing for the proof."""
-    record, target = look.record, look.record.target
-    if target is None or has_failed(look, target) or (look.role(target) is None and target not in record.may_serve):
+    if has_failed(look, target) or (look.role(target) is None and target not in look.record.may_serve):
         return _other_target(look, f"{target} failed before it was granted")
     if look.role(target) is None and look.kind is not Kind.BACK:
         # It may be serving, and only we cannot reach it: no other member is fenced for it then.
-        return Decision(record, held=(judge(look, target).because,))
+        return Decision(look.record, held=(judge(look, target).because,))
     return kind_of(look.service).prove(look, target)
 
 
 def _other_target(look: Look, why: str) -> Decision:
     if look.kind is Kind.SWITCHOVER:
         return back(look, why)
-    other = elect(look, without=look.record.target)
+    other = elect(look, without=None)  # the target is not fit
     if other is None:
         return Decision(look.record, held=("no member is fit to serve", *why_not(look)))
     return open_operation(look, other, Kind.NEXT, why)
 
 
-def _grant(look: Look) -> Decision:
+def _grant(look: Look, target: str) -> Decision:
     """Steps 4-6: lift the target, promote it, confirm it. A target that fails meanwhile is followed by the next one."""
-    record, target = look.record, look.record.target or ""
-    if failing := _failover(look):
+    record = look.record
+    if failing := _failover(look, target):
         return failing
     if look.role(target) == (record.epoch, Role.STANDBY):
         return _renew(look, target)
@@ -136,7 +139,7 @@ def _not_serving_yet(look: Look, target: str, held: tuple[str, ...]) -> Decision
 # --- stable ----------------------------------------------------------------------------------------------------------
 
 
-def _failover(look: Look) -> Decision | None:
+def _failover(look: Look, holder: str) -> Decision | None:
     """Whether the holder must be replaced, and by which member; None when it need not be (safety.md section 4, the table).
 
     | the holder                                        | then                                                      |
@@ -147,7 +150,6 @@ def _failover(look: Look) -> Decision | None:
     | is its own next hop and has no session            | another one                                               |
     | failed                                            | another one                                               |
     """
-    holder = look.record.target or ""
     judgement = judge(look, holder)
     kind, reason = Kind.FAILOVER, judgement.because
     if is_down_by_operator(look, holder):
@@ -182,13 +184,13 @@ def _replaced(look: Look, holder: str, kind: Kind, reason: str) -> Decision:
     return open_operation(look, other, kind, f"{reason}; {other} takes over{ready}")
 
 
-def _keep(look: Look, freshly_in_doubt: bool) -> Decision:
+def _keep(look: Look, holder: str, freshly_in_doubt: bool) -> Decision:
     """Stable: replace a failed holder, repair a role that was lost, and bring the others back (step 7).
 
     The first of these that has something to do is the decision; where none has, the service is at rest.
     """
-    record, holder = look.record, look.record.target or ""
-    if failing := _failover(look):
+    record = look.record
+    if failing := _failover(look, holder):
         return failing
     if look.role(holder) == (record.epoch, Role.STANDBY):
         return _renew(look, holder)
