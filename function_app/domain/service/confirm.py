@@ -30,8 +30,7 @@ def with_probes(look: Look) -> Record:
     operation = record.operation
     if operation is not None and holder in up & record.probe_down:
         operation = replace(operation, confirmed=True)
-    kept = replace(record, tallies=counts, probe_down=(record.probe_down | down) - up, operation=operation)
-    return record if kept == record else kept
+    return replace(record, tallies=counts, probe_down=(record.probe_down | down) - up, operation=operation)
 
 
 def _counted(look: Look, holder: str, probed: Mapping[str, Value]) -> dict[str, Tally]:

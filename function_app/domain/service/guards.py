@@ -186,6 +186,4 @@ def refuse(step: Step, look: Look) -> tuple[Refusal, ...]:
                 refused += refusals(OF_A_DISCRETIONARY_OPENING, step, look)
         case Draining():
             refused += refusals(OF_A_DRAIN, step, look)
-        case Touch():
-            pass
     return refused

@@ -93,8 +93,7 @@ def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing)
             return Tally(bad=(previous.bad if previous else 0) + 1, at=now)
         case Value.OK if previous is not None and previous.good + 1 < timing.load_balancer_rise:
             return Tally(bad=previous.bad, good=previous.good + 1, at=now)
-        case _:
-            return None
+    return None
 
 
 def counted_lately(previous: Tally, now: datetime, timing: Timing) -> bool:

@@ -30,15 +30,15 @@ def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision
     """Step 1. From `learn` everybody may be serving; otherwise who may is as recorded."""
     at, record = look.observed.at, look.record
     epoch = max(record.epoch, look.newest_epoch()) + 1
-    under_way = record.phase is Phase.FENCING and record.operation is not None
+    under_way = record.operation if record.phase is Phase.FENCING else None
     operation = Operation(
         id=f"{look.service.name}-{epoch}",
         kind=kind,
         reason=reason,
         started=at,
         deadline=at + look.timing.operation_deadline,
-        attempt=record.operation.attempt + 1 if under_way and record.operation else 0,
-        previous=record.operation.previous if under_way and record.operation else record.target,
+        attempt=under_way.attempt + 1 if under_way else 0,
+        previous=under_way.previous if under_way else record.target,
     )
     opened = replace(
         record,
@@ -111,8 +111,7 @@ def send_fences(look: Look) -> Decision:
         if by_agent in tried and by_balancer in tried:
             why = f"its agent: {tried[by_agent]}; the load balancer: {tried[by_balancer]}"
             held.append(f"no proof that {name} does not serve: {why}")
-    record = look.record if owed == look.record.owed else replace(look.record, owed=owed)
-    return Decision(record, tuple(effects), tuple(held))
+    return Decision(replace(look.record, owed=owed), tuple(effects), tuple(held))
 
 
 def grant(look: Look, target: str) -> Decision | None:
