@@ -9,7 +9,18 @@ RESULTS = TREE / "build" / "mutants"
 TEXTS = {"Problem": (1,), "Fault": (1, 2), "Refusal": (1,), "Unjudged": (), "ValueError": (0,), "BadInput": ()}
 """By function or class: the arguments that are wording (`Problem(path, rule)`, `Fault(path, what, do)`)."""
 
-_SERVICE = ("protocol_rules", "election", "evidence", "guards", "learn", "new_holder", "reconcile/test_orders")
+_SERVICE = (
+    "outcomes",
+    "protocol_rules",
+    "election",
+    "evidence",
+    "guards",
+    "learn",
+    "new_holder",
+    "observation",
+    "stored_words",
+    "reconcile/test_orders",
+)
 
 TESTS: dict[str, tuple[str, ...]] = {
     "base": ("base", "guards"),
@@ -28,8 +39,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "routes/expected": ("expected_routes",),
     "routes/hubs": ("routes", "advertised_routes"),
     "service": (*_SERVICE, "ranking", "outward"),
+    "service/balancer": ("provable", "preflight_cases", "stored_words"),
     "service/bounds": ("bounds",),
+    "service/kind": ("kinds", "ranking"),
     "service/outward": ("outward",),
+    "service/provable": ("provable",),
     "service/ranked": ("ranking", "reconcile/test_outranking"),
     "service/rehearsal": ("reconcile/test_rehearsal", *_SERVICE),
     "topology": ("topology", "topology_laws", "topology_model", "wakes"),

@@ -1,0 +1,53 @@
+"""What one look at a service holds: what is missing in it, and what a pass adds to it."""
+
+from dataclasses import replace
+
+import pytest
+
+from function_app.domain.service.look import Look
+from function_app.domain.service.observation import AdminState, AgentService, Backend, Observed, Role
+from function_app.domain.service.ranked.paths import Path, PathOrder
+from tests.builders import NOW, balancer, stable, status
+from tests.unit.decisions import PROBED, SERVING, SILENT, A, B, C, look, looking
+
+
+def test_a_fit_agent_that_does_not_know_the_service_stands_by_at_epoch_0_and_answers_no_probe() -> None:
+    seen = look(SERVING, status(service="other"), SILENT)
+    assert seen.service(B, "fw") == AgentService(0, 0, Role.STANDBY, answering=False)
+    assert seen.service(C, "fw") is None
+
+
+def test_a_lift_replaces_the_older_reading_of_its_own_backend_only() -> None:
+    pool = balancer(nva_a="Down_Admin", nva_b=PROBED)
+    lifted = look(SERVING, balancer=pool).with_lifted(A, 4)
+    assert lifted.lifted == {A: 4}
+    assert lifted.balancer == replace(pool, backends={**pool.backends, A: Backend(AdminState.NONE)})
+
+
+@pytest.mark.parametrize("pool", [None, "ARM answers 503", balancer(nva_b=PROBED)], ids=["not read", "failed", "other"])
+def test_a_lift_adds_no_backend_to_a_reading_that_does_not_show_it(pool: object) -> None:
+    lifted = look(SERVING, balancer=pool).with_lifted(A, 4)
+    assert (lifted.lifted, lifted.balancer) == ({A: 4}, pool)
+
+
+def test_what_announcers_accepted_in_this_pass_outlives_its_look_and_the_newer_wins() -> None:
+    earlier = look(SERVING).with_announced(A, (3, 1)).with_announced(B, (3, 2))
+    again = look(SERVING).with_announced(B, (3, 3)).after(earlier)
+    assert again.announced == {A: (3, 1), B: (3, 3)}
+
+
+def with_ordered(seen: Observed, epoch: int) -> Look:
+    return looking(replace(seen, ordered={A: PathOrder(epoch, 1, Path(1, A))}), stable())
+
+
+def test_the_newest_epoch_is_the_highest_that_any_agent_holds_received_or_was_ordered() -> None:
+    silent = look(SILENT, SILENT, SILENT)
+    assert looking(silent, stable()).newest_epoch() == 0
+    received = status(2)
+    received = replace(received, services={"fw": replace(received.services["fw"], heard=7)})
+    assert looking(look(SERVING, status(5), received), stable()).newest_epoch() == 7
+    assert with_ordered(silent, 6).newest_epoch() == 6
+
+
+def test_why_an_operation_was_opened_is_not_known_where_there_is_none() -> None:
+    assert looking(look(SERVING, at=NOW), stable(operation=None)).kind is None

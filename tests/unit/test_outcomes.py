@@ -1,0 +1,745 @@
+"""What each outcome of a decision writes, sends and says: the record, the effects and every word that an operator reads.
+
+Why an outcome is the right one is proven elsewhere (test_protocol_rules, test_learn, test_evidence, test_new_holder).
+"""
+
+from dataclasses import dataclass
+from dataclasses import replace as with_changes
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from function_app.domain.service.decide import decide
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.observation import AgentReading, Observed, Role
+from function_app.domain.service.ranked.paths import Rank
+from function_app.domain.service.record import (
+    Ack,
+    Drain,
+    Fence,
+    Kind,
+    Learning,
+    Operation,
+    Phase,
+    Record,
+    Rehearsal,
+    Spacing,
+    Tally,
+)
+from function_app.domain.service.steps import Effect, LiftByBalancer, SendFence, SendPromote
+from tests.builders import NOW, balancer, document, stable, status, topology
+from tests.unit.decisions import (
+    FATAL,
+    LONG_AGO,
+    PROBED,
+    PROVEN,
+    REFUSED,
+    SERVING,
+    SILENT,
+    SOON,
+    STANDBY,
+    TIMING,
+    A,
+    B,
+    C,
+    by_agent,
+    decided,
+    fencing,
+    granted,
+    learning,
+    look,
+    looking,
+    operation,
+)
+
+UNFIT = status(3, fatal=("disk",))
+SERVING_4, STANDBY_4 = status(4, Role.SERVING), status(4)
+TAKEN_OVER = look(STANDBY_4, SERVING_4, STANDBY_4)
+"""nva-b serves at epoch 4, the others acknowledged it."""
+PROMOTE_B = SendPromote(B, 4, "boot-1")
+LIFT_B = LiftByBalancer(B, 4)
+NOT_LIFTED = {LIFT_B: "ARM answers 503"}
+NOT_PROMOTED = {PROMOTE_B: "it refuses"}
+GRANTED_B = look(STANDBY_4, STANDBY, STANDBY_4)
+"""nva-b is to serve at epoch 4 and has not obeyed yet."""
+FENCED_B: dict[str, Any] = {"fenced": {B: Fence(epoch=3, etag="e")}, "owed": {B: 3}}
+OWED_B: dict[str, Any] = {"owed": {B: 3}}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is seen under which record, and what comes of it; `changes` are those of the record."""
+
+    name: str
+    seen: Observed
+    record: Record
+    held: tuple[str, ...] = ()
+    because: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    changes: dict[str, Any] | None = None
+    alarms: tuple[str, ...] = ()
+    settled: bool = False
+
+
+def opened(kind: Kind, reason: str, epoch: int = 5, **changes: Any) -> Operation:
+    """An operation that is opened now."""
+    values: dict[str, Any] = {"id": f"fw-{epoch}", "deadline": NOW + TIMING.operation_deadline, "reason": reason}
+    return operation(kind, **(values | changes))
+
+
+NOT_DECIDED_ON = [
+    Case(
+        "a record of a newer version is only observed",
+        look(FATAL),
+        stable(schema=2),
+        held=("the record's schema 2 is newer than ours: observing only",),
+    ),
+    Case(
+        "a record that is behind is learned again, and says why",
+        look(SERVING, STANDBY_4),
+        stable(rank=Rank(seq=1), tallies={A: Tally(bad=1, at=NOW)}),
+        held=(
+            "an agent is at epoch 4, or received it from a peer; the record is only at 3: "
+            "learning again, observing only",
+        ),
+        changes={
+            "phase": Phase.LEARN,
+            "may_serve": frozenset({A, B, C}),
+            "operation": None,
+            "learning": Learning(since=NOW),
+            "rank": None,
+        },
+    ),
+    Case(
+        "a service that was active-active until now is learned again",
+        look(SERVING, SERVING, SERVING),
+        replace(stable(operation=None), target=None, may_serve=frozenset({A, B, C})),
+        held=("the record names no member that is to serve: learning again, observing only",),
+        changes={"phase": Phase.LEARN, "learning": Learning(since=NOW)},
+    ),
+]
+
+OPERATIONS = [
+    Case(
+        "a silent target that may be serving is waited for",
+        look(SILENT),
+        fencing(A, Kind.ADOPT, may_serve=frozenset({A, B})),
+        held=("nva-a: its agent does not answer (no answer) and no other source can tell",),
+    ),
+    Case(
+        "where no member is fit the operation stays, and says why of each",
+        look(UNFIT, UNFIT, UNFIT),
+        fencing(),
+        held=(
+            "no member is fit to serve",
+            "nva-a: its agent says disk",
+            "nva-b: its agent says disk",
+            "nva-c: its agent says disk",
+        ),
+    ),
+    Case(
+        "the next candidate keeps the old holder and counts the attempt",
+        look(with_changes(UNFIT, services=STANDBY_4.services), UNFIT),
+        fencing(operation=operation(attempt=3), acks={A: Ack(epoch=4, boot_id="x")}),
+        because=("next candidate to nva-c at epoch 5: nva-b failed before it was granted",),
+        effects=(SendFence(A, 5),),
+        changes={
+            "epoch": 5,
+            "target": C,
+            "acks": {},
+            "operation": opened(Kind.NEXT, "nva-b failed before it was granted", attempt=4),
+        },
+    ),
+    Case(
+        "a target that fails after its grant begins a new count, and is the old holder",
+        look(STANDBY_4, with_changes(UNFIT, services=SERVING_4.services)),
+        granted(operation=operation(attempt=3), tallies={B: Tally(bad=1, at=NOW)}),
+        because=("failover to nva-a at epoch 5: nva-b: its agent says disk; nva-a takes over",),
+        effects=(SendFence(B, 5),),
+        changes={
+            "epoch": 5,
+            "phase": Phase.FENCING,
+            "target": A,
+            "tallies": {},
+            "spacing": Spacing(count=1, last=NOW),
+            "operation": opened(Kind.FAILOVER, "nva-b: its agent says disk; nva-a takes over", previous=B),
+        },
+    ),
+    Case(
+        "a switchover whose target fails goes back, and says why",
+        look(SERVING, UNFIT),
+        fencing(kind=Kind.SWITCHOVER),
+        because=("back to the old holder to nva-a at epoch 5: nva-b failed before it was granted",),
+        changes={
+            "epoch": 5,
+            "target": A,
+            "operation": opened(Kind.BACK, "nva-b failed before it was granted", attempt=1),
+        },
+    ),
+    Case(
+        "a switchover that is refused goes back",
+        look(STANDBY_4, STANDBY, STANDBY_4, tried=NOT_PROMOTED),
+        granted(operation=operation(Kind.SWITCHOVER)),
+        because=("back to the old holder to nva-a at epoch 5: nva-b does not serve yet: it refuses",),
+        effects=(SendFence(B, 5),),
+        changes={
+            "epoch": 5,
+            "phase": Phase.FENCING,
+            "target": A,
+            "operation": opened(Kind.BACK, "nva-b does not serve yet: it refuses", previous=B),
+        },
+    ),
+    Case(
+        "a switchover whose old holder failed meanwhile goes to the next best, never again to the one that refused",
+        look(with_changes(UNFIT, services=STANDBY_4.services), STANDBY, STANDBY_4, tried=NOT_PROMOTED),
+        granted(operation=operation(Kind.SWITCHOVER)),
+        because=("back to the old holder to nva-c at epoch 5: nva-b does not serve yet: it refuses",),
+        effects=(SendFence(B, 5),),
+        changes={
+            "epoch": 5,
+            "phase": Phase.FENCING,
+            "target": C,
+            "operation": opened(Kind.BACK, "nva-b does not serve yet: it refuses", previous=B),
+        },
+    ),
+    Case(
+        "a switchover that is refused while no other member is fit waits",
+        look(UNFIT, STANDBY, UNFIT, tried=NOT_PROMOTED),
+        granted(operation=operation(Kind.SWITCHOVER)),
+        held=("nva-b does not serve yet: it refuses, and no other member is fit to serve",),
+    ),
+]
+
+GRANTS = [
+    Case(
+        "a grant says who acknowledged",
+        look(STANDBY_4),
+        fencing(),
+        because=("nva-b is granted epoch 4: nva-a acknowledged",),
+        effects=(PROMOTE_B,),
+        changes={"phase": Phase.GRANTED, "may_serve": frozenset({B}), "acks": {A: Ack(epoch=4, boot_id="boot-1")}},
+    ),
+    Case(
+        "a grant says who is fenced",
+        look(SILENT, proofs={A: PROVEN}),
+        fencing(owed={A: 4}),
+        because=("nva-b is granted epoch 4: nva-a is fenced at the load balancer",),
+        effects=(PROMOTE_B,),
+        changes={
+            "phase": Phase.GRANTED,
+            "may_serve": frozenset({A, B}),
+            "fenced": {A: Fence(epoch=4, etag="e2")},
+        },
+    ),
+    Case(
+        "a grant that needs no proof says so",
+        look(STANDBY),
+        fencing(may_serve=frozenset()),
+        because=("nva-b is granted epoch 4: alone",),
+        effects=(PROMOTE_B,),
+        changes={"phase": Phase.GRANTED, "may_serve": frozenset({B})},
+    ),
+    Case(
+        "a target that is fenced is not promoted with its grant",
+        look(STANDBY_4),
+        fencing(may_serve=frozenset({A, B}), **FENCED_B),
+        because=("nva-b is granted epoch 4: nva-a acknowledged",),
+        changes={"phase": Phase.GRANTED, "may_serve": frozenset({B}), "acks": {A: Ack(epoch=4, boot_id="boot-1")}},
+    ),
+    Case(
+        "the fence of a target is lifted with its promotion",
+        GRANTED_B,
+        granted(**FENCED_B),
+        because=("nva-b: its fence is lifted",),
+        effects=(LIFT_B, PROMOTE_B),
+        changes={"fenced": {}},
+    ),
+    Case("a lift that is owed is tried again", GRANTED_B, granted(**OWED_B), effects=(LIFT_B, PROMOTE_B)),
+    Case(
+        "a lift that has arrived is noted",
+        with_changes(GRANTED_B, lifted={B: 4}),
+        granted(**OWED_B),
+        because=("nva-b is back in the pool",),
+        effects=(PROMOTE_B,),
+        changes={"owed": {}},
+    ),
+    Case(
+        "a lift that failed keeps nobody from being promoted",
+        with_changes(GRANTED_B, tried=NOT_LIFTED),
+        granted(**OWED_B),
+        held=("nva-b cannot be lifted: ARM answers 503",),
+        effects=(PROMOTE_B,),
+    ),
+    Case(
+        "a lift and a promotion that failed are both said",
+        with_changes(GRANTED_B, tried=NOT_LIFTED | NOT_PROMOTED),
+        granted(**OWED_B),
+        held=("nva-b cannot be lifted: ARM answers 503", "nva-b does not serve yet: it refuses"),
+    ),
+    Case(
+        "a holder that serves and could not be lifted is not confirmed yet",
+        with_changes(TAKEN_OVER, tried=NOT_LIFTED),
+        granted(**OWED_B),
+        held=("nva-b cannot be lifted: ARM answers 503",),
+    ),
+    Case(
+        "a target that lost its role is promoted at a newer epoch",
+        look(STANDBY_4, STANDBY_4, STANDBY_4),
+        granted(),
+        because=("renew to nva-b at epoch 5: nva-b lost its role at epoch 4",),
+        changes={
+            "epoch": 5,
+            "phase": Phase.FENCING,
+            "operation": opened(Kind.RENEW, "nva-b lost its role at epoch 4", previous=B),
+        },
+    ),
+]
+
+
+def shown(*unfit: str, **reasons: str) -> Observed:
+    """nva-b serves at epoch 4 and the load balancer shows this; who is unfit has acknowledged all the same."""
+    agents = {name: with_changes(STANDBY_4, fatal=("disk",)) for name in unfit}
+    return with_changes(TAKEN_OVER, agents={**TAKEN_OVER.agents, **agents}, balancer=balancer(**reasons))
+
+
+ENOUGH = operation(unverified=Tally(bad=TIMING.verify_looks, at=NOW - TIMING.doubt_poll))
+TOO_MANY = replace(ENOUGH, unverified=Tally(bad=TIMING.verify_looks + 1, at=NOW))
+REFUSES = "nva-b serves at epoch 4, but the probe says Down_Probe_HttpStatus"
+
+CONFIRMATIONS = [
+    Case(
+        "a holder waits for a look at the load balancer",
+        TAKEN_OVER,
+        granted(),
+        held=("nva-b serves at epoch 4; the load balancer is still to confirm it",),
+    ),
+    Case(
+        "a holder whose probe succeeds is verified",
+        shown(nva_b=PROBED),
+        granted(),
+        because=("nva-b serves at epoch 4, verified",),
+        changes={"phase": Phase.STABLE},
+    ),
+    Case(
+        "a holder whose probe fails is waited for, and the looks are counted apart from its health",
+        shown(nva_b=REFUSED),
+        granted(),
+        held=(REFUSES,),
+        changes={"operation": operation(unverified=Tally(bad=1, at=NOW)), "probe_down": frozenset({B})},
+    ),
+    Case(
+        "a load balancer that shows no reason is waited for",
+        with_changes(TAKEN_OVER, balancer=with_changes(balancer(), backends={})),
+        granted(),
+        held=("nva-b serves at epoch 4; the load balancer does not tell: its health says nothing",),
+        changes={"operation": operation(unverified=Tally(bad=1, at=NOW))},
+    ),
+    Case(
+        "a load balancer that cannot be read is believed in the end, and the reason says so",
+        with_changes(TAKEN_OVER, balancer="ARM answers 503"),
+        granted(operation=ENOUGH),
+        because=("nva-b serves at epoch 4; the load balancer does not tell: ARM answers 503",),
+        changes={"phase": Phase.STABLE, "operation": TOO_MANY},
+    ),
+    Case(
+        "a holder that is not verified in time is followed by the next candidate",
+        shown(nva_b=REFUSED),
+        granted(operation=ENOUGH),
+        because=(
+            "failover on the probe alone to nva-a at epoch 5: nva-b was not verified in time (Down_Probe_HttpStatus)",
+        ),
+        effects=(SendFence(B, 5),),
+        changes={
+            "epoch": 5,
+            "phase": Phase.FENCING,
+            "target": A,
+            "probe_down": frozenset({B}),
+            "operation": opened(Kind.PROBE, "nva-b was not verified in time (Down_Probe_HttpStatus)", previous=B),
+            "spacing": Spacing(count=1, last=NOW),
+        },
+    ),
+    Case(
+        "a holder that is not verified in time is kept where no other member is fit",
+        shown(A, C, nva_b=REFUSED),
+        granted(operation=ENOUGH),
+        held=(REFUSES,),
+        changes={"operation": TOO_MANY, "probe_down": frozenset({B})},
+    ),
+    Case(
+        "a holder is kept where the one before was not verified either",
+        shown(nva_b=REFUSED),
+        granted(operation=replace(ENOUGH, kind=Kind.PROBE)),
+        held=(REFUSES,),
+        changes={"operation": replace(TOO_MANY, kind=Kind.PROBE), "probe_down": frozenset({B})},
+    ),
+]
+
+
+def followed(kind: Kind, reason: str) -> dict[str, Any]:
+    """The record when nva-b is to follow nva-a at epoch 4."""
+    spacing = {} if kind is Kind.SWITCHOVER else {"spacing": Spacing(count=1, last=NOW)}
+    return {
+        "epoch": 4,
+        "phase": Phase.FENCING,
+        "target": B,
+        "operation": opened(kind, reason, 4, previous=A),
+        **spacing,
+    }
+
+
+FAILED, DRAINED = "nva-a: its agent says forwarding is off", {A: Drain(until=SOON, by="ann")}
+UNREADY = status(3, sessions_up=False)
+REBOOTED = "reboot not before 2026-01-01 03:15:00Z"
+LAST_RESORT = f"{FAILED}; nva-b takes over, as a last resort: it has no Established session"
+BY_HAND = "nva-a: an operator set its adminState to Down; nva-b takes over"
+
+MOVES = [
+    Case(
+        "a holder that failed is followed",
+        look(FATAL),
+        stable(),
+        because=(f"failover to nva-b at epoch 4: {FAILED}; nva-b takes over",),
+        effects=(by_agent(A),),
+        changes=followed(Kind.FAILOVER, f"{FAILED}; nva-b takes over"),
+    ),
+    Case(
+        "a last resort is called one",
+        look(FATAL, UNREADY, UNFIT),
+        stable(),
+        because=(f"failover to nva-b at epoch 4: {LAST_RESORT}",),
+        effects=(by_agent(A),),
+        changes=followed(Kind.FAILOVER, LAST_RESORT),
+    ),
+    Case(
+        "a holder that failed keeps its role where no other member is fit",
+        look(FATAL, UNFIT, UNFIT),
+        stable(),
+        held=(f"{FAILED}; but no other member is fit, so it keeps its role",),
+    ),
+    Case(
+        "a holder that cannot be judged is left alone",
+        look(SILENT),
+        stable(),
+        held=("left alone: nva-a: its agent does not answer (no answer) and no other source can tell",),
+    ),
+    Case(
+        "a holder that an operator took out of the pool is followed",
+        look(SERVING, balancer=balancer(nva_a="Down_Admin")),
+        stable(),
+        because=(f"failover to nva-b at epoch 4: {BY_HAND}",),
+        effects=(by_agent(A),),
+        changes=followed(Kind.FAILOVER, BY_HAND),
+    ),
+    Case(
+        "a drained holder is followed",
+        look(SERVING),
+        stable(drains=DRAINED),
+        because=("switchover to nva-b at epoch 4: nva-a is drained by ann",),
+        effects=(by_agent(A),),
+        changes=followed(Kind.SWITCHOVER, "nva-a is drained by ann"),
+    ),
+    Case(
+        "a drained holder serves on while no other member is ready",
+        look(SERVING, UNREADY, UNREADY),
+        stable(drains=DRAINED),
+        held=("nva-a is drained by ann, but no other member is ready",),
+    ),
+    Case(
+        "a holder that the platform is about to interrupt is followed",
+        look(with_changes(SERVING, maintenance=REBOOTED)),
+        stable(),
+        because=(f"switchover to nva-b at epoch 4: the platform announces for nva-a: {REBOOTED}",),
+        effects=(by_agent(A),),
+        changes=followed(Kind.SWITCHOVER, f"the platform announces for nva-a: {REBOOTED}"),
+    ),
+    Case(
+        "a holder that lost its role is promoted at a newer epoch",
+        look(STANDBY),
+        stable(),
+        because=("renew to nva-a at epoch 4: nva-a lost its role at epoch 3",),
+        changes={
+            "epoch": 4,
+            "phase": Phase.FENCING,
+            "operation": opened(Kind.RENEW, "nva-a lost its role at epoch 3", 4, previous=A),
+        },
+    ),
+]
+
+DOWN_ONCE = {A: Tally(bad=1, at=NOW)}
+
+AT_REST = [
+    Case("at rest nothing is done", look(SERVING), stable(), settled=True),
+    Case(
+        "a holder that has not obeyed is sent its command again",
+        look(SERVING, STANDBY_4, STANDBY_4),
+        stable(A, 4),
+        because=("nva-a should serve at epoch 4: sent again",),
+        effects=(SendPromote(A, 4, "boot-1"),),
+    ),
+    Case(
+        "one that serves beside the holder and one that is late are fenced at once",
+        look(SERVING, status(2, Role.SERVING), status(2)),
+        stable(),
+        because=tuple(f"conflict: nva-b serves beside nva-a; {name} should stand by" for name in (B, C)),
+        effects=(SendFence(B, 3), SendFence(C, 3)),
+    ),
+    Case(
+        "a fence that failed in this look is left for the next",
+        look(SERVING, status(2), tried={SendFence(B, 3): "no answer"}),
+        stable(),
+        settled=True,
+    ),
+    Case(
+        "members that acknowledged leave what may serve",
+        look(SERVING_4, STANDBY_4, STANDBY_4),
+        stable(A, 4, may_serve=frozenset({A, B, C}), acks={B: Ack(epoch=3, boot_id="old")}),
+        because=("nva-b acknowledged: it stands by", "nva-c acknowledged: it stands by"),
+        changes={
+            "may_serve": frozenset({A}),
+            "acks": {name: Ack(epoch=4, boot_id="boot-1") for name in (B, C)},
+        },
+    ),
+    Case(
+        "a member is not taken back amid its rehearsal",
+        look(SERVING_4, STANDBY_4, STANDBY_4),
+        stable(A, 4, owed={B: 4}, rehearsal=Rehearsal(member=B, epoch=4, until=SOON)),
+        held=("waiting for nva-b to come back: nva-b: its agent is fit",),
+    ),
+    Case(
+        "a member is taken back amid the rehearsal of another one",
+        look(SERVING_4, STANDBY_4, STANDBY_4),
+        stable(A, 4, owed={B: 4, C: 4}, rehearsal=Rehearsal(member=C, epoch=4, until=SOON)),
+        effects=(LIFT_B,),
+    ),
+    Case(
+        "a holder whose probe begins to fail is sent its command again",
+        look(SERVING, balancer=balancer(nva_a=REFUSED)),
+        stable(),
+        because=("nva-a serves, but its probe fails: sent again",),
+        effects=(SendPromote(A, 3, "boot-1"),),
+        changes={"tallies": DOWN_ONCE, "probe_down": frozenset({A})},
+    ),
+    Case(
+        "a holder that goes on failing its probe is in doubt",
+        look(SERVING, balancer=balancer(nva_a=REFUSED)),
+        stable(tallies=DOWN_ONCE),
+        held=("in doubt: the load balancer's probe of nva-a failed 1 time(s)",),
+        changes={"probe_down": frozenset({A})},
+    ),
+    Case(
+        "a holder whose probe has recovered is sent nothing",
+        look(SERVING, balancer=balancer(nva_a=PROBED)),
+        stable(tallies={A: Tally(bad=1, good=1, at=NOW - TIMING.doubt_poll)}),
+        changes={"tallies": {}},
+        settled=True,
+    ),
+    Case(
+        "a holder that the load balancer says nothing of keeps its count",
+        look(SERVING, balancer=balancer(nva_b=REFUSED)),
+        stable(tallies={A: Tally(bad=1, at=NOW - TIMING.doubt_poll)}),
+        held=("in doubt: the load balancer's probe of nva-a failed 1 time(s)",),
+        changes={"probe_down": frozenset({B})},
+    ),
+    Case(
+        "whoever is not back yet is waited for",
+        look(SERVING, SILENT, SILENT),
+        stable(may_serve=frozenset({A, B}), owed={C: 3}),
+        held=tuple(
+            f"waiting for {name} to come back: {name}: its agent does not answer (no answer) and no other source can tell"
+            for name in (B, C)
+        ),
+    ),
+    Case(
+        "a fit member that its peers do not hear is an alarm",
+        look(SERVING, *2 * [status(3, dead_peers=(A,))]),
+        stable(),
+        alarms=("nva-a: its peers do not hear it, although it is fit",),
+        settled=True,
+    ),
+    Case(
+        "two members whose probe succeeds are an alarm",
+        look(SERVING, balancer=balancer(nva_a=PROBED, nva_b=PROBED, nva_c=REFUSED)),
+        stable(),
+        alarms=("the load balancer's probe succeeds on nva-a, nva-b",),
+        changes={"probe_down": frozenset({C})},
+        settled=True,
+    ),
+    Case(
+        "a holder with a session down is an alarm",
+        look(status(3, Role.SERVING, sessions_up=False)),
+        stable(),
+        alarms=("nva-a has BGP sessions that are not Established; the others announce the same next hop",),
+        settled=True,
+    ),
+    Case(
+        "no member with all its sessions is an alarm about the Route Server",
+        look(status(3, Role.SERVING, sessions_up=False), UNREADY, UNREADY),
+        stable(),
+        alarms=("no member has all its BGP sessions Established: the Route Server, or the way to it",),
+        settled=True,
+    ),
+]
+
+BEGUN, WAITING = Learning(since=NOW), Learning(since=LONG_AGO, rounds=5)
+
+
+def adopted(target: str, why: str, epoch: int = 4) -> dict[str, Any]:
+    return {
+        "because": (f"adopt to {target} at epoch {epoch}: learned: {target} {why}",),
+        "effects": tuple(SendFence(name, epoch) for name in (A, B, C) if name != target),
+        "changes": {
+            "epoch": epoch,
+            "phase": Phase.FENCING,
+            "target": target,
+            "may_serve": frozenset({A, B, C}),
+            "learning": None,
+            "operation": opened(Kind.ADOPT, f"learned: {target} {why}", epoch, previous=None),
+        },
+    }
+
+
+def rounds(count: int, last: datetime | None = NOW) -> dict[str, Any]:
+    return {"learning": Learning(since=LONG_AGO, rounds=count, last=last)}
+
+
+MISSED = status(3, dead_peers=(C,))
+NO_WORD = "its agent does not answer (no answer) and no other source can tell"
+
+LEARNING = [
+    Case(
+        "a round that is not complete says who is missing",
+        look(SERVING, c=SILENT),
+        learning(since=SOON),
+        held=(f"learning: nva-c: {NO_WORD}",),
+        changes={"learning": BEGUN},
+    ),
+    Case(
+        "a complete round is counted with its look",
+        look(SERVING),
+        learning(since=LONG_AGO, rounds=0),
+        held=("learning: 1 of 2 complete rounds, 0 s to go",),
+        changes=rounds(1),
+    ),
+    Case(
+        "what has begun just now goes on counting",
+        look(SERVING),
+        learning(since=NOW, rounds=5),
+        held=("learning: 6 of 2 complete rounds, 1 s to go",),
+        changes={"learning": Learning(since=NOW, rounds=6, last=NOW)},
+    ),
+    Case(
+        "a round is complete without one that has failed",
+        look(MISSED, MISSED, SILENT),
+        learning(since=LONG_AGO, rounds=0),
+        held=("learning: 1 of 2 complete rounds, 0 s to go",),
+        changes=rounds(1),
+    ),
+    Case(
+        "as many rounds and as much time as are wanted are enough",
+        look(SERVING),
+        learning(since=NOW - TIMING.learn_for, rounds=TIMING.learn_rounds - 1),
+        **adopted(A, "serves already"),
+    ),
+    Case(
+        "the one that serves is adopted before a better one",
+        look(STANDBY, SERVING),
+        learning(),
+        **adopted(B, "serves already"),
+    ),
+    Case(
+        "where none serves the best is adopted",
+        look(STANDBY),
+        learning(),
+        **adopted(A, "is the best of the fit members"),
+    ),
+    Case(
+        "where several serve the best of the fit is adopted",
+        look(STANDBY, SERVING, SERVING),
+        learning(),
+        **adopted(A, "is the best of the fit members"),
+    ),
+    Case(
+        "one that serves and failed is not adopted",
+        look(STANDBY, FATAL),
+        learning(),
+        **adopted(A, "is the best of the fit members"),
+    ),
+    Case(
+        "where no member is fit learning goes on",
+        look(UNFIT, UNFIT, UNFIT),
+        learning(),
+        held=("learned, but no member is fit to serve", *(f"{name}: its agent says disk" for name in (A, B, C))),
+        changes={"learning": Learning(since=NOW - timedelta(hours=1), rounds=6, last=NOW)},
+    ),
+]
+
+CASES = [*NOT_DECIDED_ON, *OPERATIONS, *GRANTS, *CONFIRMATIONS, *MOVES, *AT_REST, *LEARNING]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_an_outcome_is_written_sent_and_said_in_full(case: Case) -> None:
+    expected = Decision(
+        replace(case.record, **case.changes or {}), case.effects, case.held, case.because, case.alarms, case.settled
+    )
+    assert decided(case.seen, case.record) == expected
+
+
+@pytest.mark.parametrize("phase", [Phase.FENCING, Phase.GRANTED, Phase.STABLE])
+def test_a_record_without_its_operation_is_decided_on_all_the_same(phase: Phase) -> None:
+    """The schema allows it: what an operation only explains is not needed for a proof."""
+    seen = look(STANDBY_4) if phase is Phase.FENCING else shown(nva_b=REFUSED)
+    record = stable(B, 4, phase=phase, operation=None, may_serve=frozenset({A}) if phase is Phase.FENCING else {B})
+    decision = decided(seen, record)
+    assert decision.record.operation is None
+    assert decision.record.phase is (Phase.GRANTED if phase is Phase.FENCING else phase)
+
+
+# --- a better member returns
+
+
+def returning(
+    record: Record, priorities: tuple[int, int, int] = (200, 190, 180), a: AgentReading = STANDBY
+) -> Decision:
+    """nva-b holds epoch 3 in a service whose `preempt` is `ready`; a better one returns an hour after the last move."""
+    one = document(3)["services"][0] | {"failover": {"preempt": "ready", "returnAfter": "PT1H"}}
+    for member, priority in zip(one["members"], priorities, strict=True):
+        member["priority"] = priority
+    return decide(looking(look(a, SERVING), record, topology(3, services=[one])))
+
+
+def held_by_b(ago: timedelta = timedelta(hours=1), **changes: Any) -> Record:
+    return stable(B, operation=operation(started=NOW - ago), **changes)
+
+
+READY = {A: NOW - TIMING.ready_for}
+
+
+def test_a_better_member_returns_from_the_moment_that_it_may_and_not_before() -> None:
+    early = held_by_b(timedelta(hours=1) - timedelta(seconds=1), ready_since=READY)
+    assert returning(early).record == early
+    decision = returning(held_by_b(ready_since=READY))
+    assert decision.record.target == A
+    assert decision.because == ("switchover to nva-a at epoch 4: nva-a returns: it outranks nva-b",)
+
+
+@pytest.mark.parametrize(
+    ("priorities", "a", "drains", "ready"),
+    [
+        ((200, 190, 180), STANDBY, {}, {A: NOW}),
+        ((200, 190, 190), STANDBY, {}, {A: NOW}),
+        ((190, 190, 180), STANDBY, {}, {}),
+        ((200, 190, 180), UNREADY, {}, {}),
+        ((200, 190, 180), status(2), {}, {}),
+        ((200, 190, 180), SILENT, {}, {}),
+        ((200, 190, 180), STANDBY, {A: Drain(until=SOON, by="ann")}, {}),
+    ],
+    ids=["ready", "beside an equal of the holder", "equal", "no session", "late", "silent", "drained"],
+)
+def test_only_a_ready_member_of_higher_priority_that_acknowledged_and_is_not_drained_waits_to_return(
+    priorities: tuple[int, int, int], a: AgentReading, drains: dict[str, Drain], ready: dict[str, datetime]
+) -> None:
+    record = held_by_b(timedelta(minutes=1), drains=drains)
+    decision = returning(returning(record, priorities, a).record, priorities, a)
+    assert decision.record.ready_since == ready
