@@ -132,8 +132,12 @@ def test_a_rank_survives_being_written_down() -> None:
     assert msgspec.json.decode(msgspec.json.encode(rank), type=Rank) == rank
 
 
-def test_a_length_of_four_is_three_prepends() -> None:
-    assert Path(4, "a").prepend == 3
+def test_a_length_of_four_is_three_prepends_and_the_longest_is_sixteen() -> None:
+    assert [Path(length, "a").prepend for length in (4, LENGTH_MAX)] == [3, 16]
+
+
+def test_a_path_of_any_length_leads_where_there_is_no_rival() -> None:
+    assert [leading(resting(a=Path(length, "a")), "a") for length in (1, LENGTH_MAX)] == ["a", "a"]
 
 
 # --- outranking
@@ -213,6 +217,27 @@ def test_a_new_member_is_ranked_behind_once_somebody_leads() -> None:
     assert proposed(resting(a=Path(4, "a")), "a", reach("a", lopsided=("b",))) == {}
 
 
+def test_a_path_that_is_under_way_at_a_rivals_length_is_not_short_enough() -> None:
+    rank = order(resting(a=Path(3, "a"), b=Path(5, "b")), b=Path(3, "b"))
+    assert proposed(rank, "b", reach("b")) == {"b": Path(2, "b")}
+
+
+def test_a_lead_whose_path_has_landed_leads_on_while_it_is_silent() -> None:
+    proposal = outrank(SELF, trio(), "a", reach("b", "c"))
+    assert (proposal.paths, proposal.held) == ({}, ())
+
+
+def test_a_new_member_gets_the_shortest_free_path_behind_the_target() -> None:
+    assert proposed(resting(a=Path(7, "a")), "a", reach("a", "b")) == {"b": Path(8, "b")}
+
+
+@pytest.mark.parametrize(("taken", "path"), [(12, Path(LENGTH_MAX, "z")), (13, None)])
+def test_a_new_member_gets_the_last_free_length_and_no_order_beyond_it(taken: int, path: Path | None) -> None:
+    names = "abcdefghijklm"[:taken]
+    rank = resting(a=Path(4, "a"), **{n: Path(5 + i, n) for i, n in enumerate(names[1:])}, y=Path(4 + taken, "y"))
+    assert proposed(rank, "a", reach("a", "z", announcers=f"{names}yz")).get("z") == path
+
+
 # --- one or two announcers that name the holder
 
 
@@ -252,6 +277,52 @@ def test_a_lead_that_dies_with_its_update_on_the_way_is_outranked_until_that_has
     assert proposed(landed(rank, T0 + HOLD, HOLD), "b", others, MEMBER) == {"j": Path(5, "b")}
 
 
+def test_what_an_announcer_was_ordered_already_is_not_ordered_again() -> None:
+    assert proposed(order(injectors(), i=Path(4, "b")), "b", INJECTORS, MEMBER) == {}
+
+
+def test_an_announcer_that_names_the_target_is_no_rival_however_short_its_path_is() -> None:
+    rank = order(resting(i=Path(4, "b"), j=Path(5, "b")), j=Path(3, "b"))
+    assert leading(rank, "b") == "i"
+
+
+def test_of_all_that_name_the_target_the_shortest_leads() -> None:
+    assert leading(resting(i=Path(5, "b"), j=Path(4, "b")), "b") == "j"
+
+
+def lost_lead() -> Rank:
+    """j has acknowledged a short path that names b, on top of a long one that names a and may still be there."""
+    return ack(order(resting(i=Path(5, "a"), j=Path(7, "a")), j=Path(3, "b")), "j")
+
+
+def test_a_lead_that_is_lost_is_no_rival_of_the_next_one_which_keeps_its_length() -> None:
+    alone = reach("i", announcers="ij")
+    assert proposed(lost_lead(), "b", alone, MEMBER) == {"i": Path(5, "b")}
+    assert proposed(order(lost_lead(), i=Path(4, "b")), "b", alone, MEMBER) == {}
+
+
+def test_the_next_lead_takes_no_length_that_another_has_even_if_that_names_the_target() -> None:
+    rank = ack(order(resting(i=Path(5, "a"), j=Path(7, "a"), k=Path(6, "a")), j=Path(4, "b")), "j")
+    assert proposed(rank, "b", reach("k", announcers="ijk"), MEMBER) == {"k": Path(3, "b")}
+
+
+def test_of_two_that_need_the_same_headroom_the_first_by_name_leads() -> None:
+    rank = resting(i=Path(5, "a"), j=Path(6, "a"), k=Path(4, "a"))
+    assert proposed(rank, "b", reach("i", "j", announcers="ijk"), MEMBER) == {"i": Path(3, "b")}
+
+
+def test_a_new_announcer_that_names_the_target_need_not_stay_behind_the_targets_own_path() -> None:
+    rank = resting(a=Path(7, "a"))
+    assert proposed(rank, "a", reach("a", "i", announcers="ai"), MEMBER) == {"i": Path(5, "a")}
+
+
+def test_whose_path_is_in_the_way_does_not_count_the_lead_nor_paths_that_name_the_target() -> None:
+    lost = learned("ijk", {"j": PathOrder(1, 1, Path(2, "a")), "k": PathOrder(1, 2, Path(9, "a"))})
+    rank = ack(order(lost, j=Path(1, "b")), "j")
+    proposal = outrank(MEMBER, rank, "b", reach("i", announcers="ijk"))
+    assert proposal.held == ("no headroom: j may announce another next hop with an AS path of 2",)
+
+
 def test_no_announcer_on_both_instances_is_held() -> None:
     proposal = outrank(MEMBER, injectors(), "b", reach(lopsided=("i", "j"), announcers="ij"))
     assert proposal.held == ("no announcer that answers is Established with both Route Server instances",)
@@ -286,6 +357,31 @@ def test_a_return_to_rest_waits_for_acknowledgements() -> None:
     assert "c is not acknowledged" in normalise(rank, "b", reach("a", "b", "c"), EVER, DAMPING).held[0]
 
 
+def test_a_return_to_rest_does_not_wait_for_the_silent_or_the_new() -> None:
+    rank = order(moved(), T0, c=Path(7, "c"))
+    assert normalise(rank, "b", reach("a", "b", "d", announcers="abcd"), EVER, DAMPING).paths == {"a": Path(5, "a")}
+
+
+@pytest.mark.parametrize(
+    ("rank", "holder"),
+    [
+        (order(resting(a=Path(5, "a"), b=Path(4, "b")), b=Path(3, "b")), "b"),
+        (order(resting(i=Path(4, "a"), j=Path(5, "b")), i=Path(3, "b")), "b"),
+    ],
+    ids=["self", "member"],
+)
+def test_a_lead_returns_to_rest_once_its_own_older_path_has_landed(rank: Rank, holder: str) -> None:
+    (lead,) = (name for name, announcer in rank.announcers.items() if not announcer.settled)
+    names = "".join(rank.announcers)
+    proposal = normalise(ack(rank, lead), holder, reach(*names, announcers=names), EVER, DAMPING)
+    assert proposal.held == (f"the last path of {lead} is not acknowledged, or may not have arrived",)
+
+
+def test_a_silent_announcer_that_names_the_holder_is_not_in_the_way_of_rest() -> None:
+    rank = resting(i=Path(1, "b"), j=Path(2, "b"))
+    assert normalise(rank, "b", reach("i", announcers="ij"), EVER, DAMPING).paths == {"i": Path(4, "b")}
+
+
 def test_a_return_to_rest_waits_out_the_damping_window() -> None:
     rank = moved()
     soon = T0 + timedelta(seconds=18)
@@ -293,6 +389,14 @@ def test_a_return_to_rest_waits_out_the_damping_window() -> None:
         "AS paths return to rest in 12 s: the damping window",
     )
     assert normalise(rank, "b", reach("a", "b", "c"), T0 + DAMPING, DAMPING).paths
+
+
+def test_the_damping_window_runs_from_the_last_order_or_its_first_acknowledgement() -> None:
+    seconds = [timedelta(seconds=n) for n in (0, 10, 20, 70)]
+    rank = order(trio(), T0 + seconds[1], b=Path(3, "b"))
+    assert [damped_for(rank, T0 + n, DAMPING) for n in seconds[1:]] == [DAMPING, seconds[2], seconds[0]]
+    assert damped_for(ack(rank, "b", T0 + seconds[2]), T0 + seconds[2], DAMPING) == DAMPING
+    assert damped_for(Rank(), T0, DAMPING) == seconds[0]
 
 
 def test_a_failover_asks_for_no_window() -> None:
@@ -360,6 +464,16 @@ def test_of_a_lost_record_what_is_heard_counts_and_is_numbered_beyond() -> None:
     rank = learned("ab", {"a": PathOrder(7, 12, Path(4, "a")), "b": PathOrder(6, 3, Path(5, "b"))})
     assert leading(rank, "a") == "a"
     assert intend(rank, 8, {"b": Path(3, "b")}, T0).announcers["b"].latest.turn == (8, 13)
+
+
+def test_of_a_lost_record_no_acknowledgement_says_what_the_silent_announce() -> None:
+    rank = learned("a", {})
+    assert not rank.announcers["a"].settled
+    assert all(acknowledged(rank, "a", turn, T0) is rank for turn in ((0, 1), (1, 1), (9, 9)))
+
+
+def test_of_a_lost_record_of_which_nothing_is_reported_orders_are_numbered_from_one() -> None:
+    assert intend(learned("a", {}), 8, {"a": Path(4, "a")}, T0).announcers["a"].latest.turn == (8, 1)
 
 
 def test_anything_is_shorter_than_all_and_names_nobody() -> None:

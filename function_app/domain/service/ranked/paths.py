@@ -50,7 +50,7 @@ ANYTHING = Path(1, "")
 """Of an announcer whose orders are lost: as short as can be, and naming no member that is known."""
 
 
-class PathOrder(Struct, frozen=True, order=True):
+class PathOrder(Struct, frozen=True):
     """A path, and the turn at which it was ordered: agents accept only a higher (epoch, seq)."""
 
     epoch: int
@@ -164,7 +164,7 @@ def landed(rank: Rank, at: datetime, hold_time: timedelta) -> Rank:
         for n, a in rank.announcers.items()
         if not a.landed and a.acked_at is not None and at - a.acked_at >= hold_time
     }
-    return replace(rank, announcers=rank.announcers | done) if done else rank
+    return replace(rank, announcers=rank.announcers | done)
 
 
 def learned(announcers: Collection[str], reported: Mapping[str, PathOrder]) -> Rank:
@@ -217,17 +217,13 @@ def outrank(naming: Naming, rank: Rank, target: str, reach: Reach) -> Proposal:
     then the hold time decides. The others follow only then: on an instance that the lead has lost, one of theirs wins.
     """
     lead = _safe_lead(rank, target, reach) or _under_way(naming, rank, target, reach)
-    paths: dict[str, Path] = {}
-    held: tuple[str, ...] = ()
-    if lead is None:
-        lead, length, held = _choose_lead(naming, rank, target, reach)
-        if lead is not None:
-            paths[lead] = Path(length, target)
-    for name in sorted(reach.answering - {lead}, key=lambda n: (n != target, n)):
+    first = Proposal() if lead is not None else _choose_lead(naming, rank, target, reach)
+    paths = dict(first.paths)
+    for name in sorted(reach.answering - {lead, *paths}, key=lambda n: (n != target, n)):
         path = _follow(naming, rank, name, target, reach, paths)
         if path is not None:
             paths[name] = path
-    return Proposal(paths, held)
+    return Proposal(paths, first.held)
 
 
 def normalise(rank: Rank, holder: str, reach: Reach, at: datetime, window: timedelta) -> Proposal:
@@ -254,7 +250,7 @@ def _others_at_rest(rank: Rank, lead: str, reach: Reach) -> dict[str, Path]:
     others = {n: a.latest.path for n, a in rank.announcers.items() if n != lead and n in reach.answering}
     paths: dict[str, Path] = {}
     for name in sorted(others):
-        length = _free(rank, name, LENGTH_AT_REST, paths)
+        length = _free(rank, LENGTH_AT_REST, paths)
         if others[name].length <= LENGTH_AT_REST and length is not None:
             paths[name] = replace(others[name], length=length)
     return paths
@@ -290,20 +286,16 @@ def _bound(rank: Rank, lead: str, target: str) -> int:
     return min((length for length in possible if length is not None), default=LENGTH_MAX + 1)
 
 
-def _taken(rank: Rank, name: str) -> set[int]:
-    """Lengths that others may have on the wire: equal ones never, whomever they name."""
-    return {o.path.length for n, a in rank.announcers.items() if n != name for o in a.orders}
-
-
 def _longest_below(rank: Rank, lead: str, bound: int, most: int) -> int:
     """The longest length, at most `most`, that is shorter than `bound` and not another announcer's; 0 if there is none."""
-    taken = _taken(rank, lead)
+    taken = {o.path.length for n, a in rank.announcers.items() if n != lead for o in a.orders}
     return next((n for n in range(min(bound - 1, most), 0, -1) if n not in taken), 0)
 
 
-def _free(rank: Rank, name: str, least: int, also: Mapping[str, Path]) -> int | None:
-    """The shortest length beyond `least` that is not another announcer's, now or in `also`."""
-    taken = _taken(rank, name) | {path.length for path in also.values()}
+def _free(rank: Rank, least: int, also: Mapping[str, Path]) -> int | None:
+    """The shortest length beyond `least` that is no announcer's, now or in `also`: equal ones never, whomever they name."""
+    taken = {o.path.length for a in rank.announcers.values() for o in a.orders}
+    taken |= {path.length for path in also.values()}
     return next((n for n in range(least + 1, LENGTH_MAX + 1) if n not in taken), None)
 
 
@@ -321,18 +313,18 @@ def _could_lead(naming: Naming, target: str, reach: Reach) -> Iterable[str]:
     return [n for n in able if naming is Naming.MEMBER or n == target]
 
 
-def _choose_lead(naming: Naming, rank: Rank, target: str, reach: Reach) -> tuple[str | None, int, tuple[str, ...]]:
+def _choose_lead(naming: Naming, rank: Rank, target: str, reach: Reach) -> Proposal:
     """Who leads at which length: whoever needs the least headroom. Nobody lengthens here, but also not without need."""
     able = _could_lead(naming, target, reach)
     if not able:
         who = target if naming is Naming.SELF else "no announcer that answers"
         is_not = "is not" if naming is Naming.SELF else "is"
-        return None, 0, (f"{who} {is_not} Established with both Route Server instances",)
+        return Proposal(held=(f"{who} {is_not} Established with both Route Server instances",))
     chosen = [(_longest_below(rank, n, _bound(rank, n, target), _own(rank, n)), n) for n in able]
     length, lead = max(chosen, key=lambda c: c[0])
     if length == 0:
-        return None, 0, (_no_headroom(rank, lead, target),)
-    return lead, length, ()
+        return Proposal(held=(_no_headroom(rank, lead, target),))
+    return Proposal({lead: Path(length, target)})
 
 
 def _own(rank: Rank, name: str) -> int:
@@ -360,6 +352,6 @@ def _follow(naming: Naming, rank: Rank, name: str, target: str, reach: Reach, al
     if known is None or known.latest.path == ANYTHING:
         # Beyond the lead's in `self`; in `member` it names the same.
         least = max(LENGTH_AT_REST, _own(rank, target)) if naming is Naming.SELF else LENGTH_AT_REST
-        length = _free(rank, name, least, also)
+        length = _free(rank, least, also)
         return Path(length, named) if length is not None else None
     return Path(_own(rank, name), named) if leads and known.latest.path.next_hop != named else None
