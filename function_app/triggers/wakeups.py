@@ -1,9 +1,9 @@
 """The queue: a slow pass over one topology, woken by an event, an alert, the sweep, or a pass that has more to do."""
 
-import json
 import logging
 
 import azure.functions as func
+import msgspec
 
 from function_app import wiring
 from function_app.domain.base.errors import BadInput
@@ -29,7 +29,7 @@ async def on_wakeup(message: func.QueueMessage) -> None:
 
 def _topology(body: bytes) -> str | None:
     try:
-        message = json.loads(body)
+        message = msgspec.json.decode(body)
     except ValueError:
         return None
     name = message.get("topology") if isinstance(message, dict) else None

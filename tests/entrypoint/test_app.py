@@ -112,7 +112,7 @@ async def test_a_dry_run_that_is_neither_true_nor_false_is_refused(stack: Stack)
 
 UNREAD_ALERTS = [
     (b"", "$: the body is not JSON"),
-    (b'{"schemaId": NaN}', "NaN is no JSON number"),
+    (b'{"schemaId": NaN}', "the body is not JSON: JSON is malformed: invalid character (byte 13)"),
     (b"\xff", "$: the body is not UTF-8"),
     (b'{"x": "' + b"y" * (1 << 20) + b'"}', "at most 1048576 are read"),
     (b"[" * 30_000, "$: the body is not JSON"),
@@ -131,6 +131,7 @@ async def test_an_alert_that_cannot_be_read_is_accepted_and_says_why_for_a_400_w
 
 HALF_READ: dict[str, Callable[[str], bytes]] = {
     "not a number": lambda one: f'{{"value": NaN, "id": "{one}"}}'.encode(),
+    "half a surrogate pair": lambda one: rb'{"name": "\ud800", "id": "' + one.encode() + b'"}',
     "a comma too many": lambda one: f'{{"ids": ["{one}",]}}'.encode(),
     "UTF-16": lambda one: json.dumps([one]).encode("utf-16"),
     "UTF-16 without a mark": lambda one: json.dumps([one]).encode("utf-16-be"),

@@ -90,3 +90,30 @@ def test_a_body_that_came_without_a_length_is_refused_and_not_taken_for_an_empty
 
 def test_no_body_at_all_is_an_order_without_words() -> None:
     assert json_body(func.HttpRequest("POST", "http://app/api/x", body=b""), empty="{}") == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"\ud800": 1}',
+        rb'{"by": "a\udfffb"}',
+        rb'{"by": "\udc00\ud800"}',
+        rb'{"to": ["\ud800"]}',
+        b'{"minutes": NaN}',
+    ],
+)
+async def test_what_no_json_can_hold_is_a_bad_body_and_not_a_fault(body: bytes) -> None:
+    """A surrogate without its other half is in no UTF-8: the answer could not repeat it, no document could store it."""
+
+    @foreseen
+    async def order(req: func.HttpRequest) -> func.HttpResponse:
+        return func.HttpResponse(str(json_body(req)))
+
+    response = await order(func.HttpRequest("POST", "http://app/api/x", body=body))
+    assert response.status_code == 400
+    assert json.loads(response.get_body())["error"][0]["rule"].startswith("the body is not JSON: ")
+
+
+def test_a_character_beyond_the_first_plane_is_read_also_where_json_escapes_both_halves() -> None:
+    request = func.HttpRequest("POST", "http://app/api/x", body=rb'{"by": "\ud83d\ude00"}')
+    assert json_body(request) == {"by": "\N{GRINNING FACE}"}
