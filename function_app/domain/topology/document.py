@@ -56,13 +56,23 @@ def _read(text: str) -> object:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without its surprises: no aliases, no duplicate keys, no tags but the plain ones, no NaN, no dates."""
+    """YAML without its surprises: no aliases, no duplicate keys, no tags but the plain ones, no NaN, no dates,
+    and no half of a surrogate pair, which no message or document could repeat."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases are not allowed", event.start_mark)
         return super().compose_node(parent, index)
+
+    def compose_scalar_node(self, anchor: Any) -> Any:
+        node = super().compose_scalar_node(anchor)
+        try:
+            node.value.encode()
+        except UnicodeEncodeError as error:
+            why = "half a surrogate pair is no character"
+            raise yaml.composer.ComposerError(None, None, why, node.start_mark) from error
+        return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

@@ -1,12 +1,14 @@
 """What becomes of a topology's document: whose it is, whether it is believed, and who may write over it."""
 
+import msgspec
 import pytest
 
 from function_app.domain.base.errors import BadInput, Superseded
 from function_app.domain.topology.laws import Place
+from function_app.reconcile import status
 from function_app.reconcile.store.topologies import Topologies
 from tests.builders import document, text, topology
-from tests.fakes import FakeDocuments
+from tests.fakes import FakeClock, FakeDocuments
 
 
 @pytest.fixture
@@ -56,3 +58,13 @@ async def test_a_document_counts_only_under_its_own_name(stored: FakeDocuments) 
     await stored.put("topologies/other.yaml", text(document()).encode())
     with pytest.raises(BadInput, match="is kept as 'other'"):
         await Topologies(stored, Place()).in_force("other")
+
+
+@pytest.mark.parametrize("written", [r'"\ud800": 1', r'name: "hub\udfff"', r'x: ["a", {"b": "\ud800"}]'])
+async def test_half_a_surrogate_pair_makes_a_document_unusable_and_the_status_says_so(
+    stored: FakeDocuments, written: str
+) -> None:
+    """YAML may escape one: a message that repeats it could be in no status, and so hide every other topology."""
+    await stored.put("topologies/hub.yaml", written.encode())
+    overview = await status.overview(Topologies(stored, Place()), stored, FakeClock(), observing=False)
+    assert b"half a surrogate pair" in msgspec.json.encode(overview)
