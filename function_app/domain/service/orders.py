@@ -154,6 +154,7 @@ def order_from(verb: str, given: Any) -> Order:
         raise BadInput.of("$", "must be a JSON object")
     values = {key: value for key, value in given.items() if value is not None}
     _check_keys(verb, form, values)
+    _check_texts(values)
     values["by"] = str(values.get("by") or OPERATOR)[:BY_MAX]
     try:
         return convert(values, form)
@@ -171,6 +172,15 @@ def _check_keys(verb: str, form: type[Order], values: Mapping[str, Any]) -> None
     for field in fields(form):
         if field.required and field.name not in values:
             raise BadInput.of(f"$.{field.name}", "is missing")
+
+
+def _check_texts(values: Mapping[str, Any]) -> None:
+    """Raises BadInput for a text that no document can hold: with half a surrogate pair, as a shell's argument may have."""
+    for key, value in values.items():
+        try:
+            str(value).encode()
+        except UnicodeEncodeError as error:
+            raise BadInput.of(f"$.{key}", f"is no text: {error}") from error
 
 
 def obey(look: Look, order: Order) -> Decision:
