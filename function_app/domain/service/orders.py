@@ -143,7 +143,7 @@ def verb_of(order: Order) -> str:
 
 
 def order_from(verb: str, given: Any) -> Order:
-    """The order that a verb and the object that came with it make; keys that are null count as left out.
+    """The order that a verb and the object that came with it make; a key of the verb's that is null counts as left out.
 
     Raises BadInput, which says where, why, and what the verb takes.
     """
@@ -153,7 +153,7 @@ def order_from(verb: str, given: Any) -> Order:
     if not isinstance(given, dict):
         raise BadInput.of("$", "must be a JSON object")
     values = {key: value for key, value in given.items() if value is not None}
-    _check_keys(verb, form, values)
+    _check_keys(verb, form, given)
     _check_texts(values)
     values["by"] = str(values.get("by") or OPERATOR)[:BY_MAX]
     try:
@@ -163,14 +163,14 @@ def order_from(verb: str, given: Any) -> Order:
         raise BadInput.of(path.rstrip("`") or "$", rule) from error
 
 
-def _check_keys(verb: str, form: type[Order], values: Mapping[str, Any]) -> None:
-    """Raises BadInput for a key that the verb does not take, and for one that it needs and that is missing."""
+def _check_keys(verb: str, form: type[Order], given: Mapping[str, Any]) -> None:
+    """Raises BadInput for a key that the verb does not take, null or not, and for one that it needs and that is missing."""
     taken = sorted(field.name for field in fields(form))
-    for key in values:
+    for key in given:
         if key not in taken:
             raise BadInput.of(f"$.{key}", f"{verb} takes {', '.join(taken)}")
     for field in fields(form):
-        if field.required and field.name not in values:
+        if field.required and given.get(field.name) is None:
             raise BadInput.of(f"$.{field.name}", "is missing")
 
 

@@ -208,6 +208,9 @@ BAD = [
     ("switchover", {}, "$.to", "is missing"),
     ("switchover", {"to": 1}, "$.to", "Expected `str`, got `int`"),
     ("switchover", {"too": "nva-b"}, "$.too", "switchover takes by, to"),
+    ("pause", {"minuts": None}, "$.minuts", "pause takes by, minutes, reason"),
+    ("resume", {"verb": None}, "$.verb", "resume takes by"),
+    ("drain", {"member": None}, "$.member", "is missing"),
     ("pause", {"reason": "\udc80"}, "$.reason", "no text"),
     ("switchover", {"to": "nva-\ud800"}, "$.to", "no text"),
     ("resume", {"by": "\udfff"}, "$.by", "no text"),
@@ -229,6 +232,11 @@ def test_an_order_that_cannot_be_meant_is_refused_with_what_is_wrong(
         order_from(verb, said)
     assert caught.value.problems[0].path == path
     assert rule in caught.value.problems[0].rule
+
+
+@pytest.mark.parametrize(("verb", "optional"), [("pause", "minutes"), ("failover", "to"), ("resume", "by")])
+def test_a_key_that_the_verb_takes_counts_as_left_out_where_it_is_null(verb: str, optional: str) -> None:
+    assert order_from(verb, {optional: None}) == order_from(verb, {})
 
 
 def test_the_verbs_are_those_that_the_documentation_names() -> None:
