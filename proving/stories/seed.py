@@ -4,6 +4,7 @@ Peerings of Route Servers are not there yet, unless a story wants to begin after
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.topology.model import LoadBalancer, NetworkPeering, RouteServer, Service, Speaker, Topology
@@ -96,12 +97,12 @@ class Seed:
 
     def _network(self) -> list[Json]:
         """The appliances' network and subnet, with a default route of its own, without which one would loop."""
-        table = f"{self._scope()}/routeTables/appliances"
+        table = f"{self._scope}/routeTables/appliances"
         route = {"addressPrefix": "0.0.0.0/0", "nextHopType": "Internet"}
         subnet = {"addressPrefix": str(self._topology.networks[0]), "routeTable": {"id": table}}
         return [
             {
-                "id": f"{self._scope()}/virtualNetworks/vnet",
+                "id": f"{self._scope}/virtualNetworks/vnet",
                 "location": LOCATION,
                 "properties": {
                     "provisioningState": "Succeeded",
@@ -145,11 +146,11 @@ class Seed:
         return [network, app_route_table(self.app_table)] if self._how.own_way_out else [network]
 
     def _app_scope(self) -> str:
-        return f"{self._scope().partition('/resourceGroups/')[0]}/resourceGroups/hopkeeper/providers/Microsoft.Network"
+        return f"{self._scope.partition('/resourceGroups/')[0]}/resourceGroups/hopkeeper/providers/Microsoft.Network"
 
     def _machine(self, speaker: Speaker) -> list[Json]:
         interface = self._interface(speaker)
-        compute = self._scope().replace("Microsoft.Network", "Microsoft.Compute")
+        compute = self._scope.replace("Microsoft.Network", "Microsoft.Compute")
         configuration = {
             "name": "ipconfig1",
             "id": f"{interface}/ipConfigurations/ipconfig1",
@@ -157,7 +158,7 @@ class Seed:
                 "provisioningState": "Succeeded",
                 "privateIPAddress": str(speaker.address),
                 "primary": True,
-                "subnet": {"id": f"{self._scope()}/virtualNetworks/vnet/subnets/appliances"},
+                "subnet": {"id": f"{self._scope}/virtualNetworks/vnet/subnets/appliances"},
             },
         }
         return [
@@ -189,7 +190,7 @@ class Seed:
     def _backend(self, speaker: Speaker) -> Json:
         where: Json
         if self._how.by_address:
-            network = f"{self._scope()}/virtualNetworks/vnet"
+            network = f"{self._scope}/virtualNetworks/vnet"
             where = {"virtualNetwork": {"id": network}, "subnet": {"id": f"{network}/subnets/appliances"}}
         else:
             configuration = f"{self._interface(speaker)}/ipConfigurations/ipconfig1"
@@ -198,7 +199,7 @@ class Seed:
 
     def beyond(self, peering: NetworkPeering) -> str:
         """The virtual network at the other end."""
-        return f"{self._scope()}/virtualNetworks/beyond-{peering.name}"
+        return f"{self._scope}/virtualNetworks/beyond-{peering.name}"
 
     def _network_peering(self, resource_id: str) -> Json:
         """With the flags as the topology wants them: what differs is the story's business."""
@@ -217,12 +218,12 @@ class Seed:
         }
 
     def _interface(self, speaker: Speaker) -> str:
-        return speaker.interface or f"{self._scope()}/networkInterfaces/{speaker.name}-nic"
+        return speaker.interface or f"{self._scope}/networkInterfaces/{speaker.name}-nic"
 
+    @cached_property
     def _scope(self) -> str:
         """Where things live that the topology does not name: beside the first that it does."""
-        first = min(self._topology.resource_ids, default="")
-        named = [server.id for server in self._topology.route_servers] or [first]
+        named = [*(server.id for server in self._topology.route_servers), *sorted(self._topology.resource_ids), ""]
         return named[0].split("/providers/")[0] + "/providers/Microsoft.Network"
 
 

@@ -185,7 +185,7 @@ type NextHopSpecification = LoadBalancer | Itself | Injectors
 """Of each kind: whom an announcer names (`naming`, None where no length of a path decides), and who announces."""
 
 
-class NextHop(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+class NextHop(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True, dict=True):
     """How a service's prefixes are reached: exactly one kind (a law)."""
 
     load_balancer: LoadBalancer | None = None
@@ -202,7 +202,7 @@ class NextHop(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
         """Every kind that the document names: exactly one, once the laws hold."""
         return tuple(kind for name in self.__struct_fields__ if (kind := getattr(self, name)) is not None)
 
-    @property
+    @cached_property
     def kind(self) -> NextHopSpecification | None:
         """None only where a document names no kind, which a law refuses."""
         return self.given[-1] if self.given else None
