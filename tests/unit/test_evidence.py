@@ -49,6 +49,7 @@ ROWS: list[tuple[HealthRow, Observed, Record]] = [
     (HealthRow.PROBE_DOWN, look(SERVING, lb=DOWN), stable(tallies=TWICE)),
     (HealthRow.FIT_UNHEARD, look(SERVING, status(3, dead_peers=("nva-a",))), stable()),
     (HealthRow.PATH_BROKEN, look(SILENT, status(3, peers=("nva-a",))), stable()),
+    (HealthRow.PATH_BROKEN_PROBE_DOWN, look(SILENT, status(3, peers=("nva-a",)), DOWN), stable(tallies=TWICE)),
     (HealthRow.SILENT, look(SILENT, status(3, dead_peers=("nva-a",))), stable()),
     (HealthRow.SILENT_ALONE, look(SILENT, STANDBY), stable()),
     (HealthRow.SILENT_PROBE_DOWN, look(SILENT, STANDBY, DOWN), stable(tallies=TWICE)),
@@ -99,7 +100,8 @@ def test_a_silent_member_failed_only_where_every_peer_misses_it_on_both_ways(
 
 def test_these_rows_and_no_others_replace_the_holder() -> None:
     opened = {row for row, seen, record in ROWS if decided(seen, record).record.phase is Phase.FENCING}
-    assert opened == {HealthRow.FATAL, HealthRow.PROBE_DOWN, HealthRow.SILENT, HealthRow.SILENT_PROBE_DOWN}
+    by_probe = {HealthRow.PROBE_DOWN, HealthRow.SILENT_PROBE_DOWN, HealthRow.PATH_BROKEN_PROBE_DOWN}
+    assert opened == {HealthRow.FATAL, HealthRow.SILENT} | by_probe
 
 
 def test_a_failure_that_nobody_sees_any_more_is_no_failure() -> None:

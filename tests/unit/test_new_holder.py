@@ -60,12 +60,12 @@ def test_a_promotion_that_nobody_can_verify_is_believed_after_enough_looks_and_n
     """Its probe may not have risen yet, and a stable holder whose probe fails twice is replaced."""
     looked = look(status(4), status(4, Role.SERVING), status(4), balancer=seen)
     assert decided(looked, granted()).record.phase is Phase.GRANTED
-    assert decided(looked, granted(operation=waited(TIMING.verify_looks - 1))).record.phase is Phase.GRANTED
-    assert (decided(looked, granted(operation=waited(TIMING.verify_looks))).record.phase is Phase.STABLE) is after_all
+    assert decided(looked, granted(stalled=waited(TIMING.verify_looks - 1))).record.phase is Phase.GRANTED
+    assert (decided(looked, granted(stalled=waited(TIMING.verify_looks))).record.phase is Phase.STABLE) is after_all
 
 
-def waited(looks: int, since: timedelta = TIMING.doubt_poll) -> Operation:
-    return operation(unverified=Tally(bad=looks, at=NOW - since))
+def waited(looks: int, since: timedelta = TIMING.doubt_poll) -> Tally:
+    return Tally(bad=looks, at=NOW - since)
 
 
 def test_patience_with_a_new_holder_is_a_number_of_looks_and_no_clock_ends_it() -> None:
@@ -74,11 +74,10 @@ def test_patience_with_a_new_holder_is_a_number_of_looks_and_no_clock_ends_it() 
     late = operation(started=LONG_AGO, deadline=NOW - timedelta(minutes=5))
     first = decided(seen, granted(operation=late)).record
     assert first.phase is Phase.GRANTED
-    assert first.operation is not None
-    assert first.operation.unverified == Tally(bad=1, at=NOW)
+    assert first.stalled == Tally(bad=1, at=NOW)
     assert decided(seen, first).record == first
-    lately = waited(TIMING.verify_looks, since=TIMING.doubt_poll * 0.9)
-    assert decided(seen, granted(operation=lately)).record.operation == lately
+    lately = waited(TIMING.verify_looks - 1, since=TIMING.doubt_poll * 0.9)
+    assert decided(seen, granted(stalled=lately)).record.stalled == lately
 
 
 def test_a_promotion_that_the_agent_has_not_taken_is_not_verified() -> None:
@@ -89,12 +88,12 @@ def test_a_promotion_that_the_agent_has_not_taken_is_not_verified() -> None:
 
 def test_a_holder_that_is_not_verified_after_enough_looks_is_followed_and_not_before() -> None:
     seen = look(status(4), status(4, Role.SERVING), status(4), balancer=balancer(nva_b=REFUSED))
-    assert decided(seen, granted(operation=waited(TIMING.verify_looks - 1))).record.phase is Phase.GRANTED
-    record = decided(seen, granted(operation=waited(TIMING.verify_looks))).record
+    assert decided(seen, granted(stalled=waited(TIMING.verify_looks - 1))).record.phase is Phase.GRANTED
+    record = decided(seen, granted(stalled=waited(TIMING.verify_looks))).record
     assert (record.phase, record.target) == (Phase.FENCING, A)
     assert record.operation is not None
     assert record.operation.kind == Kind.PROBE
-    assert record.operation.unverified is None
+    assert record.stalled is None
 
 
 @pytest.mark.parametrize(("serves", "confirmed"), [(status(3), False), (SERVING, True)], ids=["standby", "serving"])

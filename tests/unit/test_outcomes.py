@@ -304,8 +304,7 @@ def shown(*unfit: str, **reasons: str) -> Observed:
     return with_changes(TAKEN_OVER, agents={**TAKEN_OVER.agents, **agents}, balancer=balancer(**reasons))
 
 
-ENOUGH = operation(unverified=Tally(bad=TIMING.verify_looks, at=NOW - TIMING.doubt_poll))
-TOO_MANY = replace(ENOUGH, unverified=Tally(bad=TIMING.verify_looks + 1, at=NOW))
+ENOUGH = Tally(bad=TIMING.verify_looks, at=NOW - TIMING.doubt_poll)
 REFUSES = "nva-b serves at epoch 4, but the probe says Down_Probe_HttpStatus"
 
 CONFIRMATIONS = [
@@ -327,26 +326,26 @@ CONFIRMATIONS = [
         shown(nva_b=REFUSED),
         granted(),
         held=(REFUSES,),
-        changes={"operation": operation(unverified=Tally(bad=1, at=NOW)), "probe_down": frozenset({B})},
+        changes={"stalled": Tally(bad=1, at=NOW), "probe_down": frozenset({B})},
     ),
     Case(
         "a load balancer that shows no reason is waited for",
         with_changes(TAKEN_OVER, balancer=with_changes(balancer(), backends={})),
         granted(),
         held=("nva-b serves at epoch 4; the load balancer does not tell: its health says nothing",),
-        changes={"operation": operation(unverified=Tally(bad=1, at=NOW))},
+        changes={"stalled": Tally(bad=1, at=NOW)},
     ),
     Case(
         "a load balancer that cannot be read is believed in the end, and the reason says so",
         with_changes(TAKEN_OVER, balancer="ARM answers 503"),
-        granted(operation=ENOUGH),
+        granted(stalled=ENOUGH),
         because=("nva-b serves at epoch 4; the load balancer does not tell: ARM answers 503",),
-        changes={"phase": Phase.STABLE, "operation": TOO_MANY},
+        changes={"phase": Phase.STABLE, "stalled": None},
     ),
     Case(
         "a holder that is not verified in time is followed by the next candidate",
         shown(nva_b=REFUSED),
-        granted(operation=ENOUGH),
+        granted(stalled=ENOUGH),
         because=(
             "failover on the probe alone to nva-a at epoch 5: nva-b was not verified in time (Down_Probe_HttpStatus)",
         ),
@@ -356,6 +355,7 @@ CONFIRMATIONS = [
             "phase": Phase.FENCING,
             "target": A,
             "probe_down": frozenset({B}),
+            "stalled": None,
             "operation": opened(Kind.PROBE, "nva-b was not verified in time (Down_Probe_HttpStatus)", previous=B),
             "spacing": Spacing(count=1, last=NOW),
         },
@@ -363,16 +363,16 @@ CONFIRMATIONS = [
     Case(
         "a holder that is not verified in time is kept where no other member is fit",
         shown(A, C, nva_b=REFUSED),
-        granted(operation=ENOUGH),
+        granted(stalled=ENOUGH),
         held=(REFUSES,),
-        changes={"operation": TOO_MANY, "probe_down": frozenset({B})},
+        changes={"probe_down": frozenset({B})},
     ),
     Case(
         "a holder is kept where the one before was not verified either",
         shown(nva_b=REFUSED),
-        granted(operation=replace(ENOUGH, kind=Kind.PROBE)),
+        granted(operation=operation(Kind.PROBE), stalled=ENOUGH),
         held=(REFUSES,),
-        changes={"operation": replace(TOO_MANY, kind=Kind.PROBE), "probe_down": frozenset({B})},
+        changes={"probe_down": frozenset({B})},
     ),
 ]
 

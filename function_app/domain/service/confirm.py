@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect
 from function_app.domain.service.health import counted_lately, tally
+from function_app.domain.service.kind import kind_of
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed, Value
 from function_app.domain.service.protocol import open_operation
@@ -26,11 +27,30 @@ def with_probes(look: Look) -> Record:
     probed = {name: backend.probed for name, backend in balancer.backends.items()}
     up = {name for name, value in probed.items() if value is Value.OK}
     down = {name for name, value in probed.items() if value is Value.BAD}
-    counts = _counted(look, holder, probed) if record.phase is Phase.STABLE else record.tallies
+    counts = _counted(look, holder, probed) if _is_known_to_serve(look) else record.tallies
     operation = record.operation
     if operation is not None and holder in up & record.probe_down:
         operation = replace(operation, confirmed=True)
-    return replace(record, tallies=counts, probe_down=(record.probe_down | down) - up, operation=operation)
+    return replace(
+        record,
+        tallies=counts,
+        probe_down=(record.probe_down | down) - up,
+        admitted=_admitted(look, up - {holder} - record.fenced.keys()),
+        operation=operation,
+    )
+
+
+def _admitted(look: Look, others: set[str]) -> dict[str, Tally]:
+    """Of others that the load balancer admits and that do not answer us, the looks that showed it. Those that answer are
+    fenced by their agents, and an acknowledgement is worth more than a probe that is shown late."""
+    unreachable = sorted(name for name in others if look.role(name) is None)
+    counts = ((n, tally(look.record.admitted.get(n), Value.BAD, look.at, look.timing)) for n in unreachable)
+    return {name: count for name, count in counts if count is not None}
+
+
+def _is_known_to_serve(look: Look) -> bool:
+    """Whether a failing probe is news: a fresh holder's fails for a while."""
+    return look.record.phase is Phase.STABLE or look.kind is Kind.RENEW
 
 
 def _counted(look: Look, holder: str, probed: Mapping[str, Value]) -> dict[str, Tally]:
@@ -60,29 +80,52 @@ def confirm(look: Look, target: str) -> Decision:
         return Decision(record, held=(f"{serves}; the load balancer is still to confirm it",))
     reason = backend.reason if backend is not None else None
     shown = f", but the probe says {reason}" if reason else f"; the load balancer does not tell: {_silence(seen)}"
-    waited = _waited(look)
-    if record.operation is not None:
-        record = replace(record, operation=replace(record.operation, unverified=waited))
-    if waited.bad <= look.timing.verify_looks:
+    if not patience_is_over(look):
         return Decision(record, held=(serves + shown,))
     if reason is None:
         return rest(record, serves + shown)
     other = elect(look, without=target)
-    if other is None or look.kind is Kind.PROBE:
+    if other is None or (look.kind is Kind.PROBE and not _reaches_only(look, other, target)):
         return Decision(record, held=(serves + shown,))
-    return open_operation(look, other, Kind.PROBE, f"{target} was not verified in time ({reason})")
+    kind = Kind.NEXT if look.kind is Kind.PROBE else Kind.PROBE
+    return open_operation(look, other, kind, f"{target} was not verified in time ({reason})")
+
+
+def _reaches_only(look: Look, other: str, target: str) -> bool:
+    """Whether the probe gets an answer of `other`, though not a 200 while it stands by, and none of the target."""
+    paths = [backend.path if (backend := look.backend(name)) else Value.UNKNOWN for name in (other, target)]
+    return paths == [Value.OK, Value.BAD]
 
 
 def _silence(seen: Observed) -> str:
     return seen.balancer if isinstance(seen.balancer, str) else "its health says nothing"
 
 
-def _waited(look: Look) -> Tally:
-    """How many looks since the grant have not found the holder confirmed, this one counted."""
-    before, at = look.record.operation.unverified if look.record.operation else None, look.at
-    if before is not None and (counted_lately(before, at, look.timing) or before.bad > look.timing.verify_looks):
-        return before
-    return Tally(bad=(before.bad if before else 0) + 1, at=at)
+def patience_is_over(look: Look) -> bool:
+    """Whether `verifyLooks` looks in a row made no progress (safety.md section 2b)."""
+    stalled = look.record.stalled
+    return stalled is not None and stalled.bad >= look.timing.verify_looks
+
+
+def with_patience(look: Look, decision: Decision) -> Decision:
+    """The decision, with this look counted where it made no progress in `learn`, `fencing` or `granted`.
+
+    Progress is a step, a proof, or a fence that is gone; commands that are repeated are none. Without the load balancer a
+    look can tell too little to count. Patience is a number of looks: neither a clock nor a host that slept ends it.
+    """
+    before, after = look.record, decision.record
+    if after.phase is Phase.STABLE or _progress(before) != _progress(after):
+        return decision.with_record(replace(after, stalled=None))
+    count = before.stalled
+    if not kind_of(look.service).can_tell(look) or (count is not None and counted_lately(count, look.at, look.timing)):
+        return decision
+    if patience_is_over(look):
+        return decision
+    return decision.with_record(replace(after, stalled=Tally(bad=(count.bad if count else 0) + 1, at=look.at)))
+
+
+def _progress(record: Record) -> tuple[object, ...]:
+    return record.phase, record.epoch, record.may_serve, record.fenced, record.owed, record.rank
 
 
 def rest(record: Record, because: str) -> Decision:

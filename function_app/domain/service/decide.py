@@ -22,20 +22,30 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from function_app.domain.service.active_active import everybody_serves
-from function_app.domain.service.confirm import is_recent, may_predate, with_probes
+from function_app.domain.service.confirm import is_recent, may_predate, patience_is_over, with_patience, with_probes
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, is_down_by_operator, is_drained, maintained, why_not
+from function_app.domain.service.election import (
+    elect,
+    is_down_by_operator,
+    is_drained,
+    is_last_choice,
+    maintained,
+    why_not,
+)
 from function_app.domain.service.health import HealthRow, Verdict, has_failed, is_ready, judge
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.learn import behind, learn, relearn
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import Role, Value
 from function_app.domain.service.outward import next_outward, outward_alarms
-from function_app.domain.service.protocol import acks_of, back, lift, open_operation, promote
+from function_app.domain.service.protocol import acks_of, back, lift, open_operation, promote, undone, without_fences
 from function_app.domain.service.record import Kind, Phase
 from function_app.domain.service.rehearsal import is_rehearsed
-from function_app.domain.service.steps import SendFence, SendPromote
+from function_app.domain.service.steps import REFUSED, SendFence, SendPromote
 from function_app.domain.topology.model import Mode
+
+ADMITTED_LOOKS = 2
+"""How often the probe of a member that should not serve must succeed before it counts: health shows a change late."""
 
 
 def decide(look: Look) -> Decision:
@@ -60,7 +70,7 @@ def decide(look: Look) -> Decision:
     look = look.with_record(next_hop.noted(look))
     if given.phase is not Phase.LEARN and (why := behind(look)):
         return relearn(look, why)
-    decision = _due(look, freshly_in_doubt=look.record.tallies != given.tallies)
+    decision = with_patience(look, _due(look, freshly_in_doubt=look.record.tallies != given.tallies))
     return _with_outward(look, next_hop.announce(look, decision))
 
 
@@ -74,10 +84,29 @@ def _due(look: Look, freshly_in_doubt: bool) -> Decision:
     if target is None:  # every member served until the document made it active-passive
         return relearn(look, "the record names no member that is to serve")
     if look.record.phase is Phase.FENCING:
-        return _fence(look, target)
+        return _fence(look.with_record(without_fences(look.record, undone(look))), target)
+    if again := _fence_again(look, target):
+        return again
     if look.record.phase is Phase.GRANTED:
         return _grant(look, target)
     return _keep(look, target, freshly_in_doubt)
+
+
+def _fence_again(look: Look, holder: str) -> Decision | None:
+    """A fence is a belief about a pool that others write too: each reading confirms it, or it is made anew; so with a
+    member that nobody granted anything and that the load balancer admits at two looks (safety.md section 2b)."""
+    gone = undone(look)
+    admitted = sorted(name for name, count in look.record.admitted.items() if count.bad >= ADMITTED_LOOKS)
+    if not gone and not admitted:
+        return None
+    doubted = look.with_record(without_fences(look.record, gone))
+    doubted = doubted.with_record(replace(doubted.record, may_serve=doubted.record.may_serve | set(admitted)))
+    failing = _failover(doubted, holder)
+    if failing is not None and failing.record.epoch != look.record.epoch:
+        return failing
+    why = [f"adminState of {name} is no longer Down" for name in gone]
+    why += [f"the load balancer admits {name}, whose agent does not answer" for name in admitted]
+    return open_operation(doubted, holder, Kind.RENEW, "; ".join(why))
 
 
 # --- an operation under way ------------------------------------------------------------------------------------------
@@ -87,9 +116,9 @@ def _fence(look: Look, target: str) -> Decision:
     """Nobody is granted yet: another target if this one failed, else what is still missing for the proof."""
     if has_failed(look, target) or (look.role(target) is None and target not in look.record.may_serve):
         return _other_target(look, f"{target} failed before it was granted")
-    if look.role(target) is None and look.kind is not Kind.BACK:
-        # It may be serving, and only we cannot reach it: no other member is fenced for it then.
-        return Decision(look.record, held=(judge(look, target).because,))
+    if look.role(target) is None and look.kind not in (Kind.BACK, Kind.RENEW):
+        # It may be serving, and only we cannot reach it: no other member is fenced for it then, for a while.
+        return _waited_for(look, target, judge(look, target).because)
     return kind_of(look.service).prove(look, target)
 
 
@@ -106,7 +135,7 @@ def _grant(look: Look, target: str) -> Decision:
     """Steps 4-6: lift the target, promote it, confirm it. A target that fails meanwhile is followed by the next one."""
     record = look.record
     if failing := _failover(look, target):
-        return failing
+        return failing if failing.record != record else _waited_for(look, target, *failing.held)
     if look.role(target) == (record.epoch, Role.STANDBY):
         return _renew(look, target)
     lifting = lift(look, target)
@@ -129,11 +158,35 @@ def _renew(look: Look, holder: str) -> Decision:
 
 
 def _not_serving_yet(look: Look, target: str, held: tuple[str, ...]) -> Decision:
-    refused = [why for effect, why in look.observed.tried.items() if isinstance(effect, SendPromote)]
-    why = f"{target} does not serve yet: {'; '.join(refused) or judge(look, target).because}"
-    if look.kind is Kind.SWITCHOVER and refused:
+    """A refusal makes it the last choice, and is not waited for while another member is a better one (safety.md section 4)."""
+    failed = [why for effect, why in look.observed.tried.items() if isinstance(effect, SendPromote)]
+    why = f"{target} does not serve yet: {'; '.join(failed) or judge(look, target).because}"
+    if any(what.startswith(REFUSED) for what in failed):
+        look = look.with_record(replace(look.record, refused={**look.record.refused, target: look.at}))
+        other = elect(look, without=target)
+        if other is not None and not is_last_choice(look, other) and not _still_serves(look, target):
+            return _followed(look, other, why)
+    if look.kind is Kind.SWITCHOVER and failed:
         return back(look, why)
-    return Decision(look.record, held=(*held, why))
+    return _waited_for(look, target, *held, why)
+
+
+def _waited_for(look: Look, target: str, *held: str) -> Decision:
+    """Held until patience is over; then the next member follows, unless the target serves, whoever cannot reach it."""
+    other = elect(look, without=target)
+    if other is None or not patience_is_over(look) or _still_serves(look, target):
+        return Decision(look.record, held=held)
+    return _followed(look, other, held[-1])
+
+
+def _followed(look: Look, other: str, why: str) -> Decision:
+    return back(look, why) if look.kind is Kind.SWITCHOVER else open_operation(look, other, Kind.NEXT, why)
+
+
+def _still_serves(look: Look, member: str) -> bool:
+    """Whether its agent reports so, at whichever epoch, or the load balancer's probe succeeds."""
+    backend = look.backend(member)
+    return look.serves(member) or (backend is not None and backend.probed is Value.OK)
 
 
 # --- stable ----------------------------------------------------------------------------------------------------------

@@ -19,6 +19,9 @@ class Decision:
     settled: bool = False
     """Nothing is left to do until something changes."""
 
+    def with_record(self, record: Record) -> "Decision":
+        return replace(self, record=record)
+
     def with_more(self, record: Record, effects: tuple[Effect, ...] = (), held: tuple[str, ...] = ()) -> "Decision":
         """The same with a further change of the record, and effects and holds added: settled only if nothing was."""
         settled = self.settled and not effects and not held and record == self.record

@@ -2,7 +2,7 @@
 
 from function_app.domain.service.health import Verdict, is_ready, judge
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import AdminState
+from function_app.domain.service.observation import AdminState, Value
 
 
 def elect(look: Look, without: str | None) -> str | None:
@@ -10,12 +10,21 @@ def elect(look: Look, without: str | None) -> str | None:
 
     Only members whose agent answers and finds itself fit, and that no operator drained or took out of the pool. Ready ones
     first, among them those whose machine the platform is not about to interrupt; one that is not ready (no Established
-    session) is the last resort. Then by priority, then by name.
+    session) is the last resort. Before all that, those that did not refuse lately and that the load balancer's probe
+    reaches. Then by priority, then by name.
     """
     candidates = [name for name in look.members if name != without and _passed_over(look, name) is None]
-    ready = [name for name in candidates if is_ready(look, name)]
-    lasting = [name for name in ready if not maintained(look, name)]
-    return next(iter(lasting or ready or candidates), None)
+    for is_better in (_is_willing, is_ready, _is_lasting):
+        candidates = [name for name in candidates if is_better(look, name)] or candidates
+    return next(iter(candidates), None)
+
+
+def _is_willing(look: Look, member: str) -> bool:
+    return not is_last_choice(look, member)
+
+
+def _is_lasting(look: Look, member: str) -> bool:
+    return maintained(look, member) is None
 
 
 def why_not(look: Look) -> tuple[str, ...]:
@@ -30,6 +39,13 @@ def _passed_over(look: Look, member: str) -> str | None:
     if is_down_by_operator(look, member):
         return f"{member}: its adminState is Down, and the record does not say that we set it: an operator must undo it"
     return f"{member}: it is drained" if is_drained(look, member) else None
+
+
+def is_last_choice(look: Look, member: str) -> bool:
+    """Whether it refused to serve lately, or the load balancer's probe gets no answer of it."""
+    backend, refused = look.backend(member), look.record.refused.get(member)
+    unreached = backend is not None and backend.path is Value.BAD
+    return unreached or (refused is not None and look.at - refused < look.timing.spacing_forget)
 
 
 def maintained(look: Look, member: str) -> str | None:

@@ -30,6 +30,7 @@ class HealthRow(StrEnum):
     FIT = "A fit"
     FIT_UNHEARD = "A fit, P failing"
     PATH_BROKEN = "A unreachable, P ok"
+    PATH_BROKEN_PROBE_DOWN = "A unreachable, P ok, L down by probe for fall looks"
     SILENT = "A unreachable, P failing on gossip and probe port"
     SILENT_PROBE_DOWN = "A unreachable, L down by probe for fall looks"
     SILENT_ALONE = "A unreachable, no other source"
@@ -41,6 +42,7 @@ VERDICTS = {
     HealthRow.FIT: Verdict.HEALTHY,
     HealthRow.FIT_UNHEARD: Verdict.HEALTHY,
     HealthRow.PATH_BROKEN: Verdict.UNKNOWN,
+    HealthRow.PATH_BROKEN_PROBE_DOWN: Verdict.FAILED,
     HealthRow.SILENT: Verdict.FAILED,
     HealthRow.SILENT_PROBE_DOWN: Verdict.FAILED,
     HealthRow.SILENT_ALONE: Verdict.UNKNOWN,
@@ -129,6 +131,9 @@ def judge(look: Look, member: str) -> Judgement:
 
 def _silent(reason: str, peers: Value, down_by_probe: bool) -> tuple[HealthRow, str]:
     """The rows of an agent that does not answer, and why it did not."""
+    if peers is Value.OK and down_by_probe:
+        why = f"its agent does not answer us ({reason}), and though its peers hear it, the load balancer's probe fails"
+        return HealthRow.PATH_BROKEN_PROBE_DOWN, why
     if peers is Value.OK:
         return HealthRow.PATH_BROKEN, f"only our path to it is broken ({reason}), its peers hear it"
     if peers is Value.BAD:

@@ -64,6 +64,10 @@ class NextHopKind(ABC):
     def confirm(self, look: Look, target: str) -> Decision:
         """Step 6, off the failover path: the target serves; what else must agree before the service is stable."""
 
+    def can_tell(self, look: Look) -> bool:
+        """Whether this look could have shown progress: one that did not uses up patience (safety.md section 2b)."""
+        return True
+
     # --- what rides along
 
     def noted(self, look: Look) -> Record:

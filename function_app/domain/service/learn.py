@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
+from function_app.domain.service.confirm import patience_is_over
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect, why_not
 from function_app.domain.service.health import has_failed, judge
@@ -69,6 +70,8 @@ def relearn(look: Look, why: str) -> Decision:
         acks={},
         operation=None,
         learning=Learning(since=look.observed.at),
+        stalled=None,
+        admitted={},
         rank=None,
     )
     return Decision(record, held=(f"{why}: learning again, observing only",))
@@ -84,16 +87,24 @@ def learn(look: Look) -> Decision:
         learning = Learning(since=look.at)
     unresolved = [n for n in look.members if look.role(n) is None and not has_failed(look, n)]
     if unresolved:
-        record = replace(look.record, learning=learning)
-        return Decision(record, held=tuple(f"learning: {judge(look, name).because}" for name in unresolved))
+        return _in_part(look, replace(look.record, learning=learning), unresolved)
     if learning.last != look.at:
         learning = replace(learning, rounds=learning.rounds + 1, last=look.at)
     learned = replace(look.record, learning=learning)
     if too_early := _too_early(look, learning):
         return Decision(learned, held=(too_early,))
-    if look.service.mode is Mode.ACTIVE_ACTIVE:
-        epoch = max(look.record.epoch, look.newest_epoch(), 1)
-        return Decision(replace(learned, phase=Phase.STABLE, epoch=epoch, learning=None), because=("learned",))
+    return _adopt(look, learned)
+
+
+def _in_part(look: Look, learned: Record, unresolved: list[str]) -> Decision:
+    """Some members are unreachable: they are waited for, for as long as patience lasts. Then who serves, by its agent or by
+    the load balancer's probe, keeps it, and the unreachable others are fenced at the load balancer (F2)."""
+    if not patience_is_over(look):
+        return Decision(learned, held=tuple(f"learning: {judge(look, name).because}" for name in unresolved))
+    admitted = [n for n in unresolved if (b := look.backend(n)) is not None and b.probed is Value.OK]
+    if len(admitted) == 1 and not any(look.serves(name) for name in look.members):
+        why = f"learned in part: the load balancer admits {admitted[0]}, which cannot be reached"
+        return open_operation(look, admitted[0], Kind.RENEW, why)
     return _adopt(look, learned)
 
 
@@ -109,6 +120,9 @@ def _too_early(look: Look, learning: Learning) -> str | None:
 
 def _adopt(look: Look, learned: Record) -> Decision:
     """The member that serves already keeps it; where none or several do, the best of the fit ones."""
+    if look.service.mode is Mode.ACTIVE_ACTIVE:
+        epoch = max(look.record.epoch, look.newest_epoch(), 1)
+        return Decision(replace(learned, phase=Phase.STABLE, epoch=epoch, learning=None), because=("learned",))
     serving = [n for n in look.members if look.serves(n) and not has_failed(look, n)]
     target = serving[0] if len(serving) == 1 else elect(look, without=None)
     if target is None:

@@ -103,6 +103,12 @@ class Backend:
             return Value.UNKNOWN
         return Value.OK if self.reason.startswith("Up_") else Value.BAD
 
+    @property
+    def path(self) -> Value:
+        """Whether the probe gets an answer at all: a status that is not 200 came from the member itself."""
+        answered = self.reason is not None and "_HttpStatus" in self.reason
+        return Value.OK if answered else self.probed
+
 
 @dataclass(frozen=True, slots=True)
 class BalancerReading:
@@ -163,15 +169,18 @@ class Observed:
         return replace(self, agents={**self.agents, member: reading})
 
     def with_proof(self, member: str, proof: FenceProof) -> "Observed":
-        return replace(self, proofs={**self.proofs, member: proof})
+        """The older reading of its backend is dropped: the proof is newer, and would look undone."""
+        return replace(self, proofs={**self.proofs, member: proof})._with_backend(member, AdminState.DOWN)
 
     def with_lifted(self, member: str, epoch: int) -> "Observed":
         """The older reading of its backend is dropped: our own Down in it would look like an operator's."""
-        seen = replace(self, lifted={**self.lifted, member: epoch})
+        return replace(self, lifted={**self.lifted, member: epoch})._with_backend(member, AdminState.NONE)
+
+    def _with_backend(self, member: str, state: AdminState) -> "Observed":
         if not isinstance(self.balancer, BalancerReading) or member not in self.balancer.backends:
-            return seen
-        backends = {**self.balancer.backends, member: Backend(AdminState.NONE)}
-        return replace(seen, balancer=replace(self.balancer, backends=backends))
+            return self
+        backends = {**self.balancer.backends, member: Backend(state)}
+        return replace(self, balancer=replace(self.balancer, backends=backends))
 
     def after(self, earlier: "Observed") -> "Observed":
         """This look, with what the pass has proven since an earlier one; its failures may be tried again."""

@@ -21,8 +21,8 @@ from function_app.domain.service.election import elect
 from function_app.domain.service.health import has_failed
 from function_app.domain.service.kind import kind_of
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import Role, Unreachable
-from function_app.domain.service.record import AUTOMATIC, Ack, Fence, Kind, Operation, Phase, Spacing
+from function_app.domain.service.observation import AdminState, Role, Unreachable
+from function_app.domain.service.record import AUTOMATIC, Ack, Fence, Kind, Operation, Phase, Record, Spacing
 from function_app.domain.service.steps import Effect, FenceByBalancer, LiftByBalancer, SendFence, SendPromote
 
 
@@ -50,6 +50,8 @@ def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision
         operation=operation,
         learning=None,
         tallies={},
+        admitted={},
+        stalled=None,
         rank=kind_of(look.service).rank(look),
         spacing=_spaced(look, at) if kind in AUTOMATIC else record.spacing,
     )
@@ -84,9 +86,25 @@ def unproven(look: Look) -> list[str]:
 
 
 def _fenced_now(look: Look, member: str) -> bool:
-    """R4: a proof counts only in the operation in which its write was issued (finding 8)."""
+    """R4: a proof counts only in the operation in which its write was issued (finding 8), and while no reading undoes it."""
     proof = look.observed.proofs.get(member)
-    return proof is not None and proof.epoch == look.record.epoch
+    return proof is not None and proof.epoch == look.record.epoch and not _is_lifted(look, member)
+
+
+def _is_lifted(look: Look, member: str) -> bool:
+    """Whether the pool lists it without Down. One that is not listed gets no flows, as if it were Down."""
+    backend = look.backend(member)
+    return backend is not None and backend.admin_state is not AdminState.DOWN
+
+
+def undone(look: Look) -> list[str]:
+    """Members with a fence that this reading of the pool no longer shows: somebody else wrote it."""
+    return sorted(name for name in look.record.fenced if _is_lifted(look, name))
+
+
+def without_fences(record: Record, members: list[str]) -> Record:
+    """Believe less: these are fenced no more."""
+    return replace(record, fenced={n: fence for n, fence in record.fenced.items() if n not in members})
 
 
 def send_fences(look: Look) -> Decision:

@@ -63,6 +63,7 @@ class Kind(StrEnum):
     """The holder finds itself fit, only the load balancer's probe fails: tried once, then held (a probe path fault)."""
     NEXT = "next candidate"
     RENEW = "renew"
+    """For the same holder: it lost its role, a fence was undone by somebody else, or a second member is admitted."""
     SWITCHOVER = "switchover"
     """Planned: by acknowledgement only, and back to the old holder if the target does not take it."""
     BACK = "back to the old holder"
@@ -84,8 +85,6 @@ class Operation(Struct, frozen=True, kw_only=True):
     deadline: datetime
     attempt: int = 0
     previous: str | None = None
-    unverified: Tally | None = None
-    """How many looks at the load balancer, since the grant, did not find the new holder confirmed."""
     confirmed: bool = False
     """The new holder served already when it was granted, or its probe was seen to rise since."""
 
@@ -159,6 +158,12 @@ class Record(Struct, frozen=True, kw_only=True):
     """Members that outrank the holder, and since when they are ready; kept only where `preempt` is `ready`."""
     rehearsal: Rehearsal | None = None
     """The last one: in force only while its member is owed for it."""
+    stalled: Tally | None = None
+    """How many looks in a row made no progress in `learn`, `fencing` or `granted`."""
+    admitted: dict[str, Tally] = {}
+    """Unreachable members beside the holder, and how many looks in a row the load balancer's probe of them succeeded."""
+    refused: dict[str, datetime] = {}
+    """Members that refused to serve, and when: the last choice for `spacingForget`."""
     rank: Rank | None = None
     """Of a ranked service: what each announcer may announce. None until it is known (`learn`)."""
 

@@ -104,4 +104,7 @@ class LiftByBalancer:
     epoch: int
 
 
+REFUSED = "refused: "
+"""What a refusal by an agent begins with among the effects that were `tried`; all else is that it did not answer."""
+
 type Effect = SendFence | SendPromote | SendAdvertise | SendOutward | SendPath | FenceByBalancer | LiftByBalancer

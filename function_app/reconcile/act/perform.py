@@ -13,6 +13,7 @@ from function_app.domain.base.errors import Terminal, Transient, Unavailable
 from function_app.domain.service.health import seen_by_peers
 from function_app.domain.service.observation import Observed, Unreachable, Value
 from function_app.domain.service.steps import (
+    REFUSED,
     Advertisement,
     Effect,
     FenceByBalancer,
@@ -117,7 +118,7 @@ async def _command(hand: Hand, effect: Effect, command: AgentCommand, observed: 
 def _shortfall(answer: CommandAnswer) -> str | None:
     if isinstance(answer.reading, Unreachable):
         return answer.reading.reason
-    return f"refused: {answer.refused}" if answer.refused else None
+    return f"{REFUSED}{answer.refused}" if answer.refused else None
 
 
 def _patience(hand: Hand, member: str, observed: Observed) -> timedelta:

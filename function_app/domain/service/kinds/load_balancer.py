@@ -40,6 +40,10 @@ class BehindLoadBalancer(NextHopKind):
     def confirm(self, look: Look, target: str) -> Decision:
         return confirm.confirm(look, target)
 
+    def can_tell(self, look: Look) -> bool:
+        """A fast pass does not read the load balancer."""
+        return look.observed.balancer is not None
+
     def announce(self, look: Look, decision: Decision) -> Decision:
         """Members announce the prefixes with the frontend as next hop, whatever their role, once the frontend is known."""
         balancer = look.observed.balancer

@@ -1,0 +1,231 @@
+"""Beliefs are read again, and every wait ends (safety.md section 2b)."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from function_app.domain.service.observation import AdminState, Backend, BalancerReading, Role, Value
+from function_app.domain.service.record import Fence, Kind, Phase, Record, Tally
+from function_app.domain.service.steps import REFUSED as REFUSES
+from function_app.domain.service.steps import FenceByBalancer, SendFence, SendPromote
+from tests.builders import FRONTEND, NOW, balancer, stable, status
+from tests.unit.decisions import (
+    FATAL,
+    PROBED,
+    PROVEN,
+    SERVING,
+    SILENT,
+    STANDBY,
+    TIMING,
+    A,
+    B,
+    C,
+    by_balancer,
+    decided,
+    fencing,
+    granted,
+    learning,
+    look,
+    operation,
+)
+
+ANSWERED, UNANSWERED = "Down_Probe_HttpStatusCodeError", "Down_Probe_TcpProbeTimeout"
+HEARD_B = status(3, peers=(B,))
+OVER = Tally(bad=TIMING.verify_looks, at=NOW - TIMING.doubt_poll)
+BARELY_NOT = Tally(bad=TIMING.verify_looks - 1, at=NOW - TIMING.doubt_poll)
+A_FENCED = {"fenced": {A: Fence(epoch=4, etag="e")}, "owed": {A: 4}, "may_serve": frozenset({A, B})}
+
+
+def pool(**states: AdminState) -> BalancerReading:
+    backends = {name.replace("_", "-"): Backend(state) for name, state in states.items()}
+    return BalancerReading(etag='W/"1"', frontend=FRONTEND, backends=backends)
+
+
+def operation_of(record: Record) -> tuple[Phase, str | None, str | None]:
+    return record.phase, record.target, record.operation.kind if record.operation else None
+
+
+# --- beliefs
+
+
+@pytest.mark.parametrize("record", [stable(B, 4, **A_FENCED), granted(**A_FENCED)], ids=["stable", "granted"])
+def test_a_fence_that_a_reading_does_not_show_is_made_again_for_the_same_holder(record: Record) -> None:
+    rewritten = look(SILENT, status(4, Role.SERVING), status(4), balancer=pool(nva_a=AdminState.NONE))
+    decision = decided(rewritten, record)
+    assert operation_of(decision.record) == (Phase.FENCING, B, Kind.RENEW)
+    assert (decision.record.fenced, decision.record.owed) == ({}, {A: 4})
+    assert decision.effects == (SendFence(A, 5), FenceByBalancer(A, 5))
+
+
+@pytest.mark.parametrize(
+    "seen", [pool(nva_a=AdminState.DOWN), pool(nva_b=AdminState.NONE), None, "ARM is down"], ids=repr
+)
+def test_a_fence_is_believed_while_no_reading_undoes_it(seen: BalancerReading | str | None) -> None:
+    record = stable(B, 4, **A_FENCED)
+    looked = look(SILENT, status(4, Role.SERVING), status(4), balancer=seen)
+    assert decided(looked, record).record.epoch == 4
+
+
+def test_a_fence_that_was_undone_is_no_proof_in_the_operation_that_follows() -> None:
+    looked = look(SILENT, status(3), status(3), balancer=pool(nva_a=AdminState.NONE))
+    decision = decided(looked, fencing(may_serve=frozenset({A, B}), fenced={A: Fence(epoch=3, etag="e")}))
+    assert decision.record.phase is Phase.FENCING
+    assert by_balancer(A) in decision.effects
+
+
+def test_a_proof_of_this_pass_is_newer_than_the_reading_before_it_and_older_than_the_one_after() -> None:
+    before = look(SILENT, status(3), status(3), balancer=pool(nva_a=AdminState.NONE))
+    assert decided(before.with_proof(A, PROVEN), fencing()).record.phase is Phase.GRANTED
+    after = before.after(before.with_proof(A, PROVEN))
+    assert decided(after, fencing()).record.phase is Phase.FENCING
+
+
+def test_a_failed_holder_is_replaced_though_a_fence_was_undone_and_that_member_is_fenced_as_well() -> None:
+    rewritten = look(SILENT, FATAL, status(4), balancer=pool(nva_a=AdminState.NONE))
+    decision = decided(rewritten, stable(B, 4, **A_FENCED))
+    assert operation_of(decision.record) == (Phase.FENCING, C, Kind.FAILOVER)
+    assert FenceByBalancer(A, 5) in decision.effects
+
+
+def test_an_unreachable_member_that_the_load_balancer_admits_at_two_looks_is_fenced() -> None:
+    """A restored machine serves by its disk, and takes no command of ours."""
+    first = look(SERVING, SILENT, balancer=balancer(nva_a=PROBED, nva_b=PROBED))
+    once = decided(first, stable()).record
+    assert (once.phase, once.admitted) == (Phase.STABLE, {B: Tally(bad=1, at=NOW)})
+    second = decided(replace(first, at=NOW + TIMING.doubt_poll), once)
+    assert operation_of(second.record) == (Phase.FENCING, A, Kind.RENEW)
+    assert second.record.may_serve == {A, B}
+    assert second.effects == (SendFence(B, 4), FenceByBalancer(B, 4))
+
+
+@pytest.mark.parametrize(
+    ("b", "shown"), [(STANDBY, PROBED), (SILENT, ANSWERED), (SILENT, "Down_Admin")], ids=["answers", "down", "fenced"]
+)
+def test_a_member_that_answers_or_that_is_not_admitted_is_not_fenced_for_its_probe(b: object, shown: str) -> None:
+    seen = look(SERVING, balancer=balancer(nva_a=PROBED, nva_b=shown))
+    seen = replace(seen, agents={**seen.agents, B: b})
+    record = decided(seen, stable(admitted={B: Tally(bad=1, at=NOW - TIMING.doubt_poll)}, owed={B: 3})).record
+    assert (record.epoch, record.admitted) == (3, {})
+
+
+def test_a_holder_that_only_we_cannot_reach_keeps_its_role_while_others_are_fenced_again() -> None:
+    record = fencing(B, Kind.RENEW, may_serve=frozenset({A, B}))
+    unreachable = look(status(4), SILENT, HEARD_B, balancer=pool(nva_a=AdminState.NONE))
+    assert decided(unreachable, record).record.phase is Phase.GRANTED
+
+
+# --- waits
+
+
+def refused(record: Record) -> Record:
+    promote = SendPromote(B, 4, "boot-1")
+    why = f"{REFUSES}state cannot be made durable"
+    return decided(
+        look(status(4), status(3), status(4), balancer=pool(nva_b=AdminState.NONE), tried={promote: why}), record
+    ).record
+
+
+def test_a_target_that_refuses_is_followed_at_once_and_is_the_last_choice_for_a_while() -> None:
+    """A full disk: it can promise nothing (safety.md section 4)."""
+    record = refused(granted())
+    assert operation_of(record) == (Phase.FENCING, A, Kind.NEXT)
+    assert record.refused == {B: NOW}
+    assert B in record.may_serve
+
+
+def test_where_everybody_refused_lately_the_next_one_waits_until_patience_is_over() -> None:
+    lately = {A: NOW - timedelta(minutes=1), C: NOW - timedelta(minutes=1)}
+    assert refused(granted(refused=lately)).phase is Phase.GRANTED
+    assert operation_of(refused(granted(refused=lately, stalled=OVER))) == (Phase.FENCING, A, Kind.NEXT)
+
+
+@pytest.mark.parametrize(("ago", "chosen"), [(TIMING.spacing_forget, B), (TIMING.spacing_forget * 0.9, C)])
+def test_a_refusal_is_forgotten(ago: timedelta, chosen: str) -> None:
+    decision = decided(look(FATAL), stable(refused={B: NOW - ago}))
+    assert decision.record.target == chosen
+
+
+def test_a_member_whose_probe_gets_no_answer_is_a_later_choice_than_one_that_answers_503() -> None:
+    seen = look(FATAL, balancer=balancer(nva_b=UNANSWERED, nva_c=ANSWERED))
+    assert decided(seen, stable()).record.target == C
+    alone = look(FATAL, c=SILENT, balancer=balancer(nva_b=UNANSWERED))
+    assert decided(alone, stable()).record.target == B
+
+
+UNREACHED = look(status(4), SILENT, HEARD_B, balancer=pool(nva_b=AdminState.NONE))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [granted(), fencing(may_serve=frozenset({A, B}))],
+    ids=["granted, and PROMOTE cannot be sent", "fencing for a target that may serve"],
+)
+def test_a_target_that_only_we_cannot_reach_is_waited_for_and_then_followed(record: Record) -> None:
+    def after(stalled: Tally) -> Record:
+        return decided(UNREACHED, patient(record, stalled)).record
+
+    assert after(BARELY_NOT).epoch == 4
+    assert after(BARELY_NOT).stalled == Tally(bad=TIMING.verify_looks, at=NOW)
+    assert operation_of(after(OVER)) == (Phase.FENCING, A, Kind.NEXT)
+    assert after(OVER).stalled is None
+
+
+def patient(record: Record, stalled: Tally) -> Record:
+    return msgspec.structs.replace(record, stalled=stalled)
+
+
+def test_a_target_that_the_load_balancer_admits_is_left_alone_however_long_it_is_unreachable() -> None:
+    seen = replace(UNREACHED, balancer=balancer(nva_b=PROBED))
+    assert decided(seen, granted(stalled=OVER)).record.phase is Phase.GRANTED
+
+
+def test_a_fast_pass_uses_up_no_patience() -> None:
+    seen = replace(UNREACHED, balancer=None)
+    assert decided(seen, granted(stalled=BARELY_NOT)).record.stalled == BARELY_NOT
+
+
+def test_learning_ends_by_a_fence_of_who_stays_unreachable() -> None:
+    seen = look(status(0), SILENT, HEARD_B, balancer=pool(nva_a=AdminState.NONE))
+    assert decided(seen, patient(learning(), BARELY_NOT)).record.phase is Phase.LEARN
+    record = decided(seen, patient(learning(), OVER)).record
+    assert operation_of(record) == (Phase.FENCING, A, Kind.ADOPT)
+    assert B in record.may_serve
+
+
+def test_learning_leaves_the_role_to_an_unreachable_member_that_the_load_balancer_admits() -> None:
+    seen = look(status(0), SILENT, HEARD_B, balancer=balancer(nva_b=PROBED))
+    record = decided(seen, patient(learning(), OVER)).record
+    assert operation_of(record) == (Phase.FENCING, B, Kind.RENEW)
+
+
+@pytest.mark.parametrize(
+    ("probed", "then"),
+    [
+        ({"nva_a": ANSWERED, "nva_b": UNANSWERED}, (Phase.FENCING, A, Kind.NEXT)),
+        ({"nva_a": UNANSWERED, "nva_b": UNANSWERED}, (Phase.GRANTED, B, Kind.PROBE)),
+        ({"nva_a": ANSWERED, "nva_b": ANSWERED}, (Phase.GRANTED, B, Kind.PROBE)),
+    ],
+    ids=["only the old one is reached", "neither is", "both are"],
+)
+def test_a_move_on_the_probe_alone_is_undone_where_the_probe_reaches_the_old_holder_alone(
+    probed: dict[str, str], then: tuple[Phase, str, Kind]
+) -> None:
+    seen = look(status(4), status(4, Role.SERVING), FATAL, balancer=balancer(**probed))
+    record = granted(operation=operation(Kind.PROBE), stalled=OVER)
+    assert operation_of(decided(seen, record).record) == then
+
+
+@pytest.mark.parametrize(
+    ("reason", "path"),
+    [
+        (None, Value.UNKNOWN),
+        ("Down_Admin", Value.UNKNOWN),
+        (PROBED, Value.OK),
+        (ANSWERED, Value.OK),
+        (UNANSWERED, Value.BAD),
+    ],
+)
+def test_a_status_that_is_not_200_proves_that_the_probe_is_answered(reason: str | None, path: Value) -> None:
+    assert Backend(AdminState.NONE, reason).path is path
