@@ -170,8 +170,8 @@ class Balancer:
         self._world.timeline.after(delay, self._probe, name, self._probe_turns[name])
 
     def _probe(self, name: str, turn: int) -> None:
-        if turn == self._probe_turns[name] and self.probed[name] != self._answers(name):
-            self.probed[name] = not self.probed[name]
+        if turn == self._probe_turns[name]:
+            self.probed[name] = self._answers(name)
             self.note(name)
 
     def _answers(self, name: str) -> bool:
@@ -184,7 +184,10 @@ class Balancer:
 
     def note(self, name: str) -> None:
         """Keeps what the health action would say from now on."""
-        probed = "Up_Probe_Success" if self.probed[name] else "Down_Probe_HttpStatus"
+        agent = self._world.agents[name]
+        answers = agent.probe_listens and name not in self.unprobed
+        down = "Down_Probe_HttpStatusCodeError" if answers else "Down_Probe_TcpProbeTimeout"
+        probed = "Up_Probe_Success" if self.probed[name] else down
         self._log[name].append((self._world.timeline.now, REASONS.get(self.data[name], probed)))
 
     def _reason(self, name: str) -> str | None:

@@ -12,6 +12,9 @@ WHERE = (
 )  # fmt: skip
 QUIET_WHERE = ("agent.status", "lb.read", "record.load", "record.save", "doc.", "wake", "rs.")
 
+FOR_EVER = 1e9
+"""Seconds."""
+
 type Drawn = Callable[[random.Random, list[str], float], Fault]
 
 
@@ -109,6 +112,22 @@ HARMFUL: tuple[Drawn, ...] = (
     _mishap(("agent.fence", "agent.promote", "lb.", "record.")),
 )
 
+PASSING: tuple[Drawn, ...] = (
+    _fault(Kind.CRASH, 0.5, 90.0),
+    _fault(Kind.HANG, 1.0, 60.0, how=("commands", "all")),
+    _fault(Kind.FATAL, 5.0, 90.0),
+    _fault(Kind.DISK_SLOW, 5.0, 90.0),
+    _fault(Kind.SPLIT, 5.0, 90.0, how=("both", "deaf", "mute")),
+    _fault(Kind.CUT, 5.0, 90.0, how=("in", "out", "both")),
+    _fault(Kind.UNPROBED, 10.0, 100.0),
+    _fault(Kind.FOREIGN_NONE, 0.0, 0.0),
+    _fault(Kind.ARM_DOWN, 10.0, 120.0),
+    _fault(Kind.KILL, 0.0, 0.0),
+    _fault(Kind.DELETE, 0.0, 0.0),
+    _order(("switchover", "switchover", "failover")),
+)
+"""What may pass beside a fault that lasts."""
+
 EITHER: tuple[tuple[Drawn, ...], ...] = (
     (_fault(Kind.SILENT, 10.0, 120.0),),
     (_valued(Kind.SPREAD, 20.0, 120.0, 10.0, 90.0),),
@@ -142,6 +161,42 @@ def random_plan(seed: int) -> Plan:
         tokens_expire=draw.random() < 0.6,
         quiet=quiet,
         last_crash=draw.random() < 0.25,
+    )
+
+
+LASTING: tuple[Drawn, ...] = (
+    _fault(Kind.CRASH, FOR_EVER, FOR_EVER),
+    _fault(Kind.DISK_BROKEN, FOR_EVER, FOR_EVER),
+    _fault(Kind.FATAL, FOR_EVER, FOR_EVER),
+    _fault(Kind.HANG, FOR_EVER, FOR_EVER, how=("commands", "all")),
+    _fault(Kind.CUT, FOR_EVER, FOR_EVER, how=("in", "out", "both")),
+    _fault(Kind.SPLIT, FOR_EVER, FOR_EVER, how=("both", "deaf", "mute")),
+    _fault(Kind.UNPROBED, FOR_EVER, FOR_EVER),
+)
+"""Of one member each. Together with the app's way to a member that of its peers may be cut: it goes on as it was."""
+
+
+def lasting_plan(seed: int) -> Plan:
+    """The plan of a history with a fault that stays: one member is afflicted, for ever; the others' faults end."""
+    draw = random.Random(f"lasting {seed}")  # noqa: S311  # histories must be repeatable, not secret
+    members = draw.choice((2, 3, 3, 4))
+    names = [f"nva-{letter}" for letter in "abcd"[:members]]
+    heal_at = draw.uniform(40.0, 200.0)
+    afflicted, at = draw.choice(names), draw.uniform(0.5, heal_at)
+    kinds = draw.sample(LASTING, draw.choice((1, 1, 2)))
+    return Plan(
+        seed=seed,
+        profile="lasting",
+        members=members,
+        pace=draw.choice(("usual", "brisk", "quick")),
+        heal_at=heal_at,
+        faults=_faults(draw, PASSING, names, heal_at) if draw.random() < 0.8 else (),
+        hosts=draw.choice((1, 2)),
+        begins="unknown" if draw.random() < 0.15 else "stable",
+        spread_seconds=(0.1, 4.0),
+        keeps_etag=draw.random() < 0.3,
+        lasting=tuple(kind(draw, [afflicted], round(at, 3)) for kind in kinds),
+        rewritten=draw.random() < 0.5,
     )
 
 

@@ -114,3 +114,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """Nothing in it is a reason to move the service."""
     last_crash: bool = False
     """Once healed, the holder dies, and the failover is timed."""
+    lasting: tuple[Fault, ...] = ()
+    """Faults that no healing ends (L7); they begin at their time, like the others."""
+    rewritten: bool = False
+    """Once somebody is admitted in spite of them, somebody else writes the pool without `adminState`."""

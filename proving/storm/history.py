@@ -26,6 +26,8 @@ from proving.storm.world import World
 
 RELEASE_SECONDS = 300.0
 """L4: from healing, or from the end of learning, until every fence is released."""
+REWRITTEN_SECONDS = 300.0
+"""S1 after somebody else's write: the next look (a sweep), and a fence that may have to be tried twice."""
 PATIENCE_SECONDS = 30.0
 """On top of a bound: a sweep may just have gone, a wake-up may be redelivered."""
 CALM_SECONDS = 5.0
@@ -83,7 +85,7 @@ class History:
         world.gossip.begin()
         world.balancer.begin()
         world.timeline.after(world.draw() * 5.0, world.sweep)
-        for fault in plan.faults:
+        for fault in plan.faults + plan.lasting:
             world.timeline.after(fault.at, self.injector.do, fault)
         if plan.points:
             world.mishaps.at_points({point.k: (point.mishap, point.seconds) for point in plan.points})
@@ -126,9 +128,9 @@ class History:
         self._until(self.plan.heal_at)
         counted, not_live = tuple(world.mishaps.counted), None
         if checks.violation is None:
-            self.injector.heal()
+            self.injector.heal(self.plan.lasting)
             world.timeline.after(WATCH_SECONDS, self._take_back)
-            not_live = self._settles()
+            not_live = self._lives_on() if self.plan.lasting else self._settles()
         if checks.violation is None and not_live is None and self.plan.last_crash:
             not_live = self._fails_over()
         self._close()
@@ -176,6 +178,36 @@ class History:
                     return None
         law, missing = self._missing() or ("L1", "it does not stay at rest")
         return Violation(law, world.timeline.now - began, missing)
+
+    def _lives_on(self) -> Violation | None:
+        """L7: whatever lasts, new flows reach somebody within the bound, and go on doing so. S1 without an excuse: after
+        somebody else's write of the pool they reach one member alone, within the next look and a fence."""
+        world, timing = self.world, self.world.topology.timing
+        patience = timing.operation_deadline * (len(world.agents) + 1)
+        bound = (worst(timing, Probe()) + timing.learn_for + patience).total_seconds() + PATIENCE_SECONDS
+        began = world.timeline.now
+        while world.checks.violation is None and not self._admitted():
+            if world.timeline.now > began + bound:
+                return Violation(
+                    "L7", world.timeline.now - began, f"nobody is admitted {bound:.0f} s after the rest healed"
+                )
+            self._until(world.timeline.now + CALM_SECONDS)
+        self._until(world.timeline.now + RELEASE_SECONDS)
+        if world.checks.violation is None and not self._admitted():
+            return Violation("L7", world.timeline.now - began, "nobody is admitted any more")
+        if self.plan.rewritten:
+            world.balancer.foreign_write(dict.fromkeys(world.agents, AdminState.NONE))
+            self._until(world.timeline.now + REWRITTEN_SECONDS)
+            if world.checks.violation is None and len(admitted := self._admitted()) != 1:
+                said = f"{admitted} are admitted {REWRITTEN_SECONDS:.0f} s after the pool was written by somebody else"
+                return Violation("S1", world.timeline.now - began, said)
+        return None
+
+    def _admitted(self) -> list[str]:
+        """Members that the load balancer gives new flows to."""
+        balancer = self.world.balancer
+        passed = (n for n in balancer.names if n in balancer.members and balancer.data[n] is AdminState.NONE)
+        return [name for name in passed if balancer.probed[name] and self.world.agents[name].will]
 
     def _overdue(self, healed: float) -> Violation | None:
         """L3: an operation that was opened once all was well is over by its deadline, and a look more."""

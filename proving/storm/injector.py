@@ -86,6 +86,8 @@ class Injector:
     def _disk(self, fault: Fault) -> None:
         agent = self._world.agents[fault.who]
         if fault.kind is Kind.DISK_BROKEN:
+            # It refuses every role: a member that was to serve again is passed over for it.
+            self._world.checks.suspect(fault.who, fault.seconds)
             agent.disk_broken = True
         else:
             agent.disk_seconds = fault.value
@@ -340,8 +342,8 @@ class Injector:
 
     # --- the end
 
-    def heal(self) -> None:
-        """Everything is well again and stays so; messages on their way still come, however late."""
+    def heal(self, lasting: tuple[Fault, ...] = ()) -> None:
+        """Everything is well again and stays so, but for faults that last; messages on their way still come, however late."""
         world = self._world
         world.say("! everything heals")
         world.mishaps.clear()
@@ -373,6 +375,8 @@ class Injector:
         if record is not None and record.schema == SCHEMA_TO_COME:
             self._newer_over(1)
         self._orders_over()
+        for fault in lasting:
+            self.do(fault)
         for agent in world.agents.values():
             world.report(agent, "all is well")
         world.wake(0.0)

@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 from proving.storm import exhaustive
 from proving.storm.directed import directed_plan
-from proving.storm.draw import random_plan
+from proving.storm.draw import lasting_plan, random_plan
 from proving.storm.faults import Plan
 from proving.storm.history import History, Result
 from proving.storm.wire.draw import wire_plan
@@ -39,6 +39,7 @@ class Profile:
 PROFILES = {
     "random": Profile(random_plan, lambda: 20_000),
     "directed": Profile(directed_plan, lambda: 5_000),
+    "lasting": Profile(lasting_plan, lambda: 5_000),
     "exhaustive": Profile(lambda seed: exhaustive.all_plans()[seed], lambda: len(exhaustive.all_plans())),
     "wire": Profile(wire_plan, lambda: 200, run=_on_the_wire, chunk=10),
 }
