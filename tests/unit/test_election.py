@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from function_app.domain.service.election import elect, is_drained
+from function_app.domain.service.election import elect, is_drained, maintained
 from function_app.domain.service.health import is_ready
 from function_app.domain.service.observation import AgentStatus, Observed
 from function_app.domain.service.record import Drain, Record
@@ -64,3 +64,7 @@ def test_a_candidate_without_a_session_is_the_last_resort() -> None:
 
 def test_a_member_that_lasts_is_elected_before_one_that_is_about_to_be_rebooted() -> None:
     assert elected(look(FATAL, replace(STANDBY, maintenance="reboot not before 2026-01-01 03:15:00Z")), stable()) == C
+
+
+def test_nothing_is_announced_for_a_member_that_does_not_answer() -> None:
+    assert maintained(looking(look(SILENT), stable()), A) is None

@@ -104,6 +104,46 @@ def test_these_rows_and_no_others_replace_the_holder() -> None:
     assert opened == {HealthRow.FATAL, HealthRow.SILENT} | by_probe
 
 
+NOT_ON_DISK = replace(SERVING, services={"fw": replace(SERVING.services["fw"], durable=False)}, fatal=("disk", "route"))
+
+
+@pytest.mark.parametrize(
+    ("seen", "evidence"),
+    [
+        (
+            look(SERVING, status(3, peers=(A,)), UP),
+            (
+                "A serving at epoch 3, probe answers 200",
+                "P peers say ok",
+                "L Up_Probe_Success, adminState None",
+            ),
+        ),
+        (
+            look(NOT_ON_DISK, status(3, dead_peers=(A,)), balancer(nva_a="Down_Admin")),
+            (
+                "A serving at epoch 3 (not on disk yet), probe answers 200, fatal: disk; route",
+                "P peers say bad",
+                "L Down_Admin, adminState Down",
+            ),
+        ),
+        (
+            look(STANDBY, lb=replace(UP, backends={A: Backend(AdminState.NONE)})),
+            (
+                "A standby at epoch 3, probe answers 503",
+                "P peers say unknown",
+                "L no reason, adminState None",
+            ),
+        ),
+        (look(status(3, service="other")), ("A no role yet", "P peers say unknown", "L not read")),
+        (look(SILENT), ("A unreachable: no answer", "P peers say unknown", "L not read")),
+        (Observed(NOW, {}), ("A unreachable: not requested", "P peers say unknown", "L not read")),
+    ],
+    ids=["all well", "nothing well", "no reason", "no role", "silent", "not requested"],
+)
+def test_a_verdict_shows_every_reading_that_was_looked_at(seen: Observed, evidence: tuple[str, ...]) -> None:
+    assert judge(looking(seen, stable(), DESIRED), A).evidence == evidence
+
+
 def test_a_failure_that_nobody_sees_any_more_is_no_failure() -> None:
     counted = stable(tallies={A: Tally(bad=2, at=NOW)})
     assert judge(looking(look(SERVING), counted, DESIRED), A).row is HealthRow.FIT
@@ -166,8 +206,7 @@ def test_a_count_ends_after_rise_good_looks_and_unknown_leaves_it() -> None:
     bad = after(Value.BAD, 1, None)
     assert after(Value.UNKNOWN, 2, bad) == bad
     once = after(Value.OK, 3, bad)
-    assert once is not None
-    assert once.good == 1
+    assert once == Tally(bad=1, good=1, at=NOW + PERIOD * 3)
     assert after(Value.OK, 4, once) is None
 
 

@@ -66,6 +66,7 @@ CASES: list[tuple[str, Step, Look, str]] = [
     ("look is fresh", FAIL, context(age=timedelta(seconds=11)), "what was seen is 11 s old: looking again"),
     ("look is fresh", SWITCH, context(age=timedelta(seconds=150)), "150 s old"),
     ("spacing", FAIL, context(stable(spacing=SPACED)), "3 automatic failovers in a row: the next one in 19 s"),
+    ("spacing", FAIL, context(stable(spacing=Spacing(count=2, last=NOW))), "2 automatic failovers in a row"),
     (
         "not blind",
         SWITCH,
@@ -121,9 +122,40 @@ def test_spacing_and_blindness_never_hold_what_an_operator_or_a_proof_demands() 
     assert refuse(FAIL, context(agents={"nva-a": SILENT, "nva-b": SILENT})) == ()
 
 
-def test_one_of_three_that_is_bad_makes_nobody_blind() -> None:
-    agents = FIT | {"nva-c": SILENT}
-    assert refuse(SWITCH, context(agents=agents, members=3)) == ()
+@pytest.mark.parametrize("fit", ["ab", "abc"])
+def test_less_than_half_of_all_that_are_bad_make_nobody_blind(fit: str) -> None:
+    agents = {f"nva-{letter}": status(3, Role.SERVING if letter == "a" else Role.STANDBY) for letter in fit}
+    assert refuse(SWITCH, context(agents=agents, members=2 * len(fit) - 1)) == ()
+
+
+def test_what_is_refused_of_everything_is_refused_of_a_drain_too() -> None:
+    """Beside what is refused of the drain itself."""
+    paused = context(stable(pause=Pause(until=NOW + timedelta(1), by="ann")), FIT | {"nva-b": SILENT})
+    assert [refusal.guard for refusal in refuse(Draining("nva-a"), paused)] == ["paused", "minimum stays healthy"]
+
+
+def test_an_old_look_is_taken_anew_at_once() -> None:
+    (refusal,) = refuse(FAIL, context(age=timedelta(seconds=11)))
+    assert refusal.wait == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("quiet", "spacing_max", "refused"),
+    [
+        (timedelta(seconds=9), timedelta(minutes=10), ["spacing"]),
+        (timedelta(seconds=10), timedelta(minutes=10), []),
+        (timedelta(hours=1), timedelta(hours=3), ["spacing"]),
+        (timedelta(hours=1, seconds=1), timedelta(hours=3), []),
+    ],
+    ids=["not over", "over", "an hour of quiet", "longer than an hour"],
+)
+def test_spacing_ends_with_its_wait_and_is_forgotten_only_after_an_hour(
+    quiet: timedelta, spacing_max: timedelta, refused: list[str]
+) -> None:
+    count = 2 if quiet < timedelta(hours=1) else 100
+    seen = context(stable(spacing=Spacing(count=count, last=NOW - quiet)))
+    spaced = replace(seen, timing=Timing(spacing_max=spacing_max))
+    assert [refusal.guard for refusal in refuse(FAIL, spaced)] == refused
 
 
 @pytest.mark.parametrize("age", [timedelta(seconds=-600), timedelta(0), timedelta(seconds=10)])
@@ -135,6 +167,12 @@ def test_spacing_is_nothing_first_and_doubles_up_to_its_most() -> None:
     timing = Timing()
     waits = [spacing_after(Spacing(count=n, last=NOW), timing).total_seconds() for n in (1, 2, 3, 4, 8, 9, 10_000)]
     assert waits == [0, 10, 20, 40, 600, 600, 600]
+
+
+def test_spacing_doubles_sixteen_times_at_most_so_that_no_count_overflows() -> None:
+    timing = Timing(spacing_step=timedelta(milliseconds=1), spacing_max=timedelta(hours=1))
+    waits = [spacing_after(Spacing(count=n, last=NOW), timing) for n in (17, 18, 19, 10_000)]
+    assert waits == [timedelta(milliseconds=1 << doublings) for doublings in (15, 16, 16, 16)]
 
 
 def test_a_failover_that_is_still_to_come_spaces_nothing() -> None:

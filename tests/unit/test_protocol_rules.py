@@ -263,7 +263,9 @@ def test_nobody_holds_while_others_are_not_proven() -> None:
 # --- spacing, returning, draining -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("last", "count"), [(NOW - timedelta(minutes=1), 5), (LONG_AGO, 1)])
+@pytest.mark.parametrize(
+    ("last", "count"), [(NOW - timedelta(minutes=1), 5), (NOW - TIMING.spacing_forget, 5), (LONG_AGO, 1)]
+)
 def test_automatic_failovers_in_a_row_are_counted_until_an_hour_of_quiet(last: Any, count: int) -> None:
     before = Spacing(count=4, last=last)
     assert decided(look(FATAL), stable(spacing=before)).record.spacing == Spacing(count=count, last=NOW)

@@ -3,6 +3,7 @@
 from ipaddress import IPv4Address
 
 import pytest
+from msgspec.structs import replace
 
 from function_app.domain.service.balancer import AddressFacts, FlowFacts, PoolFacts, RuleFacts
 from function_app.domain.service.provable import fencing_rule, unprovable
@@ -29,6 +30,38 @@ def flows(*rules: RuleFacts, other: AddressFacts | None = None) -> FlowFacts:
 
 def test_a_down_behind_probed_rules_of_one_pool_is_a_fence() -> None:
     assert unprovable(flows(rule("all"), rule("ssh", "Nvas", "tcp")), SPEC, NVA_A, IPCONFIG) is None
+
+
+def test_a_speaker_without_an_interface_is_known_by_its_ip_and_by_what_the_services_pool_names() -> None:
+    bare = replace(NVA_A, interface=None)
+    rules = (rule("all"), rule("web", "admin", "tcp"))
+    there, elsewhere = (AddressFacts(name="x", interface=each) for each in (IPCONFIG, OTHER_IPCONFIG))
+    assert unprovable(flows(*rules, other=there), SPEC, bare, IPCONFIG) is not None
+    assert unprovable(flows(*rules, other=there), SPEC, bare, None) is None
+    assert unprovable(flows(*rules, other=elsewhere), SPEC, bare, IPCONFIG) is None
+
+
+@pytest.mark.parametrize(
+    ("protocol", "frontend_port", "backend_port", "every"),
+    [
+        ("All", 0, 0, True),
+        ("ALL", 0, 0, True),
+        ("Tcp", 0, 0, False),
+        ("All", 80, 80, False),
+        ("All", 0, 80, False),
+        ("All", 1, 1, False),
+        ("All", None, 0, False),
+    ],
+)
+def test_a_rule_is_for_every_port_only_with_every_protocol_and_port_0_on_both_sides(
+    protocol: str, frontend_port: int | None, backend_port: int | None, every: bool
+) -> None:
+    changed = replace(rule("all"), protocol=protocol, frontend_port=frontend_port, backend_port=backend_port)
+    assert changed.all_ports is every
+
+
+def test_a_rule_without_a_probe_is_probed_by_none() -> None:
+    assert [rule("bare", probe=None).probed_by(name) for name in ("agent", "")] == [False, False]
 
 
 def test_a_down_that_no_rule_with_the_services_probe_can_confirm_is_no_fence() -> None:

@@ -42,7 +42,7 @@ class RuleFacts(Struct, frozen=True, kw_only=True):
         return self.protocol.casefold() == "all" and self.frontend_port == self.backend_port == 0
 
     def probed_by(self, probe: str) -> bool:
-        return (self.probe or "").casefold() == probe.casefold()
+        return self.probe is not None and self.probe.casefold() == probe.casefold()
 
     def sends_to(self, pool: str) -> bool:
         return pool.casefold() in [name.casefold() for name in self.pools]

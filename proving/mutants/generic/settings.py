@@ -11,6 +11,7 @@ TEXTS = {"Problem": (1,), "Fault": (1, 2), "Refusal": (1,), "Unjudged": (), "Val
 
 _SERVICE = (
     "outcomes",
+    "active_active",
     "protocol_rules",
     "election",
     "evidence",
@@ -39,8 +40,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "routes/expected": ("expected_routes",),
     "routes/hubs": ("routes", "advertised_routes"),
     "service": (*_SERVICE, "ranking", "outward"),
+    "service/active_active": ("active_active", "reconcile/test_orders"),
+    "service/advertise": ("advertise", *_SERVICE),
     "service/balancer": ("provable", "preflight_cases", "stored_words"),
     "service/bounds": ("bounds",),
+    "service/decision": ("advertise", *_SERVICE),
     "service/kind": ("kinds", "ranking"),
     "service/outward": ("outward",),
     "service/provable": ("provable",),

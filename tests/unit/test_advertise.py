@@ -1,0 +1,51 @@
+"""How what members announce behind a load balancer is numbered, and who is commanded to announce it."""
+
+import hashlib
+from dataclasses import replace as with_changes
+
+from msgspec.structs import replace
+
+from function_app.domain.service.advertise import next_advertised, stale_advertisements, wanted
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.record import Advertised
+from function_app.domain.service.steps import SendAdvertise, SendFence
+from tests.builders import FRONTEND, document, stable, status, topology
+from tests.unit.decisions import SERVING, SILENT, A, B, look, looking
+
+SERVICE = topology(3, services=[document(3)["services"][0] | {"prefixes": ["10.2.0.0/16", "10.1.0.0/16"]}]).services[0]
+
+
+def test_a_changed_set_gets_the_next_number_and_the_same_set_keeps_its_own() -> None:
+    before = stable()
+    assert before.advertised.seq == 1
+    record = next_advertised(SERVICE, FRONTEND, before)
+    assert record.advertised.seq == 2
+    assert next_advertised(SERVICE, FRONTEND, record) == record
+
+
+def test_a_set_goes_by_the_same_digest_in_every_release() -> None:
+    """Another one would number the same set anew, and command every member once more."""
+    lines = f"10.1.0.0/16 {FRONTEND} 0\n10.2.0.0/16 {FRONTEND} 0"
+    digest = hashlib.sha256(lines.encode()).hexdigest()[:16]
+    assert next_advertised(SERVICE, FRONTEND, stable()).advertised == Advertised(seq=2, digest=digest)
+
+
+def test_whoever_answers_and_announces_something_else_is_commanded_once_a_look() -> None:
+    other = status(3)
+    silent_about_it = with_changes(other, services={"fw": with_changes(other.services["fw"], advertised=None)})
+    record = replace(stable(), advertised=Advertised(seq=7, digest="x"))
+    command = SendAdvertise(B, 3, 7, wanted(topology(3).services[0], FRONTEND))
+    seen = look(SERVING, silent_about_it, SILENT)
+    assert stale_advertisements(looking(seen, record), FRONTEND) == (command,)
+    tried = with_changes(seen, tried={command: "no answer"})
+    assert stale_advertisements(looking(tried, record), FRONTEND) == ()
+
+
+def test_a_decision_is_settled_only_while_nothing_is_added_to_it() -> None:
+    record, effect = stable(), SendFence(A, 3)
+    rest = Decision(record, held=("first",), settled=True)
+    assert rest.with_more(record) == rest
+    assert rest.with_more(record, (effect,)) == Decision(record, (effect,), ("first",))
+    assert rest.with_more(record, held=("second",)) == Decision(record, held=("first", "second"))
+    newer = replace(record, epoch=4)
+    assert rest.with_more(newer) == Decision(newer, held=("first",))
