@@ -29,7 +29,7 @@ from function_app.domain.service.record import (
     Tally,
 )
 from function_app.domain.service.steps import Effect, LiftByBalancer, SendFence, SendPromote
-from tests.builders import NOW, balancer, document, stable, status, topology
+from tests.builders import NOW, balancer, document, ranked, stable, status, topology
 from tests.unit.decisions import (
     FATAL,
     LONG_AGO,
@@ -694,6 +694,29 @@ def test_a_record_without_its_operation_is_decided_on_all_the_same(phase: Phase)
     decision = decided(seen, record)
     assert decision.record.operation is None
     assert decision.record.phase is (Phase.GRANTED if phase is Phase.FENCING else phase)
+
+
+# --- a holder that is its own next hop
+
+CUT_OFF = status(3, Role.SERVING, sessions_up=False)
+UNREACHED = "nva-a has no BGP session and announces itself: nothing reaches it"
+
+
+def test_a_holder_that_announces_itself_is_followed_once_it_has_no_session() -> None:
+    decision = decide(looking(look(CUT_OFF), stable(), ranked(3)))
+    assert decision.record.target == B
+    assert decision.because == (f"failover to nva-b at epoch 4: {UNREACHED}; nva-b takes over",)
+
+
+def test_a_holder_that_announces_itself_keeps_its_role_without_a_session_while_no_other_member_is_fit() -> None:
+    decision = decide(looking(look(CUT_OFF, UNFIT, UNFIT), stable(), ranked(3)))
+    assert decision.record.target == A
+    assert f"{UNREACHED}; but no other member is fit, so it keeps its role" in decision.held
+
+
+def test_a_holder_that_announces_itself_and_does_not_answer_is_judged_by_its_peers_alone() -> None:
+    decision = decide(looking(look(SILENT), stable(), ranked(3)))
+    assert f"left alone: nva-a: {NO_WORD}" in decision.held
 
 
 # --- a better member returns

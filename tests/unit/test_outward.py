@@ -1,5 +1,6 @@
 """`outward`: what members are told for their on-premises neighbours, when, and what it never gets in the way of."""
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -21,7 +22,7 @@ from function_app.domain.topology.model import Topology
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from tests.builders import NOW, balancer, document, ranked_document, stable, status, text
 from tests.fakes import FakeWorld
-from tests.unit.decisions import looking
+from tests.unit.decisions import SILENT, looking
 from tests.unit.reconcile.scene import Scene
 
 ROUTER = IPv4Address("192.168.100.1")
@@ -165,6 +166,36 @@ def test_a_number_is_never_below_or_equal_to_what_an_agent_has_of_another_wish()
         assert record.outward.seq == seq
 
 
+def test_a_wish_goes_by_the_same_digest_in_every_release() -> None:
+    """Another one would command every member once more."""
+    at = declared()
+    record, _ = next_outward(looking(look(at=at, outward=NOTHING_OUTWARD), stable(), at))
+    assert record.outward == Advertised(seq=1, digest=hashlib.sha256(repr(TOLD).encode()).hexdigest()[:16])
+
+
+@pytest.mark.parametrize(("turn", "seq"), [((3, 3), 4), ((3, 4), 5), ((2, 9), 4)])
+def test_a_command_is_numbered_above_whatever_a_member_took_at_its_number_or_above(
+    turn: tuple[int, int], seq: int
+) -> None:
+    at, other = declared(), OutwardRoutes(TOLD.prefixes, 5)
+    first, _ = next_outward(looking(look(at=at, outward=NOTHING_OUTWARD), stable(), at))
+    fourth = changed(first, outward=changed(first.outward, seq=4))
+    record, commands = next_outward(looking(look(at=at, outward=other, turn=turn), fourth, at))
+    assert record.outward == changed(first.outward, seq=seq)
+    assert {command.seq for command in commands} == {seq}
+
+
+def test_a_number_is_written_with_its_commands_and_not_without() -> None:
+    at, rest = declared(), stable(probe_down=frozenset({"nva-b"}))
+    seen = look(at=at, outward=NOTHING_OUTWARD)
+    numbered, commands = next_outward(looking(seen, rest, at))
+    sent = decide(looking(seen, rest, at))
+    assert (sent.record, sent.effects) == (numbered, commands)
+    tried = replace(seen, tried=dict.fromkeys(commands, "no answer"))
+    left = decide(looking(tried, rest, at))
+    assert (left.record, left.effects) == (rest, ())
+
+
 def test_a_member_that_missed_a_command_gets_the_same_again() -> None:
     at = declared()
     first, commands = next_outward(looking(look(at=at, outward=NOTHING_OUTWARD), stable(), at))
@@ -196,6 +227,7 @@ def test_a_missing_session_on_premises_is_an_alarm_and_nothing_more() -> None:
     assert standby is not None
     down = seen.with_agent("nva-b", replace(standby, outward_sessions={ROUTER: False}))
     assert outward_alarms(looking(seen, stable(), at)) == ()
+    assert outward_alarms(looking(seen.with_agent("nva-b", SILENT), stable(), at)) == ()
     decision = decide(looking(down, stable(), at))
     assert (decision.settled, decision.effects) == (True, ())
     assert "nva-b has no session with on-premises 192.168.100.1: return traffic may not follow it" in decision.alarms

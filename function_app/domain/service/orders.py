@@ -36,7 +36,7 @@ OPERATOR = "an operator"
 type Minutes = Annotated[float, Meta(gt=0, le=MINUTES_MAX, description="how long, in minutes")]
 
 
-class _Form(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="verb"):
+class _Form(Struct, frozen=True, kw_only=True):
     """`by` is who orders it, for the history."""
 
     by: str = OPERATOR
@@ -160,7 +160,7 @@ def order_from(verb: str, given: Any) -> Order:
         return convert(values, form)
     except ValidationError as error:
         rule, _, path = str(error).partition(" - at `")
-        raise BadInput.of(path.rstrip("`") or "$", rule) from error
+        raise BadInput.of(path.removesuffix("`"), rule) from error
 
 
 def _check_keys(verb: str, form: type[Order], given: Mapping[str, Any]) -> None:
