@@ -1,5 +1,6 @@
 """A kind of next hop is one class: a toy one that announces and does nothing goes through everything that knows services."""
 
+from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import ClassVar, get_args
 
@@ -7,10 +8,11 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
+from function_app.domain.base.timing import Timing
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.summary import lint
 from function_app.domain.routes.expected import Standing, expected_routes
-from function_app.domain.service.bounds import Probe
+from function_app.domain.service.bounds import Probe, bounds, ranked_bounds
 from function_app.domain.service.confirm import rest
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.kinds import NextHopKind, kind_for, kind_of
@@ -77,6 +79,22 @@ def test_every_specification_of_a_next_hop_has_a_kind_that_goes_by_its_key_in_th
     kinds = {type(kind_of(desired.services[0])): desired for desired in (topology(), ranked(), ranked(2, ("rri-a",)))}
     assert len(kinds) == len(get_args(NextHopSpecification.__value__)) == 3
     assert {kind.key for kind in kinds} == set(NextHop.kinds())
+
+
+def test_only_the_members_own_address_makes_the_holders_peering_the_service() -> None:
+    kinds = {kind.key: kind for kind in (kind_of(d.services[0]) for d in (topology(), ranked(), ranked(2, ("rri-a",))))}
+    assert {key: (kind.is_ranked, kind.holder_announces) for key, kind in kinds.items()} == {
+        "loadBalancer": (False, False),
+        "self": (True, True),
+        "member": (True, False),
+    }
+
+
+def test_a_kind_promises_the_bounds_of_its_way_of_moving_a_service() -> None:
+    timing, probe = Timing(observe_fast=timedelta(seconds=7)), Probe(interval=timedelta(seconds=9))
+    behind, own = (kind_of(desired.services[0]).bounds(timing, probe) for desired in (topology(), ranked()))
+    assert behind == bounds(timing, probe)
+    assert own == ranked_bounds(timing)
 
 
 def test_what_is_no_specification_has_no_kind() -> None:

@@ -25,6 +25,8 @@ _SERVICE = (
 
 TESTS: dict[str, tuple[str, ...]] = {
     "base": ("base", "guards"),
+    "base/addresses": ("addresses",),
+    "base/azure_limits": ("timing", "topology_laws", "topology_model", "ranking"),
     "base/timing": ("timing",),
     "networks": ("networks", "reconcile/test_networks"),
     "peerings": ("peerings", "announcing", "slots", "scale_sets"),
@@ -46,10 +48,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "service/bounds": ("bounds",),
     "service/decision": ("advertise", *_SERVICE),
     "service/kind": ("kinds", "ranking"),
+    "service/kinds": ("kinds", *_SERVICE),
     "service/orders": ("obeyed", *_SERVICE),
     "service/outward": ("outward",),
     "service/provable": ("provable",),
-    "service/ranked": ("ranking", "reconcile/test_outranking"),
+    "service/ranked": ("ranking", "ranked_steps", "kinds", "reconcile/test_outranking"),
     "service/rehearsal": ("obeyed", "reconcile/test_rehearsal", *_SERVICE),
     "topology": ("topology", "topology_laws", "topology_model", "wakes"),
     "topology/announces": ("announces",),

@@ -44,7 +44,7 @@ class Ranked(NextHopKind):
             if isinstance(effect, SendPath)
         )
         held = (*ranked.held, *failed)
-        if held and not ranked.effects and (named := _still_named(look, target)):
+        if held and not ranked.effects and (named := _still_named(look)):
             why = f"{'; '.join(held)}; the best path still names {named}"
             return protocol.open_operation(look, named, Kind.BACK, why)
         return Decision(ranked.record, ranked.effects, held)
@@ -65,8 +65,7 @@ class Ranked(NextHopKind):
     def announce(self, look: Look, decision: Decision) -> Decision:
         """Once granted, the other announcers follow; at rest the paths are lengthened again."""
         record, holder = decision.record, decision.record.holder
-        moving = any(isinstance(effect, SendPath) for effect in decision.effects)
-        if holder is None or record.epoch != look.record.epoch or moving:
+        if holder is None:
             return decision
         decided = look.with_record(record)
         ranked = outrank_for(decided, holder)
@@ -80,7 +79,7 @@ class Ranked(NextHopKind):
         return ranked_bounds(timing)
 
 
-def _still_named(look: Look, target: str) -> str | None:
-    """The first other member that is fit and that the best path still names, if its agent answers."""
-    fit = [n for n in look.members if n != target and best_names(look.record, n) and not has_failed(look, n)]
-    return fit[0] if fit and look.role(fit[0]) is not None else None
+def _still_named(look: Look) -> str | None:
+    """The member that is fit and that the best path still names, if its agent answers."""
+    fit = (name for name in look.members if look.role(name) is not None and not has_failed(look, name))
+    return next((name for name in fit if best_names(look.record, name)), None)
