@@ -5,12 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 from radon.complexity import cc_visit
 from radon.visitors import Class
-
-from function_app.domain.base.timing import Timing, msgspec_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = sorted((ROOT / "function_app").rglob("*.py"))
@@ -73,15 +70,6 @@ def test_the_readme_is_short_and_names_its_two_commands() -> None:
     assert len(readme.splitlines()) <= 120
     assert "make demo" in readme
     assert "make test" in readme
-
-
-def test_the_documented_defaults_are_the_real_ones() -> None:
-    rows = re.findall(
-        r"^\| `(\w+)` \| `([^`]+)` \|", (ROOT / "docs" / "topology.md").read_text().split("## `timing`")[1], re.M
-    )
-    fields = {msgspec_name(f.name): f.default for f in msgspec.structs.fields(Timing)}
-    documented = {name: msgspec.convert(value, type(fields[name]), strict=False) for name, value in rows}
-    assert documented == fields
 
 
 def test_examples_and_docs_are_linked_from_the_readme() -> None:

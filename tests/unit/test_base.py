@@ -12,6 +12,7 @@ def test_a_problem_names_its_path_and_the_rule() -> None:
     assert str(problems[0]) == "$.a: must be b"
     assert str(error) == "$.a: must be b; $.c: must be d"
     assert error.problems == problems
+    assert BadInput.of("$.a", "must be b").problems == problems[:1]
 
 
 def test_what_may_help_later_says_when_five_seconds_unless_it_knows_better() -> None:

@@ -1,12 +1,17 @@
 """Every duration and count: what is derived from them, and the laws between them."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from function_app.domain.base.timing import Timing, broken_laws, msgspec_name
+
+TOPOLOGY = Path(__file__).resolve().parents[2] / "docs" / "topology.md"
 
 
 def s(seconds: float) -> timedelta:
@@ -21,6 +26,18 @@ def test_the_defaults_keep_the_laws() -> None:
     assert broken() == []
 
 
+def test_the_documented_defaults_are_the_real_ones() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", TOPOLOGY.read_text().split("## `timing`")[1], re.M)
+    fields = {msgspec_name(f.name): f.default for f in msgspec.structs.fields(Timing)}
+    documented = {name: msgspec.convert(value, type(fields[name]), strict=False) for name, value in rows}
+    assert documented == fields
+
+
+def test_no_setting_is_taken_that_is_not_known() -> None:
+    with pytest.raises(msgspec.ValidationError, match="unknown field `sweeps`"):
+        msgspec.convert({"sweeps": "PT1S"}, Timing)
+
+
 def test_what_is_derived_from_the_settings() -> None:
     timing = Timing()
     assert timing.look_lasts == s(10)  # observeSlow 8 s + commandTimeout 2 s
@@ -31,6 +48,10 @@ def test_what_is_derived_from_the_settings() -> None:
 
 def test_a_new_holder_is_left_at_least_one_look() -> None:
     assert replace(Timing(), operation_deadline=s(9)).verify_looks == 1
+
+
+def test_only_whole_looks_are_counted() -> None:
+    assert replace(Timing(), operation_deadline=s(29)).verify_looks == 2
 
 
 POSITIVE = [
