@@ -5,7 +5,7 @@ from function_app.domain.topology.model import Service
 from function_app.reconcile import observe
 from function_app.reconcile.act.rehearse import rehearse
 from function_app.reconcile.passes.come_back import come_back
-from function_app.reconcile.passes.outcome import Outcome
+from function_app.reconcile.passes.outcome import Outcome, Pace
 from function_app.reconcile.passes.service import ServicePass
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store.topologies import InForce
@@ -17,7 +17,7 @@ async def operate(ports: Ports, in_force: InForce, service: Service, order: Orde
         return await rehearse(ports, in_force, service, order)
     topology = in_force.topology
     trigger = f"order: {verb_of(order)} by {order.by}"
-    service_pass = ServicePass(ports, topology, service, "fast", trigger, ports.clock.now())
+    service_pass = ServicePass(ports, topology, service, Pace.FAST, trigger, ports.clock.now())
     outcome = await service_pass.run(observe.AgentReadings(ports, topology).watch(service), order)
     if outcome.retry_after is not None:
         await come_back(ports, topology.name, outcome.retry_after)

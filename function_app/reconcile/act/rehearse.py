@@ -19,7 +19,7 @@ from function_app.domain.service.steps import FenceByBalancer, LiftByBalancer
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import observe
 from function_app.reconcile.passes.come_back import come_back
-from function_app.reconcile.passes.outcome import Ending, Outcome
+from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
 from function_app.reconcile.passes.service import Progress, ServicePass, Watch
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store import kept, keys
@@ -33,7 +33,7 @@ BY_ADOPTION = "Hopkeeper, as the service is new to it"
 async def rehearse(ports: Ports, in_force: InForce, service: Service, order: RehearseOrder) -> Outcome:
     """ACCEPTED where it passed, FAILED with the reason where not, REFUSED where it was not begun."""
     topology, began = in_force.topology, ports.clock.now()
-    service_pass = ServicePass(ports, topology, service, "slow", f"order: rehearse by {order.by}", began)
+    service_pass = ServicePass(ports, topology, service, Pace.SLOW, f"order: rehearse by {order.by}", began)
     progress = service_pass.begin(order)
     outcome = await service_pass.carry_on(_watch(ports, topology, service), progress)
     if outcome.retry_after is not None:

@@ -29,7 +29,7 @@ async def finish(ports: Ports, topology: Topology, pace: Pace, trigger: str, out
         await come_back(ports, topology.name, outcome.retry_after)
     fields = {
         "topology": topology.name,
-        "pace": pace,
+        "pace": pace.value,
         "trigger": trigger,
         "outcome": outcome.ending.word,
         "reasons": "; ".join(outcome.reasons),

@@ -17,7 +17,7 @@ from function_app.domain.service.record import Kind, Phase, Record
 from function_app.domain.service.steps import Effect
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile.act.perform import Hand, perform
-from function_app.reconcile.passes.outcome import Ending, Outcome
+from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
 from function_app.reconcile.ports import Happening, Ports
 from function_app.reconcile.store.journal import Journal, keep
 from function_app.reconcile.store.records import Records, StoredRecord
@@ -68,7 +68,7 @@ class ServicePass:
     ports: Ports
     topology: Topology
     service: Service
-    pace: str
+    pace: Pace
     trigger: str
     woken: datetime
 
@@ -82,7 +82,7 @@ class ServicePass:
 
     def begin(self, order: Order | None) -> Progress:
         started = self.ports.clock.now()
-        return Progress(Journal(self.service.name, self.pace, self.trigger, self.woken, started), order)
+        return Progress(Journal(self.service.name, self.pace.value, self.trigger, self.woken, started), order)
 
     async def carry_on(self, watch: Watch, progress: Progress) -> Outcome:
         """As `run`, for a caller that wants to know afterwards what was seen."""

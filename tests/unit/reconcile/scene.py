@@ -10,7 +10,7 @@ from function_app.domain.service.observation import Observed
 from function_app.domain.service.record import Record
 from function_app.domain.topology.model import Topology
 from function_app.reconcile.passes.fast import fast_pass
-from function_app.reconcile.passes.outcome import Ending, Outcome
+from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
 from function_app.reconcile.passes.service import ServicePass
 from function_app.reconcile.passes.slow import slow_pass
 from function_app.reconcile.ports import Ports
@@ -50,7 +50,9 @@ class Scene:
         async def watch(again: bool) -> Observed:
             return seen
 
-        service_pass = ServicePass(self.ports, self.topology, self.topology.services[0], "fast", "test", self.clock.at)
+        service_pass = ServicePass(
+            self.ports, self.topology, self.topology.services[0], Pace.FAST, "test", self.clock.at
+        )
         return await service_pass.run(watch)
 
     async def settle(self) -> Outcome:
