@@ -10,9 +10,9 @@ import msgspec
 from function_app.reconcile.documents.findings import Preflight
 from function_app.reconcile.documents.history import Entry, Explanation
 from function_app.reconcile.documents.look import LastLook
-from function_app.reconcile.documents.outcome import OutcomeAnswer
+from function_app.reconcile.documents.outcome import OutcomeAnswer, Outcomes
 from function_app.reconcile.documents.part import Part
-from function_app.reconcile.documents.plan import Plan
+from function_app.reconcile.documents.plan import Plan, Plans
 from function_app.reconcile.documents.status import Overview, Status
 
 FOLDER = Path(__file__).parent / "documents"
@@ -21,8 +21,10 @@ DOCUMENTS: dict[str, type[Part]] = {
     "history-entry": Entry,
     "look": LastLook,
     "outcome": OutcomeAnswer,
+    "outcomes": Outcomes,
     "overview": Overview,
     "plan": Plan,
+    "plans": Plans,
     "preflight": Preflight,
     "status": Status,
 }

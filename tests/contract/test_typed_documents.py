@@ -1,17 +1,25 @@
 """The documents that Hopkeeper gives to programs, against `contracts/documents`: schemas, examples, and what is really given."""
 
 import json
+import re
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
+from msgspec.structs import fields
 
 from contracts.generate_schemas import DOCUMENTS, FOLDER, schema
 from function_app.domain.topology.laws import Place
+from function_app.reconcile import documents
 from function_app.reconcile.documents.findings import preflight_document
+from function_app.reconcile.documents.outcome import Outcomes
+from function_app.reconcile.documents.part import Part
+from function_app.reconcile.documents.plan import Plans
 from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
 from function_app.triggers.answers import outcome_answer
@@ -41,6 +49,18 @@ def test_a_schema_follows_from_the_type_and_has_an_example(name: str) -> None:
     assert any(document_of(example) == name for example in EXAMPLES)
 
 
+def test_every_document_has_a_name_a_version_and_a_schema() -> None:
+    """A document is what is no part of another one."""
+    for module in iter_modules(documents.__path__, f"{documents.__name__}."):
+        import_module(module.name)
+    parts = Part.__subclasses__()
+    inside = " ".join(str(field.type) for part in parts for field in fields(part))
+    alone = {part for part in parts if not re.search(rf"\b{re.escape(part.__module__)}\.{part.__name__}\b", inside)}
+    assert {part.__name__ for part in alone - set(DOCUMENTS.values())} == set()
+    for name, kind in DOCUMENTS.items():
+        assert re.fullmatch(rf"hopkeeper/{name}/\d+", {field.name: field.default for field in fields(kind)}["schema"])
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_fits_its_schema_and_is_all_that_the_type_holds(example: Path) -> None:
     name, value = document_of(example), json.loads(example.read_text())
@@ -53,14 +73,16 @@ async def test_what_the_app_gives_fits_the_schemas() -> None:
     scene = Scene()
     app = UseCases(scene.ports, Topologies(scene.documents, Place()))
     topology = await app.apply(text(document()))
-    validate("plan", as_json(await app.plan("hub")))
+    validate("plans", as_json(Plans(plans=(await app.plan("hub"),))))
     validate("overview", as_json(await app.overview()))
     await scene.settle()
     await app.wake_all()
     scene.world.kill("nva-a")
     scene.world.arm_up = False
     scene.clock.at += timedelta(seconds=1)
-    validate("outcome", as_json(outcome_answer("hub", await app.look_at_once("hub", "test"))))
+    held = outcome_answer("hub", await app.look_at_once("hub", "test"))
+    validate("outcome", as_json(held))
+    validate("outcomes", as_json(Outcomes(outcomes=(held, held))))
     await scene.slow()
     validate("look", json.loads(scene.documents.stored["status/hub.json"].body))
     validate("status", as_json(await app.status("hub")))

@@ -99,7 +99,7 @@ async def test_a_dry_run_tells_the_plan_and_its_reasons_and_writes_nothing(stack
     assert body["services"][0]["service"] == SERVICE
     assert "learning" in body["services"][0]["held"][0]
     code, everything = await stack.ask_app("POST", "/reconcile?dry_run=true")
-    assert (code, len(everything["plans"])) == (200, 1)
+    assert (code, everything["schema"], len(everything["plans"])) == (200, "hopkeeper/plans/1", 1)
     assert (_documents(stack), await _writes(stack)) == (before, written)
 
 

@@ -19,4 +19,5 @@ class OutcomeAnswer(Part, frozen=True, kw_only=True):
 class Outcomes(Part, frozen=True, kw_only=True):
     """One for each topology."""
 
+    schema: Literal["hopkeeper/outcomes/1"] = "hopkeeper/outcomes/1"
     outcomes: tuple[OutcomeAnswer, ...]

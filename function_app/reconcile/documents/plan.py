@@ -91,6 +91,7 @@ class Plan(Part, frozen=True, kw_only=True):
 class Plans(Part, frozen=True, kw_only=True):
     """The plans of every topology."""
 
+    schema: Literal["hopkeeper/plans/1"] = "hopkeeper/plans/1"
     plans: tuple[Plan, ...]
 
 
