@@ -23,8 +23,20 @@ def law(pool):
 '''
 
 
+TWICE = """def ends(one, other):
+    if one:
+        return True
+    if other:
+        return True
+    return False
+"""
+
+
 def made(source: str = SOURCE) -> set[tuple[str, str, str]]:
-    return {mutant.key for mutant in mutants_of(source, TEXTS)}
+    """Function, what it was, what it becomes; each of these once."""
+    keys = [mutant.key for mutant in mutants_of(source, TEXTS)]
+    assert [occurrence for *_, occurrence in keys] == [1] * len(keys)
+    return {(function, was, becomes) for function, was, becomes, _ in keys}
 
 
 def test_tables_properties_and_conditions_are_mutated_and_texts_for_people_are_not() -> None:
@@ -50,6 +62,20 @@ def test_a_mutant_keeps_its_name_where_lines_move() -> None:
     assert made() == made(SOURCE.replace("MOST = 8\n", "MOST = 8\n\n\n# more lines\n"))
 
 
+def test_the_same_change_at_two_places_is_two_mutants_of_which_the_second_says_so() -> None:
+    changed = [m for m in mutants_of(TWICE, TEXTS) if (m.was, m.becomes) == ("return True", "return False")]
+    assert [m.key for m in changed] == [("ends", "return True", "return False", number) for number in (1, 2)]
+    assert [m.source.splitlines()[2:5:2] for m in changed] == [
+        ["        return False", "        return True"],
+        ["        return True", "        return False"],
+    ]
+
+
+def test_no_mutant_is_made_twice_or_passed_over() -> None:
+    mutants = mutants_of(TWICE, TEXTS)
+    assert len({m.source for m in mutants}) == len({m.key for m in mutants}) == len(mutants)
+
+
 def test_every_module_of_the_domain_has_tests_that_are_there() -> None:
     assert [path for module in modules() for path in paths_of_tests(module) if not (TREE / path).exists()] == []
     assert [key for key in TESTS if not any(f"{module}/".startswith(f"{key}/") for module in modules())] == []
@@ -67,16 +93,21 @@ def test_a_survivor_without_an_answer_is_named_and_so_is_an_answer_without_a_sur
     mutants = mutants_of(SOURCE, TEXTS)
     alive = [m.key for m in mutants if m.function == "law"]
     seen = {m.key: None if m.key in alive else "tests/t.py::test" for m in mutants}
-    known = {("m", *alive[0]): "it says the same", ("m", "gone", "a", "b"): "so", ("other", *alive[1]): "so"}
+    known = {("m", *alive[0]): "it says the same", ("m", "gone", "a", "b", 1): "so", ("other", *alive[1]): "so"}
     found = verdict("m", mutants, seen, known)
     assert found.answered == (("m", *alive[0]),)
     assert found.unanswered == tuple(("m", *key) for key in alive[1:])
-    assert found.idle == (("m", "gone", "a", "b"),)
+    assert found.idle == (("m", "gone", "a", "b", 1),)
     assert found.rate == 2 / 4
 
 
 def test_an_answer_gives_a_reason() -> None:
-    name = ("m", "law", 'a = "x"', "a = 1\nb = 2")
-    with pytest.raises(ValueError, match="no reason"):
-        answers(as_entry(name))
-    assert answers(as_entry(name) + 'equivalent = "it says the same"\n') == {name: "it says the same"}
+    for occurrence in (1, 2):
+        name = ("m", "law", 'a = "x"', "a = 1\nb = 2", occurrence)
+        with pytest.raises(ValueError, match="no reason"):
+            answers(as_entry(name))
+        assert answers(as_entry(name) + 'equivalent = "it says the same"\n') == {name: "it says the same"}
+
+
+def test_an_answer_without_a_number_is_about_the_first_place() -> None:
+    assert "occurrence" not in as_entry(("m", "law", "a", "b", 1))

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from proving.mutants.generic.answers import FILE, Verdict, answers, as_entry, verdict
+from proving.mutants.generic.answers import FILE, Name, Verdict, answers, as_entry, verdict
 from proving.mutants.generic.mutations import mutants_of
 from proving.mutants.generic.settings import DOMAIN, RESULTS, TEXTS, TREE, modules, paths_of_tests, source_of
 
@@ -44,7 +44,7 @@ def _chosen(patterns: Sequence[str]) -> list[str]:
     return sorted(chosen, key=lambda m: -source_of(m).stat().st_size)
 
 
-def _judged(module: str, known: dict[tuple[str, str, str, str], str]) -> Verdict | None:
+def _judged(module: str, known: dict[Name, str]) -> Verdict | None:
     """None where its tests fail by themselves; the process says why."""
     results = _results(module)
     done = subprocess.run(
@@ -64,7 +64,7 @@ def _judged(module: str, known: dict[tuple[str, str, str, str], str]) -> Verdict
 def _results(module: str) -> Path:
     """The file for what came of this source under these tests: of another it is no use."""
     files = [source_of(module), *(TREE / test for test in paths_of_tests(module)), TREE / "tests" / "builders.py"]
-    files.append(Path(__file__).with_name("probe.py"))
+    files += (Path(__file__).with_name(name) for name in ("probe.py", "mutations.py"))
     mark = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
     stem = module.replace("/", ".")
     path = RESULTS / f"{stem}.{mark}.jsonl"
@@ -82,7 +82,9 @@ def _row(found: Verdict) -> dict[str, object]:
         "noticed": found.noticed,
         "equivalent": len(found.answered),
         "rate": round(found.rate, 3),
-        "unanswered": [dict(zip(("module", "function", "was", "becomes"), n, strict=True)) for n in found.unanswered],
+        "unanswered": [
+            dict(zip(("module", "function", "was", "becomes", "occurrence"), n, strict=True)) for n in found.unanswered
+        ],
     }
 
 

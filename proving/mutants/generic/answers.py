@@ -7,6 +7,7 @@
     becomes = "if name in listed[:i + 0]:"
     equivalent = "why no test can tell the two apart"
 
+Where a function has the same change at several places, `occurrence = 2` names the second one; without it, it is the first.
 A survivor without an entry fails `make mutants`, and so does an entry whose mutant is gone or is noticed now.
 """
 
@@ -19,9 +20,9 @@ from proving.mutants.generic.mutations import Mutant
 
 FILE = Path(__file__).resolve().parents[1] / "survivors.toml"
 
-type Name = tuple[str, str, str, str]
-"""Module, function, what it was, what it becomes."""
-type Seen = Mapping[tuple[str, ...], str | None]
+type Name = tuple[str, str, str, str, int]
+"""Module, function, what it was, what it becomes, and which of the places where it does."""
+type Seen = Mapping[tuple[str, str, str, int], str | None]
 """By a mutant's key, the test that noticed it; None: none did."""
 
 
@@ -46,7 +47,7 @@ def answers(text: str) -> dict[Name, str]:
     """The reason by survivor. Raises ValueError for an entry without one, KeyError for one that names no mutant."""
     found = {}
     for entry in tomllib.loads(text).get("survivor", []):
-        name = (entry["module"], entry["function"], entry["was"], entry["becomes"])
+        name = (entry["module"], entry["function"], entry["was"], entry["becomes"], entry.get("occurrence", 1))
         if not entry.get("equivalent", "").strip():
             raise ValueError(f"no reason is given for {name}")
         found[name] = entry["equivalent"]
@@ -70,5 +71,8 @@ def verdict(module: str, mutants: Iterable[Mutant], seen: Seen, known: Mapping[N
 
 def as_entry(name: Name) -> str:
     """An entry to fill in."""
-    module, function, was, becomes = (f"'''{part}'''" if '"' in part or "\n" in part else f'"{part}"' for part in name)
-    return f"[[survivor]]\nmodule = {module}\nfunction = {function}\nwas = {was}\nbecomes = {becomes}\n"
+    *texts, occurrence = name
+    quoted = (f"'''{part}'''" if '"' in part or "\n" in part else f'"{part}"' for part in map(str, texts))
+    lines = [f"{key} = {text}" for key, text in zip(("module", "function", "was", "becomes"), quoted, strict=True)]
+    number = [f"occurrence = {occurrence}"] if occurrence > 1 else []
+    return "\n".join(("[[survivor]]", *lines, *number, ""))

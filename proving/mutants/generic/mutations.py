@@ -10,8 +10,9 @@
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 import libcst as cst
@@ -34,16 +35,18 @@ class Mutant:
     """One changed copy of a module. `function` is its qualified name, or "" for what the module or a class body says.
 
     `was` and `becomes` are the lines that differ, without their indentation: they name the mutant where lines move.
+    `occurrence` counts the places of a function where the same change is made, from 1.
     """
 
     function: str
     was: str
     becomes: str
     source: str
+    occurrence: int = 1
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        return self.function, self.was, self.becomes
+    def key(self) -> tuple[str, str, str, int]:
+        return self.function, self.was, self.becomes, self.occurrence
 
 
 def mutants_of(source: str, texts: Texts) -> tuple[Mutant, ...]:
@@ -54,7 +57,15 @@ def mutants_of(source: str, texts: Texts) -> tuple[Mutant, ...]:
     left_out = _left_out(module, texts)
     every = (*mutations, *_negated(module))
     found = (pieces.mutant(each) for each in every if not _is_left_out(each, left_out))
-    return tuple({each.key: each for each in found if each is not None and _says_something(each)}.values())
+    return tuple(_numbered(each for each in found if each is not None and _says_something(each)))
+
+
+def _numbered(mutants: Iterable[Mutant]) -> Iterator[Mutant]:
+    """Each source once, and the occurrence of each change."""
+    numbers: Counter[tuple[str, str, str, int]] = Counter()
+    for mutant in {each.source: each for each in mutants}.values():
+        numbers[mutant.key] += 1
+        yield replace(mutant, occurrence=numbers[mutant.key])
 
 
 def _negated(module: cst.Module) -> Iterator[Mutation]:
