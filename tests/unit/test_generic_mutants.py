@@ -1,9 +1,17 @@
 """Which mutants are made of a module, how one that survives is named, and that none is left without an answer."""
 
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from proving.mutants.generic.answers import FILE, answers, as_entry, verdict
+from proving.mutants.generic.answers import FILE, NO_END, answers, as_entry, verdict
 from proving.mutants.generic.mutations import mutants_of
+from proving.mutants.generic.probe import in_a_fork, results_in
 from proving.mutants.generic.settings import TESTS, TEXTS, TREE, modules, paths_of_tests, source_of
 
 SOURCE = '''"""A module."""
@@ -111,3 +119,35 @@ def test_an_answer_gives_a_reason() -> None:
 
 def test_an_answer_without_a_number_is_about_the_first_place() -> None:
     assert "occurrence" not in as_entry(("m", "law", "a", "b", 1))
+
+
+def killed() -> dict[str, Any]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("still there")
+
+
+def broken() -> dict[str, Any]:
+    raise MemoryError
+
+
+@pytest.mark.parametrize("work", [killed, broken])
+def test_a_process_that_ends_without_a_word_says_nothing_and_never_goes_on_as_its_parent(
+    work: Callable[[], dict[str, Any]], tmp_path: Path
+) -> None:
+    assert in_a_fork(lambda: {"by": "tests/t.py::test"}) == {"by": "tests/t.py::test"}
+    assert in_a_fork(work) is None
+    (tmp_path / str(os.getpid())).touch()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_mutant_without_an_end_is_counted_apart_from_those_that_a_test_noticed() -> None:
+    mutants = mutants_of(TWICE, TEXTS)
+    seen = {m.key: "tests/t.py::test" for m in mutants} | {mutants[0].key: NO_END}
+    found = verdict("m", mutants, seen, {})
+    assert (found.noticed, found.endless, found.unanswered, found.rate) == (len(mutants) - 1, 1, (), 1.0)
+
+
+def test_what_came_of_a_second_try_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    file, key = tmp_path / "results.jsonl", ["law", "a", "b", 1]
+    file.write_text("".join(json.dumps({"key": key, "by": by}) + "\n" for by in (NO_END, None)))
+    assert results_in(file) == {tuple(key): None}

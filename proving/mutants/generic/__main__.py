@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from proving.mutants.generic.answers import FILE, Name, Verdict, answers, as_entry, verdict
+from proving.mutants.generic.answers import FILE, NO_END, Name, Verdict, answers, as_entry, verdict
 from proving.mutants.generic.mutations import mutants_of
+from proving.mutants.generic.probe import results_in
 from proving.mutants.generic.settings import DOMAIN, RESULTS, TEXTS, TREE, modules, paths_of_tests, source_of
 
 REPORT = TREE / "build" / "mutants.json"
@@ -30,7 +31,11 @@ def main() -> int:
     RESULTS.mkdir(parents=True, exist_ok=True)
     known = answers(FILE.read_text())
     with ThreadPoolExecutor(arguments.jobs) as threads:
-        verdicts = [v for v in threads.map(lambda m: _judged(m, known), chosen) if v is not None]
+        green = [module for module, code in zip(chosen, threads.map(_tried, chosen), strict=True) if not code]
+    for module in green:
+        if NO_END in results_in(_results(module)).values():
+            _tried(module, "--alone")
+    verdicts = [_judged(module, known) for module in green]
     REPORT.write_text(json.dumps({"modules": [_row(v) for v in verdicts]}, indent=1) + "\n")
     _tell(verdicts)
     red = len(chosen) - len(verdicts)
@@ -44,21 +49,17 @@ def _chosen(patterns: Sequence[str]) -> list[str]:
     return sorted(chosen, key=lambda m: -source_of(m).stat().st_size)
 
 
-def _judged(module: str, known: dict[Name, str]) -> Verdict | None:
-    """None where its tests fail by themselves; the process says why."""
-    results = _results(module)
-    done = subprocess.run(
-        [sys.executable, "-m", "proving.mutants.generic.probe", module, str(results)],
-        cwd=TREE,
-        stdout=subprocess.DEVNULL,
-    )
-    if done.returncode:
-        return None
-    rows = [json.loads(line) for line in results.read_text().splitlines()]
-    seen = {tuple(row["key"]): row["by"] for row in rows}
-    found = verdict(module, mutants_of(source_of(module).read_text(), TEXTS), seen, known)
-    print(f"{module:24} {found.noticed:4} of {found.mutants:4} noticed", flush=True)
-    return found
+def _tried(module: str, *alone: str) -> int:
+    """The exit code of its process, which says what is wrong where that is not 0: the tests fail by themselves."""
+    command = [sys.executable, "-m", "proving.mutants.generic.probe", module, str(_results(module)), *alone]
+    code = subprocess.run(command, cwd=TREE, stdout=subprocess.DEVNULL).returncode
+    print(f"{module:24} {'cannot be tried' if code else 'tried again, alone' if alone else 'tried'}", flush=True)
+    return code
+
+
+def _judged(module: str, known: dict[Name, str]) -> Verdict:
+    mutants = mutants_of(source_of(module).read_text(), TEXTS)
+    return verdict(module, mutants, results_in(_results(module)), known)
 
 
 def _results(module: str) -> Path:
@@ -80,6 +81,7 @@ def _row(found: Verdict) -> dict[str, object]:
         "module": found.module,
         "mutants": found.mutants,
         "noticed": found.noticed,
+        "noEnd": found.endless,
         "equivalent": len(found.answered),
         "rate": round(found.rate, 3),
         "unanswered": [
@@ -90,15 +92,20 @@ def _row(found: Verdict) -> dict[str, object]:
 
 def _tell(verdicts: Sequence[Verdict]) -> None:
     for found in verdicts:
+        print(f"{found.module:24} {found.noticed:4} of {found.mutants:4} noticed, {found.endless} without an end")
         for name in found.unanswered:
             print(f"survived, without an answer:\n{as_entry(name)}")
         for name in found.idle:
             print(f"answered, and not among the survivors:\n{as_entry(name)}")
     mutants = sum(v.mutants for v in verdicts)
     noticed = sum(v.noticed for v in verdicts)
+    endless = sum(v.endless for v in verdicts)
     equivalent = sum(len(v.answered) for v in verdicts)
-    left = mutants - noticed - equivalent
-    print(f"{noticed} of {mutants} mutants noticed, {equivalent} equivalent, {left} unanswered; {REPORT}")
+    left = mutants - noticed - endless - equivalent
+    print(
+        f"{noticed} of {mutants} mutants noticed by a test, {endless} without an end, {equivalent} equivalent, "
+        f"{left} unanswered; {REPORT}"
+    )
 
 
 if __name__ == "__main__":

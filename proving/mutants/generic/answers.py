@@ -16,31 +16,35 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from proving.mutants.generic.mutations import Mutant
+from proving.mutants.generic.mutations import Key, Mutant
 
 FILE = Path(__file__).resolve().parents[1] / "survivors.toml"
+NO_END = "no end"
+"""In place of a test: the tests' process took too long or too much, or ended without a word."""
 
 type Name = tuple[str, str, str, str, int]
 """Module, function, what it was, what it becomes, and which of the places where it does."""
-type Seen = Mapping[tuple[str, str, str, int], str | None]
-"""By a mutant's key, the test that noticed it; None: none did."""
+type Seen = Mapping[Key, str | None]
+"""By a mutant's key, the test that noticed it, or NO_END; None: none did."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One module: how many mutants, how many noticed, who is left without an answer, which answers have no mutant."""
+    """One module: how many mutants, how many a test noticed, how many made the tests never end (tried twice, the second
+    time alone), which survivors are left without an answer, which answers have no mutant."""
 
     module: str
     mutants: int
     noticed: int
+    endless: int
     answered: tuple[Name, ...]
     unanswered: tuple[Name, ...]
     idle: tuple[Name, ...]
 
     @property
     def rate(self) -> float:
-        """Noticed, of those that can be: an equivalent mutant cannot."""
-        return self.noticed / max(1, self.mutants - len(self.answered))
+        """Noticed, also by tests that never ended, of those that can be: an equivalent mutant cannot."""
+        return (self.noticed + self.endless) / max(1, self.mutants - len(self.answered))
 
 
 def answers(text: str) -> dict[Name, str]:
@@ -56,13 +60,15 @@ def answers(text: str) -> dict[Name, str]:
 
 def verdict(module: str, mutants: Iterable[Mutant], seen: Seen, known: Mapping[Name, str]) -> Verdict:
     """What `seen` and the `known` answers come to for one module."""
-    keys = [mutant.key for mutant in mutants]
-    alive = [(module, *key) for key in keys if seen[key] is None]
+    came = {(module, *mutant.key): seen[mutant.key] for mutant in mutants}
+    alive = [name for name, by in came.items() if by is None]
+    endless = list(came.values()).count(NO_END)
     mine = [name for name in known if name[0] == module]
     return Verdict(
         module,
-        len(keys),
-        len(keys) - len(alive),
+        len(came),
+        len(came) - len(alive) - endless,
+        endless,
         tuple(name for name in alive if name in known),
         tuple(name for name in alive if name not in known),
         tuple(name for name in mine if name not in alive),

@@ -30,6 +30,10 @@ type Texts = dict[str, tuple[int, ...]]
 """By the name of a function or class: which of its arguments are texts for people."""
 
 
+type Key = tuple[str, str, str, int]
+"""Function, what it was, what it becomes, and which of the places where it does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """One changed copy of a module. `function` is its qualified name, or "" for what the module or a class body says.
@@ -45,7 +49,7 @@ class Mutant:
     occurrence: int = 1
 
     @property
-    def key(self) -> tuple[str, str, str, int]:
+    def key(self) -> Key:
         return self.function, self.was, self.becomes, self.occurrence
 
 
@@ -62,7 +66,7 @@ def mutants_of(source: str, texts: Texts) -> tuple[Mutant, ...]:
 
 def _numbered(mutants: Iterable[Mutant]) -> Iterator[Mutant]:
     """Each source once, and the occurrence of each change."""
-    numbers: Counter[tuple[str, str, str, int]] = Counter()
+    numbers: Counter[Key] = Counter()
     for mutant in {each.source: each for each in mutants}.values():
         numbers[mutant.key] += 1
         yield replace(mutant, occurrence=numbers[mutant.key])

@@ -7,6 +7,9 @@
 
 Nothing is written to the tree. A process of its own (`python -m proving.mutants.generic.probe MODULE FILE`): it forks, and
 has no threads. FILE takes a line for each mutant, so that a run that was ended goes on where it was.
+
+A mutant whose process ends without a word may have been noticed, or starved by what ran beside it: with `--alone` those are
+tried once more, which is for a time when nothing else runs.
 """
 
 import importlib
@@ -28,11 +31,12 @@ from typing import Any
 
 import pytest
 
-from proving.mutants.generic.mutations import Mutant, mutants_of
+from proving.mutants.generic.answers import NO_END
+from proving.mutants.generic.mutations import Key, Mutant, mutants_of
 from proving.mutants.generic.settings import TEXTS, TREE, dotted, paths_of_tests, source_of
 
 CPU_SECONDS = 20
-"""Of one mutant's tests: those that run on are endless, and that is noticed."""
+"""Of one mutant's tests: those that run on have no end."""
 WALL_SECONDS = 90
 OF_THE_TREE = frozenset(
     {"function_app", "tests", "simulator", "proving", "lab", "tools", "hopkeeper_agent", "__main__"}
@@ -88,10 +92,12 @@ class Probe:
         self._tests = list(paths_of_tests(module))
         self._killers: list[str] = []
 
-    def run(self) -> int:
-        """0 once every mutant has been tried, 2 where the tests fail without one."""
-        done = {tuple(json.loads(line)["key"]) for line in self._results.read_text().splitlines()}
-        pending = [m for m in mutants_of(source_of(self._module).read_text(), TEXTS) if m.key not in done]
+    def run(self, alone: bool) -> int:
+        """0 once every mutant has been tried, or `alone` every one without an end again; 2 where the tests fail without
+        one."""
+        seen = results_in(self._results)
+        mutants = mutants_of(source_of(self._module).read_text(), TEXTS)
+        pending = [m for m in mutants if (seen.get(m.key) == NO_END if alone else m.key not in seen)]
         return self._try(pending) if pending else 0
 
     def _try(self, pending: Sequence[Mutant]) -> int:
@@ -110,7 +116,7 @@ class Probe:
         for name in [name for name in sys.modules if name.partition(".")[0] in OF_THE_TREE - {"proving", "__main__"}]:
             del sys.modules[name]
         for mutant in outside:
-            self._keep(mutant, _in_a_fork(partial(self._imported, mutant)))
+            self._keep(mutant, in_a_fork(partial(self._imported, mutant)))
         return 0
 
     def _imported(self, mutant: Mutant) -> dict[str, Any]:
@@ -130,7 +136,7 @@ class Probe:
             if function is None or code is None or _same(function.__code__, code):
                 rest.append(mutant)
                 continue
-            self._keep(mutant, _in_a_fork(partial(self._swapped, session, watch, (function, code))))
+            self._keep(mutant, in_a_fork(partial(self._swapped, session, watch, (function, code))))
         return rest
 
     def _swapped(self, session: pytest.Session, watch: Watch, change: tuple[FunctionType, CodeType]) -> dict[str, Any]:
@@ -141,11 +147,17 @@ class Probe:
         return {"by": _run(session, items)}
 
     def _keep(self, mutant: Mutant, seen: dict[str, Any] | None) -> None:
-        by = seen["by"] if seen is not None else "no end, or no answer"
-        if isinstance(by, str):
+        by = seen["by"] if seen is not None else NO_END
+        if isinstance(by, str) and by != NO_END:
             self._killers = [by, *(k for k in self._killers if k != by)][:20]
         with self._results.open("a") as lines:
             lines.write(json.dumps({"key": mutant.key, "by": by}) + "\n")
+
+
+def results_in(file: Path) -> dict[Key, str | None]:
+    """By a mutant's key, what noticed it; the last line of a mutant counts. It is what `Seen` says."""
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    return {tuple(row["key"]): row["by"] for row in rows}
 
 
 def _run(session: pytest.Session, items: Sequence[pytest.Item]) -> str | None:
@@ -157,15 +169,17 @@ def _run(session: pytest.Session, items: Sequence[pytest.Item]) -> str | None:
     return None
 
 
-def _in_a_fork(work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+def in_a_fork(work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
     """What a child says; None where it ended without a word, or had to be ended."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        _silence()
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
-        os.write(writing, json.dumps(work()).encode())
-        os._exit(0)
+        try:
+            _silence()
+            resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
+            os.write(writing, json.dumps(work()).encode())
+        finally:
+            os._exit(0)  # also where the work raises: the child must not go on as its parent
     os.close(writing)
     said, ends = b"", time.monotonic() + WALL_SECONDS
     while select.select([reading], [], [], max(0.0, ends - time.monotonic()))[0]:
@@ -226,4 +240,4 @@ def _same(one: CodeType, other: CodeType) -> bool:
 
 if __name__ == "__main__":
     os.chdir(TREE)
-    sys.exit(Probe(sys.argv[1], Path(sys.argv[2])).run())
+    sys.exit(Probe(sys.argv[1], Path(sys.argv[2])).run(alone="--alone" in sys.argv[3:]))
