@@ -66,6 +66,16 @@ class Settings:
     app_subnet: str | None = None
 
 
+URLS = (
+    "AzureWebJobsStorage__blobServiceUri",
+    "AzureWebJobsStorage__queueServiceUri",
+    "HOPKEEPER_ARM_ENDPOINT",
+    "HOPKEEPER_METRICS_ENDPOINT",
+    "HOPKEEPER_LOGS_ENDPOINT",
+    "HOPKEEPER_EVENTS_ENDPOINT",
+)
+
+
 def from_environment(env: Mapping[str, str] = environ) -> Settings:
     """Reads and checks the environment. Raises BadInput naming every setting that is wrong or missing."""
     problems: list[Problem] = []
@@ -75,14 +85,7 @@ def from_environment(env: Mapping[str, str] = environ) -> Settings:
 
     storage = _storage(optional, problems)
     signing_key = _signing_key(optional("HOPKEEPER_SIGNING_KEY"), problems)
-    for name in (
-        "AzureWebJobsStorage__blobServiceUri",
-        "AzureWebJobsStorage__queueServiceUri",
-        "HOPKEEPER_ARM_ENDPOINT",
-        "HOPKEEPER_METRICS_ENDPOINT",
-        "HOPKEEPER_LOGS_ENDPOINT",
-        "HOPKEEPER_EVENTS_ENDPOINT",
-    ):
+    for name in URLS:
         if (value := optional(name)) and not value.startswith("https://"):
             problems.append(Problem(name, f"must be an https URL, is {value!r}"))
     if bool(optional("HOPKEEPER_LOGS_ENDPOINT")) != bool(optional("HOPKEEPER_LOGS_WORKSPACE")):

@@ -6,7 +6,7 @@ a hub speaker without a service takes no orders.
 
 import subprocess
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from function_app.domain.topology.model import Speaker
-from lab.kit.agent_toml import AgentFile, neighbours, table
+from lab.kit.agent_toml import AgentFile, table
 
 BEGIN = "# [[speaker.clients]]"
 KEYS = "# address = ", "# asn = ", "# prefixes = "
@@ -31,10 +31,8 @@ def clients(rendered: str, listening: Collection[IPv4Address]) -> str:
     return "".join(f"{line}\n" for line in found)
 
 
-def configuration(
-    hub: Speaker, topology: str, home: Path, instances: Iterable[IPv4Address], hold: int, tables: str
-) -> str:
-    """The agent's own file. `tables` as `clients` gives them."""
+def configuration(hub: Speaker, topology: str, home: Path, hold: int, *tables: str) -> str:
+    """The agent's own file. `tables` as `neighbours` and `clients` give them."""
     return AgentFile(hub.name, topology, hub.address, home, home / "app-keys.pem").text(
         table(
             "[speaker]",
@@ -44,8 +42,7 @@ def configuration(
             hold_time=hold,
             announces=sorted(map(str, hub.announces)),
         ),
-        neighbours(instances),
-        tables,
+        *tables,
     )
 
 

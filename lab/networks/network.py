@@ -13,6 +13,7 @@ from pathlib import Path
 
 from function_app.domain.topology.model import Topology
 from function_app.render import render
+from lab.kit.agent_toml import neighbours
 from lab.networks import hub_agent, instances
 from lab.networks.daemons import DAEMONS
 from lab.networks.instances import Instances
@@ -133,11 +134,11 @@ class Network:
         hub, home = self.plan.topology.speaker(name), self.directory / name
         opening = [c.address for c in self.plan.topology.clients(name) if self.vendors.get(c.name) == "exabgp"]
         servers = [address for pair in self.plan.instances(name).values() for address in pair]
-        tables = hub_agent.clients(text, opening)
+        tables = neighbours(servers), hub_agent.clients(text, opening)
         home.mkdir(exist_ok=True)
         hub_agent.enrol(home, name)
         config = home / "agent.toml"
-        config.write_text(hub_agent.configuration(hub, self.plan.topology.name, home, servers, self.hold, tables))
+        config.write_text(hub_agent.configuration(hub, self.plan.topology.name, home, self.hold, *tables))
         self.start(name, "agent", hub_agent.argv(config), ENVIRONMENT)
 
     def _start_daemon(self, node: str, vendor: str, text: str) -> None:

@@ -23,7 +23,7 @@ from hopkeeper_agent.role import Command, Role, ServiceState, answers
 from hopkeeper_agent.speakers import Speaker as Voice
 from hopkeeper_agent.status import Parts, reportable, status
 
-from function_app.domain.topology.model import Speaker
+from function_app.domain.topology.model import Speaker, Topology
 from lab.kit.virtual import VirtualClock, virtual_loop
 from proving.stories.identity import Ring, identity
 
@@ -33,6 +33,9 @@ NOTICE_SECONDS = 0.05
 
 class Surroundings(Protocol):
     """What an appliance can tell of the others."""
+
+    @property
+    def topology(self) -> Topology: ...
 
     @property
     def tempo(self) -> Tempo: ...
@@ -99,7 +102,6 @@ class Appliance:
 
     def __init__(
         self,
-        topology: str,
         speaker: Speaker,
         surroundings: Surroundings,
         voice: Voice,
@@ -109,7 +111,7 @@ class Appliance:
         """`states` are on its disk before the first boot."""
         self.name = speaker.name
         self.address = str(speaker.address)
-        self._topology = topology
+        self._topology = surroundings.topology.name
         self._speaker = speaker
         self._surroundings = surroundings
         self._voice = voice

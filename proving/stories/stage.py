@@ -183,7 +183,7 @@ class Stage:
             name = speaker.name
             voice = self.bgp.voice(speaker, lambda name=name: self.nvas[name].look())  # type: ignore[misc]
             states = self._story.disks.get(name, {})
-            self.nvas[name] = Appliance(self.topology.name, speaker, self, voice, self._report, states)
+            self.nvas[name] = Appliance(speaker, self, voice, self._report, states)
         await asyncio.gather(*(nva.start() for nva in self.nvas.values()))
         for service in self.topology.services:
             if (spec := service.load_balancer) is not None:

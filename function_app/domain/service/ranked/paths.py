@@ -220,7 +220,8 @@ def outrank(naming: Naming, rank: Rank, target: str, reach: Reach) -> Proposal:
     first = Proposal() if lead is not None else _choose_lead(naming, rank, target, reach)
     paths = dict(first.paths)
     for name in sorted(reach.answering - {lead, *paths}, key=lambda n: (n != target, n)):
-        path = _follow(naming, rank, name, target, reach, paths)
+        is_known = name in rank.announcers or name in reach.on_both
+        path = _follow(naming, rank, name, target, paths) if is_known else None
         if path is not None:
             paths[name] = path
     return Proposal(paths, first.held)
@@ -342,12 +343,12 @@ def _no_headroom(rank: Rank, lead: str, target: str) -> str:
     return f"no headroom: {', '.join(nearest)} may announce another next hop with an AS path of {bound}"
 
 
-def _follow(naming: Naming, rank: Rank, name: str, target: str, reach: Reach, also: Mapping[str, Path]) -> Path | None:
+def _follow(naming: Naming, rank: Rank, name: str, target: str, also: Mapping[str, Path]) -> Path | None:
     """What an announcer that does not lead should be sent, if anything; never a path that could win against the lead's."""
     named = name if naming is Naming.SELF else target
     known = rank.announcers.get(name)
     leads = leading(rank, target) is not None
-    if known is None and not (leads and name in reach.on_both):
+    if known is None and not leads:
         return None
     if known is None or known.latest.path == ANYTHING:
         # Beyond the lead's in `self`; in `member` it names the same.
