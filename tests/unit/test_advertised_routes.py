@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from function_app.domain.routes.advertised import compare_advertised
-from function_app.domain.routes.findings import FindingKind, RouteFinding
+from function_app.domain.routes.findings import FindingKind
 from function_app.domain.routes.reading import LearnedRoute
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
@@ -41,10 +41,9 @@ RELAYED = on_both(BRANCH, "192.168.0.0/16")
 
 
 def found(peer: str, routes: tuple[LearnedRoute, ...], topology: Topology | None = None) -> list[tuple[str, str]]:
-    return said(compare_advertised(topology or desired(), "rs", {peer: routes}, BOTH))
-
-
-def said(findings: tuple[RouteFinding, ...]) -> list[tuple[str, str]]:
+    """Kind and sentence of each finding, all of this Route Server and this peer."""
+    findings = compare_advertised(topology or desired(), "rs", {peer: routes}, BOTH)
+    assert {(f.where, f.speaker) for f in findings} <= {("rs", peer)}
     return [(f.kind, f.sentence) for f in findings]
 
 
@@ -97,7 +96,7 @@ def test_a_services_prefix_that_comes_back_to_its_agent_is_worth_knowing_and_say
     ):
         [finding] = compare_advertised(desired(), "rs", {"nva-b": on_both("0.0.0.0/0", as_path=path)}, BOTH)
         assert finding.sentence == f"0.0.0.0/0 of fw comes back to nva-b from rs: {then}"
-        assert (finding.kind, finding.wrong) == (FindingKind.COMES_BACK, False)
+        assert (finding.kind, finding.where, finding.wrong) == (FindingKind.COMES_BACK, "rs", False)
         assert (finding.speaker, finding.service, finding.prefix) == ("nva-b", "fw", IPv4Network("0.0.0.0/0"))
 
 

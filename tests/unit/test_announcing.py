@@ -96,6 +96,30 @@ def test_what_is_relayed_to_a_route_server_is_announced_there_and_not_where_it_c
     assert announced(desired, speaker, spoke.name) == {default, relayed}
 
 
+def test_what_is_relayed_hangs_on_the_peerings_of_the_route_server_that_it_is_relayed_to() -> None:
+    doc = document(1)
+    doc["routeServers"].append({"name": "spoke", "id": f"{SUB}/virtualHubs/spoke"})
+    doc["speakers"][0] |= {
+        "peersWith": ["rs", "spoke"],
+        "relays": [{"from": "rs", "to": "spoke", "prefixes": ["192.168.0.0/16"]}],
+    }
+    desired = decode(text(doc), Place())
+    fits, misfit, gone = own("nva-a", "10.0.1.4"), own("nva-a", "10.0.1.99"), own("nva-z", "10.0.1.60")
+    for server, relayed in zip(desired.route_servers, ([], ["192.168.0.0/16"]), strict=True):
+        for peering in (fits, misfit, gone):
+            found = lost_with(desired, server, reading(peering), peering.name)
+            assert sorted(map(str, found)) == ["0.0.0.0/0", *relayed]
+        assert lost_with(desired, server, reading(fits, gone), gone.name) == frozenset()
+
+
+def test_behind_a_peering_that_fits_a_speaker_is_that_speaker_alone_whatever_it_is_called() -> None:
+    doc = document(2, services=[])
+    for number, speaker in enumerate(doc["speakers"], 1):
+        speaker["announces"] = [f"100.0.{number}.0/24"]
+    desired = decode(text(doc), Place())
+    assert lost(desired, "nva-z", own("nva-z", "10.0.1.4")) == ["100.0.1.0/24"]
+
+
 def test_behind_a_peering_that_does_not_fit_is_its_own_speaker_and_the_one_at_its_address_and_nobody_else() -> None:
     doc = document(3, services=[])
     for number, speaker in enumerate(doc["speakers"], 1):

@@ -53,9 +53,9 @@ def test_what_a_speaker_announces_by_itself_has_no_length_and_no_service() -> No
     doc["speakers"][0]["announces"] = ["100.0.2.0/24", "100.0.1.0/24"]
     way = Way("nva-a", A, (65001,))
     found = expected_routes(decoded(doc), "rs", Standing())
-    assert [(str(e.network), e.ways, e.service) for e in found] == [
-        ("100.0.1.0/24", (way,), None),
-        ("100.0.2.0/24", (way,), None),
+    assert [(e.server, str(e.network), e.ways, e.service) for e in found] == [
+        ("rs", "100.0.1.0/24", (way,), None),
+        ("rs", "100.0.2.0/24", (way,), None),
     ]
 
 
@@ -65,6 +65,12 @@ def test_members_of_a_ranked_service_announce_themselves_with_the_length_that_ea
         ("nva-a", "0.0.0.0/0"): (Way("nva-a", A, (65001,), length=4, service="fw"),),
         ("nva-b", "0.0.0.0/0"): (Way("nva-b", B, (65001,), length=None, service="fw"),),
     }
+
+
+def test_an_injector_names_the_holder() -> None:
+    way = Way("watch-1", B, (65001,), length=4, service="fw")
+    now = Standing({"fw": B}, {("fw", "watch-1"): 4})
+    assert ways(decoded(ranked_document(2, ("watch-1",))), now) == {("watch-1", "0.0.0.0/0"): (way,)}
 
 
 def test_a_hub_puts_its_asn_before_a_clients_and_leaves_the_next_hop() -> None:

@@ -21,7 +21,7 @@ from function_app.domain.peerings.plan import plan
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
-from tests.builders import document, text, topology
+from tests.builders import SUB, document, text, topology
 from tests.fakes import INSTANCES, foreign
 
 
@@ -123,7 +123,48 @@ def test_two_speakers_that_exchange_their_addresses_keep_their_peerings() -> Non
 
 def test_a_failed_peering_of_ours_is_written_again() -> None:
     failed = own("nva-b", "10.0.1.5", Provisioning.FAILED)
-    assert names(steps(topology(), A, failed)) == ["CreatePeering hopkeeper-hub_nva-b"]
+    (step,) = steps(topology(), A, failed)
+    assert step == CreatePeering(
+        "rs", "hopkeeper-hub_nva-b", IPv4Address("10.0.1.5"), 65001, "the peering of nva-b is Failed"
+    )
+
+
+def test_a_write_in_progress_counts_as_done() -> None:
+    gone = own("nva-z", "10.0.1.60")
+    writing = own("nva-a", "10.0.1.4", Provisioning.UPDATING)
+    assert names(steps(topology(1), writing, gone)) == ["DeletePeering hopkeeper-hub_nva-z"]
+
+
+def dual_homed() -> Topology:
+    """nva-a relays a prefix to the Route Server of the spoke."""
+    doc = document(1)
+    doc["routeServers"].append({"name": "spoke", "id": f"{SUB}/virtualHubs/spoke"})
+    doc["speakers"][0] |= {
+        "peersWith": ["rs", "spoke"],
+        "relays": [{"from": "rs", "to": "spoke", "prefixes": ["192.168.0.0/16"]}],
+    }
+    return decode(text(doc), Place())
+
+
+@pytest.mark.parametrize("there", [(), (own("nva-a", "10.0.1.4", Provisioning.FAILED),)], ids=["nothing", "Failed"])
+def test_a_new_peering_takes_over_what_its_speaker_relays_to_the_route_server_too(there: tuple[Peering, ...]) -> None:
+    desired = dual_homed()
+    found = plan(desired, desired.route_servers[1], reading(*there, own("nva-z", "10.0.1.60"))).steps
+    assert names([*found]) == ["CreatePeering hopkeeper-hub_nva-a", "DeletePeering hopkeeper-hub_nva-z"]
+
+
+def test_an_adopted_peering_whose_address_azure_does_not_report_is_for_the_speaker_it_was_adopted_for() -> None:
+    assert steps(adopting(), A, Peering("by-hand", None, None, Provisioning.SUCCEEDED)) == []
+
+
+def test_azures_words_for_what_becomes_of_a_write_are_these() -> None:
+    assert [state.value for state in Provisioning] == ["Succeeded", "Updating", "Deleting", "Failed"]
+
+
+def test_what_azure_does_not_report_is_none() -> None:
+    assert A.connection_state is None
+    seen = RouteServerReading(INSTANCES, ())
+    assert (seen.branch_to_branch, seen.routing_preference) == (None, None)
 
 
 def test_a_foreign_peering_is_never_planned_away_and_named_where_it_holds_our_place() -> None:
@@ -258,6 +299,12 @@ def test_a_holder_that_is_peered_once_more_may_lose_the_old_peering() -> None:
     assert refuse(DELETE, PeeringContext(topology(), moved, holders=frozenset({"nva-b"}))) == ()
     other = frozenset({"nva-a"})
     assert refuse(DELETE, PeeringContext(topology(), reading(A, B), holders=other)) == ()
+
+
+def test_a_holder_keeps_the_peering_that_fits_it_whatever_that_is_called() -> None:
+    renamed = own("firewall-b", "10.0.1.5")
+    context = PeeringContext(topology(), reading(A, renamed), holders=frozenset({"nva-b"}))
+    assert [r.guard for r in refuse(DeletePeering("rs", renamed.name, "gone"), context)] == ["holder is kept"]
 
 
 def test_peers_that_are_not_ours_are_named_where_no_place_is_free() -> None:

@@ -102,8 +102,19 @@ def test_what_is_as_implied_gives_no_finding() -> None:
 )
 def test_each_fault_is_found_alone_and_said(rows: tuple[LearnedRoute, ...], kind: FindingKind, says: str) -> None:
     [finding] = compare(topology(), "rs", PAIR | {"nva-a": rows}, BOTH, BEHIND)
-    assert (finding.kind, finding.sentence) == (kind, says)
+    assert (finding.kind, finding.where, finding.speaker, finding.sentence) == (kind, "rs", "nva-a", says)
     assert finding.wrong
+
+
+def test_a_kind_of_finding_is_published_as_its_name_in_lower_case_with_dashes() -> None:
+    assert [kind.value for kind in FindingKind] == [kind.name.lower().replace("_", "-") for kind in FindingKind]
+
+
+def test_what_a_row_or_a_finding_leaves_out_is_none() -> None:
+    bare = LearnedRoute(FIRST, DEFAULT)
+    assert (bare.next_hop, bare.as_path, bare.source_peer) == (None, None, None)
+    finding = RouteFinding(FindingKind.LOOP, "rs", "it loops")
+    assert (finding.speaker, finding.service, finding.prefix) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -311,10 +322,16 @@ def test_a_hub_that_names_itself_for_a_client_is_told_to_leave_the_next_hop() ->
 def test_a_client_that_one_hub_does_not_carry_would_be_lost_with_the_other() -> None:
     short = tuple(r for r in TABLE["hub-2"] if r.as_path[1] != 65107)
     found = compare(ten_nvas(), "rs", TABLE | {"hub-2": short}, INSTANCES, Standing())
-    assert [(f.kind, f.speaker, f.sentence) for f in found] == [
-        (FindingKind.HUB_LACKS_CLIENT, "hub-2", "hub-2 carries nothing of its client nva-107 to rs: 100.0.0.107/32"),
+    assert [(f.kind, f.where, f.speaker, f.sentence) for f in found] == [
+        (
+            FindingKind.HUB_LACKS_CLIENT,
+            "rs",
+            "hub-2",
+            "hub-2 carries nothing of its client nva-107 to rs: 100.0.0.107/32",
+        ),
         (
             FindingKind.ONE_HUB,
+            "rs",
             "hub-1",
             "losing hub-1 would lose 100.0.0.107/32 on rs: no other peer carries it to both instances",
         ),
@@ -337,7 +354,7 @@ def test_a_client_with_one_hub_only_is_worth_knowing_and_not_wrong() -> None:
     desired = structs.replace(doc, speakers=alone)
     learned = TABLE | {"hub-2": tuple(r for r in TABLE["hub-2"] if r.as_path[1] != 65105)}
     [finding] = compare(desired, "rs", learned, INSTANCES, Standing())
-    assert (finding.kind, finding.wrong) == (FindingKind.ONE_HUB, False)
+    assert (finding.kind, finding.where, finding.wrong) == (FindingKind.ONE_HUB, "rs", False)
     assert finding.sentence == "nva-105 has one hub of rs only: losing hub-1 would lose all that it announces"
 
 
@@ -483,6 +500,16 @@ def test_a_hub_shows_one_of_its_clients_announcements_of_a_service() -> None:
         assert [c.speaker for c in checks(desired, "rs", learned, found, BEHIND)] == ["hub-1", "hub-2"]
 
 
+def test_a_row_is_compared_with_the_way_whose_next_hop_it_has_rather_than_whose_as_path() -> None:
+    doc = ten_nvas()
+    anycast = (IPv4Network("100.0.0.1/32"),)
+    clients = tuple(structs.replace(doc.speaker(name), announces=anycast) for name in ("nva-100", "nva-101"))
+    desired = structs.replace(doc, speakers=(doc.speaker("hub-1"), doc.speaker("hub-2"), *clients))
+    learned = {"hub-1": on_instances("100.0.0.1/32", "10.13.76.101", "65000-65100")}
+    [finding] = compare(desired, "rs", learned, INSTANCES, Standing())
+    assert finding.sentence == "100.0.0.1/32 from hub-1 on rs has AS path 65000-65100, not 65000-65101"
+
+
 def test_a_hub_that_names_itself_for_a_service_leaves_the_service_unverified() -> None:
     desired = behind_hubs()
     learned = {
@@ -561,7 +588,9 @@ def test_a_relay_with_override_is_expected_with_its_own_asn_in_the_place_of_6551
     looped = {"nva-1": on_both("172.16.0.0/12", "10.0.1.4", "65001-65515-12076")}
     assert kinds(compare(desired, "rs-spoke", looped, BOTH, Standing())) == [FindingKind.LOOP]
     foreign = {"nva-1": on_both("172.16.0.0/12", "10.0.1.9", "65009-12076")}
-    assert kinds(compare(desired, "rs-spoke", foreign, BOTH, Standing())) == [FindingKind.NEXT_HOP, FindingKind.AS_PATH]
+    hop, path = compare(desired, "rs-spoke", foreign, BOTH, Standing())
+    assert (hop.kind, path.kind) == (FindingKind.NEXT_HOP, FindingKind.AS_PATH)
+    assert path.sentence.endswith("has AS path 65009-12076, not 65001-…")
 
 
 def test_a_relay_passes_on_what_it_says_and_nothing_else() -> None:

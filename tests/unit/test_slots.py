@@ -202,3 +202,27 @@ def test_the_peering_of_who_waits_goes_at_once_where_it_does_not_work() -> None:
     failed = own("nva-b", "10.0.1.5", Provisioning.FAILED)
     (step,) = planned(desired, failed, own("nva-a", "10.0.1.4")).steps
     assert step == DeletePeering("rs", "hopkeeper-hub_nva-b", "nva-b (priority 100) has to wait")
+
+
+def doomed(found: PeeringPlan) -> list[str]:
+    return [step.name.removeprefix("hopkeeper-hub_") for step in found.steps if isinstance(step, DeletePeering)]
+
+
+def test_of_several_that_wait_or_moved_the_lowest_priority_goes_first() -> None:
+    priorities = {"nva-i": 200, "nva-j": 200, "nva-b": 60, "nva-c": 50}
+    desired = crowd(10, priorities, slots="byPriority")
+    assert doomed(planned(desired, *peered(desired, *(f"nva-{x}" for x in "abcdefgh")))) == ["nva-c", "nva-b"]
+    desired = crowd(3, {"nva-b": 50})
+    moved = own("nva-a", "10.0.1.98"), own("nva-b", "10.0.1.99")
+    assert doomed(planned(desired, *moved, *peered(desired, "nva-c"), *EIGHT[:5])) == ["nva-b", "nva-a"]
+
+
+def test_what_is_missed_least_goes_first_whatever_the_reason() -> None:
+    desired = crowd(4, {"nva-a": 10, "nva-b": 0}, slots="byPriority")
+    waiting = (own("nva-a", "10.0.1.98"), own("nva-b", "10.0.1.5", Provisioning.FAILED))
+    gone = (own("aaa", "10.0.1.60", Provisioning.FAILED), own("nva-aa", "10.0.1.61"))
+    renumbered = own("nva-c", "10.0.1.6", asn=65009)
+    there = (*waiting, *gone, renumbered, own("nva-d", "10.0.1.7"))
+    found = planned(desired, *there, *EIGHT[:6])
+    assert [s.name for s in found.allotment.waiting] == ["nva-a", "nva-b"]
+    assert doomed(found) == ["aaa", "nva-b", "nva-a", "nva-aa", "nva-c"]

@@ -60,7 +60,7 @@ class Removal:
     at_stake: Prefixes
     brings: Prefixes
     """What it announces for certain while it is there."""
-    replaced_by: str | None = None
+    replaced_by: str | None
     """The speaker whose new peering takes over from this one."""
 
 

@@ -173,7 +173,7 @@ def _undrained(
 ) -> Iterator[_Candidate]:
     """Speakers that are no longer `listed`, by name, whose BGP session with the Route Server is still Connected."""
     for peering in sorted(reading.peerings, key=lambda p: p.name):
-        name = speaker_named(topology, server, peering.name) if is_ours(peering.name, topology.name) else None
+        name = speaker_named(topology, server, peering.name)
         if name is None or name in listed or not is_named_for(scale_set, name):
             continue
         if peering.connection_state == "Connected" and peering.address and peering.asn == scale_set.asn:
