@@ -12,6 +12,7 @@ TEXTS = {"Problem": (1,), "Fault": (1, 2), "Refusal": (1,), "Unjudged": (), "Val
 _SERVICE = (
     "outcomes",
     "active_active",
+    "beliefs",
     "protocol_rules",
     "election",
     "evidence",
