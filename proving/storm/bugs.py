@@ -31,5 +31,5 @@ class Bugs:
     ignores_outward: bool = False  # L1: agents take what is outward and do nothing
     never_fences: bool = False  # L2: a Down never reaches the data plane
     never_lifts: bool = False  # L4: a None never reaches the data plane
-    mutes_last: bool = False  # L6: the last member never answers, and its peers hear it
+    mutes_all: bool = False  # L6: no member ever answers us, and their peers hear them
     ignores_etag: bool = False  # S12 or another: storage and ARM write whatever the etag

@@ -140,7 +140,7 @@ class HostAgents:
 
     def _status(self, call: Call, name: str) -> None:
         world, agent = self._world, self._world.agents[name]
-        muted = (world.bugs.slanders and name == FIRST) or (world.bugs.mutes_last and name == world.service.names[-1])
+        muted = world.bugs.mutes_all or (world.bugs.slanders and name == FIRST)
         if not agent.talks or name in world.cut_in or name in world.cut_out or muted:
             call.expire()
         else:

@@ -52,5 +52,6 @@ PLANTED: tuple[tuple[str, Bugs, Plan], ...] = (
     ("L3", Bugs(ignores_promotes=True), _with(CALM, Fault(22.0, Kind.FATAL, "nva-a", 5.0))),  # after healing
     ("L4", Bugs(never_lifts=True), F2),
     ("L5", Bugs(slanders=True), replace(CALM, heal_at=150.0, quiet=True)),
-    ("L6", Bugs(mutes_last=True), replace(CALM, begins="unknown")),
+    ("L6", Bugs(mutes_all=True), replace(CALM, begins="unknown")),
+    ("L7", Bugs(ignores_promotes=True), replace(F1, lasting=(Fault(5.0, Kind.FATAL, "nva-a", 1e9),))),
 )
