@@ -48,7 +48,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "service/balancer": ("provable", "preflight_cases", "stored_words"),
     "service/bounds": ("bounds",),
     "service/decision": ("advertise", *_SERVICE),
-    "service/kind": ("kinds", "ranking"),
+    "service/kind": ("kinds", "outcomes", "ranking"),
     "service/kinds": ("kinds", *_SERVICE),
     "service/orders": ("obeyed", *_SERVICE),
     "service/outward": ("outward",),
