@@ -6,7 +6,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from function_app.domain.service.observation import AdminState, Backend, BalancerReading, Role, Value
+from function_app.domain.service.observation import AdminState, Backend, BalancerReading, Observed, Role, Value
 from function_app.domain.service.record import Fence, Kind, Phase, Record, Tally
 from function_app.domain.service.steps import REFUSED as REFUSES
 from function_app.domain.service.steps import FenceByBalancer, SendFence, SendPromote
@@ -152,6 +152,105 @@ def test_a_member_whose_probe_gets_no_answer_is_a_later_choice_than_one_that_ans
     assert decided(seen, stable()).record.target == C
     alone = look(FATAL, c=SILENT, balancer=balancer(nva_b=UNANSWERED))
     assert decided(alone, stable()).record.target == B
+
+
+UNFIT = status(4, fatal=("disk",))
+EMPTY = pool(nva_b=AdminState.NONE)
+FULL, LOST = ({SendPromote(B, 4, "boot-1"): why} for why in (f"{REFUSES}the disk is full", "no answer"))
+SWITCHED = granted(operation=operation(Kind.SWITCHOVER))
+ADMITTED = balancer(nva_b=PROBED)
+UNDONE = replace(ADMITTED, backends={A: Backend(AdminState.NONE), C: Backend(AdminState.NONE, PROBED)})
+BROKEN_PATH = "only our path to it is broken (no answer), its peers hear it"
+
+
+@pytest.mark.parametrize(
+    ("seen", "record", "then", "why"),
+    [
+        (
+            look(status(4), STANDBY, status(4), balancer=EMPTY, tried=FULL),
+            granted(),
+            (Phase.FENCING, A, Kind.NEXT),
+            "nva-b does not serve yet: refused: the disk is full",
+        ),
+        (
+            look(status(4), STANDBY, status(4), balancer=EMPTY, tried=FULL),
+            SWITCHED,
+            (Phase.FENCING, A, Kind.BACK),
+            "nva-b does not serve yet: refused: the disk is full",
+        ),
+        (
+            look(UNFIT, STANDBY, status(4), balancer=EMPTY, tried=LOST),
+            granted(stalled=OVER),
+            (Phase.FENCING, C, Kind.NEXT),
+            "nva-b does not serve yet: no answer",
+        ),
+        (
+            look(status(4), SILENT, HEARD_B, balancer=EMPTY),
+            granted(stalled=OVER),
+            (Phase.FENCING, A, Kind.NEXT),
+            f"left alone: nva-b: {BROKEN_PATH}",
+        ),
+        (
+            look(SILENT, status(4, Role.SERVING), SILENT, balancer=UNDONE),
+            stable(B, 4, admitted={C: Tally(bad=2, at=NOW)}, **A_FENCED),
+            (Phase.FENCING, B, Kind.RENEW),
+            "adminState of nva-a is no longer Down; the load balancer admits nva-c, whose agent does not answer",
+        ),
+        (
+            look(STANDBY, SILENT, HEARD_B, balancer=ADMITTED),
+            learning(),
+            (Phase.FENCING, B, Kind.RENEW),
+            "learned in part: the load balancer admits nva-b, which cannot be reached",
+        ),
+        (
+            look(SERVING, SILENT, HEARD_B, balancer=ADMITTED),
+            learning(),
+            (Phase.FENCING, A, Kind.ADOPT),
+            "learned: nva-a serves already",
+        ),
+    ],
+    ids=[
+        "a refusal",
+        "a refusal in a switchover",
+        "no answer",
+        "a broken path",
+        "a fence undone and another member admitted",
+        "learned from the load balancer",
+        "learned from an agent",
+    ],
+)
+def test_whoever_follows_is_opened_with_the_reason(
+    seen: Observed, record: Record, then: tuple[Phase, str, Kind], why: str
+) -> None:
+    if record.phase is Phase.LEARN:
+        record = patient(record, OVER)
+    opened = decided(seen, record).record
+    assert operation_of(opened) == then
+    assert opened.operation is not None
+    assert opened.operation.reason == why
+
+
+@pytest.mark.parametrize(
+    ("seen", "record"),
+    [
+        (look(status(4), SERVING, status(4), balancer=EMPTY, tried=FULL), granted()),
+        (look(STANDBY, SILENT, HEARD_B, balancer=ADMITTED), fencing(may_serve=frozenset({A, B}), stalled=OVER)),
+    ],
+    ids=["by its agent, at an older epoch", "by the load balancer's probe"],
+)
+def test_a_target_that_serves_is_not_followed_though_it_refuses_or_cannot_be_reached(
+    seen: Observed, record: Record
+) -> None:
+    assert operation_of(decided(seen, record).record) == operation_of(record)
+
+
+def test_learning_in_part_goes_on_while_no_member_is_fit() -> None:
+    decision = decided(
+        look(FATAL, SILENT, replace(FATAL, peers=HEARD_B.peers), balancer=EMPTY), patient(learning(), OVER)
+    )
+    assert decision.record.phase is Phase.LEARN
+    assert decision.held[0] == "learned, but no member is fit to serve"
+    assert decision.held[2] == f"nva-b: {BROKEN_PATH}"
 
 
 UNREACHED = look(status(4), SILENT, HEARD_B, balancer=pool(nva_b=AdminState.NONE))

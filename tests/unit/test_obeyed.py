@@ -25,7 +25,7 @@ from function_app.domain.service.orders import (
     order_from,
     verb_of,
 )
-from function_app.domain.service.record import Drain, Kind, Pause, Phase, Record, Rehearsal
+from function_app.domain.service.record import Drain, Kind, Pause, Phase, Record, Rehearsal, Tally
 from function_app.domain.service.rehearsal import is_rehearsed
 from function_app.domain.service.steps import Effect, FenceByBalancer
 from tests.builders import NOW, balancer, stable, status
@@ -118,9 +118,10 @@ CASES = {
     ),
     "a failover by hand takes the best other member from a holder that is fit": Case(
         FailoverOrder(by="ann"),
+        record=stable(stalled=Tally(bad=1, at=NOW), admitted={C: Tally(bad=1, at=NOW)}),
         because=("failover by hand to nva-b at epoch 4: ordered by ann",),
         effects=(by_agent(A),),
-        changes=moved(Kind.FORCED),
+        changes=moved(Kind.FORCED) | {"stalled": None, "admitted": {}},
     ),
     "a failover by hand without another member is refused": Case(
         FailoverOrder(), look(SERVING, UNFIT, UNFIT), held=("no other member is fit to serve",)

@@ -99,7 +99,7 @@ NOT_DECIDED_ON = [
     Case(
         "a record that is behind is learned again, and says why",
         look(SERVING, STANDBY_4),
-        stable(rank=Rank(seq=1), tallies={A: Tally(bad=1, at=NOW)}),
+        stable(rank=Rank(seq=1), stalled=Tally(bad=1, at=NOW), admitted={B: Tally(bad=1, at=NOW)}),
         held=(
             "an agent is at epoch 4, or received it from a peer; the record is only at 3: "
             "learning again, observing only",
@@ -109,6 +109,8 @@ NOT_DECIDED_ON = [
             "may_serve": frozenset({A, B, C}),
             "operation": None,
             "learning": Learning(since=NOW),
+            "stalled": None,
+            "admitted": {},
             "rank": None,
         },
     ),
