@@ -13,6 +13,7 @@ from hopkeeper_agent import config as agent_config
 
 from function_app.domain.topology.model import Neighbour
 from function_app.render import Vendor, render
+from lab.kit.agent_toml import neighbours
 from lab.networks import hub_agent, hubs, instances, outward, rendered, report, scale_set, verified
 from lab.networks.__main__ import PROGRAMS
 from lab.networks.agents import Agents
@@ -208,9 +209,8 @@ def test_an_exabgp_hubs_agent_has_the_clients_that_were_rendered_for_it() -> Non
     text = render(plan.topology, "hub-a", "exabgp", plan.instances("hub-a"))
     last = plan.topology.speaker("nva-109")
     home, instances_ = Path("/hub"), plan.instances("hub-a")["rs"]
-    agent = hub_agent.configuration(
-        plan.topology.speaker("hub-a"), "ten", home, instances_, 180, hub_agent.clients(text, [last.address])
-    )
+    tables = neighbours(instances_), hub_agent.clients(text, [last.address])
+    agent = hub_agent.configuration(plan.topology.speaker("hub-a"), "ten", home, 180, *tables)
     told = tomllib.loads(agent)["speaker"]
     assert [neighbour["address"] for neighbour in told["neighbors"]] == ["10.13.76.4", "10.13.76.5"]
     assert [(c["address"], c["asn"], c["prefixes"]) for c in told["clients"]] == [
