@@ -1,5 +1,4 @@
-"""How the load balancer's probe confirms a new holder, how many looks we wait for it, and which readings may predate the
-grant (ADR 8).
+"""How the load balancer's probe confirms a new holder, and which readings may predate the grant (ADR 8).
 
 Off the failover path: the load balancer's health is only read by slow passes, and shows a change late.
 """
@@ -10,10 +9,10 @@ from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect
-from function_app.domain.service.health import counted_lately, tally
-from function_app.domain.service.kind import kind_of
+from function_app.domain.service.health import tally
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed, Value
+from function_app.domain.service.patience import patience_is_over
 from function_app.domain.service.protocol import open_operation
 from function_app.domain.service.record import Kind, Phase, Record, Tally
 
@@ -68,13 +67,14 @@ def confirm(look: Look, target: str) -> Decision:
     | nothing, for it was not read              | held until a slow pass reads it                                     |
     | its probe fails, or no reason, few looks  | held: health shows a change late                                    |
     | no reason, after `verifyLooks` looks      | stable, and the reason says that it could not be confirmed          |
-    | its probe fails, after `verifyLooks`      | the next candidate, but only once (`Kind.PROBE`); then held         |
+    | its probe fails, after `verifyLooks`      | the next candidate, but only once (`Kind.PROBE`); then held, unless |
+    |                                           | the probe is answered by that candidate and not by the target       |
 
     Patience is a number of looks: neither a clock nor a host that slept ends it.
     """
     record, seen = look.record, look.observed
     serves, backend = f"{target} serves at epoch {record.epoch}", look.backend(target)
-    if backend is not None and backend.probed is Value.OK:
+    if look.is_admitted(target):
         return rest(record, f"{serves}, verified")
     if seen.balancer is None:
         return Decision(record, held=(f"{serves}; the load balancer is still to confirm it",))
@@ -93,39 +93,11 @@ def confirm(look: Look, target: str) -> Decision:
 
 def _reaches_only(look: Look, other: str, target: str) -> bool:
     """Whether the probe gets an answer of `other`, though not a 200 while it stands by, and none of the target."""
-    paths = [backend.path if (backend := look.backend(name)) else Value.UNKNOWN for name in (other, target)]
-    return paths == [Value.OK, Value.BAD]
+    return look.probe_path(other) is Value.OK and look.probe_path(target) is Value.BAD
 
 
 def _silence(seen: Observed) -> str:
     return seen.balancer if isinstance(seen.balancer, str) else "its health says nothing"
-
-
-def patience_is_over(look: Look) -> bool:
-    """Whether `verifyLooks` looks in a row made no progress (safety.md section 2b)."""
-    stalled = look.record.stalled
-    return stalled is not None and stalled.bad >= look.timing.verify_looks
-
-
-def with_patience(look: Look, decision: Decision) -> Decision:
-    """The decision, with this look counted where it made no progress in `learn`, `fencing` or `granted`.
-
-    Progress is a step, a proof, or a fence that is gone; commands that are repeated are none. Without the load balancer a
-    look can tell too little to count. Patience is a number of looks: neither a clock nor a host that slept ends it.
-    """
-    before, after = look.record, decision.record
-    if after.phase is Phase.STABLE or _progress(before) != _progress(after):
-        return decision.with_record(replace(after, stalled=None))
-    count = before.stalled
-    if not kind_of(look.service).can_tell(look) or (count is not None and counted_lately(count, look.at, look.timing)):
-        return decision
-    if patience_is_over(look):
-        return decision
-    return decision.with_record(replace(after, stalled=Tally(bad=(count.bad if count else 0) + 1, at=look.at)))
-
-
-def _progress(record: Record) -> tuple[object, ...]:
-    return record.phase, record.epoch, record.may_serve, record.fenced, record.owed, record.rank
 
 
 def rest(record: Record, because: str) -> Decision:

@@ -22,7 +22,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from function_app.domain.service.active_active import everybody_serves
-from function_app.domain.service.confirm import is_recent, may_predate, patience_is_over, with_patience, with_probes
+from function_app.domain.service.confirm import is_recent, may_predate, with_probes
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import (
     elect,
@@ -36,8 +36,9 @@ from function_app.domain.service.health import HealthRow, Verdict, has_failed, i
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.learn import behind, learn, relearn
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import Role, Value
+from function_app.domain.service.observation import Role
 from function_app.domain.service.outward import next_outward, outward_alarms
+from function_app.domain.service.patience import patience_is_over, with_patience
 from function_app.domain.service.protocol import acks_of, back, lift, open_operation, promote, undone, without_fences
 from function_app.domain.service.record import Kind, Phase
 from function_app.domain.service.rehearsal import is_rehearsed
@@ -185,8 +186,7 @@ def _followed(look: Look, other: str, why: str) -> Decision:
 
 def _still_serves(look: Look, member: str) -> bool:
     """Whether its agent reports so, at whichever epoch, or the load balancer's probe succeeds."""
-    backend = look.backend(member)
-    return look.serves(member) or (backend is not None and backend.probed is Value.OK)
+    return look.serves(member) or look.is_admitted(member)
 
 
 # --- stable ----------------------------------------------------------------------------------------------------------
@@ -365,7 +365,7 @@ def _alarms(look: Look, holder: str) -> Iterator[str]:
         if is_down_by_operator(look, name):
             yield f"adminState of {name} is Down, and not by us: an operator's, or of a record that was lost"
     yield from _session_alarms(look, holder)
-    up = [name for name in look.members if (b := look.backend(name)) and b.probed is Value.OK]
+    up = [name for name in look.members if look.is_admitted(name)]
     if len(up) > 1:
         yield f"the load balancer's probe succeeds on {', '.join(up)}"
 

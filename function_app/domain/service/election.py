@@ -43,9 +43,9 @@ def _passed_over(look: Look, member: str) -> str | None:
 
 def is_last_choice(look: Look, member: str) -> bool:
     """Whether it refused to serve lately, or the load balancer's probe gets no answer of it."""
-    backend, refused = look.backend(member), look.record.refused.get(member)
-    unreached = backend is not None and backend.path is Value.BAD
-    return unreached or (refused is not None and look.at - refused < look.timing.spacing_forget)
+    refused = look.record.refused.get(member)
+    refused_lately = refused is not None and look.at - refused < look.timing.spacing_forget
+    return refused_lately or look.probe_path(member) is Value.BAD
 
 
 def maintained(look: Look, member: str) -> str | None:

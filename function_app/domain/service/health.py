@@ -83,7 +83,7 @@ def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing)
 
     It counts once in the source's own period, which is the health poll's (safety.md section 4), however often we look.
     """
-    if previous is not None and counted_lately(previous, now, timing):
+    if previous is not None and _counted_lately(previous, now, timing):
         return previous
     enough = max(timing.load_balancer_fall, timing.verify_looks)
     match reading:
@@ -98,7 +98,7 @@ def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing)
     return None
 
 
-def counted_lately(previous: Tally, now: datetime, timing: Timing) -> bool:
+def _counted_lately(previous: Tally, now: datetime, timing: Timing) -> bool:
     """Whether the last count is less than a period old; a time in the future comes from a skewed clock."""
     return timedelta(0) <= now - previous.at < timing.doubt_poll
 

@@ -8,13 +8,13 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from function_app.domain.service.confirm import patience_is_over
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect, why_not
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.kind import kind_of
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import Role, Value
+from function_app.domain.service.observation import Role
+from function_app.domain.service.patience import patience_is_over
 from function_app.domain.service.protocol import open_operation
 from function_app.domain.service.record import Kind, Learning, Phase, Record
 from function_app.domain.topology.model import Mode
@@ -55,9 +55,7 @@ def _may_be_fenced(record: Record, member: str) -> bool:
 
 def _serves_unseen(look: Look, member: str) -> bool:
     """Whether a member that cannot be serving, by the record, does not answer us and yet answers the probe."""
-    backend = look.backend(member)
-    silent = look.role(member) is None and member not in look.record.may_serve
-    return silent and backend is not None and backend.probed is Value.OK
+    return look.role(member) is None and member not in look.record.may_serve and look.is_admitted(member)
 
 
 def relearn(look: Look, why: str) -> Decision:
@@ -101,7 +99,7 @@ def _in_part(look: Look, learned: Record, unresolved: list[str]) -> Decision:
     the load balancer's probe, keeps it, and the unreachable others are fenced at the load balancer (F2)."""
     if not patience_is_over(look):
         return Decision(learned, held=tuple(f"learning: {judge(look, name).because}" for name in unresolved))
-    admitted = [n for n in unresolved if (b := look.backend(n)) is not None and b.probed is Value.OK]
+    admitted = [name for name in unresolved if look.is_admitted(name)]
     if len(admitted) == 1 and not any(look.serves(name) for name in look.members):
         why = f"learned in part: the load balancer admits {admitted[0]}, which cannot be reached"
         return open_operation(look, admitted[0], Kind.RENEW, why)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from function_app.domain.base.timing import Timing
-from function_app.domain.service.observation import AgentStatus, Backend, Observed, Role
+from function_app.domain.service.observation import AgentStatus, Backend, Observed, Role, Value
 from function_app.domain.service.record import Kind, Operation, Record
 from function_app.domain.topology.model import Service
 
@@ -52,6 +52,16 @@ class Look:
     def backend(self, member: str) -> Backend | None:
         """The member in the backend pool, None where the load balancer was not read, or does not list it."""
         return self.observed.backend(member)
+
+    def is_admitted(self, member: str) -> bool:
+        """Whether the load balancer's probe of it succeeds, in a reading of this look: it gets new flows."""
+        backend = self.backend(member)
+        return backend is not None and backend.probed is Value.OK
+
+    def probe_path(self, member: str) -> Value:
+        """Whether the load balancer's probe gets any answer of it (`Backend.path`); UNKNOWN where it was not read."""
+        backend = self.backend(member)
+        return backend.path if backend is not None else Value.UNKNOWN
 
     def role(self, member: str) -> tuple[int, Role] | None:
         """(epoch, role) as its agent reports them; None if it does not answer."""

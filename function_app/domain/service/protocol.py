@@ -175,8 +175,7 @@ def lift(look: Look, member: str) -> Decision | None:
     record = look.record
     effect = LiftByBalancer(member, record.epoch)
     if member in record.fenced:
-        fenced = {name: fence for name, fence in record.fenced.items() if name != member}
-        return Decision(replace(record, fenced=fenced), (effect,), because=(f"{member}: its fence is lifted",))
+        return Decision(without_fences(record, [member]), (effect,), because=(f"{member}: its fence is lifted",))
     if member not in record.owed:
         return None
     if look.observed.lifted.get(member) == record.epoch:

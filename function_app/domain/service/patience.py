@@ -1,0 +1,37 @@
+"""How long `learn`, `fencing` and `granted` may make no progress: a number of looks (ADR 8, safety.md section 2b).
+
+Neither a clock nor a host that slept ends it. What follows then is the business of each phase.
+"""
+
+from msgspec.structs import replace
+
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.health import tally
+from function_app.domain.service.kind import kind_of
+from function_app.domain.service.look import Look
+from function_app.domain.service.observation import Value
+from function_app.domain.service.record import Phase, Record
+
+
+def patience_is_over(look: Look) -> bool:
+    """Whether `verifyLooks` looks in a row made no progress."""
+    stalled = look.record.stalled
+    return stalled is not None and stalled.bad >= look.timing.verify_looks
+
+
+def with_patience(look: Look, decision: Decision) -> Decision:
+    """The decision, with this look counted if it could have shown progress and did not.
+
+    Progress is a step, a proof, or a fence that is gone; commands that are repeated are none.
+    """
+    before, after = look.record, decision.record
+    if after.phase is Phase.STABLE or _progress(before) != _progress(after):
+        return decision.with_record(replace(after, stalled=None))
+    if not kind_of(look.service).can_tell(look):
+        return decision
+    stalled = tally(before.stalled, Value.BAD, look.at, look.timing)
+    return decision.with_record(replace(after, stalled=stalled))
+
+
+def _progress(record: Record) -> tuple[object, ...]:
+    return record.phase, record.epoch, record.may_serve, record.fenced, record.owed, record.rank
