@@ -1,5 +1,6 @@
 """Words for tests of decisions: three members, what is seen of them, and records in the middle of things."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from function_app.domain.service.decision import Decision
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AgentReading, FenceProof, Observed, Role, Unreachable
 from function_app.domain.service.record import Kind, Learning, Operation, Phase, Record, unknown
-from function_app.domain.service.steps import FenceByBalancer, SendFence
+from function_app.domain.service.steps import Effect, FenceByBalancer, SendFence
 from function_app.domain.topology.model import Topology
 from tests.builders import NOW, stable, status, topology
 
@@ -23,6 +24,27 @@ A, B, C = "nva-a", "nva-b", "nva-c"
 SOON, LONG_AGO = NOW + timedelta(seconds=1), NOW - timedelta(hours=2)
 PROVEN = FenceProof(4, "e2")
 PROBED, REFUSED = "Up_Probe_Success", "Down_Probe_HttpStatus"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is seen under which record, and what comes of it; `changes` are those of the record."""
+
+    name: str
+    seen: Observed
+    record: Record
+    held: tuple[str, ...] = ()
+    because: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    changes: dict[str, Any] | None = None
+    alarms: tuple[str, ...] = ()
+    settled: bool = False
+    desired: Topology = DESIRED
+
+    def decision(self) -> Decision:
+        """The whole decision that is expected."""
+        record = msgspec.structs.replace(self.record, **self.changes or {})
+        return Decision(record, self.effects, self.held, self.because, self.alarms, self.settled)
 
 
 def look(a: AgentReading, b: AgentReading = STANDBY, c: AgentReading = STANDBY, **more: Any) -> Observed:

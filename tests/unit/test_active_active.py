@@ -1,20 +1,19 @@
 """An active-active service: who is sent what, when a newer epoch is needed, and what is said while not every member serves."""
 
-from dataclasses import dataclass
 from dataclasses import replace as with_changes
+from functools import partial
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from function_app.domain.service.decide import decide
-from function_app.domain.service.decision import Decision
-from function_app.domain.service.observation import Observed, Role
+from function_app.domain.service.observation import Role
 from function_app.domain.service.record import Drain, Phase, Record
-from function_app.domain.service.steps import Effect, SendFence, SendPromote
+from function_app.domain.service.steps import SendFence, SendPromote
 from function_app.domain.topology.model import Topology
 from tests.builders import document, stable, status, topology
-from tests.unit.decisions import SERVING, SILENT, SOON, STANDBY, A, B, C, learning, look, looking
+from tests.unit.decisions import SERVING, SILENT, SOON, STANDBY, A, B, C, Case, learning, look, looking
 
 
 def shared(**changes: Any) -> Topology:
@@ -30,17 +29,7 @@ def record(epoch: int = 3, *may_serve: str, **changes: Any) -> Record:
 SHARED = shared()
 
 
-@dataclass(frozen=True)
-class Case:
-    name: str
-    seen: Observed
-    record: Record
-    held: tuple[str, ...] = ()
-    because: tuple[str, ...] = ()
-    effects: tuple[Effect, ...] = ()
-    changes: dict[str, Any] | None = None
-    desired: Topology = SHARED
-
+shared_case = partial(Case, desired=SHARED)
 
 UNFIT = status(3, Role.SERVING, fatal=("disk",))
 DRAINED = {A: Drain(until=SOON, by="ann")}
@@ -50,61 +39,61 @@ NO_WORD = "its agent does not answer (no answer) and no other source can tell"
 REFUSED_C = {SendPromote(C, 3, "boot-1"): "it refuses"}
 
 CASES = [
-    Case("where every member serves nothing is left to do", look(SERVING, SERVING, SERVING), record()),
-    Case(
+    shared_case("where every member serves nothing is left to do", look(SERVING, SERVING, SERVING), record()),
+    shared_case(
         "a drained member that serves at the epoch needs a newer one",
         look(SERVING, SERVING, SILENT),
         record(3, A, B, drains=DRAINED),
         because=NEWER,
         changes={"epoch": 4, "may_serve": ALL},
     ),
-    Case(
+    shared_case(
         "a member that is back at the epoch needs a newer one",
         look(SERVING, STANDBY, SERVING),
         record(3, A, C),
         because=NEWER,
         changes={"epoch": 4, "may_serve": ALL},
     ),
-    Case(
+    shared_case(
         "the drained one is fenced and every other is promoted",
         look(SERVING, SERVING, SERVING),
         record(4, drains=DRAINED),
         because=("nva-a: SendFence", "nva-b: SendPromote", "nva-c: SendPromote"),
         effects=(SendFence(A, 4), SendPromote(B, 4, "boot-1"), SendPromote(C, 4, "boot-1")),
     ),
-    Case(
+    shared_case(
         "a member that does not answer is said to be missing",
         look(SERVING, SERVING, SILENT),
         record(),
         held=(f"nva-c: {NO_WORD}",),
     ),
-    Case(
+    shared_case(
         "one healthy member is enough where no least number is declared",
         look(SERVING, SILENT, SILENT),
         record(),
         held=(f"nva-b: {NO_WORD}", f"nva-c: {NO_WORD}"),
     ),
-    Case(
+    shared_case(
         "fewer healthy members than declared are said first, and one that is unfit is not healthy",
         look(UNFIT, SERVING, SILENT),
         record(),
         held=("only 1 of at least 2 members are healthy", "nva-a: its agent says disk", f"nva-c: {NO_WORD}"),
         desired=shared(minHealthy=2),
     ),
-    Case(
+    shared_case(
         "a fit member that refuses to serve is missing",
         look(SERVING, SERVING, status(2), tried=REFUSED_C),
         record(),
         held=("nva-c: its agent is fit",),
     ),
-    Case(
+    shared_case(
         "once enough was seen every member may serve, at epoch 1 at least",
         look(status(), status(), status()),
         learning(),
         because=("learned",),
         changes={"phase": Phase.STABLE, "epoch": 1, "learning": None},
     ),
-    Case(
+    shared_case(
         "once enough was seen every member may serve, at the highest epoch that any agent holds",
         look(SERVING, SERVING, status(2)),
         learning(),
@@ -117,10 +106,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_every_fit_member_that_is_not_drained_is_made_to_serve(case: Case) -> None:
     settled = not (case.held or case.because or case.effects)
-    expected = Decision(
-        replace(case.record, **case.changes or {}), case.effects, case.held, case.because, settled=settled
-    )
-    assert decide(looking(case.seen, case.record, case.desired)) == expected
+    assert decide(looking(case.seen, case.record, case.desired)) == with_changes(case.decision(), settled=settled)
 
 
 def test_a_fence_that_failed_in_this_look_is_left_for_the_next() -> None:

@@ -82,14 +82,19 @@ def test_a_peering_that_does_not_work_takes_nothing_with_it_unless_its_session_s
     assert lost(desired, "nva-a", standing) == ["0.0.0.0/0"]
 
 
-def test_what_is_relayed_to_a_route_server_is_announced_there_and_not_where_it_came_from() -> None:
+def relaying() -> Topology:
+    """nva-a peers with both Route Servers, and passes a prefix of the first on to the second."""
     doc = document(1)
     doc["routeServers"].append({"name": "spoke", "id": f"{SUB}/virtualHubs/spoke"})
     doc["speakers"][0] |= {
         "peersWith": ["rs", "spoke"],
         "relays": [{"from": "rs", "to": "spoke", "prefixes": ["192.168.0.0/16"]}],
     }
-    desired = decode(text(doc), Place())
+    return decode(text(doc), Place())
+
+
+def test_what_is_relayed_to_a_route_server_is_announced_there_and_not_where_it_came_from() -> None:
+    desired = relaying()
     speaker, (hub, spoke) = desired.speakers[0], desired.route_servers
     default, relayed = IPv4Network("0.0.0.0/0"), IPv4Network("192.168.0.0/16")
     assert announced(desired, speaker, hub.name) == {default}
@@ -97,13 +102,7 @@ def test_what_is_relayed_to_a_route_server_is_announced_there_and_not_where_it_c
 
 
 def test_what_is_relayed_hangs_on_the_peerings_of_the_route_server_that_it_is_relayed_to() -> None:
-    doc = document(1)
-    doc["routeServers"].append({"name": "spoke", "id": f"{SUB}/virtualHubs/spoke"})
-    doc["speakers"][0] |= {
-        "peersWith": ["rs", "spoke"],
-        "relays": [{"from": "rs", "to": "spoke", "prefixes": ["192.168.0.0/16"]}],
-    }
-    desired = decode(text(doc), Place())
+    desired = relaying()
     fits, misfit, gone = own("nva-a", "10.0.1.4"), own("nva-a", "10.0.1.99"), own("nva-z", "10.0.1.60")
     for server, relayed in zip(desired.route_servers, ([], ["192.168.0.0/16"]), strict=True):
         for peering in (fits, misfit, gone):

@@ -113,11 +113,11 @@ def test_only_an_active_passive_service_behind_a_load_balancer_has_a_fence_to_re
 
 def test_only_behind_a_load_balancer_is_there_a_look_that_shows_no_progress() -> None:
     fast = look(SERVING)
-    told = [
+    answered = [
         kind_of(desired.services[0]).can_tell(looking(fast, fencing(), desired))
         for desired in (topology(), ranked(), with_toy())
     ]
-    assert told == [False, True, True]
+    assert answered == [False, True, True]
 
 
 async def at_rest(scene: Scene) -> None:

@@ -3,7 +3,6 @@
 Why an outcome is the right one is proven elsewhere (test_protocol_rules, test_learn, test_evidence, test_new_holder).
 """
 
-from dataclasses import dataclass
 from dataclasses import replace as with_changes
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +27,7 @@ from function_app.domain.service.record import (
     Spacing,
     Tally,
 )
-from function_app.domain.service.steps import Effect, LiftByBalancer, SendFence, SendPromote
+from function_app.domain.service.steps import LiftByBalancer, SendFence, SendPromote
 from tests.builders import NOW, balancer, document, ranked, stable, status, topology
 from tests.unit.decisions import (
     FATAL,
@@ -44,6 +43,7 @@ from tests.unit.decisions import (
     A,
     B,
     C,
+    Case,
     by_agent,
     decided,
     fencing,
@@ -66,21 +66,6 @@ GRANTED_B = look(STANDBY_4, STANDBY, STANDBY_4)
 """nva-b is to serve at epoch 4 and has not obeyed yet."""
 FENCED_B: dict[str, Any] = {"fenced": {B: Fence(epoch=3, etag="e")}, "owed": {B: 3}}
 OWED_B: dict[str, Any] = {"owed": {B: 3}}
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is seen under which record, and what comes of it; `changes` are those of the record."""
-
-    name: str
-    seen: Observed
-    record: Record
-    held: tuple[str, ...] = ()
-    because: tuple[str, ...] = ()
-    effects: tuple[Effect, ...] = ()
-    changes: dict[str, Any] | None = None
-    alarms: tuple[str, ...] = ()
-    settled: bool = False
 
 
 def opened(kind: Kind, reason: str, epoch: int = 5, **changes: Any) -> Operation:
@@ -682,10 +667,7 @@ CASES = [*NOT_DECIDED_ON, *OPERATIONS, *GRANTS, *CONFIRMATIONS, *MOVES, *AT_REST
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_an_outcome_is_written_sent_and_said_in_full(case: Case) -> None:
-    expected = Decision(
-        replace(case.record, **case.changes or {}), case.effects, case.held, case.because, case.alarms, case.settled
-    )
-    assert decided(case.seen, case.record) == expected
+    assert decided(case.seen, case.record) == case.decision()
 
 
 @pytest.mark.parametrize("phase", [Phase.FENCING, Phase.GRANTED, Phase.STABLE])

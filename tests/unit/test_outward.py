@@ -27,7 +27,7 @@ from tests.unit.reconcile.scene import Scene
 
 ROUTER = IPv4Address("192.168.100.1")
 OUTWARD = {"neighbours": [{"address": str(ROUTER), "asn": 64600}], "prefixes": ["10.0.0.0/16"]}
-TOLD = OutwardRoutes((IPv4Network("10.0.0.0/16"),), 3)
+ROUTES = OutwardRoutes((IPv4Network("10.0.0.0/16"),), 3)
 
 
 def declared(doc: dict[str, Any] | None = None, **changes: Any) -> Topology:
@@ -59,7 +59,7 @@ def rewritten(at: Scene, desired: Topology) -> Scene:
     return later
 
 
-def told(world: FakeWorld) -> dict[str, list[OutwardRoutes]]:
+def commanded(world: FakeWorld) -> dict[str, list[OutwardRoutes]]:
     return {
         name: [command.routes for command in agent.obeyed if isinstance(command, SendOutward)]
         for name, agent in world.agents.items()
@@ -69,18 +69,18 @@ def told(world: FakeWorld) -> dict[str, list[OutwardRoutes]]:
 async def test_every_member_is_told_once_and_a_change_of_roles_needs_no_other_word() -> None:
     at = scene(declared())
     await at.settle()
-    assert told(at.world) == {"nva-a": [TOLD], "nva-b": [TOLD]}
+    assert commanded(at.world) == {"nva-a": [ROUTES], "nva-b": [ROUTES]}
     at.world.agents["nva-a"].fatal = ("data path",)
     await at.fast()
     await at.settle()
     assert at.serving() == ["nva-b"]
-    assert told(at.world) == {"nva-a": [TOLD], "nva-b": [TOLD]}
+    assert commanded(at.world) == {"nva-a": [ROUTES], "nva-b": [ROUTES]}
 
 
 async def test_nobody_is_told_before_somebody_serves() -> None:
     at = scene(declared())
     while at.record.phase is not Phase.STABLE if at.documents.stored else True:
-        assert told(at.world) == {"nva-a": [], "nva-b": []}
+        assert commanded(at.world) == {"nva-a": [], "nva-b": []}
         await at.slow()
     first = at.world.agents[str(at.record.target)].obeyed
     promoted = next(i for i, c in enumerate(first) if isinstance(c, SendPromote))
@@ -107,13 +107,13 @@ async def test_an_agent_that_does_not_know_the_command_is_not_taken_for_silent()
     more = rewritten(at, declared(prepend=5))
     outcome = await more.slow()
     assert outcome.reasons == ("fw: SendOutward nva-a: no answer",)
-    assert at.world.agents["nva-b"].outward == OutwardRoutes(TOLD.prefixes, 5)
+    assert at.world.agents["nva-b"].outward == OutwardRoutes(ROUTES.prefixes, 5)
 
 
 async def test_members_are_told_where_others_announce_for_them() -> None:
     at = scene(declared(ranked_document(announcers=("watch1",))))
     await at_rest(at)
-    assert told(at.world) == {"nva-a": [TOLD], "nva-b": [TOLD], "watch1": []}
+    assert commanded(at.world) == {"nva-a": [ROUTES], "nva-b": [ROUTES], "watch1": []}
 
 
 async def test_everybody_is_told_where_everybody_serves() -> None:
@@ -121,8 +121,8 @@ async def test_everybody_is_told_where_everybody_serves() -> None:
     doc["services"][0]["mode"] = "active-active"
     at = scene(declared(doc, standby="withhold"))
     await at.settle()
-    withheld = OutwardRoutes(TOLD.prefixes, None)
-    assert told(at.world) == {"nva-a": [withheld], "nva-b": [withheld]}
+    withheld = OutwardRoutes(ROUTES.prefixes, None)
+    assert commanded(at.world) == {"nva-a": [withheld], "nva-b": [withheld]}
     assert at.serving() == ["nva-a", "nva-b"]
 
 
@@ -131,7 +131,7 @@ async def test_what_is_no_longer_declared_is_taken_back() -> None:
     await at.settle()
     without = rewritten(at, decode(text(document()), Place()))
     await without.settle()
-    assert told(at.world) == {"nva-a": [TOLD, NOTHING_OUTWARD], "nva-b": [TOLD, NOTHING_OUTWARD]}
+    assert commanded(at.world) == {"nva-a": [ROUTES, NOTHING_OUTWARD], "nva-b": [ROUTES, NOTHING_OUTWARD]}
 
 
 async def test_after_a_lost_record_nobody_is_told_with_a_number_that_it_would_refuse() -> None:
@@ -159,7 +159,7 @@ def look(*, at: Topology, outward: OutwardRoutes, turn: tuple[int, int] = (0, 0)
 
 def test_a_number_is_never_below_or_equal_to_what_an_agent_has_of_another_wish() -> None:
     at = declared()
-    other = OutwardRoutes(TOLD.prefixes, 5)
+    other = OutwardRoutes(ROUTES.prefixes, 5)
     for turn, seq in [((0, 0), 1), ((2, 9), 10), ((3, 4), 5)]:
         record, commands = next_outward(looking(look(at=at, outward=other, turn=turn), stable(), at))
         assert {(c.epoch, c.seq) for c in commands} == {(3, seq)}
@@ -170,14 +170,14 @@ def test_a_wish_goes_by_the_same_digest_in_every_release() -> None:
     """Another one would command every member once more."""
     at = declared()
     record, _ = next_outward(looking(look(at=at, outward=NOTHING_OUTWARD), stable(), at))
-    assert record.outward == Advertised(seq=1, digest=hashlib.sha256(repr(TOLD).encode()).hexdigest()[:16])
+    assert record.outward == Advertised(seq=1, digest=hashlib.sha256(repr(ROUTES).encode()).hexdigest()[:16])
 
 
 @pytest.mark.parametrize(("turn", "seq"), [((3, 3), 4), ((3, 4), 5), ((2, 9), 4)])
 def test_a_command_is_numbered_above_whatever_a_member_took_at_its_number_or_above(
     turn: tuple[int, int], seq: int
 ) -> None:
-    at, other = declared(), OutwardRoutes(TOLD.prefixes, 5)
+    at, other = declared(), OutwardRoutes(ROUTES.prefixes, 5)
     first, _ = next_outward(looking(look(at=at, outward=NOTHING_OUTWARD), stable(), at))
     fourth = changed(first, outward=changed(first.outward, seq=4))
     record, commands = next_outward(looking(look(at=at, outward=other, turn=turn), fourth, at))
@@ -222,7 +222,7 @@ def test_nothing_is_told_while_anything_else_is_to_be_done() -> None:
 
 def test_a_missing_session_on_premises_is_an_alarm_and_nothing_more() -> None:
     at = declared()
-    seen = look(at=at, outward=TOLD, turn=(3, 1))
+    seen = look(at=at, outward=ROUTES, turn=(3, 1))
     standby = seen.status("nva-b")
     assert standby is not None
     down = seen.with_agent("nva-b", replace(standby, outward_sessions={ROUTER: False}))

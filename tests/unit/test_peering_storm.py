@@ -240,7 +240,7 @@ def what_is_exposed_is_said(scenery: Scenery, before: Listed, step: DeletePeerin
     if step.exposure is not None:
         assert len(before) >= scenery.most or gone.address in {address for address, _ in peers}
     if peer(gone) in peers and gone.in_force and len(before) <= scenery.most:
-        assert step.exposure is not None, "somebody of the topology loses a peering that works: that is told"
+        assert step.exposure is not None, "a step that takes a working peering of the topology says what is exposed"
 
 
 def is_goal(scenery: Scenery, listed: Listed, kept: frozenset[Peer]) -> bool:
