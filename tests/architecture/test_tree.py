@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from radon.complexity import cc_visit
-from radon.visitors import Class
+from radon.visitors import Class, Function
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = sorted((ROOT / "function_app").rglob("*.py"))
@@ -126,22 +126,67 @@ def test_examples_and_docs_are_linked_from_the_readme() -> None:
 # --- budgets ---------------------------------------------------------------------------------------------------------
 
 COMPLEXITY_MAX = 12
+LINES_MAX = 50
+PARAMETERS_MAX = 5
 COMPREHENSIONS_MAX = 1
 COMPREHENSION = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 READ = ("function_app", "nva_agent/hopkeeper_agent", "simulator", "tools", "lab", "proving", "tests")
 
 
-def _complexity(path: Path) -> Iterator[tuple[str, int]]:
+def _complexity(text: str) -> Iterator[tuple[str, int]]:
     """Every function's name and complexity, as radon counts it: branches, boolean operators, comprehensions."""
-    for block in cc_visit(path.read_text()):
-        for each in block.methods if isinstance(block, Class) else (block,):
-            yield f"{path.relative_to(ROOT)}::{each.fullname}", each.complexity
+    left: list[Function | Class] = list(cc_visit(text))
+    while left:
+        block = left.pop()
+        if isinstance(block, Class):
+            left += [*block.methods, *block.inner_classes]
+        else:
+            left += block.closures
+            yield block.fullname, block.complexity
 
 
 def test_no_function_is_more_complex_than_a_reader_can_hold() -> None:
     files = [path for folder in READ for path in sorted((ROOT / folder).rglob("*.py"))]
-    above = {name for path in files for name, found in _complexity(path) if found > COMPLEXITY_MAX}
+    found = ((path, each) for path in files for each in _complexity(path.read_text()))
+    above = {f"{path.relative_to(ROOT)}::{name}" for path, (name, much) in found if much > COMPLEXITY_MAX}
     assert above == set(), f"above {COMPLEXITY_MAX}: simplify, by taking a case away where that is possible"
+
+
+@pytest.mark.parametrize(
+    "around", ["def outer(x):", "class Outer:", "class Outer:\n  class Inner:", "async def outer(x):"]
+)
+def test_the_complexity_of_a_function_within_another_or_of_a_class_is_seen(around: str) -> None:
+    indent = " " * 2 * (around.count(":"))
+    branches = f"\n{indent}  ".join(f"if x == {number}: return {number}" for number in range(COMPLEXITY_MAX))
+    found = dict(_complexity(f"{around}\n{indent}def inner(x):\n{indent}  {branches}\n"))
+    assert max(found.values()) == COMPLEXITY_MAX + 1
+
+
+def _crowded(text: str) -> Iterator[str]:
+    """Functions of too many lines or parameters. The parameters of a command are the options of its command line."""
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        given = node.args
+        named = [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+        count = len([name for name in named if name not in ("self", "cls")]) + (given.vararg is not None)
+        is_command = any(".command(" in ast.unparse(decorator) for decorator in node.decorator_list)
+        lines = (node.end_lineno or node.lineno) - node.lineno + 1
+        if lines > LINES_MAX or (count > PARAMETERS_MAX and not is_command):
+            yield f"{node.name}: {lines} lines, {count} parameters"
+
+
+def test_no_function_is_longer_than_a_screen_or_takes_more_than_five_parameters() -> None:
+    """But tests, whose parameters are fixtures."""
+    files = [path for folder in READ[:-1] for path in sorted((ROOT / folder).rglob("*.py"))]
+    crowded = {f"{path.relative_to(ROOT)}::{found}" for path in files for found in _crowded(path.read_text())}
+    assert crowded == set(), "take a part out that has a name, or make one thing of parameters that go together"
+
+
+def test_what_is_crowded_is_found_wherever_it_stands() -> None:
+    assert list(_crowded("class A:\n  def f(self, a, b, *, c, d, e, f): ...")) == ["f: 1 lines, 6 parameters"]
+    assert list(_crowded("def f():\n  async def g():\n" + "    x\n" * LINES_MAX)) != []
+    assert list(_crowded("@main.command(help='x')\ndef f(a, b, c, d, e, f): ...")) == []
 
 
 def _statements(node: ast.AST, function: str) -> Iterator[tuple[str, ast.stmt]]:

@@ -111,9 +111,9 @@ def both_instances(topology: Topology, facts: Facts) -> Iterator[Fault]:
             missing = [instance for instance, up in sessions.items() if up is None]
             down = [instance for instance, up in sessions.items() if up is False]
             if missing:
-                yield _session(path, speaker, server, missing, "has no session with", None)
+                yield _session(path, speaker, server, missing, None)
             elif down:
-                yield _session(path, speaker, server, down, "is not Established with", Severity.WARNING)
+                yield _session(path, speaker, server, down, Severity.WARNING)
 
 
 def _sessions(speaker: Speaker, server: RouteServer, facts: Facts) -> dict[IPv4Address, bool | None]:
@@ -130,8 +130,9 @@ def _sessions(speaker: Speaker, server: RouteServer, facts: Facts) -> dict[IPv4A
 
 
 def _session(
-    path: str, speaker: Speaker, server: RouteServer, which: list[IPv4Address], how: str, severity: Severity | None
+    path: str, speaker: Speaker, server: RouteServer, which: list[IPv4Address], severity: Severity | None
 ) -> Fault:
+    how = "is not Established with" if severity else "has no session with"
     return Fault(
         f"{path}.peersWith",
         f"{speaker.name} {how} {', '.join(map(str, which))} of {server.name}",
