@@ -156,9 +156,15 @@ def test_the_agent_s_command_lines_are_found_at_all() -> None:
     assert (release.SOURCE / "packaging" / "install.sh").read_text().count("opt/hopkeeper/bin/hopkeeper-agent") >= 1
 
 
-def app_lines() -> list[tuple[str, str]]:
-    texts = {name: text for name, text in documents().items() if name.endswith(".md")}
-    return [(name, rest) for name, _, rest in told_commands("hopkeeper", texts) if not _is_prose(rest)]
+CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+
+
+def app_lines(texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Document and arguments of each command line of `hopkeeper`: what stands as code is one, whatever its words are."""
+    code = {name: "\n".join(CODE.findall(text)) for name, text in texts.items()}
+    plain = {name: CODE.sub("", text) for name, text in texts.items()}
+    yield from ((name, rest) for name, _, rest in told_commands("hopkeeper", code))
+    yield from ((name, rest) for name, _, rest in told_commands("hopkeeper", plain) if not _is_prose(rest))
 
 
 def _is_prose(rest: str) -> bool:
@@ -166,20 +172,42 @@ def _is_prose(rest: str) -> bool:
     return bool(re.match(r"[a-z]+ [a-z]+\b(?![-/.])", rest))
 
 
-def test_a_verb_and_a_flag_of_hopkeeper_are_ones_that_it_has() -> None:
+def not_commands(texts: Mapping[str, str]) -> Iterator[str]:
+    """The verbs and flags that `hopkeeper` does not have."""
     assert isinstance(hopkeeper, click.Group)
-    wrong = []
-    for name, rest in app_lines():
+    for name, rest in app_lines(texts):
         verb, *words = rest.split()
         command = hopkeeper.commands.get(verb.strip(",.:"))
         if command is None:
-            wrong.append(f"{name}: hopkeeper {rest}")
+            yield f"{name}: hopkeeper {rest}"
             continue
         flags = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
         said = {word.strip("[],.:").partition("=")[0] for word in words if word.strip("[").startswith("--")}
-        wrong += [f"{name}: hopkeeper {verb} {flag}" for flag in sorted(said - flags)]
-    assert len(app_lines()) > 20
-    assert wrong == []
+        yield from (f"{name}: hopkeeper {verb} {flag}" for flag in sorted(said - flags))
+
+
+def test_a_verb_and_a_flag_of_hopkeeper_are_ones_that_it_has() -> None:
+    pages = {name: text for name, text in documents().items() if name.endswith(".md")}
+    assert len(list(app_lines(pages))) > 40
+    assert list(not_commands(pages)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`hopkeeper verify hub --freshh`",
+        "`hopkeeper verfy hub`",
+        "```\nhopkeeper drain hub fw nva-a --minuts 5\n```",
+        "`hopkeeper explains itself`",
+        "type hopkeeper verfy hub-1",
+    ],
+)
+def test_a_command_that_is_none_is_named(text: str) -> None:
+    assert len(list(not_commands({"a.md": text}))) == 1
+
+
+def test_a_sentence_about_hopkeeper_is_no_command() -> None:
+    assert list(not_commands({"a.md": "what hopkeeper does here, and `hopkeeper-agent run` there"})) == []
 
 
 # Files and keys
