@@ -49,7 +49,10 @@ ELSEWHERE = re.compile(
     r"\b(?:the )?(design(?:\.md)? (?:sections?|decisions?) \d+|safety (?:rule|section|finding|law) \w*\d\w*"
     r"|azure-facts(?!\.md)|azure-facts\.md(?! sections? \d|[#)`\]])|(?:house|design|peers)\.md)"
 )
-PAGE = re.compile(r"\bdocs/[\w./-]+\.(?:md|pml|svg)\b")
+PAGE = re.compile(r"(?<![\w/.])(?:docs/[\w./-]+\.(?:md|pml|svg)|adr/[\w-]+\.md)\b")
+PLACE = re.compile(r"(?<![\w/.(])docs/([\w./-]+\.md)#([\w-]+)")
+BREAK = re.compile(r"\n[ \t]*(?:(?:#|//|--|\*)[ \t]+)?")
+"""Where a sentence goes on in the next line, also of a comment."""
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)")
 
 
@@ -76,6 +79,10 @@ def headings(page: Path) -> tuple[str, ...]:
 def anchor(heading: str) -> str:
     """A heading's anchor, as GitHub makes it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def anchors(page: Path) -> frozenset[str]:
+    return frozenset(map(anchor, headings(page)))
 
 
 @cache
@@ -127,13 +134,19 @@ def _listed_of(text: str) -> Iterator[str]:
 
 
 def _pages_of(name: str, text: str) -> Iterator[str]:
-    yield from (page for page in PAGE.findall(text) if not (ROOT / page).exists())
+    yield from (page for page in PAGE.findall(text) if not any((base / page).exists() for base in (ROOT, DOCS)))
+    yield from (f"{page}#{wanted}" for page, wanted in PLACE.findall(text) if wanted not in anchors(DOCS / page))
     if not name.endswith(".md"):
         return
     for target, wanted in LINK.findall(text):
         page = (ROOT / name).parent / target if target else ROOT / name
-        if wanted not in map(anchor, headings(page.resolve())):
+        if wanted not in anchors(page.resolve()):
             yield f"{target}#{wanted}"
+
+
+def joined(text: str) -> str:
+    """The text with its lines joined, so that a citation may go on in the next."""
+    return BREAK.sub(" ", text)
 
 
 def dangling(files: Mapping[str, str]) -> list[str]:
@@ -141,7 +154,7 @@ def dangling(files: Mapping[str, str]) -> list[str]:
     return [
         f"{name}: {citation}"
         for name, text in files.items()
-        for citation in (*_sections_of(text), *_listed_of(text), *_pages_of(name, text))
+        for citation in (*_sections_of(joined(text)), *_listed_of(joined(text)), *_pages_of(name, text))
     ]
 
 
@@ -180,10 +193,18 @@ def test_the_citations_are_found_at_all() -> None:
         "docs/nothing.md",
         "[words](architecture.md#no-such-heading)",
         "[here](#no-such-heading)",
+        "# as safety.md\n# section 99 says",
+        "it holds (safety.md,\n    sections 2 and\n    44)",
+        "# as finding\n# 99 says",
+        "ADRs 1 and\n98",
+        "docs/safety.md#no-such-heading",
+        "as adr/0099-nothing.md decides",
+        "docs/adr/0099-nothing.md",
     ],
 )
 def test_a_dangling_citation_is_named(text: str) -> None:
     assert len(dangling({"docs/a.md": text})) == 1
+    assert len(dangling({"a.py": text})) == (0 if "](" in text else 1)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +213,8 @@ def test_a_dangling_citation_is_named(text: str) -> None:
         "safety.md section 2b, rule R4, finding 9, laws S1r and L4, ADRs 1 and 7, azure-facts.md section 3",
         "[the section](safety.md#2-behind-a-load-balancer), docs/preflight.md, The fence rehearsal",
         "noqa: S311, S603; F401; R2.1",
+        "docs/safety.md#2-behind-a-load-balancer, adr/0009-the-platform-enters-through-a-placeholder.md",
+        "# as safety.md\n# section 2 says, and ADR\n# 9",
     ],
 )
 def test_a_citation_that_resolves_is_not_named(text: str) -> None:
