@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from function_app.reconcile.store import keys
 
 TREE = Path(__file__).resolve().parents[2]
@@ -43,20 +45,50 @@ def test_what_is_taken_apart_is_what_was_built() -> None:
 
 
 def test_no_other_module_of_the_app_builds_a_key() -> None:
-    built = [
-        f"{file.relative_to(TREE)}:{line}: {text}"
-        for file in sorted(PRODUCT.rglob("*.py"))
-        if file != KEYS
-        for line, text in _beginnings(ast.parse(file.read_text()))
-        if text.startswith(FOLDERS) or text == keys.SWEEP
-    ]
+    modules = (file for file in sorted(PRODUCT.rglob("*.py")) if file != KEYS)
+    built = [f"{file.relative_to(TREE)}:{found}" for file in modules for found in built_in(file.read_text())]
     assert built == []
 
 
-def _beginnings(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """How every f-string begins, and every text that is only a folder's or a document's name."""
+@pytest.mark.parametrize(
+    "code",
+    [
+        'key = f"records/{name}"',
+        'key = "records/hub/" + name',
+        'key = "records/{}".format(name)',
+        'key = "/".join(("records", name))',
+        'key = "%s/%s" % ("records/hub", name)',
+        'await documents.load("sweep.json")',
+    ],
+)
+def test_a_key_is_found_however_it_is_built(code: str) -> None:
+    assert len(list(built_in(code))) == 1
+
+
+@pytest.mark.parametrize(
+    "code",
+    ['"""records/hub is a document."""', '@blueprint.route(route="status/{topology?}")\ndef f(): ...', 'x = "record"'],
+)
+def test_what_is_no_key_is_left_alone(code: str) -> None:
+    assert list(built_in(code)) == []
+
+
+def built_in(code: str) -> Iterator[str]:
+    """Line and text of everything that begins as a key does, but what only says so (docstrings) and routes of HTTP."""
+    tree = ast.parse(code)
+    aside = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    aside |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "route"}
     for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
-            yield node.lineno, str(node.values[0].value)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in (*FOLDERS, keys.SWEEP):
-            yield node.lineno, node.value
+        text = _beginning(node)
+        if id(node) not in aside and (text.startswith(FOLDERS) or text == keys.SWEEP):
+            yield f"{node.lineno}: {text}"  # type: ignore[attr-defined]
+
+
+def _beginning(node: ast.AST) -> str:
+    """A text, or the first part, with its stroke, of what is joined by strokes; else ""."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.Call(func=ast.Attribute(value=ast.Constant(value="/"), attr="join"), args=[parts]):
+            return next((f"{_beginning(part)}/" for part in getattr(parts, "elts", ())), "")
+    return ""
