@@ -48,7 +48,7 @@ class DeployedApp:
 
 def faults(url: str, functions: Answered, overview: Answered, sweep_within: timedelta) -> tuple[str, ...]:
     """What is wrong with the app at `url`, each with what to do; nothing where it has every function, its sweep runs, and
-    each topology was looked at within the same time: a sweep only asks for looks, which may all fail.
+    each topology was looked at within the same time: a sweep only requests looks, which may all fail.
 
     `functions` answered /admin/functions, `overview` /api/status.
     """

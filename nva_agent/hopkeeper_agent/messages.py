@@ -142,7 +142,7 @@ def decode_heartbeat_services(value: Any) -> dict[str, tuple[int, Role]]:
 
 
 def decode_epochs(value: Any) -> dict[str, int]:
-    """Epoch by service, from one entry of the `heard` claim: those at which the sender heard one peer. Raises Malformed."""
+    """Epoch by service, from one entry of the `heard` claim: those in the heartbeats of one peer. Raises Malformed."""
     if not isinstance(value, dict) or not all(is_name(name) for name in value):
         raise Malformed("heard: not an object of named services")
     return {name: whole(epoch, "heard.epoch") for name, epoch in value.items()}

@@ -1,10 +1,13 @@
 """What documents and examples tell people to type is there: addresses, commands, flags, files, keys of the example."""
 
+import ast
+import io
 import json
 import re
 import shlex
 import subprocess
 import sys
+import tokenize
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -280,6 +283,34 @@ def test_the_pages_are_in_plain_words() -> None:
     del pages["docs/glossary.md"]  # it names the words to avoid
     assert len(pages) > 25
     assert riddles(pages) == []
+
+
+def sentences(code: str) -> str:
+    """What of a module is written for people, a line each: docstrings, messages, comments. A text without a blank is a key,
+    and what stands before a colon is where something is wrong (`heard: not an object`)."""
+    texts = [node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)]
+    tokens = tokenize.generate_tokens(io.StringIO(code).readline)
+    comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    lines = [line for text in (*texts, *comments) if isinstance(text, str) for line in text.splitlines()]
+    return "\n".join(re.sub(r"^[\w.]+: ", "", line) for line in lines if " " in line.strip())
+
+
+def test_the_product_s_docstrings_messages_and_comments_are_in_plain_words() -> None:
+    files = [file for folder in ("function_app", "nva_agent/hopkeeper_agent") for file in (ROOT / folder).rglob("*.py")]
+    assert riddles({str(file.relative_to(ROOT)): sentences(file.read_text()) for file in files}) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '"""What nobody reads."""',
+        'raise Bad(f"{name} told it to pause")',
+        "x = 1  # as it was asked",
+        '"""A.\n\nWhom it names."""',
+    ],
+)
+def test_such_a_word_in_a_docstring_a_message_or_a_comment_is_named(code: str) -> None:
+    assert len(riddles({"a.py": sentences(code)})) == 1
 
 
 def test_a_word_that_makes_a_reader_guess_is_named() -> None:

@@ -22,8 +22,8 @@ def may_bring(topology: Topology, server: RouteServer, peering: Peering) -> Pref
     |-----------------------------------------------------------|---------------------------------------------------------|
     | a speaker, at the address and in the AS of the topology   | what that speaker announces                             |
     | a speaker at another address or in another AS than now    | the same, and what the speaker at its address announces |
-    | nobody of the topology: its speaker left                  | whatever any speaker of this Route Server announces     |
-    | nobody listed, but it may be an instance of a scale set   | the same, and what the scale set announces              |
+    | no speaker of the topology: it left                       | whatever any speaker of this Route Server announces     |
+    | none that is listed, but maybe an instance of a scale set | the same, and what the scale set announces              |
     """
     fitting = served(topology, server, peering)
     if fitting is not None:

@@ -9,7 +9,7 @@ from function_app.domain.preflight.rule import Fault, speakers
 from function_app.domain.topology.model import Topology
 
 AGENT_VERSION = "0.1.0"
-"""The agent that belongs to this app; older ones may lack what it asks for."""
+"""The agent that belongs to this app; older ones may lack what it requests."""
 
 CLOCK_OFFSET_MAX = timedelta(seconds=2)
 """Of an agent's clock and ours: beyond 5 s neither takes the other's messages, but for FENCE (docs/agent-protocol.md)."""

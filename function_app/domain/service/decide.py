@@ -3,7 +3,7 @@
     decide(look) -> Decision(record, effects, held, because, alarms)
 
 One step per call. The caller writes `record` by compare-and-swap BEFORE it performs `effects`, adds what came of them
-to `observed`, and asks again; a step is over when it is no longer decided. The steps are in `protocol`:
+to `observed`, and calls again; a step is over when it is no longer decided. The steps are in `protocol`:
 
     learn ──▶ fencing ──▶ granted ──▶ stable          R1 may_serve += target is durable before PROMOTE exists
       ▲          │  ▲        │          │             R2 a grant needs a proof for every other may_serve
@@ -76,7 +76,7 @@ def decide(look: Look) -> Decision:
 
 
 def _due(look: Look, freshly_in_doubt: bool) -> Decision:
-    """The step that the record's phase asks for."""
+    """The step that is due in the record's phase."""
     if look.record.phase is Phase.LEARN:
         return learn(look)
     if look.service.mode is Mode.ACTIVE_ACTIVE:
@@ -95,7 +95,7 @@ def _due(look: Look, freshly_in_doubt: bool) -> Decision:
 
 def _fence_again(look: Look, holder: str) -> Decision | None:
     """A fence is a belief about a pool that others write too: each reading confirms it, or it is made anew; so with a
-    member that nobody granted anything and that the load balancer admits at two looks (safety.md section 2b)."""
+    member to which nothing was granted and which the load balancer admits at two looks (safety.md section 2b)."""
     gone = undone(look)
     admitted = sorted(name for name, count in look.record.admitted.items() if count.bad >= ADMITTED_LOOKS)
     if not gone and not admitted:
@@ -114,7 +114,7 @@ def _fence_again(look: Look, holder: str) -> Decision | None:
 
 
 def _fence(look: Look, target: str) -> Decision:
-    """Nobody is granted yet: another target if this one failed, else what is still missing for the proof."""
+    """No member is granted yet: another target if this one failed, else what is still missing for the proof."""
     if has_failed(look, target) or (look.role(target) is None and target not in look.record.may_serve):
         return _other_target(look, f"{target} failed before it was granted")
     if look.role(target) is None and look.kind not in (Kind.BACK, Kind.RENEW):

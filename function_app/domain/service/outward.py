@@ -29,7 +29,7 @@ def next_outward(look: Look) -> tuple[Record, tuple[SendOutward, ...]]:
     """The record, with a number for what members should announce, and a command for each that answers and differs.
 
     A changed wish gets a higher number, so that an old command never overwrites a newer one; so does one that an agent
-    would refuse, since its number predates the loss of the record. Nobody is sent what it announces already.
+    would refuse, since its number predates the loss of the record. No member is sent what it announces already.
     """
     record, wanted = look.record, wanted_outward(look.service)
     late = {name: mine for name in look.members if (mine := _late(look, name, wanted)) is not None}

@@ -98,7 +98,7 @@ def _is_lifted(look: Look, member: str) -> bool:
 
 
 def undone(look: Look) -> list[str]:
-    """Members with a fence that this reading of the pool no longer shows: somebody else wrote it."""
+    """Members with a fence that this reading of the pool no longer shows: another owner wrote it."""
     return sorted(name for name in look.record.fenced if _is_lifted(look, name))
 
 

@@ -7,7 +7,7 @@
 | a rule sends flows to another pool with the member | is set in one pool only: the other still gets flows      |
 | none of these                                      | stops every new flow                                     |
 
-Source: safety.md, findings 2, 6 and 7. The fence asks before and after its write, preflight asks in advance.
+Source: safety.md, findings 2, 6 and 7. The fence checks it before and after its write, preflight in advance.
 """
 
 from collections.abc import Iterator

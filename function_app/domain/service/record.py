@@ -63,7 +63,7 @@ class Kind(StrEnum):
     """The holder finds itself fit, only the load balancer's probe fails: tried once, then held (a probe path fault)."""
     NEXT = "next candidate"
     RENEW = "renew"
-    """For the same holder: it lost its role, a fence was undone by somebody else, or a second member is admitted."""
+    """For the same holder: it lost its role, a fence was undone by another owner, or a second member is admitted."""
     SWITCHOVER = "switchover"
     """Planned: by acknowledgement only, and back to the old holder if the target does not take it."""
     BACK = "back to the old holder"

@@ -27,7 +27,7 @@ class Mode(StrEnum):
 
 
 class Naming(StrEnum):
-    """Whom an announcer names as next hop: itself, or the member that serves."""
+    """What an announcer names as next hop: itself, or the member that serves."""
 
     SELF = "self"
     MEMBER = "member"
@@ -182,7 +182,7 @@ class Injectors(Struct, frozen=True, forbid_unknown_fields=True, rename="camel",
 
 
 type NextHopSpecification = LoadBalancer | Itself | Injectors
-"""Of each kind: whom an announcer names (`naming`, None where no length of a path decides), and who announces."""
+"""Of each kind: what an announcer names as next hop (`naming`, None where no length of a path decides), and who announces."""
 
 
 class NextHop(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True, dict=True):
@@ -254,7 +254,7 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
 
     @property
     def naming(self) -> Naming | None:
-        """Whom announcers of a ranked kind name; None where no length of an AS path decides."""
+        """What announcers of a ranked kind name as next hop; None where no length of an AS path decides."""
         return self.next_hop.kind.naming if self.next_hop.kind is not None else None
 
     @property

@@ -1,4 +1,4 @@
-"""Asks to be woken again, once: passes that end at the same time ask for the same wake-up, not for one each."""
+"""Sends one wake-up for later: passes that end at the same time request the same one, not one each."""
 
 from datetime import datetime, timedelta
 

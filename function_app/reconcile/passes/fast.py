@@ -1,6 +1,6 @@
 """The fast pass: every service of a topology by its agents alone, at once, beside whatever else is running.
 
-It waits for no lease, no slow pass and no management API, except for the load-balancer fence that a decision asks for.
+It waits for no lease, no slow pass and no management API, except for the load-balancer fence that a decision requires.
 """
 
 import asyncio

@@ -13,7 +13,7 @@ from function_app.reconcile.ports import Documents, Ports
 from function_app.reconcile.store import keys
 
 TURNS_MAX = 3
-"""Passes that one invocation makes at most; whoever asks after that is served by the next wake-up or sweep."""
+"""Passes that one invocation makes at most; a request after that is served by the next wake-up or sweep."""
 
 
 async def in_turn(

@@ -31,7 +31,7 @@ class Deletes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeletesOf:
-    """The document of one Route Server in one pass: read once, written where a delete asks for it."""
+    """The document of one Route Server in one pass: read once, written where a delete is announced or made."""
 
     def __init__(self, ports: Ports, topology: Topology, server: RouteServer) -> None:
         self._ports = ports

@@ -1,1 +1,1 @@
-"""Asks for routes, in long-running operations, and compares them with what should be there."""
+"""Requests routes, in long-running operations, and compares them with what should be there."""

@@ -315,7 +315,7 @@ def _could_lead(naming: Naming, target: str, reach: Reach) -> Iterable[str]:
 
 
 def _choose_lead(naming: Naming, rank: Rank, target: str, reach: Reach) -> Proposal:
-    """Who leads at which length: whoever needs the least headroom. Nobody lengthens here, but also not without need."""
+    """Who leads at which length: the announcer that needs the least headroom. None lengthens its path without need."""
     able = _could_lead(naming, target, reach)
     if not able:
         who = target if naming is Naming.SELF else "no announcer that answers"
