@@ -2,12 +2,15 @@
 
 from datetime import timedelta
 from ipaddress import IPv4Address
-from typing import ClassVar, get_args
+from typing import Any, ClassVar, get_args
 
+import msgspec
 import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
+from function_app.domain.base.addresses import dotted_decimal
+from function_app.domain.base.errors import BadInput
 from function_app.domain.base.timing import Timing
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.summary import lint
@@ -20,15 +23,17 @@ from function_app.domain.service.look import Look
 from function_app.domain.service.observation import Role
 from function_app.domain.service.protocol import grant, send_fences
 from function_app.domain.service.record import Phase
-from function_app.domain.topology.model import Mode, Naming, NextHop, NextHopSpecification, Topology
+from function_app.domain.topology.laws import Place, broken_laws
+from function_app.domain.topology.model import Mode, Naming, NextHop, NextHopSpecification, Service, Topology
+from function_app.render import Vendor, render
 from function_app.render.implied import implied
-from tests.builders import ranked, status, topology
+from tests.builders import document, ranked, status, topology
 from tests.fakes import INSTANCES
 from tests.unit.decisions import SERVING, B, fencing, look, looking
 from tests.unit.reconcile.scene import Scene
 
 
-class Toy(Struct, frozen=True):
+class Toy(Struct, frozen=True, forbid_unknown_fields=True):
     """The specification: what the union in `topology.model` would hold."""
 
     naming: ClassVar[Naming | None] = None
@@ -38,7 +43,17 @@ class Toy(Struct, frozen=True):
 
 
 class ToyNextHop(NextHop, frozen=True):
+    """The union with one kind more, as the three below read it in a document."""
+
     toy: Toy | None = None
+
+
+class ToyService(Service, frozen=True, kw_only=True):
+    next_hop: ToyNextHop
+
+
+class ToyTopology(Topology, frozen=True, kw_only=True):
+    services: tuple[ToyService, ...] = ()
 
 
 class ByToy(NextHopKind):
@@ -69,10 +84,27 @@ def _(specification: Toy) -> NextHopKind:
     return ByToy()
 
 
+def decoded(**next_hop: Any) -> Topology:
+    """As `topology.document` reads it, shapes and then laws. Raises ValidationError or BadInput."""
+    doc = document()
+    doc["services"][0]["nextHop"] = next_hop
+    desired = msgspec.convert(doc, ToyTopology, dec_hook=dotted_decimal)
+    if problems := broken_laws(desired, Place()):
+        raise BadInput(problems)
+    return desired
+
+
 def with_toy() -> Topology:
-    desired = ranked()
-    service = replace(desired.services[0], next_hop=ToyNextHop(toy=Toy()))
-    return replace(desired, services=(service,))
+    return decoded(toy={})
+
+
+def test_a_document_names_a_further_kind_by_its_key_and_holds_it_to_its_shape_and_to_the_laws() -> None:
+    assert (with_toy().services[0].next_hop.kind, with_toy().services[0].naming) == (Toy(), None)
+    assert with_toy().services[0].announcers == ("nva-a", "nva-b")
+    with pytest.raises(msgspec.ValidationError, match="unknown field `fast`"):
+        decoded(toy={"fast": True})
+    with pytest.raises(BadInput, match=r"nextHop: needs exactly one of"):
+        decoded(toy={}, **{"self": {}})
 
 
 def test_every_specification_of_a_next_hop_has_a_kind_that_goes_by_its_key_in_the_document() -> None:
@@ -166,6 +198,15 @@ def test_its_configuration_is_rendered_under_its_key() -> None:
     shown = implied(with_toy(), "nva-b", {"rs": INSTANCES}, {}, sets_next_hops=True)
     (announced,) = shown.services
     assert (announced.kind, announced.next_hop, announced.prepends) == ("toy", IPv4Address("10.0.1.5"), 0)
+
+
+@pytest.mark.parametrize("vendor", Vendor)
+def test_every_vendor_s_configuration_says_what_is_announced_and_why(vendor: str) -> None:
+    desired = with_toy()
+    shown = render(desired, "nva-b", vendor, {"rs": INSTANCES})
+    assert "fw: " in shown
+    assert "10.0.1.5" in shown
+    assert "(next hop `toy`)" in shown
 
 
 def test_it_passes_preflight_and_promises_no_bound() -> None:
