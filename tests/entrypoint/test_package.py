@@ -163,15 +163,33 @@ def test_a_remote_build_by_mistake_finds_nothing_to_build(built: Package) -> Non
     assert not {"requirements.txt", "pyproject.toml", "setup.py"} & set(built.files)
 
 
-def test_the_same_files_and_pins_give_the_same_bytes(built: Package, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same files, at another place, of another time and for their owner only."""
+    folder = tmp_path_factory.mktemp("project")
     for name in (*contents(ROOT), package.IGNORED, *libraries.PINS):
-        copy = tmp_path / "project" / name
+        copy = folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes((ROOT / name).read_bytes())
         copy.chmod(0o600)
         os.utime(copy, (1_000_000_000, 1_000_000_000))
-    again = libraries.fetch(tmp_path / "project", tmp_path / "elsewhere")
-    assert package.build(tmp_path / "project", tmp_path / "again.zip", again.folder).sha256 == built.sha256
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fetched_again(fetched: Libraries, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Libraries:
+    """To another place, where some had been fetched before and were lost: all are fetched and compiled anew."""
+    cache = tmp_path_factory.mktemp("elsewhere")
+    kept = cache / fetched.folder.parent.name / fetched.folder.name
+    shutil.copytree(fetched.folder.parent, kept.parent)
+    shutil.rmtree(kept / "azure" / "mgmt")
+    return libraries.fetch(project, cache)
+
+
+def test_the_same_files_and_pins_give_the_same_bytes(
+    built: Package, project: Path, fetched_again: Libraries, tmp_path: Path
+) -> None:
+    assert package.build(project, tmp_path / "again.zip", fetched_again.folder).sha256 == built.sha256
 
 
 def test_libraries_are_fetched_once_for_the_same_pins(fetched: Libraries, tmp_path: Path) -> None:
@@ -215,13 +233,10 @@ def test_libraries_that_lost_a_file_are_not_packaged(
         libraries.fetch(project, cache)
 
 
-def test_libraries_that_lost_a_file_are_fetched_again(fetched: Libraries, tmp_path: Path) -> None:
-    found = fetched.folder.parent.name
-    shutil.copytree(fetched.folder.parent, tmp_path / found)
-    shutil.rmtree(tmp_path / found / fetched.folder.name / "azure" / "mgmt")
-    again = libraries.fetch(ROOT, tmp_path)
-    assert (again.folder / "azure" / "mgmt").is_dir()
-    assert [path.name for path in tmp_path.iterdir()] == [found]
+def test_libraries_that_lost_a_file_are_fetched_again(fetched: Libraries, fetched_again: Libraries) -> None:
+    assert (fetched_again.folder / "azure" / "mgmt").is_dir()
+    found = fetched_again.folder.parent
+    assert [path.name for path in found.parent.iterdir()] == [found.name] == [fetched.folder.parent.name]
 
 
 def test_what_lies_about_under_the_libraries_name_is_not_taken_for_them(tmp_path: Path) -> None:
