@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ EXPECTED = {
 """Functions that may catch an error of ours in silence, once, and why."""
 
 
+@cache
 def own_errors() -> set[str]:
     """The names of every error that the product defines, and of every tuple of such."""
     trees = [ast.parse(file.read_text()) for file in _files()]
