@@ -14,7 +14,7 @@ from function_app.domain.routes.findings import FindingKind
 from function_app.domain.service.record import Pause, Phase
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
-from function_app.domain.topology.model import Topology
+from function_app.domain.topology.model import NetworkPeering, RouteServer, Topology
 from tests.builders import NOW, SUB, document, ranked, ranked_document, stable, text, topology
 from tests.fakes import INSTANCES
 
@@ -50,6 +50,12 @@ def test_a_flag_that_nobody_wrote_down_is_nobodys_business() -> None:
     assert plan(decode(text(doc), Place()), {}, {"rs": server(exchanges=True)}).findings == ()
 
 
+def test_a_flag_is_spelled_as_in_the_topology_document() -> None:
+    spelled = {field.encode_name for shape in (NetworkPeering, RouteServer) for field in structs.fields(shape)}
+    assert len(Flag) == 5
+    assert {flag.value for flag in Flag} <= spelled
+
+
 def test_what_could_not_be_read_is_not_judged() -> None:
     assert plan(desired(), {}, {}).findings == ()
     assert plan(desired(), {}, {"rs": server(None, None)}).findings == ()
@@ -63,6 +69,8 @@ def test_a_difference_is_told_and_repaired_only_where_it_is_owned(owned: bool) -
     assert wanted.findings[0].sentence == (
         f"useRemoteGateways of network peering spoke-to-hub is true, the topology says false{ending}"
     )
+    preference = wanted.findings[2].sentence
+    assert preference.startswith("routingPreference of Route Server rs is ExpressRoute, the topology says ASPath")
     repaired = [(step.target.name, step.flags) for step in wanted.steps]
     assert repaired == (
         [
@@ -95,6 +103,7 @@ def test_a_gateway_that_outranks_every_as_path_is_something_to_know(
 ) -> None:
     found = plan(ranked(), {}, {"rs": server(exchanges, preference)}).findings
     assert [(f.kind, f.wrong) for f in found] == ([(FindingKind.GATEWAY_PREFERRED, False)] if noted else [])
+    assert all(f.sentence.startswith(f"rs exchanges routes with gateways and prefers {preference}") for f in found)
     assert plan(topology(), {}, {"rs": server(exchanges, preference)}).findings == ()
 
 

@@ -221,6 +221,8 @@ def test_a_broken_law_is_an_error_like_any_other(spoil: Plant, path: str) -> Non
         _ = world.topology
     report = broken(caught.value.problems)
     assert [(f.rule, f.severity, f.path, f.reference) for f in report.findings] == [(LAW, ERROR, path, LAW_REFERENCE)]
+    assert report.findings[0].what == caught.value.problems[0].rule
+    assert report.findings[0].do.startswith("mend the document")
     assert report.errors == 1
 
 

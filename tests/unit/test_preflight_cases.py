@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from function_app.domain.preflight import egress
-from function_app.domain.preflight.facts import Rehearsed, RouteFacts
-from function_app.domain.preflight.rule import LintFinding, Need, Severity
+from function_app.domain.preflight.facts import AppSubnetFacts, ArmFacts, Rehearsed, RouteFacts
+from function_app.domain.preflight.rule import Fault, LintFinding, Need, Severity
 from function_app.domain.preflight.summary import LACKING
 from function_app.domain.service.balancer import AddressFacts, PoolFacts
 from tests.builders import NOW, SUB
@@ -67,6 +67,27 @@ def test_a_service_is_judged_although_the_one_before_it_has_no_such_probe_or_poo
     ]
 
 
+@pytest.mark.parametrize(
+    ("port", "wrong"),
+    [
+        (22, "its port is 22, where standbys answer as well"),
+        (179, "its port is 179, where standbys answer as well"),
+        (8443, "its port is 8443, where standbys answer as well"),
+        (9000, None),
+    ],
+)
+def test_where_no_agent_says_its_probe_port_any_will_do_at_which_no_standby_answers(
+    port: int, wrong: str | None
+) -> None:
+    world = World.clean()
+    for name in ("nva-a", "nva-b"):
+        world.speaker(name)["agent"] = {"port": 8443}
+    world.probe(port=port)
+    assert [finding.what for finding in found(world, "probe")] == (
+        [f"probe hopkeeper is not the agent's: {wrong}"] if wrong else []
+    )
+
+
 def test_a_member_without_an_address_in_the_pool_is_found_by_the_name_of_its_backend() -> None:
     world = World.clean()
     first, _ = world.addresses()
@@ -97,7 +118,22 @@ def test_a_backend_s_name_is_no_other_address_s() -> None:
 def test_the_one_member_that_is_in_a_second_pool_is_named() -> None:
     world = World.clean()
     second_pool(world)
-    assert [finding.what for finding in found(world, "one-pool")] == ["nva-a is also in pool admin"]
+    also = ["nva-a is also in pool admin"]
+    assert [finding.what for finding in found(world, "one-pool")] == also
+    world.balancer(pools=(PoolFacts(name="admin", addresses=world.addresses()[:1]),))
+    assert [finding.what for finding in found(world, "one-pool")] == also
+
+
+def test_a_member_is_in_a_second_pool_by_the_interface_of_the_backend_that_has_its_name() -> None:
+    world = World.clean()
+    second_pool(world)
+    first, *_ = world.addresses()
+    world.service("fw")["members"][1]["backend"] = "NIC-B"
+    hidden = tuple(AddressFacts(name=f"nic-{x}", interface=f"/{x}/ipconfigurations/one") for x in "cb")
+    (rule, ssh) = world.facts.arm.balancers["fw"].rules if world.facts.arm else ()
+    pools = (PoolFacts(name="nvas", addresses=(first, *hidden)), PoolFacts(name="admin", addresses=hidden[1:]))
+    world.balancer(pools=pools, rules=(rule, ssh))
+    assert [finding.what for finding in found(world, "one-pool")] == ["nva-b is also in pool admin"]
 
 
 def test_only_an_active_active_service_needs_its_clients_kept_together() -> None:
@@ -105,7 +141,11 @@ def test_only_an_active_active_service_needs_its_clients_kept_together() -> None
     world.rule("fw", distribution="Default")
     world.service("fw").pop("snat")
     assert found(world, "distribution") == []
+    for kept_together in ("SourceIP", "SourceIPProtocol"):
+        world.rule("transit", distribution=kept_together)
+        assert found(world, "distribution") == []
     world.rule("transit", distribution="Default")
+    assert len(found(world, "distribution")) == 1
     world.service("transit")["snat"] = True
     assert found(world, "distribution") == []
 
@@ -120,6 +160,8 @@ def test_only_a_service_that_has_one_holder_and_a_load_balancer_is_rehearsed() -
     world.facts = replace(world.facts, rehearsals={"fw": passed, "transit": failed})
     assert places(world, "rehearsal") == [(WARNING, "$.services[1]")]
     assert found(world, "rehearsal")[0].what.endswith("the rehearsal on nva-b failed: 403")
+    world.facts = replace(world.facts, rehearsals={"transit": failed})
+    assert places(world, "rehearsal") == [(WARNING, "$.services[1]")]
 
 
 # --- routes ----------------------------------------------------------------------------------------------------------
@@ -244,6 +286,14 @@ def test_a_full_route_server_of_ours_alone_names_no_others() -> None:
     assert full.what == "7 peerings of this topology take all 7 of rs"
 
 
+def test_who_peers_with_nobody_announces_to_nobody() -> None:
+    world = World.clean()
+    watch = {"name": "watch", "address": "10.0.1.30", "asn": 65030, "role": "witness", "peersWith": []}
+    world.doc["speakers"].append(watch | {"agent": {"port": 8443}})
+    world.doc["timing"]["prefixesPerPeer"] = 1
+    assert "$.speakers[7]" not in {path for _, path in places(world, "prefix-budget")}
+
+
 def test_a_hub_sends_its_own_prefixes_its_services_and_its_clients() -> None:
     world = World.clean()
     world.speaker("relay")["role"] = "hub"
@@ -291,6 +341,31 @@ def test_a_version_is_compared_number_by_number(version: str, old: bool) -> None
     assert bool(found(world, "agent-version")) is old
 
 
+# --- what is not known ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("known", ["region", "peerings"])
+def test_a_route_server_is_known_by_its_region_and_its_peerings_together(known: str) -> None:
+    world = World.clean()
+    if known == "region":
+        world.facts = replace(world.facts, route_servers={})
+    else:
+        world.arm(locations={})
+    gaps = {gap.rule: gap.of for gap in world.report().unjudged}
+    assert gaps == dict.fromkeys(("same-region", "both-instances", "peer-budget"), ("rs", "rs-far"))
+
+
+def test_what_was_not_read_of_azure_is_none_or_not_there() -> None:
+    subnet, seen = AppSubnetFacts(id="app"), ArmFacts(at=NOW)
+    assert (subnet.table, subnet.routes, subnet.propagates, subnet.nat_gateway) == (None, (), True, False)
+    assert (seen.app_subnet, seen.app_subnet_unset, seen.denied) == (None, False, ())
+
+
+def test_a_fault_is_as_severe_as_its_rule_unless_it_says_otherwise() -> None:
+    assert [severity.value for severity in Severity] == ["error", "warning", "info"]
+    assert Fault("$", "it is wrong", "mend it").severity is None
+
+
 # --- the app's own way out -------------------------------------------------------------------------------------------
 
 
@@ -314,6 +389,10 @@ def test_the_remedy_names_the_route_table_of_the_subnet_s_own_group() -> None:
     (missing,) = found(world, "app-egress")
     assert missing.path == "$.services[0].prefixes"
     assert f"-g {SUB.split('/')[4]} --route-table-name rt-hopkeeper" in missing.do
+    elsewhere = SUB.replace("/resourceGroups/hub/", "/resourceGroups/tables/")
+    world.subnet(table=f"{elsewhere}/routeTables/app")
+    (missing,) = found(world, "app-egress")
+    assert "-g tables --route-table-name app" in missing.do
     world.subnet(nat_gateway=False)
     exits = [finding for finding in found(world, "app-egress") if "NAT gateway" in finding.what]
     assert f"-g {SUB.split('/')[4]} -n pip-hopkeeper" in exits[0].do

@@ -60,6 +60,13 @@ def test_a_prefix_that_azure_may_lie_in_needs_a_route_of_the_subnet_s_own(
     assert levels(world) == level
 
 
+def test_what_is_announced_to_the_subnet_is_found_where_it_stands_in_the_document() -> None:
+    world = World.clean()
+    for table in ((), internet("AzureResourceManager")):
+        world.subnet(*table)
+        assert [finding.path for finding in found(world)] == ["$.services[0].prefixes"]
+
+
 @pytest.mark.parametrize("tag", ["AzureCloud", "AzureResourceManager", "Storage.UKSouth"])
 @pytest.mark.parametrize(("address", "level"), [("10.0.1.4", ERROR), ("10.9.9.9", INFO)])
 def test_a_service_tag_that_leads_to_an_appliance_is_judged_as_a_prefix_is(
@@ -134,7 +141,7 @@ def test_a_route_of_its_own_to_a_member_or_its_load_balancer_is_the_same_fault(a
     world = World.clean()
     world.subnet(appliance("0.0.0.0/0", address))
     (finding,) = found(world)
-    assert finding.severity is ERROR
+    assert (finding.path, finding.severity) == ("$", ERROR)
     assert finding.do == (
         "az network route-table route update -g hub --route-table-name app -n out --next-hop-type Internet"
     )
@@ -143,7 +150,7 @@ def test_a_route_of_its_own_to_a_member_or_its_load_balancer_is_the_same_fault(a
 def test_another_appliance_is_to_be_known_and_a_way_out() -> None:
     world = World.clean()
     world.subnet(appliance("0.0.0.0/0", "10.9.9.9"), nat_gateway=False)
-    assert levels(world) == [INFO]
+    assert [(finding.path, finding.severity) for finding in found(world)] == [("$", INFO)]
 
 
 def test_without_a_nat_gateway_there_may_be_no_way_out_at_all() -> None:

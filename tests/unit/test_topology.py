@@ -208,10 +208,12 @@ def test_every_broken_law_is_named_not_only_the_first() -> None:
         ("{", "line 1"),
         ("", "$: Expected `object`, got `null`"),
         ("- 1", "$: Expected `object`, got `array`"),
+        ('name: "\\ud800"', "line 1, column 7: half a surrogate pair is no character"),
+        ("x: \x07", "$: not YAML: unacceptable character"),
         ("x: " + "[" * 5000, "$: not YAML"),
         ("x" * 300_000, "$: the document has 300000 characters"),
     ],
-    ids=["alias", "duplicate key", "tag", "torn", "empty", "list", "deep", "large"],
+    ids=["alias", "duplicate key", "tag", "torn", "empty", "list", "half a pair", "control character", "deep", "large"],
 )
 def test_yaml_surprises_are_refused(yaml: str, expected: str) -> None:
     assert refusals(yaml)[0].startswith(expected), refusals(yaml)
@@ -220,6 +222,12 @@ def test_yaml_surprises_are_refused(yaml: str, expected: str) -> None:
 def test_yes_and_dates_and_nan_stay_text() -> None:
     assert "Expected `bool | null`, got `str`" in refusals(_set(["routeServers", 0, "branchToBranch"], "yes"))[0]
     assert "Expected `int`, got `str`" in refusals(text(document()).replace("asn: 65001", "asn: .nan", 1))[0]
+
+
+@pytest.mark.parametrize("null", ["null", "~", ""])
+def test_null_is_written_as_null_or_a_tilde_or_nothing(null: str) -> None:
+    written = text(document()).replace("asn: 65001", f"asn: 65001\n  vm: {null}", 1)
+    assert decode(written, Place()).speakers[0].vm is None
 
 
 def with_a_hub(**of_the_hub: Any) -> dict[str, Any]:

@@ -404,6 +404,16 @@ KEPT: list[tuple[str, Change]] = [
         ),
     ),
     (
+        "other members announce for a service what these announce outward",
+        lambda d: (
+            d["speakers"].append(
+                {"name": "nva-x", "address": "10.0.1.99", "asn": 65001, "agent": {"port": 1}, "peersWith": ["rs-2"]}
+            )
+            or d["services"][0].update(outward=OUTWARD | {"prefixes": ["10.8.0.0/16"]})
+            or second_service(d, members=[{"speaker": "nva-x"}], outward=None)
+        ),
+    ),
+    (
         "other members announce the same outward",
         lambda d: (
             d["speakers"].append(

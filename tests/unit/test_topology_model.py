@@ -1,6 +1,7 @@
 """What a topology says of itself: names, announcers, commanded agents, resources, and whose a peering is."""
 
 from datetime import timedelta
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
@@ -43,6 +44,7 @@ def test_who_announces_and_whom_follows_from_the_kind_of_next_hop() -> None:
     behind, own, injected = topology().services[0], ranked().services[0], ranked(2, ("ws1",)).services[0]
     assert (behind.naming, own.naming, injected.naming) == (None, Naming.SELF, Naming.MEMBER)
     assert (behind.announcers, own.announcers, injected.announcers) == (behind.names, own.names, ("ws1",))
+    assert {naming.value for naming in Naming} == {"self", "member"} < set(model.NextHop.kinds())
     assert injected.agents == {"nva-a", "nva-b", "ws1"}
     assert behind.load_balancer is not None
     assert (own.load_balancer, injected.load_balancer) == (None, None)
@@ -157,6 +159,9 @@ def test_what_is_not_written_down_of_a_service_is_this() -> None:
     assert (service.failover.preempt, service.failover.rehearse) == ("never", "adopted")
     assert service.failover.return_after == timedelta(minutes=30)
     assert (service.min_healthy, service.outward, service.snat) == (None, None, False)
+    neighbour = model.Neighbour(address=IPv4Address("192.0.2.1"), asn=65200)
+    outward = model.Outward(neighbours=(neighbour,), prefixes=(IPv4Network("10.0.0.0/16"),))
+    assert (outward.standby, outward.prepend) == ("prepend", 3)
     assert (model.Member(speaker="a").priority, model.Member(speaker="a").backend) == (100, None)
 
 

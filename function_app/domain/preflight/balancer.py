@@ -138,11 +138,11 @@ def _found(service: Service, speaker: Speaker, pool: PoolFacts) -> AddressFacts 
 
 def one_pool(topology: Topology, facts: Facts) -> Iterator[Fault]:
     for path, service, balancer, seen in _behind(topology, facts):
-        own = seen.pool(balancer.backend_pool) or PoolFacts(name=balancer.backend_pool)
+        own = seen.pool(balancer.backend_pool)
         for pool in other_pools(seen, balancer):
             for name in service.names:
                 speaker = topology.speaker(name)
-                address = _found(service, speaker, own)
+                address = _found(service, speaker, own) if own is not None else None
                 if reaches(pool, speaker, address.interface if address else None):
                     yield Fault(
                         f"{path}.backendPool",

@@ -208,9 +208,9 @@ def _remedy(subnet: AppSubnetFacts, prefixes: list[IPv4Network]) -> str:
 
 
 def _route(verb: str, subnet: AppSubnetFacts, name: str) -> str:
-    table = subnet.table or f"{subnet.id.partition('/virtualNetworks/')[0]}/routeTables/rt-hopkeeper"
-    group, last = _group(table), table.rpartition("/")[2]
-    return f"az network route-table route {verb} -g {group} --route-table-name {last} -n {name}"
+    group = _group(subnet.table or subnet.id)
+    table = subnet.table.rpartition("/")[2] if subnet.table else "rt-hopkeeper"
+    return f"az network route-table route {verb} -g {group} --route-table-name {table} -n {name}"
 
 
 def _group(resource: str) -> str:

@@ -31,6 +31,6 @@ def originated(topology: Topology, speaker: Speaker) -> Prefixes:
 
 def announced(topology: Topology, speaker: Speaker, peer: str) -> Prefixes:
     """All that a speaker may announce to one Route Server (or hub), by its name: its own, what it relays there, its clients'."""
-    clients = topology.clients(speaker.name) if speaker.role == "hub" else ()
+    clients = topology.clients(speaker.name)
     relayed = (relay.prefixes for relay in speaker.relays if relay.to == peer)
     return originated(topology, speaker).union(*relayed, *(originated(topology, client) for client in clients))

@@ -170,7 +170,7 @@ class Itself(Struct, frozen=True, forbid_unknown_fields=True):
         return members
 
 
-class Injectors(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+class Injectors(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Route injectors announce the address of the holder; they carry no traffic and need not be members."""
 
     naming: ClassVar[Naming | None] = Naming.MEMBER
@@ -317,9 +317,6 @@ def _resources(value: object, hint: Any) -> Iterator[str]:
             yield value
         case tuple() | list():
             for each in value:
-                yield from _resources(each, hint)
-        case dict():
-            for each in value.values():
                 yield from _resources(each, hint)
         case Struct():
             for name, annotation in _annotations(type(value)).items():
