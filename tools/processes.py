@@ -1,7 +1,7 @@
 """Starts programs for a run and ends every one of them, whatever they started themselves.
 
 A program and all its descendants carry a mark in their environment, so that a whole NVA can be killed at once, its
-helpers in other process groups too, and nothing that somebody else started is ever touched.
+helpers in other process groups too, and no process of another origin is ever touched.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ class Programs:
         return len(killed)
 
     def end_all(self) -> None:
-        """Asks every program to end, then makes sure of everything that carries this run's mark."""
+        """Sends every program SIGTERM and waits, then SIGKILL to everything that still carries this run's mark."""
         for program in reversed(self.started):
             if program.process.poll() is None:
                 program.process.terminate()

@@ -15,7 +15,7 @@ from tools.functions_host.errors import WorkerGoneError
 from tools.functions_host.protocol import PROTOS
 
 PROGRAM = Path(__file__).with_name("worker_process.py")
-# What a question is answered with, and which field of both tells the pair apart where several are under way.
+# The answer to each request, and the field of both that pairs them where several are under way.
 ANSWERS = {
     "worker_init_request": ("worker_init_response", ""),
     "function_environment_reload_request": ("function_environment_reload_response", ""),
@@ -30,7 +30,7 @@ class Channel:
     def __init__(self, process: asyncio.subprocess.Process, writer: asyncio.StreamWriter) -> None:
         self._process = process
         self._writer = writer
-        self._asked: dict[tuple[str, str], asyncio.Future[Any]] = {}
+        self._waiting: dict[tuple[str, str], asyncio.Future[Any]] = {}
         self.gone = asyncio.Event()
 
     @classmethod
@@ -69,17 +69,17 @@ class Channel:
         ((kind, message),) = content.items()
         answer, identity = ANSWERS[kind]
         key = (answer, getattr(message, identity) if identity else "")
-        self._asked[key] = waiting = asyncio.get_running_loop().create_future()
+        self._waiting[key] = waiting = asyncio.get_running_loop().create_future()
         try:
             if self.gone.is_set():
                 raise WorkerGoneError("the worker process is gone")
             protocol.write(self._writer, PROTOS.StreamingMessage(**content))
             return await waiting
         finally:
-            self._asked.pop(key, None)
+            self._waiting.pop(key, None)
 
     def kill(self) -> None:
-        """SIGKILL, as the platform ends a worker: a Python worker is told nothing before."""
+        """SIGKILL, as the platform ends a worker: a Python worker gets no warning."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGKILL)
 
@@ -93,11 +93,11 @@ class Channel:
             kind = message.WhichOneof("content")
             identity = next((field for answer, field in ANSWERS.values() if answer == kind), "")
             content = getattr(message, kind)
-            waiting = self._asked.get((kind, getattr(content, identity) if identity else ""))
+            waiting = self._waiting.get((kind, getattr(content, identity) if identity else ""))
             if waiting is not None and not waiting.done():
                 waiting.set_result(content)
         self.gone.set()
         self._writer.close()
-        for waiting in self._asked.values():
+        for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(WorkerGoneError("the worker process ended while it was at work"))

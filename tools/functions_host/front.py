@@ -7,7 +7,7 @@ from tools.functions_host.errors import ConfigurationError
 from tools.functions_host.event_grid import EventGridWebhook
 from tools.functions_host.http_functions import HttpFunctions
 
-ADDRESS = "127.0.0.1"  # the lab's host is nobody else's business
+ADDRESS = "127.0.0.1"  # reachable from this machine alone: the lab's host is not for others
 AT_ONCE = 0.01  # seconds that requests being answered get at the end; 0 would mean for ever
 REQUEST_MAX = 100 * 1024 * 1024  # the platform's limit for a request body
 

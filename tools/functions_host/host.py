@@ -1,4 +1,4 @@
-"""The host put together: an indexed app, its triggers started, one HTTP listener, and an end that nobody is told of."""
+"""The host put together: an indexed app, its triggers started, one HTTP listener, and an end without warning."""
 
 import asyncio
 import logging

@@ -53,7 +53,7 @@ class HttpFunctions:
         except UnicodeEncodeError:  # what is not UTF-8 does not fit into a message
             return web.Response(status=400)
         task = asyncio.ensure_future(self._invoker.run(function, data))
-        # Nobody waits longer, but the function is not stopped: on the platform it runs on, too.
+        # The caller gets 504 after that, and the function is not stopped: on the platform it runs on, too.
         done, _ = await asyncio.wait({task}, timeout=ANSWER_WITHIN.total_seconds())
         if not done:
             self._late.add(task)

@@ -44,7 +44,7 @@ class Invoker:
         return outcome.returned
 
     async def fire(self, function: Function, data: Any) -> None:
-        """`run` for triggers that have nobody to give a return value to."""
+        """`run` for triggers that have no use for a return value."""
         await self.run(function, data)
 
     async def process(self, function: Function, message: Received) -> None:

@@ -33,7 +33,7 @@ class Keys:
         return _any_equals(key, [self.master, *self.functions.values(), *own.values()])
 
     def is_of_another_kind(self, key: str) -> bool:
-        """A good key, but too weak for what was asked: a host key, or an extension's own."""
+        """A valid key that does not open what was requested: a host key, or an extension's own."""
         return _any_equals(key, [*self.functions.values(), *self.system.values()])
 
     def open_extension(self, key: str, extension_key: str) -> bool:

@@ -9,7 +9,7 @@ CHATTY = ("azure.core.pipeline.policies.http_logging_policy", "azure.functions",
 
 
 class OneLineFormatter(logging.Formatter):
-    """Line breaks, also those of tracebacks, become a visible mark, so that nobody can forge a record."""
+    """Line breaks, also those of tracebacks, become a visible mark, so that no message can forge a record."""
 
     converter = staticmethod(time.gmtime)
 

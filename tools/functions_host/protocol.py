@@ -1,7 +1,7 @@
 """The messages between the Functions host and its worker: real protobuf classes, and how they travel on a socket.
 
 Names, numbers and kinds from src/proto of Azure/azure-functions-language-worker-protobuf (MIT; commit 2a3fb29), of which
-only what a Python worker is told or answers is listed. Nothing on a package index holds these classes for this Python, and
+only what a Python worker receives or sends is listed. Nothing on a package index holds these classes for this Python, and
 a compiler for them would be a dependency of a hundred times the size of the table.
 """
 
@@ -191,7 +191,7 @@ def write(stream: asyncio.StreamWriter, message: Any) -> None:
 
 
 def load_request(metadata: Any) -> Any:
-    """What the host asks of each function; of its metadata it sends no language and no raw bindings back."""
+    """The host's request to load one function; of its metadata it sends no language and no raw bindings back."""
     small = PROTOS.RpcFunctionMetadata(
         name=metadata.name,
         directory=metadata.directory,

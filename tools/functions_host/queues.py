@@ -55,13 +55,13 @@ class Queue(Protocol):
         """Hide it for `visibility` from now: to keep it, or (with 0) to give it back. None: it was no longer ours."""
 
     async def delete(self, message: Received) -> bool:
-        """False: it was no longer ours, somebody else will process it too."""
+        """False: it was no longer ours, another receiver will process it too."""
 
     async def close(self) -> None: ...
 
 
 class DirectoryQueue:
-    """File operations are short and local; they run in a thread so that a slow disk delays nobody else."""
+    """File operations are short and local; they run in a thread so that a slow disk delays no other task."""
 
     def __init__(self, path: Path, queue: str) -> None:
         self._directory = path / "queues" / queue

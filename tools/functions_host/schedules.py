@@ -1,6 +1,6 @@
 """When a timer is due: six-field schedules in UTC, and what the platform's schedule monitor would say. Pure.
 
-Sources: the timer trigger's reference, and the behaviour of its listener (ScheduleMonitor): a stored status tells
+Sources: the timer trigger's reference, and the behaviour of its listener (ScheduleMonitor): a stored status shows
 whether an occurrence was missed while the host was down; timers that fire more often than once a minute are not monitored.
 """
 

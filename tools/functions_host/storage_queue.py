@@ -67,7 +67,7 @@ class StorageQueue:
         await self._client.close()
 
     async def _create(self) -> None:
-        with contextlib.suppress(ResourceExistsError):  # somebody else was quicker
+        with contextlib.suppress(ResourceExistsError):  # another client made it first
             await self._client.create_queue()
 
     def _encode(self, body: str) -> str:

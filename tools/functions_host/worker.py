@@ -1,4 +1,4 @@
-"""The worker as the host keeps it: entered by one of two doors, asked, killed, and replaced when it ends.
+"""The worker as the host keeps it: entered by one of two doors, sent requests, killed, and replaced when it ends.
 
 What happens when, and after how long, is the platform host's (4.1037), as recorded; `channel.py` is one process of it.
 """
@@ -122,7 +122,7 @@ class Worker:
             self._serve_by(channel)
 
     async def stop(self) -> list[str]:
-        """SIGKILL: no worker is told of its end. Returns the names of the functions that were cut off."""
+        """SIGKILL: a worker gets no warning. Returns the names of the functions that were cut off."""
         left = sorted(self._running.values())
         if self._channel is not None:
             self._channel.kill()
@@ -136,7 +136,7 @@ class Worker:
         return channel
 
     async def _specialised(self) -> Channel:
-        """A worker that waited as a placeholder, in another folder and without any app setting, and was told of the app."""
+        """A worker that waited as a placeholder, in another folder and without any app setting, and was then given the app's."""
         with tempfile.TemporaryDirectory(prefix="hopkeeper-standby-") as folder:
             standby = Path(folder, STANDBY)
             standby.mkdir()
@@ -163,16 +163,16 @@ class Worker:
         )
 
     async def _functions_in(self, channel: Channel, directory: Path) -> Any:
-        asked = PROTOS.FunctionsMetadataRequest(function_app_directory=str(directory))
-        return _succeeded(await channel.ask(functions_metadata_request=asked))
+        request = PROTOS.FunctionsMetadataRequest(function_app_directory=str(directory))
+        return _succeeded(await channel.ask(functions_metadata_request=request))
 
     async def _load(self, channel: Channel) -> None:
         """All at once, sorted by name, and no more of the metadata than the platform gives back."""
-        asked = [
+        requests = [
             channel.ask(function_load_request=load_request(one))
             for one in sorted(self._found, key=lambda one: one.name)
         ]
-        for answer in await asyncio.gather(*asked):
+        for answer in await asyncio.gather(*requests):
             _succeeded(answer)
 
     def _serve_by(self, channel: Channel) -> None:
@@ -225,7 +225,7 @@ def _as_indexing_error() -> Iterator[None]:
 
 
 def _forgotten(run: asyncio.Future[Any]) -> None:
-    """Nobody may be waiting any more for what a dead worker was asked."""
+    """Marks a request to a dead worker as seen: its caller may wait no longer, and asyncio warns of unread exceptions."""
     if not run.cancelled():
         run.exception()
 

@@ -2,8 +2,8 @@
 
     python worker_process.py SOCKET LOG_LEVEL [LIBRARIES]
 
-SOCKET is the inherited descriptor that leads to the host, LIBRARIES a directory with the worker's own where Python was told
-to look for none (-S).
+SOCKET is the inherited descriptor that leads to the host, LIBRARIES a directory with the worker's own where Python was started
+without any (-S).
 
 The real libraries do the work; this chooses between them and hands the messages over, as proxy_worker/dispatcher.py of
 Azure/azure-functions-python-worker does, in the same order. Not Azure's: the socket in place of gRPC, logs on stderr in

@@ -50,7 +50,7 @@ class LoadBalancer:
 
     async def serve(self) -> None:
         """Work until cancelled."""
-        # The simulator is asked directly: what the environment says about proxies is for the world outside.
+        # The simulator is reached directly: what the environment says about proxies is for the world outside.
         timeout = aiohttp.ClientTimeout(total=ASK_WITHIN.total_seconds())
         try:
             async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session, asyncio.TaskGroup() as group:

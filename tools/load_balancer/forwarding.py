@@ -1,6 +1,6 @@
 """Forwards UDP datagrams from the frontend to backends and the replies back, one socket a client.
 
-Which backend a flow gets is asked, not decided here. Sockets are used directly: a datagram is passed on in the same
+Which backend a flow gets is not decided here: a callable gives it. Sockets are used directly: a datagram is passed on in the same
 turn of the loop that received it.
 """
 

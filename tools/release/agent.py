@@ -90,15 +90,15 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _library(own: Distribution) -> Iterator[tuple[str, bytes]]:
-    """Its modules, and of its metadata what says whose it is."""
+    """Its modules, and of its metadata the description and the licences."""
     name = own.metadata["Name"]
     if PURE not in (own.read_text("WHEEL") or ""):
         raise ToolError(f"{name} is not pure Python: it cannot be in one file for every machine")
     for file in own.files or ():
         parts = file.parts
         is_metadata = parts[0].endswith(".dist-info")
-        told = is_metadata and (parts[-1] == "METADATA" or "licenses" in parts)
-        if ".." not in parts and "__pycache__" not in parts and (told or not is_metadata):
+        is_legal = is_metadata and (parts[-1] == "METADATA" or "licenses" in parts)
+        if ".." not in parts and "__pycache__" not in parts and (is_legal or not is_metadata):
             yield file.as_posix(), Path(str(own.locate_file(file))).read_bytes()
 
 

@@ -62,8 +62,8 @@ def fetch(root: Path, cache: Path) -> Libraries:
 
     Raises ToolError with pip's own words, OSError.
     """
-    told = [(root / name).read_text() for name in PINS]
-    found = cache / hashlib.sha256("\0".join([*told, *WHEELS, *COMPILED, sys.version]).encode()).hexdigest()[:16]
+    pinned = [(root / name).read_text() for name in PINS]
+    found = cache / hashlib.sha256("\0".join([*pinned, *WHEELS, *COMPILED, sys.version]).encode()).hexdigest()[:16]
     if not _whole(found):
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="fetching-", dir=cache) as made:
@@ -72,7 +72,7 @@ def fetch(root: Path, cache: Path) -> Libraries:
                 if found.exists():
                     os.replace(found, Path(made, "old"))
                 os.replace(Path(made, "new"), found)
-            except OSError:  # somebody else was first
+            except OSError:  # another run was first
                 if not _whole(found):
                     raise
     return Libraries(found / "libraries", json.loads((found / WHEELS_OF).read_text()))

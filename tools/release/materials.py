@@ -1,6 +1,6 @@
 """The software bill of materials of the app: every library in its package. CycloneDX 1.6 JSON.
 
-What is told of a library is its own metadata and the hash of the wheel that it came in. Requirements are followed as on
+A library's entry is from its own metadata, with the hash of the wheel that it came in. Requirements are followed as on
 the platform that the app runs on: what is in the package and is not needed is an error, as is what is needed and is not
 there. Neither date nor chance is in the document: the same pins give the same one. Written by hand: `cyclonedx-python-lib`
 dates what it writes, and saves few of these lines; its schema is what the document is tested against.
@@ -156,12 +156,12 @@ def _library(name: str, own: Distribution, needs: tuple[str, ...]) -> Library:
 
 
 def _license(said: Any) -> Mapping[str, Any] | None:
-    """As CycloneDX tells it: an expression where the library gives one, else the name that it uses."""
+    """As CycloneDX writes it: an expression where the library gives one, else the name that it uses."""
     if expression := said.get("License-Expression"):
         return {"expression": expression}
     classified = [one.split(" :: ")[-1] for one in said.get_all("Classifier", ()) if one.startswith("License ::")]
-    told = (said.get("License") or "").strip()
-    name = told if told and "\n" not in told and len(told) <= LICENSE_NAME_MAX else next(iter(classified), "")
+    text = (said.get("License") or "").strip()
+    name = text if text and "\n" not in text and len(text) <= LICENSE_NAME_MAX else next(iter(classified), "")
     return {"license": {"name": name}} if name else None
 
 
@@ -173,7 +173,7 @@ def _home(said: Any) -> str:
 
 
 def _component(one: Library, wheel: str) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "type": "library",
         "bom-ref": one.url,
         "name": one.name,
@@ -183,9 +183,9 @@ def _component(one: Library, wheel: str) -> dict[str, Any]:
         "hashes": [{"alg": "SHA-256", "content": wheel}],
     }
     if one.summary:
-        told["description"] = one.summary
+        entry["description"] = one.summary
     if one.license is not None:
-        told["licenses"] = [one.license]
+        entry["licenses"] = [one.license]
     if one.home.startswith("http"):
-        told["externalReferences"] = [{"type": "website", "url": one.home}]
-    return told
+        entry["externalReferences"] = [{"type": "website", "url": one.home}]
+    return entry

@@ -33,7 +33,7 @@ def worker() -> Path:
                 _link(name, Path(made, "new"))
             try:
                 os.replace(Path(made, "new"), found)
-            except OSError:  # somebody else was first
+            except OSError:  # another run was first
                 if not found.is_dir():
                     raise
     return found
