@@ -1,4 +1,4 @@
-"""`python -m simulator`: serve a simulated Azure until told to stop.
+"""`python -m simulator`: serve a simulated Azure until it is stopped.
 
 Prints one line, `ready https://127.0.0.1:PORT`, when it can be used. Ends on SIGTERM and SIGINT, and everything it
 started ends with it.

@@ -84,13 +84,13 @@ class BgpSpeakers:
         try:
             address = IPv4Address((await reader.readline()).decode().strip())
             while line := await reader.readline():
-                self._heard(address, line)
+                self._received(address, line)
         except (ValueError, ConnectionError):
             return
         finally:
             writer.close()
 
-    def _heard(self, instance: IPv4Address, line: bytes) -> None:
+    def _received(self, instance: IPv4Address, line: bytes) -> None:
         try:
             message = json.loads(line)
         except ValueError:

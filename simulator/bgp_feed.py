@@ -46,7 +46,7 @@ def main() -> int:
             feed.setblocking(False)
             carry(feed, instance)
         except OSError:
-            # Without the simulator there is nobody this ExaBGP could speak for.
+            # Without the simulator this ExaBGP has nothing to report to.
             os.kill(os.getppid(), signal.SIGTERM)
             return 1
     return 0

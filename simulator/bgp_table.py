@@ -28,8 +28,8 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """One thing received: `kind` is up, down, update or withdraw."""
+class BgpEvent:
+    """One change of a session or a route: `kind` is up, down, update or withdraw."""
 
     time: datetime
     kind: str
@@ -47,7 +47,7 @@ class BgpTable:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self.sessions: dict[Ends, Session] = {}
-        self.history: deque[Heard] = deque(maxlen=HISTORY_MAX)
+        self.history: deque[BgpEvent] = deque(maxlen=HISTORY_MAX)
         self.counts: Counter[tuple[IPv4Address, IPv4Address, IPv4Network, str]] = Counter()
         self._routes: dict[Ends, dict[IPv4Network, Route]] = {}
         self._watchers: list[Callable[[IPv4Address, IPv4Address], None]] = []
@@ -68,7 +68,7 @@ class BgpTable:
         before = self.sessions.get((instance, peer))
         times = (before.times_established if before else 0) + 1
         self.sessions[instance, peer] = Session(True, self._now(), times)
-        self._note(Heard(self._now(), "up", instance, peer))
+        self._note(BgpEvent(self._now(), "up", instance, peer))
 
     def down(self, instance: IPv4Address, peer: IPv4Address) -> None:
         """The session is lost, and every route learned over it with it."""
@@ -77,7 +77,7 @@ class BgpTable:
         if before is None or not before.established:
             return
         self.sessions[instance, peer] = Session(False, self._now(), before.times_established)
-        self._note(Heard(self._now(), "down", instance, peer))
+        self._note(BgpEvent(self._now(), "down", instance, peer))
 
     def announced(
         self, ends: Ends, networks: Iterable[IPv4Network], next_hop: IPv4Address, as_path: tuple[int, ...]
@@ -87,16 +87,16 @@ class BgpTable:
             route = Route(network, next_hop, as_path, self._now())
             self._routes.setdefault(ends, {})[network] = route
             self.counts[instance, peer, network, "update"] += 1
-            self._note(Heard(self._now(), "update", instance, peer, network, next_hop, as_path))
+            self._note(BgpEvent(self._now(), "update", instance, peer, network, next_hop, as_path))
 
     def withdrawn(self, ends: Ends, networks: Iterable[IPv4Network]) -> None:
         instance, peer = ends
         for network in networks:
             self._routes.get(ends, {}).pop(network, None)
             self.counts[instance, peer, network, "withdraw"] += 1
-            self._note(Heard(self._now(), "withdraw", instance, peer, network))
+            self._note(BgpEvent(self._now(), "withdraw", instance, peer, network))
 
-    def _note(self, heard: Heard) -> None:
-        self.history.append(heard)
+    def _note(self, event: BgpEvent) -> None:
+        self.history.append(event)
         for watcher in self._watchers:
-            watcher(heard.instance, heard.peer)
+            watcher(event.instance, event.peer)

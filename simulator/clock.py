@@ -27,7 +27,7 @@ class SystemClock:
 
 
 class VirtualClock:
-    """Stands still until told to move."""
+    """Stands still until it is advanced."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now = start

@@ -1,6 +1,6 @@
 """The simulator's own API under /simulator, for the demo, the lab and tests: no authentication, JSON.
 
-What can be asked and changed is the table at the end. It reads and writes the world; it decides nothing.
+What can be read and changed is the table at the end. It reads and writes the world; it decides nothing.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Event Grid as a wire format: events about our own writes posted to subscribers, and custom topics that accept events.
 
 Delivery is at least once and unordered, after a validation handshake. Shapes from the Event Grid documentation's
-samples; claims and evidence are left out, as nobody may rely on them.
+samples; claims and evidence are left out, as no subscriber may rely on them.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Tokens as App Service's managed identity endpoint and Entra ID hand them out.
 
-They have the form of a JWT and are signed by nobody: the simulator trusts every caller.
+They have the form of a JWT without a valid signature: the simulator trusts every caller.
 """
 
 import base64

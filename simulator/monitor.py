@@ -1,6 +1,6 @@
 """Azure Monitor as a wire format: metrics of one resource, metrics of many (getBatch), and logs queries.
 
-Data points carry real timestamps; an interval is the asked one shrunk by the time factor. Shapes from recorded traffic
+Data points carry real timestamps; an interval is the requested one shrunk by the time factor. Shapes from recorded traffic
 (individual), the metrics batch migration page (batch) and the ALBHealthEvent table reference (logs).
 """
 
@@ -38,8 +38,8 @@ HEALTH_COLUMNS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a metrics request asks for. `interval` is as the client wrote it, `step` is that shrunk."""
+class MetricsQuery:
+    """The parameters of a metrics request. `interval` is as the client wrote it, `step` is that shrunk."""
 
     names: tuple[str, ...]
     span: Span
@@ -61,12 +61,12 @@ def individual(world: World, request: Request, resource_id: str) -> Reply:
     start, _, end = timespan.partition("/") if timespan else ("", "", "")
     # errorCode came with api 2019-07-01; the recording is older.
     newer = query.get("api-version", "") >= "2019"
-    asked = _asked(world, query, (start or None, end or None), newer)
+    wanted = _decoded(world, query, (start or None, end or None), newer)
     body = {
         "cost": 0,
-        "timespan": f"{_iso(asked.span.start)}/{_iso(asked.span.end)}",
-        "interval": asked.interval,
-        "value": _metrics(world, resource_id, asked),
+        "timespan": f"{_iso(wanted.span.start)}/{_iso(wanted.span.end)}",
+        "interval": wanted.interval,
+        "value": _metrics(world, resource_id, wanted),
         "namespace": resource["type"],
         "resourceregion": resource.get("location", "global"),
     }
@@ -80,17 +80,17 @@ def batch(world: World, request: Request) -> Reply:
     if not isinstance(ids, list) or not 0 < len(ids) <= IDS_MAX:
         raise ArmError(400, "BadRequest", f"resourceids must name 1 to {IDS_MAX} resources.")
     query = {name.lower(): value for name, value in request.query.items()}
-    asked = _asked(world, query, (query.get("starttime"), query.get("endtime")), True)
+    wanted = _decoded(world, query, (query.get("starttime"), query.get("endtime")), True)
     values = []
     for resource_id in ids:
         resource = world.state.resources.get(resource_id) or {}
         values.append(
             {
                 "cost": 0,
-                "starttime": _iso(asked.span.start),
-                "endtime": _iso(asked.span.end),
-                "interval": asked.interval,
-                "value": _metrics(world, str(resource.get("id", resource_id)), asked),
+                "starttime": _iso(wanted.span.start),
+                "endtime": _iso(wanted.span.end),
+                "interval": wanted.interval,
+                "value": _metrics(world, str(resource.get("id", resource_id)), wanted),
                 "namespace": query.get("metricnamespace", resource.get("type", "")),
                 "resourceregion": resource.get("location", "global"),
                 "resourceid": resource_id.lower(),
@@ -99,7 +99,7 @@ def batch(world: World, request: Request) -> Reply:
     return Reply(200, {"values": values}, dict(METRICS_JSON))
 
 
-def _asked(world: World, query: dict[str, str], ends: tuple[str | None, str | None], newer: bool) -> Asked:
+def _decoded(world: World, query: dict[str, str], ends: tuple[str | None, str | None], newer: bool) -> MetricsQuery:
     try:
         end = _moment(ends[1]) if ends[1] else world.now
         start = _moment(ends[0]) if ends[0] else end - timedelta(hours=1)
@@ -111,7 +111,7 @@ def _asked(world: World, query: dict[str, str], ends: tuple[str | None, str | No
     filters: dict[str, set[str]] = {}
     for name, value in CLAUSE.findall(query.get("filter") or query.get("$filter") or ""):
         filters.setdefault(name.lower(), set()).add(value.lower())
-    return Asked(
+    return MetricsQuery(
         tuple(name.strip() for name in query.get("metricnames", "").split(",") if name.strip()),
         Span(start, end),
         interval,
@@ -123,11 +123,11 @@ def _asked(world: World, query: dict[str, str], ends: tuple[str | None, str | No
     )
 
 
-def _metrics(world: World, resource_id: str, asked: Asked) -> list[Json]:
-    return [_metric(world, resource_id, name, asked) for name in asked.names]
+def _metrics(world: World, resource_id: str, wanted: MetricsQuery) -> list[Json]:
+    return [_metric(world, resource_id, name, wanted) for name in wanted.names]
 
 
-def _metric(world: World, resource_id: str, name: str, asked: Asked) -> Json:
+def _metric(world: World, resource_id: str, name: str, wanted: MetricsQuery) -> Json:
     fixed = next(
         (
             one
@@ -136,38 +136,38 @@ def _metric(world: World, resource_id: str, name: str, asked: Asked) -> Json:
         ),
         None,
     )
-    series = _fixed(fixed, asked) if fixed is not None else _measured(world, resource_id, name, asked)
+    series = _fixed(fixed, wanted) if fixed is not None else _measured(world, resource_id, name, wanted)
     described: Json = {
         "id": f"{resource_id}/providers/Microsoft.Insights/metrics/{name}",
         "type": "Microsoft.Insights/metrics",
         "name": {"value": name, "localizedValue": (fixed or {}).get("localizedName", name)},
     }
-    if asked.with_error_code:
+    if wanted.with_error_code:
         described["displayDescription"] = (fixed or {}).get("localizedName", name)
     described["unit"] = (fixed or {}).get("unit", UNITS.get(name.lower(), "Percent"))
     described["timeseries"] = series
-    if asked.with_error_code:
+    if wanted.with_error_code:
         described["errorCode"] = "Success"
     return described
 
 
-def _fixed(metric: Json, asked: Asked) -> list[Json]:
+def _fixed(metric: Json, wanted: MetricsQuery) -> list[Json]:
     # Recorded: a span that starts at 23:59:59 holds the point of 23:59:00.
-    start = asked.span.start.replace(second=0, microsecond=0)
-    points = [point for point in metric["values"] if start <= _moment(point["timeStamp"]) < asked.span.end]
+    start = wanted.span.start.replace(second=0, microsecond=0)
+    points = [point for point in metric["values"] if start <= _moment(point["timeStamp"]) < wanted.span.end]
     return [{"metadatavalues": [], "data": points}]
 
 
-def _measured(world: World, resource_id: str, name: str, asked: Asked) -> list[Json]:
+def _measured(world: World, resource_id: str, name: str, wanted: MetricsQuery) -> list[Json]:
     """One series for all without a filter, else one for each value of the dimensions the filter names."""
-    known = [dims for dims in world.metrics.dimensions(resource_id, name) if _passes(dims, asked.filters)]
-    groups = _grouped(known, asked.filters)
-    visible = min(asked.span.end, world.now - world.state.pace.scaled(world.state.faults.metrics_delay))
-    limit = (asked.top or TOP) if asked.filters else len(groups)
+    known = [dims for dims in world.metrics.dimensions(resource_id, name) if _passes(dims, wanted.filters)]
+    groups = _grouped(known, wanted.filters)
+    visible = min(wanted.span.end, world.now - world.state.pace.scaled(world.state.faults.metrics_delay))
+    limit = (wanted.top or TOP) if wanted.filters else len(groups)
     found = []
     for label, members in sorted(groups.items())[:limit]:
-        aggregates = world.metrics.aggregates(resource_id, name, members, Span(asked.span.start, visible), asked.step)
-        kinds = [kind for kind in asked.aggregations if kind in KINDS]
+        aggregates = world.metrics.aggregates(resource_id, name, members, Span(wanted.span.start, visible), wanted.step)
+        kinds = [kind for kind in wanted.aggregations if kind in KINDS]
         data = [{"timeStamp": _iso(one.start)} | {kind: getattr(one, kind) for kind in kinds} for one in aggregates]
         labels = [{"name": {"value": k.lower(), "localizedValue": k.lower()}, "value": v} for k, v in label]
         found.append({"metadatavalues": labels, "data": data})
@@ -193,14 +193,14 @@ def _passes(dims: Dimensions, filters: dict[str, set[str]]) -> bool:
 
 def query_logs(world: World, request: Request) -> Reply:
     """POST /v1/workspaces/{id}/query over the health events kept by the world. Raises ArmError."""
-    asked = request.document()
+    document = request.document()
     try:
-        table, stages = kql.split(str(asked.get("query", "")))
+        table, stages = kql.split(str(document.get("query", "")))
         world.permissions.demand_anywhere("Microsoft.OperationalInsights/workspaces/query/read")
         world.permissions.demand_anywhere(f"Microsoft.OperationalInsights/workspaces/query/{table}/read")
         if table != HEALTH_TABLE:
             raise kql.QueryError(f"'{table}': the simulator has only the table {HEALTH_TABLE}")
-        rows = _health_rows(world, asked.get("timespan"))
+        rows = _health_rows(world, document.get("timespan"))
         columns, rows = kql.run(rows, list(HEALTH_COLUMNS), stages, world.now)
     except (kql.QueryError, ValueError, TypeError) as error:
         raise ArmError(400, "BadArgumentError", f"The request had some invalid properties: {error}") from error

@@ -39,8 +39,8 @@ class Grant:
     actions: tuple[str, ...]
 
     def covers(self, action: str, scope: str) -> bool:
-        here, asked = key_of(self.scope), key_of(scope)
-        inside = asked == here or asked.startswith(f"{here}/")
+        here, there = key_of(self.scope), key_of(scope)
+        inside = there == here or there.startswith(f"{here}/")
         return inside and any(fnmatchcase(action.lower(), granted.lower()) for granted in self.actions)
 
 

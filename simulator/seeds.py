@@ -161,7 +161,7 @@ def load_balancer(own: str, frontend: tuple[str, str], pool: tuple[str, list[Jso
 
     `frontend` with its address, `pool` with `loadBalancerBackendAddresses`.
     """
-    (frontend_name, frontend_address), (pool_name, addresses), (probe_name, asks) = frontend, pool, probe
+    (frontend_name, frontend_address), (pool_name, addresses), (probe_name, wanted) = frontend, pool, probe
     rule = {
         "frontendIPConfiguration": {"id": f"{own}/frontendIPConfigurations/{frontend_name}"},
         "backendAddressPool": {"id": f"{own}/backendAddressPools/{pool_name}"},
@@ -173,13 +173,13 @@ def load_balancer(own: str, frontend: tuple[str, str], pool: tuple[str, list[Jso
         "idleTimeoutInMinutes": 4,
         "loadDistribution": "Default",
     }
-    asked = {
+    probing = {
         "protocol": "Http",
-        "port": asks.port,
-        "requestPath": asks.path,
-        "intervalInSeconds": asks.interval_seconds,
-        "numberOfProbes": asks.threshold,
-        "probeThreshold": asks.threshold,
+        "port": wanted.port,
+        "requestPath": wanted.path,
+        "intervalInSeconds": wanted.interval_seconds,
+        "numberOfProbes": wanted.threshold,
+        "probeThreshold": wanted.threshold,
     }
     address = {"privateIPAddress": frontend_address, "privateIPAllocationMethod": "Static"}
     return {
@@ -192,7 +192,7 @@ def load_balancer(own: str, frontend: tuple[str, str], pool: tuple[str, list[Jso
             "frontendIPConfigurations": [{"name": frontend_name, "properties": address}],
             "backendAddressPools": [{"name": pool_name, "properties": {"loadBalancerBackendAddresses": addresses}}],
             "loadBalancingRules": [{"name": "all-ports", "properties": rule}],
-            "probes": [{"name": probe_name, "properties": asked}],
+            "probes": [{"name": probe_name, "properties": probing}],
             "inboundNatRules": [],
             "outboundRules": [],
         },

@@ -41,7 +41,7 @@ class OperationKind(StrEnum):
 
 @dataclass(slots=True)
 class Operation:
-    """A long-running operation. `waits` are the pauses ARM asks a client for, one after the other."""
+    """A long-running operation. `waits` are the pauses that ARM's answers name, one after the other."""
 
     id: str
     kind: OperationKind
@@ -54,7 +54,7 @@ class Operation:
     error: ArmError | None = None
 
     def wait_at(self, now: datetime) -> timedelta:
-        """The pause to ask for at this moment: the recordings double it as the operation ages."""
+        """The pause to name at this moment: the recordings double it as the operation ages."""
         begun = self.started
         for wait in self.waits:
             begun += wait
@@ -63,7 +63,7 @@ class Operation:
         return self.waits[-1]
 
 
-# Pauses asked for, in Azure's seconds; together they are how long the operation takes.
+# Pauses that answers name, in Azure's seconds; together they are how long the operation takes.
 # Peering create and delete: recorded 2021-06-29. Hub create and delete: recorded 2021-11-05.
 PEERING_WAITS = (10.0, 10.0, 20.0, 40.0)
 ROUTES_WAITS = (10.0,)
