@@ -58,7 +58,7 @@ class Stage:
     async def until(
         self, what: str, holds: Callable[[Mapping[str, Any]], bool], within: float = WITHIN
     ) -> Mapping[str, Any]:
-        """The status once `holds`; asks the app ten times a second. Raises ToolError with the last status."""
+        """The status once `holds`; requests it from the app ten times a second. Raises ToolError with the last status."""
         end = time.monotonic() + within
         status: Mapping[str, Any] = {}
         while time.monotonic() < end:

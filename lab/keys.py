@@ -28,7 +28,7 @@ FUNCTIONS = {
 
 
 def made(directory: Path) -> dict[str, Any]:
-    """Makes every key and writes where its holder looks for it; gives the access keys that somebody holds.
+    """Makes every key and writes where its holder looks for it; gives the access keys of those who call the app.
 
     In `directory`: `keys.json` is the host's, `report.key` the agents', `app.key` signs commands, `app-keys.pem` verifies
     them. Shape of what is given: {"master": KEY, "perFunction": {FUNCTION: {"default": KEY}}, "system": {NAME: KEY}}.

@@ -107,7 +107,7 @@ class Stack:
     # --- starting
 
     async def up(self, root: Path = ROOT, port: int = 0, with_nvas: bool = True, in_force: bool = True) -> None:
-        """Starts everything and puts the topology in force, unless somebody else is to. Raises ToolError."""
+        """Starts everything; puts the topology in force with `in_force`, else leaves that to the caller. Raises ToolError."""
         self.keys = keys.made(self.directory)
         await self._start_simulator()
         for name in NVAS:

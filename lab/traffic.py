@@ -52,7 +52,7 @@ class Traffic(asyncio.DatagramProtocol):
         self.replies.append(Reply(time.time(), data.split()[-1].decode()))
 
     def error_received(self, exc: Exception) -> None:
-        """Nobody forwards right now; that is what is being measured."""
+        """No NVA forwards right now; that is what is being measured."""
 
     def last_from(self, server: str, before: float) -> float | None:
         return max((r.at for r in self.replies if r.server == server and r.at <= before), default=None)
@@ -63,7 +63,7 @@ class Traffic(asyncio.DatagramProtocol):
 
 @dataclass
 class ProbeWatch:
-    """Asks every agent's probe all the time; `both` are the moments at which more than one answered 200."""
+    """Requests every agent's probe all the time; `both` are the moments at which more than one answered 200."""
 
     urls: dict[str, tuple[str, int, str]]
     both: list[float] = field(default_factory=list)

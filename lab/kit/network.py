@@ -1,6 +1,7 @@
 """A TCP network in memory: listeners by address, connections between them, hosts that fall silent.
 
-Bytes arrive in order, a moment after they were written. TLS is not spoken: who asks for it is told that it is there.
+Bytes arrive in order, a moment after they were written. TLS is not spoken: a caller that wants TLS gets a
+connection that claims to have it.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ class Way(StrEnum):
 
 
 class Bound:
-    """As much of a listening socket as is asked for."""
+    """As much of a listening socket as servers use."""
 
     def __init__(self, host: str, port: int) -> None:
         self._name = (host, port)
@@ -80,7 +81,7 @@ class Network:
         return not self.loses(host) and (way is Way.OPEN or (way is Way.LOSES_REPLY and is_request))
 
     def listen(self, factory: Callable[[], Any], host: str, port: int) -> Listening:
-        """Raises OSError where somebody listens already."""
+        """Raises OSError where the port is taken."""
         if port == 0:
             self._ports += 1
             port = self._ports

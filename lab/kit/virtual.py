@@ -13,7 +13,7 @@ from typing import Any
 from lab.kit.network import Listening, Network
 
 BEGINNING = datetime(2026, 3, 2, 1, 50, tzinfo=UTC)
-"""A Monday night, ten minutes before somebody changes something by hand."""
+"""A Monday night, ten minutes before an operator changes something by hand."""
 
 
 class Asleep(Exception):

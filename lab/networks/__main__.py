@@ -78,7 +78,7 @@ async def _play(names: Sequence[str], order: Order, directory: Path) -> list[dic
     async def one(name: str) -> dict[str, Any]:
         async with gate:
             found = await _world(name, order, directory / name)
-        print(f"--- {time.monotonic() - began:.0f} s", report.told(found), sep="\n", flush=True)
+        print(f"--- {time.monotonic() - began:.0f} s", report.text(found), sep="\n", flush=True)
         return found
 
     return list(await asyncio.gather(*(one(name) for name in names)))

@@ -1,6 +1,6 @@
 """The case of two routers that both serve behind one frontend: what dies with one of them, and what does not.
 
-One is FRR, the other BIRD, each as rendered and told by its agent. Packets go by way of the frontend to whoever answers the
+One is FRR, the other BIRD, each as rendered and commanded by its agent. Packets go by way of the frontend to whoever answers the
 agents' probe; they come back past it, as behind a load balancer with direct return.
 """
 
@@ -17,7 +17,7 @@ from lab.networks.frontend import Frontend
 from lab.networks.instances import Instances
 from lab.networks.learned import Row, differences
 from lab.networks.network import Network, Order, Plan, programmed
-from lab.networks.verified import told
+from lab.networks.verified import complaints
 from lab.packets.fabric import BALANCER, WORKLOAD
 from tools.processes import Program
 
@@ -84,7 +84,7 @@ class ActiveActiveCase:
         findings.check("both instances hold the frontend from both routers", differences(expected(*VENDORS), found))
         standing = Standing(next_hops={service.name: FRONTEND for service in network.plan.topology.services})
         wrong = verified.findings(network.plan.topology, SERVER, found, standing)
-        findings.check("Hopkeeper's verification finds nothing wrong", told(wrong))
+        findings.check("Hopkeeper's verification finds nothing wrong", complaints(wrong))
         await soon(lambda: _hops(network) == {str(FRONTEND)} and frontend.passes_to == VENDORS.keys())
         findings.go_by("the workload sends both prefixes", {str(FRONTEND)}, _hops(network))
         before = network.forwarded(VENDORS)

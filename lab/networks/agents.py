@@ -1,7 +1,7 @@
 """Our agents in a world: enrolled, beside a daemon that runs what is rendered, and ordered as the app orders them.
 
-What members are told comes of the app's own code, and its own adapter signs, sends and verifies. *When* they are told it is
-the case's to say: no app decides here (`lab.packets` has one), and an acknowledgement is the only proof of a fence.
+The commands come from the app's own code, and its own adapter signs, sends and verifies. *When* they are sent is decided by
+the case: no app decides here (`lab.packets` has one), and an acknowledgement is the only proof of a fence.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ class Agents:
             case _:
                 return {"vty": home / "bgpd.vty"}
 
-    # --- what they are told
+    # --- what they are sent
 
     async def ready(self, names: Iterable[str]) -> None:
         """Waits until each has every session that it is configured for. Raises ToolError."""
@@ -117,7 +117,7 @@ class Agents:
             await self._order(service, SendAdvertise(name, epoch, 1, wanted(service, frontend)))
 
     async def outward(self, service: Service, epoch: int, seq: int) -> None:
-        """Every member: what on-premises neighbours hear in either role."""
+        """Every member: what it announces to on-premises neighbours in either role."""
         for name in service.names:
             await self._order(service, SendOutward(name, epoch, seq, wanted_outward(service)))
 

@@ -18,7 +18,7 @@ from lab.networks.findings import Findings, soon
 from lab.networks.instances import Instances
 from lab.networks.learned import Peer, Row, differences
 from lab.networks.network import Network, Order, Plan
-from lab.networks.verified import told
+from lab.networks.verified import complaints
 from lab.packets.fabric import WORKLOAD
 
 SERVER = Instances("rs-spoke", (IPv4Address("10.0.0.4"), IPv4Address("10.0.0.5")), IPv4Network("10.0.0.0/16"))
@@ -88,7 +88,7 @@ class DualHomedCase:
         findings.rows.setdefault(SERVER.name, found)
         findings.check(f"{when}: both instances hold what both NVAs announce", differences(expected, found))
         wrong = verified.findings(network.plan.topology, SERVER, found, self._standing(network.plan.topology))
-        findings.check(f"{when}: Hopkeeper's verification finds nothing wrong", told(wrong))
+        findings.check(f"{when}: Hopkeeper's verification finds nothing wrong", complaints(wrong))
         await self._check_hops(network, findings, when, self.serving)
         before = network.forwarded(self.vendors)
         async with network.pings(when, TARGETS, findings.phases):

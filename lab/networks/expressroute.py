@@ -19,7 +19,7 @@ from lab.networks.findings import Findings, soon
 from lab.networks.instances import Instances
 from lab.networks.learned import Peer, Row, differences
 from lab.networks.network import Network, Order, Plan
-from lab.networks.verified import told
+from lab.networks.verified import complaints
 from lab.packets.fabric import WORKLOAD
 from lab.packets.route_servers import ASN
 
@@ -104,9 +104,9 @@ class ExpressRouteCase:
             found = await self._settled(network, _hub(number).name, expected)
             findings.check(f"{_hub(number).name} has the gateway's prefix", differences(expected, found))
         both = sorted(vendor_name for vendor_name in VENDORS)
-        await soon(lambda: self._told_the_spoke(network) == both)
+        await soon(lambda: self._relayed_to_the_spoke(network) == both)
         findings.equal(
-            "without as-override both NVAs relay to the spoke's instances", both, self._told_the_spoke(network)
+            "without as-override both NVAs relay to the spoke's instances", both, self._relayed_to_the_spoke(network)
         )
         findings.check(
             "without as-override the spoke's instances drop what is relayed: 65515 is in its path",
@@ -118,7 +118,7 @@ class ExpressRouteCase:
         findings.equal(f"Hopkeeper predicts this of {BEYOND} for both", [str(BEYOND)] * 2, predicted)
         network.kill(*VENDORS)
 
-    def _told_the_spoke(self, network: Network) -> list[str]:
+    def _relayed_to_the_spoke(self, network: Network) -> list[str]:
         """Whose routes reached every instance of the spoke, whether or not they were dropped."""
         counted = network.counted(SERVER.name).values()
         names = {name: name.replace("-", "_") for name in VENDORS}
@@ -133,14 +133,14 @@ class ExpressRouteCase:
         findings.check("with as-override the spoke's instances hold it from both hubs", differences(expected, found))
         topology = network.plan.topology
         findings.check("Hopkeeper predicts no drop any more", [f.sentence for f in predicted_drops(topology)])
-        wrong = told(verified.findings(topology, SERVER, found))
+        wrong = complaints(verified.findings(topology, SERVER, found))
         findings.check("Hopkeeper's verification finds nothing wrong on rs-spoke", wrong)
         for number in NUMBERS:
             server = _hub(number).name
             both = tuple(sorted((*from_gateways(number), *relayed_up(number))))
             found = await self._settled(network, server, both)
             findings.rows[server] = found
-            wrong = told(verified.findings(topology, _hub(number), found))
+            wrong = complaints(verified.findings(topology, _hub(number), found))
             findings.check(f"Hopkeeper's verification finds nothing wrong on {server}", wrong)
             findings.check(f"{server} holds the spoke's prefix, and nothing of the other hub", differences(both, found))
         await self._check_packets(network, findings, "at rest", NUMBERS)

@@ -21,7 +21,7 @@ class Check:
     what: str
     wrong: tuple[str, ...]
 
-    def told(self) -> dict[str, Any]:
+    def as_document(self) -> dict[str, Any]:
         return {"check": self.what, "holds": not self.wrong, "wrong": self.wrong}
 
 
@@ -38,11 +38,11 @@ class Findings:
         self.checks.append(Check(what, tuple(wrong)))
 
     def equal(self, what: str, expected: object, found: object) -> None:
-        self.check(what, [] if expected == found else [f"expected {_told(expected)}, found {_told(found)}"])
+        self.check(what, [] if expected == found else [f"expected {_in_words(expected)}, found {_in_words(found)}"])
 
     def go_by(self, what: str, wanted: Iterable[str], found: Iterable[str]) -> None:
-        """By way of whom something goes: all of `wanted` and nobody else."""
-        self.equal(f"{what} by way of {_told(sorted(wanted))}", sorted(wanted), sorted(found))
+        """The next hops by which something goes: all of `wanted` and no other."""
+        self.equal(f"{what} by way of {_in_words(sorted(wanted))}", sorted(wanted), sorted(found))
 
     def nothing_lost(self, phase: Phase) -> None:
         silent = [f"nothing answers at {address}" for address in phase.silent]
@@ -60,17 +60,17 @@ class Findings:
         """A case that checked nothing has shown nothing."""
         return bool(self.checks) and not any(check.wrong for check in self.checks)
 
-    def told(self) -> dict[str, Any]:
+    def as_document(self) -> dict[str, Any]:
         return {
             "passed": self.passed,
             "killed": self.killed,
-            "checks": [check.told() for check in self.checks],
-            "phases": [phase.told() for phase in self.phases],
-            "rows": {server: [row.told() for row in rows] for server, rows in self.rows.items()},
+            "checks": [check.as_document() for check in self.checks],
+            "phases": [phase.as_document() for phase in self.phases],
+            "rows": {server: [row.as_document() for row in rows] for server, rows in self.rows.items()},
         }
 
 
-def _told(what: object) -> str:
+def _in_words(what: object) -> str:
     return (", ".join(map(str, what)) or "none") if isinstance(what, list) else str(what)
 
 

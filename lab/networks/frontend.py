@@ -1,7 +1,8 @@
-"""The internal load balancer of a world: a node that passes on to whoever answers the agents' probe, as they are asked.
+"""The internal load balancer of a world: a node that forwards to the members whose agents answer its probe.
 
-Its part here is that packets follow the role: it asks over HTTP, five times a second and once is enough, and routes. Azure
-asks every 5 s at best, twice, and keeps old flows where they were; `tools.load_balancer` plays that, and `make lab` measures it.
+Its part here is that packets follow the role: it probes over HTTP, five times a second and once is enough, and routes. Azure
+probes every 5 s at best, twice, and keeps old flows where they were; `tools.load_balancer` plays that, and `make lab`
+measures it.
 """
 
 import asyncio
@@ -67,7 +68,7 @@ class Frontend:
             return False
 
     def _pass_to(self, names: frozenset[str]) -> None:
-        """Where nobody answers, everything stays as it was."""
+        """Where no member answers, everything stays as it was."""
         if names and names != self._now:
             hops = (part for name in sorted(names) for part in ("nexthop", "via", str(self._behind[name])))
             self._network.fabric.inside(BALANCER, "ip", "route", "replace", str(self._prefix), *hops)

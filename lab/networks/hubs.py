@@ -16,7 +16,7 @@ from lab.networks.findings import Findings, soon
 from lab.networks.instances import Instances
 from lab.networks.learned import Row, differences
 from lab.networks.network import Network, Order, Plan, programmed
-from lab.networks.verified import told
+from lab.networks.verified import complaints
 from lab.packets.fabric import WORKLOAD
 from tools.processes import Program
 
@@ -91,7 +91,7 @@ class HubCase:
         found = await self._settled(network, self.expected)
         findings.rows[SERVER] = found
         findings.check("both instances hold the table as expected, row for row", differences(self.expected, found))
-        findings.check("Hopkeeper's verification finds nothing wrong", told(_verified(network, found)))
+        findings.check("Hopkeeper's verification finds nothing wrong", complaints(_verified(network, found)))
         hops = {str(r.network): frozenset({str(r.next_hop)}) for r in self.expected}
         await soon(lambda: _hops(network, hops) == hops)
         findings.equal("the workload sends each prefix to its NVA, not to a hub", hops, _hops(network, hops))
@@ -106,7 +106,7 @@ class HubCase:
             await self._spoil(network, vendors["hub-b"], findings)
 
     async def _lose_client(self, network: Network, findings: Findings) -> None:
-        """A client's daemon dies: both hubs take its route back, on both instances, and nobody else's."""
+        """A client's daemon dies: both hubs withdraw its route, on both instances, and no other client's."""
         number = max(self.clients)
         name, prefix = f"nva-{number}", f"100.0.0.{number}/32"
         left = tuple(row for row in self.expected if str(row.network) != prefix)

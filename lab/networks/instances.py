@@ -16,7 +16,7 @@ from lab.packets.route_servers import ASN
 
 @dataclass(frozen=True, slots=True)
 class Instances:
-    """One Route Server: its name in the topology, where its instances are, the prefix that it tells its peers."""
+    """One Route Server: its name in the topology, where its instances are, the prefix that it advertises."""
 
     name: str
     addresses: tuple[IPv4Address, IPv4Address]
@@ -38,7 +38,7 @@ def configuration(own: IPv4Address, network: IPv4Network, peers: Sequence[Peer],
 
 
 def gateway(own: IPv4Address, behind: IPv4Network, path: Sequence[int], server: Instances) -> str:
-    """What stands for an ExpressRoute gateway: `behind` with the AS path `path`, told to its Route Server within AS 65515.
+    """What stands for an ExpressRoute gateway: `behind` with the AS path `path`, announced to its Route Server within AS 65515.
 
     What it learns goes to its kernel, and it forwards to whoever is named as next hop; its own network it knows better.
     """

@@ -1,4 +1,4 @@
-"""What an instance of a Route Server has learned, read from its daemon and told as Azure tells it. Pure.
+"""What an instance of a Route Server has learned, read from its daemon and put into Azure's form. Pure.
 
 `weight` and `origin` are no daemon's: Azure prints 32768 and EBgp for every route of a BGP peering in another AS, and so does
 this. Everything else is what BIRD holds.
@@ -16,7 +16,7 @@ WEIGHT = 32768
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Somebody whom the instances of a Route Server peer with."""
+    """A speaker that the instances of a Route Server peer with."""
 
     name: str
     address: IPv4Address
@@ -40,7 +40,7 @@ class Row:
     weight: int = WEIGHT
     origin: str = "EBgp"
 
-    def told(self) -> dict[str, str | int]:
+    def as_document(self) -> dict[str, str | int]:
         return {
             "localAddress": str(self.local_address),
             "network": str(self.network),
@@ -72,7 +72,7 @@ def rows(instance: IPv4Address, answer: list[str], peers: Iterable[Peer]) -> tup
 
 def up_since(answer: Iterable[str]) -> dict[str, str]:
     """BIRD's `show protocols`: since when each session is established, by peer as BIRD calls it. Its counters begin anew
-    with a session, so that they alone do not tell of one that was lost and came back."""
+    with a session, so that they alone do not show one that was lost and came back."""
     found = (re.match(r"(?:\d{4}-| )?(\S+)\s+BGP\s+\S+\s+up\s+(\S+)\s+Established", line) for line in answer)
     return {one[1]: one[2] for one in found if one is not None}
 
@@ -87,4 +87,4 @@ def differences(expected: Iterable[Row], found: Iterable[Row]) -> tuple[str, ...
 
 
 def _line(row: Row) -> str:
-    return " ".join(str(cell) for cell in row.told().values())
+    return " ".join(str(cell) for cell in row.as_document().values())

@@ -61,7 +61,7 @@ class Plan:
         return found
 
     def peers(self, server: str) -> tuple[Peer, ...]:
-        """Whom the instances of a Route Server peer with."""
+        """The speakers that the instances of a Route Server peer with."""
         speakers = (Peer(s.name, s.address, s.asn) for s in self.topology.peered_with(server))
         return (*speakers, *self.beyond.get(server, ()))
 
@@ -150,7 +150,7 @@ class Network:
         self.start(node, vendor, daemon.argv(config), daemon.environment)
 
     def peer(self, server: str, peers: Sequence[Peer]) -> None:
-        """Makes and removes peerings of a running Route Server, so that these are left; nobody else's session is touched."""
+        """Makes and removes peerings of a running Route Server, so that these are left; no other session is touched."""
         found = self._server(server)
         for node, address in found.nodes.items():
             config = self.directory / node / "bird.conf"
@@ -190,7 +190,7 @@ class Network:
         return route_servers.counts(route_servers.ask(self._control(node), "show protocols all"))
 
     def undisturbed(self, server: str) -> dict[str, dict[str, tuple[str, SessionCount]]]:
-        """What stays the same while nobody says anything: each session's beginning, and what came by it since.
+        """What stays the same while no peer sends an UPDATE: each session's beginning, and what came by it since.
 
         By instance and by peer, those that are established.
         """

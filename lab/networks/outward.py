@@ -24,7 +24,7 @@ from lab.networks.frontend import Frontend
 from lab.networks.instances import Instances
 from lab.networks.learned import Peer, Row, differences
 from lab.networks.network import Network, Order, Plan
-from lab.networks.verified import told
+from lab.networks.verified import complaints
 from lab.packets.fabric import BALANCER
 from lab.packets.route_servers import SessionCount
 
@@ -43,12 +43,12 @@ AT_REST, BEFORE, AFTER = 0.7, 0.4, 0.7
 GAP = 2.0
 """Seconds that packets may be lost for in a switchover: two signed commands, and the frontend's next look."""
 
-type Told = Mapping[str, int | None]
-"""By NVA, how many ASNs are prepended in what it tells on-premises; None where it tells nothing."""
-FIRST_HOLDS: Told = {FIRST: 0, OTHER: PREPEND}
-OTHER_HOLDS: Told = {FIRST: PREPEND, OTHER: 0}
-OTHER_ALONE: Told = {FIRST: None, OTHER: 0}
-FIRST_ALONE: Told = {FIRST: 0, OTHER: None}
+type Prepends = Mapping[str, int | None]
+"""By NVA, how many ASNs are prepended in what it announces on-premises; None where it announces nothing."""
+FIRST_HOLDS: Prepends = {FIRST: 0, OTHER: PREPEND}
+OTHER_HOLDS: Prepends = {FIRST: PREPEND, OTHER: 0}
+OTHER_ALONE: Prepends = {FIRST: None, OTHER: 0}
+FIRST_ALONE: Prepends = {FIRST: 0, OTHER: None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class OutwardCase:
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """What was heard so far: on-premises by NVA, in Azure by instance and peer."""
+    """What was received so far: on-premises by NVA, in Azure by instance and peer."""
 
     on_premises: Mapping[str, SessionCount]
     in_azure: Mapping[str, Mapping[str, tuple[str, SessionCount]]]
@@ -157,12 +157,12 @@ class _Play:
         self.findings.check("both instances hold the frontend as next hop from both NVAs", differences(expected, found))
         standing = Standing(next_hops={self.service.name: FRONTEND})
         wrong = verified.findings(self.network.plan.topology, SERVER, found, standing)
-        self.findings.check("Hopkeeper's verification finds nothing wrong", told(wrong))
+        self.findings.check("Hopkeeper's verification finds nothing wrong", complaints(wrong))
 
     def _learned(self) -> tuple[Row, ...]:
         return tuple(sorted(row for rows in self.network.learned(SERVER.name).values() for row in rows))
 
-    def _outward(self, wanted: Told) -> tuple[Row, ...]:
+    def _outward(self, wanted: Prepends) -> tuple[Row, ...]:
         """What the router on-premises should hold then."""
         speakers = self.network.plan.topology.speakers
         prepends = [(s, wanted[s.name]) for s in speakers]
@@ -175,27 +175,27 @@ class _Play:
             )
         )
 
-    def _heard(self) -> tuple[Row, ...]:
+    def _on_premises(self) -> tuple[Row, ...]:
         return self.network.table(SITE, [Peer(s.name, s.address, s.asn) for s in self.network.plan.topology.speakers])
 
-    async def _settled(self, holder: str, wanted: Told) -> None:
+    async def _settled(self, holder: str, wanted: Prepends) -> None:
         """Waits until on-premises holds what it should, comes back by way of the holder, and Azure goes there."""
         expected, hop = self._outward(wanted), {str(self.network.plan.topology.speaker(holder).address)}
         prefixes = [str(prefix) for prefix in self._declared.prefixes]
         await soon(
             lambda: (
-                self._heard() == expected
+                self._on_premises() == expected
                 and all(self.network.hops(SITE, prefix) == hop for prefix in prefixes)
                 and self.frontend.passes_to == {holder}
             )
         )
 
-    async def _check_way(self, holder: str, wanted: Told, when: str) -> None:
-        """There and back by way of the holder, and of nobody else."""
+    async def _check_way(self, holder: str, wanted: Prepends, when: str) -> None:
+        """There and back by way of the holder, and of no other."""
         network, findings = self.network, self.findings
         await self._settled(holder, wanted)
         findings.check(
-            f"{when}: on-premises holds {_in_words(wanted)}", differences(self._outward(wanted), self._heard())
+            f"{when}: on-premises holds {_in_words(wanted)}", differences(self._outward(wanted), self._on_premises())
         )
         back = network.hops(SITE, str(SERVER.network))
         findings.go_by(f"{when}: on-premises comes back", {str(network.plan.topology.speaker(holder).address)}, back)
@@ -220,7 +220,7 @@ class _Play:
         answered = [] if phase.lost == phase.sent > 0 else [f"{phase.sent - phase.lost} of {phase.sent} came back"]
         self.findings.check("what comes back by way of the other firewall is dropped there", answered)
 
-    async def _switch(self, old: str, new: str, change: tuple[Told, Told], epoch: int) -> None:
+    async def _switch(self, old: str, new: str, change: tuple[Prepends, Prepends], epoch: int) -> None:
         """As the app moves a service by acknowledgement: FENCE, and then PROMOTE."""
         name, counted = f"{new} takes over from {old}", self._counted()
         async with self.network.pings(name, TARGETS, self.findings.phases):
@@ -235,33 +235,34 @@ class _Play:
         self._check_updates(name, counted, change)
         await self._check_way(new, change[1], f"{new} holds")
 
-    async def _withhold(self, change: tuple[Told, Told]) -> None:
+    async def _withhold(self, change: tuple[Prepends, Prepends]) -> None:
         """The operator writes `standby: withhold`."""
         counted = self._counted()
         self.service = replace(self.service, outward=replace(self._declared, standby="withhold"))
         await self.agents.outward(self.service, epoch=2, seq=2)
         await self._settled(OTHER, change[1])
         self.findings.check(
-            f"withheld: on-premises holds {_in_words(change[1])}", differences(self._outward(change[1]), self._heard())
+            f"withheld: on-premises holds {_in_words(change[1])}",
+            differences(self._outward(change[1]), self._on_premises()),
         )
         self._check_updates("standbys withhold", counted, change)
 
-    def _check_updates(self, what: str, before: _Counted, change: tuple[Told, Told]) -> None:
+    def _check_updates(self, what: str, before: _Counted, change: tuple[Prepends, Prepends]) -> None:
         after = self._counted()
         found = {name: _more(before.on_premises[name], after.on_premises[name]) for name in VENDORS}
         expected = updates(*change, len(self._declared.prefixes))
         self.findings.equal(f"{what}: on-premises gets one update a prefix from who changes", expected, found)
-        self.findings.equal(f"{what}: no Route Server hears of it", before.in_azure, after.in_azure)
+        self.findings.equal(f"{what}: no Route Server receives an update", before.in_azure, after.in_azure)
 
     def _counted(self) -> _Counted:
-        heard = self.network.sessions(SITE)
+        sessions = self.network.sessions(SITE)
         return _Counted(
-            {name: heard[name.replace("-", "_")] for name in VENDORS}, self.network.undisturbed(SERVER.name)
+            {name: sessions[name.replace("-", "_")] for name in VENDORS}, self.network.undisturbed(SERVER.name)
         )
 
 
-def updates(before: Told, after: Told, prefixes: int) -> dict[str, tuple[int, int]]:
-    """By NVA, how many routes it announces (anew) and withdraws, for what it tells to become what it is to tell."""
+def updates(before: Prepends, after: Prepends, prefixes: int) -> dict[str, tuple[int, int]]:
+    """By NVA, how many routes it announces (anew) and withdraws, to change its announcements from `before` to `after`."""
     found = dict.fromkeys(before, (0, 0))
     for name in before:
         if before[name] != after[name]:
@@ -273,7 +274,7 @@ def _more(before: SessionCount, after: SessionCount) -> tuple[int, int]:
     return after.updates - before.updates, after.withdrawals - before.withdrawals
 
 
-def _in_words(wanted: Told) -> str:
+def _in_words(wanted: Prepends) -> str:
     said = ("nothing" if prepend is None else f"{prepend} prepends" for prepend in wanted.values())
     return ", ".join(f"{what} of {name}" for name, what in zip(wanted, said, strict=True))
 

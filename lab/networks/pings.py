@@ -66,10 +66,10 @@ class Phase:
 
     @property
     def silent(self) -> tuple[IPv4Address, ...]:
-        """Addresses that were not asked, or answered nothing at all."""
+        """Addresses that no packet was sent to, or that answered nothing at all."""
         return tuple(a for a, count in self.by_address.items() if count.sent == count.lost)
 
-    def told(self) -> dict[str, object]:
+    def as_document(self) -> dict[str, object]:
         return {
             "phase": self.name,
             "seconds": round(self.seconds, 2),

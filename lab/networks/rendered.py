@@ -15,7 +15,7 @@ from lab.networks.findings import Findings, soon
 from lab.networks.instances import Instances
 from lab.networks.learned import Row, differences
 from lab.networks.network import Network, Order, Plan
-from lab.networks.verified import told
+from lab.networks.verified import complaints
 from lab.packets.fabric import WORKLOAD
 
 VENDOR = "exabgp"
@@ -69,7 +69,7 @@ class RenderedCase:
         findings.rows[self.server.name] = found
         findings.check("both instances hold what is rendered", differences(expected, found))
         wrong = verified.findings(topology, self.server, found, self.standing(topology))
-        findings.check("Hopkeeper's verification finds nothing wrong", told(wrong))
+        findings.check("Hopkeeper's verification finds nothing wrong", complaints(wrong))
         await self._check_hop(network, findings, "at rest", self.announced[0].next_hop)
         if len(self.announced) > 1:
             await self._lose(network, findings)

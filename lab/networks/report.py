@@ -6,7 +6,7 @@ from typing import Any
 COLUMNS = ("localAddress", "network", "nextHop", "sourcePeer", "origin", "asPath", "weight")
 
 
-def told(case: Mapping[str, Any]) -> str:
+def text(case: Mapping[str, Any]) -> str:
     """Its checks, packets by phase, and the learned routes at rest."""
     if "failed" in case:
         return f"{case['case']}: FAILED\n{case['failed']}"

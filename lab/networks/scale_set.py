@@ -1,6 +1,6 @@
-"""The case of a scale set: routers that only peer, and come and go beside two firewalls that nobody may disturb.
+"""The case of a scale set: routers that only peer, and come and go beside two firewalls that must not be disturbed.
 
-Which speakers an instance list makes of them, and so whom the Route Server peers with, is the product's own (`scale_sets`);
+Which speakers an instance list makes of them, and so the peers of the Route Server, is the product's own (`scale_sets`);
 here the list grows and shrinks, and the instances of the Route Server are configured accordingly while they run. All routers
 hold the same addresses, so that each of them can answer.
 """
@@ -21,7 +21,7 @@ from lab.networks.findings import Findings, soon
 from lab.networks.instances import Instances
 from lab.networks.learned import Peer, Row, differences
 from lab.networks.network import Network, Order, Plan
-from lab.networks.verified import told
+from lab.networks.verified import complaints
 from lab.packets.fabric import WORKLOAD
 from lab.packets.route_servers import SessionCount
 
@@ -96,7 +96,7 @@ class ScaleSetCase:
         findings.nothing_lost(findings.phases[-1])
 
     async def _shrink(self, network: Network, findings: Findings) -> None:
-        """Its speaker ends first, as in an instance that is deleted; its peering goes when nobody is behind it."""
+        """Its speaker ends first, as in an instance that is deleted; its peering goes when no speaker is behind it."""
         async with network.pings(f"{FIRST} is killed", TARGETS, findings.phases):
             await asyncio.sleep(BEFORE)
             network.kill(FIRST)
@@ -120,7 +120,7 @@ class ScaleSetCase:
         (service,) = network.plan.topology.services
         topology = listed(_declared(network.plan.topology), routers)
         wrong = verified.findings(topology, SERVER, found, Standing(next_hops={service.name: FRONTEND}))
-        findings.check(f"{when}: Hopkeeper's verification finds nothing wrong", told(wrong))
+        findings.check(f"{when}: Hopkeeper's verification finds nothing wrong", complaints(wrong))
         hops = {str(ROUTERS[name]) for name in routers}
         await soon(lambda: network.hops(WORKLOAD, str(SHARED)) == hops)
         findings.go_by(f"{when}: the workload sends {SHARED}", hops, network.hops(WORKLOAD, str(SHARED)))
@@ -144,7 +144,7 @@ def _learned(network: Network) -> tuple[Row, ...]:
 def _firewalls(network: Network) -> dict[str, dict[str, tuple[str, SessionCount]]]:
     names = {name.replace("-", "_") for name in NVAS}
     return {
-        node: {peer: told for peer, told in sessions.items() if peer in names}
+        node: {peer: counted for peer, counted in sessions.items() if peer in names}
         for node, sessions in network.undisturbed(SERVER.name).items()
     }
 

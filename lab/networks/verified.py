@@ -11,13 +11,13 @@ from function_app.domain.topology.model import Topology
 from lab.networks.instances import Instances
 from lab.networks.learned import Row
 
-NOBODY_HOLDS = Standing()
+NO_HOLDER = Standing()
 
 
 def findings(
-    topology: Topology, server: Instances, rows: Iterable[Row], now: Standing = NOBODY_HOLDS
+    topology: Topology, server: Instances, rows: Iterable[Row], now: Standing = NO_HOLDER
 ) -> tuple[RouteFinding, ...]:
-    """Everything that is not as implied; every speaker that peers with `server` counts as asked."""
+    """Everything that is not as implied; the routes of every speaker that peers with `server` count as read."""
     learned: Mapping[IPv4Address, list[LearnedRoute]] = {s.address: [] for s in topology.peered_with(server.name)}
     for row in rows:
         if row.source_peer in learned:
@@ -28,6 +28,6 @@ def findings(
     return compare(topology, server.name, by_name, server.addresses, now)
 
 
-def told(found: Iterable[RouteFinding]) -> list[str]:
+def complaints(found: Iterable[RouteFinding]) -> list[str]:
     """What is wrong, by kind; what is only worth knowing is left out."""
     return [f"{finding.kind}: {finding.sentence}" for finding in found if finding.wrong]

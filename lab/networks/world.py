@@ -29,11 +29,11 @@ async def played(name: str, directory: Path, order: Order) -> dict[str, Any]:
     await network.up()
     findings = Findings()
     await case.play(network, order, findings)
-    return {"case": name, "title": case.title, "vendors": network.vendors, **findings.told()}
+    return {"case": name, "title": case.title, "vendors": network.vendors, **findings.as_document()}
 
 
 def _own_agent_files() -> None:
-    """A /var/lib of this world's: what a rendered configuration includes from there is nobody else's."""
+    """A /var/lib of this world's: what a rendered configuration includes from there is of no other world."""
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/var/lib"], check=True)
     AGENT_FILES.mkdir()
 
@@ -49,12 +49,12 @@ def main() -> int:
     try:
         namespaces.settle_in()
         _own_agent_files()
-        told = asyncio.run(played(given.case, given.directory.resolve(), Order(hubs, given.quick)))
+        document = asyncio.run(played(given.case, given.directory.resolve(), Order(hubs, given.quick)))
     except (ToolError, CalledProcessError, OSError) as error:
         words = getattr(error, "stderr", None)
-        told = {"failed": f"{error}{f': {words}' if words else ''}"}
-    print(json.dumps(told), flush=True)
-    return 0 if told.get("passed") else 1
+        document = {"failed": f"{error}{f': {words}' if words else ''}"}
+    print(json.dumps(document), flush=True)
+    return 0 if document.get("passed") else 1
 
 
 if __name__ == "__main__":

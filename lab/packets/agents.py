@@ -88,5 +88,5 @@ class Agents:
         return Speaking(node, self._lab.directory / node, setting.asns[node], setting.hold)
 
 
-# ExaBGP changes to this user even when it is told to drop nothing, and could not read Python any more.
+# ExaBGP changes to this user even with `exabgp.daemon.drop` off, and could not read Python any more.
 ENVIRONMENT = {"exabgp.daemon.user": "root"}

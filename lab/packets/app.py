@@ -50,7 +50,7 @@ class App:
         await self._lab.start_python("relay", MGMT, ends).ready()
 
     async def restart(self) -> None:
-        """A cold app: nothing is imported, no connection is open, and nobody has asked it anything yet."""
+        """A cold app: nothing is imported, no connection is open, and it has answered no request yet."""
         self._lab.programs.kill(HOST)
         await self._start_host()
 

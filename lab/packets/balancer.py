@@ -24,7 +24,7 @@ NAME = "lb-nva"
 
 
 class Balancer:
-    """Azure's own speed: a pool write takes 3 s, the health action 1 s, unless told otherwise."""
+    """Azure's own speed: a pool write takes 3 s, the health action 1 s."""
 
     def __init__(self, lab: Lab, probe: Probe, extra: Iterable[Mapping[str, Any]] = ()) -> None:
         self._lab = lab
@@ -92,7 +92,7 @@ class Balancer:
         return {backend["name"]: backend for pool in plane["pools"] for backend in pool["backends"]}
 
     async def probed_up(self, nodes: Iterable[str]) -> None:
-        """Waits until exactly these are up by probe and nobody is administratively down."""
+        """Waits until exactly these are up by probe and none is administratively down."""
         wanted = set(nodes)
         for _ in range(int(WITHIN / 0.2)):
             found = await self.backends()

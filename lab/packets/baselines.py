@@ -54,7 +54,7 @@ class BgpTimers(Plain):
 
 
 class ProbeOnly(Plain):
-    """An internal load balancer whose probe asks the service itself, both NVAs in its pool, and nothing else."""
+    """An internal load balancer whose probe goes to the service itself, both NVAs in its pool, and nothing else."""
 
     period = 5.0
 
@@ -116,7 +116,7 @@ class Keepalived(Plain):
 
 
 def keepalived(node: str, advert: float) -> str:
-    """keepalived.conf: nobody preempts, so that each run's holder stays what it is."""
+    """keepalived.conf: no node preempts, so that each run's holder stays what it is."""
     return f"""\
 global_defs {{
     router_id {node}
@@ -180,7 +180,7 @@ EXABGP = {
     "exabgp.api.ack": "false",
     "exabgp.api.cli": "false",
     "exabgp.daemon.drop": "false",
-    # ExaBGP changes to this user even when it is told to drop nothing, and could not read Python any more.
+    # ExaBGP changes to this user even so, and could not read Python any more.
     "exabgp.daemon.user": "root",
     "exabgp.log.level": "WARNING",
     "exabgp.tcp.port": "179",

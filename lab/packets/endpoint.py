@@ -1,7 +1,7 @@
 """python -m lab.packets.endpoint: the client behind the NVAs. Answers every datagram, adding the NVA it came through.
 
 The NVA is known by the address the datagram came from. Arrivals of the prober's packets are filed, one line each:
-`number arrived server`, so that a loss on the way back can be told from one on the way there.
+`number arrived server`, so that a loss on the way back differs from one on the way there.
 """
 
 import argparse

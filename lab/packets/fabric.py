@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address
 
 CHOSEN_VIP = "HOPKEEPER_LAB_VIP"
-"""The environment tells every program of a world which address floats."""
+"""The environment variable from which every program of a world has the floating address."""
 VIP = IPv4Address(os.environ.get(CHOSEN_VIP, "100.64.0.1"))
 """As published later; first it was 10.10.15.15, which lies inside the virtual network's own prefix."""
 NVAS = ("nva1", "nva2")
@@ -39,7 +39,7 @@ _ROUTER = {
     "net.ipv4.conf.eth0.send_redirects": 0,
     "net.ipv4.conf.all.accept_redirects": 0,
     "net.ipv4.conf.eth0.accept_redirects": 0,
-    "net.ipv4.conf.all.arp_ignore": 1,  # an address on lo is nobody's business on the wire
+    "net.ipv4.conf.all.arp_ignore": 1,  # an address on lo is not answered for on the wire
     "net.ipv4.conf.all.arp_announce": 2,
 }
 

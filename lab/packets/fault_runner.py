@@ -48,7 +48,7 @@ def carrier(replies: list[Reply], since: float, now: float) -> str | None:
 
 
 def flowing(answered: Path, since: float, without: str, within: float) -> str | None:
-    """Waits until somebody other than `without` carries all packets; None if that does not happen in time."""
+    """Waits until an NVA other than `without` carries all packets; None if that does not happen in time."""
     until = time.monotonic() + within
     while time.monotonic() < until:
         found = carrier(recent(answered), since, time.monotonic())
@@ -92,7 +92,7 @@ def main() -> int:
     given = parser.parse_args()
     serving = carrier(recent(given.answered), 0.0, time.monotonic())
     if serving != given.victim:
-        print(f"nothing was done: {serving or 'nobody'} carries all packets, not {given.victim}", file=sys.stderr)
+        print(f"nothing was done: {serving or 'no NVA'} carries all packets, not {given.victim}", file=sys.stderr)
         return 2
     struck = time.monotonic()
     done = subprocess.run(given.command, check=False)

@@ -19,7 +19,7 @@ class Fault:
     """
 
     name: str
-    told: str
+    title: str
     strike: Callable[[Lab, str], object]
     moves: bool = True
     kills_data: bool = False
@@ -33,7 +33,7 @@ def _silent(lab: Lab, victim: str) -> None:
 
 
 def _killed(lab: Lab, victim: str) -> None:
-    lab.programs.signal(victim, signal.SIGSTOP)  # all at once: nobody says goodbye because another one went first
+    lab.programs.signal(victim, signal.SIGSTOP)  # all at once: no program says goodbye because another ended first
     lab.programs.kill(victim)
 
 

@@ -165,7 +165,7 @@ class _Ours:
         }
 
     def _damping(self) -> dict[str, str]:
-        """The product is told of the platform's damping where the lab has it."""
+        """The topology names the platform's damping where the lab has it."""
         return {"damping": f"PT{self._lab.damping:g}S"} if self._lab.damping else {}
 
     # --- rest
@@ -196,7 +196,7 @@ def at_rest(status: Mapping[str, Any], speakers: int) -> bool:
 
 
 class LoadBalancerKind(_Ours):
-    """`loadBalancer`: the VIP's next hop is the internal load balancer, whose probe asks the agents."""
+    """`loadBalancer`: the VIP's next hop is the internal load balancer, whose probe goes to the agents."""
 
     faults: tuple[str, ...] = ("silent", "service", "frozen", "cut-off")
     once: tuple[str, ...] = ("frozen", "cut-off")
@@ -277,7 +277,7 @@ class _Ranked(_Ours):
     faults: tuple[str, ...] = ("silent", "killed", "silent-cold", "service", "frozen", "cut-off")
     once: tuple[str, ...] = ("silent-cold", "service", "frozen", "cut-off")
     tried_by_loss = True
-    # The hold time that the daemons negotiate here, and a Route Server that does not damp unless it is told to.
+    # The hold time that the daemons negotiate here, and a Route Server that does not damp unless configured so.
     timing: Mapping[str, Any] = {**TIMING, "bgpHold": f"PT{HOLD.hold}S", "damping": "PT1S"}
 
     def __init__(self, speaker: str = "exabgp") -> None:

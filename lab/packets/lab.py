@@ -141,12 +141,12 @@ class Lab:
 
     def sessions(self) -> dict[str, dict[str, SessionCount]]:
         """What each instance counts of each peer."""
-        asked = {i: route_servers.ask(self.control(i), "show protocols all") for i in INSTANCES if self.peers}
-        return {instance: route_servers.counts(answer) for instance, answer in asked.items()}
+        answers = {i: route_servers.ask(self.control(i), "show protocols all") for i in INSTANCES if self.peers}
+        return {instance: route_servers.counts(answer) for instance, answer in answers.items()}
 
     def learned(self) -> dict[str, tuple[LearnedRoute, ...]]:
-        asked = {i: route_servers.ask(self.control(i), "show route all") for i in INSTANCES if self.peers}
-        return {instance: route_servers.routes(answer) for instance, answer in asked.items()}
+        answers = {i: route_servers.ask(self.control(i), "show route all") for i in INSTANCES if self.peers}
+        return {instance: route_servers.routes(answer) for instance, answer in answers.items()}
 
     def established(self) -> bool:
         """Whether every peer's session is up on both instances."""

@@ -1,6 +1,6 @@
-"""Tells the simulated Resource Manager what the Route Server's instances have learned, so that ARM can be asked.
+"""Reports to the simulated Resource Manager what the Route Server's instances have learned, so that ARM can answer.
 
-The instances are BIRD here; the simulator answers for them. Off every failover path: the app asks for learned routes to
+The instances are BIRD here; the simulator answers for them. Off every failover path: the app requests learned routes to
 verify, and never waits for them.
 """
 
@@ -21,14 +21,14 @@ log = logging.getLogger(__name__)
 
 async def mirror(lab: Lab, balancer: Balancer) -> None:
     """Until cancelled. What changed is sent; what could not be sent is sent again."""
-    told: dict[tuple[str, str], object] = {}
+    sent: dict[tuple[str, str], object] = {}
     while True:
         with contextlib.suppress(OSError):
-            await _tell(lab, balancer, told)
+            await _report(lab, balancer, sent)
         await asyncio.sleep(EVERY)
 
 
-async def _tell(lab: Lab, balancer: Balancer, told: dict[tuple[str, str], object]) -> None:
+async def _report(lab: Lab, balancer: Balancer, sent: dict[tuple[str, str], object]) -> None:
     sessions, learned = lab.sessions(), lab.learned()
     for instance, counted in sessions.items():
         for peer in lab.peers:
@@ -44,10 +44,10 @@ async def _tell(lab: Lab, balancer: Balancer, told: dict[tuple[str, str], object
                 "established": up,
                 "routes": routes,
             }
-            if told.get((instance, peer)) != said:
+            if sent.get((instance, peer)) != said:
                 try:
                     await balancer.ask("PUT", "/simulator/bgp/routes", said)
                 except (ToolError, aiohttp.ClientError) as error:
-                    log.warning("the simulator was not told: %s", error)
+                    log.warning("learned routes did not reach the simulator: %s", error)
                     continue
-                told[instance, peer] = said
+                sent[instance, peer] = said

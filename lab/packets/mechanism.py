@@ -29,7 +29,7 @@ class Mechanism(Protocol):
         """Starts everything, until packets can flow. Raises ToolError."""
 
     def holder(self) -> str | None:
-        """Whom it takes for the holder; None where it keeps no such thing, and the packets alone can tell."""
+        """The node that it takes for the holder; None where it keeps no such thing, and the packets alone can show it."""
 
     def start_control(self, node: str) -> None:
         """Starts what controls an NVA: its daemon, its agent. Its data path is the world's to start."""

@@ -21,7 +21,7 @@ PROGRAMS = {
     "setpriv": "util-linux",
     "unshare": "util-linux",
 }
-"""What the lab runs, and the Debian package that has it. FRR is asked for by the contenders that speak with it."""
+"""What the lab runs, and the Debian package that has it. FRR is required by the contenders that speak with it."""
 
 _CAP_SYS_ADMIN = 21
 _UNSHARE = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")

@@ -1,4 +1,4 @@
-"""python -m lab.packets.probe_watch: on an NVA, asks its agent's probe 20 times a second, as nobody outside could.
+"""python -m lab.packets.probe_watch: on an NVA, requests its agent's probe 20 times a second, which cannot be done from outside.
 
 Files `time answer` for every question: 1 for a 200. It stands beside the agent, so it hears it when the NVA is cut off.
 """

@@ -162,10 +162,10 @@ class Series:
             run = await self._attempt(player, player.play(order, gate))
             if run is not None:
                 self.runs.append({"round": number, **run})
-                self.say(told(run))
+                self.say(described(run))
 
 
-def told(run: Run) -> str:
+def described(run: Run) -> str:
     """One run in a line."""
     if "false_failovers" in run:
         return (

@@ -23,7 +23,7 @@ _NEIGHBOURS = neighbours(_PEERS)
 
 @dataclass(frozen=True, slots=True)
 class Speaking:
-    """One node that speaks: where its files are, its ASN, the hold time in seconds that it asks for."""
+    """One node that speaks: where its files are, its ASN, the hold time in seconds that it proposes."""
 
     node: str
     home: Path

@@ -1,6 +1,6 @@
 """python -m lab.packets.watcher: a watcher loop as Azure's published fast-failover lab describes it, written afresh.
 
-Runs as ExaBGP's helper on the watcher's machine: asks both web servers over HTTP with a limit of 0.1 s, the secondary
+Runs as ExaBGP's helper on the watcher's machine: probes both web servers over HTTP with a limit of 0.1 s, the secondary
 first, rests 0.1 s when nothing is to be changed, and announces the VIP with the other next hop after a single failure;
 fails back as soon as the primary answers. Standard output is ExaBGP's: every announcement also goes to a file.
 """

@@ -1,4 +1,4 @@
-"""One world: builds the network, sets one contender up, and plays the faults that are asked for on standard input.
+"""One world: builds the network, sets one contender up, and plays the faults that are ordered on standard input.
 
     python -m lab.packets.world CONTENDER --directory DIR [--damping 30]
 
@@ -29,9 +29,9 @@ from tools.processes import ToolError
 SETTLED = 1.0
 """Seconds of traffic that are kept before a fault and after the move."""
 MOVES_WITHIN = 300.0
-"""Seconds after which nobody expects packets any more: a fence over a management API that takes minutes is played, too."""
+"""Seconds after which packets are given up: a fence over a management API that takes minutes is played, too."""
 STAYS_FOR = 15.0
-"""Seconds for which a run looks on whose packets should not move."""
+"""Seconds that a run watches in which packets should not move."""
 
 
 class World:

@@ -50,7 +50,7 @@ def test_a_packet_that_the_old_one_carries_late_is_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"contender": "magic"}, "magic is none of"),
         ({"struck": "soon"}, "could not convert"),
@@ -58,8 +58,8 @@ def test_a_packet_that_the_old_one_carries_late_is_counted() -> None:
         ({"struck": "901", "ended": "906"}, "no packet was answered"),
     ],
 )
-def test_a_line_that_cannot_be_read_is_named(change: dict[str, str], told: str) -> None:
-    with pytest.raises(azure_results.SheetError, match=r"line 3: .*" + told):
+def test_a_line_that_cannot_be_read_is_named(change: dict[str, str], message: str) -> None:
+    with pytest.raises(azure_results.SheetError, match=r"line 3: .*" + message):
         azure_results.runs([LINE, LINE | change], {"100.64.0.1": replied(101.5, 103.0)})
 
 
@@ -79,8 +79,8 @@ def filed_document(folder: Path) -> dict[str, Any]:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerow(LINE)
-    told = {"system": "#1 SMP", "kernel": "6.8.0", "cores": 2, "python": "3.12.3"}
-    (folder / "results.machine.json").write_text(json.dumps(told))
+    message = {"system": "#1 SMP", "kernel": "6.8.0", "cores": 2, "python": "3.12.3"}
+    (folder / "results.machine.json").write_text(json.dumps(message))
     lines = [f"{one.number} {one.sent:.6f} {one.received:.6f} {one.server}\n" for one in replied(101.5, 103.0)]
     (folder / "100.64.0.1").write_text("".join(lines))
     out = folder / "out" / "lab.json"
@@ -140,7 +140,7 @@ def conduct(folder: Path, address: str, victim: str, command: list[str]) -> subp
     while True:
         done = subprocess.run([*program, *argv, *played], capture_output=True, text=True, timeout=60, check=False)
         # Nothing was done yet: the first packets, or a machine too busy to send them evenly.
-        if "nobody" not in done.stderr or time.monotonic() > until:
+        if "no NVA" not in done.stderr or time.monotonic() > until:
             return done
 
 

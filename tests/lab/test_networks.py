@@ -54,7 +54,7 @@ ROUTES = """\
 
 def test_a_route_is_told_as_azure_tells_it() -> None:
     first, *_ = rows(INSTANCE, ROUTES.splitlines(), PEERS)
-    assert first.told() == {
+    assert first.as_document() == {
         "localAddress": "10.13.76.4",
         "network": "100.0.0.100/32",
         "nextHop": "10.13.76.100",
@@ -211,12 +211,12 @@ def test_an_exabgp_hubs_agent_has_the_clients_that_were_rendered_for_it() -> Non
     home, instances_ = Path("/hub"), plan.instances("hub-a")["rs"]
     tables = neighbours(instances_), hub_agent.clients(text, [last.address])
     agent = hub_agent.configuration(plan.topology.speaker("hub-a"), "ten", home, 180, *tables)
-    told = tomllib.loads(agent)["speaker"]
-    assert [neighbour["address"] for neighbour in told["neighbors"]] == ["10.13.76.4", "10.13.76.5"]
-    assert [(c["address"], c["asn"], c["prefixes"]) for c in told["clients"]] == [
+    speaker = tomllib.loads(agent)["speaker"]
+    assert [neighbour["address"] for neighbour in speaker["neighbors"]] == ["10.13.76.4", "10.13.76.5"]
+    assert [(c["address"], c["asn"], c["prefixes"]) for c in speaker["clients"]] == [
         (f"10.13.76.{n}", 65000 + n, [f"100.0.0.{n}/32"]) for n in hubs.TEN
     ]
-    assert [c.get("listen", False) for c in told["clients"]] == [False] * 9 + [True]
+    assert [c.get("listen", False) for c in speaker["clients"]] == [False] * 9 + [True]
 
 
 def test_the_products_verification_agrees_with_the_published_table_and_sees_a_hub_that_draws_packets_to_itself() -> (
@@ -228,7 +228,7 @@ def test_the_products_verification_agrees_with_the_published_table_and_sees_a_hu
     table = hubs.published(hubs.TEN)
     assert verified.findings(plan.topology, server, table) == ()
     drawn = (replace(table[0], next_hop=table[0].source_peer), *table[1:])
-    (found,) = verified.told(verified.findings(plan.topology, server, drawn))
+    (found,) = verified.complaints(verified.findings(plan.topology, server, drawn))
     assert found.startswith("hub-next-hop: 100.0.0.100/32 from hub-a on rs has next hop 10.13.76.84")
 
 
@@ -237,9 +237,9 @@ def test_the_products_verification_agrees_with_what_stands_here_of_a_plain_examp
     plan = case.plan(topology(case))
     table, now = case.expected(plan.topology), case.standing(plan.topology)
     assert len(table) == 2 * len(case.announced)
-    assert verified.told(verified.findings(plan.topology, case.server, table, now)) == []
+    assert verified.complaints(verified.findings(plan.topology, case.server, table, now)) == []
     other = (replace(table[0], next_hop=INSTANCE), *table[1:])
-    (found,) = verified.told(verified.findings(plan.topology, case.server, other, now))
+    (found,) = verified.complaints(verified.findings(plan.topology, case.server, other, now))
     assert found.startswith("next-hop: ")
 
 
@@ -253,7 +253,7 @@ def test_the_products_verification_agrees_with_what_stands_here_of_a_plain_examp
     ids=["prepend", "withhold", "withheld"],
 )
 def test_who_tells_on_premises_something_else_sends_one_update_a_prefix_and_nobody_else_any(
-    before: outward.Told, after: outward.Told, expected: dict[str, tuple[int, int]]
+    before: outward.Prepends, after: outward.Prepends, expected: dict[str, tuple[int, int]]
 ) -> None:
     assert outward.updates(before, after, 2) == expected
 
@@ -268,8 +268,8 @@ def test_an_agent_of_the_lab_speaks_with_both_instances_and_on_premises_apart(ve
     text = agents.configuration(plan.topology.speaker("nva-b"), vendor, service.outward.neighbours)
     decoded = agent_config.decode(text)
     assert decoded.speaker is not None
-    told = decoded.speaker.settings.neighbours
-    assert [(str(n.address), n.toward) for n in told] == [
+    found = decoded.speaker.settings.neighbours
+    assert [(str(n.address), n.toward) for n in found] == [
         ("10.0.0.36", "route-servers"),
         ("10.0.0.37", "route-servers"),
         ("192.168.100.1", "outward"),
@@ -300,13 +300,13 @@ def test_a_case_is_told_with_its_table_and_what_is_wrong() -> None:
     row = Row(INSTANCE, IPv4Network("100.0.0.200/32"), PEERS[0].address, PEERS[0].address, "65000")
     findings = Findings(rows={"rs": (row,)})
     findings.equal("something", 1, 2)
-    text = report.told({"case": "nva-as-hub", "title": "t", "vendors": {"hub-a": "frr"}, **findings.told()})
+    text = report.text({"case": "nva-as-hub", "title": "t", "vendors": {"hub-a": "frr"}, **findings.as_document()})
     assert "| 10.13.76.4   | 100.0.0.200/32 | 10.13.76.84 | 10.13.76.84 | EBgp   | 65000  | 32768  |" in text
     assert "NOT  something\n       expected 1, found 2" in text
 
 
 def test_the_documented_table_is_the_published_one() -> None:
-    table = report.table([row.told() for row in hubs.published(hubs.TEN)])
+    table = report.table([row.as_document() for row in hubs.published(hubs.TEN)])
     assert table in (ROOT / "docs" / "networks.md").read_text()
 
 
@@ -322,7 +322,7 @@ def test_ten_nvas_over_two_hubs_learn_the_published_table_and_lose_nothing_with_
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (case,) = json.loads(out.read_text())["cases"]
-    assert case["rows"]["rs"] == [row.told() for row in hubs.published(hubs.TEN)]
+    assert case["rows"]["rs"] == [row.as_document() for row in hubs.published(hubs.TEN)]
     assert (case["vendors"]["hub-a"], case["vendors"]["hub-b"]) == ("frr", "bird")
     assert case["killed"] == ["kill -9: hub-a (frr)"]
     assert [phase["lost"] for phase in case["phases"]] == [0, 0, 0]

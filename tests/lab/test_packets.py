@@ -16,7 +16,7 @@ from lab.packets.programmer import Learned
 from lab.packets.readings import Arrival as Seen
 from lab.packets.readings import Reply, arrivals_gap, longest_gap, lost, moves, replies, spread, two_serving
 from lab.packets.route_servers import LearnedRoute, SessionCount, Timers
-from lab.packets.series import names, told
+from lab.packets.series import described, names
 from lab.packets.watcher import choose
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -239,9 +239,9 @@ def test_the_chart_is_well_formed_and_has_a_bar_for_every_row() -> None:
 
 
 def test_a_run_is_told_in_a_line() -> None:
-    assert told(run("bgp-9", "silent", 6.0)) == "bgp-9, silent: 6.000 s without packets"
+    assert described(run("bgp-9", "silent", 6.0)) == "bgp-9, silent: 6.000 s without packets"
     loss = {"contender": "watcher", "fault": "loss", "false_failovers": 30, "minutes": 1.0}
-    assert told(loss) == "watcher: 30 false failovers in 1.0 min with 10 % loss"
+    assert described(loss) == "watcher: 30 false failovers in 1.0 min with 10 % loss"
 
 
 # --- for real
