@@ -36,7 +36,7 @@ class Run:
         return self.failure is None and not self.both_serving and self.probe_answers > 0
 
     def document(self) -> dict[str, Any]:
-        told = {} if self.failure is None else {"failure": self.failure}
+        failure = {} if self.failure is None else {"failure": self.failure}
         return {
             "kills": len(self.kills),
             "steps": dict(sorted(Counter(str(k.step) for k in self.kills).items())),
@@ -45,7 +45,7 @@ class Run:
             "probe_answers": self.probe_answers,
             "seconds": round(self.seconds, 1),
             "rounds": [asdict(k) for k in self.kills],
-        } | told
+        } | failure
 
 
 async def chaos(rounds: tuple[Plan, ...], kills: int, say: Say) -> Run:
@@ -71,7 +71,7 @@ async def chaos(rounds: tuple[Plan, ...], kills: int, say: Say) -> Run:
             _keep_logs(stack.programs.logs, ROOT / "build" / "chaos-logs", say)
         finally:
             await watch.stop()
-        run.both_serving, run.probe_answers = len(watch.both), watch.asked
+        run.both_serving, run.probe_answers = len(watch.both), watch.answers
         run.seconds = time.monotonic() - began
     return run
 

@@ -36,11 +36,11 @@ class Plan:
 
 _BY_AGENT = (Step.NOTICED, Step.OPENED, Step.FENCED, Step.GRANTED, Step.PROMOTED, Step.SERVING, Step.VERIFIED)
 _BY_BALANCER = (
-    *(Step.NOTICED, Step.OPENED, Step.DOWN_ASKED, Step.DOWN_IN_EFFECT),
+    *(Step.NOTICED, Step.OPENED, Step.DOWN_ACCEPTED, Step.DOWN_IN_EFFECT),
     *(Step.GRANTED, Step.PROMOTED, Step.SERVING, Step.VERIFIED),
-    *(Step.ACKNOWLEDGED, Step.LEFT, Step.BELIEVED_LESS, Step.LIFT_ASKED, Step.LIFT_IN_EFFECT, Step.RELEASED),
+    *(Step.ACKNOWLEDGED, Step.LEFT, Step.BELIEVED_LESS, Step.LIFT_ACCEPTED, Step.LIFT_IN_EFFECT, Step.RELEASED),
 )
-_LIFTING_THE_TARGET = (Step.GRANTED, Step.TARGET_BELIEVED_LESS, Step.TARGET_LIFT_ASKED, Step.PROMOTED)
+_LIFTING_THE_TARGET = (Step.GRANTED, Step.TARGET_BELIEVED_LESS, Step.TARGET_LIFT_ACCEPTED, Step.PROMOTED)
 
 
 def plans() -> tuple[Plan, ...]:
@@ -125,7 +125,7 @@ async def _both(stage: Stage, plan: Plan, fault: Fault) -> tuple[Killed, ...]:
     sight = await stage.until(f"{fault.holder} gave way", lambda s: _stands_back(s, fault.holder))
     second_fault = Fault(sight.target, sight.epoch, sight.has("fenced"))
     stage.stack.kill_data_path(second_fault.holder)
-    await stage.until("nobody answers 200", lambda s: not s.answering)
+    await stage.until("no member answers 200", lambda s: not s.answering)
     await stage.forget_requests()
     await stage.start_host()
     step = await stage.kill_at(plan.step, second_fault)

@@ -42,7 +42,7 @@ class Stage:
     host: Program
     _ignored: int = 0
     """Requests to the simulator up to this number belong to an earlier fault."""
-    _asked: float = 0.0
+    _read_at: float = 0.0
     _down: frozenset[str] = frozenset()
     _writes: int = 0
 
@@ -51,10 +51,10 @@ class Stage:
         return self.stack.storage / "records" / TOPOLOGY / f"{SERVICE}.json"
 
     async def sight(self) -> Sight:
-        """Everything that can be seen without asking the app."""
-        if time.monotonic() - self._asked > ASK:
+        """Everything that can be seen without a request to the app."""
+        if time.monotonic() - self._read_at > ASK:
             self._down, self._writes = await self._ask_down(), await self._ask_writes()
-            self._asked = time.monotonic()
+            self._read_at = time.monotonic()
         return Sight(_read(self.record), self._roles(), self._down, frozenset(self.watch.answering), self._writes)
 
     def _roles(self) -> dict[str, Role]:
@@ -74,7 +74,7 @@ class Stage:
         """From here on, `pool_writes` counts anew."""
         answer = await self.stack.tell_simulator("GET", "/simulator/requests")
         self._ignored = max((one["number"] for one in answer["requests"]), default=0)
-        self._asked = 0.0
+        self._read_at = 0.0
 
     async def until(self, what: str, holds: Callable[[Sight], bool]) -> Sight:
         """The first look for which `holds`. Raises ToolError after WITHIN."""

@@ -1,7 +1,7 @@
 """Which step of a failover has been reached, from what can be seen without asking the app. Pure.
 
 The signs are the record's document, the agents' durable states, what the load balancer's data plane has, the probes,
-and the requests that the simulator has answered. A step that passes between two looks is told as the next one.
+and the requests that the simulator has answered. A step that passes between two looks counts as the next one.
 """
 
 from collections.abc import Mapping, Set
@@ -18,18 +18,18 @@ class Step(StrEnum):
     NOTICED = "the holder's probe fails"
     OPENED = "operation opened"
     FENCED = "FENCE obeyed"
-    DOWN_ASKED = "PUT Down accepted"
+    DOWN_ACCEPTED = "PUT Down accepted"
     DOWN_IN_EFFECT = "Down in the data plane"
     GRANTED = "granted"
     TARGET_BELIEVED_LESS = "the target's fence is no longer believed"
-    TARGET_LIFT_ASKED = "PUT None for the target accepted"
+    TARGET_LIFT_ACCEPTED = "PUT None for the target accepted"
     PROMOTED = "PROMOTE obeyed"
     SERVING = "the new holder's probe answers 200"
     VERIFIED = "verified"
     ACKNOWLEDGED = "the old holder acknowledged"
     LEFT = "the old holder left may_serve"
     BELIEVED_LESS = "the old holder's fence is no longer believed"
-    LIFT_ASKED = "PUT None accepted"
+    LIFT_ACCEPTED = "PUT None accepted"
     LIFT_IN_EFFECT = "None in the data plane"
     RELEASED = "nothing is owed"
 
@@ -110,7 +110,7 @@ def _fencing(sight: Sight, fault: Fault) -> Step:
     if fault.holder in sight.down and fault.holder not in fault.fenced:
         return Step.DOWN_IN_EFFECT
     if fault.holder in sight.has("owed") and sight.pool_writes:
-        return Step.DOWN_ASKED
+        return Step.DOWN_ACCEPTED
     return Step.FENCED if sight.stands_by(fault.holder) else Step.OPENED
 
 
@@ -119,8 +119,8 @@ def _granted(sight: Sight, fault: Fault) -> Step:
         return Step.SERVING
     lifting = sight.target in fault.fenced & sight.has("owed") and sight.target not in sight.has("fenced")
     if lifting and sight.pool_writes:
-        return Step.TARGET_LIFT_ASKED
-    if sight.serves(sight.target):  # told beside the lift, so it may come first
+        return Step.TARGET_LIFT_ACCEPTED
+    if sight.serves(sight.target):  # its PROMOTE is sent beside the lift, so it may come first
         return Step.PROMOTED
     return Step.TARGET_BELIEVED_LESS if lifting else Step.GRANTED
 
@@ -138,7 +138,7 @@ def _stable(sight: Sight, fault: Fault) -> Step:
     if old not in sight.down:
         return Step.LIFT_IN_EFFECT
     # The fence was one write of the pool; its lift is the second one.
-    return Step.LIFT_ASKED if sight.pool_writes > 1 else Step.BELIEVED_LESS
+    return Step.LIFT_ACCEPTED if sight.pool_writes > 1 else Step.BELIEVED_LESS
 
 
 def not_converged(sight: Sight, members: Set[str]) -> tuple[str, ...]:
@@ -151,7 +151,7 @@ def not_converged(sight: Sight, members: Set[str]) -> tuple[str, ...]:
         (not sight.has("owed"), f"owed: {sorted(sight.has('owed'))}"),
         (sight.serves(target), f"{target} is not durably serving at epoch {sight.epoch}"),
         (sight.answering == {target}, f"200 is answered by {sorted(sight.answering)}, the holder is {target}"),
-        (all(sight.stands_by(n) for n in members - {target}), "somebody does not stand by at the record's epoch"),
+        (all(sight.stands_by(n) for n in members - {target}), "a member does not stand by at the record's epoch"),
         (not sight.down, f"Down in the data plane: {sorted(sight.down)}"),
     ]
     return tuple(what for holds, what in missing if not holds)

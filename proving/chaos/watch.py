@@ -1,7 +1,7 @@
-"""Both probes, asked in turn all the time, and whether they ever answered 200 together.
+"""Both probes, requested in turn all the time, and whether they ever answered 200 together.
 
 Two probes are not simultaneous. They count as both serving only where one member answered 200, then the other, then
-the first one again, each asked after the answer before it, and the first one answered nothing else in between: it
+the first one again, each requested after the answer before it, and the first one answered nothing else in between: it
 answered 200 before and after the other's 200.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 PAUSE = 0.01
-"""Seconds between two requests: each of two members is asked every 20 ms or so."""
+"""Seconds between two requests: each of two members is probed every 20 ms or so."""
 PATIENCE = 0.2
 """Seconds that a probe may take to answer."""
 
@@ -22,12 +22,12 @@ type Place = tuple[str, int, str]
 
 @dataclass
 class Overlaps:
-    """Finds members that answered 200 together. Answers are told in the order in which they were asked for and came."""
+    """Finds members that answered 200 together. Answers are given to `answer` in the order of requests and replies."""
 
     _since: dict[str, set[str]] = field(default_factory=dict)
     """Of each member whose last answer was 200: who has answered 200 since."""
 
-    def heard(self, member: str, serving: bool) -> tuple[str, ...]:
+    def answer(self, member: str, serving: bool) -> tuple[str, ...]:
         """Who answered 200 between this 200 of `member` and the one before it, with nothing else in between."""
         found = tuple(sorted(self._since.get(member, ()))) if serving else ()
         self._since.pop(member, None)
@@ -40,11 +40,11 @@ class Overlaps:
 
 @dataclass
 class Watch:
-    """Asks until stopped. `both` holds (time.time(), member, others) of every overlap, `asked` counts the answers."""
+    """Probes until stopped. `both` holds (time.time(), member, others) of every overlap, `answers` counts the replies."""
 
     places: Mapping[str, Place]
     both: list[tuple[float, str, tuple[str, ...]]] = field(default_factory=list)
-    asked: int = 0
+    answers: int = 0
     answering: set[str] = field(default_factory=set)
     _overlaps: Overlaps = field(default_factory=Overlaps)
     _task: asyncio.Task[None] | None = None
@@ -63,9 +63,9 @@ class Watch:
         while True:
             for member, place in self.places.items():
                 serving = await answers_200(place)
-                self.asked += 1
+                self.answers += 1
                 (self.answering.add if serving else self.answering.discard)(member)
-                if others := self._overlaps.heard(member, serving):
+                if others := self._overlaps.answer(member, serving):
                     self.both.append((time.time(), member, others))
                 await asyncio.sleep(PAUSE)
 

@@ -42,14 +42,14 @@ GONE = roles(SERVING_3, STANDBY_3)
 BACK = roles(STANDBY_4, SERVING_4)
 BY_BALANCER = (
     (Step.OPENED, Sight(record("fencing", may_serve=[A], **OWED), GONE)),
-    (Step.DOWN_ASKED, Sight(record("fencing", may_serve=[A], **OWED), GONE, pool_writes=1)),
+    (Step.DOWN_ACCEPTED, Sight(record("fencing", may_serve=[A], **OWED), GONE, pool_writes=1)),
     (Step.DOWN_IN_EFFECT, Sight(record("fencing", may_serve=[A], **OWED), GONE, {A}, pool_writes=1)),
     (Step.GRANTED, Sight(record("granted", **FENCED), GONE, {A}, pool_writes=1)),
     (Step.VERIFIED, Sight(record("stable", **FENCED), roles(SERVING_3, SERVING_4), {A}, {B}, 1)),
     (Step.ACKNOWLEDGED, Sight(record("stable", **FENCED), BACK, {A}, {B}, 1)),
     (Step.LEFT, Sight(record("stable", **{**FENCED, "may_serve": [B]}), BACK, {A}, {B}, 1)),
     (Step.BELIEVED_LESS, Sight(record("stable", **OWED), BACK, {A}, {B}, 1)),
-    (Step.LIFT_ASKED, Sight(record("stable", **OWED), BACK, {A}, {B}, 2)),
+    (Step.LIFT_ACCEPTED, Sight(record("stable", **OWED), BACK, {A}, {B}, 2)),
     (Step.LIFT_IN_EFFECT, Sight(record("stable", **OWED), BACK, frozenset(), {B}, 2)),
     (Step.RELEASED, Sight(record("stable"), BACK, frozenset(), {B}, 2)),
 )
@@ -75,7 +75,7 @@ def test_the_lift_of_a_target_is_told_from_its_grant() -> None:
     believed_less = replace(fenced, record=record("granted", owed={B: 2}))
     assert reached(fenced, fault) is Step.GRANTED
     assert reached(believed_less, fault) is Step.TARGET_BELIEVED_LESS
-    assert reached(replace(believed_less, pool_writes=1), fault) is Step.TARGET_LIFT_ASKED
+    assert reached(replace(believed_less, pool_writes=1), fault) is Step.TARGET_LIFT_ACCEPTED
 
 
 def test_at_rest_means_one_holder_durably_serving_and_nothing_owed() -> None:
@@ -105,9 +105,9 @@ def test_each_thing_that_is_left_over_is_named(changed: dict[str, Any], missing:
 
 def overlaps(answers: str) -> list[tuple[str, ...]]:
     """Of answers like "A b A": a capital is a 200."""
-    heard, found = Overlaps(), []
+    seen, found = Overlaps(), []
     for answer in answers.split():
-        if others := heard.heard(answer.upper(), answer.isupper()):
+        if others := seen.answer(answer.upper(), answer.isupper()):
             found.append((answer.upper(), *others))
     return found
 
@@ -139,7 +139,7 @@ def test_a_cycle_of_rounds_kills_at_every_step() -> None:
 
 @pytest.mark.timeout(100)
 async def test_a_host_killed_in_a_failover_leaves_one_serving_member_and_a_record_at_rest() -> None:
-    rounds = (Plan(Cause.DATA_PATH, Step.OPENED), Plan(Cause.WHOLE_NVA, Step.DOWN_ASKED))
+    rounds = (Plan(Cause.DATA_PATH, Step.OPENED), Plan(Cause.WHOLE_NVA, Step.DOWN_ACCEPTED))
     said: list[str] = []
     run = await chaos(rounds, kills=2, say=said.append)
     assert run.failure is None
