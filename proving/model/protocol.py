@@ -100,7 +100,7 @@ CHECKS = (
     two_serve("STALEHEALTH", 2, 3, 1),
     two_serve("LIFTEARLY", 2, 3, 1),
     two_serve("LIFTBLIND", 2, 3, 1),
-    # Not two serving, but a Down of ours that nobody owes: its member stays out for ever (ADR 1).
+    # Not two serving, but a Down of ours that no record has as owed: its member stays out for ever (ADR 1).
     Check("MUT_LIFTNOWRITE", 2, 2, 1, only="ONLY_OWED"),
     Check("MUT_NOOWE", 2, 2, 1, only="ONLY_OWED"),
     Check("MUT_OLDLIFT", 2, 3, 1),

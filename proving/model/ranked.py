@@ -47,7 +47,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What the world is like: each of these is a rule of somebody else's that ranking stands on, and can be taken away."""
+    """What the world is like: each of these is a rule of Azure or of agents that ranking relies on, and can be taken away."""
 
     agents_compare_turns: bool = True
     intent_is_durable: bool = True
@@ -115,7 +115,7 @@ class Search:
         self._numbers: dict[Announcer, int] = {}
         # The same few announcers and records come back in every state: what follows from them is worked out once.
         self._alone = cache(self._happens_to)
-        self._ordered = cache(self._told)
+        self._ordered = cache(self._commanded)
         self._mirrored = cache(self._seen_from_behind)
         self._proposed = cache(self._decisions)
         self._led = cache(self._lead)
@@ -181,7 +181,7 @@ class Search:
             found.append((f"is noted as announcing {_words(it.wire)}", self._noted(it, it.turn), 0))
         for which, session in enumerate(it.sessions):
             if session.up and session.path != it.wire:
-                found.append((f"is heard by instance {which}", _with_session(it, which, Session(True, it.wire)), 0))
+                found.append((f"is received by instance {which}", _with_session(it, which, Session(True, it.wire)), 0))
             if session.up:
                 found.append((f"loses its session {which}", _with_session(it, which, Session(False, None)), 1))
             else:
@@ -206,8 +206,8 @@ class Search:
                 self._ordered(number, path, wins=_wins(path, met, number, self._met)) if path else number
                 for number, path in zip(state.announcers, paths, strict=True)
             )
-            told = ", ".join(f"{n} {_words(p)}" for n, p in zip(self._names, paths, strict=True) if p)
-            yield f"ordered: {told}", state._replace(announcers=after)
+            ordered = ", ".join(f"{n} {_words(p)}" for n, p in zip(self._names, paths, strict=True) if p)
+            yield f"ordered: {ordered}", state._replace(announcers=after)
 
     def _decisions(
         self, records: tuple[ranking.Announcer, ...], both: tuple[bool, ...], target: int
@@ -224,7 +224,7 @@ class Search:
             found |= {tuple(p.paths.get(n) for n in self._names): None for p in proposals if p.paths}
         return tuple(found)
 
-    def _told(self, number: int, path: ranking.Path, wins: bool) -> int:
+    def _commanded(self, number: int, path: ranking.Path, wins: bool) -> int:
         it = self._met[number]
         rank = ranking.Rank(
             seq=max(it.turn, it.record.latest.seq, *(t for t, _ in it.sent), 0), announcers={"x": it.record}
@@ -317,12 +317,12 @@ class Search:
         return State(packed >> 8, (packed >> 4) & 15, packed & 15, tuple(reversed(found)))
 
     def _history(self, packed: Packed, came_from: Mapping[Packed, Packed]) -> tuple[str, ...]:
-        told: list[str] = []
+        events: list[str] = []
         while came_from[packed] != packed:
             before = came_from[packed]
-            told.append(next(what for what, after in self._next(self._unpack(before)) if self._pack(after) == packed))
+            events.append(next(what for what, after in self._next(self._unpack(before)) if self._pack(after) == packed))
             packed = before
-        return tuple(reversed(told))
+        return tuple(reversed(events))
 
 
 def _best(met: list[Announcer], which: int) -> tuple[set[str], set[int]]:
