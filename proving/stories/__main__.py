@@ -1,4 +1,4 @@
-"""`python -m proving.stories [NAME ...]`: tells stories; without a name it lists them. Not zero if one fails."""
+"""`python -m proving.stories [NAME ...]`: plays stories and prints them; without a name it lists them. Not zero if one fails."""
 
 import argparse
 import logging

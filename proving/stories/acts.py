@@ -1,4 +1,4 @@
-"""The acts that stories are made of, in plain words: what somebody does, what breaks, and what is expected then.
+"""The acts that stories are made of, in plain words: what an operator does, what breaks, and what is expected then.
 
 Times are virtual seconds. An expectation waits until it is met or its time is over; then the story fails.
 """
@@ -16,7 +16,7 @@ from proving.stories.stage import Act, Stage, StoryFailed
 from simulator.resources import Json, parse_path
 
 PEERING_SECONDS = 100.0
-"""A peering takes 80 s, and somebody has to look before the next one is begun."""
+"""A peering takes 80 s, and a pass has to look before the next one is begun."""
 SOON = 30.0
 PATIENCE = 200.0
 
@@ -120,7 +120,7 @@ def fault(words: str, **changes: Any) -> Act:
 
 
 def foreign_peering(server: str, name: str, address: str, asn: int) -> Act:
-    """Somebody makes a peering of his own."""
+    """Somebody makes a peering that is not ours."""
 
     async def do(stage: Stage) -> None:
         _adopt_peering(stage, server, name, address, asn)
@@ -197,7 +197,7 @@ def stays(words: str, holds: Callable[[Stage], bool], seconds: float) -> Act:
 
 
 def peerings_are_made(server: str, *speakers: str, within: float | None = None) -> Act:
-    """Our peerings with these and nobody else's are in force; never two writes under way at once."""
+    """Our peerings are in force with these speakers and no others; never two writes under way at once."""
 
     def holds(stage: Stage) -> bool:
         if len(stage.world.state.in_flight(_hub(stage, server).casefold())) > 1:
@@ -226,7 +226,7 @@ def holds(service: str, name: str, within: float = SOON) -> Act:
         by_probe = [n for n in stage.topology.service(service).names if stage.is_eligible(n, service)]
         return found is not None and found.holder == name and by_probe == [name]
 
-    return expect(f"{name} holds {service}, and nobody else", held, within)
+    return expect(f"{name} alone holds {service}", held, within)
 
 
 def keeps(service: str, name: str, seconds: float) -> Act:

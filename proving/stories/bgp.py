@@ -1,4 +1,4 @@
-"""BGP without BGP: who has a session with whom, and what each Route Server instance has learned by it.
+"""BGP without BGP: which sessions are up, and what each Route Server instance has learned by them.
 
 A session is up while both ends are there and the peering is in force; a change takes a moment. Hubs pass on their
 clients' routes with the next hop unchanged, and relays pass on what one Route Server has to another.
@@ -102,7 +102,7 @@ class Conversations:
         return frozenset(n.address for s in services if s.outward is not None for n in s.outward.neighbours)
 
     def on_premises(self) -> Mapping[str, Mapping[IPv4Network, int]]:
-        """What routers there hear, by speaker and prefix: how often its ASN is prepended."""
+        """What routers there receive, by speaker and prefix: how often its ASN is prepended."""
         return {
             name: {item.prefix: item.prepend for item in voice.outward}
             for name, voice in self._voices.items()
@@ -150,7 +150,7 @@ class Conversations:
 
 
 class SimulatedVoice:
-    """The agent's speaker port: what it is told to announce, and its sessions."""
+    """The agent's speaker port: what it is commanded to announce, and its sessions."""
 
     def __init__(self, conversations: Conversations, speaker: Speaker, changed: Callable[[], None]) -> None:
         self._conversations = conversations

@@ -1,4 +1,4 @@
-"""Every story by its name. One whose example is not there is not told."""
+"""Every story by its name. One whose example is not there is left out."""
 
 from collections.abc import Mapping
 

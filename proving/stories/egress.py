@@ -54,7 +54,7 @@ class WayOut:
                         yield learned.network, BY_ROUTE_SERVER, learned.next_hop
 
     def _carries(self, hop: IPv4Address) -> bool:
-        """Whether who is behind a next hop forwards: a load balancer sends to whom it holds for healthy, dead or not."""
+        """Whether packets to a next hop are forwarded: a load balancer sends to members it takes for healthy, dead or not."""
         named = {name: plane for name, plane in self._frontends() if name == hop}
         if not named:
             return self._is_up(str(hop))

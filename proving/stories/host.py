@@ -43,7 +43,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EndedPass:
     """A pass that is over: what woke it, and how it ended."""
 
     trigger: str
@@ -57,11 +57,16 @@ class Host:
     """See the module. What an invocation starts runs in the host's context, and ends with the host."""
 
     def __init__(
-        self, azure_url: str, app_subnet: str, documents: Documents, wake_ups: WakeUps, tell: Callable[[Told], None]
+        self,
+        azure_url: str,
+        app_subnet: str,
+        documents: Documents,
+        wake_ups: WakeUps,
+        ended: Callable[[EndedPass], None],
     ) -> None:
         """`tell` gets every pass that ends."""
         self.clock = VirtualClock(virtual_loop())
-        self._tell = tell
+        self._ended = ended
         self.azure = Azure(Cloud(Credential, azure_url))
         self.died: list[BaseException] = []
         """What invocations died of that is no error of Hopkeeper's own."""
@@ -86,14 +91,14 @@ class Host:
 
     async def _look(self, topology: str, trigger: str) -> None:
         try:
-            self._tell(Told(trigger, await self.app.look(topology, trigger)))
+            self._ended(EndedPass(trigger, await self.app.look(topology, trigger)))
         except BadInput:
             return  # a topology that is gone, as the trigger takes it
 
     async def report(self, token: str) -> int | None:
         """What an agent posts: the trigger of reports in a few lines. The HTTP status, None where it was late.
 
-        A pass goes on when nobody waits for its answer any more.
+        A pass goes on when its caller no longer waits for the answer.
         """
         try:
             report = ReportsOverJws().claimed(token)
@@ -104,7 +109,7 @@ class Host:
 
         async def invocation() -> None:
             try:
-                self._tell(Told(trigger, await self.app.look_at_once(report.topology, trigger)))
+                self._ended(EndedPass(trigger, await self.app.look_at_once(report.topology, trigger)))
             finally:
                 over.set()
 

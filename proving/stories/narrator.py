@@ -1,6 +1,6 @@
 """The narrative: what happened, what Hopkeeper saw, did, held and why, in lines with virtual time stamps.
 
-What a pass says again is not told again: numbers that only count down are no news.
+What a pass repeats is printed once: numbers that only count down are no news.
 """
 
 import json
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from proving.stories.host import Told
+from proving.stories.host import EndedPass
 
 WIDTH_MAX = 160
 TURNED_AWAY = "another pass is running and goes on with this"
 TELLING = (("because", "because"), ("does", "effects"), ("held back by", "refused"))
-"""Of a journal entry's steps; what is held is told with the outcome."""
+"""Of a journal entry's steps; what is held is printed with the outcome."""
 
 
 @dataclass(slots=True)
@@ -35,14 +35,14 @@ class Narrator:
             self.say(line)
 
     def close(self) -> None:
-        """Nothing is told any more."""
+        """Nothing is printed any more."""
         self._over = True
 
     def act(self, words: str) -> None:
         self.plain(f"{self.now():%H:%M:%S}  {words}")
 
     def fact(self, who: str, words: str) -> None:
-        """Something that somebody other than the story did or saw."""
+        """What Hopkeeper, an agent or Azure did or saw, and the story did not order."""
         text = _readable(f"{who}: {words}")
         for i, line in enumerate(_wrapped(text)):
             self.plain(f"{self.now():%H:%M:%S}      {line}" if i == 0 else f"{'':16}{line}")
@@ -65,30 +65,30 @@ class Narrator:
         self.fact(f"Hopkeeper, {entry['pace']} pass{since} ({entry['trigger']})", entry["service"])
         known: set[str] = set()
         for step in steps:
-            for title, line in _told(step):
+            for title, line in _titled(step):
                 self._under(f"{title}: {line}")
             for line in _results(step):
                 if line not in known:  # an entry's steps carry on what came of the ones before
                     self._under(line)
             known |= set(_results(step))
-        self._because = frozenset(_still(line) for step in steps for _, line in _told(step))
+        self._because = frozenset(_still(line) for step in steps for _, line in _titled(step))
 
-    def outcome(self, topology: str, told: Told) -> None:
+    def outcome(self, topology: str, ended: EndedPass) -> None:
         """What a pass ended with, as far as the one before did not say so already."""
-        new = (r for r in told.outcome.reasons if not r.endswith(TURNED_AWAY))
+        new = (r for r in ended.outcome.reasons if not r.endswith(TURNED_AWAY))
         reasons = [r for r in new if not any(_still(r).endswith(b) for b in self._because)]
         before = self._last.get(topology, frozenset())
         self._last[topology] = frozenset(map(_still, reasons))
         for reason in reasons:
             if _still(reason) not in before:
-                self.fact(f"Hopkeeper {told.outcome.ending.name.lower()}", reason)
+                self.fact(f"Hopkeeper {ended.outcome.ending.name.lower()}", reason)
 
     def _under(self, text: str) -> None:
         for i, line in enumerate(_wrapped(_readable(text))):
             self.plain(f"{'':16}{line}" if i == 0 else f"{'':20}{line}")
 
 
-def _told(step: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _titled(step: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(title, line) for title, key in TELLING for line in step.get(key, ())]
 
 
@@ -129,7 +129,7 @@ def status_lines(status: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _service_line(service: Mapping[str, Any]) -> str:
-    held = service["holder"] or ", ".join(service["mayServe"]) or "nobody"
+    held = service["holder"] or ", ".join(service["mayServe"]) or "no member"
     what = f"  {service['service']}: {held} ({service['mode']}, {service['phase']}, epoch {service['epoch']})"
     extra = [f"{key} {', '.join(service[key])}" for key in ("fenced", "owed") if service[key]]
     return "; ".join([what, *extra])

@@ -1,7 +1,7 @@
 """One appliance: the agent's own command endpoint, duties, checks, reports and status, on the virtual network and clock.
 
-What differs from `hopkeeper_agent.agent`: heartbeats are not sent (whether a peer is heard is looked up), the disk is
-memory, and the speaker tells the simulated Route Servers directly.
+What differs from `hopkeeper_agent.agent`: heartbeats are not sent (whether a peer is reachable is looked up), the disk
+is memory, and the speaker announces to the simulated Route Servers directly.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class Surroundings(Protocol):
     def peers(self, name: str) -> tuple[str, ...]: ...
 
     def silent_since(self, hearer: str, name: str) -> float | None:
-        """Since when `name` is not heard by `hearer`; None while it is."""
+        """Since when `hearer` has no heartbeat of `name`; None while it has."""
 
     def role_changed(self, name: str) -> None: ...
 
@@ -149,7 +149,7 @@ class Appliance:
             self._running.look()
 
     async def start(self) -> None:
-        """Boots into what its disk says; answers probes once it has had the time to hear of a newer holder."""
+        """Boots into what its disk says; answers probes once it has had the time to receive a newer epoch from its peers."""
         self._boots += 1
         running = _Running(self, self._boots)
         self._running = running

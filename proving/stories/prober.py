@@ -1,4 +1,4 @@
-"""The load balancers' probes: every five seconds each member is asked, and the simulated data plane is told."""
+"""The load balancers' probes: every five seconds each member is probed, and the result goes to the simulated data plane."""
 
 import asyncio
 from collections.abc import Mapping

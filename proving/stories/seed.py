@@ -60,7 +60,7 @@ class Seed:
         }
 
     def _advertised(self, server: RouteServer) -> list[str]:
-        """What it tells every peer by itself: the networks, and what its gateway brings and speakers are to relay."""
+        """What it advertises to every peer by itself: the networks, and what its gateway brings and speakers are to relay."""
         relayed = [p for s in self._topology.speakers for r in s.relays if r.source == server.name for p in r.prefixes]
         return list(dict.fromkeys(map(str, (*self._topology.networks, *relayed))))
 

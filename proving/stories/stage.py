@@ -27,7 +27,7 @@ from lab.kit.network import Way
 from lab.kit.virtual import VirtualClock, VirtualLoop, virtual_loop
 from proving.stories.bgp import Conversations
 from proving.stories.egress import WayOut
-from proving.stories.host import Adapt, Host, Queue, Told
+from proving.stories.host import Adapt, EndedPass, Host, Queue
 from proving.stories.identity import identity
 from proving.stories.narrator import Narrator, status_lines
 from proving.stories.nva import Appliance
@@ -56,7 +56,7 @@ type Do = Callable[["Stage"], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something that happens, or that is expected. `words` are told; empty, `do` tells by itself."""
+    """Something that happens, or that is expected. `words` are printed; where they are empty, `do` prints its own."""
 
     words: str
     do: Do
@@ -151,7 +151,7 @@ class Stage:
         self.nvas: dict[str, Appliance] = {}
         self.tempo = Tempo(GOSSIP_SECONDS, self.topology.timing.gossip_fall)
         self._silent: dict[str, float] = {}
-        """Since when nobody hears an appliance."""
+        """Since when an appliance's heartbeats arrive nowhere."""
         self._roles: dict[tuple[str, str], bool] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.applied = False
@@ -211,7 +211,7 @@ class Stage:
 
     def add_host(self) -> None:
         azure = self.simulator.url.replace("http://", "https://")
-        host = Host(azure, self.seed.app_subnet, self.documents, Queue(self.wake), self._told)
+        host = Host(azure, self.seed.app_subnet, self.documents, Queue(self.wake), self._ended)
         host.adapt(self._story.adapt)
         self.hosts.append(host)
 
@@ -295,7 +295,7 @@ class Stage:
         self.isolate(name)
 
     def isolate(self, name: str) -> None:
-        """Its peers do not hear it, nor it them; the app and the load balancer reach it as before."""
+        """No heartbeat goes between it and its peers; the app and the load balancer reach it as before."""
         loop = virtual_loop()
         self._silent[name] = loop.time()
         loop.call_later(self.tempo.window_seconds + LOOK_SECONDS, self._notice)
@@ -385,10 +385,10 @@ class Stage:
             return ("nothing is in force",)
         return tuple(status_lines(await self.host.status(self.topology.name)))
 
-    # --- what is told
+    # --- what is printed
 
-    def _told(self, told: Told) -> None:
-        self.narrator.outcome(self.topology.name, told)
+    def _ended(self, ended: EndedPass) -> None:
+        self.narrator.outcome(self.topology.name, ended)
 
     def _written(self, name: str, body: bytes) -> None:
         if name.startswith(keys.HISTORY):
@@ -409,5 +409,5 @@ def decoded(document: dict[str, Any]) -> Topology:
 
 
 def written(document: dict[str, Any]) -> str:
-    """As YAML without aliases, which nobody writes by hand and Hopkeeper refuses."""
+    """As YAML without aliases, which no operator writes by hand and Hopkeeper refuses."""
     return yaml.safe_dump(json.loads(json.dumps(document)), sort_keys=False)

@@ -35,7 +35,7 @@ def test_an_expectation_that_is_not_met_fails_the_story_and_says_so() -> None:
         "wrong", "it is not so.", "active-passive.yaml", (apply(), holds("egress-firewall", "nva-b", within=90))
     )
     ending = play(story)
-    assert ending.failure == "nva-b holds egress-firewall, and nobody else: not within 90 s"
+    assert ending.failure == "nva-b alone holds egress-firewall: not within 90 s"
     assert "    ✗ nva-b holds egress-firewall" in "\n".join(ending.lines)
 
 

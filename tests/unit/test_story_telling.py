@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from function_app.reconcile.passes.outcome import Ending, Outcome
-from proving.stories.host import Told
+from proving.stories.host import EndedPass
 from proving.stories.narrator import Narrator
 
 NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
@@ -13,7 +13,7 @@ HUB = "/subscriptions/0/resourceGroups/hub/providers/Microsoft.Network/virtualHu
 def told(*reasons: str) -> list[str]:
     narrator = Narrator(lambda: NOW)
     for reason in reasons:
-        narrator.outcome("hub", Told("wake-up", Outcome(Ending.HELD, (reason,), timedelta(seconds=10))))
+        narrator.outcome("hub", EndedPass("wake-up", Outcome(Ending.HELD, (reason,), timedelta(seconds=10))))
     return narrator.lines
 
 

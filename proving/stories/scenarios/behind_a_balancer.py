@@ -102,7 +102,7 @@ HALF_A_FENCE = Story(
         ),
         dies("nva-a"),
         is_fenced(FIREWALL, "nva-a"),
-        stays("nobody is promoted on half a proof", lambda stage: not stage.nvas["nva-b"].answers(FIREWALL), 90),
+        stays("no member is promoted on half a proof", lambda stage: not stage.nvas["nva-b"].answers(FIREWALL), 90),
         fault("health is fresh again", health_stale=False),
         holds(FIREWALL, "nva-b", within=120),
     ),

@@ -28,7 +28,7 @@ def adds_route_table() -> Act:
 
 
 def no_promotion(stage: Stage) -> bool:
-    """For all that is known the dead one may serve, it is not fenced, and nobody else serves."""
+    """For all that is known the dead one may serve, it is not fenced, and no other serves."""
     record = stage.record(FIREWALL)
     fenced = stage.admin_state("nva-a", FIREWALL) == "Down"
     suspected = record is not None and record.may_serve == {"nva-a"}
@@ -45,7 +45,7 @@ NO_WAY_OUT = Story(
         seen("preflight says that this will be so", lambda last: found(last) == ["error"]),
         dies("nva-a"),
         says("the status says why it is held", "no proof that nva-a does not serve", "imeout"),
-        stays("nobody takes over: without Azure no fence is proven", no_promotion, 600),
+        stays("no member takes over: without Azure no fence is proven", no_promotion, 600),
         adds_route_table(),
         is_fenced(FIREWALL, "nva-a", within=120),
         holds(FIREWALL, "nva-b", within=60),

@@ -64,12 +64,12 @@ FLAGS = Story(
 
 ROUTES = Story(
     "what-routes-say",
-    "routes are asked for, each for its token, and preflight reads what is around an appliance; evidence, nothing else.",
+    "routes are requested, each for its token, and preflight reads what is around an appliance; evidence, nothing else.",
     "active-passive.yaml",
     (
         apply("the operator puts the topology in force, with the interface of nva-a in it"),
         holds(FIREWALL, "nva-a", within=90),
-        seen("what the Route Server advertises has been asked", lambda last: answered(last, "advertised rs-hub/nva-a")),
+        seen("what the Route Server advertises has been read", lambda last: answered(last, "advertised rs-hub/nva-a")),
         seen("and where the interface's packets go", lambda last: answered(last, "effective nva-a")),
         seen("nothing is wrong with either", lambda last: last["routes"]["wrong"] == 0),
         seen("preflight has read the interface, its network and its route table", lambda last: not refused(last)),

@@ -33,7 +33,7 @@ def rows(stage: Stage, server: str) -> dict[str, set[Row]]:
 
 
 def table_is(words: str, server: str, wanted: set[Row], within: float = 30.0, *, shown: bool = False) -> Act:
-    """Row for row, on both instances; where it is to be shown, it is told as well."""
+    """Row for row, on both instances; `shown`: the table is printed as well."""
 
     async def do(stage: Stage) -> None:
         await stage.until(words, lambda: all(table == wanted for table in rows(stage, server).values()), within)
@@ -100,9 +100,9 @@ TEN_NVAS = Story(
         found("every client's next hop is found on both instances, and nothing is wrong", wrong=False),
         gone("hub-a", "hub-a is lost"),
         table_is("every prefix is still there, by hub-b", "rs", published("10.13.76.85")),
-        found("Hopkeeper finds that hub-a carries nobody any more", wrong=True, within=700),
+        found("Hopkeeper finds that hub-a passes on no routes any more", wrong=True, within=700),
         back("hub-a", "hub-a is back"),
-        table_is("both tell again", "rs", published("10.13.76.84", "10.13.76.85")),
+        table_is("both pass them on again", "rs", published("10.13.76.84", "10.13.76.85")),
         gone("nva-104", "an NVA dies"),
         expect(
             "its prefix goes, and no other",

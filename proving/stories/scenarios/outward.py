@@ -22,13 +22,13 @@ SERVICE = "to-premises"
 def hears(words: str, **prepends: int) -> Act:
     """What the router on-premises has by member: how often its ASN is prepended, the same for every prefix."""
 
-    def heard(stage: Stage) -> bool:
+    def holds(stage: Stage) -> bool:
         outward = stage.topology.service(SERVICE).outward
         assert outward is not None
         expected = {name.replace("_", "-"): dict.fromkeys(outward.prefixes, n) for name, n in prepends.items()}
         return stage.bgp.on_premises() == expected
 
-    return expect(f"on-premises hears {words}", heard)
+    return expect(f"on-premises receives {words}", holds)
 
 
 def _withhold(document: Json) -> None:

@@ -59,7 +59,7 @@ def _fleet(*numbers: int) -> tuple[str, ...]:
 
 NINTH = Story(
     "ninth-by-priority",
-    "nine speakers want eight places: one waits by its priority, and moves up by an exchange that is told first.",
+    "nine speakers want eight places: one waits by its priority, and moves up by an exchange that is announced first.",
     "active-passive.yaml",
     (
         apply(),
@@ -67,7 +67,7 @@ NINTH = Story(
         peerings_are_made("rs-hub", *_fleet(*range(1, 7))),
         says("router-7 waits, with the arithmetic", "room for 8, and 9 speakers want to peer", "waiting: router-7"),
         rewrite("router-7 becomes more important, and router-6 less", _promoted),
-        says("what it costs is told", "router-6 will be deleted", "one fewer for about 165 s"),
+        says("what it costs is said", "router-6 will be deleted", "one fewer for about 165 s"),
         peerings_are_made("rs-hub", *_fleet(1, 2, 3, 4, 5, 7)),
         holds(FIREWALL, "nva-a"),
         converged(),

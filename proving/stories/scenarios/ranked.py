@@ -38,7 +38,7 @@ def best_next_hops(stage: Stage, service: str) -> set[str]:
                     if route.network == prefix
                 ]
                 shortest = min((len(route.as_path) for route in routes), default=0)
-                found |= {str(route.next_hop) for route in routes if len(route.as_path) == shortest} or {"nobody"}
+                found |= {str(route.next_hop) for route in routes if len(route.as_path) == shortest} or {"no next hop"}
     return found
 
 

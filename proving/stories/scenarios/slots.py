@@ -27,7 +27,7 @@ COLLEAGUES = 8
 
 
 def _leaves(document: dict[str, object]) -> None:
-    """nva-b is in no service any more, and peers with nobody."""
+    """nva-b is in no service any more, and is no speaker."""
     _service(document)["members"] = [{"speaker": "nva-a", "priority": 200}]
     document["speakers"] = [s for s in _speakers(document) if s["name"] != "nva-b"]
 
