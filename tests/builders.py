@@ -131,7 +131,7 @@ def balancer(**reasons: str) -> BalancerReading:
 
 
 def stable(holder: str = "nva-a", epoch: int = 3, **changes: Any) -> Record:
-    """A service at rest: `holder` serves at `epoch`, nobody else may, everybody announces."""
+    """A service at rest: `holder` serves at `epoch`, no other member may, all announce."""
     values: dict[str, Any] = {
         "service": "fw",
         "epoch": epoch,

@@ -228,8 +228,8 @@ class FakeWorld:
         )
         sessions = dict.fromkeys(INSTANCES, agent.sessions_up)
         services = {s.name: mine for s in self.topology.services}
-        told = dict(agent.outward_sessions)
-        return AgentStatus(agent.boot_id, NOW, services, agent.fatal, peers, sessions, "fake", outward_sessions=told)
+        outward = dict(agent.outward_sessions)
+        return AgentStatus(agent.boot_id, NOW, services, agent.fatal, peers, sessions, "fake", outward_sessions=outward)
 
     async def status(self, topology: str, speaker: Speaker, timeout: timedelta) -> AgentReading:
         return self._status(speaker.name)
@@ -301,17 +301,17 @@ def _view(up: bool) -> PeerView:
 
 
 class FakeSurroundings:
-    """What preflight asks ARM for: unknown unless a test says it; `asked` counts."""
+    """What preflight reads from ARM: unknown unless a test says it; `reads` counts."""
 
     def __init__(self) -> None:
         self.locations: dict[str, str | Denied] = {}
         self.balancers: dict[str, BalancerFacts | Denied] = {}
         self.interfaces: dict[str, InterfaceFacts | Denied] = {}
         self.own: dict[str, AppSubnetFacts | Denied | None] = {}
-        self.asked = 0
+        self.reads = 0
 
     def _known[T](self, of: Mapping[str, T], name: str) -> T:
-        self.asked += 1
+        self.reads += 1
         if name not in of:
             raise Unavailable(f"nothing is known of {name}")
         return of[name]
@@ -388,14 +388,14 @@ class FakeRouteServers:
 
 @dataclass
 class FakeQuestions:
-    """Routes that are there one look after they were asked for: of peers (by connection) or interfaces (by id)."""
+    """Routes that are there one look after they were requested: of peers (by connection) or interfaces (by id)."""
 
     answers: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
     failing: list[HopkeeperError] = field(default_factory=list)
 
     async def ask(self, *where: Any) -> str:
-        self.asked.append(where[-1])
+        self.requested.append(where[-1])
         if self.failing:
             raise self.failing.pop(0)
         return str(where[-1])
@@ -429,7 +429,7 @@ class FakeNetworkFlags:
 
 
 def foreign(name: str, address: str = "10.0.9.9", state: Provisioning = Provisioning.SUCCEEDED) -> Peering:
-    """A peering that somebody else made."""
+    """A peering of another owner."""
     return Peering(name, IPv4Address(address), 65099, state)
 
 

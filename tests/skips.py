@@ -55,7 +55,7 @@ class LeftOut:
 
 @dataclass(eq=False)
 class Skips:
-    """The plugin. In a worker of xdist it only tells what was deselected; reports come to the controller by themselves."""
+    """The plugin. In a worker of xdist it only hands over what was deselected; reports come to the controller by themselves."""
 
     config: pytest.Config
     strict: bool
@@ -82,7 +82,7 @@ class Skips:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """xdist's: what a worker had to tell when it ended. One that crashed has told nothing, and the run has failed."""
+        """xdist's: what a worker handed over when it ended. One that crashed hands over nothing, and the run has failed."""
         self._deselected.update(getattr(node, "workeroutput", {}).get("deselected", ()))
 
     @pytest.hookimpl(tryfirst=True)
@@ -95,7 +95,7 @@ class Skips:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        for line in self.told():
+        for line in self.lines():
             terminalreporter.write_line(line)
         for line in self.faults():
             terminalreporter.write_line(line, red=True)
@@ -119,7 +119,7 @@ class Skips:
                 found.append(f"make tools, as root, installs what is missing here: {lacking}")
         return found
 
-    def told(self) -> list[str]:
+    def lines(self) -> list[str]:
         """Every reason with how many tests of which files it left out."""
         if not self.left_out:
             return ["skipped: nothing"]

@@ -73,7 +73,7 @@ class State:
 def orders(verb: str, names: tuple[str, ...]) -> tuple[Order, ...]:
     """Every order of this verb: for each of these members where it names one, and without one where it needs none.
 
-    A rehearsal without a name chooses among what can be spared, which may be nobody: that is no advice refused.
+    A rehearsal without a name chooses among the members that can be spared; there may be none: that is no advice refused.
     """
     keys = [field for field in fields(VERBS[verb]) if field.name in ("member", "to")]
     named = tuple(order_from(verb, {key.name: name}) for key in keys for name in names)
@@ -154,7 +154,7 @@ def readings(members: tuple[str, ...]) -> dict[str, dict[str, AgentReading]]:
         "all serving": {name: status(3, Role.SERVING) for name in members},
         "holder silent": {**fit, "nva-a": SILENT},
         "standby silent": {**fit, "nva-b": SILENT},
-        "nobody answers": dict.fromkeys(members, SILENT),
+        "no member answers": dict.fromkeys(members, SILENT),
         "standby without sessions": {**fit, "nva-b": status(3, sessions_up=False)},
         "standby unfit": {**fit, "nva-b": status(3, fatal=("forwarding is off",))},
     }

@@ -180,7 +180,7 @@ def test_the_citations_are_found_at_all() -> None:
         "as docs/preflight.md, The fence that is not there",
         "a proof is of its operation (finding 99)",
         "Finding 0",
-        "R8: nobody wrote it",
+        "R8: there is none",
         "F3",
         "S1x is no law, S20 neither",
         "L9",

@@ -23,7 +23,7 @@ from function_app.cli import main as hopkeeper
 from tools.release import agent as release
 
 ROOT = Path(__file__).resolve().parents[2]
-TELLS = (
+SOURCES = (
     "*.md",
     "*.toml",
     "*.yaml",
@@ -49,7 +49,7 @@ MENTION = re.compile(
 
 def documents() -> Mapping[str, str]:
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *TELLS],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *SOURCES],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     return {name: (ROOT / name).read_text() for name in listed if not name.startswith(("tests/", "contracts/schemas"))}
@@ -62,8 +62,8 @@ def served() -> dict[str, set[str]]:
         "import main, json; print(json.dumps([[t.route, [getattr(m, 'value', m) for m in t.methods]] for f in "
         "main.app.get_functions() if (t := f.get_trigger()).get_binding_name() == 'httpTrigger']))"
     )
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    found = {f"/api/{route}": set(methods) for route, methods in json.loads(told)}
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found = {f"/api/{route}": set(methods) for route, methods in json.loads(printed)}
     found |= {f"{probe.PATH}{{service?}}": {"GET"}, commands.PATH: {"POST"}}
     return found | {path: {"GET", "POST"} for path in PLATFORM}
 
@@ -122,7 +122,7 @@ def test_an_address_that_nobody_serves_is_named(line: str) -> None:
 # Command lines
 
 
-def told_commands(program: str, texts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+def commands_in(program: str, texts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """(document, what stands before the program's name, the rest of the line) of each that is followed by a verb."""
     pattern = re.compile(rf"(?P<before>[\w/.-]*)(?<![\w-]){program} (?P<rest>[a-z][^`|;&#()\n]*)")
     for name, text in texts.items():
@@ -132,7 +132,7 @@ def told_commands(program: str, texts: Mapping[str, str]) -> Iterator[tuple[str,
 
 def agent_lines() -> list[tuple[str, str, list[str]]]:
     found = []
-    for name, before, rest in told_commands("hopkeeper-agent", documents()):
+    for name, before, rest in commands_in("hopkeeper-agent", documents()):
         words = shlex.split(rest.rstrip(",.:"), comments=True)
         if words and words[0] in ("run", "check", "enroll", "stop-speaker") and len(words) > 1 and words[1][0] in "-/":
             found.append((name, before, [word.rstrip(",.") for word in words]))
@@ -151,7 +151,7 @@ def test_a_command_line_of_the_agent_is_one_and_is_found_where_it_is_installed(
         parser().parse_args(words)
     except SystemExit:
         pytest.fail(f"{name}: hopkeeper-agent {' '.join(words)}")
-    assert f"{before}hopkeeper-agent" == INSTALLED, f"{name}: {words} is on nobody's PATH"
+    assert f"{before}hopkeeper-agent" == INSTALLED, f"{name}: {words} is on no PATH"
 
 
 def test_the_agent_s_command_lines_are_found_at_all() -> None:
@@ -166,8 +166,8 @@ def app_lines(texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Document and arguments of each command line of `hopkeeper`: what stands as code is one, whatever its words are."""
     code = {name: "\n".join(CODE.findall(text)) for name, text in texts.items()}
     plain = {name: CODE.sub("", text) for name, text in texts.items()}
-    yield from ((name, rest) for name, _, rest in told_commands("hopkeeper", code))
-    yield from ((name, rest) for name, _, rest in told_commands("hopkeeper", plain) if not _is_prose(rest))
+    yield from ((name, rest) for name, _, rest in commands_in("hopkeeper", code))
+    yield from ((name, rest) for name, _, rest in commands_in("hopkeeper", plain) if not _is_prose(rest))
 
 
 def _is_prose(rest: str) -> bool:

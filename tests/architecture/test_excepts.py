@@ -69,7 +69,7 @@ def swallowed(source: str, ours: set[str]) -> Iterator[str]:
     ours = (ours | set(_made_of(tree, ours))) - LOST
     suppress = {"suppress", *(a.asname for a in ast.walk(tree) if isinstance(a, ast.alias) and a.name == "suppress")}
     for function, node in _with_function(tree):
-        if isinstance(node, ast.ExceptHandler) and _names(node.type) & ours and not _is_told(node):
+        if isinstance(node, ast.ExceptHandler) and _names(node.type) & ours and not _is_reported(node):
             yield function
         if isinstance(node, ast.Call) and _called(node) in suppress and any(_names(each) & ours for each in node.args):
             yield function
@@ -97,12 +97,12 @@ def _called(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
-def _is_told(handler: ast.ExceptHandler) -> bool:
+def _is_reported(handler: ast.ExceptHandler) -> bool:
     """It raises, logs, or uses the error that it caught, or gives back a text that says why."""
-    return any(_tells(node, handler.name) for statement in handler.body for node in ast.walk(statement))
+    return any(_reports(node, handler.name) for statement in handler.body for node in ast.walk(statement))
 
 
-def _tells(node: ast.AST, caught: str | None) -> bool:
+def _reports(node: ast.AST, caught: str | None) -> bool:
     match node:
         case ast.Raise():
             return True

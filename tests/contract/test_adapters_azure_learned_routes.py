@@ -1,4 +1,4 @@
-"""Learned routes, asked for in one pass and fetched in another, through the real management SDK."""
+"""Learned routes, requested in one pass and fetched in another, through the real management SDK."""
 
 import base64
 import json
@@ -120,7 +120,7 @@ async def test_a_fetch_that_is_throttled_keeps_the_token(sim: Simulator, azure: 
 
 
 def forged(token: str, old: str, new: str) -> str:
-    """The token with every `old` in the SDK's part replaced by `new`, as somebody who can write to storage might."""
+    """The token with every `old` in the SDK's part replaced by `new`, as an attacker who can write to storage might."""
     held = json.loads(base64.urlsafe_b64decode(token))
     text = base64.b64decode(held["sdk"]).decode()
     assert old in text

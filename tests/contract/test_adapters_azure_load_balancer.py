@@ -268,13 +268,13 @@ async def test_an_arm_that_hangs_is_given_up_in_time(sim: Simulator, azure: Azur
     states = AdminStatesOverArm(azure, Timeouts(read=timedelta(seconds=0.5)))
     await azure.network(WANTED.subscription)
     sim.world.set_faults({"arm": "hang"})
-    for asked in (
+    for read in (
         states.look(service(), NVA_A),
         states.bump(service(), "etag"),
         states.health_reason(service(), NVA_A),
     ):
         with pytest.raises(Unavailable, match=r"not done within 0.5 s"):
-            await asked
+            await read
 
 
 # --- the whole procedure over them
@@ -323,14 +323,14 @@ async def test_a_pool_that_keeps_the_etag_of_what_changes_nothing_is_bumped(sim:
 async def test_the_record_is_read_again_between_the_get_and_the_put(sim: Simulator, ports: Ports) -> None:
     """Finding 9: whoever writes while the record is being read again makes the write fail."""
 
-    async def somebody_else_writes() -> bool:
+    async def another_writes() -> bool:
         document = sim.world.state.resources.get(WANTED.load_balancer_id)
         assert document is not None
         document["etag"] = pool(sim)["etag"] = 'W/"foreign"'
         return True
 
     with pytest.raises(Superseded, match="the write of Down has not succeeded"):
-        await fence(ports, write(recheck=somebody_else_writes))
+        await fence(ports, write(recheck=another_writes))
     assert state_of(sim) in (None, "None")
 
 

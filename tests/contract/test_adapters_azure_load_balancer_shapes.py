@@ -227,20 +227,20 @@ async def test_no_rule_with_the_pool_and_the_probe_makes_a_fence_unprovable_and_
 
 async def test_the_first_rule_with_pool_and_probe_is_asked(tmp_path: Path) -> None:
     arm = LazyArm()
-    asked: list[str] = []
+    probes_of: list[str] = []
     several = rule("second")
     several["properties"]["backendAddressPools"] = [several["properties"].pop("backendAddressPool")]
     arm.rules = [rule("first", pool="others"), several, rule("third")]
 
     async def answer(request: web.Request) -> web.Response:
         if request.method == "POST":
-            asked.append(request.path.split("/")[-2])
+            probes_of.append(request.path.split("/")[-2])
         return await arm.answer(request)
 
     async with fake_arm(answer, tmp_path) as azure:
         await LoadBalancersOverArm(azure, POLL).read(service(), SPEAKERS, timedelta(seconds=5))
         await admin_states(azure).health_reason(service(), NVA_A)
-    assert asked == ["second", "second"]
+    assert probes_of == ["second", "second"]
 
 
 @pytest.mark.parametrize("again", [{"ipAddress": "10.0.1.4"}, {"networkInterfaceIPConfiguration": {"id": NIC}}])

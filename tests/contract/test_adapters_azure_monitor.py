@@ -104,10 +104,10 @@ async def test_the_newest_fresh_interval_counts_by_majority(
         | ({} if average is None else {"average": average})
         for age, average in points
     ]
-    asked: list[dict[str, str]] = []
+    queries: list[dict[str, str]] = []
 
     async def answer(request: web.Request) -> web.Response:
-        asked.append(dict(request.query))
+        queries.append(dict(request.query))
         label = {"name": {"value": "backendipaddress", "localizedValue": "backendipaddress"}, "value": str(A)}
         name = {"value": "DipAvailability", "localizedValue": "Health Probe Status"}
         metric = {"id": f"{LB}/providers/Microsoft.Insights/metrics/DipAvailability", "name": name, "unit": "Count"}
@@ -117,7 +117,7 @@ async def test_the_newest_fresh_interval_counts_by_majority(
     async with fake_arm(answer, tmp_path) as azure:
         metrics = MetricsOverMonitor(azure, azure.cloud.endpoint, StillClock(NOW))
         assert await metrics.probe_availability(LB, (A, B)) == {A: value, B: Value.UNKNOWN}
-    [query] = asked
+    [query] = queries
     assert query["metricnames"] == "DipAvailability"
     assert query["filter"] == "BackendIPAddress eq '10.0.1.4' or BackendIPAddress eq '10.0.1.5'"
     assert (query["interval"], query["aggregation"], query["top"]) == ("PT1M", "Average", "2")
@@ -150,16 +150,16 @@ async def test_recent_health_events_are_those_of_the_load_balancer_newest_first(
 
 
 async def test_an_id_cannot_break_out_of_the_query(tmp_path: Path) -> None:
-    asked: list[str] = []
+    queries: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
-        asked.append((await request.json())["query"])
+        queries.append((await request.json())["query"])
         return web.json_response({"tables": [{"name": "PrimaryResult", "columns": [], "rows": []}]})
 
     async with fake_arm(answer, tmp_path) as azure:
         logs = HealthLogsOverLogAnalytics(azure, WORKSPACE, azure.cloud.endpoint)
         assert await logs.recent('/x\\"|take 1', timedelta(hours=1)) == ()
-    assert r'=~ "/x\\\"|take 1" | project' in asked[0]
+    assert r'=~ "/x\\\"|take 1" | project' in queries[0]
 
 
 HAPPENING = Happening("Promoted", "hub", "fw", {"epoch": 7, "at": NOW, "from": "nva-a", "to": "nva-b"})

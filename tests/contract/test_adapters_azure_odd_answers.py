@@ -42,7 +42,7 @@ LISTS: dict[str, Any] = {
 }
 
 
-async def told(directory: Path, what: str, body: Callable[[str], Any]) -> str:
+async def complaint(directory: Path, what: str, body: Callable[[str], Any]) -> str:
     """Of the answer that `body` gives to a path, why it is none."""
 
     async def answer(request: web.Request) -> web.Response:
@@ -64,13 +64,13 @@ async def test_a_list_of_peerings_is_whole_or_is_not(tmp_path: Path, odd: str) -
             return LISTS.get(odd, {"value": []})
         return [] if odd not in LISTS else {} if path == "/second" else {"name": "rs-hub", "properties": {}}
 
-    await told(tmp_path, "reading Route Server rs-hub", body)
+    await complaint(tmp_path, "reading Route Server rs-hub", body)
 
 
 @pytest.mark.parametrize("odd", [odd for odd in LISTS if odd != "an AS that is no number"])
 async def test_a_list_of_instances_is_whole_or_is_not(tmp_path: Path, odd: str) -> None:
     """An empty one says that all are gone, and their peerings with them."""
-    await told(
+    await complaint(
         tmp_path, "listing the instances of scale set fleet", lambda path: {} if path == "/second" else LISTS[odd]
     )
 
@@ -93,7 +93,7 @@ async def test_what_of_a_load_balancer_cannot_be_read_is_named(
     def body(path: str) -> Any:
         return listed if "/backendAddressPools/" in path else document
 
-    assert re.search(named, await told(tmp_path, "reading the load balancer of fw", body))
+    assert re.search(named, await complaint(tmp_path, "reading the load balancer of fw", body))
 
 
 @pytest.mark.parametrize("what", list(READS))
@@ -106,4 +106,4 @@ async def test_whatever_is_read_an_odd_answer_is_none(tmp_path: Path, what: str,
             return odd
         return POOL if "/backendAddressPools/" in path else RULES
 
-    await told(tmp_path, what, body)
+    await complaint(tmp_path, what, body)

@@ -1,7 +1,7 @@
 """Every key of ARM's documents that may be missing is missing once, null once, and empty once, for every reader.
 
 Which may be missing say the SDK's models, which are made from the REST specification. A reader may say in Hopkeeper's own
-words what it cannot read of *our* things; what somebody else's part of a document leaves out must change nothing at all.
+words what it cannot read of *our* things; what another owner's part of a document leaves out must change nothing at all.
 The documents have the shapes of the recordings that the simulator is checked against, cut to what is read.
 """
 
@@ -48,7 +48,7 @@ def ref(kind: str, name: str) -> dict[str, Any]:
 
 
 def addresses(*foreign: dict[str, Any]) -> list[dict[str, Any]]:
-    """Somebody else's first, then ours: one by its IP, one by its interface."""
+    """Other owners' first, then ours: one by its IP, one by its interface."""
     ours = sub("x", "a", ipAddress="10.0.1.4", adminState="None")
     ours_by_interface = sub("x", "b", networkInterfaceIPConfiguration={"id": CONFIGURATION}, adminState="Down")
     return [*foreign, ours, ours_by_interface]
@@ -245,7 +245,7 @@ class Clock:
 @dataclass(frozen=True)
 class Reader:
     """One method of one adapter, the answer of its that is changed, the model of that in the SDK (None: Monitor's, where
-    everything may be missing), and where in it somebody else's things are."""
+    everything may be missing), and where in it other owners' things are."""
 
     call: Callable[[Azure], Awaitable[Any]]
     answer: str

@@ -1,5 +1,5 @@
 """Rows of ARM's long answers: one that cannot be read is named and never voids the others, and an answer of which
-nothing can be read is dropped, said, and asked for again in its time.
+nothing can be read is dropped, said, and requested again in its time.
 
 The advertised rows are a public capture of a Route Server (fabferri/az-pattern, route-server/basic-rs-frr-cloud-init):
 every key that ARM gave is there, and no `sourcePeer`.
@@ -81,7 +81,7 @@ EFFECTIVE = {
 
 
 class Arm:
-    """Takes every question, and answers each with `body`; counts what it is asked."""
+    """Takes every request, and answers each with `body`; counts them."""
 
     def __init__(self, body: Any) -> None:
         self.body = body
@@ -249,8 +249,8 @@ async def test_an_answer_that_is_of_no_use_is_read_once_and_asked_for_again_in_i
         for _ in range(12):
             await scene.slow()
         assert (len(arm.posts), len(arm.gets)) == (2, 2), "one question about learned routes, one about advertised ones"
-        told = json.loads(scene.documents.stored["status/hub.json"].body)["routes"]
-        assert [each.partition(":")[0] for each in told["trouble"]] == ["advertised rs/nva-a", "learned rs/nva-a"]
+        routes = json.loads(scene.documents.stored["status/hub.json"].body)["routes"]
+        assert [each.partition(":")[0] for each in routes["trouble"]] == ["advertised rs/nva-a", "learned rs/nva-a"]
         scene.clock.at += scene.topology.timing.verify_every
         for _ in range(12):
             await scene.slow()
@@ -265,11 +265,11 @@ async def test_a_question_that_arm_refuses_to_tell_of_is_given_up_when_a_good_an
     async with scene_over(arm, tmp_path) as scene:
         for _ in range(4):
             await scene.slow()
-        asked = len(arm.posts)
+        posted = len(arm.posts)
         scene.clock.at += scene.topology.timing.verify_every
         for _ in range(4):
             await scene.slow()
-        assert len(arm.posts) > asked
+        assert len(arm.posts) > posted
 
 
 async def test_what_cannot_be_read_is_told_and_what_can_is_sound(tmp_path: Path) -> None:

@@ -180,12 +180,12 @@ async def test_a_refused_read_names_the_missing_action(what: str, path: str, act
 
     async with fake_arm(answer, tmp_path) as azure:
         surroundings = SurroundingsOverArm(azure, f"{VNET}/subnets/nvas")
-        asked: dict[str, Callable[[], Awaitable[object]]] = {
+        readers: dict[str, Callable[[], Awaitable[object]]] = {
             "location": lambda: surroundings.location(SERVER),
             "balancer": lambda: surroundings.balancer(service()),
             "interface": lambda: surroundings.interface(NVA),
             "app_subnet": surroundings.app_subnet,
         }
-        found = await asked[what]()
+        found = await readers[what]()
     assert isinstance(found, Denied)
     assert found.action == f"Microsoft.Network/{action}"

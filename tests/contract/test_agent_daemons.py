@@ -64,7 +64,7 @@ async def speaking(site: Site) -> AsyncIterator[tuple[Agent, list[WirePeer]]]:
             await until(lambda: states(agent) == ["established"] * 2, LONG)
             await settled(site, agent)
             if site.daemon.kind == "frr":
-                await until(lambda: all(({}, (SETTLING,)) in told(peer) for peer in peers))
+                await until(lambda: all(({}, (SETTLING,)) in received(peer) for peer in peers))
             yield agent, peers
 
 
@@ -80,7 +80,7 @@ def states(agent: Agent) -> list[str]:
     return [session["state"] for session in agent.status()["sessions"].values()]
 
 
-def told(peer: WirePeer) -> list[tuple[dict[str, Route], tuple[str, ...]]]:
+def received(peer: WirePeer) -> list[tuple[dict[str, Route], tuple[str, ...]]]:
     return [(update.announced, update.withdrawn) for update in peer.updates]
 
 
@@ -99,7 +99,7 @@ async def test_each_order_is_exactly_one_update_on_each_session_and_never_a_with
         if site.daemon.kind == "frr":
             await asyncio.sleep(1.5)
         for peer in peers:
-            assert told(peer) == [({DEFAULT: Route(next_hop, path(prepend))}, ()) for next_hop, prepend in orders]
+            assert received(peer) == [({DEFAULT: Route(next_hop, path(prepend))}, ()) for next_hop, prepend in orders]
 
 
 async def test_an_acknowledged_advertisement_is_on_the_wire_already(site: Site) -> None:
@@ -124,7 +124,7 @@ async def test_an_order_that_comes_back_after_tidying_up_is_one_update_too(site:
             assert (await site.member.send(advertise(1, [(VIP, hop, 0)], seq)))[1]["reason"] is None
             await asyncio.sleep(0.3)
         for peer in peers:
-            assert told(peer) == [({VIP: Route(hop, path(0))}, ()) for hop in hops]
+            assert received(peer) == [({VIP: Route(hop, path(0))}, ()) for hop in hops]
 
 
 async def test_only_what_changed_is_sent_and_withdrawn(site: Site) -> None:
@@ -138,7 +138,7 @@ async def test_only_what_changed_is_sent_and_withdrawn(site: Site) -> None:
         await site.member.send(advertise(1, [both[0]], 3))
         await until(lambda: all(len(peer.updates) >= 2 for peer in peers))
         for peer in peers:
-            assert told(peer) == [({VIP: Route("10.0.1.4", path(3))}, ()), ({}, (VIP,))]
+            assert received(peer) == [({VIP: Route("10.0.1.4", path(3))}, ()), ({}, (VIP,))]
 
 
 async def test_the_status_tells_what_was_sent_and_since_when_the_sessions_are_up(site: Site) -> None:
@@ -198,7 +198,7 @@ async def test_an_agents_restart_flaps_no_session_and_sends_nothing_again(site: 
             assert (await site.member.send(advertise(1, [(DEFAULT, "10.0.1.100", 0)])))[0] == 200
             assert (await site.member.send(advertise(2, [(DEFAULT, "10.0.1.101", 0)])))[0] == 200
         for peer in peers:
-            assert (told(peer), peer.sessions) == ([({DEFAULT: Route("10.0.1.101", path(0))}, ())], 1)
+            assert (received(peer), peer.sessions) == ([({DEFAULT: Route("10.0.1.101", path(0))}, ())], 1)
 
 
 async def test_a_neighbour_the_daemon_does_not_know_is_told(site: Site) -> None:

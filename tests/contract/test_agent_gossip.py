@@ -91,7 +91,7 @@ async def test_a_member_that_becomes_a_witness_stands_by(pair: tuple[Member, Mem
 
 async def test_a_peer_whose_gossip_alone_is_cut_is_not_failed(pair: tuple[Member, Member]) -> None:
     a, b = pair
-    b.extra = ""  # b sends to nobody, and its probe answers
+    b.extra = ""  # b sends to no peer, and its probe answers
     async with b.running(), a.running() as first:
         await until(lambda: first.status()["peers"]["nva-b"]["probe"] == "ok")
         assert first.status()["peers"]["nva-b"]["gossip"] == "bad"
@@ -173,8 +173,8 @@ async def test_a_forged_heartbeat_demotes_nobody(pair: tuple[Member, Member]) ->
             "a.b.c",
         ]
         await _datagrams(b.address, a.address, forged)
-        heard = first.watches["nva-b"].counter
-        await until(lambda: first.watches["nva-b"].counter >= heard + 3)
+        counter = first.watches["nva-b"].counter
+        await until(lambda: first.watches["nva-b"].counter >= counter + 3)
         assert await a.probe() == 200
         # The same message, authentic, does demote: the forgeries failed for what they are.
         await _datagrams(b.address, a.address, [genuine.sign("hopkeeper-heartbeat", heartbeat)])

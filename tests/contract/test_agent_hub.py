@@ -92,9 +92,9 @@ announces = ["{OWN}"]
 {here.client_tables()}
 """
         hop = "10.13.76.100"
-        first.told[FIRST] = Route(hop, (65100,))
-        second.told[SECOND] = Route("10.13.76.101", (65101, 65101))
-        second.told[FIRST] = Route("10.13.76.101", (65101,))  # not its own
+        first.announces[FIRST] = Route(hop, (65100,))
+        second.announces[SECOND] = Route("10.13.76.101", (65101, 65101))
+        second.announces[FIRST] = Route("10.13.76.101", (65101,))  # not its own
         own = {OWN: Route(member.address, (HUB,))}
         passed = {
             FIRST: Route(hop, (HUB, 65100)),
@@ -117,7 +117,7 @@ announces = ["{OWN}"]
             assert not any(VIP in update.withdrawn for peer in here.instances for update in peer.updates)
             assert not any(client.updates for client in here.clients)
 
-            first.told.clear()
+            first.announces.clear()
             first.cut()
             left = {SECOND: passed[SECOND]}
             await until(lambda: here.agree(own | left), LONG)
@@ -146,9 +146,9 @@ async def test_a_client_with_an_agent_opens_the_session_itself(embedded: Member,
     async with wire_peer(fresh_address()) as server:
         neighbour = '[[speaker.neighbors]]\naddress = "{}"\nasn = {}\n'
         speaker = '[speaker]\nkind = "exabgp"\naddress = "{}"\nasn = {}\nport = 1790\n'
-        told = f'address = "{client.address}"\nasn = 65100\nprefixes = ["{FIRST}"]\nlisten = true\n'
+        client_table = f'address = "{client.address}"\nasn = 65100\nprefixes = ["{FIRST}"]\nlisten = true\n'
         embedded.extra = speaker.format(embedded.address, HUB) + neighbour.format(server.address, ASN)
-        embedded.extra += f"[[speaker.clients]]\n{told}"
+        embedded.extra += f"[[speaker.clients]]\n{client_table}"
         client.extra = speaker.format(client.address, 65100) + f'announces = ["{FIRST}"]\n'
         client.extra += neighbour.format(embedded.address, HUB)
         async with embedded.running(), client.running():
@@ -179,16 +179,16 @@ as_override = true
 {here.neighbour_tables()}
 {down}{up}
 """
-        hub[0].told["192.168.0.0/16"] = Route("10.1.0.4", (ASN, ASN, 12076))
-        hub[0].told["10.99.0.0/16"] = Route("10.1.0.4", (ASN,))
-        spoke[1].told["10.20.0.0/16"] = Route("10.20.0.5", (ASN,))
-        spoke[1].told["192.168.0.0/16"] = Route("10.20.0.5", (ASN, 65002))
+        hub[0].announces["192.168.0.0/16"] = Route("10.1.0.4", (ASN, ASN, 12076))
+        hub[0].announces["10.99.0.0/16"] = Route("10.1.0.4", (ASN,))
+        spoke[1].announces["10.20.0.0/16"] = Route("10.20.0.5", (ASN,))
+        spoke[1].announces["192.168.0.0/16"] = Route("10.20.0.5", (ASN, 65002))
         below = {"192.168.0.0/16": Route(embedded.address, (HUB, HUB, HUB, 12076))}
         above = {"10.20.0.0/16": Route(embedded.address, (HUB, HUB))}
         async with embedded.running():
             await until(lambda: all(peer.routes() == below for peer in spoke), LONG)
             await until(lambda: all(peer.routes() == above for peer in hub), LONG)
-            hub[0].told.clear()
+            hub[0].announces.clear()
             hub[0].cut()
             await until(lambda: all(peer.routes() == {} for peer in spoke), LONG)
 
@@ -213,16 +213,16 @@ async def test_a_daemon_of_the_operators_passes_on_what_the_agents_configuration
         )
 
         def configure(first: str, second: str) -> None:
-            told = zip((behind, silent), (first, second), strict=True)
+            clients = zip((behind, silent), (first, second), strict=True)
             here.member.extra = daemon.speaker() + "".join(
                 f'[[speaker.clients]]\naddress = "{peer.address}"\nasn = 65002\nprefixes = [{allowed}]\n'
-                for peer, allowed in told
+                for peer, allowed in clients
             )
 
         configure('"10.8.0.0/24", "10.9.0.0/24"', "")
         for prefix in ("10.8.0.0/24", "10.9.0.0/24"):
-            behind.told[prefix] = Route("10.0.1.5", (65002,))
-        silent.told["10.7.0.0/24"] = Route("10.0.1.6", (65002,))
+            behind.announces[prefix] = Route("10.0.1.5", (65002,))
+        silent.announces["10.7.0.0/24"] = Route("10.0.1.6", (65002,))
         of = {prefix: Route("10.0.1.5", (HUB, 65002)) for prefix in ("10.8.0.0/24", "10.9.0.0/24")}
         async with here.member.running() as agent:
             if kind == "bird":

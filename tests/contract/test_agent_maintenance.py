@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from hopkeeper_agent.maintenance import Maintenance, decode
 
-from tests.contract.test_agent_reports import told
+from tests.contract.test_agent_reports import reporting_to
 from tests.contract.test_agent_schemas import validator
 from tests.unit.agent.stage import Member, fresh_address, new_signer, until
 
@@ -68,10 +68,10 @@ class Metadata:
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.status = 200
-        self.asked = 0
+        self.requests = 0
 
     async def answer(self, request: web.Request) -> web.Response:
-        self.asked += 1
+        self.requests += 1
         if request.headers.get("Metadata") != "true" or request.query.get("api-version") != "2020-07-01":
             return web.Response(status=400)
         return web.json_response({"DocumentIncarnation": 1, "Events": self.events}, status=self.status)
@@ -96,7 +96,7 @@ async def metadata(member: Member) -> AsyncIterator[Metadata]:
 async def test_an_event_is_in_the_status_until_it_is_over(tmp_path: Path) -> None:
     member = Member("nva-a", tmp_path / "nva-a", new_signer())
     async with metadata(member) as service, member.running() as agent:
-        await until(lambda: service.asked > 0)
+        await until(lambda: service.requests > 0)
         assert "maintenance" not in agent.status()
         service.events = [event("Reboot")]
         await until(lambda: "maintenance" in agent.status())
@@ -108,8 +108,8 @@ async def test_an_event_is_in_the_status_until_it_is_over(tmp_path: Path) -> Non
         assert agent.status()["fatal"] == []
         validator("status").validate(agent.status())
         service.status = 500
-        known = service.asked
-        await until(lambda: service.asked > known + 1)
+        known = service.requests
+        await until(lambda: service.requests > known + 1)
         assert "maintenance" in agent.status()
         service.events, service.status = [], 200
         await until(lambda: "maintenance" not in agent.status())
@@ -117,7 +117,7 @@ async def test_an_event_is_in_the_status_until_it_is_over(tmp_path: Path) -> Non
 
 async def test_an_event_is_reported_when_it_is_announced_and_when_it_is_over(tmp_path: Path) -> None:
     member = Member("nva-a", tmp_path / "nva-a", new_signer())
-    async with metadata(member) as service, told(member, [202]) as app, member.running():
+    async with metadata(member) as service, reporting_to(member, [202]) as app, member.running():
         service.events = [event("Freeze")]
         announced = "draining: freeze not before 2026-09-19T18:29:47+00:00 (C7061BAC-AFDC-4513-B24B-AA5F13A16123)"
         await until(lambda: app.reasons()[-1:] == [announced])

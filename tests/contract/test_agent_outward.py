@@ -90,8 +90,8 @@ async def speaking(site: Site) -> AsyncIterator[tuple[Agent, list[WirePeer], Wir
 
 
 def states(agent: Agent) -> list[str]:
-    told = agent.status()
-    return [s["state"] for s in (told["sessions"] | told["outward_sessions"]).values()]
+    status = agent.status()
+    return [s["state"] for s in (status["sessions"] | status["outward_sessions"]).values()]
 
 
 async def obeyed(site: Site, command: dict[str, Any]) -> None:
@@ -99,7 +99,7 @@ async def obeyed(site: Site, command: dict[str, Any]) -> None:
     assert (status, reply["reason"]) == (200, None)
 
 
-def told(peer: WirePeer) -> list[tuple[dict[str, Route], tuple[str, ...]]]:
+def received(peer: WirePeer) -> list[tuple[dict[str, Route], tuple[str, ...]]]:
     return [(update.announced, update.withdrawn) for update in peer.updates]
 
 
@@ -115,11 +115,11 @@ async def test_a_change_of_role_is_one_update_on_premises_and_none_to_route_serv
         await until(lambda: len(router.updates) == 2)
         await obeyed(site, fence(2))
         await until(lambda: len(router.updates) == 3)
-        assert told(router) == [(path(site, VNET, prepend=prepend), ()) for prepend in (3, 0, 3)]
+        assert received(router) == [(path(site, VNET, prepend=prepend), ()) for prepend in (3, 0, 3)]
         # Only what changed.
         await obeyed(site, outward(2, [VNET, SPOKE]))
         await until(lambda: len(router.updates) == 4)
-        assert told(router)[3] == (path(site, SPOKE, prepend=3), ())
+        assert received(router)[3] == (path(site, SPOKE, prepend=3), ())
         await until(lambda: _outward_sent(agent, site) == [(prefix, 3) for prefix in (VNET, SPOKE)], LONG)
         # A standby that withholds is not there, and comes back with its role.
         await obeyed(site, outward(2, [VNET], None, 2))
@@ -129,7 +129,7 @@ async def test_a_change_of_role_is_one_update_on_premises_and_none_to_route_serv
         # What would come of all that late comes before this.
         await obeyed(site, advertise(3, [(DEFAULT, "10.0.1.100", 0)]))
         await until(lambda: all(peer.updates for peer in servers))
-        assert [told(peer) for peer in servers] == [[({DEFAULT: Route("10.0.1.100", (OWN,))}, ())]] * 2
+        assert [received(peer) for peer in servers] == [[({DEFAULT: Route("10.0.1.100", (OWN,))}, ())]] * 2
         assert router.routes() == path(site, VNET, prepend=0)
         bad = {name: check["detail"] for name, check in agent.status()["checks"].items() if check["value"] == "bad"}
         assert bad == {}
@@ -158,8 +158,8 @@ async def test_an_agents_restart_sends_nothing_again_to_anybody(site: Site) -> N
             await until(lambda: states(agent) == ["established"] * 3, LONG)
             await obeyed(site, fence(2))
             await until(lambda: bool(router.updates), LONG)
-        assert told(router) == [(path(site, VNET, prepend=3), ())]
-        assert [told(peer) for peer in servers] == [[], []]
+        assert received(router) == [(path(site, VNET, prepend=3), ())]
+        assert [received(peer) for peer in servers] == [[], []]
         assert [peer.sessions for peer in [*servers, router]] == [1, 1, 1]
 
 

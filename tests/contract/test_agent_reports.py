@@ -36,7 +36,7 @@ class TinyApp:
 
 
 @asynccontextmanager
-async def told(member: Member, statuses: list[int]) -> AsyncIterator[TinyApp]:
+async def reporting_to(member: Member, statuses: list[int]) -> AsyncIterator[TinyApp]:
     app = TinyApp(member, statuses)
     served = web.Application()
     served.router.add_post("/report", app.handle)
@@ -54,7 +54,7 @@ async def told(member: Member, statuses: list[int]) -> AsyncIterator[TinyApp]:
 
 async def test_a_start_is_reported_until_it_is_acknowledged(tmp_path: Path) -> None:
     member = Member("nva-a", tmp_path / "nva-a", new_signer())
-    async with told(member, [503, 429, PORTAL, 202]) as app, member.running() as agent:
+    async with reporting_to(member, [503, 429, PORTAL, 202]) as app, member.running() as agent:
         await until(lambda: len(app.reports) == 4)
         assert app.reasons() == ["start-up"] * 4
         assert len({report["jti"] for report in app.reports}) == 4
@@ -75,7 +75,7 @@ fatal = true
 period_seconds = 0.05
 rise = 2
 """
-    async with told(member, [202]) as app, member.running():
+    async with reporting_to(member, [202]) as app, member.running():
         await until(lambda: "start-up" in app.reasons())
         flag.unlink()
         await until(lambda: app.reasons()[-1] == "fatal: data-path: exit code 1 for 3 checks")
@@ -90,7 +90,7 @@ async def test_a_failed_peer_is_reported_and_so_is_its_return(tmp_path: Path) ->
     a, b = (Member(name, tmp_path / name, app_key) for name in ("nva-a", "nva-b"))
     a.knows(b)
     b.knows(a)
-    async with told(a, [202]) as app, a.running():
+    async with reporting_to(a, [202]) as app, a.running():
         await until(lambda: app.reasons()[-1:] == ["peer failed: nva-b"])
         async with b.running():
             await until(lambda: app.reasons()[-1] == "peer returned: nva-b")

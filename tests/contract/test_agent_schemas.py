@@ -15,7 +15,7 @@ from hopkeeper_agent.role import Advertise, AdvertiseOutward, Fence, Promote, St
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from tests.contract.test_agent_reports import told
+from tests.contract.test_agent_reports import reporting_to
 from tests.unit.agent.stage import COMMAND_TYPE, SERVICE, Member, advertise, fence, new_signer, outward, promote, until
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
@@ -95,7 +95,7 @@ async def test_replies_fit_the_schema_accepted_and_refused(tmp_path: Path) -> No
 
 async def test_a_status_with_outward_neighbours_fits_the_schema(tmp_path: Path) -> None:
     member = Member("nva-a", tmp_path / "nva-a", new_signer())
-    # Nothing runs there: what is told and to whom does not depend on it.
+    # Nothing runs there: what is announced, and to which neighbour, does not depend on it.
     member.extra = f"""
 [speaker]
 kind = "bird"
@@ -119,21 +119,21 @@ group = "outward"
             {"10.0.0.36"},
             {"192.168.100.1"},
         )
-        told = reply["status"]["services"][SERVICE]["outward"]
-        assert (told["epoch"], told["seq"], told["prefixes"], told["standby_prepend"]) == (
+        found = reply["status"]["services"][SERVICE]["outward"]
+        assert (found["epoch"], found["seq"], found["prefixes"], found["standby_prepend"]) == (
             8,
             1,
             ["10.0.0.0/16", "10.4.0.0/16"],
             3,
         )
-        assert told["announced"] == [
-            {"prefix": prefix, "next_hop": member.address, "prepend": 3} for prefix in told["prefixes"]
+        assert found["announced"] == [
+            {"prefix": prefix, "next_hop": member.address, "prepend": 3} for prefix in found["prefixes"]
         ]
 
 
 async def test_reports_fit_the_schema(tmp_path: Path) -> None:
     member = Member("nva-a", tmp_path / "nva-a", new_signer())
-    async with told(member, [202]) as app, member.running():
+    async with reporting_to(member, [202]) as app, member.running():
         await until(lambda: bool(app.reports))
     validator("report").validate(app.reports[0])
 

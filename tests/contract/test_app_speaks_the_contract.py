@@ -122,10 +122,10 @@ def test_example_statuses_are_read(name: str) -> None:
             said["answering"],
             said["durable"],
         )
-        told = said.get("outward", {"epoch": 0, "seq": 0, "prefixes": [], "standby_prepend": None})
-        assert read.outward_turn == (told["epoch"], told["seq"])
-        assert [str(prefix) for prefix in read.outward.prefixes] == told["prefixes"]
-        assert read.outward.standby_prepend == told["standby_prepend"]
+        outward = said.get("outward", {"epoch": 0, "seq": 0, "prefixes": [], "standby_prepend": None})
+        assert read.outward_turn == (outward["epoch"], outward["seq"])
+        assert [str(prefix) for prefix in read.outward.prefixes] == outward["prefixes"]
+        assert read.outward.standby_prepend == outward["standby_prepend"]
     assert {str(address) for address in status.sessions} == example["sessions"].keys()
     assert {str(address) for address in status.outward_sessions} == example.get("outward_sessions", {}).keys()
     assert {name: view.gossip for name, view in status.peers.items()} == {

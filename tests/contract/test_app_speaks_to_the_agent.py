@@ -129,16 +129,16 @@ async def test_refusals_come_with_the_status_and_the_reason(
 async def test_advertisements_are_kept_in_their_own_order(
     agents: AgentsOverHttp, member: Member, agent: RealAgent
 ) -> None:
-    """This agent has no speaker to announce them with, and says so; it remembers what it was told."""
+    """This agent has no speaker to announce them with, and says so; it remembers what it was commanded."""
     wanted = (
         Advertisement(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.1.100")),
         Advertisement(IPv4Network("10.128.0.0/9"), IPv4Address("10.0.1.100"), 2),
     )
 
-    told = await agents.command(TOPOLOGY, at(member), SERVICE, SendAdvertise(member.name, 4, 1, wanted), TIMEOUT)
+    answer = await agents.command(TOPOLOGY, at(member), SERVICE, SendAdvertise(member.name, 4, 1, wanted), TIMEOUT)
     older = await agents.command(TOPOLOGY, at(member), SERVICE, SendAdvertise(member.name, 4, 0, ()), TIMEOUT)
 
-    assert told.refused == "speaker: no speaker is configured"
+    assert answer.refused == "speaker: no speaker is configured"
     assert older.refused is not None
     assert "lower" in older.refused
     assert isinstance(older.reading, AgentStatus)
@@ -151,7 +151,7 @@ async def test_what_is_outward_is_told_once_and_follows_the_role(agents: AgentsO
     async with member.running():
         refused = await agents.command(TOPOLOGY, at(member), SERVICE, order, TIMEOUT)
     assert refused.refused == "no outward neighbour is configured"
-    # A daemon that does not run: what is told, and by which role, does not depend on it.
+    # A daemon that does not run: what is announced, and in which role, does not depend on it.
     member.extra = f"""
 [speaker]
 kind = "frr"

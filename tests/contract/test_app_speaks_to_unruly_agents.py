@@ -49,7 +49,7 @@ async def agents() -> AsyncIterator[AgentsOverHttp]:
 
 @pytest.fixture
 def deaf_port() -> Iterator[int]:
-    """A port that is taken and that nobody listens on."""
+    """A port that is bound and not listened on."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
@@ -135,7 +135,7 @@ async def test_nobody_listening_is_unreachable(agents: AgentsOverHttp, identity:
 async def test_agent_that_accepts_and_says_nothing_is_unreachable_in_time(
     agents: AgentsOverHttp, identity: Identity
 ) -> None:
-    """A frozen machine: its kernel still completes the connection, nobody answers the handshake."""
+    """A frozen machine: its kernel still completes the connection, no process answers the handshake."""
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as frozen:
         started = loop.time()

@@ -36,7 +36,7 @@ async def documents(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
 
 @pytest.fixture
 def deaf_port() -> Iterator[int]:
-    """A port that is taken, so that nobody else comes to listen on it, and that nobody listens on."""
+    """A port that is bound, so that no other process listens on it, and not listened on."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]

@@ -52,14 +52,14 @@ class Moved:
 
 @asynccontextmanager
 async def on_the_wire(
-    kind: str, moved: Moved, own: str, asns: dict[str, int], told: dict[str, dict[str, Route]]
+    kind: str, moved: Moved, own: str, asns: dict[str, int], announces: dict[str, dict[str, Route]]
 ) -> AsyncIterator[dict[str, WirePeer]]:
     """The daemon as rendered, its neighbours played on the wire, and all sessions up; neighbours by real address."""
     if (missing := MISSING[kind]) is not None:
         pytest.skip(missing)
     async with AsyncExitStack() as stack:
         peers = {
-            address: await stack.enter_async_context(wire_peer(moved.addresses[address], asn, told.get(address)))
+            address: await stack.enter_async_context(wire_peer(moved.addresses[address], asn, announces.get(address)))
             for address, asn in asns.items()
         }
         with real_daemon(kind, moved.addresses[own], [peer.address for peer in peers.values()]) as daemon:
@@ -86,14 +86,14 @@ def hub(kind: str) -> tuple[Moved, dict[str, int]]:
 async def test_a_hub_passes_on_clients_with_their_next_hop_and_its_own_with_its_own(kind: str) -> None:
     moved, asns = hub(kind)
     clients = {f"10.13.76.{n}": (f"100.0.0.{n}/32", 65000 + n) for n in range(100, 110)}
-    told = {address: {prefix: Route(address, (asn,))} for address, (prefix, asn) in clients.items()}
-    told["10.13.76.4"] = {
+    announces = {address: {prefix: Route(address, (asn,))} for address, (prefix, asn) in clients.items()}
+    announces["10.13.76.4"] = {
         NETWORK: Route("10.13.76.4", (AZURE,)),
         "100.0.0.105/32": Route("10.13.76.105", (AZURE, 65001)),
     }
     wanted = {prefix: Route(address, (HUB, asn)) for address, (prefix, asn) in clients.items()}
     wanted["100.0.0.200/32"] = Route("10.13.76.84", (HUB,))
-    async with on_the_wire(kind, moved, "10.13.76.84", asns, told) as peers:
+    async with on_the_wire(kind, moved, "10.13.76.84", asns, announces) as peers:
         first, second = peers["10.13.76.4"], peers["10.13.76.5"]
         await until(lambda: first.routes() == second.routes() == wanted, LONG)
 
@@ -101,7 +101,7 @@ async def test_a_hub_passes_on_clients_with_their_next_hop_and_its_own_with_its_
         passed = {NETWORK: Route("10.13.76.4", (HUB, AZURE))}
         await until(lambda: all(peers[client].routes() == passed for client in clients), LONG)
 
-        # Neither a prefix of another's nor a path by way of somebody else is a client's.
+        # Neither another client's prefix nor a path by way of another AS is a client's.
         rogue = peers["10.13.76.100"]
         rogue.tell("100.0.0.101/32", Route("10.13.76.100", (65100,)))
         rogue.tell("100.0.0.100/32", Route("10.13.76.100", (65100, 65001)))
@@ -112,7 +112,7 @@ async def test_a_hub_passes_on_clients_with_their_next_hop_and_its_own_with_its_
         rogue.tell("100.0.0.100/32", Route("10.13.76.100", (65100, 65100)))
         back = left | {"100.0.0.100/32": Route("10.13.76.100", (HUB, 65100, 65100))}
         await until(lambda: first.routes() == second.routes() == back, LONG)
-        rogue.told.clear()
+        rogue.announces.clear()
         rogue.cut()
         await until(lambda: first.routes() == second.routes() == left, LONG)
 
@@ -122,7 +122,7 @@ async def test_a_relay_takes_65515_out_keeps_the_length_and_passes_only_what_is_
     instances = {"rs-hub": "10.1.0.4,10.1.0.5", "rs-spoke": "10.20.0.4,10.20.0.5"}
     asns = {str(address): AZURE for text in instances.values() for address in pair(text)}
     moved = Moved(rendered(RELAYING, "nva", kind, instances), {a: fresh_address() for a in ("10.1.1.4", *asns)})
-    told = {
+    announces = {
         "10.1.0.4": {
             BRANCH: Route("10.1.0.4", (AZURE, AZURE, 12076)),
             "10.1.0.0/16": Route("10.1.0.4", (AZURE,)),
@@ -135,7 +135,7 @@ async def test_a_relay_takes_65515_out_keeps_the_length_and_passes_only_what_is_
         BRANCH: Route("10.1.1.4", (65001, 65001, 65001, 12076)),
         "10.1.0.0/16": Route("10.1.1.4", (65001, 65001)),
     }
-    async with on_the_wire(kind, moved, "10.1.1.4", asns, told) as peers:
+    async with on_the_wire(kind, moved, "10.1.1.4", asns, announces) as peers:
         spoke = [peers["10.20.0.4"], peers["10.20.0.5"]]
         await until(lambda: all(peer.routes() == own | down for peer in spoke), LONG)
         await until(lambda: all(peers[a].routes() == own for a in ("10.1.0.4", "10.1.0.5")), LONG)

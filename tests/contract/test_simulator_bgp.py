@@ -123,18 +123,18 @@ async def test_sessions_come_stay_and_go_with_peerings_and_speakers(sim: tuple[S
             # The first peering in force: both instances learn its route, and the other speaker is turned away.
             await until(lambda: routes(NVA_A) == [1, 1])
             assert not bgp.sessions.get((INSTANCES[0], IPv4Address(NVA_B)))
-            told = await learned(session, "a")
+            tables = await learned(session, "a")
             assert {
-                address: [(r["network"], r["nextHop"], r["asPath"]) for r in rows] for address, rows in told.items()
+                address: [(r["network"], r["nextHop"], r["asPath"]) for r in rows] for address, rows in tables.items()
             } == {str(instance): [("0.0.0.0/0", FRONTEND, "65001-65001")] for instance in INSTANCES}
-            assert {route["sourcePeer"] for rows in told.values() for route in rows} == {NVA_A}
+            assert {route["sourcePeer"] for rows in tables.values() for route in rows} == {NVA_A}
 
             # A second peering: its sessions come up and those of the first never went down.
             await connect(session, running, "b", NVA_B, 65002)
             await until(lambda: routes(NVA_B) == [1, 1])
             assert established(NVA_A)
             assert [bgp.sessions[instance, IPv4Address(NVA_A)].times_established for instance in INSTANCES] == [1, 1]
-            assert not [heard for heard in bgp.history if heard.kind == "down"]
+            assert not [event for event in bgp.history if event.kind == "down"]
 
             # A killed speaker: its routes go, the other's stay.
             os.killpg(nva_a.pid, signal.SIGKILL)

@@ -190,11 +190,11 @@ async def test_throttled_management_api_says_when_to_come_back(sim: Simulator, n
 async def test_hanging_management_api_answers_when_it_is_lifted(sim: Simulator, network: Any) -> None:
     async with http(sim) as session:
         await session.post("/simulator/faults", json={"arm": "hang"})
-        asked = asyncio.create_task(network.virtual_hubs.get(GROUP, WANTED.route_server))
+        request = asyncio.create_task(network.virtual_hubs.get(GROUP, WANTED.route_server))
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(asked), 0.3)
+            await asyncio.wait_for(asyncio.shield(request), 0.3)
         await session.post("/simulator/faults", json={"arm": "ok"})
-    assert (await asyncio.wait_for(asked, 5)).name == "rs-hub"
+    assert (await asyncio.wait_for(request, 5)).name == "rs-hub"
 
 
 async def test_a_lost_reply_leaves_the_effect(sim: Simulator, network: Any) -> None:

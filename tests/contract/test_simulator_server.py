@@ -26,7 +26,7 @@ BODY = {"properties": {"peerIp": "10.0.1.4", "peerAsn": 65001}}
 
 
 class Receiver:
-    """A subscriber that answers the handshake and then whatever it is told to, keeping what it got."""
+    """A subscriber that answers the handshake and then with `statuses`, keeping what it got."""
 
     def __init__(self, *statuses: int) -> None:
         self._statuses = list(statuses)
@@ -254,11 +254,11 @@ async def test_nonsense_to_the_control_api_is_400_with_a_reason() -> None:
 async def test_a_hanging_request_does_not_keep_the_simulator_from_ending() -> None:
     async with simulator() as sim, aiohttp.ClientSession(sim.url) as session:
         await session.post("/simulator/faults", json={"arm": "hang"})
-        asked = asyncio.create_task(session.get(PEERING))
-        await asyncio.wait([asked], timeout=0.1)
-        assert not asked.done()
+        waiting = asyncio.create_task(session.get(PEERING))
+        await asyncio.wait([waiting], timeout=0.1)
+        assert not waiting.done()
     with pytest.raises(aiohttp.ClientError):
-        await asyncio.wait_for(asked, 5)
+        await asyncio.wait_for(waiting, 5)
 
 
 async def test_az_finds_where_to_log_in_and_gets_a_token() -> None:

@@ -1,4 +1,4 @@
-"""What a speaker announces, by the topology alone, and to whom."""
+"""What a speaker announces, and to which peers, by the topology alone."""
 
 from ipaddress import IPv4Network
 

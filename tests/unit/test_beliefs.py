@@ -32,7 +32,7 @@ from tests.unit.decisions import (
 )
 
 ANSWERED, UNANSWERED = "Down_Probe_HttpStatusCodeError", "Down_Probe_TcpProbeTimeout"
-HEARD_B = status(3, peers=(B,))
+REACHED_B = status(3, peers=(B,))
 OVER = Tally(bad=TIMING.verify_looks, at=NOW - TIMING.doubt_poll)
 BARELY_NOT = Tally(bad=TIMING.verify_looks - 1, at=NOW - TIMING.doubt_poll)
 A_FENCED = {"fenced": {A: Fence(epoch=4, etag="e")}, "owed": {A: 4}, "may_serve": frozenset({A, B})}
@@ -112,7 +112,7 @@ def test_a_member_that_answers_or_that_is_not_admitted_is_not_fenced_for_its_pro
 
 def test_a_holder_that_only_we_cannot_reach_keeps_its_role_while_others_are_fenced_again() -> None:
     record = fencing(B, Kind.RENEW, may_serve=frozenset({A, B}))
-    unreachable = look(status(4), SILENT, HEARD_B, balancer=pool(nva_a=AdminState.NONE))
+    unreachable = look(status(4), SILENT, REACHED_B, balancer=pool(nva_a=AdminState.NONE))
     assert decided(unreachable, record).record.phase is Phase.GRANTED
 
 
@@ -185,7 +185,7 @@ BROKEN_PATH = "only our path to it is broken (no answer), its peers hear it"
             "nva-b does not serve yet: no answer",
         ),
         (
-            look(status(4), SILENT, HEARD_B, balancer=EMPTY),
+            look(status(4), SILENT, REACHED_B, balancer=EMPTY),
             granted(stalled=OVER),
             (Phase.FENCING, A, Kind.NEXT),
             f"left alone: nva-b: {BROKEN_PATH}",
@@ -197,13 +197,13 @@ BROKEN_PATH = "only our path to it is broken (no answer), its peers hear it"
             "adminState of nva-a is no longer Down; the load balancer admits nva-c, whose agent does not answer",
         ),
         (
-            look(STANDBY, SILENT, HEARD_B, balancer=ADMITTED),
+            look(STANDBY, SILENT, REACHED_B, balancer=ADMITTED),
             learning(),
             (Phase.FENCING, B, Kind.RENEW),
             "learned in part: the load balancer admits nva-b, which cannot be reached",
         ),
         (
-            look(SERVING, SILENT, HEARD_B, balancer=ADMITTED),
+            look(SERVING, SILENT, REACHED_B, balancer=ADMITTED),
             learning(),
             (Phase.FENCING, A, Kind.ADOPT),
             "learned: nva-a serves already",
@@ -234,7 +234,7 @@ def test_whoever_follows_is_opened_with_the_reason(
     ("seen", "record"),
     [
         (look(status(4), SERVING, status(4), balancer=EMPTY, tried=FULL), granted()),
-        (look(STANDBY, SILENT, HEARD_B, balancer=ADMITTED), fencing(may_serve=frozenset({A, B}), stalled=OVER)),
+        (look(STANDBY, SILENT, REACHED_B, balancer=ADMITTED), fencing(may_serve=frozenset({A, B}), stalled=OVER)),
     ],
     ids=["by its agent, at an older epoch", "by the load balancer's probe"],
 )
@@ -246,14 +246,14 @@ def test_a_target_that_serves_is_not_followed_though_it_refuses_or_cannot_be_rea
 
 def test_learning_in_part_goes_on_while_no_member_is_fit() -> None:
     decision = decided(
-        look(FATAL, SILENT, replace(FATAL, peers=HEARD_B.peers), balancer=EMPTY), patient(learning(), OVER)
+        look(FATAL, SILENT, replace(FATAL, peers=REACHED_B.peers), balancer=EMPTY), patient(learning(), OVER)
     )
     assert decision.record.phase is Phase.LEARN
     assert decision.held[0] == "learned, but no member is fit to serve"
     assert decision.held[2] == f"nva-b: {BROKEN_PATH}"
 
 
-UNREACHED = look(status(4), SILENT, HEARD_B, balancer=pool(nva_b=AdminState.NONE))
+UNREACHED = look(status(4), SILENT, REACHED_B, balancer=pool(nva_b=AdminState.NONE))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_a_fast_pass_uses_up_no_patience() -> None:
 
 
 def test_learning_ends_by_a_fence_of_who_stays_unreachable() -> None:
-    seen = look(status(0), SILENT, HEARD_B, balancer=pool(nva_a=AdminState.NONE))
+    seen = look(status(0), SILENT, REACHED_B, balancer=pool(nva_a=AdminState.NONE))
     assert decided(seen, patient(learning(), BARELY_NOT)).record.phase is Phase.LEARN
     record = decided(seen, patient(learning(), OVER)).record
     assert operation_of(record) == (Phase.FENCING, A, Kind.ADOPT)
@@ -294,7 +294,7 @@ def test_learning_ends_by_a_fence_of_who_stays_unreachable() -> None:
 
 
 def test_learning_leaves_the_role_to_an_unreachable_member_that_the_load_balancer_admits() -> None:
-    seen = look(status(0), SILENT, HEARD_B, balancer=balancer(nva_b=PROBED))
+    seen = look(status(0), SILENT, REACHED_B, balancer=balancer(nva_b=PROBED))
     record = decided(seen, patient(learning(), OVER)).record
     assert operation_of(record) == (Phase.FENCING, B, Kind.RENEW)
 

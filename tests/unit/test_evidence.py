@@ -73,24 +73,24 @@ def test_only_a_failed_holder_is_replaced(row: HealthRow, seen: Observed, record
 
 def views(**seen: PeerView) -> dict[str, AgentReading]:
     """nva-a is silent; each of the others says this of it."""
-    told = {f"nva-{letter}": replace(STANDBY, peers={A: view}) for letter, view in seen.items()}
-    return {A: SILENT, **told}
+    statuses = {f"nva-{letter}": replace(STANDBY, peers={A: view}) for letter, view in seen.items()}
+    return {A: SILENT, **statuses}
 
 
-BAD, HEARD = PeerView(Value.BAD, Value.BAD), PeerView(Value.OK, Value.UNKNOWN)
+BAD, REACHED = PeerView(Value.BAD, Value.BAD), PeerView(Value.OK, Value.UNKNOWN)
 
 
 @pytest.mark.parametrize(
     ("agents", "row"),
     [
         (views(b=BAD, c=BAD), HealthRow.SILENT),
-        (views(b=BAD, c=HEARD), HealthRow.PATH_BROKEN),
+        (views(b=BAD, c=REACHED), HealthRow.PATH_BROKEN),
         (views(b=BAD, c=PeerView(Value.UNKNOWN, Value.UNKNOWN)), HealthRow.SILENT_ALONE),
         (views(b=PeerView(Value.BAD, Value.UNKNOWN)), HealthRow.SILENT_ALONE),
         (views(b=PeerView(Value.UNKNOWN, Value.BAD)), HealthRow.SILENT_ALONE),
         (views(b=PeerView(Value.UNKNOWN, Value.UNKNOWN)), HealthRow.SILENT_ALONE),
     ],
-    ids=["all miss it", "one hears it", "one cannot tell", "gossip only", "probe port only", "nobody can tell"],
+    ids=["all miss it", "one receives it", "one does not know", "gossip only", "probe port only", "no peer knows"],
 )
 def test_a_silent_member_failed_only_where_every_peer_misses_it_on_both_ways(
     agents: Mapping[str, AgentReading], row: HealthRow
@@ -258,7 +258,7 @@ def test_all_sessions_down_points_at_the_route_server() -> None:
 
 
 def test_a_down_that_is_not_ours_is_left_alone_with_an_alarm() -> None:
-    """Also one of ours whose record was lost: nothing tells the two apart (ADR 1)."""
+    """Also one of ours whose record was lost: the two look the same (ADR 1)."""
     kept_out = balancer(nva_a="Up_Probe_Success", nva_b="Down_Admin")
     foreign = decided(look(SERVING, lb=kept_out))
     assert foreign.effects == ()
@@ -287,5 +287,5 @@ def test_nobody_is_moved_to_one_that_is_about_to_be_rebooted_too() -> None:
 
 def test_a_witness_tells_that_a_holder_is_silent_where_the_other_member_cannot() -> None:
     """The other member's own way to it is not part of its gossip; the witness misses it on both."""
-    heard = Observed(NOW, {"nva-a": SILENT, "nva-b": STANDBY, "watch": status(dead_peers=("nva-a",))})
-    assert judge(looking(heard, stable(), DESIRED), "nva-a").row is HealthRow.SILENT
+    seen = Observed(NOW, {"nva-a": SILENT, "nva-b": STANDBY, "watch": status(dead_peers=("nva-a",))})
+    assert judge(looking(seen, stable(), DESIRED), "nva-a").row is HealthRow.SILENT

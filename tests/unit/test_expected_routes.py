@@ -180,9 +180,9 @@ def test_a_route_starts_at_the_speakers_that_announce_it_for_themselves() -> Non
 
 def test_a_record_says_the_holder_and_without_a_rank_no_lengths() -> None:
     assert standing({"fw": stable("nva-b")}, {"fw": FRONTEND}) == Standing({"fw": FRONTEND}, {}, {"fw": "nva-b"})
-    nobody = stable(may_serve=frozenset(), phase=Phase.FENCING, target=None)
-    assert nobody.holder is None
-    assert standing({"fw": nobody}, {}) == Standing()
+    holderless = stable(may_serve=frozenset(), phase=Phase.FENCING, target=None)
+    assert holderless.holder is None
+    assert standing({"fw": holderless}, {}) == Standing()
 
 
 def test_of_a_rank_only_lengths_at_rest_are_expected() -> None:

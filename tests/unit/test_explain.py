@@ -27,12 +27,12 @@ async def scene() -> Scene:
     return made
 
 
-async def told(scene: Scene, at: datetime | None = None) -> str:
+async def explained(scene: Scene, at: datetime | None = None) -> str:
     return "\n".join(explanation_lines(await explain(scene.documents, "hub", "fw", at)))
 
 
 async def test_why_a_failover_is_held_names_the_evidence_and_the_missing_proof(scene: Scene) -> None:
-    text = await told(scene)
+    text = await explained(scene)
     assert "outcome: held" in text
     assert "no proof that nva-a does not serve" in text
     assert "failed: A unreachable, P failing on gossip and probe port" in text
@@ -42,7 +42,7 @@ async def test_why_a_failover_is_held_names_the_evidence_and_the_missing_proof(s
 async def test_why_a_member_was_promoted_names_the_proof(scene: Scene) -> None:
     scene.world.arm_up = True
     await scene.fast()
-    text = await told(scene)
+    text = await explained(scene)
     assert "nva-b is granted epoch 2: nva-a is fenced at the load balancer" in text
     assert "proof: nva-a fenced" in text
 
@@ -52,7 +52,7 @@ async def test_why_nothing_was_done_names_the_guard(scene: Scene) -> None:
     order = order_from("pause", {"by": "ann"})
     await operate(scene.ports, InForce(scene.topology, "g"), scene.topology.services[0], order)
     await scene.fast()
-    assert "guard: paused: until" in await told(scene)
+    assert "guard: paused: until" in await explained(scene)
 
 
 async def test_a_moment_is_explained_by_what_was_known_then_with_its_age(scene: Scene) -> None:
@@ -60,7 +60,7 @@ async def test_a_moment_is_explained_by_what_was_known_then_with_its_age(scene: 
     scene.world.arm_up = True
     scene.clock.at += timedelta(seconds=60)
     await scene.fast()
-    text = await told(scene, moment + timedelta(seconds=5))
+    text = await explained(scene, moment + timedelta(seconds=5))
     assert "5.0 s before the requested moment" in text
     assert "outcome: held" in text
 
@@ -72,17 +72,17 @@ async def test_of_two_passes_at_once_both_are_told(scene: Scene) -> None:
     fast = entry("fast", looked + timedelta(seconds=1), looked + timedelta(seconds=2), "")
     for one in (slow, fast):
         await keep(scene.documents, scene.topology, one)
-    text = await told(scene, looked + timedelta(seconds=2))
+    text = await explained(scene, looked + timedelta(seconds=2))
     assert "nva-b is granted epoch 2" in text
     assert "fast pass" in text
-    assert "fast pass" not in await told(scene, looked + timedelta(seconds=5))
+    assert "fast pass" not in await explained(scene, looked + timedelta(seconds=5))
 
 
 async def test_what_a_dead_instance_did_is_told_by_the_entry_that_goes_on_with_it(scene: Scene) -> None:
     died = scene.clock.at + timedelta(seconds=5)
     later = died + timedelta(seconds=20)
     await keep(scene.documents, scene.topology, entry("slow", later, later, "verified", "failover to nva-b at epoch 9"))
-    text = await told(scene, died)
+    text = await explained(scene, died)
     assert "under way: failover to nva-b at epoch 9" in text
     assert "20.0 s after the requested moment" in text
 
@@ -155,13 +155,13 @@ async def test_an_entry_that_goes_on_with_what_is_told_already_is_not_told_again
     for after in (0, 20):
         at = looked + timedelta(seconds=after)
         await keep(scene.documents, scene.topology, entry("slow", at, at, f"look {after}", "failover to nva-b"))
-    text = await told(scene, looked)
+    text = await explained(scene, looked)
     assert "look 0" in text
     assert "look 20" not in text
 
 
 async def test_before_anything_happened_it_says_so(scene: Scene) -> None:
-    assert "nothing is on record" in await told(scene, NOW - timedelta(days=1))
+    assert "nothing is on record" in await explained(scene, NOW - timedelta(days=1))
     (line,) = explanation_lines(await explain(scene.documents, "hub", "else", datetime.now(UTC)))
     assert line.startswith("nothing is on record for hub/else at or before ")
 
@@ -169,7 +169,7 @@ async def test_before_anything_happened_it_says_so(scene: Scene) -> None:
 async def test_an_entry_that_cannot_be_read_hides_no_other(scene: Scene) -> None:
     (good,) = [key for key in scene.documents.stored if key.startswith("history/hub/fw/")][-1:]
     await scene.documents.put(good.replace(".json", "-torn.json"), b"{")
-    assert "outcome: held" in await told(scene, scene.clock.at)
+    assert "outcome: held" in await explained(scene, scene.clock.at)
 
 
 async def test_entries_of_a_release_without_schemas_are_read(scene: Scene) -> None:
@@ -177,4 +177,4 @@ async def test_entries_of_a_release_without_schemas_are_read(scene: Scene) -> No
     entry = json.loads(scene.documents.stored[key].body)
     del entry["schema"]
     await scene.documents.put(key, json.dumps(entry).encode())
-    assert "outcome: held" in await told(scene)
+    assert "outcome: held" in await explained(scene)

@@ -171,7 +171,7 @@ async def test_a_service_of_a_further_kind_is_adopted_and_fails_over() -> None:
 
 
 async def test_its_own_way_of_making_room_is_what_an_operation_does() -> None:
-    """No FENCE is sent before the grant, for the toy asks for none; the others are brought back afterwards."""
+    """No FENCE is sent before the grant, for the toy needs none; the others are brought back afterwards."""
     scene = Scene(desired=with_toy())
     await at_rest(scene)
     agents = scene.world.agents

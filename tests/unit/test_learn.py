@@ -42,10 +42,10 @@ from tests.unit.decisions import (
         (look(SILENT, SILENT, balancer=balancer(nva_b=PROBED)), fencing()),
     ],
     ids=[
-        "nobody is granted",
-        "somebody else is",
+        "no member is granted",
+        "another is",
         "it is believed fenced",
-        "an epoch that only peers told of",
+        "an epoch that only peers reported",
         "who need not make way was fenced",
         "the target was fenced",
         "the target is silent and answers the probe",
@@ -78,7 +78,7 @@ def test_a_record_that_cannot_be_the_newest_is_not_believed(seen: Observed, reco
         "the target is silent and its probe fails",
         "the target may be serving as it is",
         "the target answers and stood by a moment ago",
-        "the probe of one that is nobody's target",
+        "the probe of one that is no target",
     ],
 )
 def test_a_record_that_may_well_be_the_newest_is_believed(seen: Observed, record: Record) -> None:
@@ -109,7 +109,7 @@ def test_out_of_learning_everybody_may_serve() -> None:
         (look(SERVING), learning(since=NOW)),
         (look(SERVING), learning(rounds=TIMING.learn_rounds - 1, last=NOW)),
     ],
-    ids=["one not heard", "a round short", "rounds short", "time short", "one look twice"],
+    ids=["one silent", "a round short", "rounds short", "time short", "one look twice"],
 )
 def test_learning_takes_complete_rounds_and_time_and_does_nothing_meanwhile(seen: Observed, record: Record) -> None:
     mute = replace(SERVING, services={"fw": replace(SERVING.services["fw"], advertised=None)})

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 A_PACKAGE_SHA256 = "c0cd5ccfdb563a59366e33e73001b78fdb8cca5a6c48e2f90fffcde44b81f1f6"
 
 
-class Told(Distribution):
+class Described(Distribution):
     """A library that says of itself what it is given."""
 
     def __init__(self, metadata: str) -> None:
@@ -41,12 +41,12 @@ def installed() -> Libraries:
     return Libraries(folder, {name: hashlib.sha256(name.encode()).hexdigest() for name in needed})
 
 
-def library(name: str, *lines: str, version: str = "1.0") -> Told:
-    return Told("\n".join([f"Name: {name}", f"Version: {version}", *lines]) + "\n")
+def library(name: str, *lines: str, version: str = "1.0") -> Described:
+    return Described("\n".join([f"Name: {name}", f"Version: {version}", *lines]) + "\n")
 
 
-def finding(*libraries: Told) -> Callable[[str], Distribution]:
-    by_name: dict[str, Told] = {canonicalize_name(one.metadata["Name"]): one for one in libraries}
+def finding(*libraries: Described) -> Callable[[str], Distribution]:
+    by_name: dict[str, Described] = {canonicalize_name(one.metadata["Name"]): one for one in libraries}
 
     def find(name: str) -> Distribution:
         if name not in by_name:
@@ -56,7 +56,7 @@ def finding(*libraries: Told) -> Callable[[str], Distribution]:
     return find
 
 
-def names(*libraries: Told, direct: str = "app") -> list[str]:
+def names(*libraries: Described, direct: str = "app") -> list[str]:
     pins: dict[str, str] = {canonicalize_name(one.metadata["Name"]): "1.0" for one in libraries}
     return list(closure(requirements(direct), pins, finding(*libraries)))
 
@@ -114,8 +114,8 @@ def test_it_names_the_package_that_it_is_of_and_is_the_same_for_the_same(tmp_pat
 
 
 def test_it_tells_the_wheel_that_each_library_came_in(bill: dict[str, Any]) -> None:
-    told = {one["name"]: one["hashes"][0]["content"] for one in bill["components"]}
-    assert told == installed().wheels
+    listed = {one["name"]: one["hashes"][0]["content"] for one in bill["components"]}
+    assert listed == installed().wheels
 
 
 def test_a_library_in_the_package_that_nothing_needs_is_an_error(tmp_path: Path) -> None:

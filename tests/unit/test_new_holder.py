@@ -1,4 +1,5 @@
-"""A new holder and the load balancer's probe: what verifies it, what it is waited for, and what may be of before (ADR 8)."""
+"""A new holder and the load balancer's probe: how it is confirmed, how long we wait, and which readings may predate the
+grant (ADR 8)."""
 
 from copy import replace
 from datetime import timedelta
@@ -52,7 +53,7 @@ def test_a_promotion_is_verified_by_the_probe_alone(reason: str, phase: Phase) -
         (replace(balancer(), backends={B: Backend(AdminState.NONE, None)}), True),
         (None, False),
     ],
-    ids=["ARM is down", "not in the pool", "health is empty", "not asked"],
+    ids=["ARM is down", "not in the pool", "health is empty", "not read"],
 )
 def test_a_promotion_that_nobody_can_verify_is_believed_after_enough_looks_and_never_before(
     seen: BalancerReading | str | None, after_all: bool
@@ -69,7 +70,7 @@ def waited(looks: int, since: timedelta = TIMING.doubt_poll) -> Tally:
 
 
 def test_patience_with_a_new_holder_is_a_number_of_looks_and_no_clock_ends_it() -> None:
-    """A host that slept through its own fence, or whose clock is wrong, gives nobody up."""
+    """A host that slept through its own fence, or whose clock is wrong, gives no holder up."""
     seen = look(status(4), status(4, Role.SERVING), status(4), balancer=balancer(nva_b=REFUSED))
     late = operation(started=LONG_AGO, deadline=NOW - timedelta(minutes=5))
     first = decided(seen, granted(operation=late)).record
@@ -81,8 +82,8 @@ def test_patience_with_a_new_holder_is_a_number_of_looks_and_no_clock_ends_it() 
 
 
 def test_a_promotion_that_the_agent_has_not_taken_is_not_verified() -> None:
-    told = SendPromote(B, 4, "boot-1")
-    seen = look(status(4), status(3), status(4), balancer=balancer(nva_b=PROBED), tried={told: "no answer"})
+    command = SendPromote(B, 4, "boot-1")
+    seen = look(status(4), status(3), status(4), balancer=balancer(nva_b=PROBED), tried={command: "no answer"})
     assert decided(seen, granted()).record.phase is Phase.GRANTED
 
 
@@ -119,7 +120,7 @@ def failing(looks: int) -> dict[str, Tally]:
 
 
 def test_the_probe_alone_does_not_move_traffic_from_one_that_may_have_stood_by_when_it_was_seen() -> None:
-    """It serves again seconds after it stood by: health said `Up_Probe_Success` of before, and then it tells of that."""
+    """It serves again seconds after it stood by: health says `Up_Probe_Success` from before that, and fails later."""
     seen = look(SERVING, balancer=DOWN)
     last = TIMING.verify_looks - 1
     waiting = decided(seen, stable(tallies=failing(last), operation=fresh()))
@@ -164,8 +165,8 @@ def test_a_standby_whose_probe_was_seen_to_fail_is_confirmed_by_its_first_up_as_
     seen = decided(look(SERVING, balancer=UP), stable()).record
     assert seen.probe_down == {B}
     given = replace(seen, phase=Phase.GRANTED, target=B, may_serve=frozenset({B}), operation=fresh())
-    told = balancer(nva_a=REFUSED, nva_b=PROBED)
-    record = decided(look(STANDBY, status(3, Role.SERVING), balancer=told), given).record
+    pool = balancer(nva_a=REFUSED, nva_b=PROBED)
+    record = decided(look(STANDBY, status(3, Role.SERVING), balancer=pool), given).record
     assert (record.phase, record.operation and record.operation.confirmed) == (Phase.STABLE, True)
     assert record.probe_down == {A}
 

@@ -253,7 +253,7 @@ GRANTS = [
         changes={"owed": {}},
     ),
     Case(
-        "a lift that failed keeps nobody from being promoted",
+        "a lift that failed keeps no member from being promoted",
         with_changes(GRANTED_B, tried=NOT_LIFTED),
         granted(**OWED_B),
         held=("nva-b cannot be lifted: ARM answers 503",),
@@ -539,7 +539,7 @@ AT_REST = [
         ),
     ),
     Case(
-        "a fit member that its peers do not hear is an alarm",
+        "a fit member whose heartbeats do not reach its peers is an alarm",
         look(SERVING, *2 * [status(3, dead_peers=(A,))]),
         stable(),
         alarms=("nva-a: its peers do not hear it, although it is fit",),

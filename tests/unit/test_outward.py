@@ -1,4 +1,4 @@
-"""`outward`: what members are told for their on-premises neighbours, when, and what it never gets in the way of."""
+"""`outward`: what members are commanded for their on-premises neighbours, when, and what it never gets in the way of."""
 
 import hashlib
 import json

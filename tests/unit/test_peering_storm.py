@@ -162,7 +162,7 @@ def own(scenery: Scenery, name: str) -> bool:
     return name.startswith("hopkeeper-hub_") or name in scenery.server.adopt.values()
 
 
-def heard(scenery: Scenery, listed: Listed) -> list[Speaker]:
+def announcing_now(scenery: Scenery, listed: Listed) -> list[Speaker]:
     """Speakers as they are in the topology with a Succeeded peering of ours, and those behind hubs among them."""
     ours = [p for p in listed if own(scenery, p.name)]
     there = {peer(p) for p in ours if p.state is Provisioning.SUCCEEDED}
@@ -172,7 +172,7 @@ def heard(scenery: Scenery, listed: Listed) -> list[Speaker]:
 
 def certain(scenery: Scenery, listed: Listed) -> set[IPv4Network]:
     """What is announced to the Route Server over some peering that is surely there."""
-    announcing = heard(scenery, listed)
+    announcing = announcing_now(scenery, listed)
     names = {s.name for s in announcing}
     announced = {prefix for s in announcing for prefix in s.announces}
     served = [service.prefixes for service in scenery.topology.services if names & set(service.names)]
@@ -214,7 +214,7 @@ def stepped(scenery: Scenery) -> Iterator[tuple[Listed, PeeringStep, Listed]]:
 @settings(max_examples=200, **QUIET)
 @given(sceneries(speakers_max=10, places_max=8))
 def test_a_plan_keeps_the_rules_whatever_is_there(scenery: Scenery) -> None:
-    """Never nine, never a foreign one, never the last announcer unless named, nobody exposed while a place is free."""
+    """Never nine, never a foreign one, never the last announcer unless named, no speaker exposed while a place is free."""
     for before, step, now in stepped(scenery):
         assert own(scenery, step.name) or isinstance(step, CreatePeering)
         assert {p for p in before if not own(scenery, p.name)} <= now
@@ -260,7 +260,7 @@ def every_step(scenery: Scenery, listed: Listed) -> Iterator[PeeringStep]:
 
 
 def is_straight(scenery: Scenery, listed: Listed, step: PeeringStep, kept: frozenset[Peer]) -> bool:
-    """Whether it makes no peering that nobody wants, and takes none away that is wanted as it is, or that a moved speaker
+    """Whether it makes no peering that is not wanted, and takes none away that is wanted as it is, or that a moved speaker
     still has while its new one could not be made next."""
     if isinstance(step, CreatePeering):
         return peer(step) in kept
@@ -303,5 +303,5 @@ def test_a_plan_comes_to_rest_in_the_fewest_writes(scenery: Scenery) -> None:
     if is_goal(scenery, at_last, kept):
         assert len(writes) == fewest_writes(scenery, kept)
     else:
-        assert plan(scenery.topology, scenery.server, reading(at_last)).blocked, "what is in its way is told"
+        assert plan(scenery.topology, scenery.server, reading(at_last)).blocked, "what is in its way is named"
         assert fewest_writes(scenery, kept, straight=True) is None

@@ -110,9 +110,9 @@ def test_a_renamed_speaker_keeps_its_peering_as_it_is() -> None:
     assert connections(desired, desired.route_servers[0], listed) == {"nva-a": A.name, "nva-b": before.name}
 
 
-@pytest.mark.parametrize("told", [("10.0.1.5", None), (None, None)], ids=["no ASN", "nothing"])
-def test_what_azure_does_not_tell_of_a_peering_is_no_reason_to_touch_it(told: tuple[str | None, None]) -> None:
-    address, asn = told
+@pytest.mark.parametrize("shown", [("10.0.1.5", None), (None, None)], ids=["no ASN", "nothing"])
+def test_what_azure_does_not_tell_of_a_peering_is_no_reason_to_touch_it(shown: tuple[str | None, None]) -> None:
+    address, asn = shown
     vague = Peering("Hopkeeper-hub_nva-b", IPv4Address(address) if address else None, asn, Provisioning.SUCCEEDED)
     assert steps(topology(), A, vague) == []
 

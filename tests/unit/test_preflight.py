@@ -78,7 +78,7 @@ FAULTS: dict[str, tuple[Plant, Seen]] = {
         lambda w: w.probe(protocol="Tcp", path=None),
         ("probe", ERROR, f"{BALANCER}.probe"),
     ),
-    "the probe asks for another path": (lambda w: w.probe(path="/healthz"), ("probe", ERROR, f"{BALANCER}.probe")),
+    "the probe requests another path": (lambda w: w.probe(path="/healthz"), ("probe", ERROR, f"{BALANCER}.probe")),
     "the probe knocks at SSH": (lambda w: w.probe(port=22), ("probe", ERROR, f"{BALANCER}.probe")),
     "the probe knocks at the commands' port": (lambda w: w.probe(port=8443), ("probe", ERROR, f"{BALANCER}.probe")),
     "the probe knocks at another port than the agent's": (

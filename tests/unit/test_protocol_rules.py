@@ -166,8 +166,8 @@ def test_what_failed_in_this_look_is_not_tried_again_before_the_next() -> None:
     assert decision.held == (
         "no proof that nva-a does not serve: its agent: no answer; the load balancer: ARM answers 503",
     )
-    told = SendPromote(B, 4, "boot-1")
-    assert told not in decided(look(status(4), tried={told: "refused"}), granted()).effects
+    command = SendPromote(B, 4, "boot-1")
+    assert command not in decided(look(status(4), tried={command: "refused"}), granted()).effects
 
 
 def test_a_switchover_never_cuts_anybody_off() -> None:
@@ -189,17 +189,17 @@ def test_a_fence_is_believed_no_more_before_it_is_lifted() -> None:
 
 
 def test_a_lift_counts_when_the_data_plane_has_let_go_not_when_it_was_tried() -> None:
-    asked = stable(B, 4, owed={A: 4})
+    record = stable(B, 4, owed={A: 4})
     seen = replace(HOLDS, agents={**HOLDS.agents, A: status(4)})
-    tried = decided(replace(seen, tried={LiftByBalancer(A, 4): "ARM answers 503"}), asked)
+    tried = decided(replace(seen, tried={LiftByBalancer(A, 4): "ARM answers 503"}), record)
     assert tried.record.owed == {A: 4}
-    assert decided(replace(seen, lifted={A: 4}), asked).record.owed == {}
+    assert decided(replace(seen, lifted={A: 4}), record).record.owed == {}
 
 
 def test_a_lift_of_an_earlier_operation_does_not_count_in_this_one() -> None:
-    asked = stable(B, 4, owed={A: 4})
+    record = stable(B, 4, owed={A: 4})
     seen = replace(HOLDS, agents={**HOLDS.agents, A: status(4)}, lifted={A: 3})
-    assert decided(seen, asked).effects == (LiftByBalancer(A, 4),)
+    assert decided(seen, record).effects == (LiftByBalancer(A, 4),)
 
 
 def test_nobody_is_lifted_or_leaves_may_serve_before_it_has_acknowledged() -> None:
@@ -362,7 +362,7 @@ def test_nothing_is_moved_while_learning_to_a_failed_member_or_amid_an_operation
 
 @pytest.mark.parametrize("order", [SwitchoverOrder(to=B, by="ann"), FailoverOrder(by="ann", to=B)])
 def test_no_order_is_taken_on_a_record_that_agents_contradict(order: SwitchoverOrder | FailoverOrder) -> None:
-    """The record was put back: whom it does not know may be serving, and nobody would fence it."""
+    """The record was put back: a member that it does not know may be serving, and no pass would fence it."""
     ahead = look(status(2), status(3), status(4, Role.SERVING))
     assert "an agent is at epoch 4" in ordered(order, stable(), ahead)[0]
     beside = look(SERVING, status(3), status(3, Role.SERVING))

@@ -462,10 +462,10 @@ def test_no_row_goes_missing_unsaid_and_no_lonely_hub_either(gone: set[tuple[str
         for hub, rows in TABLE.items()
     }
     found = compare(ten_nvas(), "rs", learned, INSTANCES, Standing())
-    told = {
+    findings = {
         (f.speaker, prefix) for f in found if f.kind is not FindingKind.ONE_HUB for prefix in prefixes_in(f.sentence)
     }
-    assert told == {(hub, f"100.0.0.{n}/32") for hub, n, _ in gone}
+    assert findings == {(hub, f"100.0.0.{n}/32") for hub, n, _ in gone}
     other = {"hub-1": "hub-2", "hub-2": "hub-1"}
     lonely = {other[hub] for hub, n, i in gone if (other[hub], n, i) not in gone}
     assert {f.speaker for f in found if f.kind is FindingKind.ONE_HUB} == lonely

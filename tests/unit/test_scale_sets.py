@@ -95,7 +95,7 @@ def test_an_empty_listing_deletes_nobody_who_may_be_the_last_to_announce_what_th
 
 
 def test_a_set_that_cannot_be_listed_keeps_what_may_be_its_instances_and_holds_nobody_else() -> None:
-    """What has its instances' names, and what nobody declares in its AS: an instance may have taken over an address."""
+    """What has its instances' names, and what is not declared in its AS: an instance may have taken over an address."""
     desired = topology(2)
     there = (
         own("nva-z", "10.0.1.60"),

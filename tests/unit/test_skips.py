@@ -1,4 +1,4 @@
-"""What is left out of a run is told, and fails the run unless it is on the list and true."""
+"""What is left out of a run is reported, and fails the run unless it is on the list and true."""
 
 from collections.abc import Mapping
 

@@ -1,7 +1,7 @@
 """What wakes a topology: every resource that its document names, and everything that Azure's events tell of them.
 
 Both lists are read from where they are made, the schema's annotations and the event subscription's filter, so that a new
-field or a new operation that wakes nobody fails here.
+field or a new operation that wakes no topology fails here.
 """
 
 import json
@@ -79,7 +79,7 @@ async def app() -> UseCases:
     return UseCases(make_ports(FakeWorld(applied), documents), topologies)
 
 
-# --- whom -------------------------------------------------------------------------------------------------------------
+# --- which topologies -------------------------------------------------------------------------------------------------
 
 
 def test_the_ids_here_are_of_every_field_that_may_hold_one() -> None:

@@ -142,5 +142,5 @@ async def test_writer_that_was_stopped_while_writing_makes_others_say_so(tmp_pat
             await documents.put("fw.json", b"ours")
         holder.stdin.write("\n")
 
-    assert stored is not None, "readers wait for nobody"
+    assert stored is not None, "readers do not wait"
     await documents.put("fw.json", b"ours")

@@ -16,7 +16,7 @@ ENROLLED = {("hub", identity.name): identity.certificate for identity in (A, B)}
 
 
 def contents(text: str, now: datetime = NOW) -> AgentReport:
-    """As the trigger does: the certificate is the one that is enrolled for whom the report claims to be."""
+    """As the trigger does: the certificate is the one that is enrolled for the sender that the report claims."""
     claimed = ReportsOverJws().claimed(text)
     certificate = ENROLLED.get((claimed.topology, claimed.agent))
     if certificate is None:

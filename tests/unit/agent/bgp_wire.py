@@ -1,7 +1,7 @@
 """One instance of a Route Server on the wire: accepts a BGP session on loopback and keeps every UPDATE as it came.
 
 It counts messages and not routes: one UPDATE that replaces a path and a withdrawal followed by an announcement end in the
-same table, and only the wire tells them apart. It decides nothing, and announces only what a test has it say: with another
+same table, and only the wire shows which it was. It decides nothing, and announces only what a test has it say: with another
 ASN it is a client of a hub speaker.
 """
 
@@ -51,7 +51,7 @@ class WirePeer:
 
     address: str
     asn: int = ASN
-    told: dict[str, Route] = field(default_factory=dict)
+    announces: dict[str, Route] = field(default_factory=dict)
     updates: list[WireUpdate] = field(default_factory=list)
     capabilities: dict[int, bytes] = field(default_factory=dict)
     sessions: int = 0
@@ -73,13 +73,13 @@ class WirePeer:
 
     def tell(self, prefix: str, route: Route) -> None:
         """Announce a route on the present session and on later ones."""
-        self.told[prefix] = route
+        self.announces[prefix] = route
         for writer in self._writers:
             writer.write(_announcement(prefix, route))
 
     def take_back(self, prefix: str) -> None:
         """Withdraw it."""
-        del self.told[prefix]
+        del self.announces[prefix]
         for writer in self._writers:
             writer.write(_message(UPDATE, _counted(_nlri(prefix)) + _counted(b"")))
 
@@ -111,7 +111,7 @@ class WirePeer:
             kind = ROUTE_REFRESH
             while True:
                 if kind == ROUTE_REFRESH:
-                    for prefix, route in self.told.items():
+                    for prefix, route in self.announces.items():
                         writer.write(_announcement(prefix, route))
                 kind, body = await _read(reader)
                 if kind == UPDATE and (update := _update(body)) is not None:
@@ -129,9 +129,9 @@ class WirePeer:
 
 
 @asynccontextmanager
-async def wire_peer(address: str, asn: int = ASN, told: dict[str, Route] | None = None) -> AsyncIterator[WirePeer]:
+async def wire_peer(address: str, asn: int = ASN, announces: dict[str, Route] | None = None) -> AsyncIterator[WirePeer]:
     """Listen at an address of loopback; everything is closed afterwards."""
-    peer = WirePeer(address, asn, told or {})
+    peer = WirePeer(address, asn, announces or {})
     tasks: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

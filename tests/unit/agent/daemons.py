@@ -123,8 +123,8 @@ class RealBird(_Process):
         if not self.configuration.exists():
             self.write()
         if not self.include.exists():
-            told = (GOLDENS / "bird" / "nothing.conf").read_text()
-            self.include.write_text(told + (bird_text.empty(Toward.OUTWARD) if self.outward else ""))
+            nothing = (GOLDENS / "bird" / "nothing.conf").read_text()
+            self.include.write_text(nothing + (bird_text.empty(Toward.OUTWARD) if self.outward else ""))
         self.run(
             [
                 "bird",

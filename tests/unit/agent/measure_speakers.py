@@ -118,8 +118,8 @@ def _version(kind: str) -> str:
     if kind == "exabgp":
         return f"ExaBGP {version('exabgp')}"
     command = ["bird", "--version"] if kind == "bird" else [str(BGPD), "--version"]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    return (told.stdout + told.stderr).splitlines()[0]
+    printed = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (printed.stdout + printed.stderr).splitlines()[0]
 
 
 def main(arguments: list[str]) -> None:

@@ -84,8 +84,8 @@ def advertise(epoch: int, routes: Sequence[tuple[str, str, int]], seq: int = 1) 
 
 def outward(epoch: int, prefixes: Sequence[str], standby_prepend: int | None = 3, seq: int = 1) -> dict[str, Any]:
     """An OUTWARD: what on-premises neighbours are sent, by the role."""
-    told = {"prefixes": list(prefixes), "standby_prepend": standby_prepend}
-    return {"kind": "outward", "service": SERVICE, "epoch": epoch, "seq": seq, **told}
+    fields = {"prefixes": list(prefixes), "standby_prepend": standby_prepend}
+    return {"kind": "outward", "service": SERVICE, "epoch": epoch, "seq": seq, **fields}
 
 
 @dataclass

@@ -140,17 +140,17 @@ async def test_sessions_are_counted(established: int, failure: str | None) -> No
 
 
 async def test_a_command_that_takes_too_long_leaves_no_process_behind(tmp_path: Path) -> None:
-    told = tmp_path / "pid"
+    pid_file = tmp_path / "pid"
     script = (
         "import subprocess, time; child = subprocess.Popen(['sleep', '60']);"
-        f"open({str(told)!r}, 'w').write(str(child.pid)); time.sleep(60)"
+        f"open({str(pid_file)!r}, 'w').write(str(child.pid)); time.sleep(60)"
     )
     trying = asyncio.create_task(
         try_once(Check("c", CommandTrial((sys.executable, "-c", script)), timeout_seconds=2.0))
     )
-    await until(lambda: told.exists() and bool(told.read_text()))
+    await until(lambda: pid_file.exists() and bool(pid_file.read_text()))
     assert await trying == "no answer in time"
-    stat = Path(f"/proc/{told.read_text()}/stat")
+    stat = Path(f"/proc/{pid_file.read_text()}/stat")
     await until(lambda: not stat.exists() or stat.read_text().split()[2] == "Z")
 
 

@@ -87,7 +87,7 @@ async def test_a_fence_that_cannot_be_made_durable_stays_in_effect_and_is_not_ac
 async def test_what_is_in_effect_is_durable_once_the_disk_holds_its_turn_and_its_role() -> None:
     duties, disk, _ = office(SERVING)
     assert duties.is_durable("s")
-    assert duties.is_durable("never told of")
+    assert duties.is_durable("never commanded")
     disk.hold.clear()
     fencing = asyncio.create_task(duties.obey(Fence("s", Turn(6, 1))))
     await entered(disk)

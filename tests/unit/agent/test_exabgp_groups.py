@@ -35,7 +35,7 @@ class Helper:
     socket: Path
     fingerprint: str = "f"
     stuck: set[str] = field(default_factory=set)
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
 
     async def ensure(self) -> None:
         """It runs already."""
@@ -51,7 +51,7 @@ class Helper:
         self._tell(writer, {"hello": {"exabgp_pid": 1, "fingerprint": "f", "sessions": up, "routes": {}}})
         while line := await reader.readline():
             request = json.loads(line)
-            self.asked.append(request)
+            self.requests.append(request)
             self._tell(writer, {"answered": request["id"], "refused": []})
             routes = {key.split()[-1]: route for key, route in request["changes"]}
             for address in set(request["neighbors"]) - self.stuck:
@@ -80,11 +80,11 @@ async def test_a_router_on_premises_that_is_stuck_holds_up_no_route_server(tmp_p
     async with speaking(tmp_path, *BOTH) as (speaker, helper):
         helper.stuck = {ROUTER}
         telling = asyncio.create_task(speaker.announce([VNET], Toward.OUTWARD))
-        await until(lambda: len(helper.asked) == 1)
+        await until(lambda: len(helper.requests) == 1)
         async with asyncio.timeout(1):
             await speaker.announce([DEFAULT])
         assert not telling.done()
-        assert [request["neighbors"] for request in helper.asked] == [[ROUTER], [SERVER]]
+        assert [request["neighbors"] for request in helper.requests] == [[ROUTER], [SERVER]]
         with pytest.raises(SpeakerError, match="an UPDATE is not sent yet"):
             await telling
 
@@ -93,7 +93,7 @@ async def test_a_route_server_that_is_stuck_holds_up_nobody_on_premises(tmp_path
     async with speaking(tmp_path, *BOTH) as (speaker, helper):
         helper.stuck = {SERVER}
         announcing = asyncio.create_task(speaker.announce([DEFAULT]))
-        await until(lambda: len(helper.asked) == 1)
+        await until(lambda: len(helper.requests) == 1)
         async with asyncio.timeout(1):
             await speaker.announce([VNET], Toward.OUTWARD)
         with pytest.raises(SpeakerError, match="an UPDATE is not sent yet"):
@@ -104,4 +104,4 @@ async def test_what_is_for_a_group_without_neighbours_reaches_nobody(tmp_path: P
     async with speaking(tmp_path, BOTH[1]) as (speaker, helper):
         with pytest.raises(SpeakerError, match="no neighbour of the group route-servers"):
             await speaker.announce([DEFAULT])
-        assert helper.asked == []
+        assert helper.requests == []

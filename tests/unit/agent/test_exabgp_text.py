@@ -100,8 +100,8 @@ def test_a_hub_that_speaks_with_on_premises_passes_clients_routes_to_route_serve
     passed = "route 10.9.0.0/16 next-hop 10.0.1.5 as-path [ 65001 65002 ]"
     assert memory.due == [f"neighbor 10.0.0.36 , neighbor 10.0.0.37 announce {passed}"]
     # Whoever hears nothing of it is not waited for.
-    told = {"0": {"element": "as-sequence", "value": [65001, 65002]}}
-    sent = {**update, "attribute": {"as-path": told}}
+    as_path = {"0": {"element": "as-sequence", "value": [65001, 65002]}}
+    sent = {**update, "attribute": {"as-path": as_path}}
     for peer in ("10.0.0.36", "10.0.0.37"):
         memory.feed_exabgp(event(type="update", direction="send", address={"peer": peer}, message={"update": sent}))
     gone = {"withdraw": {"ipv4 unicast": [{"nlri": "10.9.0.0/16"}]}}
@@ -134,10 +134,10 @@ def test_a_request_without_changes_is_a_sign_of_life() -> None:
 
 def test_a_session_is_told_when_it_turns_and_not_for_every_failed_attempt() -> None:
     memory = Memory(1, "f")
-    told = [
+    reported = [
         memory.feed_exabgp(event(type="state", state=state)) for state in ("connected", "down", "connected", "down")
     ]
-    assert [len(lines) for lines in told] == [0, 1, 0, 0]
+    assert [len(lines) for lines in reported] == [0, 1, 0, 0]
     up = memory.feed_exabgp(event(type="state", state="up"))
     assert up[0]["session"][:2] == ["10.0.0.36", "established"]
 

@@ -47,12 +47,12 @@ class Slow(Voice):
 
     def __init__(self, disk: Disk) -> None:
         super().__init__(disk)
-        self.heard = asyncio.Event()
-        self.heard.set()
+        self.taken = asyncio.Event()
+        self.taken.set()
 
     async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
         if toward is Toward.OUTWARD:
-            await self.heard.wait()
+            await self.taken.wait()
         await super().announce(advertisements, toward)
 
 
@@ -63,7 +63,7 @@ def office(role: Role = Role.STANDBY, address: IPv4Address | None = HERE) -> tup
     return Duties(disk, voice, Start(BOOT, states, is_durable=True, outward_from=address)), disk, voice
 
 
-async def heard(voice: Voice, *expected: list[Advertisement]) -> None:
+async def announced(voice: Voice, *expected: list[Advertisement]) -> None:
     """What was announced outward in the end, each change once."""
     await until(lambda: voice.outward == list(expected))
 
@@ -104,18 +104,18 @@ async def test_a_change_of_role_is_told_outward_without_another_word(
 ) -> None:
     duties, _, voice = office(role)
     assert await duties.obey(tell()) is None
-    await heard(voice, [before])
+    await announced(voice, [before])
     assert await duties.obey(change()) is None
-    await heard(voice, [before], [after])
+    await announced(voice, [before], [after])
     assert not voice.announced
 
 
 async def test_hearing_a_higher_epoch_is_told_outward_too() -> None:
     duties, _, voice = office(Role.SERVING)
     await duties.obey(tell())
-    await heard(voice, [SHORT])
+    await announced(voice, [SHORT])
     duties.note_peer_epoch("s", 9)
-    await heard(voice, [SHORT], [LONG])
+    await announced(voice, [SHORT], [LONG])
     await duties.close()
 
 
@@ -123,12 +123,12 @@ async def test_a_standby_that_withholds_announces_nothing_and_comes_back_with_it
     duties, _, voice = office()
     await duties.obey(tell(prepend=None))
     await duties.obey(Promote("s", Turn(6, 0), BOOT))
-    await heard(voice, [], [SHORT])
+    await announced(voice, [], [SHORT])
 
 
 async def test_no_role_and_no_advertisement_waits_for_somebody_on_premises() -> None:
     duties, _, voice = office()
-    voice.heard.clear()
+    voice.taken.clear()
     route = Advertisement(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.1.100"), 0)
     async with asyncio.timeout(2):
         assert await duties.obey(tell()) is None

@@ -34,7 +34,7 @@ class Hub:
 
     def __init__(self, *established: str, arguments: list[str] = ARGUMENTS) -> None:
         self.memory = Memory(1, "f", passing=Passing.from_arguments(arguments))
-        self.told: list[dict[str, Any]] = []
+        self.reported: list[dict[str, Any]] = []
         for peer in established:
             self.state(peer, "up")
 
@@ -42,7 +42,7 @@ class Hub:
         """Returns the commands that became due; `told` is what the agent is sent."""
         kind = neighbor.pop("type")
         line = json.dumps({"type": kind, "neighbor": {"address": {"peer": peer}, **neighbor}})
-        self.told = self.memory.feed_exabgp(line)
+        self.reported = self.memory.feed_exabgp(line)
         due, self.memory.due = self.memory.due, []
         return due
 
@@ -97,7 +97,7 @@ def test_the_routes_go_with_the_clients_session() -> None:
     hub.state("10.0.1.100", "up")
     hub.update("10.0.1.100", PREFIX, [65100])
     assert hub.state("10.0.1.100", "down") == [f"{BOTH} withdraw route {PREFIX} {PASSED}"]
-    assert hub.told[0]["session"][:2] == ["10.0.1.100", "down"]
+    assert hub.reported[0]["session"][:2] == ["10.0.1.100", "down"]
 
 
 def test_of_several_clients_the_shortest_path_counts_and_then_the_lowest_address() -> None:
@@ -148,9 +148,9 @@ def test_the_agent_hears_of_its_own_routes_only() -> None:
     hub = Hub("10.0.0.4")
     hub.order(SHARED, OWN)
     hub.update("10.0.0.4", SHARED, [65000], "send")
-    assert hub.told == [{"sent": ["10.0.0.4", {SHARED: OWN}]}]
+    assert hub.reported == [{"sent": ["10.0.0.4", {SHARED: OWN}]}]
     hub.update("10.0.0.4", SHARED, [65000, 65100], "send")
-    assert hub.told == [{"sent": ["10.0.0.4", {SHARED: None}]}]
+    assert hub.reported == [{"sent": ["10.0.0.4", {SHARED: None}]}]
     assert hub.memory.sent["10.0.0.4"] == {}
 
 
@@ -197,21 +197,21 @@ def test_a_relayed_route_is_not_told_as_the_agents_own() -> None:
     hub = Hub(arguments=RELAYING)
     hub.update("10.1.0.4", "10.1.0.0/16", [65515])
     hub.update("10.20.0.4", "10.1.0.0/16", [65001, 65001], "send")
-    assert hub.told == [{"sent": ["10.20.0.4", {"10.1.0.0/16": None}]}]
+    assert hub.reported == [{"sent": ["10.20.0.4", {"10.1.0.0/16": None}]}]
 
 
 def test_what_is_for_on_premises_goes_there_alone_and_clients_have_no_part_in_it() -> None:
     hub = Hub()
     hub.update("10.0.1.100", SHARED, [65100])
-    told = {"id": 1, "neighbors": ["192.168.100.1"], "changes": [[f"outward {SHARED}", OWN]]}
-    assert hub.memory.feed_agent(json.dumps(told)) == [f"neighbor 192.168.100.1 announce route {SHARED} {OWN}"]
+    order = {"id": 1, "neighbors": ["192.168.100.1"], "changes": [[f"outward {SHARED}", OWN]]}
+    assert hub.memory.feed_agent(json.dumps(order)) == [f"neighbor 192.168.100.1 announce route {SHARED} {OWN}"]
     hub.memory.feed_exabgp("done")
     hub.memory.feed_exabgp("done")
-    told["changes"] = [[f"outward {SHARED}", None]]
-    assert hub.memory.feed_agent(json.dumps(told)) == [f"neighbor 192.168.100.1 withdraw route {SHARED} {OWN}"]
+    order["changes"] = [[f"outward {SHARED}", None]]
+    assert hub.memory.feed_agent(json.dumps(order)) == [f"neighbor 192.168.100.1 withdraw route {SHARED} {OWN}"]
 
 
 def test_a_prefix_that_is_relayed_may_be_told_on_premises_by_order() -> None:
     hub = Hub(arguments=RELAYING)
     hub.update("192.168.100.1", "10.20.0.0/16", [65001], "send")
-    assert hub.told[0]["sent"][1]["10.20.0.0/16"] is not None
+    assert hub.reported[0]["sent"][1]["10.20.0.0/16"] is not None

@@ -65,7 +65,7 @@ def reporter(wire: Wire) -> Reporter:
     return Reporter(wire, Issuer(Identity("nva-a", "hub"), SIGNER, Clock(wall=lambda: 1000.0)), dict)
 
 
-def told(wire: Wire, number: int) -> dict[str, Any]:
+def claims(wire: Wire, number: int) -> dict[str, Any]:
     return verify(wire.posts[number][0], "hopkeeper-report", {key_id(SIGNER.key.public_key()): SIGNER.key.public_key()})
 
 
@@ -77,7 +77,7 @@ async def test_a_report_is_repeated_until_it_is_acknowledged(status: int | None)
     await until(lambda: len(wire.posts) == 1)
     wire.answer(0, status)
     await until(lambda: len(wire.posts) == 2)
-    assert told(wire, 0)["jti"] != told(wire, 1)["jti"]
+    assert claims(wire, 0)["jti"] != claims(wire, 1)["jti"]
     wire.answer(1, 202)
     await until(lambda: keeps.acknowledged)
     await keeps.close()
@@ -101,7 +101,7 @@ async def test_a_new_change_does_not_wait_for_a_report_in_flight() -> None:
     await until(lambda: len(wire.posts) == 1)
     keeps.report("fatal: p: no echo")
     await until(lambda: len(wire.posts) == 2)
-    assert told(wire, 1)["reason"] == "fatal: p: no echo"
+    assert claims(wire, 1)["reason"] == "fatal: p: no echo"
     await keeps.close()
 
 
@@ -111,7 +111,7 @@ async def test_at_most_two_are_in_flight_and_the_newest_is_one_of_them() -> None
     for number in range(4):
         keeps.report(f"change {number}")
         await until(lambda number=number: len(wire.posts) == number + 1)  # type: ignore[misc]
-    waiting = [told(wire, number)["reason"] for number in range(4) if not wire.posts[number][1].cancelled()]
+    waiting = [claims(wire, number)["reason"] for number in range(4) if not wire.posts[number][1].cancelled()]
     assert waiting == ["change 0", "change 3"]
     await keeps.close()
 
@@ -126,7 +126,7 @@ async def test_an_older_report_is_not_repeated_beside_a_newer_one() -> None:
     wire.answer(0, None)
     wire.answer(1, None)
     await until(lambda: len(wire.posts) == 3)
-    assert told(wire, 2)["reason"] == "newer"
+    assert claims(wire, 2)["reason"] == "newer"
     wire.answer(2, 200)
     await until(lambda: keeps.acknowledged)
     assert len(wire.posts) == 3

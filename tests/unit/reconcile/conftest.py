@@ -8,7 +8,7 @@ from tests.unit.reconcile.scene import Scene
 
 @pytest.fixture
 async def settled() -> Scene:
-    """Three members at rest, of whom none is rehearsed by itself."""
+    """Three members at rest, none of which is rehearsed without an order."""
     scene = ordered_only()
     await scene.settle()
     return scene

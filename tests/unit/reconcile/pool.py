@@ -25,7 +25,7 @@ def seconds(number: float) -> timedelta:
 class Pool:
     """One member's adminState: as ARM shows it at once, and `propagation` later where packets go.
 
-    `calls` has what was asked for, polls of health apart; a fault is an attribute. `says` is what the health action
+    `calls` has the requests, without polls of health (`polled`); a fault is an attribute. `says` is what the health action
     answers at a time since the start in place of the truth: a reason, None, or an error to raise.
     """
 
@@ -36,7 +36,7 @@ class Pool:
         self.propagation = seconds(2)
         self.on_their_way: list[tuple[timedelta, AdminState]] = []
         self.calls: list[str] = []
-        self.asked: list[float] = []
+        self.polled: list[float] = []
         self.keeps_etag_of_noops = False
         self.ignores_bumps = False
         self.look_takes = seconds(0)
@@ -90,8 +90,8 @@ class Pool:
         self.version += not self.ignores_bumps
 
     async def health_reason(self, service: Service, speaker: Speaker) -> str | None:
-        self.asked.append(self.since.total_seconds())
-        said = self.says(self.asked[-1]) if self.says else self.truth()
+        self.polled.append(self.since.total_seconds())
+        said = self.says(self.polled[-1]) if self.says else self.truth()
         if isinstance(said, HopkeeperError):
             raise said
         return said
@@ -135,7 +135,7 @@ class Scene:
 
 
 def lifted_but_not_there_yet(after: float = 10) -> Scene:
-    """ARM shows None, and packets meet the Down of before for a while."""
+    """ARM shows None, and packets meet the old Down for a while."""
     scene = Scene(DOWN)
     scene.pool.propagation = seconds(after)
     scene.pool.write(NONE)

@@ -123,7 +123,7 @@ async def test_a_fence_is_lifted_only_after_the_record_stopped_believing_in_it(s
     settled.world.revive("nva-a")
     settled.world.arm_up = False
     await settled.slow()
-    for _ in range(settled.topology.timing.verify_looks):  # nobody can verify it: that is waited for
+    for _ in range(settled.topology.timing.verify_looks):  # no probe verifies it: so many looks are waited for
         settled.clock.at += settled.topology.timing.doubt_poll
         await settled.slow()
     assert settled.world.admin == {"nva-a": AdminState.DOWN, "nva-b": AdminState.NONE}

@@ -73,10 +73,10 @@ async def test_whoever_writes_while_the_record_is_read_again_makes_the_write_fai
     """Finding 9: the etag of the write is that of the look before."""
     scene = Scene()
 
-    async def somebody_writes() -> None:
+    async def another_writes() -> None:
         scene.pool.write(NONE)
 
-    scene.meanwhile = somebody_writes
+    scene.meanwhile = another_writes
     with pytest.raises(Superseded, match="the write of Down has not succeeded: 412"):
         await scene.fence()
     assert scene.pool.shown is NONE
@@ -88,7 +88,7 @@ async def test_a_write_that_does_not_succeed_is_no_proof(error: Transient) -> No
     scene.pool.fails["set"] = error
     with pytest.raises(type(error), match=f"the write of Down has not succeeded: {error}"):
         await scene.fence()
-    assert scene.pool.asked == []
+    assert scene.pool.polled == []
 
 
 async def test_a_membership_that_changed_with_the_write_stops_everything() -> None:
@@ -96,7 +96,7 @@ async def test_a_membership_that_changed_with_the_write_stops_everything() -> No
     scene.pool.fails["set"] = Terminal("the membership of pool nvas changed with our write: nva-b")
     with pytest.raises(Terminal, match="changed with our write: nva-b"):
         await scene.fence()
-    assert scene.pool.asked == []
+    assert scene.pool.polled == []
 
 
 async def test_a_lift_by_another_hand_right_after_the_write_is_no_proof() -> None:
@@ -189,7 +189,7 @@ async def test_a_health_action_that_fails_once_is_asked_again_when_arm_wants_it(
     scene = Scene()
     scene.pool.says = lambda at: Unavailable("busy", seconds(7)) if at < 7 else "Down_Admin"
     await scene.fence()
-    assert scene.pool.asked == [0, 7]
+    assert scene.pool.polled == [0, 7]
     assert len(scene.sets) == 1
 
 
@@ -236,7 +236,7 @@ async def test_a_wall_clock_that_was_set_back_does_not_prolong_the_wait_for_ever
     scene.pool.says = set_back
     with pytest.raises(Unavailable, match="not done within 60 s"):
         await scene.fence()
-    assert len(scene.pool.asked) == 61
+    assert len(scene.pool.polled) == 61
 
 
 async def test_a_wall_clock_that_was_set_back_does_not_prolong_the_settle_time() -> None:
@@ -247,7 +247,7 @@ async def test_a_wall_clock_that_was_set_back_does_not_prolong_the_settle_time()
 
     scene.pool.says = set_back
     await scene.fence(settle=15)
-    assert len(scene.pool.asked) == 16
+    assert len(scene.pool.polled) == 16
 
 
 async def test_a_slow_health_action_counts_towards_the_timeout() -> None:
@@ -260,7 +260,7 @@ async def test_a_slow_health_action_counts_towards_the_timeout() -> None:
     scene.pool.says = slowly
     with pytest.raises(Unavailable, match="not done within 60 s"):
         await scene.fence()
-    assert len(scene.pool.asked) == 6
+    assert len(scene.pool.polled) == 6
 
 
 async def test_nothing_is_written_when_the_time_is_over() -> None:
@@ -271,7 +271,7 @@ async def test_nothing_is_written_when_the_time_is_over() -> None:
     assert scene.sets == []
 
 
-# --- wary: a lift of before may still be on its way
+# --- wary: an older lift may still be on its way
 
 
 async def test_a_wary_fence_waits_until_the_old_down_is_gone_before_it_writes() -> None:
@@ -301,7 +301,7 @@ async def test_where_health_is_silent_a_wary_fence_takes_down_admin_for_no_more_
     scene.pool.propagation = seconds(20)
     scene.pool.says = lambda at: None if at < 1 else scene.pool.truth()
     await scene.fence(wary=True, settle=15)
-    assert scene.pool.asked[:2] == [0, 0]  # it wrote at once, and took the Down_Admin of before for silence
+    assert scene.pool.polled[:2] == [0, 0]  # it wrote at once, and took the older Down_Admin for silence
     assert scene.passed == 20 + 15  # the lift arrived at 10 s and spoke against it until the fence did
     assert scene.pool.packets_meet is DOWN
 
@@ -309,12 +309,12 @@ async def test_where_health_is_silent_a_wary_fence_takes_down_admin_for_no_more_
 async def test_a_wary_fence_gives_way_to_a_write_that_came_while_it_waited() -> None:
     scene = lifted_but_not_there_yet(after=10)
 
-    def somebody_writes_at_five(at: float) -> str:
+    def another_writes_at_five(at: float) -> str:
         if at == 5:
             scene.pool.write(NONE)
         return scene.pool.truth()
 
-    scene.pool.says = somebody_writes_at_five
+    scene.pool.says = another_writes_at_five
     with pytest.raises(Superseded, match="412"):
         await scene.fence(wary=True)
 

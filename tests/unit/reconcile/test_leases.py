@@ -1,4 +1,4 @@
-"""Leases: the others leave work to whoever is at it, and nobody waits for one that is gone."""
+"""Leases: the others leave work to whoever is at it, and none waits for one that is gone."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ PATIENCE = 5.0
 
 
 class Counted(FakeDocuments):
-    """Tells when so many saves were asked for; the next ones fail as many times as `fails` says."""
+    """Sets `enough` once `wanted` saves were called; the next `fails` of them fail."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Scene:
         return make_ports(FakeWorld(topology()), documents=self.documents, clock=self.clock)
 
     async def may(self, work: str) -> bool:
-        """Whether somebody else would be let at it now."""
+        """Whether another pass would be let at it now."""
         async with renewed(self.ports, KEY, LASTS, work) as ours:
             return ours
 

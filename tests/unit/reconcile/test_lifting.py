@@ -15,7 +15,7 @@ async def test_a_lift_looks_then_rechecks_then_writes_and_counts_when_packets_no
 
 
 async def test_a_lift_that_was_written_before_is_written_again_and_waited_for() -> None:
-    """A Down of this operation that is still under way with the etag of before can then no longer land."""
+    """A Down of this operation that is still under way with the old etag can then no longer land."""
     scene = lifted_but_not_there_yet(after=10)
     scene.pool.propagation = seconds(0)
     await scene.lift()

@@ -1,4 +1,4 @@
-"""How one Route Server's peerings come to be as wanted: one step a pass, exchanges told first, deletes far apart."""
+"""How one Route Server's peerings come to be as wanted: one step a pass, exchanges announced first, deletes far apart."""
 
 import json
 from dataclasses import replace
@@ -34,8 +34,8 @@ def changed(members: int = 2, server: dict[str, Any] | None = None, **of_the_las
 
 
 def status(scene: Scene) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(scene.documents.stored["status/hub.json"].body)["routeServers"]["rs"]
-    return told
+    document: dict[str, Any] = json.loads(scene.documents.stored["status/hub.json"].body)["routeServers"]["rs"]
+    return document
 
 
 async def settled(members: int = 2) -> Scene:
@@ -121,9 +121,9 @@ async def test_more_than_there_is_room_for_is_refused_in_the_outcome_and_the_sta
     outcome = await scene.slow()
     assert outcome.ending is Ending.REFUSED
     assert scene.world.peering_writes == []
-    told = status(scene)["slots"]
-    assert (told["room"], told["wanted"], len(told["foreign"])) == (2, 3, 6)
-    assert any(told["said"] in reason and "give up nva-c" in reason for reason in outcome.reasons)
+    slots = status(scene)["slots"]
+    assert (slots["room"], slots["wanted"], len(slots["foreign"])) == (2, 3, 6)
+    assert any(slots["said"] in reason and "give up nva-c" in reason for reason in outcome.reasons)
 
 
 async def test_who_waits_is_told_and_is_no_trouble() -> None:
@@ -152,8 +152,8 @@ async def test_a_step_that_a_guard_refuses_is_not_taken() -> None:
     assert any("route server is provisioned: " in reason for reason in outcome.reasons)
 
 
-class Asked(FakeWorld):
-    """Notes by which name learned routes are asked for."""
+class NotesRequests(FakeWorld):
+    """Notes by which name learned routes are requested."""
 
     def __init__(self, desired: Topology) -> None:
         super().__init__(desired)
@@ -166,7 +166,7 @@ class Asked(FakeWorld):
 
 async def test_learned_routes_are_asked_for_by_the_name_that_the_peering_has() -> None:
     desired = changed(server={"adopt": {"nva-b": "by-hand"}})
-    world = Asked(desired)
+    world = NotesRequests(desired)
     await FakeRouteServers(world).create(
         desired.route_servers[0], CreatePeering("rs", "By-hand", desired.speaker("nva-b").address, 65001, "")
     )

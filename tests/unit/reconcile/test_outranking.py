@@ -1,4 +1,4 @@
-"""Ranked services: the best path names the holder, whoever is gone, and nobody is waited for but an announcer."""
+"""Ranked services: the best path names the holder, whoever is gone, and only announcers are waited for."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -94,13 +94,13 @@ async def test_a_promotion_is_one_announcement_of_each_announcer_at_most(make: C
     before = {name: len(agent.obeyed) for name, agent in scene.world.agents.items()}
     scene.world.agents["nva-a"].fatal = ("forwarding is off",)
     await scene.fast()
-    told = {
+    sent = {
         name: [c for c in agent.obeyed[before[name] :] if isinstance(c, SendAdvertise)]
         for name, agent in scene.world.agents.items()
     }
     assert scene.record.holder == "nva-b"
-    assert all(len(commands) <= 1 for commands in told.values())
-    assert sum(map(len, told.values())) in (1, 2)
+    assert all(len(commands) <= 1 for commands in sent.values())
+    assert sum(map(len, sent.values())) in (1, 2)
 
 
 @each_kind

@@ -22,10 +22,10 @@ class HangingRouteServers(FakeRouteServers):
 
     def __init__(self, world: FakeWorld) -> None:
         super().__init__(world)
-        self.asked = asyncio.Event()
+        self.requested = asyncio.Event()
 
     async def read(self, server: RouteServer) -> RouteServerReading:
-        self.asked.set()
+        self.requested.set()
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
 
@@ -37,7 +37,7 @@ async def test_a_fast_pass_promotes_while_a_slow_pass_hangs() -> None:
     slow = asyncio.ensure_future(
         slow_pass(replace(scene.ports, route_servers=hanging), InForce(scene.topology, "g1"), "t")
     )
-    await hanging.asked.wait()
+    await hanging.requested.wait()
     scene.world.agents["nva-a"].fatal = ("data-path: no echo",)
     await asyncio.wait_for(scene.fast(), timeout=5)
     assert scene.serving() == ["nva-b"]
@@ -78,11 +78,11 @@ async def test_peerings_are_written_one_at_a_time() -> None:
 async def test_a_dry_run_writes_nothing_and_tells_the_plan() -> None:
     scene = Scene()
     before = list(scene.documents.writes)
-    told = as_json(await plan(scene.ports, InForce(scene.topology, "g1")))
+    document = as_json(await plan(scene.ports, InForce(scene.topology, "g1")))
     assert scene.documents.writes == before
     assert scene.world.peering_writes == []
-    assert [s["peering"] for s in told["peerings"][0]["steps"]] == ["hopkeeper-hub_nva-a", "hopkeeper-hub_nva-b"]
-    assert told["services"][0]["held"][0].startswith("learning: ")
+    assert [s["peering"] for s in document["peerings"][0]["steps"]] == ["hopkeeper-hub_nva-a", "hopkeeper-hub_nva-b"]
+    assert document["services"][0]["held"][0].startswith("learning: ")
 
 
 async def test_routes_are_verified_on_both_instances() -> None:

@@ -1,4 +1,4 @@
-"""What preflight knows in a slow pass: ARM is asked rarely, everything else is what the pass saw, and nothing is spoilt."""
+"""What preflight knows in a slow pass: ARM is read rarely, everything else is what the pass saw, and nothing is spoilt."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ PER_LOOK = 3  # a Route Server, a load balancer and the app's own subnet; no spe
 
 
 class Looked(Scene):
-    """A scene in which ARM tells what preflight asks for."""
+    """A scene in which ARM answers what preflight reads."""
 
     def __init__(self, documents: FakeDocuments | None = None) -> None:
         super().__init__(documents=documents)
@@ -62,27 +62,27 @@ async def test_arm_is_asked_once_per_verify_every() -> None:
     scene = Looked()
     await scene.slow()
     await scene.slow()
-    assert scene.around.asked == PER_LOOK
+    assert scene.around.reads == PER_LOOK
     scene.clock.at += scene.topology.timing.verify_every
     await scene.slow()
-    assert scene.around.asked == 2 * PER_LOOK
+    assert scene.around.reads == 2 * PER_LOOK
 
 
 async def test_another_version_of_the_document_is_asked_for_anew() -> None:
     scene = Looked()
     await scene.as_generation("g1")
     await scene.as_generation("g2")
-    assert scene.around.asked == 2 * PER_LOOK
+    assert scene.around.reads == 2 * PER_LOOK
 
 
 async def test_a_kept_answer_that_cannot_be_read_or_is_of_the_future_is_asked_for_anew() -> None:
     scene = Looked()
     scene.documents.stored[KEPT] = Stored(b"{", "e")
     await scene.slow()
-    assert scene.around.asked == PER_LOOK
+    assert scene.around.reads == PER_LOOK
     scene.clock.at -= timedelta(hours=1)
     await scene.slow()
-    assert scene.around.asked == 2 * PER_LOOK
+    assert scene.around.reads == 2 * PER_LOOK
 
 
 async def test_a_refused_read_is_named_and_spoils_no_other() -> None:

@@ -1,4 +1,4 @@
-"""What a pass makes of a record that somebody else changes while it looks, decides, or sleeps."""
+"""What a pass makes of a record that another pass changes while it looks, decides, or sleeps."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ class Interrupted(FakeDocuments):
 
 
 class SlowToRead(FakeWorld):
-    """While the load balancer is read, `meanwhile` happens, once: the answer is of before."""
+    """While the load balancer is read, `meanwhile` happens, once: the answer is older than that."""
 
     meanwhile: Callable[[], object] | None = None
 
@@ -109,9 +109,9 @@ async def test_a_look_is_as_old_as_its_question() -> None:
             return await super().status(topology, speaker, timeout)
 
     ports = make_ports(Sleeper(scene.topology), clock=scene.clock)
-    asked = scene.clock.at
+    before = scene.clock.at
     look = AgentReadings(ports, scene.topology).watch(scene.topology.services[0])
-    assert (await look(False)).at == asked
+    assert (await look(False)).at == before
 
 
 async def test_our_own_down_is_not_taken_for_an_operators_when_another_pass_lifts_it_meanwhile() -> None:
@@ -141,7 +141,7 @@ def test_a_backend_that_was_lifted_is_no_longer_seen_as_it_was(reading: Balancer
 
 
 class Meddled(FakeDocuments):
-    """Documents in which somebody else acts (`meddle`) right after the record was read for the first time."""
+    """Documents in which another writer acts (`meddle`) right after the record was read for the first time."""
 
     def __init__(self, of: Scene) -> None:
         super().__init__()
@@ -182,7 +182,7 @@ async def test_a_pause_that_comes_just_before_an_effect_or_a_write_is_read(settl
 
 
 class Overtaken(FakeAdminStates):
-    """Somebody else writes the record while the pool is looked at."""
+    """Another pass writes the record while the pool is looked at."""
 
     def __init__(self, world: FakeWorld, documents: Meddled) -> None:
         super().__init__(world)

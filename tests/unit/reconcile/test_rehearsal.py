@@ -52,8 +52,8 @@ async def test_the_status_says_that_a_death_will_hold_until_a_rehearsal_has_pass
 async def test_what_was_done_is_explained_like_any_other_pass(settled: Scene) -> None:
     await rehearse(settled)
     entries = [json.loads(s.body) for key, s in settled.documents.stored.items() if key.startswith("history/")]
-    (told,) = [entry for entry in entries if entry["trigger"] == "order: rehearse by ann"]
-    effects = [effect for step in told["steps"] for effect in step["effects"]]
+    (entry,) = [entry for entry in entries if entry["trigger"] == "order: rehearse by ann"]
+    effects = [effect for step in entry["steps"] for effect in step["effects"]]
     assert effects[0].startswith("FenceByBalancer nva-c")
     assert any(effect.startswith("LiftByBalancer nva-c") for effect in effects)
 
@@ -97,8 +97,8 @@ REFUSALS: dict[str, tuple[Spoil, str | None, str]] = {
     "a stranger": (lambda _: None, "nva-z", "nva-z is no member"),
     "an operation under way": (lambda s: written(s, phase=Phase.FENCING), "nva-c", "an operation is under way"),
     "a service that is learning": (lambda s: written(s, phase=Phase.LEARN), "nva-c", "an operation is under way"),
-    "somebody who is not back yet": (lambda s: written(s, owed={"nva-b": 1}), "nva-c", "nva-b is not back yet"),
-    "somebody else who may be serving": (
+    "a member that is not back yet": (lambda s: written(s, owed={"nva-b": 1}), "nva-c", "nva-b is not back yet"),
+    "another member that may be serving": (
         lambda s: written(s, may_serve=frozenset({"nva-a", "nva-b"})),
         "nva-c",
         "nva-b is not back yet",
@@ -113,7 +113,7 @@ REFUSALS: dict[str, tuple[Spoil, str | None, str]] = {
         "no standby is fit",
     ),
     "an operator's Down": (by_hand("nva-c", DOWN), "nva-c", "adminState of nva-c is Down, and not by us"),
-    "an Up of somebody": (by_hand("nva-b", AdminState.UP), "nva-c", "nothing is up"),
+    "an operator's Up": (by_hand("nva-b", AdminState.UP), "nva-c", "nothing is up"),
     "a load balancer that cannot be read": (without_arm, "nva-c", "the load balancer was not read: ARM answers 503"),
 }
 

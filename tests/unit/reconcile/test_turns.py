@@ -1,4 +1,4 @@
-"""Slow passes take turns: a thousand events make two passes, and nobody's request is lost."""
+"""Slow passes take turns: a thousand events make two passes, and no request is lost."""
 
 import asyncio
 from datetime import timedelta

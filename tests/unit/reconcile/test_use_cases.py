@@ -1,4 +1,4 @@
-"""The facade: what can be asked of Hopkeeper, over ports in memory."""
+"""The facade: what can be requested of Hopkeeper, over ports in memory."""
 
 import json
 from datetime import timedelta
@@ -115,9 +115,9 @@ async def test_a_part_that_does_not_apply_has_no_key() -> None:
 
 async def test_what_is_unknown_is_bad_input() -> None:
     _, _, app = await settled()
-    for asked in (app.status("else"), app.plan("else"), app.verify("else"), app.look("else", "t")):
+    for call in (app.status("else"), app.plan("else"), app.verify("else"), app.look("else", "t")):
         with pytest.raises(BadInput, match="there is no topology 'else'"):
-            await asked
+            await call
     with pytest.raises(BadInput, match="has no service 'else'"):
         await app.order("hub", "else", "pause", {})
 

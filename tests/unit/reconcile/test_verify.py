@@ -1,4 +1,4 @@
-"""Verification in passes: what is asked when, what it may cost, and that it never stands in a failover's way."""
+"""Verification in passes: what is requested when, what it may cost, and that it never stands in a failover's way."""
 
 import json
 from dataclasses import replace
@@ -49,8 +49,8 @@ class Verified(Scene):
 
     @property
     def routes(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.documents.stored["status/hub.json"].body)["routes"]
-        return told
+        document: dict[str, Any] = json.loads(self.documents.stored["status/hub.json"].body)["routes"]
+        return document
 
     def kinds(self) -> list[str]:
         return [f["kind"] for f in self.routes["findings"]]
@@ -66,7 +66,7 @@ class Verified(Scene):
 
 
 class CountedWorld(FakeQuestions):
-    """What the world's agents announce, asked like ARM; `spoilt` replaces the answer."""
+    """What the world's agents announce, requested as of ARM; `spoilt` replaces the answer."""
 
     def __init__(self, world: Any) -> None:
         super().__init__()
@@ -103,25 +103,25 @@ async def test_advertised_routes_are_asked_one_at_a_time_when_no_learned_ones_we
     scene = Verified()
     before = 0
     for _ in range(12):
-        learned = len(scene.learned.asked)
+        learned = len(scene.learned.requested)
         await scene.slow()
-        asked = len(scene.advertised.asked) - before
-        assert asked <= 1
-        assert not (asked and len(scene.learned.asked) > learned)
-        before = len(scene.advertised.asked)
-    assert scene.advertised.asked == [A, B]
+        requested = len(scene.advertised.requested) - before
+        assert requested <= 1
+        assert not (requested and len(scene.learned.requested) > learned)
+        before = len(scene.advertised.requested)
+    assert scene.advertised.requested == [A, B]
 
 
 async def test_what_was_answered_is_not_asked_again_before_its_time() -> None:
     scene = Verified()
     await scene.answered()
-    spent = len(scene.learned.asked + scene.advertised.asked + scene.effective.asked)
+    spent = len(scene.learned.requested + scene.advertised.requested + scene.effective.requested)
     for _ in range(5):
         await scene.slow()
-    assert len(scene.learned.asked + scene.advertised.asked + scene.effective.asked) == spent
+    assert len(scene.learned.requested + scene.advertised.requested + scene.effective.requested) == spent
     scene.clock.at += scene.topology.timing.verify_every
     await scene.slow()
-    assert scene.learned.asked[-2:] == [A, B]
+    assert scene.learned.requested[-2:] == [A, B]
 
 
 async def test_a_service_in_doubt_is_asked_again_soon_but_never_beyond_the_budget() -> None:
@@ -146,8 +146,8 @@ async def test_a_service_in_doubt_is_asked_again_soon_but_never_beyond_the_budge
 async def test_a_finding_that_no_service_waits_for_leaves_the_pass_converged() -> None:
     scene = Verified()
     await scene.answered()
-    told = tuple(await scene.world.fetch(A) or ())
-    extra = (*told, *(replace(route, network=IPv4Network("10.9.0.0/16")) for route in told))
+    fetched = tuple(await scene.world.fetch(A) or ())
+    extra = (*fetched, *(replace(route, network=IPv4Network("10.9.0.0/16")) for route in fetched))
     scene.learned.spoilt[A] = extra
     scene.clock.at += scene.topology.timing.verify_every
     await scene.slow()
@@ -160,12 +160,12 @@ async def test_nothing_is_asked_while_an_operation_is_open() -> None:
     await scene.answered()
     scene.world.kill("nva-a")
     scene.world.agents["nva-b"].refuses_to_serve = True
-    asked = len(scene.learned.asked)
+    requested = len(scene.learned.requested)
     scene.clock.at += scene.topology.timing.verify_every
     for _ in range(3):
         await scene.slow()
     assert scene.record.phase in ("fencing", "granted")
-    assert len(scene.learned.asked) == asked
+    assert len(scene.learned.requested) == requested
     assert scene.routes["trouble"] == ["nothing is queried: an operation of fw is open"]
 
 
@@ -185,18 +185,18 @@ async def test_findings_move_no_peering_and_command_no_agent() -> None:
 async def test_what_arm_refuses_is_not_asked_again_before_it_said_and_is_told() -> None:
     scene = Verified()
     await scene.answered()
-    asked = scene.advertised.asked
-    asked.clear()
+    requested = scene.advertised.requested
+    requested.clear()
     scene.advertised.failing = [Unavailable("429", timedelta(seconds=60)), BadInput.of("id", "no")]
     scene.clock.at += scene.topology.timing.verify_every
     await scene.slow()  # the learned ones are due too, and come first
     for wanted in ([A], [A, B], [A, B], [A, B]):
         await scene.slow()
-        assert asked == wanted
+        assert requested == wanted
         assert "advertised rs/nva-a: 429" in scene.routes["trouble"]
     scene.clock.at += timedelta(seconds=60)
     await scene.slow()
-    assert asked == [A, B, A]
+    assert requested == [A, B, A]
     assert scene.routes["trouble"] == ["advertised rs/nva-b: id: no"]
 
 
@@ -256,11 +256,11 @@ async def test_dates_that_are_still_to_come_keep_nothing_from_being_asked() -> N
     ledger["spent"] = [ahead] * 100
     ledger["later"] = {"learned rs/nva-a": {"until": ahead, "why": "429"}}
     await scene.documents.put("routes/hub.json", json.dumps(ledger).encode())
-    scene.learned.asked.clear()
+    scene.learned.requested.clear()
     await scene.slow()
     scene.clock.at += scene.topology.timing.verify_every
     await scene.slow()
-    assert scene.learned.asked == [A, B]
+    assert scene.learned.requested == [A, B]
 
 
 def test_where_routes_lead_is_unknown_while_the_holder_is_no_speaker_of_the_topology() -> None:
@@ -288,8 +288,8 @@ async def test_by_hand_everything_is_asked_and_nothing_is_changed() -> None:
     ]
 
 
-class HalfTold(FakeRouteServers):
-    """ARM tells one instance of the two, as where `virtualRouterIps` holds what cannot be read."""
+class OneInstance(FakeRouteServers):
+    """ARM names one instance of the two, as where `virtualRouterIps` holds what cannot be read."""
 
     async def read(self, server: RouteServer) -> RouteServerReading:
         reading = await super().read(server)
@@ -299,7 +299,7 @@ class HalfTold(FakeRouteServers):
 async def test_with_an_instance_that_arm_does_not_tell_nothing_is_verified() -> None:
     scene = Verified()
     await scene.settle()
-    scene.ports = replace(scene.ports, route_servers=HalfTold(scene.world))
+    scene.ports = replace(scene.ports, route_servers=OneInstance(scene.world))
     evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
     assert (evidence.sound, evidence.verification.verified) == (False, False)
     assert evidence.unread == ("rs: ARM lists 1 of its 2 instances (virtualRouterIps): nothing is known of the rest",)
@@ -328,12 +328,12 @@ async def test_by_hand_what_is_wrong_comes_first_in_a_table() -> None:
 async def test_by_hand_old_answers_are_used_unless_fresh_ones_are_wanted() -> None:
     scene = Verified()
     await scene.answered()
-    asked = len(scene.learned.asked)
+    requested = len(scene.learned.requested)
     await gather_evidence(scene.ports, scene.topology)
-    assert len(scene.learned.asked) == asked
+    assert len(scene.learned.requested) == requested
     scene.clock.at += timedelta(seconds=1)
     await gather_evidence(scene.ports, scene.topology, fresh=True)
-    assert len(scene.learned.asked) == asked + 2
+    assert len(scene.learned.requested) == requested + 2
 
 
 async def test_by_hand_what_cannot_be_read_is_not_sound() -> None:
@@ -370,9 +370,9 @@ async def test_by_hand_nothing_is_asked_beside_an_open_operation() -> None:
     await scene.slow()
     assert scene.record.phase in ("fencing", "granted")
     scene.clock.at += scene.topology.timing.verify_every
-    asked = len(scene.learned.asked)
+    requested = len(scene.learned.requested)
     evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
-    assert len(scene.learned.asked) == asked
+    assert len(scene.learned.requested) == requested
     assert "  nothing is queried: an operation of fw is open" in list(table(evidence, scene.clock.at))
 
 
