@@ -70,5 +70,5 @@ def permissions(story: Story, allowed: Needs) -> list[dict[str, Any]]:
     ]
 
 
-def told(name: str, allowed: Needs) -> Ending:
+def played(name: str, allowed: Needs) -> Ending:
     return play(STORIES[name], azure={"permissions": permissions(STORIES[name], allowed)})

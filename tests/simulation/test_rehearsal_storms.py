@@ -53,7 +53,7 @@ def test_a_mishap_at_a_single_point_of_a_rehearsal_breaks_no_law(name: str) -> N
 
 
 def with_rehearsals(plan: Plan) -> Plan:
-    """The plan, and eight orders to rehearse somebody, at any time before it heals."""
+    """The plan, and eight orders to rehearse some member, at any time before it heals."""
     draw = random.Random(plan.seed)
     names = [f"nva-{letter}" for letter in "abcd"[: plan.members]]
     orders = [

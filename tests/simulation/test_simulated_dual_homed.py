@@ -110,7 +110,7 @@ class Spoke:
         return writes
 
     async def settle(self) -> list[list[str]]:
-        """Passes until one has nothing left to do and every question was asked and answered since; all their writes."""
+        """Passes until one has nothing left to do and every request for routes was sent and answered since; all their writes."""
         writes, began = [], self.clock.at
         for _ in range(12):
             writes.append(await self.slow())

@@ -32,7 +32,7 @@ class Azure:
         self.world.data_plane.report(WANTED.load_balancer, {ip: UP if up else DOWN})
 
     def batch(self, **query: str) -> list[dict[str, Any]]:
-        asked = {
+        query = {
             "metricnames": "DipAvailability",
             "starttime": (self.clock.now() - timedelta(minutes=10)).isoformat(),
             "endtime": self.clock.now().isoformat(),
@@ -41,7 +41,7 @@ class Azure:
             **query,
         }
         body = json.dumps({"resourceids": [WANTED.load_balancer_id]}).encode()
-        reply = monitor.batch(self.world, Request("POST", "/", asked, {}, body, "https://monitor"))
+        reply = monitor.batch(self.world, Request("POST", "/", query, {}, body, "https://monitor"))
         (value,) = reply.body["values"]
         assert value["resourceid"] == WANTED.load_balancer_id.lower()
         series: list[dict[str, Any]] = value["value"][0]["timeseries"]

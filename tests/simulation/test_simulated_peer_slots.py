@@ -136,8 +136,8 @@ async def test_at_eight_of_eight_a_move_costs_what_was_told_and_the_service_stay
     story.by_hand(*(f"10.0.9.{n}" for n in range(1, 6)))
     await story.until_rest()
     story.topology = desired(3, nva_c={"address": "10.0.1.77"})
-    told = await story.look()
-    assert any("exchanged for the new peering of nva-c: one fewer for about 165 s" in reason for reason in told.reasons)
+    last = await story.look()
+    assert any("exchanged for the new peering of nva-c: one fewer for about 165 s" in reason for reason in last.reasons)
     assert "10.0.1.6" in story.in_force, "nothing was done yet"
     without = 0
 
@@ -177,7 +177,7 @@ async def test_what_somebody_else_is_writing_is_waited_for() -> None:
 
 
 class Hasty(OverTheWire):
-    """Somebody begins a write between our look and our step."""
+    """Another writer begins a write between our look and our step."""
 
     def __init__(self, azure: Azure) -> None:
         super().__init__(azure)

@@ -1,4 +1,4 @@
-"""The simulated Azure grants what it was told to, action by action and scope by scope, and refuses as Azure does."""
+"""The simulated Azure grants what its seed says, action by action and scope by scope, and refuses as Azure does."""
 
 import json
 from typing import Any
@@ -142,10 +142,10 @@ def test_an_operation_is_polled_with_a_right_of_its_own_at_the_subscription() ->
 
 
 def test_metrics_of_many_need_the_right_at_the_subscription() -> None:
-    asked = request("POST", f"{SUBSCRIPTION}/metrics:getBatch", {"resourceids": [BALANCER]})
+    call = request("POST", f"{SUBSCRIPTION}/metrics:getBatch", {"resourceids": [BALANCER]})
     with pytest.raises(ArmError, match="AuthorizationFailed"):
-        monitor.batch(world((BALANCER, "Microsoft.Insights/metrics/read")), asked)
-    assert monitor.batch(world((SUBSCRIPTION, "Microsoft.Insights/metrics/read")), asked).status == 200
+        monitor.batch(world((BALANCER, "Microsoft.Insights/metrics/read")), call)
+    assert monitor.batch(world((SUBSCRIPTION, "Microsoft.Insights/metrics/read")), call).status == 200
 
 
 def test_metrics_of_one_need_the_right_at_the_resource() -> None:
@@ -156,8 +156,8 @@ def test_metrics_of_one_need_the_right_at_the_resource() -> None:
 
 def test_a_query_of_logs_needs_the_workspace_and_the_table() -> None:
     workspace, query = f"{SUBSCRIPTION}/resourceGroups/rg/x", "Microsoft.OperationalInsights/workspaces/query"
-    asked = request("POST", "/v1/workspaces/w/query", {"query": "ALBHealthEvent | take 1"})
+    call = request("POST", "/v1/workspaces/w/query", {"query": "ALBHealthEvent | take 1"})
     with pytest.raises(ArmError, match="InsufficientAccessError"):
-        monitor.query_logs(world((workspace, f"{query}/read")), asked)
+        monitor.query_logs(world((workspace, f"{query}/read")), call)
     both = world((workspace, f"{query}/read"), (workspace, f"{query}/ALBHealthEvent/read"))
-    assert monitor.query_logs(both, asked).status == 200
+    assert monitor.query_logs(both, call).status == 200

@@ -1,4 +1,4 @@
-"""Every example has a story, told by the real adapters over the simulated Azure on virtual time, and it ends well."""
+"""Every example has a story, played by the real adapters over the simulated Azure on virtual time, and it ends well."""
 
 from pathlib import Path
 
@@ -9,20 +9,20 @@ from proving.stories.acts import apply, holds, keeps
 from proving.stories.catalogue import STORIES
 from proving.stories.stage import EXAMPLES, Story, play
 from tests.infra.test_role import granted
-from tests.simulation.story_roles import told
+from tests.simulation.story_roles import played
 
 
 @pytest.mark.parametrize("name", sorted(STORIES))
 def test_a_story_ends_as_it_should(name: str) -> None:
     """Under exactly the roles that Bicep grants: the simulator answers 403 to everything else."""
-    ending = told(name, granted())
+    ending = played(name, granted())
     assert ending.failure is None, "\n".join(ending.lines)
 
 
 def test_every_example_has_its_story_by_the_same_name() -> None:
     examples = {path.stem for path in EXAMPLES.glob("*.yaml")}
-    told = {Path(story.example).stem for name, story in STORIES.items() if Path(story.example).stem == name}
-    assert examples == told
+    named = {Path(story.example).stem for name, story in STORIES.items() if Path(story.example).stem == name}
+    assert examples == named
 
 
 def test_a_story_is_told_the_same_way_every_time() -> None:
@@ -36,7 +36,7 @@ def test_an_expectation_that_is_not_met_fails_the_story_and_says_so() -> None:
     )
     ending = play(story)
     assert ending.failure == "nva-b alone holds egress-firewall: not within 90 s"
-    assert "    ✗ nva-b holds egress-firewall" in "\n".join(ending.lines)
+    assert "    ✗ nva-b alone holds egress-firewall" in "\n".join(ending.lines)
 
 
 def test_the_command_lists_stories_and_tells_one_and_says_by_its_status_whether_it_went_well(

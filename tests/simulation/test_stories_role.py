@@ -1,6 +1,6 @@
 """Each action of the custom roles in infra/bicep is needed by a named story (that they are enough: test_stories).
 
-The simulator is told exactly what Bicep grants, each role at the scopes that it is assigned at, and answers 403 to
+The simulator is seeded with exactly what Bicep grants, each role at the scopes that it is assigned at, and answers 403 to
 everything else.
 """
 
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.simulation.story_roles import actions, told
+from tests.simulation.story_roles import actions, played
 
 NETWORK = "Microsoft.Network/"
 LOGS = "Microsoft.OperationalInsights/workspaces/"
 
-# Which story cannot be told without an action.
+# The story that cannot be played without an action.
 STORY_OF = {
     f"{NETWORK}virtualHubs/read": "a-speaker-leaves",
     f"{NETWORK}virtualHubs/bgpConnections/read": "a-speaker-leaves",
@@ -57,7 +57,7 @@ def every_action() -> Iterator[tuple[str, str]]:
 def test_without_an_action_a_named_story_fails(role: str, action: str) -> None:
     allowed = actions()
     allowed[role] = allowed[role] - {action}
-    assert told(STORY_OF[action], allowed).failure is not None
+    assert played(STORY_OF[action], allowed).failure is not None
 
 
 def test_every_action_has_its_story() -> None:

@@ -84,7 +84,7 @@ def test_the_same_plan_gives_the_same_history(plan: Plan) -> None:
 
 def test_a_seed_has_the_same_history_in_a_process_that_hashes_otherwise() -> None:
     """Sets are ordered by hashes: the history of seed 1256 once went by the order of the members of one."""
-    told = {
+    histories = {
         subprocess.run(
             (sys.executable, "-m", "proving.storm", "--profile", "random", "--seed", "1256", "--trace"),
             env=os.environ | {"PYTHONHASHSEED": hashes, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -93,8 +93,8 @@ def test_a_seed_has_the_same_history_in_a_process_that_hashes_otherwise() -> Non
         ).stdout
         for hashes in ("1", "4")
     }
-    assert len(told) == 1
-    assert b"everything heals" in told.pop()
+    assert len(histories) == 1
+    assert b"everything heals" in histories.pop()
 
 
 def test_results_depend_neither_on_the_number_of_processes_nor_on_parts() -> None:
