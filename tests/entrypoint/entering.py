@@ -45,15 +45,15 @@ class Entry:
 
     async def load(self, functions: list[Any]) -> list[bool]:
         """All load requests at once, sorted by name, with the host's reduced metadata."""
-        asked = [
+        requests = [
             self.channel.ask(function_load_request=load_request(one))
             for one in sorted(functions, key=lambda one: one.name)
         ]
-        return [(await one).result.status == PROTOS.StatusResult.Success for one in asked]
+        return [(await one).result.status == PROTOS.StatusResult.Success for one in requests]
 
     async def invoke(self, invocation: dict[str, Any], function_id: str) -> Any:
-        asked = {key: value for key, value in invocation.items() if key != "function"}
-        message = json_format.ParseDict(asked, PROTOS.InvocationRequest())
+        fields = {key: value for key, value in invocation.items() if key != "function"}
+        message = json_format.ParseDict(fields, PROTOS.InvocationRequest())
         message.function_id = function_id
         message.trace_context.SetInParent()
         return await self.channel.ask(invocation_request=message)
@@ -67,8 +67,8 @@ async def enter_through_placeholder(app: Path, scratch: Path, settings: dict[str
     standby.mkdir(parents=True)
     channel = await Channel.start(_all(RECORDED["placeholder"][kind], places), standby, "warning")
     await channel.ask(worker_init_request=_init(standby, places))
-    asked = PROTOS.FunctionsMetadataRequest(function_app_directory=str(standby))
-    waiting = await channel.ask(functions_metadata_request=asked)
+    request = PROTOS.FunctionsMetadataRequest(function_app_directory=str(standby))
+    waiting = await channel.ask(functions_metadata_request=request)
     # A worker that answers with functions here makes the platform's warm-up a 404.
     assert (waiting.use_default_metadata_indexing, list(waiting.function_metadata_results)) == (True, [])
     environment = _all(RECORDED["assigned"], places) | settings
@@ -77,11 +77,11 @@ async def enter_through_placeholder(app: Path, scratch: Path, settings: dict[str
         function_app_directory=str(app),
     )
     answer = await channel.ask(function_environment_reload_request=message)
-    return await _asked_for_functions(Entry(channel, app, answer))
+    return await _with_functions(Entry(channel, app, answer))
 
 
 async def enter_after_a_death(app: Path, scratch: Path, settings: dict[str, str]) -> Entry:
-    """Entry of a second worker: its settings are in its environment, and nobody asks it for the functions."""
+    """Entry of a second worker: its settings are in its environment, and the host does not request its functions."""
     scratch.mkdir(exist_ok=True)
     places = _places(app, scratch)
     channel = await Channel.start(_all(RECORDED["restarted"], places) | settings, app, "warning")
@@ -89,13 +89,13 @@ async def enter_after_a_death(app: Path, scratch: Path, settings: dict[str, str]
 
 
 async def enter_ordinarily(app: Path, scratch: Path, settings: dict[str, str]) -> Entry:
-    """Entry as `func start` (Core Tools) makes it: the settings are there from the start, and the functions are asked for."""
-    return await _asked_for_functions(await enter_after_a_death(app, scratch, settings))
+    """Entry as `func start` (Core Tools) makes it: the settings are there from the start, and the functions are requested."""
+    return await _with_functions(await enter_after_a_death(app, scratch, settings))
 
 
-async def _asked_for_functions(entry: Entry) -> Entry:
-    asked = PROTOS.FunctionsMetadataRequest(function_app_directory=str(entry.app))
-    answer = await entry.channel.ask(functions_metadata_request=asked)
+async def _with_functions(entry: Entry) -> Entry:
+    request = PROTOS.FunctionsMetadataRequest(function_app_directory=str(entry.app))
+    answer = await entry.channel.ask(functions_metadata_request=request)
     entry.uses_default_indexing = answer.use_default_metadata_indexing
     entry.found = list(answer.function_metadata_results)
     return entry

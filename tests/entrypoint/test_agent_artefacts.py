@@ -189,8 +189,8 @@ class Running:
 
     async def status(self) -> dict[str, Any]:
         _, reply = await self.member.send({"kind": "status"})
-        told: dict[str, Any] = reply["status"]
-        return told
+        status: dict[str, Any] = reply["status"]
+        return status
 
 
 def environment() -> dict[str, str]:

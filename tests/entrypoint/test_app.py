@@ -229,9 +229,9 @@ ORDERS = [
 async def test_an_order_is_taken_or_refused_with_the_reason(
     stack: Stack, verb: str, body: str, code: int, rule: str
 ) -> None:
-    answered, told = await stack.ask_app("POST", f"/topologies/{TOPOLOGY}/services/{SERVICE}/{verb}", body)
+    answered, reply = await stack.ask_app("POST", f"/topologies/{TOPOLOGY}/services/{SERVICE}/{verb}", body)
     assert answered == code
-    assert rule in json.dumps(told)
+    assert rule in json.dumps(reply)
 
 
 @in_stack
@@ -262,8 +262,8 @@ async def test_a_pause_is_taken_shown_and_ended(stack: Stack) -> None:
     assert status["services"][0]["paused"]["by"] == "ann"
 
     async def refused_by_name() -> bool:
-        code, told = await stack.ask_app("POST", f"/reconcile/{TOPOLOGY}")  # "pending" where another pass is running
-        return (code, told["outcome"]) == (200, "paused") and "by ann" in json.dumps(told["reasons"])
+        code, reply = await stack.ask_app("POST", f"/reconcile/{TOPOLOGY}")  # "pending" where another pass is running
+        return (code, reply["outcome"]) == (200, "paused") and "by ann" in json.dumps(reply["reasons"])
 
     await _until(refused_by_name)
     code, _ = await stack.ask_app("POST", f"{path}/resume")
@@ -272,8 +272,8 @@ async def test_a_pause_is_taken_shown_and_ended(stack: Stack) -> None:
 
 @in_stack
 async def test_an_order_for_a_service_that_is_not_there_is_a_bad_request(stack: Stack) -> None:
-    code, told = await stack.ask_app("POST", f"/topologies/{TOPOLOGY}/services/nothing/pause")
-    assert (code, told["error"][0]["path"]) == (400, "{service}")
+    code, reply = await stack.ask_app("POST", f"/topologies/{TOPOLOGY}/services/nothing/pause")
+    assert (code, reply["error"][0]["path"]) == (400, "{service}")
 
 
 @in_stack

@@ -1,4 +1,4 @@
-"""`hopkeeper check --app`: what the last step of a deployment asks, for an app without functions looks well otherwise."""
+"""`hopkeeper check --app`: what the last step of a deployment checks, for an app without functions looks well otherwise."""
 
 import json
 import math
@@ -23,10 +23,10 @@ ALL = [{"name": name, "isDisabled": False} for name in FUNCTIONS]
 SWEPT = {"product": "hopkeeper", "topologies": [], "sweep": {"at": "2026-01-01T00:00:00Z", "ageSeconds": 30}}
 
 
-def looked(**told: Any) -> Answered:
-    """A fresh sweep, over one topology that was looked at a minute ago and one of which this is told."""
+def looked(**changes: Any) -> Answered:
+    """A fresh sweep, over two topologies that were looked at a minute ago, the second with these `changes`."""
     fresh = {"usable": True, "problems": [], "lastLookSeconds": 60}
-    return Answered(200, SWEPT | {"topologies": [fresh | {"topology": "one"}, fresh | {"topology": "two"} | told]})
+    return Answered(200, SWEPT | {"topologies": [fresh | {"topology": "one"}, fresh | {"topology": "two"} | changes]})
 
 
 WRONG = [

@@ -27,7 +27,7 @@ from tools.release import package
 MARKER = "function_app.py"
 # What the recorded invocations are answered with by an app that has no topology: every trigger answers, none is a fault.
 ANSWERS = ["200", "400", "202", "200", "400", "400", *[None] * 8]
-# A function that tells where it is, put beside the app's own.
+# A function that answers where it is, put beside the app's own.
 PROBE = """
 import importlib.util, json, os, sys
 import azure.functions as func
@@ -166,30 +166,30 @@ async def test_while_the_app_is_imported_its_root_is_last_on_the_path_and_the_fo
     built: Path, tmp_path: Path, settings: dict[str, str]
 ) -> None:
     """No file of the app may be opened by a relative path at import, nor have the name of a library."""
-    app, told = await probed(built, tmp_path, settings)
-    assert Path(told["import"]["cwd"]).name == r"functions\standby\wwwroot"
-    path = told["import"]["path"]
+    app, place = await probed(built, tmp_path, settings)
+    assert Path(place["import"]["cwd"]).name == r"functions\standby\wwwroot"
+    path = place["import"]["path"]
     last_library = max(at for at, entry in enumerate(path) if entry.endswith("site-packages"))
     assert path.index(str(app)) > last_library, "the proxy puts it last, and the library once more"
-    assert told["now"] == str(app)
+    assert place["now"] == str(app)
     # The environment is the message's and nothing else.
     expected = {name for name, value in settings.items() if value} | set(RECORDED["assigned"])
-    assert set(told["import"]["environ"]) == expected
+    assert set(place["import"]["environ"]) == expected
 
 
 async def test_every_module_of_the_app_comes_from_the_package_and_nothing_of_the_project_is_found_beside_it(
     built: Path, tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    app, told = await probed(built, tmp_path, settings)
-    assert len(told["import"]["files"]) > 50
-    assert {Path(file).is_relative_to(app) for file in told["import"]["files"]} == {True}
-    assert told["import"]["strangers"] == []
+    app, place = await probed(built, tmp_path, settings)
+    assert len(place["import"]["files"]) > 50
+    assert {Path(file).is_relative_to(app) for file in place["import"]["files"]} == {True}
+    assert place["import"]["strangers"] == []
 
 
 async def test_a_question_to_a_dead_worker_is_told_so(built: Path, tmp_path: Path, settings: dict[str, str]) -> None:
     async with ending(await enter_after_a_death(built, tmp_path / "only", settings)) as entry:
-        asked = asyncio.ensure_future(entry.channel.ask(worker_status_request=PROTOS.WorkerStatusRequest()))
-        await asked
+        request = asyncio.ensure_future(entry.channel.ask(worker_status_request=PROTOS.WorkerStatusRequest()))
+        await request
         entry.channel.kill()
         await entry.channel.gone.wait()
         with pytest.raises(WorkerGoneError):

@@ -199,7 +199,7 @@ def test_a_signal_ends_it_with_status_0(tmp_path: Path, number: signal.Signals) 
 
 
 async def test_a_request_being_answered_is_cut_off_at_the_end(tmp_path: Path) -> None:
-    """The platform tells a Python worker nothing of its end: a pass may be cut off anywhere."""
+    """The platform does not warn a Python worker of its end: a pass may be cut off anywhere."""
     with serving(SAMPLE, tmp_path) as host:
         held = asyncio.create_task(host.ask("GET", "/api/slow", params={"until": str(tmp_path / "never")}))
         await host.journal_until("slow", lambda seen: len(seen) == 1)

@@ -61,7 +61,7 @@ class MemoryQueue:
 
 
 class Work:
-    """Processes as told: for `seconds` each, failing for bodies in `bad`. Remembers what it saw, and how much at once."""
+    """Takes `seconds` for each message, failing for bodies in `bad`. Remembers what it saw, and how much at once."""
 
     def __init__(self, seconds: float = 0.0, bad: frozenset[str] = frozenset()) -> None:
         self._seconds = seconds
@@ -106,7 +106,7 @@ def test_a_processed_message_is_deleted() -> None:
 def test_a_message_is_hidden_again_while_it_is_being_processed() -> None:
     queue, work = MemoryQueue("long"), Work(seconds=3 * HOLD.total_seconds())
     serve_for(3.5 * HOLD.total_seconds(), lambda: QueueListener("q", queue, MemoryQueue(), QueueSettings(), work))
-    assert work.seen == [("long", 1)], "nobody else could take it"
+    assert work.seen == [("long", 1)], "no other receiver could take it"
     assert len(queue.extensions) >= 5
     assert queue.held == {}
 

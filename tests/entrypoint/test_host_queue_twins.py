@@ -1,4 +1,4 @@
-"""What the host asks of a queue, over both twins: the local directory and Azure Queue Storage (Azurite)."""
+"""What the host needs of a queue, over both twins: the local directory and Azure Queue Storage (Azurite)."""
 
 import asyncio
 import itertools
@@ -28,7 +28,7 @@ def connection() -> Iterator[str]:
 
 @pytest.fixture(params=["directory", "azurite"])
 async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Queue, Queue]]:
-    """Two clients of one queue that nobody has used yet."""
+    """Two clients of one new queue."""
     name = f"q-{uuid.uuid4().hex}"
     one: Queue
     other: Queue
@@ -130,7 +130,7 @@ async def test_of_many_receivers_one_gets_each_message(pair: tuple[Queue, Queue]
         await pair[0].send(str(number))
     batches = await asyncio.gather(*(queue.receive(4, HOUR) for queue in pair * 6))
     bodies = sorted(int(message.body) for message in itertools.chain(*batches))
-    assert bodies == sorted(set(bodies)), "nobody got what somebody else has"
+    assert bodies == sorted(set(bodies)), "no message was received twice"
     left = await pair[0].receive(12, HOUR)
     assert len(bodies) + len(left) == 12
 

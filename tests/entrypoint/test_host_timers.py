@@ -1,4 +1,4 @@
-"""Timers of the lab's host: when they are due, what they are told, and one run at a time."""
+"""Timers of the lab's host: when they are due, what they are passed, and one run at a time."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -33,7 +33,7 @@ BY_HAND_ONLY = ("function_app/cli.py", "function_app/render/")
 FUNCTIONS = re.findall(r'(?m)^functions="([\w ]+)"', (ROOT / "infra/hooks/postdeploy.sh").read_text())[0].split()
 CACHE = ROOT / "build" / "libraries"  # fetched once for all tests, and for `make package`
 # With the standard library, the directories that it is given and nothing else, as -I and -S leave it: prints the functions
-# that the app declares, and where each module came from. The platform's worker imports the script and asks it the same;
+# that the app declares, and where each module came from. The platform's worker imports the script and requests the same;
 # what the app imports only when it needs it, by name even (the large SDKs), is imported as well.
 INDEX = """
 import ast, importlib, importlib.util, json, pathlib, re, sys
@@ -154,7 +154,7 @@ def test_azd_deploys_the_files_of_the_zip(built: Package, tmp_path: Path) -> Non
 
 
 def test_nothing_is_built_after_the_package() -> None:
-    """azd builds a Python app remotely unless told otherwise (azure-dev, resolveFunctionAppRemoteBuild)."""
+    """azd builds a Python app remotely unless `remoteBuild` is false (azure-dev, resolveFunctionAppRemoteBuild)."""
     service = yaml.safe_load((ROOT / "azure.yaml").read_text())["services"]["app"]
     assert service["remoteBuild"] is False
 
@@ -314,10 +314,10 @@ def test_a_zip_is_unpacked_alone_and_gone_afterwards(built: Package) -> None:
 def test_the_app_comes_up_with_the_package_and_nothing_else(app: Path) -> None:
     done = index(app)
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    assert (told["functions"], len(FUNCTIONS)) == (sorted(FUNCTIONS), 8)
-    assert {Path(file).is_relative_to(app) for file in told["files"]} == {True}
-    assert told["others"] == []
+    printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert (printed["functions"], len(FUNCTIONS)) == (sorted(FUNCTIONS), 8)
+    assert {Path(file).is_relative_to(app) for file in printed["files"]} == {True}
+    assert printed["others"] == []
 
 
 def test_a_module_that_the_package_lacks_is_missed(app: Path, tmp_path: Path) -> None:
