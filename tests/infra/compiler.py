@@ -1,6 +1,6 @@
 """Bicep by its own compiler, offline: what it says of the files, and what a deployment of them would make.
 
-Everything is asked of a copy, with exactly the environment that is given. An evaluation takes seconds: its answer is kept
+Every evaluation is of a copy, with exactly the environment that is given. An evaluation takes seconds: its answer is kept
 in build/bicep, by the digest of all that it depends on.
 """
 
@@ -191,7 +191,7 @@ def refused(parameters: str, environment: Mapping[str, str]) -> str:
 def _in_cloud(files: Texts, cloud: str) -> dict[str, str]:
     """Raises KeyError for what CLOUDS does not know."""
     return {
-        name: ENVIRONMENT.sub(lambda asked: f"'{CLOUDS[cloud][asked[1]]}'", content)
+        name: ENVIRONMENT.sub(lambda found: f"'{CLOUDS[cloud][found[1]]}'", content)
         if name.endswith(".bicep")
         else content
         for name, content in files.items()
@@ -199,8 +199,8 @@ def _in_cloud(files: Texts, cloud: str) -> dict[str, str]:
 
 
 def _answer(parameters: str, environment: Mapping[str, str], files: Texts) -> dict[str, Any]:
-    asked = [version(), PLACE, parameters, sorted(environment.items()), sorted(files.items())]
-    kept = KEPT / f"{hashlib.sha256(json.dumps(asked).encode()).hexdigest()}.json"
+    inputs = [version(), PLACE, parameters, sorted(environment.items()), sorted(files.items())]
+    kept = KEPT / f"{hashlib.sha256(json.dumps(inputs).encode()).hexdigest()}.json"
     KEPT.mkdir(parents=True, exist_ok=True)
     with kept.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two workers ask for the same: one of them evaluates

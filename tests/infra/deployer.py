@@ -98,8 +98,8 @@ class Deployer:
 
     def calls(self, beginning: str = "") -> list[str]:
         """What was called, as one would type it, and begins so."""
-        told = [json.loads(line) for line in self._calls.read_text().splitlines()] if self._calls.exists() else []
-        return [" ".join(each["argv"]) for each in told if " ".join(each["argv"]).startswith(beginning)]
+        calls = [json.loads(line) for line in self._calls.read_text().splitlines()] if self._calls.exists() else []
+        return [" ".join(each["argv"]) for each in calls if " ".join(each["argv"]).startswith(beginning)]
 
     def run(self, hook: str) -> subprocess.CompletedProcess[str]:
         """One hook's text, as azd runs it."""
@@ -166,7 +166,7 @@ def twin(real: str, tool: str, arguments: list[str]) -> int:
 
 
 def azd_words(arguments: list[str]) -> list[str] | None:
-    """The arguments without azd's flags; None for a flag that it does not know, which is told."""
+    """The arguments without azd's flags; None for a flag that it does not know, with azd's message on stderr."""
     words, rest = [], list(arguments)
     while rest:
         word = rest.pop(0)
@@ -207,7 +207,7 @@ def azd(arguments: list[str], azure: dict[str, Any], place: Path) -> int:
 
 
 def az_options(known: Container[str], rest: list[str]) -> dict[str, str] | None:
-    """By name; None for one that is not known or lacks its value, which is told."""
+    """By name; None for one that is not known or lacks its value, with az's message on stderr."""
     options: dict[str, str] = {}
     while rest:
         name = rest.pop(0)

@@ -80,7 +80,7 @@ INSTANCES = ("10.10.1.4", "10.10.1.5")
 
 
 def lab() -> Snapshot:
-    """With the addresses of the Route Server's instances, which only Azure knows and every machine is told, written in."""
+    """With the addresses of the Route Server's instances, which only Azure knows and every machine is given, written in."""
     known = planted("lab/instances.bicep", "server.properties.virtualRouterIps", str(list(INSTANCES)))
     return evaluated(LAB_FILE, LAB, known)
 

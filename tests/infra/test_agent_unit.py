@@ -104,7 +104,7 @@ def test_a_speaker_that_is_the_operators_is_never_started_or_stopped_with_the_ag
 
 
 def unpacked_unit(folder: Path, text: str, speaker: str) -> Path:
-    """The unit where systemd-analyze can look at it: it asks for the program, which only an installation has."""
+    """The unit where systemd-analyze can look at it: it requires the program, which only an installation has."""
     unit = folder / UNIT.name
     unit.write_text(text.replace(PROGRAM, "/bin/true"))
     if speaker in DROP_INS:
@@ -126,9 +126,9 @@ def analyze(*arguments: str) -> str:
 def test_systemd_finds_nothing_wrong_and_the_agent_little_exposed(tmp_path: Path, speaker: str) -> None:
     unit = unpacked_unit(tmp_path, UNIT.read_text(), speaker)
     assert analyze("verify", "--man=no", str(unit)) == ""
-    told = analyze("security", "--offline=true", "--no-pager", str(unit))
-    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", told)
-    assert found is not None, told
+    report = analyze("security", "--offline=true", "--no-pager", str(unit))
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", report)
+    assert found is not None, report
     assert float(found[1]) <= EXPOSURE_MAX
 
 
@@ -186,10 +186,10 @@ def test_a_cloud_init_that_would_run_or_tell_too_much_is_named(old: str, new: st
 
 def test_cloud_inits_values_are_those_that_it_names_at_the_top() -> None:
     text = (PACKAGING / "cloud-init.yaml").read_text()
-    told = set(re.findall(r"^#   (@\w+@)", text, re.M))
+    explained = set(re.findall(r"^#   (@\w+@)", text, re.M))
     used = set(re.findall(r"@[A-Z0-9_]+@", "\n".join(line for line in text.splitlines() if not line.startswith("#"))))
-    assert told == used
-    assert {each for each in told if each not in (ROOT / "nva_agent" / "README.md").read_text()} == set()
+    assert explained == used
+    assert {each for each in explained if each not in (ROOT / "nva_agent" / "README.md").read_text()} == set()
 
 
 def test_every_shell_script_parses(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def _problems(alert: Resource) -> list[str]:
     if about[0] == BALANCER and dimensions:
         found.append("is split: the standby of a pair would alert for ever")
     if about[0] == SERVER and dimensions != {"bgppeerip"}:
-        found.append("is not told by peer over both instances")
+        found.append("is not split by peer over both instances")
     scopes = {"/".join(scope.split("/")[6:8]) for scope in at(alert, "properties.scopes")}
     if {at(alert, "properties.targetResourceType"), *scopes} != {about[0]}:
         found.append("watches another type than its metric's")
@@ -90,8 +90,10 @@ def test_every_metric_is_asked_for_and_everybody_is_told() -> None:
     its = snapshot(EVERYTHING)
     assert {at(alert, f"{ONE}.metricName") for alert in its.resources(METRIC)} == {name for _, name in DOCUMENTED}
     (group,) = its.resources("Microsoft.Insights/actionGroups")
-    told = [alert for type_ in (METRIC, LOG, "Microsoft.Insights/activityLogAlerts") for alert in its.resources(type_)]
-    assert [alert["name"] for alert in told if group["id"] not in str(at(alert, "properties.actions"))] == []
+    alerts = [
+        alert for type_ in (METRIC, LOG, "Microsoft.Insights/activityLogAlerts") for alert in its.resources(type_)
+    ]
+    assert [alert["name"] for alert in alerts if group["id"] not in str(at(alert, "properties.actions"))] == []
     assert at(group, "properties.emailReceivers.0.emailAddress") == "network-operations@example.com"
 
 
@@ -102,7 +104,7 @@ def test_every_metric_is_asked_for_and_everybody_is_told() -> None:
         ('"timeAggregation": "Average"', '"timeAggregation": "Total"', "DipAvailability is read as Average"),
         ('"timeAggregation": "Maximum"', '"timeAggregation": "Minimum"', "BgpPeerStatus is read as Maximum"),
         ('"name": "bgppeerip"', '"name": "peerip"', "no dimension peerip"),
-        ('"name": "bgppeerip"', '"name": "routeserviceinstance"', "is not told by peer over both instances"),
+        ('"name": "bgppeerip"', '"name": "routeserviceinstance"', "is not split by peer over both instances"),
         (
             '"timeAggregation": "Average"',
             '"timeAggregation": "Average", "dimensions": [{"name": "BackendIPAddress"}]',
@@ -184,17 +186,17 @@ def test_a_peer_that_sends_fewer_routes_than_it_should_is_told() -> None:
 
 def sleeps(its: Snapshot) -> list[str]:
     alert = its.one(LOG)
-    asked = re.fullmatch(
+    query = re.fullmatch(
         r'requests \| where name == "(\w+)" and .*\bsuccess\b.* and timestamp > ago\((\d+)m\)',
         at(alert, f"{ONE}.query"),
     )
-    if asked is None:
+    if query is None:
         return [f"query {at(alert, f'{ONE}.query')}"]
     functions = set(re.findall(r"async def (\w+)\(", (ROOT / "function_app" / "triggers" / "sweep.py").read_text()))
-    found = [] if asked[1] in functions else [f"there is no function {asked[1]}"]
+    found = [] if query[1] in functions else [f"there is no function {query[1]}"]
     schedule = at(its.one("Microsoft.Web/sites/config"), "properties.HOPKEEPER_SWEEP_SCHEDULE")
     period = int(re.findall(r"\d+", schedule)[1])
-    found += [] if int(asked[2]) == 3 * period + INGESTION_MINUTES else [f"{asked[2]} min for a period of {period}"]
+    found += [] if int(query[2]) == 3 * period + INGESTION_MINUTES else [f"{query[2]} min for a period of {period}"]
     longest, window = 3 * SWEEP_MINUTES_MAX + INGESTION_MINUTES, minutes(at(alert, "properties.windowSize"))
     found += [] if window >= longest else [f"the window of {window} min hides what is {longest} min old"]
     absent = tuple(at(alert, f"{ONE}.{key}") for key in ("timeAggregation", "operator", "threshold"))

@@ -107,15 +107,15 @@ def test_no_secret_is_read_from_where_azd_keeps_values_in_plain_text() -> None:
 UNSAFE = re.compile(r"azd env set (?!-- )\w+ [\"']?[$-][^\n]*")
 
 
-def told() -> dict[str, str]:
-    """Every text that tells somebody, or a shell, what to type."""
+def instructions() -> dict[str, str]:
+    """Every text that has commands for an operator, or for a shell."""
     patterns = ("azure.yaml", "*.md", "infra/hooks/*", "infra/**/*.md", "docs/**/*.md", "nva_agent/*.md")
     paths = [path for pattern in patterns for path in ROOT.glob(pattern)]
     return {path.relative_to(ROOT).as_posix(): path.read_text() for path in paths}
 
 
 def test_no_value_that_may_begin_with_a_dash_is_handed_to_azd_as_if_it_could_not() -> None:
-    assert {name: found for name, text in told().items() if (found := UNSAFE.findall(text))} == {}
+    assert {name: found for name, text in instructions().items() if (found := UNSAFE.findall(text))} == {}
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ EXCEPTIONS: Mapping[tuple[str, str], str] = {
         "vaults/secrets",
     ): "a signing key that expires by itself would end every failover; it is rotated by hand",
     ("CKV_AZURE_193", "topics"): "subscribers of what is published are the operator's; local authentication is off",
-    ("CKV_AZURE_191", "topics"): "the topic calls nobody: it needs no identity",
+    ("CKV_AZURE_191", "topics"): "the topic makes no calls: it needs no identity",
     ("CKV_AZURE_225", "serverfarms"): "not offered in every region; a failover waits for the sweep at worst",
     ("CKV_AZURE_222", SITE): "Event Grid and action groups come from public addresses: by service tag, all else denied",
     ("CKV_AZURE_17", SITE): "Event Grid, action groups and agents have no client certificates; agents sign reports",
@@ -62,7 +62,7 @@ def failed(folder: Path, *deployments: Snapshot) -> set[tuple[str, str]]:
 
 
 def test_every_finding_is_mended_or_has_a_reason(tmp_path: Path) -> None:
-    # What a machine is told at its first boot (40 KB of base64) is no template: checkov searches it for minutes.
+    # What a machine runs at its first boot (40 KB of base64) is no template: checkov searches it for minutes.
     machines = lab().spoilt("Microsoft.Compute/virtualMachines", "properties.osProfile.customData")
     assert failed(tmp_path, snapshot(EVERYTHING), machines) == set(EXCEPTIONS)
 

@@ -1,4 +1,4 @@
-"""The subscription to Azure's events reaches a function that is there, and asks for what concerns a topology only."""
+"""The subscription to Azure's events reaches a function that is there, and filters for what concerns a topology."""
 
 import re
 
@@ -43,10 +43,10 @@ def problems(its: Snapshot) -> list[str]:
     kinds = {re.sub(r"/(write|delete|\w+/action)$", "", each) for each in operations}
     app, _, function = at(events, "destination.properties.resourceId").partition("/functions/")
     found = [f"no event type {each}" for each in sorted(set(at(events, "filter.includedEventTypes")) - EVENT_TYPES)]
-    found += [f"{each} is nobody's business" for each in sorted(kinds - WATCHED)]
+    found += [f"{each} concerns no topology" for each in sorted(kinds - WATCHED)]
     found += [f"{each} is not watched" for each in sorted(WATCHED - kinds)]
     found += [] if function in functions() else [f"no function {function}"]
-    found += [] if app == its.one("Microsoft.Web/sites")["id"] else ["another app is told"]
+    found += [] if app == its.one("Microsoft.Web/sites")["id"] else ["another app is notified"]
     if not set(filters) <= {"data.operationName", "subject"}:
         found.append("filters look at something else")
     if sum(map(len, filters.values())) > FILTER_VALUES_MAX:
@@ -72,13 +72,13 @@ def test_events_reach_the_function_and_concern_a_topology(deployment: str) -> No
     ("old", "new", "named"),
     [
         ("ResourceWriteSuccess", "ResourceWritten", "no event type"),
-        ("virtualHubs/bgpConnections/write", "virtualHubs/routeMaps/write", "virtualHubs/routeMaps is nobody's"),
+        ("virtualHubs/bgpConnections/write", "virtualHubs/routeMaps/write", "virtualHubs/routeMaps concerns no topology"),
         ('"data.operationName"', '"data.operation"', "filters look at something else"),
         ('"values": ["/subs', f'"values": [{'"x", ' * 5}"/subs', "too many values"),
         ('"deadLetterWithResourceIdentity"', '"deadLetterDestination"', "dead letters need an identity"),
         ('"dead-letters"', '"letters"', "no container letters"),
         ("/functions/on_resource_event", "/functions/on_resource_events", "no function on_resource_events"),
-        ('-hopkeeper-66jjtn5x4dgie/functions/on_r', "-other/functions/on_r", "another app is told"),
+        ('-hopkeeper-66jjtn5x4dgie/functions/on_r', "-other/functions/on_r", "another app is notified"),
     ],
 )  # fmt: skip
 def test_a_subscription_that_hears_nothing_or_too_much_is_named(old: str, new: str, named: str) -> None:

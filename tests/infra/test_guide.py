@@ -14,7 +14,7 @@ TEMPLATE = (INFRA / "main.bicep").read_text()
 # Read by azd itself, for itself: "Azure Developer CLI environment variables".
 OF_AZD = {"AZURE_RESOURCE_GROUP", "AZURE_ENV_NAME", "AZURE_SUBSCRIPTION_ID"}
 NOT_BY_AZD = {"signingKey": "azd keeps its values in plain text: the hook puts the key into the vault itself"}
-"""Parameters that nobody can set who deploys with azd, each with why."""
+"""Parameters that cannot be set with azd, each with why."""
 
 
 def parameters(content: str) -> set[str]:
@@ -45,9 +45,9 @@ def misnamed(guide: str, file: str, template: str) -> list[str]:
     read, declared = reads(file), parameters(template)
     variables = set().union(*read.values())
     table = [(quoted(row[0]), quoted(row[1])) for row in rows(guide, "variable")]
-    told = set().union(*(row[0] for row in table))
-    found = [f"{name} is read and not in the guide" for name in sorted(variables - told)]
-    found += [f"{name} is in the guide and nobody reads it" for name in sorted(told - variables - OF_AZD)]
+    named = set().union(*(row[0] for row in table))
+    found = [f"{name} is read and not in the guide" for name in sorted(variables - named)]
+    found += [f"{name} is in the guide and not read" for name in sorted(named - variables - OF_AZD)]
     found += [f"{name} cannot be set with azd" for name in sorted(declared - set(read) - set(NOT_BY_AZD))]
     found += unset(table, read, declared)
     settable = set(read) | set(NOT_BY_AZD)
@@ -75,16 +75,16 @@ def test_what_the_guide_names_can_be_set_and_what_can_be_set_is_named() -> None:
 
 
 def test_what_only_one_of_them_names_is_told() -> None:
-    def told(guide: str = GUIDE, file: str = FILE, template: str = TEMPLATE) -> list[str]:
+    def wrong(guide: str = GUIDE, file: str = FILE, template: str = TEMPLATE) -> list[str]:
         return misnamed(guide, file, template)
 
     variable = "HOPKEEPER_ALERT_EMAILS"
-    assert f"{variable} is read and not in the guide" in told(GUIDE.replace(variable, "HOPKEEPER_EMAILS"))
-    assert "HOPKEEPER_EMAILS is in the guide and nobody reads it" in told(GUIDE.replace(variable, "HOPKEEPER_EMAILS"))
-    assert "alertEmails cannot be set with azd" in told(file=re.sub(r"(?m)^param alertEmails.*\n", "", FILE))
-    assert "there is no parameter alertEmails" in told(template=TEMPLATE.replace("param alertEmails", "param mails"))
-    assert f"observeOnly is not set by {variable}" in told(GUIDE.replace("`HOPKEEPER_OBSERVE_ONLY`", f"`{variable}`"))
-    assert "HOPKEEPER_NOVELTY is read nowhere" in told(f"{GUIDE}\nset HOPKEEPER_NOVELTY")
+    assert f"{variable} is read and not in the guide" in wrong(GUIDE.replace(variable, "HOPKEEPER_EMAILS"))
+    assert "HOPKEEPER_EMAILS is in the guide and not read" in wrong(GUIDE.replace(variable, "HOPKEEPER_EMAILS"))
+    assert "alertEmails cannot be set with azd" in wrong(file=re.sub(r"(?m)^param alertEmails.*\n", "", FILE))
+    assert "there is no parameter alertEmails" in wrong(template=TEMPLATE.replace("param alertEmails", "param mails"))
+    assert f"observeOnly is not set by {variable}" in wrong(GUIDE.replace("`HOPKEEPER_OBSERVE_ONLY`", f"`{variable}`"))
+    assert "HOPKEEPER_NOVELTY is read nowhere" in wrong(f"{GUIDE}\nset HOPKEEPER_NOVELTY")
 
 
 def scopes(*texts: str) -> set[str]:
@@ -118,7 +118,7 @@ def said(part: str, guide: str = GUIDE) -> list[int]:
 
 
 def series(its: Snapshot) -> int:
-    """Of the metric alerts: one each, and one for each peer where they are told apart: the NVAs."""
+    """Of the metric alerts: one each, and one for each peer where they are split by peer: the NVAs."""
     nvas = len(at(its.one("Microsoft.Insights/activityLogAlerts"), "properties.scopes"))
     rules = [at(each, "properties.criteria.allOf.0") for each in its.resources("Microsoft.Insights/metricAlerts")]
     return sum(nvas if rule.get("dimensions") else 1 for rule in rules)
@@ -137,8 +137,8 @@ def miscounted(its: Snapshot, guide: str = GUIDE) -> list[str]:
         f"{part}: {said(part, guide)}, and there are {its}" for part, its in made.items() if said(part, guide) != its
     ]
     for part, kind in (("NAT gateway", "natGateways"), ("NAT gateway and its address", "publicIPAddresses")):
-        told, there = (sum(part in row[0] for row in rows(guide, "part")), len(its.resources(network + kind)))
-        found += [] if told == there else [f"{part}: {told}, and there are {there}"]
+        listed, there = (sum(part in row[0] for row in rows(guide, "part")), len(its.resources(network + kind)))
+        found += [] if listed == there else [f"{part}: {listed}, and there are {there}"]
     return found
 
 

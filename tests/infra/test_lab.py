@@ -162,14 +162,14 @@ def test_the_readme_tells_the_values_of_the_bicep() -> None:
     for name, (address, zone) in machines(lab()).items():
         assert cells[f"`{name}`"].startswith(f"{address}, zone {zone}:")
     (frontend,) = at(lab().one(f"{NETWORK}loadBalancers"), "properties.frontendIPConfigurations")
-    told = (
+    shown = (
         *NAMES.values(),
         *SUBNETS.values(),
         PREFIX,
         f"{SERVICES[0]}/32",
         at(frontend, "properties.privateIPAddress"),
     )
-    for value in " ".join(told).split():
+    for value in " ".join(shown).split():
         assert any(value in cell for cell in cells.values()), value
     linked = re.findall(r"\]\(([\w./-]+)\)", readme)
     assert [link for link in linked if not (FOLDER / link).exists()] == []
@@ -200,7 +200,7 @@ def test_a_machines_first_boot_installs_its_agent_and_what_the_lab_serves(name: 
 
 
 def unfilled(given: str) -> list[str]:
-    """What stands between at signs and in no comment: a value that nobody gave."""
+    """What stands between at signs and in no comment: a value that was not filled in."""
     return PLACEHOLDER.findall(re.sub(r"(?m)^#   .*$", "", given))
 
 

@@ -160,7 +160,7 @@ def nameless(its: Snapshot) -> list[str]:
         found += [] if [zone.rpartition("/")[2] for zone in zones] == [ZONES[part]] else [f"{part} is in no zone"]
         # A zone that is not made here was named: its links are its owner's business.
         found += [f"{part} is not found from the app's network" for zone in zones if zone in made - linked]
-        found += [f"{part}'s zone is nobody's" for zone in zones if zone not in made and own.search(zone)]
+        found += [f"{part}'s zone is not made" for zone in zones if zone not in made and own.search(zone)]
     return found
 
 
@@ -197,6 +197,6 @@ def test_a_part_that_is_closed_or_nameless_is_named() -> None:
     astray = its.without(f"{NETWORK}privateDnsZones/virtualNetworkLinks", "vaultcore")
     assert nameless(astray) == ["vault is not found from the app's network"]
     assert nameless(its.without(f"{NETWORK}privateDnsZones", "privatelink.azurewebsites")) == [
-        "sites's zone is nobody's"
+        "sites's zone is not made"
     ]
     assert nameless(its.replaced("privatelink.table.core", "privatelink.tables.core")) == ["table is in no zone"]

@@ -115,8 +115,8 @@ REFUSED: Mapping[str, tuple[Mapping[str, str], tuple[str, ...]]] = {
 @pytest.mark.parametrize("combination", REFUSED)
 def test_a_combination_that_cannot_work_is_refused_with_what_to_do(combination: str) -> None:
     changed, said = REFUSED[combination]
-    told = refused(MAIN, GOOD | changed)
-    assert [each for each in said if not re.search(each, told)] == [], told
+    refusal = refused(MAIN, GOOD | changed)
+    assert [each for each in said if not re.search(each, refusal)] == [], refusal
 
 
 def test_a_prefix_alone_admits_somebody() -> None:

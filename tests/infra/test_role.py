@@ -1,7 +1,7 @@
 """The custom roles grant every action that the code can call and nothing more, each at its own scope.
 
 Names of actions: "Azure permissions for Networking" and "... for Monitor" (learn.microsoft.com), and for the linked joins
-what Azure Resource Manager asks for when a pool names interfaces or addresses.
+what Azure Resource Manager requires when a pool names interfaces or addresses.
 """
 
 import re
@@ -34,7 +34,7 @@ POLLED = {
 }
 type Needs = dict[str, set[str]]
 
-# What each SDK operation asks of which role. A new call without an entry fails.
+# The actions that each SDK operation needs, by role. A new call without an entry fails.
 OPERATIONS: dict[str, Needs] = {
     "virtual_hubs.get": {"route-server": {f"{NETWORK}virtualHubs/read"}},
     "virtual_hub_bgp_connections.list": {"route-server": {f"{NETWORK}virtualHubs/bgpConnections/read"}},
@@ -101,7 +101,7 @@ OPERATIONS: dict[str, Needs] = {
     },
     "azure.eventgrid.aio.send": {},  # data only: EventGrid Data Sender
 }
-# SDKs whose rights are built-in data roles (or that are asked for nothing), besides those above.
+# SDKs whose rights are built-in data roles (or that are not called), besides those above.
 OTHER_SDKS = {"azure.mgmt.network.aio", "azure.identity.aio", "azure.storage.blob.aio", "azure.storage.queue.aio"}
 WILDCARDS = {
     f"{NETWORK}virtualHubs/bgpConnections/*": "the published operations name neither learnedRoutes/action nor "
@@ -111,8 +111,8 @@ WILDCARDS = {
 }
 STORAGE = "Microsoft.Storage/storageAccounts"
 CONTAINER = f"{STORAGE}/blobServices/containers"
-# Built-in roles that may be assigned ("Azure built-in roles"): to whom, and at what. `app` is the app's identity, `deploy` the
-# one that its package is written and read with, `topic` the system topic's own.
+# Built-in roles that may be assigned ("Azure built-in roles"): to which principal, and at what scope. `app` is the app's
+# identity, `deploy` the one that its package is written and read with, `topic` the system topic's own.
 BUILT_IN = {
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
@@ -159,7 +159,7 @@ def roles_text() -> str:
 
 
 def granted(content: str | None = None) -> Needs:
-    """Actions by the key of the role, from the text of roles.bicep: who tells stories under these roles needs no compiler."""
+    """Actions by the key of the role, from the text of roles.bicep: stories played under these roles need no compiler."""
     code = re.sub(r"(?m)^\s*//.*$", "", content if content is not None else roles_text())
     roles = re.findall(r"key: '([\w-]+)'.*?actions: \[(.*?)\]", code, re.DOTALL)
     return {key: set(re.findall(r"'([^']+)'", actions)) for key, actions in roles}
@@ -308,7 +308,7 @@ def _scope(id_: str) -> str:
 
 
 def misplaced(its: Snapshot) -> list[str]:
-    """Roles that somebody else holds, or at another scope, than the tables say; and those of the tables that nobody holds."""
+    """Roles that another principal holds, or at another scope, than the tables say; and those of the tables not assigned."""
     held = grants(its)
     built_in = {(each.to, each.role, each.at) for each in held if each.role not in SCOPES}
     expected = EXPECTED | ({PUBLISHES} if its.resources("Microsoft.EventGrid/topics") else set())

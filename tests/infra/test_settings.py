@@ -1,4 +1,4 @@
-"""Every app setting that the code reads is set, every one that is set is read by somebody, and nothing is set that opens the
+"""Every app setting that the code reads is set, every one that is set is read, and nothing is set that opens the
 app or that its plan refuses."""
 
 import json
@@ -15,7 +15,7 @@ SITE, SETTINGS = "Microsoft.Web/sites", "Microsoft.Web/sites/config"
 # Read by settings.py, and rightly not set in Azure.
 NOT_SET = {
     "AzureWebJobsStorage": "holds a key or names a directory: Azure has the identity",
-    "AzureWebJobsStorage__accountName": "means an account of the public cloud: the endpoints are told as they are",
+    "AzureWebJobsStorage__accountName": "means an account of the public cloud: the endpoints are set in full",
     "HOPKEEPER_CA_FILE": "Azure's endpoints are checked against the system's authorities",
     "HOPKEEPER_ALLOW_LOOPBACK": "for a lab on one machine",
     "IDENTITY_ENDPOINT": "set by the platform where there is a managed identity",
@@ -47,7 +47,7 @@ def problems(its: Snapshot, sources: Mapping[str, str]) -> list[str]:
     given, read = set(settings(its)), {name for content in sources.values() for name in QUOTED.findall(content)}
     return [
         *(f"{name} is read and not set" for name in sorted(read - given - set(NOT_SET))),
-        *(f"{name} is set and nobody reads it" for name in sorted(given - read - READ_BY_THE_PLATFORM)),
+        *(f"{name} is set and not read" for name in sorted(given - read - READ_BY_THE_PLATFORM)),
         *(f"{name} must not be set: {NOT_SET[name]}" for name in sorted(given & set(NOT_SET))),
         *(f"{name} is no longer read: drop its exception" for name in sorted(set(NOT_SET) - read)),
     ]
@@ -62,7 +62,7 @@ def test_a_setting_that_is_forgotten_left_over_or_holds_a_key_is_named() -> None
     its = snapshot(FIRST)
     assert problems(its.replaced("HOPKEEPER_METRICS_ENDPOINT", "HOPKEEPER_METRIC_ENDPOINT"), code()) == [
         "HOPKEEPER_METRICS_ENDPOINT is read and not set",
-        "HOPKEEPER_METRIC_ENDPOINT is set and nobody reads it",
+        "HOPKEEPER_METRIC_ENDPOINT is set and not read",
     ]
     assert problems(its, code() | {"new.py": 'optional("HOPKEEPER_NOVELTY")'}) == [
         "HOPKEEPER_NOVELTY is read and not set"
@@ -73,9 +73,9 @@ def test_a_setting_that_is_forgotten_left_over_or_holds_a_key_is_named() -> None
 
 def test_the_worker_is_told_the_root_file_as_on_one_machine() -> None:
     local = json.loads((ROOT / "local.settings.json").read_text())["Values"]
-    told = settings(snapshot(FIRST)).get("PYTHON_SCRIPT_FILE_NAME")
-    assert told == local.get("PYTHON_SCRIPT_FILE_NAME")
-    assert (ROOT / (told or "function_app.py")).is_file()
+    given = settings(snapshot(FIRST)).get("PYTHON_SCRIPT_FILE_NAME")
+    assert given == local.get("PYTHON_SCRIPT_FILE_NAME")
+    assert (ROOT / (given or "function_app.py")).is_file()
 
 
 def test_the_signing_key_is_a_reference_and_no_value() -> None:
@@ -87,9 +87,9 @@ PUBLIC_HOSTS = re.compile(r"windows\.net|azure\.com|azure\.net|loganalytics\.io|
 
 def of_the_public_cloud(its: Snapshot) -> list[str]:
     """Addresses and names that exist in the public cloud only."""
-    told = {f"setting {name}": value for name, value in settings(its).items()}
-    told |= {f"zone {zone['name']}": zone["name"] for zone in its.resources("Microsoft.Network/privateDnsZones")}
-    return [name for name, value in told.items() if PUBLIC_HOSTS.search(value)]
+    values = {f"setting {name}": value for name, value in settings(its).items()}
+    values |= {f"zone {zone['name']}": zone["name"] for zone in its.resources("Microsoft.Network/privateDnsZones")}
+    return [name for name, value in values.items() if PUBLIC_HOSTS.search(value)]
 
 
 def test_another_cloud_is_told_no_address_of_the_public_one() -> None:

@@ -1,6 +1,6 @@
 """Every command that the documents tell to type exists and takes what it is given, as the tool itself parses it.
 
-`az` is asked itself, without running anything; `hopkeeper` and the agent are in tests/architecture/test_documents.py.
+`az` parses them itself, without running anything; `hopkeeper` and the agent are in tests/architecture/test_documents.py.
 azd and Core Tools cannot be had here: of theirs the commands are known by name; what values azd takes is in
 tests/infra/test_azd.py.
 """
@@ -105,9 +105,9 @@ def test_what_preflight_says_to_do_is_a_command_that_az_takes() -> None:
     """Of an app's subnet that has nothing: every command of the remedies."""
     world = World.clean()
     world.subnet(table=None, nat_gateway=False)
-    told = [command for finding in world.report().findings for command in finding.do.split(" && ")]
-    assert told
-    assert set(refusals([_split(command)[1:] for command in told])) == {""}
+    commands = [command for finding in world.report().findings for command in finding.do.split(" && ")]
+    assert commands
+    assert set(refusals([_split(command)[1:] for command in commands])) == {""}
 
 
 @pytest.mark.parametrize("program", OTHERS)

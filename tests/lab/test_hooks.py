@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 AZ = ROOT / "build" / "az" / "bin" / "az"
 SUBSCRIPTION = GIVEN["AZURE_SUBSCRIPTION_ID"]
 FUNCTIONS = re.findall(r'(?m)^functions="([\w ]+)"', (ROOT / "infra/hooks/postdeploy.sh").read_text())[0].split()
-# As docs/operating.md has it for the walk; and with az's own log kept, which is what somebody may have asked for.
+# As docs/operating.md has it for the walk; and with az's own log kept, which an operator may have switched on.
 LOGIN = """
 az cloud register --name test --skip-endpoint-discovery --endpoint-resource-manager "$ARM" --endpoint-management "$ARM" \
   --endpoint-active-directory "$ARM" --endpoint-active-directory-resource-id https://management.core.windows.net/ \
@@ -36,10 +36,10 @@ az login --service-principal --username test --password test --tenant 00000000-0
 
 
 class ResourceManager(BaseHTTPRequestHandler):
-    """What the hooks ask of Azure. `secrets` and `asked` are the class's own: one test, one class."""
+    """What the hooks request of Azure. `secrets` and `requests` are the class's own: one test, one class."""
 
     secrets: dict[str, Any]
-    asked: list[str]
+    requests: list[str]
 
     def do_GET(self) -> None:
         self._answer()
@@ -51,7 +51,7 @@ class ResourceManager(BaseHTTPRequestHandler):
         self._answer()
 
     def log_message(self, *_: Any) -> None:
-        """Nothing: what was asked is kept in `asked`."""
+        """Nothing: `requests` has them."""
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -68,7 +68,7 @@ class ResourceManager(BaseHTTPRequestHandler):
                 "device_authorization_endpoint": f"{base}/{TENANT}/oauth2/v2.0/devicecode",
             }
         else:
-            self.asked.append(f"{self.command} {path.partition('/providers/')[2] or path}")
+            self.requests.append(f"{self.command} {path.partition('/providers/')[2] or path}")
             assert self.headers["Authorization"].startswith("Bearer ")
             assert "api-version=" in query
             answer = self._resource(path.rstrip("/"), body)
@@ -107,7 +107,7 @@ class ResourceManager(BaseHTTPRequestHandler):
 @pytest.fixture
 def azure(tmp_path: Path) -> Iterator[tuple[type[ResourceManager], dict[str, str]]]:
     """The server, and what a shell must have set to reach it."""
-    kind = type("Own", (ResourceManager,), {"secrets": {}, "asked": []})
+    kind = type("Own", (ResourceManager,), {"secrets": {}, "requests": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
     context: ssl.SSLContext = make_server_context(tmp_path)
     server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -136,9 +136,9 @@ def test_the_hooks_work_with_the_real_az(tmp_path: Path, azure: tuple[type[Resou
     logged_in = machine.run(LOGIN.replace("$ARM", settings.pop("ARM")))
     assert logged_in.returncode == 0, logged_in.stderr
     run_hooks(machine)
-    made = [each for each in kind.asked if each.startswith("PUT")]
+    made = [each for each in kind.requests if each.startswith("PUT")]
     assert made == ["PUT Microsoft.KeyVault/vaults/kv-hopkeeper/secrets/signing-key"]
-    assert "POST Microsoft.App/register" in kind.asked
+    assert "POST Microsoft.App/register" in kind.requests
     key = kind.secrets["signing-key"]["properties"]["value"]
     public = subprocess.run(
         ["openssl", "pkey", "-pubout"], input=key, capture_output=True, text=True, check=True

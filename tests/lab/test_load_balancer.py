@@ -204,14 +204,14 @@ async def test_nobody_listening_is_a_tcp_timeout() -> None:
 
 @dataclass
 class Choice:
-    """What the forwarder asks: every new flow gets `backend`, flows stay on those in `kept`."""
+    """The forwarder's choice: every new flow gets `backend`, flows stay on those in `kept`."""
 
     backend: IPv4Address | None
     kept: set[IPv4Address] = field(default_factory=set)
-    asked: list[Client] = field(default_factory=list)
+    clients: list[Client] = field(default_factory=list)
 
     def pick(self, client: Client) -> IPv4Address | None:
-        self.asked.append(client)
+        self.clients.append(client)
         return self.backend
 
     def keeps(self, backend: IPv4Address) -> bool:
@@ -238,17 +238,17 @@ async def test_a_flow_stays_with_its_backend_while_that_one_keeps_it() -> None:
             await loop.sock_sendall(client, b"x")
             assert await loop.sock_recv(client, 100) == b"x echo"
             choice.backend = B
-        assert len(choice.asked) == 1
+        assert len(choice.clients) == 1
         choice.kept.clear()
         await loop.sock_sendall(client, b"x")
-        await until(lambda: len(choice.asked) == 2)
+        await until(lambda: len(choice.clients) == 2)
 
 
 async def test_without_a_backend_a_datagram_is_dropped_and_no_flow_is_kept() -> None:
     choice = Choice(None)
     async with forwarding(choice) as (forwarder, client):
         await asyncio.get_running_loop().sock_sendall(client, b"x")
-        await until(lambda: len(choice.asked) == 1)
+        await until(lambda: len(choice.clients) == 1)
         assert len(forwarder) == 0
 
 
@@ -260,8 +260,8 @@ async def test_the_table_of_flows_is_bounded() -> None:
                 client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
                 client.sendto(b"x", forwarder.address)
                 if number % 32 == 0:  # no more at once than the frontend's socket can hold
-                    await until(lambda: len(choice.asked) > number)  # noqa: B023 - called at once
-        await until(lambda: len(choice.asked) == FLOWS_MAX + 5)
+                    await until(lambda: len(choice.clients) > number)  # noqa: B023 - called at once
+        await until(lambda: len(choice.clients) == FLOWS_MAX + 5)
         assert len(forwarder) == FLOWS_MAX
 
 
@@ -270,7 +270,7 @@ async def test_the_table_of_flows_is_bounded() -> None:
 
 @dataclass
 class FakeSimulator:
-    """The control API of one load balancer called `lb`; remembers what it was told."""
+    """The control API of one load balancer called `lb`; remembers what was reported to it."""
 
     probe_port: int
     admin: dict[str, str]

@@ -146,7 +146,7 @@ async def test_without_the_app_every_nva_keeps_its_role_and_the_app_goes_on_once
     stage.stack.kill_data_path(holder)
     broken = time.time()
     await asyncio.sleep(3)
-    assert stage.traffic.first_from(_other(holder), fault) is None, "nobody but the app may promote"
+    assert stage.traffic.first_from(_other(holder), fault) is None, "only the app may promote"
     promoted = [name for at, name, answers in stage.watch.changes if answers and at > broken]
     assert promoted == []
     await stage.stack.start_host(port=port)
