@@ -98,7 +98,7 @@ def strangers(texts: Mapping[str, str]) -> list[str]:
     ]
 
 
-def test_every_address_that_is_told_is_served() -> None:
+def test_every_address_in_the_documents_is_served() -> None:
     texts = documents()
     assert {"README.md", "nva_agent/agent.example.toml", "docs/architecture.md"} <= set(texts)
     assert sum(1 for text in texts.values() for _ in mentions(text)) > 10
@@ -115,7 +115,7 @@ def test_every_address_that_is_told_is_served() -> None:
         "/runtime/webhooks/eventhubs",
     ],
 )
-def test_an_address_that_nobody_serves_is_named(line: str) -> None:
+def test_an_address_that_is_not_served_is_named(line: str) -> None:
     assert len(strangers({"a.md": line})) == 1
 
 

@@ -45,7 +45,7 @@ def learned(instance: IPv4Address) -> LearnedRoute:
     return LearnedRoute(instance, DEFAULT, FRONTEND, (65001, 65001), NVA)
 
 
-async def test_asked_in_one_pass_and_fetched_in_another_by_somebody_else(sim: Simulator, azure: Azure) -> None:
+async def test_requested_in_one_pass_and_fetched_in_another_by_another_client(sim: Simulator, azure: Azure) -> None:
     announce(sim, FIRST, SECOND)
     token = await LearnedRoutesOverArm(azure).ask(SERVER, NAME)
     async with azure_at(sim.url, sim.ca_path) as another:
@@ -79,7 +79,7 @@ async def test_no_routes_at_all_are_none_of_them_and_not_unknown(sim: Simulator,
     assert await LearnedRoutesOverArm(azure).fetch(token) == ()
 
 
-async def test_the_instance_is_told_by_local_address_whatever_the_role_is_called(tmp_path: Path) -> None:
+async def test_the_instance_is_known_by_local_address_whatever_the_role_is_called(tmp_path: Path) -> None:
     """Azure has been seen to answer either address in either role."""
     row = {"localAddress": "10.0.0.5", "network": "0.0.0.0/0", "nextHop": "10.0.1.100", "sourcePeer": "10.0.1.4"}
     body = {"RouteServiceRole_IN_0": [row | {"asPath": "65001-65001"}], "RouteServiceRole_IN_1": None}
@@ -92,7 +92,7 @@ async def test_the_instance_is_told_by_local_address_whatever_the_role_is_called
         assert await routes.fetch(await routes.ask(SERVER, NAME)) == (learned(SECOND),)
 
 
-async def test_an_operation_that_arm_has_forgotten_is_to_be_asked_again(tmp_path: Path) -> None:
+async def test_an_operation_that_arm_has_forgotten_is_to_be_requested_again(tmp_path: Path) -> None:
     async def answer(request: web.Request) -> web.Response:
         if request.method == "POST":
             where = str(request.url.with_path("/subscriptions/s/operationResults/1"))
@@ -136,7 +136,7 @@ def encoded(held: Any) -> str:
     "host",
     ["https://evil.example", "http://{ours}", "https://{ours}@evil.example", "https://{ours}.evil.example", "//evil"],
 )
-async def test_a_forged_token_with_a_foreign_host_is_refused_and_nobody_is_asked(
+async def test_a_forged_token_with_a_foreign_host_is_refused_and_no_request_is_sent(
     sim: Simulator, azure: Azure, host: str
 ) -> None:
     token = await LearnedRoutesOverArm(azure).ask(SERVER, NAME)

@@ -165,7 +165,7 @@ async def test_a_pool_of_interfaces_is_matched_by_the_name_that_the_topology_giv
     assert arm.addresses[0]["properties"]["adminState"] == "Down"
 
 
-async def test_a_name_that_belongs_to_another_ip_is_nobody(tmp_path: Path) -> None:
+async def test_a_name_that_belongs_to_another_ip_is_not_in_the_pool(tmp_path: Path) -> None:
     arm = LazyArm(entry("one", ipAddress="10.0.1.77"))
     async with fake_arm(arm.answer, tmp_path) as azure:
         with pytest.raises(Unavailable, match="is not in pool"):
@@ -225,7 +225,7 @@ async def test_no_rule_with_the_pool_and_the_probe_makes_a_fence_unprovable_and_
     assert reading.backends["nva-a"] == Backend(NONE, None)
 
 
-async def test_the_first_rule_with_pool_and_probe_is_asked(tmp_path: Path) -> None:
+async def test_the_first_rule_with_pool_and_probe_is_queried(tmp_path: Path) -> None:
     arm = LazyArm()
     probes_of: list[str] = []
     several = rule("second")
@@ -277,7 +277,7 @@ async def test_a_pool_without_an_etag_cannot_be_written_conditionally(tmp_path: 
             await admin_states(azure).look(service(), NVA_A)
 
 
-async def test_what_somebody_elses_address_says_keeps_nobody_from_being_fenced(tmp_path: Path) -> None:
+async def test_what_a_foreign_address_says_keeps_no_member_from_being_fenced(tmp_path: Path) -> None:
     """A state of the future, no name: only of a member it matters."""
     others: list[Any] = [entry("new", ipAddress="10.0.1.9", adminState="Drain"), {"properties": None}]
     arm = LazyArm(*others, entry("one", ipAddress="10.0.1.4"))

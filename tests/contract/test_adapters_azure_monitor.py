@@ -123,7 +123,7 @@ async def test_the_newest_fresh_interval_counts_by_majority(
     assert (query["interval"], query["aggregation"], query["top"]) == ("PT1M", "Average", "2")
 
 
-async def test_nobody_is_asked_about_no_addresses(sim: Simulator, azure: Azure) -> None:
+async def test_no_metrics_are_requested_for_no_addresses(sim: Simulator, azure: Azure) -> None:
     assert await MetricsOverMonitor(azure, sim.url, WallClock()).probe_availability(LB, ()) == {}
     assert len(sim.requests) == 0
 
@@ -179,7 +179,7 @@ async def test_a_topic_that_refuses_is_unavailable(sim: Simulator, azure: Azure)
         await EventsOverEventGrid(azure, f"{sim.url}/elsewhere").publish(HAPPENING)
 
 
-async def test_where_nothing_is_configured_nothing_is_known_and_nobody_is_told() -> None:
+async def test_where_nothing_is_configured_nothing_is_known_and_nothing_is_sent() -> None:
     assert await MetricsUnread().probe_availability(LB, (A, B)) == {A: Value.UNKNOWN, B: Value.UNKNOWN}
     assert await HealthLogsUnread().recent(LB, timedelta(hours=1)) == ()
     events: Any = EventsUnpublished()

@@ -72,7 +72,7 @@ async def test_delete_is_begun_and_one_that_is_gone_is_deleted(sim: Simulator, a
     assert (await servers.read(SERVER)).peerings == ()
 
 
-async def test_a_throttled_read_names_the_wait_that_was_asked_for(sim: Simulator, azure: Azure) -> None:
+async def test_a_throttled_read_names_the_wait_that_arm_requested(sim: Simulator, azure: Azure) -> None:
     sim.world.set_faults({"arm": "throttle", "arm_retry_after": 17})
     with pytest.raises(Unavailable, match="429 TooManyRequests") as caught:
         await RouteServersOverArm(azure).read(SERVER)
@@ -108,7 +108,7 @@ async def test_a_certificate_of_another_authority_is_unavailable(sim: Simulator)
             await RouteServersOverArm(azure).read(SERVER)
 
 
-async def test_a_route_server_that_is_not_there_is_named_and_not_asked_for_soon(azure: Azure) -> None:
+async def test_a_route_server_that_is_not_there_is_named_and_not_read_again_soon(azure: Azure) -> None:
     gone = RouteServer(name="rs-gone", id=f"{WANTED.network_scope}/virtualHubs/rs-gone")
     with pytest.raises(Unavailable, match="rs-gone: 404 ResourceNotFound") as caught:
         await RouteServersOverArm(azure).read(gone)
@@ -160,7 +160,7 @@ async def test_every_page_of_peerings_is_read(tmp_path: Path) -> None:
         (403, "AuthorizationFailed", Unavailable, 60),
     ],
 )
-async def test_a_refused_write_is_told_by_status_and_code(
+async def test_a_refused_write_is_reported_by_status_and_code(
     tmp_path: Path, status: int, code: str, error: type[Unavailable | Superseded], seconds: int
 ) -> None:
     async def answer(_: web.Request) -> web.Response:
@@ -209,7 +209,7 @@ async def test_a_list_with_a_peering_that_cannot_be_named_is_no_list(tmp_path: P
 
 
 @pytest.mark.parametrize(("asn", "read"), [(65001, 65001), ("65001", 65001), (None, None), ("", None)])
-async def test_an_asn_that_is_not_told_is_unknown(tmp_path: Path, asn: Any, read: int | None) -> None:
+async def test_an_asn_that_is_not_in_the_answer_is_unknown(tmp_path: Path, asn: Any, read: int | None) -> None:
     async def answer(request: web.Request) -> web.Response:
         row = {"id": f"{SERVER.id}/bgpConnections/a", "properties": {"peerAsn": asn, "peerIp": "10.0.1.4"}}
         return web.json_response({"value": [row]} if request.path.endswith("/bgpConnections") else {"name": "rs-hub"})

@@ -241,7 +241,7 @@ async def scene_over(arm: Arm, tmp_path: Path) -> AsyncIterator[Scene]:
 
 
 @pytest.mark.parametrize("body", [u[1] for u in USELESS], ids=[u[0] for u in USELESS])
-async def test_an_answer_that_is_of_no_use_is_read_once_and_asked_for_again_in_its_time(
+async def test_an_answer_that_is_of_no_use_is_read_once_and_requested_again_in_its_time(
     tmp_path: Path, body: Any
 ) -> None:
     arm = Arm(body)
@@ -272,7 +272,7 @@ async def test_a_question_that_arm_refuses_to_tell_of_is_given_up_when_a_good_an
         assert len(arm.posts) > posted
 
 
-async def test_what_cannot_be_read_is_told_and_what_can_is_sound(tmp_path: Path) -> None:
+async def test_what_cannot_be_read_is_named_and_what_can_is_sound(tmp_path: Path) -> None:
     """By the rule of ADR 15: what a skipped row hides of the topology is missed by itself."""
     good = [ROW | {"localAddress": address, "asPath": "65001"} for address in ("10.0.2.4", "10.0.2.5")]
     arm = Arm({"RouteServiceRole_IN_0": [*good, None], "RouteServiceRole_IN_1": None})

@@ -46,7 +46,7 @@ async def test_instances_are_listed_with_their_addresses_and_say_that_they_leave
 
 
 @pytest.mark.parametrize("there", [True, False])
-async def test_a_flexible_set_is_told_for_what_it_may_be(sim: Simulator, azure: Azure, there: bool) -> None:
+async def test_a_flexible_set_is_reported_as_what_it_may_be(sim: Simulator, azure: Azure, there: bool) -> None:
     """ARM answers 404 for its interfaces although the set is there (Azure/azure-cli#28258): like for one that is not."""
     if there:
         sim.world.scale_sets.make(ID, FLEXIBLE)

@@ -106,7 +106,7 @@ async def test_an_interface_is_read_with_its_network_and_its_subnet_s_routes(azu
     )
 
 
-async def test_a_table_without_the_default_route_or_with_propagation_off_is_told() -> None:
+async def test_a_table_without_the_default_route_or_with_propagation_off_is_reported() -> None:
     async with (
         Simulator(SimulatorConfig(seed(disableBgpRoutePropagation=True), time_factor=100)) as sim,
         azure_at(sim.url, sim.ca_path) as azure,
@@ -138,7 +138,7 @@ async def test_the_app_s_own_subnet_is_read_with_its_route_table(azure: Azure) -
     )
 
 
-async def test_a_subnet_without_a_table_has_no_routes_and_one_that_nobody_named_is_not_asked_for() -> None:
+async def test_a_subnet_without_a_table_has_no_routes_and_one_that_is_not_named_is_not_read() -> None:
     bare = seed()
     network = next(resource for resource in bare["resources"] if resource["id"] == VNET)
     network["properties"]["subnets"][0]["properties"] = {"addressPrefix": "10.0.1.0/24"}

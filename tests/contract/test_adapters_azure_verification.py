@@ -237,7 +237,7 @@ async def test_a_route_server_that_is_being_written_is_unavailable(sim: Simulato
 
 
 @pytest.mark.parametrize("target", [PEERING, SERVER], ids=["peering", "server"])
-async def test_a_change_of_somebody_elses_in_between_is_not_undone(
+async def test_a_change_of_another_writer_in_between_is_not_undone(
     target: NetworkPeering | RouteServer, tmp_path: Path
 ) -> None:
     written: list[str | None] = []

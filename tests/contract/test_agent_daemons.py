@@ -141,7 +141,7 @@ async def test_only_what_changed_is_sent_and_withdrawn(site: Site) -> None:
             assert received(peer) == [({VIP: Route("10.0.1.4", path(3))}, ()), ({}, (VIP,))]
 
 
-async def test_the_status_tells_what_was_sent_and_since_when_the_sessions_are_up(site: Site) -> None:
+async def test_the_status_reports_what_was_sent_and_since_when_the_sessions_are_up(site: Site) -> None:
     async with speaking(site) as (agent, _):
         await site.member.send(advertise(1, [(DEFAULT, "10.0.1.100", 2)]))
         for session in agent.status()["sessions"].values():
@@ -201,7 +201,7 @@ async def test_an_agents_restart_flaps_no_session_and_sends_nothing_again(site: 
             assert (received(peer), peer.sessions) == ([({DEFAULT: Route("10.0.1.101", path(0))}, ())], 1)
 
 
-async def test_a_neighbour_the_daemon_does_not_know_is_told(site: Site) -> None:
+async def test_a_neighbour_the_daemon_does_not_know_is_reported(site: Site) -> None:
     stranger = fresh_address()
     site.member.extra += f'[[speaker.neighbors]]\naddress = "{stranger}"\nasn = 65515\n'
     async with site.peers():
@@ -275,12 +275,12 @@ async def test_an_order_beyond_the_budget_is_sent_in_batches_or_refused(site: Si
         assert reply["reason"] == "speaker: 6 prefixes held and 6 to send, 9 allowed at once"
 
 
-async def test_frr_with_settings_that_would_fail_us_is_told(tmp_path: Path) -> None:
+async def test_frr_with_settings_that_would_fail_us_is_reported(tmp_path: Path) -> None:
     async with odd_frr(tmp_path, " bgp graceful-restart-disable\n", " no bgp network import-check\n") as (site, agent):
         await until(lambda: {"speaker-graceful-restart", "speaker-import-check"} <= site.found(agent).keys())
 
 
-async def test_frr_that_would_replace_the_next_hop_is_told_and_not_believed(tmp_path: Path) -> None:
+async def test_frr_that_would_replace_the_next_hop_is_reported_and_not_believed(tmp_path: Path) -> None:
     lines = [f"  neighbor {address} attribute-unchanged next-hop\n" for address in ("10.0.0.36", "10.0.0.37")]
     async with odd_frr(tmp_path, *lines) as (site, agent):
         await until(lambda: "speaker-next-hop" in site.found(agent))
@@ -306,7 +306,7 @@ async def odd_frr(tmp_path: Path, *without: str) -> AsyncIterator[tuple[Site, Ag
                 yield site, agent
 
 
-async def test_a_bird_configuration_that_does_not_parse_changes_nothing_and_is_told(tmp_path: Path) -> None:
+async def test_a_bird_configuration_that_does_not_parse_changes_nothing_and_is_reported(tmp_path: Path) -> None:
     if (missing := MISSING["bird"]) is not None:
         pytest.skip(missing)
     member = Member("nva-a", tmp_path / "nva-a", new_signer())
@@ -331,7 +331,7 @@ async def test_a_bird_configuration_that_does_not_parse_changes_nothing_and_is_t
             await until(lambda: all(peer.routes()[VIP].next_hop == "10.0.1.101" for peer in peers), LONG)
 
 
-async def test_bird_with_graceful_restart_is_told(tmp_path: Path) -> None:
+async def test_bird_with_graceful_restart_is_reported(tmp_path: Path) -> None:
     if (missing := MISSING["bird"]) is not None:
         pytest.skip(missing)
     member = Member("nva-a", tmp_path / "nva-a", new_signer())

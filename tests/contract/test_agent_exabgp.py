@@ -154,7 +154,7 @@ async def test_a_killed_exabgp_is_started_again_with_its_advertisements(site: Si
         await until(lambda receiver=receiver: receiver.routes() == {DEFAULT: ("10.0.1.100", [65001] * 2)})  # type: ignore[misc]
 
 
-async def test_the_status_tells_what_was_sent_to_a_later_agent_too(site: Site) -> None:
+async def test_the_status_reports_what_was_sent_to_a_later_agent_too(site: Site) -> None:
     async with site.member.running() as agent:
         await all_established(agent)
         await site.member.send(advertise(1, [(DEFAULT, "10.0.1.100", 2)]))

@@ -145,7 +145,7 @@ async def test_a_machine_put_back_to_a_snapshot_is_noticed_by_its_peer(
             assert await a.probe() == 503
 
 
-async def test_a_forged_heartbeat_demotes_nobody(pair: tuple[Member, Member]) -> None:
+async def test_a_forged_heartbeat_demotes_no_member(pair: tuple[Member, Member]) -> None:
     a, b = pair
     stranger = new_signer()
     async with a.running() as first, b.running():

@@ -163,7 +163,7 @@ async def test_an_agents_restart_sends_nothing_again_to_anybody(site: Site) -> N
         assert [peer.sessions for peer in [*servers, router]] == [1, 1, 1]
 
 
-async def test_frr_without_outbound_policies_is_told_nothing_for_on_premises(tmp_path: Path) -> None:
+async def test_frr_without_outbound_policies_is_sent_nothing_for_on_premises(tmp_path: Path) -> None:
     """A Route Server would be sent the prefixes that are for on-premises."""
     if (missing := MISSING["frr"]) is not None:
         pytest.skip(missing)

@@ -145,7 +145,7 @@ async def test_advertisements_are_kept_in_their_own_order(
     assert older.reading.services[SERVICE].advertised == wanted
 
 
-async def test_what_is_outward_is_told_once_and_follows_the_role(agents: AgentsOverHttp, member: Member) -> None:
+async def test_what_is_outward_is_commanded_once_and_follows_the_role(agents: AgentsOverHttp, member: Member) -> None:
     routes = OutwardRoutes((IPv4Network("10.0.0.0/16"),), 3)
     order = SendOutward(member.name, 4, 1, routes)
     async with member.running():

@@ -126,7 +126,9 @@ async def test_accepted_command_gives_the_status_after_it(agents: AgentsOverHttp
     assert agent.commands[0]["command"]["boot_id"] == BOOT
 
 
-async def test_nobody_listening_is_unreachable(agents: AgentsOverHttp, identity: Identity, deaf_port: int) -> None:
+async def test_a_port_without_a_listener_is_unreachable(
+    agents: AgentsOverHttp, identity: Identity, deaf_port: int
+) -> None:
     reading = await agents.status("hub", speaker(deaf_port, identity.certificate), TIMEOUT)
 
     assert reading == Unreachable("the connection was refused")

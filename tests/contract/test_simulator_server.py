@@ -68,7 +68,7 @@ def simulator(**options: Any) -> Simulator:
     return Simulator(SimulatorConfig(hub_seed(WANTED), time_factor=FACTOR, tls=False, **options))
 
 
-async def test_a_write_and_a_delete_are_told_to_a_validated_subscriber() -> None:
+async def test_a_write_and_a_delete_are_posted_to_a_validated_subscriber() -> None:
     receiver = Receiver()
     async with (
         listening(receiver) as url,
@@ -271,7 +271,7 @@ async def test_az_finds_where_to_log_in_and_gets_a_token() -> None:
     assert [one["subscriptionId"] for one in subscriptions["value"]] == [WANTED.subscription]
 
 
-async def test_the_command_line_serves_over_tls_and_ends_when_told(tmp_path: Path) -> None:
+async def test_the_command_line_serves_over_tls_and_ends_on_sigterm(tmp_path: Path) -> None:
     seed = tmp_path / "seed.json"
     seed.write_text(json.dumps(hub_seed(WANTED)))
     arguments = ("-m", "simulator", "--seed", str(seed), "--state", str(tmp_path), "--time-factor", "40")

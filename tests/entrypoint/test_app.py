@@ -98,7 +98,7 @@ async def test_nothing_answers_without_a_key(stack: Stack, method: str, path: st
 
 
 @in_stack
-async def test_a_dry_run_tells_the_plan_and_its_reasons_and_writes_nothing(stack: Stack) -> None:
+async def test_a_dry_run_answers_the_plan_and_its_reasons_and_writes_nothing(stack: Stack) -> None:
     before, written = _documents(stack), await _writes(stack)
     code, body = await stack.ask_app("POST", f"/reconcile/{TOPOLOGY}?dry_run=true")
     assert code == 200
@@ -161,7 +161,7 @@ async def test_an_alert_that_is_no_json_wakes_for_the_ids_that_can_be_read_in_it
 
 @in_stack
 @pytest.mark.parametrize("body", ["[]", "{}", "null", '{"schemaId": "azureMonitorCommonAlertSchema", "data": []}'])
-async def test_an_alert_that_names_no_resource_wakes_nobody(stack: Stack, body: str) -> None:
+async def test_an_alert_that_names_no_resource_wakes_no_topology(stack: Stack, body: str) -> None:
     assert await stack.ask_app("POST", "/alerts", body) == (202, {"woken": []})
 
 
@@ -208,7 +208,7 @@ async def test_an_alert_wakes_the_topology_that_names_the_resource_however_it_is
 
 
 @in_stack
-async def test_an_alert_about_somebody_elses_resource_wakes_nobody(stack: Stack) -> None:
+async def test_an_alert_about_a_resource_of_no_topology_wakes_none(stack: Stack) -> None:
     balancer = stack.topology()["services"][0]["nextHop"]["loadBalancer"]["id"]
     code, body = await stack.ask_app("POST", "/alerts", _alert(balancer + "-2", "/subscriptions/x"))
     assert (code, body) == (202, {"woken": []})
@@ -311,7 +311,7 @@ async def test_an_event_of_any_shape_is_taken_for_a_failure_would_repeat_the_bat
 
 
 @in_stack
-async def test_a_report_that_nobody_enrolled_signed_is_refused_and_changes_nothing(stack: Stack) -> None:
+async def test_a_report_signed_by_no_enrolled_agent_is_refused_and_changes_nothing(stack: Stack) -> None:
     before = _documents(stack)
     forged = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJudmEtYSIsInN1YiI6Imh1Yi1sYWIifQ."
     code, body = await stack.ask_app("POST", "/reports", forged)
@@ -322,7 +322,9 @@ async def test_a_report_that_nobody_enrolled_signed_is_refused_and_changes_nothi
 
 @in_stack
 @pytest.mark.parametrize("kind", ["alerts", "eventgrid"])
-async def test_every_published_sample_is_answered_wakes_nobody_and_changes_nothing(stack: Stack, kind: str) -> None:
+async def test_every_published_sample_is_answered_wakes_no_topology_and_changes_nothing(
+    stack: Stack, kind: str
+) -> None:
     samples = sorted((SAMPLES / kind).glob("*.json"))
     assert samples
     # Without agents the service is learned for as long as that takes, and each look is counted: not while it is paused.

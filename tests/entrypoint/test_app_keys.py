@@ -78,7 +78,7 @@ async def test_each_partys_key_opens_what_it_calls_and_nothing_else(stack: Stack
     }
 
 
-async def test_the_key_that_opens_every_function_is_the_hosts_and_nobodys(stack: Stack) -> None:
+async def test_the_key_that_opens_every_function_is_the_hosts_alone(stack: Stack) -> None:
     wide = json.loads((stack.directory / "keys.json").read_text())["functions"]["default"]
     assert await _opened(stack, wide) == set(CALLS) - {"Event Grid's webhook", "the platform's API"}
     assert wide not in json.dumps(stack.keys) + json.dumps(_held(stack)) + json.dumps(stack.app_environment())

@@ -68,7 +68,7 @@ def test_an_app_that_looks_at_its_topologies_is_right() -> None:
     assert faults("https://app", Answered(200, ALL), looked(), timedelta(minutes=15)) == ()
 
 
-def test_an_app_that_only_observes_is_not_asked_for_what_it_does_not_write() -> None:
+def test_an_app_that_only_observes_is_not_checked_for_what_it_does_not_write() -> None:
     overview = looked(lastLookSeconds=None)
     observing = Answered(200, {**overview.body, "observing": True})
     assert faults("https://app", Answered(200, ALL), observing, timedelta(minutes=15)) == ()
@@ -94,7 +94,7 @@ def check(url: str, key: str, *options: str) -> subprocess.CompletedProcess[str]
 
 
 @in_stack
-async def test_the_app_is_asked_for_its_functions_and_for_its_sweep(stack: Stack) -> None:
+async def test_the_functions_and_the_sweep_are_requested_of_the_app(stack: Stack) -> None:
     before = check(stack.host_url, stack.keys["master"])
     assert (before.returncode, "no sweep has come through yet" in before.stderr) == (1, True), before
     assert stack.session is not None
@@ -127,7 +127,7 @@ KEYS = [
 
 
 @pytest.mark.parametrize(("content", "said"), KEYS)
-def test_a_file_without_a_key_is_said_and_nobody_is_asked(content: bytes, said: str) -> None:
+def test_a_file_without_a_key_is_said_and_no_request_is_sent(content: bytes, said: str) -> None:
     command = [sys.executable, "-m", "function_app.cli", "check", "--app", "http://127.0.0.1:9", "--key-file", "-"]
     done = subprocess.run(command, input=content, capture_output=True, timeout=60, check=False)
     error = done.stderr.decode()
@@ -148,7 +148,7 @@ async def test_an_answer_that_is_nested_too_deeply_is_said() -> None:
     assert "it answers 200 with JSON that is nested too deeply" in found
 
 
-def test_nobody_there_is_said_with_what_to_look_at() -> None:
+def test_an_app_that_is_unreachable_is_said_with_what_to_look_at() -> None:
     done = check("http://127.0.0.1:9", "key")
     assert (done.returncode, "does not tell its functions" in done.stderr) == (1, True), done
 

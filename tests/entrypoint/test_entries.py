@@ -83,7 +83,7 @@ async def test_a_placeholder_that_becomes_the_app_finds_every_function(
         assert await entry.load(entry.found) == [True] * len(FUNCTIONS)
 
 
-async def test_a_worker_that_follows_a_dead_one_runs_the_same_functions_without_being_asked_for_them(
+async def test_a_worker_that_follows_a_dead_one_runs_the_same_functions_without_a_request_for_them(
     built: Path, tmp_path: Path, settings: dict[str, str]
 ) -> None:
     async with ending(await enter_through_placeholder(built, tmp_path / "first", settings)) as first:
@@ -186,7 +186,9 @@ async def test_every_module_of_the_app_comes_from_the_package_and_nothing_of_the
     assert place["import"]["strangers"] == []
 
 
-async def test_a_question_to_a_dead_worker_is_told_so(built: Path, tmp_path: Path, settings: dict[str, str]) -> None:
+async def test_a_request_to_a_dead_worker_fails_with_that_reason(
+    built: Path, tmp_path: Path, settings: dict[str, str]
+) -> None:
     async with ending(await enter_after_a_death(built, tmp_path / "only", settings)) as entry:
         request = asyncio.ensure_future(entry.channel.ask(worker_status_request=PROTOS.WorkerStatusRequest()))
         await request

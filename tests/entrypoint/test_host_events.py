@@ -89,7 +89,7 @@ async def test_a_validation_without_its_code_is_500(host: RunningHost) -> None:
     assert (answer.status, answer.body) == (500, b"")
 
 
-async def test_options_allows_event_grid_whoever_asks(host: RunningHost) -> None:
+async def test_options_allows_event_grid_whatever_the_origin(host: RunningHost) -> None:
     query = {"functionName": "on_cloud_event", "code": host.keys["system"]["eventgrid_extension"]}
     headers = {"WebHook-Request-Origin": "elsewhere.example", "WebHook-Request-Rate": "120"}
     answer = await host.ask("OPTIONS", "/runtime/webhooks/EventGrid", params=query, headers=headers)

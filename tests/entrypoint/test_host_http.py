@@ -144,7 +144,7 @@ async def test_only_the_master_key_opens_an_admin_function(host: RunningHost) ->
         assert (await host.ask("GET", "/api/master", headers={"x-functions-key": key})).status == status
 
 
-async def test_a_hanging_function_blocks_nobody(host: RunningHost) -> None:
+async def test_a_hanging_function_blocks_no_other(host: RunningHost) -> None:
     held = asyncio.create_task(host.ask("GET", "/api/hold"))
     assert (await host.ask("GET", "/api/hello")).status == 200
     assert not held.done()

@@ -86,7 +86,7 @@ def test_alerts_ask_for_what_is_documented(deployment: str) -> None:
     assert problems(snapshot(deployment)) == []
 
 
-def test_every_metric_is_asked_for_and_everybody_is_told() -> None:
+def test_every_metric_is_watched_and_every_alert_notifies_the_action_group() -> None:
     its = snapshot(EVERYTHING)
     assert {at(alert, f"{ONE}.metricName") for alert in its.resources(METRIC)} == {name for _, name in DOCUMENTED}
     (group,) = its.resources("Microsoft.Insights/actionGroups")
@@ -159,7 +159,7 @@ def fires(condition: Resource, backends: int, healthy: int) -> bool:
 
 
 @pytest.mark.parametrize("backends", [each for each in POOLS if each not in (SHARED, ACTIVE_ACTIVE)])
-def test_the_bounds_tell_nobody_one_and_two_apart(backends: int) -> None:
+def test_the_bounds_differ_for_none_one_and_two_that_serve(backends: int) -> None:
     its = bounds(many(), backends)
     assert [fires(its["nobody-serves"], backends, healthy) for healthy in (0, 1, 2)] == [True, False, False]
     assert [fires(its["two-serve"], backends, healthy) for healthy in (0, 1, 2)] == [False, False, True]
@@ -175,7 +175,7 @@ def test_a_bound_that_does_not_survive_active_passive_is_seen() -> None:
     assert fires(bounds(many(), 2)["nobody-serves"] | {"threshold": 75}, 2, 1)
 
 
-def test_a_peer_that_sends_fewer_routes_than_it_should_is_told() -> None:
+def test_a_peer_that_sends_fewer_routes_than_it_should_is_alerted() -> None:
     conditions = [at(alert, ONE) for alert in many().resources(METRIC)]
     (routes,) = [each for each in conditions if each["metricName"] == "CountOfRoutesLearnedFromPeer"]
     assert (routes["operator"], routes["threshold"]) == ("LessThan", 7)
@@ -211,7 +211,7 @@ def test_the_dead_man_alert_fires_when_no_sweep_succeeded_for_three_periods(depl
 
 
 @pytest.mark.parametrize("deployment", [each for each in DEPLOYMENTS if each.startswith("first")])
-def test_nobody_is_woken_before_there_is_an_app(deployment: str) -> None:
+def test_no_log_alert_is_made_before_there_is_an_app(deployment: str) -> None:
     assert snapshot(deployment).resources(LOG) == []
 
 

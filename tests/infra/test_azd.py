@@ -130,5 +130,5 @@ def test_no_value_that_may_begin_with_a_dash_is_handed_to_azd_as_if_it_could_not
         ("azd env set HOPKEEPER_IS_DEPLOYED true", True),
     ],
 )
-def test_a_line_that_hands_a_value_to_azd_is_told_safe_or_not(line: str, safe: bool) -> None:
+def test_a_line_that_hands_a_value_to_azd_is_judged_safe_or_not(line: str, safe: bool) -> None:
     assert (UNSAFE.search(line) is None) is safe

@@ -91,6 +91,6 @@ def test_every_parameter_file_is_evaluated() -> None:
     assert files == {MAIN, LAB_FILE, *EXAMPLES} == {name for name, _ in DEPLOYMENTS.values()} | {LAB_FILE}
 
 
-def test_what_cannot_be_evaluated_is_told_in_the_compilers_words() -> None:
+def test_what_cannot_be_evaluated_is_reported_in_the_compilers_words() -> None:
     with pytest.raises(AssertionError, match="BCP"):
         evaluated(MAIN, AZD | PUBLIC, planted(MAIN, "param ", "parma "))

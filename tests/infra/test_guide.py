@@ -74,7 +74,7 @@ def test_what_the_guide_names_can_be_set_and_what_can_be_set_is_named() -> None:
     assert set(NOT_BY_AZD) <= parameters(TEMPLATE)
 
 
-def test_what_only_one_of_them_names_is_told() -> None:
+def test_what_only_one_of_them_names_is_reported() -> None:
     def wrong(guide: str = GUIDE, file: str = FILE, template: str = TEMPLATE) -> list[str]:
         return misnamed(guide, file, template)
 
@@ -160,5 +160,5 @@ def test_the_cost_table_adds_up() -> None:
         ("Microsoft.Insights/scheduledQueryRules", "", "alerts"),
     ],
 )
-def test_a_cost_that_is_counted_and_not_made_is_told(type_: str, named: str, part: str) -> None:
+def test_a_cost_that_is_counted_and_not_made_is_reported(type_: str, named: str, part: str) -> None:
     assert any(fault.startswith(part) for fault in miscounted(snapshot(EXAMPLE).without(type_, named)))

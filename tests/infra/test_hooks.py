@@ -50,7 +50,7 @@ def public_of(key: str) -> str:
     return subprocess.run(["openssl", "pkey", "-pubout"], input=key, capture_output=True, text=True, check=True).stdout
 
 
-def test_the_hook_asks_for_the_functions_that_check_app_asks_for() -> None:
+def test_the_hook_requires_the_functions_that_check_app_requires() -> None:
     assert sorted(FUNCTIONS) == sorted(deployed.FUNCTIONS)
 
 

@@ -156,7 +156,7 @@ def test_a_lab_that_differs_is_named(type_: str, path: str, value: object, named
     assert any(named in fault for fault in faults(lab().spoilt(type_, path, value)))
 
 
-def test_the_readme_tells_the_values_of_the_bicep() -> None:
+def test_the_readme_has_the_values_of_the_bicep() -> None:
     readme = (FOLDER / "README.md").read_text()
     cells = dict(re.findall(r"^\| (.+?) \| (.+) \|$", readme, re.M))
     for name, (address, zone) in machines(lab()).items():

@@ -182,7 +182,7 @@ def test_every_private_endpoint_has_a_name_that_the_app_finds(deployment: str) -
     assert nameless(snapshot(deployment)) == []
 
 
-def test_names_that_somebody_else_keeps_are_left_to_them() -> None:
+def test_names_that_another_owner_keeps_are_left_to_them() -> None:
     its = snapshot(TOPIC_OF_OTHERS)
     assert parts(its) == set(ZONES)
     assert its.resources(f"{ENDPOINT}/privateDnsZoneGroups") == its.resources(f"{NETWORK}privateDnsZones") == []

@@ -75,7 +75,7 @@ def said(*queries: str) -> list[list[str]]:
     return found
 
 
-def test_every_query_that_is_deployed_or_asked_is_one() -> None:
+def test_every_query_that_is_deployed_or_sent_is_one() -> None:
     again = [snapshot(deployment) for deployment in DEPLOYMENTS if deployment.startswith("again")]
     deployed = sorted({query for its in again for query in queries(its.made)})
     assert deployed != []

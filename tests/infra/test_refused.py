@@ -119,7 +119,7 @@ def test_a_combination_that_cannot_work_is_refused_with_what_to_do(combination: 
     assert [each for each in said if not re.search(each, refusal)] == [], refusal
 
 
-def test_a_prefix_alone_admits_somebody() -> None:
+def test_a_prefix_alone_admits_callers() -> None:
     assert evaluated(MAIN, AZD | {"HOPKEEPER_CALLER_PREFIXES": "192.0.2.0/24"}).one("Microsoft.Web/sites")
 
 

@@ -71,7 +71,7 @@ def test_a_setting_that_is_forgotten_left_over_or_holds_a_key_is_named() -> None
     assert [problem.split(":")[0] for problem in problems(keyed, code())] == ["AzureWebJobsStorage must not be set"]
 
 
-def test_the_worker_is_told_the_root_file_as_on_one_machine() -> None:
+def test_the_worker_is_given_the_root_file_as_on_one_machine() -> None:
     local = json.loads((ROOT / "local.settings.json").read_text())["Values"]
     given = settings(snapshot(FIRST)).get("PYTHON_SCRIPT_FILE_NAME")
     assert given == local.get("PYTHON_SCRIPT_FILE_NAME")
@@ -92,7 +92,7 @@ def of_the_public_cloud(its: Snapshot) -> list[str]:
     return [name for name, value in values.items() if PUBLIC_HOSTS.search(value)]
 
 
-def test_another_cloud_is_told_no_address_of_the_public_one() -> None:
+def test_another_cloud_is_given_no_address_of_the_public_one() -> None:
     assert of_the_public_cloud(evaluated(MAIN, AZD | PRIVATE, cloud="AzureChinaCloud")) == []
     assert len(of_the_public_cloud(snapshot("first, private"))) > 5
 

@@ -69,7 +69,7 @@ def test_a_record_that_is_gone_shows_nothing_and_one_that_learns_shows_learning(
     assert reached(Sight(record("learn", 0)), FAULT) is Step.LEARNING
 
 
-def test_the_lift_of_a_target_is_told_from_its_grant() -> None:
+def test_the_lift_of_a_target_differs_from_its_grant() -> None:
     fault = Fault(holder=A, epoch=3, fenced=frozenset({B}))
     fenced = Sight(record("granted", fenced={B: {}}, owed={B: 2}), roles(STANDBY_4, STANDBY_3), {B})
     believed_less = replace(fenced, record=record("granted", owed={B: 2}))

@@ -192,7 +192,7 @@ async def test_a_tcp_probe_is_content_with_a_connection() -> None:
         assert await probe_once(IPv4Address("127.0.0.1"), probe, timedelta(seconds=2)) is Reason.SUCCESS
 
 
-async def test_nobody_listening_is_a_tcp_timeout() -> None:
+async def test_a_port_without_a_listener_is_a_tcp_timeout() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         probe = replace(PROBE, port=unused.getsockname()[1])

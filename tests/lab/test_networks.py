@@ -52,7 +52,7 @@ ROUTES = """\
 """
 
 
-def test_a_route_is_told_as_azure_tells_it() -> None:
+def test_a_route_has_the_form_of_azures() -> None:
     first, *_ = rows(INSTANCE, ROUTES.splitlines(), PEERS)
     assert first.as_document() == {
         "localAddress": "10.13.76.4",
@@ -111,7 +111,7 @@ PROTOCOLS = """\
 """
 
 
-def test_a_session_is_told_with_its_beginning_and_one_that_is_not_up_is_left_out() -> None:
+def test_a_session_is_listed_with_its_beginning_and_one_that_is_not_up_is_left_out() -> None:
     assert up_since(PROTOCOLS.splitlines()) == {"nva_a": "19:14:05.456"}
 
 
@@ -252,7 +252,7 @@ def test_the_products_verification_agrees_with_what_stands_here_of_a_plain_examp
     ],
     ids=["prepend", "withhold", "withheld"],
 )
-def test_who_tells_on_premises_something_else_sends_one_update_a_prefix_and_nobody_else_any(
+def test_an_nva_that_changes_its_announcement_sends_one_update_a_prefix_and_no_other_nva_any(
     before: outward.Prepends, after: outward.Prepends, expected: dict[str, tuple[int, int]]
 ) -> None:
     assert outward.updates(before, after, 2) == expected
@@ -276,7 +276,7 @@ def test_an_agent_of_the_lab_speaks_with_both_instances_and_on_premises_apart(ve
     ]
 
 
-def test_a_bird_tells_on_premises_what_stands_in_the_agents_table_for_it() -> None:
+def test_a_bird_announces_on_premises_what_stands_in_the_agents_table_for_it() -> None:
     text = outward.on_premises_part(INSTANCE, 65001, Neighbour(address=PEERS[0].address, asn=64600))
     assert "neighbor 10.13.76.84 as 64600" in text
     assert "table hopkeeper_outward4; import none; export filter hopkeeper_outward_export;" in text
@@ -296,7 +296,7 @@ def test_a_route_server_peers_with_the_instances_that_are_listed_and_with_the_fi
 # --- the report
 
 
-def test_a_case_is_told_with_its_table_and_what_is_wrong() -> None:
+def test_a_case_is_reported_with_its_table_and_what_is_wrong() -> None:
     row = Row(INSTANCE, IPv4Network("100.0.0.200/32"), PEERS[0].address, PEERS[0].address, "65000")
     findings = Findings(rows={"rs": (row,)})
     findings.equal("something", 1, 2)

@@ -117,7 +117,7 @@ def test_equal_paths_of_one_instance_are_all_used() -> None:
     assert learned.hops("100.64.0.1/32") == {"10.10.0.4", "10.10.0.5"}
 
 
-def test_routes_that_are_not_from_bgp_are_nobodys_business() -> None:
+def test_routes_that_are_not_from_bgp_are_left_out() -> None:
     assert Learned().read("rs1", "10.10.0.0/16 dev eth0 proto kernel scope link src 10.10.1.4 \n") is None
 
 
@@ -238,7 +238,7 @@ def test_the_chart_is_well_formed_and_has_a_bar_for_every_row() -> None:
     assert "on <this> machine" in [text.text for text in root.findall(f"{space}text")]
 
 
-def test_a_run_is_told_in_a_line() -> None:
+def test_a_run_is_described_in_a_line() -> None:
     assert described(run("bgp-9", "silent", 6.0)) == "bgp-9, silent: 6.000 s without packets"
     loss = {"contender": "watcher", "fault": "loss", "false_failovers": 30, "minutes": 1.0}
     assert described(loss) == "watcher: 30 false failovers in 1.0 min with 10 % loss"

@@ -104,7 +104,7 @@ async def _found(stage: Stage, rule: str) -> list[str]:
 
 
 @together
-async def test_a_live_check_of_an_agent_is_taken_by_the_app_and_its_mistakes_are_told_apart(
+async def test_a_live_check_of_an_agent_is_taken_by_the_app_and_each_of_its_mistakes_is_named(
     stage: Stage, tmp_path: Path
 ) -> None:
     holder = await stage.at_rest()

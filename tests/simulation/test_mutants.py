@@ -70,7 +70,7 @@ def test_a_patch_without_a_rule_a_test_or_a_change_is_refused(text: str) -> None
         read("m", text)
 
 
-def test_a_patch_that_fits_nothing_is_told_with_its_name_and_the_reason(tmp_path: Path) -> None:
+def test_a_patch_that_fits_nothing_is_reported_with_its_name_and_the_reason(tmp_path: Path) -> None:
     (tmp_path / "f.py").write_text("b = 1\n")
     patch = read("m", HEAD + "@@\n-a = 1\n+a = 2\n")
     assert list(faults([patch], tmp_path)) == [

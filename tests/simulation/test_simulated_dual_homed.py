@@ -128,7 +128,7 @@ class Spoke:
         return [(f["kind"], f["where"]) for part in ("routes", "networks") for f in self.seen[part]["findings"]]
 
 
-async def test_peerings_come_first_then_flags_one_write_a_pass_and_drops_are_told_before(
+async def test_peerings_come_first_then_flags_one_write_a_pass_and_drops_are_predicted_before(
     sim: Simulator, azure: Azure
 ) -> None:
     spoke = Spoke(sim, azure, topology(as_override=False))

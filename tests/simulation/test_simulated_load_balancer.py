@@ -159,7 +159,7 @@ def test_admin_state_comes_before_the_probe(azure: Azure, admin: str, expected: 
     assert azure.health()["10.0.1.5"] == expected
 
 
-def test_a_backend_nobody_has_probed_has_no_reason() -> None:
+def test_a_backend_that_was_never_probed_has_no_reason() -> None:
     azure = Azure()
     assert azure.health() == {"10.0.1.4": ("Down", "NA"), "10.0.1.5": ("Down", "NA")}
 

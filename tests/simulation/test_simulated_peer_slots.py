@@ -131,7 +131,7 @@ async def test_a_moved_speaker_is_peered_before_its_old_peering_goes() -> None:
     assert story.in_force == {"10.0.1.4", "10.0.1.77"}
 
 
-async def test_at_eight_of_eight_a_move_costs_what_was_told_and_the_service_stays_announced() -> None:
+async def test_at_eight_of_eight_a_move_costs_what_the_status_said_and_the_service_stays_announced() -> None:
     story = Story(desired(3))
     story.by_hand(*(f"10.0.9.{n}" for n in range(1, 6)))
     await story.until_rest()
@@ -166,7 +166,7 @@ async def test_a_new_as_of_the_only_announcer_is_refused_until_the_operator_name
     assert [peer.asn for peer in story.azure.world.route_servers.peers()] == [65009]
 
 
-async def test_what_somebody_else_is_writing_is_waited_for() -> None:
+async def test_what_another_writer_is_writing_is_waited_for() -> None:
     story = Story(desired(2))
     assert story.azure.put_peering("other", "10.0.9.9").status == 201
     outcome = await story.look()

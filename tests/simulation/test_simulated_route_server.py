@@ -169,7 +169,7 @@ def test_either_role_may_carry_either_instance(azure: Azure) -> None:
     assert sorted(seen) == [str(instance) for instance in INSTANCES]
 
 
-def test_a_learned_route_is_told_as_recorded(azure: Azure) -> None:
+def test_a_learned_route_is_answered_as_recorded(azure: Azure) -> None:
     azure.put_peering("a", "10.0.1.4")
     azure.pass_seconds(80)
     learn(azure, "10.0.1.4", 65001, 65001)

@@ -25,7 +25,7 @@ def test_every_example_has_its_story_by_the_same_name() -> None:
     assert examples == named
 
 
-def test_a_story_is_told_the_same_way_every_time() -> None:
+def test_a_story_reads_the_same_every_time() -> None:
     first, second = play(STORIES["vip-by-injector"]), play(STORIES["vip-by-injector"])
     assert first.lines == second.lines
 
@@ -39,7 +39,7 @@ def test_an_expectation_that_is_not_met_fails_the_story_and_says_so() -> None:
     assert "    ✗ nva-b alone holds egress-firewall" in "\n".join(ending.lines)
 
 
-def test_the_command_lists_stories_and_tells_one_and_says_by_its_status_whether_it_went_well(
+def test_the_command_lists_stories_and_plays_one_and_says_by_its_status_whether_it_went_well(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     good = Story("good", "it is so.", "active-passive.yaml", (apply(),))

@@ -70,7 +70,7 @@ def test_http_passes_through_memory_whole_and_in_order() -> None:
     assert run(story()) == ["POST /a 0", "POST /a 10", "POST /a 300000"]
 
 
-def test_where_nobody_listens_a_connection_is_refused() -> None:
+def test_where_nothing_listens_a_connection_is_refused() -> None:
     async def story() -> None:
         async with aiohttp.ClientSession() as session:
             await session.get("http://10.0.0.1/a")

@@ -119,7 +119,7 @@ def test_behind_a_peering_that_fits_a_speaker_is_that_speaker_alone_whatever_it_
     assert lost(desired, "nva-z", own("nva-z", "10.0.1.4")) == ["100.0.1.0/24"]
 
 
-def test_behind_a_peering_that_does_not_fit_is_its_own_speaker_and_the_one_at_its_address_and_nobody_else() -> None:
+def test_behind_a_peering_that_does_not_fit_is_its_own_speaker_and_the_one_at_its_address_and_no_other() -> None:
     doc = document(3, services=[])
     for number, speaker in enumerate(doc["speakers"], 1):
         speaker["announces"] = [f"100.0.{number}.0/24"]
@@ -129,7 +129,7 @@ def test_behind_a_peering_that_does_not_fit_is_its_own_speaker_and_the_one_at_it
     assert lost(desired, "nva-a", own("nva-a", "10.0.1.4", asn=65009)) == ["100.0.1.0/24"]
 
 
-def test_behind_a_peering_for_nobody_may_be_an_instance_of_a_scale_set_of_this_route_server() -> None:
+def test_behind_a_peering_of_no_speaker_may_be_an_instance_of_a_scale_set_of_this_route_server() -> None:
     compute = SUB.replace("Microsoft.Network", "Microsoft.Compute")
     fleet = {"asn": 65010, "peersWith": ["rs"]}
     doc = document(1, services=[])

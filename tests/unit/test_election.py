@@ -34,7 +34,7 @@ def elected(seen: Observed, record: Record) -> str | None:
     return elect(looking(seen, record), without=A)
 
 
-def test_whom_an_operator_took_out_is_not_elected_and_whom_we_did_is() -> None:
+def test_a_member_that_an_operator_took_out_is_not_elected_and_one_that_we_did_is() -> None:
     down = look(FATAL, balancer=balancer(nva_b="Down_Admin"))
     assert elected(down, stable()) == C
     assert elected(down, stable(owed={B: 2})) == B

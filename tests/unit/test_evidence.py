@@ -57,7 +57,7 @@ ROWS: list[tuple[HealthRow, Observed, Record]] = [
 
 
 @pytest.mark.parametrize(("row", "seen", "record"), ROWS, ids=[r[0].name for r in ROWS])
-def test_each_row_is_told_apart(row: HealthRow, seen: Observed, record: Record) -> None:
+def test_each_row_is_judged_as_itself(row: HealthRow, seen: Observed, record: Record) -> None:
     assert judge(looking(seen, record, DESIRED), "nva-a").row is row
 
 
@@ -144,7 +144,7 @@ def test_a_verdict_shows_every_reading_that_was_looked_at(seen: Observed, eviden
     assert judge(looking(seen, stable(), DESIRED), A).evidence == evidence
 
 
-def test_a_failure_that_nobody_sees_any_more_is_no_failure() -> None:
+def test_a_failure_that_no_reading_shows_any_more_is_no_failure() -> None:
     counted = stable(tallies={A: Tally(bad=2, at=NOW)})
     assert judge(looking(look(SERVING), counted, DESIRED), A).row is HealthRow.FIT
     assert (
@@ -186,7 +186,7 @@ def test_one_look_counts_once_however_often_it_is_decided_on() -> None:
     assert decided(look(SERVING, lb=DOWN), first.record).record.tallies["nva-a"].bad == 1
 
 
-def test_looks_count_in_the_probes_own_period_however_often_somebody_looks() -> None:
+def test_looks_count_in_the_probes_own_period_however_often_passes_look() -> None:
     once = tally(None, Value.BAD, NOW, TIMING)
     assert once == Tally(bad=1, at=NOW)
     assert tally(once, Value.BAD, NOW + PERIOD * 0.9, TIMING) is once
@@ -280,12 +280,12 @@ def test_a_holder_that_is_about_to_be_rebooted_hands_over_before() -> None:
     assert SOON in decision.record.operation.reason
 
 
-def test_nobody_is_moved_to_one_that_is_about_to_be_rebooted_too() -> None:
+def test_no_role_is_moved_to_one_that_is_about_to_be_rebooted_too() -> None:
     both = look(replace(SERVING, maintenance=SOON), replace(STANDBY, maintenance=SOON))
     assert decided(both).record.phase is Phase.STABLE
 
 
-def test_a_witness_tells_that_a_holder_is_silent_where_the_other_member_cannot() -> None:
+def test_a_witness_reports_that_a_holder_is_silent_where_the_other_member_cannot() -> None:
     """The other member's own way to it is not part of its gossip; the witness misses it on both."""
     seen = Observed(NOW, {"nva-a": SILENT, "nva-b": STANDBY, "watch": status(dead_peers=("nva-a",))})
     assert judge(looking(seen, stable(), DESIRED), "nva-a").row is HealthRow.SILENT

@@ -65,7 +65,7 @@ async def test_a_moment_is_explained_by_what_was_known_then_with_its_age(scene: 
     assert "outcome: held" in text
 
 
-async def test_of_two_passes_at_once_both_are_told(scene: Scene) -> None:
+async def test_of_two_passes_at_once_both_are_explained(scene: Scene) -> None:
     """The one that began last is not the one that did it."""
     looked = scene.clock.at + timedelta(seconds=1)
     slow = entry("slow", looked, looked + timedelta(seconds=9), "nva-b is granted epoch 2: nva-a acknowledged")
@@ -78,7 +78,7 @@ async def test_of_two_passes_at_once_both_are_told(scene: Scene) -> None:
     assert "fast pass" not in await explained(scene, looked + timedelta(seconds=5))
 
 
-async def test_what_a_dead_instance_did_is_told_by_the_entry_that_goes_on_with_it(scene: Scene) -> None:
+async def test_what_a_dead_instance_did_is_explained_by_the_entry_that_goes_on_with_it(scene: Scene) -> None:
     died = scene.clock.at + timedelta(seconds=5)
     later = died + timedelta(seconds=20)
     await keep(scene.documents, scene.topology, entry("slow", later, later, "verified", "failover to nva-b at epoch 9"))
@@ -103,7 +103,7 @@ def entry(pace: str, looked: datetime, ended: datetime, because: str, operation:
     )
 
 
-async def test_an_entry_is_told_line_by_line(scene: Scene) -> None:
+async def test_an_entry_is_explained_line_by_line(scene: Scene) -> None:
     at = scene.clock.at + timedelta(seconds=60)
     one = entry("slow", at, at + timedelta(seconds=3), "nva-a is silent", "failover to nva-b at epoch 9")
     first = replace(
@@ -150,7 +150,7 @@ async def test_an_entry_is_told_line_by_line(scene: Scene) -> None:
     )
 
 
-async def test_an_entry_that_goes_on_with_what_is_told_already_is_not_told_again(scene: Scene) -> None:
+async def test_an_entry_that_goes_on_with_what_is_explained_already_is_not_repeated(scene: Scene) -> None:
     looked = scene.clock.at + timedelta(seconds=5)
     for after in (0, 20):
         at = looked + timedelta(seconds=after)

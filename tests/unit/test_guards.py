@@ -123,7 +123,7 @@ def test_spacing_and_blindness_never_hold_what_an_operator_or_a_proof_demands() 
 
 
 @pytest.mark.parametrize("fit", ["ab", "abc"])
-def test_less_than_half_of_all_that_are_bad_make_nobody_blind(fit: str) -> None:
+def test_less_than_half_of_all_that_are_bad_make_no_pass_blind(fit: str) -> None:
     agents = {f"nva-{letter}": status(3, Role.SERVING if letter == "a" else Role.STANDBY) for letter in fit}
     assert refuse(SWITCH, context(agents=agents, members=2 * len(fit) - 1)) == ()
 

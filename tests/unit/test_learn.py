@@ -126,7 +126,7 @@ def test_a_learning_that_is_still_to_begin_begins_now() -> None:
     assert begun.since == NOW
 
 
-def test_learning_that_finds_nobody_fit_says_why_of_each() -> None:
+def test_learning_that_finds_no_member_fit_says_why_of_each() -> None:
     by_hand = balancer(nva_a="Down_Admin", nva_b="Up_Probe_Success", nva_c="Up_Probe_Success")
     drained = msgspec.structs.replace(learning(), drains={B: Drain(until=NOW + timedelta(hours=1), by="ann")})
     decision = decided(look(STANDBY, c=FATAL, balancer=by_hand), drained)
@@ -146,7 +146,7 @@ def test_one_that_serves_with_a_probe_that_fails_is_not_adopted() -> None:
     assert decided(look(SERVING, balancer=down), learning()).record.target == A
 
 
-def test_where_no_record_can_be_believed_everybody_may_serve_and_nobody_holds() -> None:
+def test_where_no_record_can_be_believed_every_member_may_serve_and_none_holds() -> None:
     record = unknown("fw", frozenset({A, B}), NOW)
     assert record.phase is Phase.LEARN
     assert record.may_serve == {A, B}

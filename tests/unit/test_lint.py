@@ -26,7 +26,7 @@ def test_no_example_has_an_error(example: Path) -> None:
     assert lines[-1].startswith(("0 error", "nothing found"))
 
 
-def test_a_finding_is_told_with_where_what_and_where_to_read_on(tmp_path: Path) -> None:
+def test_a_finding_says_where_what_and_where_to_read_on(tmp_path: Path) -> None:
     doc = clean_document()
     doc["services"][2]["prefixes"] = ["10.0.15.15/32"]
     file = tmp_path / "hub.yaml"
@@ -61,7 +61,7 @@ def test_an_error_ends_with_one_and_a_broken_law_is_one(tmp_path: Path) -> None:
     assert lines[0].startswith("error    law  $.speakers[0].asn: ")
 
 
-def test_the_report_is_json_where_a_program_asks(tmp_path: Path) -> None:
+def test_the_report_is_json_where_a_program_requests_it(tmp_path: Path) -> None:
     doc = clean_document()
     del doc["speakers"][6]["asOverride"]
     file = tmp_path / "hub.yaml"
@@ -75,7 +75,7 @@ def test_the_report_is_json_where_a_program_asks(tmp_path: Path) -> None:
     assert {"rule": "permission", "needs": "ARM", "of": ["hub"]} in report["unjudged"]
 
 
-def test_without_settings_it_stays_offline_unless_told_otherwise(tmp_path: Path) -> None:
+def test_without_settings_it_stays_offline_unless_azure_is_ordered(tmp_path: Path) -> None:
     file = tmp_path / "hub.yaml"
     file.write_text(text(clean_document()))
     bare = {"AzureWebJobsStorage": None, "AzureWebJobsStorage__accountName": None, "HOPKEEPER_SIGNING_KEY": None}

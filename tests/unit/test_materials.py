@@ -113,7 +113,7 @@ def test_it_names_the_package_that_it_is_of_and_is_the_same_for_the_same(tmp_pat
     assert one["metadata"]["component"]["hashes"][0]["content"] == A_PACKAGE_SHA256
 
 
-def test_it_tells_the_wheel_that_each_library_came_in(bill: dict[str, Any]) -> None:
+def test_it_names_the_wheel_that_each_library_came_in(bill: dict[str, Any]) -> None:
     listed = {one["name"]: one["hashes"][0]["content"] for one in bill["components"]}
     assert listed == installed().wheels
 
@@ -143,7 +143,7 @@ def test_what_is_needed_through_others_and_extras_is_in_it() -> None:
     }
 
 
-def test_an_extra_that_is_asked_for_later_is_followed_too() -> None:
+def test_an_extra_that_is_required_later_is_followed_too() -> None:
     app = library("app", "Requires-Dist: part[more]", "Requires-Dist: second")
     second = library("second", "Requires-Dist: part")
     part = library("part", 'Requires-Dist: extra-part; extra == "more"')

@@ -44,7 +44,7 @@ def test_what_is_as_written_needs_nothing() -> None:
     assert (wanted.findings, wanted.steps) == ((), ())
 
 
-def test_a_flag_that_nobody_wrote_down_is_nobodys_business() -> None:
+def test_a_flag_that_is_not_in_the_topology_is_not_managed() -> None:
     doc = document()
     doc["routeServers"][0]["owned"] = True
     assert plan(decode(text(doc), Place()), {}, {"rs": server(exchanges=True)}).findings == ()
@@ -62,7 +62,7 @@ def test_what_could_not_be_read_is_not_judged() -> None:
 
 
 @pytest.mark.parametrize("owned", [True, False])
-def test_a_difference_is_told_and_repaired_only_where_it_is_owned(owned: bool) -> None:
+def test_a_difference_is_reported_and_repaired_only_where_it_is_owned(owned: bool) -> None:
     wanted = plan(desired(owned), {"spoke-to-hub": peering(remote=True)}, {"rs": server(False, "ExpressRoute")})
     assert [f.kind for f in wanted.findings] == [FindingKind.NETWORK_FLAG] * 3
     ending = "" if owned else ": put it right, or set `owned` on spoke-to-hub to have it repaired"
@@ -82,7 +82,7 @@ def test_a_difference_is_told_and_repaired_only_where_it_is_owned(owned: bool) -
     )
 
 
-def test_a_peering_that_is_not_connected_is_told() -> None:
+def test_a_peering_that_is_not_connected_is_reported() -> None:
     [finding] = plan(desired(), {"spoke-to-hub": peering(state="Disconnected")}, {}).findings
     assert finding.kind is FindingKind.NETWORK_STATE
     assert finding.sentence.startswith("network peering spoke-to-hub is Disconnected")

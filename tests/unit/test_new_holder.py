@@ -55,7 +55,7 @@ def test_a_promotion_is_verified_by_the_probe_alone(reason: str, phase: Phase) -
     ],
     ids=["ARM is down", "not in the pool", "health is empty", "not read"],
 )
-def test_a_promotion_that_nobody_can_verify_is_believed_after_enough_looks_and_never_before(
+def test_a_promotion_that_cannot_be_verified_is_believed_after_enough_looks_and_never_before(
     seen: BalancerReading | str | None, after_all: bool
 ) -> None:
     """Its probe may not have risen yet, and a stable holder whose probe fails twice is replaced."""

@@ -66,7 +66,7 @@ def commanded(world: FakeWorld) -> dict[str, list[OutwardRoutes]]:
     }
 
 
-async def test_every_member_is_told_once_and_a_change_of_roles_needs_no_other_word() -> None:
+async def test_every_member_is_commanded_once_and_a_change_of_roles_needs_no_other_command() -> None:
     at = scene(declared())
     await at.settle()
     assert commanded(at.world) == {"nva-a": [ROUTES], "nva-b": [ROUTES]}
@@ -77,7 +77,7 @@ async def test_every_member_is_told_once_and_a_change_of_roles_needs_no_other_wo
     assert commanded(at.world) == {"nva-a": [ROUTES], "nva-b": [ROUTES]}
 
 
-async def test_nobody_is_told_before_somebody_serves() -> None:
+async def test_no_member_is_commanded_before_one_serves() -> None:
     at = scene(declared())
     while at.record.phase is not Phase.STABLE if at.documents.stored else True:
         assert commanded(at.world) == {"nva-a": [], "nva-b": []}
@@ -110,13 +110,13 @@ async def test_an_agent_that_does_not_know_the_command_is_not_taken_for_silent()
     assert at.world.agents["nva-b"].outward == OutwardRoutes(ROUTES.prefixes, 5)
 
 
-async def test_members_are_told_where_others_announce_for_them() -> None:
+async def test_members_are_commanded_where_others_announce_for_them() -> None:
     at = scene(declared(ranked_document(announcers=("watch1",))))
     await at_rest(at)
     assert commanded(at.world) == {"nva-a": [ROUTES], "nva-b": [ROUTES], "watch1": []}
 
 
-async def test_everybody_is_told_where_everybody_serves() -> None:
+async def test_every_member_is_commanded_where_all_serve() -> None:
     doc = document()
     doc["services"][0]["mode"] = "active-active"
     at = scene(declared(doc, standby="withhold"))
@@ -134,7 +134,7 @@ async def test_what_is_no_longer_declared_is_taken_back() -> None:
     assert commanded(at.world) == {"nva-a": [ROUTES, NOTHING_OUTWARD], "nva-b": [ROUTES, NOTHING_OUTWARD]}
 
 
-async def test_after_a_lost_record_nobody_is_told_with_a_number_that_it_would_refuse() -> None:
+async def test_after_a_lost_record_no_member_is_sent_a_turn_that_it_would_refuse() -> None:
     at = scene(declared())
     await at.settle()
     at.documents.stored.clear()
@@ -203,7 +203,7 @@ def test_a_member_that_missed_a_command_gets_the_same_again() -> None:
     assert (again, repeated) == (first, commands)
 
 
-def test_nothing_is_told_while_anything_else_is_to_be_done() -> None:
+def test_nothing_is_commanded_while_anything_else_is_to_be_done() -> None:
     at = declared()
     seen = look(at=at, outward=NOTHING_OUTWARD)
     busy: list[Record] = [
@@ -273,7 +273,7 @@ def test_an_outward_that_cannot_be_kept_is_refused(change: dict[str, Any], rule:
         ({"address": "10.0.0.36", "asn": 65515}, "[0].asn: ASN 65515 is a Route Server's: name it in `peersWith`"),
     ],
 )
-def test_only_somebody_beyond_azure_is_an_outward_neighbour(neighbour: dict[str, Any], rule: str) -> None:
+def test_only_a_router_beyond_azure_is_an_outward_neighbour(neighbour: dict[str, Any], rule: str) -> None:
     with pytest.raises(BadInput) as caught:
         declared(neighbours=[neighbour])
     (problem,) = caught.value.problems

@@ -92,7 +92,7 @@ def test_a_moved_speaker_keeps_its_old_peering_while_another_one_has_its_new_add
     assert due(creation("nva-a", 4), stuck, removal(MOVED, 55, "nva-a"), free=0, stands=P).order() == (1, 0, 2)
 
 
-def test_a_peering_that_does_not_work_exposes_nobody_when_it_goes() -> None:
+def test_a_peering_that_does_not_work_exposes_no_speaker_when_it_goes() -> None:
     changes = due(creation("nva-a", 4), removal(MOVED, 55, "nva-a", state=Provisioning.FAILED), free=0)
     assert changes.order() == (1, 0)
     assert changes.steps((1, 0))[0] == DeletePeering("rs", "hopkeeper-hub_old-55", "it goes")

@@ -75,7 +75,7 @@ def test_a_speaker_that_moves_again_gets_its_first_name_back() -> None:
     ]
 
 
-def test_a_new_as_at_the_same_address_is_an_exchange_whose_exposure_is_told() -> None:
+def test_a_new_as_at_the_same_address_is_an_exchange_whose_exposure_is_named() -> None:
     found = steps(topology(), A, own("nva-b", "10.0.1.5", asn=65009))
     assert names(found) == ["DeletePeering hopkeeper-hub_nva-b", "CreatePeering hopkeeper-hub_nva-b"]
     assert isinstance(found[0], DeletePeering)
@@ -91,7 +91,7 @@ def test_at_eight_of_eight_a_moved_speaker_is_exchanged() -> None:
     assert found[0].exposure == timedelta(seconds=165)
 
 
-def test_where_somebody_superfluous_has_a_place_nobody_is_exposed() -> None:
+def test_where_a_superfluous_speaker_has_a_place_no_other_is_exposed() -> None:
     gone = own("nva-z", "10.0.1.60")
     found = steps(topology(), A, own("nva-b", "10.0.1.55"), gone, *EIGHT[:5])
     assert names(found) == [
@@ -111,7 +111,7 @@ def test_a_renamed_speaker_keeps_its_peering_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("shown", [("10.0.1.5", None), (None, None)], ids=["no ASN", "nothing"])
-def test_what_azure_does_not_tell_of_a_peering_is_no_reason_to_touch_it(shown: tuple[str | None, None]) -> None:
+def test_what_azure_does_not_show_of_a_peering_is_no_reason_to_touch_it(shown: tuple[str | None, None]) -> None:
     address, asn = shown
     vague = Peering("Hopkeeper-hub_nva-b", IPv4Address(address) if address else None, asn, Provisioning.SUCCEEDED)
     assert steps(topology(), A, vague) == []
@@ -368,7 +368,7 @@ def test_repairing_a_failed_peering_takes_no_new_slot() -> None:
     assert refuse(CREATE, PeeringContext(topology(), reading(A, *EIGHT[:6], failed))) == ()
 
 
-def test_the_eight_can_be_set_lower_but_the_topology_never_asks_for_more() -> None:
+def test_the_eight_can_be_set_lower_but_the_topology_never_wants_more() -> None:
     doc: Any = document()
     doc["timing"]["peersMax"] = 2
     desired = topology(timing=doc["timing"])

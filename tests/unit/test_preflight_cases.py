@@ -286,7 +286,7 @@ def test_a_full_route_server_of_ours_alone_names_no_others() -> None:
     assert full.what == "7 peerings of this topology take all 7 of rs"
 
 
-def test_who_peers_with_nobody_announces_to_nobody() -> None:
+def test_a_speaker_without_peers_announces_to_none() -> None:
     world = World.clean()
     watch = {"name": "watch", "address": "10.0.1.30", "asn": 65030, "role": "witness", "peersWith": []}
     world.doc["speakers"].append(watch | {"agent": {"port": 8443}})
@@ -369,7 +369,7 @@ def test_a_fault_is_as_severe_as_its_rule_unless_it_says_otherwise() -> None:
 # --- the app's own way out -------------------------------------------------------------------------------------------
 
 
-def test_what_is_wrong_with_the_app_s_subnet_is_told_of_the_whole_document_or_of_who_announces() -> None:
+def test_what_is_wrong_with_the_app_s_subnet_is_reported_of_the_whole_document_or_of_who_announces() -> None:
     world = World.clean()
     world.speaker("ws1")["announces"] = ["0.0.0.0/1"]
     out = RouteFacts(name="out", to="0.0.0.0/0", next_hop="VirtualAppliance", address=IPv4Address("10.0.1.4"))
@@ -398,7 +398,7 @@ def test_the_remedy_names_the_route_table_of_the_subnet_s_own_group() -> None:
     assert f"-g {SUB.split('/')[4]} -n pip-hopkeeper" in exits[0].do
 
 
-def test_a_setting_that_is_missing_is_told_of_everything_that_is_announced_wide() -> None:
+def test_a_setting_that_is_missing_is_reported_of_everything_that_is_announced_wide() -> None:
     world = World.clean()
     world.arm(app_subnet=None, app_subnet_unset=True)
     (unset,) = found(world, "app-egress")

@@ -99,7 +99,7 @@ def nowhere(to: str, next_hop: str) -> RouteFacts:
         ((nowhere("10.0.0.0/8", "None"), nowhere("Sql", "None"), *internet("0.0.0.0/0")), []),
     ],
 )
-def test_what_takes_azure_and_is_no_way_out_is_told(routes: tuple[RouteFacts, ...], level: list[Severity]) -> None:
+def test_what_takes_azure_and_is_no_way_out_is_reported(routes: tuple[RouteFacts, ...], level: list[Severity]) -> None:
     world = World.clean()
     world.subnet(*routes)
     assert levels(world) == level
@@ -178,7 +178,7 @@ def test_what_to_do_is_a_line_to_paste_with_or_without_a_table() -> None:
     )
 
 
-def test_a_subnet_that_nobody_named_is_a_warning_where_it_matters_and_one_that_was_not_read_is_unknown() -> None:
+def test_a_subnet_that_is_not_named_is_a_warning_where_it_matters_and_one_that_was_not_read_is_unknown() -> None:
     world = World.clean()
     world.arm(app_subnet=None, app_subnet_unset=True)
     (finding,) = found(world)
@@ -193,7 +193,7 @@ def test_a_subnet_that_nobody_named_is_a_warning_where_it_matters_and_one_that_w
     assert [(gap.need, gap.of) for gap in report.unjudged if gap.rule == "app-egress"] == [("subnet", ("the app",))]
 
 
-async def test_a_pass_tells_it_in_the_status() -> None:
+async def test_a_pass_writes_it_to_the_status() -> None:
     scene = Looked()
     scene.around.own["the app"] = None
     await scene.slow()

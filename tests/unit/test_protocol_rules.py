@@ -202,7 +202,7 @@ def test_a_lift_of_an_earlier_operation_does_not_count_in_this_one() -> None:
     assert decided(seen, record).effects == (LiftByBalancer(A, 4),)
 
 
-def test_nobody_is_lifted_or_leaves_may_serve_before_it_has_acknowledged() -> None:
+def test_no_member_is_lifted_or_leaves_may_serve_before_it_has_acknowledged() -> None:
     for reading in (SILENT, status(3, Role.SERVING), status(3)):
         decision = decided(replace(HOLDS, agents={**HOLDS.agents, A: reading}), stable(B, 4, **FENCED))
         assert decision.record.fenced.keys() == {A}
@@ -229,7 +229,7 @@ def test_a_target_that_fails_before_its_grant_is_followed_by_the_next_candidate(
         assert (record.phase, record.target, record.epoch) == (Phase.FENCING, C, 5)
 
 
-def test_nobody_is_fenced_for_a_target_that_may_serve_and_is_silent_to_us_only() -> None:
+def test_no_member_is_fenced_for_a_target_that_may_serve_and_is_silent_to_us_only() -> None:
     adopting = fencing(A, Kind.ADOPT, may_serve=frozenset({A, B}))
     decision = decided(look(SILENT), adopting)
     assert decision.record == adopting
@@ -254,7 +254,7 @@ def test_our_own_down_on_the_holder_is_lifted_and_an_operators_moves_the_service
     assert decided(look(SERVING, balancer=down), stable()).record.phase is Phase.FENCING
 
 
-def test_nobody_holds_while_others_are_not_proven() -> None:
+def test_no_member_holds_while_others_are_not_proven() -> None:
     assert fencing().holder is None
     assert learning().holder is None
     assert granted().holder == B
@@ -303,7 +303,7 @@ def returning(ready_for: timedelta, **failover: Any) -> str | None:
     return decide(Look(service, TIMING, look(STANDBY, status(3, Role.SERVING)), record, NOW)).record.target
 
 
-def test_a_better_member_returns_only_if_asked_to_and_ready_for_long_enough() -> None:
+def test_a_better_member_returns_only_if_configured_so_and_ready_for_long_enough() -> None:
     assert returning(TIMING.ready_for) == B
     assert returning(TIMING.ready_for - timedelta(seconds=1), preempt="ready") == B
     assert returning(TIMING.ready_for, preempt="ready") == A
@@ -331,7 +331,7 @@ def test_a_member_to_be_drained_or_drained_already_is_not_one_of_those_left() ->
     assert "minimum stays healthy" in [r.guard for r in refuse(Draining(A), drained)]
 
 
-def test_somebody_elses_peering_announces_nothing_for_us() -> None:
+def test_a_foreign_peering_announces_nothing_for_us() -> None:
     mine = Peering("hopkeeper-hub_nva-a", INSTANCES[0], 65001, Provisioning.SUCCEEDED)
     theirs = Peering("theirs", IPv4Address("10.0.1.5"), 65001, Provisioning.SUCCEEDED)
     listed = RouteServerReading(INSTANCES, (mine, theirs))

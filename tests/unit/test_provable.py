@@ -69,7 +69,7 @@ def test_a_down_that_no_rule_with_the_services_probe_can_confirm_is_no_fence() -
     assert unprovable(found, SPEC, NVA_A, IPCONFIG) == "no rule joins pool nvas and probe agent"
 
 
-def test_a_rule_without_a_name_cannot_be_asked() -> None:
+def test_a_rule_without_a_name_cannot_be_queried() -> None:
     assert fencing_rule(flows(rule(""), rule("second")), SPEC) == "second"
     assert fencing_rule(flows(rule("")), SPEC) is None
 

@@ -107,7 +107,7 @@ def test_an_acknowledgement_leaves_every_later_order() -> None:
     assert paths_of(rank, "b") == [(3, "b"), (2, "b")]
 
 
-def test_old_doubled_and_unheard_of_acknowledgements_change_nothing() -> None:
+def test_old_doubled_and_unknown_acknowledgements_change_nothing() -> None:
     rank = ack(order(trio(), b=Path(3, "b")), "b")
     for turn in ((1, 1), (1, 2), (9, 9)):
         assert acknowledged(rank, "b", turn, EVER) is rank
@@ -170,7 +170,7 @@ def test_what_was_ordered_already_is_not_ordered_again() -> None:
     assert proposed(order(trio(), b=Path(3, "b")), "b", reach("b")) == {}
 
 
-def test_whoever_leads_is_told_nothing() -> None:
+def test_whoever_leads_is_commanded_nothing() -> None:
     assert outrank(SELF, trio(), "a", reach("a", "b", "c")).paths == {}
 
 
@@ -204,13 +204,13 @@ def test_both_instances_means_every_session_and_at_least_two(sessions: Mapping[i
     assert established_on_both({IPv4Address(n): up for n, up in sessions.items()}) is enough
 
 
-def test_one_that_left_the_topology_is_outranked_but_never_asked() -> None:
+def test_one_that_left_the_topology_is_outranked_but_never_commanded() -> None:
     rank = resting(x=Path(4, "x"), b=Path(5, "b"))
     assert proposed(rank, "b", reach("b", "x")) == {"b": Path(3, "b")}
     assert outrank(SELF, rank, "x", reach("b", "x")).paths == {}
 
 
-def test_a_new_member_is_ranked_behind_once_somebody_leads() -> None:
+def test_a_new_member_is_ranked_behind_once_one_leads() -> None:
     fresh = outrank(SELF, Rank(), "a", reach("a", "b"))
     assert fresh.paths == {"a": Path(4, "a")}
     assert proposed(resting(a=Path(4, "a")), "a", reach("a", "b", "c")) == {"b": Path(5, "b"), "c": Path(6, "c")}
@@ -256,7 +256,7 @@ def test_the_lead_is_whoever_needs_least_headroom() -> None:
     assert proposed(injectors(), "b", INJECTORS, MEMBER) == {"i": Path(4, "b")}
 
 
-def test_followers_are_told_only_once_the_lead_is_proven() -> None:
+def test_followers_are_commanded_only_once_the_lead_is_proven() -> None:
     rank = ack(order(injectors(), i=Path(4, "b")), "i")
     assert proposed(rank, "b", INJECTORS, MEMBER) == {"j": Path(5, "b")}
 
@@ -399,7 +399,7 @@ def test_the_damping_window_runs_from_the_last_order_or_its_first_acknowledgemen
     assert damped_for(Rank(), T0, DAMPING) == seconds[0]
 
 
-def test_a_failover_asks_for_no_window() -> None:
+def test_a_failover_needs_no_window() -> None:
     rank = ack(order(trio(), b=Path(3, "b")), "b")
     assert damped_for(rank, T0, DAMPING) == DAMPING
     assert proposed(rank, "c", reach("c")) == {"c": Path(2, "c")}
@@ -414,7 +414,7 @@ def test_nothing_returns_to_rest_while_the_lead_is_not_on_both() -> None:
     assert normalise(moved(), "b", reach("a", lopsided=("b",)), EVER, DAMPING).paths == {}
 
 
-def test_nothing_returns_to_rest_while_nobody_leads() -> None:
+def test_nothing_returns_to_rest_while_no_announcer_leads() -> None:
     assert normalise(order(trio(), b=Path(3, "b")), "b", reach("a", "b"), EVER, DAMPING).paths == {}
 
 
@@ -449,7 +449,7 @@ def test_of_a_lost_record_the_silent_may_announce_anything() -> None:
     assert unacknowledged(rank) == {}
 
 
-def test_of_a_lost_record_whoever_answers_is_told_where_it_stands() -> None:
+def test_of_a_lost_record_whoever_answers_is_commanded_its_path() -> None:
     rank = learned("ab", {})
     paths = proposed(rank, "b", reach("a", "b"))
     assert paths == {"b": Path(5, "b"), "a": Path(6, "a")}
@@ -460,7 +460,7 @@ def test_of_a_lost_record_whoever_answers_is_told_where_it_stands() -> None:
     assert leading(landed(rank, T0 + HOLD, HOLD), "b") == "b"
 
 
-def test_of_a_lost_record_what_is_heard_counts_and_is_numbered_beyond() -> None:
+def test_of_a_lost_record_what_is_reported_counts_and_is_numbered_beyond() -> None:
     rank = learned("ab", {"a": PathOrder(7, 12, Path(4, "a")), "b": PathOrder(6, 3, Path(5, "b"))})
     assert leading(rank, "a") == "a"
     assert intend(rank, 8, {"b": Path(3, "b")}, T0).announcers["b"].latest.turn == (8, 13)
@@ -476,5 +476,5 @@ def test_of_a_lost_record_of_which_nothing_is_reported_orders_are_numbered_from_
     assert intend(learned("a", {}), 8, {"a": Path(4, "a")}, T0).announcers["a"].latest.turn == (8, 1)
 
 
-def test_anything_is_shorter_than_all_and_names_nobody() -> None:
+def test_anything_is_shorter_than_all_and_names_no_member() -> None:
     assert Path(1, "") == ANYTHING

@@ -360,7 +360,7 @@ def test_an_unknown_speaker_is_refused() -> None:
     assert refusals(ONE, "nva-z") == ["$.speakers: no speaker is named 'nva-z' (there are: nva-a, nva-b)"]
 
 
-def test_a_speaker_that_peers_with_nobody_is_refused() -> None:
+def test_a_speaker_without_peers_is_refused() -> None:
     (problem,) = refusals(example("vip-by-injector"), "ws2", instances={}, frontends={})
     assert problem == "$.speakers[1].peersWith: 'ws2' has no peers: nothing to configure"
 
@@ -381,12 +381,12 @@ def test_instances_must_be_the_two_of_each_route_server(instances: InstanceAddre
     assert refusals(ONE, "nva-a", instances=instances) == [problem]
 
 
-def test_a_frontend_of_no_service_is_told_even_where_none_is_needed() -> None:
+def test_a_frontend_of_no_service_is_named_even_where_none_is_needed() -> None:
     (problem,) = refusals(ONE, "nva-a", vendor="frr", frontends={"fw": IPv4Address("10.0.1.9")})
     assert problem == "frontends.fw: no service behind a load balancer is named 'fw'"
 
 
-def test_a_missing_frontend_and_one_of_no_service_are_both_told() -> None:
+def test_a_missing_frontend_and_one_of_no_service_are_both_named() -> None:
     assert refusals(ONE, "nva-a", frontends={"fw": IPv4Address("10.0.1.9")}) == [
         "frontends.fw: no service behind a load balancer is named 'fw'",
         "frontends.egress-firewall: the address of frontend 'fe' is needed: it is the next hop",
@@ -448,7 +448,7 @@ def test_the_command_prints_the_golden(vendor: Vendor) -> None:
     assert cli("--vendor", str(vendor), FILE, "nva-a", *GIVEN) == (0, golden("active-passive", vendor).read_text())
 
 
-def test_the_command_tells_every_problem_and_prints_nothing_else() -> None:
+def test_the_command_prints_every_problem_and_nothing_else() -> None:
     status, output = cli("--vendor", "junos", FILE, "nva-a")
     assert status == 2
     assert [line.strip().split(":")[0] for line in output.splitlines()[1:]] == [

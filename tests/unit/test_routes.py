@@ -121,7 +121,7 @@ def test_what_a_row_or_a_finding_leaves_out_is_none() -> None:
     ("path", "verified"),
     [("65001-65001", True), ("65009", True), ("65001-65515", False)],
 )
-def test_an_odd_as_path_is_told_but_only_a_loop_leaves_a_service_unverified(path: str, verified: bool) -> None:
+def test_an_odd_as_path_is_reported_but_only_a_loop_leaves_a_service_unverified(path: str, verified: bool) -> None:
     learned = PAIR | {"nva-a": on_both(DEFAULT, FRONTEND, path)}
     found = compare(topology(), "rs", learned, BOTH, BEHIND)
     assert len(found) == 1
@@ -129,7 +129,7 @@ def test_an_odd_as_path_is_told_but_only_a_loop_leaves_a_service_unverified(path
     assert first.verified is verified
 
 
-def test_a_peer_that_was_not_asked_is_not_judged() -> None:
+def test_a_peer_whose_routes_were_not_read_is_not_judged() -> None:
     assert compare(topology(), "rs", {"nva-a": PAIR["nva-a"]}, BOTH, BEHIND) == ()
 
 
@@ -307,7 +307,7 @@ def test_a_hub_that_owns_a_prefix_announces_it_with_itself_as_next_hop() -> None
     assert kinds(compare(ten_nvas(hub_owns=True), "rs", TABLE, INSTANCES, Standing())) == [FindingKind.MISSING] * 2
 
 
-def test_a_hub_that_names_itself_for_a_client_is_told_to_leave_the_next_hop() -> None:
+def test_the_finding_of_a_hub_that_names_itself_for_a_client_says_to_leave_the_next_hop() -> None:
     spoilt = tuple(
         replace(r, next_hop=IPv4Address(HUBS["hub-1"])) if r.as_path[1] == 65103 else r for r in TABLE["hub-1"]
     )
@@ -344,7 +344,7 @@ def test_a_client_on_one_instance_only_would_be_lost_there_with_the_other_hub() 
     assert kinds(found) == [FindingKind.ONE_INSTANCE, FindingKind.ONE_HUB]
 
 
-def test_losing_a_hub_is_not_predicted_before_every_hub_was_asked() -> None:
+def test_losing_a_hub_is_not_predicted_before_the_routes_of_every_hub_were_read() -> None:
     assert compare(ten_nvas(), "rs", {"hub-1": TABLE["hub-1"]}, INSTANCES, Standing()) == ()
 
 

@@ -78,7 +78,7 @@ def test_a_set_without_instances_leaves_no_peering_behind() -> None:
 
 
 @pytest.mark.parametrize("remove", [[], ["hopkeeper-hub_fleet-1", "hopkeeper-hub_fleet-2"]])
-def test_an_empty_listing_deletes_nobody_who_may_be_the_last_to_announce_what_the_set_announces(
+def test_an_empty_listing_deletes_no_peering_that_may_be_the_last_to_announce_what_the_set_announces(
     remove: list[str],
 ) -> None:
     doc = document(1, scaleSets=[FLEET])
@@ -94,7 +94,7 @@ def test_an_empty_listing_deletes_nobody_who_may_be_the_last_to_announce_what_th
         assert any("is the last peering that announces 100.64.0.0/24" in each for each in spoken)
 
 
-def test_a_set_that_cannot_be_listed_keeps_what_may_be_its_instances_and_holds_nobody_else() -> None:
+def test_a_set_that_cannot_be_listed_keeps_what_may_be_its_instances_and_no_other_peering() -> None:
     """What has its instances' names, and what is not declared in its AS: an instance may have taken over an address."""
     desired = topology(2)
     there = (
@@ -170,13 +170,13 @@ def test_an_instance_in_any_of_the_networks_is_peered() -> None:
     assert added(fleet(desired, instance(1, "10.7.0.4"))) == ["fleet-1 10.7.0.4"]
 
 
-def test_an_instance_outside_the_networks_is_left_out_and_told() -> None:
+def test_an_instance_outside_the_networks_is_left_out_and_reported() -> None:
     found = fleet(topology(), instance(1, "192.168.0.4"))
     assert added(found) == []
     assert found.notes == ("fleet-1: 192.168.0.4 is outside the declared networks: not peered",)
 
 
-def test_a_connected_peering_of_a_declared_speaker_is_nobodys_instance() -> None:
+def test_a_connected_peering_of_a_declared_speaker_is_no_instance() -> None:
     desired = topology()
     there = own("fleet-west", "10.0.3.77", Provisioning.SUCCEEDED, 65010)
     connected = Peering(there.name, there.address, there.asn, there.state, "Connected")
@@ -235,7 +235,7 @@ def test_of_a_set_that_cannot_be_listed_a_peering_is_a_speaker_at_its_address_th
     assert found.possible == {f"hopkeeper-hub_fleet-{n}": "fleet" for n in (1, 2, 3)}
 
 
-def test_a_set_that_nobody_asked_about_changes_nothing() -> None:
+def test_a_set_that_was_not_listed_changes_nothing() -> None:
     desired = topology()
     found = with_instances(desired, desired.route_servers[0], reading(peered(1)), {})
     assert (found.topology, found.notes, found.unlisted, dict(found.possible)) == (desired, (), frozenset(), {})

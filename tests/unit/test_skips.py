@@ -70,13 +70,13 @@ def test_a_name_that_is_not_true_fails_every_run(pytester: pytest.Pytester, stri
     assert "error: test_it.py::test_x says 'no moon', and that is not so" in said
 
 
-def test_a_developers_run_tells_and_passes(pytester: pytest.Pytester) -> None:
+def test_a_developers_run_reports_and_passes(pytester: pytest.Pytester) -> None:
     status, said = run(pytester, {"it": UNNAMED["a skip"]}, strict=False)
     assert (status, "  no bird (not a named reason)\n" in said) == (0, True), said
 
 
 @pytest.mark.parametrize(("options", "status"), [((), 0), (("--no-skips",), 1)])
-def test_this_projects_runs_are_held_to_the_list_when_asked(
+def test_this_projects_runs_are_held_to_the_list_when_the_option_is_given(
     pytester: pytest.Pytester, options: tuple[str, ...], status: int
 ) -> None:
     pytester.makepyfile(test_it="import pytest\ndef test_x(): pytest.skip('no bird')\n")

@@ -66,7 +66,7 @@ def test_of_equals_who_has_a_peering_keeps_it() -> None:
     assert [s.name for s in found.allotment.waiting] == ["nva-a"]
 
 
-def test_a_better_one_replaces_the_lowest_by_an_exchange_that_tells_its_exposure() -> None:
+def test_a_better_one_replaces_the_lowest_by_an_exchange_that_names_its_exposure() -> None:
     desired = crowd(9, {"nva-i": 200, "nva-c": 50}, slots="byPriority")
     there = peered(desired, *(f"nva-{x}" for x in "abcdefgh"))
     first, second = planned(desired, *there).steps
@@ -133,7 +133,7 @@ def test_a_peering_on_its_way_out_is_waited_for_and_not_exchanged_for_another() 
     assert [r.guard for r in spoken] == ["one write in flight", "at most eight"]
 
 
-def test_a_speaker_whose_address_somebody_else_peers_with_takes_no_place() -> None:
+def test_a_speaker_whose_address_has_a_foreign_peering_takes_no_place() -> None:
     desired = crowd(2)
     doubled = foreign("by-hand", "10.0.1.5")
     found = planned(desired, doubled, own("nva-b", "10.0.1.99"))
@@ -177,7 +177,7 @@ def test_a_peering_that_is_being_deleted_gives_no_precedence() -> None:
     assert [s.name for s in planned(desired, *there).allotment.kept] == ["nva-c", "nva-a"]
 
 
-def test_where_others_have_taken_more_places_than_may_be_there_is_room_for_nobody() -> None:
+def test_where_others_have_taken_more_places_than_may_be_there_is_room_for_none() -> None:
     crowded = planned(few(2, 2), *EIGHT[:3]).allotment
     assert (crowded.room, crowded.kept, [s.name for s in crowded.waiting]) == (0, (), ["nva-a", "nva-b"])
     assert planned(few(2, 2), *EIGHT[:1]).allotment.room == 1

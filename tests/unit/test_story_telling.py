@@ -17,20 +17,20 @@ def narrated(*reasons: str) -> list[str]:
     return narrator.lines
 
 
-def test_a_resource_is_told_by_its_name_and_ids_of_operations_and_etags_are_left_out() -> None:
+def test_a_resource_is_printed_by_its_name_and_ids_of_operations_and_etags_are_left_out() -> None:
     (line,) = narrated(f"scope '{HUB}': operation f9fb4010-dec7-42b7-bb22-fa316bc9e970 of W/\"1\" on {HUB}.")
     assert line == "02:00:00      Hopkeeper held: scope 'rs-hub': operation of (an etag) on rs-hub."
 
 
-def test_a_reason_that_only_counts_down_is_told_once() -> None:
+def test_a_reason_that_only_counts_down_is_printed_once() -> None:
     assert len(narrated("learning, 60 s to go", "learning, 50 s to go", "learning, 40 s to go")) == 1
 
 
-def test_a_reason_that_comes_back_is_told_again() -> None:
+def test_a_reason_that_comes_back_is_printed_again() -> None:
     assert len(narrated("one", "other", "one")) == 3
 
 
-def test_a_pass_that_was_turned_away_is_not_told() -> None:
+def test_a_pass_that_was_turned_away_is_not_printed() -> None:
     assert narrated("hub: another pass is running and goes on with this") == []
 
 

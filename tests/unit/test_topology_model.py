@@ -40,7 +40,7 @@ def test_members_are_named_by_priority_and_equals_by_name() -> None:
     assert service.member("nva-a").priority == 10
 
 
-def test_who_announces_and_whom_follows_from_the_kind_of_next_hop() -> None:
+def test_who_announces_and_which_member_is_announced_follows_from_the_kind_of_next_hop() -> None:
     behind, own, injected = topology().services[0], ranked().services[0], ranked(2, ("ws1",)).services[0]
     assert (behind.naming, own.naming, injected.naming) == (None, Naming.SELF, Naming.MEMBER)
     assert (behind.announcers, own.announcers, injected.announcers) == (behind.names, own.names, ("ws1",))
@@ -60,7 +60,7 @@ def test_everything_is_found_by_its_name() -> None:
     assert wide.announced_by("relay") == ()
 
 
-def test_members_announcers_and_witnesses_are_commanded_and_nobody_else() -> None:
+def test_members_announcers_and_witnesses_are_commanded_and_no_other() -> None:
     assert of_the_wide_document().commanded == {"nva-a", "nva-b", "watch"}
     assert ranked(2, ("ws1",)).commanded == {"nva-a", "nva-b", "ws1"}
 

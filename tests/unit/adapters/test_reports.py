@@ -29,7 +29,7 @@ def report(signer: Identity = A, typ: str = "hopkeeper-report", **changes: Any) 
     return signer.sign(claims | changes, typ=typ)
 
 
-def test_report_tells_who_why_and_how_it_is() -> None:
+def test_report_says_who_why_and_how_it_is() -> None:
     claimed = ReportsOverJws().claimed(report(reason="fatal:\nforged line"))
 
     assert (claimed.topology, claimed.agent) == ("hub", "nva-a")
@@ -52,7 +52,7 @@ def test_report_tells_who_why_and_how_it_is() -> None:
         (report(**registered(now=NOW.timestamp() + 60)), "in the future"),
     ],
 )
-def test_report_that_nobody_enrolled_signed_for_us_now_is_not_authentic(text: str, rule: str) -> None:
+def test_report_that_no_enrolled_agent_signed_for_us_now_is_not_authentic(text: str, rule: str) -> None:
     with pytest.raises(NotAuthentic, match=rule):
         contents(text)
 

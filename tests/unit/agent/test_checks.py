@@ -54,7 +54,7 @@ def test_it_takes_rise_successes_in_a_row_to_turn_good() -> None:
     assert tally.detail == ""
 
 
-async def test_tcp_tells_an_open_port_from_a_closed_one() -> None:
+async def test_tcp_passes_for_an_open_port_and_fails_for_a_closed_one() -> None:
     address = IPv4Address(fresh_address())
     server = await asyncio.start_server(lambda _, writer: writer.close(), str(address), 0)
     port = server.sockets[0].getsockname()[1]

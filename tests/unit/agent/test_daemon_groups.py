@@ -98,7 +98,7 @@ async def test_what_is_refused_outward_keeps_nothing_from_route_servers() -> Non
         await until(lambda: outward_check(speaker) == "")
 
 
-async def test_an_order_for_one_group_leaves_what_the_other_was_told() -> None:
+async def test_an_order_for_one_group_leaves_what_was_announced_to_the_other() -> None:
     async with speaking() as (speaker, daemon):
         await speaker.announce([VNET], Toward.OUTWARD)
         await speaker.announce([DEFAULT])
@@ -109,7 +109,7 @@ async def test_an_order_for_one_group_leaves_what_the_other_was_told() -> None:
         assert daemon.routes == {VNET.prefix: VNET}
 
 
-async def test_what_route_servers_hear_of_the_other_group_is_told() -> None:
+async def test_what_route_servers_are_sent_of_the_other_group_is_reported() -> None:
     async with speaking() as (speaker, daemon):
         daemon.leaks = True
         await speaker.announce([VNET], Toward.OUTWARD)

@@ -102,7 +102,7 @@ exit
 """
 
 
-def test_bird_tells_the_sessions_and_who_restarts_gracefully() -> None:
+def test_bird_shows_the_sessions_and_who_restarts_gracefully() -> None:
     first, second = bird_text.protocols(bird_text.answer(BIRD_PROTOCOLS).lines, NOW)
     assert (first.name, first.neighbour, first.established) == ("rs0", IPv4Address("10.0.0.36"), True)
     assert (first.exported, first.table, first.restarts_gracefully) == (1, "hopkeeper4", True)
@@ -111,7 +111,7 @@ def test_bird_tells_the_sessions_and_who_restarts_gracefully() -> None:
     assert second.since == datetime(2026, 11, 19).astimezone()
 
 
-def test_bird_tells_routes_with_their_attributes() -> None:
+def test_bird_shows_routes_with_their_attributes() -> None:
     lines = bird_text.answer(BIRD_ROUTES).lines
     default = IPv4Network("0.0.0.0/0")
     vip = Advertisement(VIP, IPv4Address("10.0.1.102"), 2)
@@ -144,7 +144,7 @@ def test_bird_says_by_the_code_whether_it_failed(code: bytes, failed: bool) -> N
     assert bird_text.answer(code).failed is failed
 
 
-def test_frr_tells_what_is_ours_and_what_is_not() -> None:
+def test_frr_shows_what_is_ours_and_what_is_not() -> None:
     running = frr_text.parse_running(FRR_RUNNING, 65001)
     assert running.networks == {
         IPv4Network("192.0.2.0/24"): None,
@@ -158,7 +158,7 @@ def test_frr_tells_what_is_ours_and_what_is_not() -> None:
     assert frr_text.is_intact(running, item, STYLE)
 
 
-def test_a_route_map_that_somebody_edited_is_made_anew() -> None:
+def test_a_route_map_that_was_edited_by_hand_is_made_anew() -> None:
     running = frr_text.parse_running(FRR_RUNNING.replace("next-hop 10.0.1.101", "next-hop 10.6.6.6"), 65001)
     item = Advertisement(VIP, IPv4Address("10.0.1.101"), 1)
     assert not frr_text.is_intact(running, item, STYLE)
@@ -211,7 +211,9 @@ def test_what_is_outward_has_a_name_and_a_tag_of_its_own() -> None:
         ({"outgoingUpdateNetworkFilterList": "10"}, False),
     ],
 )
-def test_frr_tells_everybody_everything_without_an_outbound_policy(policies: dict[str, str], everything: bool) -> None:
+def test_frr_announces_everything_to_everybody_without_an_outbound_policy(
+    policies: dict[str, str], everything: bool
+) -> None:
     assert frr_text.sends_everything({"addressFamilyInfo": {"ipv4Unicast": policies}}) is everything
 
 
@@ -267,7 +269,7 @@ def test_graceful_restart_counts_as_configured_and_as_offered(neighbour: dict[st
     assert frr_text.restarts_gracefully(neighbour) is graceful
 
 
-def test_frr_tells_sessions_and_what_was_sent() -> None:
+def test_frr_shows_sessions_and_what_was_sent() -> None:
     address, other = IPv4Address("10.0.0.36"), IPv4Address("10.0.0.37")
     peer = {"state": "Established", "peerUptimeEstablishedEpoch": 1795271542, "pfxSnt": 3, "outq": 1}
     found = frr_text.peers(

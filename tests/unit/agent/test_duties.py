@@ -153,7 +153,7 @@ async def test_a_fence_that_comes_while_a_promotion_is_written_wins() -> None:
     assert disk.saved[-1]["s"] == duties.states["s"]
 
 
-async def test_a_higher_epoch_heard_while_a_promotion_is_written_wins() -> None:
+async def test_a_higher_epoch_received_while_a_promotion_is_written_wins() -> None:
     duties, disk, _ = office()
     disk.hold.clear()
     promoting = asyncio.create_task(duties.obey(Promote("s", Turn(6, 1), BOOT)))
@@ -215,7 +215,7 @@ async def test_a_witness_takes_no_role_and_announces_nothing() -> None:
     assert (disk.saved, voice.announced) == ([], [])
 
 
-async def test_what_an_agent_has_heard_of_never_falls() -> None:
+async def test_the_highest_epoch_that_an_agent_received_never_falls() -> None:
     duties, _, _ = office()
     assert isinstance(duties, Duties)
     duties.note_peer_epoch("s", 9)

@@ -89,7 +89,7 @@ async def test_a_router_on_premises_that_is_stuck_holds_up_no_route_server(tmp_p
             await telling
 
 
-async def test_a_route_server_that_is_stuck_holds_up_nobody_on_premises(tmp_path: Path) -> None:
+async def test_a_route_server_that_is_stuck_holds_up_no_neighbour_on_premises(tmp_path: Path) -> None:
     async with speaking(tmp_path, *BOTH) as (speaker, helper):
         helper.stuck = {SERVER}
         announcing = asyncio.create_task(speaker.announce([DEFAULT]))
@@ -100,7 +100,7 @@ async def test_a_route_server_that_is_stuck_holds_up_nobody_on_premises(tmp_path
             await announcing
 
 
-async def test_what_is_for_a_group_without_neighbours_reaches_nobody(tmp_path: Path) -> None:
+async def test_what_is_for_a_group_without_neighbours_is_sent_to_none(tmp_path: Path) -> None:
     async with speaking(tmp_path, BOTH[1]) as (speaker, helper):
         with pytest.raises(SpeakerError, match="no neighbour of the group route-servers"):
             await speaker.announce([DEFAULT])

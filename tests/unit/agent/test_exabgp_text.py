@@ -65,7 +65,7 @@ def test_a_request_is_answered_once_exabgp_has_answered_all_of_it() -> None:
     assert memory.hello()["hello"]["routes"] == {"0.0.0.0/0": ANNOUNCED}
 
 
-def test_a_group_is_told_by_its_neighbours_and_kept_apart_from_the_other() -> None:
+def test_a_group_is_known_by_its_neighbours_and_kept_apart_from_the_other() -> None:
     memory = Memory(1, "f")
     changes = [["10.0.0.0/16", ANNOUNCED]], [["outward 10.0.0.0/16", "next-hop 10.0.1.4 as-path [ 65001 ]"]]
     inward = memory.feed_agent(json.dumps({"id": 1, "neighbors": ["10.0.0.36", "10.0.0.37"], "changes": changes[0]}))
@@ -132,7 +132,7 @@ def test_a_request_without_changes_is_a_sign_of_life() -> None:
     assert memory.feed_exabgp("done") == [{"answered": 9, "refused": []}]
 
 
-def test_a_session_is_told_when_it_turns_and_not_for_every_failed_attempt() -> None:
+def test_a_session_is_reported_when_it_turns_and_not_for_every_failed_attempt() -> None:
     memory = Memory(1, "f")
     reported = [
         memory.feed_exabgp(event(type="state", state=state)) for state in ("connected", "down", "connected", "down")

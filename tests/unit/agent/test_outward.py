@@ -99,7 +99,7 @@ def test_an_older_word_is_refused_and_an_equal_one_must_be_the_same() -> None:
     ],
     ids=["promote", "fence"],
 )
-async def test_a_change_of_role_is_told_outward_without_another_word(
+async def test_a_change_of_role_is_announced_outward_without_another_command(
     role: Role, change: Callable[[], Command], before: Advertisement, after: Advertisement
 ) -> None:
     duties, _, voice = office(role)
@@ -110,7 +110,7 @@ async def test_a_change_of_role_is_told_outward_without_another_word(
     assert not voice.announced
 
 
-async def test_hearing_a_higher_epoch_is_told_outward_too() -> None:
+async def test_a_higher_epoch_of_a_peer_is_announced_outward_too() -> None:
     duties, _, voice = office(Role.SERVING)
     await duties.obey(tell())
     await announced(voice, [SHORT])
@@ -126,7 +126,7 @@ async def test_a_standby_that_withholds_announces_nothing_and_comes_back_with_it
     await announced(voice, [], [SHORT])
 
 
-async def test_no_role_and_no_advertisement_waits_for_somebody_on_premises() -> None:
+async def test_no_role_and_no_advertisement_waits_for_a_neighbour_on_premises() -> None:
     duties, _, voice = office()
     voice.taken.clear()
     route = Advertisement(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.1.100"), 0)
@@ -139,7 +139,7 @@ async def test_no_role_and_no_advertisement_waits_for_somebody_on_premises() -> 
     await duties.close()
 
 
-async def test_what_is_told_outward_is_durable_before_it_is_told() -> None:
+async def test_what_is_outward_is_durable_before_it_is_announced() -> None:
     duties, disk, voice = office()
     disk.broken = True
     assert await duties.obey(tell()) == "state cannot be made durable"
@@ -167,7 +167,7 @@ async def test_without_outward_neighbours_the_order_is_refused_but_its_end_is_ta
     assert (len(disk.saved), voice.outward) == (1, [])
 
 
-async def test_a_witness_tells_nobody_anything() -> None:
+async def test_a_witness_announces_nothing() -> None:
     disk = Disk()
     duties = Duties(disk, Voice(disk), Start(BOOT, {}, is_durable=True, is_witness=True, outward_from=HERE))
     assert await duties.obey(tell()) == "a witness serves and announces nothing"

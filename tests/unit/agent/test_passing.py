@@ -154,7 +154,7 @@ def test_the_agent_hears_of_its_own_routes_only() -> None:
     assert hub.memory.sent["10.0.0.4"] == {}
 
 
-def test_an_answer_to_what_nobody_ordered_is_nobodys_and_a_refused_route_is_tried_again() -> None:
+def test_an_answer_without_an_order_is_not_reported_and_a_refused_route_is_tried_again() -> None:
     hub = Hub()
     hub.update("10.0.1.100", PREFIX, [65100])
     hub.order(SHARED, OWN)
@@ -192,7 +192,7 @@ def test_without_override_a_relayed_path_keeps_65515() -> None:
     ]
 
 
-def test_a_relayed_route_is_not_told_as_the_agents_own() -> None:
+def test_a_relayed_route_is_not_reported_as_the_agents_own() -> None:
     """With AS override there may be nothing but our ASN in its path."""
     hub = Hub(arguments=RELAYING)
     hub.update("10.1.0.4", "10.1.0.0/16", [65515])
@@ -211,7 +211,7 @@ def test_what_is_for_on_premises_goes_there_alone_and_clients_have_no_part_in_it
     assert hub.memory.feed_agent(json.dumps(order)) == [f"neighbor 192.168.100.1 withdraw route {SHARED} {OWN}"]
 
 
-def test_a_prefix_that_is_relayed_may_be_told_on_premises_by_order() -> None:
+def test_a_prefix_that_is_relayed_may_be_announced_on_premises_by_order() -> None:
     hub = Hub(arguments=RELAYING)
     hub.update("192.168.100.1", "10.20.0.0/16", [65001], "send")
     assert hub.reported[0]["sent"][1]["10.20.0.0/16"] is not None

@@ -11,7 +11,7 @@ def watch() -> PeerWatch:
     return PeerWatch(Tempo(0.1, 3), started=100.0)
 
 
-def test_a_peer_never_heard_is_unknown_until_a_window_has_passed() -> None:
+def test_a_peer_without_any_heartbeat_is_unknown_until_a_window_has_passed() -> None:
     peer = watch()
     assert peer.gossip(100.25) is Reading.UNKNOWN
     assert peer.gossip(100.35) is Reading.BAD

@@ -44,7 +44,7 @@ def test_after_a_fence_an_old_promote_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("epoch", "seq"), [(4, 9), (5, 1), (0, 0)])
-def test_a_lower_turn_is_refused_whatever_it_asks(epoch: int, seq: int) -> None:
+def test_a_lower_turn_is_refused_whatever_it_commands(epoch: int, seq: int) -> None:
     assert isinstance(fence(Fence("s", Turn(epoch, seq)), SERVING), Refused)
     assert isinstance(promote(grant(epoch, seq), STANDBY, BOOT, 0), Refused)
 
@@ -63,17 +63,17 @@ def test_a_promote_for_another_boot_is_refused() -> None:
     assert isinstance(promote(grant(6, 1, "b" * 32), STANDBY, BOOT, 0), Refused)
 
 
-def test_a_promote_below_an_epoch_heard_of_is_refused() -> None:
+def test_a_promote_below_a_received_epoch_is_refused() -> None:
     assert isinstance(promote(grant(6, 1), STANDBY, BOOT, 7), Refused)
     assert isinstance(promote(grant(7, 1), STANDBY, BOOT, 7), Accepted)
 
 
-def test_a_higher_epoch_heard_of_demotes_without_adopting_it() -> None:
+def test_a_higher_received_epoch_demotes_without_adopting_it() -> None:
     assert outranked(SERVING, 6) == ServiceState(Turn(5, 2), Role.STANDBY)
 
 
 @pytest.mark.parametrize("heard", [0, 4, 5])
-def test_an_equal_or_lower_epoch_heard_of_changes_nothing(heard: int) -> None:
+def test_an_equal_or_lower_received_epoch_changes_nothing(heard: int) -> None:
     assert outranked(SERVING, heard) is SERVING
 
 

@@ -35,7 +35,7 @@ def reading(name: str, state: Provisioning, connection: str | None = None) -> Ro
     return RouteServerReading(INSTANCES, (Peering(name, IPv4Address("10.0.1.4"), 65001, state, connection),))
 
 
-async def test_a_removal_that_exposes_nobody_is_not_announced() -> None:
+async def test_a_removal_that_exposes_no_speaker_is_not_announced() -> None:
     scene = Scene()
     assert await (await deletes(scene)).announced_for(REMOVAL) is None
     assert KEY not in scene.documents.stored

@@ -64,7 +64,7 @@ async def test_a_dead_holder_is_fenced_at_the_load_balancer_before_anybody_is_gr
     assert settled.record.may_serve == {"nva-a", "nva-b"}
 
 
-async def test_without_any_proof_it_holds_says_so_and_changes_nobodys_role(settled: Scene) -> None:
+async def test_without_any_proof_it_holds_says_so_and_changes_no_role(settled: Scene) -> None:
     settled.world.kill("nva-a")
     settled.world.arm_up = False
     outcome = await settled.fast()
@@ -93,7 +93,7 @@ async def test_what_was_held_goes_on_once_a_proof_can_be_had(settled: Scene) -> 
     assert settled.serving() == ["nva-b"]
 
 
-async def test_a_held_pass_asks_to_be_woken_again_once_however_often_it_is_held(settled: Scene) -> None:
+async def test_a_held_pass_orders_one_wake_up_however_often_it_is_held(settled: Scene) -> None:
     settled.world.kill("nva-a")
     settled.world.arm_up = False
     assert isinstance(settled.ports.wake_ups, FakeWakeUps)
@@ -159,7 +159,7 @@ async def test_a_holder_that_only_we_cannot_reach_is_left_alone(settled: Scene) 
     assert "only our path to it is broken" in outcome.reasons[0]
 
 
-async def test_a_failed_holder_keeps_its_role_when_nobody_else_is_fit(settled: Scene) -> None:
+async def test_a_failed_holder_keeps_its_role_when_no_other_member_is_fit(settled: Scene) -> None:
     settled.world.agents["nva-a"].fatal = ("data-path: no echo",)
     settled.world.kill("nva-b")
     outcome = await settled.fast()

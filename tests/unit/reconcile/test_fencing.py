@@ -185,7 +185,7 @@ async def test_a_health_action_that_fails_is_not_an_empty_one() -> None:
         await scene.fence(settle=3)
 
 
-async def test_a_health_action_that_fails_once_is_asked_again_when_arm_wants_it() -> None:
+async def test_a_health_action_that_fails_once_is_called_again_when_arm_wants_it() -> None:
     scene = Scene()
     scene.pool.says = lambda at: Unavailable("busy", seconds(7)) if at < 7 else "Down_Admin"
     await scene.fence()
@@ -193,7 +193,7 @@ async def test_a_health_action_that_fails_once_is_asked_again_when_arm_wants_it(
     assert len(scene.sets) == 1
 
 
-async def test_a_wait_that_arm_asks_for_beyond_the_timeout_ends_the_attempt_at_once() -> None:
+async def test_a_wait_that_arm_requests_beyond_the_timeout_ends_the_attempt_at_once() -> None:
     scene = Scene()
     scene.pool.says = lambda _: Unavailable("throttled", seconds(300))
     with pytest.raises(Unavailable, match=r"does not answer \(throttled\)") as caught:

@@ -65,7 +65,7 @@ async def test_other_work_takes_over_at_once() -> None:
         assert await scene.may("lift at epoch 5")
 
 
-async def test_who_was_taken_over_ends_nobody_elses_turn() -> None:
+async def test_who_was_taken_over_ends_no_other_turn() -> None:
     scene = Scene()
     async with renewed(scene.ports, KEY, LASTS, "fence at epoch 4"):
         newer = renewed(scene.ports, KEY, LASTS, "lift at epoch 5")
@@ -91,7 +91,7 @@ async def test_it_is_renewed_for_as_long_as_the_work_takes() -> None:
             assert not another
 
 
-async def test_a_storage_that_fails_for_a_while_is_asked_again() -> None:
+async def test_a_storage_that_fails_for_a_while_is_called_again() -> None:
     scene = Scene()
     async with renewed(scene.ports, KEY, BLINK, "fence at epoch 4"):
         scene.documents.fails, scene.documents.wanted = 2, scene.documents.saves + 4

@@ -45,7 +45,7 @@ async def settled(members: int = 2) -> Scene:
     return scene
 
 
-async def test_an_exchange_is_told_in_plan_and_status_before_it_is_made() -> None:
+async def test_an_exchange_is_in_plan_and_status_before_it_is_made() -> None:
     scene = await settled()
     scene.topology = changed(asn=65009)
     planned = as_json(await plan(scene.ports, InForce(scene.topology, "g2")))["peerings"][0]["steps"]
@@ -64,7 +64,7 @@ async def test_an_exchange_is_told_in_plan_and_status_before_it_is_made() -> Non
     assert {p.asn for p in scene.world.peerings.values()} == {65001, 65009}
 
 
-async def test_an_exchange_that_was_told_long_ago_is_told_again() -> None:
+async def test_an_exchange_that_was_announced_long_ago_is_announced_again() -> None:
     scene = await settled()
     scene.topology = changed(asn=65009)
     await scene.slow()
@@ -106,7 +106,7 @@ async def test_a_delete_that_another_pass_has_noted_first_is_not_made() -> None:
     assert outcome.ending is Ending.PENDING
 
 
-async def test_notes_that_nobody_can_read_hold_nothing_up() -> None:
+async def test_notes_that_cannot_be_read_hold_nothing_up() -> None:
     scene = await settled(3)
     scene.topology = topology(2)
     await scene.documents.put(NOTES, b"{")
@@ -126,7 +126,7 @@ async def test_more_than_there_is_room_for_is_refused_in_the_outcome_and_the_sta
     assert any(slots["said"] in reason and "give up nva-c" in reason for reason in outcome.reasons)
 
 
-async def test_who_waits_is_told_and_is_no_trouble() -> None:
+async def test_who_waits_is_reported_and_is_no_trouble() -> None:
     scene = Scene(desired=changed(9, {"slots": "byPriority"}))
     scene.world.peerings["theirs"] = foreign("theirs")
     for _ in range(40):
@@ -164,7 +164,7 @@ class NotesRequests(FakeWorld):
         return f"hopkeeper-hub_{'nva-b' if peering == 'By-hand' else peering.rpartition('_')[2]}"
 
 
-async def test_learned_routes_are_asked_for_by_the_name_that_the_peering_has() -> None:
+async def test_learned_routes_are_requested_by_the_name_that_the_peering_has() -> None:
     desired = changed(server={"adopt": {"nva-b": "by-hand"}})
     world = NotesRequests(desired)
     await FakeRouteServers(world).create(
@@ -201,7 +201,7 @@ class Unlisted(FakeWorld):
         raise Unavailable("listing: 503")
 
 
-async def test_a_scale_set_that_cannot_be_listed_takes_nobody_for_gone() -> None:
+async def test_a_scale_set_that_cannot_be_listed_takes_no_instance_for_gone() -> None:
     scene = with_a_fleet(1, 2)
     await scene.settle()
     writes = list(scene.world.peering_writes)
@@ -212,7 +212,7 @@ async def test_a_scale_set_that_cannot_be_listed_takes_nobody_for_gone() -> None
     assert scene.world.peering_writes == writes
 
 
-async def test_a_scale_set_that_cannot_be_listed_holds_nobody_elses_peering() -> None:
+async def test_a_scale_set_that_cannot_be_listed_holds_no_other_peering() -> None:
     """A flexible set never can be: it must not keep declared speakers from being peered, or from leaving."""
     scene = with_a_fleet(1)
     await scene.settle()

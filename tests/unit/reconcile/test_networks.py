@@ -78,7 +78,7 @@ async def test_owned_flags_are_repaired_one_write_a_pass() -> None:
     assert scene.networks["peerings"]["to-hub-1"]["flags"]["useRemoteGateways"] is False
 
 
-async def test_what_is_not_owned_is_told_and_left() -> None:
+async def test_what_is_not_owned_is_reported_and_left() -> None:
     scene = DualHomed(owned=False)
     await scene.settle()
     scene.spoil()
@@ -112,7 +112,7 @@ async def test_a_fast_pass_never_reads_or_repairs_a_flag() -> None:
     assert scene.repaired == []
 
 
-async def test_what_somebody_else_keeps_changing_back_is_not_fought_over() -> None:
+async def test_what_another_owner_keeps_changing_back_is_not_fought_over() -> None:
     scene = DualHomed()
     await scene.settle()
     for _ in range(6):
@@ -180,7 +180,7 @@ async def test_an_unreadable_note_of_repairs_keeps_nothing_away() -> None:
     assert (scene.repaired, outcome.retry_after) == (["to-hub-1"], timedelta(seconds=30))
 
 
-async def test_a_dry_run_tells_the_repairs_and_what_keeps_them_away() -> None:
+async def test_a_dry_run_answers_the_repairs_and_what_keeps_them_away() -> None:
     scene = DualHomed()
     await scene.settle()
     scene.spoil()

@@ -170,7 +170,7 @@ async def test_a_survivor_without_a_session_to_both_instances_does_not_take_over
     assert routes.best() == ["nva-a"]
 
 
-async def test_an_order_that_nobody_obeyed_moves_nobody() -> None:
+async def test_an_order_that_no_announcer_obeyed_moves_no_role() -> None:
     scene, routes = await settled(lambda: Scene(desired=ranked(2, ("watch-1",))))
     scene.world.agents["watch-1"].deaf = True
     scene.world.kill("nva-a")
@@ -245,7 +245,7 @@ async def test_failovers_in_a_row_run_out_of_headroom_only_where_the_dead_stay_s
     assert routes.lengths()["nva-d"] == 2
 
 
-async def test_a_lost_record_is_learned_from_what_announcers_say_and_nobody_is_moved() -> None:
+async def test_a_lost_record_is_learned_from_what_announcers_report_and_no_role_is_moved() -> None:
     scene, routes = await settled(lambda: Scene(desired=ranked(2)))
     scene.world.agents["nva-a"].fatal = ("forwarding is off",)
     await scene.fast()
@@ -261,7 +261,7 @@ async def test_a_lost_record_is_learned_from_what_announcers_say_and_nobody_is_m
     assert scene.record.phase is Phase.STABLE
 
 
-async def test_an_announcer_that_lost_its_disk_is_told_again_at_a_newer_turn() -> None:
+async def test_an_announcer_that_lost_its_disk_is_commanded_again_at_a_newer_turn() -> None:
     scene, _ = await settled(lambda: Scene(desired=ranked(2)))
     agent = scene.world.agents["nva-b"]
     turn, advertised = agent.advertised_turn, agent.advertised

@@ -75,7 +75,7 @@ async def test_peerings_are_written_one_at_a_time() -> None:
     assert {p.state for p in scene.world.peerings.values()} == {Provisioning.SUCCEEDED}
 
 
-async def test_a_dry_run_writes_nothing_and_tells_the_plan() -> None:
+async def test_a_dry_run_writes_nothing_and_answers_the_plan() -> None:
     scene = Scene()
     before = list(scene.documents.writes)
     document = as_json(await plan(scene.ports, InForce(scene.topology, "g1")))

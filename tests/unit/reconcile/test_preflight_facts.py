@@ -48,7 +48,7 @@ class Looked(Scene):
         return [finding["rule"] for finding in findings if finding["rule"] != "clock-offset"]
 
 
-async def test_the_status_tells_what_preflight_finds() -> None:
+async def test_the_status_has_what_preflight_finds() -> None:
     scene = Looked()
     await scene.slow()
     assert scene.found == ["symmetric-return"]
@@ -58,7 +58,7 @@ async def test_the_status_tells_what_preflight_finds() -> None:
     assert scene.found == ["same-region", "symmetric-return"]
 
 
-async def test_arm_is_asked_once_per_verify_every() -> None:
+async def test_arm_is_read_once_per_verify_every() -> None:
     scene = Looked()
     await scene.slow()
     await scene.slow()
@@ -68,14 +68,14 @@ async def test_arm_is_asked_once_per_verify_every() -> None:
     assert scene.around.reads == 2 * PER_LOOK
 
 
-async def test_another_version_of_the_document_is_asked_for_anew() -> None:
+async def test_for_another_version_of_the_document_arm_is_read_anew() -> None:
     scene = Looked()
     await scene.as_generation("g1")
     await scene.as_generation("g2")
     assert scene.around.reads == 2 * PER_LOOK
 
 
-async def test_a_kept_answer_that_cannot_be_read_or_is_of_the_future_is_asked_for_anew() -> None:
+async def test_a_kept_answer_that_cannot_be_read_or_is_of_the_future_is_requested_anew() -> None:
     scene = Looked()
     scene.documents.stored[KEPT] = Stored(b"{", "e")
     await scene.slow()

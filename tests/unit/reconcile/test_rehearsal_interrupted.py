@@ -86,7 +86,7 @@ async def test_a_failover_meanwhile_says_nothing_about_the_fence(settled: Scene)
 
 
 @pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=1)], ids=["in time", "by a clock that was wrong"])
-async def test_a_rehearsal_that_nobody_ends_is_ended_by_its_deadline(settled: Scene, ahead: timedelta) -> None:
+async def test_a_rehearsal_that_is_not_ended_ends_by_its_deadline(settled: Scene, ahead: timedelta) -> None:
     epoch, deadline = settled.record.epoch, settled.topology.timing.operation_deadline
     mark = Rehearsal(member="nva-c", epoch=epoch, until=settled.clock.at + deadline + ahead)
     written(settled, owed={"nva-c": epoch}, rehearsal=mark)

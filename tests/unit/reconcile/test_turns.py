@@ -33,7 +33,7 @@ async def test_wake_ups_while_a_pass_runs_make_exactly_one_more() -> None:
     assert passes == 2
 
 
-async def test_a_lease_that_nobody_released_ends_by_itself() -> None:
+async def test_a_lease_that_was_not_released_ends_by_itself() -> None:
     documents, clock = FakeDocuments(), FakeClock()
     ports = make_ports(FakeWorld(topology()), documents=documents, clock=clock)
 
@@ -65,7 +65,7 @@ async def test_a_torn_lease_does_not_block_for_ever() -> None:
     assert await in_turn(ports, "hub", LEASE, slow) is CONVERGED
 
 
-async def test_a_lease_by_a_clock_that_is_ahead_keeps_nobody_away() -> None:
+async def test_a_lease_by_a_clock_that_is_ahead_keeps_no_pass_away() -> None:
     documents, clock = FakeDocuments(), FakeClock()
     ports = make_ports(FakeWorld(topology()), documents=documents, clock=clock)
 

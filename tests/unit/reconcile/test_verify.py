@@ -80,7 +80,7 @@ class CountedWorld(FakeQuestions):
         return routes
 
 
-async def test_every_question_is_asked_in_the_end_and_its_age_is_told() -> None:
+async def test_every_request_is_sent_in_the_end_and_the_age_of_its_answer_is_reported() -> None:
     scene = Verified()
     await scene.answered()
     assert sorted(scene.routes["answers"]) == [
@@ -99,7 +99,7 @@ async def test_every_question_is_asked_in_the_end_and_its_age_is_told() -> None:
     assert seen["lastLook"]["networks"]["ageSeconds"] >= 40
 
 
-async def test_advertised_routes_are_asked_one_at_a_time_when_no_learned_ones_were() -> None:
+async def test_advertised_routes_are_requested_one_at_a_time_when_no_learned_ones_were() -> None:
     scene = Verified()
     before = 0
     for _ in range(12):
@@ -112,7 +112,7 @@ async def test_advertised_routes_are_asked_one_at_a_time_when_no_learned_ones_we
     assert scene.advertised.requested == [A, B]
 
 
-async def test_what_was_answered_is_not_asked_again_before_its_time() -> None:
+async def test_what_was_answered_is_not_requested_again_before_its_time() -> None:
     scene = Verified()
     await scene.answered()
     spent = len(scene.learned.requested + scene.advertised.requested + scene.effective.requested)
@@ -124,7 +124,7 @@ async def test_what_was_answered_is_not_asked_again_before_its_time() -> None:
     assert scene.learned.requested[-2:] == [A, B]
 
 
-async def test_a_service_in_doubt_is_asked_again_soon_but_never_beyond_the_budget() -> None:
+async def test_a_service_in_doubt_is_verified_again_soon_but_never_beyond_the_budget() -> None:
     scene = Verified(timing={"verifyBudget": 9})
     await scene.answered()
     spent = scene.routes["cost"]["writeTokens"]
@@ -155,7 +155,7 @@ async def test_a_finding_that_no_service_waits_for_leaves_the_pass_converged() -
     assert (scene.kinds(), scene.routes["wrong"], scene.routes["verified"]) == (["extra"], 1, True)
 
 
-async def test_nothing_is_asked_while_an_operation_is_open() -> None:
+async def test_nothing_is_requested_while_an_operation_is_open() -> None:
     scene = Verified()
     await scene.answered()
     scene.world.kill("nva-a")
@@ -182,7 +182,7 @@ async def test_findings_move_no_peering_and_command_no_agent() -> None:
     assert [len(a.obeyed) for a in scene.world.agents.values()] == obeyed
 
 
-async def test_what_arm_refuses_is_not_asked_again_before_it_said_and_is_told() -> None:
+async def test_what_arm_refuses_is_not_requested_again_before_it_said_and_is_reported() -> None:
     scene = Verified()
     await scene.answered()
     requested = scene.advertised.requested
@@ -215,7 +215,7 @@ async def test_a_default_route_that_comes_back_is_something_to_know() -> None:
     ]
 
 
-async def test_kept_rows_that_nobody_can_read_are_no_answer_and_stop_nothing() -> None:
+async def test_kept_rows_that_cannot_be_read_are_no_answer_and_stop_nothing() -> None:
     scene = Verified()
     await scene.answered()
     ledger = json.loads(scene.documents.stored["routes/hub.json"].body)
@@ -246,7 +246,7 @@ async def test_a_topology_without_services_is_verified_by_what_its_speakers_anno
         world.answers[A] = tuple(LearnedRoute(i, prefix, mine, (65001,), mine) for i in INSTANCES)
 
 
-async def test_dates_that_are_still_to_come_keep_nothing_from_being_asked() -> None:
+async def test_dates_that_are_still_to_come_keep_nothing_from_being_requested() -> None:
     scene = Verified()
     await scene.answered()
     ledger = json.loads(scene.documents.stored["routes/hub.json"].body)
@@ -271,7 +271,7 @@ def test_where_routes_lead_is_unknown_while_the_holder_is_no_speaker_of_the_topo
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
 
-async def test_by_hand_everything_is_asked_and_nothing_is_changed() -> None:
+async def test_by_hand_everything_is_requested_and_nothing_is_changed() -> None:
     scene = Verified()
     await scene.settle()
     writes, records = list(scene.world.peering_writes), scene.record
@@ -362,7 +362,7 @@ async def test_by_hand_what_arm_refuses_stays_unanswered_and_is_not_waited_for()
     ]
 
 
-async def test_by_hand_nothing_is_asked_beside_an_open_operation() -> None:
+async def test_by_hand_nothing_is_requested_beside_an_open_operation() -> None:
     scene = Verified()
     await scene.settle()
     scene.world.kill("nva-a")
