@@ -21,7 +21,7 @@ from function_app.domain.base.errors import BadInput, HopkeeperError
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.summary import Report, broken
 from function_app.domain.preflight.summary import lint as judged
-from function_app.domain.service.bounds import Probe
+from function_app.domain.service.bounds import FencedBy, Probe
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.orders import VERBS, Order
 from function_app.domain.topology.document import decode
@@ -163,10 +163,18 @@ def bounds(file: Path, probe_interval: float, probe_threshold: int, lab: bool) -
     except (BadInput, UnicodeDecodeError) as error:
         _refuse(file, error)
     probe = Probe(timedelta(seconds=probe_interval), probe_threshold)
-    of_services = (bound for s in topology.services for bound in kind_of(s).bounds(topology.timing, probe))
+    of_services = (bound for s in topology.services for bound in kind_of(s).bounds(s, topology.timing, probe))
     for bound in dict.fromkeys(of_services):
         click.echo(f"{bound.total.total_seconds():7.1f} s  {bound.detection}; {bound.fence}")
         click.echo("            " + " + ".join(f"{what} {part.total_seconds():g}" for what, part in bound.parts))
+        if bound.fence is not FencedBy.OUTRANKED:
+            two, none = (
+                bound.overlap.total_seconds(),
+                (bound.gap if bound.gap is not None else bound.total).total_seconds(),
+            )
+            click.echo(
+                f"            admitted by the load balancer: two for at most {two:g} s, none for at most {none:g} s"
+            )
 
 
 class Addresses(click.ParamType[tuple[str, tuple[IPv4Address, ...]]]):

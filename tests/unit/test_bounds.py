@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from function_app.domain.base.timing import Timing
 from function_app.domain.service.bounds import PATHS, Bound, Detection, FencedBy, Probe, bounds, ranked_bounds, worst
+from function_app.domain.topology.model import Handover
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,6 +61,31 @@ def test_the_documented_bounds_are_the_real_ones() -> None:
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (\d+) \|$", table, re.MULTILINE)
     documented = {(Detection(detection), FencedBy(fence)): float(total) for detection, fence, total in rows}
     assert documented == {path: bound.total.total_seconds() for path, bound in of_the_defaults().items()}
+
+
+def planned_and_failed(handover: Handover) -> list[tuple[float, float | None, float]]:
+    """Overlap, gap and the whole, in seconds, of a planned move and of a failover by acknowledgement."""
+    paths = {(b.detection, b.fence): b for b in bounds(Timing(), Probe(), handover)}
+    found = (paths[detection, FencedBy.AGENT] for detection in (Detection.ORDERED, Detection.SAYS))
+    return [(b.overlap.total_seconds(), b.gap and b.gap.total_seconds(), b.total.total_seconds()) for b in found]
+
+
+def test_each_handover_says_how_long_the_load_balancer_admits_two_and_none() -> None:
+    """A probe of 5 s x 2 finds out within 15 s; 2 s each for a command; a failure has nobody admitted until it is over."""
+    assert planned_and_failed(Handover.PROMPT) == [(15, 19, 20), (15, None, 25)]
+    assert planned_and_failed(Handover.EXCLUSIVE) == [(0, 34, 35), (0, None, 40)]
+    gap = timedelta(0)
+    seamless = bounds(Timing(), Probe(), Handover.SEAMLESS)
+    assert [(b.overlap.total_seconds(), b.gap) for b in seamless][:2] == [(22, gap), (15, None)]
+    assert seamless[0].total.total_seconds() == 1 + 2 + 2 + 15 + 2 + 15
+    assert seamless[1:] == bounds(Timing(), Probe())[1:]
+
+
+def test_a_member_that_is_fenced_at_the_load_balancer_is_not_admitted_beside_another_in_any_handover() -> None:
+    for handover in Handover:
+        found = [b for b in bounds(Timing(), Probe(), handover) if b.fence is FencedBy.BALANCER]
+        assert {b.overlap for b in found} == {timedelta(0)}
+        assert found == [b for b in bounds(Timing(), Probe()) if b.fence is FencedBy.BALANCER]
 
 
 SETTINGS: list[tuple[dict[str, object], Detection, FencedBy, float]] = [

@@ -260,6 +260,11 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
         ["$.services[0].minHealthy: 3 cannot be healthy among 2 members"],
     ),
     (
+        "what is always served by all is never handed over",
+        lambda d: active_active(d, handover="exclusive"),
+        ["$.services[0].handover: exclusive needs a load balancer that one member at a time is behind"],
+    ),
+    (
         "a prefix is listed once",
         lambda d: d["services"][0].update(prefixes=["10.1.0.0/16", "10.1.0.0/16"]),
         ["$.services[0].prefixes: a prefix is listed twice"],
@@ -468,6 +473,11 @@ RANKED: list[tuple[str, Change, list[str]]] = [
         "ranked services have one holder",
         active_active,
         ["$.services[0].mode: only behind a load balancer can a service be active-active"],
+    ),
+    (
+        "a best path changes at once",
+        lambda d: d["services"][0].update(handover="seamless"),
+        ["$.services[0].handover: seamless needs a load balancer that one member at a time is behind"],
     ),
     (
         "an announcer is a speaker",

@@ -5,6 +5,7 @@ Raises ValueError where a part is not of its kind at all (`facts_of`); a key tha
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from function_app.adapters.arm.document import Json, facts_of, ipv4, last_of, name_of, objected
 from function_app.domain.service.balancer import (
@@ -15,6 +16,7 @@ from function_app.domain.service.balancer import (
     ProbeFacts,
     RuleFacts,
 )
+from function_app.domain.service.bounds import Probe
 from function_app.domain.service.observation import AdminState
 from function_app.reconcile.ports import DOWN_ADMIN
 
@@ -58,6 +60,18 @@ def flows_of(document: Json) -> FlowFacts:
         rules=tuple(map(_rule, facts.get("loadBalancingRules") or ())),
         pools=tuple(map(_pool, facts.get("backendAddressPools") or ())),
     )
+
+
+def noticed_within(document: Json, probe: str) -> timedelta | None:
+    """How long the probe of that name takes at most to find out what a backend answers; None where it is not understood."""
+    try:
+        found = (_probe(item) for item in facts_of(document).get("probes") or ())
+        its = next((each for each in found if each.name.casefold() == probe.casefold()), None)
+    except (TypeError, ValueError):
+        return None
+    if its is None or its.interval_seconds <= 0:
+        return None
+    return Probe(timedelta(seconds=its.interval_seconds), its.threshold).notices
 
 
 def balancer_of(document: Json) -> BalancerFacts:

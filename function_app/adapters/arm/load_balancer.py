@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from function_app.adapters.arm.backend_pool import Pool, admin_state_of, frontend_of, pool_of, reason_of
-from function_app.adapters.arm.balancer_document import Address, BackendHealth, flows_of, health_rows
+from function_app.adapters.arm.balancer_document import Address, BackendHealth, flows_of, health_rows, noticed_within
 from function_app.adapters.arm.client import LATER, Azure, ResourceId, calling
 from function_app.adapters.arm.document import Json, plain
 from function_app.domain.base.errors import Superseded, Terminal, Transient, Unavailable
@@ -133,7 +133,7 @@ class LoadBalancersOverArm:
             speaker = speakers[member.speaker]
             if (address := pool.find(member, speaker, rows)) is not None:
                 backends[member.speaker] = Backend(admin_state_of(address), reason_of(rows, address, speaker))
-        return BalancerReading(pool.etag, frontend, backends)
+        return BalancerReading(pool.etag, frontend, backends, noticed_within(document, access.spec.probe))
 
 
 async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple[BackendHealth, ...]:

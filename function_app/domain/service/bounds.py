@@ -9,6 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from function_app.domain.base.timing import Timing
+from function_app.domain.topology.model import Handover
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +46,40 @@ class Bound:
     detection: Detection
     fence: FencedBy
     parts: tuple[tuple[str, timedelta], ...]
+    overlap: timedelta = timedelta(0)
+    """How long at most two members are admitted: given new flows by the load balancer."""
+    gap: timedelta | None = None
+    """How long at most no member is; None for as long as the whole path takes."""
 
     @property
     def total(self) -> timedelta:
         return sum((part for _, part in self.parts), timedelta(0))
 
 
+SHOWN = timedelta(seconds=5)
+"""Until the health action has shown that a member is up, and a pass has looked again: a margin, not a setting."""
 REPORT = timedelta(seconds=1)
 """An agent's report and the app's records, warm: a margin, not a setting."""
 
 
-def bounds(timing: Timing, probe: Probe) -> tuple[Bound, ...]:
-    """Every path, the quickest detection first."""
-    return tuple(
-        Bound(detection, fence, (*_detected(detection, timing, probe), *_moved(fence, timing), _seen(probe)))
-        for detection, fence in PATHS
-    )
+def bounds(timing: Timing, probe: Probe, handover: Handover = Handover.PROMPT) -> tuple[Bound, ...]:
+    """Every path, the quickest detection first (safety.md section 2a)."""
+    return tuple(_bound(detection, fence, timing, probe, handover) for detection, fence in PATHS)
+
+
+def _bound(detection: Detection, fence: FencedBy, timing: Timing, probe: Probe, handover: Handover) -> Bound:
+    detected, seen = _detected(detection, timing, probe), ("load balancer sees the new holder", probe.notices)
+    proof, promotion = _moved(fence, timing)
+    forgets = ("load balancer lets the old holder go", probe.notices)
+    planned = detection is Detection.ORDERED
+    if handover is Handover.SEAMLESS and planned:
+        parts = (*detected, ("old holder's epoch", timing.command_timeout), promotion, seen, proof, forgets)
+        return Bound(detection, fence, parts, SHOWN + proof[1] + probe.notices, timedelta(0))
+    waits = handover is Handover.EXCLUSIVE and fence is FencedBy.AGENT
+    moved = (proof, *((forgets,) if waits else ()), promotion, seen)
+    overlap = timedelta(0) if waits or fence is FencedBy.BALANCER else probe.notices
+    gap = sum((part for _, part in moved), timedelta(0)) if planned else None
+    return Bound(detection, fence, (*detected, *moved), overlap, gap)
 
 
 def ranked_bounds(timing: Timing) -> tuple[Bound, ...]:
@@ -105,15 +124,11 @@ def _detected(detection: Detection, timing: Timing, probe: Probe) -> tuple[tuple
             )
 
 
-def _moved(fence: FencedBy, timing: Timing) -> tuple[tuple[str, timedelta], ...]:
+def _moved(fence: FencedBy, timing: Timing) -> tuple[tuple[str, timedelta], tuple[str, timedelta]]:
     proof = timing.command_timeout if fence is FencedBy.AGENT else max(timing.fence_timeout, timing.command_timeout)
     return (("fence and proof", proof), ("promotion", timing.command_timeout))
 
 
-def _seen(probe: Probe) -> tuple[str, timedelta]:
-    return ("load balancer sees the new holder", probe.notices)
-
-
-def worst(timing: Timing, probe: Probe) -> timedelta:
+def worst(timing: Timing, probe: Probe, handover: Handover = Handover.PROMPT) -> timedelta:
     """The longest of all, without spacing: what liveness may demand of any single failover."""
-    return max(bound.total for bound in bounds(timing, probe))
+    return max(bound.total for bound in bounds(timing, probe, handover))

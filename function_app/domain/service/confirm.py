@@ -21,7 +21,10 @@ def with_probes(look: Look) -> Record:
     """The record with what this look's health reasons show: whose probe fails, whether the holder's was seen to rise, and,
     once it is stable, how often it failed: a standby's 503 is expected, a fresh holder's too."""
     record, balancer, holder = look.record, look.observed.balancer, look.record.holder
-    if not isinstance(balancer, BalancerReading) or holder is None:
+    if not isinstance(balancer, BalancerReading):
+        return record
+    record = replace(record, noticed_within=balancer.noticed_within or record.noticed_within)
+    if holder is None:
         return record
     probed = {name: backend.probed for name, backend in balancer.backends.items()}
     up = {name for name, value in probed.items() if value is Value.OK}

@@ -39,7 +39,16 @@ from function_app.domain.service.look import Look
 from function_app.domain.service.observation import Role
 from function_app.domain.service.outward import next_outward, outward_alarms
 from function_app.domain.service.patience import patience_is_over, with_patience
-from function_app.domain.service.protocol import acks_of, back, lift, open_operation, promote, undone, without_fences
+from function_app.domain.service.protocol import (
+    acks_of,
+    back,
+    lift,
+    open_operation,
+    promote,
+    take_back,
+    undone,
+    without_fences,
+)
 from function_app.domain.service.record import Kind, Phase
 from function_app.domain.service.rehearsal import is_rehearsed
 from function_app.domain.service.steps import REFUSED, SendFence, SendPromote
@@ -115,6 +124,8 @@ def _fence_again(look: Look, holder: str) -> Decision | None:
 
 def _fence(look: Look, target: str) -> Decision:
     """No member is granted yet: another target if this one failed, else what is still missing for the proof."""
+    if look.record.is_shared:
+        return kind_of(look.service).prove(look, target)
     if has_failed(look, target) or (look.role(target) is None and target not in look.record.may_serve):
         return _other_target(look, f"{target} failed before it was granted")
     if look.role(target) is None and look.kind not in (Kind.BACK, Kind.RENEW):
@@ -285,7 +296,7 @@ def _rejoined(look: Look, holder: str) -> Decision | None:
     if back_again:
         left = replace(record, may_serve=record.may_serve - proven, acks=record.acks | acks_of(look, proven))
         return Decision(left, because=tuple(f"{name} acknowledged: it stands by" for name in back_again))
-    liftings = (lift(look, name) for name in sorted(proven) if not is_rehearsed(look, name))
+    liftings = (take_back(look, name) for name in sorted(proven) if not is_rehearsed(look, name))
     return next((lifting for lifting in liftings if lifting), None)
 
 

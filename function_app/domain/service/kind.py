@@ -95,7 +95,7 @@ class NextHopKind(ABC):
         """Whether a fence through Azure stands between its members, which can be rehearsed on a standby."""
         return False
 
-    def bounds(self, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
+    def bounds(self, service: Service, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
         """The worst case of each way to a failover; empty where nothing is promised."""
         return ()
 

@@ -44,8 +44,12 @@ def _contradicted(look: Look) -> str | None:
 
 
 def _may_be_promoted(record: Record, member: str) -> bool:
-    """PROMOTE at the record's epoch exists only once the target is granted it and no fence of it is believed."""
-    return record.phase is not Phase.FENCING and member in record.may_serve and member not in record.fenced
+    """PROMOTE at the record's epoch exists only once the target is granted it, or shares it, and no fence of it is believed."""
+    return (
+        (record.phase is not Phase.FENCING or record.is_shared)
+        and member in record.may_serve
+        and member not in record.fenced
+    )
 
 
 def _may_be_fenced(record: Record, member: str) -> bool:

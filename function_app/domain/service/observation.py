@@ -5,12 +5,12 @@ A missing reading is UNKNOWN and UNKNOWN is never BAD (safety.md section 4).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address
 
 from function_app.domain.service.ranked.paths import PathOrder
-from function_app.domain.service.steps import NOTHING_OUTWARD, Advertisement, Effect, OutwardRoutes
+from function_app.domain.service.steps import NOTHING_OUTWARD, Advertisement, AwaitProbe, Effect, OutwardRoutes
 
 
 class Value(StrEnum):
@@ -117,6 +117,8 @@ class BalancerReading:
     etag: str
     frontend: IPv4Address
     backends: Mapping[str, Backend]
+    noticed_within: timedelta | None = None
+    """How long its probe takes at most to find out that a member answers differently; None where ARM does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ class Observed:
     proofs: Mapping[str, FenceProof] = field(default_factory=dict)
     lifted: Mapping[str, int] = field(default_factory=dict)
     """Members taken back into the pool in this pass, and the epoch of that: like a proof it counts in no other."""
+    awaited: frozenset[AwaitProbe] = frozenset()
+    """What this pass has waited for until it was so."""
     ordered: Mapping[str, PathOrder] = field(default_factory=dict)
     """Of a ranked service: what each announcer that answers says it was last ordered."""
     announced: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -183,16 +187,24 @@ class Observed:
         return replace(self, balancer=replace(self.balancer, backends=backends))
 
     def after(self, earlier: "Observed") -> "Observed":
-        """This look, with what the pass has proven since an earlier one; its failures may be tried again."""
+        """This look, with what the pass has proven since an earlier one; its failures may be tried again, but for waits."""
+        waited: dict[Effect, str] = {
+            effect: why for effect, why in earlier.tried.items() if isinstance(effect, AwaitProbe)
+        }
         return replace(
             self,
             proofs={**earlier.proofs, **self.proofs},
             lifted={**earlier.lifted, **self.lifted},
+            awaited=earlier.awaited | self.awaited,
             announced={**earlier.announced, **self.announced},
+            tried={**waited, **self.tried},
         )
 
     def with_announced(self, announcer: str, turn: tuple[int, int]) -> "Observed":
         return replace(self, announced={**self.announced, announcer: turn})
+
+    def with_awaited(self, wait: AwaitProbe) -> "Observed":
+        return replace(self, awaited=self.awaited | {wait})
 
     def with_tried(self, effect: Effect, why: str) -> "Observed":
         return replace(self, tried={**self.tried, effect: why})

@@ -23,7 +23,15 @@ from function_app.domain.service.kind import kind_of
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AdminState, Role, Unreachable
 from function_app.domain.service.record import AUTOMATIC, Ack, Fence, Kind, Operation, Phase, Record, Spacing
-from function_app.domain.service.steps import Effect, FenceByBalancer, LiftByBalancer, SendFence, SendPromote
+from function_app.domain.service.steps import (
+    AwaitProbe,
+    Effect,
+    FenceByBalancer,
+    LiftByBalancer,
+    SendFence,
+    SendPromote,
+)
+from function_app.domain.topology.model import Handover
 
 
 def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision:
@@ -82,7 +90,20 @@ def unproven(look: Look) -> list[str]:
     """R2: whoever may be serving and is neither acknowledged at this epoch nor fenced at the load balancer."""
     record = look.record
     others = record.may_serve - {record.target} - record.fenced.keys()
-    return sorted(name for name in others if not (look.acked(name) or _fenced_now(look, name)))
+    return sorted(name for name in others if not _is_proven(look, name))
+
+
+def _is_proven(look: Look, member: str) -> bool:
+    return _fenced_now(look, member) or (look.acked(member) and probe_to_await(look, member) is None)
+
+
+def probe_to_await(look: Look, member: str) -> AwaitProbe | None:
+    """`handover: exclusive`: the load balancer may still give new flows to a member that has acknowledged FENCE, until its
+    probe finds out. None where that need not be waited for, or was in this pass."""
+    if look.service.handover is not Handover.EXCLUSIVE:
+        return None
+    wait = AwaitProbe(member, look.record.epoch, up=False, within=look.record.noticed_within)
+    return None if wait in look.observed.awaited else wait
 
 
 def _fenced_now(look: Look, member: str) -> bool:
@@ -115,7 +136,7 @@ def send_fences(look: Look) -> Decision:
     tried, epoch = look.observed.tried, look.record.epoch
     by_balancer_too = look.kind is not Kind.SWITCHOVER
     for name in unproven(look):
-        by_agent = SendFence(name, epoch)
+        by_agent = proof_by_agent(look, name)
         if by_agent not in tried:
             effects.append(by_agent)
         silent = isinstance(look.observed.agents.get(name), Unreachable) or by_agent in tried
@@ -130,6 +151,12 @@ def send_fences(look: Look) -> Decision:
             why = f"its agent: {tried[by_agent]}; the load balancer: {tried[by_balancer]}"
             held.append(f"no proof that {name} does not serve: {why}")
     return Decision(replace(look.record, owed=owed), tuple(effects), tuple(held))
+
+
+def proof_by_agent(look: Look, member: str) -> SendFence | AwaitProbe:
+    """What is still to be done for F1: its acknowledgement, then what `handover` wants beside it."""
+    wait = probe_to_await(look, member) if look.acked(member) else None
+    return wait or SendFence(member, look.record.epoch)
 
 
 def grant(look: Look, target: str) -> Decision | None:
@@ -184,6 +211,17 @@ def lift(look: Look, member: str) -> Decision | None:
     if effect in look.observed.tried:
         return Decision(record, held=(f"{member} cannot be lifted: {look.observed.tried[effect]}",))
     return Decision(record, (effect,))
+
+
+def take_back(look: Look, member: str) -> Decision | None:
+    """Step 7's lift, of a member that stands by: the load balancer may remember from before its acknowledgement that its
+    probe succeeded, so `handover: exclusive` waits first."""
+    record, wait = look.record, probe_to_await(look, member)
+    if wait is None or member not in record.fenced.keys() | record.owed.keys():
+        return lift(look, member)
+    if wait in look.observed.tried:
+        return Decision(record, held=(f"{member} is not lifted yet: {look.observed.tried[wait]}",))
+    return Decision(record, (wait,))
 
 
 def promote(look: Look, target: str) -> tuple[Effect, ...]:

@@ -3,7 +3,7 @@
 Bounded; history lives elsewhere (safety.md section 2). A record that a newer version wrote is only observed.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
@@ -87,6 +87,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     previous: str | None = None
     confirmed: bool = False
     """The new holder served already when it was granted, or its probe was seen to rise since."""
+    sharing: bool = False
+    """`handover: seamless`: the old holder and the target serve on purpose, both in `may_serve`, until the load balancer has the
+    target up. What ends it is another operation, which fences one of them."""
 
 
 class Advertised(Struct, frozen=True, kw_only=True):
@@ -164,6 +167,8 @@ class Record(Struct, frozen=True, kw_only=True):
     """Unreachable members beside the holder, and how many looks in a row the load balancer's probe of them succeeded."""
     refused: dict[str, datetime] = {}
     """Members that refused to serve, and when: the last choice for `spacingForget`."""
+    noticed_within: timedelta | None = None
+    """How long the load balancer's probe takes at most to find out what a member answers, by its last reading."""
     rank: Rank | None = None
     """Of a ranked service: what each announcer may announce. None until it is known (`learn`)."""
 
@@ -171,6 +176,11 @@ class Record(Struct, frozen=True, kw_only=True):
     def holder(self) -> str | None:
         """The member that may admit new flows; None while learning or fencing."""
         return self.target if self.phase in (Phase.STABLE, Phase.GRANTED) else None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether two members serve on purpose (`Operation.sharing`)."""
+        return self.phase is Phase.FENCING and self.operation is not None and self.operation.sharing
 
     @property
     def too_new(self) -> str | None:

@@ -4,6 +4,7 @@ Peerings have their own steps in `domain.peerings`: they are membership, never f
 """
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.service.ranked.paths import Path
@@ -104,7 +105,23 @@ class LiftByBalancer:
     epoch: int
 
 
+@dataclass(frozen=True, slots=True)
+class AwaitProbe:
+    """Wait until the load balancer's probe has found out what the member answers by now: nothing is sent or written.
+
+    Not `up`: it gives the member no new flows any more, although it did when it acknowledged FENCE (safety.md section 2a).
+    `within`: by then the probe has found out, whether health shows it or not; None where that is not known.
+    """
+
+    member: str
+    epoch: int
+    up: bool
+    within: timedelta | None = field(default=None, compare=False)
+
+
 REFUSED = "refused: "
 """What a refusal by an agent begins with among the effects that were `tried`; all else is that it did not answer."""
 
-type Effect = SendFence | SendPromote | SendAdvertise | SendOutward | SendPath | FenceByBalancer | LiftByBalancer
+type Effect = (
+    SendFence | SendPromote | SendAdvertise | SendOutward | SendPath | FenceByBalancer | LiftByBalancer | AwaitProbe
+)

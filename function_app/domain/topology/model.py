@@ -26,6 +26,14 @@ class Mode(StrEnum):
     ACTIVE_ACTIVE = "active-active"
 
 
+class Handover(StrEnum):
+    """What new flows meet while a service moves, behind a load balancer that goes by its last probes (safety.md section 2a)."""
+
+    PROMPT = "prompt"
+    EXCLUSIVE = "exclusive"
+    SEAMLESS = "seamless"
+
+
 class Naming(StrEnum):
     """What an announcer names as next hop: itself, or the member that serves."""
 
@@ -234,6 +242,7 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     next_hop: NextHop
     members: Annotated[tuple[Member, ...], Meta(min_length=1)]
     failover: Failover = Failover()
+    handover: Handover = Handover.PROMPT
     min_healthy: Annotated[int, Meta(ge=1)] | None = None
     outward: Outward | None = None
     snat: bool = False

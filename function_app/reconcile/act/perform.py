@@ -5,7 +5,7 @@ noted in `Observed.tried` and left for the next look.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +15,7 @@ from function_app.domain.service.observation import Observed, Unreachable, Value
 from function_app.domain.service.steps import (
     REFUSED,
     Advertisement,
+    AwaitProbe,
     Effect,
     FenceByBalancer,
     LiftByBalancer,
@@ -25,7 +26,7 @@ from function_app.domain.service.steps import (
     SendPromote,
 )
 from function_app.domain.topology.model import Service, Topology
-from function_app.reconcile.act import fencing
+from function_app.reconcile.act import fencing, probing
 from function_app.reconcile.passes import leases
 from function_app.reconcile.ports import AgentCommand, BalancerWrite, CommandAnswer, Ports
 from function_app.reconcile.store import keys
@@ -69,11 +70,22 @@ async def _perform(hand: Hand, effect: Effect, observed: Observed) -> ObservedCh
         case SendPath():
             return await _announce(hand, effect, observed)
         case FenceByBalancer() | LiftByBalancer():
-            try:
-                return await _write(hand, effect)
-            except (Transient, Terminal) as error:
-                why = str(error)
-                return lambda seen: seen.with_tried(effect, why)
+            return await _tried(effect, _write(hand, effect))
+        case AwaitProbe():
+            return await _tried(effect, _await_probe(hand, effect))
+
+
+async def _tried(effect: Effect, attempt: Awaitable[ObservedChange]) -> ObservedChange:
+    try:
+        return await attempt
+    except (Transient, Terminal) as error:
+        why = str(error)
+        return lambda seen: seen.with_tried(effect, why)
+
+
+async def _await_probe(hand: Hand, effect: AwaitProbe) -> ObservedChange:
+    await probing.await_probe(hand.ports, hand.service, hand.topology.speaker(effect.member), effect)
+    return lambda seen: seen.with_awaited(effect)
 
 
 async def _announce(hand: Hand, effect: SendPath, observed: Observed) -> ObservedChange:

@@ -14,7 +14,7 @@ from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed
 from function_app.domain.service.orders import Order, obey
 from function_app.domain.service.record import Kind, Phase, Record
-from function_app.domain.service.steps import Effect
+from function_app.domain.service.steps import AwaitProbe, Effect
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile.act.perform import Hand, perform
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
@@ -44,6 +44,8 @@ class Progress:
     accepted: tuple[str, ...] = ()
     """What the accepted order did, for people."""
     observed: Observed | None = None
+    waited: bool = False
+    """It has waited for the load balancer's probe: what was seen before is old."""
     first: Record | None = None
     last: Record | None = None
     ordered: tuple[Effect, ...] = ()
@@ -90,11 +92,13 @@ class ServicePass:
         for attempt in range(LOOKS_MAX):
             seen = await watch(attempt > 0)
             progress.observed = seen.after(progress.observed) if progress.observed else seen
+            progress.waited = False
             try:
                 outcome = await self._one_look(progress, progress.observed)
-                break
             except Superseded:
                 continue
+            if not progress.waited:
+                break
         if progress.taken:
             reasons = (f"{self.service.name}: {why}" for why in progress.accepted)
             outcome = Outcome(Ending.ACCEPTED, (*reasons, *outcome.reasons), outcome.retry_after)
@@ -127,9 +131,16 @@ class ServicePass:
             progress.stepped(held.record, decision)
             if decision.effects:
                 hand = Hand(self.ports, self.topology, self.service, records, held)
-                progress.observed = observed = await perform(hand, decision.effects, observed)
-                progress.journal.performed(self.ports.clock.now(), observed)
+                observed = await self._act(hand, progress, decision, observed)
+            if progress.waited:
+                break
         return self._outcome(decision, observed)
+
+    async def _act(self, hand: Hand, progress: Progress, decision: Decision, observed: Observed) -> Observed:
+        progress.observed = await perform(hand, decision.effects, observed)
+        progress.waited = any(isinstance(effect, AwaitProbe) for effect in decision.effects)
+        progress.journal.performed(self.ports.clock.now(), progress.observed)
+        return progress.observed
 
     def _look(self, observed: Observed, record: Record) -> Look:
         return Look(self.service, self.topology.timing, observed, record, self.ports.clock.now())

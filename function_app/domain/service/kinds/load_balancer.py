@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address
 
 from function_app.domain.base.timing import Timing
-from function_app.domain.service import confirm, protocol
+from function_app.domain.service import confirm, protocol, sharing
 from function_app.domain.service.advertise import next_advertised, stale_advertisements
 from function_app.domain.service.bounds import Bound, Probe, bounds
 from function_app.domain.service.decision import Decision
@@ -11,8 +11,7 @@ from function_app.domain.service.kind import NextHopKind, kind_for
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading
 from function_app.domain.service.record import Kind, Phase
-from function_app.domain.service.steps import SendFence
-from function_app.domain.topology.model import LoadBalancer, Mode, Service
+from function_app.domain.topology.model import Handover, LoadBalancer, Mode, Service
 
 
 class BehindLoadBalancer(NextHopKind):
@@ -26,15 +25,20 @@ class BehindLoadBalancer(NextHopKind):
         return frontend
 
     def make_way(self, look: Look, target: str) -> Decision:
+        if look.kind is Kind.SWITCHOVER and look.service.handover is Handover.SEAMLESS:
+            return sharing.share(look, target)
         return protocol.send_fences(look)
 
     def prove(self, look: Look, target: str) -> Decision:
+        if look.record.is_shared:
+            return sharing.side_by_side(look, target)
         if granted := protocol.grant(look, target):
             return granted
         unproven = protocol.unproven(look)
-        refused = [n for n in unproven if SendFence(n, look.record.epoch) in look.observed.tried]
+        tried = look.observed.tried
+        refused = {n: tried[ask] for n in unproven if (ask := protocol.proof_by_agent(look, n)) in tried}
         if look.kind is Kind.SWITCHOVER and refused:
-            return protocol.back(look, f"{', '.join(unproven)} did not acknowledge")
+            return protocol.back(look, "; ".join(f"{n}: {why}" for n, why in refused.items()))
         return protocol.send_fences(look)
 
     def confirm(self, look: Look, target: str) -> Decision:
@@ -56,8 +60,8 @@ class BehindLoadBalancer(NextHopKind):
         """Where every member may serve at once, none is fenced for another."""
         return service.mode is not Mode.ACTIVE_ACTIVE
 
-    def bounds(self, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
-        return bounds(timing, probe)
+    def bounds(self, service: Service, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
+        return bounds(timing, probe, service.handover)
 
 
 @kind_for.register

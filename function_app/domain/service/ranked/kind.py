@@ -75,7 +75,7 @@ class Ranked(NextHopKind):
             held += ranked.held
         return decision.with_more(ranked.record, ranked.effects, held)
 
-    def bounds(self, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
+    def bounds(self, service: Service, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
         return ranked_bounds(timing)
 
 

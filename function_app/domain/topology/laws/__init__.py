@@ -53,6 +53,7 @@ LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     speakers.witnesses_only_watch,
     services.one_kind_of_next_hop,
     services.ranked_services_are_active_passive,
+    services.handover_fits,
     services.announcers_can_rank,
     services.pools_have_one_service,
     services.prefixes_fit,

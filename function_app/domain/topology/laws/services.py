@@ -7,7 +7,16 @@ from ipaddress import IPv4Network
 from function_app.domain.base.errors import Problem
 from function_app.domain.topology.announces import of_services
 from function_app.domain.topology.laws.reserved import Place
-from function_app.domain.topology.model import Mode, Naming, NextHop, Service, Speaker, Topology, backend_pool_key
+from function_app.domain.topology.model import (
+    Handover,
+    Mode,
+    Naming,
+    NextHop,
+    Service,
+    Speaker,
+    Topology,
+    backend_pool_key,
+)
 
 ANNOUNCERS_MAX = 8
 
@@ -49,6 +58,14 @@ def ranked_services_are_active_passive(topology: Topology, _: Place) -> Iterator
     for i, service in enumerate(topology.services):
         if service.naming is not None and service.mode is not Mode.ACTIVE_PASSIVE:
             yield Problem(f"$.services[{i}].mode", "only behind a load balancer can a service be active-active")
+
+
+def handover_fits(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, service in enumerate(topology.services):
+        moves = service.mode is Mode.ACTIVE_PASSIVE and service.load_balancer is not None
+        if service.handover is not Handover.PROMPT and not moves:
+            rule = f"{service.handover} needs a load balancer that one member at a time is behind"
+            yield Problem(f"$.services[{i}].handover", rule)
 
 
 def announcers_can_rank(topology: Topology, _: Place) -> Iterator[Problem]:

@@ -1,0 +1,52 @@
+"""Waits until the load balancer's probe has found out what a member answers, by its health and by the time that it needs.
+
+    up      until health says that it is up; that it needs longer than it may is a failure
+    not up  until health, which showed it up since, no longer does; else for as long as the probe needs
+
+Health shows a change late. So a first reading that shows the member down may be older than its last success, and counts for
+nothing; neither does one that cannot be read. A member that health still shows up when the time is over is waited for again.
+"""
+
+from datetime import timedelta
+
+from function_app.domain.base.errors import Transient, Unavailable
+from function_app.domain.service.observation import AdminState, Backend, Value
+from function_app.domain.service.steps import AwaitProbe
+from function_app.domain.topology.model import Service, Speaker
+from function_app.reconcile.ports import Ports
+
+POLL = timedelta(seconds=1)  # between two health actions, which take about a second themselves
+ANSWER_COUNTED_MAX = timedelta(seconds=3)  # for one health action: the wall clock may be set meanwhile
+SOON = timedelta(seconds=5)
+
+
+async def await_probe(ports: Ports, service: Service, speaker: Speaker, wait: AwaitProbe) -> None:
+    """Returns once it is so. Raises Unavailable: it is not so, or it is not known how long the probe needs."""
+    if wait.within is None:
+        raise Unavailable("it is not known how long the load balancer's probe needs: it was not read yet", SOON)
+    waited, was_up = timedelta(), False
+    while True:
+        asked = ports.clock.now()
+        shown, said = await _shown(ports, service, speaker)
+        if wait.up and shown is Value.OK:
+            return
+        if not wait.up and was_up and shown is Value.BAD:
+            return
+        was_up = was_up or shown is Value.OK
+        waited += min(max(ports.clock.now() - asked, timedelta()), ANSWER_COUNTED_MAX)
+        if waited >= wait.within:
+            break
+        await ports.clock.sleep(POLL)
+        waited += POLL
+    if wait.up or shown is Value.OK:
+        seconds = wait.within.total_seconds()
+        raise Unavailable(f"after {seconds:g} s the load balancer says of {speaker.name}: {said}", SOON)
+
+
+async def _shown(ports: Ports, service: Service, speaker: Speaker) -> tuple[Value, str]:
+    """What health says of the probe, and in its own words."""
+    try:
+        reason = await ports.admin_states.health_reason(service, speaker)
+    except Transient as error:
+        return Value.UNKNOWN, str(error)
+    return Backend(AdminState.NONE, reason).probed, reason or "nothing"
