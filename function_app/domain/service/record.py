@@ -185,8 +185,11 @@ class Record(Struct, frozen=True, kw_only=True):
     @property
     def too_new(self) -> str | None:
         """Why it may only be observed; None if it may be written. What we cannot read, a write of ours would lose."""
-        newer = self.schema > SCHEMA
-        return f"the record's schema {self.schema} is newer than ours: observing only" if newer else None
+        if self.schema > SCHEMA:
+            return f"the record's schema {self.schema} is newer than ours: observing only"
+        if self.operation is not None and self.operation.kind not in list(Kind):
+            return f"a newer version opened the operation ({self.operation.kind}): observing only"
+        return None
 
 
 def unknown(service: str, members: frozenset[str], now: datetime) -> Record:

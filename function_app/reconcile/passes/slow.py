@@ -6,22 +6,24 @@ which saves work and proves nothing (`turns`).
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from function_app.domain.base.errors import HopkeeperError
+from function_app.domain.preflight.summary import Report
 from function_app.domain.service.observation import BalancerReading, Observed, Value
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import observe
 from function_app.reconcile.act.rehearse import rehearsals, rehearse_adopted
 from function_app.reconcile.networks import keep_networks
 from function_app.reconcile.passes.finish import converge, finish
-from function_app.reconcile.passes.outcome import Ending, Outcome, Pace, worst
+from function_app.reconcile.passes.outcome import CONVERGED, Ending, Outcome, Pace, worst
 from function_app.reconcile.passes.service import ServicePass
 from function_app.reconcile.passes.summary import Seen, Summary, keep_summary
 from function_app.reconcile.passes.turns import in_turn
 from function_app.reconcile.peerings.keep import keep_membership
 from function_app.reconcile.ports import HealthEvent, Ports
 from function_app.reconcile.preflight import SeenInPass, kept_arm_facts, preflight
+from function_app.reconcile.routes.verification import Verification
 from function_app.reconcile.routes.verify import Basis, next_hops, verify
 from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import InForce
@@ -48,23 +50,29 @@ async def _everything(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
     topology = in_force.topology
     woken = ports.clock.now()
     agents = observe.AgentReadings(ports, topology)
+    explaining = Explaining(topology)
     async with asyncio.TaskGroup() as group:
-        arm = group.create_task(kept_arm_facts(ports, in_force))
-        rehearsed = group.create_task(rehearsals(ports, topology))
+        arm = group.create_task(explaining.part("what preflight reads", kept_arm_facts(ports, in_force), None))
+        rehearsed = group.create_task(explaining.part("rehearsals", rehearsals(ports, topology), None))
         servers = [group.create_task(keep_membership(ports, topology, s)) for s in topology.route_servers]
         services = {
-            s.name: group.create_task(_service(ServicePass(ports, topology, s, Pace.SLOW, trigger, woken), agents))
+            s.name: group.create_task(
+                _service(ServicePass(ports, topology, s, Pace.SLOW, trigger, woken), agents, explaining)
+            )
             for s in topology.services
         }
     seen = {name: task.result() for name, task in services.items()}
     memberships = tuple(task.result() for task in servers)
     records = await Records(ports.documents).load_all(topology, ports.clock.now())
     hops = next_hops(topology, {name: s.balancer for name, s in seen.items()}, records)
-    verification, routes = await verify(ports, topology, Basis(memberships, hops, records))
+    checked = verify(ports, topology, Basis(memberships, hops, records))
+    verification, routes = await explaining.part("routes", checked, (Verification(), CONVERGED))
     networks = await keep_networks(ports, topology, memberships, records)
-    parts = (*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes, networks.outcome)
-    outcome = worst(parts)
     requested, readings = await agents.read()
+    facts = SeenInPass(requested, readings, memberships, rehearsed.result())
+    linted = explaining.judged("preflight", lambda: preflight(topology, arm.result(), facts), Report(()))
+    parts = (*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes, networks.outcome)
+    outcome = worst((*parts, *explaining.faults))
     summary = Summary(
         at=ports.clock.now(),
         requested=requested,
@@ -76,7 +84,7 @@ async def _everything(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
         memberships=memberships,
         verification=verification,
         networks=networks,
-        preflight=preflight(topology, arm.result(), SeenInPass(requested, readings, memberships, rehearsed.result())),
+        preflight=linted,
     )
     await keep_summary(ports, summary)
     settled = frozenset(name for name, s in seen.items() if s.outcome.ending is Ending.CONVERGED)
@@ -84,10 +92,40 @@ async def _everything(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
     return outcome
 
 
-async def _service(service_pass: ServicePass, agents: observe.AgentReadings) -> Seen:
+class Explaining:
+    """Parts of a pass that only explain. Whatever one of them raises ends nothing else: it is in the outcome, and in the log."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+        self.faults: list[Outcome] = []
+
+    async def part[T](self, what: str, work: Awaitable[T], otherwise: T) -> T:
+        try:
+            return await work
+        except Exception as error:
+            self._note(what, error)
+            return otherwise
+
+    def judged[T](self, what: str, judge: Callable[[], T], otherwise: T) -> T:
+        try:
+            return judge()
+        except Exception as error:
+            self._note(what, error)
+            return otherwise
+
+    def _note(self, what: str, error: Exception) -> None:
+        why = (
+            f"{what}: {error}" if isinstance(error, HopkeeperError) else f"{what}: {error!r}, which is a fault of ours"
+        )
+        log.warning("a part of a pass that only explains did not end: %s", why, exc_info=error)
+        self.faults.append(Outcome(Ending.FAILED, (why,), self._topology.timing.doubt_poll))
+
+
+async def _service(service_pass: ServicePass, agents: observe.AgentReadings, explaining: Explaining) -> Seen:
     """One service with its load balancer; metrics and logged events only explain, so they are read beside the rest."""
     service = service_pass.service
-    explaining = asyncio.ensure_future(_explanations(service_pass.ports, service_pass.topology, service))
+    shown = _explanations(service_pass.ports, service_pass.topology, service)
+    explained = asyncio.ensure_future(explaining.part(f"{service.name}: metrics and health events", shown, ({}, ())))
     balancer: BalancerReading | str | None = None
 
     async def look(again: bool) -> Observed:
@@ -98,9 +136,9 @@ async def _service(service_pass: ServicePass, agents: observe.AgentReadings) -> 
 
     try:
         outcome = await converge(service_pass, look)
-        metrics, events = await explaining
+        metrics, events = await explained
     finally:
-        explaining.cancel()
+        explained.cancel()
     return Seen(balancer, outcome, metrics, events)
 
 

@@ -5,6 +5,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
 
 from function_app.domain.peerings.model import Provisioning, RouteServerReading
 from function_app.domain.service.observation import BalancerReading
@@ -13,6 +17,7 @@ from function_app.reconcile.passes.dry_run import plan
 from function_app.reconcile.passes.outcome import Ending
 from function_app.reconcile.passes.slow import slow_pass
 from function_app.reconcile.store.topologies import InForce
+from tests.builders import QUICK
 from tests.fakes import FakeRouteServers, FakeWorld
 from tests.unit.reconcile.scene import Scene, as_json
 
@@ -91,3 +96,54 @@ async def test_routes_are_verified_on_both_instances() -> None:
     seen = json.loads(scene.documents.stored["status/hub.json"].body)
     assert seen["routes"]["verified"] is True
     assert {c["speaker"] for c in seen["routes"]["checks"]} == {"nva-a", "nva-b"}
+
+
+class Raising:
+    """A port of which one method raises what no port should."""
+
+    def __init__(self, port: Any, method: str) -> None:
+        self._port = port
+        self._method = method
+
+    def __getattr__(self, name: str) -> Any:
+        return self._raise if name == self._method else getattr(self._port, name)
+
+    async def _raise(self, *_: Any) -> None:
+        raise TypeError("no dict")
+
+
+@pytest.mark.parametrize(
+    ("port", "method", "what"),
+    [
+        ("surroundings", "location", "what preflight reads"),
+        ("learned_routes", "ask", "routes"),
+        ("metrics", "probe_availability", "fw: metrics and health events"),
+    ],
+)
+async def test_what_only_explains_ends_no_failover_whatever_it_raises_and_is_in_the_outcome(
+    port: str, method: str, what: str
+) -> None:
+    scene = Scene(timing={**QUICK, "verifyEvery": "PT1S"})
+    await scene.settle()
+    scene.clock.at += timedelta(seconds=10)
+    scene.ports = replace(scene.ports, **{port: Raising(getattr(scene.ports, port), method)})
+    quiet = await scene.slow()
+    assert f"{what}: TypeError('no dict'), which is a fault of ours" in quiet.reasons
+    shown = json.loads(scene.documents.stored["status/hub.json"].body)
+    assert (quiet.ending, shown["outcome"]) == (Ending.FAILED, "failed")
+    scene.world.agents["nva-a"].fatal = ("data-path: no echo",)
+    await scene.slow()
+    assert scene.serving() == ["nva-b"]
+
+
+async def test_an_operation_of_a_kind_that_only_a_newer_version_knows_is_observed_and_left_alone() -> None:
+    scene = Scene()
+    await scene.settle()
+    operation = scene.record.operation
+    assert operation is not None
+    newer = msgspec.structs.replace(scene.record, operation=msgspec.structs.replace(operation, kind="swap"))
+    await scene.documents.put("records/hub/fw.json", msgspec.json.encode(newer))
+    scene.world.agents["nva-a"].fatal = ("data-path: no echo",)
+    outcome = await scene.fast()
+    assert outcome.reasons == ("fw: a newer version opened the operation (swap): observing only",)
+    assert (scene.record, scene.serving()) == (newer, [])
