@@ -25,7 +25,7 @@ MODULES ?=
 NO_SKIPS ?=
 PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS),--no-skips)
 
-.PHONY: help setup tools demo host walk package agent test check storm model mutants chaos prove lab networks constraints clean
+.PHONY: help setup tools demo host walk package agent test check storm model mutants chaos prove lab handover networks constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -92,6 +92,10 @@ lab: $(STAMP) azurite ## real daemons and packets in network namespaces, ours be
 	@mkdir -p build
 	@$(BIN)/python -m lab.packets --svg build/lab.svg
 	@$(BIN)/python -m lab.networks
+
+handover: $(STAMP) ## what a load balancer admits in planned moves, by `handover`, with many flows: half an hour, build/handover.json
+	@mkdir -p build
+	@$(BIN)/python -m lab.handover
 
 networks: $(STAMP) ## every example with BGP, hubs and dual-homed networks first: real daemons and packets, build/networks.json (CASES="..." plays some)
 	@mkdir -p build

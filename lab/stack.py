@@ -64,6 +64,10 @@ class Stack:
     net: str
     programs: Programs
     sweep: str = "*/5 * * * * *"
+    probe_scale: float = TIME_FACTOR
+    """How many times as often as configured (5 s x 2) the load balancer probes."""
+    handover: str = "prompt"
+    timing: Mapping[str, Any] = field(default_factory=lambda: dict(TIMING))
     simulator_url: str = ""
     host_url: str = ""
     keys: dict[str, Any] = field(default_factory=dict)
@@ -118,7 +122,7 @@ class Stack:
         await self.tell_simulator("POST", "/simulator/events/subscribers", {"url": self.event_webhook})
         await self.tell_simulator("POST", "/simulator/alerts/receivers", {"url": self.alert_webhook})
         if with_nvas:
-            await self._start_load_balancer()
+            await self.start_load_balancer()
             await asyncio.gather(*(self.start_nva(name) for name in NVAS))
 
     async def _start_simulator(self) -> None:
@@ -146,7 +150,8 @@ class Stack:
     def ca_file(self) -> Path:
         return self.directory / "simulator" / "ca.pem"
 
-    async def _start_load_balancer(self) -> None:
+    async def start_load_balancer(self) -> Program:
+        """Starts it; it may have been killed before."""
         program = self.programs.start(
             "load-balancer",
             [
@@ -167,12 +172,13 @@ class Stack:
                     "--port",
                     str(DATA),
                     "--probe-scale",
-                    str(TIME_FACTOR),
+                    str(self.probe_scale),
                 ],
             ],
             "load-balancer",
         )
         await program.ready()
+        return program
 
     async def start_host(self, root: Path = ROOT, port: int = 0) -> Program:
         """Starts the Function App; it may have been killed before."""
@@ -230,6 +236,7 @@ class Stack:
                 {
                     "name": SERVICE,
                     "mode": "active-passive",
+                    "handover": self.handover,
                     "prefixes": ["0.0.0.0/0"],
                     "nextHop": {
                         "loadBalancer": {
@@ -242,7 +249,7 @@ class Stack:
                     "members": [{"speaker": name, "priority": 200 - 100 * i} for i, name in enumerate(NVAS)],
                 }
             ],
-            "timing": TIMING,
+            "timing": dict(self.timing),
         }
 
     def apply(self) -> None:

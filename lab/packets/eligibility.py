@@ -1,7 +1,7 @@
 """Who could have been given new flows, and when: the safety contract's `eligible`, from samples. Pure.
 
-A member is eligible while its agent's probe says 200 and its adminState is not Down. What the load balancer's own probe
-believes lags behind both by up to two intervals, and is not what is promised.
+A member is eligible while its agent's probe says 200 and its adminState is not Down. What the load balancer admits lags behind
+both for the time of its probe, and is a service's `handover` (safety.md section 2a): `lab.handover` measures it with many flows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import IPv4Address
@@ -46,7 +47,8 @@ class Prober:
     async def _serve(self, ip: IPv4Address, probe: Probe) -> None:
         clock = asyncio.get_running_loop().time
         interval = probe.interval / self._scale
-        due = clock()
+        due = clock() + random.random() * interval.total_seconds()  # noqa: S311 - each backend is probed at times of its own
+        await asyncio.sleep(due - clock())
         while True:
             result = await probe_once(ip, probe, interval)
             before = self.probed.get(ip, Probed())
