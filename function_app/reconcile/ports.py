@@ -132,6 +132,8 @@ class PoolView:
     admin_state: AdminState
     unprovable: str | None = None
     """Why adminState here would not stop every new flow to the member, so that a fence would prove nothing."""
+    address: str = ""
+    """Which one the member is (`observation.Backend.address`)."""
 
 
 class AdminStates(Protocol):

@@ -54,7 +54,8 @@ class Balancer:
 
     def read(self, call: Call) -> None:
         if not self._refused(call):
-            backends = {n: Backend(self.control[n], self._reason(n)) for n in self.names if n in self.members}
+            there = (n for n in self.names if n in self.members)
+            backends = {n: Backend(self.control[n], self._reason(n), f"/pool/{n}") for n in there}
             call.answer(BalancerReading(self._etag(), self._world.frontend, backends), self._world.draw() * 0.6)
 
     def look(self, call: Call, name: str) -> None:
@@ -113,7 +114,7 @@ class Balancer:
         return False
 
     def _view(self, name: str) -> PoolView:
-        return PoolView(self._etag(), self.control[name])
+        return PoolView(self._etag(), self.control[name], address=f"/pool/{name}")
 
     def _etag(self) -> str:
         return f'W/"{self.etag}"'

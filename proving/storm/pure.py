@@ -26,7 +26,7 @@ def repeated(world: "World") -> None:
     turned_backends = BalancerReading("etag", world.frontend, dict(reversed(backends.items())))
 
     def decided(seen: Observed, later: timedelta = timedelta(0)) -> Decision:
-        return decide(Look(world.service, world.topology.timing, seen, record, at + later))
+        return decide(Look(world.service, world.topology.timing, seen, record, at + later, world.named))
 
     one = decided(Observed(at, heard, balancer))
     again = decided(Observed(at, heard, balancer), later=timedelta(hours=1))

@@ -6,6 +6,7 @@ It knows nothing of why things happen: faults are applied by `injector`, laws ar
 import random
 from datetime import datetime, timedelta
 
+from function_app.domain.service.referents import referents_of
 from function_app.domain.topology.model import Topology
 from function_app.reconcile.passes.fast import fast_pass
 from function_app.reconcile.passes.slow import slow_pass
@@ -40,6 +41,7 @@ class World:
         self.timeline = Timeline()
         self.topology = topology
         self.service = topology.services[0]
+        self.named = referents_of(topology, self.service)
         self.in_force = InForce(topology, "g1")
         self.epoch = EPOCH
         self.frontend = FRONTEND

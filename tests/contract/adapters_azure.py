@@ -71,6 +71,11 @@ def service(**member: Any) -> Service:
     )
 
 
+def pool_address(name: str) -> str:
+    """What a backend address of that name in the seed's pool is called in readings and proofs."""
+    return f"{WANTED.load_balancer_id}/backendAddressPools/NVAs/{name}".casefold()
+
+
 SPEAKERS = {
     name: Speaker(name=name, address=ipaddress.IPv4Address(address), asn=65001, peers_with=("rs-hub",))
     for name, address in WANTED.backends

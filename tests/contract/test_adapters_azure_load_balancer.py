@@ -27,6 +27,7 @@ from tests.contract.adapters_azure import (
     SPEAKERS,
     WANTED,
     HurriedClock,
+    pool_address,
     service,
     until,
     write,
@@ -98,9 +99,19 @@ async def test_a_read_maps_frontend_etag_states_and_reasons(sim: Simulator, bala
     assert reading.etag == pool(sim)["etag"]
     assert reading.frontend == IPv4Address("10.0.1.100")
     assert reading.backends == {
-        "nva-a": Backend(AdminState.NONE, "Up_Probe_Success"),
-        "nva-b": Backend(AdminState.NONE, "Down_Probe_HttpStatusCodeError"),
+        "nva-a": Backend(AdminState.NONE, "Up_Probe_Success", pool_address("nva-a")),
+        "nva-b": Backend(AdminState.NONE, "Down_Probe_HttpStatusCodeError", pool_address("nva-b")),
     }
+    assert reading.strangers == frozenset()
+
+
+async def test_a_read_names_every_other_address_of_the_pool_that_is_not_down(
+    sim: Simulator, balancers: LoadBalancersOverArm
+) -> None:
+    addresses(sim).append({"name": "Other", "properties": {"ipAddress": "10.0.1.77"}})
+    addresses(sim).append({"name": "down", "properties": {"ipAddress": "10.0.1.78", "adminState": "Down"}})
+    reading = await balancers.read(service(), SPEAKERS, timedelta(seconds=5))
+    assert reading.strangers == {pool_address("other")}
 
 
 async def test_a_health_action_that_takes_too_long_leaves_reasons_out(
@@ -111,13 +122,16 @@ async def test_a_health_action_that_takes_too_long_leaves_reasons_out(
     began = time.monotonic()
     reading = await balancers.read(service(), SPEAKERS, timedelta(seconds=0.5))
     assert time.monotonic() - began < 2
-    assert reading.backends == {"nva-a": Backend(AdminState.NONE), "nva-b": Backend(AdminState.NONE)}
+    assert reading.backends == {
+        "nva-a": Backend(AdminState.NONE, None, pool_address("nva-a")),
+        "nva-b": Backend(AdminState.NONE, None, pool_address("nva-b")),
+    }
 
 
 async def test_an_empty_health_action_leaves_reasons_out(sim: Simulator, balancers: LoadBalancersOverArm) -> None:
     sim.world.set_faults({"health_empty": True})
     reading = await balancers.read(service(), SPEAKERS, timedelta(seconds=5))
-    assert reading.backends["nva-a"] == Backend(AdminState.NONE, None)
+    assert reading.backends["nva-a"].reason is None
 
 
 async def test_a_frontend_that_is_not_there_is_named(sim: Simulator, balancers: LoadBalancersOverArm) -> None:
@@ -132,7 +146,7 @@ async def test_a_frontend_that_is_not_there_is_named(sim: Simulator, balancers: 
 
 
 async def test_a_look_shows_the_members_state_and_the_shared_etag(sim: Simulator, states: AdminStatesOverArm) -> None:
-    assert await states.look(service(), NVA_A) == PoolView(pool(sim)["etag"], NONE)
+    assert await states.look(service(), NVA_A) == PoolView(pool(sim)["etag"], NONE, None, pool_address("nva-a"))
     addresses(sim)[0]["properties"]["adminState"] = "Down"
     assert (await states.look(service(), NVA_A)).admin_state is DOWN
 
@@ -154,7 +168,7 @@ async def test_a_set_changes_one_state_and_returns_what_is_there_once_it_succeed
 ) -> None:
     before = pool(sim)["etag"]
     after = await states.set(service(), NVA_A, DOWN, before)
-    assert after == PoolView(pool(sim)["etag"], DOWN)
+    assert after == PoolView(pool(sim)["etag"], DOWN, None, pool_address("nva-a"))
     assert after.etag != before
     assert pool(sim)["properties"]["provisioningState"] == "Succeeded"
     assert state_of(sim, "10.0.1.5") in (None, "None")
@@ -283,7 +297,7 @@ async def test_an_arm_that_hangs_is_given_up_in_time(sim: Simulator, azure: Azur
 async def test_a_fence_is_proven_when_packets_meet_it(sim: Simulator, ports: Ports) -> None:
     before = pool(sim)["etag"]
     proof = await fence(ports, write(epoch=7))
-    assert proof == FenceProof(7, pool(sim)["etag"])
+    assert proof == FenceProof(7, pool(sim)["etag"], pool_address("nva-a"))
     assert proof.etag != before
     assert effective(sim) == "Down"
 

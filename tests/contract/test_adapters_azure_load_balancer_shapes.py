@@ -13,7 +13,7 @@ from function_app.adapters.arm.load_balancer import AdminStatesOverArm, LoadBala
 from function_app.domain.base.errors import Superseded, Unavailable
 from function_app.domain.service.observation import AdminState, Backend
 from function_app.reconcile.ports import PoolView
-from tests.contract.adapters_azure import NVA_A, POLL, SPEAKERS, WANTED, fake_arm, refusal, service
+from tests.contract.adapters_azure import NVA_A, POLL, SPEAKERS, WANTED, fake_arm, pool_address, refusal, service
 
 LB = WANTED.load_balancer_id
 NONE, DOWN = AdminState.NONE, AdminState.DOWN
@@ -114,7 +114,7 @@ async def test_the_pool_is_written_as_read_with_one_state_changed(tmp_path: Path
     arm.addresses[0]["properties"]["inVogue"] = True
     expected = deepcopy(arm.pool["properties"]["loadBalancerBackendAddresses"])
     async with fake_arm(arm.answer, tmp_path) as azure:
-        assert await set_down(azure) == PoolView('W/"2"', DOWN)
+        assert await set_down(azure) == PoolView('W/"2"', DOWN, None, pool_address("one"))
     [put] = arm.puts
     expected[0]["properties"]["adminState"] = "Down"
     assert put["properties"] == {"loadBalancerBackendAddresses": expected, "soon": {"new": 1}}
@@ -148,9 +148,10 @@ async def test_a_pool_of_interfaces_is_matched_by_the_nic_that_has_the_ip(tmp_pa
     arm.health = [row("10.0.1.4", "Down_Admin", NIC.upper()), row("10.0.1.5", "Up_Probe_Success", "/other")]
     async with fake_arm(arm.answer, tmp_path) as azure:
         reading = await LoadBalancersOverArm(azure, POLL).read(service(), SPEAKERS, timedelta(seconds=5))
-        assert reading.backends == {"nva-a": Backend(DOWN, "Down_Admin")}
+        assert reading.backends == {"nva-a": Backend(DOWN, "Down_Admin", pool_address("one"))}
+        assert reading.strangers == frozenset()  # whose interface the other one is, health does not say
         states = admin_states(azure)
-        assert await states.look(service(), NVA_A) == PoolView('W/"1"', DOWN)
+        assert await states.look(service(), NVA_A) == PoolView('W/"1"', DOWN, None, pool_address("one"))
         assert await states.health_reason(service(), NVA_A) == "Down_Admin"
         await states.set(service(), NVA_A, NONE, 'W/"1"')
     assert {a["name"]: a["properties"].get("adminState") for a in arm.addresses} == {"two": None, "one": "None"}
@@ -222,7 +223,7 @@ async def test_no_rule_with_the_pool_and_the_probe_makes_a_fence_unprovable_and_
         with pytest.raises(Unavailable, match="no rule joins pool NVAs and probe Agent"):
             await states.health_reason(service(), NVA_A)
         reading = await LoadBalancersOverArm(azure, POLL).read(service(), SPEAKERS, timedelta(seconds=5))
-    assert reading.backends["nva-a"] == Backend(NONE, None)
+    assert reading.backends["nva-a"] == Backend(NONE, None, pool_address("one"))
 
 
 async def test_the_first_rule_with_pool_and_probe_is_queried(tmp_path: Path) -> None:
@@ -252,7 +253,7 @@ async def test_a_member_that_another_pool_reaches_too_cannot_be_fenced(tmp_path:
         arm.rules.append(rule("web", pool="others"))
         seen = await admin_states(azure).look(service(), NVA_A)
         assert seen.unprovable == "nva-a is also in pool others, where this fence does nothing"
-        assert await set_down(azure) == PoolView('W/"2"', DOWN, seen.unprovable)
+        assert await set_down(azure) == PoolView('W/"2"', DOWN, seen.unprovable, pool_address("one"))
 
 
 async def test_a_state_that_is_not_known_is_not_guessed_at(tmp_path: Path) -> None:

@@ -6,12 +6,15 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from function_app.domain.service.decide import decide
 from function_app.domain.service.observation import AdminState, Backend, BalancerReading, Observed, Role, Value
 from function_app.domain.service.record import Fence, Kind, Phase, Record, Tally
+from function_app.domain.service.referents import Referents, referents_of
 from function_app.domain.service.steps import REFUSED as REFUSES
 from function_app.domain.service.steps import FenceByBalancer, SendFence, SendPromote
 from tests.builders import FRONTEND, NOW, balancer, stable, status
 from tests.unit.decisions import (
+    DESIRED,
     FATAL,
     PROBED,
     PROVEN,
@@ -28,9 +31,11 @@ from tests.unit.decisions import (
     granted,
     learning,
     look,
+    looking,
     operation,
 )
 
+NAMED = referents_of(DESIRED, DESIRED.services[0])
 ANSWERED, UNANSWERED = "Down_Probe_HttpStatusCodeError", "Down_Probe_TcpProbeTimeout"
 REACHED_B = status(3, peers=(B,))
 OVER = Tally(bad=TIMING.verify_looks, at=NOW - TIMING.doubt_poll)
@@ -66,6 +71,44 @@ def test_a_fence_is_believed_while_no_reading_undoes_it(seen: BalancerReading | 
     record = stable(B, 4, **A_FENCED)
     looked = look(SILENT, status(4, Role.SERVING), status(4), balancer=seen)
     assert decided(looked, record).record.epoch == 4
+
+
+HERE, THERE = "/pool/nva-a", "/another-pool/nva-a"
+
+
+@pytest.mark.parametrize(
+    ("seen", "believed"),
+    [
+        (replace(pool(), backends={A: Backend(AdminState.DOWN, address=HERE)}), True),
+        (replace(pool(), backends={A: Backend(AdminState.DOWN)}), True),
+        (replace(pool(), backends={A: Backend(AdminState.DOWN, address=THERE)}), False),
+        (replace(pool(), strangers=frozenset({THERE})), True),
+        (replace(pool(), strangers=frozenset({HERE})), False),
+    ],
+    ids=["there", "not said", "another pool", "a stranger", "no member any more"],
+)
+def test_a_fence_is_believed_of_the_address_at_which_it_was_proven_and_of_no_other(
+    seen: BalancerReading, believed: bool
+) -> None:
+    fenced = {A: Fence(epoch=4, etag="e", address=HERE)}
+    record = stable(B, 4, **A_FENCED | {"fenced": fenced})
+    decision = decided(look(SILENT, status(4, Role.SERVING), status(4), balancer=seen), record)
+    assert (decision.record.fenced == fenced) is believed
+    assert (decision.record.epoch == 4) is believed
+
+
+def test_a_grant_notes_at_which_address_a_fence_was_proven() -> None:
+    seen = look(SILENT, status(3), status(3)).with_proof(A, replace(PROVEN, address=HERE))
+    assert decided(seen, fencing()).record.fenced == {A: Fence(epoch=4, etag="e2", address=HERE)}
+
+
+def test_a_record_says_what_its_names_stand_for_and_keeps_it_while_something_is_believed_of_them() -> None:
+    seen = look(SERVING)
+    first = replace(looking(seen, stable()), named=NAMED)
+    assert decide(first).record.about == NAMED
+    known = Referents(next_hop="/another-pool", members={A: "10.0.9.9", B: "10.0.9.9"})
+    kept = decide(first.with_record(stable(about=known))).record.about
+    assert kept == Referents(next_hop="/another-pool", members={**NAMED.members, A: "10.0.9.9"})
 
 
 def test_a_fence_that_was_undone_is_no_proof_in_the_operation_that_follows() -> None:

@@ -22,6 +22,7 @@ from function_app.domain.service.guards import (
 from function_app.domain.service.observation import AdminState, AgentReading, Backend, Observed, Role, Unreachable
 from function_app.domain.service.ranked.paths import Rank
 from function_app.domain.service.record import Kind, Pause, Record, Spacing
+from function_app.domain.service.referents import Referents, referents_of
 from tests.builders import NOW, balancer, stable, status, topology
 from tests.unit.test_peerings import GUARDED
 
@@ -47,6 +48,16 @@ def context(
     return Look(desired.services[0], desired.timing, seen, record or stable(), NOW + age)
 
 
+NAMED = referents_of(topology(), topology().services[0])
+
+
+def elsewhere(next_hop: str = NAMED.next_hop, **members: str) -> Look:
+    """A look whose record is about another pool, or about members at other addresses."""
+    others = {name.replace("_", "-"): address for name, address in members.items()}
+    known = Referents(next_hop=next_hop, members={**NAMED.members, **others})
+    return replace(context(stable(about=known)), named=NAMED)
+
+
 CASES: list[tuple[str, Step, Look, str]] = [
     (
         "paused",
@@ -63,6 +74,13 @@ CASES: list[tuple[str, Step, Look, str]] = [
         "gone may still be serving",
     ),
     ("members are known", Touch(), context(stable(owed={"gone": 2})), "gone may still be serving"),
+    (
+        "names mean the same",
+        Touch(),
+        elsewhere(next_hop="another pool"),
+        f"the next hop is {NAMED.next_hop} now and was another pool: put the document back",
+    ),
+    ("names mean the same", FAIL, elsewhere(nva_a="10.0.1.9"), "nva-a is at 10.0.1.4 now and was at 10.0.1.9"),
     ("look is fresh", FAIL, context(age=timedelta(seconds=11)), "what was seen is 11 s old: looking again"),
     ("look is fresh", SWITCH, context(age=timedelta(seconds=150)), "150 s old"),
     ("spacing", FAIL, context(stable(spacing=SPACED)), "3 automatic failovers in a row: the next one in 19 s"),
@@ -104,6 +122,15 @@ def test_every_guard_has_a_case() -> None:
 @pytest.mark.parametrize("step", [Touch(), SWITCH, FAIL, Draining("nva-b")])
 def test_nothing_speaks_against_a_harmless_step(step: Step) -> None:
     assert refuse(step, context()) == ()
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [replace(context(), named=NAMED), elsewhere(), elsewhere(nva_b="10.0.1.9"), elsewhere(gone="10.0.1.9")],
+    ids=["nothing is known", "the same", "of a standby nothing is believed", "who left is another guard's"],
+)
+def test_names_may_mean_others_where_nothing_is_believed_of_them(seen: Look) -> None:
+    assert refuse(Touch(), seen) == ()
 
 
 def test_a_failover_never_waits_for_the_damping_window() -> None:

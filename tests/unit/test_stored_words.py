@@ -20,6 +20,7 @@ from function_app.domain.service.observation import (
 )
 from function_app.domain.service.record import (
     Advertised,
+    Fence,
     Kind,
     Learning,
     Operation,
@@ -93,6 +94,7 @@ STORED: list[tuple[type, dict[str, Any], dict[str, Any]]] = [
             "admitted": {},
             "refused": {},
             "noticed_within": None,
+            "about": None,
             "rank": None,
         },
     ),
@@ -106,6 +108,7 @@ STORED: list[tuple[type, dict[str, Any], dict[str, Any]]] = [
     (Spacing, {"last": AT}, {"count": 0}),
     (Pause, {"until": AT, "by": "ann"}, {"reason": ""}),
     (Advertised, {}, {"seq": 0, "digest": ""}),
+    (Fence, {"epoch": 4, "etag": "e"}, {"address": ""}),
 ]
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from function_app.domain.topology import model
 from function_app.domain.topology.document import SIZE_MAX, decode
 from function_app.domain.topology.laws import Place
-from function_app.domain.topology.model import Naming, Topology, backend_pool_key
+from function_app.domain.topology.model import Naming, Topology
 from function_app.domain.topology.peering_names import (
     AGAIN,
     adopted_for,
@@ -82,7 +82,7 @@ def test_every_resource_of_the_document_is_named_in_lower_case() -> None:
 def test_a_backend_pool_is_one_however_it_is_spelled() -> None:
     balancer = topology().services[0].load_balancer
     assert balancer is not None
-    assert backend_pool_key(balancer) == (f"{SUB}/loadbalancers/ilb".casefold(), "nvas")
+    assert balancer.pool_id == f"{SUB}/loadbalancers/ilb/backendaddresspools/nvas".casefold()
 
 
 @pytest.mark.parametrize(

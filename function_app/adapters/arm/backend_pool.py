@@ -50,6 +50,11 @@ class Pool:
         attached = [address for address in hidden if address.interface in interfaces]
         return next(iter([*named, *attached]), None)
 
+    def others(self, members: tuple[Address | None, ...], rows: tuple[BackendHealth, ...]) -> tuple[Address, ...]:
+        """The addresses that are none of the members', as far as that is known: one without an IP needs a row of health."""
+        named = {row.interface for row in rows if row.ip and row.interface}
+        return tuple(a for a in self.addresses if a not in members and (a.ip is not None or a.interface in named))
+
     def with_state(self, address: Address, state: AdminState) -> Json:
         """The whole pool as read with only this address's adminState changed. Raises Unavailable for one without a name."""
         body = deepcopy(self.body)

@@ -92,7 +92,11 @@ class _Access:
     async def view(self, document: Json, pool: Pool, speaker: Speaker) -> PoolView:
         address = await self.find(document, pool, speaker)
         why = unprovable(flows_of(document), self.spec, speaker, address.interface)
-        return PoolView(pool.etag, admin_state_of(address), why)
+        return PoolView(pool.etag, admin_state_of(address), why, self.address_id(address))
+
+    def address_id(self, address: Address) -> str:
+        """Its pool's id and its name there, in lower case: a pool's addresses have no ids of their own."""
+        return f"{self.spec.pool_id}/{address.name}".casefold()
 
     async def put(self, body: Json, etag: str) -> None:
         """Writes the pool If-Match and waits until the write has succeeded."""
@@ -128,12 +132,15 @@ class LoadBalancersOverArm:
             rule = fencing_rule(flows_of(document), access.spec)
         left = timedelta(seconds=ends - asyncio.get_running_loop().time())
         rows = await _rows_in_time(access, rule, left) if rule else ()
-        backends = {}
-        for member in service.members:
-            speaker = speakers[member.speaker]
-            if (address := pool.find(member, speaker, rows)) is not None:
-                backends[member.speaker] = Backend(admin_state_of(address), reason_of(rows, address, speaker))
-        return BalancerReading(pool.etag, frontend, backends, noticed_within(document, access.spec.probe))
+        found = {m.speaker: pool.find(m, speakers[m.speaker], rows) for m in service.members}
+        backends = {
+            name: Backend(admin_state_of(address), reason_of(rows, address, speakers[name]), access.address_id(address))
+            for name, address in found.items()
+            if address is not None
+        }
+        others = pool.others(tuple(found.values()), rows)
+        strangers = frozenset(access.address_id(a) for a in others if a.state.casefold() != "down")
+        return BalancerReading(pool.etag, frontend, backends, noticed_within(document, access.spec.probe), strangers)
 
 
 async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple[BackendHealth, ...]:

@@ -49,7 +49,8 @@ from function_app.domain.service.protocol import (
     undone,
     without_fences,
 )
-from function_app.domain.service.record import Kind, Phase
+from function_app.domain.service.record import Kind, Phase, Record
+from function_app.domain.service.referents import noted
 from function_app.domain.service.rehearsal import is_rehearsed
 from function_app.domain.service.steps import REFUSED, SendFence, SendPromote
 from function_app.domain.topology.model import Mode
@@ -76,12 +77,20 @@ def decide(look: Look) -> Decision:
     if given.too_new:
         return Decision(given, held=(given.too_new,))
     next_hop = kind_of(look.service)
+    look = look.with_record(_named(look))
     look = look.with_record(with_probes(look))
     look = look.with_record(next_hop.noted(look))
     if given.phase is not Phase.LEARN and (why := behind(look)):
         return relearn(look, why)
     decision = with_patience(look, _due(look, freshly_in_doubt=look.record.tallies != given.tallies))
     return _with_outward(look, next_hop.announce(look, decision))
+
+
+def _named(look: Look) -> Record:
+    """The record with what its names stand for."""
+    if look.named is None:
+        return look.record
+    return replace(look.record, about=noted(look.record.about, look.named, look.record.believed))
 
 
 def _due(look: Look, freshly_in_doubt: bool) -> Decision:

@@ -9,6 +9,7 @@ what a peering must pass, `peerings.guards` (safety.md section 5).
 | paused                      | everything done to a service    | an operator ordered it                                         |
 | nothing is up               | everything done to a service    | adminState Up ignores the probe: no fence could hold there     |
 | members are known           | everything done to a service    | a forgotten member that may be serving could not be fenced     |
+| names mean the same         | everything done to a service    | what is believed of a name was seen at another address or pool |
 | look is fresh               | openings of any kind            | a host that slept decides on what is no longer true            |
 | spacing                     | automatic failovers             | a service that flaps must not be moved as fast as it flaps     |
 | not blind                   | moves that are not urgent       | at least half look unhealthy at once: the fault is likely ours |
@@ -29,6 +30,7 @@ from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AdminState
 from function_app.domain.service.ranked.paths import damped_for
 from function_app.domain.service.record import AUTOMATIC, DISCRETIONARY, Kind, Spacing
+from function_app.domain.service.referents import moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,19 @@ def _nothing_is_up(step: Step, look: Look) -> GuardAnswer:
 
 def _members_are_known(step: Step, look: Look) -> GuardAnswer:
     record = look.record
-    strangers = sorted((record.may_serve | record.owed.keys()) - set(look.members))
+    strangers = sorted(record.believed - set(look.members))
     return (
         f"{', '.join(strangers)} may still be serving but left the topology: put it back until it stands by"
         if strangers
         else None
     )
+
+
+def _names_mean_the_same(step: Step, look: Look) -> GuardAnswer:
+    record = look.record
+    elsewhere = moved(record.about, look.named, record.believed) if look.named is not None else ()
+    what = "; ".join(elsewhere)
+    return f"{what}: put the document back, or `retire` or `release` the service" if what else None
 
 
 def _spacing(step: Opening, look: Look) -> GuardAnswer:
@@ -154,6 +163,7 @@ OF_EVERYTHING: tuple[Guard[Step, Look], ...] = (
     _paused,
     _nothing_is_up,
     _members_are_known,
+    _names_mean_the_same,
 )
 OF_AN_OPENING: tuple[Guard[Opening, Look], ...] = (
     _look_is_fresh,

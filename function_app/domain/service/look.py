@@ -6,6 +6,7 @@ from datetime import datetime
 from function_app.domain.base.timing import Timing
 from function_app.domain.service.observation import AgentStatus, Backend, Observed, Role, Value
 from function_app.domain.service.record import Kind, Operation, Record
+from function_app.domain.service.referents import Referents
 from function_app.domain.topology.model import Service
 
 
@@ -21,6 +22,8 @@ class Look:
     observed: Observed
     record: Record
     now: datetime
+    named: Referents | None = None
+    """What the document means by the names of the service; None where that does not matter."""
 
     @property
     def at(self) -> datetime:

@@ -95,6 +95,8 @@ class Backend:
 
     admin_state: AdminState
     reason: str | None = None
+    address: str = ""
+    """Which one it is: the id of its pool and its name there, in lower case; empty where the reading does not say."""
 
     @property
     def probed(self) -> Value:
@@ -119,6 +121,17 @@ class BalancerReading:
     backends: Mapping[str, Backend]
     noticed_within: timedelta | None = None
     """How long its probe takes at most to find out that a member answers differently; None where ARM does not tell."""
+    strangers: frozenset[str] = frozenset()
+    """Every other address of the pool that is not Down (as `Backend.address`): no member of the service."""
+
+    def contradicts(self, member: str, address: str) -> bool:
+        """Whether it shows the member, or the address at which its Down was proven, without that Down (safety.md
+        section 2b). What the pool does not list gets no flows, as if it were Down."""
+        backend = self.backends.get(member)
+        if backend is None:
+            return address in self.strangers
+        moved = address != backend.address and "" not in (address, backend.address)
+        return moved or backend.admin_state is not AdminState.DOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +140,8 @@ class FenceProof:
 
     epoch: int
     etag: str
+    address: str = ""
+    """`Backend.address` of what was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +189,17 @@ class Observed:
 
     def with_proof(self, member: str, proof: FenceProof) -> "Observed":
         """The older reading of its backend is dropped: the proof is newer, and would look undone."""
-        return replace(self, proofs={**self.proofs, member: proof})._with_backend(member, AdminState.DOWN)
+        proven = replace(self, proofs={**self.proofs, member: proof})
+        return proven._with_backend(member, Backend(AdminState.DOWN, address=proof.address))
 
     def with_lifted(self, member: str, epoch: int) -> "Observed":
         """The older reading of its backend is dropped: our own Down in it would look like an operator's."""
-        return replace(self, lifted={**self.lifted, member: epoch})._with_backend(member, AdminState.NONE)
+        return replace(self, lifted={**self.lifted, member: epoch})._with_backend(member, Backend(AdminState.NONE))
 
-    def _with_backend(self, member: str, state: AdminState) -> "Observed":
+    def _with_backend(self, member: str, backend: Backend) -> "Observed":
         if not isinstance(self.balancer, BalancerReading) or member not in self.balancer.backends:
             return self
-        backends = {**self.balancer.backends, member: Backend(state)}
+        backends = {**self.balancer.backends, member: backend}
         return replace(self, balancer=replace(self.balancer, backends=backends))
 
     def after(self, earlier: "Observed") -> "Observed":

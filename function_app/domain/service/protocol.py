@@ -21,7 +21,7 @@ from function_app.domain.service.election import elect
 from function_app.domain.service.health import has_failed
 from function_app.domain.service.kind import kind_of
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import AdminState, Role, Unreachable
+from function_app.domain.service.observation import BalancerReading, Role, Unreachable
 from function_app.domain.service.record import AUTOMATIC, Ack, Fence, Kind, Operation, Phase, Record, Spacing
 from function_app.domain.service.steps import (
     AwaitProbe,
@@ -109,18 +109,17 @@ def probe_to_await(look: Look, member: str) -> AwaitProbe | None:
 def _fenced_now(look: Look, member: str) -> bool:
     """R4: a proof counts only in the operation in which its write was issued (finding 8), and while no reading undoes it."""
     proof = look.observed.proofs.get(member)
-    return proof is not None and proof.epoch == look.record.epoch and not _is_lifted(look, member)
+    return proof is not None and proof.epoch == look.record.epoch and not _is_lifted(look, member, proof.address)
 
 
-def _is_lifted(look: Look, member: str) -> bool:
-    """Whether the pool lists it without Down. One that is not listed gets no flows, as if it were Down."""
-    backend = look.backend(member)
-    return backend is not None and backend.admin_state is not AdminState.DOWN
+def _is_lifted(look: Look, member: str, address: str) -> bool:
+    reading = look.observed.balancer
+    return isinstance(reading, BalancerReading) and reading.contradicts(member, address)
 
 
 def undone(look: Look) -> list[str]:
-    """Members with a fence that this reading of the pool no longer shows: another owner wrote it."""
-    return sorted(name for name in look.record.fenced if _is_lifted(look, name))
+    """Members with a fence that this reading of the pool no longer shows where it was proven: another owner wrote it."""
+    return sorted(name for name, fence in look.record.fenced.items() if _is_lifted(look, name, fence.address))
 
 
 def without_fences(record: Record, members: list[str]) -> Record:
@@ -189,7 +188,7 @@ def grant(look: Look, target: str) -> Decision | None:
 def _proven_fences(look: Look, members: list[str]) -> dict[str, Fence]:
     """The fences of these members that were proven in this operation (R4)."""
     proofs = {name: look.observed.proofs[name] for name in members if _fenced_now(look, name)}
-    return {name: Fence(epoch=proof.epoch, etag=proof.etag) for name, proof in proofs.items()}
+    return {name: Fence(epoch=proof.epoch, etag=proof.etag, address=proof.address) for name, proof in proofs.items()}
 
 
 def acks_of(look: Look, members: set[str]) -> dict[str, Ack]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from function_app.domain.service.ranked.paths import Rank
+from function_app.domain.service.referents import Referents
 
 SCHEMA = 1
 
@@ -27,6 +28,8 @@ class Fence(Struct, frozen=True, kw_only=True):
 
     epoch: int
     etag: str
+    address: str = ""
+    """Where (`observation.Backend.address`); empty in a record of an older version."""
 
 
 class Ack(Struct, frozen=True, kw_only=True):
@@ -169,6 +172,8 @@ class Record(Struct, frozen=True, kw_only=True):
     """Members that refused to serve, and when: the last choice for `spacingForget`."""
     noticed_within: timedelta | None = None
     """How long the load balancer's probe takes at most to find out what a member answers, by its last reading."""
+    about: Referents | None = None
+    """What its names stood for when it was last at one with the document; None in a record of an older version."""
     rank: Rank | None = None
     """Of a ranked service: what each announcer may announce. None until it is known (`learn`)."""
 
@@ -181,6 +186,11 @@ class Record(Struct, frozen=True, kw_only=True):
     def is_shared(self) -> bool:
         """Whether two members serve on purpose (`Operation.sharing`)."""
         return self.phase is Phase.FENCING and self.operation is not None and self.operation.sharing
+
+    @property
+    def believed(self) -> frozenset[str]:
+        """Members that may serve, or whose adminState we have yet to take back."""
+        return self.may_serve | self.owed.keys()
 
     @property
     def too_new(self) -> str | None:

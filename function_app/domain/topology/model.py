@@ -165,6 +165,11 @@ class LoadBalancer(Struct, frozen=True, forbid_unknown_fields=True, rename="came
     backend_pool: str
     probe: str
 
+    @property
+    def pool_id(self) -> str:
+        """The ARM id of the backend pool, in lower case, as Azure compares it."""
+        return f"{self.id}/backendAddressPools/{self.backend_pool}".casefold()
+
     def announcers(self, members: tuple[str, ...]) -> tuple[str, ...]:
         return members
 
@@ -339,8 +344,3 @@ def _may_be_id(hint: Any) -> bool:
 @cache
 def _annotations(struct: type) -> dict[str, Any]:
     return get_type_hints(struct, include_extras=True)
-
-
-def backend_pool_key(load_balancer: LoadBalancer) -> tuple[str, str]:
-    """What makes a backend pool one and the same, however its id is spelled."""
-    return load_balancer.id.casefold(), load_balancer.backend_pool.casefold()

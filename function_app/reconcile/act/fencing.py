@@ -36,7 +36,7 @@ async def fence(ports: Ports, request: BalancerWrite) -> FenceProof:
             attempt.missing = "the pool is no longer one in which Down proves anything"
             raise Unavailable(after.unprovable, LATER)
         await attempt.seen_down(request.settle, fresh)
-    return FenceProof(request.epoch, after.etag)
+    return FenceProof(request.epoch, after.etag, after.address)
 
 
 async def lift(ports: Ports, request: BalancerWrite) -> None:

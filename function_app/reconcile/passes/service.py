@@ -14,6 +14,7 @@ from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed
 from function_app.domain.service.orders import Order, obey
 from function_app.domain.service.record import Kind, Phase, Record
+from function_app.domain.service.referents import referents_of
 from function_app.domain.service.steps import AwaitProbe, Effect
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile.act.perform import Hand, perform
@@ -143,7 +144,8 @@ class ServicePass:
         return progress.observed
 
     def _look(self, observed: Observed, record: Record) -> Look:
-        return Look(self.service, self.topology.timing, observed, record, self.ports.clock.now())
+        named = referents_of(self.topology, self.service)
+        return Look(self.service, self.topology.timing, observed, record, self.ports.clock.now(), named)
 
     async def _intend(self, records: Records, held: StoredRecord, record: Record) -> StoredRecord:
         """Writes the intent. Where nothing changes, it makes sure that no other writer did: a pause, above all."""
@@ -203,7 +205,7 @@ def refusals(look: Look, decision: Decision, order: Order | None) -> tuple[Refus
 async def preview(topology: Topology, service: Service, observed: Observed, ports: Ports) -> tuple[Look, Decision]:
     """What a pass would do first: the same code, with no effects and nothing written (dry run)."""
     held = await Records(ports.documents).load(topology, service, observed.at)
-    look = Look(service, topology.timing, observed, held.record, ports.clock.now())
+    look = Look(service, topology.timing, observed, held.record, ports.clock.now(), referents_of(topology, service))
     decision = decide(look)
     refused = refusals(look, decision, None)
     return look, Decision(held.record, held=tuple(map(str, refused))) if refused else decision

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from function_app.domain.base.errors import BadInput, Problem
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
-from function_app.domain.topology.model import Topology, backend_pool_key
+from function_app.domain.topology.model import Topology
 from function_app.reconcile.ports import Documents, Stored
 from function_app.reconcile.store import keys
 
@@ -104,7 +104,7 @@ class Topologies:
 def _claims(topology: Topology) -> dict[tuple[str, str], str]:
     """What only one topology may manage, by its identity in Azure, and the path in the document that names it."""
     pools = {
-        backend_pool_key(s.load_balancer): f"$.services[{i}].nextHop.loadBalancer.backendPool"
+        (s.load_balancer.pool_id, ""): f"$.services[{i}].nextHop.loadBalancer.backendPool"
         for i, s in enumerate(topology.services)
         if s.load_balancer
     }

@@ -15,7 +15,6 @@ from function_app.domain.topology.model import (
     Service,
     Speaker,
     Topology,
-    backend_pool_key,
 )
 
 ANNOUNCERS_MAX = 8
@@ -96,7 +95,7 @@ def _cannot_announce(name: str, speakers: Mapping[str, Speaker], servers: set[st
 
 
 def pools_have_one_service(topology: Topology, _: Place) -> Iterator[Problem]:
-    claimed: dict[tuple[str, str], str] = {}
+    claimed: dict[str, str] = {}
     for i, service in enumerate(topology.services):
         balancer = service.load_balancer
         if balancer is None:
@@ -104,7 +103,7 @@ def pools_have_one_service(topology: Topology, _: Place) -> Iterator[Problem]:
         path = f"$.services[{i}].nextHop.loadBalancer"
         if "/providers/microsoft.network/loadbalancers/" not in balancer.id.casefold():
             yield Problem(f"{path}.id", "a load balancer's id ends in Microsoft.Network/loadBalancers/{name}")
-        owner = claimed.setdefault(backend_pool_key(balancer), service.name)
+        owner = claimed.setdefault(balancer.pool_id, service.name)
         if owner != service.name:
             rule = f"backend pool {balancer.backend_pool!r} already belongs to service {owner!r}: one service a pool"
             yield Problem(f"{path}.backendPool", rule)
