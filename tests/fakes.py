@@ -149,9 +149,12 @@ class FakeAgent:
         return refused
 
     def _advertise(self, command: SendAdvertise) -> str | None:
-        if (command.epoch, command.seq) < self.advertised_turn:
-            return f"advertise {command.epoch}.{command.seq} is older than {self.advertised_turn}"
-        self.advertised, self.advertised_turn = command.advertisements, (command.epoch, command.seq)
+        turn = (command.epoch, command.seq)
+        if turn < self.advertised_turn:
+            return f"epoch {command.epoch} seq {command.seq} is lower than {self.advertised_turn}"
+        if turn == self.advertised_turn and command.advertisements != self.advertised:
+            return f"epoch {command.epoch} seq {command.seq} was accepted with other advertisements"
+        self.advertised, self.advertised_turn = command.advertisements, turn
         return None
 
     def _tell_outward(self, command: SendOutward) -> str | None:

@@ -48,8 +48,8 @@ class Nva:
     """See the module. Whatever changes what it answers ends in `settle`, which tells the world."""
 
     __slots__ = (
-        "advertised", "boot", "disk_broken", "disk_seconds", "durable", "fatal", "heard", "hung", "name", "older",
-        "outage_seconds", "outward", "outward_turn", "parked", "peers", "probe_open", "sessions", "state", "tears", "up",
+        "advertised", "advertised_turn", "boot", "disk_broken", "disk_seconds", "durable", "fatal", "heard", "hung", "name",
+        "older", "outage_seconds", "outward", "outward_turn", "parked", "peers", "probe_open", "sessions", "state", "tears", "up",
         "waiting", "will", "world", "writing",
     )  # fmt: skip
 
@@ -67,6 +67,7 @@ class Nva:
         self.heard = 0
         self.peers: dict[str, PeerView] = {}
         self.advertised: tuple[Advertisement, ...] | None = None
+        self.advertised_turn = (0, 0)
         self.outward: OutwardRoutes = NOTHING_OUTWARD
         self.outward_turn = (0, 0)
         self.disk_broken = False
@@ -113,6 +114,7 @@ class Nva:
             self.probe_open and self.will,
             self.advertised,
             self.heard,
+            self.advertised_turn,
             outward=self.outward,
             outward_turn=self.outward_turn,
             durable=world.bugs.never_saves or (state.turn, state.role) == (self.durable.turn, self.durable.role),
@@ -130,14 +132,9 @@ class Nva:
             self.parked.append((call, command, issued))
             call.expire()
         elif isinstance(command, SendAdvertise):
-            self.advertised = command.advertisements
-            call.answer(CommandAnswer(self.reading()))
+            call.answer(CommandAnswer(self.reading(), self._advertise(command)))
         elif isinstance(command, SendOutward):
-            turn = (command.epoch, command.seq)
-            late = turn < self.outward_turn or (turn == self.outward_turn and command.routes != self.outward)
-            if not (late or self.world.bugs.ignores_outward):
-                self.outward, self.outward_turn = command.routes, turn
-            call.answer(CommandAnswer(self.reading(), "already accepted a newer one" if late else None))
+            call.answer(CommandAnswer(self.reading(), self._announce_outward(command)))
         elif self.tears:
             self._tear(command, issued)
             call.expire()
@@ -147,6 +144,22 @@ class Nva:
             call.answer(CommandAnswer(self.reading()))
         else:
             self._promote(call, command, issued)
+
+    def _advertise(self, command: SendAdvertise) -> str | None:
+        """Why it is refused: a number that is older, or that was used for another set (`hopkeeper_agent.role.advertise`)."""
+        turn = (command.epoch, command.seq)
+        if turn < self.advertised_turn or (turn == self.advertised_turn and command.advertisements != self.advertised):
+            return "already accepted a newer one"
+        self.advertised, self.advertised_turn = command.advertisements, turn
+        return None
+
+    def _announce_outward(self, command: SendOutward) -> str | None:
+        turn = (command.epoch, command.seq)
+        if turn < self.outward_turn or (turn == self.outward_turn and command.routes != self.outward):
+            return "already accepted a newer one"
+        if not self.world.bugs.ignores_outward:
+            self.outward, self.outward_turn = command.routes, turn
+        return None
 
     def _fence(self, call: Call, command: SendFence) -> None:
         """In effect first, durable next, acknowledged last."""
@@ -311,7 +324,8 @@ class Nva:
             return
         if lost < 0:
             self.durable = rules.ServiceState()
-            self.advertised, self.outward, self.outward_turn = None, NOTHING_OUTWARD, (0, 0)
+            self.advertised, self.advertised_turn = None, (0, 0)
+            self.outward, self.outward_turn = NOTHING_OUTWARD, (0, 0)
         elif lost:
             self.durable = replace(self.older[-min(lost, len(self.older))] if self.older else self.durable)
         if lost:

@@ -5,11 +5,12 @@ from dataclasses import replace as with_changes
 
 from msgspec.structs import replace
 
-from function_app.domain.service.advertise import next_advertised, stale_advertisements, wanted
+from function_app.domain.service.advertise import next_advertised, next_advertisements, wanted
+from function_app.domain.service.decide import decide
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.record import Advertised
 from function_app.domain.service.steps import SendAdvertise, SendFence
-from tests.builders import FRONTEND, document, stable, status, topology
+from tests.builders import FRONTEND, balancer, document, stable, status, topology
 from tests.unit.decisions import SERVING, SILENT, A, B, look, looking
 
 SERVICE = topology(3, services=[document(3)["services"][0] | {"prefixes": ["10.2.0.0/16", "10.1.0.0/16"]}]).services[0]
@@ -33,12 +34,23 @@ def test_a_set_goes_by_the_same_digest_in_every_release() -> None:
 def test_whoever_answers_and_announces_something_else_is_commanded_once_a_look() -> None:
     other = status(3)
     silent_about_it = with_changes(other, services={"fw": with_changes(other.services["fw"], advertised=None)})
-    record = replace(stable(), advertised=Advertised(seq=7, digest="x"))
+    record = replace(stable(), advertised=replace(stable().advertised, seq=7))
     command = SendAdvertise(B, 3, 7, wanted(topology(3).services[0], FRONTEND))
     seen = look(SERVING, silent_about_it, SILENT)
-    assert stale_advertisements(looking(seen, record), FRONTEND) == (command,)
+    assert next_advertisements(looking(seen, record), FRONTEND) == (record, (command,))
     tried = with_changes(seen, tried={command: "no answer"})
-    assert stale_advertisements(looking(tried, record), FRONTEND) == ()
+    assert next_advertisements(looking(tried, record), FRONTEND) == (record, ())
+
+
+def test_a_number_that_an_agent_used_before_the_record_was_lost_is_not_used_again() -> None:
+    """It would refuse a lower one, and the same one for another set."""
+    other = status(3)
+    used = with_changes(
+        other, services={"fw": with_changes(other.services["fw"], advertised=(), advertised_turn=(3, 4))}
+    )
+    decision = decide(looking(look(SERVING, used, balancer=balancer()), stable()))
+    assert decision.record.advertised.seq == 5
+    assert decision.effects == (SendAdvertise(B, 3, 5, wanted(topology(3).services[0], FRONTEND)),)
 
 
 def test_a_decision_is_settled_only_while_nothing_is_added_to_it() -> None:

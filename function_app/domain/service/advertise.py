@@ -16,23 +16,28 @@ def wanted(service: Service, frontend: IPv4Address) -> tuple[Advertisement, ...]
     return tuple(Advertisement(prefix, frontend) for prefix in sorted(service.prefixes))
 
 
-def next_advertised(service: Service, frontend: IPv4Address, record: Record) -> Record:
-    """Numbers a changed set anew, so that an old command can never overwrite it; the same set keeps its number."""
+def next_advertised(
+    service: Service, frontend: IPv4Address, record: Record, newest: tuple[int, int] = (0, 0)
+) -> Record:
+    """Numbers a changed set anew, so that an old command can never overwrite it; the same set keeps its number.
+
+    `newest` is the highest (epoch, seq) at which a member that is to be commanded accepted another set: it takes only a
+    higher one, also where the record that numbered it was lost, or ranked the service by another counter.
+    """
     text = "\n".join(f"{a.prefix} {a.next_hop} {a.prepend}" for a in wanted(service, frontend))
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    if digest == record.advertised.digest:
+    seq = record.advertised.seq
+    if digest == record.advertised.digest and newest < (record.epoch, seq):
         return record
-    return replace(record, advertised=Advertised(seq=record.advertised.seq + 1, digest=digest))
+    return replace(record, advertised=Advertised(seq=max(seq, newest[1]) + 1, digest=digest))
 
 
-def stale_advertisements(look: Look, frontend: IPv4Address) -> tuple[SendAdvertise, ...]:
-    """A command for every member that answers and announces something else."""
-    service, record = look.service, look.record
-    advertisements = wanted(service, frontend)
+def next_advertisements(look: Look, frontend: IPv4Address) -> tuple[Record, tuple[SendAdvertise, ...]]:
+    """The record with its number, and a command for every member that answers and announces something else."""
+    service, advertisements = look.service, wanted(look.service, frontend)
     reported = ((name, look.observed.service(name, service.name)) for name in look.members)
-    commands = (
-        SendAdvertise(name, record.epoch, record.advertised.seq, advertisements)
-        for name, mine in reported
-        if mine is not None and set(mine.advertised or ()) != set(advertisements)
-    )
-    return tuple(command for command in commands if command not in look.observed.tried)
+    late = {name: m for name, m in reported if m is not None and set(m.advertised or ()) != set(advertisements)}
+    newest = max((mine.advertised_turn for mine in late.values()), default=(0, 0))
+    record = next_advertised(service, frontend, look.record, newest)
+    commands = (SendAdvertise(name, record.epoch, record.advertised.seq, advertisements) for name in late)
+    return record, tuple(command for command in commands if command not in look.observed.tried)
