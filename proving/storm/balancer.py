@@ -3,17 +3,20 @@
 The rule's health action tells of the data plane, late by `lag` seconds, or nothing at all.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from function_app.domain.base.errors import Superseded, Terminal, Unavailable
 from function_app.domain.service.observation import AdminState, Backend, BalancerReading
 from function_app.reconcile.ports import PoolView
 from proving.storm.calls import Call
+from proving.storm.prober import INTERVAL, Prober
 
 if TYPE_CHECKING:
     from proving.storm.world import World
 
-PROBE_INTERVAL = 5.0
+STALE_READS = 0.2
+"""The share of GETs that show what was a while ago, where they may."""
 REASONS = {AdminState.DOWN: "Down_Admin", AdminState.UP: "Up_Admin"}
 
 
@@ -27,8 +30,9 @@ class Balancer:
         self.control = dict.fromkeys(names, AdminState.NONE)
         self.data = dict.fromkeys(names, AdminState.NONE)
         self.members = world.checks.pool = set(names)
-        self.probed = dict.fromkeys(names, False)
-        self._probe_turns = dict.fromkeys(names, 0)
+        self._probers = {
+            name: Prober(world.timeline, world.draw() * INTERVAL, partial(self.note, name)) for name in names
+        }
         self._log: dict[str, list[tuple[float, str]]] = {name: [] for name in names}
         self._settled = dict.fromkeys(names, 0.0)
         """When the youngest accepted write of a member reaches the data plane: a later write never comes sooner."""
@@ -36,6 +40,8 @@ class Balancer:
         """Members whose adminState somebody else has written since our last write of it."""
         self.meddled: dict[str, int] = {}
         """The same in the data plane: the number of somebody else's write, until a later one of ours has arrived there."""
+        self._versions = [(-1e9, (self._etag(), self.control))]
+        """Since when which etag and adminStates were there; a write that only raises the etag is none."""
         self._writes = 0
         self.down = False
         self.busy = False
@@ -44,6 +50,8 @@ class Balancer:
         self.write_seconds = (1.0, 6.0)
         self.spread_seconds = (0.1, 4.0)
         self.lag = 0.0
+        self.read_seconds = 0.0
+        """How old what a GET shows may be."""
         self._seen = 0.0
         """What health has told never goes back in time, however stale it is."""
         self.silent = False
@@ -54,13 +62,15 @@ class Balancer:
 
     def read(self, call: Call) -> None:
         if not self._refused(call):
+            etag, control = self._shown()
             there = (n for n in self.names if n in self.members)
-            backends = {n: Backend(self.control[n], self._reason(n), f"/pool/{n}") for n in there}
-            call.answer(BalancerReading(self._etag(), self._world.frontend, backends), self._world.draw() * 0.6)
+            backends = {n: Backend(control[n], self._reason(n), f"/pool/{n}") for n in there}
+            call.answer(BalancerReading(etag, self._world.frontend, backends), self._world.draw() * 0.6)
 
     def look(self, call: Call, name: str) -> None:
         if not self._refused(call):
-            call.answer(self._view(name), self._world.draw() * 0.3)
+            etag, control = self._shown()
+            call.answer(PoolView(etag, control[name]), self._world.draw() * 0.3)
 
     def bump(self, call: Call, etag: str) -> None:
         if self._refused(call):
@@ -113,6 +123,13 @@ class Balancer:
             return True
         return False
 
+    def _shown(self) -> tuple[str, dict[str, AdminState]]:
+        """The etag and every adminState that a GET shows: now and then they are of a while ago."""
+        if not self.read_seconds or self._world.draw() > STALE_READS:
+            return self._etag(), self.control
+        at = self._world.timeline.now - self._world.draw() * self.read_seconds
+        return next(shown for since, shown in reversed(self._versions) if since <= at)
+
     def _view(self, name: str) -> PoolView:
         return PoolView(self._etag(), self.control[name], address=f"/pool/{name}")
 
@@ -125,7 +142,8 @@ class Balancer:
         changed = {name: state for name, state in states.items() if self.control[name] is not state}
         if changed or not self.keeps_etag:
             self.etag += 1
-        self.control.update(changed)
+        self.control = self.control | changed
+        self._versions.append((self._world.timeline.now, (self._etag(), self.control)))
         self._writes += 1
         timeline = self._world.timeline
         for name, state in states.items():
@@ -164,31 +182,27 @@ class Balancer:
 
     def answers_changed(self, name: str) -> None:
         """A member answers its probe differently: seen after the next probes."""
-        self._probe_turns[name] += 1
-        good = self._answers(name)
-        probes = 1.0 if good else 2.0
-        delay = PROBE_INTERVAL * (probes - 1.0 + self._world.draw())
-        self._world.timeline.after(delay, self._probe, name, self._probe_turns[name])
-
-    def _probe(self, name: str, turn: int) -> None:
-        if turn == self._probe_turns[name]:
-            self.probed[name] = self._answers(name)
-            self.note(name)
+        self._probers[name].answers(self._answers(name))
 
     def _answers(self, name: str) -> bool:
         return self._world.agents[name].will and name not in self.unprobed
 
     def begin(self) -> None:
-        for name in self.names:
-            self.probed[name] = self._answers(name)
+        for name, prober in self._probers.items():
+            prober.begin(self._answers(name))
             self.note(name)
+
+    def admits(self, name: str) -> bool:
+        """Whether it gives new flows to the member: by its probe's memory and adminState, whatever the member answers now."""
+        state = self.data[name] if name in self.members else AdminState.DOWN
+        return state is AdminState.UP or (state is AdminState.NONE and self._probers[name].up)
 
     def note(self, name: str) -> None:
         """Keeps what the health action would say from now on."""
         agent = self._world.agents[name]
         answers = agent.probe_listens and name not in self.unprobed
         down = "Down_Probe_HttpStatusCodeError" if answers else "Down_Probe_TcpProbeTimeout"
-        probed = "Up_Probe_Success" if self.probed[name] else down
+        probed = "Up_Probe_Success" if self._probers[name].up else down
         self._log[name].append((self._world.timeline.now, REASONS.get(self.data[name], probed)))
 
     def _reason(self, name: str) -> str | None:

@@ -161,6 +161,8 @@ def random_plan(seed: int) -> Plan:
         tokens_expire=draw.random() < 0.6,
         quiet=quiet,
         last_crash=draw.random() < 0.25,
+        read_seconds=draw.choice((0.0, 0.0, 5.0, 20.0)),
+        health_seconds=draw.choice((0.0, 0.0, 3.0, 10.0)),
     )
 
 
@@ -197,6 +199,8 @@ def lasting_plan(seed: int) -> Plan:
         keeps_etag=draw.random() < 0.3,
         lasting=tuple(kind(draw, [afflicted], round(at, 3)) for kind in kinds),
         rewritten=draw.random() < 0.5,
+        read_seconds=draw.choice((0.0, 0.0, 5.0, 20.0)),
+        health_seconds=draw.choice((0.0, 0.0, 3.0, 10.0)),
     )
 
 

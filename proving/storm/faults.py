@@ -107,6 +107,10 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """`stable`: the first member serves and all know it. `unknown`: there is no record."""
     write_seconds: tuple[float, float] = (1.0, 6.0)
     spread_seconds: tuple[float, float] = (0.1, 4.0)
+    read_seconds: float = 0.0
+    """How old a pool may be that ARM shows; one GET in five is late."""
+    health_seconds: float = 0.0
+    """How late the health action is, always."""
     leg_seconds: tuple[float, float] = (0.002, 0.02)
     keeps_etag: bool = False
     tokens_expire: bool = True

@@ -71,7 +71,11 @@ class History:
         world.tokens_expire = plan.tokens_expire
         balancer = world.balancer
         balancer.write_seconds, balancer.spread_seconds = plan.write_seconds, plan.spread_seconds
-        balancer.keeps_etag = plan.keeps_etag
+        balancer.keeps_etag, balancer.lag, balancer.read_seconds = (
+            plan.keeps_etag,
+            plan.health_seconds,
+            plan.read_seconds,
+        )
         world.checks.quiet = plan.quiet
         self.injector = Injector(world)
         self._begin()
@@ -204,10 +208,9 @@ class History:
         return None
 
     def _admitted(self) -> list[str]:
-        """Members that the load balancer gives new flows to."""
-        balancer = self.world.balancer
-        passed = (n for n in balancer.names if n in balancer.members and balancer.data[n] is AdminState.NONE)
-        return [name for name in passed if balancer.probed[name] and self.world.agents[name].will]
+        """Members that get new flows and take them."""
+        world = self.world
+        return [agent.name for agent in world.agents.values() if agent.will and world.balancer.admits(agent.name)]
 
     def _overdue(self, healed: float) -> Violation | None:
         """L3: an operation that was opened once all was well is over by its deadline, and a look more."""

@@ -27,7 +27,7 @@ class Injector:
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self._nominal = (world.balancer.write_seconds, world.balancer.spread_seconds)
+        self._nominal = (world.balancer.write_seconds, world.balancer.spread_seconds, world.balancer.lag)
 
     def do(self, fault: Fault) -> None:
         """The fault happens now."""
@@ -149,7 +149,7 @@ class Injector:
         balancer = self._world.balancer
         match fault.kind:
             case Kind.LAG:
-                balancer.lag = fault.value
+                balancer.lag = max(fault.value, self._nominal[2])
                 for name in self._world.agents:
                     self._world.checks.suspect(name, fault.seconds + 30.0)
             case Kind.SILENT:
@@ -165,7 +165,7 @@ class Injector:
     def _balancer_well(self, kind: Kind | None = None) -> None:
         balancer = self._world.balancer
         if kind in (None, Kind.LAG):
-            balancer.lag = 0.0
+            balancer.lag = self._nominal[2]
         if kind in (None, Kind.SILENT):
             balancer.silent = False
         if kind in (None, Kind.SLOW_WRITES):
