@@ -254,7 +254,7 @@ def test_sessions_that_are_down_are_an_alarm_and_never_a_failover() -> None:
 
 def test_all_sessions_down_points_at_the_route_server() -> None:
     decision = decided(look(status(3, Role.SERVING, sessions_up=False), status(3, sessions_up=False), UP))
-    assert "no member has all its BGP sessions Established" in decision.alarms[0]
+    assert "no announcer has all its BGP sessions Established" in decision.alarms[0]
 
 
 def test_a_down_that_is_not_ours_is_left_alone_with_an_alarm() -> None:

@@ -29,6 +29,7 @@ from function_app.domain.service.record import (
 )
 from function_app.domain.service.steps import LiftByBalancer, SendFence, SendPromote
 from tests.builders import NOW, balancer, document, ranked, stable, status, topology
+from tests.fakes import INSTANCES
 from tests.unit.decisions import (
     FATAL,
     LONG_AGO,
@@ -564,7 +565,7 @@ AT_REST = [
         "no member with all its sessions is an alarm about the Route Server",
         look(status(3, Role.SERVING, sessions_up=False), UNREADY, UNREADY),
         stable(),
-        alarms=("no member has all its BGP sessions Established: the Route Server, or the way to it",),
+        alarms=("no announcer has all its BGP sessions Established: the Route Server, or the way to it",),
         settled=True,
     ),
 ]
@@ -690,6 +691,26 @@ def test_a_holder_that_announces_itself_is_followed_once_it_has_no_session() -> 
     decision = decide(looking(look(CUT_OFF), stable(), ranked(3)))
     assert decision.record.target == B
     assert decision.because == (f"failover to nva-b at epoch 4: {UNREACHED}; nva-b takes over",)
+
+
+def test_where_no_member_has_a_session_the_route_server_is_at_fault_and_nothing_moves() -> None:
+    cut_off = status(3, sessions_up=False)
+    decision = decide(looking(look(CUT_OFF, cut_off, cut_off), stable(), ranked(3)))
+    assert decision.record == stable()
+    assert decision.alarms == ("no announcer has all its BGP sessions Established: the Route Server, or the way to it",)
+
+
+def test_the_sessions_of_injectors_are_an_alarm_though_members_have_none() -> None:
+    injected = ranked(2, ("rri-1",))
+    idle = with_changes(SERVING, sessions={}), with_changes(STANDBY, sessions={})
+    seen = Observed(NOW, dict(zip((A, B, "rri-1"), (*idle, status(3, sessions_up=False)), strict=True)))
+    assert "no announcer has all its BGP sessions" in decide(looking(seen, stable(), injected)).alarms[0]
+
+
+def test_a_holder_that_announces_itself_is_followed_by_one_that_has_a_session() -> None:
+    one = with_changes(status(3), sessions={INSTANCES[0]: True, INSTANCES[1]: False})
+    decision = decide(looking(look(CUT_OFF, status(3, sessions_up=False), one), stable(), ranked(3)))
+    assert decision.record.target == C
 
 
 def test_a_holder_that_announces_itself_keeps_its_role_without_a_session_while_no_other_member_is_fit() -> None:

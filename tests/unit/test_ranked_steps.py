@@ -11,11 +11,11 @@ from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AgentReading, Observed, Role
 from function_app.domain.service.ranked.paths import Path, PathOrder, Rank, acknowledged, intend, landed
-from function_app.domain.service.record import Kind, Phase, Record
+from function_app.domain.service.record import Kind, Phase, Record, Spacing
 from function_app.domain.service.steps import SendFence, SendPath, SendPromote
 from function_app.domain.topology.model import Topology
 from tests.builders import NOW, ranked, stable, status
-from tests.unit.decisions import SILENT, SOON, A, B, C, fencing, looking
+from tests.unit.decisions import SILENT, SOON, A, B, C, fencing, looking, operation
 
 OWN, INJECTED = ranked(3), ranked(2, ("rri-1",))
 KIND = kind_of(OWN.services[0])
@@ -130,8 +130,17 @@ def test_a_target_that_cannot_be_named_gives_way_to_the_fit_member_that_the_best
     assert operation.reason == f"{NOT_ON_BOTH}; the best path still names nva-a"
 
 
-@pytest.mark.parametrize("holder", [status(3, Role.SERVING, fatal=("forwarding is off",)), SILENT])
-def test_no_member_that_failed_or_is_silent_is_gone_back_to(holder: AgentReading) -> None:
+@pytest.mark.parametrize(("counted", "left"), [(1, None), (3, 2)])
+def test_a_failover_that_moved_nothing_does_not_count_for_spacing(counted: int, left: int | None) -> None:
+    record = moving(spacing=Spacing(count=counted, last=NOW))
+    back = KIND.prove(view(seen(status(3), LOST_ONE), record), B).record
+    assert back.spacing == (Spacing(count=left, last=NOW) if left else None)
+    ordered = moving(spacing=record.spacing, operation=operation(Kind.SWITCHOVER))
+    assert KIND.prove(view(seen(status(3), LOST_ONE), ordered), B).record.spacing == record.spacing
+
+
+@pytest.mark.parametrize("holder", [status(3, Role.SERVING, fatal=("forwarding is off",)), SILENT, LOST_ONE])
+def test_no_member_that_failed_or_is_silent_or_that_nothing_reaches_is_gone_back_to(holder: AgentReading) -> None:
     decision = KIND.prove(view(seen(holder, LOST_ONE), moving()), B)
     assert decision == Decision(moving(), held=(NOT_ON_BOTH,))
 

@@ -32,7 +32,7 @@ from function_app.domain.service.election import (
     maintained,
     why_not,
 )
-from function_app.domain.service.health import HealthRow, Verdict, has_failed, is_ready, judge
+from function_app.domain.service.health import HealthRow, Verdict, has_failed, has_session, is_ready, judge
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.learn import behind, learn, relearn
 from function_app.domain.service.look import Look
@@ -220,7 +220,7 @@ def _failover(look: Look, holder: str) -> Decision | None:
     | an operator set its adminState to Down            | another one                                               |
     | is fit, but its probe fails (`PROBE_DOWN`)        | another one, unless that was tried just now or is stale   |
     | cannot be judged                                  | left alone                                                |
-    | is its own next hop and has no session            | another one                                               |
+    | is its own next hop, and only others have sessions | another one                                              |
     | failed                                            | another one                                               |
     """
     judgement = judge(look, holder)
@@ -244,9 +244,12 @@ def _failover(look: Look, holder: str) -> Decision | None:
 
 
 def _is_cut_off(look: Look, holder: str) -> bool:
-    """Whether a holder that is its own next hop, and answers, has no BGP session at all."""
-    status = look.status(holder)
-    return kind_of(look.service).holder_announces and status is not None and not any(status.sessions.values())
+    """Whether a holder that is its own next hop, and answers, has no BGP session, and the member that would follow it has one.
+    Where no announcer has any, the Route Server or the way to it is at fault (safety.md section 3)."""
+    if not kind_of(look.service).holder_announces or look.status(holder) is None or has_session(look, holder):
+        return False
+    other = elect(look, without=holder)
+    return other is None or has_session(look, other)
 
 
 def _replaced(look: Look, holder: str, kind: Kind, reason: str) -> Decision:
@@ -391,11 +394,15 @@ def _alarms(look: Look, holder: str) -> Iterator[str]:
 
 
 def _session_alarms(look: Look, holder: str) -> Iterator[str]:
-    down = [name for name in look.members if _has_sessions_down(look, name)]
-    if down and len(down) == len(look.members):
-        yield "no member has all its BGP sessions Established: the Route Server, or the way to it"
+    announcers = look.service.announcers
+    down = [name for name in announcers if _has_sessions_down(look, name)]
+    others = "where one is missing, another member is the next hop"
+    if not kind_of(look.service).holder_announces:
+        others = "the others announce the same next hop"
+    if down and len(down) == len(announcers):
+        yield "no announcer has all its BGP sessions Established: the Route Server, or the way to it"
     elif holder in down:
-        yield f"{holder} has BGP sessions that are not Established; the others announce the same next hop"
+        yield f"{holder} has BGP sessions that are not Established; {others}"
 
 
 def _has_sessions_down(look: Look, member: str) -> bool:

@@ -1,6 +1,6 @@
 """Who should serve next. Only a ranking; whether anybody may be fenced for it is decided elsewhere."""
 
-from function_app.domain.service.health import Verdict, is_ready, judge
+from function_app.domain.service.health import Verdict, has_session, is_ready, judge
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AdminState, Value
 
@@ -9,12 +9,12 @@ def elect(look: Look, without: str | None) -> str | None:
     """The best member to promote, or None.
 
     Only members whose agent answers and finds itself fit, and that no operator drained or took out of the pool. Ready ones
-    first, among them those whose machine the platform is not about to interrupt; one that is not ready (no Established
-    session) is the last resort. Before all that, those that did not refuse lately and that the load balancer's probe
-    reaches. Then by priority, then by name.
+    first, then those with any Established session, among them those whose machine the platform is not about to interrupt; one
+    without a session is the last resort. Before all that, those that did not refuse lately and that the load balancer's
+    probe reaches. Then by priority, then by name.
     """
     candidates = [name for name in look.members if name != without and _passed_over(look, name) is None]
-    for is_better in (_is_willing, is_ready, _is_lasting):
+    for is_better in (_is_willing, is_ready, has_session, _is_lasting):
         candidates = [name for name in candidates if is_better(look, name)] or candidates
     return next(iter(candidates), None)
 

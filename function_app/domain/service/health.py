@@ -160,6 +160,12 @@ def is_ready(look: Look, member: str) -> bool:
     return status is not None and can_take_over(status, announces=member in look.service.announcers)
 
 
+def has_session(look: Look, member: str) -> bool:
+    """Whether it answers and reports any BGP session Established."""
+    status = look.status(member)
+    return status is not None and any(status.sessions.values())
+
+
 def can_take_over(status: AgentStatus, announces: bool) -> bool:
     """Its agent finds itself fit, and, where it announces the service, every BGP session of it is Established."""
     if status.fatal:

@@ -76,6 +76,15 @@ def _spaced(look: Look, at: datetime) -> Spacing:
     return Spacing(count=before.count + 1, last=at)
 
 
+def uncounted(record: Record) -> Record:
+    """The record of an operation that moved nothing: as a failover it does not count for spacing."""
+    spacing, operation = record.spacing, record.operation
+    if spacing is None or operation is None or operation.kind not in AUTOMATIC:
+        return record
+    fewer = Spacing(count=spacing.count - 1, last=spacing.last) if spacing.count > 1 else None
+    return replace(record, spacing=fewer)
+
+
 def back(look: Look, why: str) -> Decision:
     """A switchover that did not work out: the old holder serves again, if it is still there."""
     previous = look.operation.previous if look.operation else None

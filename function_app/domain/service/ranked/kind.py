@@ -6,7 +6,7 @@ from function_app.domain.base.timing import Timing
 from function_app.domain.service import confirm, protocol
 from function_app.domain.service.bounds import Bound, Probe, ranked_bounds
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.health import has_failed
+from function_app.domain.service.health import has_failed, has_session
 from function_app.domain.service.kind import NextHopKind
 from function_app.domain.service.look import Look
 from function_app.domain.service.ranked.paths import LENGTH_AT_REST, Rank
@@ -44,9 +44,9 @@ class Ranked(NextHopKind):
             if isinstance(effect, SendPath)
         )
         held = (*ranked.held, *failed)
-        if held and not ranked.effects and (named := _still_named(look)):
+        if held and not ranked.effects and (named := self._still_named(look)):
             why = f"{'; '.join(held)}; the best path still names {named}"
-            return protocol.open_operation(look, named, Kind.BACK, why)
+            return protocol.open_operation(look.with_record(protocol.uncounted(record)), named, Kind.BACK, why)
         return Decision(ranked.record, ranked.effects, held)
 
     def confirm(self, look: Look, target: str) -> Decision:
@@ -78,8 +78,8 @@ class Ranked(NextHopKind):
     def bounds(self, service: Service, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
         return ranked_bounds(timing)
 
-
-def _still_named(look: Look) -> str | None:
-    """The member that is fit and that the best path still names, if its agent answers."""
-    fit = (name for name in look.members if look.role(name) is not None and not has_failed(look, name))
-    return next((name for name in fit if best_names(look.record, name)), None)
+    def _still_named(self, look: Look) -> str | None:
+        """The member that is fit and that the best path still names, if its agent answers and something reaches it."""
+        fit = (name for name in look.members if look.role(name) is not None and not has_failed(look, name))
+        reached = (name for name in fit if not self.holder_announces or has_session(look, name))
+        return next((name for name in reached if best_names(look.record, name)), None)
