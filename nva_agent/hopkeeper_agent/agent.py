@@ -69,6 +69,11 @@ class Agent:
         """The state of each service, as the probe answers by it."""
         return self.duties.states
 
+    @property
+    def beats(self) -> int:
+        """How many heartbeats were sent since the start."""
+        return self._gossip.beats
+
     def fatal(self) -> tuple[str, ...]:
         """Why the appliance is unfit; empty means fit."""
         return self._parts.fatal()

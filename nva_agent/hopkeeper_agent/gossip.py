@@ -1,6 +1,7 @@
 """Heartbeats between agents: one signed datagram to every peer each period.
 
-A heartbeat is evidence that its sender is alive. This agent steps down by itself when a heartbeat reports a higher epoch:
+A heartbeat is evidence that its sender is alive if it echoes a recent heartbeat of this very boot of ours: no recording can.
+This agent steps down by itself when a heartbeat reports a higher epoch:
 one at which the peer serves, or one at which the peer has received heartbeats of this very agent (its disk was rolled
 back since).
 """
@@ -24,6 +25,7 @@ from hopkeeper_agent.messages import (
     HEARTBEAT,
     Malformed,
     boot_id,
+    decode_echo,
     decode_epochs,
     decode_heartbeat_services,
     encode_heartbeat_services,
@@ -70,7 +72,8 @@ class Gossip(asyncio.DatagramProtocol):
         self._clock = issuer.clock
         self._duties = duties
         self._known: dict[str, _Known] = {}
-        self._counter = 0
+        self.beats = 0
+        """How many heartbeats were sent: the number of the last one."""
         self._transport: asyncio.DatagramTransport | None = None
         self._closed = asyncio.Event()
 
@@ -103,7 +106,7 @@ class Gossip(asyncio.DatagramProtocol):
         """Send one heartbeat to every peer."""
         if self._transport is None or not self._known:
             return
-        self._counter += 1
+        self.beats += 1
         token = self._issuer.to_peers(HEARTBEAT, self._content()).encode()
         for known in self._known.values():
             known.verified = 0
@@ -128,10 +131,11 @@ class Gossip(asyncio.DatagramProtocol):
 
     def _content(self) -> dict[str, Any]:
         return {
-            "n": self._counter,
+            "n": self.beats,
             "boot_id": self._duties.boot_id,
             "services": encode_heartbeat_services(self._duties.states),
             "heard": {known.neighbour.name: known.watch.epochs for known in self._known.values()},
+            "echo": {known.neighbour.name: known.watch.echo() for known in self._known.values()},
         }
 
     def _receive(self, watch: PeerWatch, claims: Mapping[str, Any]) -> None:
@@ -141,9 +145,9 @@ class Gossip(asyncio.DatagramProtocol):
         if not isinstance(heard, dict):
             raise Malformed("heard: not an object")
         recorded = decode_epochs(heard.get(self._identity.agent, {}))
-        if not watch.admits(boot, counter):
+        echo = decode_echo(claims.get("echo", {}), self._identity.agent)
+        if not watch.receive(boot, counter, self._is_recent(echo, watch.tempo.fall), self._clock.monotonic()):
             return
-        watch.receive(boot, counter, self._clock.monotonic())
         for service, (epoch, role) in services.items():
             watch.note_epoch(service, epoch)
             if role is Role.SERVING:
@@ -151,3 +155,8 @@ class Gossip(asyncio.DatagramProtocol):
         for service, epoch in recorded.items():
             if epoch > self._duties.epoch(service):
                 self._duties.note_peer_epoch(service, epoch)
+
+    def _is_recent(self, echo: Mapping[str, int], periods: int) -> bool:
+        """Whether it names this boot of ours, and a heartbeat of the last periods."""
+        answered = echo.get(self._duties.boot_id)
+        return answered is not None and 0 <= self.beats - answered <= periods

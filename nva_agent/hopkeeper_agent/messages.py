@@ -148,6 +148,16 @@ def decode_epochs(value: Any) -> dict[str, int]:
     return {name: whole(epoch, "heard.epoch") for name, epoch in value.items()}
 
 
+def decode_echo(value: Any, agent: str) -> dict[str, int]:
+    """From the claim `echo`, by boot of this agent, the counter of its last heartbeat that the sender received.
+
+    Empty where the sender has received none, or speaks version 1 of the protocol. Raises Malformed.
+    """
+    if not isinstance(value, dict) or not isinstance(own := value.get(agent, {}), dict):
+        raise Malformed("echo: not an object of objects")
+    return {boot_id(boot, "echo"): whole(counter, "echo") for boot, counter in own.items()}
+
+
 def is_name(value: Any) -> TypeGuard[str]:
     """Whether it can name a service, an agent or a topology: lower-case letters, digits and dashes, at most 63."""
     return isinstance(value, str) and _NAME.fullmatch(value) is not None

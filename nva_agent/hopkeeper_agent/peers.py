@@ -13,7 +13,7 @@ from typing import Annotated
 from hopkeeper_agent.decoding import seconds, whole
 
 RETIRED_BOOTS = 64
-"""So many earlier boots of a peer are refused; agents restart rarely, and a replay from before that is not expected."""
+"""So many earlier boots of a peer are refused at once; what was recorded before that is never fresh anyway."""
 
 OVERDUE_PERIODS = 1.5
 """Then one heartbeat is lost, or late by half a period."""
@@ -42,7 +42,10 @@ class Tempo:
 
 @dataclass(slots=True)
 class PeerWatch:
-    """The readings of one peer. `epochs`: by service, the highest epoch that it has reported."""
+    """The readings of one peer. `boot_id` and `counter` are of the boot that answered us last, from its heartbeats.
+
+    `epochs`: by service, the highest epoch that it has reported.
+    """
 
     tempo: Tempo
     started: float
@@ -52,21 +55,36 @@ class PeerWatch:
     epochs: dict[str, int] = field(default_factory=dict)
     _silent_tries: int = field(default=0, init=False)
     _answered: bool = field(default=False, init=False)
+    _introduced: tuple[str, int] | None = field(default=None, init=False)
     _retired: deque[str] = field(default_factory=lambda: deque(maxlen=RETIRED_BOOTS), init=False)
 
-    def admits(self, boot_id: str, counter: int) -> bool:
-        """Whether a heartbeat is newer than all before it. A boot that was followed by another never counts again."""
-        if boot_id == self.boot_id:
-            return counter > self.counter
-        return boot_id not in self._retired
+    def receive(self, boot_id: str, counter: int, answers: bool, now: float) -> bool:
+        """Note an authentic heartbeat. Returns whether it is newer than all before it and proves that the peer is alive.
 
-    def receive(self, boot_id: str, counter: int, now: float) -> None:
-        """Note an authentic, admitted heartbeat."""
-        if self.boot_id is not None and boot_id != self.boot_id:
-            self._retired.append(self.boot_id)
-        self.boot_id, self.counter, self.last_heard = boot_id, counter, now
-        # The probe port is tried only while a heartbeat is overdue; those tries are out of date now.
-        self._silent_tries, self._answered = 0, False
+        `answers`: it echoes a recent heartbeat of ours. One of a new boot that does not is a recording, or the first after
+        a start: it is noted, so that ours can be answered, and replaces nothing. A boot that was replaced never counts again.
+        """
+        if boot_id in self._retired or (boot_id == self.boot_id and counter <= self.counter):
+            return False
+        if boot_id != self.boot_id and not answers:
+            self._introduced = (boot_id, counter)
+            return False
+        if self.boot_id not in (None, boot_id):
+            self._retired.append(str(self.boot_id))
+        self.boot_id, self.counter = boot_id, counter
+        if answers:
+            self.last_heard = now
+            # The probe port is tried only while a heartbeat is overdue; those tries are out of date now.
+            self._silent_tries, self._answered = 0, False
+        return answers
+
+    def echo(self) -> dict[str, int]:
+        """What our next heartbeat answers this peer: by boot, the counter of the last heartbeat received.
+
+        Beside the boot that counts, the last one that has introduced itself: a recording cannot keep a new boot out.
+        """
+        last = {} if self._introduced is None else dict([self._introduced])
+        return last if self.boot_id is None else last | {self.boot_id: self.counter}
 
     def note_epoch(self, service: str, epoch: int) -> None:
         """Keep the highest epoch that this peer has reported."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import signal
 import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hopkeeper_agent.agent import Agent
 from hopkeeper_agent.jws import Signer
+from hopkeeper_agent.messages import HEARTBEAT
 
 from tests.unit.agent.stage import SERVICE, TOPOLOGY, Member, fence, new_signer, promote, until
 
@@ -150,42 +154,125 @@ async def test_a_forged_heartbeat_demotes_no_member(pair: tuple[Member, Member])
     stranger = new_signer()
     async with a.running() as first, b.running():
         await a.send(promote(6, first.duties.boot_id))
-        heartbeat = {
-            "iss": "nva-b",
-            "sub": TOPOLOGY,
-            "iat": time.time(),
-            "n": 10**6,
-            "boot_id": "c" * 32,
-            "services": {SERVICE: {"epoch": 99, "role": "serving"}},
-        }
-        kid = Signer.from_pem((b.folder / "agent.key").read_bytes()).kid
         genuine = Signer.from_pem((b.folder / "agent.key").read_bytes())
         forged = [
-            stranger.sign("hopkeeper-heartbeat", heartbeat),
-            Signer(stranger.key, kid).sign("hopkeeper-heartbeat", heartbeat),
-            genuine.sign("hopkeeper-heartbeat", {**heartbeat, "sub": "other"}),
-            genuine.sign("hopkeeper-heartbeat", {**heartbeat, "iss": "nva-a"}),
-            genuine.sign("hopkeeper-report", heartbeat),
-            genuine.sign(
-                "hopkeeper-heartbeat", {**heartbeat, "services": {SERVICE: {"epoch": 99.0, "role": "serving"}}}
-            ),
-            "x" * 20000,
-            "a.b.c",
+            (stranger, HEARTBEAT, {}),
+            (Signer(stranger.key, genuine.kid), HEARTBEAT, {}),
+            (genuine, HEARTBEAT, {"sub": "other"}),
+            (genuine, HEARTBEAT, {"iss": "nva-a"}),
+            (genuine, "hopkeeper-report", {}),
+            (genuine, HEARTBEAT, {"services": {SERVICE: {"epoch": 99.0, "role": "serving"}}}),
+            (genuine, HEARTBEAT, {"echo": {"nva-a": {first.duties.boot_id: -1}}}),
+            (genuine, HEARTBEAT, {"echo": {"nva-a": []}}),
         ]
-        await _datagrams(b.address, a.address, forged)
+        for signer, typ, changes in forged:
+            await datagrams(b, a, signer.sign(typ, heartbeat_of_b(**({"echo": answering(first)} | changes))))
+        await datagrams(b, a, "x" * 20000, "a.b.c")
         counter = first.watches["nva-b"].counter
         await until(lambda: first.watches["nva-b"].counter >= counter + 3)
         assert await a.probe() == 200
         # The same message, authentic, does demote: the forgeries failed for what they are.
-        await _datagrams(b.address, a.address, [genuine.sign("hopkeeper-heartbeat", heartbeat)])
+        await datagrams(b, a, genuine.sign(HEARTBEAT, heartbeat_of_b(echo=answering(first))))
         await until(lambda: first.duties.states[SERVICE].role == "standby")
 
 
-async def _datagrams(source: str, destination: str, payloads: list[str]) -> None:
+async def test_recorded_heartbeats_neither_silence_a_live_peer_nor_keep_a_dead_one_alive(
+    pair: tuple[Member, Member],
+) -> None:
+    """Recorded off the wire before both restarted, and sent from the peer's own address."""
+    a, b = pair
+    async with a.running() as first:
+        recorded = await recording(b, first, beats=5)
+    async with a.running() as first:
+        async with b.running():
+            await until(lambda: first.status()["peers"]["nva-b"]["gossip"] == "ok")
+            await datagrams(b, a, recorded[0])
+            counter = first.watches["nva-b"].counter
+            await until(lambda: first.watches["nva-b"].counter >= counter + 3)
+            assert first.status()["peers"]["nva-b"]["gossip"] == "ok"
+        await until(lambda: first.status()["peers"]["nva-b"]["gossip"] == "bad")
+        for heartbeat in recorded[1:]:
+            await datagrams(b, a, heartbeat)
+            assert first.status()["peers"]["nva-b"]["gossip"] == "bad"
+
+
+async def recording(sender: Member, receiver: Agent, beats: int) -> list[str]:
+    """Heartbeats that count at the receiver now, of a boot that answers it."""
+    signer = Signer.from_pem((sender.folder / "agent.key").read_bytes())
+    made = []
+    for number in range(1, beats + 1):
+        claims = heartbeat_of_b(n=number, services={}, echo=answering(receiver))
+        made.append(signer.sign(HEARTBEAT, claims))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as socket_:
+            socket_.bind((sender.address, 8444))
+            socket_.sendto(made[-1].encode(), (str(receiver.config.agent.address), 8444))
+        await until(lambda number=number: receiver.watches["nva-b"].counter == number)  # type: ignore[misc]
+    assert receiver.status()["peers"]["nva-b"]["gossip"] == "ok"
+    return made
+
+
+async def test_a_peer_of_version_1_is_alive_by_its_probe_port_and_its_epochs_are_not_believed(
+    pair: tuple[Member, Member],
+) -> None:
+    """While agents are upgraded one by one: its heartbeats echo nothing, so they are no life, and it does not fail."""
+    a, b = pair
+    b.extra = ""  # the agent itself sends nothing: its heartbeats are those of version 1, below
+    signer = Signer.from_pem((b.folder / "agent.key").read_bytes())
+    async with b.running(), a.running() as first:
+        await a.send(promote(6, first.duties.boot_id))
+        for number in range(8):
+            await datagrams(b, a, signer.sign(HEARTBEAT, heartbeat_of_b(n=number)))
+            assert not first.watches["nva-b"].failed(time.monotonic())
+        assert first.status()["peers"]["nva-b"]["probe"] == "ok"
+        assert await a.probe() == 200
+
+
+async def test_a_peer_of_version_1_takes_our_heartbeats_as_before(pair: tuple[Member, Member]) -> None:
+    a, b = pair
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.setblocking(False)
+        ear.bind((b.address, 8444))
+        async with a.running() as first:
+            await a.send(promote(6, first.duties.boot_id))
+            claims: dict[str, Any] = {}
+
+            def served() -> bool:
+                with contextlib.suppress(BlockingIOError):
+                    claims.update(a.verified(ear.recv(8192).decode(), HEARTBEAT))
+                return bool(claims.get("services"))
+
+            await until(served)
+    assert version_1(claims) == (first.duties.boot_id, claims["n"], {SERVICE: (6, "serving")}, {})
+
+
+def version_1(claims: dict[str, Any]) -> tuple[Any, ...]:
+    """What an agent of version 1 reads in a heartbeat: it ignores every other claim."""
+    services = {name: (item["epoch"], item["role"]) for name, item in claims["services"].items()}
+    return claims["boot_id"], claims["n"], services, claims.get("heard", {}).get("nva-b", {})
+
+
+def heartbeat_of_b(**changes: Any) -> dict[str, Any]:
+    """Claims of a heartbeat that version 1 of the protocol would take: nva-b serves at a high epoch."""
+    return {
+        "iss": "nva-b",
+        "sub": TOPOLOGY,
+        "iat": time.time(),
+        "n": 10**6,
+        "boot_id": "c" * 32,
+        "services": {SERVICE: {"epoch": 99, "role": "serving"}},
+    } | changes
+
+
+def answering(agent: Agent) -> dict[str, Any]:
+    """The echo of a peer that has received this agent's last heartbeat."""
+    return {"nva-a": {agent.duties.boot_id: agent.beats}}
+
+
+async def datagrams(source: Member, destination: Member, *payloads: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.bind((source, 0))
+        sender.bind((source.address, 0))
         for payload in payloads:
-            sender.sendto(payload.encode(), (destination, 8444))
+            sender.sendto(payload.encode(), (destination.address, 8444))
             # One a period: a flood under a peer's name is dropped unread.
             await asyncio.sleep(0.11)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hopkeeper_agent.commands import authenticate
 from hopkeeper_agent.identity import Identity
-from hopkeeper_agent.messages import decode_epochs, decode_heartbeat_services
+from hopkeeper_agent.messages import decode_echo, decode_epochs, decode_heartbeat_services
 from hopkeeper_agent.role import Advertise, AdvertiseOutward, Fence, Promote, Status
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
@@ -46,7 +46,7 @@ def test_an_example_fits_the_schema_its_name_begins_with(name: str) -> None:
 def test_a_schema_takes_no_more_and_no_less(name: str) -> None:
     strict = validator(name.split("-")[0])
     assert not strict.is_valid({**EXAMPLES[name], "extra": 1})
-    for key in EXAMPLES[name].keys() - {"heard", "outward_sessions"}:
+    for key in EXAMPLES[name].keys() - {"heard", "echo", "outward_sessions"}:
         assert not strict.is_valid({k: v for k, v in EXAMPLES[name].items() if k != key}), key
 
 
@@ -70,6 +70,8 @@ def test_the_agent_reads_the_example_heartbeats(name: str) -> None:
     assert set(decode_heartbeat_services(EXAMPLES[name]["services"])) == set(EXAMPLES[name]["services"])
     for epochs in EXAMPLES[name].get("heard", {}).values():
         assert decode_epochs(epochs) == epochs
+    for peer, echo in EXAMPLES[name].get("echo", {}).items():
+        assert decode_echo(EXAMPLES[name]["echo"], peer) == echo
 
 
 async def test_replies_fit_the_schema_accepted_and_refused(tmp_path: Path) -> None:
