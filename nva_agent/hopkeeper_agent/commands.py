@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
-from hopkeeper_agent.identity import APP, TOKEN_SECONDS, Identity, Issuer
-from hopkeeper_agent.jws import Unauthentic, verify
-from hopkeeper_agent.messages import COMMAND, REPLY, Malformed, decode_command, seconds
-from hopkeeper_agent.role import Command, Fence
+from hopkeeper_agent.identity import TOKEN_SECONDS, Identity, Issuer
+from hopkeeper_agent.jws import Ring, Unauthentic
+from hopkeeper_agent.messages import REPLY, Malformed, decode_command, seconds
+from hopkeeper_agent.role import Command, Fence, Promote
+from hopkeeper_agent.warrants import WARRANT_MAX_BYTES, commanded
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +28,6 @@ BODY_SECONDS = 5.0
 LEEWAY_SECONDS = 5.0
 """How far the app's clock and this machine's may differ. FENCE alone is accepted whatever the clocks say."""
 AGE_MAX_SECONDS = TOKEN_SECONDS + LEEWAY_SECONDS
-
-
-class Ring(Protocol):
-    """The app's public keys."""
-
-    def current(self) -> Mapping[str, EllipticCurvePublicKey]:
-        """By key id, as the file has them now."""
 
 
 class Commanded(Protocol):
@@ -61,10 +55,9 @@ def authenticate(
 
     Raises Unauthentic (signature, issuer, topology, agent, expiry) or Malformed (shape).
     """
-    claims = verify(token, COMMAND, keys)
-    for name, expected in (("iss", APP), ("sub", identity.topology), ("aud", identity.agent)):
-        if claims.get(name) != expected:
-            raise Unauthentic(f"wrong {name}")
+    claims = commanded(token, keys, identity.topology)
+    if claims.get("aud") != identity.agent:
+        raise Unauthentic("wrong aud")
     try:
         issued, expires = seconds(claims.get("iat"), "iat"), seconds(claims.get("exp"), "exp")
     except Malformed as error:
@@ -76,6 +69,8 @@ def authenticate(
     fresh = now_seconds < expires + LEEWAY_SECONDS and now_seconds <= issued + AGE_MAX_SECONDS
     if not fresh and not isinstance(command, Fence):
         raise Unauthentic("expired")
+    if isinstance(command, Fence | Promote) and len(token) <= WARRANT_MAX_BYTES:
+        command = replace(command, warrant=token.decode("ascii"))
     return Authentic(jti, command)
 
 

@@ -36,6 +36,7 @@ from hopkeeper_agent.role import (
     promote,
 )
 from hopkeeper_agent.speakers import SpeakerError
+from hopkeeper_agent.warrants import SERVICES_MAX
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Duties:
         self._states: dict[str, ServiceState] = dict(start.states)
         self._durable: dict[str, ServiceState] | None = dict(start.states) if start.is_durable else None
         self._heard: dict[str, int] = {}
+        self._shown: dict[str, str] = {}
         self._disk = asyncio.Lock()
         self._announcing = asyncio.Lock()
         self._announcing_outward = asyncio.Lock()
@@ -95,8 +97,13 @@ class Duties:
 
     @property
     def heard(self) -> Mapping[str, int]:
-        """By service, the highest epoch that authentic peers have reported since the start."""
+        """By service, the highest epoch that peers have shown the app's word of since the start."""
         return self._heard
+
+    @property
+    def shown(self) -> Mapping[str, str]:
+        """By service, the token of the app that proves `heard`."""
+        return self._shown
 
     def epoch(self, service: str) -> int:
         """The epoch of the last role command accepted for a service; 0 if there was none."""
@@ -148,13 +155,17 @@ class Duties:
             case AdvertiseOutward():
                 return await self._take_outward(command)
 
-    def note_peer_epoch(self, service: str, epoch: int) -> None:
-        """An authentic peer reports a higher epoch than ours, or may: step down if we serve `service` below `epoch`."""
-        self._heard[service] = max(epoch, self._heard.get(service, 0))
+    def note_peer_epoch(self, service: str, epoch: int, token: str = "") -> None:
+        """The app's word (`token`) of an epoch that may be higher than ours: step down if we serve `service` below it."""
+        known = self._heard.keys() | self._states.keys()
+        if service not in known and len(known) >= SERVICES_MAX:
+            return
+        if epoch > self._heard.get(service, 0):
+            self._heard[service], self._shown[service] = epoch, token
         state = self._state(service)
         reduced = outranked(state, epoch)
         if reduced is not state:
-            log.warning("stepped down: a peer reports a higher epoch", extra={"service": service, "epoch": epoch})
+            log.warning("stepped down: a peer shows a higher epoch", extra={"service": service, "epoch": epoch})
             self._announce_outward_soon()
             self._states[service] = reduced
             self._save_soon()
@@ -171,7 +182,7 @@ class Duties:
         await asyncio.gather(*self._saving)
 
     async def _fence(self, command: Fence) -> str | None:
-        verdict = fence(command, self._state(command.service))
+        verdict = fence(command, self._state(command.service), self._heard.get(command.service, 0))
         if isinstance(verdict, Refused):
             return verdict.reason
         self._announce_outward_soon()
@@ -248,7 +259,7 @@ class Duties:
         current = self._state(command.service)
         if current.turn >= command.turn:
             return current
-        return replace(current, turn=command.turn, role=Role.STANDBY)
+        return replace(current, turn=command.turn, role=Role.STANDBY, warrant=command.warrant)
 
     def _state(self, service: str) -> ServiceState:
         return self._states.get(service, ServiceState())

@@ -1,9 +1,9 @@
-"""Heartbeats between agents: one signed datagram to every peer each period.
+"""Heartbeats between agents: one signed datagram to every peer each period, and the app's word where a peer lacks it.
 
 A heartbeat is evidence that its sender is alive if it echoes a recent heartbeat of this very boot of ours: no recording can.
-This agent steps down by itself when a heartbeat reports a higher epoch:
-one at which the peer serves, or one at which the peer has received heartbeats of this very agent (its disk was rolled
-back since).
+What it says of epochs is never believed. It shows which of the app's commands the sender has not seen yet, and those it is
+sent: the very tokens that the app signed (`warrants`). This agent steps down by itself when the app is shown to have promoted
+a peer at a higher epoch, or to have commanded this very agent at one (its disk was rolled back since).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from hopkeeper_agent.duties import Duties
 from hopkeeper_agent.identity import Issuer
-from hopkeeper_agent.jws import Unauthentic, key_id, peek_kid, verify
+from hopkeeper_agent.jws import Ring, Unauthentic, key_id, peek_kid, verify
 from hopkeeper_agent.messages import (
     HEARTBEAT,
     Malformed,
@@ -33,11 +33,12 @@ from hopkeeper_agent.messages import (
 )
 from hopkeeper_agent.peers import PeerWatch, Tempo
 from hopkeeper_agent.role import Role
+from hopkeeper_agent.warrants import Warrant, read_warrant
 
 log = logging.getLogger(__name__)
 
 DATAGRAM_MAX_BYTES = 8 * 1024
-VERIFICATIONS_PER_PERIOD = 10
+VERIFICATIONS_PER_PERIOD = 16
 """For each peer. One takes 0.2 ms: a flood of datagrams under a peer's name must not keep the probe from answering."""
 
 
@@ -57,6 +58,7 @@ class _Known:
     watch: PeerWatch
     keys: dict[str, EllipticCurvePublicKey]
     verified: int = 0
+    answered: bool = False
     destination: tuple[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,8 +68,10 @@ class _Known:
 class Gossip(asyncio.DatagramProtocol):
     """Sends and receives heartbeats. Its owner calls `beat` once a period."""
 
-    def __init__(self, issuer: Issuer, duties: Duties) -> None:
+    def __init__(self, issuer: Issuer, duties: Duties, ring: Ring) -> None:
+        """`ring` holds the app's public keys, which verify warrants."""
         self._issuer = issuer
+        self._ring = ring
         self._identity = issuer.identity
         self._clock = issuer.clock
         self._duties = duties
@@ -109,22 +113,31 @@ class Gossip(asyncio.DatagramProtocol):
         self.beats += 1
         token = self._issuer.to_peers(HEARTBEAT, self._content()).encode()
         for known in self._known.values():
-            known.verified = 0
+            known.verified, known.answered = 0, False
             self._transport.sendto(token, known.destination)
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        """Take a datagram; all but an authentic heartbeat of a peer, newer than its last one, is dropped."""
+        """Take a datagram of a peer's address: its authentic heartbeat, or a command of the app. All else is dropped."""
         try:
-            known = self._known.get(peek_kid(data)) if len(data) <= DATAGRAM_MAX_BYTES else None
-            if known is None or addr[0] != known.destination[0] or known.verified >= VERIFICATIONS_PER_PERIOD:
+            kid = peek_kid(data) if len(data) <= DATAGRAM_MAX_BYTES else ""
+            known = self._sender(kid, str(addr[0]))
+            if known is None or known.verified >= VERIFICATIONS_PER_PERIOD:
                 return
             known.verified += 1
-            claims = verify(data, HEARTBEAT, known.keys)
-            if claims.get("iss") != known.neighbour.name or claims.get("sub") != self._identity.topology:
-                return
-            self._receive(known.watch, claims)
+            if kid in known.keys:
+                self._take_heartbeat(known, verify(data, HEARTBEAT, known.keys))
+            else:
+                self._take_warrant(read_warrant(data, self._ring.current(), self._identity.topology))
         except (Unauthentic, Malformed) as error:
-            log.debug("heartbeat dropped", extra={"rule": str(error), "remote": str(addr[0])})
+            log.debug("datagram dropped", extra={"rule": str(error), "remote": str(addr[0])})
+
+    def _sender(self, kid: str, address: str) -> _Known | None:
+        """The peer at that address whose key or, of a command that it shows, the app's may have signed the datagram."""
+        there = [known for known in self._known.values() if known.destination[0] == address]
+        signed = [known for known in there if kid in known.keys]
+        if signed or not there or kid not in self._ring.current():
+            return signed[0] if signed else None
+        return there[0]
 
     def error_received(self, exc: Exception) -> None:
         """ICMP says that a peer is down: its missing heartbeats are counted anyway."""
@@ -138,7 +151,10 @@ class Gossip(asyncio.DatagramProtocol):
             "echo": {known.neighbour.name: known.watch.echo() for known in self._known.values()},
         }
 
-    def _receive(self, watch: PeerWatch, claims: Mapping[str, Any]) -> None:
+    def _take_heartbeat(self, known: _Known, claims: Mapping[str, Any]) -> None:
+        watch = known.watch
+        if claims.get("iss") != known.neighbour.name or claims.get("sub") != self._identity.topology:
+            return
         boot, counter = boot_id(claims.get("boot_id"), "boot_id"), whole(claims.get("n"), "n")
         services = decode_heartbeat_services(claims.get("services"))
         heard = claims.get("heard", {})
@@ -146,15 +162,35 @@ class Gossip(asyncio.DatagramProtocol):
             raise Malformed("heard: not an object")
         recorded = decode_epochs(heard.get(self._identity.agent, {}))
         echo = decode_echo(claims.get("echo", {}), self._identity.agent)
-        if not watch.receive(boot, counter, self._is_recent(echo, watch.tempo.fall), self._clock.monotonic()):
+        watch.receive(boot, counter, self._is_recent(echo, watch.tempo.fall), self._clock.monotonic())
+        if not known.answered:
+            known.answered = True
+            self._show(known, {name: epoch for name, (epoch, _) in services.items()}, recorded)
+
+    def _show(self, known: _Known, own: Mapping[str, int], recorded: Mapping[str, int]) -> None:
+        """Send a peer the app's commands that its heartbeat shows it lacks: at once, as it may be about to answer its probe.
+
+        `own` are the epochs of its own roles, `recorded` those of ours that it has seen.
+        """
+        ours = self._duties.states.items()
+        lacking = [s.warrant for name, s in ours if s.warrant and s.turn.epoch > recorded.get(name, 0)]
+        lacking += [w.token for name, w in known.watch.warrants.items() if w.epoch > own.get(name, 0)]
+        for token in lacking:
+            if self._transport is not None:
+                self._transport.sendto(token.encode(), known.destination)
+
+    def _take_warrant(self, warrant: Warrant) -> None:
+        """What the app commanded a peer, or this agent: another one's command is of no use here."""
+        if warrant.member == self._identity.agent:
+            if warrant.epoch > self._duties.epoch(warrant.service):
+                self._duties.note_peer_epoch(warrant.service, warrant.epoch, warrant.token)
             return
-        for service, (epoch, role) in services.items():
-            watch.note_epoch(service, epoch)
-            if role is Role.SERVING:
-                self._duties.note_peer_epoch(service, epoch)
-        for service, epoch in recorded.items():
-            if epoch > self._duties.epoch(service):
-                self._duties.note_peer_epoch(service, epoch)
+        for known in self._known.values():
+            if known.neighbour.name != warrant.member:
+                continue
+            known.watch.note_warrant(warrant)
+            if warrant.role is Role.SERVING:
+                self._duties.note_peer_epoch(warrant.service, warrant.epoch, warrant.token)
 
     def _is_recent(self, echo: Mapping[str, int], periods: int) -> bool:
         """Whether it names this boot of ours, and a heartbeat of the last periods."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jwt
 from cryptography import x509
@@ -118,6 +118,13 @@ def certificate_key(pem: bytes) -> EllipticCurvePublicKey:
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
         raise BadKey("the certificate's key is not EC P-256")
     return key
+
+
+class Ring(Protocol):
+    """The app's public keys."""
+
+    def current(self) -> Mapping[str, EllipticCurvePublicKey]:
+        """By key id, as the file has them now."""
 
 
 class AppKeys:

@@ -36,6 +36,8 @@ ADVERTISEMENTS_MAX = 1000
 OUTWARD_MAX = 200
 PREPEND_MAX = 16
 NUMBER_MAX = 2**53 - 1
+EPOCH_MAX = 2**53 - 2**32
+"""Of a command and of the state file: the numbers above it are never used up."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _BOOT_ID = re.compile(r"[0-9a-f]{32}")
@@ -55,17 +57,17 @@ def decode_command(value: Any) -> Command:
             return Status()
         case "fence":
             _exactly(value, {"kind", "service", "epoch", "seq"})
-            return Fence(_service(value), _turn(value))
+            return Fence(_service(value), turn(value, "command"))
         case "promote":
             _exactly(value, {"kind", "service", "epoch", "seq", "boot_id"})
-            return Promote(_service(value), _turn(value), boot_id(value.get("boot_id"), "command.boot_id"))
+            return Promote(_service(value), turn(value, "command"), boot_id(value.get("boot_id"), "command.boot_id"))
         case "advertise":
             _exactly(value, {"kind", "service", "epoch", "seq", "advertisements"})
-            return Advertise(_service(value), _turn(value), decode_advertisements(value["advertisements"]))
+            return Advertise(_service(value), turn(value, "command"), decode_advertisements(value["advertisements"]))
         case "outward":
             _exactly(value, {"kind", "service", "epoch", "seq", "prefixes", "standby_prepend"})
             prefixes, standby_prepend = decode_outward(value)
-            return AdvertiseOutward(_service(value), _turn(value), prefixes, standby_prepend)
+            return AdvertiseOutward(_service(value), turn(value, "command"), prefixes, standby_prepend)
         case _:
             raise Malformed("command.kind: not one of status, fence, promote, advertise, outward")
 
@@ -198,8 +200,12 @@ def _service(value: Mapping[str, Any]) -> str:
     return name
 
 
-def _turn(value: Mapping[str, Any]) -> Turn:
-    return Turn(whole(value["epoch"], "command.epoch"), whole(value["seq"], "command.seq"))
+def turn(value: Mapping[str, Any], where: str) -> Turn:
+    """Return the `epoch` and `seq` of an object; raises Malformed, and KeyError where one is missing."""
+    epoch = whole(value["epoch"], f"{where}.epoch")
+    if epoch > EPOCH_MAX:
+        raise Malformed(f"{where}.epoch: above {EPOCH_MAX}")
+    return Turn(epoch, whole(value["seq"], f"{where}.seq"))
 
 
 def _prefix(value: Any) -> IPv4Network:

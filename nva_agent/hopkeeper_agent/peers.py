@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from hopkeeper_agent.decoding import seconds, whole
+from hopkeeper_agent.warrants import SERVICES_MAX, Warrant
 
 RETIRED_BOOTS = 64
 """So many earlier boots of a peer are refused at once; what was recorded before that is never fresh anyway."""
@@ -44,7 +45,7 @@ class Tempo:
 class PeerWatch:
     """The readings of one peer. `boot_id` and `counter` are of the boot that answered us last, from its heartbeats.
 
-    `epochs`: by service, the highest epoch that it has reported.
+    `warrants`: by service, the newest role command that it is known to have accepted.
     """
 
     tempo: Tempo
@@ -52,7 +53,7 @@ class PeerWatch:
     last_heard: float | None = None
     boot_id: str | None = None
     counter: int = -1
-    epochs: dict[str, int] = field(default_factory=dict)
+    warrants: dict[str, Warrant] = field(default_factory=dict)
     _silent_tries: int = field(default=0, init=False)
     _answered: bool = field(default=False, init=False)
     _introduced: tuple[str, int] | None = field(default=None, init=False)
@@ -86,9 +87,18 @@ class PeerWatch:
         last = {} if self._introduced is None else dict([self._introduced])
         return last if self.boot_id is None else last | {self.boot_id: self.counter}
 
-    def note_epoch(self, service: str, epoch: int) -> None:
-        """Keep the highest epoch that this peer has reported."""
-        self.epochs[service] = max(epoch, self.epochs.get(service, 0))
+    @property
+    def epochs(self) -> dict[str, int]:
+        """By service, the highest epoch at which the app is known to have commanded this peer."""
+        return {service: warrant.epoch for service, warrant in self.warrants.items()}
+
+    def note_warrant(self, warrant: Warrant) -> None:
+        """Keep the newest of each service; no more services than an agent may know."""
+        known = self.warrants.get(warrant.service)
+        if known is None and len(self.warrants) >= SERVICES_MAX:
+            return
+        if known is None or warrant.epoch > known.epoch:
+            self.warrants[warrant.service] = warrant
 
     def probe_answered(self) -> None:
         """The probe port gave any HTTP answer."""

@@ -10,14 +10,18 @@ Rules, each with the fault it stops:
   this agent stands by if a peer serves at a higher epoch    a holder that missed its fence
   it stands by if a peer recorded it at a higher epoch than
       its own                                                a disk that was rolled back
+  an epoch leaps by no more than `LEAP_MAX`                  a record that was tampered with
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
+
+LEAP_MAX = 2**20
+"""By how much the epoch of a role command may exceed what this agent or a peer was commanded before; the first may be any."""
 
 
 class Role(StrEnum):
@@ -75,12 +79,13 @@ class Outward:
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """What an agent stores about a service over a restart."""
+    """What an agent stores about a service over a restart. `warrant`: the token of the command that gave turn and role."""
 
     turn: Turn = Turn(0, 0)
     role: Role = Role.STANDBY
     advertised: Advertised | None = None
     outward: Outward | None = None
+    warrant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +95,21 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """Stop answering the probe for a service."""
+    """Stop answering the probe for a service. `warrant` is the command's own token."""
 
     service: str
     turn: Turn
+    warrant: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """Answer the probe for a service; `boot_id` is the boot that the app last read."""
+    """Answer the probe for a service; `boot_id` is the boot that the app last read. `warrant` is the command's own token."""
 
     service: str
     turn: Turn
     boot_id: str
+    warrant: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +148,9 @@ class Refused:
     reason: str
 
 
-def fence(command: Fence, state: ServiceState) -> Accepted | Refused:
-    """Decide on a FENCE."""
-    return _take_role(command.turn, Role.STANDBY, state)
+def fence(command: Fence, state: ServiceState, heard_epoch: int = 0) -> Accepted | Refused:
+    """Decide on a FENCE. `heard_epoch` as in `promote`."""
+    return _take_role(command, Role.STANDBY, state, heard_epoch)
 
 
 def promote(command: Promote, state: ServiceState, boot_id: str, heard_epoch: int) -> Accepted | Refused:
@@ -156,7 +163,7 @@ def promote(command: Promote, state: ServiceState, boot_id: str, heard_epoch: in
         return Refused("this agent restarted since it was looked at")
     if command.turn.epoch < heard_epoch:
         return Refused(f"a peer reported epoch {heard_epoch}, which is higher")
-    return _take_role(command.turn, Role.SERVING, state)
+    return _take_role(command, Role.SERVING, state, heard_epoch)
 
 
 def advertise(command: Advertise, state: ServiceState, taken: Mapping[IPv4Network, str]) -> Accepted | Refused:
@@ -222,12 +229,17 @@ def answers(state: ServiceState, fatal: tuple[str, ...]) -> bool:
     return state.role is Role.SERVING and not fatal
 
 
-def _take_role(turn: Turn, role: Role, state: ServiceState) -> Accepted | Refused:
+def _take_role(command: Fence | Promote, role: Role, state: ServiceState, heard_epoch: int) -> Accepted | Refused:
+    turn, newest = command.turn, max(state.turn.epoch, heard_epoch)
+    if state.turn.epoch and turn.epoch > newest + LEAP_MAX:
+        return Refused(f"{_named(turn)} leaps too far beyond epoch {newest}")
     if turn < state.turn:
         return Refused(f"{_named(turn)} is lower than {_named(state.turn)}, already accepted")
     if turn == state.turn and role is not state.role:
         return Refused(f"{_named(turn)} was accepted with the opposite effect")
-    return Accepted(replace(state, turn=turn, role=role))
+    # Sent again, a command has another token and proves the same: what is on disk stays as it is.
+    warrant = state.warrant if turn == state.turn and state.warrant else command.warrant
+    return Accepted(replace(state, turn=turn, role=role, warrant=warrant))
 
 
 def _named(turn: Turn) -> str:

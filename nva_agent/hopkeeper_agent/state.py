@@ -27,9 +27,10 @@ from hopkeeper_agent.messages import (
     encode_advertised,
     encode_outward,
     is_name,
+    turn,
     whole,
 )
-from hopkeeper_agent.role import Advertised, Outward, Role, ServiceState, Turn
+from hopkeeper_agent.role import Advertised, Outward, Role, ServiceState
 
 SCHEMA = 1
 
@@ -146,6 +147,7 @@ def _encode(machine: str, identity: Identity, writes: int, states: Mapping[str, 
                 "role": state.role.value,
                 "advertised": encode_advertised(state.advertised),
                 **({} if state.outward is None else {"outward": encode_outward(state.outward)}),
+                **({"warrant": state.warrant} if state.warrant else {}),
             }
             for name, state in sorted(states.items())
         },
@@ -170,15 +172,11 @@ def _decode_service(name: str, item: Mapping[str, Any]) -> ServiceState:
         raise Malformed("state: not a service name")
     advertised = None
     if (stored := item["advertised"]) is not None:
-        advertised = Advertised(_turn(stored), decode_advertisements(stored["advertisements"]))
+        advertised = Advertised(turn(stored, "state"), decode_advertisements(stored["advertisements"]))
     outward = None
     if (stored := item.get("outward")) is not None:
-        outward = Outward(_turn(stored), *decode_outward(stored))
-    return ServiceState(_turn(item), Role(item["role"]), advertised, outward)
-
-
-def _turn(item: Mapping[str, Any]) -> Turn:
-    return Turn(whole(item["epoch"], "state.epoch"), whole(item["seq"], "state.seq"))
+        outward = Outward(turn(stored, "state"), *decode_outward(stored))
+    return ServiceState(turn(item, "state"), Role(item["role"]), advertised, outward, str(item.get("warrant", "")))
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

@@ -156,9 +156,16 @@ def _service(parts: Parts, name: str) -> dict[str, Any]:
         "answering": parts.probe.is_open and answers(state, parts.fatal()),
         "advertised": encode_advertised(state.advertised),
         "heard": duties.heard.get(name, 0),
+        **_warrants(state, duties.shown.get(name, "")),
         "durable": duties.is_durable(name),
         **_outward(state, duties.outward(name)),
     }
+
+
+def _warrants(state: ServiceState, shown: str) -> dict[str, Any]:
+    """The app's own tokens that prove `epoch` and `heard`, where there are any."""
+    tokens = {"warrant": state.warrant, "heard_warrant": shown}
+    return {name: token for name, token in tokens.items() if token}
 
 
 def _outward(state: ServiceState, announced: tuple[Advertisement, ...]) -> dict[str, Any]:

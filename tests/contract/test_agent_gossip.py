@@ -16,8 +16,21 @@ import pytest
 from hopkeeper_agent.agent import Agent
 from hopkeeper_agent.jws import Signer
 from hopkeeper_agent.messages import HEARTBEAT
+from hopkeeper_agent.role import Role
+from hopkeeper_agent.warrants import SERVICES_MAX, Warrant
 
-from tests.unit.agent.stage import SERVICE, TOPOLOGY, Member, fence, new_signer, promote, until
+from tests.unit.agent.stage import (
+    COMMAND_TYPE,
+    SERVICE,
+    TOPOLOGY,
+    Member,
+    advertise,
+    claims,
+    fence,
+    new_signer,
+    promote,
+    until,
+)
 
 
 @pytest.fixture
@@ -171,9 +184,79 @@ async def test_a_forged_heartbeat_demotes_no_member(pair: tuple[Member, Member])
         counter = first.watches["nva-b"].counter
         await until(lambda: first.watches["nva-b"].counter >= counter + 3)
         assert await a.probe() == 200
-        # The same message, authentic, does demote: the forgeries failed for what they are.
+        # The same message, authentic, counts: the forgeries failed for what they are.
         await datagrams(b, a, genuine.sign(HEARTBEAT, heartbeat_of_b(echo=answering(first))))
-        await until(lambda: first.duties.states[SERVICE].role == "standby")
+        assert first.watches["nva-b"].counter == 10**6
+
+
+async def test_an_epoch_or_a_service_that_only_a_peer_claims_is_not_believed(pair: tuple[Member, Member]) -> None:
+    """The key of one standby is stolen: it can claim any epoch of its own or of ours, and invent services by the hundred."""
+    a, b = pair
+    signer = Signer.from_pem((b.folder / "agent.key").read_bytes())
+    async with a.running() as first:
+        await a.send(promote(6, first.duties.boot_id))
+        for number, epoch in enumerate((7, 2**53 - 1), 1):
+            invented = {f"s{number}-{n}": epoch for n in range(100)}
+            claimed = {name: {"epoch": epoch, "role": "serving"} for name in (SERVICE, *list(invented)[:30])}
+            lie = {"services": claimed, "heard": {"nva-a": invented | {SERVICE: epoch}}}
+            heartbeat = heartbeat_of_b(n=number, echo=answering(first), **lie)
+            await datagrams(b, a, signer.sign(HEARTBEAT, heartbeat))
+            assert first.watches["nva-b"].counter == number
+        assert await a.probe() == 200
+        assert first.status()["services"].keys() == {SERVICE}
+        assert first.status()["services"][SERVICE]["heard"] == 0
+        # The recovery of a lost record: whatever the app commands next is above what it knows.
+        assert (await a.send(fence(8)))[0] == 200
+        assert (await a.send(promote(9, first.duties.boot_id)))[0] == 200
+
+
+async def test_only_the_apps_own_role_command_in_this_topology_proves_an_epoch(pair: tuple[Member, Member]) -> None:
+    a, b = pair
+    app, peer = a.app, Signer.from_pem((b.folder / "agent.key").read_bytes())
+    grant = promote(7, "d" * 32)
+    async with a.running() as first:
+        await a.send(promote(6, first.duties.boot_id))
+        no_proof = [
+            peer.sign(COMMAND_TYPE, claims(grant, "nva-b")),
+            Signer(peer.key, app.kid).sign(COMMAND_TYPE, claims(grant, "nva-b")),
+            app.sign(HEARTBEAT, claims(grant, "nva-b")),
+            app.sign(COMMAND_TYPE, claims(grant, "nva-b", sub="other")),
+            app.sign(COMMAND_TYPE, claims(grant, "nva-b", iss="nva-b")),
+            app.sign(COMMAND_TYPE, claims(grant, "nva-x")),
+            app.sign(COMMAND_TYPE, claims(fence(7), "nva-b")),
+            app.sign(COMMAND_TYPE, claims(advertise(7, []), "nva-b")),
+            app.sign(COMMAND_TYPE, claims(promote(6, "d" * 32), "nva-b")),
+            app.sign(COMMAND_TYPE, claims(promote(2**53 - 1, "d" * 32), "nva-b")),
+        ]
+        await datagrams(b, a, *no_proof)
+        assert await a.probe() == 200
+        token = app.sign(COMMAND_TYPE, claims(grant, "nva-b", iat=1000, exp=1030))
+        await datagrams(b, a, token)
+        await until(lambda: first.duties.states[SERVICE].role == "standby", 1.0)
+        mine = first.status()["services"][SERVICE]
+        assert (mine["heard"], mine["heard_warrant"]) == (7, token)
+
+
+async def test_the_apps_command_to_this_very_agent_at_a_higher_epoch_shows_that_its_disk_was_rolled_back(
+    pair: tuple[Member, Member],
+) -> None:
+    a, b = pair
+    async with a.running() as first:
+        await a.send(promote(6, first.duties.boot_id))
+        await datagrams(b, a, a.app.sign(COMMAND_TYPE, claims(fence(6), "nva-a")))
+        assert await a.probe() == 200
+        await datagrams(b, a, a.app.sign(COMMAND_TYPE, claims(fence(7), "nva-a")))
+        assert await a.probe() == 503
+
+
+async def test_what_peers_show_is_bounded_in_services(pair: tuple[Member, Member]) -> None:
+    a, _ = pair
+    async with a.running() as first:
+        for number in range(100):
+            first.duties.note_peer_epoch(f"s{number}", 7)
+            warrant = Warrant("nva-b", f"s{number}", 7, Role.SERVING, "token")
+            first.watches["nva-b"].note_warrant(warrant)
+        assert len(first.status()["services"]) == len(first.watches["nva-b"].warrants) == SERVICES_MAX
 
 
 async def test_recorded_heartbeats_neither_silence_a_live_peer_nor_keep_a_dead_one_alive(
@@ -201,8 +284,7 @@ async def recording(sender: Member, receiver: Agent, beats: int) -> list[str]:
     signer = Signer.from_pem((sender.folder / "agent.key").read_bytes())
     made = []
     for number in range(1, beats + 1):
-        claims = heartbeat_of_b(n=number, services={}, echo=answering(receiver))
-        made.append(signer.sign(HEARTBEAT, claims))
+        made.append(signer.sign(HEARTBEAT, heartbeat_of_b(n=number, services={}, echo=answering(receiver))))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as socket_:
             socket_.bind((sender.address, 8444))
             socket_.sendto(made[-1].encode(), (str(receiver.config.agent.address), 8444))
@@ -234,21 +316,21 @@ async def test_a_peer_of_version_1_takes_our_heartbeats_as_before(pair: tuple[Me
         ear.bind((b.address, 8444))
         async with a.running() as first:
             await a.send(promote(6, first.duties.boot_id))
-            claims: dict[str, Any] = {}
+            heartbeat: dict[str, Any] = {}
 
             def served() -> bool:
                 with contextlib.suppress(BlockingIOError):
-                    claims.update(a.verified(ear.recv(8192).decode(), HEARTBEAT))
-                return bool(claims.get("services"))
+                    heartbeat.update(a.verified(ear.recv(8192).decode(), HEARTBEAT))
+                return bool(heartbeat.get("services"))
 
             await until(served)
-    assert version_1(claims) == (first.duties.boot_id, claims["n"], {SERVICE: (6, "serving")}, {})
+    assert version_1(heartbeat) == (first.duties.boot_id, heartbeat["n"], {SERVICE: (6, "serving")}, {})
 
 
-def version_1(claims: dict[str, Any]) -> tuple[Any, ...]:
+def version_1(heartbeat: dict[str, Any]) -> tuple[Any, ...]:
     """What an agent of version 1 reads in a heartbeat: it ignores every other claim."""
-    services = {name: (item["epoch"], item["role"]) for name, item in claims["services"].items()}
-    return claims["boot_id"], claims["n"], services, claims.get("heard", {}).get("nva-b", {})
+    services = {name: (item["epoch"], item["role"]) for name, item in heartbeat["services"].items()}
+    return heartbeat["boot_id"], heartbeat["n"], services, heartbeat.get("heard", {}).get("nva-b", {})
 
 
 def heartbeat_of_b(**changes: Any) -> dict[str, Any]:

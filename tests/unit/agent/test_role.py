@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 from hopkeeper_agent.role import (
+    LEAP_MAX,
     Accepted,
     Advertise,
     Advertised,
@@ -47,6 +49,31 @@ def test_after_a_fence_an_old_promote_is_refused() -> None:
 def test_a_lower_turn_is_refused_whatever_it_commands(epoch: int, seq: int) -> None:
     assert isinstance(fence(Fence("s", Turn(epoch, seq)), SERVING), Refused)
     assert isinstance(promote(grant(epoch, seq), STANDBY, BOOT, 0), Refused)
+
+
+def test_the_command_that_gave_the_role_is_kept_as_its_warrant_and_not_one_that_was_sent_again() -> None:
+    first = fence(Fence("s", Turn(5, 2), warrant="first"), STANDBY)
+    assert first == Accepted(replace(STANDBY, warrant="first"))  # of version 1, which kept none
+    assert fence(Fence("s", Turn(5, 2), warrant="again"), replace(STANDBY, warrant="first")) == first
+    newer = promote(Promote("s", Turn(6, 0), BOOT, warrant="newer"), replace(STANDBY, warrant="first"), BOOT, 0)
+    assert newer == Accepted(ServiceState(Turn(6, 0), Role.SERVING, warrant="newer"))
+
+
+@pytest.mark.parametrize(
+    ("state", "heard", "epoch", "is_accepted"),
+    [
+        (STANDBY, 0, 5 + LEAP_MAX, True),
+        (STANDBY, 0, 6 + LEAP_MAX, False),
+        (STANDBY, 7, 7 + LEAP_MAX, True),
+        (STANDBY, 7, 8 + LEAP_MAX, False),
+        (ServiceState(), 0, 8 + LEAP_MAX, True),  # never commanded: a member that is new
+    ],
+)
+def test_an_epoch_leaps_by_a_bounded_number_from_what_was_commanded_before(
+    state: ServiceState, heard: int, epoch: int, is_accepted: bool
+) -> None:
+    assert isinstance(fence(Fence("s", Turn(epoch, 1)), state, heard), Accepted) is is_accepted
+    assert isinstance(promote(grant(epoch, 0), state, BOOT, heard), Accepted) is is_accepted
 
 
 def test_an_equal_turn_with_the_same_effect_is_accepted_again() -> None:

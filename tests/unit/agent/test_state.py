@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hopkeeper_agent.identity import Identity
+from hopkeeper_agent.messages import EPOCH_MAX
 from hopkeeper_agent.role import Advertised, Advertisement, Outward, Role, ServiceState, Turn
 from hopkeeper_agent.state import StateFile, Trust
 
@@ -15,16 +16,22 @@ HERE, MACHINE = Identity("nva-a", "hub-uksouth"), "machine-1"
 ROUTES = Advertised(Turn(5, 3), (Advertisement(IPv4Network("0.0.0.0/0"), IPv4Address("10.0.1.100"), 2),))
 OUTWARD = Outward(Turn(5, 1), (IPv4Network("10.0.0.0/16"), IPv4Network("10.4.0.0/16")), 3)
 STATES = {
-    "egress": ServiceState(Turn(5, 2), Role.SERVING, ROUTES, OUTWARD),
+    "egress": ServiceState(Turn(5, 2), Role.SERVING, ROUTES, OUTWARD, warrant="token"),
     "vip": ServiceState(Turn(1, 0), Role.STANDBY),
 }
-DISBELIEVED = {"egress": ServiceState(Turn(5, 2), Role.STANDBY), "vip": ServiceState(Turn(1, 0), Role.STANDBY)}
+DISBELIEVED = {"egress": ServiceState(Turn(5, 2), warrant="token"), "vip": ServiceState(Turn(1, 0), Role.STANDBY)}
 
 
 def test_a_restart_resumes_roles_and_advertisements(tmp_path: Path) -> None:
     StateFile(tmp_path, HERE, MACHINE).save(STATES)
     found = StateFile(tmp_path, HERE, MACHINE).load()
     assert (found.trust, found.states) == (Trust.WHOLE, STATES)
+
+
+def test_an_epoch_above_the_highest_is_not_believed(tmp_path: Path) -> None:
+    for epoch, trust in ((EPOCH_MAX, Trust.WHOLE), (EPOCH_MAX + 1, Trust.CORRUPT)):
+        StateFile(tmp_path, HERE, MACHINE).save({"egress": ServiceState(Turn(epoch, 0))})
+        assert StateFile(tmp_path, HERE, MACHINE).load().trust is trust
 
 
 def test_the_first_start_knows_nothing(tmp_path: Path) -> None:

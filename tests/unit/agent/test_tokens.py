@@ -20,6 +20,7 @@ from hopkeeper_agent.jws import AppKeys, BadKey, Signer, Unauthentic, key_id, pa
 from hopkeeper_agent.logs import JsonLines
 from hopkeeper_agent.messages import Malformed
 from hopkeeper_agent.role import Fence, Status, Turn
+from hopkeeper_agent.warrants import WARRANT_MAX_BYTES
 
 from tests.unit.agent.stage import COMMAND_TYPE, TOPOLOGY, claims, fence, new_signer, promote, public_pem
 
@@ -100,6 +101,16 @@ def test_a_fence_is_believed_whatever_the_clock_says(skew_seconds: float) -> Non
     assert order.command == Fence("egress-firewall", Turn(6, 1))
 
 
+@pytest.mark.parametrize(("padding", "is_kept"), [(0, True), (WARRANT_MAX_BYTES, False)])
+def test_a_role_command_comes_with_its_token_which_proves_its_epoch_unless_no_datagram_holds_it(
+    padding: int, is_kept: bool
+) -> None:
+    token = APP.sign(COMMAND_TYPE, claims(fence(6), padding="x" * padding))
+    command = judge(token).command
+    assert isinstance(command, Fence)
+    assert command.warrant == (token if is_kept else "")
+
+
 def test_a_promote_is_not_believed_by_a_late_clock() -> None:
     with pytest.raises(Unauthentic, match="expired"):
         judge(APP.sign(COMMAND_TYPE, claims(promote(6, "a" * 32))), time.time() + 600)
@@ -113,6 +124,7 @@ MALFORMED: dict[str, dict[str, Any]] = {
     "epoch as text": {"command": {**fence(6), "epoch": "6"}},
     "epoch as a fraction": {"command": {**fence(6), "epoch": 6.5}},
     "epoch as truth": {"command": {**fence(6), "epoch": True}},
+    "epoch beyond the highest": {"command": fence(2**53 - 2**32 + 1)},
     "negative seq": {"command": {**fence(6), "seq": -1}},
     "service with a line break": {"command": fence(6, service="s\nINFO forged")},
     "service with a path": {"command": fence(6, service="../etc")},
