@@ -104,7 +104,9 @@ def status(
 ) -> AgentStatus:
     """An agent that answers. `dead_peers` are those it misses on gossip and probe port, `peers` those it hears."""
     bad, ok = PeerView(Value.BAD, Value.BAD), PeerView(Value.OK, Value.UNKNOWN)
-    mine = AgentService(epoch, 0, role, answering=role is Role.SERVING and not fatal, advertised=wanted())
+    mine = AgentService(
+        epoch, 0, role, answering=role is Role.SERVING and not fatal, advertised=wanted(), warranted=epoch
+    )
     return AgentStatus(
         boot_id=boot,
         clock=NOW,

@@ -228,6 +228,7 @@ class FakeWorld:
             agent.advertised_turn,
             agent.outward,
             agent.outward_turn,
+            warranted=agent.epoch,
         )
         sessions = dict.fromkeys(INSTANCES, agent.sessions_up)
         services = {s.name: mine for s in self.topology.services}

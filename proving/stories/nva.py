@@ -132,13 +132,17 @@ class Appliance:
     def epoch(self, service: str) -> int:
         return self._running.duties.epoch(service) if self._running else 0
 
+    def warrant(self, service: str) -> str:
+        return self._running.duties.states.get(service, ServiceState()).warrant if self._running else ""
+
     def answers(self, service: str) -> bool:
         """Whether the probe says 200."""
         return self._running is not None and self._running.answers(service)
 
-    def hear(self, service: str, epoch: int) -> None:
+    def hear(self, service: str, other: "Appliance") -> None:
+        """A heartbeat shows the command that gave another appliance its epoch."""
         if self._running is not None:
-            self._running.duties.note_peer_epoch(service, epoch)
+            self._running.duties.note_peer_epoch(service, other.epoch(service), other.warrant(service))
 
     def forward(self, works: bool) -> None:
         self._forwarding.works = works

@@ -272,9 +272,9 @@ class Stage:
         for other in self.nvas.values():
             if other.name != name and other.name not in self._silent:
                 if nva.role(service) == "serving":
-                    other.hear(service, nva.epoch(service))
+                    other.hear(service, nva)
                 if other.role(service) == "serving" and other.epoch(service) > nva.epoch(service):
-                    nva.hear(service, other.epoch(service))
+                    nva.hear(service, other)
 
     # --- what happens
 

@@ -117,6 +117,7 @@ class Nva:
             self.advertised_turn,
             outward=self.outward,
             outward_turn=self.outward_turn,
+            warranted=max(state.turn.epoch, self.heard),
             durable=world.bugs.never_saves or (state.turn, state.role) == (self.durable.turn, self.durable.role),
         )
         sessions = world.session_views[self.sessions]

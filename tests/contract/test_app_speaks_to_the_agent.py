@@ -92,6 +92,23 @@ async def test_promoted_agent_serves_and_fenced_one_stands_by(
     assert await member.probe() == 503
 
 
+async def test_an_agent_shows_the_command_of_its_epoch_after_a_restart_too_and_an_app_with_another_key_does_not_believe_it(
+    agents: AgentsOverHttp, member: Member
+) -> None:
+    async with member.running():
+        await agents.command(TOPOLOGY, at(member), SERVICE, SendFence(member.name, 5), TIMEOUT)
+    async with member.running():
+        reading = await agents.status(TOPOLOGY, at(member), TIMEOUT)
+        assert isinstance(reading, AgentStatus)
+        assert reading.services[SERVICE].warranted == 5
+        (member.folder / "app.pub").write_text(AppKey.from_pem(OTHER_PEM).public_pem)
+        other = AgentsOverHttp(AppKey.from_pem(OTHER_PEM), SystemClock())
+        rotated = await other.status(TOPOLOGY, at(member), TIMEOUT)
+        await other.close()
+    assert isinstance(rotated, AgentStatus)
+    assert (rotated.services[SERVICE].epoch, rotated.services[SERVICE].warranted) == (5, 0)
+
+
 async def test_command_said_twice_is_accepted_twice(agents: AgentsOverHttp, member: Member, agent: RealAgent) -> None:
     promote = SendPromote(member.name, 4, agent.duties.boot_id)
     for command in (promote, promote, SendFence(member.name, 5), SendFence(member.name, 5)):

@@ -257,6 +257,15 @@ def test_all_sessions_down_points_at_the_route_server() -> None:
     assert "no announcer has all its BGP sessions Established" in decision.alarms[0]
 
 
+def test_an_epoch_that_a_member_only_claims_is_an_alarm_and_neither_learned_from_nor_waited_for() -> None:
+    claims = status(9)
+    claims = replace(claims, services={"fw": replace(claims.services["fw"], warranted=3)})
+    seen = look(SERVING, claims, UP).with_tried(SendFence("nva-b", 3), "refused: epoch 3 is lower")
+    decision = decided(seen)
+    assert decision.record.phase is Phase.STABLE
+    assert decision.alarms[0] == "nva-b claims epoch 9, and shows no command of ours: it is not believed"
+
+
 def test_a_down_that_is_not_ours_is_left_alone_with_an_alarm() -> None:
     """Also one of ours whose record was lost: the two look the same (ADR 1)."""
     kept_out = balancer(nva_a="Up_Probe_Success", nva_b="Down_Admin")

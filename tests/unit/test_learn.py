@@ -36,7 +36,7 @@ from tests.unit.decisions import (
         (look(status(4, Role.SERVING)), fencing()),
         (look(status(4), status(4, Role.SERVING)), stable(A, 4)),
         (look(status(4, Role.SERVING)), stable(A, 4, fenced={A: Fence(epoch=3, etag="e")}, owed={A: 3})),
-        (look(replace(STANDBY, services={"fw": replace(STANDBY.services["fw"], heard=5)})), stable(A, 4)),
+        (look(replace(STANDBY, services={"fw": replace(STANDBY.services["fw"], heard=5, warranted=5)})), stable(A, 4)),
         (look(SILENT, SILENT, status(4)), fencing()),
         (look(SILENT, status(4)), fencing()),
         (look(SILENT, SILENT, balancer=balancer(nva_b=PROBED)), fencing()),

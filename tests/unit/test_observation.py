@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from function_app.domain.service.look import Look
-from function_app.domain.service.observation import AdminState, AgentService, Backend, Observed, Role
+from function_app.domain.service.look import LEAP_MAX, Look
+from function_app.domain.service.observation import AdminState, AgentService, AgentStatus, Backend, Observed, Role
 from function_app.domain.service.ranked.paths import Path, PathOrder
+from function_app.domain.service.record import Record, unknown
 from tests.builders import NOW, balancer, stable, status
 from tests.unit.decisions import PROBED, SERVING, SILENT, A, B, C, look, looking
+
+NOTHING = unknown("fw", frozenset({A, B}), NOW)
 
 
 def test_a_fit_agent_that_does_not_know_the_service_stands_by_at_epoch_0_and_answers_no_probe() -> None:
@@ -40,13 +43,37 @@ def with_ordered(seen: Observed, epoch: int) -> Look:
     return looking(replace(seen, ordered={A: PathOrder(epoch, 1, Path(1, A))}), stable())
 
 
-def test_the_newest_epoch_is_the_highest_that_any_agent_holds_received_or_was_ordered() -> None:
+def saying(**changes: int) -> AgentStatus:
+    """An agent that stands by at epoch 2, by our own command, and says this beside it."""
+    given = status(2)
+    return replace(given, services={"fw": replace(given.services["fw"], **changes)})
+
+
+def test_the_newest_epoch_is_the_highest_that_an_agent_shows_our_command_of_or_was_ordered() -> None:
     silent = look(SILENT, SILENT, SILENT)
     assert looking(silent, stable()).newest_epoch() == 0
-    received = status(2)
-    received = replace(received, services={"fw": replace(received.services["fw"], heard=7)})
-    assert looking(look(SERVING, status(5), received), stable()).newest_epoch() == 7
+    assert looking(look(SERVING, status(5), saying(heard=7, warranted=7)), stable()).newest_epoch() == 7
     assert with_ordered(silent, 6).newest_epoch() == 6
+
+
+@pytest.mark.parametrize(
+    ("record", "agents", "newest"),
+    [
+        (stable(), (SERVING, saying(epoch=9)), 3),
+        (stable(), (SERVING, saying(heard=9)), 3),
+        (stable(), (saying(epoch=8), saying(epoch=9)), 8),
+        (NOTHING, (SERVING, saying(epoch=9)), 9),
+        (NOTHING, (SERVING, saying(heard=9)), 9),
+        (NOTHING, (SERVING, saying(epoch=3 + LEAP_MAX)), 3 + LEAP_MAX),
+        (NOTHING, (SERVING, saying(epoch=4 + LEAP_MAX)), 3),
+        (NOTHING, (SERVING, saying(heard=2**53 - 1)), 3),
+    ],
+    ids=str,
+)
+def test_an_epoch_without_our_command_counts_if_two_hold_it_or_nothing_is_known_and_never_beyond_a_leap(
+    record: Record, agents: tuple[AgentStatus, ...], newest: int
+) -> None:
+    assert looking(look(*agents), record).newest_epoch() == newest
 
 
 def test_why_an_operation_was_opened_is_not_known_where_there_is_none() -> None:

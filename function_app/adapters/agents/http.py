@@ -21,6 +21,7 @@ from function_app.adapters.agents.messages import (
     COMMAND,
     REPLY,
     ReplyClaims,
+    Signed,
     decode_reply,
     decode_status,
     encode_command,
@@ -112,7 +113,7 @@ class AgentsOverHttp:
             jti = uuid.uuid4().hex
             try:
                 text = await self._post(message, jti, port, certificate)
-                return message.answer(text, jti, certificate, self._clock.now())
+                return message.answer(text, jti, certificate, (self._clock.now(), self._key.signed))
             except aiohttp.ClientConnectorError:
                 raise
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
@@ -183,8 +184,11 @@ class _Message:
     command: dict[str, object]
     judge_time: bool
 
-    def answer(self, text: str, jti: str, certificate: AgentCertificate, now: datetime) -> _VerifiedReply:
-        """Raises NotAuthentic or BadInput."""
+    def answer(
+        self, text: str, jti: str, certificate: AgentCertificate, ours: tuple[datetime, Signed]
+    ) -> _VerifiedReply:
+        """Raises NotAuthentic or BadInput. `ours`: the time, and what reads commands of ours that the agent shows."""
+        now, signed = ours
         expected = ExpectedClaims(
             REPLY,
             issuer=self.speaker.name,
@@ -195,7 +199,7 @@ class _Message:
         reply = decode_reply(certificate.verify(text, expected, REPLY_SIZE_MAX))
         if reply.in_reply_to != jti:
             raise NotAuthentic("it answers another message")
-        return _VerifiedReply(reply, decode_status(reply.status, self.topology, self.speaker.name))
+        return _VerifiedReply(reply, decode_status(reply.status, self.topology, self.speaker.name, signed))
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -28,6 +28,8 @@ SIZE_MAX = 64 * 1024
 LEEWAY = timedelta(seconds=5)
 """By how much an agent's clock and ours may differ."""
 LIFETIME = timedelta(seconds=30)
+TOKENS_MAX = 4096
+"""Verified tokens of our own that are kept."""
 CERTIFICATES_MAX = 1024
 """Parsed certificates that are kept."""
 
@@ -72,6 +74,7 @@ class AppKey:
 
     def __init__(self, private: EllipticCurvePrivateKey) -> None:
         self._private = private
+        self._signed: dict[str, bytes] = {}
         self.kid = key_id(private.public_key())
         self.public_pem = (
             private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
@@ -92,6 +95,26 @@ class AppKey:
         """The compact JWS over the claims as JSON."""
         headers = {"kid": self.kid, "typ": typ}
         return _JWS.encode(msgspec.json.encode(claims), self._private, algorithm=ALGORITHM, headers=headers)
+
+    def signed(self, token: str, typ: str) -> bytes:
+        """The claims, as JSON, of a token that this key signed, whenever that was. Raises NotAuthentic.
+
+        Agents show the same few tokens at every look: those verified are kept.
+        """
+        if token not in self._signed:
+            if len(self._signed) >= TOKENS_MAX:
+                self._signed.clear()
+            self._signed[token] = self._verified(token, typ)
+        return self._signed[token]
+
+    def _verified(self, token: str, typ: str) -> bytes:
+        try:
+            decoded = _JWS.decode_complete(token, self._private.public_key(), algorithms=[ALGORITHM])
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise NotAuthentic("the signature does not hold") from error
+        if decoded["header"] != {"alg": ALGORITHM, "typ": typ, "kid": self.kid}:
+            raise NotAuthentic("wrong header: type, key id, or more than these")
+        return bytes(decoded["payload"])
 
 
 class AgentCertificate:

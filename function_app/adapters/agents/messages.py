@@ -1,9 +1,10 @@
-"""The messages between the app and an agent, from JSON to the domain's types and back (docs/agent-protocol.md, version 1).
+"""The messages between the app and an agent, from JSON to the domain's types and back (docs/agent-protocol.md, version 2).
 
 Shapes only: whether a message is authentic is `jws`, how it is sent is `http`. Unknown keys of a newer agent are ignored.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
@@ -13,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from function_app.domain.base.addresses import dotted_decimal
-from function_app.domain.base.errors import BadInput
+from function_app.domain.base.errors import BadInput, NotAuthentic
 from function_app.domain.service.observation import AgentService, AgentStatus, PeerView, Role, Value
 from function_app.domain.service.steps import (
     NOTHING_OUTWARD,
@@ -74,6 +75,21 @@ class _Service(Struct, frozen=True):
     durable: bool
     heard: _Count = 0
     outward: _Outward | None = None
+    warrant: str = ""
+    heard_warrant: str = ""
+
+
+class _RoleCommand(Struct, frozen=True):
+    kind: str
+    service: str = ""
+    epoch: _Count = 0
+
+
+class _Warrant(Struct, frozen=True):
+    """Of a command of ours, what makes it the proof of an epoch."""
+
+    sub: str
+    command: _RoleCommand
 
 
 class _Peer(Struct, frozen=True):
@@ -152,18 +168,27 @@ def decode_report(claims: Mapping[str, Any]) -> ReportClaims:
     return _convert(claims, ReportClaims)
 
 
-def decode_status(raw: Mapping[str, Any], topology: str, agent: str) -> AgentStatus:
-    """The domain's value of an agent's `status` object.
+type Signed = Callable[[str, str], bytes]
+"""(token, type) to the claims, as JSON, of a token that we signed. Raises NotAuthentic."""
+
+
+def _unsigned(token: str, typ: str) -> bytes:
+    raise NotAuthentic("no key of ours at hand")
+
+
+def decode_status(raw: Mapping[str, Any], topology: str, agent: str, signed: Signed = _unsigned) -> AgentStatus:
+    """The domain's value of an agent's `status` object. `signed` reads the commands of ours that it shows.
 
     Raises BadInput naming the first wrong field, and where it is another agent's or another topology's status.
     """
     status = _convert(raw, _Status)
     if (status.topology, status.agent) != (topology, agent):
         raise BadInput.of("$.status", "is not the status of the agent that signed it")
+    shown = status.services.items()
     return AgentStatus(
         boot_id=status.boot_id,
         clock=status.time,
-        services={name: _service(service) for name, service in status.services.items()},
+        services={name: _service(each, _warranted(each, topology, name, signed)) for name, each in shown},
         fatal=tuple(plain(reason) for reason in status.fatal),
         peers={name: PeerView(peer.gossip, peer.probe) for name, peer in status.peers.items()},
         # A session in an unknown state is not Established: readiness needs no more than that.
@@ -193,7 +218,18 @@ def _maintenance(coming: _Maintenance | None) -> str | None:
     return plain(coming.kind) + (f" not before {coming.not_before:%Y-%m-%d %H:%M:%SZ}" if coming.not_before else "")
 
 
-def _service(service: _Service) -> AgentService:
+def _warranted(shown: _Service, topology: str, service: str, signed: Signed) -> int:
+    """The highest epoch of this service that one of the tokens shown proves; 0 where none does."""
+    epochs = [0]
+    for token in filter(None, (shown.warrant, shown.heard_warrant)):
+        with suppress(NotAuthentic, msgspec.DecodeError):
+            warrant = msgspec.json.decode(signed(token, COMMAND), type=_Warrant)
+            if (warrant.sub, warrant.command.service) == (topology, service):
+                epochs.append(warrant.command.epoch)
+    return max(epochs)
+
+
+def _service(service: _Service, warranted: int) -> AgentService:
     advertised, outward = service.advertised, service.outward
     return AgentService(
         epoch=service.epoch,
@@ -202,6 +238,7 @@ def _service(service: _Service) -> AgentService:
         answering=service.answering,
         durable=service.durable,
         heard=service.heard,
+        warranted=warranted,
         advertised_turn=(advertised.epoch, advertised.seq) if advertised else (0, 0),
         advertised=tuple(Advertisement(a.prefix, a.next_hop, a.prepend) for a in advertised.advertisements)
         if advertised

@@ -385,6 +385,9 @@ def _alarms(look: Look, holder: str) -> Iterator[str]:
         if judge(look, name).row is HealthRow.FIT_UNHEARD:
             yield f"{name}: its peers do not hear it, although it is fit"
     for name in look.members:
+        if (role := look.role(name)) and role[0] > look.record.epoch:
+            yield f"{name} claims epoch {role[0]}, and shows no command of ours: it is not believed"
+    for name in look.members:
         if is_down_by_operator(look, name):
             yield f"adminState of {name} is Down, and not by us: an operator's, or of a record that was lost"
     yield from _session_alarms(look, holder)

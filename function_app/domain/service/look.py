@@ -5,9 +5,12 @@ from datetime import datetime
 
 from function_app.domain.base.timing import Timing
 from function_app.domain.service.observation import AgentStatus, Backend, Observed, Role, Value
-from function_app.domain.service.record import Kind, Operation, Record
+from function_app.domain.service.record import Kind, Operation, Phase, Record
 from function_app.domain.service.referents import Referents
 from function_app.domain.topology.model import Service
+
+LEAP_MAX = 2**20
+"""By how much an epoch that is only claimed may exceed what is proven; agents refuse a command that leaps further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,16 @@ class Look:
         return mine is not None and mine.durable and (mine.epoch, mine.role) == (self.record.epoch, Role.STANDBY)
 
     def newest_epoch(self) -> int:
-        """The highest epoch that any agent holds, or has received from a peer that may not answer us."""
+        """The highest epoch that was opened, whatever became of the record (safety.md section 4a).
+
+        Of which an agent shows our own signed command, or which two agents hold, each by itself: agents of version 1 show
+        none. Where nothing is known any more one agent's word will do, as an epoch that is too high costs only numbers.
+        What is claimed counts up to a leap beyond what is proven.
+        """
         reported = [s for name in self.members if (s := self.observed.service(name, self.service.name))]
-        ordered = [order.epoch for order in self.observed.ordered.values()]
-        return max((*(max(s.epoch, s.heard) for s in reported), *ordered), default=0)
+        warranted = [s.warranted for s in reported]
+        held = sorted((s.epoch for s in reported), reverse=True)
+        claimed = held + [s.heard for s in reported] if self.record.phase is Phase.LEARN else held[1:2]
+        claimed += [order.epoch for order in self.observed.ordered.values()]
+        most = max((self.record.epoch, *warranted)) + LEAP_MAX
+        return max((*warranted, *(epoch for epoch in claimed if epoch <= most)), default=0)

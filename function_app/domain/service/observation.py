@@ -44,6 +44,8 @@ class AgentService:
     outward_turn: tuple[int, int] = (0, 0)
     durable: bool = True
     """Whether epoch, seq and role are on its disk: what is only in effect acknowledges nothing (R7)."""
+    warranted: int = 0
+    """The highest epoch of which it shows our own signed command, its own or a peer's (safety.md finding 16)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,16 @@ Bounded; history lives elsewhere (safety.md section 2). A record that a newer ve
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from function_app.domain.service.ranked.paths import Rank
 from function_app.domain.service.referents import Referents
 
 SCHEMA = 1
+EPOCH_MAX = 2**53 - 2**32
+"""A record beyond it was tampered with, and is corrupt: the numbers above are never used up."""
 
 
 class Phase(StrEnum):
@@ -142,7 +145,7 @@ class Record(Struct, frozen=True, kw_only=True):
 
     service: str
     schema: int = SCHEMA
-    epoch: int = 0
+    epoch: Annotated[int, Meta(ge=0, le=EPOCH_MAX)] = 0
     phase: Phase = Phase.LEARN
     target: str | None = None
     may_serve: frozenset[str] = frozenset()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from function_app.adapters.agents.messages import decode_reply, decode_status, encode_command, plain
+from function_app.adapters.agents.messages import COMMAND, decode_reply, decode_status, encode_command, plain
 from function_app.domain.base.errors import BadInput
 from function_app.domain.service.observation import AgentService, AgentStatus, PeerView, Role, Value
 from function_app.domain.service.steps import (
@@ -19,7 +19,9 @@ from function_app.domain.service.steps import (
     SendPromote,
 )
 from function_app.reconcile.ports import AgentCommand
-from tests.unit.adapters.fake_agent import BOOT, status_object
+from tests.unit.adapters.fake_agent import BOOT, app_key, status_object
+
+KEY = app_key()
 
 
 def test_status_becomes_a_reading() -> None:
@@ -57,6 +59,38 @@ def test_keys_of_a_newer_agent_are_ignored() -> None:
     raw["services"]["fw"]["colour"] = "blue"
 
     assert decode_status(raw, "hub", "nva-a").services["fw"].epoch == 3
+
+
+def _shown(command: dict[str, Any], topology: str = "hub") -> str:
+    return KEY.sign(COMMAND, {"sub": topology, "command": command})
+
+
+FENCE_9 = {"kind": "fence", "service": "fw", "epoch": 9, "seq": 1}
+
+
+@pytest.mark.parametrize(
+    ("token", "warranted"),
+    [
+        (_shown(FENCE_9), 9),
+        (_shown(FENCE_9, topology="other"), 0),
+        (_shown(FENCE_9 | {"service": "other"}), 0),
+        (_shown({"kind": "status"}), 0),
+        (KEY.sign("hopkeeper-reply", {"sub": "hub", "command": FENCE_9}), 0),
+        (app_key().sign(COMMAND, {"sub": "hub", "command": FENCE_9}), 0),
+        (KEY.sign(COMMAND, {"sub": "hub", "command": 9}), 0),
+        ("", 0),
+        ("a.b.c", 0),
+    ],
+)
+def test_an_epoch_is_warranted_by_our_own_command_for_that_service_and_topology(token: str, warranted: int) -> None:
+    for name in ("warrant", "heard_warrant"):
+        raw = status_object()
+        raw["services"]["fw"] |= {"warrant": _shown(FENCE_9 | {"epoch": 4}), name: token}
+        least = 4 if name == "heard_warrant" else 0
+        for _ in range(2):  # also where the token was verified before
+            shown = decode_status(raw, "hub", "nva-a", KEY.signed).services["fw"].warranted
+            assert shown == max(warranted, least)
+        assert decode_status(raw, "hub", "nva-a").services["fw"].warranted == 0
 
 
 def _set(*path: str, to: Any) -> Callable[[dict[str, Any]], None]:

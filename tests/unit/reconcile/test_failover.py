@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from function_app.domain.service.observation import AdminState, Role
-from function_app.domain.service.record import Phase
+from function_app.domain.service.record import EPOCH_MAX, Phase
 from function_app.domain.service.steps import SendPromote
 from function_app.reconcile.passes.fast import fast_pass
 from function_app.reconcile.passes.outcome import Ending
@@ -186,6 +186,17 @@ async def test_a_corrupt_record_is_not_believed(settled: Scene) -> None:
     assert settled.record.may_serve == {"nva-a", "nva-b"}
     await settled.settle()
     assert settled.serving() == ["nva-a"]
+
+
+async def test_a_record_at_an_epoch_beyond_the_highest_is_not_believed(settled: Scene) -> None:
+    """Tampered with: no agent would take a command at it, and no epoch could follow it."""
+    tampered = msgspec.json.encode(msgspec.structs.replace(settled.record, epoch=EPOCH_MAX + 1))
+    await settled.documents.put("records/hub/fw.json", tampered)
+    await settled.fast()
+    assert settled.record.phase is not Phase.STABLE
+    await settled.settle()
+    assert settled.serving() == ["nva-a"]
+    assert settled.record.epoch < 100
 
 
 async def test_a_record_of_a_newer_schema_is_only_observed(settled: Scene) -> None:
