@@ -38,7 +38,7 @@ WITHIN = 120.0
 AFTERWARDS = 12.0
 """Seconds that are still watched once the target alone is admitted: a whole time of the probe."""
 SETTINGS = TIMING | {"loadBalancerFall": 60, "operationDeadline": "PT60S"}
-"""A load balancer that was just started has nobody up: that is no failure here."""
+"""A load balancer that was just started has no member up: that is no failure here."""
 
 
 class Flows:

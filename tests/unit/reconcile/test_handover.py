@@ -1,4 +1,4 @@
-"""Whole passes over a load balancer that goes by its last probes: whom it gives new flows to while a service moves."""
+"""Whole passes over a load balancer that goes by its last probes: which members get new flows while a service moves."""
 
 from dataclasses import replace
 from datetime import timedelta
