@@ -71,7 +71,7 @@ def planned_and_failed(handover: Handover) -> list[tuple[float, float | None, fl
 
 
 def test_each_handover_says_how_long_the_load_balancer_admits_two_and_none() -> None:
-    """A probe of 5 s x 2 finds out within 15 s; 2 s each for a command; after a failure no member is admitted until it is over."""
+    """A probe of 5 s x 2 finds out within 15 s; 2 s each for a command; a failure leaves no member admitted until it ends."""
     assert planned_and_failed(Handover.PROMPT) == [(15, 19, 20), (15, None, 25)]
     assert planned_and_failed(Handover.EXCLUSIVE) == [(0, 34, 35), (0, None, 40)]
     gap = timedelta(0)
