@@ -73,6 +73,10 @@ storm: $(STAMP) ## random, directed and exhaustive histories (SEEDS=n; SEED=k TR
 	@mkdir -p build
 	@$(BIN)/python -m proving.storm $(if $(SEED),--profile random --seed $(SEED) $(if $(TRACE),--trace),$(if $(SEEDS),--seeds $(SEEDS)))
 
+.PHONY: table
+table: $(STAMP) ## what faults cost with Hopkeeper and without it, as in docs/proving.md, build/table.json
+	@$(BIN)/python -m proving.storm.table
+
 model: $(STAMP) ## check the protocol's model with Spin, where there is one
 	@mkdir -p build
 	@$(BIN)/python -m proving.model.protocol

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from proving.storm.calls import Mishap
 from proving.storm.faults import Fault, Kind, Plan
+from proving.storm.paths import PATHS
 
 type Aimed = Callable[[random.Random, float, list[str]], tuple[Fault, ...]]
 """Faults about a time, at which the members given are in trouble."""
@@ -152,4 +153,5 @@ def directed_plan(seed: int) -> Plan:
         keeps_etag=draw.random() < 0.3,
         tokens_expire=draw.random() < 0.5,
         last_crash=draw.random() < 0.25,
+        last=draw.choice(tuple(PATHS)),
     )

@@ -5,15 +5,13 @@ from collections.abc import Callable
 
 from proving.storm.calls import Mishap
 from proving.storm.faults import Fault, Kind, Plan
+from proving.storm.paths import FOR_EVER, PATHS
 
 WHERE = (
     "agent.status", "agent.fence", "agent.promote", "lb.read", "lb.look", "lb.set", "lb.health", "record.load",
     "record.save", "doc.", "wake", "rs.",
 )  # fmt: skip
 QUIET_WHERE = ("agent.status", "lb.read", "record.load", "record.save", "doc.", "wake", "rs.")
-
-FOR_EVER = 1e9
-"""Seconds."""
 
 type Drawn = Callable[[random.Random, list[str], float], Fault]
 
@@ -161,6 +159,7 @@ def random_plan(seed: int) -> Plan:
         tokens_expire=draw.random() < 0.6,
         quiet=quiet,
         last_crash=draw.random() < 0.25,
+        last=draw.choice(tuple(PATHS)),
         read_seconds=draw.choice((0.0, 0.0, 5.0, 20.0)),
         health_seconds=draw.choice((0.0, 0.0, 3.0, 10.0)),
     )

@@ -117,7 +117,9 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     quiet: bool = False
     """Nothing in it is a reason to move the service."""
     last_crash: bool = False
-    """Once healed, the holder dies, and the failover is timed."""
+    """Once healed, the holder fails, and the failover is timed."""
+    last: str = "silent"
+    """How it fails then: a name of `paths.PATHS`."""
     lasting: tuple[Fault, ...] = ()
     """Faults that no healing ends (L7); they begin at their time, like the others."""
     rewritten: bool = False

@@ -1,7 +1,7 @@
 """One history: a plan makes a world, passes run over it, faults befall it, laws are checked; then it heals and must live.
 
 Liveness, each law with what it demands once all is well: L1 one verified holder, L3 operations end by their deadline,
-L4 every fence is released, L6 learning ends; L2 another holder in time where the holder dies at last. The bounds are
+L4 every fence is released, L6 learning ends; L2 and L8 another holder in time where the holder fails at last. The bounds are
 those that the product computes from the configuration (`function_app.domain.service.bounds`). L5 is a law of quiet histories
 and kept by `checks`.
 """
@@ -11,15 +11,17 @@ from datetime import timedelta
 
 from hopkeeper_agent.role import Role, ServiceState, Turn
 
-from function_app.domain.service.bounds import Probe, worst
+from function_app.domain.service.bounds import Detection, Probe, worst
 from function_app.domain.service.guards import spacing_after
 from function_app.domain.service.observation import AdminState
 from function_app.domain.service.outward import wanted_outward
+from function_app.domain.service.record import Kind as RecordKind
 from function_app.domain.service.record import Operation, Phase, Record
 from proving.storm.bugs import Bugs
 from proving.storm.checks import Violation
 from proving.storm.faults import Plan
 from proving.storm.injector import Injector
+from proving.storm.paths import PATHS
 from proving.storm.places import EPOCH, place
 from proving.storm.pure import repeated
 from proving.storm.world import World
@@ -137,7 +139,7 @@ class History:
             not_live = self._lives_on() if self.plan.lasting else self._settles()
         if checks.violation is None and not_live is None and self.plan.last_crash:
             not_live = self._fails_over()
-        self._close()
+        self.close()
         return Result(
             plan=self.plan,
             events=world.timeline.happened,
@@ -148,7 +150,7 @@ class History:
             story=tuple(world.story or ()),
         )
 
-    def _close(self) -> None:
+    def close(self) -> None:
         """Ends what still runs: a suspended pass must not outlive its world."""
         self.world.hosts_stay_down = True
         for host in self.world.hosts:
@@ -264,20 +266,29 @@ class History:
             world.balancer.foreign_write(dict.fromkeys(strange, AdminState.NONE))
 
     def _fails_over(self) -> Violation | None:
-        """L2: the holder dies once all is at rest; another one must be eligible within the configuration's bound."""
-        world, record = self.world, self.world.documents.record
-        if record is None or record.target is None:
+        """L2 and L8: the holder fails once all is at rest; another one is admitted within the bound of that very path."""
+        world, record, path = self.world, self.world.documents.record, PATHS[self.plan.last]
+        if record is None or record.target is None or record.operation is None:
             return Violation("L2", 0.0, "there is no holder to fail over from")
+        if path.detection is Detection.PROBE and not _probe_is_believed(record.operation):
+            return None
         spaced = spacing_after(record.spacing, world.topology.timing) if record.spacing else timedelta(0)
-        bound = (worst(world.topology.timing, Probe()) + spaced).total_seconds()
-        began, holder = world.timeline.now, world.agents[record.target]
-        world.checks.suspect(holder.name, bound + 60.0)
-        holder.crash()
-        world.dirty = True
+        bound = (path.bound(world.topology.timing) + spaced).total_seconds()
+        began, holder = world.timeline.now, record.target
+        world.checks.suspect(holder, bound + 60.0)
+        for fault in path.befalls(holder, min(world.agents.keys() - {holder})):
+            self.injector.do(fault)
         while world.timeline.now < began + bound and world.checks.violation is None:
             self._until(min(world.timeline.now + 1.0, began + bound))
-            if any(
-                agent.will and world.balancer.data[agent.name] is AdminState.NONE for agent in world.agents.values()
-            ):
+            if self._admitted() not in ([], [holder]):
                 return None
-        return Violation("L2", bound, f"nobody serves {bound:.0f} s after {holder.name} died")
+        law = "L2" if self.plan.last == "silent" else "L8"
+        return Violation(
+            law, bound, f"no other member is admitted {bound:.0f} s after {holder} failed ({self.plan.last})"
+        )
+
+
+def _probe_is_believed(last: Operation) -> bool:
+    """Whether a failing probe alone moves the holder: one that was not seen to rise is given more looks, and a move on the
+    probe alone is not followed by another one (ADR 8)."""
+    return last.confirmed and last.kind != RecordKind.PROBE

@@ -53,5 +53,6 @@ PLANTED: tuple[tuple[str, Bugs, Plan], ...] = (
     ("L4", Bugs(never_lifts=True), F2),
     ("L5", Bugs(slanders=True), replace(CALM, heal_at=150.0, quiet=True)),
     ("L6", Bugs(mutes_all=True), replace(CALM, begins="unknown")),
+    ("L8", Bugs(never_fences=True), replace(CALM, last_crash=True, last="isolated")),
     ("L7", Bugs(ignores_promotes=True), replace(F1, lasting=(Fault(5.0, Kind.FATAL, "nva-a", 1e9),))),
 )

@@ -1,0 +1,51 @@
+"""S18: over the same faults, no more new flows are lost than without the app, plus what `bounds` publishes for acting."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from proving.storm.table import CASES, HEAD, main, published, row
+
+BY_NAME = {case.name: case for case in CASES}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_hopkeeper_costs_no_more_than_doing_nothing_and_the_published_cost(name: str) -> None:
+    found = row(BY_NAME[name], range(2))
+    assert found.excess <= 0, found
+    if BY_NAME[name].path is None:
+        assert not any(cost.moved for cost in found.with_app)
+
+
+def test_a_vm_that_dies_costs_seconds_with_hopkeeper_and_everything_without() -> None:
+    found = row(BY_NAME["VM dies for good"], range(2))
+    assert all(cost.lost > 250.0 for cost in found.without)
+    assert all(0.0 < cost.lost < 30.0 for cost in found.with_app)
+
+
+def test_the_law_notices_a_move_that_costs_more_than_is_published() -> None:
+    case = replace(BY_NAME["management path of the holder cut, 60 s"], path=None)
+    assert published(case) == 0.0
+    assert row(case, range(1)).excess > 0
+
+
+def test_the_command_writes_every_class_of_faults(tmp_path: Path) -> None:
+    out = tmp_path / "table.json"
+    assert main(["--seeds", "1", "--jobs", "1", "--out", str(out), "--only", "0.4 s"]) == 0
+    table = json.loads(out.read_text())
+    assert table["seeds"] == 1
+    assert [entry["fault"] for entry in table["rows"]] == ["holder frozen 0.4 s"]
+    assert table["rows"][0]["lost_with"] == {"median": 0.4, "max": 0.4}
+
+
+def test_the_guide_has_every_class_of_faults_in_its_order() -> None:
+    guide = Path("docs/proving.md").read_text().splitlines()
+    assert guide[guide.index(HEAD.splitlines()[1]) - 1] == HEAD.splitlines()[0]
+    told = [
+        line.split("|")[1].strip()
+        for line in guide
+        if line.startswith("| ") and line.count("|") == HEAD.count("|") // 2
+    ]
+    assert told[1:] == [case.name for case in CASES]
