@@ -196,6 +196,8 @@ class FakeWorld:
         self.instances_of: dict[str, list[Instance]] = {}
         self.published: list[Happening] = []
         self.two_serving = 0
+        self.away: frozenset[IPv4Address] = frozenset()
+        """Route Server instances that nobody has a session with."""
 
     def eligible(self) -> list[str]:
         return [n for n, a in self.agents.items() if a.answers_200 and self.admin[n] is not AdminState.DOWN]
@@ -230,7 +232,7 @@ class FakeWorld:
             agent.outward_turn,
             warranted=agent.epoch,
         )
-        sessions = dict.fromkeys(INSTANCES, agent.sessions_up)
+        sessions = {instance: agent.sessions_up and instance not in self.away for instance in INSTANCES}
         services = {s.name: mine for s in self.topology.services}
         outward = dict(agent.outward_sessions)
         return AgentStatus(agent.boot_id, NOW, services, agent.fatal, peers, sessions, "fake", outward_sessions=outward)

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from ipaddress import IPv4Address
 from typing import Any, NamedTuple
 
 from function_app.domain.service.ranked import paths as ranking
@@ -28,6 +29,7 @@ from function_app.domain.topology.model import Naming
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NO_WAIT = timedelta(0)
+INSTANCES = (IPv4Address("10.0.2.4"), IPv4Address("10.0.2.5"))
 BITS = 20  # of an announcer's number in a packed state: a million different ones
 type Packed = int
 type Rules = Any
@@ -79,12 +81,16 @@ class Announcer(NamedTuple):
     wire: ranking.Path
     sent: tuple[tuple[int, ranking.Path], ...]
     lopsided: bool
-    """A session was missing when it was chosen to lead."""
+    """A session was missing when it was chosen to lead, with an instance that another announcer had one with."""
     sessions: tuple[Session, Session]
 
     @property
     def on_both(self) -> bool:
         return all(s.up for s in self.sessions)
+
+    @property
+    def ups(self) -> tuple[bool, ...]:
+        return tuple(s.up for s in self.sessions)
 
     @property
     def has_landed(self) -> bool:
@@ -200,31 +206,42 @@ class Search:
     def _decided(self, state: State) -> Iterator[tuple[str, State]]:
         """A pass decides, writes and sends; seen from here, the sent commands are what may arrive from now on."""
         met = [self._met[n] for n in state.announcers]
-        records, both = tuple(it.record for it in met), tuple(it.on_both for it in met)
-        for paths in self._proposed(records, both, state.target):
+        records, ups = tuple(it.record for it in met), tuple(it.ups for it in met)
+        for paths in self._proposed(records, ups, state.target):
             after = tuple(
-                self._ordered(number, path, wins=_wins(path, met, number, self._met)) if path else number
+                self._ordered(number, path, self._chosen(path, met, number)) if path else number
                 for number, path in zip(state.announcers, paths, strict=True)
             )
             ordered = ", ".join(f"{n} {_words(p)}" for n, p in zip(self._names, paths, strict=True) if p)
             yield f"ordered: {ordered}", state._replace(announcers=after)
 
+    def _chosen(self, path: ranking.Path, met: list[Announcer], number: int) -> bool | None:
+        """Whether it lacks a session with an instance that another one has a session with; None where it is not chosen."""
+        it = self._met[number]
+        if not _wins(path, met, number, self._met):
+            return None
+        return any(
+            mine < max(theirs) for mine, theirs in zip(it.ups, zip(*(o.ups for o in met), strict=True), strict=True)
+        )
+
     def _decisions(
-        self, records: tuple[ranking.Announcer, ...], both: tuple[bool, ...], target: int
+        self, records: tuple[ranking.Announcer, ...], ups: tuple[tuple[bool, ...], ...], target: int
     ) -> tuple[tuple[ranking.Path | None, ...], ...]:
         """What a pass may come to, by who happens to answer it."""
         rank, holder = self._rank(records), self._members[target]
+        sessions = {n: dict(zip(INSTANCES, up, strict=True)) for n, up in zip(self._names, ups, strict=True)}
         found: dict[tuple[ranking.Path | None, ...], None] = {}
         for answers in itertools.product((True, False), repeat=len(self._names)):
             answering = frozenset(n for n, yes in zip(self._names, answers, strict=True) if yes)
-            on_both = frozenset(n for n, yes in zip(self._names, both, strict=True) if yes)
-            reach = self._rules.Reach(frozenset(self._names), answering, on_both & answering)
+            live = self._rules.live_instances({n: s if n in answering else None for n, s in sessions.items()})
+            on_every = frozenset(n for n in answering if self._rules.on_every_live(sessions[n], live))
+            reach = self._rules.Reach(frozenset(self._names), answering, on_every)
             proposals = [self._rules.outrank(self._rules.Naming(self._size.naming), rank, holder, reach)]
             proposals.append(self._rules.normalise(rank, holder, reach, NOW, NO_WAIT))
             found |= {tuple(p.paths.get(n) for n in self._names): None for p in proposals if p.paths}
         return tuple(found)
 
-    def _commanded(self, number: int, path: ranking.Path, wins: bool) -> int:
+    def _commanded(self, number: int, path: ranking.Path, chosen: bool | None) -> int:
         it = self._met[number]
         rank = ranking.Rank(
             seq=max(it.turn, it.record.latest.seq, *(t for t, _ in it.sent), 0), announcers={"x": it.record}
@@ -235,7 +252,7 @@ class Search:
             it._replace(
                 record=after.announcers["x"] if self._world.intent_is_durable else it.record,
                 sent=(*it.sent, (after.seq, path)),
-                lopsided=not it.on_both if wins else it.lopsided,
+                lopsided=it.lopsided if chosen is None else chosen,
             )
         )
 

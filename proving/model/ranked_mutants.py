@@ -42,7 +42,10 @@ MUTANTS = (
     Mutant("only what was acknowledged counts", TRIO, ((COUNTED, "for o in before.orders[:1] if"), TAKEN)),
     Mutant("only the latest order counts", INJECTORS, ((COUNTED, "for o in before.orders[-1:] if"),)),
     Mutant("the longest rival counts", TRIO, (("return min((length for", "return max((length for"),)),
-    Mutant("one session is enough", PAIR, (("sorted(reach.on_both & reach.answering", "sorted(reach.answering"),)),
+    Mutant("one session is enough", PAIR, (("sorted(reach.on_every & reach.answering", "sorted(reach.answering"),)),
+    Mutant(
+        "who does not answer has no session", PAIR, (("surely_all = len(known) < len(reported)", "surely_all = False"),)
+    ),
     Mutant("acknowledged is landed", PAIR, ((NOTED, f"{NOTED}, orders=before.orders[-1:]"),)),
     Mutant("an acknowledgement clears all", TRIO, ((NOTED, "now = replace(before, acked=before.latest.seq"),)),
     Mutant(

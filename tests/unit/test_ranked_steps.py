@@ -119,7 +119,7 @@ def test_a_record_of_another_kind_of_next_hop_orders_no_path() -> None:
         assert KIND.announce(observed, Decision(record)) == Decision(record)
 
 
-NOT_ON_BOTH = "nva-b is not Established with both Route Server instances"
+NOT_ON_BOTH = "nva-b is not Established with every live Route Server instance"
 
 
 def test_a_target_that_cannot_be_named_gives_way_to_the_fit_member_that_the_best_path_still_names() -> None:
@@ -198,6 +198,6 @@ def test_what_holds_the_order_is_said_beside_what_keeps_the_paths_from_rest() ->
     decision = kind.announce(view(lopsided, record, INJECTED), Decision(record))
     assert decision.effects == ()
     assert decision.held == (
-        "no announcer that answers is Established with both Route Server instances",
+        "no announcer that answers is Established with every live Route Server instance",
         "what rri-1 announced before may still be there: AS paths are not back at rest",
     )

@@ -17,12 +17,13 @@ from function_app.domain.service.ranked.paths import (
     acknowledged,
     best_possible,
     damped_for,
-    established_on_both,
     intend,
     landed,
     leading,
     learned,
+    live_instances,
     normalise,
+    on_every_live,
     outrank,
     unacknowledged,
 )
@@ -186,22 +187,82 @@ def test_rest_has_headroom_for_three_failovers() -> None:
         paths = proposed(rank, target, reach("a", "b", "c"))
         rank = order(rank, **paths)
         rank = ack(rank, target) if paths else rank
-        moved.append([p.length for p in paths.values()])
-    assert moved == [[3], [2], [1], []]
+        moved.append(paths[target].length if target in paths else None)
+    assert moved == [3, 2, 1, None]
 
 
 def test_one_session_is_not_enough() -> None:
     proposal = outrank(SELF, trio(), "b", reach("c", lopsided=("b",)))
     assert proposal.paths == {}
-    assert proposal.held == ("b is not Established with both Route Server instances",)
+    assert proposal.held == ("b is not Established with every live Route Server instance",)
+
+
+FIRST, SECOND = IPv4Address("10.0.2.4"), IPv4Address("10.0.2.5")
+BOTH, ONE, NONE = {FIRST: True, SECOND: True}, {FIRST: True, SECOND: False}, {FIRST: False, SECOND: False}
 
 
 @pytest.mark.parametrize(
-    ("sessions", "enough"),
-    [({1: True, 2: True}, True), ({1: True, 2: False}, False), ({1: True}, False), ({}, False)],
+    ("sessions", "live", "enough"),
+    [
+        (BOTH, {FIRST, SECOND}, True),
+        (ONE, {FIRST, SECOND}, False),
+        (ONE, {FIRST}, True),
+        (ONE, {SECOND}, False),
+        (NONE, set[IPv4Address](), False),
+        ({FIRST: True}, {FIRST}, False),
+        ({}, set[IPv4Address](), False),
+        (BOTH, {FIRST, SECOND, IPv4Address("10.1.2.4")}, True),
+    ],
 )
-def test_both_instances_means_every_session_and_at_least_two(sessions: Mapping[int, bool], enough: bool) -> None:
-    assert established_on_both({IPv4Address(n): up for n, up in sessions.items()}) is enough
+def test_a_leader_peers_with_two_instances_and_has_a_session_with_each_that_is_live(
+    sessions: Mapping[IPv4Address, bool], live: set[IPv4Address], enough: bool
+) -> None:
+    assert on_every_live(sessions, frozenset(live)) is enough
+
+
+@pytest.mark.parametrize(
+    ("reported", "live"),
+    [
+        ({"a": BOTH, "b": ONE}, {FIRST, SECOND}),
+        ({"a": ONE, "b": ONE}, {FIRST}),
+        ({"a": ONE, "b": None}, {FIRST, SECOND}),
+        ({"a": NONE, "b": {}}, set[IPv4Address]()),
+    ],
+)
+def test_an_instance_is_live_while_any_announcer_has_or_may_have_a_session_with_it(
+    reported: Mapping[str, Mapping[IPv4Address, bool] | None], live: set[IPv4Address]
+) -> None:
+    assert live_instances(reported) == live
+
+
+def flapped() -> Rank:
+    """Lengths are used up: a leads at one, and b and c have been outranked."""
+    return resting(a=Path(1, "a"), b=Path(3, "b"), c=Path(4, "c"))
+
+
+def test_without_headroom_the_announcer_in_the_way_is_commanded_to_lengthen_its_path() -> None:
+    everybody = reach("a", "b", "c")
+    proposal = outrank(SELF, flapped(), "b", everybody)
+    assert proposal.paths == {"a": Path(5, "a")}
+    assert proposal.held == ("no headroom: a may announce another next hop with an AS path of 1",)
+    rank = ack(order(flapped(), **proposal.paths), "a")
+    assert proposed(rank, "b", everybody) == {}
+    assert leading(rank, "b") is None
+    assert leading(landed(rank, EVER, HOLD), "b") == "b"
+
+
+def test_nothing_is_lengthened_where_that_would_make_a_silent_member_the_next_hop() -> None:
+    assert proposed(flapped(), "c", reach("a", "c")) == {}
+    assert proposed(flapped(), "b", reach("a", "b")) == {"a": Path(5, "a")}
+
+
+def test_nothing_is_lengthened_for_a_target_that_is_not_on_every_live_instance() -> None:
+    assert proposed(flapped(), "b", reach("a", "c", lopsided=("b",))) == {}
+
+
+def test_an_injector_that_cannot_lead_is_commanded_to_lengthen_its_path_for_one_that_can() -> None:
+    rank = resting(i=Path(1, "a"), j=Path(2, "a"))
+    assert proposed(rank, "b", reach("j", lopsided=("i",), announcers="ij"), MEMBER) == {"i": Path(5, "a")}
 
 
 def test_one_that_left_the_topology_is_outranked_but_never_commanded() -> None:
@@ -325,7 +386,7 @@ def test_whose_path_is_in_the_way_does_not_count_the_lead_nor_paths_that_name_th
 
 def test_no_announcer_on_both_instances_is_held() -> None:
     proposal = outrank(MEMBER, injectors(), "b", reach(lopsided=("i", "j"), announcers="ij"))
-    assert proposal.held == ("no announcer that answers is Established with both Route Server instances",)
+    assert proposal.held == ("no announcer that answers is Established with every live Route Server instance",)
 
 
 # --- back to rest

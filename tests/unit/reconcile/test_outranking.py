@@ -15,6 +15,7 @@ from function_app.reconcile.passes.outcome import Ending
 from function_app.reconcile.status import detail
 from function_app.reconcile.store.topologies import InForce, Topologies
 from tests.builders import ranked, ranked_document, text
+from tests.fakes import INSTANCES
 from tests.unit.reconcile.scene import Scene, as_json
 
 HOUR = timedelta(hours=1)
@@ -164,10 +165,20 @@ async def test_a_survivor_without_a_session_to_both_instances_does_not_take_over
     scene.world.kill("nva-a")
     outcome = await scene.fast()
     assert outcome.ending is Ending.HELD
-    assert any("not Established with both" in reason for reason in outcome.reasons)
+    assert any("not Established with every live" in reason for reason in outcome.reasons)
     assert scene.record.phase is Phase.FENCING
     assert not scene.world.agents["nva-b"].answers_200
     assert routes.best() == ["nva-a"]
+
+
+@each_kind
+async def test_an_instance_that_no_announcer_has_a_session_with_blocks_no_failover(make: Callable[[], Scene]) -> None:
+    scene, routes = await settled(make)
+    scene.world.away = frozenset({INSTANCES[1]})
+    scene.world.agents["nva-a"].fatal = ("forwarding is off",)
+    await scene.fast()
+    assert scene.record.holder == "nva-b"
+    assert routes.best() == ["nva-b"]
 
 
 async def test_an_order_that_no_announcer_obeyed_moves_no_role() -> None:

@@ -5,7 +5,7 @@ named by a path that is shorter than any that may name another member, and no tw
 
     rest    the one that leads at four (three prepends: headroom for three failovers), every other longer, all distinct
     change  intend (durable) -> command -> acknowledged; the new path is shorter than whatever a command once sent may
-            still put on the wire, and its announcer has its sessions Established with both Route Server instances
+            still put on the wire, and its announcer has a session with every instance that any announcer may have one with
     back    to rest once everybody who answers has acknowledged and the wait is over: first the others, then the lead
 
     self    each member announces itself          member    one or two announcers name the address of the holder
@@ -107,14 +107,14 @@ class Rank(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Which announcers are declared, which of them answer, and which of those are Established with both instances.
+    """Which announcers are declared, which of them answer, and which of those have a session with every live instance.
 
     Leave out of `answering` whoever did not obey in this pass: another announcer may then lead.
     """
 
     announcers: frozenset[str]
     answering: frozenset[str]
-    on_both: frozenset[str]
+    on_every: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +202,24 @@ def damped_for(rank: Rank, at: datetime, window: timedelta) -> timedelta:
     return max(rank.changed + window - at, timedelta(0)) if rank.changed else timedelta(0)
 
 
-def established_on_both(sessions: Mapping[IPv4Address, bool]) -> bool:
-    """Whether an NVA has every one of its sessions, and at least as many as a Route Server has instances."""
-    return len(sessions) >= ROUTE_SERVER_INSTANCES and all(sessions.values())
+type Sessions = Mapping[IPv4Address, bool]
+"""By Route Server instance, whether an announcer's session with it is Established."""
+
+
+def live_instances(reported: Mapping[str, Sessions | None]) -> frozenset[IPv4Address]:
+    """The instances that may have a path of an announcer: only those have a best path, and count for exclusivity.
+
+    `reported`: by announcer; None where its sessions are not known. Then it may have one with every instance.
+    """
+    known = [sessions for sessions in reported.values() if sessions is not None]
+    surely_all = len(known) < len(reported)
+    return frozenset(i for sessions in known for i, is_up in sessions.items() if is_up or surely_all)
+
+
+def on_every_live(sessions: Sessions, live: frozenset[IPv4Address]) -> bool:
+    """Whether an announcer that peers with both instances has its session with each of them that is live."""
+    up = {instance for instance, is_up in sessions.items() if is_up}
+    return len(sessions) >= ROUTE_SERVER_INSTANCES and bool(up) and sessions.keys() & live <= up
 
 
 # --- what to order ---------------------------------------------------------------------------------------------------
@@ -213,14 +228,14 @@ def established_on_both(sessions: Mapping[IPv4Address, bool]) -> bool:
 def outrank(naming: Naming, rank: Rank, target: str, reach: Reach) -> Proposal:
     """What makes the best path name `target` and keeps it so; called again, it proposes only what is still missing.
 
-    Done when `leading` says so. Held, with the reason, where no announcer is on both instances or has the headroom;
+    Done when `leading` says so. Held, with the reason, where no announcer is on every live instance or has the headroom;
     then the hold time decides. The others follow only then: on an instance that the lead has lost, one of theirs wins.
     """
     lead = _safe_lead(rank, target, reach) or _under_way(naming, rank, target, reach)
     first = Proposal() if lead is not None else _choose_lead(naming, rank, target, reach)
-    paths = dict(first.paths)
+    paths = dict(first.paths) if not first.held else _make_room(naming, rank, target, reach)
     for name in sorted(reach.answering - {lead, *paths}, key=lambda n: (n != target, n)):
-        is_known = name in rank.announcers or name in reach.on_both
+        is_known = name in rank.announcers or name in reach.on_every
         path = _follow(naming, rank, name, target, paths) if is_known else None
         if path is not None:
             paths[name] = path
@@ -233,7 +248,7 @@ def normalise(rank: Rank, holder: str, reach: Reach, at: datetime, window: timed
     `window` is the damping window. A silent announcer stays where it may be, and the lead below it.
     """
     lead = leading(rank, holder)
-    if lead is None or lead not in reach.on_both:
+    if lead is None or lead not in reach.on_every:
         return Proposal()
     paths = _others_at_rest(rank, lead, reach) or _lead_at_rest(rank, lead, holder)
     if not paths:
@@ -248,13 +263,9 @@ def normalise(rank: Rank, holder: str, reach: Reach, at: datetime, window: timed
 
 def _others_at_rest(rank: Rank, lead: str, reach: Reach) -> dict[str, Path]:
     """Longer paths for those that follow and are not at rest yet."""
-    others = {n: a.latest.path for n, a in rank.announcers.items() if n != lead and n in reach.answering}
-    paths: dict[str, Path] = {}
-    for name in sorted(others):
-        length = _free(rank, LENGTH_AT_REST, paths)
-        if others[name].length <= LENGTH_AT_REST and length is not None:
-            paths[name] = replace(others[name], length=length)
-    return paths
+    others = sorted(reach.answering & rank.announcers.keys() - {lead})
+    latest = {name: rank.announcers[name].latest.path for name in others}
+    return _longer(rank, _at_most(latest, LENGTH_AT_REST), LENGTH_AT_REST)
 
 
 def _lead_at_rest(rank: Rank, lead: str, holder: str) -> dict[str, Path]:
@@ -278,7 +289,7 @@ def _names_only(announcer: Announcer, target: str) -> bool:
 
 def _safe_lead(rank: Rank, target: str, reach: Reach) -> str | None:
     """One that leads, and whose UPDATE is not lost on its way: it is still there, or the UPDATE has landed."""
-    return next((n for n in _proven(rank, target) if n in reach.on_both or rank.announcers[n].landed), None)
+    return next((n for n in _proven(rank, target) if n in reach.on_every or rank.announcers[n].landed), None)
 
 
 def _bound(rank: Rank, lead: str, target: str) -> int:
@@ -310,7 +321,7 @@ def _under_way(naming: Naming, rank: Rank, target: str, reach: Reach) -> str | N
 
 
 def _could_lead(naming: Naming, target: str, reach: Reach) -> Iterable[str]:
-    able = sorted(reach.on_both & reach.answering & reach.announcers)
+    able = sorted(reach.on_every & reach.answering & reach.announcers)
     return [n for n in able if naming is Naming.MEMBER or n == target]
 
 
@@ -320,12 +331,43 @@ def _choose_lead(naming: Naming, rank: Rank, target: str, reach: Reach) -> Propo
     if not able:
         who = target if naming is Naming.SELF else "no announcer that answers"
         is_not = "is not" if naming is Naming.SELF else "is"
-        return Proposal(held=(f"{who} {is_not} Established with both Route Server instances",))
+        return Proposal(held=(f"{who} {is_not} Established with every live Route Server instance",))
     chosen = [(_longest_below(rank, n, _bound(rank, n, target), _own(rank, n)), n) for n in able]
     length, lead = max(chosen, key=lambda c: c[0])
     if length == 0:
         return Proposal(held=(_no_headroom(rank, lead, target),))
     return Proposal({lead: Path(length, target)})
+
+
+def _make_room(naming: Naming, rank: Rank, target: str, reach: Reach) -> dict[str, Path]:
+    """Where there is no headroom: longer paths for announcers that answer and are in the way of one that could lead.
+
+    The target is the next hop as soon as these arrive, and proven to be once they have landed. Nothing where a silent
+    member of kind `self` would be the next hop instead.
+    """
+    able = set(_could_lead(naming, target, reach))
+    own = _own(rank, target) if naming is Naming.SELF else LENGTH_AT_REST
+    others = {n: a for n, a in rank.announcers.items() if n not in able and a.latest.path.next_hop != target}
+    silent = (order.path.length for n in others.keys() - reach.answering for order in others[n].orders)
+    if not able or (naming is Naming.SELF and min(silent, default=LENGTH_MAX) <= own):
+        return {}
+    latest = {n: others[n].latest.path for n in sorted(others.keys() & reach.answering)}
+    return _longer(rank, _at_most(latest, own), max(own, LENGTH_AT_REST))
+
+
+def _at_most(paths: Mapping[str, Path], length: int) -> dict[str, Path]:
+    """Those that are known, and no longer than that."""
+    return {name: path for name, path in paths.items() if path.length <= length and path != ANYTHING}
+
+
+def _longer(rank: Rank, paths: Mapping[str, Path], least: int) -> dict[str, Path]:
+    """The same next hops at free lengths beyond `least`, for as many as there are any."""
+    found: dict[str, Path] = {}
+    for name, path in paths.items():
+        length = _free(rank, least, found)
+        if length is not None:
+            found[name] = replace(path, length=length)
+    return found
 
 
 def _own(rank: Rank, name: str) -> int:

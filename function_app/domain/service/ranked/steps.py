@@ -16,12 +16,13 @@ from function_app.domain.service.ranked.paths import (
     Rank,
     Reach,
     acknowledged,
-    established_on_both,
     intend,
     landed,
     leading,
     learned,
+    live_instances,
     normalise,
+    on_every_live,
     outrank,
     unacknowledged,
 )
@@ -113,10 +114,13 @@ def _ordered(look: Look, rank: Rank, proposal: Proposal) -> Decision:
 def _reach(look: Look) -> Reach:
     """Whoever did not obey in this look cannot be counted on: another announcer may lead."""
     failed = {effect.member for effect in look.observed.tried if isinstance(effect, SendPath)}
-    answering = _answering(look) - failed
-    statuses = ((name, look.status(name)) for name in answering)
-    on_both = frozenset(name for name, s in statuses if s is not None and established_on_both(s.sessions))
-    return Reach(frozenset(look.service.announcers), answering, on_both)
+    statuses = {name: look.status(name) for name in look.service.announcers}
+    reported = {name: status.sessions if status is not None else None for name, status in statuses.items()}
+    live = live_instances(reported)
+    on_every = frozenset(
+        n for n, sessions in reported.items() if sessions is not None and on_every_live(sessions, live)
+    )
+    return Reach(frozenset(look.service.announcers), _answering(look) - failed, on_every)
 
 
 def _answering(look: Look) -> frozenset[str]:
