@@ -68,7 +68,6 @@ def test_the_newest_epoch_is_the_highest_that_an_agent_shows_our_command_of_or_w
         (NOTHING, (SERVING, saying(epoch=4 + LEAP_MAX)), 3),
         (NOTHING, (SERVING, saying(heard=2**53 - 1)), 3),
     ],
-    ids=str,
 )
 def test_an_epoch_without_our_command_counts_if_two_hold_it_or_nothing_is_known_and_never_beyond_a_leap(
     record: Record, agents: tuple[AgentStatus, ...], newest: int
