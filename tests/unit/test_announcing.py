@@ -1,7 +1,10 @@
 """Which prefixes hang on a peering: a service's, a speaker's own, what a hub passes on, what is relayed."""
 
+from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import Any
+
+import pytest
 
 from function_app.domain.peerings.coverage import lost_with
 from function_app.domain.peerings.model import Peering, Provisioning
@@ -9,13 +12,22 @@ from function_app.domain.topology.announces import announced
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
-from tests.builders import SUB, document, text
+from tests.builders import SUB, document, text, topology
 from tests.unit.test_peerings import own, reading
 
 
 def lost(desired: Topology, name: str, *peerings: Peering) -> list[str]:
     server = desired.route_servers[0]
     return sorted(map(str, lost_with(desired, server, reading(*peerings), f"hopkeeper-hub_{name}")))
+
+
+@pytest.mark.parametrize("session", ["NotConnected", "Connecting", "Unknown"])
+def test_a_peering_without_a_session_is_no_announcer_and_the_only_connected_one_is_kept(session: str) -> None:
+    """Both others are written and dead: the last route would be withdrawn with the first one's peering."""
+    others = [replace(own(f"nva-{n}", f"10.0.1.{i}"), connection_state=session) for n, i in (("b", 5), ("c", 6))]
+    connected = replace(own("nva-a", "10.0.1.4"), connection_state="Connected")
+    assert lost(topology(3), "nva-a", connected, *others) == ["0.0.0.0/0"]
+    assert lost(topology(3), "nva-a", connected, others[0], own("nva-c", "10.0.1.6")) == []
 
 
 def behind_hubs(**of_a_client: Any) -> Topology:

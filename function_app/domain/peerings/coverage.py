@@ -45,9 +45,13 @@ def _of_scale_sets(topology: Topology, server: RouteServer, peering: Peering, na
 
 
 def brings(topology: Topology, server: RouteServer, peering: Peering) -> Prefixes:
-    """What a peering of ours certainly announces: it is Succeeded, and its speaker is as the topology says."""
+    """What a peering of ours certainly announces: it is Succeeded, no session of it is reported down, and its speaker is as the
+    topology says.
+
+    A write that succeeded makes no session. Recorded peerings of Route Servers show no connection state: those count.
+    """
     fitting = served(topology, server, peering)
-    if fitting is None or peering.state is not Provisioning.SUCCEEDED:
+    if fitting is None or peering.state is not Provisioning.SUCCEEDED or peering.is_down:
         return NOTHING
     return announced(topology, fitting, server.name)
 
@@ -58,7 +62,7 @@ def may_lose(server: RouteServer, name: str) -> bool:
 
 
 def lost_with(topology: Topology, server: RouteServer, reading: RouteServerReading, name: str) -> Prefixes:
-    """Prefixes that the peering of this name may announce now, and that no other Succeeded peering of ours would."""
+    """Prefixes that the peering of this name may announce now, and that no other peering of ours `brings`."""
     doomed = [p for p in reading.peerings if p.name.casefold() == name.casefold() and p.in_force]
     others = [p for p in reading.peerings if p.name.casefold() != name.casefold()]
     at_stake = NOTHING.union(*(may_bring(topology, server, p) for p in doomed))

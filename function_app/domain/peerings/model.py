@@ -36,6 +36,11 @@ class Peering:
     connection_state: str | None = None
 
     @property
+    def is_down(self) -> bool:
+        """Whether Azure reports that it has no session."""
+        return self.connection_state not in (None, "Connected")
+
+    @property
     def in_force(self) -> bool:
         """Whether routes may be learned by it now: a write that Failed may have left the session as it was."""
         return self.state is Provisioning.SUCCEEDED or (

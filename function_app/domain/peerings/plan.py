@@ -71,9 +71,13 @@ def _due(topology: Topology, server: RouteServer, reading: RouteServerReading, a
 
 
 def _settled(reading: RouteServerReading) -> list[Peering]:
-    """The peerings as they will be once the writes in progress are over."""
+    """The peerings as they will be once the writes in progress are over, and their sessions up."""
     staying = [p for p in reading.peerings if p.state is not Provisioning.DELETING]
-    return [replace(p, state=Provisioning.SUCCEEDED) if p.state is Provisioning.UPDATING else p for p in staying]
+    return [_as_it_will_be(p) if p.state is Provisioning.UPDATING else p for p in staying]
+
+
+def _as_it_will_be(peering: Peering) -> Peering:
+    return replace(peering, state=Provisioning.SUCCEEDED, connection_state=None)
 
 
 def _creations(
