@@ -149,6 +149,12 @@ def test_spacing_and_blindness_never_hold_what_an_operator_or_a_proof_demands() 
     assert refuse(FAIL, context(agents={"nva-a": SILENT, "nva-b": SILENT})) == ()
 
 
+def test_a_failover_from_a_silent_holder_is_not_spaced_for_waiting_protects_nobody() -> None:
+    silent = {**FIT, "nva-a": SILENT}
+    assert refuse(FAIL, context(stable(spacing=SPACED), agents=silent)) == ()
+    assert [refusal.guard for refusal in refuse(FAIL, context(stable(spacing=SPACED)))] == ["spacing"]
+
+
 @pytest.mark.parametrize("fit", ["ab", "abc"])
 def test_less_than_half_of_all_that_are_bad_make_no_pass_blind(fit: str) -> None:
     agents = {f"nva-{letter}": status(3, Role.SERVING if letter == "a" else Role.STANDBY) for letter in fit}

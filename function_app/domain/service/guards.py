@@ -11,7 +11,8 @@ what a peering must pass, `peerings.guards` (safety.md section 5).
 | members are known           | everything done to a service    | a forgotten member that may be serving could not be fenced     |
 | names mean the same         | everything done to a service    | what is believed of a name was seen at another address or pool |
 | look is fresh               | openings of any kind            | a host that slept decides on what is no longer true            |
-| spacing                     | automatic failovers             | a service that flaps must not be moved as fast as it flaps     |
+| spacing                     | automatic failovers from a      | a service that flaps must not be moved as fast as it flaps     |
+|                             | holder that answers             |                                                                |
 | not blind                   | moves that are not urgent       | at least half look unhealthy at once: the fault is likely ours |
 | target is ready             | moves that are not urgent       | it would trade a working holder for a hope                     |
 | damping window is over      | the same, in ranked services    | a second change in it costs 30 s (azure-facts.md section 2)    |
@@ -92,7 +93,9 @@ def _names_mean_the_same(step: Step, look: Look) -> GuardAnswer:
 
 
 def _spacing(step: Opening, look: Look) -> GuardAnswer:
-    if step.kind not in AUTOMATIC:
+    """Waiting protects only a holder that answers: for one that is silent it is an outage and nothing else."""
+    victim = look.record.holder
+    if step.kind not in AUTOMATIC or (victim is not None and look.status(victim) is None):
         return None
     before, at = look.record.spacing, look.at
     if before is None:
