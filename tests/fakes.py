@@ -198,6 +198,12 @@ class FakeWorld:
         self.two_serving = 0
         self.away: frozenset[IPv4Address] = frozenset()
         """Route Server instances that nobody has a session with."""
+        self.no_session: set[str] = set()
+
+    def connection_state(self, peering: Peering) -> str | None:
+        """Of a speaker in `no_session` that a Route Server shows none; of others it tells nothing."""
+        names = {s.address: s.name for s in self.topology.speakers}
+        return "NotConnected" if peering.address and names.get(peering.address) in self.no_session else None
 
     def eligible(self) -> list[str]:
         return [n for n, a in self.agents.items() if a.answers_200 and self.admin[n] is not AdminState.DOWN]
@@ -374,7 +380,8 @@ class FakeRouteServers:
 
     async def read(self, server: RouteServer) -> RouteServerReading:
         self.world._arm()
-        reading = RouteServerReading(INSTANCES, tuple(self.world.peerings.values()))
+        shown = (replace(p, connection_state=self.world.connection_state(p)) for p in self.world.peerings.values())
+        reading = RouteServerReading(INSTANCES, tuple(shown))
         for name, peering in list(self.world.peerings.items()):
             if peering.state is Provisioning.UPDATING:
                 self.world.peerings[name] = Peering(name, peering.address, peering.asn, Provisioning.SUCCEEDED)

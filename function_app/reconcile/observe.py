@@ -1,10 +1,13 @@
 """Reads agents and load balancers, in parallel and within a deadline. What did not answer is UNKNOWN, never BAD."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from function_app.domain.base.errors import HopkeeperError
+from function_app.domain.peerings.model import RouteServerReading, shown_sessions
 from function_app.domain.service.health import seen_by_peers
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.observation import (
@@ -16,9 +19,11 @@ from function_app.domain.service.observation import (
     Value,
 )
 from function_app.domain.service.ranked.paths import Path, PathOrder
-from function_app.domain.topology.model import Service, Speaker, Topology
+from function_app.domain.topology.model import RouteServer, Service, Speaker, Topology
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store.records import Records
+
+log = logging.getLogger("hopkeeper.pass")
 
 NO_ANSWER = Unreachable("no answer in time")
 
@@ -62,11 +67,14 @@ async def one_look(agents: AgentReadings, service: Service, again: bool = False)
     2. then the agents and the load balancer, at the same time;
     3. the look is dated at the earlier of the two moments.
 
-    Without a load balancer its agents are all there is. Raises Unavailable where storage fails.
+    Without a load balancer it is its agents, and what Route Servers show of announcers. Raises Unavailable where storage
+    fails.
     """
-    if service.load_balancer is None:
-        return await agents.watch(service)(again)
     ports = agents.ports
+    if service.load_balancer is None:
+        look = agents.watch(service)(again)
+        observed, shown = await asyncio.gather(look, connected(ports, agents.topology, service))
+        return replace(observed, connected=shown)
     began = ports.clock.now()
     etag = await Records(ports.documents).etag(agents.topology, service)
     (at, readings), reading = await asyncio.gather(agents.read(again), balancer(ports, agents.topology, service))
@@ -132,6 +140,29 @@ def ordered(topology: Topology, service: Service, readings: Mapping[str, AgentRe
         if len(paths) == 1 and next_hop in names:
             found[announcer] = PathOrder(*mine.advertised_turn, Path(prepend + 1, names[next_hop]))
     return found
+
+
+async def connected(ports: Ports, topology: Topology, service: Service) -> Mapping[str, bool]:
+    """By announcer, whether any of its Route Servers shows a session with it; no more time than for agents, which decide.
+
+    Left out where a Route Server could not be read, does not tell, or where it also peers with a hub.
+    """
+    wanted = {name: topology.speaker(name).peers_with for name in service.announcers}
+    named = frozenset[str]().union(*wanted.values())
+    servers = [server for server in topology.route_servers if server.name in named]
+    readings = await asyncio.gather(*(_route_server(ports, topology, server) for server in servers))
+    shown = {s.name: shown_sessions(topology, s, r) for s, r in zip(servers, readings, strict=True) if r is not None}
+    told = {name: [shown.get(peer, {}).get(name) for peer in peers] for name, peers in wanted.items()}
+    return {name: any(each) for name, each in told.items() if any(each) or None not in each}
+
+
+async def _route_server(ports: Ports, topology: Topology, server: RouteServer) -> RouteServerReading | None:
+    try:
+        async with asyncio.timeout(topology.timing.observe_fast.total_seconds()):
+            return await ports.route_servers.read(server)
+    except (TimeoutError, HopkeeperError) as error:
+        log.warning("%s could not be read for the sessions of announcers: %s", server.name, error)
+        return None
 
 
 async def balancer(ports: Ports, topology: Topology, service: Service) -> BalancerReading | str:

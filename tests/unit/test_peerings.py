@@ -1,5 +1,6 @@
 """Which peerings are made and removed, and which never are."""
 
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import Any
@@ -16,6 +17,7 @@ from function_app.domain.peerings.model import (
     Provisioning,
     RouteServerReading,
     connections,
+    shown_sessions,
 )
 from function_app.domain.peerings.plan import plan
 from function_app.domain.topology.document import decode
@@ -391,3 +393,31 @@ def test_learned_routes_are_requested_of_succeeded_peerings_of_speakers_only() -
     listed = RouteServerReading(INSTANCES, (A, failed, own("nva-z", "10.0.1.60"), foreign("by-hand")))
     assert listed.provisioned
     assert connections(desired, desired.route_servers[0], listed) == {"nva-a": A.name}
+
+
+@pytest.mark.parametrize(
+    ("states", "shown"),
+    [
+        (("Connected",), True),
+        (("NotConnected",), False),
+        (("Connecting",), False),
+        (("NotConnected", "Connected"), True),
+        ((), False),
+        ((None,), None),
+        (("Unknown",), None),
+        (("NotConnected", None), None),
+    ],
+)
+def test_a_session_is_shown_missing_only_where_every_peering_with_the_address_says_so(
+    states: tuple[str | None, ...], shown: bool | None
+) -> None:
+    mine = (replace(A, name=f"p{i}", connection_state=state) for i, state in enumerate(states))
+    other = replace(B, connection_state="Connected")
+    desired = topology()
+    assert shown_sessions(desired, desired.route_servers[0], reading(*mine, other)).get("nva-a") is shown
+
+
+def test_a_peering_without_an_address_may_be_anybodys() -> None:
+    nameless = replace(A, address=None, connection_state="Unknown")
+    desired = topology()
+    assert shown_sessions(desired, desired.route_servers[0], reading(nameless)) == {}

@@ -17,6 +17,7 @@ from function_app.domain.service.ranked.paths import (
     acknowledged,
     best_possible,
     damped_for,
+    gone_for,
     intend,
     landed,
     leading,
@@ -25,7 +26,10 @@ from function_app.domain.service.ranked.paths import (
     normalise,
     on_every_live,
     outrank,
+    parted,
+    reported_anew,
     unacknowledged,
+    without_unknown,
 )
 from function_app.domain.topology.model import Naming
 
@@ -263,6 +267,30 @@ def test_nothing_is_lengthened_for_a_target_that_is_not_on_every_live_instance()
 def test_an_injector_that_cannot_lead_is_commanded_to_lengthen_its_path_for_one_that_can() -> None:
     rank = resting(i=Path(1, "a"), j=Path(2, "a"))
     assert proposed(rank, "b", reach("j", lopsided=("i",), announcers="ij"), MEMBER) == {"i": Path(5, "a")}
+
+
+def test_an_announcer_is_gone_from_the_first_look_that_shows_no_session_until_one_that_shows_one() -> None:
+    later = T0 + timedelta(seconds=30)
+    rank = parted(parted(trio(), {"a": False, "b": True}, T0), {"a": False}, later)
+    assert rank.gone == {"a": T0}
+    assert [gone_for(rank, name, later) for name in "ab"] == [timedelta(seconds=30), timedelta(0)]
+    assert parted(rank, {}, later) == rank
+    assert parted(rank, {"a": True}, later).gone == {}
+
+
+def test_only_what_is_unknown_of_an_announcer_that_is_gone_is_given_up() -> None:
+    lost = order(learned("abc", {"c": PathOrder(1, 1, Path(6, "c"))}), a=Path(7, "a"))
+    left = without_unknown(lost, frozenset("abc"))
+    assert {n: paths_of(left, n) for n in left.announcers} == {"a": [(7, "a")], "c": [(6, "c")]}
+    assert without_unknown(lost, frozenset()) == lost
+
+
+def test_an_announcer_that_comes_back_counts_by_what_it_reports() -> None:
+    back = {"x": PathOrder(1, 9, Path(2, "x")), "a": PathOrder(1, 9, Path(1, "a"))}
+    rank = reported_anew(trio(), back)
+    assert best_possible(rank, "x", "a") == 2
+    assert (rank.seq, rank.announcers["a"]) == (9, trio().announcers["a"])
+    assert reported_anew(trio(), {}) == trio()
 
 
 def test_one_that_left_the_topology_is_outranked_but_never_commanded() -> None:

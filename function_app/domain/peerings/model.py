@@ -108,3 +108,17 @@ def connections(topology: Topology, server: RouteServer, reading: RouteServerRea
         for peering in reading.peerings
         if peering.state is Provisioning.SUCCEEDED and (speaker := served(topology, server, peering)) is not None
     }
+
+
+NO_SESSION = frozenset({"NotConnected", "Connecting"})
+"""Values of `connectionState` without a session; what Azure does not report, or calls Unknown, is not known."""
+
+
+def shown_sessions(topology: Topology, server: RouteServer, reading: RouteServerReading) -> dict[str, bool]:
+    """By speaker, whether the Route Server shows a session with it, whoever made the peering; left out where it is not known."""
+    found: dict[str, bool] = {}
+    for speaker in topology.peered_with(server.name):
+        states = {p.connection_state for p in reading.peerings if p.address in (speaker.address, None)}
+        if "Connected" in states or states <= NO_SESSION:
+            found[speaker.name] = "Connected" in states
+    return found

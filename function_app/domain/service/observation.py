@@ -162,6 +162,8 @@ class Observed:
     """What this pass has waited for until it was so."""
     ordered: Mapping[str, PathOrder] = field(default_factory=dict)
     """Of a ranked service: what each announcer that answers says it was last ordered."""
+    connected: Mapping[str, bool] = field(default_factory=dict)
+    """Of a ranked service: whether Route Servers show a session with an announcer; left out where that is not known."""
     announced: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Of a ranked service: the (epoch, seq) of the order that an announcer accepted in this pass."""
     tried: Mapping[Effect, str] = field(default_factory=dict)

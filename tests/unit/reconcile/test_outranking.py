@@ -272,6 +272,51 @@ async def test_a_lost_record_is_learned_from_what_announcers_report_and_no_role_
     assert scene.record.phase is Phase.STABLE
 
 
+@pytest.mark.parametrize(
+    ("make", "gone"),
+    [
+        (lambda: Scene(desired=ranked(2, ("watch-1", "watch-2"))), "watch-2"),
+        (lambda: Scene(desired=ranked(3)), "nva-c"),
+    ],
+)
+async def test_what_a_dead_announcer_may_announce_is_known_once_no_route_server_has_a_session_with_it(
+    make: Callable[[], Scene], gone: str
+) -> None:
+    scene, routes = await settled(make)
+    scene.world.kill(gone)
+    routes.gone.add(gone)
+    del scene.documents.stored["records/hub/fw.json"]
+    for _ in range(8):
+        scene.clock.at += timedelta(seconds=20)
+        await scene.slow()
+    scene.world.agents["nva-a"].fatal = ("forwarding is off",)
+    outcome = await scene.slow()
+    assert any(f"it is not known what {gone} may announce" in reason for reason in outcome.reasons)
+    scene.world.no_session = {gone}
+    for _ in range(8):
+        scene.clock.at += timedelta(seconds=20)
+        await scene.slow()
+        assert routes.best() == ["nva-a"]
+    for _ in range(3):
+        scene.clock.at += timedelta(seconds=20)
+        await scene.slow()
+    assert scene.record.holder == "nva-b"
+    assert routes.best() == ["nva-b"]
+
+
+async def test_a_route_server_that_cannot_be_read_says_nothing_of_an_announcer() -> None:
+    scene, _ = await settled(lambda: Scene(desired=ranked(3)))
+    scene.world.kill("nva-c")
+    scene.world.no_session = {"nva-c"}
+    await scene.slow()
+    assert scene.record.rank is not None
+    since = scene.record.rank.gone["nva-c"]
+    scene.world.arm_up = False
+    scene.clock.at += HOUR
+    await scene.slow()
+    assert scene.record.rank.gone == {"nva-c": since}
+
+
 async def test_an_announcer_that_lost_its_disk_is_commanded_again_at_a_newer_turn() -> None:
     scene, _ = await settled(lambda: Scene(desired=ranked(2)))
     agent = scene.world.agents["nva-b"]

@@ -103,6 +103,8 @@ class Rank(Struct, frozen=True, kw_only=True):
     announcers: dict[str, Announcer] = {}
     changed: datetime | None = None
     """When the last order was written, or first acknowledged."""
+    gone: dict[str, datetime] = {}
+    """Announcers that no Route Server shows a session with, and since when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,36 @@ def landed(rank: Rank, at: datetime, hold_time: timedelta) -> Rank:
         if not a.landed and a.acked_at is not None and at - a.acked_at >= hold_time
     }
     return replace(rank, announcers=rank.announcers | done)
+
+
+def parted(rank: Rank, connected: Mapping[str, bool], at: datetime) -> Rank:
+    """Notes which announcers no Route Server shows a session with, and which have one again; unknown changes nothing."""
+    gone = {n: rank.gone.get(n, at) for n, shown in connected.items() if not shown}
+    kept = {n: since for n, since in rank.gone.items() if n not in connected}
+    return replace(rank, gone=kept | gone)
+
+
+def gone_for(rank: Rank, announcer: str, at: datetime) -> timedelta:
+    """How long no Route Server has shown a session with it; zero while one does, and where that is not known."""
+    since = rank.gone.get(announcer, at)
+    return max(at - since, timedelta(0))
+
+
+def without_unknown(rank: Rank, gone: frozenset[str]) -> Rank:
+    """Without what these announcers may announce where their orders are lost: no instance has had a path of theirs for a
+    hold time. One that comes back is known by what it reports then (`reported_anew`)."""
+    announcers = dict(rank.announcers)
+    for name in gone & announcers.keys():
+        known = tuple(order for order in announcers[name].orders if order.path != ANYTHING)
+        announcers[name] = replace(announcers[name], orders=known)
+    return replace(rank, announcers={name: one for name, one in announcers.items() if one.orders})
+
+
+def reported_anew(rank: Rank, reported: Mapping[str, PathOrder]) -> Rank:
+    """With the order that an announcer reports which this rank knows nothing of: it may announce that, so it counts."""
+    new = {n: Announcer((order,), acked=order.seq) for n, order in reported.items() if n not in rank.announcers}
+    seq = max((rank.seq, *(order.seq for order in reported.values())))
+    return replace(rank, announcers=rank.announcers | new, seq=seq if new else rank.seq)
 
 
 def learned(announcers: Collection[str], reported: Mapping[str, PathOrder]) -> Rank:

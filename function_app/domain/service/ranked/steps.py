@@ -15,7 +15,9 @@ from function_app.domain.service.ranked.paths import (
     Proposal,
     Rank,
     Reach,
+    Sessions,
     acknowledged,
+    gone_for,
     intend,
     landed,
     leading,
@@ -24,7 +26,10 @@ from function_app.domain.service.ranked.paths import (
     normalise,
     on_every_live,
     outrank,
+    parted,
+    reported_anew,
     unacknowledged,
+    without_unknown,
 )
 from function_app.domain.service.record import Record
 from function_app.domain.service.steps import SendPath
@@ -42,6 +47,8 @@ def noted(look: Look) -> Record:
     for name, turn in seen.announced.items():
         rank = acknowledged(rank, name, turn, look.at)
     rank = landed(rank, look.at, look.timing.bgp_hold)
+    rank = parted(rank, seen.connected, look.at)
+    rank = reported_anew(without_unknown(rank, _gone(look, rank)), seen.ordered)
     answering = _answering(look)
     lost = {
         name: announcer.latest.path
@@ -53,6 +60,12 @@ def noted(look: Look) -> Record:
         and (name not in seen.ordered or seen.ordered[name].turn < announcer.latest.turn)
     }
     return replace(record, rank=intend(rank, record.epoch, lost, look.at))
+
+
+def _gone(look: Look, rank: Rank) -> frozenset[str]:
+    """Announcers that this look shows to have no session, as every look has for a hold time."""
+    shown = (name for name, is_up in look.observed.connected.items() if not is_up)
+    return frozenset(name for name in shown if gone_for(rank, name, look.at) >= look.timing.bgp_hold)
 
 
 def known_rank(look: Look) -> Rank:
@@ -115,7 +128,9 @@ def _reach(look: Look) -> Reach:
     """Whoever did not obey in this look cannot be counted on: another announcer may lead."""
     failed = {effect.member for effect in look.observed.tried if isinstance(effect, SendPath)}
     statuses = {name: look.status(name) for name in look.service.announcers}
-    reported = {name: status.sessions if status is not None else None for name, status in statuses.items()}
+    gone = _gone(look, look.record.rank) if look.record.rank is not None else frozenset[str]()
+    none: dict[str, Sessions] = {name: {} for name in gone}
+    reported = {n: status.sessions if status is not None else none.get(n) for n, status in statuses.items()}
     live = live_instances(reported)
     on_every = frozenset(
         n for n, sessions in reported.items() if sessions is not None and on_every_live(sessions, live)
