@@ -5,7 +5,6 @@ Whether a message is authentic is decided in `jws` and `commands`, whether it co
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
@@ -177,15 +176,6 @@ def whole(value: Any, where: str) -> int:
     if type(value) is not int or not 0 <= value <= NUMBER_MAX:
         raise Malformed(f"{where}: not a whole number from 0")
     return value
-
-
-def seconds(value: Any, where: str) -> float:
-    """Return a NumericDate: finite seconds since 1970, whole or not; raises Malformed."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= NUMBER_MAX:
-        raise Malformed(f"{where}: not a NumericDate")
-    if not math.isfinite(value):
-        raise Malformed(f"{where}: not a NumericDate")
-    return float(value)
 
 
 def _exactly(value: Mapping[str, Any], keys: set[str]) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PROMOTE_SEQ, FENCE_SEQ = 0, 1  # as adapters.agent_messages numbers them
 TOKEN_SECONDS = 35.0
-"""A command's expiry and the agent's leeway; FENCE is taken whatever the clocks say."""
+"""A command's expiry and the leeway of an agent of version 1, which takes only FENCE beyond it; version 2 looks at no clock."""
 OLDER_MAX = 6
 
 ROLES = {rules.Role.SERVING: Role.SERVING, rules.Role.STANDBY: Role.STANDBY}

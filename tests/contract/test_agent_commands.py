@@ -136,10 +136,10 @@ async def test_forged_commands_get_401_and_change_nothing(member: Member, agent:
 
 @pytest.mark.parametrize(
     "override",
-    [{"aud": "nva-b"}, {"iss": "nva-a"}, {"sub": "other"}, {"exp": 1.0}, {"exp": None}, {"iat": 1.0}],
+    [{"aud": "nva-b"}, {"iss": "nva-a"}, {"sub": "other"}],
     ids=str,
 )
-async def test_a_command_of_ours_that_is_not_for_here_and_now_gets_401(
+async def test_a_command_of_ours_that_is_not_for_here_gets_401(
     member: Member, agent: Agent, override: dict[str, Any]
 ) -> None:
     token = member.app.sign(COMMAND_TYPE, claims(promote(6, agent.duties.boot_id), **override))

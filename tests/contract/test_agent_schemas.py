@@ -58,7 +58,6 @@ def test_the_agent_takes_the_example_commands(name: str) -> None:
         app.sign(COMMAND_TYPE, claims).encode(),
         {app.kid: app.key.public_key()},
         Identity("nva-a", "hub-uksouth"),
-        claims["iat"] + 1.0,
     )
     kinds = {"status": Status, "fence": Fence, "promote": Promote, "advertise": Advertise, "outward": AdvertiseOutward}
     assert isinstance(order.command, kinds[claims["command"]["kind"]])

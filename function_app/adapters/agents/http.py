@@ -10,7 +10,7 @@ import asyncio
 import errno
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import aiohttp
 import msgspec
@@ -30,7 +30,6 @@ from function_app.adapters.agents.messages import (
 )
 from function_app.domain.base.errors import BadInput, NotAuthentic
 from function_app.domain.service.observation import AgentReading, AgentStatus, Unreachable
-from function_app.domain.service.steps import SendFence
 from function_app.domain.topology.model import Speaker
 from function_app.reconcile.ports import AgentCommand, Clock, CommandAnswer
 
@@ -53,7 +52,7 @@ class AgentsOverHttp:
         self._session: aiohttp.ClientSession | None = None
 
     async def status(self, topology: str, speaker: Speaker, timeout: timedelta) -> AgentReading:
-        message = _Message(topology, speaker, encode_status_query(), judge_time=True)
+        message = _Message(topology, speaker, encode_status_query())
         answer = await self._send(message, timeout)
         if isinstance(answer, _VerifiedReply) and not answer.reply.accepted:
             return Unreachable(f"it refused to report its status: {plain(answer.reply.reason or 'no reason given')}")
@@ -62,11 +61,7 @@ class AgentsOverHttp:
     async def command(
         self, topology: str, speaker: Speaker, service: str, command: AgentCommand, timeout: timedelta
     ) -> CommandAnswer:
-        # An agent whose clock is wrong obeys and acknowledges a FENCE too: `in_reply_to` proves that the reply is fresh.
-        judge_time = not isinstance(command, SendFence)
-        answer = await self._send(
-            _Message(topology, speaker, encode_command(service, command), judge_time=judge_time), timeout
-        )
+        answer = await self._send(_Message(topology, speaker, encode_command(service, command)), timeout)
         if isinstance(answer, Unreachable):
             return CommandAnswer(answer)
         if answer.reply.accepted:
@@ -113,7 +108,7 @@ class AgentsOverHttp:
             jti = uuid.uuid4().hex
             try:
                 text = await self._post(message, jti, port, certificate)
-                return message.answer(text, jti, certificate, (self._clock.now(), self._key.signed))
+                return message.answer(text, jti, certificate, self._key.signed)
             except aiohttp.ClientConnectorError:
                 raise
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
@@ -182,19 +177,18 @@ class _Message:
     topology: str
     speaker: Speaker
     command: dict[str, object]
-    judge_time: bool
 
-    def answer(
-        self, text: str, jti: str, certificate: AgentCertificate, ours: tuple[datetime, Signed]
-    ) -> _VerifiedReply:
-        """Raises NotAuthentic or BadInput. `ours`: the time, and what reads commands of ours that the agent shows."""
-        now, signed = ours
+    def answer(self, text: str, jti: str, certificate: AgentCertificate, signed: Signed) -> _VerifiedReply:
+        """Raises NotAuthentic or BadInput. `signed` reads the commands of ours that the agent shows.
+
+        No clock decides: `in_reply_to` proves that the reply is fresh.
+        """
         expected = ExpectedClaims(
             REPLY,
             issuer=self.speaker.name,
             audience=APP,
             subject=self.topology,
-            now=now if self.judge_time else None,
+            now=None,
         )
         reply = decode_reply(certificate.verify(text, expected, REPLY_SIZE_MAX))
         if reply.in_reply_to != jti:

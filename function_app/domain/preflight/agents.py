@@ -31,7 +31,7 @@ def clock_offset(topology: Topology, facts: Facts) -> Iterator[Fault]:
             yield Fault(
                 f"{path}.agent",
                 f"the clock of {speaker.name} is {seen.offset.total_seconds():+.1f} s off ours",
-                "synchronise it (chrony with the host's clock): beyond 5 s it takes no command but FENCE",
+                "synchronise it (chrony with the host's clock): beyond 5 s its reports are refused, which makes failovers slow",
             )
 
 
