@@ -149,4 +149,4 @@ def stable(holder: str = "nva-a", epoch: int = 3, **changes: Any) -> Record:
             confirmed=True,
         ),
     }
-    return next_advertised(topology().services[0], FRONTEND, Record(**(values | changes)))
+    return next_advertised(Record(**(values | changes)), wanted())

@@ -188,6 +188,8 @@ class FakeWorld:
         self.topology = topology
         self.agents = {s.name: FakeAgent(s.name) for s in topology.speakers}
         self.admin = {s.name: AdminState.NONE for s in topology.speakers}
+        self.pool = set(self.admin)
+        """Whose addresses the backend pool holds."""
         self.arm_up = True
         self.etag = 1
         self.balancer_writes: list[tuple[str, AdminState]] = []
@@ -263,7 +265,13 @@ class FakeWorld:
 
     async def read(self, service: Service, speakers: Mapping[str, Speaker], timeout: timedelta) -> BalancerReading:
         self._arm()
-        return BalancerReading(f'W/"{self.etag}"', FRONTEND, {n: self._backend(n) for n in speakers})
+        backends = {name: self._backend(name) for name in speakers if name in self.pool}
+        others = {address_in(service, name) for name in self.pool - backends.keys() if not self._is_down(name)}
+        backends = {name: replace(b, address=address_in(service, name)) for name, b in backends.items()}
+        return BalancerReading(f'W/"{self.etag}"', FRONTEND, backends, strangers=frozenset(others))
+
+    def _is_down(self, name: str) -> bool:
+        return self.admin[name] is AdminState.DOWN
 
     def _backend(self, name: str) -> Backend:
         if self.admin[name] is AdminState.DOWN:
@@ -341,27 +349,34 @@ class FakeSurroundings:
         return self._known(self.own, "the app")
 
 
+def address_in(service: Service, name: str) -> str:
+    """What a member's address in the service's pool is called."""
+    return f"{service.load_balancer.pool_id}/{name}" if service.load_balancer else name
+
+
 class FakeAdminStates:
     """adminState in the world's pool: a write is there at once, for the control plane and for packets."""
 
     def __init__(self, world: FakeWorld) -> None:
         self.world = world
 
-    def _view(self, name: str) -> PoolView:
+    def _view(self, service: Service, name: str) -> PoolView:
         self.world._arm()
-        return PoolView(f'W/"{self.world.etag}"', self.world.admin[name])
+        if name not in self.world.pool:
+            raise Unavailable(f"{name} is not in pool nvas")
+        return PoolView(f'W/"{self.world.etag}"', self.world.admin[name], address=address_in(service, name))
 
     async def look(self, service: Service, speaker: Speaker) -> PoolView:
-        return self._view(speaker.name)
+        return self._view(service, speaker.name)
 
     async def set(self, service: Service, speaker: Speaker, state: AdminState, etag: str) -> PoolView:
-        if etag != self._view(speaker.name).etag:
+        if etag != self._view(service, speaker.name).etag:
             raise Superseded("412")
         self.world.etag += 1
         self.world.admin[speaker.name] = state
         self.world.balancer_writes.append((speaker.name, state))
         self.world.watch()
-        return self._view(speaker.name)
+        return self._view(service, speaker.name)
 
     async def bump(self, service: Service, etag: str) -> None:
         self.world._arm()

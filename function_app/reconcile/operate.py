@@ -1,5 +1,7 @@
 """An operator's order for one service, taken or refused within the call, and carried out like any fast pass."""
 
+from functools import partial
+
 from function_app.domain.service.orders import Order, RehearseOrder, verb_of
 from function_app.domain.topology.model import Service
 from function_app.reconcile import observe
@@ -18,7 +20,9 @@ async def operate(ports: Ports, in_force: InForce, service: Service, order: Orde
     topology = in_force.topology
     trigger = f"order: {verb_of(order)} by {order.by}"
     service_pass = ServicePass(ports, topology, service, Pace.FAST, trigger, ports.clock.now())
-    outcome = await service_pass.run(observe.AgentReadings(ports, topology).watch(service), order)
+    agents = observe.AgentReadings(ports, topology)
+    watch = partial(observe.one_look, agents, service) if order.reads_pool else agents.watch(service)
+    outcome = await service_pass.run(watch, order)
     if outcome.retry_after is not None:
         await come_back(ports, topology.name, outcome.retry_after)
     return outcome

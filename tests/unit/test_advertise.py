@@ -14,32 +14,33 @@ from tests.builders import FRONTEND, balancer, document, stable, status, topolog
 from tests.unit.decisions import SERVING, SILENT, A, B, look, looking
 
 SERVICE = topology(3, services=[document(3)["services"][0] | {"prefixes": ["10.2.0.0/16", "10.1.0.0/16"]}]).services[0]
+WANTED, ALL = wanted(SERVICE, FRONTEND), wanted(topology(3).services[0], FRONTEND)
 
 
 def test_a_changed_set_gets_the_next_number_and_the_same_set_keeps_its_own() -> None:
     before = stable()
     assert before.advertised.seq == 1
-    record = next_advertised(SERVICE, FRONTEND, before)
+    record = next_advertised(before, WANTED)
     assert record.advertised.seq == 2
-    assert next_advertised(SERVICE, FRONTEND, record) == record
+    assert next_advertised(record, WANTED) == record
 
 
 def test_a_set_goes_by_the_same_digest_in_every_release() -> None:
     """Another one would number the same set anew, and command every member once more."""
     lines = f"10.1.0.0/16 {FRONTEND} 0\n10.2.0.0/16 {FRONTEND} 0"
     digest = hashlib.sha256(lines.encode()).hexdigest()[:16]
-    assert next_advertised(SERVICE, FRONTEND, stable()).advertised == Advertised(seq=2, digest=digest)
+    assert next_advertised(stable(), WANTED).advertised == Advertised(seq=2, digest=digest)
 
 
 def test_whoever_answers_and_announces_something_else_is_commanded_once_a_look() -> None:
     other = status(3)
     silent_about_it = with_changes(other, services={"fw": with_changes(other.services["fw"], advertised=None)})
     record = replace(stable(), advertised=replace(stable().advertised, seq=7))
-    command = SendAdvertise(B, 3, 7, wanted(topology(3).services[0], FRONTEND))
+    command = SendAdvertise(B, 3, 7, ALL)
     seen = look(SERVING, silent_about_it, SILENT)
-    assert next_advertisements(looking(seen, record), FRONTEND) == (record, (command,))
+    assert next_advertisements(looking(seen, record), ALL) == (record, (command,))
     tried = with_changes(seen, tried={command: "no answer"})
-    assert next_advertisements(looking(tried, record), FRONTEND) == (record, ())
+    assert next_advertisements(looking(tried, record), ALL) == (record, ())
 
 
 def test_a_number_that_an_agent_used_before_the_record_was_lost_is_not_used_again() -> None:
@@ -50,7 +51,7 @@ def test_a_number_that_an_agent_used_before_the_record_was_lost_is_not_used_agai
     )
     decision = decide(looking(look(SERVING, used, balancer=balancer()), stable()))
     assert decision.record.advertised.seq == 5
-    assert decision.effects == (SendAdvertise(B, 3, 5, wanted(topology(3).services[0], FRONTEND)),)
+    assert decision.effects == (SendAdvertise(B, 3, 5, ALL),)
 
 
 def test_a_decision_is_settled_only_while_nothing_is_added_to_it() -> None:

@@ -89,6 +89,7 @@ STORED: list[tuple[type, dict[str, Any], dict[str, Any]]] = [
             "pause": None,
             "drains": {},
             "ready_since": {},
+            "leaving": None,
             "rehearsal": None,
             "stalled": None,
             "admitted": {},

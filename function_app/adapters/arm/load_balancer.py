@@ -138,9 +138,12 @@ class LoadBalancersOverArm:
             for name, address in found.items()
             if address is not None
         }
-        others = pool.others(tuple(found.values()), rows)
+        members = tuple(found.values())
+        others = pool.others(members, rows)
         strangers = frozenset(access.address_id(a) for a in others if a.state.casefold() != "down")
-        return BalancerReading(pool.etag, frontend, backends, noticed_within(document, access.spec.probe), strangers)
+        complete = all(address in (*members, *others) for address in pool.addresses)
+        noticed = noticed_within(document, access.spec.probe)
+        return BalancerReading(pool.etag, frontend, backends, noticed, complete, strangers)
 
 
 async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple[BackendHealth, ...]:

@@ -28,6 +28,8 @@ def everybody_serves(look: Look) -> Decision:
     if _needs_newer_epoch(look, fences, wanted):
         why = "a member was drained, or is back, at this epoch: it needs a newer one"
         return Decision(replace(record, epoch=record.epoch + 1, may_serve=frozenset(look.members)), because=(why,))
+    if not record.may_serve.issuperset(wanted):
+        return Decision(replace(record, may_serve=record.may_serve.union(wanted)))
     effects = fences + tuple(effect for name in wanted for effect in promote(look, name))
     if effects:
         return Decision(record, effects, because=tuple(f"{e.member}: {type(e).__name__}" for e in effects))

@@ -17,14 +17,14 @@ def wanted(service: Service, frontend: IPv4Address) -> tuple[Advertisement, ...]
 
 
 def next_advertised(
-    service: Service, frontend: IPv4Address, record: Record, newest: tuple[int, int] = (0, 0)
+    record: Record, advertisements: tuple[Advertisement, ...], newest: tuple[int, int] = (0, 0)
 ) -> Record:
     """Numbers a changed set anew, so that an old command can never overwrite it; the same set keeps its number.
 
     `newest` is the highest (epoch, seq) at which a member that is to be commanded accepted another set: it takes only a
     higher one, also where the record that numbered it was lost, or ranked the service by another counter.
     """
-    text = "\n".join(f"{a.prefix} {a.next_hop} {a.prepend}" for a in wanted(service, frontend))
+    text = "\n".join(f"{a.prefix} {a.next_hop} {a.prepend}" for a in advertisements)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     seq = record.advertised.seq
     if digest == record.advertised.digest and newest < (record.epoch, seq):
@@ -32,12 +32,14 @@ def next_advertised(
     return replace(record, advertised=Advertised(seq=max(seq, newest[1]) + 1, digest=digest))
 
 
-def next_advertisements(look: Look, frontend: IPv4Address) -> tuple[Record, tuple[SendAdvertise, ...]]:
-    """The record with its number, and a command for every member that answers and announces something else."""
-    service, advertisements = look.service, wanted(look.service, frontend)
-    reported = ((name, look.observed.service(name, service.name)) for name in look.members)
+def next_advertisements(
+    look: Look, advertisements: tuple[Advertisement, ...]
+) -> tuple[Record, tuple[SendAdvertise, ...]]:
+    """The record with the number of this set, and a command for every announcer that answers and announces another."""
+    service = look.service
+    reported = ((name, look.observed.service(name, service.name)) for name in service.announcers)
     late = {name: m for name, m in reported if m is not None and set(m.advertised or ()) != set(advertisements)}
     newest = max((mine.advertised_turn for mine in late.values()), default=(0, 0))
-    record = next_advertised(service, frontend, look.record, newest)
+    record = next_advertised(look.record, advertisements, newest)
     commands = (SendAdvertise(name, record.epoch, record.advertised.seq, advertisements) for name in late)
     return record, tuple(command for command in commands if command not in look.observed.tried)

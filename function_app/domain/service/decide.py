@@ -35,6 +35,7 @@ from function_app.domain.service.election import (
 from function_app.domain.service.health import HealthRow, Verdict, has_failed, has_session, is_ready, judge
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.learn import behind, learn, relearn
+from function_app.domain.service.leaving import leave
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import Role
 from function_app.domain.service.outward import next_outward, outward_alarms
@@ -65,6 +66,7 @@ def decide(look: Look) -> Decision:
     | the record                                     | then                                        |
     |------------------------------------------------|---------------------------------------------|
     | a newer version wrote it                       | only observed                               |
+    | an operator retired or released the service    | `leave`                                     |
     | it cannot explain what was observed            | learn again (`learn.behind`)                |
     | learn                                          | look until enough was seen                  |
     | any other phase, active-active                 | every fit member serves                     |
@@ -76,6 +78,8 @@ def decide(look: Look) -> Decision:
     given = look.record
     if given.too_new:
         return Decision(given, held=(given.too_new,))
+    if given.leaving is not None:
+        return leave(look)
     next_hop = kind_of(look.service)
     look = look.with_record(_named(look))
     look = look.with_record(with_probes(look))

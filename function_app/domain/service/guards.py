@@ -79,7 +79,7 @@ def _members_are_known(step: Step, look: Look) -> GuardAnswer:
     record = look.record
     strangers = sorted(record.believed - set(look.members))
     return (
-        f"{', '.join(strangers)} may still be serving but left the topology: put it back until it stands by"
+        f"{', '.join(strangers)} may still be serving but left the topology: put it back until it stands by, or have it forgotten"
         if strangers
         else None
     )
@@ -89,7 +89,7 @@ def _names_mean_the_same(step: Step, look: Look) -> GuardAnswer:
     record = look.record
     elsewhere = moved(record.about, look.named, record.believed) if look.named is not None else ()
     what = "; ".join(elsewhere)
-    return f"{what}: put the document back, or `retire` or `release` the service" if what else None
+    return f"{what}: put the document back, or release the service" if what else None
 
 
 def _spacing(step: Opening, look: Look) -> GuardAnswer:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from msgspec.structs import replace as with_fields
+
 from function_app.domain.base.timing import Timing
 from function_app.domain.service.observation import AgentStatus, Backend, Observed, Role, Value
 from function_app.domain.service.record import Kind, Operation, Phase, Record
@@ -50,6 +52,10 @@ class Look:
 
     def with_record(self, record: Record) -> "Look":
         return replace(self, record=record)
+
+    def without_outward(self) -> "Look":
+        """The same service, announcing nothing on-premises."""
+        return replace(self, service=with_fields(self.service, outward=None))
 
     def status(self, member: str) -> AgentStatus | None:
         """What its agent reported, None if it did not answer."""

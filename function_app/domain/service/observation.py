@@ -123,6 +123,8 @@ class BalancerReading:
     backends: Mapping[str, Backend]
     noticed_within: timedelta | None = None
     """How long its probe takes at most to find out that a member answers differently; None where ARM does not tell."""
+    complete: bool = True
+    """Whether it is known of every address of the pool which member it is, or that it is none."""
     strangers: frozenset[str] = frozenset()
     """Every other address of the pool that is not Down (as `Backend.address`): no member of the service."""
 

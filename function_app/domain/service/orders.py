@@ -10,7 +10,7 @@ than kept for later. What it opens is fenced and proven like any other operation
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 from msgspec import Meta, Struct, ValidationError, convert
 from msgspec.structs import fields, replace
@@ -18,12 +18,13 @@ from msgspec.structs import fields, replace
 from function_app.domain.base.errors import BadInput
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect
-from function_app.domain.service.guards import Draining, refuse
+from function_app.domain.service.guards import Draining, Touch, refuse
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.learn import behind
+from function_app.domain.service.leaving import come_back, forget, release, retire
 from function_app.domain.service.look import Look
 from function_app.domain.service.protocol import open_operation
-from function_app.domain.service.record import Drain, Kind, Pause, Phase
+from function_app.domain.service.record import Drain, Kind, Leaving, Pause, Phase
 from function_app.domain.service.rehearsal import rehearse
 from function_app.domain.topology.model import Mode
 
@@ -38,6 +39,9 @@ type Minutes = Annotated[float, Meta(gt=0, le=MINUTES_MAX, description="how long
 
 class _Form(Struct, frozen=True, kw_only=True):
     """`by` is who orders it, for the history."""
+
+    reads_pool: ClassVar[bool] = False
+    """Whether it is decided on with a reading of the load balancer."""
 
     by: str = OPERATOR
 
@@ -58,9 +62,11 @@ class PauseOrder(_Form, frozen=True, kw_only=True, tag="pause"):
 
 
 class ResumeOrder(_Form, frozen=True, kw_only=True, tag="resume"):
-    """End a pause."""
+    """End a pause; else manage a service again that was retired or released."""
 
     def decide(self, look: Look) -> Decision:
+        if look.record.pause is None and look.record.leaving is not None:
+            return come_back(look, self.by)
         if look.record.pause is None:
             return _refused(look, "it is not paused")
         return Decision(replace(look.record, pause=None), because=(f"resumed by {self.by}",))
@@ -132,7 +138,57 @@ class RehearseOrder(_Form, frozen=True, kw_only=True, tag="rehearse"):
         return rehearse(look, self.member, self.by)
 
 
-type Order = PauseOrder | ResumeOrder | SwitchoverOrder | FailoverOrder | DrainOrder | UndrainOrder | RehearseOrder
+class ForgetOrder(_Form, frozen=True, kw_only=True, tag="forget"):
+    """Take a member off the record: proven Down, absent from the pool, standing by, or gone by your word."""
+
+    reads_pool = True
+
+    member: Annotated[str, Meta(min_length=1)]
+    gone: (
+        Annotated[str, Meta(min_length=1, description="why it can never serve again: taken in place of a proof")] | None
+    ) = None
+
+    def decide(self, look: Look) -> Decision:
+        return forget(look, self.member, self.gone, self.by)
+
+
+class RetireOrder(_Form, frozen=True, kw_only=True, tag="retire"):
+    """End a service: every member is fenced and announces nothing. It then may leave the document."""
+
+    reads_pool = True
+
+    def decide(self, look: Look) -> Decision:
+        if look.record.leaving is not None:
+            return _refused(look, _left(look.record.leaving))
+        if elsewhere := refuse(Touch(), look):
+            return _refused(look, *map(str, elsewhere))
+        return retire(look, self.by)
+
+
+class ReleaseOrder(_Form, frozen=True, kw_only=True, tag="release"):
+    """Stop managing a service: roles stay as they are. It then may leave the document."""
+
+    def decide(self, look: Look) -> Decision:
+        leaving = look.record.leaving
+        if leaving is not None and leaving.done:
+            return _refused(look, _left(leaving))
+        return release(look, self.by)
+
+
+type Order = (
+    PauseOrder
+    | ResumeOrder
+    | SwitchoverOrder
+    | FailoverOrder
+    | DrainOrder
+    | UndrainOrder
+    | RehearseOrder
+    | ForgetOrder
+    | RetireOrder
+    | ReleaseOrder
+)
+OF_LEAVING = (PauseOrder, ResumeOrder, ForgetOrder, RetireOrder, ReleaseOrder)
+"""What may be ordered of a service that is retired or released."""
 
 VERBS: Mapping[str, type[Order]] = {str(form.__struct_config__.tag): form for form in get_args(Order.__value__)}
 """Every form, by its verb."""
@@ -187,6 +243,8 @@ def obey(look: Look, order: Order) -> Decision:
     """What the order changes; `held` alone (with the record as it was) refuses it."""
     if look.record.too_new:
         return _refused(look, look.record.too_new)
+    if look.record.leaving is not None and not isinstance(order, OF_LEAVING):
+        return _refused(look, _left(look.record.leaving))
     return order.decide(look)
 
 
@@ -211,6 +269,10 @@ def _unsuitable(look: Look, target: str) -> str | None:
     if target == look.record.holder:
         return f"{target} serves already"
     return judge(look, target).because if look.role(target) is None or has_failed(look, target) else None
+
+
+def _left(leaving: Leaving) -> str:
+    return f"it is {leaving.how} by {leaving.by}"
 
 
 def _needs_failover(look: Look) -> str | None:

@@ -177,7 +177,7 @@ def grant(look: Look, target: str) -> Decision | None:
         return None
     others = sorted(record.may_serve - {target})
     acked = {name for name in others if look.acked(name)}
-    fenced = record.fenced | _proven_fences(look, [name for name in others if name not in acked])
+    fenced = record.fenced | proven_fences(look, [name for name in others if name not in acked])
     operation = replace(record.operation, confirmed=look.serves(target)) if record.operation else None
     proofs = [f"{n} acknowledged" if n in acked else f"{n} is fenced at the load balancer" for n in others]
     granted = replace(
@@ -194,7 +194,7 @@ def grant(look: Look, target: str) -> Decision | None:
     )
 
 
-def _proven_fences(look: Look, members: list[str]) -> dict[str, Fence]:
+def proven_fences(look: Look, members: list[str]) -> dict[str, Fence]:
     """The fences of these members that were proven in this operation (R4)."""
     proofs = {name: look.observed.proofs[name] for name in members if _fenced_now(look, name)}
     return {name: Fence(epoch=proof.epoch, etag=proof.etag, address=proof.address) for name, proof in proofs.items()}

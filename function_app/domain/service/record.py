@@ -12,9 +12,12 @@ from msgspec import Meta, Struct
 from function_app.domain.service.ranked.paths import Rank
 from function_app.domain.service.referents import Referents
 
-SCHEMA = 1
 EPOCH_MAX = 2**53 - 2**32
 """A record beyond it was tampered with, and is corrupt: the numbers above are never used up."""
+SCHEMA = 2
+"""The newest that this version acts on."""
+SCHEMA_WITHOUT_LEAVING = 1
+"""Of every record but one of a service that leaves: what an older version may act on as well."""
 
 
 class Phase(StrEnum):
@@ -135,6 +138,15 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
     until: datetime
 
 
+class Leaving(Struct, frozen=True, kw_only=True):
+    """An operator's word that a service is no more: `how` is retired or released, `done` once nothing is left to do."""
+
+    how: str
+    by: str
+    at: datetime
+    done: bool
+
+
 class Record(Struct, frozen=True, kw_only=True):
     """See the module. Unknown keys of a newer writer are ignored on reading; `schema` says whether it may be acted on.
 
@@ -144,7 +156,7 @@ class Record(Struct, frozen=True, kw_only=True):
     """
 
     service: str
-    schema: int = SCHEMA
+    schema: int = SCHEMA_WITHOUT_LEAVING
     epoch: Annotated[int, Meta(ge=0, le=EPOCH_MAX)] = 0
     phase: Phase = Phase.LEARN
     target: str | None = None
@@ -165,6 +177,8 @@ class Record(Struct, frozen=True, kw_only=True):
     drains: dict[str, Drain] = {}
     ready_since: dict[str, datetime] = {}
     """Members that outrank the holder, and since when they are ready; kept only where `preempt` is `ready`."""
+    leaving: Leaving | None = None
+    """Nothing else is done then (`service.leaving`)."""
     rehearsal: Rehearsal | None = None
     """The last one: in force only while its member is owed for it."""
     stalled: Tally | None = None
@@ -192,7 +206,9 @@ class Record(Struct, frozen=True, kw_only=True):
 
     @property
     def believed(self) -> frozenset[str]:
-        """Members that may serve, or whose adminState we have yet to take back."""
+        """Members that may serve, or whose adminState we have yet to take back; none once the service has left."""
+        if self.leaving is not None and self.leaving.done:
+            return frozenset()
         return self.may_serve | self.owed.keys()
 
     @property

@@ -240,7 +240,18 @@ def test_a_key_that_the_verb_takes_counts_as_left_out_where_it_is_null(verb: str
 
 
 def test_the_verbs_are_those_that_the_documentation_names() -> None:
-    assert list(VERBS) == ["pause", "resume", "switchover", "failover", "drain", "undrain", "rehearse"]
+    assert list(VERBS) == [
+        "pause",
+        "resume",
+        "switchover",
+        "failover",
+        "drain",
+        "undrain",
+        "rehearse",
+        "forget",
+        "retire",
+        "release",
+    ]
 
 
 @pytest.mark.parametrize(

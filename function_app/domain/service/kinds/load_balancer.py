@@ -4,7 +4,7 @@ from ipaddress import IPv4Address
 
 from function_app.domain.base.timing import Timing
 from function_app.domain.service import confirm, protocol, sharing
-from function_app.domain.service.advertise import next_advertisements
+from function_app.domain.service.advertise import next_advertisements, wanted
 from function_app.domain.service.bounds import Bound, Probe, bounds
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.kind import NextHopKind, kind_for
@@ -53,7 +53,8 @@ class BehindLoadBalancer(NextHopKind):
         balancer = look.observed.balancer
         if decision.record.phase is Phase.LEARN or not isinstance(balancer, BalancerReading):
             return decision
-        return decision.with_more(*next_advertisements(look.with_record(decision.record), balancer.frontend))
+        advertisements = wanted(look.service, balancer.frontend)
+        return decision.with_more(*next_advertisements(look.with_record(decision.record), advertisements))
 
     def has_fence(self, service: Service) -> bool:
         """Where every member may serve at once, none is fenced for another."""

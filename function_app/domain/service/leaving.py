@@ -1,0 +1,196 @@
+"""What leaves: a member that is forgotten, a service that is retired or released (safety.md section 2b). Pure.
+
+    forget    an operator's word that a member is no part of the service any more, with a proof that it admits nothing
+    retire    no member serves any more: every agent that answers stands by and announces nothing, and behind a load balancer
+              every member is Down, proven, whether it answers or not: the pool may outlive the service in the document
+    release   roles stay as they are, and nothing more is done
+
+A service that left stays so, whatever the document says, until it is resumed: then it is learned anew who serves. An
+app of an older version would not know, and bring it back: such a record has a schema that it only observes.
+"""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from function_app.domain.service.advertise import next_advertisements
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.learn import relearn
+from function_app.domain.service.look import Look
+from function_app.domain.service.observation import BalancerReading
+from function_app.domain.service.outward import next_outward
+from function_app.domain.service.protocol import acks_of, proven_fences, undone, without_fences
+from function_app.domain.service.record import SCHEMA, SCHEMA_WITHOUT_LEAVING, Leaving, Phase, Record
+from function_app.domain.service.steps import FenceByBalancer, SendAdvertise, SendFence, SendOutward
+
+
+def forget(look: Look, member: str, gone: str | None, by: str) -> Decision:
+    """The record without the member; `held` alone refuses. `gone` is the operator's word that it serves no more."""
+    record = look.record
+    if member not in record.believed:
+        return Decision(record, held=(f"nothing is on record of {member}",))
+    if member in look.members and member == record.holder:
+        return Decision(record, held=(f"{member} serves: another member takes over first",))
+    why = f"gone, by the word of {by}: {gone}" if gone else _admits_nothing(look, member)
+    if why is None:
+        missing = f"no proof that {member} admits nothing: {_missing_proof(look, member)}"
+        return Decision(record, held=(f"{missing}; where it is gone for good, say why in `gone`",))
+    left = _without(record, member)
+    if member == record.target:
+        left = relearn(look.with_record(left), why).record
+    return Decision(left, because=(f"{member} is forgotten, ordered by {by}: {why}",))
+
+
+def _without(record: Record, member: str) -> Record:
+    rank = record.rank
+    if rank is not None:
+        announcers = {name: announcer for name, announcer in rank.announcers.items() if name != member}
+        rank = replace(rank, announcers=announcers)
+    owed = {name: epoch for name, epoch in record.owed.items() if name != member}
+    acks = {name: ack for name, ack in record.acks.items() if name != member}
+    unfenced = without_fences(record, [member])
+    return replace(unfenced, may_serve=record.may_serve - {member}, owed=owed, acks=acks, rank=rank)
+
+
+def _admits_nothing(look: Look, member: str) -> str | None:
+    """What proves it, by this look: F1, F2, or that no address of the pool but those of members is not Down."""
+    record, reading = look.record, look.observed.balancer
+    if look.acked(member):
+        return f"it acknowledged epoch {record.epoch}"
+    if not isinstance(reading, BalancerReading):
+        return None
+    fence = record.fenced.get(member)
+    if fence is not None and not reading.contradicts(member, fence.address):
+        return "it is fenced at the load balancer"
+    if _is_absent(look, member) and not reading.strangers:
+        return "it is not in the pool, or Down there"
+    return None
+
+
+def _is_absent(look: Look, member: str) -> bool:
+    """Whether this look shows a pool that holds no address of a member of this name."""
+    reading = look.observed.balancer
+    return isinstance(reading, BalancerReading) and reading.complete and member not in reading.backends
+
+
+def _missing_proof(look: Look, member: str) -> str:
+    reading = look.observed.balancer
+    if not isinstance(reading, BalancerReading):
+        return reading or "it does not acknowledge, and there is no load balancer that could fence it"
+    if member in reading.backends:
+        return "it is in the pool, and does not acknowledge"
+    return "the pool holds addresses that are no member's and not Down, or that are not known"
+
+
+def retire(look: Look, by: str) -> Decision:
+    """Begins to fence every member, at an epoch that no older command has."""
+    record = look.record
+    epoch = max(record.epoch, look.newest_epoch()) + 1
+    retired = replace(
+        record,
+        schema=SCHEMA,
+        epoch=epoch,
+        phase=Phase.FENCING,
+        target=None,
+        may_serve=record.may_serve | frozenset(look.members),
+        fenced={},
+        acks={},
+        operation=None,
+        learning=None,
+        stalled=None,
+        tallies={},
+        admitted={},
+        leaving=Leaving(how="retired", by=by, at=look.at, done=False),
+    )
+    return Decision(retired, because=(f"retired by {by}: every member is fenced at epoch {epoch}",))
+
+
+def release(look: Look, by: str) -> Decision:
+    """Nothing is done from now on, whatever is seen."""
+    leaving = Leaving(how="released", by=by, at=look.at, done=True)
+    return Decision(replace(look.record, schema=SCHEMA, leaving=leaving), because=(f"released by {by}",))
+
+
+def come_back(look: Look, by: str) -> Decision:
+    """A service that left is managed again: nothing is believed, and who serves is learned. What we set to Down is taken
+    back where the document still means the same pool; in another one it stays."""
+    record = look.record
+    elsewhere = look.named is not None and record.about is not None and look.named.next_hop != record.about.next_hop
+    owed = {name: epoch for name, epoch in record.owed.items() if name in look.members and not elsewhere}
+    record = replace(
+        record, schema=SCHEMA_WITHOUT_LEAVING, leaving=None, may_serve=frozenset(), owed=owed, about=look.named
+    )
+    learned = relearn(look.with_record(record), f"resumed by {by}").record
+    return Decision(learned, because=(f"resumed by {by}: who serves is learned first",))
+
+
+def leave(look: Look) -> Decision:
+    """The next step of a service that leaves; none once it has left."""
+    leaving = look.record.leaving
+    if leaving is None or leaving.done:
+        return Decision(look.record, held=(f"it is {leaving.how} by {leaving.by}",) if leaving else ())
+    if look.newest_epoch() > look.record.epoch:
+        return retire(look, leaving.by)
+    look = look.with_record(_noted(look))
+    fences = _fences(look)
+    if fences:
+        return Decision(look.record, fences, because=("every member is fenced",))
+    due = next(_due_at_balancer(look), None)
+    if due is not None:
+        owing = replace(look.record, owed={due: look.record.epoch, **look.record.owed})
+        effect = FenceByBalancer(due, owing.epoch, wary=due in look.record.owed)
+        if effect not in look.observed.tried:
+            return Decision(owing, (effect,), because=(f"{due} is set to Down",))
+        return Decision(owing, held=(f"{due} is not proven Down: {look.observed.tried[effect]}",))
+    if silent := _silent(look):
+        return Decision(look.record, held=tuple(f"{name} does not answer, and may still serve" for name in silent))
+    return _withdrawn(look, leaving)
+
+
+def _noted(look: Look) -> Record:
+    """The record with the proofs of this look: those that it undoes, and those of an older epoch, count no more."""
+    record = without_fences(look.record, undone(look))
+    acked = {name for name in look.members if look.acked(name)}
+    fenced = record.fenced | proven_fences(look, list(look.members))
+    return replace(record, fenced=fenced, acks=record.acks | acks_of(look, acked))
+
+
+def _fences(look: Look) -> tuple[SendFence, ...]:
+    epoch = look.record.epoch
+    due = [name for name in look.members if look.role(name) is not None and not look.acked(name)]
+    return tuple(fence for name in due if (fence := SendFence(name, epoch)) not in look.observed.tried)
+
+
+def _due_at_balancer(look: Look) -> Iterator[str]:
+    """Members, one at a time: two writes of one pool would supersede each other. One that the pool does not list is not due."""
+    if look.service.load_balancer is None:
+        return
+    for name in look.members:
+        if name not in look.record.fenced and not _is_absent(look, name):
+            yield name
+
+
+def _silent(look: Look) -> list[str]:
+    """Who is proven by nothing: neither F1, F2 nor the pool; of a ranked service also announcers that do not answer."""
+    record = look.record
+    unproven = record.may_serve - record.acks.keys() - record.fenced.keys()
+    silent = {name for name in unproven if not _is_absent(look, name)}
+    if look.service.naming is not None:
+        silent |= {name for name in look.service.announcers if look.status(name) is None}
+    return sorted(silent)
+
+
+def _withdrawn(look: Look, leaving: Leaving) -> Decision:
+    """Routes last: nothing is admitted any more where they lead."""
+    record, routes = next_advertisements(look, ())
+    record, outward = next_outward(look.without_outward().with_record(record))
+    if routes or outward:
+        return Decision(record, (*routes, *outward), because=("nothing is announced any more",))
+    announcing = (SendAdvertise, SendOutward)
+    tried = [(effect, why) for effect, why in look.observed.tried.items() if isinstance(effect, announcing)]
+    if tried:
+        return Decision(record, held=tuple(f"{effect.member} still announces: {why}" for effect, why in tried))
+    done = replace(
+        record, phase=Phase.LEARN, may_serve=frozenset(), fenced={}, acks={}, leaving=replace(leaving, done=True)
+    )
+    return Decision(done, because=(f"retired by {leaving.by}: no member serves it any more",))
