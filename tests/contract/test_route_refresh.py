@@ -38,8 +38,8 @@ async def says_it_again(peer: WirePeer) -> None:
     peer.forget()
     peer.refresh()
     await until(lambda: peer.routes() == routes, LONG)
-    announced = [prefix for update in peer.updates for prefix in update.announced]
-    assert sorted(announced) == sorted(routes)
+    prefixes = [prefix for update in peer.updates for prefix in update.announced]
+    assert sorted(prefixes) == sorted(routes)
     assert not any(update.withdrawn for update in peer.updates)
     assert (peer.up, peer.sessions) == (True, sessions)
 

@@ -72,10 +72,10 @@ def with_peer() -> tuple[Azure, str]:
 
 
 def test_a_bgp_connection_has_the_shape_of_its_example() -> None:
-    example = json.loads((FIXTURES / "spec-examples" / "VirtualHubBgpConnectionPut.json").read_text())
+    request = json.loads((FIXTURES / "spec-examples" / "VirtualHubBgpConnectionPut.json").read_text())
     azure = Azure()
     url = f"{WANTED.route_server_id}/bgpConnections/conn1"
-    created = azure.call("PUT", url, example["parameters"]["parameters"])
+    created = azure.call("PUT", url, request["parameters"]["parameters"])
     expected = example("VirtualHubBgpConnectionPut.json", 201)
     # A Route Server's peering has been recorded with a type and without a connection state.
     del expected["properties"]["connectionState"]
@@ -118,10 +118,10 @@ def test_the_health_of_a_rule_has_the_shape_of_its_example() -> None:
 
 @pytest.mark.parametrize(("pool", "status"), [("nvas", 200), ("new", 201)])
 def test_a_backend_pool_has_the_shape_of_its_example(pool: str, status: int) -> None:
-    example = json.loads((FIXTURES / "spec-examples" / "LBBackendAddressPoolWithBackendAddressesPut.json").read_text())
+    request = json.loads((FIXTURES / "spec-examples" / "LBBackendAddressPoolWithBackendAddressesPut.json").read_text())
     azure = Azure()
     url = f"{WANTED.load_balancer_id}/backendAddressPools/{pool}"
-    reply = azure.call("PUT", url, example["parameters"]["parameters"])
+    reply = azure.call("PUT", url, request["parameters"]["parameters"])
     expected = example("LBBackendAddressPoolWithBackendAddressesPut.json", status)
     if status == 201:  # no rule uses a pool that was made just now
         del expected["properties"]["loadBalancingRules"]

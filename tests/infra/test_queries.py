@@ -47,7 +47,7 @@ TABLES = {
 }
 
 
-def queries(value: Any) -> Iterator[str]:
+def queries_in(value: Any) -> Iterator[str]:
     """Every query below a value, and in the JSON that workbooks hold as text."""
     match value:
         case dict():
@@ -55,12 +55,12 @@ def queries(value: Any) -> Iterator[str]:
                 if key == "query" and isinstance(inner, str):
                     yield inner
                 elif key == "serializedData":
-                    yield from queries(json.loads(inner))
+                    yield from queries_in(json.loads(inner))
                 else:
-                    yield from queries(inner)
+                    yield from queries_in(inner)
         case list() | tuple():
             for inner in value:
-                yield from queries(inner)
+                yield from queries_in(inner)
 
 
 def said(*queries: str) -> list[list[str]]:
@@ -77,7 +77,7 @@ def said(*queries: str) -> list[list[str]]:
 
 def test_every_query_that_is_deployed_or_sent_is_one() -> None:
     again = [snapshot(deployment) for deployment in DEPLOYMENTS if deployment.startswith("again")]
-    deployed = sorted({query for its in again for query in queries(its.made)})
+    deployed = sorted({query for its in again for query in queries_in(its.made)})
     assert deployed != []
     queries = (*deployed, health_logs._query('/subscriptions/s/a "quoted" \\ id'))
     assert {query: found for query, found in zip(queries, said(*queries), strict=True) if found} == {}
@@ -90,7 +90,7 @@ def test_a_query_that_is_none_is_named_for_a_name_a_type_and_its_form() -> None:
         "requests | where timestmp > ago(5m)": "KS142 The name 'timestmp' does not refer to any known column",
         "request | count": "The name 'request' does not refer to any known",
         "requests | where timestamp > ago(5m": "KS005 Expected: )",
-        next(queries([workbook])): "KS141 The expression must have the type bool",
+        next(queries_in([workbook])): "KS141 The expression must have the type bool",
     }
     for named, found in zip(wrong.values(), said(*wrong), strict=True):
         assert any(named in each for each in found), (named, found)

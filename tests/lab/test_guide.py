@@ -105,9 +105,9 @@ def test_what_preflight_says_to_do_is_a_command_that_az_takes() -> None:
     """Of an app's subnet that has nothing: every command of the remedies."""
     world = World.clean()
     world.subnet(table=None, nat_gateway=False)
-    commands = [command for finding in world.report().findings for command in finding.do.split(" && ")]
-    assert commands
-    assert set(refusals([_split(command)[1:] for command in commands])) == {""}
+    advised = [command for finding in world.report().findings for command in finding.do.split(" && ")]
+    assert advised
+    assert set(refusals([_split(command)[1:] for command in advised])) == {""}
 
 
 @pytest.mark.parametrize("program", OTHERS)

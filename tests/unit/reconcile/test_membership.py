@@ -34,8 +34,8 @@ def changed(members: int = 2, server: dict[str, Any] | None = None, **of_the_las
 
 
 def status(scene: Scene) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(scene.documents.stored["status/hub.json"].body)["routeServers"]["rs"]
-    return document
+    found: dict[str, Any] = json.loads(scene.documents.stored["status/hub.json"].body)["routeServers"]["rs"]
+    return found
 
 
 async def settled(members: int = 2) -> Scene:

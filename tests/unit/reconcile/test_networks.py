@@ -45,8 +45,8 @@ class DualHomed(Scene):
 
     @property
     def networks(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.documents.stored["status/hub.json"].body)["networks"]
-        return document
+        found: dict[str, Any] = json.loads(self.documents.stored["status/hub.json"].body)["networks"]
+        return found
 
     @property
     def repaired(self) -> list[str]:
@@ -184,12 +184,12 @@ async def test_a_dry_run_answers_the_repairs_and_what_keeps_them_away() -> None:
     scene = DualHomed()
     await scene.settle()
     scene.spoil()
-    document = as_json(await plan(scene.ports, InForce(scene.topology, "g1")))["networks"]
-    assert [(s["target"], s["flags"]) for s in document["steps"]] == [
+    planned = as_json(await plan(scene.ports, InForce(scene.topology, "g1")))["networks"]
+    assert [(s["target"], s["flags"]) for s in planned["steps"]] == [
         ("to-hub-1", {"useRemoteGateways": False}),
         ("to-hub-2", {"useRemoteGateways": False}),
     ]
-    assert document["refused"] == []
+    assert planned["refused"] == []
     await scene.slow()
     again = as_json(await plan(scene.ports, InForce(scene.topology, "g1")))["networks"]
     assert [s["target"] for s in again["steps"]] == ["to-hub-2"]

@@ -49,8 +49,8 @@ class Verified(Scene):
 
     @property
     def routes(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.documents.stored["status/hub.json"].body)["routes"]
-        return document
+        found: dict[str, Any] = json.loads(self.documents.stored["status/hub.json"].body)["routes"]
+        return found
 
     def kinds(self) -> list[str]:
         return [f["kind"] for f in self.routes["findings"]]
