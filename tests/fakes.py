@@ -199,11 +199,11 @@ class FakeWorld:
         self.published: list[Happening] = []
         self.two_serving = 0
         self.away: frozenset[IPv4Address] = frozenset()
-        """Route Server instances that nobody has a session with."""
+        """Route Server instances that no announcer has a session with."""
         self.no_session: set[str] = set()
 
     def connection_state(self, peering: Peering) -> str | None:
-        """Of a speaker in `no_session` that a Route Server shows none; of others it tells nothing."""
+        """Of a speaker in `no_session` that a Route Server shows none; of others it shows nothing."""
         names = {s.address: s.name for s in self.topology.speakers}
         return "NotConnected" if peering.address and names.get(peering.address) in self.no_session else None
 
