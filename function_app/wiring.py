@@ -39,7 +39,8 @@ def build(settings: Settings) -> UseCases:
     clock = SystemClock()
     documents, wake_ups = _storage(settings, clock)
     ports = ports_over(settings, _azure(settings), clock, documents, wake_ups)
-    return UseCases(ports, Topologies(documents, Place(allow_loopback=settings.allow_loopback)), settings.observe_only)
+    topologies = Topologies(documents, Place(allow_loopback=settings.allow_loopback), settings.observe_only)
+    return UseCases(ports, topologies, settings.observe_only)
 
 
 def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Documents, wake_ups: WakeUps) -> Ports:

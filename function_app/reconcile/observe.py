@@ -132,7 +132,7 @@ def ordered(topology: Topology, service: Service, readings: Mapping[str, AgentRe
     found: dict[str, PathOrder] = {}
     for announcer in service.announcers:
         reading = readings.get(announcer)
-        mine = reading.services.get(service.name) if isinstance(reading, AgentStatus) else None
+        mine = reading.services.get(service.key) if isinstance(reading, AgentStatus) else None
         if mine is None or not mine.advertised or {a.prefix for a in mine.advertised} != set(service.prefixes):
             continue
         paths = {(a.next_hop, a.prepend) for a in mine.advertised}

@@ -55,7 +55,7 @@ def probe(topology: Topology, facts: Facts) -> Iterator[Fault]:
                 "make it, or name the right one",
             )
             continue
-        wanted = f"/probe/{service.name}"
+        wanted = f"/probe/{service.key}"
         wrong = []
         if there.protocol.casefold() != "http":
             wrong.append(f"its protocol is {there.protocol}")

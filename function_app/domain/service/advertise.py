@@ -37,7 +37,7 @@ def next_advertisements(
 ) -> tuple[Record, tuple[SendAdvertise, ...]]:
     """The record with the number of this set, and a command for every announcer that answers and announces another."""
     service = look.service
-    reported = ((name, look.observed.service(name, service.name)) for name in service.announcers)
+    reported = ((name, look.observed.service(name, service.key)) for name in service.announcers)
     late = {name: m for name, m in reported if m is not None and set(m.advertised or ()) != set(advertisements)}
     newest = max((mine.advertised_turn for mine in late.values()), default=(0, 0))
     record = next_advertised(look.record, advertisements, newest)

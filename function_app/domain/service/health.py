@@ -110,7 +110,7 @@ def judge(look: Look, member: str) -> Judgement:
     backend = look.backend(member)
     down_by_probe = _down_by_probe(look, member)
     evidence = (
-        _agent_line(reading, look.service.name),
+        _agent_line(reading, look.service.key),
         f"P peers say {peers}",
         f"L {backend.reason or 'no reason'}, adminState {backend.admin_state}" if backend else "L not read",
     )

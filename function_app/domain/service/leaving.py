@@ -9,10 +9,11 @@ A service that left stays so, whatever the document says, until it is resumed: t
 app of an older version would not know, and bring it back: such a record has a schema that it only observes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
+from function_app.domain.base.errors import Problem
 from function_app.domain.service.advertise import next_advertisements
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.learn import relearn
@@ -21,7 +22,9 @@ from function_app.domain.service.observation import BalancerReading
 from function_app.domain.service.outward import next_outward
 from function_app.domain.service.protocol import acks_of, proven_fences, undone, without_fences
 from function_app.domain.service.record import SCHEMA, SCHEMA_WITHOUT_LEAVING, Leaving, Phase, Record
+from function_app.domain.service.referents import moved, referents_of
 from function_app.domain.service.steps import FenceByBalancer, SendAdvertise, SendFence, SendOutward
+from function_app.domain.topology.model import Service, Topology
 
 
 def forget(look: Look, member: str, gone: str | None, by: str) -> Decision:
@@ -194,3 +197,30 @@ def _withdrawn(look: Look, leaving: Leaving) -> Decision:
         record, phase=Phase.LEARN, may_serve=frozenset(), fenced={}, acks={}, leaving=replace(leaving, done=True)
     )
     return Decision(done, because=(f"retired by {leaving.by}: no member serves it any more",))
+
+
+def departures(old: Topology, new: Topology, records: Mapping[str, Record]) -> Iterator[Problem]:
+    """What a document may not take away, or mean something else by: of `records` (by `Service.key`), what may serve.
+
+    The document before stays in force until the verbs of above have ended it.
+    """
+    successors = {service.key: (i, service) for i, service in enumerate(new.services)}
+    for service in old.services:
+        record = records.get(service.key)
+        if record is None or not record.believed:
+            continue
+        if service.key not in successors:
+            rule = f"service {service.name!r} leaves while {', '.join(sorted(record.believed))} may serve"
+            yield Problem("$.services", f"{rule}: retire or release it first, or keep it as `formerly`")
+            continue
+        i, successor = successors[service.key]
+        yield from _members_that_leave(successor, record.believed, f"$.services[{i}]")
+        known = record.about or referents_of(old, service)
+        for what in moved(known, referents_of(new, successor), record.believed):
+            yield Problem(f"$.services[{i}]", f"{what}: retire or release it first, and resume it afterwards")
+
+
+def _members_that_leave(service: Service, believed: frozenset[str], path: str) -> Iterator[Problem]:
+    for name in sorted(believed - set(service.names)):
+        rule = f"{name} leaves while it may serve, or is Down by us: another member takes over, then it is forgotten"
+        yield Problem(f"{path}.members", rule)

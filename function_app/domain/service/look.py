@@ -77,16 +77,16 @@ class Look:
 
     def role(self, member: str) -> tuple[int, Role] | None:
         """(epoch, role) as its agent reports them; None if it does not answer."""
-        mine = self.observed.service(member, self.service.name)
+        mine = self.observed.service(member, self.service.key)
         return (mine.epoch, mine.role) if mine else None
 
     def serves(self, member: str) -> bool:
         """Whether its agent reports that it serves, at whichever epoch."""
-        return self.observed.serves(member, self.service.name)
+        return self.observed.serves(member, self.service.key)
 
     def acked(self, member: str) -> bool:
         """F1: its agent reports, signed, that it stands by at the record's epoch (R3), and would after a reboot (R7)."""
-        mine = self.observed.service(member, self.service.name)
+        mine = self.observed.service(member, self.service.key)
         return mine is not None and mine.durable and (mine.epoch, mine.role) == (self.record.epoch, Role.STANDBY)
 
     def newest_epoch(self) -> int:
@@ -96,7 +96,7 @@ class Look:
         none. Where nothing is known any more one agent's word will do, as an epoch that is too high costs only numbers.
         What is claimed counts up to a leap beyond what is proven.
         """
-        reported = [s for name in self.members if (s := self.observed.service(name, self.service.name))]
+        reported = [s for name in self.members if (s := self.observed.service(name, self.service.key))]
         warranted = [s.warranted for s in reported]
         held = sorted((s.epoch for s in reported), reverse=True)
         claimed = held + [s.heard for s in reported] if self.record.phase is Phase.LEARN else held[1:2]

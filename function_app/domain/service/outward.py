@@ -59,5 +59,5 @@ def outward_alarms(look: Look) -> tuple[str, ...]:
 
 
 def _late(look: Look, name: str, wanted: OutwardRoutes) -> AgentService | None:
-    mine = look.observed.service(name, look.service.name)
+    mine = look.observed.service(name, look.service.key)
     return mine if mine is not None and mine.outward != wanted else None

@@ -252,6 +252,13 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     outward: Outward | None = None
     snat: bool = False
     """Whether members translate source addresses: return traffic then finds its way back by itself."""
+    formerly: Name | None = None
+    """The name under which it was adopted, where it has another one now: its record, its agents and its probe's path keep it."""
+
+    @property
+    def key(self) -> str:
+        """What its record is kept by, and what its agents know it by: a new name changes neither."""
+        return self.formerly or self.name
 
     @cached_property
     def names(self) -> tuple[str, ...]:

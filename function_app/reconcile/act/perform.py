@@ -117,7 +117,7 @@ async def _tell_outward(hand: Hand, effect: SendOutward, observed: Observed) -> 
 async def _command(hand: Hand, effect: Effect, command: AgentCommand, observed: Observed) -> ObservedChange:
     speaker = hand.topology.speaker(command.member)
     timeout = _patience(hand, command.member, observed)
-    answer = await hand.ports.agents.command(hand.topology.name, speaker, hand.service.name, command, timeout)
+    answer = await hand.ports.agents.command(hand.topology.name, speaker, hand.service.key, command, timeout)
     why = _shortfall(answer)
 
     def noted(seen: Observed) -> Observed:
@@ -152,7 +152,7 @@ async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer) -> Observ
         timeout=timing.fence_timeout,
         wary=isinstance(effect, FenceByBalancer) and effect.wary,
     )
-    turn = keys.fence_lease(hand.topology.name, hand.service.name, effect.member)
+    turn = keys.fence_lease(hand.topology.name, hand.service.key, effect.member)
     lifts = isinstance(effect, LiftByBalancer)
     work = f"{'lift' if lifts else 'fence'} at epoch {effect.epoch}"
     async with leases.renewed(hand.ports, turn, FENCE_LEASE, work) as ours:

@@ -47,7 +47,7 @@ async def rehearse(ports: Ports, in_force: InForce, service: Service, order: Reh
         return Outcome(Ending.FAILED, (again,), outcome.retry_after)
     now = ports.clock.now()
     result = Rehearsed(member=fence.member, at=now, seconds=(now - began).total_seconds(), failed=why)
-    await ports.documents.put(keys.rehearsal(topology.name, service.name), msgspec.json.encode(result))
+    await ports.documents.put(keys.rehearsal(topology.name, service.key), msgspec.json.encode(result))
     if why is not None:
         failed = f"{service.name}: the rehearsal on {fence.member} failed: {why}"
         return Outcome(Ending.FAILED, (failed,), outcome.retry_after)
@@ -77,15 +77,15 @@ def _watch(ports: Ports, topology: Topology, service: Service) -> Watch:
 
 async def rehearsals(ports: Ports, topology: Topology) -> Mapping[str, Rehearsed | None] | None:
     """How the last rehearsal of each service went, None for one that never was; None at all where that is unknown."""
-    names = [service.name for service in topology.services if kind_of(service).has_fence(service)]
+    services = [service for service in topology.services if kind_of(service).has_fence(service)]
     try:
-        kept_ones = (kept.load(ports.documents, keys.rehearsal(topology.name, name), Rehearsed) for name in names)
+        kept_ones = (kept.load(ports.documents, keys.rehearsal(topology.name, s.key), Rehearsed) for s in services)
         found = await asyncio.gather(*kept_ones)
     except HopkeeperError as error:
         fields = {"topology": topology.name, "error": str(error)}
         log.warning("the results of rehearsals were not read: %s", fields, extra=fields)
         return None
-    return {name: rehearsed for name, (rehearsed, _) in zip(names, found, strict=True)}
+    return {service.name: rehearsed for service, (rehearsed, _) in zip(services, found, strict=True)}
 
 
 async def rehearse_adopted(

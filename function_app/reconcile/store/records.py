@@ -28,8 +28,8 @@ class Records:
 
     async def load(self, topology: Topology, service: Service, now: datetime) -> StoredRecord:
         """The stored record; where it is missing or corrupt, one that knows nothing (phase `learn`). Raises Unavailable."""
-        stored = await self._documents.load(keys.record(topology.name, service.name))
-        nothing = unknown(service.name, frozenset(service.names), now)
+        stored = await self._documents.load(keys.record(topology.name, service.key))
+        nothing = unknown(service.key, frozenset(service.names), now)
         if stored is None:
             return StoredRecord(nothing, None)
         try:
@@ -48,5 +48,5 @@ class Records:
         return StoredRecord(record, await self._documents.save(keys.record(topology.name, record.service), body, etag))
 
     async def etag(self, topology: Topology, service: Service) -> str | None:
-        stored = await self._documents.load(keys.record(topology.name, service.name))
+        stored = await self._documents.load(keys.record(topology.name, service.key))
         return stored.etag if stored else None

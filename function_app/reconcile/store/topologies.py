@@ -1,18 +1,25 @@
 """The operator's documents: the version in force, and the last good one where the newest cannot be used.
 
 `topologies/{name}.yaml` is what operators write (its etag is the generation), `good/{name}.yaml` the copy of the last
-version that decoded. What a document may contain is `domain.topology.document`.
+version that decoded and took nothing away that may serve. What a document may contain is `domain.topology.document`.
 """
 
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.service.leaving import departures
+from function_app.domain.service.record import Record
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
 from function_app.reconcile.ports import Documents, Stored
 from function_app.reconcile.store import keys
+from function_app.reconcile.store.records import Records
+
+NEVER = datetime.fromtimestamp(0, UTC)
+"""When a record that cannot be read began to be learned, where that does not matter."""
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -29,10 +36,14 @@ class InForce:
 class Topologies:
     """Reads and writes topology documents. Decoded ones are cached by etag: a pass decodes only what changed."""
 
-    def __init__(self, documents: Documents, place: Place) -> None:
+    def __init__(self, documents: Documents, place: Place, observe_only: bool = False) -> None:
+        """`observe_only`: no document that was stored by hand is kept as the last good one."""
+        self._observe_only = observe_only
         self._documents = documents
         self._place = place
         self._decoded: dict[tuple[str, str], Topology] = {}
+        self._believed: dict[str, str] = {}
+        """By topology, the etag of the newest document that was found to follow the one before."""
 
     async def names(self) -> tuple[str, ...]:
         found = map(keys.topology_name, await self._documents.keys(keys.TOPOLOGIES))
@@ -50,7 +61,37 @@ class Topologies:
             if good is None:
                 raise
             return InForce(self._decode(name, good), good.etag, error.problems)
-        return InForce(topology, newest.etag)
+        return await self._followed(topology, newest)
+
+    async def _followed(self, newest: Topology, stored: Stored) -> InForce:
+        """The newest document, or the one before it while that one has what may serve and the newest has not: whoever wrote
+        it, by `apply` or into the storage. One that may follow becomes the last good one."""
+        name = newest.name
+        if self._believed.get(name) == stored.etag:
+            return InForce(newest, stored.etag)
+        good = await self._documents.load(keys.last_good(name))
+        if good is not None and good.body != stored.body and (problems := await self._departures(name, good, newest)):
+            return InForce(self._decode(name, good), good.etag, problems)
+        if (good is None or good.body != stored.body) and not self._observe_only:
+            await self._documents.put(keys.last_good(name), stored.body)
+        self._believed[name] = stored.etag
+        return InForce(newest, stored.etag)
+
+    async def _departures(self, name: str, good: Stored, newest: Topology) -> tuple[Problem, ...]:
+        """None where the document before cannot be used any more: then it keeps nothing."""
+        try:
+            old = self._decode(name, good)
+        except BadInput as error:
+            fields = {"topology": name, "problems": str(error)}
+            log.warning("the last good document cannot be used any more, and keeps nothing: %s", fields, extra=fields)
+            return ()
+        return tuple(departures(old, newest, await self._records(old)))
+
+    async def _records(self, topology: Topology) -> dict[str, Record]:
+        """By `Service.key`, what is on record of its services. Raises Unavailable."""
+        records = Records(self._documents)
+        held = {service.key: await records.load(topology, service, NEVER) for service in topology.services}
+        return {key: stored.record for key, stored in held.items() if stored.etag is not None}
 
     async def all_in_force(self) -> tuple[InForce, ...]:
         """Every topology with a usable document; an unusable one is logged and hides no other."""
@@ -67,6 +108,9 @@ class Topologies:
         """Checks and stores a document, whole or not at all. Raises BadInput, or Superseded if another writer was faster."""
         topology = decode(text, self._place)
         problems = await self._clashes(topology)
+        good = await self._documents.load(keys.last_good(topology.name))
+        if good is not None:
+            problems += await self._departures(topology.name, good, topology)
         if problems:
             raise BadInput(problems)
         there = await self._documents.load(keys.topology(topology.name))

@@ -125,6 +125,20 @@ async def test_of_a_ranked_service_a_member_is_forgotten_with_its_paths_by_word(
 # --- a service
 
 
+async def test_a_service_with_a_new_name_keeps_its_record_its_roles_and_its_holder() -> None:
+    scene = await settled()
+    before = scene.record
+    service = replace(scene.topology.services[0], name="firewall", formerly="fw")
+    scene.topology = replace(scene.topology, services=(service,))
+    assert (await scene.slow()).ending is Ending.CONVERGED
+    assert scene.record == before
+    scene.world.kill(A)
+    for _ in range(5):
+        await scene.slow()
+    assert scene.serving() == [B]
+    assert "records/hub/firewall.json" not in scene.documents.stored
+
+
 async def test_a_retired_service_is_down_everywhere_stands_by_and_announces_nothing() -> None:
     scene = await settled()
     scene.world.kill(C)

@@ -17,7 +17,7 @@ async def observing() -> tuple[Scene, UseCases]:
     await scene.settle()
     del scene.world.peerings["hopkeeper-hub_nva-b"]
     scene.world.agents["nva-a"].fatal = ("data-path: no answer",)
-    return scene, UseCases(scene.ports, Topologies(scene.documents, Place()), observe_only=True)
+    return scene, UseCases(scene.ports, Topologies(scene.documents, Place(), observe_only=True), observe_only=True)
 
 
 async def test_passes_say_what_they_would_do_and_write_nothing() -> None:

@@ -1,13 +1,19 @@
 """What becomes of a topology's document: whose it is, whether it is believed, and who may write over it."""
 
+import re
+from typing import Any
+
 import msgspec
 import pytest
 
 from function_app.domain.base.errors import BadInput, Superseded
+from function_app.domain.service.record import Leaving
+from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.reconcile import status
+from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import Topologies
-from tests.builders import document, text, topology
+from tests.builders import NOW, SUB, document, stable, text, topology
 from tests.fakes import FakeClock, FakeDocuments
 
 
@@ -68,3 +74,123 @@ async def test_half_a_surrogate_pair_makes_a_document_unusable_and_the_status_sa
     await stored.put("topologies/hub.yaml", written.encode())
     overview = await status.overview(Topologies(stored, Place()), stored, FakeClock(), observing=False)
     assert b"half a surrogate pair" in msgspec.json.encode(overview)
+
+
+# --- what a document may not take away
+
+
+def edited(**service: Any) -> dict[str, Any]:
+    """The document of three members, with other values of its service."""
+    doc = document(3)
+    doc["services"][0] |= service
+    return doc
+
+
+def led(changes: dict[str, Any]) -> dict[str, Any]:
+    """The document of three members, with another load balancer."""
+    doc = document(3)
+    doc["services"][0]["nextHop"]["loadBalancer"] |= changes
+    return doc
+
+
+def readdressed() -> dict[str, Any]:
+    doc = document(3)
+    doc["speakers"][0]["address"] = "10.0.1.99"
+    return doc
+
+
+STANDBYS = [{"speaker": "nva-b"}, {"speaker": "nva-c"}]
+TAKEN_AWAY = [
+    (document(3, services=[]), r"\$.services: service 'fw' leaves while nva-a may serve: retire or release it first"),
+    (edited(name="firewall"), "service 'fw' leaves while nva-a may serve"),
+    (edited(members=STANDBYS), "nva-a leaves while it may serve"),
+    (led({"backendPool": "others"}), "the next hop is /subscriptions.*/others now and was"),
+    (led({"id": f"{SUB}/loadBalancers/other"}), "the next hop is"),
+    (edited(nextHop={"self": {}}), "the next hop is self now and was"),
+    (readdressed(), "nva-a is at 10.0.1.99 now and was at 10.0.1.4"),
+]
+each_taken_away = pytest.mark.parametrize(("doc", "why"), TAKEN_AWAY, ids=[why for _, why in TAKEN_AWAY])
+
+
+async def in_service(stored: FakeDocuments, **more: Any) -> Topologies:
+    """nva-a serves, and the document of three members is in force."""
+    topologies = Topologies(stored, Place())
+    await topologies.apply(text(document(3)))
+    await Records(stored).save(topology(3), stable(**more), None)
+    return topologies
+
+
+@each_taken_away
+async def test_a_document_that_takes_away_what_may_serve_is_refused(
+    stored: FakeDocuments, doc: dict[str, Any], why: str
+) -> None:
+    topologies = await in_service(stored)
+    with pytest.raises(BadInput, match=why):
+        await topologies.apply(text(doc))
+    assert (await topologies.in_force("hub")).topology == topology(3)
+
+
+@each_taken_away
+async def test_a_document_that_was_stored_by_hand_waits_until_nothing_it_takes_away_may_serve(
+    stored: FakeDocuments, doc: dict[str, Any], why: str
+) -> None:
+    topologies = await in_service(stored)
+    await stored.put("topologies/hub.yaml", text(doc).encode())
+    held = await topologies.in_force("hub")
+    assert held.topology == topology(3)
+    assert re.search(why, str(held.problems[0]))
+    left = stable(leaving=Leaving(how="released", by="ann", at=NOW, done=True))
+    await Records(stored).save(topology(3), left, stored.stored["records/hub/fw.json"].etag)
+    assert (await topologies.in_force("hub")).topology == decode(text(doc), Place())
+
+
+@pytest.mark.parametrize(
+    "doc",
+    [document(2), edited(name="firewall", formerly="fw"), edited(prefixes=["10.9.0.0/16"])],
+    ids=["a standby leaves", "a new name", "other prefixes"],
+)
+async def test_a_document_may_take_away_what_stands_by_and_give_a_new_name(
+    stored: FakeDocuments, doc: dict[str, Any]
+) -> None:
+    topologies = await in_service(stored)
+    await topologies.apply(text(doc))
+    assert (await topologies.in_force("hub")).topology == decode(text(doc), Place())
+
+
+async def test_what_was_never_on_record_may_leave(stored: FakeDocuments) -> None:
+    topologies = Topologies(stored, Place())
+    await topologies.apply(text(document(3)))
+    await topologies.apply(text(document(3, services=[])))
+
+
+async def test_of_a_record_that_cannot_be_read_everyone_may_serve(stored: FakeDocuments) -> None:
+    topologies = await in_service(stored)
+    await stored.put("records/hub/fw.json", b"{")
+    with pytest.raises(BadInput, match="leaves while nva-a, nva-b, nva-c may serve"):
+        await topologies.apply(text(document(3, services=[])))
+
+
+async def test_an_accepted_document_is_compared_once_and_becomes_the_last_good_one(stored: FakeDocuments) -> None:
+    topologies = await in_service(stored)
+    by_hand = text(document(2)).encode()
+    await stored.put("topologies/hub.yaml", by_hand)
+    await topologies.in_force("hub")
+    assert stored.stored["good/hub.yaml"].body == by_hand
+    writes = len(stored.writes)
+    await topologies.in_force("hub")
+    assert len(stored.writes) == writes
+
+
+async def test_a_former_name_is_no_other_services(stored: FakeDocuments) -> None:
+    doc = document(3)
+    other = {"name": "other", "formerly": "fw", "prefixes": ["10.9.0.0/16"], "nextHop": {"self": {}}}
+    doc["services"].append(doc["services"][0] | other)
+    with pytest.raises(BadInput, match="'fw' is, or was formerly, the name of service 'fw'"):
+        await Topologies(stored, Place()).apply(text(doc))
+
+
+async def test_a_last_good_document_that_cannot_be_used_any_more_keeps_nothing(stored: FakeDocuments) -> None:
+    topologies = await in_service(stored)
+    await stored.put("good/hub.yaml", b"schema: [")
+    await topologies.apply(text(document(2)))
+    assert (await topologies.in_force("hub")).topology == topology(2)

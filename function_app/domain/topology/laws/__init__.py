@@ -35,6 +35,7 @@ def _timing_holds(topology: Topology, _: Place) -> Iterator[Problem]:
 
 LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     names.names_are_unique,
+    names.services_are_known_by_one_name,
     names.peering_names_are_short,
     names.route_servers_are_listed_once,
     speakers.addresses_are_inside,

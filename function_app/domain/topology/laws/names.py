@@ -27,6 +27,15 @@ def names_are_unique(topology: Topology, _: Place) -> Iterator[Problem]:
             taken.add(each.name)
 
 
+def services_are_known_by_one_name(topology: Topology, _: Place) -> Iterator[Problem]:
+    """Records and agents go by `Service.key`: a former name is no other service's, former or not."""
+    taken: dict[str, str] = {}
+    for i, service in enumerate(topology.services):
+        owner = taken.setdefault(service.key, service.name)
+        if owner != service.name:
+            yield Problem(f"$.services[{i}]", f"{service.key!r} is, or was formerly, the name of service {owner!r}")
+
+
 def longest_peering_name(topology: Topology, speaker: str) -> str:
     """The name of a speaker's peering where an older one of the same speaker is still there."""
     return peering_name(topology.name, speaker) + AGAIN[0]
