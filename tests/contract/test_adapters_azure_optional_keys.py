@@ -7,7 +7,7 @@ The documents have the shapes of the recordings that the simulator is checked ag
 
 from collections.abc import Awaitable, Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -26,6 +26,7 @@ from function_app.adapters.arm.surroundings import SurroundingsOverArm
 from function_app.adapters.monitor.logs import HealthLogsOverLogAnalytics
 from function_app.adapters.monitor.metrics import MetricsOverMonitor
 from function_app.domain.base.errors import HopkeeperError
+from function_app.domain.service.observation import BalancerReading
 from function_app.domain.topology.model import NetworkPeering, ScaleSet, Speaker
 from tests.contract.adapters_azure import NVA_A, SERVER, SPEAKERS, WANTED, fake_arm, service
 
@@ -52,6 +53,11 @@ def addresses(*foreign: dict[str, Any]) -> list[dict[str, Any]]:
     ours = sub("x", "a", ipAddress="10.0.1.4", adminState="None")
     ours_by_interface = sub("x", "b", networkInterfaceIPConfiguration={"id": CONFIGURATION}, adminState="Down")
     return [*foreign, ours, ours_by_interface]
+
+
+def of_members(found: Any) -> Any:
+    """A reading of a pool without what it says of addresses that are no member's: that is for others to leave out."""
+    return replace(found, complete=True, strangers=frozenset()) if isinstance(found, BalancerReading) else found
 
 
 def foreign_address() -> dict[str, Any]:
@@ -423,4 +429,4 @@ async def test_whatever_an_answer_may_leave_out_is_left_out(tmp_path: Path, name
                 found = str(error)
             if any(path[: len(foreign)] == foreign for foreign in reader.foreign):
                 nobodys = how == "null" and isinstance(path[-1], int)  # an item that is null may have been ours
-                assert (found == whole) is not nobodys, path
+                assert (of_members(found) == of_members(whole)) is not nobodys, path

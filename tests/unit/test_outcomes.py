@@ -15,6 +15,7 @@ from function_app.domain.service.decision import Decision
 from function_app.domain.service.observation import AgentReading, Observed, Role
 from function_app.domain.service.ranked.paths import Rank
 from function_app.domain.service.record import (
+    SCHEMA,
     Ack,
     Drain,
     Fence,
@@ -79,8 +80,8 @@ NOT_DECIDED_ON = [
     Case(
         "a record of a newer version is only observed",
         look(FATAL),
-        stable(schema=2),
-        held=("the record's schema 2 is newer than ours: observing only",),
+        stable(schema=SCHEMA + 1),
+        held=("the record's schema 3 is newer than ours: observing only",),
     ),
     Case(
         "a record that is behind is learned again, and says why",

@@ -7,6 +7,7 @@ which saves work and proves nothing (`turns`).
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.preflight.summary import Report
@@ -52,8 +53,8 @@ async def _everything(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
     agents = observe.AgentReadings(ports, topology)
     explaining = Explaining(topology)
     async with asyncio.TaskGroup() as group:
-        arm = group.create_task(explaining.part("what preflight reads", kept_arm_facts(ports, in_force), None))
-        rehearsed = group.create_task(explaining.part("rehearsals", rehearsals(ports, topology), None))
+        arm = group.create_task(explaining.part("what preflight reads", partial(kept_arm_facts, ports, in_force), None))
+        rehearsed = group.create_task(explaining.part("rehearsals", partial(rehearsals, ports, topology), None))
         servers = [group.create_task(keep_membership(ports, topology, s)) for s in topology.route_servers]
         services = {
             s.name: group.create_task(
@@ -65,7 +66,7 @@ async def _everything(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
     memberships = tuple(task.result() for task in servers)
     records = await Records(ports.documents).load_all(topology, ports.clock.now())
     hops = next_hops(topology, {name: s.balancer for name, s in seen.items()}, records)
-    checked = verify(ports, topology, Basis(memberships, hops, records))
+    checked = partial(verify, ports, topology, Basis(memberships, hops, records))
     verification, routes = await explaining.part("routes", checked, (Verification(), CONVERGED))
     networks = await keep_networks(ports, topology, memberships, records)
     requested, readings = await agents.read()
@@ -99,9 +100,9 @@ class Explaining:
         self._topology = topology
         self.faults: list[Outcome] = []
 
-    async def part[T](self, what: str, work: Awaitable[T], otherwise: T) -> T:
+    async def part[T](self, what: str, work: Callable[[], Awaitable[T]], otherwise: T) -> T:
         try:
-            return await work
+            return await work()
         except Exception as error:
             self._note(what, error)
             return otherwise
@@ -124,8 +125,9 @@ class Explaining:
 async def _service(service_pass: ServicePass, agents: observe.AgentReadings, explaining: Explaining) -> Seen:
     """One service with its load balancer; metrics and logged events only explain, so they are read beside the rest."""
     service = service_pass.service
-    shown = _explanations(service_pass.ports, service_pass.topology, service)
-    explained = asyncio.ensure_future(explaining.part(f"{service.name}: metrics and health events", shown, ({}, ())))
+    shown = partial(_explanations, service_pass.ports, service_pass.topology, service)
+    nothing: tuple[Mapping[str, Value], tuple[HealthEvent, ...]] = ({}, ())
+    explained = asyncio.ensure_future(explaining.part(f"{service.name}: metrics and health events", shown, nothing))
     balancer: BalancerReading | str | None = None
 
     async def look(again: bool) -> Observed:

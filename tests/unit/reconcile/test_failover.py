@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from function_app.domain.service.observation import AdminState, Role
-from function_app.domain.service.record import EPOCH_MAX, Phase
+from function_app.domain.service.record import EPOCH_MAX, SCHEMA, Phase
 from function_app.domain.service.steps import SendPromote
 from function_app.reconcile.passes.fast import fast_pass
 from function_app.reconcile.passes.outcome import Ending
@@ -200,7 +200,7 @@ async def test_a_record_at_an_epoch_beyond_the_highest_is_not_believed(settled: 
 
 
 async def test_a_record_of_a_newer_schema_is_only_observed(settled: Scene) -> None:
-    newer = msgspec.json.encode(msgspec.structs.replace(settled.record, schema=2))
+    newer = msgspec.json.encode(msgspec.structs.replace(settled.record, schema=SCHEMA + 1))
     await settled.documents.put("records/hub/fw.json", newer)
     settled.world.kill("nva-a")
     outcome = await settled.fast()
