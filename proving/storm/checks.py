@@ -15,7 +15,7 @@ from hopkeeper_agent.role import Role
 
 from function_app.domain.peerings.model import Provisioning
 from function_app.domain.service.observation import AdminState
-from function_app.domain.service.record import SCHEMA, Phase, Record
+from function_app.domain.service.record import SCHEMA, Operation, Phase, Record
 from function_app.domain.service.steps import SendAdvertise, SendFence, SendOutward, SendPromote
 from function_app.domain.topology.peering_names import is_ours
 from function_app.reconcile.ports import AgentCommand
@@ -183,7 +183,7 @@ class Checks:
         if before is None or before.phase not in SETTLED or before.target in (None, record.target):
             return
         operation = record.operation
-        if operation is None or operation.kind in ORDERED:
+        if operation is None or (operation.kind in ORDERED and not self._is_of_our_own(operation)):
             return
         holder, law = before.target or "", "L5" if self.quiet else "S8"
         looked, sent = decided
@@ -191,6 +191,11 @@ class Checks:
             self.broken(law, f"{holder} was replaced for no reason: {operation.reason}")
         elif sent - looked > LOOK_SECONDS:
             self.broken(law, f"{holder} was replaced on a look {sent - looked:.0f} s old: {operation.reason}")
+
+    def _is_of_our_own(self, planned: Operation) -> bool:
+        """Whether this switchover is one that nobody ordered, and no return that the document asks for."""
+        returns = self._world.service.failover.preempt == "ready" and " returns: " in planned.reason
+        return planned.kind == "switchover" and not returns and not planned.reason.startswith("ordered by")
 
     def suspect(self, name: str, seconds: float) -> None:
         """From now on, for `seconds`, there is a reason to take the service from this member."""

@@ -92,6 +92,7 @@ HARMFUL: tuple[Drawn, ...] = (
     _fault(Kind.DISK_BROKEN, 5.0, 90.0),
     _valued(Kind.DISK_SLOW, 5.0, 90.0, 0.01, 3.0),
     _fault(Kind.REBOOT_ALL, 0.5, 20.0),
+    _fault(Kind.MAINTENANCE, 10.0, 120.0),
     _fault(Kind.SPLIT, 5.0, 90.0, how=("both", "deaf", "mute")),
     _fault(Kind.UNPROBED, 10.0, 90.0),
     _fault(Kind.UNPROBED_ALL, 10.0, 90.0),

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     DISK_BROKEN = "disk-broken"  # no write succeeds
     DISK_SLOW = "disk-slow"  # writes take `value` seconds
     REBOOT_ALL = "reboot-all"
+    MAINTENANCE = "maintenance"  # the platform announces it
     # network
     CUT = "cut"  # app and agent: `how` is "in", "out" or "both"
     CUT_ALL = "cut-all"

@@ -14,7 +14,7 @@ from function_app.reconcile.store import keys
 from proving.storm.calls import Mishap
 from proving.storm.faults import Fault, Kind
 from proving.storm.mishaps import Armed
-from proving.storm.nva import Hang
+from proving.storm.nva import Hang, Nva
 
 if TYPE_CHECKING:
     from proving.storm.world import World
@@ -27,6 +27,7 @@ class Injector:
 
     def __init__(self, world: "World") -> None:
         self._world = world
+        self._heals = 0
         self._nominal = (world.balancer.write_seconds, world.balancer.spread_seconds, world.balancer.lag)
 
     def do(self, fault: Fault) -> None:
@@ -36,7 +37,12 @@ class Injector:
         self._world.dirty = True
 
     def _later(self, seconds: float, undo: Callable[[], object]) -> None:
-        self._world.timeline.after(seconds, undo)
+        self._world.timeline.after(seconds, self._over, self._heals, undo)
+
+    def _over(self, heals: int, undo: Callable[[], object]) -> None:
+        """What healed meanwhile is not undone again: the same may have come anew."""
+        if heals == self._heals:
+            undo()
 
     def _names(self, fault: Fault) -> list[str]:
         return [fault.who] if fault.who else list(self._world.agents)
@@ -96,6 +102,17 @@ class Injector:
     def _reboot_all(self, fault: Fault) -> None:
         for name in self._world.agents:
             self._crash(replace(fault, who=name))
+
+    def _maintenance(self, fault: Fault) -> None:
+        agent = self._world.agents[fault.who]
+        self._world.checks.suspect(fault.who, fault.seconds + 60.0)
+        agent.maintenance = "Reboot"
+        self._world.report(agent, "maintenance: Reboot")
+        self._later(fault.seconds, partial(self._maintained, agent))
+
+    def _maintained(self, agent: Nva) -> None:
+        agent.maintenance = None
+        self._world.report(agent, "maintenance is over")
 
     # --- network
 
@@ -346,6 +363,7 @@ class Injector:
         """Everything is well again and stays so, but for faults that last; messages on their way still come, however late."""
         world = self._world
         world.say("! everything heals")
+        self._heals += 1
         world.mishaps.clear()
         world.wake_ups_lost = 0.0
         self._set_outage(True, True, False)
@@ -361,7 +379,7 @@ class Injector:
         world.cut_out.clear()
         world.gossip.cut.clear()
         for agent in world.agents.values():
-            agent.tears, agent.fatal, agent.sessions = False, (), True
+            agent.tears, agent.fatal, agent.sessions, agent.maintenance = False, (), True, None
             agent.mend_disk()
             agent.wake()
             agent.start()
@@ -401,6 +419,7 @@ METHODS: Mapping[Kind, Callable[[Injector, Fault], object]] = {
     Kind.DISK_BROKEN: Injector._disk,
     Kind.DISK_SLOW: Injector._disk,
     Kind.REBOOT_ALL: Injector._reboot_all,
+    Kind.MAINTENANCE: Injector._maintenance,
     Kind.CUT: Injector._cut,
     Kind.CUT_ALL: Injector._cut_all,
     Kind.LOSS: Injector._loss,

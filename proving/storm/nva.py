@@ -48,9 +48,9 @@ class Nva:
     """See the module. Whatever changes what it answers ends in `settle`, which tells the world."""
 
     __slots__ = (
-        "advertised", "advertised_turn", "boot", "disk_broken", "disk_seconds", "durable", "fatal", "heard", "hung", "name",
-        "older", "outage_seconds", "outward", "outward_turn", "parked", "peers", "probe_open", "sessions", "state", "tears", "up",
-        "waiting", "will", "world", "writing",
+        "advertised", "advertised_turn", "boot", "disk_broken", "disk_seconds", "durable", "fatal", "heard", "hung",
+        "maintenance", "name", "older", "outage_seconds", "outward", "outward_turn", "parked", "peers", "probe_open",
+        "sessions", "state", "tears", "up", "waiting", "will", "world", "writing",
     )  # fmt: skip
 
     def __init__(self, world: "World", name: str) -> None:
@@ -64,6 +64,7 @@ class Nva:
         self.older: list[rules.ServiceState] = []
         self.fatal: tuple[str, ...] = ()
         self.sessions = True
+        self.maintenance: str | None = None
         self.heard = 0
         self.peers: dict[str, PeerView] = {}
         self.advertised: tuple[Advertisement, ...] | None = None
@@ -122,7 +123,14 @@ class Nva:
         )
         sessions = world.session_views[self.sessions]
         return AgentStatus(
-            self.boot_id, world.epoch, {world.service.name: mine}, self.fatal, self.peers, sessions, "storm"
+            self.boot_id,
+            world.epoch,
+            {world.service.name: mine},
+            self.fatal,
+            self.peers,
+            sessions,
+            "storm",
+            self.maintenance,
         )
 
     # --- commands

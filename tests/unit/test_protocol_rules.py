@@ -5,7 +5,7 @@ Each test stands for a rule that a mutant breaks (`proving/mutants`); whole pass
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -24,6 +24,7 @@ from function_app.domain.service.observation import (
     AdminState,
     AgentReading,
     Backend,
+    BalancerReading,
     FenceProof,
     Observed,
     Role,
@@ -294,19 +295,40 @@ def test_a_drained_holder_serves_on_until_another_one_is_ready() -> None:
     assert decided(look(SERVING), drained).record.target == B
 
 
-def returning(ready_for: timedelta, **failover: Any) -> str | None:
+def returning(
+    ready_for: timedelta,
+    shown: BalancerReading | None = None,
+    refused: dict[str, datetime] | None = None,
+    **failover: Any,
+) -> str | None:
     """Who is meant to hold after a look at nva-b holding, while nva-a outranks it and has been ready for so long."""
     one = document(3)["services"][0] | {"failover": failover}
     service = topology(3, services=[one]).services[0]
     long_held = operation(started=LONG_AGO - timedelta(days=1))
-    record = stable(B, ready_since={A: NOW - ready_for}, operation=long_held)
-    return decide(Look(service, TIMING, look(STANDBY, status(3, Role.SERVING)), record, NOW)).record.target
+    record = stable(B, ready_since={A: NOW - ready_for}, operation=long_held, refused=refused or {})
+    seen = replace(look(STANDBY, status(3, Role.SERVING)), balancer=shown)
+    return decide(Look(service, TIMING, seen, record, NOW)).record.target
 
 
 def test_a_better_member_returns_only_if_configured_so_and_ready_for_long_enough() -> None:
     assert returning(TIMING.ready_for) == B
     assert returning(TIMING.ready_for - timedelta(seconds=1), preempt="ready") == B
     assert returning(TIMING.ready_for, preempt="ready") == A
+
+
+@pytest.mark.parametrize(
+    ("reason", "holder"),
+    [("Down_Probe_HttpStatusCodeError", A), ("Down_Probe_TcpProbeTimeout", B)],
+    ids=["its probe is answered", "its probe gets no answer"],
+)
+def test_a_better_member_that_the_probe_gets_no_answer_of_does_not_return(reason: str, holder: str) -> None:
+    shown = balancer(**{A: reason, B: "Up_Probe_Success"})
+    assert returning(TIMING.ready_for, shown, preempt="ready") == holder
+
+
+def test_a_better_member_that_refused_to_serve_lately_does_not_return() -> None:
+    assert returning(TIMING.ready_for, refused={A: LONG_AGO}, preempt="ready") == A
+    assert returning(TIMING.ready_for, refused={A: NOW}, preempt="ready") == B
 
 
 # --- guards and orders ------------------------------------------------------------------------------------------------

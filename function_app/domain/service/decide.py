@@ -343,13 +343,14 @@ def _returned(look: Look, holder: str) -> Decision | None:
 
 
 def _ready_since(look: Look, holder: str) -> dict[str, datetime]:
-    """By member of higher priority than the holder, since when it is ready and acknowledged."""
+    """By member of higher priority than the holder, since when it is ready and acknowledged; one that would only be the last
+    choice stays where it is."""
     least = look.service.member(holder).priority
     above = [name for name in look.members if look.service.member(name).priority > least]
     return {
         name: look.record.ready_since.get(name, look.at)
         for name in above
-        if is_ready(look, name) and look.acked(name) and not is_drained(look, name)
+        if is_ready(look, name) and look.acked(name) and not (is_drained(look, name) or is_last_choice(look, name))
     }
 
 
