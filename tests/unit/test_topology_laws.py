@@ -29,6 +29,12 @@ def refusals(doc: Doc, place: Place | None = None) -> list[str]:
     return []
 
 
+def relayed_where_announced(doc: Doc) -> None:
+    """nva-a announces its service to the Route Server that the relay leads to."""
+    doc["speakers"][0]["peersWith"].append("rs-2")
+    doc["speakers"][3]["relays"][0]["prefixes"] = ["0.0.0.0/0"]
+
+
 def wide() -> Doc:
     """Two Route Servers, a hub speaker, a relay, a scale set, a network peering and a witness: and no law is broken."""
     doc = document()
@@ -293,7 +299,31 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
     (
         "one speaker announces a prefix for one service",
         lambda d: second_service(d, prefixes=["0.0.0.0/0"]),
-        [f"$.speakers[{i}]: 0.0.0.0/0 is announced for both 'fw' and 'other': one service a prefix" for i in (0, 1)],
+        [
+            *(
+                f"$.speakers[{i}]: 0.0.0.0/0 is announced for both 'fw' and 'other': one service a prefix"
+                for i in (0, 1)
+            ),
+            "$.services[0].prefixes: 0.0.0.0/0 is announced to 'rs' by service 'other' too: one source a prefix",
+            "$.services[1].prefixes: 0.0.0.0/0 is announced to 'rs' by service 'fw' too: one source a prefix",
+        ],
+    ),
+    *(
+        (
+            f"a prefix of a service has no other source on a Route Server: {source}",
+            change,
+            [f"$.services[0].prefixes: 0.0.0.0/0 is announced to {server!r} by {source} too: one source a prefix"],
+        )
+        for source, server, change in (
+            ("`announces` of 'nva-b'", "rs", lambda d: d["speakers"][1].update(announces=["0.0.0.0/0"])),
+            ("`announces` of 'behind'", "rs", lambda d: d["speakers"][5].update(announces=["0.0.0.0/0"])),
+            ("scale set 'fleet'", "rs", lambda d: d["scaleSets"][0].update(announces=["0.0.0.0/0"])),
+        )
+    ),
+    (
+        "a prefix of a service has no other source on a Route Server: a relay",
+        lambda d: relayed_where_announced(d),
+        ["$.services[0].prefixes: 0.0.0.0/0 is announced to 'rs-2' by a relay of 'relay' too: one source a prefix"],
     ),
     # outward
     (
@@ -417,6 +447,10 @@ KEPT: list[tuple[str, Change]] = [
             or d["services"][0].update(outward=OUTWARD | {"prefixes": ["10.8.0.0/16"]})
             or second_service(d, members=[{"speaker": "nva-x"}], outward=None)
         ),
+    ),
+    (
+        "on another Route Server the prefix of a service may have other sources",
+        lambda d: d["scaleSets"][1].update(announces=["0.0.0.0/0"]),
     ),
     (
         "other members announce the same outward",

@@ -12,7 +12,7 @@ What it announces at this moment, with which next hop and AS path, is a question
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
-from function_app.domain.topology.model import Service, Speaker, Topology
+from function_app.domain.topology.model import RouteServer, Service, Speaker, Topology
 
 type Prefixes = frozenset[IPv4Network]
 
@@ -34,3 +34,24 @@ def announced(topology: Topology, speaker: Speaker, peer: str) -> Prefixes:
     clients = topology.clients(speaker.name)
     relayed = (relay.prefixes for relay in speaker.relays if relay.to == peer)
     return originated(topology, speaker).union(*relayed, *(originated(topology, client) for client in clients))
+
+
+def sources(topology: Topology, server: RouteServer) -> Iterator[tuple[IPv4Network, str]]:
+    """Every prefix that a Route Server may learn, with each that it starts at: a service, or in words who else."""
+    peers = topology.peered_with(server.name)
+    clients = (client for peer in peers for client in topology.clients(peer.name))
+    for speaker in (*peers, *clients):
+        yield from ((prefix, f"service {service.name!r}") for prefix, service in of_services(topology, speaker))
+        yield from ((prefix, f"`announces` of {speaker.name!r}") for prefix in speaker.announces)
+    yield from _passed_on(topology, server)
+
+
+def _passed_on(topology: Topology, server: RouteServer) -> Iterator[tuple[IPv4Network, str]]:
+    """Of relays that lead to it, and of instances of scale sets."""
+    relays = ((peer.name, relay) for peer in topology.peered_with(server.name) for relay in peer.relays)
+    for name, relay in relays:
+        if relay.to == server.name:
+            yield from ((prefix, f"a relay of {name!r}") for prefix in relay.prefixes)
+    for scale_set in topology.scale_sets:
+        if server.name in scale_set.peers_with:
+            yield from ((prefix, f"scale set {scale_set.name!r}") for prefix in scale_set.announces)

@@ -5,12 +5,15 @@ version that decoded and took nothing away that may serve. What a document may c
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import IPv4Network
 
 from function_app.domain.base.errors import BadInput, Problem
 from function_app.domain.service.leaving import departures
 from function_app.domain.service.record import Record
+from function_app.domain.topology.announces import sources
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
@@ -119,15 +122,16 @@ class Topologies:
         return topology
 
     async def _clashes(self, topology: Topology) -> tuple[Problem, ...]:
-        """Two topologies must not manage the same backend pool or adopted peering: each would undo the other's changes."""
-        mine = _claims(topology)
-        return tuple(
-            Problem(mine[claim], f"belongs to topology {other.topology.name!r}")
-            for other in await self.all_in_force()
-            if other.topology.name != topology.name
-            for claim in _claims(other.topology)
-            if claim in mine
-        )
+        """Two topologies must not manage the same backend pool or adopted peering, since each would undo the other's changes,
+        nor announce a prefix of a service to the same Route Server."""
+        mine, announced = _claims(topology), _announced(topology)
+        problems: list[Problem] = []
+        for other in await self.all_in_force():
+            if other.topology.name != topology.name:
+                owner = f"belongs to topology {other.topology.name!r}"
+                problems += (Problem(mine[claim], owner) for claim in _claims(other.topology) if claim in mine)
+                problems += _announced_twice(announced, _announced(other.topology), owner)
+        return tuple(problems)
 
     def _decode(self, name: str, stored: Stored) -> Topology:
         known = self._decoded.get((name, stored.etag))
@@ -157,3 +161,24 @@ def _claims(topology: Topology) -> dict[tuple[str, str], str]:
         for i, server in enumerate(topology.route_servers)
         for speaker, connection in server.adopt.items()
     }
+
+
+type SourcesOf = dict[tuple[str, IPv4Network], frozenset[str]]
+"""By a Route Server's id in Azure and prefix, who announces it there."""
+
+
+def _announced(topology: Topology) -> SourcesOf:
+    found: dict[tuple[str, IPv4Network], set[str]] = {}
+    for server in topology.route_servers:
+        for prefix, source in sources(topology, server):
+            found.setdefault((server.id.casefold(), prefix), set()).add(source)
+    return {key: frozenset(names) for key, names in found.items()}
+
+
+def _announced_twice(mine: SourcesOf, theirs: SourcesOf, owner: str) -> Iterator[Problem]:
+    """Prefixes of a service, of either, that both announce to the same Route Server."""
+    for key in sorted(mine.keys() & theirs.keys()):
+        both = sorted(mine[key] | theirs[key])
+        if any(source.startswith("service ") for source in both):
+            rule = f"{key[1]} is announced to {key[0]} by {', '.join(both)}: one source a prefix, and it {owner}"
+            yield Problem("$.services", rule)

@@ -13,7 +13,7 @@ from function_app.domain.topology.laws import Place
 from function_app.reconcile import status
 from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import Topologies
-from tests.builders import NOW, SUB, document, stable, text, topology
+from tests.builders import NOW, SUB, document, ranked_document, stable, text, topology
 from tests.fakes import FakeClock, FakeDocuments
 
 
@@ -28,6 +28,24 @@ async def test_two_topologies_never_keep_the_same_pool(stored: FakeDocuments) ->
     with pytest.raises(BadInput, match="belongs to topology 'hub'"):
         await topologies.apply(text(document(name="other")))
     assert await topologies.names() == ("hub",)
+
+
+@pytest.mark.parametrize("by_itself", [True, False])
+async def test_two_topologies_never_announce_a_prefix_of_a_service_to_one_route_server(
+    stored: FakeDocuments, by_itself: bool
+) -> None:
+    topologies = Topologies(stored, Place())
+    await topologies.apply(text(ranked_document(2)))
+    doc = ranked_document(2) | {"name": "other"}
+    if by_itself:
+        doc["services"] = []
+        doc["speakers"][0]["announces"] = ["0.0.0.0/0"]
+    with pytest.raises(
+        BadInput, match=r"0\.0\.0\.0/0 is announced to .* one source a prefix, and it belongs to topology 'hub'"
+    ):
+        await topologies.apply(text(doc))
+    doc["routeServers"][0]["id"] += "-2"
+    await topologies.apply(text(doc))
 
 
 async def test_two_topologies_never_adopt_the_same_peering(stored: FakeDocuments) -> None:

@@ -59,6 +59,7 @@ LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     services.pools_have_one_service,
     services.prefixes_fit,
     services.one_service_a_prefix,
+    services.services_alone_announce_their_prefixes,
     outward.outward_fits,
     _timing_holds,
 )

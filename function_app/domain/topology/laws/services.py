@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
 
 from function_app.domain.base.errors import Problem
-from function_app.domain.topology.announces import of_services
+from function_app.domain.topology.announces import of_services, sources
 from function_app.domain.topology.laws.reserved import Place
 from function_app.domain.topology.model import (
     Handover,
@@ -131,3 +131,16 @@ def one_service_a_prefix(topology: Topology, _: Place) -> Iterator[Problem]:
             yield Problem(
                 f"$.speakers[{i}]", f"{len(owners)} prefixes: a Route Server takes at most {most} from a peer"
             )
+
+
+def services_alone_announce_their_prefixes(topology: Topology, _: Place) -> Iterator[Problem]:
+    """A second source on the same Route Server would win by a shorter AS path, or be used side by side (ECMP)."""
+    for i, service in enumerate(topology.services):
+        mine = f"service {service.name!r}"
+        for server in topology.route_servers:
+            found = set(sources(topology, server))
+            for prefix in service.prefixes:
+                others = sorted(source for there, source in found if there == prefix and source != mine)
+                if others and (prefix, mine) in found:
+                    rule = f"{prefix} is announced to {server.name!r} by {', '.join(others)} too: one source a prefix"
+                    yield Problem(f"$.services[{i}].prefixes", rule)
