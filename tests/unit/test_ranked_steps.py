@@ -11,7 +11,7 @@ from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AgentReading, Observed, Role
 from function_app.domain.service.ranked.paths import Path, PathOrder, Rank, acknowledged, intend, landed
-from function_app.domain.service.record import Kind, Phase, Record, Spacing
+from function_app.domain.service.record import Kind, Phase, Record, Spacing, Tally
 from function_app.domain.service.steps import SendFence, SendPath, SendPromote
 from function_app.domain.topology.model import Topology
 from tests.builders import NOW, ranked, stable, status
@@ -143,6 +143,45 @@ def test_a_failover_that_moved_nothing_does_not_count_for_spacing(counted: int, 
 def test_no_member_that_failed_or_is_silent_or_that_nothing_reaches_is_gone_back_to(holder: AgentReading) -> None:
     decision = KIND.prove(view(seen(holder, LOST_ONE), moving()), B)
     assert decision == Decision(moving(), held=(NOT_ON_BOTH,))
+
+
+def refused(why: str) -> tuple[Record, Look]:
+    """nva-a failed, nva-b was ordered a shorter path, and this came of it."""
+    order = SendPath(B, 4, 2, Path(3, B))
+    record = moving(rank=intend(rank(), 4, {B: order.path}, NOW))
+    unfit = status(3, Role.SERVING, fatal=("forwarding is off",))
+    return record, view(seen(unfit, tried={order: why}), record)
+
+
+def test_a_target_that_refuses_its_path_is_followed_by_the_next_one_and_is_the_last_choice() -> None:
+    _, look = refused("refused: state cannot be made durable")
+    decision = KIND.prove(look, B)
+    operation = decision.record.operation
+    assert operation is not None
+    assert (decision.record.target, decision.record.epoch, operation.kind) == (C, 5, Kind.NEXT)
+    assert decision.record.refused == {B: NOW}
+    assert decision.effects == (SendPath(C, 5, 3, Path(2, C)),)
+
+
+def test_a_target_that_did_not_take_its_path_is_waited_for_until_patience_is_over() -> None:
+    record, look = refused("no answer")
+    assert KIND.prove(look, B).record == record
+    over = replace(record, stalled=Tally(bad=OWN.timing.verify_looks, at=NOW))
+    assert KIND.prove(look.with_record(over), B).record.target == C
+
+
+def test_a_target_is_not_followed_by_one_that_refused_as_well_nor_where_injectors_lead() -> None:
+    record, look = refused("refused: state cannot be made durable")
+    both = replace(record, refused={C: NOW})
+    assert KIND.prove(look.with_record(both), B).record == both
+    unfit = {A: status(3, Role.SERVING, fatal=("forwarding is off",))}
+    injected = replace(moving(rank=None), stalled=Tally(bad=99, at=NOW))
+    lost = seen(agents=dict.fromkeys((B, "rri-1"), LOST_ONE) | unfit)
+    with_rank = replace(
+        injected, rank=acknowledged(intend(Rank(), 4, {"rri-1": Path(4, A)}, BEFORE), "rri-1", (4, 1), BEFORE)
+    )
+    decision = kind_of(INJECTED.services[0]).prove(view(lost, with_rank, INJECTED), B)
+    assert decision.record.target == B
 
 
 def test_while_another_order_is_still_to_be_sent_no_member_is_gone_back_to() -> None:

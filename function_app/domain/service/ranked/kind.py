@@ -6,13 +6,15 @@ from function_app.domain.base.timing import Timing
 from function_app.domain.service import confirm, protocol
 from function_app.domain.service.bounds import Bound, Probe, ranked_bounds
 from function_app.domain.service.decision import Decision
+from function_app.domain.service.election import elect, is_last_choice
 from function_app.domain.service.health import has_failed, has_session
 from function_app.domain.service.kind import NextHopKind
 from function_app.domain.service.look import Look
+from function_app.domain.service.patience import patience_is_over
 from function_app.domain.service.ranked.paths import LENGTH_AT_REST, Rank
 from function_app.domain.service.ranked.steps import back_to_rest, best_names, is_behind, known_rank, noted, outrank_for
 from function_app.domain.service.record import Kind, Phase, Record
-from function_app.domain.service.steps import SendPath
+from function_app.domain.service.steps import REFUSED, SendPath
 from function_app.domain.topology.model import Service
 
 
@@ -44,10 +46,8 @@ class Ranked(NextHopKind):
             if isinstance(effect, SendPath)
         )
         held = (*ranked.held, *failed)
-        if held and not ranked.effects and (named := self._still_named(look)):
-            why = f"{'; '.join(held)}; the best path still names {named}"
-            return protocol.open_operation(look.with_record(protocol.uncounted(record)), named, Kind.BACK, why)
-        return Decision(ranked.record, ranked.effects, held)
+        given_up = self._given_up(look, target, "; ".join(held)) if held and not ranked.effects else None
+        return given_up or Decision(ranked.record, ranked.effects, held)
 
     def confirm(self, look: Look, target: str) -> Decision:
         """There is no probe that could disagree."""
@@ -78,8 +78,32 @@ class Ranked(NextHopKind):
     def bounds(self, service: Service, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
         return ranked_bounds(timing)
 
+    def _given_up(self, look: Look, target: str, why: str) -> Decision | None:
+        """The fit member that the best path still names goes on. Where there is none, a target that announces itself is
+        followed by the next one, once it refused its path or patience is over."""
+        record = look.record
+        if named := self._still_named(look):
+            back = f"{why}; the best path still names {named}"
+            return protocol.open_operation(look.with_record(protocol.uncounted(record)), named, Kind.BACK, back)
+        if not self.holder_announces:
+            return None
+        if _has_refused(look, target):
+            look = look.with_record(replace(record, refused={**record.refused, target: look.at}))
+        elif not patience_is_over(look):
+            return None
+        other = elect(look, without=target)
+        if other is None or is_last_choice(look, other):
+            return None
+        return protocol.open_operation(look, other, Kind.NEXT, why)
+
     def _still_named(self, look: Look) -> str | None:
         """The member that is fit and that the best path still names, if its agent answers and something reaches it."""
         fit = (name for name in look.members if look.role(name) is not None and not has_failed(look, name))
         reached = (name for name in fit if not self.holder_announces or has_session(look, name))
         return next((name for name in reached if best_names(look.record, name)), None)
+
+
+def _has_refused(look: Look, announcer: str) -> bool:
+    """Whether its agent refused a path in this look."""
+    mine = ((e, why) for e, why in look.observed.tried.items() if isinstance(e, SendPath) and e.member == announcer)
+    return any(why.startswith(REFUSED) for _, why in mine)
