@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.peerings.model import RouteServerReading, shown_sessions
-from function_app.domain.service.health import seen_by_peers
+from function_app.domain.service.health import peers_views, seen_by_peers, silence_left
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.observation import (
     AgentReading,
@@ -26,6 +26,10 @@ from function_app.reconcile.store.records import Records
 log = logging.getLogger("hopkeeper.pass")
 
 NO_ANSWER = Unreachable("no answer in time")
+MARGIN = timedelta(milliseconds=20)
+"""Added to a silence that is waited for: agents round its age."""
+ACCUSERS = 2
+"""So many peers shorten the time that a silent agent is left to answer: one alone may lie, or be cut off itself."""
 
 
 class AgentReadings:
@@ -45,6 +49,19 @@ class AgentReadings:
             self._first = asyncio.ensure_future(self._request())
         return await self._first
 
+    async def read_lasting(self, service: Service, again: bool = False) -> tuple[datetime, Mapping[str, AgentReading]]:
+        """As `read`, and once more if a member of this service fell silent just now: when its silence is evidence.
+
+        Another look would come much later, and with no more to go by.
+        """
+        timing = self.topology.timing
+        at, readings = await self.read(again)
+        left = silence_left(service, Observed(at, readings), timing)
+        if left is None:
+            return at, readings
+        await asyncio.sleep((left + MARGIN).total_seconds())
+        return await self.read(again=True)
+
     async def _request(self) -> tuple[datetime, Mapping[str, AgentReading]]:
         at = self.ports.clock.now()
         return at, await agents(self.ports, self.topology, self.topology.timing.observe_fast)
@@ -53,7 +70,7 @@ class AgentReadings:
         """Looks at one service through the agents alone, as a fast pass does; `True` looks again."""
 
         async def look(again: bool) -> Observed:
-            at, readings = await self.read(again)
+            at, readings = await self.read_lasting(service, again)
             return Observed(at, readings, ordered=ordered(self.topology, service, readings))
 
         return look
@@ -77,7 +94,9 @@ async def one_look(agents: AgentReadings, service: Service, again: bool = False)
         return replace(observed, connected=shown)
     began = ports.clock.now()
     etag = await Records(ports.documents).etag(agents.topology, service)
-    (at, readings), reading = await asyncio.gather(agents.read(again), balancer(ports, agents.topology, service))
+    (at, readings), reading = await asyncio.gather(
+        agents.read_lasting(service, again), balancer(ports, agents.topology, service)
+    )
     return Observed(min(began, at), readings, reading, etag)
 
 
@@ -102,8 +121,8 @@ async def _answers(
 ) -> None:
     """Waits until all have answered, or for `deadline`.
 
-    Once every peer that answered reports the silent ones dead, on gossip and on the probe port, those get one more
-    heartbeat: an agent that is alive has answered by then, and the peers have waited before us.
+    Once every peer that answered, and at least two, report the silent ones dead, on gossip and on the probe port, those get
+    one more heartbeat: an agent that is alive has answered by then, and the peers have waited before us.
     """
     loop = asyncio.get_running_loop()
     ends = loop.time() + deadline.total_seconds()
@@ -114,9 +133,13 @@ async def _answers(
             return
         answered = {name: task.result() for name, task in tasks.items() if task.done()}
         seen = Observed(ports.clock.now(), answered)
-        if all(seen_by_peers(name, seen) is Value.BAD for name in silent):
+        if all(_is_given_up(name, seen) for name in silent):
             await asyncio.wait(silent.values(), timeout=topology.timing.gossip_period.total_seconds())
             return
+
+
+def _is_given_up(member: str, seen: Observed) -> bool:
+    return seen_by_peers(member, seen) is Value.BAD and len(peers_views(member, seen)) >= ACCUSERS
 
 
 def _answered(task: asyncio.Future[AgentReading]) -> bool:

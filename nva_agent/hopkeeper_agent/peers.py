@@ -134,6 +134,6 @@ class PeerWatch:
         """Both readings are bad; one alone may be a broken path."""
         return self.gossip(now) is Reading.BAD and self.probe() is Reading.BAD
 
-    def age_seconds(self, now: float) -> float | None:
-        """Seconds since the last heartbeat; None if there never was one."""
-        return None if self.last_heard is None else max(0.0, now - self.last_heard)
+    def age_seconds(self, now: float) -> float:
+        """Seconds since the last heartbeat that was life; since our own start if there never was one."""
+        return max(0.0, now - (self.started if self.last_heard is None else self.last_heard))

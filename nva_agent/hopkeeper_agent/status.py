@@ -189,9 +189,8 @@ def _session(session: Session) -> dict[str, Any]:
 
 
 def _peer(watch: PeerWatch, now: float) -> dict[str, Any]:
-    age = watch.age_seconds(now)
     return {
         "gossip": watch.gossip(now).value,
         "probe": watch.probe().value,
-        "age_seconds": None if age is None else round(age, 3),
+        "age_seconds": round(watch.age_seconds(now), 3),
     }

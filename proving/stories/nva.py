@@ -68,7 +68,7 @@ class Overheard(PeerWatch):
         """Tried as soon as a heartbeat is overdue, so that both are bad at about the same time."""
         return self.gossip(virtual_loop().time())
 
-    def age_seconds(self, now: float) -> float | None:
+    def age_seconds(self, now: float) -> float:
         since = self._silent_since()
         return 0.0 if since is None else max(0.0, now - since)
 

@@ -3,6 +3,8 @@
 A heartbeat matters when something changed: a link came or went, an agent took another turn. Only those are events.
 """
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from hopkeeper_agent.role import Role
@@ -37,6 +39,7 @@ class Gossip:
         self._stood: dict[Pair, int] = {}
         """The highest epoch at which the first has heard the second stand; forgotten when the first restarts."""
         self._failed: set[Pair] = set()
+        self._silent_since: dict[Pair, float] = {}
 
     def begin(self) -> None:
         """Everybody has heard everybody."""
@@ -66,11 +69,22 @@ class Gossip:
         self._stamps[pair] += 1
         timeline, stamp = self._world.timeline, self._stamps[pair]
         if self._links[pair][0]:
+            self._silent_since.pop(pair, None)
             timeline.after(self._world.draw() * self.period, self._hear, pair, stamp)
         else:
+            self._silent_since.setdefault(pair, timeline.now)
             timeline.after(self.window + self.period, self._miss, pair, stamp, SILENT)
             settled = PROBED if self._links[pair][1] else DEAD
             timeline.after(2 * self.window + 2 * self.period, self._miss, pair, stamp, settled)
+
+    def views(self, hearer: Nva) -> dict[str, PeerView]:
+        """What it reports of its peers now: how long ago the last heartbeat of a silent one was, too."""
+        now, since = self._world.timeline.now, self._silent_since
+        silent = [
+            name for name, view in hearer.peers.items() if view.gossip is Value.BAD and (hearer.name, name) in since
+        ]
+        ages = {name: timedelta(seconds=max(now - since[hearer.name, name], 0.0)) for name in silent}
+        return hearer.peers | {name: replace(hearer.peers[name], age=age) for name, age in ages.items()}
 
     def booted(self, agent: Nva) -> None:
         """It knows nothing of its peers any more; they hear its new boot."""

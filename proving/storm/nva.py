@@ -127,7 +127,7 @@ class Nva:
             world.epoch,
             {world.service.name: mine},
             self.fatal,
-            self.peers,
+            world.gossip.views(self),
             sessions,
             "storm",
             self.maintenance,

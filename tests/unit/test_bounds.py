@@ -27,6 +27,7 @@ LOOKED = {"look at the agents": 1}
 REPORTED = {"report": 1} | LOOKED
 CHECKED = {"self-check": 4} | REPORTED  # the fourth second ends three checks of which the first had just begun
 MISSED = {"heartbeats missed": 0.4, "probe port tried": 0.6} | REPORTED
+LASTED = {"silence lasts": 2, "second look at the agents": 1}
 PROBED = {"load balancer's probe": 15, "looks at its health": 80, "look": 8}  # a sweep of 60 s, then 2 x 10 s
 ACKNOWLEDGED = {"fence and proof": 2, "promotion": 2, "load balancer sees the new holder": 15}
 CUT_OFF = ACKNOWLEDGED | {"fence and proof": 60}
@@ -35,8 +36,8 @@ OUTRANKED = {"shorter path accepted": 2, "routes programmed": 6}
 DEFAULTS: dict[tuple[Detection, FencedBy], dict[str, float]] = {
     (Detection.ORDERED, FencedBy.AGENT): LOOKED | ACKNOWLEDGED,
     (Detection.SAYS, FencedBy.AGENT): CHECKED | ACKNOWLEDGED,
-    (Detection.SILENT, FencedBy.AGENT): MISSED | ACKNOWLEDGED,
-    (Detection.SILENT, FencedBy.BALANCER): MISSED | CUT_OFF,
+    (Detection.SILENT, FencedBy.AGENT): MISSED | LASTED | ACKNOWLEDGED,
+    (Detection.SILENT, FencedBy.BALANCER): MISSED | LASTED | CUT_OFF,
     (Detection.PROBE, FencedBy.AGENT): PROBED | ACKNOWLEDGED,
     (Detection.PROBE_ALONE, FencedBy.BALANCER): PROBED | CUT_OFF,
     (Detection.ORDERED, FencedBy.OUTRANKED): LOOKED | OUTRANKED,
@@ -93,6 +94,8 @@ SETTINGS: list[tuple[dict[str, object], Detection, FencedBy, float]] = [
     ({"check_fall": 5}, Detection.SAYS, FencedBy.AGENT, 2),
     ({"gossip_period": timedelta(milliseconds=200)}, Detection.SILENT, FencedBy.AGENT, 1),
     ({"gossip_fall": 4}, Detection.SILENT, FencedBy.AGENT, 0.1 + 0.2),
+    ({"silence": timedelta(seconds=5)}, Detection.SILENT, FencedBy.BALANCER, 3),
+    ({"silence": timedelta(0)}, Detection.SILENT, FencedBy.AGENT, -3),
     ({"sweep": timedelta(seconds=90)}, Detection.PROBE, FencedBy.AGENT, 30),
     ({"doubt_poll": timedelta(seconds=15)}, Detection.PROBE, FencedBy.AGENT, 10),
     ({"load_balancer_fall": 4}, Detection.PROBE, FencedBy.AGENT, 40),

@@ -9,7 +9,7 @@ import pytest
 
 from function_app.domain.service.decide import decide
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.health import VERDICTS, HealthRow, Verdict, judge, tally
+from function_app.domain.service.health import VERDICTS, HealthRow, Verdict, judge, silence_left, tally
 from function_app.domain.service.observation import (
     AdminState,
     AgentReading,
@@ -21,7 +21,7 @@ from function_app.domain.service.observation import (
 )
 from function_app.domain.service.record import Kind, Operation, Phase, Record, Tally
 from function_app.domain.service.steps import FenceByBalancer, SendFence, SendPromote
-from tests.builders import NOW, balancer, stable, status, topology
+from tests.builders import NOW, balancer, ranked, stable, status, topology
 from tests.unit.decisions import SILENT, STANDBY, TIMING, A, B, looking
 
 SERVING = status(3, Role.SERVING, peers=("nva-b",))
@@ -40,6 +40,11 @@ def decided(seen: Observed, record: Record | None = None) -> Decision:
     return decide(looking(seen, record or stable(), DESIRED))
 
 
+def missed(seconds: float | None) -> PeerView:
+    """A peer that fails on gossip and probe port, since then."""
+    return PeerView(Value.BAD, Value.BAD, None if seconds is None else timedelta(seconds=seconds))
+
+
 UP = balancer(nva_a="Up_Probe_Success", nva_b="Down_Probe_HttpStatusCodeError")
 DOWN = balancer(nva_a="Down_Probe_HttpStatusCodeError", nva_b="Down_Probe_HttpStatusCodeError")
 
@@ -51,6 +56,7 @@ ROWS: list[tuple[HealthRow, Observed, Record]] = [
     (HealthRow.PATH_BROKEN, look(SILENT, status(3, peers=("nva-a",))), stable()),
     (HealthRow.PATH_BROKEN_PROBE_DOWN, look(SILENT, status(3, peers=("nva-a",)), DOWN), stable(tallies=TWICE)),
     (HealthRow.SILENT, look(SILENT, status(3, dead_peers=("nva-a",))), stable()),
+    (HealthRow.SILENT_YET, look(SILENT, replace(STANDBY, peers={A: missed(1.9)})), stable()),
     (HealthRow.SILENT_ALONE, look(SILENT, STANDBY), stable()),
     (HealthRow.SILENT_PROBE_DOWN, look(SILENT, STANDBY, DOWN), stable(tallies=TWICE)),
 ]
@@ -96,6 +102,29 @@ def test_a_silent_member_failed_only_where_every_peer_misses_it_on_both_ways(
     agents: Mapping[str, AgentReading], row: HealthRow
 ) -> None:
     assert judge(looking(Observed(NOW, agents), stable(), DESIRED), A).row is row
+
+
+@pytest.mark.parametrize(
+    ("ages", "left"),
+    [((0.4,), 1.6), ((2.0,), None), ((5.0, 0.5), 1.5), ((5.0, None), None), ((None,), None)],
+    ids=str,
+)
+def test_silence_is_evidence_behind_a_load_balancer_once_it_lasted_at_every_peer(
+    ages: tuple[float | None, ...], left: float | None
+) -> None:
+    seen = Observed(NOW, views(**dict(zip("bc", map(missed, ages), strict=False))))
+    expected = None if left is None else timedelta(seconds=left)
+    assert silence_left(DESIRED.services[0], seen, TIMING) == expected
+    assert judge(looking(seen, stable(), DESIRED), A).row is (
+        HealthRow.SILENT if left is None else HealthRow.SILENT_YET
+    )
+    assert silence_left(ranked(2).services[0], seen, TIMING) is None
+    assert judge(looking(seen, stable(), ranked(2)), A).row is HealthRow.SILENT
+
+
+def test_who_is_missed_just_now_and_answers_no_probe_has_failed() -> None:
+    seen = look(SILENT, replace(STANDBY, peers={A: missed(0.4)}), DOWN)
+    assert judge(looking(seen, stable(tallies=TWICE), DESIRED), A).row is HealthRow.SILENT
 
 
 def test_these_rows_and_no_others_replace_the_holder() -> None:

@@ -5,7 +5,7 @@ Shapes only: whether a message is authentic is `jws`, how it is sent is `http`. 
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any, assert_never
@@ -35,6 +35,9 @@ PROMOTE_SEQ, FENCE_SEQ = 0, 1
 
 TEXT_MAX = 200
 """Characters of an agent's own text that are stored: it ends up in logs and in the status."""
+
+AGE_SECONDS_MAX = 24 * 3600.0
+"""An age beyond a day says no more than a day does."""
 
 _Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 _Name = Annotated[str, Meta(min_length=1, max_length=63)]
@@ -95,6 +98,7 @@ class _Warrant(Struct, frozen=True):
 class _Peer(Struct, frozen=True):
     gossip: Value
     probe: Value
+    age_seconds: Annotated[float, Meta(ge=0, le=2**53)] | None = None
 
 
 class _Session(Struct, frozen=True):
@@ -190,13 +194,17 @@ def decode_status(raw: Mapping[str, Any], topology: str, agent: str, signed: Sig
         clock=status.time,
         services={name: _service(each, _warranted(each, topology, name, signed)) for name, each in shown},
         fatal=tuple(plain(reason) for reason in status.fatal),
-        peers={name: PeerView(peer.gossip, peer.probe) for name, peer in status.peers.items()},
+        peers={name: PeerView(peer.gossip, peer.probe, _age(peer.age_seconds)) for name, peer in status.peers.items()},
         # A session in an unknown state is not Established: readiness needs no more than that.
         sessions=_sessions(status.sessions),
         outward_sessions=_sessions(status.outward_sessions),
         version=plain(status.version),
         maintenance=_maintenance(status.maintenance),
     )
+
+
+def _age(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=min(seconds, AGE_SECONDS_MAX))
 
 
 def _sessions(sessions: Mapping[str, _Session]) -> dict[IPv4Address, bool]:

@@ -17,6 +17,8 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
 
     gossip_period: timedelta = timedelta(milliseconds=100)
     gossip_fall: int = 3
+    silence: timedelta = timedelta(seconds=2)
+    """Behind a load balancer: for how long peers must miss a member before that is evidence. A move costs more than that."""
     sweep: timedelta = timedelta(seconds=60)
     observe_fast: timedelta = timedelta(seconds=1)
     observe_slow: timedelta = timedelta(seconds=8)
@@ -109,6 +111,9 @@ def broken_laws(timing: Timing) -> Iterator[Problem]:
         timing.dead_member_timeout <= timing.command_timeout,
         "gossipFall",
         "gossipFall x gossipPeriod must not be longer than commandTimeout",
+    )
+    yield from must(
+        timedelta(0) <= timing.silence <= timing.sweep, "silence", "must be at least zero, and not longer than sweep"
     )
     yield from must(
         timing.dead_member_timeout <= timing.observe_fast,

@@ -68,7 +68,8 @@ def bounds(timing: Timing, probe: Probe, handover: Handover = Handover.PROMPT) -
 
 
 def _bound(detection: Detection, fence: FencedBy, timing: Timing, probe: Probe, handover: Handover) -> Bound:
-    detected, seen = _detected(detection, timing, probe), ("load balancer sees the new holder", probe.notices)
+    detected = (*_detected(detection, timing, probe), *_lasting(detection, timing))
+    seen = ("load balancer sees the new holder", probe.notices)
     proof, promotion = _moved(fence, timing)
     forgets = ("load balancer lets the old holder go", probe.notices)
     planned = detection is Detection.ORDERED
@@ -88,6 +89,13 @@ def ranked_bounds(timing: Timing) -> tuple[Bound, ...]:
     return tuple(
         Bound(detection, FencedBy.OUTRANKED, (*_detected(detection, timing, Probe()), *moved)) for detection in RANKED
     )
+
+
+def _lasting(detection: Detection, timing: Timing) -> tuple[tuple[str, timedelta], ...]:
+    """Behind a load balancer, what remains of `silence` after a first look, and the look that finds that it lasted."""
+    if detection is not Detection.SILENT or not timing.silence:
+        return ()
+    return (("silence lasts", timing.silence), ("second look at the agents", timing.observe_fast))
 
 
 RANKED = (Detection.ORDERED, Detection.SAYS, Detection.SILENT)

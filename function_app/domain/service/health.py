@@ -12,8 +12,9 @@ from enum import StrEnum
 
 from function_app.domain.base.timing import Timing
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import AgentStatus, Observed, Unreachable, Value
+from function_app.domain.service.observation import AgentStatus, Observed, PeerView, Unreachable, Value
 from function_app.domain.service.record import Tally
+from function_app.domain.topology.model import Service
 
 
 class Verdict(StrEnum):
@@ -32,6 +33,7 @@ class HealthRow(StrEnum):
     PATH_BROKEN = "A unreachable, P ok"
     PATH_BROKEN_PROBE_DOWN = "A unreachable, P ok, L down by probe for fall looks"
     SILENT = "A unreachable, P failing on gossip and probe port"
+    SILENT_YET = "A unreachable, P failing for less than silence"
     SILENT_PROBE_DOWN = "A unreachable, L down by probe for fall looks"
     SILENT_ALONE = "A unreachable, no other source"
 
@@ -44,6 +46,7 @@ VERDICTS = {
     HealthRow.PATH_BROKEN: Verdict.UNKNOWN,
     HealthRow.PATH_BROKEN_PROBE_DOWN: Verdict.FAILED,
     HealthRow.SILENT: Verdict.FAILED,
+    HealthRow.SILENT_YET: Verdict.UNKNOWN,
     HealthRow.SILENT_PROBE_DOWN: Verdict.FAILED,
     HealthRow.SILENT_ALONE: Verdict.UNKNOWN,
 }
@@ -63,18 +66,42 @@ class Judgement:
         return VERDICTS[self.row]
 
 
-def seen_by_peers(member: str, observed: Observed) -> Value:
-    """P: OK if any reachable peer hears it; BAD only if every peer that can tell fails on gossip and on the probe port."""
-    views = [
+def peers_views(member: str, observed: Observed) -> list[PeerView]:
+    """What each peer that answers us reports of a member."""
+    return [
         status.peers[member]
         for name, status in sorted(observed.agents.items())
         if name != member and isinstance(status, AgentStatus) and member in status.peers
     ]
+
+
+def seen_by_peers(member: str, observed: Observed) -> Value:
+    """P: OK if any reachable peer hears it; BAD only if every peer that can tell fails on gossip and on the probe port."""
+    views = peers_views(member, observed)
     if any(v.gossip is Value.OK or v.probe is Value.OK for v in views):
         return Value.OK
     if views and all(v.gossip is Value.BAD and v.probe is Value.BAD for v in views):
         return Value.BAD
     return Value.UNKNOWN
+
+
+def silence_left(service: Service, observed: Observed, timing: Timing) -> timedelta | None:
+    """How much longer it takes until the silence of every member that peers miss is evidence; None where it is already.
+
+    Only behind a load balancer, where a move costs more than a short stall (safety.md finding 15).
+    """
+    if service.load_balancer is None:
+        return None
+    young = [left for name in service.names if (left := _left(name, observed, timing)) is not None]
+    return max(young, default=None)
+
+
+def _left(member: str, observed: Observed, timing: Timing) -> timedelta | None:
+    if not isinstance(observed.agents.get(member), Unreachable) or seen_by_peers(member, observed) is not Value.BAD:
+        return None
+    ages = [view.age for view in peers_views(member, observed) if view.age is not None]
+    left = timing.silence - min(ages, default=timing.silence)
+    return left if left > timedelta(0) else None
 
 
 def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing) -> Tally | None:
@@ -119,7 +146,8 @@ def judge(look: Look, member: str) -> Judgement:
         return Judgement(row, f"{member}: {because}", evidence)
 
     if isinstance(reading, Unreachable):
-        return says(*_silent(reading.reason, peers, down_by_probe))
+        left = _left(member, look.observed, look.timing) if look.service.load_balancer else None
+        return says(*_silent(reading.reason, peers, down_by_probe, left))
     if reading.fatal:
         return says(HealthRow.FATAL, f"its agent says {'; '.join(reading.fatal)}")
     if down_by_probe and look.serves(member):
@@ -129,13 +157,19 @@ def judge(look: Look, member: str) -> Judgement:
     return says(HealthRow.FIT, "its agent is fit")
 
 
-def _silent(reason: str, peers: Value, down_by_probe: bool) -> tuple[HealthRow, str]:
-    """The rows of an agent that does not answer, and why it did not."""
+def _silent(reason: str, peers: Value, down_by_probe: bool, left: timedelta | None) -> tuple[HealthRow, str]:
+    """The rows of an agent that does not answer, and why it did not. `left`: until its silence is evidence."""
     if peers is Value.OK and down_by_probe:
         why = f"its agent does not answer us ({reason}), and though its peers hear it, the load balancer's probe fails"
         return HealthRow.PATH_BROKEN_PROBE_DOWN, why
     if peers is Value.OK:
         return HealthRow.PATH_BROKEN, f"only our path to it is broken ({reason}), its peers hear it"
+    if left is not None and not down_by_probe:
+        yet = f"{left.total_seconds():.1f} s more until that is evidence (`silence`)"
+        return (
+            HealthRow.SILENT_YET,
+            f"its agent does not answer ({reason}), and its peers have missed it just now: {yet}",
+        )
     if peers is Value.BAD:
         return HealthRow.SILENT, f"its agent does not answer ({reason}), gossip and probe port fail at its peers"
     if down_by_probe:

@@ -54,6 +54,8 @@ class PeerView:
 
     gossip: Value
     probe: Value
+    age: timedelta | None = None
+    """How long ago its last heartbeat was; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

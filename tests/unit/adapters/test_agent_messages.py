@@ -1,7 +1,7 @@
 """JSON from and to agents, strictly: what a status may look like, and what becomes of it."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -34,10 +34,17 @@ def test_status_becomes_a_reading() -> None:
             "fw": AgentService(3, 0, Role.SERVING, answering=True, advertised=advertised, advertised_turn=(3, 1))
         },
         fatal=("data-path: no echo",),
-        peers={"nva-b": PeerView(Value.OK, Value.UNKNOWN)},
+        peers={"nva-b": PeerView(Value.OK, Value.UNKNOWN, timedelta(seconds=0.05))},
         sessions={IPv4Address("10.0.2.4"): True, IPv4Address("10.0.2.5"): False},
         version="0.1.0",
     )
+
+
+@pytest.mark.parametrize(("seconds", "age"), [(None, None), (7, timedelta(seconds=7)), (1e15, timedelta(days=1))])
+def test_the_age_of_a_peer_s_last_heartbeat_is_read_up_to_a_day(seconds: float | None, age: timedelta | None) -> None:
+    raw = status_object(peers={"nva-b": {"gossip": "bad", "probe": "bad", "age_seconds": seconds}})
+
+    assert decode_status(raw, "hub", "nva-a").peers["nva-b"].age == age
 
 
 def test_service_that_announces_nothing_yet_has_no_advertisements() -> None:

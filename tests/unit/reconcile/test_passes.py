@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,11 +11,20 @@ import msgspec
 import pytest
 
 from function_app.domain.peerings.model import Provisioning, RouteServerReading
-from function_app.domain.service.observation import BalancerReading
+from function_app.domain.service.observation import (
+    AgentReading,
+    AgentStatus,
+    BalancerReading,
+    PeerView,
+    Unreachable,
+    Value,
+)
 from function_app.domain.topology.model import RouteServer, Service, Speaker
+from function_app.reconcile.observe import agents
 from function_app.reconcile.passes.dry_run import plan
 from function_app.reconcile.passes.outcome import Ending
 from function_app.reconcile.passes.slow import slow_pass
+from function_app.reconcile.ports import AgentCommand, CommandAnswer
 from function_app.reconcile.store.topologies import InForce
 from tests.builders import QUICK
 from tests.fakes import FakeRouteServers, FakeWorld
@@ -69,6 +78,62 @@ async def test_what_cannot_be_read_in_time_is_unknown_and_said() -> None:
     assert outcome.ending is not Ending.FAILED
     seen = json.loads(scene.documents.stored["status/hub.json"].body)
     assert seen["services"]["fw"]["loadBalancer"] == "the load balancer could not be read within 0.05 s"
+
+
+@dataclass
+class Stalled:
+    """nva-a answers nothing until it is back, and its peers have missed it since the first look."""
+
+    world: FakeWorld
+    back_seconds: float
+    hangs: bool = False
+    looks: int = 0
+    began: float | None = None
+
+    async def status(self, topology: str, speaker: Speaker, timeout: timedelta) -> AgentReading:
+        now = asyncio.get_running_loop().time()
+        self.began = self.began if self.began is not None else now
+        seen = await self.world.status(topology, speaker, timeout)
+        if now - self.began >= self.back_seconds:
+            return seen
+        if speaker.name == "nva-a":
+            self.looks += 1
+            if not self.hangs:
+                return Unreachable("no answer")
+            await asyncio.sleep(self.back_seconds)
+            return seen
+        assert isinstance(seen, AgentStatus)
+        return replace(seen, peers={"nva-a": PeerView(Value.BAD, Value.BAD, timedelta(seconds=now - self.began))})
+
+    async def command(
+        self, topology: str, speaker: Speaker, service: str, command: AgentCommand, timeout: timedelta
+    ) -> CommandAnswer:
+        return await self.world.command(topology, speaker, service, command, timeout)
+
+
+@pytest.mark.parametrize(("back_seconds", "holder"), [(0.1, "nva-a"), (60.0, "nva-b")])
+async def test_a_fast_pass_looks_again_when_a_silence_has_lasted_and_moves_nothing_that_is_back_by_then(
+    back_seconds: float, holder: str
+) -> None:
+    scene = Scene(timing=QUICK | {"silence": "PT0.2S"})
+    await scene.settle()
+    stalled = Stalled(scene.world, back_seconds)
+    scene.ports = replace(scene.ports, agents=stalled)
+    await scene.fast()
+    assert scene.record.target == holder
+    assert stalled.looks == (1 if holder == "nva-a" else 2)
+
+
+@pytest.mark.parametrize(("members", "answered"), [(2, True), (3, False)])
+async def test_one_peer_that_misses_an_agent_does_not_shorten_the_time_it_has_to_answer_and_two_do(
+    members: int, answered: bool
+) -> None:
+    """One alone may lie, or be cut off itself."""
+    scene = Scene(members)
+    stalled = Stalled(scene.world, 0.5, hangs=True)
+    ports = replace(scene.ports, agents=stalled)
+    readings = await agents(ports, scene.topology, timedelta(seconds=1))
+    assert isinstance(readings["nva-a"], AgentStatus) is answered
 
 
 async def test_peerings_are_written_one_at_a_time() -> None:
