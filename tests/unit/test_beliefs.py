@@ -159,6 +159,46 @@ def test_a_holder_that_only_we_cannot_reach_keeps_its_role_while_others_are_fenc
     assert decided(unreachable, record).record.phase is Phase.GRANTED
 
 
+# --- what an acknowledgement takes for granted
+
+FLAWED = ("probe agent has AllProbedUp",)
+
+
+def test_while_the_load_balancer_goes_by_more_than_the_probe_who_acknowledges_is_set_to_down_as_well() -> None:
+    acked = look(status(4), status(3), status(3), balancer=replace(pool(), flaws=FLAWED))
+    decision = decided(acked, fencing())
+    assert (decision.record.phase, decision.record.owed) == (Phase.FENCING, {A: 4})
+    assert by_balancer(A) in decision.effects
+    assert decided(acked.with_proof(A, PROVEN), fencing()).record.phase is Phase.GRANTED
+
+
+@pytest.mark.parametrize("seen", [None, "ARM is down"])
+def test_the_last_reading_counts_until_another_one_shows_the_load_balancer_sound(seen: str | None) -> None:
+    decision = decided(look(status(4), status(3), status(3), balancer=seen), fencing(flaws=FLAWED))
+    assert decision.record.phase is Phase.FENCING
+    sound = decided(look(status(4), status(3), status(3), balancer=pool()), fencing(flaws=FLAWED))
+    assert (sound.record.phase, sound.record.flaws) == (Phase.GRANTED, ())
+
+
+def test_where_down_was_tried_in_vain_an_acknowledgement_is_proof_enough() -> None:
+    """Two may get new flows for as long as the load balancer is wrong; no member would for ever."""
+    tried = {by_balancer(A): "rule bare has no probe"}
+    decision = decided(look(status(4), status(3), status(3), tried=tried), fencing(flaws=FLAWED))
+    assert decision.record.phase is Phase.GRANTED
+
+
+def test_a_service_is_not_adopted_behind_a_load_balancer_that_is_wrong_while_a_member_serves() -> None:
+    flawed = replace(pool(), flaws=FLAWED)
+    held = decided(look(SERVING, balancer=flawed), learning(rounds=9))
+    assert (held.record.phase, held.held) == (Phase.LEARN, ("not adopted: probe agent has AllProbedUp",))
+    assert decided(look(STANDBY, balancer=flawed), learning(rounds=9)).record.phase is Phase.FENCING
+
+
+def test_what_is_wrong_with_the_load_balancer_is_an_alarm_at_rest() -> None:
+    first = decided(look(SERVING, balancer=replace(balancer(nva_a=PROBED), flaws=FLAWED)), stable(flaws=FLAWED))
+    assert FLAWED[0] in first.alarms
+
+
 # --- waits
 
 

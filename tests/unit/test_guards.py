@@ -93,6 +93,12 @@ CASES: list[tuple[str, Step, Look, str]] = [
     ),
     ("target is ready", SWITCH, context(agents=FIT | {"nva-b": status(3, sessions_up=False)}), "nva-b is not ready"),
     (
+        "balancer is sound",
+        SWITCH,
+        context(stable(flaws=("x is in the pool",))),
+        "x is in the pool: who answers the probe",
+    ),
+    (
         "damping window is over",
         SWITCH,
         context(stable(rank=Rank(seq=1, changed=NOW - timedelta(seconds=10)))),

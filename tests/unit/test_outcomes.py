@@ -81,7 +81,7 @@ NOT_DECIDED_ON = [
         "a record of a newer version is only observed",
         look(FATAL),
         stable(schema=SCHEMA + 1),
-        held=("the record's schema 3 is newer than ours: observing only",),
+        held=(f"the record's schema {SCHEMA + 1} is newer than ours: observing only",),
     ),
     Case(
         "a record that is behind is learned again, and says why",

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from function_app.domain.service.balancer import AddressFacts, FlowFacts, PoolFacts, RuleFacts
-from function_app.domain.service.provable import fencing_rule, unprovable
+from function_app.domain.service.provable import PoolSeen, fencing_rule, flaws, unprovable
 from function_app.domain.topology.model import LoadBalancer, Speaker
 
 SPEC = LoadBalancer(id="/lb", frontend="fe", backend_pool="nvas", probe="agent")
@@ -97,3 +97,38 @@ def test_a_second_pool_with_the_member_and_a_rule_still_sends_it_flows(address: 
     used = flows(rule("all"), rule("web", "ADMIN", "tcp"), other=address)
     reason = unprovable(used, SPEC, NVA_A, IPCONFIG)
     assert reason == ("nva-a is also in pool admin, where this fence does nothing" if is_it else None)
+
+
+SOUND = PoolSeen("AllProbedDown", frozenset(), {"nva-a": IPCONFIG})
+AGAIN = AddressFacts(name="x", interface=IPCONFIG)
+
+
+@pytest.mark.parametrize(
+    ("facts", "seen", "found"),
+    [
+        (flows(rule("all")), SOUND, ()),
+        (flows(rule("all"), other=AGAIN), SOUND, ()),
+        (flows(rule("all"), rule("ssh", "admin", "tcp")), SOUND, ()),
+        (flows(rule("all"), rule("ssh", probe="tcp")), SOUND, ("rule ssh goes by tcp and not by agent",)),
+        (flows(rule("all"), rule("bare", probe=None)), SOUND, ("rule bare goes by no probe and not by agent",)),
+        (
+            flows(rule("all"), rule("web", "admin"), other=AGAIN),
+            SOUND,
+            ("nva-a is also in pool admin, to which rules send",),
+        ),
+        (
+            flows(rule("all")),
+            PoolSeen("allProbedUp", frozenset({"/pool/y", "/pool/x"}), {}),
+            (
+                "probe agent has AllProbedUp: while no member answers it, all of them get new flows",
+                "x is in the pool and no member",
+                "y is in the pool and no member",
+            ),
+        ),
+        (flows(rule("all")), PoolSeen(None, frozenset(), {}), ()),
+    ],
+)
+def test_what_an_acknowledgement_takes_for_granted_is_named_where_it_is_not_so(
+    facts: FlowFacts, seen: PoolSeen, found: tuple[str, ...]
+) -> None:
+    assert flaws(facts, SPEC, {"nva-a": NVA_A}, seen) == found

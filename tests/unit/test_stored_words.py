@@ -95,6 +95,7 @@ STORED: list[tuple[type, dict[str, Any], dict[str, Any]]] = [
             "admitted": {},
             "refused": {},
             "noticed_within": None,
+            "flaws": (),
             "about": None,
             "rank": None,
         },

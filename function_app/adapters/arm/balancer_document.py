@@ -62,6 +62,14 @@ def flows_of(document: Json) -> FlowFacts:
     )
 
 
+def no_healthy_backends(document: Json, probe: str) -> str | None:
+    """`noHealthyBackendsBehavior` of the probe of that name; None where the document does not say, or is not understood."""
+    for item in facts_of(document).get("probes") or ():
+        if name_of(item).casefold() == probe.casefold():
+            return str(facts_of(item).get("noHealthyBackendsBehavior") or "") or None
+    return None
+
+
 def noticed_within(document: Json, probe: str) -> timedelta | None:
     """How long the probe of that name takes at most to find out what a backend answers; None where it is not understood."""
     try:

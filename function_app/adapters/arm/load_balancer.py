@@ -13,12 +13,19 @@ from datetime import timedelta
 from typing import Any
 
 from function_app.adapters.arm.backend_pool import Pool, admin_state_of, frontend_of, pool_of, reason_of
-from function_app.adapters.arm.balancer_document import Address, BackendHealth, flows_of, health_rows, noticed_within
+from function_app.adapters.arm.balancer_document import (
+    Address,
+    BackendHealth,
+    flows_of,
+    health_rows,
+    no_healthy_backends,
+    noticed_within,
+)
 from function_app.adapters.arm.client import LATER, Azure, ResourceId, calling
 from function_app.adapters.arm.document import Json, plain
 from function_app.domain.base.errors import Superseded, Terminal, Transient, Unavailable
 from function_app.domain.service.observation import AdminState, Backend, BalancerReading
-from function_app.domain.service.provable import fencing_rule, unprovable
+from function_app.domain.service.provable import PoolSeen, fencing_rule, flaws, unprovable
 from function_app.domain.topology.model import LoadBalancer, Service, Speaker
 from function_app.reconcile.ports import PoolView
 
@@ -143,7 +150,10 @@ class LoadBalancersOverArm:
         strangers = frozenset(access.address_id(a) for a in others if a.state.casefold() != "down")
         complete = all(address in (*members, *others) for address in pool.addresses)
         noticed = noticed_within(document, access.spec.probe)
-        return BalancerReading(pool.etag, frontend, backends, noticed, complete, strangers)
+        interfaces = {name: address.interface for name, address in found.items() if address is not None}
+        seen = PoolSeen(no_healthy_backends(document, access.spec.probe), strangers, interfaces)
+        wrong = flaws(flows_of(document), access.spec, speakers, seen)
+        return BalancerReading(pool.etag, frontend, backends, noticed, complete, strangers, wrong)
 
 
 async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple[BackendHealth, ...]:

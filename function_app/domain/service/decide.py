@@ -37,7 +37,7 @@ from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.learn import behind, learn, relearn
 from function_app.domain.service.leaving import leave
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import Role
+from function_app.domain.service.observation import BalancerReading, Role
 from function_app.domain.service.outward import next_outward, outward_alarms
 from function_app.domain.service.patience import patience_is_over, with_patience
 from function_app.domain.service.protocol import (
@@ -91,10 +91,13 @@ def decide(look: Look) -> Decision:
 
 
 def _named(look: Look) -> Record:
-    """The record with what its names stand for."""
+    """The record with what its names stand for, and what is wrong with the load balancer."""
+    record, reading = look.record, look.observed.balancer
+    if isinstance(reading, BalancerReading):
+        record = replace(record, flaws=reading.flaws)
     if look.named is None:
-        return look.record
-    return replace(look.record, about=noted(look.record.about, look.named, look.record.believed))
+        return record
+    return replace(record, about=noted(record.about, look.named, record.believed))
 
 
 def _due(look: Look, freshly_in_doubt: bool) -> Decision:
@@ -395,6 +398,7 @@ def _alarms(look: Look, holder: str) -> Iterator[str]:
     for name in look.members:
         if is_down_by_operator(look, name):
             yield f"adminState of {name} is Down, and not by us: an operator's, or of a record that was lost"
+    yield from look.record.flaws
     yield from _session_alarms(look, holder)
     up = [name for name in look.members if look.is_admitted(name)]
     if len(up) > 1:

@@ -15,6 +15,7 @@ what a peering must pass, `peerings.guards` (safety.md section 5).
 |                             | holder that answers             |                                                                |
 | not blind                   | moves that are not urgent       | at least half look unhealthy at once: the fault is likely ours |
 | target is ready             | moves that are not urgent       | it would trade a working holder for a hope                     |
+| balancer is sound           | moves that are not urgent       | an acknowledgement would not prove that no new flows arrive    |
 | damping window is over      | the same, in ranked services    | a second change in it costs 30 s (azure-facts.md section 2)    |
 | minimum stays healthy       | drains in active-active         | `minHealthy`                                                   |
 """
@@ -143,6 +144,11 @@ def _target_is_ready(step: Opening, look: Look) -> GuardAnswer:
     )
 
 
+def _balancer_is_sound(step: Opening, look: Look) -> GuardAnswer:
+    flaws = look.record.flaws
+    return f"{'; '.join(flaws)}: who answers the probe does not decide alone who gets new flows" if flaws else None
+
+
 def _damping_window_is_over(step: Opening, look: Look) -> GuardAnswer:
     rank = look.record.rank
     left = damped_for(rank, look.now, look.timing.damping) if rank is not None else timedelta(0)
@@ -176,6 +182,7 @@ OF_A_DISCRETIONARY_OPENING: tuple[Guard[Opening, Look], ...] = (
     # A move that is not urgent wants a clear view and a ready target.
     _not_blind,
     _target_is_ready,
+    _balancer_is_sound,
     _damping_window_is_over,
 )
 OF_A_DRAIN: tuple[Guard[Draining, Look], ...] = (

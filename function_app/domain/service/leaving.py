@@ -121,7 +121,13 @@ def come_back(look: Look, by: str) -> Decision:
     elsewhere = look.named is not None and record.about is not None and look.named.next_hop != record.about.next_hop
     owed = {name: epoch for name, epoch in record.owed.items() if name in look.members and not elsewhere}
     record = replace(
-        record, schema=SCHEMA_WITHOUT_LEAVING, leaving=None, may_serve=frozenset(), owed=owed, about=look.named
+        record,
+        schema=SCHEMA_WITHOUT_LEAVING,
+        leaving=None,
+        may_serve=frozenset(),
+        owed=owed,
+        flaws=(),
+        about=look.named,
     )
     learned = relearn(look.with_record(record), f"resumed by {by}").record
     return Decision(learned, because=(f"resumed by {by}: who serves is learned first",))

@@ -129,6 +129,8 @@ class BalancerReading:
     """Whether it is known of every address of the pool which member it is, or that it is none."""
     strangers: frozenset[str] = frozenset()
     """Every other address of the pool that is not Down (as `Backend.address`): no member of the service."""
+    flaws: tuple[str, ...] = ()
+    """Why what a member answers does not decide alone whether it gets new flows (`provable.flaws`)."""
 
     def contradicts(self, member: str, address: str) -> bool:
         """Whether it shows the member, or the address at which its Down was proven, without that Down (safety.md

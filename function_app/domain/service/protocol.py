@@ -99,11 +99,19 @@ def unproven(look: Look) -> list[str]:
     """R2: whoever may be serving and is neither acknowledged at this epoch nor fenced at the load balancer."""
     record = look.record
     others = record.may_serve - {record.target} - record.fenced.keys()
-    return sorted(name for name in others if not _is_proven(look, name))
+    return sorted(name for name in others if not _is_proven(look, name) or _needs_fence(look, name))
 
 
 def _is_proven(look: Look, member: str) -> bool:
     return _fenced_now(look, member) or (look.acked(member) and probe_to_await(look, member) is None)
+
+
+def _needs_fence(look: Look, member: str) -> bool:
+    """Whether an acknowledgement is no proof by itself, as the load balancer goes by more than the probe: the member is set to
+    Down as well, unless that was tried in vain. What is planned only waits until the load balancer is put right (`guards`)."""
+    if not look.record.flaws or look.kind is Kind.SWITCHOVER or _fenced_now(look, member):
+        return False
+    return FenceByBalancer(member, look.record.epoch) not in look.observed.tried
 
 
 def probe_to_await(look: Look, member: str) -> AwaitProbe | None:
@@ -148,6 +156,7 @@ def send_fences(look: Look) -> Decision:
         if by_agent not in tried:
             effects.append(by_agent)
         silent = isinstance(look.observed.agents.get(name), Unreachable) or by_agent in tried
+        silent = silent or _needs_fence(look, name)
         if not (silent and by_balancer_too):
             continue
         # Owed before: a lift of ours, or one by hand of an earlier attempt, may still be on its way to the data plane.

@@ -10,10 +10,23 @@
 Source: safety.md, findings 2, 6 and 7. The fence checks it before and after its write, preflight in advance.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from function_app.domain.service.balancer import FlowFacts, PoolFacts
 from function_app.domain.topology.model import LoadBalancer, Speaker
+
+ALL_PROBED_UP = "allprobedup"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSeen:
+    """What a reading shows beside rules and pools: the probe's `noHealthyBackendsBehavior`, the addresses that are no
+    member's, and by member the IP configuration that the pool names."""
+
+    no_healthy_backends: str | None
+    strangers: frozenset[str]
+    interfaces: Mapping[str, str | None]
 
 
 def fencing_rule(flows: FlowFacts, spec: LoadBalancer) -> str | None:
@@ -42,6 +55,22 @@ def reaches(pool: PoolFacts, speaker: Speaker, interface: str | None) -> bool:
         if address.interface and (address.interface == interface or (nic and address.interface.startswith(nic))):
             return True
     return False
+
+
+def flaws(flows: FlowFacts, spec: LoadBalancer, members: Mapping[str, Speaker], seen: PoolSeen) -> tuple[str, ...]:
+    """Why a member that answers its probe with 503 may get new flows all the same, or another one than the members: what F1
+    takes for granted (safety.md section 2b). Empty where nothing does."""
+    found = []
+    for rule in flows.rules_of(spec.backend_pool):
+        if not rule.probed_by(spec.probe):
+            found.append(f"rule {rule.name} goes by {rule.probe or 'no probe'} and not by {spec.probe}")
+    if (seen.no_healthy_backends or "").casefold() == ALL_PROBED_UP:
+        found.append(f"probe {spec.probe} has AllProbedUp: while no member answers it, all of them get new flows")
+    found += [f"{name.rpartition('/')[2]} is in the pool and no member" for name in sorted(seen.strangers)]
+    for pool in other_pools(flows, spec):
+        also = [name for name, speaker in members.items() if reaches(pool, speaker, seen.interfaces.get(name))]
+        found += [f"{name} is also in pool {pool.name}, to which rules send" for name in also]
+    return tuple(found)
 
 
 def unprovable(flows: FlowFacts, spec: LoadBalancer, speaker: Speaker, interface: str | None) -> str | None:

@@ -189,6 +189,8 @@ class Record(Struct, frozen=True, kw_only=True):
     """Members that refused to serve, and when: the last choice for `spacingForget`."""
     noticed_within: timedelta | None = None
     """How long the load balancer's probe takes at most to find out what a member answers, by its last reading."""
+    flaws: tuple[str, ...] = ()
+    """Those of the last reading of the load balancer, however old: an acknowledgement alone is no proof then."""
     about: Referents | None = None
     """What its names stood for when it was last at one with the document; None in a record of an older version."""
     rank: Rank | None = None
