@@ -186,10 +186,6 @@ def _of_the_topology(topology: Topology, index: int) -> Iterator[Problem]:
     if hold % timedelta(seconds=1) or not HOLD_LEAST <= hold <= HOLD_MOST:
         rule = f"BGP's hold time is a whole number of seconds from 3 to 65535, not {hold.total_seconds():g}"
         yield Problem("$.timing.bgpHold", rule)
-    for service in topology.announced_by(speaker.name):
-        for prefix in sorted(set(service.prefixes) & set(speaker.announces)):
-            rule = f"{prefix} is also announced for service {service.name!r}: by the agent or by the configuration"
-            yield Problem(f"$.speakers[{index}].announces", rule)
 
 
 def _of_instances(

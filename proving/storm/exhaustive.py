@@ -61,7 +61,7 @@ SCENARIOS: dict[str, Plan] = {
         8, Fault(5.0, Kind.CRASH, A, 60.0), Fault(7.0, Kind.CRASH, B, 30.0), heal_at=120.0, members=3
     ),
     "learning from nothing": replace(_scenario(9, heal_at=50.0), begins="unknown"),
-    "the disk of the holder is lost": _scenario(10, Fault(5.0, Kind.CRASH, A, 1.0, "lost"), heal_at=60.0),
+    "the disk of the holder is lost": _scenario(10, Fault(5.0, Kind.CRASH, A, 4.0, "lost"), heal_at=60.0),
 }
 
 

@@ -57,7 +57,9 @@ def addresses(*foreign: dict[str, Any]) -> list[dict[str, Any]]:
 
 def of_members(found: Any) -> Any:
     """A reading of a pool without what it says of addresses that are no member's: that is for others to leave out."""
-    return replace(found, complete=True, strangers=frozenset()) if isinstance(found, BalancerReading) else found
+    if not isinstance(found, BalancerReading):
+        return found
+    return replace(found, complete=True, strangers=frozenset(), flaws=())
 
 
 def foreign_address() -> dict[str, Any]:

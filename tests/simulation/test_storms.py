@@ -18,7 +18,7 @@ from proving.storm.campaign import Chunk, campaign, law_broken, run_chunk
 from proving.storm.directed import directed_plan
 from proving.storm.draw import random_plan
 from proving.storm.exhaustive import SCENARIOS, single_plans
-from proving.storm.faults import Plan
+from proving.storm.faults import Kind, Plan
 from proving.storm.history import History, Result
 from proving.storm.retold import shortfalls
 from proving.storm.shrink import Shrinker
@@ -154,8 +154,10 @@ def test_the_command_writes_its_report_and_replays_a_seed(tmp_path: Path, capsys
 
 def test_every_promotion_and_every_hold_of_a_history_can_be_explained() -> None:
     asked, wrong = 0, []
-    for seed in range(60):
-        history = History(random_plan(seed), trace=True)
+    for plan in map(random_plan, range(80)):
+        if any(fault.kind is Kind.CLOCK for fault in plan.faults):
+            continue  # a host whose clock is wrong files what it did under its own time
+        history = History(plan, trace=True)
         history.run()
         count, missing = shortfalls(history.world)
         asked += count

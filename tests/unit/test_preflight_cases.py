@@ -219,6 +219,8 @@ def test_only_who_carries_the_default_route_can_learn_its_own(
     speaker: str, announces: list[str], expected: bool
 ) -> None:
     world = World.clean()
+    if announces:
+        world.service("fw")["prefixes"] = ["10.200.0.0/16"]
     world.speaker(speaker)["announces"] = announces
     world.interface(speaker, default_route=False)
     assert bool(found(world, "default-route-udr")) is expected

@@ -48,7 +48,7 @@ HALVES = ("0.0.0.0/1", "128.0.0.0/1")
         (["0.0.0.0/0"], internet("AzureResourceManager"), [WARNING]),
         (["0.0.0.0/0"], internet("Storage"), [ERROR]),
         (["0.0.0.0/0"], (RouteFacts(name="drop", to="0.0.0.0/0", next_hop="None"),), [ERROR]),
-        (["192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8"], (), []),
+        (["192.168.0.0/17", "172.16.0.0/13", "10.0.0.0/8"], (), []),
     ],
 )
 def test_a_prefix_that_azure_may_lie_in_needs_a_route_of_the_subnet_s_own(

@@ -329,12 +329,6 @@ def test_a_prefix_relayed_from_two_route_servers_goes_from_each_to_the_same_ones
     assert problem == f"$.speakers[0].relays: {rule}"
 
 
-def test_a_prefix_of_a_service_cannot_be_announced_by_the_configuration_too() -> None:
-    document = MIXED.replace("peersWith: [rs-hub]}", "peersWith: [rs-hub], announces: [0.0.0.0/0]}")
-    (problem,) = refusals(document, "both", frontends={"egress": IPv4Address("10.0.1.100")})
-    assert problem.startswith("$.speakers[0].announces: 0.0.0.0/0 is also announced for service 'egress'")
-
-
 def refusals(
     document: str,
     speaker: str,

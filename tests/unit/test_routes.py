@@ -153,14 +153,6 @@ def test_a_speaker_announces_its_own_with_itself_as_next_hop_and_prepends_as_it_
     assert (finding.kind, finding.prefix, finding.service) == (FindingKind.MISSING, IPv4Network("10.50.0.0/16"), None)
 
 
-def test_a_prefix_that_a_member_announces_for_itself_too_is_still_its_services() -> None:
-    doc = document()
-    doc["speakers"][0]["announces"] = ["0.0.0.0/0"]
-    desired = decode(text(doc), Place())
-    [finding] = compare(desired, "rs", PAIR | {"nva-a": ()}, BOTH, BEHIND)
-    assert (finding.kind, finding.service) == (FindingKind.MISSING, "fw")
-
-
 def without(**what: Any) -> tuple[LearnedRoute, ...]:
     return tuple(replace(r, **what) for r in PAIR["nva-a"])
 
