@@ -115,6 +115,10 @@ class Agent:
         self._report("start-up")
         log.info("agent started", extra={"boot_id": self.duties.boot_id, "state": self._trust.value})
 
+    def announce_restart(self) -> None:
+        """Let peers know that this agent ends, and is expected back in a few seconds."""
+        self._gossip.announce_restart()
+
     async def close(self) -> None:
         """Stop answering, then close everything else; the speaker's routes stay."""
         await self.probe.close()

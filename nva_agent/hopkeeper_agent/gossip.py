@@ -25,6 +25,7 @@ from hopkeeper_agent.messages import (
     HEARTBEAT,
     Malformed,
     boot_id,
+    decode_back_within,
     decode_echo,
     decode_epochs,
     decode_heartbeat_services,
@@ -38,6 +39,10 @@ from hopkeeper_agent.warrants import Warrant, read_warrant
 log = logging.getLogger(__name__)
 
 DATAGRAM_MAX_BYTES = 8 * 1024
+BACK_WITHIN_SECONDS = 5.0
+"""What a restart is announced to take: an upgrade takes one or two."""
+FAREWELLS = 3
+"""So many heartbeats say so: two may be lost."""
 VERIFICATIONS_PER_PERIOD = 16
 """For each peer. One takes 0.2 ms: a flood of datagrams under a peer's name must not keep the probe from answering."""
 
@@ -106,12 +111,18 @@ class Gossip(asyncio.DatagramProtocol):
         """The socket is closed."""
         self._closed.set()
 
-    def beat(self) -> None:
-        """Send one heartbeat to every peer."""
+    def announce_restart(self) -> None:
+        """Announce to peers that this agent is about to be silent for a while, so that its silence is no evidence."""
+        for _ in range(FAREWELLS):
+            self.beat(BACK_WITHIN_SECONDS)
+
+    def beat(self, back_within: float = 0.0) -> None:
+        """Send one heartbeat to every peer; `back_within`: how many seconds of silence may follow."""
         if self._transport is None or not self._known:
             return
         self.beats += 1
-        token = self._issuer.to_peers(HEARTBEAT, self._content()).encode()
+        leaving = {"back_within": back_within} if back_within else {}
+        token = self._issuer.to_peers(HEARTBEAT, self._content() | leaving).encode()
         for known in self._known.values():
             known.verified, known.answered = 0, False
             self._transport.sendto(token, known.destination)
@@ -162,7 +173,9 @@ class Gossip(asyncio.DatagramProtocol):
             raise Malformed("heard: not an object")
         recorded = decode_epochs(heard.get(self._identity.agent, {}))
         echo = decode_echo(claims.get("echo", {}), self._identity.agent)
-        watch.receive(boot, counter, self._is_recent(echo, watch.tempo.fall), self._clock.monotonic())
+        is_answer = self._is_recent(echo, watch.tempo.fall)
+        leaving = decode_back_within(claims.get("back_within", 0))
+        watch.receive(boot, counter, is_answer, self._clock.monotonic(), leaving)
         if not known.answered:
             known.answered = True
             self._show(known, {name: epoch for name, (epoch, _) in services.items()}, recorded)

@@ -69,6 +69,7 @@ async def _run(path: Path) -> None:
     try:
         await agent.start()
         await ended.wait()
+        agent.announce_restart()
     finally:
         await agent.close()
 

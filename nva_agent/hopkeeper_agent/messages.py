@@ -159,6 +159,13 @@ def decode_echo(value: Any, agent: str) -> dict[str, int]:
     return {boot_id(boot, "echo"): whole(counter, "echo") for boot, counter in own.items()}
 
 
+def decode_back_within(value: Any) -> float:
+    """The claim `back_within`, in seconds; raises Malformed."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= NUMBER_MAX:
+        raise Malformed("back_within: not a number of seconds")
+    return float(value)
+
+
 def is_name(value: Any) -> TypeGuard[str]:
     """Whether it can name a service, an agent or a topology: lower-case letters, digits and dashes, at most 63."""
     return isinstance(value, str) and _NAME.fullmatch(value) is not None

@@ -16,6 +16,9 @@ from hopkeeper_agent.warrants import SERVICES_MAX, Warrant
 RETIRED_BOOTS = 64
 """So many earlier boots of a peer are refused at once; what was recorded before that is never fresh anyway."""
 
+BACK_WITHIN_MAX_SECONDS = 10.0
+"""A restart that takes longer is a failure, whatever was announced."""
+
 OVERDUE_PERIODS = 1.5
 """Then one heartbeat is lost, or late by half a period."""
 
@@ -56,14 +59,16 @@ class PeerWatch:
     warrants: dict[str, Warrant] = field(default_factory=dict)
     _silent_tries: int = field(default=0, init=False)
     _answered: bool = field(default=False, init=False)
+    _excused_until: float = field(default=0.0, init=False)
     _introduced: tuple[str, int] | None = field(default=None, init=False)
     _retired: deque[str] = field(default_factory=lambda: deque(maxlen=RETIRED_BOOTS), init=False)
 
-    def receive(self, boot_id: str, counter: int, answers: bool, now: float) -> bool:
+    def receive(self, boot_id: str, counter: int, answers: bool, now: float, back_within: float = 0.0) -> bool:
         """Note an authentic heartbeat. Returns whether it is newer than all before it and proves that the peer is alive.
 
         `answers`: it echoes a recent heartbeat of ours. One of a new boot that does not is a recording, or the first after
         a start: it is noted, so that ours can be answered, and replaces nothing. A boot that was replaced never counts again.
+        `back_within`: so many seconds it may be silent from now, as it restarts.
         """
         if boot_id in self._retired or (boot_id == self.boot_id and counter <= self.counter):
             return False
@@ -75,6 +80,7 @@ class PeerWatch:
         self.boot_id, self.counter = boot_id, counter
         if answers:
             self.last_heard = now
+            self._excused_until = now + min(back_within, BACK_WITHIN_MAX_SECONDS) if back_within else 0.0
             # The probe port is tried only while a heartbeat is overdue; those tries are out of date now.
             self._silent_tries, self._answered = 0, False
         return answers
@@ -109,10 +115,11 @@ class PeerWatch:
         self._silent_tries += 1
 
     def gossip(self, now: float) -> Reading:
-        """Bad after a window without heartbeat, counted from our own start if there never was one."""
+        """Bad after a window without heartbeat, counted from our own start if there never was one, or unknown where it announced
+        that it restarts."""
         since = self.started if self.last_heard is None else self.last_heard
         if now - since > self.tempo.window_seconds:
-            return Reading.BAD
+            return Reading.UNKNOWN if now < self._excused_until else Reading.BAD
         return Reading.UNKNOWN if self.last_heard is None else Reading.OK
 
     def suspect(self, now: float) -> bool:
@@ -122,7 +129,7 @@ class PeerWatch:
         """
         if self.last_heard is None:
             return self.gossip(now) is Reading.BAD
-        return now - self.last_heard > OVERDUE_PERIODS * self.tempo.period_seconds
+        return now >= self._excused_until and now - self.last_heard > OVERDUE_PERIODS * self.tempo.period_seconds
 
     def probe(self) -> Reading:
         """Bad after `fall` tries in a row without an answer."""

@@ -85,6 +85,23 @@ async def test_a_frozen_peer_has_failed_within_half_a_second(pair: tuple[Member,
         await frozen.wait()
 
 
+async def test_an_agent_that_is_ended_by_systemd_announces_that_it_will_be_back(pair: tuple[Member, Member]) -> None:
+    a, b = pair
+    configuration = b.folder / "agent.toml"
+    configuration.write_text(b.toml())
+    ending = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "hopkeeper_agent.main", "run", str(configuration), stderr=asyncio.subprocess.DEVNULL
+    )
+    async with a.running() as first:
+        await until(lambda: first.status()["peers"]["nva-b"]["gossip"] == "ok", 30)
+        ending.send_signal(signal.SIGTERM)
+        await ending.wait()
+        await until(lambda: first.status()["peers"]["nva-b"]["gossip"] == "unknown")
+        assert not first.watches["nva-b"].failed(time.monotonic())
+        async with b.running():
+            await until(lambda: first.status()["peers"]["nva-b"]["gossip"] == "ok")
+
+
 async def test_a_witness_watches_its_peers_and_takes_no_role(pair: tuple[Member, Member]) -> None:
     a, b = pair
     a.role = "witness"

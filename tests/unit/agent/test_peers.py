@@ -97,6 +97,25 @@ def test_a_peer_is_answered_with_the_boot_that_counts_and_the_last_that_introduc
     assert peer.echo() == {A: 4, B: 1}
 
 
+def test_a_peer_that_announced_its_restart_is_not_bad_meanwhile_and_its_probe_port_is_not_tried() -> None:
+    peer = watch()
+    peer.receive(A, 1, True, 200.0, 5.0)
+    assert peer.gossip(200.2) is Reading.OK
+    assert (peer.gossip(204.9), peer.suspect(204.9)) == (Reading.UNKNOWN, False)
+    assert (peer.gossip(205.1), peer.suspect(205.1)) == (Reading.BAD, True)
+    peer.receive(B, 1, True, 206.0, 1e9)
+    assert (peer.gossip(215.9), peer.gossip(216.1)) == (Reading.UNKNOWN, Reading.BAD)
+
+
+def test_the_excuse_ends_with_the_first_heartbeat_after_the_restart_and_a_recording_is_none() -> None:
+    peer = watch()
+    peer.receive(A, 1, True, 200.0, 5.0)
+    peer.receive(B, 1, True, 201.0)
+    assert peer.gossip(201.4) is Reading.BAD
+    peer.receive(B, 2, False, 201.4, 5.0)
+    assert peer.gossip(201.5) is Reading.BAD
+
+
 def test_the_probe_port_is_tried_from_the_first_overdue_heartbeat() -> None:
     watch = PeerWatch(Tempo(0.1, 3), 0.0)
     assert not watch.suspect(0.29)
