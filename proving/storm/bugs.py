@@ -14,6 +14,8 @@ class Bugs:
     grants_at_once: bool = False  # S2: a record that says `fencing` is stored as `granted`, without proof
     forgets_members: bool = False  # S3: may_serve is stored empty
     fences_nothing: bool = False  # S4: the data plane ignores Down, and the health action says it does not
+    flattens_paths: bool = False  # S1r: announcers give every path the same length
+    keeps_paths: bool = False  # L7 of ranked histories: announcers accept another path, and go on with the one they had
     rewinds_epochs: bool = False  # S5: a grant is stored with the epoch before it
     never_saves: bool = False  # S6: an agent's disk takes nothing, and says it did
     loses_records: bool = False  # S7: storage takes a record, and forgets it

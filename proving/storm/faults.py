@@ -19,7 +19,7 @@ class Kind(StrEnum):
     TEAR = "tear"  # dark in the middle of the next role command's write, for `seconds`
     HANG = "hang"  # `how`: "commands" only, or "all"
     FATAL = "fatal"  # a self-check says so
-    SESSIONS = "sessions"  # its BGP sessions are down
+    SESSIONS = "sessions"  # its BGP sessions are down; `how`: "silent", packets are lost until hold timers run out
     DISK_BROKEN = "disk-broken"  # no write succeeds
     DISK_SLOW = "disk-slow"  # writes take `value` seconds
     REBOOT_ALL = "reboot-all"
@@ -101,6 +101,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     members: int
     pace: str
     heal_at: float
+    injectors: int = 0
+    """Of a ranked history: how many announce for the members (kind `member`); with none they announce themselves (`self`)."""
     faults: tuple[Fault, ...] = ()
     points: tuple[Point, ...] = ()
     hosts: int = 2

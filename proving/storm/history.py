@@ -62,10 +62,12 @@ class Result:
 class History:
     """See the module. Made, run once, thrown away."""
 
+    injects: type[Injector] = Injector
+
     def __init__(self, plan: Plan, bugs: Bugs | None = None, trace: bool = False) -> None:
         """`trace` keeps the history's lines and what the product files for people."""
         self.plan = plan
-        self.world = world = World(plan.seed, place(plan.members, plan.pace), bugs or Bugs())
+        self.world = world = self._new_world(bugs or Bugs())
         if trace:
             world.story = []
             world.documents.filed = {}
@@ -79,8 +81,11 @@ class History:
             plan.read_seconds,
         )
         world.checks.quiet = plan.quiet
-        self.injector = Injector(world)
+        self.injector = self.injects(world)
         self._begin()
+
+    def _new_world(self, bugs: Bugs) -> World:
+        return World(self.plan.seed, place(self.plan.members, self.plan.pace), bugs)
 
     def _begin(self) -> None:
         world, plan = self.world, self.plan

@@ -10,6 +10,8 @@ from proving.storm.directed import directed_plan
 from proving.storm.draw import lasting_plan, random_plan
 from proving.storm.faults import Plan
 from proving.storm.history import History, Result
+from proving.storm.ranked.draw import ranked_plan
+from proving.storm.ranked.history import RankedHistory
 from proving.storm.wire.draw import wire_plan
 
 
@@ -19,6 +21,10 @@ class Run(Protocol):
 
 def _in_virtual_time(plan: Plan, trace: bool = False) -> Result:
     return History(plan, trace=trace).run()
+
+
+def _by_best_path(plan: Plan, trace: bool = False) -> Result:
+    return RankedHistory(plan, trace=trace).run()
 
 
 def _on_the_wire(plan: Plan, trace: bool = False) -> Result:
@@ -40,6 +46,7 @@ PROFILES = {
     "random": Profile(random_plan, lambda: 20_000),
     "directed": Profile(directed_plan, lambda: 5_000),
     "lasting": Profile(lasting_plan, lambda: 5_000),
+    "ranked": Profile(ranked_plan, lambda: 5_000, run=_by_best_path),
     "exhaustive": Profile(lambda seed: exhaustive.all_plans()[seed], lambda: len(exhaustive.all_plans())),
     "wire": Profile(wire_plan, lambda: 200, run=_on_the_wire, chunk=10),
 }

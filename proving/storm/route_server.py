@@ -1,12 +1,13 @@
 """The simulated Route Server: peerings that take their time, a limit of eight, and other people's."""
 
+from collections.abc import Iterator
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from function_app.domain.base.errors import Unavailable
 from function_app.domain.peerings.model import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
 from function_app.domain.routes.reading import LearnedRoute
-from function_app.domain.topology.model import Topology
+from function_app.domain.topology.model import Speaker, Topology
 from function_app.domain.topology.peering_names import is_ours, peering_name
 from proving.storm.calls import Call
 
@@ -78,18 +79,14 @@ class RouteServer:
             return
         topology = self._topology
         speaker = next((s for s in topology.speakers if peering_name(topology.name, s.name) == peering), None)
-        if speaker is None or not self._world.agents[speaker.name].sessions:
-            call.answer(())
-            return
-        advertised = self._world.agents[speaker.name].advertised or ()
-        call.answer(
-            tuple(
-                LearnedRoute(instance, a.prefix, a.next_hop, (speaker.asn,), speaker.address)
-                for instance in INSTANCES
-                if instance not in self.deaf
-                for a in advertised
-            )
-        )
+        call.answer(tuple(self._rows(speaker)) if speaker is not None else ())
+
+    def _rows(self, speaker: Speaker) -> Iterator[LearnedRoute]:
+        """What both instances have learned from a speaker."""
+        agent = self._world.agents[speaker.name]
+        for instance in INSTANCES if agent.sessions else ():
+            for a in (agent.advertised or ()) if instance not in self.deaf else ():
+                yield LearnedRoute(instance, a.prefix, a.next_hop, (speaker.asn,), speaker.address)
 
     def _refused(self, call: Call) -> bool:
         if self.down:
