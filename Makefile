@@ -86,7 +86,7 @@ mutants: $(STAMP) ## every patch of the protocol, and every generic mutant of th
 	@$(if $(MODULES),,$(BIN)/python -m proving.mutants)
 	@$(BIN)/python -m proving.mutants.generic $(MODULES)
 
-chaos: $(STAMP) ## kill -9 of the Functions host at each step of a failover, fifty times, in the real stack
+chaos: $(STAMP) ## kill -9 of the Functions host at each step of a failover, fifty times, then 105 troubles, in the real stack
 	@mkdir -p build
 	@$(BIN)/python -m proving.chaos
 

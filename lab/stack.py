@@ -279,6 +279,9 @@ class Stack:
     async def start_nva(self, name: str) -> None:
         """Boots an NVA: its data path first, then its agent, which brings up BGP itself."""
         self.start_data_path(name)
+        self.start_agent(name)
+
+    def start_agent(self, name: str) -> None:
         config = self.directory / name / "agent.toml"
         config.write_text(self._agent_config(name))
         self.programs.start(f"{name}-agent", [sys.executable, "-m", "hopkeeper_agent.main", "run", str(config)], name)

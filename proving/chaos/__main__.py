@@ -1,4 +1,7 @@
-"""`python -m proving.chaos`: kill -9 of the Functions host at each step of a failover. Exits 1 if anything is wrong."""
+"""`python -m proving.chaos`: kill -9 of the Functions host at each step of a failover, then troubles in which it lives on.
+
+Exits 1 if anything is wrong.
+"""
 
 import argparse
 import asyncio
@@ -8,13 +11,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 from lab.stack import NVAS, PROBE, ROOT, SERVICE
 from proving.chaos.rounds import Killed, Plan, plans, play
 from proving.chaos.stage import ChaosStack, Stage
+from proving.chaos.troubles import ROUNDS, Planned, Troubled, suffer
 from proving.chaos.watch import Watch
 from tools.processes import ToolError
 
@@ -26,6 +30,7 @@ class Run:
     """What came of a run; `failure` is why it ended early."""
 
     kills: list[Killed] = field(default_factory=list)
+    troubles: list[Troubled] = field(default_factory=list)
     both_serving: int = 0
     probe_answers: int = 0
     seconds: float = 0.0
@@ -39,17 +44,21 @@ class Run:
         failure = {} if self.failure is None else {"failure": self.failure}
         return {
             "kills": len(self.kills),
+            "troubles": len(self.troubles),
+            "moved": dict(sorted(Counter(t.trouble for t in self.troubles if t.moved).items())),
             "steps": dict(sorted(Counter(str(k.step) for k in self.kills).items())),
             "both_serving": self.both_serving,
             "not_converged": 0 if self.failure is None else 1,
             "probe_answers": self.probe_answers,
             "seconds": round(self.seconds, 1),
             "rounds": [asdict(k) for k in self.kills],
+            "troubled": [asdict(t) for t in self.troubles],
         } | failure
 
 
-async def chaos(rounds: tuple[Plan, ...], kills: int, say: Say) -> Run:
-    """Plays `rounds` over and over on a fresh stack until there were `kills` of them, or one did not come right."""
+async def chaos(rounds: tuple[Plan, ...], kills: int, say: Say, troubles: tuple[Planned, ...] = ()) -> Run:
+    """Plays `rounds` over and over on a fresh stack until there were `kills` of them, then `troubles` once; ends where one did
+    not come right."""
     run, began = Run(), time.monotonic()
     async with ChaosStack.make() as stack:
         stack.sweep = "*/2 * * * * *"
@@ -60,11 +69,14 @@ async def chaos(rounds: tuple[Plan, ...], kills: int, say: Say) -> Run:
             host = next(p for p in stack.programs.started if p.name.startswith("host-"))
             stage = Stage(stack, watch, host)
             for plan in cycle(rounds):
+                if len(run.kills) >= kills:
+                    break
                 for killed in await play(stage, plan):
                     run.kills.append(killed)
                     say(_line(len(run.kills), killed))
-                if len(run.kills) >= kills:
-                    break
+            for number, planned in enumerate(troubles, 1):
+                run.troubles.append(troubled := await suffer(stage, planned))
+                say(f"{number:3}  {planned}: moved {troubled.moved}, at rest {troubled.to_rest_seconds:.1f} s later")
         except ToolError as error:
             run.failure = str(error)
             say(f"did not come right: {error}")
@@ -90,12 +102,15 @@ def _keep_logs(logs: Path, folder: Path, say: Say) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m proving.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=50, help="how many at least")
+    parser.add_argument("--troubles", type=int, default=105, help="how many")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "chaos.json")
     given = parser.parse_args()
-    run = asyncio.run(chaos(plans(), given.kills, lambda line: print(line, flush=True)))
+    troubles = tuple(islice(cycle(ROUNDS), given.troubles))
+    run = asyncio.run(chaos(plans(), given.kills, lambda line: print(line, flush=True), troubles))
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(run.document(), indent=1) + "\n")
-    print(f"{len(run.kills)} kills in {run.seconds:.0f} s; both probes at 200: {run.both_serving}; {given.out}")
+    counted = f"{len(run.kills)} kills and {len(run.troubles)} troubles in {run.seconds:.0f} s"
+    print(f"{counted}; both probes at 200: {run.both_serving}; {given.out}")
     return 0 if run.good else 1
 
 

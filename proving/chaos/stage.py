@@ -14,10 +14,12 @@ from typing import Any
 from lab.stack import NVAS, SERVICE, TOPOLOGY, Stack
 from proving.chaos.steps import ORDER, Fault, Role, Sight, Step, not_converged, reached
 from proving.chaos.watch import Watch
+from simulator.seeds import HubSeed
 from tools.processes import Program, ToolError
 
 WITHIN = 60.0
 """Seconds in which everything must have come to rest after a kill, and any step before it must be seen."""
+API = "2024-05-01"
 LOOK = 0.004
 """Seconds between two looks at files: the steps of a failover by acknowledgement are milliseconds apart."""
 ASK = 0.02
@@ -103,6 +105,33 @@ class Stage:
     async def kill_nva(self, name: str) -> None:
         """kill -9 of everything on it; in a thread, or the probes would not be watched meanwhile."""
         await asyncio.to_thread(self.stack.kill_nva, name)
+
+    def agent(self, name: str) -> Program:
+        """The program that runs there now; it leads a process group of its own."""
+        return next(one for one in reversed(self.stack.programs.started) if one.name == f"{name}-agent")
+
+    async def restart_agent(self, name: str) -> None:
+        """As an upgrade does: it is asked to end, and another one is started once it has."""
+        process = self.agent(name).process
+        process.terminate()
+        await asyncio.to_thread(process.wait, WITHIN)
+        self.stack.start_agent(name)
+
+    async def lift_as_another_writer(self) -> None:
+        """Puts the whole pool as it is, without any `adminState`, as infrastructure code does that knows nothing of it."""
+        url = f"{self.stack.simulator_url}{HubSeed(backends=()).load_balancer_id}/backendAddressPools/nvas?api-version={API}"
+        session = self.stack.session
+        assert session is not None
+        token = f"{self.stack.simulator_url}/msi/token?api-version=2019-08-01&resource=https://management.azure.com/"
+        async with session.get(token, headers={"X-IDENTITY-HEADER": "lab"}) as answer:
+            headers = {"Authorization": f"Bearer {(await answer.json())['access_token']}"}
+        async with session.get(url, headers=headers) as answer:
+            pool = await answer.json()
+        for address in pool["properties"]["loadBalancerBackendAddresses"]:
+            address["properties"].pop("adminState", None)
+        async with session.put(url, headers=headers, json=pool) as answer:
+            if answer.status >= 300:
+                raise ToolError(f"another writer's PUT of the pool: {answer.status} {await answer.text()}")
 
     async def kill_host(self) -> None:
         """kill -9 of the host's process group, and of whatever else it started."""

@@ -10,6 +10,7 @@ import pytest
 from proving.chaos.__main__ import chaos
 from proving.chaos.rounds import Cause, Plan, plans
 from proving.chaos.steps import Fault, Role, Sight, Step, not_converged, reached
+from proving.chaos.troubles import Planned, Trouble
 from proving.chaos.watch import Overlaps
 
 A, B = "nva-a", "nva-b"
@@ -150,3 +151,14 @@ async def test_a_host_killed_in_a_failover_leaves_one_serving_member_and_a_recor
     assert document["probe_answers"] > 100
     assert run.good
     assert len(said) == 2
+
+
+@pytest.mark.timeout(100)
+async def test_a_short_freeze_moves_nothing_and_a_fence_that_another_writer_undid_is_made_again() -> None:
+    troubles = (Planned(Trouble.FROZEN, 0.4), Planned(Trouble.WRITTEN))
+    said: list[str] = []
+    run = await chaos((), kills=0, say=said.append, troubles=troubles)
+    assert run.failure is None
+    document = json.loads(json.dumps(run.document()))
+    assert (document["troubles"], document["both_serving"], document["not_converged"]) == (2, 0, 0)
+    assert document["moved"] == {"written": 1}

@@ -1,0 +1,131 @@
+"""Rounds of trouble in which the app lives on: an agent stalls or restarts, a disk is full, another writer lifts a fence.
+
+| trouble     | what                                                                     | what must follow                    |
+|-------------|--------------------------------------------------------------------------|-------------------------------------|
+| frozen      | the holder's agent is stopped and goes on                                | shorter than `silence`: nothing     |
+| restarted   | the holder's agent is ended and started, as an upgrade does              | one serves                          |
+| written     | the holder dies; once it is fenced, another writer puts the pool without `adminState` | it is fenced again     |
+| disk full   | the standby cannot write when the holder's data path dies; later it can  | it takes over as soon as it can     |
+"""
+
+import asyncio
+import os
+import resource
+import signal
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+
+from function_app.domain.base.timing import Timing
+from lab.stack import NVAS
+from proving.chaos.stage import Stage
+from proving.chaos.steps import Fault, Sight
+from tools.processes import ToolError
+
+SETTLED = 1.5
+"""Seconds until what a stall may lead to has begun: heartbeats missed, the probe port tried, a report, a look."""
+MARGIN = 0.5
+"""Seconds by which a stall must be shorter than `silence`: the peers' clocks tick on while the agent goes on."""
+
+
+class Trouble(StrEnum):
+    """See the module."""
+
+    FROZEN = "frozen"
+    RESTARTED = "restarted"
+    WRITTEN = "written"
+    DISK_FULL = "disk full"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One round: the trouble, and for how many seconds it is to last."""
+
+    trouble: Trouble
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.trouble} {self.seconds:g} s" if self.seconds else str(self.trouble)
+
+
+@dataclass(frozen=True, slots=True)
+class Troubled:
+    """How a round went: for how long the trouble lasted, whether an operation was opened for it, and how long all took to come
+    to rest."""
+
+    trouble: str
+    seconds: float
+    moved: bool
+    to_rest_seconds: float
+
+
+ROUNDS = (
+    Planned(Trouble.FROZEN, 0.4),
+    Planned(Trouble.RESTARTED),
+    Planned(Trouble.FROZEN, 0.8),
+    Planned(Trouble.WRITTEN),
+    Planned(Trouble.FROZEN, 1.5),
+    Planned(Trouble.DISK_FULL, 2.0),
+    Planned(Trouble.FROZEN, 3.0),
+)
+"""One cycle."""
+
+
+async def suffer(stage: Stage, planned: Planned) -> Troubled:
+    """One round, from rest to rest. Raises ToolError where something did not come right, or moved that must not."""
+    sight = await stage.at_rest()
+    fault, began = Fault(sight.target, sight.epoch), time.monotonic()
+    match planned.trouble:
+        case Trouble.FROZEN:
+            await _frozen(stage, fault, planned.seconds)
+        case Trouble.RESTARTED:
+            await stage.restart_agent(fault.holder)
+        case Trouble.WRITTEN:
+            await _written(stage, fault)
+        case Trouble.DISK_FULL:
+            await _disk_full(stage, fault, planned.seconds)
+    lasted = time.monotonic() - began
+    await asyncio.sleep(SETTLED)
+    rest = await stage.at_rest()
+    short = lasted < Timing().silence.total_seconds() - MARGIN
+    if planned.trouble is Trouble.FROZEN and short and rest.epoch != fault.epoch:
+        raise ToolError(f"{fault.holder} stalled for {lasted:.2f} s, and was replaced: {rest}")
+    took = round(time.monotonic() - began - lasted, 3)
+    return Troubled(str(planned), round(lasted, 3), rest.epoch != fault.epoch, took)
+
+
+async def _frozen(stage: Stage, fault: Fault, seconds: float) -> None:
+    group = stage.agent(fault.holder).process.pid
+    os.killpg(group, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        os.killpg(group, signal.SIGCONT)
+
+
+async def _written(stage: Stage, fault: Fault) -> None:
+    await stage.kill_nva(fault.holder)
+    fenced = await stage.taken_over(fault)
+    await stage.lift_as_another_writer()
+
+    def again(sight: Sight) -> bool:
+        return sight.epoch > fenced.epoch and fault.holder in sight.down & sight.has("fenced")
+
+    await stage.until(f"{fault.holder} is fenced again", again)
+    await stage.stack.start_nva(fault.holder)
+
+
+async def _disk_full(stage: Stage, fault: Fault, seconds: float) -> None:
+    """No file may grow for the standby's agent; a process may lower and raise its own soft limit, and we another's."""
+    (standby,) = set(NVAS) - {fault.holder}
+    pid = stage.agent(standby).process.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+    stage.stack.kill_data_path(fault.holder)
+    try:
+        await stage.until("no member answers 200", lambda sight: not sight.answering)
+        await asyncio.sleep(seconds)
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+    await stage.taken_over(fault)
+    stage.stack.start_data_path(fault.holder)
