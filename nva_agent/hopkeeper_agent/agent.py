@@ -45,7 +45,7 @@ class Agent:
         self.duties, self._trust = loading.duties(config, self._speaker)
         self._lookout = None if config.maintenance is None else Lookout(config.maintenance, self._look)
         self._examiner = Examiner(with_sessions(config.checks, self._established), self._clock, self._look)
-        self._gossip = Gossip(self._issuer, self.duties, own.ring)
+        self._gossip = Gossip(self._issuer, self.duties, own.ring, self._examiner.failing)
         self.watches = {peer.name: self._gossip.enrol(loading.neighbour(peer), config.tempo) for peer in config.peers}
         self.commands = Listener(CommandEndpoint(own.ring, self._issuer, self).handle, own.tls)
         self.probe = Listener(probe_handler(self))

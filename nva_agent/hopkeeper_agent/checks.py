@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -33,7 +33,7 @@ from hopkeeper_agent.decoding import (
     whole,
 )
 from hopkeeper_agent.identity import Name
-from hopkeeper_agent.peers import Reading
+from hopkeeper_agent.peers import PeerWatch, Reading
 
 log = logging.getLogger(__name__)
 
@@ -208,6 +208,8 @@ class Check:
     name: Name
     trial: Annotated[Trial, Tagged(TRIALS)]
     fatal: Flag = False
+    shared: Flag = False
+    """It tries something that all members share: fatal only while a peer is known to pass it."""
     period_seconds: Annotated[float, seconds(0.05, 3600)] = 1.0
     timeout_seconds: Annotated[float, seconds(0.01, 600)] = 1.0
     fall: Annotated[int, whole(1, 100)] = 3
@@ -253,6 +255,20 @@ class Tally:
                 return self.rise
 
 
+def excused(failing: Mapping[str, bool], peers: Collection[PeerWatch], now: float) -> frozenset[str]:
+    """Of the failing fatal checks of a holder (name to `shared`) those in spite of which it goes on answering: to give up would
+    help no one, as no member does better (safety.md section 4a, last man).
+
+    Every peer is alive and fails the same check; of a `shared` one no peer that is alive passes it. Witnesses do not count.
+    """
+    members = [peer for peer in peers if not peer.is_witness]
+    alive = [peer.failing for peer in members if peer.failing is not None and peer.gossip(now) is Reading.OK]
+    all_known = bool(members) and len(alive) == len(members)
+    return frozenset(
+        name for name, shared in failing.items() if (shared or all_known) and all(name in theirs for theirs in alive)
+    )
+
+
 class Examiner:
     """Runs the checks until it is closed."""
 
@@ -265,17 +281,10 @@ class Examiner:
         self.tallies = {check.name: Tally(check.fall, check.rise, started) for check in checks}
         self._tasks: list[asyncio.Task[None]] = []
 
-    def fatal(self) -> tuple[str, ...]:
-        """Why the appliance is unfit; empty means fit."""
-        return tuple(
-            f"{check.name}: {self.tallies[check.name].detail}"
-            for check in self._checks
-            if check.fatal and self.tallies[check.name].value is Reading.BAD
-        )
-
-    def fatal_names(self) -> frozenset[str]:
-        """The checks that may make the appliance unfit."""
-        return frozenset(check.name for check in self._checks if check.fatal)
+    def failing(self) -> dict[str, bool]:
+        """The fatal checks that are bad, each with whether it is `shared`."""
+        bad = [check for check in self._checks if check.fatal and self.tallies[check.name].value is Reading.BAD]
+        return {check.name: check.shared for check in bad}
 
     def start(self) -> None:
         """Begin to check."""

@@ -76,7 +76,7 @@ class Duties:
 
     def __init__(self, store: Store, speaker: Announcer, start: Start) -> None:
         self.boot_id = start.boot_id
-        self._is_witness = start.is_witness
+        self.is_witness = start.is_witness
         self._outward_from = start.outward_from
         self._store = store
         self._speaker = speaker
@@ -146,7 +146,7 @@ class Duties:
                 return None
             case Fence():
                 return await self._fence(command)
-            case Promote() | Advertise() | AdvertiseOutward() if self._is_witness:
+            case Promote() | Advertise() | AdvertiseOutward() if self.is_witness:
                 return "a witness serves and announces nothing"
             case Promote():
                 return await self._promote(command)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any
@@ -28,6 +28,7 @@ from hopkeeper_agent.messages import (
     decode_back_within,
     decode_echo,
     decode_epochs,
+    decode_failing,
     decode_heartbeat_services,
     encode_heartbeat_services,
     whole,
@@ -73,8 +74,9 @@ class _Known:
 class Gossip(asyncio.DatagramProtocol):
     """Sends and receives heartbeats. Its owner calls `beat` once a period."""
 
-    def __init__(self, issuer: Issuer, duties: Duties, ring: Ring) -> None:
-        """`ring` holds the app's public keys, which verify warrants."""
+    def __init__(self, issuer: Issuer, duties: Duties, ring: Ring, failing: Callable[[], Iterable[str]]) -> None:
+        """`ring` holds the app's public keys, which verify warrants; `failing` names the fatal checks that fail now."""
+        self._failing = failing
         self._issuer = issuer
         self._ring = ring
         self._identity = issuer.identity
@@ -159,6 +161,8 @@ class Gossip(asyncio.DatagramProtocol):
             "boot_id": self._duties.boot_id,
             "services": encode_heartbeat_services(self._duties.states),
             "heard": {known.neighbour.name: known.watch.epochs for known in self._known.values()},
+            "failing": sorted(self._failing()),
+            **({"witness": True} if self._duties.is_witness else {}),
             "echo": {known.neighbour.name: known.watch.echo() for known in self._known.values()},
         }
 
@@ -175,7 +179,9 @@ class Gossip(asyncio.DatagramProtocol):
         echo = decode_echo(claims.get("echo", {}), self._identity.agent)
         is_answer = self._is_recent(echo, watch.tempo.fall)
         leaving = decode_back_within(claims.get("back_within", 0))
-        watch.receive(boot, counter, is_answer, self._clock.monotonic(), leaving)
+        failing = decode_failing(claims.get("failing"))
+        if watch.receive(boot, counter, is_answer, self._clock.monotonic(), leaving):
+            watch.failing, watch.is_witness = failing, claims.get("witness") is True
         if not known.answered:
             known.answered = True
             self._show(known, {name: epoch for name, (epoch, _) in services.items()}, recorded)

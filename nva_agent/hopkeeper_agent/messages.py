@@ -159,6 +159,15 @@ def decode_echo(value: Any, agent: str) -> dict[str, int]:
     return {boot_id(boot, "echo"): whole(counter, "echo") for boot, counter in own.items()}
 
 
+def decode_failing(value: Any) -> frozenset[str] | None:
+    """The claim `failing`: names of checks, None where there is none (version 1). Raises Malformed."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(is_name(name) for name in value):
+        raise Malformed("failing: not a list of names")
+    return frozenset(value)
+
+
 def decode_back_within(value: Any) -> float:
     """The claim `back_within`, in seconds; raises Malformed."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= NUMBER_MAX:

@@ -57,6 +57,9 @@ class PeerWatch:
     boot_id: str | None = None
     counter: int = -1
     warrants: dict[str, Warrant] = field(default_factory=dict)
+    failing: frozenset[str] | None = None
+    """Its fatal checks that fail, by its last heartbeat; None where it does not say (version 1)."""
+    is_witness: bool = False
     _silent_tries: int = field(default=0, init=False)
     _answered: bool = field(default=False, init=False)
     _excused_until: float = field(default=0.0, init=False)

@@ -6,13 +6,13 @@ It only reads the agent's parts; what a reading means is for the app to decide.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from hopkeeper_agent import __version__
-from hopkeeper_agent.checks import Examiner
+from hopkeeper_agent.checks import Examiner, excused
 from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.duties import Duties
 from hopkeeper_agent.identity import Identity
@@ -20,7 +20,7 @@ from hopkeeper_agent.maintenance import Lookout, Maintenance
 from hopkeeper_agent.messages import encode_advertised, encode_advertisements, encode_outward
 from hopkeeper_agent.peers import PeerWatch, Reading
 from hopkeeper_agent.reports import Reportable
-from hopkeeper_agent.role import Advertisement, ServiceState, Toward, answers
+from hopkeeper_agent.role import Advertisement, Role, ServiceState, Toward, answers
 from hopkeeper_agent.speakers import Session, Speaker
 
 SENT_MAX = 32
@@ -56,7 +56,21 @@ class Parts:
     def fatal(self) -> tuple[str, ...]:
         """Why the appliance is unfit; empty means fit."""
         findings = sorted(self.speaker.findings().items())
-        return self.examiner.fatal() + tuple(f"{name}: {found.detail}" for name, found in findings if found.fatal)
+        counted = [name for name in self.examiner.failing() if name not in self._excused()]
+        return self._said(counted) + tuple(f"{name}: {found.detail}" for name, found in findings if found.fatal)
+
+    def excused(self) -> tuple[str, ...]:
+        """In spite of which failing checks it goes on answering."""
+        return self._said(sorted(self._excused()))
+
+    def _excused(self) -> frozenset[str]:
+        failing = self.examiner.failing()
+        if not failing or all(state.role is Role.STANDBY for state in self.duties.states.values()):
+            return frozenset()
+        return excused(failing, self.peers.values(), self.clock.monotonic())
+
+    def _said(self, names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(f"{name}: {self.examiner.tallies[name].detail}" for name in names)
 
 
 def status(parts: Parts) -> dict[str, Any]:
@@ -67,6 +81,7 @@ def status(parts: Parts) -> dict[str, Any]:
         **_head(parts.identity, parts.duties.boot_id, parts.clock.wall()),
         "services": _services(parts),
         "fatal": list(parts.fatal()),
+        **({"excused": list(parts.excused())} if parts.excused() else {}),
         "checks": _checks(parts, now) | _findings(parts),
         "peers": {name: _peer(watch, now) for name, watch in sorted(parts.peers.items())},
         "sessions": _sessions(parts, Toward.ROUTE_SERVERS),
@@ -114,7 +129,7 @@ def _head(identity: Identity, boot_id: str, now_seconds: float) -> dict[str, Any
 
 def _alarms(parts: Parts) -> list[str]:
     """The names of checks that are bad and leave the appliance fit."""
-    fatal = parts.examiner.fatal_names()
+    fatal = {reason.split(":")[0] for reason in parts.fatal()}
     found = [name for name, tally in parts.examiner.tallies.items() if tally.value is Reading.BAD and name not in fatal]
     findings = parts.speaker.findings().items()
     return found + [name for name, finding in findings if finding.value is Reading.BAD and not finding.fatal]

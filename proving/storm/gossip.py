@@ -115,6 +115,8 @@ class Gossip:
         remembered = self._stood[pair[1], pair[0]]
         if remembered > hearer.state.turn.epoch:
             hearer.hear(remembered)
+        if hearer.fatal:
+            hearer.settle()
 
     def _miss(self, pair: Pair, stamp: int, view: PeerView) -> None:
         if stamp == self._stamps[pair] and self._world.agents[pair[0]].talks:
@@ -126,6 +128,8 @@ class Gossip:
         if hearer.peers[pair[1]] is view:
             return
         hearer.peers = hearer.peers | {pair[1]: view}
+        if hearer.fatal:
+            hearer.settle()
         if view is DEAD and pair not in self._failed:
             self._failed.add(pair)
             self._world.report(hearer, f"peer failed: {pair[1]}")

@@ -77,6 +77,7 @@ class Injector:
         agent = self._world.agents[name]
         agent.fatal = fatal
         agent.settle()
+        self._world.gossip.tell(agent)
         self._world.report(agent, f"fatal: {fatal}" if fatal else "cleared: forwarding")
 
     def _sessions(self, fault: Fault) -> None:

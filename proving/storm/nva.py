@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hopkeeper_agent import role as rules
 
-from function_app.domain.service.observation import AgentReading, AgentService, AgentStatus, PeerView, Role
+from function_app.domain.service.observation import AgentReading, AgentService, AgentStatus, PeerView, Role, Value
 from function_app.domain.service.steps import (
     NOTHING_OUTWARD,
     Advertisement,
@@ -97,8 +97,17 @@ class Nva:
 
     def settle(self) -> None:
         """Works out anew whether the probe answers 200, and lets the world know of any change."""
-        self.will = self.probe_listens and rules.answers(self.state, self.fatal)
+        self.will = self.probe_listens and rules.answers(self.state, self.unfit)
         self.world.changed(self)
+
+    @property
+    def unfit(self) -> tuple[str, ...]:
+        """Why it answers 503 whatever its role: not for what every peer fails, too, while it serves."""
+        if not self.fatal or self.state.role is not rules.Role.SERVING or not self.peers:
+            return self.fatal
+        agents = self.world.agents
+        alike = (view.gossip is Value.OK and agents[name].fatal for name, view in self.peers.items())
+        return () if all(alike) else self.fatal
 
     @property
     def is_serving(self) -> bool:
@@ -126,7 +135,7 @@ class Nva:
             self.boot_id,
             world.epoch,
             {world.service.name: mine},
-            self.fatal,
+            self.unfit,
             world.gossip.views(self),
             sessions,
             "storm",

@@ -69,7 +69,7 @@ CASES = (
          (Fault(0.0, Kind.DISK_BROKEN, STANDBY, 1e6), Fault(5.0, Kind.CRASH, HOLDER, 1e6)), 1e6, SILENT, 3),
     Case("data path dead, and a self-check says so", (Fault(0.0, Kind.FATAL, HOLDER, 1e6),), 1e6, SAYS),
     Case("the same self-check fails on every member, 60 s",
-         tuple(Fault(0.0, Kind.FATAL, name, 60.0) for name in (HOLDER, STANDBY)), 0.0, SAYS),
+         tuple(Fault(0.0, Kind.FATAL, name, 60.0) for name in (HOLDER, STANDBY))),
     Case("probe of the holder blocked, 25 s", (Fault(0.0, Kind.UNPROBED, HOLDER, 25.0),), 0.0, PROBE),
     Case("probe of the holder blocked for good", (Fault(0.0, Kind.UNPROBED, HOLDER, 1e6),), 0.0, PROBE),
     Case("the pool is emptied by another writer, 30 s", (Fault(0.0, Kind.FOREIGN_POOL, seconds=30.0),), 0.0, ALONE),

@@ -19,6 +19,7 @@ from hopkeeper_agent.messages import HEARTBEAT
 from hopkeeper_agent.role import Role
 from hopkeeper_agent.warrants import SERVICES_MAX, Warrant
 
+from tests.contract.test_agent_schemas import validator
 from tests.unit.agent.stage import (
     COMMAND_TYPE,
     SERVICE,
@@ -100,6 +101,31 @@ async def test_an_agent_that_is_ended_by_systemd_announces_that_it_will_be_back(
         assert not first.watches["nva-b"].failed(time.monotonic())
         async with b.running():
             await until(lambda: first.status()["peers"]["nva-b"]["gossip"] == "ok")
+
+
+async def test_a_holder_whose_peers_fail_the_same_check_goes_on_answering_and_says_so(
+    pair: tuple[Member, Member], tmp_path: Path
+) -> None:
+    a, b = pair
+    sound = {name: tmp_path / f"{name}-is-sound" for name in ("a", "b")}
+    for member, path in zip(pair, sound.values(), strict=True):
+        check = f'name = "echo"\nkind = "forwarding"\npath = "{path}"\nfatal = true\nperiod_seconds = 0.1\nfall = 1\nrise = 1'
+        member.extra += f"\n[[checks]]\n{check}\n"
+        path.write_text("1")
+    async with a.running() as first, b.running() as second:
+        await a.send(promote(6, first.duties.boot_id))
+        sound["a"].write_text("0")
+        await until(lambda: bool(first.fatal()))
+        assert await a.probe() == 503
+        sound["b"].write_text("0")
+        await until(lambda: not first.fatal())
+        assert await a.probe() == 200
+        assert first.status()["excused"] == ["echo: forwarding is off for 1 check"]
+        assert second.fatal()  # it stands by: it is no candidate
+        validator("status").validate(first.status())
+        sound["b"].write_text("1")
+        await until(lambda: bool(first.fatal()))
+        assert "excused" not in first.status()
 
 
 async def test_a_witness_watches_its_peers_and_takes_no_role(pair: tuple[Member, Member]) -> None:

@@ -281,6 +281,13 @@ def test_sessions_that_are_down_are_an_alarm_and_never_a_failover() -> None:
     assert "BGP sessions that are not Established" in decision.alarms[0]
 
 
+def test_a_holder_that_goes_on_answering_although_checks_fail_is_an_alarm() -> None:
+    decision = decided(look(replace(SERVING, excused=("echo: no reply",)), lb=UP))
+    assert (
+        decision.alarms[0] == "nva-a goes on answering although checks fail, as no member passes them: echo: no reply"
+    )
+
+
 def test_all_sessions_down_points_at_the_route_server() -> None:
     decision = decided(look(status(3, Role.SERVING, sessions_up=False), status(3, sessions_up=False), UP))
     assert "no announcer has all its BGP sessions Established" in decision.alarms[0]

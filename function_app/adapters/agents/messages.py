@@ -122,6 +122,7 @@ class _Status(Struct, frozen=True):
     sessions: dict[str, _Session]
     maintenance: _Maintenance | None = None
     outward_sessions: dict[str, _Session] = {}
+    excused: tuple[str, ...] = ()
 
 
 class ReplyClaims(Struct, frozen=True):
@@ -194,6 +195,7 @@ def decode_status(raw: Mapping[str, Any], topology: str, agent: str, signed: Sig
         clock=status.time,
         services={name: _service(each, _warranted(each, topology, name, signed)) for name, each in shown},
         fatal=tuple(plain(reason) for reason in status.fatal),
+        excused=tuple(plain(reason) for reason in status.excused),
         peers={name: PeerView(peer.gossip, peer.probe, _age(peer.age_seconds)) for name, peer in status.peers.items()},
         # A session in an unknown state is not Established: readiness needs no more than that.
         sessions=_sessions(status.sessions),

@@ -390,6 +390,9 @@ def _doubt(look: Look, holder: str) -> str:
 def _alarms(look: Look, holder: str) -> Iterator[str]:
     """What a person should know although nothing is to be done."""
     for name in look.members:
+        if (status := look.status(name)) and status.excused:
+            yield f"{name} goes on answering although checks fail, as no member passes them: {'; '.join(status.excused)}"
+    for name in look.members:
         if judge(look, name).row is HealthRow.FIT_UNHEARD:
             yield f"{name}: its peers do not hear it, although it is fit"
     for name in look.members:

@@ -73,6 +73,8 @@ class AgentStatus:
     """What the platform is about to do to the machine, and not before when (Azure Scheduled Events)."""
     outward_sessions: Mapping[IPv4Address, bool] = field(default_factory=dict)
     """With its on-premises neighbours: apart, for they say nothing of what a Route Server hears."""
+    excused: tuple[str, ...] = ()
+    """Failing checks in spite of which it goes on answering, as every member fails them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,11 @@ def test_service_that_announces_nothing_yet_has_no_advertisements() -> None:
     assert decode_status(raw, "hub", "nva-a").services["fw"].advertised is None
 
 
+def test_checks_in_spite_of_which_a_holder_answers_are_lines() -> None:
+    assert decode_status(status_object(excused=["echo: no\nreply"]), "hub", "nva-a").excused == ("echo: no reply",)
+    assert decode_status(status_object(), "hub", "nva-a").excused == ()
+
+
 def test_what_the_platform_announces_is_one_line() -> None:
     raw = status_object(maintenance={"kind": "reboot", "not_before": "2026-01-01T03:15:00+00:00", "event": "e1"})
 

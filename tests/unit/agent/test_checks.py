@@ -20,11 +20,12 @@ from hopkeeper_agent.checks import (
     TcpTrial,
     Trial,
     UdpTrial,
+    excused,
     try_once,
     with_sessions,
 )
 from hopkeeper_agent.clock import Clock
-from hopkeeper_agent.peers import Reading
+from hopkeeper_agent.peers import PeerWatch, Reading, Tempo
 
 from tests.unit.agent.stage import fresh_address, until
 
@@ -173,13 +174,49 @@ async def test_a_fatal_check_makes_the_appliance_unfit_and_another_one_does_not(
     examiner = Examiner(checks, clock, lambda: turned.append("turned"))
     examiner.start()
     await until(lambda: all(tally.value is Reading.OK for tally in examiner.tallies.values()))
-    assert examiner.fatal() == ()
+    assert examiner.failing() == {}
     trials[0].good = trials[1].good = False
     await until(lambda: all(tally.value is Reading.BAD for tally in examiner.tallies.values()))
-    assert examiner.fatal() == ("data-path: the check itself broke for 2 checks",)
+    assert examiner.failing() == {"data-path": False}
+    assert examiner.tallies["data-path"].detail == "the check itself broke for 2 checks"
     assert len(turned) == 4
     await examiner.close()
 
 
 def _quick(name: str, trial: Trial, *, fatal: bool) -> Check:
     return Check(name, trial, fatal, period_seconds=0.01, fall=2, rise=2)
+
+
+def peer(*failing: str, heard: bool = True, says: bool = True, is_witness: bool = False) -> PeerWatch:
+    """A peer at 200 s that fails these checks."""
+    watch = PeerWatch(Tempo(0.1, 3), 100.0)
+    if heard:
+        watch.receive("a" * 32, 1, True, 200.0)
+    watch.failing, watch.is_witness = frozenset(failing) if says else None, is_witness
+    return watch
+
+
+@pytest.mark.parametrize(
+    ("peers", "alone", "shared"),
+    [
+        ([peer("echo")], True, True),
+        ([peer("echo"), peer("echo", "other")], True, True),
+        ([peer("echo"), peer()], False, False),
+        ([peer("other")], False, False),
+        ([peer("echo"), peer("echo", heard=False)], False, True),
+        ([peer("echo", heard=False)], False, True),
+        ([peer(says=False)], False, True),
+        ([peer("echo"), peer(is_witness=True)], True, True),
+        ([peer(is_witness=True)], False, True),
+        ([], False, True),
+    ],
+    ids=[
+        "every peer fails it", "each of two", "one passes it", "it fails another", "one is silent", "all are silent",
+        "one of version 1", "a witness does not count", "only a witness", "no peer",
+    ],
+)  # fmt: skip
+def test_a_holder_is_excused_where_every_peer_fails_the_same_check_and_of_a_shared_one_where_none_passes(
+    peers: list[PeerWatch], alone: bool, shared: bool
+) -> None:
+    assert excused({"echo": False}, peers, 200.1) == (frozenset({"echo"}) if alone else frozenset())
+    assert excused({"echo": True}, peers, 200.1) == (frozenset({"echo"}) if shared else frozenset())
