@@ -8,6 +8,10 @@
  * Not here, because it only takes behaviour away from these: an agent that is down (it obeys nothing and answers
  * nothing, which every agent here may do for as long as it likes), boot ids, the evidence for a failover (here one is
  * opened for any member at any time), an operator's own writes, and `learn` (README.md).
+ *
+ * With OTHERS there are others in the world: a writer that puts the pool without adminState over a Down that has arrived, and
+ * a member that answers 200 although no record granted it (a restored machine), each once. Then two may be eligible for a
+ * while, and what must hold is that no record is at rest meanwhile (AT_REST, safety.md section 2b).
  */
 #ifndef N
 #define N 2
@@ -117,6 +121,17 @@ byte before;
 #define DEAD(i,e) ((e) <= maxep[i])    /* a command that can change nothing any more: not sent, and forgotten */
 #endif
 
+#ifdef MUT_NOREVALIDATION              /* 2b: a fence is believed whatever a later reading shows */
+#define CONTRADICTED(j) 0
+#else
+#define CONTRADICTED(j) (fenced[j] && !cp[j])
+#endif
+#ifdef MUT_NOSTRANGER                  /* 2b: nobody minds another member that the load balancer admits */
+#define STRANGE(j) 0
+#else
+#define STRANGE(j) ((j) != target && !may[j] && ELIGIBLE(j))
+#endif
+
 /* ---- what must hold (safety.md section 6) ---- */
 #define WILL(i) role[i]
 #define ELIGIBLE(i) (role[i] && !DOWN(i))
@@ -146,6 +161,8 @@ byte before;
 #elif defined(REACH_RETURN)            /* a member that was fenced so is lifted and serves again */
 bit was;
 #define OK (!(was && ELIGIBLE(0) && !owed[0]))
+#elif defined(OTHERS)
+#define OK 1
 #elif defined(ONLY_S1)
 #define OK S1
 #elif defined(ONLY_OWED)
@@ -154,6 +171,11 @@ bit was;
 #define OK (S1 && S2 && S3 && S4 && S_OWED && S_ONE)
 #endif
 #define CHECK assert(OK)
+#ifdef OTHERS
+bit lifts_left = 1, strangers_left = 1;
+#define SETTLED(i) (lag[i] == 0)
+#define UNDOUBTED(i) (!CONTRADICTED(i) && !STRANGE(i))
+#endif
 
 inline lands_in(s) {                   /* a PUT lands: the etag changes, so nothing else in flight can land */
    if :: cp[fl_to[s]] != fl_down[s] -> cp[fl_to[s]] = fl_down[s]; lag[fl_to[s]]++
@@ -168,6 +190,14 @@ inline drop(s) { fl_used[s] = 0; fl_to[s] = 0; fl_down[s] = 0; fl_by[s] = 0 }
 
 active proctype World() { byte i, e, k;
  end: do
+#ifdef OTHERS
+ :: atomic { lifts_left -> select(i : 0 .. N-1);                /* another writer lifts a Down that has arrived */
+      if :: cp[i] && lag[i] == 0 -> cp[i] = 0; lag[i] = 1; lifts_left = 0; drop(0); drop(1);
+              for (k : 0 .. R-1) { etag[k] = 0 }; k = 0
+         :: else fi; i = 0 }
+ :: atomic { strangers_left -> select(i : 0 .. N-1);            /* a machine is restored that served once */
+      if :: maxep[i] < E -> role[i] = 1; ack[i] = 0; strangers_left = 0 :: else fi; i = 0 }
+#endif
  :: atomic { select(i : 0 .. N-1); select(e : 1 .. E);          /* a command is delivered */
       if
       :: promote[AT(i,e)] && NEWER(i,e) -> maxep[i] = e; role[i] = 1
@@ -299,6 +329,21 @@ proctype Instance(byte me) { byte c, j, k; bit ok;
          :: else fi; j = 0 }
  /* 5 PROMOTE, again and again */
  :: atomic { CAS && granted && epoch > 0 && may[target] && !DEAD(target,epoch) -> promote[AT(target,epoch)] = 1 }
+#ifdef OTHERS
+ /* a reading contradicts a fence: it is believed no more; it shows a stranger: it may serve, and is fenced in the next operation */
+ :: atomic { etag[me] && CAS -> select(j : 0 .. N-1);
+      if :: CONTRADICTED(j) -> fenced[j] = 0; written()
+         :: STRANGE(j) -> may[j] = 1; ack[j] = 0; written()
+         :: else fi; j = 0 }
+ /* AT_REST by a current reading of everything: converged, so that nobody looks again before the next sweep */
+ :: atomic { etag[me] && CAS && granted && ALL(UNDOUBTED) && ALL(SETTLED) && !PAIR(UNFENCED) ->
+#ifdef REACH_AGAIN                     /* a member that another writer lifted is fenced again, and serves on in vain */
+      assert(lifts_left || !(fenced[0] && role[0]))
+#else
+      assert(S1)
+#endif
+    }
+#endif
  /* 7 REJOIN: who has acknowledged leaves may_serve */
  :: atomic { CAS && granted -> select(j : 0 .. N-1);
       if :: j != target && may[j] && ack[j] -> may[j] = 0; written() :: else fi; j = 0 }

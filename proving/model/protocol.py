@@ -104,6 +104,11 @@ CHECKS = (
     Check("MUT_LIFTNOWRITE", 2, 2, 1, only="ONLY_OWED"),
     Check("MUT_NOOWE", 2, 2, 1, only="ONLY_OWED"),
     Check("MUT_OLDLIFT", 2, 3, 1),
+    # Another writer of the pool and a restored machine: no record is at rest while two are eligible (safety.md section 2b).
+    Check("OTHERS", 2, 2, 1, HOLDS),
+    Check("REACH_AGAIN", 2, 2, 1, only="OTHERS"),
+    Check("MUT_NOREVALIDATION", 2, 2, 1, only="OTHERS"),
+    Check("MUT_NOSTRANGER", 2, 2, 1, only="OTHERS"),
 )
 QUICK = (Check("base", 2, 2, 1, HOLDS), two_serve("NOFENCE", 2, 2, 1), two_serve("CPONLY", 2, 2, 1))
 RANKED = (
