@@ -3,20 +3,23 @@
 The rule's health action tells of the data plane, late by `lag` seconds, or nothing at all.
 """
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from function_app.domain.base.errors import Superseded, Terminal, Unavailable
 from function_app.domain.service.observation import AdminState, Backend, BalancerReading
+from function_app.domain.topology.model import Handover
 from function_app.reconcile.ports import PoolView
 from proving.storm.calls import Call
-from proving.storm.prober import INTERVAL, Prober
+from proving.storm.prober import INTERVAL, THRESHOLD, Prober
 
 if TYPE_CHECKING:
     from proving.storm.world import World
 
 STALE_READS = 0.2
 """The share of GETs that show what was a while ago, where they may."""
+NOTICED_WITHIN = timedelta(seconds=INTERVAL * (THRESHOLD + 1))
 REASONS = {AdminState.DOWN: "Down_Admin", AdminState.UP: "Up_Admin"}
 
 
@@ -55,6 +58,7 @@ class Balancer:
         self._seen = 0.0
         """What health has told never goes back in time, however stale it is."""
         self.silent = False
+        self._fluttered = False
         self.unprobed: set[str] = set()
         """Members that the load balancer's probe does not reach."""
 
@@ -65,7 +69,8 @@ class Balancer:
             etag, control = self._shown()
             there = (n for n in self.names if n in self.members)
             backends = {n: Backend(control[n], self._reason(n), f"/pool/{n}") for n in there}
-            call.answer(BalancerReading(etag, self._world.frontend, backends), self._world.draw() * 0.6)
+            within = None if self._world.service.handover is Handover.PROMPT else NOTICED_WITHIN
+            call.answer(BalancerReading(etag, self._world.frontend, backends, within), self._world.draw() * 0.6)
 
     def look(self, call: Call, name: str) -> None:
         if not self._refused(call):
@@ -82,7 +87,10 @@ class Balancer:
         call.answer(None, 1.0)
 
     def reason(self, call: Call, name: str) -> None:
-        if not self._refused(call):
+        if self._world.bugs.flutters:
+            self._fluttered = not self._fluttered
+            call.answer("Up_Probe_Success" if self._fluttered else "Down_Probe_HttpStatusCodeError", 0.1)
+        elif not self._refused(call):
             call.answer(self._reason(name), 0.5 + self._world.draw() * 2.0)
 
     def write(self, call: Call, name: str, state: AdminState, etag: str) -> None:
@@ -204,6 +212,7 @@ class Balancer:
         down = "Down_Probe_HttpStatusCodeError" if answers else "Down_Probe_TcpProbeTimeout"
         probed = "Up_Probe_Success" if self._probers[name].up else down
         self._log[name].append((self._world.timeline.now, REASONS.get(self.data[name], probed)))
+        self._world.dirty = True
 
     def _reason(self, name: str) -> str | None:
         if self.silent:

@@ -32,6 +32,7 @@ class Bugs:
     ignores_promotes: bool = False  # L1, L3: agents answer a PROMOTE and do nothing
     ignores_outward: bool = False  # L1: agents take what is outward and do nothing
     never_fences: bool = False  # L2: a Down never reaches the data plane
+    flutters: bool = False  # S1, S20: health says up and down in turn, whatever is so
     never_lifts: bool = False  # L4: a None never reaches the data plane
     mutes_all: bool = False  # L6: no member ever answers us, and their peers hear them
     ignores_etag: bool = False  # S12 or another: storage and ARM write whatever the etag

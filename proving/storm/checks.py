@@ -17,6 +17,7 @@ from function_app.domain.peerings.model import Provisioning
 from function_app.domain.service.observation import AdminState
 from function_app.domain.service.record import SCHEMA, Operation, Phase, Record
 from function_app.domain.service.steps import SendAdvertise, SendFence, SendOutward, SendPromote
+from function_app.domain.topology.model import Handover
 from function_app.domain.topology.peering_names import is_ours
 from function_app.reconcile.ports import AgentCommand
 
@@ -62,6 +63,8 @@ class Checks:
         self._lawless = False
         """The record was put back to an older one (finding 2), and is not sound again yet: whoever could tell may be
         silent, dark or cut off as long as it likes, and two may serve meanwhile."""
+        self._sharing: frozenset[str] = frozenset()
+        """The two that serve on purpose, from the record that says so until the next grant."""
         self._granted: dict[tuple[int, str], str] = {}
         """Each epoch with whom it was granted to, and the boot that a PROMOTE of it would name."""
         self._opened: dict[int, tuple[str, str]] = {}
@@ -99,12 +102,23 @@ class Checks:
             self._look_at_record(record, serving)
 
     def _look_at_flows(self, serving: list["Nva"]) -> None:
-        """S1."""
+        """S1: of what members answer, but for two that share on purpose, and by `handover` of what the load balancer admits."""
         balancer = self._world.balancer
         passed = {name for name in balancer.members if balancer.data.get(name) is not AdminState.DOWN}
         eligible = [agent.name for agent in serving if agent.name in passed]
-        if len(eligible) > 1 and not balancer.meddled.keys() & set(eligible):
+        if len(eligible) > 1 and not balancer.meddled.keys() & set(eligible) and not set(eligible) <= self._sharing:
             self.broken("S1", f"{' and '.join(eligible)} are eligible at once")
+        if self._world.service.handover is not Handover.PROMPT:
+            self._look_at_handover()
+
+    def _look_at_handover(self) -> None:
+        """S1 and S20, of what the load balancer admits."""
+        balancer, handover = self._world.balancer, self._world.service.handover
+        admitted = [name for name in balancer.names if balancer.admits(name)]
+        if handover is Handover.EXCLUSIVE and len(admitted) > 1 and not balancer.meddled.keys() & set(admitted):
+            self.broken("S1", f"the load balancer admits {' and '.join(admitted)} at once")
+        if handover is Handover.SEAMLESS and self.quiet and not admitted:
+            self.broken("S20", "the load balancer admits nobody, and nothing happened but planned moves")
 
     def _look_at_record(self, record: Record, serving: list["Nva"]) -> None:
         """S2, S3 and S4."""
@@ -169,8 +183,12 @@ class Checks:
         if record.target is not None:
             if record.operation is not None:
                 self._opened[record.epoch] = (record.target, record.operation.kind)
-            if record.phase in SETTLED and record.target in record.may_serve:
-                self._granted[record.epoch, record.target] = self._world.agents[record.target].boot_id
+            for name in _granted_to(record):
+                self._granted[record.epoch, name] = self._world.agents[name].boot_id
+        if record.is_shared:
+            self._sharing = _granted_to(record)
+        elif record.phase in SETTLED:
+            self._sharing = frozenset()
         self._owed.update(record.owed)
 
     def _opening(self, before: Record | None, record: Record, decided: tuple[float, float]) -> None:
@@ -226,7 +244,7 @@ class Checks:
         if isinstance(command, SendPromote):
             if (command.epoch, command.member) in self._granted:
                 self._granted[command.epoch, command.member] = command.boot_id
-            if record.phase not in SETTLED or command.member not in record.may_serve & {record.target}:
+            if command.member not in _granted_to(record):
                 self.broken("S7", f"{command} is sent while {_line(record)}")
 
     def arrived(self, name: str, command: AgentCommand) -> None:
@@ -282,6 +300,14 @@ class Checks:
         ]
         if not others:
             self.broken("S10", f"{name} was the last announcer")
+
+
+def _granted_to(record: Record) -> frozenset[str]:
+    """Whom a record permits to be promoted at its epoch: the target once it is granted, or the two that share."""
+    previous = record.operation.previous if record.operation else None
+    if record.is_shared:
+        return record.may_serve & {record.target, previous}
+    return record.may_serve & {record.target} if record.phase in SETTLED else frozenset()
 
 
 def _line(record: Record) -> str:

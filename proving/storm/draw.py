@@ -166,6 +166,33 @@ def random_plan(seed: int) -> Plan:
     )
 
 
+MOVED: tuple[Drawn, ...] = (_order(("switchover",)),)
+
+
+def handover_plan(seed: int) -> Plan:
+    """The plan of a service with `exclusive` or `seamless`: mostly planned moves, in quiet histories nothing else of weight."""
+    draw = random.Random(f"handover {seed}")  # noqa: S311  # histories must be repeatable, not secret
+    handover, quiet = draw.choice(("exclusive", "seamless")), draw.random() < 0.4
+    members = draw.choice((2, 2, 3))
+    names = [f"nva-{letter}" for letter in "abcd"[:members]]
+    heal_at = draw.uniform(60.0, 240.0)
+    pool = (*MOVED * 12, *HARMLESS, *BY_CUT) if quiet else (*MOVED * 12, *HARMLESS, *BY_CUT, *HARMFUL)
+    return Plan(
+        seed=seed,
+        profile="handover",
+        members=members,
+        pace=draw.choice(("usual", "brisk")),
+        heal_at=heal_at,
+        faults=_faults(draw, pool, names, heal_at),
+        hosts=draw.choice((1, 2)),
+        leg_seconds=(0.001, draw.choice((0.01, 0.02, 0.2))),
+        keeps_etag=draw.random() < 0.3,
+        quiet=quiet,
+        health_seconds=draw.choice((0.0, 0.0, 3.0, 10.0)),
+        handover=handover,
+    )
+
+
 LASTING: tuple[Drawn, ...] = (
     _fault(Kind.CRASH, FOR_EVER, FOR_EVER),
     _fault(Kind.DISK_BROKEN, FOR_EVER, FOR_EVER),

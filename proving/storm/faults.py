@@ -123,6 +123,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """Once healed, the holder fails, and the failover is timed."""
     last: str = "silent"
     """How it fails then: a name of `paths.PATHS`."""
+    handover: str = "prompt"
+    """The service's: what its load balancer is to admit while it moves."""
     lasting: tuple[Fault, ...] = ()
     """Faults that no healing ends (L7); they begin at their time, like the others."""
     rewritten: bool = False

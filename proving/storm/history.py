@@ -85,7 +85,7 @@ class History:
         self._begin()
 
     def _new_world(self, bugs: Bugs) -> World:
-        return World(self.plan.seed, place(self.plan.members, self.plan.pace), bugs)
+        return World(self.plan.seed, place(self.plan.members, self.plan.pace, self.plan.handover), bugs)
 
     def _begin(self) -> None:
         world, plan = self.world, self.plan

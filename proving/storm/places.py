@@ -26,7 +26,7 @@ PACES: dict[str, dict[str, str]] = {
 
 
 @cache
-def place(members: int, pace: str) -> Topology:
+def place(members: int, pace: str, handover: str = "prompt") -> Topology:
     """A topology named `hub` with one service `fw`; members by falling priority. At the usual pace it has `outward`."""
     names = [f"nva-{letter}" for letter in "abcd"[:members]]
     document: dict[str, Any] = {
@@ -53,6 +53,7 @@ def place(members: int, pace: str) -> Topology:
                 },
                 "members": [{"speaker": n, "priority": 200 - 10 * i} for i, n in enumerate(names)],
                 "failover": {"rehearse": "ordered"},
+                "handover": handover,
             }
         ],
         "timing": PACES[pace],

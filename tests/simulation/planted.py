@@ -16,8 +16,18 @@ def _with(plan: Plan, *faults: Fault) -> Plan:
     return replace(plan, faults=(*plan.faults, *faults))
 
 
+def _moved(handover: str) -> Plan:
+    """There and back, twice: some phase of the probe shows it."""
+    moves = [Fault(40.0 * n, Kind.ORDER, f"nva-{'ba'[n % 2]}", how="switchover") for n in range(4)]
+    return replace(
+        CALM, seed=0, handover=handover, quiet=True, heal_at=170.0, faults=(replace(moves[0], at=5.0), *moves[1:])
+    )
+
+
 PLANTED: tuple[tuple[str, Bugs, Plan], ...] = (
     ("S1", Bugs(promotes_all=True), replace(F1, members=3)),
+    ("S1", Bugs(flutters=True), _moved("exclusive")),
+    ("S20", Bugs(flutters=True), _moved("seamless")),
     ("S2", Bugs(grants_at_once=True), F2),
     ("S3", Bugs(forgets_members=True), F1),
     ("S4", Bugs(fences_nothing=True), F2),

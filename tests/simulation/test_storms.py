@@ -16,7 +16,7 @@ from proving.storm.__main__ import main
 from proving.storm.bugs import Bugs
 from proving.storm.campaign import Chunk, campaign, law_broken, run_chunk
 from proving.storm.directed import directed_plan
-from proving.storm.draw import random_plan
+from proving.storm.draw import handover_plan, random_plan
 from proving.storm.exhaustive import SCENARIOS, single_plans
 from proving.storm.faults import Kind, Plan
 from proving.storm.history import History, Result
@@ -53,6 +53,12 @@ def test_random_histories_break_no_law(first: int) -> None:
 def test_directed_histories_break_no_law(first: int) -> None:
     results = [_run(directed_plan(seed)) for seed in range(first, first + 50)]
     assert sum(result.openings for result in results) > 100
+
+
+@pytest.mark.parametrize("first", range(0, 120, 40))
+def test_histories_of_planned_moves_break_no_law_by_handover(first: int) -> None:
+    results = [_run(handover_plan(seed)) for seed in range(first, first + 40)]
+    assert sum(result.openings for result in results) > 20
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -77,7 +77,7 @@ def test_each_handover_says_how_long_the_load_balancer_admits_two_and_none() -> 
     assert planned_and_failed(Handover.EXCLUSIVE) == [(0, 34, 35), (0, None, 40)]
     gap = timedelta(0)
     seamless = bounds(Timing(), Probe(), Handover.SEAMLESS)
-    assert [(b.overlap.total_seconds(), b.gap) for b in seamless][:2] == [(22, gap), (15, None)]
+    assert [(b.overlap.total_seconds(), b.gap) for b in seamless][:2] == [(37, gap), (15, None)]
     assert seamless[0].total.total_seconds() == 1 + 2 + 2 + 15 + 2 + 15
     assert seamless[1:] == bounds(Timing(), Probe())[1:]
 

@@ -155,7 +155,7 @@ def test_spacing_and_blindness_never_hold_what_an_operator_or_a_proof_demands() 
     assert refuse(FAIL, context(agents={"nva-a": SILENT, "nva-b": SILENT})) == ()
 
 
-def test_a_failover_from_a_silent_holder_is_not_spaced_for_waiting_protects_nobody() -> None:
+def test_a_failover_from_a_silent_holder_is_not_spaced_for_waiting_is_an_outage() -> None:
     silent = {**FIT, "nva-a": SILENT}
     assert refuse(FAIL, context(stable(spacing=SPACED), agents=silent)) == ()
     assert [refusal.guard for refusal in refuse(FAIL, context(stable(spacing=SPACED)))] == ["spacing"]

@@ -75,7 +75,7 @@ def _bound(detection: Detection, fence: FencedBy, timing: Timing, probe: Probe, 
     planned = detection is Detection.ORDERED
     if handover is Handover.SEAMLESS and planned:
         parts = (*detected, ("old holder's epoch", timing.command_timeout), promotion, seen, proof, forgets)
-        return Bound(detection, fence, parts, SHOWN + proof[1] + probe.notices, timedelta(0))
+        return Bound(detection, fence, parts, probe.notices + SHOWN + proof[1] + probe.notices, timedelta(0))
     waits = handover is Handover.EXCLUSIVE and fence is FencedBy.AGENT
     moved = (proof, *((forgets,) if waits else ()), promotion, seen)
     overlap = timedelta(0) if waits or fence is FencedBy.BALANCER else probe.notices

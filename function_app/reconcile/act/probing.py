@@ -1,10 +1,10 @@
 """Waits until the load balancer's probe has found out what a member answers, by its health and by the time that it needs.
 
-    up      until health says that it is up; that it needs longer than it may is a failure
-    not up  until health, which showed it up since, no longer does; else for as long as the probe needs
+    up      health shows it up, after it was down; or at the end of that time
+    not up  health shows it down, after it was up; or does not show it up at the end of that time
 
-Health shows a change late. So a first reading that shows the member down may be older than its last success, and counts for
-nothing; neither does one that cannot be read. A member that health still shows up when the time is over is waited for again.
+Health shows a change late. So a first reading that shows what is waited for may be older than the member's last change, and
+counts for nothing before the time is over; neither does one that cannot be read. What is not so then is waited for again.
 """
 
 from datetime import timedelta
@@ -24,21 +24,20 @@ async def await_probe(ports: Ports, service: Service, speaker: Speaker, wait: Aw
     """Returns once it is so. Raises Unavailable: it is not so, or it is not known how long the probe needs."""
     if wait.within is None:
         raise Unavailable("it is not known how long the load balancer's probe needs: it was not read yet", SOON)
-    waited, was_up = timedelta(), False
+    wanted, contrary = (Value.OK, Value.BAD) if wait.up else (Value.BAD, Value.OK)
+    waited, has_turned = timedelta(), False
     while True:
         asked = ports.clock.now()
         shown, said = await _shown(ports, service, speaker)
-        if wait.up and shown is Value.OK:
+        if has_turned and shown is wanted:
             return
-        if not wait.up and was_up and shown is Value.BAD:
-            return
-        was_up = was_up or shown is Value.OK
+        has_turned = has_turned or shown is contrary
         waited += min(max(ports.clock.now() - asked, timedelta()), ANSWER_COUNTED_MAX)
         if waited >= wait.within:
             break
         await ports.clock.sleep(POLL)
         waited += POLL
-    if wait.up or shown is Value.OK:
+    if shown is contrary or (wait.up and shown is not wanted):
         seconds = wait.within.total_seconds()
         raise Unavailable(f"after {seconds:g} s the load balancer says of {speaker.name}: {said}", SOON)
 

@@ -115,10 +115,9 @@ class Explaining:
             return otherwise
 
     def _note(self, what: str, error: Exception) -> None:
-        why = (
-            f"{what}: {error}" if isinstance(error, HopkeeperError) else f"{what}: {error!r}, which is a fault of ours"
-        )
-        log.warning("a part of a pass that only explains did not end: %s", why, exc_info=error)
+        known = isinstance(error, HopkeeperError)
+        why = f"{what}: {error}" if known else f"{what}: {error!r}, which is a fault of ours"
+        log.warning("a part of a pass that only explains did not end: %s", why, exc_info=None if known else error)
         self.faults.append(Outcome(Ending.FAILED, (why,), self._topology.timing.doubt_poll))
 
 

@@ -190,8 +190,9 @@ async def test_a_member_that_is_still_up_by_then_is_not_gone() -> None:
         await waited(waiting({0: UP}), up=False)
 
 
-async def test_a_member_is_up_once_health_says_so_and_not_merely_after_a_while() -> None:
+async def test_a_member_is_up_once_health_has_shown_it_down_and_then_up_and_not_merely_after_a_while() -> None:
     assert await waited(waiting({0: DOWN, 6: UP}), up=True) == 6
+    assert await waited(waiting({0: UP}), up=True) == WITHIN.total_seconds()  # as health showed it before FENCE
     with pytest.raises(Unavailable, match="says of nva-a: Down_Probe"):
         await waited(waiting({0: DOWN}), up=True)
     with pytest.raises(Unavailable, match="says of nva-a: nothing"):
