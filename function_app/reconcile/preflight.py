@@ -82,7 +82,7 @@ def _facts(arm: ArmFacts | None, seen: SeenInPass) -> Facts:
     return Facts(
         arm=arm,
         route_servers={m.server: m.reading for m in seen.memberships if m.reading is not None},
-        agents={n: AgentFacts(a.version, a.clock - seen.asked, a.sessions) for n, a in answered.items()},
+        agents={n: AgentFacts(a.version, a.clock - seen.asked, a.sessions, a.hold_time) for n, a in answered.items()},
         rehearsals=seen.rehearsals,
     )
 

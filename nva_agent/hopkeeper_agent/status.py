@@ -21,7 +21,7 @@ from hopkeeper_agent.messages import encode_advertised, encode_advertisements, e
 from hopkeeper_agent.peers import PeerWatch, Reading
 from hopkeeper_agent.reports import Reportable
 from hopkeeper_agent.role import Advertisement, Role, ServiceState, Toward, answers
-from hopkeeper_agent.speakers import Session, Speaker
+from hopkeeper_agent.speakers import Session, SessionState, Speaker
 
 SENT_MAX = 32
 """So many sent routes of a session are listed: all of them could make a reply too long for the app (64 KiB)."""
@@ -198,7 +198,9 @@ def _sessions(parts: Parts, toward: Toward) -> dict[str, Any]:
 
 
 def _session(session: Session) -> dict[str, Any]:
-    known = {"state": session.state.value, "since": session.since and session.since.isoformat()}
+    known: dict[str, Any] = {"state": session.state.value, "since": session.since and session.since.isoformat()}
+    if session.state is SessionState.ESTABLISHED and session.hold_seconds:
+        known["hold_time"] = session.hold_seconds
     # "sent" is left out where it is unknown: not every daemon reports it.
     return known if session.sent is None else {**known, "sent": encode_advertisements(session.sent[:SENT_MAX])}
 

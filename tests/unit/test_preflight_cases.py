@@ -176,6 +176,18 @@ def test_a_dead_announcer_attracts_traffic_for_thirty_seconds_at_most(seconds: i
     )
 
 
+def test_a_hold_time_that_an_agent_reports_is_the_documents() -> None:
+    world = World.clean()
+    world.doc["timing"]["bgpHold"] = "PT30S"
+    agents = {n: replace(a, hold_time=timedelta(seconds=30)) for n, a in world.facts.agents.items()}
+    world.facts = replace(world.facts, agents=agents)
+    assert found(world, "hold-time") == []
+    world.facts = replace(
+        world.facts, agents=agents | {"nva-a": replace(agents["nva-a"], hold_time=timedelta(seconds=90))}
+    )
+    assert [f.what for f in found(world, "hold-time")] == ["nva-a reports a hold time of 90 s, bgpHold says 30 s"]
+
+
 @pytest.mark.parametrize(("seconds", "late"), [(180, False), (181, True)])
 def test_where_every_path_names_a_frontend_the_hold_time_is_what_a_route_server_offers(
     seconds: int, late: bool

@@ -1,5 +1,6 @@
 """What a ranked service's record takes from a look, and what is ordered next. The orders themselves: test_ranking.py."""
 
+from dataclasses import replace as with_changes
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -73,6 +74,14 @@ def test_a_status_that_is_no_newer_than_the_acknowledgement_does_not_say_that_th
     given = at_rest(rank=rank(NOW))
     assert KIND.noted(view(seen(ordered={}), given)) == given
     assert KIND.noted(view(seen(ordered={}, at=SOON), given)) != given
+
+
+def test_the_hold_time_that_an_agent_reports_is_kept_for_when_it_is_silent() -> None:
+    slow = with_changes(status(3), hold_time=timedelta(seconds=240))
+    noted = KIND.noted(view(seen(status(3), slow), at_rest()))
+    assert noted.rank is not None
+    assert [noted.rank.announcers[name].hold for name in (A, B, C)] == [None, timedelta(seconds=240), None]
+    assert KIND.noted(view(seen(status(3), SILENT), noted)) == noted
 
 
 NEWER = {B: PathOrder(3, 2, Path(2, B))}

@@ -18,6 +18,7 @@ from function_app.domain.service.ranked.paths import (
     best_possible,
     damped_for,
     gone_for,
+    held_for,
     intend,
     landed,
     leading,
@@ -267,6 +268,16 @@ def test_nothing_is_lengthened_for_a_target_that_is_not_on_every_live_instance()
 def test_an_injector_that_cannot_lead_is_commanded_to_lengthen_its_path_for_one_that_can() -> None:
     rank = resting(i=Path(1, "a"), j=Path(2, "a"))
     assert proposed(rank, "b", reach("j", lopsided=("i",), announcers="ij"), MEMBER) == {"i": Path(5, "a")}
+
+
+def test_a_path_lands_after_the_hold_time_that_its_announcer_reports() -> None:
+    rank = ack(order(trio(), b=Path(3, "b"), c=Path(2, "c")), "b")
+    slower = held_for(ack(rank, "c"), {"b": HOLD + timedelta(seconds=60), "x": HOLD})
+    assert slower.announcers.keys() == set("abc")
+    assert [a.landed for a in landed(slower, T0 + HOLD, HOLD).announcers.values()] == [True, False, True]
+    silent = held_for(slower, {})
+    assert landed(silent, T0 + HOLD, HOLD) == landed(slower, T0 + HOLD, HOLD)
+    assert all(a.landed for a in landed(slower, T0 + HOLD + timedelta(seconds=60), HOLD).announcers.values())
 
 
 def test_an_announcer_is_gone_from_the_first_look_that_shows_no_session_until_one_that_shows_one() -> None:

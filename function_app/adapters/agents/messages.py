@@ -103,6 +103,7 @@ class _Peer(Struct, frozen=True):
 
 class _Session(Struct, frozen=True):
     state: _SessionState
+    hold_time: Annotated[int, Meta(ge=0, le=65535)] | None = None
 
 
 class _Maintenance(Struct, frozen=True):
@@ -199,6 +200,7 @@ def decode_status(raw: Mapping[str, Any], topology: str, agent: str, signed: Sig
         peers={name: PeerView(peer.gossip, peer.probe, _age(peer.age_seconds)) for name, peer in status.peers.items()},
         # A session in an unknown state is not Established: readiness needs no more than that.
         sessions=_sessions(status.sessions),
+        hold_time=_hold_time(status.sessions),
         outward_sessions=_sessions(status.outward_sessions),
         version=plain(status.version),
         maintenance=_maintenance(status.maintenance),
@@ -214,6 +216,12 @@ def _sessions(sessions: Mapping[str, _Session]) -> dict[IPv4Address, bool]:
         _address(IPv4Address, neighbour): session.state is _SessionState.ESTABLISHED
         for neighbour, session in sessions.items()
     }
+
+
+def _hold_time(sessions: Mapping[str, _Session]) -> timedelta | None:
+    """The longest of all sessions that report one."""
+    seconds = max((session.hold_time or 0 for session in sessions.values()), default=0)
+    return timedelta(seconds=seconds) if seconds else None
 
 
 def plain(text: str) -> str:

@@ -86,6 +86,8 @@ class AgentFacts:
     offset: timedelta
     """Its clock minus ours; the answer's way is part of it."""
     sessions: Mapping[IPv4Address, bool]
+    hold_time: timedelta | None = None
+    """After which its sessions with Route Servers end in silence, where it reports that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,14 @@ def _terminates(topology: Topology, speaker: Speaker) -> bool:
     return all(prefix.prefixlen == prefix.max_prefixlen for prefix in carried)
 
 
-def hold_time(topology: Topology, _: Facts) -> Iterator[Fault]:
+def hold_time(topology: Topology, facts: Facts) -> Iterator[Fault]:
     hold = topology.timing.bgp_hold
+    for path, speaker in speakers(topology):
+        seen = facts.agents.get(speaker.name)
+        if seen is not None and seen.hold_time is not None and seen.hold_time != hold:
+            what = f"{speaker.name} reports a hold time of {seen.hold_time.total_seconds():g} s, bgpHold says"
+            do = "say in bgpHold what is negotiated: it counts for every agent that does not report its own"
+            yield Fault(path, f"{what} {hold.total_seconds():g} s", do)
     ranked = [service.name for service in topology.services if kind_of(service).is_ranked]
     own = [speaker.name for speaker in topology.speakers if speaker.announces]
     advised = HOLD_ADVISED if ranked or own else HOLD_BEHIND_BALANCER

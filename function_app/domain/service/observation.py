@@ -71,6 +71,8 @@ class AgentStatus:
     version: str = ""
     maintenance: str | None = None
     """What the platform is about to do to the machine, and not before when (Azure Scheduled Events)."""
+    hold_time: timedelta | None = None
+    """After which its sessions with Route Servers end in silence, the longest of them; None where it does not report one."""
     outward_sessions: Mapping[IPv4Address, bool] = field(default_factory=dict)
     """With its on-premises neighbours: apart, for they say nothing of what a Route Server hears."""
     excused: tuple[str, ...] = ()

@@ -33,13 +33,16 @@ class SessionState(StrEnum):
 class Session:
     """The session with one neighbour of the group `toward`; `since` is None while its state is unknown.
 
-    `sent`: our advertisements as the neighbour was last sent them; None where the daemon does not report it.
+    `sent`: our advertisements as the neighbour was last sent them; `hold_seconds`: after which it ends in silence, as
+    negotiated, or where only that is known the time that we offer, which is never shorter. Both None where the daemon does
+    not report it.
     """
 
     state: SessionState
     since: datetime | None
     sent: tuple[Advertisement, ...] | None = None
     toward: Toward = Toward.ROUTE_SERVERS
+    hold_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,8 @@ class Bird:
         self._known = {address: protocol for address, protocol in known.items() if address in wanted}
         # `idle` always: BIRD sends in the pass of its loop after the one that changed the table, so before it answers again.
         return {
-            address: PeerReading(read.established, read.since, read.exported) for address, read in self._known.items()
+            address: PeerReading(read.established, read.since, read.exported, hold_seconds=read.hold_seconds)
+            for address, read in self._known.items()
         }
 
     async def sent(self, peer: IPv4Address) -> dict[IPv4Network, Advertisement]:

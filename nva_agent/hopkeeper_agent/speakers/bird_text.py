@@ -92,6 +92,7 @@ class BgpProtocol:
     exported: int
     table: str
     restarts_gracefully: bool
+    hold_seconds: int | None
 
 
 def render(
@@ -173,6 +174,7 @@ def protocols(lines: Sequence[str], now: datetime) -> list[BgpProtocol]:
             continue
         exported, table = _EXPORTED.search(text), re.search(r"Channel ipv4\n(?:.*\n)*?\s+Table:\s+(\S+)", text)
         own = text.split("Neighbor capabilities")[0]
+        hold = re.search(r"Hold timer: +[\d.]+/(\d+)", text)
         graceful = re.search(r"raceful restart\n(?:\s{8,}.*\n)*?\s+AF (?:supported|preserved): +\S", own)
         found.append(
             BgpProtocol(
@@ -183,6 +185,7 @@ def protocols(lines: Sequence[str], now: datetime) -> list[BgpProtocol]:
                 exported=int(exported[1]) if exported else 0,
                 table=table[1] if table else "",
                 restarts_gracefully=graceful is not None,
+                hold_seconds=int(hold[1]) if hold else None,
             )
         )
     return found

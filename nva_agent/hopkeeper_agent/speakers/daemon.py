@@ -52,6 +52,7 @@ class PeerReading:
     since: datetime | None = None
     exported: int = 0
     idle: bool = True
+    hold_seconds: int | None = None
 
 
 class Daemon(Protocol):
@@ -310,7 +311,9 @@ class DaemonSpeaker:
             since = reading.since or (before.since if state is before.state else _now())
             if state is before.state and before.since and since and abs(since - before.since) < SINCE_SLACK:
                 continue
-            self._sessions[address] = replace(before, state=state, since=since, sent=None)
+            self._sessions[address] = replace(
+                before, state=state, since=since, sent=None, hold_seconds=reading.hold_seconds
+            )
             has_changed = True
         if has_changed:
             self._changed()

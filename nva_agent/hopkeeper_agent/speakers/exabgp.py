@@ -311,7 +311,9 @@ class ExaBgpSpeaker:
         if neighbour in self._sessions:
             changed = datetime.fromisoformat(since) if since else None
             before = self._sessions[neighbour]
-            self._sessions[neighbour] = replace(before, state=SessionState(state), since=changed)
+            self._sessions[neighbour] = replace(
+                before, state=SessionState(state), since=changed, hold_seconds=self._settings.hold_time
+            )
             if self._conversation is not None and state != SessionState.ESTABLISHED:
                 # It is sent with everything else when the session comes up again.
                 self._conversation.unsent.pop(neighbour, None)

@@ -233,6 +233,17 @@ def test_fence_outranks_a_promotion_of_the_same_epoch() -> None:
     assert (fence["epoch"], fence["seq"]) > (promote["epoch"], promote["seq"])
 
 
+def test_the_longest_hold_time_of_its_sessions_counts() -> None:
+    raw = status_object()
+    assert decode_status(raw, "hub", "nva-a").hold_time is None
+    for address, seconds in (("10.0.2.4", 180), ("10.0.2.5", 240)):
+        raw["sessions"][address]["hold_time"] = seconds
+    assert decode_status(raw, "hub", "nva-a").hold_time == timedelta(seconds=240)
+    raw["sessions"]["10.0.2.4"]["hold_time"] = 65536
+    with pytest.raises(BadInput, match="hold_time"):
+        decode_status(raw, "hub", "nva-a")
+
+
 def test_a_session_whose_state_is_not_known_is_not_established() -> None:
     raw = status_object()
     raw["sessions"]["10.0.2.4"]["state"] = "unknown"

@@ -33,6 +33,7 @@ BIRD_PROTOCOLS = b"""\
 1006-  BGP state:          Established
      Neighbor address: 10.0.0.36
      Neighbor AS:      65515
+     Hold timer:       152.304/180
      Local capabilities
        Multiprotocol
          AF announced: ipv4
@@ -108,6 +109,7 @@ def test_bird_shows_the_sessions_and_who_restarts_gracefully() -> None:
     assert (first.exported, first.table, first.restarts_gracefully) == (1, "hopkeeper4", True)
     assert first.since == NOW.replace(second=2, microsecond=892000)
     assert (second.established, second.restarts_gracefully) == (False, False)
+    assert (first.hold_seconds, second.hold_seconds) == (180, None)
     assert second.since == datetime(2026, 11, 19).astimezone()
 
 

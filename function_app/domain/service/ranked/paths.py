@@ -71,6 +71,8 @@ class Announcer(Struct, frozen=True):
     orders: tuple[PathOrder, ...] = ()
     acked: int = 0
     acked_at: datetime | None = None
+    hold: timedelta | None = None
+    """The hold time that its agent last reported; the document's counts where it reports none."""
 
     @property
     def latest(self) -> PathOrder:
@@ -155,8 +157,15 @@ def acknowledged(rank: Rank, announcer: str, turn: tuple[int, int], at: datetime
     return replace(rank, announcers={**rank.announcers, announcer: now}, changed=at)
 
 
+def held_for(rank: Rank, reported: Mapping[str, timedelta]) -> Rank:
+    """Notes the hold times that announcers report."""
+    known = {n: replace(rank.announcers[n], hold=hold) for n, hold in reported.items() if n in rank.announcers}
+    return replace(rank, announcers=rank.announcers | known)
+
+
 def landed(rank: Rank, at: datetime, hold_time: timedelta) -> Rank:
-    """Forgets what can no longer be at any instance: what was replaced by an order acknowledged `hold_time` ago.
+    """Forgets what can no longer be at any instance: what was replaced by an order acknowledged a hold time ago. That is the
+    negotiated one where an agent reported it, else `hold_time`.
 
     An acknowledgement says that the UPDATE was handed to the sessions. Within the hold time it has arrived or the
     instance, which received no KEEPALIVE behind it either, has dropped the session and all its paths.
@@ -164,7 +173,7 @@ def landed(rank: Rank, at: datetime, hold_time: timedelta) -> Rank:
     done = {
         n: replace(a, orders=a.current)
         for n, a in rank.announcers.items()
-        if not a.landed and a.acked_at is not None and at - a.acked_at >= hold_time
+        if not a.landed and a.acked_at is not None and at - a.acked_at >= (a.hold or hold_time)
     }
     return replace(rank, announcers=rank.announcers | done)
 

@@ -18,6 +18,7 @@ from function_app.domain.service.ranked.paths import (
     Sessions,
     acknowledged,
     gone_for,
+    held_for,
     intend,
     landed,
     leading,
@@ -46,6 +47,8 @@ def noted(look: Look) -> Record:
     rank = record.rank
     for name, turn in seen.announced.items():
         rank = acknowledged(rank, name, turn, look.at)
+    statuses = {name: look.status(name) for name in look.service.announcers}
+    rank = held_for(rank, {n: s.hold_time for n, s in statuses.items() if s is not None and s.hold_time is not None})
     rank = landed(rank, look.at, look.timing.bgp_hold)
     rank = parted(rank, seen.connected, look.at)
     rank = reported_anew(without_unknown(rank, _gone(look, rank)), seen.ordered)
