@@ -111,7 +111,7 @@ class Stage:
         return next(one for one in reversed(self.stack.programs.started) if one.name == f"{name}-agent")
 
     async def restart_agent(self, name: str) -> None:
-        """As an upgrade does: it is asked to end, and another one is started once it has."""
+        """As an upgrade does: it gets SIGTERM, and another one is started once it has ended."""
         process = self.agent(name).process
         process.terminate()
         await asyncio.to_thread(process.wait, WITHIN)
