@@ -66,5 +66,14 @@ def test_a_member_that_lasts_is_elected_before_one_that_is_about_to_be_rebooted(
     assert elected(look(FATAL, replace(STANDBY, maintenance="reboot not before 2026-01-01 03:15:00Z")), stable()) == C
 
 
+@pytest.mark.parametrize(("freeze", "counts"), [("stay", False), ("move", True)])
+def test_a_freeze_that_is_announced_counts_only_where_the_operator_says_so(freeze: str, counts: bool) -> None:
+    coming = "freeze not before 2026-01-01 03:15:00Z"
+    seen = looking(look(replace(SERVING, maintenance=coming)), stable())
+    failover = replace(seen.service.failover, freeze=freeze)
+    seen = replace(seen, service=replace(seen.service, failover=failover))
+    assert maintained(seen, A) == (coming if counts else None)
+
+
 def test_nothing_is_announced_for_a_member_that_does_not_answer() -> None:
     assert maintained(looking(look(SILENT), stable()), A) is None

@@ -390,14 +390,7 @@ def _doubt(look: Look, holder: str) -> str:
 def _alarms(look: Look, holder: str) -> Iterator[str]:
     """What a person should know although nothing is to be done."""
     for name in look.members:
-        if (status := look.status(name)) and status.excused:
-            yield f"{name} goes on answering although checks fail, as no member passes them: {'; '.join(status.excused)}"
-    for name in look.members:
-        if judge(look, name).row is HealthRow.FIT_UNHEARD:
-            yield f"{name}: its peers do not hear it, although it is fit"
-    for name in look.members:
-        if (role := look.role(name)) and role[0] > look.record.epoch:
-            yield f"{name} claims epoch {role[0]}, and shows no command of ours: it is not believed"
+        yield from _alarms_of(look, name)
     for name in look.members:
         if is_down_by_operator(look, name):
             yield f"adminState of {name} is Down, and not by us: an operator's, or of a record that was lost"
@@ -406,6 +399,17 @@ def _alarms(look: Look, holder: str) -> Iterator[str]:
     up = [name for name in look.members if look.is_admitted(name)]
     if len(up) > 1:
         yield f"the load balancer's probe succeeds on {', '.join(up)}"
+
+
+def _alarms_of(look: Look, member: str) -> Iterator[str]:
+    """Those that the agent of one member is the reason for."""
+    status, role = look.status(member), look.role(member)
+    if status is not None and status.excused:
+        yield f"{member} goes on answering although checks fail, as no member passes them: {'; '.join(status.excused)}"
+    if judge(look, member).row is HealthRow.FIT_UNHEARD:
+        yield f"{member}: its peers do not hear it, although it is fit"
+    if role is not None and role[0] > look.record.epoch:
+        yield f"{member} claims epoch {role[0]}, and shows no command of ours: it is not believed"
 
 
 def _session_alarms(look: Look, holder: str) -> Iterator[str]:

@@ -49,9 +49,11 @@ def is_last_choice(look: Look, member: str) -> bool:
 
 
 def maintained(look: Look, member: str) -> str | None:
-    """What the platform is about to do to it, if anything (Azure Scheduled Events)."""
+    """What the platform is about to do to it, if anything (Azure Scheduled Events). A freeze counts if the document says so."""
     status = look.status(member)
-    return status.maintenance if status is not None else None
+    coming = status.maintenance if status is not None else None
+    lasts_seconds = coming is not None and coming.lower().startswith("freeze")
+    return None if lasts_seconds and look.service.failover.freeze == "stay" else coming
 
 
 def is_drained(look: Look, member: str) -> bool:

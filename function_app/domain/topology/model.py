@@ -236,6 +236,8 @@ class Failover(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
     return_after: timedelta = timedelta(minutes=30)
     rehearse: Literal["adopted", "ordered"] = "adopted"
     """Behind a load balancer: whether the fence is rehearsed by itself once, where a standby can be spared for it."""
+    freeze: Literal["stay", "move"] = "stay"
+    """Whether a freeze that Azure announces moves the service: it lasts seconds, and a move may cost more."""
 
 
 class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True, dict=True):
