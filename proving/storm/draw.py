@@ -163,6 +163,7 @@ def random_plan(seed: int) -> Plan:
         last=draw.choice(tuple(PATHS)),
         read_seconds=draw.choice((0.0, 0.0, 5.0, 20.0)),
         health_seconds=draw.choice((0.0, 0.0, 3.0, 10.0)),
+        preempt=draw.random() < 0.3,
     )
 
 
@@ -228,6 +229,7 @@ def lasting_plan(seed: int) -> Plan:
         rewritten=draw.random() < 0.5,
         read_seconds=draw.choice((0.0, 0.0, 5.0, 20.0)),
         health_seconds=draw.choice((0.0, 0.0, 3.0, 10.0)),
+        preempt=draw.random() < 0.3,
     )
 
 

@@ -106,6 +106,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     faults: tuple[Fault, ...] = ()
     points: tuple[Point, ...] = ()
     hosts: int = 2
+    preempt: bool = False
+    """Whether a member of higher priority returns by itself, soon."""
     begins: str = "stable"
     """`stable`: the first member serves and all know it. `unknown`: there is no record."""
     write_seconds: tuple[float, float] = (1.0, 6.0)

@@ -71,6 +71,8 @@ class History:
         if trace:
             world.story = []
             world.documents.filed = {}
+        if plan.preempt:
+            world.let_return()
         world.leg_seconds = plan.leg_seconds
         world.tokens_expire = plan.tokens_expire
         balancer = world.balancer

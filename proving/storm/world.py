@@ -6,6 +6,8 @@ It knows nothing of why things happen: faults are applied by `injector`, laws ar
 import random
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from function_app.domain.service.referents import referents_of
 from function_app.domain.topology.model import Topology
 from function_app.reconcile.passes.fast import fast_pass
@@ -66,6 +68,13 @@ class World:
         self.hosts: list[Host] = []
         self.hosts_stay_down = False
         self.story: list[str] | None = None
+
+    def let_return(self) -> None:
+        """The document says `preempt: ready`, soon after the last move."""
+        failover = replace(self.service.failover, preempt="ready", return_after=timedelta(seconds=20))
+        self.service = replace(self.service, failover=failover)
+        self.topology = replace(self.topology, services=(self.service,))
+        self.in_force = InForce(self.topology, "g2")
 
     def now(self) -> datetime:
         """The true time."""
