@@ -29,6 +29,7 @@ class Bugs:
     drops_members: bool = False  # S14: a write of one member's adminState empties the pool
     boots_serving: bool = False  # S15: an agent boots as serving whatever its disk says
     is_moody: bool = False  # S16: what is told the other way round is not the same
+    believes_documents: bool = False  # S19: the newest document is in force, whatever it takes away
     ignores_promotes: bool = False  # L1, L3: agents answer a PROMOTE and do nothing
     ignores_outward: bool = False  # L1: agents take what is outward and do nothing
     never_fences: bool = False  # L2: a Down never reaches the data plane

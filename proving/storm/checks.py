@@ -71,6 +71,8 @@ class Checks:
         self._epochs: set[int] = set()
         self._owed: set[str] = set()
         self._suspect: dict[str, float] = {}
+        self.forgotten: set[str] = set()
+        """Members that an operator had forgotten: Down, and not on record."""
 
     def broken(self, law: str, text: str, error: BaseException | None = None) -> None:
         if self.violation is None:
@@ -100,6 +102,8 @@ class Checks:
         self._look_at_flows(serving)
         if record is not None:
             self._look_at_record(record, serving)
+        if world.edits is not None:
+            world.edits.look()
 
     def _look_at_flows(self, serving: list["Nva"]) -> None:
         """S1: of what members answer, but for two that share on purpose, and by `handover` of what the load balancer admits."""
@@ -124,7 +128,7 @@ class Checks:
         """S2, S3 and S4."""
         world, balancer = self._world, self._world.balancer
         for agent in serving:
-            if agent.name not in record.may_serve:
+            if agent.name not in record.may_serve and not self._has_left(agent.name, record):
                 self.broken("S3", f"{agent.name} answers 200 and is not in may_serve")
         if record.phase in SETTLED and len(record.may_serve - record.fenced.keys()) > 1:
             self.broken("S2", f"{sorted(record.may_serve - record.fenced.keys())} may serve unfenced")
@@ -132,6 +136,14 @@ class Checks:
             excused = name in balancer.meddled or (self.record_lost and not world.agents[name].is_serving)
             if balancer.data[name] is not AdminState.DOWN and not excused:
                 self.broken("S4", f"{name} is believed fenced and is not Down in the data plane")
+
+    def _has_left(self, name: str, record: Record) -> bool:
+        """Whether the record need not know it: the service was released; or it, or the service with it, left as Down."""
+        leaving = record.leaving
+        if leaving is not None and leaving.done and leaving.how == "released":
+            return True
+        down = self._world.balancer.data[name] is AdminState.DOWN
+        return down and (name in self.forgotten or (leaving is not None and leaving.done))
 
     # --- what is written
 
@@ -239,7 +251,7 @@ class Checks:
             return
         if command.epoch != record.epoch:
             self.broken("S7", f"{command} is sent at epoch {record.epoch}")
-        if isinstance(command, SendOutward) and record.phase is not Phase.STABLE:
+        if isinstance(command, SendOutward) and record.phase is not Phase.STABLE and record.leaving is None:
             self.broken("S7", f"{command} is sent while {_line(record)}")
         if isinstance(command, SendPromote):
             if (command.epoch, command.member) in self._granted:

@@ -1,9 +1,10 @@
 """Draws the plans of the random profile: each history its own mix of faults (swarm), at its own pace."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from proving.storm.calls import Mishap
+from proving.storm.edits import LEAVING, MOVING
 from proving.storm.faults import Fault, Kind, Plan
 from proving.storm.paths import FOR_EVER, PATHS
 
@@ -191,6 +192,55 @@ def handover_plan(seed: int) -> Plan:
         quiet=quiet,
         health_seconds=draw.choice((0.0, 0.0, 3.0, 10.0)),
         handover=handover,
+    )
+
+
+def _edit(hows: Iterable[str]) -> Drawn:
+    def drawn(draw: random.Random, names: list[str], at: float) -> Fault:
+        how, where = draw.choice(tuple(hows)), draw.choice(("apply", "hand"))
+        return Fault(at, Kind.EDIT, draw.choice(names), draw.uniform(5.0, 300.0), how, where=where)
+
+    return drawn
+
+
+BESIDE: tuple[Drawn, ...] = (
+    _fault(Kind.CRASH, 0.5, 90.0),
+    _fault(Kind.FATAL, 5.0, 90.0),
+    _fault(Kind.CUT, 5.0, 90.0, how=("in", "out", "both")),
+    _fault(Kind.ARM_DOWN, 10.0, 120.0),
+    _fault(Kind.KILL, 0.0, 0.0),
+    _fault(Kind.PAUSE, 1.0, 300.0),
+    _fault(Kind.STORAGE_DOWN, 5.0, 60.0),
+    _order(("switchover", "failover", "drain", "undrain")),
+    _mishap(("agent.fence", "agent.promote", "lb.", "record.", "doc.")),
+)
+"""What befalls a service while its document changes."""
+
+
+def edits_plan(seed: int) -> Plan:
+    """The plan of a history in which the document changes, by `apply` or by hand: either with the orders that end what may
+    serve, or with changes that may never come into force while a member serves."""
+    draw = random.Random(f"edits {seed}")  # noqa: S311  # histories must be repeatable, not secret
+    members = draw.choice((2, 3, 3, 4))
+    names = [f"nva-{letter}" for letter in "abcd"[:members]]
+    heal_at = draw.uniform(60.0, 240.0)
+    orders = (_order(("forget", "forget", "retire", "release", "resume")),)
+    leaving = draw.random() < 0.6
+    changes = (_edit(LEAVING), *orders) if leaving else (_edit(MOVING),)
+    always = tuple(
+        draw.choice(changes)(draw, names, round(draw.uniform(0.5, heal_at), 3)) for _ in range(draw.randint(1, 5))
+    )
+    beside = _faults(draw, BESIDE, names, heal_at) if draw.random() < 0.8 else ()
+    return Plan(
+        seed=seed,
+        profile="edits",
+        members=members,
+        pace=draw.choice(("usual", "brisk", "quick")),
+        heal_at=heal_at,
+        faults=tuple(sorted((*always, *beside), key=lambda fault: fault.at)),
+        hosts=draw.choice((1, 2, 2)),
+        spread_seconds=(0.1, 4.0),
+        keeps_etag=draw.random() < 0.3,
     )
 
 

@@ -71,6 +71,7 @@ class Kind(StrEnum):
     FLAP_ALL = "flap-all"  # all sessions go down
     # operators
     ORDER = "order"  # `how` is the verb
+    EDIT = "edit"  # of the document, for `seconds`: `how` in `edits`, about `who`; `where` is "apply" or "hand"
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):

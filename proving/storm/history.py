@@ -19,6 +19,7 @@ from function_app.domain.service.record import Kind as RecordKind
 from function_app.domain.service.record import Operation, Phase, Record
 from proving.storm.bugs import Bugs
 from proving.storm.checks import Violation
+from proving.storm.edits import Edits
 from proving.storm.faults import Plan
 from proving.storm.injector import Injector
 from proving.storm.paths import PATHS
@@ -83,6 +84,8 @@ class History:
             plan.read_seconds,
         )
         world.checks.quiet = plan.quiet
+        if plan.profile == "edits":
+            world.edits = Edits(world, plan.members, plan.pace)
         self.injector = self.injects(world)
         self._begin()
 

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from function_app.domain.service.observation import AdminState
 from function_app.domain.service.orders import order_from
-from function_app.reconcile.operate import operate
 from function_app.reconcile.store import keys
 from proving.storm.calls import Mishap
 from proving.storm.faults import Fault, Kind
@@ -345,7 +344,7 @@ class Injector:
         said: dict[str, object] = {"by": "storm"}
         if verb in ("switchover", "failover"):
             said["to"] = member
-        if verb in ("drain", "undrain", "rehearse"):
+        if verb in ("drain", "undrain", "rehearse", "forget"):
             said["member"] = member
         if verb in ("pause", "drain"):
             said["minutes"] = seconds / 60.0
@@ -355,8 +354,20 @@ class Injector:
         if host is None:
             over(False)
             return
+        if verb in ("forget", "retire", "release"):
+            # What was Down by us is an operator's business then, as where the record was lost.
+            world.checks.record_lost = True
+            world.checks.forgotten |= {member} if verb == "forget" else set()
         order = order_from(verb, said)
-        host.run(lambda ports: operate(ports, world.in_force, world.service, order), over)
+        host.run(lambda ports: world.obey(ports, order), over)
+
+    def _edit(self, fault: Fault) -> None:
+        """The document changes, and is as it was again after a while; that is `apply` or by hand as well."""
+        edits = self._world.edits
+        if edits is not None:
+            by_hand = fault.where == "hand"
+            edits.edit(fault.how, fault.who, by_hand)
+            self._later(fault.seconds, partial(edits.edit, "", "", by_hand))
 
     # --- the end
 
@@ -403,12 +414,18 @@ class Injector:
     def _orders_over(self) -> None:
         """Operators take back what they said, until it is taken."""
         world, record = self._world, self._world.documents.record
+        if world.edits is not None:
+            # An edit or an order of before may still come, from a host that was paused.
+            world.edits.put_back()
+            world.timeline.after(5.0, self._orders_over)
         if record is None:
             return
-        verb, member = ("resume", "") if record.pause else ("undrain", min(record.drains, default=""))
-        if record.pause or record.drains:
+        stopped = record.pause is not None or record.leaving is not None
+        verb, member = ("resume", "") if stopped else ("undrain", min(record.drains, default=""))
+        if stopped or record.drains:
             self.order(verb, member, 0.0, lambda done: None)
-            world.timeline.after(5.0, self._orders_over)
+            if world.edits is None:
+                world.timeline.after(5.0, self._orders_over)
 
 
 METHODS: Mapping[Kind, Callable[[Injector, Fault], object]] = {
@@ -462,4 +479,5 @@ METHODS: Mapping[Kind, Callable[[Injector, Fault], object]] = {
     Kind.RS_FOREIGN: Injector._peering,
     Kind.FLAP_ALL: Injector._sessions,
     Kind.ORDER: Injector._order,
+    Kind.EDIT: Injector._edit,
 }

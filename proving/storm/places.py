@@ -28,6 +28,16 @@ PACES: dict[str, dict[str, str]] = {
 @cache
 def place(members: int, pace: str, handover: str = "prompt") -> Topology:
     """A topology named `hub` with one service `fw`; members by falling priority. At the usual pace it has `outward`."""
+    return decode(text_of(written(members, pace, handover)), Place())
+
+
+def text_of(document: dict[str, Any]) -> str:
+    """As an operator writes it."""
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def written(members: int, pace: str, handover: str = "prompt") -> dict[str, Any]:
+    """The document of `place`, to be changed."""
     names = [f"nva-{letter}" for letter in "abcd"[:members]]
     document: dict[str, Any] = {
         "schema": "hopkeeper/v1",
@@ -60,4 +70,4 @@ def place(members: int, pace: str, handover: str = "prompt") -> Topology:
     }
     if pace == "usual":
         document["services"][0]["outward"] = OUTWARD
-    return decode(yaml.safe_dump(document, sort_keys=False), Place())
+    return document

@@ -188,7 +188,10 @@ class HostBalancers:
     async def read(self, service: Service, speakers: Mapping[str, Speaker], timeout: timedelta) -> BalancerReading:
         seconds = timeout.total_seconds()
         reading: BalancerReading = await self._host.ask("lb.read", seconds, _no_arm, self._balancer.read)
-        return reading
+        others = {n: b for n, b in reading.backends.items() if n not in speakers}
+        strangers = frozenset(b.address for b in others.values() if b.admin_state is not AdminState.DOWN)
+        backends = {n: b for n, b in reading.backends.items() if n in speakers}
+        return replace(reading, backends=backends, strangers=strangers)
 
     async def look(self, service: Service, speaker: Speaker) -> PoolView:
         view: PoolView = await self._ask("lb.look", ARM_SECONDS, self._balancer.look, speaker.name)

@@ -4,20 +4,25 @@ It knows nothing of why things happen: faults are applied by `injector`, laws ar
 """
 
 import random
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from function_app.domain.service.orders import Order
 from function_app.domain.service.referents import referents_of
 from function_app.domain.topology.model import Topology
+from function_app.reconcile.operate import operate
 from function_app.reconcile.passes.fast import fast_pass
 from function_app.reconcile.passes.slow import slow_pass
+from function_app.reconcile.ports import Ports
 from function_app.reconcile.store import keys
 from function_app.reconcile.store.topologies import InForce
 from proving.storm.balancer import Balancer
 from proving.storm.bugs import Bugs
 from proving.storm.checks import Checks
 from proving.storm.documents import Documents
+from proving.storm.edits import Edits
 from proving.storm.gossip import Gossip
 from proving.storm.hosts import Host
 from proving.storm.loop import Timeline
@@ -68,6 +73,8 @@ class World:
         self.hosts: list[Host] = []
         self.hosts_stay_down = False
         self.story: list[str] | None = None
+        self.edits: Edits | None = None
+        """Where the document changes."""
 
     def let_return(self) -> None:
         """The document says `preempt: ready`, soon after the last move."""
@@ -112,7 +119,8 @@ class World:
         if host is None:
             over(False)
         else:
-            host.run(lambda ports: fast_pass(ports, self.in_force, f"report of {agent.name}: {reason}"), over)
+            trigger = f"report of {agent.name}: {reason}"
+            host.run(lambda ports: self.over_document(ports, lambda it: fast_pass(ports, it, trigger)), over)
 
     def wake(self, after: float) -> None:
         """A message in the queue, visible after a while; seen again until a pass has dealt with it."""
@@ -128,7 +136,21 @@ class World:
         if host is None:
             over(False)
         else:
-            host.run(lambda ports: slow_pass(ports, self.in_force, "wake-up"), over)
+            host.run(lambda ports: self.over_document(ports, lambda it: slow_pass(ports, it, "wake-up")), over)
+
+    async def over_document(self, ports: Ports, work: Callable[[InForce], Awaitable[object]]) -> None:
+        """A pass, or an order, over the document that is in force for it."""
+        await work(self.in_force if self.edits is None else await self.edits.in_force(ports))
+
+    async def obey(self, ports: Ports, order: Order) -> None:
+        """An order for the service, if the document in force has it."""
+
+        async def work(in_force: InForce) -> None:
+            for service in in_force.topology.services:
+                if service.key == self.service.key:
+                    await operate(ports, in_force, service, order)
+
+        await self.over_document(ports, work)
 
     def sweep(self) -> None:
         """The timer, for ever."""

@@ -56,6 +56,14 @@ PLANTED: tuple[tuple[str, Bugs, Plan], ...] = (
     ("S14", Bugs(drops_members=True), F2),
     ("S15", Bugs(boots_serving=True), _with(CALM, Fault(5.0, Kind.CRASH, "nva-b", 1.0))),
     ("S16", Bugs(is_moody=True), F1),
+    (
+        "S19",
+        Bugs(believes_documents=True),
+        _with(
+            replace(CALM, profile="edits", heal_at=150.0),
+            Fault(5.0, Kind.EDIT, "nva-a", 140.0, "service", where="hand"),
+        ),
+    ),
     ("L1", Bugs(ignores_promotes=True), replace(F1, heal_at=40.0)),
     ("L1", Bugs(ignores_outward=True), replace(CALM, pace="usual")),
     ("L2", Bugs(never_fences=True), replace(CALM, last_crash=True)),

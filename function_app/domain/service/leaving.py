@@ -116,19 +116,13 @@ def release(look: Look, by: str) -> Decision:
 
 def come_back(look: Look, by: str) -> Decision:
     """A service that left is managed again: nothing is believed, and who serves is learned. What we set to Down is taken
-    back where the document still means the same pool; in another one it stays."""
+    back where the document still means the same pool; in another one it stays. Who may have served when it was released still
+    may: one that is in the document no more holds the service until it is forgotten."""
     record = look.record
     elsewhere = look.named is not None and record.about is not None and look.named.next_hop != record.about.next_hop
-    owed = {name: epoch for name, epoch in record.owed.items() if name in look.members and not elsewhere}
-    record = replace(
-        record,
-        schema=SCHEMA_WITHOUT_LEAVING,
-        leaving=None,
-        may_serve=frozenset(),
-        owed=owed,
-        flaws=(),
-        about=look.named,
-    )
+    known = record.may_serve.union(look.members)
+    owed = {name: epoch for name, epoch in record.owed.items() if name in known and not elsewhere}
+    record = replace(record, schema=SCHEMA_WITHOUT_LEAVING, leaving=None, owed=owed, flaws=(), about=look.named)
     learned = relearn(look.with_record(record), f"resumed by {by}").record
     return Decision(learned, because=(f"resumed by {by}: who serves is learned first",))
 

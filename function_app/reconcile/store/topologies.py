@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from ipaddress import IPv4Network
 
 from function_app.domain.base.errors import BadInput, Problem
@@ -21,6 +22,8 @@ from function_app.reconcile.ports import Documents, Stored
 from function_app.reconcile.store import keys
 from function_app.reconcile.store.records import Records
 
+DECODED_MOST = 64
+"""How many decoded documents are kept in memory."""
 NEVER = datetime.fromtimestamp(0, UTC)
 """When a record that cannot be read began to be learned, where that does not matter."""
 
@@ -37,14 +40,14 @@ class InForce:
 
 
 class Topologies:
-    """Reads and writes topology documents. Decoded ones are cached by etag: a pass decodes only what changed."""
+    """Reads and writes topology documents. Decoded ones are kept by their text: a pass decodes only what changed."""
 
     def __init__(self, documents: Documents, place: Place, observe_only: bool = False) -> None:
         """`observe_only`: no document that was stored by hand is kept as the last good one."""
         self._observe_only = observe_only
         self._documents = documents
         self._place = place
-        self._decoded: dict[tuple[str, str], Topology] = {}
+        self._decode_text = lru_cache(DECODED_MOST)(partial(decode, place=place))
         self._believed: dict[str, str] = {}
         """By topology, the etag of the newest document that was found to follow the one before."""
 
@@ -134,18 +137,13 @@ class Topologies:
         return tuple(problems)
 
     def _decode(self, name: str, stored: Stored) -> Topology:
-        known = self._decoded.get((name, stored.etag))
-        if known is not None:
-            return known
         try:
             text = stored.body.decode()
         except UnicodeDecodeError as error:
             raise BadInput.of("$", "the document is not UTF-8") from error
-        topology = decode(text, self._place)
+        topology = self._decode_text(text)
         if topology.name != name:
             raise BadInput.of("$.name", f"is {topology.name!r}, but the document is kept as {name!r}")
-        self._decoded = {key: value for key, value in self._decoded.items() if key[0] != name}
-        self._decoded[(name, stored.etag)] = topology
         return topology
 
 

@@ -230,6 +230,18 @@ async def test_a_released_service_keeps_its_roles_and_nothing_is_done_for_it_any
     assert scene.serving() == [A]
 
 
+async def test_a_holder_that_left_the_document_while_the_service_was_released_holds_it_once_it_is_resumed() -> None:
+    """It goes on serving, and another member must not serve beside it."""
+    scene = await settled()
+    await ordered(scene, "release")
+    scene.topology = without(A, scene.topology)
+    await ordered(scene, "resume")
+    for _ in range(5):
+        outcome = await scene.slow()
+    assert "nva-a may still be serving but left the topology" in str(outcome.reasons)
+    assert scene.world.eligible() == [A]
+
+
 async def test_an_older_version_only_observes_the_record_of_a_service_that_leaves() -> None:
     scene = await settled()
     assert scene.record.schema == 1
