@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from function_app.domain.preflight.facts import (
     Facts,
     InterfaceFacts,
     Rehearsed,
+    at_each_pool,
 )
 from function_app.domain.preflight.summary import Report, lint
 from function_app.domain.service.balancer import BalancerFacts
@@ -109,7 +111,8 @@ async def _arm_facts(ports: Ports, topology: Topology) -> ArmFacts:
     """Reads everything side by side; whatever fails is left out."""
     around = ports.surroundings
     servers = {s.name: partial(around.location, s) for s in topology.route_servers}
-    balancers = {s.name: partial(around.balancer, s) for s in topology.services if s.load_balancer is not None}
+    behind = chain.from_iterable(at_each_pool(s).items() for s in topology.services if s.load_balancer is not None)
+    balancers = {key: partial(around.balancer, each) for key, each in behind}
     interfaces = {s.name: partial(around.interface, s) for s in topology.speakers if s.interface is not None}
     at = ports.clock.now()
     located, balanced, attached, own = await asyncio.gather(

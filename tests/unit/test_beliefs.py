@@ -6,10 +6,13 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from function_app.domain.service.confirm import confirm
 from function_app.domain.service.decide import decide
+from function_app.domain.service.election import is_down_by_operator
 from function_app.domain.service.observation import AdminState, Backend, BalancerReading, Observed, Role, Value
 from function_app.domain.service.record import Fence, Kind, Phase, Record, Tally
-from function_app.domain.service.referents import Referents, referents_of
+from function_app.domain.service.referents import Referents, moved, noted, referents_of
+from function_app.domain.service.rehearsal import rehearse
 from function_app.domain.service.steps import REFUSED as REFUSES
 from function_app.domain.service.steps import FenceByBalancer, SendFence, SendPromote
 from tests.builders import FRONTEND, NOW, balancer, stable, status
@@ -411,3 +414,39 @@ def test_a_move_on_the_probe_alone_is_undone_where_the_probe_reaches_the_old_hol
 )
 def test_a_status_that_is_not_200_proves_that_the_probe_is_answered(reason: str | None, path: Value) -> None:
     assert Backend(AdminState.NONE, reason).path is path
+
+
+# --- several pools around one pair
+
+
+def test_a_pool_that_is_added_means_no_other_place_and_one_that_is_taken_away_does() -> None:
+    one = Referents(next_hop="in", members={A: "10.0.1.4"})
+    two = Referents(next_hop="in, out", members={A: "10.0.1.4"})
+    assert list(moved(one, two, {A})) == []
+    assert noted(one, two, {A}) == two
+    assert list(moved(two, one, {A})) == ["the next hop is in now and was in, out"]
+    assert noted(two, one, {A}) == two
+    assert noted(two, one, ()) == one
+
+
+def test_a_member_that_an_operator_took_out_of_one_of_two_pools_is_not_elected_nor_rehearsed_on() -> None:
+    half = replace(balancer(nva_a=PROBED), backends={B: Backend(AdminState.NONE, ANSWERED, partly_down=True)})
+    seen = look(SERVING, STANDBY, STANDBY, balancer=half)
+    assert is_down_by_operator(looking(seen, stable()), B)
+    assert not is_down_by_operator(looking(seen, stable(owed={B: 3})), B)
+    assert rehearse(looking(seen, stable()), B, "alice").held == (
+        "adminState of nva-b is Down in one of its pools, and not by us",
+    )
+
+
+def test_a_new_holder_is_verified_once_every_pool_has_it_up() -> None:
+    serving = {B: status(4, Role.SERVING), A: status(4)}
+    half = replace(balancer(), backends={B: Backend(AdminState.NONE, PROBED, also=(ANSWERED,))})
+    both = replace(balancer(), backends={B: Backend(AdminState.NONE, PROBED, also=(PROBED,))})
+    record = granted()
+    waiting = confirm(looking(Observed(NOW, serving, half), record), B)
+    assert (waiting.record.phase, waiting.held) == (
+        Phase.GRANTED,
+        (f"nva-b serves at epoch 4, but the probe says {ANSWERED}",),
+    )
+    assert confirm(looking(Observed(NOW, serving, both), record), B).record.phase is Phase.STABLE

@@ -1,11 +1,21 @@
 """What one look at a service holds: what is missing in it, and what a pass adds to it."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from function_app.domain.service.look import LEAP_MAX, Look
-from function_app.domain.service.observation import AdminState, AgentService, AgentStatus, Backend, Observed, Role
+from function_app.domain.service.observation import (
+    AdminState,
+    AgentService,
+    AgentStatus,
+    Backend,
+    BalancerReading,
+    Observed,
+    Role,
+    in_every_pool,
+)
 from function_app.domain.service.ranked.paths import Path, PathOrder
 from function_app.domain.service.record import Record, unknown
 from tests.builders import NOW, balancer, stable, status
@@ -77,3 +87,91 @@ def test_an_epoch_without_our_command_counts_if_two_hold_it_or_nothing_is_known_
 
 def test_why_an_operation_was_opened_is_not_known_where_there_is_none() -> None:
     assert looking(look(SERVING, at=NOW), stable(operation=None)).kind is None
+
+
+# --- several pools around one pair (safety.md section 2b)
+
+UP_A, DOWN_A = Backend(AdminState.NONE, PROBED, "/in/a"), Backend(AdminState.DOWN, "Down_Admin", "/in/a")
+UP_B, DOWN_B = Backend(AdminState.NONE, PROBED, "/out/a"), Backend(AdminState.DOWN, "Down_Admin", "/out/a")
+ANSWERED, TIMEOUT = "Down_Probe_HttpStatusCodeError", "Down_Probe_HttpProbeTimeout"
+
+
+def together(*backends: Backend | None, **changes: object) -> BalancerReading:
+    """Of one member, in as many pools."""
+    readings = [replace(balancer(), backends={} if each is None else {A: each}) for each in backends]
+    return in_every_pool([*readings[:-1], replace(readings[-1], **changes)])
+
+
+@pytest.mark.parametrize(
+    ("shown", "state", "partly"),
+    [
+        ((DOWN_A, DOWN_B), AdminState.DOWN, False),
+        ((DOWN_A, UP_B), AdminState.NONE, True),
+        ((UP_A, DOWN_B), AdminState.NONE, True),
+        ((UP_A, UP_B), AdminState.NONE, False),
+        ((DOWN_A, replace(UP_B, admin_state=AdminState.UP)), AdminState.UP, True),
+        ((None, DOWN_B), AdminState.DOWN, False),
+    ],
+)
+def test_a_member_is_down_only_if_every_pool_that_lists_it_has_it_down(
+    shown: tuple[Backend | None, ...], state: AdminState, partly: bool
+) -> None:
+    backend = together(*shown).backends[A]
+    assert (backend.admin_state, backend.partly_down) == (state, partly)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "decides", "least"),
+    [
+        ((PROBED, ANSWERED), PROBED, ANSWERED),
+        ((ANSWERED, PROBED), PROBED, ANSWERED),
+        ((PROBED, None), PROBED, None),
+        ((None, ANSWERED), None, None),
+        ((ANSWERED, TIMEOUT), TIMEOUT, TIMEOUT),
+        (("Down_Admin", ANSWERED), ANSWERED, ANSWERED),
+        ((PROBED, PROBED), PROBED, PROBED),
+    ],
+)
+def test_a_member_is_up_if_any_pool_has_it_up_and_verified_only_if_all_have(
+    reasons: tuple[str | None, ...], decides: str | None, least: str | None
+) -> None:
+    backend = together(*(Backend(AdminState.NONE, reason) for reason in reasons)).backends[A]
+    assert (backend.reason, backend.least) == (decides, least)
+    assert backend.is_up_everywhere is (set(reasons) == {PROBED})
+
+
+def test_what_is_not_known_of_one_pool_is_not_known_of_all() -> None:
+    slow = timedelta(seconds=15)
+    known = replace(balancer(), noticed_within=slow, strangers=frozenset({"/in/x"}))
+    other = replace(balancer(), etag="2", noticed_within=slow / 3, strangers=frozenset({"/out/x"}))
+    both = in_every_pool([known, other])
+    assert (both.noticed_within, both.complete, both.strangers) == (slow, True, {"/in/x", "/out/x"})
+    assert both.etag == f"{known.etag}, 2"
+    assert in_every_pool([known, replace(other, noticed_within=None)]).noticed_within is None
+    assert not in_every_pool([known, replace(other, complete=False)]).complete
+    assert together(UP_A, replace(UP_B, address="")).backends[A].address == ""
+
+
+@pytest.mark.parametrize(
+    ("shown", "proven", "contradicted"),
+    [
+        (together(DOWN_A, DOWN_B), "/in/a, /out/a", False),
+        (together(DOWN_A, UP_B), "/in/a, /out/a", True),
+        (together(DOWN_A, DOWN_B), "/in/a", True),
+        (together(DOWN_A, None), "/in/a, /out/a", False),
+        (together(DOWN_A, None, strangers=frozenset({"/out/a"})), "/in/a, /out/a", True),
+        (together(DOWN_A, DOWN_B), "", False),
+    ],
+    ids=[
+        "both",
+        "one is up",
+        "one was not proven",
+        "one is gone",
+        "one has another name",
+        "an older version proved it",
+    ],
+)
+def test_a_fence_is_believed_only_while_every_pool_shows_it_where_it_was_proven(
+    shown: BalancerReading, proven: str, contradicted: bool
+) -> None:
+    assert shown.contradicts(A, proven) is contradicted

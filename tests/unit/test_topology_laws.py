@@ -86,6 +86,13 @@ def second_service(doc: Doc, **more: Any) -> None:
     doc["services"].append(second | more)
 
 
+PUBLIC = {"id": f"{SUB}/loadBalancers/plb", "backendPool": "outer", "probe": "agent"}
+
+
+def also_behind(doc: Doc, pools: list[Doc]) -> None:
+    doc["services"][0]["nextHop"]["loadBalancer"]["alsoBehind"] = pools
+
+
 def prefixes(count: int) -> list[str]:
     return [f"172.{16 + n // 256}.{n % 256}.0/24" for n in range(count)]
 
@@ -286,6 +293,34 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
         [
             "$.services[1].nextHop.loadBalancer.backendPool: backend pool 'nvas' already belongs to service 'fw': "
             "one service a pool"
+        ],
+    ),
+    (
+        "a service is behind one pool of each load balancer",
+        lambda d: also_behind(d, [PUBLIC, PUBLIC | {"backendPool": "more"}]),
+        [
+            "$.services[0].nextHop.loadBalancer.alsoBehind[1].id: is listed already: a service has one pool of each load "
+            "balancer"
+        ],
+    ),
+    (
+        "a pool that a service is also behind has no other one",
+        lambda d: (
+            also_behind(d, [PUBLIC])
+            or second_service(d)
+            or d["services"][1]["nextHop"]["loadBalancer"].update(alsoBehind=[PUBLIC])
+        ),
+        [
+            "$.services[1].nextHop.loadBalancer.alsoBehind[0].backendPool: backend pool 'outer' already belongs to "
+            "service 'fw': one service a pool"
+        ],
+    ),
+    (
+        "the addresses of a pool are its members', one each",
+        lambda d: also_behind(d, [PUBLIC | {"addresses": {"nva-x": "10.0.3.4", "nva-a": "10.0.1.5"}}]),
+        [
+            "$.services[0].nextHop.loadBalancer.alsoBehind[0].addresses: 'nva-x' is no member of service 'fw'",
+            "$.services[0].nextHop.loadBalancer.alsoBehind[0].addresses: 10.0.1.5 is the address of two members",
         ],
     ),
     (

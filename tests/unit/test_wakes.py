@@ -29,6 +29,7 @@ COMPUTE = SUB.replace("Microsoft.Network", "Microsoft.Compute")
 IDS = {
     "RouteServer.id": f"{SUB}/virtualHubs/rs",
     "LoadBalancer.id": f"{SUB}/loadBalancers/ilb",
+    "BackendPool.id": f"{SUB}/loadBalancers/plb",
     "ScaleSet.id": f"{COMPUTE}/virtualMachineScaleSets/fleet",
     "Speaker.vm": f"{COMPUTE}/virtualMachines/nva-a",
     "Speaker.interface": f"{SUB}/networkInterfaces/nva-a-nic",
@@ -43,6 +44,8 @@ def everything() -> dict[str, Any]:
         networkPeerings=[{"name": "spoke-hub", "id": IDS["NetworkPeering.id"]}],
     )
     doc["speakers"][0] |= {"vm": IDS["Speaker.vm"], "interface": IDS["Speaker.interface"]}
+    also = {"id": IDS["BackendPool.id"], "backendPool": "outside", "probe": "agent"}
+    doc["services"][0]["nextHop"]["loadBalancer"]["alsoBehind"] = [also]
     return doc
 
 

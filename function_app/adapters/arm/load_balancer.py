@@ -1,8 +1,8 @@
-"""Internal load balancers over ARM: their state, and one member's adminState, one operation a method.
+"""Load balancers over ARM: their state, and one member's adminState, one operation a method.
 
 `Up` is never written: it makes the load balancer ignore the probe for ever (safety.md, finding 3). Which member to fence or
-lift, when, and the order of these operations is `reconcile.act.fencing`. A pool of another load balancer with the same
-member is not seen from here.
+lift, when, and the order of these operations is `reconcile.act.fencing`; a service behind several load balancers is fenced
+in one pool at a time (`Service.at_each_pool`). A pool that the service does not name is not seen from here.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv4Address
 from typing import Any
 
 from function_app.adapters.arm.backend_pool import Pool, admin_state_of, frontend_of, pool_of, reason_of
@@ -24,7 +25,7 @@ from function_app.adapters.arm.balancer_document import (
 from function_app.adapters.arm.client import LATER, Azure, ResourceId, calling
 from function_app.adapters.arm.document import Json, plain
 from function_app.domain.base.errors import Superseded, Terminal, Transient, Unavailable
-from function_app.domain.service.observation import AdminState, Backend, BalancerReading
+from function_app.domain.service.observation import AdminState, Backend, BalancerReading, in_every_pool
 from function_app.domain.service.provable import PoolSeen, fencing_rule, flaws, unprovable
 from function_app.domain.topology.model import LoadBalancer, Service, Speaker
 from function_app.reconcile.ports import PoolView
@@ -60,7 +61,7 @@ class _Access:
 
     def __init__(self, network: Any, service: Service, poll: timedelta) -> None:
         self.spec = _balancer_of(service)
-        self._service = service
+        self.service = service
         self._id = ResourceId.parse(self.spec.id, KIND)
         self._poll = poll.total_seconds()
         self._balancers = network.load_balancers
@@ -86,7 +87,7 @@ class _Access:
 
     async def find(self, document: Json, pool: Pool, speaker: Speaker) -> Address:
         """Reads health only where the pool shows no IPs. Raises Unavailable where the member is not in the pool."""
-        member = self._service.member(speaker.name)
+        member, speaker = self.service.member(speaker.name), self.spec.known(speaker)
         found = pool.find(member, speaker, ())
         if found is None and any(address.ip is None for address in pool.addresses):
             rule = fencing_rule(flows_of(document), self.spec)
@@ -98,7 +99,7 @@ class _Access:
 
     async def view(self, document: Json, pool: Pool, speaker: Speaker) -> PoolView:
         address = await self.find(document, pool, speaker)
-        why = unprovable(flows_of(document), self.spec, speaker, address.interface)
+        why = unprovable(flows_of(document), self.spec, self.spec.known(speaker), address.interface)
         return PoolView(pool.etag, admin_state_of(address), why, self.address_id(address))
 
     def address_id(self, address: Address) -> str:
@@ -130,30 +131,50 @@ class LoadBalancersOverArm:
         self._azure.warm()
 
     async def read(self, service: Service, speakers: Mapping[str, Speaker], timeout: timedelta) -> BalancerReading:
-        """Members that the pool does not show are left out; reasons are None where health does not answer in time."""
+        """Members that no pool shows are left out; reasons are None where health does not answer in time."""
+        first, *others = await asyncio.gather(*(self._answers(each, timeout) for each in service.at_each_pool))
+        async with calling(f"reading the load balancer of {service.name}", timeout):
+            frontend = frontend_of(first.document, first.access.spec.frontend)
+            return in_every_pool([_reading(answers, speakers, frontend) for answers in (first, *others)])
+
+    async def _answers(self, service: Service, timeout: timedelta) -> "_Answers":
         ends = asyncio.get_running_loop().time() + timeout.total_seconds()
         async with calling(f"reading the load balancer of {service.name}", timeout):
             access = await _access(self._azure, service, self._poll)
             document, pool = await access.both()
-            frontend = frontend_of(document, access.spec.frontend)
             rule = fencing_rule(flows_of(document), access.spec)
         left = timedelta(seconds=ends - asyncio.get_running_loop().time())
-        rows = await _rows_in_time(access, rule, left) if rule else ()
-        found = {m.speaker: pool.find(m, speakers[m.speaker], rows) for m in service.members}
-        backends = {
-            name: Backend(admin_state_of(address), reason_of(rows, address, speakers[name]), access.address_id(address))
-            for name, address in found.items()
-            if address is not None
-        }
-        members = tuple(found.values())
-        others = pool.others(members, rows)
-        strangers = frozenset(access.address_id(a) for a in others if a.state.casefold() != "down")
-        complete = all(address in (*members, *others) for address in pool.addresses)
-        noticed = noticed_within(document, access.spec.probe)
-        interfaces = {name: address.interface for name, address in found.items() if address is not None}
-        seen = PoolSeen(no_healthy_backends(document, access.spec.probe), strangers, interfaces)
-        wrong = flaws(flows_of(document), access.spec, speakers, seen)
-        return BalancerReading(pool.etag, frontend, backends, noticed, complete, strangers, wrong)
+        return _Answers(access, document, pool, await _rows_in_time(access, rule, left) if rule else ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What ARM answered about one pool of a service."""
+
+    access: _Access
+    document: Json
+    pool: Pool
+    rows: tuple[BackendHealth, ...]
+
+
+def _reading(answers: _Answers, speakers: Mapping[str, Speaker], frontend: IPv4Address) -> BalancerReading:
+    access, pool, rows = answers.access, answers.pool, answers.rows
+    known = {name: access.spec.known(speaker) for name, speaker in speakers.items()}
+    found = {m.speaker: pool.find(m, known[m.speaker], rows) for m in access.service.members}
+    backends = {
+        name: Backend(admin_state_of(address), reason_of(rows, address, known[name]), access.address_id(address))
+        for name, address in found.items()
+        if address is not None
+    }
+    members = tuple(found.values())
+    others = pool.others(members, rows)
+    strangers = frozenset(access.address_id(a) for a in others if a.state.casefold() != "down")
+    complete = all(address in (*members, *others) for address in pool.addresses)
+    noticed = noticed_within(answers.document, access.spec.probe)
+    interfaces = {name: address.interface for name, address in found.items() if address is not None}
+    seen = PoolSeen(no_healthy_backends(answers.document, access.spec.probe), strangers, interfaces)
+    wrong = flaws(flows_of(answers.document), access.spec, known, seen)
+    return BalancerReading(pool.etag, frontend, backends, noticed, complete, strangers, wrong)
 
 
 async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple[BackendHealth, ...]:
@@ -209,7 +230,7 @@ class AdminStatesOverArm:
             rule = fencing_rule(flows_of(document), access.spec)
             if rule is None:
                 raise Unavailable(f"no rule joins pool {access.spec.backend_pool} and probe {access.spec.probe}", LATER)
-            return reason_of(await access.health(rule), address, speaker)
+            return reason_of(await access.health(rule), address, access.spec.known(speaker))
 
     async def _access(self, service: Service) -> _Access:
         return await _access(self._azure, service, self._timeouts.poll)

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from function_app.domain.preflight.facts import Facts
+from function_app.domain.preflight.facts import Facts, at_each_pool
 from function_app.domain.preflight.rule import Fault, services
 from function_app.domain.service.balancer import AddressFacts, BalancerFacts, PoolFacts
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.provable import other_pools, reaches
+from function_app.domain.topology.laws.services import pools_of
 from function_app.domain.topology.model import LoadBalancer, Mode, Service, Speaker, Topology
 
 PROBE_DETECTS_WITHIN = timedelta(seconds=10)
@@ -20,11 +21,13 @@ AFFINE = frozenset({"sourceip", "sourceipprotocol"})
 
 
 def _behind(topology: Topology, facts: Facts) -> Iterator[tuple[str, Service, LoadBalancer, BalancerFacts]]:
-    """Services whose load balancer was read, and the path of their `loadBalancer` in the document."""
+    """Services at each of their pools whose load balancer was read, and the path in the document that names it."""
     for path, service in services(topology):
-        balancer, seen = service.load_balancer, facts.balancer(service.name)
-        if balancer is not None and seen is not None:
-            yield f"{path}.nextHop.loadBalancer", service, balancer, seen
+        wheres = (where for where, _ in pools_of(service, path))
+        for where, (key, each) in zip(wheres, at_each_pool(service).items(), strict=False):
+            balancer, seen = each.load_balancer, facts.balancer(key)
+            if balancer is not None and seen is not None:
+                yield where, each, balancer, seen
 
 
 def _region(location: str) -> str:
@@ -113,7 +116,8 @@ def members_in_pool(topology: Topology, facts: Facts) -> Iterator[Fault]:
                 "name the right one",
             )
             continue
-        found = {name: _found(service, topology.speaker(name), pool) for name in service.names}
+        known = {name: balancer.known(topology.speaker(name)) for name in service.names}
+        found = {name: _found(service, speaker, pool) for name, speaker in known.items()}
         unclaimed = [a for a in pool.addresses if a.ip is None and a not in found.values()]
         absent = [name for name, address in found.items() if address is None]
         if unclaimed:  # the pool shows no IP for these: any of them may be the one that is looked for
@@ -121,7 +125,7 @@ def members_in_pool(topology: Topology, facts: Facts) -> Iterator[Fault]:
         for name in absent:
             yield Fault(
                 f"{path}.backendPool",
-                f"{name} ({topology.speaker(name).address}) is not in pool {pool.name}",
+                f"{name} ({known[name].address}) is not in pool {pool.name}",
                 "add it: a member outside the pool gets no flows when it is promoted",
             )
 
@@ -141,7 +145,7 @@ def one_pool(topology: Topology, facts: Facts) -> Iterator[Fault]:
         own = seen.pool(balancer.backend_pool)
         for pool in other_pools(seen, balancer):
             for name in service.names:
-                speaker = topology.speaker(name)
+                speaker = balancer.known(topology.speaker(name))
                 address = _found(service, speaker, own) if own is not None else None
                 if reaches(pool, speaker, address.interface if address else None):
                     yield Fault(
@@ -153,6 +157,8 @@ def one_pool(topology: Topology, facts: Facts) -> Iterator[Fault]:
 
 def all_ports_rule(topology: Topology, facts: Facts) -> Iterator[Fault]:
     for path, _, balancer, seen in _behind(topology, facts):
+        if not balancer.frontend:  # no next hop leads there
+            continue
         joined = seen.rules_of(balancer.backend_pool)
         if not any(r.all_ports and r.frontend.casefold() == balancer.frontend.casefold() for r in joined):
             yield Fault(

@@ -13,6 +13,14 @@ from msgspec import Struct
 
 from function_app.domain.peerings.model import RouteServerReading
 from function_app.domain.service.balancer import BalancerFacts
+from function_app.domain.topology.model import Service
+
+
+def at_each_pool(service: Service) -> dict[str, Service]:
+    """The service at each of its pools, by the key of what is read there: its name, and in `alsoBehind` the pool's load
+    balancer after it."""
+    first, *others = service.at_each_pool
+    return {service.name: first} | {f"{service.name}, {e.load_balancer.id}": e for e in others if e.load_balancer}
 
 
 class InterfaceFacts(Struct, frozen=True, kw_only=True):
@@ -57,7 +65,7 @@ class Denied(Struct, frozen=True, kw_only=True):
 
 
 class ArmFacts(Struct, frozen=True, kw_only=True):
-    """What was read of ARM, and when. Locations by Route Server, load balancers by service, interfaces by speaker."""
+    """What was read of ARM, and when. Locations by Route Server, load balancers by `at_each_pool`, interfaces by speaker."""
 
     at: datetime
     locations: dict[str, str] = {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from function_app.domain.base.errors import Problem
 from function_app.domain.preflight import agents, balancer, egress, routes
-from function_app.domain.preflight.facts import Facts
+from function_app.domain.preflight.facts import Facts, at_each_pool
 from function_app.domain.preflight.rule import LintFinding, Need, Rule, Severity
 from function_app.domain.topology.model import Topology
 
@@ -112,7 +112,8 @@ def _no_route_servers(topology: Topology, facts: Facts) -> list[str]:
 
 
 def _no_balancers(topology: Topology, facts: Facts) -> list[str]:
-    return [s.name for s in topology.services if s.load_balancer and facts.balancer(s.name) is None]
+    behind = [service for service in topology.services if service.load_balancer]
+    return [key for service in behind for key in at_each_pool(service) if facts.balancer(key) is None]
 
 
 def _no_interfaces(topology: Topology, facts: Facts) -> list[str]:

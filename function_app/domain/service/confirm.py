@@ -77,11 +77,11 @@ def confirm(look: Look, target: str) -> Decision:
     """
     record, seen = look.record, look.observed
     serves, backend = f"{target} serves at epoch {record.epoch}", look.backend(target)
-    if look.is_admitted(target):
+    if backend is not None and backend.is_up_everywhere:
         return rest(record, f"{serves}, verified")
     if seen.balancer is None:
         return Decision(record, held=(f"{serves}; the load balancer is still to confirm it",))
-    reason = backend.reason if backend is not None else None
+    reason = backend.least if backend is not None else None
     shown = f", but the probe says {reason}" if reason else f"; the load balancer does not tell: {_silence(seen)}"
     if not patience_is_over(look):
         return Decision(record, held=(serves + shown,))

@@ -65,4 +65,5 @@ def is_drained(look: Look, member: str) -> bool:
 def is_down_by_operator(look: Look, member: str) -> bool:
     """adminState Down that is not ours is an operator's maintenance: never undone, never elected (safety.md section 4)."""
     backend = look.backend(member)
-    return backend is not None and backend.admin_state is AdminState.DOWN and member not in look.record.owed
+    down = backend is not None and (backend.admin_state is AdminState.DOWN or backend.partly_down)
+    return down and member not in look.record.owed

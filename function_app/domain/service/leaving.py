@@ -119,7 +119,8 @@ def come_back(look: Look, by: str) -> Decision:
     back where the document still means the same pool; in another one it stays. Who may have served when it was released still
     may: one that is in the document no more holds the service until it is forgotten."""
     record = look.record
-    elsewhere = look.named is not None and record.about is not None and look.named.next_hop != record.about.next_hop
+    named, about = look.named, record.about
+    elsewhere = named is not None and about is not None and named.pools.isdisjoint(about.pools)
     known = record.may_serve.union(look.members)
     owed = {name: epoch for name, epoch in record.owed.items() if name in known and not elsewhere}
     record = replace(record, schema=SCHEMA_WITHOUT_LEAVING, leaving=None, owed=owed, flaws=(), about=look.named)

@@ -3,7 +3,7 @@
 A missing reading is UNKNOWN and UNKNOWN is never BAD (safety.md section 4).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 
 from function_app.domain.service.ranked.paths import PathOrder
 from function_app.domain.service.steps import NOTHING_OUTWARD, Advertisement, AwaitProbe, Effect, OutwardRoutes
+from function_app.domain.topology.model import AND
 
 
 class Value(StrEnum):
@@ -104,14 +105,28 @@ class Backend:
     admin_state: AdminState
     reason: str | None = None
     address: str = ""
-    """Which one it is: the id of its pool and its name there, in lower case; empty where the reading does not say."""
+    """Which one it is: the id of its pool and its name there, in lower case; empty where the reading does not say. Of a
+    service behind several pools all of them, joined by `AND`."""
+    also: tuple[str | None, ...] = ()
+    """The reasons of the other pools that list it."""
+    partly_down: bool = False
+    """Whether it is Down in one of them and not in another."""
 
     @property
     def probed(self) -> Value:
         """What the probe says: reasons that reflect our own adminState say nothing about the member (finding 7)."""
-        if self.reason is None or "_Probe_" not in self.reason:
-            return Value.UNKNOWN
-        return Value.OK if self.reason.startswith("Up_") else Value.BAD
+        return _probed(self.reason)
+
+    @property
+    def is_up_everywhere(self) -> bool:
+        """Whether the probe of every pool that lists it succeeds."""
+        return all(_probed(reason) is Value.OK for reason in (self.reason, *self.also))
+
+    @property
+    def least(self) -> str | None:
+        """Of the reasons of all its pools the one that says least for it: one that is missing, then one that is not up."""
+        reasons = (self.reason, *self.also)
+        return None if None in reasons else min(filter(None, reasons), key=lambda reason: reason.startswith("Up_"))
 
     @property
     def path(self) -> Value:
@@ -120,9 +135,15 @@ class Backend:
         return Value.OK if answered else self.probed
 
 
+def _probed(reason: str | None) -> Value:
+    if reason is None or "_Probe_" not in reason:
+        return Value.UNKNOWN
+    return Value.OK if reason.startswith("Up_") else Value.BAD
+
+
 @dataclass(frozen=True, slots=True)
 class BalancerReading:
-    """The service's load balancer as ARM shows it."""
+    """The service's load balancer as ARM shows it, or all of them as one (`in_every_pool`)."""
 
     etag: str
     frontend: IPv4Address
@@ -142,8 +163,60 @@ class BalancerReading:
         backend = self.backends.get(member)
         if backend is None:
             return address in self.strangers
-        moved = address != backend.address and "" not in (address, backend.address)
-        return moved or backend.admin_state is not AdminState.DOWN
+        proven, shown = set(address.split(AND)), set(backend.address.split(AND))
+        moved = not shown <= proven and "" not in (address, backend.address)
+        return moved or backend.admin_state is not AdminState.DOWN or not proven.isdisjoint(self.strangers)
+
+
+def in_every_pool(readings: Sequence[BalancerReading]) -> BalancerReading:
+    """What the pools of one service show together, the next hop's first: a member is Down only if it is in every pool that
+    lists it, and up if any has it up (safety.md section 2b)."""
+    if len(readings) == 1:
+        return readings[0]
+    first, *_ = readings
+    etag = AND.join(reading.etag for reading in readings)
+    noticed = [reading.noticed_within for reading in readings if reading.noticed_within is not None]
+    within = max(noticed) if len(noticed) == len(readings) else None
+    complete = all(reading.complete for reading in readings)
+    strangers = frozenset[str]().union(*(reading.strangers for reading in readings))
+    flaws = tuple(flaw for reading in readings for flaw in reading.flaws)
+    return BalancerReading(etag, first.frontend, _backends(readings), within, complete, strangers, flaws)
+
+
+def _backends(readings: Sequence[BalancerReading]) -> dict[str, Backend]:
+    shown: dict[str, list[Backend]] = {}
+    for reading in readings:
+        for name, backend in reading.backends.items():
+            shown.setdefault(name, []).append(backend)
+    return {name: _backend(each) for name, each in shown.items()}
+
+
+def _backend(shown: Sequence[Backend]) -> Backend:
+    """One member as these pools list it."""
+    states = {backend.admin_state for backend in shown}
+    reasons = sorted((backend.reason for backend in shown), key=_weight)
+    return Backend(
+        min(states, key=(AdminState.UP, AdminState.NONE, AdminState.DOWN).index),
+        reasons[0],
+        joined(backend.address for backend in shown),
+        also=tuple(reasons[1:]),
+        partly_down=AdminState.DOWN in states and len(states) > 1,
+    )
+
+
+def _weight(reason: str | None) -> int:
+    """What decides first where pools differ: up; not known; the path of the probe; its answer; our own adminState."""
+    if reason is None:
+        return 1
+    if reason.startswith("Up_"):
+        return 0
+    return 4 if "_Probe_" not in reason else 3 if "_HttpStatus" in reason else 2
+
+
+def joined(addresses: Iterable[str]) -> str:
+    """Addresses in several pools as one; empty where one of them is not known."""
+    known = tuple(addresses)
+    return AND.join(known) if all(known) else ""
 
 
 @dataclass(frozen=True, slots=True)

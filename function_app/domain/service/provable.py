@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from function_app.domain.service.balancer import FlowFacts, PoolFacts
-from function_app.domain.topology.model import LoadBalancer, Speaker
+from function_app.domain.topology.model import BackendPool, Speaker
 
 ALL_PROBED_UP = "allprobedup"
 
@@ -29,13 +29,13 @@ class PoolSeen:
     interfaces: Mapping[str, str | None]
 
 
-def fencing_rule(flows: FlowFacts, spec: LoadBalancer) -> str | None:
+def fencing_rule(flows: FlowFacts, spec: BackendPool) -> str | None:
     """The name of the first rule that joins the service's pool and probe: its health action confirms a fence."""
     joined = (rule for rule in flows.rules_of(spec.backend_pool) if rule.probed_by(spec.probe))
     return next((rule.name for rule in joined if rule.name), None)
 
 
-def other_pools(flows: FlowFacts, spec: LoadBalancer) -> Iterator[PoolFacts]:
+def other_pools(flows: FlowFacts, spec: BackendPool) -> Iterator[PoolFacts]:
     """The pools beside the service's own that some rule sends flows to."""
     for pool in flows.pools:
         if pool.name.casefold() != spec.backend_pool.casefold() and flows.rules_of(pool.name):
@@ -57,7 +57,7 @@ def reaches(pool: PoolFacts, speaker: Speaker, interface: str | None) -> bool:
     return False
 
 
-def flaws(flows: FlowFacts, spec: LoadBalancer, members: Mapping[str, Speaker], seen: PoolSeen) -> tuple[str, ...]:
+def flaws(flows: FlowFacts, spec: BackendPool, members: Mapping[str, Speaker], seen: PoolSeen) -> tuple[str, ...]:
     """Why a member that answers its probe with 503 may get new flows all the same, or another one than the members: what F1
     takes for granted (safety.md section 2b). Empty where nothing does."""
     found = []
@@ -73,7 +73,7 @@ def flaws(flows: FlowFacts, spec: LoadBalancer, members: Mapping[str, Speaker], 
     return tuple(found)
 
 
-def unprovable(flows: FlowFacts, spec: LoadBalancer, speaker: Speaker, interface: str | None) -> str | None:
+def unprovable(flows: FlowFacts, spec: BackendPool, speaker: Speaker, interface: str | None) -> str | None:
     """Why a Down of the speaker in the service's pool would be no fence; None where it is one. `interface` as above."""
     if fencing_rule(flows, spec) is None:
         return f"no rule joins pool {spec.backend_pool} and probe {spec.probe}"

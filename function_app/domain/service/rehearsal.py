@@ -83,6 +83,8 @@ def _unfit(look: Look, member: str) -> str | None:
     backend = look.backend(member)
     if backend is None:
         return f"{member} is not in the backend pool"
+    if backend.partly_down:
+        return f"adminState of {member} is Down in one of its pools, and not by us"
     if backend.admin_state is not AdminState.NONE:
         return f"adminState of {member} is {backend.admin_state}, and not by us"
     return None

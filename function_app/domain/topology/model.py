@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from function_app.domain.base.azure_limits import ASN_MAX
 from function_app.domain.base.timing import Timing
@@ -19,6 +20,8 @@ from function_app.domain.base.timing import Timing
 Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
 ResourceId = Annotated[str, Meta(pattern=r"^/subscriptions/[^/\s]+/resource[gG]roups/[^/\s]+/providers/[^\s]+[^/\s]$")]
 Priority = Annotated[int, Meta(ge=0, le=65535)]
+AND = ", "
+"""Between what belongs to several pools of one service where it is one text; in no id or name of ARM."""
 
 
 class Mode(StrEnum):
@@ -155,20 +158,39 @@ class Outward(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     """By how many ASNs a standby's AS path is longer than the holder's; more where the ways beyond differ in length."""
 
 
-class LoadBalancer(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """An internal load balancer whose frontend is the next hop that every member announces."""
-
-    naming: ClassVar[Naming | None] = None
+class BackendPool(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A load balancer's backend pool that holds the members of a service, and the probe by which it knows them."""
 
     id: ResourceId
-    frontend: str
+    """Of the load balancer."""
     backend_pool: str
     probe: str
+    addresses: dict[Name, IPv4Address] = {}
+    """Of members that are in the pool with another address than their speaker's: another network interface."""
 
     @property
     def pool_id(self) -> str:
         """The ARM id of the backend pool, in lower case, as Azure compares it."""
         return f"{self.id}/backendAddressPools/{self.backend_pool}".casefold()
+
+    def known(self, speaker: Speaker) -> Speaker:
+        """The speaker as the pool knows it."""
+        address = self.addresses.get(speaker.name)
+        return speaker if address is None else replace(speaker, address=address, interface=None)
+
+
+class LoadBalancer(BackendPool, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """An internal load balancer whose frontend is the next hop that every member announces."""
+
+    naming: ClassVar[Naming | None] = None
+
+    frontend: str
+    also_behind: tuple[BackendPool, ...] = ()
+    """Pools of other load balancers that give new flows to the same members."""
+
+    @property
+    def pools(self) -> tuple[BackendPool, ...]:
+        return self, *self.also_behind
 
     def announcers(self, members: tuple[str, ...]) -> tuple[str, ...]:
         return members
@@ -274,6 +296,20 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     def load_balancer(self) -> LoadBalancer | None:
         """Where the next hop is a frontend."""
         return self.next_hop.load_balancer
+
+    @cached_property
+    def at_each_pool(self) -> tuple["Service", ...]:
+        """The service as if it were behind one of its pools alone, for each of them, the next hop's first: a request to ARM
+        is about one pool."""
+        balancer = self.load_balancer
+        if balancer is None or not balancer.also_behind:
+            return (self,)
+        alone = [
+            LoadBalancer(id=p.id, frontend="", backend_pool=p.backend_pool, probe=p.probe, addresses=p.addresses)
+            for p in balancer.also_behind
+        ]
+        first = replace(balancer, also_behind=())
+        return tuple(replace(self, next_hop=NextHop(load_balancer=each)) for each in (first, *alone))
 
     @property
     def naming(self) -> Naming | None:

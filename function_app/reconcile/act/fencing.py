@@ -9,12 +9,15 @@ state that is found counts for one: a member that is Down already, or None, gets
 ever on its way to the data plane, so that a Down_Admin is never one that a None still follows (docs/model).
 """
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 from function_app.domain.base.errors import Superseded, Transient, Unavailable
-from function_app.domain.service.observation import AdminState, FenceProof
+from function_app.domain.service.observation import AdminState, FenceProof, joined
+from function_app.domain.topology.model import AND
 from function_app.reconcile.ports import DOWN_ADMIN, BalancerWrite, PoolView, Ports
 
 POLL = timedelta(seconds=1)  # between two health actions, which take about a second themselves
@@ -26,26 +29,47 @@ type HealthTest = Callable[[str], bool | None]
 
 
 async def fence(ports: Ports, request: BalancerWrite) -> FenceProof:
-    """F2. Raises Unavailable or Superseded naming the part of the proof that is missing, Terminal if the pool changed."""
-    attempt = _Attempt(ports, request)
+    """F2, in every pool of the service; none is written before Down would prove something in each. Raises Unavailable or
+    Superseded naming the part of the proof that is missing, Terminal if a pool changed."""
+    attempts = _attempts(ports, request)
+    firsts = await all_done(_looked(attempt) for attempt in attempts)
+    proven = (_fenced(attempt, request, first) for attempt, first in zip(attempts, firsts, strict=True))
+    pools = await all_done(proven)
+    return FenceProof(request.epoch, AND.join(pool.etag for pool in pools), joined(pool.address for pool in pools))
+
+
+async def lift(ports: Ports, request: BalancerWrite) -> None:
+    """Returns once packets no longer meet Down, in any pool. Raises Unavailable, Superseded, or Terminal if a pool changed.
+
+    It writes and waits for the data plane even where None is there already: that may come from an unfinished attempt, and a
+    Down of this very operation may still be under way.
+    """
+    await all_done(_lifted(attempt, request) for attempt in _attempts(ports, request))
+
+
+def _attempts(ports: Ports, request: BalancerWrite) -> list["_Attempt"]:
+    """One a pool. They are of different load balancers (a law), so that no write is in another's way."""
+    return [_Attempt(ports, replace(request, service=each)) for each in request.service.at_each_pool]
+
+
+async def _looked(attempt: "_Attempt") -> PoolView:
     with attempt.explained("fenced"):
-        first = await attempt.provable()
+        return await attempt.provable()
+
+
+async def _fenced(attempt: "_Attempt", request: BalancerWrite, first: PoolView) -> PoolView:
+    """The pool once the Down in it is proven."""
+    with attempt.explained("fenced"):
         fresh = await attempt.let_go_before(first)
         after = await attempt.written(AdminState.DOWN, first)
         if after.unprovable:
             attempt.missing = "the pool is no longer one in which Down proves anything"
             raise Unavailable(after.unprovable, LATER)
         await attempt.seen_down(request.settle, fresh)
-    return FenceProof(request.epoch, after.etag, after.address)
+    return after
 
 
-async def lift(ports: Ports, request: BalancerWrite) -> None:
-    """Returns once packets no longer meet Down. Raises Unavailable, Superseded, or Terminal if the pool changed.
-
-    It writes and waits for the data plane even where None is there already: that may come from an unfinished attempt, and a
-    Down of this very operation may still be under way.
-    """
-    attempt = _Attempt(ports, request)
+async def _lifted(attempt: "_Attempt", request: BalancerWrite) -> None:
     with attempt.explained("lifted"):
         before = await attempt.look()
         if before.admin_state is AdminState.UP:
@@ -53,6 +77,15 @@ async def lift(ports: Ports, request: BalancerWrite) -> None:
         fresh = await attempt.arrived_before(before)
         await attempt.written(AdminState.NONE, before)
         await attempt.let_go(request.settle, fresh)
+
+
+async def all_done[T](works: Iterable[Awaitable[T]]) -> list[T]:
+    """Side by side, and none is left behind under way. Raises what the first one that failed raised."""
+    done = await asyncio.gather(*works, return_exceptions=True)
+    for each in done:
+        if isinstance(each, BaseException):
+            raise each
+    return [each for each in done if not isinstance(each, BaseException)]
 
 
 class _Attempt:

@@ -13,6 +13,7 @@ from function_app.domain.base.errors import Transient, Unavailable
 from function_app.domain.service.observation import AdminState, Backend, Value
 from function_app.domain.service.steps import AwaitProbe
 from function_app.domain.topology.model import Service, Speaker
+from function_app.reconcile.act.fencing import all_done
 from function_app.reconcile.ports import Ports
 
 POLL = timedelta(seconds=1)  # between two health actions, which take about a second themselves
@@ -21,9 +22,13 @@ SOON = timedelta(seconds=5)
 
 
 async def await_probe(ports: Ports, service: Service, speaker: Speaker, wait: AwaitProbe) -> None:
-    """Returns once it is so. Raises Unavailable: it is not so, or it is not known how long the probe needs."""
+    """Returns once it is so in every pool. Raises Unavailable: it is not so, or it is not known how long the probe needs."""
     if wait.within is None:
         raise Unavailable("it is not known how long the load balancer's probe needs: it was not read yet", SOON)
+    await all_done(_at_pool(ports, each, speaker, wait, wait.within) for each in service.at_each_pool)
+
+
+async def _at_pool(ports: Ports, service: Service, speaker: Speaker, wait: AwaitProbe, within: timedelta) -> None:
     wanted, contrary = (Value.OK, Value.BAD) if wait.up else (Value.BAD, Value.OK)
     waited, has_turned = timedelta(), False
     while True:
@@ -33,12 +38,12 @@ async def await_probe(ports: Ports, service: Service, speaker: Speaker, wait: Aw
             return
         has_turned = has_turned or shown is contrary
         waited += min(max(ports.clock.now() - asked, timedelta()), ANSWER_COUNTED_MAX)
-        if waited >= wait.within:
+        if waited >= within:
             break
         await ports.clock.sleep(POLL)
         waited += POLL
     if shown is contrary or (wait.up and shown is not wanted):
-        seconds = wait.within.total_seconds()
+        seconds = within.total_seconds()
         raise Unavailable(f"after {seconds:g} s the load balancer says of {speaker.name}: {said}", SOON)
 
 

@@ -17,6 +17,7 @@ from function_app.domain.service.record import Record
 from function_app.domain.topology.announces import sources
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
+from function_app.domain.topology.laws.services import pools_of
 from function_app.domain.topology.model import Topology
 from function_app.reconcile.ports import Documents, Stored
 from function_app.reconcile.store import keys
@@ -150,9 +151,9 @@ class Topologies:
 def _claims(topology: Topology) -> dict[tuple[str, str], str]:
     """What only one topology may manage, by its identity in Azure, and the path in the document that names it."""
     pools = {
-        (s.load_balancer.pool_id, ""): f"$.services[{i}].nextHop.loadBalancer.backendPool"
-        for i, s in enumerate(topology.services)
-        if s.load_balancer
+        (pool.pool_id, ""): f"{path}.backendPool"
+        for i, service in enumerate(topology.services)
+        for path, pool in pools_of(service, f"$.services[{i}]")
     }
     return pools | {
         (server.id.casefold(), connection.casefold()): f"$.routeServers[{i}].adopt.{speaker}"

@@ -57,6 +57,7 @@ LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     services.handover_fits,
     services.announcers_can_rank,
     services.pools_have_one_service,
+    services.pools_hold_the_members,
     services.prefixes_fit,
     services.one_service_a_prefix,
     services.services_alone_announce_their_prefixes,

@@ -8,6 +8,7 @@ from function_app.domain.base.errors import Problem
 from function_app.domain.topology.announces import of_services, sources
 from function_app.domain.topology.laws.reserved import Place
 from function_app.domain.topology.model import (
+    BackendPool,
     Handover,
     Mode,
     Naming,
@@ -97,16 +98,38 @@ def _cannot_announce(name: str, speakers: Mapping[str, Speaker], servers: set[st
 def pools_have_one_service(topology: Topology, _: Place) -> Iterator[Problem]:
     claimed: dict[str, str] = {}
     for i, service in enumerate(topology.services):
-        balancer = service.load_balancer
-        if balancer is None:
-            continue
-        path = f"$.services[{i}].nextHop.loadBalancer"
-        if "/providers/microsoft.network/loadbalancers/" not in balancer.id.casefold():
-            yield Problem(f"{path}.id", "a load balancer's id ends in Microsoft.Network/loadBalancers/{name}")
-        owner = claimed.setdefault(balancer.pool_id, service.name)
-        if owner != service.name:
-            rule = f"backend pool {balancer.backend_pool!r} already belongs to service {owner!r}: one service a pool"
-            yield Problem(f"{path}.backendPool", rule)
+        for path, pool in pools_of(service, f"$.services[{i}]"):
+            if "/providers/microsoft.network/loadbalancers/" not in pool.id.casefold():
+                yield Problem(f"{path}.id", "a load balancer's id ends in Microsoft.Network/loadBalancers/{name}")
+            owner = claimed.setdefault(pool.pool_id, service.name)
+            if owner != service.name:
+                rule = f"backend pool {pool.backend_pool!r} already belongs to service {owner!r}: one service a pool"
+                yield Problem(f"{path}.backendPool", rule)
+
+
+def pools_of(service: Service, path: str) -> Iterator[tuple[str, BackendPool]]:
+    """The pools that a service is behind, and where the document names them; `path` is the service's."""
+    if (balancer := service.load_balancer) is not None:
+        path = f"{path}.nextHop.loadBalancer"
+        yield path, balancer
+        for j, pool in enumerate(balancer.also_behind):
+            yield f"{path}.alsoBehind[{j}]", pool
+
+
+def pools_hold_the_members(topology: Topology, _: Place) -> Iterator[Problem]:
+    """One pool of a load balancer, where a fence in another one of it proves nothing (`provable`); its own addresses are
+    members', one each."""
+    for i, service in enumerate(topology.services):
+        seen: set[str] = set()
+        for path, pool in pools_of(service, f"$.services[{i}]"):
+            if pool.id.casefold() in seen:
+                yield Problem(f"{path}.id", "is listed already: a service has one pool of each load balancer")
+            seen.add(pool.id.casefold())
+            for name in sorted(pool.addresses.keys() - set(service.names)):
+                yield Problem(f"{path}.addresses", f"{name!r} is no member of service {service.name!r}")
+            known = Counter(pool.known(s).address for s in topology.speakers if s.name in service.names)
+            for address in sorted(address for address, count in known.items() if count > 1):
+                yield Problem(f"{path}.addresses", f"{address} is the address of two members")
 
 
 def prefixes_fit(topology: Topology, _: Place) -> Iterator[Problem]:
