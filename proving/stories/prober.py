@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from function_app.domain.topology.model import LoadBalancer, Service, Topology
+from function_app.domain.topology.model import BackendPool, Service, Topology
 from proving.stories.nva import Appliance
 from simulator.data_plane import Probed, probed
 from simulator.world import World
@@ -13,11 +13,11 @@ THRESHOLD = 2
 
 
 async def keep_probing(
-    world: World, topology: Topology, service: Service, spec: LoadBalancer, nvas: Mapping[str, Appliance]
+    world: World, topology: Topology, service: Service, spec: BackendPool, nvas: Mapping[str, Appliance]
 ) -> None:
     """For ever: up after one good probe, down after `THRESHOLD` bad ones in a row."""
     bad = dict.fromkeys(service.names, 0)
-    addresses = {name: str(topology.speaker(name).address) for name in service.names}
+    addresses = {name: str(spec.known(topology.speaker(name)).address) for name in service.names}
     name = spec.id.rsplit("/", 1)[1]
     known: dict[str, Probed] = {}
     while True:

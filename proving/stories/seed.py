@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.topology.model import LoadBalancer, NetworkPeering, RouteServer, Service, Speaker, Topology
+from function_app.domain.topology.model import (
+    BackendPool,
+    LoadBalancer,
+    NetworkPeering,
+    RouteServer,
+    Service,
+    Speaker,
+    Topology,
+)
 from function_app.domain.topology.peering_names import peering_name
 from simulator.resources import Json
 from simulator.seeds import Probe, load_balancer
@@ -51,7 +59,10 @@ class Seed:
         resources += self._app_network()
         for speaker in topology.speakers:
             resources += self._machine(speaker)
-        resources += [self._load_balancer(s, s.load_balancer) for s in topology.services if s.load_balancer]
+        for service in topology.services:
+            if service.load_balancer is not None:
+                resources.append(self._load_balancer(service, service.load_balancer))
+                resources += [self._public(service, pool) for pool in service.load_balancer.also_behind]
         resources += [self._network_peering(peering.id) for peering in topology.network_peerings]
         resources += [{"id": s.id, "properties": {"orchestrationMode": "Uniform"}} for s in topology.scale_sets]
         return {
@@ -182,10 +193,22 @@ class Seed:
         ]
 
     def _load_balancer(self, service: Service, spec: LoadBalancer) -> Json:
+        return self._balancer(service, spec, (spec.frontend, str(self.frontends[service.name])))
+
+    def _public(self, service: Service, pool: BackendPool) -> Json:
+        """One that clients on the Internet come through: no rule of it takes all ports."""
+        made = self._balancer(service, pool, ("fe", ""))
+        facts = made["properties"]
+        facts["frontendIPConfigurations"][0]["properties"] = {
+            "publicIPAddress": {"id": f"{self._scope}/publicIPAddresses/public"}
+        }
+        facts["loadBalancingRules"][0]["properties"] |= {"protocol": "Tcp", "frontendPort": 443, "backendPort": 443}
+        return made
+
+    def _balancer(self, service: Service, pool: BackendPool, frontend: tuple[str, str]) -> Json:
         probe = Probe(PROBE_PORT, f"/probe/{service.name}")
-        pool = [self._backend(self._topology.speaker(name)) for name in service.names]
-        frontend = (spec.frontend, str(self.frontends[service.name]))
-        return load_balancer(spec.id, frontend, (spec.backend_pool, pool), (spec.probe, probe))
+        backends = [self._backend(pool.known(self._topology.speaker(name))) for name in service.names]
+        return load_balancer(pool.id, frontend, (pool.backend_pool, backends), (pool.probe, probe))
 
     def _backend(self, speaker: Speaker) -> Json:
         where: Json

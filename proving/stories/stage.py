@@ -20,7 +20,7 @@ from hopkeeper_agent.role import ServiceState
 from function_app.domain.service.record import Record
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
-from function_app.domain.topology.model import Topology
+from function_app.domain.topology.model import BackendPool, Topology
 from function_app.reconcile.store import keys
 from lab.kit.documents import DocumentsInMemory
 from lab.kit.network import Way
@@ -186,7 +186,7 @@ class Stage:
             self.nvas[name] = Appliance(speaker, self, voice, self._report, states)
         await asyncio.gather(*(nva.start() for nva in self.nvas.values()))
         for service in self.topology.services:
-            if (spec := service.load_balancer) is not None:
+            for spec in service.load_balancer.pools if service.load_balancer else ():
                 self._spawn(keep_probing(self.world, self.topology, service, spec, self.nvas))
         self._spawn(self._keep_sweeping())
 
@@ -360,13 +360,15 @@ class Stage:
         return self.nvas[name].answers(service) and self.admin_state(name, service) != "Down"
 
     def admin_state(self, name: str, service: str) -> str:
-        """Where packets go."""
+        """Where packets go; all of them, where pools differ."""
         spec = self.topology.service(service).load_balancer
-        if spec is None:
-            return "None"
-        address = str(self.topology.speaker(name).address)
-        plane = self.world.data_plane.named(spec.id.rsplit("/", 1)[1])
-        return next((b.admin_state for pool in plane.pools.values() for b in pool if b.ip == address), "None")
+        states = {self._state_in(pool, name) for pool in spec.pools} if spec else {"None"}
+        return " and ".join(sorted(states))
+
+    def _state_in(self, pool: BackendPool, name: str) -> str:
+        address = str(pool.known(self.topology.speaker(name)).address)
+        plane = self.world.data_plane.named(pool.id.rsplit("/", 1)[1])
+        return next((b.admin_state for each in plane.pools.values() for b in each if b.ip == address), "None")
 
     def record(self, service: str) -> Record | None:
         body = self.documents.read(keys.record(self.topology.name, service))

@@ -1,12 +1,17 @@
 """Stories of appliances behind an internal load balancer."""
 
+from copy import deepcopy
+
+from function_app.domain.service.record import Kind
 from proving.stories.acts import (
+    adopt,
     all_serve,
     apply,
     boots,
     converged,
     data_path,
     dies,
+    expect,
     fault,
     holds,
     is_fenced,
@@ -19,8 +24,8 @@ from proving.stories.acts import (
     stays,
 )
 from proving.stories.seed import Seeding
-from proving.stories.stage import Story
-from simulator.resources import Json
+from proving.stories.stage import Stage, Story
+from simulator.resources import Json, parse_path
 
 FIREWALL, TRANSIT = "egress-firewall", "transit"
 
@@ -181,4 +186,47 @@ def events(last: Json) -> set[str]:
     return {event["kind"] for event in last["services"][FIREWALL]["events"]}
 
 
-STORIES = (ACTIVE_PASSIVE, ACTIVE_ACTIVE, POOL_OF_ADDRESSES, HALF_A_FENCE, SLOW_API, REHEARSAL, WHAT_EXPLAINS)
+def _deployed_again(stage: Stage) -> None:
+    """The pool as its owner's template has it, without an adminState."""
+    service = stage.topology.service(FIREWALL)
+    assert service.load_balancer is not None
+    (outside,) = service.load_balancer.also_behind
+    path = parse_path(f"{outside.id}/backendAddressPools/{outside.backend_pool}")
+    assert path is not None
+    pool = deepcopy(stage.world.load_balancers.child(path))
+    for address in pool["properties"]["loadBalancerBackendAddresses"]:
+        address["properties"].pop("adminState", None)
+    stage.world.load_balancers.put_pool(path, pool, None)
+
+
+def _is_renewed(stage: Stage) -> bool:
+    found = stage.record(FIREWALL)
+    operation = found.operation if found is not None else None
+    return found is not None and operation is not None and operation.kind == Kind.RENEW and "nva-a" in found.fenced
+
+
+SANDWICH = Story(
+    "sandwich",
+    "two firewalls between an internal and a public load balancer; a fence is Down in both, or it is made again.",
+    "sandwich.yaml",
+    (
+        *AT_REST,
+        dies("nva-a"),
+        is_fenced(FIREWALL, "nva-a"),
+        holds(FIREWALL, "nva-b"),
+        is_stable(FIREWALL),
+        adopt("whoever owns the public load balancer deploys its pool again", _deployed_again),
+        expect("the fence is believed no more, and made again for the same holder", _is_renewed, 120),
+        is_fenced(FIREWALL, "nva-a"),
+        holds(FIREWALL, "nva-b"),
+        boots("nva-a"),
+        is_lifted(FIREWALL, "nva-a"),
+        order("switchover", FIREWALL, "the operator moves it back", to="nva-a"),
+        holds(FIREWALL, "nva-a"),
+        converged(),
+    ),
+    Seeding(peered=True),
+)
+
+
+STORIES = (ACTIVE_PASSIVE, ACTIVE_ACTIVE, SANDWICH, POOL_OF_ADDRESSES, HALF_A_FENCE, SLOW_API, REHEARSAL, WHAT_EXPLAINS)
