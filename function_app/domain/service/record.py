@@ -14,6 +14,8 @@ from function_app.domain.service.referents import Referents
 
 EPOCH_MAX = 2**53 - 2**32
 """A record beyond it was tampered with, and is corrupt: the numbers above are never used up."""
+Aware = Annotated[datetime, Meta(tz=True)]
+"""A record with a time without offset was edited by hand, and is corrupt."""
 SCHEMA = 2
 """The newest that this version acts on."""
 SCHEMA_WITHOUT_LEAVING = 1
@@ -48,9 +50,9 @@ class Ack(Struct, frozen=True, kw_only=True):
 class Learning(Struct, frozen=True, kw_only=True):
     """How much has been seen since the record was found missing, corrupt or behind an agent's epoch."""
 
-    since: datetime
+    since: Aware
     rounds: int = 0
-    last: datetime | None = None
+    last: Aware | None = None
     """When the last complete round was looked at: one look counts once, however often it is decided on."""
 
 
@@ -59,7 +61,7 @@ class Tally(Struct, frozen=True, kw_only=True):
 
     bad: int = 0
     good: int = 0
-    at: datetime
+    at: Aware
 
 
 class Kind(StrEnum):
@@ -90,8 +92,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     id: str
     kind: str
     reason: str
-    started: datetime
-    deadline: datetime
+    started: Aware
+    deadline: Aware
     attempt: int = 0
     previous: str | None = None
     confirmed: bool = False
@@ -112,13 +114,13 @@ class Spacing(Struct, frozen=True, kw_only=True):
     """How many automatic failovers came in a row, and when the last one was opened."""
 
     count: int = 0
-    last: datetime
+    last: Aware
 
 
 class Pause(Struct, frozen=True, kw_only=True):
     """An operator's word that nothing may be done to the service until then."""
 
-    until: datetime
+    until: Aware
     by: str
     reason: str = ""
 
@@ -126,7 +128,7 @@ class Pause(Struct, frozen=True, kw_only=True):
 class Drain(Struct, frozen=True, kw_only=True):
     """An operator's word that a member must not serve until then."""
 
-    until: datetime
+    until: Aware
     by: str
 
 
@@ -135,7 +137,7 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
 
     member: str
     epoch: int
-    until: datetime
+    until: Aware
 
 
 class Leaving(Struct, frozen=True, kw_only=True):
@@ -143,7 +145,7 @@ class Leaving(Struct, frozen=True, kw_only=True):
 
     how: str
     by: str
-    at: datetime
+    at: Aware
     done: bool
 
 
@@ -175,7 +177,7 @@ class Record(Struct, frozen=True, kw_only=True):
     spacing: Spacing | None = None
     pause: Pause | None = None
     drains: dict[str, Drain] = {}
-    ready_since: dict[str, datetime] = {}
+    ready_since: dict[str, Aware] = {}
     """Members that outrank the holder, and since when they are ready; kept only where `preempt` is `ready`."""
     leaving: Leaving | None = None
     """Nothing else is done then (`service.leaving`)."""
@@ -185,7 +187,7 @@ class Record(Struct, frozen=True, kw_only=True):
     """How many looks in a row made no progress in `learn`, `fencing` or `granted`."""
     admitted: dict[str, Tally] = {}
     """Unreachable members beside the holder, and how many looks in a row the load balancer's probe of them succeeded."""
-    refused: dict[str, datetime] = {}
+    refused: dict[str, Aware] = {}
     """Members that refused to serve, and when: the last choice for `spacingForget`."""
     noticed_within: timedelta | None = None
     """How long the load balancer's probe takes at most to find out what a member answers, by its last reading."""

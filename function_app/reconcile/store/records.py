@@ -6,10 +6,23 @@ from datetime import datetime
 
 import msgspec
 
-from function_app.domain.service.record import Record, unknown
+from function_app.domain.service.record import SCHEMA, Record, unknown
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile.ports import Documents
 from function_app.reconcile.store import keys
+
+
+class _Schema(msgspec.Struct, frozen=True):
+    schema: int
+
+
+def _unreadable(body: bytes, nothing: Record) -> Record:
+    """What stands for a body that is no record of ours: nothing, or one of a newer schema, which is only observed."""
+    try:
+        schema = msgspec.json.decode(body, type=_Schema).schema
+    except msgspec.MsgspecError:
+        return nothing
+    return msgspec.structs.replace(nothing, schema=schema) if schema > SCHEMA else nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +48,7 @@ class Records:
         try:
             return StoredRecord(msgspec.json.decode(stored.body, type=Record), stored.etag)
         except msgspec.MsgspecError:
-            return StoredRecord(nothing, stored.etag)
+            return StoredRecord(_unreadable(stored.body, nothing), stored.etag)
 
     async def load_all(self, topology: Topology, now: datetime) -> dict[str, Record]:
         """The records of all its services, by name."""

@@ -208,6 +208,24 @@ async def test_a_record_of_a_newer_schema_is_only_observed(settled: Scene) -> No
     assert settled.documents.stored["records/hub/fw.json"].body == newer
 
 
+async def test_a_record_of_a_newer_schema_is_only_observed_whatever_else_is_in_it(settled: Scene) -> None:
+    newer = msgspec.json.encode({"schema": SCHEMA + 1, "phase": "handover", "epoch": "7"})
+    await settled.documents.put("records/hub/fw.json", newer)
+    outcome = await settled.slow()
+    assert "newer than ours" in outcome.reasons[0]
+    assert settled.documents.stored["records/hub/fw.json"].body == newer
+
+
+async def test_a_record_with_a_time_without_offset_is_not_believed_and_stops_no_pass(settled: Scene) -> None:
+    edited = msgspec.json.decode(msgspec.json.encode(settled.record))
+    edited["pause"] = {"until": "2026-01-01T04:00:00", "by": "someone"}
+    await settled.documents.put("records/hub/fw.json", msgspec.json.encode(edited))
+    await settled.fast()
+    assert settled.record.phase is not Phase.STABLE
+    await settled.settle()
+    assert settled.serving() == ["nva-a"]
+
+
 async def test_a_pass_that_lost_the_race_reads_again_and_never_overwrites(settled: Scene) -> None:
     """Another instance opens an epoch for nva-b between our read and our write."""
     theirs = msgspec.structs.replace(settled.record, epoch=9, phase=Phase.FENCING, target="nva-b")
