@@ -391,11 +391,15 @@ def _alarms(look: Look, holder: str) -> Iterator[str]:
     """What a person should know although nothing is to be done."""
     for name in look.members:
         yield from _alarms_of(look, name)
+    yield from _balancer_alarms(look)
+    yield from _session_alarms(look, holder)
+
+
+def _balancer_alarms(look: Look) -> Iterator[str]:
     for name in look.members:
         if is_down_by_operator(look, name):
             yield f"adminState of {name} is Down, and not by us: an operator's, or of a record that was lost"
     yield from look.record.flaws
-    yield from _session_alarms(look, holder)
     up = [name for name in look.members if look.is_admitted(name)]
     if len(up) > 1:
         yield f"the load balancer's probe succeeds on {', '.join(up)}"
