@@ -90,12 +90,7 @@ def _terminates(topology: Topology, speaker: Speaker) -> bool:
 
 def hold_time(topology: Topology, facts: Facts) -> Iterator[Fault]:
     hold = topology.timing.bgp_hold
-    for path, speaker in speakers(topology):
-        seen = facts.agents.get(speaker.name)
-        if seen is not None and seen.hold_time is not None and seen.hold_time != hold:
-            what = f"{speaker.name} reports a hold time of {seen.hold_time.total_seconds():g} s, bgpHold says"
-            do = "say in bgpHold what is negotiated: it counts for every agent that does not report its own"
-            yield Fault(path, f"{what} {hold.total_seconds():g} s", do)
+    yield from _reported_hold_times(topology, facts)
     ranked = [service.name for service in topology.services if kind_of(service).is_ranked]
     own = [speaker.name for speaker in topology.speakers if speaker.announces]
     advised = HOLD_ADVISED if ranked or own else HOLD_BEHIND_BALANCER
@@ -108,6 +103,16 @@ def hold_time(topology: Topology, facts: Facts) -> Iterator[Fault]:
         what = f"{hold.total_seconds():g} s is longer than a Route Server offers"
     do = f"configure at most {advised.total_seconds():g} s on the speakers, and say so in bgpHold: the lower one counts"
     yield Fault("$.timing.bgpHold", what, do)
+
+
+def _reported_hold_times(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    hold = topology.timing.bgp_hold
+    for path, speaker in speakers(topology):
+        seen = facts.agents.get(speaker.name)
+        if seen is not None and seen.hold_time is not None and seen.hold_time != hold:
+            what = f"{speaker.name} reports a hold time of {seen.hold_time.total_seconds():g} s, bgpHold says"
+            do = "say in bgpHold what is negotiated: it counts for every agent that does not report its own"
+            yield Fault(path, f"{what} {hold.total_seconds():g} s", do)
 
 
 def both_instances(topology: Topology, facts: Facts) -> Iterator[Fault]:

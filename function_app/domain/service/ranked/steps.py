@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.look import Look
 from function_app.domain.service.ranked.paths import (
+    Path,
     Proposal,
     Rank,
     Reach,
@@ -52,8 +53,13 @@ def noted(look: Look) -> Record:
     rank = landed(rank, look.at, look.timing.bgp_hold)
     rank = parted(rank, seen.connected, look.at)
     rank = reported_anew(without_unknown(rank, _gone(look, rank)), seen.ordered)
-    answering = _answering(look)
-    lost = {
+    return replace(record, rank=intend(rank, record.epoch, _lost(look, rank), look.at))
+
+
+def _lost(look: Look, rank: Rank) -> dict[str, Path]:
+    """By announcer that answers and reports an older order than the one that it acknowledged, that one's path."""
+    answering, seen = _answering(look), look.observed
+    return {
         name: announcer.latest.path
         for name, announcer in rank.announcers.items()
         if name in answering
@@ -62,7 +68,6 @@ def noted(look: Look) -> Record:
         and (announcer.acked_at is None or look.at > announcer.acked_at)
         and (name not in seen.ordered or seen.ordered[name].turn < announcer.latest.turn)
     }
-    return replace(record, rank=intend(rank, record.epoch, lost, look.at))
 
 
 def _gone(look: Look, rank: Rank) -> frozenset[str]:
