@@ -136,7 +136,7 @@ PREFIX, ADDRESS = IPv4Network("0.0.0.0/0"), IPv4Address("10.0.1.100")
             AgentService(4, 1, Role.SERVING, answering=True),
             AgentService(4, 1, Role.SERVING, True, None, 0, (0, 0), NOTHING_OUTWARD, (0, 0), True),
         ),
-        (AgentStatus("boot", NOW, {}), AgentStatus("boot", NOW, {}, (), {}, {}, "", None, {})),
+        (AgentStatus("boot", NOW, {}), AgentStatus("boot", NOW, {}, (), {}, {}, "", None, None, {})),
         (Backend(AdminState.NONE), Backend(AdminState.NONE, None)),
         (Observed(NOW, {}), Observed(NOW, {}, None, None, {}, {}, frozenset(), {}, {}, {})),
         (Advertisement(PREFIX, ADDRESS), Advertisement(PREFIX, ADDRESS, 0)),
