@@ -10,11 +10,13 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
 from function_app.domain.service.bounds import Bound, Detection, FencedBy, Probe, bounds
+from function_app.domain.topology.model import Handover
 from proving.storm.faults import Fault, Kind, Plan
 from proving.storm.history import History
 from proving.storm.places import place
@@ -37,6 +39,7 @@ class Case:
     dead: float = 0.0
     path: tuple[Detection, FencedBy] | None = None
     members: int = 2
+    handover: Handover = Handover.PROMPT
 
 
 def _frozen(seconds: float) -> tuple[Fault, ...]:
@@ -74,7 +77,8 @@ CASES = (
     Case("probe of the holder blocked for good", (Fault(0.0, Kind.UNPROBED, HOLDER, 1e6),), 0.0, PROBE),
     Case("the pool is emptied by another writer, 30 s", (Fault(0.0, Kind.FOREIGN_POOL, seconds=30.0),), 0.0, ALONE),
     Case("ARM and storage unavailable, 120 s", (Fault(0.0, Kind.OUTAGE, seconds=120.0),)),
-    Case("planned switchover", (Fault(0.0, Kind.ORDER, STANDBY, how="switchover"),), 0.0, ORDERED),
+    *(Case(f"planned switchover, `handover: {handover}`", (Fault(0.0, Kind.ORDER, STANDBY, how="switchover"),), 0.0, ORDERED,
+           handover=handover) for handover in Handover),
 )  # fmt: skip
 
 
@@ -91,7 +95,8 @@ def measured(case: Case, seed: int, with_app: bool) -> Cost:
     """One history of the class. Raises RuntimeError where it breaks a law."""
     at = BEGINS + seed * 7.3 % 60.0
     faults = tuple(_at(fault, at) for fault in case.faults)
-    history = History(Plan(seed, "table", case.members, "usual", heal_at=at + SECONDS, faults=faults))
+    plan = Plan(seed, "table", case.members, "usual", heal_at=at + SECONDS, faults=faults, handover=case.handover.value)
+    history = History(plan)
     world = history.world
     if not with_app:
         world.hosts_stay_down = True
@@ -142,12 +147,13 @@ def published(case: Case) -> float:
     may be moved."""
     if case.path is None:
         return 0.0
-    found: list[Bound] = [
-        bound
-        for bound in bounds(place(case.members, "usual").timing, Probe())
-        if (bound.detection, bound.fence) == case.path
-    ]
-    return sum(part.total_seconds() for _, part in found[0].parts[-ACTING:])
+    mine = next(bound for bound in bounds_of(case) if (bound.detection, bound.fence) == case.path)
+    acting = mine.parts[1:] if mine.detection is Detection.ORDERED else mine.parts[-ACTING:]
+    return sum((part for _, part in acting), timedelta(0)).total_seconds()
+
+
+def bounds_of(case: Case) -> tuple[Bound, ...]:
+    return bounds(place(case.members, "usual").timing, Probe(), case.handover)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from proving.storm.table import CASES, HEAD, main, published, row
+from function_app.domain.service.bounds import Detection
+from function_app.domain.topology.model import Handover
+from proving.storm.table import CASES, HEAD, bounds_of, main, published, row
 
 BY_NAME = {case.name: case for case in CASES}
 
@@ -23,6 +25,18 @@ def test_a_vm_that_dies_costs_seconds_with_hopkeeper_and_everything_without() ->
     found = row(BY_NAME["VM dies for good"], range(2))
     assert all(cost.lost > 250.0 for cost in found.without)
     assert all(0.0 < cost.lost < 30.0 for cost in found.with_app)
+
+
+def test_a_planned_move_admits_two_or_none_for_no_longer_than_its_handover_says() -> None:
+    """safety.md section 2a, in the figures that `bounds` publishes."""
+    for handover in Handover:
+        case = BY_NAME[f"planned switchover, `handover: {handover}`"]
+        bound = next(found for found in bounds_of(case) if found.detection is Detection.ORDERED)
+        assert bound.gap is not None
+        for cost in row(case, range(6)).with_app:
+            assert cost.moved
+            assert cost.two <= bound.overlap.total_seconds()
+            assert cost.lost <= bound.gap.total_seconds()
 
 
 def test_the_law_notices_a_move_that_costs_more_than_is_published() -> None:
