@@ -62,6 +62,21 @@ TAKEN_OVER = look(STANDBY_4, SERVING_4, STANDBY_4)
 """nva-b serves at epoch 4, the others acknowledged it."""
 PROMOTE_B = SendPromote(B, 4, "boot-1")
 LIFT_B = LiftByBalancer(B, 4)
+NO_REDUNDANCY = "cannot take over: {}; {}; no redundancy: the next failure is an outage"
+
+
+def outside(member: str) -> str:
+    return f"{member}: it is not in the backend pool"
+
+
+def quiet(member: str) -> str:
+    return f"{member}: its agent does not answer (no answer) and no other source can tell"
+
+
+def unready(member: str) -> str:
+    return f"{member}: not every BGP session of it is Established"
+
+
 NOT_LIFTED = {LIFT_B: "ARM answers 503"}
 NOT_PROMOTED = {PROMOTE_B: "it refuses"}
 GRANTED_B = look(STANDBY_4, STANDBY, STANDBY_4)
@@ -516,12 +531,14 @@ AT_REST = [
         stable(tallies=DOWN_ONCE),
         held=("in doubt: the load balancer's probe of nva-a failed 1 time(s)",),
         changes={"probe_down": frozenset({A})},
+        alarms=(NO_REDUNDANCY.format(outside(B), outside(C)),),
     ),
     Case(
         "a holder whose probe has recovered is sent nothing",
         look(SERVING, balancer=balancer(nva_a=PROBED)),
         stable(tallies={A: Tally(bad=1, good=1, at=NOW - TIMING.doubt_poll)}),
         changes={"tallies": {}},
+        alarms=(NO_REDUNDANCY.format(outside(B), outside(C)),),
         settled=True,
     ),
     Case(
@@ -530,6 +547,7 @@ AT_REST = [
         stable(tallies={A: Tally(bad=1, at=NOW - TIMING.doubt_poll)}),
         held=("in doubt: the load balancer's probe of nva-a failed 1 time(s)",),
         changes={"probe_down": frozenset({B})},
+        alarms=(f"cannot take over: {outside(C)}; nva-b still can",),
     ),
     Case(
         "whoever is not back yet is waited for",
@@ -539,6 +557,7 @@ AT_REST = [
             f"waiting for {name} to come back: {name}: its agent does not answer (no answer) and no other source can tell"
             for name in (B, C)
         ),
+        alarms=(NO_REDUNDANCY.format(quiet(B), quiet(C)),),
     ),
     Case(
         "a fit member whose heartbeats do not reach its peers is an alarm",
@@ -566,7 +585,17 @@ AT_REST = [
         "no member with all its sessions is an alarm about the Route Server",
         look(status(3, Role.SERVING, sessions_up=False), UNREADY, UNREADY),
         stable(),
-        alarms=("no announcer has all its BGP sessions Established: the Route Server, or the way to it",),
+        alarms=(
+            "no announcer has all its BGP sessions Established: the Route Server, or the way to it",
+            NO_REDUNDANCY.format(unready(B), unready(C)),
+        ),
+        settled=True,
+    ),
+    Case(
+        "a standby that is silent is named beside one that can take over",
+        look(SERVING, SILENT),
+        stable(),
+        alarms=(f"cannot take over: {quiet(B)}; nva-c still can",),
         settled=True,
     ),
 ]
@@ -698,7 +727,8 @@ def test_where_no_member_has_a_session_the_route_server_is_at_fault_and_nothing_
     cut_off = status(3, sessions_up=False)
     decision = decide(looking(look(CUT_OFF, cut_off, cut_off), stable(), ranked(3)))
     assert decision.record == stable()
-    assert decision.alarms == ("no announcer has all its BGP sessions Established: the Route Server, or the way to it",)
+    assert decision.alarms[0] == "no announcer has all its BGP sessions Established: the Route Server, or the way to it"
+    assert decision.alarms[1:] == (NO_REDUNDANCY.format(unready(B), unready(C)),)
 
 
 def test_the_sessions_of_injectors_are_an_alarm_though_members_have_none() -> None:

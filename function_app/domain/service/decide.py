@@ -30,6 +30,7 @@ from function_app.domain.service.election import (
     is_drained,
     is_last_choice,
     maintained,
+    unable,
     why_not,
 )
 from function_app.domain.service.health import HealthRow, Verdict, has_failed, has_session, is_ready, judge
@@ -393,6 +394,7 @@ def _alarms(look: Look, holder: str) -> Iterator[str]:
         yield from _alarms_of(look, name)
     yield from _balancer_alarms(look)
     yield from _session_alarms(look, holder)
+    yield from _redundancy_alarms(look, holder)
 
 
 def _balancer_alarms(look: Look) -> Iterator[str]:
@@ -414,6 +416,17 @@ def _alarms_of(look: Look, member: str) -> Iterator[str]:
         yield f"{member}: its peers do not hear it, although it is fit"
     if role is not None and role[0] > look.record.epoch:
         yield f"{member} claims epoch {role[0]}, and shows no command of ours: it is not believed"
+
+
+def _redundancy_alarms(look: Look, holder: str) -> Iterator[str]:
+    """Standbys that could not take over, and what that means for the next failure."""
+    others = [name for name in look.members if name != holder]
+    lacking = {name: why for name in others if (why := unable(look, name))}
+    if not lacking:
+        return
+    able = [name for name in others if name not in lacking]
+    means = f"{', '.join(able)} still can" if able else "no redundancy: the next failure is an outage"
+    yield f"cannot take over: {'; '.join(lacking.values())}; {means}"
 
 
 def _session_alarms(look: Look, holder: str) -> Iterator[str]:

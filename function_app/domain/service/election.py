@@ -2,7 +2,7 @@
 
 from function_app.domain.service.health import Verdict, has_session, is_ready, judge
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import AdminState, Value
+from function_app.domain.service.observation import AdminState, BalancerReading, Value
 
 
 def elect(look: Look, without: str | None) -> str | None:
@@ -39,6 +39,17 @@ def _passed_over(look: Look, member: str) -> str | None:
     if is_down_by_operator(look, member):
         return f"{member}: its adminState is Down, and the record does not say that we set it: an operator must undo it"
     return f"{member}: it is drained" if is_drained(look, member) else None
+
+
+def unable(look: Look, member: str) -> str | None:
+    """Why it could not take over now, or only as the last resort; None where it could."""
+    if why := _passed_over(look, member):
+        return why
+    if isinstance(look.observed.balancer, BalancerReading) and look.backend(member) is None:
+        return f"{member}: it is not in the backend pool"
+    if is_last_choice(look, member):
+        return f"{member}: it refused to serve lately, or the load balancer's probe gets no answer of it"
+    return None if is_ready(look, member) else f"{member}: not every BGP session of it is Established"
 
 
 def is_last_choice(look: Look, member: str) -> bool:
