@@ -18,7 +18,7 @@ from msgspec.structs import fields, replace
 from function_app.domain.base.errors import BadInput
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect
-from function_app.domain.service.guards import Draining, Touch, refuse
+from function_app.domain.service.guards import Draining, Touch, is_paused, refuse
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.learn import behind
 from function_app.domain.service.leaving import come_back, forget, release, retire
@@ -65,8 +65,8 @@ class ResumeOrder(_Form, frozen=True, kw_only=True, tag="resume"):
     """End a pause; else manage a service again that was retired or released."""
 
     def decide(self, look: Look) -> Decision:
-        if look.record.pause is None and look.record.leaving is not None:
-            return come_back(look, self.by)
+        if look.record.leaving is not None and not is_paused(look):
+            return come_back(look.with_record(replace(look.record, pause=None)), self.by)
         if look.record.pause is None:
             return _refused(look, "it is not paused")
         return Decision(replace(look.record, pause=None), because=(f"resumed by {self.by}",))

@@ -1,5 +1,6 @@
 """Members that are forgotten, services that are retired or released: what each needs, none an exception to fencing."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -254,3 +255,12 @@ async def test_what_has_left_is_not_ordered_to_leave_again(verb: str) -> None:
     scene = await settled()
     await ordered(scene, "release")
     assert "it is released by ann" in (await ordered(scene, verb)).reasons[0]
+
+
+async def test_a_pause_that_is_over_does_not_use_up_the_resume_of_a_released_service() -> None:
+    scene = await settled()
+    await ordered(scene, "pause", minutes=1)
+    scene.clock.at += timedelta(minutes=2)
+    await ordered(scene, "release")
+    assert (await ordered(scene, "resume")).ending is Ending.ACCEPTED
+    assert scene.record.leaving is None
