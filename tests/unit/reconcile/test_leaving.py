@@ -264,3 +264,16 @@ async def test_a_pause_that_is_over_does_not_use_up_the_resume_of_a_released_ser
     await ordered(scene, "release")
     assert (await ordered(scene, "resume")).ending is Ending.ACCEPTED
     assert scene.record.leaving is None
+
+
+async def test_a_dead_member_of_an_active_active_service_is_drained_and_forgotten_though_too_few_are_left() -> None:
+    desired = active_active()
+    desired = replace(desired, services=(replace(desired.services[0], min_healthy=3),))
+    scene = Scene(3, desired=desired)
+    await scene.settle()
+    scene.world.kill(C)
+    await scene.slow()
+    assert (await ordered(scene, "drain", member=C)).ending is Ending.ACCEPTED
+    assert (await ordered(scene, "forget", member=C, gone="deleted")).ending is Ending.ACCEPTED
+    await scene.slow()
+    assert scene.record.may_serve == {A, B}
