@@ -197,6 +197,12 @@ def test_a_service_is_not_adopted_behind_a_load_balancer_that_is_wrong_while_a_m
     assert decided(look(STANDBY, balancer=flawed), learning(rounds=9)).record.phase is Phase.FENCING
 
 
+def test_two_that_serve_are_a_conflict_that_no_fault_of_the_load_balancer_lets_last() -> None:
+    flawed = replace(pool(), flaws=FLAWED)
+    both = look(status(4, Role.SERVING), status(4, Role.SERVING), STANDBY, balancer=flawed)
+    assert decided(both, learning(rounds=9)).record.phase is Phase.FENCING
+
+
 def test_what_is_wrong_with_the_load_balancer_is_an_alarm_at_rest() -> None:
     first = decided(look(SERVING, balancer=replace(balancer(nva_a=PROBED), flaws=FLAWED)), stable(flaws=FLAWED))
     assert FLAWED[0] in first.alarms
