@@ -27,6 +27,9 @@ from function_app.domain.service.steps import FenceByBalancer, SendAdvertise, Se
 from function_app.domain.topology.model import Service, Topology
 
 
+ENDS = "a member that does not serve is forgotten first; else retire or release the service first, and resume it afterwards"
+
+
 def forget(look: Look, member: str, gone: str | None, by: str) -> Decision:
     """The record without the member; `held` alone refuses. `gone` is the operator's word that it serves no more."""
     record = look.record
@@ -218,7 +221,7 @@ def departures(old: Topology, new: Topology, records: Mapping[str, Record]) -> I
         yield from _members_that_leave(successor, record.believed, f"$.services[{i}]")
         known = record.about or referents_of(old, service)
         for what in moved(known, referents_of(new, successor), record.believed):
-            yield Problem(f"$.services[{i}]", f"{what}: retire or release it first, and resume it afterwards")
+            yield Problem(f"$.services[{i}]", f"{what}: {ENDS}")
 
 
 def _members_that_leave(service: Service, believed: frozenset[str], path: str) -> Iterator[Problem]:

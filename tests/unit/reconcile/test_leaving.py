@@ -1,11 +1,13 @@
 """Members that are forgotten, services that are retired or released: what each needs, none an exception to fencing."""
 
 from datetime import timedelta
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from function_app.domain.service.leaving import departures
 from function_app.domain.service.observation import AdminState, Role
 from function_app.domain.service.record import SCHEMA, Phase, Record
 from function_app.domain.topology.model import Mode, Topology
@@ -277,3 +279,12 @@ async def test_a_dead_member_of_an_active_active_service_is_drained_and_forgotte
     assert (await ordered(scene, "forget", member=C, gone="deleted")).ending is Ending.ACCEPTED
     await scene.slow()
     assert scene.record.may_serve == {A, B}
+
+
+async def test_a_dead_member_that_is_replaced_at_another_address_is_to_be_forgotten_and_no_service_retired_for_it() -> None:
+    scene = await failed_over()
+    changed = tuple(
+        replace(s, address=IPv4Address("10.0.1.99")) if s.name == A else s for s in scene.topology.speakers
+    )
+    problems = departures(scene.topology, replace(scene.topology, speakers=changed), {"fw": scene.record})
+    assert "forgotten first" in next(problems).rule
