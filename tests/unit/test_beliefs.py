@@ -456,3 +456,14 @@ def test_a_new_holder_is_verified_once_every_pool_has_it_up() -> None:
         (f"nva-b serves at epoch 4, but the probe says {ANSWERED}",),
     )
     assert confirm(looking(Observed(NOW, serving, both), record), B).record.phase is Phase.STABLE
+
+
+@pytest.mark.parametrize(("listed", "named"), [((B,), True), ((A, B), False)])
+def test_a_hold_for_a_member_that_the_pool_does_not_list_names_the_way_out(
+    listed: tuple[str, ...], named: bool
+) -> None:
+    tried = {SendFence(A, 4): "no answer", FenceByBalancer(A, 4, wary=True): "it is not in the pool"}
+    seen = replace(pool(), backends={name: Backend(AdminState.NONE) for name in listed})
+    looked = replace(look(SILENT, STANDBY, STANDBY, balancer=seen), tried=tried)
+    (held,) = decided(looked, fencing(owed={A: 4})).held
+    assert held.endswith(f"`forget` {A}") is named

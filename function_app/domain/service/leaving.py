@@ -26,7 +26,6 @@ from function_app.domain.service.referents import moved, referents_of
 from function_app.domain.service.steps import FenceByBalancer, SendAdvertise, SendFence, SendOutward
 from function_app.domain.topology.model import Service, Topology
 
-
 ENDS = "a member that does not serve is forgotten first; else retire or release the service first, and resume it afterwards"
 
 

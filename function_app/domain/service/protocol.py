@@ -166,8 +166,15 @@ def send_fences(look: Look) -> Decision:
             effects.append(by_balancer)
         if by_agent in tried and by_balancer in tried:
             why = f"its agent: {tried[by_agent]}; the load balancer: {tried[by_balancer]}"
-            held.append(f"no proof that {name} does not serve: {why}")
+            held.append(f"no proof that {name} does not serve: {why}{_way_out(look, name)}")
     return Decision(replace(look.record, owed=owed), tuple(effects), tuple(held))
+
+
+def _way_out(look: Look, member: str) -> str:
+    """What an operator can do for a member that no fence can reach: words for the end of a sentence."""
+    reading = look.observed.balancer
+    absent = isinstance(reading, BalancerReading) and member not in reading.backends
+    return f"; it is not in the pool: where it is gone for good, `forget` {member}" if absent else ""
 
 
 def proof_by_agent(look: Look, member: str) -> SendFence | AwaitProbe:

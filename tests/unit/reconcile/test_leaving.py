@@ -281,10 +281,10 @@ async def test_a_dead_member_of_an_active_active_service_is_drained_and_forgotte
     assert scene.record.may_serve == {A, B}
 
 
-async def test_a_dead_member_that_is_replaced_at_another_address_is_to_be_forgotten_and_no_service_retired_for_it() -> None:
+async def test_a_dead_member_that_is_replaced_at_another_address_is_to_be_forgotten_and_no_service_retired_for_it() -> (
+    None
+):
     scene = await failed_over()
-    changed = tuple(
-        replace(s, address=IPv4Address("10.0.1.99")) if s.name == A else s for s in scene.topology.speakers
-    )
+    changed = tuple(replace(s, address=IPv4Address("10.0.1.99")) if s.name == A else s for s in scene.topology.speakers)
     problems = departures(scene.topology, replace(scene.topology, speakers=changed), {"fw": scene.record})
     assert "forgotten first" in next(problems).rule
