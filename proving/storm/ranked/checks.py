@@ -96,9 +96,15 @@ class RankedChecks(Checks):
 
     def _opening(self, before: Record | None, record: Record, decided: tuple[float, float]) -> None:
         holder = before.target if before is not None else None
-        if holder is not None and self._cut_off.get(holder, -1e9) > decided[0] - self.grace:
+        if holder is not None and (
+            self._cut_off.get(holder, -1e9) > decided[0] - self.grace or self._flaps(decided[0])
+        ):
             self.suspect(holder, 0.0)
         super()._opening(before, record, decided)
+
+    def _flaps(self, looked: float) -> bool:
+        """Whether sessions end at this moment: of the readings of one look, some are from before and some from after."""
+        return any(not s.up and abs(s.since - looked) < LATELY for s in self._ranked.route_server.sessions.values())
 
     # --- S7, and who is chosen to lead
 
