@@ -26,7 +26,7 @@ def actions() -> Needs:
 
 def scopes(topology: Topology) -> dict[str, list[str]]:
     """Where each role is assigned for a topology: the parameters of infra/bicep/main.bicep."""
-    balancers = [s.load_balancer.id for s in topology.services if s.load_balancer]
+    balancers = [pool.id for s in topology.services if s.load_balancer for pool in s.load_balancer.pools]
     servers = [server.id for server in topology.route_servers]
     subscriptions = sorted(
         {resource.split("/providers/")[0].split("/resource")[0] for resource in (*balancers, *servers)}
