@@ -16,7 +16,7 @@ from lab.networks.findings import Findings
 from lab.networks.hubs import NVA_AS_HUB, TEN_NVAS
 from lab.networks.network import Network, Order, Plan
 from lab.networks.outward import OUTWARD
-from lab.networks.rendered import ACTIVE_PASSIVE_FRONTEND, AS_PATH, INJECTOR
+from lab.networks.rendered import ACTIVE_PASSIVE_FRONTEND, AS_PATH, INJECTOR, SANDWICH
 from lab.networks.scale_set import SCALE_SET
 from lab.stack import ROOT
 
@@ -50,6 +50,7 @@ CASES: Mapping[str, Case] = {
         ACTIVE_ACTIVE_FRONTEND,
         SCALE_SET,
         ACTIVE_PASSIVE_FRONTEND,
+        SANDWICH,
         AS_PATH,
         INJECTOR,
     )

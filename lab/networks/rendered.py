@@ -4,7 +4,7 @@ What the instances should hold is written down here, from what the examples say 
 of its own, the first announcer is killed.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.routes.expected import Standing
@@ -122,6 +122,7 @@ ACTIVE_PASSIVE_FRONTEND = RenderedCase(
     (Announced("nva-a", _FRONTEND, 1), Announced("nva-b", _FRONTEND, 1)),
     _FRONTEND,
 )
+SANDWICH = replace(ACTIVE_PASSIVE_FRONTEND, name="sandwich", title="active-passive between two load balancers")
 AS_PATH = RenderedCase(
     "as-path-preference",
     "AS-path preference",
