@@ -26,7 +26,7 @@ def actions() -> Needs:
 
 def scopes(topology: Topology) -> dict[str, list[str]]:
     """Where each role is assigned for a topology: the parameters of infra/bicep/main.bicep."""
-    balancers = [pool.id for s in topology.services if s.load_balancer for pool in s.load_balancer.pools]
+    balancers = _balancers(topology)
     servers = [server.id for server in topology.route_servers]
     subscriptions = sorted(
         {resource.split("/providers/")[0].split("/resource")[0] for resource in (*balancers, *servers)}
@@ -45,6 +45,10 @@ def scopes(topology: Topology) -> dict[str, list[str]]:
         "route-server-flags": [server.id for server in topology.route_servers if server.owned],
         "health-logs": [f"{groups[0]}/providers/Microsoft.OperationalInsights/workspaces/hopkeeper"],
     }
+
+
+def _balancers(topology: Topology) -> list[str]:
+    return [pool.id for s in topology.services if s.load_balancer for pool in s.load_balancer.pools]
 
 
 def _network_peering_scopes(topology: Topology) -> dict[str, list[str]]:
