@@ -467,3 +467,13 @@ def test_a_hold_for_a_member_that_the_pool_does_not_list_names_the_way_out(
     looked = replace(look(SILENT, STANDBY, STANDBY, balancer=seen), tried=tried)
     (held,) = decided(looked, fencing(owed={A: 4})).held
     assert held.endswith(f"`forget` {A}") is named
+
+
+@pytest.mark.parametrize("rose", [True, False])
+def test_a_fence_that_is_made_again_leaves_a_holder_that_still_rises_its_looks(rose: bool) -> None:
+    rewritten = look(SILENT, status(4, Role.SERVING), status(4), balancer=pool(nva_a=AdminState.NONE))
+    record = granted(**A_FENCED, operation=operation(confirmed=rose))
+    renewed = decided(rewritten, record).record
+    shown = look(status(5), status(4, Role.SERVING), status(4))
+    again = decided(shown, renewed).record
+    assert (again.phase, again.operation and again.operation.confirmed) == (Phase.GRANTED, rose)

@@ -466,7 +466,7 @@ MOVES = [
         changes={
             "epoch": 4,
             "phase": Phase.FENCING,
-            "operation": opened(Kind.RENEW, "nva-a lost its role at epoch 3", 4, previous=A),
+            "operation": opened(Kind.RENEW, "nva-a lost its role at epoch 3", 4, previous=A, confirmed=True),
         },
     ),
 ]

@@ -47,6 +47,7 @@ def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision
         deadline=at + look.timing.operation_deadline,
         attempt=under_way.attempt + 1 if under_way else 0,
         previous=under_way.previous if under_way else record.target,
+        confirmed=record.target == target and record.operation is not None and record.operation.confirmed,
     )
     opened = replace(
         record,
@@ -194,7 +195,11 @@ def grant(look: Look, target: str) -> Decision | None:
     others = sorted(record.may_serve - {target})
     acked = {name for name in others if look.acked(name)}
     fenced = record.fenced | proven_fences(look, [name for name in others if name not in acked])
-    operation = replace(record.operation, confirmed=look.serves(target)) if record.operation else None
+    operation = record.operation
+    if operation is not None:
+        # Of the same holder it is known already whether its probe was seen to rise: one that still rises keeps its looks.
+        rose = operation.previous != target or operation.confirmed
+        operation = replace(operation, confirmed=rose and look.serves(target))
     proofs = [f"{n} acknowledged" if n in acked else f"{n} is fenced at the load balancer" for n in others]
     granted = replace(
         record,
