@@ -477,3 +477,21 @@ def test_a_fence_that_is_made_again_leaves_a_holder_that_still_rises_its_looks(r
     shown = look(status(5), status(4, Role.SERVING), status(4))
     again = decided(shown, renewed).record
     assert (again.phase, again.operation and again.operation.confirmed) == (Phase.GRANTED, rose)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "left_alone"),
+    [((UNANSWERED, None), False), ((PROBED, None), True), ((None, None), True), ((UNANSWERED, UNANSWERED), True)],
+)
+def test_a_target_that_serves_and_is_never_reached_by_its_probe_is_followed_by_a_member_that_is_no_last_choice(
+    reasons: tuple[str | None, str | None], left_alone: bool
+) -> None:
+    of_a, of_b = reasons
+    backends = {A: Backend(AdminState.NONE, of_a), B: Backend(AdminState.NONE, of_b)}
+    seen = replace(
+        look(SERVING, STANDBY, FATAL, balancer=replace(pool(), backends=backends)),
+        tried={SendPromote(A, 4, "boot-1"): f"{REFUSES}its disk is full"},
+    )
+    record = fencing(A, Kind.ADOPT, phase=Phase.GRANTED, stalled=OVER)
+    decision = decided(seen, record)
+    assert (decision.record.target == A) is left_alone

@@ -38,7 +38,7 @@ from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.learn import behind, learn, relearn
 from function_app.domain.service.leaving import leave
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import BalancerReading, Role
+from function_app.domain.service.observation import BalancerReading, Role, Value
 from function_app.domain.service.outward import next_outward, outward_alarms
 from function_app.domain.service.patience import patience_is_over, with_patience
 from function_app.domain.service.protocol import (
@@ -193,7 +193,8 @@ def _not_serving_yet(look: Look, target: str, held: tuple[str, ...]) -> Decision
     if any(what.startswith(REFUSED) for what in failed):
         look = look.with_record(replace(look.record, refused={**look.record.refused, target: look.at}))
         other = elect(look, without=target)
-        if other is not None and not is_last_choice(look, other) and not _still_serves(look, target):
+        serves = look.serves(target) or look.is_admitted(target)
+        if other is not None and not is_last_choice(look, other) and not serves:
             return _followed(look, other, why)
     if look.kind is Kind.SWITCHOVER and failed:
         return back(look, why)
@@ -203,7 +204,7 @@ def _not_serving_yet(look: Look, target: str, held: tuple[str, ...]) -> Decision
 def _waited_for(look: Look, target: str, *held: str) -> Decision:
     """Held until patience is over; then the next member follows, unless the target serves, whoever cannot reach it."""
     other = elect(look, without=target)
-    if other is None or not patience_is_over(look) or _still_serves(look, target):
+    if other is None or not patience_is_over(look) or _still_serves(look, target, other):
         return Decision(look.record, held=held)
     return _followed(look, other, held[-1])
 
@@ -212,9 +213,12 @@ def _followed(look: Look, other: str, why: str) -> Decision:
     return back(look, why) if look.kind is Kind.SWITCHOVER else open_operation(look, other, Kind.NEXT, why)
 
 
-def _still_serves(look: Look, member: str) -> bool:
-    """Whether its agent reports so, at whichever epoch, or the load balancer's probe succeeds."""
-    return look.serves(member) or look.is_admitted(member)
+def _still_serves(look: Look, member: str, other: str) -> bool:
+    """Whether the load balancer's probe succeeds, or its agent reports so, at whichever epoch: but for one that gets no new
+    flows, as its probe fails, while another member is more than a last choice."""
+    backend = look.backend(member)
+    fails = backend is not None and backend.probed is Value.BAD and not is_last_choice(look, other)
+    return look.is_admitted(member) or (look.serves(member) and not fails)
 
 
 # --- stable ----------------------------------------------------------------------------------------------------------

@@ -195,11 +195,6 @@ def grant(look: Look, target: str) -> Decision | None:
     others = sorted(record.may_serve - {target})
     acked = {name for name in others if look.acked(name)}
     fenced = record.fenced | proven_fences(look, [name for name in others if name not in acked])
-    operation = record.operation
-    if operation is not None:
-        # Of the same holder it is known already whether its probe was seen to rise: one that still rises keeps its looks.
-        rose = operation.previous != target or operation.confirmed
-        operation = replace(operation, confirmed=rose and look.serves(target))
     proofs = [f"{n} acknowledged" if n in acked else f"{n} is fenced at the load balancer" for n in others]
     granted = replace(
         record,
@@ -207,12 +202,18 @@ def grant(look: Look, target: str) -> Decision | None:
         acks=acks_of(look, acked),
         fenced=fenced,
         may_serve=(record.may_serve - acked) | {target},
-        operation=operation,
+        operation=record.operation
+        and replace(record.operation, confirmed=_is_confirmed(look, record.operation, target)),
     )
     effects = () if target in fenced else promote(look.with_record(granted), target)
     return Decision(
         granted, effects, because=(f"{target} is granted epoch {record.epoch}: {', '.join(proofs) or 'alone'}",)
     )
+
+
+def _is_confirmed(look: Look, operation: Operation, target: str) -> bool:
+    """A member that serves already needs no look that shows its probe rise, but for a holder that was still rising."""
+    return look.serves(target) and (operation.previous != target or operation.confirmed)
 
 
 def proven_fences(look: Look, members: list[str]) -> dict[str, Fence]:
