@@ -74,7 +74,7 @@ class AppKey:
 
     def __init__(self, private: EllipticCurvePrivateKey) -> None:
         self._private = private
-        self._signed: dict[str, bytes] = {}
+        self._signed: dict[tuple[str, str], bytes] = {}
         self.kid = key_id(private.public_key())
         self.public_pem = (
             private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
@@ -101,20 +101,23 @@ class AppKey:
 
         Agents show the same few tokens at every look: those verified are kept.
         """
-        if token not in self._signed:
+        if (token, typ) not in self._signed:
             if len(self._signed) >= TOKENS_MAX:
                 self._signed.clear()
-            self._signed[token] = self._verified(token, typ)
-        return self._signed[token]
+            self._signed[token, typ] = _payload(token, self._private.public_key(), typ, self.kid)
+        return self._signed[token, typ]
 
-    def _verified(self, token: str, typ: str) -> bytes:
-        try:
-            decoded = _JWS.decode_complete(token, self._private.public_key(), algorithms=[ALGORITHM])
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
-            raise NotAuthentic("the signature does not hold") from error
-        if decoded["header"] != {"alg": ALGORITHM, "typ": typ, "kid": self.kid}:
-            raise NotAuthentic("wrong header: type, key id, or more than these")
-        return bytes(decoded["payload"])
+
+def _payload(token: str, key: EllipticCurvePublicKey, typ: str, kid: str) -> bytes:
+    """The payload of a token of this type that the key of this id signed. Raises NotAuthentic."""
+    try:
+        decoded = _JWS.decode_complete(token, key, algorithms=[ALGORITHM])
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
+        raise NotAuthentic("the signature does not hold") from error
+    # Exactly these three: no `crit`, and no key or address of a key that the token brings along.
+    if decoded["header"] != {"alg": ALGORITHM, "typ": typ, "kid": kid}:
+        raise NotAuthentic("wrong header: type, key id, or more than these")
+    return bytes(decoded["payload"])
 
 
 class AgentCertificate:
@@ -146,14 +149,7 @@ class AgentCertificate:
         """
         if len(token) > size_max or not token.isascii():
             raise NotAuthentic(f"not a token of at most {size_max // 1024} KiB")
-        try:
-            decoded = _JWS.decode_complete(token, self._key, algorithms=[ALGORITHM])
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
-            raise NotAuthentic("the signature does not hold") from error
-        header, payload = decoded["header"], decoded["payload"]
-        # Exactly these three: no `crit`, and no key or address of a key that the token brings along.
-        if header != {"alg": ALGORITHM, "typ": expected.typ, "kid": self.kid}:
-            raise NotAuthentic("wrong header: type, key id, or more than these")
+        payload = _payload(token, self._key, expected.typ, self.kid)
         try:
             claims = msgspec.json.decode(payload, type=dict[str, Any])
             _check(msgspec.convert(claims, _Registered), expected)
