@@ -7,7 +7,7 @@ from function_app.domain.preflight.facts import Facts, at_each_pool
 from function_app.domain.preflight.rule import Fault, services
 from function_app.domain.service.balancer import AddressFacts, BalancerFacts, PoolFacts
 from function_app.domain.service.kinds import kind_of
-from function_app.domain.service.provable import other_pools, reaches
+from function_app.domain.service.provable import ALL_PROBED_UP, other_pools, reaches
 from function_app.domain.topology.laws.services import pools_of
 from function_app.domain.topology.model import LoadBalancer, Mode, Service, Speaker, Topology
 
@@ -98,7 +98,7 @@ def probe_timing(topology: Topology, facts: Facts) -> Iterator[Fault]:
 def all_probed_up(topology: Topology, facts: Facts) -> Iterator[Fault]:
     for path, _, balancer, seen in _behind(topology, facts):
         there = seen.probe(balancer.probe)
-        if there is not None and (there.no_healthy_backends or "").casefold() == "allprobedup":
+        if there is not None and (there.no_healthy_backends or "").casefold() == ALL_PROBED_UP:
             yield Fault(
                 f"{path}.probe",
                 f"probe {there.name} counts every member as up when all are down (AllProbedUp)",

@@ -13,12 +13,8 @@ from function_app.domain.base.errors import Transient, Unavailable
 from function_app.domain.service.observation import AdminState, Backend, Value
 from function_app.domain.service.steps import AwaitProbe
 from function_app.domain.topology.model import Service, Speaker
-from function_app.reconcile.act.fencing import all_done
+from function_app.reconcile.act.fencing import LOOK_COUNTED_MAX, POLL, SOON, all_done
 from function_app.reconcile.ports import Ports
-
-POLL = timedelta(seconds=1)  # between two health actions, which take about a second themselves
-ANSWER_COUNTED_MAX = timedelta(seconds=3)  # for one health action: the wall clock may be set meanwhile
-SOON = timedelta(seconds=5)
 
 
 async def await_probe(ports: Ports, service: Service, speaker: Speaker, wait: AwaitProbe) -> None:
@@ -37,7 +33,7 @@ async def _at_pool(ports: Ports, service: Service, speaker: Speaker, wait: Await
         if has_turned and shown is wanted:
             return
         has_turned = has_turned or shown is contrary
-        waited += min(max(ports.clock.now() - asked, timedelta()), ANSWER_COUNTED_MAX)
+        waited += min(max(ports.clock.now() - asked, timedelta()), LOOK_COUNTED_MAX)
         if waited >= within:
             break
         await ports.clock.sleep(POLL)
