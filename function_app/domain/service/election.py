@@ -2,7 +2,7 @@
 
 from function_app.domain.service.health import Verdict, has_session, is_ready, judge
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import AdminState, BalancerReading, Value
+from function_app.domain.service.observation import AdminState, Value
 
 
 def elect(look: Look, without: str | None) -> str | None:
@@ -45,7 +45,7 @@ def unable(look: Look, member: str) -> str | None:
     """Why it could not take over now, or only as the last resort; None where it could."""
     if why := _passed_over(look, member):
         return why
-    if isinstance(look.observed.balancer, BalancerReading) and look.backend(member) is None:
+    if look.is_unlisted(member):
         return f"{member}: it is not in the backend pool"
     if is_last_choice(look, member):
         return f"{member}: it refused to serve lately, or the load balancer's probe gets no answer of it"

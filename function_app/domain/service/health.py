@@ -86,18 +86,18 @@ def seen_by_peers(member: str, observed: Observed) -> Value:
 
 
 def silence_left(service: Service, observed: Observed, timing: Timing) -> timedelta | None:
-    """How much longer it takes until the silence of every member that peers miss is evidence; None where it is already.
-
-    Only behind a load balancer, where a move costs more than a short stall (safety.md finding 15).
-    """
-    if service.load_balancer is None:
-        return None
-    young = [left for name in service.names if (left := _left(name, observed, timing)) is not None]
+    """How much longer it takes until the silence of every member that peers miss is evidence; None where it is already."""
+    young = [left for name in service.names if (left := _left(service, name, observed, timing)) is not None]
     return max(young, default=None)
 
 
-def _left(member: str, observed: Observed, timing: Timing) -> timedelta | None:
-    if not isinstance(observed.agents.get(member), Unreachable) or seen_by_peers(member, observed) is not Value.BAD:
+def _left(service: Service, member: str, observed: Observed, timing: Timing) -> timedelta | None:
+    """Only behind a load balancer, where a move costs more than a short stall (safety.md finding 15)."""
+    if (
+        service.load_balancer is None
+        or not isinstance(observed.agents.get(member), Unreachable)
+        or seen_by_peers(member, observed) is not Value.BAD
+    ):
         return None
     ages = [view.age for view in peers_views(member, observed) if view.age is not None]
     left = timing.silence - min(ages, default=timing.silence)
@@ -146,7 +146,7 @@ def judge(look: Look, member: str) -> Judgement:
         return Judgement(row, f"{member}: {because}", evidence)
 
     if isinstance(reading, Unreachable):
-        left = _left(member, look.observed, look.timing) if look.service.load_balancer else None
+        left = _left(look.service, member, look.observed, look.timing)
         return says(*_silent(reading.reason, peers, down_by_probe, left))
     if reading.fatal:
         return says(HealthRow.FATAL, f"its agent says {'; '.join(reading.fatal)}")

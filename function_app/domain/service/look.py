@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec.structs import replace as with_fields
 
 from function_app.domain.base.timing import Timing
-from function_app.domain.service.observation import AgentStatus, Backend, Observed, Role, Value
+from function_app.domain.service.observation import AgentStatus, Backend, BalancerReading, Observed, Role, Value
 from function_app.domain.service.record import Kind, Operation, Phase, Record
 from function_app.domain.service.referents import Referents
 from function_app.domain.topology.model import Service
@@ -69,6 +69,10 @@ class Look:
         """Whether the load balancer's probe of it succeeds, in a reading of this look: it gets new flows."""
         backend = self.backend(member)
         return backend is not None and backend.probed is Value.OK
+
+    def is_unlisted(self, member: str) -> bool:
+        """Whether the load balancer was read in this look, and shows no address of it."""
+        return isinstance(self.observed.balancer, BalancerReading) and self.backend(member) is None
 
     def probe_path(self, member: str) -> Value:
         """Whether the load balancer's probe gets any answer of it (`Backend.path`); UNKNOWN where it was not read."""

@@ -173,9 +173,7 @@ def send_fences(look: Look) -> Decision:
 
 def _way_out(look: Look, member: str) -> str:
     """What an operator can do for a member that no fence can reach: words for the end of a sentence."""
-    reading = look.observed.balancer
-    absent = isinstance(reading, BalancerReading) and member not in reading.backends
-    return f"; it is not in the pool: where it is gone for good, `forget` {member}" if absent else ""
+    return f"; it is not in the pool: where it is gone for good, `forget` {member}" if look.is_unlisted(member) else ""
 
 
 def proof_by_agent(look: Look, member: str) -> SendFence | AwaitProbe:
