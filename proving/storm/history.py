@@ -179,11 +179,16 @@ class History:
                 return
 
     def _settles(self) -> Violation | None:
-        """Runs until all is at rest; what is missing, and whose law that is, when the bound is over."""
-        world, timing = self.world, self.world.topology.timing
-        began = world.timeline.now
+        """All is at rest within the longest bound, or within the time that fences take to be released."""
+        timing = self.world.topology.timing
         bound = worst(timing, Probe()) + timing.learn_for + timing.sweep
-        ends = began + max(bound.total_seconds(), RELEASE_SECONDS) + PATIENCE_SECONDS
+        return self._comes_to_rest(max(bound.total_seconds(), RELEASE_SECONDS) + PATIENCE_SECONDS)
+
+    def _comes_to_rest(self, within: float) -> Violation | None:
+        """Runs until all is at rest and stays so; what is missing, and whose law that is, after `within` seconds."""
+        world = self.world
+        began = world.timeline.now
+        ends = began + within
         while world.timeline.now < ends and world.checks.violation is None:
             self._until(min(world.timeline.now + CALM_SECONDS, ends))
             if late := self._overdue(began):

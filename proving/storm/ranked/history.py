@@ -63,22 +63,11 @@ class RankedHistory(History):
 
     def _settles(self) -> Violation | None:
         """L1 within the bound of the kind; the rest within the hold times and damping windows that rest takes."""
-        world, timing = self.world, self.world.topology.timing
+        timing = self.world.topology.timing
         if late := self._reached_within(self._bound(), "L1"):
             return late
-        began = world.timeline.now
         rest = 4 * (timing.bgp_hold + timing.damping + timing.sweep)
-        ends = began + rest.total_seconds() + PATIENCE_SECONDS
-        while world.timeline.now < ends and world.checks.violation is None:
-            self._until(min(world.timeline.now + CALM_SECONDS, ends))
-            if late := self._overdue(began):
-                return late
-            if self._missing() is None:
-                self._until(world.timeline.now + CALM_SECONDS)
-                if self._missing() is None:
-                    return None
-        law, missing = self._missing() or ("L1", "it does not stay at rest")
-        return Violation(law, world.timeline.now - began, missing)
+        return self._comes_to_rest(rest.total_seconds() + PATIENCE_SECONDS)
 
     def _reached_within(self, bound: float, law: str) -> Violation | None:
         world = self.world
