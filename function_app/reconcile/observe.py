@@ -175,8 +175,8 @@ async def connected(ports: Ports, topology: Topology, service: Service) -> Mappi
     servers = [server for server in topology.route_servers if server.name in named]
     readings = await asyncio.gather(*(_route_server(ports, topology, server) for server in servers))
     shown = {s.name: shown_sessions(topology, s, r) for s, r in zip(servers, readings, strict=True) if r is not None}
-    told = {name: [shown.get(peer, {}).get(name) for peer in peers] for name, peers in wanted.items()}
-    return {name: any(each) for name, each in told.items() if any(each) or None not in each}
+    reported = {name: [shown.get(peer, {}).get(name) for peer in peers] for name, peers in wanted.items()}
+    return {name: any(each) for name, each in reported.items() if any(each) or None not in each}
 
 
 async def _route_server(ports: Ports, topology: Topology, server: RouteServer) -> RouteServerReading | None:

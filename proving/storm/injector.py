@@ -415,7 +415,7 @@ class Injector:
         """Operators take back what they said, until it is taken."""
         world, record = self._world, self._world.documents.record
         if world.edits is not None:
-            # An edit or an order of before may still come, from a host that was paused.
+            # An earlier edit or order may still come, from a host that was paused.
             world.edits.put_back()
             world.timeline.after(5.0, self._orders_over)
         if record is None:

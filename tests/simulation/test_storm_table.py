@@ -57,9 +57,9 @@ def test_the_command_writes_every_class_of_faults(tmp_path: Path) -> None:
 def test_the_guide_has_every_class_of_faults_in_its_order() -> None:
     guide = Path("docs/proving.md").read_text().splitlines()
     assert guide[guide.index(HEAD.splitlines()[1]) - 1] == HEAD.splitlines()[0]
-    told = [
+    shown = [
         line.split("|")[1].strip()
         for line in guide
         if line.startswith("| ") and line.count("|") == HEAD.count("|") // 2
     ]
-    assert told[1:] == [case.name for case in CASES]
+    assert shown[1:] == [case.name for case in CASES]

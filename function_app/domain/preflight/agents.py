@@ -12,7 +12,7 @@ AGENT_VERSION = "0.1.0"
 """The agent that belongs to this app; older ones may lack what it requests."""
 
 CLOCK_OFFSET_MAX = timedelta(seconds=2)
-"""Of an agent's clock and ours: beyond 5 s neither takes the other's messages, but for FENCE (docs/agent-protocol.md)."""
+"""Of an agent's clock and ours: beyond 5 s its reports are refused; its status and commands count all the same."""
 
 
 def permission(_: object, facts: Facts) -> Iterator[Fault]:

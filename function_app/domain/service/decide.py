@@ -436,9 +436,10 @@ def _redundancy_alarms(look: Look, holder: str) -> Iterator[str]:
 def _session_alarms(look: Look, holder: str) -> Iterator[str]:
     announcers = look.service.announcers
     down = [name for name in announcers if _has_sessions_down(look, name)]
-    others = "where one is missing, another member is the next hop"
-    if not kind_of(look.service).holder_announces:
-        others = "the others announce the same next hop"
+    moves = kind_of(look.service).holder_announces
+    others = (
+        "where one is missing, another member is the next hop" if moves else "the others announce the same next hop"
+    )
     if down and len(down) == len(announcers):
         yield "no announcer has all its BGP sessions Established: the Route Server, or the way to it"
     elif holder in down:

@@ -52,7 +52,7 @@ class Session:
 
 
 class Instances(RouteServer):
-    """See the module. It is told of changes by `relink` and `send`; everything else follows in its time."""
+    """See the module. Changes come by `relink` and `send`; everything else follows in its time."""
 
     def __init__(self, world: "RankedWorld", topology: Topology) -> None:
         super().__init__(world, topology)
