@@ -35,6 +35,7 @@ async def says_it_again(peer: WirePeer) -> None:
     """Every route once more, each in one announcement, nothing withdrawn, on the session that was there."""
     assert ROUTE_REFRESH in peer.capabilities
     routes, sessions = peer.routes(), peer.sessions
+    assert routes, "nothing could be said again"
     peer.forget()
     peer.refresh()
     await until(lambda: peer.routes() == routes, LONG)
@@ -70,6 +71,8 @@ async def test_the_agent_s_exabgp_offers_it_and_says_its_routes_again(member: Me
         assert reply["reason"] is None
         for peer in (one, other):
             assert ENHANCED_ROUTE_REFRESH in peer.capabilities
+            # An acknowledgement is the speaker's; its UPDATE may still be on the way.
+            await until(lambda peer=peer: DEFAULT in peer.routes())  # type: ignore[misc]
             await says_it_again(peer)
             peer.forget()
         # What is ordered afterwards is acknowledged as ever, and is one UPDATE.
