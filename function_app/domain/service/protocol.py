@@ -146,10 +146,14 @@ def without_fences(record: Record, members: list[str]) -> Record:
 
 
 def send_fences(look: Look) -> Decision:
-    """Step 2. A switchover is proven by acknowledgement only: nothing is cut off for a move that is not urgent."""
+    """Step 2. A switchover is proven by acknowledgement only: nothing is cut off for a move that is not urgent.
+
+    Down is written for one member at a time, and noted once it is proven: of two writes of one pool the later one fails.
+    """
+    look = look.with_record(_with_proven(look))
     effects: list[Effect] = []
     held: list[str] = []
-    owed = dict(look.record.owed)
+    owed, writing = dict(look.record.owed), False
     tried, epoch = look.observed.tried, look.record.epoch
     by_balancer_too = look.kind is not Kind.SWITCHOVER
     for name in unproven(look):
@@ -162,13 +166,22 @@ def send_fences(look: Look) -> Decision:
             continue
         # Owed before: a lift of ours, or one by hand of an earlier attempt, may still be on its way to the data plane.
         by_balancer = FenceByBalancer(name, epoch, wary=name in owed)
-        owed.setdefault(name, epoch)
-        if by_balancer not in tried:
+        if by_balancer not in tried and not writing:
+            owed.setdefault(name, epoch)
             effects.append(by_balancer)
+            writing = True
         if by_agent in tried and by_balancer in tried:
             why = f"its agent: {tried[by_agent]}; the load balancer: {tried[by_balancer]}"
             held.append(f"no proof that {name} does not serve: {why}{_way_out(look, name)}")
     return Decision(replace(look.record, owed=owed), tuple(effects), tuple(held))
+
+
+def _with_proven(look: Look) -> Record:
+    """The record with the fences that this operation has proven so far, where a grant needs them."""
+    record = look.record
+    others = sorted(record.may_serve - {record.target} - record.fenced.keys())
+    proven = proven_fences(look, [name for name in others if not look.acked(name)])
+    return replace(record, fenced=record.fenced | proven)
 
 
 def _way_out(look: Look, member: str) -> str:

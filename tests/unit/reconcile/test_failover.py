@@ -298,3 +298,14 @@ async def test_active_active_serves_with_every_fit_member_and_says_when_too_few_
 def _service() -> dict[str, object]:
     service: dict[str, object] = document()["services"][0]
     return service
+
+
+async def test_two_silent_members_of_one_pool_are_fenced_one_after_the_other() -> None:
+    """Written side by side the second one would fail, as the first has changed the etag; and so at every look."""
+    scene = Scene(3)
+    scene.world.kill("nva-b")
+    scene.world.kill("nva-c")
+    for _ in range(20):
+        await scene.slow()
+    assert scene.serving() == ["nva-a"]
+    assert scene.record.fenced.keys() == {"nva-b", "nva-c"}
