@@ -72,33 +72,42 @@ class Topologies:
 
     async def _followed(self, newest: Topology, stored: Stored) -> InForce:
         """The newest document, or the one before it while that one has what may serve and the newest has not: whoever wrote
-        it, by `apply` or into the storage. One that may follow becomes the last good one."""
+        it, by `apply` or into the storage. One that may follow becomes the last good one.
+
+        Of a service that is not on record everyone may serve: its record was lost, or the first pass is about to write it.
+        """
         name = newest.name
         if self._believed.get(name) == stored.etag:
             return InForce(newest, stored.etag)
         good = await self._documents.load(keys.last_good(name))
-        if good is not None and good.body != stored.body and (problems := await self._departures(name, good, newest)):
-            return InForce(self._decode(name, good), good.etag, problems)
+        if good is not None and good.body != stored.body:
+            # Who only observes writes no record.
+            problems = await self._departures(name, good, newest, recorded=self._observe_only)
+            if problems:
+                return InForce(self._decode(name, good), good.etag, problems)
         if (good is None or good.body != stored.body) and not self._observe_only:
             await self._documents.put(keys.last_good(name), stored.body)
         self._believed[name] = stored.etag
         return InForce(newest, stored.etag)
 
-    async def _departures(self, name: str, good: Stored, newest: Topology) -> tuple[Problem, ...]:
-        """None where the document before cannot be used any more: then it keeps nothing."""
+    async def _departures(
+        self, name: str, good: Stored, newest: Topology, recorded: bool = True
+    ) -> tuple[Problem, ...]:
+        """`recorded`: a service that is not on record keeps nothing. None where the document before cannot be used any more:
+        then nothing is kept."""
         try:
             old = self._decode(name, good)
         except BadInput as error:
             fields = {"topology": name, "problems": str(error)}
             log.warning("the last good document cannot be used any more, and keeps nothing: %s", fields, extra=fields)
             return ()
-        return tuple(departures(old, newest, await self._records(old)))
+        return tuple(departures(old, newest, await self._records(old, recorded)))
 
-    async def _records(self, topology: Topology) -> dict[str, Record]:
+    async def _records(self, topology: Topology, recorded: bool) -> dict[str, Record]:
         """By `Service.key`, what is on record of its services. Raises Unavailable."""
         records = Records(self._documents)
         held = {service.key: await records.load(topology, service, NEVER) for service in topology.services}
-        return {key: stored.record for key, stored in held.items() if stored.etag is not None}
+        return {key: stored.record for key, stored in held.items() if stored.etag is not None or not recorded}
 
     async def all_in_force(self) -> tuple[InForce, ...]:
         """Every topology with a usable document; an unusable one is logged and hides no other."""

@@ -181,6 +181,18 @@ async def test_what_was_never_on_record_may_leave(stored: FakeDocuments) -> None
     await topologies.apply(text(document(3, services=[])))
 
 
+@pytest.mark.parametrize("observe_only", [False, True])
+async def test_a_document_that_waits_is_not_in_force_once_the_record_is_gone(
+    stored: FakeDocuments, observe_only: bool
+) -> None:
+    """Who serves is learned of the document before. An app that only observes writes no record to wait for."""
+    await in_service(stored)
+    await stored.put("topologies/hub.yaml", text(edited(members=STANDBYS)).encode())
+    stored.stored.pop("records/hub/fw.json")
+    found = await Topologies(stored, Place(), observe_only).in_force("hub")
+    assert (found.topology == topology(3)) is not observe_only
+
+
 async def test_of_a_record_that_cannot_be_read_everyone_may_serve(stored: FakeDocuments) -> None:
     topologies = await in_service(stored)
     await stored.put("records/hub/fw.json", b"{")
