@@ -85,6 +85,8 @@ class Gossip(asyncio.DatagramProtocol):
         self._known: dict[str, _Known] = {}
         self.beats = 0
         """How many heartbeats were sent: the number of the last one."""
+        self._back_within = 0.0
+        """How many seconds of silence may follow each heartbeat."""
         self._transport: asyncio.DatagramTransport | None = None
         self._closed = asyncio.Event()
 
@@ -114,16 +116,18 @@ class Gossip(asyncio.DatagramProtocol):
         self._closed.set()
 
     def announce_restart(self) -> None:
-        """Announce to peers that this agent is about to be silent for a while, so that its silence is no evidence."""
+        """Announce to peers that this agent is about to be silent for a while, so that its silence is no evidence. What it still
+        sends says so too."""
+        self._back_within = BACK_WITHIN_SECONDS
         for _ in range(FAREWELLS):
-            self.beat(BACK_WITHIN_SECONDS)
+            self.beat()
 
-    def beat(self, back_within: float = 0.0) -> None:
-        """Send one heartbeat to every peer; `back_within`: how many seconds of silence may follow."""
+    def beat(self) -> None:
+        """Send one heartbeat to every peer."""
         if self._transport is None or not self._known:
             return
         self.beats += 1
-        leaving = {"back_within": back_within} if back_within else {}
+        leaving = {"back_within": self._back_within} if self._back_within else {}
         token = self._issuer.to_peers(HEARTBEAT, self._content() | leaving).encode()
         for known in self._known.values():
             known.verified, known.answered = 0, False

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 from hopkeeper_agent.agent import Agent
+from hopkeeper_agent.gossip import FAREWELLS
 from hopkeeper_agent.jws import Signer
 from hopkeeper_agent.messages import HEARTBEAT
+from hopkeeper_agent.peers import Reading
 from hopkeeper_agent.role import Role
 from hopkeeper_agent.warrants import SERVICES_MAX, Warrant
 
@@ -101,6 +103,20 @@ async def test_an_agent_that_is_ended_by_systemd_announces_that_it_will_be_back(
         assert not first.watches["nva-b"].failed(time.monotonic())
         async with b.running():
             await until(lambda: first.status()["peers"]["nva-b"]["gossip"] == "ok")
+
+
+async def test_what_an_agent_sends_while_it_ends_takes_back_no_announcement(pair: tuple[Member, Member]) -> None:
+    """Ports and the speaker are closed first, which may take longer than a heartbeat's period."""
+    a, b = pair
+    async with a.running() as first:
+        watch = first.watches["nva-b"]
+        async with b.running() as second:
+            await until(lambda: watch.gossip(time.monotonic()) is Reading.OK)
+            second.announce_restart()
+            announced = watch.counter + FAREWELLS
+            await until(lambda: watch.counter > announced + 1)
+        await until(lambda: watch.gossip(time.monotonic()) is not Reading.OK)
+        assert watch.gossip(time.monotonic()) is Reading.UNKNOWN
 
 
 async def test_a_holder_whose_peers_fail_the_same_check_goes_on_answering_and_says_so(
