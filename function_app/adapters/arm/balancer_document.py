@@ -64,22 +64,26 @@ def flows_of(document: Json) -> FlowFacts:
 
 def no_healthy_backends(document: Json, probe: str) -> str | None:
     """`noHealthyBackendsBehavior` of the probe of that name; None where the document does not say, or is not understood."""
-    for item in facts_of(document).get("probes") or ():
-        if name_of(item).casefold() == probe.casefold():
-            return str(facts_of(item).get("noHealthyBackendsBehavior") or "") or None
-    return None
+    its = _probe_named(document, probe)
+    return str(facts_of(its).get("noHealthyBackendsBehavior") or "") or None if its else None
 
 
 def noticed_within(document: Json, probe: str) -> timedelta | None:
     """How long the probe of that name takes at most to find out what a backend answers; None where it is not understood."""
+    item = _probe_named(document, probe)
     try:
-        found = (_probe(item) for item in facts_of(document).get("probes") or ())
-        its = next((each for each in found if each.name.casefold() == probe.casefold()), None)
+        its = _probe(item) if item else None
     except (TypeError, ValueError):
         return None
     if its is None or its.interval_seconds <= 0:
         return None
     return Probe(timedelta(seconds=its.interval_seconds), its.threshold).notices
+
+
+def _probe_named(document: Json, name: str) -> Json | None:
+    """Nothing of the other probes is read: none of them can keep this one from being understood."""
+    probes = facts_of(document).get("probes") or ()
+    return next((item for item in probes if name_of(item).casefold() == name.casefold()), None)
 
 
 def balancer_of(document: Json) -> BalancerFacts:

@@ -206,7 +206,8 @@ async def test_nothing_is_waited_for_whose_time_is_not_known() -> None:
 
 def test_a_probe_finds_out_within_one_interval_more_than_its_threshold_and_what_is_no_probe_tells_nothing() -> None:
     def document(**facts: Any) -> dict[str, Any]:
-        return {"properties": {"probes": [{"name": "Agent", "properties": facts}]}}
+        neighbour = {"name": "other", "properties": {"port": "any"}}
+        return {"properties": {"probes": [neighbour, {"name": "Agent", "properties": facts}]}}
 
     azure = document(protocol="Http", port=80, intervalInSeconds=5, probeThreshold=2)
     assert noticed_within(azure, "agent") == WITHIN
