@@ -149,8 +149,19 @@ def test_the_probe_of_the_target_is_awaited_while_both_serve_and_then_the_old_ho
 
 
 def test_a_target_that_is_fenced_is_taken_back_into_the_pool_before_it_is_promoted() -> None:
-    lifting = seamless(look(SERVES, status(3)), sharing(owed={B: 3}))
-    assert lifting.effects == (LiftByBalancer(B, 4),)
+    owed = sharing(owed={B: 3})
+    lift = LiftByBalancer(B, 4)
+    assert seamless(look(SERVES, status(3)), owed).effects == (lift,)
+    assert seamless(look(SERVES, status(3), lifted={B: 4}), owed).record.owed == {}
+    failed = seamless(look(SERVES, status(3), tried={lift: "ARM answers 503"}), owed)
+    assert failed.effects == (SendPromote(B, 4, "boot-1"),)
+
+
+def test_where_no_member_held_the_role_before_there_is_none_to_share_it_with() -> None:
+    alone = fencing(B, operation=operation(Kind.SWITCHOVER, previous=None))
+    opened = seamless(look(status(3, Role.SERVING), status(3)), alone)
+    assert not opened.record.is_shared
+    assert opened.effects == (SendFence(A, 4),)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +184,9 @@ def test_sharing_ends_with_the_old_holder_once_patience_is_over() -> None:
     held = seamless(seen, sharing())
     assert (held.record.epoch, held.held) == (4, ("both may serve: the probe is bad",))
     tired = sharing(stalled=Tally(bad=TIMING.verify_looks, at=NOW - timedelta(hours=1)))
-    assert (seamless(seen, tired).record.target, seamless(seen, tired).record.epoch) == (A, 5)
+    ended = seamless(seen, tired)
+    assert (ended.record.target, ended.record.epoch) == (A, 5)
+    assert ended.because == ("back to the old holder to nva-a at epoch 5: the probe is bad",)
 
 
 def test_what_two_that_share_do_is_no_contradiction_of_the_record() -> None:
