@@ -22,7 +22,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import yaml
@@ -74,12 +74,12 @@ class Stack:
     session: aiohttp.ClientSession | None = None
 
     @classmethod
-    def make(cls, directory: Path | None = None) -> "Stack":
+    def make(cls, directory: Path | None = None) -> Self:
         path = directory or Path(tempfile.mkdtemp(prefix="hopkeeper-"))
         (path / "logs").mkdir(parents=True, exist_ok=True)
         return cls(path, free_network(), Programs(path / "logs", secrets.token_hex(8)))
 
-    async def __aenter__(self) -> "Stack":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,17 +29,27 @@ ASK = 0.02
 class ChaosStack(Stack):
     """The stack with a topology whose failovers are not spaced: they come one after the other here."""
 
+    service_name = SERVICE
+    """What the operator's document calls the service; agents and the record know it as `SERVICE` all the time."""
+    left: str | None = None
+    """A member that the document does not have."""
+
     def topology(self) -> dict[str, Any]:
         document = super().topology()
         timing = {**document["timing"], "spacingStep": "PT0.1S", "spacingMax": "PT0.2S"}
-        return {**document, "timing": timing}
+        (service,) = document["services"]
+        members = [member for member in service["members"] if member["speaker"] != self.left]
+        named = {"name": self.service_name, "members": members}
+        if self.service_name != SERVICE:
+            named["formerly"] = SERVICE
+        return {**document, "timing": timing, "services": [{**service, **named}]}
 
 
 @dataclass
 class Stage:
     """The stack, the watch over its probes, and the host that is killed."""
 
-    stack: Stack
+    stack: ChaosStack
     watch: Watch
     host: Program
     _ignored: int = 0
@@ -117,6 +127,24 @@ class Stage:
         await asyncio.to_thread(process.wait, WITHIN)
         self.stack.start_agent(name)
 
+    async def apply(self, service_name: str = SERVICE, left: str | None = None) -> None:
+        """The operator's document, with another name of the service, or without a member; until it is in force."""
+        self.stack.service_name, self.stack.left = service_name, left
+        await asyncio.to_thread(self.stack.apply)
+        wanted = (service_name, sorted({*NVAS} - {left}))
+        end = time.monotonic() + WITHIN
+        while (found := _named(await self.stack.status())) != wanted:
+            if time.monotonic() > end:
+                raise ToolError(f"not within {WITHIN:g} s: {wanted} is in force; the status shows {found}")
+            await asyncio.sleep(ASK)
+
+    async def order(self, verb: str, **said: str) -> None:
+        """An order about the service. Raises ToolError where it is refused."""
+        path = f"/topologies/{TOPOLOGY}/services/{self.stack.service_name}/{verb}"
+        code, answer = await self.stack.ask_app("POST", path, {"by": "chaos", **said})
+        if code >= 300:
+            raise ToolError(f"{verb} {said}: {code} {answer}")
+
     async def lift_as_another_writer(self) -> None:
         """Puts the whole pool as it is, without any `adminState`, as infrastructure code does that knows nothing of it."""
         url = f"{self.stack.simulator_url}{HubSeed(backends=()).load_balancer_id}/backendAddressPools/nvas?api-version={API}"
@@ -155,6 +183,12 @@ class Stage:
         there = reached(sight, fault)
         assert there is not None
         return there
+
+
+def _named(status: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """What a status calls the one service, and its members."""
+    (service,) = status["services"]
+    return service["service"], sorted(member["name"] for member in service["members"])
 
 
 def _read(path: Path) -> dict[str, Any] | None:

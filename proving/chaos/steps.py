@@ -70,6 +70,11 @@ class Sight:
     def phase(self) -> str:
         return str((self.record or {}).get("phase", "learn"))
 
+    @property
+    def reason(self) -> str:
+        """Why the operation under way, or the last one, was opened."""
+        return str(((self.record or {}).get("operation") or {}).get("reason", ""))
+
     def has(self, key: str) -> frozenset[str]:
         """The members that the record names under `may_serve`, `fenced` or `owed`."""
         return frozenset((self.record or {}).get(key, ()))
