@@ -363,7 +363,7 @@ class FakeAdminStates:
     def _view(self, service: Service, name: str) -> PoolView:
         self.world._arm()
         if name not in self.world.pool:
-            raise Unavailable(f"{name} is not in pool nvas")
+            return PoolView(f'W/"{self.world.etag}"', None)
         return PoolView(f'W/"{self.world.etag}"', self.world.admin[name], address=address_in(service, name))
 
     async def look(self, service: Service, speaker: Speaker) -> PoolView:
@@ -372,6 +372,8 @@ class FakeAdminStates:
     async def set(self, service: Service, speaker: Speaker, state: AdminState, etag: str) -> PoolView:
         if etag != self._view(service, speaker.name).etag:
             raise Superseded("412")
+        if speaker.name not in self.world.pool:
+            raise Unavailable(f"{speaker.name} is not in pool nvas")
         self.world.etag += 1
         self.world.admin[speaker.name] = state
         self.world.balancer_writes.append((speaker.name, state))
@@ -384,7 +386,7 @@ class FakeAdminStates:
 
     async def health_reason(self, service: Service, speaker: Speaker) -> str | None:
         self.world._arm()
-        return self.world._backend(speaker.name).reason
+        return self.world._backend(speaker.name).reason if speaker.name in self.world.pool else None
 
 
 class FakeRouteServers:

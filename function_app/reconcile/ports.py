@@ -129,17 +129,18 @@ class PoolView:
 
     etag: str
     """Of the load balancer and everything in it."""
-    admin_state: AdminState
+    admin_state: AdminState | None
+    """None where no address of the pool is the member's."""
     unprovable: str | None = None
-    """Why adminState here would not stop every new flow to the member, so that a fence would prove nothing."""
+    """Why neither adminState here nor being out of this pool would stop every new flow to the member: no proof of anything."""
     address: str = ""
-    """Which one the member is (`observation.Backend.address`)."""
+    """Which one the member is (`observation.Backend.address`); empty where it is none."""
 
 
 class AdminStates(Protocol):
     """One member's adminState in a service's backend pool, one ARM operation a method; `fencing` has their order.
 
-    Each method bounds itself. All raise Unavailable for a member that the pool does not show.
+    Each method bounds itself. All raise Unavailable where it is not known which address is the member's.
     """
 
     async def look(self, service: Service, speaker: Speaker) -> PoolView: ...
@@ -147,8 +148,8 @@ class AdminStates(Protocol):
     async def set(self, service: Service, speaker: Speaker, state: AdminState, etag: str) -> PoolView:
         """Writes this member's state and nothing else if the etag still is `etag`, waits for the success, looks again.
 
-        Raises Superseded where another write came first or after, Terminal where the pool's membership changed with
-        the write (stop and page) and for `UP`, which is never written.
+        Raises Unavailable for a member that the pool does not list, Superseded where another write came first or after,
+        Terminal where the pool's membership changed with the write (stop and page) and for `UP`, which is never written.
         """
 
     async def bump(self, service: Service, etag: str) -> None:

@@ -33,18 +33,20 @@ class Balancer:
         self.control = dict.fromkeys(names, AdminState.NONE)
         self.data = dict.fromkeys(names, AdminState.NONE)
         self.members = world.checks.pool = set(names)
+        self.listed = set(names)
+        """The members of the pool in the data plane."""
         self._probers = {
             name: Prober(world.timeline, world.draw() * INTERVAL, partial(self.note, name)) for name in names
         }
-        self._log: dict[str, list[tuple[float, str]]] = {name: [] for name in names}
+        self._log: dict[str, list[tuple[float, str | None]]] = {name: [] for name in names}
         self._settled = dict.fromkeys(names, 0.0)
         """When the youngest accepted write of a member reaches the data plane: a later write never comes sooner."""
         self.foreign: set[str] = set()
         """Members whose adminState somebody else has written since our last write of it."""
         self.meddled: dict[str, int] = {}
         """The same in the data plane: the number of somebody else's write, until a later one of ours has arrived there."""
-        self._versions = [(-1e9, (self._etag(), self.control))]
-        """Since when which etag and adminStates were there; a write that only raises the etag is none."""
+        self._versions = [(-1e9, (self._etag(), self.control, self.members))]
+        """Since when which etag, adminStates and members were there; a write that only raises the etag is none."""
         self._writes = 0
         self.down = False
         self.busy = False
@@ -66,16 +68,16 @@ class Balancer:
 
     def read(self, call: Call) -> None:
         if not self._refused(call):
-            etag, control = self._shown()
-            there = (n for n in self.names if n in self.members)
+            etag, control, members = self._shown()
+            there = (n for n in self.names if n in members)
             backends = {n: Backend(control[n], self._reason(n), f"/pool/{n}") for n in there}
             within = None if self._world.service.handover is Handover.PROMPT else NOTICED_WITHIN
             call.answer(BalancerReading(etag, self._world.frontend, backends, within), self._world.draw() * 0.6)
 
     def look(self, call: Call, name: str) -> None:
         if not self._refused(call):
-            etag, control = self._shown()
-            call.answer(PoolView(etag, control[name]), self._world.draw() * 0.3)
+            etag, control, members = self._shown()
+            call.answer(PoolView(etag, control[name] if name in members else None), self._world.draw() * 0.3)
 
     def bump(self, call: Call, etag: str) -> None:
         if self._refused(call):
@@ -131,10 +133,10 @@ class Balancer:
             return True
         return False
 
-    def _shown(self) -> tuple[str, dict[str, AdminState]]:
-        """The etag and every adminState that a GET shows: now and then they are of a while ago."""
+    def _shown(self) -> tuple[str, dict[str, AdminState], set[str]]:
+        """The etag, every adminState and the members that a GET shows: now and then they are of a while ago."""
         if not self.read_seconds or self._world.draw() > STALE_READS:
-            return self._etag(), self.control
+            return self._etag(), self.control, self.members
         at = self._world.timeline.now - self._world.draw() * self.read_seconds
         return next(shown for since, shown in reversed(self._versions) if since <= at)
 
@@ -151,13 +153,19 @@ class Balancer:
         if changed or not self.keeps_etag:
             self.etag += 1
         self.control = self.control | changed
-        self._versions.append((self._world.timeline.now, (self._etag(), self.control)))
+        self._note_version()
         self._writes += 1
-        timeline = self._world.timeline
         for name, state in states.items():
-            at = max(timeline.now + self._between(self.spread_seconds), self._settled[name] + 1e-3)
-            self._settled[name] = at
-            timeline.after(at - timeline.now, self._spread, name, state, self._writes)
+            self._world.timeline.after(self._arriving(name), self._spread, name, state, self._writes)
+
+    def _note_version(self) -> None:
+        self._versions.append((self._world.timeline.now, (self._etag(), self.control, self.members)))
+
+    def _arriving(self, name: str) -> float:
+        """How long a change of this member takes to the data plane."""
+        now = self._world.timeline.now
+        self._settled[name] = max(now + self._between(self.spread_seconds), self._settled[name] + 1e-3)
+        return self._settled[name] - now
 
     def _spread(self, name: str, state: AdminState, number: int) -> None:
         if number > self.meddled.get(name, number):
@@ -182,9 +190,18 @@ class Balancer:
         self.meddled |= dict.fromkeys(states, self._writes)
 
     def foreign_membership(self, members: set[str]) -> None:
+        """Somebody else's write of who is in the pool. Of whom it puts in it may undo what was believed, as any other may."""
+        changed, added = sorted(self.members ^ members), members - self.members
         self.members = self._world.checks.pool = members
         self.etag += 1
-        self._world.dirty = True
+        self._note_version()
+        self.meddled |= dict.fromkeys(added, self._writes)
+        for name in changed:
+            self._world.timeline.after(self._arriving(name), self._list, name, name in members)
+
+    def _list(self, name: str, there: bool) -> None:
+        self.listed = self.listed | {name} if there else self.listed - {name}
+        self.note(name)
 
     # --- health
 
@@ -202,16 +219,17 @@ class Balancer:
 
     def admits(self, name: str) -> bool:
         """Whether it gives new flows to the member: by its probe's memory and adminState, whatever the member answers now."""
-        state = self.data[name] if name in self.members else AdminState.DOWN
+        state = self.data[name] if name in self.listed else AdminState.DOWN
         return state is AdminState.UP or (state is AdminState.NONE and self._probers[name].up)
 
     def note(self, name: str) -> None:
-        """Keeps what the health action would say from now on."""
+        """Keeps what the health action would say from now on; of one that is not in the pool nothing."""
         agent = self._world.agents[name]
         answers = agent.probe_listens and name not in self.unprobed
         down = "Down_Probe_HttpStatusCodeError" if answers else "Down_Probe_TcpProbeTimeout"
         probed = "Up_Probe_Success" if self._probers[name].up else down
-        self._log[name].append((self._world.timeline.now, REASONS.get(self.data[name], probed)))
+        said = REASONS.get(self.data[name], probed) if name in self.listed else None
+        self._log[name].append((self._world.timeline.now, said))
         self._world.dirty = True
 
     def _reason(self, name: str) -> str | None:

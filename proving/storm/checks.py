@@ -108,7 +108,7 @@ class Checks:
     def _look_at_flows(self, serving: list["Nva"]) -> None:
         """S1: of what members answer, but for two that share on purpose, and by `handover` of what the load balancer admits."""
         balancer = self._world.balancer
-        passed = {name for name in balancer.members if balancer.data.get(name) is not AdminState.DOWN}
+        passed = {name for name in balancer.listed if balancer.data.get(name) is not AdminState.DOWN}
         eligible = [agent.name for agent in serving if agent.name in passed]
         if len(eligible) > 1 and not balancer.meddled.keys() & set(eligible) and not set(eligible) <= self._sharing:
             self.broken("S1", f"{' and '.join(eligible)} are eligible at once")
@@ -134,7 +134,7 @@ class Checks:
             self.broken("S2", f"{sorted(record.may_serve - record.fenced.keys())} may serve unfenced")
         for name in record.fenced:
             excused = name in balancer.meddled or (self.record_lost and not world.agents[name].is_serving)
-            if balancer.data[name] is not AdminState.DOWN and not excused:
+            if name in balancer.listed and balancer.data[name] is not AdminState.DOWN and not excused:
                 self.broken("S4", f"{name} is believed fenced and is not Down in the data plane")
 
     def _has_left(self, name: str, record: Record) -> bool:
@@ -142,7 +142,8 @@ class Checks:
         leaving = record.leaving
         if leaving is not None and leaving.done and leaving.how == "released":
             return True
-        down = self._world.balancer.data[name] is AdminState.DOWN
+        balancer = self._world.balancer
+        down = balancer.data[name] is AdminState.DOWN or name not in balancer.listed
         return down and (name in self.forgotten or (leaving is not None and leaving.done))
 
     # --- what is written
@@ -180,6 +181,7 @@ class Checks:
         and all of them but one are Down; a fence that it believes in is one that is there, and nobody takes back."""
         balancer = self._world.balancer
         down = {n for n, state in balancer.data.items() if state is balancer.control[n] is AdminState.DOWN}
+        down |= balancer.data.keys() - balancer.listed - balancer.members
         known = record.may_serve - (record.fenced.keys() - down)
         serving = {agent.name for agent in self._world.agents.values() if self._may_serve(agent)}
         return serving <= known and len(serving - down) <= 1

@@ -139,4 +139,4 @@ class Edits:
 
     def _admitted(self) -> set[str]:
         agents, balancer = self._world.agents, self._world.balancer
-        return {n for n in balancer.members if agents[n].will and balancer.data[n] is not AdminState.DOWN}
+        return {n for n in balancer.listed if agents[n].will and balancer.data[n] is not AdminState.DOWN}

@@ -44,6 +44,7 @@ class Kind(StrEnum):
     FOREIGN_UP = "foreign-up"
     FOREIGN_SAME = "foreign-same"  # somebody writes the pool as it is
     FOREIGN_POOL = "foreign-pool"  # the pool is emptied
+    FOREIGN_OUT = "foreign-out"  # somebody takes `who` out of the pool
     # documents
     STORAGE_DOWN = "storage-down"
     TOUCH = "touch"  # the record's etag changes: whoever has it gets 412

@@ -217,6 +217,7 @@ class History:
         if world.checks.violation is None and not self._admitted():
             return Violation("L7", world.timeline.now - began, "nobody is admitted any more")
         if self.plan.rewritten:
+            world.balancer.foreign_membership(set(world.agents))
             world.balancer.foreign_write(dict.fromkeys(world.agents, AdminState.NONE))
             self._until(world.timeline.now + REWRITTEN_SECONDS)
             if world.checks.violation is None and len(admitted := self._admitted()) != 1:

@@ -231,6 +231,12 @@ class Injector:
         balancer.foreign_membership({fault.who} if fault.who else set())
         self._later(fault.seconds, lambda: balancer.foreign_membership(set(balancer.names)))
 
+    def _foreign_out(self, fault: Fault) -> None:
+        balancer = self._world.balancer
+        self._world.checks.suspect(fault.who, fault.seconds + 30.0)
+        balancer.foreign_membership(balancer.members - {fault.who})
+        self._later(fault.seconds, lambda: balancer.foreign_membership(balancer.members | {fault.who}))
+
     # --- documents
 
     def _record(self, fault: Fault) -> None:
@@ -456,6 +462,7 @@ METHODS: Mapping[Kind, Callable[[Injector, Fault], object]] = {
     Kind.FOREIGN_UP: Injector._foreign,
     Kind.FOREIGN_SAME: Injector._foreign,
     Kind.FOREIGN_POOL: Injector._foreign_pool,
+    Kind.FOREIGN_OUT: Injector._foreign_out,
     Kind.STORAGE_DOWN: Injector._outage,
     Kind.TOUCH: Injector._record,
     Kind.DELETE: Injector._record,

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from function_app.domain.service.balancer import AddressFacts, FlowFacts, PoolFacts, RuleFacts
-from function_app.domain.service.provable import PoolSeen, fencing_rule, flaws, unprovable
+from function_app.domain.service.provable import PoolSeen, fencing_rule, flaws, hidden, unprovable
 from function_app.domain.topology.model import LoadBalancer, Speaker
 
 SPEC = LoadBalancer(id="/lb", frontend="fe", backend_pool="nvas", probe="agent")
@@ -39,6 +39,16 @@ def test_a_speaker_without_an_interface_is_known_by_its_ip_and_by_what_the_servi
     assert unprovable(flows(*rules, other=there), SPEC, bare, IPCONFIG) is not None
     assert unprovable(flows(*rules, other=there), SPEC, bare, None) is None
     assert unprovable(flows(*rules, other=elsewhere), SPEC, bare, IPCONFIG) is None
+
+
+def test_without_its_interface_a_speaker_is_not_known_to_be_in_no_pool_of_interfaces() -> None:
+    bare, shy = replace(NVA_A, interface=None), AddressFacts(name="x", interface=OTHER_IPCONFIG)
+    used = flows(rule("all"), rule("web", "admin", "tcp"), other=shy)
+    assert hidden(used, SPEC, NVA_A) is None
+    assert hidden(used, SPEC, bare) == "whether nva-a is in pool admin is not known without its `interface`"
+    assert hidden(flows(rule("all"), other=shy), SPEC, bare) is None  # no rule sends flows to the second pool
+    shown = replace(shy, ip=IPv4Address("10.0.1.9"))
+    assert hidden(flows(rule("all"), rule("web", "admin", "tcp"), other=shown), SPEC, bare) is None
 
 
 @pytest.mark.parametrize(

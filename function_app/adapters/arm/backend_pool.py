@@ -83,8 +83,8 @@ def admin_state_of(address: Address) -> AdminState:
     raise Unavailable(f"{address.name} has adminState {address.state!r}, which Hopkeeper does not know", LATER)
 
 
-def reason_of(rows: tuple[BackendHealth, ...], address: Address, speaker: Speaker) -> str | None:
-    """The reason code that health gives for the address.
+def reason_of(rows: tuple[BackendHealth, ...], address: Address | None, speaker: Speaker) -> str | None:
+    """The reason code that health gives for the address; without one, for the member's IP.
 
     | its rows                              | the reason              |
     |---------------------------------------|-------------------------|
@@ -92,8 +92,9 @@ def reason_of(rows: tuple[BackendHealth, ...], address: Address, speaker: Speake
     | one that is not `Down_Admin`          | that one                |
     | all `Down_Admin`                      | `Down_Admin`            |
     """
-    ip = address.ip or str(speaker.address)
-    reasons = {row.reason for row in rows if row.ip == ip or (row.interface and row.interface == address.interface)}
+    ip = (address.ip if address else None) or str(speaker.address)
+    interface = address.interface if address else None
+    reasons = {row.reason for row in rows if row.ip == ip or (row.interface and row.interface == interface)}
     if None in reasons or not reasons:
         return None
     return next((reason for reason in sorted(filter(None, reasons)) if reason != DOWN_ADMIN), DOWN_ADMIN)

@@ -26,7 +26,7 @@ from function_app.adapters.arm.client import LATER, Azure, ResourceId, calling
 from function_app.adapters.arm.document import Json, plain
 from function_app.domain.base.errors import Superseded, Terminal, Transient, Unavailable
 from function_app.domain.service.observation import AdminState, Backend, BalancerReading, in_every_pool
-from function_app.domain.service.provable import PoolSeen, fencing_rule, flaws, unprovable
+from function_app.domain.service.provable import PoolSeen, fencing_rule, flaws, hidden, unprovable
 from function_app.domain.topology.model import LoadBalancer, Service, Speaker
 from function_app.reconcile.ports import PoolView
 
@@ -85,21 +85,36 @@ class _Access:
         """The load balancer and its pool, requested together: they share an etag, which every write of either changes."""
         return await asyncio.gather(self.load_balancer(), self.pool())
 
-    async def find(self, document: Json, pool: Pool, speaker: Speaker) -> Address:
-        """Reads health only where the pool shows no IPs. Raises Unavailable where the member is not in the pool."""
+    async def find(self, document: Json, pool: Pool, speaker: Speaker) -> Address | None:
+        """None where no address of the pool is the member's. Reads health only where the pool shows no IPs; raises Unavailable
+        where that does not tell of each which member it is."""
         member, speaker = self.service.member(speaker.name), self.spec.known(speaker)
         found = pool.find(member, speaker, ())
         if found is None and any(address.ip is None for address in pool.addresses):
             rule = fencing_rule(flows_of(document), self.spec)
-            found = pool.find(member, speaker, await self.health(rule) if rule else ())
-        if found is None:
-            where = f"pool {self.spec.backend_pool} of {self._id.name}"
-            raise Unavailable(f"{speaker.name} ({speaker.address}) is not in {where}", LATER)
+            rows = await self.health(rule) if rule else ()
+            found = pool.find(member, speaker, rows)
+            if found is None and len(pool.others((), rows)) < len(pool.addresses):
+                raise Unavailable(f"{self._not_found(speaker)} by its name, and health does not show every IP", LATER)
         return found
 
+    async def listed(self, document: Json, pool: Pool, speaker: Speaker) -> Address:
+        """As `find`. Raises Unavailable where the member is not in the pool."""
+        found = await self.find(document, pool, speaker)
+        if found is None:
+            raise Unavailable(self._not_found(speaker), LATER)
+        return found
+
+    def _not_found(self, speaker: Speaker) -> str:
+        return f"{speaker.name} ({speaker.address}) is not in pool {self.spec.backend_pool} of {self._id.name}"
+
     async def view(self, document: Json, pool: Pool, speaker: Speaker) -> PoolView:
+        flows, known = flows_of(document), self.spec.known(speaker)
         address = await self.find(document, pool, speaker)
-        why = unprovable(flows_of(document), self.spec, self.spec.known(speaker), address.interface)
+        if address is None:
+            why = unprovable(flows, self.spec, known, None) or hidden(flows, self.spec, known)
+            return PoolView(pool.etag, None, why)
+        why = unprovable(flows, self.spec, known, address.interface)
         return PoolView(pool.etag, admin_state_of(address), why, self.address_id(address))
 
     def address_id(self, address: Address) -> str:
@@ -206,7 +221,7 @@ class AdminStatesOverArm:
             document, before = await access.both()
             if before.etag != etag:
                 raise Superseded(f"the etag of the pool is {before.etag} and no longer {etag}")
-            address = await access.find(document, before, speaker)
+            address = await access.listed(document, before, speaker)
             await access.put(before.with_state(address, state), etag)
             document, after = await access.both()
             if changed := before.membership ^ after.membership:

@@ -84,3 +84,12 @@ def unprovable(flows: FlowFacts, spec: BackendPool, speaker: Speaker, interface:
         if reaches(pool, speaker, interface):
             return f"{speaker.name} is also in pool {pool.name}, where this fence does nothing"
     return None
+
+
+def hidden(flows: FlowFacts, spec: BackendPool, speaker: Speaker) -> str | None:
+    """Why it is not known that a speaker which the service's pool does not list gets no flows from another one; None where it
+    is known. A pool of network interfaces shows no IP, and only a speaker that names its interface is found in it."""
+    for pool in other_pools(flows, spec):
+        if speaker.interface is None and any(address.ip is None for address in pool.addresses):
+            return f"whether {speaker.name} is in pool {pool.name} is not known without its `interface`"
+    return None

@@ -1,12 +1,15 @@
 """The fence through the load balancer (F2) and its undoing, step by step over `AdminStates` (safety.md section 2).
 
+    fence  look -> [not listed: health says nothing of it -> look]
     fence  look -> [wary: health no longer says Down_Admin] -> recheck -> set Down -> etag changed -> health says it
     lift   look -> [is Down: health says Down_Admin] -> recheck -> set None -> etag changed -> health no longer says it
 
 Which member, and when, is decided elsewhere; here is only what makes such a write safe and its success a proof. No
 state that is found counts for one: a member that is Down already, or None, gets this operation's own write as well
-(finding 8), so that no older conditional write can land behind it. And at most one change of a member's adminState is
-ever on its way to the data plane, so that a Down_Admin is never one that a None still follows (docs/model).
+(finding 8), so that no older conditional write can land behind it. A pool that does not list the member is not written: it
+is out of it once health has said nothing of it for the settle time, and a look then does not list it either. At most one
+change of a member's adminState is ever on its way to the data plane, so that a Down_Admin is never one that a None still
+follows (docs/model).
 """
 
 import asyncio
@@ -35,16 +38,20 @@ async def fence(ports: Ports, request: BalancerWrite) -> FenceProof:
     firsts = await all_done(_looked(attempt) for attempt in attempts)
     proven = (_fenced(attempt, request, first) for attempt, first in zip(attempts, firsts, strict=True))
     pools = await all_done(proven)
-    return FenceProof(request.epoch, AND.join(pool.etag for pool in pools), joined(pool.address for pool in pools))
+    addresses = joined(pool.address for pool in pools if pool.admin_state is not None)
+    return FenceProof(request.epoch, AND.join(pool.etag for pool in pools), addresses)
 
 
 async def lift(ports: Ports, request: BalancerWrite) -> None:
-    """Returns once packets no longer meet Down, in any pool. Raises Unavailable, Superseded, or Terminal if a pool changed.
+    """Returns once packets no longer meet Down, in any pool that lists it. Raises Unavailable, also where none does,
+    Superseded, or Terminal if a pool changed.
 
     It writes and waits for the data plane even where None is there already: that may come from an unfinished attempt, and a
     Down of this very operation may still be under way.
     """
-    await all_done(_lifted(attempt, request) for attempt in _attempts(ports, request))
+    lifted = await all_done(_lifted(attempt, request) for attempt in _attempts(ports, request))
+    if not any(lifted):
+        raise Unavailable(f"{request.speaker.name} is not in the pool", LATER)
 
 
 def _attempts(ports: Ports, request: BalancerWrite) -> list["_Attempt"]:
@@ -58,8 +65,10 @@ async def _looked(attempt: "_Attempt") -> PoolView:
 
 
 async def _fenced(attempt: "_Attempt", request: BalancerWrite, first: PoolView) -> PoolView:
-    """The pool once the Down in it is proven."""
+    """The pool once it is proven that the member is Down in it, or not in it."""
     with attempt.explained("fenced"):
+        if first.admin_state is None:
+            return await attempt.gone(request.settle)
         fresh = await attempt.let_go_before(first)
         after = await attempt.written(AdminState.DOWN, first)
         if after.unprovable:
@@ -69,14 +78,18 @@ async def _fenced(attempt: "_Attempt", request: BalancerWrite, first: PoolView) 
     return after
 
 
-async def _lifted(attempt: "_Attempt", request: BalancerWrite) -> None:
+async def _lifted(attempt: "_Attempt", request: BalancerWrite) -> bool:
+    """Whether there was anything to lift: a pool that does not list the member has nothing."""
     with attempt.explained("lifted"):
         before = await attempt.look()
+        if before.admin_state is None:
+            return False
         if before.admin_state is AdminState.UP:
             raise Unavailable("adminState is Up, which only an operator may undo", LATER)
         fresh = await attempt.arrived_before(before)
         await attempt.written(AdminState.NONE, before)
         await attempt.let_go(request.settle, fresh)
+        return True
 
 
 async def all_done[T](works: Iterable[Awaitable[T]]) -> list[T]:
@@ -159,6 +172,16 @@ class _Attempt:
         if first.admin_state is not AdminState.DOWN:
             return True
         return await self.seen_down(fresh=True, settle=timedelta())
+
+    async def gone(self, settle: timedelta) -> PoolView:
+        """The pool, which did not list the member and does not once health has shown nothing of it for `settle`."""
+        self.missing = "the health action may still show it in the pool"
+        await self._settled_on("nothing of it", lambda reason: False, settle)
+        after = await self.provable()
+        if after.admin_state is not None:
+            self.missing = "it is in the pool again"
+            raise Superseded(f"adminState {after.admin_state}")
+        return after
 
     async def let_go(self, settle: timedelta, fresh: bool) -> bool:
         self.missing = f"the health action may still show an older {DOWN_ADMIN}"

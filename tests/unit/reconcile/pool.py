@@ -32,6 +32,7 @@ class Pool:
     def __init__(self, clock: FakeClock, state: AdminState = NONE) -> None:
         self.clock = clock
         self.shown = self.met = state
+        self.listed = True
         self.version = 1
         self.propagation = seconds(2)
         self.on_their_way: list[tuple[timedelta, AdminState]] = []
@@ -65,7 +66,8 @@ class Pool:
         self.on_their_way.append((self.since + self.propagation, state))
 
     def view(self) -> PoolView:
-        return PoolView(f"etag-{self.version}", self.shown, self.unprovable.pop(0) if self.unprovable else None)
+        shown = self.shown if self.listed else None
+        return PoolView(f"etag-{self.version}", shown, self.unprovable.pop(0) if self.unprovable else None)
 
     def called(self, call: str) -> None:
         self.calls.append(call)
@@ -96,7 +98,9 @@ class Pool:
             raise said
         return said
 
-    def truth(self) -> str:
+    def truth(self) -> str | None:
+        if not self.listed:
+            return None
         return "Down_Admin" if self.packets_meet is DOWN else "Down_Probe_HttpStatusCodeError"
 
 

@@ -64,6 +64,21 @@ async def test_a_dead_holder_is_fenced_at_the_load_balancer_before_anybody_is_gr
     assert settled.record.may_serve == {"nva-a", "nva-b"}
 
 
+async def test_a_dead_holder_that_the_pool_does_not_list_is_followed_and_fenced_once_it_is_listed_again(
+    settled: Scene,
+) -> None:
+    settled.world.kill("nva-a")
+    settled.world.pool = {"nva-b"}
+    await settled.fast()
+    assert settled.serving() == ["nva-b"]
+    assert settled.world.balancer_writes == []
+    assert settled.record.fenced.keys() == {"nva-a"}
+    settled.world.pool = {"nva-a", "nva-b"}
+    await settled.slow()
+    assert settled.world.balancer_writes == [("nva-a", AdminState.DOWN)]
+    assert (settled.record.target, settled.record.fenced.keys()) == ("nva-b", {"nva-a"})
+
+
 async def test_without_any_proof_it_holds_says_so_and_changes_no_role(settled: Scene) -> None:
     settled.world.kill("nva-a")
     settled.world.arm_up = False

@@ -380,3 +380,47 @@ async def test_the_effect_says_whether_its_fence_is_wary(wary: bool) -> None:
     seen = await perform(hand, (effect,), Observed(NOW, MappingProxyType({})))
     assert seen.proofs == {"nva-a": FenceProof(4, "etag-3")}
     assert scene.passed == (15 if wary else 0)
+
+
+# --- a member that the pool does not list
+
+
+async def test_a_member_that_the_pool_does_not_list_is_proven_so_once_health_has_shown_nothing_of_it_for_the_settle_time() -> (
+    None
+):
+    scene = Scene()
+    scene.pool.listed = False
+    assert await scene.fence(epoch=7, settle=10) == FenceProof(7, "etag-1")
+    assert (scene.sets, scene.pool.calls[0], scene.pool.calls[-1]) == ([], "look", "look")
+    assert scene.passed >= 10
+
+
+@pytest.mark.parametrize("reason", ["Up_Probe_Success", "Down_Admin"])
+async def test_what_health_still_shows_of_a_member_that_the_pool_does_not_list_begins_the_wait_anew(
+    reason: str,
+) -> None:
+    scene = Scene()
+    scene.pool.listed = False
+    scene.pool.says = lambda at: reason if at < 5 else None
+    await scene.fence(settle=10)
+    assert scene.passed >= 15
+
+
+async def test_a_member_that_is_put_back_while_its_absence_is_proven_is_not_proven() -> None:
+    scene = Scene()
+    scene.pool.listed = False
+
+    def put_back(at: float) -> None:
+        scene.pool.listed = at >= 5
+
+    scene.pool.says = put_back
+    with pytest.raises(Superseded, match="nva-a is not proven fenced, it is in the pool again"):
+        await scene.fence(settle=10)
+
+
+async def test_a_member_that_the_pool_does_not_list_is_in_no_other_pool_either() -> None:
+    scene = Scene()
+    scene.pool.listed = False
+    scene.pool.unprovable = ["nva-a is also in pool others"]
+    with pytest.raises(Unavailable, match="also in pool others"):
+        await scene.fence()
