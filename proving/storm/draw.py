@@ -252,6 +252,7 @@ LASTING: tuple[Drawn, ...] = (
     _fault(Kind.CUT, FOR_EVER, FOR_EVER, how=("in", "out", "both")),
     _fault(Kind.SPLIT, FOR_EVER, FOR_EVER, how=("both", "deaf", "mute")),
     _fault(Kind.UNPROBED, FOR_EVER, FOR_EVER),
+    _fault(Kind.FOREIGN_OUT, FOR_EVER, FOR_EVER),
 )
 """Of one member each. Together with the app's way to a member that of its peers may be cut: it goes on as it was."""
 

@@ -211,12 +211,13 @@ def test_what_is_wrong_with_the_load_balancer_is_an_alarm_at_rest() -> None:
 # --- waits
 
 
+EMPTY = pool(nva_a=AdminState.NONE, nva_b=AdminState.NONE, nva_c=AdminState.NONE)
+
+
 def refused(record: Record) -> Record:
     promote = SendPromote(B, 4, "boot-1")
     why = f"{REFUSES}state cannot be made durable"
-    return decided(
-        look(status(4), status(3), status(4), balancer=pool(nva_b=AdminState.NONE), tried={promote: why}), record
-    ).record
+    return decided(look(status(4), status(3), status(4), balancer=EMPTY, tried={promote: why}), record).record
 
 
 def test_a_target_that_refuses_is_followed_at_once_and_is_the_last_choice_for_a_while() -> None:
@@ -247,7 +248,6 @@ def test_a_member_whose_probe_gets_no_answer_is_a_later_choice_than_one_that_ans
 
 
 UNFIT = status(4, fatal=("disk",))
-EMPTY = pool(nva_b=AdminState.NONE)
 FULL, LOST = ({SendPromote(B, 4, "boot-1"): why} for why in (f"{REFUSES}the disk is full", "no answer"))
 SWITCHED = granted(operation=operation(Kind.SWITCHOVER))
 ADMITTED = balancer(nva_b=PROBED)
@@ -495,3 +495,34 @@ def test_a_target_that_serves_and_is_never_reached_by_its_probe_is_followed_by_a
     record = fencing(A, Kind.ADOPT, phase=Phase.GRANTED, stalled=OVER)
     decision = decided(seen, record)
     assert (decision.record.target == A) is left_alone
+
+
+SEEN_BEFORE = {A: Tally(bad=1, at=NOW - TIMING.doubt_poll)}
+
+
+@pytest.mark.parametrize(
+    ("listed", "complete", "tallies", "moves"),
+    [
+        ((B, C), True, SEEN_BEFORE, True),
+        ((B, C), True, {}, False),
+        ((B, C), False, SEEN_BEFORE, False),
+        ((), True, SEEN_BEFORE, False),
+        ((A, B), True, SEEN_BEFORE, False),
+    ],
+    ids=["out of the pool", "at its first look", "as far as is known", "as is everybody", "listed"],
+)
+def test_a_fit_holder_that_no_pool_lists_is_followed_by_a_member_that_is_listed(
+    listed: tuple[str, ...], complete: bool, tallies: dict[str, Tally], moves: bool
+) -> None:
+    seen = replace(pool(), backends={name: Backend(AdminState.NONE) for name in listed}, complete=complete)
+    record = decided(look(SERVING, STANDBY, STANDBY, balancer=seen), stable(tallies=tallies)).record
+    assert (operation_of(record) == (Phase.FENCING, B, Kind.FAILOVER)) is moves
+    if moves:
+        assert record.operation is not None
+        assert record.operation.reason == "nva-a: no backend pool lists it; nva-b takes over"
+
+
+def test_a_candidate_that_no_pool_lists_is_the_last_choice() -> None:
+    seen = replace(pool(), backends={name: Backend(AdminState.NONE) for name in (A, C)})
+    fatal = status(3, Role.SERVING, fatal=("disk",))
+    assert decided(look(fatal, STANDBY, STANDBY, balancer=seen), stable()).record.target == C

@@ -543,7 +543,7 @@ AT_REST = [
     ),
     Case(
         "a holder that the load balancer says nothing of keeps its count",
-        look(SERVING, balancer=balancer(nva_b=REFUSED)),
+        look(SERVING, balancer=balancer(nva_a="", nva_b=REFUSED)),
         stable(tallies={A: Tally(bad=1, at=NOW - TIMING.doubt_poll)}),
         held=("in doubt: the load balancer's probe of nva-a failed 1 time(s)",),
         changes={"probe_down": frozenset({B})},

@@ -3,8 +3,6 @@
 Off the failover path: the load balancer's health is only read by slow passes, and shows a change late.
 """
 
-from collections.abc import Mapping
-
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
@@ -29,7 +27,7 @@ def with_probes(look: Look) -> Record:
     probed = {name: backend.probed for name, backend in balancer.backends.items()}
     up = {name for name, value in probed.items() if value is Value.OK}
     down = {name for name, value in probed.items() if value is Value.BAD}
-    counts = _counted(look, holder, probed) if _is_known_to_serve(look) else record.tallies
+    counts = _counted(look, holder) if _is_known_to_serve(look) else record.tallies
     operation = record.operation
     if operation is not None and holder in up & record.probe_down:
         operation = replace(operation, confirmed=True)
@@ -55,9 +53,9 @@ def _is_known_to_serve(look: Look) -> bool:
     return look.record.phase is Phase.STABLE or look.kind is Kind.RENEW
 
 
-def _counted(look: Look, holder: str, probed: Mapping[str, Value]) -> dict[str, Tally]:
+def _counted(look: Look, holder: str) -> dict[str, Tally]:
     """The tally of the holder alone, with this reading."""
-    count = tally(look.record.tallies.get(holder), probed.get(holder, Value.UNKNOWN), look.at, look.timing)
+    count = tally(look.record.tallies.get(holder), look.probed(holder), look.at, look.timing)
     return {holder: count} if count is not None else {}
 
 

@@ -229,7 +229,7 @@ def _failover(look: Look, holder: str) -> Decision | None:
 
     | the holder                                        | then                                                      |
     |---------------------------------------------------|-----------------------------------------------------------|
-    | an operator set its adminState to Down            | another one                                               |
+    | is Down by an operator, or no pool lists it       | another one                                               |
     | is fit, but its probe fails (`PROBE_DOWN`)        | another one, unless that was tried just now or is stale   |
     | cannot be judged                                  | left alone                                                |
     | is its own next hop, and only others have sessions | another one                                              |
@@ -237,9 +237,11 @@ def _failover(look: Look, holder: str) -> Decision | None:
     """
     judgement = judge(look, holder)
     kind, reason = Kind.FAILOVER, judgement.because
-    if is_down_by_operator(look, holder):
-        reason = f"{holder}: an operator set its adminState to Down"
+    if out := _taken_out(look, holder):
+        reason = out
     elif judgement.row is HealthRow.PROBE_DOWN:
+        if look.is_unlisted(holder):
+            return None
         kind = Kind.PROBE
         if look.kind is Kind.PROBE and is_recent(look):
             why = f"{reason}; it was so with the last holder too: the probe's path is at fault (NSG, 168.63.129.16)"
@@ -253,6 +255,15 @@ def _failover(look: Look, holder: str) -> Decision | None:
     elif judgement.verdict is not Verdict.FAILED:
         return None
     return _replaced(look, holder, kind, reason)
+
+
+def _taken_out(look: Look, holder: str) -> str | None:
+    """How somebody took it out of the pool, if so. Where no pool lists the member either that would follow, nothing is gained."""
+    if is_down_by_operator(look, holder):
+        return f"{holder}: an operator set its adminState to Down"
+    judgement, other = judge(look, holder), elect(look, without=holder)
+    unlisted = judgement.row is HealthRow.PROBE_DOWN and look.is_unlisted(holder)
+    return judgement.because if unlisted and other is not None and not look.is_unlisted(other) else None
 
 
 def _is_cut_off(look: Look, holder: str) -> bool:

@@ -53,10 +53,10 @@ def unable(look: Look, member: str) -> str | None:
 
 
 def is_last_choice(look: Look, member: str) -> bool:
-    """Whether it refused to serve lately, or the load balancer's probe gets no answer of it."""
+    """Whether it refused to serve lately, or the load balancer's probe gets no answer of it, or no pool lists it."""
     refused = look.record.refused.get(member)
     refused_lately = refused is not None and look.at - refused < look.timing.spacing_forget
-    return refused_lately or look.probe_path(member) is Value.BAD
+    return refused_lately or look.probe_path(member) is Value.BAD or look.is_unlisted(member)
 
 
 def maintained(look: Look, member: str) -> str | None:

@@ -151,7 +151,8 @@ def judge(look: Look, member: str) -> Judgement:
     if reading.fatal:
         return says(HealthRow.FATAL, f"its agent says {'; '.join(reading.fatal)}")
     if down_by_probe and look.serves(member):
-        return says(HealthRow.PROBE_DOWN, f"the load balancer's probe fails ({backend.reason if backend else ''})")
+        failing = f"the load balancer's probe fails ({backend.reason})" if backend else "no backend pool lists it"
+        return says(HealthRow.PROBE_DOWN, failing)
     if peers is Value.BAD:
         return says(HealthRow.FIT_UNHEARD, "its agent is fit, but its peers do not hear it")
     return says(HealthRow.FIT, "its agent is fit")
@@ -179,9 +180,8 @@ def _silent(reason: str, peers: Value, down_by_probe: bool, left: timedelta | No
 
 def _down_by_probe(look: Look, member: str) -> bool:
     """L: the probe fails now, and has for `fall` looks."""
-    backend, count = look.backend(member), look.record.tallies.get(member)
-    fails = backend is not None and backend.probed is Value.BAD
-    return fails and count is not None and count.bad >= look.timing.load_balancer_fall
+    count = look.record.tallies.get(member)
+    return look.probed(member) is Value.BAD and count is not None and count.bad >= look.timing.load_balancer_fall
 
 
 def has_failed(look: Look, member: str) -> bool:

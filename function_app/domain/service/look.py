@@ -74,6 +74,14 @@ class Look:
         """Whether the load balancer was read in this look, and shows no address of it."""
         return isinstance(self.observed.balancer, BalancerReading) and self.backend(member) is None
 
+    def probed(self, member: str) -> Value:
+        """What the load balancer's probe says of it. One that no pool lists, of which every address is known, gets no new flows
+        either: BAD. UNKNOWN where it was not read."""
+        reading, backend = self.observed.balancer, self.backend(member)
+        if backend is not None:
+            return backend.probed
+        return Value.BAD if isinstance(reading, BalancerReading) and reading.complete else Value.UNKNOWN
+
     def probe_path(self, member: str) -> Value:
         """Whether the load balancer's probe gets any answer of it (`Backend.path`); UNKNOWN where it was not read."""
         backend = self.backend(member)
