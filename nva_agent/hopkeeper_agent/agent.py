@@ -1,7 +1,8 @@
 """One running agent: which part uses which, and in what order they start and end.
 
 Order of start: state, gossip, commands, and one gossip window later the probe: by then a returning holder has received
-the heartbeat of a newer one, before it could answer 200 (ADR 3).
+the heartbeat of a newer one, before it could answer 200 (ADR 3). If the machine has booted since it served, the boot window
+follows, in which it waits for the app to confirm its role (safety.md section 2b).
 """
 
 from __future__ import annotations
@@ -31,13 +32,17 @@ from hopkeeper_agent.status import Parts, reportable, status
 
 log = logging.getLogger(__name__)
 
+BOOT_WINDOW_SECONDS = 10.0
+"""So long a machine that has booted leaves the app to confirm what it did before: a report and a pass take about 2 s."""
+
 
 class Agent:
     """One running agent. Make it, `start` it and `close` it in the same event loop."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, boot_window_seconds: float = BOOT_WINDOW_SECONDS) -> None:
         """Read keys and state. Raises ConfigError, or OSError if the state directory cannot be used."""
         self.config = config
+        self._boot_window_seconds = boot_window_seconds
         self._clock = Clock()
         own = loading.credentials(config)
         self._issuer = Issuer(config.agent.identity, own.signer, self._clock)
@@ -112,6 +117,7 @@ class Agent:
             # Only now: a holder that was replaced has received its successor's heartbeat.
             self._spawn(self.duties.announce_outward())
         await self.probe.open(config.agent.address, config.ports.probe)
+        self._spawn(self._believe())
         self._report("start-up")
         log.info("agent started", extra={"boot_id": self.duties.boot_id, "state": self._trust.value})
 
@@ -145,6 +151,10 @@ class Agent:
         # If this fails the speaker goes on trying by itself.
         with contextlib.suppress(SpeakerError):
             await self._speaker.announce(self.duties.advertisements())
+
+    async def _believe(self) -> None:
+        await asyncio.sleep(self._boot_window_seconds)
+        self.duties.believe()
 
     async def _beat(self) -> None:
         period = self.config.tempo.period_seconds

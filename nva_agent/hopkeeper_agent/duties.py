@@ -30,6 +30,7 @@ from hopkeeper_agent.role import (
     Toward,
     advertise,
     advertise_outward,
+    believed,
     fence,
     outranked,
     outward,
@@ -84,6 +85,7 @@ class Duties:
         self._durable: dict[str, ServiceState] | None = dict(start.states) if start.is_durable else None
         self._heard: dict[str, int] = {}
         self._shown: dict[str, str] = {}
+        self._claimed: dict[str, int] = {}
         self._disk = asyncio.Lock()
         self._announcing = asyncio.Lock()
         self._announcing_outward = asyncio.Lock()
@@ -169,6 +171,22 @@ class Duties:
             self._announce_outward_soon()
             self._states[service] = reduced
             self._save_soon()
+
+    def note_claims(self, epochs: Mapping[str, int]) -> None:
+        """What a peer claims of epochs, by service. It is not believed: it only counts in `believe`."""
+        for service in epochs.keys() & self._states.keys():
+            self._claimed[service] = max(epochs[service], self._claimed.get(service, 0))
+
+    def believe(self) -> None:
+        """The boot window is over: act as holder where that is unconfirmed, and no peer claims a higher epoch."""
+        for service, state in list(self._states.items()):
+            after = believed(state, self._claimed.get(service, 0))
+            if after is not state:
+                log.warning("serving by the disk alone: nothing contradicts it", extra={"service": service})
+                self._states[service] = after
+                self._announce_outward_soon()
+                # With it the witness: an agent that is restarted now need not wait again.
+                self._save_soon()
 
     def make_durable_soon(self) -> None:
         """Bring the store up to date in the background, as after a start with a state file that is not trusted."""

@@ -186,6 +186,9 @@ class Gossip(asyncio.DatagramProtocol):
         failing = decode_failing(claims.get("failing"))
         if watch.receive(boot, counter, is_answer, self._clock.monotonic(), leaving):
             watch.failing, watch.is_witness = failing, claims.get("witness") is True
+        self._duties.note_claims({name: epoch for name, (epoch, _) in services.items()})
+        for epochs in heard.values():
+            self._duties.note_claims(decode_epochs(epochs))
         if not known.answered:
             known.answered = True
             self._show(known, {name: epoch for name, (epoch, _) in services.items()}, recorded)

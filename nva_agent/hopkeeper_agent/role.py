@@ -11,6 +11,9 @@ Rules, each with the fault it stops:
   it stands by if a peer recorded it at a higher epoch than
       its own                                                a disk that was rolled back
   an epoch leaps by no more than `LEAP_MAX`                  a record that was tampered with
+  a role that was stored before the machine booted answers
+      once it is confirmed, or after the boot window if no
+      peer claims a higher epoch (`believed`)                a machine that was put back to a backup
 """
 
 from __future__ import annotations
@@ -79,13 +82,22 @@ class Outward:
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """What an agent stores about a service over a restart. `warrant`: the token of the command that gave turn and role."""
+    """What an agent stores about a service over a restart. `warrant`: the token of the command that gave turn and role.
+
+    `unconfirmed`, which is not stored: it serves by its disk, the machine has booted since, and nothing confirmed it yet.
+    """
 
     turn: Turn = Turn(0, 0)
     role: Role = Role.STANDBY
     advertised: Advertised | None = None
     outward: Outward | None = None
     warrant: str = ""
+    unconfirmed: bool = False
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it serves, and need not wait for that to be confirmed."""
+        return self.role is Role.SERVING and not self.unconfirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +216,13 @@ def outward(state: ServiceState, address: IPv4Address) -> tuple[Advertisement, .
     serving | any             | own ASN once
     standby | a number        | own ASN once and so many times more
     standby | None            | nothing
+
+    Serving that is unconfirmed counts as standby.
     """
     ordered = state.outward
     if ordered is None:
         return ()
-    prepend = 0 if state.role is Role.SERVING else ordered.standby_prepend
+    prepend = 0 if state.is_active else ordered.standby_prepend
     if prepend is None:
         return ()
     return tuple(Advertisement(prefix, address, prepend, Toward.OUTWARD) for prefix in ordered.prefixes)
@@ -220,13 +234,23 @@ def outranked(state: ServiceState, heard_epoch: int) -> ServiceState:
     The peer's epoch is not taken over: standing by acknowledges no command.
     """
     if state.role is Role.SERVING and state.turn.epoch < heard_epoch:
-        return replace(state, role=Role.STANDBY)
+        return replace(state, role=Role.STANDBY, unconfirmed=False)
+    return state
+
+
+def believed(state: ServiceState, claimed_epoch: int) -> ServiceState:
+    """The state once the boot window is over, `claimed_epoch` being the highest epoch that peers claimed since the boot.
+
+    A claim without the app's command moves no role, but it keeps a disk that may be old from being believed.
+    """
+    if state.unconfirmed and claimed_epoch <= state.turn.epoch:
+        return replace(state, unconfirmed=False)
     return state
 
 
 def answers(state: ServiceState, fatal: tuple[str, ...]) -> bool:
-    """Whether the probe answers 200: serving, and no self-check makes the appliance unfit (`fatal` is empty)."""
-    return state.role is Role.SERVING and not fatal
+    """Whether the probe answers 200: active, and no self-check makes the appliance unfit (`fatal` is empty)."""
+    return state.is_active and not fatal
 
 
 def _take_role(command: Fence | Promote, role: Role, state: ServiceState, heard_epoch: int) -> Accepted | Refused:
@@ -239,7 +263,7 @@ def _take_role(command: Fence | Promote, role: Role, state: ServiceState, heard_
         return Refused(f"{_named(turn)} was accepted with the opposite effect")
     # Sent again, a command has another token and proves the same: what is on disk stays as it is.
     warrant = state.warrant if turn == state.turn and state.warrant else command.warrant
-    return Accepted(replace(state, turn=turn, role=role, warrant=warrant))
+    return Accepted(replace(state, turn=turn, role=role, warrant=warrant, unconfirmed=False))
 
 
 def _named(turn: Turn) -> str:

@@ -2,7 +2,8 @@
 
 A write is: temporary file, fsync, rename, fsync of the directory. The file names its machine and counts its writes; the
 same count goes to an optional witness on another disk (a tmpfs will do). A lower count in the file than in the witness
-shows that the state directory was restored from an older snapshot; the peers notice a whole machine that was (`gossip`).
+shows that the state directory was restored from an older snapshot. Of a whole machine that was, its boot alone shows:
+it clears the tmpfs. So a machine that has booted serves by its file only once that is confirmed (`role.believed`).
 A file that is not trusted never makes an agent serve.
 """
 
@@ -40,6 +41,7 @@ class Trust(StrEnum):
 
     NEW = "there is none"
     WHOLE = "it is ours and the newest"
+    BOOTED = "it is ours, and the machine has booted since"
     MOVED = "it is another machine's, agent's or topology's"
     ROLLED_BACK = "it is older than its witness"
     CORRUPT = "it cannot be read"
@@ -47,12 +49,12 @@ class Trust(StrEnum):
     @property
     def is_whole(self) -> bool:
         """Whether roles and advertisements may go on as the file has them (an absent file has none)."""
-        return self in (Trust.WHOLE, Trust.NEW)
+        return self in (Trust.WHOLE, Trust.BOOTED, Trust.NEW)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found at start-up; of a file that is not trusted, `states` are `reduced`."""
+    """What was found at start-up; of a file that is not trusted, `states` are `reduced`; after a boot, `unconfirmed`."""
 
     trust: Trust
     states: Mapping[str, ServiceState]
@@ -89,6 +91,8 @@ class StateFile:
         if self._writes < witnessed:
             self._writes = witnessed
             return Found(Trust.ROLLED_BACK, reduced(states))
+        if self._witness is not None and not witnessed:
+            return Found(Trust.BOOTED, unconfirmed(states))
         return Found(Trust.WHOLE, states)
 
     def save(self, states: Mapping[str, ServiceState]) -> None:
@@ -115,7 +119,7 @@ class StateFile:
         try:
             return whole(json.loads(self._witness.read_text()), "witness")
         except (OSError, ValueError):
-            # A witness that is not there proves nothing: a reboot clears a tmpfs.
+            # A boot clears a tmpfs.
             return 0
 
     def _write_witness(self) -> None:
@@ -131,6 +135,11 @@ class StateFile:
 def reduced(states: Mapping[str, ServiceState]) -> dict[str, ServiceState]:
     """The same states without what makes an agent serve or announce. The turns stay, as a floor against replays."""
     return {name: replace(state, role=Role.STANDBY, advertised=None, outward=None) for name, state in states.items()}
+
+
+def unconfirmed(states: Mapping[str, ServiceState]) -> dict[str, ServiceState]:
+    """The same states, each role of a holder to be confirmed before it is acted on."""
+    return {name: replace(state, unconfirmed=state.role is Role.SERVING) for name, state in states.items()}
 
 
 def _encode(machine: str, identity: Identity, writes: int, states: Mapping[str, ServiceState]) -> bytes:

@@ -173,6 +173,7 @@ def _service(parts: Parts, name: str) -> dict[str, Any]:
         "heard": duties.heard.get(name, 0),
         **_warrants(state, duties.shown.get(name, "")),
         "durable": duties.is_durable(name),
+        **({"unconfirmed": True} if state.unconfirmed else {}),
         **_outward(state, duties.outward(name)),
     }
 

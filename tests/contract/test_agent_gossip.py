@@ -32,6 +32,7 @@ from tests.unit.agent.stage import (
     fence,
     new_signer,
     promote,
+    public_pem,
     until,
 )
 
@@ -219,6 +220,72 @@ async def test_a_machine_put_back_to_a_snapshot_is_noticed_by_its_peer(
         (tmp_path / "snapshot").rename(a.folder / "state")
         async with a.running():
             assert await a.probe() == 503
+
+
+async def put_back(member: Member, tmp_path: Path, *fenced: int) -> None:
+    """The member is promoted at epoch 6, backed up, fenced at these epochs, and put back to the backup: its machine boots."""
+    member.witness = tmp_path / "witness"
+    async with member.running() as agent:
+        await member.send(promote(6, agent.duties.boot_id))
+        shutil.copytree(member.folder / "state", tmp_path / "backup")
+        for epoch in fenced:
+            await member.send(fence(epoch))
+    shutil.rmtree(member.folder / "state")
+    (tmp_path / "backup").rename(member.folder / "state")
+    member.witness.unlink()
+
+
+async def test_a_machine_that_was_put_back_to_a_backup_does_not_answer_by_its_disk(
+    pair: tuple[Member, Member], tmp_path: Path
+) -> None:
+    a, _ = pair
+    await put_back(a, tmp_path, 7)
+    async with a.running() as agent:
+        status = agent.status()["services"][SERVICE]
+        assert (await a.probe(), status["role"], status["epoch"], status["unconfirmed"]) == (503, "serving", 6, True)
+        assert (await a.send(fence(7)))[0] == 200
+        agent.duties.believe()
+        assert await a.probe() == 503
+
+
+async def test_a_holder_whose_machine_booted_answers_at_once_when_the_app_confirms_its_role(
+    pair: tuple[Member, Member], tmp_path: Path
+) -> None:
+    a, _ = pair
+    await put_back(a, tmp_path)
+    async with a.running() as agent:
+        assert await a.probe() == 503
+        assert (await a.send(promote(6, agent.duties.boot_id)))[0] == 200
+        assert await a.probe() == 200
+    async with a.running():
+        assert await a.probe() == 200
+
+
+async def test_a_holder_whose_machine_booted_and_whom_nobody_contradicts_answers_after_the_boot_window(
+    pair: tuple[Member, Member], tmp_path: Path
+) -> None:
+    a, b = pair
+    await put_back(a, tmp_path)
+    async with b.running(), a.running(boot_window_seconds=0.2) as agent:
+        await until(lambda: agent.duties.states[SERVICE].is_active)
+        assert await a.probe() == 200
+
+
+async def test_a_higher_epoch_that_a_peer_claims_keeps_a_booted_holder_from_answering_and_the_app_decides(
+    pair: tuple[Member, Member], tmp_path: Path
+) -> None:
+    a, b = pair
+    b.app = new_signer()
+    (b.folder / "app.pub").write_text(public_pem(b.app))
+    await put_back(a, tmp_path)
+    async with b.running() as second, a.running() as first:
+        await b.send(promote(7, second.duties.boot_id))
+        sent = first.beats
+        await until(lambda: first.beats > sent + 3)
+        first.duties.believe()
+        assert (await a.probe(), first.duties.heard) == (503, {})
+        await a.send(promote(6, first.duties.boot_id))
+        assert await a.probe() == 200
 
 
 async def test_a_forged_heartbeat_demotes_no_member(pair: tuple[Member, Member]) -> None:

@@ -122,6 +122,7 @@ def test_example_statuses_are_read(name: str) -> None:
             said["answering"],
             said["durable"],
         )
+        assert read.unconfirmed is said.get("unconfirmed", False)
         outward = said.get("outward", {"epoch": 0, "seq": 0, "prefixes": [], "standby_prepend": None})
         assert read.outward_turn == (outward["epoch"], outward["seq"])
         assert [str(prefix) for prefix in read.outward.prefixes] == outward["prefixes"]

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from function_app.domain.service.decide import decide
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.observation import AgentReading, Observed, Role
+from function_app.domain.service.observation import AgentReading, AgentStatus, Observed, Role
 from function_app.domain.service.ranked.paths import Rank
 from function_app.domain.service.record import (
     SCHEMA,
@@ -473,6 +473,16 @@ MOVES = [
 
 DOWN_ONCE = {A: Tally(bad=1, at=NOW)}
 
+
+def booted(epoch: int) -> AgentStatus:
+    """Its machine has booted since it served at that epoch."""
+    serving = status(epoch, Role.SERVING)
+    mine = with_changes(serving.services["fw"], answering=False, unconfirmed=True)
+    return with_changes(serving, services={"fw": mine})
+
+
+BOOTED = booted(3)
+
 AT_REST = [
     Case("at rest nothing is done", look(SERVING), stable(), settled=True),
     Case(
@@ -481,6 +491,26 @@ AT_REST = [
         stable(A, 4),
         because=("nva-a should serve at epoch 4: sent again",),
         effects=(SendPromote(A, 4, "boot-1"),),
+    ),
+    Case(
+        "a holder whose machine has booted is sent PROMOTE of its epoch, and answers then",
+        look(BOOTED),
+        stable(),
+        because=("nva-a has booted, and answers 503 until its role at epoch 3 is confirmed: sent again",),
+        effects=(SendPromote(A, 3, "boot-1"),),
+    ),
+    Case(
+        "one that cannot be confirmed is what keeps the service from being at rest",
+        look(BOOTED, tried={SendPromote(A, 3, "boot-1"): "no answer"}),
+        stable(),
+        held=("nva-a has booted, and answers 503 until its role at epoch 3 is confirmed: sent again",),
+    ),
+    Case(
+        "a member that was put back to a backup, and would serve, is fenced",
+        look(SERVING, booted(2)),
+        stable(),
+        because=("conflict: nva-b serves beside nva-a; nva-b should stand by",),
+        effects=(SendFence(B, 3),),
     ),
     Case(
         "one that serves beside the holder and one that is late are fenced at once",

@@ -76,6 +76,7 @@ class _Service(Struct, frozen=True):
     answering: bool
     advertised: _Advertised | None
     durable: bool
+    unconfirmed: bool = False
     heard: _Count = 0
     outward: _Outward | None = None
     warrant: str = ""
@@ -255,6 +256,7 @@ def _service(service: _Service, warranted: int) -> AgentService:
         role=service.role,
         answering=service.answering,
         durable=service.durable,
+        unconfirmed=service.unconfirmed,
         heard=service.heard,
         warranted=warranted,
         advertised_turn=(advertised.epoch, advertised.seq) if advertised else (0, 0),

@@ -294,7 +294,7 @@ def _keep(look: Look, holder: str, freshly_in_doubt: bool) -> Decision:
     if look.role(holder) == (record.epoch, Role.STANDBY):
         return _renew(look, holder)
     if promoting := promote(look, holder):
-        return Decision(record, promoting, because=(f"{holder} should serve at epoch {record.epoch}: sent again",))
+        return Decision(record, promoting, because=(_why_again(look, holder),))
     return (
         _others_stand_by(look, holder)
         or _rejoined(look, holder)
@@ -302,6 +302,14 @@ def _keep(look: Look, holder: str, freshly_in_doubt: bool) -> Decision:
         or _reminded(look, holder, freshly_in_doubt)
         or _at_rest(look, holder)
     )
+
+
+def _why_again(look: Look, holder: str) -> str:
+    if look.is_unconfirmed(holder):
+        return (
+            f"{holder} has booted, and answers 503 until its role at epoch {look.record.epoch} is confirmed: sent again"
+        )
+    return f"{holder} should serve at epoch {look.record.epoch}: sent again"
 
 
 def _others_stand_by(look: Look, holder: str) -> Decision | None:
@@ -393,7 +401,8 @@ def _left_over(look: Look) -> tuple[str, ...]:
     waiting = sorted((record.may_serve - {record.target}) | record.owed.keys())
     doubts = sorted(record.tallies.keys() - set(waiting))
     absent = tuple(f"waiting for {name} to come back: {judge(look, name).because}" for name in waiting)
-    return absent + tuple(_doubt(look, name) for name in doubts)
+    booted = (_why_again(look, record.target),) if record.target and look.is_unconfirmed(record.target) else ()
+    return booted + absent + tuple(_doubt(look, name) for name in doubts)
 
 
 def _doubt(look: Look, holder: str) -> str:

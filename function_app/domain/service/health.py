@@ -214,5 +214,6 @@ def _agent_line(reading: AgentStatus | Unreachable, service: str) -> str:
     role = "no role yet"
     if mine:
         kept = "" if mine.durable else " (not on disk yet)"
+        kept += " (from before its machine booted, not confirmed yet)" if mine.unconfirmed else ""
         role = f"{mine.role} at epoch {mine.epoch}{kept}, probe answers {200 if mine.answering else 503}"
     return f"A {role}" + (f", fatal: {'; '.join(reading.fatal)}" if reading.fatal else "")

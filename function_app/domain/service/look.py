@@ -96,6 +96,11 @@ class Look:
         """Whether its agent reports that it serves, at whichever epoch."""
         return self.observed.serves(member, self.service.key)
 
+    def is_unconfirmed(self, member: str) -> bool:
+        """Whether its machine has booted since it served: it answers 503 until PROMOTE confirms its role (safety.md section 2b)."""
+        mine = self.observed.service(member, self.service.key)
+        return mine is not None and mine.unconfirmed
+
     def acked(self, member: str) -> bool:
         """F1: its agent reports, signed, that it stands by at the record's epoch (R3), and would after a reboot (R7)."""
         mine = self.observed.service(member, self.service.key)

@@ -47,6 +47,8 @@ class AgentService:
     """Whether epoch, seq and role are on its disk: what is only in effect acknowledges nothing (R7)."""
     warranted: int = 0
     """The highest epoch of which it shows our own signed command, its own or a peer's (safety.md finding 16)."""
+    unconfirmed: bool = False
+    """Its machine has booted since it served, and it answers 503 until PROMOTE confirms its role (safety.md section 2b)."""
 
 
 @dataclass(frozen=True, slots=True)

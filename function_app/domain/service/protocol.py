@@ -266,9 +266,10 @@ def take_back(look: Look, member: str) -> Decision | None:
 
 
 def promote(look: Look, target: str) -> tuple[Effect, ...]:
-    """Step 5, repeated until the agent says that it serves at this epoch."""
+    """Step 5, repeated until the agent says that it serves at this epoch, and need not have that confirmed."""
     status = look.observed.status(target)
-    if status is None or look.role(target) == (look.record.epoch, Role.SERVING):
+    serves = look.role(target) == (look.record.epoch, Role.SERVING) and not look.is_unconfirmed(target)
+    if status is None or serves:
         return ()
     effect = SendPromote(target, look.record.epoch, status.boot_id)
     return () if effect in look.observed.tried else (effect,)

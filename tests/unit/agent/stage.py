@@ -21,7 +21,7 @@ import aiohttp
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hopkeeper_agent import config
-from hopkeeper_agent.agent import Agent
+from hopkeeper_agent.agent import BOOT_WINDOW_SECONDS, Agent
 from hopkeeper_agent.enroll import enroll
 from hopkeeper_agent.jws import Signer, certificate_key, key_id, verify
 
@@ -133,9 +133,9 @@ certificate = "{other.folder}/agent.crt"
 """
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Agent]:
+    async def running(self, boot_window_seconds: float = BOOT_WINDOW_SECONDS) -> AsyncIterator[Agent]:
         """The agent, started; closed at the end."""
-        agent = Agent(config.decode(self.toml()))
+        agent = Agent(config.decode(self.toml()), boot_window_seconds)
         try:
             await agent.start()
             yield agent

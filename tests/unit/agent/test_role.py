@@ -20,6 +20,7 @@ from hopkeeper_agent.role import (
     Turn,
     advertise,
     answers,
+    believed,
     fence,
     outranked,
     promote,
@@ -112,6 +113,31 @@ def test_the_probe_answers_only_while_serving_and_fit() -> None:
     assert answers(SERVING, ())
     assert not answers(STANDBY, ())
     assert not answers(SERVING, ("data-path: no echo for 3 checks",))
+
+
+UNCONFIRMED = replace(SERVING, unconfirmed=True)
+
+
+def test_a_role_from_before_the_machine_booted_answers_once_the_app_confirms_it() -> None:
+    assert not answers(UNCONFIRMED, ())
+    assert promote(grant(5, 2), UNCONFIRMED, BOOT, 0) == Accepted(SERVING)
+
+
+@pytest.mark.parametrize(("claimed", "confirmed"), [(0, True), (5, True), (6, False)])
+def test_after_the_boot_window_it_is_believed_unless_a_peer_claims_a_higher_epoch(
+    claimed: int, confirmed: bool
+) -> None:
+    assert (believed(UNCONFIRMED, claimed) == SERVING) is confirmed
+
+
+def test_one_that_stands_by_or_was_confirmed_is_left_as_it_is() -> None:
+    assert believed(STANDBY, 0) is STANDBY
+    assert believed(SERVING, 6) is SERVING
+
+
+def test_whatever_ends_the_role_leaves_nothing_to_confirm() -> None:
+    assert fence(Fence("s", Turn(6, 1)), UNCONFIRMED) == Accepted(ServiceState(Turn(6, 1), Role.STANDBY))
+    assert outranked(UNCONFIRMED, 6) == STANDBY
 
 
 def test_advertisements_have_an_order_of_their_own() -> None:

@@ -85,11 +85,27 @@ def test_a_state_directory_put_back_to_a_snapshot_stands_by(tmp_path: Path) -> N
     assert (found.trust, found.states) == (Trust.ROLLED_BACK, DISBELIEVED)
 
 
-def test_a_witness_that_is_gone_is_no_evidence(tmp_path: Path) -> None:
+def test_after_a_boot_which_clears_the_witness_every_role_of_a_holder_is_unconfirmed(tmp_path: Path) -> None:
     witness = tmp_path / "witness"
     StateFile(tmp_path, HERE, MACHINE, witness).save(STATES)
     witness.unlink()
-    assert StateFile(tmp_path, HERE, MACHINE, witness).load().trust is Trust.WHOLE
+    found = StateFile(tmp_path, HERE, MACHINE, witness).load()
+    assert found.trust is Trust.BOOTED
+    assert found.trust.is_whole
+    assert {name: state.unconfirmed for name, state in found.states.items()} == {
+        name: state.role is Role.SERVING for name, state in STATES.items()
+    }
+
+
+def test_a_restart_of_the_agent_alone_leaves_every_role_as_it_was(tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    StateFile(tmp_path, HERE, MACHINE, witness).save(STATES)
+    assert StateFile(tmp_path, HERE, MACHINE, witness).load().states == STATES
+
+
+def test_without_a_witness_no_boot_is_noticed(tmp_path: Path) -> None:
+    StateFile(tmp_path, HERE, MACHINE).save(STATES)
+    assert StateFile(tmp_path, HERE, MACHINE).load().states == STATES
 
 
 def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
