@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 import pytest
-from msgspec.structs import fields
+from msgspec.structs import fields, replace
 
 from function_app.cli import main as hopkeeper
 from function_app.domain.base.refusal import guard_name
@@ -33,16 +33,18 @@ from function_app.domain.service.orders import (
     obey,
     order_from,
 )
-from function_app.domain.service.record import Drain, Kind, Pause, Phase, Record, Spacing
+from function_app.domain.service.record import Drain, Kind, Leaving, Pause, Phase, Record, Spacing
+from function_app.domain.service.referents import referents_of
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
 from tests.builders import NOW, balancer, document, ranked, stable, status, text, topology
-from tests.unit.decisions import fencing, granted, learning
+from tests.unit.decisions import fencing, granted, learning, operation
 
 ROOT = Path(__file__).resolve().parents[2]
 LATER, SILENT = NOW + timedelta(hours=1), Unreachable("no answer")
 GONE = "gone"
+WORDS = ("gone", "despite")
 GUARDED = tuple(f"{guard_name(guard)}: " for guard in GUARDS)
 _VERB = "|".join(VERBS)
 ADVISED = re.compile(
@@ -67,18 +69,27 @@ class State:
 
     @property
     def look(self) -> Look:
-        return Look(self.topology.services[0], self.topology.timing, self.observed, self.record, self.observed.at)
+        service, at = self.topology.services[0], self.observed.at
+        named = referents_of(self.topology, service)
+        return Look(service, self.topology.timing, self.observed, self.record, at, named)
 
 
 def orders(verb: str, names: tuple[str, ...]) -> tuple[Order, ...]:
-    """Every order of this verb: for each of these members where it names one, and without one where it needs none.
+    """Every order of this verb: for each of these members where it names one, and without one where it needs none; also with an
+    operator's word in place of a proof.
 
     A rehearsal without a name chooses among the members that can be spared; there may be none: that is no advice refused.
     """
     keys = [field for field in fields(VERBS[verb]) if field.name in ("member", "to")]
-    named = tuple(order_from(verb, {key.name: name}) for key in keys for name in names)
+    said = spoken(verb)
+    named = tuple(order_from(verb, {key.name: name} | word) for key in keys for name in names for word in said)
     alone = verb != "rehearse" and not any(key.required for key in keys)
-    return (order_from(verb, {}), *named) if alone else named
+    return (*(order_from(verb, word) for word in said), *named) if alone else named
+
+
+def spoken(verb: str) -> list[dict[str, str]]:
+    """What an order of the verb may say in place of a proof, and nothing."""
+    return [{}, *({field.name: "as I know"} for field in fields(VERBS[verb]) if field.name in WORDS)]
 
 
 def answers(state: State, verb: str, names: tuple[str, ...]) -> list[tuple[bool, tuple[str, ...]]]:
@@ -130,6 +141,7 @@ SERVICES = {
     "self": ranked(3),
     "member": ranked(2, ("watch",)),
 }
+MEANT = referents_of(SERVICES["pair"], SERVICES["pair"].services[0])
 RECORDS = {
     "stable": stable(),
     "with one that left": stable(may_serve=frozenset({"nva-a", GONE})),
@@ -144,6 +156,12 @@ RECORDS = {
     "learning": learning(),
     "serving all": stable(may_serve=frozenset({"nva-a", "nva-b", "nva-c"}), phase=Phase.STABLE),
     "too new": stable(schema=99),
+    "retiring": stable(
+        epoch=4, phase=Phase.FENCING, target=None, leaving=Leaving(how="retired", by="ann", at=NOW, done=False)
+    ),
+    "released": stable(leaving=Leaving(how="released", by="ann", at=NOW, done=True)),
+    "of another address": stable(about=replace(MEANT, members={**MEANT.members, "nva-a": "10.0.1.99"})),
+    "shared": fencing(operation=operation(Kind.SWITCHOVER, sharing=True), may_serve=frozenset({"nva-a", "nva-b"})),
 }
 
 
@@ -179,6 +197,8 @@ def states() -> Iterator[State]:
     for kind, desired in SERVICES.items():
         for seen, observed in pictures(kind, desired):
             for name, record in RECORDS.items():
+                if record.is_shared and kind not in ("pair", "three"):
+                    continue
                 yield State(f"{kind}, {name}, {seen}", desired, observed, record)
 
 
@@ -189,7 +209,7 @@ def test_a_verb_that_a_message_advises_is_accepted_in_the_state_that_prints_it()
         for said, of_a_guard in said_by:
             advised |= set(advised_by(said))
             wrong |= {f"{said}: {verb} is refused ({state.name})" for verb in refused_advice(state, said, of_a_guard)}
-    assert {"drain", "rehearse"} <= advised
+    assert {"drain", "rehearse", "forget", "release"} <= advised
     assert sorted(wrong)[:5] == []
 
 

@@ -139,6 +139,13 @@ def test_names_may_mean_others_where_nothing_is_believed_of_them(seen: Look) -> 
     assert refuse(Touch(), seen) == ()
 
 
+def test_a_member_that_failed_is_drained_though_half_of_all_look_bad() -> None:
+    dead = status(3, fatal=("disk",))
+    agents = {name: dead if name in ("nva-c", "nva-d") else status(3) for name in ("nva-a", "nva-b", "nva-c", "nva-d")}
+    assert refuse(Draining("nva-c"), context(agents=agents, members=4)) == ()
+    assert [refusal.guard for refusal in refuse(Draining("nva-b"), context(agents=agents, members=4))] == ["not blind"]
+
+
 def test_a_failover_never_waits_for_the_damping_window() -> None:
     changed = stable(rank=Rank(seq=1, changed=NOW))
     assert refuse(FAIL, context(changed)) == ()

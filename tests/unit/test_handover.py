@@ -10,6 +10,7 @@ import pytest
 from function_app.domain.service.decide import decide
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.observation import Observed, Role
+from function_app.domain.service.orders import FailoverOrder, Order, PauseOrder, ReleaseOrder, obey
 from function_app.domain.service.record import Kind, Phase, Record, Tally
 from function_app.domain.service.steps import (
     REFUSED,
@@ -193,6 +194,15 @@ def test_what_two_that_share_do_is_no_contradiction_of_the_record() -> None:
     assert seamless(look(SERVES, SERVES), sharing()).record.phase is Phase.FENCING
     alone = seamless(look(SERVES, SERVES), sharing(operation=operation(Kind.SWITCHOVER)))
     assert alone.record.phase is Phase.LEARN
+
+
+@pytest.mark.parametrize("order", [PauseOrder(), ReleaseOrder()], ids=["pause", "release"])
+def test_what_would_keep_two_serving_is_refused_and_says_when_it_ends(order: Order) -> None:
+    shared = looking(look(SERVES, SERVES), sharing(), wanting(Handover.SEAMLESS))
+    refused = obey(shared, order)
+    assert refused.record == shared.record
+    assert "two members may serve until the load balancer has nva-b up" in refused.held[0]
+    assert obey(shared, FailoverOrder(to=A)).record.epoch > shared.record.epoch
 
 
 def test_a_record_of_before_has_nobody_sharing() -> None:

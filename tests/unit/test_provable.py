@@ -131,8 +131,8 @@ AGAIN = AddressFacts(name="x", interface=IPCONFIG)
             PoolSeen("allProbedUp", frozenset({"/pool/y", "/pool/x"}), {}),
             (
                 "probe agent has AllProbedUp: while no member answers it, all of them get new flows",
-                "x is in the pool and no member",
-                "y is in the pool and no member",
+                "x is in the pool and no member: declare it, set it to Down, or take it out",
+                "y is in the pool and no member: declare it, set it to Down, or take it out",
             ),
         ),
         (flows(rule("all")), PoolSeen(None, frozenset(), {}), ()),

@@ -258,7 +258,7 @@ def _failover(look: Look, holder: str) -> Decision | None:
 
 
 def _taken_out(look: Look, holder: str) -> str | None:
-    """How somebody took it out of the pool, if so. Where no pool lists the member either that would follow, nothing is gained."""
+    """How an operator took it out of the pool, if so. Where no pool lists the member that would follow, a move would not help."""
     if is_down_by_operator(look, holder):
         return f"{holder}: an operator set its adminState to Down"
     judgement, other = judge(look, holder), elect(look, without=holder)

@@ -80,7 +80,7 @@ def _members_are_known(step: Step, look: Look) -> GuardAnswer:
     record = look.record
     strangers = sorted(record.believed - set(look.members))
     return (
-        f"{', '.join(strangers)} may still be serving but left the topology: put it back until it stands by, or have it forgotten"
+        f"{', '.join(strangers)} may still be serving but left the topology: put it back until it stands by, or `forget` it"
         if strangers
         else None
     )
@@ -90,7 +90,8 @@ def _names_mean_the_same(step: Step, look: Look) -> GuardAnswer:
     record = look.record
     elsewhere = moved(record.about, look.named, record.believed) if look.named is not None else ()
     what = "; ".join(elsewhere)
-    return f"{what}: put the document back, or release the service" if what else None
+    way_out = "put the document back, `forget` a member that is gone, or `release` the service"
+    return f"{what}: {way_out}" if what else None
 
 
 def _spacing(step: Opening, look: Look) -> GuardAnswer:
@@ -126,7 +127,10 @@ def _look_is_fresh(step: Opening, look: Look) -> GuardAnswer:
 
 
 def _not_blind(step: Opening | Draining, look: Look) -> GuardAnswer:
+    """A member that failed may be drained however many look bad: it takes nothing away (as in `_minimum_stays_healthy`)."""
     names = look.members
+    if isinstance(step, Draining) and has_failed(look, step.member):
+        return None
     bad = [name for name in names if name not in _healthy(look)]
     return (
         f"{', '.join(bad)} are bad or unknown at once: more likely the fault is ours"

@@ -18,7 +18,7 @@ from function_app.domain.service.advertise import next_advertisements
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.learn import relearn
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import BalancerReading
+from function_app.domain.service.observation import BalancerReading, Role
 from function_app.domain.service.outward import next_outward
 from function_app.domain.service.protocol import acks_of, proven_fences, undone, without_fences
 from function_app.domain.service.record import SCHEMA, SCHEMA_WITHOUT_LEAVING, Leaving, Phase, Record
@@ -26,7 +26,9 @@ from function_app.domain.service.referents import moved, referents_of
 from function_app.domain.service.steps import FenceByBalancer, SendAdvertise, SendFence, SendOutward
 from function_app.domain.topology.model import Service, Topology
 
-ENDS = "a member that does not serve is forgotten first; else retire or release the service first, and resume it afterwards"
+ENDS = "`forget` a member that does not serve; else `retire` or `release` the service first, and `resume` it afterwards"
+
+WITHOUT_PROOF = "where that cannot be had, `release` the service: it is as it is then"
 
 
 def forget(look: Look, member: str, gone: str | None, by: str) -> Decision:
@@ -34,7 +36,7 @@ def forget(look: Look, member: str, gone: str | None, by: str) -> Decision:
     record = look.record
     if member not in record.believed:
         return Decision(record, held=(f"nothing is on record of {member}",))
-    if member in look.members and member == record.holder:
+    if member in look.members and member == record.holder and not _means_another(look, member):
         return Decision(record, held=(f"{member} serves: another member takes over first",))
     why = f"gone, by the word of {by}: {gone}" if gone else _admits_nothing(look, member)
     if why is None:
@@ -60,7 +62,7 @@ def _without(record: Record, member: str) -> Record:
 def _admits_nothing(look: Look, member: str) -> str | None:
     """What proves it, by this look: F1, F2, or that no address of the pool but those of members is not Down."""
     record, reading = look.record, look.observed.balancer
-    if look.acked(member):
+    if look.acked(member) and not _means_another(look, member):
         return f"it acknowledged epoch {record.epoch}"
     if not isinstance(reading, BalancerReading):
         return None
@@ -70,6 +72,11 @@ def _admits_nothing(look: Look, member: str) -> str | None:
     if _is_absent(look, member) and not reading.strangers:
         return "it is not in the pool, or Down there"
     return None
+
+
+def _means_another(look: Look, member: str) -> bool:
+    """Whether the document means another address, or another pool, by its name: what answers there is not what may serve."""
+    return look.named is not None and any(moved(look.record.about, look.named, {member}))
 
 
 def _is_absent(look: Look, member: str) -> bool:
@@ -110,10 +117,25 @@ def retire(look: Look, by: str) -> Decision:
     return Decision(retired, because=(f"retired by {by}: every member is fenced at epoch {epoch}",))
 
 
-def release(look: Look, by: str) -> Decision:
-    """Nothing is done from now on, whatever is seen."""
+def release(look: Look, by: str, despite: str | None) -> Decision:
+    """Nothing is done from now on, whatever is seen. In the middle of an operation only by the operator's word: roles stay as
+    they are then, too."""
+    if despite is None and (what := under_way(look)):
+        why = "released now, it would stay so: order it again once that is over; where it cannot end, say why in `despite`"
+        return Decision(look.record, held=(f"{what}: {why}",))
     leaving = Leaving(how="released", by=by, at=look.at, done=True)
     return Decision(replace(look.record, schema=SCHEMA, leaving=leaving), because=(f"released by {by}",))
+
+
+def under_way(look: Look) -> str | None:
+    """What an operation has done so far that must not last; None where one member serves alone, or the service leaves already."""
+    record, operation = look.record, look.operation
+    if record.leaving is not None or operation is None:
+        return None
+    if record.is_shared:
+        return f"two members may serve until the load balancer has {record.target} up, or one of them fails"
+    granted = record.phase is Phase.GRANTED and look.role(record.target or "") != (record.epoch, Role.SERVING)
+    return f"no member may serve yet: {operation.reason}" if granted or record.phase is Phase.FENCING else None
 
 
 def come_back(look: Look, by: str) -> Decision:
@@ -147,9 +169,11 @@ def leave(look: Look) -> Decision:
         effect = FenceByBalancer(due, owing.epoch, wary=due in look.record.owed)
         if effect not in look.observed.tried:
             return Decision(owing, (effect,), because=(f"{due} is set to Down",))
-        return Decision(owing, held=(f"{due} is not proven Down: {look.observed.tried[effect]}",))
+        return Decision(owing, held=(f"{due} is not proven Down: {look.observed.tried[effect]}; {WITHOUT_PROOF}",))
     if silent := _silent(look):
-        return Decision(look.record, held=tuple(f"{name} does not answer, and may still serve" for name in silent))
+        return Decision(
+            look.record, held=tuple(f"{name} does not answer, and may still serve; {WITHOUT_PROOF}" for name in silent)
+        )
     return _withdrawn(look, leaving)
 
 
@@ -214,7 +238,7 @@ def departures(old: Topology, new: Topology, records: Mapping[str, Record]) -> I
             continue
         if service.key not in successors:
             rule = f"service {service.name!r} leaves while {', '.join(sorted(record.believed))} may serve"
-            yield Problem("$.services", f"{rule}: retire or release it first, or keep it as `formerly`")
+            yield Problem("$.services", f"{rule}: `retire` or `release` it first, or keep it as `formerly`")
             continue
         i, successor = successors[service.key]
         yield from _members_that_leave(successor, record.believed, f"$.services[{i}]")
@@ -225,5 +249,5 @@ def departures(old: Topology, new: Topology, records: Mapping[str, Record]) -> I
 
 def _members_that_leave(service: Service, believed: frozenset[str], path: str) -> Iterator[Problem]:
     for name in sorted(believed - set(service.names)):
-        rule = f"{name} leaves while it may serve, or is Down by us: another member takes over, then it is forgotten"
+        rule = f"{name} leaves while it may serve, or is Down by us: another member takes over, then `forget` it"
         yield Problem(f"{path}.members", rule)

@@ -21,7 +21,7 @@ from function_app.domain.service.election import elect
 from function_app.domain.service.guards import Draining, Touch, is_paused, refuse
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.learn import behind
-from function_app.domain.service.leaving import come_back, forget, release, retire
+from function_app.domain.service.leaving import come_back, forget, release, retire, under_way
 from function_app.domain.service.look import Look
 from function_app.domain.service.protocol import open_operation
 from function_app.domain.service.record import Drain, Kind, Leaving, Pause, Phase
@@ -57,6 +57,8 @@ class PauseOrder(_Form, frozen=True, kw_only=True, tag="pause"):
     reason: Annotated[str, Meta(description="why, for whoever reads the status")] = ""
 
     def decide(self, look: Look) -> Decision:
+        if look.record.is_shared:
+            return _refused(look, f"{under_way(look)}: paused now, both would go on; order it again then")
         pause = Pause(until=_until(look, self.minutes), by=self.by, reason=self.reason)
         return Decision(replace(look.record, pause=pause), because=(f"paused by {self.by}",))
 
@@ -168,11 +170,18 @@ class RetireOrder(_Form, frozen=True, kw_only=True, tag="retire"):
 class ReleaseOrder(_Form, frozen=True, kw_only=True, tag="release"):
     """Stop managing a service: roles stay as they are. It then may leave the document."""
 
+    despite: (
+        Annotated[
+            str, Meta(min_length=1, description="why it is released in the middle of an operation that cannot end")
+        ]
+        | None
+    ) = None
+
     def decide(self, look: Look) -> Decision:
         leaving = look.record.leaving
         if leaving is not None and leaving.done:
             return _refused(look, _left(leaving))
-        return release(look, self.by)
+        return release(look, self.by, self.despite)
 
 
 type Order = (
@@ -255,7 +264,7 @@ def _until(look: Look, minutes: float) -> datetime:
 def _immovable(look: Look) -> str | None:
     """Why nothing can be moved now, whoever orders it."""
     if look.service.mode is Mode.ACTIVE_ACTIVE:
-        return "every member of an active-active service serves: drain one instead"
+        return "every member of an active-active service serves: `drain` one instead"
     if look.record.phase is Phase.LEARN:
         return "it is learning who serves: nothing is moved before that is known"
     why = behind(look)

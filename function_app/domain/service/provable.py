@@ -66,7 +66,8 @@ def flaws(flows: FlowFacts, spec: BackendPool, members: Mapping[str, Speaker], s
             found.append(f"rule {rule.name} goes by {rule.probe or 'no probe'} and not by {spec.probe}")
     if (seen.no_healthy_backends or "").casefold() == ALL_PROBED_UP:
         found.append(f"probe {spec.probe} has AllProbedUp: while no member answers it, all of them get new flows")
-    found += [f"{name.rpartition('/')[2]} is in the pool and no member" for name in sorted(seen.strangers)]
+    way_out = "declare it, set it to Down, or take it out"
+    found += [f"{name.rpartition('/')[2]} is in the pool and no member: {way_out}" for name in sorted(seen.strangers)]
     for pool in other_pools(flows, spec):
         also = [name for name, speaker in members.items() if reaches(pool, speaker, seen.interfaces.get(name))]
         found += [f"{name} is also in pool {pool.name}, to which rules send" for name in also]

@@ -10,6 +10,9 @@ import msgspec
 
 from function_app.reconcile.ports import Documents
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What decoding raises: the second of a text that was cut in the middle of a character."""
+
 
 async def load[T](
     documents: Documents, key: str, kind: type[T], dec_hook: Callable[[type, object], Any] | None = None
@@ -21,5 +24,5 @@ async def load[T](
         return None, None
     try:
         return msgspec.json.decode(stored.body, type=kind, dec_hook=dec_hook), stored.etag
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None, stored.etag

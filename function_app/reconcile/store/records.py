@@ -9,7 +9,7 @@ import msgspec
 from function_app.domain.service.record import SCHEMA, Record, unknown
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile.ports import Documents
-from function_app.reconcile.store import keys
+from function_app.reconcile.store import kept, keys
 
 
 class _Schema(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ def _unreadable(body: bytes, nothing: Record) -> Record:
     """What stands for a body that is no record of ours: nothing, or one of a newer schema, which is only observed."""
     try:
         schema = msgspec.json.decode(body, type=_Schema).schema
-    except msgspec.MsgspecError:
+    except kept.UNREADABLE:
         return nothing
     return msgspec.structs.replace(nothing, schema=schema) if schema > SCHEMA else nothing
 
@@ -40,15 +40,17 @@ class Records:
         self._documents = documents
 
     async def load(self, topology: Topology, service: Service, now: datetime) -> StoredRecord:
-        """The stored record; where it is missing or corrupt, one that knows nothing (phase `learn`). Raises Unavailable."""
+        """The stored record; where it is missing, corrupt or another service's, one that knows nothing (phase `learn`). Raises
+        Unavailable."""
         stored = await self._documents.load(keys.record(topology.name, service.key))
         nothing = unknown(service.key, frozenset(service.names), now)
         if stored is None:
             return StoredRecord(nothing, None)
         try:
-            return StoredRecord(msgspec.json.decode(stored.body, type=Record), stored.etag)
-        except msgspec.MsgspecError:
+            record = msgspec.json.decode(stored.body, type=Record)
+        except kept.UNREADABLE:
             return StoredRecord(_unreadable(stored.body, nothing), stored.etag)
+        return StoredRecord(record if record.service == service.key else nothing, stored.etag)
 
     async def load_all(self, topology: Topology, now: datetime) -> dict[str, Record]:
         """The records of all its services, by name."""

@@ -194,13 +194,23 @@ async def test_an_agent_ahead_of_the_record_makes_it_learn_again_and_touch_nothi
     assert settled.serving() == ["nva-a"]
 
 
-async def test_a_corrupt_record_is_not_believed(settled: Scene) -> None:
-    await settled.documents.put("records/hub/fw.json", b"{torn")
+@pytest.mark.parametrize("body", [b"{torn", b'{"service":"fw","target":"\xe2\x82"}'], ids=["torn", "torn in a letter"])
+async def test_a_corrupt_record_is_not_believed(settled: Scene, body: bytes) -> None:
+    await settled.documents.put("records/hub/fw.json", body)
     await settled.fast()
     assert settled.record.phase is not Phase.STABLE
     assert settled.record.may_serve == {"nva-a", "nva-b"}
     await settled.settle()
     assert settled.serving() == ["nva-a"]
+
+
+async def test_a_record_of_another_service_is_not_believed_and_not_written_to_that_ones_place(settled: Scene) -> None:
+    copied = msgspec.structs.replace(settled.record, service="other", target="nva-b")
+    await settled.documents.put("records/hub/fw.json", msgspec.json.encode(copied))
+    await settled.settle()
+    assert settled.serving() == ["nva-a"]
+    assert settled.record.service == "fw"
+    assert "records/hub/other.json" not in settled.documents.stored
 
 
 async def test_a_record_at_an_epoch_beyond_the_highest_is_not_believed(settled: Scene) -> None:

@@ -287,4 +287,29 @@ async def test_a_dead_member_that_is_replaced_at_another_address_is_to_be_forgot
     scene = await failed_over()
     changed = tuple(replace(s, address=IPv4Address("10.0.1.99")) if s.name == A else s for s in scene.topology.speakers)
     problems = departures(scene.topology, replace(scene.topology, speakers=changed), {"fw": scene.record})
-    assert "forgotten first" in next(problems).rule
+    assert "`forget` a member" in next(problems).rule
+
+
+async def test_in_the_middle_of_an_operation_a_service_is_released_by_the_operators_word_alone() -> None:
+    scene = await settled(2)
+    scene.world.kill(A)
+    scene.world.arm_up = False
+    await scene.fast()
+    assert scene.record.phase is Phase.FENCING
+    refused = await ordered(scene, "release")
+    assert refused.ending is Ending.REFUSED
+    assert "no member may serve yet: nva-a: its agent does not answer" in refused.reasons[0]
+    scene.world.arm_up = True
+    for _ in range(3):
+        await scene.slow()
+    assert (await ordered(scene, "release")).ending is Ending.ACCEPTED
+    assert scene.serving() == [B]
+
+
+async def test_an_operation_that_cannot_end_does_not_keep_a_service_from_being_released() -> None:
+    scene = await settled(2)
+    scene.world.kill(A)
+    scene.world.arm_up = False
+    await scene.fast()
+    assert (await ordered(scene, "release", despite="Azure is down, we move it by hand")).ending is Ending.ACCEPTED
+    assert scene.record.believed == frozenset()
