@@ -30,6 +30,9 @@ ORDERED = frozenset({"switchover", "back to the old holder", "failover by hand"}
 """Kinds of operation that an operator asked for."""
 LOOK_SECONDS = 60.0
 """How old a look may be when a healthy holder is replaced for what it showed (`stale is UNKNOWN`)."""
+OPERATOR_SECONDS = 150.0
+"""For how long an operator's Down may be shown once it is over: by readings that are late, then by health that is."""
+BY_OPERATOR = "an operator set its adminState to Down"
 SETTLED = (Phase.GRANTED, Phase.STABLE)
 
 
@@ -71,6 +74,8 @@ class Checks:
         self._epochs: set[int] = set()
         self._owed: set[str] = set()
         self._suspect: dict[str, float] = {}
+        self._taken_out: dict[str, float] = {}
+        """Until when an operator took a member out of the pool, or health said nothing that would tell."""
         self.forgotten: set[str] = set()
         """Members that an operator had forgotten: Down, and not on record."""
 
@@ -219,10 +224,21 @@ class Checks:
             return
         holder, law = before.target or "", "L5" if self.quiet else "S8"
         looked, sent = decided
-        if self._suspect.get(holder, -1e9) + self.grace < looked:
+        if self._is_imagined(operation.reason, holder, looked):
+            self.broken(law, f"{holder} was replaced for a Down that no operator set: {operation.reason}")
+        elif self._suspect.get(holder, -1e9) + self.grace < looked:
             self.broken(law, f"{holder} was replaced for no reason: {operation.reason}")
         elif sent - looked > LOOK_SECONDS:
             self.broken(law, f"{holder} was replaced on a look {sent - looked:.0f} s old: {operation.reason}")
+
+    def _is_imagined(self, reason: str, name: str, looked: float) -> bool:
+        """Whether it names an operator's Down, none stood lately, and none of ours became an operator's business."""
+        stood = self.record_lost or self._taken_out.get(name, -1e9) + OPERATOR_SECONDS > looked
+        return BY_OPERATOR in reason and not stood
+
+    def taken_out(self, name: str, seconds: float) -> None:
+        """From now on, for `seconds`, an operator's Down of the member may be seen, or nothing tells whose a Down is."""
+        self._taken_out[name] = max(self._taken_out.get(name, 0.0), self._world.timeline.now + seconds)
 
     def _is_of_our_own(self, planned: Operation) -> bool:
         """Whether this switchover is one that nobody ordered, and no return that the document asks for."""

@@ -154,4 +154,5 @@ def directed_plan(seed: int) -> Plan:
         tokens_expire=draw.random() < 0.5,
         last_crash=draw.random() < 0.25,
         last=draw.choice(tuple(PATHS)),
+        read_seconds=draw.choice((0.0, 0.0, 20.0, 60.0)),
     )

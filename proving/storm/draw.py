@@ -162,7 +162,7 @@ def random_plan(seed: int) -> Plan:
         quiet=quiet,
         last_crash=draw.random() < 0.25,
         last=draw.choice(tuple(PATHS)),
-        read_seconds=draw.choice((0.0, 0.0, 5.0, 20.0)),
+        read_seconds=draw.choice((0.0, 0.0, 5.0, 60.0)),
         health_seconds=draw.choice((0.0, 0.0, 3.0, 10.0)),
         preempt=draw.random() < 0.3,
     )
@@ -278,7 +278,7 @@ def lasting_plan(seed: int) -> Plan:
         keeps_etag=draw.random() < 0.3,
         lasting=tuple(kind(draw, [afflicted], round(at, 3)) for kind in kinds),
         rewritten=draw.random() < 0.5,
-        read_seconds=draw.choice((0.0, 0.0, 5.0, 20.0)),
+        read_seconds=draw.choice((0.0, 0.0, 5.0, 60.0)),
         health_seconds=draw.choice((0.0, 0.0, 3.0, 10.0)),
         preempt=draw.random() < 0.3,
     )

@@ -268,8 +268,8 @@ class History:
         return ("L1", f"{lacking} do not announce on-premises what is declared") if lacking else None
 
     def _take_back(self) -> None:
-        """Where the record was lost, a Down of ours became nobody's; an operator sees it and takes it back: all of them
-        where somebody serves, one where that keeps everyone from it."""
+        """Where the record was lost, a Down of ours became nobody's; an operator does what the status says: all of them are
+        taken back where a member serves, one while nobody does, of those that are fit if any is."""
         world, record = self.world, self.world.documents.record
         self.world.timeline.after(WATCH_SECONDS, self._take_back)
         if not world.checks.record_lost or record is None or record.phase is Phase.FENCING:
@@ -277,9 +277,15 @@ class History:
         control = world.balancer.control
         strange = [n for n in world.agents if control[n] is AdminState.DOWN and n not in record.owed]
         if record.phase is Phase.LEARN:
-            strange = strange[:1] if len(strange) == len(world.agents) else []
+            strange = self._first_fit(strange)
         if strange:
             world.balancer.foreign_write(dict.fromkeys(strange, AdminState.NONE))
+
+    def _first_fit(self, members: list[str]) -> list[str]:
+        """One of them, unless somebody is admitted."""
+        agents = self.world.agents
+        fit = [name for name in members if agents[name].talks and not agents[name].fatal]
+        return [] if self._admitted() else (fit or members)[:1]
 
     def _fails_over(self) -> Violation | None:
         """L2 and L8: the holder fails once all is at rest; another one is admitted within the bound of that very path."""

@@ -171,6 +171,8 @@ class Injector:
                     self._world.checks.suspect(name, fault.seconds + 30.0)
             case Kind.SILENT:
                 balancer.silent = True
+                for name in self._world.agents:
+                    self._world.checks.taken_out(name, fault.seconds)
             case Kind.SPREAD:
                 balancer.spread_seconds = (fault.value / 3.0, fault.value)
             case Kind.SLOW_WRITES:
@@ -214,6 +216,8 @@ class Injector:
             balancer.foreign_write(dict(balancer.control))
             return
         self._world.checks.suspect(fault.who, fault.seconds + 30.0)
+        if fault.kind is Kind.FOREIGN_DOWN:
+            self._world.checks.taken_out(fault.who, fault.seconds)
         balancer.foreign_write({fault.who: states[fault.kind]})
         if fault.kind is not Kind.FOREIGN_NONE:
             self._later(fault.seconds, partial(self._foreign_over, fault.who, states[fault.kind]))

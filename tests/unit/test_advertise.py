@@ -49,7 +49,7 @@ def test_a_number_that_an_agent_used_before_the_record_was_lost_is_not_used_agai
     used = with_changes(
         other, services={"fw": with_changes(other.services["fw"], advertised=(), advertised_turn=(3, 4))}
     )
-    decision = decide(looking(look(SERVING, used, balancer=balancer()), stable()))
+    decision = decide(looking(look(SERVING, used, balancer=balancer(nva_a="Up_Probe_Success")), stable()))
     assert decision.record.advertised.seq == 5
     assert decision.effects == (SendAdvertise(B, 3, 5, ALL),)
 

@@ -302,6 +302,33 @@ def test_an_epoch_that_a_member_only_claims_is_an_alarm_and_neither_learned_from
     assert decision.alarms[0] == "nva-b claims epoch 9, and shows no command of ours: it is not believed"
 
 
+@pytest.mark.parametrize(
+    ("reason", "also", "moves"),
+    [
+        ("Down_Admin", (), True),
+        (None, (), True),
+        ("Up_Probe_Success", ("Down_Admin",), True),
+        ("Up_Probe_Success", (), False),
+        ("Up_Probe_Success", ("Up_Probe_Success",), False),
+    ],
+)
+def test_a_down_of_the_holder_that_health_contradicts_is_waited_for_as_the_pool_may_be_shown_late(
+    reason: str | None, also: tuple[str | None, ...], moves: bool
+) -> None:
+    down = Backend(AdminState.DOWN, reason, also=also)
+    decision = decided(look(SERVING, lb=replace(UP, backends={**UP.backends, A: down})))
+    assert (decision.record.target == B) is moves
+    if not moves:
+        assert decision.held == ("adminState of nva-a is Down, but health says Up_Probe_Success: one of them is late",)
+        assert not decision.settled
+
+
+def test_a_holder_that_failed_is_followed_whatever_is_shown_of_its_admin_state() -> None:
+    down = Backend(AdminState.DOWN, "Up_Probe_Success")
+    fatal = status(3, Role.SERVING, fatal=("x",))
+    assert decided(look(fatal, lb=replace(UP, backends={**UP.backends, A: down}))).record.target == B
+
+
 def test_a_down_that_is_not_ours_is_left_alone_with_an_alarm() -> None:
     """Also one of ours whose record was lost: the two look the same (ADR 1)."""
     kept_out = balancer(nva_a="Up_Probe_Success", nva_b="Down_Admin")

@@ -229,7 +229,7 @@ def _failover(look: Look, holder: str) -> Decision | None:
 
     | the holder                                        | then                                                      |
     |---------------------------------------------------|-----------------------------------------------------------|
-    | is Down by an operator, or no pool lists it       | another one                                               |
+    | is Down by an operator, or no pool lists it       | another one; a Down that health contradicts is waited for |
     | is fit, but its probe fails (`PROBE_DOWN`)        | another one, unless that was tried just now or is stale   |
     | cannot be judged                                  | left alone                                                |
     | is its own next hop, and only others have sessions | another one                                              |
@@ -253,17 +253,28 @@ def _failover(look: Look, holder: str) -> Decision | None:
     elif _is_cut_off(look, holder):
         reason = f"{holder} has no BGP session and announces itself: nothing reaches it"
     elif judgement.verdict is not Verdict.FAILED:
-        return None
+        return _late_down(look, holder)
     return _replaced(look, holder, kind, reason)
 
 
 def _taken_out(look: Look, holder: str) -> str | None:
     """How an operator took it out of the pool, if so. Where no pool lists the member that would follow, a move would not help."""
     if is_down_by_operator(look, holder):
-        return f"{holder}: an operator set its adminState to Down"
+        backend = look.backend(holder)
+        is_shown = backend is None or backend.is_shown_down
+        return f"{holder}: an operator set its adminState to Down" if is_shown else None
     judgement, other = judge(look, holder), elect(look, without=holder)
     unlisted = judgement.row is HealthRow.PROBE_DOWN and look.is_unlisted(holder)
     return judgement.because if unlisted and other is not None and not look.is_unlisted(other) else None
+
+
+def _late_down(look: Look, holder: str) -> Decision | None:
+    """Held, where a Down is not ours and health contradicts it: the pool may be shown as it was a minute ago."""
+    backend = look.backend(holder)
+    if backend is None or not is_down_by_operator(look, holder):
+        return None
+    why = f"adminState of {holder} is Down, but health says {backend.reason}: one of them is late"
+    return Decision(look.record, held=(why,))
 
 
 def _is_cut_off(look: Look, holder: str) -> bool:

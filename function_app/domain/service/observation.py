@@ -125,6 +125,11 @@ class Backend:
         return all(_probed(reason) is Value.OK for reason in (self.reason, *self.also))
 
     @property
+    def is_shown_down(self) -> bool:
+        """Whether health does not contradict a Down, of one pool that lists it at least: it names an adminState, or nothing."""
+        return any(_probed(reason) is Value.UNKNOWN for reason in (self.reason, *self.also))
+
+    @property
     def least(self) -> str | None:
         """Of the reasons of all its pools the one that says least for it: one that is missing, then one that is not up."""
         reasons = (self.reason, *self.also)
