@@ -14,7 +14,7 @@ from function_app.domain.service.record import Fence, Kind, Phase, Record, Tally
 from function_app.domain.service.referents import Referents, moved, noted, referents_of
 from function_app.domain.service.rehearsal import rehearse
 from function_app.domain.service.steps import REFUSED as REFUSES
-from function_app.domain.service.steps import FenceByBalancer, SendFence, SendPromote
+from function_app.domain.service.steps import FenceByBalancer, LiftByBalancer, SendFence, SendPromote
 from tests.builders import FRONTEND, NOW, balancer, stable, status
 from tests.unit.decisions import (
     DESIRED,
@@ -526,3 +526,12 @@ def test_a_candidate_that_no_pool_lists_is_the_last_choice() -> None:
     seen = replace(pool(), backends={name: Backend(AdminState.NONE) for name in (A, C)})
     fatal = status(3, Role.SERVING, fatal=("disk",))
     assert decided(look(fatal, STANDBY, STANDBY, balancer=seen), stable()).record.target == C
+
+
+def test_a_target_that_cannot_be_lifted_as_no_pool_lists_it_is_followed_once_patience_is_over() -> None:
+    listed = replace(pool(), backends={name: Backend(AdminState.NONE) for name in (A, C)})
+    seen = look(
+        status(4), status(4, Role.SERVING), status(4), balancer=listed, tried={LiftByBalancer(B, 4): "not there"}
+    )
+    assert decided(seen, granted(owed={B: 3})).record.phase is Phase.GRANTED
+    assert operation_of(decided(seen, granted(owed={B: 3}, stalled=OVER)).record) == (Phase.FENCING, A, Kind.NEXT)

@@ -177,7 +177,7 @@ def _grant(look: Look, target: str) -> Decision:
     if look.role(target) != (record.epoch, Role.SERVING):
         return _not_serving_yet(look, target, held)
     if held:
-        return Decision(record, held=held)
+        return _waited_for(look, target, *held)
     return kind_of(look.service).confirm(look, target)
 
 
@@ -215,9 +215,8 @@ def _followed(look: Look, other: str, why: str) -> Decision:
 
 def _still_serves(look: Look, member: str, other: str) -> bool:
     """Whether the load balancer's probe succeeds, or its agent reports so, at whichever epoch: but for one that gets no new
-    flows, as its probe fails, while another member is more than a last choice."""
-    backend = look.backend(member)
-    fails = backend is not None and backend.probed is Value.BAD and not is_last_choice(look, other)
+    flows, as its probe fails or no pool lists it, while another member is more than a last choice."""
+    fails = look.probed(member) is Value.BAD and not is_last_choice(look, other)
     return look.is_admitted(member) or (look.serves(member) and not fails)
 
 
