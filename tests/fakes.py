@@ -118,6 +118,8 @@ class FakeAgent:
     role: Role = Role.STANDBY
     up: bool = True
     cut: bool = False
+    missed: bool = False
+    """Its peers do not hear it, though it runs."""
     fatal: tuple[str, ...] = ()
     boot: int = 1
     advertised: tuple[Advertisement, ...] | None = None
@@ -227,7 +229,7 @@ class FakeWorld:
         agent = self.agents[name]
         if not agent.up or agent.cut:
             return Unreachable("connection refused" if agent.cut is False else "no answer")
-        peers = {n: _view(a.up) for n, a in self.agents.items() if n != name}
+        peers = {n: _view(a.up and not a.missed) for n, a in self.agents.items() if n != name}
         mine = AgentService(
             agent.epoch,
             0,

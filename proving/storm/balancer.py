@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from function_app.domain.base.errors import Superseded, Terminal, Unavailable
 from function_app.domain.service.observation import AdminState, Backend, BalancerReading
-from function_app.domain.topology.model import Handover
 from function_app.reconcile.ports import PoolView
 from proving.storm.calls import Call
 from proving.storm.prober import INTERVAL, THRESHOLD, Prober
@@ -71,8 +70,8 @@ class Balancer:
             etag, control, members = self._shown()
             there = (n for n in self.names if n in members)
             backends = {n: Backend(control[n], self._reason(n), f"/pool/{n}") for n in there}
-            within = None if self._world.service.handover is Handover.PROMPT else NOTICED_WITHIN
-            call.answer(BalancerReading(etag, self._world.frontend, backends, within), self._world.draw() * 0.6)
+            seen = BalancerReading(etag, self._world.frontend, backends, NOTICED_WITHIN)
+            call.answer(seen, self._world.draw() * 0.6)
 
     def look(self, call: Call, name: str) -> None:
         if not self._refused(call):

@@ -33,7 +33,9 @@ class Path:
 
 PATHS: Mapping[str, Path] = {
     "silent": Path(((Kind.CRASH, ""),), Detection.SILENT, FencedBy.BALANCER),
-    "isolated": Path(((Kind.CUT, "both"), (Kind.SPLIT, "both")), Detection.SILENT, FencedBy.BALANCER),
+    "isolated": Path(
+        ((Kind.CUT, "both"), (Kind.SPLIT, "both"), (Kind.UNPROBED, "")), Detection.SILENT, FencedBy.BALANCER
+    ),
     "says": Path(((Kind.FATAL, ""),), Detection.SAYS, FencedBy.AGENT),
     "probe": Path(((Kind.UNPROBED, ""),), Detection.PROBE, FencedBy.AGENT),
     "alone": Path(((Kind.UNPROBED, ""), (Kind.CUT, "both")), Detection.PROBE_ALONE, FencedBy.BALANCER),

@@ -19,10 +19,17 @@ OUTWARD = {"neighbours": [{"address": "192.168.100.1", "asn": 64600}], "prefixes
 
 PACES: dict[str, dict[str, str]] = {
     "usual": {},
-    "brisk": {"learnFor": "PT10S", "doubtPoll": "PT5S", "fenceSettle": "PT30S", "spacingStep": "PT5S"},
+    "brisk": {
+        "learnFor": "PT10S",
+        "doubtPoll": "PT5S",
+        "fenceSettle": "PT30S",
+        "spacingStep": "PT5S",
+        "silence": "PT0S",
+    },
     "quick": {"learnFor": "PT2S", "doubtPoll": "PT2S", "fenceSettle": "PT8S", "spacingStep": "PT1S"},
 }
-"""Settings by pace; `quick` is for worlds whose data plane is quick as well."""
+"""Settings by pace; `quick` is for worlds whose data plane is quick as well. At the brisk one silence counts at once, whatever
+the probe finds: so that members that serve, and that no command reaches, are fenced as well."""
 
 
 @cache

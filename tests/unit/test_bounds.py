@@ -27,7 +27,8 @@ LOOKED = {"look at the agents": 1}
 REPORTED = {"report": 1} | LOOKED
 CHECKED = {"self-check": 4} | REPORTED  # the fourth second ends three checks of which the first had just begun
 MISSED = {"heartbeats missed": 0.4, "probe port tried": 0.6} | REPORTED
-LASTED = {"silence lasts": 2, "second look at the agents": 1}
+LET_GO = {"load balancer's probe, and its health": 15 + 5, "third look at the agents": 1}
+LASTED = {"silence lasts": 2, "second look at the agents": 1} | LET_GO
 PROBED = {"load balancer's probe": 15, "looks at its health": 80, "look": 8}  # a sweep of 60 s, then 2 x 10 s
 ACKNOWLEDGED = {"fence and proof": 2, "promotion": 2, "load balancer sees the new holder": 15}
 CUT_OFF = ACKNOWLEDGED | {"fence and proof": 60}
@@ -95,11 +96,12 @@ SETTINGS: list[tuple[dict[str, object], Detection, FencedBy, float]] = [
     ({"gossip_period": timedelta(milliseconds=200)}, Detection.SILENT, FencedBy.AGENT, 1),
     ({"gossip_fall": 4}, Detection.SILENT, FencedBy.AGENT, 0.1 + 0.2),
     ({"silence": timedelta(seconds=5)}, Detection.SILENT, FencedBy.BALANCER, 3),
-    ({"silence": timedelta(0)}, Detection.SILENT, FencedBy.AGENT, -3),
+    ({"silence": timedelta(0)}, Detection.SILENT, FencedBy.AGENT, -3 - 21),
     ({"sweep": timedelta(seconds=90)}, Detection.PROBE, FencedBy.AGENT, 30),
     ({"doubt_poll": timedelta(seconds=15)}, Detection.PROBE, FencedBy.AGENT, 10),
     ({"load_balancer_fall": 4}, Detection.PROBE, FencedBy.AGENT, 40),
     ({"observe_fast": timedelta(seconds=2)}, Detection.ORDERED, FencedBy.AGENT, 1),
+    ({"observe_fast": timedelta(seconds=2)}, Detection.SILENT, FencedBy.BALANCER, 3),
     ({"observe_slow": timedelta(seconds=9)}, Detection.PROBE_ALONE, FencedBy.BALANCER, 1),
     ({"command_timeout": timedelta(seconds=3)}, Detection.SAYS, FencedBy.AGENT, 2),
     ({"command_timeout": timedelta(seconds=61)}, Detection.SILENT, FencedBy.BALANCER, 1 + 59),
@@ -134,6 +136,8 @@ def test_a_slower_probe_is_counted_where_it_detects_and_where_it_sees_the_new_ho
     assert (
         total(Timing(), Detection.PROBE, FencedBy.AGENT, slow) == total(Timing(), Detection.PROBE, FencedBy.AGENT) + 30
     )
+    silent = (Detection.SILENT, FencedBy.BALANCER)
+    assert total(Timing(), *silent, slow) == total(Timing(), *silent) + 30
 
 
 def test_the_worst_is_the_one_that_only_the_probe_can_tell() -> None:

@@ -20,7 +20,7 @@ from function_app.domain.service.observation import (
     Value,
 )
 from function_app.domain.service.record import Kind, Operation, Phase, Record, Tally
-from function_app.domain.service.steps import FenceByBalancer, SendFence, SendPromote
+from function_app.domain.service.steps import AwaitProbe, FenceByBalancer, SendFence, SendPromote
 from tests.builders import NOW, balancer, ranked, stable, status, topology
 from tests.unit.decisions import SILENT, STANDBY, TIMING, A, B, looking
 
@@ -57,6 +57,7 @@ ROWS: list[tuple[HealthRow, Observed, Record]] = [
     (HealthRow.PATH_BROKEN_PROBE_DOWN, look(SILENT, status(3, peers=("nva-a",)), DOWN), stable(tallies=TWICE)),
     (HealthRow.SILENT, look(SILENT, status(3, dead_peers=("nva-a",))), stable()),
     (HealthRow.SILENT_YET, look(SILENT, replace(STANDBY, peers={A: missed(1.9)})), stable()),
+    (HealthRow.SILENT_PROBE_UP, look(SILENT, status(3, dead_peers=("nva-a",)), UP), stable()),
     (HealthRow.SILENT_ALONE, look(SILENT, STANDBY), stable()),
     (HealthRow.SILENT_PROBE_DOWN, look(SILENT, STANDBY, DOWN), stable(tallies=TWICE)),
 ]
@@ -120,6 +121,40 @@ def test_silence_is_evidence_behind_a_load_balancer_once_it_lasted_at_every_peer
     )
     assert silence_left(ranked(2).services[0], seen, TIMING) is None
     assert judge(looking(seen, stable(), ranked(2)), A).row is HealthRow.SILENT
+
+
+@pytest.mark.parametrize(("age", "left"), [(2.0, 13.0), (15.0, 0.0), (119.0, 0.0), (None, 15.0)])
+def test_what_the_probe_finds_of_a_silent_holder_is_waited_for_until_it_must_have_found_out(
+    age: float | None, left: float
+) -> None:
+    known = stable(noticed_within=timedelta(seconds=15))
+    seen = look(SILENT, replace(STANDBY, peers={A: missed(age)}))
+    (wait,) = decided(seen, known).effects
+    assert wait == AwaitProbe(A, 3, up=False, first_counts=True)
+    assert isinstance(wait, AwaitProbe)
+    assert wait.within == timedelta(seconds=left)
+    assert decided(seen.with_tried(wait, "it is up"), known).held == (
+        "left alone: nva-a: its agent does not answer (no answer), gossip and probe port fail at its peers, but it is up",
+    )
+    assert decided(seen.with_awaited(wait), known).record.phase is Phase.FENCING
+    assert decided(seen, stable()).record.phase is Phase.FENCING  # not known how long its probe takes
+
+
+@pytest.mark.parametrize(("age", "row"), [(119.0, HealthRow.SILENT_PROBE_UP), (120.0, HealthRow.SILENT)])
+def test_a_probe_that_succeeds_counts_more_than_silence_until_patience_is_over(age: float, row: HealthRow) -> None:
+    missing = replace(STANDBY, peers={A: missed(age)})
+    known = stable(noticed_within=timedelta(seconds=15))
+    assert judge(looking(look(SILENT, missing, UP), known, DESIRED), A).row is row
+    opened = decided(look(SILENT, missing), known).record.phase is Phase.FENCING
+    assert opened == (row is HealthRow.SILENT)
+
+
+def test_silence_that_need_not_last_is_not_waited_for_at_the_load_balancer() -> None:
+    at_once = topology(2, timing={"silence": "PT0S"})
+    record, missing = stable(noticed_within=timedelta(seconds=15)), replace(STANDBY, peers={A: missed(0.4)})
+    for shown in (None, UP):
+        seen = looking(look(SILENT, missing, shown), record, at_once)
+        assert decide(seen).record.phase is Phase.FENCING
 
 
 def test_who_is_missed_just_now_and_answers_no_probe_has_failed() -> None:

@@ -68,7 +68,7 @@ def bounds(timing: Timing, probe: Probe, handover: Handover = Handover.PROMPT) -
 
 
 def _bound(detection: Detection, fence: FencedBy, timing: Timing, probe: Probe, handover: Handover) -> Bound:
-    detected = (*_detected(detection, timing, probe), *_lasting(detection, timing))
+    detected = (*_detected(detection, timing, probe), *_lasting(detection, timing, probe))
     seen = ("load balancer sees the new holder", probe.notices)
     proof, promotion = _moved(fence, timing)
     forgets = ("load balancer lets the old holder go", probe.notices)
@@ -91,11 +91,18 @@ def ranked_bounds(timing: Timing) -> tuple[Bound, ...]:
     )
 
 
-def _lasting(detection: Detection, timing: Timing) -> tuple[tuple[str, timedelta], ...]:
-    """Behind a load balancer, what remains of `silence` after a first look, and the look that finds that it lasted."""
+def _lasting(detection: Detection, timing: Timing, probe: Probe) -> tuple[tuple[str, timedelta], ...]:
+    """Behind a load balancer: what remains of `silence` after a first look, and the look that finds that it lasted; then what
+    its probe needs to let a member go that is dead, and the look after that."""
     if detection is not Detection.SILENT or not timing.silence:
         return ()
-    return (("silence lasts", timing.silence), ("second look at the agents", timing.observe_fast))
+    again = timing.observe_fast
+    lasts = (("silence lasts", timing.silence), ("second look at the agents", again))
+    return (
+        *lasts,
+        ("load balancer's probe, and its health", probe.notices + SHOWN),
+        ("third look at the agents", again),
+    )
 
 
 RANKED = (Detection.ORDERED, Detection.SAYS, Detection.SILENT)

@@ -33,7 +33,15 @@ from function_app.domain.service.election import (
     unable,
     why_not,
 )
-from function_app.domain.service.health import HealthRow, Verdict, has_failed, has_session, is_ready, judge
+from function_app.domain.service.health import (
+    HealthRow,
+    Verdict,
+    has_failed,
+    has_session,
+    is_ready,
+    judge,
+    probe_of_silent,
+)
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.learn import behind, learn, relearn
 from function_app.domain.service.leaving import leave
@@ -164,7 +172,8 @@ def _grant(look: Look, target: str) -> Decision:
     """Steps 4-6: lift the target, promote it, confirm it. A target that fails meanwhile is followed by the next one."""
     record = look.record
     if failing := _failover(look, target):
-        return failing if failing.record != record else _waited_for(look, target, *failing.held)
+        going_on = failing.effects or failing.record != record
+        return failing if going_on else _waited_for(look, target, *failing.held)
     if look.role(target) == (record.epoch, Role.STANDBY):
         return _renew(look, target)
     lifting = lift(look, target)
@@ -231,6 +240,7 @@ def _failover(look: Look, holder: str) -> Decision | None:
     | is Down by an operator, or no pool lists it       | another one; a Down that health contradicts is waited for |
     | is fit, but its probe fails (`PROBE_DOWN`)        | another one, unless that was tried just now or is stale   |
     | cannot be judged                                  | left alone                                                |
+    | is silent, and the load balancer was not read     | left alone while its probe succeeds (`_probed_still`)     |
     | is its own next hop, and only others have sessions | another one                                              |
     | failed                                            | another one                                               |
     """
@@ -249,6 +259,8 @@ def _failover(look: Look, holder: str) -> Decision | None:
             return None
     elif judgement.verdict is Verdict.UNKNOWN:
         return Decision(look.record, held=(f"left alone: {reason}",))
+    elif judgement.row is HealthRow.SILENT and (probed := _probed_still(look, holder, reason)):
+        return probed
     elif _is_cut_off(look, holder):
         reason = f"{holder} has no BGP session and announces itself: nothing reaches it"
     elif judgement.verdict is not Verdict.FAILED:
@@ -274,6 +286,16 @@ def _late_down(look: Look, holder: str) -> Decision | None:
         return None
     why = f"adminState of {holder} is Down, but health says {backend.reason}: one of them is late"
     return Decision(look.record, held=(why,))
+
+
+def _probed_still(look: Look, holder: str, reason: str) -> Decision | None:
+    """A probe that still succeeds once it should have found out says that only our path and the peers' is broken."""
+    wait = probe_of_silent(look, holder)
+    if wait is None or wait in look.observed.awaited:
+        return None
+    if wait in look.observed.tried:
+        return Decision(look.record, held=(f"left alone: {reason}, but {look.observed.tried[wait]}",))
+    return Decision(look.record, (wait,), because=(f"{reason}: what the load balancer's probe finds is waited for",))
 
 
 def _is_cut_off(look: Look, holder: str) -> bool:

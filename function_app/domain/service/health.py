@@ -14,6 +14,7 @@ from function_app.domain.base.timing import Timing
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AgentStatus, Observed, PeerView, Unreachable, Value
 from function_app.domain.service.record import Tally
+from function_app.domain.service.steps import AwaitProbe
 from function_app.domain.topology.model import Service
 
 
@@ -34,6 +35,7 @@ class HealthRow(StrEnum):
     PATH_BROKEN_PROBE_DOWN = "A unreachable, P ok, L down by probe for fall looks"
     SILENT = "A unreachable, P failing on gossip and probe port"
     SILENT_YET = "A unreachable, P failing for less than silence"
+    SILENT_PROBE_UP = "A unreachable, P failing, L up by probe"
     SILENT_PROBE_DOWN = "A unreachable, L down by probe for fall looks"
     SILENT_ALONE = "A unreachable, no other source"
 
@@ -47,6 +49,7 @@ VERDICTS = {
     HealthRow.PATH_BROKEN_PROBE_DOWN: Verdict.FAILED,
     HealthRow.SILENT: Verdict.FAILED,
     HealthRow.SILENT_YET: Verdict.UNKNOWN,
+    HealthRow.SILENT_PROBE_UP: Verdict.UNKNOWN,
     HealthRow.SILENT_PROBE_DOWN: Verdict.FAILED,
     HealthRow.SILENT_ALONE: Verdict.UNKNOWN,
 }
@@ -99,9 +102,32 @@ def _left(service: Service, member: str, observed: Observed, timing: Timing) -> 
         or seen_by_peers(member, observed) is not Value.BAD
     ):
         return None
-    ages = [view.age for view in peers_views(member, observed) if view.age is not None]
-    left = timing.silence - min(ages, default=timing.silence)
+    left = timing.silence - _silent_for(member, observed, timing.silence)
     return left if left > timedelta(0) else None
+
+
+def _silent_for(member: str, observed: Observed, otherwise: timedelta) -> timedelta:
+    """Since when every peer misses it, as far as they say so."""
+    return min((view.age for view in peers_views(member, observed) if view.age is not None), default=otherwise)
+
+
+def probe_of_silent(look: Look, member: str) -> AwaitProbe | None:
+    """What a fast pass, which does not read the load balancer, still waits for before a member that is silent has failed:
+    its probe may get an answer (safety.md section 4a). None where it was read, or it is not known how long that takes."""
+    known = look.record.noticed_within
+    if look.observed.balancer is not None or known is None or not _may_be_cut_off(look, member):
+        return None
+    left = max(known - _silent_for(member, look.observed, timedelta(0)), timedelta(0))
+    return AwaitProbe(member, look.record.epoch, up=False, within=left, first_counts=True)
+
+
+def _may_be_cut_off(look: Look, member: str) -> bool:
+    """Whether a probe that succeeds counts more than silence: behind a load balancer, until patience is over."""
+    timing = look.timing
+    lasted = _silent_for(member, look.observed, timing.silence)
+    return (
+        look.service.load_balancer is not None and timing.silence > timedelta(0) and lasted < timing.operation_deadline
+    )
 
 
 def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing) -> Tally | None:
@@ -147,6 +173,9 @@ def judge(look: Look, member: str) -> Judgement:
 
     if isinstance(reading, Unreachable):
         left = _left(look.service, member, look.observed, look.timing)
+        if peers is Value.BAD and look.is_admitted(member) and _may_be_cut_off(look, member):
+            missed = f"its agent does not answer ({reading.reason}), and its peers miss it"
+            return says(HealthRow.SILENT_PROBE_UP, f"{missed}, but the load balancer's probe gets its answer")
         return says(*_silent(reading.reason, peers, down_by_probe, left))
     if reading.fatal:
         return says(HealthRow.FATAL, f"its agent says {'; '.join(reading.fatal)}")

@@ -117,6 +117,8 @@ class AwaitProbe:
     epoch: int
     up: bool
     within: timedelta | None = field(default=None, compare=False)
+    first_counts: bool = False
+    """Whether a first reading counts, though it may be older than the last change: where nothing rests on it but speed."""
 
 
 REFUSED = "refused: "

@@ -7,6 +7,7 @@ Health shows a change late. So a first reading that shows what is waited for may
 counts for nothing before the time is over; neither does one that cannot be read. What is not so then is waited for again.
 """
 
+import asyncio
 from datetime import timedelta
 
 from function_app.domain.base.errors import Transient, Unavailable
@@ -15,6 +16,9 @@ from function_app.domain.service.steps import AwaitProbe
 from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.act.fencing import LOOK_COUNTED_MAX, POLL, SOON, all_done
 from function_app.reconcile.ports import Ports
+
+READ_MAX = timedelta(seconds=8)
+"""Of one reading: the wait has an end although the management API has none."""
 
 
 async def await_probe(ports: Ports, service: Service, speaker: Speaker, wait: AwaitProbe) -> None:
@@ -26,14 +30,14 @@ async def await_probe(ports: Ports, service: Service, speaker: Speaker, wait: Aw
 
 async def _at_pool(ports: Ports, service: Service, speaker: Speaker, wait: AwaitProbe, within: timedelta) -> None:
     wanted, contrary = (Value.OK, Value.BAD) if wait.up else (Value.BAD, Value.OK)
-    waited, has_turned = timedelta(), False
+    waited, has_turned = timedelta(), wait.first_counts
     while True:
         asked = ports.clock.now()
         shown, said = await _shown(ports, service, speaker)
         if has_turned and shown is wanted:
             return
         has_turned = has_turned or shown is contrary
-        waited += min(max(ports.clock.now() - asked, timedelta()), LOOK_COUNTED_MAX)
+        waited += min(max(ports.clock.now() - asked, timedelta()), READ_MAX if wait.first_counts else LOOK_COUNTED_MAX)
         if waited >= within:
             break
         await ports.clock.sleep(POLL)
@@ -46,7 +50,10 @@ async def _at_pool(ports: Ports, service: Service, speaker: Speaker, wait: Await
 async def _shown(ports: Ports, service: Service, speaker: Speaker) -> tuple[Value, str]:
     """What health says of the probe, and in its own words."""
     try:
-        reason = await ports.admin_states.health_reason(service, speaker)
+        async with asyncio.timeout(READ_MAX.total_seconds()):
+            reason = await ports.admin_states.health_reason(service, speaker)
+    except TimeoutError:
+        return Value.UNKNOWN, f"nothing within {READ_MAX.total_seconds():g} s"
     except Transient as error:
         return Value.UNKNOWN, str(error)
     return Backend(AdminState.NONE, reason).probed, reason or "nothing"

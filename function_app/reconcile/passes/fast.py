@@ -1,6 +1,7 @@
 """The fast pass: every service of a topology by its agents alone, at once, beside whatever else is running.
 
-It waits for no lease, no slow pass and no management API, except for the load-balancer fence that a decision requires.
+It waits for no lease, no slow pass and no management API, except for the load balancer of a silent member:
+what its probe finds, then the fence that a decision requires.
 """
 
 import asyncio

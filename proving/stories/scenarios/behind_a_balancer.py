@@ -106,7 +106,7 @@ HALF_A_FENCE = Story(
             noop_keeps_etag=True,
         ),
         dies("nva-a"),
-        is_fenced(FIREWALL, "nva-a"),
+        is_fenced(FIREWALL, "nva-a", within=150),  # health shows its probe as it was: until patience is over
         stays("no member is promoted on half a proof", lambda stage: not stage.nvas["nva-b"].answers(FIREWALL), 90),
         fault("health is fresh again", health_stale=False),
         holds(FIREWALL, "nva-b", within=120),
@@ -130,7 +130,7 @@ SLOW_API = Story(
         *AT_REST,
         fault("the management API slows down", pool_write_seconds=60.0, health_seconds=60.0),
         dies("nva-a"),
-        is_fenced(FIREWALL, "nva-a", within=100),
+        is_fenced(FIREWALL, "nva-a", within=120),
         holds(FIREWALL, "nva-b", within=200),
         fault("the management API is quick again", pool_write_seconds=3.0, health_seconds=1.0),
         boots("nva-a"),

@@ -156,6 +156,47 @@ async def test_a_failover_of_an_exclusive_service_needs_no_management_api() -> N
     assert scene.with_two() == 0
 
 
+# --- a silent holder --------------------------------------------------------------------------------------------------
+
+
+async def test_a_holder_that_app_and_peers_miss_stays_while_the_probe_gets_its_answer() -> None:
+    scene = Service("prompt")
+    await scene.begin()
+    holder = scene.world.agents["nva-a"]
+    holder.cut = holder.missed = True
+    outcome = await scene.fast()
+    assert "after 15 s the load balancer says of nva-a: Up_Probe_Success" in "; ".join(outcome.reasons)
+    for _ in range(6):
+        await scene.slow()
+        await scene.clock.sleep(timedelta(seconds=10))
+    holder.cut = holder.missed = False
+    await scene.rest()
+    assert scene.record.target == "nva-a"
+    assert scene.with_none() == 0
+    assert scene.world.balancer_writes == []
+
+
+async def test_a_holder_that_is_dead_is_fenced_as_soon_as_the_probe_finds_out() -> None:
+    scene = Service("prompt")
+    await scene.begin()
+    scene.world.kill("nva-a")
+    began = scene.clock.at
+    await scene.fast()
+    assert scene.record.target == "nva-b"
+    assert NOTICES <= scene.clock.at - began <= NOTICES + timedelta(seconds=2)
+
+
+async def test_a_holder_that_is_missed_while_the_management_api_is_down_is_not_waited_for_without_end() -> None:
+    scene = Service("prompt")
+    await scene.begin()
+    scene.world.kill("nva-a")
+    scene.world.arm_up = False
+    began = scene.clock.at
+    await scene.fast()
+    assert scene.record.phase == "fencing"
+    assert scene.clock.at - began <= WITHIN + timedelta(seconds=2)
+
+
 # --- the wait itself --------------------------------------------------------------------------------------------------
 
 
@@ -166,8 +207,8 @@ def waiting(says: dict[float, str | Unavailable | None]) -> PoolScene:
     return scene
 
 
-async def waited(scene: PoolScene, up: bool, within: timedelta | None = WITHIN) -> float:
-    wait = AwaitProbe("nva-a", 4, up, within)
+async def waited(scene: PoolScene, up: bool, within: timedelta | None = WITHIN, first_counts: bool = False) -> float:
+    wait = AwaitProbe("nva-a", 4, up, within, first_counts)
     await await_probe(scene.ports, TOPOLOGY.services[0], NVA_A, wait)
     return scene.passed
 
@@ -183,6 +224,18 @@ async def test_a_member_is_gone_once_health_has_shown_it_up_and_then_down() -> N
 async def test_what_was_never_seen_up_is_waited_for_as_long_as_the_probe_needs(says: str | Unavailable | None) -> None:
     """It may be what health showed before the member served."""
     assert await waited(waiting({0: says}), up=False) == WITHIN.total_seconds()
+
+
+@pytest.mark.parametrize(("says", "after"), [({0: DOWN}, 0), ({0: UP, 3: DOWN}, 3), ({0: Unavailable("503")}, 15)])
+async def test_of_a_silent_member_a_first_reading_counts(
+    says: dict[float, str | Unavailable | None], after: float
+) -> None:
+    assert await waited(waiting(says), up=False, first_counts=True) == after
+
+
+async def test_of_a_member_that_is_silent_for_long_one_reading_is_enough() -> None:
+    with pytest.raises(Unavailable, match="after 0 s the load balancer says of nva-a: Up_Probe_Success"):
+        await waited(waiting({0: UP}), up=False, within=timedelta(0), first_counts=True)
 
 
 async def test_a_member_that_is_still_up_by_then_is_not_gone() -> None:
