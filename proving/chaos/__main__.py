@@ -22,6 +22,9 @@ from proving.chaos.troubles import ROUNDS, Planned, Troubled, suffer
 from proving.chaos.watch import Watch
 from tools.processes import ToolError
 
+PROBE_SCALE = 2.0
+"""A probe of 2.5 s x 2 where agents stall and restart: the stack's own, twenty times as fast as Azure's, would see it."""
+
 type Say = Callable[[str], None]
 
 
@@ -62,6 +65,8 @@ async def chaos(rounds: tuple[Plan, ...], kills: int, say: Say, troubles: tuple[
     run, began = Run(), time.monotonic()
     async with ChaosStack.make() as stack:
         stack.sweep = "*/2 * * * * *"
+        if troubles:
+            stack.probe_scale = PROBE_SCALE
         watch = Watch({name: (stack.nva_address(name), PROBE, f"/probe/{SERVICE}") for name in NVAS})
         watch.start()
         try:

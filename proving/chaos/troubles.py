@@ -56,12 +56,13 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Troubled:
-    """How a round went: for how long the trouble lasted, whether an operation was opened for it, and how long all took to come
-    to rest."""
+    """How a round went: for how long the trouble lasted, whether an operation was opened for it and why, and how long all took to
+    come to rest."""
 
     trouble: str
     seconds: float
     moved: bool
+    reason: str
     to_rest_seconds: float
 
 
@@ -78,8 +79,8 @@ ROUNDS = (
 )
 """One cycle."""
 PATIENCE = {Trouble.FROZEN: Timing().silence.total_seconds(), Trouble.RESTARTED: BACK_WITHIN_SECONDS}
-"""For so many seconds the holder's agent may be away, and keeps its role; but the load balancer here probes twenty times as often
-as Azure's, which a restart may not outlast."""
+"""For so many seconds the holder's agent may be away, and keeps its role; of a restart on a busy machine two probes in a row may
+fail all the same, and they are no silence."""
 
 
 async def suffer(stage: Stage, planned: Planned) -> Troubled:
@@ -102,11 +103,12 @@ async def suffer(stage: Stage, planned: Planned) -> Troubled:
     lasted = time.monotonic() - began
     await asyncio.sleep(SETTLED)
     rest = await stage.at_rest()
+    moved = rest.epoch != fault.epoch
     by_probe = planned.trouble is Trouble.RESTARTED and "load balancer's probe" in rest.reason
-    if lasted < PATIENCE.get(planned.trouble, 0.0) - MARGIN and rest.epoch != fault.epoch and not by_probe:
+    if lasted < PATIENCE.get(planned.trouble, 0.0) - MARGIN and moved and not by_probe:
         raise ToolError(f"{planned}: {fault.holder} was away for {lasted:.2f} s, and was replaced: {rest}")
     took = round(time.monotonic() - began - lasted, 3)
-    return Troubled(str(planned), round(lasted, 3), rest.epoch != fault.epoch, took)
+    return Troubled(str(planned), round(lasted, 3), moved, rest.reason if moved else "", took)
 
 
 async def _frozen(stage: Stage, fault: Fault, seconds: float) -> None:

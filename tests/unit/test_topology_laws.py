@@ -332,6 +332,11 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
         ],
     ),
     (
+        "a former name is no other service's",
+        lambda d: second_service(d, formerly="fw"),
+        ["$.services[1]: 'fw' is, or was formerly, the name of service 'fw'"],
+    ),
+    (
         "one speaker announces a prefix for one service",
         lambda d: second_service(d, prefixes=["0.0.0.0/0"]),
         [

@@ -4,6 +4,7 @@ from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import Struct
 
@@ -189,3 +190,17 @@ def test_a_number_is_within_its_range(path: list[Any], least: int, most: int) ->
             at = at[step]
         at[path[-1]] = value
         assert (refusals(doc) == []) is accepted, (path, value)
+
+
+def test_a_service_that_does_not_say_moves_promptly_and_stays_where_it_is_frozen_for_seconds() -> None:
+    service = topology().services[0]
+    assert (service.handover.value, service.failover.freeze) == ("prompt", "stay")
+
+
+def test_a_pool_of_other_interfaces_knows_a_speaker_by_its_address_there_alone() -> None:
+    speaker = msgspec.structs.replace(topology().speaker("nva-a"), interface=f"{SUB}/networkInterfaces/nva-a-nic")
+    there = IPv4Address("10.0.7.4")
+    pool = model.BackendPool(id="/lb", backend_pool="out", probe="p", addresses={"nva-a": there})
+    assert pool.known(speaker) == msgspec.structs.replace(speaker, address=there, interface=None)
+    elsewhere = msgspec.structs.replace(speaker, name="nva-b")
+    assert pool.known(elsewhere) == elsewhere

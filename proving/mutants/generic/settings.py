@@ -60,7 +60,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "service/rehearsal": ("reconcile/test_rehearsal", *_SERVICE),
     "service/sharing": ("handover", "reconcile/test_handover"),
     "topology": ("topology", "topology_laws", "topology_model"),
-    "topology/announces": ("announces",),
+    "topology/announces": ("announces", "topology_laws"),
     "topology/model": ("topology", "topology_laws", "topology_model", "wakes"),
     "topology/peering_names": ("topology_model", "topology_laws", "peerings"),
 }
