@@ -56,6 +56,7 @@ class Stage:
     """Requests to the simulator up to this number belong to an earlier fault."""
     _read_at: float = 0.0
     _down: frozenset[str] = frozenset()
+    _up: frozenset[str] = frozenset()
     _writes: int = 0
 
     @property
@@ -65,18 +66,21 @@ class Stage:
     async def sight(self) -> Sight:
         """Everything that can be seen without a request to the app."""
         if time.monotonic() - self._read_at > ASK:
-            self._down, self._writes = await self._ask_down(), await self._ask_writes()
+            (self._down, self._up), self._writes = await self._ask_backends(), await self._ask_writes()
             self._read_at = time.monotonic()
-        return Sight(_read(self.record), self._roles(), self._down, frozenset(self.watch.answering), self._writes)
+        answering = frozenset(self.watch.answering)
+        return Sight(_read(self.record), self._roles(), self._down, answering, self._writes, self._up)
 
     def _roles(self) -> dict[str, Role]:
         return {n: role for n in NVAS if (role := _durable(self.stack.directory / n / "state" / "state.json"))}
 
-    async def _ask_down(self) -> frozenset[str]:
+    async def _ask_backends(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Which members are Down in the data plane, and which the load balancer's probe has up."""
         plane = await self.stack.tell_simulator("GET", "/simulator/dataplane/loadBalancers/lb-nva")
         names = {self.stack.nva_address(name): name for name in NVAS}
         backends = [backend for pool in plane["pools"] for backend in pool["backends"]]
-        return frozenset(names[b["ip"]] for b in backends if b["admin_state"] == "Down")
+        down = frozenset(names[b["ip"]] for b in backends if b["admin_state"] == "Down")
+        return down, frozenset(names[b["ip"]] for b in backends if b["probed_up"])
 
     async def _ask_writes(self) -> int:
         answer = await self.stack.tell_simulator("GET", f"/simulator/requests?since={self._ignored}")

@@ -57,6 +57,8 @@ class Sight:
     """Members whose probe answered 200 last."""
     pool_writes: int = 0
     """How many PUTs of the pool the simulator has accepted since the fault."""
+    up: Set[str] = frozenset()
+    """Members that the load balancer's probe has up."""
 
     @property
     def target(self) -> str:

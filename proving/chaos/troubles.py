@@ -85,7 +85,8 @@ fail all the same, and they are no silence."""
 
 async def suffer(stage: Stage, planned: Planned) -> Troubled:
     """One round, from rest to rest. Raises ToolError where something did not come right, or moved that must not."""
-    sight = await stage.at_rest()
+    await stage.at_rest()
+    sight = await stage.until("the load balancer has the holder up", lambda sight: sight.up == {sight.target})
     fault, began = Fault(sight.target, sight.epoch), time.monotonic()
     match planned.trouble:
         case Trouble.FROZEN:
