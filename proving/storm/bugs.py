@@ -27,6 +27,7 @@ class Bugs:
     swaps_targets: bool = False  # S12: a grant is stored for another target than was opened
     obeys_anything: bool = False  # S13: agents take any FENCE, also of an earlier epoch
     drops_members: bool = False  # S14: a write of one member's adminState empties the pool
+    believes_disks: bool = False  # S1: an agent answers after a boot by its disk alone
     boots_serving: bool = False  # S15: an agent boots as serving whatever its disk says
     is_moody: bool = False  # S16: what is told the other way round is not the same
     believes_documents: bool = False  # S19: the newest document is in force, whatever it takes away

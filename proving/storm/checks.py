@@ -93,6 +93,8 @@ class Checks:
         S1 and S4 let those off whose adminState in the data plane may be somebody else's: from a foreign write until a
         later one of ours has arrived there. Nothing that ARM shows tells which of two writes has, so no proof can.
         S4 lets off who stands by, on disk, from a fence that a put-back record believes in: it was lifted for that.
+        S1 and S3 let off a machine with a restored disk to which nothing came within its boot window, until something does
+        (fail static): the load balancer shows it, and then it is fenced, which `history` demands in time.
         """
         world = self._world
         world.dirty = False
@@ -115,7 +117,7 @@ class Checks:
         balancer = self._world.balancer
         passed = {name for name in balancer.listed if balancer.data.get(name) is not AdminState.DOWN}
         eligible = [agent.name for agent in serving if agent.name in passed]
-        if len(eligible) > 1 and not balancer.meddled.keys() & set(eligible) and not set(eligible) <= self._sharing:
+        if len(eligible) > 1 and not self._excused & set(eligible) and not set(eligible) <= self._sharing:
             self.broken("S1", f"{' and '.join(eligible)} are eligible at once")
         if self._world.service.handover is not Handover.PROMPT:
             self._look_at_handover()
@@ -124,10 +126,16 @@ class Checks:
         """S1 and S20, of what the load balancer admits."""
         balancer, handover = self._world.balancer, self._world.service.handover
         admitted = [name for name in balancer.names if balancer.admits(name)]
-        if handover is Handover.EXCLUSIVE and len(admitted) > 1 and not balancer.meddled.keys() & set(admitted):
+        if handover is Handover.EXCLUSIVE and len(admitted) > 1 and not self._excused & set(admitted):
             self.broken("S1", f"the load balancer admits {' and '.join(admitted)} at once")
         if handover is Handover.SEAMLESS and self.quiet and not admitted:
             self.broken("S20", "the load balancer admits nobody, and nothing happened but planned moves")
+
+    @property
+    def _excused(self) -> set[str]:
+        """Members whose adminState may be another owner's, and those with a restored disk that were left alone with it."""
+        restored = {agent.name for agent in self._world.agents.values() if agent.restored and agent.uncontradicted}
+        return restored | self._world.balancer.meddled.keys()
 
     def _look_at_record(self, record: Record, serving: list["Nva"]) -> None:
         """S2, S3 and S4."""
@@ -143,8 +151,11 @@ class Checks:
                 self.broken("S4", f"{name} is believed fenced and is not Down in the data plane")
 
     def _has_left(self, name: str, record: Record) -> bool:
-        """Whether the record need not know it: the service was released; or it, or the service with it, left as Down."""
-        leaving = record.leaving
+        """Whether the record need not know it: the service was released; or it, or the service with it, left as Down; or it is a
+        restored machine that was left alone."""
+        agent, leaving = self._world.agents[name], record.leaving
+        if agent.restored and agent.uncontradicted:
+            return True
         if leaving is not None and leaving.done and leaving.how == "released":
             return True
         balancer = self._world.balancer

@@ -86,7 +86,7 @@ BY_CUT: tuple[Drawn, ...] = (
 
 HARMFUL: tuple[Drawn, ...] = (
     _fault(Kind.CRASH, 0.5, 90.0),
-    _fault(Kind.CRASH, 0.5, 90.0, how=("lost", "rolled", "")),
+    _fault(Kind.CRASH, 0.5, 90.0, how=("lost", "rolled", "rekeyed", "")),
     _fault(Kind.TEAR, 1.0, 60.0),
     _fault(Kind.HANG, 1.0, 60.0, how=("commands", "all")),
     _fault(Kind.FATAL, 5.0, 90.0),
@@ -113,7 +113,7 @@ HARMFUL: tuple[Drawn, ...] = (
 )
 
 PASSING: tuple[Drawn, ...] = (
-    _fault(Kind.CRASH, 0.5, 90.0),
+    _fault(Kind.CRASH, 0.5, 90.0, how=("", "rolled", "rekeyed")),
     _fault(Kind.HANG, 1.0, 60.0, how=("commands", "all")),
     _fault(Kind.FATAL, 5.0, 90.0),
     _fault(Kind.DISK_SLOW, 5.0, 90.0),

@@ -15,7 +15,8 @@ class Kind(StrEnum):
     """What may happen (safety.md section 7). Durations are in `seconds`; most end by themselves."""
 
     # appliances
-    CRASH = "crash"  # dark for `seconds`; `how`: its disk is "lost" or "rolled" back
+    # dark for `seconds`; `how`: its disk is "lost" or "rolled" back, or that and the app's public keys, "rekeyed" since
+    CRASH = "crash"
     TEAR = "tear"  # dark in the middle of the next role command's write, for `seconds`
     HANG = "hang"  # `how`: "commands" only, or "all"
     FATAL = "fatal"  # a self-check says so

@@ -109,6 +109,7 @@ class Gossip:
         hearer, speaker = self._world.agents[pair[0]], self._world.agents[pair[1]]
         self._see(hearer, pair, OK)
         state = speaker.state
+        hearer.claimed = max(hearer.claimed, self._claims(speaker))
         self._stood[pair] = max(self._stood[pair], state.turn.epoch)
         if state.role is Role.SERVING:
             hearer.hear(state.turn.epoch)
@@ -117,6 +118,17 @@ class Gossip:
             hearer.hear(remembered)
         if hearer.fatal:
             hearer.settle()
+
+    def knows_better(self, hearer: Nva) -> bool:
+        """Whether a peer whose heartbeats reach it is at a higher epoch."""
+        mine, agents = hearer.state.turn.epoch, self._world.agents
+        heard = [pair[1] for pair, (heard, _) in self._links.items() if heard and pair[0] == hearer.name]
+        return any(agents[name].state.turn.epoch > mine for name in heard)
+
+    def _claims(self, speaker: Nva) -> int:
+        """The highest epoch that its heartbeat names: its own, and those at which it has seen the app command others."""
+        seen = (epoch for pair, epoch in self._stood.items() if pair[0] == speaker.name)
+        return max(speaker.state.turn.epoch, *seen)
 
     def _miss(self, pair: Pair, stamp: int, view: PeerView) -> None:
         if stamp == self._stamps[pair] and self._world.agents[pair[0]].talks:

@@ -216,6 +216,8 @@ class History:
         self._until(world.timeline.now + RELEASE_SECONDS)
         if world.checks.violation is None and not self._admitted():
             return Violation("L7", world.timeline.now - began, "nobody is admitted any more")
+        if world.checks.violation is None and len(admitted := self._admitted()) > 1:
+            return Violation("S1", world.timeline.now - began, f"{admitted} are still admitted")
         if self.plan.rewritten:
             world.balancer.foreign_membership(set(world.agents))
             world.balancer.foreign_write(dict.fromkeys(world.agents, AdminState.NONE))

@@ -53,6 +53,7 @@ class Injector:
         self._world.checks.suspect(fault.who, fault.seconds + 30.0)
         agent.crash()
         lost = {"": 0, "lost": -1}.get(fault.how, 1 + int(fault.value))
+        agent.rekeyed = agent.rekeyed or fault.how == "rekeyed"
         self._later(fault.seconds, lambda: agent.start(lost))
 
     def _tear(self, fault: Fault) -> None:
@@ -402,6 +403,7 @@ class Injector:
         world.gossip.cut.clear()
         for agent in world.agents.values():
             agent.tears, agent.fatal, agent.sessions, agent.maintenance = False, (), True, None
+            agent.rekeyed = False
             agent.mend_disk()
             agent.wake()
             agent.start()

@@ -11,6 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hopkeeper_agent import role as rules
+from hopkeeper_agent.agent import BOOT_WINDOW_SECONDS
+from hopkeeper_agent.state import unconfirmed
 
 from function_app.domain.service.observation import AgentReading, AgentService, AgentStatus, PeerView, Role, Value
 from function_app.domain.service.steps import (
@@ -36,6 +38,11 @@ OLDER_MAX = 6
 ROLES = {rules.Role.SERVING: Role.SERVING, rules.Role.STANDBY: Role.STANDBY}
 
 
+def on_disk(state: rules.ServiceState) -> rules.ServiceState:
+    """What a disk has of it."""
+    return replace(state, unconfirmed=False)
+
+
 class Hang(IntEnum):
     """NO: alive. COMMANDS: commands and gossip stall, the probe still answers. ALL: the probe stalls too."""
 
@@ -48,9 +55,10 @@ class Nva:
     """See the module. Whatever changes what it answers ends in `settle`, which tells the world."""
 
     __slots__ = (
-        "advertised", "advertised_turn", "boot", "disk_broken", "disk_seconds", "durable", "fatal", "heard", "hung",
-        "maintenance", "name", "older", "outage_seconds", "outward", "outward_turn", "parked", "peers", "probe_open",
-        "sessions", "state", "tears", "up", "waiting", "will", "world", "writing",
+        "advertised", "advertised_turn", "boot", "claimed", "disk_broken", "disk_seconds", "durable", "fatal", "heard",
+        "hung", "maintenance", "name", "older", "outage_seconds", "outward", "outward_turn", "parked", "peers",
+        "probe_open", "rekeyed", "restored", "sessions", "state", "tears", "uncontradicted", "up", "waiting", "will",
+        "world", "writing",
     )  # fmt: skip
 
     def __init__(self, world: "World", name: str) -> None:
@@ -66,6 +74,14 @@ class Nva:
         self.sessions = True
         self.maintenance: str | None = None
         self.heard = 0
+        self.claimed = 0
+        """The highest epoch that the heartbeats of its peers claimed since it booted."""
+        self.rekeyed = False
+        """It has the app's public keys of before a rotation: what the app signs now is nothing to it."""
+        self.restored = False
+        """It boots, or serves, by a disk from before its last command, and was sent none since."""
+        self.uncontradicted = False
+        """When its boot window ended, it heard no peer of a higher epoch."""
         self.peers: dict[str, PeerView] = {}
         self.advertised: tuple[Advertisement, ...] | None = None
         self.advertised_turn = (0, 0)
@@ -129,6 +145,7 @@ class Nva:
             outward_turn=self.outward_turn,
             warranted=max(state.turn.epoch, self.heard),
             durable=world.bugs.never_saves or (state.turn, state.role) == (self.durable.turn, self.durable.role),
+            unconfirmed=state.unconfirmed,
         )
         sessions = world.session_views[self.sessions]
         return AgentStatus(
@@ -146,7 +163,9 @@ class Nva:
 
     def obey(self, call: Call, command: AgentCommand, issued: float) -> None:
         """A command has arrived. Answers through `call` once it is obeyed, if ever."""
-        if not self.talks:
+        if self.rekeyed:
+            call.expire()
+        elif not self.talks:
             self.parked.append((call, command, issued))
             call.expire()
         elif isinstance(command, SendAdvertise):
@@ -243,7 +262,7 @@ class Nva:
 
     def _save(self, call: Call | None) -> None:
         """What is in effect becomes durable, whatever it is by now."""
-        if self.durable == self.state:
+        if self.durable == on_disk(self.state):
             self._wrote(call)
         else:
             self._write(self.state, call, self._wrote)
@@ -296,7 +315,9 @@ class Nva:
     # --- state
 
     def hear(self, epoch: int) -> None:
-        """An authentic peer proves that the service has come to `epoch` without us."""
+        """An authentic peer proves that the service has come to `epoch` without us: by what the app signed."""
+        if self.rekeyed:
+            return
         if epoch > self.heard:
             self.heard = epoch
         reduced = rules.outranked(self.state, epoch)
@@ -308,12 +329,13 @@ class Nva:
         if state != self.state:
             if state.turn < self.state.turn:
                 self.world.checks.broken("S13", f"{self.name} went back from {self.state.turn} to {state.turn}")
-            self.state = state
+            self.state, self.restored = state, False
             self.world.say("%s is %s at %d.%d", self.name, state.role, state.turn.epoch, state.turn.seq)
             self.settle()
             self.world.gossip.tell(self)
 
     def _persist(self, state: rules.ServiceState) -> None:
+        state = on_disk(state)
         if state != self.durable:
             self.older.append(self.durable)
             del self.older[:-OLDER_MAX]
@@ -337,23 +359,25 @@ class Nva:
             self.world.gossip.relink()
 
     def start(self, lost: int = 0) -> None:
-        """Boots into the role it had. `lost`: the disk is another one (-1) or this many writes older, so stands by."""
+        """Boots into the role it had, to be confirmed. `lost`: the disk is another one (-1), or this many writes older."""
         if self.up:
             return
+        newest = self.durable
         if lost < 0:
             self.durable = rules.ServiceState()
             self.advertised, self.advertised_turn = None, (0, 0)
             self.outward, self.outward_turn = NOTHING_OUTWARD, (0, 0)
         elif lost:
             self.durable = replace(self.older[-min(lost, len(self.older))] if self.older else self.durable)
-        if lost:
-            self.durable = replace(self.durable, role=rules.Role.STANDBY)
-        self.state = self.durable
+        self.restored, self.uncontradicted = self.durable != newest, False
+        self.state = unconfirmed({self.name: self.durable})[self.name]
+        if self.world.bugs.believes_disks:
+            self.state = self.durable
         if self.world.bugs.boots_serving:
             self.state = replace(self.durable, role=rules.Role.SERVING)
         if self.state.role is not self.durable.role:
             self.world.checks.broken("S15", f"{self.name} boots as {self.state.role}, and nobody told it to")
-        self.up, self.boot, self.heard, self.tears = True, self.boot + 1, 0, False
+        self.up, self.boot, self.heard, self.claimed, self.tears = True, self.boot + 1, 0, 0, False
         self.world.say("%s boots as %s at %d", self.name, self.state.role, self.state.turn.epoch)
         self.settle()
         self.world.gossip.booted(self)
@@ -365,6 +389,15 @@ class Nva:
             self.settle()
             self.world.gossip.relink()
             self.world.report(self, "start-up")
+            self.world.timeline.after(BOOT_WINDOW_SECONDS, self._believe, boot)
+
+    def _believe(self, boot: int) -> None:
+        """The boot window is over."""
+        if boot != self.boot or not self.up:
+            return
+        self.uncontradicted = not self.world.gossip.knows_better(self)
+        self.state = rules.believed(self.state, self.claimed)
+        self.settle()
 
     def mend_disk(self) -> None:
         """Writes succeed again, and what is in effect becomes durable with the next one, which is now."""

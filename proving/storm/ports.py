@@ -141,7 +141,7 @@ class HostAgents:
     def _status(self, call: Call, name: str) -> None:
         world, agent = self._world, self._world.agents[name]
         muted = world.bugs.mutes_all or (world.bugs.slanders and name == FIRST)
-        if not agent.talks or name in world.cut_in or name in world.cut_out or muted:
+        if not agent.talks or agent.rekeyed or name in world.cut_in or name in world.cut_out or muted:
             call.expire()
         else:
             call.answer(agent.reading())

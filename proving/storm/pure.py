@@ -19,7 +19,8 @@ def repeated(world: "World") -> None:
         return
     at = world.hosts[0].now()
     heard = {
-        n: a.reading() if a.talks and n not in world.cut_in else Unreachable("cut") for n, a in world.agents.items()
+        n: a.reading() if a.talks and not a.rekeyed and n not in world.cut_in else Unreachable("cut")
+        for n, a in world.agents.items()
     }
     backends = {name: Backend(state, None) for name, state in world.balancer.control.items()}
     balancer = BalancerReading("etag", world.frontend, backends)

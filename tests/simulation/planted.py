@@ -26,6 +26,15 @@ def _moved(handover: str) -> Plan:
 
 PLANTED: tuple[tuple[str, Bugs, Plan], ...] = (
     ("S1", Bugs(promotes_all=True), replace(F1, members=3)),
+    (
+        "S1",
+        Bugs(believes_disks=True),
+        _with(
+            replace(SCENARIOS["switchover"], heal_at=90.0),
+            Fault(25.0, Kind.SPLIT, "nva-a", 60.0, "both"),
+            Fault(30.0, Kind.CRASH, "nva-a", 10.0, "rolled"),
+        ),
+    ),
     ("S1", Bugs(flutters=True), _moved("exclusive")),
     ("S20", Bugs(flutters=True), _moved("seamless")),
     ("S2", Bugs(grants_at_once=True), F2),

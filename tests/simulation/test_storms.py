@@ -18,7 +18,7 @@ from proving.storm.campaign import Chunk, campaign, law_broken, run_chunk
 from proving.storm.directed import directed_plan
 from proving.storm.draw import handover_plan, random_plan
 from proving.storm.exhaustive import SCENARIOS, single_plans
-from proving.storm.faults import Kind, Plan
+from proving.storm.faults import Fault, Kind, Plan
 from proving.storm.history import History, Result
 from proving.storm.retold import shortfalls
 from proving.storm.shrink import Shrinker
@@ -115,6 +115,43 @@ def test_results_depend_neither_on_the_number_of_processes_nor_on_parts() -> Non
 def test_a_law_notices_what_breaks_it(law: str, bugs: Bugs, plan: Plan) -> None:
     assert History(plan).run().law is None
     assert History(plan, bugs).run().law == law
+
+
+RESTORED = replace(SCENARIOS["switchover"], heal_at=600.0)
+ALONE = Fault(25.0, Kind.SPLIT, "nva-a", 1e9, "both")
+UNSEEN_SECONDS = 180.0
+"""The boot window, the load balancer's probe, and two looks at its health."""
+
+
+@pytest.mark.parametrize(
+    ("faults", "serves_too"),
+    [
+        ((Fault(30.0, Kind.CRASH, "nva-a", 10.0, "rolled"),), False),
+        ((Fault(30.0, Kind.CRASH, "nva-a", 10.0, "rolled"), ALONE), False),
+        ((Fault(30.0, Kind.CRASH, "nva-a", 10.0, "rekeyed"),), False),
+        ((Fault(30.0, Kind.CRASH, "nva-a", 10.0, "rekeyed"), ALONE), True),
+        (
+            (Fault(30.0, Kind.CRASH, "nva-a", 10.0, "rolled"), ALONE, Fault(25.0, Kind.CUT, "nva-a", 1e9, "both")),
+            True,
+        ),
+    ],
+    ids=["reached by all", "by the app", "by peers, and the app's keys are new", "by neither, keys", "by neither"],
+)
+def test_a_machine_that_was_put_back_to_a_backup_serves_only_where_no_word_reaches_it_and_not_for_long(
+    faults: tuple[Fault, ...], serves_too: bool
+) -> None:
+    history = History(replace(RESTORED, faults=RESTORED.faults + faults))
+    seconds = 0
+
+    def watch() -> None:
+        nonlocal seconds
+        admitted = [a for a in history.world.agents.values() if a.will and history.world.balancer.admits(a.name)]
+        seconds += len(admitted) > 1
+        history.world.timeline.after(1.0, watch)
+
+    history.world.timeline.after(1.0, watch)
+    assert history.run().law is None
+    assert (0 < seconds <= UNSEEN_SECONDS) if serves_too else seconds == 0
 
 
 def test_a_failing_plan_is_shrunk_to_what_it_takes_and_its_story_replays(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ class Look:
         return self.observed.serves(member, self.service.key)
 
     def is_unconfirmed(self, member: str) -> bool:
-        """Whether its machine has booted since it served: it answers 503 until PROMOTE confirms it (safety.md section 2b)."""
+        """Whether its machine has booted since it served: it answers 503 until PROMOTE confirms that (safety.md section 2b)."""
         mine = self.observed.service(member, self.service.key)
         return mine is not None and mine.unconfirmed
 
