@@ -288,6 +288,27 @@ async def test_a_higher_epoch_that_a_peer_claims_keeps_a_booted_holder_from_answ
         assert await a.probe() == 200
 
 
+async def test_a_command_whose_key_left_the_ring_proves_nothing_to_peers_and_the_next_command_does(
+    pair: tuple[Member, Member],
+) -> None:
+    a, b = pair
+    new = new_signer()
+    async with b.running() as second:
+        async with a.running() as first:
+            await a.send(promote(6, first.duties.boot_id))
+        await b.send(promote(7, second.duties.boot_id))
+        for member in pair:
+            (member.folder / "app.pub").write_text(public_pem(new))
+            member.app = new
+        async with a.running() as first:
+            sent = first.beats
+            await until(lambda: first.beats > sent + 3)
+            assert (await a.probe(), first.duties.heard) == (200, {})
+            await b.send(promote(8, second.duties.boot_id))
+            await until(lambda: first.duties.states[SERVICE].role == "standby")
+            assert first.duties.heard == {SERVICE: 8}
+
+
 async def test_a_forged_heartbeat_demotes_no_member(pair: tuple[Member, Member]) -> None:
     a, b = pair
     stranger = new_signer()
