@@ -99,7 +99,7 @@ def _busy_plane(draw: random.Random, at: float, names: list[str]) -> tuple[Fault
 
 def _forgetful_disk(draw: random.Random, at: float, names: list[str]) -> tuple[Fault, ...]:
     kind = draw.choice((Kind.TEAR, Kind.DISK_SLOW, Kind.CRASH))
-    how = draw.choice(("lost", "rolled", "rekeyed", "")) if kind is Kind.CRASH else ""
+    how = draw.choice(("lost", "rolled", "rekeyed", "restart", "")) if kind is Kind.CRASH else ""
     return (Fault(at, kind, names[0], draw.uniform(1.0, 40.0), how, draw.uniform(0.05, 3.0)),)
 
 

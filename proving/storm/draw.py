@@ -64,6 +64,7 @@ HARMLESS: tuple[Drawn, ...] = (
     _fault(Kind.KILL_ALL, 5.0, 60.0),
     _valued(Kind.CLOCK, 0.0, 3.0, -600.0, 600.0),
     _valued(Kind.DRIFT, 0.0, 3.0, -0.05, 0.05),
+    _valued(Kind.AGENT_CLOCK, 10.0, 120.0, -600.0, 600.0),
     _valued(Kind.SLOW_WRITES, 20.0, 120.0, 10.0, 45.0),
     _fault(Kind.RS_DOWN, 10.0, 120.0),
     _fault(Kind.RS_BUSY, 10.0, 120.0),
@@ -86,7 +87,7 @@ BY_CUT: tuple[Drawn, ...] = (
 
 HARMFUL: tuple[Drawn, ...] = (
     _fault(Kind.CRASH, 0.5, 90.0),
-    _fault(Kind.CRASH, 0.5, 90.0, how=("lost", "rolled", "rekeyed", "")),
+    _fault(Kind.CRASH, 0.5, 90.0, how=("lost", "rolled", "rekeyed", "restart", "")),
     _fault(Kind.TEAR, 1.0, 60.0),
     _fault(Kind.HANG, 1.0, 60.0, how=("commands", "all")),
     _fault(Kind.FATAL, 5.0, 90.0),
@@ -113,7 +114,7 @@ HARMFUL: tuple[Drawn, ...] = (
 )
 
 PASSING: tuple[Drawn, ...] = (
-    _fault(Kind.CRASH, 0.5, 90.0, how=("", "rolled", "rekeyed")),
+    _fault(Kind.CRASH, 0.5, 90.0, how=("", "rolled", "rekeyed", "restart")),
     _fault(Kind.HANG, 1.0, 60.0, how=("commands", "all")),
     _fault(Kind.FATAL, 5.0, 90.0),
     _fault(Kind.DISK_SLOW, 5.0, 90.0),

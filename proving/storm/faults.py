@@ -15,7 +15,8 @@ class Kind(StrEnum):
     """What may happen (safety.md section 7). Durations are in `seconds`; most end by themselves."""
 
     # appliances
-    # dark for `seconds`; `how`: its disk is "lost" or "rolled" back, or that and the app's public keys, "rekeyed" since
+    # dark for `seconds`: its machine boots then, or its agent alone is started again, "restart"; `how`: its disk is "lost" or
+    # "rolled" back, or that and the app's public keys, "rekeyed" since
     CRASH = "crash"
     TEAR = "tear"  # dark in the middle of the next role command's write, for `seconds`
     HANG = "hang"  # `how`: "commands" only, or "all"
@@ -23,6 +24,7 @@ class Kind(StrEnum):
     SESSIONS = "sessions"  # its BGP sessions are down; `how`: "silent", packets are lost until hold timers run out
     DISK_BROKEN = "disk-broken"  # no write succeeds
     DISK_SLOW = "disk-slow"  # writes take `value` seconds
+    AGENT_CLOCK = "agent-clock"  # its clock is off by `value` seconds
     REBOOT_ALL = "reboot-all"
     MAINTENANCE = "maintenance"  # the platform announces it
     # network

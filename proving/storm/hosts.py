@@ -51,6 +51,11 @@ class Host:
         seconds = self.world.timeline.now * (1.0 + self.drift) + self.offset
         return self.world.epoch + timedelta(seconds=seconds)
 
+    @property
+    def ahead(self) -> float:
+        """By how many seconds its clock is ahead of the true time."""
+        return (self.now() - self.world.now()).total_seconds()
+
     # --- requests
 
     def ask(

@@ -52,9 +52,9 @@ class Injector:
         agent = self._world.agents[fault.who]
         self._world.checks.suspect(fault.who, fault.seconds + 30.0)
         agent.crash()
-        lost = {"": 0, "lost": -1}.get(fault.how, 1 + int(fault.value))
+        lost = {"": 0, "restart": 0, "lost": -1}.get(fault.how, 1 + int(fault.value))
         agent.rekeyed = agent.rekeyed or fault.how == "rekeyed"
-        self._later(fault.seconds, lambda: agent.start(lost))
+        self._later(fault.seconds, lambda: agent.start(lost, boots=fault.how != "restart"))
 
     def _tear(self, fault: Fault) -> None:
         agent = self._world.agents[fault.who]
@@ -99,6 +99,15 @@ class Injector:
         else:
             agent.disk_seconds = fault.value
         self._later(fault.seconds, agent.mend_disk)
+
+    def _agent_clock(self, fault: Fault) -> None:
+        if self._world.tokens_expire:  # an agent of version 1 may refuse PROMOTE for it, and is passed over then
+            self._world.checks.suspect(fault.who, fault.seconds)
+        self._set_clock(fault.who, fault.value)
+        self._later(fault.seconds, partial(self._set_clock, fault.who, 0.0))
+
+    def _set_clock(self, name: str, off: float) -> None:
+        self._world.agents[name].clock = off
 
     def _reboot_all(self, fault: Fault) -> None:
         for name in self._world.agents:
@@ -403,7 +412,7 @@ class Injector:
         world.gossip.cut.clear()
         for agent in world.agents.values():
             agent.tears, agent.fatal, agent.sessions, agent.maintenance = False, (), True, None
-            agent.rekeyed = False
+            agent.rekeyed, agent.clock = False, 0.0
             agent.mend_disk()
             agent.wake()
             agent.start()
@@ -448,6 +457,7 @@ METHODS: Mapping[Kind, Callable[[Injector, Fault], object]] = {
     Kind.SESSIONS: Injector._sessions,
     Kind.DISK_BROKEN: Injector._disk,
     Kind.DISK_SLOW: Injector._disk,
+    Kind.AGENT_CLOCK: Injector._agent_clock,
     Kind.REBOOT_ALL: Injector._reboot_all,
     Kind.MAINTENANCE: Injector._maintenance,
     Kind.CUT: Injector._cut,

@@ -6,6 +6,7 @@ Not here: the network between agents (`gossip`), the way to the app (`ports`).
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ class Nva:
     """See the module. Whatever changes what it answers ends in `settle`, which tells the world."""
 
     __slots__ = (
-        "advertised", "advertised_turn", "boot", "claimed", "disk_broken", "disk_seconds", "durable", "fatal", "heard",
+        "advertised", "advertised_turn", "boot", "claimed", "clock", "disk_broken", "disk_seconds", "durable", "fatal", "heard",
         "hung", "maintenance", "name", "older", "outage_seconds", "outward", "outward_turn", "parked", "peers",
         "probe_open", "rekeyed", "restored", "sessions", "state", "tears", "uncontradicted", "up", "waiting", "will",
         "world", "writing",
@@ -74,6 +75,8 @@ class Nva:
         self.sessions = True
         self.maintenance: str | None = None
         self.heard = 0
+        self.clock = 0.0
+        """By how many seconds it is off."""
         self.claimed = 0
         """The highest epoch that the heartbeats of its peers claimed since it booted."""
         self.rekeyed = False
@@ -150,7 +153,7 @@ class Nva:
         sessions = world.session_views[self.sessions]
         return AgentStatus(
             self.boot_id,
-            world.epoch,
+            world.epoch + timedelta(seconds=self.clock),
             {world.service.name: mine},
             self.unfit,
             world.gossip.views(self),
@@ -223,7 +226,7 @@ class Nva:
             self._queue(call, partial(self._grant, command, issued))
 
     def _judge(self, command: SendPromote, issued: float) -> rules.Accepted | rules.Refused:
-        if self.world.tokens_expire and self.world.timeline.now - issued > TOKEN_SECONDS:
+        if self.world.tokens_expire and self.world.timeline.now + self.clock - issued > TOKEN_SECONDS:
             return rules.Refused("expired")
         return rules.promote(self._promote_order(command), self.state, self.boot_id, self.heard)
 
@@ -358,8 +361,9 @@ class Nva:
             self.settle()
             self.world.gossip.relink()
 
-    def start(self, lost: int = 0) -> None:
-        """Boots into the role it had, to be confirmed. `lost`: the disk is another one (-1), or this many writes older."""
+    def start(self, lost: int = 0, boots: bool = True) -> None:
+        """Starts with the role it had, to be confirmed where the machine boots. `lost`: the disk is another one (-1), or this
+        many writes older."""
         if self.up:
             return
         newest = self.durable
@@ -370,8 +374,9 @@ class Nva:
         elif lost:
             self.durable = replace(self.older[-min(lost, len(self.older))] if self.older else self.durable)
         self.restored, self.uncontradicted = self.durable != newest, False
-        self.state = unconfirmed({self.name: self.durable})[self.name]
-        if self.world.bugs.believes_disks:
+        if (boots or self.state.unconfirmed) and not self.world.bugs.believes_disks:
+            self.state = unconfirmed({self.name: self.durable})[self.name]
+        else:
             self.state = self.durable
         if self.world.bugs.boots_serving:
             self.state = replace(self.durable, role=rules.Role.SERVING)

@@ -1,12 +1,14 @@
-"""S16: decisions are pure: independent of the order of messages and of when they are made, and idempotent."""
+"""S16: decisions are pure: independent of the order of messages, of when they are made and of agents' clocks, and idempotent."""
 
+from dataclasses import replace
 from datetime import timedelta
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from function_app.domain.service.decide import decide
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import Backend, BalancerReading, Observed, Unreachable
+from function_app.domain.service.observation import AgentStatus, Backend, BalancerReading, Observed, Unreachable
 
 if TYPE_CHECKING:
     from proving.storm.world import World
@@ -31,7 +33,12 @@ def repeated(world: "World") -> None:
 
     one = decided(Observed(at, heard, balancer))
     again = decided(Observed(at, heard, balancer), later=timedelta(hours=1))
-    turned = decided(Observed(at, dict(reversed(heard.items())), turned_backends))
+    off = cycle(timedelta(minutes=minutes) for minutes in (-10, 10, 0))
+    skewed = {
+        name: replace(reading, clock=reading.clock + next(off)) if isinstance(reading, AgentStatus) else reading
+        for name, reading in reversed(heard.items())
+    }
+    turned = decided(Observed(at, skewed, turned_backends))
     if world.bugs.is_moody:
         turned = decided(Observed(at, {}, balancer))
     if one != again or one != turned:

@@ -33,6 +33,8 @@ from proving.storm.ports import make_ports
 from proving.storm.route_server import INSTANCES, RouteServer
 
 REPORT_TRIES_MAX = 12
+EXPIRED_SECONDS, AHEAD_SECONDS = 35.0, 5.0
+"""A report is refused whose time is this much before the host's, or after it (`adapters.agents.jws`)."""
 REDELIVERIES_MAX = 5
 REDELIVERY_SECONDS = 30.0
 """Until a wake-up whose pass failed, or whose host died, is seen again."""
@@ -118,6 +120,8 @@ class World:
         host = self.any_host() if agent.talks and agent.name not in self.cut_out else None
         if host is None:
             over(False)
+        elif not -EXPIRED_SECONDS < agent.clock - host.ahead < AHEAD_SECONDS:
+            over(True)  # refused as not fresh: the agent gives that report up
         else:
             trigger = f"report of {agent.name}: {reason}"
             host.run(lambda ports: self.over_document(ports, lambda it: fast_pass(ports, it, trigger)), over)
