@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from function_app.domain.service.decide import decide
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import AgentStatus, Backend, BalancerReading, Observed, Unreachable
+from function_app.domain.service.observation import (
+    AgentReading,
+    AgentStatus,
+    Backend,
+    BalancerReading,
+    Observed,
+    Unreachable,
+)
 
 if TYPE_CHECKING:
     from proving.storm.world import World
@@ -20,7 +27,7 @@ def repeated(world: "World") -> None:
     if record is None:
         return
     at = world.hosts[0].now()
-    heard = {
+    heard: dict[str, AgentReading] = {
         n: a.reading() if a.talks and not a.rekeyed and n not in world.cut_in else Unreachable("cut")
         for n, a in world.agents.items()
     }
@@ -33,13 +40,17 @@ def repeated(world: "World") -> None:
 
     one = decided(Observed(at, heard, balancer))
     again = decided(Observed(at, heard, balancer), later=timedelta(hours=1))
-    off = cycle(timedelta(minutes=minutes) for minutes in (-10, 10, 0))
-    skewed = {
-        name: replace(reading, clock=reading.clock + next(off)) if isinstance(reading, AgentStatus) else reading
-        for name, reading in reversed(heard.items())
-    }
-    turned = decided(Observed(at, skewed, turned_backends))
+    turned = decided(Observed(at, _turned(heard), turned_backends))
     if world.bugs.is_moody:
         turned = decided(Observed(at, {}, balancer))
     if one != again or one != turned:
         world.checks.broken("S16", f"{one} and then {turned}")
+
+
+def _turned(heard: dict[str, AgentReading]) -> dict[str, AgentReading]:
+    """The other way round, and of agents whose clocks are off."""
+    off = cycle(timedelta(minutes=minutes) for minutes in (-10, 10, 0))
+    return {
+        name: replace(reading, clock=reading.clock + next(off)) if isinstance(reading, AgentStatus) else reading
+        for name, reading in reversed(heard.items())
+    }
