@@ -426,7 +426,7 @@ proctype Instance(byte me) { byte c, j, k; bit ok;
          :: else fi; j = 0 }
  :: atomic { CAS && granted -> ok = 1;
       for (j : 0 .. N-1) { if :: ADMITTED(j) -> ok = 0 :: else fi };
-      for (j : 0 .. N-1) { if :: ok && ELIGIBLE(j) -> risen[j] = 0 :: else fi }; j = 0; ok = 0; CHECK }
+      for (j : 0 .. N-1) { if :: ok && ELIGIBLE(j) && !fenced[j] -> risen[j] = 0 :: else fi }; j = 0; ok = 0; CHECK }
 #endif
 #ifdef SEAMLESS
  /* 2a SHARE in place of 2: both are in may_serve, then both are promoted; only another operation ends it */

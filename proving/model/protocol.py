@@ -124,6 +124,7 @@ CHECKS = (
     Check("REACH_RISEN", 2, 2, 1, world="RESTORED"),
     two_serve("ADMITTEDIGNORED", 2, 2, 1, "RESTORED"),
     two_serve("ADMITTEDUNFENCED", 2, 2, 1, "RESTORED"),
+    Check("base", 2, 2, 1, HOLDS, world="FOREIGN RESTORED"),
     # Two serve on purpose (section 2a), and the target that is given up (section 2b, `progress`).
     Check("base", 2, 2, 1, HOLDS, world="SEAMLESS"),
     Check("base", 3, 2, 1, HOLDS, world="SEAMLESS"),
