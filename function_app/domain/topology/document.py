@@ -10,8 +10,8 @@ import msgspec
 import yaml
 
 from function_app.domain.base.addresses import dotted_decimal
-from function_app.domain.base.errors import BadInput
-from function_app.domain.topology.laws import Place, broken_laws
+from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.topology.laws import Place, broken_laws, broken_recent_laws
 from function_app.domain.topology.model import Topology
 
 SIZE_MAX = 256 * 1024
@@ -26,17 +26,31 @@ def decode(text: str, place: Place) -> Topology:
     return from_plain(_read(text), place)
 
 
+def decode_stored(text: str, place: Place) -> tuple[Topology, tuple[Problem, ...]]:
+    """The same, with the recent laws that it breaks beside it (`laws.RECENT`): whether it may be used all the same is the
+    caller's to know. Raises BadInput for any other broken law."""
+    topology = _shaped(_read(text))
+    recent, broken = broken_recent_laws(topology, place), broken_laws(topology, place)
+    if set(broken) > set(recent):
+        raise BadInput(broken)
+    return topology, recent
+
+
 def from_plain(document: object, place: Place) -> Topology:
     """The topology that a document describes once it is read: mappings, lists, text, numbers. Raises BadInput."""
-    try:
-        topology = msgspec.convert(document, Topology, dec_hook=dotted_decimal)
-    except msgspec.ValidationError as error:
-        rule, _, path = str(error).partition(" - at ")
-        raise BadInput.of(path.strip("`") or "$", rule) from error
+    topology = _shaped(document)
     problems = broken_laws(topology, place)
     if problems:
         raise BadInput(problems)
     return topology
+
+
+def _shaped(document: object) -> Topology:
+    try:
+        return msgspec.convert(document, Topology, dec_hook=dotted_decimal)
+    except msgspec.ValidationError as error:
+        rule, _, path = str(error).partition(" - at ")
+        raise BadInput.of(path.strip("`") or "$", rule) from error
 
 
 def _read(text: str) -> object:

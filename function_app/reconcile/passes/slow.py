@@ -72,7 +72,8 @@ async def _everything(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
     requested, readings = await agents.read()
     facts = SeenInPass(requested, readings, memberships, rehearsed.result())
     linted = explaining.judged("preflight", lambda: preflight(topology, arm.result(), facts), Report(()))
-    parts = (*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes, networks.outcome)
+    stored = Outcome(Ending.HELD if in_force.problems else Ending.CONVERGED, _problems(in_force))
+    parts = (*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes, networks.outcome, stored)
     outcome = worst((*parts, *explaining.faults))
     summary = Summary(
         at=ports.clock.now(),
@@ -91,6 +92,11 @@ async def _everything(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
     settled = frozenset(name for name, s in seen.items() if s.outcome.ending is Ending.CONVERGED)
     await rehearse_adopted(ports, in_force, settled, rehearsed.result())
     return outcome
+
+
+def _problems(in_force: InForce) -> tuple[str, ...]:
+    """Why what is in force is not what is stored, or not as it should be."""
+    return tuple(f"{in_force.topology.name}: alarm: its document: {problem}" for problem in in_force.problems)
 
 
 class Explaining:

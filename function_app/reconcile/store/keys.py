@@ -17,7 +17,8 @@
 | `fences/{topology}/{service}/{member}`        | the pass that fences or lifts | compare-and-swap                           |
 | `sweep.json`                                  | the sweep                     | overwritten                                |
 
-Only `topologies/` and `records/` are believed. Every other document may be missing or torn: it is then made anew.
+Only `topologies/` and `records/` are believed, and `good/` while something in it may serve. Every other document may be
+missing or torn: it is then made anew.
 Names are those of the topology document, which have no slash. What a key may consist of is `adapters.storage.names`.
 """
 
@@ -28,6 +29,9 @@ SWEEP = "sweep.json"
 
 TOPOLOGIES = "topologies/"
 """Prefix of the operators' documents."""
+
+GOOD = "good/"
+"""Prefix of the last good document of every topology."""
 
 RECORDS = "records/"
 """Prefix of the records of every service."""
@@ -53,13 +57,13 @@ def topology(name: str) -> str:
 
 
 def topology_name(key: str) -> str | None:
-    """Of a key that starts with `TOPOLOGIES`: the topology's name, None where it is no document."""
-    return key.removeprefix(TOPOLOGIES).removesuffix(_DOCUMENT) if key.endswith(_DOCUMENT) else None
+    """Of a key that starts with `TOPOLOGIES` or `GOOD`: the topology's name, None where it is no document."""
+    return key.partition("/")[2].removesuffix(_DOCUMENT) if key.endswith(_DOCUMENT) else None
 
 
 def last_good(name: str) -> str:
     """The copy of the last document that decoded. `Topologies.apply`; overwritten."""
-    return f"good/{name}{_DOCUMENT}"
+    return f"{GOOD}{name}{_DOCUMENT}"
 
 
 def record(topology: str, service: str) -> str:

@@ -2,20 +2,30 @@
 
 `topologies/{name}.yaml` is what operators write (its etag is the generation), `good/{name}.yaml` the copy of the last
 version that decoded and took nothing away that may serve. What a document may contain is `domain.topology.document`.
+
+| `topologies/{name}.yaml`                                   | in force                                                      |
+|------------------------------------------------------------|---------------------------------------------------------------|
+| may be used                                                | it                                                            |
+| breaks recent laws alone, and is the last good one         | it, with these problems: an older version accepted it         |
+| cannot be used                                             | the last good one                                             |
+| takes away what may serve                                  | the last good one, until that has ended                       |
+| is not there                                               | the last good one while anything in it may serve; else none   |
 """
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from ipaddress import IPv4Network
+
+import msgspec
 
 from function_app.domain.base.errors import BadInput, Problem
 from function_app.domain.service.leaving import departures
 from function_app.domain.service.record import Record
 from function_app.domain.topology.announces import sources
-from function_app.domain.topology.document import decode
+from function_app.domain.topology.document import decode, decode_stored
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.laws.services import pools_of
 from function_app.domain.topology.model import Topology
@@ -27,6 +37,9 @@ DECODED_MOST = 64
 """How many decoded documents are kept in memory."""
 NEVER = datetime.fromtimestamp(0, UTC)
 """When a record that cannot be read began to be learned, where that does not matter."""
+DELETED = Problem(
+    "$", "the document is gone; what it had last stays in force: put it back, or end its services, one by one"
+)
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -48,27 +61,51 @@ class Topologies:
         self._observe_only = observe_only
         self._documents = documents
         self._place = place
-        self._decode_text = lru_cache(DECODED_MOST)(partial(decode, place=place))
+        self._decode_text = lru_cache(DECODED_MOST)(partial(decode_stored, place=place))
         self._believed: dict[str, str] = {}
         """By topology, the etag of the newest document that was found to follow the one before."""
 
     async def names(self) -> tuple[str, ...]:
-        found = map(keys.topology_name, await self._documents.keys(keys.TOPOLOGIES))
-        return tuple(name for name in found if name is not None)
+        """Of every topology that has a document, and of those whose document was deleted while something in it may serve."""
+        there, good = [await self._documents.keys(prefix) for prefix in (keys.TOPOLOGIES, keys.GOOD)]
+        found = [name for key in there if (name := keys.topology_name(key)) is not None]
+        left = [name for key in good if (name := keys.topology_name(key)) is not None and name not in found]
+        return tuple(sorted([*found, *[name for name in left if await self._held(name) is not None]]))
 
     async def in_force(self, name: str) -> InForce:
         """The version to act on. Raises BadInput where there is none, or none that ever decoded."""
         newest = await self._documents.load(keys.topology(name))
         if newest is None:
-            raise BadInput.of("$.name", f"there is no topology {name!r}")
+            held = await self._held(name)
+            if held is None:
+                raise BadInput.of("$.name", f"there is no topology {name!r}")
+            return held
         try:
-            topology = self._decode(name, newest)
+            topology, recent = self._decode(name, newest)
         except BadInput as error:
-            good = await self._documents.load(keys.last_good(name))
-            if good is None:
-                raise
-            return InForce(self._decode(name, good), good.etag, error.problems)
-        return await self._followed(topology, newest)
+            return await self._last_good(name, error.problems)
+        good = await self._documents.load(keys.last_good(name)) if recent else None
+        if recent and (good is None or good.body != newest.body):
+            return await self._last_good(name, recent)
+        in_force = await self._followed(topology, newest)
+        return replace(in_force, problems=(*in_force.problems, *recent))
+
+    async def _last_good(self, name: str, problems: tuple[Problem, ...]) -> InForce:
+        """In place of one with these problems. Raises BadInput with them where there is none."""
+        good = await self._documents.load(keys.last_good(name))
+        if good is None:
+            raise BadInput(problems)
+        topology, recent = self._decode(name, good)
+        return InForce(topology, good.etag, (*problems, *recent))
+
+    async def _held(self, name: str) -> InForce | None:
+        """Of a topology whose document was deleted: the last good one, while anything in it may serve. Nothing else knows of it
+        that it is to be fenced, and that no other topology may take its pools."""
+        good = await self._documents.load(keys.last_good(name))
+        if good is None:
+            return None
+        problems = await self._departures(name, good, None)
+        return InForce(self._decode(name, good)[0], good.etag, (DELETED, *problems)) if problems else None
 
     async def _followed(self, newest: Topology, stored: Stored) -> InForce:
         """The newest document, or the one before it while that one has what may serve and the newest has not: whoever wrote
@@ -84,24 +121,25 @@ class Topologies:
             # Who only observes writes no record.
             problems = await self._departures(name, good, newest, recorded=self._observe_only)
             if problems:
-                return InForce(self._decode(name, good), good.etag, problems)
+                return InForce(self._decode(name, good)[0], good.etag, problems)
         if (good is None or good.body != stored.body) and not self._observe_only:
             await self._documents.put(keys.last_good(name), stored.body)
         self._believed[name] = stored.etag
         return InForce(newest, stored.etag)
 
     async def _departures(
-        self, name: str, good: Stored, newest: Topology, recorded: bool = True
+        self, name: str, good: Stored, newest: Topology | None, recorded: bool = True
     ) -> tuple[Problem, ...]:
-        """`recorded`: a service that is not on record keeps nothing. None where the document before cannot be used any more:
-        then nothing is kept."""
+        """What `newest` (None: no document at all) takes away. `recorded`: a service that is not on record keeps nothing. Nothing
+        where the document before cannot be used any more: then nothing is kept."""
         try:
-            old = self._decode(name, good)
+            old, _ = self._decode(name, good)
         except BadInput as error:
             fields = {"topology": name, "problems": str(error)}
             log.warning("the last good document cannot be used any more, and keeps nothing: %s", fields, extra=fields)
             return ()
-        return tuple(departures(old, newest, await self._records(old, recorded)))
+        left = newest or msgspec.structs.replace(old, services=())
+        return tuple(departures(old, left, await self._records(old, recorded)))
 
     async def _records(self, topology: Topology, recorded: bool) -> dict[str, Record]:
         """By `Service.key`, what is on record of its services. Raises Unavailable."""
@@ -146,15 +184,16 @@ class Topologies:
                 problems += _announced_twice(announced, _announced(other.topology), owner)
         return tuple(problems)
 
-    def _decode(self, name: str, stored: Stored) -> Topology:
+    def _decode(self, name: str, stored: Stored) -> tuple[Topology, tuple[Problem, ...]]:
+        """The topology, and the recent laws that it breaks. Raises BadInput."""
         try:
             text = stored.body.decode()
         except UnicodeDecodeError as error:
             raise BadInput.of("$", "the document is not UTF-8") from error
-        topology = self._decode_text(text)
+        topology, recent = self._decode_text(text)
         if topology.name != name:
             raise BadInput.of("$.name", f"is {topology.name!r}, but the document is kept as {name!r}")
-        return topology
+        return topology, recent
 
 
 def _claims(topology: Topology) -> dict[tuple[str, str], str]:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from function_app.domain.base.errors import Problem
 from function_app.domain.peerings.model import Provisioning, RouteServerReading
 from function_app.domain.service.observation import (
     AgentReading,
@@ -212,3 +213,14 @@ async def test_an_operation_of_a_kind_that_only_a_newer_version_knows_is_observe
     outcome = await scene.fast()
     assert outcome.reasons == ("fw: a newer version opened the operation (swap): observing only",)
     assert (scene.record, scene.serving()) == (newer, [])
+
+
+async def test_what_is_wrong_with_the_stored_document_is_an_alarm_in_the_outcome() -> None:
+    scene = Scene()
+    await scene.settle()
+    outcome = await slow_pass(
+        scene.ports, InForce(scene.topology, "g1", (Problem("$", "the document is gone"),)), "test"
+    )
+    assert outcome.ending is Ending.HELD
+    assert "hub: alarm: its document: $: the document is gone" in outcome.reasons
+    assert scene.serving() == ["nva-a"]

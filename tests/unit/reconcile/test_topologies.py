@@ -119,7 +119,10 @@ def readdressed() -> dict[str, Any]:
 
 STANDBYS = [{"speaker": "nva-b"}, {"speaker": "nva-c"}]
 TAKEN_AWAY = [
-    (document(3, services=[]), r"\$.services: service 'fw' leaves while nva-a may serve: retire or release it first"),
+    (
+        document(3, services=[]),
+        r"\$.services: service 'fw' leaves while nva-a may serve: `retire` or `release` it first",
+    ),
     (edited(name="firewall"), "service 'fw' leaves while nva-a may serve"),
     (edited(members=STANDBYS), "nva-a leaves while it may serve"),
     (led({"backendPool": "others"}), "the next hop is /subscriptions.*/others now and was"),
@@ -224,3 +227,53 @@ async def test_a_last_good_document_that_cannot_be_used_any_more_keeps_nothing(s
     await stored.put("good/hub.yaml", b"schema: [")
     await topologies.apply(text(document(2)))
     assert (await topologies.in_force("hub")).topology == topology(2)
+
+
+async def test_a_topology_whose_document_is_deleted_stays_in_force_until_its_services_have_ended(
+    stored: FakeDocuments,
+) -> None:
+    topologies = await in_service(stored)
+    del stored.stored["topologies/hub.yaml"]
+    assert await topologies.names() == ("hub",)
+    held = await topologies.in_force("hub")
+    assert held.topology == topology(3)
+    assert "the document is gone" in held.problems[0].rule
+    with pytest.raises(BadInput, match="belongs to topology 'hub'"):
+        await topologies.apply(text(document(name="other")))
+    left = stable(leaving=Leaving(how="released", by="ann", at=NOW, done=True))
+    await Records(stored).save(topology(3), left, stored.stored["records/hub/fw.json"].etag)
+    assert await topologies.names() == ()
+    with pytest.raises(BadInput, match="there is no topology 'hub'"):
+        await topologies.in_force("hub")
+    await topologies.apply(text(document(name="other")))
+
+
+def broken_since() -> dict[str, Any]:
+    """A document that an older version accepted: a speaker announces the prefix of a service as well."""
+    doc = ranked_document(2)
+    doc["speakers"][0]["announces"] = ["0.0.0.0/0"]
+    return doc
+
+
+async def test_a_document_that_an_older_version_accepted_is_managed_though_it_breaks_a_law_that_is_new(
+    stored: FakeDocuments,
+) -> None:
+    body = text(broken_since()).encode()
+    await stored.put("topologies/hub.yaml", body)
+    with pytest.raises(BadInput, match=r"0\.0\.0\.0/0"):
+        await Topologies(stored, Place()).in_force("hub")
+    await stored.put("good/hub.yaml", body)
+    kept = await Topologies(stored, Place()).in_force("hub")
+    assert kept.topology.name == "hub"
+    assert "0.0.0.0/0" in str(kept.problems[0])
+    with pytest.raises(BadInput, match=r"0\.0\.0\.0/0"):
+        await Topologies(stored, Place()).apply(text(broken_since()))
+
+
+async def test_a_document_that_was_stored_since_keeps_the_laws_that_are_new(stored: FakeDocuments) -> None:
+    topologies = Topologies(stored, Place())
+    await topologies.apply(text(ranked_document(2)))
+    await stored.put("topologies/hub.yaml", text(broken_since()).encode())
+    in_force = await topologies.in_force("hub")
+    assert in_force.topology == decode(text(ranked_document(2)), Place())
+    assert "0.0.0.0/0" in str(in_force.problems[0])

@@ -21,19 +21,31 @@ from function_app.domain.topology.laws.reserved import Place
 from function_app.domain.topology.laws.services import PREFIXES_OF_A_SERVICE
 from function_app.domain.topology.model import Topology
 
-__all__ = ["LAWS", "PREFIXES_OF_A_SERVICE", "Place", "broken_laws"]
+__all__ = ["LAWS", "PREFIXES_OF_A_SERVICE", "RECENT", "Place", "broken_laws", "broken_recent_laws"]
+
+
+type Law = Callable[[Topology, Place], Iterator[Problem]]
 
 
 def broken_laws(topology: Topology, place: Place) -> tuple[Problem, ...]:
     """Every broken law, in the order of LAWS; empty when the topology may be used."""
-    return tuple(problem for law in LAWS for problem in law(topology, place))
+    return _broken(LAWS, topology, place)
+
+
+def broken_recent_laws(topology: Topology, place: Place) -> tuple[Problem, ...]:
+    """The same of the laws that documents of an older version need not keep while they stay as they are."""
+    return _broken(RECENT, topology, place)
+
+
+def _broken(laws: tuple[Law, ...], topology: Topology, place: Place) -> tuple[Problem, ...]:
+    return tuple(problem for law in laws for problem in law(topology, place))
 
 
 def _timing_holds(topology: Topology, _: Place) -> Iterator[Problem]:
     yield from timing.broken_laws(topology.timing)
 
 
-LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
+LAWS: tuple[Law, ...] = (
     names.names_are_unique,
     names.services_are_known_by_one_name,
     names.peering_names_are_short,
@@ -64,3 +76,6 @@ LAWS: tuple[Callable[[Topology, Place], Iterator[Problem]], ...] = (
     outward.outward_fits,
     _timing_holds,
 )
+RECENT: tuple[Law, ...] = (services.services_alone_announce_their_prefixes,)
+"""Laws that the version before did not have: a stored document that was in force goes on being managed, with an alarm. Never one
+that says where we connect, or without which the code cannot go on."""
