@@ -107,18 +107,19 @@ class Balancer:
             return
         self.foreign.discard(name)
         self._world.say("adminState of %s: %s accepted", name, state)
+        before = self.members
         self._accept({name: state})
         if self._world.bugs.drops_members:
             self.members = {name}
         written = self.etag
-        self._world.timeline.after(self._between(self.write_seconds), self._written, call, name, written)
+        self._world.timeline.after(self._between(self.write_seconds), self._written, call, name, written, before)
 
-    def _written(self, call: Call, name: str, etag: int) -> None:
+    def _written(self, call: Call, name: str, etag: int, before: set[str]) -> None:
         if self.etag == etag:
             self._world.checks.pool_written(self.members)
         if self.etag != etag:
             call.answer(Superseded("409: the write was superseded"))
-        elif len(self.members) != len(self.names):
+        elif self.members != before:
             call.answer(Terminal("the membership of the pool changed with the write"))
         else:
             call.answer(self._view(name))
