@@ -145,6 +145,15 @@ def _speaker(scale_set: ScaleSet, name: str, address: IPv4Address) -> Speaker:
     )
 
 
+def may_be_alive(topology: Topology, server: RouteServer, peering: Peering) -> bool:
+    """Whether it is named for an instance that is not among the speakers of `topology` (`Fleet`), and that one listing alone says
+    that it is gone: lists of Azure may be a while old, or lack a page."""
+    name = speaker_named(topology, server, peering.name)
+    if name is None or peering.connection_state is not None or any(s.name == name for s in topology.speakers):
+        return False
+    return any(is_named_for(scale_set, name) for scale_set in topology.scale_sets)
+
+
 def _peered(topology: Topology, reading: RouteServerReading, address: IPv4Address) -> bool:
     return any(p.address == address and is_ours(p.name, topology.name) for p in reading.peerings)
 

@@ -51,19 +51,21 @@ class DeletesOf:
         noted = self._known.deleted
         return (noted.name, self._ports.clock.now() - noted.at) if noted is not None else None
 
-    async def announced_for(self, step: DeletePeering) -> timedelta | None:
-        """How long the announcement of an exchange has still to stand before it may be made; None where it may be made.
+    async def announced_for(self, step: DeletePeering, unsure: bool = False) -> timedelta | None:
+        """How long the announcement of an exchange has still to stand before it may be made; None where it may be made. `unsure`:
+        so for a delete that one look alone speaks for.
 
         | the announcement of this exchange                  | result                                    |
         |----------------------------------------------------|-------------------------------------------|
-        | is not needed: no speaker is left without peering  | None                                      |
+        | is not needed: no speaker is left without peering, | None                                      |
+        | and it is not `unsure`                             |                                           |
         | stands for `doubtPoll`, and not much longer        | None                                      |
         | stands for less                                    | the rest of `doubtPoll`                   |
         | is missing, too old, or in the future              | announced now: `doubtPoll`                |
 
         Raises Superseded where another pass was faster, or Unavailable.
         """
-        if step.exposure is None:
+        if step.exposure is None and not unsure:
             return None
         now, notice, known = self._ports.clock.now(), self._timing.doubt_poll, self._known.announced
         if known is not None and known.name == step.name:

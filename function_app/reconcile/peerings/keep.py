@@ -14,7 +14,7 @@ from function_app.domain.peerings.model import (
     RouteServerReading,
 )
 from function_app.domain.peerings.plan import PeeringPlan, plan
-from function_app.domain.peerings.scale_sets import Fleet, Instance, with_instances
+from function_app.domain.peerings.scale_sets import Fleet, Instance, may_be_alive, with_instances
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.topology.model import RouteServer, ScaleSet, Topology
 from function_app.reconcile.passes.outcome import Ending, Outcome
@@ -149,6 +149,11 @@ def _wait(refusals: tuple[Refusal, ...]) -> timedelta | None:
     return max(waits) if waits and len(waits) == len(refusals) else None
 
 
+def _is_unsure(context: PeeringContext, step: DeletePeering) -> bool:
+    there = (p for p in context.reading.peerings if p.name.casefold() == step.name.casefold())
+    return any(may_be_alive(context.topology, context.server(step), peering) for peering in there)
+
+
 async def _take(ports: Ports, context: PeeringContext, deletes: DeletesOf, step: PeeringStep) -> Outcome:
     """Starts one write and does not wait for it: it takes minutes (azure-facts.md section 1), and the next pass looks at it."""
     again = context.topology.timing.doubt_poll
@@ -157,7 +162,7 @@ async def _take(ports: Ports, context: PeeringContext, deletes: DeletesOf, step:
         if isinstance(step, CreatePeering):
             await ports.route_servers.create(server, step)
         else:
-            wait = await deletes.announced_for(step)
+            wait = await deletes.announced_for(step, unsure=_is_unsure(context, step))
             if wait is not None:
                 notice = f"{server.name}: {step.name} will be deleted in {wait.total_seconds():.0f} s: {step.why}"
                 return Outcome(Ending.PENDING, (notice,), wait)

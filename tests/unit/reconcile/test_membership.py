@@ -194,6 +194,18 @@ async def test_instances_of_a_scale_set_are_peered_as_they_come_and_go() -> None
     assert fleet == ["hopkeeper-hub_fleet-2", "hopkeeper-hub_fleet-7"]
 
 
+async def test_an_instance_that_one_listing_leaves_out_keeps_its_peering() -> None:
+    scene = with_a_fleet(1, 2)
+    await scene.settle()
+    both, writes = scene.world.instances_of["fleet"], list(scene.world.peering_writes)
+    scene.world.instances_of["fleet"] = both[1:]
+    outcome = await scene.slow()
+    assert "hopkeeper-hub_fleet-1 will be deleted in 1 s" in str(outcome.reasons)
+    scene.world.instances_of["fleet"] = both
+    await scene.settle()
+    assert scene.world.peering_writes == writes
+
+
 class Unlisted(FakeWorld):
     """Whose scale sets cannot be listed."""
 
