@@ -84,9 +84,15 @@ def _facts(arm: ArmFacts | None, seen: SeenInPass) -> Facts:
     return Facts(
         arm=arm,
         route_servers={m.server: m.reading for m in seen.memberships if m.reading is not None},
-        agents={n: AgentFacts(a.version, a.clock - seen.asked, a.sessions, a.hold_time) for n, a in answered.items()},
+        agents={name: _agent(status, seen.asked) for name, status in answered.items()},
+        silent=frozenset(seen.agents.keys() - answered.keys()) if answered else frozenset(),
         rehearsals=seen.rehearsals,
     )
+
+
+def _agent(status: AgentStatus, asked: datetime) -> AgentFacts:
+    offset = status.clock - asked
+    return AgentFacts(status.version, offset, status.sessions, status.hold_time, status.fatal, status.alarms)
 
 
 async def kept_arm_facts(ports: Ports, in_force: InForce) -> ArmFacts | None:

@@ -177,6 +177,14 @@ FAULTS: dict[str, tuple[Plant, Seen]] = {
         lambda w: w.agent("nva-a", offset=timedelta(seconds=-3)),
         ("clock-offset", WARNING, "$.speakers[0].agent"),
     ),
+    "a member is not fit": (
+        lambda w: w.agent("nva-b", fatal=("data-path: no echo",)),
+        ("redundancy", WARNING, "$.services[0].members"),
+    ),
+    "a speaker would restart gracefully": (
+        lambda w: w.agent("nva-a", alarms=("speaker-graceful-restart: on for 10.0.2.4",)),
+        ("agent-alarm", WARNING, "$.speakers[0].agent"),
+    ),
     "an agent is old": (
         lambda w: w.agent("nva-a", version="0.0.9"),
         ("agent-version", WARNING, "$.speakers[0].agent"),

@@ -418,3 +418,41 @@ def test_a_setting_that_is_missing_is_reported_of_everything_that_is_announced_w
     (unset,) = found(world, "app-egress")
     assert (unset.severity, unset.path) == (WARNING, "$.services[0].prefixes")
     assert egress.SETTING == "HOPKEEPER_APP_SUBNET_ID"
+
+
+# --- what is left -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_left_when_a_member_is_lost_is_said_of_each_service() -> None:
+    world = World.clean()
+    world.facts = replace(world.facts, silent=frozenset({"nva-a"}))
+    world.agent("nva-d", fatal=("disk: full", "route: gone"))
+    assert [(finding.path, finding.what) for finding in found(world, "redundancy")] == [
+        ("$.services[0].members", "nva-a does not answer: the next failure is an outage"),
+        ("$.services[1].members", "nva-d is not fit (disk: full; route: gone): the next failure is an outage"),
+    ]
+
+
+def test_of_three_members_two_are_left() -> None:
+    world = World.clean()
+    world.service("vpn")["members"].append({"speaker": "nva-a"})
+    world.agent("ws1", fatal=("disk: full",))
+    assert [finding.what for finding in found(world, "redundancy")] == [
+        "ws1 is not fit (disk: full): nva-a, ws2 are left"
+    ]
+
+
+def test_where_no_agent_answers_redundancy_is_not_judged() -> None:
+    world = World.clean()
+    world.facts = replace(world.facts, agents={})
+    assert found(world, "redundancy") == []
+    assert Need.ANY_AGENT in {gap.need for gap in world.report().unjudged}
+
+
+def test_each_alarm_of_an_agent_is_a_finding() -> None:
+    world = World.clean()
+    world.agent("nva-b", alarms=("speaker-import-check: on", "speaker-next-hop: replaced"))
+    assert [finding.what for finding in found(world, "agent-alarm")] == [
+        "the agent of nva-b reports speaker-import-check: on",
+        "the agent of nva-b reports speaker-next-hop: replaced",
+    ]

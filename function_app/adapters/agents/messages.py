@@ -112,6 +112,11 @@ class _Maintenance(Struct, frozen=True):
     not_before: _Aware | None = None
 
 
+class _Check(Struct, frozen=True):
+    value: Value
+    detail: str = ""
+
+
 class _Status(Struct, frozen=True):
     agent: _Name
     topology: _Name
@@ -125,6 +130,7 @@ class _Status(Struct, frozen=True):
     maintenance: _Maintenance | None = None
     outward_sessions: dict[str, _Session] = {}
     excused: tuple[str, ...] = ()
+    checks: dict[_Name, _Check] = {}
 
 
 class ReplyClaims(Struct, frozen=True):
@@ -198,6 +204,7 @@ def decode_status(raw: Mapping[str, Any], topology: str, agent: str, signed: Sig
         services={name: _service(each, _warranted(each, topology, name, signed)) for name, each in shown},
         fatal=tuple(plain(reason) for reason in status.fatal),
         excused=tuple(plain(reason) for reason in status.excused),
+        alarms=_alarms(status),
         peers={name: PeerView(peer.gossip, peer.probe, _age(peer.age_seconds)) for name, peer in status.peers.items()},
         # A session in an unknown state is not Established: readiness needs no more than that.
         sessions=_sessions(status.sessions),
@@ -205,6 +212,15 @@ def decode_status(raw: Mapping[str, Any], topology: str, agent: str, signed: Sig
         outward_sessions=_sessions(status.outward_sessions),
         version=plain(status.version),
         maintenance=_maintenance(status.maintenance),
+    )
+
+
+def _alarms(status: _Status) -> tuple[str, ...]:
+    """Checks that fail and are named neither as fatal nor as excused."""
+    named = {reason.partition(":")[0] for reason in (*status.fatal, *status.excused)}
+    failing = {name: check.detail for name, check in sorted(status.checks.items()) if check.value is Value.BAD}
+    return tuple(
+        plain(f"{name}: {detail}" if detail else name) for name, detail in failing.items() if name not in named
     )
 
 

@@ -19,7 +19,7 @@ class EventsOverEventGrid:
         self._endpoint = endpoint
 
     async def publish(self, happening: Happening) -> None:
-        """One CloudEvent: source `/hopkeeper/{topology}`, type `Hopkeeper.{kind}`, subject the service.
+        """One CloudEvent: source `/hopkeeper/{topology}`, type `Hopkeeper.{kind}`, subject the service, or else the topology.
 
         Values of `data` that JSON has no form for are written as their text. Raises Unavailable.
         """
@@ -28,7 +28,7 @@ class EventsOverEventGrid:
             event = importlib.import_module(MESSAGING).CloudEvent(
                 source=f"/hopkeeper/{happening.topology}",
                 type=f"Hopkeeper.{happening.kind}",
-                subject=happening.service,
+                subject=happening.service or happening.topology,
                 data=json.loads(json.dumps(dict(happening.data), default=str)),
             )
             await client.send(event)

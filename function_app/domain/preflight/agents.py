@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from function_app.domain.preflight.facts import Facts
-from function_app.domain.preflight.rule import Fault, speakers
+from function_app.domain.preflight.rule import Fault, services, speakers
 from function_app.domain.topology.model import Topology
 
 AGENT_VERSION = "0.1.0"
@@ -32,6 +32,39 @@ def clock_offset(topology: Topology, facts: Facts) -> Iterator[Fault]:
                 f"{path}.agent",
                 f"the clock of {speaker.name} is {seen.offset.total_seconds():+.1f} s off ours",
                 "synchronise it (chrony with the host's clock): beyond 5 s its reports are refused, which makes failovers slow",
+            )
+
+
+def redundancy(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    for path, service in services(topology):
+        lacking = {name: why for name in service.names if (why := _unfit(name, facts))}
+        able = [name for name in service.names if name not in lacking]
+        means = "the next failure is an outage" if len(able) < 2 else f"{', '.join(able)} are left"
+        if lacking:
+            yield Fault(
+                f"{path}.members",
+                f"{'; '.join(lacking.values())}: {means}",
+                "bring it back: its machine, its agent, or what its check is about",
+            )
+
+
+def _unfit(member: str, facts: Facts) -> str | None:
+    """Why it could not serve; sessions that are down are `both-instances`'."""
+    if member in facts.silent:
+        return f"{member} does not answer"
+    seen = facts.agents.get(member)
+    return f"{member} is not fit ({'; '.join(seen.fatal)})" if seen is not None and seen.fatal else None
+
+
+def agent_alarms(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    for path, speaker in speakers(topology):
+        seen = facts.agents.get(speaker.name)
+        for alarm in seen.alarms if seen is not None else ():
+            check = alarm.partition(":")[0]
+            yield Fault(
+                f"{path}.agent",
+                f"the agent of {speaker.name} reports {alarm}",
+                f"mend what {check} is about on {speaker.name}: a failover may not reach the routes as it should",
             )
 
 

@@ -96,6 +96,9 @@ class AgentFacts:
     sessions: Mapping[IPv4Address, bool]
     hold_time: timedelta | None = None
     """After which its sessions with Route Servers end in silence, where it reports that."""
+    fatal: tuple[str, ...] = ()
+    alarms: tuple[str, ...] = ()
+    """Checks of it that fail and are not fatal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ class Facts:
     arm: ArmFacts | None = None
     route_servers: Mapping[str, RouteServerReading] = field(default_factory=dict)
     agents: Mapping[str, AgentFacts] = field(default_factory=dict)
+    silent: frozenset[str] = frozenset()
+    """Agents that were requested and did not answer, while others did."""
     rehearsals: Mapping[str, Rehearsed | None] | None = None
     """By service; None for one that was never rehearsed."""
 

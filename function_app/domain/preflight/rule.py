@@ -24,6 +24,7 @@ class Need(StrEnum):
     LOAD_BALANCER = "load balancer"
     INTERFACE = "network interface"
     AGENT = "agent"
+    ANY_AGENT = "any agent"
     SUBNET = "subnet"
     ARM = "ARM"
     REHEARSALS = "rehearsals"

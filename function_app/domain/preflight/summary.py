@@ -57,6 +57,8 @@ RULES: tuple[Rule, ...] = (
     Rule("app-egress", ERROR, (Need.SUBNET,), "docs/preflight.md, The app's own way out", egress.app_egress),
     Rule("permission", ERROR, (Need.ARM,), "infra/bicep/modules/roles.bicep", agents.permission),
     Rule("clock-offset", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.clock_offset),
+    Rule("redundancy", WARNING, (Need.ANY_AGENT,), "docs/architecture.md, Evidence", agents.redundancy),
+    Rule("agent-alarm", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.agent_alarms),
     Rule("agent-version", WARNING, (Need.AGENT,), "CHANGELOG.md", agents.agent_version),
 )  # fmt: skip
 """In the order in which findings are shown. A test compares it with docs/preflight.md."""
@@ -127,6 +129,7 @@ LACKING: Mapping[Need, Callable[[Topology, Facts], Iterable[str]]] = {
     Need.LOAD_BALANCER: _no_balancers,
     Need.INTERFACE: _no_interfaces,  # of each member
     Need.AGENT: lambda topology, facts: sorted(topology.commanded - facts.agents.keys()),
+    Need.ANY_AGENT: lambda topology, facts: () if facts.agents else (topology.name,),
     Need.SUBNET: lambda topology, facts: ("the app",) if facts.app_subnet is None else (),
     Need.ARM: lambda topology, facts: (topology.name,) if facts.arm is None else (),
     Need.REHEARSALS: lambda topology, facts: (topology.name,) if facts.rehearsals is None else (),

@@ -468,6 +468,7 @@ def _alarms_of(look: Look, member: str) -> Iterator[str]:
     status, role = look.status(member), look.role(member)
     if status is not None and status.excused:
         yield f"{member} goes on answering although checks fail, as no member passes them: {'; '.join(status.excused)}"
+    yield from (f"{member}: {alarm}" for alarm in (status.alarms if status is not None else ()))
     if judge(look, member).row is HealthRow.FIT_UNHEARD:
         yield f"{member}: its peers do not hear it, although it is fit"
     if role is not None and role[0] > look.record.epoch:

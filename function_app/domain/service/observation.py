@@ -80,6 +80,8 @@ class AgentStatus:
     """With its on-premises neighbours: apart, for they say nothing of what a Route Server hears."""
     excused: tuple[str, ...] = ()
     """Failing checks in spite of which it goes on answering, as every member fails them."""
+    alarms: tuple[str, ...] = ()
+    """Failing checks that are not fatal, such as settings of its speaker that would defeat a failover."""
 
 
 @dataclass(frozen=True, slots=True)

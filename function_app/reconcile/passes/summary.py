@@ -1,5 +1,6 @@
 """Makes the look document of a slow pass and stores it: what the status shows of the last look."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,21 +8,24 @@ from ipaddress import IPv4Address
 
 import msgspec
 
+from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.networks.flags import NetworkPeeringReading
 from function_app.domain.preflight.summary import Report
 from function_app.domain.service.health import can_take_over
 from function_app.domain.service.observation import AgentReading, AgentStatus, BalancerReading, Value
 from function_app.domain.topology.peering_names import is_own
 from function_app.reconcile.documents import look
-from function_app.reconcile.documents.findings import finding, preflight_finding
+from function_app.reconcile.documents.findings import PreflightFinding, finding, preflight_finding
 from function_app.reconcile.documents.plan import slots, steps
 from function_app.reconcile.networks import Networks
 from function_app.reconcile.passes.outcome import Outcome
 from function_app.reconcile.peerings.keep import Membership
-from function_app.reconcile.ports import HealthEvent, Ports
+from function_app.reconcile.ports import Happening, HealthEvent, Ports
 from function_app.reconcile.routes.verification import Verification
-from function_app.reconcile.store import keys
+from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.topologies import InForce
+
+log = logging.getLogger("hopkeeper.pass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,44 @@ class Summary:
     preflight: Report
 
 
+class Before(msgspec.Struct, frozen=True):
+    """Of the last look document what is compared with this one."""
+
+    preflight: tuple[PreflightFinding, ...] = ()
+
+
 async def keep_summary(ports: Ports, summary: Summary) -> None:
-    """Writes the look document. Raises Unavailable."""
-    body = msgspec.json.format(msgspec.json.encode(document(summary)), indent=1)
-    await ports.documents.put(keys.status(summary.in_force.topology.name), body)
+    """Writes the look document, and publishes what preflight finds now and did not before. Raises Unavailable."""
+    topology = summary.in_force.topology.name
+    before, _ = await kept.load(ports.documents, keys.status(topology), Before)
+    now = document(summary)
+    await ports.documents.put(keys.status(topology), msgspec.json.format(msgspec.json.encode(now), indent=1))
+    unjudged = {rule.rule for rule in summary.preflight.unjudged}
+    earlier = {_key(found): found for found in (before or Before()).preflight}
+    found = {_key(each): each for each in now.preflight}
+    changed = {
+        "found": [_in_words(each) for key, each in found.items() if key not in earlier],
+        "gone": [_in_words(each) for key, each in earlier.items() if key not in found and each.rule not in unjudged],
+    }
+    if any(changed.values()):
+        await _publish(ports, Happening("FindingsChanged", topology, "", changed))
+
+
+def _key(found: PreflightFinding) -> tuple[str, str, str]:
+    """What it is about: `what` may hold figures that change."""
+    return found.rule, found.path, found.do
+
+
+def _in_words(found: PreflightFinding) -> dict[str, str]:
+    return {"rule": found.rule, "severity": found.severity, "path": found.path, "what": found.what, "do": found.do}
+
+
+async def _publish(ports: Ports, happening: Happening) -> None:
+    try:
+        await ports.events_out.publish(happening)
+    except HopkeeperError as error:
+        why = {"topology": happening.topology, "error": str(error)}
+        log.warning("an event of findings is lost: %s", why, extra=why)
 
 
 def document(summary: Summary) -> look.LastLook:

@@ -248,3 +248,17 @@ def test_a_session_whose_state_is_not_known_is_not_established() -> None:
     raw = status_object()
     raw["sessions"]["10.0.2.4"]["state"] = "unknown"
     assert not any(decode_status(raw, "hub", "nva-a").sessions.values())
+
+
+def test_checks_that_fail_and_are_not_fatal_are_alarms() -> None:
+    bad = {"value": "bad", "detail": "on", "age_seconds": 1.0}
+    checks = {
+        "speaker-graceful-restart": bad,
+        "route": {**bad, "detail": ""},
+        "data-path": bad,
+        "shared": bad,
+        "disk": {**bad, "value": "ok"},
+        "new": {**bad, "value": "unknown"},
+    }
+    raw = status_object(fatal=["data-path: no echo"], excused=["shared: no echo"], checks=checks)
+    assert decode_status(raw, "hub", "nva-a").alarms == ("route", "speaker-graceful-restart: on")

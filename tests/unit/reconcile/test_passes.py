@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from function_app.domain.base.errors import Problem
+from function_app.domain.base.errors import Problem, Unavailable
 from function_app.domain.peerings.model import Provisioning, RouteServerReading
 from function_app.domain.service.observation import (
     AgentReading,
@@ -25,7 +25,7 @@ from function_app.reconcile.observe import agents
 from function_app.reconcile.passes.dry_run import plan
 from function_app.reconcile.passes.outcome import Ending
 from function_app.reconcile.passes.slow import slow_pass
-from function_app.reconcile.ports import AgentCommand, CommandAnswer
+from function_app.reconcile.ports import AgentCommand, CommandAnswer, Happening
 from function_app.reconcile.store.topologies import InForce
 from tests.builders import QUICK
 from tests.fakes import FakeRouteServers, FakeWorld
@@ -224,3 +224,45 @@ async def test_what_is_wrong_with_the_stored_document_is_an_alarm_in_the_outcome
     assert outcome.ending is Ending.HELD
     assert "hub: alarm: its document: $: the document is gone" in outcome.reasons
     assert scene.serving() == ["nva-a"]
+
+
+# --- findings, published ---------------------------------------------------------------------------------------------
+
+
+def findings_published(scene: Scene) -> list[tuple[list[str], list[str]]]:
+    """The rules that were found, and those that are gone, of each event."""
+    events = [h for h in scene.world.published if h.kind == "FindingsChanged"]
+    return [(_rules(h.data["found"]), _rules(h.data["gone"])) for h in events]
+
+
+def _rules(shown: Any) -> list[str]:
+    """Clocks stand still here while passes go on, and agents' are said to be off."""
+    return [each["rule"] for each in shown if each["rule"] != "clock-offset"]
+
+
+async def test_a_standby_that_could_not_serve_is_published_once_and_once_that_it_is_back() -> None:
+    scene = Scene()
+    await scene.settle()
+    scene.world.published.clear()
+    scene.world.kill("nva-b")
+    for _ in range(3):
+        await scene.slow()
+    assert findings_published(scene) == [(["redundancy"], [])]
+    scene.world.revive("nva-b")
+    for _ in range(3):
+        await scene.slow()
+    assert findings_published(scene)[1:] == [([], ["redundancy"])]
+
+
+async def test_an_event_that_is_lost_fails_no_pass(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    await scene.settle()
+
+    async def lost(happening: Happening) -> None:
+        raise Unavailable("503")
+
+    scene.world.publish = lost  # type: ignore[method-assign]
+    scene.world.kill("nva-b")
+    outcome = await scene.slow()
+    assert outcome.ending is Ending.CONVERGED
+    assert "an event of findings is lost" in caplog.text
