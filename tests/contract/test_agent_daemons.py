@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hopkeeper_agent.agent import Agent
 
-from tests.unit.agent.bgp_wire import Route, WirePeer, wire_peer
+from tests.unit.agent.bgp_wire import HOLD_SECONDS, Route, WirePeer, wire_peer
 from tests.unit.agent.daemons import MISSING, RealBird, RealFrr, real_daemon
 from tests.unit.agent.stage import Member, advertise, fresh_address, new_signer, until
 
@@ -147,6 +147,9 @@ async def test_the_status_reports_what_was_sent_and_since_when_the_sessions_are_
         for session in agent.status()["sessions"].values():
             assert session["sent"] == [{"prefix": DEFAULT, "next_hop": "10.0.1.100", "prepend": 2}]
             assert session["since"] is not None
+        await until(
+            lambda: all(session.get("hold_time") == HOLD_SECONDS for session in agent.status()["sessions"].values())
+        )
         assert site.found(agent) == {}
         assert agent.status()["checks"]["speaker"]["value"] == "ok"
 

@@ -310,6 +310,7 @@ class DaemonSpeaker:
             state = SessionState.ESTABLISHED if reading.established else SessionState.DOWN
             since = reading.since or (before.since if state is before.state else _now())
             if state is before.state and before.since and since and abs(since - before.since) < SINCE_SLACK:
+                self._sessions[address] = replace(before, hold_seconds=reading.hold_seconds)  # FRR shows it later
                 continue
             self._sessions[address] = replace(
                 before, state=state, since=since, sent=None, hold_seconds=reading.hold_seconds

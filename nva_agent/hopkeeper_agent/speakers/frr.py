@@ -82,8 +82,10 @@ class Frr:
                 raise DaemonRefused(f"{address} has no outbound route-map: it would be sent what is for others too")
 
     async def peers(self) -> Mapping[IPv4Address, PeerReading]:
-        """The sessions."""
-        return frr_text.peers(await self._type("show bgp ipv4 unicast summary json", lenient=True), self._addresses)
+        """The sessions, with the hold times that were read with the neighbours: at once after a session has changed."""
+        found = frr_text.peers(await self._type("show bgp ipv4 unicast summary json", lenient=True), self._addresses)
+        holds = {address: frr_text.hold_seconds(self._known.get(address, {})) for address in found}
+        return {address: replace(read, hold_seconds=holds[address]) for address, read in found.items()}
 
     async def sent(self, peer: IPv4Address) -> dict[IPv4Network, Advertisement]:
         """The routes that bgpd has sent. One appears here when its UPDATE is made; `peers` says whether the queue is empty."""

@@ -289,6 +289,14 @@ def restarts_gracefully(neighbour: Mapping[str, Any]) -> bool:
     return offered.startswith("advertised") or not mode.startswith("Disable")
 
 
+def hold_seconds(neighbour: Mapping[str, Any]) -> int | None:
+    """As negotiated, of a session that is Established (RFC 4271, 4.2); None where it is not, or bgpd does not say."""
+    milliseconds = neighbour.get("bgpTimerHoldTimeMsecs")
+    if neighbour.get("bgpState") != "Established" or not isinstance(milliseconds, int):
+        return None
+    return milliseconds // 1000
+
+
 def own_next_hop(neighbour: Mapping[str, Any]) -> IPv4Address | None:
     """The address that bgpd announces to this neighbour in place of our next hops; None if it keeps ours.
 

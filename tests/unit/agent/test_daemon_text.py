@@ -330,3 +330,18 @@ def test_birds_file_takes_other_clients_and_keeps_all_else() -> None:
     assert "from = 10.0.1.5 then" in first
     assert bird_text.with_clients(first, [OTHER]) == bird_text.render({route.prefix: route}, 65001, (), clients=[OTHER])
     assert bird_text.with_clients(first, []) == plain
+
+
+@pytest.mark.parametrize(
+    ("neighbour", "seconds"),
+    [
+        ({"bgpState": "Established", "bgpTimerHoldTimeMsecs": 30000}, 30),
+        ({"bgpState": "Active", "bgpTimerHoldTimeMsecs": 180000}, None),
+        ({"bgpState": "Established"}, None),
+        ({}, None),
+    ],
+)
+def test_frr_shows_the_negotiated_hold_time_of_a_session_that_is_up(
+    neighbour: dict[str, object], seconds: int | None
+) -> None:
+    assert frr_text.hold_seconds(neighbour) == seconds
