@@ -95,9 +95,20 @@ def test_a_member_without_an_address_in_the_pool_is_found_by_the_name_of_its_bac
     world.pool(first, AddressFacts(name="nic-b"))
     assert found(world, "members-in-pool") == []
     world.pool(first, AddressFacts(name="nic-b", ip=IPv4Address("10.0.1.77")))
-    (missing,) = found(world, "members-in-pool")
+    missing, stranger = found(world, "members-in-pool")
     assert missing.what.startswith("nva-b (10.0.1.5) is not in pool")
+    assert stranger.what.startswith("nic-b (10.0.1.77) is in pool")
     world.pool(first, AddressFacts(name="nic-c"), AddressFacts(name="nic-b"))
+    assert found(world, "members-in-pool") == []
+
+
+def test_an_address_of_the_pool_that_is_no_members_is_named_where_the_pool_shows_its_ip() -> None:
+    world = World.clean()
+    world.pool(*world.addresses(), AddressFacts(name="old", ip=IPv4Address("10.0.1.66")))
+    (stranger,) = found(world, "members-in-pool")
+    assert stranger.what == "old (10.0.1.66) is in pool nvas, and no member"
+    world = World.clean()
+    world.pool(*world.addresses(), AddressFacts(name="old", interface="/nics/old/ipconfigurations/one"))
     assert found(world, "members-in-pool") == []
 
 

@@ -1,6 +1,6 @@
 """Preflight of services behind a load balancer: would the failover and its fence do what they promise there?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from function_app.domain.preflight.facts import Facts, at_each_pool
@@ -127,6 +127,21 @@ def members_in_pool(topology: Topology, facts: Facts) -> Iterator[Fault]:
                 f"{path}.backendPool",
                 f"{name} ({known[name].address}) is not in pool {pool.name}",
                 "add it: a member outside the pool gets no flows when it is promoted",
+            )
+        yield from _strangers(path, pool, known, found)
+
+
+def _strangers(
+    path: str, pool: PoolFacts, known: Mapping[str, Speaker], found: Mapping[str, AddressFacts | None]
+) -> Iterator[Fault]:
+    """Addresses of the pool that are no member's, where it shows their IP."""
+    members = {speaker.address for speaker in known.values()}
+    for address in pool.addresses:
+        if address.ip not in (None, *members) and address not in found.values():
+            yield Fault(
+                f"{path}.backendPool",
+                f"{address.name} ({address.ip}) is in pool {pool.name}, and no member",
+                "take it out, or make it a member: what is not Down there gets flows, whoever serves",
             )
 
 
