@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from function_app.domain.service.decide import decide
-from function_app.domain.service.decision import Decision
-from function_app.domain.service.observation import AgentReading, AgentStatus, Observed, Role
+from function_app.domain.service.observation import AgentStatus, Observed, Role
 from function_app.domain.service.ranked.paths import Rank
 from function_app.domain.service.record import (
     SCHEMA,
@@ -23,14 +21,12 @@ from function_app.domain.service.record import (
     Learning,
     Operation,
     Phase,
-    Record,
     Rehearsal,
     Spacing,
     Tally,
 )
 from function_app.domain.service.steps import LiftByBalancer, SendFence, SendPromote
-from tests.builders import NOW, balancer, document, ranked, stable, status, topology
-from tests.fakes import INSTANCES
+from tests.builders import NOW, balancer, stable, status
 from tests.unit.decisions import (
     FATAL,
     LONG_AGO,
@@ -52,7 +48,6 @@ from tests.unit.decisions import (
     granted,
     learning,
     look,
-    looking,
     operation,
 )
 
@@ -739,96 +734,3 @@ def test_a_record_without_its_operation_is_decided_on_all_the_same(phase: Phase)
     decision = decided(seen, record)
     assert decision.record.operation is None
     assert decision.record.phase is (Phase.GRANTED if phase is Phase.FENCING else phase)
-
-
-# --- a holder that is its own next hop
-
-CUT_OFF = status(3, Role.SERVING, sessions_up=False)
-UNREACHED = "nva-a has no BGP session and announces itself: nothing reaches it"
-
-
-def test_a_holder_that_announces_itself_is_followed_once_it_has_no_session() -> None:
-    decision = decide(looking(look(CUT_OFF), stable(), ranked(3)))
-    assert decision.record.target == B
-    assert decision.because == (f"failover to nva-b at epoch 4: {UNREACHED}; nva-b takes over",)
-
-
-def test_where_no_member_has_a_session_the_route_server_is_at_fault_and_nothing_moves() -> None:
-    cut_off = status(3, sessions_up=False)
-    decision = decide(looking(look(CUT_OFF, cut_off, cut_off), stable(), ranked(3)))
-    assert decision.record == stable()
-    assert decision.alarms[0] == "no announcer has all its BGP sessions Established: the Route Server, or the way to it"
-    assert decision.alarms[1:] == (NO_REDUNDANCY.format(unready(B), unready(C)),)
-
-
-def test_the_sessions_of_injectors_are_an_alarm_though_members_have_none() -> None:
-    injected = ranked(2, ("rri-1",))
-    idle = with_changes(SERVING, sessions={}), with_changes(STANDBY, sessions={})
-    seen = Observed(NOW, dict(zip((A, B, "rri-1"), (*idle, status(3, sessions_up=False)), strict=True)))
-    assert "no announcer has all its BGP sessions" in decide(looking(seen, stable(), injected)).alarms[0]
-
-
-def test_a_holder_that_announces_itself_is_followed_by_one_that_has_a_session() -> None:
-    one = with_changes(status(3), sessions={INSTANCES[0]: True, INSTANCES[1]: False})
-    decision = decide(looking(look(CUT_OFF, status(3, sessions_up=False), one), stable(), ranked(3)))
-    assert decision.record.target == C
-
-
-def test_a_holder_that_announces_itself_keeps_its_role_without_a_session_while_no_other_member_is_fit() -> None:
-    decision = decide(looking(look(CUT_OFF, UNFIT, UNFIT), stable(), ranked(3)))
-    assert decision.record.target == A
-    assert f"{UNREACHED}; but no other member is fit, so it keeps its role" in decision.held
-
-
-def test_a_holder_that_announces_itself_and_does_not_answer_is_judged_by_its_peers_alone() -> None:
-    decision = decide(looking(look(SILENT), stable(), ranked(3)))
-    assert f"left alone: nva-a: {NO_WORD}" in decision.held
-
-
-# --- a better member returns
-
-
-def returning(
-    record: Record, priorities: tuple[int, int, int] = (200, 190, 180), a: AgentReading = STANDBY
-) -> Decision:
-    """nva-b holds epoch 3 in a service whose `preempt` is `ready`; a better one returns an hour after the last move."""
-    one = document(3)["services"][0] | {"failover": {"preempt": "ready", "returnAfter": "PT1H"}}
-    for member, priority in zip(one["members"], priorities, strict=True):
-        member["priority"] = priority
-    return decide(looking(look(a, SERVING), record, topology(3, services=[one])))
-
-
-def held_by_b(ago: timedelta = timedelta(hours=1), **changes: Any) -> Record:
-    return stable(B, operation=operation(started=NOW - ago), **changes)
-
-
-READY = {A: NOW - TIMING.ready_for}
-
-
-def test_a_better_member_returns_from_the_moment_that_it_may_and_not_before() -> None:
-    early = held_by_b(timedelta(hours=1) - timedelta(seconds=1), ready_since=READY)
-    assert returning(early).record == early
-    decision = returning(held_by_b(ready_since=READY))
-    assert decision.record.target == A
-    assert decision.because == ("switchover to nva-a at epoch 4: nva-a returns: it outranks nva-b",)
-
-
-@pytest.mark.parametrize(
-    ("priorities", "a", "drains", "ready"),
-    [
-        ((200, 190, 180), STANDBY, {}, {A: NOW}),
-        ((200, 190, 190), STANDBY, {}, {A: NOW}),
-        ((190, 190, 180), STANDBY, {}, {}),
-        ((200, 190, 180), UNREADY, {}, {}),
-        ((200, 190, 180), status(2), {}, {}),
-        ((200, 190, 180), SILENT, {}, {}),
-        ((200, 190, 180), STANDBY, {A: Drain(until=SOON, by="ann")}, {}),
-    ],
-    ids=["ready", "beside an equal of the holder", "equal", "no session", "late", "silent", "drained"],
-)
-def test_only_a_ready_member_of_higher_priority_that_acknowledged_and_is_not_drained_waits_to_return(
-    priorities: tuple[int, int, int], a: AgentReading, drains: dict[str, Drain], ready: dict[str, datetime]
-) -> None:
-    record = held_by_b(timedelta(minutes=1), drains=drains)
-    decision = returning(returning(record, priorities, a).record, priorities, a)
-    assert decision.record.ready_since == ready

@@ -11,6 +11,8 @@ TEXTS = {"Problem": (1,), "Fault": (1, 2), "Refusal": (1,), "Unjudged": (), "Val
 
 _SERVICE = (
     "outcomes",
+    "sessions",
+    "preempt",
     "active_active",
     "beliefs",
     "protocol_rules",
