@@ -204,3 +204,11 @@ def test_a_pool_of_other_interfaces_knows_a_speaker_by_its_address_there_alone()
     assert pool.known(speaker) == msgspec.structs.replace(speaker, address=there, interface=None)
     elsewhere = msgspec.structs.replace(speaker, name="nva-b")
     assert pool.known(elsewhere) == elsewhere
+
+
+@pytest.mark.parametrize("handover", ["prompt", "exclusive", "seamless"])
+def test_a_service_that_one_member_at_a_time_serves_behind_a_load_balancer_says_what_is_admitted_while_it_moves(
+    handover: str,
+) -> None:
+    services = [document()["services"][0] | {"handover": handover}]
+    assert topology(services=services).services[0].handover == handover
