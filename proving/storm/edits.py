@@ -10,6 +10,9 @@ from copy import deepcopy
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
+from function_app.domain.base.errors import BadInput
 from function_app.domain.service.observation import AdminState
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
@@ -58,10 +61,15 @@ def _other_kind(document: dict[str, Any], who: str) -> None:
     document["services"][0]["nextHop"] = {"self": {}}
 
 
+def _deleted(document: dict[str, Any], who: str) -> None:
+    """Nothing is written: the whole document goes, by hand."""
+
+
 LEAVING: dict[str, Callable[[dict[str, Any], str], None]] = {
     "member": _without_member,
     "service": _without_service,
     "formerly": _formerly,
+    "deleted": _deleted,
 }
 """Edits that come into force once nothing they take away may serve; together with the orders that end that."""
 MOVING: dict[str, Callable[[dict[str, Any], str], None]] = {
@@ -102,10 +110,17 @@ class Edits:
             newest = self._world.documents.laid(keys.topology(NAME)) or b""
             found = InForce(decode(newest.decode(), Place()), "newest")
         else:
-            found = await self._store(ports).in_force(NAME)
+            found = await self._stored(ports)
         if found.topology != self._last:
             self._last, self._world.dirty = found.topology, True
         return found
+
+    async def _stored(self, ports: Ports) -> InForce:
+        """A document that is gone for good leaves nothing to do."""
+        try:
+            return await self._store(ports).in_force(NAME)
+        except BadInput:
+            return InForce(replace(self._world.topology, services=()), "gone")
 
     def _store(self, ports: Ports) -> Topologies:
         """One for each host's process; the ports are made with it."""
@@ -117,7 +132,9 @@ class Edits:
         """A new document, whole; `apply` may refuse it."""
         text = edited(*self._shape, how, who)
         self._world.say("! the document is edited%s: %s %s", " by hand" if by_hand else "", how or "as it was", who)
-        if by_hand:
+        if how == "deleted":
+            self._world.documents.forget(keys.topology(NAME))
+        elif by_hand:
             self._world.documents.lay(keys.topology(NAME), text.encode())
         elif (host := self._world.any_host()) is not None:
             host.run(lambda ports: self._store(ports).apply(text), lambda done: None)
