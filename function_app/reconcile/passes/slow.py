@@ -6,7 +6,8 @@ which saves work and proves nothing (`turns`).
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 
 from function_app.domain.base.errors import HopkeeperError
@@ -71,7 +72,9 @@ async def _everything(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
     networks = await keep_networks(ports, topology, memberships, records)
     requested, readings = await agents.read()
     facts = SeenInPass(requested, readings, memberships, rehearsed.result())
-    linted = explaining.judged("preflight", lambda: preflight(topology, arm.result(), facts), Report(()))
+    linted = Report(())
+    with explaining.noted("preflight"):
+        linted = preflight(topology, arm.result(), facts)
     stored = Outcome(Ending.HELD if in_force.problems else Ending.CONVERGED, _problems(in_force))
     parts = (*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes, networks.outcome, stored)
     outcome = worst((*parts, *explaining.faults))
@@ -107,24 +110,21 @@ class Explaining:
         self.faults: list[Outcome] = []
 
     async def part[T](self, what: str, work: Callable[[], Awaitable[T]], otherwise: T) -> T:
-        try:
-            return await work()
-        except Exception as error:
-            self._note(what, error)
-            return otherwise
+        found = otherwise
+        with self.noted(what):
+            found = await work()
+        return found
 
-    def judged[T](self, what: str, judge: Callable[[], T], otherwise: T) -> T:
+    @contextmanager
+    def noted(self, what: str) -> Iterator[None]:
+        """What is within ends where it raises; what comes after it goes on."""
         try:
-            return judge()
+            yield
         except Exception as error:
-            self._note(what, error)
-            return otherwise
-
-    def _note(self, what: str, error: Exception) -> None:
-        known = isinstance(error, HopkeeperError)
-        why = f"{what}: {error}" if known else f"{what}: {error!r}, which is a fault of ours"
-        log.warning("a part of a pass that only explains did not end: %s", why, exc_info=None if known else error)
-        self.faults.append(Outcome(Ending.FAILED, (why,), self._topology.timing.doubt_poll))
+            known = isinstance(error, HopkeeperError)
+            why = f"{what}: {error}" if known else f"{what}: {error!r}, which is a fault of ours"
+            log.warning("a part of a pass that only explains did not end: %s", why, exc_info=None if known else error)
+            self.faults.append(Outcome(Ending.FAILED, (why,), self._topology.timing.doubt_poll))
 
 
 async def _service(service_pass: ServicePass, agents: observe.AgentReadings, explaining: Explaining) -> Seen:
