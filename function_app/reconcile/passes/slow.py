@@ -110,10 +110,8 @@ class Explaining:
         self.faults: list[Outcome] = []
 
     async def part[T](self, what: str, work: Callable[[], Awaitable[T]], otherwise: T) -> T:
-        found = otherwise
         with self.noted(what):
-            found = await work()
-        return found
+            return await work()
 
     @contextmanager
     def noted(self, what: str) -> Iterator[None]:
