@@ -29,6 +29,9 @@ from hopkeeper_agent.status import unknown
 log = logging.getLogger(__name__)
 
 FILES_MAX = 65536
+NO_WITNESS = (
+    "agent.witness is not set: no boot is noticed, and a machine restored from a backup would serve by its old disk\n"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     loading.neighbour(peer)
                 own = loaded.agent.identity
                 sys.stdout.write(f"{options.config}: agent {own.agent} of topology {own.topology}\n")
+                if loaded.agent.files.witness is None and not loaded.agent.is_witness:
+                    sys.stdout.write(NO_WITNESS)
                 if options.live:
                     sys.stdout.write(asyncio.run(_report_once(loaded, signer)))
             case "enroll":

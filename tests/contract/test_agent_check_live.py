@@ -94,6 +94,17 @@ def test_without_live_nothing_is_sent(app: App, machine: Machine) -> None:
     assert app.came == []
 
 
+def test_a_member_without_a_witness_is_named_as_one_that_notices_no_boot(
+    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert machine.check() == 0
+    assert "agent.witness is not set" in capsys.readouterr().out
+    machine.member.witness = tmp_path / "witness"
+    machine.write("")
+    assert machine.check() == 0
+    assert "agent.witness" not in capsys.readouterr().out
+
+
 ANSWERS = [
     (202, '{"topology": "hub", "outcome": "pending"}', None),
     (200, "<html>sign in to this network</html>", "which server has this address"),
