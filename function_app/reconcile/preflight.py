@@ -61,8 +61,8 @@ class SeenInPass:
     rehearsals: Mapping[str, Rehearsed | None] | None
 
 
-def preflight(topology: Topology, arm: ArmFacts | None, seen: SeenInPass) -> Report:
-    """The report of a slow pass."""
+async def preflight(topology: Topology, arm: ArmFacts | None, seen: SeenInPass) -> Report:
+    """The report of a slow pass; awaited as every part of one is that only explains."""
     return lint(topology, _facts(arm, seen))
 
 

@@ -6,8 +6,7 @@ which saves work and proves nothing (`turns`).
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from function_app.domain.base.errors import HopkeeperError
@@ -72,9 +71,7 @@ async def _everything(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
     networks = await keep_networks(ports, topology, memberships, records)
     requested, readings = await agents.read()
     facts = SeenInPass(requested, readings, memberships, rehearsed.result())
-    linted = Report(())
-    with explaining.noted("preflight"):
-        linted = preflight(topology, arm.result(), facts)
+    linted = await explaining.part("preflight", partial(preflight, topology, arm.result(), facts), Report(()))
     stored = Outcome(Ending.HELD if in_force.problems else Ending.CONVERGED, _problems(in_force))
     parts = (*(s.outcome for s in seen.values()), *(m.outcome for m in memberships), routes, networks.outcome, stored)
     outcome = worst((*parts, *explaining.faults))
@@ -110,19 +107,14 @@ class Explaining:
         self.faults: list[Outcome] = []
 
     async def part[T](self, what: str, work: Callable[[], Awaitable[T]], otherwise: T) -> T:
-        with self.noted(what):
-            return await work()
-
-    @contextmanager
-    def noted(self, what: str) -> Iterator[None]:
-        """What is within ends where it raises; what comes after it goes on."""
         try:
-            yield
+            return await work()
         except Exception as error:
             known = isinstance(error, HopkeeperError)
             why = f"{what}: {error}" if known else f"{what}: {error!r}, which is a fault of ours"
             log.warning("a part of a pass that only explains did not end: %s", why, exc_info=None if known else error)
             self.faults.append(Outcome(Ending.FAILED, (why,), self._topology.timing.doubt_poll))
+            return otherwise
 
 
 async def _service(service_pass: ServicePass, agents: observe.AgentReadings, explaining: Explaining) -> Seen:
