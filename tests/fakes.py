@@ -203,6 +203,8 @@ class FakeWorld:
         self.away: frozenset[IPv4Address] = frozenset()
         """Route Server instances that no announcer has a session with."""
         self.no_session: set[str] = set()
+        self.foreign_routes: dict[str, tuple[LearnedRoute, ...]] = {}
+        """Learned of peers of others, by the name of their peering."""
 
     def connection_state(self, peering: Peering) -> str | None:
         """Of a speaker in `no_session` that a Route Server shows none; of others it shows nothing."""
@@ -291,6 +293,8 @@ class FakeWorld:
     # --- Route Server
 
     async def fetch(self, token: str) -> tuple[LearnedRoute, ...] | None:
+        if token in self.foreign_routes:
+            return self.foreign_routes[token]
         speaker = self.topology.speaker(token.rpartition("_")[2].removesuffix(".2"))
         return tuple(
             LearnedRoute(i, a.prefix, a.next_hop, (speaker.asn,) * (1 + a.prepend), speaker.address)

@@ -21,6 +21,7 @@ from function_app.domain.service.observation import (
 from function_app.domain.service.ranked.paths import Path, PathOrder
 from function_app.domain.topology.model import RouteServer, Service, Speaker, Topology
 from function_app.reconcile.ports import Ports
+from function_app.reconcile.routes.foreign import contested_now
 from function_app.reconcile.store.records import Records
 
 log = logging.getLogger("hopkeeper.pass")
@@ -90,8 +91,10 @@ async def one_look(agents: AgentReadings, service: Service, again: bool = False)
     ports = agents.ports
     if service.load_balancer is None:
         look = agents.watch(service)(again)
-        observed, shown = await asyncio.gather(look, connected(ports, agents.topology, service))
-        return replace(observed, connected=shown)
+        observed, shown, contested = await asyncio.gather(
+            look, connected(ports, agents.topology, service), contested_now(ports, agents.topology, service)
+        )
+        return replace(observed, connected=shown, contested=contested)
     began = ports.clock.now()
     etag = await Records(ports.documents).etag(agents.topology, service)
     (at, readings), reading = await asyncio.gather(

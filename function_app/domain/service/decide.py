@@ -104,6 +104,8 @@ def _named(look: Look) -> Record:
     record, reading = look.record, look.observed.balancer
     if isinstance(reading, BalancerReading):
         record = replace(record, flaws=reading.flaws)
+    elif look.observed.contested is not None:
+        record = replace(record, flaws=look.observed.contested)
     if look.named is None:
         return record
     return replace(record, about=noted(record.about, look.named, record.believed))

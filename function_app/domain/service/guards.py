@@ -15,7 +15,7 @@ what a peering must pass, `peerings.guards` (safety.md section 5).
 |                             | holder that answers             |                                                                |
 | not blind                   | moves that are not urgent       | at least half look unhealthy at once: the fault is likely ours |
 | target is ready             | moves that are not urgent       | it would trade a working holder for a hope                     |
-| balancer is sound           | moves that are not urgent       | an acknowledgement would not prove that no new flows arrive    |
+| balancer is sound           | moves that are not urgent       | neither acknowledgement nor length would prove who gets flows  |
 | damping window is over      | the same, in ranked services    | a second change in it costs 30 s (azure-facts.md section 2)    |
 | minimum stays healthy       | drains in active-active         | `minHealthy`                                                   |
 """
@@ -150,6 +150,8 @@ def _target_is_ready(step: Opening, look: Look) -> GuardAnswer:
 
 def _balancer_is_sound(step: Opening, look: Look) -> GuardAnswer:
     flaws = look.record.flaws
+    if flaws and look.service.load_balancer is None:
+        return f"{'; '.join(flaws)}: the shortest path does not decide alone who gets new flows"
     return f"{'; '.join(flaws)}: who answers the probe does not decide alone who gets new flows" if flaws else None
 
 

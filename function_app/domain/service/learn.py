@@ -126,7 +126,7 @@ def _adopt(look: Look, learned: Record) -> Decision:
         epoch = max(look.record.epoch, look.newest_epoch(), 1)
         return Decision(replace(learned, phase=Phase.STABLE, epoch=epoch, learning=None), because=("learned",))
     serving = [n for n in look.members if look.serves(n) and not has_failed(look, n)]
-    if learned.flaws and len(serving) == 1:
+    if learned.flaws and look.service.load_balancer is not None and len(serving) == 1:
         return Decision(learned, held=tuple(f"not adopted: {flaw}" for flaw in learned.flaws))
     target = serving[0] if len(serving) == 1 else elect(look, without=None)
     if target is None:

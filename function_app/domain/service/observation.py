@@ -256,6 +256,8 @@ class Observed:
     """Of a ranked service: what each announcer that answers says it was last ordered."""
     connected: Mapping[str, bool] = field(default_factory=dict)
     """Of a ranked service: whether Route Servers show a session with an announcer; left out where that is not known."""
+    contested: tuple[str, ...] | None = None
+    """Of a ranked service: why its holder's path may not be the best one, whatever we order; None where that was not read."""
     announced: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Of a ranked service: the (epoch, seq) of the order that an announcer accepted in this pass."""
     tried: Mapping[Effect, str] = field(default_factory=dict)

@@ -40,6 +40,9 @@ from function_app.reconcile.routes.rows import (
 )
 from function_app.reconcile.routes.verification import Cost, Verification
 
+FOREIGN = "foreign"
+"""Begins the keys of queries of peers that are no speakers of the topology."""
+
 
 @dataclass(frozen=True, slots=True)
 class Basis:
@@ -96,13 +99,14 @@ async def verify(
     peers = _peers(topology, basis)
     learned = [_of_peer(ports.learned_routes, "learned", peer) for peer in peers]
     advertised = [_of_peer(ports.advertised_routes, "advertised", peer) for peer in peers]
+    foreign = [_of_peer(ports.learned_routes, FOREIGN, peer) for peer in _strangers(topology, basis)]
     effective = [_of_interface(ports.effective_routes, s) for s in topology.speakers if s.interface]
     round_ = Round(ports.clock, topology.timing, not_before)
-    queries = (*learned, *advertised, *effective)
+    queries = (*learned, *foreign, *advertised, *effective)
     round_.resume(operations, queries)
     if not basis.operations:
         await asyncio.gather(*map(round_.poll, queries))
-        await _start(round_, learned, advertised, effective)
+        await _start(round_, learned + foreign, advertised, effective)
     verification = _compared(topology, basis, peers, round_)
     round_.doubted = _doubted(peers, verification)
     if not await stored.save(round_.operations):
@@ -138,6 +142,26 @@ def _peers(topology: Topology, basis: Basis) -> list[Peer]:
         server = servers[membership.server]
         found += [Peer(server, *pair) for pair in sorted(connections(topology, server, membership.reading).items())]
     return found
+
+
+def _strangers(topology: Topology, basis: Basis) -> list[Peer]:
+    """Peerings in force of no speaker of the topology, at Route Servers of ranked services: there lengths of AS paths decide."""
+    ours, ranked = {speaker.address for speaker in topology.speakers}, _ranked(topology)
+    found: list[Peer] = []
+    for membership in basis.memberships:
+        peerings = membership.reading.peerings if membership.reading is not None else ()
+        server = next(s for s in topology.route_servers if s.name == membership.server)
+        if server.name in ranked:
+            names = sorted(p.name for p in peerings if p.in_force and p.address not in ours)
+            found += [Peer(server, name, name) for name in names]
+    return found
+
+
+def _ranked(topology: Topology) -> frozenset[str]:
+    """Route Servers that the announcers of ranked services peer with."""
+    services = (service for service in topology.services if kind_of(service).is_ranked)
+    names = (name for service in services for name in service.announcers)
+    return frozenset[str]().union(*(topology.speaker(name).peers_with for name in names))
 
 
 def _doubted(peers: list[Peer], verification: Verification) -> frozenset[str]:

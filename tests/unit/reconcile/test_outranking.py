@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from function_app.domain.routes.reading import LearnedRoute
 from function_app.domain.service.orders import order_from
 from function_app.domain.service.record import Phase
 from function_app.domain.service.steps import SendAdvertise
@@ -15,7 +16,7 @@ from function_app.reconcile.passes.outcome import Ending
 from function_app.reconcile.status import detail
 from function_app.reconcile.store.topologies import InForce, Topologies
 from tests.builders import ranked, ranked_document, text
-from tests.fakes import INSTANCES
+from tests.fakes import INSTANCES, foreign
 from tests.unit.reconcile.scene import Scene, as_json
 
 HOUR = timedelta(hours=1)
@@ -325,3 +326,45 @@ async def test_an_announcer_that_lost_its_disk_is_commanded_again_at_a_newer_tur
     await scene.fast()
     assert agent.advertised == advertised
     assert agent.advertised_turn > turn
+
+
+# --- a route of another peer ------------------------------------------------------------------------------------------
+
+
+async def with_a_foreign_route(length: int) -> Scene:
+    """A settled `self` service, and a router of another owner that announces its prefix with an AS path of this length."""
+    scene, _ = await settled(lambda: Scene(desired=ranked(2)))
+    prefix = next(iter(scene.topology.services[0].prefixes))
+    scene.world.peerings["theirs"] = foreign("theirs")
+    scene.world.foreign_routes["theirs"] = tuple(
+        LearnedRoute(instance, prefix, IPv4Address("10.0.9.9"), (65099,) * length, IPv4Address("10.0.9.9"))
+        for instance in INSTANCES
+    )
+    scene.clock.at += HOUR
+    for _ in range(6):
+        await scene.slow()
+    return scene
+
+
+async def test_a_foreign_route_that_ties_the_lead_is_named_and_holds_what_is_not_urgent() -> None:
+    scene = await with_a_foreign_route(4)
+    words = "rs/theirs announces 0.0.0.0/0 as well, with an AS path of 4, and the holder's is 4: the Route Server may use it"
+    assert f"fw: alarm: {words}" in (await scene.slow()).reasons
+    order = order_from("switchover", {"to": "nva-b", "by": "ann"})
+    outcome = await operate(scene.ports, InForce(scene.topology, "g1"), scene.topology.services[0], order)
+    assert outcome.ending is Ending.REFUSED
+    assert any(words in reason for reason in outcome.reasons)
+    scene.world.kill("nva-a")
+    await scene.fast()
+    assert scene.record.target == "nva-b"
+
+
+async def test_a_foreign_route_that_is_longer_holds_nothing_and_one_that_is_gone_no_longer() -> None:
+    longer = await with_a_foreign_route(5)
+    assert longer.record.flaws == ()
+    scene = await with_a_foreign_route(1)
+    assert len(scene.record.flaws) == 1
+    del scene.world.peerings["theirs"]
+    for _ in range(3):
+        await scene.slow()
+    assert scene.record.flaws == ()
