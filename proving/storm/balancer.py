@@ -25,13 +25,13 @@ REASONS = {AdminState.DOWN: "Down_Admin", AdminState.UP: "Up_Admin"}
 class Balancer:
     """See the module. Methods named after a port's take a Call and answer it; the others are done to it."""
 
-    def __init__(self, world: "World", names: tuple[str, ...]) -> None:
-        self._world = world
-        self.names = names
+    def __init__(self, world: "World", pool: str) -> None:
+        self._world, self._pool = world, pool
+        self.names = names = world.service.names
         self.etag = 1
         self.control = dict.fromkeys(names, AdminState.NONE)
         self.data = dict.fromkeys(names, AdminState.NONE)
-        self.members = world.checks.pool = set(names)
+        self.members = self._due = set(names)
         self.listed = set(names)
         """The members of the pool in the data plane."""
         self._probers = {
@@ -69,7 +69,7 @@ class Balancer:
         if not self._refused(call):
             etag, control, members = self._shown()
             there = (n for n in self.names if n in members)
-            backends = {n: Backend(control[n], self._reason(n), f"/pool/{n}") for n in there}
+            backends = {n: Backend(control[n], self._reason(n), self._address(n)) for n in there}
             seen = BalancerReading(etag, self._world.frontend, backends, NOTICED_WITHIN)
             call.answer(seen, self._world.draw() * 0.6)
 
@@ -116,7 +116,7 @@ class Balancer:
 
     def _written(self, call: Call, name: str, etag: int, before: set[str]) -> None:
         if self.etag == etag:
-            self._world.checks.pool_written(self.members)
+            self._world.checks.pool_written(self.members, self._due)
         if self.etag != etag:
             call.answer(Superseded("409: the write was superseded"))
         elif self.members != before:
@@ -141,7 +141,10 @@ class Balancer:
         return next(shown for since, shown in reversed(self._versions) if since <= at)
 
     def _view(self, name: str) -> PoolView:
-        return PoolView(self._etag(), self.control[name], address=f"/pool/{name}")
+        return PoolView(self._etag(), self.control[name], address=self._address(name))
+
+    def _address(self, name: str) -> str:
+        return f"/{self._pool}/{name}"
 
     def _etag(self) -> str:
         return f'W/"{self.etag}"'
@@ -173,7 +176,8 @@ class Balancer:
         bugs = self._world.bugs
         if (bugs.never_fences and state is AdminState.DOWN) or (bugs.never_lifts and state is AdminState.NONE):
             return
-        if bugs.fences_nothing and state is AdminState.DOWN:
+        nothing = bugs.fences_nothing or (bugs.fences_inside and self is not self._world.balancers[0])
+        if nothing and state is AdminState.DOWN:
             self._log[name].append((self._world.timeline.now, REASONS[state]))
             return
         if self.data[name] is not state:
@@ -192,7 +196,7 @@ class Balancer:
     def foreign_membership(self, members: set[str]) -> None:
         """Somebody else's write of who is in the pool. Of whom it puts in it may undo what was believed, as any other may."""
         changed, added = sorted(self.members ^ members), members - self.members
-        self.members = self._world.checks.pool = members
+        self.members = self._due = members
         self.etag += 1
         self._note_version()
         self.meddled |= dict.fromkeys(added, self._writes)
@@ -221,6 +225,17 @@ class Balancer:
         """Whether it gives new flows to the member: by its probe's memory and adminState, whatever the member answers now."""
         state = self.data[name] if name in self.listed else AdminState.DOWN
         return state is AdminState.UP or (state is AdminState.NONE and self._probers[name].up)
+
+    @property
+    def passed(self) -> list[str]:
+        """Members that it lists and whose adminState does not keep new flows from them, in the data plane."""
+        return [name for name in self.names if name in self.listed and self.data[name] is not AdminState.DOWN]
+
+    @property
+    def held(self) -> set[str]:
+        """Members that get no flows of it, in the data plane, and that no write under way brings back."""
+        down = {n for n, state in self.data.items() if state is self.control[n] is AdminState.DOWN}
+        return down | (self.data.keys() - self.listed - self.members)
 
     def note(self, name: str) -> None:
         """Keeps what the health action would say from now on; of one that is not in the pool nothing."""

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from hopkeeper_agent.role import Role
 
 from function_app.domain.peerings.model import Provisioning
+from function_app.domain.service.advertise import wanted
 from function_app.domain.service.observation import AdminState
 from function_app.domain.service.record import SCHEMA, Operation, Phase, Record
 from function_app.domain.service.steps import SendAdvertise, SendFence, SendOutward, SendPromote
-from function_app.domain.topology.model import Handover
+from function_app.domain.topology.model import Handover, Mode
 from function_app.domain.topology.peering_names import is_ours
 from function_app.reconcile.ports import AgentCommand
 
@@ -33,6 +34,7 @@ LOOK_SECONDS = 60.0
 OPERATOR_SECONDS = 150.0
 """For how long an operator's Down may be shown once it is over: by readings that are late, then by health that is."""
 BY_OPERATOR = "an operator set its adminState to Down"
+RACE_SECONDS, RACED_SECONDS = 5.0, 200.0
 SETTLED = (Phase.GRANTED, Phase.STABLE)
 
 
@@ -59,8 +61,6 @@ class Checks:
         self.openings = 0
         self.promotions: list[tuple[datetime, int, str]] = []
         """When who was granted which epoch."""
-        self.pool: set[str] = set()
-        """Whom the backend pool should hold: the topology's members, or what a foreign write made of it."""
         self.record_lost = False
         """Somebody deleted, spoilt or put back the record: what was owed in it is nobody's now."""
         self._lawless = False
@@ -74,6 +74,11 @@ class Checks:
         self._epochs: set[int] = set()
         self._owed: set[str] = set()
         self._suspect: dict[str, float] = {}
+        self._cut_at = -1e9
+        """When the app's way to a member was last cut."""
+        self._raced_at = -1e9
+        """When an active-active service was last given a newer epoch just as that happened: a member that no PROMOTE reaches
+        stands by, as its peers serve at a newer epoch."""
         self._taken_out: dict[str, float] = {}
         """Until when an operator took a member out of the pool, or health said nothing that would tell."""
         self.forgotten: set[str] = set()
@@ -114,40 +119,53 @@ class Checks:
 
     def _look_at_flows(self, serving: list["Nva"]) -> None:
         """S1: of what members answer, but for two that share on purpose, and by `handover` of what the load balancer admits."""
-        balancer = self._world.balancer
-        passed = {name for name in balancer.listed if balancer.data.get(name) is not AdminState.DOWN}
-        eligible = [agent.name for agent in serving if agent.name in passed]
+        world = self._world
+        if world.service.mode is Mode.ACTIVE_ACTIVE:
+            self._look_at_least()
+            return
+        eligible = [agent.name for agent in serving if world.lets_pass(agent.name)]
         if len(eligible) > 1 and not self._excused & set(eligible) and not set(eligible) <= self._sharing:
             self.broken("S1", f"{' and '.join(eligible)} are eligible at once")
-        if self._world.service.handover is not Handover.PROMPT:
+        if world.service.handover is not Handover.PROMPT:
             self._look_at_handover()
+
+    def _look_at_least(self) -> None:
+        """S21: where nothing happens to an active-active service but what we do, `minHealthy` members serve, or are admitted:
+        what lasts for less than the load balancer's probe takes from nobody."""
+        world = self._world
+        admitted = [name for name in world.service.names if world.admits(name) or world.agents[name].will]
+        raced = world.timeline.now < self._raced_at + RACED_SECONDS
+        if self.quiet and not raced and len(admitted) < (world.service.min_healthy or 1):
+            self.broken("S21", f"only {admitted} serve, and nothing happened but drains")
 
     def _look_at_handover(self) -> None:
         """S1 and S20, of what the load balancer admits."""
-        balancer, handover = self._world.balancer, self._world.service.handover
-        admitted = [name for name in balancer.names if balancer.admits(name)]
-        if handover is Handover.EXCLUSIVE and len(admitted) > 1 and not self._excused & set(admitted):
-            self.broken("S1", f"the load balancer admits {' and '.join(admitted)} at once")
-        if handover is Handover.SEAMLESS and self.quiet and not admitted:
+        world, handover = self._world, self._world.service.handover
+        by_each = [[name for name in balancer.names if balancer.admits(name)] for balancer in world.balancers]
+        admitted = {name for names in by_each for name in names}
+        if handover is Handover.EXCLUSIVE and len(admitted) > 1 and not self._excused & admitted:
+            self.broken("S1", f"{' and '.join(sorted(admitted))} are admitted at once")
+        if handover is Handover.SEAMLESS and self.quiet and [] in by_each:
             self.broken("S20", "the load balancer admits nobody, and nothing happened but planned moves")
 
     @property
     def _excused(self) -> set[str]:
         """Members whose adminState may be another owner's, and those with a restored disk that were left alone with it."""
         restored = {agent.name for agent in self._world.agents.values() if agent.restored and agent.uncontradicted}
-        return restored | self._world.balancer.meddled.keys()
+        return restored | self._world.meddled
 
     def _look_at_record(self, record: Record, serving: list["Nva"]) -> None:
         """S2, S3 and S4."""
-        world, balancer = self._world, self._world.balancer
+        world = self._world
         for agent in serving:
             if agent.name not in record.may_serve and not self._has_left(agent.name, record):
                 self.broken("S3", f"{agent.name} answers 200 and is not in may_serve")
-        if record.phase in SETTLED and len(record.may_serve - record.fenced.keys()) > 1:
+        exclusive = record.phase in SETTLED and world.service.mode is Mode.ACTIVE_PASSIVE
+        if exclusive and len(record.may_serve - record.fenced.keys()) > 1:
             self.broken("S2", f"{sorted(record.may_serve - record.fenced.keys())} may serve unfenced")
         for name in record.fenced:
-            excused = name in balancer.meddled or (self.record_lost and not world.agents[name].is_serving)
-            if name in balancer.listed and balancer.data[name] is not AdminState.DOWN and not excused:
+            excused = name in world.meddled or (self.record_lost and not world.agents[name].is_serving)
+            if world.lets_pass(name) and not excused:
                 self.broken("S4", f"{name} is believed fenced and is not Down in the data plane")
 
     def _has_left(self, name: str, record: Record) -> bool:
@@ -158,8 +176,7 @@ class Checks:
             return True
         if leaving is not None and leaving.done and leaving.how == "released":
             return True
-        balancer = self._world.balancer
-        down = balancer.data[name] is AdminState.DOWN or name not in balancer.listed
+        down = not self._world.lets_pass(name)
         return down and (name in self.forgotten or (leaving is not None and leaving.done))
 
     # --- what is written
@@ -195,12 +212,11 @@ class Checks:
     def _is_sound(self, record: Record) -> bool:
         """Whether it knows everyone who serves, would boot as serving, or may still be reached by a PROMOTE of before,
         and all of them but one are Down; a fence that it believes in is one that is there, and nobody takes back."""
-        balancer = self._world.balancer
-        down = {n for n, state in balancer.data.items() if state is balancer.control[n] is AdminState.DOWN}
-        down |= balancer.data.keys() - balancer.listed - balancer.members
+        down = set.intersection(*(balancer.held for balancer in self._world.balancers))
         known = record.may_serve - (record.fenced.keys() - down)
         serving = {agent.name for agent in self._world.agents.values() if self._may_serve(agent)}
-        return serving <= known and len(serving - down) <= 1
+        together = len(serving - down) <= 1 or self._world.service.mode is Mode.ACTIVE_ACTIVE
+        return serving <= known and together
 
     def _may_serve(self, agent: "Nva") -> bool:
         granted = (
@@ -208,13 +224,18 @@ class Checks:
         )
         return agent.is_serving or any(map(agent.would_obey_promote, granted))
 
+    def cut(self) -> None:
+        """The app no longer reaches a member."""
+        self._cut_at = self._world.timeline.now
+
     def _note(self, record: Record) -> None:
+        if record.epoch not in self._epochs and self._world.timeline.now < self._cut_at + RACE_SECONDS:
+            self._raced_at = self._world.timeline.now
         self._epochs.add(record.epoch)
-        if record.target is not None:
-            if record.operation is not None:
-                self._opened[record.epoch] = (record.target, record.operation.kind)
-            for name in _granted_to(record):
-                self._granted[record.epoch, name] = self._world.agents[name].boot_id
+        if record.target is not None and record.operation is not None:
+            self._opened[record.epoch] = (record.target, record.operation.kind)
+        for name in _granted_to(record):
+            self._granted[record.epoch, name] = self._world.agents[name].boot_id
         if record.is_shared:
             self._sharing = _granted_to(record)
         elif record.phase in SETTLED:
@@ -295,6 +316,14 @@ class Checks:
             self.broken("S7", f"{command} arrives and was never granted")
         if isinstance(command, SendFence) and command.epoch not in self._epochs:
             self.broken("S7", f"{command} arrives and was never opened")
+        if isinstance(command, SendAdvertise) and self._is_undeclared(command):
+            self.broken("S21", f"{command} arrives, and the document does not say so")
+
+    def _is_undeclared(self, command: SendAdvertise) -> bool:
+        """Whether it announces anything else than the prefixes by the frontend, of a document that nobody edits."""
+        world = self._world
+        declared = wanted(world.service, world.frontend)
+        return world.edits is None and command.advertisements != declared and world.service.naming is None
 
     def writing(self, name: str, state: AdminState, record: Record | None, now: datetime) -> None:
         """S7, S9, S11 and R6 where a write of adminState leaves."""
@@ -320,10 +349,10 @@ class Checks:
         if state is AdminState.DOWN and name not in self._owed:
             self.broken("S7", f"Down is written for {name}, which was never owed")
 
-    def pool_written(self, members: set[str]) -> None:
-        """S14: nobody wrote since, so the pool holds whom it should, and whom a foreign write left in it before."""
-        if members != self.pool:
-            self.broken("S14", f"the pool holds {sorted(members)} after a write, and should hold {sorted(self.pool)}")
+    def pool_written(self, members: set[str], due: set[str]) -> None:
+        """S14: nobody wrote since, so the pool holds whom it should: the topology's members, or what a foreign write left."""
+        if members != due:
+            self.broken("S14", f"the pool holds {sorted(members)} after a write, and should hold {sorted(due)}")
 
     def peering_created(self, name: str, there: int) -> None:
         if name not in self._world.route_server.peerings and there >= PEERS_MAX:
@@ -344,8 +373,11 @@ class Checks:
 
 
 def _granted_to(record: Record) -> frozenset[str]:
-    """Whom a record permits to be promoted at its epoch: the target once it is granted, or the two that share."""
+    """Whom a record permits to be promoted at its epoch: the target once it is granted, the two that share, or all of an
+    active-active service."""
     previous = record.operation.previous if record.operation else None
+    if record.target is None:
+        return record.may_serve if record.phase is Phase.STABLE else frozenset()
     if record.is_shared:
         return record.may_serve & {record.target, previous}
     return record.may_serve & {record.target} if record.phase in SETTLED else frozenset()

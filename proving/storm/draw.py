@@ -3,7 +3,10 @@
 import random
 from collections.abc import Callable, Iterable
 
+from msgspec.structs import replace
+
 from proving.storm.calls import Mishap
+from proving.storm.directed import directed_plan
 from proving.storm.edits import LEAVING, MOVING
 from proving.storm.faults import Fault, Kind, Plan
 from proving.storm.paths import FOR_EVER, PATHS
@@ -167,6 +170,60 @@ def random_plan(seed: int) -> Plan:
         health_seconds=draw.choice((0.0, 0.0, 3.0, 10.0)),
         preempt=draw.random() < 0.3,
     )
+
+
+SPOILT: tuple[Drawn, ...] = (
+    _fault(Kind.REFUSES, 5.0, 90.0),
+    _fault(Kind.FOREIGN_NONE, 0.0, 0.0),
+    _fault(Kind.FOREIGN_DOWN, 10.0, 90.0),
+    _fault(Kind.FOREIGN_SAME, 0.0, 0.0),
+    _fault(Kind.FOREIGN_POOL, 10.0, 60.0),
+    _fault(Kind.UNPROBED, 10.0, 90.0),
+)
+"""What is worth more where there are two load balancers."""
+TOGETHER: tuple[Drawn, ...] = (_order(("drain", "drain", "undrain")),)
+CALM: tuple[Drawn, ...] = (
+    _fault(Kind.CUT, 10.0, 90.0, how=("in", "out", "both")),
+    _fault(Kind.SESSIONS, 5.0, 60.0),
+    _fault(Kind.REFUSES, 5.0, 60.0),
+    _fault(Kind.OUTAGE, 10.0, 120.0),
+    _fault(Kind.FOREIGN_SAME, 0.0, 0.0),
+    _fault(Kind.RS_DEAF, 10.0, 120.0),
+)
+"""What moves nothing in an active-active service."""
+
+
+def wide_plan(seed: int) -> Plan:
+    """A plan of another profile in a world of another shape: behind two load balancers, with a witness, active-active."""
+    draw = random.Random(f"wide {seed}")  # noqa: S311  # histories must be repeatable, not secret
+    plan_of = draw.choice((random_plan, random_plan, directed_plan, lasting_plan, handover_plan))
+    shape = draw.choice((("sandwich",), ("sandwich", "witness"), ("witness",), ("active-active",)))
+    if shape == ("active-active",):
+        return _together(draw, random_plan(seed))
+    plan = plan_of(seed)
+    faults = _faults(draw, SPOILT, _members(plan), plan.heal_at) if "sandwich" in shape and not plan.quiet else ()
+    faults = tuple(sorted((*plan.faults, *faults), key=lambda fault: fault.at))
+    return replace(plan, profile="wide", shape=shape, faults=faults)
+
+
+def _together(draw: random.Random, plan: Plan) -> Plan:
+    """Of an active-active service: nothing but drains and what moves nothing, or anything."""
+    quiet = draw.random() < 0.5
+    pool = (*TOGETHER * 4, *CALM) if quiet else (*TOGETHER, *HARMLESS, *BY_CUT, *HARMFUL)
+    return replace(
+        plan,
+        profile="wide",
+        shape=("active-active",),
+        faults=_faults(draw, pool, _members(plan), plan.heal_at),
+        begins="stable" if quiet else plan.begins,
+        quiet=quiet,
+        last_crash=False,
+        preempt=False,
+    )
+
+
+def _members(plan: Plan) -> list[str]:
+    return [f"nva-{letter}" for letter in "abcd"[: plan.members]]
 
 
 MOVED: tuple[Drawn, ...] = (_order(("switchover",)),)

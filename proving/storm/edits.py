@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from function_app.domain.base.errors import BadInput
-from function_app.domain.service.observation import AdminState
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
@@ -85,9 +84,9 @@ MOVING: dict[str, Callable[[dict[str, Any], str], None]] = {
 
 
 @cache
-def edited(members: int, pace: str, how: str, who: str) -> str:
+def edited(members: int, pace: str, shape: tuple[str, ...], how: str, who: str) -> str:
     """The document after an edit; as it was at the beginning where `how` is empty."""
-    document = deepcopy(written(members, pace))
+    document = deepcopy(written(members, pace, shape=shape))
     if how:
         (LEAVING | MOVING)[how](document, who)
     return text_of(document)
@@ -96,13 +95,13 @@ def edited(members: int, pace: str, how: str, who: str) -> str:
 class Edits:
     """See the module."""
 
-    def __init__(self, world: "World", members: int, pace: str) -> None:
+    def __init__(self, world: "World", members: int, pace: str, shape: tuple[str, ...]) -> None:
         self._world = world
-        self._shape = (members, pace)
+        self._shape = (members, pace, shape)
         self._stores: dict[int, tuple[Ports, Topologies]] = {}
         self._last: Topology = world.topology
         for key in (keys.topology(NAME), keys.last_good(NAME)):
-            world.documents.lay(key, edited(members, pace, "", "").encode())
+            world.documents.lay(key, edited(*self._shape, "", "").encode())
 
     async def in_force(self, ports: Ports) -> InForce:
         """What a pass of this host takes: its own process keeps what it decoded."""
@@ -155,5 +154,5 @@ class Edits:
             self._world.checks.broken("S19", f"{name} is admitted, and no document or record has it")
 
     def _admitted(self) -> set[str]:
-        agents, balancer = self._world.agents, self._world.balancer
-        return {n for n in balancer.listed if agents[n].will and balancer.data[n] is not AdminState.DOWN}
+        world = self._world
+        return {name for name in world.service.names if world.agents[name].will and world.lets_pass(name)}

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     DISK_SLOW = "disk-slow"  # writes take `value` seconds
     AGENT_CLOCK = "agent-clock"  # its clock is off by `value` seconds
     REBOOT_ALL = "reboot-all"
+    REFUSES = "refuses"  # it takes no ADVERTISE: its speaker is not there
     MAINTENANCE = "maintenance"  # the platform announces it
     # network
     CUT = "cut"  # app and agent: `how` is "in", "out" or "both"
@@ -134,5 +135,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """The service's: what its load balancer is to admit while it moves."""
     lasting: tuple[Fault, ...] = ()
     """Faults that no healing ends (L7); they begin at their time, like the others."""
+    shape: tuple[str, ...] = ()
+    """What its document has beside one service behind one load balancer: names of `places.SHAPES`."""
     rewritten: bool = False
     """Once somebody is admitted in spite of them, somebody else writes the pool without `adminState`."""

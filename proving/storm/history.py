@@ -11,12 +11,14 @@ from datetime import timedelta
 
 from hopkeeper_agent.role import Role, ServiceState, Turn
 
+from function_app.domain.service.advertise import wanted as advertised
 from function_app.domain.service.bounds import Detection, Probe, worst
 from function_app.domain.service.guards import spacing_after
 from function_app.domain.service.observation import AdminState
 from function_app.domain.service.outward import wanted_outward
 from function_app.domain.service.record import Kind as RecordKind
 from function_app.domain.service.record import Operation, Phase, Record
+from function_app.domain.topology.model import Mode
 from proving.storm.bugs import Bugs
 from proving.storm.checks import Violation
 from proving.storm.edits import Edits
@@ -76,21 +78,19 @@ class History:
             world.let_return()
         world.leg_seconds = plan.leg_seconds
         world.tokens_expire = plan.tokens_expire
-        balancer = world.balancer
-        balancer.write_seconds, balancer.spread_seconds = plan.write_seconds, plan.spread_seconds
-        balancer.keeps_etag, balancer.lag, balancer.read_seconds = (
-            plan.keeps_etag,
-            plan.health_seconds,
-            plan.read_seconds,
-        )
+        for balancer in world.balancers:
+            balancer.write_seconds, balancer.spread_seconds = plan.write_seconds, plan.spread_seconds
+            balancer.keeps_etag, balancer.lag = plan.keeps_etag, plan.health_seconds
+            balancer.read_seconds = plan.read_seconds
         world.checks.quiet = plan.quiet
         if plan.profile == "edits":
-            world.edits = Edits(world, plan.members, plan.pace)
+            world.edits = Edits(world, plan.members, plan.pace, plan.shape)
         self.injector = self.injects(world)
         self._begin()
 
     def _new_world(self, bugs: Bugs) -> World:
-        return World(self.plan.seed, place(self.plan.members, self.plan.pace, self.plan.handover), bugs)
+        plan = self.plan
+        return World(plan.seed, place(plan.members, plan.pace, plan.handover, plan.shape), bugs)
 
     def _begin(self) -> None:
         world, plan = self.world, self.plan
@@ -99,7 +99,8 @@ class History:
         if plan.begins == "stable":
             self._know(world.service.names[0])
         world.gossip.begin()
-        world.balancer.begin()
+        for balancer in world.balancers:
+            balancer.begin()
         world.timeline.after(world.draw() * 5.0, world.sweep)
         for fault in plan.faults + plan.lasting:
             world.timeline.after(fault.at, self.injector.do, fault)
@@ -111,9 +112,9 @@ class History:
 
     def _know(self, holder: str) -> None:
         """The holder serves, everybody has acknowledged it, and the record says so."""
-        world = self.world
-        for agent in world.agents.values():
-            serving = agent.name == holder
+        world, everybody = self.world, self.world.service.mode is Mode.ACTIVE_ACTIVE
+        for name in world.service.names:
+            agent, serving = world.agents[name], everybody or name == holder
             turn = Turn(FIRST_EPOCH, 0 if serving else 1)
             agent.state = agent.durable = ServiceState(turn, Role.SERVING if serving else Role.STANDBY)
             agent.settle()
@@ -129,9 +130,9 @@ class History:
             service=world.service.name,
             epoch=FIRST_EPOCH,
             phase=Phase.STABLE,
-            target=holder,
-            may_serve=frozenset({holder}),
-            operation=operation,
+            target=None if everybody else holder,
+            may_serve=frozenset(world.service.names if everybody else {holder}),
+            operation=None if everybody else operation,
         )
         world.documents.begin(record)
         world.checks.began(record)
@@ -219,8 +220,9 @@ class History:
         if world.checks.violation is None and len(admitted := self._admitted()) > 1:
             return Violation("S1", world.timeline.now - began, f"{admitted} are still admitted")
         if self.plan.rewritten:
-            world.balancer.foreign_membership(set(world.agents))
-            world.balancer.foreign_write(dict.fromkeys(world.agents, AdminState.NONE))
+            for balancer in world.balancers:
+                balancer.foreign_membership(set(balancer.names))
+                balancer.foreign_write(dict.fromkeys(balancer.names, AdminState.NONE))
             self._until(world.timeline.now + REWRITTEN_SECONDS)
             if world.checks.violation is None and len(admitted := self._admitted()) != 1:
                 said = f"{admitted} are admitted {REWRITTEN_SECONDS:.0f} s after the pool was written by somebody else"
@@ -230,7 +232,7 @@ class History:
     def _admitted(self) -> list[str]:
         """Members that get new flows and take them."""
         world = self.world
-        return [agent.name for agent in world.agents.values() if agent.will and world.balancer.admits(agent.name)]
+        return [agent.name for agent in world.agents.values() if agent.will and world.admits(agent.name)]
 
     def _overdue(self, healed: float) -> Violation | None:
         """L3: an operation that was opened once all was well is over by its deadline, and a look more."""
@@ -252,22 +254,26 @@ class History:
         if record.phase is not Phase.STABLE:
             return "L6" if record.phase is Phase.LEARN else "L1", f"the record is {record.phase}"
         will = [agent.name for agent in world.agents.values() if agent.will]
-        if will != [record.target]:
+        due = sorted(world.service.names) if world.service.mode is Mode.ACTIVE_ACTIVE else [record.target]
+        if will != due:
             return "L1", f"{will} answer 200, the record's holder is {record.target}"
-        if record.may_serve != {record.target} or record.fenced or record.owed:
+        if record.may_serve != set(due) or record.fenced or record.owed:
             held = f"may_serve {sorted(record.may_serve)}, fenced {sorted(record.fenced)}, owed {sorted(record.owed)}"
             return "L4", held
         return self._not_in_effect()
 
     def _not_in_effect(self) -> tuple[str, str] | None:
-        """The same of what the record does not hold: the data plane, and what is announced on-premises."""
+        """The same of what the record does not hold: the data plane, and what is announced, also on-premises."""
         world = self.world
-        down = [name for name, state in world.balancer.data.items() if state is not AdminState.NONE]
+        data = ((name, balancer.data[name]) for balancer in world.balancers for name in balancer.names)
+        down = [name for name, state in data if state is not AdminState.NONE]
         if down:
             return "L4", f"{down} are not back in the pool"
         wanted = wanted_outward(world.service)
-        lacking = [agent.name for agent in world.agents.values() if agent.outward != wanted]
-        return ("L1", f"{lacking} do not announce on-premises what is declared") if lacking else None
+        lacking = [name for name in world.service.names if world.agents[name].outward != wanted]
+        declared = advertised(world.service, world.frontend)
+        lacking += [name for name in world.service.names if world.agents[name].advertised != declared]
+        return ("L1", f"{lacking} do not announce what is declared") if lacking else None
 
     def _take_back(self) -> None:
         """Where the record was lost, a Down of ours became nobody's; an operator does what the status says: all of them are
@@ -276,12 +282,12 @@ class History:
         self.world.timeline.after(WATCH_SECONDS, self._take_back)
         if not world.checks.record_lost or record is None or record.phase is Phase.FENCING:
             return
-        control = world.balancer.control
-        strange = [n for n in world.agents if control[n] is AdminState.DOWN and n not in record.owed]
+        down = {n for balancer in world.balancers for n in balancer.names if balancer.control[n] is AdminState.DOWN}
+        strange = sorted(down - record.owed.keys())
         if record.phase is Phase.LEARN:
             strange = self._first_fit(strange)
-        if strange:
-            world.balancer.foreign_write(dict.fromkeys(strange, AdminState.NONE))
+        for balancer in world.balancers if strange else ():
+            balancer.foreign_write(dict.fromkeys(strange, AdminState.NONE))
 
     def _first_fit(self, members: list[str]) -> list[str]:
         """One of them, unless somebody is admitted."""
@@ -300,7 +306,7 @@ class History:
         bound = (path.bound(world.topology.timing) + spaced).total_seconds()
         began, holder = world.timeline.now, record.target
         world.checks.suspect(holder, bound + 60.0)
-        for fault in path.befalls(holder, min(world.agents.keys() - {holder})):
+        for fault in path.befalls(holder, min(set(world.service.names) - {holder})):
             self.injector.do(fault)
         while world.timeline.now < began + bound and world.checks.violation is None:
             self._until(min(world.timeline.now + 1.0, began + bound))

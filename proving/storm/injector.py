@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from function_app.domain.service.observation import AdminState
 from function_app.domain.service.orders import order_from
 from function_app.reconcile.store import keys
+from proving.storm.balancer import Balancer
 from proving.storm.calls import Mishap
 from proving.storm.faults import Fault, Kind
 from proving.storm.mishaps import Armed
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from proving.storm.world import World
 
 SCHEMA_TO_COME = 99
+OF_ALL = (Kind.UNPROBED_ALL, Kind.FLAP_ALL)
+"""Kinds that befall every member, whoever is drawn."""
 
 
 class Injector:
@@ -27,7 +31,8 @@ class Injector:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._heals = 0
-        self._nominal = (world.balancer.write_seconds, world.balancer.spread_seconds, world.balancer.lag)
+        one = world.balancers[0]
+        self._nominal = (one.write_seconds, one.spread_seconds, one.lag)
 
     def do(self, fault: Fault) -> None:
         """The fault happens now."""
@@ -44,7 +49,12 @@ class Injector:
             undo()
 
     def _names(self, fault: Fault) -> list[str]:
-        return [fault.who] if fault.who else list(self._world.agents)
+        return [fault.who] if fault.who and fault.kind not in OF_ALL else list(self._world.agents)
+
+    def _some(self, fault: Fault) -> tuple[Balancer, ...]:
+        """The load balancers that it befalls: where there are two, either or both of them."""
+        balancers, value = self._world.balancers, fault.value
+        return balancers if value < 0.5 else (balancers[int(value * 4.0) % len(balancers)],)
 
     # --- appliances
 
@@ -113,6 +123,11 @@ class Injector:
         for name in self._world.agents:
             self._crash(replace(fault, who=name))
 
+    def _refuses(self, fault: Fault) -> None:
+        agent = self._world.agents[fault.who]
+        agent.refuses = True
+        self._later(fault.seconds, partial(setattr, agent, "refuses", False))
+
     def _maintenance(self, fault: Fault) -> None:
         agent = self._world.agents[fault.who]
         self._world.checks.suspect(fault.who, fault.seconds + 60.0)
@@ -127,6 +142,7 @@ class Injector:
     # --- network
 
     def _cut(self, fault: Fault) -> None:
+        self._world.checks.cut()
         for name in self._names(fault):
             self._world.checks.suspect(name, 0.0 if self._world.checks.quiet else fault.seconds)
             ways = [self._world.cut_in] if fault.how == "in" else [self._world.cut_out]
@@ -162,37 +178,43 @@ class Injector:
     # --- load balancer
 
     def _unprobed(self, fault: Fault) -> None:
-        for name in self._names(fault):
+        for balancer, name in product(self._some(fault), self._names(fault)):
             self._world.checks.suspect(name, fault.seconds + 30.0)
-            self._set_probed(name, False)
-            self._later(fault.seconds, partial(self._set_probed, name, True))
+            self._set_probed(balancer, name, False)
+            self._later(fault.seconds, partial(self._set_probed, balancer, name, True))
 
-    def _set_probed(self, name: str, probed: bool) -> None:
-        balancer = self._world.balancer
+    def _set_probed(self, balancer: Balancer, name: str, probed: bool) -> None:
         balancer.unprobed = balancer.unprobed - {name} if probed else balancer.unprobed | {name}
-        balancer.answers_changed(name)
+        if name in balancer.names:
+            balancer.answers_changed(name)
 
     def _balancer(self, fault: Fault) -> None:
-        balancer = self._world.balancer
+        for name in self._world.agents if fault.kind is Kind.LAG else ():
+            self._world.checks.suspect(name, fault.seconds + 30.0)
+        for name in self._world.agents if fault.kind is Kind.SILENT else ():
+            self._world.checks.taken_out(name, fault.seconds)
+        for balancer in self._world.balancers:
+            self._change(balancer, fault)
+        self._later(fault.seconds, partial(self._balancer_well, fault.kind))
+
+    def _change(self, balancer: Balancer, fault: Fault) -> None:
         match fault.kind:
             case Kind.LAG:
                 balancer.lag = max(fault.value, self._nominal[2])
-                for name in self._world.agents:
-                    self._world.checks.suspect(name, fault.seconds + 30.0)
             case Kind.SILENT:
                 balancer.silent = True
-                for name in self._world.agents:
-                    self._world.checks.taken_out(name, fault.seconds)
             case Kind.SPREAD:
                 balancer.spread_seconds = (fault.value / 3.0, fault.value)
             case Kind.SLOW_WRITES:
                 balancer.write_seconds = (fault.value / 3.0, fault.value)
             case _:
                 balancer.busy = True
-        self._later(fault.seconds, partial(self._balancer_well, fault.kind))
 
     def _balancer_well(self, kind: Kind | None = None) -> None:
-        balancer = self._world.balancer
+        for balancer in self._world.balancers:
+            self._is_well(balancer, kind)
+
+    def _is_well(self, balancer: Balancer, kind: Kind | None) -> None:
         if kind in (None, Kind.LAG):
             balancer.lag = self._nominal[2]
         if kind in (None, Kind.SILENT):
@@ -211,45 +233,53 @@ class Injector:
 
     def _set_outage(self, arm: bool, storage: bool, down: bool) -> None:
         if arm:
-            self._world.balancer.down = self._world.route_server.down = down
+            self._world.route_server.down = down
+            for balancer in self._world.balancers:
+                balancer.down = down
         if storage:
             self._world.documents.down = down
 
     def _foreign(self, fault: Fault) -> None:
-        balancer = self._world.balancer
         states = {
             Kind.FOREIGN_NONE: AdminState.NONE,
             Kind.FOREIGN_DOWN: AdminState.DOWN,
             Kind.FOREIGN_UP: AdminState.UP,
         }
-        if fault.kind is Kind.FOREIGN_SAME:
+        for balancer in self._some(fault) if fault.kind is Kind.FOREIGN_SAME else ():
             balancer.foreign_write(dict(balancer.control))
+        if fault.kind is Kind.FOREIGN_SAME:
             return
         self._world.checks.suspect(fault.who, fault.seconds + 30.0)
         if fault.kind is Kind.FOREIGN_DOWN:
             self._world.checks.taken_out(fault.who, fault.seconds)
-        balancer.foreign_write({fault.who: states[fault.kind]})
-        if fault.kind is not Kind.FOREIGN_NONE:
-            self._later(fault.seconds, partial(self._foreign_over, fault.who, states[fault.kind]))
+        for balancer in self._some(fault):
+            balancer.foreign_write({fault.who: states[fault.kind]})
+            if fault.kind is not Kind.FOREIGN_NONE:
+                self._later(fault.seconds, partial(self._foreign_over, balancer, fault.who, states[fault.kind]))
 
-    def _foreign_over(self, name: str, state: AdminState) -> None:
+    def _foreign_over(self, balancer: Balancer, name: str, state: AdminState) -> None:
         """Whoever took the member out puts it back, unless somebody else did in between."""
-        balancer = self._world.balancer
         if name in balancer.foreign and balancer.control[name] is state:
             balancer.foreign_write({name: AdminState.NONE})
 
     def _foreign_pool(self, fault: Fault) -> None:
-        balancer = self._world.balancer
         for name in self._world.agents:
             self._world.checks.suspect(name, fault.seconds + 30.0)
-        balancer.foreign_membership({fault.who} if fault.who else set())
-        self._later(fault.seconds, lambda: balancer.foreign_membership(set(balancer.names)))
+        for balancer in self._some(fault):
+            balancer.foreign_membership({fault.who} if fault.who else set())
+            self._later(fault.seconds, partial(self._foreign_pool_over, balancer))
+
+    def _foreign_pool_over(self, balancer: Balancer) -> None:
+        balancer.foreign_membership(set(balancer.names))
 
     def _foreign_out(self, fault: Fault) -> None:
-        balancer = self._world.balancer
         self._world.checks.suspect(fault.who, fault.seconds + 30.0)
-        balancer.foreign_membership(balancer.members - {fault.who})
-        self._later(fault.seconds, lambda: balancer.foreign_membership(balancer.members | {fault.who}))
+        for balancer in self._some(fault):
+            balancer.foreign_membership(balancer.members - {fault.who})
+            self._later(fault.seconds, partial(self._foreign_in, balancer, fault.who))
+
+    def _foreign_in(self, balancer: Balancer, name: str) -> None:
+        balancer.foreign_membership(balancer.members | {name})
 
     # --- documents
 
@@ -400,19 +430,16 @@ class Injector:
         world.wake_ups_lost = 0.0
         self._set_outage(True, True, False)
         self._balancer_well()
-        world.balancer.unprobed = set()
-        world.balancer.foreign_membership(set(world.balancer.names))
-        foreign, control = world.balancer.foreign, world.balancer.control
-        strange = {n: AdminState.NONE for n in control if n in foreign and control[n] is not AdminState.NONE}
-        if strange:
-            world.balancer.foreign_write(strange)
+        for balancer in world.balancers:
+            _put_right(balancer)
         world.route_server.well()
         world.cut_in.clear()
         world.cut_out.clear()
         world.gossip.cut.clear()
         for agent in world.agents.values():
             agent.tears, agent.fatal, agent.sessions, agent.maintenance = False, (), True, None
-            agent.rekeyed, agent.clock = False, 0.0
+            agent.refuses = agent.rekeyed = False
+            agent.clock = 0.0
             agent.mend_disk()
             agent.wake()
             agent.start()
@@ -449,6 +476,16 @@ class Injector:
                 world.timeline.after(5.0, self._orders_over)
 
 
+def _put_right(balancer: Balancer) -> None:
+    """Its probe reaches every member, and what others wrote of the pool is taken back."""
+    balancer.unprobed = set()
+    balancer.foreign_membership(set(balancer.names))
+    foreign, control = balancer.foreign, balancer.control
+    strange = {n: AdminState.NONE for n in control if n in foreign and control[n] is not AdminState.NONE}
+    if strange:
+        balancer.foreign_write(strange)
+
+
 METHODS: Mapping[Kind, Callable[[Injector, Fault], object]] = {
     Kind.CRASH: Injector._crash,
     Kind.TEAR: Injector._tear,
@@ -459,6 +496,7 @@ METHODS: Mapping[Kind, Callable[[Injector, Fault], object]] = {
     Kind.DISK_SLOW: Injector._disk,
     Kind.AGENT_CLOCK: Injector._agent_clock,
     Kind.REBOOT_ALL: Injector._reboot_all,
+    Kind.REFUSES: Injector._refuses,
     Kind.MAINTENANCE: Injector._maintenance,
     Kind.CUT: Injector._cut,
     Kind.CUT_ALL: Injector._cut_all,

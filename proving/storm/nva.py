@@ -58,7 +58,7 @@ class Nva:
     __slots__ = (
         "advertised", "advertised_turn", "boot", "claimed", "clock", "disk_broken", "disk_seconds", "durable", "fatal", "heard",
         "hung", "maintenance", "name", "older", "outage_seconds", "outward", "outward_turn", "parked", "peers",
-        "probe_open", "rekeyed", "restored", "sessions", "state", "tears", "uncontradicted", "up", "waiting", "will",
+        "probe_open", "refuses", "rekeyed", "restored", "sessions", "state", "tears", "uncontradicted", "up", "waiting", "will",
         "world", "writing",
     )  # fmt: skip
 
@@ -73,6 +73,8 @@ class Nva:
         self.older: list[rules.ServiceState] = []
         self.fatal: tuple[str, ...] = ()
         self.sessions = True
+        self.refuses = False
+        """It takes no ADVERTISE, as its speaker is not there."""
         self.maintenance: str | None = None
         self.heard = 0
         self.clock = 0.0
@@ -188,6 +190,8 @@ class Nva:
     def _advertise(self, command: SendAdvertise) -> str | None:
         """Why it is refused: a number that is older, or that was used for another set (`hopkeeper_agent.role.advertise`)."""
         turn = (command.epoch, command.seq)
+        if self.refuses:
+            return "the speaker is not running"
         if turn < self.advertised_turn or (turn == self.advertised_turn and command.advertisements != self.advertised):
             return "already accepted a newer one"
         self.advertised, self.advertised_turn = command.advertisements, turn

@@ -1,5 +1,6 @@
-"""The topologies that storms rage over: two to four members behind one load balancer, at three paces."""
+"""The topologies that storms rage over: two to four members behind one load balancer or two, at three paces."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from ipaddress import IPv4Address
@@ -32,10 +33,41 @@ PACES: dict[str, dict[str, str]] = {
 the probe finds: so that members that serve, and that no command reaches, are fenced as well."""
 
 
+OUTER = f"{NETWORK}/loadBalancers/outer"
+
+
+def _sandwich(document: dict[str, Any]) -> None:
+    outer = {"id": OUTER, "backendPool": "outside", "probe": "hopkeeper"}
+    document["services"][0]["nextHop"]["loadBalancer"]["alsoBehind"] = [outer]
+
+
+def _active_active(document: dict[str, Any]) -> None:
+    service = document["services"][0]
+    service |= {"mode": "active-active", "minHealthy": max(len(service["members"]) - 1, 1)}
+
+
+def _preempt(document: dict[str, Any]) -> None:
+    document["services"][0]["failover"] |= {"preempt": "ready", "returnAfter": "PT20S"}
+
+
+def _witness(document: dict[str, Any]) -> None:
+    witness = {"name": "watch-1", "address": "10.0.1.99", "asn": 65002, "agent": {"port": 8443}, "role": "witness"}
+    document["speakers"].append(witness | {"peersWith": []})
+
+
+SHAPES: dict[str, Callable[[dict[str, Any]], None]] = {
+    "sandwich": _sandwich,
+    "active-active": _active_active,
+    "preempt": _preempt,
+    "witness": _witness,
+}
+"""What a document may have beside the service of every history."""
+
+
 @cache
-def place(members: int, pace: str, handover: str = "prompt") -> Topology:
+def place(members: int, pace: str, handover: str = "prompt", shape: tuple[str, ...] = ()) -> Topology:
     """A topology named `hub` with one service `fw`; members by falling priority. At the usual pace it has `outward`."""
-    return decode(text_of(written(members, pace, handover)), Place())
+    return decode(text_of(written(members, pace, handover, shape)), Place())
 
 
 def text_of(document: dict[str, Any]) -> str:
@@ -43,7 +75,7 @@ def text_of(document: dict[str, Any]) -> str:
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def written(members: int, pace: str, handover: str = "prompt") -> dict[str, Any]:
+def written(members: int, pace: str, handover: str = "prompt", shape: tuple[str, ...] = ()) -> dict[str, Any]:
     """The document of `place`, to be changed."""
     names = [f"nva-{letter}" for letter in "abcd"[:members]]
     document: dict[str, Any] = {
@@ -77,4 +109,6 @@ def written(members: int, pace: str, handover: str = "prompt") -> dict[str, Any]
     }
     if pace == "usual":
         document["services"][0]["outward"] = OUTWARD
+    for name in shape:
+        SHAPES[name](document)
     return document

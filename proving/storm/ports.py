@@ -3,6 +3,7 @@
 Documents that nothing decides on (history, status), metrics and logged events cost nothing here and tell nothing.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,7 +18,14 @@ from function_app.domain.peerings.scale_sets import Instance
 from function_app.domain.preflight.facts import AppSubnetFacts, Denied, InterfaceFacts
 from function_app.domain.routes.reading import LearnedRoute
 from function_app.domain.service.balancer import BalancerFacts
-from function_app.domain.service.observation import AdminState, AgentReading, BalancerReading, Unreachable, Value
+from function_app.domain.service.observation import (
+    AdminState,
+    AgentReading,
+    BalancerReading,
+    Unreachable,
+    Value,
+    in_every_pool,
+)
 from function_app.domain.service.steps import SendFence, SendPromote
 from function_app.domain.topology.model import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
 from function_app.reconcile.ports import (
@@ -31,8 +39,10 @@ from function_app.reconcile.ports import (
     Stored,
 )
 from function_app.reconcile.store import keys
+from proving.storm.balancer import Balancer
 from proving.storm.calls import Call, Killed
 from proving.storm.hosts import TRACE, Host
+from proving.storm.places import OUTER
 
 FIRST = "nva-a"
 STORAGE_SECONDS = 10.0
@@ -159,7 +169,8 @@ class HostAgents:
 
     def _command(self, call: Call, name: str, command: AgentCommand, issued: float) -> None:
         world, agent = self._world, self._world.agents[name]
-        if not agent.up or name in world.cut_in:
+        lost = world.bugs.promotes_first and isinstance(command, SendPromote) and name != FIRST
+        if not agent.up or name in world.cut_in or lost:
             call.expire()
             return
         if name in world.cut_out:
@@ -180,21 +191,28 @@ class HostBalancers:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._balancer = host.world.balancer
+
+    def _of(self, service: Service) -> Balancer:
+        """Where a request about one pool goes."""
+        balancers, spec = self._host.world.balancers, service.load_balancer
+        return balancers[-1] if spec is not None and spec.id == OUTER else balancers[0]
 
     def warm(self) -> None:
         pass
 
     async def read(self, service: Service, speakers: Mapping[str, Speaker], timeout: timedelta) -> BalancerReading:
-        seconds = timeout.total_seconds()
-        reading: BalancerReading = await self._host.ask("lb.read", seconds, _no_arm, self._balancer.read)
+        pools = [self._read(each, speakers, timeout.total_seconds()) for each in service.at_each_pool]
+        return in_every_pool(await asyncio.gather(*pools))
+
+    async def _read(self, service: Service, speakers: Mapping[str, Speaker], seconds: float) -> BalancerReading:
+        reading: BalancerReading = await self._host.ask("lb.read", seconds, _no_arm, self._of(service).read)
         others = {n: b for n, b in reading.backends.items() if n not in speakers}
         strangers = frozenset(b.address for b in others.values() if b.admin_state is not AdminState.DOWN)
         backends = {n: b for n, b in reading.backends.items() if n in speakers}
         return replace(reading, backends=backends, strangers=strangers)
 
     async def look(self, service: Service, speaker: Speaker) -> PoolView:
-        view: PoolView = await self._ask("lb.look", ARM_SECONDS, self._balancer.look, speaker.name)
+        view: PoolView = await self._ask("lb.look", ARM_SECONDS, self._of(service).look, speaker.name)
         return view
 
     async def set(self, service: Service, speaker: Speaker, state: AdminState, etag: str) -> PoolView:
@@ -202,14 +220,14 @@ class HostBalancers:
         if self._host.world.bugs.lifts_up and state is AdminState.NONE:
             state = AdminState.UP
         checks.writing(speaker.name, state, TRACE.get().record, self._host.now())
-        view: PoolView = await self._ask("lb.set", WRITE_SECONDS, self._balancer.write, speaker.name, state, etag)
+        view: PoolView = await self._ask("lb.set", WRITE_SECONDS, self._of(service).write, speaker.name, state, etag)
         return view
 
     async def bump(self, service: Service, etag: str) -> None:
-        await self._ask("lb.bump", ARM_SECONDS, self._balancer.bump, etag)
+        await self._ask("lb.bump", ARM_SECONDS, self._of(service).bump, etag)
 
     async def health_reason(self, service: Service, speaker: Speaker) -> str | None:
-        reason: str | None = await self._ask("lb.health", ARM_SECONDS, self._balancer.reason, speaker.name)
+        reason: str | None = await self._ask("lb.health", ARM_SECONDS, self._of(service).reason, speaker.name)
         return reason
 
     async def _ask(self, kind: str, seconds: float, effect: Any, *arguments: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 from proving.storm import exhaustive
 from proving.storm.directed import directed_plan
-from proving.storm.draw import edits_plan, handover_plan, lasting_plan, random_plan
+from proving.storm.draw import edits_plan, handover_plan, lasting_plan, random_plan, wide_plan
 from proving.storm.faults import Plan
 from proving.storm.history import History, Result
 from proving.storm.ranked.draw import ranked_plan
@@ -49,6 +49,7 @@ PROFILES = {
     "ranked": Profile(ranked_plan, lambda: 5_000, run=_by_best_path),
     "handover": Profile(handover_plan, lambda: 5_000),
     "edits": Profile(edits_plan, lambda: 5_000),
+    "wide": Profile(wide_plan, lambda: 5_000),
     "exhaustive": Profile(lambda seed: exhaustive.all_plans()[seed], lambda: len(exhaustive.all_plans())),
     "wire": Profile(wire_plan, lambda: 200, run=_on_the_wire, chunk=10),
 }

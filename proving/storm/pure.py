@@ -31,7 +31,7 @@ def repeated(world: "World") -> None:
         n: a.reading() if a.talks and not a.rekeyed and n not in world.cut_in else Unreachable("cut")
         for n, a in world.agents.items()
     }
-    backends = {name: Backend(state, None) for name, state in world.balancer.control.items()}
+    backends = {name: Backend(state, None) for name, state in world.balancers[0].control.items()}
     balancer = BalancerReading("etag", world.frontend, backends)
     turned_backends = BalancerReading("etag", world.frontend, dict(reversed(backends.items())))
 

@@ -123,7 +123,7 @@ def _edge() -> None:
 
 def _watched(history: History, since: float, dead: tuple[float, float]) -> tuple[float, float]:
     """(seconds' worth of new flows that were lost, seconds with two admitted), from `since` on, up to the end."""
-    world, balancer = history.world, history.world.balancer
+    world = history.world
     lost = two = last = share = 0.0
     both, going = False, True
     while going:
@@ -131,7 +131,7 @@ def _watched(history: History, since: float, dead: tuple[float, float]) -> tuple
         now = world.timeline.now
         if last >= since:
             lost, two = lost + share * (now - last), two + both * (now - last)
-        admitted = [name for name in balancer.names if balancer.admits(name)]
+        admitted = [name for name in world.service.names if world.admits(name)]
         gone = HOLDER in admitted and dead[0] <= now < dead[1]
         share, both, last = gone / len(admitted) if admitted else 1.0, len(admitted) > 1, now
         if world.dirty:

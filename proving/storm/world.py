@@ -6,6 +6,7 @@ It knows nothing of why things happen: faults are applied by `injector`, laws ar
 import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from ipaddress import IPv4Network
 
 from msgspec.structs import replace
 
@@ -40,6 +41,12 @@ REDELIVERY_SECONDS = 30.0
 """Until a wake-up whose pass failed, or whose host died, is seen again."""
 
 
+def _misread(topology: Topology) -> Topology:
+    """With another prefix of its service."""
+    service = replace(topology.services[0], prefixes=(IPv4Network("10.99.0.0/16"),))
+    return replace(topology, services=(service,))
+
+
 class World:
     """See the module. `dirty` says that something a law is about may have changed since the laws were checked."""
 
@@ -51,7 +58,7 @@ class World:
         self.topology = topology
         self.service = topology.services[0]
         self.named = referents_of(topology, self.service)
-        self.in_force = InForce(topology, "g1")
+        self.in_force = InForce(_misread(topology) if bugs.misreads_prefixes else topology, "g1")
         self.epoch = EPOCH
         self.frontend = FRONTEND
         self.session_views = {up: dict.fromkeys(INSTANCES, up) for up in (True, False)}
@@ -62,10 +69,11 @@ class World:
         """The chance that a wake-up is lost."""
         self.mishaps = Mishaps(self._random)
         self.checks = Checks(self)
-        self.agents = {name: Nva(self, name) for name in self.service.names}
+        self.agents = {name: Nva(self, name) for name in sorted(topology.commanded)}
         timing = topology.timing
         self.gossip = Gossip(self, timing.gossip_period.total_seconds(), timing.gossip_fall)
-        self.balancer = Balancer(self, self.service.names)
+        pools = [pool.backend_pool for pool in spec.pools] if (spec := self.service.load_balancer) else [""]
+        self.balancers = tuple(Balancer(self, pool) for pool in pools)
         self.documents = Documents(self, keys.record(topology.name, self.service.name))
         self.route_server = RouteServer(self, topology)
         self.cut_in: set[str] = set()
@@ -103,7 +111,21 @@ class World:
 
     def changed(self, agent: Nva) -> None:
         self.dirty = True
-        self.balancer.answers_changed(agent.name)
+        for balancer in self.balancers if agent.name in self.service.names else ():
+            balancer.answers_changed(agent.name)
+
+    def lets_pass(self, name: str) -> bool:
+        """Whether adminState keeps new flows from the member at no load balancer that lists it, or not at every one."""
+        return any(n == name for balancer in self.balancers for n in balancer.passed)
+
+    def admits(self, name: str) -> bool:
+        """Whether any load balancer gives new flows to the member."""
+        return any(balancer.admits(name) for balancer in self.balancers)
+
+    @property
+    def meddled(self) -> set[str]:
+        """Members whose adminState may be somebody else's in the data plane of any load balancer (`Balancer.meddled`)."""
+        return {name for balancer in self.balancers for name in balancer.meddled}
 
     def report(self, agent: Nva, reason: str) -> None:
         """The agent tells the app, again and again until a pass has answered, for a minute at most."""

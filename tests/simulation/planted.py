@@ -11,6 +11,15 @@ F1 = SCENARIOS["failover by F1, and rejoin"]
 F2 = SCENARIOS["failover by F2, and rejoin"]
 CALM = replace(SCENARIOS["switchover"], faults=(), heal_at=20.0)
 
+DRAINED = replace(
+    CALM,
+    members=3,
+    heal_at=60.0,
+    shape=("active-active",),
+    quiet=True,
+    faults=(Fault(5.0, Kind.ORDER, "nva-c", 30.0, "drain"),),
+)
+
 
 def _with(plan: Plan, *faults: Fault) -> Plan:
     return replace(plan, faults=(*plan.faults, *faults))
@@ -40,6 +49,7 @@ PLANTED: tuple[tuple[str, Bugs, Plan], ...] = (
     ("S2", Bugs(grants_at_once=True), F2),
     ("S3", Bugs(forgets_members=True), F1),
     ("S4", Bugs(fences_nothing=True), F2),
+    ("S4", Bugs(fences_inside=True), replace(F2, shape=("sandwich",))),
     ("S5", Bugs(rewinds_epochs=True), F1),
     ("S6", Bugs(never_saves=True), F1),
     ("S7", Bugs(loses_records=True), F1),
@@ -73,6 +83,8 @@ PLANTED: tuple[tuple[str, Bugs, Plan], ...] = (
             Fault(5.0, Kind.EDIT, "nva-a", 140.0, "service", where="hand"),
         ),
     ),
+    ("S21", Bugs(misreads_prefixes=True), CALM),
+    ("S21", Bugs(promotes_first=True), DRAINED),
     ("L1", Bugs(ignores_promotes=True), replace(F1, heal_at=40.0)),
     ("L1", Bugs(ignores_outward=True), replace(CALM, pace="usual")),
     ("L2", Bugs(never_fences=True), replace(CALM, last_crash=True)),

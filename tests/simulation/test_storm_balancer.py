@@ -60,8 +60,8 @@ def test_the_probe_follows_within_interval_times_threshold_both_ways() -> None:
 
 def test_a_member_is_admitted_by_what_the_probe_remembers_and_never_while_down() -> None:
     world = World(1, place(2, "brisk"), Bugs())
-    world.balancer.begin()
-    agent, balancer = world.agents["nva-a"], world.balancer
+    world.balancers[0].begin()
+    agent, balancer = world.agents["nva-a"], world.balancers[0]
     assert not balancer.admits("nva-a")
     balancer.unprobed = {"nva-b"}
     agent.will = True

@@ -16,7 +16,7 @@ from proving.storm.__main__ import main
 from proving.storm.bugs import Bugs
 from proving.storm.campaign import Chunk, campaign, law_broken, run_chunk
 from proving.storm.directed import directed_plan
-from proving.storm.draw import handover_plan, random_plan
+from proving.storm.draw import handover_plan, random_plan, wide_plan
 from proving.storm.exhaustive import SCENARIOS, single_plans
 from proving.storm.faults import Fault, Kind, Plan
 from proving.storm.history import History, Result
@@ -59,6 +59,12 @@ def test_directed_histories_break_no_law(first: int) -> None:
 def test_histories_of_planned_moves_break_no_law_by_handover(first: int) -> None:
     results = [_run(handover_plan(seed)) for seed in range(first, first + 40)]
     assert sum(result.openings for result in results) > 20
+
+
+@pytest.mark.parametrize("first", range(0, 90, 30))
+def test_histories_in_wider_worlds_break_no_law(first: int) -> None:
+    results = [_run(wide_plan(seed)) for seed in range(first, first + 30)]
+    assert sum(result.openings for result in results) > 10
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -145,7 +151,7 @@ def test_a_machine_that_was_put_back_to_a_backup_serves_only_where_no_word_reach
 
     def watch() -> None:
         nonlocal seconds
-        admitted = [a for a in history.world.agents.values() if a.will and history.world.balancer.admits(a.name)]
+        admitted = [a for a in history.world.agents.values() if a.will and history.world.admits(a.name)]
         seconds += len(admitted) > 1
         history.world.timeline.after(1.0, watch)
 

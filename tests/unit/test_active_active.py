@@ -12,7 +12,7 @@ from function_app.domain.service.observation import Role
 from function_app.domain.service.record import Drain, Phase, Record
 from function_app.domain.service.steps import SendFence, SendPromote
 from function_app.domain.topology.model import Topology
-from tests.builders import document, stable, status, topology
+from tests.builders import balancer, document, stable, status, topology
 from tests.unit.decisions import SERVING, SILENT, SOON, STANDBY, A, B, C, Case, learning, look, looking
 
 
@@ -34,6 +34,7 @@ shared_case = partial(Case, desired=SHARED)
 UNFIT = status(3, Role.SERVING, fatal=("disk",))
 DRAINED = {A: Drain(until=SOON, by="ann")}
 NEWER = ("a member was drained, or is back, at this epoch: it needs a newer one",)
+UNHEARD = "a member that was drained, or is back, needs a newer epoch: nva-c would stand by at it"
 ALL = frozenset({A, B, C})
 NO_WORD = "its agent does not answer (no answer) and no other source can tell"
 REFUSED_C = {SendPromote(C, 3, "boot-1"): "it refuses"}
@@ -42,10 +43,23 @@ CASES = [
     shared_case("where every member serves nothing is left to do", look(SERVING, SERVING, SERVING), record()),
     shared_case(
         "a drained member that serves at the epoch needs a newer one",
-        look(SERVING, SERVING, SILENT),
+        look(SERVING, SERVING, status(2)),
         record(3, A, B, drains=DRAINED),
         because=NEWER,
         changes={"epoch": 4, "may_serve": ALL},
+    ),
+    shared_case(
+        "no newer epoch is begun at which a member that no command reaches would stand by",
+        look(SERVING, SERVING, SILENT),
+        record(3, A, B, drains=DRAINED),
+        held=(UNHEARD,),
+    ),
+    shared_case(
+        "one that no command reaches is not waited for where the load balancer's probe of it fails",
+        look(SERVING, STANDBY, SILENT, balancer=balancer(nva_c="Down_Probe_TcpProbeTimeout")),
+        record(),
+        because=NEWER,
+        changes={"epoch": 4},
     ),
     shared_case(
         "a member that is back at the epoch needs a newer one",

@@ -6,7 +6,7 @@ from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import is_drained
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import Role
+from function_app.domain.service.observation import Role, Value
 from function_app.domain.service.protocol import promote
 from function_app.domain.service.steps import SendFence
 
@@ -18,6 +18,8 @@ def everybody_serves(look: Look) -> Decision:
     |----------------------------------------------|------------------------------------------------------------------|
     | drained, and serves at the record's epoch    | a newer epoch: an agent takes no FENCE at the one it serves at   |
     | not drained, and stands by at that epoch     | a newer epoch, for the same reason                               |
+    | either, while another one is unreachable     | held: a peer that serves at a newer epoch makes that one stand   |
+    |                                              | by, and no PROMOTE would reach it                                |
     | drained, and has not acknowledged            | FENCE                                                            |
     | not drained, and does not serve              | PROMOTE                                                          |
     """
@@ -26,6 +28,11 @@ def everybody_serves(look: Look) -> Decision:
     wanted = [name for name in look.members if name not in drained]
     fences = _fences(look, drained)
     if _needs_newer_epoch(look, fences, wanted):
+        if unheard := _unheard(look, wanted):
+            why = (
+                f"a member that was drained, or is back, needs a newer epoch: {', '.join(unheard)} would stand by at it"
+            )
+            return Decision(record, held=(why,))
         why = "a member was drained, or is back, at this epoch: it needs a newer one"
         return Decision(replace(record, epoch=record.epoch + 1, may_serve=frozenset(look.members)), because=(why,))
     if not record.may_serve.issuperset(wanted):
@@ -47,6 +54,12 @@ def _needs_newer_epoch(look: Look, fences: tuple[SendFence, ...], wanted: list[s
     serving = (look.record.epoch, Role.SERVING)
     fenced_while_serving = any(look.role(fence.member) == serving for fence in fences)
     return fenced_while_serving or any(look.acked(name) for name in wanted)
+
+
+def _unheard(look: Look, wanted: list[str]) -> list[str]:
+    """Members that may serve, and that no command reaches now; not those whose probe the load balancer sees fail."""
+    silent = [name for name in wanted if look.role(name) is None and not has_failed(look, name)]
+    return [name for name in silent if (seen := look.backend(name)) is None or seen.probed is not Value.BAD]
 
 
 def _missing(look: Look, wanted: list[str]) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from function_app.domain.service.observation import AdminState
 from function_app.domain.service.ranked.paths import damped_for
 from function_app.domain.service.record import AUTOMATIC, DISCRETIONARY, Kind, Spacing
 from function_app.domain.service.referents import moved
+from function_app.domain.topology.model import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +165,13 @@ def _damping_window_is_over(step: Opening, look: Look) -> GuardAnswer:
 
 
 def _minimum_stays_healthy(step: Draining, look: Look) -> GuardAnswer:
-    """A member that failed is none of the healthy ones: its drain takes nothing away."""
+    """A member that failed is none of the healthy ones: its drain takes nothing away. Of an active-active service those count
+    that serve: one whose drain is just over does not yet."""
     if has_failed(look, step.member):
         return None
     left = [n for n in _healthy(look) if n != step.member and not is_drained(look, n)]
+    if look.service.mode is Mode.ACTIVE_ACTIVE:
+        left = [name for name in left if look.serves(name)]
     least = look.service.min_healthy or 1
     return None if len(left) >= least else f"{len(left)} healthy members would be left, at least {least} are wanted"
 

@@ -42,6 +42,9 @@ class Announcer(Nva):
         if self.world.tokens_expire and self.world.timeline.now - issued > TOKEN_SECONDS:
             self._wrote(call, "expired")
             return
+        if self.refuses:
+            self._wrote(call, "the speaker is not running")
+            return
         wanted = tuple(rules.Advertisement(a.prefix, a.next_hop, a.prepend) for a in command.advertisements)
         order = rules.Advertise(self.world.service.name, rules.Turn(command.epoch, command.seq), wanted)
         verdict = rules.advertise(order, self.state, {})

@@ -167,6 +167,18 @@ async def test_a_drain_in_active_active_takes_one_out_and_undrain_brings_it_back
     assert scene.serving() == ["nva-a", "nva-b", "nva-c"]
 
 
+async def test_a_member_whose_drain_is_just_over_does_not_make_another_drain_possible() -> None:
+    doc = topology(3, services=[{**_service(3), "mode": "active-active", "minHealthy": 2}])
+    scene = Scene(desired=doc)
+    await scene.settle()
+    await ordered(scene, "drain", member="nva-a", minutes=1)
+    await scene.settle()
+    scene.clock.at += timedelta(minutes=2)
+    refused = await ordered(scene, "drain", member="nva-b")
+    assert refused.ending is Ending.REFUSED
+    assert "1 healthy members would be left" in refused.reasons[0]
+
+
 async def test_automatic_failovers_in_a_row_are_spaced_and_say_so() -> None:
     scene = Scene(timing={"learnFor": "PT1S", "doubtPoll": "PT1S", "spacingStep": "PT30S", "fenceSettle": "PT0.1S"})
     await scene.settle()
