@@ -182,7 +182,7 @@ def test_the_citations_are_found_at_all() -> None:
         "Finding 0",
         "R8: there is none",
         "F3",
-        "S1x is no law, S21 neither",
+        "S1x is no law, S99 neither",
         "L9",
         "ADR 99",
         "ADRs 1 and 98",

@@ -40,7 +40,7 @@ def test_a_planned_move_admits_two_or_none_for_no_longer_than_its_handover_says(
 
 
 def test_the_law_notices_a_move_that_costs_more_than_is_published() -> None:
-    case = replace(BY_NAME["data path dead, and a self-check says so"], path=None, dead=0.0)
+    case = replace(BY_NAME["planned switchover, `handover: exclusive`"], path=None)
     assert published(case) == 0.0
     assert row(case, range(1)).excess > 0
 
