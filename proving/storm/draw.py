@@ -266,6 +266,8 @@ BESIDE: tuple[Drawn, ...] = (
     _fault(Kind.FATAL, 5.0, 90.0),
     _fault(Kind.CUT, 5.0, 90.0, how=("in", "out", "both")),
     _fault(Kind.ARM_DOWN, 10.0, 120.0),
+    _fault(Kind.MAINTENANCE, 10.0, 120.0),
+    _fault(Kind.REFUSES, 5.0, 90.0),
     _fault(Kind.KILL, 0.0, 0.0),
     _fault(Kind.PAUSE, 1.0, 300.0),
     _fault(Kind.STORAGE_DOWN, 5.0, 60.0),
@@ -299,6 +301,7 @@ def edits_plan(seed: int) -> Plan:
         hosts=draw.choice((1, 2, 2)),
         spread_seconds=(0.1, 4.0),
         keeps_etag=draw.random() < 0.3,
+        shape=("preempt",) if draw.random() < 0.4 else (),
     )
 
 

@@ -125,6 +125,9 @@ class Injector:
 
     def _refuses(self, fault: Fault) -> None:
         agent = self._world.agents[fault.who]
+        if self._world.service.naming is not None:
+            # Without another path it is passed over, or given up.
+            self._world.checks.suspect(fault.who, fault.seconds)
         agent.refuses = True
         self._later(fault.seconds, partial(setattr, agent, "refuses", False))
 

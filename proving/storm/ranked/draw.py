@@ -51,6 +51,7 @@ HARMFUL: tuple[Drawn, ...] = (
     _fault(Kind.FATAL, 5.0, 90.0),
     _fault(Kind.FATAL, 5.0, 90.0),
     _fault(Kind.DISK_BROKEN, 5.0, 90.0),
+    _fault(Kind.REFUSES, 5.0, 90.0),
     _valued(Kind.DISK_SLOW, 5.0, 90.0, 0.01, 3.0),
     _of_all(Kind.REBOOT_ALL, 0.5, 20.0),
     _fault(Kind.SPLIT, 5.0, 90.0, how=("both", "deaf", "mute")),
