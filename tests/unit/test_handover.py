@@ -158,13 +158,6 @@ def test_a_target_that_is_fenced_is_taken_back_into_the_pool_before_it_is_promot
     assert failed.effects == (SendPromote(B, 4, "boot-1"),)
 
 
-def test_where_no_member_held_the_role_before_there_is_none_to_share_it_with() -> None:
-    alone = fencing(B, operation=operation(Kind.SWITCHOVER, previous=None))
-    opened = seamless(look(status(3, Role.SERVING), status(3)), alone)
-    assert not opened.record.is_shared
-    assert opened.effects == (SendFence(A, 4),)
-
-
 @pytest.mark.parametrize(
     ("seen", "target"),
     [
