@@ -192,6 +192,8 @@ class FakeWorld:
         self.admin = {s.name: AdminState.NONE for s in topology.speakers}
         self.pool = set(self.admin)
         """Whose addresses the backend pool holds."""
+        self.elsewhere: set[str] = set()
+        """Who may get flows from another pool."""
         self.arm_up = True
         self.etag = 1
         self.balancer_writes: list[tuple[str, AdminState]] = []
@@ -272,7 +274,8 @@ class FakeWorld:
         backends = {name: self._backend(name) for name in speakers if name in self.pool}
         others = {address_in(service, name) for name in self.pool - backends.keys() if not self._is_down(name)}
         backends = {name: replace(b, address=address_in(service, name)) for name, b in backends.items()}
-        return BalancerReading(f'W/"{self.etag}"', FRONTEND, backends, strangers=frozenset(others))
+        elsewhere = frozenset(self.elsewhere - backends.keys())
+        return BalancerReading(f'W/"{self.etag}"', FRONTEND, backends, strangers=frozenset(others), elsewhere=elsewhere)
 
     def _is_down(self, name: str) -> bool:
         return self.admin[name] is AdminState.DOWN

@@ -172,6 +172,9 @@ class BalancerWrite:
     timeout: timedelta
     wary: bool = False
     """Whether a lift of an earlier operation may still be on its way: see `FenceByBalancer`."""
+    flaws: tuple[str, ...] = ()
+    """What the last reading showed to be wrong with the load balancer (`provable.flaws`): that a pool does not list a member
+    proves nothing while one of its addresses is no member's."""
 
 
 class RouteServers(Protocol):

@@ -112,6 +112,24 @@ async def test_a_read_names_every_other_address_of_the_pool_that_is_not_down(
     addresses(sim).append({"name": "down", "properties": {"ipAddress": "10.0.1.78", "adminState": "Down"}})
     reading = await balancers.read(service(), SPEAKERS, timedelta(seconds=5))
     assert reading.strangers == {pool_address("other")}
+    assert reading.elsewhere == frozenset()
+
+
+async def test_a_read_names_a_member_that_its_pool_lacks_and_another_one_has(
+    sim: Simulator, balancers: LoadBalancersOverArm
+) -> None:
+    document = sim.world.state.resources.get(WANTED.load_balancer_id)
+    assert document is not None
+    rule = document["properties"]["loadBalancingRules"][0]
+    pool_id = rule["properties"]["backendAddressPool"]["id"].rpartition("/")[0] + "/others"
+    moved = addresses(sim).pop(0)
+    document["properties"]["backendAddressPools"].append(
+        {"name": "others", "id": pool_id, "properties": {"loadBalancerBackendAddresses": [moved]}}
+    )
+    further = {**rule["properties"], "backendAddressPool": {"id": pool_id}}
+    document["properties"]["loadBalancingRules"].append({**rule, "name": "further", "properties": further})
+    reading = await balancers.read(service(), SPEAKERS, timedelta(seconds=5))
+    assert (reading.backends.keys(), reading.elsewhere) == ({"nva-b"}, {"nva-a"})
 
 
 async def test_a_health_action_that_takes_too_long_leaves_reasons_out(

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -12,7 +13,7 @@ from function_app.adapters.arm.client import Azure
 from function_app.adapters.arm.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Timeouts
 from function_app.domain.base.errors import Superseded, Unavailable
 from function_app.domain.service.observation import AdminState, Backend
-from function_app.domain.topology.model import BackendPool, NextHop, Service
+from function_app.domain.topology.model import AND, BackendPool, NextHop, Service
 from function_app.reconcile.act.fencing import fence, lift
 from function_app.reconcile.ports import BalancerWrite, Ports
 from simulator.data_plane import Probed
@@ -183,11 +184,27 @@ async def test_no_pool_is_written_where_down_would_prove_nothing_in_one_of_them(
     assert met(sim) == ("None", "None")
 
 
-async def test_a_member_that_one_pool_lacks_is_not_fenced_in_the_other_alone(sim: Simulator, ports: Ports) -> None:
+def lacking_one(**more: Any) -> BalancerWrite:
+    """A fence of nva-b, by an address that the outer pool does not have."""
     other = structs.replace(NVA_A, name="nva-b", address=IPv4Address("10.0.1.5"))
     lacking = structs.replace(sandwiched().load_balancer.also_behind[0], addresses={"nva-b": IPv4Address("10.0.3.99")})  # type: ignore[union-attr]
     spec = structs.replace(sandwiched().load_balancer, also_behind=(lacking,))  # type: ignore[type-var]
     changed = structs.replace(sandwiched(), next_hop=NextHop(load_balancer=spec))
-    with pytest.raises(Unavailable, match="is not in pool outer of plb-nva"):
-        await fence(ports, replace(request(), service=changed, speaker=other))
+    return replace(request(), service=changed, speaker=other, **more)
+
+
+async def test_a_member_that_one_pool_lacks_is_not_fenced_while_an_address_there_is_no_members(
+    sim: Simulator, ports: Ports
+) -> None:
+    """It may be that one: the document has it wrong."""
+    flaws = ("nva-b is in the pool and no member",)
+    with pytest.raises(Unavailable, match="nothing is written: it is not in the pool, and nva-b is in the pool and no"):
+        await fence(ports, lacking_one(flaws=flaws))
     assert not [logged for logged in sim.requests if logged.method == "PUT"]
+
+
+async def test_a_member_that_one_pool_lacks_is_fenced_in_the_other(sim: Simulator, ports: Ports) -> None:
+    proof = await fence(ports, lacking_one(settle=timedelta(seconds=1)))
+    assert proof.address.endswith("/nva-b")
+    assert AND not in proof.address
+    assert len([logged for logged in sim.requests if logged.method == "PUT"]) == 1

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from function_app.domain.service.balancer import AddressFacts, FlowFacts, PoolFacts, RuleFacts
-from function_app.domain.service.provable import PoolSeen, fencing_rule, flaws, hidden, unprovable
+from function_app.domain.service.provable import PoolSeen, fencing_rule, flaws, hidden, may_be_elsewhere, unprovable
 from function_app.domain.topology.model import LoadBalancer, Speaker
 
 SPEC = LoadBalancer(id="/lb", frontend="fe", backend_pool="nvas", probe="agent")
@@ -49,6 +49,10 @@ def test_without_its_interface_a_speaker_is_not_known_to_be_in_no_pool_of_interf
     assert hidden(flows(rule("all"), other=shy), SPEC, bare) is None  # no rule sends flows to the second pool
     shown = replace(shy, ip=IPv4Address("10.0.1.9"))
     assert hidden(flows(rule("all"), rule("web", "admin", "tcp"), other=shown), SPEC, bare) is None
+    here = flows(rule("all"), rule("web", "admin", "tcp"), other=AGAIN)
+    assert [may_be_elsewhere(f, SPEC, s) for f, s in ((used, bare), (here, bare), (here, NVA_A))] == [True, True, True]
+    assert not may_be_elsewhere(flows(rule("all"), other=AGAIN), SPEC, NVA_A)
+    assert not may_be_elsewhere(replace(here, pools=here.pools[:1]), SPEC, NVA_A)
 
 
 @pytest.mark.parametrize(

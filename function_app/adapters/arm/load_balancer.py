@@ -26,7 +26,7 @@ from function_app.adapters.arm.client import LATER, Azure, ResourceId, calling
 from function_app.adapters.arm.document import Json, plain
 from function_app.domain.base.errors import Superseded, Terminal, Transient, Unavailable
 from function_app.domain.service.observation import AdminState, Backend, BalancerReading, in_every_pool
-from function_app.domain.service.provable import PoolSeen, fencing_rule, flaws, hidden, unprovable
+from function_app.domain.service.provable import PoolSeen, fencing_rule, flaws, hidden, may_be_elsewhere, unprovable
 from function_app.domain.topology.model import LoadBalancer, Service, Speaker
 from function_app.reconcile.ports import PoolView
 
@@ -188,8 +188,10 @@ def _reading(answers: _Answers, speakers: Mapping[str, Speaker], frontend: IPv4A
     noticed = noticed_within(answers.document, access.spec.probe)
     interfaces = {name: address.interface for name, address in found.items() if address is not None}
     seen = PoolSeen(no_healthy_backends(answers.document, access.spec.probe), strangers, interfaces)
-    wrong = flaws(flows_of(answers.document), access.spec, known, seen)
-    return BalancerReading(pool.etag, frontend, backends, noticed, complete, strangers, wrong)
+    flows = flows_of(answers.document)
+    wrong, missing = flaws(flows, access.spec, known, seen), known.keys() - backends.keys()
+    elsewhere = frozenset(name for name in missing if may_be_elsewhere(flows, access.spec, known[name]))
+    return BalancerReading(pool.etag, frontend, backends, noticed, complete, strangers, wrong, elsewhere)
 
 
 async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple[BackendHealth, ...]:

@@ -80,9 +80,11 @@ def _means_another(look: Look, member: str) -> bool:
 
 
 def _is_absent(look: Look, member: str) -> bool:
-    """Whether this look shows a pool that holds no address of a member of this name."""
+    """Whether this look shows a pool that holds no address of a member of this name, and no other pool that does."""
     reading = look.observed.balancer
-    return isinstance(reading, BalancerReading) and reading.complete and member not in reading.backends
+    if not isinstance(reading, BalancerReading) or member in reading.backends.keys() | reading.elsewhere:
+        return False
+    return reading.complete
 
 
 def _missing_proof(look: Look, member: str) -> str:
@@ -91,6 +93,8 @@ def _missing_proof(look: Look, member: str) -> str:
         return reading or "it does not acknowledge, and there is no load balancer that could fence it"
     if member in reading.backends:
         return "it is in the pool, and does not acknowledge"
+    if member in reading.elsewhere:
+        return "it may get new flows from another pool of the load balancer, and does not acknowledge"
     return "the pool holds addresses that are no member's and not Down, or that are not known"
 
 

@@ -165,6 +165,8 @@ class BalancerReading:
     """Every other address of the pool that is not Down (as `Backend.address`): no member of the service."""
     flaws: tuple[str, ...] = ()
     """Why what a member answers does not decide alone whether it gets new flows (`provable.flaws`)."""
+    elsewhere: frozenset[str] = frozenset()
+    """Members that the pool does not list and that may get new flows from another pool of the load balancer."""
 
     def contradicts(self, member: str, address: str) -> bool:
         """Whether it shows the member, or the address at which its Down was proven, without that Down (safety.md
@@ -189,7 +191,8 @@ def in_every_pool(readings: Sequence[BalancerReading]) -> BalancerReading:
     complete = all(reading.complete for reading in readings)
     strangers = frozenset[str]().union(*(reading.strangers for reading in readings))
     flaws = tuple(flaw for reading in readings for flaw in reading.flaws)
-    return BalancerReading(etag, first.frontend, _backends(readings), within, complete, strangers, flaws)
+    elsewhere = frozenset[str]().union(*(reading.elsewhere for reading in readings))
+    return BalancerReading(etag, first.frontend, _backends(readings), within, complete, strangers, flaws, elsewhere)
 
 
 def _backends(readings: Sequence[BalancerReading]) -> dict[str, Backend]:

@@ -94,3 +94,9 @@ def hidden(flows: FlowFacts, spec: BackendPool, speaker: Speaker) -> str | None:
         if speaker.interface is None and any(address.ip is None for address in pool.addresses):
             return f"whether {speaker.name} is in pool {pool.name} is not known without its `interface`"
     return None
+
+
+def may_be_elsewhere(flows: FlowFacts, spec: BackendPool, speaker: Speaker) -> bool:
+    """Whether a speaker that the service's pool does not list may get new flows from another pool."""
+    found = any(reaches(pool, speaker, None) for pool in other_pools(flows, spec))
+    return found or hidden(flows, spec, speaker) is not None

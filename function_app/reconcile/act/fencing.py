@@ -127,6 +127,8 @@ class _Attempt:
         view = await self.look()
         if view.unprovable:
             raise Unavailable(view.unprovable, LATER)
+        if view.admin_state is None and self._request.flaws:
+            raise Unavailable(f"it is not in the pool, and {'; '.join(self._request.flaws)}", LATER)
         return view
 
     async def write(self, state: AdminState, seen: PoolView) -> PoolView:

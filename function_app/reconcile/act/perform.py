@@ -151,6 +151,7 @@ async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer) -> Observ
         settle=timing.fence_settle,
         timeout=timing.fence_timeout,
         wary=isinstance(effect, FenceByBalancer) and effect.wary,
+        flaws=hand.intent.record.flaws,
     )
     turn = keys.fence_lease(hand.topology.name, hand.service.key, effect.member)
     lifts = isinstance(effect, LiftByBalancer)

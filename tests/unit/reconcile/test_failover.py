@@ -79,6 +79,20 @@ async def test_a_dead_holder_that_the_pool_does_not_list_is_followed_and_fenced_
     assert (settled.record.target, settled.record.fenced.keys()) == ("nva-b", {"nva-a"})
 
 
+async def test_a_dead_holder_that_the_pool_does_not_list_is_not_followed_while_an_address_there_is_no_members(
+    settled: Scene,
+) -> None:
+    """It may be that one: the document has it wrong."""
+    flawed = msgspec.structs.replace(settled.record, flaws=("x is in the pool and no member",))
+    await settled.documents.put("records/hub/fw.json", msgspec.json.encode(flawed))
+    settled.world.kill("nva-a")
+    settled.world.pool = {"nva-b"}
+    outcome = await settled.fast()
+    assert outcome.ending is Ending.HELD
+    assert "it is not in the pool, and x is in the pool and no member" in outcome.reasons[0]
+    assert settled.world.agents["nva-b"].role is Role.STANDBY
+
+
 async def test_without_any_proof_it_holds_says_so_and_changes_no_role(settled: Scene) -> None:
     settled.world.kill("nva-a")
     settled.world.arm_up = False

@@ -281,6 +281,19 @@ async def test_a_dead_member_of_an_active_active_service_is_drained_and_forgotte
     assert scene.record.may_serve == {A, B}
 
 
+async def test_a_member_that_another_pool_may_send_flows_to_is_not_forgotten_by_its_absence_from_this_one() -> None:
+    scene = Scene(3, desired=active_active())
+    await scene.settle()
+    scene.world.kill(C)
+    scene.world.pool.discard(C)
+    scene.world.elsewhere = {C}
+    refused = await ordered(scene, "forget", member=C)
+    assert refused.ending is Ending.REFUSED
+    assert "it may get new flows from another pool" in refused.reasons[0]
+    scene.world.elsewhere = set()
+    assert (await ordered(scene, "forget", member=C)).ending is Ending.ACCEPTED
+
+
 async def test_a_dead_member_that_is_replaced_at_another_address_is_to_be_forgotten_and_no_service_retired_for_it() -> (
     None
 ):
