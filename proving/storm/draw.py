@@ -301,7 +301,7 @@ def edits_plan(seed: int) -> Plan:
         hosts=draw.choice((1, 2, 2)),
         spread_seconds=(0.1, 4.0),
         keeps_etag=draw.random() < 0.3,
-        shape=("preempt",) if draw.random() < 0.4 else (),
+        shape=draw.choice(((), ("preempt",), ("sandwich",))),
     )
 
 

@@ -56,6 +56,11 @@ def _other_balancer(document: dict[str, Any], who: str) -> None:
     document["services"][0]["nextHop"]["loadBalancer"]["id"] = f"{NETWORK}/loadBalancers/other"
 
 
+def _without_outer(document: dict[str, Any], who: str) -> None:
+    """As it was where there is one load balancer."""
+    document["services"][0]["nextHop"]["loadBalancer"].pop("alsoBehind", None)
+
+
 def _other_kind(document: dict[str, Any], who: str) -> None:
     document["services"][0]["nextHop"] = {"self": {}}
 
@@ -78,6 +83,7 @@ MOVING: dict[str, Callable[[dict[str, Any], str], None]] = {
     "address": _readdressed,
     "pool": _other_pool,
     "balancer": _other_balancer,
+    "outer": _without_outer,
     "kind": _other_kind,
 }
 """Edits that never come into force while a member may serve: this world has one pool, and no order ends that here."""

@@ -243,7 +243,9 @@ class HostRouteServers:
 
     async def read(self, server: RouteServer) -> RouteServerReading:
         TRACE.get().listed = self._host.world.timeline.now
-        reading: RouteServerReading = await self._host.ask("rs.read", ARM_SECONDS, _no_arm, self._server.read)
+        reading: RouteServerReading = await self._host.ask(
+            "rs.read", ARM_SECONDS, _no_arm, self._server.read, server.name
+        )
         return reading
 
     async def create(self, server: RouteServer, step: CreatePeering) -> None:

@@ -36,7 +36,7 @@ class RouteServer:
             for s in topology.speakers
         }
 
-    def read(self, call: Call) -> None:
+    def read(self, call: Call, server: str) -> None:
         if self.down:
             call.answer(Unavailable("ARM answers 503"))
             return

@@ -17,7 +17,6 @@ from function_app.reconcile.ports import AgentCommand
 from proving.storm.checks import SETTLED, Checks
 from proving.storm.hosts import TRACE
 from proving.storm.ranked.instances import Route
-from proving.storm.route_server import INSTANCES
 
 if TYPE_CHECKING:
     from proving.storm.nva import Nva
@@ -45,7 +44,7 @@ class RankedChecks(Checks):
         if record is not None:
             self._look_at_proof(record)
         if server.quiet:
-            self._look_at_best({instance: server.best(instance) for instance in INSTANCES})
+            self._look_at_best({instance: server.best(instance) for instance in server.all})
 
     def _look_at_best(self, best: dict[IPv4Address, dict[str, Route]]) -> None:
         """One next hop on each instance, and the same on both."""
@@ -67,7 +66,7 @@ class RankedChecks(Checks):
         if lead is None or record.phase not in SETTLED or record.rank is None:
             return
         orders = {order.path for order in record.rank.announcers[lead].current}
-        for instance in INSTANCES:
+        for instance in server.all:
             mine = server.routes.get((lead, instance))
             hops = {route.next_hop for route in server.best(instance).values()}
             if mine is not None and Path(mine.length, mine.next_hop) in orders and hops != {holder}:
@@ -130,10 +129,16 @@ class RankedChecks(Checks):
         return next(s.name for s in self._ranked.topology.speakers if s.address == address)
 
     def _is_lopsided(self, name: str, looked: float) -> bool:
-        """Whether it had no session, for a while, with an instance that another one had a session with, for a while."""
+        """Whether it had no session, for a while, with an instance that another one had a session with, for a while; one of
+        an earlier boot is there to the instance alone."""
         sessions = self._ranked.route_server.sessions
-        lasting = {way: session.up for way, session in sessions.items() if session.since < looked - LATELY}
-        missing = [instance for instance in INSTANCES if lasting.get((name, instance)) is False]
+        agents = self._ranked.agents
+        lasting = {
+            way: session.up and session.boot == agents[way[0]].boot
+            for way, session in sessions.items()
+            if session.since < looked - LATELY
+        }
+        missing = [instance for instance in self._ranked.route_server.all if lasting.get((name, instance)) is False]
         return any(up and way[0] != name and way[1] in missing for way, up in lasting.items())
 
 

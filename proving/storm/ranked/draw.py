@@ -112,4 +112,5 @@ def ranked_plan(seed: int) -> Plan:
         quiet=course == "quiet",
         last_crash=course == "heals" and draw.random() < 0.3,
         lasting=lasting if course in ("known", "hidden") else (),
+        shape=("two-servers",) if draw.random() < 0.35 else (),
     )

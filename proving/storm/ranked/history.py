@@ -29,7 +29,7 @@ class RankedHistory(History):
 
     def _new_world(self, bugs: Bugs) -> RankedWorld:
         plan = self.plan
-        return RankedWorld(plan.seed, ranked_place(plan.members, plan.injectors, plan.pace), bugs)
+        return RankedWorld(plan.seed, ranked_place(plan.members, plan.injectors, plan.pace, plan.shape), bugs)
 
     def _begin(self) -> None:
         super()._begin()
@@ -121,7 +121,7 @@ class RankedHistory(History):
         """Both instances name the holder, and lengths are back at rest."""
         world, record = self.world, self.world.documents.record
         hops = world.route_server.next_hops()
-        if record is None or hops != [{record.target}, {record.target}]:
+        if record is None or hops != [{record.target} for _ in world.route_server.all]:
             return "L1", f"best paths name {hops}, and the holder is {record.target if record else None}"
         short = {n: r for n, r in world.route_server.routes.items() if r.length < LENGTH_AT_REST}
         if short:

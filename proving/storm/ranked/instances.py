@@ -24,6 +24,9 @@ HELLO_SECONDS = (0.5, 5.0)
 """From when two ends can reach each other to Established."""
 UPDATE_SECONDS = (0.01, 1.0)
 
+PAIRS = (INSTANCES, (IPv4Address("10.0.3.4"), IPv4Address("10.0.3.5")))
+"""The instances of one Route Server, and those of another one."""
+
 type Way = tuple[str, IPv4Address]
 """An announcer and an instance."""
 
@@ -58,7 +61,10 @@ class Instances(RouteServer):
         super().__init__(world, topology)
         self._ranked = world
         self._names = {s.address: s.name for s in topology.speakers}
-        self.sessions = {(name, i): Session() for name in world.service.announcers for i in INSTANCES}
+        self._of = {rs.name: pair for rs, pair in zip(topology.route_servers, PAIRS, strict=False)}
+        """By Route Server its instances; every announcer has a session with each of all of them."""
+        self.all = tuple(instance for pair in self._of.values() for instance in pair)
+        self.sessions = {(name, i): Session() for name in world.service.announcers for i in self.all}
         self.routes: dict[Way, Route] = {}
         self.unheard: set[str] = set()
         """Announcers whose packets, and those to them, are lost on the way to both instances."""
@@ -78,17 +84,21 @@ class Instances(RouteServer):
 
     def next_hops(self) -> list[set[str]]:
         """By instance that has any path, the next hops of its best paths."""
-        found = ({route.next_hop for route in self.best(instance).values()} for instance in INSTANCES)
+        found = ({route.next_hop for route in self.best(instance).values()} for instance in self.all)
         return [hops for hops in found if hops]
 
     def established(self, name: str) -> dict[IPv4Address, bool]:
         """An announcer's sessions as it reports them; none of a member that announces nothing."""
         boot = self._ranked.agents[name].boot
-        mine = ((instance, self.sessions.get((name, instance))) for instance in INSTANCES)
+        mine = ((instance, self.sessions.get((name, instance))) for instance in self.all)
         return {instance: session.up and session.boot == boot for instance, session in mine if session is not None}
 
     def has_session(self, name: str) -> bool:
         return any(self.established(name).values())
+
+    def _has_session_with(self, server: str, name: str) -> bool:
+        established = self.established(name)
+        return any(established.get(instance, False) for instance in self._of[server])
 
     # --- what happens to it
 
@@ -129,7 +139,7 @@ class Instances(RouteServer):
 
     def send(self, name: str) -> None:
         """The announcer has another path: an UPDATE to each instance that it has a session with."""
-        for instance in INSTANCES:
+        for instance in self.all:
             session = self.sessions.get((name, instance))
             if session is not None and session.up and session.passes:
                 self._update((name, instance), session)
@@ -194,14 +204,16 @@ class Instances(RouteServer):
 
     # --- as ARM shows it
 
-    def read(self, call: Call) -> None:
+    def read(self, call: Call, server: str) -> None:
         if self.down:
-            super().read(call)
+            super().read(call, server)
             return
         names = {peering_name(self._topology.name, name): name for name in self._ranked.agents}
-        states = {p: "Connected" if self.has_session(name) else "NotConnected" for p, name in names.items()}
+        states = {
+            p: "Connected" if self._has_session_with(server, name) else "NotConnected" for p, name in names.items()
+        }
         shown = tuple(replace(p, connection_state=states.get(p.name)) for p in self.peerings.values())
-        call.answer(RouteServerReading(INSTANCES, shown), self._ranked.draw() * 0.3)
+        call.answer(RouteServerReading(self._of[server], shown), self._ranked.draw() * 0.3)
 
     def _rows(self, speaker: Speaker) -> Iterator[LearnedRoute]:
         for (name, instance), route in self.routes.items():

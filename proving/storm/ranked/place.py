@@ -19,16 +19,19 @@ PACES: dict[str, dict[str, str]] = {
 
 
 @cache
-def ranked_place(members: int, injectors: int, pace: str) -> Topology:
-    """A topology named `hub` with one service `fw`: of kind `member` where there are injectors, else `self`."""
+def ranked_place(members: int, injectors: int, pace: str, shape: tuple[str, ...] = ()) -> Topology:
+    """A topology named `hub` with one service `fw`: of kind `member` where there are injectors, else `self`. With
+    `two-servers` in its `shape`, announcers peer with two Route Servers."""
+    servers = ["rs", "rs-2"] if "two-servers" in shape else ["rs"]
     names = [f"nva-{letter}" for letter in "abcd"[:members]]
     watches = [f"watch-{i + 1}" for i in range(injectors)]
-    peers: dict[str, Any] = {n: [] if injectors else ["rs"] for n in names} | {n: ["rs"] for n in watches}
+    of_members = [] if injectors else servers
+    peers: dict[str, Any] = {n: [*of_members] for n in names} | {n: [*servers] for n in watches}
     document: dict[str, Any] = {
         "schema": "hopkeeper/v1",
         "name": "hub",
         "networks": ["10.0.0.0/16"],
-        "routeServers": [{"name": "rs", "id": f"{NETWORK}/virtualHubs/rs"}],
+        "routeServers": [{"name": n, "id": f"{NETWORK}/virtualHubs/{n}"} for n in servers],
         "speakers": [
             {"name": n, "address": f"10.0.1.{4 + i}", "asn": 65001, "agent": {"port": 8443}, "peersWith": peers[n]}
             for i, n in enumerate(peers)
