@@ -138,7 +138,7 @@ PREFIX, ADDRESS = IPv4Network("0.0.0.0/0"), IPv4Address("10.0.1.100")
         ),
         (AgentStatus("boot", NOW, {}), AgentStatus("boot", NOW, {}, (), {}, {}, "", None, None, {})),
         (Backend(AdminState.NONE), Backend(AdminState.NONE, None)),
-        (Observed(NOW, {}), Observed(NOW, {}, None, None, {}, {}, frozenset(), {}, {}, {})),
+        (Observed(NOW, {}), Observed(NOW, {}, None, None, {}, {}, frozenset(), {}, {}, None, {}, {})),
         (Advertisement(PREFIX, ADDRESS), Advertisement(PREFIX, ADDRESS, 0)),
         (OutwardRoutes(), OutwardRoutes((), None)),
         (AddressFacts(name="a"), AddressFacts(name="a", ip=None, interface=None)),
