@@ -194,12 +194,13 @@ class Balancer:
         self.meddled |= dict.fromkeys(states, self._writes)
 
     def foreign_membership(self, members: set[str]) -> None:
-        """Somebody else's write of who is in the pool. Of whom it puts in it may undo what was believed, as any other may."""
+        """Somebody else's write of who is in the pool. Whom it puts in has no adminState, whatever it had before."""
         changed, added = sorted(self.members ^ members), members - self.members
         self.members = self._due = members
         self.etag += 1
         self._note_version()
-        self.meddled |= dict.fromkeys(added, self._writes)
+        if added:
+            self.foreign_write(dict.fromkeys(sorted(added), AdminState.NONE))
         for name in changed:
             self._world.timeline.after(self._arriving(name), self._list, name, name in members)
 
