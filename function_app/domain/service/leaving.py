@@ -238,17 +238,24 @@ def departures(old: Topology, new: Topology, records: Mapping[str, Record]) -> I
     successors = {service.key: (i, service) for i, service in enumerate(new.services)}
     for service in old.services:
         record = records.get(service.key)
-        if record is None or not record.believed:
+        believed = _at_stake(record) if record is not None else frozenset[str]()
+        if record is None or not believed:
             continue
         if service.key not in successors:
-            rule = f"service {service.name!r} leaves while {', '.join(sorted(record.believed))} may serve"
+            rule = f"service {service.name!r} leaves while {', '.join(sorted(believed))} may serve"
             yield Problem("$.services", f"{rule}: `retire` or `release` it first, or keep it as `formerly`")
             continue
         i, successor = successors[service.key]
-        yield from _members_that_leave(successor, record.believed, f"$.services[{i}]")
+        yield from _members_that_leave(successor, believed, f"$.services[{i}]")
         known = record.about or referents_of(old, service)
-        for what in moved(known, referents_of(new, successor), record.believed):
+        for what in moved(known, referents_of(new, successor), believed):
             yield Problem(f"$.services[{i}]", f"{what}: {ENDS}")
+
+
+def _at_stake(record: Record) -> frozenset[str]:
+    """Who may serve, and who is about to be granted it: a pass that knows the document before may be at that."""
+    coming = record.target if record.phase is Phase.FENCING and record.leaving is None else None
+    return record.believed | {coming} if coming else record.believed
 
 
 def _members_that_leave(service: Service, believed: frozenset[str], path: str) -> Iterator[Problem]:

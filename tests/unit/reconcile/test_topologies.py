@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from function_app.domain.base.errors import BadInput, Superseded
-from function_app.domain.service.record import Leaving
+from function_app.domain.service.record import Leaving, Phase
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.reconcile import status
@@ -277,3 +277,9 @@ async def test_a_document_that_was_stored_since_keeps_the_laws_that_are_new(stor
     in_force = await topologies.in_force("hub")
     assert in_force.topology == decode(text(ranked_document(2)), Place())
     assert "0.0.0.0/0" in str(in_force.problems[0])
+
+
+async def test_a_member_that_is_about_to_be_granted_may_not_mean_another_address(stored: FakeDocuments) -> None:
+    topologies = await in_service(stored, phase=Phase.FENCING, target="nva-a", may_serve=frozenset({"nva-b"}))
+    with pytest.raises(BadInput, match=r"nva-a is at 10\.0\.1\.99 now and was at 10\.0\.1\.4"):
+        await topologies.apply(text(readdressed()))
