@@ -123,6 +123,14 @@ def test_silence_is_evidence_behind_a_load_balancer_once_it_lasted_at_every_peer
     assert judge(looking(seen, stable(), ranked(2)), A).row is HealthRow.SILENT
 
 
+def test_a_member_that_answers_us_or_a_peer_is_not_silent_however_short_the_others_have_missed_it() -> None:
+    just_now = missed(0.4)
+    answers = Observed(NOW, views(b=just_now) | {A: SERVING})
+    received = Observed(NOW, views(b=just_now, c=PeerView(Value.OK, Value.OK, timedelta(0))))
+    assert silence_left(DESIRED.services[0], answers, TIMING) is None
+    assert silence_left(DESIRED.services[0], received, TIMING) is None
+
+
 @pytest.mark.parametrize(("age", "left"), [(2.0, 13.0), (15.0, 0.0), (119.0, 0.0), (None, 15.0)])
 def test_what_the_probe_finds_of_a_silent_holder_is_waited_for_until_it_must_have_found_out(
     age: float | None, left: float
