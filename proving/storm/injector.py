@@ -268,6 +268,7 @@ class Injector:
     def _foreign_pool(self, fault: Fault) -> None:
         for name in self._world.agents:
             self._world.checks.suspect(name, fault.seconds + 30.0)
+            self._world.checks.taken_out(name, fault.seconds)  # health says nothing of whom no pool lists
         for balancer in self._some(fault):
             balancer.foreign_membership({fault.who} if fault.who else set())
             self._later(fault.seconds, partial(self._foreign_pool_over, balancer))
@@ -277,6 +278,7 @@ class Injector:
 
     def _foreign_out(self, fault: Fault) -> None:
         self._world.checks.suspect(fault.who, fault.seconds + 30.0)
+        self._world.checks.taken_out(fault.who, fault.seconds)
         for balancer in self._some(fault):
             balancer.foreign_membership(balancer.members - {fault.who})
             self._later(fault.seconds, partial(self._foreign_in, balancer, fault.who))
