@@ -148,6 +148,10 @@ def test_what_is_not_known_of_one_pool_is_not_known_of_all() -> None:
     assert (both.noticed_within, both.complete, both.strangers) == (slow, True, {"/in/x", "/out/x"})
     assert both.etag == f"{known.etag}, 2"
     assert in_every_pool([known, replace(other, noticed_within=None)]).noticed_within is None
+    flawed = in_every_pool([replace(known, flaws=("one",)), replace(other, flaws=("two",))])
+    assert (flawed.flaws, flawed.frontend) == (("one", "two"), known.frontend)
+    astray = [replace(each, elsewhere=frozenset({name})) for each, name in ((known, A), (other, B))]
+    assert in_every_pool(astray).elsewhere == {A, B}
     assert not in_every_pool([known, replace(other, complete=False)]).complete
     assert together(UP_A, replace(UP_B, address="")).backends[A].address == ""
 
