@@ -433,7 +433,7 @@ MOVES = [
     ),
     Case(
         "a drained holder is followed",
-        look(SERVING),
+        look(SERVING, balancer="503"),
         stable(drains=DRAINED),
         because=("switchover to nva-b at epoch 4: nva-a is drained by ann",),
         effects=(by_agent(A),),
@@ -441,7 +441,7 @@ MOVES = [
     ),
     Case(
         "a drained holder serves on while no other member is ready",
-        look(SERVING, UNREADY, UNREADY),
+        look(SERVING, UNREADY, UNREADY, balancer="503"),
         stable(drains=DRAINED),
         held=("nva-a is drained by ann, but no other member is ready",),
     ),

@@ -291,8 +291,16 @@ def test_an_hour_of_quiet_ends_the_spacing_however_long_that_would_be() -> None:
 def test_a_drained_holder_serves_on_until_another_one_is_ready() -> None:
     drained = stable(drains={A: Drain(until=SOON, by="ann")})
     unready = replace(STANDBY, sessions={INSTANCES[0]: False})
-    assert decided(look(SERVING, unready, unready), drained).record.phase is Phase.STABLE
-    assert decided(look(SERVING), drained).record.target == B
+    assert decided(look(SERVING, unready, unready, balancer="503"), drained).record.phase is Phase.STABLE
+    assert decided(look(SERVING, balancer="503"), drained).record.target == B
+
+
+def test_a_drain_moves_nothing_before_it_is_known_whether_an_operator_took_the_next_member_out() -> None:
+    """A fast pass does not read the load balancer: it would move the service to a member that gets no new flows."""
+    drained = stable(drains={A: Drain(until=SOON, by="ann")})
+    assert decided(look(SERVING), drained).record.target == A
+    seen = look(SERVING, balancer=balancer(nva_a="Up_Probe_Success", nva_b="Down_Admin", nva_c="Down_Probe_HttpStatusCodeError"))
+    assert decided(seen, drained).record.target == C
 
 
 def returning(
@@ -308,6 +316,11 @@ def returning(
     record = stable(B, ready_since={A: NOW - ready_for}, operation=long_held, refused=refused or {})
     seen = replace(look(STANDBY, status(3, Role.SERVING)), balancer=shown)
     return decide(Look(service, TIMING, seen, record, NOW)).record.target
+
+
+def test_a_better_member_that_an_operator_took_out_of_the_pool_does_not_return() -> None:
+    shown = balancer(nva_a="Down_Admin", nva_b="Up_Probe_Success", nva_c="Down_Probe_HttpStatusCodeError")
+    assert returning(TIMING.ready_for, shown, preempt="ready") == B
 
 
 def test_a_better_member_returns_only_if_configured_so_and_ready_for_long_enough() -> None:

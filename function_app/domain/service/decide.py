@@ -378,9 +378,10 @@ def _rejoined(look: Look, holder: str) -> Decision | None:
 
 
 def _discretionary(look: Look, holder: str) -> Decision | None:
-    """Moves that are not urgent: away from a drained holder, or back to a higher priority where `preempt` is `ready`."""
+    """Moves that are not urgent: away from a drained holder or from maintenance, or back to a higher priority where `preempt` is
+    `ready`. A drain waits for a look that shows whether an operator took the target out."""
     other = elect(look, without=holder)
-    if is_drained(look, holder):
+    if is_drained(look, holder) and kind_of(look.service).can_tell(look):
         drain = look.record.drains[holder]
         if other is None or not is_ready(look, other):
             return Decision(look.record, held=(f"{holder} is drained by {drain.by}, but no other member is ready",))
@@ -404,14 +405,13 @@ def _returned(look: Look, holder: str) -> Decision | None:
 
 
 def _ready_since(look: Look, holder: str) -> dict[str, datetime]:
-    """By member of higher priority than the holder, since when it is ready and acknowledged; one that would only be the last
-    choice stays where it is."""
+    """By member of higher priority than the holder, since when it is acknowledged and could take over at once."""
     least = look.service.member(holder).priority
     above = [name for name in look.members if look.service.member(name).priority > least]
     return {
         name: look.record.ready_since.get(name, look.at)
         for name in above
-        if is_ready(look, name) and look.acked(name) and not (is_drained(look, name) or is_last_choice(look, name))
+        if look.acked(name) and unable(look, name) is None
     }
 
 

@@ -282,3 +282,14 @@ async def test_an_order_that_makes_no_sense_is_refused(settled: Scene, order: Sw
 def _service(members: int) -> dict[str, Any]:
     service: dict[str, Any] = document(members)["services"][0]
     return service
+
+
+async def test_a_switchover_to_a_member_that_an_operator_took_out_is_refused(settled: Scene) -> None:
+    settled.world.admin["nva-b"] = AdminState.DOWN
+    outcome = await ordered(settled, "switchover", to="nva-b")
+    assert outcome.ending is Ending.REFUSED
+    assert "adminState of nva-b is Down" in outcome.reasons[0]
+    settled.world.pool.remove("nva-b")
+    outcome = await ordered(settled, "switchover", to="nva-b")
+    assert "nva-b is not in the backend pool" in outcome.reasons[0]
+    assert settled.serving() == ["nva-a"]
