@@ -408,6 +408,16 @@ def test_a_move_on_the_probe_alone_is_undone_where_the_probe_reaches_the_old_hol
     assert operation_of(decided(seen, record).record) == then
 
 
+def test_a_move_on_the_probe_alone_is_followed_by_whoever_the_probe_reaches_whatever_is_not_known_of_the_first() -> (
+    None
+):
+    """nva-a is Down by us, which hides its probe's path: waited for, it would leave nva-c idle."""
+    shown = balancer(nva_a="Down_Admin", nva_b=UNANSWERED, nva_c=ANSWERED)
+    record = granted(operation=operation(Kind.PROBE), stalled=OVER, owed={A: 3})
+    seen = look(status(4), status(4, Role.SERVING), status(4), balancer=shown)
+    assert operation_of(decided(seen, record).record) == (Phase.FENCING, C, Kind.NEXT)
+
+
 @pytest.mark.parametrize(
     ("reason", "path"),
     [

@@ -6,7 +6,7 @@ Off the failover path: the load balancer's health is only read by slow passes, a
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect
+from function_app.domain.service.election import elect, unable
 from function_app.domain.service.health import tally
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed, Value
@@ -85,16 +85,21 @@ def confirm(look: Look, target: str) -> Decision:
         return Decision(record, held=(serves + shown,))
     if reason is None:
         return rest(record, serves + shown)
-    other = elect(look, without=target)
-    if other is None or (look.kind is Kind.PROBE and not _reaches_only(look, other, target)):
+    is_second = look.kind is Kind.PROBE
+    other = _reached_only(look, target) if is_second else elect(look, without=target)
+    if other is None:
         return Decision(record, held=(serves + shown,))
-    kind = Kind.NEXT if look.kind is Kind.PROBE else Kind.PROBE
+    kind = Kind.NEXT if is_second else Kind.PROBE
     return open_operation(look, other, kind, f"{target} was not verified in time ({reason})")
 
 
-def _reaches_only(look: Look, other: str, target: str) -> bool:
-    """Whether the probe gets an answer of `other`, though not a 200 while it stands by, and none of the target."""
-    return look.probe_path(other) is Value.OK and look.probe_path(target) is Value.BAD
+def _reached_only(look: Look, target: str) -> str | None:
+    """A member that could take over and that the probe gets an answer of, though not a 200 while it stands by, and none of the
+    target."""
+    if look.probe_path(target) is not Value.BAD:
+        return None
+    able = (name for name in look.members if name != target and unable(look, name) is None)
+    return next((name for name in able if look.probe_path(name) is Value.OK), None)
 
 
 def _silence(seen: Observed) -> str:
