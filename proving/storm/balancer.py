@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from function_app.domain.base.errors import Superseded, Terminal, Unavailable
 from function_app.domain.service.observation import AdminState, Backend, BalancerReading
+from function_app.reconcile.act.probing import FAILING
 from function_app.reconcile.ports import PoolView
 from proving.storm.calls import Call
 from proving.storm.prober import INTERVAL, THRESHOLD, Prober
@@ -243,7 +244,8 @@ class Balancer:
         agent = self._world.agents[name]
         answers = agent.probe_listens and name not in self.unprobed
         down = "Down_Probe_HttpStatusCodeError" if answers else "Down_Probe_TcpProbeTimeout"
-        probed = "Up_Probe_Success" if self._probers[name].up else down
+        up = FAILING if self._probers[name].fails else "Up_Probe_Success"
+        probed = up if self._probers[name].up else down
         said = REASONS.get(self.data[name], probed) if name in self.listed else None
         self._log[name].append((self._world.timeline.now, said))
         self._world.dirty = True

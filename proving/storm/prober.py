@@ -42,10 +42,21 @@ class Prober:
         missing = 0 if good is self.up else THRESHOLD - (self._in_a_row if self._last is good else 0)
         at = self._phase + (self._number(now) + max(missing, 1)) * INTERVAL
         self._timeline.after(at - now, self._met, self._turn)
+        if missing > 1:
+            self._timeline.after(at - (missing - 1) * INTERVAL - now, self._met_first, self._turn)
+
+    @property
+    def fails(self) -> bool:
+        """Whether it is up, and its last probe failed."""
+        return self.up and not self._answers and self._number(self._timeline.now) > self._number(self._since)
 
     def _number(self, at: float) -> int:
         """How many probes were sent up to then, counted from the phase."""
         return int((at - self._phase) // INTERVAL)
+
+    def _met_first(self, turn: int) -> None:
+        if turn == self._turn:
+            self._seen()
 
     def _met(self, turn: int) -> None:
         if turn == self._turn:

@@ -141,6 +141,7 @@ def test_what_the_probe_finds_of_a_silent_holder_is_waited_for_until_it_must_hav
     assert wait == AwaitProbe(A, 3, up=False, first_counts=True)
     assert isinstance(wait, AwaitProbe)
     assert wait.within == timedelta(seconds=left)
+    assert wait.failing_after == max(wait.within - timedelta(seconds=10), timedelta(0))
     assert decided(seen.with_tried(wait, "it is up"), known).held == (
         "left alone: nva-a: its agent does not answer (no answer), gossip and probe port fail at its peers, but it is up",
     )

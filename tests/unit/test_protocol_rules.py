@@ -299,7 +299,9 @@ def test_a_drain_moves_nothing_before_it_is_known_whether_an_operator_took_the_n
     """A fast pass does not read the load balancer: it would move the service to a member that gets no new flows."""
     drained = stable(drains={A: Drain(until=SOON, by="ann")})
     assert decided(look(SERVING), drained).record.target == A
-    seen = look(SERVING, balancer=balancer(nva_a="Up_Probe_Success", nva_b="Down_Admin", nva_c="Down_Probe_HttpStatusCodeError"))
+    seen = look(
+        SERVING, balancer=balancer(nva_a="Up_Probe_Success", nva_b="Down_Admin", nva_c="Down_Probe_HttpStatusCodeError")
+    )
     assert decided(seen, drained).record.target == C
 
 

@@ -117,8 +117,14 @@ def probe_of_silent(look: Look, member: str) -> AwaitProbe | None:
     known = look.record.noticed_within
     if look.observed.balancer is not None or known is None or not _may_be_cut_off(look, member):
         return None
-    left = max(known - _silent_for(member, look.observed, timedelta(0)), timedelta(0))
-    return AwaitProbe(member, look.record.epoch, up=False, within=left, first_counts=True)
+    silent, none = _silent_for(member, look.observed, timedelta(0)), timedelta(0)
+    within, failing_after = max(known - silent, none), max(known / PERIODS - silent, none)
+    return AwaitProbe(member, look.record.epoch, False, within, first_counts=True, failing_after=failing_after)
+
+
+PERIODS = 3
+"""What a probe of two failures needs at most to notice, in its own periods. Silence that has lasted for one of them, and a probe
+that has failed meanwhile, are no stall any more."""
 
 
 def _may_be_cut_off(look: Look, member: str) -> bool:

@@ -82,7 +82,12 @@ class SwitchoverOrder(_Form, frozen=True, kw_only=True, tag="switchover"):
     to: Annotated[str, Meta(min_length=1, description="the member that is to serve")]
 
     def decide(self, look: Look) -> Decision:
-        if why := _immovable(look) or _unsuitable(look, self.to) or _out_of_the_pool(look, self.to) or _needs_failover(look):
+        if (
+            why := _immovable(look)
+            or _unsuitable(look, self.to)
+            or _out_of_the_pool(look, self.to)
+            or _needs_failover(look)
+        ):
             return _refused(look, why)
         return open_operation(look, self.to, Kind.SWITCHOVER, f"ordered by {self.by}")
 

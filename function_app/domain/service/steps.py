@@ -119,6 +119,8 @@ class AwaitProbe:
     within: timedelta | None = field(default=None, compare=False)
     first_counts: bool = False
     """Whether a first reading counts, though it may be older than the last change: where nothing rests on it but speed."""
+    failing_after: timedelta = field(default=timedelta(0), compare=False)
+    """From then on, where a first reading counts, a probe that has failed once will do: the load balancer still has it up."""
 
 
 REFUSED = "refused: "

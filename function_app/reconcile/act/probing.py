@@ -17,6 +17,8 @@ from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.act.fencing import LOOK_COUNTED_MAX, POLL, SOON, all_done
 from function_app.reconcile.ports import Ports
 
+FAILING = "Up_Probe_ApproachingUnhealthyThreshold"
+"""The last probe failed, and not as many in a row as it takes."""
 READ_MAX = timedelta(seconds=8)
 """Of one reading: the wait has an end although the management API has none."""
 
@@ -34,7 +36,7 @@ async def _at_pool(ports: Ports, service: Service, speaker: Speaker, wait: Await
     while True:
         asked = ports.clock.now()
         shown, said = await _shown(ports, service, speaker)
-        if has_turned and shown is wanted:
+        if _has_begun_to_fail(wait, said, waited) or (has_turned and shown is wanted):
             return
         has_turned = has_turned or shown is contrary
         waited += min(max(ports.clock.now() - asked, timedelta()), READ_MAX if wait.first_counts else LOOK_COUNTED_MAX)
@@ -45,6 +47,10 @@ async def _at_pool(ports: Ports, service: Service, speaker: Speaker, wait: Await
     if shown is contrary or (wait.up and shown is not wanted):
         seconds = within.total_seconds()
         raise Unavailable(f"after {seconds:g} s the load balancer says of {speaker.name}: {said}", SOON)
+
+
+def _has_begun_to_fail(wait: AwaitProbe, said: str, waited: timedelta) -> bool:
+    return wait.first_counts and said == FAILING and waited >= wait.failing_after
 
 
 async def _shown(ports: Ports, service: Service, speaker: Speaker) -> tuple[Value, str]:

@@ -12,7 +12,7 @@ from function_app.domain.service.observation import AdminState, Backend, Balance
 from function_app.domain.service.orders import SwitchoverOrder
 from function_app.domain.service.steps import AwaitProbe
 from function_app.domain.topology.model import Topology
-from function_app.reconcile.act.probing import await_probe
+from function_app.reconcile.act.probing import FAILING, await_probe
 from function_app.reconcile.operate import operate
 from function_app.reconcile.store.topologies import InForce
 from tests.builders import QUICK, document, topology
@@ -217,7 +217,7 @@ UP, DOWN, SILENT = "Up_Probe_Success", "Down_Probe_HttpStatusCodeError", None
 
 
 async def test_a_member_is_gone_once_health_has_shown_it_up_and_then_down() -> None:
-    assert await waited(waiting({0: UP, 4: "Up_Probe_ApproachingUnhealthyThreshold", 7: DOWN}), up=False) == 7
+    assert await waited(waiting({0: UP, 4: FAILING, 7: DOWN}), up=False) == 7
 
 
 @pytest.mark.parametrize("says", [DOWN, SILENT, Unavailable("503"), "Down_Admin"])
@@ -231,6 +231,16 @@ async def test_of_a_silent_member_a_first_reading_counts(
     says: dict[float, str | Unavailable | None], after: float
 ) -> None:
     assert await waited(waiting(says), up=False, first_counts=True) == after
+
+
+@pytest.mark.parametrize(("failing_after", "after"), [(0, 2), (2, 2), (5, 5)])
+async def test_of_a_silent_member_a_probe_that_failed_once_is_enough_after_a_while(
+    failing_after: int, after: int
+) -> None:
+    scene = waiting({0: UP, 2: FAILING, 9: DOWN})
+    wait = AwaitProbe("nva-a", 4, False, WITHIN, first_counts=True, failing_after=timedelta(seconds=failing_after))
+    await await_probe(scene.ports, TOPOLOGY.services[0], NVA_A, wait)
+    assert scene.passed == after
 
 
 async def test_of_a_member_that_is_silent_for_long_one_reading_is_enough() -> None:
