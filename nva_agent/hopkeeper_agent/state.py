@@ -111,7 +111,9 @@ class StateFile:
         finally:
             os.close(directory)
         self._writes = writes
-        self._write_witness()
+        if not any(state.unconfirmed for state in states.values()):
+            # Else the next start of the agent would take the machine for one that has not booted.
+            self._write_witness()
 
     def _read_witness(self) -> int:
         if self._witness is None:

@@ -97,6 +97,19 @@ def test_after_a_boot_which_clears_the_witness_every_role_of_a_holder_is_unconfi
     }
 
 
+def test_what_is_saved_before_a_role_is_confirmed_leaves_it_unconfirmed_over_a_restart(tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    StateFile(tmp_path, HERE, MACHINE, witness).save(STATES)
+    witness.unlink()
+    file = StateFile(tmp_path, HERE, MACHINE, witness)
+    booted = file.load().states
+    file.save(booted)
+    again = StateFile(tmp_path, HERE, MACHINE, witness).load()
+    assert (again.trust, again.states) == (Trust.BOOTED, booted)
+    file.save(STATES)
+    assert StateFile(tmp_path, HERE, MACHINE, witness).load().trust is Trust.WHOLE
+
+
 def test_a_restart_of_the_agent_alone_leaves_every_role_as_it_was(tmp_path: Path) -> None:
     witness = tmp_path / "witness"
     StateFile(tmp_path, HERE, MACHINE, witness).save(STATES)
