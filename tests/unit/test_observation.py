@@ -165,6 +165,7 @@ def test_what_is_not_known_of_one_pool_is_not_known_of_all() -> None:
         (together(DOWN_A, None), "/in/a, /out/a", False),
         (together(DOWN_A, None, strangers=frozenset({"/out/a"})), "/in/a, /out/a", True),
         (together(DOWN_A, DOWN_B), "", False),
+        (together(None, strangers=frozenset({"/out/a"})), "/in/a, /out/a", True),
     ],
     ids=[
         "both",
@@ -173,6 +174,7 @@ def test_what_is_not_known_of_one_pool_is_not_known_of_all() -> None:
         "one is gone",
         "one has another name",
         "an older version proved it",
+        "none lists it, and one shows its address without Down",
     ],
 )
 def test_a_fence_is_believed_only_while_every_pool_shows_it_where_it_was_proven(

@@ -171,10 +171,10 @@ class BalancerReading:
     def contradicts(self, member: str, address: str) -> bool:
         """Whether it shows the member, or the address at which its Down was proven, without that Down (safety.md
         section 2b). What the pool does not list gets no flows, as if it were Down."""
-        backend = self.backends.get(member)
+        backend, proven = self.backends.get(member), set(address.split(AND))
         if backend is None:
-            return address in self.strangers
-        proven, shown = set(address.split(AND)), set(backend.address.split(AND))
+            return not proven.isdisjoint(self.strangers)
+        shown = set(backend.address.split(AND))
         moved = not shown <= proven and "" not in (address, backend.address)
         return moved or backend.admin_state is not AdminState.DOWN or not proven.isdisjoint(self.strangers)
 
