@@ -62,6 +62,13 @@ CASES = [
         changes={"epoch": 4},
     ),
     shared_case(
+        "nor is one that no pool lists: it gets no new flows",
+        look(SERVING, STANDBY, SILENT, balancer=balancer(nva_a="Up_Probe_Success")),
+        record(),
+        because=NEWER,
+        changes={"epoch": 4},
+    ),
+    shared_case(
         "a member that is back at the epoch needs a newer one",
         look(SERVING, STANDBY, SERVING),
         record(3, A, C),

@@ -57,9 +57,10 @@ def _needs_newer_epoch(look: Look, fences: tuple[SendFence, ...], wanted: list[s
 
 
 def _unheard(look: Look, wanted: list[str]) -> list[str]:
-    """Members that may serve, and that no command reaches now; not those whose probe the load balancer sees fail."""
+    """Members that may serve, and that no command reaches now; not those whose probe the load balancer sees fail, nor those
+    that no pool lists."""
     silent = [name for name in wanted if look.role(name) is None and not has_failed(look, name)]
-    return [name for name in silent if (seen := look.backend(name)) is None or seen.probed is not Value.BAD]
+    return [name for name in silent if look.probed(name) is not Value.BAD]
 
 
 def _missing(look: Look, wanted: list[str]) -> tuple[str, ...]:
