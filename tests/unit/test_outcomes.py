@@ -495,6 +495,13 @@ AT_REST = [
         effects=(SendPromote(A, 3, "boot-1"),),
     ),
     Case(
+        "so is one whose probe fails meanwhile, though no other member is fit",
+        look(BOOTED, SILENT, SILENT, balancer=balancer(nva_a="Down_Probe_HttpStatus")),
+        stable(tallies={A: Tally(bad=2, at=NOW)}, probe_down=frozenset({A})),
+        because=("nva-a has booted, and answers 503 until its role at epoch 3 is confirmed: sent again",),
+        effects=(SendPromote(A, 3, "boot-1"),),
+    ),
+    Case(
         "one that cannot be confirmed is what keeps the service from being at rest",
         look(BOOTED, tried={SendPromote(A, 3, "boot-1"): "no answer"}),
         stable(),

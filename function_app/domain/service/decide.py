@@ -322,12 +322,14 @@ def _keep(look: Look, holder: str, freshly_in_doubt: bool) -> Decision:
 
     The first of these that has something to do is the decision; where none has, the service is at rest.
     """
-    record = look.record
+    record, promoting = look.record, promote(look, holder)
+    if promoting and look.is_unconfirmed(holder):  # first: its probe fails for that alone
+        return Decision(record, promoting, because=(_why_again(look, holder),))
     if failing := _failover(look, holder):
         return failing
     if look.role(holder) == (record.epoch, Role.STANDBY):
         return _renew(look, holder)
-    if promoting := promote(look, holder):
+    if promoting:
         return Decision(record, promoting, because=(_why_again(look, holder),))
     return (
         _others_stand_by(look, holder)
