@@ -69,9 +69,7 @@ def _admits_nothing(look: Look, member: str) -> str | None:
     fence = record.fenced.get(member)
     if fence is not None and not reading.contradicts(member, fence.address):
         return "it is fenced at the load balancer"
-    if _is_absent(look, member) and not reading.strangers:
-        return "it is not in the pool, or Down there"
-    return None
+    return "it is not in the pool, or Down there" if _gets_nothing(look, member) else None
 
 
 def _means_another(look: Look, member: str) -> bool:
@@ -85,6 +83,12 @@ def _is_absent(look: Look, member: str) -> bool:
     if not isinstance(reading, BalancerReading) or member in reading.backends.keys() | reading.elsewhere:
         return False
     return reading.complete
+
+
+def _gets_nothing(look: Look, member: str) -> bool:
+    """Whether this look proves that no address admits it: it is absent, and no address that is no member's may be its own."""
+    reading = look.observed.balancer
+    return isinstance(reading, BalancerReading) and _is_absent(look, member) and not reading.strangers
 
 
 def _missing_proof(look: Look, member: str) -> str:
@@ -208,7 +212,7 @@ def _silent(look: Look) -> list[str]:
     """Who is proven by nothing: neither F1, F2 nor the pool; of a ranked service also announcers that do not answer."""
     record = look.record
     unproven = record.may_serve - record.acks.keys() - record.fenced.keys()
-    silent = {name for name in unproven if not _is_absent(look, name)}
+    silent = {name for name in unproven if not _gets_nothing(look, name)}
     if look.service.naming is not None:
         silent |= {name for name in look.service.announcers if look.status(name) is None}
     return sorted(silent)

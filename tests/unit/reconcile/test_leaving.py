@@ -199,6 +199,18 @@ async def test_a_member_that_is_in_no_pool_does_not_keep_a_service_from_retiring
     assert left(scene.record)
 
 
+async def test_a_silent_member_is_not_out_of_a_pool_that_holds_an_address_which_is_no_members() -> None:
+    """It may be this one: `forget` says the same."""
+    scene = await settled()
+    scene.world.pool |= {"of-another-name"}
+    scene.world.admin["of-another-name"] = AdminState.NONE
+    scene.world.pool.discard(C)
+    scene.world.agents[C].cut = scene.world.agents[C].missed = True
+    await ordered(scene, "retire")
+    assert "nva-c does not answer, and may still serve" in str((await scene.slow()).reasons)
+    assert not left(scene.record)
+
+
 async def test_a_member_that_cannot_be_proven_down_holds_the_retirement_and_a_release_ends_it() -> None:
     scene = await settled()
     scene.world.arm_up = False
