@@ -44,7 +44,7 @@ def redundancy(topology: Topology, facts: Facts) -> Iterator[Fault]:
             yield Fault(
                 f"{path}.members",
                 f"{'; '.join(lacking.values())}: {means}",
-                "bring it back: its machine, its agent, or what its check is about",
+                f"bring back {', '.join(lacking)}: its machine, its agent, or what its check is about",
             )
 
 

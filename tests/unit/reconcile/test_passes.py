@@ -254,6 +254,18 @@ async def test_a_standby_that_could_not_serve_is_published_once_and_once_that_it
     assert findings_published(scene)[1:] == [([], ["redundancy"])]
 
 
+async def test_that_fewer_members_are_left_is_published_as_well() -> None:
+    scene = Scene(3)
+    await scene.settle()
+    scene.world.kill("nva-c")
+    await scene.slow()
+    scene.world.published.clear()
+    scene.world.kill("nva-b")
+    for _ in range(3):
+        await scene.slow()
+    assert findings_published(scene) == [(["redundancy"], ["redundancy"])]
+
+
 async def test_an_event_that_is_lost_fails_no_pass(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene()
     await scene.settle()
