@@ -4,11 +4,12 @@ Two things that a look at Azure cannot tell: when the last one was, and since wh
 or unreadable, the next delete waits for nothing and the next exchange is announced again.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import msgspec
 
-from function_app.domain.peerings.model import DeletePeering, RouteServerReading
+from function_app.domain.peerings.model import DeletePeering, PeeringStep, RouteServerReading
 from function_app.domain.topology.model import RouteServer, Topology
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store import kept, keys
@@ -76,6 +77,12 @@ class DeletesOf:
                 return notice - ago
         await self._save(Deletes(deleted=self._known.deleted, announced=NotedDelete(name=step.name, at=now)))
         return notice
+
+    async def withdrawn(self, still: Iterable[PeeringStep]) -> None:
+        """Forgets the announcement of a delete that is not planned any more. Raises Superseded or Unavailable."""
+        known = self._known.announced
+        if known is not None and all(step.name != known.name for step in still):
+            await self._save(Deletes(deleted=self._known.deleted))
 
     async def note(self, step: DeletePeering, reading: RouteServerReading) -> None:
         """Writes down the delete of a working peering before it is made. Raises Superseded or Unavailable."""

@@ -46,6 +46,8 @@ async def keep_membership(ports: Ports, topology: Topology, server: RouteServer,
     deletes = DeletesOf(ports, topology, server)
     try:
         fleet, context, wanted = await _look(ports, topology, server, deletes)
+        if not dry_run:
+            await deletes.withdrawn((*wanted.steps, *wanted.blocked))
     except HopkeeperError as error:
         again = topology.timing.doubt_poll
         return Membership(server.name, None, Outcome(Ending.FAILED, (f"{server.name}: {error}",), again))
@@ -72,8 +74,10 @@ async def _look(
     fleet = await _fleet(ports, topology, server, reading)
     wanted = plan(fleet.topology, server, reading)
     holders = frozenset[str]()
-    if any(isinstance(step, DeletePeering) for step in wanted.steps):
+    deleting = any(isinstance(step, DeletePeering) for step in wanted.steps)
+    if deleting or topology.scale_sets:
         await deletes.load()
+    if deleting:
         holders = await _holders(ports, fleet.topology)
     return fleet, PeeringContext(fleet.topology, reading, deletes.last, holders, fleet.possible), wanted
 

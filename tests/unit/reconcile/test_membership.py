@@ -206,6 +206,17 @@ async def test_an_instance_that_one_listing_leaves_out_keeps_its_peering() -> No
     assert scene.world.peering_writes == writes
 
 
+async def test_two_listings_that_leave_an_instance_out_count_only_where_none_between_them_shows_it() -> None:
+    scene = with_a_fleet(1, 2)
+    await scene.settle()
+    both, writes = scene.world.instances_of["fleet"], list(scene.world.peering_writes)
+    for shown in (both[1:], both, both[1:]):
+        scene.world.instances_of["fleet"] = shown
+        outcome = await scene.slow()
+    assert "hopkeeper-hub_fleet-1 will be deleted in 1 s" in str(outcome.reasons)
+    assert scene.world.peering_writes == writes
+
+
 class Unlisted(FakeWorld):
     """Whose scale sets cannot be listed."""
 
