@@ -9,7 +9,14 @@ import msgspec
 from function_app.domain.service.decide import decide
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import AgentReading, FenceProof, Observed, Role, Unreachable
+from function_app.domain.service.observation import (
+    AgentReading,
+    BalancerReading,
+    FenceProof,
+    Observed,
+    Role,
+    Unreachable,
+)
 from function_app.domain.service.record import Kind, Learning, Operation, Phase, Record, unknown
 from function_app.domain.service.steps import Effect, FenceByBalancer, SendFence
 from function_app.domain.topology.model import Topology
@@ -41,9 +48,15 @@ class Case:
     settled: bool = False
     desired: Topology = DESIRED
 
+    def _listed(self) -> frozenset[str]:
+        """Whom the load balancer lists, where it was read."""
+        shown = self.seen.balancer
+        return frozenset(shown.backends if isinstance(shown, BalancerReading) else self.desired.services[0].names)
+
     def decision(self) -> Decision:
         """The whole decision that is expected."""
-        record = msgspec.structs.replace(self.record, **self.changes or {})
+        unlisted = frozenset(self.desired.services[0].names) - self._listed()
+        record = msgspec.structs.replace(self.record, **{"last_choices": unlisted} | (self.changes or {}))
         return Decision(record, self.effects, self.held, self.because, self.alarms, self.settled)
 
 

@@ -59,7 +59,7 @@ CASES = [
         look(SERVING, STANDBY, SILENT, balancer=balancer(nva_c="Down_Probe_TcpProbeTimeout")),
         record(),
         because=NEWER,
-        changes={"epoch": 4},
+        changes={"epoch": 4, "last_choices": frozenset({A, B, C})},
     ),
     shared_case(
         "nor is one that no pool lists: it gets no new flows",

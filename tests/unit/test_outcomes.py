@@ -429,7 +429,7 @@ MOVES = [
         stable(),
         because=(f"failover to nva-b at epoch 4: {BY_HAND}",),
         effects=(by_agent(A),),
-        changes=followed(Kind.FAILOVER, BY_HAND),
+        changes=followed(Kind.FAILOVER, BY_HAND) | {"last_choices": frozenset({A, B, C})},
     ),
     Case(
         "a drained holder is followed",

@@ -94,6 +94,7 @@ STORED: list[tuple[type, dict[str, Any], dict[str, Any]]] = [
             "stalled": None,
             "admitted": {},
             "refused": {},
+            "last_choices": [],
             "noticed_within": None,
             "flaws": (),
             "about": None,

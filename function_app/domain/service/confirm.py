@@ -6,7 +6,7 @@ Off the failover path: the load balancer's health is only read by slow passes, a
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, unable
+from function_app.domain.service.election import elect, is_down_by_operator, is_out_of_reach, unable
 from function_app.domain.service.health import tally
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed, Value
@@ -21,7 +21,8 @@ def with_probes(look: Look) -> Record:
     record, balancer, holder = look.record, look.observed.balancer, look.record.holder
     if not isinstance(balancer, BalancerReading):
         return record
-    record = replace(record, noticed_within=balancer.noticed_within or record.noticed_within)
+    noticed = balancer.noticed_within or record.noticed_within
+    record = replace(record, noticed_within=noticed, last_choices=_last_choices(look))
     if holder is None:
         return record
     probed = {name: backend.probed for name, backend in balancer.backends.items()}
@@ -38,6 +39,10 @@ def with_probes(look: Look) -> Record:
         admitted=_admitted(look, up - {holder} - record.fenced.keys()),
         operation=operation,
     )
+
+
+def _last_choices(look: Look) -> frozenset[str]:
+    return frozenset(name for name in look.members if is_out_of_reach(look, name) or is_down_by_operator(look, name))
 
 
 def _admitted(look: Look, others: set[str]) -> dict[str, Tally]:

@@ -2,7 +2,7 @@
 
 from function_app.domain.service.health import Verdict, has_session, is_ready, judge
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import AdminState, Value
+from function_app.domain.service.observation import AdminState, BalancerReading, Value
 
 
 def elect(look: Look, without: str | None) -> str | None:
@@ -56,7 +56,14 @@ def is_last_choice(look: Look, member: str) -> bool:
     """Whether it refused to serve lately, or the load balancer's probe gets no answer of it, or no pool lists it."""
     refused = look.record.refused.get(member)
     refused_lately = refused is not None and look.at - refused < look.timing.spacing_forget
-    return refused_lately or look.probe_path(member) is Value.BAD or look.is_unlisted(member)
+    if not isinstance(look.observed.balancer, BalancerReading):
+        return refused_lately or member in look.record.last_choices
+    return refused_lately or is_out_of_reach(look, member)
+
+
+def is_out_of_reach(look: Look, member: str) -> bool:
+    """Whether this look shows that no new flow would reach it: the probe gets no answer of it, or no pool lists it."""
+    return look.probe_path(member) is Value.BAD or look.is_unlisted(member)
 
 
 def maintained(look: Look, member: str) -> str | None:

@@ -189,6 +189,9 @@ class Record(Struct, frozen=True, kw_only=True):
     """Unreachable members beside the holder, and how many looks in a row the load balancer's probe of them succeeded."""
     refused: dict[str, Aware] = {}
     """Members that refused to serve, and when: the last choice for `spacingForget`."""
+    last_choices: frozenset[str] = frozenset()
+    """Members that the last reading of the load balancer made the last choice, for passes that do not read it: no pool lists
+    them, an operator set them to Down, or the probe gets no answer of them."""
     noticed_within: timedelta | None = None
     """How long the load balancer's probe takes at most to find out what a member answers, by its last reading."""
     flaws: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """Whole passes over a world in memory: who serves, what is proven, what is held and why."""
 
 import json
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import msgspec
@@ -361,3 +362,25 @@ async def test_a_fence_that_is_proven_is_not_written_again_for_one_that_is_not()
         await scene.slow()
     await scene.slow()
     assert [name for name, _ in scene.world.balancer_writes].count("nva-b") == 1
+
+
+async def outside_of_the_pool(scene: Scene) -> None:
+    scene.world.pool.discard("nva-b")
+
+
+async def down_by_an_operator(scene: Scene) -> None:
+    scene.world.admin["nva-b"] = AdminState.DOWN
+    scene.world.etag += 1
+
+
+@pytest.mark.parametrize("out", [outside_of_the_pool, down_by_an_operator])
+async def test_a_pass_that_reads_no_load_balancer_knows_what_the_last_one_found_of_candidates(
+    out: Callable[[Scene], Awaitable[None]],
+) -> None:
+    scene = Scene(3)
+    await scene.settle()
+    await out(scene)
+    await scene.slow()
+    scene.world.agents["nva-a"].fatal = ("data-path: no echo",)
+    await scene.fast()
+    assert scene.serving() == ["nva-c"]
