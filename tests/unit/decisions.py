@@ -49,7 +49,7 @@ class Case:
     desired: Topology = DESIRED
 
     def _listed(self) -> frozenset[str]:
-        """Whom the load balancer lists, where it was read."""
+        """The members that the load balancer lists; all where it was not read."""
         shown = self.seen.balancer
         return frozenset(shown.backends if isinstance(shown, BalancerReading) else self.desired.services[0].names)
 
