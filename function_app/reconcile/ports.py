@@ -172,9 +172,8 @@ class BalancerWrite:
     timeout: timedelta
     wary: bool = False
     """Whether a lift of an earlier operation may still be on its way: see `FenceByBalancer`."""
-    flaws: tuple[str, ...] = ()
-    """What the last reading showed to be wrong with the load balancer (`provable.flaws`): that a pool does not list a member
-    proves nothing while one of its addresses is no member's."""
+    hidden: str | None = None
+    """Why it proves nothing that a pool does not list the member (`BalancerReading.hides`), by what this pass has read."""
 
 
 class RouteServers(Protocol):

@@ -197,9 +197,9 @@ async def test_a_member_that_one_pool_lacks_is_not_fenced_while_an_address_there
     sim: Simulator, ports: Ports
 ) -> None:
     """It may be that one: the document has it wrong."""
-    flaws = ("nva-b is in the pool and no member",)
+    hidden = "nva-b is in the pool and no member"
     with pytest.raises(Unavailable, match="nothing is written: it is not in the pool, and nva-b is in the pool and no"):
-        await fence(ports, lacking_one(flaws=flaws))
+        await fence(ports, lacking_one(hidden=hidden))
     assert not [logged for logged in sim.requests if logged.method == "PUT"]
 
 

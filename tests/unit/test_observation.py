@@ -7,6 +7,7 @@ import pytest
 
 from function_app.domain.service.look import LEAP_MAX, Look
 from function_app.domain.service.observation import (
+    ABSENT,
     AdminState,
     AgentService,
     AgentStatus,
@@ -166,6 +167,10 @@ def test_what_is_not_known_of_one_pool_is_not_known_of_all() -> None:
         (together(DOWN_A, None, strangers=frozenset({"/out/a"})), "/in/a, /out/a", True),
         (together(DOWN_A, DOWN_B), "", False),
         (together(None, strangers=frozenset({"/out/a"})), "/in/a, /out/a", True),
+        (together(None), ABSENT, False),
+        (together(DOWN_A), ABSENT, True),
+        (together(None, strangers=frozenset({"/out/x"})), ABSENT, True),
+        (together(None, elsewhere=frozenset({A})), ABSENT, True),
     ],
     ids=[
         "both",
@@ -175,6 +180,10 @@ def test_what_is_not_known_of_one_pool_is_not_known_of_all() -> None:
         "one has another name",
         "an older version proved it",
         "none lists it, and one shows its address without Down",
+        "none lists it, as was proven",
+        "one lists it again, though Down",
+        "an address may be its own",
+        "another pool has it",
     ],
 )
 def test_a_fence_is_believed_only_while_every_pool_shows_it_where_it_was_proven(

@@ -20,7 +20,7 @@ from function_app.domain.service.learn import relearn
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Role
 from function_app.domain.service.outward import next_outward
-from function_app.domain.service.protocol import acks_of, proven_fences, undone, without_fences
+from function_app.domain.service.protocol import acks_of, proven_fences, undone, with_fences, without_fences
 from function_app.domain.service.record import SCHEMA, SCHEMA_WITHOUT_LEAVING, Leaving, Phase, Record
 from function_app.domain.service.referents import moved, referents_of
 from function_app.domain.service.steps import FenceByBalancer, SendAdvertise, SendFence, SendOutward
@@ -86,9 +86,9 @@ def _is_absent(look: Look, member: str) -> bool:
 
 
 def _gets_nothing(look: Look, member: str) -> bool:
-    """Whether this look proves that no address admits it: it is absent, and no address that is no member's may be its own."""
+    """Whether this look proves that no address admits it."""
     reading = look.observed.balancer
-    return isinstance(reading, BalancerReading) and _is_absent(look, member) and not reading.strangers
+    return isinstance(reading, BalancerReading) and _is_absent(look, member) and reading.hides(member) is None
 
 
 def _missing_proof(look: Look, member: str) -> str:
@@ -189,8 +189,8 @@ def _noted(look: Look) -> Record:
     """The record with the proofs of this look: those that it undoes, and those of an older epoch, count no more."""
     record = without_fences(look.record, undone(look))
     acked = {name for name in look.members if look.acked(name)}
-    fenced = record.fenced | proven_fences(look, list(look.members))
-    return replace(record, fenced=fenced, acks=record.acks | acks_of(look, acked))
+    record = with_fences(record, proven_fences(look, list(look.members)))
+    return replace(record, acks=record.acks | acks_of(look, acked))
 
 
 def _fences(look: Look) -> tuple[SendFence, ...]:

@@ -150,6 +150,10 @@ def _probed(reason: str | None) -> Value:
     return Value.OK if reason.startswith("Up_") else Value.BAD
 
 
+ABSENT = "in no pool"
+"""In place of `Backend.address`: where a member was proven to get no new flows as no pool lists it."""
+
+
 @dataclass(frozen=True, slots=True)
 class BalancerReading:
     """The service's load balancer as ARM shows it, or all of them as one (`in_every_pool`)."""
@@ -168,10 +172,21 @@ class BalancerReading:
     elsewhere: frozenset[str] = frozenset()
     """Members that the pool does not list and that may get new flows from another pool of the load balancer."""
 
+    def hides(self, member: str) -> str | None:
+        """Why it proves nothing that a pool does not list the member: an address there, or another pool, may be its own. None
+        where it is a proof."""
+        if self.strangers:
+            return f"the pool holds addresses that are no member's: {', '.join(sorted(self.strangers))}"
+        if member in self.elsewhere:
+            return f"another pool with rules holds {member}"
+        return None if self.complete else "it is not known of every address of the pool which member it is"
+
     def contradicts(self, member: str, address: str) -> bool:
         """Whether it shows the member, or the address at which its Down was proven, without that Down (safety.md
         section 2b). What the pool does not list gets no flows, as if it were Down."""
         backend, proven = self.backends.get(member), set(address.split(AND))
+        if address == ABSENT:
+            return backend is not None or bool(self.strangers) or member in self.elsewhere
         if backend is None:
             return not proven.isdisjoint(self.strangers)
         shown = set(backend.address.split(AND))

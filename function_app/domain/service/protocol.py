@@ -21,7 +21,7 @@ from function_app.domain.service.election import elect
 from function_app.domain.service.health import has_failed
 from function_app.domain.service.kind import kind_of
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import BalancerReading, Role, Unreachable
+from function_app.domain.service.observation import ABSENT, BalancerReading, Role, Unreachable
 from function_app.domain.service.record import AUTOMATIC, Ack, Fence, Kind, Operation, Phase, Record, Spacing
 from function_app.domain.service.steps import (
     AwaitProbe,
@@ -180,8 +180,14 @@ def _with_proven(look: Look) -> Record:
     """The record with the fences that this operation has proven so far, where a grant needs them."""
     record = look.record
     others = sorted(record.may_serve - {record.target} - record.fenced.keys())
-    proven = proven_fences(look, [name for name in others if not look.acked(name)])
-    return replace(record, fenced=record.fenced | proven)
+    return with_fences(record, proven_fences(look, [name for name in others if not look.acked(name)]))
+
+
+def with_fences(record: Record, proven: dict[str, Fence]) -> Record:
+    """These are fenced. One that no pool lists is owed nothing: there is no Down of ours that is to be taken back."""
+    absent = {name for name, fence in proven.items() if fence.address == ABSENT}
+    owed = {name: epoch for name, epoch in record.owed.items() if name not in absent}
+    return replace(record, fenced=record.fenced | proven, owed=owed)
 
 
 def _way_out(look: Look, member: str) -> str:
@@ -205,18 +211,17 @@ def grant(look: Look, target: str) -> Decision | None:
         return None
     others = sorted(record.may_serve - {target})
     acked = {name for name in others if look.acked(name)}
-    fenced = record.fenced | proven_fences(look, [name for name in others if name not in acked])
+    fenced = with_fences(record, proven_fences(look, [name for name in others if name not in acked]))
     proofs = [f"{n} acknowledged" if n in acked else f"{n} is fenced at the load balancer" for n in others]
     granted = replace(
-        record,
+        fenced,
         phase=Phase.GRANTED,
         acks=acks_of(look, acked),
-        fenced=fenced,
         may_serve=(record.may_serve - acked) | {target},
         operation=record.operation
         and replace(record.operation, confirmed=_is_confirmed(look, record.operation, target)),
     )
-    effects = () if target in fenced else promote(look.with_record(granted), target)
+    effects = () if target in fenced.fenced else promote(look.with_record(granted), target)
     return Decision(
         granted, effects, because=(f"{target} is granted epoch {record.epoch}: {', '.join(proofs) or 'alone'}",)
     )

@@ -19,7 +19,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from function_app.domain.base.errors import Superseded, Transient, Unavailable
-from function_app.domain.service.observation import AdminState, FenceProof, joined
+from function_app.domain.service.observation import ABSENT, AdminState, FenceProof, joined
 from function_app.domain.topology.model import AND
 from function_app.reconcile.ports import DOWN_ADMIN, BalancerWrite, PoolView, Ports
 
@@ -38,8 +38,9 @@ async def fence(ports: Ports, request: BalancerWrite) -> FenceProof:
     firsts = await all_done(_looked(attempt) for attempt in attempts)
     proven = (_fenced(attempt, request, first) for attempt, first in zip(attempts, firsts, strict=True))
     pools = await all_done(proven)
-    addresses = joined(pool.address for pool in pools if pool.admin_state is not None)
-    return FenceProof(request.epoch, AND.join(pool.etag for pool in pools), addresses)
+    listing = [pool.address for pool in pools if pool.admin_state is not None]
+    etags = AND.join(pool.etag for pool in pools)
+    return FenceProof(request.epoch, etags, joined(listing) if listing else ABSENT)
 
 
 async def lift(ports: Ports, request: BalancerWrite) -> None:
@@ -127,8 +128,8 @@ class _Attempt:
         view = await self.look()
         if view.unprovable:
             raise Unavailable(view.unprovable, LATER)
-        if view.admin_state is None and self._request.flaws:
-            raise Unavailable(f"it is not in the pool, and {'; '.join(self._request.flaws)}", LATER)
+        if view.admin_state is None and self._request.hidden:
+            raise Unavailable(f"it is not in the pool, and {self._request.hidden}", LATER)
         return view
 
     async def write(self, state: AdminState, seen: PoolView) -> PoolView:

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from function_app.domain.base.errors import Terminal, Transient, Unavailable
 from function_app.domain.service.health import seen_by_peers
-from function_app.domain.service.observation import Observed, Unreachable, Value
+from function_app.domain.service.observation import BalancerReading, Observed, Unreachable, Value
 from function_app.domain.service.steps import (
     REFUSED,
     Advertisement,
@@ -70,7 +70,7 @@ async def _perform(hand: Hand, effect: Effect, observed: Observed) -> ObservedCh
         case SendPath():
             return await _announce(hand, effect, observed)
         case FenceByBalancer() | LiftByBalancer():
-            return await _tried(effect, _write(hand, effect))
+            return await _tried(effect, _write(hand, effect, observed))
         case AwaitProbe():
             return await _tried(effect, _await_probe(hand, effect))
 
@@ -140,7 +140,7 @@ def _patience(hand: Hand, member: str, observed: Observed) -> timedelta:
     return timing.dead_member_timeout if dead else timing.command_timeout
 
 
-async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer) -> ObservedChange:
+async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer, observed: Observed) -> ObservedChange:
     """One at a time for a member: two writes of the same would only supersede each other in Azure, again and again."""
     timing = hand.topology.timing
     request = BalancerWrite(
@@ -151,7 +151,7 @@ async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer) -> Observ
         settle=timing.fence_settle,
         timeout=timing.fence_timeout,
         wary=isinstance(effect, FenceByBalancer) and effect.wary,
-        flaws=hand.intent.record.flaws,
+        hidden=_hidden(observed, effect.member),
     )
     turn = keys.fence_lease(hand.topology.name, hand.service.key, effect.member)
     lifts = isinstance(effect, LiftByBalancer)
@@ -164,3 +164,10 @@ async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer) -> Observ
             return lambda seen: seen.with_lifted(effect.member, effect.epoch)
         proof = await fencing.fence(hand.ports, request)
         return lambda seen: seen.with_proof(effect.member, proof)
+
+
+def _hidden(observed: Observed, member: str) -> str | None:
+    reading = observed.balancer
+    if not isinstance(reading, BalancerReading):
+        return "this pass has not read who else is"
+    return reading.hides(member)

@@ -71,6 +71,8 @@ async def test_a_dead_holder_that_the_pool_does_not_list_is_followed_and_fenced_
     settled.world.kill("nva-a")
     settled.world.pool = {"nva-b"}
     await settled.fast()
+    assert settled.serving() == []  # a pass that does not read whose the other addresses are
+    await settled.slow()
     assert settled.serving() == ["nva-b"]
     assert settled.world.balancer_writes == []
     assert settled.record.fenced.keys() == {"nva-a"}
@@ -84,14 +86,28 @@ async def test_a_dead_holder_that_the_pool_does_not_list_is_not_followed_while_a
     settled: Scene,
 ) -> None:
     """It may be that one: the document has it wrong."""
-    flawed = msgspec.structs.replace(settled.record, flaws=("x is in the pool and no member",))
-    await settled.documents.put("records/hub/fw.json", msgspec.json.encode(flawed))
+    settled.world.kill("nva-a")
+    settled.world.pool, settled.world.admin["stranger"] = {"nva-b", "stranger"}, AdminState.NONE
+    for _ in range(3):
+        outcome = await settled.slow()
+    assert outcome.ending is Ending.HELD
+    assert "it is not in the pool, and the pool holds addresses that are no member's" in outcome.reasons[0]
+    assert settled.world.agents["nva-b"].role is Role.STANDBY
+
+
+async def test_a_member_that_was_followed_out_of_the_pool_and_is_put_back_down_by_an_operator_stays_so(
+    settled: Scene,
+) -> None:
     settled.world.kill("nva-a")
     settled.world.pool = {"nva-b"}
-    outcome = await settled.fast()
-    assert outcome.ending is Ending.HELD
-    assert "it is not in the pool, and x is in the pool and no member" in outcome.reasons[0]
-    assert settled.world.agents["nva-b"].role is Role.STANDBY
+    await settled.slow()
+    assert (settled.record.target, settled.record.owed) == ("nva-b", {})
+    settled.world.pool, settled.world.admin["nva-a"] = {"nva-a", "nva-b"}, AdminState.DOWN
+    settled.world.revive("nva-a")
+    for _ in range(5):
+        await settled.slow()
+    assert settled.serving() == ["nva-b"]
+    assert settled.world.admin["nva-a"] is AdminState.DOWN
 
 
 async def test_without_any_proof_it_holds_says_so_and_changes_no_role(settled: Scene) -> None:
@@ -356,7 +372,7 @@ async def test_a_fence_that_is_proven_is_not_written_again_for_one_that_is_not()
     scene = Scene(3)
     scene.world.kill("nva-b")
     scene.world.kill("nva-c")
-    scene.world.pool.remove("nva-c")
+    scene.world.pool, scene.world.admin["stranger"] = {"nva-a", "nva-b", "stranger"}, AdminState.NONE
     await scene.slow()
     while scene.record.phase is Phase.LEARN:
         await scene.slow()

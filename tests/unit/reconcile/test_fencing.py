@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 
 from function_app.domain.base.errors import HopkeeperError, Superseded, Terminal, Transient, Unavailable
-from function_app.domain.service.observation import AdminState, FenceProof, Observed
+from function_app.domain.service.observation import ABSENT, AdminState, FenceProof, Observed
 from function_app.domain.service.steps import Effect, FenceByBalancer, LiftByBalancer
 from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.act.fencing import POLL
@@ -390,7 +390,7 @@ async def test_a_member_that_the_pool_does_not_list_is_proven_so_once_health_has
 ):
     scene = Scene()
     scene.pool.listed = False
-    assert await scene.fence(epoch=7, settle=10) == FenceProof(7, "etag-1")
+    assert await scene.fence(epoch=7, settle=10) == FenceProof(7, "etag-1", ABSENT)
     assert (scene.sets, scene.pool.calls[0], scene.pool.calls[-1]) == ([], "look", "look")
     assert scene.passed >= 10
 
