@@ -103,6 +103,7 @@ NOT_DECIDED_ON = [
         ),
         changes={
             "phase": Phase.LEARN,
+            "overtaken": Spacing(count=1, last=NOW),
             "may_serve": frozenset({A, B, C}),
             "operation": None,
             "learning": Learning(since=NOW),

@@ -86,6 +86,7 @@ STORED: list[tuple[type, dict[str, Any], dict[str, Any]]] = [
             "advertised": {"seq": 0, "digest": ""},
             "outward": {"seq": 0, "digest": ""},
             "spacing": None,
+            "overtaken": None,
             "pause": None,
             "drains": {},
             "ready_since": {},

@@ -53,6 +53,7 @@ from function_app.domain.service.protocol import (
     acks_of,
     back,
     lift,
+    once_more,
     open_operation,
     promote,
     take_back,
@@ -65,6 +66,8 @@ from function_app.domain.service.rehearsal import is_rehearsed
 from function_app.domain.service.steps import REFUSED, SendFence, SendPromote
 from function_app.domain.topology.model import Mode
 
+OVERTAKEN_MAX = 1
+"""How often in a row a record is behind that was lost or put back."""
 ADMITTED_LOOKS = 2
 """How often the probe of a member that should not serve must succeed before it counts: health shows a change late."""
 
@@ -94,9 +97,22 @@ def decide(look: Look) -> Decision:
     look = look.with_record(with_probes(look))
     look = look.with_record(next_hop.noted(look))
     if given.phase is not Phase.LEARN and (why := behind(look)):
-        return relearn(look, why)
+        look = look.with_record(replace(look.record, overtaken=once_more(look, look.record.overtaken)))
+        return _with_rival(look, relearn(look, why))
     decision = with_patience(look, _due(look, freshly_in_doubt=look.record.tallies != given.tallies))
-    return _with_outward(look, next_hop.announce(look, decision))
+    return _with_rival(look, _with_outward(look, next_hop.announce(look, decision)))
+
+
+def _with_rival(look: Look, decision: Decision) -> Decision:
+    """With the alarm that another app commands the same agents: a record that was lost or put back is behind once."""
+    row = look.record.overtaken
+    if row is None or row.count <= OVERTAKEN_MAX or look.at - row.last > look.timing.spacing_forget:
+        return decision
+    alarm = (
+        f"{row.count} times in a row agents obeyed commands of ours that this record knows nothing of: another app has our "
+        "signing key and a storage of its own, and each learns again after the other (or the record is put back again and again)"
+    )
+    return with_changes(decision, alarms=(*decision.alarms, alarm))
 
 
 def _named(look: Look) -> Record:

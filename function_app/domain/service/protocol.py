@@ -12,8 +12,6 @@
 Which step is due, and whether there should be an operation at all, is `decide`'s.
 """
 
-from datetime import datetime
-
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
@@ -62,7 +60,7 @@ def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision
         admitted={},
         stalled=None,
         rank=kind_of(look.service).rank(look),
-        spacing=_spaced(look, at) if kind in AUTOMATIC else record.spacing,
+        spacing=once_more(look, record.spacing) if kind in AUTOMATIC else record.spacing,
     )
     fencing = kind_of(look.service).make_way(look.with_record(opened), target)
     return Decision(
@@ -70,11 +68,11 @@ def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision
     )
 
 
-def _spaced(look: Look, at: datetime) -> Spacing:
-    before = look.record.spacing
-    if before is None or at - before.last > look.timing.spacing_forget:
-        return Spacing(count=1, last=at)
-    return Spacing(count=before.count + 1, last=at)
+def once_more(look: Look, before: Spacing | None) -> Spacing:
+    """One more of a row at this look; `spacingForget` of quiet ends a row."""
+    if before is None or look.at - before.last > look.timing.spacing_forget:
+        return Spacing(count=1, last=look.at)
+    return Spacing(count=before.count + 1, last=look.at)
 
 
 def uncounted(record: Record) -> Record:

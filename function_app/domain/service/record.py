@@ -111,7 +111,7 @@ class Advertised(Struct, frozen=True, kw_only=True):
 
 
 class Spacing(Struct, frozen=True, kw_only=True):
-    """How many automatic failovers came in a row, and when the last one was opened."""
+    """How many of a kind came in a row, automatic failovers above all, and when the last one did."""
 
     count: int = 0
     last: Aware
@@ -175,6 +175,9 @@ class Record(Struct, frozen=True, kw_only=True):
     outward: Advertised = Advertised()
     """The same for what they tell their on-premises neighbours."""
     spacing: Spacing | None = None
+    overtaken: Spacing | None = None
+    """How often in a row agents showed what it cannot explain: once it was put back, or lost; again and again another app with
+    our key has a record of its own."""
     pause: Pause | None = None
     drains: dict[str, Drain] = {}
     ready_since: dict[str, Aware] = {}
