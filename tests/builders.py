@@ -95,6 +95,7 @@ def status(
     epoch: int = 0,
     role: Role = Role.STANDBY,
     *,
+    seq: int = 0,
     fatal: tuple[str, ...] = (),
     dead_peers: tuple[str, ...] = (),
     peers: tuple[str, ...] = (),
@@ -105,7 +106,7 @@ def status(
     """An agent that answers. `dead_peers` are those it misses on gossip and probe port, `peers` those it hears."""
     bad, ok = PeerView(Value.BAD, Value.BAD), PeerView(Value.OK, Value.UNKNOWN)
     mine = AgentService(
-        epoch, 0, role, answering=role is Role.SERVING and not fatal, advertised=wanted(), warranted=epoch
+        epoch, seq, role, answering=role is Role.SERVING and not fatal, advertised=wanted(), warranted=epoch
     )
     return AgentStatus(
         boot_id=boot,

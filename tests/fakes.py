@@ -115,6 +115,7 @@ class FakeAgent:
 
     name: str
     epoch: int = 0
+    seq: int = 0
     role: Role = Role.STANDBY
     up: bool = True
     cut: bool = False
@@ -173,9 +174,10 @@ class FakeAgent:
             return "another boot was meant"
         if isinstance(command, SendPromote) and self.refuses_to_serve:
             return "it cannot write its state"
-        if command.epoch < self.epoch or (command.epoch == self.epoch and wanted is not self.role):
-            return f"epoch {command.epoch} is not newer than {self.epoch}"
-        self.epoch, self.role = command.epoch, wanted
+        turn, known = (command.epoch, command.seq), (self.epoch, self.seq)
+        if turn < known or (turn == known and wanted is not self.role):
+            return f"epoch {command.epoch} seq {command.seq} is not newer than {known}"
+        self.epoch, self.seq, self.role = command.epoch, command.seq, wanted
         return None
 
     @property
@@ -236,7 +238,7 @@ class FakeWorld:
         peers = {n: _view(a.up and not a.missed) for n, a in self.agents.items() if n != name}
         mine = AgentService(
             agent.epoch,
-            0,
+            agent.seq,
             agent.role,
             agent.answers_200,
             agent.advertised,

@@ -15,7 +15,7 @@ class Bugs:
     forgets_members: bool = False  # S3: may_serve is stored empty
     fences_inside: bool = False  # S4: the outer of two load balancers takes no Down, and the health action says it does
     misreads_prefixes: bool = False  # S21: passes take the document for one with another prefix
-    promotes_first: bool = False  # S21: a PROMOTE reaches the first member and no other
+    fences_all: bool = False  # S21: every member obeys a FENCE, whoever it is for
     fences_nothing: bool = False  # S4: the data plane ignores Down, and the health action says it does not
     flattens_paths: bool = False  # S1r: announcers give every path the same length
     keeps_paths: bool = False  # L7 of ranked histories: announcers accept another path, and go on with the one they had

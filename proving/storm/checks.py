@@ -34,7 +34,6 @@ LOOK_SECONDS = 60.0
 OPERATOR_SECONDS = 150.0
 """For how long an operator's Down may be shown once it is over: by readings that are late, then by health that is."""
 BY_OPERATOR = "an operator set its adminState to Down"
-RACE_SECONDS, RACED_SECONDS = 5.0, 200.0
 SETTLED = (Phase.GRANTED, Phase.STABLE)
 
 
@@ -71,14 +70,10 @@ class Checks:
         self._granted: dict[tuple[int, str], str] = {}
         """Each epoch with whom it was granted to, and the boot that a PROMOTE of it would name."""
         self._opened: dict[int, tuple[str, str]] = {}
-        self._epochs: set[int] = set()
+        self._epochs: dict[int, int] = {}
+        """Each epoch with the highest number that a PROMOTE of it may have."""
         self._owed: set[str] = set()
         self._suspect: dict[str, float] = {}
-        self._cut_at = -1e9
-        """When the app's way to a member was last cut."""
-        self._raced_at = -1e9
-        """When an active-active service was last given a newer epoch just as that happened: a member that no PROMOTE reaches
-        stands by, as its peers serve at a newer epoch."""
         self._taken_out: dict[str, float] = {}
         """Until when an operator took a member out of the pool, or health said nothing that would tell."""
         self.forgotten: set[str] = set()
@@ -134,8 +129,7 @@ class Checks:
         what lasts for less than the load balancer's probe takes from nobody."""
         world = self._world
         admitted = [name for name in world.service.names if world.admits(name) or world.agents[name].will]
-        raced = world.timeline.now < self._raced_at + RACED_SECONDS
-        if self.quiet and not raced and len(admitted) < (world.service.min_healthy or 1):
+        if self.quiet and len(admitted) < (world.service.min_healthy or 1):
             self.broken("S21", f"only {admitted} serve, and nothing happened but drains")
 
     def _look_at_handover(self) -> None:
@@ -222,16 +216,10 @@ class Checks:
         granted = (
             epoch for (epoch, name), boot in self._granted.items() if (name, boot) == (agent.name, agent.boot_id)
         )
-        return agent.is_serving or any(map(agent.would_obey_promote, granted))
-
-    def cut(self) -> None:
-        """The app no longer reaches a member."""
-        self._cut_at = self._world.timeline.now
+        return agent.is_serving or any(agent.would_obey_promote(epoch, self._epochs[epoch]) for epoch in granted)
 
     def _note(self, record: Record) -> None:
-        if record.epoch not in self._epochs and self._world.timeline.now < self._cut_at + RACE_SECONDS:
-            self._raced_at = self._world.timeline.now
-        self._epochs.add(record.epoch)
+        self._epochs[record.epoch] = max(record.seq, self._epochs.get(record.epoch, 0))
         if record.target is not None and record.operation is not None:
             self._opened[record.epoch] = (record.target, record.operation.kind)
         for name in _granted_to(record):

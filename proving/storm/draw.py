@@ -1,7 +1,7 @@
 """Draws the plans of the random profile: each history its own mix of faults (swarm), at its own pace."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from msgspec.structs import replace
 
@@ -181,7 +181,7 @@ SPOILT: tuple[Drawn, ...] = (
     _fault(Kind.UNPROBED, 10.0, 90.0),
 )
 """What is worth more where there are two load balancers."""
-TOGETHER: tuple[Drawn, ...] = (_order(("drain", "drain", "undrain")),)
+TOGETHER: tuple[Drawn, ...] = (_order(("drain", "drain", "undrain", "forget")),)
 CALM: tuple[Drawn, ...] = (
     _fault(Kind.CUT, 10.0, 90.0, how=("in", "out", "both")),
     _fault(Kind.SESSIONS, 5.0, 60.0),
@@ -191,6 +191,12 @@ CALM: tuple[Drawn, ...] = (
     _fault(Kind.RS_DEAF, 10.0, 120.0),
 )
 """What moves nothing in an active-active service."""
+MEANWHILE: tuple[Drawn, ...] = (
+    _fault(Kind.CUT, 10.0, 90.0, how=("in", "out", "both")),
+    _fault(Kind.KILL_ALL, 5.0, 60.0),
+    _mishap(("agent.promote", "agent.fence")),
+)
+"""What befalls a drain, or its end, of an active-active service while it is carried out: two of them."""
 
 
 def wide_plan(seed: int) -> Plan:
@@ -210,16 +216,28 @@ def _together(draw: random.Random, plan: Plan) -> Plan:
     """Of an active-active service: nothing but drains and what moves nothing, or anything."""
     quiet = draw.random() < 0.5
     pool = (*TOGETHER * 4, *CALM) if quiet else (*TOGETHER, *HARMLESS, *BY_CUT, *HARMFUL)
+    faults = _faults(draw, pool, _members(plan), plan.heal_at)
+    beside = tuple(_meanwhile(draw, faults, _members(plan))) if quiet else ()
     return replace(
         plan,
         profile="wide",
         shape=("active-active",),
-        faults=_faults(draw, pool, _members(plan), plan.heal_at),
+        faults=tuple(sorted((*faults, *beside), key=lambda fault: fault.at)),
         begins="stable" if quiet else plan.begins,
         quiet=quiet,
         last_crash=False,
         preempt=False,
     )
+
+
+def _meanwhile(draw: random.Random, faults: tuple[Fault, ...], names: list[str]) -> Iterator[Fault]:
+    """Within about a second of each drain, and of its end."""
+    for fault in faults:
+        if fault.kind is not Kind.ORDER:
+            continue
+        for at in (fault.at, fault.at + fault.seconds) if fault.how == "drain" else (fault.at,):
+            for befalls in draw.sample(MEANWHILE, 2):
+                yield befalls(draw, names, round(at + draw.uniform(0.0, 1.5), 3))
 
 
 def _members(plan: Plan) -> list[str]:

@@ -145,7 +145,6 @@ class Injector:
     # --- network
 
     def _cut(self, fault: Fault) -> None:
-        self._world.checks.cut()
         for name in self._names(fault):
             self._world.checks.suspect(name, 0.0 if self._world.checks.quiet else fault.seconds)
             ways = [self._world.cut_in] if fault.how == "in" else [self._world.cut_out]

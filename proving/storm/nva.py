@@ -31,7 +31,6 @@ from proving.storm.calls import Call
 if TYPE_CHECKING:
     from proving.storm.world import World
 
-PROMOTE_SEQ, FENCE_SEQ = 0, 1  # as adapters.agent_messages numbers them
 TOKEN_SECONDS = 35.0
 """A command's expiry and the leeway of an agent of version 1, which takes only FENCE beyond it; version 2 looks at no clock."""
 OLDER_MAX = 6
@@ -217,9 +216,9 @@ class Nva:
         self._take(verdict.state)
         self._queue(call, self._save)
 
-    def would_obey_promote(self, epoch: int) -> bool:
-        """Whether one of that epoch that is still on its way may yet make it serve."""
-        return self.state.turn < rules.Turn(epoch, PROMOTE_SEQ)
+    def would_obey_promote(self, epoch: int, seq: int) -> bool:
+        """Whether one that is still on its way may yet make it serve, by the highest number that any of that epoch has."""
+        return self.state.turn < rules.Turn(epoch, seq)
 
     def _promote(self, call: Call, command: SendPromote, issued: float) -> None:
         """Durable first, then in effect."""
@@ -299,10 +298,10 @@ class Nva:
         self._next_write()
 
     def _fence_order(self, command: SendFence) -> rules.Fence:
-        return rules.Fence(self.world.service.name, rules.Turn(command.epoch, FENCE_SEQ))
+        return rules.Fence(self.world.service.name, rules.Turn(command.epoch, command.seq))
 
     def _promote_order(self, command: SendPromote) -> rules.Promote:
-        return rules.Promote(self.world.service.name, rules.Turn(command.epoch, PROMOTE_SEQ), command.boot_id)
+        return rules.Promote(self.world.service.name, rules.Turn(command.epoch, command.seq), command.boot_id)
 
     def _tear(self, command: SendFence | SendPromote, issued: float) -> None:
         """A fence in effect that is not durable yet, or a promotion that is durable and not in effect; then darkness."""

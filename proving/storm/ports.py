@@ -169,18 +169,20 @@ class HostAgents:
 
     def _command(self, call: Call, name: str, command: AgentCommand, issued: float) -> None:
         world, agent = self._world, self._world.agents[name]
-        lost = world.bugs.promotes_first and isinstance(command, SendPromote) and name != FIRST
-        if not agent.up or name in world.cut_in or lost:
+        if not agent.up or name in world.cut_in:
             call.expire()
             return
         if name in world.cut_out:
             call.expire()
         world.checks.arrived(name, command)
         agent.obey(call, command, issued)
-        if world.bugs.promotes_all and isinstance(command, SendPromote):
-            for other in world.agents.values():
-                if other is not agent:
-                    other.obey(call.again(), replace(command, boot_id=other.boot_id), issued)
+        for other in world.agents.values():
+            if other is agent:
+                continue
+            if world.bugs.promotes_all and isinstance(command, SendPromote):
+                other.obey(call.again(), replace(command, boot_id=other.boot_id), issued)
+            if world.bugs.fences_all and isinstance(command, SendFence):
+                other.obey(call.again(), command, issued)
 
 
 KINDS: Mapping[type, str] = {SendFence: "agent.fence", SendPromote: "agent.promote"}

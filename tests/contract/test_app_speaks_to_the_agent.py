@@ -128,6 +128,18 @@ async def test_fence_of_the_same_epoch_beats_a_promotion_in_either_order(
     assert role(late.reading) == (4, Role.STANDBY, False)
 
 
+async def test_a_drain_and_its_end_are_obeyed_within_one_epoch_and_an_older_number_is_not(
+    agents: AgentsOverHttp, member: Member, agent: RealAgent
+) -> None:
+    boot, fence = agent.duties.boot_id, SendFence(member.name, 4)
+    for command in (SendPromote(member.name, 4, boot), fence, SendPromote(member.name, 4, boot, 2)):
+        assert (await agents.command(TOPOLOGY, at(member), SERVICE, command, TIMEOUT)).refused is None
+    late = await agents.command(TOPOLOGY, at(member), SERVICE, fence, TIMEOUT)
+
+    assert late.refused is not None
+    assert role(late.reading) == (4, Role.SERVING, True)
+
+
 async def test_refusals_come_with_the_status_and_the_reason(
     agents: AgentsOverHttp, member: Member, agent: RealAgent
 ) -> None:

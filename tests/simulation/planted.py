@@ -84,7 +84,7 @@ PLANTED: tuple[tuple[str, Bugs, Plan], ...] = (
         ),
     ),
     ("S21", Bugs(misreads_prefixes=True), CALM),
-    ("S21", Bugs(promotes_first=True), DRAINED),
+    ("S21", Bugs(fences_all=True), DRAINED),
     ("L1", Bugs(ignores_promotes=True), replace(F1, heal_at=40.0)),
     ("L1", Bugs(ignores_outward=True), replace(CALM, pace="usual")),
     ("L2", Bugs(never_fences=True), replace(CALM, last_crash=True)),

@@ -12,8 +12,8 @@ from function_app.domain.service.observation import Role
 from function_app.domain.service.record import Drain, Phase, Record
 from function_app.domain.service.steps import SendFence, SendPromote
 from function_app.domain.topology.model import Topology
-from tests.builders import balancer, document, stable, status, topology
-from tests.unit.decisions import SERVING, SILENT, SOON, STANDBY, A, B, C, Case, learning, look, looking
+from tests.builders import document, stable, status, topology
+from tests.unit.decisions import SERVING, SILENT, SOON, A, B, C, Case, learning, look, looking
 
 
 def shared(**changes: Any) -> Topology:
@@ -31,10 +31,10 @@ SHARED = shared()
 
 shared_case = partial(Case, desired=SHARED)
 
+FENCED = status(3, seq=1)
 UNFIT = status(3, Role.SERVING, fatal=("disk",))
 DRAINED = {A: Drain(until=SOON, by="ann")}
-NEWER = ("a member was drained, or is back, at this epoch: it needs a newer one",)
-UNHEARD = "a member that was drained, or is back, needs a newer epoch: nva-c would stand by at it"
+HIGHER = ("a member that should serve stands by at this number: it needs a higher one",)
 ALL = frozenset({A, B, C})
 NO_WORD = "its agent does not answer (no answer) and no other source can tell"
 REFUSED_C = {SendPromote(C, 3, "boot-1"): "it refuses"}
@@ -42,45 +42,66 @@ REFUSED_C = {SendPromote(C, 3, "boot-1"): "it refuses"}
 CASES = [
     shared_case("where every member serves nothing is left to do", look(SERVING, SERVING, SERVING), record()),
     shared_case(
-        "a drained member that serves at the epoch needs a newer one",
-        look(SERVING, SERVING, status(2)),
-        record(3, A, B, drains=DRAINED),
-        because=NEWER,
-        changes={"epoch": 4, "may_serve": ALL},
-    ),
-    shared_case(
-        "no newer epoch is begun at which a member that no command reaches would stand by",
-        look(SERVING, SERVING, SILENT),
-        record(3, A, B, drains=DRAINED),
-        held=(UNHEARD,),
-    ),
-    shared_case(
-        "one that no command reaches is not waited for where the load balancer's probe of it fails",
-        look(SERVING, STANDBY, SILENT, balancer=balancer(nva_c="Down_Probe_TcpProbeTimeout")),
-        record(),
-        because=NEWER,
-        changes={"epoch": 4, "last_choices": frozenset({A, B, C})},
-    ),
-    shared_case(
-        "nor is one that no pool lists: it gets no new flows",
-        look(SERVING, STANDBY, SILENT, balancer=balancer(nva_a="Up_Probe_Success")),
-        record(),
-        because=NEWER,
-        changes={"epoch": 4},
-    ),
-    shared_case(
-        "a member that is back at the epoch needs a newer one",
-        look(SERVING, STANDBY, SERVING),
-        record(3, A, C),
-        because=NEWER,
-        changes={"epoch": 4, "may_serve": ALL},
-    ),
-    shared_case(
-        "the drained one is fenced and every other is promoted",
+        "a drained member is fenced at the epoch that it serves at, and no other member is sent anything",
         look(SERVING, SERVING, SERVING),
-        record(4, drains=DRAINED),
-        because=("nva-a: SendFence", "nva-b: SendPromote", "nva-c: SendPromote"),
-        effects=(SendFence(A, 4), SendPromote(B, 4, "boot-1"), SendPromote(C, 4, "boot-1")),
+        record(drains=DRAINED),
+        because=("nva-a: SendFence",),
+        effects=(SendFence(A, 3),),
+    ),
+    shared_case(
+        "a drain begins while another member is unreachable: that one goes on serving",
+        look(SERVING, SERVING, SILENT),
+        record(drains=DRAINED),
+        because=("nva-a: SendFence",),
+        effects=(SendFence(A, 3),),
+    ),
+    shared_case(
+        "a member whose drain is over needs a higher number, and no newer epoch",
+        look(SERVING, FENCED, SILENT),
+        record(),
+        because=HIGHER,
+        changes={"seq": 2},
+    ),
+    shared_case(
+        "the number is higher than that of the FENCE that it acknowledged, though the record may have been lost since",
+        look(SERVING, status(3, seq=5), SERVING),
+        record(),
+        because=HIGHER,
+        changes={"seq": 6},
+    ),
+    shared_case(
+        "the number is no lower than that of a member that serves",
+        look(status(3, Role.SERVING, seq=4), SERVING, SERVING),
+        record(),
+        because=HIGHER,
+        changes={"seq": 4},
+    ),
+    shared_case(
+        "a number that one agent claims counts up to a leap, so that it cannot use all of them up",
+        look(SERVING, status(3, seq=2**53 - 1), status(3, Role.SERVING, seq=2**53 - 1)),
+        record(),
+        because=("nva-b: SendPromote",),
+        effects=(SendPromote(B, 3, "boot-1"),),
+    ),
+    shared_case(
+        "a member whose drain is over is promoted at that number, and those that serve are sent nothing",
+        look(SERVING, FENCED, SERVING),
+        record(seq=2),
+        because=("nva-b: SendPromote",),
+        effects=(SendPromote(B, 3, "boot-1", 2),),
+    ),
+    shared_case(
+        "it enters may_serve before it is promoted",
+        look(SERVING, FENCED, SERVING),
+        record(3, A, C, seq=2),
+        changes={"may_serve": ALL},
+    ),
+    shared_case(
+        "an acknowledgement from before the last PROMOTE is none, as that may yet arrive",
+        look(FENCED, SERVING, SERVING),
+        record(seq=2, drains=DRAINED),
+        because=("nva-a: SendFence",),
+        effects=(SendFence(A, 3, 3),),
     ),
     shared_case(
         "a member that does not answer is said to be missing",
@@ -126,12 +147,10 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_every_fit_member_that_is_not_drained_is_made_to_serve(case: Case) -> None:
-    settled = not (case.held or case.because or case.effects)
+    settled = not (case.held or case.because or case.effects or case.changes)
     assert decide(looking(case.seen, case.record, case.desired)) == with_changes(case.decision(), settled=settled)
 
 
 def test_a_fence_that_failed_in_this_look_is_left_for_the_next() -> None:
-    seen = look(SERVING, SERVING, SERVING)
-    agents = {**seen.agents, B: status(4, Role.SERVING), C: status(4, Role.SERVING)}
-    tried = with_changes(seen, agents=agents, tried={SendFence(A, 4): "no answer"})
-    assert decide(looking(tried, record(4, drains=DRAINED), SHARED)).effects == ()
+    tried = look(SERVING, SERVING, SERVING, tried={SendFence(A, 3): "no answer"})
+    assert decide(looking(tried, record(drains=DRAINED), SHARED)).effects == ()

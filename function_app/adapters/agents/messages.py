@@ -30,9 +30,6 @@ from function_app.reconcile.ports import AgentCommand
 APP = "hopkeeper"
 COMMAND, REPLY, REPORT = "hopkeeper-command", "hopkeeper-reply", "hopkeeper-report"
 
-# Within one epoch a member is commanded one role. Should it ever be both, FENCE outranks PROMOTE in any order of arrival.
-PROMOTE_SEQ, FENCE_SEQ = 0, 1
-
 TEXT_MAX = 200
 """Characters of an agent's own text that are stored: it ends up in logs and in the status."""
 
@@ -158,10 +155,10 @@ def encode_command(service: str, command: AgentCommand) -> dict[str, object]:
     """The claim `command` for an effect on one service."""
     ordered: dict[str, object] = {"service": service, "epoch": command.epoch}
     match command:
-        case SendFence():
-            return {"kind": "fence", **ordered, "seq": FENCE_SEQ}
-        case SendPromote(boot_id=boot_id):
-            return {"kind": "promote", **ordered, "seq": PROMOTE_SEQ, "boot_id": boot_id}
+        case SendFence(seq=seq):
+            return {"kind": "fence", **ordered, "seq": seq}
+        case SendPromote(seq=seq, boot_id=boot_id):
+            return {"kind": "promote", **ordered, "seq": seq, "boot_id": boot_id}
         case SendAdvertise(seq=seq, advertisements=advertisements):
             return {"kind": "advertise", **ordered, "seq": seq, "advertisements": [_encoded(a) for a in advertisements]}
         case SendOutward(seq=seq, routes=routes):

@@ -110,6 +110,7 @@ def retire(look: Look, by: str) -> Decision:
         record,
         schema=SCHEMA,
         epoch=epoch,
+        seq=0,
         phase=Phase.FENCING,
         target=None,
         may_serve=record.may_serve | frozenset(look.members),

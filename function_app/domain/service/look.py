@@ -102,8 +102,11 @@ class Look:
         return mine is not None and mine.unconfirmed
 
     def acked(self, member: str) -> bool:
-        """F1: its agent reports, signed, that it stands by at the record's epoch (R3), and would after a reboot (R7)."""
+        """F1: its agent reports, signed, that it stands by at the record's epoch (R3), and would after a reboot (R7). Not by a
+        command from before the last PROMOTE of that epoch (`Record.seq`), which may yet arrive."""
         mine = self.observed.service(member, self.service.key)
+        if mine is not None and mine.seq < self.record.seq:
+            return False
         return mine is not None and mine.durable and (mine.epoch, mine.role) == (self.record.epoch, Role.STANDBY)
 
     def newest_epoch(self) -> int:

@@ -50,6 +50,7 @@ def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision
     opened = replace(
         record,
         epoch=epoch,
+        seq=0,
         phase=Phase.FENCING,
         target=target,
         may_serve=record.may_serve | (frozenset(look.members) if record.phase is Phase.LEARN else frozenset()),
@@ -274,5 +275,5 @@ def promote(look: Look, target: str) -> tuple[Effect, ...]:
     serves = look.role(target) == (look.record.epoch, Role.SERVING) and not look.is_unconfirmed(target)
     if status is None or serves:
         return ()
-    effect = SendPromote(target, look.record.epoch, status.boot_id)
+    effect = SendPromote(target, look.record.epoch, status.boot_id, look.record.seq)
     return () if effect in look.observed.tried else (effect,)

@@ -160,6 +160,9 @@ class Record(Struct, frozen=True, kw_only=True):
     service: str
     schema: int = SCHEMA_WITHOUT_LEAVING
     epoch: Annotated[int, Meta(ge=0, le=EPOCH_MAX)] = 0
+    seq: Annotated[int, Meta(ge=0, le=EPOCH_MAX)] = 0
+    """Numbers PROMOTE at this epoch, and FENCE has the next number. It rises in active-active services alone, where the end of a
+    drain would otherwise need a newer epoch (safety.md section 4, Active-active)."""
     phase: Phase = Phase.LEARN
     target: str | None = None
     may_serve: frozenset[str] = frozenset()

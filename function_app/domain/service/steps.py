@@ -21,10 +21,15 @@ class Advertisement:
 
 @dataclass(frozen=True, slots=True)
 class SendFence:
-    """Tell the agent to stand by; its acknowledgement at the record's epoch is proof F1."""
+    """Tell the agent to stand by; its acknowledgement at the record's epoch is proof F1.
+
+    `seq` orders the role commands of an epoch: should a member ever be commanded both roles, FENCE outranks PROMOTE in any
+    order of arrival.
+    """
 
     member: str
     epoch: int
+    seq: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class SendPromote:
     member: str
     epoch: int
     boot_id: str
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,6 +196,11 @@ def test_agents_own_words_become_one_short_printable_line() -> None:
     ("command", "encoded"),
     [
         (SendFence("nva-a", 4), {"kind": "fence", "service": "fw", "epoch": 4, "seq": 1}),
+        (SendFence("nva-a", 4, 3), {"kind": "fence", "service": "fw", "epoch": 4, "seq": 3}),
+        (
+            SendPromote("nva-a", 4, BOOT, 2),
+            {"kind": "promote", "service": "fw", "epoch": 4, "seq": 2, "boot_id": BOOT},
+        ),
         (
             SendPromote("nva-a", 4, BOOT),
             {"kind": "promote", "service": "fw", "epoch": 4, "seq": 0, "boot_id": BOOT},

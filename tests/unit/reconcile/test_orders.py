@@ -167,6 +167,34 @@ async def test_a_drain_in_active_active_takes_one_out_and_undrain_brings_it_back
     assert scene.serving() == ["nva-a", "nva-b", "nva-c"]
 
 
+async def test_a_drain_in_active_active_and_its_end_begin_no_epoch() -> None:
+    """A member that serves stands by where a peer serves at a newer one, and nothing would reach it if it is cut off."""
+    scene = Scene(desired=topology(3, services=[{**_service(3), "mode": "active-active"}]))
+    await scene.settle()
+    epoch = scene.record.epoch
+    scene.world.agents["nva-c"].cut = True
+    for verb, serving in (("drain", ["nva-b", "nva-c"]), ("undrain", ["nva-a", "nva-b", "nva-c"])) * 2:
+        await ordered(scene, verb, member="nva-a")
+        for _ in range(3):
+            await scene.fast()
+        assert scene.serving() == serving
+    assert (scene.record.epoch, scene.record.seq) == (epoch, 4)
+    assert [type(c).__name__ for c in scene.world.agents["nva-b"].obeyed].count("SendPromote") == 1
+
+
+async def test_a_service_that_becomes_active_passive_is_exclusive_at_a_newer_epoch_whatever_numbers_were_used() -> None:
+    scene = Scene(desired=topology(3, services=[{**_service(3), "mode": "active-active"}]))
+    await scene.settle()
+    for verb in ("drain", "undrain"):
+        await ordered(scene, verb, member="nva-a")
+        await scene.settle()
+    scene.topology = topology(3)
+    await scene.settle()
+    assert scene.serving() == ["nva-a"]
+    assert scene.record.may_serve == {"nva-a"}
+    assert (scene.record.epoch, scene.record.seq) == (2, 0)
+
+
 async def test_a_member_whose_drain_is_just_over_does_not_make_another_drain_possible() -> None:
     doc = topology(3, services=[{**_service(3), "mode": "active-active", "minHealthy": 2}])
     scene = Scene(desired=doc)
