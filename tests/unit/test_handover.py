@@ -113,7 +113,7 @@ AWAITED = frozenset({up(B)})
 def test_a_planned_move_lets_both_serve_and_the_old_holder_is_promoted_to_the_new_epoch_first() -> None:
     drained = stable(A, 3, drains={A: {"until": NOW + timedelta(hours=1), "by": "me"}})
     record = msgspec.convert(msgspec.to_builtins(drained), Record)
-    opened = seamless(look(status(3, Role.SERVING), status(3), status(3), balancer="503"), record)
+    opened = seamless(look(status(3, Role.SERVING), status(3), status(3)), record)
     assert (opened.record.phase, opened.record.target, opened.record.may_serve) == (Phase.FENCING, B, {A, B})
     assert opened.record.is_shared
     assert opened.effects == (SendPromote(A, 4, "boot-1"),)
@@ -123,7 +123,7 @@ def test_a_planned_move_lets_both_serve_and_the_old_holder_is_promoted_to_the_ne
 def test_nobody_else_shares(handover: Handover) -> None:
     drained = stable(A, 3, drains={A: {"until": NOW + timedelta(hours=1), "by": "me"}})
     record = msgspec.convert(msgspec.to_builtins(drained), Record)
-    opened = decided(look(status(3, Role.SERVING), status(3), status(3), balancer="503"), record, handover)
+    opened = decided(look(status(3, Role.SERVING), status(3), status(3)), record, handover)
     assert not opened.record.is_shared
     assert opened.effects == (SendFence(A, 4),)
 

@@ -434,7 +434,7 @@ MOVES = [
     ),
     Case(
         "a drained holder is followed",
-        look(SERVING, balancer="503"),
+        look(SERVING),
         stable(drains=DRAINED),
         because=("switchover to nva-b at epoch 4: nva-a is drained by ann",),
         effects=(by_agent(A),),
@@ -442,7 +442,7 @@ MOVES = [
     ),
     Case(
         "a drained holder serves on while no other member is ready",
-        look(SERVING, UNREADY, UNREADY, balancer="503"),
+        look(SERVING, UNREADY, UNREADY),
         stable(drains=DRAINED),
         held=("nva-a is drained by ann, but no other member is ready",),
     ),

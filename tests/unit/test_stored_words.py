@@ -73,6 +73,7 @@ STORED: list[tuple[type, dict[str, Any], dict[str, Any]]] = [
         {
             "schema": 1,
             "epoch": 0,
+            "seq": 0,
             "phase": "learn",
             "target": None,
             "may_serve": [],

@@ -6,7 +6,7 @@ Off the failover path: the load balancer's health is only read by slow passes, a
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, is_down_by_operator, is_out_of_reach, unable
+from function_app.domain.service.election import elect, is_known_out, unable
 from function_app.domain.service.health import tally
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed, Value
@@ -22,7 +22,7 @@ def with_probes(look: Look) -> Record:
     if not isinstance(balancer, BalancerReading):
         return record
     noticed = balancer.noticed_within or record.noticed_within
-    record = replace(record, noticed_within=noticed, last_choices=_last_choices(look))
+    record = replace(record, noticed_within=noticed, last_choices=_known_out(look))
     if holder is None:
         return record
     probed = {name: backend.probed for name, backend in balancer.backends.items()}
@@ -41,8 +41,8 @@ def with_probes(look: Look) -> Record:
     )
 
 
-def _last_choices(look: Look) -> frozenset[str]:
-    return frozenset(name for name in look.members if is_out_of_reach(look, name) or is_down_by_operator(look, name))
+def _known_out(look: Look) -> frozenset[str]:
+    return frozenset(name for name in look.members if is_known_out(look, name))
 
 
 def _admitted(look: Look, others: set[str]) -> dict[str, Tally]:

@@ -397,11 +397,11 @@ def _rejoined(look: Look, holder: str) -> Decision | None:
 
 def _discretionary(look: Look, holder: str) -> Decision | None:
     """Moves that are not urgent: away from a drained holder or from maintenance, or back to a higher priority where `preempt` is
-    `ready`. A drain waits for a look that shows whether an operator took the target out."""
+    `ready`: never to a member that gets no new flows, as far as is known."""
     other = elect(look, without=holder)
-    if is_drained(look, holder) and kind_of(look.service).can_tell(look):
+    if is_drained(look, holder):
         drain = look.record.drains[holder]
-        if other is None or not is_ready(look, other):
+        if other is None or unable(look, other):
             return Decision(look.record, held=(f"{holder} is drained by {drain.by}, but no other member is ready",))
         return open_operation(look, other, Kind.SWITCHOVER, f"{holder} is drained by {drain.by}")
     if (coming := maintained(look, holder)) and other and is_ready(look, other) and maintained(look, other) is None:

@@ -56,9 +56,14 @@ def is_last_choice(look: Look, member: str) -> bool:
     """Whether it refused to serve lately, or the load balancer's probe gets no answer of it, or no pool lists it."""
     refused = look.record.refused.get(member)
     refused_lately = refused is not None and look.at - refused < look.timing.spacing_forget
+    return refused_lately or is_known_out(look, member)
+
+
+def is_known_out(look: Look, member: str) -> bool:
+    """Whether it gets no new flows, by this look or by the last one that read the load balancer."""
     if not isinstance(look.observed.balancer, BalancerReading):
-        return refused_lately or member in look.record.last_choices
-    return refused_lately or is_out_of_reach(look, member)
+        return member in look.record.last_choices
+    return is_out_of_reach(look, member) or is_down_by_operator(look, member)
 
 
 def is_out_of_reach(look: Look, member: str) -> bool:

@@ -17,7 +17,7 @@ from msgspec.structs import fields, replace
 
 from function_app.domain.base.errors import BadInput
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, is_down_by_operator
+from function_app.domain.service.election import elect, is_known_out
 from function_app.domain.service.guards import Draining, Touch, is_paused, refuse
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.learn import behind
@@ -77,8 +77,6 @@ class ResumeOrder(_Form, frozen=True, kw_only=True, tag="resume"):
 class SwitchoverOrder(_Form, frozen=True, kw_only=True, tag="switchover"):
     """Move a service to a ready member, by acknowledgement only; back to the old holder if the member refuses."""
 
-    reads_pool = True
-
     to: Annotated[str, Meta(min_length=1, description="the member that is to serve")]
 
     def decide(self, look: Look) -> Decision:
@@ -112,8 +110,6 @@ class FailoverOrder(_Form, frozen=True, kw_only=True, tag="failover"):
 
 class DrainOrder(_Form, frozen=True, kw_only=True, tag="drain"):
     """Keep a member from serving until the drain ends; if it serves, another one takes over first."""
-
-    reads_pool = True
 
     member: Annotated[str, Meta(min_length=1)]
     minutes: Minutes = MINUTES
@@ -290,10 +286,10 @@ def _unsuitable(look: Look, target: str) -> str | None:
 
 
 def _out_of_the_pool(look: Look, target: str) -> str | None:
-    """Why it would get no new flows, as far as this look shows: a move of its own would follow at once."""
-    if is_down_by_operator(look, target):
-        return f"adminState of {target} is Down, and the record does not say that we set it: an operator must undo it"
-    return f"{target} is not in the backend pool" if look.is_unlisted(target) else None
+    """Why it would get no new flows, as far as is known: a move of its own would follow."""
+    if is_known_out(look, target):
+        return f"{target} gets no new flows: no pool lists it, an operator set it to Down, or the probe gets no answer of it"
+    return None
 
 
 def _left(leaving: Leaving) -> str:
