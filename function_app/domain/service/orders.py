@@ -17,7 +17,7 @@ from msgspec.structs import fields, replace
 
 from function_app.domain.base.errors import BadInput
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, is_known_out
+from function_app.domain.service.election import elect
 from function_app.domain.service.guards import Draining, Touch, is_paused, refuse
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.learn import behind
@@ -80,12 +80,7 @@ class SwitchoverOrder(_Form, frozen=True, kw_only=True, tag="switchover"):
     to: Annotated[str, Meta(min_length=1, description="the member that is to serve")]
 
     def decide(self, look: Look) -> Decision:
-        if (
-            why := _immovable(look)
-            or _unsuitable(look, self.to)
-            or _out_of_the_pool(look, self.to)
-            or _needs_failover(look)
-        ):
+        if why := _immovable(look) or _unsuitable(look, self.to) or _needs_failover(look):
             return _refused(look, why)
         return open_operation(look, self.to, Kind.SWITCHOVER, f"ordered by {self.by}")
 
@@ -283,13 +278,6 @@ def _unsuitable(look: Look, target: str) -> str | None:
     if target == look.record.holder:
         return f"{target} serves already"
     return judge(look, target).because if look.role(target) is None or has_failed(look, target) else None
-
-
-def _out_of_the_pool(look: Look, target: str) -> str | None:
-    """Why it would get no new flows, as far as is known: a move of its own would follow."""
-    if is_known_out(look, target):
-        return f"{target} gets no new flows: no pool lists it, an operator set it to Down, or the probe gets no answer of it"
-    return None
 
 
 def _left(leaving: Leaving) -> str:

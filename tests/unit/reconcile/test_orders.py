@@ -310,12 +310,3 @@ async def test_an_order_that_makes_no_sense_is_refused(settled: Scene, order: Sw
 def _service(members: int) -> dict[str, Any]:
     service: dict[str, Any] = document(members)["services"][0]
     return service
-
-
-async def test_a_switchover_to_a_member_that_gets_no_new_flows_is_refused(settled: Scene) -> None:
-    settled.world.admin["nva-b"] = AdminState.DOWN
-    await settled.slow()
-    outcome = await ordered(settled, "switchover", to="nva-b")
-    assert outcome.ending is Ending.REFUSED
-    assert "nva-b gets no new flows" in outcome.reasons[0]
-    assert settled.serving() == ["nva-a"]
