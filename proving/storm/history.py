@@ -276,8 +276,8 @@ class History:
         return ("L1", f"{lacking} do not announce what is declared") if lacking else None
 
     def _take_back(self) -> None:
-        """Where the record was lost, a Down of ours became nobody's; an operator does what the status says: all of them are
-        taken back where a member serves, one while nobody does, of those that are fit if any is."""
+        """Where the record was lost, nothing shows that a Down was ours, and an operator does what the status says: takes all of
+        them back where a member serves, else one, a fit one if there is any."""
         world, record = self.world, self.world.documents.record
         self.world.timeline.after(WATCH_SECONDS, self._take_back)
         if not world.checks.record_lost or record is None or record.phase is Phase.FENCING:

@@ -81,7 +81,7 @@ class Nva:
         self.claimed = 0
         """The highest epoch that the heartbeats of its peers claimed since it booted."""
         self.rekeyed = False
-        """It has the app's public keys of before a rotation: what the app signs now is nothing to it."""
+        """Its public keys of the app are older than a rotation: it refuses what the app signs now."""
         self.restored = False
         """It boots, or serves, by a disk from before its last command, and was sent none since."""
         self.uncontradicted = False

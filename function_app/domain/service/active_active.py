@@ -42,10 +42,8 @@ def everybody_serves(look: Look) -> Decision:
 
 
 def _fences(look: Look, drained: list[str]) -> tuple[SendFence, ...]:
-    record, late = (
-        look.record,
-        [name for name in sorted(drained) if look.role(name) is not None and not look.acked(name)],
-    )
+    record = look.record
+    late = [name for name in sorted(drained) if look.role(name) is not None and not look.acked(name)]
     fences = (SendFence(name, record.epoch, record.seq + 1) for name in late)
     return tuple(fence for fence in fences if fence not in look.observed.tried)
 

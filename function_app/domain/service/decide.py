@@ -35,6 +35,7 @@ from function_app.domain.service.election import (
 )
 from function_app.domain.service.health import (
     HealthRow,
+    Judgement,
     Verdict,
     has_failed,
     has_session,
@@ -264,7 +265,7 @@ def _failover(look: Look, holder: str) -> Decision | None:
     """
     judgement = judge(look, holder)
     kind, reason = Kind.FAILOVER, judgement.because
-    if out := _taken_out(look, holder):
+    if out := _taken_out(look, holder, judgement):
         reason = out
     elif judgement.row is HealthRow.PROBE_DOWN:
         if look.is_unlisted(holder):
@@ -286,15 +287,16 @@ def _failover(look: Look, holder: str) -> Decision | None:
     return _replaced(look, holder, kind, reason)
 
 
-def _taken_out(look: Look, holder: str) -> str | None:
+def _taken_out(look: Look, holder: str, judgement: Judgement) -> str | None:
     """How an operator took it out of the pool, if so. Where no pool lists the member that would follow, a move would not help."""
     if is_down_by_operator(look, holder):
         backend = look.backend(holder)
         is_shown = backend is None or backend.is_shown_down
         return f"{holder}: an operator set its adminState to Down" if is_shown else None
-    judgement, other = judge(look, holder), elect(look, without=holder)
-    unlisted = judgement.row is HealthRow.PROBE_DOWN and look.is_unlisted(holder)
-    return judgement.because if unlisted and other is not None and not look.is_unlisted(other) else None
+    if judgement.row is not HealthRow.PROBE_DOWN or not look.is_unlisted(holder):
+        return None
+    other = elect(look, without=holder)
+    return judgement.because if other is not None and not look.is_unlisted(other) else None
 
 
 def _late_down(look: Look, holder: str) -> Decision | None:
@@ -397,7 +399,7 @@ def _rejoined(look: Look, holder: str) -> Decision | None:
 
 def _discretionary(look: Look, holder: str) -> Decision | None:
     """Moves that are not urgent: away from a drained holder or from maintenance, or back to a higher priority where `preempt` is
-    `ready`: never to a member that gets no new flows, as far as is known."""
+    `ready`. A drain and a return go to no member that gets no new flows, as far as is known."""
     other = elect(look, without=holder)
     if is_drained(look, holder):
         drain = look.record.drains[holder]

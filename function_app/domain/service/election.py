@@ -53,22 +53,18 @@ def unable(look: Look, member: str) -> str | None:
 
 
 def is_last_choice(look: Look, member: str) -> bool:
-    """Whether it refused to serve lately, or the load balancer's probe gets no answer of it, or no pool lists it."""
+    """Whether it refused to serve lately, or gets no new flows."""
     refused = look.record.refused.get(member)
     refused_lately = refused is not None and look.at - refused < look.timing.spacing_forget
     return refused_lately or is_known_out(look, member)
 
 
 def is_known_out(look: Look, member: str) -> bool:
-    """Whether it gets no new flows, by this look or by the last one that read the load balancer."""
+    """Whether it gets no new flows, by this look or by the last one that read the load balancer: its probe gets no answer, no
+    pool lists it, or an operator set it to Down."""
     if not isinstance(look.observed.balancer, BalancerReading):
         return member in look.record.last_choices
-    return is_out_of_reach(look, member) or is_down_by_operator(look, member)
-
-
-def is_out_of_reach(look: Look, member: str) -> bool:
-    """Whether this look shows that no new flow would reach it: the probe gets no answer of it, or no pool lists it."""
-    return look.probe_path(member) is Value.BAD or look.is_unlisted(member)
+    return look.probe_path(member) is Value.BAD or look.is_unlisted(member) or is_down_by_operator(look, member)
 
 
 def maintained(look: Look, member: str) -> str | None:
