@@ -256,9 +256,20 @@ def test_without_headroom_the_announcer_in_the_way_is_commanded_to_lengthen_its_
     assert leading(landed(rank, EVER, HOLD), "b") == "b"
 
 
-def test_nothing_is_lengthened_where_that_would_make_a_silent_member_the_next_hop() -> None:
-    assert proposed(flapped(), "c", reach("a", "c")) == {}
+def test_a_target_is_first_shorter_than_a_silent_member_that_would_be_the_next_hop_once_others_are_lengthened() -> None:
+    answering = reach("a", "c")
+    assert proposed(flapped(), "c", answering) == {"c": Path(2, "c")}
+    shortened = order(flapped(), c=Path(2, "c"))
+    assert proposed(shortened, "c", answering) == {}
+    rank = ack(shortened, "c")
+    assert proposed(rank, "c", answering) == {"a": Path(5, "a")}
+    lengthened = ack(order(rank, a=Path(5, "a")), "a")
+    assert leading(landed(lengthened, EVER, HOLD), "c") == "c"
     assert proposed(flapped(), "b", reach("a", "b")) == {"a": Path(5, "a")}
+
+
+def test_nothing_is_lengthened_where_no_length_is_left_below_a_silent_member() -> None:
+    assert proposed(resting(a=Path(1, "a"), b=Path(2, "b"), c=Path(4, "c")), "c", reach("a", "c")) == {}
 
 
 def test_nothing_is_lengthened_for_a_target_that_is_not_on_every_live_instance() -> None:

@@ -383,17 +383,28 @@ def _choose_lead(naming: Naming, rank: Rank, target: str, reach: Reach) -> Propo
 def _make_room(naming: Naming, rank: Rank, target: str, reach: Reach) -> dict[str, Path]:
     """Where there is no headroom: longer paths for announcers that answer and are in the way of one that could lead.
 
-    The target is the next hop as soon as these arrive, and proven to be once they have landed. Nothing where a silent
-    member of kind `self` would be the next hop instead.
+    The target is the next hop as soon as these arrive, and proven to be once they have landed. Where a silent member of
+    kind `self` would be the next hop instead, the target's own path is made shorter than that one's first.
     """
     able = set(_could_lead(naming, target, reach))
     own = _own(rank, target) if naming is Naming.SELF else LENGTH_AT_REST
     others = {n: a for n, a in rank.announcers.items() if n not in able and a.latest.path.next_hop != target}
-    silent = (order.path.length for n in others.keys() - reach.answering for order in others[n].orders)
-    if not able or (naming is Naming.SELF and min(silent, default=LENGTH_MAX) <= own):
+    silent = min((o.path.length for n in others.keys() - reach.answering for o in others[n].orders), default=LENGTH_MAX)
+    if not able:
         return {}
+    if naming is Naming.SELF and silent <= own:
+        return _shorter(rank, target, silent)
     latest = {n: others[n].latest.path for n in sorted(others.keys() & reach.answering)}
     return _longer(rank, _at_most(latest, own), max(own, LENGTH_AT_REST))
+
+
+def _shorter(rank: Rank, target: str, bound: int) -> dict[str, Path]:
+    """The target at the longest free length below `bound`; nothing if there is none, or it was ordered already."""
+    newest = rank.announcers.get(target, Announcer()).orders[-1:]
+    if any(order.path != ANYTHING and order.path.length < bound for order in newest):
+        return {}
+    length = _longest_below(rank, target, bound, LENGTH_MAX)
+    return {target: Path(length, target)} if length else {}
 
 
 def _at_most(paths: Mapping[str, Path], length: int) -> dict[str, Path]:
