@@ -1,6 +1,7 @@
 """The ranked kinds' rules, one by one (safety.md section 3). In every history: tests/simulation/test_ranked_exhaustive.py."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 
@@ -268,8 +269,27 @@ def test_a_target_is_first_shorter_than_a_silent_member_that_would_be_the_next_h
     assert proposed(flapped(), "b", reach("a", "b")) == {"a": Path(5, "a")}
 
 
-def test_nothing_is_lengthened_where_no_length_is_left_below_a_silent_member() -> None:
-    assert proposed(resting(a=Path(1, "a"), b=Path(2, "b"), c=Path(4, "c")), "c", reach("a", "c")) == {}
+def test_nothing_is_lengthened_where_no_length_is_left_below_a_silent_member_that_is_not_gone() -> None:
+    rank, answering = resting(a=Path(1, "a"), b=Path(2, "b"), c=Path(4, "c")), reach("a", "c")
+    assert proposed(rank, "c", answering) == {}
+    assert proposed(rank, "c", replace(answering, gone=frozenset("b"))) == {"a": Path(5, "a")}
+
+
+def test_an_unfit_one_is_lengthened_even_where_a_silent_member_is_the_next_hop_until_then() -> None:
+    rank, unfit = (
+        resting(a=Path(1, "a"), b=Path(2, "b"), c=Path(4, "c")),
+        replace(reach("a", "c"), unfit=frozenset("a")),
+    )
+    assert proposed(rank, "c", unfit) == {"a": Path(5, "a")}
+    landed_at_last = landed(ack(order(rank, a=Path(5, "a")), "a"), EVER, HOLD)
+    assert proposed(landed_at_last, "c", unfit) == {"c": Path(1, "c")}
+
+
+def test_one_that_is_gone_may_come_back_and_is_outranked_all_the_same() -> None:
+    rank = resting(a=Path(5, "a"), b=Path(2, "b"), c=Path(4, "c"))
+    answering = replace(reach("a", "c"), gone=frozenset("b"))
+    assert leading(rank, "c") is None
+    assert proposed(rank, "c", answering) == {"c": Path(1, "c")}
 
 
 def test_nothing_is_lengthened_for_a_target_that_is_not_on_every_live_instance() -> None:

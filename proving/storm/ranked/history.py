@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from function_app.domain.service.bounds import ranked_bounds
 from function_app.domain.service.guards import spacing_after
-from function_app.domain.service.ranked.paths import LENGTH_AT_REST, Announcer, Path, PathOrder, Rank
+from function_app.domain.service.ranked.paths import ANYTHING, LENGTH_AT_REST, Announcer, Path, PathOrder, Rank
 from function_app.domain.topology.model import Naming
 from proving.storm.bugs import Bugs
 from proving.storm.checks import Violation
@@ -85,11 +85,17 @@ class RankedHistory(History):
         world, timing = self.world, self.world.topology.timing
         patience = timing.operation_deadline * (len(world.agents) + 1) + 2 * timing.bgp_hold
         bound = self._bound() + patience.total_seconds()
-        if late := self._reached_within(bound, "L7") or self._stays():
-            return late
-        if not self._next_one_fails():
-            return None
-        return self._reached_within(bound, "L7") or self._stays()
+        late = self._reached_within(bound, "L7") or self._stays()
+        if late is None and self._next_one_fails():
+            late = self._reached_within(bound, "L7") or self._stays()
+        return late if late is None or late.law != "L7" or not self._is_unknown() else None
+
+    def _is_unknown(self) -> bool:
+        """Whether it is not known what one may announce that reports no order and can accept none: then none can be proven
+        to lead, until an operator ends its sessions (safety.md section 3)."""
+        record, broken = self.world.documents.record, {f.who for f in self.plan.lasting if f.kind is Kind.DISK_BROKEN}
+        known = record.rank.announcers if record is not None and record.rank is not None else {}
+        return any(order.path == ANYTHING for name in broken & known.keys() for order in known[name].orders)
 
     def _stays(self) -> Violation | None:
         world, began = self.world, self.world.timeline.now

@@ -119,6 +119,10 @@ class Reach:
     announcers: frozenset[str]
     answering: frozenset[str]
     on_every: frozenset[str]
+    gone: frozenset[str] = frozenset()
+    """Those that no Route Server has shown a session with for a hold time: no instance has a path of theirs."""
+    unfit: frozenset[str] = frozenset()
+    """Those that failed, by their own word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,27 +388,37 @@ def _make_room(naming: Naming, rank: Rank, target: str, reach: Reach) -> dict[st
     """Where there is no headroom: longer paths for announcers that answer and are in the way of one that could lead.
 
     The target is the next hop as soon as these arrive, and proven to be once they have landed. Where a silent member of
-    kind `self` would be the next hop instead, the target's own path is made shorter than that one's first.
+    kind `self` would be the next hop instead, the target's own path is made shorter than that one's first; where no such
+    length is left, others are lengthened only if they are unfit, which the silent one need not be.
     """
     able = set(_could_lead(naming, target, reach))
-    own = _own(rank, target) if naming is Naming.SELF else LENGTH_AT_REST
-    others = {n: a for n, a in rank.announcers.items() if n not in able and a.latest.path.next_hop != target}
-    silent = min((o.path.length for n in others.keys() - reach.answering for o in others[n].orders), default=LENGTH_MAX)
     if not able:
         return {}
-    if naming is Naming.SELF and silent <= own:
-        return _shorter(rank, target, silent)
-    latest = {n: others[n].latest.path for n in sorted(others.keys() & reach.answering)}
-    return _longer(rank, _at_most(latest, own), max(own, LENGTH_AT_REST))
+    own = _own(rank, target) if naming is Naming.SELF else LENGTH_AT_REST
+    others = {n: a for n, a in rank.announcers.items() if n not in able and a.latest.path.next_hop != target}
+    in_the_way = _at_most({n: others[n].latest.path for n in sorted(others.keys() & reach.answering)}, own)
+    longer = _longer(rank, in_the_way, max(own, LENGTH_AT_REST))
+    silent = _shortest(rank, others.keys() - reach.answering - reach.gone)
+    if naming is Naming.MEMBER or silent > own:
+        return longer
+    shorter = _shorter(rank, target, silent)
+    if shorter is None and in_the_way.keys() <= reach.unfit:
+        return longer
+    return shorter or {}
 
 
-def _shorter(rank: Rank, target: str, bound: int) -> dict[str, Path]:
-    """The target at the longest free length below `bound`; nothing if there is none, or it was ordered already."""
+def _shortest(rank: Rank, names: Collection[str]) -> int:
+    """The shortest length that an instance may have of these."""
+    return min((order.path.length for name in names for order in rank.announcers[name].orders), default=LENGTH_MAX)
+
+
+def _shorter(rank: Rank, target: str, bound: int) -> dict[str, Path] | None:
+    """The target at the longest free length below `bound`; None if there is none, nothing if it was ordered already."""
     newest = rank.announcers.get(target, Announcer()).orders[-1:]
     if any(order.path != ANYTHING and order.path.length < bound for order in newest):
         return {}
     length = _longest_below(rank, target, bound, LENGTH_MAX)
-    return {target: Path(length, target)} if length else {}
+    return {target: Path(length, target)} if length else None
 
 
 def _at_most(paths: Mapping[str, Path], length: int) -> dict[str, Path]:

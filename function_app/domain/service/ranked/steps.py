@@ -10,6 +10,7 @@ Nothing is fenced but by a shorter path, so nothing waits for a member that is g
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
+from function_app.domain.service.health import has_failed
 from function_app.domain.service.look import Look
 from function_app.domain.service.ranked.paths import (
     Path,
@@ -143,7 +144,12 @@ def _reach(look: Look) -> Reach:
     on_every = frozenset(
         n for n, sessions in reported.items() if sessions is not None and on_every_live(sessions, live)
     )
-    return Reach(frozenset(look.service.announcers), _answering(look) - failed, on_every)
+    return Reach(frozenset(look.service.announcers), _answering(look) - failed, on_every, gone, _unfit(look))
+
+
+def _unfit(look: Look) -> frozenset[str]:
+    members = look.members
+    return frozenset(name for name in look.service.announcers if name in members and has_failed(look, name))
 
 
 def _answering(look: Look) -> frozenset[str]:
