@@ -130,7 +130,8 @@ class Service(Part, frozen=True, kw_only=True):
 
 
 class LastLook(Part, frozen=True, kw_only=True):
-    """One slow pass at `at`; `outcome` is that of its worst part. `preflight` holds the findings of the rules."""
+    """One slow pass at `at`; `outcome` is that of its worst part. `preflight` holds the findings of the rules, and
+    `preflight_earlier` those of rules that could not be judged this time, as they were found last."""
 
     schema: Literal["hopkeeper/look/1"] = "hopkeeper/look/1"
     topology: str
@@ -145,3 +146,4 @@ class LastLook(Part, frozen=True, kw_only=True):
     members: dict[str, Member]
     services: dict[str, Service]
     preflight: tuple[PreflightFinding, ...]
+    preflight_earlier: tuple[PreflightFinding, ...]

@@ -58,32 +58,35 @@ class Summary:
     preflight: Report
 
 
-class Before(msgspec.Struct, frozen=True):
+class Before(msgspec.Struct, frozen=True, rename="camel"):
     """Of the last look document what is compared with this one."""
 
     preflight: tuple[PreflightFinding, ...] = ()
+    preflight_earlier: tuple[PreflightFinding, ...] = ()
 
 
 async def keep_summary(ports: Ports, summary: Summary) -> None:
     """Writes the look document, and publishes what preflight finds now and did not before. Raises Unavailable."""
     topology = summary.in_force.topology.name
     before, _ = await kept.load(ports.documents, keys.status(topology), Before)
-    now = document(summary)
-    await ports.documents.put(keys.status(topology), msgspec.json.format(msgspec.json.encode(now), indent=1))
+    known = _by_key(*before.preflight, *before.preflight_earlier) if before is not None else {}
+    found = _by_key(*map(preflight_finding, summary.preflight.findings))
     unjudged = {rule.rule for rule in summary.preflight.unjudged}
-    earlier = {_key(found): found for found in (before or Before()).preflight}
-    found = {_key(each): each for each in now.preflight}
+    missing = {key: each for key, each in known.items() if key not in found}
+    earlier = tuple(each for each in missing.values() if each.rule in unjudged)
+    now = document(summary, earlier)
+    await ports.documents.put(keys.status(topology), msgspec.json.format(msgspec.json.encode(now), indent=1))
     changed = {
-        "found": [_in_words(each) for key, each in found.items() if key not in earlier],
-        "gone": [_in_words(each) for key, each in earlier.items() if key not in found and each.rule not in unjudged],
+        "found": [_in_words(each) for key, each in found.items() if key not in known],
+        "gone": [_in_words(each) for each in missing.values() if each not in earlier],
     }
     if any(changed.values()):
         await _publish(ports, Happening("FindingsChanged", topology, "", changed))
 
 
-def _key(found: PreflightFinding) -> tuple[str, str, str]:
-    """What it is about: `what` may hold figures that change."""
-    return found.rule, found.path, found.do
+def _by_key(*findings: PreflightFinding) -> dict[tuple[str, str, str], PreflightFinding]:
+    """By what they are about: `what` may hold figures that change."""
+    return {(found.rule, found.path, found.do): found for found in findings}
 
 
 def _in_words(found: PreflightFinding) -> dict[str, str]:
@@ -98,7 +101,7 @@ async def _publish(ports: Ports, happening: Happening) -> None:
         log.warning("an event of findings is lost: %s", why, extra=why)
 
 
-def document(summary: Summary) -> look.LastLook:
+def document(summary: Summary, preflight_earlier: tuple[PreflightFinding, ...]) -> look.LastLook:
     in_force = summary.in_force
     return look.LastLook(
         topology=in_force.topology.name,
@@ -113,6 +116,7 @@ def document(summary: Summary) -> look.LastLook:
         members={name: _member(name, reading, summary) for name, reading in sorted(summary.agents.items())},
         services={name: _service(seen, summary.next_hops.get(name)) for name, seen in summary.services.items()},
         preflight=tuple(map(preflight_finding, summary.preflight.findings)),
+        preflight_earlier=preflight_earlier,
     )
 
 

@@ -240,6 +240,9 @@ def _rules(shown: Any) -> list[str]:
     return [each["rule"] for each in shown if each["rule"] != "clock-offset"]
 
 
+CLOCK_OF_B = ("clock-offset", "$.speakers[1].agent")
+
+
 async def test_a_standby_that_could_not_serve_is_published_once_and_once_that_it_is_back() -> None:
     scene = Scene()
     await scene.settle()
@@ -264,6 +267,24 @@ async def test_that_fewer_members_are_left_is_published_as_well() -> None:
     for _ in range(3):
         await scene.slow()
     assert findings_published(scene) == [(["redundancy"], ["redundancy"])]
+
+
+async def test_what_could_not_be_judged_for_a_while_is_shown_as_it_was_and_not_published_anew() -> None:
+    scene = Scene()
+    await scene.settle()
+    scene.clock.at += timedelta(minutes=1)
+    await scene.slow()
+    scene.world.published.clear()
+    scene.world.kill("nva-b")
+    for _ in range(2):
+        await scene.slow()
+    look = msgspec.json.decode(scene.documents.stored["status/hub.json"].body)
+    assert [(each["rule"], each["path"]) for each in look["preflightEarlier"]] == [CLOCK_OF_B]
+    scene.world.revive("nva-b")
+    for _ in range(2):
+        await scene.slow()
+    shown = [each for h in scene.world.published for each in (*h.data.get("found", ()), *h.data.get("gone", ()))]
+    assert CLOCK_OF_B not in [(each["rule"], each["path"]) for each in shown]
 
 
 async def test_an_event_that_is_lost_fails_no_pass(caplog: pytest.LogCaptureFixture) -> None:
