@@ -107,6 +107,11 @@ def test_an_address_of_the_pool_that_is_no_members_is_named_where_the_pool_shows
     world.pool(*world.addresses(), AddressFacts(name="old", ip=IPv4Address("10.0.1.66")))
     (stranger,) = found(world, "members-in-pool")
     assert stranger.what == "old (10.0.1.66) is in pool nvas, and no member"
+    assert stranger.severity == "error"
+    world = World.clean()
+    world.pool(*world.addresses(), AddressFacts(name="old", ip=IPv4Address("10.0.1.66"), is_down=True))
+    (harmless,) = found(world, "members-in-pool")
+    assert harmless.severity == "info"
     world = World.clean()
     world.pool(*world.addresses(), AddressFacts(name="old", interface="/nics/old/ipconfigurations/one"))
     assert found(world, "members-in-pool") == []

@@ -34,7 +34,8 @@ class Address:
 
     @property
     def facts(self) -> AddressFacts:
-        return AddressFacts(name=self.name, ip=ipv4(self.ip), interface=self.interface)
+        is_down = self.state.casefold() == AdminState.DOWN.casefold()
+        return AddressFacts(name=self.name, ip=ipv4(self.ip), interface=self.interface, is_down=is_down)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from function_app.domain.preflight.facts import Facts, at_each_pool
-from function_app.domain.preflight.rule import Fault, services
+from function_app.domain.preflight.rule import Fault, Severity, services
 from function_app.domain.service.balancer import AddressFacts, BalancerFacts, PoolFacts
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.provable import ALL_PROBED_UP, other_pools, reaches
@@ -142,6 +142,7 @@ def _strangers(
                 f"{path}.backendPool",
                 f"{address.name} ({address.ip}) is in pool {pool.name}, and no member",
                 "take it out, or make it a member: what is not Down there gets flows, whoever serves",
+                Severity.INFO if address.is_down else None,
             )
 
 

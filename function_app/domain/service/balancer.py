@@ -57,6 +57,7 @@ class AddressFacts(Struct, frozen=True, kw_only=True):
     name: str
     ip: IPv4Address | None = None
     interface: str | None = None
+    is_down: bool = False
 
 
 class PoolFacts(Struct, frozen=True, kw_only=True):
