@@ -251,7 +251,7 @@ def departures(old: Topology, new: Topology, records: Mapping[str, Record]) -> I
             yield Problem("$.services", f"{rule}: `retire` or `release` it first, or keep it as `formerly`")
             continue
         i, successor = successors[service.key]
-        yield from _members_that_leave(successor, believed, f"$.services[{i}]")
+        yield from _members_that_leave(successor, record, f"$.services[{i}].members")
         known = record.about or referents_of(old, service)
         for what in moved(known, referents_of(new, successor), believed):
             yield Problem(f"$.services[{i}]", f"{what}: {ENDS}")
@@ -263,7 +263,9 @@ def _at_stake(record: Record) -> frozenset[str]:
     return record.believed | {coming} if coming else record.believed
 
 
-def _members_that_leave(service: Service, believed: frozenset[str], path: str) -> Iterator[Problem]:
-    for name in sorted(believed - set(service.names)):
+def _members_that_leave(service: Service, record: Record, path: str) -> Iterator[Problem]:
+    for name in sorted(_at_stake(record) - set(service.names)):
         rule = f"{name} leaves while it may serve, or is Down by us: another member takes over, then `forget` it"
-        yield Problem(f"{path}.members", rule)
+        if name not in record.believed:
+            rule = f"{name} leaves while it is about to serve: apply this again once that operation has ended"
+        yield Problem(path, rule)

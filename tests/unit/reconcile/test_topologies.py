@@ -15,6 +15,7 @@ from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import Topologies
 from tests.builders import NOW, SUB, document, ranked_document, stable, text, topology
 from tests.fakes import FakeClock, FakeDocuments
+from tests.unit.decisions import fencing
 
 
 @pytest.fixture
@@ -176,6 +177,16 @@ async def test_a_document_may_take_away_what_stands_by_and_give_a_new_name(
     topologies = await in_service(stored)
     await topologies.apply(text(doc))
     assert (await topologies.in_force("hub")).topology == decode(text(doc), Place())
+
+
+async def test_a_member_that_is_about_to_serve_stays_until_that_has_ended(stored: FakeDocuments) -> None:
+    """It is not on record yet, so there is nothing to `forget`."""
+    topologies = Topologies(stored, Place())
+    await topologies.apply(text(document(3)))
+    await Records(stored).save(topology(3), fencing(target="nva-c"), None)
+    with pytest.raises(BadInput, match="nva-c leaves while it is about to serve: apply this again once") as refused:
+        await topologies.apply(text(document(2)))
+    assert "forget" not in str(refused.value)
 
 
 async def test_what_was_never_on_record_may_leave(stored: FakeDocuments) -> None:
