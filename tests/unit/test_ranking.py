@@ -283,6 +283,7 @@ def test_an_unfit_one_is_lengthened_even_where_a_silent_member_is_the_next_hop_u
     assert proposed(rank, "c", unfit) == {"a": Path(5, "a")}
     landed_at_last = landed(ack(order(rank, a=Path(5, "a")), "a"), EVER, HOLD)
     assert proposed(landed_at_last, "c", unfit) == {"c": Path(1, "c")}
+    assert proposed(resting(a=Path(2, "a"), b=Path(1, "b"), c=Path(4, "c")), "c", unfit) == {}
 
 
 def test_one_that_is_gone_may_come_back_and_is_outranked_all_the_same() -> None:

@@ -17,7 +17,7 @@ from msgspec.structs import fields, replace
 
 from function_app.domain.base.errors import BadInput
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect
+from function_app.domain.service.election import elect, is_down_by_operator
 from function_app.domain.service.guards import Draining, Touch, is_paused, refuse
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.learn import behind
@@ -77,10 +77,13 @@ class ResumeOrder(_Form, frozen=True, kw_only=True, tag="resume"):
 class SwitchoverOrder(_Form, frozen=True, kw_only=True, tag="switchover"):
     """Move a service to a ready member, by acknowledgement only; back to the old holder if the member refuses."""
 
+    reads_pool = True
+
     to: Annotated[str, Meta(min_length=1, description="the member that is to serve")]
 
     def decide(self, look: Look) -> Decision:
-        if why := _immovable(look) or _unsuitable(look, self.to) or _needs_failover(look):
+        why = _immovable(look) or _unsuitable(look, self.to) or _needs_failover(look) or _out_of_the_pool(look, self.to)
+        if why is not None:
             return _refused(look, why)
         return open_operation(look, self.to, Kind.SWITCHOVER, f"ordered by {self.by}")
 
@@ -278,6 +281,16 @@ def _unsuitable(look: Look, target: str) -> str | None:
     if target == look.record.holder:
         return f"{target} serves already"
     return judge(look, target).because if look.role(target) is None or has_failed(look, target) else None
+
+
+def _out_of_the_pool(look: Look, target: str) -> str | None:
+    """Why it would get no new flows, by a reading of this very look: where there is none, the order is the operator's."""
+    if look.is_unlisted(target):
+        return f"no pool lists {target}: it would get no new flows"
+    backend = look.backend(target)
+    if is_down_by_operator(look, target) and (backend is None or backend.is_shown_down):
+        return f"{target}: an operator set its adminState to Down: it would get no new flows"
+    return None
 
 
 def _left(leaving: Leaving) -> str:

@@ -17,6 +17,8 @@ from function_app.reconcile.store.topologies import InForce
 from tests.builders import document, topology
 from tests.unit.reconcile.scene import Scene
 
+DOWN_BY_OPERATOR = "fw: nva-b: an operator set its adminState to Down: it would get no new flows"
+
 
 async def ordered(scene: Scene, verb: str, **said: Any) -> Outcome:
     scene.clock.at += timedelta(seconds=1)
@@ -47,6 +49,29 @@ async def test_a_switchover_goes_back_when_the_holder_does_not_acknowledge(settl
     await settled.settle()
     assert settled.serving() == ["nva-a"]
     assert settled.world.two_serving == 0
+
+
+async def test_a_switchover_to_a_member_that_gets_no_new_flows_is_refused_by_what_the_pool_shows_now(
+    settled: Scene,
+) -> None:
+    settled.world.admin["nva-b"] = AdminState.DOWN
+    outcome = await ordered(settled, "switchover", to="nva-b")
+    assert (outcome.ending, outcome.reasons[0]) == (Ending.REFUSED, DOWN_BY_OPERATOR)
+    settled.world.admin["nva-b"] = AdminState.NONE
+    settled.world.pool.discard("nva-b")
+    outcome = await ordered(settled, "switchover", to="nva-b")
+    assert (outcome.ending, outcome.reasons[0]) == (
+        Ending.REFUSED,
+        "fw: no pool lists nva-b: it would get no new flows",
+    )
+    assert settled.serving() == ["nva-a"]
+
+
+async def test_a_switchover_where_the_pool_cannot_be_read_is_the_operators_word(settled: Scene) -> None:
+    settled.world.admin["nva-b"] = AdminState.DOWN
+    settled.world.arm_up = False
+    await ordered(settled, "switchover", to="nva-b")
+    assert settled.record.holder == "nva-b"
 
 
 async def test_a_switchover_from_a_holder_that_does_not_answer_is_refused(settled: Scene) -> None:

@@ -389,7 +389,7 @@ def _make_room(naming: Naming, rank: Rank, target: str, reach: Reach) -> dict[st
 
     The target is the next hop as soon as these arrive, and proven to be once they have landed. Where a silent member of
     kind `self` would be the next hop instead, the target's own path is made shorter than that one's first; where no such
-    length is left, others are lengthened only if they are unfit, which the silent one need not be.
+    length is left yet, others are lengthened only if they are unfit, which the silent one need not be.
     """
     able = set(_could_lead(naming, target, reach))
     if not able:
@@ -402,7 +402,7 @@ def _make_room(naming: Naming, rank: Rank, target: str, reach: Reach) -> dict[st
     if naming is Naming.MEMBER or silent > own:
         return longer
     shorter = _shorter(rank, target, silent)
-    if shorter is None and in_the_way.keys() <= reach.unfit:
+    if shorter is None and silent > 1 and in_the_way.keys() <= reach.unfit:
         return longer
     return shorter or {}
 
