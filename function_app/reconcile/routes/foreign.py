@@ -22,7 +22,17 @@ async def contested_now(ports: Ports, topology: Topology, service: Service) -> t
         peer = where.partition("/")[2]
         routes = readable(answer.rows, peer_route) if kind in ("learned", "foreign") and answer.at >= since else None
         if routes is not None and peer not in service.announcers:
-            others[where] = routes
+            others[where] = _not_passed_on(topology, service, peer, routes)
     rest = kind_of(service)
     lead = min(rest.length_at_rest(service, announcer) for announcer in service.announcers)
     return contested(service, lead, others)
+
+
+def _not_passed_on(
+    topology: Topology, service: Service, peer: str, routes: tuple[LearnedRoute, ...]
+) -> tuple[LearnedRoute, ...]:
+    """Without what a hub passes on of members: their next hop is unchanged."""
+    if not any(speaker.name == peer and speaker.role == "hub" for speaker in topology.speakers):
+        return routes
+    members = [topology.speaker(name).address for name in service.names]
+    return tuple(route for route in routes if route.next_hop not in members)

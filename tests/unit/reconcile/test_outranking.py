@@ -10,6 +10,7 @@ from function_app.domain.routes.reading import LearnedRoute
 from function_app.domain.service.orders import order_from
 from function_app.domain.service.record import Phase
 from function_app.domain.service.steps import SendAdvertise
+from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.reconcile.operate import operate
 from function_app.reconcile.passes.outcome import Ending
@@ -357,6 +358,22 @@ async def test_a_foreign_route_that_ties_the_lead_is_named_and_holds_what_is_not
     scene.world.kill("nva-a")
     await scene.fast()
     assert scene.record.target == "nva-b"
+
+
+async def test_what_a_hub_passes_on_of_a_member_is_no_foreign_route() -> None:
+    """Its next hop is unchanged, and its AS path may be as short as that of a member at rest (RFC 7947 2.2.2)."""
+    doc = ranked_document(2)
+    doc["speakers"].append({"name": "hub-1", "address": "10.0.1.84", "asn": 65009, "role": "hub", "peersWith": ["rs"]})
+    scene, _ = await settled(lambda: Scene(desired=decode(text(doc), Place())))
+    prefix = next(iter(scene.topology.services[0].prefixes))
+    hops = {"10.0.1.4": 0, "10.0.9.9": 1}
+    for hop, foreign_ones in hops.items():
+        passed_on = LearnedRoute(INSTANCES[0], prefix, IPv4Address(hop), (65001,), IPv4Address("10.0.1.84"))
+        scene.world.foreign_routes = {"hopkeeper-hub_hub-1": (passed_on,)}
+        scene.clock.at += HOUR
+        for _ in range(6):
+            await scene.slow()
+        assert len(scene.record.flaws) == foreign_ones
 
 
 async def test_a_foreign_route_that_is_longer_holds_nothing_and_one_that_is_gone_no_longer() -> None:
