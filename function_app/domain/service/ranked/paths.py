@@ -402,7 +402,7 @@ def _make_room(naming: Naming, rank: Rank, target: str, reach: Reach) -> dict[st
     if naming is Naming.MEMBER or silent > own:
         return longer
     shorter = _shorter(rank, target, silent)
-    if shorter is None and silent > 1 and in_the_way.keys() <= reach.unfit:
+    if shorter is None and in_the_way.keys() <= reach.unfit:
         return longer
     return shorter or {}
 
@@ -413,9 +413,10 @@ def _shortest(rank: Rank, names: Collection[str]) -> int:
 
 
 def _shorter(rank: Rank, target: str, bound: int) -> dict[str, Path] | None:
-    """The target at the longest free length below `bound`; None if there is none, nothing if it was ordered already."""
+    """The target at the longest free length below `bound`; None where others take all of them, nothing where there is none,
+    or where it was ordered already."""
     newest = rank.announcers.get(target, Announcer()).orders[-1:]
-    if any(order.path != ANYTHING and order.path.length < bound for order in newest):
+    if bound == 1 or any(order.path != ANYTHING and order.path.length < bound for order in newest):
         return {}
     length = _longest_below(rank, target, bound, LENGTH_MAX)
     return {target: Path(length, target)} if length else None
