@@ -408,6 +408,18 @@ def test_a_move_on_the_probe_alone_is_undone_where_the_probe_reaches_the_old_hol
     assert operation_of(decided(seen, record).record) == then
 
 
+@pytest.mark.parametrize(
+    ("first", "then"), [(ANSWERED, (Phase.FENCING, A, Kind.PROBE)), (UNANSWERED, (Phase.STABLE, B, Kind.PROBE))]
+)
+def test_a_second_move_on_the_probe_alone_goes_only_to_a_member_that_the_probe_reaches(
+    first: str, then: tuple[Phase, str, Kind]
+) -> None:
+    failing = Tally(bad=TIMING.load_balancer_fall, at=NOW - TIMING.doubt_poll)
+    record = stable(B, 4, operation=operation(Kind.PROBE, confirmed=True), tallies={B: failing})
+    seen = look(status(4), status(4, Role.SERVING), balancer=balancer(nva_a=first, nva_b=UNANSWERED))
+    assert operation_of(decided(seen, record).record) == then
+
+
 def test_a_move_on_the_probe_alone_is_followed_by_whoever_the_probe_reaches_whatever_is_not_known_of_the_first() -> (
     None
 ):

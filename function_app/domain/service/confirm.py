@@ -91,14 +91,14 @@ def confirm(look: Look, target: str) -> Decision:
     if reason is None:
         return rest(record, serves + shown)
     is_second = look.kind is Kind.PROBE
-    other = _reached_only(look, target) if is_second else elect(look, without=target)
+    other = reached_only(look, target) if is_second else elect(look, without=target)
     if other is None:
         return Decision(record, held=(serves + shown,))
     kind = Kind.NEXT if is_second else Kind.PROBE
     return open_operation(look, other, kind, f"{target} was not verified in time ({reason})")
 
 
-def _reached_only(look: Look, target: str) -> str | None:
+def reached_only(look: Look, target: str) -> str | None:
     """A member that could take over and that the probe gets an answer of, though not a 200 while it stands by, and none of the
     target."""
     if look.probe_path(target) is not Value.BAD:

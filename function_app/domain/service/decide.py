@@ -22,7 +22,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from function_app.domain.service.active_active import everybody_serves
-from function_app.domain.service.confirm import is_recent, may_predate, with_probes
+from function_app.domain.service.confirm import is_recent, may_predate, reached_only, with_probes
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import (
     elect,
@@ -257,25 +257,19 @@ def _failover(look: Look, holder: str) -> Decision | None:
     | the holder                                        | then                                                      |
     |---------------------------------------------------|-----------------------------------------------------------|
     | is Down by an operator, or no pool lists it       | another one; a Down that health contradicts is waited for |
-    | is fit, but its probe fails (`PROBE_DOWN`)        | another one, unless that was tried just now or is stale   |
+    | is fit, but its probe fails (`PROBE_DOWN`)        | another one, unless that is stale, or was tried just now  |
+    |                                                   | and the probe gets an answer of no other one either       |
     | cannot be judged                                  | left alone                                                |
     | is silent, and the load balancer was not read     | left alone while its probe succeeds (`_probed_still`)     |
     | is its own next hop, and only others have sessions | another one                                              |
     | failed                                            | another one                                               |
     """
     judgement = judge(look, holder)
-    kind, reason = Kind.FAILOVER, judgement.because
+    reason = judgement.because
     if out := _taken_out(look, holder, judgement):
         reason = out
     elif judgement.row is HealthRow.PROBE_DOWN:
-        if look.is_unlisted(holder):
-            return None
-        kind = Kind.PROBE
-        if look.kind is Kind.PROBE and is_recent(look):
-            why = f"{reason}; it was so with the last holder too: the probe's path is at fault (NSG, 168.63.129.16)"
-            return Decision(look.record, held=(why,))
-        if may_predate(look, holder):
-            return None
+        return _by_probe_alone(look, holder, reason)
     elif judgement.verdict is Verdict.UNKNOWN:
         return Decision(look.record, held=(f"left alone: {reason}",))
     elif judgement.row is HealthRow.SILENT and (probed := _probed_still(look, holder, reason)):
@@ -284,7 +278,17 @@ def _failover(look: Look, holder: str) -> Decision | None:
         reason = f"{holder} has no BGP session and announces itself: nothing reaches it"
     elif judgement.verdict is not Verdict.FAILED:
         return _late_down(look, holder)
-    return _replaced(look, holder, kind, reason)
+    return _replaced(look, holder, Kind.FAILOVER, reason)
+
+
+def _by_probe_alone(look: Look, holder: str, reason: str) -> Decision | None:
+    """A holder that finds itself fit and whose probe fails: another one, unless that was tried just now or is stale."""
+    if look.is_unlisted(holder):
+        return None
+    if look.kind is Kind.PROBE and is_recent(look) and reached_only(look, holder) is None:
+        why = f"{reason}; it was so with the last holder too: the probe's path is at fault (NSG, 168.63.129.16)"
+        return Decision(look.record, held=(why,))
+    return None if may_predate(look, holder) else _replaced(look, holder, Kind.PROBE, reason)
 
 
 def _taken_out(look: Look, holder: str, judgement: Judgement) -> str | None:
