@@ -376,7 +376,7 @@ class Nva:
             self.outward, self.outward_turn = NOTHING_OUTWARD, (0, 0)
         elif lost:
             self.durable = replace(self.older[-min(lost, len(self.older))] if self.older else self.durable)
-        self.restored, self.uncontradicted = self.durable != newest, False
+        self.restored, self.uncontradicted = self.restored or self.durable != newest, False
         if (boots or self.state.unconfirmed) and not self.world.bugs.believes_disks:
             self.state = unconfirmed({self.name: self.durable})[self.name]
         else:
