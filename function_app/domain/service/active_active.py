@@ -10,6 +10,7 @@ from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.look import LEAP_MAX, Look
 from function_app.domain.service.observation import Role
 from function_app.domain.service.protocol import promote
+from function_app.domain.service.record import Phase
 from function_app.domain.service.steps import SendFence
 
 
@@ -23,9 +24,14 @@ def everybody_serves(look: Look) -> Decision:
     | drained, and has not acknowledged              | FENCE                                                          |
     | not drained, and does not serve                | PROMOTE                                                        |
 
+    Before that the record forgets the holder and the operation of an active-passive service that this one was: if it becomes one
+    again, it is learned who serves, and the others are fenced at a newer epoch.
     The epoch stays as it is: a member that serves would stand by where a peer serves at a newer one, until a PROMOTE reaches it.
     """
     record = look.record
+    if record.target is not None or record.phase is not Phase.STABLE:
+        left = replace(record, phase=Phase.STABLE, target=None, operation=None, tallies={}, admitted={})
+        return Decision(left, because=("every member serves now: no one is the holder any more",))
     drained = [name for name in look.members if is_drained(look, name)]
     wanted = [name for name in look.members if name not in drained]
     seq = max(_least_numbers(look, wanted), default=0)

@@ -1,0 +1,39 @@
+"""A service that becomes active-active, and one that is active-passive again: what its record said before must not last."""
+
+from msgspec.structs import replace
+
+from function_app.domain.topology.model import Mode, Topology
+from tests.unit.reconcile.scene import Scene
+
+A, B, C = "nva-a", "nva-b", "nva-c"
+
+
+def in_mode(mode: Mode, desired: Topology) -> Topology:
+    """The same document in that mode."""
+    return replace(desired, services=(replace(desired.services[0], mode=mode),))
+
+
+async def test_a_service_that_was_active_active_for_a_while_is_served_by_one_member_again() -> None:
+    scene = Scene(3)
+    await scene.settle()
+    scene.topology = in_mode(Mode.ACTIVE_ACTIVE, scene.topology)
+    await scene.settle()
+    assert scene.serving() == [A, B, C]
+    scene.topology = in_mode(Mode.ACTIVE_PASSIVE, scene.topology)
+    await scene.settle()
+    assert scene.serving() == [A]
+    assert scene.record.may_serve == {A}
+
+
+async def test_a_service_in_the_middle_of_a_failover_becomes_active_active() -> None:
+    scene = Scene(3)
+    await scene.settle()
+    scene.world.agents[B].deaf = True
+    scene.world.kill(A)
+    for _ in range(4):
+        await scene.slow()
+    scene.topology = in_mode(Mode.ACTIVE_ACTIVE, scene.topology)
+    await scene.slow()
+    assert scene.record.target is None
+    assert scene.record.operation is None
+    assert scene.serving() == [C]
