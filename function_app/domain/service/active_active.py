@@ -1,6 +1,7 @@
 """active-active: every fit member serves. Exclusivity is not promised; the load balancer's probe decides who gets flows."""
 
 from collections.abc import Iterator
+from dataclasses import replace as with_changes
 
 from msgspec.structs import replace
 
@@ -9,7 +10,7 @@ from function_app.domain.service.election import is_drained
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.look import LEAP_MAX, Look
 from function_app.domain.service.observation import Role
-from function_app.domain.service.protocol import promote
+from function_app.domain.service.protocol import lift, promote
 from function_app.domain.service.record import Phase
 from function_app.domain.service.steps import SendFence
 
@@ -23,6 +24,7 @@ def everybody_serves(look: Look) -> Decision:
     | epoch by a command that is no older            |                                                                |
     | drained, and has not acknowledged              | FENCE                                                          |
     | not drained, and does not serve                | PROMOTE                                                        |
+    | not drained, answers, and may be Down by us    | its Down is taken back                                         |
 
     Before that the record forgets the holder and the operation of an active-passive service that this one was: if it becomes one
     again, it is learned who serves, and the others are fenced at a newer epoch.
@@ -40,11 +42,28 @@ def everybody_serves(look: Look) -> Decision:
         return Decision(replace(record, seq=seq + seq % 2), because=(why,))
     if not record.may_serve.issuperset(wanted):
         return Decision(replace(record, may_serve=record.may_serve.union(wanted)))
+    return _ordered(look, drained, wanted)
+
+
+def _ordered(look: Look, drained: list[str], wanted: list[str]) -> Decision:
+    """What the record permits already."""
+    record = look.record
     effects = _fences(look, drained) + tuple(effect for name in wanted for effect in promote(look, name))
+    lifting = _taken_back(look, wanted)
+    if lifting.effects or lifting.record != record:
+        return with_changes(lifting, effects=lifting.effects + effects)
     if effects:
         return Decision(record, effects, because=tuple(f"{e.member}: {type(e).__name__}" for e in effects))
-    held = _missing(look, wanted)
+    held = lifting.held + _missing(look, wanted)
     return Decision(record, held=held, settled=not held)
+
+
+def _taken_back(look: Look, wanted: list[str]) -> Decision:
+    """The next step of lifting members that are Down by us, from before every member served; held where one cannot be."""
+    answering = [name for name in wanted if look.role(name) is not None]
+    liftings = [lifting for name in answering if (lifting := lift(look, name)) is not None]
+    due = (lifting for lifting in liftings if lifting.effects or lifting.record != look.record)
+    return next(due, Decision(look.record, held=tuple(why for lifting in liftings for why in lifting.held)))
 
 
 def _fences(look: Look, drained: list[str]) -> tuple[SendFence, ...]:
