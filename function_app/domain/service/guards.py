@@ -26,7 +26,7 @@ from datetime import timedelta
 
 from function_app.domain.base.refusal import Guard, GuardAnswer, Refusal, refusals
 from function_app.domain.base.timing import Timing
-from function_app.domain.service.election import is_drained
+from function_app.domain.service.election import is_drained, is_known_out
 from function_app.domain.service.health import Verdict, has_failed, is_ready, judge
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AdminState
@@ -166,12 +166,12 @@ def _damping_window_is_over(step: Opening, look: Look) -> GuardAnswer:
 
 def _minimum_stays_healthy(step: Draining, look: Look) -> GuardAnswer:
     """A member that failed is none of the healthy ones: its drain takes nothing away. Of an active-active service those count
-    that serve: one whose drain is just over does not yet."""
+    that serve and get new flows: one whose drain is just over does not yet, nor one that is out of the pool."""
     if has_failed(look, step.member):
         return None
     left = [n for n in _healthy(look) if n != step.member and not is_drained(look, n)]
     if look.service.mode is Mode.ACTIVE_ACTIVE:
-        left = [name for name in left if look.serves(name)]
+        left = [name for name in left if look.serves(name) and not is_known_out(look, name)]
     least = look.service.min_healthy or 1
     return None if len(left) >= least else f"{len(left)} healthy members would be left, at least {least} are wanted"
 

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from function_app.domain.service.observation import AdminState
 from function_app.domain.topology.model import Mode, Topology
+from function_app.reconcile.passes.outcome import Ending
 from tests.builders import topology
 from tests.unit.reconcile.scene import Scene
 from tests.unit.reconcile.test_orders import ordered
@@ -67,3 +68,12 @@ async def test_every_member_of_an_active_active_service_that_was_retired_is_lift
     await ordered(scene, "resume")
     await scene.settle()
     assert scene.serving() == [A, B, C]
+
+
+async def test_the_last_member_of_an_active_active_service_that_gets_new_flows_is_not_drained() -> None:
+    scene = Scene(desired=in_mode(Mode.ACTIVE_ACTIVE, topology(3)))
+    await scene.settle()
+    scene.world.admin[A] = scene.world.admin[B] = AdminState.DOWN
+    await scene.slow()
+    assert (await ordered(scene, "drain", member=C)).ending is Ending.REFUSED
+    assert scene.serving() == [C]
