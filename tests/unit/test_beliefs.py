@@ -408,6 +408,16 @@ def test_a_move_on_the_probe_alone_is_undone_where_the_probe_reaches_the_old_hol
     assert operation_of(decided(seen, record).record) == then
 
 
+def test_a_switchover_whose_old_holder_failed_and_takes_no_fence_becomes_a_failover_to_its_target() -> None:
+    """Going back would serve nobody, and a switchover writes no Down."""
+    seen = look(
+        status(3, Role.SERVING, fatal=("disk",)), status(3), tried={SendFence(A, 4): "refused: the disk is full"}
+    )
+    decision = decided(seen, fencing(kind=Kind.SWITCHOVER))
+    assert operation_of(decision.record) == (Phase.FENCING, B, Kind.NEXT)
+    assert decision.record.epoch == 5
+
+
 @pytest.mark.parametrize(
     ("first", "then"), [(ANSWERED, (Phase.FENCING, A, Kind.PROBE)), (UNANSWERED, (Phase.STABLE, B, Kind.PROBE))]
 )

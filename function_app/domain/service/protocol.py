@@ -86,13 +86,16 @@ def uncounted(record: Record) -> Record:
 
 
 def back(look: Look, why: str) -> Decision:
-    """A switchover that did not work out: the old holder serves again, if it is still there."""
+    """A switchover that did not work out: the old holder serves again. If it failed meanwhile, the best member does: before the
+    grant that may be the target, as the old holder is fenced like any that failed now."""
+    record = look.record
     previous = look.operation.previous if look.operation else None
-    if previous is None or has_failed(look, previous):
-        previous = elect(look, without=look.record.target)
-    if previous is None:
-        return Decision(look.record, held=(f"{why}, and no other member is fit to serve",))
-    return open_operation(look, previous, Kind.BACK, why)
+    if previous is not None and not has_failed(look, previous):
+        return open_operation(look, previous, Kind.BACK, why)
+    other = elect(look, without=None if record.phase is Phase.FENCING else record.target)
+    if other is None:
+        return Decision(record, held=(f"{why}, and no other member is fit to serve",))
+    return open_operation(look, other, Kind.NEXT if other == record.target else Kind.BACK, why)
 
 
 def unproven(look: Look) -> list[str]:
