@@ -106,7 +106,7 @@ class UseCases:
         in_force = await self.topologies.in_force(name)
         found = next((s for s in in_force.topology.services if s.name == service), None)
         if found is None:
-            raise BadInput.of("{service}", f"topology {name!r} has no service {service!r}")
+            raise BadInput.of("service", _no_such_service(in_force.topology, service))
         order = order_from(verb, said)
         if self.observe_only:
             return Outcome(Ending.REFUSED, (OBSERVING,))
@@ -205,3 +205,10 @@ def _ids_in(event: object) -> Iterator[str]:
 def _concerned(ids: frozenset[str], named: frozenset[str]) -> bool:
     """A peering, a pool or an instance lies below the resource that a topology names."""
     return any(each == name or each.startswith(f"{name}/") for each in ids for name in named)
+
+
+def _no_such_service(topology: Topology, name: str) -> str:
+    renamed = [service.name for service in topology.services if service.formerly == name]
+    there = ", ".join(service.name for service in topology.services) or "none"
+    rule = f"topology {topology.name!r} has no service {name!r}"
+    return f"{rule}: it is called {renamed[0]} now" if renamed else f"{rule}; it has: {there}"

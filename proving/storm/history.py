@@ -300,6 +300,7 @@ class History:
         world, record, path = self.world, self.world.documents.record, PATHS[self.plan.last]
         if record is None or record.target is None or record.operation is None:
             return Violation("L2", 0.0, "there is no holder to fail over from")
+        self._until(_pause_over(record))
         if path.detection is Detection.PROBE and not _probe_is_believed(record.operation):
             return None
         spaced = spacing_after(record.spacing, world.topology.timing) if record.spacing else timedelta(0)
@@ -316,6 +317,11 @@ class History:
         return Violation(
             law, bound, f"no other member is admitted {bound:.0f} s after {holder} failed ({self.plan.last})"
         )
+
+
+def _pause_over(record: Record) -> float:
+    """When a pause ends that was ordered of a host that stood still until all was well; long ago where there is none."""
+    return (record.pause.until - EPOCH).total_seconds() if record.pause is not None else 0.0
 
 
 def _probe_is_believed(last: Operation) -> bool:

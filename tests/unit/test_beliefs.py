@@ -409,7 +409,7 @@ def test_a_move_on_the_probe_alone_is_undone_where_the_probe_reaches_the_old_hol
 
 
 def test_a_switchover_whose_old_holder_failed_and_takes_no_fence_becomes_a_failover_to_its_target() -> None:
-    """Going back would serve nobody, and a switchover writes no Down."""
+    """On the way back no member would serve, and a switchover writes no Down."""
     seen = look(
         status(3, Role.SERVING, fatal=("disk",)), status(3), tried={SendFence(A, 4): "refused: the disk is full"}
     )

@@ -24,6 +24,7 @@ def seconds(bound: Bound) -> dict[str, float]:
 
 
 LOOKED = {"look at the agents": 1}
+ORDERED = {"look at the agents, and at what Azure shows": 8}
 REPORTED = {"report": 1} | LOOKED
 CHECKED = {"self-check": 4} | REPORTED  # the fourth second ends three checks of which the first had just begun
 MISSED = {"heartbeats missed": 0.4, "probe port tried": 0.6} | REPORTED
@@ -35,13 +36,13 @@ CUT_OFF = ACKNOWLEDGED | {"fence and proof": 60}
 OUTRANKED = {"shorter path accepted": 2, "routes programmed": 6}
 
 DEFAULTS: dict[tuple[Detection, FencedBy], dict[str, float]] = {
-    (Detection.ORDERED, FencedBy.AGENT): LOOKED | ACKNOWLEDGED,
+    (Detection.ORDERED, FencedBy.AGENT): ORDERED | ACKNOWLEDGED,
     (Detection.SAYS, FencedBy.AGENT): CHECKED | ACKNOWLEDGED,
     (Detection.SILENT, FencedBy.AGENT): MISSED | LASTED | ACKNOWLEDGED,
     (Detection.SILENT, FencedBy.BALANCER): MISSED | LASTED | CUT_OFF,
     (Detection.PROBE, FencedBy.AGENT): PROBED | ACKNOWLEDGED,
     (Detection.PROBE_ALONE, FencedBy.BALANCER): PROBED | CUT_OFF,
-    (Detection.ORDERED, FencedBy.OUTRANKED): LOOKED | OUTRANKED,
+    (Detection.ORDERED, FencedBy.OUTRANKED): ORDERED | OUTRANKED,
     (Detection.SAYS, FencedBy.OUTRANKED): CHECKED | OUTRANKED,
     (Detection.SILENT, FencedBy.OUTRANKED): MISSED | OUTRANKED,
 }
@@ -74,12 +75,12 @@ def planned_and_failed(handover: Handover) -> list[tuple[float, float | None, fl
 
 def test_each_handover_says_how_long_the_load_balancer_admits_two_and_none() -> None:
     """A probe of 5 s x 2 finds out within 15 s; 2 s each for a command; a failure leaves no member admitted until it ends."""
-    assert planned_and_failed(Handover.PROMPT) == [(15, 19, 20), (15, None, 25)]
-    assert planned_and_failed(Handover.EXCLUSIVE) == [(0, 34, 35), (0, None, 40)]
+    assert planned_and_failed(Handover.PROMPT) == [(15, 19, 27), (15, None, 25)]
+    assert planned_and_failed(Handover.EXCLUSIVE) == [(0, 34, 42), (0, None, 40)]
     gap = timedelta(0)
     seamless = bounds(Timing(), Probe(), Handover.SEAMLESS)
     assert [(b.overlap.total_seconds(), b.gap) for b in seamless][:2] == [(37, gap), (15, None)]
-    assert seamless[0].total.total_seconds() == 1 + 2 + 2 + 15 + 2 + 15
+    assert seamless[0].total.total_seconds() == 8 + 2 + 2 + 15 + 2 + 15
     assert seamless[1:] == bounds(Timing(), Probe())[1:]
 
 
@@ -100,7 +101,7 @@ SETTINGS: list[tuple[dict[str, object], Detection, FencedBy, float]] = [
     ({"sweep": timedelta(seconds=90)}, Detection.PROBE, FencedBy.AGENT, 30),
     ({"doubt_poll": timedelta(seconds=15)}, Detection.PROBE, FencedBy.AGENT, 10),
     ({"load_balancer_fall": 4}, Detection.PROBE, FencedBy.AGENT, 40),
-    ({"observe_fast": timedelta(seconds=2)}, Detection.ORDERED, FencedBy.AGENT, 1),
+    ({"observe_slow": timedelta(seconds=9)}, Detection.ORDERED, FencedBy.AGENT, 1),
     ({"observe_fast": timedelta(seconds=2)}, Detection.SILENT, FencedBy.BALANCER, 3),
     ({"observe_slow": timedelta(seconds=9)}, Detection.PROBE_ALONE, FencedBy.BALANCER, 1),
     ({"command_timeout": timedelta(seconds=3)}, Detection.SAYS, FencedBy.AGENT, 2),

@@ -379,7 +379,8 @@ def test_a_down_that_is_not_ours_is_left_alone_with_an_alarm() -> None:
     foreign = decided(look(SERVING, lb=kept_out))
     assert foreign.effects == ()
     assert (
-        foreign.alarms[0] == "adminState of nva-b is Down, and not by us: an operator's, or of a record that was lost"
+        foreign.alarms[0]
+        == "adminState of nva-b is Down, and not by us: an operator's, or ours of a record that was lost or forgot it"
     )
     assert "no redundancy: the next failure is an outage" in foreign.alarms[1]
     owed = decided(Observed(NOW, {"nva-a": SERVING, "nva-b": SILENT}, kept_out), stable(owed={"nva-b": 2}))

@@ -165,7 +165,8 @@ def test_what_failed_in_this_look_is_not_tried_again_before_the_next() -> None:
     decision = decided(seen, fencing(owed={A: 4}))
     assert decision.effects == ()
     assert decision.held == (
-        "no proof that nva-a does not serve: its agent: no answer; the load balancer: ARM answers 503",
+        "no proof that nva-a does not serve: its agent: no answer; the load balancer: ARM answers 503. "
+        "If nva-a is certainly off (deallocated, powered off), `forget` it and say so in `gone`: if it still serves, two will",
     )
     command = SendPromote(B, 4, "boot-1")
     assert command not in decided(look(status(4), tried={command: "refused"}), granted()).effects

@@ -119,7 +119,7 @@ PATHS = (
 def _detected(detection: Detection, timing: Timing, probe: Probe) -> tuple[tuple[str, timedelta], ...]:
     match detection:
         case Detection.ORDERED:
-            return (("look at the agents", timing.observe_fast),)
+            return (("look at the agents, and at what Azure shows", timing.observe_slow),)
         case Detection.SAYS:
             checks = timing.check_period * (timing.check_fall + 1)
             return (("self-check", checks), ("report", REPORT), ("look at the agents", timing.observe_fast))

@@ -482,7 +482,7 @@ def _alarms(look: Look, holder: str) -> Iterator[str]:
 def _balancer_alarms(look: Look) -> Iterator[str]:
     for name in look.members:
         if is_down_by_operator(look, name):
-            yield f"adminState of {name} is Down, and not by us: an operator's, or of a record that was lost"
+            yield f"adminState of {name} is Down, and not by us: an operator's, or ours of a record that was lost or forgot it"
     yield from look.record.flaws
     up = [name for name in look.members if look.is_admitted(name)]
     if len(up) > 1:

@@ -165,13 +165,13 @@ def _damping_window_is_over(step: Opening, look: Look) -> GuardAnswer:
 
 
 def _minimum_stays_healthy(step: Draining, look: Look) -> GuardAnswer:
-    """A member that failed is none of the healthy ones: its drain takes nothing away. Of an active-active service those count
-    that serve and get new flows: one whose drain is just over does not yet, nor one that is out of the pool."""
+    """A member that failed is none of the healthy ones: its drain takes nothing away. Those count that get new flows, or would;
+    of an active-active service those that serve: one whose drain is just over does not yet."""
     if has_failed(look, step.member):
         return None
-    left = [n for n in _healthy(look) if n != step.member and not is_drained(look, n)]
+    left = [n for n in _healthy(look) if n != step.member and not is_drained(look, n) and not is_known_out(look, n)]
     if look.service.mode is Mode.ACTIVE_ACTIVE:
-        left = [name for name in left if look.serves(name) and not is_known_out(look, name)]
+        left = [name for name in left if look.serves(name)]
     least = look.service.min_healthy or 1
     return None if len(left) >= least else f"{len(left)} healthy members would be left, at least {least} are wanted"
 

@@ -17,13 +17,13 @@ from msgspec.structs import fields, replace
 
 from function_app.domain.base.errors import BadInput
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, is_down_by_operator
+from function_app.domain.service.election import elect, is_down_by_operator, is_drained, is_known_out
 from function_app.domain.service.guards import Draining, Touch, is_paused, refuse
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.learn import behind
 from function_app.domain.service.leaving import come_back, forget, release, retire, under_way
 from function_app.domain.service.look import Look
-from function_app.domain.service.protocol import open_operation
+from function_app.domain.service.protocol import IF_OFF, open_operation, unproven
 from function_app.domain.service.record import Drain, Kind, Leaving, Pause, Phase
 from function_app.domain.service.rehearsal import rehearse
 from function_app.domain.topology.model import Mode
@@ -71,7 +71,9 @@ class ResumeOrder(_Form, frozen=True, kw_only=True, tag="resume"):
             return come_back(look.with_record(replace(look.record, pause=None)), self.by)
         if look.record.pause is None:
             return _refused(look, "it is not paused")
-        return Decision(replace(look.record, pause=None), because=(f"resumed by {self.by}",))
+        left = look.record.leaving
+        also = f": the pause is over, and it stays {left.how}; `resume` it once more to manage it" if left else ""
+        return Decision(replace(look.record, pause=None), because=(f"resumed by {self.by}{also}",))
 
 
 class SwitchoverOrder(_Form, frozen=True, kw_only=True, tag="switchover"):
@@ -100,9 +102,12 @@ class FailoverOrder(_Form, frozen=True, kw_only=True, tag="failover"):
             return _refused(look, why)
         target = self.to or elect(look, without=look.record.target)
         if target is None:
-            return _refused(look, "no other member is fit to serve")
+            return _refused(look, _under_way(look) or "no other member is fit to serve")
         if why := _unsuitable(look, target):
             return _refused(look, why)
+        if self.to is None and is_known_out(look, target):
+            out = "by the last reading of the load balancer (Down by an operator, in no pool, or the probe gets no answer of it)"
+            return _refused(look, f"{target} gets no new flows {out}: name it with `to` if you know better")
         return open_operation(look, target, Kind.FORCED, f"ordered by {self.by}")
 
 
@@ -274,12 +279,26 @@ def _immovable(look: Look) -> str | None:
     return f"{why}: it is learned again first who serves" if why else None
 
 
+def _under_way(look: Look) -> str | None:
+    """The move that is under way and cannot go on yet, and what an operator can do about it; None where there is none."""
+    record, operation = look.record, look.operation
+    missing = unproven(look) if record.phase is Phase.FENCING and record.target is not None else []
+    if not missing or operation is None:
+        return None
+    since = f"a move to {record.target} is under way since {operation.started:%H:%M:%SZ}"
+    which = " and ".join(missing)
+    return f"{since}: no proof yet that {which} does not serve. {IF_OFF.format(which)}"
+
+
 def _unsuitable(look: Look, target: str) -> str | None:
     """Why this member cannot be made to serve."""
     if target not in look.members:
         return f"{target} is no member"
     if target == look.record.holder:
         return f"{target} serves already"
+    if is_drained(look, target):
+        drain = look.record.drains[target]
+        return f"{target} is drained until {drain.until:%H:%M:%SZ} by {drain.by}: `undrain` it first"
     return judge(look, target).because if look.role(target) is None or has_failed(look, target) else None
 
 

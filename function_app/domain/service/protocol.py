@@ -31,6 +31,11 @@ from function_app.domain.service.steps import (
 )
 from function_app.domain.topology.model import Handover
 
+IF_OFF = (
+    "If {} is certainly off (deallocated, powered off), `forget` it and say so in `gone`: if it still serves, two will"
+)
+"""What an operator can do who knows what no proof shows. With the member's name."""
+
 
 def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision:
     """Step 1. From `learn` everybody may be serving; otherwise who may is as recorded."""
@@ -194,7 +199,9 @@ def with_fences(record: Record, proven: dict[str, Fence]) -> Record:
 
 def _way_out(look: Look, member: str) -> str:
     """What an operator can do for a member that no fence can reach: words for the end of a sentence."""
-    return f"; it is not in the pool: where it is gone for good, `forget` {member}" if look.is_unlisted(member) else ""
+    if look.is_unlisted(member):
+        return f"; it is not in the pool: where it is gone for good, `forget` {member}"
+    return f". {IF_OFF.format(member)}"
 
 
 def proof_by_agent(look: Look, member: str) -> SendFence | AwaitProbe:

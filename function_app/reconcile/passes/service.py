@@ -125,7 +125,7 @@ class ServicePass:
             progress.journal.decided(look.now, held.record, decision, refused)
             changes = decision.record != held.record
             if refused or (order and not changes):
-                return self._refused(look, decision, refused)
+                return self._refused(look, decision, refused, order)
             if not changes and not decision.effects:
                 break
             held = await self._intend(records, held, decision.record)
@@ -155,8 +155,8 @@ class ServicePass:
             raise Superseded("the record changed")
         return held
 
-    def _refused(self, look: Look, decision: Decision, refused: tuple[Refusal, ...]) -> Outcome:
-        ending = Ending.PAUSED if refused and is_paused(look) else Ending.REFUSED
+    def _refused(self, look: Look, decision: Decision, refused: tuple[Refusal, ...], order: Order | None) -> Outcome:
+        ending = Ending.PAUSED if refused and is_paused(look) and order is None else Ending.REFUSED
         reasons = tuple(map(str, refused)) or decision.held
         waits = [refusal.wait for refusal in refused if refusal.wait is not None]
         again = min(waits, default=self.topology.timing.doubt_poll)

@@ -1,5 +1,6 @@
 """Operators' verbs: what each does, what refuses it, and that none is ever an exception to fencing."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -72,6 +73,62 @@ async def test_a_switchover_where_the_pool_cannot_be_read_is_the_operators_word(
     settled.world.arm_up = False
     await ordered(settled, "switchover", to="nva-b")
     assert settled.record.holder == "nva-b"
+
+
+async def test_a_failover_without_a_target_moves_to_no_member_that_gets_no_new_flows(settled: Scene) -> None:
+    """By the last reading of the load balancer: a failover by hand waits for none. Named, the member is the operator's word."""
+    settled.world.admin["nva-b"] = AdminState.DOWN
+    await settled.slow()
+    outcome = await ordered(settled, "failover")
+    assert outcome.ending is Ending.REFUSED
+    assert "nva-b gets no new flows by the last reading of the load balancer (Down by an operator" in outcome.reasons[0]
+    assert "name it with `to` if you know better" in outcome.reasons[0]
+    assert (await ordered(settled, "failover", to="nva-b")).ending is Ending.ACCEPTED
+
+
+@pytest.mark.parametrize("verb", ["switchover", "failover"])
+async def test_an_order_to_move_to_a_drained_member_is_refused_until_it_is_undrained(settled: Scene, verb: str) -> None:
+    await ordered(settled, "drain", member="nva-b", minutes=60)
+    outcome = await ordered(settled, verb, to="nva-b")
+    assert outcome.ending is Ending.REFUSED
+    assert re.search("nva-b is drained until .* by ann: `undrain` it first", outcome.reasons[0])
+    assert settled.serving() == ["nva-a"]
+
+
+async def test_an_order_in_a_pause_is_refused(settled: Scene) -> None:
+    await ordered(settled, "pause", reason="upgrade")
+    outcome = await ordered(settled, "switchover", to="nva-b")
+    assert outcome.ending is Ending.REFUSED
+    assert "by ann (upgrade)" in outcome.reasons[0]
+
+
+async def test_a_failover_that_waits_for_a_proof_says_so_and_what_ends_the_wait(settled: Scene) -> None:
+    settled.world.kill("nva-a")
+    settled.world.arm_up = False
+    await settled.slow()
+    outcome = await ordered(settled, "failover")
+    assert outcome.ending is Ending.REFUSED
+    assert "a move to nva-b is under way since" in outcome.reasons[0]
+    assert "If nva-a is certainly off (deallocated, powered off), `forget` it" in outcome.reasons[0]
+    assert (await ordered(settled, "forget", member="nva-a", gone="deallocated")).ending is Ending.ACCEPTED
+    assert settled.serving() == ["nva-b"]
+
+
+async def test_a_pause_of_a_released_service_ends_first_and_the_answer_says_that_it_stays_released(
+    settled: Scene,
+) -> None:
+    await ordered(settled, "pause")
+    await ordered(settled, "release")
+    outcome = await ordered(settled, "resume")
+    assert "resumed by ann: the pause is over, and it stays released; `resume` it once more" in outcome.reasons[0]
+
+
+async def test_a_drain_that_would_leave_none_that_gets_new_flows_is_refused(settled: Scene) -> None:
+    settled.world.admin["nva-b"] = AdminState.DOWN
+    await settled.slow()
+    outcome = await ordered(settled, "drain", member="nva-a")
+    assert outcome.ending is Ending.REFUSED
+    assert "0 healthy members would be left" in outcome.reasons[0]
 
 
 async def test_a_switchover_from_a_holder_that_does_not_answer_is_refused(settled: Scene) -> None:
