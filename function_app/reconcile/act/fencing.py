@@ -30,6 +30,9 @@ SOON, LATER = timedelta(seconds=5), timedelta(seconds=60)
 type HealthTest = Callable[[str], bool | None]
 """Of a health reason: True for what is waited for, False for its contrary, None where it proves as little as no reason."""
 
+type LookAgain = Callable[[], Awaitable[None]]
+"""What follows each reading of health that is against what is waited for. Raises Superseded where it is in vain."""
+
 
 async def fence(ports: Ports, request: BalancerWrite) -> FenceProof:
     """F2, in every pool of the service; none is written before Down would prove something in each. Raises Unavailable or
@@ -168,44 +171,62 @@ class _Attempt:
         """A wary fence of a member that is not Down: whether a Down_Admin from here on can only be of its own write."""
         if not self._request.wary or first.admin_state is AdminState.DOWN:
             return True
-        return await self.let_go(timedelta(), fresh=True)
+        return await self.let_go(timedelta(), fresh=True, contrary=self._still(first.admin_state))
 
     async def arrived_before(self, first: PoolView) -> bool:
         """A lift of a member that is Down: whether anything else than Down_Admin can only come of its own write."""
         if first.admin_state is not AdminState.DOWN:
             return True
-        return await self.seen_down(fresh=True, settle=timedelta())
+        return await self.seen_down(timedelta(), fresh=True, contrary=self._still(first.admin_state))
 
     async def gone(self, settle: timedelta) -> PoolView:
         """The pool, which did not list the member and does not once health has shown nothing of it for `settle`."""
         self.missing = "the health action may still show it in the pool"
-        await self._settled_on("nothing of it", lambda reason: False, settle)
+        await self._settled_on("nothing of it", lambda reason: False, settle, self._still(None))
         after = await self.provable()
         if after.admin_state is not None:
             self.missing = "it is in the pool again"
             raise Superseded(f"adminState {after.admin_state}")
         return after
 
-    async def let_go(self, settle: timedelta, fresh: bool) -> bool:
+    def _still(self, state: AdminState | None) -> LookAgain:
+        """For readings of health against the state that the pool showed: it may have been shown as it was a minute ago, and what
+        is waited for then never comes."""
+
+        async def looked_again() -> None:
+            view = await self.look()
+            if view.admin_state is not state:
+                self.missing = f"the pool shows {_in_words(view.admin_state)} now, and showed {_in_words(state)}"
+                raise Superseded("the pool changed, or was shown late")
+
+        return looked_again
+
+    async def let_go(self, settle: timedelta, fresh: bool, contrary: LookAgain | None = None) -> bool:
         self.missing = f"the health action may still show an older {DOWN_ADMIN}"
 
         def verdict(reason: str) -> bool | None:
             return reason != DOWN_ADMIN if fresh or reason == DOWN_ADMIN else None
 
-        return await self._settled_on("that the older Down is gone", verdict, settle)
+        return await self._settled_on("that the older Down is gone", verdict, settle, contrary)
 
-    async def seen_down(self, settle: timedelta, fresh: bool) -> bool:
+    async def seen_down(self, settle: timedelta, fresh: bool, contrary: LookAgain | None = None) -> bool:
         self.missing = f"the health action has not said {DOWN_ADMIN}"
 
         def verdict(reason: str) -> bool | None:
             return reason == DOWN_ADMIN if fresh or reason != DOWN_ADMIN else None
 
-        return await self._settled_on(DOWN_ADMIN, verdict, settle)
+        return await self._settled_on(DOWN_ADMIN, verdict, settle, contrary)
 
-    async def _settled_on(self, wanted: str, verdict: HealthTest, settle: timedelta) -> bool:
+    async def _settled_on(
+        self,
+        wanted: str,
+        verdict: HealthTest,
+        settle: timedelta,
+        contrary: LookAgain | None = None,
+    ) -> bool:
         """True once health shows what is wanted, False after `settle` without a reading against it.
 
-        A contrary reading begins the wait anew, and so does a request that fails: it shows neither.
+        A contrary reading begins the wait anew, after `contrary`, and so does a request that fails: it shows neither.
         """
         quiet: timedelta | None = None
         pause, last = POLL, self._clock.now()
@@ -219,6 +240,8 @@ class _Attempt:
                 shown = verdict(reason) if reason else None
                 if shown:
                     return True
+                if shown is False and contrary is not None:
+                    await contrary()
                 now = self._clock.now()
                 quiet = _longer(quiet, now - last, pause) if shown is None else None
                 if quiet is not None and quiet >= settle:
@@ -236,6 +259,10 @@ class _Attempt:
 
     def _too_late(self, retry_after: timedelta) -> Unavailable:
         return Unavailable(f"not done within {self._request.timeout.total_seconds():g} s", retry_after)
+
+
+def _in_words(state: AdminState | None) -> str:
+    return f"adminState {state}" if state is not None else "no such address"
 
 
 def _longer(quiet: timedelta | None, passed: timedelta, slept: timedelta) -> timedelta:

@@ -42,6 +42,8 @@ class Pool:
         self.ignores_bumps = False
         self.look_takes = seconds(0)
         self.unprovable: list[str | None] = []
+        self.late: list[AdminState | None] = []
+        """What the next looks show in place of what is there: the pool as it was before."""
         self.fails: dict[str, HopkeeperError] = {}
         self.says: Callable[[float], str | HopkeeperError | None] | None = None
         self.after_write: Callable[[], None] = lambda: None
@@ -67,6 +69,7 @@ class Pool:
 
     def view(self) -> PoolView:
         shown = self.shown if self.listed else None
+        shown = self.late.pop(0) if self.late else shown
         return PoolView(f"etag-{self.version}", shown, self.unprovable.pop(0) if self.unprovable else None)
 
     def called(self, call: str) -> None:

@@ -424,3 +424,31 @@ async def test_a_member_that_the_pool_does_not_list_is_in_no_other_pool_either()
     scene.pool.unprovable = ["nva-a is also in pool others"]
     with pytest.raises(Unavailable, match="also in pool others"):
         await scene.fence()
+
+
+# --- the pool, shown as it was a minute ago
+
+
+async def test_a_wary_fence_of_a_member_that_was_shown_late_ends_at_once_and_is_made_again() -> None:
+    """It was Down all along, so that the Down_Admin that is waited for never goes."""
+    scene = Scene(DOWN)
+    scene.pool.late = [NONE]
+    with pytest.raises(Superseded, match="the pool shows adminState Down now, and showed adminState None"):
+        await scene.fence(wary=True)
+    assert (scene.sets, scene.passed) == ([], 0)
+
+
+async def test_a_member_that_was_shown_late_as_out_of_the_pool_is_no_absence() -> None:
+    scene = Scene()
+    scene.pool.late = [None, None]
+    with pytest.raises(Superseded, match="the pool shows adminState None now, and showed no such address"):
+        await scene.fence()
+    assert (scene.sets, scene.passed) == ([], 1)
+
+
+async def test_a_lift_of_a_member_that_was_shown_late_as_down_ends_at_once() -> None:
+    scene = Scene(NONE)
+    scene.pool.late = [DOWN]
+    with pytest.raises(Superseded, match="the pool shows adminState None now, and showed adminState Down"):
+        await scene.lift()
+    assert (scene.sets, scene.passed) == ([], 0)
