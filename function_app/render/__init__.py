@@ -1,5 +1,5 @@
 """The BGP configurations that a topology implies, one vendor's language at a time. Text only: nothing is sent anywhere."""
 
-from function_app.render.vendors import Vendor, render
+from function_app.render.vendors import Vendor, did_you_mean, render
 
-__all__ = ["Vendor", "render"]
+__all__ = ["Vendor", "did_you_mean", "render"]

@@ -40,7 +40,8 @@ class Session:
 class Announced:
     """A service as this speaker announces it at rest. `next_hop` is None where only the agent has to know it.
 
-    `kind` is `loadBalancer`, `self` or `member`, and `own` for the speaker's own `announces`, which belong to no service.
+    `kind` is `loadBalancer`, `self` or `member`, and `own` for the speaker's own `announces`, which belong to no service
+    and have no name.
     """
 
     name: str
@@ -52,7 +53,10 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Implied:
-    """Everything that a template may use. `ours` is what starts here or at a client, sorted; times in whole seconds."""
+    """Everything that a template may use. `ours` is what starts here or at a client, sorted; times in whole seconds.
+
+    `with_agent` is whether the agent announces the services in the running daemon, and not the configuration.
+    """
 
     topology: str
     speaker: Speaker
@@ -62,6 +66,7 @@ class Implied:
     ours: tuple[IPv4Network, ...]
     hold: int
     keepalive: int
+    with_agent: bool
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -80,6 +85,11 @@ class Implied:
             return self.services
         own = tuple(sorted(self.speaker.announces))
         return (*self.services, Announced("", "own", own, self.speaker.address, prepends=0))
+
+    @property
+    def here(self) -> tuple[Announced, ...]:
+        """What the configuration itself announces: with an agent no services."""
+        return tuple(each for each in self.announced if each.kind == "own" or not self.with_agent)
 
     @property
     def prefixes(self) -> tuple[IPv4Network, ...]:
@@ -109,14 +119,17 @@ class Implied:
 def implied(
     topology: Topology, name: str, instances: InstanceAddresses, frontends: Frontends, sets_next_hops: bool
 ) -> Implied:
-    """What the configuration of speaker `name` needs; a frontend may be missing where the text does not set next hops.
+    """What the configuration of speaker `name` needs; a frontend may be missing where an agent sets the next hops.
+
+    `sets_next_hops` is whether the text does so even beside an agent.
 
     Raises BadInput naming every path and rule: no such speaker, it has no peer, an address is missing or unused.
     """
     index = _index(topology, name)
     speaker = topology.speakers[index]
     announced = topology.announced_by(name)
-    needed = announced if sets_next_hops else ()
+    with_agent = speaker.agent is not None and not sets_next_hops
+    needed = () if with_agent else announced
     clients = passing.clients(topology, speaker)
     parts = (service.prefixes for service in topology.services if name in service.agents)
     ours = frozenset(speaker.announces).union(*parts, *(client.prefixes for client in clients))
@@ -139,6 +152,7 @@ def implied(
         ours=tuple(sorted(ours)),
         hold=int(topology.timing.bgp_hold.total_seconds()),
         keepalive=int(topology.timing.bgp_hold.total_seconds()) // KEEPALIVES_PER_HOLD,
+        with_agent=with_agent,
     )
 
 

@@ -4,6 +4,7 @@ The templates hold words and order; every decision is made in `implied`. An oper
 into the existing configuration: it names no interface, no password and no gateway.
 """
 
+from difflib import get_close_matches
 from enum import StrEnum
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,10 +24,30 @@ class Vendor(StrEnum):
     BIRD = "bird"
     EXABGP = "exabgp"
     VYOS = "vyos"
+    FORTIOS = "fortios"
+    PANOS = "panos"
+    F5_IMISH = "f5-imish"
+    OPNSENSE_FRR = "opnsense-frr"
 
 
 AGENT_ANNOUNCES = frozenset({Vendor.FRR, Vendor.BIRD})
 """Where the agent sets next hops and prepending in the running daemon, so that no address of a frontend is needed."""
+
+PASSES_NOTHING_ON = frozenset({Vendor.FORTIOS, Vendor.PANOS, Vendor.F5_IMISH})
+"""Firewalls, whose languages we render for what they announce themselves: no hub speaker, no relay."""
+
+KNOWN_AS = {
+    "juniper": Vendor.JUNOS,
+    "fortinet": Vendor.FORTIOS,
+    "fortigate": Vendor.FORTIOS,
+    "paloalto": Vendor.PANOS,
+    "pan-os": Vendor.PANOS,
+    "f5": Vendor.F5_IMISH,
+    "big-ip": Vendor.F5_IMISH,
+    "tmsh": Vendor.F5_IMISH,
+    "opnsense": Vendor.OPNSENSE_FRR,
+}
+"""Names that people give to a language that has another one here."""
 
 _TEMPLATES = Environment(
     loader=PackageLoader("function_app.render"),
@@ -46,6 +67,16 @@ def render(
     Raises BadInput naming the path and the rule, as `implied` does, and for a vendor that is not known.
     """
     if vendor not in set(Vendor):
-        raise BadInput.of("vendor", f"{vendor!r} is none of {', '.join(Vendor)}")
+        raise BadInput.of("vendor", f"{vendor!r} is none of {', '.join(Vendor)}{did_you_mean(vendor)}")
     context = implied(topology, speaker_name, instances, frontends or {}, vendor not in AGENT_ANNOUNCES)
+    if vendor in PASSES_NOTHING_ON and (context.speaker.role == "hub" or context.speaker.relays):
+        able = ", ".join(each for each in Vendor if each not in PASSES_NOTHING_ON)
+        rule = f"{speaker_name!r} passes on routes of others: that is rendered for {able}"
+        raise BadInput.of("vendor", rule)
     return _TEMPLATES.get_template(f"{vendor}.j2").render(it=context, me=context.speaker, azure=ROUTE_SERVER_ASN)
+
+
+def did_you_mean(vendor: str) -> str:
+    """The end of a sentence that refuses a vendor: the nearest name, if there is one; else empty."""
+    near = get_close_matches(vendor.casefold(), [*Vendor, *KNOWN_AS], n=1)
+    return f"; did you mean {KNOWN_AS.get(near[0], near[0])}?" if near else ""

@@ -135,3 +135,16 @@ async def test_exabgp_alone_announces_every_service_at_rest_to_every_instance(tm
         with running_exabgp(tmp_path, rendered("exabgp", address, [peer.address for peer in peers])):
             await until(lambda: all(peer.routes() == on_the_wire(address) for peer in peers), LONG)
             assert all(GRACEFUL_RESTART not in peer.capabilities for peer in peers)
+
+
+async def test_frr_alone_as_opnsense_runs_it_announces_every_service_at_rest_to_every_instance(tmp_path: Path) -> None:
+    if (missing := MISSING["frr"]) is not None:
+        pytest.skip(missing)
+    address = fresh_address()
+    async with four_instances() as peers:
+        instances = [peer.address for peer in peers]
+        with real_daemon("frr", address, instances) as daemon:
+            daemon.configuration.write_text(on_loopback(daemon, rendered("opnsense-frr", address, instances)))
+            daemon.start()
+            await until(lambda: all(peer.routes() == on_the_wire(address) for peer in peers), LONG)
+            assert all(GRACEFUL_RESTART not in peer.capabilities for peer in peers)

@@ -24,6 +24,7 @@ from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
 from function_app.render import Vendor, render
 from function_app.render.implied import Frontends, InstanceAddresses
+from function_app.render.vendors import PASSES_NOTHING_ON
 from tests.unit.agent.daemons import BGPD, MISSING
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +33,7 @@ GOLDENS = Path(__file__).with_name("goldens") / "render"
 AGENT = Path(__file__).with_name("agent") / "goldens"
 INCLUDE = "/var/lib/hopkeeper-speaker/bird.conf"
 
+PANOS_BGP = "set network virtual-router default protocol bgp"
 AGENTS = "agent: {port: 8443}"
 VIRTUAL = "/subscriptions/0/resourceGroups/g/providers/Microsoft.Network/virtualHubs"
 BALANCERS = "/subscriptions/0/resourceGroups/g/providers/Microsoft.Network/loadBalancers"
@@ -156,7 +158,8 @@ CASES = {
     "mixed": Case(MIXED, "both", HUB, {"egress": IPv4Address("10.0.1.100")}),
     "relay": Case(RELAYING, "nva", {"rs-hub": pair("10.1.0.4,10.1.0.5"), "rs-spoke": pair("10.20.0.4,10.20.0.5")}, {}),
 }
-GOLDEN = [("active-passive", v) for v in Vendor] + [(n, v) for n in CASES if n != "active-passive" for v in Vendor]
+PASSED_ON = {"hub", "mixed", "relay"}
+GOLDEN = [(n, v) for n in CASES for v in Vendor if n not in PASSED_ON or v not in PASSES_NOTHING_ON]
 
 
 def golden(name: str, vendor: Vendor) -> Path:
@@ -177,15 +180,14 @@ def test_every_golden_is_of_a_case() -> None:
     assert {path.name for path in GOLDENS.iterdir()} == {golden(*case).name for case in GOLDEN}
 
 
-@pytest.mark.parametrize("vendor", Vendor)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "vendor"), GOLDEN)
 def test_every_instance_hub_and_client_is_a_neighbour_with_its_asn(name: str, vendor: Vendor) -> None:
     case, text = CASES[name], "\n".join(said(CASES[name].text(vendor)))
     me = case.topology.speaker(case.speaker)
     others = [s for s in case.topology.speakers if s.name in me.peers_with or me.name in s.peers_with]
     wanted = {s.address: s.asn for s in others}
     wanted |= {a: 65515 for server in me.peers_with if server in case.instances for a in case.instances[server]}
-    found = re.findall(r"neighbor (\d+\.\d+\.\d+\.\d+) (?!from)", text.replace(";", " "))
+    found = re.findall(r'(?:neighbor |peer-address ip |^edit ")(\d+\.\d+\.\d+\.\d+)', text, re.MULTILINE)
     assert {IPv4Address(a) for a in found} == wanted.keys()
     assert all(str(asn) in text for asn in wanted.values())
 
@@ -199,6 +201,10 @@ def test_the_hold_time_is_the_topologys_and_a_keepalive_is_a_third_of_it(vendor:
         Vendor.EXABGP: "hold-time 10;",
         Vendor.BIRD: "keepalive time 3;",
         Vendor.VYOS: "timers keepalive 3",
+        Vendor.FORTIOS: "set keep-alive-timer 3",
+        Vendor.PANOS: "connection-options keep-alive-interval 3",
+        Vendor.F5_IMISH: "timers 3 10",
+        Vendor.OPNSENSE_FRR: "timers 3 10",
     }
     assert said_so[vendor] in CASES["several"].text(vendor)
 
@@ -208,6 +214,10 @@ def test_the_hold_time_is_the_topologys_and_a_keepalive_is_a_third_of_it(vendor:
     [
         (Vendor.CISCO_IOSXE, "set as-path prepend 65001 65001 65001 65001"),
         (Vendor.VYOS, "set policy route-map SET-NEXTHOP rule 20 set as-path prepend '65001 65001 65001 65001'"),
+        (Vendor.FORTIOS, 'set set-aspath "65001" "65001" "65001" "65001"'),
+        (Vendor.PANOS, f"{PANOS_BGP} policy export rules hopkeeper-20 action allow update as-path prepend 4"),
+        (Vendor.F5_IMISH, "set as-path prepend 65001 65001 65001 65001"),
+        (Vendor.OPNSENSE_FRR, "set as-path prepend 65001 65001 65001 65001"),
         (Vendor.EXABGP, "route 172.16.0.0/12 next-hop 10.0.1.4 as-path [ 65001 65001 65001 65001 65001 ];"),
     ],
 )
@@ -216,11 +226,11 @@ def test_at_rest_a_lower_priority_has_the_longer_path(vendor: Vendor, line: str)
     assert line in said(CASES["several"].text(vendor))
 
 
-@pytest.mark.parametrize("vendor", [Vendor.CISCO_IOSXE, Vendor.VYOS, Vendor.JUNOS])
+@pytest.mark.parametrize("vendor", sorted(set(Vendor) - {Vendor.FRR, Vendor.BIRD, Vendor.EXABGP}))
 def test_each_kind_has_its_next_hop(vendor: Vendor) -> None:
     """The frontend, itself, and the first member; nothing is prepended behind a frontend."""
-    lines = [line for line in said(CASES["several"].text(vendor)) if re.search("next-hop |prepend", line)]
-    shown = [m[1] for line in lines if (m := re.search(r"next-hop (\S+)", line))]
+    lines = said(CASES["several"].text(vendor))
+    shown = [m[1] for line in lines if (m := re.search(r"next-?hop (\d\S+)", line))]
     assert shown == ["10.0.1.100", "10.0.1.4", "10.0.1.6"]
     assert len([line for line in lines if "prepend" in line]) == 2
 
@@ -273,6 +283,54 @@ def test_the_agent_says_of_clients_what_the_rendered_configuration_says() -> Non
     for case, of in (("hub", known), ("mixed", MIXED_CLIENTS)):
         running = frr_text.parse_running(CASES[case].text(Vendor.FRR), 65000)
         assert set(running.lists.values()) == set(frr_text.client_lists(of))
+
+
+@pytest.mark.parametrize("vendor", sorted(PASSES_NOTHING_ON))
+@pytest.mark.parametrize("name", sorted(PASSED_ON))
+def test_a_firewall_s_language_is_not_rendered_for_what_passes_on_routes_of_others(name: str, vendor: Vendor) -> None:
+    case = CASES[name]
+    assert refusals(case.document, case.speaker, vendor, case.instances, case.frontends) == [
+        f"vendor: {case.speaker!r} passes on routes of others: that is rendered for "
+        "cisco-iosxe, junos, frr, bird, exabgp, vyos, opnsense-frr"
+    ]
+
+
+@pytest.mark.parametrize("vendor", sorted(PASSES_NOTHING_ON))
+def test_a_firewall_announces_and_takes_nothing_but_what_is_named(vendor: Vendor) -> None:
+    """The last rule out refuses; the first ones in refuse every prefix that starts here, the default route first."""
+    text = CASES["active-passive"].text(vendor)
+    refused_out, refused_in = {
+        Vendor.FORTIOS: (
+            "edit 65000 set action deny",
+            "edit 1 set action deny set prefix 0.0.0.0 0.0.0.0 unset ge unset le",
+        ),
+        Vendor.F5_IMISH: ("route-map hopkeeper-out deny 65000", "ip prefix-list hopkeeper-in seq 5 deny 0.0.0.0/0"),
+        Vendor.PANOS: (
+            f"{PANOS_BGP} policy export rules hopkeeper-nothing-else action deny",
+            "rules hopkeeper-own match address-prefix 0.0.0.0/0 exact yes "
+            f"{PANOS_BGP} policy import rules hopkeeper-own action deny",
+        ),
+    }[vendor]
+    assert refused_out in " ".join(said(text))
+    assert refused_in in " ".join(said(text))
+
+
+@pytest.mark.parametrize(
+    ("vendor", "line"),
+    [
+        (Vendor.FORTIOS, "set capability-graceful-restart disable"),
+        (Vendor.PANOS, f"{PANOS_BGP} routing-options graceful-restart enable no"),
+        (Vendor.F5_IMISH, "no bgp graceful-restart"),
+        (Vendor.OPNSENSE_FRR, "bgp graceful-restart-disable"),
+    ],
+)
+def test_no_firewall_restarts_gracefully(vendor: Vendor, line: str) -> None:
+    assert line in said(CASES["active-passive"].text(vendor))
+
+
+def test_pan_os_keeps_the_speaker_s_private_asn_in_the_path() -> None:
+    line = f"{PANOS_BGP} peer-group route-servers type ebgp remove-private-as no"
+    assert line in said(CASES["active-passive"].text(Vendor.PANOS))
 
 
 @pytest.mark.parametrize("vendor", Vendor)
@@ -345,9 +403,29 @@ ONE = example("active-passive")
 
 
 def test_an_unknown_vendor_is_refused() -> None:
-    assert refusals(ONE, "nva-a", vendor="nokia") == [
-        "vendor: 'nokia' is none of cisco-iosxe, junos, frr, bird, exabgp, vyos"
-    ]
+    assert refusals(ONE, "nva-a", vendor="nokia") == [f"vendor: 'nokia' is none of {', '.join(Vendor)}"]
+
+
+@pytest.mark.parametrize(
+    ("said_so", "meant"),
+    [
+        ("cisco", "cisco-iosxe"),
+        ("Juniper", "junos"),
+        ("fortigate", "fortios"),
+        ("paloalto", "panos"),
+        ("pan-os", "panos"),
+        ("f5", "f5-imish"),
+        ("bigip", "f5-imish"),
+        ("opnsense", "opnsense-frr"),
+        ("exabpg", "exabgp"),
+    ],
+)
+def test_the_nearest_vendor_is_suggested(said_so: str, meant: str) -> None:
+    (problem,) = refusals(ONE, "nva-a", vendor=said_so)
+    assert problem.endswith(f"; did you mean {meant}?")
+    status, output = cli("--vendor", said_so, FILE, "nva-a")
+    assert status == 2
+    assert f"did you mean {meant}?" in output
 
 
 def test_an_unknown_speaker_is_refused() -> None:
@@ -413,10 +491,11 @@ def test_bird_takes_a_golden_with_the_agents_file_included(name: str, tmp_path: 
 
 @pytest.mark.skipif(MISSING["frr"] is not None, reason=str(MISSING["frr"]))
 @pytest.mark.parametrize("name", CASES)
-def test_frr_takes_a_golden_with_what_the_agent_types(name: str, tmp_path: Path) -> None:
-    typed = (AGENT / "frr" / "default-route.conf").read_text()
+@pytest.mark.parametrize("vendor", [Vendor.FRR, Vendor.OPNSENSE_FRR])
+def test_frr_takes_a_golden_with_what_the_agent_types(name: str, vendor: Vendor, tmp_path: Path) -> None:
+    typed = (AGENT / "frr" / "default-route.conf").read_text() if vendor is Vendor.FRR else ""
     asn = CASES[name].topology.speaker(CASES[name].speaker).asn
-    (tmp_path / "bgpd.conf").write_text(golden(name, Vendor.FRR).read_text() + typed.replace("bgp 65001", f"bgp {asn}"))
+    (tmp_path / "bgpd.conf").write_text(golden(name, vendor).read_text() + typed.replace("bgp 65001", f"bgp {asn}"))
     assert "config line" not in checked(BGPD, "-S", "-Z", "-C", "-f", tmp_path / "bgpd.conf")
 
 
