@@ -33,7 +33,7 @@ from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.routes.evidence import Evidence
-from function_app.render import Vendor, did_you_mean
+from function_app.render import LANGUAGES, did_you_mean
 from function_app.render import render as configuration
 from function_app.views.evidence import learned, table
 from function_app.views.explain import explanation_lines
@@ -197,17 +197,17 @@ class Addresses(click.ParamType[tuple[str, tuple[IPv4Address, ...]]]):
 
 
 class Language(click.Choice[str]):
-    """The name of a vendor; where it is none, the nearest one is suggested."""
+    """The name of a vendor, or `agent`; where it is none, the nearest one is suggested."""
 
     def __init__(self) -> None:
-        super().__init__(list(map(str, Vendor)))
+        super().__init__(LANGUAGES)
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         return super().get_invalid_choice_message(value, ctx).rstrip(".") + did_you_mean(str(value))
 
 
 @main.command(
-    help="The BGP configuration that a topology implies for a speaker, at rest; to be looked over and merged."
+    help="The BGP configuration that a topology implies for a speaker, at rest, or its agent's; to be looked over and merged."
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("speaker")

@@ -1,5 +1,5 @@
-"""The BGP configurations that a topology implies, one vendor's language at a time. Text only: nothing is sent anywhere."""
+"""What a topology implies for a speaker: its BGP in a vendor's language, or its agent's file. Text: nothing is sent anywhere."""
 
-from function_app.render.vendors import Vendor, did_you_mean, render
+from function_app.render.vendors import LANGUAGES, Vendor, did_you_mean, render
 
-__all__ = ["Vendor", "did_you_mean", "render"]
+__all__ = ["LANGUAGES", "Vendor", "did_you_mean", "render"]

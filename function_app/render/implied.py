@@ -123,7 +123,7 @@ def implied(
 
     `sets_next_hops` is whether the text does so even beside an agent.
 
-    Raises BadInput naming every path and rule: no such speaker, it has no peer, an address is missing or unused.
+    Raises BadInput naming every path and rule: no such speaker, an address is missing or unused.
     """
     index = _index(topology, name)
     speaker = topology.speakers[index]
@@ -134,7 +134,7 @@ def implied(
     parts = (service.prefixes for service in topology.services if name in service.agents)
     ours = frozenset(speaker.announces).union(*parts, *(client.prefixes for client in clients))
     problems = (
-        *_of_the_topology(topology, index),
+        *_of_timing(topology),
         *_of_instances(topology, speaker, clients, instances),
         *_of_frontends(topology, needed, frontends),
         *passing.of_relays(speaker, f"$.speakers[{index}]", ours),
@@ -193,10 +193,8 @@ def _at_rest(topology: Topology, service: Service, announcer: str, frontends: Fr
     return Announced(service.name, kind.key, prefixes, next_hop, prepends)
 
 
-def _of_the_topology(topology: Topology, index: int) -> Iterator[Problem]:
-    speaker, hold = topology.speakers[index], topology.timing.bgp_hold
-    if not speaker.peers_with:
-        yield Problem(f"$.speakers[{index}].peersWith", f"{speaker.name!r} has no peers: nothing to configure")
+def _of_timing(topology: Topology) -> Iterator[Problem]:
+    hold = topology.timing.bgp_hold
     if hold % timedelta(seconds=1) or not HOLD_LEAST <= hold <= HOLD_MOST:
         rule = f"BGP's hold time is a whole number of seconds from 3 to 65535, not {hold.total_seconds():g}"
         yield Problem("$.timing.bgpHold", rule)

@@ -4,14 +4,16 @@ The templates hold words and order; every decision is made in `implied`. An oper
 into the existing configuration: it names no interface, no password and no gateway.
 """
 
+from collections.abc import Iterator
 from difflib import get_close_matches
 from enum import StrEnum
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from function_app.domain.base.azure_limits import ROUTE_SERVER_ASN
-from function_app.domain.base.errors import BadInput
-from function_app.domain.topology.model import Topology
+from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.topology.model import Speaker, Topology
+from function_app.render.agents import agent_file
 from function_app.render.implied import Frontends, InstanceAddresses, implied
 
 
@@ -30,7 +32,13 @@ class Vendor(StrEnum):
     OPNSENSE_FRR = "opnsense-frr"
 
 
-AGENT_ANNOUNCES = frozenset({Vendor.FRR, Vendor.BIRD})
+AGENT = "agent"
+"""No language of BGP: the whole configuration of the agent, agent.toml."""
+
+LANGUAGES = (*map(str, Vendor), AGENT)
+"""All that can be rendered."""
+
+AGENT_ANNOUNCES = frozenset({Vendor.FRR, Vendor.BIRD, AGENT})
 """Where the agent sets next hops and prepending in the running daemon, so that no address of a frontend is needed."""
 
 PASSES_NOTHING_ON = frozenset({Vendor.FORTIOS, Vendor.PANOS, Vendor.F5_IMISH})
@@ -62,21 +70,31 @@ _TEMPLATES = Environment(
 def render(
     topology: Topology, speaker_name: str, vendor: str, instances: InstanceAddresses, frontends: Frontends | None = None
 ) -> str:
-    """The BGP configuration of a speaker at rest, the same text for the same input.
+    """The BGP configuration of a speaker at rest, or its agent's, the same text for the same input.
 
     Raises BadInput naming the path and the rule, as `implied` does, and for a vendor that is not known.
     """
-    if vendor not in set(Vendor):
-        raise BadInput.of("vendor", f"{vendor!r} is none of {', '.join(Vendor)}{did_you_mean(vendor)}")
+    if vendor not in LANGUAGES:
+        raise BadInput.of("vendor", f"{vendor!r} is none of {', '.join(LANGUAGES)}{did_you_mean(vendor)}")
     context = implied(topology, speaker_name, instances, frontends or {}, vendor not in AGENT_ANNOUNCES)
-    if vendor in PASSES_NOTHING_ON and (context.speaker.role == "hub" or context.speaker.relays):
+    speaker, path = context.speaker, f"$.speakers[{topology.speakers.index(context.speaker)}]"
+    if problems := tuple(_unsayable(vendor, speaker, path)):
+        raise BadInput(problems)
+    about = agent_file(topology, speaker)
+    return _TEMPLATES.get_template(f"{vendor}.j2").render(it=context, me=speaker, azure=ROUTE_SERVER_ASN, agent=about)
+
+
+def _unsayable(vendor: str, speaker: Speaker, path: str) -> Iterator[Problem]:
+    if vendor == AGENT and speaker.agent is None:
+        yield Problem(f"{path}.agent", f"{speaker.name!r} has no agent")
+    if vendor != AGENT and not speaker.peers_with:
+        yield Problem(f"{path}.peersWith", f"{speaker.name!r} has no peers: nothing to configure")
+    if vendor in PASSES_NOTHING_ON and (speaker.role == "hub" or speaker.relays):
         able = ", ".join(each for each in Vendor if each not in PASSES_NOTHING_ON)
-        rule = f"{speaker_name!r} passes on routes of others: that is rendered for {able}"
-        raise BadInput.of("vendor", rule)
-    return _TEMPLATES.get_template(f"{vendor}.j2").render(it=context, me=context.speaker, azure=ROUTE_SERVER_ASN)
+        yield Problem("vendor", f"{speaker.name!r} passes on routes of others: that is rendered for {able}")
 
 
 def did_you_mean(vendor: str) -> str:
     """The end of a sentence that refuses a vendor: the nearest name, if there is one; else empty."""
-    near = get_close_matches(vendor.casefold(), [*Vendor, *KNOWN_AS], n=1)
+    near = get_close_matches(vendor.casefold(), [*LANGUAGES, *KNOWN_AS], n=1)
     return f"; did you mean {KNOWN_AS.get(near[0], near[0])}?" if near else ""

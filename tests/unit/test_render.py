@@ -158,12 +158,13 @@ CASES = {
     "mixed": Case(MIXED, "both", HUB, {"egress": IPv4Address("10.0.1.100")}),
     "relay": Case(RELAYING, "nva", {"rs-hub": pair("10.1.0.4,10.1.0.5"), "rs-spoke": pair("10.20.0.4,10.20.0.5")}, {}),
 }
+OF_AGENTS = [(name, "agent") for name in ("active-passive", "member", "mixed")]
 PASSED_ON = {"hub", "mixed", "relay"}
 GOLDEN = [(n, v) for n in CASES for v in Vendor if n not in PASSED_ON or v not in PASSES_NOTHING_ON]
 
 
-def golden(name: str, vendor: Vendor) -> Path:
-    return GOLDENS / f"{name}.{vendor}.conf"
+def golden(name: str, vendor: str) -> Path:
+    return GOLDENS / f"{name}.{vendor}.{'toml' if vendor == 'agent' else 'conf'}"
 
 
 def said(text: str) -> list[str]:
@@ -177,7 +178,7 @@ def test_a_golden_configuration_is_what_is_rendered(name: str, vendor: Vendor) -
 
 
 def test_every_golden_is_of_a_case() -> None:
-    assert {path.name for path in GOLDENS.iterdir()} == {golden(*case).name for case in GOLDEN}
+    assert {path.name for path in GOLDENS.iterdir()} == {golden(*case).name for case in (*GOLDEN, *OF_AGENTS)}
 
 
 @pytest.mark.parametrize(("name", "vendor"), GOLDEN)
@@ -403,7 +404,7 @@ ONE = example("active-passive")
 
 
 def test_an_unknown_vendor_is_refused() -> None:
-    assert refusals(ONE, "nva-a", vendor="nokia") == [f"vendor: 'nokia' is none of {', '.join(Vendor)}"]
+    assert refusals(ONE, "nva-a", vendor="nokia") == [f"vendor: 'nokia' is none of {', '.join(Vendor)}, agent"]
 
 
 @pytest.mark.parametrize(
@@ -538,5 +539,5 @@ def test_the_command_says_what_an_address_option_must_look_like(instances: str) 
 
 
 if __name__ == "__main__":
-    for case, language in GOLDEN:
+    for case, language in (*GOLDEN, *OF_AGENTS):
         golden(case, language).write_text(CASES[case].text(language))

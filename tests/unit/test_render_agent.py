@@ -1,0 +1,163 @@
+"""The agent's configuration that a topology implies, as the agent itself reads it."""
+
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+from hopkeeper_agent.checks import ForwardingTrial, SessionsTrial
+from hopkeeper_agent.config import Config
+from hopkeeper_agent.config import decode as decoded_by_the_agent
+from hopkeeper_agent.role import Toward
+from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
+
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.render import render
+from tests.unit.test_render import AGENTS, CASES, FILE, GIVEN, HUB, MIXED, RELAYING, VIRTUAL, cli, golden, refusals
+
+PEM = "-----BEGIN CERTIFICATE-----\n      MIIBdummy+/=\n      -----END CERTIFICATE-----"
+WATCHED = f"""
+schema: hopkeeper/v1
+name: watched
+networks: [10.0.0.0/16]
+routeServers: [{{name: rs-hub, id: {VIRTUAL}/rs-hub}}]
+speakers:
+  - name: nva-a
+    address: 10.0.1.4
+    asn: 65001
+    peersWith: [rs-hub]
+    announces: [10.77.0.0/24]
+    vm: /subscriptions/0/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/nva-a-vm
+    agent: {{port: 9443, probe: 8081}}
+  - name: nva-b
+    address: 10.0.1.5
+    asn: 65002
+    peersWith: [rs-hub]
+    agent:
+      port: 8443
+      probe: 8082
+      certificate: |
+        {PEM.replace("      ", "        ")}
+  - {{name: bare, address: 10.0.1.6, asn: 65003, peersWith: [rs-hub]}}
+  - {{name: idle, address: 10.0.1.7, asn: 65004, peersWith: [rs-hub], {AGENTS}}}
+  - {{name: eye, address: 10.0.1.8, asn: 65005, peersWith: [], role: witness, {AGENTS}}}
+services:
+  - name: egress
+    mode: active-passive
+    prefixes: [0.0.0.0/0]
+    nextHop: {{self: {{}}}}
+    members: [{{speaker: nva-a, priority: 2}}, {{speaker: nva-b}}]
+    outward:
+      neighbours: [{{address: 192.168.100.1, asn: 64600}}]
+      prefixes: [10.0.0.0/16]
+timing: {{bgpHold: PT10S, gossipPeriod: PT0.2S, gossipFall: 4, checkPeriod: PT2S, checkFall: 2}}
+"""
+
+
+def file_of(document: str, speaker: str) -> str:
+    return render(decode(document, Place()), speaker, "agent", HUB)
+
+
+def config(document: str, speaker: str) -> Config:
+    return decoded_by_the_agent(file_of(document, speaker))
+
+
+def exabgp(read: Config) -> BgpSettings:
+    assert read.speaker is not None
+    assert isinstance(read.speaker.settings, BgpSettings)
+    return read.speaker.settings
+
+
+@pytest.mark.parametrize("name", ["active-passive", "mixed", "member"])
+def test_a_golden_file_is_what_is_rendered(name: str) -> None:
+    assert CASES[name].text("agent") == golden(name, "agent").read_text()
+
+
+def test_it_is_the_agent_of_this_speaker_with_the_ports_of_the_topology() -> None:
+    read = config(WATCHED, "nva-a")
+    assert (read.agent.identity.agent, read.agent.identity.topology) == ("nva-a", "watched")
+    assert read.agent.address == IPv4Address("10.0.1.4")
+    assert (read.ports.command, read.ports.probe) == (9443, 8081)
+    assert read.maintenance is not None
+    assert read.maintenance.machine == "nva-a-vm"
+    assert (read.tempo.period_seconds, read.tempo.fall) == (0.2, 4)
+
+
+def test_its_peers_are_the_other_agents_that_the_app_commands_each_with_the_place_of_its_certificate() -> None:
+    read = config(WATCHED, "nva-a")
+    assert [(peer.name, str(peer.address), peer.probe, str(peer.certificate)) for peer in read.peers] == [
+        ("nva-b", "10.0.1.5", 8082, "/etc/hopkeeper/peers/nva-b.crt"),
+        ("eye", "10.0.1.8", 8080, "/etc/hopkeeper/peers/eye.crt"),
+    ]
+    assert "# MIIBdummy+/=" in file_of(WATCHED, "nva-a").splitlines()
+
+
+def test_its_neighbours_are_both_instances_and_the_routers_on_premises() -> None:
+    settings = exabgp(config(WATCHED, "nva-a"))
+    assert [(str(n.address), n.asn, n.toward) for n in settings.neighbours] == [
+        ("10.0.2.4", 65515, Toward.ROUTE_SERVERS),
+        ("10.0.2.5", 65515, Toward.ROUTE_SERVERS),
+        ("192.168.100.1", 64600, Toward.OUTWARD),
+    ]
+    assert (settings.asn, settings.hold_time) == (65001, 10)
+    assert settings.announces == (IPv4Network("10.77.0.0/24"),)
+
+
+def test_its_checks_have_the_pace_of_the_topology() -> None:
+    checks = config(WATCHED, "nva-b").checks
+    assert [(type(c.trial), c.fatal, c.period_seconds, c.fall) for c in checks] == [
+        (ForwardingTrial, True, 2.0, 2),
+        (SessionsTrial, False, 2.0, 2),
+    ]
+
+
+def test_a_witness_watches_and_announces_nothing() -> None:
+    read = config(WATCHED, "eye")
+    assert read.agent.is_witness
+    assert read.speaker is None
+    assert read.checks == ()
+    assert [peer.name for peer in read.peers] == ["nva-a", "nva-b"]
+
+
+def test_a_hub_speaker_s_agent_has_its_clients() -> None:
+    settings = exabgp(config(MIXED, "both"))
+    assert [(str(c.address), c.asn, [str(p) for p in c.prefixes]) for c in settings.clients] == [
+        ("10.0.1.5", 65002, ["0.0.0.0/0", "10.8.0.0/24", "10.9.0.0/24"]),
+        ("10.0.1.6", 65002, []),
+    ]
+
+
+def test_a_relaying_speaker_s_agent_has_its_relays() -> None:
+    document = RELAYING.replace("    asOverride", f"    {AGENTS}\n    asOverride")
+    read = decoded_by_the_agent(render(decode(document, Place()), "nva", "agent", CASES["relay"].instances))
+    settings = exabgp(read)
+    assert settings.as_override
+    assert [(list(map(str, r.sources)), list(map(str, r.targets))) for r in settings.relays] == [
+        (["10.1.0.4", "10.1.0.5"], ["10.20.0.4", "10.20.0.5"]),
+        (["10.20.0.4", "10.20.0.5"], ["10.1.0.4", "10.1.0.5"]),
+    ]
+
+
+def test_a_member_without_bgp_has_an_agent_without_a_speaker() -> None:
+    case = CASES["member"]
+    assert decoded_by_the_agent(render(case.topology, "ws2", "agent", {})).speaker is None
+
+
+def test_a_speaker_without_an_agent_has_no_such_file() -> None:
+    assert refusals(WATCHED, "bare", "agent", HUB, {}) == ["$.speakers[2].agent: 'bare' has no agent"]
+
+
+def test_its_instances_are_needed() -> None:
+    (problem,) = refusals(WATCHED, "nva-a", "agent", {}, {})
+    assert problem.startswith("instances.rs-hub: ")
+
+
+def test_a_name_of_a_machine_cannot_end_its_text() -> None:
+    document = WATCHED.replace("nva-a-vm", 'nva"-a')
+    read = config(document, "nva-a")
+    assert read.maintenance is not None
+    assert read.maintenance.machine == 'nva"-a'
+
+
+def test_the_command_prints_it() -> None:
+    text = golden("active-passive", "agent").read_text()
+    assert cli("--vendor", "agent", FILE, "nva-a", *GIVEN) == (0, text)
