@@ -21,12 +21,17 @@ from function_app.domain.service.record import Operation, Phase, Record
 from function_app.domain.service.steps import Advertisement
 from function_app.domain.topology.document import from_plain
 from function_app.domain.topology.laws import Place
-from function_app.domain.topology.model import Topology
+from function_app.domain.topology.model import Announcement, Topology
 
 NOW = datetime(2026, 1, 1, 3, 0, tzinfo=UTC)
 SUB = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/hub/providers/Microsoft.Network"
 FRONTEND = IPv4Address("10.0.1.100")
 QUICK = {"learnFor": "PT1S", "learnRounds": 2, "doubtPoll": "PT1S", "fenceSettle": "PT0.1S", "spacingStep": "PT0.1S"}
+
+
+def by_itself(*prefixes: IPv4Network) -> tuple[Announcement, ...]:
+    """What a speaker announces by its own configuration, next hop itself."""
+    return tuple(Announcement(prefix=prefix) for prefix in prefixes)
 
 
 def document(members: int = 2, **changes: Any) -> dict[str, Any]:

@@ -40,8 +40,8 @@ class Session:
 class Announced:
     """A service as this speaker announces it at rest. `next_hop` is None where only the agent has to know it.
 
-    `kind` is `loadBalancer`, `self` or `member`, and `own` for the speaker's own `announces`, which belong to no service
-    and have no name.
+    `kind` is `loadBalancer`, `self` or `member`, and `own` for the speaker's own `announces`, which belong to no service:
+    their name is their next hop, empty where that is the speaker itself.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Implied:
     upstreams: tuple[Upstream, ...]
     clients: tuple[Client, ...]
     services: tuple[Announced, ...]
+    own: tuple[Announced, ...]
     ours: tuple[IPv4Network, ...]
     hold: int
     keepalive: int
@@ -81,10 +82,7 @@ class Implied:
     @property
     def announced(self) -> tuple[Announced, ...]:
         """The services, then what the speaker originates by its own configuration."""
-        if not self.speaker.announces:
-            return self.services
-        own = tuple(sorted(self.speaker.announces))
-        return (*self.services, Announced("", "own", own, self.speaker.address, prepends=0))
+        return *self.services, *self.own
 
     @property
     def here(self) -> tuple[Announced, ...]:
@@ -136,7 +134,7 @@ def implied(
     problems = (
         *_of_timing(topology),
         *_of_instances(topology, speaker, clients, instances),
-        *_of_frontends(topology, needed, frontends),
+        *_of_frontends(topology, (*needed, *_named(topology, speaker)), frontends),
         *passing.of_relays(speaker, f"$.speakers[{index}]", ours),
     )
     if problems:
@@ -149,6 +147,7 @@ def implied(
         upstreams=upstreams,
         clients=clients,
         services=services,
+        own=_own(speaker, frontends),
         ours=tuple(sorted(ours)),
         hold=int(topology.timing.bgp_hold.total_seconds()),
         keepalive=int(topology.timing.bgp_hold.total_seconds()) // KEEPALIVES_PER_HOLD,
@@ -193,6 +192,19 @@ def _at_rest(topology: Topology, service: Service, announcer: str, frontends: Fr
     return Announced(service.name, kind.key, prefixes, next_hop, prepends)
 
 
+def _own(speaker: Speaker, frontends: Frontends) -> tuple[Announced, ...]:
+    """By next hop, the speaker itself first."""
+    found: dict[IPv4Address, list[IPv4Network]] = {}
+    for each in speaker.own:
+        named = each.next_hop.address or frontends[each.next_hop.frontend or ""] if each.next_hop else speaker.address
+        found.setdefault(named, []).append(each.prefix)
+    itself = speaker.address
+    return tuple(
+        Announced("" if hop == itself else str(hop), "own", tuple(sorted(found[hop])), hop, prepends=0)
+        for hop in sorted(found, key=lambda hop: (hop != itself, hop))
+    )
+
+
 def _of_timing(topology: Topology) -> Iterator[Problem]:
     hold = topology.timing.bgp_hold
     if hold % timedelta(seconds=1) or not HOLD_LEAST <= hold <= HOLD_MOST:
@@ -226,11 +238,17 @@ def _speaker_addresses(topology: Topology, speaker: Speaker, clients: tuple[Clie
     return {s.address: f"speaker {s.name!r}" for s in topology.speakers if s.name in near}
 
 
+def _named(topology: Topology, speaker: Speaker) -> tuple[Service, ...]:
+    """Whose frontends the speaker names in what it announces by itself."""
+    named = {own.next_hop.frontend for own in speaker.own if own.next_hop is not None}
+    return tuple(service for service in topology.services if service.name in named)
+
+
 def _of_frontends(topology: Topology, needed: tuple[Service, ...], frontends: Frontends) -> Iterator[Problem]:
     behind = {service.name for service in topology.services if service.load_balancer is not None}
     for name in sorted(frontends.keys() - behind):
         yield Problem(f"frontends.{name}", f"no service behind a load balancer is named {name!r}")
-    for service in needed:
+    for service in {service.name: service for service in needed}.values():
         if service.load_balancer is not None and service.name not in frontends:
             rule = f"the address of frontend {service.load_balancer.frontend!r} is needed: it is the next hop"
             yield Problem(f"frontends.{service.name}", rule)

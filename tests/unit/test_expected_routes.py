@@ -59,6 +59,26 @@ def test_what_a_speaker_announces_by_itself_has_no_length_and_no_service() -> No
     ]
 
 
+def test_what_a_speaker_announces_by_itself_may_name_an_address_or_a_frontend() -> None:
+    doc = document(1, services=[])
+    doc["speakers"][0]["announces"] = [{"prefix": "100.0.1.0/24", "nextHop": {"address": "10.0.1.99"}}]
+    assert ways(decoded(doc), Standing())["nva-a", "100.0.1.0/24"] == (
+        Way("nva-a", IPv4Address("10.0.1.99"), (65001,)),
+    )
+    doc = document(1)
+    doc["speakers"][0]["announces"] = [{"prefix": "100.0.1.0/24", "nextHop": {"frontend": "fw"}}]
+    for known, next_hop in (({"fw": FRONTEND}, FRONTEND), ({}, None)):
+        found = ways(decoded(doc), Standing(known))
+        assert found["nva-a", "100.0.1.0/24"] == (Way("nva-a", next_hop, (65001,)),)
+
+
+def test_a_hub_leaves_the_next_hop_that_its_client_named() -> None:
+    doc = behind_a_hub(document(1, services=[]))
+    doc["speakers"][0]["announces"] = [{"prefix": "100.0.1.0/24", "nextHop": {"address": "10.0.1.99"}}]
+    way = Way("nva-a", IPv4Address("10.0.1.99"), (65000, 65001))
+    assert ways(decoded(doc), Standing()) == {("hub-1", "100.0.1.0/24"): (way,)}
+
+
 def test_members_of_a_ranked_service_announce_themselves_with_the_length_that_each_acknowledged() -> None:
     now = Standing({"fw": A}, {("fw", "nva-a"): 4, ("other", "nva-b"): 5})
     assert ways(decoded(ranked_document()), now) == {

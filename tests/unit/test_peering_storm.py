@@ -36,6 +36,7 @@ from function_app.domain.topology.model import (
     Topology,
 )
 from function_app.domain.topology.peering_names import free_name, peering_name, speaker_named
+from tests.builders import by_itself
 from tests.fakes import INSTANCES
 
 PREFIXES = tuple(IPv4Network(f"100.0.{n}.0/24") for n in range(3))
@@ -126,7 +127,7 @@ def speaker(draw: st.DrawFn, number: int, peers_with: tuple[str, ...]) -> Speake
         peers_with=peers_with,
         role=draw(st.sampled_from(("router", "router", "router", "hub"))) if peers_with == ("rs",) else "router",
         priority=draw(st.sampled_from((50, 100, 200))),
-        announces=tuple(draw(st.sets(st.sampled_from(PREFIXES), max_size=2))),
+        own=by_itself(*draw(st.sets(st.sampled_from(PREFIXES), max_size=2))),
     )
 
 

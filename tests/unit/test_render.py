@@ -236,6 +236,46 @@ def test_each_kind_has_its_next_hop(vendor: Vendor) -> None:
     assert len([line for line in lines if "prepend" in line]) == 2
 
 
+BY_ITSELF = f"""
+schema: hopkeeper/v1
+name: by-itself
+networks: [10.0.0.0/16]
+routeServers: [{{name: rs-hub, id: {VIRTUAL}/rs-hub}}]
+speakers:
+  - name: csr
+    address: 10.0.1.4
+    asn: 65001
+    peersWith: [rs-hub]
+    announces:
+      - 10.77.0.0/24
+      - {{prefix: 0.0.0.0/0, nextHop: {{frontend: egress}}}}
+      - {{prefix: 10.78.0.0/24, nextHop: {{address: 10.0.1.99}}}}
+  - {{name: nva, address: 10.0.1.5, asn: 65002, {AGENTS}, peersWith: []}}
+services:
+  - name: egress
+    mode: active-active
+    prefixes: [10.79.0.0/24]
+    nextHop: {{loadBalancer: {{id: {BALANCERS}/ilb, frontend: fe, backendPool: nvas, probe: p}}}}
+    members: [{{speaker: nva}}]
+"""
+
+
+@pytest.mark.parametrize("vendor", Vendor)
+def test_what_a_speaker_announces_by_itself_has_the_next_hop_that_the_topology_names(vendor: Vendor) -> None:
+    """The speaker itself, the frontend, and an address."""
+    text = render(decode(BY_ITSELF, Place()), "csr", vendor, HUB, {"egress": IPv4Address("10.0.1.100")})
+    shown = re.findall(r"next[-_]?hop(?: =)? (10\.\d+\.\d+\.\d+)", "\n".join(said(text)))
+    assert list(dict.fromkeys(shown)) == ["10.0.1.4", "10.0.1.99", "10.0.1.100"]
+    assert "next hop is 10.0.1.99" in text or vendor in (Vendor.FRR, Vendor.BIRD, Vendor.OPNSENSE_FRR)
+
+
+def test_the_frontend_that_it_names_is_needed_also_where_an_agent_would_announce_services() -> None:
+    for vendor in Vendor:
+        assert refusals(BY_ITSELF, "csr", vendor, HUB, {}) == [
+            "frontends.egress: the address of frontend 'fe' is needed: it is the next hop"
+        ]
+
+
 def test_what_a_speaker_is_a_part_of_is_never_taken_back() -> None:
     """Also by a member of the kind `member`, which announces nothing itself."""
     text = CASES["announces-nothing"].text(Vendor.FRR)

@@ -18,7 +18,7 @@ from function_app.domain.service.ranked.paths import Path, Rank, acknowledged, i
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
-from tests.builders import FRONTEND, NOW, SUB, document, ranked, stable, text, topology
+from tests.builders import FRONTEND, NOW, SUB, by_itself, document, ranked, stable, text, topology
 
 FIRST, SECOND = IPv4Address("10.0.2.4"), IPv4Address("10.0.2.5")
 BOTH = (FIRST, SECOND)
@@ -151,6 +151,21 @@ def test_a_speaker_announces_its_own_with_itself_as_next_hop_and_prepends_as_it_
     assert compare(desired, "rs", PAIR | {"nva-a": mine}, BOTH, BEHIND) == ()
     [finding] = compare(desired, "rs", PAIR, BOTH, BEHIND)
     assert (finding.kind, finding.prefix, finding.service) == (FindingKind.MISSING, IPv4Network("10.50.0.0/16"), None)
+
+
+def test_a_default_route_whose_next_hop_is_a_frontend_is_right_where_both_instances_learned_it_so() -> None:
+    """As the appliance of the documentation announces it: no service, `set ip next-hop` to the load balancer."""
+    doc = document(1, services=[])
+    doc["speakers"][0]["announces"] = [{"prefix": "0.0.0.0/0", "nextHop": {"address": "10.0.1.100"}}]
+    desired = decode(text(doc), Place())
+    right = on_both(DEFAULT, "10.0.1.100", "65001")
+    assert compare(desired, "rs", {"nva-a": right}, BOTH, Standing()) == ()
+    for instance, row in enumerate(right):
+        learned = [*right]
+        learned[instance] = replace(row, next_hop=IPv4Address("10.0.1.4"))
+        [finding] = compare(desired, "rs", {"nva-a": tuple(learned)}, BOTH, Standing())
+        assert finding.kind is FindingKind.NEXT_HOP
+        assert "has next hop 10.0.1.4, not 10.0.1.100" in finding.sentence
 
 
 def without(**what: Any) -> tuple[LearnedRoute, ...]:
@@ -355,7 +370,7 @@ def test_what_a_hub_loses_is_predicted_whatever_other_peers_have_not_been_read()
     router = structs.replace(
         doc.speaker("nva-100"), name="plain", address=IPv4Address("10.13.76.9"), peers_with=("rs",)
     )
-    desired = structs.replace(doc, speakers=(*doc.speakers, structs.replace(router, announces=())))
+    desired = structs.replace(doc, speakers=(*doc.speakers, structs.replace(router, own=())))
     short = tuple(r for r in TABLE["hub-2"] if r.as_path[1] != 65107)
     found = compare(desired, "rs", TABLE | {"hub-2": short}, INSTANCES, Standing())
     assert kinds(found) == [FindingKind.HUB_LACKS_CLIENT, FindingKind.ONE_HUB]
@@ -379,7 +394,7 @@ def test_clients_that_a_hub_does_not_carry_are_named_in_order() -> None:
     doc = ten_nvas()
     turned = {"nva-100": "100.0.0.109/32", "nva-109": "100.0.0.100/32"}
     speakers = tuple(
-        structs.replace(s, announces=(IPv4Network(turned[s.name]),)) if s.name in turned else s
+        structs.replace(s, own=by_itself(IPv4Network(turned[s.name]))) if s.name in turned else s
         for s in doc.speakers
         if s.name in {*turned, *HUBS}
     )
@@ -494,8 +509,8 @@ def test_a_hub_shows_one_of_its_clients_announcements_of_a_service() -> None:
 
 def test_a_row_is_compared_with_the_way_whose_next_hop_it_has_rather_than_whose_as_path() -> None:
     doc = ten_nvas()
-    anycast = (IPv4Network("100.0.0.1/32"),)
-    clients = tuple(structs.replace(doc.speaker(name), announces=anycast) for name in ("nva-100", "nva-101"))
+    anycast = by_itself(IPv4Network("100.0.0.1/32"))
+    clients = tuple(structs.replace(doc.speaker(name), own=anycast) for name in ("nva-100", "nva-101"))
     desired = structs.replace(doc, speakers=(doc.speaker("hub-1"), doc.speaker("hub-2"), *clients))
     learned = {"hub-1": on_instances("100.0.0.1/32", "10.13.76.101", "65000-65100")}
     [finding] = compare(desired, "rs", learned, INSTANCES, Standing())

@@ -9,7 +9,7 @@ import pytest
 from function_app.domain.base.errors import BadInput
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
-from function_app.domain.topology.model import Mode, Naming
+from function_app.domain.topology.model import Announcement, Mode, Naming, OwnNextHop
 from tests.builders import document, text, topology
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,6 +182,32 @@ def test_two_services_never_claim_one_backend_pool_however_its_id_is_spelled() -
     assert found == [
         "$.services[1].nextHop.loadBalancer.backendPool: backend pool 'nvas' already belongs to service 'fw': one service a pool"
     ]
+
+
+def test_a_prefix_that_a_speaker_announces_stands_alone_or_with_its_next_hop() -> None:
+    doc = document()
+    doc["speakers"][0]["announces"] = ["10.8.0.0/16", {"prefix": "10.9.0.0/16", "nextHop": {"frontend": "fw"}}]
+    alone, named = decode(text(doc), Place()).speakers[0].own
+    assert (alone.prefix, alone.next_hop) == (IPv4Network("10.8.0.0/16"), None)
+    assert named == Announcement(prefix=IPv4Network("10.9.0.0/16"), next_hop=OwnNextHop(frontend="fw"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "rule"),
+    [
+        ({"prefix": "10.9.0.0/16", "via": "10.0.1.9"}, "$.speakers[0].announces[0]: Object contains unknown field `via`"),
+        ({"nextHop": {"frontend": "fw"}}, "$.speakers[0].announces[0]: Object missing required field `prefix`"),
+        ({"prefix": "10.9.0.0/16", "nextHop": ""}, "$.speakers[0].announces[0].nextHop: Expected `object | null`, got `str`"),
+        ("10.9.0.1/16", "$.speakers[0].announces[0].prefix: 10.9.0.1/16 has host bits set"),
+        (7, "$.speakers[0].announces[0].prefix: Expected an IPv4 network in dotted decimal, got 7"),
+    ],
+)  # fmt: skip
+def test_what_a_speaker_announces_is_decoded_strictly(entry: object, rule: str) -> None:
+    doc = document()
+    doc["speakers"][0]["announces"] = [entry]
+    with pytest.raises(BadInput) as caught:
+        decode(text(doc), Place())
+    assert [str(problem) for problem in caught.value.problems] == [rule]
 
 
 def test_one_prefix_is_never_announced_for_two_services_by_one_speaker() -> None:

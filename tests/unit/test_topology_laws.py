@@ -332,6 +332,38 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
         ],
     ),
     (
+        "a speaker lists a prefix of its own once",
+        lambda d: speaker(
+            d, 5, announces=["10.8.0.0/16", {"prefix": "10.8.0.0/16", "nextHop": {"address": "10.0.1.99"}}]
+        ),
+        ["$.speakers[5].announces[1]: 10.8.0.0/16 is listed twice"],
+    ),
+    (
+        "a next hop is an address or a frontend",
+        lambda d: speaker(d, 5, announces=[{"prefix": "10.8.0.0/16", "nextHop": {}}]),
+        ["$.speakers[5].announces[0].nextHop: needs exactly one of: address, frontend"],
+    ),
+    (
+        "and not both",
+        lambda d: speaker(
+            d, 5, announces=[{"prefix": "10.8.0.0/16", "nextHop": {"address": "10.0.1.99", "frontend": "fw"}}]
+        ),
+        ["$.speakers[5].announces[0].nextHop: needs exactly one of: address, frontend"],
+    ),
+    (
+        "a frontend is that of a service behind a load balancer",
+        lambda d: speaker(d, 5, announces=[{"prefix": "10.8.0.0/16", "nextHop": {"frontend": "fe"}}]),
+        [
+            "$.speakers[5].announces[0].nextHop: no service behind a load balancer is named 'fe': `frontend` means that of "
+            "a service"
+        ],
+    ),
+    (
+        "an address of the platform is no next hop",
+        lambda d: speaker(d, 5, announces=[{"prefix": "10.8.0.0/16", "nextHop": {"address": "168.63.129.16"}}]),
+        ["$.speakers[5].announces[0].nextHop: 168.63.129.16 is never a next hop: reserved by the platform or IANA"],
+    ),
+    (
         "a former name is no other service's",
         lambda d: second_service(d, formerly="fw"),
         ["$.services[1]: 'fw' is, or was formerly, the name of service 'fw'"],
@@ -457,6 +489,18 @@ KEPT: list[tuple[str, Change]] = [
     (
         "an adopted connection may be removed",
         lambda d: d["routeServers"][0].update(adopt={"nva-a": "theirs"}, remove=["THEIRS"]),
+    ),
+    (
+        "what a speaker announces by itself may have next hops of its own",
+        lambda d: speaker(
+            d,
+            5,
+            announces=[
+                "10.7.0.0/16",
+                {"prefix": "10.8.0.0/16", "nextHop": {"frontend": "fw"}},
+                {"prefix": "10.6.0.0/16", "nextHop": {"address": "10.0.1.99"}},
+            ],
+        ),
     ),
     ("600 prefixes fit into a command", lambda d: d["services"][0].update(prefixes=prefixes(600))),
     ("as many prefixes as a Route Server takes", lambda d: d["timing"].update(prefixesPerPeer=2) or second_service(d)),

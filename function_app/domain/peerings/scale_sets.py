@@ -26,7 +26,7 @@ from ipaddress import IPv4Address
 from msgspec.structs import replace
 
 from function_app.domain.peerings.model import Peering, RouteServerReading
-from function_app.domain.topology.model import RouteServer, ScaleSet, Speaker, Topology
+from function_app.domain.topology.model import Announcement, RouteServer, ScaleSet, Speaker, Topology
 from function_app.domain.topology.peering_names import is_ours, speaker_named
 
 
@@ -121,7 +121,7 @@ def _of_unlisted(
     for peering, name in _possible(topology, server, reading, scale_set):
         if peering.address is not None:
             speaker = _speaker(scale_set, name, peering.address)
-            yield _Candidate(replace(speaker, asn=peering.asn or scale_set.asn, announces=()))
+            yield _Candidate(replace(speaker, asn=peering.asn or scale_set.asn, own=()))
 
 
 def instance_name(scale_set: ScaleSet, instance: str) -> str:
@@ -141,7 +141,7 @@ def _speaker(scale_set: ScaleSet, name: str, address: IPv4Address) -> Speaker:
         asn=scale_set.asn,
         peers_with=scale_set.peers_with,
         priority=scale_set.priority,
-        announces=scale_set.announces,
+        own=tuple(Announcement(prefix=prefix) for prefix in scale_set.announces),
     )
 
 

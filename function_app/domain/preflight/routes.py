@@ -92,7 +92,7 @@ def hold_time(topology: Topology, facts: Facts) -> Iterator[Fault]:
     hold = topology.timing.bgp_hold
     yield from _reported_hold_times(topology, facts)
     ranked = [service.name for service in topology.services if kind_of(service).is_ranked]
-    own = [speaker.name for speaker in topology.speakers if speaker.announces]
+    own = [speaker.name for speaker in topology.speakers if _attracts(speaker)]
     advised = HOLD_ADVISED if ranked or own else HOLD_BEHIND_BALANCER
     if hold <= advised:
         return
@@ -103,6 +103,11 @@ def hold_time(topology: Topology, facts: Facts) -> Iterator[Fault]:
         what = f"{hold.total_seconds():g} s is longer than a Route Server offers"
     do = f"configure at most {advised.total_seconds():g} s on the speakers, and say so in bgpHold: the lower one counts"
     yield Fault("$.timing.bgpHold", what, do)
+
+
+def _attracts(speaker: Speaker) -> bool:
+    """Whether packets go to the speaker by what it announces itself; not where every next hop is a frontend."""
+    return any(own.next_hop is None or own.next_hop.frontend is None for own in speaker.own)
 
 
 def _reported_hold_times(topology: Topology, facts: Facts) -> Iterator[Fault]:

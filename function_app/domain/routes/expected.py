@@ -2,7 +2,7 @@
 
 | a peer that is     | announces                                 | next hop               | AS path               |
 |--------------------|-------------------------------------------|------------------------|-----------------------|
-| any speaker        | its own `announces`                       | itself                 | its ASN               |
+| any speaker        | its own `announces`                       | itself, or its nextHop | its ASN               |
 | an announcer       | its services' prefixes                    | frontend, or a member  | its ASN               |
 | a hub              | the same of every client, for the client  | unchanged              | hub's ASN, client's   |
 | a relay            | `relays[].prefixes`, of what it learned   | itself                 | its ASN, then any     |
@@ -19,7 +19,7 @@ from ipaddress import IPv4Address, IPv4Network
 from function_app.domain.base.azure_limits import ROUTE_SERVER_ASN
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.record import Record
-from function_app.domain.topology.model import Relay, Service, Speaker, Topology
+from function_app.domain.topology.model import Announcement, Relay, Service, Speaker, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,8 @@ def _announced(topology: Topology, server: str, peer: Speaker, now: Standing) ->
 
 
 def _own(topology: Topology, speaker: Speaker, now: Standing) -> Iterator[tuple[IPv4Network, Way]]:
-    for network in speaker.announces:
-        yield network, Way(speaker.name, speaker.address, (speaker.asn,))
+    for own in speaker.own:
+        yield own.prefix, Way(speaker.name, _own_next_hop(own, speaker, now), (speaker.asn,))
     for service in topology.announced_by(speaker.name):
         way = Way(
             speaker.name,
@@ -148,6 +148,13 @@ def _own(topology: Topology, speaker: Speaker, now: Standing) -> Iterator[tuple[
         )
         for network in service.prefixes:
             yield network, way
+
+
+def _own_next_hop(own: Announcement, speaker: Speaker, now: Standing) -> IPv4Address | None:
+    """Itself where the document says nothing else; None for a frontend that is not known."""
+    if own.next_hop is None:
+        return speaker.address
+    return own.next_hop.address or now.next_hops.get(own.next_hop.frontend or "")
 
 
 def _next_hop(service: Service, speaker: Speaker, now: Standing) -> IPv4Address | None:

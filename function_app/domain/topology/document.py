@@ -47,10 +47,26 @@ def from_plain(document: object, place: Place) -> Topology:
 
 def _shaped(document: object) -> Topology:
     try:
-        return msgspec.convert(document, Topology, dec_hook=dotted_decimal)
+        return msgspec.convert(_spelt_out(document), Topology, dec_hook=dotted_decimal)
     except msgspec.ValidationError as error:
         rule, _, path = str(error).partition(" - at ")
         raise BadInput.of(path.strip("`") or "$", rule) from error
+
+
+def _spelt_out(document: object) -> object:
+    """The same with every entry of a speaker's `announces` as a mapping: a prefix alone is short for one."""
+    if not isinstance(document, dict) or not isinstance(document.get("speakers"), list):
+        return document
+    return {**document, "speakers": [_with_mappings(speaker) for speaker in document["speakers"]]}
+
+
+def _with_mappings(speaker: object) -> object:
+    if not isinstance(speaker, dict) or not isinstance(speaker.get("announces"), list):
+        return speaker
+    return {
+        **speaker,
+        "announces": [each if isinstance(each, dict) else {"prefix": each} for each in speaker["announces"]],
+    }
 
 
 def _read(text: str) -> object:

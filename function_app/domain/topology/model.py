@@ -86,10 +86,25 @@ class Relay(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_
     prefixes: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
 
 
+class OwnNextHop(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """What a speaker names in place of itself: exactly one of the two (a law)."""
+
+    address: IPv4Address | None = None
+    frontend: Name | None = None
+    """A service behind a load balancer: the frontend that is its next hop."""
+
+
+class Announcement(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A prefix that a speaker originates by its own configuration. In the document a prefix alone means: next hop itself."""
+
+    prefix: IPv4Network
+    next_hop: OwnNextHop | None = None
+
+
 class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """Something that speaks BGP with a Route Server, or with a hub speaker.
 
-    `announces` is what it originates by its own configuration, next hop itself: verified, never commanded. What a
+    `own` (`announces` in the document) is what it originates by its own configuration: verified, never commanded. What a
     service announces through its agent stands in the service.
     """
 
@@ -103,7 +118,7 @@ class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     reports which member is silent, for pairs in which no other peer could."""
     priority: Priority = 100
     """Who keeps a slot where a Route Server has too few: the higher one, then the first by name."""
-    announces: tuple[IPv4Network, ...] = ()
+    own: tuple[Announcement, ...] = field(default=(), name="announces")
     relays: tuple[Relay, ...] = ()
     as_override: bool = False
     """Whether it puts its own ASN in the place of 65515 in what it relays; a Route Server drops paths that hold it."""
@@ -111,6 +126,11 @@ class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     vm: ResourceId | None = None
     interface: ResourceId | None = None
     """Its network interface, where its effective routes are to be looked at."""
+
+    @property
+    def announces(self) -> tuple[IPv4Network, ...]:
+        """The prefixes of `own`."""
+        return tuple(each.prefix for each in self.own)
 
 
 class ScaleSet(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):

@@ -53,6 +53,7 @@ LAWS: tuple[Law, ...] = (
     speakers.addresses_are_inside,
     speakers.asns_are_allowed,
     speakers.certificates_are_pem,
+    speakers.announcements_fit,
     peerings.speakers_peer_with_route_servers_or_hubs,
     peerings.route_servers_have_room,
     peerings.hubs_pass_on,
@@ -76,6 +77,6 @@ LAWS: tuple[Law, ...] = (
     outward.outward_fits,
     _timing_holds,
 )
-RECENT: tuple[Law, ...] = (services.services_alone_announce_their_prefixes,)
+RECENT: tuple[Law, ...] = (services.services_alone_announce_their_prefixes, speakers.announcements_fit)
 """Laws that the version before did not have: a stored document that was in force goes on being managed, with an alarm. Never one
 that says where we connect, or without which the code cannot go on."""

@@ -1,13 +1,13 @@
-"""Laws of speakers: the addresses, ASNs, certificates and roles that may be used."""
+"""Laws of speakers: the addresses, ASNs, certificates and roles that may be used, and what they announce by themselves."""
 
 import re
-from collections.abc import Iterator
-from ipaddress import IPv4Address
+from collections.abc import Collection, Iterable, Iterator
+from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.base.azure_limits import RESERVED_ASNS
 from function_app.domain.base.errors import Problem
 from function_app.domain.topology.laws.reserved import FORBIDDEN, LOOPBACK, Place
-from function_app.domain.topology.model import Speaker, Topology
+from function_app.domain.topology.model import OwnNextHop, Speaker, Topology
 
 PEM_CERTIFICATE = r"-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
 
@@ -37,6 +37,31 @@ def asns_are_allowed(topology: Topology, _: Place) -> Iterator[Problem]:
     for i, speaker in enumerate(topology.speakers):
         if speaker.asn in RESERVED_ASNS:
             yield Problem(f"$.speakers[{i}].asn", f"ASN {speaker.asn} is reserved by Azure or IANA")
+
+
+def announcements_fit(topology: Topology, place: Place) -> Iterator[Problem]:
+    """What speakers announce by their own configuration, each prefix once, with a next hop that packets can be sent to."""
+    frontends = {service.name for service in topology.services if service.load_balancer is not None}
+    forbidden = FORBIDDEN if place.allow_loopback else (*FORBIDDEN, LOOPBACK)
+    for i, speaker in enumerate(topology.speakers):
+        seen: set[IPv4Network] = set()
+        for j, own in enumerate(speaker.own):
+            path = f"$.speakers[{i}].announces[{j}]"
+            if own.prefix in seen:
+                yield Problem(path, f"{own.prefix} is listed twice")
+            seen.add(own.prefix)
+            if own.next_hop is not None and (rule := _no_next_hop(own.next_hop, frontends, forbidden)) is not None:
+                yield Problem(f"{path}.nextHop", rule)
+
+
+def _no_next_hop(next_hop: OwnNextHop, frontends: Collection[str], forbidden: Iterable[IPv4Network]) -> str | None:
+    if (next_hop.address is None) == (next_hop.frontend is None):
+        return "needs exactly one of: address, frontend"
+    if next_hop.frontend is not None and next_hop.frontend not in frontends:
+        return f"no service behind a load balancer is named {next_hop.frontend!r}: `frontend` means that of a service"
+    if next_hop.address is not None and any(next_hop.address in net for net in forbidden):
+        return f"{next_hop.address} is never a next hop: reserved by the platform or IANA"
+    return None
 
 
 def certificates_are_pem(topology: Topology, _: Place) -> Iterator[Problem]:
