@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from function_app.domain.base.addresses import dotted_decimal
+from function_app.domain.base.addresses import dotted_decimal, with_or_without_length
 
 
 def test_dotted_decimal_is_read() -> None:
@@ -18,6 +18,12 @@ def test_dotted_decimal_is_read() -> None:
 def test_no_other_spelling_is_an_address(value: object) -> None:
     with pytest.raises(ValueError, match=r"IPv4|octet|Expected|permitted|Unexpected"):
         dotted_decimal(IPv4Address, value)
+
+
+def test_a_network_has_a_length() -> None:
+    with pytest.raises(ValueError, match=r"^10\.1\.0\.0 has no length: write 10\.1\.0\.0/32 for the one address"):
+        dotted_decimal(IPv4Network, "10.1.0.0")
+    assert with_or_without_length(IPv4Network, "10.1.0.0") == IPv4Network("10.1.0.0/32")
 
 
 def test_a_kind_that_is_no_address_is_left_to_msgspec() -> None:

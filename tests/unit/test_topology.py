@@ -1,5 +1,6 @@
 """What a topology document may say, and the error when it may not."""
 
+from collections.abc import Callable
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from function_app.domain.base.errors import BadInput
-from function_app.domain.topology.document import decode
+from function_app.domain.topology.document import decode, decode_stored
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Announcement, Mode, Naming, OwnNextHop
 from tests.builders import document, text, topology
@@ -182,6 +183,28 @@ def test_two_services_never_claim_one_backend_pool_however_its_id_is_spelled() -
     assert found == [
         "$.services[1].nextHop.loadBalancer.backendPool: backend pool 'nvas' already belongs to service 'fw': one service a pool"
     ]
+
+
+@pytest.mark.parametrize(
+    ("where", "path"),
+    [
+        (lambda d: d.update(networks=["10.0.0.0"]), "$.networks[0]"),
+        (lambda d: d["speakers"][0].update(announces=["10.0.0.0"]), "$.speakers[0].announces[0].prefix"),
+        (lambda d: d["services"][0].update(prefixes=["10.0.0.0"]), "$.services[0].prefixes[0]"),
+    ],
+)
+def test_a_prefix_has_a_length_wherever_it_stands_and_a_stored_one_without_is_used_and_named(
+    where: Callable[[dict[str, Any]], object], path: str
+) -> None:
+    doc = document()
+    where(doc)
+    rule = f"{path}: 10.0.0.0 has no length: write 10.0.0.0/32 for the one address, or the length of the network"
+    with pytest.raises(BadInput) as caught:
+        decode(text(doc), Place())
+    assert [str(problem) for problem in caught.value.problems] == [rule]
+    if path != "$.networks[0]":  # no speaker is at that one address
+        _, recent = decode_stored(text(doc), Place())
+        assert [str(problem) for problem in recent] == [rule]
 
 
 def test_a_prefix_that_a_speaker_announces_stands_alone_or_with_its_next_hop() -> None:

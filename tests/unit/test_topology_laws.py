@@ -332,6 +332,21 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
         ],
     ),
     (
+        "a client has another ASN than its hub",
+        lambda d: speaker(d, 5, asn=65000),
+        ["$.speakers[5].asn: hub 'hub-a' has ASN 65000 too: a client needs another one"],
+    ),
+    (
+        "no more than a quarter of an hour goes without a look",
+        lambda d: d["timing"].update(sweep="PT15M1S"),
+        ["$.timing.sweep: is longer than 900 s: nothing looks meanwhile"],
+    ),
+    (
+        "agents take the period of their heartbeats",
+        lambda d: d["timing"].update(gossipPeriod="PT0.019S"),
+        ["$.timing.gossipPeriod: is shorter than 0.02 s, which no agent takes"],
+    ),
+    (
         "a speaker lists a prefix of its own once",
         lambda d: speaker(
             d, 5, announces=["10.8.0.0/16", {"prefix": "10.8.0.0/16", "nextHop": {"address": "10.0.1.99"}}]
@@ -502,6 +517,7 @@ KEPT: list[tuple[str, Change]] = [
             ],
         ),
     ),
+    ("sweeps a quarter of an hour apart", lambda d: d["timing"].update(sweep="PT15M", gossipPeriod="PT0.02S")),
     ("600 prefixes fit into a command", lambda d: d["services"][0].update(prefixes=prefixes(600))),
     ("as many prefixes as a Route Server takes", lambda d: d["timing"].update(prefixesPerPeer=2) or second_service(d)),
     (
@@ -649,7 +665,7 @@ def test_at_most_eight_members_announce_themselves(members: int, expected: int) 
 def test_no_law_stops_at_the_first_that_breaks_it() -> None:
     doc = wide()
     for i in range(len(doc["speakers"])):
-        speaker(doc, i, asn=65515)
+        speaker(doc, i, asn=65515 if i != 5 else 65517)
     assert [refusal.split(":")[0] for refusal in refusals(doc)] == [f"$.speakers[{i}].asn" for i in range(6)]
 
 

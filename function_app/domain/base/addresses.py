@@ -6,11 +6,19 @@ from typing import Any
 
 
 def dotted_decimal(kind: type, value: object) -> Any:
-    """An IPv4Address, or an IPv4Network with or without its length; msgspec's `dec_hook` for both.
+    """An IPv4Address, or an IPv4Network with its length; msgspec's `dec_hook` for both.
 
     Dotted decimal only: no integers, no octal, no mapped IPv6 (safety.md section 8, spellings of addresses). Raises
     ValueError, and NotImplementedError for any other kind.
     """
+    read = with_or_without_length(kind, value)
+    if kind is IPv4Network and "/" not in str(value):
+        raise ValueError(f"{value} has no length: write {value}/32 for the one address, or the length of the network")
+    return read
+
+
+def with_or_without_length(kind: type, value: object) -> Any:
+    """The same, where a network without a length is the one address: as it was read before it had to have one."""
     if kind not in (IPv4Address, IPv4Network):
         raise NotImplementedError(kind)
     if not isinstance(value, str) or not re.fullmatch(r"[0-9.]+(/[0-9]+)?", value):

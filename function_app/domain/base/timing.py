@@ -82,6 +82,12 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
         return self.gossip_period * self.gossip_fall
 
 
+SWEEP_MAX = timedelta(minutes=15)
+"""The longest time that a change may go without any look."""
+GOSSIP_LEAST = timedelta(milliseconds=20)
+"""The shortest that an agent takes (`nva_agent/hopkeeper_agent/peers.py`)."""
+
+
 def broken_laws(timing: Timing) -> Iterator[Problem]:
     """The laws between settings: a topology that breaks one is refused when it is loaded."""
 
@@ -130,6 +136,16 @@ def broken_laws(timing: Timing) -> Iterator[Problem]:
         "operationDeadline",
         "must cover commandTimeout and fenceTimeout",
     )
+
+
+def out_of_range(timing: Timing) -> Iterator[Problem]:
+    """Settings with which nothing is noticed in time, or that no agent takes."""
+    if timing.sweep > SWEEP_MAX:
+        yield Problem("$.timing.sweep", f"is longer than {SWEEP_MAX.total_seconds():g} s: nothing looks meanwhile")
+    if timing.gossip_period < GOSSIP_LEAST:
+        yield Problem(
+            "$.timing.gossipPeriod", f"is shorter than {GOSSIP_LEAST.total_seconds():g} s, which no agent takes"
+        )
 
 
 def msgspec_name(field: str) -> str:

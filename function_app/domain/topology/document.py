@@ -4,12 +4,13 @@ Pure: text in, `Topology` out. PyYAML reads the text, msgspec the shapes; what n
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import yaml
 
-from function_app.domain.base.addresses import dotted_decimal
+from function_app.domain.base.addresses import dotted_decimal, with_or_without_length
 from function_app.domain.base.errors import BadInput, Problem
 from function_app.domain.topology.laws import Place, broken_laws, broken_recent_laws
 from function_app.domain.topology.model import Topology
@@ -27,13 +28,22 @@ def decode(text: str, place: Place) -> Topology:
 
 
 def decode_stored(text: str, place: Place) -> tuple[Topology, tuple[Problem, ...]]:
-    """The same, with the recent laws that it breaks beside it (`laws.RECENT`): whether it may be used all the same is the
-    caller's to know. Raises BadInput for any other broken law."""
-    topology = _shaped(_read(text))
+    """The same, with the recent laws that it breaks beside it (`laws.RECENT`; that a prefix has a length is one): whether it
+    may be used all the same is the caller's to know. Raises BadInput for any other broken law."""
+    plain = _read(text)
+    topology, lengths = _with_or_without_lengths(plain)
     recent, broken = broken_recent_laws(topology, place), broken_laws(topology, place)
     if set(broken) > set(recent):
         raise BadInput(broken)
-    return topology, recent
+    return topology, (*lengths, *recent)
+
+
+def _with_or_without_lengths(plain: object) -> tuple[Topology, tuple[Problem, ...]]:
+    """The topology, with the first prefix that has no length. Raises BadInput for any other shape."""
+    try:
+        return _shaped(plain), ()
+    except BadInput as error:
+        return _shaped(plain, with_or_without_length), error.problems
 
 
 def from_plain(document: object, place: Place) -> Topology:
@@ -45,9 +55,9 @@ def from_plain(document: object, place: Place) -> Topology:
     return topology
 
 
-def _shaped(document: object) -> Topology:
+def _shaped(document: object, read: Callable[[type, object], Any] = dotted_decimal) -> Topology:
     try:
-        return msgspec.convert(_spelt_out(document), Topology, dec_hook=dotted_decimal)
+        return msgspec.convert(_spelt_out(document), Topology, dec_hook=read)
     except msgspec.ValidationError as error:
         rule, _, path = str(error).partition(" - at ")
         raise BadInput.of(path.strip("`") or "$", rule) from error

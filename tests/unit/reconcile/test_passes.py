@@ -70,7 +70,13 @@ class SlowBalancer(FakeWorld):
 
 async def test_what_cannot_be_read_in_time_is_unknown_and_said() -> None:
     scene = Scene(
-        timing={"observeSlow": "PT0.05S", "observeFast": "PT0.05S", "gossipPeriod": "PT0.01S", "learnFor": "PT1S"}
+        timing={
+            "observeSlow": "PT0.05S",
+            "observeFast": "PT0.05S",
+            "gossipPeriod": "PT0.02S",
+            "gossipFall": 2,
+            "learnFor": "PT1S",
+        }
     )
     scene.ports = replace(scene.ports, load_balancers=SlowBalancer(scene.topology))
     for _ in range(4):

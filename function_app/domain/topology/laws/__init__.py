@@ -45,6 +45,10 @@ def _timing_holds(topology: Topology, _: Place) -> Iterator[Problem]:
     yield from timing.broken_laws(topology.timing)
 
 
+def _timing_is_sane(topology: Topology, _: Place) -> Iterator[Problem]:
+    yield from timing.out_of_range(topology.timing)
+
+
 LAWS: tuple[Law, ...] = (
     names.names_are_unique,
     names.services_are_known_by_one_name,
@@ -57,6 +61,7 @@ LAWS: tuple[Law, ...] = (
     peerings.speakers_peer_with_route_servers_or_hubs,
     peerings.route_servers_have_room,
     peerings.hubs_pass_on,
+    peerings.clients_have_an_asn_of_their_own,
     peerings.relays_fit,
     names.network_ids_fit,
     peerings.adopted_are_peers,
@@ -76,7 +81,13 @@ LAWS: tuple[Law, ...] = (
     services.services_alone_announce_their_prefixes,
     outward.outward_fits,
     _timing_holds,
+    _timing_is_sane,
 )
-RECENT: tuple[Law, ...] = (services.services_alone_announce_their_prefixes, speakers.announcements_fit)
+RECENT: tuple[Law, ...] = (
+    services.services_alone_announce_their_prefixes,
+    speakers.announcements_fit,
+    peerings.clients_have_an_asn_of_their_own,
+    _timing_is_sane,
+)
 """Laws that the version before did not have: a stored document that was in force goes on being managed, with an alarm. Never one
 that says where we connect, or without which the code cannot go on."""

@@ -48,6 +48,17 @@ def hubs_pass_on(topology: Topology, _: Place) -> Iterator[Problem]:
             yield Problem(f"$.speakers[{i}].peersWith", "a hub peers with a Route Server: it passes routes to one")
 
 
+def clients_have_an_asn_of_their_own(topology: Topology, _: Place) -> Iterator[Problem]:
+    """Between speakers of one AS the session is iBGP: the client's AS path is empty there, and the hub's filters drop it."""
+    hubs = {speaker.name: speaker for speaker in topology.speakers if speaker.role == "hub"}
+    for i, speaker in enumerate(topology.speakers):
+        for name in speaker.peers_with:
+            if name in hubs and hubs[name].asn == speaker.asn:
+                yield Problem(
+                    f"$.speakers[{i}].asn", f"hub {name!r} has ASN {speaker.asn} too: a client needs another one"
+                )
+
+
 def relays_fit(topology: Topology, _: Place) -> Iterator[Problem]:
     servers = {server.name for server in topology.route_servers}
     for i, speaker in enumerate(topology.speakers):
