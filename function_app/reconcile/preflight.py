@@ -92,7 +92,8 @@ def _facts(arm: ArmFacts | None, seen: SeenInPass) -> Facts:
 
 def _agent(status: AgentStatus, asked: datetime) -> AgentFacts:
     offset = status.clock - asked
-    return AgentFacts(status.version, offset, status.sessions, status.hold_time, status.fatal, status.alarms)
+    peers = frozenset(status.peers)
+    return AgentFacts(status.version, offset, status.sessions, status.hold_time, status.fatal, status.alarms, peers)
 
 
 async def kept_arm_facts(ports: Ports, in_force: InForce) -> ArmFacts | None:

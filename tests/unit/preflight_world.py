@@ -25,6 +25,7 @@ from function_app.domain.topology.model import Topology
 from function_app.domain.topology.peering_names import peering_name
 from tests.builders import NOW, SUB
 
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
 INSTANCES = {
     "rs": (IPv4Address("10.0.2.4"), IPv4Address("10.0.2.5")),
     "rs-far": (IPv4Address("10.9.2.4"), IPv4Address("10.9.2.5")),
@@ -40,7 +41,7 @@ def _speaker(name: str, address: str, **more: Any) -> dict[str, Any]:
         "address": address,
         "asn": 65001,
         "peersWith": ["rs"],
-        "agent": {"port": 8443, "probe": 8080},
+        "agent": {"port": 8443, "probe": 8080, "certificate": PEM},
         "interface": f"{SUB}/networkInterfaces/{name}-nic",
         **more,
     }
@@ -154,7 +155,9 @@ def clean_facts() -> Facts:
             )
             for name in INSTANCES
         },
-        agents={name: AgentFacts("0.1.0", timedelta(milliseconds=80), up) for name in commanded},
+        agents={
+            name: AgentFacts("0.1.0", timedelta(milliseconds=80), up, peers=frozenset(commanded)) for name in commanded
+        },
         rehearsals={"fw": Rehearsed(member="nva-b", at=NOW, seconds=4.2)},
     )
 

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hopkeeper_agent import __version__
@@ -19,7 +21,7 @@ from function_app.domain.preflight.summary import LAW, LAW_REFERENCE, RULES, bro
 from function_app.domain.service.balancer import AddressFacts, PoolFacts, RuleFacts
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
-from tests.builders import NOW, document, text
+from tests.builders import NOW, SUB, document, text
 from tests.unit.preflight_world import INSTANCES, World
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +68,30 @@ def second_pool(world: World) -> None:
 def announce(world: World, count: int) -> None:
     world.speaker("relay")["relays"][0]["prefixes"] = [f"100.64.{i}.0/24" for i in range(count)]
     world.doc["timing"]["prefixesPerPeer"] = 20
+
+
+def without_a_certificate(world: World) -> None:
+    del world.speaker("nva-a")["agent"]["certificate"]
+    world.facts = replace(world.facts, agents={})
+
+
+def unwatched(world: World, member: str) -> None:
+    for name, agent in world.facts.agents.items():
+        world.agent(name, peers=agent.peers - {member})
+
+
+def one_hub(world: World) -> None:
+    more: dict[str, Any] = {"address": "10.0.1.84", "asn": 65000, "role": "hub", "peersWith": ["rs-far"]}
+    world.doc["speakers"] += [
+        {"name": "hub-1", **more},
+        {"name": "behind", "address": "10.0.1.85", "asn": 65085, "peersWith": ["hub-1"]},
+    ]
+
+
+def to_hub(number: int, remote: bool) -> dict[str, Any]:
+    network = f"{SUB}/virtualNetworks/spoke"
+    peering = {"name": f"to-hub-{number}", "id": f"{network}/virtualNetworkPeerings/to-hub-{number}"}
+    return peering | {"useRemoteGateways": remote}
 
 
 FAULTS: dict[str, tuple[Plant, Seen]] = {
@@ -172,6 +198,22 @@ FAULTS: dict[str, tuple[Plant, Seen]] = {
     "the app's subnet takes the members' default route": (
         lambda w: w.subnet(),
         ("app-egress", ERROR, "$.services[0].prefixes"),
+    ),
+    "a certificate is missing": (
+        without_a_certificate,
+        ("certificate", WARNING, "$.speakers[0].agent.certificate"),
+    ),
+    "a member is no agent's peer": (
+        lambda w: unwatched(w, "nva-b"),
+        ("watched", WARNING, "$.speakers[1].agent"),
+    ),
+    "one hub speaker carries a client": (
+        one_hub,
+        ("one-hub", WARNING, "$.speakers[7]"),
+    ),
+    "a dual-homed network uses a hub's gateways": (
+        lambda w: w.doc.update(networkPeerings=[to_hub(1, False), to_hub(2, True)]),
+        ("remote-gateways", ERROR, "$.networkPeerings[1].useRemoteGateways"),
     ),
     "a clock is off": (
         lambda w: w.agent("nva-a", offset=timedelta(seconds=-3)),

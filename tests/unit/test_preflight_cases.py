@@ -472,3 +472,41 @@ def test_each_alarm_of_an_agent_is_a_finding() -> None:
         "the agent of nva-b reports speaker-import-check: on",
         "the agent of nva-b reports speaker-next-hop: replaced",
     ]
+
+
+def test_two_hub_speakers_a_client_s_own_session_or_no_client_leave_nothing_to_one_hub() -> None:
+    world = World.clean()
+    hub: dict[str, Any] = {"role": "hub", "asn": 65000, "peersWith": ["rs-far"]}
+    behind = {"name": "behind", "address": "10.0.1.85", "asn": 65085, "peersWith": ["hub-1"]}
+    world.doc["speakers"] += [{"name": "hub-1", "address": "10.0.1.84", **hub}, behind]
+    assert [f.what for f in found(world, "one-hub")] == [
+        "hub-1 is the only hub speaker of rs-far: with it goes all that behind announce"
+    ]
+    behind["peersWith"] = ["hub-1", "rs-far"]
+    assert found(world, "one-hub") == []
+    behind["peersWith"] = ["hub-1"]
+    world.doc["speakers"].append({"name": "hub-2", "address": "10.0.1.86", **hub})
+    assert found(world, "one-hub") == []
+
+
+def test_a_network_with_one_peering_may_use_the_gateways_of_its_hub() -> None:
+    world = World.clean()
+    peering = {"name": "up", "id": f"{SUB}/virtualNetworks/spoke/virtualNetworkPeerings/up", "useRemoteGateways": True}
+    other = {"name": "far", "id": f"{SUB}/virtualNetworks/far/virtualNetworkPeerings/up", "useRemoteGateways": True}
+    world.doc["networkPeerings"] = [peering, other]
+    assert found(world, "remote-gateways") == []
+
+
+def test_while_an_agent_is_unknown_who_watches_a_member_is_unknown() -> None:
+    world = World.clean()
+    agents = {name: replace(agent, peers=frozenset[str]()) for name, agent in world.facts.agents.items()}
+    world.facts = replace(world.facts, agents=agents)
+    assert len(found(world, "watched")) == 6
+    del agents["ws1"]
+    assert [f.what for f in found(world, "watched")] == ["no agent watches ws1"]
+
+
+def test_an_agent_that_answers_needs_no_certificate_to_be_found_missing() -> None:
+    world = World.clean()
+    del world.speaker("nva-a")["agent"]["certificate"]
+    assert found(world, "certificate") == []

@@ -24,6 +24,33 @@ def permission(_: object, facts: Facts) -> Iterator[Fault]:
         )
 
 
+def certificate(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    """Only where no agent is known to answer: one that does has proven its certificate."""
+    for path, speaker in speakers(topology):
+        agent = speaker.agent if speaker.name in topology.commanded and not facts.agents else None
+        if agent is not None and agent.certificate is None:
+            yield Fault(
+                f"{path}.agent.certificate",
+                f"the certificate of the agent of {speaker.name} is missing: it can never be commanded",
+                f"run hopkeeper-agent enroll on {speaker.name}, and put here what it prints",
+            )
+
+
+def watched(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    members = frozenset[str]().union(*(service.names for service in topology.services))
+    for path, speaker in speakers(topology):
+        others = topology.commanded - {speaker.name}
+        if speaker.name not in members or not others or others - facts.agents.keys():
+            continue
+        if not any(speaker.name in facts.agents[name].peers for name in others):
+            yield Fault(
+                f"{path}.agent",
+                f"no agent watches {speaker.name}",
+                f"name it under [[peers]] in agent.toml of {', '.join(sorted(others))} (`hopkeeper render --vendor agent`): "
+                "without a peer that misses it, its silence alone moves nothing, or late",
+            )
+
+
 def clock_offset(topology: Topology, facts: Facts) -> Iterator[Fault]:
     for path, speaker in speakers(topology):
         seen = facts.agents.get(speaker.name)

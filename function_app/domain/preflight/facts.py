@@ -99,6 +99,8 @@ class AgentFacts:
     fatal: tuple[str, ...] = ()
     alarms: tuple[str, ...] = ()
     """Checks of it that fail and are not fatal."""
+    peers: frozenset[str] = frozenset()
+    """The agents that it watches."""
 
 
 @dataclass(frozen=True, slots=True)

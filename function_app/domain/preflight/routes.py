@@ -188,6 +188,31 @@ def _foreign(
     return [p.name for p in peerings if not is_own(topology, server, p.name) and p.address not in wanted]
 
 
+def one_hub(topology: Topology, _: Facts) -> Iterator[Fault]:
+    for path, hub in speakers(topology):
+        for server in hub.peers_with if hub.role == "hub" else ():
+            hubs = [s.name for s in topology.peered_with(server) if s.role == "hub"]
+            lost = [s.name for s in topology.clients(hub.name) if server not in s.peers_with]
+            if len(hubs) == 1 and lost:
+                yield Fault(
+                    path,
+                    f"{hub.name} is the only hub speaker of {server}: with it goes all that {', '.join(lost)} announce",
+                    f"let two hub speakers peer with {server}, and every client with both",
+                )
+
+
+def remote_gateways(topology: Topology, _: Facts) -> Iterator[Fault]:
+    """A network with several peerings in the document is a dual-homed one."""
+    networks = [peering.id.casefold().partition("/virtualnetworkpeerings/")[0] for peering in topology.network_peerings]
+    for i, peering in enumerate(topology.network_peerings):
+        if peering.use_remote_gateways and networks.count(networks[i]) > 1:
+            yield Fault(
+                f"$.networkPeerings[{i}].useRemoteGateways",
+                f"{peering.name} uses the gateways of one network, and its own is peered with several",
+                "say false: a dual-homed network has a Route Server of its own, and learns from its NVAs",
+            )
+
+
 def prefix_budget(topology: Topology, _: Facts) -> Iterator[Fault]:
     most = topology.timing.prefixes_per_peer
     for path, speaker in speakers(topology):

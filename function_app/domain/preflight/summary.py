@@ -42,6 +42,8 @@ RULES: tuple[Rule, ...] = (
     Rule("two-advertisers", WARNING, (Need.DOCUMENT,), FAQ, routes.two_advertisers),
     Rule("hold-time", WARNING, (Need.DOCUMENT,), "docs/topology.md, timing", routes.hold_time),
     Rule("as-override", ERROR, (Need.DOCUMENT,), DUAL_HOMED, routes.as_override),
+    Rule("one-hub", WARNING, (Need.DOCUMENT,), "docs/topology.md, The speaker's own configuration", routes.one_hub),
+    Rule("remote-gateways", ERROR, (Need.DOCUMENT,), DUAL_HOMED, routes.remote_gateways),
     # the network: whether packets come through, and back
     Rule("prefix-in-network", WARNING, (Need.DOCUMENT,), "Virtual network traffic routing", routes.prefix_in_network),
     Rule(
@@ -56,6 +58,8 @@ RULES: tuple[Rule, ...] = (
     # what Hopkeeper itself stands on
     Rule("app-egress", ERROR, (Need.SUBNET,), "docs/preflight.md, The app's own way out", egress.app_egress),
     Rule("permission", ERROR, (Need.ARM,), "infra/bicep/modules/roles.bicep", agents.permission),
+    Rule("certificate", WARNING, (Need.DOCUMENT,), "docs/operating.md", agents.certificate),
+    Rule("watched", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.watched),
     Rule("clock-offset", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.clock_offset),
     Rule("redundancy", WARNING, (Need.ANY_AGENT,), "docs/architecture.md, Evidence", agents.redundancy),
     Rule("agent-alarm", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.agent_alarms),
