@@ -40,6 +40,8 @@ class Conversations:
         """Route Server instances that are not there."""
         self.announces: dict[str, tuple[IPv4Network, ...]] = {s.name: s.announces for s in topology.speakers}
         """What speakers announce by their own configuration; a story may change it."""
+        self.forgetful: set[str] = set()
+        """Speakers whose configuration lost the next hops that it names in place of itself."""
         self._due = False
         world.state.subscribers.append(lambda _: self.look_soon())
 
@@ -126,7 +128,7 @@ class Conversations:
     def _routes(self, speaker: Speaker, instance: IPv4Address) -> Iterator[Route]:
         asn = speaker.asn
         for network in self.announces.get(speaker.name, ()):
-            yield network, speaker.address, (asn,)
+            yield network, self._own_next_hop(speaker, network), (asn,)
         if (voice := self._voices.get(speaker.name)) is not None:
             for item in voice.announced:
                 yield item.prefix, item.next_hop, (asn,) * (1 + item.prepend)
@@ -134,8 +136,17 @@ class Conversations:
             for client in self._topology.clients(speaker.name):
                 if self._is_there(client.name):
                     for network in self.announces.get(client.name, ()):
-                        yield network, client.address, (asn, client.asn)
+                        yield network, self._own_next_hop(client, network), (asn, client.asn)
         yield from self._relayed(speaker, instance)
+
+    def _own_next_hop(self, speaker: Speaker, network: IPv4Network) -> IPv4Address:
+        """As its own configuration has it, which a story may have changed."""
+        if speaker.name in self.forgetful:
+            return speaker.address
+        named = next((own.next_hop for own in speaker.own if own.prefix == network), None)
+        if named is None:
+            return speaker.address
+        return named.address or self._seed.frontends[named.frontend or ""]
 
     def _relayed(self, speaker: Speaker, instance: IPv4Address) -> Iterator[Route]:
         """65515 is in the path of whatever a Route Server passes on, unless the speaker puts its own in its place."""

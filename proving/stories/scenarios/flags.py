@@ -93,6 +93,40 @@ ROUTES = Story(
 )
 
 
+def _with_appliance(document: dict[str, Any]) -> None:
+    """A firewall on which no agent runs: it announces by itself, and names the load balancer as next hop."""
+    announced = {"prefix": "10.200.0.0/16", "nextHop": {"frontend": FIREWALL}}
+    document["speakers"].append(
+        {"name": "fw-1", "address": "10.0.1.9", "asn": 65009, "peersWith": ["rs-hub"], "announces": [announced]}
+    )
+
+
+def _forget(stage: Stage) -> None:
+    stage.bgp.forgetful.add("fw-1")
+    stage.bgp.look_soon()
+
+
+BY_ITSELF = Story(
+    "appliance-by-itself",
+    "an appliance without an agent announces a prefix with the load balancer as next hop: right, until it names itself.",
+    "active-passive.yaml",
+    (
+        apply("the operator puts the topology in force, with an appliance that announces by itself"),
+        holds(FIREWALL, "nva-a", within=90),
+        seen("what the Route Server learned from it has been read", lambda last: answered(last, "learned rs-hub/fw-1")),
+        seen("and its next hop is right, on both instances", lambda last: last["routes"]["wrong"] == 0),
+        adopt("its configuration loses the route-map that sets the next hop", _forget),
+        seen(
+            "the next hop is wrong",
+            lambda last: "next hop 10.0.1.9, not" in str(last["routes"]["findings"]),
+            within=400,
+        ),
+    ),
+    Seeding(peered=True),
+    change=_with_appliance,
+)
+
+
 def refused(last: Json) -> list[str]:
     """What preflight was not allowed to read."""
     return [finding["what"] for finding in last["preflight"] if "may not read" in finding["what"]]
@@ -102,4 +136,4 @@ def answered(last: Json, question: str) -> bool:
     return last["routes"]["answers"].get(question) is not None
 
 
-STORIES = (FLAGS, ROUTES)
+STORIES = (FLAGS, ROUTES, BY_ITSELF)
