@@ -17,7 +17,7 @@ from function_app.render import render
 from tests.unit.agent.bgp_wire import ASN, PORT, Route, WirePeer, wire_peer
 from tests.unit.agent.daemons import MISSING, RealBird, RealFrr, real_daemon
 from tests.unit.agent.stage import Member, advertise, fresh_address, new_signer, until
-from tests.unit.test_render import INCLUDE, SEVERAL
+from tests.unit.test_render import INCLUDE, SEVERAL, without_agents
 
 LONG = 15.0
 ORDERS_MOST = 5
@@ -36,12 +36,13 @@ def on_the_wire(address: str) -> dict[str, Route]:
     return {prefix: Route(hop, (65001,) * (1 + prepends)) for prefix, hop, prepends in announced(address)}
 
 
-def rendered(vendor: str, address: str, instances: list[str]) -> str:
+def rendered(vendor: str, address: str, instances: list[str], bare: bool = False) -> str:
     """`SEVERAL` with speaker and Route Servers moved to loopback; the holder of the VIP only has to be a next hop."""
     document = SEVERAL.replace("10.0.0.0/8", "127.0.0.0/8, 10.0.0.0/8").replace("10.0.1.4", address)
     first, second, third, fourth = map(IPv4Address, instances)
     given = {"rs-hub": (first, second), "rs-spoke": (third, fourth)}
     topology = decode(document, Place(allow_loopback=True))
+    topology = without_agents(topology) if bare else topology
     return render(topology, "nva-a", vendor, given, {"egress": IPv4Address(FRONTEND)})
 
 
@@ -137,14 +138,17 @@ async def test_exabgp_alone_announces_every_service_at_rest_to_every_instance(tm
             assert all(GRACEFUL_RESTART not in peer.capabilities for peer in peers)
 
 
-async def test_frr_alone_as_opnsense_runs_it_announces_every_service_at_rest_to_every_instance(tmp_path: Path) -> None:
-    if (missing := MISSING["frr"]) is not None:
+@pytest.mark.parametrize(("kind", "vendor"), [("frr", "frr"), ("frr", "opnsense-frr"), ("bird", "bird")])
+async def test_a_daemon_without_an_agent_announces_every_service_at_rest_to_every_instance(
+    kind: str, vendor: str
+) -> None:
+    if (missing := MISSING[kind]) is not None:
         pytest.skip(missing)
     address = fresh_address()
     async with four_instances() as peers:
         instances = [peer.address for peer in peers]
-        with real_daemon("frr", address, instances) as daemon:
-            daemon.configuration.write_text(on_loopback(daemon, rendered("opnsense-frr", address, instances)))
+        with real_daemon(kind, address, instances) as daemon:
+            daemon.configuration.write_text(on_loopback(daemon, rendered(vendor, address, instances, bare=True)))
             daemon.start()
             await until(lambda: all(peer.routes() == on_the_wire(address) for peer in peers), LONG)
             assert all(GRACEFUL_RESTART not in peer.capabilities for peer in peers)

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from hopkeeper_agent.speakers import bird_text, frr_text
 from hopkeeper_agent.speakers.settings import Client
+from msgspec import structs
 
 from function_app.cli import main
 from function_app.domain.base.errors import BadInput
@@ -267,6 +268,24 @@ def test_what_a_speaker_announces_by_itself_has_the_next_hop_that_the_topology_n
     shown = re.findall(r"next[-_]?hop(?: =)? (10\.\d+\.\d+\.\d+)", "\n".join(said(text)))
     assert list(dict.fromkeys(shown)) == ["10.0.1.4", "10.0.1.99", "10.0.1.100"]
     assert "next hop is 10.0.1.99" in text or vendor in (Vendor.FRR, Vendor.BIRD, Vendor.OPNSENSE_FRR)
+
+
+def without_agents(topology: Topology) -> Topology:
+    return structs.replace(topology, speakers=tuple(structs.replace(s, agent=None) for s in topology.speakers))
+
+
+def test_without_an_agent_the_configuration_of_frr_and_bird_announces_services_itself() -> None:
+    case = CASES["several"]
+    bare = without_agents(case.topology)
+    texts = {v: render(bare, case.speaker, v, case.instances, case.frontends) for v in (Vendor.FRR, Vendor.BIRD)}
+    assert said(texts[Vendor.FRR]) == said(case.text(Vendor.OPNSENSE_FRR))
+    bird = said(texts[Vendor.BIRD])
+    assert [line for line in bird if line.startswith("bgp_next_hop = 1")] == [
+        "bgp_next_hop = 10.0.1.100;",
+        "bgp_next_hop = 10.0.1.4;",
+        "bgp_next_hop = 10.0.1.6;",
+    ]
+    assert bird.count("bgp_path.prepend(65001);") == 4 + 3
 
 
 def test_the_frontend_that_it_names_is_needed_also_where_an_agent_would_announce_services() -> None:
