@@ -50,6 +50,7 @@ class Agent:
         self.duties, self._trust = loading.duties(config, self._speaker)
         self._lookout = None if config.maintenance is None else Lookout(config.maintenance, self._look)
         self._examiner = Examiner(with_sessions(config.checks, self._established), self._clock, self._look)
+        self._watched = Examiner([watch.check for watch in config.watch], self._clock, self._look)
         self._gossip = Gossip(self._issuer, self.duties, own.ring, self._examiner.failing)
         self.watches = {peer.name: self._gossip.enrol(loading.neighbour(peer), config.tempo) for peer in config.peers}
         self.commands = Listener(CommandEndpoint(own.ring, self._issuer, self).handle, own.tls)
@@ -63,6 +64,7 @@ class Agent:
             speaker=self._speaker,
             probe=self.probe,
             lookout=self._lookout,
+            watched=self._watched.tallies,
         )
         self._reported = Reportable()
         self._post: HttpPost | None = None
@@ -101,6 +103,7 @@ class Agent:
         await self.commands.open(config.agent.address, config.ports.command)
         await self._speaker.start()
         self._examiner.start()
+        self._watched.start()
         if self._lookout is not None:
             self._lookout.start()
         self._spawn(self._beat())
@@ -134,6 +137,7 @@ class Agent:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._gossip.close()
         await self._examiner.close()
+        await self._watched.close()
         if self._lookout is not None:
             await self._lookout.close()
         await self._speaker.close()

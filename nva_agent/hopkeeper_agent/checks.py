@@ -1,7 +1,7 @@
-"""Self-checks: is the appliance fit? Each has a period, a timeout and thresholds of its own.
+"""Checks: is the appliance fit, and is another one that has no agent? Each has a period, a timeout and thresholds of its own.
 
-A fatal check that is bad makes the probe answer 503; the role stays as it is. The counting is pure (`Tally`); only the
-trials do I/O.
+A fatal self-check that is bad makes the probe answer 503; the role stays as it is. What is watched is reported like a peer. The
+counting is pure (`Tally`); only the trials do I/O.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -125,6 +126,56 @@ class _AnyReply(asyncio.DatagramProtocol):
 
 
 @dataclass(frozen=True, slots=True)
+class PingTrial:
+    """An ICMP echo request is answered (RFC 792). No privilege is needed where `net.ipv4.ping_group_range` holds the agent's
+    group, as systemd sets it."""
+
+    address: Address
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as ours:
+                ours.setblocking(False)
+                ours.connect((str(self.address), 0))
+                # The kernel fills in identifier and checksum, and passes on only replies to this identifier.
+                await loop.sock_sendall(ours, _ECHO_REQUEST)
+                while (await loop.sock_recv(ours, 64))[:1] != _ECHO_REPLY:
+                    pass
+        except PermissionError as error:
+            raise Failed("not permitted: net.ipv4.ping_group_range") from error
+        except OSError as error:
+            raise Failed("no route") from error
+
+
+_ECHO_REQUEST = bytes([8, 0, 0, 0, 0, 0, 0, 0]) + b"hopkeeper"
+_ECHO_REPLY = b"\0"
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """The same trial several times at once; one success is enough: a lost packet must not look like a dead machine."""
+
+    trial: Trial
+    attempts: int
+
+    async def run(self) -> None:
+        tries = [asyncio.ensure_future(self.trial.run()) for _ in range(self.attempts)]
+        failed = Failed("no answer")
+        try:
+            for one in asyncio.as_completed(tries):
+                try:
+                    return await one
+                except Failed as error:
+                    failed = error
+            raise failed
+        finally:
+            for trial in tries:
+                trial.cancel()
+            await asyncio.gather(*tries, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
 class CommandTrial:
     """A program exits with 0. It runs in a process group of its own, which ends with it."""
 
@@ -184,11 +235,15 @@ TRIALS = {
     "tcp": TcpTrial,
     "http": HttpTrial,
     "udp": UdpTrial,
+    "ping": PingTrial,
     "command": CommandTrial,
     "forwarding": ForwardingTrial,
     "sessions": SessionsTrial,
 }
 """The kinds of check, by `[[checks]] kind`."""
+
+WATCHING = {kind: TRIALS[kind] for kind in ("tcp", "http", "ping")}
+"""The kinds of check of another machine, by `[[watch]] kind`."""
 
 
 def with_sessions(checks: Sequence[Check], established: Callable[[], int]) -> list[Check]:
@@ -216,16 +271,44 @@ class Check:
     rise: Annotated[int, whole(1, 100)] = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A check of a member that has no agent; `name` is that speaker's in the topology."""
+
+    name: Name
+    trial: Annotated[Trial, Tagged(WATCHING)]
+    attempts: Annotated[int, whole(1, 10)] = 3
+    """So many at once in each trial."""
+    period_seconds: Annotated[float, seconds(0.05, 3600)] = 0.5
+    timeout_seconds: Annotated[float, seconds(0.01, 600)] = 0.5
+    fall: Annotated[int, whole(1, 100)] = 3
+    rise: Annotated[int, whole(1, 100)] = 5
+
+    @property
+    def check(self) -> Check:
+        """The same as a check of this agent, which makes nothing unfit."""
+        return Check(
+            self.name,
+            AnyOf(self.trial, self.attempts),
+            period_seconds=self.period_seconds,
+            timeout_seconds=self.timeout_seconds,
+            fall=self.fall,
+            rise=self.rise,
+        )
+
+
 @dataclass(slots=True)
 class Tally:
     """The verdict on one check: the first trial decides, then `fall` and `rise` in a row do.
 
-    `tried`: when the last trial ended, before the first one when the agent started (monotonic seconds).
+    `tried`: when the last trial ended, `passed`: when the last one that succeeded did; before the first one when the agent
+    started (monotonic seconds).
     """
 
     fall: int
     rise: int
     tried: float = 0.0
+    passed: float = 0.0
     value: Reading = Reading.UNKNOWN
     detail: str = "not tried yet"
     _against: int = 0
@@ -233,6 +316,8 @@ class Tally:
     def note(self, failure: str | None, now: float) -> bool:
         """Count one trial (None: success). Returns whether the verdict changed."""
         self.tried = now
+        if failure is None:
+            self.passed = now
         seen = Reading.OK if failure is None else Reading.BAD
         if seen is self.value:
             self._against = 0
@@ -278,7 +363,7 @@ class Examiner:
         self._monotonic = clock.monotonic
         self._changed = changed
         started = clock.monotonic()
-        self.tallies = {check.name: Tally(check.fall, check.rise, started) for check in checks}
+        self.tallies = {check.name: Tally(check.fall, check.rise, started, started) for check in checks}
         self._tasks: list[asyncio.Task[None]] = []
 
     def failing(self) -> dict[str, bool]:

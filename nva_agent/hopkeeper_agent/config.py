@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from hopkeeper_agent.checks import Check
+from hopkeeper_agent.checks import Check, Watch
 from hopkeeper_agent.decoding import (
     PORT_MAX,
     AbsolutePath,
@@ -106,12 +106,16 @@ class Config:
     maintenance: MaintenanceSettings | None = None
     peers: tuple[PeerConfig, ...] = ()
     checks: tuple[Check, ...] = ()
+    watch: tuple[Watch, ...] = ()
     speaker: Annotated[ConfiguredSpeaker | None, Given()] = None
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
         """What is wrong between sections, as (key, rule)."""
-        if _repeats([self.agent.identity.agent, *(peer.name for peer in self.peers)]):
+        agents = [self.agent.identity.agent, *(peer.name for peer in self.peers)]
+        if _repeats(agents):
             yield "peers", "every name must be a different one, and not the agent's"
+        elif _repeats([*agents, *(watch.name for watch in self.watch)]):
+            yield "watch", "every name must be a different one, no peer's and not the agent's"
         names = [check.name for check in self.checks]
         if _repeats(names):
             yield "checks", "every name must be a different one"

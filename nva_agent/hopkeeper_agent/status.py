@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from hopkeeper_agent import __version__
-from hopkeeper_agent.checks import Examiner, excused
+from hopkeeper_agent.checks import Examiner, Tally, excused
 from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.duties import Duties
 from hopkeeper_agent.identity import Identity
@@ -47,6 +47,8 @@ class Parts:
     speaker: Speaker
     probe: Opening
     lookout: Lookout | None = None
+    watched: Mapping[str, Tally] = field(default_factory=dict)
+    """By member without an agent that this one watches."""
 
     @property
     def maintenance(self) -> Maintenance | None:
@@ -83,7 +85,7 @@ def status(parts: Parts) -> dict[str, Any]:
         "fatal": list(parts.fatal()),
         **({"excused": list(parts.excused())} if parts.excused() else {}),
         "checks": _checks(parts, now) | _findings(parts),
-        "peers": {name: _peer(watch, now) for name, watch in sorted(parts.peers.items())},
+        "peers": dict(sorted((_peers(parts, now) | _watched(parts, now)).items())),
         "sessions": _sessions(parts, Toward.ROUTE_SERVERS),
         # Apart, as they are no evidence of what a Route Server has learned.
         **({"outward_sessions": outward_sessions} if outward_sessions else {}),
@@ -107,6 +109,7 @@ def reportable(parts: Parts) -> Reportable:
     """Return the part of the status in which a change is reported."""
     now = parts.clock.monotonic()
     failed = frozenset(name for name, watch in parts.peers.items() if watch.failed(now))
+    failed |= {name for name, tally in parts.watched.items() if tally.value is Reading.BAD}
     sessions = sorted(parts.speaker.sessions().items())
     return Reportable(
         fatal=parts.fatal(),
@@ -206,9 +209,24 @@ def _session(session: Session) -> dict[str, Any]:
     return known if session.sent is None else {**known, "sent": encode_advertisements(session.sent[:SENT_MAX])}
 
 
-def _peer(watch: PeerWatch, now: float) -> dict[str, Any]:
+def _peers(parts: Parts, now: float) -> dict[str, Any]:
     return {
-        "gossip": watch.gossip(now).value,
-        "probe": watch.probe().value,
-        "age_seconds": round(watch.age_seconds(now), 3),
+        name: {
+            "gossip": watch.gossip(now).value,
+            "probe": watch.probe().value,
+            "age_seconds": round(watch.age_seconds(now), 3),
+        }
+        for name, watch in parts.peers.items()
+    }
+
+
+def _watched(parts: Parts, now: float) -> dict[str, Any]:
+    """Members without an agent are shown like peers: one check stands for both readings."""
+    return {
+        name: {
+            "gossip": tally.value.value,
+            "probe": tally.value.value,
+            "age_seconds": round(max(0.0, now - tally.passed), 3),
+        }
+        for name, tally in parts.watched.items()
     }

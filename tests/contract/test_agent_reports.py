@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -96,3 +97,28 @@ async def test_a_failed_peer_is_reported_and_so_is_its_return(tmp_path: Path) ->
             await until(lambda: app.reasons()[-1] == "peer returned: nva-b")
         await until(lambda: app.reasons()[-1] == "peer failed: nva-b")
         assert app.reports[-1]["status"]["peers"]["nva-b"]["gossip"] == "bad"
+
+
+async def test_a_watched_member_without_an_agent_is_reported_like_a_peer(tmp_path: Path) -> None:
+    member = Member("watch-1", tmp_path / "watch-1", new_signer(), role="witness")
+    address = fresh_address()
+    member.extra = f"""
+[[watch]]
+name = "fw-a"
+kind = "tcp"
+address = "{address}"
+port = 443
+period_seconds = 0.05
+rise = 2
+"""
+    async with reporting_to(member, [202]) as app, member.running() as agent:
+        await until(lambda: app.reasons()[-1:] == ["peer failed: fw-a"])
+        async with await asyncio.start_server(lambda _, writer: writer.close(), address, 443):
+            await until(lambda: app.reasons()[-1] == "peer returned: fw-a")
+            seen = agent.status()["peers"]["fw-a"]
+            assert (seen["gossip"], seen["probe"]) == ("ok", "ok")
+            assert seen["age_seconds"] < 1
+        await until(lambda: app.reasons()[-1] == "peer failed: fw-a")
+        reported = app.reports[-1]["status"]["peers"]["fw-a"]
+        assert (reported["gossip"], reported["probe"]) == ("bad", "bad")
+        assert reported["age_seconds"] > 0.1

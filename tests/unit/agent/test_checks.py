@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
+import subprocess
 import sys
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 from hopkeeper_agent.checks import (
+    AnyOf,
     Check,
     CommandTrial,
     Examiner,
+    Failed,
     ForwardingTrial,
     HttpTrial,
     SessionsTrial,
@@ -20,6 +24,7 @@ from hopkeeper_agent.checks import (
     TcpTrial,
     Trial,
     UdpTrial,
+    Watch,
     excused,
     try_once,
     with_sessions,
@@ -27,6 +32,7 @@ from hopkeeper_agent.checks import (
 from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.peers import PeerWatch, Reading, Tempo
 
+from lab.packets import namespaces
 from tests.unit.agent.stage import fresh_address, until
 
 
@@ -104,6 +110,38 @@ async def test_one_of_the_packets_of_a_udp_trial_is_enough() -> None:
         senders = [(await loop.sock_recvfrom(echo, 100))[1] for _ in range(3)]
         await loop.sock_sendto(echo, b"anything", senders[-1])
         assert await trying is None
+
+
+def test_ping_is_answered_by_a_machine_that_is_there_where_the_kernel_permits_it() -> None:
+    pinging = namespaces.command("tests.unit.agent.pinging", [])
+    said = subprocess.run(pinging, capture_output=True, text=True, timeout=20, check=True)
+    assert json.loads(said.stdout) == ["not permitted: net.ipv4.ping_group_range", None, "no route"]
+
+
+async def test_one_success_of_several_trials_at_once_is_enough_and_all_failures_name_one() -> None:
+    outcomes: list[Failed | None] = [Failed("no answer"), None, Failed("no answer")]
+
+    class Next:
+        async def run(self) -> None:
+            outcome = outcomes.pop(0)
+            if outcome is not None:
+                raise outcome
+
+    assert await try_once(_quick("any", AnyOf(Next(), 3), fatal=False)) is None
+    outcomes = [Failed("refused")] * 3
+    assert await try_once(_quick("any", AnyOf(Next(), 3), fatal=False)) == "refused"
+
+
+def test_what_is_watched_makes_nothing_here_unfit() -> None:
+    check = Watch("fw-a", TcpTrial(IPv4Address("10.0.1.4"), 22)).check
+    assert (check.name, check.fatal, check.shared) == ("fw-a", False, False)
+    assert check.trial == AnyOf(TcpTrial(IPv4Address("10.0.1.4"), 22), 3)
+
+
+def test_the_time_of_the_last_success_is_kept() -> None:
+    tally = Tally(3, 5)
+    after(tally, None, None, "no echo", "no echo")
+    assert (tally.passed, tally.tried) == (1.0, 3.0)
 
 
 async def test_udp_to_a_closed_port_fails_at_once() -> None:

@@ -114,6 +114,8 @@ def settings(decoded: config.Config) -> SpeakerSettings:
         ("[maintenance]\n", "maintenance.machine: missing"),
         ('[[checks]]\nname = "speaker"\nkind = "forwarding"\n', "checks: the name speaker is the agent's own"),
         ('[[peers]]\nname = "nva-a"\naddress = "10.0.1.5"\ncertificate = "/b.crt"\n', "peers: every name"),
+        ('[[watch]]\nname = "nva-a"\nkind = "ping"\naddress = "10.0.1.5"\n', "watch: every name"),
+        ('[[watch]]\nname = "fw-a"\nkind = "command"\nargv = ["true"]\n', "watch[0].kind: must be"),
     ],
 )
 def test_a_mistake_is_named_with_its_path(text: str, path: str) -> None:
