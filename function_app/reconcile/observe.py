@@ -13,7 +13,9 @@ from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.observation import (
     AgentReading,
     AgentStatus,
+    Appliance,
     BalancerReading,
+    MemberReading,
     Observed,
     Unreachable,
     Value,
@@ -42,15 +44,15 @@ class AgentReadings:
     def __init__(self, ports: Ports, topology: Topology) -> None:
         self.ports = ports
         self.topology = topology
-        self._first: asyncio.Future[tuple[datetime, Mapping[str, AgentReading]]] | None = None
+        self._first: asyncio.Future[tuple[datetime, Mapping[str, MemberReading]]] | None = None
 
-    async def read(self, again: bool = False) -> tuple[datetime, Mapping[str, AgentReading]]:
+    async def read(self, again: bool = False) -> tuple[datetime, Mapping[str, MemberReading]]:
         """When the statuses were requested, and by agent its status or why there is none."""
         if again or self._first is None:
             self._first = asyncio.ensure_future(self._request())
         return await self._first
 
-    async def read_lasting(self, service: Service, again: bool = False) -> tuple[datetime, Mapping[str, AgentReading]]:
+    async def read_lasting(self, service: Service, again: bool = False) -> tuple[datetime, Mapping[str, MemberReading]]:
         """As `read`, and once more if a member of this service fell silent just now: when its silence is evidence.
 
         Another look would come much later, and with no more to go by.
@@ -63,7 +65,7 @@ class AgentReadings:
         await asyncio.sleep((left + MARGIN).total_seconds())
         return await self.read(again=True)
 
-    async def _request(self) -> tuple[datetime, Mapping[str, AgentReading]]:
+    async def _request(self) -> tuple[datetime, Mapping[str, MemberReading]]:
         at = self.ports.clock.now()
         return at, await agents(self.ports, self.topology, self.topology.timing.observe_fast)
 
@@ -103,8 +105,9 @@ async def one_look(agents: AgentReadings, service: Service, again: bool = False)
     return Observed(min(began, at), readings, reading, etag)
 
 
-async def agents(ports: Ports, topology: Topology, deadline: timedelta) -> Mapping[str, AgentReading]:
-    """The status of every commanded agent, all requested at once; NO_ANSWER for those that `deadline` cut off."""
+async def agents(ports: Ports, topology: Topology, deadline: timedelta) -> Mapping[str, MemberReading]:
+    """The status of every commanded agent, all requested at once; NO_ANSWER for those that `deadline` cut off. Members
+    without an agent are in it as what they are."""
     names = sorted(topology.commanded)
     tasks = {name: asyncio.ensure_future(_status(ports, topology, topology.speaker(name), deadline)) for name in names}
     try:
@@ -112,7 +115,8 @@ async def agents(ports: Ports, topology: Topology, deadline: timedelta) -> Mappi
     finally:
         for task in tasks.values():
             task.cancel()
-    return {name: task.result() if _answered(task) else NO_ANSWER for name, task in tasks.items()}
+    answered = {name: task.result() if _answered(task) else NO_ANSWER for name, task in tasks.items()}
+    return answered | dict.fromkeys(topology.appliances, Appliance())
 
 
 async def _status(ports: Ports, topology: Topology, speaker: Speaker, deadline: timedelta) -> AgentReading:
@@ -149,7 +153,7 @@ def _answered(task: asyncio.Future[AgentReading]) -> bool:
     return task.done() and not task.cancelled()
 
 
-def ordered(topology: Topology, service: Service, readings: Mapping[str, AgentReading]) -> Mapping[str, PathOrder]:
+def ordered(topology: Topology, service: Service, readings: Mapping[str, MemberReading]) -> Mapping[str, PathOrder]:
     """By announcer of a ranked service, the order it last accepted, by its own report. One that reports a next hop which
     is no member of the service is left out."""
     if not kind_of(service).is_ranked:

@@ -29,7 +29,7 @@ from function_app.domain.preflight.facts import (
 )
 from function_app.domain.preflight.summary import Report, lint
 from function_app.domain.service.balancer import BalancerFacts
-from function_app.domain.service.observation import AgentReading, AgentStatus
+from function_app.domain.service.observation import AgentStatus, MemberReading
 from function_app.domain.topology.model import Topology
 from function_app.reconcile import observe
 from function_app.reconcile.act.rehearse import rehearsals
@@ -56,7 +56,7 @@ class SeenInPass:
 
     asked: datetime
     """When the agents' statuses were requested: what their clocks are compared with."""
-    agents: Mapping[str, AgentReading]
+    agents: Mapping[str, MemberReading]
     memberships: tuple[Membership, ...]
     rehearsals: Mapping[str, Rehearsed | None] | None
 

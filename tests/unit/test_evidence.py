@@ -13,7 +13,9 @@ from function_app.domain.service.health import VERDICTS, HealthRow, Verdict, jud
 from function_app.domain.service.observation import (
     AdminState,
     AgentReading,
+    Appliance,
     Backend,
+    MemberReading,
     Observed,
     PeerView,
     Role,
@@ -32,7 +34,7 @@ TWICE = {"nva-a": Tally(bad=2, at=NOW - timedelta(seconds=10))}
 ONCE = {"nva-a": Tally(bad=1, at=NOW - timedelta(seconds=10))}
 
 
-def look(a: AgentReading, b: AgentReading = STANDBY, lb: Any = None) -> Observed:
+def look(a: MemberReading, b: AgentReading = STANDBY, lb: Any = None) -> Observed:
     return Observed(NOW, {"nva-a": a, "nva-b": b}, lb)
 
 
@@ -48,6 +50,8 @@ def missed(seconds: float | None) -> PeerView:
 UP = balancer(nva_a="Up_Probe_Success", nva_b="Down_Probe_HttpStatusCodeError")
 DOWN = balancer(nva_a="Down_Probe_HttpStatusCodeError", nva_b="Down_Probe_HttpStatusCodeError")
 
+BARE = Appliance()
+
 ROWS: list[tuple[HealthRow, Observed, Record]] = [
     (HealthRow.FIT, look(SERVING, lb=UP), stable()),
     (HealthRow.FATAL, look(status(3, Role.SERVING, fatal=("forwarding is off",))), stable()),
@@ -60,6 +64,14 @@ ROWS: list[tuple[HealthRow, Observed, Record]] = [
     (HealthRow.SILENT_PROBE_UP, look(SILENT, status(3, dead_peers=("nva-a",)), UP), stable()),
     (HealthRow.SILENT_ALONE, look(SILENT, STANDBY), stable()),
     (HealthRow.SILENT_PROBE_DOWN, look(SILENT, STANDBY, DOWN), stable(tallies=TWICE)),
+    (HealthRow.APPLIANCE_DOWN, look(BARE, status(3, peers=("nva-a",)), DOWN), stable(tallies=TWICE)),
+    (HealthRow.APPLIANCE_SILENT, look(BARE, status(3, dead_peers=("nva-a",))), stable()),
+    (HealthRow.APPLIANCE_SILENT_YET, look(BARE, replace(STANDBY, peers={A: missed(1.9)})), stable()),
+    (HealthRow.APPLIANCE_PROBE_UP, look(BARE, status(3, dead_peers=("nva-a",)), UP), stable()),
+    (HealthRow.APPLIANCE_UP, look(BARE, status(3, peers=("nva-a",))), stable()),
+    (HealthRow.APPLIANCE_UP, look(BARE, STANDBY, UP), stable()),
+    (HealthRow.APPLIANCE_UP, look(Appliance(Value.OK), STANDBY), stable()),
+    (HealthRow.APPLIANCE_UNSEEN, look(BARE, STANDBY), stable()),
 ]
 
 
@@ -174,7 +186,8 @@ def test_who_is_missed_just_now_and_answers_no_probe_has_failed() -> None:
 def test_these_rows_and_no_others_replace_the_holder() -> None:
     opened = {row for row, seen, record in ROWS if decided(seen, record).record.phase is Phase.FENCING}
     by_probe = {HealthRow.PROBE_DOWN, HealthRow.SILENT_PROBE_DOWN, HealthRow.PATH_BROKEN_PROBE_DOWN}
-    assert opened == {HealthRow.FATAL, HealthRow.SILENT} | by_probe
+    appliances = {HealthRow.APPLIANCE_DOWN, HealthRow.APPLIANCE_SILENT}
+    assert opened == {HealthRow.FATAL, HealthRow.SILENT} | by_probe | appliances
 
 
 NOT_ON_DISK = replace(SERVING, services={"fw": replace(SERVING.services["fw"], durable=False)}, fatal=("disk", "route"))

@@ -6,13 +6,13 @@ Off the failover path: the load balancer's health is only read by slow passes, a
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, is_known_out, unable
+from function_app.domain.service.election import elect, is_known_out, set_back, unable
 from function_app.domain.service.health import tally
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed, Value
 from function_app.domain.service.patience import patience_is_over
-from function_app.domain.service.protocol import open_operation
-from function_app.domain.service.record import Kind, Phase, Record, Tally
+from function_app.domain.service.protocol import back, open_operation
+from function_app.domain.service.record import Kind, Operation, Phase, Record, Tally
 
 
 def with_probes(look: Look) -> Record:
@@ -29,16 +29,21 @@ def with_probes(look: Look) -> Record:
     up = {name for name, value in probed.items() if value is Value.OK}
     down = {name for name, value in probed.items() if value is Value.BAD}
     counts = _counted(look, holder) if _is_known_to_serve(look) else record.tallies
-    operation = record.operation
-    if operation is not None and holder in up & record.probe_down:
-        operation = replace(operation, confirmed=True)
     return replace(
         record,
         tallies=counts,
         probe_down=(record.probe_down | down) - up,
         admitted=_admitted(look, up - {holder} - record.fenced.keys()),
-        operation=operation,
+        operation=_seen_to_rise(look, holder) if holder in up else record.operation,
     )
+
+
+def _seen_to_rise(look: Look, holder: str) -> Operation | None:
+    """The operation, of a holder whose probe succeeds: that is news where it failed before, or where there is no agent and it
+    was Down before."""
+    record, operation = look.record, look.operation
+    is_news = holder in record.probe_down or look.is_appliance(holder)
+    return replace(operation, confirmed=True) if operation is not None and is_news else operation
 
 
 def _known_out(look: Look) -> frozenset[str]:
@@ -48,7 +53,7 @@ def _known_out(look: Look) -> frozenset[str]:
 def _admitted(look: Look, others: set[str]) -> dict[str, Tally]:
     """Of others that the load balancer admits and that do not answer us, the looks that showed it. Those that answer are
     fenced by their agents, and an acknowledgement is worth more than a probe that is shown late."""
-    unreachable = sorted(name for name in others if look.role(name) is None)
+    unreachable = sorted(name for name in others if not look.obeys(name))
     counts = ((n, tally(look.record.admitted.get(n), Value.BAD, look.at, look.timing)) for n in unreachable)
     return {name: count for name, count in counts if count is not None}
 
@@ -75,6 +80,8 @@ def confirm(look: Look, target: str) -> Decision:
     | no reason, after `verifyLooks` looks      | stable, and the reason says that it could not be confirmed          |
     | its probe fails, after `verifyLooks`      | the next candidate, but only once (`Kind.PROBE`); then held, unless |
     |                                           | the probe is answered by that candidate and not by the target       |
+    | the same of one without an agent, once    | the next candidate, or after a switchover the old holder            |
+    | the probe has had its time                |                                                                     |
 
     Patience is a number of looks: neither a clock nor a host that slept ends it.
     """
@@ -86,16 +93,36 @@ def confirm(look: Look, target: str) -> Decision:
         return Decision(record, held=(f"{serves}; the load balancer is still to confirm it",))
     reason = backend.least if backend is not None else None
     shown = f", but the probe says {reason}" if reason else f"; the load balancer does not tell: {_silence(seen)}"
-    if not patience_is_over(look):
+    if not patience_is_over(look, _looks_of_probe(look, target) if reason else None):
         return Decision(record, held=(serves + shown,))
     if reason is None:
         return rest(record, serves + shown)
-    is_second = look.kind is Kind.PROBE
-    other = reached_only(look, target) if is_second else elect(look, without=target)
+    kind, other = _next(look, target)
     if other is None:
         return Decision(record, held=(serves + shown,))
-    kind = Kind.NEXT if is_second else Kind.PROBE
-    return open_operation(look, other, kind, f"{target} was not verified in time ({reason})")
+    why = f"{target} was not verified in time ({reason})"
+    if look.is_appliance(target):
+        look = set_back(look, target)
+    return back(look, why) if kind is Kind.BACK else open_operation(look, other, kind, why)
+
+
+def _looks_of_probe(look: Look, target: str) -> int | None:
+    """How many looks a failing probe is given where there is no agent: what is lifted answers at once or not at all, so that the
+    probe's own time will do, and one look more, which may have begun before."""
+    noticed = look.record.noticed_within
+    if noticed is None or not look.is_appliance(target):
+        return None
+    return min(1 - (-noticed // look.timing.doubt_poll), look.timing.verify_looks)
+
+
+def _next(look: Look, target: str) -> tuple[Kind, str | None]:
+    """Who follows a target that the probe does not confirm, and as what. Without an agent nothing else shows whether one is well:
+    they are tried one after the other."""
+    if look.is_appliance(target):
+        return Kind.BACK if look.kind is Kind.SWITCHOVER else Kind.NEXT, elect(look, without=target)
+    if look.kind is Kind.PROBE:
+        return Kind.NEXT, reached_only(look, target)
+    return Kind.PROBE, elect(look, without=target)
 
 
 def reached_only(look: Look, target: str) -> str | None:

@@ -30,6 +30,7 @@ from function_app.domain.service.election import (
     is_drained,
     is_last_choice,
     maintained,
+    set_back,
     unable,
     why_not,
 )
@@ -40,6 +41,7 @@ from function_app.domain.service.health import (
     has_failed,
     has_session,
     is_ready,
+    is_seen,
     judge,
     probe_of_silent,
 )
@@ -69,6 +71,7 @@ from function_app.domain.topology.model import Mode
 
 OVERTAKEN_MAX = 1
 """How often in a row a record is behind that was lost or put back."""
+SILENT = (HealthRow.SILENT, HealthRow.APPLIANCE_SILENT)
 ADMITTED_LOOKS = 2
 """How often the probe of a member that should not serve must succeed before it counts: health shows a change late."""
 
@@ -150,17 +153,29 @@ def _fence_again(look: Look, holder: str) -> Decision | None:
     """A fence is a belief about a pool that others write too: each reading confirms it, or it is made anew; so with a
     member to which nothing was granted and which the load balancer admits at two looks (safety.md section 2b)."""
     gone = undone(look)
-    admitted = sorted(name for name, count in look.record.admitted.items() if count.bad >= ADMITTED_LOOKS)
-    if not gone and not admitted:
+    loose = {name: why for name in look.members if (why := _gets_flows(look, name))}
+    if not gone and not loose:
         return None
     doubted = look.with_record(without_fences(look.record, gone))
-    doubted = doubted.with_record(replace(doubted.record, may_serve=doubted.record.may_serve | set(admitted)))
+    doubted = doubted.with_record(replace(doubted.record, may_serve=doubted.record.may_serve | loose.keys()))
     failing = _failover(doubted, holder)
     if failing is not None and failing.record.epoch != look.record.epoch:
         return failing
-    why = [f"adminState of {name} is no longer Down" for name in gone]
-    why += [f"the load balancer admits {name}, whose agent does not answer" for name in admitted]
-    return open_operation(doubted, holder, Kind.RENEW, "; ".join(why))
+    lifted = [f"adminState of {name} is no longer Down" for name in gone]
+    return open_operation(doubted, holder, Kind.RENEW, "; ".join([*lifted, *loose.values()]))
+
+
+def _gets_flows(look: Look, member: str) -> str | None:
+    """Why a member beside the holder gets new flows, or would, so that it must be fenced; None where it does not."""
+    record = look.record
+    if member == record.holder or member in record.fenced:
+        return None
+    if look.is_appliance(member):
+        fenced = kind_of(look.service).has_fence(look.service)
+        return f"{member} has no agent, and its adminState is not Down by us" if fenced else None
+    count = record.admitted.get(member)
+    is_lasting = count is not None and count.bad >= ADMITTED_LOOKS
+    return f"the load balancer admits {member}, whose agent does not answer" if is_lasting else None
 
 
 # --- an operation under way ------------------------------------------------------------------------------------------
@@ -219,7 +234,7 @@ def _not_serving_yet(look: Look, target: str, held: tuple[str, ...]) -> Decision
     failed = [why for effect, why in look.observed.tried.items() if isinstance(effect, SendPromote)]
     why = f"{target} does not serve yet: {'; '.join(failed) or judge(look, target).because}"
     if any(what.startswith(REFUSED) for what in failed):
-        look = look.with_record(replace(look.record, refused={**look.record.refused, target: look.at}))
+        look = set_back(look, target)
         other = elect(look, without=target)
         serves = look.serves(target) or look.is_admitted(target)
         if other is not None and not is_last_choice(look, other) and not serves:
@@ -270,9 +285,11 @@ def _failover(look: Look, holder: str) -> Decision | None:
         reason = out
     elif judgement.row is HealthRow.PROBE_DOWN:
         return _by_probe_alone(look, holder, reason)
+    elif judgement.row is HealthRow.APPLIANCE_DOWN and may_predate(look, holder):
+        return None
     elif judgement.verdict is Verdict.UNKNOWN:
         return Decision(look.record, held=(f"left alone: {reason}",))
-    elif judgement.row is HealthRow.SILENT and (probed := _probed_still(look, holder, reason)):
+    elif judgement.row in SILENT and (probed := _probed_still(look, holder, reason)):
         return probed
     elif _is_cut_off(look, holder):
         reason = f"{holder} has no BGP session and announces itself: nothing reaches it"
@@ -335,7 +352,10 @@ def _replaced(look: Look, holder: str, kind: Kind, reason: str) -> Decision:
     other = elect(look, without=holder)
     if other is None:
         return Decision(look.record, held=(f"{reason}; but no other member is fit, so it keeps its role",))
+    if look.is_appliance(holder) and has_failed(look, holder):
+        look = set_back(look, holder)
     ready = "" if is_ready(look, other) else ", as a last resort: it has no Established session"
+    ready += "" if is_seen(look, other) else ", and nothing shows whether it is well"
     return open_operation(look, other, kind, f"{reason}; {other} takes over{ready}")
 
 
@@ -386,7 +406,7 @@ def _others_stand_by(look: Look, holder: str) -> Decision | None:
 def _is_late(look: Look, member: str) -> bool:
     """Whether it answers and has not acknowledged FENCE at the record's epoch, which was not tried in this look yet."""
     fence = SendFence(member, look.record.epoch)
-    return look.role(member) is not None and not look.acked(member) and fence not in look.observed.tried
+    return look.obeys(member) and not look.acked(member) and fence not in look.observed.tried
 
 
 def _rejoined(look: Look, holder: str) -> Decision | None:
@@ -456,7 +476,8 @@ def _at_rest(look: Look, holder: str) -> Decision:
 def _left_over(look: Look) -> tuple[str, ...]:
     """What keeps the service from being settled: members that are not back, a holder in doubt."""
     record = look.record
-    waiting = sorted((record.may_serve - {record.target}) | record.owed.keys())
+    away = (record.may_serve - {record.target}) | record.owed.keys()
+    waiting = sorted(name for name in away if not look.is_appliance(name))
     doubts = sorted(record.tallies.keys() - set(waiting))
     absent = tuple(f"waiting for {name} to come back: {judge(look, name).because}" for name in waiting)
     booted = (_why_again(look, record.target),) if record.target and look.is_unconfirmed(record.target) else ()

@@ -1,6 +1,10 @@
 """Who should serve next. Only a ranking; whether anybody may be fenced for it is decided elsewhere."""
 
-from function_app.domain.service.health import Verdict, has_session, is_ready, judge
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from function_app.domain.service.health import HealthRow, Verdict, has_session, is_ready, is_seen, judge
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AdminState, BalancerReading, Value
 
@@ -8,15 +12,22 @@ from function_app.domain.service.observation import AdminState, BalancerReading,
 def elect(look: Look, without: str | None) -> str | None:
     """The best member to promote, or None.
 
-    Only members whose agent answers and finds itself fit, and that no operator drained or took out of the pool. Ready ones
-    first, then those with any Established session, among them those whose machine the platform is not about to interrupt; one
-    without a session is the last resort. Before all that, those that did not refuse lately and that the load balancer's
-    probe reaches. Then by priority, then by name.
+    Only members whose agent answers and finds itself fit, or that have none and are not known to fail, and that no operator
+    drained or took out of the pool. Ready ones first, then those with any Established session, among them those whose machine
+    the platform is not about to interrupt; one without a session is the last resort. Before all that, those that did not refuse
+    lately and that the load balancer's probe reaches. Then by priority, then by name; of those that refused lately the one
+    that did so longest ago.
     """
     candidates = [name for name in look.members if name != without and _passed_over(look, name) is None]
-    for is_better in (_is_willing, is_ready, has_session, _is_lasting):
+    for is_better in (_is_willing, is_ready, has_session, _is_lasting, is_seen):
         candidates = [name for name in candidates if is_better(look, name)] or candidates
-    return next(iter(candidates), None)
+    long_ago = look.at - look.timing.spacing_forget
+    return min(candidates, key=lambda name: _refused_lately(look, name) or long_ago, default=None)
+
+
+def set_back(look: Look, member: str) -> Look:
+    """The look in which it refused to serve just now, or failed where nothing will tell when it is well again."""
+    return look.with_record(replace(look.record, refused={**look.record.refused, member: look.at}))
 
 
 def _is_willing(look: Look, member: str) -> bool:
@@ -34,7 +45,7 @@ def why_not(look: Look) -> tuple[str, ...]:
 
 def _passed_over(look: Look, member: str) -> str | None:
     judgement = judge(look, member)
-    if look.status(member) is None or judgement.verdict is not Verdict.HEALTHY:
+    if look.role(member) is None or judgement.verdict is not Verdict.HEALTHY:
         return judgement.because
     if is_down_by_operator(look, member):
         return f"{member}: its adminState is Down, and the record does not say that we set it: an operator must undo it"
@@ -48,15 +59,23 @@ def unable(look: Look, member: str) -> str | None:
     if look.is_unlisted(member):
         return f"{member}: it is not in the backend pool"
     if is_last_choice(look, member):
+        if look.is_appliance(member) and not is_known_out(look, member):
+            return f"{member}: it failed less than {look.timing.spacing_forget} ago, and nothing shows whether it is well since"
         return f"{member}: it refused to serve lately, or the load balancer's probe gets no answer of it"
     return None if is_ready(look, member) else f"{member}: not every BGP session of it is Established"
 
 
 def is_last_choice(look: Look, member: str) -> bool:
     """Whether it refused to serve lately, or gets no new flows."""
-    refused = look.record.refused.get(member)
-    refused_lately = refused is not None and look.at - refused < look.timing.spacing_forget
-    return refused_lately or is_known_out(look, member)
+    return _refused_lately(look, member) is not None or is_known_out(look, member)
+
+
+def _refused_lately(look: Look, member: str) -> datetime | None:
+    """When it did; None where that was long ago, or where a member without an agent is seen to answer again."""
+    at = look.record.refused.get(member)
+    if at is None or look.at - at >= look.timing.spacing_forget:
+        return None
+    return None if judge(look, member).row is HealthRow.APPLIANCE_UP else at
 
 
 def is_known_out(look: Look, member: str) -> bool:

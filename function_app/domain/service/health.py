@@ -12,7 +12,15 @@ from enum import StrEnum
 
 from function_app.domain.base.timing import Timing
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import AgentStatus, Observed, PeerView, Unreachable, Value
+from function_app.domain.service.observation import (
+    AgentStatus,
+    Appliance,
+    MemberReading,
+    Observed,
+    PeerView,
+    Unreachable,
+    Value,
+)
 from function_app.domain.service.record import Tally
 from function_app.domain.service.steps import AwaitProbe
 from function_app.domain.topology.model import Service
@@ -38,6 +46,12 @@ class HealthRow(StrEnum):
     SILENT_PROBE_UP = "A unreachable, P failing, L up by probe"
     SILENT_PROBE_DOWN = "A unreachable, L down by probe for fall looks"
     SILENT_ALONE = "A unreachable, no other source"
+    APPLIANCE_DOWN = "no agent, L down by probe for fall looks"
+    APPLIANCE_SILENT = "no agent, P failing"
+    APPLIANCE_SILENT_YET = "no agent, P failing for less than silence"
+    APPLIANCE_PROBE_UP = "no agent, P failing, L up by probe"
+    APPLIANCE_UP = "no agent, P ok or L up"
+    APPLIANCE_UNSEEN = "no agent, no source"
 
 
 VERDICTS = {
@@ -52,6 +66,12 @@ VERDICTS = {
     HealthRow.SILENT_PROBE_UP: Verdict.UNKNOWN,
     HealthRow.SILENT_PROBE_DOWN: Verdict.FAILED,
     HealthRow.SILENT_ALONE: Verdict.UNKNOWN,
+    HealthRow.APPLIANCE_DOWN: Verdict.FAILED,
+    HealthRow.APPLIANCE_SILENT: Verdict.FAILED,
+    HealthRow.APPLIANCE_SILENT_YET: Verdict.UNKNOWN,
+    HealthRow.APPLIANCE_PROBE_UP: Verdict.UNKNOWN,
+    HealthRow.APPLIANCE_UP: Verdict.HEALTHY,
+    HealthRow.APPLIANCE_UNSEEN: Verdict.HEALTHY,
 }
 """safety.md section 4: what each row says of the member. What is done about a holder is `decide`'s."""
 
@@ -98,7 +118,7 @@ def _left(service: Service, member: str, observed: Observed, timing: Timing) -> 
     """Only behind a load balancer, where a move costs more than a short stall (safety.md finding 15)."""
     if (
         service.load_balancer is None
-        or not isinstance(observed.agents.get(member), Unreachable)
+        or not isinstance(observed.agents.get(member), Unreachable | Appliance)
         or seen_by_peers(member, observed) is not Value.BAD
     ):
         return None
@@ -177,12 +197,10 @@ def judge(look: Look, member: str) -> Judgement:
     def says(row: HealthRow, because: str) -> Judgement:
         return Judgement(row, f"{member}: {because}", evidence)
 
+    if isinstance(reading, Appliance):
+        return says(*_of_appliance(look, member, peers, reading.reached))
     if isinstance(reading, Unreachable):
-        left = _left(look.service, member, look.observed, look.timing)
-        if peers is Value.BAD and look.is_admitted(member) and _may_be_cut_off(look, member):
-            missed = f"its agent does not answer ({reading.reason}), and its peers miss it"
-            return says(HealthRow.SILENT_PROBE_UP, f"{missed}, but the load balancer's probe gets its answer")
-        return says(*_silent(reading.reason, peers, down_by_probe, left))
+        return says(*_of_silent(look, member, peers, reading.reason))
     if reading.fatal:
         return says(HealthRow.FATAL, f"its agent says {'; '.join(reading.fatal)}")
     if down_by_probe and look.serves(member):
@@ -191,6 +209,14 @@ def judge(look: Look, member: str) -> Judgement:
     if peers is Value.BAD:
         return says(HealthRow.FIT_UNHEARD, "its agent is fit, but its peers do not hear it")
     return says(HealthRow.FIT, "its agent is fit")
+
+
+def _of_silent(look: Look, member: str, peers: Value, reason: str) -> tuple[HealthRow, str]:
+    if peers is Value.BAD and look.is_admitted(member) and _may_be_cut_off(look, member):
+        missed = f"its agent does not answer ({reason}), and its peers miss it"
+        return HealthRow.SILENT_PROBE_UP, f"{missed}, but the load balancer's probe gets its answer"
+    left = _left(look.service, member, look.observed, look.timing)
+    return _silent(reason, peers, _down_by_probe(look, member), left)
 
 
 def _silent(reason: str, peers: Value, down_by_probe: bool, left: timedelta | None) -> tuple[HealthRow, str]:
@@ -213,6 +239,32 @@ def _silent(reason: str, peers: Value, down_by_probe: bool, left: timedelta | No
     return HealthRow.SILENT_ALONE, f"its agent does not answer ({reason}) and no other source can tell"
 
 
+def _of_appliance(look: Look, member: str, peers: Value, reached: Value) -> tuple[HealthRow, str]:
+    """The rows of a member without an agent. While it is Down by us only those that watch it can tell; where none does,
+    nothing speaks against it."""
+    left = _left(look.service, member, look.observed, look.timing)
+    if _down_by_probe(look, member):
+        return HealthRow.APPLIANCE_DOWN, "the load balancer's probe of it fails"
+    if peers is Value.BAD and look.is_admitted(member) and _may_be_cut_off(look, member):
+        return (
+            HealthRow.APPLIANCE_PROBE_UP,
+            "those that watch it miss it, but the load balancer's probe gets its answer",
+        )
+    if peers is Value.BAD and left is not None:
+        yet = f"{left.total_seconds():.1f} s more until that is evidence (`silence`)"
+        return HealthRow.APPLIANCE_SILENT_YET, f"those that watch it have missed it just now: {yet}"
+    if peers is Value.BAD:
+        return HealthRow.APPLIANCE_SILENT, "no member or witness that watches it reaches it"
+    if Value.OK in (peers, reached) or look.is_admitted(member):
+        return HealthRow.APPLIANCE_UP, "it answers"
+    return HealthRow.APPLIANCE_UNSEEN, "it has no agent, and no source can tell whether it is well"
+
+
+def is_seen(look: Look, member: str) -> bool:
+    """Whether any source can tell how it is."""
+    return judge(look, member).row is not HealthRow.APPLIANCE_UNSEEN
+
+
 def _down_by_probe(look: Look, member: str) -> bool:
     """L: the probe fails now, and has for `fall` looks."""
     count = look.record.tallies.get(member)
@@ -225,12 +277,16 @@ def has_failed(look: Look, member: str) -> bool:
 
 def is_ready(look: Look, member: str) -> bool:
     """Whether it can take over at once."""
+    if look.is_appliance(member):
+        return not has_failed(look, member)
     status = look.status(member)
     return status is not None and can_take_over(status, announces=member in look.service.announcers)
 
 
 def has_session(look: Look, member: str) -> bool:
-    """Whether it answers and reports any BGP session Established."""
+    """Whether it answers and reports any BGP session Established. Those of an appliance are the Route Server's to show."""
+    if look.is_appliance(member):
+        return True
     status = look.status(member)
     return status is not None and any(status.sessions.values())
 
@@ -242,7 +298,9 @@ def can_take_over(status: AgentStatus, announces: bool) -> bool:
     return not announces or (bool(status.sessions) and all(status.sessions.values()))
 
 
-def _agent_line(reading: AgentStatus | Unreachable, service: str) -> str:
+def _agent_line(reading: MemberReading, service: str) -> str:
+    if isinstance(reading, Appliance):
+        return f"A none: it has no agent; our own check of it says {reading.reached}"
     if isinstance(reading, Unreachable):
         return f"A unreachable: {reading.reason}"
     mine = reading.services.get(service)

@@ -9,11 +9,11 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, why_not
+from function_app.domain.service.election import elect, unable, why_not
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.kind import kind_of
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import Role
+from function_app.domain.service.observation import BalancerReading, Role
 from function_app.domain.service.patience import patience_is_over
 from function_app.domain.service.protocol import open_operation
 from function_app.domain.service.record import Kind, Learning, Phase, Record
@@ -32,7 +32,7 @@ def _contradicted(look: Look) -> str | None:
     """What a member does at the record's epoch although the record never ordered it: then an older version of the record
     was put back (R1, R6), and nothing in it can be believed."""
     record, epoch = look.record, look.record.epoch
-    for name in look.members:
+    for name in filter(look.obeys, look.members):
         role = look.role(name)
         if role == (epoch, Role.SERVING) and not _may_be_promoted(record, name):
             return f"{name} serves at epoch {epoch}, which this record never granted it"
@@ -87,7 +87,7 @@ def learn(look: Look) -> Decision:
     learning = look.record.learning
     if learning is None or learning.since > look.at:  # a time in the future comes from a skewed clock
         learning = Learning(since=look.at)
-    unresolved = [n for n in look.members if look.role(n) is None and not has_failed(look, n)]
+    unresolved = [n for n in look.members if not _is_resolved(look, n)]
     if unresolved:
         return _in_part(look, replace(look.record, learning=learning), unresolved)
     if learning.last != look.at:
@@ -98,10 +98,18 @@ def learn(look: Look) -> Decision:
     return _adopt(look, learned)
 
 
+def _is_resolved(look: Look, member: str) -> bool:
+    """Whether this look shows if it serves: of an appliance only the load balancer can tell, where there is one."""
+    if look.is_appliance(member):
+        return look.service.load_balancer is None or isinstance(look.observed.balancer, BalancerReading)
+    return look.role(member) is not None or has_failed(look, member)
+
+
 def _in_part(look: Look, learned: Record, unresolved: list[str]) -> Decision:
     """Some members are unreachable: they are waited for, for as long as patience lasts. Then who serves, by its agent or by
-    the load balancer's probe, keeps it, and the unreachable others are fenced at the load balancer (F2)."""
-    if not patience_is_over(look):
+    the load balancer's probe, keeps it, and the unreachable others are fenced at the load balancer (F2). Without an agent, only
+    a reading of the load balancer shows which one serves, and without one no fence could be proven either."""
+    if not patience_is_over(look) or any(map(look.is_appliance, unresolved)):
         return Decision(learned, held=tuple(f"learning: {judge(look, name).because}" for name in unresolved))
     admitted = [name for name in unresolved if look.is_admitted(name)]
     if len(admitted) == 1 and not any(look.serves(name) for name in look.members):
@@ -121,15 +129,21 @@ def _too_early(look: Look, learning: Learning) -> str | None:
 
 
 def _adopt(look: Look, learned: Record) -> Decision:
-    """The member that serves already keeps it; where none or several do, the best of the fit ones."""
+    """The member that serves already keeps it; where none or several do, see `_best`."""
     if look.service.mode is Mode.ACTIVE_ACTIVE:
         epoch = max(look.record.epoch, look.newest_epoch(), 1)
         return Decision(replace(learned, phase=Phase.STABLE, epoch=epoch, learning=None), because=("learned",))
     serving = [n for n in look.members if look.serves(n) and not has_failed(look, n)]
     if learned.flaws and look.service.load_balancer is not None and len(serving) == 1:
         return Decision(learned, held=tuple(f"not adopted: {flaw}" for flaw in learned.flaws))
-    target = serving[0] if len(serving) == 1 else elect(look, without=None)
+    target = serving[0] if len(serving) == 1 else _best(look, serving)
     if target is None:
         return Decision(learned, held=("learned, but no member is fit to serve", *why_not(look)))
-    what = f"{target} serves already" if serving == [target] else f"{target} is the best of the fit members"
+    what = f"{target} serves already" if target in serving else f"{target} is the best of the fit members"
     return open_operation(look, target, Kind.ADOPT, f"learned: {what}")
+
+
+def _best(look: Look, serving: list[str]) -> str | None:
+    """Of several that serve the one that the record names, if it could take over; else the best of the fit ones."""
+    named = look.record.target
+    return named if named in serving and unable(look, named) is None else elect(look, without=None)

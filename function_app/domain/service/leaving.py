@@ -3,7 +3,7 @@
     forget    an operator's word that a member is no part of the service any more, with a proof that it admits nothing
     retire    no member serves any more: every agent that answers stands by and announces nothing, and behind a load balancer
               every member is Down, proven, whether it answers or not: the pool may outlive the service in the document
-    release   roles stay as they are, and nothing more is done
+    release   roles stay as they are, the adminState of members without an agent is put back, and nothing more is done
 
 A service that left stays so, whatever the document says, until it is resumed: then it is learned anew who serves. An
 app of an older version would not know, and bring it back: such a record has a schema that it only observes.
@@ -20,7 +20,7 @@ from function_app.domain.service.learn import relearn
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Role
 from function_app.domain.service.outward import next_outward
-from function_app.domain.service.protocol import acks_of, proven_fences, undone, with_fences, without_fences
+from function_app.domain.service.protocol import acks_of, lift, proven_fences, undone, with_fences, without_fences
 from function_app.domain.service.record import SCHEMA, SCHEMA_WITHOUT_LEAVING, Leaving, Phase, Record
 from function_app.domain.service.referents import moved, referents_of
 from function_app.domain.service.steps import FenceByBalancer, SendAdvertise, SendFence, SendOutward
@@ -127,13 +127,18 @@ def retire(look: Look, by: str) -> Decision:
 
 
 def release(look: Look, by: str, despite: str | None) -> Decision:
-    """Nothing is done from now on, whatever is seen. In the middle of an operation only by the operator's word: roles stay as
-    they are then, too."""
+    """Nothing is done from now on, whatever is seen, but that the adminState of appliances is put back. In the middle of an
+    operation only by the operator's word: roles stay as they are then, too."""
     if despite is None and (what := under_way(look)):
         why = "released now, it would stay so: order it again once that is over; where it cannot end, say why in `despite`"
         return Decision(look.record, held=(f"{what}: {why}",))
-    leaving = Leaving(how="released", by=by, at=look.at, done=True)
+    leaving = Leaving(how="released", by=by, at=look.at, done=not _held_down(look))
     return Decision(replace(look.record, schema=SCHEMA, leaving=leaving), because=(f"released by {by}",))
+
+
+def _held_down(look: Look) -> list[str]:
+    """Appliances that get no new flows because we say so: what an agent holds back itself stays as it is."""
+    return sorted(name for name in look.record.owed if look.is_appliance(name))
 
 
 def under_way(look: Look) -> str | None:
@@ -166,6 +171,8 @@ def leave(look: Look) -> Decision:
     leaving = look.record.leaving
     if leaving is None or leaving.done:
         return Decision(look.record, held=(f"it is {leaving.how} by {leaving.by}",) if leaving else ())
+    if leaving.how == "released":
+        return _put_back(look, leaving)
     if look.newest_epoch() > look.record.epoch:
         return retire(look, leaving.by)
     look = look.with_record(_noted(look))
@@ -186,6 +193,14 @@ def leave(look: Look) -> Decision:
     return _withdrawn(look, leaving)
 
 
+def _put_back(look: Look, leaving: Leaving) -> Decision:
+    """One at a time, in the end all of them get new flows: which one was to have them is the operator's business now."""
+    for name in _held_down(look):
+        if lifting := lift(look, name):
+            return lifting
+    return Decision(replace(look.record, leaving=replace(leaving, done=True)), because=(f"released by {leaving.by}",))
+
+
 def _noted(look: Look) -> Record:
     """The record with the proofs of this look: those that it undoes, and those of an older epoch, count no more."""
     record = without_fences(look.record, undone(look))
@@ -196,7 +211,7 @@ def _noted(look: Look) -> Record:
 
 def _fences(look: Look) -> tuple[SendFence, ...]:
     epoch = look.record.epoch
-    due = [name for name in look.members if look.role(name) is not None and not look.acked(name)]
+    due = [name for name in look.members if look.obeys(name) and not look.acked(name)]
     return tuple(fence for name in due if (fence := SendFence(name, epoch)) not in look.observed.tried)
 
 

@@ -6,7 +6,15 @@ from datetime import datetime
 from msgspec.structs import replace as with_fields
 
 from function_app.domain.base.timing import Timing
-from function_app.domain.service.observation import AgentStatus, Backend, BalancerReading, Observed, Role, Value
+from function_app.domain.service.observation import (
+    AgentStatus,
+    Appliance,
+    Backend,
+    BalancerReading,
+    Observed,
+    Role,
+    Value,
+)
 from function_app.domain.service.record import Kind, Operation, Phase, Record
 from function_app.domain.service.referents import Referents
 from function_app.domain.topology.model import Service
@@ -87,13 +95,27 @@ class Look:
         backend = self.backend(member)
         return backend.path if backend is not None else Value.UNKNOWN
 
+    def is_appliance(self, member: str) -> bool:
+        """Whether it has no agent: it serves whenever the load balancer lets it."""
+        return isinstance(self.observed.agents.get(member), Appliance)
+
+    def obeys(self, member: str) -> bool:
+        """Whether an agent answers for it, so that commands can be sent."""
+        return self.status(member) is not None
+
     def role(self, member: str) -> tuple[int, Role] | None:
-        """(epoch, role) as its agent reports them; None if it does not answer."""
+        """(epoch, role) as its agent reports them; None if it does not answer. An appliance never stands by."""
+        if self.is_appliance(member):
+            return self.record.epoch, Role.SERVING
         mine = self.observed.service(member, self.service.key)
         return (mine.epoch, mine.role) if mine else None
 
     def serves(self, member: str) -> bool:
-        """Whether its agent reports that it serves, at whichever epoch."""
+        """Whether its agent reports that it serves, at whichever epoch; of an appliance, whether it gets new flows: by the
+        load balancer's probe, or as the next hop that an announcer names."""
+        if self.is_appliance(member):
+            named = {order.path.next_hop for order in self.observed.ordered.values()}
+            return self.is_admitted(member) or member in named
         return self.observed.serves(member, self.service.key)
 
     def is_unconfirmed(self, member: str) -> bool:

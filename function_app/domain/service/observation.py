@@ -91,7 +91,17 @@ class Unreachable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Appliance:
+    """A member without an agent: no command reaches it, and it answers its probe whenever it is well, so that only its
+    adminState keeps new flows from it (safety.md section 4a)."""
+
+    reached: Value = Value.UNKNOWN
+    """Whether the app's own check of it succeeds, where there is one."""
+
+
 type AgentReading = AgentStatus | Unreachable
+type MemberReading = AgentReading | Appliance
 
 
 class AdminState(StrEnum):
@@ -261,7 +271,7 @@ class Observed:
     """One look at one service. `balancer` is None when it was not requested, a string (why) when it could not be read."""
 
     at: datetime
-    agents: Mapping[str, AgentReading]
+    agents: Mapping[str, MemberReading]
     balancer: BalancerReading | str | None = None
     record_etag: str | None = None
     """Of the record that stood before the load balancer was read: only with that one can it tell whose a Down is."""
@@ -300,7 +310,7 @@ class Observed:
     def backend(self, member: str) -> Backend | None:
         return self.balancer.backends.get(member) if isinstance(self.balancer, BalancerReading) else None
 
-    def with_agent(self, member: str, reading: AgentReading) -> "Observed":
+    def with_agent(self, member: str, reading: MemberReading) -> "Observed":
         return replace(self, agents={**self.agents, member: reading})
 
     def with_proof(self, member: str, proof: FenceProof) -> "Observed":

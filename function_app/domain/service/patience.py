@@ -13,10 +13,10 @@ from function_app.domain.service.observation import Value
 from function_app.domain.service.record import Phase, Record
 
 
-def patience_is_over(look: Look) -> bool:
-    """Whether `verifyLooks` looks in a row made no progress."""
+def patience_is_over(look: Look, looks: int | None = None) -> bool:
+    """Whether so many looks in a row made no progress, `verifyLooks` where it is not said how many."""
     stalled = look.record.stalled
-    return stalled is not None and stalled.bad >= look.timing.verify_looks
+    return stalled is not None and stalled.bad >= (look.timing.verify_looks if looks is None else looks)
 
 
 def with_patience(look: Look, decision: Decision) -> Decision:

@@ -153,7 +153,8 @@ def without_fences(record: Record, members: list[str]) -> Record:
 
 
 def send_fences(look: Look) -> Decision:
-    """Step 2. A switchover is proven by acknowledgement only: nothing is cut off for a move that is not urgent.
+    """Step 2. A switchover is proven by acknowledgement where there is an agent: nothing is cut off for a move that is not
+    urgent. An appliance acknowledges nothing: Down is its only fence.
 
     Down is written for one member at a time, and noted once it is proven: of two writes of one pool the later one fails.
     """
@@ -162,14 +163,11 @@ def send_fences(look: Look) -> Decision:
     held: list[str] = []
     owed, writing = dict(look.record.owed), False
     tried, epoch = look.observed.tried, look.record.epoch
-    by_balancer_too = look.kind is not Kind.SWITCHOVER
     for name in unproven(look):
         by_agent = proof_by_agent(look, name)
-        if by_agent not in tried:
+        if by_agent is not None and by_agent not in tried:
             effects.append(by_agent)
-        silent = isinstance(look.observed.agents.get(name), Unreachable) or by_agent in tried
-        silent = silent or _needs_fence(look, name)
-        if not (silent and by_balancer_too):
+        if by_agent is not None and not _fence_is_due(look, name, by_agent):
             continue
         # Owed before: a lift of ours, or one by hand of an earlier attempt, may still be on its way to the data plane.
         by_balancer = FenceByBalancer(name, epoch, wary=name in owed)
@@ -177,8 +175,9 @@ def send_fences(look: Look) -> Decision:
             owed.setdefault(name, epoch)
             effects.append(by_balancer)
             writing = True
-        if by_agent in tried and by_balancer in tried:
-            why = f"its agent: {tried[by_agent]}; the load balancer: {tried[by_balancer]}"
+        if by_balancer in tried and (by_agent is None or by_agent in tried):
+            why = f"its agent: {tried[by_agent]}; " if by_agent is not None else ""
+            why += f"the load balancer: {tried[by_balancer]}"
             held.append(f"no proof that {name} does not serve: {why}{_way_out(look, name)}")
     return Decision(replace(look.record, owed=owed), tuple(effects), tuple(held))
 
@@ -204,8 +203,16 @@ def _way_out(look: Look, member: str) -> str:
     return f". {IF_OFF.format(member)}"
 
 
-def proof_by_agent(look: Look, member: str) -> SendFence | AwaitProbe:
-    """What is still to be done for F1: its acknowledgement, then what `handover` wants beside it."""
+def _fence_is_due(look: Look, member: str, by_agent: Effect) -> bool:
+    """Whether Down is written for a member with an agent: never for a move that is not urgent."""
+    silent = isinstance(look.observed.agents.get(member), Unreachable) or by_agent in look.observed.tried
+    return look.kind is not Kind.SWITCHOVER and (silent or _needs_fence(look, member))
+
+
+def proof_by_agent(look: Look, member: str) -> SendFence | AwaitProbe | None:
+    """What is still to be done for F1: its acknowledgement, then what `handover` wants beside it. None: it has no agent."""
+    if look.is_appliance(member):
+        return None
     wait = probe_to_await(look, member) if look.acked(member) else None
     return wait or SendFence(member, look.record.epoch)
 

@@ -194,7 +194,7 @@ class Record(Struct, frozen=True, kw_only=True):
     admitted: dict[str, Tally] = {}
     """Unreachable members beside the holder, and how many looks in a row the load balancer's probe of them succeeded."""
     refused: dict[str, Aware] = {}
-    """Members that refused to serve, and when: the last choice for `spacingForget`."""
+    """Members that refused to serve, or that have no agent and failed, and when: the last choice for `spacingForget`."""
     last_choices: frozenset[str] = frozenset()
     """Members that the last reading of the load balancer made the last choice, for passes that do not read it: no pool lists
     them, an operator set them to Down, or the probe gets no answer of them."""

@@ -63,7 +63,8 @@ def _untimely(look: Look) -> str | None:
         return "there is no fence to rehearse: only an active-passive service behind a load balancer has one"
     if record.phase is not Phase.STABLE or holder is None:
         return f"an operation is under way: {record.operation.reason if record.operation else record.phase}"
-    if left := sorted((record.may_serve - {holder}) | record.owed.keys()):
+    away = (record.may_serve - {holder}) | record.owed.keys()
+    if left := sorted(name for name in away if not look.is_appliance(name)):
         return f"{', '.join(left)} is not back yet"
     if record.tallies or judge(look, holder).verdict is not Verdict.HEALTHY:
         return f"the holder is in doubt: {judge(look, holder).because}"
@@ -78,6 +79,8 @@ def _unfit(look: Look, member: str) -> str | None:
         return f"{member} is no member"
     if member == look.record.holder:
         return f"{member} serves: only a standby's fence is rehearsed"
+    if look.is_appliance(member):
+        return f"{member} has no agent: it is Down, proven, whenever it does not serve"
     if not look.acked(member) or judge(look, member).verdict is not Verdict.HEALTHY:
         return f"{member} is not a standby that answers and is fit: {judge(look, member).because}"
     backend = look.backend(member)

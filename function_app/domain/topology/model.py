@@ -380,7 +380,13 @@ class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
     def commanded(self) -> frozenset[str]:
         """Every speaker whose agent is requested for its status: it has a part in a service, or is a witness."""
         witnesses = frozenset(s.name for s in self.speakers if s.role == "witness")
-        return witnesses.union(*(service.agents for service in self.services))
+        return witnesses.union(*(service.agents for service in self.services)) - self.appliances
+
+    @property
+    def appliances(self) -> frozenset[str]:
+        """Members of services that have no agent."""
+        bare = frozenset(speaker.name for speaker in self.speakers if speaker.agent is None)
+        return bare.intersection(name for service in self.services for name in service.names)
 
     @property
     def resource_ids(self) -> frozenset[str]:

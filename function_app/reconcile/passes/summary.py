@@ -1,7 +1,7 @@
 """Makes the look document of a slow pass and stores it: what the status shows of the last look."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Address
@@ -12,7 +12,14 @@ from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.networks.flags import NetworkPeeringReading
 from function_app.domain.preflight.summary import Report
 from function_app.domain.service.health import can_take_over
-from function_app.domain.service.observation import AgentReading, AgentStatus, BalancerReading, Value
+from function_app.domain.service.observation import (
+    AgentReading,
+    AgentStatus,
+    Appliance,
+    BalancerReading,
+    MemberReading,
+    Value,
+)
 from function_app.domain.topology.peering_names import is_own
 from function_app.reconcile.documents import look
 from function_app.reconcile.documents.findings import PreflightFinding, finding, preflight_finding
@@ -48,7 +55,7 @@ class Summary:
     """When the agents' statuses were requested: what their clocks are compared with."""
     in_force: InForce
     outcome: Outcome
-    agents: Mapping[str, AgentReading]
+    agents: Mapping[str, MemberReading]
     services: Mapping[str, Seen]
     next_hops: Mapping[str, IPv4Address]
     """By service, where its routes should lead, as far as that is known."""
@@ -113,7 +120,7 @@ def document(summary: Summary, preflight_earlier: tuple[PreflightFinding, ...]) 
         route_servers={m.server: _route_server(summary, m) for m in summary.memberships},
         routes=_routes(summary.verification),
         networks=_networks(summary.networks),
-        members={name: _member(name, reading, summary) for name, reading in sorted(summary.agents.items())},
+        members={name: _member(name, reading, summary) for name, reading in _of_agents(summary)},
         services={name: _service(seen, summary.next_hops.get(name)) for name, seen in summary.services.items()},
         preflight=tuple(map(preflight_finding, summary.preflight.findings)),
         preflight_earlier=preflight_earlier,
@@ -176,6 +183,12 @@ def _network_peering(reading: NetworkPeeringReading | str) -> look.NetworkPeerin
 def _is_ready(name: str, reading: AgentStatus, summary: Summary) -> bool:
     services = [s for s in summary.in_force.topology.services if name in s.agents]
     return all(can_take_over(reading, announces=name in service.announcers) for service in services)
+
+
+def _of_agents(summary: Summary) -> Iterator[tuple[str, AgentReading]]:
+    for name, reading in sorted(summary.agents.items()):
+        if not isinstance(reading, Appliance):
+            yield name, reading
 
 
 def _member(name: str, reading: AgentReading, summary: Summary) -> look.Member:

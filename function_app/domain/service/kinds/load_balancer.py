@@ -11,6 +11,7 @@ from function_app.domain.service.kind import NextHopKind, kind_for
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading
 from function_app.domain.service.record import Kind, Phase
+from function_app.domain.service.steps import FenceByBalancer
 from function_app.domain.topology.model import Handover, LoadBalancer, Mode, Service
 
 
@@ -36,7 +37,8 @@ class BehindLoadBalancer(NextHopKind):
             return granted
         unproven = protocol.unproven(look)
         tried = look.observed.tried
-        refused = {n: tried[ask] for n in unproven if (ask := protocol.proof_by_agent(look, n)) in tried}
+        last_proof = {n: protocol.proof_by_agent(look, n) or FenceByBalancer(n, look.record.epoch) for n in unproven}
+        refused = {n: tried[proof] for n, proof in last_proof.items() if proof in tried}
         if look.kind is Kind.SWITCHOVER and refused:
             return protocol.back(look, "; ".join(f"{n}: {why}" for n, why in refused.items()))
         return protocol.send_fences(look)

@@ -6,7 +6,7 @@ from function_app.domain.base.timing import Timing
 from function_app.domain.service import confirm, protocol
 from function_app.domain.service.bounds import Bound, Probe, ranked_bounds
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, is_last_choice
+from function_app.domain.service.election import elect, is_last_choice, set_back
 from function_app.domain.service.health import has_failed, has_session
 from function_app.domain.service.kind import NextHopKind
 from function_app.domain.service.look import Look
@@ -88,7 +88,7 @@ class Ranked(NextHopKind):
         if not self.holder_announces:
             return None
         if _has_refused(look, target):
-            look = look.with_record(replace(record, refused={**record.refused, target: look.at}))
+            look = set_back(look, target)
         elif not patience_is_over(look):
             return None
         other = elect(look, without=target)

@@ -31,12 +31,24 @@ def members_are_speakers(topology: Topology, _: Place) -> Iterator[Problem]:
             path = f"$.services[{i}].members[{j}].speaker"
             if member.speaker not in speakers:
                 yield Problem(path, f"no speaker is named {member.speaker!r}")
-            elif speakers[member.speaker].agent is None:
-                yield Problem(path, f"speaker {member.speaker!r} has no agent: a member is commanded through one")
+            elif speakers[member.speaker].agent is None and not _may_be_bare(service):
+                rule = f"speaker {member.speaker!r} has no agent"
+                yield Problem(
+                    path,
+                    f"{rule}: a member needs one, unless the service is active-passive, without `handover: seamless`, and a load "
+                    "balancer or route injectors decide who gets flows",
+                )
         for name, count in Counter(m.speaker for m in service.members).items():
             if count > 1:
                 yield Problem(f"$.services[{i}].members", f"{name!r} is a member twice")
         yield from _min_healthy_fits(service, f"$.services[{i}].minHealthy")
+
+
+def _may_be_bare(service: Service) -> bool:
+    """Whether its members need no agent: adminState, or what announcers name, keeps new flows from those that do not serve. Two
+    that serve side by side need agents: without them Down is the only fence."""
+    together = service.mode is Mode.ACTIVE_ACTIVE or service.handover is Handover.SEAMLESS
+    return not together and service.naming is not Naming.SELF
 
 
 def _min_healthy_fits(service: Service, path: str) -> Iterator[Problem]:

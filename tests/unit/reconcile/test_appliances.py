@@ -1,0 +1,279 @@
+"""Whole passes over members without an agent: they answer their probe whenever they are well, so adminState alone keeps new
+flows from them (safety.md section 4a)."""
+
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import IPv4Network
+from typing import Any
+
+import pytest
+
+from function_app.domain.base.errors import BadInput
+from function_app.domain.service.observation import AdminState, AgentStatus, PeerView, Role, Value
+from function_app.domain.service.orders import FailoverOrder, Order, ReleaseOrder, RetireOrder, SwitchoverOrder
+from function_app.domain.service.steps import Advertisement
+from function_app.domain.topology.document import from_plain
+from function_app.domain.topology.laws.reserved import Place
+from function_app.domain.topology.model import Topology
+from function_app.reconcile.operate import operate
+from function_app.reconcile.passes.outcome import Ending, Outcome
+from function_app.reconcile.store.topologies import InForce
+from tests.builders import QUICK, document, ranked_document, topology
+from tests.fakes import FRONTEND, FakeAgent, FakeWorld
+from tests.unit.reconcile.scene import Scene
+
+A, B, C = "nva-a", "nva-b", "nva-c"
+DOWN, NONE = AdminState.DOWN, AdminState.NONE
+
+
+def desired(members: int = 2, commanded: tuple[str, ...] = (), **changes: Any) -> Topology:
+    """Members without agents, but for those that are `commanded`."""
+    speakers = document(members)["speakers"]
+    bare = [{k: v for k, v in s.items() if k != "agent" or s["name"] in commanded} for s in speakers]
+    return topology(members, speakers=bare, **changes)
+
+
+class Appliances(FakeWorld):
+    """No agent of theirs can be reached: a request to one is a defect. `up` is the appliance itself, which announces the
+    service by its own configuration."""
+
+    def __init__(self, topology: Topology) -> None:
+        super().__init__(topology)
+        for name in topology.appliances:
+            self.add(name)
+
+    def add(self, name: str) -> None:
+        routes = (Advertisement(IPv4Network("0.0.0.0/0"), FRONTEND),)
+        self.agents[name] = FakeAgent(name, role=Role.SERVING, advertised=routes)
+        self.admin[name] = AdminState.NONE
+        self.pool.add(name)
+
+    async def read(self, *request: Any) -> Any:
+        return replace(await super().read(*request), noticed_within=timedelta(seconds=15))
+
+    async def status(self, topology: str, speaker: Any, *more: Any) -> Any:
+        assert speaker.agent is not None, f"{speaker.name} has no agent"
+        return await super().status(topology, speaker, *more)
+
+    async def command(self, topology: str, speaker: Any, *more: Any) -> Any:
+        assert speaker.agent is not None, f"{speaker.name} has no agent"
+        return await super().command(topology, speaker, *more)
+
+
+class Service(Scene):
+    def __init__(self, members: int = 2, commanded: tuple[str, ...] = (), **changes: Any) -> None:
+        super().__init__(world=Appliances(desired(members, commanded, **changes)))
+
+    async def order(self, order: Order) -> Outcome:
+        self.world.two_serving = 0
+        return await operate(self.ports, InForce(self.topology, "g1"), self.topology.services[0], order)
+
+    async def passes(self, count: int, every: int = 1) -> None:
+        """Slow ones, so many seconds apart."""
+        for _ in range(count):
+            self.clock.at += timedelta(seconds=every - 1)
+            await self.slow()
+
+    def states(self) -> dict[str, AdminState]:
+        return dict(self.world.admin)
+
+
+async def at_rest(members: int = 2, commanded: tuple[str, ...] = (), **changes: Any) -> Service:
+    scene = Service(members, commanded, **changes)
+    await scene.settle()
+    scene.world.two_serving = 0
+    return scene
+
+
+async def test_of_several_that_answer_the_first_serves_and_the_others_are_down() -> None:
+    scene = await at_rest(3)
+    assert scene.record.target == A
+    assert scene.states() == {A: NONE, B: DOWN, C: DOWN}
+    assert scene.record.fenced.keys() == scene.record.owed.keys() == {B, C}
+
+
+async def test_one_that_serves_alone_keeps_it() -> None:
+    scene = Service()
+    scene.world.kill(A)
+    await scene.settle()
+    assert (scene.record.target, scene.states()) == (B, {A: DOWN, B: NONE})
+
+
+async def test_nothing_is_adopted_while_the_load_balancer_cannot_be_read() -> None:
+    scene = Service()
+    scene.world.arm_up = False
+    await scene.passes(30, every=60)
+    assert (scene.record.phase, scene.world.balancer_writes) == ("learn", [])
+
+
+async def test_one_whose_probe_fails_is_set_to_down_and_another_is_lifted() -> None:
+    scene = await at_rest()
+    scene.world.kill(A)
+    await scene.settle()
+    assert (scene.record.target, scene.states()) == (B, {A: DOWN, B: NONE})
+    assert scene.world.two_serving == 0
+
+
+async def test_one_that_is_back_stays_down_and_for_an_hour_it_is_said_that_nothing_shows_whether_it_is_well() -> None:
+    scene = await at_rest()
+    scene.world.kill(A)
+    await scene.settle()
+    scene.world.revive(A)
+    assert "nothing shows whether it is well since; no redundancy" in (await scene.settle()).reasons[0]
+    scene.clock.at += timedelta(hours=1)
+    assert (await scene.settle()).reasons == ()
+    assert scene.states() == {A: DOWN, B: NONE}
+
+
+async def test_a_switchover_is_proven_by_adminstate() -> None:
+    scene = await at_rest()
+    assert (await scene.order(SwitchoverOrder(to=B))).ending is Ending.ACCEPTED
+    await scene.settle()
+    assert (scene.record.target, scene.states()) == (B, {A: DOWN, B: NONE})
+    assert scene.world.two_serving == 0
+
+
+async def test_a_switchover_to_one_that_does_not_answer_its_probe_is_back_once_the_probe_had_its_time() -> None:
+    scene = await at_rest(timing=QUICK | {"doubtPoll": "PT10S"})
+    scene.world.kill(B)
+    await scene.order(SwitchoverOrder(to=B))
+    await scene.passes(5, every=10)
+    assert (scene.record.target, scene.states()) == (A, {A: NONE, B: DOWN})
+
+
+async def test_dead_ones_are_tried_in_turn_until_one_is_well() -> None:
+    scene = await at_rest(4, timing=QUICK | {"doubtPoll": "PT10S"})
+    for name in (A, B, C):
+        scene.world.kill(name)
+    await scene.passes(20, every=10)
+    assert (scene.record.target, scene.world.eligible()) == ("nva-d", ["nva-d"])
+
+
+async def test_one_that_failed_lately_is_the_last_choice_as_nothing_shows_that_it_is_well() -> None:
+    scene = await at_rest(3, timing=QUICK | {"doubtPoll": "PT10S"})
+    scene.world.kill(A)
+    await scene.passes(5, every=10)
+    assert scene.record.target == B
+    await scene.order(FailoverOrder())
+    await scene.passes(5, every=10)
+    assert scene.record.target == C
+
+
+async def test_one_that_fails_soon_after_it_was_confirmed_is_given_no_more_looks_than_any() -> None:
+    scene = await at_rest(timing=QUICK | {"doubtPoll": "PT10S"})
+    await scene.order(SwitchoverOrder(to=B))
+    await scene.passes(3, every=10)
+    scene.world.kill(B)
+    await scene.passes(4, every=10)
+    assert scene.record.target == A
+
+
+async def test_a_failover_that_is_ordered_needs_no_evidence() -> None:
+    scene = await at_rest()
+    await scene.order(FailoverOrder())
+    await scene.settle()
+    assert (scene.record.target, scene.world.two_serving) == (B, 0)
+
+
+async def test_what_another_owner_lifts_is_set_to_down_again() -> None:
+    scene = await at_rest()
+    scene.world.admin[B] = NONE
+    await scene.settle()
+    assert (scene.record.target, scene.states()) == (A, {A: NONE, B: DOWN})
+
+
+async def test_a_new_member_is_set_to_down_before_anything_else() -> None:
+    scene = await at_rest()
+    scene.topology = desired(3)
+    scene.world.topology = scene.topology
+    scene.world.add(C)
+    await scene.settle()
+    assert (scene.record.target, scene.states()) == (A, {A: NONE, B: DOWN, C: DOWN})
+
+
+async def test_a_retired_service_leaves_every_member_down() -> None:
+    scene = await at_rest()
+    await scene.order(RetireOrder())
+    await scene.passes(5)
+    assert scene.record.leaving is not None
+    assert scene.record.leaving.done
+    assert scene.states() == {A: DOWN, B: DOWN}
+
+
+async def test_a_released_service_leaves_no_member_down() -> None:
+    scene = await at_rest(3)
+    await scene.order(ReleaseOrder())
+    await scene.passes(5)
+    assert scene.record.leaving is not None
+    assert scene.record.leaving.done
+    assert set(scene.states().values()) == {NONE}
+
+
+@pytest.mark.parametrize("commanded", [(A,), (B,)])
+async def test_members_with_and_without_an_agent_take_over_from_each_other(commanded: tuple[str, ...]) -> None:
+    scene = await at_rest(2, commanded)
+    for target in (B, A, B):
+        await scene.order(SwitchoverOrder(to=target))
+        await scene.settle()
+        assert (scene.record.target, scene.world.eligible(), scene.world.two_serving) == (target, [target], 0)
+    scene.world.kill(B)
+    await scene.passes(10)
+    assert scene.world.eligible() == [A]
+
+
+@pytest.mark.parametrize("changes", [{"nextHop": {"self": {}}}, {"mode": "active-active"}, {"handover": "seamless"}])
+def test_a_member_needs_an_agent_where_adminstate_alone_cannot_decide(changes: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match="has no agent: a member needs one, unless"):
+        desired(services=[document()["services"][0] | changes])
+
+
+# --- named by route injectors -----------------------------------------------------------------------------------------
+
+
+def injected() -> Topology:
+    """Two web servers without an agent, and two watchers that announce the one that serves."""
+    plain = ranked_document(2, ("watch-1", "watch-2"))
+    for speaker in plain["speakers"][:2]:
+        del speaker["agent"]
+    return from_plain(plain, Place())
+
+
+class Watched(Appliances):
+    """Both watchers check both servers; `missed` is seen by these only."""
+
+    def __init__(self) -> None:
+        super().__init__(injected())
+        self.missed: dict[str, tuple[str, ...]] = {}
+
+    def _status(self, name: str) -> Any:
+        said = super()._status(name)
+        views = {member: self._view(name, member) for member in (A, B)}
+        return replace(said, peers=views) if isinstance(said, AgentStatus) else said
+
+    def _view(self, watcher: str, member: str) -> PeerView:
+        value = Value.BAD if watcher in self.missed.get(member, ()) else Value.OK
+        return PeerView(value, value)
+
+
+def named(scene: Scene) -> set[Any]:
+    """The next hop of the best path that watchers announce."""
+    announced = [a for name in ("watch-1", "watch-2") for a in scene.world.agents[name].advertised or ()]
+    least = min(a.prepend for a in announced)
+    return {str(a.next_hop) for a in announced if a.prepend == least}
+
+
+async def test_the_server_that_no_watcher_reaches_is_no_next_hop_any_more_and_one_accuser_is_not_enough() -> None:
+    world = Watched()
+    scene = Scene(world=world)
+    for _ in range(8):
+        await scene.slow()
+        scene.clock.at += timedelta(minutes=1)
+    await scene.settle()
+    assert named(scene) == {"10.0.1.4"}
+    world.missed = {A: ("watch-1",)}
+    await scene.fast()
+    assert named(scene) == {"10.0.1.4"}
+    world.missed = {A: ("watch-1", "watch-2")}
+    await scene.fast()
+    assert named(scene) == {"10.0.1.5"}
+    assert scene.world.balancer_writes == []
