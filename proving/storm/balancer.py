@@ -30,7 +30,7 @@ class Balancer:
         self._world, self._pool = world, pool
         self.names = names = world.service.names
         self.etag = 1
-        self.control = dict.fromkeys(names, AdminState.NONE)
+        self.control = dict.fromkeys(names, AdminState.NONE)  # members without an agent are found so
         self.data = dict.fromkeys(names, AdminState.NONE)
         self.members = self._due = set(names)
         self.listed = set(names)
@@ -43,7 +43,7 @@ class Balancer:
         """When the youngest accepted write of a member reaches the data plane: a later write never comes sooner."""
         self.foreign: set[str] = set()
         """Members whose adminState somebody else has written since our last write of it."""
-        self.meddled: dict[str, int] = {}
+        self.meddled: dict[str, int] = dict.fromkeys(world.bare, 0)
         """The same in the data plane: the number of somebody else's write, until a later one of ours has arrived there."""
         self._versions = [(-1e9, (self._etag(), self.control, self.members))]
         """Since when which etag, adminStates and members were there; a write that only raises the etag is none."""
@@ -113,6 +113,8 @@ class Balancer:
         if self._world.bugs.drops_members:
             self.members = {name}
         written = self.etag
+        if state is AdminState.NONE and self._world.checks.is_put_back(name):
+            self.meddled[name] = self._writes
         self._world.timeline.after(self._between(self.write_seconds), self._written, call, name, written, before)
 
     def _written(self, call: Call, name: str, etag: int, before: set[str]) -> None:
@@ -151,6 +153,12 @@ class Balancer:
         return f'W/"{self.etag}"'
 
     # --- what happens to it
+
+    def fenced(self, name: str) -> str:
+        """It was set to Down long ago, by us: where."""
+        self.control[name] = self.data[name] = AdminState.DOWN
+        self.meddled.pop(name, None)
+        return self._address(name)
 
     def _accept(self, states: dict[str, AdminState]) -> None:
         changed = {name: state for name, state in states.items() if self.control[name] is not state}

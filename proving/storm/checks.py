@@ -154,13 +154,16 @@ class Checks:
         for agent in serving:
             if agent.name not in record.may_serve and not self._has_left(agent.name, record):
                 self.broken("S3", f"{agent.name} answers 200 and is not in may_serve")
-        exclusive = record.phase in SETTLED and world.service.mode is Mode.ACTIVE_PASSIVE
-        if exclusive and len(record.may_serve - record.fenced.keys()) > 1:
+        if self._is_exclusive(record) and len(record.may_serve - record.fenced.keys()) > 1:
             self.broken("S2", f"{sorted(record.may_serve - record.fenced.keys())} may serve unfenced")
         for name in record.fenced:
             excused = name in world.meddled or (self.record_lost and not world.agents[name].is_serving)
             if world.lets_pass(name) and not excused:
                 self.broken("S4", f"{name} is believed fenced and is not Down in the data plane")
+
+    def _is_exclusive(self, record: Record) -> bool:
+        settled = record.phase in SETTLED and record.leaving is None
+        return settled and self._world.service.mode is Mode.ACTIVE_PASSIVE
 
     def _has_left(self, name: str, record: Record) -> bool:
         """Whether the record need not know it: the service was released; or it, or the service with it, left as Down; or it is a
@@ -324,7 +327,8 @@ class Checks:
         rehearsed = record.phase is Phase.STABLE and name not in record.may_serve
         if state is AdminState.DOWN and (name not in record.owed or not (record.phase is Phase.FENCING or rehearsed)):
             self.broken("S7", f"Down is written for {name} while {_line(record)}")
-        if state is AdminState.NONE and (name in record.fenced or name in record.may_serve - {record.target}):
+        believed = record.may_serve - {record.target} if not self.is_put_back(name) else frozenset[str]()
+        if state is AdminState.NONE and (name in record.fenced or name in believed):
             self.broken("S7", f"None is written for {name} while {_line(record)}")
 
     def _permitted(self, what: str, record: Record, now: datetime) -> None:
@@ -332,6 +336,12 @@ class Checks:
             self.broken("S11", f"{what} while learning")
         if record.pause is not None and now < record.pause.until:
             self.broken("S11", f"{what} while paused")
+
+    def is_put_back(self, name: str) -> bool:
+        """Whether its service is released, and it has no agent: who gets new flows is the operator's business then."""
+        record = self._world.documents.record
+        released = record is not None and record.leaving is not None and record.leaving.how == "released"
+        return released and name in self._world.bare
 
     def admin_written(self, name: str, state: AdminState) -> None:
         if state is AdminState.DOWN and name not in self._owed:

@@ -10,6 +10,7 @@ from proving.storm.directed import directed_plan
 from proving.storm.edits import LEAVING, MOVING
 from proving.storm.faults import Fault, Kind, Plan
 from proving.storm.paths import FOR_EVER, PATHS
+from proving.storm.places import BARE
 
 WHERE = (
     "agent.status", "agent.fence", "agent.promote", "lb.read", "lb.look", "lb.set", "lb.health", "record.load",
@@ -197,6 +198,25 @@ MEANWHILE: tuple[Drawn, ...] = (
     _mishap(("agent.promote", "agent.fence")),
 )
 """What befalls a drain, or its end, of an active-active service while it is carried out: two of them."""
+
+
+SHARE = 0.25
+"""Of the histories in which members may have no agent, those in which some or all have none."""
+
+
+def with_appliances(plan_of: Callable[[int], Plan], share: float = SHARE) -> Callable[[int], Plan]:
+    """The same plans, but that in some of them members have no agent: where that may be."""
+
+    def drawn(seed: int) -> Plan:
+        plan = plan_of(seed)
+        draw = random.Random(f"appliances {plan.profile} {seed}")  # noqa: S311  # repeatable, not secret
+        if draw.random() >= share or "active-active" in plan.shape or plan.handover == "seamless":
+            return plan
+        names = _members(plan)
+        bare = names if draw.random() < 0.5 else draw.sample(names, draw.randint(1, len(names) - 1))
+        return replace(plan, shape=(*plan.shape, *(BARE[name] for name in sorted(bare))))
+
+    return drawn
 
 
 def wide_plan(seed: int) -> Plan:

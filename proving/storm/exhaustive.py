@@ -62,6 +62,10 @@ SCENARIOS: dict[str, Plan] = {
     ),
     "learning from nothing": replace(_scenario(9, heal_at=50.0), begins="unknown"),
     "the disk of the holder is lost": _scenario(10, Fault(5.0, Kind.CRASH, A, 4.0, "lost"), heal_at=60.0),
+    "failover without an agent": replace(_scenario(11, Fault(5.0, Kind.CRASH, A, 40.0)), shape=("bare-a", "bare-b")),
+    "switchover without an agent": replace(
+        _scenario(12, Fault(5.0, Kind.ORDER, B, how="switchover"), heal_at=60.0), shape=("bare-a", "bare-b")
+    ),
 }
 
 

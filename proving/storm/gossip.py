@@ -44,8 +44,9 @@ class Gossip:
     def begin(self) -> None:
         """Everybody has heard everybody."""
         agents = self._world.agents
-        for hearer in agents.values():
-            hearer.peers = {name: OK for name in agents if name != hearer.name}
+        heard = agents.keys() - self._world.bare
+        for hearer in (agents[name] for name in sorted(heard)):
+            hearer.peers = {name: OK for name in sorted(heard) if name != hearer.name}
             if self._world.bugs.slanders:
                 hearer.peers |= {name: DEAD for name in hearer.peers if name == min(agents)}
             for name in hearer.peers:

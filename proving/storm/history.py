@@ -14,10 +14,10 @@ from hopkeeper_agent.role import Role, ServiceState, Turn
 from function_app.domain.service.advertise import wanted as advertised
 from function_app.domain.service.bounds import Detection, Probe, worst
 from function_app.domain.service.guards import spacing_after
-from function_app.domain.service.observation import AdminState
+from function_app.domain.service.observation import AdminState, joined
 from function_app.domain.service.outward import wanted_outward
+from function_app.domain.service.record import Fence, Operation, Phase, Record
 from function_app.domain.service.record import Kind as RecordKind
-from function_app.domain.service.record import Operation, Phase, Record
 from function_app.domain.topology.model import Mode
 from proving.storm.bugs import Bugs
 from proving.storm.checks import Violation
@@ -113,7 +113,7 @@ class History:
     def _know(self, holder: str) -> None:
         """The holder serves, everybody has acknowledged it, and the record says so."""
         world, everybody = self.world, self.world.service.mode is Mode.ACTIVE_ACTIVE
-        for name in world.service.names:
+        for name in sorted(set(world.service.names) - world.bare):
             agent, serving = world.agents[name], everybody or name == holder
             turn = Turn(FIRST_EPOCH, 0 if serving else 1)
             agent.state = agent.durable = ServiceState(turn, Role.SERVING if serving else Role.STANDBY)
@@ -131,11 +131,20 @@ class History:
             epoch=FIRST_EPOCH,
             phase=Phase.STABLE,
             target=None if everybody else holder,
-            may_serve=frozenset(world.service.names if everybody else {holder}),
+            may_serve=frozenset(world.service.names if everybody else {holder} | world.bare),
+            fenced=self._down(world.bare - {holder}),
+            owed=dict.fromkeys(sorted(world.bare - {holder}), FIRST_EPOCH),
             operation=None if everybody else operation,
         )
         world.documents.begin(record)
         world.checks.began(record)
+
+    def _down(self, members: frozenset[str]) -> dict[str, Fence]:
+        """They are Down by us, proven."""
+        for balancer in self.world.balancers:
+            balancer.meddled.clear()
+        places = {name: joined([b.fenced(name) for b in self.world.balancers]) for name in sorted(members)}
+        return {name: Fence(epoch=FIRST_EPOCH, etag="", address=place) for name, place in places.items()}
 
     # --- running
 
@@ -254,10 +263,12 @@ class History:
         if record.phase is not Phase.STABLE:
             return "L6" if record.phase is Phase.LEARN else "L1", f"the record is {record.phase}"
         will = [agent.name for agent in world.agents.values() if agent.will]
-        due = sorted(world.service.names) if world.service.mode is Mode.ACTIVE_ACTIVE else [record.target]
-        if will != due:
+        down = world.bare - {record.target}
+        everybody = world.service.mode is Mode.ACTIVE_ACTIVE
+        due = frozenset(world.service.names) if everybody else world.bare.union({record.target or ""})
+        if set(will) != due:
             return "L1", f"{will} answer 200, the record's holder is {record.target}"
-        if record.may_serve != set(due) or record.fenced or record.owed:
+        if record.may_serve != due or not record.fenced.keys() == record.owed.keys() == down:
             held = f"may_serve {sorted(record.may_serve)}, fenced {sorted(record.fenced)}, owed {sorted(record.owed)}"
             return "L4", held
         return self._not_in_effect()
@@ -266,14 +277,18 @@ class History:
         """The same of what the record does not hold: the data plane, and what is announced, also on-premises."""
         world = self.world
         data = ((name, balancer.data[name]) for balancer in world.balancers for name in balancer.names)
-        down = [name for name, state in data if state is not AdminState.NONE]
-        if down:
-            return "L4", f"{down} are not back in the pool"
+        if wrong := [name for name, state in data if state is not self._state_at_rest(name)]:
+            return "L4", f"adminState of {wrong} is not what it should be at rest"
         wanted = wanted_outward(world.service)
         lacking = [name for name in world.service.names if world.agents[name].outward != wanted]
         declared = advertised(world.service, world.frontend)
         lacking += [name for name in world.service.names if world.agents[name].advertised != declared]
         return ("L1", f"{lacking} do not announce what is declared") if lacking else None
+
+    def _state_at_rest(self, name: str) -> AdminState:
+        record = self.world.documents.record
+        fenced = record is not None and name in record.fenced
+        return AdminState.DOWN if fenced else AdminState.NONE
 
     def _take_back(self) -> None:
         """Where the record was lost, nothing shows that a Down was ours, and an operator does what the status says: takes all of
@@ -295,17 +310,28 @@ class History:
         fit = [name for name in members if agents[name].talks and not agents[name].fatal]
         return [] if self._admitted() else (fit or members)[:1]
 
+    def _bound_of(self, holder: str) -> timedelta:
+        """Of the path over which it fails. Without an agent nothing but the probe shows that, and only Down fences; a target
+        without one is lifted first."""
+        timing, path = self.world.topology.timing, PATHS[self.plan.last]
+        if holder in self.world.bare:
+            path = PATHS["alone"]
+        return path.bound(timing) + (timing.fence_timeout if self.world.bare else timedelta(0))
+
+    def _needs_the_probe(self, holder: str) -> bool:
+        return PATHS[self.plan.last].detection is Detection.PROBE or holder in self.world.bare
+
     def _fails_over(self) -> Violation | None:
         """L2 and L8: the holder fails once all is at rest; another one is admitted within the bound of that very path."""
         world, record, path = self.world, self.world.documents.record, PATHS[self.plan.last]
         if record is None or record.target is None or record.operation is None:
             return Violation("L2", 0.0, "there is no holder to fail over from")
         self._until(_pause_over(record))
-        if path.detection is Detection.PROBE and not _probe_is_believed(record.operation):
+        began, holder = world.timeline.now, record.target
+        if self._needs_the_probe(holder) and not _probe_is_believed(record.operation):
             return None
         spaced = spacing_after(record.spacing, world.topology.timing) if record.spacing else timedelta(0)
-        bound = (path.bound(world.topology.timing) + spaced).total_seconds()
-        began, holder = world.timeline.now, record.target
+        bound = (self._bound_of(holder) + spaced).total_seconds()
         world.checks.suspect(holder, bound + 60.0)
         for fault in path.befalls(holder, min(set(world.service.names) - {holder})):
             self.injector.do(fault)

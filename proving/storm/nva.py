@@ -1,4 +1,5 @@
 """One simulated NVA: its agent's role, disk, boots and self-checks. The rules it obeys are the real agent's own (`role`).
+`Bare` is one without an agent.
 
 Not here: the network between agents (`gossip`), the way to the app (`ports`).
 """
@@ -15,7 +16,9 @@ from hopkeeper_agent import role as rules
 from hopkeeper_agent.agent import BOOT_WINDOW_SECONDS
 from hopkeeper_agent.state import unconfirmed
 
+from function_app.domain.service.advertise import wanted
 from function_app.domain.service.observation import AgentReading, AgentService, AgentStatus, PeerView, Role, Value
+from function_app.domain.service.outward import wanted_outward
 from function_app.domain.service.steps import (
     NOTHING_OUTWARD,
     Advertisement,
@@ -428,3 +431,38 @@ class Nva:
         parked, self.parked = self.parked, []
         for call, command, issued in parked:
             self.obey(call, command, issued)
+
+
+class Bare(Nva):
+    """It answers its probe whenever it is well, and announces the service by its own configuration. For the laws it is one that
+    was granted the service for ever; whatever befalls agents alone (disks, commands, gossip, reports) does not concern it."""
+
+    __slots__ = ()
+
+    def __init__(self, world: "World", name: str) -> None:
+        super().__init__(world, name)
+        self.state = self.durable = rules.ServiceState(rules.Turn(0, 0), rules.Role.SERVING)
+        self.advertised, self.outward = wanted(world.service, world.frontend), wanted_outward(world.service)
+        self.will = True
+
+    @property
+    def unfit(self) -> tuple[str, ...]:
+        return self.fatal
+
+    def would_obey_promote(self, epoch: int, seq: int) -> bool:
+        return False
+
+    def crash(self) -> None:
+        if self.up:
+            self.world.say("%s goes dark", self.name)
+            self.up, self.hung = False, Hang.NO
+            self.settle()
+
+    def start(self, lost: int = 0, boots: bool = True) -> None:
+        if not self.up:
+            self.world.say("%s boots", self.name)
+            self.up = True
+            self.settle()
+
+    def mend_disk(self) -> None:
+        pass

@@ -55,7 +55,17 @@ def _witness(document: dict[str, Any]) -> None:
     document["speakers"].append(witness | {"peersWith": []})
 
 
+def _bare(name: str) -> Callable[[dict[str, Any]], None]:
+    def shaped(document: dict[str, Any]) -> None:
+        next(speaker for speaker in document["speakers"] if speaker["name"] == name).pop("agent")
+
+    return shaped
+
+
+BARE = {f"nva-{letter}": f"bare-{letter}" for letter in "abcd"}
+"""By member, the shape in which it has no agent."""
 SHAPES: dict[str, Callable[[dict[str, Any]], None]] = {
+    **{shape: _bare(name) for name, shape in BARE.items()},
     "sandwich": _sandwich,
     "active-active": _active_active,
     "preempt": _preempt,

@@ -96,6 +96,8 @@ class HostDocuments:
             return None
         kind = "record.load" if key.startswith(keys.RECORDS) else "doc.load"
         found: Stored | None = await self._host.ask(kind, STORAGE_SECONDS, _no_storage, self._store.load, key)
+        if kind == "record.load" and not self._host.world.topology.commanded:  # no look at agents says when
+            TRACE.get().looked = self._host.world.timeline.now
         if found is not None and kind == "record.load":
             TRACE.get().record = self._store.records.get(found.etag)
         return found

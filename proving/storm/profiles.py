@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 from proving.storm import exhaustive
 from proving.storm.directed import directed_plan
-from proving.storm.draw import edits_plan, handover_plan, lasting_plan, random_plan, wide_plan
+from proving.storm.draw import edits_plan, handover_plan, lasting_plan, random_plan, wide_plan, with_appliances
 from proving.storm.faults import Plan
 from proving.storm.history import History, Result
 from proving.storm.ranked.draw import ranked_plan
@@ -43,13 +43,13 @@ class Profile:
 
 
 PROFILES = {
-    "random": Profile(random_plan, lambda: 20_000),
-    "directed": Profile(directed_plan, lambda: 5_000),
-    "lasting": Profile(lasting_plan, lambda: 5_000),
+    "random": Profile(with_appliances(random_plan), lambda: 20_000),
+    "directed": Profile(with_appliances(directed_plan), lambda: 5_000),
+    "lasting": Profile(with_appliances(lasting_plan), lambda: 5_000),
     "ranked": Profile(ranked_plan, lambda: 5_000, run=_by_best_path),
-    "handover": Profile(handover_plan, lambda: 5_000),
-    "edits": Profile(edits_plan, lambda: 5_000),
-    "wide": Profile(wide_plan, lambda: 5_000),
+    "handover": Profile(with_appliances(handover_plan), lambda: 5_000),
+    "edits": Profile(with_appliances(edits_plan), lambda: 5_000),
+    "wide": Profile(with_appliances(wide_plan), lambda: 5_000),
     "exhaustive": Profile(lambda seed: exhaustive.all_plans()[seed], lambda: len(exhaustive.all_plans())),
     "wire": Profile(wire_plan, lambda: 200, run=_on_the_wire, chunk=10),
 }

@@ -28,7 +28,7 @@ from proving.storm.gossip import Gossip
 from proving.storm.hosts import Host
 from proving.storm.loop import Timeline
 from proving.storm.mishaps import Mishaps
-from proving.storm.nva import Nva
+from proving.storm.nva import Bare, Nva
 from proving.storm.places import EPOCH, FRONTEND
 from proving.storm.ports import make_ports
 from proving.storm.route_server import INSTANCES, RouteServer
@@ -69,7 +69,10 @@ class World:
         """The chance that a wake-up is lost."""
         self.mishaps = Mishaps(self._random)
         self.checks = Checks(self)
-        self.agents = {name: Nva(self, name) for name in sorted(topology.commanded)}
+        self.bare = topology.appliances
+        """Members without an agent."""
+        names = sorted(topology.commanded | self.bare)
+        self.agents = {name: Bare(self, name) if name in self.bare else Nva(self, name) for name in names}
         timing = topology.timing
         self.gossip = Gossip(self, timing.gossip_period.total_seconds(), timing.gossip_fall)
         pools = [pool.backend_pool for pool in spec.pools] if (spec := self.service.load_balancer) else [""]
@@ -129,7 +132,8 @@ class World:
 
     def report(self, agent: Nva, reason: str) -> None:
         """The agent tells the app, again and again until a pass has answered, for a minute at most."""
-        self.timeline.after(self.leg(), self._report, agent, agent.boot, reason, 0)
+        if agent.name not in self.bare:
+            self.timeline.after(self.leg(), self._report, agent, agent.boot, reason, 0)
 
     def _report(self, agent: Nva, boot: int, reason: str, tries: int) -> None:
         if agent.boot != boot or not agent.up or tries >= REPORT_TRIES_MAX:

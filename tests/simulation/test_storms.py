@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from proving.storm.__main__ import main
 from proving.storm.bugs import Bugs
 from proving.storm.campaign import Chunk, campaign, law_broken, run_chunk
 from proving.storm.directed import directed_plan
-from proving.storm.draw import handover_plan, random_plan, wide_plan
+from proving.storm.draw import edits_plan, handover_plan, lasting_plan, random_plan, wide_plan, with_appliances
 from proving.storm.exhaustive import SCENARIOS, single_plans
 from proving.storm.faults import Fault, Kind, Plan
 from proving.storm.history import History, Result
@@ -65,6 +65,13 @@ def test_histories_of_planned_moves_break_no_law_by_handover(first: int) -> None
 def test_histories_in_wider_worlds_break_no_law(first: int) -> None:
     results = [_run(wide_plan(seed)) for seed in range(first, first + 30)]
     assert sum(result.openings for result in results) > 10
+
+
+@pytest.mark.parametrize("plan_of", [random_plan, directed_plan, lasting_plan, edits_plan, wide_plan, handover_plan])
+def test_histories_of_members_without_an_agent_break_no_law(plan_of: Callable[[int], Plan]) -> None:
+    plans = [with_appliances(plan_of, share=1.0)(seed) for seed in range(20)]
+    assert sum("bare-a" in plan.shape for plan in plans) > 3
+    assert sum(_run(plan).openings for plan in plans) > 10
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -10,6 +10,7 @@ from function_app.domain.service.decision import Decision
 from function_app.domain.service.kind import NextHopKind, kind_for
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading
+from function_app.domain.service.patience import patience_is_over
 from function_app.domain.service.record import Kind, Phase
 from function_app.domain.service.steps import FenceByBalancer
 from function_app.domain.topology.model import Handover, LoadBalancer, Mode, Service
@@ -35,10 +36,7 @@ class BehindLoadBalancer(NextHopKind):
             return sharing.side_by_side(look, target)
         if granted := protocol.grant(look, target):
             return granted
-        unproven = protocol.unproven(look)
-        tried = look.observed.tried
-        last_proof = {n: protocol.proof_by_agent(look, n) or FenceByBalancer(n, look.record.epoch) for n in unproven}
-        refused = {n: tried[proof] for n, proof in last_proof.items() if proof in tried}
+        refused = {name: why for name in protocol.unproven(look) if (why := _refused(look, name))}
         if look.kind is Kind.SWITCHOVER and refused:
             return protocol.back(look, "; ".join(f"{n}: {why}" for n, why in refused.items()))
         return protocol.send_fences(look)
@@ -64,6 +62,15 @@ class BehindLoadBalancer(NextHopKind):
 
     def bounds(self, service: Service, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
         return bounds(timing, probe, service.handover)
+
+
+def _refused(look: Look, member: str) -> str | None:
+    """Why a planned move is given up for this member, if so. Without an agent Down is written again while patience lasts: that
+    may be on its way."""
+    by_agent = protocol.proof_by_agent(look, member)
+    if by_agent is None and not patience_is_over(look):
+        return None
+    return look.observed.tried.get(by_agent or FenceByBalancer(member, look.record.epoch))
 
 
 @kind_for.register
