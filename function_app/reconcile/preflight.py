@@ -29,7 +29,7 @@ from function_app.domain.preflight.facts import (
 )
 from function_app.domain.preflight.summary import Report, lint
 from function_app.domain.service.balancer import BalancerFacts
-from function_app.domain.service.observation import AgentStatus, MemberReading
+from function_app.domain.service.observation import AgentStatus, MemberReading, Unreachable
 from function_app.domain.topology.model import Topology
 from function_app.reconcile import observe
 from function_app.reconcile.act.rehearse import rehearsals
@@ -85,7 +85,7 @@ def _facts(arm: ArmFacts | None, seen: SeenInPass) -> Facts:
         arm=arm,
         route_servers={m.server: m.reading for m in seen.memberships if m.reading is not None},
         agents={name: _agent(status, seen.asked) for name, status in answered.items()},
-        silent=frozenset(seen.agents.keys() - answered.keys()) if answered else frozenset(),
+        silent=frozenset(n for n, r in seen.agents.items() if isinstance(r, Unreachable)) if answered else frozenset(),
         rehearsals=seen.rehearsals,
     )
 

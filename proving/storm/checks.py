@@ -324,12 +324,16 @@ class Checks:
         self._permitted(f"adminState {state} of {name}", record, now)
         if state is AdminState.UP:
             self.broken("S9", f"Up is written for {name}")
-        rehearsed = record.phase is Phase.STABLE and name not in record.may_serve
-        if state is AdminState.DOWN and (name not in record.owed or not (record.phase is Phase.FENCING or rehearsed)):
+        if state is AdminState.DOWN and not self._may_be_fenced(name, record):
             self.broken("S7", f"Down is written for {name} while {_line(record)}")
         believed = record.may_serve - {record.target} if not self.is_put_back(name) else frozenset[str]()
         if state is AdminState.NONE and (name in record.fenced or name in believed):
             self.broken("S7", f"None is written for {name} while {_line(record)}")
+
+    def _may_be_fenced(self, name: str, record: Record) -> bool:
+        rehearsed = record.phase is Phase.STABLE and name not in record.may_serve
+        owed = name in record.owed or self._is_taken_out(name)
+        return owed and (record.phase is Phase.FENCING or rehearsed)
 
     def _permitted(self, what: str, record: Record, now: datetime) -> None:
         if record.phase is Phase.LEARN:
@@ -343,8 +347,13 @@ class Checks:
         released = record is not None and record.leaving is not None and record.leaving.how == "released"
         return released and name in self._world.bare
 
+    def _is_taken_out(self, name: str) -> bool:
+        """Whether it is Down already and has no agent: an operator's Down is owed by nobody, and fenced all the same."""
+        balancers = self._world.balancers
+        return name in self._world.bare and any(balancer.control[name] is AdminState.DOWN for balancer in balancers)
+
     def admin_written(self, name: str, state: AdminState) -> None:
-        if state is AdminState.DOWN and name not in self._owed:
+        if state is AdminState.DOWN and name not in self._owed and not self._is_taken_out(name):
             self.broken("S7", f"Down is written for {name}, which was never owed")
 
     def pool_written(self, members: set[str], due: set[str]) -> None:

@@ -291,11 +291,11 @@ class History:
         return AdminState.DOWN if fenced else AdminState.NONE
 
     def _take_back(self) -> None:
-        """Where the record was lost, nothing shows that a Down was ours, and an operator does what the status says: takes all of
-        them back where a member serves, else one, a fit one if there is any."""
+        """Where the record was lost, nothing shows that a Down was ours, nor of a member without an agent whose it is. An
+        operator does what the status says: takes all back where a member serves, else one, a fit one if there is any."""
         world, record = self.world, self.world.documents.record
         self.world.timeline.after(WATCH_SECONDS, self._take_back)
-        if not world.checks.record_lost or record is None or record.phase is Phase.FENCING:
+        if not (world.checks.record_lost or world.bare) or record is None or record.phase is Phase.FENCING:
             return
         down = {n for balancer in world.balancers for n in balancer.names if balancer.control[n] is AdminState.DOWN}
         strange = sorted(down - record.owed.keys())

@@ -10,6 +10,7 @@ from function_app.domain.service.confirm import confirm
 from function_app.domain.service.decide import decide
 from function_app.domain.service.election import is_down_by_operator
 from function_app.domain.service.observation import AdminState, Backend, BalancerReading, Observed, Role, Value
+from function_app.domain.service.protocol import lift
 from function_app.domain.service.record import Fence, Kind, Phase, Record, Tally
 from function_app.domain.service.referents import Referents, moved, noted, referents_of
 from function_app.domain.service.rehearsal import rehearse
@@ -154,6 +155,15 @@ def test_a_member_that_answers_or_that_is_not_admitted_is_not_fenced_for_its_pro
     seen = replace(seen, agents={**seen.agents, B: b})
     record = decided(seen, stable(admitted={B: Tally(bad=1, at=NOW - TIMING.doubt_poll)}, owed={B: 3})).record
     assert (record.epoch, record.admitted) == (3, {})
+
+
+def test_a_fence_for_which_nothing_is_owed_is_given_up_and_not_lifted() -> None:
+    record = granted(fenced={A: Fence(epoch=4, etag="e"), B: Fence(epoch=4, etag="e")}, owed={B: 4})
+    given_up, lifted = (lift(looking(look(SERVING), record), name) for name in (A, B))
+    assert given_up is not None
+    assert (given_up.record.fenced.keys(), given_up.effects) == ({B}, ())
+    assert lifted is not None
+    assert (lifted.record.fenced.keys(), lifted.effects) == ({A}, (LiftByBalancer(B, 4),))
 
 
 def test_a_holder_that_only_we_cannot_reach_keeps_its_role_while_others_are_fenced_again() -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from function_app.domain.preflight.facts import Facts, at_each_pool
 from function_app.domain.preflight.rule import Fault, Severity, services
-from function_app.domain.service.balancer import AddressFacts, BalancerFacts, PoolFacts
+from function_app.domain.service.balancer import AddressFacts, BalancerFacts, PoolFacts, ProbeFacts
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.provable import ALL_PROBED_UP, other_pools, reaches
 from function_app.domain.topology.laws.services import pools_of
@@ -59,25 +59,29 @@ def probe(topology: Topology, facts: Facts) -> Iterator[Fault]:
             )
             continue
         wanted = f"/probe/{service.key}"
-        wrong = []
-        if there.protocol.casefold() != "http":
-            wrong.append(f"its protocol is {there.protocol}")
-        elif there.path != wanted:
-            wrong.append(f"its path is {there.path}")
-        for name in service.names:
-            agent = topology.speaker(name).agent
-            if agent is not None and there.port in (agent.port, *ANSWERED_BY_STANDBYS):
-                wrong.append(f"its port is {there.port}, where standbys answer as well")
-                break
-            if agent is not None and agent.probe is not None and there.port != agent.probe:
-                wrong.append(f"its port is {there.port}, and {name} answers at {agent.probe}")
-                break
+        wrong = list(_not_of_agents(topology, service, there, wanted))
         if wrong:
             yield Fault(
                 f"{path}.probe",
                 f"probe {there.name} is not the agent's: {', '.join(wrong)}",
                 f"make it HTTP on the agents' probe port, path {wanted}: only who serves answers 200 there",
             )
+
+
+def _not_of_agents(topology: Topology, service: Service, there: ProbeFacts, wanted: str) -> Iterator[str]:
+    """What shows that a probe is not the agents'. Where no member has one, whatever a member answers while it is well will do."""
+    agents = {name: agent for name in service.names if (agent := topology.speaker(name).agent) is not None}
+    if agents and there.protocol.casefold() != "http":
+        yield f"its protocol is {there.protocol}"
+    elif agents and there.path != wanted:
+        yield f"its path is {there.path}"
+    for name, agent in agents.items():
+        if there.port in (agent.port, *ANSWERED_BY_STANDBYS):
+            yield f"its port is {there.port}, where standbys answer as well"
+            return
+        if agent.probe is not None and there.port != agent.probe:
+            yield f"its port is {there.port}, and {name} answers at {agent.probe}"
+            return
 
 
 def probe_timing(topology: Topology, facts: Facts) -> Iterator[Fault]:
@@ -216,6 +220,10 @@ def rehearsal(topology: Topology, facts: Facts) -> Iterator[Fault]:
         return
     for path, service in services(topology):
         if not kind_of(service).has_fence(service) or service.name not in facts.rehearsals:
+            continue
+        if topology.commanded.isdisjoint(
+            service.names
+        ):  # without agents each move is a fence, at rest all are in force
             continue
         last = facts.rehearsals[service.name]
         if last is not None and last.failed is None:

@@ -15,7 +15,7 @@ Which step is due, and whether there should be an operation at all, is `decide`'
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect
+from function_app.domain.service.election import elect, is_taken_out
 from function_app.domain.service.health import has_failed
 from function_app.domain.service.kind import kind_of
 from function_app.domain.service.look import Look
@@ -161,7 +161,7 @@ def send_fences(look: Look) -> Decision:
     look = look.with_record(_with_proven(look))
     effects: list[Effect] = []
     held: list[str] = []
-    owed, writing = dict(look.record.owed), False
+    owed, writing = look.record.owed, False
     tried, epoch = look.observed.tried, look.record.epoch
     for name in unproven(look):
         by_agent = proof_by_agent(look, name)
@@ -172,14 +172,19 @@ def send_fences(look: Look) -> Decision:
         # Owed before: a lift of ours, or one by hand of an earlier attempt, may still be on its way to the data plane.
         by_balancer = FenceByBalancer(name, epoch, wary=name in owed)
         if by_balancer not in tried and not writing:
-            owed.setdefault(name, epoch)
+            owed = _with_debt(look, name, owed)
             effects.append(by_balancer)
             writing = True
         if by_balancer in tried and (by_agent is None or by_agent in tried):
-            why = f"its agent: {tried[by_agent]}; " if by_agent is not None else ""
-            why += f"the load balancer: {tried[by_balancer]}"
+            refused = f"its agent: {tried[by_agent]}; " if by_agent is not None else ""
+            why = f"{refused}the load balancer: {tried[by_balancer]}"
             held.append(f"no proof that {name} does not serve: {why}{_way_out(look, name)}")
     return Decision(replace(look.record, owed=owed), tuple(effects), tuple(held))
+
+
+def _with_debt(look: Look, member: str, owed: dict[str, int]) -> dict[str, int]:
+    """A Down of ours is to be taken back; one beside an operator's is not."""
+    return owed if is_taken_out(look, member) else {member: look.record.epoch, **owed}
 
 
 def _with_proven(look: Look) -> Record:
@@ -263,6 +268,8 @@ def lift(look: Look, member: str) -> Decision | None:
     """Step 4: stop believing in the fence (CAS), then take Down back; over when the data plane has let go."""
     record = look.record
     effect = LiftByBalancer(member, record.epoch)
+    if member in record.fenced.keys() - record.owed.keys():
+        return Decision(without_fences(record, [member]), because=(f"{member}: its adminState is left to an operator",))
     if member in record.fenced:
         return Decision(without_fences(record, [member]), (effect,), because=(f"{member}: its fence is lifted",))
     if member not in record.owed:

@@ -8,9 +8,20 @@ from typing import Any
 
 import pytest
 
-from function_app.domain.base.errors import BadInput
+from function_app.domain.base.errors import BadInput, Unavailable
 from function_app.domain.service.observation import AdminState, AgentStatus, PeerView, Role, Value
-from function_app.domain.service.orders import FailoverOrder, Order, ReleaseOrder, RetireOrder, SwitchoverOrder
+from function_app.domain.service.orders import (
+    DrainOrder,
+    FailoverOrder,
+    Order,
+    PauseOrder,
+    RehearseOrder,
+    ReleaseOrder,
+    ResumeOrder,
+    RetireOrder,
+    SwitchoverOrder,
+)
+from function_app.domain.service.record import Phase
 from function_app.domain.service.steps import Advertisement
 from function_app.domain.topology.document import from_plain
 from function_app.domain.topology.laws.reserved import Place
@@ -41,6 +52,15 @@ class Appliances(FakeWorld):
         super().__init__(topology)
         for name in topology.appliances:
             self.add(name)
+
+        self.asked, self.lost = 0, set[int]()
+        """Readings of the pool, and numbers of those that are not answered."""
+
+    def _arm(self) -> None:
+        super()._arm()
+        self.asked += 1
+        if self.asked in self.lost:
+            raise Unavailable("no answer")
 
     def add(self, name: str) -> None:
         routes = (Advertisement(IPv4Network("0.0.0.0/0"), FRONTEND),)
@@ -182,6 +202,32 @@ async def test_what_another_owner_lifts_is_set_to_down_again() -> None:
     assert (scene.record.target, scene.states()) == (A, {A: NONE, B: DOWN})
 
 
+async def test_what_an_operator_set_to_down_is_no_standby_until_the_operator_takes_it_back() -> None:
+    scene = await at_rest(3)
+    scene.world.admin[A] = DOWN  # for maintenance
+    await scene.settle()
+    assert (scene.record.target, scene.states()) == (B, {A: DOWN, B: NONE, C: DOWN})
+    for name in (B, C):
+        scene.world.kill(name)
+        await scene.passes(10)
+    assert scene.states()[A] is DOWN, "it is never lifted"
+    assert A in scene.record.fenced.keys() - scene.record.owed.keys()
+    scene.world.admin[A] = NONE
+    await scene.passes(20, every=10)
+    assert (scene.record.target, scene.states()) == (A, {A: NONE, B: DOWN, C: DOWN})
+
+
+async def test_a_standby_that_an_operator_set_to_down_before_the_service_was_adopted_is_left_to_the_operator() -> None:
+    scene = Service()
+    scene.world.admin[B] = DOWN
+    outcome = await scene.settle()
+    assert (scene.record.target, scene.record.owed) == (A, {})
+    assert "adminState of nva-b is Down, and not by us" in str(outcome.reasons)
+    await scene.order(ReleaseOrder())
+    await scene.passes(3)
+    assert scene.states() == {A: NONE, B: DOWN}
+
+
 async def test_a_new_member_is_set_to_down_before_anything_else() -> None:
     scene = await at_rest()
     scene.topology = desired(3)
@@ -219,6 +265,80 @@ async def test_members_with_and_without_an_agent_take_over_from_each_other(comma
     scene.world.kill(B)
     await scene.passes(10)
     assert scene.world.eligible() == [A]
+
+
+async def test_a_drain_moves_the_service_and_a_drained_one_is_not_lifted() -> None:
+    scene = await at_rest()
+    await scene.order(DrainOrder(member=A))
+    await scene.settle()
+    assert scene.states() == {A: DOWN, B: NONE}
+    scene.world.kill(B)
+    await scene.passes(10, every=10)
+    assert scene.states()[A] is DOWN
+
+
+async def test_a_pause_in_the_middle_of_a_move_stops_it_and_its_end_finishes_it() -> None:
+    scene = await at_rest()
+    scene.world.arm_up = False
+    await scene.order(SwitchoverOrder(to=B))
+    await scene.slow()
+    scene.world.arm_up = True
+    assert scene.record.phase is Phase.FENCING
+    assert (await scene.order(PauseOrder())).ending is Ending.ACCEPTED
+    await scene.passes(5)
+    assert scene.states() == {A: NONE, B: DOWN}
+    await scene.order(ResumeOrder())
+    await scene.settle()
+    assert (scene.record.target, scene.states()) == (B, {A: DOWN, B: NONE})
+
+
+@pytest.mark.parametrize("nth", range(1, 9))
+async def test_a_move_goes_on_whichever_of_its_answers_is_lost(nth: int) -> None:
+    scene = await at_rest()
+    scene.world.lost.add(scene.world.asked + nth)
+    await scene.order(SwitchoverOrder(to=B))
+    await scene.passes(3)
+    await scene.settle()
+    assert (scene.record.target, scene.states()) == (B, {A: DOWN, B: NONE})
+    assert scene.world.two_serving == 0
+
+
+async def test_a_fence_that_is_in_force_at_rest_is_not_rehearsed() -> None:
+    scene = await at_rest()
+    outcome = await scene.order(RehearseOrder(member=B))
+    assert "it is Down, proven, whenever it does not serve" in str(outcome.reasons)
+
+
+async def test_beside_one_without_an_agent_the_fence_of_a_standby_with_one_is_rehearsed() -> None:
+    scene = await at_rest(3, (A, C))
+    before = list(scene.world.balancer_writes)
+    await scene.order(RehearseOrder(member=C))
+    await scene.settle()
+    assert scene.world.balancer_writes[len(before) :] == [(C, DOWN), (C, NONE)]
+
+
+async def test_of_those_that_get_new_flows_the_one_on_record_stays_when_a_service_is_resumed() -> None:
+    scene = await at_rest()
+    await scene.order(FailoverOrder())
+    await scene.settle()
+    await scene.order(ReleaseOrder())
+    await scene.passes(5)
+    assert set(scene.states().values()) == {NONE}
+    await scene.order(ResumeOrder())
+    await scene.settle()
+    assert (scene.record.target, scene.states()) == (B, {A: DOWN, B: NONE})
+
+
+async def test_one_whose_record_is_lost_keeps_serving_and_its_standby_is_left_to_an_operator() -> None:
+    scene = await at_rest()
+    await scene.order(FailoverOrder())
+    await scene.settle()
+    del scene.documents.stored["records/hub/fw.json"]
+    await scene.settle()
+    assert (scene.record.target, scene.states()) == (B, {A: DOWN, B: NONE})
+    scene.world.admin[A] = NONE  # as the status says
+    await scene.settle()
+    assert (scene.record.target, scene.record.owed.keys(), scene.states()) == (B, {A}, {A: DOWN, B: NONE})
 
 
 @pytest.mark.parametrize("changes", [{"nextHop": {"self": {}}}, {"mode": "active-active"}, {"handover": "seamless"}])
