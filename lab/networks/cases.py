@@ -16,7 +16,7 @@ from lab.networks.findings import Findings
 from lab.networks.hubs import NVA_AS_HUB, TEN_NVAS
 from lab.networks.network import Network, Order, Plan
 from lab.networks.outward import OUTWARD
-from lab.networks.rendered import ACTIVE_PASSIVE_FRONTEND, AS_PATH, INJECTOR, SANDWICH
+from lab.networks.rendered import ACTIVE_PASSIVE_FRONTEND, APPLIANCES, AS_PATH, INJECTOR, SANDWICH
 from lab.networks.scale_set import SCALE_SET
 from lab.stack import ROOT
 
@@ -51,6 +51,7 @@ CASES: Mapping[str, Case] = {
         SCALE_SET,
         ACTIVE_PASSIVE_FRONTEND,
         SANDWICH,
+        APPLIANCES,
         AS_PATH,
         INJECTOR,
     )

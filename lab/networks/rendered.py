@@ -123,6 +123,12 @@ ACTIVE_PASSIVE_FRONTEND = RenderedCase(
     _FRONTEND,
 )
 SANDWICH = replace(ACTIVE_PASSIVE_FRONTEND, name="sandwich", title="active-passive between two load balancers")
+APPLIANCES = replace(
+    ACTIVE_PASSIVE_FRONTEND,
+    name="appliances",
+    title="firewalls without an agent behind a frontend",
+    announced=(Announced("fw-a", _FRONTEND, 1), Announced("fw-b", _FRONTEND, 1)),
+)
 AS_PATH = RenderedCase(
     "as-path-preference",
     "AS-path preference",

@@ -19,7 +19,7 @@ from hopkeeper_agent.identity import Identity, Issuer
 from hopkeeper_agent.listener import Listener
 from hopkeeper_agent.peers import PeerWatch, Reading, Tempo
 from hopkeeper_agent.reports import Post, Reportable, Reporter, changes
-from hopkeeper_agent.role import Command, Role, ServiceState, answers
+from hopkeeper_agent.role import Advertisement, Command, Role, ServiceState, answers
 from hopkeeper_agent.speakers import Speaker as Voice
 from hopkeeper_agent.status import Parts, reportable, status
 
@@ -175,6 +175,34 @@ class Appliance:
         if running is not None:
             await self._voice.close()
             await running.close()
+
+
+class Firewall(Appliance):
+    """One without an agent: it answers its probe while it is up, and its own configuration announces the service."""
+
+    def __init__(
+        self, speaker: Speaker, surroundings: Surroundings, voice: Voice, announces: tuple[Advertisement, ...]
+    ) -> None:
+        super().__init__(speaker, surroundings, voice, None, {})
+        self._announces = announces
+        self._is_up = False
+
+    @property
+    def is_up(self) -> bool:
+        return self._is_up
+
+    def answers(self, service: str) -> bool:
+        return self._is_up
+
+    async def start(self) -> None:
+        self._is_up = True
+        await self._voice.start()
+        await self._voice.announce(self._announces)
+
+    async def end(self) -> None:
+        if self._is_up:
+            self._is_up = False
+            await self._voice.close()
 
 
 class _Running:

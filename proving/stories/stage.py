@@ -15,12 +15,12 @@ from typing import Any
 import msgspec
 import yaml
 from hopkeeper_agent.peers import Tempo
-from hopkeeper_agent.role import ServiceState
+from hopkeeper_agent.role import Advertisement, ServiceState
 
 from function_app.domain.service.record import Record
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
-from function_app.domain.topology.model import BackendPool, Topology
+from function_app.domain.topology.model import BackendPool, Service, Topology
 from function_app.reconcile.store import keys
 from lab.kit.documents import DocumentsInMemory
 from lab.kit.network import Way
@@ -30,7 +30,7 @@ from proving.stories.egress import WayOut
 from proving.stories.host import Adapt, EndedPass, Host, Queue
 from proving.stories.identity import identity
 from proving.stories.narrator import Narrator, status_lines
-from proving.stories.nva import Appliance
+from proving.stories.nva import Appliance, Firewall
 from proving.stories.prober import keep_probing
 from proving.stories.seed import Seed, Seeding
 from simulator.resources import Json
@@ -155,6 +155,7 @@ class Stage:
         self._roles: dict[tuple[str, str], bool] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.applied = False
+        self._adopted: set[str] = set()
 
     @classmethod
     @asynccontextmanager
@@ -178,17 +179,27 @@ class Stage:
         way = WayOut(self.world, self.seed, lambda: self.topology, self.nvas)
         virtual_loop().network.loses = lambda host: host == AZURE and not way.is_open()
         for speaker in self.topology.speakers:
-            if speaker.agent is None:
-                continue
             name = speaker.name
+            if speaker.agent is None and name not in self.topology.appliances:
+                continue
             voice = self.bgp.voice(speaker, lambda name=name: self.nvas[name].look())  # type: ignore[misc]
             states = self._story.disks.get(name, {})
-            self.nvas[name] = Appliance(speaker, self, voice, self._report, states)
+            if speaker.agent is None:
+                self.nvas[name] = Firewall(speaker, self, voice, self._announced(name))
+            else:
+                self.nvas[name] = Appliance(speaker, self, voice, self._report, states)
         await asyncio.gather(*(nva.start() for nva in self.nvas.values()))
         for service in self.topology.services:
             for spec in service.load_balancer.pools if service.load_balancer else ():
                 self._spawn(keep_probing(self.world, self.topology, service, spec, self.nvas))
         self._spawn(self._keep_sweeping())
+
+    def _announced(self, name: str) -> tuple[Advertisement, ...]:
+        """What the configuration of a member without an agent announces: the frontend, for every prefix."""
+        behind = (
+            (s, self.seed.frontends[s.name]) for s in self.topology.services if name in s.names and s.load_balancer
+        )
+        return tuple(Advertisement(prefix, frontend, 0) for service, frontend in behind for prefix in service.prefixes)
 
     async def _close(self) -> None:
         for task in self._tasks:
@@ -352,8 +363,18 @@ class Stage:
             raise StoryFailed(f"an invocation died: {self.host.died[0]!r}")
         for service in self.topology.services:
             serving = [name for name in service.names if self.is_eligible(name, service.name)]
-            if service.mode == "active-passive" and service.load_balancer and len(serving) > 1:
+            exclusive = service.mode == "active-passive" and service.load_balancer and self._is_managed(service)
+            if exclusive and len(serving) > 1:
                 raise StoryFailed(f"{service.name}: {' and '.join(serving)} serve at once")
+
+    def _is_managed(self, service: Service) -> bool:
+        """Where a member has no agent, two serve until the service is adopted, and once it is released."""
+        found = self.record(service.name)
+        if found is not None and found.holder is not None and found.leaving is None:
+            self._adopted.add(service.name)
+        elif found is None or found.leaving is not None:
+            self._adopted.discard(service.name)
+        return service.name in self._adopted or self.topology.appliances.isdisjoint(service.names)
 
     def is_eligible(self, name: str, service: str) -> bool:
         """Whether new flows may reach it: its probe answers, and its adminState where packets go is not Down."""

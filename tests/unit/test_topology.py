@@ -26,6 +26,7 @@ EXAMPLES: dict[str, list[tuple[Mode, Naming | None, tuple[str, ...]]]] = {
     "active-passive": [(Mode.ACTIVE_PASSIVE, None, ("nva-a", "nva-b"))],
     "active-active": [(Mode.ACTIVE_ACTIVE, None, ("router-a", "router-b"))],
     "as-path-preference": [(Mode.ACTIVE_PASSIVE, Naming.SELF, ("nva-a", "nva-b"))],
+    "appliances": [(Mode.ACTIVE_PASSIVE, None, ("fw-a", "fw-b"))],
     "sandwich": [(Mode.ACTIVE_PASSIVE, None, ("nva-a", "nva-b"))],
     "outward-symmetry": [(Mode.ACTIVE_PASSIVE, None, ("nva-a", "nva-b"))],
     "vip-by-injector": [(Mode.ACTIVE_PASSIVE, Naming.MEMBER, ("watch1",))],

@@ -72,6 +72,7 @@ from function_app.domain.topology.model import Mode
 OVERTAKEN_MAX = 1
 """How often in a row a record is behind that was lost or put back."""
 SILENT = (HealthRow.SILENT, HealthRow.APPLIANCE_SILENT)
+PROBE_DOWN = (HealthRow.PROBE_DOWN, HealthRow.APPLIANCE_DOWN)
 ADMITTED_LOOKS = 2
 """How often the probe of a member that should not serve must succeed before it counts: health shows a change late."""
 
@@ -285,7 +286,7 @@ def _failover(look: Look, holder: str) -> Decision | None:
         reason = out
     elif judgement.row is HealthRow.PROBE_DOWN:
         return _by_probe_alone(look, holder, reason)
-    elif judgement.row is HealthRow.APPLIANCE_DOWN and may_predate(look, holder):
+    elif judgement.row is HealthRow.APPLIANCE_DOWN and (look.is_unlisted(holder) or may_predate(look, holder)):
         return None
     elif judgement.verdict is Verdict.UNKNOWN:
         return Decision(look.record, held=(f"left alone: {reason}",))
@@ -314,7 +315,7 @@ def _taken_out(look: Look, holder: str, judgement: Judgement) -> str | None:
         backend = look.backend(holder)
         is_shown = backend is None or backend.is_shown_down
         return f"{holder}: an operator set its adminState to Down" if is_shown else None
-    if judgement.row is not HealthRow.PROBE_DOWN or not look.is_unlisted(holder):
+    if judgement.row not in PROBE_DOWN or not look.is_unlisted(holder):
         return None
     other = elect(look, without=holder)
     return judgement.because if other is not None and not look.is_unlisted(other) else None

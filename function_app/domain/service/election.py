@@ -59,8 +59,8 @@ def unable(look: Look, member: str) -> str | None:
     if look.is_unlisted(member):
         return f"{member}: it is not in the backend pool"
     if is_last_choice(look, member):
-        if look.is_appliance(member) and not is_known_out(look, member):
-            return f"{member}: it failed less than {look.timing.spacing_forget} ago, and nothing shows whether it is well since"
+        if look.is_appliance(member) and (at := _refused_lately(look, member)):
+            return f"{member}: it failed at {at:%H:%M:%SZ}, and nothing shows whether it is well since"
         return f"{member}: it refused to serve lately, or the load balancer's probe gets no answer of it"
     return None if is_ready(look, member) else f"{member}: not every BGP session of it is Established"
 

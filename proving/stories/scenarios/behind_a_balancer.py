@@ -4,6 +4,7 @@ from copy import deepcopy
 
 from function_app.domain.service.record import Kind
 from proving.stories.acts import (
+    PATIENCE,
     adopt,
     all_serve,
     apply,
@@ -53,6 +54,38 @@ ACTIVE_PASSIVE = Story(
         holds(FIREWALL, "nva-b"),
         data_path("nva-a", works=True),
         converged(),
+    ),
+)
+
+WITHOUT_AGENTS = Story(
+    "appliances",
+    "two firewalls without an agent: the second is Down, and takes over when the load balancer's probe of the first fails.",
+    "appliances.yaml",
+    (
+        apply(),
+        peerings_are_made("rs-hub", "fw-a", "fw-b"),
+        holds(FIREWALL, "fw-a", within=PATIENCE),
+        is_fenced(FIREWALL, "fw-b"),
+        routes_are_verified(),
+        converged(),
+        dies("fw-a"),
+        is_fenced(FIREWALL, "fw-a", within=90),
+        holds(FIREWALL, "fw-b"),
+        boots("fw-a"),
+        stays(
+            "fw-a stays Down, although it answers its probe", lambda s: s.admin_state("fw-a", FIREWALL) == "Down", 90
+        ),
+        order("switchover", FIREWALL, "the operator moves it back", to="fw-a"),
+        holds(FIREWALL, "fw-a"),
+        is_stable(FIREWALL),
+        dies("fw-b"),
+        order("switchover", FIREWALL, "the operator moves it to one that is dead, as nothing can show", to="fw-b"),
+        is_fenced(FIREWALL, "fw-a"),
+        holds(FIREWALL, "fw-a", within=90),
+        boots("fw-b"),
+        converged(),
+        order("release", FIREWALL, "the operator wants it managed no more"),
+        all_serve(FIREWALL, "fw-a", "fw-b"),
     ),
 )
 
@@ -229,4 +262,14 @@ SANDWICH = Story(
 )
 
 
-STORIES = (ACTIVE_PASSIVE, ACTIVE_ACTIVE, SANDWICH, POOL_OF_ADDRESSES, HALF_A_FENCE, SLOW_API, REHEARSAL, WHAT_EXPLAINS)
+STORIES = (
+    ACTIVE_PASSIVE,
+    ACTIVE_ACTIVE,
+    SANDWICH,
+    WITHOUT_AGENTS,
+    POOL_OF_ADDRESSES,
+    HALF_A_FENCE,
+    SLOW_API,
+    REHEARSAL,
+    WHAT_EXPLAINS,
+)

@@ -188,6 +188,16 @@ async def test_one_that_fails_soon_after_it_was_confirmed_is_given_no_more_looks
     assert scene.record.target == A
 
 
+@pytest.mark.parametrize(("listed", "serves"), [((), A), ((B,), B)])
+async def test_one_that_no_pool_lists_is_followed_by_one_that_a_pool_lists(
+    listed: tuple[str, ...], serves: str
+) -> None:
+    scene = await at_rest(timing=QUICK | {"doubtPoll": "PT10S"})
+    scene.world.pool = set(listed)
+    await scene.passes(8, every=10)
+    assert scene.record.target == serves
+
+
 async def test_a_failover_that_is_ordered_needs_no_evidence() -> None:
     scene = await at_rest()
     await scene.order(FailoverOrder())
