@@ -40,6 +40,7 @@ class Case:
     path: tuple[Detection, FencedBy] | None = None
     members: int = 2
     handover: Handover = Handover.PROMPT
+    shape: tuple[str, ...] = ()
 
 
 def _frozen(seconds: float) -> tuple[Fault, ...]:
@@ -56,6 +57,7 @@ ALONE = (Detection.PROBE_ALONE, FencedBy.BALANCER)
 SAYS = (Detection.SAYS, FencedBy.AGENT)
 PROBE = (Detection.PROBE, FencedBy.AGENT)
 ORDERED = (Detection.ORDERED, FencedBy.AGENT)
+BARE = ("bare-a", "bare-b")
 
 CASES = (
     Case("holder frozen 0.4 s", _frozen(0.4), 0.4),
@@ -79,6 +81,9 @@ CASES = (
     Case("ARM and storage unavailable, 120 s", (Fault(0.0, Kind.OUTAGE, seconds=120.0),)),
     *(Case(f"planned switchover, `handover: {handover}`", (Fault(0.0, Kind.ORDER, STANDBY, how="switchover"),), 0.0, ORDERED,
            handover=handover) for handover in Handover),
+    Case("no agents: VM reboots, 25 s", (Fault(0.0, Kind.CRASH, HOLDER, 25.0),), 25.0, ALONE, shape=BARE),
+    Case("no agents: VM dies for good", (Fault(0.0, Kind.CRASH, HOLDER, 1e6),), 1e6, ALONE, shape=BARE),
+    Case("no agents: planned switchover", (Fault(0.0, Kind.ORDER, STANDBY, how="switchover"),), 0.0, ORDERED, shape=BARE),
 )  # fmt: skip
 
 
@@ -95,7 +100,16 @@ def measured(case: Case, seed: int, with_app: bool) -> Cost:
     """One history of the class. Raises RuntimeError where it breaks a law."""
     at = BEGINS + seed * 7.3 % 60.0
     faults = tuple(_at(fault, at) for fault in case.faults)
-    plan = Plan(seed, "table", case.members, "usual", heal_at=at + SECONDS, faults=faults, handover=case.handover.value)
+    plan = Plan(
+        seed,
+        "table",
+        case.members,
+        "usual",
+        heal_at=at + SECONDS,
+        faults=faults,
+        handover=case.handover.value,
+        shape=case.shape,
+    )
     history = History(plan)
     world = history.world
     if not with_app:
@@ -143,13 +157,14 @@ def _watched(history: History, since: float, dead: tuple[float, float]) -> tuple
 
 
 def published(case: Case) -> float:
-    """What acting may cost in this class, in seconds: the parts of its path's bound that follow detection; 0 where nothing
-    may be moved."""
+    """What acting may cost in this class, in seconds: the parts of its path's bound that follow detection, and without agents the
+    fence and the lift; 0 where nothing may be moved."""
     if case.path is None:
         return 0.0
     mine = next(bound for bound in bounds_of(case) if (bound.detection, bound.fence) == case.path)
     acting = mine.parts[1:] if mine.detection is Detection.ORDERED else mine.parts[-ACTING:]
-    return sum((part for _, part in acting), timedelta(0)).total_seconds()
+    lifted = 2 * place(case.members, "usual").timing.fence_timeout if case.shape else timedelta(0)
+    return sum((part for _, part in acting), lifted).total_seconds()
 
 
 def bounds_of(case: Case) -> tuple[Bound, ...]:

@@ -120,7 +120,7 @@ async def test_one_that_serves_alone_keeps_it() -> None:
 
 
 async def test_nothing_is_adopted_while_the_load_balancer_cannot_be_read() -> None:
-    scene = Service()
+    scene = Service(timing=QUICK | {"doubtPoll": "PT10S"})
     scene.world.arm_up = False
     await scene.passes(30, every=60)
     assert (scene.record.phase, scene.world.balancer_writes) == ("learn", [])
