@@ -14,9 +14,11 @@ PROBE = 8080
 
 @dataclass(frozen=True, slots=True)
 class AgentFile:
-    """Everything about the agent beside its BGP. `outward` is neighbours on-premises, by address."""
+    """Everything about the agent beside its BGP. `watched` is members without an agent, `outward` neighbours on-premises, by
+    address."""
 
     peers: tuple[Speaker, ...]
+    watched: tuple[Speaker, ...]
     outward: tuple[Neighbour, ...]
     serves: bool
     machine: str | None
@@ -29,6 +31,7 @@ def agent_file(topology: Topology, speaker: Speaker) -> AgentFile:
     others = (s for s in topology.speakers if s.name in topology.commanded and s.name != speaker.name)
     return AgentFile(
         peers=tuple(s for s in others if s.agent is not None),
+        watched=tuple(s for s in topology.speakers if s.name in topology.appliances),
         outward=_outward(topology, speaker),
         serves=any(speaker.name in service.names for service in topology.services),
         machine=speaker.vm.rpartition("/")[2] if speaker.vm else None,

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from hopkeeper_agent.checks import ForwardingTrial, SessionsTrial
+from hopkeeper_agent.checks import ForwardingTrial, PingTrial, SessionsTrial
 from hopkeeper_agent.config import Config
 from hopkeeper_agent.config import decode as decoded_by_the_agent
 from hopkeeper_agent.role import Toward
@@ -89,6 +89,15 @@ def test_its_peers_are_the_other_agents_that_the_app_commands_each_with_the_plac
         ("eye", "10.0.1.8", 8080, "/etc/hopkeeper/peers/eye.crt"),
     ]
     assert "# MIIBdummy+/=" in file_of(WATCHED, "nva-a").splitlines()
+
+
+def test_it_watches_members_that_have_no_agent() -> None:
+    document = WATCHED.replace("agent: {port: 9443, probe: 8081}", "").replace(
+        "self: {}", "member: {announcers: [nva-b]}"
+    )
+    read = config(document.replace("    outward:", "    x:").partition("    x:")[0], "eye")
+    assert [(watch.name, watch.trial) for watch in read.watch] == [("nva-a", PingTrial(IPv4Address("10.0.1.4")))]
+    assert config(WATCHED, "eye").watch == ()
 
 
 def test_its_neighbours_are_both_instances_and_the_routers_on_premises() -> None:
