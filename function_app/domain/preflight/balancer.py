@@ -233,6 +233,6 @@ def rehearsal(topology: Topology, facts: Facts) -> Iterator[Fault]:
         )
         yield Fault(
             path,
-            f"the death of a whole NVA will hold: {why}",
+            f"the death of a whole NVA may be held: {why}",
             f"hopkeeper rehearse {topology.name} {service.name}" + (" STANDBY" if len(service.members) == 2 else ""),
         )

@@ -43,7 +43,7 @@ async def test_a_standby_is_fenced_proven_and_taken_back_and_the_record_is_as_be
 
 
 async def test_the_status_says_that_a_death_will_hold_until_a_rehearsal_has_passed(settled: Scene) -> None:
-    assert findings(settled) == ["the death of a whole NVA will hold: its fence was never rehearsed"]
+    assert findings(settled) == ["the death of a whole NVA may be held: its fence was never rehearsed"]
     await rehearse(settled)
     await settled.slow()
     assert findings(settled) == []
