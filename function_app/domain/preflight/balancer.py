@@ -221,10 +221,8 @@ def rehearsal(topology: Topology, facts: Facts) -> Iterator[Fault]:
     for path, service in services(topology):
         if not kind_of(service).has_fence(service) or service.name not in facts.rehearsals:
             continue
-        if topology.commanded.isdisjoint(
-            service.names
-        ):  # without agents each move is a fence, at rest all are in force
-            continue
+        if topology.commanded.isdisjoint(service.names):
+            continue  # without agents each move is a fence, and at rest all are in force
         last = facts.rehearsals[service.name]
         if last is not None and last.failed is None:
             continue
