@@ -326,7 +326,7 @@ class History:
         world, record, path = self.world, self.world.documents.record, PATHS[self.plan.last]
         if record is None or record.target is None or record.operation is None:
             return Violation("L2", 0.0, "there is no holder to fail over from")
-        self._until(_pause_over(record))
+        self._until(max(_pause_over(record), world.timeline.now))
         began, holder = world.timeline.now, record.target
         if self._needs_the_probe(holder) and not _probe_is_believed(record.operation):
             return None
