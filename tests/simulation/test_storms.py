@@ -20,6 +20,7 @@ from proving.storm.draw import edits_plan, handover_plan, lasting_plan, random_p
 from proving.storm.exhaustive import SCENARIOS, single_plans
 from proving.storm.faults import Fault, Kind, Plan
 from proving.storm.history import History, Result
+from proving.storm.profiles import PROFILES
 from proving.storm.retold import shortfalls
 from proving.storm.shrink import Shrinker
 from tests.simulation.planted import F1, PLANTED
@@ -195,7 +196,7 @@ def test_a_chunk_adds_up_what_its_histories_came_to() -> None:
     profile, tally = run_chunk(Chunk("random", range(5)))
     assert profile == "random"
     assert tally.histories == 5
-    assert tally.events == sum(History(random_plan(seed)).run().events for seed in range(5))
+    assert tally.events == sum(History(PROFILES["random"].plan(seed)).run().events for seed in range(5))
 
 
 def test_the_command_writes_its_report_and_replays_a_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
