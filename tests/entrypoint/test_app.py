@@ -266,7 +266,7 @@ async def test_a_pause_is_taken_shown_and_ended(stack: Stack) -> None:
 @in_stack
 async def test_an_order_for_a_service_that_is_not_there_is_a_bad_request(stack: Stack) -> None:
     code, reply = await stack.ask_app("POST", f"/topologies/{TOPOLOGY}/services/nothing/pause")
-    assert (code, reply["error"][0]["path"]) == (400, "{service}")
+    assert (code, reply["error"][0]["path"]) == (400, "service")
 
 
 @in_stack
