@@ -211,8 +211,13 @@ def judge(look: Look, member: str) -> Judgement:
     return says(HealthRow.FIT, "its agent is fit")
 
 
+def _is_probed_still(look: Look, member: str, peers: Value) -> bool:
+    """The veto of the load balancer's probe (safety.md section 4a): those that watch a member miss it, and it gets its answer."""
+    return peers is Value.BAD and look.is_admitted(member) and _may_be_cut_off(look, member)
+
+
 def _of_silent(look: Look, member: str, peers: Value, reason: str) -> tuple[HealthRow, str]:
-    if peers is Value.BAD and look.is_admitted(member) and _may_be_cut_off(look, member):
+    if _is_probed_still(look, member, peers):
         missed = f"its agent does not answer ({reason}), and its peers miss it"
         return HealthRow.SILENT_PROBE_UP, f"{missed}, but the load balancer's probe gets its answer"
     left = _left(look.service, member, look.observed, look.timing)
@@ -245,11 +250,9 @@ def _of_appliance(look: Look, member: str, peers: Value, reached: Value) -> tupl
     left = _left(look.service, member, look.observed, look.timing)
     if _down_by_probe(look, member):
         return HealthRow.APPLIANCE_DOWN, "the load balancer's probe of it fails"
-    if peers is Value.BAD and look.is_admitted(member) and _may_be_cut_off(look, member):
-        return (
-            HealthRow.APPLIANCE_PROBE_UP,
-            "those that watch it miss it, but the load balancer's probe gets its answer",
-        )
+    if _is_probed_still(look, member, peers):
+        missed = "those that watch it miss it"
+        return HealthRow.APPLIANCE_PROBE_UP, f"{missed}, but the load balancer's probe gets its answer"
     if peers is Value.BAD and left is not None:
         yet = f"{left.total_seconds():.1f} s more until that is evidence (`silence`)"
         return HealthRow.APPLIANCE_SILENT_YET, f"those that watch it have missed it just now: {yet}"
