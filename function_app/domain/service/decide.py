@@ -29,6 +29,7 @@ from function_app.domain.service.election import (
     is_down_by_operator,
     is_drained,
     is_last_choice,
+    is_surely_down_by_operator,
     maintained,
     set_back,
     unable,
@@ -312,9 +313,7 @@ def _by_probe_alone(look: Look, holder: str, reason: str) -> Decision | None:
 def _taken_out(look: Look, holder: str, judgement: Judgement) -> str | None:
     """How an operator took it out of the pool, if so. Where no pool lists the member that would follow, a move would not help."""
     if is_down_by_operator(look, holder):
-        backend = look.backend(holder)
-        is_shown = backend is None or backend.is_shown_down
-        return f"{holder}: an operator set its adminState to Down" if is_shown else None
+        return f"{holder}: an operator set its adminState to Down" if is_surely_down_by_operator(look, holder) else None
     if judgement.row not in PROBE_DOWN or not look.is_unlisted(holder):
         return None
     other = elect(look, without=holder)

@@ -107,9 +107,7 @@ def is_down_by_operator(look: Look, member: str) -> bool:
     return down and member not in look.record.owed
 
 
-def is_taken_out(look: Look, member: str) -> bool:
-    """Whether an operator set a member without an agent to Down, and health does not contradict it: its fence is another Down,
-    for which nothing is owed, so that it is no candidate and stays Down until the operator takes that back."""
+def is_surely_down_by_operator(look: Look, member: str) -> bool:
+    """The same, where health does not contradict it: the pool may be shown as it was a minute ago."""
     backend = look.backend(member)
-    shown = backend is not None and backend.is_shown_down and is_down_by_operator(look, member)
-    return shown and look.is_appliance(member)
+    return backend is not None and backend.is_shown_down and is_down_by_operator(look, member)

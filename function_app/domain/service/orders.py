@@ -17,7 +17,7 @@ from msgspec.structs import fields, replace
 
 from function_app.domain.base.errors import BadInput
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, is_down_by_operator, is_drained, is_known_out
+from function_app.domain.service.election import elect, is_drained, is_known_out, is_surely_down_by_operator
 from function_app.domain.service.guards import Draining, Touch, is_paused, refuse
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.learn import behind
@@ -102,7 +102,7 @@ class FailoverOrder(_Form, frozen=True, kw_only=True, tag="failover"):
             return _refused(look, why)
         target = self.to or elect(look, without=look.record.target)
         if target is None:
-            return _refused(look, _under_way(look) or "no other member is fit to serve")
+            return _refused(look, _lacks_a_proof(look) or "no other member is fit to serve")
         if why := _unsuitable(look, target):
             return _refused(look, why)
         if self.to is None and is_known_out(look, target):
@@ -279,7 +279,7 @@ def _immovable(look: Look) -> str | None:
     return f"{why}: it is learned again first who serves" if why else None
 
 
-def _under_way(look: Look) -> str | None:
+def _lacks_a_proof(look: Look) -> str | None:
     """The move that is under way and cannot go on yet, and what an operator can do about it; None where there is none."""
     record, operation = look.record, look.operation
     missing = unproven(look) if record.phase is Phase.FENCING and record.target is not None else []
@@ -306,8 +306,7 @@ def _out_of_the_pool(look: Look, target: str) -> str | None:
     """Why it would get no new flows, by a reading of this very look: where there is none, the order is the operator's."""
     if look.is_unlisted(target):
         return f"no pool lists {target}: it would get no new flows"
-    backend = look.backend(target)
-    if is_down_by_operator(look, target) and (backend is None or backend.is_shown_down):
+    if is_surely_down_by_operator(look, target):
         return f"{target}: an operator set its adminState to Down: it would get no new flows"
     return None
 

@@ -15,7 +15,7 @@ Which step is due, and whether there should be an operation at all, is `decide`'
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, is_taken_out
+from function_app.domain.service.election import elect, is_surely_down_by_operator
 from function_app.domain.service.health import has_failed
 from function_app.domain.service.kind import kind_of
 from function_app.domain.service.look import Look
@@ -183,8 +183,10 @@ def send_fences(look: Look) -> Decision:
 
 
 def _with_debt(look: Look, member: str, owed: dict[str, int]) -> dict[str, int]:
-    """A Down of ours is to be taken back; one beside an operator's is not."""
-    return owed if is_taken_out(look, member) else {member: look.record.epoch, **owed}
+    """A Down of ours is to be taken back. One beside an operator's, of a member without an agent, is not: it is no candidate, and
+    stays Down until the operator takes that back."""
+    is_left = look.is_appliance(member) and is_surely_down_by_operator(look, member)
+    return owed if is_left else {member: look.record.epoch, **owed}
 
 
 def _with_proven(look: Look) -> Record:
