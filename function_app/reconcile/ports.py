@@ -172,6 +172,8 @@ class BalancerWrite:
     timeout: timedelta
     wary: bool = False
     """Whether a lift of an earlier operation may still be on its way: see `FenceByBalancer`."""
+    beside_operator: bool = False
+    """Whether it is only written where an operator's Down is there already: see `FenceByBalancer`."""
     hidden: str | None = None
     """Why it proves nothing that a pool does not list the member (`BalancerReading.hides`), by what this pass has read."""
 

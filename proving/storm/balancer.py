@@ -99,13 +99,13 @@ class Balancer:
         """A conditional write: accepted, then succeeded or superseded, then (in its own time) in the data plane."""
         if self._refused(call):
             return
-        self._world.checks.admin_written(name, state)
         if etag != self._etag() and not self._world.bugs.ignores_etag:
             call.answer(Superseded("412: the etag of the pool has changed"))
             return
         if name not in self.members:
             call.answer(Unavailable(f"{name} is not in the pool"))
             return
+        self._world.checks.admin_written(name, state)
         self.foreign.discard(name)
         self._world.say("adminState of %s: %s accepted", name, state)
         before = self.members

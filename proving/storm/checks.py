@@ -249,7 +249,7 @@ class Checks:
         looked, sent = decided
         if self._is_imagined(operation.reason, holder, looked):
             self.broken(law, f"{holder} was replaced for a Down that no operator set: {operation.reason}")
-        elif self._suspect.get(holder, -1e9) + self.grace < looked:
+        elif self._is_without_reason(operation.reason, holder, looked):
             self.broken(law, f"{holder} was replaced for no reason: {operation.reason}")
         elif sent - looked > LOOK_SECONDS:
             self.broken(law, f"{holder} was replaced on a look {sent - looked:.0f} s old: {operation.reason}")
@@ -258,6 +258,11 @@ class Checks:
         """Whether it names an operator's Down, none stood lately, and none of ours became an operator's business."""
         stood = self.record_lost or self._taken_out.get(name, -1e9) + OPERATOR_SECONDS > looked
         return BY_OPERATOR in reason and not stood
+
+    def _is_without_reason(self, reason: str, name: str, looked: float) -> bool:
+        """Nothing befell it lately, nor does it name the Down of a member that was forgotten: an operator's business since."""
+        is_left_down = BY_OPERATOR in reason and name in self.forgotten
+        return not is_left_down and self._suspect.get(name, -1e9) + self.grace < looked
 
     def taken_out(self, name: str, seconds: float) -> None:
         """From now on, for `seconds`, an operator's Down of the member may be seen, or nothing tells whose a Down is."""
@@ -332,7 +337,8 @@ class Checks:
 
     def _may_be_fenced(self, name: str, record: Record) -> bool:
         rehearsed = record.phase is Phase.STABLE and name not in record.may_serve
-        owed = name in record.owed or self._is_taken_out(name)
+        # Whether an operator's Down still is beside it is known once the write is accepted (`admin_written`).
+        owed = name in record.owed or name in self._world.bare
         return owed and (record.phase is Phase.FENCING or rehearsed)
 
     def _permitted(self, what: str, record: Record, now: datetime) -> None:

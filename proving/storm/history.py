@@ -318,12 +318,23 @@ class History:
             path = PATHS["alone"]
         return path.bound(timing) + (timing.fence_timeout if self.world.bare else timedelta(0))
 
+    def _befall(self, holder: str, moments: tuple[float, ...]) -> None:
+        other = min(set(self.world.service.names) - {holder})
+        for fault in PATHS[self.plan.last].befalls(holder, other):
+            for after in set(moments):
+                self.world.timeline.after(after, self.injector.do, fault)
+
+    def _orders_again_after(self) -> float:
+        """Seconds: an order that is refused for a pool that is shown as it was is given again once it is shown as it is."""
+        ordered = PATHS[self.plan.last].detection is Detection.ORDERED
+        return max((balancer.read_seconds for balancer in self.world.balancers), default=0.0) if ordered else 0.0
+
     def _needs_the_probe(self, holder: str) -> bool:
         return PATHS[self.plan.last].detection is Detection.PROBE or holder in self.world.bare
 
     def _fails_over(self) -> Violation | None:
         """L2 and L8: the holder fails once all is at rest; another one is admitted within the bound of that very path."""
-        world, record, path = self.world, self.world.documents.record, PATHS[self.plan.last]
+        world, record = self.world, self.world.documents.record
         if record is None or record.target is None or record.operation is None:
             return Violation("L2", 0.0, "there is no holder to fail over from")
         self._until(max(_pause_over(record), world.timeline.now))
@@ -331,10 +342,10 @@ class History:
         if self._needs_the_probe(holder) and not _probe_is_believed(record.operation):
             return None
         spaced = spacing_after(record.spacing, world.topology.timing) if record.spacing else timedelta(0)
-        bound = (self._bound_of(holder) + spaced).total_seconds()
+        again = self._orders_again_after()
+        bound = (self._bound_of(holder) + spaced).total_seconds() + again
         world.checks.suspect(holder, bound + 60.0)
-        for fault in path.befalls(holder, min(set(world.service.names) - {holder})):
-            self.injector.do(fault)
+        self._befall(holder, (0.0, again))
         while world.timeline.now < began + bound and world.checks.violation is None:
             self._until(min(world.timeline.now + 1.0, began + bound))
             if self._admitted() not in ([], [holder]):

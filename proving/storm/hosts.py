@@ -40,7 +40,7 @@ class Host:
         self.alive = True
         self.loop = InstanceLoop(world.timeline)  # type: ignore[abstract]  # asyncio's own class is not, only its stub
         self.waiting: dict[asyncio.Future[Any], None] = {}
-        self.held: list[tuple[Callable[[object], None], object]] = []
+        self.held: list[tuple[Callable[[Any], None], Any]] = []
         self.ports: Ports
         self.offset = 0.0
         self.drift = 0.0
@@ -113,10 +113,16 @@ class Host:
             case Mishap.DOUBLE:
                 timeline.after(delay + seconds, effect, call.again(), *arguments)
             case Mishap.PAUSE:
-                delay += seconds
-                call.deadline += seconds
                 self.pause(seconds)
+                self.held.append((self._leave, (call, call.deadline - timeline.now, delay, what)))
+                return
         timeline.after(delay, effect, call, *arguments)
+
+    def _leave(self, request: tuple[Call, float, float, tuple[Callable[..., object], tuple[Any, ...]]]) -> None:
+        """A request that its host stopped at leaves once it goes on."""
+        call, lasts, delay, (effect, arguments) = request
+        call.deadline = self.world.timeline.now + lasts
+        self.world.timeline.after(delay, effect, call, *arguments)
 
     # --- life
 

@@ -177,5 +177,6 @@ def test_what_a_reading_leaves_out_is_nothing_seen(short: object, full: object) 
     assert short == full
 
 
-def test_a_fence_is_wary_of_no_earlier_lift_unless_it_says_so() -> None:
-    assert FenceByBalancer("nva-a", 4).wary is False
+def test_a_fence_is_wary_of_no_earlier_lift_and_beside_no_operators_down_unless_it_says_so() -> None:
+    fence = FenceByBalancer("nva-a", 4)
+    assert (fence.wary, fence.beside_operator) == (False, False)

@@ -305,7 +305,7 @@ def _unsuitable(look: Look, target: str) -> str | None:
 def _out_of_the_pool(look: Look, target: str) -> str | None:
     """Why it would get no new flows, by a reading of this very look: where there is none, the order is the operator's."""
     if look.is_unlisted(target):
-        return f"no pool lists {target}: it would get no new flows"
+        return f"no pool lists {target}: it would get no new flows (a change of the last minute may not be shown yet)"
     if is_surely_down_by_operator(look, target):
         return f"{target}: an operator set its adminState to Down: it would get no new flows"
     return None

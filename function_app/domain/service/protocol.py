@@ -170,9 +170,9 @@ def send_fences(look: Look) -> Decision:
         if by_agent is not None and not _fence_is_due(look, name, by_agent):
             continue
         # Owed before: a lift of ours, or one by hand of an earlier attempt, may still be on its way to the data plane.
-        by_balancer = FenceByBalancer(name, epoch, wary=name in owed)
+        by_balancer = FenceByBalancer(name, epoch, name in owed, _is_beside_operator(look, name))
         if by_balancer not in tried and not writing:
-            owed = _with_debt(look, name, owed)
+            owed = _with_debt(owed, by_balancer)
             effects.append(by_balancer)
             writing = True
         if by_balancer in tried and (by_agent is None or by_agent in tried):
@@ -182,11 +182,16 @@ def send_fences(look: Look) -> Decision:
     return Decision(replace(look.record, owed=owed), tuple(effects), tuple(held))
 
 
-def _with_debt(look: Look, member: str, owed: dict[str, int]) -> dict[str, int]:
+def _with_debt(owed: dict[str, int], fence: FenceByBalancer) -> dict[str, int]:
+    return owed if fence.beside_operator else {fence.member: fence.epoch, **owed}
+
+
+def _is_beside_operator(look: Look, member: str) -> bool:
     """A Down of ours is to be taken back. One beside an operator's, of a member without an agent, is not: it is no candidate, and
-    stays Down until the operator takes that back."""
-    is_left = look.is_appliance(member) and is_surely_down_by_operator(look, member)
-    return owed if is_left else {member: look.record.epoch, **owed}
+    stays Down until the operator takes that back. One of two pools alone is not enough: ours is written in both."""
+    backend = look.backend(member)
+    is_whole = backend is not None and not backend.partly_down
+    return is_whole and look.is_appliance(member) and is_surely_down_by_operator(look, member)
 
 
 def _with_proven(look: Look) -> Record:

@@ -95,12 +95,15 @@ class FenceByBalancer:
     """Write adminState Down for the member and prove it (F2).
 
     `wary`: a lift of an earlier attempt may still be on its way through the data plane; it is waited for first, or
-    an older `Down_Admin` would be taken for this one's. Excluded from equality: a failed attempt rules out both variants.
+    an older `Down_Admin` would be taken for this one's. `beside_operator`: an operator's Down is seen there, so that this one is
+    owed nothing; where that is gone by now, nothing is written. Both are excluded from equality: a failed attempt rules out
+    every variant.
     """
 
     member: str
     epoch: int
     wary: bool = field(default=False, compare=False)
+    beside_operator: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,8 @@ class _Attempt:
         self.missing = f"the write of {state} has not succeeded"
         if self._clock.now() >= self._ends:
             raise self._too_late(SOON)
+        if self._request.beside_operator and seen.admin_state is not AdminState.DOWN:
+            raise Superseded("an operator took the Down back that was there")
         if not await self._request.recheck():
             raise Superseded("the record moved on before the write")
         after = await self._states.set(self._request.service, self._request.speaker, state, seen.etag)

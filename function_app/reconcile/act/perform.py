@@ -143,6 +143,7 @@ def _patience(hand: Hand, member: str, observed: Observed) -> timedelta:
 async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer, observed: Observed) -> ObservedChange:
     """One at a time for a member: two writes of the same would only supersede each other in Azure, again and again."""
     timing = hand.topology.timing
+    fence = effect if isinstance(effect, FenceByBalancer) else None
     request = BalancerWrite(
         service=hand.service,
         speaker=hand.topology.speaker(effect.member),
@@ -150,16 +151,16 @@ async def _write(hand: Hand, effect: FenceByBalancer | LiftByBalancer, observed:
         recheck=hand.intent_stands,
         settle=timing.fence_settle,
         timeout=timing.fence_timeout,
-        wary=isinstance(effect, FenceByBalancer) and effect.wary,
+        wary=fence is not None and fence.wary,
+        beside_operator=fence is not None and fence.beside_operator,
         hidden=_hidden(observed, effect.member),
     )
     turn = keys.fence_lease(hand.topology.name, hand.service.key, effect.member)
-    lifts = isinstance(effect, LiftByBalancer)
-    work = f"{'lift' if lifts else 'fence'} at epoch {effect.epoch}"
+    work = f"{'fence' if fence else 'lift'} at epoch {effect.epoch}"
     async with leases.renewed(hand.ports, turn, FENCE_LEASE, work) as ours:
         if not ours:
             raise Unavailable(f"another pass is at the {work}", FENCE_LEASE)
-        if lifts:
+        if fence is None:
             await fencing.lift(hand.ports, request)
             return lambda seen: seen.with_lifted(effect.member, effect.epoch)
         proof = await fencing.fence(hand.ports, request)

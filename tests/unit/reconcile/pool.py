@@ -123,8 +123,9 @@ class Scene:
             await self.meanwhile()
         return self.answers.pop(0) if self.answers else True
 
-    def request(self, *, epoch: int = 7, settle: float = 30, timeout: float = 60, wary: bool = False) -> BalancerWrite:
-        return BalancerWrite(TOPOLOGY.services[0], A, epoch, self.recheck, seconds(settle), seconds(timeout), wary)
+    def request(self, *, epoch: int = 7, settle: float = 30, timeout: float = 60, **variant: bool) -> BalancerWrite:
+        service = TOPOLOGY.services[0]
+        return BalancerWrite(service, A, epoch, self.recheck, seconds(settle), seconds(timeout), **variant)
 
     async def fence(self, **facts: Any) -> FenceProof:
         return await fence(self.ports, self.request(**facts))

@@ -35,6 +35,16 @@ async def test_a_member_that_is_down_already_gets_a_write_of_this_operation() ->
     assert scene.sets == ["set Down etag-1"]
 
 
+async def test_a_fence_beside_an_operators_down_is_not_written_once_the_operator_took_that_back() -> None:
+    """It would be owed nothing, and stay for ever."""
+    gone = Scene(NONE)
+    with pytest.raises(Superseded, match="an operator took the Down back that was there"):
+        await gone.fence(beside_operator=True)
+    assert gone.sets == []
+    there = Scene(DOWN)
+    assert await there.fence(beside_operator=True, epoch=8) == FenceProof(8, "etag-2")
+
+
 # --- each part that may be missing
 
 
