@@ -3,8 +3,8 @@
     Rule: R2: a grant needs a proof for every other `may_serve`
     Test: tests/unit/test_protocol_rules.py::test_every_other_that_may_serve_needs_its_own_proof
 
-    --- a/function_app/domain/service/decide.py
-    +++ b/function_app/domain/service/decide.py
+    --- a/function_app/domain/service/protocol.py
+    +++ b/function_app/domain/service/protocol.py
     @@
     -    if not unproven(look):
     +    if len(unproven(look)) < 2:

@@ -1,6 +1,6 @@
 """The guards of a service: pure predicates that a step must pass, in commented tuples by kind of step.
 
-They only take away. What a step needs for being right at all (proofs, epochs) stands in `protocol` and `decide`; what
+They only take away. What a step needs for being right at all (proofs, epochs) stands in `protocol` and `operation`; what
 every effect owes at execution stands in `reconcile.act.perform`; what a topology must keep, `topology.laws`;
 what a peering must pass, `peerings.guards` (safety.md section 5).
 

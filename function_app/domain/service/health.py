@@ -73,7 +73,7 @@ VERDICTS = {
     HealthRow.APPLIANCE_UP: Verdict.HEALTHY,
     HealthRow.APPLIANCE_UNSEEN: Verdict.HEALTHY,
 }
-"""safety.md section 4: what each row says of the member. What is done about a holder is `decide`'s."""
+"""safety.md section 4: what each row says of the member. What is done about a holder is `failover`'s."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ acknowledgement is the agent's signed "accepted" to that command, not its status
 it is on the wire.
 
 A length is that of the whole AS path as the Route Server sees it; it is ours to set only for prefixes that the
-announcer originates (1 + prepends). Not here: whether to move at all (`decide`), and how it is sent.
+announcer originates (1 + prepends). Not here: whether to move at all (`failover`), and how it is sent.
 """
 
 from collections.abc import Collection, Iterable, Mapping

@@ -1,0 +1,70 @@
+"""What a person should know although nothing is to be done."""
+
+from collections.abc import Iterator
+
+from function_app.domain.service.election import is_down_by_operator, unable
+from function_app.domain.service.health import HealthRow, judge
+from function_app.domain.service.kinds import kind_of
+from function_app.domain.service.look import Look
+
+
+def alarms(look: Look, holder: str | None) -> Iterator[str]:
+    """Of a service at rest; no holder where every member serves."""
+    for name in look.members:
+        yield from _alarms_of(look, name)
+    yield from _balancer_alarms(look, holder)
+    yield from _session_alarms(look, holder)
+    if holder is not None:
+        yield from _redundancy_alarms(look, holder)
+
+
+def _balancer_alarms(look: Look, holder: str | None) -> Iterator[str]:
+    for name in look.members:
+        if is_down_by_operator(look, name):
+            yield f"adminState of {name} is Down, and not by us: an operator's, or ours of a record that was lost or forgot it"
+    yield from look.record.flaws
+    up = [name for name in look.members if look.is_admitted(name)]
+    if len(up) > 1 and holder is not None:
+        yield f"the load balancer's probe succeeds on {', '.join(up)}"
+
+
+def _alarms_of(look: Look, member: str) -> Iterator[str]:
+    """Those that the agent of one member is the reason for."""
+    status, role = look.status(member), look.role(member)
+    if status is not None and status.excused:
+        yield f"{member} goes on answering although checks fail, as no member passes them: {'; '.join(status.excused)}"
+    yield from (f"{member}: {alarm}" for alarm in (status.alarms if status is not None else ()))
+    if judge(look, member).row is HealthRow.FIT_UNHEARD:
+        yield f"{member}: its peers do not hear it, although it is fit"
+    if role is not None and role[0] > look.record.epoch:
+        yield f"{member} claims epoch {role[0]}, and shows no command of ours: it is not believed"
+
+
+def _redundancy_alarms(look: Look, holder: str) -> Iterator[str]:
+    """Standbys that could not take over, and what that means for the next failure."""
+    others = [name for name in look.members if name != holder]
+    lacking = {name: why for name in others if (why := unable(look, name))}
+    if not lacking:
+        return
+    able = [name for name in others if name not in lacking]
+    means = f"{', '.join(able)} still can" if able else "no redundancy: the next failure is an outage"
+    yield f"cannot take over: {'; '.join(lacking.values())}; {means}"
+
+
+def _session_alarms(look: Look, holder: str | None) -> Iterator[str]:
+    announcers = look.service.announcers
+    down = [name for name in announcers if _has_sessions_down(look, name)]
+    moves = kind_of(look.service).holder_announces
+    others = (
+        "where one is missing, another member is the next hop" if moves else "the others announce the same next hop"
+    )
+    if down and len(down) == len(announcers):
+        yield "no announcer has all its BGP sessions Established: the Route Server, or the way to it"
+    else:
+        serving = [name for name in down if holder in (name, None)]
+        yield from (f"{name} has BGP sessions that are not Established; {others}" for name in serving)
+
+
+def _has_sessions_down(look: Look, member: str) -> bool:
+    status = look.status(member)
+    return status is not None and bool(status.sessions) and not all(status.sessions.values())

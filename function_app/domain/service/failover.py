@@ -1,0 +1,114 @@
+"""Whether the holder must be replaced, and by which member (safety.md section 4, the table)."""
+
+from function_app.domain.service.confirm import is_recent, may_predate, reached_only
+from function_app.domain.service.decision import Decision
+from function_app.domain.service.election import elect, is_down_by_operator, is_surely_down_by_operator, set_back
+from function_app.domain.service.health import (
+    HealthRow,
+    Judgement,
+    Verdict,
+    has_failed,
+    has_session,
+    is_ready,
+    is_seen,
+    judge,
+    probe_of_silent,
+)
+from function_app.domain.service.kinds import kind_of
+from function_app.domain.service.look import Look
+from function_app.domain.service.protocol import open_operation
+from function_app.domain.service.record import Kind
+
+SILENT = (HealthRow.SILENT, HealthRow.APPLIANCE_SILENT)
+PROBE_DOWN = (HealthRow.PROBE_DOWN, HealthRow.APPLIANCE_DOWN)
+
+
+def failover(look: Look, holder: str) -> Decision | None:
+    """Whether the holder must be replaced, and by which member; None when it need not be (safety.md section 4, the table).
+
+    | the holder                                        | then                                                      |
+    |---------------------------------------------------|-----------------------------------------------------------|
+    | is Down by an operator, or no pool lists it       | another one; a Down that health contradicts is waited for |
+    | is fit, but its probe fails (`PROBE_DOWN`)        | another one, unless that is stale, or was tried just now  |
+    |                                                   | and the probe gets an answer of no other one either       |
+    | cannot be judged                                  | left alone                                                |
+    | is silent, and the load balancer was not read     | left alone while its probe succeeds (`_probed_still`)     |
+    | is its own next hop, and only others have sessions | another one                                              |
+    | failed                                            | another one                                               |
+    """
+    judgement = judge(look, holder)
+    reason = judgement.because
+    if out := _taken_out(look, holder, judgement):
+        reason = out
+    elif judgement.row is HealthRow.PROBE_DOWN:
+        return _by_probe_alone(look, holder, reason)
+    elif judgement.row is HealthRow.APPLIANCE_DOWN and (look.is_unlisted(holder) or may_predate(look, holder)):
+        return None
+    elif judgement.verdict is Verdict.UNKNOWN:
+        return Decision(look.record, held=(f"left alone: {reason}",))
+    elif judgement.row in SILENT and (probed := _probed_still(look, holder, reason)):
+        return probed
+    elif _is_cut_off(look, holder):
+        reason = f"{holder} has no BGP session and announces itself: nothing reaches it"
+    elif judgement.verdict is not Verdict.FAILED:
+        return _late_down(look, holder)
+    return _replaced(look, holder, Kind.FAILOVER, reason)
+
+
+def _by_probe_alone(look: Look, holder: str, reason: str) -> Decision | None:
+    """A holder that finds itself fit and whose probe fails: another one, unless that was tried just now or is stale."""
+    if look.is_unlisted(holder):
+        return None
+    if look.kind is Kind.PROBE and is_recent(look) and reached_only(look, holder) is None:
+        why = f"{reason}; it was so with the last holder too: the probe's path is at fault (NSG, 168.63.129.16)"
+        return Decision(look.record, held=(why,))
+    return None if may_predate(look, holder) else _replaced(look, holder, Kind.PROBE, reason)
+
+
+def _taken_out(look: Look, holder: str, judgement: Judgement) -> str | None:
+    """How an operator took it out of the pool, if so. Where no pool lists the member that would follow, a move would not help."""
+    if is_down_by_operator(look, holder):
+        return f"{holder}: an operator set its adminState to Down" if is_surely_down_by_operator(look, holder) else None
+    if judgement.row not in PROBE_DOWN or not look.is_unlisted(holder):
+        return None
+    other = elect(look, without=holder)
+    return judgement.because if other is not None and not look.is_unlisted(other) else None
+
+
+def _late_down(look: Look, holder: str) -> Decision | None:
+    """Held, where a Down is not ours and health contradicts it: the pool may be shown as it was a minute ago."""
+    backend = look.backend(holder)
+    if backend is None or not is_down_by_operator(look, holder):
+        return None
+    why = f"adminState of {holder} is Down, but health says {backend.reason}: one of them is late"
+    return Decision(look.record, held=(why,))
+
+
+def _probed_still(look: Look, holder: str, reason: str) -> Decision | None:
+    """A probe that still succeeds once it should have found out says that only our path and the peers' is broken."""
+    wait = probe_of_silent(look, holder)
+    if wait is None or wait in look.observed.awaited:
+        return None
+    if wait in look.observed.tried:
+        return Decision(look.record, held=(f"left alone: {reason}, but {look.observed.tried[wait]}",))
+    return Decision(look.record, (wait,), because=(f"{reason}: what the load balancer's probe finds is waited for",))
+
+
+def _is_cut_off(look: Look, holder: str) -> bool:
+    """Whether a holder that is its own next hop, and answers, has no BGP session, and the member that would follow it has one.
+    Where no announcer has any, the Route Server or the way to it is at fault (safety.md section 3)."""
+    if not kind_of(look.service).holder_announces or look.status(holder) is None or has_session(look, holder):
+        return False
+    other = elect(look, without=holder)
+    return other is None or has_session(look, other)
+
+
+def _replaced(look: Look, holder: str, kind: Kind, reason: str) -> Decision:
+    other = elect(look, without=holder)
+    if other is None:
+        return Decision(look.record, held=(f"{reason}; but no other member is fit, so it keeps its role",))
+    if look.is_appliance(holder) and has_failed(look, holder):
+        look = set_back(look, holder)
+    ready = "" if is_ready(look, other) else ", as a last resort: it has no Established session"
+    ready += "" if is_seen(look, other) else ", and nothing shows whether it is well"
+    return open_operation(look, other, kind, f"{reason}; {other} takes over{ready}")
