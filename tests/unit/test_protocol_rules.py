@@ -164,12 +164,20 @@ def test_what_failed_in_this_look_is_not_tried_again_before_the_next() -> None:
     seen = look(SILENT, tried={by_agent(A): "no answer", by_balancer(A): "ARM answers 503"})
     decision = decided(seen, fencing(owed={A: 4}))
     assert decision.effects == ()
-    assert decision.held == (
-        "no proof that nva-a does not serve: its agent: no answer; the load balancer: ARM answers 503. "
-        "If nva-a is certainly off (deallocated, powered off), `forget` it and say so in `gone`: if it still serves, two will",
-    )
+    assert decision.held == (UNPROVEN,)
     command = SendPromote(B, 4, "boot-1")
     assert command not in decided(look(status(4), tried={command: "refused"}), granted()).effects
+
+
+UNPROVEN = "no proof that nva-a does not serve: its agent: no answer; the load balancer: ARM answers 503"
+IF_OFF = "If nva-a is certainly off (deallocated, powered off), `forget` it and say so in `gone`: if it still serves, two will"
+
+
+@pytest.mark.parametrize(("left", "words"), [(1, UNPROVEN), (0, f"{UNPROVEN}. {IF_OFF}")])
+def test_an_operators_word_is_called_for_only_once_the_time_of_the_operation_is_over(left: int, words: str) -> None:
+    seen = look(SILENT, tried={by_agent(A): "no answer", by_balancer(A): "ARM answers 503"})
+    due = operation(deadline=NOW + timedelta(seconds=left))
+    assert decided(seen, fencing(owed={A: 4}, operation=due)).held == (words,)
 
 
 def test_a_switchover_never_cuts_anybody_off() -> None:

@@ -7,9 +7,9 @@
     4 lift      stop believing in a fence, then take Down back (R6)
     5 promote   PROMOTE to the boot that was looked at
     6 confirm   in `confirm`: the load balancer's probe agrees
-    7 rejoin    in `decide`: the others acknowledge, are lifted, and stand by
+    7 rejoin    in `rest`: the others acknowledge, are lifted, and stand by
 
-Which step is due, and whether there should be an operation at all, is `decide`'s.
+Which step is due, and whether there should be an operation at all, is `operation`'s and `rest`'s.
 """
 
 from msgspec.structs import replace
@@ -209,10 +209,12 @@ def with_fences(record: Record, proven: dict[str, Fence]) -> Record:
 
 
 def _way_out(look: Look, member: str) -> str:
-    """What an operator can do for a member that no fence can reach: words for the end of a sentence."""
+    """What an operator can do for a member that no fence can reach: words for the end of a sentence. An operator's word in place
+    of a proof is not called for before the operation's time is over."""
     if look.is_unlisted(member):
         return f"; it is not in the pool: where it is gone for good, `forget` {member}"
-    return f". {IF_OFF.format(member)}"
+    is_long = look.operation is not None and look.at >= look.operation.deadline
+    return f". {IF_OFF.format(member)}" if is_long else ""
 
 
 def _fence_is_due(look: Look, member: str, by_agent: Effect) -> bool:
