@@ -8,12 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from function_app.domain.service.decide import decide
-from function_app.domain.service.observation import Role
+from function_app.domain.service.observation import BalancerReading, Role
 from function_app.domain.service.record import Drain, Phase, Record
 from function_app.domain.service.steps import SendFence, SendPromote
 from function_app.domain.topology.model import Topology
-from tests.builders import document, stable, status, topology
-from tests.unit.decisions import SERVING, SILENT, SOON, A, B, C, Case, learning, look, looking
+from tests.builders import balancer, document, stable, status, topology
+from tests.unit.decisions import PROBED, REFUSED, SERVING, SILENT, SOON, A, B, C, Case, learning, look, looking
 
 
 def shared(**changes: Any) -> Topology:
@@ -154,3 +154,37 @@ def test_every_fit_member_that_is_not_drained_is_made_to_serve(case: Case) -> No
 def test_a_fence_that_failed_in_this_look_is_left_for_the_next() -> None:
     tried = look(SERVING, SERVING, SERVING, tried={SendFence(A, 3): "no answer"})
     assert decide(looking(tried, record(drains=DRAINED), SHARED)).effects == ()
+
+
+DOWN_C = "adminState of nva-c is Down, and not by us: an operator's, or ours of a record that was lost or forgot it"
+
+
+def test_what_a_person_should_know_is_said_of_a_service_that_every_member_serves_too() -> None:
+    """Agents' alarms, sessions, an operator's Down, a load balancer that is not as it should be; that several are up is none."""
+    pool = balancer(nva_a=PROBED, nva_b=PROBED, nva_c="Down_Admin")
+    noisy = with_changes(status(3, Role.SERVING, sessions_up=False), alarms=("clock off",))
+    seen = look(noisy, SERVING, SERVING, balancer=with_changes(pool, flaws=("the probe of rule all is TCP",)))
+    found = decide(looking(seen, record(), SHARED)).alarms
+    assert found == (
+        "nva-a: clock off",
+        DOWN_C,
+        "the probe of rule all is TCP",
+        "nva-a has BGP sessions that are not Established; the others announce the same next hop",
+    )
+
+
+@pytest.mark.parametrize(
+    ("pool", "why"),
+    [
+        (balancer(nva_a=PROBED, nva_b=PROBED, nva_c=REFUSED), f"the load balancer's probe of it fails ({REFUSED})"),
+        (balancer(nva_a=PROBED, nva_b=PROBED, nva_c="Down_Admin"), "its adminState is Down"),
+        (balancer(nva_a=PROBED, nva_b=PROBED), "it is not in the backend pool"),
+    ],
+    ids=["its probe fails", "Down", "not listed"],
+)
+def test_a_member_that_serves_and_gets_no_new_flows_is_missing(pool: BalancerReading, why: str) -> None:
+    desired = shared(minHealthy=3)
+    held = decide(looking(look(SERVING, SERVING, SERVING, balancer=pool), record(), desired)).held
+    assert held[0] == "only 2 of at least 3 members are healthy"
+    assert held[1].startswith("nva-c: ")
+    assert why in held[1]

@@ -5,11 +5,12 @@ from dataclasses import replace as with_changes
 
 from msgspec.structs import replace
 
+from function_app.domain.service.alarms import alarms
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import is_drained
+from function_app.domain.service.election import is_drained, is_known_out, unable
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.look import LEAP_MAX, Look
-from function_app.domain.service.observation import Role
+from function_app.domain.service.observation import Role, Value
 from function_app.domain.service.protocol import lift, promote
 from function_app.domain.service.record import Phase
 from function_app.domain.service.steps import SendFence
@@ -55,7 +56,7 @@ def _ordered(look: Look, drained: list[str], wanted: list[str]) -> Decision:
     if effects:
         return Decision(record, effects, because=tuple(f"{e.member}: {type(e).__name__}" for e in effects))
     held = lifting.held + _missing(look, wanted)
-    return Decision(record, held=held, settled=not held)
+    return Decision(record, held=held, alarms=tuple(alarms(look, None)), settled=not held)
 
 
 def _taken_back(look: Look, wanted: list[str]) -> Decision:
@@ -87,10 +88,24 @@ def _least_numbers(look: Look, wanted: list[str]) -> Iterator[int]:
             yield mine.seq + 1
 
 
+def _gets_flows(look: Look, member: str) -> bool:
+    is_out = look.probed(member) is Value.BAD or is_known_out(look, member)
+    return look.serves(member) and not has_failed(look, member) and not is_out
+
+
+def _why_missing(look: Look, member: str) -> str:
+    backend = look.backend(member)
+    if why := unable(look, member):
+        return why
+    if backend is not None and look.probed(member) is Value.BAD:
+        return f"{member}: the load balancer's probe of it fails ({backend.reason})"
+    return judge(look, member).because
+
+
 def _missing(look: Look, wanted: list[str]) -> tuple[str, ...]:
     """Why not every member serves, and whether fewer do than `minHealthy`."""
-    healthy = [name for name in wanted if look.serves(name) and not has_failed(look, name)]
-    held = tuple(judge(look, name).because for name in wanted if name not in healthy)
+    healthy = [name for name in wanted if _gets_flows(look, name)]
+    held = tuple(_why_missing(look, name) for name in wanted if name not in healthy)
     least = look.service.min_healthy or 1
     if len(healthy) < least:
         return (f"only {len(healthy)} of at least {least} members are healthy", *held)
