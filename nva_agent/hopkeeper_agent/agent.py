@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from hopkeeper_agent import loading
-from hopkeeper_agent.checks import Examiner, with_sessions
+from hopkeeper_agent.checks import Examiner, of_the_disk, with_sessions
 from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.commands import CommandEndpoint
 from hopkeeper_agent.config import Config, PeerConfig
@@ -49,7 +49,8 @@ class Agent:
         self._speaker = loading.speaker(config, self._look)
         self.duties, self._trust = loading.duties(config, self._speaker)
         self._lookout = None if config.maintenance is None else Lookout(config.maintenance, self._look)
-        self._examiner = Examiner(with_sessions(config.checks, self._established), self._clock, self._look)
+        checks = [*with_sessions(config.checks, self._established), of_the_disk(config.agent.files.state)]
+        self._examiner = Examiner(checks, self._clock, self._look)
         self._watched = Examiner([watch.check for watch in config.watch], self._clock, self._look)
         self._gossip = Gossip(self._issuer, self.duties, own.ring, self._examiner.failing)
         self.watches = {peer.name: self._gossip.enrol(loading.neighbour(peer), config.tempo) for peer in config.peers}

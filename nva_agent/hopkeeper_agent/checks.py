@@ -231,6 +231,34 @@ class SessionsTrial:
             raise Failed(f"{count} of {self.least} sessions established")
 
 
+class WriteTrial:
+    """The directory takes a write that is made durable: a role that cannot be stored is refused, so a disk that is full is to
+    be known before. In a thread, of which there is one at a time: a write that hangs is not followed by more of them."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / ".written"
+        self._writing: asyncio.Future[None] | None = None
+
+    async def run(self) -> None:
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.ensure_future(asyncio.to_thread(self._write))
+        try:
+            await asyncio.shield(self._writing)
+        except OSError as error:
+            raise Failed(f"{self._path.parent} takes no write: {error.strerror}") from error
+
+    def _write(self) -> None:
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(descriptor, b"0" * _BLOCK_BYTES)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+            self._path.unlink()
+
+
+_BLOCK_BYTES = 4096
+
 TRIALS = {
     "tcp": TcpTrial,
     "http": HttpTrial,
@@ -269,6 +297,14 @@ class Check:
     timeout_seconds: Annotated[float, seconds(0.01, 600)] = 1.0
     fall: Annotated[int, whole(1, 100)] = 3
     rise: Annotated[int, whole(1, 100)] = 5
+
+
+STATE_DIRECTORY = "state-directory"
+
+
+def of_the_disk(directory: Path) -> Check:
+    """The agent's own check of the directory of its state file."""
+    return Check(STATE_DIRECTORY, WriteTrial(directory), period_seconds=60.0, timeout_seconds=30.0, fall=2, rise=1)
 
 
 @dataclass(frozen=True, slots=True)

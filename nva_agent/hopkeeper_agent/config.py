@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from hopkeeper_agent.checks import Check, Watch
+from hopkeeper_agent.checks import STATE_DIRECTORY, Check, Watch
 from hopkeeper_agent.decoding import (
     PORT_MAX,
     AbsolutePath,
@@ -120,7 +120,7 @@ class Config:
         if _repeats(names):
             yield "checks", "every name must be a different one"
         for name in names:
-            if name.startswith(OWN_CHECKS):
+            if name.startswith(OWN_CHECKS) or name == STATE_DIRECTORY:
                 yield "checks", f"the name {name} is the agent's own"
 
 

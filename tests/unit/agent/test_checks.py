@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
+import threading
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -25,7 +27,9 @@ from hopkeeper_agent.checks import (
     Trial,
     UdpTrial,
     Watch,
+    WriteTrial,
     excused,
+    of_the_disk,
     try_once,
     with_sessions,
 )
@@ -258,3 +262,23 @@ def test_a_holder_is_excused_where_every_peer_fails_the_same_check_and_of_a_shar
 ) -> None:
     assert excused({"echo": False}, peers, 200.1) == (frozenset({"echo"}) if alone else frozenset())
     assert excused({"echo": True}, peers, 200.1) == (frozenset({"echo"}) if shared else frozenset())
+
+
+async def test_the_directory_of_the_state_file_is_written_and_left_as_it_was(tmp_path: Path) -> None:
+    check = of_the_disk(tmp_path)
+    assert await try_once(check) is None
+    assert list(tmp_path.iterdir()) == []
+    assert check.fatal is False
+    missing = of_the_disk(tmp_path / "gone")
+    assert await try_once(missing) == f"{tmp_path / 'gone'} takes no write: No such file or directory"
+
+
+async def test_a_write_that_hangs_is_not_followed_by_a_second_one(tmp_path: Path) -> None:
+    """A FIFO without a reader: opening it to write waits."""
+    os.mkfifo(tmp_path / ".written")
+    check = Check("disk", WriteTrial(tmp_path), timeout_seconds=0.05)
+    before = threading.active_count()
+    for _ in range(3):
+        assert await try_once(check) == "no answer in time"
+    assert threading.active_count() == before + 1
+    os.close(os.open(tmp_path / ".written", os.O_RDONLY | os.O_NONBLOCK))
