@@ -1,7 +1,8 @@
 """The command line: what an operator does by hand. The same use cases as the triggers, over the same settings.
 
 `hopkeeper --help` lists the commands, each with what it does. They end with 0; with 1 where something is wrong with what
-was looked at, or an order was refused; with 2 where the command line or a document cannot be used.
+was looked at, or an order was refused; with 2 where the command line or a document cannot be used; with 3 where nothing has
+looked lately, so that nothing is known.
 """
 
 import asyncio
@@ -38,9 +39,12 @@ from function_app.render import render as configuration
 from function_app.views.evidence import learned, table
 from function_app.views.explain import explanation_lines
 from function_app.views.preflight import report_lines
+from function_app.views.status import overview_lines, status_lines
 
 TROUBLE = 1
 WRONG = 2
+STALE = 3
+ENDS = {"well": 0, "trouble": TROUBLE, "stale": STALE}
 
 
 @click.group(help="Keeps Azure Route Server peerings and NVA advertisements as written down.")
@@ -107,14 +111,24 @@ def apply(file: Path) -> None:
     click.echo(f"{file}: topology {topology.name!r} is in force")
 
 
-@main.command(help="What is in force, who holds what, what is held and why.")
+@main.command(
+    help="Who serves, since when and why, who could follow, and what is held. Ends with 0 where all is well, 1 where "
+    "something is wrong, 3 where nothing has looked for two sweeps."
+)
 @click.argument("topology", required=False)
-def status(topology: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="The whole status as JSON.")
+def status(topology: str | None, as_json: bool) -> None:
     async def ask() -> Overview | Status:
-        use_cases = wiring.use_cases()
+        use_cases = wiring.without_agents()
         return await use_cases.status(topology) if topology else await use_cases.overview()
 
-    _show(_run(ask()))
+    found = _run(ask())
+    if as_json:
+        _show(found)
+    else:
+        click.echo("\n".join(status_lines(found) if isinstance(found, Status) else overview_lines(found)))
+    if isinstance(found, Status):
+        sys.exit(ENDS[found.verdict])
 
 
 @main.command(help="What a pass would do first, and why; changes nothing.")
@@ -143,7 +157,7 @@ def reconcile(topology: str) -> None:
 @click.option("--routes", is_flag=True, help="List the learned routes too.")
 def verify(topology: str, fresh: bool, routes: bool) -> None:
     async def ask() -> Evidence:
-        return await wiring.use_cases().verify(topology, fresh)
+        return await wiring.without_agents().verify(topology, fresh)
 
     evidence = _run(ask())
     for line in (*(learned(evidence) if routes else ()), *table(evidence, datetime.now(UTC))):
@@ -234,7 +248,7 @@ def explain(topology: str, service: str, at: datetime | None) -> None:
     moment = at.replace(tzinfo=UTC) if at else None
 
     async def ask() -> Explanation:
-        return await wiring.use_cases().explain(topology, service, moment)
+        return await wiring.without_agents().explain(topology, service, moment)
 
     click.echo("\n".join(explanation_lines(_run(ask()))))
 
@@ -305,7 +319,7 @@ async def _asked(topology: Topology) -> Report:
 async def _apply(file: Path) -> Topology:
     text = await asyncio.to_thread(file.read_bytes)
     try:
-        return await wiring.use_cases().apply(text.decode())
+        return await wiring.without_agents().apply(text.decode())
     except (BadInput, UnicodeDecodeError) as error:
         _refuse(file, error)
 

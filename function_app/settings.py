@@ -76,15 +76,16 @@ URLS = (
 )
 
 
-def from_environment(env: Mapping[str, str] = environ) -> Settings:
-    """Reads and checks the environment. Raises BadInput naming every setting that is wrong or missing."""
+def from_environment(env: Mapping[str, str] = environ, signs: bool = True) -> Settings:
+    """Reads and checks the environment. Raises BadInput naming every setting that is wrong or missing. `signs`: whether agents
+    are to be reached, which take only what is signed; without it the signing key is not read, and is empty."""
     problems: list[Problem] = []
 
     def optional(name: str) -> str | None:
         return env.get(name, "").strip() or None
 
     storage = _storage(optional, problems)
-    signing_key = _signing_key(optional("HOPKEEPER_SIGNING_KEY"), problems)
+    signing_key = _signing_key(optional("HOPKEEPER_SIGNING_KEY"), problems) if signs else ""
     for name in URLS:
         if (value := optional(name)) and not value.startswith("https://"):
             problems.append(Problem(name, f"must be an https URL, is {value!r}"))

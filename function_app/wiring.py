@@ -3,7 +3,7 @@
 from functools import cache, partial
 
 from function_app import settings as environment
-from function_app.adapters.agents.http import AgentsOverHttp
+from function_app.adapters.agents.http import AgentsOverHttp, AgentsUnsigned
 from function_app.adapters.agents.jws import AppKey
 from function_app.adapters.agents.reports import ReportsOverJws
 from function_app.adapters.arm.client import Azure, Closable, Cloud, default_credential, managed_identity
@@ -49,7 +49,9 @@ def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Docume
         clock=clock,
         documents=documents,
         wake_ups=wake_ups,
-        agents=AgentsOverHttp(AppKey.from_pem(settings.signing_key), clock),
+        agents=AgentsOverHttp(AppKey.from_pem(settings.signing_key), clock)
+        if settings.signing_key
+        else AgentsUnsigned(),
         reports=ReportsOverJws(),
         load_balancers=LoadBalancersOverArm(azure),
         admin_states=AdminStatesOverArm(azure),
@@ -76,20 +78,27 @@ def _azure(settings: Settings) -> Azure:
 
 
 async def close() -> None:
-    """Closes what was opened since the first call of `use_cases`: for the command line, which ends. The app's own
-    clients live as long as it does."""
-    if not use_cases.cache_info().currsize:
-        return
-    ports = use_cases().ports
-    for part in (_azure(environment.from_environment()), ports.agents, ports.documents, ports.wake_ups):
-        if isinstance(part, Closable):
-            await part.close()
+    """Closes what was opened since the first call of `use_cases` or `without_agents`: for the command line, which ends. The
+    app's own clients live as long as it does."""
+    for made, signs in ((use_cases, True), (without_agents, False)):
+        if not made.cache_info().currsize:
+            continue
+        ports = made().ports
+        for part in (_azure(environment.from_environment(signs=signs)), ports.agents, ports.documents, ports.wake_ups):
+            if isinstance(part, Closable):
+                await part.close()
 
 
 @cache
 def use_cases() -> UseCases:
     """The running app's, made at the first trigger. Raises BadInput naming every setting that is wrong."""
     return build(environment.from_environment())
+
+
+@cache
+def without_agents() -> UseCases:
+    """For the command line: what reads and writes documents, and reads ARM. It needs no signing key, and reaches no agent."""
+    return build(environment.from_environment(signs=False))
 
 
 def is_configured() -> bool:

@@ -1,20 +1,27 @@
 """The status: what is in force, who holds each service, why anything is held. From stored documents only: always quick."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from function_app.domain.base.errors import BadInput
-from function_app.domain.service.record import Operation, Record
-from function_app.domain.topology.model import Service, Topology
+from function_app.domain.service.record import Phase, Record
+from function_app.domain.topology import model
+from function_app.domain.topology.model import Mode, Topology
 from function_app.reconcile.documents import status
-from function_app.reconcile.documents.look import LastLook
+from function_app.reconcile.documents.look import LastLook, Service
 from function_app.reconcile.passes.sweeps import last_sweep
 from function_app.reconcile.ports import Clock, Documents
 from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import Topologies
+
+TROUBLED = ("paused", "held", "refused", "failed")
+LOOK_SECONDS = 30.0
+"""What a slow pass may take until its look is stored."""
 
 
 class _LookTime(msgspec.Struct, frozen=True):
@@ -26,11 +33,13 @@ class _LookTime(msgspec.Struct, frozen=True):
 async def overview(topologies: Topologies, documents: Documents, clock: Clock, observing: bool) -> status.Overview:
     """Every topology, and when the last sweep came through. Raises Unavailable."""
     found = [await _summary(topologies, documents, name, clock.now()) for name in await topologies.names()]
-    swept = await last_sweep(documents)
-    sweep = None
-    if swept is not None:
-        sweep = status.Sweep(at=swept.at, age_seconds=_age(swept.at, clock.now()))
+    sweep = await _sweep(documents, clock.now())
     return status.Overview(topologies=tuple(found), sweep=sweep, observing=observing)
+
+
+async def _sweep(documents: Documents, now: datetime) -> status.Sweep | None:
+    swept = await last_sweep(documents)
+    return None if swept is None else status.Sweep(at=swept.at, age_seconds=_age(swept.at, now))
 
 
 async def _summary(topologies: Topologies, documents: Documents, name: str, now: datetime) -> status.TopologySummary:
@@ -55,13 +64,65 @@ async def detail(topologies: Topologies, documents: Documents, clock: Clock, nam
     in_force = await topologies.in_force(name)
     look, _ = await kept.load(documents, keys.status(name), LastLook)
     records = await Records(documents).load_all(in_force.topology, clock.now())
-    return status.Status(
+    now, sweep = clock.now(), in_force.topology.timing.sweep
+    found = status.Status(
         topology=name,
+        as_of=now,
+        verdict="well",
+        reasons=(),
+        looked_seconds=None if look is None else _age(look.at, now),
+        sweep=await _sweep(documents, now),
+        sweep_seconds=sweep.total_seconds(),
         generation=in_force.generation,
         problems=tuple(map(str, in_force.problems)),
-        services=tuple(_service(in_force.topology, s, records[s.name]) for s in in_force.topology.services),
-        last_look=None if look is None else _aged(look, clock.now()),
+        services=tuple(_service(in_force.topology, s, records[s.name], now) for s in in_force.topology.services),
+        last_look=None if look is None else _aged(look, now),
     )
+    stale, trouble = tuple(_stale(found)), tuple(_trouble(found))
+    return replace(found, verdict="stale" if stale else "trouble" if trouble else "well", reasons=stale + trouble)
+
+
+def _stale(found: status.Status) -> Iterator[str]:
+    """Why what was seen last says nothing of now: a sweep looks at everything, and two of them did not."""
+    most = max(2 * found.sweep_seconds, found.sweep_seconds + LOOK_SECONDS)
+    if found.looked_seconds is None:
+        yield "no look was completed yet"
+    elif found.looked_seconds > most:
+        looks = f"not looked at for {found.looked_seconds} s, and a sweep looks every {found.sweep_seconds:g} s"
+        yield f"{looks}: the app does not run, or does not reach its storage"
+
+
+def _trouble(found: status.Status) -> Iterator[str]:
+    """What is not as it should be, in short: why stands with the part that it is about."""
+    if found.problems:
+        yield "the document that was stored last is not in force as it is"
+    looked = found.last_look.services if found.last_look is not None else {}
+    for service in found.services:
+        yield from (f"{service.service}: {why}" for why in _trouble_of(service, looked.get(service.service)))
+    if found.last_look is not None:
+        parts = {name: server.outcome for name, server in found.last_look.route_servers.items()}
+        parts["networks"] = found.last_look.networks.outcome
+        yield from (f"{name}: {outcome}" for name, outcome in parts.items() if outcome in TROUBLED)
+        if found.last_look.routes.wrong:
+            yield f"routes: {found.last_look.routes.wrong} wrong"
+
+
+def _trouble_of(service: status.ServiceStatus, looked: Service | None) -> Iterator[str]:
+    if service.left is not None:
+        if not service.left.done:
+            yield f"it is being {service.left.how}"
+        return
+    if service.holder is None and service.mode != Mode.ACTIVE_ACTIVE:
+        yield "no member is known to serve"
+    if service.paused is not None:
+        yield "paused"
+    if looked is None:
+        return
+    if looked.outcome in TROUBLED:
+        yield looked.outcome
+    spares = looked.spares if looked.spares is not UNSET else {}
+    if spares and all(spares.values()) and service.mode != Mode.ACTIVE_ACTIVE:
+        yield "no spare: the next failure is an outage"
 
 
 def _aged(look: LastLook, now: datetime) -> LastLook:
@@ -77,28 +138,50 @@ def _age(at: datetime, now: datetime) -> int:
     return max(0, round((now - at).total_seconds()))
 
 
-def _service(topology: Topology, service: Service, record: Record) -> status.ServiceStatus:
-    pause, drains = record.pause, sorted(record.drains.items())
+def _service(topology: Topology, service: model.Service, record: Record, now: datetime) -> status.ServiceStatus:
+    drains = sorted((name, drain) for name, drain in record.drains.items() if now < drain.until)
     return status.ServiceStatus(
         service=service.name,
         mode=service.mode,
         phase=record.phase,
+        since=_since(record),
+        left=_left(record),
         epoch=record.epoch,
         holder=record.holder,
         target=record.target,
         may_serve=tuple(sorted(record.may_serve)),
         fenced=tuple(sorted(record.fenced)),
         owed=tuple(sorted(record.owed)),
-        paused=None if pause is None else status.PauseInForce(until=pause.until, by=pause.by),
+        paused=_pause(record, now),
         drained={name: status.DrainInForce(until=drain.until, by=drain.by) for name, drain in drains},
         automatic_failovers=record.spacing.count if record.spacing else 0,
         paths=_paths(record),
         members=tuple(status.MemberAddress(name=n, address=str(topology.speaker(n).address)) for n in service.names),
-        operation=None if record.operation is None else _operation(record.operation),
+        operation=_operation(record),
     )
 
 
-def _operation(operation: Operation) -> status.OperationUnderWay:
+def _since(record: Record) -> datetime | None:
+    operation = record.operation
+    return operation.started if operation is not None and record.phase is Phase.STABLE else None
+
+
+def _left(record: Record) -> status.Left | None:
+    leaving = record.leaving
+    return None if leaving is None else status.Left(how=leaving.how, by=leaving.by, done=leaving.done)
+
+
+def _pause(record: Record, now: datetime) -> status.PauseInForce | None:
+    pause = record.pause
+    if pause is None or now >= pause.until:
+        return None
+    return status.PauseInForce(until=pause.until, by=pause.by, reason=pause.reason)
+
+
+def _operation(record: Record) -> status.OperationUnderWay | None:
+    operation = record.operation
+    if operation is None:
+        return None
     return status.OperationUnderWay(
         id=operation.id, kind=operation.kind, reason=operation.reason, started=operation.started
     )

@@ -9,7 +9,9 @@ from function_app import wiring
 from function_app.domain.base.errors import BadInput
 from function_app.reconcile.documents.outcome import Outcomes
 from function_app.reconcile.documents.plan import Plans
+from function_app.reconcile.documents.status import Status
 from function_app.triggers.answers import answer, foreseen, json_body, order_status, outcome_answer
+from function_app.views.status import overview_lines, status_lines
 
 blueprint = func.Blueprint()
 
@@ -42,8 +44,13 @@ async def order(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="status/{topology?}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @foreseen
 async def status(req: func.HttpRequest) -> func.HttpResponse:
+    """JSON, or the lines of the command line where text is preferred: `Accept: text/plain`."""
     name, use_cases = req.route_params.get("topology"), wiring.use_cases()
-    return answer(await use_cases.status(name) if name else await use_cases.overview())
+    found = await use_cases.status(name) if name else await use_cases.overview()
+    if "text/plain" not in req.headers.get("accept", ""):
+        return answer(found)
+    lines = status_lines(found) if isinstance(found, Status) else overview_lines(found)
+    return func.HttpResponse("\n".join((*lines, "")), mimetype="text/plain")
 
 
 def _dry_run(req: func.HttpRequest) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from lab import keys
 from lab.acts import Stage
 from lab.stack import DATA, PROBE, SERVICE, TOPOLOGY, Stack
 from lab.traffic import ProbeWatch, Traffic
@@ -98,6 +99,19 @@ async def test_a_rehearsal_of_the_standby_s_fence_passes_and_the_status_stops_wa
         await asyncio.sleep(0.1)
     assert not await _found(stage, "probe")
     assert not await _found(stage, "both-instances")
+
+
+@together
+async def test_the_status_is_text_where_text_is_preferred(stage: Stage) -> None:
+    holder = await stage.at_rest()
+    path = f"/status/{TOPOLOGY}"
+    headers = {"x-functions-key": keys.of_path(stage.stack.keys, path), "Accept": "text/plain"}
+    assert stage.stack.session is not None
+    async with stage.stack.session.get(f"{stage.stack.host_url}/api{path}", headers=headers) as response:
+        assert (response.status, response.content_type) == (200, "text/plain")
+        lines = (await response.text()).splitlines()
+    assert lines[0].startswith(f"{TOPOLOGY}: ")
+    assert any(line.startswith(f"{SERVICE} (active-passive): {holder} serves since ") for line in lines)
 
 
 async def _found(stage: Stage, rule: str) -> list[str]:

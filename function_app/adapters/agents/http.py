@@ -43,6 +43,21 @@ ATTEMPTS = 2
 _NO_ROUTE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL})
 
 
+class AgentsUnsigned:
+    """Without a signing key: whatever would reach an agent raises BadInput, so that none is taken for unreachable."""
+
+    async def status(self, topology: str, speaker: Speaker, timeout: timedelta) -> AgentReading:
+        raise _NO_KEY
+
+    async def command(
+        self, topology: str, speaker: Speaker, service: str, command: AgentCommand, timeout: timedelta
+    ) -> CommandAnswer:
+        raise _NO_KEY
+
+
+_NO_KEY = BadInput.of("HOPKEEPER_SIGNING_KEY", "must be set: agents take only what is signed")
+
+
 class AgentsOverHttp:
     """Agents at the addresses of the topology. Nothing connects before the first request; `close` when done."""
 

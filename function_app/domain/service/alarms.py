@@ -1,4 +1,4 @@
-"""What a person should know although nothing is to be done."""
+"""What a person should know although nothing is to be done: alarms, and who could follow the holder."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,11 @@ from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.look import Look
 
 
+def spares(look: Look) -> dict[str, str | None]:
+    """By member that is not the holder why it could not take over now; None where it could."""
+    return {name: unable(look, name) for name in look.members if name != look.record.holder}
+
+
 def alarms(look: Look, holder: str | None) -> Iterator[str]:
     """Of a service at rest; no holder where every member serves."""
     for name in look.members:
@@ -15,7 +20,7 @@ def alarms(look: Look, holder: str | None) -> Iterator[str]:
     yield from _balancer_alarms(look, holder)
     yield from _session_alarms(look, holder)
     if holder is not None:
-        yield from _redundancy_alarms(look, holder)
+        yield from _redundancy_alarms(look)
 
 
 def _balancer_alarms(look: Look, holder: str | None) -> Iterator[str]:
@@ -40,15 +45,15 @@ def _alarms_of(look: Look, member: str) -> Iterator[str]:
         yield f"{member} claims epoch {role[0]}, and shows no command of ours: it is not believed"
 
 
-def _redundancy_alarms(look: Look, holder: str) -> Iterator[str]:
+def _redundancy_alarms(look: Look) -> Iterator[str]:
     """Standbys that could not take over, and what that means for the next failure."""
-    others = [name for name in look.members if name != holder]
-    lacking = {name: why for name in others if (why := unable(look, name))}
+    others = spares(look)
+    lacking = [why for why in others.values() if why]
     if not lacking:
         return
-    able = [name for name in others if name not in lacking]
+    able = [name for name, why in others.items() if not why]
     means = f"{', '.join(able)} still can" if able else "no redundancy: the next failure is an outage"
-    yield f"cannot take over: {'; '.join(lacking.values())}; {means}"
+    yield f"cannot take over: {'; '.join(lacking)}; {means}"
 
 
 def _session_alarms(look: Look, holder: str | None) -> Iterator[str]:

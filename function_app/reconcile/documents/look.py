@@ -118,13 +118,15 @@ class HealthEvent(Part, frozen=True, kw_only=True):
 
 class Service(Part, frozen=True, kw_only=True):
     """`nextHop` is where its routes should lead, as far as that is known; `loadBalancer` why it could not be read, null
-    where it was read or there is none. `metrics` and `events` explain only."""
+    where it was read or there is none. `spares`: by member that does not serve why it could not take over, null where it could;
+    not there in a document of an older version. `metrics` and `events` explain only."""
 
     outcome: str
     reasons: tuple[str, ...]
     next_hop: str | None
     load_balancer: str | None
     backends: dict[str, Backend]
+    spares: dict[str, str | None] | UnsetType = UNSET
     metrics: dict[str, str]
     events: tuple[HealthEvent, ...]
 

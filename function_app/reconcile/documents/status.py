@@ -38,10 +38,11 @@ class Overview(Part, frozen=True, kw_only=True):
 
 
 class PauseInForce(Part, frozen=True, kw_only=True):
-    """Nothing is done to the service until then; `by` names who ordered it."""
+    """Nothing is done to the service until then; `by` names who ordered it, `reason` why, which may be empty."""
 
     until: datetime
     by: str
+    reason: str
 
 
 class DrainInForce(Part, frozen=True, kw_only=True):
@@ -67,7 +68,7 @@ class MemberAddress(Part, frozen=True, kw_only=True):
 
 
 class OperationUnderWay(Part, frozen=True, kw_only=True):
-    """A change of the holder that is under way: `kind` failover, switchover or forced."""
+    """A change of the holder that is under way, or the last one: `kind` failover, switchover, renew, adopt, ..."""
 
     id: str
     kind: str
@@ -75,13 +76,25 @@ class OperationUnderWay(Part, frozen=True, kw_only=True):
     started: datetime
 
 
+class Left(Part, frozen=True, kw_only=True):
+    """An operator retired or released the service (`how`); `done` once it is not managed any more."""
+
+    how: str
+    by: str
+    done: bool
+
+
 class ServiceStatus(Part, frozen=True, kw_only=True):
     """A service's record: `holder` serves, `target` is to serve; `mayServe` could still admit new flows; `fenced` cannot,
-    and that is proven; `owed` names members whose adminState Down of ours is still to be taken back."""
+    and that is proven; `owed` names members whose adminState Down of ours is still to be taken back. `since`: when the operation
+    began by which the holder serves, null while one is under way; `operation` is that one, or the one under way. A pause and a
+    drain that are over are null, and not there."""
 
     service: str
     mode: str
     phase: str
+    since: datetime | None
+    left: Left | None
     epoch: int
     holder: str | None
     target: str | None
@@ -97,10 +110,20 @@ class ServiceStatus(Part, frozen=True, kw_only=True):
 
 
 class Status(Part, frozen=True, kw_only=True):
-    """One topology: its services as recorded now, and what the last slow pass saw, null where none is readable."""
+    """One topology: its services as recorded at `asOf`, and what the last slow pass saw, null where none is readable.
+
+    `verdict`: stale where no look was completed for two sweeps (`sweepSeconds`), so that nothing is known of now; else trouble
+    where `reasons` says so; else well. `lookedSeconds`: the age of the last look. `sweep` is null until one came through.
+    """
 
     schema: Literal["hopkeeper/status/1"] = "hopkeeper/status/1"
     topology: str
+    as_of: datetime
+    verdict: Literal["well", "trouble", "stale"]
+    reasons: tuple[str, ...]
+    looked_seconds: int | None
+    sweep: Sweep | None
+    sweep_seconds: float
     generation: str
     problems: tuple[str, ...]
     services: tuple[ServiceStatus, ...]

@@ -11,7 +11,7 @@ from functools import partial
 
 from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.preflight.summary import Report
-from function_app.domain.service.observation import BalancerReading, Observed, Value
+from function_app.domain.service.observation import Observed, Value
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import observe
 from function_app.reconcile.act.rehearse import rehearsals, rehearse_adopted
@@ -83,6 +83,7 @@ async def _everything(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
         agents=readings,
         services=seen,
         next_hops=hops,
+        records=records,
         memberships=memberships,
         verification=verification,
         networks=networks,
@@ -123,12 +124,11 @@ async def _service(service_pass: ServicePass, agents: observe.AgentReadings, exp
     shown = partial(_explanations, service_pass.ports, service_pass.topology, service)
     nothing: tuple[Mapping[str, Value], tuple[HealthEvent, ...]] = ({}, ())
     explained = asyncio.ensure_future(explaining.part(f"{service.name}: metrics and health events", shown, nothing))
-    balancer: BalancerReading | str | None = None
+    observed: Observed | None = None
 
     async def look(again: bool) -> Observed:
-        nonlocal balancer
+        nonlocal observed
         observed = await observe.one_look(agents, service, again)
-        balancer = observed.balancer
         return observed
 
     try:
@@ -136,7 +136,7 @@ async def _service(service_pass: ServicePass, agents: observe.AgentReadings, exp
         metrics, events = await explained
     finally:
         explained.cancel()
-    return Seen(balancer, outcome, metrics, events)
+    return Seen(observed, outcome, metrics, events)
 
 
 async def _explanations(

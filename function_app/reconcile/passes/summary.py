@@ -7,19 +7,25 @@ from datetime import datetime
 from ipaddress import IPv4Address
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.networks.flags import NetworkPeeringReading
 from function_app.domain.preflight.summary import Report
+from function_app.domain.service.alarms import spares
 from function_app.domain.service.health import can_take_over
+from function_app.domain.service.look import Look
 from function_app.domain.service.observation import (
     AgentReading,
     AgentStatus,
     Appliance,
     BalancerReading,
     MemberReading,
+    Observed,
     Value,
 )
+from function_app.domain.service.record import Record
+from function_app.domain.topology.model import Service
 from function_app.domain.topology.peering_names import is_own
 from function_app.reconcile.documents import look
 from function_app.reconcile.documents.findings import PreflightFinding, finding, preflight_finding
@@ -39,11 +45,16 @@ log = logging.getLogger("hopkeeper.pass")
 class Seen:
     """One service in a slow pass: its load balancer, and what only explains."""
 
-    balancer: BalancerReading | str | None
-    """None where the service has none; a text says why it could not be read."""
+    observed: Observed | None
+    """By its last look; None where none was completed."""
     outcome: Outcome
     metrics: Mapping[str, Value]
     events: tuple[HealthEvent, ...]
+
+    @property
+    def balancer(self) -> BalancerReading | str | None:
+        """None where the service has none; a text says why it could not be read."""
+        return None if self.observed is None else self.observed.balancer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +70,8 @@ class Summary:
     services: Mapping[str, Seen]
     next_hops: Mapping[str, IPv4Address]
     """By service, where its routes should lead, as far as that is known."""
+    records: Mapping[str, Record]
+    """By service, as it is after the pass."""
     memberships: tuple[Membership, ...]
     verification: Verification
     networks: Networks
@@ -121,7 +134,7 @@ def document(summary: Summary, preflight_earlier: tuple[PreflightFinding, ...]) 
         routes=_routes(summary.verification),
         networks=_networks(summary.networks),
         members={name: _member(name, reading, summary) for name, reading in _of_agents(summary)},
-        services={name: _service(seen, summary.next_hops.get(name)) for name, seen in summary.services.items()},
+        services={service.name: _service(service, summary) for service in in_force.topology.services},
         preflight=tuple(map(preflight_finding, summary.preflight.findings)),
         preflight_earlier=preflight_earlier,
     )
@@ -207,7 +220,8 @@ def _member(name: str, reading: AgentReading, summary: Summary) -> look.Member:
     )
 
 
-def _service(seen: Seen, next_hop: IPv4Address | None) -> look.Service:
+def _service(service: Service, summary: Summary) -> look.Service:
+    seen, next_hop = summary.services[service.name], summary.next_hops.get(service.name)
     balancer = seen.balancer
     backends = sorted(balancer.backends.items()) if isinstance(balancer, BalancerReading) else []
     return look.Service(
@@ -216,6 +230,15 @@ def _service(seen: Seen, next_hop: IPv4Address | None) -> look.Service:
         next_hop=str(next_hop) if next_hop is not None else None,
         load_balancer=balancer if isinstance(balancer, str) else None,
         backends={name: look.Backend(admin_state=b.admin_state, reason=b.reason) for name, b in backends},
+        spares=_spares(service, summary),
         metrics={name: str(value) for name, value in seen.metrics.items()},
         events=tuple(look.HealthEvent(at=e.at, kind=e.kind, description=e.description) for e in seen.events),
     )
+
+
+def _spares(service: Service, summary: Summary) -> dict[str, str | None] | UnsetType:
+    observed = summary.services[service.name].observed
+    if observed is None:
+        return UNSET
+    timing = summary.in_force.topology.timing
+    return spares(Look(service, timing, observed, summary.records[service.name], summary.at))

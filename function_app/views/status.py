@@ -1,0 +1,149 @@
+"""The status as a person reads it at night: a verdict, then of each service who serves, since when, why, and who could follow.
+
+Stored readings are of the moment at which they were made: where that is long ago, nothing is said in the present tense.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from msgspec import UNSET
+
+from function_app.reconcile.documents import look
+from function_app.reconcile.documents.status import Overview, ServiceStatus, Status, Sweep, TopologySummary
+
+REASONS_MOST = 6
+"""Lines of reasons of one service; all of them are in the JSON."""
+WORDS = {"well": "well", "trouble": "TROUBLE", "stale": "UNKNOWN"}
+
+
+def status_lines(status: Status) -> Iterator[str]:
+    """For a terminal, without colour."""
+    yield f"{status.topology}: {WORDS[status.verdict]}"
+    yield from (f"  {reason}" for reason in status.reasons)
+    yield _looked(status)
+    yield from (f"  its document: {problem}" for problem in status.problems)
+    for service in status.services:
+        yield ""
+        yield from _service(service, status)
+    if status.last_look is not None:
+        yield f"as of {moment(status.last_look.at)}:" if status.verdict == "stale" else ""
+        yield from _surroundings(status.last_look)
+
+
+def overview_lines(overview: Overview) -> Iterator[str]:
+    """One line a topology, then the sweep."""
+    for each in overview.topologies:
+        yield _summary(each)
+    if not overview.topologies:
+        yield "no topology is in force: `hopkeeper apply FILE`"
+    yield _swept(overview.sweep)
+    if overview.observing:
+        yield "observing only: nothing is changed, and orders are refused"
+
+
+def _summary(each: TopologySummary) -> str:
+    if not each.usable:
+        return f"{each.topology}: no version of its document can be used: {'; '.join(each.problems)}"
+    looked = "no look yet" if each.last_look_seconds is None else f"looked at {ago(each.last_look_seconds)}"
+    services = ", ".join(each.services) if each.services is not UNSET and each.services else "no services"
+    trouble = f"; its document: {'; '.join(each.problems)}" if each.problems else ""
+    return f"{each.topology}: {services}; {looked}{trouble}"
+
+
+def _looked(status: Status) -> str:
+    if status.last_look is None or status.looked_seconds is None:
+        return f"no look on record; {_swept(status.sweep)}"
+    at = moment(status.last_look.at)
+    return (
+        f"looked at {ago(status.looked_seconds)} ({at}); {_swept(status.sweep)}, due every {status.sweep_seconds:g} s"
+    )
+
+
+def _swept(sweep: Sweep | None) -> str:
+    return "no sweep came yet" if sweep is None else f"the last sweep came {ago(sweep.age_seconds)}"
+
+
+def _service(service: ServiceStatus, status: Status) -> Iterator[str]:
+    yield f"{service.service} ({service.mode}): {_who(service, status)}"
+    if service.left is not None:
+        return
+    if service.operation is not None:
+        yield f"  why    {service.operation.kind}: {service.operation.reason}"
+    yield from _ordered(service)
+    if status.last_look is not None and service.service in status.last_look.services:
+        yield from _seen(service.service, status.last_look, status.verdict == "stale")
+
+
+def _ordered(service: ServiceStatus) -> Iterator[str]:
+    if service.paused is not None:
+        why = f": {service.paused.reason}" if service.paused.reason else ""
+        yield f"  paused until {moment(service.paused.until)} by {service.paused.by}{why}; `resume` ends it"
+    for name, drain in service.drained.items():
+        yield f"  drained {name} until {moment(drain.until)} by {drain.by}"
+
+
+def _seen(service: str, last: look.LastLook, is_stale: bool) -> Iterator[str]:
+    seen = last.services[service]
+    if not is_stale:
+        yield from _spares(seen)
+    yield f"  {seen.outcome}, as of {moment(last.at)}" if is_stale else f"  {seen.outcome}"
+    reasons = [reason.removeprefix(f"{service}: ") for reason in seen.reasons]
+    yield from (f"  {reason}" for reason in reasons[:REASONS_MOST])
+    if len(reasons) > REASONS_MOST:
+        yield f"  and {len(reasons) - REASONS_MOST} more: --json"
+
+
+def _who(service: ServiceStatus, status: Status) -> str:
+    epoch = f"epoch {service.epoch}"
+    if service.left is not None:
+        return f"{service.left.how} by {service.left.by}: {'not managed' if service.left.done else 'under way'}"
+    if service.mode == "active-active":
+        return f"every member may serve: {', '.join(service.may_serve) or 'none'}, {epoch}"
+    if service.holder is None:
+        coming = f"{service.target} is to serve" if service.target else "who serves is being learned"
+        return f"NO member serves for certain; {coming} ({service.phase}, {epoch})"
+    if status.verdict == "stale":
+        return f"{service.holder} served by the record ({epoch}); whether it does now is unknown"
+    if service.since is None:
+        return f"{service.holder} may serve, not confirmed yet ({service.phase}, {epoch})"
+    seconds = (status.as_of - service.since).total_seconds()
+    return f"{service.holder} serves since {moment(service.since)}, {ago(seconds)} ({epoch})"
+
+
+def _spares(seen: look.Service) -> Iterator[str]:
+    if seen.spares is UNSET:
+        return
+    able = [name for name, why in seen.spares.items() if why is None]
+    lacking = [why for why in seen.spares.values() if why is not None]
+    yield f"  spare  {', '.join(able) if able else 'NONE: the next failure is an outage'}"
+    yield from (f"         {why}" for why in lacking)
+
+
+def _surroundings(last: look.LastLook) -> Iterator[str]:
+    for name, server in last.route_servers.items():
+        taken = "not read" if server.taken is None else f"{server.taken} of {server.most} peers"
+        yield f"{name}: {taken}, {server.outcome}"
+    routes = (
+        "verified"
+        if last.routes.verified
+        else f"{last.routes.wrong} wrong"
+        if last.routes.wrong
+        else "not verified yet"
+    )
+    age = "" if last.routes.age_seconds is UNSET else f", the oldest answer {ago(last.routes.age_seconds)}"
+    yield f"routes: {routes}{age}"
+    errors = sum(found.severity == "error" for found in last.preflight)
+    if last.preflight:
+        yield f"preflight: {errors} errors, {len(last.preflight) - errors} to know: `hopkeeper lint FILE`"
+
+
+def moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}Z"
+
+
+def ago(seconds: float) -> str:
+    """An age in the unit in which a person would say it."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"

@@ -1,0 +1,56 @@
+"""`hopkeeper status` as an operator runs it at night: no key of the app on this machine, and an end that a script can use."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from function_app.adapters.storage.local import DocumentsInDirectory
+from function_app.domain.topology.laws import Place
+from function_app.reconcile.documents.look import LastLook
+from function_app.reconcile.store import keys
+from function_app.reconcile.store.topologies import Topologies
+from tests.builders import document
+from tests.contract.test_verify_command import ROOT, hopkeeper
+
+LOOK = msgspec.json.decode(
+    (ROOT / "contracts" / "documents" / "examples" / "status-stable.json").read_bytes(), type=dict[str, object]
+)["lastLook"]
+
+
+@pytest.fixture
+async def environment(tmp_path: Path) -> dict[str, str]:
+    """Storage alone: neither ARM nor the app's key."""
+    await Topologies(DocumentsInDirectory(tmp_path), Place()).apply(yaml.safe_dump(document()))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HOPKEEPER_")}
+    return kept | {"AzureWebJobsStorage": f"directory:{tmp_path}"}
+
+
+async def test_it_needs_no_signing_key_and_ends_with_3_where_nothing_has_looked(environment: dict[str, str]) -> None:
+    code, lines = await hopkeeper(environment, "status", "hub")
+    assert (code, lines[:2]) == (3, ["hub: UNKNOWN", "  no look was completed yet"])
+    assert await hopkeeper(environment, "status") == (0, ["hub: fw; no look yet", "no sweep came yet"])
+
+
+async def test_it_ends_with_1_in_trouble_and_shows_all_of_it_as_json(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A look of just now that was well; the record is not there, so nothing shows who serves."""
+    look = msgspec.convert(LOOK, LastLook)
+    fresh = msgspec.structs.replace(look, at=datetime.now(UTC) - timedelta(seconds=3))
+    await DocumentsInDirectory(tmp_path).put(keys.status("hub"), msgspec.json.encode(fresh))
+    code, lines = await hopkeeper(environment, "status", "hub")
+    assert (code, lines[:2]) == (1, ["hub: TROUBLE", "  fw: no member is known to serve"])
+    code, lines = await hopkeeper(environment, "status", "hub", "--json")
+    assert (code, msgspec.json.decode("\n".join(lines))["verdict"]) == (1, "trouble")
+
+
+@pytest.mark.parametrize("words", [("reconcile", "hub"), ("plan", "hub"), ("switchover", "hub", "fw", "--to", "nva-b")])
+async def test_what_reaches_agents_is_refused_without_the_key_and_none_is_taken_for_unreachable(
+    environment: dict[str, str], words: tuple[str, ...]
+) -> None:
+    code, lines = await hopkeeper(environment, *words)
+    assert (code, lines) == (2, ["hopkeeper: HOPKEEPER_SIGNING_KEY: must be set: the app signs its commands with it"])

@@ -1,0 +1,120 @@
+"""The status as text: the verdict first, nothing of long ago in the present tense, and who could follow."""
+
+from datetime import timedelta
+
+import pytest
+
+from function_app.reconcile.documents.status import Overview
+from function_app.reconcile.use_cases import UseCases
+from function_app.views.status import ago, overview_lines, status_lines
+from tests.unit.reconcile.scene import Scene
+from tests.unit.reconcile.test_use_cases import settled
+
+
+async def shown(app: UseCases) -> list[str]:
+    return list(status_lines(await app.status("hub")))
+
+
+async def at_rest() -> tuple[Scene, UseCases]:
+    scene, _, app = await settled()
+    await app.wake_all()
+    scene.clock.at += timedelta(seconds=12)
+    return scene, app
+
+
+async def test_a_service_that_is_well_is_said_in_a_screen() -> None:
+    _, app = await at_rest()
+    lines = await shown(app)
+    assert lines[0] == "hub: well"
+    assert lines[1].startswith("looked at 12 s ago (2026-01-01 ")
+    assert lines[1].endswith("; the last sweep came 12 s ago, due every 60 s")
+    (who,) = (line for line in lines if line.startswith("fw (active-passive): nva-a serves since 2026-01-01 "))
+    assert who.endswith(" s ago (epoch 1)")
+    assert "  why    adopt: learned: nva-a is the best of the fit members" in lines
+    assert "  spare  nva-b" in lines
+    assert len(lines) <= 20
+
+
+async def test_a_standby_that_could_not_take_over_is_trouble_and_says_why() -> None:
+    scene, app = await at_rest()
+    scene.world.kill("nva-b")
+    await app.look("hub", "test")
+    lines = await shown(app)
+    assert lines[:2] == ["hub: TROUBLE", "  fw: no spare: the next failure is an outage"]
+    assert "  spare  NONE: the next failure is an outage" in lines
+    assert any(line.startswith("         nva-b: its agent does not answer") for line in lines)
+
+
+async def test_where_nothing_has_looked_for_two_sweeps_nothing_is_said_in_the_present_tense() -> None:
+    scene, app = await at_rest()
+    scene.clock.at += timedelta(seconds=120)
+    status = await app.status("hub")
+    lines = list(status_lines(status))
+    assert status.verdict == "stale"
+    assert lines[0] == "hub: UNKNOWN"
+    assert lines[1] == (
+        "  not looked at for 132 s, and a sweep looks every 60 s: the app does not run, or does not reach its storage"
+    )
+    assert "fw (active-passive): nva-a served by the record (epoch 1); whether it does now is unknown" in lines
+    assert not [line for line in lines if " serves since " in line or line.startswith("  spare")]
+
+
+async def test_without_any_look_on_record_nothing_is_known() -> None:
+    _, documents, app = await settled()
+    documents.stored.pop("status/hub.json")
+    status = await app.status("hub")
+    assert (status.verdict, status.reasons[0]) == ("stale", "no look was completed yet")
+    assert "no look on record; no sweep came yet" in list(status_lines(status))
+
+
+async def test_a_pause_says_until_when_by_whom_and_why_and_is_gone_once_it_is_over() -> None:
+    scene, app = await at_rest()
+    await app.order("hub", "fw", "pause", {"minutes": 5, "by": "ann", "reason": "firmware"})
+    lines = await shown(app)
+    assert lines[:2] == ["hub: TROUBLE", "  fw: paused"]
+    (paused,) = (line for line in lines if line.startswith("  paused until "))
+    assert paused.endswith("Z by ann: firmware; `resume` ends it")
+    scene.clock.at += timedelta(minutes=6)
+    assert (await app.status("hub")).services[0].paused is None
+
+
+@pytest.mark.parametrize("verb", ["release", "retire"])
+async def test_a_service_that_left_is_not_managed_and_no_trouble(verb: str) -> None:
+    _, app = await at_rest()
+    await app.order("hub", "fw", verb, {"by": "ann"})
+    for _ in range(5):
+        await app.wake_all()
+    lines = await shown(app)
+    assert f"fw (active-passive): {verb}d by ann: not managed" in lines
+    assert "fw: no member is known to serve" not in " ".join(lines)
+
+
+async def test_while_no_member_is_granted_none_is_said_to_serve() -> None:
+    scene, app = await at_rest()
+    scene.world.kill("nva-a")
+    scene.world.arm_up = False
+    scene.clock.at += timedelta(seconds=60)
+    await app.look("hub", "test")
+    lines = await shown(app)
+    assert "  fw: no member is known to serve" in lines
+    (who,) = (line for line in lines if line.startswith("fw (active-passive): NO member serves for certain; "))
+    assert "nva-b is to serve (fencing, epoch 2)" in who
+
+
+async def test_the_overview_has_a_line_a_topology_and_says_how_to_begin_where_there_is_none() -> None:
+    _, app = await at_rest()
+    assert list(overview_lines(await app.overview())) == ["hub: fw; looked at 12 s ago", "the last sweep came 12 s ago"]
+    nothing = Overview(topologies=(), sweep=None, observing=True)
+    assert list(overview_lines(nothing)) == [
+        "no topology is in force: `hopkeeper apply FILE`",
+        "no sweep came yet",
+        "observing only: nothing is changed, and orders are refused",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(-3, "0 s ago"), (119, "119 s ago"), (120, "2 min ago"), (7200, "2 h ago"), (172800, "2 d ago")],
+)
+def test_an_age_is_said_in_the_unit_in_which_a_person_would(seconds: float, said: str) -> None:
+    assert ago(seconds) == said
