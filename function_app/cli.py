@@ -70,13 +70,9 @@ def check(
         return
     if file is None or app is not None:
         raise click.UsageError("give a topology document, or --app URL with --key-file FILE")
-    try:
-        topology = decode(file.read_text(), Place(allow_loopback=lab))
-    except (BadInput, UnicodeDecodeError) as error:
-        _refuse(file, error)
-    else:
-        speakers, services = len(topology.speakers), len(topology.services)
-        click.echo(f"{file}: topology {topology.name!r} is usable: {speakers} speakers, {services} services")
+    topology = _read(file, lab)
+    speakers, services = len(topology.speakers), len(topology.services)
+    click.echo(f"{file}: topology {topology.name!r} is usable: {speakers} speakers, {services} services")
 
 
 @main.command(help="Say what would keep a topology from working; changes nothing. Ends with 1 where there is an error.")
@@ -88,9 +84,7 @@ def check(
 @click.option("--lab", is_flag=True, help="Allow loopback addresses, as a lab on one machine has them.")
 def lint(file: Path, azure: bool | None, as_json: bool, lab: bool) -> None:
     try:
-        topology = decode(file.read_text(), Place(allow_loopback=lab))
-    except UnicodeDecodeError as error:
-        _refuse(file, error)
+        topology = decode(_text(file), Place(allow_loopback=lab))
     except BadInput as error:
         report = broken(error.problems)
     else:
@@ -172,10 +166,7 @@ def verify(topology: str, fresh: bool, routes: bool) -> None:
 @click.option("--probe-threshold", default=2, help="of the load balancer's probe")
 @click.option("--lab", is_flag=True, help="Allow loopback addresses, as a lab on one machine has them.")
 def bounds(file: Path, probe_interval: float, probe_threshold: int, lab: bool) -> None:
-    try:
-        topology = decode(file.read_text(), Place(allow_loopback=lab))
-    except (BadInput, UnicodeDecodeError) as error:
-        _refuse(file, error)
+    topology = _read(file, lab)
     probe = Probe(timedelta(seconds=probe_interval), probe_threshold)
     of_services = (bound for s in topology.services for bound in kind_of(s).bounds(s, topology.timing, probe))
     for bound in dict.fromkeys(of_services):
@@ -234,9 +225,8 @@ def render(
 ) -> None:
     frontends = {service: address for service, (address,) in frontend}
     try:
-        topology = decode(file.read_text(), Place(allow_loopback=lab))
-        click.echo(configuration(topology, speaker, vendor, dict(instances), frontends), nl=False)
-    except (BadInput, UnicodeDecodeError) as error:
+        click.echo(configuration(_read(file, lab), speaker, vendor, dict(instances), frontends), nl=False)
+    except BadInput as error:
         _refuse(file, error)
 
 
@@ -317,10 +307,9 @@ async def _asked(topology: Topology) -> Report:
 
 
 async def _apply(file: Path) -> Topology:
-    text = await asyncio.to_thread(file.read_bytes)
     try:
-        return await wiring.without_agents().apply(text.decode())
-    except (BadInput, UnicodeDecodeError) as error:
+        return await wiring.without_agents().apply(await asyncio.to_thread(_text, file))
+    except BadInput as error:
         _refuse(file, error)
 
 
@@ -348,11 +337,31 @@ def _show(document: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
 
 
-def _refuse(file: Path, error: BadInput | UnicodeDecodeError) -> NoReturn:
-    problems = error.problems if isinstance(error, BadInput) else (f"$: not UTF-8: {error.reason}",)
-    click.echo(f"{file}: refused, nothing was written", err=True)
-    for problem in problems:
-        click.echo(f"  {problem}", err=True)
+def _read(file: Path, lab: bool) -> Topology:
+    """Ends with 2 where it is no topology."""
+    try:
+        return decode(_text(file), Place(allow_loopback=lab))
+    except BadInput as error:
+        _refuse(file, error)
+
+
+def _text(file: Path) -> str:
+    """Raises BadInput."""
+    raw = file.read_bytes()
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        is_utf_16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+        rule = "UTF-16, as PowerShell's > writes it: save it as UTF-8" if is_utf_16 else f"not UTF-8: {error.reason}"
+        raise BadInput.of("$", rule) from error
+
+
+def _refuse(file: Path, error: BadInput) -> NoReturn:
+    many = len(error.problems)
+    click.echo(f"{file} cannot be used: {many} fault{'s' * (many > 1)}", err=True)
+    for problem in error.problems:
+        line = "" if problem.line is None else f"line {problem.line}, "
+        click.echo(f"  {line}{problem}", err=True)
     sys.exit(WRONG)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import azure.functions as func
 import msgspec
 
-from function_app.domain.base.errors import BadInput, NotAuthentic, Transient
+from function_app.domain.base.errors import BadInput, NotAuthentic, Problem, Transient
 from function_app.reconcile.documents.outcome import OutcomeAnswer
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.triggers.limit import bounded
@@ -83,6 +83,11 @@ def lenient_text(request: func.HttpRequest, most: int = BODY_MAX) -> str:
     return body.replace(b"\0", b"").decode("utf-8", "replace")
 
 
+def _problem(problem: Problem) -> dict[str, str | int]:
+    line = {"line": problem.line} if problem.line is not None else {}
+    return {"path": problem.path, "rule": problem.rule, **line}
+
+
 def foreseen(handler: HttpHandler) -> HttpHandler:
     """Bounds the handler, and turns Hopkeeper's errors into answers. Anything else is a bug: logged with its trace,
     answered 503 to be retried."""
@@ -94,7 +99,7 @@ def foreseen(handler: HttpHandler) -> HttpHandler:
         try:
             return await work(req)
         except BadInput as error:
-            return answer({"error": [{"path": p.path, "rule": p.rule} for p in error.problems]}, 400)
+            return answer({"error": [_problem(problem) for problem in error.problems]}, 400)
         except NotAuthentic as error:
             return answer({"error": str(error)}, 401)
         except Transient as error:

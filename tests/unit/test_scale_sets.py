@@ -253,9 +253,9 @@ def test_events_of_an_instance_belong_to_the_topology() -> None:
         ({"id": f"{SUB}/virtualHubs/rs"}, "a scale set's id ends in"),
         ({"asn": 65515}, "ASN 65515 is reserved"),
         ({"peersWith": ["nva-a"]}, "no Route Server is named 'nva-a'"),
-        ({"peersWith": []}, "of length >= 1"),
+        ({"peersWith": []}, "needs at least 1, has 0"),
         ({"name": "f" * 60}, "longer than 80"),
-        ({"agent": {"port": 8443}}, "unknown field `agent`"),
+        ({"agent": {"port": 8443}}, "agent: no such key"),
     ],
 )
 def test_a_scale_set_that_cannot_be_is_refused(change: dict[str, Any], rule: str) -> None:

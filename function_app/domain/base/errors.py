@@ -10,7 +10,7 @@ HopkeeperError
     └── NotAuthentic       a signature, an audience or a key does not hold
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Self
 
@@ -45,10 +45,12 @@ class Unusable(Terminal):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where (a path such as `$.speakers[0].asn`), and which rule it breaks."""
+    """One thing that is wrong: where (a path such as `$.speakers[0].asn`, and in which line, where that is known), and which
+    rule it breaks."""
 
     path: str
     rule: str
+    line: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.path}: {self.rule}"

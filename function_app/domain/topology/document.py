@@ -5,15 +5,16 @@ Pure: text in, `Topology` out. PyYAML reads the text, msgspec the shapes; what n
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-import msgspec
 import yaml
 
 from function_app.domain.base.addresses import dotted_decimal, with_or_without_length
 from function_app.domain.base.errors import BadInput, Problem
 from function_app.domain.topology.laws import Place, broken_laws, broken_recent_laws
 from function_app.domain.topology.model import Topology
+from function_app.domain.topology.shapes import PathStep, convert, steps_of
 
 SIZE_MAX = 256 * 1024
 """Characters; a document beyond it is refused before it is parsed."""
@@ -22,9 +23,38 @@ SIZE_MAX = 256 * 1024
 def decode(text: str, place: Place) -> Topology:
     """The topology that `text` describes.
 
-    Raises BadInput naming the path and the rule: the first broken shape, or every broken law.
+    Raises BadInput naming path, line and rule of everything that is wrong: with its shape, or else by a law.
     """
-    return from_plain(_read(text), place)
+    plain = _read(text)
+    try:
+        return from_plain(plain, place)
+    except BadInput as error:
+        raise BadInput(_with_lines(error.problems, text)) from error
+
+
+def _with_lines(problems: tuple[Problem, ...], text: str) -> tuple[Problem, ...]:
+    """In the order of the document; what is missing is in the line of what should hold it."""
+    root = yaml.compose(text, Loader=_StrictLoader)
+    found = [replace(problem, line=_line(root, steps_of(problem.path))) for problem in problems]
+    return tuple(sorted(found, key=lambda problem: problem.line or 0))
+
+
+def _line(node: yaml.Node | None, steps: list[PathStep]) -> int | None:
+    line = None
+    while node is not None:
+        line = node.start_mark.line + 1 if line is None else line
+        step, *steps = steps or [""]
+        key, node = _inside(node, step)
+        line = key.start_mark.line + 1 if key is not None else line
+    return line
+
+
+def _inside(node: yaml.Node, step: PathStep) -> tuple[yaml.Node | None, yaml.Node | None]:
+    """Where that begins, and what it is; None where there is no such thing."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step], node.value[step]
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    return next(((key, value) for key, value in pairs if key.value == step), (None, None))
 
 
 def decode_stored(text: str, place: Place) -> tuple[Topology, tuple[Problem, ...]]:
@@ -56,11 +86,10 @@ def from_plain(document: object, place: Place) -> Topology:
 
 
 def _shaped(document: object, read: Callable[[type, object], Any] = dotted_decimal) -> Topology:
-    try:
-        return msgspec.convert(_spelt_out(document), Topology, dec_hook=read)
-    except msgspec.ValidationError as error:
-        rule, _, path = str(error).partition(" - at ")
-        raise BadInput.of(path.strip("`") or "$", rule) from error
+    topology, problems = convert(_spelt_out(document), Topology, read)
+    if topology is None:
+        raise BadInput(problems)
+    return topology
 
 
 def _spelt_out(document: object) -> object:

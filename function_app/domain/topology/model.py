@@ -17,8 +17,22 @@ from msgspec.structs import replace
 from function_app.domain.base.azure_limits import ASN_MAX
 from function_app.domain.base.timing import Timing
 
-Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
-ResourceId = Annotated[str, Meta(pattern=r"^/subscriptions/[^/\s]+/resource[gG]roups/[^/\s]+/providers/[^\s]+[^/\s]$")]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
+        description="a name: lower-case letters, digits and hyphens, a letter first and no hyphen last, 63 at most",
+        examples=["hub"],
+    ),
+]
+ResourceId = Annotated[
+    str,
+    Meta(
+        pattern=r"^/subscriptions/[^/\s]+/resource[gG]roups/[^/\s]+/providers/[^\s]+[^/\s]$",
+        description="an Azure resource id: /subscriptions/…/resourceGroups/…/providers/…/NAME",
+        examples=["/subscriptions/s/resourceGroups/g/providers/p/n"],
+    ),
+]
 Priority = Annotated[int, Meta(ge=0, le=65535)]
 AND = ", "
 """Between what belongs to several pools of one service where it is one text; in no id or name of ARM."""
