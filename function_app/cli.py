@@ -10,6 +10,7 @@ import getpass
 import sys
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
+from difflib import unified_diff
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -29,7 +30,7 @@ from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
 from function_app.reconcile.documents.findings import preflight_document
-from function_app.reconcile.documents.history import Explanation
+from function_app.reconcile.documents.history import Entry, Explanation
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.passes.outcome import Ending, Outcome
@@ -38,8 +39,9 @@ from function_app.render import LANGUAGES, did_you_mean
 from function_app.render import render as configuration
 from function_app.views.evidence import learned, table
 from function_app.views.explain import explanation_lines
+from function_app.views.history import history_lines
 from function_app.views.preflight import report_lines
-from function_app.views.status import overview_lines, status_lines
+from function_app.views.status import moment_of, overview_lines, status_lines
 
 TROUBLE = 1
 WRONG = 2
@@ -47,7 +49,11 @@ STALE = 3
 ENDS = {"well": 0, "trouble": TROUBLE, "stale": STALE}
 
 
-@click.group(help="Keeps Azure Route Server peerings and NVA advertisements as written down.")
+@click.group(
+    help="Keeps Azure Route Server peerings and NVA advertisements as written down.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="hopkeeper")
 def main() -> None:
     """Entry point of `hopkeeper`."""
 
@@ -101,7 +107,7 @@ def lint(file: Path, azure: bool | None, as_json: bool, lab: bool) -> None:
 @main.command(help="Check a topology document and put it in force.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def apply(file: Path) -> None:
-    topology = _run(_apply(file))
+    topology = _run(_apply(file), file)
     click.echo(f"{file}: topology {topology.name!r} is in force")
 
 
@@ -125,13 +131,53 @@ def status(topology: str | None, as_json: bool) -> None:
         sys.exit(ENDS[found.verdict])
 
 
-@main.command(help="What a pass would do first, and why; changes nothing.")
-@click.argument("topology")
-def plan(topology: str) -> None:
-    async def ask() -> Plan:
-        return await wiring.use_cases().plan(topology)
+@main.command(
+    help="What a pass would do first, and why; changes nothing. Of a topology that is in force, or of a document that is not: "
+    "then also why it could not be."
+)
+@click.argument("topology_or_file")
+def plan(topology_or_file: str) -> None:
+    file = Path(topology_or_file) if Path(topology_or_file).is_file() else None
 
-    _show(_run(ask()))
+    async def ask() -> Plan:
+        use_cases = wiring.use_cases()
+        return await (use_cases.plan_of(_text(file)) if file is not None else use_cases.plan(topology_or_file))
+
+    _show(_run(ask(), file))
+
+
+@main.command(help="Print the document that is in force.")
+@click.argument("topology")
+def get(topology: str) -> None:
+    click.echo(_run(_in_force(topology)), nl=False)
+
+
+@main.command(help="Compare the document that is in force with this one. Ends with 1 where they differ.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--lab", is_flag=True, help="Allow loopback addresses, as a lab on one machine has them.")
+def diff(file: Path, lab: bool) -> None:
+    name = _read(file, lab).name
+    there, here = _run(_in_force(name)).splitlines(), _text(file).splitlines()
+    lines = list(unified_diff(there, here, f"{name}, in force", str(file), lineterm=""))
+    if lines:
+        click.echo("\n".join(lines))
+        sys.exit(TROUBLE)
+
+
+@main.command(help="What was decided about a service, and why: a line each pass, the newest last.")
+@click.argument("topology")
+@click.argument("service")
+@click.option("--most", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many passes.")
+@click.option("--json", "as_json", is_flag=True, help="The entries as JSON.")
+def history(topology: str, service: str, most: int, as_json: bool) -> None:
+    async def ask() -> tuple[Entry, ...]:
+        return await wiring.without_agents().history(topology, service, most)
+
+    entries = _run(ask())
+    if as_json:
+        _show(entries)
+    else:
+        click.echo("\n".join(history_lines(entries)))
 
 
 @main.command(help="Make one pass over a topology now.")
@@ -201,6 +247,20 @@ class Addresses(click.ParamType[tuple[str, tuple[IPv4Address, ...]]]):
         return name, addresses
 
 
+class Moment(click.ParamType[datetime]):
+    """A time in UTC: a date and a time as they are printed, a time of day that was last, or how long ago."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, datetime):
+            return value
+        try:
+            return moment_of(str(value), datetime.now(UTC))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 class Language(click.Choice[str]):
     """The name of a vendor, or `agent`; where it is none, the nearest one is suggested."""
 
@@ -233,12 +293,10 @@ def render(
 @main.command(help="Why a service is as it is, or was at a moment: evidence, guards, and what was done.")
 @click.argument("topology")
 @click.argument("service")
-@click.option("--at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f"]), help="UTC")
+@click.option("--at", type=Moment(), help="UTC: as it is printed anywhere here, 03:00 for the last one, or -10m.")
 def explain(topology: str, service: str, at: datetime | None) -> None:
-    moment = at.replace(tzinfo=UTC) if at else None
-
     async def ask() -> Explanation:
-        return await wiring.without_agents().explain(topology, service, moment)
+        return await wiring.without_agents().explain(topology, service, at)
 
     click.echo("\n".join(explanation_lines(_run(ask()))))
 
@@ -302,18 +360,21 @@ def _check_app(url: str, key: str, wait: timedelta, sweep_within: timedelta) -> 
     click.echo(f"{url}: {said}")
 
 
+async def _in_force(topology: str) -> str:
+    return await wiring.without_agents().topologies.text(topology)
+
+
 async def _asked(topology: Topology) -> Report:
     return await wiring.use_cases().lint(topology)
 
 
 async def _apply(file: Path) -> Topology:
-    try:
-        return await wiring.without_agents().apply(await asyncio.to_thread(_text, file))
-    except BadInput as error:
-        _refuse(file, error)
+    return await wiring.without_agents().apply(_text(file))
 
 
-def _run[T](work: Coroutine[Any, Any, T]) -> T:
+def _run[T](work: Coroutine[Any, Any, T], file: Path | None = None) -> T:
+    """`file` is what is said to be wrong, where it is."""
+
     async def closing() -> T:
         try:
             return await work
@@ -323,6 +384,8 @@ def _run[T](work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(closing())
     except HopkeeperError as error:
+        if isinstance(error, BadInput) and file is not None:
+            _refuse(file, error)
         click.echo(f"hopkeeper: {error}", err=True)
         sys.exit(WRONG if isinstance(error, BadInput) else TROUBLE)
 

@@ -11,7 +11,7 @@ from typing import Any
 from function_app.domain.base.errors import BadInput, NotAuthentic
 from function_app.domain.preflight.summary import Report
 from function_app.domain.service.orders import order_from
-from function_app.domain.topology.model import Topology
+from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import history, status
 from function_app.reconcile.documents.history import Entry, Explanation
 from function_app.reconcile.documents.plan import Plan
@@ -71,16 +71,34 @@ class UseCases:
         return await status.detail(self.topologies, self.ports.documents, self.ports.clock, name)
 
     async def history(self, name: str, service: str, most: int = HISTORY_MOST) -> tuple[Entry, ...]:
-        """The last entries of a service, the newest last; none where nothing is on record."""
-        return await history.last_entries(self.ports.documents, name, service, most)
+        """The last entries of a service, the newest last; none where nothing is on record yet. Raises BadInput for a service that
+        is neither in force nor on record."""
+        entries = await history.last_entries(self.ports.documents, name, service, most)
+        if not entries:
+            await self._known(name, service)
+        return entries
 
     async def explain(self, name: str, service: str, at: datetime | None = None) -> Explanation:
-        """Why a service is as it is, or was at a moment."""
-        return await history.explain(self.ports.documents, name, service, at)
+        """Why a service is as it is, or was at a moment. Raises BadInput as `history` does."""
+        found = await history.explain(self.ports.documents, name, service, at)
+        if not found.entries:
+            await self._known(name, service)
+        return found
+
+    async def _known(self, name: str, service: str) -> Service:
+        in_force = await self.topologies.in_force(name)
+        found = next((s for s in in_force.topology.services if s.name == service), None)
+        if found is None:
+            raise BadInput.of("service", _no_such_service(in_force.topology, service))
+        return found
 
     async def plan(self, name: str) -> Plan:
         """What a slow pass would do first. Raises BadInput where the topology cannot be used."""
         return await plan(self.ports, await self.topologies.in_force(name))
+
+    async def plan_of(self, text: str) -> Plan:
+        """The same with a document that is not in force; `problems` say why it could not be. Raises BadInput where it is none."""
+        return await plan(self.ports, await self.topologies.proposed(text))
 
     async def verify(self, name: str, fresh: bool = False) -> Evidence:
         """Reads routes and flags until everything is known, and compares; changes nothing. Raises BadInput for an unknown
@@ -103,14 +121,10 @@ class UseCases:
     async def order(self, name: str, service: str, verb: str, said: Any) -> Outcome:
         """An operator's verb for one service. Raises BadInput for an unknown one or a malformed body; a refusal is an
         outcome."""
-        in_force = await self.topologies.in_force(name)
-        found = next((s for s in in_force.topology.services if s.name == service), None)
-        if found is None:
-            raise BadInput.of("service", _no_such_service(in_force.topology, service))
-        order = order_from(verb, said)
+        found, order = await self._known(name, service), order_from(verb, said)
         if self.observe_only:
             return Outcome(Ending.REFUSED, (OBSERVING,))
-        return await operate(self.ports, in_force, found, order)
+        return await operate(self.ports, await self.topologies.in_force(name), found, order)
 
     # --- passes ------------------------------------------------------------------------------------------------------
 

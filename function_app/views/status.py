@@ -3,8 +3,9 @@
 Stored readings are of the moment at which they were made: where that is long ago, nothing is said in the present tense.
 """
 
+import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, time, timedelta
 
 from msgspec import UNSET
 
@@ -139,6 +140,21 @@ def _surroundings(last: look.LastLook) -> Iterator[str]:
 
 def moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}Z"
+
+
+def moment_of(text: str, now: datetime) -> datetime:
+    """A time that a person writes: as `moment` and others print it, the last 03:00, or -10m (s, m, h, d). Raises ValueError."""
+    if back := re.fullmatch(r"-(\d+)([smhd])", text):
+        return now - timedelta(seconds=int(back[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[back[2]])
+    if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?Z?", text):
+        clock = time.fromisoformat(text.rstrip("Z").zfill(5 if text.count(":") == 1 else 8))
+        today = datetime.combine(now.date(), clock, now.tzinfo)
+        return today if today <= now else today - timedelta(days=1)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time: {moment(now)}, 03:00 and -10m are") from None
+    return at if at.tzinfo is not None else at.replace(tzinfo=now.tzinfo)
 
 
 def ago(seconds: float) -> str:

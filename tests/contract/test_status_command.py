@@ -54,3 +54,21 @@ async def test_what_reaches_agents_is_refused_without_the_key_and_none_is_taken_
 ) -> None:
     code, lines = await hopkeeper(environment, *words)
     assert (code, lines) == (2, ["hopkeeper: HOPKEEPER_SIGNING_KEY: must be set: the app signs its commands with it"])
+
+
+async def test_what_is_in_force_is_printed_and_compared_and_a_misspelt_service_is_no_empty_answer(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    code, lines = await hopkeeper(environment, "get", "hub")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("\n".join(lines) + "\n")
+    assert (code, await hopkeeper(environment, "diff", str(mine))) == (0, (0, []))
+    mine.write_text(mine.read_text().replace("asn: 65001", "asn: 65009", 1))
+    code, lines = await hopkeeper(environment, "diff", str(mine))
+    assert (code, [line for line in lines if line[0] in "+-"][2:]) == (1, ["-  asn: 65001", "+  asn: 65009"])
+    for verb in ("history", "explain"):
+        code, lines = await hopkeeper(environment, verb, "hub", "fv")
+        assert (code, lines) == (2, ["hopkeeper: service: topology 'hub' has no service 'fv'; it has: fw"])
+    assert await hopkeeper(environment, "history", "hub", "fw") == (0, ["nothing was decided yet"])
+    code, lines = await hopkeeper(environment, "explain", "hub", "fw", "--at", "teatime")
+    assert (code, "03:00 and -10m are" in "".join(lines)) == (2, True)

@@ -21,7 +21,7 @@ from ipaddress import IPv4Network
 
 import msgspec
 
-from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.base.errors import BadInput, Problem, Superseded
 from function_app.domain.service.leaving import departures
 from function_app.domain.service.record import Record
 from function_app.domain.topology.announces import sources
@@ -40,6 +40,9 @@ NEVER = datetime.fromtimestamp(0, UTC)
 DELETED = Problem(
     "$", "the document is gone; what it had last stays in force: put it back, or end its services, one by one"
 )
+
+NOT_STORED = "not stored"
+"""The generation of a document that is not in force."""
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -160,17 +163,32 @@ class Topologies:
 
     async def apply(self, text: str) -> Topology:
         """Checks and stores a document, whole or not at all. Raises BadInput, or Superseded if another writer was faster."""
+        proposed = await self.proposed(text)
+        if proposed.problems:
+            raise BadInput(proposed.problems)
+        topology = proposed.topology
+        there = await self._documents.load(keys.topology(topology.name))
+        await self._documents.save(keys.topology(topology.name), text.encode(), there.etag if there else None)
+        await self._documents.put(keys.last_good(topology.name), text.encode())
+        return topology
+
+    async def proposed(self, text: str) -> InForce:
+        """A document that is not stored, with what would keep it from being put in force now. Raises BadInput for no document."""
         topology = decode(text, self._place)
         problems = await self._clashes(topology)
         good = await self._documents.load(keys.last_good(topology.name))
         if good is not None:
             problems += await self._departures(topology.name, good, topology)
-        if problems:
-            raise BadInput(problems)
-        there = await self._documents.load(keys.topology(topology.name))
-        await self._documents.save(keys.topology(topology.name), text.encode(), there.etag if there else None)
-        await self._documents.put(keys.last_good(topology.name), text.encode())
-        return topology
+        return InForce(topology, NOT_STORED, problems)
+
+    async def text(self, name: str) -> str:
+        """The document that is in force, as it was written. Raises BadInput where there is none."""
+        in_force = await self.in_force(name)
+        for key in (keys.topology(name), keys.last_good(name)):
+            stored = await self._documents.load(key)
+            if stored is not None and stored.etag == in_force.generation:
+                return stored.body.decode()
+        raise Superseded(f"topology {name!r} changed meanwhile")
 
     async def _clashes(self, topology: Topology) -> tuple[Problem, ...]:
         """Two topologies must not manage the same backend pool or adopted peering, since each would undo the other's changes,
