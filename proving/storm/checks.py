@@ -166,15 +166,15 @@ class Checks:
         return settled and self._world.service.mode is Mode.ACTIVE_PASSIVE
 
     def _has_left(self, name: str, record: Record) -> bool:
-        """Whether the record need not know it: the service was released; or it, or the service with it, left as Down; or it is a
-        restored machine that was left alone."""
+        """Whether the record need not know it: the service was released; or it, or the service with it, left as Down, which without
+        an agent is all that there is to leave; or it is a restored machine that was left alone."""
         agent, leaving = self._world.agents[name], record.leaving
         if agent.restored and agent.uncontradicted:
             return True
         if leaving is not None and leaving.done and leaving.how == "released":
             return True
         down = not self._world.lets_pass(name)
-        return down and (name in self.forgotten or (leaving is not None and leaving.done))
+        return down and (name in self.forgotten | self._world.bare or (leaving is not None and leaving.done))
 
     # --- what is written
 
@@ -342,7 +342,10 @@ class Checks:
         return owed and (record.phase is Phase.FENCING or rehearsed)
 
     def _permitted(self, what: str, record: Record, now: datetime) -> None:
-        if record.phase is Phase.LEARN:
+        released = (
+            record.leaving is not None and record.leaving.how == "released"
+        )  # what is ours is put back, whoever serves
+        if record.phase is Phase.LEARN and not released:
             self.broken("S11", f"{what} while learning")
         if record.pause is not None and now < record.pause.until:
             self.broken("S11", f"{what} while paused")

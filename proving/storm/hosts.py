@@ -20,11 +20,13 @@ class Trace:
     """What one pass last knew the record to be, and when it looked and asked for the peerings; the checks compare its
     effects with that."""
 
-    __slots__ = ("listed", "looked", "record")
+    __slots__ = ("asked", "listed", "looked", "record")
 
     def __init__(self) -> None:
         self.record: Record | None = None
         self.looked = 0.0
+        self.asked = False
+        """Whether it asked an agent."""
         self.listed = 0.0
 
 

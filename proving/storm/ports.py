@@ -96,7 +96,7 @@ class HostDocuments:
             return None
         kind = "record.load" if key.startswith(keys.RECORDS) else "doc.load"
         found: Stored | None = await self._host.ask(kind, STORAGE_SECONDS, _no_storage, self._store.load, key)
-        if kind == "record.load" and not self._host.world.topology.commanded:  # no look at agents says when
+        if kind == "record.load" and not TRACE.get().asked:  # no look at agents says when
             TRACE.get().looked = self._host.world.timeline.now
         if found is not None and kind == "record.load":
             TRACE.get().record = self._store.records.get(found.etag)
@@ -146,7 +146,7 @@ class HostAgents:
 
     async def status(self, topology: str, speaker: Speaker, timeout: timedelta) -> AgentReading:
         seconds = timeout.total_seconds()
-        TRACE.get().looked = self._world.timeline.now
+        TRACE.get().looked, TRACE.get().asked = self._world.timeline.now, True
         reading: AgentReading = await self._host.ask("agent.status", seconds, _no_agent, self._status, speaker.name)
         return reading
 
