@@ -166,8 +166,8 @@ class Checks:
         return settled and self._world.service.mode is Mode.ACTIVE_PASSIVE
 
     def _has_left(self, name: str, record: Record) -> bool:
-        """Whether the record need not know it: the service was released; or it, or the service with it, left as Down, which without
-        an agent is all that there is to leave; or it is a restored machine that was left alone."""
+        """Whether the record need not know it: the service was released; or it, or the service with it, left as Down, which
+        without an agent is all that there is to leave; or it is a restored machine that was left alone."""
         agent, leaving = self._world.agents[name], record.leaving
         if agent.restored and agent.uncontradicted:
             return True

@@ -69,6 +69,10 @@ def _deleted(document: dict[str, Any], who: str) -> None:
     """Nothing is written: the whole document goes, by hand."""
 
 
+def _members(topology: Topology) -> frozenset[str]:
+    return frozenset(name for service in topology.services if service.key == "fw" for name in service.names)
+
+
 LEAVING: dict[str, Callable[[dict[str, Any], str], None]] = {
     "member": _without_member,
     "service": _without_service,
@@ -154,10 +158,15 @@ class Edits:
         record = self._world.documents.record
         if record is None or (record.leaving is not None and record.leaving.how == "released"):
             return
-        known = {name for service in self._last.services if service.key == "fw" for name in service.names}
+        known = _members(self._last)
         held = record.believed if known else frozenset()
-        for name in sorted(self._admitted() - known - held):
+        for name in sorted(self._admitted() - known - held - self._newest()):
             self._world.checks.broken("S19", f"{name} is admitted, and no document or record has it")
+
+    def _newest(self) -> frozenset[str]:
+        """The members by the document that is stored now: the last pass may have been given an older one, late."""
+        stored = self._world.documents.laid(keys.topology(NAME))
+        return _members(decode(stored.decode(), Place())) if stored else frozenset()
 
     def _admitted(self) -> set[str]:
         world = self._world

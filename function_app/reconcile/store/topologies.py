@@ -167,19 +167,26 @@ class Topologies:
         if proposed.problems:
             raise BadInput(proposed.problems)
         topology = proposed.topology
-        there = await self._documents.load(keys.topology(topology.name))
-        await self._documents.save(keys.topology(topology.name), text.encode(), there.etag if there else None)
+        key = keys.topology(topology.name)
+        there = await self._documents.load(key)
+        etag = await self._documents.save(key, text.encode(), there.etag if there else None)
+        # What it takes away may have been ordered back meanwhile: `resume` reads the document before, and writes the record.
+        if problems := await self._taken_away(topology):
+            if there is not None:
+                await self._documents.save(key, there.body, etag)
+            raise BadInput(problems)
         await self._documents.put(keys.last_good(topology.name), text.encode())
         return topology
 
     async def proposed(self, text: str) -> InForce:
         """A document that is not stored, with what would keep it from being put in force now. Raises BadInput for no document."""
         topology = decode(text, self._place)
-        problems = await self._clashes(topology)
-        good = await self._documents.load(keys.last_good(topology.name))
-        if good is not None:
-            problems += await self._departures(topology.name, good, topology)
+        problems = await self._clashes(topology) + await self._taken_away(topology)
         return InForce(topology, NOT_STORED, problems)
+
+    async def _taken_away(self, topology: Topology) -> tuple[Problem, ...]:
+        good = await self._documents.load(keys.last_good(topology.name))
+        return await self._departures(topology.name, good, topology) if good is not None else ()
 
     async def text(self, name: str) -> str:
         """The document that is in force, as it was written. Raises BadInput where there is none."""

@@ -152,6 +152,25 @@ async def test_a_document_that_takes_away_what_may_serve_is_refused(
     assert (await topologies.in_force("hub")).topology == topology(3)
 
 
+class ResumedMeanwhile(FakeDocuments):
+    """As a document is stored, an operator resumes the service."""
+
+    async def save(self, key: str, body: bytes, etag: str | None) -> str:
+        written = await super().save(key, body, etag)
+        if key == "topologies/hub.yaml" and "records/hub/fw.json" in self.stored:
+            await self.put("records/hub/fw.json", msgspec.json.encode(stable()))
+        return written
+
+
+async def test_a_service_that_is_resumed_as_the_document_drops_it_keeps_the_document_that_has_it() -> None:
+    left = Leaving(how="released", by="ann", at=NOW, done=True)
+    topologies = await in_service(ResumedMeanwhile(), leaving=left)
+    with pytest.raises(BadInput, match="service 'fw' leaves while nva-a may serve"):
+        await topologies.apply(text(document(3, services=[])))
+    assert (await topologies.in_force("hub")).topology == topology(3)
+    assert (await topologies.in_force("hub")).problems == ()
+
+
 @each_taken_away
 async def test_a_document_that_was_stored_by_hand_waits_until_nothing_it_takes_away_may_serve(
     stored: FakeDocuments, doc: dict[str, Any], why: str
