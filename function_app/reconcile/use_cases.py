@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from function_app.domain.base.errors import BadInput, NotAuthentic
+from function_app.domain.base.errors import BadInput, NotAuthentic, NotThere
 from function_app.domain.preflight.summary import Report
 from function_app.domain.service.orders import order_from
 from function_app.domain.topology.model import Service, Topology
@@ -89,7 +89,7 @@ class UseCases:
         in_force = await self.topologies.in_force(name)
         found = next((s for s in in_force.topology.services if s.name == service), None)
         if found is None:
-            raise BadInput.of("service", _no_such_service(in_force.topology, service))
+            raise NotThere.of("service", _no_such_service(in_force.topology, service))
         return found
 
     async def plan(self, name: str) -> Plan:

@@ -12,7 +12,7 @@ from typing import Any
 import azure.functions as func
 import msgspec
 
-from function_app.domain.base.errors import BadInput, NotAuthentic, Problem, Transient
+from function_app.domain.base.errors import BadInput, NotAuthentic, NotThere, Problem, Transient
 from function_app.reconcile.documents.outcome import OutcomeAnswer
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.triggers.limit import bounded
@@ -44,6 +44,14 @@ def outcome_answer(topology: str, outcome: Outcome) -> OutcomeAnswer:
 def order_status(outcome: Outcome) -> int:
     """The HTTP status of an order: 409 where it was refused, 200 where it was taken, whatever came of it since."""
     return 409 if outcome.ending is Ending.REFUSED else 200
+
+
+def take_only(request: func.HttpRequest, *parameters: str) -> None:
+    """Raises BadInput for any other query parameter: one that is misspelt would act as if it were not there. `code` is the
+    function key, `clientId` its name."""
+    for name in request.params:
+        if name not in (*parameters, "code", "clientId"):
+            raise BadInput.of(f"?{name}", f"is none of {', '.join(parameters) or 'any: there are none'}")
 
 
 def json_body(request: func.HttpRequest, most: int = BODY_MAX, *, empty: str = "") -> Any:
@@ -99,7 +107,8 @@ def foreseen(handler: HttpHandler) -> HttpHandler:
         try:
             return await work(req)
         except BadInput as error:
-            return answer({"error": [_problem(problem) for problem in error.problems]}, 400)
+            code = 404 if isinstance(error, NotThere) else 400
+            return answer({"error": [_problem(problem) for problem in error.problems]}, code)
         except NotAuthentic as error:
             return answer({"error": str(error)}, 401)
         except Transient as error:

@@ -10,7 +10,7 @@ from function_app.domain.base.errors import BadInput
 from function_app.reconcile.documents.outcome import Outcomes
 from function_app.reconcile.documents.plan import Plans
 from function_app.reconcile.documents.status import Status
-from function_app.triggers.answers import answer, foreseen, json_body, order_status, outcome_answer
+from function_app.triggers.answers import answer, foreseen, json_body, order_status, outcome_answer, take_only
 from function_app.views.status import overview_lines, status_lines
 
 blueprint = func.Blueprint()
@@ -19,6 +19,7 @@ blueprint = func.Blueprint()
 @blueprint.route(route="reconcile/{topology?}", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
 @foreseen
 async def reconcile(req: func.HttpRequest) -> func.HttpResponse:
+    take_only(req, "dry_run")
     use_cases = wiring.use_cases()
     name = req.route_params.get("topology")
     names = (name,) if name else await use_cases.topologies.names()
@@ -35,6 +36,7 @@ async def reconcile(req: func.HttpRequest) -> func.HttpResponse:
 @foreseen
 async def order(req: func.HttpRequest) -> func.HttpResponse:
     """One verb for one service: 200 with `accepted` where it was taken, 409 with `refused` and the reason where not."""
+    take_only(req)
     topology, service = req.route_params["topology"], req.route_params["service"]
     said = json_body(req, empty="{}")
     outcome = await wiring.use_cases().order(topology, service, req.route_params["verb"], said)
@@ -45,6 +47,7 @@ async def order(req: func.HttpRequest) -> func.HttpResponse:
 @foreseen
 async def status(req: func.HttpRequest) -> func.HttpResponse:
     """JSON, or the lines of the command line where text is preferred: `Accept: text/plain`."""
+    take_only(req)
     name, use_cases = req.route_params.get("topology"), wiring.use_cases()
     found = await use_cases.status(name) if name else await use_cases.overview()
     if "text/plain" not in req.headers.get("accept", ""):

@@ -75,9 +75,9 @@ async def test_the_status_answers_with_and_without_a_topology(stack: Stack, path
 
 
 @in_stack
-async def test_an_unknown_topology_is_a_bad_request_that_says_so(stack: Stack) -> None:
+async def test_an_unknown_topology_is_not_found_and_that_is_said(stack: Stack) -> None:
     code, body = await stack.ask_app("GET", "/status/nowhere")
-    assert (code, body) == (400, {"error": [{"path": "$.name", "rule": "there is no topology 'nowhere'"}]})
+    assert (code, body) == (404, {"error": [{"path": "$.name", "rule": "there is no topology 'nowhere'"}]})
 
 
 @in_stack
@@ -101,6 +101,26 @@ async def test_a_dry_run_answers_the_plan_and_its_reasons_and_writes_nothing(sta
     code, everything = await stack.ask_app("POST", "/reconcile?dry_run=true")
     assert (code, everything["schema"], len(everything["plans"])) == (200, "hopkeeper/plans/1", 1)
     assert (_documents(stack), await _writes(stack)) == (before, written)
+
+
+@in_stack
+@pytest.mark.parametrize(
+    ("method", "path", "rule"),
+    [
+        ("POST", f"/reconcile/{TOPOLOGY}?dryrun=true", "is none of dry_run"),
+        ("GET", "/status?topology=x", "is none of any: there are none"),
+        ("POST", f"/topologies/{TOPOLOGY}/services/{SERVICE}/pause?minutes=5", "is none of any: there are none"),
+    ],
+)
+async def test_a_parameter_that_is_misspelt_does_nothing_and_is_named(
+    stack: Stack, method: str, path: str, rule: str
+) -> None:
+    """`?dryrun=true` made a real pass."""
+    before = _documents(stack)
+    code, body = await stack.ask_app(method, path)
+    assert (code, body["error"][0]["rule"]) == (400, rule)
+    assert body["error"][0]["path"] == f"?{path.partition('?')[2].partition('=')[0]}"
+    assert _documents(stack) == before
 
 
 @in_stack
@@ -208,8 +228,8 @@ async def test_an_alert_about_a_resource_of_no_topology_wakes_none(stack: Stack)
 
 
 ORDERS = [
-    ("explode", "{}", 400, "none of pause"),
-    ("pause", '{"minutes": -1}', 400, "Expected `float` > 0"),
+    ("explode", "{}", 404, "none of pause"),
+    ("pause", '{"minutes": -1}', 400, "must be more than 0, is -1"),
     ("pause", "[]", 400, "must be a JSON object"),
     ("pause", "{", 400, "the body is not JSON"),
     ("switchover", '{"to": "nva-b"}', 409, "learning who serves"),
@@ -264,9 +284,9 @@ async def test_a_pause_is_taken_shown_and_ended(stack: Stack) -> None:
 
 
 @in_stack
-async def test_an_order_for_a_service_that_is_not_there_is_a_bad_request(stack: Stack) -> None:
+async def test_an_order_for_a_service_that_is_not_there_is_not_found(stack: Stack) -> None:
     code, reply = await stack.ask_app("POST", f"/topologies/{TOPOLOGY}/services/nothing/pause")
-    assert (code, reply["error"][0]["path"]) == (400, "service")
+    assert (code, reply["error"][0]["path"]) == (404, "service")
 
 
 @in_stack

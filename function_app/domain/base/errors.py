@@ -7,6 +7,7 @@ HopkeeperError
 └── Terminal               trying again changes nothing
     ├── Unusable           an answer is there, and of no use: it cannot be read, or says that it failed
     ├── BadInput           what was sent or written down is wrong (`problems` name the path and the rule)
+    │   └── NotThere       it names a topology, service or verb that is not there
     └── NotAuthentic       a signature, an audience or a key does not hold
 """
 
@@ -67,6 +68,10 @@ class BadInput(Terminal):
     def of(cls, path: str, rule: str) -> Self:
         """With one problem: where it is, and which rule it breaks."""
         return cls((Problem(path, rule),))
+
+
+class NotThere(BadInput):
+    """What was sent names something that is not there."""
 
 
 class NotAuthentic(Terminal):

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, get_args
 
-from msgspec import Meta, Struct, ValidationError, convert
+from msgspec import Meta, Struct
 from msgspec.structs import fields, replace
 
-from function_app.domain.base.errors import BadInput
+from function_app.domain.base.addresses import dotted_decimal
+from function_app.domain.base.errors import BadInput, NotThere
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect, is_drained, is_known_out, is_surely_down_by_operator
 from function_app.domain.service.guards import Draining, Touch, is_paused, refuse
@@ -27,6 +28,7 @@ from function_app.domain.service.protocol import IF_OFF, open_operation, unprove
 from function_app.domain.service.record import Drain, Kind, Leaving, Pause, Phase
 from function_app.domain.service.rehearsal import rehearse
 from function_app.domain.topology.model import Mode
+from function_app.domain.topology.shapes import convert
 
 MINUTES = 60.0
 """How long a pause or a drain lasts unless the order says otherwise: one that was forgotten must end by itself."""
@@ -222,18 +224,17 @@ def order_from(verb: str, given: Any) -> Order:
     """
     form = VERBS.get(verb)
     if form is None:
-        raise BadInput.of("{verb}", f"{verb!r} is none of {', '.join(VERBS)}")
+        raise NotThere.of("{verb}", f"{verb!r} is none of {', '.join(VERBS)}")
     if not isinstance(given, dict):
         raise BadInput.of("$", "must be a JSON object")
     values = {key: value for key, value in given.items() if value is not None}
     _check_keys(verb, form, given)
     _check_texts(values)
     values["by"] = str(values.get("by") or OPERATOR)[:BY_MAX]
-    try:
-        return convert(values, form)
-    except ValidationError as error:
-        rule, _, path = str(error).partition(" - at `")
-        raise BadInput.of(path.removesuffix("`"), rule) from error
+    order, problems = convert(values, form, dotted_decimal)
+    if order is None:
+        raise BadInput(problems)
+    return order
 
 
 def _check_keys(verb: str, form: type[Order], given: Mapping[str, Any]) -> None:

@@ -125,7 +125,7 @@ def _length(found: re.Match[str], value: object, kinds: list[inspect.Type]) -> s
 
 
 def _bound(found: re.Match[str], value: object, kinds: list[inspect.Type]) -> str:
-    return f"must be {_LIMITS[found[1]]} {found[2]}, is {_shown(value)}"
+    return f"must be {_LIMITS[found[1]]} {found[2].removesuffix('.0')}, is {_shown(value)}"
 
 
 def _pattern(found: re.Match[str], value: object, kinds: list[inspect.Type]) -> str:

@@ -21,7 +21,7 @@ from ipaddress import IPv4Network
 
 import msgspec
 
-from function_app.domain.base.errors import BadInput, Problem, Superseded
+from function_app.domain.base.errors import BadInput, NotThere, Problem, Superseded
 from function_app.domain.service.leaving import departures
 from function_app.domain.service.record import Record
 from function_app.domain.topology.announces import sources
@@ -81,7 +81,7 @@ class Topologies:
         if newest is None:
             held = await self._held(name)
             if held is None:
-                raise BadInput.of("$.name", f"there is no topology {name!r}")
+                raise NotThere.of("$.name", f"there is no topology {name!r}")
             return held
         try:
             topology, recent = self._decode(name, newest)
