@@ -165,8 +165,11 @@ class Edits:
 
     def _newest(self) -> frozenset[str]:
         """The members by the document that is stored now: the last pass may have been given an older one, late."""
-        stored = self._world.documents.laid(keys.topology(NAME))
-        return _members(decode(stored.decode(), Place())) if stored else frozenset()
+        stored = self._world.documents.laid(keys.topology(NAME)) or b""
+        try:
+            return _members(decode(stored.decode(), Place()))
+        except BadInput:
+            return frozenset()
 
     def _admitted(self) -> set[str]:
         world = self._world
