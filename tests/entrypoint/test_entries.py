@@ -26,7 +26,7 @@ from tools.release import package
 
 MARKER = "function_app.py"
 # What the recorded invocations are answered with by an app that has no topology: every trigger answers, none is a fault.
-ANSWERS = ["200", "400", "202", "200", "404", "400", *[None] * 8]
+ANSWERS = ["200", "400", "202", "200", "404", "404", *[None] * 8]
 # A function that answers where it is, put beside the app's own.
 PROBE = """
 import importlib.util, json, os, sys
