@@ -105,6 +105,27 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["check", str(tmp_path / "hub.yaml")]).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("1: x", "$: one of its keys is not text"),
+        ("'a.b': 1", "$.a.b: no such key (there are schema, "),
+        ("'x[0]': 1", "$.x[0]: no such key (there are schema, "),
+        ("'': 1", "$.: no such key (there are schema, "),
+        ("routeServers: [{name: rs, adopt: {nva-a: 5}}]", "$.routeServers[0].adopt: one of its values is not text"),
+        (
+            "routeServers: [{name: rs, adopt: {NVA: x}}]",
+            "$.routeServers[0].adopt: one of its keys is not text, or not as it",
+        ),
+        ("networks: [[[]]]", "$.networks[0]: Expected an IPv4 network in dotted decimal, got [[]]"),
+    ],
+)
+def test_keys_and_values_that_no_document_has_are_named_too(written: str, said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        decode(written, Place())
+    assert any(str(problem).startswith(said) for problem in caught.value.problems), caught.value
+
+
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [at, *(place for key, each in inner for place in places(each, (*at, key)))]

@@ -6,6 +6,7 @@ nothing is wrong. Pure.
 
 import re
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network
@@ -49,14 +50,13 @@ def convert[T](document: object, kind: type[T], read: Hook) -> tuple[T | None, t
             found = msgspec.convert(document, kind, dec_hook=read)
         except msgspec.ValidationError as error:
             whole = _whole(kind)
-            said, _, at = str(error).partition(" - at ")
-            steps = _steps(at.strip("`"))
-            problem = _problem(said, steps, document, whole)
-            if problem in problems or problem.path == "$":
+            fault = _fault(str(error), document, whole)
+            problem = Problem(path_of(fault.steps), fault.rule)
+            if problem in problems or not fault.steps:
                 return None, tuple(dict.fromkeys((*problems, problem)))
             problems.append(problem)
-            there = steps_of(problem.path)
-            document = _mended(document, there, _GONE if _unknown_key(said) else _sample(list(_kinds(whole, there))))
+            right = _GONE if fault.is_unknown else _sample(list(_kinds(whole, fault.steps)))
+            document = _mended(document, fault.steps, right)
         else:
             return (None if problems else found), tuple(problems)
     return None, tuple(problems)
@@ -80,23 +80,30 @@ def steps_of(path: str) -> list[PathStep]:
     return [int(index) if index else key for key, index in re.findall(r"\.([^.\[]+)|\[(\d+)\]", path)]
 
 
-def _steps(at: str) -> list[PathStep]:
-    """Those that msgspec names. It does not say at which key of a mapping: then it is the mapping."""
-    return steps_of(at.rpartition("$")[2].partition("[...]")[0])
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    steps: list[PathStep]
+    rule: str
+    is_unknown: bool = False
+    """Whether it is a key that must not be there."""
 
 
-def _unknown_key(said: str) -> str | None:
-    found = re.fullmatch(r"Object contains unknown field `(.*)`", said)
-    return found[1] if found else None
-
-
-def _problem(said: str, steps: list[PathStep], document: object, whole: inspect.Type) -> Problem:
+def _fault(error: str, document: object, whole: inspect.Type) -> _Fault:
+    said, _, at = error.partition(" - at ")
+    steps = steps_of(at.strip("`").rpartition("$")[2].partition("[...]")[0])
     kinds = list(_kinds(whole, steps))
-    if key := _unknown_key(said):
-        return Problem(path_of([*steps, key]), _unknown(key, kinds))
+    if found := re.fullmatch(r"Object contains unknown field `(.*)`", said, re.DOTALL):
+        return _Fault([*steps, found[1]], _unknown(found[1], kinds), is_unknown=True)
     if found := re.fullmatch(r"Object missing required field `(.*)`", said):
-        return Problem(path_of([*steps, found[1]]), "is missing")
-    return Problem(path_of(steps), _rule(said, _value(document, steps), kinds))
+        return _Fault([*steps, found[1]], "is missing")
+    # Which key of a mapping it is about is not said.
+    if "`key` in" in at or "[...]" in at:
+        wanted = re.search(r"Expected `(\w+)", said)
+        what = _WORDS.get(wanted[1], wanted[1]) if wanted else said
+        return _Fault(
+            steps, f"one of its {'keys' if '`key` in' in at else 'values'} is not {what}, or not as it must be"
+        )
+    return _Fault(steps, _rule(said, _value(document, steps), kinds))
 
 
 def _unknown(key: str, kinds: list[inspect.Type]) -> str:
