@@ -21,6 +21,7 @@ import msgspec
 from function_app import wiring
 from function_app.domain.base.errors import BadInput, HopkeeperError
 from function_app.domain.preflight.facts import Facts
+from function_app.domain.preflight.rule import Severity
 from function_app.domain.preflight.summary import Report, broken
 from function_app.domain.preflight.summary import lint as judged
 from function_app.domain.service.bounds import FencedBy, Probe
@@ -104,10 +105,33 @@ def lint(file: Path, azure: bool | None, as_json: bool, lab: bool) -> None:
         sys.exit(TROUBLE)
 
 
-@main.command(help="Check a topology document and put it in force.")
+@main.command(
+    help="Check a topology document, show what it changes in the one in force, and put it in force. Refused where `lint` finds "
+    "an error in it, as it then cannot work; that ends with 1."
+)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def apply(file: Path) -> None:
-    topology = _run(_apply(file), file)
+@click.option("--anyway", is_flag=True, help="Also where lint finds an error.")
+def apply(file: Path, anyway: bool) -> None:
+    text = _text(file)
+
+    async def put() -> tuple[Topology, Report, str | None]:
+        use_cases = wiring.without_agents()
+        proposed = await use_cases.topologies.proposed(text)
+        report = judged(proposed.topology, Facts())
+        before = await use_cases.topologies.text_or_none(proposed.topology.name)
+        if anyway or not report.errors:
+            await use_cases.apply(text)
+        return proposed.topology, report, before
+
+    topology, report, before = _run(put(), file)
+    if before is not None:
+        click.echo("".join(f"{line}\n" for line in _difference(topology.name, before, text, file)), nl=False)
+    if report.errors:
+        errors = Report(tuple(found for found in report.findings if found.severity is Severity.ERROR))
+        click.echo("\n".join(report_lines(errors)), err=True)
+    if report.errors and not anyway:
+        click.echo(f"{file}: not put in force, as it cannot work: mend it, or --anyway", err=True)
+        sys.exit(TROUBLE)
     click.echo(f"{file}: topology {topology.name!r} is in force")
 
 
@@ -157,8 +181,7 @@ def get(topology: str) -> None:
 @click.option("--lab", is_flag=True, help="Allow loopback addresses, as a lab on one machine has them.")
 def diff(file: Path, lab: bool) -> None:
     name = _read(file, lab).name
-    there, here = _run(_in_force(name)).splitlines(), _text(file).splitlines()
-    lines = list(unified_diff(there, here, f"{name}, in force", str(file), lineterm=""))
+    lines = _difference(name, _run(_in_force(name)), _text(file), file)
     if lines:
         click.echo("\n".join(lines))
         sys.exit(TROUBLE)
@@ -360,16 +383,17 @@ def _check_app(url: str, key: str, wait: timedelta, sweep_within: timedelta) -> 
     click.echo(f"{url}: {said}")
 
 
+def _difference(topology: str, before: str, text: str, file: Path) -> list[str]:
+    named = f"{topology}, in force", str(file)
+    return list(unified_diff(before.splitlines(), text.splitlines(), *named, lineterm=""))
+
+
 async def _in_force(topology: str) -> str:
     return await wiring.without_agents().topologies.text(topology)
 
 
 async def _asked(topology: Topology) -> Report:
     return await wiring.use_cases().lint(topology)
-
-
-async def _apply(file: Path) -> Topology:
-    return await wiring.without_agents().apply(_text(file))
 
 
 def _run[T](work: Coroutine[Any, Any, T], file: Path | None = None) -> T:

@@ -13,8 +13,9 @@ from function_app.domain.topology.laws import Place
 from function_app.reconcile.documents.look import LastLook
 from function_app.reconcile.store import keys
 from function_app.reconcile.store.topologies import Topologies
-from tests.builders import document
+from tests.builders import document, text
 from tests.contract.test_verify_command import ROOT, hopkeeper
+from tests.unit.preflight_world import clean_document
 
 LOOK = msgspec.json.decode(
     (ROOT / "contracts" / "documents" / "examples" / "status-stable.json").read_bytes(), type=dict[str, object]
@@ -72,3 +73,25 @@ async def test_what_is_in_force_is_printed_and_compared_and_a_misspelt_service_i
     assert await hopkeeper(environment, "history", "hub", "fw") == (0, ["nothing was decided yet"])
     code, lines = await hopkeeper(environment, "explain", "hub", "fw", "--at", "teatime")
     assert (code, "03:00 and -10m are" in "".join(lines)) == (2, True)
+
+
+async def test_apply_shows_what_it_changes_and_refuses_what_cannot_work_unless_it_is_ordered(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A relay that does not put its own ASN in the place of 65515: Route Servers drop what it passes on."""
+    file, doc = tmp_path / "mine.yaml", clean_document()
+    file.write_text(text(doc))
+    code, lines = await hopkeeper(environment, "apply", str(file))
+    assert code == 0
+    assert lines[-1] == f"{file}: topology {doc['name']!r} is in force"
+    del doc["speakers"][6]["asOverride"]
+    file.write_text(text(doc))
+    code, lines = await hopkeeper(environment, "apply", "--anyway", str(file), mixed=True)
+    assert code == 0
+    assert [line.strip() for line in lines if line[:1] == "-"][1:] == ["-  asOverride: true"]
+    doc["speakers"][6]["priority"] = 50
+    file.write_text(text(doc))
+    code, lines = await hopkeeper(environment, "apply", str(file), mixed=True)
+    assert (code, lines[-1]) == (1, f"{file}: not put in force, as it cannot work: mend it, or --anyway")
+    assert any(line.startswith("error") and " as-override " in line for line in lines)
+    assert "priority: 50" not in "\n".join((await hopkeeper(environment, "get", doc["name"]))[1])

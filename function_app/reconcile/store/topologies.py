@@ -197,6 +197,13 @@ class Topologies:
                 return stored.body.decode()
         raise Superseded(f"topology {name!r} changed meanwhile")
 
+    async def text_or_none(self, name: str) -> str | None:
+        """The same, None where there is none."""
+        try:
+            return await self.text(name)
+        except NotThere:
+            return None
+
     async def _clashes(self, topology: Topology) -> tuple[Problem, ...]:
         """Two topologies must not manage the same backend pool or adopted peering, since each would undo the other's changes,
         nor announce a prefix of a service to the same Route Server."""
