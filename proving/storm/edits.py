@@ -160,7 +160,8 @@ class Edits:
             return
         known = _members(self._last)
         held = record.believed if known else frozenset()
-        for name in sorted(self._admitted() - known - held - self._newest()):
+        strange = self._admitted() - known - held
+        for name in sorted(strange - self._newest() if strange else strange):
             self._world.checks.broken("S19", f"{name} is admitted, and no document or record has it")
 
     def _newest(self) -> frozenset[str]:
