@@ -34,12 +34,14 @@ from function_app.reconcile.documents.findings import preflight_document
 from function_app.reconcile.documents.history import Entry, Explanation
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
+from function_app.reconcile.inventory import take_inventory
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.routes.evidence import Evidence
 from function_app.render import LANGUAGES, did_you_mean
 from function_app.render import render as configuration
 from function_app.views.evidence import learned, table
 from function_app.views.explain import explanation_lines
+from function_app.views.first_topology import first_topology
 from function_app.views.history import history_lines
 from function_app.views.preflight import report_lines
 from function_app.views.status import moment_of, overview_lines, status_lines
@@ -80,6 +82,39 @@ def check(
     topology = _read(file, lab)
     speakers, services = len(topology.speakers), len(topology.services)
     click.echo(f"{file}: topology {topology.name!r} is usable: {speakers} speakers, {services} services")
+
+
+@main.command(
+    help="Write a first topology from what is in Azure, by the resource id of a Route Server or of the resource group that holds "
+    "it: peerings, learned routes, load balancers. Reads only, and needs no settings but a login (az login)."
+)
+@click.argument("resource", metavar="ID")
+@click.option("--group", "groups", multiple=True, metavar="ID", help="Of another resource group with load balancers.")
+@click.option("--name", help="Of the topology; by default made from the Route Server's.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The file to write; by default it is printed."
+)
+@click.option("--force", is_flag=True, help="Overwrite the file where it is there already.")
+@click.option("--lab", is_flag=True, help="Allow loopback addresses, as a lab on one machine has them.")
+def init(resource: str, groups: tuple[str, ...], name: str | None, out: Path | None, force: bool, lab: bool) -> None:
+    if out is not None and out.exists() and not force:
+        raise click.UsageError(f"{out} is there already: nothing was written (--force overwrites it)")
+
+    async def read() -> str:
+        text = first_topology(await take_inventory(wiring.sources(), resource, groups), name)
+        decode(text, Place(allow_loopback=lab))
+        return text
+
+    text = _run(read())
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        with out.open("w" if force else "x") as file:
+            file.write(text)
+    except OSError as error:
+        raise click.UsageError(f"{out} cannot be written: {error.strerror}") from error
+    click.echo(f"{out}: written, a first topology of {resource}: read its comments, then hopkeeper check {out}")
 
 
 @main.command(help="Say what would keep a topology from working; changes nothing. Ends with 1 where there is an error.")

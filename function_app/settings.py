@@ -76,15 +76,16 @@ URLS = (
 )
 
 
-def from_environment(env: Mapping[str, str] = environ, signs: bool = True) -> Settings:
+def from_environment(env: Mapping[str, str] = environ, signs: bool = True, stores: bool = True) -> Settings:
     """Reads and checks the environment. Raises BadInput naming every setting that is wrong or missing. `signs`: whether agents
-    are to be reached, which take only what is signed; without it the signing key is not read, and is empty."""
+    are to be reached, which take only what is signed; without it the signing key is not read, and is empty. `stores`:
+    whether there must be a storage."""
     problems: list[Problem] = []
 
     def optional(name: str) -> str | None:
         return env.get(name, "").strip() or None
 
-    storage = _storage(optional, problems)
+    storage = _storage(optional, problems, stores)
     signing_key = _signing_key(optional("HOPKEEPER_SIGNING_KEY"), problems) if signs else ""
     for name in URLS:
         if (value := optional(name)) and not value.startswith("https://"):
@@ -123,7 +124,7 @@ def from_environment(env: Mapping[str, str] = environ, signs: bool = True) -> Se
     )
 
 
-def _storage(optional: Callable[[str], str | None], problems: list[Problem]) -> StorageSettings:
+def _storage(optional: Callable[[str], str | None], problems: list[Problem], needed: bool) -> StorageSettings:
     if webjobs := optional("AzureWebJobsStorage"):
         if webjobs.startswith("directory:"):
             return StorageSettings(directory=Path(webjobs.removeprefix("directory:")))
@@ -133,11 +134,11 @@ def _storage(optional: Callable[[str], str | None], problems: list[Problem]) -> 
             blobs=f"https://{account}.blob.core.windows.net", queues=f"https://{account}.queue.core.windows.net"
         )
     blobs, queues = optional("AzureWebJobsStorage__blobServiceUri"), optional("AzureWebJobsStorage__queueServiceUri")
-    if not blobs and not queues:
+    if needed and not blobs and not queues:
         problems.append(
             Problem("AzureWebJobsStorage", "or AzureWebJobsStorage__blobServiceUri and __queueServiceUri must be set")
         )
-    elif not blobs or not queues:
+    elif bool(blobs) != bool(queues):
         problems.append(
             Problem("AzureWebJobsStorage__blobServiceUri", "and AzureWebJobsStorage__queueServiceUri go together")
         )

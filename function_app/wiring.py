@@ -8,6 +8,7 @@ from function_app.adapters.agents.jws import AppKey
 from function_app.adapters.agents.reports import ReportsOverJws
 from function_app.adapters.arm.client import Azure, Closable, Cloud, default_credential, managed_identity
 from function_app.adapters.arm.effective_routes import EffectiveRoutesOverArm
+from function_app.adapters.arm.landscape import LandscapeOverArm
 from function_app.adapters.arm.learned_routes import AdvertisedRoutesOverArm, LearnedRoutesOverArm
 from function_app.adapters.arm.load_balancer import AdminStatesOverArm, LoadBalancersOverArm
 from function_app.adapters.arm.network_flags import NetworkFlagsOverArm
@@ -25,6 +26,7 @@ from function_app.adapters.storage.queue import WakeUpsInDirectory, WakeUpsOverQ
 from function_app.domain.base.errors import BadInput
 from function_app.domain.topology.laws import Place
 from function_app.reconcile.deployed import DeployedApp
+from function_app.reconcile.inventory import Sources
 from function_app.reconcile.ports import Clock, Documents, Ports, WakeUps
 from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
@@ -78,8 +80,8 @@ def _azure(settings: Settings) -> Azure:
 
 
 async def close() -> None:
-    """Closes what was opened since the first call of `use_cases` or `without_agents`: for the command line, which ends. The
-    app's own clients live as long as it does."""
+    """Closes what was opened since the first call of `use_cases`, `without_agents` or `sources`: for the command line, which
+    ends. The app's own clients live as long as it does."""
     for made, signs in ((use_cases, True), (without_agents, False)):
         if not made.cache_info().currsize:
             continue
@@ -87,6 +89,24 @@ async def close() -> None:
         for part in (_azure(environment.from_environment(signs=signs)), ports.agents, ports.documents, ports.wake_ups):
             if isinstance(part, Closable):
                 await part.close()
+    if sources.cache_info().currsize:
+        await _azure(environment.from_environment(signs=False, stores=False)).close()
+
+
+@cache
+def sources() -> Sources:
+    """What an inventory is read from, with no more settings than Azure's. Raises BadInput naming each that is wrong."""
+    return sources_over(_azure(environment.from_environment(signs=False, stores=False)), SystemClock())
+
+
+def sources_over(azure: Azure, clock: Clock) -> Sources:
+    return Sources(
+        clock=clock,
+        landscape=LandscapeOverArm(azure),
+        route_servers=RouteServersOverArm(azure),
+        learned_routes=LearnedRoutesOverArm(azure),
+        scale_sets=ScaleSetsOverArm(azure),
+    )
 
 
 @cache

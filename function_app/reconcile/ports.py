@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 from typing import Protocol
 
+from function_app.domain.brownfield.inventory import BalancerFound
 from function_app.domain.networks.flags import NetworkPeeringReading, RepairFlags
 from function_app.domain.peerings.model import CreatePeering, DeletePeering, RouteServerReading
 from function_app.domain.peerings.scale_sets import Instance
@@ -238,6 +239,19 @@ class Surroundings(Protocol):
 
     async def app_subnet(self) -> AppSubnetFacts | Denied | None:
         """The subnet that the app itself leaves through; None where no setting names it."""
+
+
+class Landscape(Protocol):
+    """What is there before there is a topology, through ARM: for `reconcile.inventory` alone. Reads only."""
+
+    async def route_servers(self, group: str) -> tuple[str, ...]:
+        """The ids of the Route Servers in a resource group, which its id names."""
+
+    async def balancers(self, group: str) -> tuple[BalancerFound, ...]:
+        """The load balancers in a resource group."""
+
+    async def interface(self, interface: str) -> Mapping[str, IPv4Address]:
+        """The addresses of a network interface, by id of IP configuration in lower case."""
 
 
 class Metrics(Protocol):

@@ -37,6 +37,8 @@ type Needs = dict[str, set[str]]
 # The actions that each SDK operation needs, by role. A new call without an entry fails.
 OPERATIONS: dict[str, Needs] = {
     "virtual_hubs.get": {"route-server": {f"{NETWORK}virtualHubs/read"}},
+    "virtual_hubs.list_by_resource_group": {},  # `hopkeeper init`, with an operator's own rights
+    "load_balancers.list": {},
     "virtual_hub_bgp_connections.list": {"route-server": {f"{NETWORK}virtualHubs/bgpConnections/read"}},
     "virtual_hub_bgp_connection.begin_create_or_update": {  # read back on a later pass, not polled
         "route-server": {f"{NETWORK}virtualHubs/bgpConnections/write"}

@@ -1,0 +1,1 @@
+"""What is there already, and the first topology that says so."""

@@ -1,0 +1,42 @@
+"""What was read of a network that nobody manages yet: a Route Server, what it learned, and load balancers near it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from function_app.domain.peerings.model import RouteServerReading
+from function_app.domain.routes.reading import RoutesByPeer
+from function_app.domain.service.balancer import FlowFacts
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerFound:
+    """A load balancer: `frontends` are its private ones, by name in lower case, as Azure compares it."""
+
+    id: str
+    frontends: Mapping[str, IPv4Address]
+    flows: FlowFacts
+
+    @property
+    def name(self) -> str:
+        return self.id.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """`routes` and `unread` are by name of peering: the rows that its peer announced, or why they could not be read.
+
+    `interfaces` gives the address of each IP configuration (its id, lower case) that is in a pool without showing one.
+    """
+
+    id: str
+    """Of the Route Server."""
+    reading: RouteServerReading
+    balancers: tuple[BalancerFound, ...]
+    routes: RoutesByPeer
+    unread: Mapping[str, str]
+    interfaces: Mapping[str, IPv4Address]
+
+    @property
+    def name(self) -> str:
+        return self.id.rpartition("/")[2]

@@ -1,0 +1,116 @@
+"""What is there before there is a topology: read through ARM, by hand, with nothing written anywhere.
+
+A Route Server answers one query for learned routes at a time, so they are requested one after the other; each costs a write
+token, though it changes nothing.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import IPv4Address
+
+from function_app.domain.base.errors import BadInput, HopkeeperError, Unavailable
+from function_app.domain.brownfield.inventory import BalancerFound, Inventory
+from function_app.domain.peerings.model import RouteServerReading
+from function_app.domain.routes.reading import LearnedRoute
+from function_app.domain.topology.model import RouteServer, ScaleSet
+from function_app.reconcile.ports import Clock, Landscape, PeerRoutes, RouteServers, ScaleSets
+
+GROUP = re.compile(r"/subscriptions/([^/\s]+)/resourceGroups/([^/\s]+)/?", re.IGNORECASE)
+ROUTE_SERVER = re.compile(
+    r"/subscriptions/([^/\s]+)/resourceGroups/([^/\s]+)/providers/Microsoft\.Network/virtualHubs/([^/\s]+)/?",
+    re.IGNORECASE,
+)
+SCALE_SET = re.compile(r"(.+/virtualmachinescalesets/[^/]+)/virtualmachines/([^/]+)/networkinterfaces/.+")
+POLL = timedelta(seconds=1)
+PATIENCE = timedelta(minutes=2)
+"""For the routes of one peer; an answer takes about ten seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What an inventory is read from."""
+
+    clock: Clock
+    landscape: Landscape
+    route_servers: RouteServers
+    learned_routes: PeerRoutes
+    scale_sets: ScaleSets
+
+
+async def take_inventory(sources: Sources, resource: str, groups: Iterable[str] = ()) -> Inventory:
+    """Reads one Route Server, by its id or by that of the resource group whose only one it is, and the load balancers of
+    that group and of `groups` (ids).
+
+    Raises BadInput for an id of anything else, and where the group holds none or several; Unavailable where Azure does not
+    answer, refuses, or has no such resource. Only learned routes that cannot be read are no error (`Inventory.unread`).
+    """
+    own, group = await _route_server(sources, resource)
+    server = RouteServer(name="route-server", id=own)
+    reading = await sources.route_servers.read(server)
+    balancers: list[BalancerFound] = []
+    for each in dict.fromkeys((group, *groups)):
+        balancers += await sources.landscape.balancers(each)
+    routes: dict[str, tuple[LearnedRoute, ...]] = {}
+    unread: dict[str, str] = {}
+    for peering in _in_force(reading):
+        try:
+            routes[peering] = await _learned(sources, server, peering)
+        except HopkeeperError as error:
+            unread[peering] = str(error)
+    return Inventory(own, reading, tuple(balancers), routes, unread, await _interfaces(sources, balancers))
+
+
+async def _route_server(sources: Sources, resource: str) -> tuple[str, str]:
+    """The ids of the Route Server and of its resource group."""
+    found, named = ROUTE_SERVER.fullmatch(resource.strip()), GROUP.fullmatch(resource.strip())
+    match = found or named
+    if match is None:
+        rule = "is neither the id of a Route Server (.../providers/Microsoft.Network/virtualHubs/NAME) nor of a resource group"
+        raise BadInput.of("id", f"{resource!r} {rule}")
+    group = f"/subscriptions/{match[1]}/resourceGroups/{match[2]}"
+    if found:
+        return f"{group}/providers/Microsoft.Network/virtualHubs/{found[3]}", group
+    there = await sources.landscape.route_servers(group)
+    if len(there) != 1:
+        rule = f"holds several Route Servers, name one: {', '.join(there)}" if there else "holds no Route Server"
+        raise BadInput.of("id", f"resource group {match[2]} {rule}")
+    return there[0], group
+
+
+def _in_force(reading: RouteServerReading) -> list[str]:
+    return [peering.name for peering in reading.peerings if peering.in_force]
+
+
+async def _learned(sources: Sources, server: RouteServer, peering: str) -> tuple[LearnedRoute, ...]:
+    token = await sources.learned_routes.ask(server, peering)
+    began = sources.clock.now()
+    while (rows := await sources.learned_routes.fetch(token)) is None:
+        if sources.clock.now() - began > PATIENCE:
+            raise Unavailable(f"no answer within {PATIENCE.total_seconds():g} s")
+        await sources.clock.sleep(POLL)
+    return tuple(row for row in rows if isinstance(row, LearnedRoute))
+
+
+async def _interfaces(sources: Sources, balancers: list[BalancerFound]) -> Mapping[str, IPv4Address]:
+    """The addresses of the IP configurations that pools name without an address."""
+    hidden = set(_hidden(balancers))
+    found: dict[str, IPv4Address] = {}
+    for own in sorted({interface.partition("/ipconfigurations/")[0] for interface in hidden}):
+        if (instance := SCALE_SET.fullmatch(own)) is None:
+            found |= await sources.landscape.interface(own)
+            continue
+        scale_set = ScaleSet(name="scale-set", id=instance[1], asn=1, peers_with=("route-server",))
+        addresses = {each.id: each.address for each in await sources.scale_sets.instances(scale_set)}
+        if instance[2] in addresses:
+            found |= {each: addresses[instance[2]] for each in hidden if each.startswith(f"{own}/")}
+    return found
+
+
+def _hidden(balancers: list[BalancerFound]) -> Iterator[str]:
+    for balancer in balancers:
+        for pool in balancer.flows.pools:
+            for facts in pool.addresses:
+                if facts.ip is None and facts.interface is not None:
+                    yield facts.interface

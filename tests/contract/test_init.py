@@ -1,0 +1,268 @@
+"""`hopkeeper init`: the first topology of what is in the simulated Azure, through the real adapters.
+
+Each document is taken as it is, lint has no error of it, and a plan over the same Azure has nothing to do.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from function_app import wiring
+from function_app.adapters.arm.client import Azure
+from function_app.adapters.storage.local import DocumentsInDirectory
+from function_app.adapters.storage.queue import WakeUpsInDirectory
+from function_app.domain.base.errors import BadInput, Unavailable
+from function_app.domain.preflight.rule import Severity
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
+from function_app.reconcile.inventory import take_inventory
+from function_app.reconcile.store.topologies import Topologies
+from function_app.reconcile.use_cases import UseCases
+from function_app.settings import Settings, StorageSettings
+from function_app.views.first_topology import first_topology
+from simulator.seeds import HubSeed, Probe, hub_seed, load_balancer
+from simulator.server import Simulator, SimulatorConfig
+from tests.contract.adapters_azure import HurriedClock, azure_at
+from tests.contract.test_verify_command import hopkeeper
+
+PAIR = HubSeed(backends=(("nva-a", "10.0.1.4"), ("nva-b", "10.0.1.5")))
+ALONE = HubSeed(backends=())
+FRONTEND = IPv4Address(PAIR.frontend)
+DEFAULT = "0.0.0.0/0"
+FACTOR = 100
+
+
+def seeded(seed: HubSeed, peers: Iterable[tuple[str, str, int]], *more: dict[str, Any]) -> dict[str, Any]:
+    """The seed with a peering for each name, address and AS, and more resources."""
+    made = hub_seed(seed)
+    for name, address, asn in peers:
+        facts = {"peerIp": address, "peerAsn": asn}
+        made["resources"].append({"id": f"{seed.route_server_id}/bgpConnections/{name}", "properties": facts})
+    made["resources"] += more
+    return made
+
+
+@dataclass(frozen=True)
+class Brownfield:
+    """A simulated Azure that nobody manages, and what an operator has at hand."""
+
+    sim: Simulator
+    azure: Azure
+    directory: Path
+
+    def learned(self, peer: str, prefixes: Sequence[str], next_hop: str, path: tuple[int, ...]) -> None:
+        """What both instances learned from a peer."""
+        for instance in map(IPv4Address, ALONE.instances):
+            self.sim.world.bgp.up(instance, IPv4Address(peer))
+            networks = [IPv4Network(prefix) for prefix in prefixes]
+            self.sim.world.bgp.announced((instance, IPv4Address(peer)), networks, IPv4Address(next_hop), path)
+
+    async def init(self, resource: str = PAIR.route_server_id, *groups: str) -> str:
+        sources = wiring.sources_over(self.azure, HurriedClock(FACTOR))
+        text = first_topology(await take_inventory(sources, resource, groups))
+        assert {r.method for r in self.sim.requests} <= {"GET", "POST"}
+        assert all(r.path.endswith("/learnedRoutes") for r in self.sim.requests if r.method == "POST")
+        return text
+
+    async def checked(self, text: str) -> Topology:
+        """The document as `check` takes it; `lint` has no error of it, and `plan` has nothing to do."""
+        topology = decode(text, Place())
+        use_cases = await self.use_cases()
+        errors = [f for f in (await use_cases.lint(topology)).findings if f.severity is Severity.ERROR]
+        assert errors == []
+        await use_cases.apply(text)
+        plan = await use_cases.plan(topology.name)
+        assert [(p.steps, p.refused) for p in plan.peerings] == [((), ())]
+        assert (plan.networks.steps, plan.networks.refused, plan.services) == ((), (), ())
+        return topology
+
+    async def use_cases(self) -> UseCases:
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        settings = Settings(storage=StorageSettings(directory=self.directory), signing_key=pem)
+        clock, documents = HurriedClock(FACTOR), DocumentsInDirectory(self.directory)
+        wake_ups = WakeUpsInDirectory(self.directory, "wake-ups", clock)
+        ports = wiring.ports_over(settings, self.azure, clock, documents, wake_ups)
+        return UseCases(ports, Topologies(documents, Place()))
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "storage"
+
+
+@asynccontextmanager
+async def brownfield(seed: dict[str, Any], directory: Path) -> AsyncIterator[Brownfield]:
+    async with (
+        Simulator(SimulatorConfig(seed, time_factor=FACTOR)) as sim,
+        azure_at(sim.url, sim.ca_path) as azure,
+    ):
+        yield Brownfield(sim, azure, directory)
+
+
+def of_the_pair(seed: HubSeed = PAIR) -> list[tuple[str, str, int]]:
+    return [("FortiGate_A", "10.0.1.4", 65001), ("to-fw.b", "10.0.1.5", 65001)]
+
+
+def with_services(text: str) -> str:
+    """The document once an operator uses its services: without `# `, and their prefixes in no `announces`."""
+    written, _, commented = text.partition("# services:\n")
+    plain = "services:\n" + "".join(line.removeprefix("# ") for line in commented.splitlines(keepends=True))
+    kept = [line for line in written.splitlines(keepends=True) if DEFAULT not in line and "announces:" not in line]
+    return "".join(kept) + plain
+
+
+async def test_a_pair_behind_a_load_balancer_keeps_its_peerings_and_could_be_one_service(directory: Path) -> None:
+    async with brownfield(seeded(PAIR, of_the_pair()), directory) as there:
+        for _, address, asn in of_the_pair():
+            there.learned(address, [DEFAULT], str(FRONTEND), (asn,))
+        text = await there.init()
+        topology = await there.checked(text)
+    assert topology.route_servers[0].adopt == {"fortigate-a": "FortiGate_A", "to-fw-b": "to-fw.b"}
+    assert [(s.name, s.agent, s.announces) for s in topology.speakers] == [
+        ("fortigate-a", None, (IPv4Network(DEFAULT),)),
+        ("to-fw-b", None, (IPv4Network(DEFAULT),)),
+    ]
+    assert "nextHop: {address: 10.0.1.100}}  # frontend fe of lb-nva" in text
+    (service,) = decode(with_services(text), Place()).services
+    assert service.names == ("fortigate-a", "to-fw-b")
+    assert service.load_balancer is not None
+    assert (service.load_balancer.frontend, service.load_balancer.backend_pool) == ("fe", "nvas")
+    assert service.prefixes == (IPv4Network(DEFAULT),)
+
+
+async def test_a_pair_whose_next_hop_is_itself_could_be_a_self_service_once_it_has_agents(directory: Path) -> None:
+    peers = [("a", "10.0.2.4", 65001), ("b", "10.0.2.5", 65001)]
+    async with brownfield(seeded(ALONE, peers), directory) as there:
+        for _, address, asn in peers:
+            there.learned(address, [DEFAULT, "10.9.0.0/16"], address, (asn, asn))
+        text = await there.init()
+        topology = await there.checked(text)
+    assert [s.announces for s in topology.speakers] == [(IPv4Network(DEFAULT), IPv4Network("10.9.0.0/16"))] * 2
+    assert all(own.next_hop is None for s in topology.speakers for own in s.own)
+    assert "#       self: {}" in text
+    with pytest.raises(BadInput, match="has no agent"):
+        decode(with_services(text).replace("      - 10.9.0.0/16\n", ""), Place())
+
+
+async def test_a_hub_with_eight_peers_has_eight_speakers_and_no_service(directory: Path) -> None:
+    peers = [(f"sdwan{n}", f"10.0.2.{n}", 65000 + n) for n in range(10, 18)]
+    async with brownfield(seeded(ALONE, peers), directory) as there:
+        for n, (_, address, asn) in enumerate(peers):
+            there.learned(address, [f"10.{100 + n}.0.0/16"], address, (asn,))
+            there.learned(address, ["172.16.0.0/12"], address, (asn, 65400))
+        text = await there.init(ALONE.route_server_id.rpartition("/providers/")[0])
+        topology = await there.checked(text)
+    assert [len(s.announces) for s in topology.speakers] == [1] * 8
+    assert text.count("It passes 1 prefixes of other ASs on, such as 172.16.0.0/12 by") == 8
+    assert "# No service:" in text
+
+
+async def test_a_route_server_without_peers_is_an_error_that_says_so(directory: Path) -> None:
+    async with brownfield(seeded(PAIR, []), directory) as there:
+        with pytest.raises(BadInput, match=r"rs-hub: nothing to write down: .*it has no peering"):
+            await there.init()
+
+
+async def test_an_address_of_the_pool_that_no_peer_has_is_named(directory: Path) -> None:
+    seed = HubSeed(backends=(*PAIR.backends, ("old-fw", "10.0.1.9")))
+    async with brownfield(seeded(seed, of_the_pair()), directory) as there:
+        there.learned("10.0.1.4", [DEFAULT], str(FRONTEND), (65001,))
+        text = await there.init()
+        await there.checked(text)
+    assert "# # 10.0.1.9 is in the pool and no speaker here" in text
+    assert "# # to-fw-b does not announce 0.0.0.0/0 with this next hop" in text
+
+
+async def test_members_of_a_pool_of_interfaces_are_found_by_their_interface(directory: Path) -> None:
+    fleet = f"{PAIR.network_scope.replace('Microsoft.Network', 'Microsoft.Compute')}/virtualMachineScaleSets/fleet"
+    machine = f"{fleet}/virtualMachines/0"
+    interfaces = {
+        "10.0.1.4": f"{PAIR.network_scope}/networkInterfaces/nva-a-nic",
+        "10.0.1.5": f"{machine}/networkInterfaces/nic",
+    }
+    pool = [
+        {
+            "name": f"n{address}",
+            "properties": {
+                "ipAddress": address,
+                "networkInterfaceIPConfiguration": {"id": f"{own}/ipConfigurations/ipconfig1"},
+            },
+        }
+        for address, own in interfaces.items()
+    ]
+    own = f"{PAIR.network_scope}/loadBalancers/lb-nics"
+    balancer = load_balancer(own, ("fe", "10.0.1.200"), ("nics", pool), ("agent", Probe()))
+    async with brownfield(seeded(PAIR, of_the_pair(), balancer), directory) as there:
+        shown = there.sim.world.state.resources.get(own)
+        assert shown is not None
+        for item in shown["properties"]["backendAddressPools"][0]["properties"]["loadBalancerBackendAddresses"]:
+            del item["properties"]["ipAddress"]
+        there.sim.world.scale_sets.add(fleet, "0", "10.0.1.5")
+        for _, address, asn in of_the_pair():
+            there.learned(address, [DEFAULT], "10.0.1.200", (asn,))
+        text = await there.init()
+        await there.checked(text)
+    assert "backendPool: nics" in text
+    assert "members: [{speaker: fortigate-a}, {speaker: to-fw-b}]" in text
+
+
+async def test_a_pool_that_may_not_be_read_is_an_error_that_names_the_right(directory: Path) -> None:
+    seed = seeded(PAIR, of_the_pair())
+    seed["permissions"] = [{"scope": PAIR.route_server_id, "actions": ["*"]}]
+    async with brownfield(seed, directory) as there:
+        with pytest.raises(Unavailable, match=r"listing the load balancers of rg-hub: 403 AuthorizationFailed.*read"):
+            await there.init()
+
+
+@pytest.mark.parametrize(
+    ("resource", "said"),
+    [
+        ("rs-hub", "is neither the id of a Route Server"),
+        (PAIR.load_balancer_id, "is neither the id of a Route Server"),
+        (f"{PAIR.route_server_id}x", "404 ResourceNotFound"),
+        (
+            PAIR.route_server_id.rpartition("/providers/")[0],
+            "holds several Route Servers, name one: .*/rs-hub, .*/rs-two",
+        ),
+        ("/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-empty", "holds no Route Server"),
+    ],
+)
+async def test_what_is_not_one_route_server_is_refused_by_name(resource: str, said: str, directory: Path) -> None:
+    two = {"id": f"{PAIR.network_scope}/virtualHubs/rs-two", "properties": {}}
+    async with brownfield(seeded(PAIR, of_the_pair(), two), directory) as there:
+        with pytest.raises((BadInput, Unavailable), match=said):
+            await there.init(resource)
+
+
+async def test_the_command_writes_a_file_that_check_lint_and_plan_take(tmp_path: Path) -> None:
+    async with brownfield(seeded(PAIR, of_the_pair()), tmp_path / "storage") as there:
+        for _, address, asn in of_the_pair():
+            there.learned(address, [DEFAULT], str(FRONTEND), (asn,))
+        arm = {
+            "HOPKEEPER_ARM_ENDPOINT": there.sim.url,
+            "HOPKEEPER_CA_FILE": str(there.sim.ca_path),
+            "IDENTITY_ENDPOINT": f"{there.sim.url}/msi/token",
+            "IDENTITY_HEADER": "lab",
+            "SSL_CERT_FILE": str(there.sim.ca_path),
+        }
+        file = tmp_path / "first.yaml"
+        words = ("init", PAIR.route_server_id, "--out", str(file))
+        assert (await hopkeeper(arm, *words))[0] == 0
+        before = file.read_text()
+        status, said = await hopkeeper(arm, *words)
+        assert status == 2
+        assert "is there already: nothing was written" in said[-1]
+        assert file.read_text() == before
+        assert (await hopkeeper(arm, "check", str(file)))[0] == 0
+        status, said = await hopkeeper(arm, "init", "rs-hub")
+        assert status == 2
+        await there.checked(before)
