@@ -17,9 +17,8 @@ from function_app.domain.routes.reading import LearnedRoute
 from function_app.domain.topology.model import RouteServer, ScaleSet
 from function_app.reconcile.ports import Clock, Landscape, PeerRoutes, RouteServers, ScaleSets
 
-GROUP = re.compile(r"/subscriptions/([^/\s]+)/resourceGroups/([^/\s]+)/?", re.IGNORECASE)
-ROUTE_SERVER = re.compile(
-    r"/subscriptions/([^/\s]+)/resourceGroups/([^/\s]+)/providers/Microsoft\.Network/virtualHubs/([^/\s]+)/?",
+NAMED = re.compile(
+    r"/subscriptions/([^/\s]+)/resourceGroups/([^/\s]+)(?:/providers/Microsoft\.Network/virtualHubs/([^/\s]+))?/?",
     re.IGNORECASE,
 )
 SCALE_SET = re.compile(r"(.+/virtualmachinescalesets/[^/]+)/virtualmachines/([^/]+)/networkinterfaces/.+")
@@ -64,19 +63,19 @@ async def take_inventory(sources: Sources, resource: str, groups: Iterable[str] 
 
 async def _route_server(sources: Sources, resource: str) -> tuple[str, str]:
     """The ids of the Route Server and of its resource group."""
-    found, named = ROUTE_SERVER.fullmatch(resource.strip()), GROUP.fullmatch(resource.strip())
-    match = found or named
+    match = NAMED.fullmatch(resource.strip())
     if match is None:
         rule = "is neither the id of a Route Server (.../providers/Microsoft.Network/virtualHubs/NAME) nor of a resource group"
         raise BadInput.of("id", f"{resource!r} {rule}")
-    group = f"/subscriptions/{match[1]}/resourceGroups/{match[2]}"
-    if found:
-        return f"{group}/providers/Microsoft.Network/virtualHubs/{found[3]}", group
+    subscription, name, wanted = match.groups()
+    group = f"/subscriptions/{subscription}/resourceGroups/{name}"
     there = await sources.landscape.route_servers(group)
-    if len(there) != 1:
-        rule = f"holds several Route Servers, name one: {', '.join(there)}" if there else "holds no Route Server"
-        raise BadInput.of("id", f"resource group {match[2]} {rule}")
-    return there[0], group
+    fitting = [each for each in there if wanted is None or each.casefold().endswith(f"/{wanted.casefold()}")]
+    if len(fitting) == 1:
+        return fitting[0], group
+    missing = f"no Route Server {wanted or ''}".rstrip()
+    has = f"it has {', '.join(there)}" if there else "it has none"
+    raise BadInput.of("id", f"resource group {name} has {'several: name one' if fitting else missing}; {has}")
 
 
 def _in_force(reading: RouteServerReading) -> list[str]:

@@ -47,7 +47,8 @@ AGENTS = (
     "Until then Azure uses those with the shortest AS path side by side."
 )
 NO_SERVICES = (
-    "No service: no frontend of a load balancer that was read, and no prefix of two peers, is a next hop here."
+    "No service: no prefix is learned whose next hop is a frontend with a probed rule to a peer, nor one of two peers whose "
+    "next hop is each itself."
 )
 
 

@@ -3,8 +3,10 @@
 Each document is taken as it is, lint has no error of it, and a plan over the same Azure has nothing to do.
 """
 
+import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -38,6 +40,7 @@ ALONE = HubSeed(backends=())
 FRONTEND = IPv4Address(PAIR.frontend)
 DEFAULT = "0.0.0.0/0"
 FACTOR = 100
+RECORDINGS = Path(__file__).parents[1] / "fixtures" / "recordings"
 
 
 def seeded(seed: HubSeed, peers: Iterable[tuple[str, str, int]], *more: dict[str, Any]) -> dict[str, Any]:
@@ -217,7 +220,9 @@ async def test_members_of_a_pool_of_interfaces_are_found_by_their_interface(dire
 
 async def test_a_pool_that_may_not_be_read_is_an_error_that_names_the_right(directory: Path) -> None:
     seed = seeded(PAIR, of_the_pair())
-    seed["permissions"] = [{"scope": PAIR.route_server_id, "actions": ["*"]}]
+    seed["permissions"] = [
+        {"scope": f"/subscriptions/{PAIR.subscription}", "actions": ["Microsoft.Network/virtualHubs/*"]}
+    ]
     async with brownfield(seed, directory) as there:
         with pytest.raises(Unavailable, match=r"listing the load balancers of rg-hub: 403 AuthorizationFailed.*read"):
             await there.init()
@@ -228,12 +233,15 @@ async def test_a_pool_that_may_not_be_read_is_an_error_that_names_the_right(dire
     [
         ("rs-hub", "is neither the id of a Route Server"),
         (PAIR.load_balancer_id, "is neither the id of a Route Server"),
-        (f"{PAIR.route_server_id}x", "404 ResourceNotFound"),
+        (f"{PAIR.route_server_id}x", "rg-hub has no Route Server rs-hubx; it has .*/rs-hub, .*/rs-two"),
         (
             PAIR.route_server_id.rpartition("/providers/")[0],
-            "holds several Route Servers, name one: .*/rs-hub, .*/rs-two",
+            "rg-hub has several: name one; it has .*/rs-hub, .*/rs-two",
         ),
-        ("/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-empty", "holds no Route Server"),
+        (
+            "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-empty",
+            "rg-empty has no Route Server; it has none",
+        ),
     ],
 )
 async def test_what_is_not_one_route_server_is_refused_by_name(resource: str, said: str, directory: Path) -> None:
@@ -241,6 +249,98 @@ async def test_what_is_not_one_route_server_is_refused_by_name(resource: str, sa
     async with brownfield(seeded(PAIR, of_the_pair(), two), directory) as there:
         with pytest.raises((BadInput, Unavailable), match=said):
             await there.init(resource)
+
+
+# --- recorded resources (tests/fixtures/SOURCES.md) ------------------------------------------------------------------------
+
+
+def recorded(name: str) -> Any:
+    return json.loads((RECORDINGS / f"{name}.json").read_text())
+
+
+RECORDED = HubSeed(
+    backends=(), route_server="ps1737", subscription="8c992d64-fce9-426d-b278-85642dfeab03", group="ps1636"
+)
+INTERNAL = recorded("LoadBalancerTest.test_internal")
+
+
+async def test_a_recorded_peering_without_routes_keeps_its_name(directory: Path) -> None:
+    (peering,) = [
+        each["body"]
+        for each in recorded("route-server-peer")
+        if each["method"] == "GET" and "Succeeded" in json.dumps(each["body"]) and "peerIp" in json.dumps(each["body"])
+    ]
+    seed = hub_seed(RECORDED)
+    seed["resources"].append(peering)
+    async with brownfield(seed, directory) as there:
+        topology = await there.checked(await there.init(RECORDED.route_server_id))
+    (speaker,) = topology.speakers
+    assert topology.route_servers[0].adopt == {speaker.name: "ps9050"}
+    assert (str(speaker.address), speaker.asn, speaker.own) == ("192.168.1.5", 20000, ())
+
+
+async def test_recorded_load_balancers_are_read_and_no_service_is_made_of_a_rule_without_a_probe(
+    directory: Path,
+) -> None:
+    """The rule of the recorded internal one has none; its pool shows network interfaces alone, the recorded public ones no
+    private address. The interface itself was not recorded."""
+    nic = next(iter(INTERNAL["properties"]["backendAddressPools"]))["properties"]["backendIPConfigurations"][0]["id"]
+    configuration = {"id": nic, "properties": {"privateIPAddress": "10.240.255.5"}}
+    others = recorded("LoadBalancerTest.test_find_by_name")[0]["body"]["value"]
+    more = [{"id": nic.partition("/ipConfigurations/")[0], "properties": {"ipConfigurations": [configuration]}}]
+    async with brownfield(
+        seeded(RECORDED, [("master", "10.240.255.5", 65001)], INTERNAL, *others, *more), directory
+    ) as there:
+        there.learned("10.240.255.5", ["10.7.0.0/16"], "10.240.255.15", (65001,))
+        groups = {each["id"].partition("/providers/")[0] for each in (INTERNAL, *others)}
+        text = await there.init(RECORDED.route_server_id, *groups)
+        await there.checked(text)
+    whose = "frontend k8s-master-internal-lbfrontend-c02b7042 of k8s-master-internal-lb-C02B7042"
+    assert f"10.7.0.0/16, nextHop: {{address: 10.240.255.15}}}}  # {whose}" in text
+    assert "# No service:" in text
+
+
+async def test_a_recorded_internal_load_balancer_with_a_probed_rule_gives_a_service(directory: Path) -> None:
+    balancer = deepcopy(INTERNAL)
+    facts = balancer["properties"]
+    facts["loadBalancingRules"][0]["properties"]["probe"] = {"id": facts["probes"][0]["id"]}
+    nic = facts["backendAddressPools"][0]["properties"]["backendIPConfigurations"][0]["id"]
+    interface = {
+        "id": nic.partition("/ipConfigurations/")[0],
+        "properties": {"ipConfigurations": [{"id": nic, "properties": {"privateIPAddress": "10.240.255.5"}}]},
+    }
+    async with brownfield(
+        seeded(RECORDED, [("master", "10.240.255.5", 65001)], balancer, interface), directory
+    ) as there:
+        there.learned("10.240.255.5", [DEFAULT], "10.240.255.15", (65001,))
+        text = await there.init(RECORDED.route_server_id, INTERNAL["id"].partition("/providers/")[0])
+        await there.checked(text)
+    (service,) = decode(with_services(text), Place()).services
+    assert service.load_balancer is not None
+    assert (service.load_balancer.probe, service.names) == ("tcpHTTPSProbe", ("master",))
+
+
+async def test_a_recorded_network_interface_shows_who_is_in_a_pool(directory: Path) -> None:
+    nic = recorded("NetworkInterfaceTest.test_find_by_default_routes")[0]["body"]["value"][0]
+    own = f"{RECORDED.network_scope}/loadBalancers/lb"
+    (configuration,) = nic["properties"]["ipConfigurations"]
+    balancer = load_balancer(own, ("fe", "10.1.0.100"), ("nics", []), ("probe", Probe()))
+    balancer["properties"]["backendAddressPools"][0]["properties"] = {
+        "backendIPConfigurations": [{"id": configuration["id"]}]
+    }
+    async with brownfield(seeded(RECORDED, [("fw", "10.1.0.4", 65001)], nic, balancer), directory) as there:
+        there.learned("10.1.0.4", [DEFAULT], "10.1.0.100", (65001,))
+        text = await there.init(RECORDED.route_server_id)
+        await there.checked(text)
+    assert "# 10.1.0.4 is in the pool" not in text
+    assert "members: [{speaker: fw}]" in text
+
+
+async def test_a_recorded_hub_of_a_virtual_wan_is_no_route_server(directory: Path) -> None:
+    hub = next(each["body"] for each in recorded("virtual-hub") if each["method"] == "PATCH")
+    async with brownfield({"resources": [hub]}, directory) as there:
+        with pytest.raises(BadInput, match="rgname has no Route Server virtualhubx76dc116f; it has none"):
+            await there.init(hub["id"])
 
 
 async def test_the_command_writes_a_file_that_check_lint_and_plan_take(tmp_path: Path) -> None:
