@@ -9,6 +9,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
+from typing import Any
 
 from function_app.domain.base.errors import BadInput
 from function_app.domain.brownfield.candidates import Candidate, PoolBehind, candidates
@@ -17,6 +18,7 @@ from function_app.domain.brownfield.peers import FoundPeer, Originated, name_fro
 from function_app.domain.topology.peering_names import is_ours
 
 WIDTH = 128
+UNBROKEN: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 PREFERENCES = ("ExpressRoute", "VpnGateway", "ASPath")
 HEAD = (
     "A first topology, from what Azure says of this Route Server. It takes over the peerings below under the names that they "
@@ -62,13 +64,13 @@ def first_topology(inventory: Inventory, name: str | None = None) -> str:
     if not peers:
         rule = "; ".join(left_out) or "it has no peering"
         raise BadInput.of(inventory.name, f"nothing to write down: a topology needs a speaker, and {rule}")
-    server = name_from(inventory.name, ())
+    server, by_address = name_from(inventory.name, ()), sorted(peers, key=lambda peer: peer.address)
     lines = [
         *_comment(HEAD),
         "schema: hopkeeper/v1",
         f"name: {name}",
         *_comment(NETWORKS),
-        f"networks: [{', '.join(f'{peer.address}/32' for peer in peers)}]",
+        f"networks: [{', '.join(f'{peer.address}/32' for peer in by_address)}]",
         *_route_server(inventory, peers, (name, server)),
         *(line for each in left_out for line in _comment(f"Left out, and left alone: peering {each}.", "  # ")),
         *_comment(SPEAKERS),
@@ -123,7 +125,13 @@ def _whose(inventory: Inventory, peers: tuple[FoundPeer, ...], hop: IPv4Address 
             if address == hop:
                 return _remark(f"frontend {frontend} of {balancer.name}")
     names = [peer.name for peer in peers if peer.address == hop]
-    return _remark(names[0]) if names else "" if hop is None else _remark("nothing that was read has this address")
+    return (
+        _remark(names[0])
+        if names
+        else ""
+        if hop is None
+        else _remark("of nothing that was read: in another resource group (--group)?")
+    )
 
 
 def _remark(text: str) -> str:
@@ -178,7 +186,7 @@ def _scalar(text: str) -> str:
 
 
 def _comment(text: str, margin: str = "# ") -> Iterable[str]:
-    return textwrap.wrap(_line(text), WIDTH, initial_indent=margin, subsequent_indent=margin, break_long_words=False)
+    return textwrap.wrap(_line(text), WIDTH, initial_indent=margin, subsequent_indent=margin, **UNBROKEN)
 
 
 def _line(text: str) -> str:

@@ -251,6 +251,77 @@ async def test_what_is_not_one_route_server_is_refused_by_name(resource: str, sa
             await there.init(resource)
 
 
+async def test_names_that_no_document_takes_are_changed_and_the_connections_are_named_as_they_are(
+    directory: Path,
+) -> None:
+    names = ["123", "null", "FortiGate_A", "fortigate-a", "rs-hub", "Hopkeeper-RS-Hub_fw-a", "a." * 40]
+    peers = [(name, f"10.0.2.{n}", 65010) for n, name in enumerate(names, 4)]
+    async with brownfield(seeded(ALONE, peers), directory) as there:
+        topology = await there.checked(await there.init())
+    found = {str(s.address): s.name for s in topology.speakers}
+    assert [found[address] for _, address, _ in peers] == [
+        *("nva-123", "nva-null", "fortigate-a-2", "fortigate-a", "rs-hub-2", "fw-a"),
+        "a-a-a-a-a-a-a-a-a-a-a-a-a-a-a",
+    ]
+    assert set(topology.route_servers[0].adopt.values()) == {*names} - {"Hopkeeper-RS-Hub_fw-a"}
+
+
+async def test_peerings_that_could_not_be_taken_over_are_left_out_and_named(directory: Path) -> None:
+    peers = [*of_the_pair(), ("hopkeeper-other_x", "10.0.2.11", 65012), ("broken", "10.0.2.12", 65013)]
+    async with brownfield(seeded(PAIR, peers), directory) as there:
+        broken = there.sim.world.state.resources.get(f"{PAIR.route_server_id}/bgpConnections/broken")
+        assert broken is not None
+        broken["properties"]["provisioningState"] = "Failed"
+        text = await there.init()
+        topology = await there.checked(text)
+    assert [s.name for s in topology.speakers] == ["fortigate-a", "to-fw-b"]
+    assert "peering 'hopkeeper-other_x' (10.0.2.11, AS 65012): its name is that of another topology" in text
+    assert "peering 'broken' (10.0.2.12, AS 65013): it is Failed" in text
+
+
+async def test_a_public_load_balancer_with_odd_names_and_one_with_two_frontends_are_said(directory: Path) -> None:
+    """Beside them an address of IPv6, a next hop of another group, one that is another peer, and a peer without routes."""
+    public = load_balancer(
+        f"{PAIR.network_scope}/loadBalancers/plb",
+        ("pub", ""),
+        (
+            "out: side",
+            [{"name": n, "properties": {"ipAddress": a}} for n, a in (("a", "10.0.1.4"), ("six", "fd00::4"))],
+        ),
+        ("123", Probe()),
+    )
+    public["tags"] = {"env": "prod # x"}
+    peers = [*of_the_pair(), ("sdwan", "10.0.2.9", 65010), ("quiet", "10.0.2.10", 65011)]
+    async with brownfield(seeded(PAIR, peers, public), directory) as there:
+        balancer = there.sim.world.state.resources.get(PAIR.load_balancer_id)
+        assert balancer is not None
+        facts = balancer["properties"]
+        facts["frontendIPConfigurations"].append({"name": "fe2", "properties": {"privateIPAddress": "10.0.1.101"}})
+        second = {**facts["loadBalancingRules"][0]["properties"], "frontendIPConfiguration": {"id": "/fe2"}}
+        facts["loadBalancingRules"].append({"name": "second", "properties": second})
+        for _, address, asn in of_the_pair():
+            there.learned(address, [DEFAULT], str(FRONTEND), (asn,))
+            there.learned(address, ["10.50.0.0/16"], "10.0.1.101", (asn,))
+        there.learned("10.0.2.9", ["10.60.0.0/16"], "10.0.1.4", (65010,))
+        there.learned("10.0.2.9", ["10.61.0.0/16"], "10.77.0.4", (65010,))
+        text = await there.init()
+        await there.checked(text)
+    assert text.count("# # several frontends send to pool nvas, which can have one service") == 2
+    assert 'backendPool: "out: side"\n#             probe: "123"' in text
+    assert "# # to-fw-b: not in pool out: side of plb, unless by an address that `addresses` has to name there" in text
+    assert "10.60.0.0/16, nextHop: {address: 10.0.1.4}}  # fortigate-a" in text
+    assert "10.61.0.0/16, nextHop: {address: 10.77.0.4}}  # of nothing that was read" in text
+
+
+async def test_routes_that_may_not_be_read_are_a_comment(directory: Path) -> None:
+    seed = seeded(PAIR, of_the_pair())
+    seed["permissions"] = [{"scope": f"/subscriptions/{PAIR.subscription}", "actions": ["*/read"]}]
+    async with brownfield(seed, directory) as there:
+        text = await there.init()
+        await there.checked(text)
+    assert text.count("# What it announces could not be read: requesting the routes learned from") == 2
+
+
 # --- recorded resources (tests/fixtures/SOURCES.md) ------------------------------------------------------------------------
 
 

@@ -53,29 +53,38 @@ def address_of(inventory: Inventory, facts: AddressFacts) -> IPv4Address | None:
 
 
 def _behind_balancers(inventory: Inventory, peers: tuple[FoundPeer, ...]) -> Iterator[Candidate]:
-    taken: set[tuple[str, str]] = set()
     for balancer in inventory.balancers:
-        for frontend, pool, probe in _joined(balancer):
-            address = balancer.frontends.get(frontend.casefold())
-            members = _members(inventory, balancer.flows.pool(pool), peers)
+        for (frontend, pool), probes in _joined(balancer).items():
+            address, addresses = balancer.frontends.get(frontend.casefold()), balancer.flows.pool(pool)
+            members = _members(inventory, addresses, peers)
             prefixes = {own.prefix for peer in members for own in peer.announces if own.next_hop == address}
-            if address is None or not prefixes or (balancer.id, pool) in taken:
+            if address is None or not prefixes:
                 continue
-            taken.add((balancer.id, pool))
+            others = dict(_others(inventory, balancer, members))
+            names = tuple(peer.name for peer in members)
             yield Candidate(
                 name=f"{balancer.name}-{pool}",
                 prefixes=tuple(sorted(prefixes)),
-                members=tuple(peer.name for peer in members),
-                pools=(PoolBehind(balancer.id, pool, probe), *_others(inventory, balancer, members)),
+                members=names,
+                pools=(PoolBehind(balancer.id, pool, probes[0]), *others),
                 frontend=frontend,
-                remarks=tuple(_remarks(inventory, balancer.flows.pool(pool), members, (address, prefixes))),
+                remarks=(
+                    *_of_rules(balancer, pool, probes),
+                    *_of_addresses(inventory, addresses, members),
+                    *_not_announced(members, address, prefixes),
+                    *filter(None, others.values()),
+                ),
             )
 
 
-def _joined(balancer: BalancerFound) -> Iterator[tuple[str, str, str]]:
-    """Frontend, pool and probe of every rule that has a probe, once."""
-    joined = ((rule.frontend, pool, rule.probe) for rule in balancer.flows.rules for pool in rule.pools)
-    yield from dict.fromkeys((frontend, pool, probe) for frontend, pool, probe in joined if probe)
+def _joined(balancer: BalancerFound) -> dict[tuple[str, str], list[str]]:
+    """By frontend and pool of a rule with a probe: the probes, each once."""
+    joined: dict[tuple[str, str], list[str]] = {}
+    for rule in balancer.flows.rules:
+        for pool in rule.pools if rule.probe else ():
+            probes = joined.setdefault((rule.frontend, pool), [])
+            probes += [rule.probe] if rule.probe and rule.probe not in probes else []
+    return joined
 
 
 def _members(inventory: Inventory, pool: PoolFacts | None, peers: tuple[FoundPeer, ...]) -> tuple[FoundPeer, ...]:
@@ -83,25 +92,28 @@ def _members(inventory: Inventory, pool: PoolFacts | None, peers: tuple[FoundPee
     return tuple(peer for peer in peers if peer.address in there)
 
 
-def _others(inventory: Inventory, first: BalancerFound, members: tuple[FoundPeer, ...]) -> Iterator[PoolBehind]:
-    """A pool of each other load balancer that holds a member."""
+def _others(
+    inventory: Inventory, first: BalancerFound, members: tuple[FoundPeer, ...]
+) -> Iterator[tuple[PoolBehind, str | None]]:
+    """A pool of each other load balancer that holds a member, and which members it does not show."""
     for balancer in inventory.balancers:
-        behind = (
-            PoolBehind(balancer.id, pool, probe)
-            for _, pool, probe in _joined(balancer)
-            if _members(inventory, balancer.flows.pool(pool), members)
-        )
-        if balancer is not first and (found := next(behind, None)) is not None:
-            yield found
+        for (_, pool), probes in _joined(balancer).items() if balancer is not first else ():
+            there = _members(inventory, balancer.flows.pool(pool), members)
+            away = ", ".join(peer.name for peer in members if peer not in there)
+            if there:
+                remark = f"{away}: not in pool {pool} of {balancer.name}, unless by an address that `addresses` has to name there"
+                yield PoolBehind(balancer.id, pool, probes[0]), remark if away else None
+                break
 
 
-def _remarks(
-    inventory: Inventory,
-    pool: PoolFacts | None,
-    members: tuple[FoundPeer, ...],
-    announced: tuple[IPv4Address, set[IPv4Network]],
-) -> Iterator[str]:
-    frontend, prefixes = announced
+def _of_rules(balancer: BalancerFound, pool: str, probes: list[str]) -> Iterator[str]:
+    if probes[1:]:
+        yield f"its rules have several probes, a service has one: {', '.join(probes)}"
+    if sum(name == pool for _, name in _joined(balancer)) > 1:
+        yield f"several frontends send to pool {pool}, which can have one service"
+
+
+def _of_addresses(inventory: Inventory, pool: PoolFacts | None, members: tuple[FoundPeer, ...]) -> Iterator[str]:
     by_address = {peer.address: peer.name for peer in members}
     for facts in pool.addresses if pool else ():
         address = address_of(inventory, facts)
@@ -110,10 +122,14 @@ def _remarks(
             yield f"{address or facts.name} is in the pool and no speaker here: it gets new flows whoever serves"
         elif facts.is_down:
             yield f"{name} has adminState Down: whoever set it has to set it back"
+
+
+def _not_announced(members: tuple[FoundPeer, ...], frontend: IPv4Address, prefixes: set[IPv4Network]) -> Iterator[str]:
     for peer in members:
         missing = prefixes - {own.prefix for own in peer.announces if own.next_hop == frontend}
         if missing:
-            yield f"{peer.name} does not announce {', '.join(map(str, sorted(missing)))} with this next hop, as a member should"
+            listed = ", ".join(map(str, sorted(missing)))
+            yield f"{peer.name} does not announce {listed} with this next hop, as a member should"
 
 
 def _by_themselves(peers: tuple[FoundPeer, ...]) -> Iterator[Candidate]:

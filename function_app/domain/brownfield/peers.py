@@ -20,6 +20,8 @@ from function_app.domain.topology.peering_names import PREFIX, is_ours, peering_
 
 NAME_MAX = 30
 """Of a name that is made here: with the topology's it makes the name of a peering (`RESOURCE_NAME_MAX`)."""
+WORDS_OF_YAML = ("true", "false", "null")
+"""Names that would be read as something else."""
 ANNOUNCED_MAX = 200
 """Prefixes of one speaker that are written down: a document is read by people."""
 
@@ -47,7 +49,7 @@ class FoundPeer:
 def name_from(text: str, taken: Collection[str]) -> str:
     """A name that a document takes (`topology.model.Name`), as near to `text` as can be, and not `taken`."""
     base = re.sub("[^a-z0-9]+", "-", text.casefold()).strip("-")
-    base = base if base[:1].isalpha() else f"nva-{base}"
+    base = base if base[:1].isalpha() and base not in WORDS_OF_YAML else f"nva-{base}"
     base = base[:NAME_MAX].strip("-")
     names = (base, *(f"{base}-{number}" for number in range(2, len(taken) + 3)))
     return next(name for name in names if name not in taken)
