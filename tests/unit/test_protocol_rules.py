@@ -23,6 +23,7 @@ from function_app.domain.service.look import Look
 from function_app.domain.service.observation import (
     AdminState,
     AgentReading,
+    Appliance,
     Backend,
     BalancerReading,
     FenceProof,
@@ -158,6 +159,19 @@ def test_a_fence_at_the_load_balancer_is_owed_before_it_is_written_and_wary_only
 
 def wary(decision: Decision) -> list[bool]:
     return [e.wary for e in decision.effects if isinstance(e, FenceByBalancer)]
+
+
+@pytest.mark.parametrize(("in_one_of_two", "owed"), [(False, {}), (True, {A: 4})])
+def test_a_fence_beside_an_operators_down_is_owed_nothing_unless_that_is_in_one_of_two_pools_only(
+    in_one_of_two: bool, owed: dict[str, int]
+) -> None:
+    """Ours is written in both pools then: in the other one it is ours to take back."""
+    half = Backend(AdminState.NONE, "Up_Probe_Success", also=("Down_Admin",), partly_down=True)
+    down = half if in_one_of_two else Backend(AdminState.DOWN, "Down_Admin")
+    seen = look(Appliance(), balancer=replace(balancer(), backends={A: down, B: Backend(AdminState.NONE)}))
+    decision = decided(seen, fencing())
+    assert decision.record.owed == owed
+    assert [e.beside_operator for e in decision.effects if isinstance(e, FenceByBalancer)] == [not in_one_of_two]
 
 
 def test_what_failed_in_this_look_is_not_tried_again_before_the_next() -> None:
