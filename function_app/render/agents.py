@@ -4,6 +4,7 @@ Not here: what only the machine knows. Its place stands in the text, as a commen
 """
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from function_app.domain.base.timing import Timing
 from function_app.domain.topology.model import Neighbour, Speaker, Topology
@@ -15,9 +16,10 @@ PROBE = 8080
 @dataclass(frozen=True, slots=True)
 class AgentFile:
     """Everything about the agent beside its BGP. `watched` is members without an agent, `outward` neighbours on-premises, by
-    address."""
+    address; `probed` is where load balancers probe the speaker, but for the agent's address."""
 
     peers: tuple[Speaker, ...]
+    probed: tuple[IPv4Address, ...]
     watched: tuple[Speaker, ...]
     outward: tuple[Neighbour, ...]
     serves: bool
@@ -31,12 +33,20 @@ def agent_file(topology: Topology, speaker: Speaker) -> AgentFile:
     others = (s for s in topology.speakers if s.name in topology.commanded and s.name != speaker.name)
     return AgentFile(
         peers=tuple(s for s in others if s.agent is not None),
+        probed=_probed(topology, speaker),
         watched=tuple(s for s in topology.speakers if s.name in topology.appliances),
         outward=_outward(topology, speaker),
         serves=any(speaker.name in service.names for service in topology.services),
         machine=speaker.vm.rpartition("/")[2] if speaker.vm else None,
         timing=topology.timing,
     )
+
+
+def _probed(topology: Topology, speaker: Speaker) -> tuple[IPv4Address, ...]:
+    """A load balancer probes the address that it sends flows to."""
+    mine = (s.load_balancer for s in topology.services if s.load_balancer is not None and speaker.name in s.names)
+    addresses = {pool.known(speaker).address for balancer in mine for pool in balancer.pools}
+    return tuple(sorted(addresses - {speaker.agent_address}))
 
 
 def _outward(topology: Topology, speaker: Speaker) -> tuple[Neighbour, ...]:

@@ -120,7 +120,7 @@ class Agent:
         if self._trust.is_whole:
             # Only now: a holder that was replaced has received its successor's heartbeat.
             self._spawn(self.duties.announce_outward())
-        await self.probe.open(config.agent.address, config.ports.probe)
+        await self.probe.open(config.agent.address, config.ports.probe, config.ports.probe_also)
         self._spawn(self._believe())
         self._report("start-up")
         log.info("agent started", extra={"boot_id": self.duties.boot_id, "state": self._trust.value})

@@ -17,6 +17,7 @@ from hopkeeper_agent.decoding import (
     PORT_MAX,
     AbsolutePath,
     Address,
+    Addresses,
     ConfigError,
     Flat,
     Given,
@@ -64,11 +65,13 @@ class AgentSection:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the agent listens on; 0 takes any free port (command and probe only)."""
+    """What the agent listens on; 0 takes any free port (command and probe only). `probe_also`: further addresses of this machine
+    at which a load balancer probes it."""
 
     command: Annotated[int, whole(0, PORT_MAX)] = 8443
     probe: Annotated[int, whole(0, PORT_MAX)] = 8080
     gossip: Port = 8444
+    probe_also: Addresses = ()
 
 
 @dataclass(frozen=True, slots=True)

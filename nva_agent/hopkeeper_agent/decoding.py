@@ -107,6 +107,7 @@ AbsolutePath = Annotated[Path, satisfying("an absolute path", _is_absolute, Path
 Url = Annotated[str, satisfying("an http or https address", _is_url)]
 Texts = Annotated[tuple[str, ...], items("a list of texts with at least one", str)]
 Prefixes = Annotated[tuple[IPv4Network, ...], items("IPv4 prefixes", IPv4Network, least=0)]
+Addresses = Annotated[tuple[IPv4Address, ...], items("a list of literal IPv4 addresses, at least one", IPv4Address)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,34 +34,38 @@ class _Bounded(web.Server):
 
 
 class Listener:
-    """One HTTP listener on one address."""
+    """One HTTP listener."""
 
     def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
         self._handler = handler
         self._tls = tls
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._http: web.Server | None = None
 
-    async def open(self, address: IPv4Address, port: int) -> None:
-        """Begin to listen; raises OSError if the address or port is not available."""
+    async def open(self, address: IPv4Address, port: int, also: tuple[IPv4Address, ...] = ()) -> None:
+        """Begin to listen, `also` at further addresses; raises OSError if an address or the port is not available."""
         loop = asyncio.get_running_loop()
         self._http = _Bounded(
             self._handler, keepalive_timeout=REQUEST_SECONDS, auto_decompress=False, access_log=None, lingering_time=0.0
         )
-        self._server = await loop.create_server(
-            self._http,
-            str(address),
-            port,
-            ssl=self._tls,
-            backlog=256,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
-            ssl_shutdown_timeout=1.0 if self._tls else None,
-        )
+        # One by one: asyncio leaves out an address that the machine does not have where it has another one of them.
+        for each in (address, *also):
+            server = await loop.create_server(
+                self._http,
+                str(each),
+                port,
+                ssl=self._tls,
+                backlog=256,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
+                ssl_shutdown_timeout=1.0 if self._tls else None,
+            )
+            self._servers.append(server)
 
     @property
     def port(self) -> int:
         """The bound port; 0 while closed."""
-        return self._server.sockets[0].getsockname()[1] if self._server and self._server.sockets else 0
+        sockets = self._servers[0].sockets if self._servers else ()
+        return sockets[0].getsockname()[1] if sockets else 0
 
     @property
     def is_open(self) -> bool:
@@ -70,7 +74,9 @@ class Listener:
 
     async def close(self) -> None:
         """Stop listening and cut the connections."""
-        if self._server is not None and self._http is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
+        self._servers = []
+        if self._http is not None:
             await self._http.shutdown(timeout=0.5)
-            self._server = self._http = None
+            self._http = None

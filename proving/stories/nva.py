@@ -158,7 +158,7 @@ class Appliance:
         running = _Running(self, self._boots)
         self._running = running
         if self._speaker.agent is not None:
-            await running.commands.open(self._speaker.address, self._speaker.agent.port)
+            await running.commands.open(self._speaker.agent_address, self._speaker.agent.port)
         await self._voice.start()
         await self._voice.announce(running.duties.advertisements())
         running.examiner.start()

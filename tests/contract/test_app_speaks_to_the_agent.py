@@ -11,6 +11,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from hopkeeper_agent.agent import Agent as RealAgent
 from hopkeeper_agent.jws import Signer
+from msgspec.structs import replace
 
 from function_app.adapters.agents.http import AgentsOverHttp
 from function_app.adapters.agents.jws import AppKey
@@ -28,7 +29,7 @@ from function_app.domain.service.steps import (
 )
 from function_app.domain.topology.model import Agent, Speaker
 from tests.unit.adapters.fake_agent import SetClock, private_pem
-from tests.unit.agent.stage import SERVICE, TOPOLOGY, Member, until
+from tests.unit.agent.stage import SERVICE, TOPOLOGY, Member, fresh_address, until
 
 TIMEOUT = timedelta(seconds=5)
 APP_PEM = private_pem(ec.generate_private_key(ec.SECP256R1()))
@@ -90,6 +91,36 @@ async def test_promoted_agent_serves_and_fenced_one_stands_by(
     fenced = await agents.command(TOPOLOGY, at(member), SERVICE, SendFence(member.name, 5), TIMEOUT)
     assert (role(fenced.reading), fenced.refused) == ((5, Role.STANDBY, False), None)
     assert await member.probe() == 503
+
+
+async def test_an_agent_at_another_address_than_its_speaker_is_commanded_there_and_answers_the_probe_at_both(
+    agents: AgentsOverHttp, member: Member
+) -> None:
+    """Another network interface of the same machine: the load balancer probes the speaker's."""
+    address = member.probe_also = fresh_address()
+    at_the_speaker = replace(at(member), address=IPv4Address(address))
+    certificate = member.certificate
+    elsewhere = Agent(port=8443, certificate=certificate, address=IPv4Address(member.address), probe=8080)
+    speaker = replace(at_the_speaker, agent=elsewhere)
+    async with member.running() as agent:
+        promote = SendPromote(member.name, 4, agent.duties.boot_id)
+        promoted = await agents.command(TOPOLOGY, speaker, SERVICE, promote, TIMEOUT)
+        assert (role(promoted.reading), promoted.refused) == ((4, Role.SERVING, True), None)
+        assert (await member.probe(), await member.probe(address=address)) == (200, 200)
+
+        fenced = await agents.command(TOPOLOGY, speaker, SERVICE, SendFence(member.name, 5), TIMEOUT)
+        assert (role(fenced.reading), fenced.refused) == ((5, Role.STANDBY, False), None)
+        assert (await member.probe(), await member.probe(address=address)) == (503, 503)
+
+        assert await agents.status(TOPOLOGY, at_the_speaker, TIMEOUT) == Unreachable("the connection was refused")
+
+
+async def test_an_agent_that_is_to_answer_the_probe_of_another_machine_does_not_start(member: Member) -> None:
+    """What it acknowledged would prove nothing (safety.md section 4a)."""
+    member.probe_also = "192.0.2.1"
+    with pytest.raises(OSError, match=r"192\.0\.2\.1"):
+        async with member.running():
+            pass
 
 
 async def test_an_agent_shows_the_command_of_its_epoch_after_a_restart_too_and_an_app_with_another_key_does_not_believe_it(

@@ -1,6 +1,8 @@
 """The agent's configuration that a topology implies, as the agent itself reads it."""
 
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hopkeeper_agent.checks import ForwardingTrial, PingTrial, SessionsTrial
@@ -8,12 +10,15 @@ from hopkeeper_agent.config import Config
 from hopkeeper_agent.config import decode as decoded_by_the_agent
 from hopkeeper_agent.role import Toward
 from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings
+from msgspec.structs import replace
 
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Agent
 from function_app.render import render
 from tests.unit.test_render import AGENTS, CASES, FILE, GIVEN, HUB, MIXED, RELAYING, VIRTUAL, cli, golden, refusals
 
+SANDWICH = Path(__file__).parents[2] / "examples" / "sandwich.yaml"
 PEM = "-----BEGIN CERTIFICATE-----\n      MIIBdummy+/=\n      -----END CERTIFICATE-----"
 WATCHED = f"""
 schema: hopkeeper/v1
@@ -98,6 +103,31 @@ def test_it_watches_members_that_have_no_agent() -> None:
     read = config(document.replace("    outward:", "    x:").partition("    x:")[0], "eye")
     assert [(watch.name, watch.trial) for watch in read.watch] == [("nva-a", PingTrial(IPv4Address("10.0.1.4")))]
     assert config(WATCHED, "eye").watch == ()
+
+
+COMPANIONS = decode(SANDWICH.read_text(), Place())
+"""Members behind two load balancers, and each with an agent at another address."""
+
+
+def companion(name: str, **agent: Any) -> Config:
+    """The agent of `nva-a` in the sandwich, where that of `name` has these keys."""
+    speakers = [replace(s, agent=Agent(port=8443, **agent)) if s.name == name else s for s in COMPANIONS.speakers]
+    return decoded_by_the_agent(render(replace(COMPANIONS, speakers=tuple(speakers)), "nva-a", "agent", HUB))
+
+
+def test_an_agent_answers_the_probe_wherever_a_load_balancer_probes_its_speaker() -> None:
+    assert companion("nobody").ports.probe_also == (IPv4Address("10.0.3.4"),)
+    elsewhere = companion("nva-a", address=IPv4Address("10.0.9.4"), probe=8080)
+    assert elsewhere.ports.probe_also == (IPv4Address("10.0.1.4"), IPv4Address("10.0.3.4"))
+
+
+def test_an_agent_with_an_address_of_its_own_listens_there_and_announces_as_its_speaker() -> None:
+    read = companion("nva-a", address=IPv4Address("10.0.9.4"), probe=8080)
+    assert read.agent.address == IPv4Address("10.0.9.4")
+    assert exabgp(read).address == IPv4Address("10.0.1.4")
+    assert [c.name for c in read.checks] == ["route-server"], "the forwarding of another machine says nothing"
+    (peer,) = companion("nva-b", address=IPv4Address("10.0.9.5"), probe=8080).peers
+    assert str(peer.address) == "10.0.9.5"
 
 
 def test_its_neighbours_are_both_instances_and_the_routers_on_premises() -> None:

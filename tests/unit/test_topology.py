@@ -92,6 +92,12 @@ BROKEN: list[tuple[list[Any], Any, str]] = [
         "$.speakers[0].address: Expected an IPv4 address in dotted decimal, got 167772420",
     ),
     ([*FIRST, "address"], "::ffff:10.0.1.4", "$.speakers[0].address: Expected an IPv4 address in dotted decimal"),
+    (
+        [*FIRST, "agent", "address"],
+        "fd00::4",
+        "$.speakers[0].agent.address: Expected an IPv4 address in dotted decimal",
+    ),
+    ([*FIRST, "agent"], {"address": "10.0.9.4"}, "$.speakers[0].agent: Object missing required field `port`"),
     ([*FIRST, "name"], "nva-b", "$.speakers[1].name: the name 'nva-b' is taken"),
     ([*FIRST, "name"], "NVA A", "$.speakers[0].name: 'NVA A' is not a name: lower-case letters"),
     (

@@ -80,6 +80,11 @@ def speaker(doc: Doc, i: int, **more: Any) -> None:
     doc["speakers"][i] |= more
 
 
+def companion(doc: Doc, i: int, **agent: Any) -> None:
+    """An agent with an address of its own, at which the load balancer's probe ends."""
+    speaker(doc, i, agent={"port": 8443, "probe": 8080} | agent)
+
+
 def second_service(doc: Doc, **more: Any) -> None:
     balancer = {**doc["services"][0]["nextHop"]["loadBalancer"], "backendPool": "others"}
     second = {**doc["services"][0], "name": "other", "nextHop": {"loadBalancer": balancer}, "prefixes": ["10.8.0.0/16"]}
@@ -160,6 +165,37 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
         "every network of the document is meant",
         lambda d: d.update(networks=["10.0.0.0/16", "10.5.0.0/16"]) or speaker(d, 0, address="10.6.0.1"),
         ["$.speakers[0].address: 10.6.0.1 is outside the declared networks (10.0.0.0/16, 10.5.0.0/16)"],
+    ),
+    (
+        "the app connects inside the declared networks, to an agent with an address of its own, too",
+        lambda d: companion(d, 0, address="10.6.0.1"),
+        ["$.speakers[0].agent.address: 10.6.0.1 is outside the declared networks (10.0.0.0/16)"],
+    ),
+    (
+        "nor is an agent at an address of the platform",
+        lambda d: d.update(networks=["0.0.0.0/0"]) or companion(d, 0, address="169.254.169.254"),
+        [
+            "$.speakers[0].agent.address: "
+            "169.254.169.254 is never a speaker: metadata, wire server, link-local or multicast"
+        ],
+    ),
+    (
+        "one agent an address",
+        lambda d: companion(d, 0, address="10.0.9.4") or companion(d, 1, address="10.0.9.4", port=8444),
+        ["$.speakers[1].agent.address: 10.0.9.4 already belongs to the agent of 'nva-a': one agent an address"],
+    ),
+    (
+        "an agent is at no other speaker's address",
+        lambda d: companion(d, 0, address="10.0.1.5"),
+        ["$.speakers[0].agent.address: 10.0.1.5 already belongs to speaker 'nva-b': one agent an address"],
+    ),
+    (
+        "behind a load balancer, the probe of a member ends at an agent that is elsewhere only by the operator's word",
+        lambda d: companion(d, 0, address="10.0.9.4", probe=None),
+        [
+            "$.speakers[0].agent.probe: a load balancer probes 'nva-a' and not its agent at 10.0.9.4: if one machine has both "
+            "addresses, `probe` is the port at each; else leave `agent` out: adminState alone moves it"
+        ],
     ),
     (
         "a certificate is PEM and nothing else",
@@ -496,6 +532,9 @@ KEPT: list[tuple[str, Change]] = [
     ("a peering's name has 80 characters", lambda d: speaker(d, 5, name="b" * 62) or d.update(name="t" * 5)),
     ("an instance's peering has a name of 80 characters", lambda d: d["scaleSets"][1].update(name="s" * 57)),
     ("a speaker's name only begins as an instance's would", lambda d: speaker(d, 5, name="fleet-12x")),
+    ("an agent has an address of its own", lambda d: companion(d, 0, address="10.0.9.4")),
+    ("an agent names the speaker's own address", lambda d: companion(d, 0, address="10.0.1.4", probe=None)),
+    ("an agent that no load balancer probes", lambda d: speaker(d, 4, agent={"port": 1, "address": "10.0.9.4"})),
     ("a speaker is in the second network", lambda d: d.update(networks=["10.9.0.0/16", "10.0.0.0/16"])),
     ("two members of two are to be healthy", lambda d: active_active(d, minHealthy=2)),
     ("a speaker peers with a hub beside a Route Server", lambda d: speaker(d, 5, peersWith=["rs", "hub-a"])),

@@ -147,7 +147,7 @@ class AgentsOverHttp:
             },
         )
         posted = self._client().post(
-            f"https://{message.speaker.address}:{port}/v1/command",
+            f"https://{message.speaker.agent_address}:{port}/v1/command",
             data=token.encode("ascii"),
             headers={"Content-Type": "application/jose", "Accept-Encoding": "identity"},
             ssl=certificate.tls,

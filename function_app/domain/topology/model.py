@@ -87,9 +87,12 @@ class Agent(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_
     """Where a speaker's agent listens, and its enrolled certificate (PEM): trust anchor and signature key in one."""
 
     port: Annotated[int, Meta(ge=1, le=65535)]
+    address: IPv4Address | None = None
+    """Where that is not the speaker's own: another network interface, or a machine beside an appliance (a companion)."""
     certificate: str | None = None
     probe: Annotated[int, Meta(ge=1, le=65535)] | None = None
-    """The port of its probe listener, for preflight: the load balancer's probe is compared with it."""
+    """The port of its probe listener, for preflight: the load balancer's probe is compared with it. Of an agent with an
+    address of its own it says that it answers the load balancer's probe of the speaker there, too (a law)."""
 
 
 class Relay(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -145,6 +148,12 @@ class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     def announces(self) -> tuple[IPv4Network, ...]:
         """The prefixes of `own`."""
         return tuple(each.prefix for each in self.own)
+
+    @property
+    def agent_address(self) -> IPv4Address:
+        """Where the app and other agents reach its agent: at the speaker's own address, unless the document names another."""
+        address = self.agent.address if self.agent is not None else None
+        return address or self.address
 
 
 class ScaleSet(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):

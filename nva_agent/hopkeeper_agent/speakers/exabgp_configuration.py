@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated
 
-from hopkeeper_agent.decoding import Address, Flag, Key, Port, Prefixes, whole
+from hopkeeper_agent.decoding import Address, Addresses, Flag, Key, Port, Prefixes, whole
 from hopkeeper_agent.role import Advertisement, Toward
-from hopkeeper_agent.speakers.settings import Addresses, BgpNeighbour, Client, SpeakerSettings
+from hopkeeper_agent.speakers.settings import BgpNeighbour, Client, SpeakerSettings
 
 HELPER = "hopkeeper"
 

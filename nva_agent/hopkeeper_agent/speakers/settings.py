@@ -17,7 +17,6 @@ from hopkeeper_agent.decoding import (
     Prefixes,
     Rule,
     choice,
-    items,
     seconds,
     whole,
 )
@@ -43,7 +42,6 @@ def _communities(value: object) -> tuple[str, ...]:
 
 Asn = Annotated[int, whole(1, 2**32 - 1)]
 OwnAsn = Annotated[int, whole(1, OWN_ASN_MAX)]
-Addresses = Annotated[tuple[IPv4Address, ...], items("a list of literal IPv4 addresses, at least one", IPv4Address)]
 Communities = Annotated[tuple[str, ...], Rule("a list of communities, each two numbers, as 65001:100", _communities)]
 
 
@@ -117,9 +115,15 @@ class SpeakerSettings:
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings(SpeakerSettings):
-    """A daemon that the operator configured and started. `poll_seconds`: how often its sessions are read."""
+    """A daemon that the operator configured and started. `address`: the speaker's own, where the agent has another one;
+    `poll_seconds`: how often its sessions are read."""
 
+    address: Address | None = None
     poll_seconds: Annotated[float, seconds(0.02, 60)] = 0.2
+
+    def next_hop(self, agent: IPv4Address) -> IPv4Address:
+        """The speaker's own address."""
+        return self.address or agent
 
     def mistakes(self) -> Iterator[tuple[str, str]]:
         """What is wrong between keys, as (key, rule)."""

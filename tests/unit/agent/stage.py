@@ -101,6 +101,8 @@ class Member:
     period_seconds: float = 0.1
     role: str = "member"
     witness: Path | None = None
+    probe_also: str = ""
+    """A further address of the machine at which it is probed."""
 
     def __post_init__(self) -> None:
         enroll(self.folder, self.name)
@@ -120,7 +122,9 @@ class Member:
             listen=Listen(8443, 8080, 8444),
             agent=(("machine", self.machine), ("role", self.role), ("witness", self.witness)),
         )
-        return file.text(table("[gossip]", period_seconds=self.period_seconds), self.extra)
+        text = file.text(table("[gossip]", period_seconds=self.period_seconds), self.extra)
+        also = f'probe_also = ["{self.probe_also}"]\n' if self.probe_also else ""
+        return text.replace("[listen]\n", f"[listen]\n{also}")
 
     def knows(self, *others: Member) -> None:
         """Enrol peers."""
@@ -163,11 +167,11 @@ certificate = "{other.folder}/agent.crt"
         key = certificate_key(self.certificate.encode())
         return verify(token, typ, {key_id(key): key})
 
-    async def probe(self, service: str = SERVICE) -> int:
-        """The probe's status for a service."""
+    async def probe(self, service: str = SERVICE, address: str = "") -> int:
+        """The probe's status for a service, at its own address unless another is given."""
         async with (
             aiohttp.ClientSession() as client,
-            client.get(f"http://{self.address}:8080/probe/{service}") as response,
+            client.get(f"http://{address or self.address}:8080/probe/{service}") as response,
         ):
             return response.status
 

@@ -77,6 +77,7 @@ def settings(decoded: config.Config) -> SpeakerSettings:
         ("[gossip]\nfall = 1\n", "gossip.fall: must be"),
         ("[listen]\nprobe = 70000\n", "listen.probe: must be"),
         ("[listen]\nprobe = true\n", "listen.probe: must be"),
+        ('[listen]\nprobe_also = ["10.0.3"]\n', "listen.probe_also: must be a list of literal IPv4 addresses"),
         ('[reports]\nurl = "ftp://app/"\n', "reports.url: must be"),
         ('[reports]\nurl = "https://app/api/reports?code=secret"\n', "reports.url: must hold no key"),
         ('[[peers]]\nname = "nva-b"\naddress = "nva-b.local"\n', "peers[0].address: must be a literal IPv4"),
@@ -87,7 +88,10 @@ def settings(decoded: config.Config) -> SpeakerSettings:
         ('[speaker]\nkind = "none"\nasn = 65001\n', "speaker.asn: unknown key"),
         ('[speaker]\nkind = "exabgp"\naddress = "10.0.1.4"\nasn = 65001\n', "speaker.neighbors: missing"),
         ('[speaker]\nkind = "bird"\nasn = 65001\n', "speaker.include: missing"),
-        ('[speaker]\nkind = "frr"\nasn = 65001\naddress = "10.0.1.4"\n' + NEIGHBOUR, "speaker.address: unknown key"),
+        (
+            '[speaker]\nkind = "frr"\nasn = 65001\nrouter_id = "10.0.1.4"\n' + NEIGHBOUR,
+            "speaker.router_id: unknown key",
+        ),
         (
             '[speaker]\nkind = "frr"\nasn = 65001\nover_budget = "drop"\n' + NEIGHBOUR,
             "speaker.over_budget: must be split",

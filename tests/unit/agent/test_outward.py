@@ -182,5 +182,7 @@ def test_a_neighbour_says_which_group_it_is_of() -> None:
     assert decoded.speaker is not None
     assert decoded.speaker.settings.outward == {IPv4Address("192.168.100.1")}
     assert outward_from(decoded) == IPv4Address("10.0.1.4")
+    elsewhere = text.replace("asn = 65001\n", 'asn = 65001\naddress = "10.0.2.4"\n')
+    assert outward_from(config.decode(elsewhere + premises)) == IPv4Address("10.0.2.4")
     with pytest.raises(ConfigError, match=r"speaker.neighbors\[1\].group: must be route-servers or outward"):
         config.decode(text + premises.replace('"outward"', '"inward"'))

@@ -51,6 +51,22 @@ def _may_be_bare(service: Service) -> bool:
     return not together and service.naming is not Naming.SELF
 
 
+def probes_end_at_agents(topology: Topology, _: Place) -> Iterator[Problem]:
+    """A load balancer probes the addresses in its pool. What an agent at another address acknowledges proves what the probe is
+    answered only if it ends at that agent, which nothing but the operator knows (safety.md section 4a)."""
+    behind = {name for service in topology.services if service.load_balancer is not None for name in service.names}
+    for i, speaker in enumerate(topology.speakers):
+        agent = speaker.agent
+        if speaker.name not in behind or agent is None or agent.probe is not None:
+            continue
+        if speaker.agent_address != speaker.address:
+            yield Problem(
+                f"$.speakers[{i}].agent.probe",
+                f"a load balancer probes {speaker.name!r} and not its agent at {speaker.agent_address}: if one machine has both "
+                "addresses, `probe` is the port at each; else leave `agent` out: adminState alone moves it",
+            )
+
+
 def _min_healthy_fits(service: Service, path: str) -> Iterator[Problem]:
     if service.min_healthy is None:
         return

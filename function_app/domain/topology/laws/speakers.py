@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from function_app.domain.base.azure_limits import RESERVED_ASNS
 from function_app.domain.base.errors import Problem
 from function_app.domain.topology.laws.reserved import FORBIDDEN, LOOPBACK, Place
-from function_app.domain.topology.model import OwnNextHop, Speaker, Topology
+from function_app.domain.topology.model import OwnNextHop, Topology
 
 PEM_CERTIFICATE = r"-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
 
@@ -16,20 +16,35 @@ def addresses_are_inside(topology: Topology, place: Place) -> Iterator[Problem]:
     taken: dict[IPv4Address, str] = {}
     for i, speaker in enumerate(topology.speakers):
         path = f"$.speakers[{i}].address"
-        if (rule := _unusable(speaker, topology, place)) is not None:
+        if (rule := _unusable(speaker.address, topology, place)) is not None:
             yield Problem(path, rule)
         if speaker.address in taken:
             yield Problem(path, f"{speaker.address} already belongs to speaker {taken[speaker.address]!r}")
         taken[speaker.address] = speaker.name
 
 
-def _unusable(speaker: Speaker, topology: Topology, place: Place) -> str | None:
-    if any(speaker.address in net for net in FORBIDDEN):
-        return f"{speaker.address} is never a speaker: metadata, wire server, link-local or multicast"
-    if speaker.address in LOOPBACK and not place.allow_loopback:
-        return f"{speaker.address} is a loopback address: only a lab may use those"
-    if not any(speaker.address in net for net in topology.networks):
-        return f"{speaker.address} is outside the declared networks ({', '.join(map(str, topology.networks))})"
+def agents_have_addresses_of_their_own(topology: Topology, place: Place) -> Iterator[Problem]:
+    """Where the app connects, if not to the speaker's own address. One agent an address: its gossip and its probe have their
+    ports there, too."""
+    taken = {speaker.address: f"speaker {speaker.name!r}" for speaker in topology.speakers}
+    for i, speaker in enumerate(topology.speakers):
+        path, address = f"$.speakers[{i}].agent.address", speaker.agent_address
+        if address == speaker.address:
+            continue
+        if (rule := _unusable(address, topology, place)) is not None:
+            yield Problem(path, rule)
+        if address in taken:
+            yield Problem(path, f"{address} already belongs to {taken[address]}: one agent an address")
+        taken[address] = f"the agent of {speaker.name!r}"
+
+
+def _unusable(address: IPv4Address, topology: Topology, place: Place) -> str | None:
+    if any(address in net for net in FORBIDDEN):
+        return f"{address} is never a speaker: metadata, wire server, link-local or multicast"
+    if address in LOOPBACK and not place.allow_loopback:
+        return f"{address} is a loopback address: only a lab may use those"
+    if not any(address in net for net in topology.networks):
+        return f"{address} is outside the declared networks ({', '.join(map(str, topology.networks))})"
     return None
 
 
