@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hopkeeper_agent.checks import ForwardingTrial, PingTrial, SessionsTrial
+from hopkeeper_agent.checks import ForwardingTrial, HttpTrial, PingTrial, SessionsTrial, TcpTrial
 from hopkeeper_agent.config import Config
 from hopkeeper_agent.config import decode as decoded_by_the_agent
 from hopkeeper_agent.role import Toward
@@ -96,13 +96,36 @@ def test_its_peers_are_the_other_agents_that_the_app_commands_each_with_the_plac
     assert "# MIIBdummy+/=" in file_of(WATCHED, "nva-a").splitlines()
 
 
-def test_it_watches_members_that_have_no_agent() -> None:
-    document = WATCHED.replace("agent: {port: 9443, probe: 8081}", "").replace(
-        "self: {}", "member: {announcers: [nva-b]}"
-    )
-    read = config(document.replace("    outward:", "    x:").partition("    x:")[0], "eye")
-    assert [(watch.name, watch.trial) for watch in read.watch] == [("nva-a", PingTrial(IPv4Address("10.0.1.4")))]
+INJECTED = (
+    WATCHED.replace("agent: {port: 9443, probe: 8081}", "MORE")
+    .replace("self: {}", "member: {announcers: [nva-b]}")
+    .partition("    outward:")[0]
+)
+"""A member without an agent; MORE is further keys of its speaker."""
+
+
+@pytest.mark.parametrize(
+    ("more", "trial", "fall", "rise"),
+    [
+        ("", PingTrial(IPv4Address("10.0.1.4")), 3, 5),
+        ("watch: {kind: tcp, port: 443, fall: 4, rise: 2}", TcpTrial(IPv4Address("10.0.1.4"), 443), 4, 2),
+        ("watch: {kind: http, port: 8008, path: '/up?deep=1'}", HttpTrial("http://10.0.1.4:8008/up?deep=1"), 3, 5),
+        ("watch: {kind: http, port: 80}", HttpTrial("http://10.0.1.4:80/"), 3, 5),
+    ],
+)
+def test_it_watches_members_that_have_no_agent_as_the_topology_says_else_by_ping(
+    more: str, trial: object, fall: int, rise: int
+) -> None:
+    (watch,) = config(INJECTED.replace("MORE", more), "eye").watch
+    assert (watch.name, watch.trial, watch.fall, watch.rise) == ("nva-a", trial, fall, rise)
     assert config(WATCHED, "eye").watch == ()
+
+
+def test_an_agent_beside_its_member_is_unfit_while_the_member_does_not_answer() -> None:
+    companion = "agent: {port: 8443, address: 10.0.9.4}\n    watch: {kind: tcp, port: 443, fall: 4, rise: 2}"
+    read = config(INJECTED.replace("MORE", companion), "nva-a")
+    (check,) = (c for c in read.checks if c.fatal)
+    assert (check.trial, check.fall, check.rise) == (TcpTrial(IPv4Address("10.0.1.4"), 443), 4, 2)
 
 
 COMPANIONS = decode(SANDWICH.read_text(), Place())

@@ -97,6 +97,12 @@ BROKEN: list[tuple[list[Any], Any, str]] = [
         "fd00::4",
         "$.speakers[0].agent.address: Expected an IPv4 address in dotted decimal",
     ),
+    (
+        [*FIRST, "watch"],
+        {"kind": "http", "port": 80, "path": '/"'},
+        "$.speakers[0].watch.path: Expected `str` matching",
+    ),
+    ([*FIRST, "watch"], {"kind": "udp"}, "$.speakers[0].watch.kind: Invalid enum value 'udp'"),
     ([*FIRST, "agent"], {"address": "10.0.9.4"}, "$.speakers[0].agent: Object missing required field `port`"),
     ([*FIRST, "name"], "nva-b", "$.speakers[1].name: the name 'nva-b' is taken"),
     ([*FIRST, "name"], "NVA A", "$.speakers[0].name: 'NVA A' is not a name: lower-case letters"),

@@ -85,6 +85,11 @@ def companion(doc: Doc, i: int, **agent: Any) -> None:
     speaker(doc, i, agent={"port": 8443, "probe": 8080} | agent)
 
 
+def bare(doc: Doc, **more: Any) -> None:
+    """A member without an agent."""
+    doc["speakers"][1] = {key: value for key, value in doc["speakers"][1].items() if key != "agent"} | more
+
+
 def second_service(doc: Doc, **more: Any) -> None:
     balancer = {**doc["services"][0]["nextHop"]["loadBalancer"], "backendPool": "others"}
     second = {**doc["services"][0], "name": "other", "nextHop": {"loadBalancer": balancer}, "prefixes": ["10.8.0.0/16"]}
@@ -196,6 +201,26 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
             "$.speakers[0].agent.probe: a load balancer probes 'nva-a' and not its agent at 10.0.9.4: if one machine has both "
             "addresses, `probe` is the port at each; else leave `agent` out: adminState alone moves it"
         ],
+    ),
+    *(
+        (f"a check of a member is of {kind}", lambda d, w=watch: bare(d, watch=w), [f"$.speakers[1].watch: {rule}"])
+        for kind, watch, rule in (
+            ("ping without a port", {"port": 443}, "`ping` has no port and no path"),
+            ("ping without a path", {"kind": "ping", "path": "/"}, "`ping` has no port and no path"),
+            ("tcp with a port", {"kind": "tcp"}, "`tcp` needs a port"),
+            ("http with a port", {"kind": "http", "path": "/"}, "`http` needs a port"),
+            ("tcp without a path", {"kind": "tcp", "port": 443, "path": "/"}, "`tcp` has no path"),
+        )
+    ),
+    *(
+        (
+            f"checks are of members without an agent: {whose}",
+            lambda d, i=i: speaker(d, i, watch={}),
+            [
+                f"$.speakers[{i}].watch: is of a member without an agent: others are watched by heartbeats, or not at all"
+            ],
+        )
+        for whose, i in (("one has one", 0), ("it is no member", 5))
     ),
     (
         "a certificate is PEM and nothing else",
@@ -535,6 +560,12 @@ KEPT: list[tuple[str, Change]] = [
     ("an agent has an address of its own", lambda d: companion(d, 0, address="10.0.9.4")),
     ("an agent names the speaker's own address", lambda d: companion(d, 0, address="10.0.1.4", probe=None)),
     ("an agent that no load balancer probes", lambda d: speaker(d, 4, agent={"port": 1, "address": "10.0.9.4"})),
+    ("a member is watched by ping", lambda d: bare(d, watch={"fall": 4})),
+    ("a member is watched by http", lambda d: bare(d, watch={"kind": "http", "port": 80, "path": "/up?deep=1"})),
+    (
+        "a member is watched by the agent beside it",
+        lambda d: companion(d, 0, address="10.0.9.4") or speaker(d, 0, watch={"kind": "tcp", "port": 22}),
+    ),
     ("a speaker is in the second network", lambda d: d.update(networks=["10.9.0.0/16", "10.0.0.0/16"])),
     ("two members of two are to be healthy", lambda d: active_active(d, minHealthy=2)),
     ("a speaker peers with a hub beside a Route Server", lambda d: speaker(d, 5, peersWith=["rs", "hub-a"])),

@@ -95,6 +95,18 @@ class Agent(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_
     address of its own it says that it answers the load balancer's probe of the speaker there, too (a law)."""
 
 
+class MemberCheck(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """How agents and witnesses see whether a member is well that has no agent of its own machine: `[[watch]]` of their
+    configuration. `fall` and `rise` are trials in a row."""
+
+    kind: Literal["ping", "tcp", "http"] = "ping"
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    path: Annotated[str, Meta(pattern=r"^/[!#-\[\]-~]*$")] | None = None
+    """Of `http`; a status below 400 is good."""
+    fall: Annotated[int, Meta(ge=1, le=100)] = 3
+    rise: Annotated[int, Meta(ge=1, le=100)] = 5
+
+
 class Relay(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """Routes that a speaker passes on from one Route Server to another, and no others: dual-homed networks."""
 
@@ -140,6 +152,8 @@ class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     as_override: bool = False
     """Whether it puts its own ASN in the place of 65515 in what it relays; a Route Server drops paths that hold it."""
     agent: Agent | None = None
+    watch: MemberCheck | None = None
+    """Of a member that no agent is on the machine of; left out: ping."""
     vm: ResourceId | None = None
     interface: ResourceId | None = None
     """Its network interface, where its effective routes are to be looked at."""
@@ -154,6 +168,11 @@ class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
         """Where the app and other agents reach its agent: at the speaker's own address, unless the document names another."""
         address = self.agent.address if self.agent is not None else None
         return address or self.address
+
+    @property
+    def has_agent_elsewhere(self) -> bool:
+        """Whether its agent has another address than itself."""
+        return self.agent_address != self.address
 
 
 class ScaleSet(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):

@@ -72,6 +72,7 @@ LAWS: tuple[Law, ...] = (
     services.members_are_speakers,
     services.probes_end_at_agents,
     speakers.witnesses_only_watch,
+    speakers.watches_fit,
     services.one_kind_of_next_hop,
     services.ranked_services_are_active_passive,
     services.handover_fits,

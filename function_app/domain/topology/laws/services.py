@@ -59,7 +59,7 @@ def probes_end_at_agents(topology: Topology, _: Place) -> Iterator[Problem]:
         agent = speaker.agent
         if speaker.name not in behind or agent is None or agent.probe is not None:
             continue
-        if speaker.agent_address != speaker.address:
+        if speaker.has_agent_elsewhere:
             yield Problem(
                 f"$.speakers[{i}].agent.probe",
                 f"a load balancer probes {speaker.name!r} and not its agent at {speaker.agent_address}: if one machine has both "

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from function_app.domain.base.azure_limits import RESERVED_ASNS
 from function_app.domain.base.errors import Problem
 from function_app.domain.topology.laws.reserved import FORBIDDEN, LOOPBACK, Place
-from function_app.domain.topology.model import OwnNextHop, Topology
+from function_app.domain.topology.model import MemberCheck, OwnNextHop, Topology
 
 PEM_CERTIFICATE = r"-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
 
@@ -29,7 +29,7 @@ def agents_have_addresses_of_their_own(topology: Topology, place: Place) -> Iter
     taken = {speaker.address: f"speaker {speaker.name!r}" for speaker in topology.speakers}
     for i, speaker in enumerate(topology.speakers):
         path, address = f"$.speakers[{i}].agent.address", speaker.agent_address
-        if address == speaker.address:
+        if not speaker.has_agent_elsewhere:
             continue
         if (rule := _unusable(address, topology, place)) is not None:
             yield Problem(path, rule)
@@ -97,3 +97,24 @@ def witnesses_only_watch(topology: Topology, _: Place) -> Iterator[Problem]:
             yield Problem(f"$.speakers[{i}].peersWith", "a witness has no peers")
         if speaker.name in parts:
             yield Problem(f"$.speakers[{i}].role", "a witness serves and announces nothing")
+
+
+def watches_fit(topology: Topology, _: Place) -> Iterator[Problem]:
+    members = frozenset[str]().union(*(service.names for service in topology.services))
+    for i, speaker in enumerate(topology.speakers):
+        if speaker.watch is None:
+            continue
+        path = f"$.speakers[{i}].watch"
+        if speaker.name not in members or (speaker.agent is not None and not speaker.has_agent_elsewhere):
+            yield Problem(path, "is of a member without an agent: others are watched by heartbeats, or not at all")
+        if (rule := _untried(speaker.watch)) is not None:
+            yield Problem(path, rule)
+
+
+def _untried(watch: MemberCheck) -> str | None:
+    """Why there is no such check."""
+    if watch.kind == "ping":
+        return "`ping` has no port and no path" if (watch.port, watch.path) != (None, None) else None
+    if watch.port is None:
+        return f"`{watch.kind}` needs a port"
+    return "`tcp` has no path" if watch.kind == "tcp" and watch.path is not None else None
