@@ -231,9 +231,6 @@ async def test_what_the_operator_configured_stays(site: Site) -> None:
             assert (await site.member.send(advertise(2, [])))[1]["reason"] is None
             await until(lambda: all(peer.routes().keys() == {mine} for peer in peers))
             assert [session["sent"] for session in agent.status()["sessions"].values()] == [[], []]
-            if site.daemon.kind == "frr":
-                reply = (await site.member.send(advertise(3, [(mine, "10.0.1.100", 0)])))[1]
-                assert reply["reason"] == f"speaker: network {mine} is configured by the operator"
     for peer in peers:
         assert not any(mine in update.withdrawn for update in peer.updates)
 

@@ -67,9 +67,7 @@ class Frr:
         }
 
     async def replace(self, held: Routes, wanted: Routes) -> None:
-        """Type the difference. Raises DaemonRefused."""
-        if (foreign := frr_text.foreign(self._running, wanted)) is not None:
-            raise DaemonRefused(f"network {foreign} is configured by the operator")
+        """Type the difference; a `network` statement of the operator's becomes ours in place. Raises DaemonRefused."""
         if frr_text.adds_outward(held, wanted):
             self._refuse_unfiltered()
         await self._configure(frr_text.commands(self._running, held, wanted, self._style))

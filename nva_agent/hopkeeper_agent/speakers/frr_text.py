@@ -85,7 +85,10 @@ class Style:
 
 
 def commands(running: Running, held: Routes, wanted: Routes, style: Style) -> list[str]:
-    """What to type in configuration mode to go from `held` to `wanted`; empty if nothing changes. Withdrawals come last."""
+    """What to type in configuration mode to go from `held` to `wanted`; empty if nothing changes. Withdrawals come last.
+
+    A `network` statement of the operator's is replaced in place: bgpd sends one UPDATE where that changes the route, else none.
+    """
     changed = [wanted[prefix] for prefix in sorted(wanted) if held.get(prefix) != wanted[prefix]]
     gone = sorted(held.keys() - wanted.keys())
     typed: list[str] = []
@@ -128,11 +131,6 @@ def client_commands(running: Running, clients: Sequence[Client]) -> list[str]:
     return added + [f"no {line}" for line, words in running.lists.items() if words not in wanted]
 
 
-def foreign(running: Running, wanted: Routes) -> IPv4Network | None:
-    """The first of these prefixes whose `network` statement is the operator's own; None if there is none."""
-    return next((prefix for prefix in sorted(wanted) if not _is_ours(running, prefix)), None)
-
-
 def adds_outward(held: Routes, wanted: Routes) -> bool:
     """Whether a route for on-premises neighbours is new or changes."""
     return any(item.toward is Toward.OUTWARD and held.get(prefix) != item for prefix, item in wanted.items())
@@ -162,9 +160,7 @@ def leftovers(running: Running, held: Routes, wanted: Routes | None, style: Styl
 
 
 def _is_ours(running: Running, prefix: IPv4Network) -> bool:
-    """Whether a `network` statement may be typed or removed: there is none yet, or it names a route-map of ours."""
-    if prefix not in running.networks:
-        return True
+    """Whether a `network` statement may be removed, though it is not held: it names a route-map of ours."""
     name = running.networks[prefix]
     return name is not None and name.startswith(PREFIX)
 
