@@ -57,6 +57,14 @@ class Agents:
         An ExaBGP is the agent's own: it writes what ExaBGP reads, and starts it. BIRD is started once the agent has made
         the file that its configuration includes.
         """
+        if vendor == "frr":
+            self._network.start_speaker(name, vendor, besides)
+        await self.start_beside(name, vendor, outward)
+        if vendor == "bird":
+            self._network.start_speaker(name, vendor, besides)
+
+    async def start_beside(self, name: str, vendor: str, outward: tuple[Neighbour, ...] = ()) -> None:
+        """The agent alone; beside a BIRD it has made the file that a configuration may include then."""
         network, home = self._network, self._network.directory / name
         speaker = network.plan.topology.speaker(name)
         pem = enroll(home, name)
@@ -65,12 +73,9 @@ class Agents:
         config = home / "agent.toml"
         config.write_text(self.configuration(speaker, vendor, outward))
         network.vendors[name] = vendor
-        if vendor == "frr":
-            network.start_speaker(name, vendor, besides)
         network.start(name, "agent", hub_agent.argv(config), ENVIRONMENT)
         if vendor == "bird":
             await until(f"the agent of {name} makes {BIRD_FILE}", BIRD_FILE.exists)
-            network.start_speaker(name, vendor, besides)
 
     def configuration(self, speaker: Speaker, vendor: str, outward: tuple[Neighbour, ...]) -> str:
         """The agent's own file: what `render` says in words for it, with the files of this world."""

@@ -10,6 +10,8 @@ from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
 from lab.networks.active_active import ACTIVE_ACTIVE_FRONTEND
+from lab.networks.brownfield import BROWNFIELD
+from lab.networks.brownfield import EXAMPLE as OF_BROWNFIELD
 from lab.networks.dual_homed import ACTIVE_ACTIVE, ACTIVE_PASSIVE
 from lab.networks.expressroute import EXPRESSROUTE
 from lab.networks.findings import Findings
@@ -22,7 +24,7 @@ from lab.stack import ROOT
 
 
 class Case(Protocol):
-    """Played on the example of its name. `hold` replaces the topology's hold time, in seconds; None leaves it."""
+    """Played on its example. `hold` replaces the topology's hold time, in seconds; None leaves it."""
 
     @property
     def name(self) -> str: ...
@@ -47,6 +49,7 @@ CASES: Mapping[str, Case] = {
         ACTIVE_PASSIVE,
         EXPRESSROUTE,
         OUTWARD,
+        BROWNFIELD,
         ACTIVE_ACTIVE_FRONTEND,
         SCALE_SET,
         ACTIVE_PASSIVE_FRONTEND,
@@ -59,9 +62,13 @@ CASES: Mapping[str, Case] = {
 """The long ones first: they are played two at a time."""
 
 
+EXAMPLES: Mapping[str, str] = {name: name for name in CASES} | {BROWNFIELD.name: OF_BROWNFIELD}
+"""The example that a case is played on: that of its name, but for the walk."""
+
+
 def topology(case: Case) -> Topology:
     """Its example, decoded, with the case's hold time."""
-    decoded = decode((ROOT / "examples" / f"{case.name}.yaml").read_text(), Place())
+    decoded = decode((ROOT / "examples" / f"{EXAMPLES[case.name]}.yaml").read_text(), Place())
     if case.hold is None:
         return decoded
     return replace(decoded, timing=replace(decoded.timing, bgp_hold=timedelta(seconds=case.hold)))

@@ -29,7 +29,7 @@ class Frontend:
         self._service = service
         self._behind = behind
         self._now: frozenset[str] = frozenset()
-        self._pinned: str | None = None
+        self._pinned: frozenset[str] = frozenset()
 
     @property
     def passes_to(self) -> frozenset[str]:
@@ -46,17 +46,16 @@ class Frontend:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    def pin(self, name: str | None) -> None:
-        """Everything goes to this one, whatever the probe says; None ends it with the next look."""
-        self._pinned = name
-        if name is not None:
-            self._pass_to(frozenset({name}))
+    def pin(self, *names: str) -> None:
+        """Everything goes to these, whatever the probe says; without a name the probe decides again, from the next look on."""
+        self._pinned = frozenset(names)
+        self._pass_to(self._pinned)
 
     async def _run(self) -> None:
         async with aiohttp.ClientSession(timeout=LIMIT, trust_env=False) as client:
             while True:
                 answers = await asyncio.gather(*(self._answers(client, address) for address in self._behind.values()))
-                if self._pinned is None:
+                if not self._pinned:
                     self._pass_to(frozenset(name for name, up in zip(self._behind, answers, strict=True) if up))
                 await asyncio.sleep(EVERY)
 

@@ -113,6 +113,13 @@ class Network:
     def start_bird(self, node: str, configuration: str) -> None:
         self._start_daemon(node, "bird", configuration)
 
+    def configure(self, node: str, configuration: str) -> None:
+        """Has a running BIRD read another configuration. Raises ToolError where it does not take it."""
+        (self.directory / node / "bird.conf").write_text(configuration)
+        answer = route_servers.ask(self._control(node), "configure")
+        if not any(line.startswith(("0003", "0004", "0005")) for line in answer):
+            raise ToolError(f"the BIRD of {node}: {' '.join(answer)}")
+
     def start_speaker(self, name: str, vendor: str, besides: str = "", topology: Topology | None = None) -> None:
         """What `render` gives for it, then the operator's own part, `besides`. `topology` where it is to be another."""
         self.start_text(name, vendor, self.rendered(name, vendor, topology) + besides)
@@ -153,9 +160,7 @@ class Network:
         """Makes and removes peerings of a running Route Server, so that these are left; no other session is touched."""
         found = self._server(server)
         for node, address in found.nodes.items():
-            config = self.directory / node / "bird.conf"
-            config.write_text(instances.configuration(address, found.network, peers, self.hold))
-            route_servers.ask(self._control(node), "configure")
+            self.configure(node, instances.configuration(address, found.network, peers, self.hold))
 
     def kill(self, *nodes: str) -> int:
         """kill -9 for every process on them; gives how many there were."""

@@ -214,7 +214,7 @@ class _Play:
         self.frontend.pin(OTHER)
         async with self.network.pings(name, TARGETS, self.findings.phases):
             await asyncio.sleep(AT_REST)
-        self.frontend.pin(None)
+        self.frontend.pin()
         await soon(lambda: self.frontend.passes_to == {FIRST})
         phase = self.findings.phases[-1]
         answered = [] if phase.lost == phase.sent > 0 else [f"{phase.sent - phase.lost} of {phase.sent} came back"]

@@ -11,7 +11,7 @@ def text(case: Mapping[str, Any]) -> str:
     if "failed" in case:
         return f"{case['case']}: FAILED\n{case['failed']}"
     spoken = ", ".join(f"{name} {vendor}" for name, vendor in case["vendors"].items())
-    parts = [f"{case['title']} (examples/{case['case']}.yaml): {'as it should be' if case['passed'] else 'NOT so'}"]
+    parts = [f"{case['title']} (examples/{case['example']}.yaml): {'as it should be' if case['passed'] else 'NOT so'}"]
     parts += [f"speakers: {spoken}", ""]
     for server, rows in case["rows"].items():
         parts += [f"Learned routes of {server}, both instances:", table(rows)]

@@ -14,7 +14,7 @@ from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any
 
-from lab.networks.cases import CASES, topology
+from lab.networks.cases import CASES, EXAMPLES, topology
 from lab.networks.daemons import AGENT_FILES
 from lab.networks.findings import Findings
 from lab.networks.network import Network, Order
@@ -29,7 +29,8 @@ async def played(name: str, directory: Path, order: Order) -> dict[str, Any]:
     await network.up()
     findings = Findings()
     await case.play(network, order, findings)
-    return {"case": name, "title": case.title, "vendors": network.vendors, **findings.as_document()}
+    head = {"case": name, "example": EXAMPLES[name], "title": case.title, "vendors": network.vendors}
+    return {**head, **findings.as_document()}
 
 
 def _own_agent_files() -> None:

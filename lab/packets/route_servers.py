@@ -6,7 +6,7 @@ Configurations as text, BIRD's control socket, and what its counters say of ever
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.kit import bird
@@ -28,11 +28,13 @@ class Timers:
 
 @dataclass(frozen=True, slots=True)
 class SessionCount:
-    """What an instance has of one peer. An update is one prefix announced, also when it replaces what was there."""
+    """What an instance has of one peer. An update is one prefix announced, also when it replaces what was there; `changes` are
+    those that were another route than the one before."""
 
     established: bool
     updates: int
     withdrawals: int
+    changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,10 @@ def counts(answer: list[str]) -> dict[str, SessionCount]:
                 found[peer] = SessionCount("Established" in line, 0, 0)
         if not peer:
             continue
-        if (updates := re.search(r"Import updates:\s+(\d+)", line)) is not None:
-            found[peer] = SessionCount(found[peer].established, int(updates[1]), found[peer].withdrawals)
+        if (updates := re.search(r"Import updates:\s+(\d+)(?:\s+\S+){3}\s+(\d+)", line)) is not None:
+            found[peer] = replace(found[peer], updates=int(updates[1]), changes=int(updates[2]))
         if (gone := re.search(r"Import withdraws:\s+(\d+)", line)) is not None:
-            found[peer] = SessionCount(found[peer].established, found[peer].updates, int(gone[1]))
+            found[peer] = replace(found[peer], withdrawals=int(gone[1]))
     return found
 
 

@@ -1,12 +1,14 @@
 """The networks lab: its pure parts, and the ten NVAs over two hubs in real namespaces where there may be any."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hopkeeper_agent import config as agent_config
@@ -15,10 +17,10 @@ from function_app.domain.topology.model import Neighbour
 from function_app.render import Vendor, render
 from function_app.render.vendors import PASSES_NOTHING_ON
 from lab.kit.agent_toml import neighbours
-from lab.networks import hub_agent, hubs, instances, outward, rendered, report, scale_set, verified
+from lab.networks import brownfield, hub_agent, hubs, instances, outward, rendered, report, scale_set, verified
 from lab.networks.__main__ import PROGRAMS
 from lab.networks.agents import Agents
-from lab.networks.cases import CASES, topology
+from lab.networks.cases import CASES, EXAMPLES, topology
 from lab.networks.daemons import DAEMONS
 from lab.networks.findings import Findings
 from lab.networks.learned import Peer, Row, differences, rows, up_since
@@ -168,11 +170,12 @@ def test_a_case_that_checked_nothing_has_not_passed() -> None:
 
 
 def test_every_example_is_played() -> None:
-    assert set(CASES) == {path.stem for path in (ROOT / "examples").glob("*.yaml")}
+    assert set(EXAMPLES.values()) == {path.stem for path in (ROOT / "examples").glob("*.yaml")}
+    assert set(EXAMPLES) == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_case_is_played_on_the_example_of_its_name(name: str) -> None:
+def test_a_case_is_played_on_its_example(name: str) -> None:
     case = CASES[name]
     plan = case.plan(topology(case))
     assert {server.name for server in plan.servers} == {server.name for server in plan.topology.route_servers}
@@ -295,6 +298,34 @@ def test_a_route_server_peers_with_the_instances_that_are_listed_and_with_the_fi
     ]
 
 
+def test_the_walk_from_what_you_have_is_played_step_by_step_as_its_document_has_it() -> None:
+    text = (ROOT / "docs" / "from-what-you-have.md").read_text()
+    assert tuple(re.findall(r"(?m)^## (.*)$", text)) == brownfield.STEPS
+    for part in (
+        brownfield.INCLUDE + brownfield.PIPE,
+        brownfield.CLAUSE,
+        str(brownfield.BEYOND),
+        str(brownfield.FRONTEND),
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ({}, "rs-0 has lost nva_a"),
+        ({("rs-0", "nva_a"): ("10:00:03.000", 1, 0)}, "rs-0 has another session with nva_a, since 10:00:03.000"),
+        ({("rs-0", "nva_a"): ("10:00:00.001", 2, 0)}, "nva_a sent rs-0 1 other routes and 0 withdrawals"),
+        ({("rs-0", "nva_a"): ("10:00:00.000", 1, 1)}, "nva_a sent rs-0 0 other routes and 1 withdrawals"),
+    ],
+    ids=["lost", "reset", "changed", "withdrawn"],
+)
+def test_whatever_damping_could_count_is_named(now: dict[tuple[str, str], tuple[str, int, int]], said: str) -> None:
+    before = brownfield.Counted({("rs-0", "nva_a"): ("10:00:00.000", 1, 0)}, 1)
+    assert brownfield.disturbed(before, before) == []
+    assert brownfield.disturbed(before, brownfield.Counted(now, 1)) == [said]
+
+
 # --- the report
 
 
@@ -302,7 +333,15 @@ def test_a_case_is_reported_with_its_table_and_what_is_wrong() -> None:
     row = Row(INSTANCE, IPv4Network("100.0.0.200/32"), PEERS[0].address, PEERS[0].address, "65000")
     findings = Findings(rows={"rs": (row,)})
     findings.equal("something", 1, 2)
-    text = report.text({"case": "nva-as-hub", "title": "t", "vendors": {"hub-a": "frr"}, **findings.as_document()})
+    text = report.text(
+        {
+            "case": "nva-as-hub",
+            "example": "nva-as-hub",
+            "title": "t",
+            "vendors": {"hub-a": "frr"},
+            **findings.as_document(),
+        }
+    )
     assert "| 10.13.76.4   | 100.0.0.200/32 | 10.13.76.84 | 10.13.76.84 | EBgp   | 65000  | 32768  |" in text
     assert "NOT  something\n       expected 1, found 2" in text
 
@@ -315,15 +354,27 @@ def test_the_documented_table_is_the_published_one() -> None:
 # --- for real
 
 
-def test_ten_nvas_over_two_hubs_learn_the_published_table_and_lose_nothing_with_a_hub(tmp_path: Path) -> None:
+def _played(case: str, tmp_path: Path) -> dict[str, Any]:
     lacking = (*namespaces.missing(PROGRAMS), *(d.missing for d in DAEMONS.values() if d.missing is not None))
     if lacking:
         pytest.skip(f"the networks lab needs {', '.join(lacking)}")
     out = tmp_path / "networks.json"
-    argv = [sys.executable, "-m", "lab.networks", "ten-nvas-two-hubs", "--quick", "--out", str(out)]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    argv = [sys.executable, "-m", "lab.networks", case, "--quick", "--out", str(out)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    (case,) = json.loads(out.read_text())["cases"]
+    (found,) = json.loads(out.read_text())["cases"]
+    return dict(found)
+
+
+def test_two_nvas_that_run_already_are_taken_over_without_a_lost_packet_or_a_changed_path(tmp_path: Path) -> None:
+    case = _played("from-what-you-have", tmp_path)
+    assert case["vendors"] == {"nva-a": "bird", "nva-b": "frr"}
+    assert [(phase["phase"], phase["lost"]) for phase in case["phases"]] == [(step, 0) for step in brownfield.STEPS]
+    assert all(phase["sent"] > 0 for phase in case["phases"])
+
+
+def test_ten_nvas_over_two_hubs_learn_the_published_table_and_lose_nothing_with_a_hub(tmp_path: Path) -> None:
+    case = _played("ten-nvas-two-hubs", tmp_path)
     assert case["rows"]["rs"] == [row.as_document() for row in hubs.published(hubs.TEN)]
     assert (case["vendors"]["hub-a"], case["vendors"]["hub-b"]) == ("frr", "bird")
     assert case["killed"] == ["kill -9: hub-a (frr)"]

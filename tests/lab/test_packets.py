@@ -139,7 +139,7 @@ PROTOCOLS = """\
 
 def test_birds_counters_are_read_by_peer() -> None:
     found = route_servers.counts(PROTOCOLS.splitlines())
-    assert found == {"nva1": SessionCount(True, 3, 1), "nva2": SessionCount(False, 0, 0)}
+    assert found == {"nva1": SessionCount(True, 3, 1, 2), "nva2": SessionCount(False, 0, 0)}
 
 
 ROUTES = """\
