@@ -2,7 +2,7 @@
 
 nva-a is a BIRD, nva-b an FRR, each with a configuration as people have it; both announce one network with the load balancer's
 frontend as next hop, and both answer its first probe. What happens in each step stands in the document under the same
-heading. The app's part is what it sends to the agents; when and why it does is told by the story of the same name.
+heading. The app's part is what it sends to the agents; the story of the same name shows when and why it does.
 """
 
 import asyncio

@@ -1,5 +1,6 @@
 """Stories of appliances behind an internal load balancer."""
 
+from collections.abc import Callable
 from copy import deepcopy
 
 from function_app.domain.service.record import Kind
@@ -262,8 +263,55 @@ SANDWICH = Story(
 )
 
 
+def _rule_goes_by(name: str) -> Callable[[Stage], None]:
+    """The load balancer's rule has this probe from now on; the agents' stays defined, used or not."""
+
+    def change(stage: Stage) -> None:
+        spec = stage.topology.service(FIREWALL).load_balancer
+        assert spec is not None
+        path = parse_path(spec.id)
+        assert path is not None
+        document = deepcopy(stage.world.state.resources.get(path.id))
+        assert document is not None
+        facts = document["properties"]
+        ours = next(probe for probe in facts["probes"] if probe["name"] == spec.probe)
+        theirs = {**ours, "name": "ssh", "id": f"{spec.id}/probes/ssh"}
+        theirs["properties"] = {"protocol": "Tcp", "port": 22, "intervalInSeconds": 5, "numberOfProbes": 2}
+        facts["probes"] = [ours, theirs]
+        facts["loadBalancingRules"][0]["properties"]["probe"] = {"id": f"{spec.id}/probes/{name}"}
+        stage.world.adopt(document)
+
+    return change
+
+
+def _only_nva_a_answers(stage: Stage) -> bool:
+    answering = [name for name in ("nva-a", "nva-b") if stage.nvas[name].answers(FIREWALL)]
+    return answering == ["nva-a"] and all(stage.admin_state(name, FIREWALL) == "None" for name in ("nva-a", "nva-b"))
+
+
+FROM_WHAT_YOU_HAVE = Story(
+    "from-what-you-have",
+    "the load balancer has the operator's own probe at first: one member is made to answer ours, and then the rule is switched.",
+    "active-passive.yaml",
+    (
+        adopt(
+            "the load balancer's rule goes by the operator's probe of port 22, which both answer", _rule_goes_by("ssh")
+        ),
+        apply(),
+        expect("nva-a alone answers our probe, and no adminState was written", _only_nva_a_answers, PATIENCE),
+        stays("and so it stays", _only_nva_a_answers, 60),
+        adopt("the operator gives the rule our probe", _rule_goes_by("hopkeeper")),
+        holds(FIREWALL, "nva-a"),
+        stays("nothing moves, and nothing is written", _only_nva_a_answers, 60),
+        converged(),
+    ),
+    Seeding(peered=True),
+)
+
+
 STORIES = (
     ACTIVE_PASSIVE,
+    FROM_WHAT_YOU_HAVE,
     ACTIVE_ACTIVE,
     SANDWICH,
     WITHOUT_AGENTS,
