@@ -88,6 +88,12 @@ def _address(value: Any) -> IPv4Address:
     return IPv4Address(value)
 
 
+def _prefix(value: Any) -> IPv4Network:
+    if not isinstance(value, str) or "/" not in value:
+        raise ValueError
+    return IPv4Network(value)
+
+
 def _is_absolute(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("/")
 
@@ -106,6 +112,7 @@ Address = Annotated[IPv4Address, Rule("a literal IPv4 address", _address)]
 AbsolutePath = Annotated[Path, satisfying("an absolute path", _is_absolute, Path)]
 Url = Annotated[str, satisfying("an http or https address", _is_url)]
 Texts = Annotated[tuple[str, ...], items("a list of texts with at least one", str)]
+Prefix = Annotated[IPv4Network, Rule("an IPv4 prefix with its length", _prefix)]
 Prefixes = Annotated[tuple[IPv4Network, ...], items("IPv4 prefixes", IPv4Network, least=0)]
 Addresses = Annotated[tuple[IPv4Address, ...], items("a list of literal IPv4 addresses, at least one", IPv4Address)]
 

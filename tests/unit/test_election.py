@@ -20,11 +20,12 @@ from tests.unit.decisions import FATAL, SERVING, SILENT, STANDBY, A, B, C, decid
         (STANDBY, True),
         (replace(STANDBY, sessions={INSTANCES[0]: True, INSTANCES[1]: False}), False),
         (replace(STANDBY, sessions={}), False),
+        (replace(STANDBY, sessions={}, unseen=True), True),
         (replace(STANDBY, fatal=("disk",)), False),
         (SILENT, False),
     ],
 )
-def test_a_candidate_is_ready_when_it_is_fit_and_every_session_is_established(
+def test_a_candidate_is_ready_when_it_is_fit_and_every_session_is_established_or_not_the_agents_to_see(
     reading: AgentStatus, ready: bool
 ) -> None:
     assert is_ready(looking(look(SERVING, reading), stable()), B) is ready

@@ -205,6 +205,7 @@ def decode_status(raw: Mapping[str, Any], topology: str, agent: str, signed: Sig
         peers={name: PeerView(peer.gossip, peer.probe, _age(peer.age_seconds)) for name, peer in status.peers.items()},
         # A session in an unknown state is not Established: readiness needs no more than that.
         sessions=_sessions(status.sessions),
+        unseen=_is_unseen(status),
         hold_time=_hold_time(status.sessions),
         outward_sessions=_sessions(status.outward_sessions),
         version=plain(status.version),
@@ -230,6 +231,12 @@ def _sessions(sessions: Mapping[str, _Session]) -> dict[IPv4Address, bool]:
         _address(IPv4Address, neighbour): session.state is _SessionState.ESTABLISHED
         for neighbour, session in sessions.items()
     }
+
+
+def _is_unseen(status: _Status) -> bool:
+    """Whether it lists no session because its speaker is the operator's own: it says that it does not know it."""
+    speaker = status.checks.get("speaker")
+    return not status.sessions and speaker is not None and speaker.value is Value.UNKNOWN
 
 
 def _hold_time(sessions: Mapping[str, _Session]) -> timedelta | None:

@@ -287,18 +287,19 @@ def is_ready(look: Look, member: str) -> bool:
 
 
 def has_session(look: Look, member: str) -> bool:
-    """Whether it answers and reports any BGP session Established. Those of an appliance are the Route Server's to show."""
+    """Whether it answers and reports any BGP session Established. Those of an appliance, and those that an agent does not
+    see, are the Route Server's to show."""
     if look.is_appliance(member):
         return True
     status = look.status(member)
-    return status is not None and any(status.sessions.values())
+    return status is not None and (status.unseen or any(status.sessions.values()))
 
 
 def can_take_over(status: AgentStatus, announces: bool) -> bool:
-    """Its agent finds itself fit, and, where it announces the service, every BGP session of it is Established."""
+    """Its agent finds itself fit, and, where it announces the service, every BGP session of it is Established or not seen."""
     if status.fatal:
         return False
-    return not announces or (bool(status.sessions) and all(status.sessions.values()))
+    return not announces or status.unseen or (bool(status.sessions) and all(status.sessions.values()))
 
 
 def _agent_line(reading: MemberReading, service: str) -> str:

@@ -82,6 +82,8 @@ class AgentStatus:
     """Failing checks in spite of which it goes on answering, as every member fails them."""
     alarms: tuple[str, ...] = ()
     """Failing checks that are not fatal, such as settings of its speaker that would defeat a failover."""
+    unseen: bool = False
+    """Its BGP sessions are the Route Server's to show: the operator's own configuration announces, and no agent sees it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ announcement: these are two changes, and a Route Server programs a prefix at mos
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -78,23 +78,46 @@ class Speaker(Protocol):
 
 
 class NoSpeaker:
-    """The speaker of an appliance that speaks BGP by other means: it announces nothing."""
+    """The speaker of an appliance that speaks BGP by other means: it announces nothing, and touches no daemon.
+
+    `announces`: what the operator's own configuration announces, by the operator's word. An order for exactly that is
+    obeyed already; that is all that is known here, so every other order is refused: an acceptance is a proof elsewhere.
+    """
+
+    def __init__(self, announces: Sequence[Advertisement] = ()) -> None:
+        self._announces = frozenset(announces)
+        self._refused = ""
 
     async def start(self) -> None:
         """Nothing to start."""
 
     async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
-        """Refuse advertisements, as no neighbour would be sent them. Raises SpeakerError."""
-        if advertisements:
+        """Raises SpeakerError for anything but what is announced already."""
+        self._refused = ""
+        if frozenset(advertisements) == self._announces:
+            return
+        if not self._announces:
             raise SpeakerError("no speaker is configured")
+        refused = f"the operator's own configuration announces {_listed(self._announces)}, and no agent changes it"
+        # Nothing is commanded until the first order; that is no disagreement.
+        self._refused = f"{refused}: commanded is {_listed(advertisements)}" if advertisements else ""
+        raise SpeakerError(refused)
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
         """None."""
         return {}
 
     def findings(self) -> Mapping[str, Finding]:
-        """None."""
-        return {}
+        """That what is sent is not known here, where something is announced, and whether another order was refused."""
+        if not self._announces:
+            return {}
+        unseen = Finding(Reading.UNKNOWN, "not seen here: the operator's own configuration announces")
+        agrees = Finding(Reading.BAD, self._refused) if self._refused else Finding(Reading.OK)
+        return {"speaker": unseen, "speaker-announced": agrees}
 
     async def close(self) -> None:
         """Nothing to close."""
+
+
+def _listed(advertisements: Iterable[Advertisement]) -> str:
+    return ", ".join(sorted(f"{a.prefix} next hop {a.next_hop} prepend {a.prepend}" for a in advertisements))

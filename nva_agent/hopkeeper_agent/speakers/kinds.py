@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
-from hopkeeper_agent.decoding import ConfigError, decode, pick
-from hopkeeper_agent.speakers import Speaker
+from hopkeeper_agent.decoding import Address, ConfigError, Prefix, decode, pick, whole
+from hopkeeper_agent.messages import PREPEND_MAX
+from hopkeeper_agent.role import Advertisement
+from hopkeeper_agent.speakers import NoSpeaker, Speaker
 from hopkeeper_agent.speakers.bird import Bird, BirdSettings
 from hopkeeper_agent.speakers.daemon import Daemon, DaemonSpeaker
 from hopkeeper_agent.speakers.exabgp import ExaBgpSpeaker
@@ -21,7 +24,7 @@ from hopkeeper_agent.speakers.exabgp_process import ExaBgpProcess
 from hopkeeper_agent.speakers.frr import Frr, FrrSettings
 from hopkeeper_agent.speakers.settings import DaemonSettings, SpeakerSettings
 
-S = TypeVar("S", bound=SpeakerSettings)
+S = TypeVar("S", bound="SpeakerSettings | StatedSettings")
 D = TypeVar("D", bound=DaemonSettings)
 
 _PATH_FOR_EXABGP = re.compile(r"[A-Za-z0-9_./+@=,:-]+")
@@ -74,20 +77,53 @@ class Embedded:
         return ExaBgpProcess(state, settings)
 
 
-Kinds = Mapping[str, Kind[Any] | None]
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A route that the operator's own configuration announces to Route Servers, as `Advertisement`."""
+
+    prefix: Prefix
+    next_hop: Address
+    prepend: Annotated[int, whole(0, PREPEND_MAX)] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StatedSettings:
+    """The appliance speaks BGP by other means."""
+
+    announces: tuple[Statement, ...] = ()
+
+    @property
+    def outward(self) -> frozenset[IPv4Address]:
+        """None: what on-premises neighbours are sent follows the role, and no agent changes it here."""
+        return frozenset()
+
+    def next_hop(self, agent: IPv4Address) -> IPv4Address:
+        """Of nothing."""
+        return agent
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """No daemon of ours to drive: the operator's own configuration announces, or nothing does."""
+
+    settings: type[StatedSettings] = StatedSettings
+
+    def speaker(self, settings: StatedSettings, state: Path, changed: Callable[[], None]) -> Speaker:
+        """The speaker that knows what is announced by the operator's word."""
+        return NoSpeaker([Advertisement(a.prefix, a.next_hop, a.prepend) for a in settings.announces])
+
+    def process(self, settings: StatedSettings, state: Path) -> None:
+        """None."""
+
+
+Kinds = Mapping[str, Kind[Any]]
 
 KINDS: Kinds = {
     "exabgp": Embedded(),
     "bird": Operated(BirdSettings, Bird),
     "frr": Operated(FrrSettings, Frr),
-    # The appliance speaks BGP by other means.
-    "none": None,
+    "none": Elsewhere(),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Nothing:
-    """A section with no key but `kind`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +131,7 @@ class ConfiguredSpeaker:
     """A kind, and the settings of its section."""
 
     kind: Kind[Any]
-    settings: SpeakerSettings
+    settings: SpeakerSettings | StatedSettings
 
     def make(self, state: Path, changed: Callable[[], None]) -> Speaker:
         """See `Kind.speaker`."""
@@ -107,10 +143,8 @@ class ConfiguredSpeaker:
 
 
 def decode_speaker(section: Mapping[str, Any], kinds: Kinds) -> ConfiguredSpeaker | None:
-    """Read the section `[speaker]`; None for the kind `none`. Raises ConfigError."""
+    """Read the section `[speaker]`; None for a kind `none` that announces nothing. Raises ConfigError."""
     table = dict(section)
     kind = pick(kinds, table, "speaker")
-    if kind is None:
-        decode(_Nothing, table, "speaker")
-        return None
-    return ConfiguredSpeaker(kind, decode(kind.settings, table, "speaker"))
+    settings = decode(kind.settings, table, "speaker")
+    return None if settings == StatedSettings() else ConfiguredSpeaker(kind, settings)

@@ -40,6 +40,20 @@ def test_status_becomes_a_reading() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "unseen"),
+    [
+        ({"sessions": {}, "checks": {"speaker": {"value": "unknown", "detail": "not seen here"}}}, True),
+        ({"sessions": {}}, False),
+        ({"sessions": {}, "checks": {"speaker": {"value": "ok"}}}, False),
+        ({"checks": {"speaker": {"value": "unknown", "detail": "not reached yet"}}}, False),
+    ],
+    ids=["said to be unknown", "no speaker", "seen, and none", "a daemon that is not read yet"],
+)
+def test_sessions_that_an_agent_does_not_see_are_not_taken_for_none(changes: dict[str, Any], unseen: bool) -> None:
+    assert decode_status(status_object(**changes), "hub", "nva-a").unseen is unseen
+
+
 @pytest.mark.parametrize(("seconds", "age"), [(None, None), (7, timedelta(seconds=7)), (1e15, timedelta(days=1))])
 def test_the_age_of_a_peer_s_last_heartbeat_is_read_up_to_a_day(seconds: float | None, age: timedelta | None) -> None:
     raw = status_object(peers={"nva-b": {"gossip": "bad", "probe": "bad", "age_seconds": seconds}})

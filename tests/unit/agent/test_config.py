@@ -65,6 +65,7 @@ def test_the_example_is_accepted_and_shows_every_part() -> None:
 
 def settings(decoded: config.Config) -> SpeakerSettings:
     assert decoded.speaker is not None
+    assert isinstance(decoded.speaker.settings, SpeakerSettings)
     return decoded.speaker.settings
 
 
@@ -86,6 +87,10 @@ def settings(decoded: config.Config) -> SpeakerSettings:
         ('[[checks]]\nname = "x"\nkind = "command"\nargv = "true"\n', "checks[0].argv: must be a list"),
         ('[speaker]\nkind = "gobgp"\n', "speaker.kind: must be exabgp, bird, frr or none"),
         ('[speaker]\nkind = "none"\nasn = 65001\n', "speaker.asn: unknown key"),
+        (
+            '[speaker]\nkind = "none"\n[[speaker.announces]]\nprefix = "10.0.0.0"\n',
+            "announces[0].prefix: must be an IPv4",
+        ),
         ('[speaker]\nkind = "exabgp"\naddress = "10.0.1.4"\nasn = 65001\n', "speaker.neighbors: missing"),
         ('[speaker]\nkind = "bird"\nasn = 65001\n', "speaker.include: missing"),
         (
