@@ -55,7 +55,7 @@ def seeded(seed: HubSeed, peers: Iterable[tuple[str, str, int]], *more: dict[str
 
 @dataclass(frozen=True)
 class Brownfield:
-    """A simulated Azure that nobody manages, and what an operator has at hand."""
+    """A simulated Azure that is not managed yet, and what an operator has at hand."""
 
     sim: Simulator
     azure: Azure

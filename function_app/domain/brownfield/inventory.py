@@ -1,4 +1,4 @@
-"""What was read of a network that nobody manages yet: a Route Server, what it learned, and load balancers near it."""
+"""What was read of a network that is not managed yet: a Route Server, what it learned, and load balancers near it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
