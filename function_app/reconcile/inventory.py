@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from function_app.domain.base.errors import BadInput, HopkeeperError, Unavailable
 from function_app.domain.brownfield.inventory import BalancerFound, Inventory
 from function_app.domain.peerings.model import RouteServerReading
-from function_app.domain.routes.reading import LearnedRoute
+from function_app.domain.routes.reading import LearnedRoute, Unread
 from function_app.domain.topology.model import RouteServer, ScaleSet
 from function_app.reconcile.ports import Clock, Landscape, PeerRoutes, RouteServers, ScaleSets
 
@@ -51,13 +51,7 @@ async def take_inventory(sources: Sources, resource: str, groups: Iterable[str] 
     balancers: list[BalancerFound] = []
     for each in dict.fromkeys((group, *groups)):
         balancers += await sources.landscape.balancers(each)
-    routes: dict[str, tuple[LearnedRoute, ...]] = {}
-    unread: dict[str, str] = {}
-    for peering in _in_force(reading):
-        try:
-            routes[peering] = await _learned(sources, server, peering)
-        except HopkeeperError as error:
-            unread[peering] = str(error)
+    routes, unread = await _routes(sources, server, reading)
     return Inventory(own, reading, tuple(balancers), routes, unread, await _interfaces(sources, balancers))
 
 
@@ -78,18 +72,32 @@ async def _route_server(sources: Sources, resource: str) -> tuple[str, str]:
     raise BadInput.of("id", f"resource group {name} has {'several: name one' if fitting else missing}; {has}")
 
 
-def _in_force(reading: RouteServerReading) -> list[str]:
-    return [peering.name for peering in reading.peerings if peering.in_force]
+async def _routes(
+    sources: Sources, server: RouteServer, reading: RouteServerReading
+) -> tuple[dict[str, tuple[LearnedRoute, ...]], dict[str, str]]:
+    """By name of peering: what could be read, and why something could not."""
+    routes: dict[str, tuple[LearnedRoute, ...]] = {}
+    unread = {each.name: f"its peering is {each.state}" for each in reading.peerings}
+    for peering in (each.name for each in reading.peerings if each.in_force):
+        try:
+            rows = await _learned(sources, server, peering)
+        except HopkeeperError as error:
+            unread[peering] = str(error)
+            continue
+        routes[peering] = tuple(row for row in rows if isinstance(row, LearnedRoute))
+        failed = [row.said for row in rows if isinstance(row, Unread)]
+        unread[peering] = f"{len(failed)} of its rows and values, the first: {failed[0]}" if failed else ""
+    return routes, unread
 
 
-async def _learned(sources: Sources, server: RouteServer, peering: str) -> tuple[LearnedRoute, ...]:
+async def _learned(sources: Sources, server: RouteServer, peering: str) -> tuple[LearnedRoute | Unread, ...]:
     token = await sources.learned_routes.ask(server, peering)
     began = sources.clock.now()
     while (rows := await sources.learned_routes.fetch(token)) is None:
         if sources.clock.now() - began > PATIENCE:
             raise Unavailable(f"no answer within {PATIENCE.total_seconds():g} s")
         await sources.clock.sleep(POLL)
-    return tuple(row for row in rows if isinstance(row, LearnedRoute))
+    return rows
 
 
 async def _interfaces(sources: Sources, balancers: list[BalancerFound]) -> Mapping[str, IPv4Address]:

@@ -24,7 +24,7 @@ class BalancerFound:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """`routes` and `unread` are by name of peering: the rows that its peer announced, or why they could not be read.
+    """`routes` and `unread` are by name of peering: the rows that its peer announced, and why some could not be read (or "").
 
     `interfaces` gives the address of each IP configuration (its id, lower case) that is in a pool without showing one.
     """

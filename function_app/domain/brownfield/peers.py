@@ -110,7 +110,7 @@ def _missing(more: int, unread: str | None) -> Iterator[str]:
     if more > 0:
         yield f"{more} more prefixes are learned from it: not written down"
     if unread:
-        yield f"what it announces could not be read: {unread}"
+        yield f"what it announces could not be read, or not all of it: {unread}"
 
 
 def _judged(rows: list[LearnedRoute], own: IPv4Address, asn: int) -> Originated | LearnedRoute | str:
