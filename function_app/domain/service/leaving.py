@@ -266,7 +266,7 @@ def departures(old: Topology, new: Topology, records: Mapping[str, Record]) -> I
             yield Problem("$.services", f"{rule}: `retire` or `release` it first, or keep it as `formerly`")
             continue
         i, successor = successors[service.key]
-        yield from _members_that_leave(successor, record, f"$.services[{i}].members")
+        yield from _members_that_leave(successor, record, f"$.services[{i}].members", old.appliances)
         known = record.about or referents_of(old, service)
         for what in moved(known, referents_of(new, successor), believed):
             yield Problem(f"$.services[{i}]", f"{what}: {ENDS}")
@@ -278,9 +278,10 @@ def _at_stake(record: Record) -> frozenset[str]:
     return record.believed | {coming} if coming else record.believed
 
 
-def _members_that_leave(service: Service, record: Record, path: str) -> Iterator[Problem]:
+def _members_that_leave(service: Service, record: Record, path: str, appliances: frozenset[str]) -> Iterator[Problem]:
     for name in sorted(_at_stake(record) - set(service.names)):
         rule = f"{name} leaves while it may serve, or is Down by us: another member takes over, then `forget` it"
+        rule += ", in a `pause` that lasts until this is applied: it has no agent" if name in appliances else ""
         if name not in record.believed:
             rule = f"{name} leaves while it is about to serve: apply this again once that operation has ended"
         yield Problem(path, rule)

@@ -101,7 +101,17 @@ class MemberCheck(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
 
     kind: Literal["ping", "tcp", "http"] = "ping"
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
-    path: Annotated[str, Meta(pattern=r"^/[!#-\[\]-~]*$")] | None = None
+    path: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^/[!#-\[\]-~]*$",
+                description="a path: / first, then ASCII without blanks, quotation marks and backslashes",
+                examples=["/up"],
+            ),
+        ]
+        | None
+    ) = None
     """Of `http`; a status below 400 is good."""
     fall: Annotated[int, Meta(ge=1, le=100)] = 3
     rise: Annotated[int, Meta(ge=1, le=100)] = 5

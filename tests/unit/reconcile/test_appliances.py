@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from function_app.domain.base.errors import BadInput, Unavailable
+from function_app.domain.service.leaving import departures
 from function_app.domain.service.observation import AdminState, AgentStatus, PeerView, Role, Value
 from function_app.domain.service.orders import (
     DrainOrder,
     FailoverOrder,
+    ForgetOrder,
     Order,
     PauseOrder,
     RehearseOrder,
@@ -245,6 +247,28 @@ async def test_a_new_member_is_set_to_down_before_anything_else() -> None:
     scene.world.add(C)
     await scene.settle()
     assert (scene.record.target, scene.states()) == (A, {A: NONE, B: DOWN, C: DOWN})
+
+
+async def test_one_is_forgotten_and_leaves_the_document_in_a_pause_as_it_is_fenced_again_at_once_without() -> None:
+    """The walk of docs/operating.md: while the document has it, it may serve."""
+    scene = await at_rest(3)
+    before, after = scene.topology, desired(2)
+    rule = "another member takes over, then `forget` it, in a `pause` that lasts until this is applied: it has no agent"
+
+    def refused() -> list[str]:
+        return [problem.rule for problem in departures(before, after, {"fw": scene.record})]
+
+    await scene.order(ForgetOrder(member=C))
+    assert refused() == [f"nva-c leaves while it may serve, or is Down by us: {rule}"]
+    await scene.order(PauseOrder())
+    await scene.order(ForgetOrder(member=C))
+    await scene.passes(3)
+    assert refused() == []
+    scene.topology = scene.world.topology = after
+    await scene.order(ResumeOrder())
+    outcome = await scene.settle()
+    assert (scene.record.may_serve, outcome.reasons) == ({A, B}, ())
+    assert scene.states() == {A: NONE, B: DOWN, C: DOWN}, "the address is to be taken out of the pool"
 
 
 async def test_a_retired_service_leaves_every_member_down() -> None:
