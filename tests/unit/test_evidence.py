@@ -23,7 +23,8 @@ from function_app.domain.service.observation import (
 )
 from function_app.domain.service.record import Kind, Operation, Phase, Record, Tally
 from function_app.domain.service.steps import AwaitProbe, FenceByBalancer, SendFence, SendPromote
-from tests.builders import NOW, balancer, ranked, stable, status, topology
+from function_app.domain.topology.model import AND
+from tests.builders import NOW, SUB, balancer, ranked, stable, status, topology
 from tests.unit.decisions import SILENT, STANDBY, TIMING, A, B, looking
 
 SERVING = status(3, Role.SERVING, peers=("nva-b",))
@@ -396,6 +397,14 @@ def test_a_down_that_is_not_ours_is_left_alone_with_an_alarm() -> None:
         == "adminState of nva-b is Down, and not by us: an operator's, or ours of a record that was lost or forgot it"
     )
     assert "no redundancy: the next failure is an outage" in foreign.alarms[1]
+    pools = [f"{SUB}/loadBalancers/{lb}/backendAddressPools/nvas/fw-b".lower() for lb in ("ilb", "plb")]
+    shown = replace(kept_out.backends["nva-b"], address=AND.join(pools))
+    found = decided(look(SERVING, lb=replace(kept_out, backends={**kept_out.backends, "nva-b": shown})))
+    ilb, plb = (
+        f"`az network lb address-pool address update -g hub --lb-name {lb} --pool-name nvas -n fw-b --set adminState=None`"
+        for lb in ("ilb", "plb")
+    )
+    assert found.alarms[0] == f"{foreign.alarms[0]}; to take it back: {ilb}, {plb}"
     owed = decided(Observed(NOW, {"nva-a": SERVING, "nva-b": SILENT}, kept_out), stable(owed={"nva-b": 2}))
     assert not [alarm for alarm in owed.alarms if "adminState" in alarm]
 

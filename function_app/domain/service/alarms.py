@@ -1,11 +1,14 @@
 """What a person should know although nothing is to be done: alarms, and who could follow the holder."""
 
+import re
 from collections.abc import Iterator
 
 from function_app.domain.service.election import is_down_by_operator, unable
 from function_app.domain.service.health import HealthRow, judge
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.look import Look
+from function_app.domain.service.observation import Backend
+from function_app.domain.topology.model import AND
 
 
 def spares(look: Look) -> dict[str, str | None]:
@@ -26,11 +29,27 @@ def alarms(look: Look, holder: str | None) -> Iterator[str]:
 def _balancer_alarms(look: Look, holder: str | None) -> Iterator[str]:
     for name in look.members:
         if is_down_by_operator(look, name):
-            yield f"adminState of {name} is Down, and not by us: an operator's, or ours of a record that was lost or forgot it"
+            whose = "an operator's, or ours of a record that was lost or forgot it"
+            yield f"adminState of {name} is Down, and not by us: {whose}{_undoing(look.backend(name))}"
     yield from look.record.flaws
     up = [name for name in look.members if look.is_admitted(name)]
     if len(up) > 1 and holder is not None:
         yield f"the load balancer's probe succeeds on {', '.join(up)}"
+
+
+def _undoing(backend: Backend | None) -> str:
+    """The end of a sentence: the commands that take Down back, where the reading says at which addresses."""
+    shown = backend.address.split(AND) if backend is not None else []
+    parts = [found.groups() for address in shown if (found := _ADDRESS.fullmatch(address))]
+    commands = (
+        f"`az network lb address-pool address update -g {group} --lb-name {lb} --pool-name {pool} -n {it} --set adminState=None`"
+        for group, lb, pool, it in parts
+    )
+    return f"; to take it back: {', '.join(commands)}" if parts else ""
+
+
+_ADDRESS = re.compile(r".*/resourcegroups/([^/]+)/.*/loadbalancers/([^/]+)/backendaddresspools/([^/]+)/([^/]+)")
+"""Of ARM's id of a pool, in lower case, and an address in it."""
 
 
 def _alarms_of(look: Look, member: str) -> Iterator[str]:
