@@ -272,7 +272,7 @@ def verify(topology: str, fresh: bool, routes: bool) -> None:
 def bounds(file: Path, probe_interval: float, probe_threshold: int, lab: bool) -> None:
     topology = _read(file, lab)
     probe = Probe(timedelta(seconds=probe_interval), probe_threshold)
-    of_services = (bound for s in topology.services for bound in kind_of(s).bounds(s, topology.timing, probe))
+    of_services = (bound for s in topology.services for bound in kind_of(s).bounds(s, topology, probe))
     for bound in dict.fromkeys(of_services):
         click.echo(f"{bound.total.total_seconds():7.1f} s  {bound.detection}; {bound.fence}")
         click.echo("            " + " + ".join(f"{what} {part.total_seconds():g}" for what, part in bound.parts))

@@ -12,7 +12,7 @@ from datetime import timedelta
 from hopkeeper_agent.role import Role, ServiceState, Turn
 
 from function_app.domain.service.advertise import wanted as advertised
-from function_app.domain.service.bounds import Detection, Probe, worst
+from function_app.domain.service.bounds import Detection, Probe, WithAgent, worst
 from function_app.domain.service.guards import spacing_after
 from function_app.domain.service.observation import AdminState, joined
 from function_app.domain.service.outward import wanted_outward
@@ -311,12 +311,9 @@ class History:
         return [] if self._admitted() else (fit or members)[:1]
 
     def _bound_of(self, holder: str) -> timedelta:
-        """Of the path over which it fails. Without an agent nothing but the probe shows that, and only Down fences; a target
-        without one is lifted first."""
-        timing, path = self.world.topology.timing, PATHS[self.plan.last]
-        if holder in self.world.bare:
-            path = PATHS["alone"]
-        return path.bound(timing) + (timing.fence_timeout if self.world.bare else timedelta(0))
+        """Of the path over which it fails. Without an agent nothing but the probe shows that, and only Down fences."""
+        path = PATHS["alone"] if holder in self.world.bare else PATHS[self.plan.last]
+        return path.bound(self.world.topology.timing, WithAgent.SOME if self.world.bare else WithAgent.ALL)
 
     def _befall(self, holder: str, moments: tuple[float, ...]) -> None:
         other = min(set(self.world.service.names) - {holder})

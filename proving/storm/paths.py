@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from function_app.domain.base.timing import Timing
-from function_app.domain.service.bounds import Detection, FencedBy, Probe, bounds
+from function_app.domain.service.bounds import Detection, FencedBy, Probe, WithAgent, bounds
 from proving.storm.faults import Fault, Kind
 
 FOR_EVER = 1e9
@@ -25,10 +25,10 @@ class Path:
             return (Fault(0.0, Kind.ORDER, other, how="switchover"),)
         return tuple(Fault(0.0, kind, holder, FOR_EVER, how) for kind, how in self.faults)
 
-    def bound(self, timing: Timing) -> timedelta:
+    def bound(self, timing: Timing, agents: WithAgent) -> timedelta:
         """From the fault until the load balancer admits another member."""
-        mine = (self.detection, self.fence)
-        return next(bound.total for bound in bounds(timing, Probe()) if (bound.detection, bound.fence) == mine)
+        mine, found = (self.detection, self.fence), bounds(timing, Probe(), agents=agents)
+        return next(bound.total for bound in found if (bound.detection, bound.fence) == mine)
 
 
 PATHS: Mapping[str, Path] = {

@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
-from function_app.domain.service.bounds import Bound, Detection, FencedBy, Probe, bounds
+from function_app.domain.service.bounds import Bound, Detection, FencedBy, Probe, WithAgent, bounds
 from function_app.domain.topology.model import Handover
 from proving.storm.faults import Fault, Kind, Plan
 from proving.storm.history import History
@@ -57,6 +57,7 @@ ALONE = (Detection.PROBE_ALONE, FencedBy.BALANCER)
 SAYS = (Detection.SAYS, FencedBy.AGENT)
 PROBE = (Detection.PROBE, FencedBy.AGENT)
 ORDERED = (Detection.ORDERED, FencedBy.AGENT)
+WRITTEN = (Detection.ORDERED, FencedBy.BALANCER)
 BARE = ("bare-a", "bare-b")
 
 CASES = (
@@ -83,7 +84,7 @@ CASES = (
            handover=handover) for handover in Handover),
     Case("no agents: VM reboots, 25 s", (Fault(0.0, Kind.CRASH, HOLDER, 25.0),), 25.0, ALONE, shape=BARE),
     Case("no agents: VM dies for good", (Fault(0.0, Kind.CRASH, HOLDER, 1e6),), 1e6, ALONE, shape=BARE),
-    Case("no agents: planned switchover", (Fault(0.0, Kind.ORDER, STANDBY, how="switchover"),), 0.0, ORDERED, shape=BARE),
+    Case("no agents: planned switchover", (Fault(0.0, Kind.ORDER, STANDBY, how="switchover"),), 0.0, WRITTEN, shape=BARE),
 )  # fmt: skip
 
 
@@ -157,18 +158,18 @@ def _watched(history: History, since: float, dead: tuple[float, float]) -> tuple
 
 
 def published(case: Case) -> float:
-    """What acting may cost in this class, in seconds: the parts of its path's bound that follow detection, and without agents the
-    fence and the lift; 0 where nothing may be moved."""
+    """What acting may cost in this class, in seconds: the parts of its path's bound that follow detection; 0 where nothing may be
+    moved."""
     if case.path is None:
         return 0.0
     mine = next(bound for bound in bounds_of(case) if (bound.detection, bound.fence) == case.path)
     acting = mine.parts[1:] if mine.detection is Detection.ORDERED else mine.parts[-ACTING:]
-    lifted = 2 * place(case.members, "usual").timing.fence_timeout if case.shape else timedelta(0)
-    return sum((part for _, part in acting), lifted).total_seconds()
+    return sum((part for _, part in acting), timedelta(0)).total_seconds()
 
 
 def bounds_of(case: Case) -> tuple[Bound, ...]:
-    return bounds(place(case.members, "usual").timing, Probe(), case.handover)
+    agents = WithAgent.NONE if case.shape else WithAgent.ALL
+    return bounds(place(case.members, "usual").timing, Probe(), case.handover, agents)
 
 
 @dataclass(frozen=True, slots=True)

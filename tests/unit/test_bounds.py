@@ -8,7 +8,20 @@ import pytest
 from msgspec.structs import replace
 
 from function_app.domain.base.timing import Timing
-from function_app.domain.service.bounds import PATHS, Bound, Detection, FencedBy, Probe, bounds, ranked_bounds, worst
+from function_app.domain.service.bounds import (
+    PATHS,
+    Bound,
+    Detection,
+    FencedBy,
+    Probe,
+    WithAgent,
+    bounds,
+    ranked_bounds,
+    with_agents,
+    worst,
+)
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Handover
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,8 +62,21 @@ DEFAULTS: dict[tuple[Detection, FencedBy], dict[str, float]] = {
 """In seconds, with the default settings and a probe of 5 s x 2."""
 
 
-def of_the_defaults() -> dict[tuple[Detection, FencedBy], Bound]:
-    return {(b.detection, b.fence): b for b in (*bounds(Timing(), Probe()), *ranked_bounds(Timing()))}
+WATCHED = {"watch": 4} | REPORTED
+LIFTED = {"fence and proof": 60, "lift and its proof": 60, "load balancer sees the new holder": 15}
+BARE: dict[tuple[Detection, FencedBy], dict[str, float]] = {
+    (Detection.ORDERED, FencedBy.BALANCER): ORDERED | LIFTED,
+    (Detection.WATCHED, FencedBy.BALANCER): WATCHED | LASTED | LIFTED,
+    (Detection.PROBE_ALONE, FencedBy.BALANCER): PROBED | LIFTED,
+    (Detection.ORDERED, FencedBy.OUTRANKED): ORDERED | OUTRANKED,
+    (Detection.WATCHED, FencedBy.OUTRANKED): WATCHED | OUTRANKED,
+}
+"""The same where no member has an agent: with those that watch them, and without."""
+
+
+def of_the_defaults(agents: WithAgent = WithAgent.ALL) -> dict[tuple[Detection, FencedBy], Bound]:
+    found = (*bounds(Timing(), Probe(), agents=agents), *ranked_bounds(Timing(), agents))
+    return {(b.detection, b.fence): b for b in found}
 
 
 def test_the_default_bounds_are_these_part_by_part_and_in_this_order() -> None:
@@ -59,11 +85,47 @@ def test_the_default_bounds_are_these_part_by_part_and_in_this_order() -> None:
     assert [list(parts) for parts in found.values()] == [list(parts) for parts in DEFAULTS.values()]
 
 
-def test_the_documented_bounds_are_the_real_ones() -> None:
-    table = (ROOT / "docs" / "architecture.md").read_text().split("in seconds:")[1].split("\n\n")[1]
+def test_without_agents_there_is_a_bound_with_those_that_watch_and_one_without_and_the_target_is_lifted() -> None:
+    found = {path: seconds(bound) for path, bound in of_the_defaults(WithAgent.NONE).items()}
+    assert found == BARE
+    assert [list(parts) for parts in found.values()] == [list(parts) for parts in BARE.values()]
+
+
+def test_a_planned_move_without_agents_admits_no_two_and_none_until_the_target_is_lifted() -> None:
+    ordered = of_the_defaults(WithAgent.NONE)[Detection.ORDERED, FencedBy.BALANCER]
+    assert (ordered.overlap, ordered.gap) == (timedelta(0), timedelta(seconds=60 + 60 + 15))
+
+
+def test_where_some_members_have_no_agent_every_path_is_there_and_any_target_may_have_to_be_lifted() -> None:
+    mixed = of_the_defaults(WithAgent.SOME)
+    assert mixed.keys() == DEFAULTS.keys() | BARE.keys()
+    promoted = {"promotion": "lift and its proof"}
+    for path, bound in of_the_defaults().items():
+        if path[1] is not FencedBy.OUTRANKED:
+            assert list(seconds(mixed[path])) == [promoted.get(name, name) for name in seconds(bound)]
+            assert mixed[path].total - bound.total == timedelta(seconds=60 - 2)
+
+
+def test_a_service_has_the_bounds_of_the_members_that_it_has() -> None:
+    found = {}
+    for name in ("active-passive", "appliances", "vip-by-injector"):
+        topology = decode((ROOT / "examples" / f"{name}.yaml").read_text(), Place())
+        found[name] = with_agents(topology.services[0], topology)
+    assert found == {
+        "active-passive": WithAgent.ALL,
+        "appliances": WithAgent.NONE,
+        "vip-by-injector": WithAgent.ALL,
+    }
+
+
+@pytest.mark.parametrize(
+    ("agents", "head"), [(WithAgent.ALL, "in seconds:"), (WithAgent.NONE, "without an agent, in seconds:")]
+)
+def test_the_documented_bounds_are_the_real_ones(agents: WithAgent, head: str) -> None:
+    table = (ROOT / "docs" / "architecture.md").read_text().split(head)[1].split("\n\n")[1]
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (\d+) \|$", table, re.MULTILINE)
     documented = {(Detection(detection), FencedBy(fence)): float(total) for detection, fence, total in rows}
-    assert documented == {path: bound.total.total_seconds() for path, bound in of_the_defaults().items()}
+    assert documented == {path: bound.total.total_seconds() for path, bound in of_the_defaults(agents).items()}
 
 
 def planned_and_failed(handover: Handover) -> list[tuple[float, float | None, float]]:

@@ -124,9 +124,8 @@ def test_only_the_members_own_address_makes_the_holders_peering_the_service() ->
 
 def test_a_kind_promises_the_bounds_of_its_way_of_moving_a_service() -> None:
     timing, probe = Timing(observe_fast=timedelta(seconds=7)), Probe(interval=timedelta(seconds=9))
-    behind, own = (
-        kind_of(service).bounds(service, timing, probe) for service in (topology().services[0], ranked().services[0])
-    )
+    documents = (replace(document, timing=timing) for document in (topology(), ranked()))
+    behind, own = (kind_of(d.services[0]).bounds(d.services[0], d, probe) for d in documents)
     assert behind == bounds(timing, probe)
     assert own == ranked_bounds(timing)
 
@@ -213,5 +212,5 @@ def test_every_vendor_s_configuration_says_what_is_announced_and_why(vendor: str
 
 def test_it_passes_preflight_and_promises_no_bound() -> None:
     desired = with_toy()
-    assert kind_of(desired.services[0]).bounds(desired.services[0], desired.timing, Probe()) == ()
+    assert kind_of(desired.services[0]).bounds(desired.services[0], desired, Probe()) == ()
     assert "hold-time" not in {found.rule for found in lint(desired, Facts()).findings}

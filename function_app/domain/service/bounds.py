@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from function_app.domain.base.timing import Timing
-from function_app.domain.topology.model import Handover
+from function_app.domain.topology.model import Handover, Service, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,25 @@ class Probe:
 class Detection(StrEnum):
     SAYS = "the holder says so itself"
     SILENT = "the holder is silent, a peer or witness reports it"
+    WATCHED = "the holder has no agent, those that watch it report it"
     PROBE_ALONE = "the holder is silent, only the load balancer's probe shows it"
     PROBE = "the holder is fit, the load balancer's probe fails"
     ORDERED = "an operator orders it"
+
+
+class WithAgent(StrEnum):
+    """How many members of a service have one."""
+
+    ALL = "all"
+    SOME = "some"
+    NONE = "none"
+
+
+def with_agents(service: Service, topology: Topology) -> WithAgent:
+    bare = topology.appliances.intersection(service.names)
+    if not bare:
+        return WithAgent.ALL
+    return WithAgent.SOME if len(bare) < len(service.names) else WithAgent.NONE
 
 
 class FencedBy(StrEnum):
@@ -62,15 +78,27 @@ REPORT = timedelta(seconds=1)
 """An agent's report and the app's records, warm: a margin, not a setting."""
 
 
-def bounds(timing: Timing, probe: Probe, handover: Handover = Handover.PROMPT) -> tuple[Bound, ...]:
+def bounds(
+    timing: Timing, probe: Probe, handover: Handover = Handover.PROMPT, agents: WithAgent = WithAgent.ALL
+) -> tuple[Bound, ...]:
     """Every path, the quickest detection first (safety.md section 2a)."""
-    return tuple(_bound(detection, fence, timing, probe, handover) for detection, fence in PATHS)
+    return tuple(_bound(path, timing, probe, handover, agents) for path in _paths(agents))
 
 
-def _bound(detection: Detection, fence: FencedBy, timing: Timing, probe: Probe, handover: Handover) -> Bound:
+type _Path = tuple[Detection, FencedBy]
+
+
+def _paths(agents: WithAgent) -> tuple[_Path, ...]:
+    """A member without an agent is fenced by the load balancer alone (safety.md section 4a)."""
+    both = (*PATHS, *(path for path in BARE_PATHS if path not in PATHS))
+    return {WithAgent.ALL: PATHS, WithAgent.SOME: both, WithAgent.NONE: BARE_PATHS}[agents]
+
+
+def _bound(path: _Path, timing: Timing, probe: Probe, handover: Handover, agents: WithAgent) -> Bound:
+    detection, fence = path
     detected = (*_detected(detection, timing, probe), *_lasting(detection, timing, probe))
     seen = ("load balancer sees the new holder", probe.notices)
-    proof, promotion = _moved(fence, timing)
+    proof, promotion = _moved(fence, timing, agents)
     forgets = ("load balancer lets the old holder go", probe.notices)
     planned = detection is Detection.ORDERED
     if handover is Handover.SEAMLESS and planned:
@@ -83,18 +111,19 @@ def _bound(detection: Detection, fence: FencedBy, timing: Timing, probe: Probe, 
     return Bound(detection, fence, (*detected, *moved), overlap, gap)
 
 
-def ranked_bounds(timing: Timing) -> tuple[Bound, ...]:
+def ranked_bounds(timing: Timing, agents: WithAgent = WithAgent.ALL) -> tuple[Bound, ...]:
     """Every path of a service whose next hop is a member: no load balancer, and a member that is gone is not waited for."""
     moved = (("shorter path accepted", timing.command_timeout), ("routes programmed", timing.route_programming))
+    watched = {WithAgent.ALL: RANKED, WithAgent.SOME: (*RANKED, Detection.WATCHED), WithAgent.NONE: BARE_RANKED}[agents]
     return tuple(
-        Bound(detection, FencedBy.OUTRANKED, (*_detected(detection, timing, Probe()), *moved)) for detection in RANKED
+        Bound(detection, FencedBy.OUTRANKED, (*_detected(detection, timing, Probe()), *moved)) for detection in watched
     )
 
 
 def _lasting(detection: Detection, timing: Timing, probe: Probe) -> tuple[tuple[str, timedelta], ...]:
     """Behind a load balancer: what remains of `silence` after a first look, and the look that finds that it lasted; then what
     its probe needs to let a member go that is dead, and the look after that."""
-    if detection is not Detection.SILENT or not timing.silence:
+    if detection not in (Detection.SILENT, Detection.WATCHED) or not timing.silence:
         return ()
     again = timing.observe_fast
     lasts = (("silence lasts", timing.silence), ("second look at the agents", again))
@@ -106,6 +135,7 @@ def _lasting(detection: Detection, timing: Timing, probe: Probe) -> tuple[tuple[
 
 
 RANKED = (Detection.ORDERED, Detection.SAYS, Detection.SILENT)
+BARE_RANKED = (Detection.ORDERED, Detection.WATCHED)
 PATHS = (
     (Detection.ORDERED, FencedBy.AGENT),
     (Detection.SAYS, FencedBy.AGENT),
@@ -114,6 +144,12 @@ PATHS = (
     (Detection.PROBE, FencedBy.AGENT),
     (Detection.PROBE_ALONE, FencedBy.BALANCER),
 )
+BARE_PATHS = (
+    (Detection.ORDERED, FencedBy.BALANCER),
+    (Detection.WATCHED, FencedBy.BALANCER),
+    (Detection.PROBE_ALONE, FencedBy.BALANCER),
+)
+"""Where the holder has no agent."""
 
 
 def _detected(detection: Detection, timing: Timing, probe: Probe) -> tuple[tuple[str, timedelta], ...]:
@@ -128,6 +164,10 @@ def _detected(detection: Detection, timing: Timing, probe: Probe) -> tuple[tuple
             probe_port = timing.gossip_period * 2 * timing.gossip_fall
             heard = (("heartbeats missed", gossip), ("probe port tried", probe_port))
             return (*heard, ("report", REPORT), ("look at the agents", timing.observe_fast))
+        case Detection.WATCHED:
+            # A trial of `[[watch]]` is no self-check, but as often and as many of them count.
+            missed = timing.check_period * (timing.check_fall + 1)
+            return (("watch", missed), ("report", REPORT), ("look at the agents", timing.observe_fast))
         case Detection.PROBE | Detection.PROBE_ALONE:
             # A look that comes a moment before the period is over counts for nothing: the next one is a period later.
             # A fit holder that is not confirmed yet is left more looks (ADR 8): these are for one that is.
@@ -139,11 +179,14 @@ def _detected(detection: Detection, timing: Timing, probe: Probe) -> tuple[tuple
             )
 
 
-def _moved(fence: FencedBy, timing: Timing) -> tuple[tuple[str, timedelta], tuple[str, timedelta]]:
-    proof = timing.command_timeout if fence is FencedBy.AGENT else max(timing.fence_timeout, timing.command_timeout)
-    return (("fence and proof", proof), ("promotion", timing.command_timeout))
+def _moved(fence: FencedBy, timing: Timing, agents: WithAgent) -> tuple[tuple[str, timedelta], tuple[str, timedelta]]:
+    """The fence of the old holder, and what lets the new one in: one without an agent is lifted, and the lift proven."""
+    written = max(timing.fence_timeout, timing.command_timeout)
+    proof = timing.command_timeout if fence is FencedBy.AGENT else written
+    entry = ("promotion", timing.command_timeout) if agents is WithAgent.ALL else ("lift and its proof", written)
+    return ("fence and proof", proof), entry
 
 
-def worst(timing: Timing, probe: Probe, handover: Handover = Handover.PROMPT) -> timedelta:
+def worst(timing: Timing, probe: Probe, agents: WithAgent = WithAgent.ALL) -> timedelta:
     """The longest of all, without spacing: what liveness may demand of any single failover."""
-    return max(bound.total for bound in bounds(timing, probe, handover))
+    return max(bound.total for bound in bounds(timing, probe, agents=agents))

@@ -15,13 +15,12 @@ from functools import singledispatch
 from ipaddress import IPv4Address
 from typing import ClassVar
 
-from function_app.domain.base.timing import Timing
 from function_app.domain.service.bounds import Bound, Probe
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.look import Look
 from function_app.domain.service.ranked.paths import Rank
 from function_app.domain.service.record import Record
-from function_app.domain.topology.model import Service
+from function_app.domain.topology.model import Service, Topology
 
 
 class NextHopKind(ABC):
@@ -95,7 +94,7 @@ class NextHopKind(ABC):
         """Whether a fence through Azure stands between its members, which can be rehearsed on a standby."""
         return False
 
-    def bounds(self, service: Service, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
+    def bounds(self, service: Service, topology: Topology, probe: Probe) -> tuple[Bound, ...]:
         """The worst case of each way to a failover; empty where nothing is promised."""
         return ()
 

@@ -2,10 +2,9 @@
 
 from ipaddress import IPv4Address
 
-from function_app.domain.base.timing import Timing
 from function_app.domain.service import confirm, protocol, sharing
 from function_app.domain.service.advertise import next_advertisements, wanted
-from function_app.domain.service.bounds import Bound, Probe, bounds
+from function_app.domain.service.bounds import Bound, Probe, bounds, with_agents
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.kind import NextHopKind, kind_for
 from function_app.domain.service.look import Look
@@ -13,7 +12,7 @@ from function_app.domain.service.observation import BalancerReading
 from function_app.domain.service.patience import patience_is_over
 from function_app.domain.service.record import Kind, Phase
 from function_app.domain.service.steps import FenceByBalancer
-from function_app.domain.topology.model import Handover, LoadBalancer, Mode, Service
+from function_app.domain.topology.model import Handover, LoadBalancer, Mode, Service, Topology
 
 
 class BehindLoadBalancer(NextHopKind):
@@ -60,8 +59,8 @@ class BehindLoadBalancer(NextHopKind):
         """Where every member may serve at once, none is fenced for another."""
         return service.mode is not Mode.ACTIVE_ACTIVE
 
-    def bounds(self, service: Service, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
-        return bounds(timing, probe, service.handover)
+    def bounds(self, service: Service, topology: Topology, probe: Probe) -> tuple[Bound, ...]:
+        return bounds(topology.timing, probe, service.handover, with_agents(service, topology))
 
 
 def _refused(look: Look, member: str) -> str | None:

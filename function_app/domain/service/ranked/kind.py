@@ -2,9 +2,8 @@
 
 from msgspec.structs import replace
 
-from function_app.domain.base.timing import Timing
 from function_app.domain.service import confirm, protocol
-from function_app.domain.service.bounds import Bound, Probe, ranked_bounds
+from function_app.domain.service.bounds import Bound, Probe, ranked_bounds, with_agents
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect, is_last_choice, set_back
 from function_app.domain.service.health import has_failed, has_session
@@ -15,7 +14,7 @@ from function_app.domain.service.ranked.paths import LENGTH_AT_REST, Rank
 from function_app.domain.service.ranked.steps import back_to_rest, best_names, is_behind, known_rank, noted, outrank_for
 from function_app.domain.service.record import Kind, Phase, Record
 from function_app.domain.service.steps import REFUSED, SendPath
-from function_app.domain.topology.model import Service
+from function_app.domain.topology.model import Service, Topology
 
 
 class Ranked(NextHopKind):
@@ -75,8 +74,8 @@ class Ranked(NextHopKind):
             held += ranked.held
         return decision.with_more(ranked.record, ranked.effects, held)
 
-    def bounds(self, service: Service, timing: Timing, probe: Probe) -> tuple[Bound, ...]:
-        return ranked_bounds(timing)
+    def bounds(self, service: Service, topology: Topology, probe: Probe) -> tuple[Bound, ...]:
+        return ranked_bounds(topology.timing, with_agents(service, topology))
 
     def _given_up(self, look: Look, target: str, why: str) -> Decision | None:
         """The fit member that the best path still names goes on. Where there is none, a target that announces itself is
