@@ -10,7 +10,7 @@ small Azure network is built afresh (`fabric`). The world ends with everything i
     cl 10.10.3.10    the client behind the NVAs: answers, and says through which NVA a packet came
     rs1 10.10.1.4    rs2 10.10.1.5    the Route Server's instances: BIRD, AS 65515
     lb 10.10.0.100   the internal load balancer: probes for real and forwards
-    watch 10.10.0.7  a route injector or watcher that carries no packets
+    watch 10.10.0.7  watch2 10.10.0.9   route injectors, witnesses or watchers that carry no packets
     mgmt 10.10.0.8   where the app, its storage and the simulated Resource Manager run; the world's own process, too
 
 What is not here: Azure's own time to program a route (0.9 to 5.6 s a change, the same for every kind that moves a

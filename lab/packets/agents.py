@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.kit.agent_toml import AgentFile, Listen, Peer, data_path, table
+from lab.packets.data_path import HEALTH
 from lab.packets.fabric import ADDRESSES, NVAS
 from lab.packets.lab import Lab
 from lab.packets.prober import PORT
@@ -17,10 +18,14 @@ COMMAND, PROBE, GOSSIP = 8443, 8080, 8444
 CHECK_PERIOD, CHECK_FALL = 0.1, 3
 """The data-path check's period in seconds, and how many failures it takes; the topology's timing says the same."""
 
+WATCH_TIMEOUT = 0.3
+"""Of one trial of a member without an agent, in seconds: `_watch`."""
+
 
 @dataclass(frozen=True, slots=True)
 class AgentSetting:
-    """What one kind of service wants of its agents: one on each of `nodes`, and BGP on those that have an ASN."""
+    """What one kind of service wants of its agents: one on each of `nodes`, and BGP on those that have an ASN. `witnesses` of
+    them serve nothing. Each agent watches `watched`, members without an agent."""
 
     topology: str
     report_url: str
@@ -28,6 +33,8 @@ class AgentSetting:
     asns: Mapping[str, int]
     hold: int = 9
     speaker: str = "exabgp"
+    witnesses: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
 
 
 class Agents:
@@ -70,9 +77,11 @@ class Agents:
                 for peer in self._setting.nodes
                 if peer != node
             ),
+            agent=(("role", "witness"),) if node in self._setting.witnesses else (),
         )
         reports = table("[reports]", url=self._setting.report_url, key_file=base / "report.key")
-        return file.text(reports, self._check(node), self._speaker(node))
+        watches = map(_watch, self._setting.watched)
+        return file.text(reports, self._check(node), *watches, self._speaker(node))
 
     def _check(self, node: str) -> str:
         """The real path: through the NVA to the client behind it and back."""
@@ -86,6 +95,14 @@ class Agents:
     def _speaking(self, node: str) -> Speaking:
         setting = self._setting
         return Speaking(node, self._lab.directory / node, setting.asns[node], setting.hold)
+
+
+def _watch(node: str) -> str:
+    """What the baselines' probes and watchers ask of an NVA, too. A trial is long enough for one packet to be sent again, and of
+    so many attempts that a tenth of all packets lost fails one of a thousand."""
+    url = f"http://{ADDRESSES[node]}:{HEALTH}/"
+    facts = {"attempts": 5, "period_seconds": 0.1, "timeout_seconds": WATCH_TIMEOUT, "fall": 3, "rise": 5}
+    return table("[[watch]]", name=node, kind="http", url=url, **facts)
 
 
 # ExaBGP changes to this user even with `exabgp.daemon.drop` off, and could not read Python any more.

@@ -8,12 +8,14 @@ import asyncio
 import json
 import ssl
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from lab.handover import changes
 from lab.packets.fabric import ADDRESSES, BALANCER, INSTANCES, MGMT, NVAS, VIP
 from lab.packets.lab import WITHIN, Lab
 from lab.packets.prober import PORT
@@ -71,7 +73,8 @@ class Balancer:
         self._lab.fabric.hold_vip(BALANCER)
         argv = [sys.executable, "-m", "tools.load_balancer", "--simulator", self.url, "--ca", str(self.ca_file)]
         frontend = ["--name", NAME, "--frontend", str(VIP), "--port", str(PORT)]
-        await self._lab.start("load-balancer", BALANCER, [*argv, *frontend]).ready()
+        self._forwarding = self._lab.start("load-balancer", BALANCER, [*argv, *frontend])
+        await self._forwarding.ready()
 
     async def close(self) -> None:
         if self.session is not None:
@@ -90,6 +93,14 @@ class Balancer:
         """What the data plane has of every backend, by node."""
         plane = await self.ask("GET", f"/simulator/dataplane/loadBalancers/{NAME}")
         return {backend["name"]: backend for pool in plane["pools"] for backend in pool["backends"]}
+
+    def admitted(self, since: float) -> list[tuple[float, tuple[str, ...]]]:
+        """The backends that it admitted at `since` (of the monotonic clock), and each change in seconds after, by its own log."""
+        names = {str(ADDRESSES[node]): node for node in NVAS}
+        began = time.time() - (time.monotonic() - since)
+        found = [(at - began, who) for at, who in changes(self._forwarding.log.read_text().splitlines(), names)]
+        before = [who for after, who in found if after <= 0.0][-1:]
+        return [*((0.0, who) for who in before), *((round(after, 3), who) for after, who in found if after > 0.0)]
 
     async def probed_up(self, nodes: Iterable[str]) -> None:
         """Waits until exactly these are up by probe and none is administratively down."""

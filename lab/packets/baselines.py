@@ -13,7 +13,7 @@ from lab.packets.fabric import ADDRESSES, BALANCER, INSTANCES, NVAS, VIP, WATCH
 from lab.packets.lab import Lab, Traffic, until
 from lab.packets.mechanism import Plain
 from lab.packets.readings import moves
-from lab.packets.route_servers import ASN, Timers, announcer
+from lab.packets.route_servers import ASN, Announced, Timers, announcer
 from simulator.seeds import Probe
 
 PREFIX = f"{VIP}/32"
@@ -40,7 +40,7 @@ class BgpTimers(Plain):
         await self._at_rest()
 
     def start_control(self, node: str) -> None:
-        text = announcer(node, self.asns[node], PREFIX, 2 * NVAS.index(node), self.timers)
+        text = announcer(node, self.asns[node], Announced(PREFIX, 2 * NVAS.index(node)), self.timers)
         self._lab.start_bird(node, text, f"{node}/control")
 
     async def heal(self) -> None:

@@ -14,7 +14,7 @@ VIP = IPv4Address(os.environ.get(CHOSEN_VIP, "100.64.0.1"))
 """As published later; first it was 10.10.15.15, which lies inside the virtual network's own prefix."""
 NVAS = ("nva1", "nva2")
 INSTANCES = ("rs1", "rs2")
-MGMT, WORKLOAD, CLIENT, WATCH, BALANCER = "mgmt", "wl", "cl", "watch", "lb"
+MGMT, WORKLOAD, CLIENT, WATCH, WATCH2, BALANCER = "mgmt", "wl", "cl", "watch", "watch2", "lb"
 
 # As in Azure's published fast-failover lab (ws1, ws2, lt1, watch1); what it has not, lies where there was room.
 ADDRESSES = {
@@ -23,6 +23,7 @@ ADDRESSES = {
     WORKLOAD: IPv4Address("10.10.0.6"),
     WATCH: IPv4Address("10.10.0.7"),
     MGMT: IPv4Address("10.10.0.8"),
+    WATCH2: IPv4Address("10.10.0.9"),
     BALANCER: IPv4Address("10.10.0.100"),
     "rs1": IPv4Address("10.10.1.4"),
     "rs2": IPv4Address("10.10.1.5"),

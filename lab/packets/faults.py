@@ -15,7 +15,7 @@ class Fault:
     """`moves`: the run waits for packets to flow around the victim; else it looks on for a while, wherever they flow.
 
     What was killed is started again in healing, except after `restarts`: then what controls the NVA at once.
-    `cold`: whatever decides elsewhere was started anew just before.
+    `cold`: whatever decides elsewhere was started anew just before. `ordered`: nothing is broken, a move is ordered.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Fault:
     kills_control: bool = False
     restarts: bool = False
     cold: bool = False
+    ordered: bool = False
 
 
 def _silent(lab: Lab, victim: str) -> None:
@@ -57,6 +58,10 @@ def _gagged(lab: Lab, victim: str) -> None:
     lab.fabric.gag(victim)
 
 
+def _nothing(lab: Lab, victim: str) -> None:
+    return
+
+
 def _cut_off(lab: Lab, victim: str) -> None:
     lab.fabric.part(victim, MGMT)
 
@@ -73,6 +78,7 @@ FAULTS = {
         Fault("control", "kill -9 for its daemon and agent, the data path lives", _control, kills_control=True),
         Fault("stop", "SIGTERM for its daemon and agent, the data path lives", _stopped, kills_control=True),
         Fault("restart", "kill -9 for daemon and agent, started again at once", _control, moves=False, restarts=True),
+        Fault("planned", "nothing is broken: an operator orders a switchover", _nothing, ordered=True),
         Fault("cut-off", "the NVA loses its path to the app, and only that", _cut_off, moves=False),
     )
 }

@@ -1,12 +1,12 @@
 """Hopkeeper as a contender, as users run it: agents on the NVAs, the Function App, records in a storage account.
 
-A kind of next hop is one class: it says what its topology is and what else its world needs; `_Ours` has the rest.
+A kind of next hop is one class: it says what its topology is and what else its world needs; `Ours` has the rest.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,12 @@ TIMING = {
 }
 
 
-class _Ours:
+class Ours:
     """What all kinds share. A kind sets `name`, `title`, `faults`, `asns`, and says its part of the topology.
 
     `asns` are the nodes that speak BGP, with their ASNs: they are peered, and so are in the topology as speakers, as both
-    NVAs are in any case. Every one of these has an agent. `speaker` is the daemon that the speaking ones have.
+    NVAs are in any case, and the `witnesses`. Every one of these has an agent, but those that are `bare`. `speaker` is the daemon
+    that the speaking agents have.
     """
 
     name: str
@@ -59,10 +60,14 @@ class _Ours:
     period = 5.0
     tried_by_loss = False
     asns: Mapping[str, int]
+    witnesses: tuple[str, ...] = ()
+    bare: tuple[str, ...] = ()
     speaker = "exabgp"
     probe = Probe(port=PROBE, path=f"/probe/{SERVICE}")
     management: Mapping[str, float] = {}
     timing: Mapping[str, Any] = TIMING
+    fenced_at_rest = 0
+    """How many members stand by by their adminState."""
     rests_within = 2 * WITHIN
     """Seconds until everything is verified at rest."""
     _looked = 0.0
@@ -73,31 +78,47 @@ class _Ours:
         await self.balancer.start_simulator()
         await self.balancer.ask("POST", "/simulator/faults", dict(self.management))
         self._app = App(lab, self.balancer, await storage.start(lab))
-        self.nodes = tuple(dict.fromkeys((*NVAS, *self.asns)))
-        self.agents = Agents(
-            lab, AgentSetting(TOPOLOGY, self._app.report_url, self.nodes, self.asns, HOLD.hold, self.speaker)
-        )
+        self.nodes = tuple(dict.fromkeys((*NVAS, *self.asns, *self.witnesses)))
+        self._with_agent = tuple(node for node in self.nodes if node not in self.bare)
+        self.agents = Agents(lab, self._agent_setting())
         await self._app.start()
         await self._app.apply(self._topology())
         await lab.start_data_paths()
         await lab.start_route_servers(self.asns, HOLD)
         self._mirror = asyncio.create_task(mirror(lab, self.balancer))
         await self.prepare()
-        self.agents.start(self.nodes)
+        self.agents.start(self._with_agent)
         await self._at_rest()
+        self._looked = time.monotonic()
+
+    def _agent_setting(self) -> AgentSetting:
+        return AgentSetting(
+            TOPOLOGY,
+            self._app.report_url,
+            self._with_agent,
+            {node: asn for node, asn in self.asns.items() if node not in self.bare},
+            HOLD.hold,
+            self.speaker,
+            self.witnesses,
+            self.bare,
+        )
 
     async def prepare(self) -> None:
         """What the kind's world needs besides, before the agents start."""
 
     def speaking(self, node: str) -> dict[str, Any]:
         """One speaker of the topology document."""
-        return {
+        facts = {
             "name": node,
             "address": str(ADDRESSES[node]),
             "asn": self.asns.get(node, 65001),
-            "agent": {"port": COMMAND, "certificate": self.agents.certificate(node).read_text()},
             "peersWith": ["rs"] if node in self.asns else [],
         }
+        if node in self.witnesses:
+            facts["role"] = "witness"
+        if node in self._with_agent:
+            facts["agent"] = {"port": COMMAND, "certificate": self.agents.certificate(node).read_text()}
+        return facts
 
     def service(self) -> dict[str, Any]:
         """The service's `nextHop` and what goes with it, as in the topology document."""
@@ -110,6 +131,10 @@ class _Ours:
 
     def start_control(self, node: str) -> None:
         self.agents.start([node])
+
+    async def order(self, holder: str) -> None:
+        to = next(node for node in NVAS if node != holder)
+        await self._app.ask("POST", f"/topologies/{TOPOLOGY}/services/{SERVICE}/switchover", {"to": to})
 
     async def cool(self) -> None:
         await self._app.restart()
@@ -176,7 +201,8 @@ class _Ours:
         status: Mapping[str, Any] = {}
         while time.monotonic() < until:
             status = await self._app.ask("GET", f"/status/{TOPOLOGY}")
-            if at_rest(status, len(self.nodes)) and self._lab.established() and await self.data_plane_rests(status):
+            rests = at_rest(status, self._with_agent, self.bare, self.fenced_at_rest)
+            if rests and self._lab.established() and await self.data_plane_rests(status):
                 self._holder = str(status["services"][0]["holder"])
                 return
             await asyncio.sleep(0.2)
@@ -186,16 +212,18 @@ class _Ours:
         return True
 
 
-def at_rest(status: Mapping[str, Any], speakers: int) -> bool:
-    """One holder, verified on both instances, no fence left, every member ready."""
+def at_rest(status: Mapping[str, Any], agents: Iterable[str], bare: Iterable[str], fenced: int) -> bool:
+    """One holder, verified on both instances, every agent ready, no fence left but so many of the `bare` members: these have no
+    agent, and nothing but a fence keeps one from serving."""
     service, last = status["services"][0], status["lastLook"]
-    if service["phase"] != "stable" or service["mayServe"] != [service["holder"]] or service["owed"] or last is None:
+    serving = {*service["mayServe"]} - {*bare}
+    if service["phase"] != "stable" or not serving <= {service["holder"]} <= {*service["mayServe"]} or last is None:
         return False
-    members = last["members"].values()
-    return bool(len(members) == speakers and all(m.get("ready") for m in members) and last["routes"]["verified"])
+    ready = all(last["members"].get(name, {}).get("ready") for name in agents)
+    return bool(len(service["owed"]) == fenced and ready and last["routes"]["verified"])
 
 
-class LoadBalancerKind(_Ours):
+class LoadBalancerKind(Ours):
     """`loadBalancer`: the VIP's next hop is the internal load balancer, whose probe goes to the agents."""
 
     faults: tuple[str, ...] = ("silent", "service", "frozen", "cut-off")
@@ -271,7 +299,7 @@ class LoadBalancerKind(_Ours):
         return {**await super().measured(struck, traffic), "bounds_seconds": worst}
 
 
-class _Ranked(_Ours):
+class Ranked(Ours):
     """The ranked kinds: the VIP is on both NVAs, and the best path says whose it is."""
 
     faults: tuple[str, ...] = ("silent", "killed", "silent-cold", "service", "frozen", "cut-off")
@@ -304,7 +332,7 @@ class _Ranked(_Ours):
         return {**await super().measured(struck, traffic), "bounds_seconds": worst}
 
 
-class SelfKind(_Ranked):
+class SelfKind(Ranked):
     """`self`: both NVAs announce themselves, the holder with the shorter path."""
 
     name = "ours-self"
@@ -315,7 +343,7 @@ class SelfKind(_Ranked):
         return {"nextHop": {"self": {}}}
 
 
-class MemberKind(_Ranked):
+class MemberKind(Ranked):
     """`member`: a route injector on the watcher's machine names the holder, as in the fast-failover lab."""
 
     name = "ours-member"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from lab.packets.lab import Lab, Traffic
+from tools.processes import ToolError
 
 
 class Mechanism(Protocol):
@@ -34,6 +35,9 @@ class Mechanism(Protocol):
     def start_control(self, node: str) -> None:
         """Starts what controls an NVA: its daemon, its agent. Its data path is the world's to start."""
 
+    async def order(self, holder: str) -> None:
+        """Orders a planned move away from `holder`. Raises ToolError."""
+
     async def cool(self) -> None:
         """Starts whatever decides elsewhere anew, so that the next fault meets it cold."""
 
@@ -55,6 +59,9 @@ class Plain:
 
     def start_control(self, node: str) -> None:
         return
+
+    async def order(self, holder: str) -> None:
+        raise ToolError("it takes no orders")
 
     async def cool(self) -> None:
         return

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 
+from lab.packets.appliances import Appliances, PlainWebServers
 from lab.packets.baselines import BgpTimers, Keepalived, ProbeOnly, WatcherLoop
+from lab.packets.fabric import WATCH, WATCH2
 from lab.packets.hopkeeper import LoadBalancerKind, MemberKind, SelfKind
 from lab.packets.mechanism import Mechanism
 
+BOTH = (WATCH, WATCH2)
 _MAKERS: tuple[Callable[[], Mechanism], ...] = (
     BgpTimers,
     lambda: ProbeOnly(5, 2, ("silent", "service")),
@@ -16,6 +19,11 @@ _MAKERS: tuple[Callable[[], Mechanism], ...] = (
     SelfKind,
     MemberKind,
     LoadBalancerKind,
+    PlainWebServers,
+    lambda: PlainWebServers(BOTH),
+    lambda: Appliances(BOTH),
+    lambda: Appliances(BOTH, silence="PT0S"),
+    Appliances,
     lambda: SelfKind("bird"),
     lambda: SelfKind("frr"),
     lambda: MemberKind("bird"),

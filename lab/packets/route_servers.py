@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from lab.kit import bird
@@ -56,11 +57,21 @@ def configuration(instance: str, peers: Mapping[str, int], timers: Timers) -> st
     )
 
 
-def announcer(node: str, asn: int, prefix: str, prepend: int, timers: Timers) -> str:
-    """BIRD's configuration for an NVA that announces `prefix` with itself as next hop to both instances."""
-    own = ADDRESSES[node]
-    prepends = "".join(f"bgp_path.prepend({asn}); " for _ in range(prepend))
-    channel = f"import none; export filter {{ if net != {prefix} then reject; {prepends}accept; }};"
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What an NVA announces: a prefix, with so many prepends, with itself or another address as next hop."""
+
+    prefix: str
+    prepend: int = 0
+    next_hop: IPv4Address | None = None
+
+
+def announcer(node: str, asn: int, announced: Announced, timers: Timers) -> str:
+    """BIRD's configuration for an NVA that announces this to both instances."""
+    own, prefix = ADDRESSES[node], announced.prefix
+    changes = f"bgp_path.prepend({asn}); " * announced.prepend
+    changes += f"bgp_next_hop = {announced.next_hop}; " if announced.next_hop is not None else ""
+    channel = f"import none; export filter {{ if net != {prefix} then reject; {changes}accept; }};"
     vip = f"protocol static vip {{ ipv4; route {prefix} blackhole; }}\n"
     return bird.head(own, bird.LINK, vip) + "".join(
         bird.session(instance, (own, asn), (ADDRESSES[instance], ASN), timers.text(startup=False), channel)

@@ -54,6 +54,8 @@ class World:
             before = self._lab.sessions()
             struck = time.monotonic()
             fault.strike(self._lab, victim)
+            if fault.ordered:
+                await self._contender.order(victim)
             if fault.restarts:
                 self._contender.start_control(victim)
             after = await self._outlast(fault, victim, struck, traffic)
