@@ -23,9 +23,11 @@ TRACE ?=
 CASES ?=
 MODULES ?=
 NO_SKIPS ?=
+RUNS ?= 10
+LOSS ?= 60
 PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS),--no-skips)
 
-.PHONY: help setup tools demo host walk package agent test check storm model mutants chaos prove lab handover networks constraints clean
+.PHONY: help setup tools demo host walk package agent test check storm model mutants chaos prove lab appliances handover networks constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -96,6 +98,11 @@ lab: $(STAMP) azurite ## real daemons and packets in network namespaces, ours be
 	@mkdir -p build
 	@$(BIN)/python -m lab.packets --svg build/lab.svg
 	@$(BIN)/python -m lab.networks
+
+appliances: $(STAMP) azurite ## members without an agent in the packet lab, beside a plain probe (RUNS=10, LOSS=seconds with 10 % loss): build/appliances.json
+	@mkdir -p build
+	@$(BIN)/python -m lab.packets --runs $(RUNS) --loss $(LOSS) --out build/appliances.json --svg build/appliances.svg \
+	  --only probe-5x2 watcher ours-appliances ours-appliances-witnessed ours-appliances-witnessed-at-once ours-web ours-web-two
 
 handover: $(STAMP) ## what a load balancer admits in planned moves, by `handover`, with many flows: half an hour, build/handover.json
 	@mkdir -p build

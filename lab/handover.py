@@ -15,9 +15,9 @@ import random
 import socket
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +26,7 @@ from function_app.domain.base.timing import Timing
 from function_app.domain.service.bounds import Bound, Detection, FencedBy, Probe, bounds
 from function_app.domain.topology.model import Handover
 from lab.acts import at_rest
+from lab.packets.eligibility import changes
 from lab.packets.series import machine
 from lab.stack import DATA, NVAS, ROOT, SERVICE, TIMING, TOPOLOGY, Stack
 from tools.processes import Program, ToolError, end_as_by_ctrl_c
@@ -102,17 +103,6 @@ class Round:
     flows: int
     lost: int
     admitted: tuple[tuple[float, tuple[str, ...]], ...]
-
-
-def changes(log: Iterable[str], names: dict[str, str]) -> list[tuple[float, tuple[str, ...]]]:
-    """When the load balancer began to admit which members, from its log."""
-    found = []
-    for line in log:
-        at, said, addresses = line.partition(" INFO tools.load_balancer.balancer: eligible backends: ")
-        if said:
-            admitted = tuple(names[a] for a in addresses.strip().split(", ") if a in names)
-            found.append((datetime.strptime(at, "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp(), admitted))
-    return found
 
 
 def lasted(admitted: Sequence[tuple[float, tuple[str, ...]]], count: int, begin: float, end: float) -> float:

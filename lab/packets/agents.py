@@ -18,9 +18,6 @@ COMMAND, PROBE, GOSSIP = 8443, 8080, 8444
 CHECK_PERIOD, CHECK_FALL = 0.1, 3
 """The data-path check's period in seconds, and how many failures it takes; the topology's timing says the same."""
 
-WATCH_TIMEOUT = 0.3
-"""Of one trial of a member without an agent, in seconds: `_watch`."""
-
 
 @dataclass(frozen=True, slots=True)
 class AgentSetting:
@@ -35,6 +32,8 @@ class AgentSetting:
     speaker: str = "exabgp"
     witnesses: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()
+    watch_seconds: float = 0.5
+    """How long a trial of one of them may take."""
 
 
 class Agents:
@@ -80,7 +79,7 @@ class Agents:
             agent=(("role", "witness"),) if node in self._setting.witnesses else (),
         )
         reports = table("[reports]", url=self._setting.report_url, key_file=base / "report.key")
-        watches = map(_watch, self._setting.watched)
+        watches = (_watch(other, self._setting.watch_seconds) for other in self._setting.watched)
         return file.text(reports, self._check(node), *watches, self._speaker(node))
 
     def _check(self, node: str) -> str:
@@ -97,11 +96,11 @@ class Agents:
         return Speaking(node, self._lab.directory / node, setting.asns[node], setting.hold)
 
 
-def _watch(node: str) -> str:
-    """What the baselines' probes and watchers ask of an NVA, too. A trial is long enough for one packet to be sent again, and of
-    so many attempts that a tenth of all packets lost fails one of a thousand."""
+def _watch(node: str, within: float) -> str:
+    """What the baselines' probes and watchers request of an NVA, too. A trial is long enough for a packet to be sent again, and
+    of so many attempts that it fails once in a thousand where a tenth of all packets is lost."""
     url = f"http://{ADDRESSES[node]}:{HEALTH}/"
-    facts = {"attempts": 5, "period_seconds": 0.1, "timeout_seconds": WATCH_TIMEOUT, "fall": 3, "rise": 5}
+    facts = {"attempts": 5, "period_seconds": within, "timeout_seconds": within, "fall": 3, "rise": 5}
     return table("[[watch]]", name=node, kind="http", url=url, **facts)
 
 

@@ -10,8 +10,7 @@ import msgspec
 
 from function_app.domain.base.timing import Timing
 from function_app.domain.service.bounds import Probe as BoundsProbe
-from function_app.domain.service.bounds import WithAgent, bounds
-from lab.packets.agents import WATCH_TIMEOUT
+from function_app.domain.service.bounds import WithAgent, bounds, ranked_bounds
 from lab.packets.data_path import HEALTH
 from lab.packets.fabric import ADDRESSES, BALANCER, NVAS, VIP, WATCH
 from lab.packets.hopkeeper import HOLD, TIMING, LoadBalancerKind, MemberKind, Ours, Ranked
@@ -35,7 +34,7 @@ class Appliances(LoadBalancerKind):
         super().__init__()
         at_once = silence == "PT0S"
         self.witnesses = witnesses
-        self.timing = {**TIMING, "silence": silence, "checkPeriod": f"PT{WATCH_TIMEOUT}S"}
+        self.timing = {**TIMING, "silence": silence, "checkPeriod": f"PT{self.watch_seconds}S"}
         self.name = "ours-appliances" + ("-witnessed" if witnesses else "") + ("-at-once" if at_once else "")
         watched = f"{len(witnesses)} witnesses" if witnesses else "no witness"
         self.title = f"Hopkeeper, no agents, {watched}, write 3 s, health 1 s{', silence 0' if at_once else ''}"
@@ -67,7 +66,7 @@ class Appliances(LoadBalancerKind):
         admitted = self.balancer.admitted(struck)
         found = dict(await Ours.measured(self, struck, traffic))
         found["two_eligible"] += sum(len(who) > 1 for _, who in admitted)
-        return {**found, "bounds_seconds": worst, "admitted": admitted}
+        return {**found, "bounds_seconds": worst, "admitted": admitted, "calls": await self.balancer.calls(struck)}
 
 
 class PlainWebServers(MemberKind):
@@ -75,6 +74,7 @@ class PlainWebServers(MemberKind):
     announces the one that answers; or two such watchers, which must agree."""
 
     bare = NVAS
+    watch_seconds = 0.3
     faults: tuple[str, ...] = ("silent", "killed", "service", "planned")
     once: tuple[str, ...] = ()
 
@@ -83,10 +83,15 @@ class PlainWebServers(MemberKind):
         self.name = "ours-web" if len(watchers) == 1 else "ours-web-two"
         self.title = f"Hopkeeper, web servers without agents, {len(watchers)} watcher{'s' * (len(watchers) > 1)}"
         self.asns = {node: 65001 + i for i, node in enumerate(watchers)}
-        self.timing = {**Ranked.timing, "checkPeriod": f"PT{WATCH_TIMEOUT}S"}
+        self.timing = {**Ranked.timing, "checkPeriod": f"PT{self.watch_seconds}S"}
 
     def service(self) -> dict[str, Any]:
         return {"nextHop": {"member": {"announcers": list(self.asns)}}}
+
+    async def measured(self, struck: float, traffic: Traffic) -> Mapping[str, Any]:
+        timing = msgspec.convert(dict(self.timing), Timing)
+        worst = {b.detection.name.lower(): b.total.total_seconds() for b in ranked_bounds(timing, WithAgent.NONE)}
+        return {**await Ours.measured(self, struck, traffic), "bounds_seconds": worst}
 
     def start_control(self, node: str) -> None:
         return  # a web server is its data path, which the world starts

@@ -10,12 +10,13 @@ import ssl
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from lab.handover import changes
+from lab.packets.eligibility import changes
 from lab.packets.fabric import ADDRESSES, BALANCER, INSTANCES, MGMT, NVAS, VIP
 from lab.packets.lab import WITHIN, Lab
 from lab.packets.prober import PORT
@@ -101,6 +102,21 @@ class Balancer:
         found = [(at - began, who) for at, who in changes(self._forwarding.log.read_text().splitlines(), names)]
         before = [who for after, who in found if after <= 0.0][-1:]
         return [*((0.0, who) for who in before), *((round(after, 3), who) for after, who in found if after > 0.0)]
+
+    async def calls(self, since: float) -> list[tuple[float, float, str]]:
+        """What Resource Manager was asked: seconds after `since` of the answer, how long it took, and for what."""
+        began = time.time() - (time.monotonic() - since)
+        requests = (await self.ask("GET", "/simulator/requests"))["requests"]
+        found = [(datetime.fromisoformat(one["time"]).timestamp() - began, one) for one in requests]
+        return [
+            (
+                round(after, 2),
+                round(one["seconds"], 2),
+                f"{one['method']} {one['path'].rsplit('/', 3)[-1]} {one['status']}",
+            )
+            for after, one in found
+            if after > 0
+        ]
 
     async def probed_up(self, nodes: Iterable[str]) -> None:
         """Waits until exactly these are up by probe and none is administratively down."""

@@ -6,6 +6,7 @@ both for the time of its probe, and is a service's `handover` (safety.md section
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import combinations
 
 type Sample = tuple[float, bool]
@@ -41,3 +42,14 @@ def both(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
 def two_eligible(eligible: Mapping[str, Sequence[Span]]) -> list[Span]:
     """Every time at which two members were eligible."""
     return [span for one, other in combinations(eligible, 2) for span in both(eligible[one], eligible[other])]
+
+
+def changes(log: Iterable[str], names: dict[str, str]) -> list[tuple[float, tuple[str, ...]]]:
+    """When the load balancer began to admit which members, from its log."""
+    found = []
+    for line in log:
+        at, said, addresses = line.partition(" INFO tools.load_balancer.balancer: eligible backends: ")
+        if said:
+            admitted = tuple(names[a] for a in addresses.strip().split(", ") if a in names)
+            found.append((datetime.strptime(at, "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp(), admitted))
+    return found

@@ -62,6 +62,7 @@ class Ours:
     asns: Mapping[str, int]
     witnesses: tuple[str, ...] = ()
     bare: tuple[str, ...] = ()
+    watch_seconds = 0.5
     speaker = "exabgp"
     probe = Probe(port=PROBE, path=f"/probe/{SERVICE}")
     management: Mapping[str, float] = {}
@@ -101,6 +102,7 @@ class Ours:
             self.speaker,
             self.witnesses,
             self.bare,
+            self.watch_seconds,
         )
 
     async def prepare(self) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lab.handover import Round, broken, changes, lasted, rows
+from lab.handover import Round, broken, lasted, rows
+from lab.packets.eligibility import changes
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {"127.0.0.11": "nva-a", "127.0.0.12": "nva-b"}
