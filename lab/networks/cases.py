@@ -18,7 +18,17 @@ from lab.networks.findings import Findings
 from lab.networks.hubs import NVA_AS_HUB, TEN_NVAS
 from lab.networks.network import Network, Order, Plan
 from lab.networks.outward import OUTWARD
-from lab.networks.rendered import ACTIVE_PASSIVE_FRONTEND, APPLIANCES, AS_PATH, INJECTOR, SANDWICH
+from lab.networks.rendered import (
+    ACTIVE_PASSIVE_FRONTEND,
+    APPLIANCES,
+    APPLIANCES_SANDWICH,
+    AS_PATH,
+    INJECTOR,
+    MIXED,
+    SANDWICH,
+    WATCHED,
+    WEB_SERVERS,
+)
 from lab.networks.scale_set import SCALE_SET
 from lab.stack import ROOT
 
@@ -55,8 +65,12 @@ CASES: Mapping[str, Case] = {
         ACTIVE_PASSIVE_FRONTEND,
         SANDWICH,
         APPLIANCES,
+        WATCHED,
+        APPLIANCES_SANDWICH,
+        MIXED,
         AS_PATH,
         INJECTOR,
+        WEB_SERVERS,
     )
 }
 """The long ones first: they are played two at a time."""

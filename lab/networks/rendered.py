@@ -129,6 +129,16 @@ APPLIANCES = replace(
     title="firewalls without an agent behind a frontend",
     announced=(Announced("fw-a", _FRONTEND, 1), Announced("fw-b", _FRONTEND, 1)),
 )
+WATCHED = replace(APPLIANCES, name="appliances-watched", title="firewalls without an agent, watched by two witnesses")
+APPLIANCES_SANDWICH = replace(
+    APPLIANCES, name="appliances-sandwich", title="firewalls without an agent between two load balancers"
+)
+MIXED = replace(
+    APPLIANCES,
+    name="mixed-pair",
+    title="a firewall without an agent beside one with",
+    announced=(Announced("nva-b", _FRONTEND, 1), Announced("fw-a", _FRONTEND, 1)),
+)
 AS_PATH = RenderedCase(
     "as-path-preference",
     "AS-path preference",
@@ -145,3 +155,4 @@ INJECTOR = RenderedCase(
     IPv4Network("100.64.0.1/32"),
     (Announced("watch1", IPv4Address("10.10.0.4"), LENGTH_AT_REST),),
 )
+WEB_SERVERS = replace(INJECTOR, name="fast-failover", title="a VIP by a watcher, for web servers without an agent")

@@ -98,6 +98,22 @@ def boots(name: str) -> Act:
     return Act(f"{name} boots again", do)
 
 
+def is_cut_off(name: str) -> Act:
+    """Nothing reaches it, and it reaches nothing."""
+
+    async def do(stage: Stage) -> None:
+        stage.silence(name)
+
+    return Act(f"{name} is cut off from everything, and misses everybody", do)
+
+
+def is_joined(name: str) -> Act:
+    async def do(stage: Stage) -> None:
+        stage.hear_again(name)
+
+    return Act(f"{name} is reached again", do)
+
+
 def data_path(name: str, works: bool) -> Act:
     async def do(stage: Stage) -> None:
         stage.nvas[name].forward(works)

@@ -30,6 +30,8 @@ from proving.stories.identity import Ring, identity
 NOTICE_SECONDS = 0.05
 """How long after it is due something that time alone changes is looked at."""
 
+WATCH_PERIOD_SECONDS = 0.5
+
 
 class Surroundings(Protocol):
     """What an appliance can tell of the others."""
@@ -44,6 +46,10 @@ class Surroundings(Protocol):
 
     def silent_since(self, hearer: str, name: str) -> float | None:
         """Since when `hearer` has no heartbeat of `name`; None while it has."""
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """Members without an agent."""
 
     def role_changed(self, name: str) -> None: ...
 
@@ -71,6 +77,17 @@ class Overheard(PeerWatch):
     def age_seconds(self, now: float) -> float:
         since = self._silent_since()
         return 0.0 if since is None else max(0.0, now - since)
+
+
+@dataclass(frozen=True, slots=True)
+class Reaching:
+    """A trial of a member without an agent: whether anything comes back from it."""
+
+    is_silent: Callable[[], bool]
+
+    async def run(self) -> None:
+        if self.is_silent():
+            raise Failed("no answer")
 
 
 @dataclass(slots=True)
@@ -162,6 +179,7 @@ class Appliance:
         await self._voice.start()
         await self._voice.announce(running.duties.advertisements())
         running.examiner.start()
+        running.watched.start()
         self._surroundings.role_changed(self.name)
         await asyncio.sleep(self._surroundings.tempo.window_seconds)
         await running.duties.announce_outward()
@@ -227,6 +245,7 @@ class _Running:
         )
         self.duties = Duties(nva.disk, nva._voice, start)
         self.examiner = Examiner([Check("forwarding", nva._forwarding, fatal=True)], clock, self.look)
+        self.watched = Examiner([self._watch(name) for name in sorted(nva._surroundings.watched)], clock, self.look)
         tempo = nva._surroundings.tempo
         self._parts = Parts(
             identity=issuer.identity,
@@ -238,12 +257,19 @@ class _Running:
             },
             speaker=nva._voice,
             probe=self,
+            watched=self.watched.tallies,
         )
         self.commands = Listener(CommandEndpoint(Ring(), issuer, self).handle)
         self._reporter: Reporter | None = None
         if nva._post is not None:
             self._reporter = Reporter(nva._post, issuer, self.status)
         self._reported = Reportable()
+
+    def _watch(self, name: str) -> Check:
+        """As `[[watch]]` is by default."""
+        silent_since = self._silence(name)
+        reaching = Reaching(lambda: silent_since() is not None)
+        return Check(name, reaching, period_seconds=WATCH_PERIOD_SECONDS, timeout_seconds=WATCH_PERIOD_SECONDS)
 
     def _silence(self, name: str) -> Callable[[], float | None]:
         return lambda: self._nva._surroundings.silent_since(self._nva.name, name)
@@ -272,6 +298,7 @@ class _Running:
     async def close(self) -> None:
         await self.commands.close()
         await self.examiner.close()
+        await self.watched.close()
         if self._reporter is not None:
             await self._reporter.close()
         await self.duties.close()

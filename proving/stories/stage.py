@@ -255,6 +255,10 @@ class Stage:
     def peers(self, name: str) -> tuple[str, ...]:
         return tuple(s.name for s in self.topology.speakers if s.agent is not None and s.name != name)
 
+    @property
+    def watched(self) -> frozenset[str]:
+        return self.topology.appliances
+
     def premises(self, name: str) -> frozenset[IPv4Address]:
         return self.bgp.premises(name)
 

@@ -108,13 +108,14 @@ def test_where_some_members_have_no_agent_every_path_is_there_and_any_target_may
 
 def test_a_service_has_the_bounds_of_the_members_that_it_has() -> None:
     found = {}
-    for name in ("active-passive", "appliances", "vip-by-injector"):
+    for name in ("active-passive", "appliances-watched", "mixed-pair", "fast-failover"):
         topology = decode((ROOT / "examples" / f"{name}.yaml").read_text(), Place())
         found[name] = with_agents(topology.services[0], topology)
     assert found == {
         "active-passive": WithAgent.ALL,
-        "appliances": WithAgent.NONE,
-        "vip-by-injector": WithAgent.ALL,
+        "appliances-watched": WithAgent.NONE,
+        "mixed-pair": WithAgent.SOME,
+        "fast-failover": WithAgent.NONE,
     }
 
 

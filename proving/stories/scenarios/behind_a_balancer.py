@@ -16,12 +16,16 @@ from proving.stories.acts import (
     expect,
     fault,
     holds,
+    is_cut_off,
     is_fenced,
+    is_joined,
     is_lifted,
     is_stable,
+    keeps,
     order,
     peerings_are_made,
     routes_are_verified,
+    says,
     seen,
     stays,
 )
@@ -87,6 +91,59 @@ WITHOUT_AGENTS = Story(
         converged(),
         order("release", FIREWALL, "the operator wants it managed no more"),
         all_serve(FIREWALL, "fw-a", "fw-b"),
+    ),
+)
+
+SOON_ENOUGH = 12.0
+"""Seconds: a miss by both witnesses, and the write of Down; the probe alone needs ten, and two looks after that."""
+
+WATCHED = Story(
+    "appliances-watched",
+    "two firewalls without an agent and two witnesses: what both miss has failed, what one misses has not.",
+    "appliances-watched.yaml",
+    (
+        apply(),
+        peerings_are_made("rs-hub", "fw-a", "fw-b"),
+        holds(FIREWALL, "fw-a", within=PATIENCE),
+        is_fenced(FIREWALL, "fw-b"),
+        converged(),
+        is_cut_off("witness-1"),
+        keeps(FIREWALL, "fw-a", 60),
+        is_joined("witness-1"),
+        converged(),
+        dies("fw-a"),
+        is_fenced(FIREWALL, "fw-a", within=SOON_ENOUGH),
+        holds(FIREWALL, "fw-b"),
+        boots("fw-a"),
+        converged(),
+        order("switchover", FIREWALL, "the operator moves it back", to="fw-a"),
+        holds(FIREWALL, "fw-a"),
+        dies("fw-b"),
+        says("a dead standby is known before it is needed", "fw-b"),
+        keeps(FIREWALL, "fw-a", 60),
+    ),
+)
+
+MIXED_PAIR = Story(
+    "mixed-pair",
+    "a firewall without an agent beside one with: the one is Down while it stands by, the other's agent says so.",
+    "mixed-pair.yaml",
+    (
+        apply(),
+        peerings_are_made("rs-hub", "fw-a", "nva-b"),
+        holds(FIREWALL, "fw-a", within=PATIENCE),
+        converged(),
+        dies("fw-a"),
+        is_fenced(FIREWALL, "fw-a", within=60),
+        holds(FIREWALL, "nva-b"),
+        boots("fw-a"),
+        data_path("nva-b", works=False),
+        holds(FIREWALL, "fw-a"),
+        data_path("nva-b", works=True),
+        converged(),
+        order("switchover", FIREWALL, "the operator moves it back", to="nva-b"),
+        is_fenced(FIREWALL, "fw-a"),
+        holds(FIREWALL, "nva-b"),
     ),
 )
 
@@ -308,6 +365,28 @@ FROM_WHAT_YOU_HAVE = Story(
     Seeding(peered=True),
 )
 
+APPLIANCES_SANDWICH = Story(
+    "appliances-sandwich",
+    "two firewalls without an agent between two load balancers: the one that stands by is Down in both pools.",
+    "appliances-sandwich.yaml",
+    (
+        apply(),
+        holds(FIREWALL, "fw-a", within=PATIENCE),
+        is_fenced(FIREWALL, "fw-b"),
+        converged(),
+        dies("fw-a"),
+        is_fenced(FIREWALL, "fw-a", within=90),
+        holds(FIREWALL, "fw-b"),
+        boots("fw-a"),
+        order("switchover", FIREWALL, "the operator moves it back", to="fw-a"),
+        is_fenced(FIREWALL, "fw-b"),
+        holds(FIREWALL, "fw-a"),
+        order("release", FIREWALL, "the operator wants it managed no more"),
+        all_serve(FIREWALL, "fw-a", "fw-b"),
+    ),
+    Seeding(peered=True),
+)
+
 
 STORIES = (
     ACTIVE_PASSIVE,
@@ -315,6 +394,9 @@ STORIES = (
     ACTIVE_ACTIVE,
     SANDWICH,
     WITHOUT_AGENTS,
+    WATCHED,
+    MIXED_PAIR,
+    APPLIANCES_SANDWICH,
     POOL_OF_ADDRESSES,
     HALF_A_FENCE,
     SLOW_API,

@@ -7,6 +7,7 @@ from proving.stories.acts import (
     dies,
     expect,
     is_stable,
+    order,
     peerings_are_made,
     routes_are_verified,
 )
@@ -78,4 +79,23 @@ INJECTOR = Story(
     ),
 )
 
-STORIES = (AS_PATH, INJECTOR)
+WEB_SERVERS = Story(
+    "fast-failover",
+    "two plain web servers, and a watcher that requests their pages and announces the one that answers.",
+    "fast-failover.yaml",
+    (
+        apply(),
+        peerings_are_made("rs", "watch1"),
+        best(VIP, "ws1", within=120),
+        is_stable(VIP),
+        routes_are_verified(),
+        dies("ws1"),
+        best(VIP, "ws2", within=5),
+        boots("ws1"),
+        converged(within=900),
+        order("switchover", VIP, "the operator moves it back", to="ws1"),
+        best(VIP, "ws1"),
+    ),
+)
+
+STORIES = (AS_PATH, INJECTOR, WEB_SERVERS)
