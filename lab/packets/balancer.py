@@ -104,7 +104,7 @@ class Balancer:
         return [*((0.0, who) for who in before), *((round(after, 3), who) for after, who in found if after > 0.0)]
 
     async def calls(self, since: float) -> list[tuple[float, float, str]]:
-        """What Resource Manager was asked: seconds after `since` of the answer, how long it took, and for what."""
+        """The requests that Resource Manager has answered: seconds after `since`, how long each took, and which it was."""
         began = time.time() - (time.monotonic() - since)
         requests = (await self.ask("GET", "/simulator/requests"))["requests"]
         found = [(datetime.fromisoformat(one["time"]).timestamp() - began, one) for one in requests]

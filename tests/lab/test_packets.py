@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from ipaddress import IPv4Address
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,11 +12,12 @@ import pytest
 from lab.packets import namespaces, report, route_servers
 from lab.packets.eligibility import Span, both, spans, two_eligible
 from lab.packets.faults import FAULTS
+from lab.packets.hopkeeper import at_rest
 from lab.packets.mechanisms import BY_NAME, ON_REQUEST
 from lab.packets.programmer import Learned
 from lab.packets.readings import Arrival as Seen
 from lab.packets.readings import Reply, arrivals_gap, longest_gap, lost, moves, replies, spread, two_serving
-from lab.packets.route_servers import LearnedRoute, SessionCount, Timers
+from lab.packets.route_servers import Announced, LearnedRoute, SessionCount, Timers
 from lab.packets.series import described, names
 from lab.packets.watcher import choose
 
@@ -166,6 +168,37 @@ def test_no_route_server_keeps_a_dead_peers_routes() -> None:
     text = route_servers.configuration("rs1", {"nva1": 65001}, Timers(9, 3))
     assert "graceful restart off; long lived graceful restart off;" in text
     assert "hold time 9; keepalive time 3;" in text
+
+
+def test_an_appliance_announces_the_frontend_by_its_own_configuration() -> None:
+    text = route_servers.announcer(
+        "nva1", 65001, Announced("100.64.0.1/32", next_hop=IPv4Address("10.10.0.100")), Timers()
+    )
+    assert text.count("bgp_next_hop = 10.10.0.100; accept;") == 2
+    assert "bgp_next_hop" not in route_servers.announcer("nva1", 65001, Announced("100.64.0.1/32"), Timers())
+
+
+# --- rest
+
+
+def status(**service: object) -> dict[str, object]:
+    whole = {"phase": "stable", "holder": "nva1", "mayServe": ["nva1"], "owed": []}
+    last = {"members": {"watch": {"ready": True}}, "routes": {"verified": True}}
+    return {"services": [whole | service], "lastLook": last}
+
+
+def test_at_rest_one_member_serves_and_nothing_is_owed() -> None:
+    assert at_rest(status(), ["watch"], (), 0)
+    assert not at_rest(status(mayServe=["nva1", "nva2"]), ["watch"], (), 0)
+    assert not at_rest(status(holder=None, mayServe=[]), ["watch"], (), 0)
+    assert not at_rest(status(owed=["nva2"]), ["watch"], (), 0)
+    assert not at_rest(status(), ["watch", "nva1"], (), 0)
+
+
+def test_members_without_an_agent_rest_fenced() -> None:
+    bare = ("nva1", "nva2")
+    assert at_rest(status(mayServe=["nva1", "nva2"], owed=["nva2"]), ["watch"], bare, 1)
+    assert not at_rest(status(mayServe=["nva1", "nva2"]), ["watch"], bare, 1)
 
 
 # --- contenders and their series
