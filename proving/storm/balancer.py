@@ -8,8 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from function_app.domain.base.errors import Superseded, Terminal, Unavailable
-from function_app.domain.service.observation import AdminState, Backend, BalancerReading
-from function_app.reconcile.act.probing import FAILING
+from function_app.domain.service.observation import FAILING, AdminState, Backend, BalancerReading
 from function_app.reconcile.ports import PoolView
 from proving.storm.calls import Call
 from proving.storm.prober import INTERVAL, THRESHOLD, Prober

@@ -34,8 +34,13 @@ def with_probes(look: Look) -> Record:
         tallies=counts,
         probe_down=(record.probe_down | down) - up,
         admitted=_admitted(look, up - {holder} - record.fenced.keys()),
-        operation=_seen_to_rise(look, holder) if holder in up else record.operation,
+        operation=_seen_to_rise(look, holder) if _is_up(look, holder) else record.operation,
     )
+
+
+def _is_up(look: Look, member: str) -> bool:
+    backend = look.backend(member)
+    return backend is not None and backend.is_up_everywhere
 
 
 def _seen_to_rise(look: Look, holder: str) -> Operation | None:
@@ -87,7 +92,7 @@ def confirm(look: Look, target: str) -> Decision:
     """
     record, seen = look.record, look.observed
     serves, backend = f"{target} serves at epoch {record.epoch}", look.backend(target)
-    if backend is not None and backend.is_up_everywhere:
+    if _is_up(look, target):
         return rest(record, f"{serves}, verified")
     if seen.balancer is None:
         return Decision(record, held=(f"{serves}; the load balancer is still to confirm it",))

@@ -135,8 +135,8 @@ class Backend:
 
     @property
     def is_up_everywhere(self) -> bool:
-        """Whether the probe of every pool that lists it succeeds."""
-        return all(_probed(reason) is Value.OK for reason in (self.reason, *self.also))
+        """Whether the probe of every pool that lists it succeeds, the last time as well."""
+        return all(_probed(reason) is Value.OK and reason != FAILING for reason in (self.reason, *self.also))
 
     @property
     def is_shown_down(self) -> bool:
@@ -154,6 +154,10 @@ class Backend:
         """Whether the probe gets an answer at all: a status that is not 200 came from the member itself."""
         answered = self.reason is not None and "_HttpStatus" in self.reason
         return Value.OK if answered else self.probed
+
+
+FAILING = "Up_Probe_ApproachingUnhealthyThreshold"
+"""The last probe failed, and not as many in a row as it takes: it gets new flows still."""
 
 
 def _probed(reason: str | None) -> Value:

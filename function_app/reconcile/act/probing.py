@@ -11,14 +11,12 @@ import asyncio
 from datetime import timedelta
 
 from function_app.domain.base.errors import Transient, Unavailable
-from function_app.domain.service.observation import AdminState, Backend, Value
+from function_app.domain.service.observation import FAILING, AdminState, Backend, Value
 from function_app.domain.service.steps import AwaitProbe
 from function_app.domain.topology.model import Service, Speaker
 from function_app.reconcile.act.fencing import LOOK_COUNTED_MAX, POLL, SOON, all_done
 from function_app.reconcile.ports import Ports
 
-FAILING = "Up_Probe_ApproachingUnhealthyThreshold"
-"""The last probe failed, and not as many in a row as it takes."""
 READ_MAX = timedelta(seconds=8)
 """Of one reading: the wait has an end although the management API has none."""
 

@@ -8,11 +8,11 @@ import pytest
 
 from function_app.adapters.arm.balancer_document import noticed_within
 from function_app.domain.base.errors import Unavailable
-from function_app.domain.service.observation import AdminState, Backend, BalancerReading
+from function_app.domain.service.observation import FAILING, AdminState, Backend, BalancerReading
 from function_app.domain.service.orders import SwitchoverOrder
 from function_app.domain.service.steps import AwaitProbe
 from function_app.domain.topology.model import Topology
-from function_app.reconcile.act.probing import FAILING, await_probe
+from function_app.reconcile.act.probing import await_probe
 from function_app.reconcile.operate import operate
 from function_app.reconcile.store.topologies import InForce
 from tests.builders import QUICK, document, topology
