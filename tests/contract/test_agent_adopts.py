@@ -162,3 +162,21 @@ async def test_what_his_policy_changes_on_the_way_out_is_reported_and_stays_as_i
         assert f"as ordered but next hop {FRONTEND}" in reply["reason"]
         for peer in peers:
             assert (changes(peer), peer.routes(), peer.sessions) == ([], AS_IT_WAS, 1)
+
+
+@pytest.mark.parametrize("site", ["frr"], indirect=True)
+async def test_an_aggregate_of_his_own_beside_it_stays_and_is_no_reason_to_refuse(site: Site) -> None:
+    frr(
+        site,
+        f"  network {PREFIX} route-map own\n  network 10.20.1.0/24 route-map own\n  aggregate-address 10.20.0.0/16\n",
+    )
+    async with site.peers() as peers:
+        site.daemon.start()
+        await until(lambda: all(len(peer.routes()) == 3 for peer in peers), LONG)
+        before = [peer.routes() for peer in peers]
+        async with site.member.running() as agent:
+            await until(lambda: states(agent) == ["established"] * 2, LONG)
+            assert (await site.member.send(advertise(1, [(PREFIX, FRONTEND, 0)])))[1]["reason"] is None
+            await asyncio.sleep(SETTLED)
+            assert [peer.routes() for peer in peers] == before
+            assert (states(agent), site.found(agent)) == (["established"] * 2, {})

@@ -268,13 +268,16 @@ def peers(text: str, wanted: Sequence[IPv4Address]) -> dict[IPv4Address, PeerRea
 
 
 def sent(text: str) -> dict[IPv4Network, Advertisement]:
-    """The routes of `show bgp ipv4 unicast neighbors … advertised-routes json`, as they were sent."""
+    """The routes of `show bgp ipv4 unicast neighbors … advertised-routes json`, as they were sent.
+
+    An operator's aggregate is shown without a next hop of IPv4: bgpd puts its own address there, as for 0.0.0.0.
+    """
     found = {}
     for prefix, route in (_object(text).get("advertisedRoutes") or {}).items():
         network = IPv4Network(prefix)
         # The own ASN in front is set on sending and not shown.
         prepend = len(str(route.get("path", "")).split())
-        found[network] = Advertisement(network, IPv4Address(route["nextHop"]), prepend)
+        found[network] = Advertisement(network, IPv4Address(route.get("nextHop", 0)), prepend)
     return found
 
 

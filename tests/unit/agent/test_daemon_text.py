@@ -286,6 +286,15 @@ def test_frr_shows_sessions_and_what_was_sent() -> None:
     }
 
 
+def test_an_aggregate_that_frr_shows_without_a_next_hop_is_understood() -> None:
+    """As FRR 8.4 shows `aggregate-address 10.20.0.0/16`: bgpd announces its own address."""
+    routes = {"10.20.0.0/16": {"nextHopGlobal": "::", "metric": 0, "weight": 32768, "path": "", "bgpOriginCode": "i"}}
+    network = IPv4Network("10.20.0.0/16")
+    assert frr_text.sent(json.dumps({"advertisedRoutes": routes})) == {
+        network: Advertisement(network, IPv4Address(0), 0)
+    }
+
+
 ONE = Client(IPv4Address("10.0.1.5"), 65002, (IPv4Network("10.8.0.0/24"),))
 OTHER = Client(IPv4Address("10.0.1.6"), 65003, (IPv4Network("10.9.0.0/24"),))
 
