@@ -78,7 +78,8 @@ async def detail(topologies: Topologies, documents: Documents, clock: Clock, nam
         services=tuple(_service(in_force.topology, s, records[s.name], now) for s in in_force.topology.services),
         last_look=None if look is None else _aged(look, now),
     )
-    stale, trouble = tuple(_stale(found)), tuple(_trouble(found))
+    stale = tuple(_stale(found))
+    trouble = tuple(_trouble(found, None if stale else found.last_look))
     return replace(found, verdict="stale" if stale else "trouble" if trouble else "well", reasons=stale + trouble)
 
 
@@ -92,19 +93,20 @@ def _stale(found: status.Status) -> Iterator[str]:
         yield f"{looks}: the app does not run, or does not reach its storage"
 
 
-def _trouble(found: status.Status) -> Iterator[str]:
-    """What is not as it should be, in short: why stands with the part that it is about."""
+def _trouble(found: status.Status, seen: LastLook | None) -> Iterator[str]:
+    """What is not as it should be, in short: why stands with the part that it is about. `seen`: the last look, where it says
+    something of now."""
     if found.problems:
         yield "the document that was stored last is not in force as it is"
-    looked = found.last_look.services if found.last_look is not None else {}
+    looked = seen.services if seen is not None else {}
     for service in found.services:
         yield from (f"{service.service}: {why}" for why in _trouble_of(service, looked.get(service.service)))
-    if found.last_look is not None:
-        parts = {name: server.outcome for name, server in found.last_look.route_servers.items()}
-        parts["networks"] = found.last_look.networks.outcome
+    if seen is not None:
+        parts = {name: server.outcome for name, server in seen.route_servers.items()}
+        parts["networks"] = seen.networks.outcome
         yield from (f"{name}: {outcome}" for name, outcome in parts.items() if outcome in TROUBLED)
-        if found.last_look.routes.wrong:
-            yield f"routes: {found.last_look.routes.wrong} wrong"
+        if seen.routes.wrong:
+            yield f"routes: {seen.routes.wrong} wrong"
 
 
 def _trouble_of(service: status.ServiceStatus, looked: Service | None) -> Iterator[str]:
@@ -118,7 +120,7 @@ def _trouble_of(service: status.ServiceStatus, looked: Service | None) -> Iterat
         yield "paused"
     if looked is None:
         return
-    if looked.outcome in TROUBLED:
+    if looked.outcome in TROUBLED and looked.outcome != "paused":  # whether it still is, the record says
         yield looked.outcome
     spares = looked.spares if looked.spares is not UNSET else {}
     if spares and all(spares.values()) and service.mode != Mode.ACTIVE_ACTIVE:

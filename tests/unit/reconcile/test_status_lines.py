@@ -78,6 +78,21 @@ async def test_a_pause_says_until_when_by_whom_and_why_and_is_gone_once_it_is_ov
     assert (await app.status("hub")).services[0].paused is None
 
 
+async def test_a_pause_that_is_over_is_no_reason_whenever_was_last_looked() -> None:
+    """Not twice while it is in force either."""
+    scene, app = await at_rest()
+    await app.order("hub", "fw", "pause", {"minutes": 1, "by": "ann"})
+    scene.world.kill("nva-a")
+    scene.clock.at += timedelta(seconds=50)
+    await app.look("hub", "test")
+    assert (await app.status("hub")).reasons == ("fw: paused",)
+    scene.clock.at += timedelta(seconds=20)
+    assert "fw: paused" not in (await app.status("hub")).reasons
+    scene.clock.at += timedelta(seconds=120)
+    status = await app.status("hub")
+    assert (status.verdict, len(status.reasons)) == ("stale", 1)
+
+
 @pytest.mark.parametrize("verb", ["release", "retire"])
 async def test_a_service_that_left_is_not_managed_and_no_trouble(verb: str) -> None:
     _, app = await at_rest()
