@@ -164,6 +164,14 @@ async def test_what_his_policy_changes_on_the_way_out_is_reported_and_stays_as_i
             assert (changes(peer), peer.routes(), peer.sessions) == ([], AS_IT_WAS, 1)
 
 
+@pytest.mark.parametrize("site", ["frr-outbound"], indirect=True)
+async def test_a_withdrawal_is_acknowledged_once_it_is_sent_whatever_his_policy_made_of_the_route(site: Site) -> None:
+    async with announcing(site) as (_, peers):
+        await site.member.send(advertise(1, [(PREFIX, "10.0.1.101", 2)]))
+        assert (await site.member.send(advertise(2, [])))[1]["reason"] is None
+        assert [peer.routes() for peer in peers] == [{}, {}]
+
+
 @pytest.mark.parametrize("site", ["frr"], indirect=True)
 async def test_an_aggregate_of_his_own_beside_it_stays_and_is_no_reason_to_refuse(site: Site) -> None:
     frr(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
@@ -168,9 +168,10 @@ class DaemonSpeaker:
         held, outward = _of(all_held, Toward.ROUTE_SERVERS), _of(all_held, Toward.OUTWARD)
         others = max((peer.exported for peer in self._inward_peers().values()), default=0) - len(held)
         for stage in stages(held, wanted, self._settings.budget, max(0, others)):
+            before = await self._before({prefix: held[prefix] for prefix in held.keys() - stage.keys()})
             if stage != held:
                 await self._daemon.replace({**outward, **held}, {**outward, **stage})
-            async for unsent in self._until_sent(held, stage):
+            async for unsent in self._until_sent(before, stage):
                 yield unsent
             held = stage
         self._held = {**outward, **held}
@@ -187,16 +188,24 @@ class DaemonSpeaker:
             await self._daemon.replace(held, target)
         self._held = target
 
+    async def _before(self, gone: Routes) -> Mapping[IPv4Address, tuple[Routes, Routes]]:
+        """By neighbour, in which forms what is to be withdrawn may still be with it: as ordered, and as it was sent, which an
+        outbound policy may have changed."""
+        if not gone:
+            return {}
+        established = [address for address, reading in self._inward_peers().items() if reading.established]
+        return {address: (gone, _only(await self._daemon.sent(address), gone)) for address in established}
+
     def _inward_peers(self) -> Mapping[IPv4Address, PeerReading]:
         return {address: reading for address, reading in self._peers.items() if address not in self._outward}
 
-    async def _until_sent(self, before: Routes, stage: Routes) -> AsyncIterator[str]:
+    async def _until_sent(self, before: Mapping[IPv4Address, tuple[Routes, ...]], stage: Routes) -> AsyncIterator[str]:
         """Yields what is not sent yet at each look, and ends once everything is. Raises DaemonRefused."""
         ordered, pause = self._wanted[Toward.ROUTE_SERVERS], SENT_LOOK_SECONDS
         while True:
             self._note_peers(await self._daemon.peers())
             inward = [peer for peer in self._sessions if peer not in self._outward]
-            unsent = [text for peer in inward if (text := await self._unsent(peer, before, stage))]
+            unsent = [text for peer in inward if (text := await self._unsent(peer, before.get(peer, ()), stage))]
             if not unsent:
                 return
             yield unsent[0]
@@ -205,7 +214,7 @@ class DaemonSpeaker:
             if self._wanted[Toward.ROUTE_SERVERS] is not ordered:
                 raise DaemonRefused(f"{unsent[0]}, and another order came")
 
-    async def _unsent(self, peer: IPv4Address, before: Routes, stage: Routes) -> str | None:
+    async def _unsent(self, peer: IPv4Address, before: Sequence[Routes], stage: Routes) -> str | None:
         reading = self._peers.get(peer)
         if reading is None or not reading.established:
             # It is sent with everything else when the session comes up again.
@@ -216,7 +225,7 @@ class DaemonSpeaker:
             if (now := sent.get(prefix)) != wanted:
                 how = f" but next hop {now.next_hop}, prepend {now.prepend}" if now else ""
                 return f"{prefix} is not sent to {peer} as ordered{how}"
-        if any(sent.get(prefix) == before[prefix] for prefix in before.keys() - stage.keys()):
+        if any(sent.get(prefix) == item for gone in before for prefix, item in gone.items()):
             return f"a withdrawal is not sent to {peer} yet"
         return None if reading.idle else f"an UPDATE is not sent to {peer} yet"
 
@@ -341,6 +350,10 @@ class DaemonSpeaker:
                 log.warning("speaker", extra={"check": name, "detail": finding.detail})
         if before != self._findings:
             self._changed()
+
+
+def _only(routes: Routes, prefixes: Collection[IPv4Network]) -> Routes:
+    return {prefix: item for prefix, item in routes.items() if prefix in prefixes}
 
 
 def _of(routes: Routes, toward: Toward) -> dict[IPv4Network, Advertisement]:
