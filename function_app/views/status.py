@@ -145,7 +145,10 @@ def moment(at: datetime) -> str:
 def moment_of(text: str, now: datetime) -> datetime:
     """A time that a person writes: as `moment` and others print it, the last 03:00, or -10m (s, m, h, d). Raises ValueError."""
     if back := re.fullmatch(r"-(\d+)([smhd])", text):
-        return now - timedelta(seconds=int(back[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[back[2]])
+        try:
+            return now - timedelta(seconds=int(back[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[back[2]])
+        except OverflowError:
+            raise ValueError(f"{text!r} is before there were dates") from None
     if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?Z?", text):
         clock = time.fromisoformat(text.rstrip("Z").zfill(5 if text.count(":") == 1 else 8))
         today = datetime.combine(now.date(), clock, now.tzinfo)

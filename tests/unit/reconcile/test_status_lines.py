@@ -1,12 +1,12 @@
 """The status as text: the verdict first, nothing of long ago in the present tense, and who could follow."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from function_app.reconcile.documents.status import Overview
 from function_app.reconcile.use_cases import UseCases
-from function_app.views.status import ago, overview_lines, status_lines
+from function_app.views.status import ago, moment_of, overview_lines, status_lines
 from tests.unit.reconcile.scene import Scene
 from tests.unit.reconcile.test_use_cases import settled
 
@@ -133,3 +133,9 @@ async def test_the_overview_has_a_line_a_topology_and_says_how_to_begin_where_th
 )
 def test_an_age_is_said_in_the_unit_in_which_a_person_would(seconds: float, said: str) -> None:
     assert ago(seconds) == said
+
+
+@pytest.mark.parametrize("text", ["-99999999d", "-999999999999999s"])
+def test_a_time_before_there_were_dates_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is before there were dates"):
+        moment_of(text, datetime(2026, 1, 1, tzinfo=UTC))
