@@ -177,17 +177,22 @@ def apply(file: Path, anyway: bool) -> None:
 @click.argument("topology", required=False)
 @click.option("--json", "as_json", is_flag=True, help="The whole status as JSON.")
 def status(topology: str | None, as_json: bool) -> None:
-    async def ask() -> Overview | Status:
+    async def ask() -> tuple[Overview | None, list[Status]]:
         use_cases = wiring.without_agents()
-        return await use_cases.status(topology) if topology else await use_cases.overview()
+        if topology:
+            return None, [await use_cases.status(topology)]
+        overview = await use_cases.overview()
+        return overview, [await use_cases.status(each.topology) for each in overview.topologies if each.usable]
 
-    found = _run(ask())
+    overview, found = _run(ask())
+    verdicts = {each.topology: each.verdict for each in found}
+    lines = overview_lines(overview, verdicts) if overview is not None else status_lines(found[0])
     if as_json:
-        _show(found)
+        _show(overview or found[0])
     else:
-        click.echo("\n".join(status_lines(found) if isinstance(found, Status) else overview_lines(found)))
-    if isinstance(found, Status):
-        sys.exit(ENDS[found.verdict])
+        click.echo("\n".join(lines))
+    unusable = overview is not None and len(overview.topologies) > len(found)
+    sys.exit(max((TROUBLE if unusable else 0, *(ENDS[verdict] for verdict in verdicts.values()))))
 
 
 @main.command(

@@ -12,13 +12,14 @@ from function_app.domain.service.record import Phase, Record
 from function_app.domain.topology import model
 from function_app.domain.topology.model import Mode, Topology
 from function_app.reconcile.documents import status
-from function_app.reconcile.documents.look import LastLook, Service
+from function_app.reconcile.documents.look import LastLook
 from function_app.reconcile.passes.sweeps import last_sweep
 from function_app.reconcile.ports import Clock, Documents
 from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import Topologies
 
+NOT_RUNNING = "the app does not run, or does not reach its storage"
 TROUBLED = ("paused", "held", "refused", "failed")
 LOOK_SECONDS = 30.0
 """What a slow pass may take until its look is stored."""
@@ -87,10 +88,11 @@ def _stale(found: status.Status) -> Iterator[str]:
     """Why what was seen last says nothing of now: a sweep looks at everything, and two of them did not."""
     most = max(2 * found.sweep_seconds, found.sweep_seconds + LOOK_SECONDS)
     if found.looked_seconds is None:
-        yield "no look was completed yet"
+        yield "no look that can be read is on record"
     elif found.looked_seconds > most:
         looks = f"not looked at for {found.looked_seconds} s, and a sweep looks every {found.sweep_seconds:g} s"
-        yield f"{looks}: the app does not run, or does not reach its storage"
+        sweeps = found.sweep is not None and found.sweep.age_seconds <= most
+        yield f"{looks}: {'sweeps come, but no look is completed' if sweeps else NOT_RUNNING}"
 
 
 def _trouble(found: status.Status, seen: LastLook | None) -> Iterator[str]:
@@ -98,9 +100,8 @@ def _trouble(found: status.Status, seen: LastLook | None) -> Iterator[str]:
     something of now."""
     if found.problems:
         yield "the document that was stored last is not in force as it is"
-    looked = seen.services if seen is not None else {}
     for service in found.services:
-        yield from (f"{service.service}: {why}" for why in _trouble_of(service, looked.get(service.service)))
+        yield from (f"{service.service}: {why}" for why in _trouble_of(service, seen, found.generation))
     if seen is not None:
         parts = {name: server.outcome for name, server in seen.route_servers.items()}
         parts["networks"] = seen.networks.outcome
@@ -109,7 +110,7 @@ def _trouble(found: status.Status, seen: LastLook | None) -> Iterator[str]:
             yield f"routes: {seen.routes.wrong} wrong"
 
 
-def _trouble_of(service: status.ServiceStatus, looked: Service | None) -> Iterator[str]:
+def _trouble_of(service: status.ServiceStatus, seen: LastLook | None, generation: str) -> Iterator[str]:
     if service.left is not None:
         if not service.left.done:
             yield f"it is being {service.left.how}"
@@ -118,13 +119,37 @@ def _trouble_of(service: status.ServiceStatus, looked: Service | None) -> Iterat
         yield "no member is known to serve"
     if service.paused is not None:
         yield "paused"
-    if looked is None:
-        return
+    if seen is not None and service.service in seen.services:
+        yield from _trouble_seen(service, seen, generation)
+
+
+def _trouble_seen(service: status.ServiceStatus, seen: LastLook, generation: str) -> Iterator[str]:
+    looked = seen.services[service.service]
+    if not answers(service.holder, seen):
+        yield f"{service.holder} does not answer"
     if looked.outcome in TROUBLED and looked.outcome != "paused":  # whether it still is, the record says
         yield looked.outcome
-    spares = looked.spares if looked.spares is not UNSET else {}
-    if spares and all(spares.values()) and service.mode != Mode.ACTIVE_ACTIVE:
+    if service.mode != Mode.ACTIVE_ACTIVE and _has_no_spare(spares_now(service, seen, generation)):
         yield "no spare: the next failure is an outage"
+
+
+def _has_no_spare(spares: dict[str, str | None]) -> bool:
+    return bool(spares) and all(spares.values())
+
+
+def answers(member: str | None, seen: LastLook) -> bool:
+    """Whether its agent did, by this look; one that has none does not count."""
+    reading = None if member is None else seen.members.get(member)
+    return reading is None or reading.reachable
+
+
+def spares_now(service: status.ServiceStatus, seen: LastLook, generation: str) -> dict[str, str | None]:
+    """By member that does not serve why it could not take over, by a look at this very document; empty where that is not known.
+    A drain of since then counts."""
+    looked = seen.services.get(service.service)
+    if looked is None or looked.spares is UNSET or seen.generation != generation:
+        return {}
+    return {name: f"{name}: it is drained" if name in service.drained else why for name, why in looked.spares.items()}
 
 
 def _aged(look: LastLook, now: datetime) -> LastLook:

@@ -6,13 +6,14 @@ from datetime import datetime
 from msgspec import UNSET
 
 from function_app.reconcile.documents.history import Entry, EntryStep, Explanation
+from function_app.views.status import moment
 
 
 def explanation_lines(explanation: Explanation) -> tuple[str, ...]:
     """For a terminal; ages are counted to the requested moment."""
     if not explanation.entries:
-        moment = f" at or before {explanation.at}" if explanation.at else ""
-        return (f"nothing is on record for {explanation.topology}/{explanation.service}{moment}",)
+        before = f" at or before {moment(explanation.at)}" if explanation.at else ""
+        return (f"nothing is on record for {explanation.topology}/{explanation.service}{before}",)
     return tuple(line for entry in explanation.entries for line in _entry(entry, explanation.at))
 
 
@@ -48,7 +49,7 @@ def _step(step: EntryStep) -> Iterator[str]:
 
 
 def _time(at: datetime | None) -> str:
-    return "unknown" if at is None else at.isoformat().replace("+00:00", "Z")
+    return "unknown" if at is None else moment(at)
 
 
 def _age(looked: datetime, at: datetime) -> str:

@@ -4,13 +4,15 @@ Stored readings are of the moment at which they were made: where that is long ag
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, time, timedelta
+from types import MappingProxyType
 
 from msgspec import UNSET
 
 from function_app.reconcile.documents import look
 from function_app.reconcile.documents.status import Overview, ServiceStatus, Status, Sweep, TopologySummary
+from function_app.reconcile.status import answers, spares_now
 
 REASONS_MOST = 6
 """Lines of reasons of one service; all of them are in the JSON."""
@@ -31,10 +33,11 @@ def status_lines(status: Status) -> Iterator[str]:
         yield from _surroundings(status.last_look)
 
 
-def overview_lines(overview: Overview) -> Iterator[str]:
-    """One line a topology, then the sweep."""
+def overview_lines(overview: Overview, verdicts: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
+    """One line a topology, with its verdict where that is known, then the sweep."""
     for each in overview.topologies:
-        yield _summary(each)
+        verdict = verdicts.get(each.topology)
+        yield _summary(each, f"{WORDS[verdict]}; " if verdict is not None else "")
     if not overview.topologies:
         yield "no topology is in force: `hopkeeper apply FILE`"
     yield _swept(overview.sweep)
@@ -42,13 +45,13 @@ def overview_lines(overview: Overview) -> Iterator[str]:
         yield "observing only: nothing is changed, and orders are refused"
 
 
-def _summary(each: TopologySummary) -> str:
+def _summary(each: TopologySummary, verdict: str) -> str:
     if not each.usable:
         return f"{each.topology}: no version of its document can be used: {'; '.join(each.problems)}"
     looked = "no look yet" if each.last_look_seconds is None else f"looked at {ago(each.last_look_seconds)}"
     services = ", ".join(each.services) if each.services is not UNSET and each.services else "no services"
     trouble = f"; its document: {'; '.join(each.problems)}" if each.problems else ""
-    return f"{each.topology}: {services}; {looked}{trouble}"
+    return f"{each.topology}: {verdict}{services}; {looked}{trouble}"
 
 
 def _looked(status: Status) -> str:
@@ -72,7 +75,7 @@ def _service(service: ServiceStatus, status: Status) -> Iterator[str]:
         yield f"  why    {service.operation.kind}: {service.operation.reason}"
     yield from _ordered(service)
     if status.last_look is not None and service.service in status.last_look.services:
-        yield from _seen(service.service, status.last_look, status.verdict == "stale")
+        yield from _seen(service, status.last_look, status)
 
 
 def _ordered(service: ServiceStatus) -> Iterator[str]:
@@ -83,12 +86,12 @@ def _ordered(service: ServiceStatus) -> Iterator[str]:
         yield f"  drained {name} until {moment(drain.until)} by {drain.by}"
 
 
-def _seen(service: str, last: look.LastLook, is_stale: bool) -> Iterator[str]:
-    seen = last.services[service]
-    if not is_stale:
-        yield from _spares(seen)
-    yield f"  {seen.outcome}, as of {moment(last.at)}" if is_stale else f"  {seen.outcome}"
-    reasons = [reason.removeprefix(f"{service}: ") for reason in seen.reasons]
+def _seen(service: ServiceStatus, last: look.LastLook, status: Status) -> Iterator[str]:
+    seen = last.services[service.service]
+    if status.verdict != "stale":
+        yield from _spares(service, spares_now(service, last, status.generation))
+    yield f"  {seen.outcome}, as of {moment(last.at)}" if status.verdict == "stale" else f"  {seen.outcome}"
+    reasons = [reason.removeprefix(f"{service.service}: ") for reason in seen.reasons]
     yield from (f"  {reason}" for reason in reasons[:REASONS_MOST])
     if len(reasons) > REASONS_MOST:
         yield f"  and {len(reasons) - REASONS_MOST} more: --json"
@@ -107,15 +110,19 @@ def _who(service: ServiceStatus, status: Status) -> str:
         return f"{service.holder} served by the record ({epoch}); whether it does now is unknown"
     if service.since is None:
         return f"{service.holder} may serve, not confirmed yet ({service.phase}, {epoch})"
-    seconds = (status.as_of - service.since).total_seconds()
-    return f"{service.holder} serves since {moment(service.since)}, {ago(seconds)} ({epoch})"
+    since = f"since {moment(service.since)}, {ago((status.as_of - service.since).total_seconds())} ({epoch})"
+    if status.last_look is not None and not answers(service.holder, status.last_look):
+        return f"{service.holder} has the role {since}, and does NOT answer"
+    return f"{service.holder} serves {since}"
 
 
-def _spares(seen: look.Service) -> Iterator[str]:
-    if seen.spares is UNSET:
+def _spares(service: ServiceStatus, spares: dict[str, str | None]) -> Iterator[str]:
+    if len(service.members) == 1:
+        yield "  spare  none: it has one member"
+    if not spares:
         return
-    able = [name for name, why in seen.spares.items() if why is None]
-    lacking = [why for why in seen.spares.values() if why is not None]
+    able = [name for name, why in spares.items() if why is None]
+    lacking = [why for why in spares.values() if why is not None]
     yield f"  spare  {', '.join(able) if able else 'NONE: the next failure is an outage'}"
     yield from (f"         {why}" for why in lacking)
 
@@ -124,6 +131,8 @@ def _surroundings(last: look.LastLook) -> Iterator[str]:
     for name, server in last.route_servers.items():
         taken = "not read" if server.taken is None else f"{server.taken} of {server.most} peers"
         yield f"{name}: {taken}, {server.outcome}"
+        if server.outcome != "converged":
+            yield from (f"  {why.removeprefix(f'{name}: ')}" for why in last.reasons if why.startswith(f"{name}: "))
     routes = (
         "verified"
         if last.routes.verified

@@ -242,13 +242,14 @@ class WriteTrial:
     async def run(self) -> None:
         if self._writing is None or self._writing.done():
             self._writing = asyncio.ensure_future(asyncio.to_thread(self._write))
+            self._writing.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may end unawaited
         try:
             await asyncio.shield(self._writing)
         except OSError as error:
             raise Failed(f"{self._path.parent} takes no write: {error.strerror}") from error
 
     def _write(self) -> None:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
             os.write(descriptor, b"0" * _BLOCK_BYTES)
             os.fsync(descriptor)

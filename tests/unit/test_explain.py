@@ -122,7 +122,7 @@ async def test_an_entry_is_explained_line_by_line(scene: Scene) -> None:
         steps=(first, EntryStep(phase="granted → stable", epoch=9, operation="", because=())),
     )
     await keep(scene.documents, scene.topology, whole)
-    moment = f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    moment = f"{at:%Y-%m-%d %H:%M:%S}Z"
     assert explanation_lines(await explain(scene.documents, "hub", "fw", at))[-19:] == (
         f"fw: slow pass at {moment}, 0.0 s before the requested moment, woken by test",
         "outcome: pending",

@@ -17,6 +17,7 @@ async def shown(app: UseCases) -> list[str]:
 
 async def at_rest() -> tuple[Scene, UseCases]:
     scene, _, app = await settled()
+    await app.look("hub", "test")
     await app.wake_all()
     scene.clock.at += timedelta(seconds=12)
     return scene, app
@@ -63,7 +64,7 @@ async def test_without_any_look_on_record_nothing_is_known() -> None:
     _, documents, app = await settled()
     documents.stored.pop("status/hub.json")
     status = await app.status("hub")
-    assert (status.verdict, status.reasons[0]) == ("stale", "no look was completed yet")
+    assert (status.verdict, status.reasons[0]) == ("stale", "no look that can be read is on record")
     assert "no look on record; no sweep came yet" in list(status_lines(status))
 
 
@@ -85,7 +86,7 @@ async def test_a_pause_that_is_over_is_no_reason_whenever_was_last_looked() -> N
     scene.world.kill("nva-a")
     scene.clock.at += timedelta(seconds=50)
     await app.look("hub", "test")
-    assert (await app.status("hub")).reasons == ("fw: paused",)
+    assert (await app.status("hub")).reasons == ("fw: paused", "fw: nva-a does not answer")
     scene.clock.at += timedelta(seconds=20)
     assert "fw: paused" not in (await app.status("hub")).reasons
     scene.clock.at += timedelta(seconds=120)
@@ -139,3 +140,39 @@ def test_an_age_is_said_in_the_unit_in_which_a_person_would(seconds: float, said
 def test_a_time_before_there_were_dates_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is before there were dates"):
         moment_of(text, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+async def test_a_holder_that_does_not_answer_is_not_said_to_serve() -> None:
+    scene, app = await at_rest()
+    await app.order("hub", "fw", "pause", {"minutes": 5, "by": "ann"})
+    scene.world.kill("nva-a")
+    await app.look("hub", "test")
+    lines = await shown(app)
+    assert "  fw: nva-a does not answer" in lines
+    (who,) = (line for line in lines if line.startswith("fw (active-passive): nva-a has the role since "))
+    assert who.endswith(", and does NOT answer")
+
+
+async def test_a_spare_that_was_drained_or_left_the_document_since_the_look_is_none() -> None:
+    _, app = await at_rest()
+    await app.order("hub", "fw", "drain", {"member": "nva-b", "by": "ann"})
+    assert "  fw: no spare: the next failure is an outage" in await shown(app)
+    _, app = await at_rest()
+    await app.apply((await app.topologies.text("hub")).replace("asn: 65001", "asn: 65009", 1))
+    assert not [line for line in await shown(app) if line.startswith("  spare")]
+
+
+async def test_the_cause_stands_with_the_part_that_it_is_about() -> None:
+    scene, app = await at_rest()
+    scene.world.arm_up = False
+    await app.look("hub", "test")
+    lines = await shown(app)
+    assert lines[lines.index("rs: not read, failed") + 1] == "  ARM answers 503"
+
+
+async def test_where_sweeps_come_and_no_look_is_completed_that_is_said() -> None:
+    scene, app = await at_rest()
+    scene.clock.at += timedelta(seconds=150)
+    await app.wake_all()
+    (why,) = (await app.status("hub")).reasons
+    assert why.endswith("a sweep looks every 60 s: sweeps come, but no look is completed")
