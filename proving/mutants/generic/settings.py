@@ -33,6 +33,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "base/addresses": ("addresses",),
     "base/azure_limits": ("timing", "topology_laws", "topology_model", "ranking"),
     "base/timing": ("timing",),
+    "brownfield": ("brownfield",),
     "networks": ("networks", "reconcile/test_networks"),
     "peerings": ("peerings", "announcing", "slots", "scale_sets"),
     "peerings/order": ("peering_order", "slots", "peering_storm"),
@@ -64,6 +65,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "topology": ("topology", "topology_laws", "topology_model"),
     "topology/announces": ("announces", "topology_laws"),
     "topology/model": ("topology", "topology_laws", "topology_model", "wakes"),
+    "topology/shapes": ("shapes", "topology"),
     "topology/peering_names": ("topology_model", "topology_laws", "peerings"),
 }
 """By package or module of the domain: files under tests/unit. A module takes those of the longest name that it begins with."""

@@ -1,0 +1,88 @@
+"""What of an existing Route Server becomes a speaker, under which name, and what it announces by itself."""
+
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+
+from function_app.domain.brownfield.candidates import candidates
+from function_app.domain.brownfield.inventory import Inventory
+from function_app.domain.brownfield.peers import Originated, name_from, peers_of
+from function_app.domain.peerings.model import Peering, Provisioning, RouteServerReading
+from function_app.domain.routes.reading import LearnedRoute
+
+INSTANCES = (IPv4Address("10.0.2.4"), IPv4Address("10.0.2.5"))
+DEFAULT = IPv4Network("0.0.0.0/0")
+OWN, OTHER, FRONTEND = IPv4Address("10.0.1.4"), IPv4Address("10.0.1.5"), IPv4Address("10.0.1.100")
+
+
+def peering(name: str = "fw-1", address: IPv4Address | None = OWN, asn: int | None = 65001, **more: str) -> Peering:
+    return Peering(name, address, asn, Provisioning(more.get("state", "Succeeded")))
+
+
+def found(*peerings: Peering, rows: tuple[LearnedRoute, ...] = ()) -> Inventory:
+    reading = RouteServerReading(INSTANCES, peerings)
+    return Inventory("/x/virtualHubs/rs", reading, (), {each.name: rows for each in peerings}, {}, {})
+
+
+def row(next_hop: IPv4Address | None = OWN, path: tuple[int, ...] = (65001,), instance: int = 0) -> LearnedRoute:
+    return LearnedRoute(INSTANCES[instance], DEFAULT, next_hop, path)
+
+
+@pytest.mark.parametrize(
+    ("text", "taken", "name"),
+    [
+        ("FW 1", (), "fw-1"),
+        ("fw-1", ("fw-1",), "fw-1-2"),
+        ("fw-1", ("fw-1", "fw-1-2"), "fw-1-3"),
+        ("123", (), "nva-123"),
+        ("null", (), "nva-null"),
+        ("-", (), "nva"),
+        ("a" * 40, (), "a" * 30),
+    ],
+)
+def test_a_name_is_as_near_to_that_of_azure_as_a_document_takes(text: str, taken: tuple[str, ...], name: str) -> None:
+    assert name_from(text, taken) == name
+
+
+@pytest.mark.parametrize(
+    ("each", "why"),
+    [
+        (peering(state="Failed"), "it is Failed: mend or remove it first"),
+        (peering(address=None), "its address is none that a speaker may have"),
+        (peering(address=IPv4Address("168.63.129.16")), "its address is none that a speaker may have"),
+        (peering(asn=65515), "its AS number is none that a speaker may have"),
+        (peering(name="hopkeeper-other_nva-a"), "its name is that of another topology of Hopkeeper's"),
+    ],
+)
+def test_a_peering_that_cannot_be_a_speaker_is_left_out_and_why_is_said(each: Peering, why: str) -> None:
+    peers, left_out = peers_of(found(each), "hub")
+    assert peers == ()
+    assert left_out[0].endswith(why)
+
+
+@pytest.mark.parametrize(
+    ("rows", "announces"),
+    [
+        ((row(), row(instance=1)), (Originated(DEFAULT),)),
+        ((row(FRONTEND), row(FRONTEND, instance=1)), (Originated(DEFAULT, FRONTEND),)),
+        ((row(path=(65001, 65001)),), (Originated(DEFAULT),)),
+        ((row(path=(65001, 65010)),), ()),
+        ((row(OWN), row(OTHER, instance=1)), ()),
+    ],
+    ids=["itself", "a frontend", "prepended", "passed on", "two next hops"],
+)
+def test_what_a_peer_originates_is_written_down_with_its_next_hop_and_nothing_else(
+    rows: tuple[LearnedRoute, ...], announces: tuple[Originated, ...]
+) -> None:
+    ((peer,), _) = peers_of(found(peering(), rows=rows), "hub")
+    assert peer.announces == announces
+    assert bool(peer.remarks) is (not announces)
+
+
+def test_two_peers_that_announce_the_same_themselves_could_be_a_service_and_one_alone_could_not() -> None:
+    rows = (LearnedRoute(INSTANCES[0], DEFAULT, None, (65001,)),)
+    pair = found(peering(), peering("fw-2", OTHER), rows=rows)
+    peers, _ = peers_of(pair, "hub")
+    (could,) = candidates(pair, peers)
+    assert (could.members, could.prefixes, could.pools) == (("fw-1", "fw-2"), (DEFAULT,), ())
+    assert candidates(pair, peers[:1]) == ()
