@@ -22,6 +22,8 @@ from lab.stack import ROOT
 
 AT_ONCE = 3
 """Runs that are measured at the same time: more would disturb each other on a machine with two cores."""
+LINE_MAX = 64 * 1024 * 1024
+"""Bytes: half an hour of packets is one line."""
 ANSWER_WITHIN = 600.0
 
 type Run = dict[str, Any]
@@ -70,6 +72,7 @@ class Player:
                 cwd=ROOT,
                 env={**os.environ, "PATH": namespaces.search_path(), CHOSEN_VIP: str(self._vip)},
                 start_new_session=True,
+                limit=LINE_MAX,
             )
         await self._answer("ready")
 
