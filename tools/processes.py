@@ -79,7 +79,7 @@ class Programs:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             killed.update(pids)
-            self._reap()
+        self._reap()
         return len(killed)
 
     def end_all(self) -> None:
@@ -94,9 +94,10 @@ class Programs:
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            self._reap()
+        self._reap()
 
     def _reap(self) -> None:
+        """Takes what has ended; one that is killed may still run a moment longer, but not once none is marked."""
         for program in self.started:
             program.process.poll()
 
