@@ -85,12 +85,13 @@ class UseCases:
             await self._known(name, service)
         return found
 
-    async def _known(self, name: str, service: str) -> Service:
+    async def _known(self, name: str, service: str) -> tuple[InForce, Service]:
+        """The topology, and its service. Raises BadInput where there is none of either."""
         in_force = await self.topologies.in_force(name)
         found = next((s for s in in_force.topology.services if s.name == service), None)
         if found is None:
             raise NotThere.of("service", _no_such_service(in_force.topology, service))
-        return found
+        return in_force, found
 
     async def plan(self, name: str) -> Plan:
         """What a slow pass would do first. Raises BadInput where the topology cannot be used."""
@@ -121,10 +122,11 @@ class UseCases:
     async def order(self, name: str, service: str, verb: str, said: Any) -> Outcome:
         """An operator's verb for one service. Raises BadInput for an unknown one or a malformed body; a refusal is an
         outcome."""
-        found, order = await self._known(name, service), order_from(verb, said)
+        in_force, found = await self._known(name, service)
+        order = order_from(verb, said)
         if self.observe_only:
             return Outcome(Ending.REFUSED, (OBSERVING,))
-        return await operate(self.ports, await self.topologies.in_force(name), found, order)
+        return await operate(self.ports, in_force, found, order)
 
     # --- passes ------------------------------------------------------------------------------------------------------
 
