@@ -47,15 +47,16 @@ class AgentsUnsigned:
     """Without a signing key: whatever would reach an agent raises BadInput, so that none is taken for unreachable."""
 
     async def status(self, topology: str, speaker: Speaker, timeout: timedelta) -> AgentReading:
-        raise _NO_KEY
+        raise _no_key()
 
     async def command(
         self, topology: str, speaker: Speaker, service: str, command: AgentCommand, timeout: timedelta
     ) -> CommandAnswer:
-        raise _NO_KEY
+        raise _no_key()
 
 
-_NO_KEY = BadInput.of("HOPKEEPER_SIGNING_KEY", "must be set: agents take only what is signed")
+def _no_key() -> BadInput:
+    return BadInput.of("HOPKEEPER_SIGNING_KEY", "must be set: agents take only what is signed")
 
 
 class AgentsOverHttp:

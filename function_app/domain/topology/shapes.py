@@ -5,10 +5,9 @@ nothing is wrong. Pure.
 """
 
 import re
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -45,11 +44,12 @@ _UNITS = {"": "PT{}S", "sec": "PT{}S", "second": "PT{}S", "m": "PT{}M", "min": "
 def convert[T](document: object, kind: type[T], read: Hook) -> tuple[T | None, tuple[Problem, ...]]:
     """The document as `kind`, or everything that is wrong with its shape: one of the two is empty."""
     problems: list[Problem] = []
+    whole: inspect.Type | None = None
     while len(problems) < FAULTS_MOST:
         try:
             found = msgspec.convert(document, kind, dec_hook=read)
         except msgspec.ValidationError as error:
-            whole = _whole(kind)
+            whole = whole or inspect.type_info(kind)
             fault = _fault(str(error), document, whole)
             problem = Problem(path_of(fault.steps), fault.rule)
             if problem in problems or not fault.steps:
@@ -60,15 +60,6 @@ def convert[T](document: object, kind: type[T], read: Hook) -> tuple[T | None, t
         else:
             return (None if problems else found), tuple(problems)
     return None, tuple(problems)
-
-
-def _whole(kind: Any) -> inspect.Type:
-    return _type_info(kind)
-
-
-@cache
-def _type_info(kind: Hashable) -> inspect.Type:
-    return inspect.type_info(kind)
 
 
 def path_of(steps: list[PathStep]) -> str:
