@@ -7,17 +7,23 @@ from pathlib import Path
 
 import msgspec
 
+from function_app.reconcile.documents.error import ErrorAnswer
+from function_app.reconcile.documents.evidence import Evidence
 from function_app.reconcile.documents.findings import Preflight
-from function_app.reconcile.documents.history import Entry, Explanation
+from function_app.reconcile.documents.history import Entry, Explanation, History
 from function_app.reconcile.documents.look import LastLook
 from function_app.reconcile.documents.outcome import OutcomeAnswer, Outcomes
 from function_app.reconcile.documents.part import Part
 from function_app.reconcile.documents.plan import Plan, Plans
 from function_app.reconcile.documents.status import Overview, Status
+from function_app.reconcile.documents.topologies import TopologyList
 
 FOLDER = Path(__file__).parent / "documents"
 DOCUMENTS: dict[str, type[Part]] = {
+    "error": ErrorAnswer,
+    "evidence": Evidence,
     "explanation": Explanation,
+    "history": History,
     "history-entry": Entry,
     "look": LastLook,
     "outcome": OutcomeAnswer,
@@ -27,6 +33,7 @@ DOCUMENTS: dict[str, type[Part]] = {
     "plans": Plans,
     "preflight": Preflight,
     "status": Status,
+    "topologies": TopologyList,
 }
 
 

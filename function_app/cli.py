@@ -30,13 +30,13 @@ from function_app.domain.service.orders import VERBS, Order
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
+from function_app.reconcile.documents.evidence import Evidence
 from function_app.reconcile.documents.findings import preflight_document
 from function_app.reconcile.documents.history import Entry, Explanation
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.inventory import take_inventory
 from function_app.reconcile.passes.outcome import Ending, Outcome
-from function_app.reconcile.routes.evidence import Evidence
 from function_app.render import LANGUAGES, did_you_mean
 from function_app.render import render as configuration
 from function_app.views.evidence import learned, table

@@ -330,7 +330,7 @@ class Stack:
     async def ask_app(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """One call of the app's HTTP API, with the key of that function; text is sent as it is, anything else as JSON."""
         assert self.session is not None
-        headers = {"x-functions-key": keys.of_path(self.keys, path)}
+        headers = {"x-functions-key": keys.of_path(self.keys, method, path)}
         data = body if isinstance(body, str | None) else json.dumps(body)
         async with self.session.request(method, f"{self.host_url}/api{path}", data=data, headers=headers) as response:
             return response.status, await response.json(content_type=None)

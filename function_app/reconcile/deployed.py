@@ -13,7 +13,23 @@ from function_app.reconcile.ports import Clock
 
 AGAIN = timedelta(seconds=5)
 
-FUNCTIONS = ("on_alert", "on_report", "on_resource_event", "on_wakeup", "order", "reconcile", "status", "sweep")
+FUNCTIONS = (
+    "explain",
+    "history",
+    "lint",
+    "on_alert",
+    "on_report",
+    "on_resource_event",
+    "on_wakeup",
+    "order",
+    "plan",
+    "reconcile",
+    "status",
+    "sweep",
+    "topologies",
+    "topology",
+    "verify",
+)
 
 
 @dataclass(frozen=True, slots=True)

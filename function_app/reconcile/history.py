@@ -11,9 +11,15 @@ BACK = 32
 """How many entries before a moment are read: passes overlap, and the one that acted need not have begun last."""
 
 
-async def last_entries(documents: Documents, topology: str, service: str, most: int) -> tuple[Entry, ...]:
-    """At most `most` entries, the newest last; those that cannot be read are left out. Raises Unavailable."""
+async def entries(
+    documents: Documents, topology: str, service: str, most: int, after: datetime | None = None
+) -> tuple[Entry, ...]:
+    """The last entries, at most `most`, the newest last; or the first of those that began later than `after`. Those that cannot
+    be read are left out. Raises Unavailable."""
     found = await documents.keys(keys.history(topology, service))
+    if after is not None:
+        later = [key for key in found if keys.stamp_of(key) > keys.stamp(after)]
+        return tuple(await _read(documents, later[:most]))
     return tuple(await _read(documents, found[-most:]))
 
 
@@ -30,13 +36,13 @@ async def explain(documents: Documents, topology: str, service: str, at: datetim
     found = await documents.keys(keys.history(topology, service))
     begun = found if at is None else [key for key in found if keys.stamp_of(key) <= keys.stamp(at)]
     if at is None or not begun:
-        entries = await _read(documents, begun[-1:])
+        shown = await _read(documents, begun[-1:])
     else:
         recent = await _read(documents, begun[-BACK:])
-        entries = [entry for entry in recent if entry.ended >= at] or recent[-1:]
+        shown = [entry for entry in recent if entry.ended >= at] or recent[-1:]
         later = await _read(documents, found[len(begun) : len(begun) + 1])
-        entries += _going_on_with_another(later, entries)
-    return Explanation(topology=topology, service=service, at=at, entries=tuple(entries))
+        shown += _going_on_with_another(later, shown)
+    return Explanation(topology=topology, service=service, at=at, entries=tuple(shown))
 
 
 def _going_on_with_another(later: Sequence[Entry], shown: Sequence[Entry]) -> list[Entry]:

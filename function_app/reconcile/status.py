@@ -13,11 +13,12 @@ from function_app.domain.topology import model
 from function_app.domain.topology.model import Mode, Topology
 from function_app.reconcile.documents import status
 from function_app.reconcile.documents.look import LastLook
+from function_app.reconcile.documents.topologies import TopologyList, TopologyListed
 from function_app.reconcile.passes.sweeps import last_sweep
 from function_app.reconcile.ports import Clock, Documents
 from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.records import Records
-from function_app.reconcile.store.topologies import Topologies
+from function_app.reconcile.store.topologies import Topologies, unquoted
 
 NOT_RUNNING = "the app does not run, or does not reach its storage"
 TROUBLED = ("paused", "held", "refused", "failed")
@@ -58,6 +59,20 @@ async def _summary(topologies: Topologies, documents: Documents, name: str, now:
         services=tuple(s.name for s in in_force.topology.services),
         last_look_seconds=seconds,
     )
+
+
+async def listed(topologies: Topologies) -> TopologyList:
+    """Every topology, with the etag that a change of its document names."""
+    return TopologyList(topologies=tuple([await _listed(topologies, name) for name in await topologies.names()]))
+
+
+async def _listed(topologies: Topologies, name: str) -> TopologyListed:
+    try:
+        in_force = await topologies.in_force(name)
+        usable, etag, problems = True, in_force.generation, in_force.problems
+    except BadInput as error:
+        usable, etag, problems = False, await topologies.newest_etag(name) or "", error.problems
+    return TopologyListed(topology=name, usable=usable, etag=unquoted(etag) or None, problems=tuple(map(str, problems)))
 
 
 async def detail(topologies: Topologies, documents: Documents, clock: Clock, name: str) -> status.Status:

@@ -13,9 +13,11 @@ from function_app.domain.preflight.summary import Report
 from function_app.domain.service.orders import order_from
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import history, status
+from function_app.reconcile.documents.evidence import Evidence, evidence_document
 from function_app.reconcile.documents.history import Entry, Explanation
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
+from function_app.reconcile.documents.topologies import TopologyList
 from function_app.reconcile.operate import operate
 from function_app.reconcile.passes.dry_run import plan, reasons
 from function_app.reconcile.passes.fast import fast_pass
@@ -24,7 +26,7 @@ from function_app.reconcile.passes.slow import slow_pass
 from function_app.reconcile.passes.sweeps import keep_sweep
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.preflight import preflight_now
-from function_app.reconcile.routes.evidence import Evidence, gather_evidence
+from function_app.reconcile.routes.evidence import gather_evidence
 from function_app.reconcile.store.topologies import InForce, Topologies
 
 log = logging.getLogger("hopkeeper.pass")
@@ -51,7 +53,8 @@ class Reported:
 class UseCases:
     """Everything that can be requested of Hopkeeper. Every method may raise Unavailable where storage does not answer.
 
-    Questions: status, history, explain, plan, verify, lint. Changes: apply, order. Passes: look, look_at_once, report.
+    Questions: overview, status, listed, history, explain, plan, verify, lint. Changes: apply, order.
+    Passes: look, look_at_once, report.
     Wake-ups, for passes to come: wake_for, wake_all.
     """
 
@@ -70,10 +73,16 @@ class UseCases:
         """One topology: its records, and what the last slow pass saw. Raises BadInput for one that is unknown."""
         return await status.detail(self.topologies, self.ports.documents, self.ports.clock, name)
 
-    async def history(self, name: str, service: str, most: int = HISTORY_MOST) -> tuple[Entry, ...]:
-        """The last entries of a service, the newest last; none where nothing is on record yet. Raises BadInput for a service that
-        is neither in force nor on record."""
-        entries = await history.last_entries(self.ports.documents, name, service, most)
+    async def listed(self) -> TopologyList:
+        """Every topology, with the etag of its document."""
+        return await status.listed(self.topologies)
+
+    async def history(
+        self, name: str, service: str, most: int = HISTORY_MOST, after: datetime | None = None
+    ) -> tuple[Entry, ...]:
+        """The last entries of a service, the newest last, or the first of those that began later than `after`; none where nothing
+        is on record yet. Raises BadInput for a service that is neither in force nor on record."""
+        entries = await history.entries(self.ports.documents, name, service, most, after)
         if not entries:
             await self._known(name, service)
         return entries
@@ -101,10 +110,12 @@ class UseCases:
         """The same with a document that is not in force; `problems` say why it could not be. Raises BadInput where it is none."""
         return await plan(self.ports, await self.topologies.proposed(text))
 
-    async def verify(self, name: str, fresh: bool = False) -> Evidence:
+    async def verify(self, name: str, fresh: bool = False, most: timedelta = timedelta.max) -> Evidence:
         """Reads routes and flags until everything is known, and compares; changes nothing. Raises BadInput for an unknown
-        topology. `fresh` takes no answer to an earlier request."""
-        return await gather_evidence(self.ports, (await self.topologies.in_force(name)).topology, fresh)
+        topology. `fresh` takes no answer to an earlier request; after `most` what is missing stays so."""
+        topology = (await self.topologies.in_force(name)).topology
+        found = await gather_evidence(self.ports, topology, fresh, most)
+        return evidence_document(name, found, self.ports.clock.now())
 
     async def lint(self, topology: Topology) -> Report:
         """What would keep a topology from working, in force or not: everything is read now, and nothing is written."""

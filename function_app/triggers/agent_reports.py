@@ -6,13 +6,20 @@ The report must be signed by the enrolled agent; it is a hint all the same: the 
 import azure.functions as func
 
 from function_app import wiring
-from function_app.triggers.answers import answer, foreseen, outcome_answer, text_body
+from function_app.reconcile.documents.outcome import OutcomeAnswer
+from function_app.triggers.answers import answer, outcome_answer
+from function_app.triggers.requests import Parameters, text_body
+from function_app.triggers.surface import AppRole, Call, Endpoint, Surface
 
-blueprint = func.Blueprint()
+blueprint = Surface()
 
 
-@blueprint.route(route="reports", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
-@foreseen
-async def on_report(req: func.HttpRequest) -> func.HttpResponse:
-    reported = await wiring.use_cases().report(text_body(req))
+@blueprint.serves(
+    Endpoint(
+        "POST", route="reports", role=AppRole.REPORT, gives=OutcomeAnswer, query=Parameters, takes="application/jose"
+    ),
+)
+async def on_report(call: Call[Parameters]) -> func.HttpResponse:
+    """An agent's signed report that something changed."""
+    reported = await wiring.use_cases().report(text_body(call.request))
     return answer(outcome_answer(reported.topology, reported.outcome))

@@ -11,27 +11,39 @@ wakes for the ids that can be read in it, for a hint is enough.
 import logging
 
 import azure.functions as func
+from msgspec import UNSET, Struct, UnsetType
 
 from function_app import wiring
 from function_app.domain.base.errors import BadInput
-from function_app.triggers.answers import answer, foreseen, json_body, lenient_text
+from function_app.triggers.answers import answer
+from function_app.triggers.requests import Parameters, json_body, lenient_text
+from function_app.triggers.surface import JSON, AppRole, Call, Endpoint, Surface
 
 BODY_MAX = 1024 * 1024  # log search alerts carry what they found
-blueprint = func.Blueprint()
+blueprint = Surface()
 log = logging.getLogger("hopkeeper.trigger")
 
 
-@blueprint.route(route="alerts", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
-@foreseen
-async def on_alert(req: func.HttpRequest) -> func.HttpResponse:
+class Woken(Struct, frozen=True, kw_only=True):
+    """The topologies that were woken, and what of the alert could not be read, where it could not."""
+
+    woken: tuple[str, ...]
+    unread: tuple[str, ...] | UnsetType = UNSET
+
+
+@blueprint.serves(
+    Endpoint("POST", route="alerts", role=AppRole.ALERT, gives=Woken, query=Parameters, status=202, takes=JSON)
+)
+async def on_alert(call: Call[Parameters]) -> func.HttpResponse:
+    """Wakes every topology that names a resource of an alert."""
     unread: list[str] = []
     try:
-        said = json_body(req, BODY_MAX)
+        said = json_body(call.request, BODY_MAX)
     except BadInput as error:
-        said, unread = lenient_text(req, BODY_MAX), [str(problem) for problem in error.problems]
+        said, unread = lenient_text(call.request, BODY_MAX), [str(problem) for problem in error.problems]
     woken = await wiring.use_cases().wake_for(said)
     if unread:
         log.warning("an alert could not be read, and woke %s: %s", woken or "no topology", "; ".join(unread))
-        return answer({"woken": list(woken), "unread": unread}, 202)
+        return answer(Woken(woken=woken, unread=tuple(unread)), 202)
     log.info("alert woke %s", woken or "no topology", extra={"woken": list(woken)})
-    return answer({"woken": list(woken)}, 202)
+    return answer(Woken(woken=woken), 202)

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.routes.as_paths import written
-from function_app.reconcile.routes.evidence import Evidence
+from function_app.reconcile.documents.evidence import Evidence
 
 HEADINGS = ("", "WHERE", "KIND", "WHAT")
 LEARNED = ("LOCAL ADDRESS", "NETWORK", "NEXT HOP", "AS PATH", "SOURCE PEER", "PEERING")
@@ -15,23 +14,16 @@ def learned(evidence: Evidence) -> Iterator[str]:
     """The learned routes themselves, as Azure lists them: by instance, prefix and the peer they came from. What Azure
     does not say of one is left empty."""
     rows = [
-        (
-            str(r.instance),
-            str(r.network),
-            str(r.next_hop or ""),
-            written(r.as_path or ()),
-            str(r.source_peer or ""),
-            where,
-        )
-        for where, routes in evidence.verification.learned.items()
-        for r in sorted(set(routes), key=lambda r: (r.instance, r.network))
+        (r.instance, r.network, r.next_hop or "", r.as_path or "", r.source_peer or "", where)
+        for where, routes in evidence.learned.items()
+        for r in dict.fromkeys(routes)
     ]
     yield from _columns((LEARNED, *sorted(rows, key=lambda row: (IPv4Address(row[0]), row[5], IPv4Network(row[1])))))
 
 
 def table(evidence: Evidence, now: datetime) -> Iterator[str]:
     """Lines, the wrong ones first; `now` only makes ages of times."""
-    rows = [("wrong" if f.wrong else "note", f.where, str(f.kind), f.sentence) for f in evidence.findings]
+    rows = [("wrong" if f.wrong else "note", f.where, f.kind, f.sentence) for f in evidence.findings]
     if rows:
         yield from _columns((HEADINGS, *rows))
     wrong = sum(f.wrong for f in evidence.findings)
@@ -39,13 +31,13 @@ def table(evidence: Evidence, now: datetime) -> Iterator[str]:
     yield f"{wrong} wrong, {len(rows) - wrong} to know; {answered}"
     for question in evidence.unanswered:
         yield f"  not answered: {question}"
-    for reason in dict.fromkeys((*evidence.unread, *evidence.verification.trouble)):
+    for reason in evidence.trouble:
         yield f"  {reason}"
-    as_of = evidence.verification.as_of
+    as_of = evidence.as_of
     if as_of is not None:
         yield f"the oldest answer is {max(0, round((now - as_of).total_seconds()))} s old"
-    cost = evidence.verification.cost
-    yield f"{cost.spent} of {cost.most} write tokens spent in the last {cost.per.total_seconds():.0f} s"
+    cost = evidence.cost
+    yield f"{cost.write_tokens} of {cost.budget} write tokens spent in the last {cost.per_seconds:.0f} s"
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -97,7 +97,7 @@ class App:
 
     async def ask(self, method: str, path: str, body: Any = None) -> Any:
         """One call of the app's HTTP API, with the key of that function. Raises ToolError."""
-        headers = {"x-functions-key": keys.of_path(self._keys, path)}
+        headers = {"x-functions-key": keys.of_path(self._keys, method, path)}
         url = f"http://127.0.0.1:{PORT}/api{path}"
         async with self._session.request(method, url, json=body, headers=headers) as response:
             answer = await response.json(content_type=None)

@@ -17,6 +17,7 @@ AT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 SPELLED = {
     keys.topology("hub"): "topologies/hub.yaml",
     keys.last_good("hub"): "good/hub.yaml",
+    keys.previous("hub"): "previous/hub.yaml",
     keys.record("hub", "fw"): "records/hub/fw.json",
     keys.history_entry("hub", "fw", AT, "fast"): "history/hub/fw/20260102T030405.000678Z-fast.json",
     keys.status("hub"): "status/hub.json",

@@ -27,10 +27,11 @@ from function_app.domain.routes.effective import EffectiveRoute
 from function_app.domain.routes.reading import LearnedRoute
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
+from function_app.reconcile.documents.evidence import evidence_document
 from function_app.reconcile.routes.evidence import gather_evidence
 from function_app.views.evidence import learned as listed
 from function_app.views.evidence import table
-from tests.builders import SUB, document, text
+from tests.builders import NOW, SUB, document, text
 from tests.contract.adapters_azure import SERVER, fake_arm, refusal
 from tests.fakes import FakeQuestions
 from tests.unit.reconcile.scene import Scene
@@ -283,7 +284,7 @@ async def test_what_cannot_be_read_is_named_and_what_can_is_sound(tmp_path: Path
         evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
         assert evidence.sound
         line = "  learned rs/nva-a: 1 of its rows and values could not be read, the first: None"
-        assert line in list(table(evidence, scene.clock.at))
+        assert line in list(table(evidence_document("hub", evidence, NOW), NOW))
         del good[1]["nextHop"], good[1]["sourcePeer"], good[1]["asPath"]
         arm.body = {"RouteServiceRole_IN_0": good}
         scene.clock.at += scene.topology.timing.verify_every * 2
@@ -292,7 +293,11 @@ async def test_what_cannot_be_read_is_named_and_what_can_is_sound(tmp_path: Path
             "0.0.0.0/0 from nva-a on rs has no next hop that could be read, so not 10.0.1.100 for certain "
             "(instance 10.0.2.5)"
         ]
-        assert [line.split() for line in listed(evidence)][-1] == ["10.0.2.5", "0.0.0.0/0", "rs/nva-a"]
+        assert [line.split() for line in listed(evidence_document("hub", evidence, NOW))][-1] == [
+            "10.0.2.5",
+            "0.0.0.0/0",
+            "rs/nva-a",
+        ]
         arm.body = {"RouteServiceRole_IN_0": good[:1]}
         scene.clock.at += scene.topology.timing.verify_every * 2
         evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)

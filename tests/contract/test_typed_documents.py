@@ -17,6 +17,7 @@ from contracts.generate_schemas import DOCUMENTS, FOLDER, schema
 from function_app.domain.topology.laws import Place
 from function_app.reconcile import documents
 from function_app.reconcile.documents.findings import preflight_document
+from function_app.reconcile.documents.history import History
 from function_app.reconcile.documents.outcome import Outcomes
 from function_app.reconcile.documents.part import Part
 from function_app.reconcile.documents.plan import Plans
@@ -30,8 +31,8 @@ EXAMPLES = sorted((FOLDER / "examples").glob("*.json"))
 
 
 def document_of(example: Path) -> str:
-    """The document that an example's name begins with."""
-    return next(name for name in DOCUMENTS if example.name.startswith(f"{name}-"))
+    """The document that an example's name begins with: `history-entry-...` is no `history`."""
+    return max((name for name in DOCUMENTS if example.name.startswith(f"{name}-")), key=len)
 
 
 def validate(name: str, value: Any) -> None:
@@ -90,6 +91,10 @@ async def test_what_the_app_gives_fits_the_schemas() -> None:
     validate("plan", as_json(await app.plan("hub")))
     validate("explanation", as_json(await app.explain("hub", "fw")))
     validate("preflight", as_json(preflight_document(await app.lint(topology))))
+    validate("topologies", as_json(await app.listed()))
+    validate("evidence", as_json(await app.verify("hub")))
+    entries = await app.history("hub", "fw")
+    validate("history", as_json(History(topology="hub", service="fw", entries=entries)))
     stored = [found.body for key, found in scene.documents.stored.items() if key.startswith("history/")]
     for body in stored:
         validate("history-entry", json.loads(body))

@@ -11,22 +11,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from function_app.reconcile import deployed
 from lab import keys
 from lab.stack import NVAS, SERVICE, TOPOLOGY, Stack
 
 in_stack = pytest.mark.asyncio(loop_scope="module")
 
 SAMPLES = Path(__file__).resolve().parents[1] / "fixtures"
-FUNCTIONS = {
-    "on_resource_event": "eventGridTrigger",
-    "on_alert": "httpTrigger",
-    "on_report": "httpTrigger",
-    "order": "httpTrigger",
-    "reconcile": "httpTrigger",
-    "status": "httpTrigger",
-    "sweep": "timerTrigger",
-    "on_wakeup": "queueTrigger",
-}
+KINDS = {"on_resource_event": "eventGridTrigger", "sweep": "timerTrigger", "on_wakeup": "queueTrigger"}
+FUNCTIONS = {name: KINDS.get(name, "httpTrigger") for name in deployed.FUNCTIONS}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -77,7 +70,17 @@ async def test_the_status_answers_with_and_without_a_topology(stack: Stack, path
 @in_stack
 async def test_an_unknown_topology_is_not_found_and_that_is_said(stack: Stack) -> None:
     code, body = await stack.ask_app("GET", "/status/nowhere")
-    assert (code, body) == (404, {"error": [{"path": "$.name", "rule": "there is no topology 'nowhere'"}]})
+    assert (code, body) == (
+        404,
+        {
+            "error": {
+                "message": "$.name: there is no topology 'nowhere'",
+                "problems": [{"path": "$.name", "rule": "there is no topology 'nowhere'"}],
+                "causes": [],
+            },
+            "schema": "hopkeeper/error/1",
+        },
+    )
 
 
 @in_stack
@@ -118,8 +121,8 @@ async def test_a_parameter_that_is_misspelt_does_nothing_and_is_named(
     """`?dryrun=true` made a real pass."""
     before = _documents(stack)
     code, body = await stack.ask_app(method, path)
-    assert (code, body["error"][0]["rule"]) == (400, rule)
-    assert body["error"][0]["path"] == f"?{path.partition('?')[2].partition('=')[0]}"
+    assert (code, body["error"]["problems"][0]["rule"]) == (400, rule)
+    assert body["error"]["problems"][0]["path"] == f"?{path.partition('?')[2].partition('=')[0]}"
     assert _documents(stack) == before
 
 
@@ -127,7 +130,7 @@ async def test_a_parameter_that_is_misspelt_does_nothing_and_is_named(
 async def test_a_dry_run_that_is_neither_true_nor_false_is_refused(stack: Stack) -> None:
     code, body = await stack.ask_app("POST", f"/reconcile/{TOPOLOGY}?dry_run=maybe")
     assert code == 400
-    assert body["error"][0]["path"] == "?dry_run"
+    assert body["error"]["problems"][0]["path"] == "?dry_run"
 
 
 UNREAD_ALERTS = [
@@ -261,7 +264,7 @@ async def test_a_body_in_chunks_is_not_taken_and_what_to_send_instead_is_said(
         yield b'{"minutes": 5}'
 
     assert stack.session is not None
-    headers = {"x-functions-key": keys.of_path(stack.keys, path)}
+    headers = {"x-functions-key": keys.of_path(stack.keys, "POST", path)}
     async with stack.session.post(f"{stack.host_url}/api{path}", data=chunks(), headers=headers) as response:
         assert (response.status, "Content-Length" in await response.text()) == (code, True)
 
@@ -286,7 +289,7 @@ async def test_a_pause_is_taken_shown_and_ended(stack: Stack) -> None:
 @in_stack
 async def test_an_order_for_a_service_that_is_not_there_is_not_found(stack: Stack) -> None:
     code, reply = await stack.ask_app("POST", f"/topologies/{TOPOLOGY}/services/nothing/pause")
-    assert (code, reply["error"][0]["path"]) == (404, "service")
+    assert (code, reply["error"]["problems"][0]["path"]) == (404, "service")
 
 
 @in_stack

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import pytest_asyncio
 
+from lab import keys
 from lab.stack import NVAS, SERVICE, TOPOLOGY, Stack
 
 CALLS = {
@@ -17,6 +18,13 @@ CALLS = {
     "order": ("POST", f"/api/topologies/{TOPOLOGY}/services/{SERVICE}/explode"),
     "reconcile": ("POST", f"/api/reconcile/{TOPOLOGY}?dry_run=true"),
     "status": ("GET", "/api/status"),
+    "topologies": ("GET", "/api/topologies"),
+    "topology": ("GET", f"/api/topologies/{TOPOLOGY}"),
+    "history": ("GET", f"/api/topologies/{TOPOLOGY}/services/{SERVICE}/history"),
+    "explain": ("GET", f"/api/topologies/{TOPOLOGY}/services/{SERVICE}/explain"),
+    "plan": ("GET", f"/api/topologies/{TOPOLOGY}/plan"),
+    "verify": ("GET", f"/api/topologies/{TOPOLOGY}/verify?fresh=x"),
+    "lint": ("GET", f"/api/topologies/{TOPOLOGY}/lint"),
     "Event Grid's webhook": ("POST", "/runtime/webhooks/EventGrid?functionName=on_resource_event"),
     "the platform's API": ("GET", "/admin/functions"),
 }
@@ -42,14 +50,14 @@ def _code(url: str) -> str:
 
 def _held(stack: Stack) -> dict[str, str]:
     """By party the key that it was handed."""
-    operator = {
-        f"operator: {name}": stack.keys["perFunction"][name]["default"] for name in ("order", "reconcile", "status")
-    }
+    operator = {f"operator: {name}": keys.of_function(stack.keys, name) for name in sorted(keys.OPERATING)}
     return {
         "agent": (stack.directory / "report.key").read_text(),
         "action group": _code(stack.alert_webhook),
         "Event Grid": _code(stack.event_webhook),
         "administrator": stack.keys["master"],
+        "operator: reads": keys.of_role(stack.keys, keys.READ),
+        "operator: everything": keys.of_role(stack.keys, keys.OPERATE),
         **operator,
     }
 
@@ -72,9 +80,9 @@ async def test_each_partys_key_opens_what_it_calls_and_nothing_else(stack: Stack
         "action group": {"on_alert"},
         "Event Grid": {"Event Grid's webhook"},
         "administrator": set(CALLS),
-        "operator: order": {"order"},
-        "operator: reconcile": {"reconcile"},
-        "operator: status": {"status"},
+        "operator: reads": set(keys.READING),
+        "operator: everything": set(keys.OPERATING),
+        **{f"operator: {name}": {name} for name in keys.OPERATING},
     }
 
 

@@ -11,8 +11,10 @@ import pytest
 
 import main
 from function_app.domain.base.errors import BadInput
-from function_app.triggers.answers import NO_LENGTH, foreseen, json_body, text_body
+from function_app.reconcile.deployed import FUNCTIONS
+from function_app.triggers.answers import foreseen
 from function_app.triggers.limit import LIMIT, Overran, bounded
+from function_app.triggers.requests import NO_LENGTH, json_body, text_body
 from tests.entrypoint.entering import REPOSITORY
 from tests.entrypoint.test_host_queue_listener import on_virtual_time
 from tools.functions_host.http_functions import ANSWER_WITHIN
@@ -63,7 +65,7 @@ def test_a_timeout_of_the_works_own_is_not_taken_for_the_limit() -> None:
 
 def test_no_function_of_the_app_is_without_a_limit() -> None:
     functions = {one.get_function_name(): one.get_user_function() for one in main.app.get_functions()}
-    assert len(functions) == 8
+    assert set(functions) == set(FUNCTIONS)
     assert [name for name, function in functions.items() if getattr(function, "limit", None) != LIMIT] == []
 
 
@@ -111,7 +113,7 @@ async def test_what_no_json_can_hold_is_a_bad_body_and_not_a_fault(body: bytes) 
 
     response = await order(func.HttpRequest("POST", "http://app/api/x", body=body))
     assert response.status_code == 400
-    assert json.loads(response.get_body())["error"][0]["rule"].startswith("the body is not JSON: ")
+    assert json.loads(response.get_body())["error"]["problems"][0]["rule"].startswith("the body is not JSON: ")
 
 
 def test_a_character_beyond_the_first_plane_is_read_also_where_json_escapes_both_halves() -> None:

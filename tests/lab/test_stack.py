@@ -105,7 +105,7 @@ async def test_a_rehearsal_of_the_standby_s_fence_passes_and_the_status_stops_wa
 async def test_the_status_is_text_where_text_is_preferred(stage: Stage) -> None:
     holder = await stage.at_rest()
     path = f"/status/{TOPOLOGY}"
-    headers = {"x-functions-key": keys.of_path(stage.stack.keys, path), "Accept": "text/plain"}
+    headers = {"x-functions-key": keys.of_path(stage.stack.keys, "GET", path), "Accept": "text/plain"}
     assert stage.stack.session is not None
     async with stage.stack.session.get(f"{stage.stack.host_url}/api{path}", headers=headers) as response:
         assert (response.status, response.content_type) == (200, "text/plain")

@@ -7,7 +7,9 @@ HopkeeperError
 └── Terminal               trying again changes nothing
     ├── Unusable           an answer is there, and of no use: it cannot be read, or says that it failed
     ├── BadInput           what was sent or written down is wrong (`problems` name the path and the rule)
-    │   └── NotThere       it names a topology, service or verb that is not there
+    │   ├── NotThere       it names a topology, service or verb that is not there
+    │   └── NotNow         it is sound, and what is there does not permit it now
+    ├── Changed            what is there is not what the sender of a change has seen
     └── NotAuthentic       a signature, an audience or a key does not hold
 """
 
@@ -72,6 +74,14 @@ class BadInput(Terminal):
 
 class NotThere(BadInput):
     """What was sent names something that is not there."""
+
+
+class NotNow(BadInput):
+    """What was sent is sound, and what is there does not permit it now: the problems say what to do first."""
+
+
+class Changed(Terminal):
+    """What is there is not what the sender of a change has seen: read again, and decide again."""
 
 
 class NotAuthentic(Terminal):

@@ -51,6 +51,15 @@ class Entry(Part, frozen=True, kw_only=True):
     steps: tuple[EntryStep, ...]
 
 
+class History(Part, frozen=True, kw_only=True):
+    """Entries of one service, the newest last."""
+
+    schema: Literal["hopkeeper/history/1"] = "hopkeeper/history/1"
+    topology: str
+    service: str
+    entries: tuple[Entry, ...]
+
+
 class Explanation(Part, frozen=True, kw_only=True):
     """The entries that explain a service as it was at `at`, or as it is where that is null; the oldest first."""
 

@@ -2,18 +2,22 @@
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
+from function_app.reconcile.documents.error import ErrorDetail
 from function_app.reconcile.documents.part import Part
 
 
 class OutcomeAnswer(Part, frozen=True, kw_only=True):
     """`outcome` is one of `passes.outcome.Ending`; `retryAfterSeconds`: when Hopkeeper looks again by itself, null for the
-    next event or sweep."""
+    next event or sweep. `error` is there where an order was refused: the same reasons, in the shape of every error."""
 
     schema: Literal["hopkeeper/outcome/1"] = "hopkeeper/outcome/1"
     topology: str
     outcome: str
     reasons: tuple[str, ...]
     retry_after_seconds: float | None
+    error: ErrorDetail | UnsetType = UNSET
 
 
 class Outcomes(Part, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ The queries are shared with the passes (`operations`): an answer of either serve
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from function_app.domain.routes.findings import RouteFinding
 from function_app.domain.topology.model import Topology
@@ -46,12 +46,16 @@ class Evidence:
         return _unanswered(self.verification, self.good_from)
 
 
-async def gather_evidence(ports: Ports, topology: Topology, fresh: bool = False) -> Evidence:
-    """Looks again and again until nothing is left to query, at most for `verifyEvery`. `fresh` takes no earlier answer.
+async def gather_evidence(
+    ports: Ports, topology: Topology, fresh: bool = False, most: timedelta = timedelta.max
+) -> Evidence:
+    """Looks again and again until nothing is left to query, at most for `verifyEvery`, or `most` where that is less. `fresh`
+    takes no earlier answer.
 
     Raises Unavailable where storage does not answer.
     """
     began = ports.clock.now()
+    most = min(most, topology.timing.verify_every)
     good_from = began if fresh else began - topology.timing.verify_every
     servers = (keep_membership(ports, topology, server, dry_run=True) for server in topology.route_servers)
     memberships = tuple(await asyncio.gather(*servers))
@@ -61,7 +65,7 @@ async def gather_evidence(ports: Ports, topology: Topology, fresh: bool = False)
         now = ports.clock.now()
         # All that is due and within the budget was started: with nothing under way there is nothing to wait for.
         missing = _unanswered(verification, good_from)
-        if not missing or not verification.under_way or now - began >= topology.timing.verify_every:
+        if not missing or not verification.under_way or now - began >= most:
             break
         await ports.clock.sleep(topology.timing.doubt_poll / 2)
     networks = await keep_networks(ports, topology, memberships, basis.records, dry_run=True)

@@ -4,6 +4,7 @@
 |-----------------------------------------------|-------------------------------|--------------------------------------------|
 | `topologies/{topology}.yaml`                  | operators                     | compare-and-swap; its etag: the generation |
 | `good/{topology}.yaml`                        | `apply`                       | overwritten                                |
+| `previous/{topology}.yaml`                    | `apply`                       | overwritten                                |
 | `records/{topology}/{service}.json`           | passes and orders             | compare-and-swap: the safety protocol      |
 | `history/{topology}/{service}/{time}-{pace}.json` | passes and orders         | once                                       |
 | `status/{topology}.json`                      | slow passes                   | overwritten                                |
@@ -32,6 +33,9 @@ TOPOLOGIES = "topologies/"
 
 GOOD = "good/"
 """Prefix of the last good document of every topology."""
+
+PREVIOUS = "previous/"
+"""Prefix of the document before the last good one, of every topology."""
 
 RECORDS = "records/"
 """Prefix of the records of every service."""
@@ -64,6 +68,11 @@ def topology_name(key: str) -> str | None:
 def last_good(name: str) -> str:
     """The copy of the last document that decoded. `Topologies.apply`; overwritten."""
     return f"{GOOD}{name}{_DOCUMENT}"
+
+
+def previous(name: str) -> str:
+    """The document that was the last good one before the one that is. `Topologies.apply`; overwritten."""
+    return f"{PREVIOUS}{name}{_DOCUMENT}"
 
 
 def record(topology: str, service: str) -> str:

@@ -1,7 +1,8 @@
 """The operator's documents: the version in force, and the last good one where the newest cannot be used.
 
 `topologies/{name}.yaml` is what operators write (its etag is the generation), `good/{name}.yaml` the copy of the last
-version that decoded and took nothing away that may serve. What a document may contain is `domain.topology.document`.
+version that decoded and took nothing away that may serve, `previous/{name}.yaml` the one that this replaced. What a document
+may contain is `domain.topology.document`.
 
 | `topologies/{name}.yaml`                                   | in force                                                      |
 |------------------------------------------------------------|---------------------------------------------------------------|
@@ -54,6 +55,25 @@ class InForce:
     topology: Topology
     generation: str
     problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A document as it was written, and its etag in the storage."""
+
+    text: str
+    etag: str
+
+    @property
+    def quoted_etag(self) -> str:
+        """As HTTP writes it."""
+        return f'"{unquoted(self.etag)}"'
+
+
+def unquoted(etag: str) -> str:
+    """An etag as it is compared: without quotes, which Blob Storage gives and a directory does not, and without a mark of
+    weakness, which proxies that compress set."""
+    return etag.strip().removeprefix("W/").strip('"')
 
 
 class Topologies:
@@ -125,10 +145,18 @@ class Topologies:
             problems = await self._departures(name, good, newest, recorded=self._observe_only)
             if problems:
                 return InForce(self._decode(name, good)[0], good.etag, problems)
-        if (good is None or good.body != stored.body) and not self._observe_only:
-            await self._documents.put(keys.last_good(name), stored.body)
+        if not self._observe_only:
+            await self._keep(name, good, stored.body)
         self._believed[name] = stored.etag
         return InForce(newest, stored.etag)
+
+    async def _keep(self, name: str, good: Stored | None, body: bytes) -> None:
+        """As the last good one, in place of `good`, which becomes the one before it."""
+        if good is not None and good.body == body:
+            return
+        if good is not None:
+            await self._documents.put(keys.previous(name), good.body)
+        await self._documents.put(keys.last_good(name), body)
 
     async def _departures(
         self, name: str, good: Stored, newest: Topology | None, recorded: bool = True
@@ -175,7 +203,7 @@ class Topologies:
             if there is not None:
                 await self._documents.save(key, there.body, etag)
             raise BadInput(problems)
-        await self._documents.put(keys.last_good(topology.name), text.encode())
+        await self._keep(topology.name, await self._documents.load(keys.last_good(topology.name)), text.encode())
         return topology
 
     async def proposed(self, text: str) -> InForce:
@@ -190,12 +218,31 @@ class Topologies:
 
     async def text(self, name: str) -> str:
         """The document that is in force, as it was written. Raises BadInput where there is none."""
+        return (await self.written(name)).text
+
+    async def written(self, name: str) -> Written:
+        """The same, with its etag."""
         in_force = await self.in_force(name)
         for key in (keys.topology(name), keys.last_good(name)):
             stored = await self._documents.load(key)
             if stored is not None and stored.etag == in_force.generation:
-                return stored.body.decode()
+                return Written(stored.body.decode(), stored.etag)
         raise Superseded(f"topology {name!r} changed meanwhile")
+
+    async def previous(self, name: str) -> Written:
+        """The document that was in force before the one that is, or before the topology was taken away. Raises BadInput
+        where there is none."""
+        before = await self._documents.load(keys.previous(name))
+        if await self._documents.load(keys.topology(name)) is None:
+            before = await self._documents.load(keys.last_good(name)) or before
+        if before is None:
+            raise NotThere.of("$.name", f"there is no document of topology {name!r} before the one in force")
+        return Written(before.body.decode(), before.etag)
+
+    async def newest_etag(self, name: str) -> str | None:
+        """Of the document that was stored last, in force or not; None where there is none."""
+        stored = await self._documents.load(keys.topology(name))
+        return None if stored is None else stored.etag
 
     async def text_or_none(self, name: str) -> str | None:
         """The same, None where there is none."""

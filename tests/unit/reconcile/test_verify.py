@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -14,8 +14,9 @@ from function_app.domain.routes.reading import LearnedRoute
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import RouteServer
+from function_app.reconcile.documents.evidence import evidence_document
 from function_app.reconcile.passes.outcome import Ending
-from function_app.reconcile.routes.evidence import gather_evidence
+from function_app.reconcile.routes.evidence import Evidence, gather_evidence
 from function_app.reconcile.routes.verify import next_hops
 from function_app.reconcile.status import detail
 from function_app.reconcile.store.topologies import Topologies
@@ -271,6 +272,10 @@ def test_where_routes_lead_is_unknown_while_the_holder_is_no_speaker_of_the_topo
 # --- by hand ---------------------------------------------------------------------------------------------------------
 
 
+def lines_of(evidence: Evidence, now: datetime) -> list[str]:
+    return list(table(evidence_document("hub", evidence, now), now))
+
+
 async def test_by_hand_everything_is_requested_and_nothing_is_changed() -> None:
     scene = Verified()
     await scene.settle()
@@ -281,7 +286,7 @@ async def test_by_hand_everything_is_requested_and_nothing_is_changed() -> None:
     assert (scene.world.peering_writes, scene.record) == (writes, records)
     as_of = evidence.verification.as_of
     assert as_of is not None
-    assert list(table(evidence, scene.clock.at)) == [
+    assert lines_of(evidence, scene.clock.at) == [
         "0 wrong, 0 to know; everything was answered",
         f"the oldest answer is {round((scene.clock.at - as_of).total_seconds())} s old",
         "5 of 60 write tokens spent in the last 300 s",
@@ -304,7 +309,7 @@ async def test_with_an_instance_that_arm_does_not_tell_nothing_is_verified() -> 
     assert (evidence.sound, evidence.verification.verified) == (False, False)
     assert evidence.unread == ("rs: ARM lists 1 of its 2 instances (virtualRouterIps): nothing is known of the rest",)
     assert evidence.verification.trouble == evidence.unread
-    assert sum(evidence.unread[0] in line for line in table(evidence, NOW)) == 1
+    assert sum(evidence.unread[0] in line for line in lines_of(evidence, NOW)) == 1
 
 
 async def test_by_hand_what_is_wrong_comes_first_in_a_table() -> None:
@@ -315,7 +320,7 @@ async def test_by_hand_what_is_wrong_comes_first_in_a_table() -> None:
     scene.effective.answers[NIC] = (EffectiveRoute(DEFAULT, "User", "Internet", ()),)
     evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
     assert not evidence.sound
-    lines = list(table(evidence, scene.clock.at))
+    lines = lines_of(evidence, scene.clock.at)
     assert lines[:4] == [
         "       WHERE              KIND        WHAT",
         "wrong  rs                 missing     0.0.0.0/0 from nva-b on rs is not learned on either instance",
@@ -342,7 +347,7 @@ async def test_by_hand_what_cannot_be_read_is_not_sound() -> None:
     scene.world.arm_up = False
     evidence = await gather_evidence(scene.ports, scene.topology)
     assert not evidence.sound
-    assert "  rs: ARM answers 503" in list(table(evidence, NOW))
+    assert "  rs: ARM answers 503" in lines_of(evidence, NOW)
 
 
 async def test_by_hand_what_arm_refuses_stays_unanswered_and_is_not_waited_for() -> None:
@@ -354,7 +359,7 @@ async def test_by_hand_what_arm_refuses_stays_unanswered_and_is_not_waited_for()
     evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
     assert (evidence.sound, evidence.unanswered) == (False, ("effective nva-a",))
     assert scene.clock.at - began < timedelta(seconds=60)
-    lines = list(table(evidence, scene.clock.at))
+    lines = lines_of(evidence, scene.clock.at)
     assert lines[:3] == [
         "0 wrong, 0 to know; not everything was answered:",
         "  not answered: effective nva-a",
@@ -373,7 +378,7 @@ async def test_by_hand_nothing_is_requested_beside_an_open_operation() -> None:
     requested = len(scene.learned.requested)
     evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
     assert len(scene.learned.requested) == requested
-    assert "  nothing is queried: an operation of fw is open" in list(table(evidence, scene.clock.at))
+    assert "  nothing is queried: an operation of fw is open" in lines_of(evidence, scene.clock.at)
 
 
 async def test_an_interface_that_leads_elsewhere_is_found() -> None:

@@ -1,0 +1,140 @@
+"""The HTTP API in the worker's own library, over the simulator: what every reading route answers, and how it says no."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from jsonschema import Draft202012Validator
+
+from lab import keys
+from lab.stack import SERVICE, TOPOLOGY, Stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "contracts" / "documents"
+HERE = f"/topologies/{TOPOLOGY}"
+READS = {
+    "/status": "overview",
+    f"/status/{TOPOLOGY}": "status",
+    "/topologies": "topologies",
+    f"{HERE}/services/{SERVICE}/history?most=5": "history",
+    f"{HERE}/services/{SERVICE}/history?after=2026-01-01T00:00:00Z": "history",
+    f"{HERE}/services/{SERVICE}/explain": "explanation",
+    f"{HERE}/services/{SERVICE}/explain?at=2026-01-02T03:04:05Z": "explanation",
+    f"{HERE}/plan": "plan",
+    f"{HERE}/verify": "evidence",
+    f"{HERE}/lint": "preflight",
+}
+"""What is read, and the document that it gives."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack() -> AsyncIterator[Stack]:
+    """Simulator and app without NVAs, and a sweep that never comes; one look has been made."""
+    async with Stack.make() as made:
+        made.sweep = "0 0 0 1 1 *"
+        await made.up(with_nvas=False)
+        end = time.monotonic() + 30
+        while (await made.ask_app("POST", f"/reconcile/{TOPOLOGY}"))[1]["outcome"] == "pending":
+            assert time.monotonic() < end
+            await asyncio.sleep(0.1)
+        yield made
+
+
+async def asked(
+    stack: Stack, method: str, path: str, body: str | None = None, **headers: str
+) -> tuple[int, Mapping[str, str], str]:
+    """Status, headers and body of an answer to an operator."""
+    assert stack.session is not None
+    key = {"x-functions-key": keys.of_role(stack.keys, keys.OPERATE)}
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    url = f"{stack.host_url}/api{path}"
+    async with stack.session.request(method, url, data=body, headers=key | sent) as response:
+        return response.status, response.headers, await response.text()
+
+
+def validate(document: str, value: Any) -> None:
+    schema = json.loads((SCHEMAS / f"{document}.schema.json").read_text())
+    Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(value)
+
+
+@pytest.mark.parametrize(("path", "document"), READS.items(), ids=READS)
+async def test_what_is_read_is_its_document(stack: Stack, path: str, document: str) -> None:
+    code, headers, body = await asked(stack, "GET", path)
+    assert (code, headers["Content-Type"]) == (200, "application/json")
+    value = json.loads(body)
+    validate(document, value)
+    assert value["schema"] == f"hopkeeper/{document}/1"
+
+
+AS_TEXT = {
+    "/status": TOPOLOGY,
+    f"/status/{TOPOLOGY}": f"{TOPOLOGY}: ",
+    f"{HERE}/services/{SERVICE}/history": "woken by",
+    f"{HERE}/services/{SERVICE}/explain": "evidence (as of",
+    f"{HERE}/verify": "write tokens spent",
+    f"{HERE}/lint": "error",
+}
+
+
+@pytest.mark.parametrize(("path", "line"), AS_TEXT.items(), ids=AS_TEXT)
+async def test_where_text_is_preferred_lines_are_read(stack: Stack, path: str, line: str) -> None:
+    code, headers, body = await asked(stack, "GET", path, Accept="text/plain")
+    assert (code, headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
+    assert line in body
+
+
+async def test_the_document_in_force_is_read_as_it_was_written_with_the_etag_that_the_list_names(stack: Stack) -> None:
+    code, headers, body = await asked(stack, "GET", HERE)
+    assert (code, headers["Content-Type"].partition(";")[0]) == (200, "text/yaml")
+    assert body == (stack.storage / "topologies" / f"{TOPOLOGY}.yaml").read_text()
+    listed = json.loads((await asked(stack, "GET", "/topologies"))[2])["topologies"]
+    assert [(one["topology"], one["usable"], f'"{one["etag"]}"') for one in listed] == [
+        (TOPOLOGY, True, headers["ETag"])
+    ]
+
+
+WRONG = [
+    ("/status/nowhere", 404, "$.name", "there is no topology 'nowhere'"),
+    ("/status?x=1", 400, "?x", "is none of any: there are none"),
+    ("/topologies?x=1", 400, "?x", "is none of any: there are none"),
+    ("/topologies/nowhere", 404, "$.name", "there is no topology 'nowhere'"),
+    (f"{HERE}?previous=maybe", 400, "?previous", "must be true or false, is 'maybe'"),
+    (f"{HERE}?previous=true", 404, "$.name", "there is no document of topology"),
+    (f"{HERE}/services/nothing/history", 404, "service", "has no service 'nothing'; it has: "),
+    (f"{HERE}/services/{SERVICE}/history?most=0", 400, "?most", "must be a whole number >= 1, is '0'"),
+    (f"{HERE}/services/{SERVICE}/history?most=x", 400, "?most", "must be a whole number, is 'x'"),
+    (f"{HERE}/services/{SERVICE}/history?after=2026-01-01T00:00:00", 400, "?after", "must say its offset from UTC"),
+    (f"{HERE}/services/nothing/explain", 404, "service", "has no service 'nothing'"),
+    (f"{HERE}/services/{SERVICE}/explain?at=noon", 400, "?at", "must be a time, as 2026-01-02T03:04:05Z, is 'noon'"),
+    (f"{HERE}/services/{SERVICE}/explain?at=0001-01-01T00:00:00%2B12:00", 400, "?at", "at the end of time"),
+    (f"{HERE}/plan?fresh=1", 400, "?fresh", "is none of any"),
+    ("/topologies/nowhere/plan", 404, "$.name", "there is no topology 'nowhere'"),
+    (f"{HERE}/verify?fresh=2", 400, "?fresh", "must be true or false, is '2'"),
+    ("/topologies/nowhere/lint", 404, "$.name", "there is no topology 'nowhere'"),
+]
+
+
+@pytest.mark.parametrize(("path", "code", "where", "rule"), WRONG, ids=[each[0] for each in WRONG])
+async def test_what_is_wrong_with_a_question_is_said_in_one_shape(
+    stack: Stack, path: str, code: int, where: str, rule: str
+) -> None:
+    status, _, body = await asked(stack, "GET", path)
+    answer = json.loads(body)
+    validate("error", answer)
+    assert (status, [one["path"] for one in answer["error"]["problems"]]) == (code, [where])
+    assert rule in answer["error"]["problems"][0]["rule"]
+    assert rule in answer["error"]["message"]
+
+
+async def test_a_refused_order_gives_its_reasons_in_the_shape_of_every_error(stack: Stack) -> None:
+    code, _, body = await asked(stack, "POST", f"{HERE}/services/{SERVICE}/switchover", '{"to": "nva-b"}')
+    answer = json.loads(body)
+    validate("outcome", answer)
+    assert (code, answer["outcome"], answer["error"]["causes"]) == (409, "refused", answer["reasons"])
+    assert "learning who serves" in answer["reasons"][0]
