@@ -28,7 +28,7 @@ from tools.release.package import ROOT, Package, contents, unpacked
 pytestmark = pytest.mark.timeout(300)  # the first test fetches the libraries
 
 AT_THE_ROOT = {"function_app.py", "host.json", "main.py"}
-BY_HAND_ONLY = ("function_app/cli.py", "function_app/render/")
+BY_HAND_ONLY = ("function_app/cli/", "function_app/render/")
 # As the last step of a deployment expects them.
 FUNCTIONS = re.findall(r'(?m)^functions="([\w ]+)"', (ROOT / "infra/hooks/postdeploy.sh").read_text())[0].split()
 CACHE = ROOT / "build" / "libraries"  # fetched once for all tests, and for `make package`

@@ -1,0 +1,5 @@
+"""`python -m function_app.cli`."""
+
+from function_app.cli import main
+
+main()

@@ -1,0 +1,56 @@
+"""How every command ends: 0 well, 1 wrong, held or refused, 2 not usable, 3 where nothing is known of now."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import msgspec
+
+from function_app import wiring
+from function_app.domain.base.errors import BadInput, HopkeeperError
+from function_app.reconcile.passes.outcome import Outcome
+
+TROUBLE = 1
+WRONG = 2
+STALE = 3
+ENDS = {"well": 0, "trouble": TROUBLE, "stale": STALE}
+
+
+def run[T](work: Coroutine[Any, Any, T], file: Path | None = None) -> T:
+    """`file` is what is said to be wrong, where it is."""
+
+    async def closing() -> T:
+        try:
+            return await work
+        finally:
+            await wiring.close()
+
+    try:
+        return asyncio.run(closing())
+    except HopkeeperError as error:
+        if isinstance(error, BadInput) and file is not None:
+            refuse(file, error)
+        click.echo(f"hopkeeper: {error}", err=True)
+        sys.exit(WRONG if isinstance(error, BadInput) else TROUBLE)
+
+
+def show_outcome(outcome: Outcome) -> None:
+    click.echo(outcome.ending.word)
+    for reason in outcome.reasons:
+        click.echo(f"  {reason}")
+
+
+def show(document: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+
+
+def refuse(file: Path, error: BadInput) -> NoReturn:
+    many = len(error.problems)
+    click.echo(f"{file} cannot be used: {many} fault{'s' * (many > 1)}", err=True)
+    for problem in error.problems:
+        line = "" if problem.line is None else f"line {problem.line}, "
+        click.echo(f"  {line}{problem}", err=True)
+    sys.exit(WRONG)

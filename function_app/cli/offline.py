@@ -1,0 +1,176 @@
+"""Commands over a document or over Azure alone: none of them reads what is in force."""
+
+import asyncio
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from function_app import wiring
+from function_app.cli.ends import TROUBLE, WRONG, refuse, run, show
+from function_app.cli.files import FILE, LAB, read, text_of
+from function_app.cli.parameters import Addresses, Language
+from function_app.cli.root import main
+from function_app.domain.base.errors import BadInput
+from function_app.domain.preflight.facts import Facts
+from function_app.domain.preflight.summary import Report, broken
+from function_app.domain.preflight.summary import lint as judged
+from function_app.domain.service.bounds import FencedBy, Probe
+from function_app.domain.service.kinds import kind_of
+from function_app.domain.topology.document import decode
+from function_app.domain.topology.laws import Place
+from function_app.domain.topology.model import Topology
+from function_app.reconcile.documents.findings import preflight_document
+from function_app.reconcile.inventory import take_inventory
+from function_app.render import render as configuration
+from function_app.views.first_topology import first_topology
+from function_app.views.preflight import report_lines
+
+
+@main.command(
+    help="Say whether a topology document can be used, and what is wrong with it; with --app, whether a deployed app has "
+    "every function and its sweep runs. Ends with 1 where the app does not."
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@LAB
+@click.option("--app", metavar="URL", help="Of the app, https://NAME.azurewebsites.net.")
+@click.option("--key-file", type=click.File("rb"), help="Holds the app's master key; - reads it from a pipe.")
+@click.option("--wait", default=0.0, help="Ask again for so many seconds, until the app is as it should be.")
+@click.option("--sweep-within", default=900.0, help="How old the last sweep may be, seconds.")
+def check(
+    file: Path | None, lab: bool, app: str | None, key_file: IO[bytes] | None, wait: float, sweep_within: float
+) -> None:
+    if app is not None and key_file is not None and file is None:
+        _check_app(app, _key(key_file), timedelta(seconds=wait), timedelta(seconds=sweep_within))
+        return
+    if file is None or app is not None:
+        raise click.UsageError("give a topology document, or --app URL with --key-file FILE")
+    topology = read(file, lab)
+    speakers, services = len(topology.speakers), len(topology.services)
+    click.echo(f"{file}: topology {topology.name!r} is usable: {speakers} speakers, {services} services")
+
+
+@main.command(
+    help="Write a first topology from what is in Azure, by the resource id of a Route Server or of the resource group that holds "
+    "it: peerings, learned routes, load balancers. Reads only, and needs no settings but a login (az login)."
+)
+@click.argument("resource", metavar="ID")
+@click.option("--group", "groups", multiple=True, metavar="ID", help="Of another resource group with load balancers.")
+@click.option("--name", help="Of the topology; by default made from the Route Server's.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The file to write; by default it is printed."
+)
+@click.option("--force", is_flag=True, help="Overwrite the file where it is there already.")
+@LAB
+def init(resource: str, groups: tuple[str, ...], name: str | None, out: Path | None, force: bool, lab: bool) -> None:
+    if out is not None and out.exists() and not force:
+        raise click.UsageError(f"{out} is there already: nothing was written (--force overwrites it)")
+
+    async def read() -> str:
+        text = first_topology(await take_inventory(wiring.sources(), resource, groups), name)
+        decode(text, Place(allow_loopback=lab))
+        return text
+
+    text = run(read())
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        with out.open("w" if force else "x") as file:
+            file.write(text)
+    except OSError as error:
+        raise click.UsageError(f"{out} cannot be written: {error.strerror}") from error
+    click.echo(f"{out}: written, a first topology of {resource}: read its comments, then hopkeeper check {out}")
+
+
+@main.command(help="Say what would keep a topology from working; changes nothing. Ends with 1 where there is an error.")
+@FILE
+@click.option(
+    "--azure/--offline", default=None, help="Ask Azure and the agents too; by default where settings are there."
+)
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
+@LAB
+def lint(file: Path, azure: bool | None, as_json: bool, lab: bool) -> None:
+    try:
+        topology = decode(text_of(file), Place(allow_loopback=lab))
+    except BadInput as error:
+        report = broken(error.problems)
+    else:
+        asks = wiring.is_configured() if azure is None else azure
+        report = run(_asked(topology)) if asks else judged(topology, Facts())
+    if as_json:
+        show(preflight_document(report))
+    else:
+        click.echo("\n".join(report_lines(report)))
+    if report.errors:
+        sys.exit(TROUBLE)
+
+
+@main.command(help="The worst time that a failover may take, path by path, from a topology document.")
+@FILE
+@click.option("--probe-interval", default=5.0, help="of the load balancer's probe, seconds")
+@click.option("--probe-threshold", default=2, help="of the load balancer's probe")
+@LAB
+def bounds(file: Path, probe_interval: float, probe_threshold: int, lab: bool) -> None:
+    topology = read(file, lab)
+    probe = Probe(timedelta(seconds=probe_interval), probe_threshold)
+    of_services = (bound for s in topology.services for bound in kind_of(s).bounds(s, topology, probe))
+    for bound in dict.fromkeys(of_services):
+        click.echo(f"{bound.total.total_seconds():7.1f} s  {bound.detection}; {bound.fence}")
+        click.echo("            " + " + ".join(f"{what} {part.total_seconds():g}" for what, part in bound.parts))
+        if bound.fence is not FencedBy.OUTRANKED:
+            two, none = (
+                bound.overlap.total_seconds(),
+                (bound.gap if bound.gap is not None else bound.total).total_seconds(),
+            )
+            click.echo(
+                f"            admitted by the load balancer: two for at most {two:g} s, none for at most {none:g} s"
+            )
+
+
+@main.command(
+    help="The BGP configuration that a topology implies for a speaker, at rest, or its agent's; to be looked over and merged."
+)
+@FILE
+@click.argument("speaker")
+@click.option("--vendor", required=True, type=Language())
+@click.option("--instances", multiple=True, type=Addresses(2), help="of a Route Server: rs-hub=10.0.2.4,10.0.2.5")
+@click.option("--frontend", multiple=True, type=Addresses(1), help="of a service's load balancer: fw=10.0.1.100")
+@LAB
+def render(
+    file: Path, speaker: str, vendor: str, instances: tuple[Any, ...], frontend: tuple[Any, ...], lab: bool
+) -> None:
+    frontends = {service: address for service, (address,) in frontend}
+    try:
+        click.echo(configuration(read(file, lab), speaker, vendor, dict(instances), frontends), nl=False)
+    except BadInput as error:
+        refuse(file, error)
+
+
+def _key(file: IO[bytes]) -> str:
+    """The key in a file, which HTTP carries in a header. Ends with 2, before any request, where there is none."""
+    try:
+        key = file.read().decode("ascii").strip()
+    except UnicodeDecodeError:
+        wrong = "is no key, which is in ASCII"
+    else:
+        if key.isprintable() and key and " " not in key:
+            return key
+        wrong = "holds more than one key" if key else "is empty"
+    click.echo(f"{file.name} {wrong}: az functionapp keys list --query masterKey --output tsv prints the key", err=True)
+    sys.exit(WRONG)
+
+
+def _check_app(url: str, key: str, wait: timedelta, sweep_within: timedelta) -> None:
+    found, said = asyncio.run(wiring.deployed_app(url, key).check(wait, sweep_within))
+    for fault in found:
+        click.echo(f"{url}: {fault}", err=True)
+    if found:
+        sys.exit(TROUBLE)
+    click.echo(f"{url}: {said}")
+
+
+async def _asked(topology: Topology) -> Report:
+    return await wiring.use_cases().lint(topology)
