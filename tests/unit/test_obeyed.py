@@ -106,6 +106,21 @@ CASES = {
         granted(operation=operation(reason="the disk is full")),
         held=("an operation is under way: the disk is full",),
     ),
+    "an order is taken while the member serves that it expects to": Case(
+        SwitchoverOrder(to=B, by="ann", expect=A),
+        because=("switchover to nva-b at epoch 4: ordered by ann",),
+        effects=(by_agent(A),),
+        changes=moved(Kind.SWITCHOVER),
+    ),
+    "an order is refused once another member serves than it expects": Case(
+        DrainOrder(member=A, by="ann", expect=B),
+        held=("nva-a serves, and nva-b was expected to: look at the status, and order it again",),
+    ),
+    "an order that expects a member to serve is refused while none is known to": Case(
+        PauseOrder(expect=A),
+        record=learning(),
+        held=("no member is known to serve, and nva-a was expected to: look at the status, and order it again",),
+    ),
     "a switchover needs its holder": Case(
         SwitchoverOrder(to=B),
         look(SILENT),

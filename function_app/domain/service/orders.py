@@ -40,12 +40,15 @@ type Minutes = Annotated[float, Meta(gt=0, le=MINUTES_MAX, description="how long
 
 
 class _Form(Struct, frozen=True, kw_only=True):
-    """`by` is who orders it, for the history."""
+    """`by` is who orders it, for the history. `expect`: the member that the operator saw serve, as it may have moved since."""
 
     reads_pool: ClassVar[bool] = False
     """Whether it is decided on with a reading of the load balancer."""
 
     by: str = OPERATOR
+    expect: (
+        Annotated[str, Meta(min_length=1, description="refuse it unless this member serves at that moment")] | None
+    ) = None
 
     def decide(self, look: Look) -> Decision:
         """What the order changes; `held` alone (with the record as it was) refuses it."""
@@ -263,6 +266,9 @@ def obey(look: Look, order: Order) -> Decision:
         return _refused(look, look.record.too_new)
     if look.record.leaving is not None and not isinstance(order, OF_LEAVING):
         return _refused(look, _left(look.record.leaving))
+    if order.expect is not None and look.record.holder != order.expect:
+        serves = f"{look.record.holder} serves" if look.record.holder else "no member is known to serve"
+        return _refused(look, f"{serves}, and {order.expect} was expected to: look at the status, and order it again")
     return order.decide(look)
 
 
