@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from function_app.domain.base.moments import moment_of
 from function_app.render import LANGUAGES, did_you_mean
-from function_app.views.status import moment_of
 
 
 class Addresses(click.ParamType[tuple[str, tuple[IPv4Address, ...]]]):

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from msgspec import UNSET
 
+from function_app.domain.base.moments import moment
 from function_app.reconcile.documents.history import Entry, EntryStep, Explanation
-from function_app.views.status import moment
 
 
 def explanation_lines(explanation: Explanation) -> tuple[str, ...]:

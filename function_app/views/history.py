@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from function_app.domain.base.moments import moment
 from function_app.reconcile.documents.history import Entry
-from function_app.views.status import moment
 
 
 def history_lines(entries: Sequence[Entry]) -> Iterator[str]:

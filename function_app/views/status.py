@@ -3,13 +3,12 @@
 Stored readings are of the moment at which they were made: where that is long ago, nothing is said in the present tense.
 """
 
-import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, time, timedelta
 from types import MappingProxyType
 
 from msgspec import UNSET
 
+from function_app.domain.base.moments import moment
 from function_app.reconcile.documents import look
 from function_app.reconcile.documents.status import Overview, ServiceStatus, Status, Sweep, TopologySummary
 from function_app.reconcile.status import answers, spares_now
@@ -145,28 +144,6 @@ def _surroundings(last: look.LastLook) -> Iterator[str]:
     errors = sum(found.severity == "error" for found in last.preflight)
     if last.preflight:
         yield f"preflight: {errors} errors, {len(last.preflight) - errors} to know: `hopkeeper lint FILE`"
-
-
-def moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}Z"
-
-
-def moment_of(text: str, now: datetime) -> datetime:
-    """A time that a person writes: as `moment` and others print it, the last 03:00, or -10m (s, m, h, d). Raises ValueError."""
-    if back := re.fullmatch(r"-(\d+)([smhd])", text):
-        try:
-            return now - timedelta(seconds=int(back[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[back[2]])
-        except OverflowError:
-            raise ValueError(f"{text!r} is before there were dates") from None
-    if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?Z?", text):
-        clock = time.fromisoformat(text.rstrip("Z").zfill(5 if text.count(":") == 1 else 8))
-        today = datetime.combine(now.date(), clock, now.tzinfo)
-        return today if today <= now else today - timedelta(days=1)
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no time: {moment(now)}, 03:00 and -10m are") from None
-    return at if at.tzinfo is not None else at.replace(tzinfo=now.tzinfo)
 
 
 def ago(seconds: float) -> str:

@@ -105,6 +105,11 @@ def test_only_wiring_names_adapters() -> None:
     assert naming == ["wiring.py"]
 
 
+def test_a_time_is_spelled_in_one_place() -> None:
+    spelling = [str(p.relative_to(ROOT)) for p in PRODUCT if re.search(r"%H:?%M", p.read_text())]
+    assert spelling == ["function_app/domain/base/moments.py", "function_app/reconcile/store/keys.py"]
+
+
 def test_main_is_short_and_knows_only_triggers() -> None:
     main = (ROOT / "main.py").read_text()
     assert len(main.splitlines()) <= 30

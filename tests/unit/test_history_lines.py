@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from function_app.domain.base.errors import BadInput
+from function_app.domain.base.moments import moment, moment_of
 from function_app.reconcile.documents.history import Entry, EntryStep
 from function_app.views.history import history_lines
-from function_app.views.status import moment, moment_of
 from tests.unit.reconcile.test_use_cases import settled
 
 NOW = datetime(2026, 11, 28, 17, 24, 44, 83646, tzinfo=UTC)

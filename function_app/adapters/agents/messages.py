@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from function_app.domain.base.addresses import dotted_decimal
 from function_app.domain.base.errors import BadInput, NotAuthentic
+from function_app.domain.base.moments import moment
 from function_app.domain.service.observation import AgentService, AgentStatus, PeerView, Role, Value
 from function_app.domain.service.steps import (
     NOTHING_OUTWARD,
@@ -254,7 +255,7 @@ def plain(text: str) -> str:
 def _maintenance(coming: _Maintenance | None) -> str | None:
     if coming is None:
         return None
-    return plain(coming.kind) + (f" not before {coming.not_before:%Y-%m-%d %H:%M:%SZ}" if coming.not_before else "")
+    return plain(coming.kind) + (f" not before {moment(coming.not_before)}" if coming.not_before else "")
 
 
 def _warranted(shown: _Service, topology: str, service: str, signed: Signed) -> int:

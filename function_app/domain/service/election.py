@@ -4,6 +4,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from function_app.domain.base.moments import moment
 from function_app.domain.service.health import HealthRow, Verdict, has_session, is_ready, is_seen, judge
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AdminState, BalancerReading, Value
@@ -60,7 +61,7 @@ def unable(look: Look, member: str) -> str | None:
         return f"{member}: it is not in the backend pool"
     if is_last_choice(look, member):
         if look.is_appliance(member) and (at := _refused_lately(look, member)):
-            return f"{member}: it failed at {at:%H:%M:%SZ}, and nothing shows whether it is well since"
+            return f"{member}: it failed at {moment(at)}, and nothing shows whether it is well since"
         return f"{member}: it refused to serve lately, or the load balancer's probe gets no answer of it"
     return None if is_ready(look, member) else f"{member}: not every BGP session of it is Established"
 

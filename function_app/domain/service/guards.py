@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from function_app.domain.base.moments import moment
 from function_app.domain.base.refusal import Guard, GuardAnswer, Refusal, refusals
 from function_app.domain.base.timing import Timing
 from function_app.domain.service.election import is_drained, is_known_out
@@ -68,7 +69,7 @@ def _paused(step: Step, look: Look) -> GuardAnswer:
     pause, at = look.record.pause, look.at
     if pause is None or not is_paused(look):
         return None
-    until = f"until {pause.until:%Y-%m-%d %H:%M:%SZ} by {pause.by}" + (f" ({pause.reason})" if pause.reason else "")
+    until = f"until {moment(pause.until)} by {pause.by}" + (f" ({pause.reason})" if pause.reason else "")
     return until, pause.until - at
 
 

@@ -17,6 +17,7 @@ from msgspec.structs import fields, replace
 
 from function_app.domain.base.addresses import dotted_decimal
 from function_app.domain.base.errors import BadInput, NotThere
+from function_app.domain.base.moments import moment
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect, is_drained, is_known_out, is_surely_down_by_operator
 from function_app.domain.service.guards import Draining, Touch, is_paused, refuse
@@ -292,7 +293,7 @@ def _lacks_a_proof(look: Look) -> str | None:
     missing = unproven(look) if record.phase is Phase.FENCING and record.target is not None else []
     if not missing or operation is None:
         return None
-    since = f"a move to {record.target} is under way since {operation.started:%H:%M:%SZ}"
+    since = f"a move to {record.target} is under way since {moment(operation.started)}"
     which = " and ".join(missing)
     return f"{since}: no proof yet that {which} does not serve. {IF_OFF.format(which)}"
 
@@ -305,7 +306,7 @@ def _unsuitable(look: Look, target: str) -> str | None:
         return f"{target} serves already"
     if is_drained(look, target):
         drain = look.record.drains[target]
-        return f"{target} is drained until {drain.until:%H:%M:%SZ} by {drain.by}: `undrain` it first"
+        return f"{target} is drained until {moment(drain.until)} by {drain.by}: `undrain` it first"
     return judge(look, target).because if look.role(target) is None or has_failed(look, target) else None
 
 

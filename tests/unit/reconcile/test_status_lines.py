@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from function_app.domain.base.moments import moment_of
 from function_app.reconcile.documents.status import Overview
 from function_app.reconcile.use_cases import UseCases
-from function_app.views.status import ago, moment_of, overview_lines, status_lines
+from function_app.views.status import ago, overview_lines, status_lines
 from tests.unit.reconcile.scene import Scene
 from tests.unit.reconcile.test_use_cases import settled
 
