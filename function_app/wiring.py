@@ -80,8 +80,8 @@ def _azure(settings: Settings) -> Azure:
 
 
 async def close() -> None:
-    """Closes what was opened since the first call of `use_cases`, `without_agents` or `sources`: for the command line, which
-    ends. The app's own clients live as long as it does."""
+    """Closes what was opened since the first call of `use_cases`, `without_agents` or `sources`, and forgets it: for the command
+    line, which ends or begins anew. The app's own clients live as long as it does."""
     for made, signs in ((use_cases, True), (without_agents, False)):
         if not made.cache_info().currsize:
             continue
@@ -91,6 +91,8 @@ async def close() -> None:
                 await part.close()
     if sources.cache_info().currsize:
         await _azure(environment.from_environment(signs=False, stores=False)).close()
+    for each in (use_cases, without_agents, sources, _azure):
+        each.cache_clear()
 
 
 @cache
@@ -128,6 +130,11 @@ def is_configured() -> bool:
     except BadInput:
         return False
     return True
+
+
+def clock() -> Clock:
+    """For the command line, which waits."""
+    return SystemClock()
 
 
 def deployed_app(url: str, key: str) -> DeployedApp:

@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from function_app import wiring
-from function_app.cli.ends import TROUBLE, run, show_outcome
+from function_app.cli.connection import reach
+from function_app.cli.ends import JSON, TROUBLE, WELL, run, show_outcome
 from function_app.cli.files import FILE, difference, text_of
 from function_app.cli.root import main
 from function_app.domain.preflight.facts import Facts
@@ -14,7 +15,6 @@ from function_app.domain.preflight.rule import Severity
 from function_app.domain.preflight.summary import Report
 from function_app.domain.preflight.summary import lint as judged
 from function_app.domain.topology.model import Topology
-from function_app.reconcile.passes.outcome import Outcome
 from function_app.views.preflight import report_lines
 
 
@@ -48,10 +48,11 @@ def apply(file: Path, anyway: bool) -> None:
     click.echo(f"{file}: topology {topology.name!r} is in force")
 
 
-@main.command(help="Make one pass over a topology now.")
+@main.command(help="Make one pass over a topology now. Ends with 1 where anything is held, paused or refused.")
 @click.argument("topology")
-def reconcile(topology: str) -> None:
-    async def look() -> Outcome:
-        return await wiring.use_cases().look(topology, "by hand")
-
-    show_outcome(run(look()))
+@JSON
+def reconcile(topology: str, as_json: bool) -> None:
+    outcome = reach(lambda app: app.look(topology))
+    show_outcome(outcome, as_json)
+    if outcome.outcome not in WELL:
+        sys.exit(TROUBLE)

@@ -1,4 +1,12 @@
-"""How every command ends: 0 well, 1 wrong, held or refused, 2 not usable, 3 where nothing is known of now."""
+"""How every command ends, and what it prints at its end.
+
+| status | means |
+|---|---|
+| 0 | well |
+| 1 | something is wrong, held or refused; or the command was interrupted |
+| 2 | the command line, a document or a setting cannot be used |
+| 3 | nothing is known of now: nothing has looked lately, or what was to answer did not |
+"""
 
 import asyncio
 import sys
@@ -10,13 +18,17 @@ import click
 import msgspec
 
 from function_app import wiring
-from function_app.domain.base.errors import BadInput, HopkeeperError
-from function_app.reconcile.passes.outcome import Outcome
+from function_app.domain.base.errors import BadInput, HopkeeperError, Unavailable
+from function_app.reconcile.documents.outcome import OutcomeAnswer
+from function_app.reconcile.passes.outcome import Ending
 
 TROUBLE = 1
 WRONG = 2
 STALE = 3
 ENDS = {"well": 0, "trouble": TROUBLE, "stale": STALE}
+WELL = tuple(ending.word for ending in (Ending.CONVERGED, Ending.ACCEPTED, Ending.PENDING))
+
+JSON = click.option("--json", "as_json", is_flag=True, help="As JSON, of the schemas in contracts/documents.")
 
 
 def run[T](work: Coroutine[Any, Any, T], file: Path | None = None) -> T:
@@ -34,11 +46,14 @@ def run[T](work: Coroutine[Any, Any, T], file: Path | None = None) -> T:
         if isinstance(error, BadInput) and file is not None:
             refuse(file, error)
         click.echo(f"hopkeeper: {error}", err=True)
-        sys.exit(WRONG if isinstance(error, BadInput) else TROUBLE)
+        sys.exit(WRONG if isinstance(error, BadInput) else STALE if isinstance(error, Unavailable) else TROUBLE)
 
 
-def show_outcome(outcome: Outcome) -> None:
-    click.echo(outcome.ending.word)
+def show_outcome(outcome: OutcomeAnswer, as_json: bool) -> None:
+    if as_json:
+        show(outcome)
+        return
+    click.echo(outcome.outcome)
     for reason in outcome.reasons:
         click.echo(f"  {reason}")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
+from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 from function_app import wiring
 from function_app.cli.ends import TROUBLE, WRONG, refuse, run, show
@@ -27,6 +28,8 @@ from function_app.reconcile.inventory import take_inventory
 from function_app.render import render as configuration
 from function_app.views.first_topology import first_topology
 from function_app.views.preflight import report_lines
+
+SHELLS = {"bash": BashComplete, "fish": FishComplete, "zsh": ZshComplete}
 
 
 @main.command(
@@ -174,3 +177,9 @@ def _check_app(url: str, key: str, wait: timedelta, sweep_within: timedelta) -> 
 
 async def _asked(topology: Topology) -> Report:
     return await wiring.use_cases().lint(topology)
+
+
+@main.command(help='Print what completes commands in a shell: eval "$(hopkeeper completion bash)".')
+@click.argument("shell", type=click.Choice(tuple(SHELLS)))
+def completion(shell: str) -> None:
+    click.echo(SHELLS[shell](main, {}, "hopkeeper", "_HOPKEEPER_COMPLETE").source())

@@ -1,16 +1,22 @@
 """Commands that read what is in force and on record, and change nothing."""
 
 import sys
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
 from function_app import wiring
-from function_app.cli.ends import ENDS, TROUBLE, run, show
+from function_app.cli.app import App
+from function_app.cli.connection import reach
+from function_app.cli.ends import ENDS, JSON, TROUBLE, run, show
 from function_app.cli.files import FILE, LAB, difference, read, text_of
 from function_app.cli.parameters import Moment
 from function_app.cli.root import main
+from function_app.cli.waiting import watch
+from function_app.domain.base.errors import Unavailable
 from function_app.reconcile.documents.history import Entry, Explanation
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
@@ -26,24 +32,61 @@ from function_app.views.status import overview_lines, status_lines
     "something is wrong, 3 where nothing has looked for two sweeps."
 )
 @click.argument("topology", required=False)
-@click.option("--json", "as_json", is_flag=True, help="The whole status as JSON.")
-def status(topology: str | None, as_json: bool) -> None:
-    async def ask() -> tuple[Overview | None, list[Status]]:
-        use_cases = wiring.without_agents()
-        if topology:
-            return None, [await use_cases.status(topology)]
-        overview = await use_cases.overview()
-        return overview, [await use_cases.status(each.topology) for each in overview.topologies if each.usable]
+@JSON
+@click.option("--watch", "watched", is_flag=True, help="Draw it again and again, until Ctrl-C.")
+@click.option(
+    "--every", default=2.0, show_default=True, type=click.FloatRange(0.5, 3600), help="With --watch, seconds."
+)
+def status(topology: str | None, as_json: bool, watched: bool, every: float) -> None:
+    if not watched:
+        shown = reach(lambda app: _seen(app, topology))
+        _print(shown, as_json)
+        sys.exit(shown.end)
 
-    overview, found = run(ask())
-    verdicts = {each.topology: each.verdict for each in found}
-    lines = overview_lines(overview, verdicts) if overview is not None else status_lines(found[0])
+    async def follow(app: App) -> None:
+        async def draw() -> None:
+            try:
+                shown = await _seen(app, topology)
+            except Unavailable as error:
+                click.clear()
+                click.echo(f"no answer: {error}")
+            else:
+                click.clear()
+                _print(shown, as_json)
+
+        await watch(draw, wiring.clock(), timedelta(seconds=every))
+
+    with suppress(KeyboardInterrupt):
+        reach(follow)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownStatus:
+    """A status as it is shown, with the status with which the command ends."""
+
+    document: Overview | Status
+    lines: tuple[str, ...]
+    end: int
+
+
+async def _seen(app: App, topology: str | None) -> ShownStatus:
+    """Of one topology, or of every one in short, each with its verdict."""
+    if topology:
+        found = await app.status(topology)
+        return ShownStatus(found, tuple(status_lines(found)), ENDS[found.verdict])
+    overview = await app.overview()
+    statuses = [await app.status(each.topology) for each in overview.topologies if each.usable]
+    verdicts = {each.topology: each.verdict for each in statuses}
+    unusable = len(overview.topologies) > len(statuses)
+    end = max((TROUBLE if unusable else 0, *(ENDS[verdict] for verdict in verdicts.values())))
+    return ShownStatus(overview, tuple(overview_lines(overview, verdicts)), end)
+
+
+def _print(shown: ShownStatus, as_json: bool) -> None:
     if as_json:
-        show(overview or found[0])
+        show(shown.document)
     else:
-        click.echo("\n".join(lines))
-    unusable = overview is not None and len(overview.topologies) > len(found)
-    sys.exit(max((TROUBLE if unusable else 0, *(ENDS[verdict] for verdict in verdicts.values()))))
+        click.echo("\n".join(shown.lines))
 
 
 @main.command(

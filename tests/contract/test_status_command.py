@@ -49,7 +49,9 @@ async def test_it_ends_with_1_in_trouble_and_shows_all_of_it_as_json(
     assert (code, msgspec.json.decode("\n".join(lines))["verdict"]) == (1, "trouble")
 
 
-@pytest.mark.parametrize("words", [("reconcile", "hub"), ("plan", "hub"), ("switchover", "hub", "fw", "--to", "nva-b")])
+@pytest.mark.parametrize(
+    "words", [("reconcile", "hub"), ("plan", "hub"), ("switchover", "hub", "fw", "--to", "nva-b", "--yes")]
+)
 async def test_what_reaches_agents_is_refused_without_the_key_and_none_is_taken_for_unreachable(
     environment: dict[str, str], words: tuple[str, ...]
 ) -> None:
