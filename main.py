@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from function_app.triggers import agent_reports, health_alerts, operator, reading, resource_events, sweep, wakeups
+from function_app.triggers import agent_reports, health_alerts, operator, page, reading, resource_events, sweep, wakeups
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -10,6 +10,7 @@ app.register_functions(resource_events.blueprint)
 app.register_functions(health_alerts.blueprint)
 app.register_functions(agent_reports.blueprint)
 app.register_functions(operator.blueprint)
+app.register_functions(page.blueprint)
 app.register_functions(reading.blueprint)
 app.register_functions(sweep.blueprint)
 app.register_functions(wakeups.blueprint)

@@ -22,6 +22,7 @@ FUNCTIONS = (
     "on_resource_event",
     "on_wakeup",
     "order",
+    "page",
     "plan",
     "reconcile",
     "status",

@@ -91,6 +91,7 @@ async def detail(topologies: Topologies, documents: Documents, clock: Clock, nam
         sweep_seconds=sweep.total_seconds(),
         generation=in_force.generation,
         problems=tuple(map(str, in_force.problems)),
+        speakers=tuple(map(_speaker, in_force.topology.speakers)),
         services=tuple(_service(in_force.topology, s, records[s.name], now) for s in in_force.topology.services),
         last_look=None if look is None else _aged(look, now),
     )
@@ -180,11 +181,24 @@ def _age(at: datetime, now: datetime) -> int:
     return max(0, round((now - at).total_seconds()))
 
 
+def _speaker(speaker: model.Speaker) -> status.SpeakerInForce:
+    return status.SpeakerInForce(
+        name=speaker.name,
+        address=str(speaker.address),
+        asn=speaker.asn,
+        role=speaker.role,
+        peers_with=speaker.peers_with,
+        agent=speaker.agent is not None,
+    )
+
+
 def _service(topology: Topology, service: model.Service, record: Record, now: datetime) -> status.ServiceStatus:
+    balancer = service.next_hop.load_balancer
     drains = sorted((name, drain) for name, drain in record.drains.items() if now < drain.until)
     return status.ServiceStatus(
         service=service.name,
         mode=service.mode,
+        balancer=balancer.id.rpartition("/")[2] if balancer is not None else None,
         phase=record.phase,
         since=_since(record),
         left=_left(record),

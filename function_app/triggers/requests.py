@@ -85,5 +85,7 @@ def lenient_text(request: func.HttpRequest, most: int = BODY_MAX) -> str:
 
 
 def prefers_text(request: func.HttpRequest) -> bool:
-    """Whether lines for a person are wanted where there is JSON too: `Accept: text/plain`."""
-    return "text/plain" in request.headers.get("accept", "")
+    """Whether lines for a person are wanted where there is JSON too: `Accept: text/plain`, or a browser, whose reader may have no
+    scripts."""
+    accepted = request.headers.get("accept", "")
+    return "text/plain" in accepted or "text/html" in accepted

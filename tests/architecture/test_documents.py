@@ -63,7 +63,8 @@ def served() -> dict[str, set[str]]:
         "main.app.get_functions() if (t := f.get_trigger()).get_binding_name() == 'httpTrigger']))"
     )
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    found = {f"/api/{route}": set(methods) for route, methods in json.loads(printed)}
+    empty = re.compile(r"\{\w+:maxlength\(0\)\?\}")
+    found = {f"/api/{empty.sub('', route)}": set(methods) for route, methods in json.loads(printed)}
     found |= {f"{probe.PATH}{{service?}}": {"GET"}, commands.PATH: {"POST"}}
     return found | {path: {"GET", "POST"} for path in PLATFORM}
 

@@ -67,6 +67,18 @@ class MemberAddress(Part, frozen=True, kw_only=True):
     address: str
 
 
+class SpeakerInForce(Part, frozen=True, kw_only=True):
+    """A speaker as the document has it: `role` is router, hub or witness, `peersWith` names Route Servers and hubs; `agent`:
+    whether it has one."""
+
+    name: str
+    address: str
+    asn: int
+    role: str
+    peers_with: tuple[str, ...]
+    agent: bool
+
+
 class OperationUnderWay(Part, frozen=True, kw_only=True):
     """A change of the holder that is under way, or the last one: `kind` failover, switchover, renew, adopt, ..."""
 
@@ -88,10 +100,11 @@ class ServiceStatus(Part, frozen=True, kw_only=True):
     """A service's record: `holder` serves, `target` is to serve; `mayServe` could still admit new flows; `fenced` cannot,
     and that is proven; `owed` names members whose adminState Down of ours is still to be taken back. `since`: when the operation
     began by which the holder serves, null while one is under way; `operation` is that one, or the one under way. A pause and a
-    drain that are over are null, and not there."""
+    drain that are over are null, and not there. `balancer` names the load balancer that is its next hop, null where none is."""
 
     service: str
     mode: str
+    balancer: str | None
     phase: str
     since: datetime | None
     left: Left | None
@@ -126,5 +139,6 @@ class Status(Part, frozen=True, kw_only=True):
     sweep_seconds: float
     generation: str
     problems: tuple[str, ...]
+    speakers: tuple[SpeakerInForce, ...]
     services: tuple[ServiceStatus, ...]
     last_look: LastLook | None
