@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 AZURITE := build/node/node_modules/.bin/azurite
 AZURITE_VERSION := 3.37.0
+AXE := build/axe/node_modules/axe-core
+AXE_VERSION := 4.14.1
 CHECKOV_VERSION := 3.3.30
 KUSTO := build/node/node_modules/@kusto/language-service-next
 KUSTO_VERSION := 12.4.1
@@ -27,7 +29,7 @@ RUNS ?= 10
 LOSS ?= 60
 PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS),--no-skips)
 
-.PHONY: help setup tools demo host walk package agent test check storm model mutants chaos prove lab appliances handover networks constraints clean
+.PHONY: help setup tools demo host walk package agent test browser check storm model mutants chaos prove lab appliances handover networks constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,9 +62,12 @@ package: $(STAMP) ## build/hopkeeper.zip, what is deployed, with its libraries; 
 agent: $(STAMP) ## build/hopkeeper-agent.pyz and the agent's wheel, for an NVA
 	@$(BIN)/python -m tools.release.agent
 
-test: $(STAMP) azurite az ## run the tests, but those of infra/bicep, which `check` runs (NO_SKIPS=1 fails if one is left out, as CI does)
+test: $(STAMP) azurite az axe ## run the tests, but those that `check` and `browser` run (NO_SKIPS=1 fails if one is left out, as CI does)
 	@mkdir -p build
-	@$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder --ignore tests/infra
+	@$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder --ignore tests/infra --ignore tests/browser/test_page_live.py
+
+browser: $(STAMP) axe ## the page in a headless Chromium, also over the whole stack; screenshots in build/browser
+	@$(PYTEST) tests/browser
 
 .PHONY: stories story
 stories: $(STAMP) ## list the stories: one example each, told over the simulated Azure on virtual time
@@ -126,6 +131,12 @@ checkov: # its checks of infra/bicep, in an environment of its own; without it t
 	@if [ ! -x build/checkov/bin/checkov ]; then \
 	  python=$$(sh .ci/find-python) && "$$python" -m venv build/checkov && build/checkov/bin/python -m pip install --quiet \
 	  --disable-pip-version-check checkov==$(CHECKOV_VERSION) || echo "checkov could not be installed: its tests will be skipped"; fi
+
+.PHONY: axe
+axe: # what finds faults of a page for those who do not see it; without Node its tests are skipped
+	@if [ ! -d $(AXE) ] && command -v npm >/dev/null; then \
+	  npm install --silent --no-audit --no-fund --prefix build/axe axe-core@$(AXE_VERSION) \
+	  || echo "axe-core could not be installed: its tests will be skipped"; fi
 
 .PHONY: kusto
 kusto: # Microsoft's own parser of KQL, for the queries of infra/bicep; without Node the tests that need it are skipped

@@ -138,11 +138,12 @@ function drawTap(plan, service, member, role, said, y) {
 function drawService(plan, service) {
   const rail = plan.buses.get(service.service);
   const { x, width } = plan.right;
-  const height = 84;
+  const front = service.balancer ? 38 : 0; // of the load balancer, above the service
+  const height = 72 + front;
   const taps = rail.taps.map((tap) => tap.y);
   const top = Math.max(plan.right.y, taps.length ? (Math.min(...taps) + Math.max(...taps)) / 2 - height / 2 : plan.right.y);
   plan.right.y = top + height + 12;
-  const y = top + height / 2;
+  const y = service.balancer ? top + 15 : top + height / 2;
   const serving = rail.taps.filter((tap) => tap.role === "serves");
   const held = plan.status.verdict !== "stale" && ["held", "refused", "failed"].includes(plan.status.lastLook?.services[service.service]?.outcome);
   const who = service.left?.done ? "not managed" : plan.status.verdict === "stale" ? `${service.holder ?? "none"}: by the record`
@@ -151,11 +152,12 @@ function drawService(plan, service) {
     taps.length ? s("path", { d: `M${rail.x} ${Math.min(y, ...taps)}V${Math.max(y, ...taps)}M${rail.x} ${y}H${x}`, class: "waits" }) : null,
     serving.map((tap) => s("path", { d: `M${rail.x} ${tap.y}V${y}H${x - 10}`, class: "carries", "stroke-linejoin": "round" })),
     serving.length ? s("path", { d: `M${x - 12} ${y - 9}l12 9l-12 9z`, class: "carries-mark" }) : null,
-    s("rect", { x, y: top, width, height, rx: 16, class: `box${held || (!serving.length && plan.status.verdict !== "stale") ? " gone" : ""}${plan.status.verdict === "stale" ? " unsure" : ""}` }),
-    label(x + 12, top + 20, service.service, width - 24, "name"),
-    label(x + 12, top + 38, who, width - 24),
-    label(x + 12, top + 55, service.balancer ? `behind ${service.balancer}` : `next hop ${plan.status.lastLook?.services[service.service]?.nextHop ?? "a member"}`, width - 24, "small"),
-    label(x + 12, top + 71, service.paused ? `PAUSED until ${moment(service.paused.until)}` : held ? "HELD" : `${service.phase}, epoch ${service.epoch}`, width - 24, "small"));
+    service.balancer ? [s("rect", { x, y: top, width, height: 30, class: "box" }), s("path", { d: `M${x + width / 2} ${top + 30}v8`, class: serving.length ? "carries" : "waits" }), label(x + 12, top + 20, `⇶ ${service.balancer}`, width - 24)] : null,
+    s("rect", { x, y: top + front, width, height: height - front, rx: 16, class: `box${held || (!serving.length && plan.status.verdict !== "stale") ? " gone" : ""}${plan.status.verdict === "stale" ? " unsure" : ""}` }),
+    label(x + 12, top + front + 20, service.service, width - 24, "name"),
+    label(x + 12, top + front + 37, who, width - 24),
+    label(x + 12, top + front + 52, `next hop ${plan.status.lastLook?.services[service.service]?.nextHop ?? (service.balancer ? "its frontend" : "a member")}`, width - 24, "small"),
+    label(x + 12, top + front + 66, service.paused ? `PAUSED until ${moment(service.paused.until)}` : held ? "HELD" : `${service.phase}, epoch ${service.epoch}`, width - 24, "small"));
 }
 
 function inOrder(status) {

@@ -27,7 +27,7 @@ function render() {
   byId("view").hidden = false;
   byId("entry").hidden = true;
   morph(byId("verdict"), verdict(status, shown.overview?.observing));
-  const width = Math.floor(Math.min(1176, byId("drawing").clientWidth || 360));
+  const width = Math.floor(Math.min(960, byId("drawing").clientWidth || 360));
   show("drawing", draw(status, width));
   show("services", status.services.map((service) => serviceArticle(service, status)), surroundings(status));
   show("preflight", preflight(status));

@@ -110,7 +110,7 @@ function serviceArticle(service, status) {
       service.paused ? row("paused", h("strong", { class: "warn" }, `until ${moment(service.paused.until)}`), ` by ${service.paused.by}${service.paused.reason ? `: ${service.paused.reason}` : ""}. Until then nothing is done; “Resume” ends it.`) : null,
       spareWords(service, status) ? row("spare", spareWords(service, status)) : null,
       heldOf(service, status),
-      service.automaticFailovers > 0 ? row("failovers", `${service.automaticFailovers} automatic ones in a row`) : null,
+      service.automaticFailovers > 0 ? row("failovers", `${service.automaticFailovers} automatic in a row`) : null,
       service.fenced.length ? row("fenced", service.fenced.join(", ")) : null,
       events(service, status)),
     table(["Evidence", last ? [" as of ", moment(last.at), ", ", age(last.at)] : ": none is on record", stale ? ": it says nothing of now" : ""],
