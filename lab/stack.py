@@ -67,6 +67,8 @@ class Stack:
     probe_scale: float = TIME_FACTOR
     """How many times as often as configured (5 s x 2) the load balancer probes."""
     handover: str = "prompt"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """App settings besides those of `app_environment`."""
     timing: Mapping[str, Any] = field(default_factory=lambda: dict(TIMING))
     simulator_url: str = ""
     host_url: str = ""
@@ -212,6 +214,7 @@ class Stack:
             "IDENTITY_HEADER": "lab",
             "REQUESTS_CA_BUNDLE": str(self.ca_file),
             "SSL_CERT_FILE": str(self.ca_file),
+            **self.settings,
         }
 
     def topology(self) -> dict[str, Any]:
