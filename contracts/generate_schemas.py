@@ -1,6 +1,8 @@
-"""Writes the JSON Schemas of the documents that Hopkeeper gives to programs: `python -m contracts.generate_schemas`.
+"""Writes the JSON Schemas of the documents that Hopkeeper gives to programs, and of the topology that an operator gives it:
+`python -m contracts.generate_schemas`.
 
-They follow from the types in `function_app/reconcile/documents`; a test compares them with what is committed.
+They follow from the types in `function_app/reconcile/documents` and `function_app/domain/topology/model.py`; tests compare them
+with what is committed.
 """
 
 from pathlib import Path
@@ -17,8 +19,10 @@ from function_app.reconcile.documents.part import Part
 from function_app.reconcile.documents.plan import Plan, Plans
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.documents.topologies import TopologyList
+from function_app.views.topology_schema import schema_text
 
 FOLDER = Path(__file__).parent / "documents"
+TOPOLOGY = Path(__file__).parent / "topology.schema.json"
 DOCUMENTS: dict[str, type[Part]] = {
     "error": ErrorAnswer,
     "evidence": Evidence,
@@ -54,3 +58,4 @@ def schema(name: str) -> bytes:
 if __name__ == "__main__":
     for each in DOCUMENTS:
         (FOLDER / f"{each}.schema.json").write_bytes(schema(each))
+    TOPOLOGY.write_text(schema_text())

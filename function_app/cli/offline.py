@@ -28,6 +28,7 @@ from function_app.reconcile.inventory import take_inventory
 from function_app.render import render as configuration
 from function_app.views.first_topology import first_topology
 from function_app.views.preflight import report_lines
+from function_app.views.topology_schema import schema_text
 
 SHELLS = {"bash": BashComplete, "fish": FishComplete, "zsh": ZshComplete}
 
@@ -86,6 +87,11 @@ def init(resource: str, groups: tuple[str, ...], name: str | None, out: Path | N
     except OSError as error:
         raise click.UsageError(f"{out} cannot be written: {error.strerror}") from error
     click.echo(f"{out}: written, a first topology of {resource}: read its comments, then hopkeeper check {out}")
+
+
+@main.command(help="Print the JSON Schema of a topology document, for editors; needs no settings.")
+def schema() -> None:
+    click.echo(schema_text(), nl=False)
 
 
 @main.command(help="Say what would keep a topology from working; changes nothing. Ends with 1 where there is an error.")

@@ -22,8 +22,10 @@ UNBROKEN: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False
 PREFERENCES = ("ExpressRoute", "VpnGateway", "ASPath")
 HEAD = (
     "A first topology, from what Azure says of this Route Server. It takes over the peerings below under the names that they "
-    "have, and changes nothing: `hopkeeper plan` finds nothing to do. Comments say what Azure does not know."
+    "have, and changes nothing: `hopkeeper plan` finds nothing to do. Comments say what Azure does not know. With "
+    "`hopkeeper schema > topology.schema.json` beside it an editor completes and explains it."
 )
+EDITOR = "# yaml-language-server: $schema=topology.schema.json"
 NETWORKS = (
     "Only where the peers are now: write the ranges of your virtual networks. No speaker and no agent may be elsewhere."
 )
@@ -66,6 +68,7 @@ def first_topology(inventory: Inventory, name: str | None = None) -> str:
         raise BadInput.of(inventory.name, f"nothing to write down: a topology needs a speaker, and {rule}")
     server, by_address = name_from(inventory.name, ()), sorted(peers, key=lambda peer: peer.address)
     lines = [
+        EDITOR,
         *_comment(HEAD),
         "schema: hopkeeper/v1",
         f"name: {name}",

@@ -16,13 +16,19 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     """Durations are ISO 8601 in the document (`PT0.1S`), counts are whole numbers."""
 
     gossip_period: timedelta = timedelta(milliseconds=100)
+    """Between two heartbeats of agents; at least `PT0.02S`."""
     gossip_fall: int = 3
+    """Missed heartbeats until a peer counts as unreachable."""
     silence: timedelta = timedelta(seconds=2)
     """Behind a load balancer: for how long peers must miss a member before that is evidence. A move costs more than that."""
     sweep: timedelta = timedelta(seconds=60)
+    """Between two passes without any other cause; at most `PT15M`."""
     observe_fast: timedelta = timedelta(seconds=1)
+    """How long a fast pass waits for agents."""
     observe_slow: timedelta = timedelta(seconds=8)
+    """How long a slow pass waits for the load balancer; it must cover the rule's health action."""
     command_timeout: timedelta = timedelta(seconds=2)
+    """For one command to an agent; `gossipFall` x `gossipPeriod` for a member that its peers report as failed."""
     doubt_poll: timedelta = timedelta(seconds=10)
     """How soon to look again while something is in doubt: the load balancer's health poll."""
     fence_timeout: timedelta = timedelta(seconds=60)
@@ -30,18 +36,27 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     fence_settle: timedelta = timedelta(seconds=30)
     """Waited in place of `Down_Admin` where the health action stays empty (safety.md, F2)."""
     learn_for: timedelta = timedelta(seconds=60)
+    """How long a service without a record is only observed."""
     learn_rounds: int = 2
+    """Complete looks before `learn` ends."""
     ready_for: timedelta = timedelta(seconds=60)
+    """How long a returning member must have been ready."""
     check_period: timedelta = timedelta(seconds=1)
     """Of the agents' self-checks; they are configured on the NVA, and only the bounds are computed from it here."""
     check_fall: int = 3
+    """Failed self-checks until the agent reports it."""
     spacing_step: timedelta = timedelta(seconds=10)
     """What the second automatic failover in a row waits, the third twice as long, up to `spacing_max`."""
     spacing_max: timedelta = timedelta(minutes=10)
+    """The longest wait between automatic failovers in a row."""
     spacing_forget: timedelta = timedelta(hours=1)
+    """Quiet time after which none is waited."""
     load_balancer_fall: int = 2
+    """Looks in a row at which the load balancer's probe must fail."""
     load_balancer_rise: int = 2
+    """Looks in a row at which it must succeed."""
     operation_deadline: timedelta = timedelta(seconds=120)
+    """How long learning, fencing or a promotion may make no progress, counted in looks `doubtPoll` apart."""
     verify_every: timedelta = timedelta(seconds=300)
     """How often learned, advertised and effective routes are requested: each request costs a write token."""
     verify_budget: int = 60
@@ -54,6 +69,7 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     route_programming: timedelta = timedelta(seconds=6)
     """From an UPDATE to the routes of virtual machines; only the bounds are computed from it."""
     peers_max: int = PEERS_MAX
+    """Peers of a Route Server."""
     peering_swap: timedelta = timedelta(seconds=165)
     """One delete and one create of a peering (azure-facts.md section 1): what an exchange at eight of eight exposes."""
     peering_delete_spacing: timedelta = timedelta(minutes=10)

@@ -69,14 +69,17 @@ class RouteServer(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     """An Azure Route Server (ARM type `virtualHubs`)."""
 
     name: Name
+    """How speakers refer to it."""
     id: ResourceId
+    """Its resource id (`Microsoft.Network/virtualHubs/...`)."""
     branch_to_branch: bool | None = None
-    """`allowBranchToBranchTraffic` as it should be; None where the topology leaves it open."""
+    """`allowBranchToBranchTraffic` as it should be; left out: not managed."""
     routing_preference: Literal["ExpressRoute", "VpnGateway", "ASPath"] | None = None
-    """`hubRoutingPreference` as it should be; None where the topology leaves it open."""
+    """`hubRoutingPreference` as it should be; left out: not managed."""
     owned: bool = False
     """Whether the flags above are repaired, or only reported when they differ."""
     slots: Slots = Slots.REFUSE
+    """Where more speakers want to peer than there is room for: `refuse` them, or `byPriority`."""
     adopt: dict[Name, str] = {}
     """By speaker, the name of a connection that was made by hand and that is ours from now on."""
     remove: tuple[str, ...] = ()
@@ -87,9 +90,11 @@ class Agent(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_
     """Where a speaker's agent listens, and its enrolled certificate (PEM): trust anchor and signature key in one."""
 
     port: Annotated[int, Meta(ge=1, le=65535)]
+    """Where it takes commands."""
     address: IPv4Address | None = None
     """Where that is not the speaker's own: another network interface, or a machine beside an appliance (a companion)."""
     certificate: str | None = None
+    """What `hopkeeper-agent enroll` prints (PEM); without it the agent cannot be commanded."""
     probe: Annotated[int, Meta(ge=1, le=65535)] | None = None
     """The port of its probe listener, for preflight: the load balancer's probe is compared with it. Of an agent with an
     address of its own it says that it answers the load balancer's probe of the speaker there, too (a law)."""
@@ -100,7 +105,9 @@ class MemberCheck(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     configuration. `fall` and `rise` are trials in a row."""
 
     kind: Literal["ping", "tcp", "http"] = "ping"
+    """`ping`, `tcp` (a connection opens) or `http` (an answer below 400)."""
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """Of `tcp` and `http`."""
     path: (
         Annotated[
             str,
@@ -114,21 +121,27 @@ class MemberCheck(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     ) = None
     """Of `http`; a status below 400 is good."""
     fall: Annotated[int, Meta(ge=1, le=100)] = 3
+    """Trials in a row that must fail."""
     rise: Annotated[int, Meta(ge=1, le=100)] = 5
+    """Trials in a row that must succeed again."""
 
 
 class Relay(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """Routes that a speaker passes on from one Route Server to another, and no others: dual-homed networks."""
 
     source: Name = field(name="from")
+    """The Route Server that the routes come from."""
     to: Name
+    """The Route Server that they are passed on to."""
     prefixes: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
+    """Exactly these, and no others."""
 
 
 class OwnNextHop(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """What a speaker names in place of itself: exactly one of the two (a law)."""
 
     address: IPv4Address | None = None
+    """The next hop that its configuration sets."""
     frontend: Name | None = None
     """A service behind a load balancer: the frontend that is its next hop."""
 
@@ -137,7 +150,9 @@ class Announcement(Struct, frozen=True, forbid_unknown_fields=True, rename="came
     """A prefix that a speaker originates by its own configuration. In the document a prefix alone means: next hop itself."""
 
     prefix: IPv4Network
+    """What is announced."""
     next_hop: OwnNextHop | None = None
+    """What it names as next hop; left out: itself."""
 
 
 class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -148,8 +163,11 @@ class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     """
 
     name: Name
+    """How peers, services and orders refer to it, and the agent's own name."""
     address: IPv4Address
+    """Its IPv4 address, unique and inside `networks`: the peer IP of its peerings."""
     asn: Annotated[int, Meta(ge=1, le=ASN_MAX)]
+    """1-65534, none that Azure or IANA reserve, and another one than that of a hub speaker it peers with."""
     peers_with: tuple[Name, ...]
     """Route Servers and hub speakers."""
     role: Literal["router", "hub", "witness"] = "router"
@@ -158,13 +176,17 @@ class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     priority: Priority = 100
     """Who keeps a slot where a Route Server has too few: the higher one, then the first by name."""
     own: tuple[Announcement, ...] = field(default=(), name="announces")
+    """Prefixes that it originates by its own configuration: verified on both instances, never commanded."""
     relays: tuple[Relay, ...] = ()
+    """Routes that it passes from one Route Server to another, and no others."""
     as_override: bool = False
     """Whether it puts its own ASN in the place of 65515 in what it relays; a Route Server drops paths that hold it."""
     agent: Agent | None = None
+    """Left out: nothing of ours runs on it, and as a member it is moved by `adminState` alone."""
     watch: MemberCheck | None = None
     """Of a member that no agent is on the machine of; left out: ping."""
     vm: ResourceId | None = None
+    """Resource id of the virtual machine, so that its events wake this topology."""
     interface: ResourceId | None = None
     """Its network interface, where its effective routes are to be looked at."""
 
@@ -192,11 +214,15 @@ class ScaleSet(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
     """
 
     name: Name
+    """Its instances are called `{name}-{instance}`."""
     id: ResourceId
+    """Of the scale set (`Microsoft.Compute/virtualMachineScaleSets/...`); its events wake this topology."""
     asn: Annotated[int, Meta(ge=1, le=ASN_MAX)]
+    """As of a speaker."""
     peers_with: Annotated[tuple[Name, ...], Meta(min_length=1)]
     """Route Servers."""
     priority: Priority = 100
+    """With `slots: byPriority`: which instances keep a place when the set grows beyond the free ones."""
     announces: tuple[IPv4Network, ...] = ()
     """What each instance originates: the last of them to announce it is kept."""
 
@@ -205,10 +231,15 @@ class NetworkPeering(Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     """A peering between virtual networks (ARM `virtualNetworks/virtualNetworkPeerings`) and the flags it should have."""
 
     name: Name
+    """How findings refer to it."""
     id: ResourceId
+    """`.../virtualNetworks/{network}/virtualNetworkPeerings/{name}`."""
     use_remote_gateways: bool | None = None
+    """As the flag should be; left out: not managed."""
     allow_gateway_transit: bool | None = None
+    """As the flag should be; left out: not managed."""
     allow_forwarded_traffic: bool | None = None
+    """As the flag should be; left out: not managed."""
     owned: bool = False
     """Whether flags that differ are repaired, or only reported."""
 
@@ -217,15 +248,20 @@ class Neighbour(Struct, frozen=True, forbid_unknown_fields=True, rename="camel",
     """A BGP neighbour on-premises, beyond Azure."""
 
     address: IPv4Address
+    """No speaker, no Route Server; may be outside of `networks`."""
     asn: Annotated[int, Meta(ge=1, le=4294967295)]
+    """Its ASN, of two or four bytes."""
 
 
 class Outward(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """What members tell their on-premises neighbours, so that return traffic takes the holder's way."""
 
     neighbours: Annotated[tuple[Neighbour, ...], Meta(min_length=1)]
+    """Of every member."""
     prefixes: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
+    """What is reached through the members; at most 200."""
     standby: Literal["prepend", "withhold"] = "prepend"
+    """Whether a standby's AS path is longer, or it announces nothing."""
     prepend: Annotated[int, Meta(ge=1, le=16)] = 3
     """By how many ASNs a standby's AS path is longer than the holder's; more where the ways beyond differ in length."""
 
@@ -236,7 +272,9 @@ class BackendPool(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
     id: ResourceId
     """Of the load balancer."""
     backend_pool: str
+    """The pool that the members are in."""
     probe: str
+    """The name of the probe by which they are known: the agent's, where members have one."""
     addresses: dict[Name, IPv4Address] = {}
     """Of members that are in the pool with another address than their speaker's: another network interface."""
 
@@ -257,6 +295,7 @@ class LoadBalancer(BackendPool, frozen=True, forbid_unknown_fields=True, rename=
     naming: ClassVar[Naming | None] = None
 
     frontend: str
+    """The name of the frontend that every member announces as next hop."""
     also_behind: tuple[BackendPool, ...] = ()
     """Pools of other load balancers that give new flows to the same members."""
 
@@ -283,6 +322,7 @@ class Injectors(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     naming: ClassVar[Naming | None] = Naming.MEMBER
 
     injectors: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=8)] = field(name="announcers")
+    """Speakers with an agent, by name."""
 
     def announcers(self, members: tuple[str, ...]) -> tuple[str, ...]:
         return self.injectors
@@ -296,8 +336,11 @@ class NextHop(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     """How a service's prefixes are reached: exactly one kind (a law)."""
 
     load_balancer: LoadBalancer | None = None
+    """Every member announces the frontend of an internal load balancer."""
     itself: Itself | None = field(default=None, name="self")
+    """Every member announces its own address; the holder's AS path is the shortest."""
     member: Injectors | None = None
+    """Route injectors announce the holder's address."""
 
     @classmethod
     def kinds(cls) -> tuple[str, ...]:
@@ -319,15 +362,20 @@ class Member(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw
     """A speaker in a service. `backend` names its address in the pool where the pool does not show its IP."""
 
     speaker: Name
+    """Its name under `speakers`."""
     priority: Priority = 100
+    """The higher one is preferred."""
     backend: str | None = None
+    """Its name in the pool, where the pool does not show its IP."""
 
 
 class Failover(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """`preempt: never` keeps a returned member on standby; `ready` lets the higher priority return."""
 
     preempt: Literal["never", "ready"] = "never"
+    """Whether a member of higher priority that has returned takes the service back."""
     return_after: timedelta = timedelta(minutes=30)
+    """With `preempt: ready`: how long it must have been ready before."""
     rehearse: Literal["adopted", "ordered"] = "adopted"
     """Behind a load balancer: whether the fence is rehearsed by itself once, where a standby can be spared for it."""
     freeze: Literal["stay", "move"] = "stay"
@@ -338,14 +386,23 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     """What is kept alive: prefixes, and the members that may serve them."""
 
     name: Name
+    """Part of the probe's path (`/probe/{name}`) and of orders."""
     mode: Mode
+    """`active-passive`: one member serves; `active-active`: every healthy one does."""
     prefixes: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
+    """What the announcers announce, at most 600; on one Route Server nothing else announces any of them."""
     next_hop: NextHop
+    """Exactly one kind."""
     members: Annotated[tuple[Member, ...], Meta(min_length=1)]
+    """Who may serve."""
     failover: Failover = Failover()
+    """What happens by itself beyond a failover."""
     handover: Handover = Handover.PROMPT
+    """Behind a load balancer, active-passive: what new flows meet while the service moves."""
     min_healthy: Annotated[int, Meta(ge=1)] | None = None
+    """Active-active only: fewer healthy members than these are never left by an order."""
     outward: Outward | None = None
+    """What members announce to routers on-premises, by their role."""
     snat: bool = False
     """Whether members translate source addresses: return traffic then finds its way back by itself."""
     formerly: Name | None = None
@@ -403,14 +460,23 @@ class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
     """One document: the Route Servers, the speakers that peer with them, the services they carry."""
 
     schema: Literal["hopkeeper/v1"]
+    """The version of this form."""
     name: Name
+    """How orders, keys in storage and peerings refer to it."""
     networks: Annotated[tuple[IPv4Network, ...], Meta(min_length=1)]
+    """Address ranges of the virtual networks: every speaker and agent must be inside one of them."""
     route_servers: tuple[RouteServer, ...] = ()
+    """The Azure Route Servers."""
     speakers: Annotated[tuple[Speaker, ...], Meta(min_length=1)]
+    """Who speaks BGP, with a Route Server or with a hub speaker."""
     scale_sets: tuple[ScaleSet, ...] = ()
+    """Speakers that come from virtual machine scale sets."""
     services: tuple[Service, ...] = ()
+    """What is kept alive."""
     network_peerings: tuple[NetworkPeering, ...] = ()
+    """Peerings between virtual networks, and the flags that they should have."""
     timing: Timing = Timing()
+    """Only what differs from the defaults."""
 
     def speaker(self, name: str) -> Speaker:
         return next(s for s in self.speakers if s.name == name)
