@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 from hopkeeper_agent import loading
@@ -19,6 +20,7 @@ from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.commands import CommandEndpoint
 from hopkeeper_agent.config import Config, PeerConfig
 from hopkeeper_agent.delivery import HttpPost
+from hopkeeper_agent.door import Door, Roles
 from hopkeeper_agent.gossip import Gossip
 from hopkeeper_agent.identity import Issuer
 from hopkeeper_agent.listener import Listener
@@ -67,6 +69,9 @@ class Agent:
             lookout=self._lookout,
             watched=self._watched.tallies,
         )
+        self._roles = Roles()
+        self._started = datetime.fromtimestamp(self._clock.wall(), timezone.utc)
+        self._door = Door(config.agent.files.state, self.shown)
         self._reported = Reportable()
         self._post: HttpPost | None = None
         self._reporter: Reporter | None = None
@@ -94,6 +99,10 @@ class Agent:
         """The status object as the app gets it."""
         return status(self._parts)
 
+    def shown(self) -> dict[str, Any]:
+        """What `hopkeeper-agent status` shows: the status object, and since when and why each service has its role."""
+        return {"status": self.status(), "roles": self._roles.shown(), "started": self._started.isoformat()}
+
     async def start(self) -> None:
         """Open everything; returns when the probe answers. Raises OSError for an address or port that is not available."""
         config = self.config
@@ -102,6 +111,7 @@ class Agent:
             self._reporter = Reporter(self._post, self._issuer, self.status)
         await self._gossip.open(config.agent.address, config.ports.gossip)
         await self.commands.open(config.agent.address, config.ports.command)
+        await self._door.open()
         await self._speaker.start()
         self._examiner.start()
         self._watched.start()
@@ -113,7 +123,7 @@ class Agent:
             self._spawn(self._announce())
         else:
             # Made durable at once: at the next start nothing would show that the file is not to be trusted.
-            log.error("the state file is not trusted: standing by", extra={"state": self._trust.value})
+            log.error("the state file is not trusted: standing by", extra={"why": self._trust.value})
             self.duties.make_durable_soon()
         if config.peers:
             await asyncio.sleep(config.tempo.window_seconds)
@@ -123,7 +133,7 @@ class Agent:
         await self.probe.open(config.agent.address, config.ports.probe, config.ports.probe_also)
         self._spawn(self._believe())
         self._report("start-up")
-        log.info("agent started", extra={"boot_id": self.duties.boot_id, "state": self._trust.value})
+        log.info("agent started", extra={"boot_id": self.duties.boot_id, "why": f"state file: {self._trust.value}"})
 
     def announce_restart(self) -> None:
         """Let peers know that this agent ends, and is expected back in a few seconds."""
@@ -133,6 +143,7 @@ class Agent:
         """Stop answering, then close everything else; the speaker's routes stay."""
         await self.probe.close()
         await self.commands.close()
+        await self._door.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -194,6 +205,7 @@ class Agent:
         self._look()
 
     def _look(self) -> None:
+        self._roles.note(self.duties.states, self.duties.why, self._clock.wall())
         before, self._reported = self._reported, reportable(self._parts)
         if reasons := changes(before, self._reported):
             self._report("; ".join(reasons))

@@ -86,6 +86,7 @@ class Duties:
         self._heard: dict[str, int] = {}
         self._shown: dict[str, str] = {}
         self._claimed: dict[str, int] = {}
+        self._why: dict[str, str] = {}
         self._disk = asyncio.Lock()
         self._announcing = asyncio.Lock()
         self._announcing_outward = asyncio.Lock()
@@ -106,6 +107,11 @@ class Duties:
     def shown(self) -> Mapping[str, str]:
         """By service, the token of the app that proves `heard`."""
         return self._shown
+
+    @property
+    def why(self) -> Mapping[str, str]:
+        """By service, what its role was last changed or confirmed by since the start, for people."""
+        return self._why
 
     def epoch(self, service: str) -> int:
         """The epoch of the last role command accepted for a service; 0 if there was none."""
@@ -167,7 +173,8 @@ class Duties:
         state = self._state(service)
         reduced = outranked(state, epoch)
         if reduced is not state:
-            log.warning("stepped down: a peer shows a higher epoch", extra={"service": service, "epoch": epoch})
+            self._why[service] = f"stepped down: a peer shows the app's command at epoch {epoch}"
+            log.warning("stepped down", extra={"service": service, "epoch": epoch, "why": self._why[service]})
             self._announce_outward_soon()
             self._states[service] = reduced
             self._save_soon()
@@ -182,7 +189,8 @@ class Duties:
         for service, state in list(self._states.items()):
             after = believed(state, self._claimed.get(service, 0))
             if after is not state:
-                log.warning("serving by the disk alone: nothing contradicts it", extra={"service": service})
+                self._why[service] = "the machine has booted, and no peer contradicts the disk"
+                log.warning("serving by the disk alone", extra={"service": service, "why": self._why[service]})
                 self._states[service] = after
                 self._announce_outward_soon()
                 # With it the witness: an agent that is restarted now need not wait again.
@@ -206,6 +214,7 @@ class Duties:
         self._announce_outward_soon()
         # In effect before anything can fail or wait: the probe says 503 from here on.
         self._states[command.service] = verdict.state
+        self._why[command.service] = f"the app's FENCE at epoch {command.turn.epoch}, seq {command.turn.seq}"
         return await self._save()
 
     async def _promote(self, command: Promote) -> str | None:
@@ -222,6 +231,7 @@ class Duties:
             self._announce_outward_soon()
             if isinstance(again, Accepted):
                 self._states[command.service] = again.state
+                self._why[command.service] = f"the app's PROMOTE at epoch {command.turn.epoch}, seq {command.turn.seq}"
                 return None
             self._states[command.service] = self._overtaken(command)
             await self._write(self._states)
@@ -318,7 +328,7 @@ class Duties:
         try:
             await asyncio.to_thread(self._store.save, snapshot)
         except OSError as error:
-            log.error("state cannot be made durable", extra={"error": str(error)})
+            log.error("state cannot be made durable", extra={"why": str(error)})
             self._durable = None
             return "state cannot be made durable"
         self._durable = snapshot

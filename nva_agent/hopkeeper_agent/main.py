@@ -1,10 +1,11 @@
-"""The agent's command line: run it, make its key, check a configuration, stop a speaker that still runs."""
+"""The agent's command line: run it, show it, make its key, check a configuration, stop a speaker that still runs."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import contextlib
+import json
 import logging
 import resource
 import signal
@@ -12,30 +13,29 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import aiohttp
-
-from hopkeeper_agent import __version__, config, loading, logs
+from hopkeeper_agent import __version__, config, live, loading, logs
 from hopkeeper_agent.agent import Agent
-from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.config import Config
 from hopkeeper_agent.decoding import ConfigError
-from hopkeeper_agent.delivery import HttpPost
+from hopkeeper_agent.door import knock
 from hopkeeper_agent.enroll import enroll
-from hopkeeper_agent.identity import Issuer
 from hopkeeper_agent.jws import BadKey, Signer
-from hopkeeper_agent.reports import report
-from hopkeeper_agent.status import unknown
+from hopkeeper_agent.messages import Malformed
+from hopkeeper_agent.shown import stored, view
+from hopkeeper_agent.state import peek
 
 log = logging.getLogger(__name__)
 
 FILES_MAX = 65536
+NOT_RUNNING = 3
 NO_WITNESS = (
     "agent.witness is not set: no boot is noticed, and a machine restored from a backup would serve by its old disk\n"
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Exit code 0 is success, 1 a failure, with its reason on standard error."""
+    """Run the command line. Exit code 0 is success, 1 a failure, with its reason on standard error; of `status`: 1 where
+    something is wrong, 3 where no agent runs."""
     options = parser().parse_args(arguments)
     try:
         match options.do:
@@ -54,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if loaded.agent.files.witness is None and not loaded.agent.is_witness:
                     sys.stdout.write(NO_WITNESS)
                 if options.live:
-                    sys.stdout.write(asyncio.run(_report_once(loaded, signer)))
+                    return 0 if asyncio.run(_live(loaded, signer)) else 1
+            case "status":
+                return _status(options.config, options.json)
             case "enroll":
                 sys.stdout.write(enroll(options.directory, options.name))
             case "stop-speaker":
@@ -86,25 +88,42 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES_MAX), most))
 
 
-async def _report_once(loaded: Config, signer: Signer) -> str:
-    """Post a report that claims nothing, which the app takes as a reason to look. Raises ConfigError."""
-    target = loaded.reports
-    if target is None:
-        raise ConfigError("reports: there is no such section, so this agent sends the app no reports")
-    issuer = Issuer(loaded.agent.identity, signer, Clock())
-    post = HttpPost(target.url, target.key_file)
+async def _live(loaded: Config, signer: Signer) -> bool:
+    """Print how each trial went; whether all went well."""
+    is_well = True
+    async for found in live.trials(loaded, signer):
+        is_well &= found.is_well
+        if found.is_well:
+            sys.stdout.write(f"{found.said}\n")
+        else:
+            sys.stderr.write(f"hopkeeper-agent: {found.said}\n")
+    return is_well
+
+
+def _status(path: Path, as_json: bool) -> int:
+    """Print what the running agent shows, or what one that does not run left on disk. Raises ConfigError, PermissionError."""
+    loaded = config.load(path)
+    directory = loaded.agent.files.state
     try:
-        answer = await post.send(report(issuer, "check --live", unknown(issuer.identity, issuer.clock.wall())))
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        reason = str(error) or type(error).__name__
-        raise ConfigError(
-            f"reports.url: {target.url}: no answer ({reason}): are name, route and TCP 443 right?"
-        ) from error
-    finally:
-        await post.close()
-    if not answer.is_taken:
-        raise ConfigError(f"reports.url: {target.url} answers {answer}: {answer.advice()}")
-    return f"{target.url} takes reports: {answer}\n"
+        found = asyncio.run(knock(directory))
+    except PermissionError:
+        raise
+    except OSError as error:
+        sys.stderr.write(f"hopkeeper-agent: the agent does not run, or not with this file ({error or 'no answer'})\n")
+        sys.stdout.writelines(f"{line}\n" for line in _left(directory))
+        return NOT_RUNNING
+    shown = view(found)
+    sys.stdout.write(f"{json.dumps(found, indent=1)}\n" if as_json else "".join(f"{line}\n" for line in shown.lines))
+    return 0 if shown.is_well else 1
+
+
+def _left(directory: Path) -> Sequence[str]:
+    """What an agent that does not run left on disk, in lines."""
+    try:
+        states = peek(directory)
+    except (OSError, Malformed) as error:
+        return (f"  what it left cannot be read: {error}",)
+    return stored({name: (state.turn.epoch, state.role.value) for name, state in states.items()})
 
 
 async def _stop_speaker(path: Path) -> None:
@@ -123,13 +142,18 @@ def parser() -> argparse.ArgumentParser:
     for verb, text in (
         ("run", "run the agent until SIGTERM; it takes over a running ExaBGP, and leaves it running at the end"),
         ("check", "read the configuration and every file that it names, and say what is wrong"),
+        ("status", "show the running agent: roles, why and since when, checks, sessions, what is really sent"),
         ("stop-speaker", "stop the ExaBGP that an agent left running; its BGP sessions go down"),
     ):
         command = verbs.add_parser(verb, help=text, description=text)
         command.add_argument("config", type=Path, metavar="CONFIG")
+        if verb == "status":
+            command.add_argument("--json", action="store_true", help="all of it, for programs")
         if verb == "check":
             command.add_argument(
-                "--live", action="store_true", help="also post a report, and show what the app answers"
+                "--live",
+                action="store_true",
+                help="also try listeners, the speaker's socket, permissions and a report, and look for a second speaker",
             )
     text = "make the agent's key and certificate in DIR unless they exist, and print the certificate"
     command = verbs.add_parser("enroll", help=text, description=text)

@@ -134,6 +134,11 @@ class StateFile:
             os.replace(temporary, self._witness)
 
 
+def peek(directory: Path) -> Mapping[str, ServiceState]:
+    """What the file in a state directory holds, whoever's it is; changes nothing. Raises OSError, Malformed."""
+    return _decode((directory / "state.json").read_bytes())[3]
+
+
 def reduced(states: Mapping[str, ServiceState]) -> dict[str, ServiceState]:
     """The same states without what makes an agent serve or announce. The turns stay, as a floor against replays."""
     return {name: replace(state, role=Role.STANDBY, advertised=None, outward=None) for name, state in states.items()}

@@ -135,7 +135,12 @@ def agent_lines() -> list[tuple[str, str, list[str]]]:
     found = []
     for name, before, rest in commands_in("hopkeeper-agent", documents()):
         words = shlex.split(rest.rstrip(",.:"), comments=True)
-        if words and words[0] in ("run", "check", "enroll", "stop-speaker") and len(words) > 1 and words[1][0] in "-/":
+        if (
+            words
+            and words[0] in ("run", "check", "enroll", "status", "stop-speaker")
+            and len(words) > 1
+            and words[1][0] in "-/"
+        ):
             found.append((name, before, [word.rstrip(",.") for word in words]))
     return found
 

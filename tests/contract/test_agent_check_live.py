@@ -1,5 +1,7 @@
 """`hopkeeper-agent check --live`: one report over HTTP, and for each answer that the app may give what to do about it."""
 
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hopkeeper_agent import config, loading
+from hopkeeper_agent.live import Tried, trials
 from hopkeeper_agent.main import main
 
 from function_app.adapters.agents.reports import ReportsOverJws
@@ -169,3 +173,96 @@ def test_a_key_for_reports_that_is_missing_or_empty_is_found_before_anything_is_
     assert machine.check() == 1
     assert "reports.key_file" in capsys.readouterr().err
     assert app.came == []
+
+
+# What is tried on the machine itself
+
+
+def test_a_listener_that_another_program_has_and_an_address_of_another_machine_are_named_at_once(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gossip:
+        taken.bind((machine.member.address, 8443))
+        taken.listen()
+        gossip.bind((machine.member.address, 8444))
+        assert machine.check("--live") == 1
+        said = capsys.readouterr()
+        assert f"listen.command: {machine.member.address} port 8443: another program has it" in said.err
+        assert f"listen.gossip: {machine.member.address} port 8444: another program has it" in said.err
+        assert f"listen.probe: {machine.member.address} port 8080 is free" in said.out
+    machine.member.address = "203.0.113.1"
+    machine.file.write_text(machine.member.toml())
+    assert machine.check("--live") == 1
+    assert "port 8443: this machine does not have the address" in capsys.readouterr().err
+
+
+def test_a_key_that_everybody_can_read_is_named(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    key = machine.member.folder / "agent.key"
+    key.chmod(0o644)
+    assert machine.check("--live") == 1
+    assert f"chmod o= {key}" in capsys.readouterr().err
+
+
+async def found(machine: Machine, speaker: str, proc: Path) -> list[Tried]:
+    machine.member.extra += speaker
+    loaded = config.decode(machine.member.toml())
+    return [each async for each in trials(loaded, loading.credentials(loaded).signer, proc)]
+
+
+SPEAKER = """
+[speaker]
+kind = "{kind}"
+asn = 65001
+{more}
+[[speaker.neighbors]]
+address = "10.0.0.36"
+asn = 65515
+"""
+
+
+@pytest.mark.parametrize(
+    ("there", "why"),
+    [(None, "there is no such socket"), ("left over", "no daemon listens there")],
+)
+async def test_a_daemon_that_does_not_answer_is_named_with_its_socket(
+    there: str | None, why: str, machine: Machine, tmp_path: Path
+) -> None:
+    vty = tmp_path / "bgpd.vty"
+    if there:
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(vty))
+    said = await found(machine, SPEAKER.format(kind="frr", more=f'vty = "{vty}"'), tmp_path / "proc")
+    (about,) = [each for each in said if each.said.startswith("speaker.vty")]
+    assert not about.is_well
+    assert f"{vty}: {why}" in about.said
+
+
+def process(proc: Path, pid: str, name: str, network: str = "net:[1]") -> None:
+    (proc / pid / "ns").mkdir(parents=True)
+    (proc / pid / "comm").write_text(f"{name}\n")
+    os.symlink(network, proc / pid / "ns" / "net")
+
+
+async def test_a_second_program_that_speaks_bgp_here_is_named_and_one_of_another_network_is_not(
+    machine: Machine, tmp_path: Path
+) -> None:
+    proc = tmp_path / "proc"
+    process(proc, "self", "hopkeeper-agent")
+    process(proc, "11", "bgpd")
+    process(proc, "12", "bird", "net:[2]")
+    process(proc, "13", "sshd")
+    process(proc, "14", "exabgp")
+    said = await found(machine, SPEAKER.format(kind="exabgp", more='address = "10.0.1.4"'), proc)
+    (about,) = [each for each in said if "speaks BGP" in each.said]
+    assert (about.is_well, "bgpd (process 11)" in about.said) == (False, True)
+    assert not any(other in about.said for other in ("bird", "sshd", "exabgp (process"))
+    (proc / "11" / "comm").write_text("sh\n")
+    said = await found(machine, "", proc)
+    assert Tried("no second program speaks BGP on this machine") in said
+
+
+async def test_an_agent_that_runs_is_asked_in_place_of_its_listeners(machine: Machine, tmp_path: Path) -> None:
+    async with machine.member.running():
+        said = await found(machine, "", tmp_path / "proc")
+    assert not any(each.said.startswith("listen.") for each in said)
+    assert all(each.is_well for each in said)
