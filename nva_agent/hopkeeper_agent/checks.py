@@ -424,7 +424,10 @@ class Examiner:
             failure = await try_once(check)
             tally = self.tallies[check.name]
             if tally.note(failure, self._monotonic()):
-                log.warning("check changed", extra={"check": check.name, "value": tally.value, "detail": tally.detail})
+                log.warning(
+                    "check changed",
+                    extra={"check": check.name, "value": tally.value, "why": tally.detail or "it passes again"},
+                )
                 self._changed()
             # After a trial longer than its period the next follows at once; missed ones are not made up for.
             due = max(due + check.period_seconds, self._monotonic())
@@ -442,6 +445,6 @@ async def try_once(check: Check) -> str | None:
         return str(error)
     except Exception:
         # A trial must not end the checks.
-        log.exception("check broke", extra={"check": check.name})
+        log.exception("check broke", extra={"check": check.name, "why": "a fault of the check itself"})
         return "the check itself broke"
     return None

@@ -89,17 +89,20 @@ class CommandEndpoint:
         try:
             authentic = authenticate(token, self._ring.current(), self._issuer.identity)
         except Unauthentic as error:
-            log.warning("command not authentic", extra={"rule": str(error), "remote": request.remote})
+            log.warning("command not authentic", extra={"why": str(error), "remote": request.remote})
             return _error(401, str(error))
         except Malformed as error:
-            log.warning("command malformed", extra={"rule": str(error), "remote": request.remote})
+            log.warning("command malformed", extra={"why": str(error), "remote": request.remote})
             return _error(400, str(error))
         return await self._answer(authentic)
 
     async def _answer(self, authentic: Authentic) -> web.Response:
         reason = await self._agent.obey(authentic.command)
         kind = type(authentic.command).__name__.lower()
-        log.info("command answered", extra={"command": kind, "jti": authentic.jti, "refused": reason})
+        log.info(
+            "command answered",
+            extra={"command": kind, "jti": authentic.jti, "taken": reason is None, "why": reason or "the app's"},
+        )
         reply = {
             "in_reply_to": authentic.jti,
             "accepted": reason is None,

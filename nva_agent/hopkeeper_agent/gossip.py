@@ -146,7 +146,7 @@ class Gossip(asyncio.DatagramProtocol):
             else:
                 self._take_warrant(read_warrant(data, self._ring.current(), self._identity.topology))
         except (Unauthentic, Malformed) as error:
-            log.debug("datagram dropped", extra={"rule": str(error), "remote": str(addr[0])})
+            log.debug("datagram dropped", extra={"why": str(error), "remote": str(addr[0])})
 
     def _sender(self, kid: str, address: str) -> _Known | None:
         """The peer at that address whose key or, of a command that it shows, the app's may have signed the datagram."""

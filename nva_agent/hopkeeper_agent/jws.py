@@ -145,9 +145,9 @@ class AppKeys:
             stamp = self._read_stamp()
             if stamp != self._stamp:
                 self._keys, self._stamp = self._load(), stamp
-                log.info("app keys read again", extra={"kids": sorted(self._keys)})
+                log.info("app keys read again", extra={"kids": sorted(self._keys), "why": "the file has changed"})
         except (OSError, BadKey) as error:
-            log.warning("app keys cannot be read: the last good ones stay in use", extra={"error": str(error)})
+            log.warning("app keys cannot be read: the last good ones stay in use", extra={"why": str(error)})
         return self._keys
 
     def _read_stamp(self) -> tuple[int, int, int]:

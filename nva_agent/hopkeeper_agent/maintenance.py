@@ -107,10 +107,12 @@ class Lookout:
                 try:
                     before, self.coming = self.coming, await self._read(client)
                     if self.coming != before:
-                        log.warning("maintenance", extra={"coming": str(self.coming), "before": str(before)})
+                        log.warning(
+                            "maintenance", extra={"before": str(before), "why": f"Azure announces {self.coming}"}
+                        )
                         self._changed()
                 except (aiohttp.ClientError, OSError, ValueError) as error:
-                    log.warning("scheduled events cannot be read", extra={"error": f"{type(error).__name__}: {error}"})
+                    log.warning("scheduled events cannot be read", extra={"why": f"{type(error).__name__}: {error}"})
                 await asyncio.sleep(self._settings.period_seconds)
 
     async def _read(self, client: aiohttp.ClientSession) -> Maintenance | None:

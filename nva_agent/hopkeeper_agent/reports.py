@@ -118,7 +118,7 @@ class Reporter:
 
     def report(self, reason: str) -> None:
         """Report now. Of several unacknowledged reports only the newest is repeated."""
-        log.info("report", extra={"reason": reason})
+        log.info("report", extra={"why": reason})
         self._newest += 1
         self._start(self._newest, reason)
 
@@ -151,9 +151,14 @@ class Reporter:
                 self._done = max(self._done, number)
                 return
             if status is not None and 400 <= status < 500 and status not in RETRIED_4XX:
-                log.error("report refused", extra={"status": status, "reason": reason})
+                log.error("report refused", extra={"status": status, "report": reason, "why": _why(status)})
                 self._done = max(self._done, number)
                 return
-            log.warning("report not acknowledged", extra={"status": status, "reason": reason})
+            log.warning("report not acknowledged", extra={"status": status, "report": reason, "why": _why(status)})
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, BACKOFF_MAX_SECONDS)
+
+
+def _why(status: int | None) -> str:
+    """Why a report was not taken."""
+    return "no answer of the app's: see hopkeeper-agent check --live" if status is None else f"HTTP status {status}"

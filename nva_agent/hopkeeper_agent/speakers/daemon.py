@@ -246,7 +246,9 @@ class DaemonSpeaker:
                 reason = str(error)
             except Exception:
                 # Nothing that a daemon answers may end the watch over it.
-                log.exception("speaker broke", extra={"daemon": self._daemon.name})
+                log.exception(
+                    "speaker broke", extra={"daemon": self._daemon.name, "why": "an answer of its cannot be understood"}
+                )
                 reason = f"{self._daemon.name} cannot be understood"
             self._lost(reason)
             await asyncio.sleep(pause)
@@ -347,7 +349,7 @@ class DaemonSpeaker:
         before, self._findings = self._findings, {**self._findings, **findings}
         for name, finding in self._findings.items():
             if finding != before.get(name) and finding.value is Reading.BAD:
-                log.warning("speaker", extra={"check": name, "detail": finding.detail})
+                log.warning("speaker", extra={"check": name, "why": finding.detail})
         if before != self._findings:
             self._changed()
 

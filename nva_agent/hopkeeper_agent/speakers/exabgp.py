@@ -245,7 +245,7 @@ class ExaBgpSpeaker:
                 await self._process.ensure()
                 await self._converse()
             except (OSError, ValueError, KeyError, TimeoutError) as error:
-                log.warning("no connection with ExaBGP", extra={"error": f"{type(error).__name__}: {error}"})
+                log.warning("no connection with ExaBGP", extra={"why": f"{type(error).__name__}: {error}"})
             self._lost()
             await self._process.end()
             pause = RESTART_FIRST_SECONDS if loop.time() - began > RESTART_MAX_SECONDS else pause
@@ -348,7 +348,7 @@ class ExaBgpSpeaker:
             with contextlib.suppress(SpeakerError):
                 await self._ask(conversation, [])
             if conversation.missed >= ALIVE_MISSED_MAX:
-                log.error("ExaBGP hangs: it is started again")
+                log.error("ExaBGP is started again", extra={"why": "it hangs"})
                 conversation.writer.close()
 
 

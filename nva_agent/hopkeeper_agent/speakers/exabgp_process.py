@@ -113,7 +113,7 @@ class ExaBgpProcess:
             setsigdef=[signal.SIGPIPE],
         )
         self._pid_file.write_text(str(self._pid))
-        log.info("ExaBGP started", extra={"exabgp_pid": self._pid})
+        log.info("ExaBGP started", extra={"exabgp_pid": self._pid, "why": "none of ours ran"})
 
     def _read_pid(self) -> int | None:
         try:
