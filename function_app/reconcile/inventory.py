@@ -11,7 +11,7 @@ from datetime import timedelta
 from ipaddress import IPv4Address
 
 from function_app.domain.base.errors import BadInput, HopkeeperError, Unavailable
-from function_app.domain.brownfield.inventory import BalancerFound, Inventory
+from function_app.domain.brownfield.inventory import BalancerFound, Inventory, interface_of
 from function_app.domain.peerings.model import RouteServerReading
 from function_app.domain.routes.reading import LearnedRoute, Unread
 from function_app.domain.topology.model import RouteServer, ScaleSet
@@ -43,16 +43,16 @@ async def take_inventory(sources: Sources, resource: str, groups: Iterable[str] 
     that group and of `groups` (ids).
 
     Raises BadInput for an id of anything else, and where the group holds none or several; Unavailable where Azure does not
-    answer, refuses, or has no such resource. Only learned routes that cannot be read are no error (`Inventory.unread`).
+    answer, refuses, or has no such resource. What was not named but found on the way is no error: learned routes
+    (`Inventory.unread`), the load balancers of the Route Server's own group, network interfaces of pools (`absent`).
     """
     own, group = await _route_server(sources, resource)
     server = RouteServer(name="route-server", id=own)
     reading = await sources.route_servers.read(server)
-    balancers: list[BalancerFound] = []
-    for each in dict.fromkeys((group, *groups)):
-        balancers += await sources.landscape.balancers(each)
+    balancers, absent = await _balancers(sources, group, groups)
     routes, unread = await _routes(sources, server, reading)
-    return Inventory(own, reading, tuple(balancers), routes, unread, await _interfaces(sources, balancers))
+    interfaces, missing = await _interfaces(sources, balancers)
+    return Inventory(own, reading, balancers, routes, unread, interfaces, absent | missing)
 
 
 async def _route_server(sources: Sources, resource: str) -> tuple[str, str]:
@@ -100,22 +100,50 @@ async def _learned(sources: Sources, server: RouteServer, peering: str) -> tuple
     return rows
 
 
-async def _interfaces(sources: Sources, balancers: list[BalancerFound]) -> Mapping[str, IPv4Address]:
-    """The addresses of the IP configurations that pools name without an address."""
+async def _balancers(
+    sources: Sources, own: str, groups: Iterable[str]
+) -> tuple[tuple[BalancerFound, ...], dict[str, str]]:
+    """Of each group once, and why those of the Route Server's own group are missing, unless it was named besides."""
+    named = {group.rstrip("/").casefold(): group for group in groups}
+    found: list[BalancerFound] = []
+    absent: dict[str, str] = {}
+    if own.casefold() not in named:
+        try:
+            found += await sources.landscape.balancers(own)
+        except HopkeeperError as error:
+            absent[own] = str(error)
+    for group in named.values():
+        found += await sources.landscape.balancers(group)
+    return tuple(found), absent
+
+
+async def _interfaces(
+    sources: Sources, balancers: Iterable[BalancerFound]
+) -> tuple[Mapping[str, IPv4Address], dict[str, str]]:
+    """The addresses of the IP configurations that pools name without an address, and by network interface why some lack."""
     hidden = set(_hidden(balancers))
     found: dict[str, IPv4Address] = {}
-    for own in sorted({interface.partition("/ipconfigurations/")[0] for interface in hidden}):
-        if (instance := SCALE_SET.fullmatch(own)) is None:
-            found |= await sources.landscape.interface(own)
+    absent: dict[str, str] = {}
+    for own in sorted(set(map(interface_of, hidden))):
+        try:
+            shown = await _addresses(sources, own)
+        except HopkeeperError as error:
+            absent[own] = str(error)
             continue
-        scale_set = ScaleSet(name="scale-set", id=instance[1], asn=1, peers_with=("route-server",))
-        addresses = {each.id: each.address for each in await sources.scale_sets.instances(scale_set)}
-        if instance[2] in addresses:
-            found |= {each: addresses[instance[2]] for each in hidden if each.startswith(f"{own}/")}
-    return found
+        found |= {each: address for each in hidden if (address := shown.get(each) or shown.get(own)) is not None}
+    return found, absent
 
 
-def _hidden(balancers: list[BalancerFound]) -> Iterator[str]:
+async def _addresses(sources: Sources, interface: str) -> Mapping[str, IPv4Address]:
+    """By id, lower case: of each IP configuration, or of the whole interface where it is that of a scale set's instance."""
+    if (instance := SCALE_SET.fullmatch(interface)) is None:
+        return await sources.landscape.interface(interface)
+    scale_set = ScaleSet(name="scale-set", id=instance[1], asn=1, peers_with=("route-server",))
+    by_machine = {each.id: each.address for each in await sources.scale_sets.instances(scale_set)}
+    return {interface: by_machine[instance[2]]} if instance[2] in by_machine else {}
+
+
+def _hidden(balancers: Iterable[BalancerFound]) -> Iterator[str]:
     for balancer in balancers:
         for pool in balancer.flows.pools:
             for facts in pool.addresses:

@@ -26,6 +26,7 @@ HEAD = (
     "`hopkeeper schema > topology.schema.json` beside it an editor completes and explains it."
 )
 EDITOR = "# yaml-language-server: $schema=topology.schema.json"
+ABSENT = "Could not be read, so services may be missing below, or members of them: {0}: {1}"
 NETWORKS = (
     "Only where the peers are now: write the ranges of your virtual networks. No speaker and no agent may be elsewhere."
 )
@@ -51,8 +52,8 @@ AGENTS = (
     "Until then Azure uses those with the shortest AS path side by side."
 )
 NO_SERVICES = (
-    "No service: no prefix is learned whose next hop is a frontend with a probed rule to a peer, nor one of two peers whose "
-    "next hop is each itself."
+    "No service of what was read: no prefix is learned whose next hop is a frontend with a probed rule to a peer, nor one of "
+    "two peers whose next hop is each itself."
 )
 
 
@@ -70,6 +71,7 @@ def first_topology(inventory: Inventory, name: str | None = None) -> str:
     lines = [
         EDITOR,
         *_comment(HEAD),
+        *(line for each in inventory.absent.items() for line in _comment(ABSENT.format(*each))),
         "schema: hopkeeper/v1",
         f"name: {name}",
         *_comment(NETWORKS),

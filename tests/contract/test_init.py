@@ -172,7 +172,7 @@ async def test_a_hub_with_eight_peers_has_eight_speakers_and_no_service(director
         topology = await there.checked(text)
     assert [len(s.announces) for s in topology.speakers] == [1] * 8
     assert text.count("It passes 1 prefixes of other ASs on, such as 172.16.0.0/12 by") == 8
-    assert "# No service:" in text
+    assert "# No service of what was read:" in text
 
 
 async def test_a_route_server_without_peers_is_an_error_that_says_so(directory: Path) -> None:
@@ -224,14 +224,68 @@ async def test_members_of_a_pool_of_interfaces_are_found_by_their_interface(dire
     assert "members: [{speaker: fortigate-a}, {speaker: to-fw-b}]" in text
 
 
-async def test_a_pool_that_may_not_be_read_is_an_error_that_names_the_right(directory: Path) -> None:
+ONLY_THE_ROUTE_SERVER = [
+    {
+        "scope": f"/subscriptions/{PAIR.subscription}",
+        "actions": ["Microsoft.Network/virtualHubs/*", "Microsoft.Network/locations/*"],
+    }
+]
+GROUP = PAIR.route_server_id.partition("/providers/")[0]
+
+
+async def test_load_balancers_that_may_not_be_read_are_a_comment_that_names_the_right(directory: Path) -> None:
     seed = seeded(PAIR, of_the_pair())
-    seed["permissions"] = [
-        {"scope": f"/subscriptions/{PAIR.subscription}", "actions": ["Microsoft.Network/virtualHubs/*"]}
-    ]
-    async with brownfield(seed, directory) as there:
+    async with brownfield(seed | {"permissions": ONLY_THE_ROUTE_SERVER}, directory) as there:
+        for _, address, asn in of_the_pair():
+            there.learned(address, [DEFAULT], str(FRONTEND), (asn,))
+        text = await there.init()
+    topology = decode(text, Place())
+    assert [s.announces for s in topology.speakers] == [(IPv4Network(DEFAULT),)] * 2
+    head = unwrapped(text.partition("schema:")[0])
+    assert f"members of them: {GROUP}: listing the load balancers of rg-hub: 403 AuthorizationFailed" in head
+    assert "'Microsoft.Network/loadBalancers/read'" in head
+    assert "# No service of what was read" in text
+
+
+async def test_a_group_that_was_named_and_may_not_be_read_is_an_error(directory: Path) -> None:
+    seed = seeded(PAIR, of_the_pair())
+    async with brownfield(seed | {"permissions": ONLY_THE_ROUTE_SERVER}, directory) as there:
         with pytest.raises(Unavailable, match=r"listing the load balancers of rg-hub: 403 AuthorizationFailed.*read"):
-            await there.init()
+            await there.init(PAIR.route_server_id, f"{GROUP.replace('resourceGroups', 'ResourceGroups')}/")
+
+
+def unwrapped(text: str) -> str:
+    return " ".join(line.lstrip("# ") for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    "own", ["networkInterfaces/gone", "virtualMachineScaleSets/gone/virtualMachines/0/networkInterfaces/n"]
+)
+async def test_an_interface_of_a_pool_that_is_gone_is_a_comment_and_the_rest_is_written(
+    own: str, directory: Path
+) -> None:
+    """Of the load balancer that matters, and of another one that has nothing to do with it."""
+    gone = [{"id": f"{PAIR.network_scope}/{own}/ipConfigurations/ipconfig1"}]
+    other = load_balancer(
+        f"{PAIR.network_scope}/loadBalancers/lb-other", ("fe", "10.0.9.9"), ("old", []), ("p", Probe())
+    )
+    other["properties"]["backendAddressPools"][0]["properties"] = {"backendIPConfigurations": gone}
+    seed = seeded(PAIR, of_the_pair(), other)
+    async with brownfield(seed, directory) as there:
+        shown = there.sim.world.state.resources.get(PAIR.load_balancer_id)
+        assert shown is not None
+        addresses = shown["properties"]["backendAddressPools"][0]["properties"]["loadBalancerBackendAddresses"]
+        facts = {"networkInterfaceIPConfiguration": gone[0], "adminState": "None"}
+        addresses.append({"name": "gone", "properties": facts})
+        for _, address, asn in of_the_pair():
+            there.learned(address, [DEFAULT], str(FRONTEND), (asn,))
+        text = await there.init()
+        await there.checked(text)
+    assert "members: [{speaker: fortigate-a}, {speaker: to-fw-b}]" in text
+    head = text.partition("schema:")[0]
+    assert head.count("Could not be read") == 1
+    shown_as = f"{PAIR.network_scope}/{own}/ipconfigurations/ipconfig1".casefold()
+    assert f"{shown_as} is in the pool, and could not be read: whether it is a speaker here" in unwrapped(text)
 
 
 @pytest.mark.parametrize(
@@ -380,7 +434,7 @@ async def test_recorded_load_balancers_are_read_and_no_service_is_made_of_a_rule
         await there.checked(text)
     whose = "frontend k8s-master-internal-lbfrontend-c02b7042 of k8s-master-internal-lb-C02B7042"
     assert f"10.7.0.0/16, nextHop: {{address: 10.240.255.15}}}}  # {whose}" in text
-    assert "# No service:" in text
+    assert "# No service of what was read:" in text
 
 
 async def test_a_recorded_internal_load_balancer_with_a_probed_rule_gives_a_service(directory: Path) -> None:

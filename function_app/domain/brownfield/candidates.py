@@ -118,7 +118,9 @@ def _of_addresses(inventory: Inventory, pool: PoolFacts | None, members: tuple[F
     for facts in pool.addresses if pool else ():
         address = address_of(inventory, facts)
         name = by_address.get(address) if address is not None else None
-        if name is None:
+        if address is None and inventory.why_absent(facts.interface or "") is not None:
+            yield f"{facts.interface} is in the pool, and could not be read: whether it is a speaker here is not known"
+        elif name is None:
             yield f"{address or facts.name} is in the pool and no speaker here: it gets new flows whoever serves"
         elif facts.is_down:
             yield f"{name} has adminState Down: whoever set it has to set it back"

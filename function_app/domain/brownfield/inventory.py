@@ -1,7 +1,7 @@
 """What was read of a network that is not managed yet: a Route Server, what it learned, and load balancers near it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from function_app.domain.peerings.model import RouteServerReading
@@ -27,6 +27,8 @@ class Inventory:
     """`routes` and `unread` are by name of peering: the rows that its peer announced, and why some could not be read (or "").
 
     `interfaces` gives the address of each IP configuration (its id, lower case) that is in a pool without showing one.
+    `absent`: by id, why something else was not read: the load balancers of the resource group, or a network interface (in
+    lower case) that a pool names.
     """
 
     id: str
@@ -36,7 +38,17 @@ class Inventory:
     routes: RoutesByPeer
     unread: Mapping[str, str]
     interfaces: Mapping[str, IPv4Address]
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return self.id.rpartition("/")[2]
+
+    def why_absent(self, configuration: str) -> str | None:
+        """Why the network interface of an IP configuration (its id, lower case) was not read; None where it was."""
+        return self.absent.get(interface_of(configuration))
+
+
+def interface_of(configuration: str) -> str:
+    """The network interface of an IP configuration, both by their ids in lower case."""
+    return configuration.partition("/ipconfigurations/")[0]
