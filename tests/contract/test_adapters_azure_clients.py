@@ -143,7 +143,7 @@ def test_what_is_no_id_of_the_kind_is_bad_input(text: str) -> None:
 
 
 def test_an_id_is_read_without_case() -> None:
-    text = "/SUBSCRIPTIONS/s/resourcegroups/G/providers/microsoft.network/LoadBalancers/lb"
+    text = "/SUBSCRIPTIONS/s/resourcegroups/G/Providers/microsoft.network/LoadBalancers/lb"
     assert ResourceId.parse(text, "Microsoft.Network/loadBalancers") == ResourceId("s", "G", "lb")
 
 

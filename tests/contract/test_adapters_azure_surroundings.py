@@ -146,8 +146,9 @@ async def test_a_subnet_without_a_table_has_no_routes_and_one_that_is_not_named_
         Simulator(SimulatorConfig(bare, time_factor=100)) as sim,
         azure_at(sim.url, sim.ca_path) as azure,
     ):
-        found = await SurroundingsOverArm(azure, f"{VNET}/subnets/nvas").app_subnet()
-        assert found == AppSubnetFacts(id=f"{VNET}/subnets/nvas")
+        for spelled in ("subnets", "Subnets"):  # ids are compared without case
+            found = await SurroundingsOverArm(azure, f"{VNET}/{spelled}/nvas").app_subnet()
+            assert found == AppSubnetFacts(id=f"{VNET}/{spelled}/nvas")
         with pytest.raises(Unavailable, match="404"):
             await SurroundingsOverArm(azure, f"{VNET}/subnets/other").app_subnet()
         assert await SurroundingsOverArm(azure).app_subnet() is None

@@ -1,14 +1,16 @@
 """What of an existing Route Server becomes a speaker, under which name, and what it announces by itself."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from function_app.domain.brownfield.candidates import candidates
-from function_app.domain.brownfield.inventory import Inventory
+from function_app.domain.brownfield.candidates import PoolBehind, candidates
+from function_app.domain.brownfield.inventory import BalancerFound, Inventory
 from function_app.domain.brownfield.peers import Originated, name_from, peers_of
 from function_app.domain.peerings.model import Peering, Provisioning, RouteServerReading
 from function_app.domain.routes.reading import LearnedRoute
+from function_app.domain.service.balancer import AddressFacts, FlowFacts, PoolFacts, RuleFacts
 
 INSTANCES = (IPv4Address("10.0.2.4"), IPv4Address("10.0.2.5"))
 DEFAULT = IPv4Network("0.0.0.0/0")
@@ -86,3 +88,25 @@ def test_two_peers_that_announce_the_same_themselves_could_be_a_service_and_one_
     (could,) = candidates(pair, peers)
     assert (could.members, could.prefixes, could.pools) == (("fw-1", "fw-2"), (DEFAULT,), ())
     assert candidates(pair, peers[:1]) == ()
+
+
+def test_names_of_a_load_balancer_in_two_spellings_are_one_candidate_and_one_probe() -> None:
+    both = [("Fe", "NVAs", "Agent"), ("fe", "nvas", "agent"), ("FE", "nvAs", "AGENT")]
+    rules = tuple(
+        RuleFacts(
+            name=f"r{i}",
+            protocol="All",
+            frontend=frontend,
+            frontend_port=0,
+            backend_port=0,
+            pools=(pool, pool.upper()),
+            probe=probe,
+        )
+        for i, (frontend, pool, probe) in enumerate(both)
+    )
+    pool = PoolFacts(name="nvas", addresses=(AddressFacts(name="a", ip=OWN),))
+    balancer = BalancerFound("/x/loadBalancers/lb", {"fe": FRONTEND}, FlowFacts(rules=rules, pools=(pool,)))
+    there = replace(found(peering(), rows=(row(FRONTEND),)), balancers=(balancer,))
+    (candidate,) = candidates(there, peers_of(there, "t")[0])
+    assert (candidate.frontend, candidate.pools) == ("Fe", (PoolBehind("/x/loadBalancers/lb", "NVAs", "Agent"),))
+    assert candidate.remarks == ()

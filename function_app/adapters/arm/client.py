@@ -166,10 +166,10 @@ class ResourceId:
     def parse(cls, text: str, kind: str) -> Self:
         """`/subscriptions/{s}/resourceGroups/{g}/providers/{kind}/{name}`, without case. Raises BadInput."""
         match text.split("/"):
-            case ["", subscriptions, subscription, groups, group, "providers", namespace, type_, name] if (
-                subscriptions.casefold(),
-                groups.casefold(),
-            ) == ("subscriptions", "resourcegroups") and f"{namespace}/{type_}".casefold() == kind.casefold():
+            case ["", subscriptions, subscription, groups, group, providers, namespace, type_, name] if (
+                f"{subscriptions}/{groups}/{providers}/{namespace}/{type_}".casefold()
+                == f"subscriptions/resourceGroups/providers/{kind}".casefold()
+            ):
                 return cls(subscription, group, name)
         raise BadInput.of("id", f"{text!r} is not the id of a {kind}")
 

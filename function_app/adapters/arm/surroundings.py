@@ -65,7 +65,7 @@ class SurroundingsOverArm:
             if isinstance(nic, Denied):
                 return nic
             subnet_id = _subnet_of(nic, speaker.address)
-            network_id, _, subnet_name = subnet_id.partition("/subnets/")
+            network_id, subnet_name = _network_and_name(subnet_id)
             there = await self._network(network_id)
             if isinstance(there, Denied):
                 return there
@@ -78,7 +78,7 @@ class SurroundingsOverArm:
         Unavailable, BadInput for an id that is no subnet's."""
         if self._app_subnet is None:
             return None
-        network_id, _, name = self._app_subnet.partition("/subnets/")
+        network_id, name = _network_and_name(self._app_subnet)
         where = ResourceId.parse(network_id, f"{NETWORK}/virtualNetworks")
         async with calling("reading the app's own subnet", self._azure.cloud.timeout):
             network = await self._azure.network(where.subscription)
@@ -172,6 +172,12 @@ def _subnet_of(nic: Json, address: IPv4Address) -> str:
     if not subnet:
         raise BadInput.of("interface", f"{nic.get('name')} is in no subnet")
     return str(subnet)
+
+
+def _network_and_name(subnet: str) -> tuple[str, str]:
+    """The virtual network of a subnet (its id, in any case), and its name."""
+    before, _, name = subnet.rpartition("/")
+    return before.rpartition("/")[0], name
 
 
 def _table_of(network: Json, subnet: str) -> str | None:

@@ -78,12 +78,19 @@ def _behind_balancers(inventory: Inventory, peers: tuple[FoundPeer, ...]) -> Ite
 
 
 def _joined(balancer: BalancerFound) -> dict[tuple[str, str], list[str]]:
-    """By frontend and pool of a rule with a probe: the probes, each once."""
+    """By frontend and pool of a rule with a probe: the probes, each once. Of several spellings of a name the first one stays."""
+    spelled: dict[str, str] = {}
+
+    def one(name: str) -> str:
+        return spelled.setdefault(name.casefold(), name)
+
     joined: dict[tuple[str, str], list[str]] = {}
     for rule in balancer.flows.rules:
-        for pool in rule.pools if rule.probe else ():
-            probes = joined.setdefault((rule.frontend, pool), [])
-            probes += [rule.probe] if rule.probe and rule.probe not in probes else []
+        if rule.probe is None:
+            continue
+        for pool in rule.pools:
+            probes = joined.setdefault((one(rule.frontend), one(pool)), [])
+            probes += [probe] if (probe := one(rule.probe)) not in probes else []
     return joined
 
 
