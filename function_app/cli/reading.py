@@ -17,10 +17,10 @@ from function_app.cli.parameters import Moment
 from function_app.cli.root import main
 from function_app.cli.waiting import watch
 from function_app.domain.base.errors import Unavailable
+from function_app.reconcile.documents.evidence import Evidence
 from function_app.reconcile.documents.history import Entry, Explanation
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
-from function_app.reconcile.documents.evidence import Evidence
 from function_app.views.evidence import learned, table
 from function_app.views.explain import explanation_lines
 from function_app.views.history import history_lines
