@@ -2,7 +2,17 @@
 
 import azure.functions as func
 
-from function_app.triggers import agent_reports, health_alerts, operator, page, reading, resource_events, sweep, wakeups
+from function_app.triggers import (
+    agent_reports,
+    changing,
+    health_alerts,
+    operator,
+    page,
+    reading,
+    resource_events,
+    sweep,
+    wakeups,
+)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -12,5 +22,6 @@ app.register_functions(agent_reports.blueprint)
 app.register_functions(operator.blueprint)
 app.register_functions(page.blueprint)
 app.register_functions(reading.blueprint)
+app.register_functions(changing.blueprint)
 app.register_functions(sweep.blueprint)
 app.register_functions(wakeups.blueprint)

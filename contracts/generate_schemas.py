@@ -18,12 +18,13 @@ from function_app.reconcile.documents.outcome import OutcomeAnswer, Outcomes
 from function_app.reconcile.documents.part import Part
 from function_app.reconcile.documents.plan import Plan, Plans
 from function_app.reconcile.documents.status import Overview, Status
-from function_app.reconcile.documents.topologies import TopologyList
+from function_app.reconcile.documents.topologies import Applied, TopologyList
 from function_app.views.topology_schema import schema_text
 
 FOLDER = Path(__file__).parent / "documents"
 TOPOLOGY = Path(__file__).parent / "topology.schema.json"
 DOCUMENTS: dict[str, type[Part]] = {
+    "applied": Applied,
     "error": ErrorAnswer,
     "evidence": Evidence,
     "explanation": Explanation,

@@ -30,6 +30,11 @@ FUNCTIONS = (
     ("GET", "topologies/[^/]+/services/[^/]+/history", "history"),
     ("GET", "topologies/[^/]+/services/[^/]+/explain", "explain"),
     ("POST", "topologies/[^/]+/services", "order"),
+    ("PUT", "topologies/[^/]+", "apply"),
+    ("DELETE", "topologies/[^/]+", "remove"),
+    ("POST", "topologies/[^/]+/diff", "diff"),
+    ("POST", "plan", "plan_document"),
+    ("POST", "lint", "lint_document"),
     ("GET", "topologies/[^/]+/plan", "plan"),
     ("GET", "topologies/[^/]+/verify", "verify"),
     ("GET", "topologies/[^/]+/lint", "lint"),
@@ -37,8 +42,22 @@ FUNCTIONS = (
     ("GET", "topologies", "topologies"),
 )
 """Which function serves a method of what begins with this under /api: the first that fits."""
-READING = frozenset({"status", "topologies", "topology", "history", "explain", "plan", "verify", "lint"})
-OPERATING = READING | {"order", "reconcile"}
+READING = frozenset(
+    {
+        "status",
+        "topologies",
+        "topology",
+        "history",
+        "explain",
+        "plan",
+        "verify",
+        "lint",
+        "diff",
+        "plan_document",
+        "lint_document",
+    }
+)
+OPERATING = READING | {"order", "reconcile", "apply", "remove"}
 
 
 def made(directory: Path) -> dict[str, Any]:

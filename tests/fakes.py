@@ -96,6 +96,16 @@ class FakeDocuments:
         self.writes.append(key)
         self.stored[key] = Stored(body, f"etag-{len(self.writes)}")
 
+    async def remove(self, key: str, etag: str) -> None:
+        self._check()
+        if self.before_save and self.before_save[0][0] == key:
+            await self.put(*self.before_save.pop(0))
+        there = self.stored.get(key)
+        if there is None or there.etag != etag:
+            raise Superseded(f"{key} changed")
+        self.writes.append(key)
+        del self.stored[key]
+
     async def keys(self, prefix: str) -> tuple[str, ...]:
         self._check()
         return tuple(sorted(key for key in self.stored if key.startswith(prefix)))

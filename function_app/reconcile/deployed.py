@@ -14,9 +14,12 @@ from function_app.reconcile.ports import Clock
 AGAIN = timedelta(seconds=5)
 
 FUNCTIONS = (
+    "apply",
+    "diff",
     "explain",
     "history",
     "lint",
+    "lint_document",
     "on_alert",
     "on_report",
     "on_resource_event",
@@ -24,7 +27,9 @@ FUNCTIONS = (
     "order",
     "page",
     "plan",
+    "plan_document",
     "reconcile",
+    "remove",
     "status",
     "sweep",
     "topologies",

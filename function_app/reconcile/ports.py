@@ -52,6 +52,9 @@ class Documents(Protocol):
     async def put(self, key: str, body: bytes) -> None:
         """Writes whatever is there: for documents whose last writer is right (status, history)."""
 
+    async def remove(self, key: str, etag: str) -> None:
+        """Takes the document away if the etag still is the stored one. Raises Superseded."""
+
     async def keys(self, prefix: str) -> tuple[str, ...]:
         """Every key that starts with `prefix`, sorted."""
 

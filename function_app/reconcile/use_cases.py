@@ -9,15 +9,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from function_app.domain.base.errors import BadInput, NotAuthentic, NotThere
-from function_app.domain.preflight.summary import Report
+from function_app.domain.preflight.facts import Facts
+from function_app.domain.preflight.summary import Report, broken, lint
 from function_app.domain.service.orders import order_from
 from function_app.domain.topology.model import Service, Topology
-from function_app.reconcile import history, status
+from function_app.reconcile import changes, history, status
 from function_app.reconcile.documents.evidence import Evidence, evidence_document
 from function_app.reconcile.documents.history import Entry, Explanation
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
-from function_app.reconcile.documents.topologies import TopologyList
+from function_app.reconcile.documents.topologies import Applied, TopologyList
 from function_app.reconcile.operate import operate
 from function_app.reconcile.passes.dry_run import plan, reasons
 from function_app.reconcile.passes.fast import fast_pass
@@ -27,7 +28,7 @@ from function_app.reconcile.passes.sweeps import keep_sweep
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.preflight import preflight_now
 from function_app.reconcile.routes.evidence import gather_evidence
-from function_app.reconcile.store.topologies import InForce, Topologies
+from function_app.reconcile.store.topologies import Expects, InForce, Topologies
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -53,7 +54,7 @@ class Reported:
 class UseCases:
     """Everything that can be requested of Hopkeeper. Every method may raise Unavailable where storage does not answer.
 
-    Questions: overview, status, listed, history, explain, plan, verify, lint. Changes: apply, order.
+    Questions: overview, status, listed, history, explain, plan, difference, verify, lint. Changes: apply, put, remove, order.
     Passes: look, look_at_once, report.
     Wake-ups, for passes to come: wake_for, wake_all.
     """
@@ -102,6 +103,10 @@ class UseCases:
             raise NotThere.of("service", _no_such_service(in_force.topology, service))
         return in_force, found
 
+    async def difference(self, name: str, text: str) -> Iterator[str]:
+        """Lines of a unified diff from the document in force to this one. Raises BadInput."""
+        return await changes.difference(self.topologies, name, text)
+
     async def plan(self, name: str) -> Plan:
         """What a slow pass would do first. Raises BadInput where the topology cannot be used."""
         return await plan(self.ports, await self.topologies.in_force(name))
@@ -117,6 +122,15 @@ class UseCases:
         found = await gather_evidence(self.ports, topology, fresh, most)
         return evidence_document(name, found, self.ports.clock.now())
 
+    async def lint_of(self, text: str, azure: bool = True) -> Report:
+        """The same of a document that is not in force; without `azure` of the document alone. One that cannot be used has a
+        report too."""
+        try:
+            topology = self.topologies.decoded(text)
+        except BadInput as error:
+            return broken(error.problems)
+        return await self.lint(topology) if azure else lint(topology, Facts())
+
     async def lint(self, topology: Topology) -> Report:
         """What would keep a topology from working, in force or not: everything is read now, and nothing is written."""
         return await preflight_now(self.ports, topology)
@@ -129,6 +143,14 @@ class UseCases:
         Raises BadInput with everything that is wrong, Superseded where another writer was faster.
         """
         return await self.topologies.apply(text)
+
+    async def put(self, name: str, text: str, expects: Expects, anyway: bool = False) -> Applied:
+        """The same for the topology of this name, judged by preflight first, and only where what is there is what is expected."""
+        return await changes.put(self.topologies, name, text, expects, anyway)
+
+    async def remove(self, name: str, expects: Expects, anyway: bool = False) -> None:
+        """Takes a topology away. Raises NotNow with what to do first; `anyway` leaves peerings behind."""
+        await changes.remove(self.ports, self.topologies, name, expects, anyway)
 
     async def order(self, name: str, service: str, verb: str, said: Any) -> Outcome:
         """An operator's verb for one service. Raises BadInput for an unknown one or a malformed body; a refusal is an

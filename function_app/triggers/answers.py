@@ -24,7 +24,9 @@ from function_app.domain.base.errors import (
     Problem,
     Transient,
 )
+from function_app.reconcile.changes import CannotWork
 from function_app.reconcile.documents.error import ErrorAnswer, ErrorDetail, Wrong
+from function_app.reconcile.documents.findings import preflight_finding
 from function_app.reconcile.documents.outcome import OutcomeAnswer
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.triggers.limit import bounded
@@ -105,8 +107,10 @@ STATUS_OF: tuple[tuple[type[HopkeeperError], int], ...] = (
 def _error_answer(error: HopkeeperError) -> func.HttpResponse:
     code = next(status for kind, status in STATUS_OF if isinstance(error, kind))
     problems = error.problems if isinstance(error, BadInput) else ()
+    found = tuple(map(preflight_finding, error.findings)) if isinstance(error, CannotWork) else UNSET
     detail = ErrorDetail(
         message=_message(error, problems),
+        findings=found,
         problems=tuple(map(_wrong, problems)),
         causes=() if code == 401 else tuple(_causes(error)),  # who is not known learns no more than that
     )

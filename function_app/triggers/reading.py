@@ -18,7 +18,7 @@ from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.documents.topologies import TopologyList
 from function_app.triggers.answers import TEXT, YAML, answer, shown
-from function_app.triggers.requests import Parameters
+from function_app.triggers.requests import DOCUMENT_MAX, Parameters, text_body
 from function_app.triggers.surface import AppRole, Call, Endpoint, Surface
 from function_app.views.evidence import table
 from function_app.views.explain import explanation_lines
@@ -181,6 +181,45 @@ async def lint(call: Call[Parameters]) -> func.HttpResponse:
     use_cases = wiring.use_cases()
     in_force = await use_cases.topologies.in_force(call.named("topology"))
     report = await use_cases.lint(in_force.topology)
+    return shown(call.request, preflight_document(report), lambda: report_lines(report))
+
+
+@blueprint.serves(
+    Endpoint(
+        "POST",
+        route="topologies/{topology}/diff",
+        role=AppRole.READ,
+        gives=None,
+        query=Parameters,
+        takes=YAML,
+        media=TEXT,
+        refuses=(404,),
+    )
+)
+async def diff(call: Call[Parameters]) -> func.HttpResponse:
+    """What a document would change in the one in force: a unified diff, empty where nothing."""
+    lines = await wiring.use_cases().difference(call.named("topology"), text_body(call.request, DOCUMENT_MAX))
+    return func.HttpResponse("".join(f"{line}\n" for line in lines), mimetype=TEXT)
+
+
+@blueprint.serves(Endpoint("POST", route="plan", role=AppRole.READ, gives=Plan, query=Parameters, takes=YAML))
+async def plan_document(call: Call[Parameters]) -> func.HttpResponse:
+    """What a slow pass would do first with a document that is not in force; `problems` say why it could not be."""
+    return answer(await wiring.use_cases().plan_of(text_body(call.request, DOCUMENT_MAX)))
+
+
+class LintQuery(Parameters, frozen=True):
+    """Of a report on a document."""
+
+    azure: Annotated[bool, Meta(description="Azure and the agents are read too.")] = True
+
+
+@blueprint.serves(
+    Endpoint("POST", route="lint", role=AppRole.READ, gives=Preflight, query=LintQuery, takes=YAML, also=TEXT)
+)
+async def lint_document(call: Call[LintQuery]) -> func.HttpResponse:
+    """What would keep a document from working, in force or not; one that cannot be used has a report too."""
+    report = await wiring.use_cases().lint_of(text_body(call.request, DOCUMENT_MAX), call.query.azure)
     return shown(call.request, preflight_document(report), lambda: report_lines(report))
 
 

@@ -7,8 +7,11 @@ import azure.functions as func
 import msgspec
 
 from function_app.domain.base.errors import BadInput
+from function_app.reconcile.store.topologies import Expects, unquoted
 
 BODY_MAX = 64 * 1024
+DOCUMENT_MAX = 1024 * 1024
+"""Bytes of a topology's document; how many characters it may have is its own rule."""
 NO_LENGTH = (
     "the body came in chunks, without a length, and the platform passes none of it on: send it with Content-Length"
 )
@@ -82,6 +85,16 @@ def lenient_text(request: func.HttpRequest, most: int = BODY_MAX) -> str:
     """
     body = (request.get_body() or b"")[:most]
     return body.replace(b"\0", b"").decode("utf-8", "replace")
+
+
+def expectation(request: func.HttpRequest) -> Expects:
+    """What If-Match and If-None-Match say. Raises BadInput for an If-None-Match that names etags: a change is not made on what
+    is not there."""
+    nothing = request.headers.get("if-none-match", "").strip()
+    if nothing not in ("", "*"):
+        raise BadInput.of("If-None-Match", f"must be *, is {nothing!r}")
+    etags = [unquoted(etag) for etag in request.headers.get("if-match", "").split(",")]
+    return Expects(frozenset(filter(None, etags)), nothing=nothing == "*")
 
 
 def prefers_text(request: func.HttpRequest) -> bool:

@@ -36,6 +36,13 @@ class DocumentsInMemory:
     async def put(self, key: str, body: bytes) -> None:
         self._write(key, body)
 
+    async def remove(self, key: str, etag: str) -> None:
+        """Raises Superseded where the stored etag is another one."""
+        there = self._stored.get(key)
+        if there is None or there.etag != etag:
+            raise Superseded(f"document {key!r} changed since it was read")
+        del self._stored[key]
+
     async def keys(self, prefix: str) -> tuple[str, ...]:
         return tuple(sorted(key for key in self._stored if key.startswith(prefix)))
 

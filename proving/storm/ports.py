@@ -120,6 +120,9 @@ class HostDocuments:
         else:
             await self._host.ask("doc.put", STORAGE_SECONDS, _no_storage, self._store.put, key, body)
 
+    async def remove(self, key: str, etag: str) -> None:
+        raise NotImplementedError("no history takes a document away")
+
     async def keys(self, prefix: str) -> tuple[str, ...]:
         found: tuple[str, ...] = await self._host.ask(
             "doc.keys", STORAGE_SECONDS, _no_storage, self._store.keys, prefix

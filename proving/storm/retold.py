@@ -47,6 +47,9 @@ class Filed:
     async def put(self, key: str, body: bytes) -> None:
         raise NotImplementedError("explaining writes nothing")
 
+    async def remove(self, key: str, etag: str) -> None:
+        raise NotImplementedError("explaining writes nothing")
+
     async def keys(self, prefix: str) -> tuple[str, ...]:
         return tuple(sorted(key for key in self._filed if key.startswith(prefix)))
 

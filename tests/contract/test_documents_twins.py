@@ -128,6 +128,21 @@ async def test_put_overwrites_whatever_is_there_and_supersedes_who_read_before(d
     assert [document.body for document in stored if document] == [b"2", b"4"]
 
 
+async def test_a_document_is_taken_away_by_who_read_it_last(documents: Documents) -> None:
+    first = await documents.save("topologies/hub.yaml", b"1", None)
+    etag = await documents.save("topologies/hub.yaml", b"2", first)
+
+    with pytest.raises(Superseded):
+        await documents.remove("topologies/hub.yaml", first)
+    await documents.remove("topologies/hub.yaml", etag)
+
+    assert (await documents.load("topologies/hub.yaml"), await documents.keys("")) == (None, ())
+    for never in ("topologies/hub.yaml", "topologies/other.yaml"):
+        with pytest.raises(Superseded):
+            await documents.remove(never, etag)
+    await documents.save("topologies/hub.yaml", b"3", None)
+
+
 async def test_keys_are_those_with_the_prefix_sorted(documents: Documents) -> None:
     keys = ["topologies/hub.yaml", "topologies/hub-2.yaml", "records/hub/fw.json", "records/hub/a.json", "z.json"]
     for key in keys:
@@ -278,6 +293,7 @@ async def test_storage_that_cannot_be_had_is_unavailable(broken: Documents) -> N
         broken.save("fw.json", b"x", None),
         broken.save("fw.json", b"x", "etag"),
         broken.put("fw.json", b"x"),
+        broken.remove("fw.json", "etag"),
         broken.keys(""),
     ):
         with pytest.raises(Unavailable) as raised:

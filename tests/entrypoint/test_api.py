@@ -99,13 +99,87 @@ async def test_the_document_in_force_is_read_as_it_was_written_with_the_etag_tha
     ]
 
 
+def document_of(stack: Stack) -> str:
+    return (stack.storage / "topologies" / f"{TOPOLOGY}.yaml").read_text()
+
+
+async def test_a_document_is_compared_planned_and_judged_before_it_is_in_force(stack: Stack) -> None:
+    text = document_of(stack)
+    code, headers, body = await asked(stack, "POST", f"{HERE}/diff", text)
+    assert (code, headers["Content-Type"].partition(";")[0], body) == (200, "text/plain", "")
+    _, _, body = await asked(stack, "POST", f"{HERE}/diff", text + "# more\n")
+    assert body.splitlines()[:2] == [f"--- {TOPOLOGY}, in force", f"+++ {TOPOLOGY}, proposed"]
+    assert "+# more" in body.splitlines()
+    for path, document in (("/plan", "plan"), ("/lint?azure=false", "preflight"), ("/lint", "preflight")):
+        code, _, body = await asked(stack, "POST", path, text)
+        assert code == 200, body
+        validate(document, json.loads(body))
+    _, _, body = await asked(stack, "POST", "/lint?azure=false", "name: [", Accept="text/plain")
+    assert body.startswith("error")
+
+
+async def test_a_document_is_put_in_force_by_who_has_seen_the_one_before(stack: Stack) -> None:
+    text = document_of(stack)
+    etag = (await asked(stack, "GET", HERE))[1]["ETag"]
+    code, headers, body = await asked(stack, "PUT", HERE, f"{text}# second\n", If_Match=etag)
+    applied = json.loads(body)
+    validate("applied", applied)
+    assert (code, headers["ETag"]) == (200, f'"{applied["etag"]}"')
+    assert applied["difference"].endswith("\n+# second\n")
+    code, _, body = await asked(stack, "PUT", HERE, f"{text}# third\n", If_Match=etag)
+    assert (code, applied["etag"] in json.loads(body)["error"]["message"]) == (412, True)
+    code, _, body = await asked(stack, "PUT", HERE, f"{text}# third\n", If_None_Match="*")
+    assert code == 412
+    validate("error", json.loads(body))
+    assert (await asked(stack, "GET", f"{HERE}?previous=true"))[2] == text
+    assert (await asked(stack, "PUT", HERE, text, If_Match=headers["ETag"]))[0] == 200
+
+
+UNPUT = [
+    ("PUT", HERE, "name: [", 400, "line 1, column 8"),
+    ("PUT", HERE, "", 400, "$"),
+    ("PUT", f"{HERE}?any=1", "x", 400, "?any"),
+    ("PUT", "/topologies/other", None, 400, "$.name"),
+    ("POST", "/topologies/other/diff", None, 404, "$.name"),
+    ("POST", f"{HERE}/diff", "[]", 400, "$"),
+    ("POST", "/plan", "[]", 400, "$"),
+    ("POST", "/plan?azure=1", "[]", 400, "?azure"),
+    ("POST", "/lint?azure=perhaps", "[]", 400, "?azure"),
+    ("DELETE", "/topologies/other", None, 404, "$.name"),
+    ("DELETE", HERE, None, 409, "$.services[0]"),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "code", "where"), UNPUT, ids=[f"{each[0]} {each[1]} {each[2]}" for each in UNPUT]
+)
+async def test_a_change_that_cannot_be_made_changes_nothing_and_says_why(
+    stack: Stack, method: str, path: str, body: str | None, code: int, where: str
+) -> None:
+    """None stands for the document in force."""
+    before = document_of(stack)
+    status, _, said = await asked(stack, method, path, before if body is None and method != "DELETE" else body)
+    error = json.loads(said)
+    validate("error", error)
+    assert (status, error["error"]["problems"][0]["path"]) == (code, where), said
+    assert document_of(stack) == before
+
+
+async def test_an_if_none_match_that_names_an_etag_is_no_condition_of_a_change(stack: Stack) -> None:
+    code, _, body = await asked(stack, "PUT", HERE, document_of(stack), If_None_Match='"x"')
+    assert (code, json.loads(body)["error"]["problems"]) == (
+        400,
+        [{"path": "If-None-Match", "rule": "must be *, is '\"x\"'"}],
+    )
+
+
 WRONG = [
     ("/status/nowhere", 404, "$.name", "there is no topology 'nowhere'"),
     ("/status?x=1", 400, "?x", "is none of any: there are none"),
     ("/topologies?x=1", 400, "?x", "is none of any: there are none"),
     ("/topologies/nowhere", 404, "$.name", "there is no topology 'nowhere'"),
     (f"{HERE}?previous=maybe", 400, "?previous", "must be true or false, is 'maybe'"),
-    (f"{HERE}?previous=true", 404, "$.name", "there is no document of topology"),
+    ("/topologies/nowhere?previous=true", 404, "$.name", "there is no document of topology"),
     (f"{HERE}/services/nothing/history", 404, "service", "has no service 'nothing'; it has: "),
     (f"{HERE}/services/{SERVICE}/history?most=0", 400, "?most", "must be a whole number >= 1, is '0'"),
     (f"{HERE}/services/{SERVICE}/history?most=x", 400, "?most", "must be a whole number, is 'x'"),

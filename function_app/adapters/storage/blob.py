@@ -103,6 +103,20 @@ class DocumentsInBlobs:
         check_key(key)
         await self._call(f"put {key!r}", lambda sdk: _upload(sdk, key, body, {"overwrite": True}))
 
+    async def remove(self, key: str, etag: str) -> None:
+        check_key(key)
+
+        async def delete(sdk: _Blobs) -> None:
+            unchanged = importlib.import_module("azure.core").MatchConditions.IfNotModified
+            try:
+                await sdk.client.delete_blob(key, etag=etag, match_condition=unchanged)
+            except sdk.errors.HttpResponseError as error:
+                if storage_code(error) in _LOST or storage_code(error) == "BlobNotFound":
+                    raise Superseded(f"document {key!r} changed since it was read") from error
+                raise
+
+        await self._call(f"remove {key!r}", delete)
+
     async def keys(self, prefix: str) -> tuple[str, ...]:
         check_prefix(prefix)
 

@@ -66,6 +66,18 @@ class DocumentsInDirectory:
 
         await self._in_thread(f"put {key!r}", overwrite)
 
+    async def remove(self, key: str, etag: str) -> None:
+        path = self._root / check_key(key)
+
+        def unlink() -> None:
+            with _locked(path.parent):
+                stored = _read(path)
+                if stored is None or stored.etag != etag:
+                    raise Superseded(f"document {key!r} changed since it was read")
+                path.unlink()
+
+        await self._in_thread(f"remove {key!r}", unlink)
+
     async def keys(self, prefix: str) -> tuple[str, ...]:
         folder = check_prefix(prefix).rpartition("/")[0]
         found = await self._in_thread(f"list {prefix!r}", lambda: list(_walk(self._root, self._root / folder)))

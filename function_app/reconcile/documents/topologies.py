@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from function_app.reconcile.documents.findings import PreflightFinding
 from function_app.reconcile.documents.part import Part
 
 
@@ -20,3 +21,14 @@ class TopologyList(Part, frozen=True, kw_only=True):
 
     schema: Literal["hopkeeper/topologies/1"] = "hopkeeper/topologies/1"
     topologies: tuple[TopologyListed, ...]
+
+
+class Applied(Part, frozen=True, kw_only=True):
+    """A document that is in force now: its `etag`, the unified diff from the one before it (of all of it where there was none),
+    and what preflight finds in the document itself."""
+
+    schema: Literal["hopkeeper/applied/1"] = "hopkeeper/applied/1"
+    topology: str
+    etag: str
+    difference: str
+    findings: tuple[PreflightFinding, ...]

@@ -15,6 +15,7 @@ may contain is `domain.topology.document`.
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -22,7 +23,7 @@ from ipaddress import IPv4Network
 
 import msgspec
 
-from function_app.domain.base.errors import BadInput, NotThere, Problem, Superseded
+from function_app.domain.base.errors import BadInput, Changed, NotNow, NotThere, Problem, Superseded
 from function_app.domain.service.leaving import departures
 from function_app.domain.service.record import Record
 from function_app.domain.topology.announces import sources
@@ -74,6 +75,33 @@ def unquoted(etag: str) -> str:
     """An etag as it is compared: without quotes, which Blob Storage gives and a directory does not, and without a mark of
     weakness, which proxies that compress set."""
     return etag.strip().removeprefix("W/").strip('"')
+
+
+@dataclass(frozen=True, slots=True)
+class Expects:
+    """What the sender of a change believes to be there; by default nothing of it."""
+
+    etags: frozenset[str] = frozenset()
+    """One of these documents, unquoted; `*` is any."""
+    nothing: bool = False
+    """No document at all."""
+
+    def check(self, name: str, there: Stored | None) -> None:
+        """Raises Changed, with the etag that is there."""
+        found = None if there is None else unquoted(there.etag)
+        wrong = self.nothing and found is not None
+        if self.etags and (found is None or not self.etags & {found, "*"}):
+            wrong = True
+        if wrong:
+            now = "there is none" if found is None else f'its etag is "{found}"'
+            raise Changed(f"the document of topology {name!r} is not as it is expected to be: {now}")
+
+    @property
+    def anything(self) -> bool:
+        return not self.etags and not self.nothing
+
+
+ANYTHING = Expects()
 
 
 class Topologies:
@@ -190,25 +218,48 @@ class Topologies:
         return tuple(found)
 
     async def apply(self, text: str) -> Topology:
-        """Checks and stores a document, whole or not at all. Raises BadInput, or Superseded if another writer was faster."""
+        """As `put`, whatever is there."""
+        return (await self.put(text)).topology
+
+    async def put(self, text: str, expects: Expects = ANYTHING) -> InForce:
+        """Checks and stores a document, whole or not at all. Raises BadInput; Changed where what is there is not what is
+        expected; Superseded if another writer was faster and nothing is expected."""
         proposed = await self.proposed(text)
         if proposed.problems:
-            raise BadInput(proposed.problems)
+            raise NotNow(proposed.problems)
         topology = proposed.topology
         key = keys.topology(topology.name)
         there = await self._documents.load(key)
-        etag = await self._documents.save(key, text.encode(), there.etag if there else None)
+        expects.check(topology.name, there)
+        with _told_apart(topology.name, expects):
+            etag = await self._documents.save(key, text.encode(), there.etag if there else None)
         # What it takes away may have been ordered back meanwhile: `resume` reads the document before, and writes the record.
         if problems := await self._taken_away(topology):
             if there is not None:
                 await self._documents.save(key, there.body, etag)
-            raise BadInput(problems)
+            raise NotNow(problems)
         await self._keep(topology.name, await self._documents.load(keys.last_good(topology.name)), text.encode())
-        return topology
+        return InForce(topology, etag)
+
+    async def remove(self, name: str, judged: str | None, expects: Expects = ANYTHING) -> None:
+        """Takes the document away, which is the one of the etag `judged`; the last good one stays as the previous one, and in
+        force while anything in it may serve. Raises BadInput where there is none, and as `put`."""
+        there = await self._documents.load(keys.topology(name))
+        expects.check(name, there)
+        if there is None:
+            raise NotThere.of("$.name", f"topology {name!r} has no document any more")
+        with _told_apart(name, expects):
+            if there.etag != judged:
+                raise Superseded(f"the document of topology {name!r} changed since it was judged")
+            await self._documents.remove(keys.topology(name), there.etag)
+
+    def decoded(self, text: str) -> Topology:
+        """A document by itself. Raises BadInput."""
+        return decode(text, self._place)
 
     async def proposed(self, text: str) -> InForce:
         """A document that is not stored, with what would keep it from being put in force now. Raises BadInput for no document."""
-        topology = decode(text, self._place)
+        topology = self.decoded(text)
         problems = await self._clashes(topology) + await self._taken_away(topology)
         return InForce(topology, NOT_STORED, problems)
 
@@ -273,6 +324,17 @@ class Topologies:
         if topology.name != name:
             raise BadInput.of("$.name", f"is {topology.name!r}, but the document is kept as {name!r}")
         return topology, recent
+
+
+@contextmanager
+def _told_apart(name: str, expects: Expects) -> Iterator[None]:
+    """Superseded is Changed where something is expected: it cannot be tried again as it is."""
+    try:
+        yield
+    except Superseded as error:
+        if expects.anything:
+            raise
+        raise Changed(f"the document of topology {name!r} changed at the same time") from error
 
 
 def _claims(topology: Topology) -> dict[tuple[str, str], str]:

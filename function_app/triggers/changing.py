@@ -1,0 +1,62 @@
+"""Changes of topologies: what is wanted. Each function has a key of its own: give it only to those who may move traffic."""
+
+from typing import Annotated
+
+import azure.functions as func
+from msgspec import Meta
+
+from function_app import wiring
+from function_app.reconcile.documents.topologies import Applied
+from function_app.triggers.answers import YAML, answer
+from function_app.triggers.requests import DOCUMENT_MAX, Parameters, expectation, text_body
+from function_app.triggers.surface import AppRole, Call, Endpoint, Surface
+
+blueprint = Surface()
+
+
+class ApplyQuery(Parameters, frozen=True):
+    """Of a document that is put in force."""
+
+    anyway: Annotated[bool, Meta(description="Also where preflight finds an error in it.")] = False
+
+
+@blueprint.serves(
+    Endpoint(
+        "PUT",
+        route="topologies/{topology}",
+        role=AppRole.OPERATE,
+        gives=Applied,
+        query=ApplyQuery,
+        takes=YAML,
+        refuses=(409, 412),
+    )
+)
+async def apply(call: Call[ApplyQuery]) -> func.HttpResponse:
+    """Puts a document in force, whole or not at all."""
+    text = text_body(call.request, DOCUMENT_MAX)
+    given = await wiring.use_cases().put(call.named("topology"), text, expectation(call.request), call.query.anyway)
+    return answer(given, headers={"ETag": f'"{given.etag}"'})
+
+
+class RemoveQuery(Parameters, frozen=True):
+    """Of a topology that is taken away."""
+
+    anyway: Annotated[bool, Meta(description="Also where peerings stay behind, or that is not known.")] = False
+
+
+@blueprint.serves(
+    Endpoint(
+        "DELETE",
+        route="topologies/{topology}",
+        role=AppRole.OPERATE,
+        gives=None,
+        query=RemoveQuery,
+        status=204,
+        media="",
+        refuses=(404, 409, 412),
+    )
+)
+async def remove(call: Call[RemoveQuery]) -> func.HttpResponse:
+    """Takes a topology away, which manages no service any more and leaves no peering behind."""
+    await wiring.use_cases().remove(call.named("topology"), expectation(call.request), call.query.anyway)
+    return func.HttpResponse(status_code=204)
