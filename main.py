@@ -5,6 +5,7 @@ import azure.functions as func
 from function_app.triggers import (
     agent_reports,
     changing,
+    described,
     health_alerts,
     operator,
     page,
@@ -23,5 +24,6 @@ app.register_functions(operator.blueprint)
 app.register_functions(page.blueprint)
 app.register_functions(reading.blueprint)
 app.register_functions(changing.blueprint)
+app.register_functions(described.blueprint)
 app.register_functions(sweep.blueprint)
 app.register_functions(wakeups.blueprint)

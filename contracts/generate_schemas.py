@@ -1,5 +1,5 @@
-"""Writes the JSON Schemas of the documents that Hopkeeper gives to programs, and of the topology that an operator gives it:
-`python -m contracts.generate_schemas`.
+"""Writes the schemas of what Hopkeeper gives to programs, its OpenAPI document, and the schema of the topology that an operator gives
+it: `python -m contracts.generate_schemas`.
 
 They follow from the types in `function_app/reconcile/documents` and `function_app/domain/topology/model.py`; tests compare them
 with what is committed.
@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from function_app.reconcile.documents.error import ErrorAnswer
+from function_app.reconcile.documents.events import Events
 from function_app.reconcile.documents.evidence import Evidence
 from function_app.reconcile.documents.findings import Preflight
 from function_app.reconcile.documents.history import Entry, Explanation, History
@@ -19,13 +20,16 @@ from function_app.reconcile.documents.part import Part
 from function_app.reconcile.documents.plan import Plan, Plans
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.documents.topologies import Applied, TopologyList
+from function_app.triggers.described import document
 from function_app.views.topology_schema import schema_text
 
+OPENAPI = Path(__file__).parent / "openapi.json"
 FOLDER = Path(__file__).parent / "documents"
 TOPOLOGY = Path(__file__).parent / "topology.schema.json"
 DOCUMENTS: dict[str, type[Part]] = {
     "applied": Applied,
     "error": ErrorAnswer,
+    "events": Events,
     "evidence": Evidence,
     "explanation": Explanation,
     "history": History,
@@ -56,7 +60,13 @@ def schema(name: str) -> bytes:
     return msgspec.json.format(msgspec.json.encode({**head, **made}), indent=2) + b"\n"
 
 
+def openapi() -> bytes:
+    """The OpenAPI document of the app's HTTP surface."""
+    return msgspec.json.format(msgspec.json.encode(document()), indent=2) + b"\n"
+
+
 if __name__ == "__main__":
+    OPENAPI.write_bytes(openapi())
     for each in DOCUMENTS:
         (FOLDER / f"{each}.schema.json").write_bytes(schema(each))
     TOPOLOGY.write_text(schema_text())

@@ -35,6 +35,8 @@ FUNCTIONS = (
     ("POST", "topologies/[^/]+/diff", "diff"),
     ("POST", "plan", "plan_document"),
     ("POST", "lint", "lint_document"),
+    ("GET", "openapi.json", "openapi"),
+    ("GET", "topologies/[^/]+/events", "events"),
     ("GET", "topologies/[^/]+/plan", "plan"),
     ("GET", "topologies/[^/]+/verify", "verify"),
     ("GET", "topologies/[^/]+/lint", "lint"),
@@ -43,20 +45,12 @@ FUNCTIONS = (
 )
 """Which function serves a method of what begins with this under /api: the first that fits."""
 READING = frozenset(
-    {
-        "status",
-        "topologies",
-        "topology",
-        "history",
-        "explain",
-        "plan",
-        "verify",
-        "lint",
-        "diff",
-        "plan_document",
-        "lint_document",
-    }
-)
+    {"status", "topologies", "topology", "history", "explain", "plan", "verify", "lint", "events", "openapi"}
+) | {
+    "diff",
+    "plan_document",
+    "lint_document",
+}
 OPERATING = READING | {"order", "reconcile", "apply", "remove"}
 
 

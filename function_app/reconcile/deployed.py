@@ -16,6 +16,7 @@ AGAIN = timedelta(seconds=5)
 FUNCTIONS = (
     "apply",
     "diff",
+    "events",
     "explain",
     "history",
     "lint",
@@ -24,6 +25,7 @@ FUNCTIONS = (
     "on_report",
     "on_resource_event",
     "on_wakeup",
+    "openapi",
     "order",
     "page",
     "plan",

@@ -13,7 +13,8 @@ from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.summary import Report, broken, lint
 from function_app.domain.service.orders import order_from
 from function_app.domain.topology.model import Service, Topology
-from function_app.reconcile import changes, history, status
+from function_app.reconcile import changes, events, history, status
+from function_app.reconcile.documents.events import Events
 from function_app.reconcile.documents.evidence import Evidence, evidence_document
 from function_app.reconcile.documents.history import Entry, Explanation
 from function_app.reconcile.documents.plan import Plan
@@ -54,7 +55,8 @@ class Reported:
 class UseCases:
     """Everything that can be requested of Hopkeeper. Every method may raise Unavailable where storage does not answer.
 
-    Questions: overview, status, listed, history, explain, plan, difference, verify, lint. Changes: apply, put, remove, order.
+    Questions: overview, status, listed, history, explain, changed_since, plan, difference, verify,
+    lint. Changes: apply, put, remove, order.
     Passes: look, look_at_once, report.
     Wake-ups, for passes to come: wake_for, wake_all.
     """
@@ -102,6 +104,10 @@ class UseCases:
         if found is None:
             raise NotThere.of("service", _no_such_service(in_force.topology, service))
         return in_force, found
+
+    async def changed_since(self, name: str, after: str, wait: timedelta) -> Events:
+        """Waits until what is known of a topology is another thing than what the mark `after` stands for. Raises BadInput."""
+        return await events.changed_since(self.ports, self.topologies, name, after, wait)
 
     async def difference(self, name: str, text: str) -> Iterator[str]:
         """Lines of a unified diff from the document in force to this one. Raises BadInput."""

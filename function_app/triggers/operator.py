@@ -9,6 +9,7 @@ import azure.functions as func
 from msgspec import Meta
 
 from function_app import wiring
+from function_app.domain.service.orders import VERBS
 from function_app.reconcile.documents.outcome import OutcomeAnswer, Outcomes
 from function_app.reconcile.documents.plan import Plan, Plans
 from function_app.triggers.answers import answer, order_answer, outcome_answer
@@ -53,6 +54,8 @@ async def reconcile(call: Call[ReconcileQuery]) -> func.HttpResponse:
         gives=OutcomeAnswer,
         query=Parameters,
         takes=JSON,
+        body=tuple(VERBS.values()),
+        refusal=OutcomeAnswer,
         refuses=(404, 409),
     )
 )

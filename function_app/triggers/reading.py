@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from function_app import wiring
 from function_app.domain.base.errors import BadInput
+from function_app.reconcile.documents.events import Events
 from function_app.reconcile.documents.evidence import Evidence
 from function_app.reconcile.documents.findings import Preflight, preflight_document
 from function_app.reconcile.documents.history import Explanation, History
@@ -221,6 +222,29 @@ async def lint_document(call: Call[LintQuery]) -> func.HttpResponse:
     """What would keep a document from working, in force or not; one that cannot be used has a report too."""
     report = await wiring.use_cases().lint_of(text_body(call.request, DOCUMENT_MAX), call.query.azure)
     return shown(call.request, preflight_document(report), lambda: report_lines(report))
+
+
+class EventsQuery(Parameters, frozen=True):
+    """Of a wait."""
+
+    after: Annotated[str, Meta(description="The mark of an earlier answer; without it there is no wait.")] = ""
+    wait: Annotated[int, Meta(ge=0, le=25, description="At most so many seconds.")] = 25
+
+
+@blueprint.serves(
+    Endpoint(
+        "GET",
+        route="topologies/{topology}/events",
+        role=AppRole.READ,
+        gives=Events,
+        query=EventsQuery,
+        refuses=(404,),
+    )
+)
+async def events(call: Call[EventsQuery]) -> func.HttpResponse:
+    """Waits until the document, the status or a history of a topology changes."""
+    wait = timedelta(seconds=call.query.wait)
+    return answer(await wiring.use_cases().changed_since(call.named("topology"), call.query.after, wait))
 
 
 def _utc(name: str, at: datetime | None) -> datetime | None:

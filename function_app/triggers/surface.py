@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import azure.functions as func
 
+from function_app.reconcile.documents.error import ErrorAnswer
 from function_app.triggers.answers import foreseen
 from function_app.triggers.requests import Parameters, read_query
 
@@ -37,6 +38,10 @@ class Endpoint[Q: Parameters]:
     """Another media type, by `Accept`."""
     takes: str = ""
     """The media type of the body."""
+    body: tuple[Any, ...] = ()
+    """The types of which a JSON body is one; whatever where there are none."""
+    refusal: Any = ErrorAnswer
+    """What 409 gives."""
     refuses: tuple[int, ...] = ()
     """Statuses besides those that every endpoint may give: 400, 401, 503."""
 

@@ -4,7 +4,7 @@
 set -eu
 export MSYS_NO_PATHCONV=1 # as in postprovision.sh
 
-functions="apply diff explain history lint lint_document on_alert on_report on_resource_event on_wakeup order page plan plan_document reconcile remove status sweep topologies topology verify"
+functions="apply diff events explain history lint lint_document on_alert on_report on_resource_event on_wakeup openapi order page plan plan_document reconcile remove status sweep topologies topology verify"
 tries=20 # fifteen seconds apart: triggers are synchronised within a minute of a deployment, roles within five
 
 fail() {

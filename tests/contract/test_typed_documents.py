@@ -95,6 +95,7 @@ async def test_what_the_app_gives_fits_the_schemas() -> None:
     validate("evidence", as_json(await app.verify("hub")))
     entries = await app.history("hub", "fw")
     validate("history", as_json(History(topology="hub", service="fw", entries=entries)))
+    validate("events", as_json(await app.changed_since("hub", "", timedelta(0))))
     stored = [found.body for key, found in scene.documents.stored.items() if key.startswith("history/")]
     for body in stored:
         validate("history-entry", json.loads(body))

@@ -29,6 +29,7 @@ READS = {
     f"{HERE}/plan": "plan",
     f"{HERE}/verify": "evidence",
     f"{HERE}/lint": "preflight",
+    f"{HERE}/events": "events",
 }
 """What is read, and the document that it gives."""
 
@@ -70,6 +71,19 @@ async def test_what_is_read_is_its_document(stack: Stack, path: str, document: s
     value = json.loads(body)
     validate(document, value)
     assert value["schema"] == f"hopkeeper/{document}/1"
+
+
+async def test_a_change_is_waited_for_and_answered_when_it_comes(stack: Stack) -> None:
+    mark = json.loads((await asked(stack, "GET", f"{HERE}/events"))[2])["mark"]
+    waiting = asyncio.create_task(asked(stack, "GET", f"{HERE}/events?wait=25&after={mark}"))
+    await asked(stack, "POST", f"{HERE}/services/{SERVICE}/pause", '{"minutes": 5}')
+    assert json.loads((await waiting)[2])["changed"]
+    assert (await asked(stack, "POST", f"{HERE}/services/{SERVICE}/resume"))[0] == 200
+
+
+async def test_the_openapi_document_is_the_one_in_contracts(stack: Stack) -> None:
+    code, _, body = await asked(stack, "GET", "/openapi.json")
+    assert (code, json.loads(body)) == (200, json.loads((SCHEMAS.parent / "openapi.json").read_text()))
 
 
 AS_TEXT = {
@@ -187,6 +201,9 @@ WRONG = [
     (f"{HERE}/services/nothing/explain", 404, "service", "has no service 'nothing'"),
     (f"{HERE}/services/{SERVICE}/explain?at=noon", 400, "?at", "must be a time, as 2026-01-02T03:04:05Z, is 'noon'"),
     (f"{HERE}/services/{SERVICE}/explain?at=0001-01-01T00:00:00%2B12:00", 400, "?at", "at the end of time"),
+    ("/topologies/nowhere/events", 404, "$.name", "there is no topology 'nowhere'"),
+    (f"{HERE}/events?wait=26", 400, "?wait", "must be a whole number <= 25, is '26'"),
+    ("/openapi.json?x=1", 400, "?x", "is none of any"),
     (f"{HERE}/plan?fresh=1", 400, "?fresh", "is none of any"),
     ("/topologies/nowhere/plan", 404, "$.name", "there is no topology 'nowhere'"),
     (f"{HERE}/verify?fresh=2", 400, "?fresh", "must be true or false, is '2'"),

@@ -24,6 +24,8 @@ CALLS = {
     "explain": ("GET", f"/api/topologies/{TOPOLOGY}/services/{SERVICE}/explain"),
     "plan": ("GET", f"/api/topologies/{TOPOLOGY}/plan"),
     "verify": ("GET", f"/api/topologies/{TOPOLOGY}/verify?fresh=x"),
+    "events": ("GET", f"/api/topologies/{TOPOLOGY}/events"),
+    "openapi": ("GET", "/api/openapi.json"),
     "diff": ("POST", f"/api/topologies/{TOPOLOGY}/diff"),
     "plan_document": ("POST", "/api/plan"),
     "lint_document": ("POST", "/api/lint?azure=false"),
