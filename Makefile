@@ -132,6 +132,10 @@ checkov: # its checks of infra/bicep, in an environment of its own; without it t
 	  python=$$(sh .ci/find-python) && "$$python" -m venv build/checkov && build/checkov/bin/python -m pip install --quiet \
 	  --disable-pip-version-check checkov==$(CHECKOV_VERSION) || echo "checkov could not be installed: its tests will be skipped"; fi
 
+.PHONY: pictures
+pictures: browser ## docs/pictures/page.png, the page just after a failover
+	@mkdir -p docs/pictures && cp build/browser/page.png docs/pictures/page.png
+
 .PHONY: axe
 axe: # what finds faults of a page for those who do not see it; without Node its tests are skipped
 	@if [ ! -d $(AXE) ] && command -v npm >/dev/null; then \

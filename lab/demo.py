@@ -119,6 +119,7 @@ async def run(app: Path, keep: bool, report: Path) -> int:
 
 async def _keep_serving(stack: Stack, console: Console) -> None:
     key = keys.of_function(stack.keys, "status")
+    console.print(f"the page: {stack.host_url}/api/  (with the key {keys.of_role(stack.keys, keys.OPERATE)})")
     console.print(
         f"still serving; Ctrl-C ends it. Try:\n  curl -s -H 'x-functions-key: {key}' {stack.host_url}/api/status"
     )

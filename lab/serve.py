@@ -17,6 +17,7 @@ async def serve(root: Path, port: int, with_nvas: bool) -> int:
         await stack.up(root, port, with_nvas)
         status, reconcile = (keys.of_function(stack.keys, name) for name in ("status", "reconcile"))
         print(f"Hopkeeper serves on {stack.host_url} over the simulator at {stack.simulator_url}")
+        print(f"  the page: {stack.host_url}/api/  (with the key {keys.of_role(stack.keys, keys.OPERATE)})")
         print(f"  curl -s -H 'x-functions-key: {status}' {stack.host_url}/api/status/{TOPOLOGY}")
         print(
             f"  curl -s -X POST -H 'x-functions-key: {reconcile}' '{stack.host_url}/api/reconcile/{TOPOLOGY}?dry_run=true'"

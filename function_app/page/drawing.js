@@ -96,7 +96,7 @@ function drawSpeaker(plan, speaker) {
   const mine = plan.services.filter((service) => service.members.some((member) => member.name === speaker.name));
   const roles = mine.map((service) => [service, roleOf(service, speaker.name, status.verdict === "stale")]);
   const ends = plan.rails.filter((rail) => (rail.server ? speaker.peersWith.includes(rail.server) : speaker.peersWith.includes(rail.hub)));
-  const height = Math.max(74, 22 * ends.length + 12, 22 * roles.length + 30);
+  const height = Math.max(80, 22 * ends.length + 12, 22 * roles.length + 30);
   plan.y += height + 12;
   const [state, why] = stateOf(status, speaker, roles);
   const serving = roles.some(([, [role]]) => role === "serves");

@@ -2,6 +2,14 @@
 // Elements, times, and how a part of the page is replaced without losing the focus, what is open, and what is selected.
 
 const SVG = "http://www.w3.org/2000/svg";
+// What stands behind the #, part by part; nothing where that cannot be read.
+function fragment() {
+  try {
+    return location.hash.slice(1).split("/").map(decodeURIComponent);
+  } catch {
+    return [];
+  }
+}
 const byId = (id) => document.getElementById(id);
 
 function filled(node, attributes, children) {
@@ -58,12 +66,13 @@ function tick() {
 const list = (lines) => (lines.length ? h("ul", {}, lines.map((line) => h("li", {}, line))) : null);
 const row = (term, ...what) => [h("dt", {}, term), h("dd", {}, ...what)];
 
-// Columns by title; each row gives its cells in that order, the first one names the row.
-function table(caption, columns, rows, attributes = {}) {
-  const cells = (cell, at) => (at === 0 ? h("th", { scope: "row" }, cell) : h("td", { "data-head": columns[at] }, cell));
+// Columns by title; each row gives its cells in that order, the first one names the row. The roles are said, since a phone shows
+// the cells below each other, and what is no table by its style is none for a screen reader either.
+function table(caption, columns, rows) {
+  const cells = (cell, at) => (at === 0 ? h("th", { scope: "row", role: "rowheader" }, cell) : h("td", { role: "cell", "data-head": columns[at] }, cell));
   return h("div", { class: "scroll" },
-    h("table", { class: "stacked", ...attributes },
+    h("table", { class: "stacked", role: "table" },
       h("caption", {}, caption),
-      h("thead", {}, h("tr", {}, columns.map((title) => h("th", { scope: "col" }, title)))),
-      h("tbody", {}, rows.map((each) => h("tr", {}, each.map(cells))))));
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map((title) => h("th", { scope: "col", role: "columnheader" }, title)))),
+      h("tbody", { role: "rowgroup" }, rows.map((each) => h("tr", { role: "row" }, each.map(cells))))));
 }

@@ -54,7 +54,7 @@ function openOrder(status, verb, name, member) {
       said.fields.map((field) => input[field]()),
       h("label", { for: "order-by" }, "Your name, for the history"), h("input", { id: "order-by", maxlength: 100, value: kept("by"), required: true, autocomplete: "username" }),
       kept("session") && !kept("key") ? null : [h("label", { for: "order-key" }, "A function key that opens orders, if it is another one"), h("input", { id: "order-key", type: "password", autocomplete: "off", value: kept("order-key") })],
-      h("div", { id: "order-answer", "aria-live": "assertive" }),
+      h("div", { id: "order-answer", "aria-live": "polite" }),
       h("div", { class: "buttons" },
         h("button", { type: "submit", class: "strong", id: "order-confirm" }, said.title),
         h("button", { type: "button", id: "order-close" }, "Cancel"))));
@@ -75,7 +75,7 @@ async function giveOrder() {
   const value = (id) => byId(id)?.value.trim();
   keep("by", value("order-by"));
   if (byId("order-key")) keep("order-key", value("order-key"));
-  const body = { by: value("order-by") };
+  const body = { by: value("order-by"), ...(ordering.holder && { expect: ordering.holder }) }; // refused where another one serves by then
   if (byId("order-minutes")) body.minutes = Number(value("order-minutes"));
   if (byId("order-reason")) body.reason = value("order-reason");
   if (verb === "switchover") body.to = member;

@@ -1,6 +1,7 @@
 // What is shown when: the key, one topology, its status again and again while anybody can see it.
 
 const EVERY = 2000;
+const OVERVIEW_EVERY = 30_000;
 const LOST_AFTER = 10; // seconds without an answer, after which what is shown is of then
 const shown = { topology: null, overview: null, status: null, answered: null, drawn: "", history: "" };
 let round = 0;
@@ -42,12 +43,14 @@ function navigation() {
 }
 
 async function choose() {
-  const [word, name] = location.hash.slice(1).split("/").map(decodeURIComponent);
-  shown.overview = await api.overview();
+  const [word, name] = fragment();
+  Object.assign(shown, { overview: await api.overview(), overviewAt: Date.now() });
   const names = shown.overview.topologies.map((each) => each.topology);
   const wanted = word === "topology" && names.includes(name) ? name : names.includes(shown.topology) ? shown.topology : names[0];
-  if (wanted !== shown.topology) Object.assign(shown, { topology: wanted ?? null, status: null, history: "" });
-  histories.clear();
+  if (wanted !== shown.topology) {
+    histories.clear();
+    Object.assign(shown, { topology: wanted ?? null, status: null, history: "" });
+  }
   navigation();
 }
 
@@ -66,7 +69,8 @@ async function refreshText() {
 }
 
 async function look() {
-  if (!shown.topology) await choose();
+  const first = !shown.topology;
+  if (first || Date.now() - shown.overviewAt > OVERVIEW_EVERY) await choose();
   if (!shown.topology) {
     byId("connection").textContent = "No topology is in force: hopkeeper apply FILE";
     byId("view").hidden = true;
@@ -76,15 +80,17 @@ async function look() {
   clockOffset = Date.parse(status.asOf) - Date.now();
   Object.assign(shown, { status, answered: Date.now(), lost: "" });
   byId("connection").textContent = "● live";
-  byId("forget").hidden = !kept("key");
+  byId("forget").hidden = false;
+  byId("forget").textContent = kept("key") ? "Forget the key" : "Sign out";
   render();
   await refreshHistory();
   await refreshText();
   render();
+  if (first) await explain(shown.topology);
 }
 
 function askForKey(why) {
-  keep("key", "");
+  for (const name of ["key", "session"]) keep(name, "");
   byId("view").hidden = true;
   byId("entry").hidden = false;
   byId("forget").hidden = true;
@@ -128,10 +134,12 @@ byId("key-form").addEventListener("submit", (event) => {
 });
 byId("sign-in").addEventListener("click", () => keep("session", "yes"));
 byId("forget").addEventListener("click", () => {
+  const session = !kept("key");
   for (const name of ["key", "order-key", "session"]) keep(name, "");
   Object.assign(shown, { topology: null, status: null, overview: null });
   round++;
   askForKey("");
+  if (session) location.assign("/.auth/logout?post_logout_redirect_uri=/api/");
 });
 byId("text").addEventListener("toggle", () => refreshText());
 document.addEventListener("click", (event) => {

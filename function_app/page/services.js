@@ -61,7 +61,8 @@ function agentOf(status, name) {
 function memberRow(service, status, name) {
   const seen = status.lastLook?.services[service.service];
   const backend = seen?.backends[name];
-  const [role, said] = roleOf(service, name, status.verdict === "stale");
+  const stale = status.verdict === "stale";
+  const [role, said] = roleOf(service, name, stale);
   const drain = service.drained[name];
   const spare = sparesOf(service, status)?.[name];
   return [
@@ -70,7 +71,7 @@ function memberRow(service, status, name) {
     agentOf(status, name),
     backend ? `adminState ${backend.adminState}${backend.reason ? `, ${backend.reason}` : ""}` : (seen?.loadBalancer ?? "not read"),
     sessionsOf(status, name),
-    service.holder === name ? "it has the role" : spare === undefined ? "not known" : spare === null ? "yes" : `no: ${spare}`,
+    stale ? "not known" : service.holder === name ? "it has the role" : spare === undefined ? "not known" : spare === null ? "yes" : `no: ${spare}`,
   ];
 }
 
@@ -85,6 +86,15 @@ function heldOf(service, status) {
 function events(service, status) {
   const logged = status.lastLook?.services[service.service]?.events ?? [];
   return logged.length ? row("balancer log", list(logged.map((each) => `${moment(each.at)} ${each.kind}: ${each.description}`))) : null;
+}
+
+// What the last decision on record was made on, with its age: a pass that changes nothing stores none.
+function concluded(service) {
+  const entry = histories.get(service.service)?.entries?.at(-1);
+  if (!entry?.looked) return null;
+  const lines = Object.entries(entry.evidence).map(([name, readings]) => h("li", {}, name, list(readings)));
+  return h("details", { "data-key": "concluded" }, h("summary", {}, "Readings and verdicts of the last decision on record, ", age(entry.looked)),
+    h("p", { class: "hint" }, "A: its agent; P: what peers say of it; L: the load balancer. The last line of a member is the verdict."), h("ul", {}, lines));
 }
 
 function buttons(service, status) {
@@ -116,6 +126,7 @@ function serviceArticle(service, status) {
     table(["Evidence", last ? [" as of ", moment(last.at), ", ", age(last.at)] : ": none is on record", stale ? ": it says nothing of now" : ""],
       ["Member", "Role", "Its agent", "Load balancer", "Sessions", "Could take over"],
       service.members.map((member) => memberRow(service, status, member.name))),
+    concluded(service),
     h("div", { class: "buttons", role: "group", "aria-label": `Orders for ${service.service}` }, buttons(service, status)));
 }
 

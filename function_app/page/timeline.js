@@ -1,6 +1,6 @@
-// What was decided, the newest first: each operation with its phases, each linked to its explanation.
+// What was decided, the newest first: operations with their phases, then everything else, each linked to its explanation.
 
-const SHOWN = 12;
+const SHOWN = 20;
 const PHASES = ["reported → decided", "decided → old holder proven out", "proven → promoted", "promoted → confirmed"];
 const histories = new Map(); // by service: {entries} or {refused}
 
@@ -62,13 +62,13 @@ function titleOf(one) {
 }
 
 function happening(one) {
-  const first = one.entries[0];
+  const first = one.entries.find((entry) => entry.steps.some((step) => step.phase.endsWith("→ fencing"))) ?? one.entries[0];
   const last = one.entries.at(-1);
   const { title, why } = titleOf(one);
   const phases = one.epoch === undefined ? [] : phasesOf(one);
   const known = phases.filter((phase) => phase.seconds !== null);
   const held = one.entries.some((entry) => ["held", "refused", "failed"].includes(entry.outcome));
-  const at = (one.entries.find((entry) => entry.steps.some((step) => step.phase.endsWith("→ fencing"))) ?? first).started;
+  const at = first.started;
   return h("li", { class: `entry ${known.length ? "moved" : held ? "held" : ""}`, "data-key": `${one.service}-${first.started}`, "data-epoch": one.epoch },
     h("h3", {}, h("time", { datetime: at }, moment(at)), ` ${one.service}: ${title}`),
     h("p", {}, `${last.outcome}; woken by ${first.trigger}${one.entries.length > 1 ? `; ${one.entries.length} passes, the last ${moment(last.ended)}` : ""}`),
@@ -87,12 +87,16 @@ function timeline(status) {
   }
   found.sort((a, b) => (a.entries[0].started < b.entries[0].started ? 1 : -1));
   const links = status.services.map(({ service }) => h("a", { href: `#explain/${segment(service)}` }, `Explain ${service} as it is`));
-  return [h("p", {}, links.flatMap((link) => [link, " "])), notes, found.length ? h("ol", {}, found.slice(0, SHOWN).map(happening)) : h("p", {}, "Nothing was decided yet.")];
+  const moves = found.filter((one) => one.epoch !== undefined).slice(0, SHOWN);
+  const others = found.filter((one) => one.epoch === undefined).slice(0, SHOWN);
+  return [h("p", {}, links.flatMap((link) => [link, " "])), notes,
+    moves.length ? h("ol", { "aria-label": "Operations" }, moves.map(happening)) : h("p", {}, "No operation is on record yet."),
+    others.length ? h("details", { "data-key": "others" }, h("summary", {}, `Everything else that was decided: ${others.length === SHOWN ? `the last ${SHOWN}` : others.length}`), h("ol", {}, others.map(happening))) : null];
 }
 
 // #explain/SERVICE/AT: the explanation of a moment, or without one of the last pass.
 async function explain(topology) {
-  const [word, service, at] = location.hash.slice(1).split("/").map(decodeURIComponent);
+  const [word, service, at] = fragment();
   if (word !== "explain" || !service) return show("explanation");
   const title = h("h3", { id: "explanation-title" }, `Why ${service} ${at ? `was as it was at ${moment(at)}` : "is as it is"}`);
   let said;

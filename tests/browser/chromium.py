@@ -84,11 +84,17 @@ class Window:
             if each["impact"] in SERIOUS
         ]
 
-    async def picture(self, name: str) -> Path:
+    async def picture(self, name: str) -> None:
         """The whole page as `build/browser/NAME.png`."""
         PICTURES.mkdir(parents=True, exist_ok=True)
         await self.page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
-        return PICTURES / f"{name}.png"
+
+    async def top(self, name: str, width: int, height: int) -> None:
+        """What is seen first at this size, as `build/browser/NAME.png`."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        await self.page.set_viewport_size({"width": width, "height": height})
+        await self.page.evaluate("scrollTo(0, 0)")
+        await self.page.screenshot(path=PICTURES / f"{name}.png")
 
     async def is_wider_than_its_window(self) -> bool:
         return bool(await self.page.evaluate("document.documentElement.scrollWidth > innerWidth"))

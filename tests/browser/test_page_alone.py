@@ -198,7 +198,7 @@ async def test_an_order_is_confirmed_with_before_and_after_and_a_refusal_keeps_e
         await window.page.fill("#order-by", "ana")
         await window.page.click("#order-confirm")
         await window.shows("#order-answer", "Refused", *causes)
-        assert app.orders == [(f"{SERVICE}/switchover", {"by": "ana", "to": "nva-b"})]
+        assert app.orders == [(f"{SERVICE}/switchover", {"by": "ana", "expect": "nva-a", "to": "nva-b"})]
 
 
 @alone
@@ -267,8 +267,9 @@ DOCUMENTS = {
 
 
 @alone
-@pytest.mark.parametrize("name", DOCUMENTS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("name", "scheme"), [("stable", "light"), ("held", "light"), ("held", "dark"), ("hubs", "light")]
+)
 async def test_no_serious_finding_of_axe_and_nothing_beyond_the_window(
     browser: Browser, app: App, name: str, scheme: Any
 ) -> None:
@@ -281,6 +282,45 @@ async def test_no_serious_finding_of_axe_and_nothing_beyond_the_window(
             assert await window.serious_findings() == []
             assert not await window.is_wider_than_its_window()
             assert window.complaints == []
+
+
+def fenced_and_drained(status: Any) -> None:
+    service, seen = status["services"][0], status["lastLook"]["services"]["fw"]
+    service.update(holder="nva-b", fenced=["nva-a"], owed=["nva-a"], mayServe=["nva-b"])
+    service["drained"] = {"nva-b": {"until": "2026-01-01T04:00:00Z", "by": "ana"}}
+    seen["backends"]["nva-a"] = {"adminState": "Down", "reason": "Down_Admin"}
+
+
+@alone
+async def test_fences_and_drains_are_drawn_and_in_the_table(browser: Browser, app: App) -> None:
+    app.give(changed("status-stable", fenced_and_drained))
+    async with Window.open(browser) as window:
+        await window.enter(app.url, KEY)
+        fence = window.page.locator("[data-speaker=nva-a] path.fence title")
+        assert await fence.all_text_contents() == ["nva-a is fenced: adminState Down at lb"]
+        row = window.page.locator("article[data-service=fw] tbody tr")
+        assert "fenced at the load balancer" in await row.nth(0).inner_text()
+        drained = await row.nth(1).inner_text()
+        assert "until " in drained
+        assert "by ana" in drained
+        assert await window.page.is_visible("button[data-verb=undrain][data-member=nva-b]")
+
+
+@alone
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+async def test_a_screen_reader_finds_landmarks_and_tables_with_their_headers(
+    browser: Browser, app: App, size: Any
+) -> None:
+    async with Window.open(browser, size) as window:
+        await window.enter(app.url, KEY)
+        evidence = window.page.get_by_role("table", name="Evidence as of")
+        headers = await evidence.get_by_role("columnheader").all_text_contents()
+        assert headers == ["Member", "Role", "Its agent", "Load balancer", "Sessions", "Could take over"]
+        assert await evidence.get_by_role("rowheader").count() == 2
+        assert await evidence.get_by_role("cell").count() == 10
+        for landmark in ("banner", "main", "navigation"):
+            assert await window.page.get_by_role(landmark).count() == 1  # type: ignore[arg-type]
+        assert await window.page.get_by_role("img", name="Topology hub. fw: nva-a serves").count() == 1
 
 
 @alone

@@ -66,6 +66,8 @@ async def test_the_holder_changes_without_a_reload_and_leads_to_why(stage: Stage
     await window.shows("#announced", "serves")
     assert await window.page.evaluate("window.neverReloaded")
     await window.shows("#timeline li[data-epoch='2']", "failover", "proven → promoted")
+    await window.shows("#verdict", "no spare")
+    await window.top("page", 900, 610)
     await window.page.click("#timeline li[data-epoch='2'] a")
     await window.shows("#explanation", "data-path: no echo")
     assert window.complaints == []

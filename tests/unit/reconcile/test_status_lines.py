@@ -65,6 +65,11 @@ async def test_without_any_look_on_record_nothing_is_known() -> None:
     _, documents, app = await settled()
     documents.stored.pop("status/hub.json")
     status = await app.status("hub")
+    assert [(s.name, s.address, s.role, s.agent) for s in status.speakers] == [
+        ("nva-a", "10.0.1.4", "router", True),
+        ("nva-b", "10.0.1.5", "router", True),
+    ], "who there is stands in the document"
+    assert [(s.service, s.balancer) for s in status.services] == [("fw", "ilb")]
     assert (status.verdict, status.reasons[0]) == ("stale", "no look that can be read is on record")
     assert "no look on record; no sweep came yet" in list(status_lines(status))
 
