@@ -19,13 +19,25 @@
 | `HOPKEEPER_OBSERVE_ONLY` | `false` | passes look and say what they would do, and write nothing: for upgrades |
 | `HOPKEEPER_APP_SUBNET_ID` | none: the app's own way out is not judged | id of the subnet that the app is integrated with |
 | `HOPKEEPER_SWEEP_SCHEDULE` | required by host.json's timer | six-field schedule of the sweep |
+
+Of the command line alone, also `app`, `key_file` and `audience` in `~/.config/hopkeeper/config.toml` (`XDG_CONFIG_HOME`):
+
+| setting | default | meaning |
+|---|---|---|
+| `HOPKEEPER_APP` | none: storage and ARM themselves | the running app to ask, an https URL (http on loopback) |
+| `HOPKEEPER_KEY_FILE` | none: a token of `az login` | file that holds a function key of it |
+| `HOPKEEPER_AUDIENCE` | none | what that token is for, `api://CLIENT_ID` of the app's registration |
 """
 
 import re
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from os import environ
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from function_app.domain.base.errors import BadInput, Problem
 
@@ -156,3 +168,67 @@ def _signing_key(value: str | None, problems: list[Problem]) -> str:
     except OSError as error:
         problems.append(Problem("HOPKEEPER_SIGNING_KEY", f"cannot be read: {error.strerror}"))
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedApp:
+    """A running app that the command line uses. `audience`: of a token, where there is no key."""
+
+    url: str
+    key_file: Path | None = None
+    audience: str | None = None
+
+
+CONFIGURED = ("app", "key_file", "audience")
+
+
+def named_app(
+    url: str | None = None, key_file: Path | None = None, env: Mapping[str, str] = environ
+) -> NamedApp | None:
+    """The app that the command line is to use, by its options, the environment or a file; None where none is named. A key or
+    audience in the file belongs to the app that is named there. Raises BadInput."""
+    file, kept = _configured(env)
+
+    def first(name: str, of_file: Mapping[str, str]) -> str:
+        return env.get(f"HOPKEEPER_{name.upper()}", "").strip() or of_file.get(name, "")
+
+    named = (url or first("app", kept)).rstrip("/")
+    if not named:
+        return None
+    if not _is_safe(named):
+        raise BadInput.of(
+            "--app", f"or HOPKEEPER_APP, or app in {file}: {named!r} is no https URL (http on loopback alone)"
+        )
+    of_file = kept if kept.get("app", "").rstrip("/") == named else {}
+    key, audience = str(key_file or "") or first("key_file", of_file), first("audience", of_file)
+    if not key and not audience:
+        rule = f"of {named} must be set, or HOPKEEPER_AUDIENCE (api://CLIENT_ID) for a token of az login"
+        raise BadInput.of("--key-file or HOPKEEPER_KEY_FILE", rule)
+    return NamedApp(named, Path(key).expanduser() if key else None, audience or None)
+
+
+def _configured(env: Mapping[str, str]) -> tuple[Path, dict[str, str]]:
+    """The file, and what it says; nothing where it is not there. Raises BadInput."""
+    home = env.get("XDG_CONFIG_HOME", "").strip() or f"{env.get('HOME', '')}/.config"
+    file = Path(home) / "hopkeeper" / "config.toml"
+    try:
+        kept: dict[str, Any] = tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        return file, {}
+    except (OSError, ValueError) as error:
+        raise BadInput.of(str(file), f"cannot be read: {error}") from error
+    for key, value in kept.items():
+        if key not in CONFIGURED or not isinstance(value, str):
+            raise BadInput.of(f"{file}: {key}", f"must be a text under one of {', '.join(CONFIGURED)}")
+    return file, kept
+
+
+def _is_safe(url: str) -> bool:
+    """Whether a key may be sent there: encrypted, or without leaving this machine."""
+    parts = urlsplit(url)
+    if parts.scheme != "http":
+        return parts.scheme == "https" and bool(parts.hostname)
+    try:
+        return parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False

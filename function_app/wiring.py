@@ -6,6 +6,7 @@ from function_app import settings as environment
 from function_app.adapters.agents.http import AgentsOverHttp, AgentsUnsigned
 from function_app.adapters.agents.jws import AppKey
 from function_app.adapters.agents.reports import ReportsOverJws
+from function_app.adapters.app_over_http import AppOverHttp, AzLogin, FunctionKey
 from function_app.adapters.arm.client import Azure, Closable, Cloud, default_credential, managed_identity
 from function_app.adapters.arm.effective_routes import EffectiveRoutesOverArm
 from function_app.adapters.arm.landscape import LandscapeOverArm
@@ -130,6 +131,11 @@ def is_configured() -> bool:
     except BadInput:
         return False
     return True
+
+
+def running_app(url: str, key: str | None, audience: str | None) -> AppOverHttp:
+    """The app at `url`, with a function key of it, or with a token of `az login` for `audience`: for the command line only."""
+    return AppOverHttp(url, AzLogin(audience or "") if key is None else FunctionKey(key))
 
 
 def clock() -> Clock:

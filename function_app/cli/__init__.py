@@ -5,7 +5,7 @@ was looked at, or an order was refused; with 2 where the command line or a docum
 looked lately, so that nothing is known.
 """
 
-from function_app.cli import changing, offline, orders, reading
+from function_app.cli import changing, linting, offline, orders, reading
 from function_app.cli.root import main
 
-__all__ = ["changing", "main", "offline", "orders", "reading"]
+__all__ = ["changing", "linting", "main", "offline", "orders", "reading"]

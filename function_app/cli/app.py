@@ -1,10 +1,15 @@
 """What commands request of Hopkeeper, wherever it answers: from this machine, over storage and ARM, or of a running app."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 from function_app import wiring
+from function_app.reconcile.documents.evidence import Evidence
+from function_app.reconcile.documents.findings import Preflight, preflight_document
+from function_app.reconcile.documents.history import Explanation, History
 from function_app.reconcile.documents.outcome import OutcomeAnswer
+from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.passes.outcome import Outcome
 
@@ -16,10 +21,30 @@ class App(Protocol):
 
     async def status(self, topology: str) -> Status: ...
 
+    async def history(self, topology: str, service: str, most: int) -> History: ...
+
+    async def explain(self, topology: str, service: str, at: datetime | None) -> Explanation: ...
+
+    async def plan(self, topology: str) -> Plan: ...
+
+    async def plan_of(self, text: str) -> Plan:
+        """Of a document that is not in force."""
+
+    async def verify(self, topology: str, fresh: bool) -> Evidence: ...
+
+    async def lint(self, text: str) -> Preflight:
+        """Of a document, with what Azure and the agents answer."""
+
+    async def document(self, topology: str, previous: bool = False) -> str:
+        """As it was written: the one in force, or the one before it."""
+
     async def order(self, topology: str, service: str, verb: str, said: Mapping[str, Any]) -> OutcomeAnswer:
         """A refusal is an answer."""
 
-    async def look(self, topology: str) -> OutcomeAnswer: ...
+    async def look(self, topology: str) -> OutcomeAnswer:
+        """Makes a pass."""
+
+    async def close(self) -> None: ...
 
 
 class Direct:
@@ -31,11 +56,38 @@ class Direct:
     async def status(self, topology: str) -> Status:
         return await wiring.without_agents().status(topology)
 
+    async def history(self, topology: str, service: str, most: int) -> History:
+        entries = await wiring.without_agents().history(topology, service, most)
+        return History(topology=topology, service=service, entries=entries)
+
+    async def explain(self, topology: str, service: str, at: datetime | None) -> Explanation:
+        return await wiring.without_agents().explain(topology, service, at)
+
+    async def plan(self, topology: str) -> Plan:
+        return await wiring.use_cases().plan(topology)
+
+    async def plan_of(self, text: str) -> Plan:
+        return await wiring.use_cases().plan_of(text)
+
+    async def verify(self, topology: str, fresh: bool) -> Evidence:
+        return await wiring.without_agents().verify(topology, fresh)
+
+    async def lint(self, text: str) -> Preflight:
+        use_cases = wiring.use_cases()
+        return preflight_document(await use_cases.lint((await use_cases.topologies.proposed(text)).topology))
+
+    async def document(self, topology: str, previous: bool = False) -> str:
+        topologies = wiring.without_agents().topologies
+        return (await (topologies.previous(topology) if previous else topologies.written(topology))).text
+
     async def order(self, topology: str, service: str, verb: str, said: Mapping[str, Any]) -> OutcomeAnswer:
         return _answer(topology, await wiring.use_cases().order(topology, service, verb, dict(said)))
 
     async def look(self, topology: str) -> OutcomeAnswer:
         return _answer(topology, await wiring.use_cases().look(topology, "by hand"))
+
+    async def close(self) -> None:
+        await wiring.close()
 
 
 def _answer(topology: str, outcome: Outcome) -> OutcomeAnswer:

@@ -17,8 +17,7 @@ from typing import Any, NoReturn
 import click
 import msgspec
 
-from function_app import wiring
-from function_app.domain.base.errors import BadInput, HopkeeperError, Unavailable
+from function_app.domain.base.errors import BadInput, HopkeeperError, NotAuthentic, NotNow, Unavailable
 from function_app.reconcile.documents.outcome import OutcomeAnswer
 from function_app.reconcile.passes.outcome import Ending
 
@@ -31,22 +30,25 @@ WELL = tuple(ending.word for ending in (Ending.CONVERGED, Ending.ACCEPTED, Endin
 JSON = click.option("--json", "as_json", is_flag=True, help="As JSON, of the schemas in contracts/documents.")
 
 
+ENDS_OF: tuple[tuple[type[HopkeeperError], int], ...] = (
+    (NotNow, TROUBLE),
+    (BadInput, WRONG),
+    (NotAuthentic, WRONG),
+    (Unavailable, STALE),
+    (HopkeeperError, TROUBLE),
+)
+"""The first that an error is."""
+
+
 def run[T](work: Coroutine[Any, Any, T], file: Path | None = None) -> T:
     """`file` is what is said to be wrong, where it is."""
-
-    async def closing() -> T:
-        try:
-            return await work
-        finally:
-            await wiring.close()
-
     try:
-        return asyncio.run(closing())
+        return asyncio.run(work)
     except HopkeeperError as error:
-        if isinstance(error, BadInput) and file is not None:
+        if isinstance(error, BadInput) and not isinstance(error, NotNow) and file is not None:
             refuse(file, error)
         click.echo(f"hopkeeper: {error}", err=True)
-        sys.exit(WRONG if isinstance(error, BadInput) else STALE if isinstance(error, Unavailable) else TROUBLE)
+        sys.exit(next(end for kind, end in ENDS_OF if isinstance(error, kind)))
 
 
 def show_outcome(outcome: OutcomeAnswer, as_json: bool) -> None:

@@ -1,11 +1,13 @@
-"""Documents of an operator in files, as commands are given them."""
+"""Files as commands are given them: documents of an operator, and keys."""
 
+import sys
 from difflib import unified_diff
 from pathlib import Path
+from typing import IO
 
 import click
 
-from function_app.cli.ends import refuse
+from function_app.cli.ends import WRONG, refuse
 from function_app.domain.base.errors import BadInput
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
@@ -34,6 +36,20 @@ def text_of(file: Path) -> str:
         raise BadInput.of("$", rule) from error
 
 
-def difference(topology: str, before: str, text: str, file: Path) -> list[str]:
-    named = f"{topology}, in force", str(file)
-    return list(unified_diff(before.splitlines(), text.splitlines(), *named, lineterm=""))
+def difference(topology: str, before: str, text: str, named: str) -> list[str]:
+    """What the text, which has this name, changes in the document in force."""
+    return list(unified_diff(before.splitlines(), text.splitlines(), f"{topology}, in force", named, lineterm=""))
+
+
+def key_in(file: IO[bytes]) -> str:
+    """The key in a file, which HTTP carries in a header. Ends with 2, before any request, where there is none."""
+    try:
+        key = file.read().decode("ascii").strip()
+    except UnicodeDecodeError:
+        wrong = "is no key, which is in ASCII"
+    else:
+        if key.isprintable() and key and " " not in key:
+            return key
+        wrong = "holds more than one key" if key else "is empty"
+    click.echo(f"{file.name} {wrong}: az functionapp keys list --query masterKey --output tsv prints the key", err=True)
+    sys.exit(WRONG)

@@ -10,24 +10,18 @@ import click
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 from function_app import wiring
-from function_app.cli.ends import TROUBLE, WRONG, refuse, run, show
-from function_app.cli.files import FILE, LAB, read, text_of
+from function_app.cli.ends import TROUBLE, refuse, run
+from function_app.cli.files import FILE, LAB, key_in, read
 from function_app.cli.parameters import Addresses, Language
 from function_app.cli.root import main
 from function_app.domain.base.errors import BadInput
-from function_app.domain.preflight.facts import Facts
-from function_app.domain.preflight.summary import Report, broken
-from function_app.domain.preflight.summary import lint as judged
 from function_app.domain.service.bounds import FencedBy, Probe
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
-from function_app.domain.topology.model import Topology
-from function_app.reconcile.documents.findings import preflight_document
 from function_app.reconcile.inventory import take_inventory
 from function_app.render import render as configuration
 from function_app.views.first_topology import first_topology
-from function_app.views.preflight import report_lines
 from function_app.views.topology_schema import schema_text
 
 SHELLS = {"bash": BashComplete, "fish": FishComplete, "zsh": ZshComplete}
@@ -47,7 +41,7 @@ def check(
     file: Path | None, lab: bool, app: str | None, key_file: IO[bytes] | None, wait: float, sweep_within: float
 ) -> None:
     if app is not None and key_file is not None and file is None:
-        _check_app(app, _key(key_file), timedelta(seconds=wait), timedelta(seconds=sweep_within))
+        _check_app(app, key_in(key_file), timedelta(seconds=wait), timedelta(seconds=sweep_within))
         return
     if file is None or app is not None:
         raise click.UsageError("give a topology document, or --app URL with --key-file FILE")
@@ -73,7 +67,10 @@ def init(resource: str, groups: tuple[str, ...], name: str | None, out: Path | N
         raise click.UsageError(f"{out} is there already: nothing was written (--force overwrites it)")
 
     async def read() -> str:
-        text = first_topology(await take_inventory(wiring.sources(), resource, groups), name)
+        try:
+            text = first_topology(await take_inventory(wiring.sources(), resource, groups), name)
+        finally:
+            await wiring.close()
         decode(text, Place(allow_loopback=lab))
         return text
 
@@ -92,29 +89,6 @@ def init(resource: str, groups: tuple[str, ...], name: str | None, out: Path | N
 @main.command(help="Print the JSON Schema of a topology document, for editors; needs no settings.")
 def schema() -> None:
     click.echo(schema_text(), nl=False)
-
-
-@main.command(help="Say what would keep a topology from working; changes nothing. Ends with 1 where there is an error.")
-@FILE
-@click.option(
-    "--azure/--offline", default=None, help="Ask Azure and the agents too; by default where settings are there."
-)
-@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
-@LAB
-def lint(file: Path, azure: bool | None, as_json: bool, lab: bool) -> None:
-    try:
-        topology = decode(text_of(file), Place(allow_loopback=lab))
-    except BadInput as error:
-        report = broken(error.problems)
-    else:
-        asks = wiring.is_configured() if azure is None else azure
-        report = run(_asked(topology)) if asks else judged(topology, Facts())
-    if as_json:
-        show(preflight_document(report))
-    else:
-        click.echo("\n".join(report_lines(report)))
-    if report.errors:
-        sys.exit(TROUBLE)
 
 
 @main.command(help="The worst time that a failover may take, path by path, from a topology document.")
@@ -158,20 +132,6 @@ def render(
         refuse(file, error)
 
 
-def _key(file: IO[bytes]) -> str:
-    """The key in a file, which HTTP carries in a header. Ends with 2, before any request, where there is none."""
-    try:
-        key = file.read().decode("ascii").strip()
-    except UnicodeDecodeError:
-        wrong = "is no key, which is in ASCII"
-    else:
-        if key.isprintable() and key and " " not in key:
-            return key
-        wrong = "holds more than one key" if key else "is empty"
-    click.echo(f"{file.name} {wrong}: az functionapp keys list --query masterKey --output tsv prints the key", err=True)
-    sys.exit(WRONG)
-
-
 def _check_app(url: str, key: str, wait: timedelta, sweep_within: timedelta) -> None:
     found, said = asyncio.run(wiring.deployed_app(url, key).check(wait, sweep_within))
     for fault in found:
@@ -179,10 +139,6 @@ def _check_app(url: str, key: str, wait: timedelta, sweep_within: timedelta) -> 
     if found:
         sys.exit(TROUBLE)
     click.echo(f"{url}: {said}")
-
-
-async def _asked(topology: Topology) -> Report:
-    return await wiring.use_cases().lint(topology)
 
 
 @main.command(help='Print what completes commands in a shell: eval "$(hopkeeper completion bash)".')

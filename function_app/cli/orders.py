@@ -11,7 +11,8 @@ import msgspec
 
 from function_app import wiring
 from function_app.cli.app import App
-from function_app.cli.connection import reach
+from function_app.cli.confirming import YES, is_agreed, need_terminal
+from function_app.cli.connection import reach, reaching
 from function_app.cli.ends import JSON, TROUBLE, WELL, show_outcome
 from function_app.cli.root import main
 from function_app.cli.waiting import Follower, Ordered, service_of
@@ -23,7 +24,6 @@ from function_app.views.moves import move_lines
 MOVES = ("switchover", "failover", "drain")
 """Verbs that move traffic: they are confirmed."""
 
-YES = click.option("--yes", is_flag=True, help="Do not ask before traffic is moved.")
 WAIT = click.option("--wait", is_flag=True, help="Wait until the service is at rest, and say each change meanwhile.")
 AT_MOST = click.option(
     "--at-most",
@@ -84,8 +84,7 @@ def _left(ordered: Ordered, taken: bool) -> str:
 
 def _confirmed(ordered: Ordered) -> dict[str, str]:
     """Shows what the order changes, and goes on where a person wants that. The order then expects what was shown."""
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"{ordered.verb} moves traffic: give --yes where there is no terminal to confirm it on")
+    need_terminal(f"{ordered.verb} moves traffic")
 
     async def read(app: App) -> Status:
         return await app.status(ordered.topology)
@@ -97,8 +96,7 @@ def _confirmed(ordered: Ordered) -> dict[str, str]:
         raise click.UsageError(f"topology {ordered.topology!r} has no service {ordered.service!r}; it has: {there}")
     for line in move_lines(status, service, ordered.verb, ordered.member):
         _say(line)
-    if not click.confirm("Go on?", err=True):
-        _say("nothing was ordered")
+    if not is_agreed():
         sys.exit(TROUBLE)
     return {} if service.holder is None else {"expect": service.holder}
 
@@ -126,7 +124,7 @@ def _order_command(verb: str, form: type[Order]) -> click.Command:
     command = click.Command(verb, params=parameters, callback=give, help=form.__doc__)
     for option in (*((YES,) if verb in MOVES else ()), WAIT, AT_MOST, JSON):
         option(command)
-    return command
+    return reaching(command)
 
 
 for _verb, _form in VERBS.items():

@@ -10,20 +10,19 @@ import click
 
 from function_app import wiring
 from function_app.cli.app import App
-from function_app.cli.connection import reach
-from function_app.cli.ends import ENDS, JSON, TROUBLE, run, show
+from function_app.cli.connection import reach, reaching
+from function_app.cli.ends import ENDS, JSON, TROUBLE, show
 from function_app.cli.files import FILE, LAB, difference, read, text_of
 from function_app.cli.parameters import Moment
 from function_app.cli.root import main
 from function_app.cli.waiting import watch
 from function_app.domain.base.errors import Unavailable
-from function_app.reconcile.documents.evidence import Evidence
-from function_app.reconcile.documents.history import Entry, Explanation
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.views.evidence import learned, table
 from function_app.views.explain import explanation_lines
 from function_app.views.history import history_lines
+from function_app.views.plan import plan_lines
 from function_app.views.status import overview_lines, status_lines
 
 
@@ -32,6 +31,7 @@ from function_app.views.status import overview_lines, status_lines
     "something is wrong, 3 where nothing has looked for two sweeps."
 )
 @click.argument("topology", required=False)
+@reaching
 @JSON
 @click.option("--watch", "watched", is_flag=True, help="Draw it again and again, until Ctrl-C.")
 @click.option(
@@ -94,28 +94,36 @@ def _print(shown: ShownStatus, as_json: bool) -> None:
     "then also why it could not be."
 )
 @click.argument("topology_or_file")
-def plan(topology_or_file: str) -> None:
+@reaching
+@JSON
+def plan(topology_or_file: str, as_json: bool) -> None:
     file = Path(topology_or_file) if Path(topology_or_file).is_file() else None
 
-    async def ask() -> Plan:
-        use_cases = wiring.use_cases()
-        return await (use_cases.plan_of(text_of(file)) if file is not None else use_cases.plan(topology_or_file))
+    async def ask(app: App) -> Plan:
+        return await (app.plan_of(text_of(file)) if file is not None else app.plan(topology_or_file))
 
-    show(run(ask(), file))
+    found = reach(ask, file)
+    if as_json:
+        show(found)
+    else:
+        click.echo("\n".join(plan_lines(found)))
 
 
 @main.command(help="Print the document that is in force.")
 @click.argument("topology")
-def get(topology: str) -> None:
-    click.echo(run(_in_force(topology)), nl=False)
+@reaching
+@click.option("--previous", is_flag=True, help="The one that was in force before it.")
+def get(topology: str, previous: bool) -> None:
+    click.echo(reach(lambda app: app.document(topology, previous)), nl=False)
 
 
 @main.command(help="Compare the document that is in force with this one. Ends with 1 where they differ.")
 @FILE
+@reaching
 @LAB
 def diff(file: Path, lab: bool) -> None:
     name = read(file, lab).name
-    lines = difference(name, run(_in_force(name)), text_of(file), file)
+    lines = difference(name, reach(lambda app: app.document(name)), text_of(file), str(file))
     if lines:
         click.echo("\n".join(lines))
         sys.exit(TROUBLE)
@@ -124,32 +132,31 @@ def diff(file: Path, lab: bool) -> None:
 @main.command(help="What was decided about a service, and why: a line each pass, the newest last.")
 @click.argument("topology")
 @click.argument("service")
+@reaching
 @click.option("--most", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many passes.")
-@click.option("--json", "as_json", is_flag=True, help="The entries as JSON.")
+@JSON
 def history(topology: str, service: str, most: int, as_json: bool) -> None:
-    async def ask() -> tuple[Entry, ...]:
-        return await wiring.without_agents().history(topology, service, most)
-
-    entries = run(ask())
+    found = reach(lambda app: app.history(topology, service, most))
     if as_json:
-        show(entries)
+        show(found)
     else:
-        click.echo("\n".join(history_lines(entries)))
+        click.echo("\n".join(history_lines(found.entries)))
 
 
 @main.command(
     help="Compare learned, advertised and effective routes and network flags with the topology; exit 1 if wrong."
 )
 @click.argument("topology")
+@reaching
 @click.option("--fresh", is_flag=True, help="Take no answer that is there already: ask everything anew.")
 @click.option("--routes", is_flag=True, help="List the learned routes too.")
-def verify(topology: str, fresh: bool, routes: bool) -> None:
-    async def ask() -> Evidence:
-        return await wiring.without_agents().verify(topology, fresh)
-
-    evidence = run(ask())
-    for line in (*(learned(evidence) if routes else ()), *table(evidence, datetime.now(UTC))):
-        click.echo(line)
+@JSON
+def verify(topology: str, fresh: bool, routes: bool, as_json: bool) -> None:
+    evidence = reach(lambda app: app.verify(topology, fresh))
+    if as_json:
+        show(evidence)
+    else:
+        click.echo("\n".join((*(learned(evidence) if routes else ()), *table(evidence, datetime.now(UTC)))))
     if not evidence.sound:
         sys.exit(TROUBLE)
 
@@ -157,13 +164,12 @@ def verify(topology: str, fresh: bool, routes: bool) -> None:
 @main.command(help="Why a service is as it is, or was at a moment: evidence, guards, and what was done.")
 @click.argument("topology")
 @click.argument("service")
+@reaching
 @click.option("--at", type=Moment(), help="UTC: as it is printed anywhere here, 03:00 for the last one, or -10m.")
-def explain(topology: str, service: str, at: datetime | None) -> None:
-    async def ask() -> Explanation:
-        return await wiring.without_agents().explain(topology, service, at)
-
-    click.echo("\n".join(explanation_lines(run(ask()))))
-
-
-async def _in_force(topology: str) -> str:
-    return await wiring.without_agents().topologies.text(topology)
+@JSON
+def explain(topology: str, service: str, at: datetime | None, as_json: bool) -> None:
+    found = reach(lambda app: app.explain(topology, service, at))
+    if as_json:
+        show(found)
+    else:
+        click.echo("\n".join(explanation_lines(found)))

@@ -181,8 +181,8 @@ async def lint(call: Call[Parameters]) -> func.HttpResponse:
     """What would keep a topology from working: in its document, in Azure, on the agents."""
     use_cases = wiring.use_cases()
     in_force = await use_cases.topologies.in_force(call.named("topology"))
-    report = await use_cases.lint(in_force.topology)
-    return shown(call.request, preflight_document(report), lambda: report_lines(report))
+    report = preflight_document(await use_cases.lint(in_force.topology))
+    return shown(call.request, report, lambda: report_lines(report))
 
 
 @blueprint.serves(
@@ -220,8 +220,9 @@ class LintQuery(Parameters, frozen=True):
 )
 async def lint_document(call: Call[LintQuery]) -> func.HttpResponse:
     """What would keep a document from working, in force or not; one that cannot be used has a report too."""
-    report = await wiring.use_cases().lint_of(text_body(call.request, DOCUMENT_MAX), call.query.azure)
-    return shown(call.request, preflight_document(report), lambda: report_lines(report))
+    text = text_body(call.request, DOCUMENT_MAX)
+    report = preflight_document(await wiring.use_cases().lint_of(text, call.query.azure))
+    return shown(call.request, report, lambda: report_lines(report))
 
 
 class EventsQuery(Parameters, frozen=True):

@@ -1,19 +1,19 @@
 """The preflight report for people: aligned lines, and at the end what could not be judged."""
 
-from function_app.domain.preflight.rule import LintFinding, Severity
-from function_app.domain.preflight.summary import Report
+from function_app.domain.preflight.rule import Severity
+from function_app.reconcile.documents.findings import Preflight, PreflightFinding
 
 
-def report_lines(report: Report) -> tuple[str, ...]:
+def report_lines(report: Preflight) -> tuple[str, ...]:
     """One finding in two lines: what and where, then what to do and where to read on."""
     rule = max((len(f.rule) for f in report.findings), default=0)
     severity = max(map(len, Severity))
     found = [line for f in report.findings for line in _lines(f, severity, rule)]
-    counts = ", ".join(f"{sum(f.severity is s for f in report.findings)} {s}" for s in Severity)
+    counts = ", ".join(f"{sum(f.severity == s for f in report.findings)} {s}" for s in Severity)
     return (*found, *_unjudged(report), f"{counts}" if report.findings else "nothing found")
 
 
-def _lines(finding: LintFinding, severity: int, rule: int) -> tuple[str, str]:
+def _lines(finding: PreflightFinding, severity: int, rule: int) -> tuple[str, str]:
     margin = " " * (severity + rule + 4)
     return (
         f"{finding.severity:<{severity}}  {finding.rule:<{rule}}  {finding.path}: {finding.what}",
@@ -21,11 +21,11 @@ def _lines(finding: LintFinding, severity: int, rule: int) -> tuple[str, str]:
     )
 
 
-def _unjudged(report: Report) -> tuple[str, ...]:
+def _unjudged(report: Preflight) -> tuple[str, ...]:
     """By what is unknown: the rules that wait for it."""
     rules: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for gap in report.unjudged:
-        rules.setdefault((gap.need, gap.of), []).append(gap.rule)
+        rules.setdefault((gap.needs, gap.of), []).append(gap.rule)
     return tuple(
         f"not judged, {need} of {', '.join(of)} unknown: {', '.join(names)}" for (need, of), names in rules.items()
     )

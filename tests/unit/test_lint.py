@@ -83,3 +83,10 @@ def test_without_settings_it_stays_offline_unless_azure_is_ordered(tmp_path: Pat
     refused = CliRunner(env=bare).invoke(main, ["lint", "--azure", str(file)])
     assert refused.exit_code == 2
     assert "HOPKEEPER_SIGNING_KEY" in refused.output
+
+
+def test_an_app_that_is_named_wrongly_is_said_before_anything_is_judged(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text(clean_document()))
+    done = CliRunner(env={"HOPKEEPER_APP": "http://app", "HOME": str(tmp_path)}).invoke(main, ["lint", str(file)])
+    assert (done.exit_code, "is no https URL" in done.output) == (2, True)
