@@ -3,7 +3,7 @@
 | the app answers                                   | raised           |
 |---------------------------------------------------|------------------|
 | nothing, something that is not of Hopkeeper, 503  | Unavailable      |
-| 400; 404; 409; 412, with an error of Hopkeeper    | BadInput; NotThere; NotNow; Changed |
+| 400; 404; 409; 412, with an error of Hopkeeper    | BadInput; NotThere; NotNow, CannotWork with findings; Changed |
 | 401, 403                                          | NotAuthentic     |
 | a document that this version cannot read          | Unusable         |
 
@@ -32,13 +32,16 @@ from function_app.domain.base.errors import (
     Unavailable,
     Unusable,
 )
+from function_app.domain.preflight.rule import LintFinding, Severity
+from function_app.reconcile.changes import CannotWork
 from function_app.reconcile.documents.error import ErrorAnswer, ErrorDetail
 from function_app.reconcile.documents.evidence import Evidence
-from function_app.reconcile.documents.findings import Preflight
+from function_app.reconcile.documents.findings import Preflight, PreflightFinding
 from function_app.reconcile.documents.history import Explanation, History
 from function_app.reconcile.documents.outcome import OutcomeAnswer
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
+from function_app.reconcile.documents.topologies import Applied
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -162,6 +165,13 @@ class AppOverHttp:
 
     # --- changes
 
+    async def put(self, topology: str, text: str, anyway: bool) -> Applied:
+        reply = await self._request("PUT", _topology(topology), text, _anyway(anyway))
+        return self._good(reply).read(Applied)
+
+    async def remove(self, topology: str, anyway: bool) -> None:
+        self._good(await self._request("DELETE", _topology(topology), None, _anyway(anyway)))
+
     async def order(self, topology: str, service: str, verb: str, said: Mapping[str, Any]) -> OutcomeAnswer:
         path, body = f"{_service(topology, service)}/{_part(verb)}", msgspec.json.encode(said).decode()
         reply = await self._request("POST", path, body, {}, JSON)
@@ -219,6 +229,8 @@ class AppOverHttp:
 
 def _refusal(reply: Reply, detail: ErrorDetail) -> HopkeeperError:
     said = ": ".join((detail.message, *detail.causes))
+    if reply.code == 409 and detail.findings:
+        return CannotWork(tuple(map(_finding, detail.findings)))
     problems = tuple(
         Problem(wrong.path, wrong.rule, None if wrong.line is UNSET else wrong.line) for wrong in detail.problems
     )
@@ -228,6 +240,14 @@ def _refusal(reply: Reply, detail: ErrorDetail) -> HopkeeperError:
     if reply.code == 412:
         return Changed(said)
     return Unavailable(f"{reply.requested}: {reply.code}: {said}")
+
+
+def _finding(found: PreflightFinding) -> LintFinding:
+    return LintFinding(found.rule, Severity(found.severity), found.path, found.what, found.do, found.reference)
+
+
+def _anyway(anyway: bool) -> dict[str, str]:
+    return {"anyway": "true"} if anyway else {}
 
 
 def _part(name: str) -> str:

@@ -11,7 +11,9 @@ from function_app.reconcile.documents.history import Explanation, History
 from function_app.reconcile.documents.outcome import OutcomeAnswer
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
+from function_app.reconcile.documents.topologies import Applied
 from function_app.reconcile.passes.outcome import Outcome
+from function_app.reconcile.store.topologies import ANYTHING
 
 
 class App(Protocol):
@@ -37,6 +39,13 @@ class App(Protocol):
 
     async def document(self, topology: str, previous: bool = False) -> str:
         """As it was written: the one in force, or the one before it."""
+
+    async def put(self, topology: str, text: str, anyway: bool) -> Applied:
+        """Puts a document in force. Raises CannotWork for one in which preflight finds an error, but `anyway`, and NotNow for one
+        that what is there does not permit."""
+
+    async def remove(self, topology: str, anyway: bool) -> None:
+        """Takes a topology away. Raises NotNow with what to do first; `anyway` leaves peerings behind."""
 
     async def order(self, topology: str, service: str, verb: str, said: Mapping[str, Any]) -> OutcomeAnswer:
         """A refusal is an answer."""
@@ -73,12 +82,17 @@ class Direct:
         return await wiring.without_agents().verify(topology, fresh)
 
     async def lint(self, text: str) -> Preflight:
-        use_cases = wiring.use_cases()
-        return preflight_document(await use_cases.lint((await use_cases.topologies.proposed(text)).topology))
+        return preflight_document(await wiring.use_cases().lint_of(text))
 
     async def document(self, topology: str, previous: bool = False) -> str:
         topologies = wiring.without_agents().topologies
         return (await (topologies.previous(topology) if previous else topologies.written(topology))).text
+
+    async def put(self, topology: str, text: str, anyway: bool) -> Applied:
+        return await wiring.without_agents().put(topology, text, ANYTHING, anyway)
+
+    async def remove(self, topology: str, anyway: bool) -> None:
+        await wiring.without_agents().remove(topology, ANYTHING, anyway)
 
     async def order(self, topology: str, service: str, verb: str, said: Mapping[str, Any]) -> OutcomeAnswer:
         return _answer(topology, await wiring.use_cases().order(topology, service, verb, dict(said)))

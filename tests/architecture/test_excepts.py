@@ -20,6 +20,7 @@ LOGGER = "log"
 
 EXPECTED = {
     "function_app/adapters/agents/messages.py::_warranted": "such a token proves no epoch; one that is only claimed is an alarm",
+    "function_app/cli/changing.py::_in_force": "that there is none is the answer",
     "function_app/reconcile/store/topologies.py::text_or_none": "that there is none is the answer",
     "function_app/wiring.py::is_configured": "whether the settings can be read is the question",
     "nva_agent/hopkeeper_agent/agent.py::_announce": "the speaker tries again, and its checks report it",

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -22,6 +23,8 @@ from function_app.domain.base.errors import (
     Unavailable,
     Unusable,
 )
+from function_app.reconcile.changes import CannotWork
+from function_app.reconcile.documents.findings import PreflightFinding, preflight_finding
 from function_app.settings import NamedApp, named_app
 from tests.entrypoint.test_app_commands import hopkeeper
 
@@ -75,6 +78,32 @@ async def test_an_answer_that_is_no_status_keeps_its_reason(
         with pytest.raises(HopkeeperError) as caught:
             await app.status("hub")
     assert (type(caught.value), said in str(caught.value)) == (kind, True), caught.value
+
+
+async def test_the_findings_of_a_document_that_cannot_work_are_kept() -> None:
+    examples = Path(__file__).resolve().parents[2] / "contracts" / "documents" / "examples"
+    findings = json.loads((examples / "preflight-findings.json").read_text())["findings"]
+    refused = {"message": "it cannot work", "problems": [], "causes": [], "findings": findings}
+    body = json.dumps({"error": refused})
+    async with app_of(lambda _: web.Response(status=409, text=body)) as app:
+        with pytest.raises(CannotWork) as caught:
+            await app.put("hub", "x", anyway=False)
+    assert [preflight_finding(found) for found in caught.value.findings] == [
+        msgspec.convert(found, PreflightFinding) for found in findings
+    ]
+
+
+async def test_a_topology_that_is_taken_away_has_no_answer_but_that() -> None:
+    seen: list[str] = []
+
+    def remove(request: web.Request) -> web.Response:
+        seen.append(f"{request.method} {request.path_qs}")
+        return web.Response(status=204)
+
+    async with app_of(remove) as app:
+        await app.remove("hub", anyway=True)
+        await app.remove("hub", anyway=False)
+    assert seen == ["DELETE /api/topologies/hub?anyway=true", "DELETE /api/topologies/hub"]
 
 
 async def test_a_line_of_a_problem_is_kept() -> None:

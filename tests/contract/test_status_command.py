@@ -97,3 +97,34 @@ async def test_apply_shows_what_it_changes_and_refuses_what_cannot_work_unless_i
     assert (code, lines[-1]) == (1, f"{file}: not put in force, as it cannot work: mend it, or --anyway")
     assert any(line.startswith("error") and " as-override " in line for line in lines)
     assert "priority: 50" not in "\n".join((await hopkeeper(environment, "get", doc["name"]))[1])
+
+
+async def test_the_document_before_is_put_back_and_shown(environment: dict[str, str], tmp_path: Path) -> None:
+    first = (await hopkeeper(environment, "get", "hub"))[1]
+    code, lines = await hopkeeper(environment, "apply", "--previous", "hub")
+    assert (code, lines) == (2, ["hopkeeper: $.name: there is no document of topology 'hub' before the one in force"])
+    file = tmp_path / "mine.yaml"
+    file.write_text("\n".join(first).replace("asn: 65001", "asn: 65009", 1))
+    assert (await hopkeeper(environment, "apply", str(file)))[0] == 0
+    code, lines = await hopkeeper(environment, "apply", "--previous", "hub")
+    assert (code, lines[-1]) == (0, "hub, the document before: topology 'hub' is in force")
+    assert [line for line in lines if line[0] in "+-"][2:] == ["-  asn: 65009", "+  asn: 65001"]
+    assert (await hopkeeper(environment, "get", "hub"))[1] == first
+    code, lines = await hopkeeper(environment, "apply", "hub")
+    assert (code, "'hub' is no file; apply --previous TOPOLOGY puts back" in lines[-1]) == (2, True)
+
+
+async def test_a_topology_is_taken_away_after_a_yes_and_can_be_put_back(environment: dict[str, str]) -> None:
+    """No service of it is on record; ARM is out of reach, so that only `--anyway` does not mind peerings."""
+    unreachable = environment | {"HOPKEEPER_ARM_ENDPOINT": "https://127.0.0.1:1"}
+    code, lines = await hopkeeper(unreachable, "delete", "hub")
+    assert (code, "delete takes topology 'hub' away: give --yes" in lines[-1]) == (2, True)
+    code, lines = await hopkeeper(unreachable, "delete", "hub", "--yes")
+    assert (code, "whether peerings would stay behind on rs is not known" in lines[0]) == (1, True), lines
+    assert await hopkeeper(unreachable, "delete", "hub", "--yes", "--anyway") == (
+        0,
+        ["topology 'hub' is taken away; hopkeeper apply --previous hub puts it back"],
+    )
+    assert (await hopkeeper(environment, "get", "hub"))[0] == 2
+    assert (await hopkeeper(environment, "delete", "hub", "--yes"))[0] == 2
+    assert (await hopkeeper(environment, "apply", "--previous", "hub"))[0] == 0

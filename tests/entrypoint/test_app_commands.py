@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -39,15 +40,19 @@ async def stack() -> AsyncIterator[Stack]:
 async def hopkeeper(*words: str, **settings: str) -> tuple[int | None, str, str]:
     """Status, standard output and standard error; of the environment only what says where programs are."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "USER")}
-    process = await asyncio.create_subprocess_exec(
+    process = await started(words, kept | settings)
+    out, error = await process.communicate()
+    return process.returncode, out.decode(), error.decode()
+
+
+async def started(words: tuple[str, ...], environment: dict[str, str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "function_app.cli", *words),
         cwd=ROOT,
-        env=kept | settings,
+        env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, error = await process.communicate()
-    return process.returncode, out.decode(), error.decode()
 
 
 async def over_http(stack: Stack, *words: str, key: str = "operate") -> tuple[int | None, str, str]:
@@ -120,6 +125,49 @@ async def test_an_order_is_taken_refused_and_followed_over_http(stack: Stack) ->
     assert f"not at rest after 1 s: it goes on without this command; hopkeeper status {TOPOLOGY}" in error
 
 
+async def test_who_interrupts_an_order_that_was_taken_is_said_that_it_goes_on(stack: Stack) -> None:
+    named = ("--app", stack.host_url, "--key-file", str(stack.directory / "operate.key"))
+    process = await started(("pause", *HERE, "--minutes", "1", "--wait", *named), dict(os.environ))
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"accepted\n"
+    process.send_signal(signal.SIGINT)
+    _, error = await process.communicate()
+    said = f"interrupted: the order was taken and goes on without you; hopkeeper status {TOPOLOGY}"
+    assert (process.returncode, error.decode().splitlines()[-1]) == (1, said)
+    assert (await over_http(stack, "resume", *HERE))[0] == 0
+
+
+async def test_a_watched_status_is_drawn_until_it_is_interrupted(stack: Stack) -> None:
+    named = ("--app", stack.host_url, "--key-file", str(stack.directory / "read.key"))
+    process = await started(("status", "--watch", "--every", "0.5", *named), dict(os.environ))
+    assert process.stdout is not None
+    drawn = [(await process.stdout.readline()).decode() for _ in range(4)]
+    process.send_signal(signal.SIGINT)
+    _, error = await process.communicate()
+    assert (process.returncode, error) == (0, b"")
+    assert [line.partition(":")[0] for line in drawn[::2]] == [TOPOLOGY, TOPOLOGY]
+
+
+async def test_a_document_is_put_in_force_taken_back_and_refused_over_http(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "changed.yaml"
+    before = (await over_http(stack, "get", TOPOLOGY))[1]
+    file.write_text(before.replace("priority: 200", "priority: 190"))
+    code, out, _ = await over_http(stack, "apply", str(file))
+    assert (code, out.splitlines()[-1]) == (0, f"{file}: topology '{TOPOLOGY}' is in force")
+    assert [line.strip() for line in out.splitlines() if line[0] in "+-"][2:] == [
+        "-    priority: 200",
+        "+    priority: 190",
+    ]
+    code, out, _ = await over_http(stack, "apply", "--previous", TOPOLOGY, "--json")
+    assert (code, json.loads(out)["schema"]) == (0, "hopkeeper/applied/1")
+    assert (await over_http(stack, "get", TOPOLOGY))[1] == before
+    code, out, error = await over_http(stack, "delete", TOPOLOGY, "--yes")
+    assert (code, out, "`retire` it" in error) == (1, "", True), error
+    file.write_text(before.replace("name: nva-a", "name: nva-z", 1))
+    code, _, error = await over_http(stack, "apply", str(file))
+    assert (code, error.splitlines()[0].startswith(f"{file} cannot be used: ")) == (2, True), error
+
+
 async def test_a_key_that_does_not_open_a_function_is_said(stack: Stack) -> None:
     code, _, error = await over_http(stack, "pause", *HERE, key="read")
     assert (code, "401: the app does not take this key or token for it" in error) == (2, True), error
@@ -147,9 +195,8 @@ async def test_an_app_that_is_named_wrongly_is_not_called(words: tuple[str, ...]
     assert (code, said in error) == (2, True), error
 
 
-async def test_every_command_that_reads_what_is_in_force_can_use_an_app() -> None:
-    offline = {"apply", "bounds", "check", "completion", "init", "render"}
-    reaching = {
+async def test_only_what_needs_nothing_in_force_uses_no_app() -> None:
+    uses = {
         name for name, command in main.commands.items() if {"app", "direct"} <= {each.name for each in command.params}
     }
-    assert reaching == set(main.commands) - offline
+    assert set(main.commands) - uses <= {"bounds", "check", "completion", "init", "render", "schema"}
