@@ -11,6 +11,7 @@ import msgspec
 
 from function_app.reconcile.documents.error import ErrorAnswer
 from function_app.reconcile.documents.events import Events
+from function_app.reconcile.documents.event import Event
 from function_app.reconcile.documents.evidence import Evidence
 from function_app.reconcile.documents.findings import Preflight
 from function_app.reconcile.documents.history import Entry, Explanation, History
@@ -31,6 +32,7 @@ DOCUMENTS: dict[str, type[Part]] = {
     "error": ErrorAnswer,
     "events": Events,
     "evidence": Evidence,
+    "event": Event,
     "explanation": Explanation,
     "history": History,
     "history-entry": Entry,

@@ -39,10 +39,10 @@ from function_app.domain.service.steps import (
     SendPromote,
 )
 from function_app.domain.topology.model import NetworkPeering, RouteServer, ScaleSet, Service, Speaker, Topology
+from function_app.reconcile.documents.event import Event
 from function_app.reconcile.ports import (
     AgentCommand,
     CommandAnswer,
-    Happening,
     HealthEvent,
     PoolView,
     Ports,
@@ -212,7 +212,8 @@ class FakeWorld:
         self.peerings: dict[str, Peering] = {}
         self.peering_writes: list[str] = []
         self.instances_of: dict[str, list[Instance]] = {}
-        self.published: list[Happening] = []
+        self.published: list[Event] = []
+        self.publishes = True
         self.two_serving = 0
         self.away: frozenset[IPv4Address] = frozenset()
         """Route Server instances that no announcer has a session with."""
@@ -333,8 +334,8 @@ class FakeWorld:
         self._arm()
         return tuple(self.instances_of.get(scale_set.name, ()))
 
-    async def publish(self, happening: Happening) -> None:
-        self.published.append(happening)
+    async def publish(self, event: Event) -> None:
+        self.published.append(event)
 
 
 def _view(up: bool) -> PeerView:

@@ -22,6 +22,7 @@ from function_app.domain.service.balancer import BalancerFacts
 from function_app.domain.service.observation import AdminState, AgentReading, BalancerReading, Value
 from function_app.domain.service.steps import SendAdvertise, SendFence, SendOutward, SendPromote
 from function_app.domain.topology.model import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
+from function_app.reconcile.documents.event import Event
 
 
 class Clock(Protocol):
@@ -281,18 +282,13 @@ class HealthLogs(Protocol):
     async def recent(self, load_balancer: str, since: timedelta) -> tuple[HealthEvent, ...]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """Something that others may want to know, published as a CloudEvent."""
-
-    kind: str
-    topology: str
-    service: str
-    data: Mapping[str, object]
-
-
 class EventsOut(Protocol):
-    async def publish(self, happening: Happening) -> None: ...
+    @property
+    def publishes(self) -> bool:
+        """Whether anybody is to be informed at all."""
+
+    async def publish(self, event: Event) -> None:
+        """Raises Unavailable where it is not certain that it was taken; it is sent again then, with the same id."""
 
 
 @dataclass(frozen=True, slots=True)

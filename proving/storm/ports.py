@@ -28,10 +28,10 @@ from function_app.domain.service.observation import (
 )
 from function_app.domain.service.steps import SendFence, SendPromote
 from function_app.domain.topology.model import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
+from function_app.reconcile.documents.event import Event
 from function_app.reconcile.ports import (
     AgentCommand,
     CommandAnswer,
-    Happening,
     HealthEvent,
     PoolView,
     Ports,
@@ -276,6 +276,8 @@ class HostRouteServers:
 class Silent:
     """Surroundings, Metrics, HealthLogs, EventsOut and what only verification asks, knowing and keeping nothing."""
 
+    publishes = False
+
     async def ask(self, *_: object) -> str:
         return ""
 
@@ -311,7 +313,7 @@ class Silent:
     async def recent(self, load_balancer: str, since: timedelta) -> tuple[HealthEvent, ...]:
         return ()
 
-    async def publish(self, happening: Happening) -> None:
+    async def publish(self, event: Event) -> None:
         pass
 
     async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:

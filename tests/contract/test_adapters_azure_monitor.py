@@ -1,6 +1,7 @@
 """Metrics, health events and events out through the real SDKs, over HTTPS, against the simulator."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -17,7 +19,7 @@ from function_app.adapters.monitor.logs import HealthLogsOverLogAnalytics, Healt
 from function_app.adapters.monitor.metrics import MetricsOverMonitor, MetricsUnread
 from function_app.domain.base.errors import Unavailable
 from function_app.domain.service.observation import Value
-from function_app.reconcile.ports import Happening
+from function_app.reconcile.documents.event import Event
 from simulator.data_plane import HealthEvent as Logged
 from simulator.data_plane import Probed
 from simulator.seeds import hub_seed
@@ -162,25 +164,27 @@ async def test_an_id_cannot_break_out_of_the_query(tmp_path: Path) -> None:
     assert r'=~ "/x\\\"|take 1" | project' in queries[0]
 
 
-HAPPENING = Happening("Promoted", "hub", "fw", {"epoch": 7, "at": NOW, "from": "nva-a", "to": "nva-b"})
+EVENT = Event(
+    id="history/hub/fw/1.json#0", kind="Promoted", at=NOW, topology="hub", subject="fw", reasons=("nva-a failed",)
+)
 
 
-async def test_a_happening_is_published_as_a_cloud_event(sim: Simulator, azure: Azure) -> None:
-    await EventsOverEventGrid(azure, f"{sim.url}/topics/hopkeeper/api/events").publish(HAPPENING)
+async def test_an_event_is_published_as_a_cloud_event_with_its_own_id_and_time(sim: Simulator, azure: Azure) -> None:
+    await EventsOverEventGrid(azure, f"{sim.url}/topics/hopkeeper/api/events").publish(EVENT)
     [event] = sim.event_grid.topics["hopkeeper"]
     assert (event["source"], event["type"], event["subject"]) == ("/hopkeeper/hub", "Hopkeeper.Promoted", "fw")
     assert event["specversion"] == "1.0"
-    assert event["data"] == {"epoch": 7, "at": str(NOW), "from": "nva-a", "to": "nva-b"}
-    assert event["id"]
+    assert event["data"] == json.loads(msgspec.json.encode(EVENT))
+    assert (event["id"], datetime.fromisoformat(event["time"])) == (EVENT.id, NOW)
 
 
 async def test_a_topic_that_refuses_is_unavailable(sim: Simulator, azure: Azure) -> None:
     with pytest.raises(Unavailable, match="publishing Promoted of hub: Resource not found"):
-        await EventsOverEventGrid(azure, f"{sim.url}/elsewhere").publish(HAPPENING)
+        await EventsOverEventGrid(azure, f"{sim.url}/elsewhere").publish(EVENT)
 
 
 async def test_where_nothing_is_configured_nothing_is_known_and_nothing_is_sent() -> None:
     assert await MetricsUnread().probe_availability(LB, (A, B)) == {A: Value.UNKNOWN, B: Value.UNKNOWN}
     assert await HealthLogsUnread().recent(LB, timedelta(hours=1)) == ()
     events: Any = EventsUnpublished()
-    assert await events.publish(HAPPENING) is None
+    assert await events.publish(EVENT) is None

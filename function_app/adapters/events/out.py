@@ -1,37 +1,40 @@
-"""Happenings published as CloudEvents on an Event Grid topic. No decision depends on one arriving."""
+"""Events published as CloudEvents on an Event Grid topic. No decision depends on one arriving."""
 
 import importlib
-import json
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, ClassVar, cast
+
+import msgspec
 
 from function_app.adapters.arm.client import Azure, Closable, calling
-from function_app.reconcile.ports import Happening
+from function_app.reconcile.documents.event import Event
 
 EVENTS_SDK = "azure.eventgrid.aio"
 MESSAGING = "azure.core.messaging"
 
 
 class EventsOverEventGrid:
+    publishes: ClassVar[bool] = True
+
     def __init__(self, azure: Azure, endpoint: str) -> None:
         """`endpoint` is the topic's: `https://{topic}.{region}-1.eventgrid.azure.net/api/events`."""
         self._azure = azure
         self._endpoint = endpoint
 
-    async def publish(self, happening: Happening) -> None:
-        """One CloudEvent: source `/hopkeeper/{topology}`, type `Hopkeeper.{kind}`, subject the service, or else the topology.
-
-        Values of `data` that JSON has no form for are written as their text. Raises Unavailable.
-        """
-        async with calling(f"publishing {happening.kind} of {happening.topology}", self._azure.cloud.timeout):
+    async def publish(self, event: Event) -> None:
+        """One CloudEvent: source `/hopkeeper/{topology}`, type `Hopkeeper.{kind}`, id and time the event's. The data is the
+        event. Raises Unavailable."""
+        async with calling(f"publishing {event.kind} of {event.topology}", self._azure.cloud.timeout):
             client = await self._azure.client(EVENTS_SDK, self._endpoint, self._make)
-            event = importlib.import_module(MESSAGING).CloudEvent(
-                source=f"/hopkeeper/{happening.topology}",
-                type=f"Hopkeeper.{happening.kind}",
-                subject=happening.service or happening.topology,
-                data=json.loads(json.dumps(dict(happening.data), default=str)),
+            made = importlib.import_module(MESSAGING).CloudEvent(
+                id=event.id,
+                time=event.at,
+                source=f"/hopkeeper/{event.topology}",
+                type=f"Hopkeeper.{event.kind}",
+                subject=event.subject,
+                data=msgspec.json.decode(msgspec.json.encode(event)),
             )
-            await client.send(event)
+            await client.send(made)
 
     def _make(self, sdk: ModuleType, credential: Any) -> Closable:
         return cast(Closable, sdk.EventGridPublisherClient(self._endpoint, credential, **self._azure.cloud.options))
@@ -40,5 +43,7 @@ class EventsOverEventGrid:
 class EventsUnpublished:
     """Where no topic is configured: nothing is published."""
 
-    async def publish(self, happening: Happening) -> None:
+    publishes: ClassVar[bool] = False
+
+    async def publish(self, event: Event) -> None:
         return None

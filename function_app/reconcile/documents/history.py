@@ -9,6 +9,7 @@ from typing import Literal
 from msgspec import UNSET, UnsetType
 
 from function_app.domain.service.steps import Effect
+from function_app.reconcile.documents.event import Change
 from function_app.reconcile.documents.part import Part
 
 
@@ -17,7 +18,8 @@ class EntryStep(Part, frozen=True, kw_only=True):
 
     `phase` is `before → after`; `operation` the operation that the record named when the step was decided, empty where
     there was none (another instance may have opened it). `proofs` gives the load balancer's etag by fenced member,
-    `failed` the reason by effect. `performed`, `proofs` and `failed` are there once effects were performed.
+    `failed` the reason by effect. `performed`, `proofs` and `failed` are there once effects were performed. `changes`
+    are those of the record that others are informed of, once it is written.
     """
 
     at: datetime | None = None
@@ -32,6 +34,7 @@ class EntryStep(Part, frozen=True, kw_only=True):
     performed: datetime | UnsetType = UNSET
     proofs: dict[str, str] | UnsetType = UNSET
     failed: dict[str, str] | UnsetType = UNSET
+    changes: tuple[Change, ...] | UnsetType = UNSET
 
 
 class Entry(Part, frozen=True, kw_only=True):

@@ -13,13 +13,13 @@ from function_app.domain.service.guards import Opening, Touch, is_paused, refuse
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed
 from function_app.domain.service.orders import Order, obey
-from function_app.domain.service.record import Kind, Phase, Record
+from function_app.domain.service.record import Kind, Record
 from function_app.domain.service.referents import referents_of
 from function_app.domain.service.steps import AwaitProbe, Effect
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile.act.perform import Hand, perform
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
-from function_app.reconcile.ports import Happening, Ports
+from function_app.reconcile.ports import Ports
 from function_app.reconcile.store.journal import Journal, keep
 from function_app.reconcile.store.records import Records, StoredRecord
 
@@ -56,9 +56,10 @@ class Progress:
         self.first = self.first or record
         self.last = record
 
-    def stepped(self, record: Record, decision: Decision) -> None:
+    def stepped(self, at: datetime, before: Record, decision: Decision) -> None:
         """A step is durable. The first one of an order takes the order."""
-        self.last = record
+        self.last = decision.record
+        self.journal.written(at, before, decision)
         if self.order is not None:
             self.ordered, self.accepted = decision.effects, decision.because
             self.taken, self.order = True, None
@@ -128,8 +129,8 @@ class ServicePass:
                 return self._refused(look, decision, refused, order)
             if not changes and not decision.effects:
                 break
-            held = await self._intend(records, held, decision.record)
-            progress.stepped(held.record, decision)
+            before, held = held.record, await self._intend(records, held, decision.record)
+            progress.stepped(look.now, before, decision)
             if decision.effects:
                 hand = Hand(self.ports, self.topology, self.service, records, held)
                 observed = await self._act(hand, progress, decision, observed)
@@ -174,7 +175,7 @@ class ServicePass:
         return Outcome(Ending.PENDING, (*(f"{self.service.name}: {why}" for why in decision.because), *alarms), again)
 
     async def _close(self, progress: Progress, outcome: Outcome) -> None:
-        """Stores what was done, and publishes a change of holder; a failure of either does not undo what was achieved."""
+        """Stores what was done, from which events are made; a failure does not undo what was achieved."""
         before, after = progress.first, progress.last
         if before is None or after is None:
             return
@@ -182,16 +183,9 @@ class ServicePass:
             return
         try:
             await keep(self.ports.documents, self.topology, progress.journal.entry(self.ports.clock.now(), outcome))
-            if after.phase is Phase.GRANTED and before.epoch != after.epoch:
-                await self.ports.events_out.publish(self._holder_changed(before, after))
         except HopkeeperError as error:
             why = {"topology": self.topology.name, "service": self.service.name, "error": str(error)}
-            log.warning("the journal or the event of a pass is lost: %s", why, extra=why)
-
-    def _holder_changed(self, before: Record, after: Record) -> Happening:
-        reason = after.operation.reason if after.operation else ""
-        data = {"from": before.target, "to": after.target, "epoch": after.epoch, "reason": reason}
-        return Happening("HolderChanged", self.topology.name, self.service.name, data)
+            log.warning("the journal of a pass is lost: %s", why, extra=why)
 
 
 def refusals(look: Look, decision: Decision, order: Order | None) -> tuple[Refusal, ...]:

@@ -1,6 +1,5 @@
-"""Makes the look document of a slow pass and stores it: what the status shows of the last look."""
+"""Makes the look document of a slow pass and stores it: what the status shows of the last look, and what of it is news."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +8,6 @@ from ipaddress import IPv4Address
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.networks.flags import NetworkPeeringReading
 from function_app.domain.preflight.summary import Report
 from function_app.domain.service.alarms import spares
@@ -28,17 +26,17 @@ from function_app.domain.service.record import Record
 from function_app.domain.topology.model import Service
 from function_app.domain.topology.peering_names import is_own
 from function_app.reconcile.documents import look
+from function_app.reconcile.documents.event import Event, FoundOrGone
 from function_app.reconcile.documents.findings import PreflightFinding, finding, preflight_finding
 from function_app.reconcile.documents.plan import slots, steps
 from function_app.reconcile.networks import Networks
-from function_app.reconcile.passes.outcome import Outcome
+from function_app.reconcile.passes.events import Condition, News, publish
+from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.reconcile.peerings.keep import Membership
-from function_app.reconcile.ports import Happening, HealthEvent, Ports
+from function_app.reconcile.ports import HealthEvent, Ports
 from function_app.reconcile.routes.verification import Verification
 from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.topologies import InForce
-
-log = logging.getLogger("hopkeeper.pass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,8 @@ class Before(msgspec.Struct, frozen=True, rename="camel"):
 
 
 async def keep_summary(ports: Ports, summary: Summary) -> None:
-    """Writes the look document, and publishes what preflight finds now and did not before. Raises Unavailable."""
+    """Writes the look document, and publishes what is news: what preflight finds now and did not before, and what began to stand
+    or is over. Raises Unavailable."""
     topology = summary.in_force.topology.name
     before, _ = await kept.load(ports.documents, keys.status(topology), Before)
     known = _by_key(*before.preflight, *before.preflight_earlier) if before is not None else {}
@@ -96,12 +95,9 @@ async def keep_summary(ports: Ports, summary: Summary) -> None:
     earlier = tuple(each for each in missing.values() if each.rule in unjudged)
     now = document(summary, earlier)
     await ports.documents.put(keys.status(topology), msgspec.json.format(msgspec.json.encode(now), indent=1))
-    changed = {
-        "found": [_in_words(each) for key, each in found.items() if key not in known],
-        "gone": [_in_words(each) for each in missing.values() if each not in earlier],
-    }
-    if any(changed.values()):
-        await _publish(ports, Happening("FindingsChanged", topology, "", changed))
+    new = tuple(_in_words(each) for key, each in found.items() if key not in known)
+    gone = tuple(_in_words(each) for each in missing.values() if each not in earlier)
+    await publish(ports, _news(summary, now, new, gone))
 
 
 def _by_key(*findings: PreflightFinding) -> dict[tuple[str, str, str], PreflightFinding]:
@@ -109,16 +105,70 @@ def _by_key(*findings: PreflightFinding) -> dict[tuple[str, str, str], Preflight
     return {(found.rule, found.path, found.do): found for found in findings}
 
 
-def _in_words(found: PreflightFinding) -> dict[str, str]:
-    return {"rule": found.rule, "severity": found.severity, "path": found.path, "what": found.what, "do": found.do}
+def _in_words(found: PreflightFinding) -> FoundOrGone:
+    return FoundOrGone(rule=found.rule, severity=found.severity, path=found.path, what=found.what, do=found.do)
 
 
-async def _publish(ports: Ports, happening: Happening) -> None:
-    try:
-        await ports.events_out.publish(happening)
-    except HopkeeperError as error:
-        why = {"topology": happening.topology, "error": str(error)}
-        log.warning("an event of findings is lost: %s", why, extra=why)
+def _news(summary: Summary, now: look.LastLook, new: tuple[FoundOrGone, ...], gone: tuple[FoundOrGone, ...]) -> News:
+    topology, at = now.topology, summary.at
+    changed = Event(
+        id=f"{topology}/findings/{keys.stamp(at)}",
+        kind="FindingsChanged",
+        at=at,
+        topology=topology,
+        subject=topology,
+        found=new,
+        gone=gone,
+    )
+    standing = {**dict(_standing_services(summary, now)), **dict(_standing_places(summary))}
+    if summary.in_force.problems:
+        standing["rejected"] = Condition(kind="TopologyRejected", subject=topology, reasons=now.problems)
+    return News(
+        at=at,
+        topology=topology,
+        services=tuple(now.services),
+        standing=standing,
+        unknown=frozenset(_unknown(summary, now)),
+        more=(changed,) if new or gone else (),
+    )
+
+
+def _standing_services(summary: Summary, now: look.LastLook) -> Iterator[tuple[str, Condition]]:
+    for name, service in now.services.items():
+        if summary.services[name].outcome.ending is Ending.HELD:
+            yield f"held {name}", Condition(kind="Held", subject=name, reasons=service.reasons, over="HeldOver")
+        spare = service.spares
+        if isinstance(spare, dict) and spare and all(spare.values()):
+            why = tuple(reason for reason in spare.values() if reason)
+            lost = Condition(kind="RedundancyLost", subject=name, reasons=why, over="RedundancyBack")
+            yield f"redundancy {name}", lost
+
+
+def _standing_places(summary: Summary) -> Iterator[tuple[str, Condition]]:
+    """Of Route Servers, and of flags: what is being put right is news once it is."""
+    for membership in summary.memberships:
+        server, reasons = membership.server, membership.outcome.reasons
+        if membership.plan is not None and membership.plan.allotment.refused is not None:
+            yield f"slot {server}", Condition(kind="SlotRefused", subject=server, reasons=reasons)
+        if membership.steps and membership.outcome.ending is Ending.PENDING:
+            yield f"drift {server}", Condition(kind=None, subject=server, reasons=reasons, over="DriftRepaired")
+    for step in summary.networks.steps:
+        if summary.networks.outcome.ending is Ending.PENDING:
+            name, why = step.target.name, (step.why,)
+            yield f"flags {name}", Condition(kind=None, subject=name, reasons=why, over="DriftRepaired")
+
+
+def _unknown(summary: Summary, now: look.LastLook) -> Iterator[str]:
+    """The keys of what this pass could not judge: it stands as it did."""
+    yield from (f"redundancy {name}" for name, service in now.services.items() if service.spares is UNSET)
+    for membership in summary.memberships:
+        is_busy = bool(membership.steps) or membership.outcome.ending is Ending.PENDING
+        if membership.reading is None or is_busy:
+            yield f"drift {membership.server}"
+        if membership.reading is None:
+            yield f"slot {membership.server}"
+    yield from (f"flags {step.target.name}" for step in summary.networks.steps)
+    yield from (f"flags {name}" for name, reading in summary.networks.peerings.items() if isinstance(reading, str))
 
 
 def document(summary: Summary, preflight_earlier: tuple[PreflightFinding, ...]) -> look.LastLook:
@@ -237,8 +287,13 @@ def _service(service: Service, summary: Summary) -> look.Service:
 
 
 def _spares(service: Service, summary: Summary) -> dict[str, str | None] | UnsetType:
+    looked = _looked(service, summary)
+    return spares(looked) if looked is not None else UNSET
+
+
+def _looked(service: Service, summary: Summary) -> Look | None:
+    """The service as it was last seen, with its record as it is; None where no look was completed."""
     observed = summary.services[service.name].observed
     if observed is None:
-        return UNSET
-    timing = summary.in_force.topology.timing
-    return spares(Look(service, timing, observed, summary.records[service.name], summary.at))
+        return None
+    return Look(service, summary.in_force.topology.timing, observed, summary.records[service.name], summary.at)

@@ -1,5 +1,6 @@
 """What a pass did and why, kept for people: one document a pass that changed or held something."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,8 +12,10 @@ from function_app.domain.service.decision import Decision
 from function_app.domain.service.health import judge
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import Observed
-from function_app.domain.service.record import Record
+from function_app.domain.service.record import Phase, Record
+from function_app.domain.service.steps import LiftByBalancer
 from function_app.domain.topology.model import Topology
+from function_app.reconcile.documents.event import Change
 from function_app.reconcile.documents.history import Entry, EntryStep, effect_text
 from function_app.reconcile.passes.outcome import Outcome
 from function_app.reconcile.ports import Documents
@@ -51,6 +54,11 @@ class Journal:
         )
         self.steps.append(step)
 
+    def written(self, at: datetime, before: Record, decision: Decision) -> None:
+        """The record of the last step is durable."""
+        if changes := tuple(_changes(at, before, decision)):
+            self.steps[-1] = replace(self.steps[-1], changes=changes)
+
     def performed(self, at: datetime, observed: Observed) -> None:
         """What came of the effects of the last step."""
         self.steps[-1] = replace(
@@ -74,6 +82,41 @@ class Journal:
             evidence=self.evidence,
             steps=tuple(self.steps),
         )
+
+
+def _changes(at: datetime, before: Record, decision: Decision) -> Iterator[Change]:
+    """What others are informed of."""
+    after = decision.record
+    operation = after.operation or before.operation
+    if operation is None:
+        return
+    about = Change(
+        kind="FailoverStarted",
+        at=at,
+        epoch=after.epoch,
+        previous=operation.previous,
+        target=after.target,
+        operation=operation.kind,
+        reasons=(operation.reason,),
+    )
+    for member in _undone(before, decision):
+        why = (f"adminState of {member} is no longer Down, and not by us",)
+        yield replace(about, kind="FenceUndone", member=member, reasons=why)
+    if after.phase is Phase.FENCING and after.epoch != before.epoch:
+        yield about
+    if after.phase is Phase.GRANTED and (before.phase, before.epoch) != (after.phase, after.epoch):
+        yield replace(about, kind="Promoted")
+    if before.phase is Phase.GRANTED and after.phase is Phase.STABLE:
+        yield replace(about, kind="Verified", reasons=decision.because or about.reasons)
+
+
+def _undone(before: Record, decision: Decision) -> list[str]:
+    """Whose fence somebody else undid: not one that we lift ourselves, and none that learning forgets."""
+    after = decision.record
+    if Phase.LEARN in (before.phase, after.phase):
+        return []
+    lifted = {effect.member for effect in decision.effects if isinstance(effect, LiftByBalancer)}
+    return sorted((before.fenced.keys() - after.fenced.keys() - lifted) & after.owed.keys())
 
 
 def _operation(record: Record) -> str:

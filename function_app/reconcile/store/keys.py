@@ -16,6 +16,7 @@
 | `turns/{topology}/lease`, `.../due`           | slow passes                   | compare-and-swap                           |
 | `turns/{topology}/asked`                      | every request for a slow pass | overwritten                                |
 | `fences/{topology}/{service}/{member}`        | the pass that fences or lifts | compare-and-swap                           |
+| `events/{topology}.json`                      | slow passes                   | compare-and-swap                           |
 | `sweep.json`                                  | the sweep                     | overwritten                                |
 
 Only `topologies/` and `records/` are believed, and `good/` while something in it may serve. Every other document may be
@@ -103,6 +104,11 @@ def stamp_of(key: str) -> str:
 def status(topology: str) -> str:
     """What the last slow pass saw, for people (`passes.summary`). Overwritten."""
     return f"{STATUSES}{topology}.json"
+
+
+def events(topology: str) -> str:
+    """Which events were published, and which wait (`passes.events`). Compare-and-swap."""
+    return f"events/{topology}.json"
 
 
 def preflight(topology: str) -> str:

@@ -316,15 +316,6 @@ async def test_every_step_is_journaled_with_its_evidence(settled: Scene) -> None
     assert "P peers say bad" in entry["evidence"]["nva-a"]
 
 
-async def test_a_change_of_holder_is_published(settled: Scene) -> None:
-    settled.world.published.clear()
-    settled.world.kill("nva-a")
-    await settled.fast()
-    assert [(h.kind, h.data["from"], h.data["to"]) for h in settled.world.published] == [
-        ("HolderChanged", "nva-a", "nva-b")
-    ]
-
-
 async def test_three_members_fence_every_one_that_may_be_serving_not_only_the_old_holder() -> None:
     scene = Scene(3)
     await scene.settle()

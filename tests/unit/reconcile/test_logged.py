@@ -29,7 +29,7 @@ class Partial(FakeDocuments):
 @pytest.mark.parametrize(
     ("refused", "line"),
     [
-        ("history/", "the journal or the event of a pass is lost"),
+        ("history/", "the journal of a pass is lost"),
         ("preflight/", "what preflight reads of ARM was not loaded or stored"),
     ],
 )

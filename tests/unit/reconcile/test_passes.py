@@ -21,11 +21,12 @@ from function_app.domain.service.observation import (
     Value,
 )
 from function_app.domain.topology.model import RouteServer, Service, Speaker
+from function_app.reconcile.documents.event import Event
 from function_app.reconcile.observe import agents
 from function_app.reconcile.passes.dry_run import plan
 from function_app.reconcile.passes.outcome import Ending
 from function_app.reconcile.passes.slow import slow_pass
-from function_app.reconcile.ports import AgentCommand, CommandAnswer, Happening
+from function_app.reconcile.ports import AgentCommand, CommandAnswer
 from function_app.reconcile.store.topologies import InForce
 from tests.builders import QUICK
 from tests.fakes import FakeRouteServers, FakeWorld
@@ -238,12 +239,12 @@ async def test_what_is_wrong_with_the_stored_document_is_an_alarm_in_the_outcome
 def findings_published(scene: Scene) -> list[tuple[list[str], list[str]]]:
     """The rules that were found, and those that are gone, of each event."""
     events = [h for h in scene.world.published if h.kind == "FindingsChanged"]
-    return [(_rules(h.data["found"]), _rules(h.data["gone"])) for h in events]
+    return [(_rules(h.found or ()), _rules(h.gone or ())) for h in events]
 
 
 def _rules(shown: Any) -> list[str]:
     """Clocks stand still here while passes go on, and agents' are said to be off."""
-    return [each["rule"] for each in shown if each["rule"] != "clock-offset"]
+    return [each.rule for each in shown if each.rule != "clock-offset"]
 
 
 CLOCK_OF_B = ("clock-offset", "$.speakers[1].agent")
@@ -289,19 +290,19 @@ async def test_what_could_not_be_judged_for_a_while_is_shown_as_it_was_and_not_p
     scene.world.revive("nva-b")
     for _ in range(2):
         await scene.slow()
-    shown = [each for h in scene.world.published for each in (*h.data.get("found", ()), *h.data.get("gone", ()))]
-    assert CLOCK_OF_B not in [(each["rule"], each["path"]) for each in shown]
+    shown = [each for h in scene.world.published for each in (*(h.found or ()), *(h.gone or ()))]
+    assert CLOCK_OF_B not in [(each.rule, each.path) for each in shown]
 
 
 async def test_an_event_that_is_lost_fails_no_pass(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene()
     await scene.settle()
 
-    async def lost(happening: Happening) -> None:
+    async def lost(event: Event) -> None:
         raise Unavailable("503")
 
     scene.world.publish = lost  # type: ignore[method-assign]
     scene.world.kill("nva-b")
     outcome = await scene.slow()
     assert outcome.ending is Ending.CONVERGED
-    assert "an event of findings is lost" in caplog.text
+    assert "events are published later" in caplog.text
