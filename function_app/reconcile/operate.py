@@ -4,7 +4,7 @@ from functools import partial
 
 from function_app.domain.service.orders import Order, RehearseOrder, verb_of
 from function_app.domain.topology.model import Service
-from function_app.reconcile import observe
+from function_app.reconcile import observe, trace
 from function_app.reconcile.act.rehearse import rehearse
 from function_app.reconcile.passes.come_back import come_back
 from function_app.reconcile.passes.outcome import Outcome, Pace
@@ -17,6 +17,7 @@ async def operate(ports: Ports, in_force: InForce, service: Service, order: Orde
     """Looks at the agents, takes the order or refuses it, and goes on as a fast pass does."""
     if isinstance(order, RehearseOrder):
         return await rehearse(ports, in_force, service, order)
+    trace.begin()
     topology = in_force.topology
     trigger = f"order: {verb_of(order)} by {order.by}"
     service_pass = ServicePass(ports, topology, service, Pace.FAST, trigger, ports.clock.now())

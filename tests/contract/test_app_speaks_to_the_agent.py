@@ -28,8 +28,9 @@ from function_app.domain.service.steps import (
     SendPromote,
 )
 from function_app.domain.topology.model import Agent, Speaker
+from function_app.reconcile import trace
 from tests.unit.adapters.fake_agent import SetClock, private_pem
-from tests.unit.agent.stage import SERVICE, TOPOLOGY, Member, fresh_address, until
+from tests.unit.agent.stage import SERVICE, TOPOLOGY, Member, claims, fresh_address, until
 
 TIMEOUT = timedelta(seconds=5)
 APP_PEM = private_pem(ec.generate_private_key(ec.SECP256R1()))
@@ -312,3 +313,15 @@ async def test_report_of_a_real_agent_is_verified(member: Member) -> None:
     contents = report.contents(member.certificate, datetime.now(UTC))
     assert (report.topology, report.agent, contents.reason) == (TOPOLOGY, "nva-a", "start-up")
     assert contents.status.boot_id == agent.duties.boot_id
+
+
+async def test_the_agent_logs_the_trace_of_the_pass_that_commands_it_and_nothing_else_that_calls_itself_one(
+    agents: AgentsOverHttp, member: Member, agent: RealAgent, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "hopkeeper_agent.commands")
+    trace.begin()
+    await agents.status(TOPOLOGY, at(member), TIMEOUT)
+    token = member.app.sign("hopkeeper-command", claims({"kind": "status"}, member.name))
+    assert (await member.post(token, traceparent="00-no trace of ours"))[0] == 200
+    logged = [record.__dict__["trace"] for record in caplog.records if record.message == "command answered"]
+    assert logged == [trace.current(), ""]

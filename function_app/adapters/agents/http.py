@@ -32,6 +32,7 @@ from function_app.domain.base.errors import BadInput, NotAuthentic
 from function_app.domain.service.observation import AgentReading, AgentStatus, Unreachable
 from function_app.domain.topology.model import Speaker
 from function_app.reconcile.ports import AgentCommand, Clock, CommandAnswer
+from function_app.reconcile.trace import traceparent
 
 REPLY_SIZE_MAX = 256 * 1024
 """Bytes of a reply: a status with a thousand prefixes fits."""
@@ -150,7 +151,7 @@ class AgentsOverHttp:
         posted = self._client().post(
             f"https://{message.speaker.agent_address}:{port}/v1/command",
             data=token.encode("ascii"),
-            headers={"Content-Type": "application/jose", "Accept-Encoding": "identity"},
+            headers={"Content-Type": "application/jose", "Accept-Encoding": "identity", **traceparent()},
             ssl=certificate.tls,
             allow_redirects=False,
         )

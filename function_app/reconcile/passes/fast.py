@@ -7,7 +7,7 @@ what its probe finds, then the fence that a decision requires.
 import asyncio
 
 from function_app.domain.service.observation import Unreachable
-from function_app.reconcile import observe
+from function_app.reconcile import observe, trace
 from function_app.reconcile.passes.finish import converge, finish
 from function_app.reconcile.passes.outcome import Outcome, Pace, worst
 from function_app.reconcile.passes.service import ServicePass
@@ -17,6 +17,7 @@ from function_app.reconcile.store.topologies import InForce
 
 async def fast_pass(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
     """Raises Unavailable where storage does not answer."""
+    trace.begin()
     topology = in_force.topology
     woken = ports.clock.now()
     agents = observe.AgentReadings(ports, topology)

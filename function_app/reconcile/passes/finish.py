@@ -2,8 +2,12 @@
 
 import logging
 
+import msgspec
+
 from function_app.domain.base.errors import HopkeeperError, Transient
 from function_app.domain.topology.model import Topology
+from function_app.reconcile import trace
+from function_app.reconcile.documents.lines import PassLine
 from function_app.reconcile.passes.come_back import come_back
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
 from function_app.reconcile.passes.service import ServicePass, Watch
@@ -27,12 +31,13 @@ async def finish(ports: Ports, topology: Topology, pace: Pace, trigger: str, out
     """Sends a wake-up where the outcome says when to come back, and logs the pass. Gives the outcome as it is."""
     if outcome.retry_after is not None:
         await come_back(ports, topology.name, outcome.retry_after)
-    fields = {
-        "topology": topology.name,
-        "pace": pace.value,
-        "trigger": trigger,
-        "outcome": outcome.ending.word,
-        "reasons": "; ".join(outcome.reasons),
-    }
-    log.info("pass over %s", fields, extra=fields)
+    line = PassLine(
+        topology=topology.name,
+        pace=pace.value,
+        trigger=trigger,
+        outcome=outcome.ending.word,
+        reasons=outcome.reasons,
+        trace=trace.current(),
+    )
+    log.info("pass %s", msgspec.json.encode(line).decode())
     return outcome

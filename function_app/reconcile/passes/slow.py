@@ -13,7 +13,7 @@ from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.preflight.summary import Report
 from function_app.domain.service.observation import Observed, Value
 from function_app.domain.topology.model import Service, Topology
-from function_app.reconcile import observe
+from function_app.reconcile import observe, trace
 from function_app.reconcile.act.rehearse import rehearsals, rehearse_adopted
 from function_app.reconcile.networks import keep_networks
 from function_app.reconcile.passes.finish import converge, finish
@@ -38,6 +38,7 @@ async def slow_pass(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
     async def one_pass() -> Outcome:
         return await _everything(ports, in_force, trigger)
 
+    trace.begin()
     topology = in_force.topology
     outcome = await in_turn(ports, topology.name, topology.timing.slow_pass_lease, one_pass)
     if outcome is None:

@@ -1,5 +1,6 @@
 """Makes the look document of a slow pass and stores it: what the status shows of the last look, and what of it is news."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,12 +23,14 @@ from function_app.domain.service.observation import (
     Observed,
     Value,
 )
-from function_app.domain.service.record import Record
+from function_app.domain.service.record import Phase, Record
 from function_app.domain.topology.model import Service
 from function_app.domain.topology.peering_names import is_own
+from function_app.reconcile import trace
 from function_app.reconcile.documents import look
 from function_app.reconcile.documents.event import Event, FoundOrGone
 from function_app.reconcile.documents.findings import PreflightFinding, finding, preflight_finding
+from function_app.reconcile.documents.lines import StateLine
 from function_app.reconcile.documents.plan import slots, steps
 from function_app.reconcile.networks import Networks
 from function_app.reconcile.passes.events import Condition, News, publish
@@ -37,6 +40,8 @@ from function_app.reconcile.ports import HealthEvent, Ports
 from function_app.reconcile.routes.verification import Verification
 from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.topologies import InForce
+
+log = logging.getLogger("hopkeeper.pass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,38 @@ async def keep_summary(ports: Ports, summary: Summary) -> None:
     await ports.documents.put(keys.status(topology), msgspec.json.format(msgspec.json.encode(now), indent=1))
     new = tuple(_in_words(each) for key, each in found.items() if key not in known)
     gone = tuple(_in_words(each) for each in missing.values() if each not in earlier)
+    for name, service in now.services.items():
+        log.info("state %s", msgspec.json.encode(_state(summary, name, service)).decode())
     await publish(ports, _news(summary, now, new, gone))
+
+
+def _state(summary: Summary, name: str, service: look.Service) -> StateLine:
+    topology, seen, record = summary.in_force.topology, summary.services[name], summary.records[name]
+    desired, operation = topology.service(name), record.operation
+    is_moving = operation is not None and record.phase is not Phase.STABLE
+    looked = _looked(desired, summary)
+    return StateLine(
+        topology=topology.name,
+        service=name,
+        at=summary.at,
+        trace=trace.current(),
+        mode=desired.mode,
+        phase=record.phase,
+        epoch=record.epoch,
+        holder=record.holder,
+        serving=sum(map(looked.serves, desired.names)) if looked is not None else 0,
+        may_serve=len(record.may_serve),
+        owed=len(record.owed),
+        spares=sum(why is None for why in service.spares.values()) if isinstance(service.spares, dict) else None,
+        outcome=service.outcome,
+        held=seen.outcome.ending is Ending.HELD,
+        reasons=service.reasons,
+        operation=operation.kind if operation is not None else "",
+        operation_seconds=(summary.at - operation.started).total_seconds() if operation and is_moving else 0,
+        evidence_seconds=(summary.at - seen.observed.at).total_seconds() if seen.observed is not None else 0,
+        automatic_failovers=record.spacing.count if record.spacing is not None else 0,
+        write_tokens_left=summary.verification.cost.most - summary.verification.cost.spent,
+    )
 
 
 def _by_key(*findings: PreflightFinding) -> dict[tuple[str, str, str], PreflightFinding]:

@@ -51,12 +51,3 @@ async def test_a_topology_that_cannot_be_used_is_logged_and_hides_no_other(caplo
         found = await Topologies(documents, Place()).all_in_force()
     assert [in_force.topology.name for in_force in found] == ["hub"]
     assert [record.__dict__["topology"] for record in caplog.records] == ["broken"]
-
-
-async def test_the_line_of_a_pass_says_in_plain_words_which_pass_it_was(caplog: pytest.LogCaptureFixture) -> None:
-    scene = Scene()
-    with caplog.at_level(logging.INFO, "hopkeeper"):
-        await scene.slow()
-        await scene.fast()
-    lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("pass over ")]
-    assert ["'pace': 'slow', " in lines[0], "'pace': 'fast', " in lines[1]] == [True, True], lines
