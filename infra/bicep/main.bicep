@@ -398,6 +398,15 @@ module monitoring 'modules/monitoring.bicep' = {
   }
 }
 
+module queries 'modules/queries.bicep' = {
+  params: {
+    name: suffix
+    location: location
+    workspaceId: monitoring.outputs.workspaceResourceId
+    insightsId: monitoring.outputs.insightsId
+  }
+}
+
 module published 'modules/published-events.bicep' = if (publishEvents) {
   params: {
     name: 'evgt-${suffix}'

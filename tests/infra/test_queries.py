@@ -1,14 +1,17 @@
 """Every query that is deployed or sent parses: by Microsoft's own parser of KQL, against the tables that Azure documents."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import fields
 
 from function_app.adapters.monitor import logs as health_logs
+from function_app.reconcile.documents.lines import PassLine, StateLine
 from tests.infra.compiler import ROOT
 from tests.infra.deployments import DEPLOYMENTS, snapshot
 
@@ -81,6 +84,32 @@ def test_every_query_that_is_deployed_or_sent_is_one() -> None:
     assert deployed != []
     queries = (*deployed, health_logs._query('/subscriptions/s/a "quoted" \\ id'))
     assert {query: found for query, found in zip(queries, said(*queries), strict=True) if found} == {}
+
+
+LINES = {"state {": StateLine, "pass {": PassLine}
+"""What a query reads of the app's own log, by how such a line begins."""
+
+
+def strangers(query: str) -> set[str]:
+    """The keys that a query reads of a line and that no such line has."""
+    kinds = [kind for start, kind in LINES.items() if f'startswith "{start}"' in query]
+    known = {field.encode_name for kind in kinds for field in fields(kind)}
+    return set(re.findall(r"\bline\.(\w+)", query)) - known
+
+
+def test_queries_of_the_app_s_log_read_what_is_logged_and_cut_it_where_it_begins() -> None:
+    again = [snapshot(deployment) for deployment in DEPLOYMENTS if deployment.startswith("again")]
+    ours = {query for its in again for query in queries_in(its.made) if "parse_json(substring(Message" in query}
+    assert len(ours) >= 10
+    assert {query: found for query in ours if (found := strangers(query))} == {}
+    for query in ours:
+        (start,) = (start for start in LINES if f'startswith "{start}"' in query)
+        assert f"substring(Message, {len(start) - 1})" in query
+
+
+def test_a_key_that_no_line_has_is_named() -> None:
+    assert strangers('AppTraces | where Message startswith "state {" | project line.holder, line.leader') == {"leader"}
+    assert strangers('AppTraces | where Message startswith "pass {" | project line.holder') == {"holder"}
 
 
 def test_a_query_that_is_none_is_named_for_a_name_a_type_and_its_form() -> None:
