@@ -8,7 +8,6 @@ follows, in which it waits for the app to confirm its role (safety.md section 2b
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Coroutine, Mapping
 from datetime import datetime, timezone
@@ -29,7 +28,7 @@ from hopkeeper_agent.peer_probe import answers_http
 from hopkeeper_agent.probe import probe_handler
 from hopkeeper_agent.reports import Reportable, Reporter, changes
 from hopkeeper_agent.role import Command, ServiceState, Toward
-from hopkeeper_agent.speakers import SessionState, SpeakerError
+from hopkeeper_agent.speakers import SessionState
 from hopkeeper_agent.status import Parts, reportable, status
 
 log = logging.getLogger(__name__)
@@ -120,7 +119,7 @@ class Agent:
         self._spawn(self._beat())
         self._spawn(self._try_overdue())
         if self._trust.is_whole:
-            self._spawn(self._announce())
+            self._spawn(self.duties.announce())
         else:
             # Made durable at once: at the next start nothing would show that the file is not to be trusted.
             log.error("the state file is not trusted: standing by", extra={"why": self._trust.value})
@@ -162,11 +161,6 @@ class Agent:
     def _established(self) -> int:
         inward = [session for session in self._speaker.sessions().values() if session.toward is Toward.ROUTE_SERVERS]
         return sum(session.state is SessionState.ESTABLISHED for session in inward)
-
-    async def _announce(self) -> None:
-        # If this fails the speaker goes on trying by itself.
-        with contextlib.suppress(SpeakerError):
-            await self._speaker.announce(self.duties.advertisements())
 
     async def _believe(self) -> None:
         await asyncio.sleep(self._boot_window_seconds)

@@ -87,6 +87,8 @@ class Duties:
         self._shown: dict[str, str] = {}
         self._claimed: dict[str, int] = {}
         self._why: dict[str, str] = {}
+        # Until the speaker has them: of one that was left running nothing is certain.
+        self._unsure = {name for name, state in self._states.items() if state.advertised is not None}
         self._disk = asyncio.Lock()
         self._announcing = asyncio.Lock()
         self._announcing_outward = asyncio.Lock()
@@ -128,6 +130,17 @@ class Duties:
         """What the speaker should announce to Route Servers for all services together."""
         announced = (_announced(state) for _, state in sorted(self._states.items()))
         return list(chain.from_iterable(announced))
+
+    def is_sure(self, service: str) -> bool:
+        """Whether the speaker carried out the last ADVERTISE of a service. Where it did not it goes on trying (`unsent`)."""
+        return service not in self._unsure
+
+    async def announce(self) -> None:
+        """Announce to Route Servers what they should be sent now; if that fails, the speaker goes on trying."""
+        services = frozenset(self._states)
+        with contextlib.suppress(SpeakerError):
+            await self._speaker.announce(self.advertisements())
+            self._unsure -= services
 
     def outward(self, service: str) -> tuple[Advertisement, ...]:
         """What on-premises neighbours should be sent for a service, by its present role."""
@@ -255,7 +268,9 @@ class Duties:
             try:
                 await self._speaker.announce(self.advertisements())
             except SpeakerError as error:
+                self._unsure.add(command.service)
                 return f"speaker: {error}"
+            self._unsure.discard(command.service)
             return None
 
     async def _take_outward(self, command: AdvertiseOutward) -> str | None:

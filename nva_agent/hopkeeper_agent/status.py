@@ -173,12 +173,19 @@ def _service(parts: Parts, name: str) -> dict[str, Any]:
         "role": state.role.value,
         "answering": parts.probe.is_open and answers(state, parts.fatal()),
         "advertised": encode_advertised(state.advertised),
+        **_unsent(parts, name),
         "heard": duties.heard.get(name, 0),
         **_warrants(state, duties.shown.get(name, "")),
         "durable": duties.is_durable(name),
         **({"unconfirmed": True} if state.unconfirmed else {}),
         **_outward(state, duties.outward(name)),
     }
+
+
+def _unsent(parts: Parts, service: str) -> dict[str, Any]:
+    """Why `advertised` is not what is sent, where that is so."""
+    why = "" if parts.duties.is_sure(service) else parts.speaker.unsent()
+    return {"unsent": why} if why else {}
 
 
 def _warrants(state: ServiceState, shown: str) -> dict[str, Any]:

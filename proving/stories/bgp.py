@@ -195,6 +195,9 @@ class SimulatedVoice:
             for neighbour, (up, since) in self._now().items()
         }
 
+    def unsent(self) -> str:
+        return ""
+
     def findings(self) -> Mapping[str, Finding]:
         return {}
 

@@ -22,7 +22,7 @@ from hopkeeper_agent.speakers.control_socket import ControlSocket
 from tests.contract.test_agent_daemons import LONG, OWN, Site, path, received, states
 from tests.unit.agent.bgp_wire import Route, WirePeer
 from tests.unit.agent.daemons import MISSING, RealBird, RealFrr, real_daemon
-from tests.unit.agent.stage import Member, advertise, fresh_address, new_signer, until
+from tests.unit.agent.stage import SERVICE, Member, advertise, fresh_address, new_signer, until
 
 PREFIX = "192.168.0.0/16"
 FRONTEND = "10.0.1.100"
@@ -164,6 +164,56 @@ async def test_what_his_policy_changes_on_the_way_out_is_reported_and_stays_as_i
         assert f"as ordered but next hop {FRONTEND}" in reply["reason"]
         for peer in peers:
             assert (changes(peer), peer.routes(), peer.sessions) == ([], AS_IT_WAS, 1)
+
+
+DEFAULT = "0.0.0.0/0"
+
+
+@pytest.mark.parametrize("site", ["frr"], indirect=True)
+async def test_a_withdrawal_that_his_default_originate_undoes_is_refused_as_often_as_it_is_ordered(site: Site) -> None:
+    frr(site, f"  network {PREFIX} route-map own\n", "default-originate")
+    async with site.peers() as peers:
+        site.daemon.start()
+        await until(lambda: all(DEFAULT in peer.routes() for peer in peers), LONG)
+        async with site.member.running() as agent:
+            await until(lambda: states(agent) == ["established"] * 2, LONG)
+            await site.member.send(advertise(1, [(DEFAULT, FRONTEND, 0)]))
+            await refused_twice(site, agent, DEFAULT)
+            assert all(DEFAULT in peer.routes() for peer in peers)
+
+
+@pytest.mark.parametrize("site", ["bird"], indirect=True)
+async def test_a_withdrawal_that_his_static_route_undoes_is_refused_until_he_removes_it(site: Site) -> None:
+    async with announcing(site) as (agent, peers):
+        await edited(site, BIRD_TAKEN_OVER)
+        assert (await site.member.send(advertise(1, [(PREFIX, FRONTEND, 0)])))[1]["reason"] is None
+        await refused_twice(site, agent)
+        assert [peer.routes() for peer in peers] == [AS_IT_WAS] * 2
+        await edited(site, MINE.sub("", BIRD_TAKEN_OVER))
+        assert (await site.member.send(advertise(2, [])))[1]["reason"] is None
+        assert "unsent" not in agent.status()["services"][SERVICE]
+        assert [peer.routes() for peer in peers] == [{}, {}]
+
+
+async def refused_twice(site: Site, agent: Agent, prefix: str = PREFIX) -> None:
+    """Ordered again it is refused again: nothing of ours is left in the daemon then. The report says what is sent."""
+    for _ in range(2):
+        reply = (await site.member.send(advertise(2, [])))[1]
+        assert reply["accepted"] is False
+        assert f"{prefix} is withdrawn and still sent to" in reply["reason"]
+    status = agent.status()
+    assert status["services"][SERVICE]["unsent"] in reply["reason"]
+    for session in status["sessions"].values():
+        assert [item["prefix"] for item in session["sent"]] == [prefix]
+
+
+@pytest.mark.parametrize("site", ["frr-outbound"], indirect=True)
+async def test_an_order_that_is_refused_is_reported_as_not_sent(site: Site) -> None:
+    async with announcing(site) as (agent, _):
+        await site.member.send(advertise(1, [(PREFIX, "10.0.1.101", 0)]))
+        mine = agent.status()["services"][SERVICE]
+        assert [item["next_hop"] for item in mine["advertised"]["advertisements"]] == ["10.0.1.101"]
+        assert f"as ordered but next hop {FRONTEND}" in mine["unsent"]
 
 
 @pytest.mark.parametrize("site", ["frr-outbound"], indirect=True)

@@ -54,6 +54,21 @@ def test_a_number_that_an_agent_used_before_the_record_was_lost_is_not_used_agai
     assert decision.effects == (SendAdvertise(B, 3, 5, ALL),)
 
 
+def test_a_withdrawal_that_was_taken_and_not_carried_out_is_ordered_again_and_what_is_to_be_announced_is_not() -> None:
+    """The operator's own daemon goes on announcing it. Nothing is proven by the order that is on the agent's disk."""
+    other = status(3)
+    kept = with_changes(other.services["fw"], advertised=(), advertised_turn=(3, 2), unsent="still sent")
+    record = next_advertised(stable(), ())
+    seen = look(SILENT, with_changes(other, services={"fw": kept}), SILENT)
+    command = SendAdvertise(B, 3, record.advertised.seq, ())
+    assert next_advertisements(looking(seen, record), ()) == (record, (command,))
+    tried = with_changes(seen, tried={command: "still sent"})
+    assert next_advertisements(looking(tried, record), ()) == (record, ())
+    announcing = with_changes(kept, advertised=ALL)
+    seen = look(SILENT, with_changes(other, services={"fw": announcing}), SILENT)
+    assert next_advertisements(looking(seen, record), ALL)[1] == ()
+
+
 def test_a_decision_is_settled_only_while_nothing_is_added_to_it() -> None:
     record, effect = stable(), SendFence(A, 3)
     rest = Decision(record, held=("first",), settled=True)

@@ -79,6 +79,7 @@ class _Service(Struct, frozen=True):
     outward: _Outward | None = None
     warrant: str = ""
     heard_warrant: str = ""
+    unsent: str = ""
 
 
 class _RoleCommand(Struct, frozen=True):
@@ -284,6 +285,7 @@ def _service(service: _Service, warranted: int) -> AgentService:
         advertised=tuple(Advertisement(a.prefix, a.next_hop, a.prepend) for a in advertised.advertisements)
         if advertised
         else None,
+        unsent=plain(service.unsent),
         # No prefix is the same as no command so far, whatever its other fields are.
         outward=OutwardRoutes(tuple(sorted(outward.prefixes)), outward.standby_prepend)
         if outward and outward.prefixes

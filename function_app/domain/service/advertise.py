@@ -35,11 +35,18 @@ def next_advertised(
 def next_advertisements(
     look: Look, advertisements: tuple[Advertisement, ...]
 ) -> tuple[Record, tuple[SendAdvertise, ...]]:
-    """The record with the number of this set, and a command for every announcer that answers and announces another."""
+    """The record with the number of this set, and a command for every announcer that answers and announces another.
+
+    A withdrawal that an agent took and could not carry out is ordered again: nothing may be proven by it. What is to be
+    announced the agent goes on trying by itself, and a look waits for nothing that it can do without.
+    """
     service = look.service
     reported = ((name, look.observed.service(name, service.key)) for name in service.announcers)
-    late = {name: m for name, m in reported if m is not None and set(m.advertised or ()) != set(advertisements)}
+    known = {name: mine for name, mine in reported if mine is not None}
+    late = {name: mine for name, mine in known.items() if set(mine.advertised or ()) != set(advertisements)}
     newest = max((mine.advertised_turn for mine in late.values()), default=(0, 0))
     record = next_advertised(look.record, advertisements, newest)
-    commands = (SendAdvertise(name, record.epoch, record.advertised.seq, advertisements) for name in late)
+    unsent = [name for name, mine in known.items() if mine.unsent and not advertisements and name not in late]
+    turn = (record.epoch, record.advertised.seq)
+    commands = (SendAdvertise(name, *turn, advertisements) for name in (*late, *unsent))
     return record, tuple(command for command in commands if command not in look.observed.tried)

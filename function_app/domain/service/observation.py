@@ -49,6 +49,8 @@ class AgentService:
     """The highest epoch of which it shows our own signed command, its own or a peer's (safety.md finding 16)."""
     unconfirmed: bool = False
     """Its machine has booted since it served, and it answers 503 until PROMOTE confirms its role (safety.md section 2b)."""
+    unsent: str = ""
+    """Why Route Servers are not sent just what `advertised` says; empty where they are."""
 
 
 @dataclass(frozen=True, slots=True)

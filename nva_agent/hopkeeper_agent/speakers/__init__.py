@@ -67,6 +67,9 @@ class Speaker(Protocol):
         no outward neighbour, and their failures delay no Route Server.
         """
 
+    def unsent(self) -> str:
+        """Why Route Servers are not certainly sent what was ordered last, and nothing else of it; empty where they are."""
+
     def sessions(self) -> Mapping[IPv4Address, Session]:
         """The sessions by neighbour address."""
 
@@ -87,21 +90,29 @@ class NoSpeaker:
     def __init__(self, announces: Sequence[Advertisement] = ()) -> None:
         self._announces = frozenset(announces)
         self._refused = ""
+        self._why = ""
 
     async def start(self) -> None:
         """Nothing to start."""
 
     async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
         """Raises SpeakerError for anything but what is announced already."""
-        self._refused = ""
+        self._refused = self._why = ""
         if frozenset(advertisements) == self._announces:
             return
         if not self._announces:
-            raise SpeakerError("no speaker is configured")
-        refused = f"the operator's own configuration announces {_listed(self._announces)}, and no agent changes it"
+            self._why = "no speaker is configured"
+            raise SpeakerError(self._why)
+        self._why = refused = (
+            f"the operator's own configuration announces {_listed(self._announces)}, and no agent changes it"
+        )
         # Nothing is commanded until the first order; that is no disagreement.
         self._refused = f"{refused}: commanded is {_listed(advertisements)}" if advertisements else ""
         raise SpeakerError(refused)
+
+    def unsent(self) -> str:
+        """Why the last order was refused."""
+        return self._why
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
         """None."""

@@ -98,16 +98,13 @@ class Bird:
         }
 
     async def sent(self, peer: IPv4Address) -> dict[IPv4Network, Advertisement]:
-        """The routes that BIRD has exported (`exported`), with the attributes they are sent with (`export`)."""
+        """The routes that BIRD has exported (`exported`), ours and others, with the attributes they are sent with (`export`)."""
         if (protocol := self._known.get(peer)) is None:
             return {}
-        group = Toward.OUTWARD if peer in self._outward else Toward.ROUTE_SERVERS
-        ours = f'show route table {protocol.table} where proto = "{bird_text.OURS[group].protocol}"'
-        exported = await self._ask(f"{ours} exported {protocol.name} all")
-        leaving = await self._ask(f"{ours} export {protocol.name} all")
-        gone_out = bird_text.routes(exported.lines)
-        answer = bird_text.routes(leaving.lines)
-        return {prefix: item for prefix, item in answer.items() if prefix in gone_out}
+        exported = await self._ask(f"show route table {protocol.table} exported {protocol.name} all")
+        leaving = await self._ask(f"show route table {protocol.table} export {protocol.name} all")
+        gone_out = bird_text.prefixes(exported.lines)
+        return {prefix: item for prefix, item in bird_text.sent(leaving.lines).items() if prefix in gone_out}
 
     async def tend(self, wanted: Routes | None) -> Mapping[str, str]:
         """Whether BIRD would take the next change, and graceful restart. Puts a hub speaker's clients in force."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from ipaddress import IPv4Address, IPv4Network
@@ -30,6 +30,7 @@ _TABLE_LINE = f"ipv4 table {TABLE};\n\n"
 _FUNCTION = re.compile(rf"(?<={re.escape(_TABLE_LINE)})function {FUNCTION}\(\) {{\n.*?\n}}\n\n", re.DOTALL)
 _CODED = re.compile(r"(\d{4})([ -])(.*)")
 _ROUTE = re.compile(r"(\d+\.\d+\.\d+\.\d+/\d+)\s")
+_ALTERNATIVE = re.compile(r" +\S.* \[")
 _PEER = re.compile(r"(\S+)\s+BGP\s+\S+\s+(\S+)\s+(.*?)(?:\s{2,}.*)?")
 _EXPORTED = re.compile(r"Routes:.*?(\d+) exported")
 
@@ -144,24 +145,50 @@ def answer(data: bytes) -> BirdReply:
     return BirdReply(code, tuple(lines))
 
 
-def routes(lines: Sequence[str], communities: Sequence[str] | None = None) -> dict[IPv4Network, Advertisement]:
-    """The routes of `show route … all`; with `communities`, only those that carry exactly these."""
+def routes(lines: Sequence[str], communities: Sequence[str]) -> dict[IPv4Network, Advertisement]:
+    """The routes of `show route … all` with a next hop that carry exactly these communities."""
     found: dict[IPv4Network, Advertisement] = {}
-    prefix, attributes = None, dict[str, str]()
+    for prefix, attributes in _shown(lines):
+        carried = re.findall(r"\((\d+),(\d+)\)", attributes.get("BGP.community", ""))
+        if "BGP.next_hop" in attributes and sorted(":".join(pair) for pair in carried) == sorted(communities):
+            found.setdefault(prefix, _advertisement(prefix, attributes))
+    return found
+
+
+def sent(lines: Sequence[str]) -> dict[IPv4Network, Advertisement]:
+    """The routes of `show route … export … all`, as they leave. One without a next hop, which BIRD sets to its own address on
+    the way out, has 0.0.0.0."""
+    found: dict[IPv4Network, Advertisement] = {}
+    for prefix, attributes in _shown(lines):
+        found.setdefault(prefix, _advertisement(prefix, attributes))
+    return found
+
+
+def prefixes(lines: Sequence[str]) -> frozenset[IPv4Network]:
+    """Those of `show route`."""
+    return frozenset(prefix for prefix, _ in _shown(lines))
+
+
+def _advertisement(prefix: IPv4Network, attributes: Mapping[str, str]) -> Advertisement:
+    shown = attributes.get("BGP.next_hop")
+    next_hop = IPv4Address(shown.split()[0] if shown else 0)
+    # The own ASN in front is set on sending and not shown.
+    return Advertisement(prefix, next_hop, len(attributes.get("BGP.as_path", "").split()))
+
+
+def _shown(lines: Sequence[str]) -> Iterator[tuple[IPv4Network, Mapping[str, str]]]:
+    """Each prefix, with the attributes of its best route, which comes first."""
+    prefix, attributes, is_best = None, dict[str, str](), True
     for line in [*lines, "0.0.0.0/0 "]:  # one more, to close the last
         if match := _ROUTE.match(line):
-            if prefix is not None and "BGP.next_hop" in attributes:
-                carried = re.findall(r"\((\d+),(\d+)\)", attributes.get("BGP.community", ""))
-                if communities is None or sorted(":".join(pair) for pair in carried) == sorted(communities):
-                    next_hop = IPv4Address(attributes["BGP.next_hop"].split()[0])
-                    # The own ASN in front is set on sending and not shown.
-                    prepend = len(attributes.get("BGP.as_path", "").split())
-                    found.setdefault(prefix, Advertisement(prefix, next_hop, prepend))
-            prefix, attributes = IPv4Network(match[1]), {}
-        elif ": " in line:
+            if prefix is not None:
+                yield prefix, attributes
+            prefix, attributes, is_best = IPv4Network(match[1]), {}, True
+        elif _ALTERNATIVE.match(line):
+            is_best = False
+        elif is_best and ": " in line:
             key, value = line.strip().split(": ", 1)
             attributes[key] = value
-    return found
 
 
 def protocols(lines: Sequence[str], now: datetime) -> list[BgpProtocol]:

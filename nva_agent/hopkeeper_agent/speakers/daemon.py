@@ -102,6 +102,9 @@ class DaemonSpeaker:
         self._wanted: dict[Toward, dict[IPv4Network, Advertisement] | None] = dict.fromkeys(Toward)
         self._outward_is_due = False
         """An outward order came since the configuration was last compared."""
+        self._gone: frozenset[IPv4Network] = frozenset()
+        """Withdrawn, and not seen to be gone yet: a source of the operator's own may go on announcing it."""
+        self._why = f"{daemon.name} is not reached yet"
         # Our routes that the daemon holds; None when they must be read again.
         self._held: dict[IPv4Network, Advertisement] | None = None
         self._reached = asyncio.Event()
@@ -120,9 +123,16 @@ class DaemonSpeaker:
         """
         if advertisements and toward is Toward.OUTWARD and not self._outward:
             raise SpeakerError("no outward neighbour is configured")
-        self._wanted[toward] = {item.prefix: item for item in advertisements}
+        before, self._wanted[toward] = self._wanted[toward], {item.prefix: item for item in advertisements}
+        if toward is Toward.ROUTE_SERVERS:
+            self._gone |= frozenset(before or ())
+            self._why = "it is not sent yet"
         self._outward_is_due |= toward is Toward.OUTWARD
         await self._converge(toward)
+
+    def unsent(self) -> str:
+        """Why Route Servers are not certainly sent what was ordered last, and nothing else of it; empty where they are."""
+        return self._why
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
         """The sessions by neighbour address."""
@@ -141,6 +151,16 @@ class DaemonSpeaker:
 
     async def _converge(self, toward: Toward) -> None:
         """Raises SpeakerError unless the group was certainly sent what it should be."""
+        try:
+            await self._converged(toward)
+        except SpeakerError as error:
+            if toward is Toward.ROUTE_SERVERS:
+                self._why = str(error)
+            raise
+        if toward is Toward.ROUTE_SERVERS:
+            self._why = ""
+
+    async def _converged(self, toward: Toward) -> None:
         name, unsent = self._daemon.name, ""
         try:
             async with asyncio.timeout(ANNOUNCE_SECONDS):
@@ -167,14 +187,17 @@ class DaemonSpeaker:
         self._held = None  # unless all of this succeeds
         held, outward = _of(all_held, Toward.ROUTE_SERVERS), _of(all_held, Toward.OUTWARD)
         others = max((peer.exported for peer in self._inward_peers().values()), default=0) - len(held)
+        self._gone = (self._gone | held.keys()) - wanted.keys()
         for stage in stages(held, wanted, self._settings.budget, max(0, others)):
-            before = await self._before({prefix: held[prefix] for prefix in held.keys() - stage.keys()})
+            gone = (self._gone | held.keys()) - stage.keys()
             if stage != held:
                 await self._daemon.replace({**outward, **held}, {**outward, **stage})
-            async for unsent in self._until_sent(before, stage):
+            async for unsent in self._until_sent(gone, stage):
                 yield unsent
             held = stage
         self._held = {**outward, **held}
+        if any(reading.established for reading in self._inward_peers().values()):
+            self._gone = frozenset()
 
     async def _replace_outward(self) -> None:
         """Returns once the daemon has taken it. Whether it is sent is read later, as Route Servers must not wait for it."""
@@ -188,24 +211,16 @@ class DaemonSpeaker:
             await self._daemon.replace(held, target)
         self._held = target
 
-    async def _before(self, gone: Routes) -> Mapping[IPv4Address, tuple[Routes, Routes]]:
-        """By neighbour, in which forms what is to be withdrawn may still be with it: as ordered, and as it was sent, which an
-        outbound policy may have changed."""
-        if not gone:
-            return {}
-        established = [address for address, reading in self._inward_peers().items() if reading.established]
-        return {address: (gone, _only(await self._daemon.sent(address), gone)) for address in established}
-
     def _inward_peers(self) -> Mapping[IPv4Address, PeerReading]:
         return {address: reading for address, reading in self._peers.items() if address not in self._outward}
 
-    async def _until_sent(self, before: Mapping[IPv4Address, tuple[Routes, ...]], stage: Routes) -> AsyncIterator[str]:
+    async def _until_sent(self, gone: Collection[IPv4Network], stage: Routes) -> AsyncIterator[str]:
         """Yields what is not sent yet at each look, and ends once everything is. Raises DaemonRefused."""
         ordered, pause = self._wanted[Toward.ROUTE_SERVERS], SENT_LOOK_SECONDS
         while True:
             self._note_peers(await self._daemon.peers())
             inward = [peer for peer in self._sessions if peer not in self._outward]
-            unsent = [text for peer in inward if (text := await self._unsent(peer, before.get(peer, ()), stage))]
+            unsent = [text for peer in inward if (text := await self._unsent_to(peer, gone, stage))]
             if not unsent:
                 return
             yield unsent[0]
@@ -214,19 +229,20 @@ class DaemonSpeaker:
             if self._wanted[Toward.ROUTE_SERVERS] is not ordered:
                 raise DaemonRefused(f"{unsent[0]}, and another order came")
 
-    async def _unsent(self, peer: IPv4Address, before: Sequence[Routes], stage: Routes) -> str | None:
+    async def _unsent_to(self, peer: IPv4Address, gone: Collection[IPv4Network], stage: Routes) -> str | None:
         reading = self._peers.get(peer)
         if reading is None or not reading.established:
             # It is sent with everything else when the session comes up again.
             return None
         sent = await self._daemon.sent(peer)
-        self._note_sent(peer, sent, stage)
+        self._note_sent(peer, sent, {*stage, *gone})
         for prefix, wanted in stage.items():
             if (now := sent.get(prefix)) != wanted:
                 how = f" but next hop {now.next_hop}, prepend {now.prepend}" if now else ""
                 return f"{prefix} is not sent to {peer} as ordered{how}"
-        if any(sent.get(prefix) == item for gone in before for prefix, item in gone.items()):
-            return f"a withdrawal is not sent to {peer} yet"
+        for prefix in sorted(sent.keys() & gone):
+            left = f"next hop {sent[prefix].next_hop}, prepend {sent[prefix].prepend}"
+            return f"{prefix} is withdrawn and still sent to {peer} ({left}): by the operator's own configuration?"
         return None if reading.idle else f"an UPDATE is not sent to {peer} yet"
 
     async def _keep_watching(self) -> None:
@@ -331,7 +347,7 @@ class DaemonSpeaker:
             self._changed()
         return has_changed
 
-    def _note_sent(self, peer: IPv4Address, sent: Routes, ours: Routes) -> None:
+    def _note_sent(self, peer: IPv4Address, sent: Routes, ours: Collection[IPv4Network]) -> None:
         known = tuple(sent[prefix] for prefix in sorted(ours) if prefix in sent)
         self._sessions[peer] = replace(self._sessions[peer], sent=known)
 
@@ -352,10 +368,6 @@ class DaemonSpeaker:
                 log.warning("speaker", extra={"check": name, "why": finding.detail})
         if before != self._findings:
             self._changed()
-
-
-def _only(routes: Routes, prefixes: Collection[IPv4Network]) -> Routes:
-    return {prefix: item for prefix, item in routes.items() if prefix in prefixes}
 
 
 def _of(routes: Routes, toward: Toward) -> dict[IPv4Network, Advertisement]:

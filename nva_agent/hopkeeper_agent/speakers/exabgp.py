@@ -97,6 +97,7 @@ class ExaBgpSpeaker:
             others.update(relay.prefixes)
         self._others = len(others)
         self._finding = Finding(Reading.UNKNOWN, "not reached yet")
+        self._why = "ExaBGP is not reached yet"
         self._last_id = 0
         self._pulse = asyncio.Event()
         self._speaking = {toward: asyncio.Lock() for toward in Toward}
@@ -118,6 +119,10 @@ class ExaBgpSpeaker:
             for item in advertisements
         }
         await self._converge(toward)
+
+    def unsent(self) -> str:
+        """Why Route Servers are not certainly sent what was ordered last; empty where they are."""
+        return self._why
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
         """The sessions by neighbour address."""
@@ -161,6 +166,16 @@ class ExaBgpSpeaker:
         return tuple(sorted(found, key=lambda item: item.prefix))
 
     async def _converge(self, toward: Toward) -> None:
+        try:
+            await self._replace_in_time(toward)
+        except SpeakerError as error:
+            if toward is Toward.ROUTE_SERVERS:
+                self._why = str(error)
+            raise
+        if toward is Toward.ROUTE_SERVERS:
+            self._why = ""
+
+    async def _replace_in_time(self, toward: Toward) -> None:
         try:
             async with asyncio.timeout(ANNOUNCE_SECONDS), self._speaking[toward]:
                 await self._replace(toward)

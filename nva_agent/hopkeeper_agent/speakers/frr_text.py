@@ -270,10 +270,14 @@ def peers(text: str, wanted: Sequence[IPv4Address]) -> dict[IPv4Address, PeerRea
 def sent(text: str) -> dict[IPv4Network, Advertisement]:
     """The routes of `show bgp ipv4 unicast neighbors … advertised-routes json`, as they were sent.
 
-    An operator's aggregate is shown without a next hop of IPv4: bgpd puts its own address there, as for 0.0.0.0.
+    An operator's aggregate is shown without a next hop of IPv4: bgpd puts its own address there, as for 0.0.0.0. What his
+    `default-originate` sends is not among the routes.
     """
+    shown = _object(text)
     found = {}
-    for prefix, route in (_object(text).get("advertisedRoutes") or {}).items():
+    if originated := shown.get("bgpOriginatingDefaultNetwork"):
+        found[IPv4Network(originated)] = Advertisement(IPv4Network(originated), IPv4Address(0), 0)
+    for prefix, route in (shown.get("advertisedRoutes") or {}).items():
         network = IPv4Network(prefix)
         # The own ASN in front is set on sending and not shown.
         prepend = len(str(route.get("path", "")).split())

@@ -102,6 +102,17 @@ route-map mine permit 10
 exit
 """
 
+BIRD_TWO_ROUTES = b"""1007-Table master4:
+ 100.64.0.1/32        unreachable [hopkeeper_routes 14:31:02] * (210)
+1008-\tType: static univ
+1012-\tBGP.next_hop: 10.0.1.102
+1007-                     blackhole [mine 14:31:02] (200)
+1008-\tType: static univ
+1012-\tBGP.next_hop: 10.0.1.100
+ \tBGP.as_path: 65001
+0000 
+"""
+
 
 def test_bird_shows_the_sessions_and_who_restarts_gracefully() -> None:
     first, second = bird_text.protocols(bird_text.answer(BIRD_PROTOCOLS).lines, NOW)
@@ -117,8 +128,19 @@ def test_bird_shows_routes_with_their_attributes() -> None:
     lines = bird_text.answer(BIRD_ROUTES).lines
     default = IPv4Network("0.0.0.0/0")
     vip = Advertisement(VIP, IPv4Address("10.0.1.102"), 2)
-    assert bird_text.routes(lines) == {VIP: vip, default: Advertisement(default, IPv4Address("10.0.1.4"), 0)}
+    assert bird_text.sent(lines) == {VIP: vip, default: Advertisement(default, IPv4Address("10.0.1.4"), 0)}
+    assert bird_text.prefixes(lines) == {VIP, default}
     assert bird_text.routes(lines, ["65001:100", "65001:7"]) == {VIP: vip}
+
+
+def test_of_several_routes_of_a_prefix_the_first_is_what_bird_sends() -> None:
+    lines = bird_text.answer(BIRD_TWO_ROUTES).lines
+    assert bird_text.sent(lines) == {VIP: Advertisement(VIP, IPv4Address("10.0.1.102"), 0)}
+
+
+def test_a_route_without_a_next_hop_leaves_with_birds_own() -> None:
+    lines = bird_text.answer(BIRD_TWO_ROUTES.replace(b"BGP.next_hop", b"BGP.med")).lines
+    assert bird_text.sent(lines) == {VIP: Advertisement(VIP, IPv4Address("0.0.0.0"), 0)}
 
 
 def test_a_time_without_a_date_that_is_still_to_come_was_yesterday() -> None:

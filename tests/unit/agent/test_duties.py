@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from hopkeeper_agent.duties import Duties, Start
-from hopkeeper_agent.role import Advertise, Advertisement, Fence, Promote, Role, ServiceState, Toward, Turn
+from hopkeeper_agent.role import Advertise, Advertised, Advertisement, Fence, Promote, Role, ServiceState, Toward, Turn
 from hopkeeper_agent.speakers import SpeakerError
 
 BOOT = "a" * 32
@@ -222,3 +222,23 @@ async def test_the_highest_epoch_that_an_agent_received_never_falls() -> None:
     duties.note_peer_epoch("s", 4)
     assert await duties.obey(Promote("s", Turn(6, 0), BOOT)) is not None
     assert await duties.obey(Promote("s", Turn(9, 0), BOOT)) is None
+
+
+async def test_an_order_that_the_speaker_refused_is_not_sure_until_the_speaker_took_one() -> None:
+    duties, _, voice = office()
+    voice.hoarse = True
+    assert await duties.obey(Advertise("s", Turn(5, 1), ())) == "speaker: an UPDATE is not sent yet"
+    assert not duties.is_sure("s")
+    voice.hoarse = False
+    assert await duties.obey(Advertise("s", Turn(5, 1), ())) is None
+    assert duties.is_sure("s")
+
+
+async def test_what_was_ordered_before_a_start_is_not_sure_until_it_was_announced_again() -> None:
+    duties, _, voice = office(ServiceState(advertised=Advertised(Turn(5, 1), ())))
+    voice.hoarse = True
+    await duties.announce()
+    assert not duties.is_sure("s")
+    voice.hoarse = False
+    await duties.announce()
+    assert duties.is_sure("s")
