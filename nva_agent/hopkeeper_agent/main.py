@@ -7,9 +7,11 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 
 FILES_MAX = 65536
 NOT_RUNNING = 3
+END_SECONDS = 3.0
+"""An agent that ends is announced to be back within 5 s: no disk that hangs may keep it."""
 NO_WITNESS = (
     "agent.witness is not set: no boot is noticed, and a machine restored from a backup would serve by its old disk\n"
 )
@@ -76,9 +80,22 @@ async def _run(path: Path) -> None:
     try:
         await agent.start()
         await ended.wait()
+        _end_soon()
         agent.announce_restart()
     finally:
         await agent.close()
+
+
+def _end_soon() -> None:
+    """End the process after `END_SECONDS` whatever it waits for: a thread that writes cannot be cancelled."""
+    watchdog = threading.Timer(END_SECONDS, _cut_short)
+    watchdog.daemon = True
+    watchdog.start()
+
+
+def _cut_short() -> None:
+    log.error("ended without waiting: a write or a program under way does not end")
+    os._exit(1)
 
 
 def _allow_many_connections() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import socket
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -19,6 +21,7 @@ import aiohttp
 import pytest
 from hopkeeper_agent.agent import Agent
 from hopkeeper_agent.jws import Signer
+from hopkeeper_agent.main import END_SECONDS
 
 from tests.unit.agent.stage import COMMAND_TYPE, Member, claims, fence, new_signer, promote, public_pem
 from tests.unit.agent.test_tokens import FORGERIES
@@ -238,3 +241,41 @@ def _trust(member: Member) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=member.certificate)
     context.check_hostname = False
     return context
+
+
+async def answers(member: Member) -> bool:
+    with contextlib.suppress(aiohttp.ClientError, OSError):
+        return await member.probe() in (200, 503)
+    return False
+
+
+async def test_an_agent_ends_in_time_though_its_disk_hangs(tmp_path: Path) -> None:
+    """Its state file's successor is a pipe that nothing reads from: opening it waits for ever."""
+    member = Member("nva-a", tmp_path / "nva-a", new_signer())
+    configuration = member.folder / "agent.toml"
+    configuration.write_text(member.toml())
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "hopkeeper_agent.main", "run", str(configuration), stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(30):
+            while not await answers(member):
+                assert process.returncode is None
+                await asyncio.sleep(0.05)
+        os.mkfifo(member.folder / "state" / "state.new")
+        fencing = asyncio.create_task(member.send(fence(1)))
+        async with asyncio.timeout(30):
+            while not (await member.send(STATUS))[1]["status"]["services"]:
+                assert process.returncode is None
+                await asyncio.sleep(0.05)
+        assert not fencing.done()
+        began = time.monotonic()
+        process.terminate()
+        async with asyncio.timeout(30):
+            await process.wait()
+        assert time.monotonic() - began < END_SECONDS + 2
+        await asyncio.gather(fencing, return_exceptions=True)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
