@@ -220,6 +220,17 @@ def test_a_lift_counts_when_the_data_plane_has_let_go_not_when_it_was_tried() ->
     assert decided(replace(seen, lifted={A: 4}), record).record.owed == {}
 
 
+def test_no_lift_is_written_while_nothing_could_show_it_and_what_is_missing_is_said() -> None:
+    """As before the load balancer's rule goes by the agents' probe (docs/from-what-you-have.md, step 3)."""
+    record = stable(B, 4, owed={A: 4})
+    pool = replace(balancer(nva_a="", nva_b=""), unjoined="no rule joins pool nvas and probe hopkeeper")
+    seen = replace(HOLDS, agents={**HOLDS.agents, A: status(4)}, balancer=pool)
+    decision = decided(seen, record)
+    assert (decision.effects, decision.record.owed) == ((), {A: 4})
+    assert "nva-a is lifted once that is mended: no rule joins pool nvas and probe hopkeeper" in decision.held
+    assert decided(replace(seen, balancer=replace(pool, unjoined="")), record).effects == (LiftByBalancer(A, 4),)
+
+
 def test_a_lift_of_an_earlier_operation_does_not_count_in_this_one() -> None:
     record = stable(B, 4, owed={A: 4})
     seen = replace(HOLDS, agents={**HOLDS.agents, A: status(4)}, lifted={A: 3})

@@ -26,7 +26,15 @@ from function_app.adapters.arm.client import LATER, Azure, ResourceId, calling
 from function_app.adapters.arm.document import Json, plain
 from function_app.domain.base.errors import Superseded, Terminal, Transient, Unavailable
 from function_app.domain.service.observation import AdminState, Backend, BalancerReading, in_every_pool
-from function_app.domain.service.provable import PoolSeen, fencing_rule, flaws, hidden, may_be_elsewhere, unprovable
+from function_app.domain.service.provable import (
+    PoolSeen,
+    fencing_rule,
+    flaws,
+    hidden,
+    may_be_elsewhere,
+    unjoined_by,
+    unprovable,
+)
 from function_app.domain.topology.model import LoadBalancer, Service, Speaker
 from function_app.reconcile.ports import PoolView
 
@@ -191,7 +199,8 @@ def _reading(answers: _Answers, speakers: Mapping[str, Speaker], frontend: IPv4A
     flows = flows_of(answers.document)
     wrong, missing = flaws(flows, access.spec, known, seen), known.keys() - backends.keys()
     elsewhere = frozenset(name for name in missing if may_be_elsewhere(flows, access.spec, known[name]))
-    return BalancerReading(pool.etag, frontend, backends, noticed, complete, strangers, wrong, elsewhere)
+    unjoined = "" if fencing_rule(flows, access.spec) else unjoined_by(access.spec)
+    return BalancerReading(pool.etag, frontend, backends, noticed, complete, strangers, wrong, elsewhere, unjoined)
 
 
 async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple[BackendHealth, ...]:
@@ -246,7 +255,7 @@ class AdminStatesOverArm:
             address = await access.find(document, pool, speaker)
             rule = fencing_rule(flows_of(document), access.spec)
             if rule is None:
-                raise Unavailable(f"no rule joins pool {access.spec.backend_pool} and probe {access.spec.probe}", LATER)
+                raise Unavailable(unjoined_by(access.spec), LATER)
             return reason_of(await access.health(rule), address, access.spec.known(speaker))
 
     async def _access(self, service: Service) -> _Access:

@@ -189,6 +189,8 @@ class BalancerReading:
     """Why what a member answers does not decide alone whether it gets new flows (`provable.flaws`)."""
     elsewhere: frozenset[str] = frozenset()
     """Members that the pool does not list and that may get new flows from another pool of the load balancer."""
+    unjoined: str = ""
+    """What is missing where no rule joins pool and probe: nothing shows then whether a Down, or its end, has arrived."""
 
     def hides(self, member: str) -> str | None:
         """Why it proves nothing that a pool does not list the member: an address there, or another pool, may be its own. None
@@ -225,7 +227,11 @@ def in_every_pool(readings: Sequence[BalancerReading]) -> BalancerReading:
     strangers = frozenset[str]().union(*(reading.strangers for reading in readings))
     flaws = tuple(flaw for reading in readings for flaw in reading.flaws)
     elsewhere = frozenset[str]().union(*(reading.elsewhere for reading in readings))
-    return BalancerReading(etag, first.frontend, _backends(readings), within, complete, strangers, flaws, elsewhere)
+    missing = [reading.unjoined for reading in readings]
+    unjoined = "; ".join(missing) if all(missing) else ""
+    return BalancerReading(
+        etag, first.frontend, _backends(readings), within, complete, strangers, flaws, elsewhere, unjoined
+    )
 
 
 def _backends(readings: Sequence[BalancerReading]) -> dict[str, Backend]:

@@ -288,7 +288,15 @@ def lift(look: Look, member: str) -> Decision | None:
         return Decision(replace(record, owed=owed), because=(f"{member} is back in the pool",))
     if effect in look.observed.tried:
         return Decision(record, held=(f"{member} cannot be lifted: {look.observed.tried[effect]}",))
+    if missing := _unjoined(look):
+        return Decision(record, held=(f"{member} is lifted once that is mended: {missing}",))
     return Decision(record, (effect,))
+
+
+def _unjoined(look: Look) -> str:
+    """Why nothing could show that a lift has arrived: it would only be written again at every look. Empty where it could."""
+    reading = look.observed.balancer
+    return reading.unjoined if isinstance(reading, BalancerReading) else ""
 
 
 def take_back(look: Look, member: str) -> Decision | None:

@@ -35,6 +35,11 @@ def fencing_rule(flows: FlowFacts, spec: BackendPool) -> str | None:
     return next((rule.name for rule in joined if rule.name), None)
 
 
+def unjoined_by(spec: BackendPool) -> str:
+    """What is missing where there is no such rule."""
+    return f"no rule joins pool {spec.backend_pool} and probe {spec.probe}"
+
+
 def other_pools(flows: FlowFacts, spec: BackendPool) -> Iterator[PoolFacts]:
     """The pools beside the service's own that some rule sends flows to."""
     for pool in flows.pools:
@@ -77,7 +82,7 @@ def flaws(flows: FlowFacts, spec: BackendPool, members: Mapping[str, Speaker], s
 def unprovable(flows: FlowFacts, spec: BackendPool, speaker: Speaker, interface: str | None) -> str | None:
     """Why a Down of the speaker in the service's pool would be no fence; None where it is one. `interface` as above."""
     if fencing_rule(flows, spec) is None:
-        return f"no rule joins pool {spec.backend_pool} and probe {spec.probe}"
+        return unjoined_by(spec)
     for rule in flows.rules_of(spec.backend_pool):
         if rule.probe is None:
             return f"rule {rule.name} has no probe, and there adminState does nothing"

@@ -356,7 +356,7 @@ FROM_WHAT_YOU_HAVE = Story(
         ),
         apply(),
         expect("nva-a alone answers our probe, and no adminState was written", _only_nva_a_answers, PATIENCE),
-        stays("and so it stays", _only_nva_a_answers, 60),
+        stays("and so it stays, while the operator takes his time", _only_nva_a_answers, 600),
         adopt("the operator gives the rule our probe", _rule_goes_by("hopkeeper")),
         holds(FIREWALL, "nva-a"),
         stays("nothing moves, and nothing is written", _only_nva_a_answers, 60),

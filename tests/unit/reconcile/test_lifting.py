@@ -125,3 +125,11 @@ async def test_a_lift_that_finds_none_waits_until_packets_meet_it() -> None:
     scene.pool.write(NONE)
     await scene.lift()
     assert scene.pool.packets_meet is NONE
+
+
+async def test_none_is_not_written_again_where_nothing_could_show_that_it_has_arrived() -> None:
+    scene = Scene(NONE)
+    scene.pool.says = lambda since: Unavailable("no rule joins pool nvas and probe hopkeeper")
+    with pytest.raises(Unavailable, match="no rule joins pool nvas and probe hopkeeper"):
+        await scene.lift()
+    assert scene.sets == []
