@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from function_app.domain.base.errors import Problem
 from function_app.domain.service.advertise import next_advertisements
 from function_app.domain.service.decision import Decision
+from function_app.domain.service.guards import is_paused
 from function_app.domain.service.learn import relearn
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Role
@@ -38,6 +39,9 @@ def forget(look: Look, member: str, gone: str | None, by: str) -> Decision:
         return Decision(record, held=(f"nothing is on record of {member}",))
     if member in look.members and member == record.holder and not _means_another(look, member):
         return Decision(record, held=(f"{member} serves: another member takes over first",))
+    if _comes_back(look, member):
+        way_out = "`pause` the service, forget it, `apply` the document without it, `resume`"
+        return Decision(record, held=(f"{member} has no agent and is in the document, and is fenced again: {way_out}",))
     why = f"gone, by the word of {by}: {gone}" if gone else _admits_nothing(look, member)
     if why is None:
         missing = f"no proof that {member} admits nothing: {_missing_proof(look, member)}"
@@ -46,6 +50,13 @@ def forget(look: Look, member: str, gone: str | None, by: str) -> Decision:
     if member == record.target:
         left = relearn(look.with_record(left), why).record
     return Decision(left, because=(f"{member} is forgotten, ordered by {by}: {why}",))
+
+
+def _comes_back(look: Look, member: str) -> bool:
+    """Whether the next look would put a member on record again: one without an agent answers its probe whenever it is well,
+    so while the document has it, it may serve."""
+    kept = look.is_appliance(member) and member in look.members and not _means_another(look, member)
+    return kept and not is_paused(look) and not _is_absent(look, member)
 
 
 def _without(record: Record, member: str) -> Record:

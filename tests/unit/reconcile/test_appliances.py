@@ -249,7 +249,7 @@ async def test_a_new_member_is_set_to_down_before_anything_else() -> None:
     assert (scene.record.target, scene.states()) == (A, {A: NONE, B: DOWN, C: DOWN})
 
 
-async def test_one_is_forgotten_and_leaves_the_document_in_a_pause_as_it_is_fenced_again_at_once_without() -> None:
+async def test_one_is_forgotten_and_leaves_the_document_in_a_pause_and_is_not_forgotten_without() -> None:
     """The walk of docs/operating.md: while the document has it, it may serve."""
     scene = await at_rest(3)
     before, after = scene.topology, desired(2)
@@ -258,7 +258,10 @@ async def test_one_is_forgotten_and_leaves_the_document_in_a_pause_as_it_is_fenc
     def refused() -> list[str]:
         return [problem.rule for problem in departures(before, after, {"fw": scene.record})]
 
-    await scene.order(ForgetOrder(member=C))
+    kept = scene.record
+    outcome = await scene.order(ForgetOrder(member=C))
+    assert (outcome.ending, scene.record) == (Ending.REFUSED, kept)
+    assert "is fenced again: `pause` the service, forget it, `apply` the document without it" in outcome.reasons[0]
     assert refused() == [f"nva-c leaves while it may serve, or is Down by us: {rule}"]
     await scene.order(PauseOrder())
     await scene.order(ForgetOrder(member=C))
