@@ -62,6 +62,16 @@ def refused(words: str, change: Callable[[dict[str, Any]], None], *said: str) ->
     return Act(words, do)
 
 
+def observes(on: bool) -> Act:
+    """The app is deployed with HOPKEEPER_OBSERVE_ONLY, or without it."""
+
+    async def do(stage: Stage) -> None:
+        for host in stage.hosts:
+            host.observe_only(on)
+
+    return Act(f"the app {'only observes' if on else 'may act'} from now on", do)
+
+
 def order(verb: str, service: str, words: str, *, fails: bool = False, **said: Any) -> Act:
     """An operator's order, which must be taken; with `fails` it must be tried, and go wrong."""
 

@@ -85,6 +85,11 @@ class Host:
     def adapt(self, change: Adapt) -> None:
         self.app = replace(self.app, ports=change(self.app.ports, self.azure))
 
+    def observe_only(self, on: bool) -> None:
+        """HOPKEEPER_OBSERVE_ONLY as it is set from now on."""
+        topologies = Topologies(self.app.ports.documents, Place(), observe_only=on)
+        self.app = replace(self.app, topologies=topologies, observe_only=on)
+
     def wake(self, topology: str) -> None:
         """A wake-up is delivered."""
         self.run(lambda: self._look(topology, "wake-up"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from typing import Any
 
 from function_app.domain.service.record import Kind
 from proving.stories.acts import (
@@ -15,6 +16,7 @@ from proving.stories.acts import (
     dies,
     expect,
     fault,
+    foreign_peering,
     holds,
     is_cut_off,
     is_fenced,
@@ -22,15 +24,18 @@ from proving.stories.acts import (
     is_lifted,
     is_stable,
     keeps,
+    observes,
     order,
+    own_peerings,
     peerings_are_made,
+    rewrite,
     routes_are_verified,
     says,
     seen,
     stays,
 )
 from proving.stories.seed import Seeding
-from proving.stories.stage import Stage, Story
+from proving.stories.stage import Act, Stage, Story
 from simulator.resources import Json, parse_path
 
 FIREWALL, TRANSIT = "egress-firewall", "transit"
@@ -346,6 +351,28 @@ def _only_nva_a_answers(stage: Stage) -> bool:
     return answering == ["nva-a"] and all(stage.admin_state(name, FIREWALL) == "None" for name in ("nva-a", "nva-b"))
 
 
+HIS_PEERINGS = {"nva-a": "to-fw-1", "nva-b": "to-fw-2"}
+"""The names that the operator gave his peerings, by speaker."""
+
+
+def _there_already(speaker: str, address: str) -> Act:
+    return foreign_peering("rs-hub", HIS_PEERINGS[speaker], address, 65001)
+
+
+def _adopts(document: dict[str, Any]) -> None:
+    document["routeServers"][0]["adopt"] = HIS_PEERINGS
+
+
+def _as_he_left_it(stage: Stage) -> bool:
+    """His two peerings and no other, nothing commanded, nothing on record, no adminState."""
+    hub = stage.topology.route_servers[0].id
+    peerings = {item["name"] for item in stage.world.route_servers.peerings(hub)}
+    commanded = any(stage.nvas[name].epoch(FIREWALL) for name in HIS_PEERINGS)
+    states = {stage.admin_state(name, FIREWALL) for name in HIS_PEERINGS}
+    untouched = peerings == set(HIS_PEERINGS.values()) and stage.record(FIREWALL) is None
+    return untouched and not commanded and states == {"None"}
+
+
 FROM_WHAT_YOU_HAVE = Story(
     "from-what-you-have",
     "the load balancer has the operator's own probe at first: one member is made to answer ours, and then the rule is switched.",
@@ -354,15 +381,20 @@ FROM_WHAT_YOU_HAVE = Story(
         adopt(
             "the load balancer's rule goes by the operator's probe of port 22, which both answer", _rule_goes_by("ssh")
         ),
-        apply(),
+        _there_already("nva-a", "10.0.1.4"),
+        _there_already("nva-b", "10.0.1.5"),
+        observes(True),
+        rewrite("the operator adopts his peerings, and puts the topology in force", _adopts),
+        stays("nothing is written and nothing commanded", _as_he_left_it, 300),
+        observes(False),
         expect("nva-a alone answers our probe, and no adminState was written", _only_nva_a_answers, PATIENCE),
         stays("and so it stays, while the operator takes his time", _only_nva_a_answers, 600),
         adopt("the operator gives the rule our probe", _rule_goes_by("hopkeeper")),
         holds(FIREWALL, "nva-a"),
         stays("nothing moves, and nothing is written", _only_nva_a_answers, 60),
         converged(),
+        expect("his peerings are the only ones", lambda stage: own_peerings(stage, "rs-hub") == set()),
     ),
-    Seeding(peered=True),
 )
 
 APPLIANCES_SANDWICH = Story(
