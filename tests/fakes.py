@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 from typing import Any
 
-from function_app.domain.base.errors import HopkeeperError, NotAuthentic, Superseded, Unavailable
+from function_app.domain.base.errors import HopkeeperError, Missing, NotAuthentic, Superseded, Unavailable
 from function_app.domain.networks.flags import NetworkPeeringReading, RepairFlags
 from function_app.domain.peerings.model import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
 from function_app.domain.peerings.scale_sets import Instance
@@ -350,10 +350,14 @@ class FakeSurroundings:
         self.balancers: dict[str, BalancerFacts | Denied] = {}
         self.interfaces: dict[str, InterfaceFacts | Denied] = {}
         self.own: dict[str, AppSubnetFacts | Denied | None] = {}
+        self.gone: set[str] = set()
+        """Names for which ARM answers 404."""
         self.reads = 0
 
     def _known[T](self, of: Mapping[str, T], name: str) -> T:
         self.reads += 1
+        if name in self.gone:
+            raise Missing(f"{name} is not there")
         if name not in of:
             raise Unavailable(f"nothing is known of {name}")
         return of[name]

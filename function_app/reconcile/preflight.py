@@ -6,18 +6,18 @@ cannot be read is unknown.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import chain
-from typing import Any
 
 import msgspec
 
 from function_app.domain.base.addresses import dotted_decimal
-from function_app.domain.base.errors import HopkeeperError
+from function_app.domain.base.errors import HopkeeperError, Missing
 from function_app.domain.preflight.facts import (
+    THE_APP,
     AgentFacts,
     AppSubnetFacts,
     ArmFacts,
@@ -39,8 +39,6 @@ from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.topologies import InForce
 
 log = logging.getLogger("hopkeeper.pass")
-
-APP = "the app"
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,11 +79,14 @@ async def preflight_now(ports: Ports, topology: Topology) -> Report:
 
 def _facts(arm: ArmFacts | None, seen: SeenInPass) -> Facts:
     answered = {n: reading for n, reading in seen.agents.items() if isinstance(reading, AgentStatus)}
+    silent = {name: reading.reason for name, reading in seen.agents.items() if isinstance(reading, Unreachable)}
     return Facts(
         arm=arm,
         route_servers={m.server: m.reading for m in seen.memberships if m.reading is not None},
+        route_servers_unread={m.server: "; ".join(m.outcome.reasons) for m in seen.memberships if m.reading is None},
         agents={name: _agent(status, seen.asked) for name, status in answered.items()},
-        silent=frozenset(n for n, r in seen.agents.items() if isinstance(r, Unreachable)) if answered else frozenset(),
+        silent=frozenset(silent) if answered else frozenset(),
+        agents_unread=silent,
         rehearsals=seen.rehearsals,
     )
 
@@ -115,43 +116,69 @@ async def kept_arm_facts(ports: Ports, in_force: InForce) -> ArmFacts | None:
 
 
 async def _arm_facts(ports: Ports, topology: Topology) -> ArmFacts:
-    """Reads everything side by side; whatever fails is left out."""
-    around = ports.surroundings
-    servers = {s.name: partial(around.location, s) for s in topology.route_servers}
-    behind = chain.from_iterable(at_each_pool(s).items() for s in topology.services if s.load_balancer is not None)
-    balancers = {key: partial(around.balancer, each) for key, each in behind}
-    interfaces = {s.name: partial(around.interface, s) for s in topology.speakers if s.interface is not None}
+    """Reads everything side by side; whatever fails is left out, with its reason."""
     at = ports.clock.now()
-    located, balanced, attached, own = await asyncio.gather(
-        _each(servers), _each(balancers), _each(interfaces), _each({APP: around.app_subnet})
-    )
-    subnet = own.get(APP)
+    answered = await _answered([*_reads(ports, topology), _Read(THE_APP, THE_APP, ports.surroundings.app_subnet)])
+    _, subnet = answered[-1]
+    failed = [(read.id.casefold(), answer) for read, answer in answered if isinstance(answer, HopkeeperError | Denied)]
     return ArmFacts(
         at=at,
-        locations=_of(str, located),
-        balancers=_of(BalancerFacts, balanced),
-        interfaces=_of(InterfaceFacts, attached),
+        locations=_of(str, answered),
+        balancers=_of(BalancerFacts, answered),
+        interfaces=_of(InterfaceFacts, answered),
         app_subnet=subnet if isinstance(subnet, AppSubnetFacts) else None,
-        app_subnet_unset=APP in own and subnet is None,
-        denied=_denied(*located.values(), *balanced.values(), *attached.values(), *own.values()),
+        app_subnet_unset=subnet is None,
+        denied=_denied(answer for _, answer in answered),
+        missing={key: str(answer) for key, answer in failed if isinstance(answer, Missing) and key != THE_APP},
+        unread={key: _why(answer) for key, answer in failed},
     )
 
 
-def _of[T](kind: type[T], answers: Mapping[str, object]) -> dict[str, T]:
-    return {name: found for name, found in answers.items() if isinstance(found, kind)}
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One thing that is read of ARM: the name and the id by which the document knows it."""
+
+    name: str
+    id: str
+    call: Callable[[], Awaitable[object]]
 
 
-def _denied(*answers: object) -> tuple[Denied, ...]:
+def _reads(ports: Ports, topology: Topology) -> Iterator[_Read]:
+    """What the document names, each by its id."""
+    around = ports.surroundings
+    for server in topology.route_servers:
+        yield _Read(server.name, server.id, partial(around.location, server))
+    for key, service in chain.from_iterable(at_each_pool(service).items() for service in topology.services):
+        if service.load_balancer is not None:
+            yield _Read(key, service.load_balancer.id, partial(around.balancer, service))
+    for speaker in topology.speakers:
+        if speaker.interface is not None:
+            yield _Read(speaker.name, speaker.interface, partial(around.interface, speaker))
+    for scale_set in topology.scale_sets:
+        yield _Read(scale_set.name, scale_set.id, partial(ports.scale_sets.instances, scale_set))
+    for peering in topology.network_peerings:
+        yield _Read(peering.name, peering.id, partial(ports.network_flags.read, peering))
+
+
+async def _answered(reads: list[_Read]) -> list[tuple[_Read, object]]:
+    """Each with its answer, or with the error of ours that was raised."""
+    answers = await asyncio.gather(*(read.call() for read in reads), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, HopkeeperError):
+            raise answer
+    return list(zip(reads, answers, strict=True))
+
+
+def _of[T](kind: type[T], answered: Sequence[tuple[_Read, object]]) -> dict[str, T]:
+    return {read.name: found for read, found in answered if isinstance(found, kind)}
+
+
+def _denied(answers: Iterable[object]) -> tuple[Denied, ...]:
     """Each permission that is missing once, in an order of its own: resource ids are compared without case."""
     denied = {(d.action, d.resource.casefold()): d for d in answers if isinstance(d, Denied)}
     return tuple(denied[key] for key in sorted(denied))
 
 
-async def _each(asked: Mapping[str, Callable[[], Awaitable[Any]]]) -> dict[str, Any]:
-    """What was answered, by name; an error is no answer."""
-    answers = await asyncio.gather(*(ask() for ask in asked.values()), return_exceptions=True)
-    found = dict(zip(asked, answers, strict=True))
-    for answer in answers:
-        if isinstance(answer, BaseException) and not isinstance(answer, HopkeeperError):
-            raise answer
-    return {name: answer for name, answer in found.items() if not isinstance(answer, HopkeeperError)}
+def _why(answer: HopkeeperError | Denied) -> str:
+    """Why it was not read."""
+    return f"403: the app may not {answer.action} it" if isinstance(answer, Denied) else str(answer)

@@ -1,5 +1,7 @@
 """The preflight report for people: aligned lines, and at the end what could not be judged."""
 
+from itertools import zip_longest
+
 from function_app.domain.preflight.rule import Severity
 from function_app.reconcile.documents.findings import Preflight, PreflightFinding
 
@@ -22,10 +24,14 @@ def _lines(finding: PreflightFinding, severity: int, rule: int) -> tuple[str, st
 
 
 def _unjudged(report: Preflight) -> tuple[str, ...]:
-    """By what is unknown: the rules that wait for it."""
-    rules: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    """By what is unknown, and why: the rules that wait for it."""
+    rules: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for gap in report.unjudged:
-        rules.setdefault((gap.needs, gap.of), []).append(gap.rule)
+        of = dict(zip_longest(gap.of, gap.why, fillvalue="an older app gives no reason"))
+        for why in dict.fromkeys(of.values()):
+            names = tuple(name for name in of if of[name] == why)
+            rules.setdefault((gap.needs, why, names), []).append(gap.rule)
     return tuple(
-        f"not judged, {need} of {', '.join(of)} unknown: {', '.join(names)}" for (need, of), names in rules.items()
+        f"not judged, {need} of {', '.join(of)} unknown: {why} ({', '.join(names)})"
+        for (need, why, of), names in rules.items()
     )

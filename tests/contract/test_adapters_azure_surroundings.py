@@ -10,7 +10,7 @@ from aiohttp import web
 
 from function_app.adapters.arm.client import Azure
 from function_app.adapters.arm.surroundings import SurroundingsOverArm
-from function_app.domain.base.errors import BadInput, Unavailable
+from function_app.domain.base.errors import BadInput, Missing, Unavailable
 from function_app.domain.preflight.facts import AppSubnetFacts, Denied, InterfaceFacts, RouteFacts
 from function_app.domain.service.balancer import AddressFacts, BalancerFacts, PoolFacts, ProbeFacts, RuleFacts
 from function_app.domain.topology.model import Speaker
@@ -116,9 +116,9 @@ async def test_a_table_without_the_default_route_or_with_propagation_off_is_repo
     assert (found.default_route, found.propagates) == (False, False)
 
 
-async def test_what_is_not_there_is_unavailable_and_what_names_nothing_is_refused(azure: Azure) -> None:
+async def test_what_is_not_there_is_missing_and_what_names_nothing_is_refused(azure: Azure) -> None:
     surroundings = SurroundingsOverArm(azure)
-    with pytest.raises(Unavailable, match="404"):
+    with pytest.raises(Missing, match="404"):
         await surroundings.interface(Speaker(name="x", address=NVA.address, asn=1, peers_with=(), interface=f"{NIC}-x"))
     with pytest.raises(BadInput, match="names none"):
         await surroundings.interface(Speaker(name="x", address=NVA.address, asn=1, peers_with=()))

@@ -45,9 +45,10 @@ def test_what_was_not_looked_at_is_named(tmp_path: Path) -> None:
     file.write_text(text(clean_document()))
     status, lines = lint(str(file))
     assert (status, lines[-1]) == (0, "nothing found")
-    assert "not judged, ARM of hub unknown: permission" in lines
+    assert "not judged, ARM of hub unknown: it was not read (not-found, permission)" in lines
     assert any(
-        line.startswith("not judged, load balancer of fw, transit unknown: same-region, probe,") for line in lines
+        line.startswith("not judged, load balancer of fw, transit unknown: it was not read (same-region, probe,")
+        for line in lines
     )
 
 
@@ -72,7 +73,7 @@ def test_the_report_is_json_where_a_program_requests_it(tmp_path: Path) -> None:
     assert [(f["rule"], f["severity"], f["path"]) for f in report["findings"]] == [
         ("as-override", "error", "$.speakers[6].asOverride")
     ]
-    assert {"rule": "permission", "needs": "ARM", "of": ["hub"]} in report["unjudged"]
+    assert {"rule": "permission", "needs": "ARM", "of": ["hub"], "why": ["it was not read"]} in report["unjudged"]
 
 
 def test_without_settings_it_stays_offline_unless_azure_is_ordered(tmp_path: Path) -> None:

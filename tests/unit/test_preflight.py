@@ -30,6 +30,7 @@ type Plant = Callable[[World], object]
 type Seen = tuple[str, Severity, str]
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
+COMPUTE = SUB.replace("Microsoft.Network", "Microsoft.Compute/virtualMachines")
 BALANCER = "$.services[0].nextHop.loadBalancer"
 
 
@@ -86,6 +87,13 @@ def one_hub(world: World) -> None:
         {"name": "hub-1", **more},
         {"name": "behind", "address": "10.0.1.85", "asn": 65085, "peersWith": ["hub-1"]},
     ]
+
+
+def other_machine(world: World) -> None:
+    world.speaker("nva-a")["vm"] = f"{COMPUTE}/nva-a"
+    world.speaker("nva-b")["vm"] = f"{COMPUTE}/NVA-B"
+    world.interface("nva-a", machine=f"{COMPUTE}/nva-b")
+    world.interface("nva-b", machine=f"{COMPUTE}/nva-b")
 
 
 def to_hub(number: int, remote: bool) -> dict[str, Any]:
@@ -227,6 +235,22 @@ FAULTS: dict[str, tuple[Plant, Seen]] = {
         lambda w: w.agent("nva-a", alarms=("speaker-graceful-restart: on for 10.0.2.4",)),
         ("agent-alarm", WARNING, "$.speakers[0].agent"),
     ),
+    "a load balancer is not there": (
+        lambda w: w.arm(missing={f"{SUB}/loadBalancers/fw".casefold(): "404"}),
+        ("not-found", ERROR, f"{BALANCER}.id"),
+    ),
+    "a Route Server is not there": (
+        lambda w: w.arm(missing={f"{SUB}/virtualHubs/rs-far".casefold(): "404"}),
+        ("not-found", ERROR, "$.routeServers[1].id"),
+    ),
+    "an interface is not there": (
+        lambda w: w.arm(missing={f"{SUB}/networkInterfaces/nva-b-nic".casefold(): "404"}),
+        ("not-found", ERROR, "$.speakers[1].interface"),
+    ),
+    "an interface is another machine's": (
+        other_machine,
+        ("not-found", ERROR, "$.speakers[0].vm"),
+    ),
     "an agent is old": (
         lambda w: w.agent("nva-a", version="0.0.9"),
         ("agent-version", WARNING, "$.speakers[0].agent"),
@@ -283,6 +307,20 @@ def test_what_is_unknown_is_never_a_finding_but_named() -> None:
     needing = {rule.name for rule in RULES if rule.needs != (Need.DOCUMENT,)}
     assert {gap.rule for gap in report.unjudged} == needing
     assert {gap.of for gap in report.unjudged if gap.rule == "probe"} == {("fw", "transit")}
+
+
+def test_what_is_not_there_is_named_with_its_id_and_what_was_not_read_with_its_reason() -> None:
+    world = World.clean()
+    fw = f"{SUB}/loadBalancers/fw"
+    spread = world.facts.arm.balancers if world.facts.arm else {}
+    world.arm(balancers={"transit": spread["transit"]}, missing={fw.casefold(): "reading fw: 404"})
+    report = world.report()
+    assert [f.what for f in report.findings] == [f"not found: check the id {fw}"]
+    assert {(gap.of, gap.why) for gap in report.unjudged} == {(("fw",), ("reading fw: 404",))}
+    world.arm(missing={}, unread={fw.casefold(): "reading fw: not done within 8 s"})
+    report = world.report()
+    assert report.findings == ()
+    assert {(gap.of, gap.why) for gap in report.unjudged} == {(("fw",), ("reading fw: not done within 8 s",))}
 
 
 def test_a_fault_of_one_is_found_although_the_others_are_unknown() -> None:

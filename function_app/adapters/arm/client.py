@@ -9,7 +9,8 @@ warm and 3 s cold), which is in a thread, so that the fast path goes on. Storage
 | 409 with a code of `BUSY`                                   | Unavailable | Retry-After, else 5 s      |
 | any other 409: another write came first                     | Superseded  | Retry-After, else 5 s      |
 | 408, 429, 5xx, an operation that failed                     | Unavailable | Retry-After, else 5 s      |
-| 400, 401, 403, 404, ...: time alone does not cure it        | Unavailable | Retry-After, else 60 s     |
+| 404: the id names nothing, or nothing yet                   | Missing     | Retry-After, else 60 s     |
+| 400, 401, 403, ...: time alone does not cure it             | Unavailable | Retry-After, else 60 s     |
 | no connection, no answer in time, an answer that is no JSON | Unavailable | 5 s                        |
 
 An answer whose JSON has an unexpected shape is Unavailable too, for 60 s and with its trace in the log: one resource's odd
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, cast, runtime_checkable
 from azure.core.exceptions import AzureError, HttpResponseError
 
 from function_app.adapters.arm.document import MESSAGE_MAX
-from function_app.domain.base.errors import BadInput, Superseded, Transient, Unavailable
+from function_app.domain.base.errors import BadInput, Missing, Superseded, Transient, Unavailable
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -203,6 +204,8 @@ def translated(what: str, error: AzureError) -> Transient:
     message, wait = f"{what}: {refusal}: {_words(error)}", retry_after(error)
     if _is_lost(status, code.casefold()):
         return Superseded(message, wait or SOON)
+    if status == 404:
+        return Missing(message, wait or LATER)
     return Unavailable(message, wait or (SOON if _may_pass(status) else LATER))
 
 

@@ -9,7 +9,7 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from function_app.adapters.arm.client import LATER, Azure, ResourceId, calling
 from function_app.adapters.arm.document import Json, facts_of, ipv4, last_of, whole
-from function_app.domain.base.errors import Unavailable
+from function_app.domain.base.errors import Missing
 from function_app.domain.peerings.scale_sets import Instance
 from function_app.domain.topology.model import ScaleSet
 
@@ -34,7 +34,7 @@ class ScaleSetsOverArm:
             try:
                 listed = await whole(listing, own.group, own.name)
             except ResourceNotFoundError as error:
-                raise Unavailable(f"{scale_set.name}: {UNLISTED}", LATER) from error
+                raise Missing(f"{scale_set.name}: {UNLISTED}", LATER) from error
             return tuple(instance for item in listed if (instance := _instance(item)) is not None)
 
 

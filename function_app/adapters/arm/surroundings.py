@@ -140,6 +140,7 @@ def interface_of(nic: Json, network: Json, table: Json) -> InterfaceFacts:
         network=tuple(found for prefix in prefixes if (found := _prefix(prefix)) is not None),
         default_route=DEFAULT_ROUTE in routes,
         propagates=not facts_of(table).get("disableBgpRoutePropagation"),
+        machine=(facts_of(nic).get("virtualMachine") or {}).get("id"),
     )
 
 

@@ -3,6 +3,7 @@
 HopkeeperError
 ├── Transient              come back later (`retry_after`)
 │   ├── Unavailable        a service or an agent did not answer, or answered that it is busy
+│   │   └── Missing        it answered that there is no such thing: one that is being made is there later
 │   └── Superseded         another writer was first: read again, decide again
 └── Terminal               trying again changes nothing
     ├── Unusable           an answer is there, and of no use: it cannot be read, or says that it failed
@@ -32,6 +33,10 @@ class Transient(HopkeeperError):
 
 class Unavailable(Transient):
     """A service or an agent did not answer, or said that it is busy."""
+
+
+class Missing(Unavailable):
+    """What answered says that there is no such thing."""
 
 
 class Superseded(Transient):

@@ -15,6 +15,9 @@ from function_app.domain.peerings.model import RouteServerReading
 from function_app.domain.service.balancer import BalancerFacts
 from function_app.domain.topology.model import Service
 
+THE_APP = "the app"
+UNREAD = "it was not read"
+
 
 def at_each_pool(service: Service) -> dict[str, Service]:
     """The service at each of its pools, by the key of what is read there: its name, and in `alsoBehind` the pool's load
@@ -34,6 +37,8 @@ class InterfaceFacts(Struct, frozen=True, kw_only=True):
     """Whether the subnet's own route table has a route for 0.0.0.0/0."""
     propagates: bool = True
     """Whether routes of gateways and Route Servers reach the subnet."""
+    machine: str | None = None
+    """The id of the virtual machine that it is attached to."""
 
 
 class RouteFacts(Struct, frozen=True, kw_only=True):
@@ -75,6 +80,10 @@ class ArmFacts(Struct, frozen=True, kw_only=True):
     app_subnet_unset: bool = False
     """Whether the setting that names the app's own subnet is missing."""
     denied: tuple[Denied, ...] = ()
+    missing: dict[str, str] = {}
+    """By id in lower case of what the document names and ARM has not: how ARM said so."""
+    unread: dict[str, str] = {}
+    """By id in lower case of what was not read, "the app" for its own subnet: why."""
 
 
 class Rehearsed(Struct, frozen=True, kw_only=True):
@@ -109,9 +118,13 @@ class Facts:
 
     arm: ArmFacts | None = None
     route_servers: Mapping[str, RouteServerReading] = field(default_factory=dict)
+    route_servers_unread: Mapping[str, str] = field(default_factory=dict)
+    """Why, by name, where its peerings were not read."""
     agents: Mapping[str, AgentFacts] = field(default_factory=dict)
     silent: frozenset[str] = frozenset()
     """Agents that were requested and did not answer, while others did."""
+    agents_unread: Mapping[str, str] = field(default_factory=dict)
+    """Why, by name, where an agent's status is not known."""
     rehearsals: Mapping[str, Rehearsed | None] | None = None
     """By service; None for one that was never rehearsed."""
 
@@ -132,6 +145,13 @@ class Facts:
     @property
     def app_subnet(self) -> AppSubnetFacts | None:
         return self.arm.app_subnet if self.arm else None
+
+    def why_unread(self, resource: str) -> str:
+        """Why nothing is known of what the document names by this id."""
+        if self.arm is None:
+            return UNREAD
+        key = resource.casefold()
+        return self.arm.missing.get(key) or self.arm.unread.get(key) or UNREAD
 
     def knows_route_server(self, name: str) -> bool:
         """Whether both its region and its peerings were read."""

@@ -4,12 +4,12 @@
 something is unknown. It never decides anything: passes act as they do whatever is found here.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from function_app.domain.base.errors import Problem
-from function_app.domain.preflight import agents, balancer, egress, routes
-from function_app.domain.preflight.facts import Facts, at_each_pool
+from function_app.domain.preflight import agents, balancer, egress, named, routes
+from function_app.domain.preflight.facts import THE_APP, UNREAD, Facts, at_each_pool
 from function_app.domain.preflight.rule import LintFinding, Need, Rule, Severity
 from function_app.domain.topology.model import Topology
 
@@ -57,6 +57,7 @@ RULES: tuple[Rule, ...] = (
     Rule("symmetric-return", WARNING, (Need.DOCUMENT,), NEXT_HOP, routes.symmetric_return),
     # what Hopkeeper itself stands on
     Rule("app-egress", ERROR, (Need.SUBNET,), "docs/preflight.md, The app's own way out", egress.app_egress),
+    Rule("not-found", ERROR, (Need.ARM,), "docs/topology.md", named.not_found),
     Rule("permission", ERROR, (Need.ARM,), "infra/bicep/modules/roles.bicep", agents.permission),
     Rule("certificate", WARNING, (Need.DOCUMENT,), "docs/operating.md", agents.certificate),
     Rule("watched", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.watched),
@@ -73,11 +74,12 @@ LAW_REFERENCE = "docs/topology.md"
 
 @dataclass(frozen=True, slots=True)
 class Unjudged:
-    """A rule that cannot be judged: what it needs, and of which part that is unknown."""
+    """A rule that cannot be judged: what it needs, of which parts that is unknown, and why, part by part."""
 
     rule: str
     need: Need
     of: tuple[str, ...]
+    why: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,33 +111,51 @@ def broken(problems: tuple[Problem, ...]) -> Report:
 def _unjudged(topology: Topology, facts: Facts) -> Iterator[Unjudged]:
     for rule in RULES:
         for need in rule.needs:
-            if unknown := tuple(LACKING[need](topology, facts)):
-                yield Unjudged(rule.name, need, unknown)
+            if unknown := LACKING[need](topology, facts):
+                yield Unjudged(rule.name, need, tuple(unknown), tuple(unknown.values()))
 
 
-def _no_route_servers(topology: Topology, facts: Facts) -> list[str]:
-    return [server.name for server in topology.route_servers if not facts.knows_route_server(server.name)]
+def _no_route_servers(topology: Topology, facts: Facts) -> dict[str, str]:
+    unknown = [server for server in topology.route_servers if not facts.knows_route_server(server.name)]
+    return {s.name: facts.route_servers_unread.get(s.name) or facts.why_unread(s.id) for s in unknown}
 
 
-def _no_balancers(topology: Topology, facts: Facts) -> list[str]:
-    behind = [service for service in topology.services if service.load_balancer]
-    return [key for service in behind for key in at_each_pool(service) if facts.balancer(key) is None]
+def _no_balancers(topology: Topology, facts: Facts) -> dict[str, str]:
+    pools = {key: each for service in topology.services for key, each in at_each_pool(service).items()}
+    behind = {key: each.load_balancer.id for key, each in pools.items() if each.load_balancer is not None}
+    return {key: facts.why_unread(resource) for key, resource in behind.items() if facts.balancer(key) is None}
 
 
-def _no_interfaces(topology: Topology, facts: Facts) -> list[str]:
+def _no_interfaces(topology: Topology, facts: Facts) -> dict[str, str]:
     members = frozenset[str]().union(*(service.names for service in topology.services))
-    return sorted(members - facts.interfaces.keys())
+    named = {name: topology.speaker(name).interface for name in sorted(members - facts.interfaces.keys())}
+    return {name: facts.why_unread(each) if each else "the document names none" for name, each in named.items()}
 
 
-LACKING: Mapping[Need, Callable[[Topology, Facts], Iterable[str]]] = {
-    Need.DOCUMENT: lambda topology, facts: (),
+def _no_agents(topology: Topology, facts: Facts) -> dict[str, str]:
+    return {n: facts.agents_unread.get(n, UNREAD) for n in sorted(topology.commanded - facts.agents.keys())}
+
+
+def _no_subnet(topology: Topology, facts: Facts) -> dict[str, str]:
+    if facts.app_subnet is not None:
+        return {}
+    unset = facts.arm is not None and facts.arm.app_subnet_unset
+    return {THE_APP: "HOPKEEPER_APP_SUBNET_ID is not set" if unset else facts.why_unread(THE_APP)}
+
+
+def _of_all(topology: Topology, lacks: bool) -> dict[str, str]:
+    return {topology.name: UNREAD} if lacks else {}
+
+
+LACKING: Mapping[Need, Callable[[Topology, Facts], Mapping[str, str]]] = {
+    Need.DOCUMENT: lambda topology, facts: {},
     Need.ROUTE_SERVER: _no_route_servers,  # its region and its peerings were read
     Need.LOAD_BALANCER: _no_balancers,
     Need.INTERFACE: _no_interfaces,  # of each member
-    Need.AGENT: lambda topology, facts: sorted(topology.commanded - facts.agents.keys()),
-    Need.ANY_AGENT: lambda topology, facts: () if facts.agents else (topology.name,),
-    Need.SUBNET: lambda topology, facts: ("the app",) if facts.app_subnet is None else (),
-    Need.ARM: lambda topology, facts: (topology.name,) if facts.arm is None else (),
-    Need.REHEARSALS: lambda topology, facts: (topology.name,) if facts.rehearsals is None else (),
+    Need.AGENT: _no_agents,
+    Need.ANY_AGENT: lambda topology, facts: _of_all(topology, not facts.agents),
+    Need.SUBNET: _no_subnet,
+    Need.ARM: lambda topology, facts: _of_all(topology, facts.arm is None),
+    Need.REHEARSALS: lambda topology, facts: _of_all(topology, facts.rehearsals is None),
 }
-"""By need, the names of those for which it is unknown; empty where it is met."""
+"""By need, the names of those for which it is unknown, and why; empty where it is met."""

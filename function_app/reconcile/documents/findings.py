@@ -36,11 +36,12 @@ class PreflightFinding(Part, frozen=True, kw_only=True):
 
 
 class Unjudged(Part, frozen=True, kw_only=True):
-    """A rule that could not be judged: the kind of fact that it needs and of which parts that is unknown."""
+    """A rule that could not be judged: the kind of fact that it needs, of which parts that is unknown, and why, part by part."""
 
     rule: str
     needs: str
     of: tuple[str, ...]
+    why: tuple[str, ...] = ()
 
 
 class Preflight(Part, frozen=True, kw_only=True):
@@ -77,5 +78,5 @@ def preflight_finding(fault: PreflightFault) -> PreflightFinding:
 def preflight_document(report: preflight.Report) -> Preflight:
     return Preflight(
         findings=tuple(map(preflight_finding, report.findings)),
-        unjudged=tuple(Unjudged(rule=u.rule, needs=u.need, of=u.of) for u in report.unjudged),
+        unjudged=tuple(Unjudged(rule=u.rule, needs=u.need, of=u.of, why=u.why) for u in report.unjudged),
     )

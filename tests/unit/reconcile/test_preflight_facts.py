@@ -11,6 +11,7 @@ import pytest
 
 from function_app.domain.base.errors import Unavailable
 from function_app.domain.preflight.facts import Denied, Rehearsed
+from function_app.domain.preflight.rule import Need, Severity
 from function_app.domain.topology.laws import Place
 from function_app.reconcile.passes.outcome import Outcome
 from function_app.reconcile.passes.slow import slow_pass
@@ -94,6 +95,22 @@ async def test_a_refused_read_is_named_and_spoils_no_other() -> None:
     del scene.around.locations["rs"]
     await scene.as_generation("g2")
     assert scene.found == ["symmetric-return"]
+
+
+async def test_what_arm_has_not_is_an_error_and_what_does_not_answer_is_not_judged_with_the_reason() -> None:
+    scene = Looked()
+    scene.around.gone.add("fw")
+    del scene.around.locations["rs"]
+    report = await UseCases(scene.ports, Topologies(scene.documents, Place())).lint(scene.topology)
+    balancer = scene.topology.service("fw").load_balancer
+    assert balancer is not None
+    assert [f.what for f in report.findings if f.severity is Severity.ERROR] == [
+        f"not found: check the id {balancer.id}"
+    ]
+    why = {(gap.need, gap.why) for gap in report.unjudged}
+    assert (Need.LOAD_BALANCER, ("fw is not there",)) in why
+    assert (Need.ROUTE_SERVER, ("nothing is known of rs",)) in why
+    assert (Need.SUBNET, ("nothing is known of the app",)) in why
 
 
 class WithoutKept(FakeDocuments):
