@@ -143,6 +143,16 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
         ["$.routeServers[1].id: a Route Server's id ends in Microsoft.Network/virtualHubs/{name}"],
     ),
     (
+        "what is below a Route Server is none",
+        lambda d: d["routeServers"][1].update(id=f"{SUB}/virtualHubs/rs-2/bgpConnections/x"),
+        ["$.routeServers[1].id: a Route Server's id ends in Microsoft.Network/virtualHubs/{name}"],
+    ),
+    (
+        "a machine is a virtual machine",
+        lambda d: speaker(d, 0, vm=f"{COMPUTE}/virtualMachineScaleSets/x"),
+        ["$.speakers[0].vm: a virtual machine's id ends in Microsoft.Compute/virtualMachines/{name}"],
+    ),
+    (
         "an interface is an interface",
         lambda d: speaker(d, 0, interface=f"{SUB}/networkInterfaces/nic/ipConfigurations/x"),
         ["$.speakers[0].interface: its id ends in Microsoft.Network/networkInterfaces/{name}"],
@@ -318,6 +328,11 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
         ["$.scaleSets[1].id: a scale set's id ends in Microsoft.Compute/virtualMachineScaleSets/{name}"],
     ),
     (
+        "an instance is no scale set",
+        lambda d: d["scaleSets"][1].update(id=f"{COMPUTE}/virtualMachineScaleSets/x/virtualMachines/0"),
+        ["$.scaleSets[1].id: a scale set's id ends in Microsoft.Compute/virtualMachineScaleSets/{name}"],
+    ),
+    (
         "a scale set's ASN is not reserved",
         lambda d: d["scaleSets"][1].update(asn=65515),
         ["$.scaleSets[1].asn: ASN 65515 is reserved by Azure or IANA"],
@@ -346,6 +361,11 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
     (
         "a load balancer is a load balancer",
         lambda d: d["services"][0]["nextHop"]["loadBalancer"].update(id=f"{SUB}/virtualHubs/ilb"),
+        ["$.services[0].nextHop.loadBalancer.id: a load balancer's id ends in Microsoft.Network/loadBalancers/{name}"],
+    ),
+    (
+        "a backend pool is no load balancer",
+        lambda d: d["services"][0]["nextHop"]["loadBalancer"].update(id=f"{SUB}/loadBalancers/x/backendAddressPools/y"),
         ["$.services[0].nextHop.loadBalancer.id: a load balancer's id ends in Microsoft.Network/loadBalancers/{name}"],
     ),
     (

@@ -54,6 +54,7 @@ LAWS: tuple[Law, ...] = (
     names.services_are_known_by_one_name,
     names.peering_names_are_short,
     names.route_servers_are_listed_once,
+    names.ids_are_of_their_type,
     speakers.addresses_are_inside,
     speakers.agents_have_addresses_of_their_own,
     speakers.asns_are_allowed,
@@ -64,7 +65,7 @@ LAWS: tuple[Law, ...] = (
     peerings.hubs_pass_on,
     peerings.clients_have_an_asn_of_their_own,
     peerings.relays_fit,
-    names.network_ids_fit,
+    names.network_peerings_have_names_of_their_own,
     peerings.adopted_are_peers,
     peerings.only_own_are_removed,
     scale_sets.names_are_free,
@@ -87,6 +88,7 @@ LAWS: tuple[Law, ...] = (
     _timing_is_sane,
 )
 RECENT: tuple[Law, ...] = (
+    names.ids_are_of_their_type,
     services.services_alone_announce_their_prefixes,
     speakers.announcements_fit,
     peerings.clients_have_an_asn_of_their_own,

@@ -6,11 +6,18 @@ from collections.abc import Iterator
 from function_app.domain.base.azure_limits import RESOURCE_NAME_MAX
 from function_app.domain.base.errors import Problem
 from function_app.domain.topology.laws.reserved import Place
+from function_app.domain.topology.laws.services import pools_of
 from function_app.domain.topology.model import RouteServer, Service, Speaker, Topology
 from function_app.domain.topology.peering_names import AGAIN, peering_name
 
-INTERFACE = re.compile(r"/providers/microsoft\.network/networkinterfaces/[^/]+$")
-NETWORK_PEERING = re.compile(r"/providers/microsoft\.network/virtualnetworks/[^/]+/virtualnetworkpeerings/[^/]+$")
+ROUTE_SERVER = "Microsoft.Network/virtualHubs/{name}"
+LOAD_BALANCER = "Microsoft.Network/loadBalancers/{name}"
+INTERFACE = "Microsoft.Network/networkInterfaces/{name}"
+NETWORK_PEERING = "Microsoft.Network/virtualNetworks/{network}/virtualNetworkPeerings/{name}"
+SCALE_SET = "Microsoft.Compute/virtualMachineScaleSets/{name}"
+MACHINE = "Microsoft.Compute/virtualMachines/{name}"
+INSTANCE = "Microsoft.Compute/virtualMachineScaleSets/{name}/virtualMachines/{instance}"
+"""What an id ends in."""
 
 
 def names_are_unique(topology: Topology, _: Place) -> Iterator[Problem]:
@@ -55,19 +62,40 @@ def route_servers_are_listed_once(topology: Topology, _: Place) -> Iterator[Prob
         if resource in listed:
             yield Problem(f"$.routeServers[{i}].id", "this Route Server is already listed")
         listed.add(resource)
-        if "/providers/microsoft.network/virtualhubs/" not in resource:
-            yield Problem(f"$.routeServers[{i}].id", "a Route Server's id ends in Microsoft.Network/virtualHubs/{name}")
 
 
-def network_ids_fit(topology: Topology, _: Place) -> Iterator[Problem]:
+def ids_are_of_their_type(topology: Topology, _: Place) -> Iterator[Problem]:
+    """Nothing below what is meant either: a backend pool's id is no load balancer's."""
+    for i, server in enumerate(topology.route_servers):
+        yield from _of_type(f"$.routeServers[{i}].id", server.id, "a Route Server's", ROUTE_SERVER)
     for i, speaker in enumerate(topology.speakers):
-        if speaker.interface is not None and not INTERFACE.search(speaker.interface.casefold()):
-            yield Problem(f"$.speakers[{i}].interface", "its id ends in Microsoft.Network/networkInterfaces/{name}")
+        if speaker.vm is not None and not _ends_in(speaker.vm, INSTANCE):
+            yield from _of_type(f"$.speakers[{i}].vm", speaker.vm, "a virtual machine's", MACHINE)
+        if speaker.interface is not None:
+            yield from _of_type(f"$.speakers[{i}].interface", speaker.interface, "its", INTERFACE)
+    for i, scale_set in enumerate(topology.scale_sets):
+        yield from _of_type(f"$.scaleSets[{i}].id", scale_set.id, "a scale set's", SCALE_SET)
+    for i, service in enumerate(topology.services):
+        for path, pool in pools_of(service, f"$.services[{i}]"):
+            yield from _of_type(f"{path}.id", pool.id, "a load balancer's", LOAD_BALANCER)
+    for i, peering in enumerate(topology.network_peerings):
+        yield from _of_type(f"$.networkPeerings[{i}].id", peering.id, "its", NETWORK_PEERING)
+
+
+def _of_type(path: str, resource: str, whose: str, shape: str) -> Iterator[Problem]:
+    if not _ends_in(resource, shape):
+        yield Problem(path, f"{whose} id ends in {shape}")
+
+
+def _ends_in(resource: str, shape: str) -> bool:
+    """Whether that is all that follows `/providers/`; ids are compared without case."""
+    _, _, found = resource.partition("/providers/")
+    return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", shape), found, re.IGNORECASE) is not None
+
+
+def network_peerings_have_names_of_their_own(topology: Topology, _: Place) -> Iterator[Problem]:
     taken = {server.name for server in topology.route_servers}
     for i, peering in enumerate(topology.network_peerings):
-        if not NETWORK_PEERING.search(peering.id.casefold()):
-            shape = "virtualNetworks/{network}/virtualNetworkPeerings/{name}"
-            yield Problem(f"$.networkPeerings[{i}].id", f"its id ends in Microsoft.Network/{shape}")
         if peering.name in taken:
             yield Problem(f"$.networkPeerings[{i}].name", f"the name {peering.name!r} is taken: names are unique")
         taken.add(peering.name)

@@ -32,8 +32,6 @@ def instances_can_peer(topology: Topology, _: Place) -> Iterator[Problem]:
     servers = {server.name for server in topology.route_servers}
     for i, scale_set in enumerate(topology.scale_sets):
         path = f"$.scaleSets[{i}]"
-        if "/providers/microsoft.compute/virtualmachinescalesets/" not in scale_set.id.casefold():
-            yield Problem(f"{path}.id", "a scale set's id ends in Microsoft.Compute/virtualMachineScaleSets/{name}")
         if scale_set.asn in RESERVED_ASNS:
             yield Problem(f"{path}.asn", f"ASN {scale_set.asn} is reserved by Azure or IANA")
         for j, name in enumerate(scale_set.peers_with):

@@ -127,8 +127,6 @@ def pools_have_one_service(topology: Topology, _: Place) -> Iterator[Problem]:
     claimed: dict[str, str] = {}
     for i, service in enumerate(topology.services):
         for path, pool in pools_of(service, f"$.services[{i}]"):
-            if "/providers/microsoft.network/loadbalancers/" not in pool.id.casefold():
-                yield Problem(f"{path}.id", "a load balancer's id ends in Microsoft.Network/loadBalancers/{name}")
             owner = claimed.setdefault(pool.pool_id, service.name)
             if owner != service.name:
                 rule = f"backend pool {pool.backend_pool!r} already belongs to service {owner!r}: one service a pool"
