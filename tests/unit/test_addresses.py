@@ -26,6 +26,18 @@ def test_a_network_has_a_length() -> None:
     assert with_or_without_length(IPv4Network, "10.1.0.0") == IPv4Network("10.1.0.0/32")
 
 
+def test_a_network_with_host_bits_is_refused_with_the_one_that_is_meant() -> None:
+    with pytest.raises(ValueError, match=r"^10\.9\.1\.0/16 has host bits set: write 10\.9\.0\.0/16$"):
+        dotted_decimal(IPv4Network, "10.9.1.0/16")
+
+
+@pytest.mark.parametrize("value", ["0.0.0.0", "0.0.0.0/32"])
+def test_what_looks_like_the_default_route_is_refused_with_the_way_to_write_it(value: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{value} is no address .*: write 0\.0\.0\.0/0 for the default route$"):
+        dotted_decimal(IPv4Network, value)
+    assert with_or_without_length(IPv4Network, value) == IPv4Network("0.0.0.0/32")
+
+
 def test_a_kind_that_is_no_address_is_left_to_msgspec() -> None:
     with pytest.raises(NotImplementedError, match="int"):
         dotted_decimal(int, "1")

@@ -253,7 +253,7 @@ def test_a_prefix_that_a_speaker_announces_stands_alone_or_with_its_next_hop() -
         ({"prefix": "10.9.0.0/16", "via": "10.0.1.9"}, "$.speakers[0].announces[0].via: no such key (there are prefix, nextHop)"),
         ({"nextHop": {"frontend": "fw"}}, "$.speakers[0].announces[0].prefix: is missing"),
         ({"prefix": "10.9.0.0/16", "nextHop": ""}, "$.speakers[0].announces[0].nextHop: '' is not a mapping (address, frontend)"),
-        ("10.9.0.1/16", "$.speakers[0].announces[0].prefix: 10.9.0.1/16 has host bits set"),
+        ("10.9.0.1/16", "$.speakers[0].announces[0].prefix: 10.9.0.1/16 has host bits set: write 10.9.0.0/16"),
         (7, "$.speakers[0].announces[0].prefix: Expected an IPv4 network in dotted decimal, got 7"),
     ],
 )  # fmt: skip

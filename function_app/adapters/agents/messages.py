@@ -13,7 +13,7 @@ from typing import Annotated, Any, assert_never
 import msgspec
 from msgspec import Meta, Struct
 
-from function_app.domain.base.addresses import dotted_decimal
+from function_app.domain.base.addresses import with_or_without_length
 from function_app.domain.base.errors import BadInput, NotAuthentic
 from function_app.domain.base.moments import moment
 from function_app.domain.service.observation import AgentService, AgentStatus, PeerView, Role, Value
@@ -315,6 +315,6 @@ def _address(kind: type, value: object) -> Any:
     if kind is IPv4Network and "/" not in str(value):
         raise BadInput.of("$.status", "holds an IPv4 network without its length")
     try:
-        return dotted_decimal(kind, value)
+        return with_or_without_length(kind, value)
     except ValueError as error:
         raise BadInput.of("$.status", plain(str(error))) from error

@@ -4,6 +4,8 @@ import re
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+NO_ADDRESS = IPv4Network("0.0.0.0/32")
+
 
 def dotted_decimal(kind: type, value: object) -> Any:
     """An IPv4Address, or an IPv4Network with its length; msgspec's `dec_hook` for both.
@@ -12,6 +14,8 @@ def dotted_decimal(kind: type, value: object) -> Any:
     ValueError, and NotImplementedError for any other kind.
     """
     read = with_or_without_length(kind, value)
+    if kind is IPv4Network and read == NO_ADDRESS:
+        raise ValueError(f"{value} is no address that anybody has: write 0.0.0.0/0 for the default route")
     if kind is IPv4Network and "/" not in str(value):
         raise ValueError(f"{value} has no length: write {value}/32 for the one address, or the length of the network")
     return read
@@ -23,4 +27,17 @@ def with_or_without_length(kind: type, value: object) -> Any:
         raise NotImplementedError(kind)
     if not isinstance(value, str) or not re.fullmatch(r"[0-9.]+(/[0-9]+)?", value):
         raise ValueError(f"Expected an IPv4 {kind.__name__[4:].lower()} in dotted decimal, got {value!r}")
-    return kind(value)
+    try:
+        return kind(value)
+    except ValueError as error:
+        if kind is IPv4Network and (around := _around(value)) is not None:
+            raise ValueError(f"{value} has host bits set: write {around}") from error
+        raise
+
+
+def _around(value: str) -> IPv4Network | None:
+    """The network that an address with a length is in; None for what is neither."""
+    try:
+        return IPv4Network(value, strict=False)
+    except ValueError:
+        return None
