@@ -251,6 +251,15 @@ FAULTS: dict[str, tuple[Plant, Seen]] = {
         other_machine,
         ("not-found", ERROR, "$.speakers[0].vm"),
     ),
+    "a next hop of its own is outside the networks": (
+        lambda w: w.speaker("relay").update(
+            announces=[
+                {"prefix": "10.8.0.0/16", "nextHop": {"address": "10.0.1.99"}},
+                {"prefix": "10.7.0.0/16", "nextHop": {"address": "10.1.1.99"}},
+            ]
+        ),
+        ("own-next-hop", WARNING, "$.speakers[6].announces[1].nextHop.address"),
+    ),
     "an agent is old": (
         lambda w: w.agent("nva-a", version="0.0.9"),
         ("agent-version", WARNING, "$.speakers[0].agent"),

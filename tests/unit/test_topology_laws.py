@@ -247,6 +247,11 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
         lambda d: speaker(d, 4, peersWith=["rs"]),
         ["$.speakers[4].peersWith: a witness has no peers"],
     ),
+    (
+        "a witness announces nothing",
+        lambda d: speaker(d, 4, announces=["10.8.0.0/16"]),
+        ["$.speakers[4].announces: a witness announces nothing: it has no peers to announce it to"],
+    ),
     # peerings
     (
         "a name of a speaker is no Route Server's",

@@ -21,6 +21,19 @@ HOLD_BEHIND_BALANCER = timedelta(seconds=180)
 """Where every path names the frontend: the Route Server offers no more than this, and the lower one is negotiated."""
 
 
+def own_next_hop(topology: Topology, _: object) -> Iterator[Fault]:
+    for path, speaker in speakers(topology):
+        for j, own in enumerate(speaker.own):
+            address = own.next_hop.address if own.next_hop is not None else None
+            if address is not None and not any(address in network for network in topology.networks):
+                yield Fault(
+                    f"{path}.announces[{j}].nextHop.address",
+                    f"{address}, the next hop of {own.prefix}, is outside the declared networks",
+                    "name an address in the Route Server's network or in one peered with it, and add that to `networks`: "
+                    "packets to any other next hop are lost",
+                )
+
+
 def prefix_in_network(topology: Topology, facts: Facts) -> Iterator[Fault]:
     seen = facts.arm.interfaces.values() if facts.arm else ()
     networks = sorted({*topology.networks, *(network for interface in seen for network in interface.network)})

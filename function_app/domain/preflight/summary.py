@@ -46,6 +46,7 @@ RULES: tuple[Rule, ...] = (
     Rule("remote-gateways", ERROR, (Need.DOCUMENT,), DUAL_HOMED, routes.remote_gateways),
     # the network: whether packets come through, and back
     Rule("prefix-in-network", WARNING, (Need.DOCUMENT,), "Virtual network traffic routing", routes.prefix_in_network),
+    Rule("own-next-hop", WARNING, (Need.DOCUMENT,), NEXT_HOP, routes.own_next_hop),
     Rule(
         "default-route-udr",
         WARNING,

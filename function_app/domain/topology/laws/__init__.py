@@ -73,6 +73,7 @@ LAWS: tuple[Law, ...] = (
     services.members_are_speakers,
     services.probes_end_at_agents,
     speakers.witnesses_only_watch,
+    speakers.witnesses_announce_nothing,
     speakers.watches_fit,
     services.one_kind_of_next_hop,
     services.ranked_services_are_active_passive,
@@ -88,6 +89,7 @@ LAWS: tuple[Law, ...] = (
     _timing_is_sane,
 )
 RECENT: tuple[Law, ...] = (
+    speakers.witnesses_announce_nothing,
     names.ids_are_of_their_type,
     services.services_alone_announce_their_prefixes,
     speakers.announcements_fit,

@@ -99,13 +99,23 @@ def witnesses_only_watch(topology: Topology, _: Place) -> Iterator[Problem]:
             yield Problem(f"$.speakers[{i}].role", "a witness serves and announces nothing")
 
 
+def witnesses_announce_nothing(topology: Topology, _: Place) -> Iterator[Problem]:
+    for i, speaker in enumerate(topology.speakers):
+        if speaker.role == "witness" and speaker.own:
+            yield Problem(
+                f"$.speakers[{i}].announces", "a witness announces nothing: it has no peers to announce it to"
+            )
+
+
 def watches_fit(topology: Topology, _: Place) -> Iterator[Problem]:
     members = frozenset[str]().union(*(service.names for service in topology.services))
     for i, speaker in enumerate(topology.speakers):
         if speaker.watch is None:
             continue
         path = f"$.speakers[{i}].watch"
-        if speaker.name not in members or (speaker.agent is not None and not speaker.has_agent_elsewhere):
+        if speaker.name not in members or (
+            speaker.agent is not None and not speaker.has_agent_elsewhere
+        ):
             yield Problem(path, "is of a member without an agent: others are watched by heartbeats, or not at all")
         if (rule := _untried(speaker.watch)) is not None:
             yield Problem(path, rule)
