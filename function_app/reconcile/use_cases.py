@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from function_app.domain.base.errors import BadInput, NotAuthentic, NotThere
+from function_app.domain.base.errors import BadInput, NotAuthentic, NotThere, among
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.summary import Report, broken, lint
 from function_app.domain.service.orders import order_from
@@ -264,6 +264,6 @@ def _concerned(ids: frozenset[str], named: frozenset[str]) -> bool:
 
 def _no_such_service(topology: Topology, name: str) -> str:
     renamed = [service.name for service in topology.services if service.formerly == name]
-    there = ", ".join(service.name for service in topology.services) or "none"
+    there = among(name, (service.name for service in topology.services))
     rule = f"topology {topology.name!r} has no service {name!r}"
-    return f"{rule}: it is called {renamed[0]} now" if renamed else f"{rule}; it has: {there}"
+    return f"{rule}: it is called {renamed[0]} now" if renamed else f"{rule}{there}"

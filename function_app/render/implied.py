@@ -10,7 +10,7 @@ from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.base.azure_limits import ROUTE_SERVER_ASN, ROUTE_SERVER_INSTANCES
-from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.base.errors import BadInput, Problem, among
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.topology.model import Service, Speaker, Topology
 from function_app.render import passing
@@ -158,8 +158,7 @@ def implied(
 def _index(topology: Topology, name: str) -> int:
     names = [speaker.name for speaker in topology.speakers]
     if name not in names:
-        known = ", ".join(sorted(names))
-        raise BadInput((Problem("$.speakers", f"no speaker is named {name!r} (there are: {known})"),))
+        raise BadInput.of("$.speakers", f"no speaker is named {name!r}{among(name, names)}")
     return names.index(name)
 
 

@@ -194,7 +194,7 @@ WRONG = [
     ("/topologies/nowhere", 404, "$.name", "there is no topology 'nowhere'"),
     (f"{HERE}?previous=maybe", 400, "?previous", "must be true or false, is 'maybe'"),
     ("/topologies/nowhere?previous=true", 404, "$.name", "there is no document of topology"),
-    (f"{HERE}/services/nothing/history", 404, "service", "has no service 'nothing'; it has: "),
+    (f"{HERE}/services/nothing/history", 404, "service", "has no service 'nothing' (there are "),
     (f"{HERE}/services/{SERVICE}/history?most=0", 400, "?most", "must be a whole number >= 1, is '0'"),
     (f"{HERE}/services/{SERVICE}/history?most=x", 400, "?most", "must be a whole number, is 'x'"),
     (f"{HERE}/services/{SERVICE}/history?after=2026-01-01T00:00:00", 400, "?after", "must say its offset from UTC"),

@@ -83,7 +83,7 @@ def test_what_is_no_time_is_refused_with_examples(written: str) -> None:
 async def test_a_service_that_is_neither_in_force_nor_on_record_is_bad_input_and_not_an_empty_answer() -> None:
     _, _, app = await settled()
     for ask in (app.history, app.explain):
-        with pytest.raises(BadInput, match="has no service 'fw2'; it has: fw"):
+        with pytest.raises(BadInput, match="has no service 'fw2': did you mean fw"):
             await ask("hub", "fw2")
         with pytest.raises(BadInput, match="there is no topology 'hub2'"):
             await ask("hub2", "fw")

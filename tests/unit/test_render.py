@@ -489,7 +489,9 @@ def test_the_nearest_vendor_is_suggested(said_so: str, meant: str) -> None:
 
 
 def test_an_unknown_speaker_is_refused() -> None:
-    assert refusals(ONE, "nva-z") == ["$.speakers: no speaker is named 'nva-z' (there are: nva-a, nva-b)"]
+    assert refusals(ONE, "nva-z") == [
+        "$.speakers: no speaker is named 'nva-z': did you mean nva-b? (there are nva-a, nva-b)"
+    ]
 
 
 def test_a_speaker_without_peers_is_refused() -> None:

@@ -343,3 +343,26 @@ def test_more_than_eight_may_want_to_peer_where_slots_go_by_priority() -> None:
     assert any("takes at most 8" in refusal for refusal in refusals(doc))
     doc["routeServers"][0]["slots"] = "byPriority"
     assert len(decode(text(doc), Place()).peered_with("rs")) == 9
+
+
+def test_a_member_that_is_misspelt_is_the_only_fault_and_the_right_name_is_proposed() -> None:
+    doc = document()
+    del doc["speakers"][1]["agent"]
+    doc["speakers"][1]["watch"] = {"kind": "tcp", "port": 443}
+    doc["services"][0]["nextHop"]["loadBalancer"]["addresses"] = {"nva-b": "10.0.1.55"}
+    doc["services"][0]["members"][1]["speaker"] = "nvab"
+    with pytest.raises(BadInput) as caught:
+        decode(text(doc), Place())
+    assert [str(problem) for problem in caught.value.problems] == [
+        "$.services[0].members[1].speaker: no speaker is named 'nvab': did you mean nva-b? (there are nva-a, nva-b)"
+    ]
+
+
+def test_a_peer_that_is_misspelt_is_named_with_what_there_is() -> None:
+    doc = document()
+    doc["speakers"][0]["peersWith"] = ["rss"]
+    with pytest.raises(BadInput) as caught:
+        decode(text(doc), Place())
+    assert [str(problem) for problem in caught.value.problems] == [
+        "$.speakers[0].peersWith[0]: no Route Server or hub speaker is named 'rss': did you mean rs? (there are rs)"
+    ]

@@ -14,8 +14,10 @@ HopkeeperError
     └── NotAuthentic       a signature, an audience or a key does not hold
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Self
 
 
@@ -62,6 +64,13 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.path}: {self.rule}"
+
+
+def among(name: str, there: Iterable[str]) -> str:
+    """What to add to a refusal of a name that is none of those that are there: the one that was probably meant, and all."""
+    known = sorted(there)
+    near = get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    return (f": did you mean {near[0]}?" if near else "") + f" (there are {', '.join(known) or 'none'})"
 
 
 class BadInput(Terminal):

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import fields, replace
 
 from function_app.domain.base.addresses import dotted_decimal
-from function_app.domain.base.errors import BadInput, NotThere
+from function_app.domain.base.errors import BadInput, NotThere, among
 from function_app.domain.base.moments import moment
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect, is_drained, is_known_out, is_surely_down_by_operator
@@ -125,7 +125,7 @@ class DrainOrder(_Form, frozen=True, kw_only=True, tag="drain"):
 
     def decide(self, look: Look) -> Decision:
         if self.member not in look.members:
-            return _refused(look, f"{self.member} is no member")
+            return _refused(look, f"{self.member} is no member{among(self.member, look.members)}")
         if refusals := refuse(Draining(self.member), look):
             return _refused(look, *map(str, refusals))
         drains = {name: drain for name, drain in look.record.drains.items() if look.at < drain.until}
@@ -301,7 +301,7 @@ def _lacks_a_proof(look: Look) -> str | None:
 def _unsuitable(look: Look, target: str) -> str | None:
     """Why this member cannot be made to serve."""
     if target not in look.members:
-        return f"{target} is no member"
+        return f"{target} is no member{among(target, look.members)}"
     if target == look.record.holder:
         return f"{target} serves already"
     if is_drained(look, target):

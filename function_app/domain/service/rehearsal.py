@@ -12,6 +12,7 @@ have to wait for its lift.
 
 from msgspec.structs import replace
 
+from function_app.domain.base.errors import among
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import is_drained
 from function_app.domain.service.guards import Draining, refuse
@@ -76,7 +77,7 @@ def _untimely(look: Look) -> str | None:
 def _unfit(look: Look, member: str) -> str | None:
     """Why this member's fence is not rehearsed. An operator's Down is never taken for ours, nor undone."""
     if member not in look.members:
-        return f"{member} is no member"
+        return f"{member} is no member{among(member, look.members)}"
     if member == look.record.holder:
         return f"{member} serves: only a standby's fence is rehearsed"
     if look.is_appliance(member):

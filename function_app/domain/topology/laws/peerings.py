@@ -1,9 +1,9 @@
 """Laws of peerings: who may peer with a Route Server or a hub, what is relayed, and which connections may be touched."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from function_app.domain.base.errors import Problem
+from function_app.domain.base.errors import Problem, among
 from function_app.domain.topology.laws.reserved import Place
 from function_app.domain.topology.model import Slots, Speaker, Topology
 from function_app.domain.topology.peering_names import PREFIX, is_own
@@ -16,16 +16,17 @@ def speakers_peer_with_route_servers_or_hubs(topology: Topology, _: Place) -> It
         yield Problem("$.routeServers", f"{name!r} is also a speaker's name: `peersWith` would not know which is meant")
     for i, speaker in enumerate(topology.speakers):
         for j, name in enumerate(speaker.peers_with):
-            if name not in servers and (rule := _no_peer(speaker, name, speakers)) is not None:
+            if name not in servers and (rule := _no_peer(speaker, name, speakers, servers)) is not None:
                 yield Problem(f"$.speakers[{i}].peersWith[{j}]", rule)
         if len(set(speaker.peers_with)) != len(speaker.peers_with):
             yield Problem(f"$.speakers[{i}].peersWith", "a Route Server or hub is named twice")
 
 
-def _no_peer(speaker: Speaker, name: str, speakers: Mapping[str, Speaker]) -> str | None:
+def _no_peer(speaker: Speaker, name: str, speakers: Mapping[str, Speaker], servers: Iterable[str]) -> str | None:
     """Why a speaker may not peer with the speaker of this name."""
     if name not in speakers:
-        return f"no Route Server or hub speaker is named {name!r}"
+        hubs = (other.name for other in speakers.values() if other.role == "hub" and other is not speaker)
+        return f"no Route Server or hub speaker is named {name!r}{among(name, (*servers, *hubs))}"
     if speakers[name].role != "hub":
         return f"speaker {name!r} is no hub: only a hub passes routes on"
     return "a hub peers with Route Servers, not with another hub" if speaker.role == "hub" else None
@@ -66,7 +67,10 @@ def relays_fit(topology: Topology, _: Place) -> Iterator[Problem]:
             path = f"$.speakers[{i}].relays[{j}]"
             for key, name in (("from", relay.source), ("to", relay.to)):
                 if name not in servers or name not in speaker.peers_with:
-                    yield Problem(f"{path}.{key}", f"{speaker.name!r} does not peer with a Route Server named {name!r}")
+                    meant = "" if name in servers else among(name, servers)
+                    yield Problem(
+                        f"{path}.{key}", f"{speaker.name!r} does not peer with a Route Server named {name!r}{meant}"
+                    )
             if relay.source == relay.to:
                 yield Problem(path, "a relay leads from one Route Server to another")
         if speaker.as_override and not speaker.relays:

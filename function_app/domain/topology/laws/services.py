@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
 
-from function_app.domain.base.errors import Problem
+from function_app.domain.base.errors import Problem, among
 from function_app.domain.topology.announces import of_services, sources
 from function_app.domain.topology.laws.reserved import Place
 from function_app.domain.topology.model import (
@@ -30,7 +30,7 @@ def members_are_speakers(topology: Topology, _: Place) -> Iterator[Problem]:
         for j, member in enumerate(service.members):
             path = f"$.services[{i}].members[{j}].speaker"
             if member.speaker not in speakers:
-                yield Problem(path, f"no speaker is named {member.speaker!r}")
+                yield Problem(path, f"no speaker is named {member.speaker!r}{among(member.speaker, speakers)}")
             elif speakers[member.speaker].agent is None and not _may_be_bare(service):
                 rule = f"speaker {member.speaker!r} has no agent"
                 yield Problem(
@@ -115,7 +115,7 @@ def announcers_can_rank(topology: Topology, _: Place) -> Iterator[Problem]:
 
 def _cannot_announce(name: str, speakers: Mapping[str, Speaker], servers: set[str]) -> str | None:
     if name not in speakers:
-        return f"no speaker is named {name!r}"
+        return f"no speaker is named {name!r}{among(name, speakers)}"
     if not servers & set(speakers[name].peers_with):
         return f"{name!r} peers with no Route Server: it cannot announce"
     if speakers[name].agent is None:
@@ -145,13 +145,17 @@ def pools_of(service: Service, path: str) -> Iterator[tuple[str, BackendPool]]:
 def pools_hold_the_members(topology: Topology, _: Place) -> Iterator[Problem]:
     """One pool of a load balancer, where a fence in another one of it proves nothing (`provable`); its own addresses are
     members', one each."""
+    names = {speaker.name for speaker in topology.speakers}
     for i, service in enumerate(topology.services):
         seen: set[str] = set()
         for path, pool in pools_of(service, f"$.services[{i}]"):
             if pool.id.casefold() in seen:
                 yield Problem(f"{path}.id", "is listed already: a service has one pool of each load balancer")
             seen.add(pool.id.casefold())
-            for name in sorted(pool.addresses.keys() - set(service.names)):
+            unclaimed = (
+                names if set(service.names) - names else set[str]()
+            )  # a member is named wrongly: that is the fault
+            for name in sorted(pool.addresses.keys() - set(service.names) - unclaimed):
                 yield Problem(f"{path}.addresses", f"{name!r} is no member of service {service.name!r}")
             known = Counter(pool.known(s).address for s in topology.speakers if s.name in service.names)
             for address in sorted(address for address, count in known.items() if count > 1):

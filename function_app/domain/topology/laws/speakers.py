@@ -109,11 +109,12 @@ def witnesses_announce_nothing(topology: Topology, _: Place) -> Iterator[Problem
 
 def watches_fit(topology: Topology, _: Place) -> Iterator[Problem]:
     members = frozenset[str]().union(*(service.names for service in topology.services))
+    may_be_meant = bool(members - {speaker.name for speaker in topology.speakers})
     for i, speaker in enumerate(topology.speakers):
         if speaker.watch is None:
             continue
         path = f"$.speakers[{i}].watch"
-        if speaker.name not in members or (
+        if (speaker.name not in members and not may_be_meant) or (
             speaker.agent is not None and not speaker.has_agent_elsewhere
         ):
             yield Problem(path, "is of a member without an agent: others are watched by heartbeats, or not at all")
