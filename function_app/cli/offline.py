@@ -24,6 +24,14 @@ from function_app.render import render as configuration
 from function_app.views.first_topology import first_topology
 from function_app.views.topology_schema import schema_text
 
+LEGEND = (
+    "F1: the old holder's agent acknowledges that it stands by. F2: our adminState Down, seen in the pool and in its health.",
+    "Each part is a ceiling, and a total the worst case: most moves take a fraction of it.",
+    "Large parts come from `timing`: fenceTimeout (F2, lift), sweep, doubtPoll, loadBalancerFall (looks), observeSlow (look),",
+    "silence; and from the load balancer's probe as Azure has it (--probe-interval, --probe-threshold).",
+)
+"""Below the rows of `bounds`."""
+
 SHELLS = {"bash": BashComplete, "fish": FishComplete, "zsh": ZshComplete}
 
 
@@ -100,7 +108,7 @@ def bounds(file: Path, probe_interval: float, probe_threshold: int, lab: bool) -
     topology = read(file, lab)
     probe = Probe(timedelta(seconds=probe_interval), probe_threshold)
     of_services = (bound for s in topology.services for bound in kind_of(s).bounds(s, topology, probe))
-    for bound in dict.fromkeys(of_services):
+    for bound in sorted(dict.fromkeys(of_services), key=lambda bound: bound.total):
         click.echo(f"{bound.total.total_seconds():7.1f} s  {bound.detection}; {bound.fence}")
         click.echo("            " + " + ".join(f"{what} {part.total_seconds():g}" for what, part in bound.parts))
         if bound.fence is not FencedBy.OUTRANKED:
@@ -111,6 +119,7 @@ def bounds(file: Path, probe_interval: float, probe_threshold: int, lab: bool) -
             click.echo(
                 f"            admitted by the load balancer: two for at most {two:g} s, none for at most {none:g} s"
             )
+    click.echo("\n".join(LEGEND))
 
 
 @main.command(

@@ -5,8 +5,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
 
+from function_app.cli import main
 from function_app.domain.base.timing import Timing
 from function_app.domain.service.bounds import (
     PATHS,
@@ -20,6 +22,7 @@ from function_app.domain.service.bounds import (
     with_agents,
     worst,
 )
+from function_app.domain.service.kinds import kind_of
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Handover
@@ -206,3 +209,23 @@ def test_a_slower_probe_is_counted_where_it_detects_and_where_it_sees_the_new_ho
 
 def test_the_worst_is_the_one_that_only_the_probe_can_tell() -> None:
     assert worst(Timing(), Probe()).total_seconds() == total(Timing(), Detection.PROBE_ALONE, FencedBy.BALANCER)
+
+
+def test_what_nothing_watches_is_never_noticed_by_a_watch() -> None:
+    topology = decode((ROOT / "examples" / "appliances-watched.yaml").read_text(), Place())
+    service = topology.services[0]
+    watched = kind_of(service).bounds(service, topology, Probe())
+    assert Detection.WATCHED in {bound.detection for bound in watched}
+    members = tuple(speaker for speaker in topology.speakers if speaker.role != "witness")
+    alone = kind_of(service).bounds(service, replace(topology, speakers=members), Probe())
+    assert alone == tuple(bound for bound in watched if bound.detection is not Detection.WATCHED)
+
+
+def test_the_quickest_path_comes_first_and_a_legend_of_four_lines_at_most_last() -> None:
+    done = CliRunner().invoke(main, ["bounds", str(ROOT / "examples" / "appliances-watched.yaml")])
+    totals = [float(found) for found in re.findall(r"^ *([\d.]+) s  ", done.output, re.MULTILINE)]
+    assert totals == sorted(totals)
+    assert len(totals) > 1
+    legend = done.output.rpartition("s, none for at most")[2].splitlines()[1:]
+    assert 0 < len(legend) <= 4
+    assert {"F1", "F2", "ceiling", "sweep", "fenceTimeout"} <= set(re.findall(r"\w+", " ".join(legend)))

@@ -96,6 +96,13 @@ def other_machine(world: World) -> None:
     world.interface("nva-b", machine=f"{COMPUTE}/nva-b")
 
 
+def unwatched_appliances(world: World) -> None:
+    world.doc["services"] = [world.service("fw")]
+    for name in ("nva-a", "nva-b"):
+        del world.speaker(name)["agent"]
+    world.doc["timing"]["silence"] = "PT0S"
+
+
 def to_hub(number: int, remote: bool) -> dict[str, Any]:
     network = f"{SUB}/virtualNetworks/spoke"
     peering = {"name": f"to-hub-{number}", "id": f"{network}/virtualNetworkPeerings/to-hub-{number}"}
@@ -259,6 +266,10 @@ FAULTS: dict[str, tuple[Plant, Seen]] = {
             ]
         ),
         ("own-next-hop", WARNING, "$.speakers[6].announces[1].nextHop.address"),
+    ),
+    "nothing watches an appliance whose silence is believed at once": (
+        unwatched_appliances,
+        ("silence-watched", WARNING, "$.timing.silence"),
     ),
     "an agent is old": (
         lambda w: w.agent("nva-a", version="0.0.9"),

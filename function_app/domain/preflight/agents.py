@@ -51,6 +51,20 @@ def watched(topology: Topology, facts: Facts) -> Iterator[Fault]:
             )
 
 
+def silence_watched(topology: Topology, _: object) -> Iterator[Fault]:
+    """With `silence` of 0 a single watcher's word moves the service: two cannot both be cut off from a member that is well."""
+    if topology.timing.silence or len(topology.commanded) >= 2:
+        return
+    bare = sorted(topology.appliances)
+    if bare:
+        count = f"{len(topology.commanded)} agent{'s' * (len(topology.commanded) != 1)} and witnesses"
+        yield Fault(
+            "$.timing.silence",
+            f"silence is PT0S, and {', '.join(bare)} without an agent {'has' if len(bare) == 1 else 'have'} {count} to watch",
+            "give the topology two witnesses, or leave silence at PT2S: one that lost its own network would move the service",
+        )
+
+
 def clock_offset(topology: Topology, facts: Facts) -> Iterator[Fault]:
     for path, speaker in speakers(topology):
         seen = facts.agents.get(speaker.name)

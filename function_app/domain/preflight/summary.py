@@ -62,6 +62,7 @@ RULES: tuple[Rule, ...] = (
     Rule("permission", ERROR, (Need.ARM,), "infra/bicep/modules/roles.bicep", agents.permission),
     Rule("certificate", WARNING, (Need.DOCUMENT,), "docs/operating.md", agents.certificate),
     Rule("watched", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.watched),
+    Rule("silence-watched", WARNING, (Need.DOCUMENT,), "docs/topology.md, timing", agents.silence_watched),
     Rule("clock-offset", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.clock_offset),
     Rule("redundancy", WARNING, (Need.ANY_AGENT,), "docs/architecture.md, Evidence", agents.redundancy),
     Rule("agent-alarm", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.agent_alarms),

@@ -85,6 +85,11 @@ def bounds(
     return tuple(_bound(path, timing, probe, handover, agents) for path in _paths(agents))
 
 
+def noticed(topology: Topology, found: tuple[Bound, ...]) -> tuple[Bound, ...]:
+    """Those that can happen: without a witness or any other agent nothing watches a member that has none."""
+    return tuple(bound for bound in found if topology.commanded or bound.detection is not Detection.WATCHED)
+
+
 type _Path = tuple[Detection, FencedBy]
 
 

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address
 
 from function_app.domain.service import confirm, protocol, sharing
 from function_app.domain.service.advertise import next_advertisements, wanted
-from function_app.domain.service.bounds import Bound, Probe, bounds, with_agents
+from function_app.domain.service.bounds import Bound, Probe, bounds, noticed, with_agents
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.kind import NextHopKind, kind_for
 from function_app.domain.service.look import Look
@@ -60,7 +60,7 @@ class BehindLoadBalancer(NextHopKind):
         return service.mode is not Mode.ACTIVE_ACTIVE
 
     def bounds(self, service: Service, topology: Topology, probe: Probe) -> tuple[Bound, ...]:
-        return bounds(topology.timing, probe, service.handover, with_agents(service, topology))
+        return noticed(topology, bounds(topology.timing, probe, service.handover, with_agents(service, topology)))
 
 
 def _refused(look: Look, member: str) -> str | None:

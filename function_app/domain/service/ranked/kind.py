@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from function_app.domain.service import confirm, protocol
-from function_app.domain.service.bounds import Bound, Probe, ranked_bounds, with_agents
+from function_app.domain.service.bounds import Bound, Probe, noticed, ranked_bounds, with_agents
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect, is_last_choice, set_back
 from function_app.domain.service.health import has_failed, has_session
@@ -75,7 +75,7 @@ class Ranked(NextHopKind):
         return decision.with_more(ranked.record, ranked.effects, held)
 
     def bounds(self, service: Service, topology: Topology, probe: Probe) -> tuple[Bound, ...]:
-        return ranked_bounds(topology.timing, with_agents(service, topology))
+        return noticed(topology, ranked_bounds(topology.timing, with_agents(service, topology)))
 
     def _given_up(self, look: Look, target: str, why: str) -> Decision | None:
         """The fit member that the best path still names goes on. Where there is none, a target that announces itself is
