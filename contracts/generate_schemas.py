@@ -1,5 +1,5 @@
-"""Writes the schemas of what Hopkeeper gives to programs, its OpenAPI document, and the schema of the topology that an operator gives
-it: `python -m contracts.generate_schemas`.
+"""Writes the schemas of what Hopkeeper gives to programs, its OpenAPI document, and the schema of the topology that an operator
+gives it: `python -m contracts.generate_schemas`.
 
 They follow from the types in `function_app/reconcile/documents` and `function_app/domain/topology/model.py`; tests compare them
 with what is committed.
@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from function_app.reconcile.documents.error import ErrorAnswer
-from function_app.reconcile.documents.events import Events
 from function_app.reconcile.documents.event import Event
+from function_app.reconcile.documents.events import Events
 from function_app.reconcile.documents.evidence import Evidence
 from function_app.reconcile.documents.findings import Preflight
 from function_app.reconcile.documents.history import Entry, Explanation, History

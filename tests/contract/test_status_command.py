@@ -71,7 +71,10 @@ async def test_what_is_in_force_is_printed_and_compared_and_a_misspelt_service_i
     assert (code, [line for line in lines if line[0] in "+-"][2:]) == (1, ["-  asn: 65001", "+  asn: 65009"])
     for verb in ("history", "explain"):
         code, lines = await hopkeeper(environment, verb, "hub", "fv")
-        assert (code, lines) == (2, ["hopkeeper: service: topology 'hub' has no service 'fv': did you mean fw? (there are fw)"])
+        assert (code, lines) == (
+            2,
+            ["hopkeeper: service: topology 'hub' has no service 'fv': did you mean fw? (there are fw)"],
+        )
     assert await hopkeeper(environment, "history", "hub", "fw") == (0, ["nothing was decided yet"])
     code, lines = await hopkeeper(environment, "explain", "hub", "fw", "--at", "teatime")
     assert (code, "03:00 and -10m are" in "".join(lines)) == (2, True)
