@@ -11,7 +11,7 @@ from function_app import settings as environment
 from function_app import wiring
 from function_app.cli.app import App, Direct
 from function_app.cli.ends import run
-from function_app.cli.files import key_in
+from function_app.cli.files import FUNCTION_KEY, key_in
 from function_app.domain.base.errors import BadInput
 
 URL, KEY, DIRECT = "hopkeeper.app", "hopkeeper.key-file", "hopkeeper.direct"
@@ -112,6 +112,6 @@ def _say_direct() -> None:
 def _key(file: Path) -> str:
     try:
         with click.open_file(str(file), "rb") as opened:
-            return key_in(opened)
+            return key_in(opened, FUNCTION_KEY)
     except OSError as error:
         raise BadInput.of("--key-file", f"{file} cannot be read: {error.strerror}") from error

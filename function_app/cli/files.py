@@ -41,8 +41,13 @@ def difference(topology: str, before: str, text: str, named: str) -> list[str]:
     return list(unified_diff(before.splitlines(), text.splitlines(), f"{topology}, in force", named, lineterm=""))
 
 
-def key_in(file: IO[bytes]) -> str:
-    """The key in a file, which HTTP carries in a header. Ends with 2, before any request, where there is none."""
+MASTER_KEY = "az functionapp keys list --query masterKey --output tsv prints the key"
+FUNCTION_KEY = "az functionapp function keys list --function-name NAME prints those of a function"
+
+
+def key_in(file: IO[bytes], where_from: str) -> str:
+    """The key in a file, which HTTP carries in a header. Ends with 2, before any request, where there is none, and says
+    where one is from."""
     try:
         key = file.read().decode("ascii").strip()
     except UnicodeDecodeError:
@@ -51,5 +56,5 @@ def key_in(file: IO[bytes]) -> str:
         if key.isprintable() and key and " " not in key:
             return key
         wrong = "holds more than one key" if key else "is empty"
-    click.echo(f"{file.name} {wrong}: az functionapp keys list --query masterKey --output tsv prints the key", err=True)
+    click.echo(f"{file.name} {wrong}: {where_from}", err=True)
     sys.exit(WRONG)

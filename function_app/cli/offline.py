@@ -11,7 +11,7 @@ from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 from function_app import wiring
 from function_app.cli.ends import TROUBLE, refuse, run
-from function_app.cli.files import FILE, LAB, key_in, read
+from function_app.cli.files import FILE, LAB, MASTER_KEY, key_in, read
 from function_app.cli.parameters import Addresses, Language
 from function_app.cli.root import main
 from function_app.domain.base.errors import BadInput
@@ -49,7 +49,7 @@ def check(
     file: Path | None, lab: bool, app: str | None, key_file: IO[bytes] | None, wait: float, sweep_within: float
 ) -> None:
     if app is not None and key_file is not None and file is None:
-        _check_app(app, key_in(key_file), timedelta(seconds=wait), timedelta(seconds=sweep_within))
+        _check_app(app, key_in(key_file, MASTER_KEY), timedelta(seconds=wait), timedelta(seconds=sweep_within))
         return
     if file is None or app is not None:
         raise click.UsageError("give a topology document, or --app URL with --key-file FILE")

@@ -91,3 +91,11 @@ def test_an_app_that_is_named_wrongly_is_said_before_anything_is_judged(tmp_path
     file.write_text(text(clean_document()))
     done = CliRunner(env={"HOPKEEPER_APP": "http://app", "HOME": str(tmp_path)}).invoke(main, ["lint", str(file)])
     assert (done.exit_code, "is no https URL" in done.output) == (2, True)
+
+
+def test_a_file_without_a_key_says_where_a_key_of_a_function_is_from(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(" ")
+    named = ["--app", "http://127.0.0.1:9", "--key-file", str(tmp_path / "key")]
+    done = CliRunner(env={"HOME": str(tmp_path)}).invoke(main, ["status", *named])
+    assert (done.exit_code, "is empty: az functionapp function keys list --function-name" in done.output) == (2, True)
+    assert "masterKey" not in done.output
