@@ -10,15 +10,17 @@ import click
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 from function_app import wiring
-from function_app.cli.ends import TROUBLE, refuse, run
-from function_app.cli.files import FILE, LAB, MASTER_KEY, key_in, read
+from function_app.cli.ends import TROUBLE, WRONG, refuse, run, show
+from function_app.cli.files import FILE, LAB, MASTER_KEY, key_in, read, text_of
 from function_app.cli.parameters import Addresses, Language
 from function_app.cli.root import main
-from function_app.domain.base.errors import BadInput
+from function_app.domain.base.errors import BadInput, Problem
+from function_app.domain.preflight.summary import broken
 from function_app.domain.service.bounds import FencedBy, Probe
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
+from function_app.reconcile.documents.findings import preflight_document
 from function_app.reconcile.inventory import take_inventory
 from function_app.render import render as configuration
 from function_app.views.first_topology import first_topology
@@ -45,14 +47,24 @@ SHELLS = {"bash": BashComplete, "fish": FishComplete, "zsh": ZshComplete}
 @click.option("--key-file", type=click.File("rb"), help="Holds the app's master key; - reads it from a pipe.")
 @click.option("--wait", default=0.0, help="Ask again for so many seconds, until the app is as it should be.")
 @click.option("--sweep-within", default=900.0, help="How old the last sweep may be, seconds.")
+@click.option("--json", "as_json", is_flag=True, help="What is wrong with the document, as `lint --json` has it.")
 def check(
-    file: Path | None, lab: bool, app: str | None, key_file: IO[bytes] | None, wait: float, sweep_within: float
+    file: Path | None,
+    lab: bool,
+    app: str | None,
+    key_file: IO[bytes] | None,
+    wait: float,
+    sweep_within: float,
+    as_json: bool,
 ) -> None:
     if app is not None and key_file is not None and file is None:
         _check_app(app, key_in(key_file, MASTER_KEY), timedelta(seconds=wait), timedelta(seconds=sweep_within))
         return
     if file is None or app is not None:
         raise click.UsageError("give a topology document, or --app URL with --key-file FILE")
+    if as_json:
+        _check_for_programs(file, lab)
+        return
     topology = read(file, lab)
     speakers, services = len(topology.speakers), len(topology.services)
     click.echo(f"{file}: topology {topology.name!r} is usable: {speakers} speakers, {services} services")
@@ -139,6 +151,18 @@ def render(
         click.echo(configuration(read(file, lab), speaker, vendor, dict(instances), frontends), nl=False)
     except BadInput as error:
         refuse(file, error)
+
+
+def _check_for_programs(file: Path, lab: bool) -> None:
+    """The faults of a document as a report of preflight. Ends with 2 where there are some."""
+    problems: tuple[Problem, ...] = ()
+    try:
+        decode(text_of(file), Place(allow_loopback=lab))
+    except BadInput as error:
+        problems = error.problems
+    show(preflight_document(broken(problems)))
+    if problems:
+        sys.exit(WRONG)
 
 
 def _check_app(url: str, key: str, wait: timedelta, sweep_within: timedelta) -> None:

@@ -93,6 +93,19 @@ def test_an_app_that_is_named_wrongly_is_said_before_anything_is_judged(tmp_path
     assert (done.exit_code, "is no https URL" in done.output) == (2, True)
 
 
+def test_what_is_wrong_with_a_document_is_json_for_a_program(tmp_path: Path) -> None:
+    file, doc = tmp_path / "hub.yaml", clean_document()
+    file.write_text(text(doc))
+    well = CliRunner().invoke(main, ["check", "--json", str(file)])
+    assert (well.exit_code, json.loads(well.output)["findings"]) == (0, [])
+    doc["speakers"][0]["asn"] = 65515
+    file.write_text(text(doc))
+    wrong = CliRunner().invoke(main, ["check", "--json", str(file)])
+    report = json.loads(wrong.output)
+    assert (wrong.exit_code, report["schema"]) == (2, "hopkeeper/preflight/1")
+    assert [found["path"] for found in report["findings"]] == ["$.speakers[0].asn"]
+
+
 def test_a_file_without_a_key_says_where_a_key_of_a_function_is_from(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(" ")
     named = ["--app", "http://127.0.0.1:9", "--key-file", str(tmp_path / "key")]
