@@ -9,6 +9,7 @@ from typing import Any, get_args
 import msgspec
 
 from function_app.domain.service.orders import VERBS
+from function_app.domain.topology.model import Name
 from function_app.reconcile.documents.error import ErrorAnswer
 from function_app.triggers.requests import Parameters
 from function_app.triggers.surface import JSON, Endpoint, Served
@@ -90,9 +91,7 @@ def _operation(each: Served, name: str, path: str, shapes: Shapes) -> dict[str, 
 
 def _in_path(path: str) -> Iterator[dict[str, Any]]:
     for name in re.findall(r"\{(\w+)\}", path):
-        shape: dict[str, Any] = (
-            {"type": "string", "enum": list(VERBS)} if name == "verb" else {"type": "string", "minLength": 1}
-        )
+        shape = {"type": "string", "enum": list(VERBS)} if name == "verb" else msgspec.json.schema(Name)
         yield {"name": name, "in": "path", "required": True, "description": TAKEN_IN_FULL[name], "schema": shape}
 
 
