@@ -134,10 +134,10 @@ class AppOverHttp:
     # --- questions
 
     async def overview(self) -> Overview:
-        return (await self._asked("GET", "status")).read(Overview)
+        return (await self._asked("GET", "/status")).read(Overview)
 
     async def status(self, topology: str) -> Status:
-        return (await self._asked("GET", f"status/{_part(topology)}")).read(Status)
+        return (await self._asked("GET", f"/status/{_part(topology)}")).read(Status)
 
     async def history(self, topology: str, service: str, most: int) -> History:
         return (await self._asked("GET", f"{_service(topology, service)}/history", most=str(most))).read(History)
@@ -150,14 +150,14 @@ class AppOverHttp:
         return (await self._asked("GET", f"{_topology(topology)}/plan")).read(Plan)
 
     async def plan_of(self, text: str) -> Plan:
-        return (await self._asked("POST", "plan", text)).read(Plan)
+        return (await self._asked("POST", "/plan", text)).read(Plan)
 
     async def verify(self, topology: str, fresh: bool) -> Evidence:
         fresh_ = {"fresh": "true"} if fresh else {}
         return (await self._asked("GET", f"{_topology(topology)}/verify", **fresh_)).read(Evidence)
 
     async def lint(self, text: str) -> Preflight:
-        return (await self._asked("POST", "lint", text, azure="true")).read(Preflight)
+        return (await self._asked("POST", "/lint", text, azure="true")).read(Preflight)
 
     async def document(self, topology: str, previous: bool = False) -> str:
         before = {"previous": "true"} if previous else {}
@@ -180,7 +180,7 @@ class AppOverHttp:
         return self._good(reply).read(OutcomeAnswer)
 
     async def look(self, topology: str) -> OutcomeAnswer:
-        return (await self._asked("POST", f"reconcile/{_part(topology)}", "")).read(OutcomeAnswer)
+        return (await self._asked("POST", f"/reconcile/{_part(topology)}", "")).read(OutcomeAnswer)
 
     # --- requests
 
@@ -190,7 +190,7 @@ class AppOverHttp:
     async def _request(
         self, method: str, path: str, body: str | None, query: Mapping[str, str], media: str = YAML
     ) -> Reply:
-        url = f"{self._url}/api/{path}"
+        url = f"{self._url}/api{path}"
         headers = await self._entry.headers() | ({} if body is None else {"Content-Type": media})
         data = None if body is None else body.encode()
         self._session = self._session or aiohttp.ClientSession(timeout=TIMEOUT, trust_env=True)
@@ -255,7 +255,7 @@ def _part(name: str) -> str:
 
 
 def _topology(name: str) -> str:
-    return f"topologies/{_part(name)}"
+    return f"/topologies/{_part(name)}"
 
 
 def _service(topology: str, service: str) -> str:

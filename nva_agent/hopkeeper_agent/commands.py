@@ -137,7 +137,7 @@ async def _body(request: web.BaseRequest) -> bytes | None:
 
 
 def _trace(traceparent: str) -> str:
-    """The id of the app's trace (W3C Trace Context), for the log alone: nobody signs it. Empty where there is none."""
+    """The id of the app's trace (W3C Trace Context), for the log alone: it is not signed. Empty where there is none."""
     found = _TRACEPARENT.fullmatch(traceparent)
     return found[1] if found else ""
 

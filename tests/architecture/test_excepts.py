@@ -23,7 +23,7 @@ EXPECTED = {
     "function_app/cli/changing.py::_in_force": "that there is none is the answer",
     "function_app/reconcile/store/topologies.py::text_or_none": "that there is none is the answer",
     "function_app/wiring.py::is_configured": "whether the settings can be read is the question",
-    "nva_agent/hopkeeper_agent/agent.py::_announce": "the speaker tries again, and its checks report it",
+    "nva_agent/hopkeeper_agent/duties.py::announce": "the speaker tries again, and its checks report it",
     "nva_agent/hopkeeper_agent/duties.py::announce_outward": "likewise",
     "nva_agent/hopkeeper_agent/speakers/exabgp.py::_keep_announced": "it tries again and counts what is missed",
     "nva_agent/hopkeeper_agent/speakers/exabgp.py::_keep_alive": "likewise",

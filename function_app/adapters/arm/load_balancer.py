@@ -199,7 +199,7 @@ def _reading(answers: _Answers, speakers: Mapping[str, Speaker], frontend: IPv4A
     flows = flows_of(answers.document)
     wrong, missing = flaws(flows, access.spec, known, seen), known.keys() - backends.keys()
     elsewhere = frozenset(name for name in missing if may_be_elsewhere(flows, access.spec, known[name]))
-    unjoined = "" if fencing_rule(flows, access.spec) else unjoined_by(access.spec)
+    unjoined = unjoined_by(flows, access.spec)
     return BalancerReading(pool.etag, frontend, backends, noticed, complete, strangers, wrong, elsewhere, unjoined)
 
 
@@ -253,9 +253,9 @@ class AdminStatesOverArm:
             access = await self._access(service)
             document, pool = await access.both()
             address = await access.find(document, pool, speaker)
-            rule = fencing_rule(flows_of(document), access.spec)
-            if rule is None:
-                raise Unavailable(unjoined_by(access.spec), LATER)
+            flows = flows_of(document)
+            if (rule := fencing_rule(flows, access.spec)) is None:
+                raise Unavailable(unjoined_by(flows, access.spec), LATER)
             return reason_of(await access.health(rule), address, access.spec.known(speaker))
 
     async def _access(self, service: Service) -> _Access:

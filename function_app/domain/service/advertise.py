@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 from msgspec.structs import replace
 
 from function_app.domain.service.look import Look
+from function_app.domain.service.observation import AgentService
 from function_app.domain.service.record import Advertised, Record
 from function_app.domain.service.steps import Advertisement, SendAdvertise
 from function_app.domain.topology.model import Service
@@ -32,6 +33,12 @@ def next_advertised(
     return replace(record, advertised=Advertised(seq=max(seq, newest[1]) + 1, digest=digest))
 
 
+def _reported(look: Look) -> dict[str, AgentService]:
+    service = look.service
+    shown = ((name, look.observed.service(name, service.key)) for name in service.announcers)
+    return {name: mine for name, mine in shown if mine is not None}
+
+
 def next_advertisements(
     look: Look, advertisements: tuple[Advertisement, ...]
 ) -> tuple[Record, tuple[SendAdvertise, ...]]:
@@ -40,13 +47,12 @@ def next_advertisements(
     A withdrawal that an agent took and could not carry out is ordered again: nothing may be proven by it. What is to be
     announced the agent goes on trying by itself, and a look waits for nothing that it can do without.
     """
-    service = look.service
-    reported = ((name, look.observed.service(name, service.key)) for name in service.announcers)
-    known = {name: mine for name, mine in reported if mine is not None}
+    known = _reported(look)
     late = {name: mine for name, mine in known.items() if set(mine.advertised or ()) != set(advertisements)}
     newest = max((mine.advertised_turn for mine in late.values()), default=(0, 0))
     record = next_advertised(look.record, advertisements, newest)
-    unsent = [name for name, mine in known.items() if mine.unsent and not advertisements and name not in late]
+    # Where a set is wanted, each is late or tries by itself.
+    unsent = () if advertisements else (name for name, mine in known.items() if mine.unsent)
     turn = (record.epoch, record.advertised.seq)
-    commands = (SendAdvertise(name, *turn, advertisements) for name in (*late, *unsent))
+    commands = (SendAdvertise(name, *turn, advertisements) for name in dict.fromkeys((*late, *unsent)))
     return record, tuple(command for command in commands if command not in look.observed.tried)

@@ -227,11 +227,14 @@ def in_every_pool(readings: Sequence[BalancerReading]) -> BalancerReading:
     strangers = frozenset[str]().union(*(reading.strangers for reading in readings))
     flaws = tuple(flaw for reading in readings for flaw in reading.flaws)
     elsewhere = frozenset[str]().union(*(reading.elsewhere for reading in readings))
-    missing = [reading.unjoined for reading in readings]
-    unjoined = "; ".join(missing) if all(missing) else ""
     return BalancerReading(
-        etag, first.frontend, _backends(readings), within, complete, strangers, flaws, elsewhere, unjoined
+        etag, first.frontend, _backends(readings), within, complete, strangers, flaws, elsewhere, _unjoined(readings)
     )
+
+
+def _unjoined(readings: Sequence[BalancerReading]) -> str:
+    missing = [reading.unjoined for reading in readings]
+    return "; ".join(missing) if all(missing) else ""
 
 
 def _backends(readings: Sequence[BalancerReading]) -> dict[str, Backend]:

@@ -35,8 +35,10 @@ def fencing_rule(flows: FlowFacts, spec: BackendPool) -> str | None:
     return next((rule.name for rule in joined if rule.name), None)
 
 
-def unjoined_by(spec: BackendPool) -> str:
-    """What is missing where there is no such rule."""
+def unjoined_by(flows: FlowFacts, spec: BackendPool) -> str:
+    """What is missing where there is no such rule; empty where there is one."""
+    if fencing_rule(flows, spec) is not None:
+        return ""
     return f"no rule joins pool {spec.backend_pool} and probe {spec.probe}"
 
 
@@ -81,8 +83,8 @@ def flaws(flows: FlowFacts, spec: BackendPool, members: Mapping[str, Speaker], s
 
 def unprovable(flows: FlowFacts, spec: BackendPool, speaker: Speaker, interface: str | None) -> str | None:
     """Why a Down of the speaker in the service's pool would be no fence; None where it is one. `interface` as above."""
-    if fencing_rule(flows, spec) is None:
-        return unjoined_by(spec)
+    if missing := unjoined_by(flows, spec):
+        return missing
     for rule in flows.rules_of(spec.backend_pool):
         if rule.probe is None:
             return f"rule {rule.name} has no probe, and there adminState does nothing"

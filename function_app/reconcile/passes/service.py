@@ -119,7 +119,7 @@ class ServicePass:
         progress.began(held.record)
         progress.journal.look(self._look(observed, held.record))
         for _ in range(STEPS_MAX):
-            order = progress.order
+            order, before = progress.order, held.record
             look = self._look(observed, held.record)
             decision = obey(look, order) if order else decide(look)
             refused = refusals(look, decision, order)
@@ -129,7 +129,7 @@ class ServicePass:
                 return self._refused(look, decision, refused, order)
             if not changes and not decision.effects:
                 break
-            before, held = held.record, await self._intend(records, held, decision.record)
+            held = await self._intend(records, held, decision.record)
             progress.stepped(look.now, before, decision)
             if decision.effects:
                 hand = Hand(self.ports, self.topology, self.service, records, held)

@@ -111,7 +111,7 @@ def _changes(at: datetime, before: Record, decision: Decision) -> Iterator[Chang
 
 
 def _undone(before: Record, decision: Decision) -> list[str]:
-    """Whose fence somebody else undid: not one that we lift ourselves, and none that learning forgets."""
+    """Whose fence another writer undid: not one that we lift ourselves, and none that learning forgets."""
     after = decision.record
     if Phase.LEARN in (before.phase, after.phase):
         return []
