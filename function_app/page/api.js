@@ -43,10 +43,12 @@ async function request(method, path, { body, text = false, key = "key", signal }
   return read;
 }
 
+const WAIT = 5; // seconds: what is stored does not change when it becomes old, so that the status is read again without a change
 const segment = encodeURIComponent;
 const api = {
   overview: () => request("GET", "status"),
   status: (topology) => request("GET", `status/${segment(topology)}`),
+  changed: (topology, mark, signal) => request("GET", `topologies/${segment(topology)}/events?wait=${WAIT}${mark ? `&after=${segment(mark)}` : ""}`, { signal }),
   lines: (topology) => request("GET", `status/${segment(topology)}`, { text: true }),
   history: (topology, service) => request("GET", `topologies/${segment(topology)}/services/${segment(service)}/history?most=100`),
   explain: (topology, service, at) =>

@@ -1,10 +1,12 @@
 // What is shown when: the key, one topology, its status again and again while anybody can see it.
 
-const EVERY = 2000;
+const EVERY = 2000; // where the app cannot say when something changes
+const SPACING = 500; // between changes
 const OVERVIEW_EVERY = 30_000;
-const LOST_AFTER = 10; // seconds without an answer, after which what is shown is of then
+const LOST_AFTER = 12; // seconds without an answer, after which what is shown is of then
 const shown = { topology: null, overview: null, status: null, answered: null, drawn: "", history: "" };
 let round = 0;
+let waiting = new AbortController();
 
 function announce(text) {
   if (byId("announced").textContent !== text) byId("announced").textContent = text;
@@ -49,7 +51,7 @@ async function choose() {
   const wanted = word === "topology" && names.includes(name) ? name : names.includes(shown.topology) ? shown.topology : names[0];
   if (wanted !== shown.topology) {
     histories.clear();
-    Object.assign(shown, { topology: wanted ?? null, status: null, history: "" });
+    Object.assign(shown, { topology: wanted ?? null, status: null, history: "", mark: "" });
   }
   navigation();
 }
@@ -98,9 +100,27 @@ function askForKey(why) {
   if (why) show("entry-why", h("strong", { class: "trouble" }, why));
 }
 
+const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+// Until something has changed, or the status is to be read again because it grew older. A key may open the status alone.
+async function untilChanged() {
+  if (!shown.status || shown.waitsNot === kept("key")) return sleep(EVERY);
+  waiting = new AbortController();
+  try {
+    shown.mark = (await api.changed(shown.topology, shown.mark, waiting.signal)).mark;
+    shown.answered = Date.now();
+    return await sleep(SPACING);
+  } catch (refused) {
+    if (refused.name === "AbortError") return null;
+    if ([401, 403, 404].includes(refused.code)) shown.waitsNot = kept("key");
+    return sleep(EVERY);
+  }
+}
+
 // One round after the other; a round that was overtaken (hidden, another key, another topology) goes no further.
 async function live() {
   const mine = ++round;
+  waiting.abort();
   while (mine === round && !document.hidden && (kept("key") || kept("session"))) {
     try {
       await look();
@@ -112,11 +132,11 @@ async function live() {
       byId("connection").textContent = `✕ no answer: ${refused.reasons.join("; ")}`;
       if (shown.status) render();
     }
-    await new Promise((done) => setTimeout(done, EVERY));
+    await untilChanged();
   }
 }
 
-document.addEventListener("visibilitychange", () => (document.hidden ? round++ : live()));
+document.addEventListener("visibilitychange", () => (document.hidden ? (round++, waiting.abort()) : live()));
 addEventListener("hashchange", async () => {
   if (location.hash.startsWith("#topology/")) {
     shown.topology = null;

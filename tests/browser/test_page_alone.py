@@ -1,5 +1,7 @@
 """The page over answers that are given here: what it shows of each document, and of each refusal."""
 
+import asyncio
+import contextlib
 import copy
 import json
 from collections.abc import AsyncIterator, Callable
@@ -49,10 +51,14 @@ class App:
     orders: list[tuple[str, Any]] = field(default_factory=list)
     ordered: tuple[int, Any] = (200, None)
     fails_with: int = 0
+    waits: list[str] = field(default_factory=list)
+    opens_events: bool = True
+    given: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
 
     def give(self, status: Any) -> None:
         """This status of the topology hub, made now, with a history of one failover."""
+        self.given.set()
         late = datetime.now(UTC).timestamp() - datetime.fromisoformat(status["asOf"]).timestamp()
         status = moved(status, late)
         summary = {"topology": "hub", "usable": True, "problems": [], "services": ["fw"], "lastLookSeconds": 1}
@@ -76,6 +82,14 @@ class App:
         if request.method == "POST":
             self.orders.append((request.path, await request.json()))
             return web.json_response(self.ordered[1], status=self.ordered[0])
+        if request.path.endswith("/events"):
+            self.waits.append(request.query.get("after", ""))
+            if not self.opens_events:
+                return web.Response(status=401)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.given.wait(), 1)
+            self.given.clear()
+            return web.json_response({"topology": "hub", "mark": "m", "changed": True})
         found = self.answers.get(request.path)
         if isinstance(found, str):
             return web.Response(text=found)
@@ -155,6 +169,21 @@ async def test_an_app_that_stops_answering_is_named_and_what_is_shown_is_of_then
         await window.shows("#connection", "no answer", "storage does not answer")
         await window.shows("#verdict", "the app has not answered for")
         assert await window.page.get_attribute("#verdict", "data-verdict") == "stale"
+
+
+@alone
+@pytest.mark.parametrize("opens_events", [True, False])
+async def test_a_change_is_shown_by_itself_also_where_the_key_does_not_open_events(
+    browser: Browser, app: App, opens_events: bool
+) -> None:
+    app.opens_events = opens_events
+    async with Window.open(browser) as window:
+        await window.enter(app.url, KEY)
+        app.give(example("status-failover-held"))
+        await window.shows("#verdict", "Trouble")
+        app.give(example("status-stable"))
+        await window.shows("#verdict", "Well")
+        assert app.waits[:2] == (["", "m"] if opens_events else [""])
 
 
 @alone
