@@ -66,8 +66,9 @@ def check(
         _check_for_programs(file, lab)
         return
     topology = read(file, lab)
-    speakers, services = len(topology.speakers), len(topology.services)
-    click.echo(f"{file}: topology {topology.name!r} is usable: {speakers} speakers, {services} services")
+    parts = {"speaker": topology.speakers, "service": topology.services}
+    counts = ", ".join(f"{len(found)} {what}{'s' * (len(found) != 1)}" for what, found in parts.items())
+    click.echo(f"{file}: topology {topology.name!r} is usable: {counts}")
 
 
 @main.command(

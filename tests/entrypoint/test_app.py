@@ -368,7 +368,9 @@ async def test_a_broken_topology_leaves_the_last_good_one_in_force_and_says_why(
         document.write_text(good.replace("asn: 65001", "asn: 65515", 1))
         code, body = await stack.ask_app("GET", f"/status/{TOPOLOGY}")
         assert code == 200
-        assert body["problems"] == ["$.speakers[0].asn: ASN 65515 is reserved by Azure or IANA"]
+        assert body["problems"] == [
+            "$.speakers[0].asn: ASN 65515 is reserved by Azure or IANA: take one of 64512 to 65534 but 65515 and 65517 to 65520"
+        ]
         code, plan = await stack.ask_app("POST", f"/reconcile/{TOPOLOGY}?dry_run=true")
         assert (code, plan["problems"]) == (200, body["problems"])
     finally:

@@ -421,3 +421,19 @@ def test_the_documented_rules_are_the_real_ones() -> None:
         (LAW, "error", "document", LAW_REFERENCE),
         *real,
     ]
+
+
+@pytest.mark.parametrize(
+    ("role", "what"), [("router", "it can never be commanded"), ("witness", "no report of this witness counts")]
+)
+def test_without_a_certificate_it_is_said_what_fails(role: str, what: str) -> None:
+    world = World.clean()
+    agent = {"port": 8443}
+    spare = {"name": "spare", "address": "10.0.1.90", "asn": 65090, "peersWith": [], "role": role, "agent": agent}
+    if role == "witness":
+        world.doc["speakers"].append(spare)
+    else:
+        del world.speaker("nva-a")["agent"]["certificate"]
+    world.facts = replace(world.facts, agents={})
+    found = next(f for f in world.report().findings if f.rule == "certificate")
+    assert what in found.what

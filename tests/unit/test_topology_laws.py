@@ -340,7 +340,9 @@ BROKEN: list[tuple[str, Change, list[str]]] = [
     (
         "a scale set's ASN is not reserved",
         lambda d: d["scaleSets"][1].update(asn=65515),
-        ["$.scaleSets[1].asn: ASN 65515 is reserved by Azure or IANA"],
+        [
+            "$.scaleSets[1].asn: ASN 65515 is reserved by Azure or IANA: take one of 64512 to 65534 but 65515 and 65517 to 65520"
+        ],
     ),
     (
         "a scale set peers with Route Servers only",

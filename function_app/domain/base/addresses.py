@@ -26,7 +26,8 @@ def with_or_without_length(kind: type, value: object) -> Any:
     if kind not in (IPv4Address, IPv4Network):
         raise NotImplementedError(kind)
     if not isinstance(value, str) or not re.fullmatch(r"[0-9.]+(/[0-9]+)?", value):
-        raise ValueError(f"Expected an IPv4 {kind.__name__[4:].lower()} in dotted decimal, got {value!r}")
+        why = ": Hopkeeper handles IPv4 only" if isinstance(value, str) and ":" in value else ""
+        raise ValueError(f"Expected an IPv4 {kind.__name__[4:].lower()} in dotted decimal, got {value!r}{why}")
     try:
         return kind(value)
     except ValueError as error:

@@ -19,6 +19,8 @@ RESERVED_ASNS = frozenset({8074, 8075, 12076, 23456, ROUTE_SERVER_ASN, *range(65
 ASN_MAX = 65534
 """A Route Server peers with two-byte AS numbers only ("Azure Route Server FAQ"); 65535 is reserved (RFC 7300)."""
 
+RESERVED_ASN = "is reserved by Azure or IANA: take one of 64512 to 65534 but 65515 and 65517 to 65520"
+
 PEERS_MAX = 8
 """BGP peerings of one Route Server, in any provisioning state ("Azure Route Server limits")."""
 

@@ -15,6 +15,13 @@ CLOCK_OFFSET_MAX = timedelta(seconds=2)
 """Of an agent's clock and ours: beyond 5 s its reports are refused; its status and commands count all the same."""
 
 
+LACKING = {
+    False: "it can never be commanded",
+    True: "no report of this witness counts, so that what it watches is not missed",
+}
+"""What fails without an agent's certificate, by whether it is a witness's."""
+
+
 def permission(_: object, facts: Facts) -> Iterator[Fault]:
     for denied in facts.arm.denied if facts.arm else ():
         yield Fault(
@@ -31,7 +38,7 @@ def certificate(topology: Topology, facts: Facts) -> Iterator[Fault]:
         if agent is not None and agent.certificate is None:
             yield Fault(
                 f"{path}.agent.certificate",
-                f"the certificate of the agent of {speaker.name} is missing: it can never be commanded",
+                f"the certificate of the agent of {speaker.name} is missing: {LACKING[speaker.role == 'witness']}",
                 f"run hopkeeper-agent enroll on {speaker.name}, and put here what it prints",
             )
 

@@ -33,6 +33,7 @@ ResourceId = Annotated[
         examples=["/subscriptions/s/resourceGroups/g/providers/p/n"],
     ),
 ]
+Asn = Annotated[int, Meta(ge=1, le=ASN_MAX, description="a two-byte ASN, the only kind that a Route Server peers with")]
 Priority = Annotated[int, Meta(ge=0, le=65535)]
 AND = ", "
 """Between what belongs to several pools of one service where it is one text; in no id or name of ARM."""
@@ -166,7 +167,7 @@ class Speaker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", k
     """How peers, services and orders refer to it, and the agent's own name."""
     address: IPv4Address
     """Its IPv4 address, unique and inside `networks`: the peer IP of its peerings."""
-    asn: Annotated[int, Meta(ge=1, le=ASN_MAX)]
+    asn: Asn
     """1-65534, none that Azure or IANA reserve, and another one than that of a hub speaker it peers with."""
     peers_with: tuple[Name, ...]
     """Route Servers and hub speakers."""
@@ -217,7 +218,7 @@ class ScaleSet(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
     """Its instances are called `{name}-{instance}`."""
     id: ResourceId
     """Of the scale set (`Microsoft.Compute/virtualMachineScaleSets/...`); its events wake this topology."""
-    asn: Annotated[int, Meta(ge=1, le=ASN_MAX)]
+    asn: Asn
     """As of a speaker."""
     peers_with: Annotated[tuple[Name, ...], Meta(min_length=1)]
     """Route Servers."""

@@ -112,6 +112,8 @@ def _rule(said: str, value: object, kinds: list[inspect.Type]) -> str:
 
 
 def _wrong_type(found: re.Match[str], value: object, kinds: list[inspect.Type]) -> str:
+    if found[1].startswith("duration"):
+        return f"{_shown(value)} is no duration: {'write PT0S' if value == 0 else 'it has a unit: 2 s is PT2S'}"
     wanted = [_WORDS.get(each, each) for each in found[1].split(" | ") if each != "null"]
     keys = [each.encode_name for kind in kinds if isinstance(kind, inspect.StructType) for each in kind.fields]
     return f"{_shown(value)} is not {' or '.join(wanted)}{f' ({", ".join(keys)})' if keys else ''}"
@@ -123,14 +125,18 @@ def _length(found: re.Match[str], value: object, kinds: list[inspect.Type]) -> s
 
 
 def _bound(found: re.Match[str], value: object, kinds: list[inspect.Type]) -> str:
-    return f"must be {_LIMITS[found[1]]} {found[2].removesuffix('.0')}, is {_shown(value)}"
+    why = f": {described}" if (described := _described(kinds)) and found[1] == "<=" else ""
+    return f"must be {_LIMITS[found[1]]} {found[2].removesuffix('.0')}, is {_shown(value)}{why}"
 
 
 def _pattern(found: re.Match[str], value: object, kinds: list[inspect.Type]) -> str:
     """The model says beside each pattern what such a text is."""
+    return f"{_shown(value)} is not {_described(kinds) or 'as it must be'}"
+
+
+def _described(kinds: list[inspect.Type]) -> str | None:
     said = [kind.extra_json_schema or {} for kind in kinds if isinstance(kind, inspect.Metadata)]
-    described = next((str(each["description"]) for each in said if "description" in each), "as it must be")
-    return f"{_shown(value)} is not {described}"
+    return next((str(each["description"]) for each in said if "description" in each), None)
 
 
 def _duration(found: re.Match[str], value: object, kinds: list[inspect.Type]) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from function_app.domain.base.azure_limits import RESERVED_ASNS, RESOURCE_NAME_MAX
+from function_app.domain.base.azure_limits import RESERVED_ASN, RESERVED_ASNS, RESOURCE_NAME_MAX
 from function_app.domain.base.errors import Problem, among
 from function_app.domain.topology.laws.names import longest_peering_name
 from function_app.domain.topology.laws.reserved import Place
@@ -33,7 +33,7 @@ def instances_can_peer(topology: Topology, _: Place) -> Iterator[Problem]:
     for i, scale_set in enumerate(topology.scale_sets):
         path = f"$.scaleSets[{i}]"
         if scale_set.asn in RESERVED_ASNS:
-            yield Problem(f"{path}.asn", f"ASN {scale_set.asn} is reserved by Azure or IANA")
+            yield Problem(f"{path}.asn", f"ASN {scale_set.asn} {RESERVED_ASN}")
         for j, name in enumerate(scale_set.peers_with):
             if name not in servers:
                 yield Problem(f"{path}.peersWith[{j}]", f"no Route Server is named {name!r}{among(name, servers)}")

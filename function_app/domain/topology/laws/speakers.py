@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network
 
-from function_app.domain.base.azure_limits import RESERVED_ASNS
+from function_app.domain.base.azure_limits import RESERVED_ASN, RESERVED_ASNS
 from function_app.domain.base.errors import Problem
 from function_app.domain.topology.laws.reserved import FORBIDDEN, LOOPBACK, Place
 from function_app.domain.topology.model import MemberCheck, OwnNextHop, Topology
@@ -51,7 +51,7 @@ def _unusable(address: IPv4Address, topology: Topology, place: Place) -> str | N
 def asns_are_allowed(topology: Topology, _: Place) -> Iterator[Problem]:
     for i, speaker in enumerate(topology.speakers):
         if speaker.asn in RESERVED_ASNS:
-            yield Problem(f"$.speakers[{i}].asn", f"ASN {speaker.asn} is reserved by Azure or IANA")
+            yield Problem(f"$.speakers[{i}].asn", f"ASN {speaker.asn} {RESERVED_ASN}")
 
 
 def announcements_fit(topology: Topology, place: Place) -> Iterator[Problem]:
