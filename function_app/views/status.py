@@ -29,7 +29,7 @@ def status_lines(status: Status) -> Iterator[str]:
         yield from _service(service, status)
     if status.last_look is not None:
         yield f"as of {moment(status.last_look.at)}:" if status.verdict == "stale" else ""
-        yield from _surroundings(status.last_look)
+        yield from _surroundings(status.last_look, status.topology)
 
 
 def overview_lines(overview: Overview, verdicts: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
@@ -126,7 +126,7 @@ def _spares(service: ServiceStatus, spares: dict[str, str | None]) -> Iterator[s
     yield from (f"         {why}" for why in lacking)
 
 
-def _surroundings(last: look.LastLook) -> Iterator[str]:
+def _surroundings(last: look.LastLook, topology: str) -> Iterator[str]:
     for name, server in last.route_servers.items():
         taken = "not read" if server.taken is None else f"{server.taken} of {server.most} peers"
         yield f"{name}: {taken}, {server.outcome}"
@@ -135,7 +135,7 @@ def _surroundings(last: look.LastLook) -> Iterator[str]:
     routes = (
         "verified"
         if last.routes.verified
-        else f"{last.routes.wrong} wrong"
+        else f"{last.routes.wrong} wrong (`hopkeeper verify {topology}`)"
         if last.routes.wrong
         else "not verified yet"
     )

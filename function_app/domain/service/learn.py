@@ -124,8 +124,13 @@ def _too_early(look: Look, learning: Learning) -> str | None:
     if learning.rounds >= timing.learn_rounds and so_far >= timing.learn_for:
         return None
     left = max(timing.learn_for - so_far, timedelta(0))
-    seen = f"{learning.rounds} of {timing.learn_rounds} complete rounds"
-    return f"learning: {seen}, {left.total_seconds():.0f} s to go"
+    seen = f"{min(learning.rounds, timing.learn_rounds)} of {timing.learn_rounds} complete rounds"
+    waits = (
+        f"{left.total_seconds():.0f} s to go"
+        if left
+        else "the next once every member answers or is known to have failed"
+    )
+    return f"learning: {seen}, {waits}"
 
 
 def _adopt(look: Look, learned: Record) -> Decision:
