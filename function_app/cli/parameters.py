@@ -47,7 +47,7 @@ class Language(click.Choice[str]):
     """The name of a vendor, or `agent`; where it is none, the nearest one is suggested."""
 
     def __init__(self) -> None:
-        super().__init__(LANGUAGES)
+        super().__init__(LANGUAGES, case_sensitive=False)
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         return super().get_invalid_choice_message(value, ctx).rstrip(".") + did_you_mean(str(value))

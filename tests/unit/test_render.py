@@ -583,6 +583,27 @@ def test_the_command_prints_the_golden(vendor: Vendor) -> None:
     assert cli("--vendor", str(vendor), FILE, "nva-a", *GIVEN) == (0, golden("active-passive", vendor).read_text())
 
 
+def test_a_vendor_is_named_in_any_case() -> None:
+    expected = (0, golden("active-passive", Vendor.FORTIOS).read_text())
+    assert cli("--vendor", "FortiOS", FILE, "nva-a", *GIVEN) == expected
+
+
+def test_panos_says_once_a_peer_what_is_to_be_filled_in() -> None:
+    text = golden("active-passive", Vendor.PANOS).read_text()
+    named = re.findall(
+        r"^#   set .* peer (hopkeeper-\S+) local-address (?:interface INTERFACE|ip 10\.0\.1\.4/LENGTH)$", text, re.M
+    )
+    assert named == [f"hopkeeper-10-0-2-{i}" for i in (4, 4, 5, 5)]
+    assert "GROUP" not in text
+
+
+@pytest.mark.parametrize(("name", "count"), [("active-passive", 1), ("self", 0)])
+def test_fortios_says_what_a_probe_and_a_default_route_need_where_there_are_any(name: str, count: int) -> None:
+    text = golden(name, Vendor.FORTIOS).read_text()
+    assert text.count("config system probe-response, set mode http-probe") == count
+    assert text.count("capability-default-originate") == ("set prefix 0.0.0.0 0.0.0.0\n            set network" in text)
+
+
 def test_the_command_prints_every_problem_and_nothing_else() -> None:
     status, output = cli("--vendor", "junos", FILE, "nva-a")
     assert status == 2
