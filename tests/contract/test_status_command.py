@@ -73,7 +73,7 @@ async def test_what_is_in_force_is_printed_and_compared_and_a_misspelt_service_i
         code, lines = await hopkeeper(environment, verb, "hub", "fv")
         assert (code, lines) == (
             2,
-            ["hopkeeper: service: topology 'hub' has no service 'fv': did you mean fw? (there are fw)"],
+            ["hopkeeper: service: topology 'hub' has no service 'fv' (there are fw)"],
         )
     assert await hopkeeper(environment, "history", "hub", "fw") == (0, ["nothing was decided yet"])
     code, lines = await hopkeeper(environment, "explain", "hub", "fw", "--at", "teatime")
@@ -123,7 +123,7 @@ async def test_a_topology_is_taken_away_after_a_yes_and_can_be_put_back(environm
     code, lines = await hopkeeper(unreachable, "delete", "hub")
     assert (code, "delete takes topology 'hub' away: give --yes" in lines[-1]) == (2, True)
     code, lines = await hopkeeper(unreachable, "delete", "hub", "--yes")
-    assert (code, "whether peerings would stay behind on rs is not known" in lines[0]) == (1, True), lines
+    assert (code, "whether peerings would stay behind on rs is not known" in "\n".join(lines)) == (1, True), lines
     assert await hopkeeper(unreachable, "delete", "hub", "--yes", "--anyway") == (
         0,
         ["topology 'hub' is taken away; hopkeeper apply --previous hub puts it back"],

@@ -19,7 +19,8 @@ from lab.stack import Stack
 
 in_stack = pytest.mark.asyncio(loop_scope="module")
 
-ALL = [{"name": name, "isDisabled": False} for name in FUNCTIONS]
+ALL = [{"name": name, "isDisabled": False} for name in sorted(FUNCTIONS, key=lambda name: name != "on_alert")]
+"""Every function, `on_alert` first."""
 SWEPT = {"product": "hopkeeper", "topologies": [], "sweep": {"at": "2026-01-01T00:00:00Z", "ageSeconds": 30}}
 
 
@@ -105,7 +106,7 @@ async def test_the_functions_and_the_sweep_are_requested_of_the_app(stack: Stack
         assert ran.status == 202
     after = check(stack.host_url, stack.keys["master"], "--wait", "20")
     assert after.returncode == 0, after
-    assert after.stdout.startswith(f"{stack.host_url}: 8 functions (on_alert, ")
+    assert after.stdout.startswith(f"{stack.host_url}: {len(FUNCTIONS)} functions (apply, ")
     status: tuple[int, Any] = await stack.ask_app("GET", "/status")
     assert status[1]["sweep"]["ageSeconds"] < 60
 
