@@ -13,7 +13,7 @@ from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.summary import Report, broken, lint
 from function_app.domain.service.orders import order_from
 from function_app.domain.topology.model import Service, Topology
-from function_app.reconcile import changes, events, history, status
+from function_app.reconcile import changes, history, status, waiting
 from function_app.reconcile.documents.events import Events
 from function_app.reconcile.documents.evidence import Evidence, evidence_document
 from function_app.reconcile.documents.history import Entry, Explanation
@@ -107,7 +107,7 @@ class UseCases:
 
     async def changed_since(self, name: str, after: str, wait: timedelta) -> Events:
         """Waits until what is known of a topology is another thing than what the mark `after` stands for. Raises BadInput."""
-        return await events.changed_since(self.ports, self.topologies, name, after, wait)
+        return await waiting.changed_since(self.ports, self.topologies, name, after, wait)
 
     async def difference(self, name: str, text: str) -> Iterator[str]:
         """Lines of a unified diff from the document in force to this one. Raises BadInput."""

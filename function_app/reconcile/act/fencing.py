@@ -92,7 +92,7 @@ async def _lifted(attempt: "_Attempt", request: BalancerWrite) -> bool:
             raise Unavailable("adminState is Up, which only an operator may undo", LATER)
         fresh = await attempt.arrived_before(before)
         if before.admin_state is AdminState.NONE:
-            await attempt.tell()
+            await attempt.has_health()
         await attempt.written(AdminState.NONE, before)
         await attempt.let_go(request.settle, fresh)
         return True
@@ -129,7 +129,7 @@ class _Attempt:
     async def look(self) -> PoolView:
         return await self._states.look(self._request.service, self._request.speaker)
 
-    async def tell(self) -> None:
+    async def has_health(self) -> None:
         """That the health action answers. Raises Unavailable: what is None is not written again where nothing could show it."""
         await self._states.health_reason(self._request.service, self._request.speaker)
 

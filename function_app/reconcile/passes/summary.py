@@ -33,8 +33,8 @@ from function_app.reconcile.documents.findings import PreflightFinding, finding,
 from function_app.reconcile.documents.lines import StateLine
 from function_app.reconcile.documents.plan import slots, steps
 from function_app.reconcile.networks import Networks
-from function_app.reconcile.passes.events import Condition, News, publish
 from function_app.reconcile.passes.outcome import Ending, Outcome
+from function_app.reconcile.passes.publishing import Condition, News, publish
 from function_app.reconcile.peerings.keep import Membership
 from function_app.reconcile.ports import HealthEvent, Ports
 from function_app.reconcile.routes.verification import Verification

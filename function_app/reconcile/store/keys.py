@@ -107,7 +107,7 @@ def status(topology: str) -> str:
 
 
 def events(topology: str) -> str:
-    """Which events were published, and which wait (`passes.events`). Compare-and-swap."""
+    """Which events were published, and which wait (`passes.publishing`). Compare-and-swap."""
     return f"events/{topology}.json"
 
 

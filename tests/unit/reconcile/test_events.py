@@ -13,7 +13,7 @@ from function_app.domain.service.observation import AdminState
 from function_app.domain.service.orders import order_from
 from function_app.reconcile.documents.event import Event, EventKind
 from function_app.reconcile.operate import operate
-from function_app.reconcile.passes.events import PENDING_MOST, Outbox
+from function_app.reconcile.passes.publishing import PENDING_MOST, Outbox
 from function_app.reconcile.passes.slow import slow_pass
 from function_app.reconcile.store.topologies import InForce
 from tests.unit.reconcile.scene import Scene
