@@ -52,7 +52,7 @@ AGENTS = (
     "Until then Azure uses those with the shortest AS path side by side."
 )
 NO_SERVICES = (
-    "No service of what was read: no prefix is learned whose next hop is a frontend with a probed rule to a peer, nor one of "
+    "No service of what was read: no peer is in a pool to which a frontend with a probed rule sends, and no prefix is learned of "
     "two peers whose next hop is each itself."
 )
 

@@ -110,3 +110,18 @@ def test_names_of_a_load_balancer_in_two_spellings_are_one_candidate_and_one_pro
     (candidate,) = candidates(there, peers_of(there, "t")[0])
     assert (candidate.frontend, candidate.pools) == ("Fe", (PoolBehind("/x/loadBalancers/lb", "NVAs", "Agent"),))
     assert candidate.remarks == ()
+
+
+def test_peers_behind_a_frontend_that_none_announces_yet_could_be_a_service_once_prefixes_are_written() -> None:
+    rule = RuleFacts(
+        name="all", protocol="All", frontend="fe", frontend_port=0, backend_port=0, pools=("nvas",), probe="agent"
+    )
+    pool = PoolFacts(name="nvas", addresses=(AddressFacts(name="a", ip=OWN), AddressFacts(name="b", ip=OTHER)))
+    balancer = BalancerFound("/x/loadBalancers/lb", {"fe": FRONTEND}, FlowFacts(rules=(rule,), pools=(pool,)))
+    there = replace(found(peering()), balancers=(balancer,))
+    (candidate,) = candidates(there, peers_of(there, "t")[0])
+    assert (candidate.members, candidate.prefixes, candidate.frontend) == (("fw-1",), (), "fe")
+    assert candidate.remarks == (
+        f"none of them announces anything with {FRONTEND} as next hop: write the prefixes that they are to announce",
+        f"{OTHER} is in the pool and no speaker here: it gets new flows whoever serves",
+    )

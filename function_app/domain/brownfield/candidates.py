@@ -3,6 +3,7 @@
 | the learned routes' next hop is | and its announcers                      | the service could be                      |
 |---------------------------------|-----------------------------------------|-------------------------------------------|
 | a load balancer's frontend      | are in a pool of a rule of the frontend | `loadBalancer`, with members of that pool |
+| of nothing yet                  | are peers, and in such a pool           | the same, once it has prefixes            |
 | the peer itself                 | are two or more                         | `self`, which needs an agent on each      |
 | anything else                   |                                         | none: another one's `announces`           |
 """
@@ -58,7 +59,7 @@ def _behind_balancers(inventory: Inventory, peers: tuple[FoundPeer, ...]) -> Ite
             address, addresses = balancer.frontends.get(frontend.casefold()), balancer.flows.pool(pool)
             members = _members(inventory, addresses, peers)
             prefixes = {own.prefix for peer in members for own in peer.announces if own.next_hop == address}
-            if address is None or not prefixes:
+            if address is None or not members:
                 continue
             others = dict(_others(inventory, balancer, members))
             names = tuple(peer.name for peer in members)
@@ -69,6 +70,7 @@ def _behind_balancers(inventory: Inventory, peers: tuple[FoundPeer, ...]) -> Ite
                 pools=(PoolBehind(balancer.id, pool, probes[0]), *others),
                 frontend=frontend,
                 remarks=(
+                    *_of_prefixes(prefixes, address),
                     *_of_rules(balancer, pool, probes),
                     *_of_addresses(inventory, addresses, members),
                     *_not_announced(members, address, prefixes),
@@ -111,6 +113,11 @@ def _others(
                 remark = f"{away}: not in pool {pool} of {balancer.name}, unless by an address that `addresses` has to name there"
                 yield PoolBehind(balancer.id, pool, probes[0]), remark if away else None
                 break
+
+
+def _of_prefixes(prefixes: set[IPv4Network], frontend: IPv4Address) -> Iterator[str]:
+    if not prefixes:
+        yield f"none of them announces anything with {frontend} as next hop: write the prefixes that they are to announce"
 
 
 def _of_rules(balancer: BalancerFound, pool: str, probes: list[str]) -> Iterator[str]:
