@@ -206,7 +206,7 @@ class AppOverHttp:
 
     def _silent(self, method: str, path: str, why: str) -> Unavailable:
         return Unavailable(
-            f"the app at {self._url} does not answer {method} /api/{path}: {why}; where it is dead, --direct goes over "
+            f"the app at {self._url} does not answer {method} /api{path}: {why}; where it is dead, --direct goes over "
             "storage and ARM in its place"
         )
 

@@ -16,7 +16,7 @@ from msgspec import UNSET, Struct, UnsetType
 from function_app import wiring
 from function_app.domain.base.errors import BadInput
 from function_app.triggers.answers import answer
-from function_app.triggers.requests import Parameters, json_body, lenient_text
+from function_app.triggers.requests import AnyParameters, json_body, lenient_text
 from function_app.triggers.surface import JSON, AppRole, Call, Endpoint, Surface
 
 BODY_MAX = 1024 * 1024  # log search alerts carry what they found
@@ -32,9 +32,9 @@ class Woken(Struct, frozen=True, kw_only=True):
 
 
 @blueprint.serves(
-    Endpoint("POST", route="alerts", role=AppRole.ALERT, gives=Woken, query=Parameters, status=202, takes=JSON)
+    Endpoint("POST", route="alerts", role=AppRole.ALERT, gives=Woken, query=AnyParameters, status=202, takes=JSON)
 )
-async def on_alert(call: Call[Parameters]) -> func.HttpResponse:
+async def on_alert(call: Call[AnyParameters]) -> func.HttpResponse:
     """Wakes every topology that names a resource of an alert."""
     unread: list[str] = []
     try:

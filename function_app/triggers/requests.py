@@ -24,13 +24,17 @@ class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The query parameters that an endpoint takes; this one takes none."""
 
 
+class AnyParameters(Parameters, frozen=True, forbid_unknown_fields=False):
+    """Of an endpoint that reads none, and whose caller may be configured with some of its own: they do nothing."""
+
+
 def read_query[Q: Parameters](request: func.HttpRequest, kind: type[Q]) -> Q:
     """Raises BadInput for a value that is wrong, and for any other parameter: one that is misspelt would act as if it were not
     there."""
     given = {name: value for name, value in request.params.items() if name not in OF_THE_PLATFORM}
     known = [field.encode_name for field in msgspec.structs.fields(kind)]
     for name in given:
-        if name not in known:
+        if name not in known and kind.__struct_config__.forbid_unknown_fields:
             raise BadInput.of(f"?{name}", f"is none of {', '.join(known) or 'any: there are none'}")
     try:
         return msgspec.convert(given, kind, strict=False)

@@ -100,6 +100,7 @@ class Agent:
 
     def shown(self) -> dict[str, Any]:
         """What `hopkeeper-agent status` shows: the status object, and since when and why each service has its role."""
+        self._note_roles()
         return {"status": self.status(), "roles": self._roles.shown(), "started": self._started.isoformat()}
 
     async def start(self) -> None:
@@ -198,8 +199,11 @@ class Agent:
             watch.probe_silent()
         self._look()
 
-    def _look(self) -> None:
+    def _note_roles(self) -> None:
         self._roles.note(self.duties.states, self.duties.why, self._clock.wall())
+
+    def _look(self) -> None:
+        self._note_roles()
         before, self._reported = self._reported, reportable(self._parts)
         if reasons := changes(before, self._reported):
             self._report("; ".join(reasons))

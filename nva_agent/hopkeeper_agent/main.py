@@ -94,7 +94,7 @@ def _end_soon() -> None:
 
 
 def _cut_short() -> None:
-    log.error("ended without waiting: a write or a program under way does not end")
+    log.error("ended without waiting", extra={"why": "a write or a program under way does not end"})
     os._exit(1)
 
 

@@ -107,7 +107,7 @@ async def test_a_rolled_back_disk_stands_by(member: Member, tmp_path: Path) -> N
     member.witness = tmp_path / "witness"
     async with member.running() as agent:
         await member.send(promote(6, agent.duties.boot_id))
-        shutil.copytree(member.folder / "state", tmp_path / "snapshot")
+        member.back_up(tmp_path / "snapshot")
         await member.send(fence(7))
     shutil.rmtree(member.folder / "state")
     (tmp_path / "snapshot").rename(member.folder / "state")

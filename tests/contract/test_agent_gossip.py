@@ -213,7 +213,7 @@ async def test_a_machine_put_back_to_a_snapshot_is_noticed_by_its_peer(
     async with b.running() as second:
         async with a.running() as first:
             await a.send(promote(6, first.duties.boot_id))
-            shutil.copytree(a.folder / "state", tmp_path / "snapshot")
+            a.back_up(tmp_path / "snapshot")
             await a.send(fence(7))
             await until(lambda: second.watches["nva-a"].epochs.get(SERVICE) == 7)
         shutil.rmtree(a.folder / "state")
@@ -227,7 +227,7 @@ async def put_back(member: Member, tmp_path: Path, *fenced: int) -> None:
     member.witness = tmp_path / "witness"
     async with member.running() as agent:
         await member.send(promote(6, agent.duties.boot_id))
-        shutil.copytree(member.folder / "state", tmp_path / "backup")
+        member.back_up(tmp_path / "backup")
         for epoch in fenced:
             await member.send(fence(epoch))
     shutil.rmtree(member.folder / "state")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import shutil
 import ssl
 import time
 import uuid
@@ -125,6 +126,10 @@ class Member:
         text = file.text(table("[gossip]", period_seconds=self.period_seconds), self.extra)
         also = f'probe_also = ["{self.probe_also}"]\n' if self.probe_also else ""
         return text.replace("[listen]\n", f"[listen]\n{also}")
+
+    def back_up(self, to: Path) -> None:
+        """Its state directory, as a snapshot has it; of the socket in it nothing is left."""
+        shutil.copytree(self.folder / "state", to, ignore=shutil.ignore_patterns("*.sock"))
 
     def knows(self, *others: Member) -> None:
         """Enrol peers."""
