@@ -94,7 +94,9 @@ class Programs:
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        self._reap()
+        for program in self.started:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                program.process.wait(timeout=3)  # its mark is gone some moments before it is
 
     def _reap(self) -> None:
         """Takes what has ended; one that is killed may still run a moment longer, but not once none is marked."""

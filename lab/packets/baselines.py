@@ -47,10 +47,13 @@ class BgpTimers(Plain):
         await self._at_rest()
 
     async def _at_rest(self) -> None:
-        def preferred() -> bool:
-            return self._lab.established() and str(ADDRESSES[NVAS[0]]) in self._lab.workload_hops()
+        first, second = (str(ADDRESSES[node]) for node in NVAS)
 
-        await until("all sessions up and the first NVA's route in the workload", preferred)
+        def preferred() -> bool:
+            hops = self._lab.workload_hops()
+            return self._lab.established() and first in hops and second not in hops
+
+        await until("all sessions up and the first NVA's route alone in the workload", preferred)
 
 
 class ProbeOnly(Plain):

@@ -292,11 +292,10 @@ def test_packets_move_to_the_other_nva_when_one_is_killed_and_nothing_is_left_be
     played = json.loads(out.read_text())
     assert played["failures"] == {}
     (only,) = played["runs"]
-    addresses = {"nva1": "10.10.0.4", "nva2": "10.10.0.5"}
-    assert {only["victim"], only["after"]} == set(addresses)
+    assert (only["victim"], only["after"]) == ("nva1", "nva2")
     assert 0 < only["outage_seconds"] < 9, "a killed daemon is noticed long before the hold time"
     assert only["two_serving_packets"] == 0
-    assert only["programmed"][-1]["hops"] == [addresses[only["after"]]]
+    assert only["programmed"][-1]["hops"] == ["10.10.0.5"]
     assert svg.read_text().startswith("<svg")
     listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
     assert "nva1" not in listed
