@@ -6,7 +6,8 @@ announcement: these are two changes, and a Route Server programs a prefix at mos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +20,25 @@ from hopkeeper_agent.role import Advertisement, Toward
 
 class SpeakerError(Exception):
     """It is not certain that the neighbours have been sent the routes."""
+
+
+class Unsent:
+    """Why Route Servers are not certainly sent what was ordered last; `why` is empty where they are."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    @contextmanager
+    def noted(self, toward: Toward) -> Iterator[None]:
+        """Around a trial to send: one toward Route Servers gives the next reason, or ends it."""
+        try:
+            yield
+        except SpeakerError as error:
+            if toward is Toward.ROUTE_SERVERS:
+                self.why = str(error)
+            raise
+        if toward is Toward.ROUTE_SERVERS:
+            self.why = ""
 
 
 class SessionState(StrEnum):

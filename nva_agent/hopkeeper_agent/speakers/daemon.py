@@ -17,7 +17,7 @@ from typing import Protocol
 
 from hopkeeper_agent.peers import Reading
 from hopkeeper_agent.role import Advertisement, Toward
-from hopkeeper_agent.speakers import Finding, Session, SessionState, SpeakerError
+from hopkeeper_agent.speakers import Finding, Session, SessionState, SpeakerError, Unsent
 from hopkeeper_agent.speakers.budget import OverBudget, stages
 from hopkeeper_agent.speakers.settings import DaemonSettings, unknown_sessions
 
@@ -104,7 +104,7 @@ class DaemonSpeaker:
         """An outward order came since the configuration was last compared."""
         self._gone: frozenset[IPv4Network] = frozenset()
         """Withdrawn, and not seen to be gone yet: a source of the operator's own may go on announcing it."""
-        self._why = f"{daemon.name} is not reached yet"
+        self._unsent = Unsent(f"{daemon.name} is not reached yet")
         # Our routes that the daemon holds; None when they must be read again.
         self._held: dict[IPv4Network, Advertisement] | None = None
         self._reached = asyncio.Event()
@@ -126,13 +126,13 @@ class DaemonSpeaker:
         before, self._wanted[toward] = self._wanted[toward], {item.prefix: item for item in advertisements}
         if toward is Toward.ROUTE_SERVERS:
             self._gone |= frozenset(before or ())
-            self._why = "it is not sent yet"
+            self._unsent.why = "it is not sent yet"
         self._outward_is_due |= toward is Toward.OUTWARD
         await self._converge(toward)
 
     def unsent(self) -> str:
         """Why Route Servers are not certainly sent what was ordered last, and nothing else of it; empty where they are."""
-        return self._why
+        return self._unsent.why
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
         """The sessions by neighbour address."""
@@ -151,14 +151,8 @@ class DaemonSpeaker:
 
     async def _converge(self, toward: Toward) -> None:
         """Raises SpeakerError unless the group was certainly sent what it should be."""
-        try:
+        with self._unsent.noted(toward):
             await self._converged(toward)
-        except SpeakerError as error:
-            if toward is Toward.ROUTE_SERVERS:
-                self._why = str(error)
-            raise
-        if toward is Toward.ROUTE_SERVERS:
-            self._why = ""
 
     async def _converged(self, toward: Toward) -> None:
         name, unsent = self._daemon.name, ""

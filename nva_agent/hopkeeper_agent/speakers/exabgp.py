@@ -20,7 +20,7 @@ from typing import Any
 
 from hopkeeper_agent.peers import Reading
 from hopkeeper_agent.role import Advertisement, Toward
-from hopkeeper_agent.speakers import Finding, Session, SessionState, SpeakerError
+from hopkeeper_agent.speakers import Finding, Session, SessionState, SpeakerError, Unsent
 from hopkeeper_agent.speakers.budget import OverBudget, stages
 from hopkeeper_agent.speakers.exabgp_configuration import BgpSettings, route
 from hopkeeper_agent.speakers.exabgp_helper import note_sent
@@ -97,7 +97,7 @@ class ExaBgpSpeaker:
             others.update(relay.prefixes)
         self._others = len(others)
         self._finding = Finding(Reading.UNKNOWN, "not reached yet")
-        self._why = "ExaBGP is not reached yet"
+        self._unsent = Unsent("ExaBGP is not reached yet")
         self._last_id = 0
         self._pulse = asyncio.Event()
         self._speaking = {toward: asyncio.Lock() for toward in Toward}
@@ -122,7 +122,7 @@ class ExaBgpSpeaker:
 
     def unsent(self) -> str:
         """Why Route Servers are not certainly sent what was ordered last; empty where they are."""
-        return self._why
+        return self._unsent.why
 
     def sessions(self) -> Mapping[IPv4Address, Session]:
         """The sessions by neighbour address."""
@@ -166,14 +166,8 @@ class ExaBgpSpeaker:
         return tuple(sorted(found, key=lambda item: item.prefix))
 
     async def _converge(self, toward: Toward) -> None:
-        try:
+        with self._unsent.noted(toward):
             await self._replace_in_time(toward)
-        except SpeakerError as error:
-            if toward is Toward.ROUTE_SERVERS:
-                self._why = str(error)
-            raise
-        if toward is Toward.ROUTE_SERVERS:
-            self._why = ""
 
     async def _replace_in_time(self, toward: Toward) -> None:
         try:
