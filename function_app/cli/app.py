@@ -8,11 +8,10 @@ from function_app import wiring
 from function_app.reconcile.documents.evidence import Evidence
 from function_app.reconcile.documents.findings import Preflight, preflight_document
 from function_app.reconcile.documents.history import Explanation, History
-from function_app.reconcile.documents.outcome import OutcomeAnswer
+from function_app.reconcile.documents.outcome import OutcomeAnswer, outcome_document
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.documents.topologies import Applied
-from function_app.reconcile.passes.outcome import Outcome
 from function_app.reconcile.store.topologies import ANYTHING
 
 
@@ -95,20 +94,10 @@ class Direct:
         await wiring.without_agents().remove(topology, ANYTHING, anyway)
 
     async def order(self, topology: str, service: str, verb: str, said: Mapping[str, Any]) -> OutcomeAnswer:
-        return _answer(topology, await wiring.use_cases().order(topology, service, verb, dict(said)))
+        return outcome_document(topology, await wiring.use_cases().order(topology, service, verb, dict(said)))
 
     async def look(self, topology: str) -> OutcomeAnswer:
-        return _answer(topology, await wiring.use_cases().look(topology, "by hand"))
+        return outcome_document(topology, await wiring.use_cases().look(topology, "by hand"))
 
     async def close(self) -> None:
         await wiring.close()
-
-
-def _answer(topology: str, outcome: Outcome) -> OutcomeAnswer:
-    again = outcome.retry_after
-    return OutcomeAnswer(
-        topology=topology,
-        outcome=outcome.ending.word,
-        reasons=outcome.reasons,
-        retry_after_seconds=None if again is None else again.total_seconds(),
-    )

@@ -6,8 +6,8 @@ The report must be signed by the enrolled agent; it is a hint all the same: the 
 import azure.functions as func
 
 from function_app import wiring
-from function_app.reconcile.documents.outcome import OutcomeAnswer
-from function_app.triggers.answers import answer, outcome_answer
+from function_app.reconcile.documents.outcome import OutcomeAnswer, outcome_document
+from function_app.triggers.answers import answer
 from function_app.triggers.requests import Parameters, text_body
 from function_app.triggers.surface import AppRole, Call, Endpoint, Surface
 
@@ -22,4 +22,4 @@ blueprint = Surface()
 async def on_report(call: Call[Parameters]) -> func.HttpResponse:
     """An agent's signed report that something changed."""
     reported = await wiring.use_cases().report(text_body(call.request))
-    return answer(outcome_answer(reported.topology, reported.outcome))
+    return answer(outcome_document(reported.topology, reported.outcome))

@@ -27,7 +27,7 @@ from function_app.domain.base.errors import (
 from function_app.reconcile.changes import CannotWork
 from function_app.reconcile.documents.error import ErrorAnswer, ErrorDetail, Wrong
 from function_app.reconcile.documents.findings import preflight_finding
-from function_app.reconcile.documents.outcome import OutcomeAnswer
+from function_app.reconcile.documents.outcome import outcome_document
 from function_app.reconcile.passes.outcome import Ending, Outcome
 from function_app.triggers.limit import bounded
 from function_app.triggers.requests import prefers_text
@@ -55,18 +55,9 @@ def shown(request: func.HttpRequest, document: Any, lines: Callable[[], Iterable
     return text_answer(lines()) if prefers_text(request) else answer(document)
 
 
-def outcome_answer(topology: str, outcome: Outcome) -> OutcomeAnswer:
-    return OutcomeAnswer(
-        topology=topology,
-        outcome=outcome.ending.word,
-        reasons=outcome.reasons,
-        retry_after_seconds=outcome.retry_after.total_seconds() if outcome.retry_after is not None else None,
-    )
-
-
 def order_answer(topology: str, outcome: Outcome) -> func.HttpResponse:
     """409 where it was refused, 200 where it was taken, whatever came of it since."""
-    given = outcome_answer(topology, outcome)
+    given = outcome_document(topology, outcome)
     if outcome.ending is not Ending.REFUSED:
         return answer(given)
     refused = ErrorDetail(message="the order is refused", problems=(), causes=outcome.reasons)

@@ -10,9 +10,9 @@ from msgspec import Meta
 
 from function_app import wiring
 from function_app.domain.service.orders import VERBS
-from function_app.reconcile.documents.outcome import OutcomeAnswer, Outcomes
+from function_app.reconcile.documents.outcome import OutcomeAnswer, Outcomes, outcome_document
 from function_app.reconcile.documents.plan import Plan, Plans
-from function_app.triggers.answers import answer, order_answer, outcome_answer
+from function_app.triggers.answers import answer, order_answer
 from function_app.triggers.requests import Parameters, json_body
 from function_app.triggers.surface import JSON, AppRole, Call, Endpoint, Surface
 
@@ -42,7 +42,7 @@ async def reconcile(call: Call[ReconcileQuery]) -> func.HttpResponse:
     if call.query.dry_run:
         plans = [await use_cases.plan(each) for each in names]
         return answer(plans[0] if name else Plans(plans=tuple(plans)))
-    outcomes = [outcome_answer(each, await use_cases.look(each, "by hand")) for each in names]
+    outcomes = [outcome_document(each, await use_cases.look(each, "by hand")) for each in names]
     return answer(outcomes[0] if name else Outcomes(outcomes=tuple(outcomes)))
 
 

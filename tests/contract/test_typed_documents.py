@@ -18,12 +18,11 @@ from function_app.domain.topology.laws import Place
 from function_app.reconcile import documents
 from function_app.reconcile.documents.findings import preflight_document
 from function_app.reconcile.documents.history import History
-from function_app.reconcile.documents.outcome import Outcomes
+from function_app.reconcile.documents.outcome import Outcomes, outcome_document
 from function_app.reconcile.documents.part import Part
 from function_app.reconcile.documents.plan import Plans
 from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
-from function_app.triggers.answers import outcome_answer
 from tests.builders import document, text
 from tests.unit.reconcile.scene import Scene, as_json
 
@@ -81,7 +80,7 @@ async def test_what_the_app_gives_fits_the_schemas() -> None:
     scene.world.kill("nva-a")
     scene.world.arm_up = False
     scene.clock.at += timedelta(seconds=1)
-    held = outcome_answer("hub", await app.look_at_once("hub", "test"))
+    held = outcome_document("hub", await app.look_at_once("hub", "test"))
     validate("outcome", as_json(held))
     validate("outcomes", as_json(Outcomes(outcomes=(held, held))))
     await scene.slow()

@@ -6,6 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from function_app.reconcile.documents.error import ErrorDetail
 from function_app.reconcile.documents.part import Part
+from function_app.reconcile.passes.outcome import Outcome
 
 
 class OutcomeAnswer(Part, frozen=True, kw_only=True):
@@ -18,6 +19,16 @@ class OutcomeAnswer(Part, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     retry_after_seconds: float | None
     error: ErrorDetail | UnsetType = UNSET
+
+
+def outcome_document(topology: str, outcome: Outcome) -> OutcomeAnswer:
+    again = outcome.retry_after
+    return OutcomeAnswer(
+        topology=topology,
+        outcome=outcome.ending.word,
+        reasons=outcome.reasons,
+        retry_after_seconds=None if again is None else again.total_seconds(),
+    )
 
 
 class Outcomes(Part, frozen=True, kw_only=True):
