@@ -9,11 +9,11 @@ from function_app.cli.app import App
 from function_app.cli.confirming import YES, is_agreed, need_terminal
 from function_app.cli.connection import reach, reaching
 from function_app.cli.ends import JSON, TROUBLE, WELL, show, show_outcome
-from function_app.cli.files import difference, read, text_of
+from function_app.cli.files import read, text_of
 from function_app.cli.root import main
 from function_app.domain.base.errors import NotThere
 from function_app.domain.preflight.rule import Severity
-from function_app.reconcile.changes import CannotWork
+from function_app.reconcile.changes import CannotWork, changed_lines
 from function_app.reconcile.documents.error import ErrorAnswer, ErrorDetail
 from function_app.reconcile.documents.findings import Preflight, PreflightFinding, preflight_finding
 from function_app.reconcile.documents.topologies import Applied
@@ -40,7 +40,7 @@ def apply(file_or_topology: str, anyway: bool, previous: bool, as_json: bool) ->
     async def put(app: App) -> Applied | CannotWork:
         before = await _in_force(app, name)
         if before is not None and not as_json:
-            click.echo("".join(f"{line}\n" for line in difference(name, before, text, named)), nl=False)
+            click.echo("".join(f"{line}\n" for line in changed_lines(name, before, text, named)), nl=False)
         try:
             return await app.put(name, text, anyway)
         except CannotWork as refusal:

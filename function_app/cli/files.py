@@ -1,7 +1,6 @@
 """Files as commands are given them: documents of an operator, and keys."""
 
 import sys
-from difflib import unified_diff
 from pathlib import Path
 from typing import IO
 
@@ -34,11 +33,6 @@ def text_of(file: Path) -> str:
         is_utf_16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
         rule = "UTF-16, as PowerShell's > writes it: save it as UTF-8" if is_utf_16 else f"not UTF-8: {error.reason}"
         raise BadInput.of("$", rule) from error
-
-
-def difference(topology: str, before: str, text: str, named: str) -> list[str]:
-    """What the text, which has this name, changes in the document in force."""
-    return list(unified_diff(before.splitlines(), text.splitlines(), f"{topology}, in force", named, lineterm=""))
 
 
 MASTER_KEY = "az functionapp keys list --query masterKey --output tsv prints the key"

@@ -12,11 +12,12 @@ from function_app import wiring
 from function_app.cli.app import App
 from function_app.cli.connection import reach, reaching
 from function_app.cli.ends import ENDS, JSON, TROUBLE, show
-from function_app.cli.files import FILE, LAB, difference, read, text_of
+from function_app.cli.files import FILE, LAB, read, text_of
 from function_app.cli.parameters import Moment
 from function_app.cli.root import main
 from function_app.cli.waiting import watch
 from function_app.domain.base.errors import Unavailable
+from function_app.reconcile.changes import changed_lines
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.views.evidence import learned, table
@@ -123,7 +124,7 @@ def get(topology: str, previous: bool) -> None:
 @LAB
 def diff(file: Path, lab: bool) -> None:
     name = read(file, lab).name
-    lines = difference(name, reach(lambda app: app.document(name)), text_of(file), str(file))
+    lines = tuple(changed_lines(name, reach(lambda app: app.document(name)), text_of(file), str(file)))
     if lines:
         click.echo("\n".join(lines))
         sys.exit(TROUBLE)

@@ -30,9 +30,9 @@ async def put(topologies: Topologies, name: str, text: str, expects: Expects, an
     """Puts a document in force in place of what is. Raises BadInput for one that is none, or of another topology; CannotWork
     where preflight finds an error and it is not wanted `anyway`; NotNow where it takes away what may serve, or takes what is
     another topology's; Changed where what is there is not what is expected."""
-    proposed = await topologies.proposed(text)
-    _check_name(proposed.topology, name)
-    report = lint(proposed.topology, Facts())
+    topology = topologies.decoded(text)
+    _check_name(topology, name)
+    report = lint(topology, Facts())
     errors = tuple(found for found in report.findings if found.severity is Severity.ERROR)
     if errors and not anyway:
         raise CannotWork(errors)
@@ -41,7 +41,7 @@ async def put(topologies: Topologies, name: str, text: str, expects: Expects, an
     return Applied(
         topology=name,
         etag=unquoted(applied.generation),
-        difference="".join(f"{line}\n" for line in _difference(name, before or "", text)),
+        difference="".join(f"{line}\n" for line in changed_lines(name, before or "", text)),
         findings=tuple(map(preflight_finding, report.findings)),
     )
 
@@ -50,8 +50,8 @@ async def difference(topologies: Topologies, name: str, text: str) -> Iterator[s
     """Lines of a unified diff from the document in force to this one, none where they are the same. Raises BadInput where there
     is no such topology, and for a document that is none, or another's."""
     before = await topologies.text(name)
-    _check_name((await topologies.proposed(text)).topology, name)
-    return _difference(name, before, text)
+    _check_name(topologies.decoded(text), name)
+    return changed_lines(name, before, text)
 
 
 async def remove(ports: Ports, topologies: Topologies, name: str, expects: Expects, anyway: bool) -> None:
@@ -67,8 +67,10 @@ async def remove(ports: Ports, topologies: Topologies, name: str, expects: Expec
     await topologies.remove(name, judged, expects)
 
 
-def _difference(name: str, before: str, after: str) -> Iterator[str]:
-    return unified_diff(before.splitlines(), after.splitlines(), f"{name}, in force", f"{name}, proposed", lineterm="")
+def changed_lines(name: str, before: str, after: str, named: str = "") -> Iterator[str]:
+    """A unified diff from the document in force to the one that is `named`, without ends of lines."""
+    named = named or f"{name}, proposed"
+    return unified_diff(before.splitlines(), after.splitlines(), f"{name}, in force", named, lineterm="")
 
 
 def _check_name(topology: Topology, name: str) -> None:
