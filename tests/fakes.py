@@ -214,6 +214,9 @@ class FakeWorld:
         self.instances_of: dict[str, list[Instance]] = {}
         self.published: list[Event] = []
         self.publishes = True
+        self.takes_events = True
+        self.offered: list[str] = []
+        """The ids of the events that were sent, taken or not."""
         self.two_serving = 0
         self.away: frozenset[IPv4Address] = frozenset()
         """Route Server instances that no announcer has a session with."""
@@ -335,6 +338,9 @@ class FakeWorld:
         return tuple(self.instances_of.get(scale_set.name, ()))
 
     async def publish(self, event: Event) -> None:
+        self.offered.append(event.id)
+        if not self.takes_events:
+            raise Unavailable("503")
         self.published.append(event)
 
 
