@@ -14,6 +14,7 @@ import pytest_asyncio
 from function_app.reconcile import deployed
 from lab import keys
 from lab.stack import NVAS, SERVICE, TOPOLOGY, Stack
+from tests.entrypoint.alone import app_alone
 
 in_stack = pytest.mark.asyncio(loop_scope="module")
 
@@ -25,9 +26,7 @@ FUNCTIONS = {name: KINDS.get(name, "httpTrigger") for name in deployed.FUNCTIONS
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack() -> AsyncIterator[Stack]:
     """Simulator and app without NVAs, and a sweep that never comes."""
-    async with Stack.make() as made:
-        made.sweep = "0 0 0 1 1 *"
-        await made.up(with_nvas=False)
+    async with app_alone() as made:
         yield made
 
 

@@ -15,6 +15,7 @@ import pytest_asyncio
 from function_app.cli import main
 from lab import keys
 from lab.stack import SERVICE, TOPOLOGY, Stack
+from tests.entrypoint.alone import app_after_a_look
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -25,13 +26,7 @@ HERE = (TOPOLOGY, SERVICE)
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack() -> AsyncIterator[Stack]:
     """Simulator and app without NVAs, and a sweep that never comes; one look has been made."""
-    async with Stack.make() as made:
-        made.sweep = "0 0 0 1 1 *"
-        await made.up(with_nvas=False)
-        end = time.monotonic() + 30
-        while (await made.ask_app("POST", f"/reconcile/{TOPOLOGY}"))[1]["outcome"] == "pending":
-            assert time.monotonic() < end
-            await asyncio.sleep(0.1)
+    async with app_after_a_look() as made:
         (made.directory / "operate.key").write_text(keys.of_role(made.keys, keys.OPERATE) + "\n")
         (made.directory / "read.key").write_text(keys.of_role(made.keys, keys.READ))
         yield made

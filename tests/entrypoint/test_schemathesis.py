@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from lab.stack import Stack
+from tests.entrypoint.alone import app_alone
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -46,9 +47,7 @@ EXAMPLES = 6
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack() -> AsyncIterator[Stack]:
     """Simulator and app without NVAs, and a sweep that never comes."""
-    async with Stack.make() as made:
-        made.sweep = "0 0 0 1 1 *"
-        await made.up(with_nvas=False)
+    async with app_alone() as made:
         yield made
 
 
