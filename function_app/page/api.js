@@ -13,13 +13,11 @@ class Refused extends Error {
   }
 }
 
-// `{"error": …}` in each of its shapes: a sentence, problems, or both with the chain of causes.
+// Everything that an error says why, and an order that was refused; the platform's own answers say nothing.
 function reasonsOf(said, code) {
-  const error = said?.error;
-  if (typeof error === "string") return [error];
-  const problems = Array.isArray(error) ? error : (error?.problems ?? []);
-  const lines = [error?.message, ...problems.map((each) => `${each.path}: ${each.rule}`), ...(error?.causes ?? [])];
-  const found = [...new Set([...lines, ...(said?.reasons ?? [])].filter(Boolean))];
+  const { message, problems = [], causes = [] } = said?.error ?? {};
+  const lines = [message, ...problems.map((each) => `${each.path}: ${each.rule}`), ...causes, ...(said?.reasons ?? [])];
+  const found = [...new Set(lines.filter(Boolean))];
   return found.length ? found : [code === 401 ? "the key does not open this function of the app" : `the app answers ${code} and no reason`];
 }
 
