@@ -18,6 +18,7 @@ from function_app.adapters.arm.scale_sets import ScaleSetsOverArm
 from function_app.adapters.arm.surroundings import SurroundingsOverArm
 from function_app.adapters.clock import SystemClock
 from function_app.adapters.events.out import EventsOverEventGrid, EventsUnpublished
+from function_app.adapters.member_checks import MemberChecksFromHere
 from function_app.adapters.monitor.logs import HealthLogsOverLogAnalytics, HealthLogsUnread
 from function_app.adapters.monitor.metrics import MetricsOverMonitor, MetricsUnread
 from function_app.adapters.running_app import ask_app
@@ -55,6 +56,7 @@ def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Docume
         agents=AgentsOverHttp(AppKey.from_pem(settings.signing_key), clock)
         if settings.signing_key
         else AgentsUnsigned(),
+        member_checks=MemberChecksFromHere(),
         reports=ReportsOverJws(),
         load_balancers=LoadBalancersOverArm(azure),
         admin_states=AdminStatesOverArm(azure),

@@ -223,6 +223,11 @@ class FakeWorld:
         self.no_session: set[str] = set()
         self.foreign_routes: dict[str, tuple[LearnedRoute, ...]] = {}
         """Learned of peers of others, by the name of their peering."""
+        self.own_checks: dict[str, Value] = {}
+        """What the app's own check of a member finds, where it makes one."""
+
+    async def reaches(self, speaker: Speaker, timeout: timedelta) -> Value:
+        return self.own_checks.get(speaker.name, Value.UNKNOWN)
 
     def connection_state(self, peering: Peering) -> str | None:
         """Of a speaker in `no_session` that a Route Server shows none; of others it shows nothing."""
@@ -523,6 +528,7 @@ def make_ports(world: FakeWorld, documents: FakeDocuments | None = None, clock: 
         documents=documents or FakeDocuments(),
         wake_ups=FakeWakeUps(),
         agents=world,
+        member_checks=world,
         reports=FakeReports(),
         load_balancers=world,
         admin_states=FakeAdminStates(world),

@@ -84,7 +84,7 @@ async def one_look(agents: AgentReadings, service: Service, again: bool = False)
 
     1. the etag of the record first: only the record as it was before the load balancer was read can tell whether a Down in
        it is ours, so a pass that finds another etag later looks again;
-    2. then the agents and the load balancer, at the same time;
+    2. then the agents, the load balancer and the app's own checks, at the same time;
     3. the look is dated at the earlier of the two moments.
 
     Without a load balancer it is its agents, and what Route Servers show of announcers. Raises Unavailable where storage
@@ -99,10 +99,18 @@ async def one_look(agents: AgentReadings, service: Service, again: bool = False)
         return replace(observed, connected=shown, contested=contested)
     began = ports.clock.now()
     etag = await Records(ports.documents).etag(agents.topology, service)
-    (at, readings), reading = await asyncio.gather(
-        agents.read_lasting(service, again), balancer(ports, agents.topology, service)
+    (at, readings), reading, own = await asyncio.gather(
+        agents.read_lasting(service, again), balancer(ports, agents.topology, service), own_checks(agents, service)
     )
-    return Observed(min(began, at), readings, reading, etag)
+    return Observed(min(began, at), {**readings, **own}, reading, etag)
+
+
+async def own_checks(agents: AgentReadings, service: Service) -> Mapping[str, MemberReading]:
+    """The members without an agent of a service, with what the app's own checks of them find."""
+    topology, checks = agents.topology, agents.ports.member_checks
+    bare = [topology.speaker(name) for name in service.names if name in topology.appliances]
+    reached = await asyncio.gather(*(checks.reaches(speaker, topology.timing.observe_fast) for speaker in bare))
+    return {speaker.name: Appliance(value) for speaker, value in zip(bare, reached, strict=True)}
 
 
 async def agents(ports: Ports, topology: Topology, deadline: timedelta) -> Mapping[str, MemberReading]:

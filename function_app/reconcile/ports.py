@@ -76,6 +76,13 @@ class Agents(Protocol):
     ) -> "CommandAnswer": ...
 
 
+class MemberChecks(Protocol):
+    """The app's own checks, from its subnet, of members without an agent."""
+
+    async def reaches(self, speaker: Speaker, timeout: timedelta) -> Value:
+        """Whether one trial of its `watch` succeeds; UNKNOWN where the app can make none (`ping`), or has no way there."""
+
+
 class SignedReport(Protocol):
     """A report as it came in: what it claims, not verified, only good for choosing the certificate to verify it with."""
 
@@ -299,6 +306,7 @@ class Ports:
     documents: Documents
     wake_ups: WakeUps
     agents: Agents
+    member_checks: MemberChecks
     reports: Reports
     load_balancers: LoadBalancers
     admin_states: AdminStates

@@ -84,6 +84,19 @@ def order(verb: str, service: str, words: str, *, fails: bool = False, **said: A
     return Act(words, do)
 
 
+def order_refused(verb: str, service: str, words: str, *because: str, **said: Any) -> Act:
+    """An operator's order that must not be taken; `because` must all be in its reasons."""
+
+    async def do(stage: Stage) -> None:
+        outcome = await stage.host.app.order(stage.topology.name, service, verb, {"by": "alice", **said})
+        reasons = "; ".join(outcome.reasons)
+        if outcome.ending is not Ending.REFUSED or any(text not in reasons for text in because):
+            raise StoryFailed(f"{verb} was {outcome.ending.name.lower()}: {reasons}")
+        stage.narrator.fact(f"hopkeeper {verb}", f"refused: {reasons}")
+
+    return Act(words, do)
+
+
 def passes(seconds: float, words: str = "") -> Act:
     async def do(stage: Stage) -> None:
         await stage.host.clock.sleep(timedelta(seconds=seconds))

@@ -196,7 +196,8 @@ class Appliance:
 
 
 class Firewall(Appliance):
-    """One without an agent: it answers its probe while it is up, and its own configuration announces the service."""
+    """One without an agent: it answers its probe, and the app's own check, while it is up, and its own configuration announces
+    the service."""
 
     def __init__(
         self, speaker: Speaker, surroundings: Surroundings, voice: Voice, announces: tuple[Advertisement, ...]
@@ -204,6 +205,7 @@ class Firewall(Appliance):
         super().__init__(speaker, surroundings, voice, None, {})
         self._announces = announces
         self._is_up = False
+        self._checked: asyncio.Server | None = None
 
     @property
     def is_up(self) -> bool:
@@ -214,13 +216,21 @@ class Firewall(Appliance):
 
     async def start(self) -> None:
         self._is_up = True
+        if self._speaker.watch is not None and self._speaker.watch.kind == "tcp":
+            self._checked = await asyncio.start_server(_accept, self.address, self._speaker.watch.port)
         await self._voice.start()
         await self._voice.announce(self._announces)
 
     async def end(self) -> None:
         if self._is_up:
             self._is_up = False
+            if self._checked is not None:
+                self._checked.close()
             await self._voice.close()
+
+
+def _accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
 
 
 class _Running:

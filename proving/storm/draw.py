@@ -205,7 +205,7 @@ SHARE = 0.25
 
 
 def with_appliances(plan_of: Callable[[int], Plan], share: float = SHARE) -> Callable[[int], Plan]:
-    """The same plans, but that in some of them members have no agent: where that may be."""
+    """The same plans, but that in some of them members have no agent, where that may be; half of those the app checks itself."""
 
     def drawn(seed: int) -> Plan:
         plan = plan_of(seed)
@@ -214,7 +214,8 @@ def with_appliances(plan_of: Callable[[int], Plan], share: float = SHARE) -> Cal
             return plan
         names = _members(plan)
         bare = names if draw.random() < 0.5 else draw.sample(names, draw.randint(1, len(names) - 1))
-        return replace(plan, shape=(*plan.shape, *(BARE[name] for name in sorted(bare))))
+        checked = ("checked",) if draw.random() < 0.5 else ()
+        return replace(plan, shape=(*plan.shape, *(BARE[name] for name in sorted(bare)), *checked))
 
     return drawn
 

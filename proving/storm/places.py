@@ -62,10 +62,17 @@ def _bare(name: str) -> Callable[[dict[str, Any]], None]:
     return shaped
 
 
+def _checked(document: dict[str, Any]) -> None:
+    for speaker in document["speakers"]:
+        if "agent" not in speaker:
+            speaker["watch"] = {"kind": "tcp", "port": 443}
+
+
 BARE = {f"nva-{letter}": f"bare-{letter}" for letter in "abcd"}
 """By member, the shape in which it has no agent."""
 SHAPES: dict[str, Callable[[dict[str, Any]], None]] = {
     **{shape: _bare(name) for name, shape in BARE.items()},
+    "checked": _checked,
     "sandwich": _sandwich,
     "active-active": _active_active,
     "preempt": _preempt,

@@ -241,6 +241,28 @@ class HostBalancers:
         return await self._host.ask(kind, seconds, _no_arm, effect, *arguments)
 
 
+class HostMemberChecks:
+    """The app's packets to the member itself."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._world = host.world
+
+    async def reaches(self, speaker: Speaker, timeout: timedelta) -> Value:
+        if speaker.watch is None:
+            return Value.UNKNOWN
+        seconds = timeout.total_seconds()
+        value: Value = await self._host.ask("member.check", seconds, lambda: Value.BAD, self._connect, speaker.name)
+        return value
+
+    def _connect(self, call: Call, name: str) -> None:
+        world = self._world
+        if world.agents[name].probe_listens and name not in world.cut_in and name not in world.cut_out:
+            call.answer(Value.OK)
+        else:
+            call.expire()
+
+
 class HostRouteServers:
     """RouteServers and LearnedRoutes."""
 
@@ -327,6 +349,7 @@ def make_ports(host: Host) -> Ports:
         documents=HostDocuments(host),
         wake_ups=HostWakeUps(host),
         agents=HostAgents(host),
+        member_checks=HostMemberChecks(host),
         reports=silent,
         load_balancers=balancers,
         admin_states=balancers,

@@ -72,6 +72,9 @@ ROWS: list[tuple[HealthRow, Observed, Record]] = [
     (HealthRow.APPLIANCE_UP, look(BARE, status(3, peers=("nva-a",))), stable()),
     (HealthRow.APPLIANCE_UP, look(BARE, STANDBY, UP), stable()),
     (HealthRow.APPLIANCE_UP, look(Appliance(Value.OK), STANDBY), stable()),
+    (HealthRow.APPLIANCE_UP, look(Appliance(Value.BAD), STANDBY, UP), stable()),
+    (HealthRow.APPLIANCE_UP, look(Appliance(Value.BAD), status(3, peers=("nva-a",))), stable()),
+    (HealthRow.APPLIANCE_UNREACHED, look(Appliance(Value.BAD), STANDBY), stable()),
     (HealthRow.APPLIANCE_UNSEEN, look(BARE, STANDBY), stable()),
 ]
 
@@ -89,6 +92,19 @@ def test_every_row_has_a_case_and_a_verdict() -> None:
 def test_only_a_failed_holder_is_replaced(row: HealthRow, seen: Observed, record: Record) -> None:
     opened = decided(seen, record).record.phase is Phase.FENCING
     assert opened == (VERDICTS[row] is Verdict.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("standby", "said"),
+    [
+        (BARE, "nva-b takes over, and nothing shows whether it is well"),
+        (Appliance(Value.BAD), "nva-b takes over, as a last resort: the app's own check of it fails"),
+        (Appliance(Value.OK), "nva-b takes over"),
+    ],
+)
+def test_the_reason_of_a_move_says_what_shows_how_the_new_holder_is(standby: Appliance, said: str) -> None:
+    moved = decided(look(status(3, Role.SERVING, fatal=("no forwarding",)), standby, UP))
+    assert moved.because[0].endswith(said)
 
 
 def views(**seen: PeerView) -> dict[str, AgentReading]:

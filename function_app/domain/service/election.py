@@ -16,8 +16,8 @@ def elect(look: Look, without: str | None) -> str | None:
     Only members whose agent answers and finds itself fit, or that have none and are not known to fail, and that no operator
     drained or took out of the pool. Ready ones first, then those with any Established session, among them those whose machine
     the platform is not about to interrupt; one without a session is the last resort. Before all that, those that did not refuse
-    lately and that the load balancer's probe reaches. Then by priority, then by name; of those that refused lately the one
-    that did so longest ago.
+    lately and that the load balancer's probe, and the app's own check, reach. Then by priority, then by name; of those that
+    refused lately the one that did so longest ago.
     """
     candidates = [name for name in look.members if name != without and _passed_over(look, name) is None]
     for is_better in (_is_willing, is_ready, has_session, _is_lasting, is_seen):
@@ -60,6 +60,8 @@ def unable(look: Look, member: str) -> str | None:
     if look.is_unlisted(member):
         return f"{member}: it is not in the backend pool"
     if is_last_choice(look, member):
+        if is_unreached(look, member):
+            return judge(look, member).because
         if look.is_appliance(member) and (at := _refused_lately(look, member)):
             return f"{member}: it failed at {moment(at)}, and nothing shows whether it is well since"
         return f"{member}: it refused to serve lately, or the load balancer's probe gets no answer of it"
@@ -67,8 +69,13 @@ def unable(look: Look, member: str) -> str | None:
 
 
 def is_last_choice(look: Look, member: str) -> bool:
-    """Whether it refused to serve lately, or gets no new flows."""
-    return _refused_lately(look, member) is not None or is_known_out(look, member)
+    """Whether it refused to serve lately, or gets no new flows, or the app's own check of it fails."""
+    return _refused_lately(look, member) is not None or is_known_out(look, member) or is_unreached(look, member)
+
+
+def is_unreached(look: Look, member: str) -> bool:
+    """Whether it has no agent, the app's own check of it fails, and no other source can tell."""
+    return judge(look, member).row is HealthRow.APPLIANCE_UNREACHED
 
 
 def _refused_lately(look: Look, member: str) -> datetime | None:

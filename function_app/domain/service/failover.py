@@ -10,7 +10,6 @@ from function_app.domain.service.health import (
     has_failed,
     has_session,
     is_ready,
-    is_seen,
     judge,
     probe_of_silent,
 )
@@ -21,6 +20,11 @@ from function_app.domain.service.record import Kind
 
 SILENT = (HealthRow.SILENT, HealthRow.APPLIANCE_SILENT)
 PROBE_DOWN = (HealthRow.PROBE_DOWN, HealthRow.APPLIANCE_DOWN)
+UNSEEN = {
+    HealthRow.APPLIANCE_UNSEEN: ", and nothing shows whether it is well",
+    HealthRow.APPLIANCE_UNREACHED: ", as a last resort: the app's own check of it fails",
+}
+"""What is said of a member without an agent that takes over."""
 
 
 def failover(look: Look, holder: str) -> Decision | None:
@@ -110,5 +114,5 @@ def _replaced(look: Look, holder: str, kind: Kind, reason: str) -> Decision:
     if look.is_appliance(holder) and has_failed(look, holder):
         look = set_back(look, holder)
     ready = "" if is_ready(look, other) else ", as a last resort: it has no Established session"
-    ready += "" if is_seen(look, other) else ", and nothing shows whether it is well"
+    ready += UNSEEN.get(judge(look, other).row, "")
     return open_operation(look, other, kind, f"{reason}; {other} takes over{ready}")

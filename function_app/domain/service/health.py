@@ -51,6 +51,7 @@ class HealthRow(StrEnum):
     APPLIANCE_SILENT_YET = "no agent, P failing for less than silence"
     APPLIANCE_PROBE_UP = "no agent, P failing, L up by probe"
     APPLIANCE_UP = "no agent, P ok or L up"
+    APPLIANCE_UNREACHED = "no agent, no source but our own check, which fails"
     APPLIANCE_UNSEEN = "no agent, no source"
 
 
@@ -71,6 +72,7 @@ VERDICTS = {
     HealthRow.APPLIANCE_SILENT_YET: Verdict.UNKNOWN,
     HealthRow.APPLIANCE_PROBE_UP: Verdict.UNKNOWN,
     HealthRow.APPLIANCE_UP: Verdict.HEALTHY,
+    HealthRow.APPLIANCE_UNREACHED: Verdict.HEALTHY,
     HealthRow.APPLIANCE_UNSEEN: Verdict.HEALTHY,
 }
 """safety.md section 4: what each row says of the member. What is done about a holder is `failover`'s."""
@@ -245,8 +247,8 @@ def _silent(reason: str, peers: Value, down_by_probe: bool, left: timedelta | No
 
 
 def _of_appliance(look: Look, member: str, peers: Value, reached: Value) -> tuple[HealthRow, str]:
-    """The rows of a member without an agent. While it is Down by us only those that watch it can tell; where none does,
-    nothing speaks against it."""
+    """The rows of a member without an agent. While it is Down by us only those that watch it can tell, and the app, whose word
+    alone makes it the last choice and no more; where none can, nothing speaks against it."""
     left = _left(look.service, member, look.observed, look.timing)
     if _down_by_probe(look, member):
         return HealthRow.APPLIANCE_DOWN, "the load balancer's probe of it fails"
@@ -260,6 +262,8 @@ def _of_appliance(look: Look, member: str, peers: Value, reached: Value) -> tupl
         return HealthRow.APPLIANCE_SILENT, "no member or witness that watches it reaches it"
     if Value.OK in (peers, reached) or look.is_admitted(member):
         return HealthRow.APPLIANCE_UP, "it answers"
+    if reached is Value.BAD:
+        return HealthRow.APPLIANCE_UNREACHED, "the app's own check of it fails, and no other source can tell"
     return HealthRow.APPLIANCE_UNSEEN, "it has no agent, and no source can tell whether it is well"
 
 
@@ -304,7 +308,7 @@ def can_take_over(status: AgentStatus, announces: bool) -> bool:
 
 def _agent_line(reading: MemberReading, service: str) -> str:
     if isinstance(reading, Appliance):
-        return f"A none: it has no agent; our own check of it says {reading.reached}"
+        return f"A none: it has no agent; the app's own check of it says {reading.reached}"
     if isinstance(reading, Unreachable):
         return f"A unreachable: {reading.reason}"
     mine = reading.services.get(service)

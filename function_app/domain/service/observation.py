@@ -101,7 +101,7 @@ class Appliance:
     adminState keeps new flows from it (safety.md section 4a)."""
 
     reached: Value = Value.UNKNOWN
-    """Whether the app's own check of it succeeds, where there is one."""
+    """Whether the app's own check of it succeeds, where a slow look made one."""
 
 
 type AgentReading = AgentStatus | Unreachable

@@ -19,7 +19,13 @@ from function_app.domain.base.addresses import dotted_decimal
 from function_app.domain.base.errors import BadInput, NotThere, among
 from function_app.domain.base.moments import moment
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, is_drained, is_known_out, is_surely_down_by_operator
+from function_app.domain.service.election import (
+    elect,
+    is_drained,
+    is_known_out,
+    is_surely_down_by_operator,
+    is_unreached,
+)
 from function_app.domain.service.guards import Draining, Touch, is_paused, refuse
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.learn import behind
@@ -90,7 +96,7 @@ class SwitchoverOrder(_Form, frozen=True, kw_only=True, tag="switchover"):
     to: Annotated[str, Meta(min_length=1, description="the member that is to serve")]
 
     def decide(self, look: Look) -> Decision:
-        why = _immovable(look) or _unsuitable(look, self.to) or _needs_failover(look) or _out_of_the_pool(look, self.to)
+        why = _immovable(look) or _unsuitable(look, self.to) or _needs_failover(look) or _out_of_reach(look, self.to)
         if why is not None:
             return _refused(look, why)
         return open_operation(look, self.to, Kind.SWITCHOVER, f"ordered by {self.by}")
@@ -310,8 +316,10 @@ def _unsuitable(look: Look, target: str) -> str | None:
     return judge(look, target).because if look.role(target) is None or has_failed(look, target) else None
 
 
-def _out_of_the_pool(look: Look, target: str) -> str | None:
+def _out_of_reach(look: Look, target: str) -> str | None:
     """Why it would get no new flows, by a reading of this very look: where there is none, the order is the operator's."""
+    if is_unreached(look, target):
+        return f"{judge(look, target).because}: `failover` to it if you know better"
     if look.is_unlisted(target):
         return f"no pool lists {target}: it would get no new flows (a change of the last minute may not be shown yet)"
     if is_surely_down_by_operator(look, target):

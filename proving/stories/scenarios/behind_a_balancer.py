@@ -26,6 +26,7 @@ from proving.stories.acts import (
     keeps,
     observes,
     order,
+    order_refused,
     own_peerings,
     peerings_are_made,
     rewrite,
@@ -89,7 +90,10 @@ WITHOUT_AGENTS = Story(
         holds(FIREWALL, "fw-a"),
         is_stable(FIREWALL),
         dies("fw-b"),
-        order("switchover", FIREWALL, "the operator moves it to one that is dead, as nothing can show", to="fw-b"),
+        order_refused(
+            "switchover", FIREWALL, "the operator moves it to one that is dead", "own check of it fails", to="fw-b"
+        ),
+        order("failover", FIREWALL, "the operator insists", to="fw-b"),
         is_fenced(FIREWALL, "fw-a"),
         holds(FIREWALL, "fw-a", within=90),
         boots("fw-b"),

@@ -37,6 +37,7 @@ from tests.unit.reconcile.scene import Scene
 
 A, B, C = "nva-a", "nva-b", "nva-c"
 DOWN, NONE = AdminState.DOWN, AdminState.NONE
+UNREACHED = "the app's own check of it fails, and no other source can tell"
 
 
 def desired(members: int = 2, commanded: tuple[str, ...] = (), **changes: Any) -> Topology:
@@ -145,6 +146,49 @@ async def test_one_that_is_back_stays_down_and_for_an_hour_it_is_said_that_nothi
     scene.clock.at += timedelta(hours=1)
     assert (await scene.settle()).reasons == ()
     assert scene.states() == {A: DOWN, B: NONE}
+
+
+async def test_one_that_the_apps_own_check_misses_is_the_last_choice_and_that_is_said_before_it_is_needed() -> None:
+    scene = await at_rest(3)
+    scene.world.own_checks = {B: Value.BAD, C: Value.OK}
+    said = (await scene.settle()).reasons[0]
+    assert said == f"fw: alarm: cannot take over: {B}: {UNREACHED}; {C} still can"
+    scene.world.kill(A)
+    await scene.settle()
+    assert (scene.record.target, scene.states()) == (C, {A: DOWN, B: DOWN, C: NONE})
+
+
+async def test_the_apps_own_check_alone_keeps_no_service_from_the_only_one_that_is_left() -> None:
+    scene = await at_rest()
+    scene.world.own_checks = {B: Value.BAD}
+    scene.world.kill(A)
+    await scene.settle()
+    assert (scene.record.target, scene.states()) == (B, {A: DOWN, B: NONE})
+
+
+async def test_the_holder_is_not_replaced_by_the_apps_own_check() -> None:
+    scene = await at_rest()
+    scene.world.own_checks = {A: Value.BAD, B: Value.OK}
+    await scene.passes(10)
+    assert scene.record.target == A
+
+
+async def test_a_switchover_to_one_that_the_apps_own_check_misses_is_refused_with_the_way_out() -> None:
+    scene = await at_rest()
+    scene.world.own_checks = {B: Value.BAD}
+    outcome = await scene.order(SwitchoverOrder(by="ann", to=B))
+    assert (outcome.ending, scene.record.target) == (Ending.REFUSED, A)
+    assert outcome.reasons == (f"fw: {B}: {UNREACHED}: `failover` to it if you know better",)
+    assert (await scene.order(FailoverOrder(by="ann", to=B))).ending is not Ending.REFUSED
+
+
+async def test_one_that_failed_and_that_the_apps_own_check_reaches_again_can_take_over() -> None:
+    scene = await at_rest()
+    scene.world.kill(A)
+    await scene.settle()
+    scene.world.revive(A)
+    scene.world.own_checks = {A: Value.OK}
+    assert (await scene.settle()).reasons == ()
 
 
 async def test_a_switchover_is_proven_by_adminstate() -> None:
