@@ -88,7 +88,7 @@ def _ordered(service: ServiceStatus) -> Iterator[str]:
 def _seen(service: ServiceStatus, last: look.LastLook, status: Status) -> Iterator[str]:
     seen = last.services[service.service]
     if status.verdict != "stale":
-        yield from _spares(service, spares_now(service, last, status.generation))
+        yield from _spares(service, spares_now(service, last, status.generation), last)
     yield f"  {seen.outcome}, as of {moment(last.at)}" if status.verdict == "stale" else f"  {seen.outcome}"
     reasons = [reason.removeprefix(f"{service.service}: ") for reason in seen.reasons]
     yield from (f"  {reason}" for reason in reasons[:REASONS_MOST])
@@ -112,15 +112,20 @@ def _who(service: ServiceStatus, status: Status) -> str:
     since = f"since {moment(service.since)}, {ago((status.as_of - service.since).total_seconds())} ({epoch})"
     if status.last_look is not None and not answers(service.holder, status.last_look):
         return f"{service.holder} has the role {since}, and does NOT answer"
-    return f"{service.holder} serves {since}"
+    return f"{_with_agent(service.holder, status.last_look)} serves {since}"
 
 
-def _spares(service: ServiceStatus, spares: dict[str, str | None]) -> Iterator[str]:
+def _with_agent(member: str, last: look.LastLook | None) -> str:
+    """Its name, and that it has no agent where that is so: only the load balancer, and those that watch it, show how it is."""
+    return member if last is None or member in last.members else f"{member} (no agent)"
+
+
+def _spares(service: ServiceStatus, spares: dict[str, str | None], last: look.LastLook) -> Iterator[str]:
     if len(service.members) == 1:
         yield "  spare  none: it has one member"
     if not spares:
         return
-    able = [name for name, why in spares.items() if why is None]
+    able = [_with_agent(name, last) for name, why in spares.items() if why is None]
     lacking = [why for why in spares.values() if why is not None]
     yield f"  spare  {', '.join(able) if able else 'NONE: the next failure is an outage'}"
     yield from (f"         {why}" for why in lacking)

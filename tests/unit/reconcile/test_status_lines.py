@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from function_app.domain.base.moments import moment_of
 from function_app.reconcile.documents.status import Overview
@@ -35,6 +36,16 @@ async def test_a_service_that_is_well_is_said_in_a_screen() -> None:
     assert "  why    adopt: learned: nva-a is the best of the fit members" in lines
     assert "  spare  nva-b" in lines
     assert len(lines) <= 20
+
+
+async def test_of_a_member_without_an_agent_that_is_said() -> None:
+    _, app = await at_rest()
+    status = await app.status("hub")
+    assert status.last_look is not None
+    status = replace(status, last_look=replace(status.last_look, members={}))
+    lines = list(status_lines(status))
+    assert any(line.startswith("fw (active-passive): nva-a (no agent) serves since ") for line in lines)
+    assert "  spare  nva-b (no agent)" in lines
 
 
 async def test_a_standby_that_could_not_take_over_is_trouble_and_says_why() -> None:
