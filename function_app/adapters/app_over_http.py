@@ -42,6 +42,7 @@ from function_app.reconcile.documents.outcome import OutcomeAnswer
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.documents.topologies import Applied
+from function_app.reconcile.store.topologies import Expects, Written
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 TIMEOUT = aiohttp.ClientTimeout(total=240, sock_connect=10)
 """The platform's front end waits for 230 s."""
 KEY_HEADER = "x-functions-key"
-YAML, JSON = "text/yaml", "application/json"
+YAML: Mapping[str, str] = {"Content-Type": "text/yaml"}
 SHOWN_MOST = 200
 REFUSALS: Mapping[int, type[BadInput]] = {400: BadInput, 404: NotThere, 409: NotNow}
 
@@ -105,6 +106,7 @@ class Reply:
     requested: str
     code: int
     body: bytes
+    etag: str
 
     def read[T](self, kind: type[T]) -> T:
         """Raises Unusable."""
@@ -159,14 +161,15 @@ class AppOverHttp:
     async def lint(self, text: str) -> Preflight:
         return (await self._asked("POST", "/lint", text, azure="true")).read(Preflight)
 
-    async def document(self, topology: str, previous: bool = False) -> str:
+    async def document(self, topology: str, previous: bool = False) -> Written:
         before = {"previous": "true"} if previous else {}
-        return (await self._asked("GET", _topology(topology), **before)).text()
+        reply = await self._asked("GET", _topology(topology), **before)
+        return Written(reply.text(), reply.etag)
 
     # --- changes
 
-    async def put(self, topology: str, text: str, anyway: bool) -> Applied:
-        reply = await self._request("PUT", _topology(topology), text, _anyway(anyway))
+    async def put(self, topology: str, text: str, expects: Expects, anyway: bool) -> Applied:
+        reply = await self._request("PUT", _topology(topology), text, _anyway(anyway), {**YAML, **_expected(expects)})
         return self._good(reply).read(Applied)
 
     async def remove(self, topology: str, anyway: bool) -> None:
@@ -174,7 +177,7 @@ class AppOverHttp:
 
     async def order(self, topology: str, service: str, verb: str, said: Mapping[str, Any]) -> OutcomeAnswer:
         path, body = f"{_service(topology, service)}/{_part(verb)}", msgspec.json.encode(said).decode()
-        reply = await self._request("POST", path, body, {}, JSON)
+        reply = await self._request("POST", path, body, {}, {"Content-Type": "application/json"})
         if reply.code == 409:
             return reply.read(OutcomeAnswer)
         return self._good(reply).read(OutcomeAnswer)
@@ -188,17 +191,19 @@ class AppOverHttp:
         return self._good(await self._request(method, path, body, query))
 
     async def _request(
-        self, method: str, path: str, body: str | None, query: Mapping[str, str], media: str = YAML
+        self, method: str, path: str, body: str | None, query: Mapping[str, str], about: Mapping[str, str] = YAML
     ) -> Reply:
+        """`about` is the headers of a body."""
         url = f"{self._url}/api{path}"
-        headers = await self._entry.headers() | ({} if body is None else {"Content-Type": media})
+        headers = await self._entry.headers() | ({} if body is None else {**about})
         data = None if body is None else body.encode()
         self._session = self._session or aiohttp.ClientSession(timeout=TIMEOUT, trust_env=True)
         try:
             async with self._session.request(
                 method, url, params=query, data=data, headers=headers, allow_redirects=False
             ) as answer:
-                return Reply(f"{method} {url}", answer.status, await answer.read())
+                etag = answer.headers.get("ETag", "")
+                return Reply(f"{method} {url}", answer.status, await answer.read(), etag)
         except TimeoutError as error:
             raise self._silent(method, path, "no answer in time") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -248,6 +253,12 @@ def _finding(found: PreflightFinding) -> LintFinding:
 
 def _anyway(anyway: bool) -> dict[str, str]:
     return {"anyway": "true"} if anyway else {}
+
+
+def _expected(expects: Expects) -> dict[str, str]:
+    if expects.nothing:
+        return {"If-None-Match": "*"}
+    return {"If-Match": ", ".join(f'"{etag}"' for etag in sorted(expects.etags))} if expects.etags else {}
 
 
 def _part(name: str) -> str:

@@ -12,7 +12,7 @@ from function_app.reconcile.documents.outcome import OutcomeAnswer, outcome_docu
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.documents.topologies import Applied
-from function_app.reconcile.store.topologies import ANYTHING
+from function_app.reconcile.store.topologies import ANYTHING, Expects, Written
 
 
 class App(Protocol):
@@ -36,12 +36,12 @@ class App(Protocol):
     async def lint(self, text: str) -> Preflight:
         """Of a document, with what Azure and the agents answer."""
 
-    async def document(self, topology: str, previous: bool = False) -> str:
+    async def document(self, topology: str, previous: bool = False) -> Written:
         """As it was written: the one in force, or the one before it."""
 
-    async def put(self, topology: str, text: str, anyway: bool) -> Applied:
-        """Puts a document in force. Raises CannotWork for one in which preflight finds an error, but `anyway`, and NotNow for one
-        that what is there does not permit."""
+    async def put(self, topology: str, text: str, expects: Expects, anyway: bool) -> Applied:
+        """Puts a document in force. Raises CannotWork for one in which preflight finds an error, but `anyway`, NotNow for one
+        that what is there does not permit, and Changed where that is not what was expected."""
 
     async def remove(self, topology: str, anyway: bool) -> None:
         """Takes a topology away. Raises NotNow with what to do first; `anyway` leaves peerings behind."""
@@ -83,12 +83,12 @@ class Direct:
     async def lint(self, text: str) -> Preflight:
         return preflight_document(await wiring.use_cases().lint_of(text))
 
-    async def document(self, topology: str, previous: bool = False) -> str:
+    async def document(self, topology: str, previous: bool = False) -> Written:
         topologies = wiring.without_agents().topologies
-        return (await (topologies.previous(topology) if previous else topologies.written(topology))).text
+        return await (topologies.previous(topology) if previous else topologies.written(topology))
 
-    async def put(self, topology: str, text: str, anyway: bool) -> Applied:
-        return await wiring.without_agents().put(topology, text, ANYTHING, anyway)
+    async def put(self, topology: str, text: str, expects: Expects, anyway: bool) -> Applied:
+        return await wiring.without_agents().put(topology, text, expects, anyway)
 
     async def remove(self, topology: str, anyway: bool) -> None:
         await wiring.without_agents().remove(topology, ANYTHING, anyway)

@@ -11,18 +11,21 @@ from function_app.cli.connection import reach, reaching
 from function_app.cli.ends import JSON, TROUBLE, WELL, show, show_outcome
 from function_app.cli.files import read, text_of
 from function_app.cli.root import main
-from function_app.domain.base.errors import NotThere
+from function_app.domain.base.errors import Changed, HopkeeperError, NotThere
 from function_app.domain.preflight.rule import Severity
 from function_app.reconcile.changes import CannotWork, changed_lines
 from function_app.reconcile.documents.error import ErrorAnswer, ErrorDetail
 from function_app.reconcile.documents.findings import Preflight, PreflightFinding, preflight_finding
 from function_app.reconcile.documents.topologies import Applied
+from function_app.reconcile.store.topologies import NOTHING, Written
+from function_app.views.plan import step_lines
 from function_app.views.preflight import report_lines
 
 
 @main.command(
-    help="Check a topology document, show what it changes in the one in force, and put it in force. Refused where `lint` finds "
-    "an error in it, as it then cannot work; that ends with 1. With --previous, puts back what was in force before."
+    help="Check a topology document, show what it changes in the one in force and what the first pass would do, and put it in "
+    "force. Refused where `lint` finds an error in it, as it then cannot work, or where another document came meanwhile; that "
+    "ends with 1. With --previous, puts back what was in force before."
 )
 @click.argument("file_or_topology", metavar="FILE|TOPOLOGY")
 @reaching
@@ -32,19 +35,21 @@ from function_app.views.preflight import report_lines
 def apply(file_or_topology: str, anyway: bool, previous: bool, as_json: bool) -> None:
     if previous:
         name, named, file = file_or_topology, f"{file_or_topology}, the document before", None
-        text = reach(lambda app: app.document(name, previous=True))
+        text = reach(lambda app: app.document(name, previous=True)).text
     else:
         file = _file(file_or_topology)
         name, named, text = read(file, lab=True).name, str(file), text_of(file)
 
     async def put(app: App) -> Applied | CannotWork:
         before = await _in_force(app, name)
-        if before is not None and not as_json:
-            click.echo("".join(f"{line}\n" for line in changed_lines(name, before, text, named)), nl=False)
+        if not as_json:
+            await _show_change(app, name, before, text, named)
         try:
-            return await app.put(name, text, anyway)
+            return await app.put(name, text, NOTHING if before is None else before.unchanged, anyway)
         except CannotWork as refusal:
             return refusal
+        except Changed as race:
+            raise Changed(f"{race}; it was another one when the change was shown: run it again") from race
 
     done = reach(put, file)
     if isinstance(done, CannotWork):
@@ -64,7 +69,18 @@ def _file(given: str) -> Path:
     return Path(given)
 
 
-async def _in_force(app: App, topology: str) -> str | None:
+async def _show_change(app: App, name: str, before: Written | None, text: str, named: str) -> None:
+    """What differs from the document in force, and what the first pass would do."""
+    if before is not None:
+        click.echo("".join(f"{line}\n" for line in changed_lines(name, before.text, text, named)), nl=False)
+    if before is None or before.text != text:
+        try:
+            click.echo("\n".join(step_lines(await app.plan_of(text))))
+        except HopkeeperError as error:  # what is wrong with the document itself is said when it is put
+            click.echo(f"what a pass would do is not known: {error}")
+
+
+async def _in_force(app: App, topology: str) -> Written | None:
     try:
         return await app.document(topology)
     except NotThere:

@@ -23,7 +23,7 @@ from function_app.reconcile.documents.status import Overview, Status
 from function_app.views.evidence import learned, table
 from function_app.views.explain import explanation_lines
 from function_app.views.history import history_lines
-from function_app.views.plan import plan_lines
+from function_app.views.plan import is_kept_back, plan_lines
 from function_app.views.status import overview_lines, status_lines
 
 
@@ -92,7 +92,7 @@ def _print(shown: ShownStatus, as_json: bool) -> None:
 
 @main.command(
     help="What a pass would do first, and why; changes nothing. Of a topology that is in force, or of a document that is not: "
-    "then also why it could not be."
+    "then also why it could not be. Ends with 1 where something is held or refused."
 )
 @click.argument("topology_or_file")
 @reaching
@@ -108,6 +108,8 @@ def plan(topology_or_file: str, as_json: bool) -> None:
         show(found)
     else:
         click.echo("\n".join(plan_lines(found)))
+    if is_kept_back(found):
+        sys.exit(TROUBLE)
 
 
 @main.command(help="Print the document that is in force.")
@@ -115,7 +117,7 @@ def plan(topology_or_file: str, as_json: bool) -> None:
 @reaching
 @click.option("--previous", is_flag=True, help="The one that was in force before it.")
 def get(topology: str, previous: bool) -> None:
-    click.echo(reach(lambda app: app.document(topology, previous)), nl=False)
+    click.echo(reach(lambda app: app.document(topology, previous)).text, nl=False)
 
 
 @main.command(help="Compare the document that is in force with this one. Ends with 1 where they differ.")
@@ -124,7 +126,7 @@ def get(topology: str, previous: bool) -> None:
 @LAB
 def diff(file: Path, lab: bool) -> None:
     name = read(file, lab).name
-    lines = tuple(changed_lines(name, reach(lambda app: app.document(name)), text_of(file), str(file)))
+    lines = tuple(changed_lines(name, reach(lambda app: app.document(name)).text, text_of(file), str(file)))
     if lines:
         click.echo("\n".join(lines))
         sys.exit(TROUBLE)

@@ -25,6 +25,7 @@ from function_app.domain.base.errors import (
 )
 from function_app.reconcile.changes import CannotWork
 from function_app.reconcile.documents.findings import PreflightFinding, preflight_finding
+from function_app.reconcile.store.topologies import ANYTHING, NOTHING
 from function_app.settings import NamedApp, named_app
 from tests.entrypoint.test_app_commands import hopkeeper
 
@@ -87,10 +88,26 @@ async def test_the_findings_of_a_document_that_cannot_work_are_kept() -> None:
     body = json.dumps({"error": refused})
     async with app_of(lambda _: web.Response(status=409, text=body)) as app:
         with pytest.raises(CannotWork) as caught:
-            await app.put("hub", "x", anyway=False)
+            await app.put("hub", "x", ANYTHING, anyway=False)
     assert [preflight_finding(found) for found in caught.value.findings] == [
         msgspec.convert(found, PreflightFinding) for found in findings
     ]
+
+
+async def test_what_was_seen_is_what_a_change_expects() -> None:
+    seen: list[str] = []
+
+    def answer(request: web.Request) -> web.Response:
+        if request.method == "GET":
+            return web.Response(text="name: hub", headers={"ETag": '"0x1"'})
+        seen.append(request.headers.get("If-Match") or f"none: {request.headers.get('If-None-Match')}")
+        return web.json_response({"error": {"message": "changed", "problems": [], "causes": []}}, status=412)
+
+    async with app_of(answer) as app:
+        for expects in ((await app.document("hub")).unchanged, NOTHING, ANYTHING):
+            with pytest.raises(Changed):
+                await app.put("hub", "name: hub", expects, anyway=False)
+    assert seen == ['"0x1"', "none: *", "none: None"]
 
 
 async def test_a_topology_that_is_taken_away_has_no_answer_but_that() -> None:

@@ -88,6 +88,7 @@ async def test_apply_shows_what_it_changes_and_refuses_what_cannot_work_unless_i
     file.write_text(text(doc))
     code, lines = await hopkeeper(environment, "apply", str(file))
     assert code == 0
+    assert lines[-2].startswith("what a pass would do is not known: HOPKEEPER_SIGNING_KEY: must be set")
     assert lines[-1] == f"{file}: topology {doc['name']!r} is in force"
     del doc["speakers"][6]["asOverride"]
     file.write_text(text(doc))

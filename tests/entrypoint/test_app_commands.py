@@ -164,6 +164,7 @@ async def test_a_document_is_put_in_force_taken_back_and_refused_over_http(stack
         "-    priority: 200",
         "+    priority: 190",
     ]
+    assert f"{TOPOLOGY}: what a pass would do first; nothing is done now" in out.splitlines()
     code, out, _ = await over_http(stack, "apply", "--previous", TOPOLOGY, "--json")
     assert (code, json.loads(out)["schema"]) == (0, "hopkeeper/applied/1")
     assert (await over_http(stack, "get", TOPOLOGY))[1] == before

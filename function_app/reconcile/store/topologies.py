@@ -70,6 +70,11 @@ class Written:
         """As HTTP writes it."""
         return f'"{unquoted(self.etag)}"'
 
+    @property
+    def unchanged(self) -> "Expects":
+        """That this is still what is there."""
+        return Expects(frozenset({unquoted(self.etag)}))
+
 
 def unquoted(etag: str) -> str:
     """An etag as it is compared: without quotes, which Blob Storage gives and a directory does not, and without a mark of
@@ -86,12 +91,13 @@ class Expects:
     nothing: bool = False
     """No document at all."""
 
-    def check(self, name: str, there: Stored | None) -> None:
-        """Raises Changed, with the etag that is there."""
+    def check(self, name: str, there: Stored | None, good: Stored | None = None) -> None:
+        """Raises Changed, with the etag that is there. `good` is in force where what is there cannot be used."""
         found = None if there is None else unquoted(there.etag)
         wrong = self.nothing and found is not None
-        if self.etags and (found is None or not self.etags & {found, "*"}):
-            wrong = True
+        if self.etags:
+            seen = {unquoted(stored.etag) for stored in (there, good) if stored is not None}
+            wrong = found is None or not self.etags & {*seen, "*"}
         if wrong:
             now = "there is none" if found is None else f'its etag is "{found}"'
             raise Changed(f"the document of topology {name!r} is not as it is expected to be: {now}")
@@ -102,6 +108,7 @@ class Expects:
 
 
 ANYTHING = Expects()
+NOTHING = Expects(nothing=True)
 
 
 class Topologies:
@@ -230,7 +237,7 @@ class Topologies:
         topology = proposed.topology
         key = keys.topology(topology.name)
         there = await self._documents.load(key)
-        expects.check(topology.name, there)
+        expects.check(topology.name, there, await self._documents.load(keys.last_good(topology.name)))
         with _told_apart(topology.name, expects):
             etag = await self._documents.save(key, text.encode(), there.etag if there else None)
         # What it takes away may have been ordered back meanwhile: `resume` reads the document before, and writes the record.

@@ -66,6 +66,17 @@ async def test_what_is_not_as_expected_is_not_changed_and_its_etag_is_told(expec
     assert (await app.topologies.written("hub")).text == text(document())
 
 
+async def test_who_saw_what_is_in_force_may_replace_a_stored_document_that_cannot_be_used() -> None:
+    scene = Scene()
+    app = app_of(scene)
+    await app.put("hub", text(document()), ANYTHING)
+    await scene.documents.put(HUB, b"schema: hopkeeper/v0")
+    seen = await app.topologies.written("hub")
+    assert seen.text == text(document())
+    await app.put("hub", text(document(3)), seen.unchanged)
+    assert (await app.topologies.written("hub")).text == text(document(3))
+
+
 async def test_any_document_is_expected_by_a_star_and_there_must_be_one() -> None:
     app = app_of(Scene())
     with pytest.raises(Changed, match="there is none"):
