@@ -4,7 +4,7 @@ look at; what it says beyond that decides nothing."""
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.summary import Report, broken, lint
 from function_app.domain.service.orders import order_from
 from function_app.domain.topology.model import Service, Topology
-from function_app.reconcile import changes, history, status, waiting
+from function_app.reconcile import changes, history, status
 from function_app.reconcile.documents.events import Events
 from function_app.reconcile.documents.evidence import Evidence, evidence_document
 from function_app.reconcile.documents.history import Entry, Explanation
@@ -30,6 +30,7 @@ from function_app.reconcile.ports import Ports
 from function_app.reconcile.preflight import preflight_now
 from function_app.reconcile.routes.evidence import gather_evidence
 from function_app.reconcile.store.topologies import Expects, InForce, Topologies
+from function_app.reconcile.waiting import Marks
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -65,6 +66,7 @@ class UseCases:
     topologies: Topologies
     observe_only: bool = False
     """Passes become dry runs and orders are refused: nothing is written to Azure, agents or records."""
+    marks: Marks = field(default_factory=Marks)
 
     # --- questions ---------------------------------------------------------------------------------------------------
 
@@ -107,7 +109,7 @@ class UseCases:
 
     async def changed_since(self, name: str, after: str, wait: timedelta) -> Events:
         """Waits until what is known of a topology is another thing than what the mark `after` stands for. Raises BadInput."""
-        return await waiting.changed_since(self.ports, self.topologies, name, after, wait)
+        return await self.marks.changed_since(self.ports, self.topologies, name, after, wait)
 
     async def difference(self, name: str, text: str) -> Iterator[str]:
         """Lines of a unified diff from the document in force to this one. Raises BadInput."""
