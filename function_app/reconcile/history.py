@@ -1,7 +1,7 @@
 """Reads the history of a service: its last entries, and those that explain a moment."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from function_app.reconcile.documents.history import Entry, Explanation
 from function_app.reconcile.ports import Documents
@@ -34,7 +34,7 @@ async def explain(documents: Documents, topology: str, service: str, at: datetim
     |                    | died before it stored its entry, and another one went on with its operation          |
     """
     found = await documents.keys(keys.history(topology, service))
-    begun = found if at is None else [key for key in found if keys.stamp_of(key) <= keys.stamp(at)]
+    begun = found if at is None else [key for key in found if keys.stamp_of(key) <= keys.stamp(_to_its_end(at))]
     if at is None or not begun:
         shown = await _read(documents, begun[-1:])
     else:
@@ -43,6 +43,12 @@ async def explain(documents: Documents, topology: str, service: str, at: datetim
         later = await _read(documents, found[len(begun) : len(begun) + 1])
         shown += _going_on_with_another(later, shown)
     return Explanation(topology=topology, service=service, at=at, entries=tuple(shown))
+
+
+def _to_its_end(at: datetime) -> datetime:
+    """Moments are printed to the second, and in documents to the millisecond: one stands for all of that."""
+    unit = 1_000_000 if at.microsecond == 0 else 1000
+    return at.replace(microsecond=at.microsecond // unit * unit) + timedelta(microseconds=unit - 1)
 
 
 def _going_on_with_another(later: Sequence[Entry], shown: Sequence[Entry]) -> list[Entry]:

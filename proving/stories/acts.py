@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from function_app.domain.base.errors import BadInput
-from function_app.domain.service.record import Phase
+from function_app.domain.service.record import Kind, Phase
 from function_app.domain.topology.peering_names import PREFIX, peering_name
 from function_app.reconcile.passes.outcome import Ending
 from proving.stories.stage import Act, Stage, StoryFailed
@@ -106,9 +106,13 @@ def passes(seconds: float, words: str = "") -> Act:
 
 # --- appliances
 
+DEAD = ("does not answer", "watches it reaches it", "probe of it fails")
+"""What the cause of a failover may say of a member that is dead or cut off, by who found out."""
+
 
 def dies(name: str) -> Act:
     async def do(stage: Stage) -> None:
+        stage.ail(name, *DEAD)
         await stage.kill(name)
 
     return Act(f"{name} dies, the whole machine", do)
@@ -125,6 +129,7 @@ def is_cut_off(name: str) -> Act:
     """Nothing reaches it, and it reaches nothing."""
 
     async def do(stage: Stage) -> None:
+        stage.ail(name, *DEAD)
         stage.silence(name)
 
     return Act(f"{name} is cut off from everything, and misses everybody", do)
@@ -139,6 +144,8 @@ def is_joined(name: str) -> Act:
 
 def data_path(name: str, works: bool) -> Act:
     async def do(stage: Stage) -> None:
+        if not works:
+            stage.ail(name, "says forwarding")
         stage.nvas[name].forward(works)
 
     return Act(
@@ -258,14 +265,30 @@ def own_peerings(stage: Stage, server: str) -> set[str]:
 
 
 def holds(service: str, name: str, within: float = SOON) -> Act:
-    """The one member that admits new flows, and the record agrees."""
+    """The one member that admits new flows, and the record agrees; where that was a failover, its cause is the true one."""
 
     def held(stage: Stage) -> bool:
         found = stage.record(service)
         by_probe = [n for n in stage.topology.service(service).names if stage.is_eligible(n, service)]
         return found is not None and found.holder == name and by_probe == [name]
 
-    return expect(f"{name} alone holds {service}", held, within)
+    async def do(stage: Stage) -> None:
+        await stage.until(f"{name} alone holds {service}", lambda: held(stage), within)
+        await _names_the_cause(stage, service)
+
+    return Act("", do)
+
+
+async def _names_the_cause(stage: Stage, service: str) -> None:
+    """The status says of the last failover what was done to whom; `explain` has to when the story ends."""
+    app, topology = stage.host.app, stage.topology.name
+    (shown,) = (each for each in (await app.status(topology)).services if each.service == service)
+    if shown.operation is None or shown.operation.kind != Kind.FAILOVER:
+        return
+    cause, began = shown.operation.reason, shown.operation.started
+    if not any(name in cause and any(words in cause for words in ails) for name, ails in stage.ails.items()):
+        raise StoryFailed(f"the status names the cause {cause!r}, and what was done is {stage.ails}")
+    stage.causes[service, began] = cause
 
 
 def keeps(service: str, name: str, seconds: float) -> Act:

@@ -22,6 +22,7 @@ from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import BackendPool, Service, Topology
 from function_app.reconcile.store import keys
+from function_app.views.explain import explanation_lines
 from lab.kit.documents import DocumentsInMemory
 from lab.kit.network import Way
 from lab.kit.virtual import VirtualClock, VirtualLoop, virtual_loop
@@ -121,6 +122,7 @@ async def _played(story: Story, say: Callable[[str], None]) -> Ending:
                         narrator.act(act.words)
                     await act.do(stage)
                     stage.check()
+                await stage.check_explanations()
             except StoryFailed as failed:
                 failure = str(failed)
                 narrator.failure(failure)
@@ -156,6 +158,10 @@ class Stage:
         self._tasks: list[asyncio.Task[None]] = []
         self.applied = False
         self._adopted: set[str] = set()
+        self.ails: dict[str, set[str]] = {}
+        """By member what was done to it so far: words of which the cause of a failover must have some."""
+        self.causes: dict[tuple[str, datetime], str] = {}
+        """By service and moment, why it was moved, by the status."""
 
     @classmethod
     @asynccontextmanager
@@ -172,6 +178,16 @@ class Stage:
                 yield stage
             finally:
                 await stage._close()
+
+    def ail(self, name: str, *words: str) -> None:
+        self.ails.setdefault(name, set()).update(words)
+
+    async def check_explanations(self) -> None:
+        """`explain` names the cause of each failover, asked for its moment. Raises StoryFailed."""
+        for (service, at), cause in self.causes.items():
+            lines = explanation_lines(await self.host.app.explain(self.topology.name, service, at))
+            if not any(cause in line for line in lines):
+                raise StoryFailed(f"explain at {at} does not say {cause!r}: {lines}")
 
     async def _open(self) -> None:
         self.documents.listeners.append(self._written)

@@ -65,6 +65,23 @@ async def test_a_moment_is_explained_by_what_was_known_then_with_its_age(scene: 
     assert "outcome: held" in text
 
 
+@pytest.mark.parametrize(("begun", "printed"), [(123_456, 0), (600_789, 600_000)])
+async def test_a_moment_as_it_is_printed_is_that_of_the_pass_that_began_in_it(
+    scene: Scene, begun: int, printed: int
+) -> None:
+    at = (scene.clock.at + timedelta(seconds=60)).replace(microsecond=begun)
+    await keep(scene.documents, scene.topology, entry("fast", at, at + timedelta(seconds=1), "nva-b is elected"))
+    assert "nva-b is elected" in await explained(scene, at.replace(microsecond=printed))
+
+
+async def test_a_pass_that_looked_just_before_it_began_with_the_service_explains_that_moment(scene: Scene) -> None:
+    looked = scene.clock.at + timedelta(seconds=60)
+    one = entry("fast", looked, looked + timedelta(seconds=1), "nva-b is elected")
+    await keep(scene.documents, scene.topology, replace(one, started=looked + timedelta(milliseconds=2)))
+    (shown,) = (await explain(scene.documents, "hub", "fw", looked)).entries
+    assert shown.steps[0].because == ("nva-b is elected",)
+
+
 async def test_of_two_passes_at_once_both_are_explained(scene: Scene) -> None:
     """The one that began last is not the one that did it."""
     looked = scene.clock.at + timedelta(seconds=1)

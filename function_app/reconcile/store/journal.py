@@ -131,6 +131,8 @@ def _operation(record: Record) -> str:
 
 
 async def keep(documents: Documents, topology: Topology, entry: Entry) -> None:
-    """Stores an entry under the time it began; entries of one service sort by time. Raises Unavailable."""
-    key = keys.history_entry(topology.name, entry.service, entry.started, entry.pace)
+    """Stores an entry under the time it began, or looked where that was before; entries of one service sort by time. Raises
+    Unavailable."""
+    began = entry.started if entry.looked is None else min(entry.started, entry.looked)
+    key = keys.history_entry(topology.name, entry.service, began, entry.pace)
     await documents.put(key, msgspec.json.encode(entry))
