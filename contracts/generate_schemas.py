@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from function_app.reconcile.documents.bounds import Bounds
 from function_app.reconcile.documents.error import ErrorAnswer
 from function_app.reconcile.documents.event import Event
 from function_app.reconcile.documents.events import Events
@@ -29,6 +30,7 @@ FOLDER = Path(__file__).parent / "documents"
 TOPOLOGY = Path(__file__).parent / "topology.schema.json"
 DOCUMENTS: dict[str, type[Part]] = {
     "applied": Applied,
+    "bounds": Bounds,
     "error": ErrorAnswer,
     "events": Events,
     "evidence": Evidence,

@@ -8,18 +8,20 @@ from typing import IO, Any
 
 import click
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
+from msgspec import UNSET
 
 from function_app import wiring
-from function_app.cli.ends import TROUBLE, WRONG, refuse, run, show
+from function_app.cli.ends import JSON, TROUBLE, WRONG, refuse, run, show
 from function_app.cli.files import FILE, LAB, MASTER_KEY, key_in, read, text_of
 from function_app.cli.parameters import Addresses, Language
 from function_app.cli.root import main
 from function_app.domain.base.errors import BadInput, Problem
 from function_app.domain.preflight.summary import broken
-from function_app.domain.service.bounds import FencedBy, Probe
+from function_app.domain.service.bounds import Probe
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
+from function_app.reconcile.documents.bounds import bounds_document
 from function_app.reconcile.documents.findings import preflight_document
 from function_app.reconcile.inventory import take_inventory
 from function_app.render import render as configuration
@@ -117,18 +119,20 @@ def schema() -> None:
 @click.option("--probe-interval", default=5.0, help="of the load balancer's probe, seconds")
 @click.option("--probe-threshold", default=2, help="of the load balancer's probe")
 @LAB
-def bounds(file: Path, probe_interval: float, probe_threshold: int, lab: bool) -> None:
+@JSON
+def bounds(file: Path, probe_interval: float, probe_threshold: int, lab: bool, as_json: bool) -> None:
     topology = read(file, lab)
     probe = Probe(timedelta(seconds=probe_interval), probe_threshold)
     of_services = (bound for s in topology.services for bound in kind_of(s).bounds(s, topology, probe))
-    for bound in sorted(dict.fromkeys(of_services), key=lambda bound: bound.total):
-        click.echo(f"{bound.total.total_seconds():7.1f} s  {bound.detection}; {bound.fence}")
-        click.echo("            " + " + ".join(f"{what} {part.total_seconds():g}" for what, part in bound.parts))
-        if bound.fence is not FencedBy.OUTRANKED:
-            two, none = (
-                bound.overlap.total_seconds(),
-                (bound.gap if bound.gap is not None else bound.total).total_seconds(),
-            )
+    found = bounds_document(topology.name, sorted(dict.fromkeys(of_services), key=lambda bound: bound.total))
+    if as_json:
+        show(found)
+        return
+    for path in found.paths:
+        click.echo(f"{path.seconds:7.1f} s  {path.detection}; {path.fence}")
+        click.echo("            " + " + ".join(f"{part.what} {part.seconds:g}" for part in path.parts))
+        two, none = path.two_admitted_seconds, path.none_admitted_seconds
+        if two is not UNSET and none is not UNSET:
             click.echo(
                 f"            admitted by the load balancer: two for at most {two:g} s, none for at most {none:g} s"
             )

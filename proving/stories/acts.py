@@ -280,7 +280,7 @@ def holds(service: str, name: str, within: float = SOON) -> Act:
 
 
 async def _names_the_cause(stage: Stage, service: str) -> None:
-    """The status says of the last failover what was done to whom; `explain` has to when the story ends."""
+    """The status names what was done as the cause of the last failover; `explain` has to when the story ends."""
     app, topology = stage.host.app, stage.topology.name
     (shown,) = (each for each in (await app.status(topology)).services if each.service == service)
     if shown.operation is None or shown.operation.kind != Kind.FAILOVER:

@@ -183,7 +183,7 @@ class Stage:
         self.ails.setdefault(name, set()).update(words)
 
     async def check_explanations(self) -> None:
-        """`explain` names the cause of each failover, asked for its moment. Raises StoryFailed."""
+        """`explain --at` the moment of each failover names its cause. Raises StoryFailed."""
         for (service, at), cause in self.causes.items():
             lines = explanation_lines(await self.host.app.explain(self.topology.name, service, at))
             if not any(cause in line for line in lines):

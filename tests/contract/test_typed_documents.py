@@ -10,10 +10,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 from msgspec.structs import fields
 
 from contracts.generate_schemas import DOCUMENTS, FOLDER, schema
+from function_app.cli import main
 from function_app.domain.topology.laws import Place
 from function_app.reconcile import documents
 from function_app.reconcile.documents.findings import preflight_document
@@ -26,6 +28,7 @@ from function_app.reconcile.use_cases import UseCases
 from tests.builders import document, text
 from tests.unit.reconcile.scene import Scene, as_json
 
+ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((FOLDER / "examples").glob("*.json"))
 
 
@@ -67,6 +70,16 @@ def test_an_example_fits_its_schema_and_is_all_that_the_type_holds(example: Path
     validate(name, value)
     assert value["schema"].startswith(f"hopkeeper/{name}/")
     assert as_json(msgspec.json.decode(example.read_bytes(), type=DOCUMENTS[name])) == value
+
+
+def test_the_bounds_of_every_example_fit_their_schema_and_their_parts_are_all_of_the_time() -> None:
+    for file in sorted((ROOT / "examples").glob("*.yaml")):
+        done = CliRunner().invoke(main, ["bounds", str(file), "--json"])
+        given = json.loads(done.output)
+        validate("bounds", given)
+        assert bool(given["paths"]) == ("services:" in file.read_text())
+        for path in given["paths"]:
+            assert sum(part["seconds"] for part in path["parts"]) == pytest.approx(path["seconds"])
 
 
 async def test_what_the_app_gives_fits_the_schemas() -> None:
