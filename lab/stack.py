@@ -28,6 +28,7 @@ import aiohttp
 import yaml
 
 from lab import keys
+from lab.issuer import Issuer
 from lab.kit.agent_toml import AgentFile, Listen, Peer, data_path, neighbours, table
 from simulator.seeds import HubSeed, Probe, hub_seed
 from tools.processes import Program, Programs, ToolError
@@ -69,6 +70,8 @@ class Stack:
     handover: str = "prompt"
     settings: Mapping[str, str] = field(default_factory=dict)
     """App settings besides those of `app_environment`."""
+    issuer: Issuer | None = None
+    """Where there is one, the platform's authentication is on, and takes its tokens."""
     timing: Mapping[str, Any] = field(default_factory=lambda: dict(TIMING))
     simulator_url: str = ""
     host_url: str = ""
@@ -189,6 +192,7 @@ class Stack:
             [
                 *[sys.executable, "-m", "tools.functions_host", "--root", str(root), "--port", str(port)],
                 *["--placeholder", "--keys", str(self.directory / "keys.json"), "--log-level", "info"],
+                *([] if self.issuer is None else ["--sign-in", str(self.issuer.written(self.directory))]),
             ],
             "host",
             self.app_environment(),

@@ -2,16 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
+from lab.issuer import Issuer
 from lab.stack import TOPOLOGY, Stack
 
 
 @asynccontextmanager
-async def app_alone() -> AsyncIterator[Stack]:
+async def app_alone(
+    settings: Mapping[str, str] = MappingProxyType({}), issuer: Issuer | None = None
+) -> AsyncIterator[Stack]:
     async with Stack.make() as made:
-        made.sweep = "0 0 0 1 1 *"
+        made.sweep, made.settings, made.issuer = "0 0 0 1 1 *", settings, issuer
         await made.up(with_nvas=False)
         yield made
 

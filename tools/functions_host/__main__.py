@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tools.functions_host import logs, settings
+from tools.functions_host import logs, settings, sign_in
 from tools.functions_host.errors import HostError
 from tools.functions_host.host import Host, Options
 from tools.functions_host.settings import DIRECTORY_SCHEME, STORAGE_SETTING
@@ -26,9 +26,11 @@ def main() -> int:
     root = arguments.root.resolve()
     try:
         _set_environment(root, arguments.settings)
+        _say_whether_it_signs_in(arguments.sign_in is not None)
         state = _state_directory(arguments.state)
         key_file = arguments.keys.resolve() if arguments.keys else state / "keys.json"
-        left = asyncio.run(_serve(Options(root, arguments.port, key_file, state, arguments.placeholder)))
+        signs_in = sign_in.load(arguments.sign_in) if arguments.sign_in else None
+        left = asyncio.run(_serve(Options(root, arguments.port, key_file, state, arguments.placeholder, signs_in)))
     except HostError as wrong:
         print(f"error: {wrong}", file=sys.stderr)
         return 1
@@ -79,6 +81,13 @@ def _set_environment(root: Path, file: Path | None) -> None:
         os.environ.setdefault(name, value)
 
 
+def _say_whether_it_signs_in(on: bool) -> None:
+    """The platform alone sets it, whatever the settings hold."""
+    os.environ.pop("WEBSITE_AUTH_ENABLED", None)
+    if on:
+        os.environ["WEBSITE_AUTH_ENABLED"] = "True"
+
+
 def _state_directory(given: Path | None) -> Path:
     storage = os.environ.get(STORAGE_SETTING, "")
     if given is not None:
@@ -108,6 +117,12 @@ def _arguments() -> argparse.Namespace:
         "--placeholder",
         action="store_true",
         help="enter the app as the platform does: a worker that waited in another folder without its settings",
+    )
+    parser.add_argument(
+        "--sign-in",
+        type=Path,
+        metavar="FILE",
+        help="the platform's authentication is on, for the issuer that FILE names; without it headers pass as they came",
     )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser.parse_args()

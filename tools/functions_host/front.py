@@ -6,6 +6,7 @@ from tools.functions_host.admin import Admin
 from tools.functions_host.errors import ConfigurationError
 from tools.functions_host.event_grid import EventGridWebhook
 from tools.functions_host.http_functions import HttpFunctions
+from tools.functions_host.sign_in import SignIn
 
 ADDRESS = "127.0.0.1"  # reachable from this machine alone: the lab's host is not for others
 AT_ONCE = 0.01  # seconds that requests being answered get at the end; 0 would mean for ever
@@ -13,8 +14,12 @@ REQUEST_MAX = 100 * 1024 * 1024  # the platform's limit for a request body
 
 
 class Front:
-    def __init__(self, http: HttpFunctions, webhook: EventGridWebhook, admin: Admin) -> None:
-        app = web.Application(client_max_size=REQUEST_MAX)
+    def __init__(
+        self, http: HttpFunctions, webhook: EventGridWebhook, admin: Admin, sign_in: SignIn | None = None
+    ) -> None:
+        """`sign_in`: the platform's authentication is on, in front of all of it."""
+        before = [] if sign_in is None else [sign_in.answer]
+        app = web.Application(client_max_size=REQUEST_MAX, middlewares=before)
         app.router.add_get("/admin/host/status", admin.status, allow_head=False)
         for method in ("GET", "POST"):
             app.router.add_route(method, "/admin/host/ping", admin.ping)

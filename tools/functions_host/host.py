@@ -19,6 +19,7 @@ from tools.functions_host.invoker import Invoker
 from tools.functions_host.messages import TypedData
 from tools.functions_host.queue_listener import POISON_SUFFIX, QueueListener
 from tools.functions_host.queues import Received
+from tools.functions_host.sign_in import SignIn
 from tools.functions_host.stores import Stores
 from tools.functions_host.timers import Timer
 from tools.functions_host.worker import Worker
@@ -29,13 +30,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`state` holds the timers' status. A port of 0 takes any free one. `placeholder`: enter the app as the platform does."""
+    """`state` holds the timers' status. A port of 0 takes any free one. `placeholder`: enter the app as the platform does.
+    `sign_in`: the platform's authentication is on, for these tokens."""
 
     root: Path
     port: int
     keys: Path
     state: Path
     placeholder: bool = False
+    sign_in: SignIn | None = None
 
 
 class Host:
@@ -68,7 +71,7 @@ class Host:
         http = HttpFunctions(self._of("httpTrigger"), host_json.route_prefix, held_keys, invoker)
         webhook = EventGridWebhook(self._of("eventGridTrigger"), held_keys, invoker)
         admin = Admin(self.functions, self._by_hand(invoker, timers), held_keys)
-        self._front = Front(http, webhook, admin)
+        self._front = Front(http, webhook, admin, self._options.sign_in)
         self.url = await self._front.start(self._options.port)
         prefix = f"/{host_json.route_prefix}" if host_json.route_prefix else ""
         self.routes = {one.name: f"{self.url}{prefix}/{route(one).template}" for one in self._of("httpTrigger")}
