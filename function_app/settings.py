@@ -19,6 +19,8 @@
 | `HOPKEEPER_OBSERVE_ONLY` | `false` | passes look and say what they would do, and write nothing: for upgrades |
 | `HOPKEEPER_APP_SUBNET_ID` | none: the app's own way out is not judged | id of the subnet that the app is integrated with |
 | `HOPKEEPER_SWEEP_SCHEDULE` | required by host.json's timer | six-field schedule of the sweep |
+| `HOPKEEPER_ENTRA_CLIENT_ID` | none: function keys alone | id of the registration in Entra ID whose roles say who may |
+| `WEBSITE_AUTH_ENABLED` | set by the platform | its authentication is on, and writes the headers that name who calls |
 
 Of the command line alone, also `app`, `key_file` and `audience` in `~/.config/hopkeeper/config.toml` (`XDG_CONFIG_HOME`):
 
@@ -76,6 +78,31 @@ class Settings:
     allow_loopback: bool = False
     observe_only: bool = False
     app_subnet: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """The registration in Entra ID for which tokens are taken, in lower case; `closed` says why none are."""
+
+    client_id: str = ""
+    closed: str = ""
+
+
+CLIENT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def sign_in(env: Mapping[str, str] = environ) -> SignIn:
+    """Whose tokens are taken. What is wrong closes this way in and nothing else: a failover must not end with it."""
+    client_id = env.get("HOPKEEPER_ENTRA_CLIENT_ID", "").strip().lower()
+    if not client_id:
+        return SignIn(closed="HOPKEEPER_ENTRA_CLIENT_ID is not set")
+    if not CLIENT_ID.fullmatch(client_id):
+        return SignIn(closed="HOPKEEPER_ENTRA_CLIENT_ID is no client id, a GUID as `az ad app list` shows it")
+    if env.get("WEBSITE_AUTH_ENABLED", "").strip().lower() != "true":
+        return SignIn(
+            client_id, "the platform's authentication is off (WEBSITE_AUTH_ENABLED): anybody could write who calls"
+        )
+    return SignIn(client_id)
 
 
 URLS = (

@@ -32,7 +32,7 @@ from function_app.reconcile.inventory import Sources
 from function_app.reconcile.ports import Clock, Documents, Ports, WakeUps
 from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
-from function_app.settings import Settings
+from function_app.settings import Settings, SignIn
 
 CONTAINER = "hopkeeper"
 WAKE_UP_QUEUE = "hopkeeper-wakeups"
@@ -124,6 +124,12 @@ def use_cases() -> UseCases:
 def without_agents() -> UseCases:
     """For the command line: what reads and writes documents, and reads ARM. It needs no signing key, and reaches no agent."""
     return build(environment.from_environment(signs=False))
+
+
+@cache
+def sign_in() -> SignIn:
+    """Whose tokens of Entra ID the app takes."""
+    return environment.sign_in()
 
 
 def is_configured() -> bool:

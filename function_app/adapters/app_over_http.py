@@ -4,7 +4,7 @@
 |---------------------------------------------------|------------------|
 | nothing, something that is not of Hopkeeper, 503  | Unavailable      |
 | 400; 404; 409; 412, with an error of Hopkeeper    | BadInput; NotThere; NotNow, CannotWork with findings; Changed |
-| 401, 403                                          | NotAuthentic     |
+| 401; 403                                          | NotAuthentic; NotPermitted |
 | a document that this version cannot read          | Unusable         |
 
 An order that is refused (409) is an answer.
@@ -27,6 +27,7 @@ from function_app.domain.base.errors import (
     HopkeeperError,
     NotAuthentic,
     NotNow,
+    NotPermitted,
     NotThere,
     Problem,
     Unavailable,
@@ -53,10 +54,14 @@ KEY_HEADER = "x-functions-key"
 YAML: Mapping[str, str] = {"Content-Type": "text/yaml"}
 SHOWN_MOST = 200
 REFUSALS: Mapping[int, type[BadInput]] = {400: BadInput, 404: NotThere, 409: NotNow}
+STRANGERS: Mapping[int, type[NotAuthentic | NotPermitted]] = {401: NotAuthentic, 403: NotPermitted}
 
 
 class Pass(Protocol):
-    """What shows the app who is calling."""
+    """What shows the app who is calling. `root`: where its paths begin for it."""
+
+    @property
+    def root(self) -> str: ...
 
     async def headers(self) -> dict[str, str]:
         """Raises NotAuthentic where there is nothing to show."""
@@ -69,6 +74,7 @@ class FunctionKey:
     """One key that opens the functions that are called."""
 
     key: str
+    root = "/api"
 
     async def headers(self) -> dict[str, str]:
         return {KEY_HEADER: self.key}
@@ -79,6 +85,8 @@ class FunctionKey:
 
 class AzLogin:
     """The token of who is logged in with `az login`, for an audience as the app's registration names it."""
+
+    root = "/api/entra"
 
     def __init__(self, audience: str) -> None:
         self._scope = f"{audience.rstrip('/')}/.default"
@@ -194,7 +202,7 @@ class AppOverHttp:
         self, method: str, path: str, body: str | None, query: Mapping[str, str], about: Mapping[str, str] = YAML
     ) -> Reply:
         """`about` is the headers of a body."""
-        url = f"{self._url}/api{path}"
+        url = f"{self._url}{self._entry.root}{path}"
         headers = await self._entry.headers() | ({} if body is None else {**about})
         data = None if body is None else body.encode()
         self._session = self._session or aiohttp.ClientSession(timeout=TIMEOUT, trust_env=True)
@@ -211,22 +219,22 @@ class AppOverHttp:
 
     def _silent(self, method: str, path: str, why: str) -> Unavailable:
         return Unavailable(
-            f"the app at {self._url} does not answer {method} /api{path}: {why}; where it is dead, --direct goes over "
-            "storage and ARM in its place"
+            f"the app at {self._url} does not answer {method} {self._entry.root}{path}: {why}; where it is dead, --direct "
+            "goes over storage and ARM in its place"
         )
 
     def _good(self, reply: Reply) -> Reply:
         """Raises what the table says."""
         if reply.code < 300:
             return reply
-        if reply.code in (401, 403):
-            raise NotAuthentic(
-                f"{reply.requested}: {reply.code}: the app does not take this key or token for it, or its access "
-                "restrictions do not admit this machine"
-            )
         try:
             detail = msgspec.json.decode(reply.body, type=ErrorAnswer).error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if reply.code in STRANGERS:
+                raise STRANGERS[reply.code](
+                    f"{reply.requested}: {reply.code}: the app does not take this key or token for it, or its access "
+                    "restrictions do not admit this machine"
+                ) from error
             said = " ".join(reply.text()[:SHOWN_MOST].split())
             raise Unavailable(f"{reply.requested}: {reply.code}, not of Hopkeeper: {said}") from error
         raise _refusal(reply, detail)
@@ -244,6 +252,8 @@ def _refusal(reply: Reply, detail: ErrorDetail) -> HopkeeperError:
         return kind(problems or (Problem("$", said),))
     if reply.code == 412:
         return Changed(said)
+    if reply.code in STRANGERS:
+        return STRANGERS[reply.code](f"{reply.requested}: {reply.code}: {said}")
     return Unavailable(f"{reply.requested}: {reply.code}: {said}")
 
 

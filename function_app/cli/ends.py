@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import click
 import msgspec
 
-from function_app.domain.base.errors import BadInput, HopkeeperError, NotAuthentic, NotNow, Unavailable
+from function_app.domain.base.errors import BadInput, HopkeeperError, NotAuthentic, NotNow, NotPermitted, Unavailable
 from function_app.reconcile.documents.outcome import OutcomeAnswer
 from function_app.reconcile.passes.outcome import Ending
 
@@ -34,6 +34,7 @@ ENDS_OF: tuple[tuple[type[HopkeeperError], int], ...] = (
     (NotNow, TROUBLE),
     (BadInput, WRONG),
     (NotAuthentic, WRONG),
+    (NotPermitted, WRONG),
     (Unavailable, STALE),
     (HopkeeperError, TROUBLE),
 )

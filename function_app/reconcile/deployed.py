@@ -13,7 +13,7 @@ from function_app.reconcile.ports import Clock
 
 AGAIN = timedelta(seconds=5)
 
-FUNCTIONS = (
+API = (
     "apply",
     "diff",
     "events",
@@ -23,21 +23,19 @@ FUNCTIONS = (
     "lint_document",
     "on_alert",
     "on_report",
-    "on_resource_event",
-    "on_wakeup",
     "openapi",
     "order",
-    "page",
     "plan",
     "plan_document",
     "reconcile",
     "remove",
     "status",
-    "sweep",
     "topologies",
     "topology",
     "verify",
 )
+"""Each also as `entra_NAME`, for those who sign in (ADR 18)."""
+FUNCTIONS = tuple(sorted((*API, *(f"entra_{name}" for name in API), "on_resource_event", "on_wakeup", "page", "sweep")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@ look at; what it says beyond that decides nothing."""
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from function_app.domain.base.errors import BadInput, NotAuthentic, NotThere, among
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.summary import Report, broken, lint
-from function_app.domain.service.orders import order_from
+from function_app.domain.service.orders import Order, order_from
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import changes, history, status
 from function_app.reconcile.documents.events import Events
@@ -160,11 +160,15 @@ class UseCases:
         """Takes a topology away. Raises NotNow with what to do first; `anyway` leaves peerings behind."""
         await changes.remove(self.ports, self.topologies, name, expects, anyway)
 
-    async def order(self, name: str, service: str, verb: str, said: Any) -> Outcome:
-        """An operator's verb for one service. Raises BadInput for an unknown one or a malformed body; a refusal is an
-        outcome."""
+    async def order(
+        self, name: str, service: str, verb: str, said: Any, permit: Callable[[Order], None] | None = None
+    ) -> Outcome:
+        """An operator's verb for one service. `permit` raises for an order that its caller may not give. Raises BadInput for an
+        unknown one or a malformed body; a refusal is an outcome."""
         in_force, found = await self._known(name, service)
         order = order_from(verb, said)
+        if permit is not None:
+            permit(order)
         if self.observe_only:
             return Outcome(Ending.REFUSED, (OBSERVING,))
         return await operate(self.ports, in_force, found, order)

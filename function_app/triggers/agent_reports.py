@@ -8,8 +8,9 @@ import azure.functions as func
 from function_app import wiring
 from function_app.reconcile.documents.outcome import OutcomeAnswer, outcome_document
 from function_app.triggers.answers import answer
+from function_app.triggers.caller import AppRole
 from function_app.triggers.requests import Parameters, text_body
-from function_app.triggers.surface import AppRole, Call, Endpoint, Surface
+from function_app.triggers.surface import Call, Endpoint, Surface
 
 blueprint = Surface()
 

@@ -20,6 +20,7 @@ from function_app.domain.base.errors import (
     HopkeeperError,
     NotAuthentic,
     NotNow,
+    NotPermitted,
     NotThere,
     Problem,
     Transient,
@@ -90,6 +91,7 @@ STATUS_OF: tuple[tuple[type[HopkeeperError], int], ...] = (
     (BadInput, 400),
     (Changed, 412),
     (NotAuthentic, 401),
+    (NotPermitted, 403),
     (HopkeeperError, 503),
 )
 """The first that an error is."""

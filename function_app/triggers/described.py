@@ -7,9 +7,10 @@ import azure.functions as func
 
 from function_app.triggers import agent_reports, changing, health_alerts, operator, reading
 from function_app.triggers.answers import answer
+from function_app.triggers.caller import AppRole
 from function_app.triggers.openapi import description
 from function_app.triggers.requests import Parameters
-from function_app.triggers.surface import AppRole, Call, Endpoint, Surface
+from function_app.triggers.surface import Call, Endpoint, Surface
 
 blueprint = Surface()
 SURFACES = (

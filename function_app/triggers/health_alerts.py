@@ -16,8 +16,9 @@ from msgspec import UNSET, Struct, UnsetType
 from function_app import wiring
 from function_app.domain.base.errors import BadInput
 from function_app.triggers.answers import answer
+from function_app.triggers.caller import AppRole
 from function_app.triggers.requests import AnyParameters, json_body, lenient_text
-from function_app.triggers.surface import JSON, AppRole, Call, Endpoint, Surface
+from function_app.triggers.surface import JSON, Call, Endpoint, Surface
 
 BODY_MAX = 1024 * 1024  # log search alerts carry what they found
 blueprint = Surface()

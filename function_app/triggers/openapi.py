@@ -1,7 +1,7 @@
 """The OpenAPI document of the HTTP surface, made from the endpoints and the types of what they take and give."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from types import UnionType
 from typing import Any, get_args
@@ -12,13 +12,36 @@ from function_app.domain.service.orders import VERBS
 from function_app.domain.topology.model import Name
 from function_app.reconcile.documents.error import ErrorAnswer
 from function_app.triggers.requests import Parameters
-from function_app.triggers.surface import JSON, Endpoint, Served
+from function_app.triggers.surface import ENTRA, JSON, Endpoint, Served
 
 ABOUT = (
-    "What can be requested of a Hopkeeper app. An endpoint is a function, and wants its key in the header `x-functions-key`. "
+    "What can be requested of a Hopkeeper app. Below `/api` an endpoint is a function, and wants its key in the header "
+    "`x-functions-key`; below `/api/entra` it wants a token of Entra ID, or the session of a browser, with the application role "
+    "that the operation names. `operate` contains `read`, and `operate-unsafe` both. "
     "What the documents mean is in their descriptions; a reader ignores keys that it does not know."
 )
-ALWAYS = (400, 401, 503)
+SERVERS = (("/api", "with a function key"), (f"/api/{ENTRA}", "with a token of Entra ID, or a session"))
+SCHEMES: Mapping[str, dict[str, str]] = {
+    "functionKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-functions-key",
+        "description": "Below `/api`. Checked by the host of the function; a wrong one is 401 without a body.",
+    },
+    "entra": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "Below `/api/entra`: an access token for `api://CLIENT_ID`. The scopes here are application roles.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "AppServiceAuthSession",
+        "description": "Below `/api/entra`, of a browser that signed in at `/.auth/login/aad`; the same roles.",
+    },
+}
+ALWAYS = (400, 401, 403, 503)
 """What every endpoint may answer."""
 CONDITIONS = (
     ("If-Match", "The etag of the document that is there, quoted; `*` for any: 412 where it is another one."),
@@ -41,14 +64,12 @@ def description(served: Iterable[Served]) -> dict[str, Any]:
     for each in served:
         for path, name in _paths(each):
             paths.setdefault(path, {})[each.endpoint.method.lower()] = _operation(each, name, path, shapes)
-    key = {"type": "apiKey", "in": "header", "name": "x-functions-key"}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Hopkeeper", "version": "1", "description": ABOUT},
-        "servers": [{"url": "/api"}],
-        "security": [{"functionKey": []}],
+        "servers": [{"url": url, "description": about} for url, about in SERVERS],
         "paths": dict(sorted(paths.items())),
-        "components": {"securitySchemes": {"functionKey": key}, "schemas": dict(sorted(components.items()))},
+        "components": {"securitySchemes": dict(SCHEMES), "schemas": dict(sorted(components.items()))},
     }
 
 
@@ -78,6 +99,7 @@ def _operation(each: Served, name: str, path: str, shapes: Shapes) -> dict[str, 
     made: dict[str, Any] = {
         "operationId": name,
         "summary": each.about,
+        "security": [{name: [] if name == "functionKey" else [endpoint.role]} for name in SCHEMES],
         "x-role": endpoint.role,
         "parameters": [*_in_path(path), *_in_query(endpoint.query), *_conditions(endpoint)],
         "responses": {str(status): answer for status, answer in _answers(endpoint, shapes)},
@@ -125,7 +147,4 @@ def _answers(endpoint: Endpoint[Any], shapes: Shapes) -> Iterator[tuple[int, dic
     yield endpoint.status, good | ({"content": content} if content else {})
     for status in sorted((*ALWAYS, *endpoint.refuses)):
         refused = endpoint.refusal if status == 409 else ErrorAnswer
-        answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
-        if status != 401:  # the platform refuses a key without a word
-            answer["content"] = {JSON: {"schema": shapes[refused]}}
-        yield status, answer
+        yield status, {"description": HTTPStatus(status).phrase, "content": {JSON: {"schema": shapes[refused]}}}

@@ -19,8 +19,9 @@ from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.documents.topologies import TopologyList
 from function_app.triggers.answers import TEXT, YAML, answer, shown
+from function_app.triggers.caller import AppRole
 from function_app.triggers.requests import DOCUMENT_MAX, Parameters, text_body
-from function_app.triggers.surface import AppRole, Call, Endpoint, Surface
+from function_app.triggers.surface import Call, Endpoint, Surface
 from function_app.views.evidence import table
 from function_app.views.explain import explanation_lines
 from function_app.views.history import history_lines

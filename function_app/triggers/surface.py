@@ -1,31 +1,31 @@
-"""The HTTP surface: each endpoint with its path, who may, what it takes and what it gives. `openapi` describes it from these."""
+"""The HTTP surface: each endpoint with its path, who may, what it takes and what it gives. `openapi` describes it from these.
+
+Each is served twice: under its path, by a function of its name, for who shows a function key, which the platform's host checks;
+and below `entra/`, by a function `entra_NAME` that the host leaves open, for who signs in with Entra ID. One function for both
+would have to be left open, too, and nothing would check keys any more (ADR 18).
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 import azure.functions as func
 
+from function_app import wiring
 from function_app.reconcile.documents.error import ErrorAnswer
 from function_app.triggers.answers import foreseen
+from function_app.triggers.caller import KEY_HOLDER, AppRole, Caller, signed_in
 from function_app.triggers.requests import Parameters, read_query
 
 JSON = "application/json"
-
-
-class AppRole(StrEnum):
-    """Who may: whoever has a function key of that name, or the application role."""
-
-    READ = "read"
-    ALERT = "alert"
-    REPORT = "report"
-    OPERATE = "operate"
+ENTRA = "entra"
+"""First part of the paths, and of the names of functions, of those who sign in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint[Q: Parameters]:
-    """One method of one path. `gives` is the document of the good answer; None where it is `media` alone."""
+    """One method of one path. `role`: who signs in and has not this one is refused; what a request wants besides, its handler
+    requires of the caller. `gives` is the document of the good answer; None where it is `media` alone."""
 
     method: str
     route: str
@@ -43,15 +43,16 @@ class Endpoint[Q: Parameters]:
     refusal: Any = ErrorAnswer
     """What 409 gives."""
     refuses: tuple[int, ...] = ()
-    """Statuses besides those that every endpoint may give: 400, 401, 503."""
+    """Statuses besides those that every endpoint may give: 400, 401, 403, 503."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call[Q: Parameters]:
-    """A request whose query parameters are read."""
+    """A request of a caller who may, whose query parameters are read."""
 
     request: func.HttpRequest
     query: Q
+    caller: Caller
 
     def named(self, part: str) -> str:
         """A part of the path that is always there."""
@@ -81,15 +82,24 @@ class Surface(func.Blueprint):
         self.served: list[Served] = []
 
     def serves[Q: Parameters](self, endpoint: Endpoint[Q]) -> Callable[[Handler[Q]], Any]:
-        """Registers a handler: bounded, with its query read strictly, and with Hopkeeper's errors turned into answers."""
+        """Registers a handler for both ways in: bounded, with its query read strictly, and with Hopkeeper's errors turned into
+        answers."""
 
         def register(handler: Handler[Q]) -> Any:
-            async def handle(req: func.HttpRequest) -> func.HttpResponse:
-                return await handler(Call(req, read_query(req, endpoint.query)))
+            async def by_key(req: func.HttpRequest) -> func.HttpResponse:
+                return await handler(Call(req, read_query(req, endpoint.query), KEY_HOLDER))
 
-            handle.__name__ = handler.__name__
+            async def by_role(req: func.HttpRequest) -> func.HttpResponse:
+                caller = signed_in(endpoint.method, req.headers, wiring.sign_in())
+                caller.require(endpoint.role)
+                return await handler(Call(req, read_query(req, endpoint.query), caller))
+
             self.served.append(Served(handler.__name__, handler.__doc__ or "", endpoint))
-            made = self.route(route=endpoint.route, methods=[endpoint.method], auth_level=func.AuthLevel.FUNCTION)
-            return made(foreseen(handle))
+            by_key.__name__, by_role.__name__ = handler.__name__, f"{ENTRA}_{handler.__name__}"
+            methods = [endpoint.method]
+            keyed = self.route(route=endpoint.route, methods=methods, auth_level=func.AuthLevel.FUNCTION)
+            opened = self.route(route=f"{ENTRA}/{endpoint.route}", methods=methods, auth_level=func.AuthLevel.ANONYMOUS)
+            opened(foreseen(by_role))
+            return keyed(foreseen(by_key))
 
         return register

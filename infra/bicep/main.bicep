@@ -122,6 +122,12 @@ param sweepMinutes int = 1
 @description('Passes look and say what they would do, and write nothing: for an upgrade, and before existing peerings are adopted.')
 param observeOnly bool = false
 
+@description('Client id of the registration in Entra ID whose application roles say who may (docs/operating.md): the platform\'s authentication is on with it. Empty: function keys alone.')
+param entraClientId string = ''
+
+@description('Tenant of that registration; empty: the subscription\'s.')
+param entraTenantId string = ''
+
 @description('Mail addresses that alerts go to.')
 param alertEmails string[] = []
 
@@ -292,6 +298,14 @@ var problems = concat(
   makesAppSubnet && !empty(appRouteTableId)
     ? ['appRouteTableId (HOPKEEPER_APP_ROUTE_TABLE) goes with appSubnetId; a new subnet gets a route table of its own']
     : [],
+  empty(entraClientId) || (length(entraClientId) == 36 && length(split(entraClientId, '-')) == 5)
+    ? []
+    : [
+        'entraClientId (HOPKEEPER_ENTRA_CLIENT_ID) is "${entraClientId}": the appId of a registration in Entra ID, a GUID (az ad app list)'
+      ],
+  empty(entraTenantId) || !empty(entraClientId)
+    ? []
+    : ['entraTenantId (HOPKEEPER_ENTRA_TENANT) goes with entraClientId (HOPKEEPER_ENTRA_CLIENT_ID)'],
   isPrivate || !empty(agentSubnetIds) || !empty(callerPrefixes)
     ? []
     : [
@@ -453,6 +467,8 @@ module app 'modules/function-app.bicep' = {
     requestsPerInstance: requestsPerInstance
     maximumInstances: maximumInstances
     callerPrefixes: callerPrefixes
+    entraClientId: entraClientId
+    entraTenantId: empty(entraTenantId) ? tenant().tenantId : entraTenantId
     // The app calls itself when the platform reads its triggers.
     callerSubnetIds: distinct(concat(isPrivate && !makesAppSubnet ? [] : [appSubnet], agentSubnetIds))
     settings: {
@@ -474,6 +490,7 @@ module app 'modules/function-app.bicep' = {
       HOPKEEPER_LOGS_WORKSPACE: monitoring.outputs.workspaceId
       HOPKEEPER_EVENTS_ENDPOINT: publishEvents ? published!.outputs.endpoint : ''
       HOPKEEPER_APP_SUBNET_ID: appSubnet
+      HOPKEEPER_ENTRA_CLIENT_ID: entraClientId
       HOPKEEPER_OBSERVE_ONLY: observeOnly ? 'true' : 'false'
       HOPKEEPER_SWEEP_SCHEDULE: '0 */${sweepMinutes} * * * *'
     }

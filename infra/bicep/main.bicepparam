@@ -52,6 +52,9 @@ param linkedNetworkIds = listed(readEnvironmentVariable('HOPKEEPER_LINKED_NETWOR
 param agentSubnetIds = listed(readEnvironmentVariable('HOPKEEPER_AGENT_SUBNETS', ''))
 param callerPrefixes = listed(readEnvironmentVariable('HOPKEEPER_CALLER_PREFIXES', ''))
 
+param entraClientId = trim(readEnvironmentVariable('HOPKEEPER_ENTRA_CLIENT_ID', ''))
+param entraTenantId = trim(readEnvironmentVariable('HOPKEEPER_ENTRA_TENANT', ''))
+
 // How large, and who is alerted.
 param alwaysReadyHttp = int(textOf(readEnvironmentVariable('HOPKEEPER_ALWAYS_READY', ''), '1'))
 param requestsPerInstance = int(textOf(readEnvironmentVariable('HOPKEEPER_REQUESTS_PER_INSTANCE', ''), '16'))

@@ -4,7 +4,7 @@
 set -eu
 export MSYS_NO_PATHCONV=1 # as in postprovision.sh
 
-functions="apply diff events explain history lint lint_document on_alert on_report on_resource_event on_wakeup openapi order page plan plan_document reconcile remove status sweep topologies topology verify"
+functions="apply diff entra_apply entra_diff entra_events entra_explain entra_history entra_lint entra_lint_document entra_on_alert entra_on_report entra_openapi entra_order entra_plan entra_plan_document entra_reconcile entra_remove entra_status entra_topologies entra_topology entra_verify events explain history lint lint_document on_alert on_report on_resource_event on_wakeup openapi order page plan plan_document reconcile remove status sweep topologies topology verify"
 tries=20 # fifteen seconds apart: triggers are synchronised within a minute of a deployment, roles within five
 
 fail() {

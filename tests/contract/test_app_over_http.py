@@ -19,6 +19,7 @@ from function_app.domain.base.errors import (
     HopkeeperError,
     NotAuthentic,
     NotNow,
+    NotPermitted,
     NotThere,
     Unavailable,
     Unusable,
@@ -66,6 +67,9 @@ WRONG: list[tuple[int, str, type[HopkeeperError], str]] = [
     (502, "<html>Bad\n gateway</html>", Unavailable, "502, not of Hopkeeper: <html>Bad gateway</html>"),
     (302, "", Unavailable, "302, not of Hopkeeper"),
     (401, "", NotAuthentic, "401: the app does not take this key"),
+    (401, error("neither a token nor a session"), NotAuthentic, "401: neither a token nor a session"),
+    (403, "<html>Ip Forbidden</html>", NotPermitted, "restrictions do not admit this machine"),
+    (403, error("ana has not the role read"), NotPermitted, "403: ana has not the role read"),
     (200, "{}", Unusable, "the answer cannot be read"),
     (200, "[" * 100_000, Unusable, "the answer cannot be read"),
 ]
@@ -153,14 +157,18 @@ async def test_the_token_of_az_login_is_shown_where_there_is_no_key(tmp_path: Pa
     seen: list[str] = []
 
     def answer(request: web.Request) -> web.Response:
-        seen.append(request.headers.get("Authorization", ""))
+        seen.append(f"{request.path} {request.headers.get('Authorization', '')}")
         return web.Response(status=404, text=error("no", {"path": "$.name", "rule": "there is no topology 'hub'"}))
 
     async with answering(answer) as server:
         url, path = str(server.make_url("/")), f"{tmp_path}:{Path(sys.executable).parent}:/usr/bin:/bin"
         words = ("status", "hub", "--app", url)
         code, _, said = await hopkeeper(*words, HOPKEEPER_AUDIENCE="api://hopkeeper", PATH=path)
-        assert (code, said, seen) == (2, "hopkeeper: $.name: there is no topology 'hub'\n", ["Bearer a-token"])
+        assert (code, said, seen) == (
+            2,
+            "hopkeeper: $.name: there is no topology 'hub'\n",
+            ["/api/entra/status/hub Bearer a-token"],
+        )
         assert "--resource api://hopkeeper" in (tmp_path / "called").read_text()
         az.write_text("#!/bin/sh\necho 'Please run: az login' >&2\nexit 1\n")
         code, _, said = await hopkeeper(*words, HOPKEEPER_AUDIENCE="api://hopkeeper", PATH=path)

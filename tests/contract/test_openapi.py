@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-import main
 from contracts.generate_schemas import OPENAPI, openapi
 from function_app.triggers.described import SURFACES, document
+from tests.functions import functions
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "page"
@@ -28,9 +28,9 @@ def test_it_follows_from_the_endpoints() -> None:
 
 
 def test_every_http_function_of_the_app_is_described() -> None:
-    functions = {one.get_function_name(): one.get_trigger() for one in main.app.get_functions()}
-    over_http = {name for name, trigger in functions.items() if trigger.get_binding_name() == "httpTrigger"}
-    assert {one.name for each in SURFACES for one in each.served} == over_http - {PAGE}
+    over_http = {name for name, one in functions().items() if one.get_trigger().get_binding_name() == "httpTrigger"}
+    names = {one.name for each in SURFACES for one in each.served}
+    assert names | {f"entra_{name}" for name in names} == over_http - {PAGE}
 
 
 def test_every_reference_leads_somewhere_and_every_parameter_of_a_path_is_described() -> None:
@@ -51,11 +51,20 @@ def test_operations_have_names_of_their_own_and_say_what_they_are() -> None:
 @pytest.mark.parametrize(("path", "method"), [(path, method) for path, method, _ in operations()])
 def test_every_refusal_is_of_the_one_shape_or_says_it_too(path: str, method: str) -> None:
     answers = document()["paths"][path][method]["responses"]
-    assert {"400", "401", "503"} <= set(answers)
+    assert {"400", "401", "403", "503"} <= set(answers)
     for status, answer in answers.items():
-        if status.startswith(("4", "5")) and status != "401":
+        if status.startswith(("4", "5")):
             ref = answer["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
             assert "error" in document()["components"]["schemas"][ref]["properties"], status
+
+
+def test_every_operation_says_which_role_opens_it_and_that_a_key_does() -> None:
+    schemes = document()["components"]["securitySchemes"]
+    for path, _, operation in operations():
+        role = operation["x-role"]
+        assert operation["security"] == [{"functionKey": []}, {"entra": [role]}, {"session": [role]}], path
+        assert {name for each in operation["security"] for name in each} == set(schemes)
+    assert [server["url"] for server in document()["servers"]] == ["/api", "/api/entra"]
 
 
 def test_the_operating_guide_lists_every_endpoint_with_its_function() -> None:

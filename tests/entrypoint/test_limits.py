@@ -9,7 +9,6 @@ from typing import Any
 import azure.functions as func
 import pytest
 
-import main
 from function_app.domain.base.errors import BadInput
 from function_app.reconcile.deployed import FUNCTIONS
 from function_app.triggers.answers import foreseen
@@ -17,6 +16,7 @@ from function_app.triggers.limit import LIMIT, Overran, bounded
 from function_app.triggers.requests import NO_LENGTH, json_body, text_body
 from tests.entrypoint.entering import REPOSITORY
 from tests.entrypoint.test_host_queue_listener import on_virtual_time
+from tests.functions import functions
 from tools.functions_host.http_functions import ANSWER_WITHIN
 from tools.functions_host.settings import host_json, time_span
 
@@ -64,9 +64,9 @@ def test_a_timeout_of_the_works_own_is_not_taken_for_the_limit() -> None:
 
 
 def test_no_function_of_the_app_is_without_a_limit() -> None:
-    functions = {one.get_function_name(): one.get_user_function() for one in main.app.get_functions()}
-    assert set(functions) == set(FUNCTIONS)
-    assert [name for name, function in functions.items() if getattr(function, "limit", None) != LIMIT] == []
+    assert set(functions()) == set(FUNCTIONS)
+    limits = {name: getattr(one.get_user_function(), "limit", None) for name, one in functions().items()}
+    assert [name for name, limit in limits.items() if limit != LIMIT] == []
 
 
 def test_the_limit_is_far_below_what_kills_the_worker_and_below_what_answers_for_it() -> None:

@@ -46,11 +46,13 @@ CLOUDS = {
     "AzureCloud": {
         "name": "AzureCloud",
         "resourceManager": "https://management.azure.com/",
+        "authentication.loginEndpoint": "https://login.microsoftonline.com/",
         "suffixes.storage": "core.windows.net",
     },
     "AzureChinaCloud": {
         "name": "AzureChinaCloud",
         "resourceManager": "https://management.chinacloudapi.cn/",
+        "authentication.loginEndpoint": "https://login.chinacloudapi.cn/",
         "suffixes.storage": "core.chinacloudapi.cn",
     },
 }

@@ -25,6 +25,10 @@ AZD = {
 }
 PUBLIC = {"HOPKEEPER_AGENT_SUBNETS": f"{VNET}/subnets/snet-nva"}
 PRIVATE = {"HOPKEEPER_ENDPOINTS_SUBNET_PREFIX": "10.0.9.32/28"}
+ENTRA = {
+    "HOPKEEPER_ENTRA_CLIENT_ID": "11111111-2222-3333-4444-555555555555",
+    "HOPKEEPER_ENTRA_TENANT": "99999999-8888-7777-6666-555555555555",
+}
 BROUGHT = {
     "HOPKEEPER_VIRTUAL_NETWORK": "",
     "HOPKEEPER_APP_SUBNET_PREFIX": "",
@@ -64,7 +68,7 @@ DEPLOYMENTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "first, public": (MAIN, AZD | PUBLIC),
     "again, public": (MAIN, AZD | PUBLIC | DEPLOYED),
     "first, private": (MAIN, AZD | PRIVATE),
-    "again, private, everything": (MAIN, AZD | LISTS | PUBLIC | PRIVATE | DEPLOYED),
+    "again, private, everything": (MAIN, AZD | LISTS | PUBLIC | PRIVATE | ENTRA | DEPLOYED),
     "again, two hubs, brought subnets": (MAIN, AZD | LISTS | BROUGHT | DEPLOYED),
     **{f"first, {name}": (name, {}) for name in EXAMPLES},
     **{f"again, {name}": (name, DEPLOYED) for name in EXAMPLES},
@@ -74,6 +78,11 @@ FIRST, EVERYTHING, TOPIC_OF_OTHERS = "first, public", "again, private, everythin
 
 def snapshot(deployment: str) -> Snapshot:
     return evaluated(*DEPLOYMENTS[deployment])
+
+
+def app_settings(its: Snapshot) -> dict[str, str]:
+    (found,) = (each for each in its.resources("Microsoft.Web/sites/config") if each["name"].endswith("/appsettings"))
+    return dict(found["properties"])
 
 
 INSTANCES = ("10.10.1.4", "10.10.1.5")

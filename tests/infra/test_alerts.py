@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.infra.compiler import ROOT, Resource, Snapshot, at, evaluated, texts
-from tests.infra.deployments import DEPLOYMENTS, EVERYTHING, HUB, app_name, network_id, snapshot
+from tests.infra.deployments import DEPLOYMENTS, EVERYTHING, HUB, app_name, app_settings, network_id, snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ def sleeps(its: Snapshot) -> list[str]:
         return [f"query {at(alert, f'{ONE}.query')}"]
     functions = set(re.findall(r"async def (\w+)\(", (ROOT / "function_app" / "triggers" / "sweep.py").read_text()))
     found = [] if query[1] in functions else [f"there is no function {query[1]}"]
-    schedule = at(its.one("Microsoft.Web/sites/config"), "properties.HOPKEEPER_SWEEP_SCHEDULE")
+    schedule = app_settings(its)["HOPKEEPER_SWEEP_SCHEDULE"]
     period = int(re.findall(r"\d+", schedule)[1])
     found += [] if int(query[2]) == 3 * period + INGESTION_MINUTES else [f"{query[2]} min for a period of {period}"]
     longest, window = 3 * SWEEP_MINUTES_MAX + INGESTION_MINUTES, minutes(at(alert, "properties.windowSize"))

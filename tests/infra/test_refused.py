@@ -27,6 +27,7 @@ REFUSED: Mapping[str, tuple[Mapping[str, str], tuple[str, ...]]] = {
             "HOPKEEPER_LOAD_BALANCERS": network_id("virtualHubs", "rs-hub"),
             "HOPKEEPER_AGENT_SUBNETS": VNET,
             "HOPKEEPER_APPLIANCE_GROUPS": "rg-hub",
+            "HOPKEEPER_ENTRA_CLIENT_ID": "hopkeeper",
             "HOPKEEPER_VIRTUAL_MACHINES": f"{LISTS['HOPKEEPER_VIRTUAL_MACHINES']}, nva-b",
         },
         (
@@ -34,6 +35,7 @@ REFUSED: Mapping[str, tuple[Mapping[str, str], tuple[str, ...]]] = {
             "HOPKEEPER_LOAD_BALANCERS[^;]* is not the resource id of a Microsoft.Network/loadBalancers",
             "HOPKEEPER_AGENT_SUBNETS[^;]* is not the resource id of a Microsoft.Network/virtualNetworks/subnets",
             'HOPKEEPER_APPLIANCE_GROUPS[^;]*"rg-hub" is not the id of a resource group',
+            'HOPKEEPER_ENTRA_CLIENT_ID[^;]*"hopkeeper": the appId of a registration',
             'HOPKEEPER_VIRTUAL_MACHINES[^;]*"nva-b" is not the resource id',
         ),
     ),
@@ -52,12 +54,14 @@ REFUSED: Mapping[str, tuple[Mapping[str, str], tuple[str, ...]]] = {
             "HOPKEEPER_VIRTUAL_NETWORK": "",
             "HOPKEEPER_APP_SUBNET_ID": BROUGHT["HOPKEEPER_APP_SUBNET_ID"],
             "HOPKEEPER_ENDPOINTS_SUBNET_ID": BROUGHT["HOPKEEPER_ENDPOINTS_SUBNET_ID"],
+            "HOPKEEPER_ENTRA_TENANT": "99999999-8888-7777-6666-555555555555",
         },
         (
             "exactly one of[^;]*HOPKEEPER_APP_SUBNET_PREFIX[^;]*HOPKEEPER_APP_SUBNET_ID",
             "at most one of[^;]*HOPKEEPER_ENDPOINTS_SUBNET_PREFIX[^;]*HOPKEEPER_ENDPOINTS_SUBNET_ID",
             "a new subnet needs[^;]*HOPKEEPER_VIRTUAL_NETWORK",
             'HOPKEEPER_PRIVATE_DNS_ZONES[^;]*is "made": set it to "named" or leave the ids out',
+            "HOPKEEPER_ENTRA_TENANT[^;]*goes with[^;]*HOPKEEPER_ENTRA_CLIENT_ID",
         ),
     ),
     "a zone without a name": (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.infra.compiler import ROOT, Snapshot, at, evaluated
-from tests.infra.deployments import AZD, DEPLOYMENTS, FIRST, MAIN, PRIVATE, snapshot
+from tests.infra.deployments import AZD, DEPLOYMENTS, FIRST, MAIN, PRIVATE, app_settings, snapshot
 
 SITE, SETTINGS = "Microsoft.Web/sites", "Microsoft.Web/sites/config"
 # Read by settings.py, and rightly not set in Azure.
@@ -19,6 +19,7 @@ NOT_SET = {
     "HOPKEEPER_CA_FILE": "Azure's endpoints are checked against the system's authorities",
     "HOPKEEPER_ALLOW_LOOPBACK": "for a lab on one machine",
     "IDENTITY_ENDPOINT": "set by the platform where there is a managed identity",
+    "WEBSITE_AUTH_ENABLED": "set by the platform, and believed because nothing else sets it",
 }
 # Set by Bicep and read by the platform, not by our code. Names from "App settings reference for Azure Functions".
 READ_BY_THE_PLATFORM = {
@@ -29,7 +30,9 @@ READ_BY_THE_PLATFORM = {
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
 }
-QUOTED = re.compile(r"""["'%](AzureWebJobsStorage(?:__\w+)?|HOPKEEPER_[A-Z_]+|IDENTITY_ENDPOINT)["'%]""")
+QUOTED = re.compile(
+    r"""["'%](AzureWebJobsStorage(?:__\w+)?|HOPKEEPER_[A-Z_]+|IDENTITY_ENDPOINT|WEBSITE_AUTH_ENABLED)["'%]"""
+)
 
 
 def code() -> dict[str, str]:
@@ -38,13 +41,8 @@ def code() -> dict[str, str]:
     return {path.name: path.read_text() for path in paths}
 
 
-def settings(its: Snapshot) -> dict[str, str]:
-    found: dict[str, str] = its.one(SETTINGS)["properties"]
-    return found
-
-
 def problems(its: Snapshot, sources: Mapping[str, str]) -> list[str]:
-    given, read = set(settings(its)), {name for content in sources.values() for name in QUOTED.findall(content)}
+    given, read = set(app_settings(its)), {name for content in sources.values() for name in QUOTED.findall(content)}
     return [
         *(f"{name} is read and not set" for name in sorted(read - given - set(NOT_SET))),
         *(f"{name} is set and not read" for name in sorted(given - read - READ_BY_THE_PLATFORM)),
@@ -73,13 +71,13 @@ def test_a_setting_that_is_forgotten_left_over_or_holds_a_key_is_named() -> None
 
 def test_the_worker_is_given_the_root_file_as_on_one_machine() -> None:
     local = json.loads((ROOT / "local.settings.json").read_text())["Values"]
-    given = settings(snapshot(FIRST)).get("PYTHON_SCRIPT_FILE_NAME")
+    given = app_settings(snapshot(FIRST)).get("PYTHON_SCRIPT_FILE_NAME")
     assert given == local.get("PYTHON_SCRIPT_FILE_NAME")
     assert (ROOT / (given or "function_app.py")).is_file()
 
 
 def test_the_signing_key_is_a_reference_and_no_value() -> None:
-    assert "@Microsoft.KeyVault(SecretUri=" in settings(snapshot(FIRST))["HOPKEEPER_SIGNING_KEY"]
+    assert "@Microsoft.KeyVault(SecretUri=" in app_settings(snapshot(FIRST))["HOPKEEPER_SIGNING_KEY"]
 
 
 PUBLIC_HOSTS = re.compile(r"windows\.net|azure\.com|azure\.net|loganalytics\.io|azurewebsites\.net")
@@ -87,7 +85,7 @@ PUBLIC_HOSTS = re.compile(r"windows\.net|azure\.com|azure\.net|loganalytics\.io|
 
 def of_the_public_cloud(its: Snapshot) -> list[str]:
     """Addresses and names that exist in the public cloud only."""
-    values = {f"setting {name}": value for name, value in settings(its).items()}
+    values = {f"setting {name}": value for name, value in app_settings(its).items()}
     values |= {f"zone {zone['name']}": zone["name"] for zone in its.resources("Microsoft.Network/privateDnsZones")}
     return [name for name, value in values.items() if PUBLIC_HOSTS.search(value)]
 
@@ -176,7 +174,7 @@ def refused_by_the_plan(its: Snapshot) -> set[str]:
     for site in its.resources(SITE):
         if plans[site["properties"]["serverFarmId"]] == "FlexConsumption":
             found |= set(at(site, "properties.siteConfig", {})) & FLEX_REFUSES
-            found |= set(settings(its)) & FLEX_REFUSES_SETTINGS
+            found |= set(app_settings(its)) & FLEX_REFUSES_SETTINGS
     return found
 
 

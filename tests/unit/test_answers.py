@@ -13,6 +13,7 @@ from function_app.domain.base.errors import (
     HopkeeperError,
     NotAuthentic,
     NotNow,
+    NotPermitted,
     NotThere,
     Problem,
     Superseded,
@@ -38,6 +39,7 @@ async def said(error: Exception, *causes: Exception) -> func.HttpResponse:
 STATUSES = [
     (BadInput.of("$", "is wrong"), 400),
     (NotAuthentic("the key is another one's"), 401),
+    (NotPermitted("the role read is missing"), 403),
     (NotThere.of("$.name", "is not there"), 404),
     (NotNow.of("$.services", "retire it first"), 409),
     (Changed("it is another one now"), 412),

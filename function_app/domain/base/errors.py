@@ -11,7 +11,8 @@ HopkeeperError
     │   ├── NotThere       it names a topology, service or verb that is not there
     │   └── NotNow         it is sound, and what is there does not permit it now
     ├── Changed            what is there is not what the sender of a change has seen
-    └── NotAuthentic       a signature, an audience or a key does not hold
+    ├── NotAuthentic       a signature, an audience or a key does not hold
+    └── NotPermitted       who it is is known, and may not: a role is missing
 """
 
 from collections.abc import Iterable
@@ -100,3 +101,7 @@ class Changed(Terminal):
 
 class NotAuthentic(Terminal):
     """A signature, an audience or a key does not hold."""
+
+
+class NotPermitted(Terminal):
+    """Who sent it is known, and lacks the role for it."""

@@ -57,6 +57,11 @@ class _Form(Struct, frozen=True, kw_only=True):
         Annotated[str, Meta(min_length=1, description="refuse it unless this member serves at that moment")] | None
     ) = None
 
+    def unsafe(self) -> str:
+        """Why it can make things worse, where it can: it takes the operator's word in place of a proof or a reading, or ends that
+        a service is looked after. Empty where what it does is proven, bounded, and undone by another order."""
+        return ""
+
     def decide(self, look: Look) -> Decision:
         """What the order changes; `held` alone (with the record as it was) refuses it."""
         raise NotImplementedError
@@ -108,6 +113,9 @@ class FailoverOrder(_Form, frozen=True, kw_only=True, tag="failover"):
     to: Annotated[str, Meta(min_length=1, description="the member that is to serve; the best one otherwise")] | None = (
         None
     )
+
+    def unsafe(self) -> str:
+        return "`to` goes before what the load balancer shows of that member" if self.to else ""
 
     def decide(self, look: Look) -> Decision:
         if why := _immovable(look):
@@ -170,6 +178,9 @@ class ForgetOrder(_Form, frozen=True, kw_only=True, tag="forget"):
         Annotated[str, Meta(min_length=1, description="why it can never serve again: taken in place of a proof")] | None
     ) = None
 
+    def unsafe(self) -> str:
+        return "`gone` is your word in place of a proof: if it still serves, two will" if self.gone else ""
+
     def decide(self, look: Look) -> Decision:
         return forget(look, self.member, self.gone, self.by)
 
@@ -178,6 +189,9 @@ class RetireOrder(_Form, frozen=True, kw_only=True, tag="retire"):
     """End a service: every member is fenced and announces nothing. It then may leave the document."""
 
     reads_pool = True
+
+    def unsafe(self) -> str:
+        return "no member serves after it"
 
     def decide(self, look: Look) -> Decision:
         if look.record.leaving is not None:
@@ -196,6 +210,9 @@ class ReleaseOrder(_Form, frozen=True, kw_only=True, tag="release"):
         ]
         | None
     ) = None
+
+    def unsafe(self) -> str:
+        return "nothing fails over after it"
 
     def decide(self, look: Look) -> Decision:
         leaving = look.record.leaving

@@ -38,6 +38,12 @@ param callerPrefixes string[]
 @description('Ids of subnets that may call the app, each with the service endpoint Microsoft.Web: agents without a private endpoint, and the app itself.')
 param callerSubnetIds string[]
 
+@description('Client id of the registration in Entra ID whose tokens the platform\'s authentication takes; empty: it is off, and function keys alone open the app.')
+param entraClientId string
+
+@description('Tenant of the registration.')
+param entraTenantId string
+
 @description('All app settings.')
 param settings { *: string }
 
@@ -126,6 +132,36 @@ resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: app
   name: 'appsettings'
   properties: settings
+}
+
+// Whom it does not know it lets through, without the headers that only it may set: agents, action groups and Event Grid show keys,
+// and the functions below api/entra/ refuse who has no role. Nothing is excluded by its path, as its headers might pass as they came.
+// Browsers sign in by an ID token: there is no secret, and no store of tokens.
+resource authentication 'Microsoft.Web/sites/config@2025-03-01' = {
+  parent: app
+  name: 'authsettingsV2'
+  properties: {
+    platform: { enabled: !empty(entraClientId), runtimeVersion: '~1' }
+    globalValidation: { requireAuthentication: false, unauthenticatedClientAction: 'AllowAnonymous' }
+    httpSettings: { requireHttps: true }
+    identityProviders: empty(entraClientId)
+      ? {}
+      : {
+          azureActiveDirectory: {
+            enabled: true
+            registration: {
+              clientId: entraClientId
+              openIdIssuer: '${environment().authentication.loginEndpoint}${entraTenantId}/v2.0'
+            }
+            validation: { allowedAudiences: [entraClientId, 'api://${entraClientId}'] }
+          }
+        }
+    login: {
+      tokenStore: { enabled: false }
+      cookieExpiration: { convention: 'FixedTime', timeToExpiration: '08:00:00' }
+    }
+  }
+  dependsOn: [appSettings]
 }
 
 // Deployment by identity only. FTP is closed by this, too: Flex Consumption refuses `ftpsState`.
