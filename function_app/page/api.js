@@ -18,17 +18,18 @@ function reasonsOf(said, code) {
   const { message, problems = [], causes = [] } = said?.error ?? {};
   const lines = [message, ...problems.map((each) => `${each.path}: ${each.rule}`), ...causes, ...(said?.reasons ?? [])];
   const found = [...new Set(lines.filter(Boolean))];
-  return found.length ? found : [code === 401 ? "the key does not open this function of the app" : `the app answers ${code} and no reason`];
+  return found.length ? found : [code === 401 ? "the key does not open this function of the app" : `the app answers ${code} and no reason${code === 403 ? ": it does not admit this machine, or the session" : ""}`];
 }
 
+// With a function key, else with the platform's session, for which the same paths are below entra/.
 async function request(method, path, { body, text = false, key = "key", signal } = {}) {
   const headers = { Accept: text ? "text/plain" : "application/json" };
-  const shown = kept(key) || kept("key");
+  const shown = kept("key") && (kept(key) || kept("key"));
   if (shown) headers["x-functions-key"] = shown;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
-    answer = await fetch(API + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store", signal });
+    answer = await fetch(`${API}${shown ? "" : "entra/"}${path}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store", signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, [`the app cannot be reached: ${error.message}`]);

@@ -37,6 +37,9 @@ const ORDERS = {
   }),
 };
 
+// The app knows the name of who is signed in, and takes no key with a session.
+const signedIn = () => Boolean(kept("session") && !kept("key"));
+
 function openOrder(status, verb, name, member) {
   const service = status.services.find((each) => each.service === name);
   ordering = { topology: status.topology, verb, service: name, member, epoch: service.epoch, holder: service.holder };
@@ -52,8 +55,8 @@ function openOrder(status, verb, name, member) {
     table("What changes", ["What", "Now", "After"], said.rows),
     h("form", { id: "order-form" },
       said.fields.map((field) => input[field]()),
-      h("label", { for: "order-by" }, "Your name, for the history"), h("input", { id: "order-by", maxlength: 100, value: kept("by"), required: true, autocomplete: "username" }),
-      kept("session") && !kept("key") ? null : [h("label", { for: "order-key" }, "A function key that opens orders, if it is another one"), h("input", { id: "order-key", type: "password", autocomplete: "off", value: kept("order-key") })],
+      signedIn() ? null : [h("label", { for: "order-by" }, "Your name, for the history"), h("input", { id: "order-by", maxlength: 100, value: kept("by"), required: true, autocomplete: "username" })],
+      signedIn() ? null : [h("label", { for: "order-key" }, "A function key that opens orders, if it is another one"), h("input", { id: "order-key", type: "password", autocomplete: "off", value: kept("order-key") })],
       h("div", { id: "order-answer", "aria-live": "polite" }),
       h("div", { class: "buttons" },
         h("button", { type: "submit", class: "strong", id: "order-confirm" }, said.title),
@@ -73,7 +76,7 @@ function orderIsCurrent(status) {
 async function giveOrder() {
   const { topology, verb, service, member } = ordering;
   const value = (id) => byId(id)?.value.trim();
-  keep("by", value("order-by"));
+  if (byId("order-by")) keep("by", value("order-by"));
   if (byId("order-key")) keep("order-key", value("order-key"));
   const body = { by: value("order-by"), ...(ordering.holder && { expect: ordering.holder }) }; // refused where another one serves by then
   if (byId("order-minutes")) body.minutes = Number(value("order-minutes"));

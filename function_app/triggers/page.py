@@ -1,5 +1,5 @@
 """GET /api/: the page of docs/operating.md. It is served to anybody and holds no data: what it shows it requests from the API,
-with the key that its reader types in or the platform's session.
+with the key that its reader types in or, below `entra/`, the platform's session.
 
 One document, made of the files in `function_app/page`; its policy names the one style and the one script by their hashes, so
 that nothing else runs in it and nothing is fetched from elsewhere.
@@ -32,7 +32,7 @@ async def page(req: func.HttpRequest) -> func.HttpResponse:
     headers = {
         "Content-Security-Policy": policy,
         "Cache-Control": "no-cache",
-        "Referrer-Policy": "no-referrer",
+        "Referrer-Policy": "same-origin",  # by it the platform knows whose page a change with a session comes from
         "X-Content-Type-Options": "nosniff",
         "Cross-Origin-Opener-Policy": "same-origin",
     }

@@ -53,6 +53,8 @@ class App:
     fails_with: int = 0
     waits: list[str] = field(default_factory=list)
     opens_events: bool = True
+    lacks_role: str = ""
+    """Of who signs in."""
     given: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
 
@@ -75,14 +77,19 @@ class App:
         if request.path == "/api/":
             document, policy = served.made()
             return web.Response(text=document, content_type="text/html", headers={"Content-Security-Policy": policy})
-        if request.headers.get("x-functions-key") != KEY:
-            return web.Response(status=401)
+        if request.path == "/.auth/login/aad":
+            response = web.Response(status=302, headers={"Location": request.query["post_login_redirect_uri"]})
+            response.set_cookie("AppServiceAuthSession", KEY, httponly=True)
+            return response
+        if refused := self.refusal(request):
+            return refused
+        path = request.path.replace("/api/entra/", "/api/", 1)
         if self.fails_with:
             return web.json_response({"error": {"message": "storage does not answer"}}, status=self.fails_with)
         if request.method == "POST":
             self.orders.append((request.path, await request.json()))
             return web.json_response(self.ordered[1], status=self.ordered[0])
-        if request.path.endswith("/events"):
+        if path.endswith("/events"):
             self.waits.append(request.query.get("after", ""))
             if not self.opens_events:
                 return web.Response(status=401)
@@ -90,10 +97,21 @@ class App:
                 await asyncio.wait_for(self.given.wait(), 1)
             self.given.clear()
             return web.json_response({"topology": "hub", "mark": "m", "changed": True})
-        found = self.answers.get(request.path)
+        found = self.answers.get(path)
         if isinstance(found, str):
             return web.Response(text=found)
         return web.json_response(found, status=404 if found is None else 200)
+
+    def refusal(self, request: web.Request) -> web.Response | None:
+        """A key opens what it did, and below entra/ the session of who has the role."""
+        if not request.path.startswith("/api/entra/"):
+            return None if request.headers.get("x-functions-key") == KEY else web.Response(status=401)
+        if request.cookies.get("AppServiceAuthSession") != KEY or "x-functions-key" in request.headers:
+            return web.json_response({"error": {"message": "neither a token nor a session"}}, status=401)
+        if self.lacks_role:
+            said = f"ana has not the role {self.lacks_role} of this app"
+            return web.json_response({"error": {"message": said}}, status=403)
+        return None
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -195,6 +213,35 @@ async def test_a_key_that_opens_nothing_is_said_and_forgotten(browser: Browser, 
         await window.shows("#entry-why", "does not open")
         assert await window.page.evaluate("sessionStorage.length") == 0
         assert await window.page.evaluate("localStorage.length") == 0
+
+
+@alone
+async def test_who_signs_in_needs_no_key_and_is_not_requested_by_name(browser: Browser, app: App) -> None:
+    app.ordered = (200, {"outcome": "accepted", "reasons": []})
+    async with Window.open(browser) as window:
+        await window.page.goto(f"{app.url}/api/")
+        await window.page.click("#sign-in")
+        await window.shows("article[data-service=fw] .who", "nva-a", "serves since")
+        await window.page.click("button[data-verb=pause]")
+        assert await window.page.locator("#order-by, #order-key").count() == 0
+        await window.page.click("#order-confirm")
+        await window.shows("#order-answer", "accepted")
+        path, body = app.orders[0]
+        assert (path.endswith("/pause"), "by" in body) == (True, False)
+        assert path.startswith("/api/entra/")
+        assert window.complaints == []
+
+
+@alone
+async def test_who_signs_in_without_the_role_reads_which_one_is_missing_and_how_to_sign_out(
+    browser: Browser, app: App
+) -> None:
+    app.lacks_role = "read"
+    async with Window.open(browser) as window:
+        await window.page.goto(f"{app.url}/api/")
+        await window.page.click("#sign-in")
+        await window.shows("#entry-why", "ana has not the role read of this app")
+        assert await window.page.get_attribute("#entry a[href^='/.auth/logout']", "href")
 
 
 @alone
