@@ -25,6 +25,7 @@ from function_app.adapters.running_app import ask_app
 from function_app.adapters.storage.blob import DocumentsInBlobs
 from function_app.adapters.storage.local import DocumentsInDirectory
 from function_app.adapters.storage.queue import WakeUpsInDirectory, WakeUpsOverQueue
+from function_app.adapters.telemetry.otlp import TelemetryUnsent
 from function_app.domain.base.errors import BadInput
 from function_app.domain.topology.laws import Place
 from function_app.reconcile.deployed import DeployedApp
@@ -74,6 +75,7 @@ def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Docume
         events_out=EventsOverEventGrid(azure, settings.events_endpoint)
         if settings.events_endpoint
         else EventsUnpublished(),
+        telemetry=TelemetryUnsent(),
     )
 
 
@@ -89,7 +91,8 @@ async def close() -> None:
         if not made.cache_info().currsize:
             continue
         ports = made().ports
-        for part in (_azure(environment.from_environment(signs=signs)), ports.agents, ports.documents, ports.wake_ups):
+        cloud = _azure(environment.from_environment(signs=signs))
+        for part in (cloud, ports.agents, ports.documents, ports.wake_ups, ports.telemetry):
             if isinstance(part, Closable):
                 await part.close()
     if sources.cache_info().currsize:

@@ -4,7 +4,7 @@ Faults are plain attributes. Time stands still unless a test moves it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
@@ -48,6 +48,7 @@ from function_app.reconcile.ports import (
     Ports,
     Stored,
 )
+from function_app.reconcile.telemetry import Measure, Span
 from tests.builders import FRONTEND, NOW
 
 INSTANCES = (IPv4Address("10.0.2.4"), IPv4Address("10.0.2.5"))
@@ -522,6 +523,21 @@ class FakeReports:
         return FakeReport(**json.loads(text))
 
 
+@dataclass
+class FakeTelemetry:
+    """Keeps what it takes; `records` like one that is configured."""
+
+    records: bool = False
+    spans: list[Span] = field(default_factory=list)
+    measures: list[Measure] = field(default_factory=list)
+
+    def ended(self, span: Span) -> None:
+        self.spans.append(span)
+
+    def measured(self, measures: Iterable[Measure]) -> None:
+        self.measures.extend(measures)
+
+
 def make_ports(world: FakeWorld, documents: FakeDocuments | None = None, clock: FakeClock | None = None) -> Ports:
     return Ports(
         clock=clock or FakeClock(),
@@ -542,4 +558,5 @@ def make_ports(world: FakeWorld, documents: FakeDocuments | None = None, clock: 
         metrics=world,
         health_logs=world,
         events_out=world,
+        telemetry=FakeTelemetry(),
     )

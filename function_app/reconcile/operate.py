@@ -3,7 +3,7 @@
 from functools import partial
 
 from function_app.domain.service.orders import Order, RehearseOrder, verb_of
-from function_app.domain.topology.model import Service
+from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import observe, trace
 from function_app.reconcile.act.rehearse import rehearse
 from function_app.reconcile.passes.come_back import come_back
@@ -11,15 +11,19 @@ from function_app.reconcile.passes.outcome import Outcome, Pace
 from function_app.reconcile.passes.service import ServicePass
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store.topologies import InForce
+from function_app.reconcile.telemetry import TRIGGER
 
 
 async def operate(ports: Ports, in_force: InForce, service: Service, order: Order) -> Outcome:
     """Looks at the agents, takes the order or refuses it, and goes on as a fast pass does."""
-    if isinstance(order, RehearseOrder):
-        return await rehearse(ports, in_force, service, order)
-    trace.begin()
-    topology = in_force.topology
     trigger = f"order: {verb_of(order)} by {order.by}"
+    with trace.span(ports, TRIGGER, trigger=trigger, topology=in_force.topology.name):
+        if isinstance(order, RehearseOrder):
+            return await rehearse(ports, in_force, service, order)
+        return await _carried_out(ports, in_force.topology, service, order, trigger)
+
+
+async def _carried_out(ports: Ports, topology: Topology, service: Service, order: Order, trigger: str) -> Outcome:
     service_pass = ServicePass(ports, topology, service, Pace.FAST, trigger, ports.clock.now())
     agents = observe.AgentReadings(ports, topology)
     watch = partial(observe.one_look, agents, service) if order.reads_pool else agents.watch(service)

@@ -5,7 +5,7 @@ conditional writes raise `Superseded`, also when their reply was lost although t
 crosses: an adapter translates whatever its library raises.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
@@ -23,6 +23,7 @@ from function_app.domain.service.observation import AdminState, AgentReading, Ba
 from function_app.domain.service.steps import SendAdvertise, SendFence, SendOutward, SendPromote
 from function_app.domain.topology.model import NetworkPeering, RouteServer, ScaleSet, Service, Speaker
 from function_app.reconcile.documents.event import Event
+from function_app.reconcile.telemetry import Measure, Span
 
 
 class Clock(Protocol):
@@ -298,6 +299,18 @@ class EventsOut(Protocol):
         """Raises Unavailable where it is not certain that it was taken; it is sent again then, with the same id."""
 
 
+class Telemetry(Protocol):
+    """Takes spans and measures for OpenTelemetry. No method waits, raises, or sends anything itself: a failover is on its way."""
+
+    @property
+    def records(self) -> bool:
+        """Whether what it takes goes anywhere."""
+
+    def ended(self, span: Span) -> None: ...
+
+    def measured(self, measures: Iterable[Measure]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything a pass may touch; `wiring` makes the real one, tests make theirs."""
@@ -320,3 +333,4 @@ class Ports:
     metrics: Metrics
     health_logs: HealthLogs
     events_out: EventsOut
+    telemetry: Telemetry

@@ -13,7 +13,7 @@ from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.summary import Report, broken, lint
 from function_app.domain.service.orders import Order, order_from
 from function_app.domain.topology.model import Service, Topology
-from function_app.reconcile import changes, history, status
+from function_app.reconcile import changes, history, status, trace
 from function_app.reconcile.documents.events import Events
 from function_app.reconcile.documents.evidence import Evidence, evidence_document
 from function_app.reconcile.documents.history import Entry, Explanation
@@ -30,6 +30,7 @@ from function_app.reconcile.ports import Ports
 from function_app.reconcile.preflight import preflight_now
 from function_app.reconcile.routes.evidence import gather_evidence
 from function_app.reconcile.store.topologies import Expects, InForce, Topologies
+from function_app.reconcile.telemetry import TRIGGER
 from function_app.reconcile.waiting import Marks
 
 log = logging.getLogger("hopkeeper.pass")
@@ -177,11 +178,13 @@ class UseCases:
 
     async def look(self, name: str, trigger: str) -> Outcome:
         """A slow pass. Raises BadInput where the topology cannot be used."""
-        return await self._pass(await self.topologies.in_force(name), trigger, Pace.SLOW)
+        with trace.span(self.ports, TRIGGER, trigger=trigger, topology=name):
+            return await self._pass(await self.topologies.in_force(name), trigger, Pace.SLOW)
 
     async def look_at_once(self, name: str, trigger: str) -> Outcome:
         """A fast pass, for a failure that was reported. Raises BadInput where the topology cannot be used."""
-        return await self._pass(await self.topologies.in_force(name), trigger, Pace.FAST)
+        with trace.span(self.ports, TRIGGER, trigger=trigger, topology=name):
+            return await self._pass(await self.topologies.in_force(name), trigger, Pace.FAST)
 
     async def report(self, text: str) -> Reported:
         """An agent's signed report: verified with the certificate that its topology enrols, then a fast pass.
@@ -189,6 +192,7 @@ class UseCases:
         The report is a hint: the pass reads the agents' statuses itself. Raises BadInput for what is no report,
         NotAuthentic for one that no enrolled agent signed.
         """
+        came = self.ports.clock.now()
         report = self.ports.reports.claimed(text)
         try:
             in_force = await self.topologies.in_force(report.topology)
@@ -198,7 +202,9 @@ class UseCases:
         if certificate is None:
             raise NotAuthentic(NOT_ENROLLED)
         reason = report.verify(certificate, self.ports.clock.now())
-        outcome = await self._pass(in_force, f"report of {report.agent}: {reason}", Pace.FAST)
+        trigger = f"report of {report.agent}: {reason}"
+        with trace.span(self.ports, TRIGGER, began=came, trigger=trigger, topology=report.topology):
+            outcome = await self._pass(in_force, trigger, Pace.FAST)
         return Reported(report.topology, outcome)
 
     async def _pass(self, in_force: InForce, trigger: str, pace: Pace) -> Outcome:

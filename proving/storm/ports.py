@@ -4,7 +4,7 @@ Documents that nothing decides on (history, status), metrics and logged events c
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -39,6 +39,7 @@ from function_app.reconcile.ports import (
     Stored,
 )
 from function_app.reconcile.store import keys
+from function_app.reconcile.telemetry import Measure, Span
 from proving.storm.balancer import Balancer
 from proving.storm.calls import Call, Killed
 from proving.storm.hosts import TRACE, Host
@@ -296,9 +297,10 @@ class HostRouteServers:
 
 
 class Silent:
-    """Surroundings, Metrics, HealthLogs, EventsOut and what only verification asks, knowing and keeping nothing."""
+    """Surroundings, Metrics, HealthLogs, EventsOut, Telemetry and what only verification asks, knowing and keeping nothing."""
 
     publishes = False
+    records = False
 
     async def ask(self, *_: object) -> str:
         return ""
@@ -338,6 +340,12 @@ class Silent:
     async def publish(self, event: Event) -> None:
         pass
 
+    def ended(self, span: Span) -> None:
+        pass
+
+    def measured(self, measures: Iterable[Measure]) -> None:
+        pass
+
     async def instances(self, scale_set: ScaleSet) -> tuple[Instance, ...]:
         return ()
 
@@ -363,4 +371,5 @@ def make_ports(host: Host) -> Ports:
         metrics=silent,
         health_logs=silent,
         events_out=silent,
+        telemetry=silent,
     )

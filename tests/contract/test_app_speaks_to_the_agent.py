@@ -29,6 +29,8 @@ from function_app.domain.service.steps import (
 )
 from function_app.domain.topology.model import Agent, Speaker
 from function_app.reconcile import trace
+from tests.builders import topology
+from tests.fakes import FakeWorld, make_ports
 from tests.unit.adapters.fake_agent import SetClock, private_pem
 from tests.unit.agent.stage import SERVICE, TOPOLOGY, Member, claims, fresh_address, until
 
@@ -319,9 +321,10 @@ async def test_the_agent_logs_the_trace_of_the_pass_that_commands_it_and_nothing
     agents: AgentsOverHttp, member: Member, agent: RealAgent, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "hopkeeper_agent.commands")
-    trace.begin()
-    await agents.status(TOPOLOGY, at(member), TIMEOUT)
+    with trace.span(make_ports(FakeWorld(topology())), "pass"):
+        await agents.status(TOPOLOGY, at(member), TIMEOUT)
+        current = trace.current()
     token = member.app.sign("hopkeeper-command", claims({"kind": "status"}, member.name))
     assert (await member.post(token, traceparent="00-no trace of ours"))[0] == 200
     logged = [record.__dict__["trace"] for record in caplog.records if record.message == "command answered"]
-    assert logged == [trace.current(), ""]
+    assert logged == [current, ""]

@@ -151,7 +151,7 @@ class AgentsOverHttp:
         posted = self._client().post(
             f"https://{message.speaker.agent_address}:{port}/v1/command",
             data=token.encode("ascii"),
-            headers={"Content-Type": "application/jose", "Accept-Encoding": "identity", **traceparent()},
+            headers={"Content-Type": "application/jose", "Accept-Encoding": "identity", **_traced()},
             ssl=certificate.tls,
             allow_redirects=False,
         )
@@ -175,6 +175,10 @@ class AgentsOverHttp:
                 trust_env=False,
             )
         return self._session
+
+
+def _traced() -> dict[str, str]:
+    return {"traceparent": traceparent()} if traceparent() else {}
 
 
 class _NoReply(Exception):

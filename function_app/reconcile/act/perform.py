@@ -26,11 +26,13 @@ from function_app.domain.service.steps import (
     SendPromote,
 )
 from function_app.domain.topology.model import Service, Topology
+from function_app.reconcile import trace
 from function_app.reconcile.act import fencing, probing
 from function_app.reconcile.passes import leases
 from function_app.reconcile.ports import AgentCommand, BalancerWrite, CommandAnswer, Ports
 from function_app.reconcile.store import keys
 from function_app.reconcile.store.records import Records, StoredRecord
+from function_app.reconcile.telemetry import FAILED
 
 FENCE_LEASE = timedelta(seconds=10)
 """How long others leave a fence or a lift to an instance that may have died in the middle of it."""
@@ -62,6 +64,15 @@ async def perform(hand: Hand, effects: tuple[Effect, ...], observed: Observed) -
 
 
 async def _perform(hand: Hand, effect: Effect, observed: Observed) -> ObservedChange:
+    name, service = type(effect).__name__, hand.service.name
+    with trace.span(hand.ports, name, service=service, member=effect.member, epoch=effect.epoch) as said:
+        noted = await _carried_out(hand, effect, observed)
+        if why := noted(observed).tried.get(effect):
+            said[FAILED] = why
+    return noted
+
+
+async def _carried_out(hand: Hand, effect: Effect, observed: Observed) -> ObservedChange:
     match effect:
         case SendFence() | SendPromote() | SendAdvertise():
             return await _command(hand, effect, effect, observed)

@@ -25,7 +25,8 @@ class StateLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     `serving`, `mayServe`, `owed`, `spares` count members; `spares` is null where that is not known. `evidenceSeconds`: the age of
     the look on which it was decided; `operationSeconds`: for how long a change has been under way, 0 where none is.
-    `writeTokensLeft` of the topology's budget for verification; `automaticFailovers` in a row.
+    `writeTokensLeft` of the topology's budget for verification; `automaticFailovers` in a row. `heldSeconds`: the time since the
+    look before, where something is held: their sum is for how long it was.
     """
 
     topology: str
@@ -42,6 +43,7 @@ class StateLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     spares: int | None
     outcome: str
     held: bool
+    held_seconds: float
     reasons: tuple[str, ...]
     operation: str
     operation_seconds: float

@@ -7,18 +7,26 @@ what its probe finds, then the fence that a decision requires.
 import asyncio
 
 from function_app.domain.service.observation import Unreachable
+from function_app.domain.topology.model import Topology
 from function_app.reconcile import observe, trace
 from function_app.reconcile.passes.finish import converge, finish
 from function_app.reconcile.passes.outcome import Outcome, Pace, worst
 from function_app.reconcile.passes.service import ServicePass
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store.topologies import InForce
+from function_app.reconcile.telemetry import PASS
 
 
 async def fast_pass(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
     """Raises Unavailable where storage does not answer."""
-    trace.begin()
     topology = in_force.topology
+    with trace.span(ports, PASS, topology=topology.name, pace=Pace.FAST.value, trigger=trigger) as said:
+        outcome = await _services(ports, topology, trigger)
+        said["outcome"] = outcome.ending.word
+        return await finish(ports, topology, Pace.FAST, trigger, outcome)
+
+
+async def _services(ports: Ports, topology: Topology, trigger: str) -> Outcome:
     woken = ports.clock.now()
     agents = observe.AgentReadings(ports, topology)
     _, readings = await agents.read()
@@ -28,5 +36,4 @@ async def fast_pass(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
     parts = (
         converge(ServicePass(ports, topology, s, Pace.FAST, trigger, woken), agents.watch(s)) for s in topology.services
     )
-    outcome = worst(tuple(await asyncio.gather(*parts)))
-    return await finish(ports, topology, Pace.FAST, trigger, outcome)
+    return worst(tuple(await asyncio.gather(*parts)))

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from function_app.domain.base.errors import HopkeeperError, Superseded
 from function_app.domain.base.refusal import Refusal
 from function_app.domain.service.decide import decide
@@ -13,15 +15,17 @@ from function_app.domain.service.guards import Opening, Touch, is_paused, refuse
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed
 from function_app.domain.service.orders import Order, obey
-from function_app.domain.service.record import Kind, Record
+from function_app.domain.service.record import Kind, Phase, Record
 from function_app.domain.service.referents import referents_of
 from function_app.domain.service.steps import AwaitProbe, Effect
 from function_app.domain.topology.model import Service, Topology
+from function_app.reconcile import trace
 from function_app.reconcile.act.perform import Hand, perform
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store.journal import Journal, keep
 from function_app.reconcile.store.records import Records, StoredRecord
+from function_app.reconcile.telemetry import DECIDE, INTEND, LOOK, SERVICE, STEP, VERIFY, Said, SpanContext
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -90,9 +94,17 @@ class ServicePass:
 
     async def carry_on(self, watch: Watch, progress: Progress) -> Outcome:
         """As `run`, for a caller that wants to know afterwards what was seen."""
+        with trace.span(self.ports, SERVICE, service=self.service.name) as said:
+            outcome = await self._looks(watch, progress)
+            said["outcome"] = outcome.ending.word
+            await self._close(progress, outcome)
+        return outcome
+
+    async def _looks(self, watch: Watch, progress: Progress) -> Outcome:
         outcome = Outcome(Ending.PENDING, (f"{self.service.name}: the record keeps changing",), timedelta(0))
         for attempt in range(LOOKS_MAX):
-            seen = await watch(attempt > 0)
+            with trace.span(self.ports, LOOK):
+                seen = await watch(attempt > 0)
             progress.observed = seen.after(progress.observed) if progress.observed else seen
             progress.waited = False
             try:
@@ -104,7 +116,6 @@ class ServicePass:
         if progress.taken:
             reasons = (f"{self.service.name}: {why}" for why in progress.accepted)
             outcome = Outcome(Ending.ACCEPTED, (*reasons, *outcome.reasons), outcome.retry_after)
-        await self._close(progress, outcome)
         return outcome
 
     async def _one_look(self, progress: Progress, observed: Observed) -> Outcome:
@@ -120,23 +131,37 @@ class ServicePass:
         progress.journal.look(self._look(observed, held.record))
         for _ in range(STEPS_MAX):
             order, before = progress.order, held.record
-            look = self._look(observed, held.record)
+            name = VERIFY if before.phase is Phase.GRANTED else STEP
+            with trace.span(self.ports, name, of=_opened(before), service=self.service.name) as said:
+                look = self._look(observed, before)
+                decision, refused = self._decided(look, order, said)
+                progress.journal.decided(look.now, before, decision, refused)
+                changes = decision.record != before
+                if refused or (order and not changes):
+                    return self._refused(look, decision, refused, order)
+                if not changes and not decision.effects:
+                    break
+                held = await self._intend(records, held, decision.record)
+                progress.stepped(look.now, before, decision)
+                if decision.effects:
+                    hand = Hand(self.ports, self.topology, self.service, records, held)
+                    observed = await self._act(hand, progress, decision, observed)
+                if progress.waited:
+                    break
+        return self._outcome(decision, observed)
+
+    def _decided(self, look: Look, order: Order | None, said: dict[str, Said]) -> tuple[Decision, tuple[Refusal, ...]]:
+        with trace.span(self.ports, DECIDE):
             decision = obey(look, order) if order else decide(look)
             refused = refusals(look, decision, order)
-            progress.journal.decided(look.now, held.record, decision, refused)
-            changes = decision.record != held.record
-            if refused or (order and not changes):
-                return self._refused(look, decision, refused, order)
-            if not changes and not decision.effects:
-                break
-            held = await self._intend(records, held, decision.record)
-            progress.stepped(look.now, before, decision)
-            if decision.effects:
-                hand = Hand(self.ports, self.topology, self.service, records, held)
-                observed = await self._act(hand, progress, decision, observed)
-            if progress.waited:
-                break
-        return self._outcome(decision, observed)
+        said |= {
+            "phase": f"{look.record.phase} → {decision.record.phase}",
+            "epoch": decision.record.epoch,
+            "because": decision.because,
+            "held": decision.held,
+            "refused": tuple(map(str, refused)),
+        }
+        return decision, refused
 
     async def _act(self, hand: Hand, progress: Progress, decision: Decision, observed: Observed) -> Observed:
         progress.observed = await perform(hand, decision.effects, observed)
@@ -150,11 +175,19 @@ class ServicePass:
 
     async def _intend(self, records: Records, held: StoredRecord, record: Record) -> StoredRecord:
         """Writes the intent. Where nothing changes, it makes sure that no other writer did: a pause, above all."""
-        if record != held.record:
-            return await records.save(self.topology, record, held.etag)
-        if await records.etag(self.topology, self.service) != held.etag:
-            raise Superseded("the record changed")
+        with trace.span(self.ports, INTEND):
+            if record != held.record:
+                return await records.save(self.topology, self._traced(held.record, record), held.etag)
+            if await records.etag(self.topology, self.service) != held.etag:
+                raise Superseded("the record changed")
         return held
+
+    def _traced(self, before: Record, after: Record) -> Record:
+        """An operation that this step opens remembers it."""
+        opened = after.operation
+        if opened is None or opened.trace or opened == before.operation or not self.ports.telemetry.records:
+            return after
+        return replace(after, operation=replace(opened, trace=trace.traceparent()))
 
     def _refused(self, look: Look, decision: Decision, refused: tuple[Refusal, ...], order: Order | None) -> Outcome:
         ending = Ending.PAUSED if refused and is_paused(look) and order is None else Ending.REFUSED
@@ -186,6 +219,12 @@ class ServicePass:
         except HopkeeperError as error:
             why = {"topology": self.topology.name, "service": self.service.name, "error": str(error)}
             log.warning("the journal of a pass is lost: %s", why, extra=why)
+
+
+def _opened(record: Record) -> SpanContext | None:
+    """The step that opened the operation under way, in whichever pass."""
+    is_moving = record.operation is not None and record.phase is not Phase.STABLE
+    return SpanContext.parsed(record.operation.trace) if record.operation and is_moving else None
 
 
 def refusals(look: Look, decision: Decision, order: Order | None) -> tuple[Refusal, ...]:

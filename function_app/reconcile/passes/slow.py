@@ -28,6 +28,7 @@ from function_app.reconcile.routes.verification import Verification
 from function_app.reconcile.routes.verify import Basis, next_hops, verify
 from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import InForce
+from function_app.reconcile.telemetry import PASS
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -38,12 +39,14 @@ async def slow_pass(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
     async def one_pass() -> Outcome:
         return await _everything(ports, in_force, trigger)
 
-    trace.begin()
     topology = in_force.topology
-    outcome = await in_turn(ports, topology.name, topology.timing.slow_pass_lease, one_pass)
-    if outcome is None:
-        return Outcome(Ending.PENDING, (f"{topology.name}: another pass is running and goes on with this",))
-    return await finish(ports, topology, Pace.SLOW, trigger, outcome)
+    with trace.span(ports, PASS, topology=topology.name, pace=Pace.SLOW.value, trigger=trigger) as said:
+        outcome = await in_turn(ports, topology.name, topology.timing.slow_pass_lease, one_pass)
+        if outcome is None:
+            said["outcome"] = "left to another pass"
+            return Outcome(Ending.PENDING, (f"{topology.name}: another pass is running and goes on with this",))
+        said["outcome"] = outcome.ending.word
+        return await finish(ports, topology, Pace.SLOW, trigger, outcome)
 
 
 async def _everything(ports: Ports, in_force: InForce, trigger: str) -> Outcome:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 
 import msgspec
@@ -40,6 +40,7 @@ from function_app.reconcile.ports import HealthEvent, Ports
 from function_app.reconcile.routes.verification import Verification
 from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.topologies import InForce
+from function_app.reconcile.telemetry import of_state
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -84,6 +85,7 @@ class Summary:
 class Before(msgspec.Struct, frozen=True, rename="camel"):
     """Of the last look document what is compared with this one."""
 
+    at: datetime | None = None
     preflight: tuple[PreflightFinding, ...] = ()
     preflight_earlier: tuple[PreflightFinding, ...] = ()
 
@@ -102,16 +104,24 @@ async def keep_summary(ports: Ports, summary: Summary) -> None:
     await ports.documents.put(keys.status(topology), msgspec.json.format(msgspec.json.encode(now), indent=1))
     new = tuple(_in_words(each) for key, each in found.items() if key not in known)
     gone = tuple(_in_words(each) for each in missing.values() if each not in earlier)
-    for name, service in now.services.items():
-        log.info("state %s", msgspec.json.encode(_state(summary, name, service)).decode())
+    _report_states(ports, summary, now, before)
     await publish(ports, _news(summary, now, new, gone))
 
 
-def _state(summary: Summary, name: str, service: look.Service) -> StateLine:
+def _report_states(ports: Ports, summary: Summary, now: look.LastLook, before: Before | None) -> None:
+    """A line and the measures of each service."""
+    since = summary.at - before.at if before is not None and before.at is not None else timedelta(0)
+    for name, service in now.services.items():
+        state = _state(summary, name, service, since)
+        log.info("state %s", msgspec.json.encode(state).decode())
+        ports.telemetry.measured(of_state(state, summary.in_force.topology.service(name).names))
+
+
+def _state(summary: Summary, name: str, service: look.Service, since: timedelta) -> StateLine:
     topology, seen, record = summary.in_force.topology, summary.services[name], summary.records[name]
     desired, operation = topology.service(name), record.operation
     is_moving = operation is not None and record.phase is not Phase.STABLE
-    looked = _looked(desired, summary)
+    looked, is_held = _looked(desired, summary), seen.outcome.ending is Ending.HELD
     return StateLine(
         topology=topology.name,
         service=name,
@@ -126,7 +136,8 @@ def _state(summary: Summary, name: str, service: look.Service) -> StateLine:
         owed=len(record.owed),
         spares=sum(why is None for why in service.spares.values()) if isinstance(service.spares, dict) else None,
         outcome=service.outcome,
-        held=seen.outcome.ending is Ending.HELD,
+        held=is_held,
+        held_seconds=since.total_seconds() if is_held else 0,
         reasons=service.reasons,
         operation=operation.kind if operation is not None else "",
         operation_seconds=(summary.at - operation.started).total_seconds() if operation and is_moving else 0,
