@@ -12,6 +12,9 @@
 | `HOPKEEPER_METRICS_ENDPOINT` | none: metrics are not read | e.g. `https://uksouth.metrics.monitor.azure.com` |
 | `HOPKEEPER_LOGS_ENDPOINT`, `HOPKEEPER_LOGS_WORKSPACE` | none: logged events are not read | Log Analytics |
 | `HOPKEEPER_EVENTS_ENDPOINT` | none: nothing is published | Event Grid topic for CloudEvents |
+| `OTEL_EXPORTER_OTLP_ENDPOINT` | none: nothing is sent | the OpenTelemetry collector, without `/v1/traces` |
+| `OTEL_EXPORTER_OTLP_HEADERS` | none | `name=value,...`, percent-encoded: over https or on loopback only |
+| `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/json` | refused where it is another one |
 | `HOPKEEPER_CLIENT_ID` | none: system-assigned | user-assigned managed identity |
 | `IDENTITY_ENDPOINT` | set by the platform | there is a managed identity; without it, whatever azure-identity finds |
 | `HOPKEEPER_CA_FILE` | the system's | PEM file of the authorities that Azure's endpoints are checked against |
@@ -39,7 +42,7 @@ from ipaddress import ip_address
 from os import environ
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from function_app.domain.base.errors import BadInput, Problem
 
@@ -48,6 +51,7 @@ SUBNET_ID = re.compile(
     re.IGNORECASE,
 )
 AZURE = "https://management.azure.com"
+OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class Settings:
     allow_loopback: bool = False
     observe_only: bool = False
     app_subnet: str | None = None
+    otlp_endpoint: str | None = None
+    otlp_headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,7 @@ def from_environment(env: Mapping[str, str] = environ, signs: bool = True, store
             problems.append(Problem(name, f"must be true or false, is {value!r}"))
         return value == "true"
 
+    otlp_endpoint, otlp_headers = _collector(optional, problems)
     allow_loopback, observe_only = flag("HOPKEEPER_ALLOW_LOOPBACK"), flag("HOPKEEPER_OBSERVE_ONLY")
     if problems:
         raise BadInput(tuple(problems))
@@ -160,7 +167,37 @@ def from_environment(env: Mapping[str, str] = environ, signs: bool = True, store
         allow_loopback=allow_loopback,
         observe_only=observe_only,
         app_subnet=app_subnet,
+        otlp_endpoint=otlp_endpoint,
+        otlp_headers=otlp_headers,
     )
+
+
+def _collector(
+    optional: Callable[[str], str | None], problems: list[Problem]
+) -> tuple[str | None, tuple[tuple[str, str], ...]]:
+    """The OpenTelemetry collector, and the headers of requests to it. `OTEL_*` are OpenTelemetry's own names."""
+    endpoint = (optional(OTLP) or "").rstrip("/")
+    if not endpoint:
+        return None, ()
+    if urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname:
+        problems.append(Problem(OTLP, f"must be an http or https URL, is {endpoint!r}"))
+    protocol = optional("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/json"
+    if protocol != "http/json":
+        rule = f"must be http/json, the only one that is spoken here, or left out; is {protocol!r}"
+        problems.append(Problem("OTEL_EXPORTER_OTLP_PROTOCOL", rule))
+    headers = _headers(optional("OTEL_EXPORTER_OTLP_HEADERS") or "", problems)
+    if headers and not _is_safe(endpoint):
+        rule = f"are sent over https only, or without leaving this machine: {OTLP} is {endpoint!r}"
+        problems.append(Problem("OTEL_EXPORTER_OTLP_HEADERS", rule))
+    return endpoint, headers
+
+
+def _headers(text: str, problems: list[Problem]) -> tuple[tuple[str, str], ...]:
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    headers = tuple((name.strip(), unquote(value.strip())) for name, _, value in pairs)
+    if not all(name and value for name, value in headers):
+        problems.append(Problem("OTEL_EXPORTER_OTLP_HEADERS", "must be name=value, separated by commas"))
+    return headers
 
 
 def _storage(optional: Callable[[str], str | None], problems: list[Problem], needed: bool) -> StorageSettings:

@@ -25,7 +25,7 @@ from function_app.adapters.running_app import ask_app
 from function_app.adapters.storage.blob import DocumentsInBlobs
 from function_app.adapters.storage.local import DocumentsInDirectory
 from function_app.adapters.storage.queue import WakeUpsInDirectory, WakeUpsOverQueue
-from function_app.adapters.telemetry.otlp import TelemetryUnsent
+from function_app.adapters.telemetry.otlp import Collector, TelemetryOverOtlp, TelemetryUnsent
 from function_app.domain.base.errors import BadInput
 from function_app.domain.topology.laws import Place
 from function_app.reconcile.deployed import DeployedApp
@@ -75,7 +75,9 @@ def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Docume
         events_out=EventsOverEventGrid(azure, settings.events_endpoint)
         if settings.events_endpoint
         else EventsUnpublished(),
-        telemetry=TelemetryUnsent(),
+        telemetry=TelemetryOverOtlp(Collector(settings.otlp_endpoint, dict(settings.otlp_headers)))
+        if settings.otlp_endpoint
+        else TelemetryUnsent(),
     )
 
 

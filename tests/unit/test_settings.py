@@ -38,3 +38,39 @@ def test_an_accounts_name_stands_for_its_endpoints_in_the_public_cloud() -> None
 def test_storage_that_is_not_or_half_named_is_refused(given: dict[str, str], named: str) -> None:
     with pytest.raises(BadInput, match=named):
         from_environment(KEY | given)
+
+
+COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector.example:4318/"}
+REST = KEY | BLOBS | QUEUES
+
+
+def test_without_a_collector_there_is_no_telemetry_whatever_else_is_set() -> None:
+    given = from_environment(REST | {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": " "})
+    assert (given.otlp_endpoint, given.otlp_headers) == (None, ())
+
+
+def test_a_collector_is_taken_with_its_headers() -> None:
+    given = from_environment(REST | COLLECTOR | {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Basic%20a%3D, x=1"})
+    assert given.otlp_endpoint == "https://collector.example:4318"
+    assert given.otlp_headers == (("authorization", "Basic a="), ("x", "1"))
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"},
+            "OTEL_EXPORTER_OTLP_ENDPOINT: must be an http or https URL",
+        ),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL: must be http/json"),
+        ({"OTEL_EXPORTER_OTLP_HEADERS": "token"}, "OTEL_EXPORTER_OTLP_HEADERS: must be name=value"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://10.0.0.4:4318", "OTEL_EXPORTER_OTLP_HEADERS": "token=secret"},
+            "OTEL_EXPORTER_OTLP_HEADERS: are sent over https only",
+        ),
+    ],
+)
+def test_a_collector_that_cannot_be_used_is_refused_without_its_secret(given: dict[str, str], named: str) -> None:
+    with pytest.raises(BadInput, match=named) as refused:
+        from_environment(REST | COLLECTOR | given)
+    assert "secret" not in str(refused.value)
