@@ -143,6 +143,12 @@ param systemTopicName string = 'evgt-${name}-resources'
 @description('True: Hopkeeper tells what it does on an Event Grid topic of its own.')
 param publishEvents bool = true
 
+@description('OpenTelemetry collector that traces and metrics are sent to (OTLP over HTTP, JSON), without a path; empty: nothing is sent.')
+param otlpEndpoint string = ''
+
+@description('URI of a Key Vault secret, which the app\'s identity may read, with headers for the collector: name=value,...')
+param otlpHeadersSecretUri string = ''
+
 @description('Days that logs are kept.')
 @minValue(30)
 @maxValue(730)
@@ -489,6 +495,10 @@ module app 'modules/function-app.bicep' = {
       HOPKEEPER_LOGS_ENDPOINT: monitorEndpoints.logs
       HOPKEEPER_LOGS_WORKSPACE: monitoring.outputs.workspaceId
       HOPKEEPER_EVENTS_ENDPOINT: publishEvents ? published!.outputs.endpoint : ''
+      OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint
+      OTEL_EXPORTER_OTLP_HEADERS: empty(otlpHeadersSecretUri)
+        ? ''
+        : '@Microsoft.KeyVault(SecretUri=${otlpHeadersSecretUri})'
       HOPKEEPER_APP_SUBNET_ID: appSubnet
       HOPKEEPER_ENTRA_CLIENT_ID: entraClientId
       HOPKEEPER_OBSERVE_ONLY: observeOnly ? 'true' : 'false'

@@ -73,4 +73,6 @@ param systemTopicGroup = textOf(
   trim(readEnvironmentVariable('AZURE_RESOURCE_GROUP', ''))
 )
 param publishEvents = bool(textOf(readEnvironmentVariable('HOPKEEPER_PUBLISH_EVENTS', ''), 'true'))
+param otlpEndpoint = trim(readEnvironmentVariable('HOPKEEPER_OTLP_ENDPOINT', ''))
+param otlpHeadersSecretUri = trim(readEnvironmentVariable('HOPKEEPER_OTLP_HEADERS_SECRET', ''))
 param logRetentionDays = int(textOf(readEnvironmentVariable('HOPKEEPER_LOG_RETENTION_DAYS', ''), '30'))

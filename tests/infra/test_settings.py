@@ -18,6 +18,7 @@ NOT_SET = {
     "AzureWebJobsStorage__accountName": "means an account of the public cloud: the endpoints are set in full",
     "HOPKEEPER_CA_FILE": "Azure's endpoints are checked against the system's authorities",
     "HOPKEEPER_ALLOW_LOOPBACK": "for a lab on one machine",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "one is spoken, which is the default",
     "IDENTITY_ENDPOINT": "set by the platform where there is a managed identity",
     "WEBSITE_AUTH_ENABLED": "set by the platform, and believed because nothing else sets it",
 }
@@ -31,7 +32,7 @@ READ_BY_THE_PLATFORM = {
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
 }
 QUOTED = re.compile(
-    r"""["'%](AzureWebJobsStorage(?:__\w+)?|HOPKEEPER_[A-Z_]+|IDENTITY_ENDPOINT|WEBSITE_AUTH_ENABLED)["'%]"""
+    r"""["'%](AzureWebJobsStorage(?:__\w+)?|HOPKEEPER_[A-Z_]+|OTEL_[A-Z_]+|IDENTITY_ENDPOINT|WEBSITE_AUTH_ENABLED)["'%]"""
 )
 
 
