@@ -1,8 +1,8 @@
-"""The app's documents in memory, with the compare-and-swap that a storage account gives."""
+"""The app's documents in memory, with the compare-and-swap that a storage account gives, and its outages."""
 
 from collections.abc import Callable, Mapping
 
-from function_app.domain.base.errors import Superseded
+from function_app.domain.base.errors import Superseded, Unavailable
 from function_app.reconcile.ports import Stored
 
 type Listener = Callable[[str, bytes], None]
@@ -15,6 +15,8 @@ class DocumentsInMemory:
         self._stored: dict[str, Stored] = {}
         self._writes = 0
         self.listeners: list[Listener] = []
+        self.is_away = False
+        """Whether every request of the app's fails."""
         for key, body in (stored or {}).items():
             self._write(key, body)
 
@@ -24,27 +26,36 @@ class DocumentsInMemory:
         return stored.body if stored is not None else None
 
     async def load(self, key: str) -> Stored | None:
+        self._reach()
         return self._stored.get(key)
 
     async def save(self, key: str, body: bytes, etag: str | None) -> str:
         """Raises Superseded where the stored etag is another one."""
+        self._reach()
         there = self._stored.get(key)
         if (there.etag if there else None) != etag:
             raise Superseded(f"document {key!r} changed since it was read")
         return self._write(key, body)
 
     async def put(self, key: str, body: bytes) -> None:
+        self._reach()
         self._write(key, body)
 
     async def remove(self, key: str, etag: str) -> None:
         """Raises Superseded where the stored etag is another one."""
+        self._reach()
         there = self._stored.get(key)
         if there is None or there.etag != etag:
             raise Superseded(f"document {key!r} changed since it was read")
         del self._stored[key]
 
     async def keys(self, prefix: str) -> tuple[str, ...]:
+        self._reach()
         return tuple(sorted(key for key in self._stored if key.startswith(prefix)))
+
+    def _reach(self) -> None:
+        if self.is_away:
+            raise Unavailable("storage does not answer")
 
     def _write(self, key: str, body: bytes) -> str:
         self._writes += 1

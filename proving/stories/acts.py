@@ -146,7 +146,9 @@ def data_path(name: str, works: bool) -> Act:
     async def do(stage: Stage) -> None:
         if not works:
             stage.ail(name, "says forwarding")
-        stage.nvas[name].forward(works)
+        (stage.broken.discard if works else stage.broken.add)(name)
+        if name in stage.nvas:
+            stage.nvas[name].forward(works)
 
     return Act(
         f"the data path of {name} {'works again' if works else 'breaks: it forwards nothing, its agent lives'}", do

@@ -42,6 +42,8 @@ class Conversations:
         """What speakers announce by their own configuration; a story may change it."""
         self.forgetful: set[str] = set()
         """Speakers whose configuration lost the next hops that it names in place of itself."""
+        self._lingering: set[str] = set()
+        """Speakers that are not there, whose sessions are up until their hold times have run out."""
         self._due = False
         world.state.subscribers.append(lambda _: self.look_soon())
 
@@ -54,6 +56,21 @@ class Conversations:
     def voice(self, speaker: Speaker, changed: Callable[[], None]) -> "SimulatedVoice":
         made = self._voices[speaker.name] = SimulatedVoice(self, speaker, changed)
         return made
+
+    def linger(self, name: str, seconds: float) -> None:
+        """It is about to end without a word: for so long its sessions stay up, and the routes learned by them."""
+
+        def expire() -> None:
+            self._lingering.discard(name)
+            self.look()
+
+        self._lingering.add(name)
+        virtual_loop().call_later(seconds, expire)
+
+    def back(self, name: str) -> None:
+        self._lingering.discard(name)
+        self.gone.discard(name)
+        self.look_soon()
 
     def look_soon(self) -> None:
         if not self._due:
@@ -108,11 +125,11 @@ class Conversations:
         return {
             name: {item.prefix: item.prepend for item in voice.outward}
             for name, voice in self._voices.items()
-            if self._is_there(name) and voice.outward
+            if name not in self.gone and voice.outward
         }
 
     def _is_there(self, name: str) -> bool:
-        return name not in self.gone
+        return name not in self.gone or name in self._lingering
 
     def _tell(self, instance: IPv4Address, speaker: Speaker) -> None:
         """What this instance has of this speaker: changes only, a path that is replaced is one UPDATE."""
@@ -174,8 +191,7 @@ class SimulatedVoice:
 
     async def start(self) -> None:
         self.outward = ()
-        self._conversations.gone.discard(self._speaker.name)
-        self._conversations.look_soon()
+        self._conversations.back(self._speaker.name)
 
     async def announce(self, advertisements: Sequence[Advertisement], toward: Toward = Toward.ROUTE_SERVERS) -> None:
         if toward is Toward.OUTWARD:

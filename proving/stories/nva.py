@@ -136,6 +136,7 @@ class Appliance:
         self._clock = VirtualClock(virtual_loop())
         self.disk = Disk(states)
         self._forwarding = Forwarding()
+        self.is_frozen = False
         self._boots = 0
         self._running: _Running | None = None
 

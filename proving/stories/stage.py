@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from proving.stories.narrator import Narrator, status_lines
 from proving.stories.nva import Appliance, Firewall
 from proving.stories.prober import keep_probing
 from proving.stories.seed import Seed, Seeding
+from simulator.data_plane import Probed, probed
 from simulator.resources import Json
 from simulator.server import Simulator, SimulatorConfig
 
@@ -154,6 +156,12 @@ class Stage:
         self.tempo = Tempo(GOSSIP_SECONDS, self.topology.timing.gossip_fall)
         self._silent: dict[str, float] = {}
         """Since when an appliance's heartbeats arrive nowhere."""
+        self._mute: set[str] = set()
+        """Appliances that nothing reaches, and that reach nothing."""
+        self.broken: set[str] = set()
+        """Machines that forward nothing, whatever their agents or sessions do."""
+        self.blocked: set[tuple[str, str]] = set()
+        """Where a probe does not arrive: a load balancer's name, and a member's."""
         self._roles: dict[tuple[str, str], bool] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.applied = False
@@ -203,11 +211,12 @@ class Stage:
             if speaker.agent is None:
                 self.nvas[name] = Firewall(speaker, self, voice, self._announced(name))
             else:
-                self.nvas[name] = Appliance(speaker, self, voice, self._report, states)
+                self.nvas[name] = Appliance(speaker, self, voice, partial(self._report, name), states)
         await asyncio.gather(*(nva.start() for nva in self.nvas.values()))
         for service in self.topology.services:
             for spec in service.load_balancer.pools if service.load_balancer else ():
-                self._spawn(keep_probing(self.world, self.topology, service, spec, self.nvas))
+                probe = partial(self._probe, spec.id.rsplit("/", 1)[1], service.name)
+                self._spawn(keep_probing(self.world, self.topology, service, spec, probe))
         self._spawn(self._keep_sweeping())
 
     def _announced(self, name: str) -> tuple[Advertisement, ...]:
@@ -263,8 +272,16 @@ class Stage:
             host = self.choose(self.hosts)
             host.run(lambda: host.app.wake_for([resource]))
 
-    async def _report(self, token: str) -> int | None:
-        return await self.choose(self.hosts).report(token) if self.hosts else None
+    async def _report(self, name: str, token: str) -> int | None:
+        arrives = self.hosts and name not in self._mute
+        return await self.choose(self.hosts).report(token) if arrives else None
+
+    def _probe(self, balancer: str, service: str, member: str) -> Probed:
+        nva = self.nvas[member]
+        if not nva.is_up or nva.is_frozen or (balancer, member) in self.blocked:
+            return probed(False, None)
+        good = nva.answers(service)
+        return probed(good, None if good else "Down_Probe_HttpStatus")
 
     # --- what the appliances ask
 
@@ -311,18 +328,41 @@ class Stage:
 
     async def kill(self, name: str) -> None:
         """The whole appliance is gone at once."""
+        self.broken.add(name)
         self.silence(name)
         await self.nvas[name].end()
         self.role_changed(name)
 
     async def boot(self, name: str) -> None:
+        self.broken.discard(name)
         self.hear_again(name)
         await self.nvas[name].start()
+
+    async def end_agent(self, name: str) -> None:
+        """Its agent's process is gone, and the daemon that it runs; the machine forwards as before, and refuses connections."""
+        self.isolate(name)
+        await self.nvas[name].end()
+        self.role_changed(name)
+
+    async def freeze(self, name: str, seconds: float) -> None:
+        """The machine stands still; no session is lost where the hold time is longer."""
+        self.broken.add(name)
+        if name in self.nvas:
+            self.nvas[name].is_frozen = True
+            self.silence(name)
+        virtual_loop().call_later(seconds, self._thaw, name)
+
+    def _thaw(self, name: str) -> None:
+        self.broken.discard(name)
+        if name in self.nvas:
+            self.nvas[name].is_frozen = False
+            self.hear_again(name)
 
     def silence(self, name: str) -> None:
         """Nothing arrives at it any more, and nothing comes from it."""
         loop = virtual_loop()
         loop.network.turn(self.nvas[name].address, Way.MUTE)
+        self._mute.add(name)
         self.isolate(name)
 
     def isolate(self, name: str) -> None:
@@ -333,6 +373,7 @@ class Stage:
 
     def hear_again(self, name: str) -> None:
         virtual_loop().network.turn(self.nvas[name].address, Way.OPEN)
+        self._mute.discard(name)
         self.join_again(name)
 
     def join_again(self, name: str) -> None:
@@ -379,8 +420,8 @@ class Stage:
 
     def check(self) -> None:
         """What must hold at every moment of every story. Raises StoryFailed."""
-        if self.host.died:
-            raise StoryFailed(f"an invocation died: {self.host.died[0]!r}")
+        if died := [error for host in self.hosts for error in host.died]:
+            raise StoryFailed(f"an invocation died: {died[0]!r}")
         for service in self.topology.services:
             serving = [name for name in service.names if self.is_eligible(name, service.name)]
             exclusive = service.mode == "active-passive" and service.load_balancer and self._is_managed(service)
