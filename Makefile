@@ -25,6 +25,7 @@ TRACE ?=
 CASES ?=
 MODULES ?=
 NO_SKIPS ?=
+FILE ?=
 RUNS ?= 10
 LOSS ?= 60
 PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS),--no-skips)
@@ -75,6 +76,15 @@ stories: $(STAMP) ## list the stories: one example each, told over the simulated
 
 story: $(STAMP) ## tell one (NAME=active-passive; NAME=all for every one)
 	@$(BIN)/python -m proving.stories $(NAME)
+
+.PHONY: gameday report
+gameday: $(STAMP) ## every fault of every example over the simulated Azure, with Hopkeeper and without (FILE=... of one): build/gameday
+	@mkdir -p build/gameday; ended=0; for file in $(or $(FILE),examples/*.yaml); do echo "$$file"; \
+	  $(BIN)/hopkeeper gameday "$$file" --html "build/gameday/$$(basename "$$file" .yaml).html" || ended=1; done; exit $$ended
+
+report: $(STAMP) ## the game day that docs/gameday.md shows
+	@$(BIN)/hopkeeper gameday examples/active-passive.yaml --json --html docs/gameday/active-passive.html > build/gameday.json
+	@mv build/gameday.json contracts/documents/examples/gameday-active-passive.json
 
 storm: $(STAMP) ## random, directed and exhaustive histories (SEEDS=n; SEED=k TRACE=1 replays one)
 	@mkdir -p build

@@ -24,6 +24,7 @@ from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.documents.topologies import Applied, TopologyList
 from function_app.triggers.described import document
 from function_app.views.topology_schema import schema_text
+from proving.gameday.document import GameDay
 
 OPENAPI = Path(__file__).parent / "openapi.json"
 FOLDER = Path(__file__).parent / "documents"
@@ -36,6 +37,7 @@ DOCUMENTS: dict[str, type[Part]] = {
     "evidence": Evidence,
     "event": Event,
     "explanation": Explanation,
+    "gameday": GameDay,
     "history": History,
     "history-entry": Entry,
     "look": LastLook,

@@ -20,6 +20,7 @@ from hopkeeper_agent.decoding import ConfigError
 from hopkeeper_agent.main import parser
 
 from function_app.cli import main as hopkeeper
+from function_app.cli.root import Brought
 from tools.release import agent as release
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,6 +191,7 @@ def not_commands(texts: Mapping[str, str]) -> Iterator[str]:
         if command is None:
             yield f"{name}: hopkeeper {rest}"
             continue
+        command = command.loaded() if isinstance(command, Brought) else command
         flags = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
         said = {word.strip("[],.:").partition("=")[0] for word in words if word.strip("[").startswith("--")}
         yield from (f"{name}: hopkeeper {verb} {flag}" for flag in sorted(said - flags))
