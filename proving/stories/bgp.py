@@ -170,7 +170,7 @@ class Conversations:
         for relay in speaker.relays:
             if instance not in self._seed.instances[relay.to]:
                 continue
-            if not all(self._world.bgp.is_established(i, speaker.address) for i in self._seed.instances[relay.source]):
+            if not any(self._world.bgp.is_established(i, speaker.address) for i in self._seed.instances[relay.source]):
                 continue
             first = speaker.asn if speaker.as_override else ROUTE_SERVER_ASN
             for network in relay.prefixes:
