@@ -20,7 +20,10 @@ from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import Topologies, unquoted
 
-NOT_RUNNING = "the app does not run, or does not reach its storage"
+NOT_RUNNING = (
+    "the app does not run, or does not reach its storage: restart it. Roles stay as they are, and nothing fails over meanwhile; "
+    "`hopkeeper reconcile TOPOLOGY --direct` makes a pass"
+)
 TROUBLED = ("paused", "held", "refused", "failed")
 LOOK_SECONDS = 30.0
 """What a slow pass may take until its look is stored."""
@@ -102,7 +105,7 @@ async def detail(topologies: Topologies, documents: Documents, clock: Clock, nam
 
 def _stale(found: status.Status) -> Iterator[str]:
     """Why what was seen last says nothing of now: a sweep looks at everything, and two of them did not."""
-    most = max(2 * found.sweep_seconds, found.sweep_seconds + LOOK_SECONDS)
+    most = _overdue_after(found)
     if found.looked_seconds is None:
         yield "no look that can be read is on record"
     elif found.looked_seconds > most:
@@ -111,11 +114,21 @@ def _stale(found: status.Status) -> Iterator[str]:
         yield f"{looks}: {'sweeps come, but no look is completed' if sweeps else NOT_RUNNING}"
 
 
+def _overdue_after(found: status.Status) -> float:
+    """Seconds."""
+    return max(2 * found.sweep_seconds, found.sweep_seconds + LOOK_SECONDS)
+
+
 def _trouble(found: status.Status, seen: LastLook | None) -> Iterator[str]:
     """What is not as it should be, in short: why stands with the part that it is about. `seen`: the last look, where it says
     something of now."""
+    if seen is not None and found.sweep is not None and found.sweep.age_seconds > _overdue_after(found):
+        yield f"no sweep for {found.sweep.age_seconds:g} s, and one is due every {found.sweep_seconds:g} s: {NOT_RUNNING}"
     if found.problems:
-        yield "the document that was stored last is not in force as it is"
+        yield (
+            "the document that was stored last is refused, and the one before it stays in force: `hopkeeper get` it into a file, "
+            "and `apply` that file, mended or as it is"
+        )
     for service in found.services:
         yield from (f"{service.service}: {why}" for why in _trouble_of(service, seen, found.generation))
     if seen is not None:

@@ -294,7 +294,11 @@ class Topologies:
         if await self._documents.load(keys.topology(name)) is None:
             before = await self._documents.load(keys.last_good(name)) or before
         if before is None:
-            raise NotThere.of("$.name", f"there is no document of topology {name!r} before the one in force")
+            raise NotThere.of(
+                "$.name",
+                f"there is no document of topology {name!r} before the one in force; where another one was stored and is "
+                f"refused, `hopkeeper get {name}` gives the one in force, to be applied again",
+            )
         return Written(before.body.decode(), before.etag)
 
     async def newest_etag(self, name: str) -> str | None:

@@ -58,6 +58,15 @@ async def test_a_standby_that_could_not_take_over_is_trouble_and_says_why() -> N
     assert any(line.startswith("         nva-b: its agent does not answer") for line in lines)
 
 
+async def test_a_look_by_hand_does_not_make_well_what_no_sweep_looks_after() -> None:
+    scene, app = await at_rest()
+    scene.clock.at += timedelta(seconds=240)
+    await app.look("hub", "by hand")
+    lines = await shown(app)
+    assert lines[0] == "hub: TROUBLE"
+    assert lines[1].startswith("  no sweep for 252 s, and one is due every 60 s: the app does not run")
+
+
 async def test_where_nothing_has_looked_for_two_sweeps_nothing_is_said_in_the_present_tense() -> None:
     scene, app = await at_rest()
     scene.clock.at += timedelta(seconds=120)
@@ -66,7 +75,8 @@ async def test_where_nothing_has_looked_for_two_sweeps_nothing_is_said_in_the_pr
     assert status.verdict == "stale"
     assert lines[0] == "hub: UNKNOWN"
     assert lines[1] == (
-        "  not looked at for 132 s, and a sweep looks every 60 s: the app does not run, or does not reach its storage"
+        "  not looked at for 132 s, and a sweep looks every 60 s: the app does not run, or does not reach its storage: restart "
+        "it. Roles stay as they are, and nothing fails over meanwhile; `hopkeeper reconcile TOPOLOGY --direct` makes a pass"
     )
     assert "fw (active-passive): nva-a served by the record (epoch 1); whether it does now is unknown" in lines
     assert not [line for line in lines if " serves since " in line or line.startswith("  spare")]
