@@ -6,6 +6,7 @@ from datetime import datetime
 from msgspec import UNSET
 
 from function_app.domain.base.moments import moment
+from function_app.domain.service.record import Phase
 from function_app.reconcile.documents.history import Entry, EntryStep, Explanation
 
 
@@ -22,7 +23,7 @@ def _entry(entry: Entry, at: datetime | None) -> Iterator[str]:
     yield f"{entry.service}: {entry.pace} pass at {_time(entry.started)}{age}, woken by {entry.trigger}"
     yield f"outcome: {entry.outcome}"
     yield from (f"  because {reason}" for reason in entry.reasons)
-    yield f"evidence (as of {_time(entry.looked)}):"
+    yield f"evidence (as of {_time(entry.looked)}; A: its agent, P: its peers, L: its load balancer):"
     for member, readings in sorted(entry.evidence.items()):
         yield from (f"  {member}: {reading}" for reading in readings)
     for number, step in enumerate(entry.steps, 1):
@@ -32,7 +33,8 @@ def _entry(entry: Entry, at: datetime | None) -> Iterator[str]:
 
 def _step(step: EntryStep) -> Iterator[str]:
     if step.operation:
-        yield f"  under way: {step.operation}"
+        at_rest = step.phase == f"{Phase.STABLE} → {Phase.STABLE}"
+        yield f"  {'since' if at_rest else 'under way'}: {step.operation}"
     titled = {
         "because": step.because,
         "did": step.effects,

@@ -144,7 +144,7 @@ async def test_an_entry_is_explained_line_by_line(scene: Scene) -> None:
         f"fw: slow pass at {moment}, 0.0 s before the requested moment, woken by test",
         "outcome: pending",
         "  because one is waited for",
-        f"evidence (as of {moment}):",
+        f"evidence (as of {moment}; A: its agent, P: its peers, L: its load balancer):",
         "  nva-a: silent",
         "  nva-a: P failing",
         "  nva-b: fit",
@@ -165,6 +165,14 @@ async def test_an_entry_is_explained_line_by_line(scene: Scene) -> None:
         explanation_lines(await explain(scene.documents, "hub", "fw", None))[0]
         == f"fw: slow pass at {moment}, woken by test"
     )
+
+
+async def test_at_rest_the_last_operation_is_not_said_to_be_under_way(scene: Scene) -> None:
+    at = scene.clock.at + timedelta(seconds=60)
+    one = entry("slow", at, at, "", "adopt to nva-a at epoch 1, opened 2026-01-01 03:00:36Z: learned")
+    still = replace(one, steps=(replace(one.steps[0], phase="stable → stable"),))
+    await keep(scene.documents, scene.topology, still)
+    assert "  since: adopt to nva-a at epoch 1, opened 2026-01-01 03:00:36Z: learned" in await explained(scene)
 
 
 async def test_an_entry_that_goes_on_with_what_is_explained_already_is_not_repeated(scene: Scene) -> None:

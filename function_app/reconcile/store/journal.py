@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
+from function_app.domain.base.moments import moment
 from function_app.domain.base.refusal import Refusal
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.health import judge
@@ -125,9 +126,7 @@ def _operation(record: Record) -> str:
     operation = record.operation
     if operation is None:
         return ""
-    return (
-        f"{operation.kind} to {record.target} at epoch {record.epoch}, opened {operation.started}: {operation.reason}"
-    )
+    return f"{operation.kind} to {record.target} at epoch {record.epoch}, opened {moment(operation.started)}: {operation.reason}"
 
 
 async def keep(documents: Documents, topology: Topology, entry: Entry) -> None:
