@@ -185,7 +185,10 @@ def _collector(
     if protocol != "http/json":
         rule = f"must be http/json, the only one that is spoken here, or left out; is {protocol!r}"
         problems.append(Problem("OTEL_EXPORTER_OTLP_PROTOCOL", rule))
-    headers = _headers(optional("OTEL_EXPORTER_OTLP_HEADERS") or "", problems)
+    given = optional("OTEL_EXPORTER_OTLP_HEADERS") or ""
+    if given.startswith("@Microsoft.KeyVault("):  # not resolved: nothing is sent, and no failover ends with it
+        return None, ()
+    headers = _headers(given, problems)
     if headers and not _is_safe(endpoint):
         rule = f"are sent over https only, or without leaving this machine: {OTLP} is {endpoint!r}"
         problems.append(Problem("OTEL_EXPORTER_OTLP_HEADERS", rule))

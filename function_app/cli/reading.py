@@ -23,7 +23,7 @@ from function_app.reconcile.documents.status import Overview, Status
 from function_app.views.evidence import learned, table
 from function_app.views.explain import explanation_lines
 from function_app.views.history import history_lines
-from function_app.views.plan import is_kept_back, plan_lines
+from function_app.views.plan import plan_lines
 from function_app.views.status import overview_lines, status_lines
 
 
@@ -92,7 +92,7 @@ def _print(shown: ShownStatus, as_json: bool) -> None:
 
 @main.command(
     help="What a pass would do first, and why; changes nothing. Of a topology that is in force, or of a document that is not: "
-    "then also why it could not be. Ends with 1 where something is held or refused."
+    "then also why it could not be."
 )
 @click.argument("topology_or_file")
 @reaching
@@ -108,8 +108,6 @@ def plan(topology_or_file: str, as_json: bool) -> None:
         show(found)
     else:
         click.echo("\n".join(plan_lines(found)))
-    if is_kept_back(found):
-        sys.exit(TROUBLE)
 
 
 @main.command(help="Print the document that is in force.")

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from function_app.domain.service.record import Phase
 from function_app.reconcile.documents.plan import NetworkPlan, PeeringPlan, Plan, ServicePlan, Step
 
 
@@ -18,14 +17,6 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield from _networks(plan.networks)
     for service in plan.services:
         yield from _service(service)
-
-
-def is_kept_back(plan: Plan) -> bool:
-    """Whether something is wanted and held or refused (learning takes its time), or the document is not in force as it is."""
-    refused = (*plan.networks.refused, *(why for peerings in plan.peerings for why in peerings.refused))
-    return bool(
-        plan.problems or refused or any(service.held and service.next != Phase.LEARN for service in plan.services)
-    )
 
 
 def step_lines(plan: Plan) -> Iterator[str]:

@@ -206,4 +206,4 @@ async def test_only_what_needs_nothing_in_force_uses_no_app() -> None:
     uses = {
         name for name, command in main.commands.items() if {"app", "direct"} <= {each.name for each in command.params}
     }
-    assert set(main.commands) - uses <= {"bounds", "check", "completion", "init", "render", "schema"}
+    assert set(main.commands) - uses <= {"bounds", "check", "completion", "gameday", "init", "render", "schema"}

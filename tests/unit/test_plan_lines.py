@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import msgspec
-from msgspec.structs import replace
 
 from function_app.reconcile.documents.plan import NetworkPlan, Plan, Repair, Step
-from function_app.views.plan import is_kept_back, plan_lines
+from function_app.views.plan import plan_lines
 from tests.unit.reconcile.test_status_lines import at_rest
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "contracts" / "documents" / "examples" / "plan-first.json"
@@ -33,15 +32,6 @@ def test_the_steps_of_a_new_topology_are_listed_with_their_reasons() -> None:
     ]
     assert "fw: learn, no holder is known; nothing to do" in lines
     assert "  held: learning: 1 of 2 complete rounds, 1 s to go" in lines
-    assert not is_kept_back(first())
-
-
-def test_a_plan_is_kept_back_by_what_is_refused_held_or_wrong_with_its_document() -> None:
-    plan = first()
-    (peerings, *others), (service, *more) = plan.peerings, plan.services
-    refused = replace(plan, peerings=(replace(peerings, refused=("eight peers already",)), *others))
-    held = replace(plan, services=(replace(service, next="stable", held=("paused",)), *more))
-    assert all(map(is_kept_back, (refused, held, replace(plan, problems=("$.name: is wrong",)))))
 
 
 async def test_a_failover_that_would_be_opened_is_said_with_its_effects_and_cause() -> None:
