@@ -120,6 +120,8 @@ def _value(name: str, text: str) -> str:
         return re.sub(r"\$\{[^}]+\}", "5", text.strip("'"))
     if "ENDPOINT" in name or "AUDIENCE" in name or name.endswith("ServiceUri"):
         return "https://endpoint.invalid"
+    if name == "OTEL_EXPORTER_OTLP_HEADERS":
+        return "api-key=none"
     if text == "appSubnet":
         return "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/snet-hopkeeper"
     return "false" if text.endswith("'false'") else "11111111-1111-1111-1111-111111111111"
