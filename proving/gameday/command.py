@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
-import msgspec
 import yaml
 
+from function_app.cli.ends import TROUBLE, WRONG, show
 from function_app.domain.base.errors import BadInput
 from function_app.domain.topology.model import Topology
 from proving.gameday.document import GameDay, NotSimulated, Played
@@ -20,8 +20,6 @@ from proving.gameday.report import lines, page
 from proving.gameday.run import NotAtRest, run
 from proving.gameday.verdict import played
 from proving.stories.stage import decoded, enrolled
-
-TROUBLE, WRONG = 1, 2
 
 
 @click.command(
@@ -111,7 +109,7 @@ def _play(topology: Topology, file: Path, names: list[str], how: dict[str, objec
     if isinstance(html, Path):
         html.write_text(page(day))
     if how["as_json"]:
-        click.echo(msgspec.json.format(msgspec.json.encode(day), indent=2).decode())
+        show(day)
     else:
         click.echo("\n".join(lines(day)))
     if not day.is_well:

@@ -9,10 +9,11 @@ from enum import StrEnum
 
 from function_app.domain.service.bounds import Bound, Detection, FencedBy, Probe
 from function_app.domain.service.kinds import kind_of
-from function_app.domain.topology.model import BackendPool, Mode, Service, Speaker, Topology
+from function_app.domain.topology.model import Mode, Service, Speaker, Topology
 from function_app.domain.topology.peering_names import peering_name
 from proving.gameday import acts
 from proving.stories.acts import data_path, fault, peering_vanishes
+from proving.stories.prober import balancer_of
 from proving.stories.stage import Act
 
 
@@ -129,10 +130,6 @@ def _of_balancers(service: Service) -> Iterator[Fault]:
         yield _fault(Kind.PROBE, acts.probe_is_blocked(balancer, *service.names), at=balancer)
         yield _fault(Kind.POOL, acts.pool_is_deployed_again(pool), at=balancer)
         yield _fault(Kind.EMPTIED, acts.pool_is_emptied(pool), at=balancer)
-
-
-def balancer_of(pool: BackendPool) -> str:
-    return pool.id.rsplit("/", 1)[1]
 
 
 def _of_surroundings() -> Iterator[Fault]:

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from function_app.domain.topology.model import BackendPool, RouteServer, Service
 from lab.kit.virtual import virtual_loop
-from proving.gameday.faults import balancer_of
+from proving.stories.prober import balancer_of
 from proving.stories.stage import Stage
 
 DAMPING_SECONDS = 30.0

@@ -11,7 +11,7 @@ from typing import Any
 from function_app.domain.base.errors import BadInput
 from function_app.domain.service.record import Kind, Phase
 from function_app.domain.topology.peering_names import PREFIX, peering_name
-from function_app.reconcile.passes.outcome import Ending
+from function_app.reconcile.passes.outcome import Ending, Outcome
 from proving.stories.stage import Act, Stage, StoryFailed
 from simulator.resources import Json, parse_path
 
@@ -76,10 +76,9 @@ def order(verb: str, service: str, words: str, *, fails: bool = False, **said: A
     """An operator's order, which must be taken; with `fails` it must be tried, and go wrong."""
 
     async def do(stage: Stage) -> None:
-        outcome = await stage.host.app.order(stage.topology.name, service, verb, {"by": "alice", **said})
-        stage.narrator.fact(f"hopkeeper {verb}", "; ".join((outcome.ending.name.lower(), *outcome.reasons)))
+        outcome = await _given(stage, verb, service, said)
         if outcome.ending is Ending.REFUSED or (outcome.ending is Ending.FAILED) is not fails:
-            raise StoryFailed(f"{verb} was {outcome.ending.name.lower()}: {'; '.join(outcome.reasons)}")
+            raise StoryFailed(f"{verb} was {outcome.ending.word}: {'; '.join(outcome.reasons)}")
 
     return Act(words, do)
 
@@ -88,13 +87,18 @@ def order_refused(verb: str, service: str, words: str, *because: str, **said: An
     """An operator's order that must not be taken; `because` must all be in its reasons."""
 
     async def do(stage: Stage) -> None:
-        outcome = await stage.host.app.order(stage.topology.name, service, verb, {"by": "alice", **said})
+        outcome = await _given(stage, verb, service, said)
         reasons = "; ".join(outcome.reasons)
         if outcome.ending is not Ending.REFUSED or any(text not in reasons for text in because):
-            raise StoryFailed(f"{verb} was {outcome.ending.name.lower()}: {reasons}")
-        stage.narrator.fact(f"hopkeeper {verb}", f"refused: {reasons}")
+            raise StoryFailed(f"{verb} was {outcome.ending.word}: {reasons}")
 
     return Act(words, do)
+
+
+async def _given(stage: Stage, verb: str, service: str, said: dict[str, Any]) -> Outcome:
+    outcome = await stage.host.app.order(stage.topology.name, service, verb, {"by": "alice", **said})
+    stage.narrator.fact(f"hopkeeper {verb}", "; ".join((outcome.ending.word, *outcome.reasons)))
+    return outcome
 
 
 def passes(seconds: float, words: str = "") -> Act:

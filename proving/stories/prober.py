@@ -12,12 +12,17 @@ THRESHOLD = 2
 """Answers in a row that turn it, both ways (azure-facts.md section 3)."""
 
 
+def balancer_of(pool: BackendPool) -> str:
+    """The name of its load balancer."""
+    return pool.id.rsplit("/", 1)[1]
+
+
 async def keep_probing(
     world: World, topology: Topology, service: Service, spec: BackendPool, probe: Callable[[str], Probed]
 ) -> None:
     """For ever: `probe` gives what a member answers now."""
     addresses = {name: str(spec.known(topology.speaker(name)).address) for name in service.names}
-    name = spec.id.rsplit("/", 1)[1]
+    name = balancer_of(spec)
     last: dict[str, Probed] = {}
     row = dict.fromkeys(service.names, 0)
     known: dict[str, Probed] = {}

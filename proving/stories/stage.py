@@ -33,7 +33,7 @@ from proving.stories.host import Adapt, EndedPass, Host, Queue
 from proving.stories.identity import identity
 from proving.stories.narrator import Narrator, status_lines
 from proving.stories.nva import Appliance, Firewall
-from proving.stories.prober import keep_probing
+from proving.stories.prober import balancer_of, keep_probing
 from proving.stories.seed import Seed, Seeding
 from simulator.data_plane import Probed, probed
 from simulator.resources import Json
@@ -215,7 +215,7 @@ class Stage:
         await asyncio.gather(*(nva.start() for nva in self.nvas.values()))
         for service in self.topology.services:
             for spec in service.load_balancer.pools if service.load_balancer else ():
-                probe = partial(self._probe, spec.id.rsplit("/", 1)[1], service.name)
+                probe = partial(self._probe, balancer_of(spec), service.name)
                 self._spawn(keep_probing(self.world, self.topology, service, spec, probe))
         self._spawn(self._keep_sweeping())
 
@@ -449,7 +449,7 @@ class Stage:
 
     def _state_in(self, pool: BackendPool, name: str) -> str:
         address = str(pool.known(self.topology.speaker(name)).address)
-        plane = self.world.data_plane.named(pool.id.rsplit("/", 1)[1])
+        plane = self.world.data_plane.named(balancer_of(pool))
         return next((b.admin_state for each in plane.pools.values() for b in each if b.ip == address), "None")
 
     def record(self, service: str) -> Record | None:

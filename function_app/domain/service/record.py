@@ -216,6 +216,11 @@ class Record(Struct, frozen=True, kw_only=True):
         return self.target if self.phase in (Phase.STABLE, Phase.GRANTED) else None
 
     @property
+    def under_way(self) -> Operation | None:
+        """The operation that is not over yet."""
+        return None if self.phase is Phase.STABLE else self.operation
+
+    @property
     def is_shared(self) -> bool:
         """Whether two members serve on purpose (`Operation.sharing`)."""
         return self.phase is Phase.FENCING and self.operation is not None and self.operation.sharing

@@ -223,8 +223,7 @@ class ServicePass:
 
 def _opened(record: Record) -> SpanContext | None:
     """The step that opened the operation under way, in whichever pass."""
-    is_moving = record.operation is not None and record.phase is not Phase.STABLE
-    return SpanContext.parsed(record.operation.trace) if record.operation and is_moving else None
+    return SpanContext.parsed(record.under_way.trace) if record.under_way else None
 
 
 def refusals(look: Look, decision: Decision, order: Order | None) -> tuple[Refusal, ...]:

@@ -23,7 +23,7 @@ from function_app.domain.service.observation import (
     Observed,
     Value,
 )
-from function_app.domain.service.record import Phase, Record
+from function_app.domain.service.record import Record
 from function_app.domain.topology.model import Service
 from function_app.domain.topology.peering_names import is_own
 from function_app.reconcile import trace
@@ -119,8 +119,7 @@ def _report_states(ports: Ports, summary: Summary, now: look.LastLook, before: B
 
 def _state(summary: Summary, name: str, service: look.Service, since: timedelta) -> StateLine:
     topology, seen, record = summary.in_force.topology, summary.services[name], summary.records[name]
-    desired, operation = topology.service(name), record.operation
-    is_moving = operation is not None and record.phase is not Phase.STABLE
+    desired, operation, under_way = topology.service(name), record.operation, record.under_way
     looked, is_held = _looked(desired, summary), seen.outcome.ending is Ending.HELD
     return StateLine(
         topology=topology.name,
@@ -140,7 +139,7 @@ def _state(summary: Summary, name: str, service: look.Service, since: timedelta)
         held_seconds=since.total_seconds() if is_held else 0,
         reasons=service.reasons,
         operation=operation.kind if operation is not None else "",
-        operation_seconds=(summary.at - operation.started).total_seconds() if operation and is_moving else 0,
+        operation_seconds=(summary.at - under_way.started).total_seconds() if under_way is not None else 0,
         evidence_seconds=(summary.at - seen.observed.at).total_seconds() if seen.observed is not None else 0,
         automatic_failovers=record.spacing.count if record.spacing is not None else 0,
         write_tokens_left=summary.verification.cost.most - summary.verification.cost.spent,

@@ -237,7 +237,8 @@ class Topologies:
         topology = proposed.topology
         key = keys.topology(topology.name)
         there = await self._documents.load(key)
-        expects.check(topology.name, there, await self._documents.load(keys.last_good(topology.name)))
+        good = await self._documents.load(keys.last_good(topology.name)) if expects.etags else None
+        expects.check(topology.name, there, good)
         with _told_apart(topology.name, expects):
             etag = await self._documents.save(key, text.encode(), there.etag if there else None)
         # What it takes away may have been ordered back meanwhile: `resume` reads the document before, and writes the record.
