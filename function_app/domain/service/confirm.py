@@ -6,7 +6,7 @@ Off the failover path: the load balancer's health is only read by slow passes, a
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, is_known_out, set_back, unable
+from function_app.domain.service.election import elect, failed_before, is_known_out, set_back, unable
 from function_app.domain.service.health import tally
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed, Value
@@ -106,6 +106,8 @@ def confirm(look: Look, target: str) -> Decision:
     if other is None:
         return Decision(record, held=(serves + shown,))
     why = f"{target} was not verified in time ({reason})"
+    if kind is Kind.FAILOVER:
+        why += f", nor was {other} before it: the probe's path may be at fault (NSG, 168.63.129.16)"
     if look.is_appliance(target):
         look = set_back(look, target)
     return back(look, why) if kind is Kind.BACK else open_operation(look, other, kind, why)
@@ -122,9 +124,12 @@ def _looks_of_probe(look: Look, target: str) -> int | None:
 
 def _next(look: Look, target: str) -> tuple[Kind, str | None]:
     """Who follows a target that the probe does not confirm, and as what. Without an agent nothing else shows whether one is well:
-    they are tried one after the other."""
+    they are tried one after the other, and once each was, ever more slowly (`spacing`)."""
     if look.is_appliance(target):
-        return Kind.BACK if look.kind is Kind.SWITCHOVER else Kind.NEXT, elect(look, without=target)
+        other = elect(look, without=target)
+        if look.kind is Kind.SWITCHOVER:
+            return Kind.BACK, other
+        return Kind.FAILOVER if other is not None and failed_before(look, other) else Kind.NEXT, other
     if look.kind is Kind.PROBE:
         return Kind.NEXT, reached_only(look, target)
     return Kind.PROBE, elect(look, without=target)

@@ -86,6 +86,12 @@ def _refused_lately(look: Look, member: str) -> datetime | None:
     return None if judge(look, member).row is HealthRow.APPLIANCE_UP else at
 
 
+def failed_before(look: Look, member: str) -> bool:
+    """Whether one without an agent failed lately as the holder, well as it may look since: only its probe shows that."""
+    at = look.record.refused.get(member) if look.is_appliance(member) else None
+    return at is not None and look.at - at < look.timing.spacing_forget
+
+
 def is_known_out(look: Look, member: str) -> bool:
     """Whether it gets no new flows, by this look or by the last one that read the load balancer: its probe gets no answer, no
     pool lists it, or an operator set it to Down."""

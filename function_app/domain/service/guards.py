@@ -12,7 +12,8 @@ what a peering must pass, `peerings.guards` (safety.md section 5).
 | names mean the same         | everything done to a service    | what is believed of a name was seen at another address or pool |
 | look is fresh               | openings of any kind            | a host that slept decides on what is no longer true            |
 | spacing                     | automatic failovers from a      | a service that flaps must not be moved as fast as it flaps     |
-|                             | holder that answers             |                                                                |
+|                             | holder that answers, or to one  |                                                                |
+|                             | without an agent that failed    |                                                                |
 | not blind                   | moves that are not urgent       | at least half look unhealthy at once: the fault is likely ours |
 | target is ready             | moves that are not urgent       | it would trade a working holder for a hope                     |
 | balancer is sound           | moves that are not urgent       | neither acknowledgement nor length would prove who gets flows  |
@@ -27,7 +28,7 @@ from datetime import timedelta
 from function_app.domain.base.moments import moment
 from function_app.domain.base.refusal import Guard, GuardAnswer, Refusal, refusals
 from function_app.domain.base.timing import Timing
-from function_app.domain.service.election import is_drained, is_known_out
+from function_app.domain.service.election import failed_before, is_drained, is_known_out
 from function_app.domain.service.health import Verdict, has_failed, is_ready, judge
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AdminState
@@ -97,9 +98,11 @@ def _names_mean_the_same(step: Step, look: Look) -> GuardAnswer:
 
 
 def _spacing(step: Opening, look: Look) -> GuardAnswer:
-    """Waiting protects only a holder that answers: for one that is silent it is an outage and nothing else."""
+    """Waiting protects only a holder that answers: for one that is silent it is an outage and nothing else, unless the one that
+    follows failed before it, and those without an agent would take turns without end."""
     victim = look.record.holder
-    if step.kind not in AUTOMATIC or (victim is not None and look.status(victim) is None):
+    is_silent = victim is not None and look.status(victim) is None
+    if step.kind not in AUTOMATIC or (is_silent and not failed_before(look, step.target)):
         return None
     before, at = look.record.spacing, look.at
     if before is None:

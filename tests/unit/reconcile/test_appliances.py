@@ -215,6 +215,15 @@ async def test_dead_ones_are_tried_in_turn_until_one_is_well() -> None:
     assert (scene.record.target, scene.world.eligible()) == ("nva-d", ["nva-d"])
 
 
+async def test_those_of_which_none_is_well_take_turns_ever_more_slowly() -> None:
+    scene = await at_rest(timing=QUICK | {"doubtPoll": "PT10S", "spacingStep": "PT10M", "spacingMax": "PT20M"})
+    for name in (A, B):
+        scene.world.kill(name)
+    begun = scene.record.epoch
+    await scene.passes(30, every=10)
+    assert scene.record.epoch <= begun + 3
+
+
 async def test_one_that_failed_lately_is_the_last_choice_as_nothing_shows_that_it_is_well() -> None:
     scene = await at_rest(3, timing=QUICK | {"doubtPoll": "PT10S"})
     scene.world.kill(A)
