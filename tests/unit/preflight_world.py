@@ -54,7 +54,7 @@ def _balanced(name: str, mode: str, prefix: str, members: tuple[str, str]) -> di
         "mode": mode,
         "prefixes": [prefix],
         "nextHop": {"loadBalancer": balancer},
-        "members": [{"speaker": member} for member in members],
+        "members": [{"speaker": member, "priority": 200 - 100 * i} for i, member in enumerate(members)],
     }
 
 
@@ -86,7 +86,7 @@ def clean_document() -> dict[str, Any]:
                 "mode": "active-passive",
                 "prefixes": ["192.168.0.0/16"],
                 "nextHop": {"self": {}},
-                "members": [{"speaker": "ws1"}, {"speaker": "ws2"}],
+                "members": [{"speaker": "ws1", "priority": 200}, {"speaker": "ws2"}],
                 "snat": True,
             },
         ],

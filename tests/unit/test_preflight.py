@@ -271,6 +271,10 @@ FAULTS: dict[str, tuple[Plant, Seen]] = {
         unwatched_appliances,
         ("silence-watched", WARNING, "$.timing.silence"),
     ),
+    "two members have one priority": (
+        lambda w: w.service("fw")["members"][1].update(priority=200),
+        ("equal-priority", INFO, "$.services[0].members"),
+    ),
     "an agent is old": (
         lambda w: w.agent("nva-a", version="0.0.9"),
         ("agent-version", WARNING, "$.speakers[0].agent"),

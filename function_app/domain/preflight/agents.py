@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.rule import Fault, services, speakers
-from function_app.domain.topology.model import Topology
+from function_app.domain.topology.model import Mode, Topology
 
 AGENT_VERSION = "0.1.0"
 """The agent that belongs to this app; older ones may lack what it requests."""
@@ -102,6 +102,23 @@ def _unfit(member: str, facts: Facts) -> str | None:
         return f"{member} does not answer"
     seen = facts.agents.get(member)
     return f"{member} is not fit ({'; '.join(seen.fatal)})" if seen is not None and seen.fatal else None
+
+
+def equal_priority(topology: Topology, _: object) -> Iterator[Fault]:
+    """Who is preferred then is decided by the name, which an author may not have meant."""
+    for path, service in services(topology):
+        if service.mode is not Mode.ACTIVE_PASSIVE:
+            continue
+        for priority in sorted({member.priority for member in service.members}, reverse=True):
+            first, *others = [
+                m.speaker for m in sorted(service.members, key=lambda m: m.speaker) if m.priority == priority
+            ]
+            if others:
+                yield Fault(
+                    f"{path}.members",
+                    f"{', '.join((first, *others))} have one priority, {priority}: {first} is preferred, as its name comes first",
+                    "give each member a priority of its own, the highest to the one that should serve",
+                )
 
 
 def agent_alarms(topology: Topology, facts: Facts) -> Iterator[Fault]:

@@ -13,7 +13,7 @@ from function_app.domain.preflight.facts import THE_APP, UNREAD, Facts, at_each_
 from function_app.domain.preflight.rule import LintFinding, Need, Rule, Severity
 from function_app.domain.topology.model import Topology
 
-ERROR, WARNING = Severity.ERROR, Severity.WARNING
+ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
 HEALTH_PROBES = "Azure Load Balancer health probes"
 HA_PORTS = "High availability ports overview"
@@ -65,6 +65,7 @@ RULES: tuple[Rule, ...] = (
     Rule("silence-watched", WARNING, (Need.DOCUMENT,), "docs/topology.md, timing", agents.silence_watched),
     Rule("clock-offset", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.clock_offset),
     Rule("redundancy", WARNING, (Need.ANY_AGENT,), "docs/architecture.md, Evidence", agents.redundancy),
+    Rule("equal-priority", INFO, (Need.DOCUMENT,), "docs/topology.md", agents.equal_priority),
     Rule("agent-alarm", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.agent_alarms),
     Rule("agent-version", WARNING, (Need.AGENT,), "CHANGELOG.md", agents.agent_version),
 )  # fmt: skip
