@@ -15,12 +15,14 @@ from function_app.domain.preflight.facts import Rehearsed
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.observation import Observed
 from function_app.domain.service.orders import RehearseOrder
+from function_app.domain.service.rehearsal import rehearse as may_be_rehearsed
 from function_app.domain.service.steps import FenceByBalancer, LiftByBalancer
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import observe
 from function_app.reconcile.passes.come_back import come_back
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
 from function_app.reconcile.passes.service import Progress, ServicePass, Watch
+from function_app.reconcile.passes.summary import Summary, look_at
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.topologies import InForce
@@ -88,15 +90,21 @@ async def rehearsals(ports: Ports, topology: Topology) -> Mapping[str, Rehearsed
     return {service.name: rehearsed for service, (rehearsed, _) in zip(services, found, strict=True)}
 
 
-async def rehearse_adopted(
-    ports: Ports, in_force: InForce, settled: frozenset[str], known: Mapping[str, Rehearsed | None] | None
-) -> None:
-    """The first rehearsal of services that have just become stable, where the topology wants it; one refused is tried
-    again by a later pass, one that failed is not. Faults of it are in its result: the pass behind it is over."""
+async def rehearse_adopted(ports: Ports, summary: Summary, known: Mapping[str, Rehearsed | None] | None) -> None:
+    """The first rehearsal of services that have just become stable, by the look that showed it, where the topology wants it. One
+    that would be refused is not begun, as a pair's would be by every pass, and one that failed is not tried again. Faults of it
+    are in its result: the pass behind it is over."""
+    in_force = summary.in_force
     for service in in_force.topology.services:
-        adopted = service.failover.rehearse == "adopted" and service.name in settled
-        wanted = adopted and kind_of(service).has_fence(service)
-        if wanted and known is not None and known.get(service.name) is None:
+        is_settled = summary.services[service.name].outcome.ending is Ending.CONVERGED
+        wanted = (
+            is_settled
+            and service.failover.rehearse == "adopted"
+            and known is not None
+            and known.get(service.name) is None
+        )
+        look = look_at(service, summary) if wanted else None
+        if look is not None and may_be_rehearsed(look, None, BY_ADOPTION).effects:
             try:
                 await rehearse(ports, in_force, service, RehearseOrder(by=BY_ADOPTION))
             except HopkeeperError as error:

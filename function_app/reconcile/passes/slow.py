@@ -94,8 +94,7 @@ async def _everything(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
         preflight=linted,
     )
     await keep_summary(ports, summary)
-    settled = frozenset(name for name, s in seen.items() if s.outcome.ending is Ending.CONVERGED)
-    await rehearse_adopted(ports, in_force, settled, rehearsed.result())
+    await rehearse_adopted(ports, summary, rehearsed.result())
     return outcome
 
 

@@ -120,7 +120,7 @@ def _report_states(ports: Ports, summary: Summary, now: look.LastLook, before: B
 def _state(summary: Summary, name: str, service: look.Service, since: timedelta) -> StateLine:
     topology, seen, record = summary.in_force.topology, summary.services[name], summary.records[name]
     desired, operation, under_way = topology.service(name), record.operation, record.under_way
-    looked, is_held = _looked(desired, summary), seen.outcome.ending is Ending.HELD
+    looked, is_held = look_at(desired, summary), seen.outcome.ending is Ending.HELD
     return StateLine(
         topology=topology.name,
         service=name,
@@ -333,11 +333,11 @@ def _service(service: Service, summary: Summary) -> look.Service:
 
 
 def _spares(service: Service, summary: Summary) -> dict[str, str | None] | UnsetType:
-    looked = _looked(service, summary)
+    looked = look_at(service, summary)
     return spares(looked) if looked is not None else UNSET
 
 
-def _looked(service: Service, summary: Summary) -> Look | None:
+def look_at(service: Service, summary: Summary) -> Look | None:
     """The service as it was last seen, with its record as it is; None where no look was completed."""
     observed = summary.services[service.name].observed
     if observed is None:

@@ -207,8 +207,10 @@ async def test_a_service_that_is_new_is_rehearsed_once_by_itself() -> None:
 async def test_a_pair_is_not_rehearsed_by_itself() -> None:
     scene = Scene(2)
     await scene.settle()
+    before = set(scene.documents.stored)
     await scene.settle()
     assert scene.world.balancer_writes == []
+    assert not any(scene.documents.stored.keys() - before), "and no pass of it is begun, as it would be refused"
 
 
 async def test_a_rehearsal_that_failed_is_not_tried_again_by_itself() -> None:
