@@ -24,6 +24,14 @@ def read(file: Path, lab: bool) -> Topology:
         refuse(file, error)
 
 
+def file_or_topology(given: str) -> Path | None:
+    """The file, where one is named; None for the name of a topology. Raises UsageError for a file that is not there."""
+    file = Path(given)
+    if not file.is_file() and (file.suffix or file.name != given):
+        raise click.UsageError(f"file {given!r} does not exist, and it is no name of a topology")
+    return file if file.is_file() else None
+
+
 def text_of(file: Path) -> str:
     """Raises BadInput."""
     raw = file.read_bytes()

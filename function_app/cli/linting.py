@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from function_app import wiring
+from function_app.cli.app import App
 from function_app.cli.connection import is_app_named, reach, reaching
 from function_app.cli.ends import JSON, TROUBLE, show
-from function_app.cli.files import FILE, LAB, text_of
+from function_app.cli.files import LAB, file_or_topology, text_of
 from function_app.cli.root import main
 from function_app.domain.base.errors import BadInput
 from function_app.domain.preflight.facts import Facts
@@ -21,8 +22,10 @@ from function_app.reconcile.documents.findings import Preflight, preflight_docum
 from function_app.views.preflight import report_lines
 
 
-@main.command(help="Say what would keep a topology from working; changes nothing. Ends with 1 where there is an error.")
-@FILE
+@main.command(
+    help="Say what would keep a topology, or a document, from working; changes nothing. Ends with 1 where there is an error."
+)
+@click.argument("topology_or_file")
 @click.option(
     "--azure/--offline",
     default=None,
@@ -31,14 +34,22 @@ from function_app.views.preflight import report_lines
 @reaching
 @JSON
 @LAB
-def lint(file: Path, azure: bool | None, as_json: bool, lab: bool) -> None:
-    report = _report(file, azure, lab)
+def lint(topology_or_file: str, azure: bool | None, as_json: bool, lab: bool) -> None:
+    file = file_or_topology(topology_or_file)
+    report = _of_the_one_in_force(topology_or_file) if file is None else _report(file, azure, lab)
     if as_json:
         show(report)
     else:
         click.echo("\n".join(report_lines(report)))
     if any(found.severity == Severity.ERROR for found in report.findings):
         sys.exit(TROUBLE)
+
+
+def _of_the_one_in_force(topology: str) -> Preflight:
+    async def ask(app: App) -> Preflight:
+        return await app.lint((await app.document(topology)).text)
+
+    return reach(ask)
 
 
 def _report(file: Path, azure: bool | None, lab: bool) -> Preflight:

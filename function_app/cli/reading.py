@@ -12,7 +12,7 @@ from function_app import wiring
 from function_app.cli.app import App
 from function_app.cli.connection import reach, reaching
 from function_app.cli.ends import ENDS, JSON, TROUBLE, show
-from function_app.cli.files import FILE, LAB, read, text_of
+from function_app.cli.files import FILE, file_or_topology, read, text_of
 from function_app.cli.parameters import Moment
 from function_app.cli.root import main
 from function_app.cli.waiting import watch
@@ -98,7 +98,7 @@ def _print(shown: ShownStatus, as_json: bool) -> None:
 @reaching
 @JSON
 def plan(topology_or_file: str, as_json: bool) -> None:
-    file = Path(topology_or_file) if Path(topology_or_file).is_file() else None
+    file = file_or_topology(topology_or_file)
 
     async def ask(app: App) -> Plan:
         return await (app.plan_of(text_of(file)) if file is not None else app.plan(topology_or_file))
@@ -121,9 +121,8 @@ def get(topology: str, previous: bool) -> None:
 @main.command(help="Compare the document that is in force with this one. Ends with 1 where they differ.")
 @FILE
 @reaching
-@LAB
-def diff(file: Path, lab: bool) -> None:
-    name = read(file, lab).name
+def diff(file: Path) -> None:
+    name = read(file, lab=True).name  # whether its addresses may be used here is for `apply` to judge
     lines = tuple(changed_lines(name, reach(lambda app: app.document(name)).text, text_of(file), str(file)))
     if lines:
         click.echo("\n".join(lines))

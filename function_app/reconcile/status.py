@@ -21,9 +21,10 @@ from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import Topologies, unquoted
 
 NOT_RUNNING = (
-    "the app does not run, or does not reach its storage: restart it. Roles stay as they are, and nothing fails over meanwhile; "
-    "`hopkeeper reconcile TOPOLOGY --direct` makes a pass"
+    "the app does not run, or does not reach its storage: restart it (`az functionapp restart`). Roles stay as they are, and "
+    "nothing fails over meanwhile; `hopkeeper reconcile {} --direct` makes a pass"
 )
+"""With the topology's name."""
 TROUBLED = ("paused", "held", "refused", "failed")
 LOOK_SECONDS = 30.0
 """What a slow pass may take until its look is stored."""
@@ -111,7 +112,7 @@ def _stale(found: status.Status) -> Iterator[str]:
     elif found.looked_seconds > most:
         looks = f"not looked at for {found.looked_seconds} s, and a sweep looks every {found.sweep_seconds:g} s"
         sweeps = found.sweep is not None and found.sweep.age_seconds <= most
-        yield f"{looks}: {'sweeps come, but no look is completed' if sweeps else NOT_RUNNING}"
+        yield f"{looks}: {'sweeps come, but no look is completed' if sweeps else NOT_RUNNING.format(found.topology)}"
 
 
 def _overdue_after(found: status.Status) -> float:
@@ -123,11 +124,12 @@ def _trouble(found: status.Status, seen: LastLook | None) -> Iterator[str]:
     """What is not as it should be, in short: why stands with the part that it is about. `seen`: the last look, where it says
     something of now."""
     if seen is not None and found.sweep is not None and found.sweep.age_seconds > _overdue_after(found):
-        yield f"no sweep for {found.sweep.age_seconds:g} s, and one is due every {found.sweep_seconds:g} s: {NOT_RUNNING}"
+        not_running = NOT_RUNNING.format(found.topology)
+        yield f"no sweep for {found.sweep.age_seconds:g} s, and one is due every {found.sweep_seconds:g} s: {not_running}"
     if found.problems:
         yield (
-            "the document that was stored last is refused, and the one before it stays in force: `hopkeeper get` it into a file, "
-            "and `apply` that file, mended or as it is"
+            "the document that was stored last is refused, and the one before it stays in force, so that traffic is as it was: "
+            f"`hopkeeper get {found.topology} > FILE` writes the one in force, `hopkeeper apply FILE` stores it again, mended"
         )
     for service in found.services:
         yield from (f"{service.service}: {why}" for why in _trouble_of(service, seen, found.generation))
@@ -232,7 +234,7 @@ def _service(topology: Topology, service: model.Service, record: Record, now: da
 
 def _since(record: Record) -> datetime | None:
     operation = record.operation
-    return operation.started if operation is not None and record.phase is Phase.STABLE else None
+    return operation.granted or operation.started if operation is not None and record.phase is Phase.STABLE else None
 
 
 def _left(record: Record) -> status.Left | None:

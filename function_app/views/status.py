@@ -3,6 +3,7 @@
 Stored readings are of the moment at which they were made: where that is long ago, nothing is said in the present tense.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
@@ -88,7 +89,9 @@ def _ordered(service: ServiceStatus) -> Iterator[str]:
 def _seen(service: ServiceStatus, last: look.LastLook, status: Status) -> Iterator[str]:
     seen = last.services[service.service]
     if status.verdict != "stale":
-        yield from _spares(service, spares_now(service, last, status.generation), last)
+        taking = service.target if service.holder is None else None  # it is no spare of itself
+        spares = spares_now(service, last, status.generation)
+        yield from _spares(service, {name: why for name, why in spares.items() if name != taking}, last)
     yield f"  {seen.outcome}, as of {moment(last.at)}" if status.verdict == "stale" else f"  {seen.outcome}"
     reasons = [reason.removeprefix(f"{service.service}: ") for reason in seen.reasons]
     yield from (f"  {reason}" for reason in reasons[:REASONS_MOST])
@@ -146,9 +149,10 @@ def _surroundings(last: look.LastLook, topology: str) -> Iterator[str]:
     )
     age = "" if last.routes.age_seconds is UNSET else f", the oldest answer {ago(last.routes.age_seconds)}"
     yield f"routes: {routes}{age}"
-    errors = sum(found.severity == "error" for found in last.preflight)
     if last.preflight:
-        yield f"preflight: {errors} errors, {len(last.preflight) - errors} to know: `hopkeeper lint FILE`"
+        severities = Counter(found.severity for found in last.preflight)
+        counts = ", ".join(f"{count} {severity}" for severity, count in severities.items())
+        yield f"preflight: {counts}: `hopkeeper lint {topology}`"
 
 
 def ago(seconds: float) -> str:

@@ -219,7 +219,12 @@ GRANTS = [
         fencing(),
         because=("nva-b is granted epoch 4: nva-a acknowledged",),
         effects=(PROMOTE_B,),
-        changes={"phase": Phase.GRANTED, "may_serve": frozenset({B}), "acks": {A: Ack(epoch=4, boot_id="boot-1")}},
+        changes={
+            "phase": Phase.GRANTED,
+            "operation": operation(granted=NOW),
+            "may_serve": frozenset({B}),
+            "acks": {A: Ack(epoch=4, boot_id="boot-1")},
+        },
     ),
     Case(
         "a grant says who is fenced",
@@ -229,6 +234,7 @@ GRANTS = [
         effects=(PROMOTE_B,),
         changes={
             "phase": Phase.GRANTED,
+            "operation": operation(granted=NOW),
             "may_serve": frozenset({A, B}),
             "fenced": {A: Fence(epoch=4, etag="e2")},
         },
@@ -239,14 +245,19 @@ GRANTS = [
         fencing(may_serve=frozenset()),
         because=("nva-b is granted epoch 4: alone",),
         effects=(PROMOTE_B,),
-        changes={"phase": Phase.GRANTED, "may_serve": frozenset({B})},
+        changes={"phase": Phase.GRANTED, "operation": operation(granted=NOW), "may_serve": frozenset({B})},
     ),
     Case(
         "a target that is fenced is not promoted with its grant",
         look(STANDBY_4),
         fencing(may_serve=frozenset({A, B}), **FENCED_B),
         because=("nva-b is granted epoch 4: nva-a acknowledged",),
-        changes={"phase": Phase.GRANTED, "may_serve": frozenset({B}), "acks": {A: Ack(epoch=4, boot_id="boot-1")}},
+        changes={
+            "phase": Phase.GRANTED,
+            "operation": operation(granted=NOW),
+            "may_serve": frozenset({B}),
+            "acks": {A: Ack(epoch=4, boot_id="boot-1")},
+        },
     ),
     Case(
         "the fence of a target is lifted with its promotion",

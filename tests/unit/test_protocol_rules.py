@@ -184,7 +184,10 @@ def test_what_failed_in_this_look_is_not_tried_again_before_the_next() -> None:
 
 
 UNPROVEN = "no proof that nva-a does not serve: its agent: no answer; the load balancer: ARM answers 503"
-IF_OFF = "If nva-a is certainly off (deallocated, powered off), `forget` it and say so in `gone`: if it still serves, two will"
+IF_OFF = (
+    "If nva-a is certainly off (deallocated, powered off): "
+    '`hopkeeper forget TOPOLOGY fw nva-a --gone "deallocated at ..."`; if it still serves, two will'
+)
 
 
 @pytest.mark.parametrize(("left", "words"), [(1, UNPROVEN), (0, f"{UNPROVEN}. {IF_OFF}")])

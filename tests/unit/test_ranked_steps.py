@@ -108,7 +108,9 @@ def test_only_an_order_that_the_record_does_not_know_contradicts_it(
 
 def test_the_target_is_granted_and_promoted_once_the_best_path_names_it() -> None:
     decision = KIND.prove(view(seen(), moving(A)), A)
-    assert decision.record == replace(moving(A), phase=Phase.GRANTED)
+    operation = moving(A).operation
+    assert operation is not None
+    assert decision.record == replace(moving(A), phase=Phase.GRANTED, operation=replace(operation, granted=NOW))
     assert decision.effects == (SendPromote(A, 4, "boot-1"),)
     assert decision.because == ("nva-a is granted epoch 4: by nva-a it has the shortest AS path that may be announced",)
 

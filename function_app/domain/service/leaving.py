@@ -45,7 +45,9 @@ def forget(look: Look, member: str, gone: str | None, by: str) -> Decision:
     why = f"gone, by the word of {by}: {gone}" if gone else _admits_nothing(look, member)
     if why is None:
         missing = f"no proof that {member} admits nothing: {_missing_proof(look, member)}"
-        return Decision(record, held=(f"{missing}; where it is gone for good, say why in `gone`",))
+        return Decision(
+            record, held=(f"{missing}; where it is certainly off (deallocated, powered off), say so in `gone`",)
+        )
     left = _without(record, member)
     if member == record.target:
         left = relearn(look.with_record(left), why).record

@@ -31,7 +31,7 @@ from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.learn import behind
 from function_app.domain.service.leaving import come_back, forget, release, retire, under_way
 from function_app.domain.service.look import Look
-from function_app.domain.service.protocol import IF_OFF, open_operation, unproven
+from function_app.domain.service.protocol import if_off, open_operation, unproven
 from function_app.domain.service.record import Drain, Kind, Leaving, Pause, Phase
 from function_app.domain.service.rehearsal import rehearse
 from function_app.domain.topology.model import Mode
@@ -123,7 +123,7 @@ class FailoverOrder(_Form, frozen=True, kw_only=True, tag="failover"):
         target = self.to or elect(look, without=look.record.target)
         if target is None:
             return _refused(look, _lacks_a_proof(look) or "no other member is fit to serve")
-        if why := _unsuitable(look, target):
+        if why := _unsuitable(look, target) or _is_under_way(look, target):
             return _refused(look, why)
         if self.to is None and is_known_out(look, target):
             out = "by the last reading of the load balancer (Down by an operator, in no pool, or the probe gets no answer of it)"
@@ -175,7 +175,13 @@ class ForgetOrder(_Form, frozen=True, kw_only=True, tag="forget"):
 
     member: Annotated[str, Meta(min_length=1)]
     gone: (
-        Annotated[str, Meta(min_length=1, description="why it can never serve again: taken in place of a proof")] | None
+        Annotated[
+            str,
+            Meta(
+                min_length=1, description="why it does not serve (deallocated, powered off): taken in place of a proof"
+            ),
+        ]
+        | None
     ) = None
 
     def unsafe(self) -> str:
@@ -310,6 +316,12 @@ def _immovable(look: Look) -> str | None:
     return f"{why}: it is learned again first who serves" if why else None
 
 
+def _is_under_way(look: Look, target: str) -> str | None:
+    """A failover to it that waits for a proof would only begin anew, and its reason be lost; a switchover becomes one."""
+    is_planned = look.kind is Kind.SWITCHOVER
+    return _lacks_a_proof(look) if target == look.record.target and not is_planned else None
+
+
 def _lacks_a_proof(look: Look) -> str | None:
     """The move that is under way and cannot go on yet, and what an operator can do about it; None where there is none."""
     record, operation = look.record, look.operation
@@ -318,7 +330,7 @@ def _lacks_a_proof(look: Look) -> str | None:
         return None
     since = f"a move to {record.target} is under way since {moment(operation.started)}"
     which = " and ".join(missing)
-    return f"{since}: no proof yet that {which} does not serve. {IF_OFF.format(which)}"
+    return f"{since}: no proof yet that {which} does not serve. {if_off(look, *missing)}"
 
 
 def _unsuitable(look: Look, target: str) -> str | None:

@@ -31,10 +31,14 @@ from function_app.domain.service.steps import (
 )
 from function_app.domain.topology.model import Handover
 
-IF_OFF = (
-    "If {} is certainly off (deallocated, powered off), `forget` it and say so in `gone`: if it still serves, two will"
-)
-"""What an operator can do who knows what no proof shows. With the member's name."""
+
+def if_off(look: Look, *members: str) -> str:
+    """What an operator can do who knows what no proof shows: words for a sentence of its own."""
+    commands = (
+        f'`hopkeeper forget TOPOLOGY {look.service.name} {name} --gone "deallocated at ..."`' for name in members
+    )
+    off = f"If {' and '.join(members)} is certainly off (deallocated, powered off)"
+    return f"{off}: {', '.join(commands)}; if it still serves, two will"
 
 
 def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision:
@@ -50,6 +54,7 @@ def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision
         deadline=at + look.timing.operation_deadline,
         attempt=under_way.attempt + 1 if under_way else 0,
         previous=under_way.previous if under_way else record.target,
+        granted=record.operation.granted if record.operation is not None and record.target == target else None,
         confirmed=record.target == target and record.operation is not None and record.operation.confirmed,
     )
     opened = replace(
@@ -214,7 +219,7 @@ def _way_out(look: Look, member: str) -> str:
     if look.is_unlisted(member):
         return f"; it is not in the pool: where it is gone for good, `forget` {member}"
     is_long = look.operation is not None and look.at >= look.operation.deadline
-    return f". {IF_OFF.format(member)}" if is_long else ""
+    return f". {if_off(look, member)}" if is_long else ""
 
 
 def _fence_is_due(look: Look, member: str, by_agent: Effect) -> bool:
@@ -249,12 +254,17 @@ def grant(look: Look, target: str) -> Decision | None:
         acks=acks_of(look, acked),
         may_serve=(record.may_serve - acked) | {target},
         operation=record.operation
-        and replace(record.operation, confirmed=_is_confirmed(look, record.operation, target)),
+        and replace(granted_now(look, record.operation), confirmed=_is_confirmed(look, record.operation, target)),
     )
     effects = () if target in fenced.fenced else promote(look.with_record(granted), target)
     return Decision(
         granted, effects, because=(f"{target} is granted epoch {record.epoch}: {', '.join(proofs) or 'alone'}",)
     )
+
+
+def granted_now(look: Look, operation: Operation) -> Operation:
+    """The operation, of a target that has the role from this look on, unless it had it before."""
+    return replace(operation, granted=operation.granted or look.at)
 
 
 def _is_confirmed(look: Look, operation: Operation, target: str) -> bool:

@@ -96,6 +96,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     deadline: Aware
     attempt: int = 0
     previous: str | None = None
+    granted: Aware | None = None
+    """When the target was given the role; None while it is not. One that keeps it through an operation has had it since."""
     confirmed: bool = False
     """The new holder served already when it was granted, or its probe was seen to rise since."""
     sharing: bool = False

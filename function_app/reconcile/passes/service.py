@@ -1,7 +1,7 @@
 """Takes one service as far as it may go in this pass: decide, write the intent, act, look at what came of it, again."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -114,8 +114,8 @@ class ServicePass:
             if not progress.waited:
                 break
         if progress.taken:
-            reasons = (f"{self.service.name}: {why}" for why in progress.accepted)
-            outcome = Outcome(Ending.ACCEPTED, (*reasons, *outcome.reasons), outcome.retry_after)
+            reasons = (*self._said(progress.accepted), *outcome.reasons)
+            outcome = Outcome(Ending.ACCEPTED, reasons, outcome.retry_after)
         return outcome
 
     async def _one_look(self, progress: Progress, observed: Observed) -> Outcome:
@@ -194,18 +194,22 @@ class ServicePass:
         reasons = tuple(map(str, refused)) or decision.held
         waits = [refusal.wait for refusal in refused if refusal.wait is not None]
         again = min(waits, default=self.topology.timing.doubt_poll)
-        return Outcome(ending, tuple(f"{self.service.name}: {reason}" for reason in reasons), again)
+        return Outcome(ending, self._said(reasons), again)
+
+    def _said(self, reasons: Iterable[str]) -> tuple[str, ...]:
+        """With what they are about: the service, and in commands of theirs the topology."""
+        return tuple(f"{self.service.name}: {why.replace('TOPOLOGY', self.topology.name)}" for why in reasons)
 
     def _outcome(self, decision: Decision, observed: Observed) -> Outcome:
         again = self.topology.timing.doubt_poll
         failed = tuple(f"{type(e).__name__} {e.member}: {why}" for e, why in observed.tried.items())
-        alarms = tuple(f"{self.service.name}: alarm: {alarm}" for alarm in decision.alarms)
+        alarms = self._said(f"alarm: {alarm}" for alarm in decision.alarms)
         if decision.settled and not failed:
             return Outcome(Ending.CONVERGED, alarms)
         if decision.held or failed:
             held = tuple(dict.fromkeys((*decision.held, *failed)))
-            return Outcome(Ending.HELD, (*(f"{self.service.name}: {reason}" for reason in held), *alarms), again)
-        return Outcome(Ending.PENDING, (*(f"{self.service.name}: {why}" for why in decision.because), *alarms), again)
+            return Outcome(Ending.HELD, (*self._said(held), *alarms), again)
+        return Outcome(Ending.PENDING, (*self._said(decision.because), *alarms), again)
 
     async def _close(self, progress: Progress, outcome: Outcome) -> None:
         """Stores what was done, from which events are made; a failure does not undo what was achieved."""

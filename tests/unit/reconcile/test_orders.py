@@ -109,7 +109,8 @@ async def test_a_failover_that_waits_for_a_proof_says_so_and_what_ends_the_wait(
     outcome = await ordered(settled, "failover")
     assert outcome.ending is Ending.REFUSED
     assert "a move to nva-b is under way since" in outcome.reasons[0]
-    assert "If nva-a is certainly off (deallocated, powered off), `forget` it" in outcome.reasons[0]
+    assert '`hopkeeper forget hub fw nva-a --gone "deallocated at ..."`' in outcome.reasons[0]
+    assert (await ordered(settled, "failover", to="nva-b")).reasons == outcome.reasons, "it would only begin anew"
     assert (await ordered(settled, "forget", member="nva-a", gone="deallocated")).ending is Ending.ACCEPTED
     assert settled.serving() == ["nva-b"]
 

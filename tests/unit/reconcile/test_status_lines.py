@@ -76,7 +76,8 @@ async def test_where_nothing_has_looked_for_two_sweeps_nothing_is_said_in_the_pr
     assert lines[0] == "hub: UNKNOWN"
     assert lines[1] == (
         "  not looked at for 132 s, and a sweep looks every 60 s: the app does not run, or does not reach its storage: restart "
-        "it. Roles stay as they are, and nothing fails over meanwhile; `hopkeeper reconcile TOPOLOGY --direct` makes a pass"
+        "it (`az functionapp restart`). Roles stay as they are, and nothing fails over meanwhile; "
+        "`hopkeeper reconcile hub --direct` makes a pass"
     )
     assert "fw (active-passive): nva-a served by the record (epoch 1); whether it does now is unknown" in lines
     assert not [line for line in lines if " serves since " in line or line.startswith("  spare")]

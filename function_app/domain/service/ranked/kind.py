@@ -33,7 +33,8 @@ class Ranked(NextHopKind):
         """The proof is that the best path names the target, whatever is still to arrive."""
         record = look.record
         if lead := best_names(record, target):
-            granted = replace(record, phase=Phase.GRANTED, may_serve=record.may_serve | {target})
+            operation = record.operation and protocol.granted_now(look, record.operation)
+            granted = replace(record, phase=Phase.GRANTED, may_serve=record.may_serve | {target}, operation=operation)
             why = (
                 f"{target} is granted epoch {record.epoch}: by {lead} it has the shortest AS path that may be announced"
             )
