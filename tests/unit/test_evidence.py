@@ -68,6 +68,7 @@ ROWS: list[tuple[HealthRow, Observed, Record]] = [
     (HealthRow.APPLIANCE_DOWN, look(BARE, status(3, peers=("nva-a",)), DOWN), stable(tallies=TWICE)),
     (HealthRow.APPLIANCE_SILENT, look(BARE, status(3, dead_peers=("nva-a",))), stable()),
     (HealthRow.APPLIANCE_SILENT_YET, look(BARE, replace(STANDBY, peers={A: missed(1.9)})), stable()),
+    (HealthRow.APPLIANCE_ONE_VOICE, look(Appliance(Value.OK), status(3, dead_peers=("nva-a",))), stable()),
     (HealthRow.APPLIANCE_PROBE_UP, look(BARE, status(3, dead_peers=("nva-a",)), UP), stable()),
     (HealthRow.APPLIANCE_UP, look(BARE, status(3, peers=("nva-a",))), stable()),
     (HealthRow.APPLIANCE_UP, look(BARE, STANDBY, UP), stable()),
@@ -245,6 +246,19 @@ NOT_ON_DISK = replace(SERVING, services={"fw": replace(SERVING.services["fw"], d
 )
 def test_a_verdict_shows_every_reading_that_was_looked_at(seen: Observed, evidence: tuple[str, ...]) -> None:
     assert judge(looking(seen, stable(), DESIRED), A).evidence == evidence
+
+
+HALF = replace(UP, backends={A: replace(UP.backends[A], partly_unlisted=True), B: UP.backends[B]})
+
+
+def test_a_holder_that_a_pool_of_several_lacks_has_failed_once_that_was_seen_twice() -> None:
+    record = stable(tallies=TWICE)
+    verdict = judge(looking(look(BARE, BARE, HALF), record, DESIRED), A)
+    assert (verdict.row, verdict.because) == (
+        HealthRow.APPLIANCE_DOWN,
+        "nva-a: a backend pool of the service does not list it",
+    )
+    assert judge(looking(look(BARE, BARE, HALF), stable(), DESIRED), A).row is HealthRow.APPLIANCE_UP
 
 
 def test_a_failure_that_no_reading_shows_any_more_is_no_failure() -> None:

@@ -153,6 +153,8 @@ def test_what_is_not_known_of_one_pool_is_not_known_of_all() -> None:
     assert (flawed.flaws, flawed.frontend) == (("one", "two"), known.frontend)
     astray = [replace(each, elsewhere=frozenset({name})) for each, name in ((known, A), (other, B))]
     assert in_every_pool(astray).elsewhere == {A, B}
+    lacking = together(UP_A, None).backends[A]
+    assert (lacking.partly_unlisted, together(UP_A, UP_B).backends[A].partly_unlisted) == (True, False)
     assert not in_every_pool([known, replace(other, complete=False)]).complete
     assert together(UP_A, replace(UP_B, address="")).backends[A].address == ""
 

@@ -11,6 +11,9 @@ import msgspec
 from function_app.domain.base.azure_limits import PEERS_MAX, PREFIXES_PER_PEER
 from function_app.domain.base.errors import Problem
 
+ONE_VOICE = timedelta(seconds=2)
+"""What `silence` is at least where a single agent or witness watches a member without an agent."""
+
 
 class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """Durations are ISO 8601 in the document (`PT0.1S`), counts are whole numbers."""

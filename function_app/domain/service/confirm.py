@@ -28,7 +28,7 @@ def with_probes(look: Look) -> Record:
     probed = {name: backend.probed for name, backend in balancer.backends.items()}
     up = {name for name, value in probed.items() if value is Value.OK}
     down = {name for name, value in probed.items() if value is Value.BAD}
-    counts = _counted(look, holder) if _is_known_to_serve(look) else record.tallies
+    counts = _counted(look, holder) if is_known_to_serve(look) else record.tallies
     return replace(
         record,
         tallies=counts,
@@ -63,7 +63,7 @@ def _admitted(look: Look, others: set[str]) -> dict[str, Tally]:
     return {name: count for name, count in counts if count is not None}
 
 
-def _is_known_to_serve(look: Look) -> bool:
+def is_known_to_serve(look: Look) -> bool:
     """Whether a failing probe is news: a fresh holder's fails for a while."""
     return look.record.phase is Phase.STABLE or look.kind is Kind.RENEW
 

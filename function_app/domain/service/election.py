@@ -57,8 +57,8 @@ def unable(look: Look, member: str) -> str | None:
     """Why it could not take over now, or only as the last resort; None where it could."""
     if why := _passed_over(look, member):
         return why
-    if look.is_unlisted(member):
-        return f"{member}: it is not in the backend pool"
+    if look.lacks_a_pool(member):
+        return f"{member}: it is not in {'the' if look.is_unlisted(member) else 'every'} backend pool"
     if is_last_choice(look, member):
         if is_unreached(look, member):
             return judge(look, member).because
@@ -93,11 +93,11 @@ def failed_before(look: Look, member: str) -> bool:
 
 
 def is_known_out(look: Look, member: str) -> bool:
-    """Whether it gets no new flows, by this look or by the last one that read the load balancer: its probe gets no answer, no
-    pool lists it, or an operator set it to Down."""
+    """Whether it gets no new flows, by this look or by the last one that read the load balancer: its probe gets no answer, a
+    pool does not list it, or an operator set it to Down."""
     if not isinstance(look.observed.balancer, BalancerReading):
         return member in look.record.last_choices
-    return look.probe_path(member) is Value.BAD or look.is_unlisted(member) or is_down_by_operator(look, member)
+    return look.probe_path(member) is Value.BAD or look.lacks_a_pool(member) or is_down_by_operator(look, member)
 
 
 def maintained(look: Look, member: str) -> str | None:

@@ -32,7 +32,7 @@ def failover(look: Look, holder: str) -> Decision | None:
 
     | the holder                                        | then                                                      |
     |---------------------------------------------------|-----------------------------------------------------------|
-    | is Down by an operator, or no pool lists it       | another one; a Down that health contradicts is waited for |
+    | is Down by an operator, or a pool lacks it        | another one; a Down that health contradicts is waited for |
     | is fit, but its probe fails (`PROBE_DOWN`)        | another one, unless that is stale, or was tried just now  |
     |                                                   | and the probe gets an answer of no other one either       |
     | cannot be judged                                  | left alone                                                |
@@ -46,7 +46,7 @@ def failover(look: Look, holder: str) -> Decision | None:
         reason = out
     elif judgement.row is HealthRow.PROBE_DOWN:
         return _by_probe_alone(look, holder, reason)
-    elif judgement.row is HealthRow.APPLIANCE_DOWN and (look.is_unlisted(holder) or may_predate(look, holder)):
+    elif judgement.row is HealthRow.APPLIANCE_DOWN and (look.lacks_a_pool(holder) or may_predate(look, holder)):
         return None
     elif judgement.verdict is Verdict.UNKNOWN:
         return Decision(look.record, held=(f"left alone: {reason}",))
@@ -61,7 +61,7 @@ def failover(look: Look, holder: str) -> Decision | None:
 
 def _by_probe_alone(look: Look, holder: str, reason: str) -> Decision | None:
     """A holder that finds itself fit and whose probe fails: another one, unless that was tried just now or is stale."""
-    if look.is_unlisted(holder):
+    if look.lacks_a_pool(holder):
         return None
     if look.kind is Kind.PROBE and is_recent(look) and reached_only(look, holder) is None:
         why = f"{reason}; it was so with the last holder too: the probe's path is at fault (NSG, 168.63.129.16)"
@@ -70,13 +70,14 @@ def _by_probe_alone(look: Look, holder: str, reason: str) -> Decision | None:
 
 
 def _taken_out(look: Look, holder: str, judgement: Judgement) -> str | None:
-    """How an operator took it out of the pool, if so. Where no pool lists the member that would follow, a move would not help."""
+    """How an operator took it out of a pool, if so. Where a pool lacks the member that would follow as well, a move would not
+    help."""
     if is_down_by_operator(look, holder):
         return f"{holder}: an operator set its adminState to Down" if is_surely_down_by_operator(look, holder) else None
-    if judgement.row not in PROBE_DOWN or not look.is_unlisted(holder):
+    if judgement.row not in PROBE_DOWN or not look.lacks_a_pool(holder):
         return None
     other = elect(look, without=holder)
-    return judgement.because if other is not None and not look.is_unlisted(other) else None
+    return judgement.because if other is not None and not look.lacks_a_pool(other) else None
 
 
 def _late_down(look: Look, holder: str) -> Decision | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from function_app.domain.base.timing import Timing
+from function_app.domain.base.timing import ONE_VOICE, Timing
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import (
     AgentStatus,
@@ -50,6 +50,7 @@ class HealthRow(StrEnum):
     APPLIANCE_SILENT = "no agent, P failing"
     APPLIANCE_SILENT_YET = "no agent, P failing for less than silence"
     APPLIANCE_PROBE_UP = "no agent, P failing, L up by probe"
+    APPLIANCE_ONE_VOICE = "no agent, a single P failing, our own check succeeds"
     APPLIANCE_UP = "no agent, P ok or L up"
     APPLIANCE_UNREACHED = "no agent, no source but our own check, which fails"
     APPLIANCE_UNSEEN = "no agent, no source"
@@ -71,6 +72,7 @@ VERDICTS = {
     HealthRow.APPLIANCE_SILENT: Verdict.FAILED,
     HealthRow.APPLIANCE_SILENT_YET: Verdict.UNKNOWN,
     HealthRow.APPLIANCE_PROBE_UP: Verdict.UNKNOWN,
+    HealthRow.APPLIANCE_ONE_VOICE: Verdict.UNKNOWN,
     HealthRow.APPLIANCE_UP: Verdict.HEALTHY,
     HealthRow.APPLIANCE_UNREACHED: Verdict.HEALTHY,
     HealthRow.APPLIANCE_UNSEEN: Verdict.HEALTHY,
@@ -124,8 +126,19 @@ def _left(service: Service, member: str, observed: Observed, timing: Timing) -> 
         or seen_by_peers(member, observed) is not Value.BAD
     ):
         return None
-    left = timing.silence - _silent_for(member, observed, timing.silence)
+    silence = _silence(member, observed, timing)
+    left = silence - _silent_for(member, observed, silence)
     return left if left > timedelta(0) else None
+
+
+def _silence(member: str, observed: Observed, timing: Timing) -> timedelta:
+    """How long it must last. What a single one of those that watch a member without an agent says is never believed at once: it
+    may have lost its own network, and the other one be dead (safety.md section 4a)."""
+    return max(timing.silence, ONE_VOICE) if _has_one_accuser(member, observed) else timing.silence
+
+
+def _has_one_accuser(member: str, observed: Observed) -> bool:
+    return isinstance(observed.agents.get(member), Appliance) and len(peers_views(member, observed)) < 2
 
 
 def _silent_for(member: str, observed: Observed, otherwise: timedelta) -> timedelta:
@@ -151,11 +164,10 @@ that has failed meanwhile, are no stall any more."""
 
 def _may_be_cut_off(look: Look, member: str) -> bool:
     """Whether a probe that succeeds counts more than silence: behind a load balancer, until patience is over."""
-    timing = look.timing
-    lasted = _silent_for(member, look.observed, timing.silence)
-    return (
-        look.service.load_balancer is not None and timing.silence > timedelta(0) and lasted < timing.operation_deadline
-    )
+    silence = _silence(member, look.observed, look.timing)
+    lasted = _silent_for(member, look.observed, silence)
+    is_asked_for = look.service.load_balancer is not None and silence > timedelta(0)
+    return is_asked_for and lasted < look.timing.operation_deadline
 
 
 def tally(previous: Tally | None, reading: Value, now: datetime, timing: Timing) -> Tally | None:
@@ -206,8 +218,10 @@ def judge(look: Look, member: str) -> Judgement:
     if reading.fatal:
         return says(HealthRow.FATAL, f"its agent says {'; '.join(reading.fatal)}")
     if down_by_probe and look.serves(member):
-        failing = f"the load balancer's probe fails ({backend.reason})" if backend else "no backend pool lists it"
-        return says(HealthRow.PROBE_DOWN, failing)
+        return says(
+            HealthRow.PROBE_DOWN,
+            _why_no_flows(look, member, f"the load balancer's probe fails ({look.reason(member)})"),
+        )
     if peers is Value.BAD:
         return says(HealthRow.FIT_UNHEARD, "its agent is fit, but its peers do not hear it")
     return says(HealthRow.FIT, "its agent is fit")
@@ -251,10 +265,15 @@ def _of_appliance(look: Look, member: str, peers: Value, reached: Value) -> tupl
     alone makes it the last choice and no more; where none can, nothing speaks against it."""
     left = _left(look.service, member, look.observed, look.timing)
     if _down_by_probe(look, member):
-        return HealthRow.APPLIANCE_DOWN, "the load balancer's probe of it fails"
+        return HealthRow.APPLIANCE_DOWN, _why_no_flows(look, member, "the load balancer's probe of it fails")
     if _is_probed_still(look, member, peers):
         missed = "those that watch it miss it"
         return HealthRow.APPLIANCE_PROBE_UP, f"{missed}, but the load balancer's probe gets its answer"
+    if peers is Value.BAD and reached is Value.OK and _has_one_accuser(member, look.observed):
+        return (
+            HealthRow.APPLIANCE_ONE_VOICE,
+            "the only one that watches it misses it, but the app's own check reaches it",
+        )
     if peers is Value.BAD and left is not None:
         yet = f"{left.total_seconds():.1f} s more until that is evidence (`silence`)"
         return HealthRow.APPLIANCE_SILENT_YET, f"those that watch it have missed it just now: {yet}"
@@ -265,6 +284,14 @@ def _of_appliance(look: Look, member: str, peers: Value, reached: Value) -> tupl
     if reached is Value.BAD:
         return HealthRow.APPLIANCE_UNREACHED, "the app's own check of it fails, and no other source can tell"
     return HealthRow.APPLIANCE_UNSEEN, "it has no agent, and no source can tell whether it is well"
+
+
+def _why_no_flows(look: Look, member: str, otherwise: str) -> str:
+    if look.lacks_a_pool(member):
+        return (
+            "no backend pool lists it" if look.is_unlisted(member) else "a backend pool of the service does not list it"
+        )
+    return otherwise
 
 
 def is_seen(look: Look, member: str) -> bool:

@@ -141,14 +141,24 @@ def _adopt(look: Look, learned: Record) -> Decision:
     serving = [n for n in look.members if look.serves(n) and not has_failed(look, n)]
     if learned.flaws and look.service.load_balancer is not None and len(serving) == 1:
         return Decision(learned, held=tuple(f"not adopted: {flaw}" for flaw in learned.flaws))
-    target = serving[0] if len(serving) == 1 else _best(look, serving)
+    target = _best(look, serving)
     if target is None:
         return Decision(learned, held=("learned, but no member is fit to serve", *why_not(look)))
     what = f"{target} serves already" if target in serving else f"{target} is the best of the fit members"
     return open_operation(look, target, Kind.ADOPT, f"learned: {what}")
 
 
+def _serves_everywhere(look: Look, member: str) -> bool:
+    """Of several pools in each, as far as there are pools: in a sandwich the others serve one side only."""
+    backend = look.backend(member)
+    return backend is None or (backend.is_up_everywhere and not backend.partly_unlisted)
+
+
 def _best(look: Look, serving: list[str]) -> str | None:
-    """Of several that serve the one that the record names, if it could take over; else the best of the fit ones."""
+    """The only one that serves, by every pool. Of several the one that the record names, if it could take over; else the best of
+    the fit ones."""
+    everywhere = [name for name in serving if _serves_everywhere(look, name)]
+    if len(everywhere) == 1 or len(serving) == 1:
+        return (everywhere or serving)[0]
     named = look.record.target
     return named if named in serving and unable(look, named) is None else elect(look, without=None)

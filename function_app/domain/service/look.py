@@ -73,6 +73,11 @@ class Look:
         """The member in the backend pool, None where the load balancer was not read, or does not list it."""
         return self.observed.backend(member)
 
+    def reason(self, member: str) -> str | None:
+        """The reason that the health action gives for it, if any."""
+        backend = self.backend(member)
+        return backend.reason if backend is not None else None
+
     def is_admitted(self, member: str) -> bool:
         """Whether the load balancer's probe of it succeeds, in a reading of this look: it gets new flows."""
         backend = self.backend(member)
@@ -82,11 +87,17 @@ class Look:
         """Whether the load balancer was read in this look, and shows no address of it."""
         return isinstance(self.observed.balancer, BalancerReading) and self.backend(member) is None
 
+    def lacks_a_pool(self, member: str) -> bool:
+        """Whether the load balancers were read in this look, and one of them at least shows no address of it: no new flows come
+        to it there, and those of a sandwich leave by one member and come back to another."""
+        backend = self.backend(member)
+        return self.is_unlisted(member) if backend is None else backend.partly_unlisted
+
     def probed(self, member: str) -> Value:
-        """What the load balancer's probe says of it. One that no pool lists, of which every address is known, gets no new flows
-        either: BAD. UNKNOWN where it was not read."""
+        """What the load balancer's probe says of it. One that a pool does not list, of which every address is known, gets no new
+        flows either: BAD. UNKNOWN where it was not read."""
         reading, backend = self.observed.balancer, self.backend(member)
-        if backend is not None:
+        if backend is not None and not backend.partly_unlisted:
             return backend.probed
         return Value.BAD if isinstance(reading, BalancerReading) and reading.complete else Value.UNKNOWN
 

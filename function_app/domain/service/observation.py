@@ -129,6 +129,8 @@ class Backend:
     """The reasons of the other pools that list it."""
     partly_down: bool = False
     """Whether it is Down in one of them and not in another."""
+    partly_unlisted: bool = False
+    """Whether a pool of the service does not list it."""
 
     @property
     def probed(self) -> Value:
@@ -242,10 +244,10 @@ def _backends(readings: Sequence[BalancerReading]) -> dict[str, Backend]:
     for reading in readings:
         for name, backend in reading.backends.items():
             shown.setdefault(name, []).append(backend)
-    return {name: _backend(each) for name, each in shown.items()}
+    return {name: _backend(each, partly_unlisted=len(each) < len(readings)) for name, each in shown.items()}
 
 
-def _backend(shown: Sequence[Backend]) -> Backend:
+def _backend(shown: Sequence[Backend], partly_unlisted: bool) -> Backend:
     """One member as these pools list it."""
     states = {backend.admin_state for backend in shown}
     reasons = sorted((backend.reason for backend in shown), key=_weight)
@@ -255,6 +257,7 @@ def _backend(shown: Sequence[Backend]) -> Backend:
         joined(backend.address for backend in shown),
         also=tuple(reasons[1:]),
         partly_down=AdminState.DOWN in states and len(states) > 1,
+        partly_unlisted=partly_unlisted,
     )
 
 

@@ -4,8 +4,9 @@ from dataclasses import replace as with_changes
 
 from msgspec.structs import replace
 
+from function_app.domain.service.confirm import is_known_to_serve, may_predate
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, is_last_choice, set_back, why_not
+from function_app.domain.service.election import elect, is_down_by_operator, is_last_choice, set_back, why_not
 from function_app.domain.service.failover import failover
 from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.kinds import kind_of
@@ -39,8 +40,31 @@ def fence_again(look: Look, holder: str) -> Decision | None:
     failing = failover(doubted, holder)
     if failing is not None and failing.record.epoch != look.record.epoch:
         return failing
+    loosed = {*gone, *loose}
+    if other := _serves_instead(doubted, holder, loosed):
+        why = f"{other} gets new flows, and {holder} gets none: {judge(look, holder).because}"
+        return open_operation(doubted, other, Kind.FAILOVER, why)
     lifted = [f"adminState of {name} is no longer Down" for name in gone]
     return open_operation(doubted, holder, Kind.RENEW, "; ".join([*lifted, *loose.values()]))
+
+
+def _serves_instead(look: Look, holder: str, loosed: set[str]) -> str | None:
+    """Which of these, without an agent, serves in place of a holder that is known to serve and gets none now: to fence
+    it for such a holder would leave none. At a single look, as that has to choose between the two of them anyway."""
+    if not is_known_to_serve(look) or look.probed(holder) is not Value.BAD or may_predate(look, holder):
+        return None
+    if not all(map(look.is_appliance, loosed)):
+        return None
+    is_sure = look.lacks_a_pool(holder)
+    able = [name for name in look.members if name in loosed and _gets_them(look, name, is_sure)]
+    return able[0] if able else None
+
+
+def _gets_them(look: Look, member: str, is_sure: bool) -> bool:
+    """By the load balancer's probe; where the holder is in no pool, one that is not known to fail will do."""
+    if look.lacks_a_pool(member) or is_down_by_operator(look, member):
+        return False
+    return look.is_admitted(member) or (is_sure and look.probed(member) is Value.UNKNOWN)
 
 
 def _gets_flows(look: Look, member: str) -> str | None:

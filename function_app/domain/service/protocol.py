@@ -67,7 +67,7 @@ def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision
         acks={},
         operation=operation,
         learning=None,
-        tallies={},
+        tallies=record.tallies if kind is Kind.RENEW and record.target == target else {},
         admitted={},
         stalled=None,
         rank=kind_of(look.service).rank(look),

@@ -267,6 +267,34 @@ async def test_what_another_owner_lifts_is_set_to_down_again() -> None:
     assert (scene.record.target, scene.states()) == (A, {A: NONE, B: DOWN})
 
 
+async def test_what_is_lifted_while_the_holder_gets_no_flows_serves_on_and_takes_over() -> None:
+    scene = await at_rest(timing=QUICK | {"doubtPoll": "PT10S"})
+    scene.world.kill(A)
+    scene.world.admin[B] = NONE
+    before = len(scene.world.balancer_writes)
+    await scene.passes(6, every=10)
+    assert scene.record.target == B
+    assert (B, DOWN) not in scene.world.balancer_writes[before:], "it is all that serves"
+
+
+async def test_what_is_lifted_again_and_again_does_not_keep_a_dead_holder() -> None:
+    scene = await at_rest(timing=QUICK | {"doubtPoll": "PT10S"})
+    scene.world.admin[B] = NONE
+    await scene.passes(1, every=10)
+    scene.world.kill(A)
+    for _ in range(8):
+        scene.world.admin[B] = NONE
+        await scene.passes(2, every=10)
+    assert scene.record.target == B
+
+
+async def test_what_is_lifted_beside_a_holder_that_gets_flows_is_fenced_at_once() -> None:
+    scene = await at_rest(timing=QUICK | {"doubtPoll": "PT10S"})
+    scene.world.admin[B] = NONE
+    await scene.passes(1, every=10)
+    assert (scene.record.target, scene.states()) == (A, {A: NONE, B: DOWN})
+
+
 async def test_what_an_operator_set_to_down_is_no_standby_until_the_operator_takes_it_back() -> None:
     scene = await at_rest(3)
     scene.world.admin[A] = DOWN  # for maintenance

@@ -2,6 +2,9 @@
 
 from ipaddress import IPv4Address
 
+import msgspec
+
+from function_app.domain.base.timing import ONE_VOICE
 from function_app.domain.service import confirm, protocol, sharing
 from function_app.domain.service.advertise import next_advertisements, wanted
 from function_app.domain.service.bounds import Bound, Probe, bounds, noticed, with_agents
@@ -60,7 +63,10 @@ class BehindLoadBalancer(NextHopKind):
         return service.mode is not Mode.ACTIVE_ACTIVE
 
     def bounds(self, service: Service, topology: Topology, probe: Probe) -> tuple[Bound, ...]:
-        return noticed(topology, bounds(topology.timing, probe, service.handover, with_agents(service, topology)))
+        timing = topology.timing
+        if len(topology.commanded) < 2:  # a single one that watches is never believed at once (`health`)
+            timing = msgspec.structs.replace(timing, silence=max(timing.silence, ONE_VOICE))
+        return noticed(topology, bounds(timing, probe, service.handover, with_agents(service, topology)))
 
 
 def _refused(look: Look, member: str) -> str | None:
