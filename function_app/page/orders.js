@@ -37,6 +37,15 @@ const ORDERS = {
   }),
 };
 
+// What the last look shows against it: the order may be refused for that, or wait, or leave nobody to follow.
+function obstacles(status, service, verb, member) {
+  const spares = Object.entries(status.lastLook?.services[service.service]?.spares ?? {});
+  if (verb === "switchover") return spares.filter(([name, why]) => name === member && why).map(([, why]) => `Keeps it from serving: ${why}`);
+  if (verb === "resume" || verb === "undrain" || (verb === "drain" && member !== service.holder && service.holder !== null)) return [];
+  if (service.holder === null) return ["No member serves for certain: nothing moves before it is proven which one does not."];
+  return spares.length && spares.every(([, why]) => why) ? [`No other member could take over now: ${spares.map(([, why]) => why).join("; ")}`] : [];
+}
+
 // The app knows the name of who is signed in, and takes no key with a session.
 const signedIn = () => Boolean(kept("session") && !kept("key"));
 
@@ -53,6 +62,7 @@ function openOrder(status, verb, name, member) {
     h("p", {}, said.does),
     status.verdict === "stale" ? h("p", { class: "stale" }, "Nothing is known of now: what stands under “Now” is by the record.") : "",
     table("What changes", ["What", "Now", "After"], said.rows),
+    ...obstacles(status, service, verb, member).map((why) => h("p", { class: "stale" }, why)),
     h("form", { id: "order-form" },
       said.fields.map((field) => input[field]()),
       signedIn() ? null : [h("label", { for: "order-by" }, "Your name, for the history"), h("input", { id: "order-by", maxlength: 100, value: kept("by"), required: true, autocomplete: "username" })],
@@ -70,7 +80,7 @@ function orderIsCurrent(status) {
   const service = status.services.find((each) => each.service === ordering.service);
   if (service && service.epoch === ordering.epoch && service.holder === ordering.holder) return;
   byId("order-confirm").disabled = true;
-  byId("order-answer").replaceChildren(refusal([`${ordering.service} has changed since this was opened: ${service?.holder ?? "no member"} serves now, epoch ${service?.epoch}. Close this and look again.`]));
+  byId("order-answer").replaceChildren(refusal({ reasons: [`${ordering.service} has changed since this was opened: ${service?.holder ?? "no member"} serves now, epoch ${service?.epoch}. Close this and look again.`] }));
 }
 
 async function giveOrder() {
@@ -91,7 +101,8 @@ async function giveOrder() {
     byId("order-confirm").hidden = true;
     byId("order-close").textContent = "Close";
   } catch (refused) {
-    said = refusal(refused.reasons);
+    const unknown = refused.code === 0 ? ["whether the order arrived is not known: look at what stands here once the app answers"] : [];
+    said = refusal({ ...refused, reasons: [...refused.reasons, ...unknown] });
     byId("order-confirm").disabled = false;
   }
   byId("order-answer").replaceChildren(said);

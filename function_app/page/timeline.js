@@ -103,11 +103,11 @@ async function explain(topology) {
   try {
     said = h("pre", { tabindex: "0", "aria-labelledby": "explanation-title" }, await api.explain(topology, service, at));
   } catch (refused) {
-    said = refusal(refused.reasons);
+    said = refusal(refused);
   }
   show("explanation", title, said, h("p", {}, h("a", { href: "#timeline-title" }, "Back to the list")));
   byId("explanation").focus({ preventScroll: true });
   byId("explanation").scrollIntoView({ block: "start" });
 }
 
-const refusal = (reasons) => h("div", { class: "refusal", role: "alert" }, h("strong", {}, "Refused"), list(reasons));
+const refusal = ({ code, reasons }) => h("div", { class: "refusal", role: "alert" }, h("strong", {}, code === 0 ? "No answer" : "Refused"), list(reasons));

@@ -278,6 +278,35 @@ async def test_an_order_is_confirmed_with_before_and_after_and_a_refusal_keeps_e
 
 
 @alone
+async def test_before_an_order_it_is_said_that_no_other_member_could_take_over(browser: Browser, app: App) -> None:
+    def alone_left(status: Any) -> None:
+        status["lastLook"]["services"]["fw"]["spares"] = {"nva-b": "nva-b: its agent does not answer"}
+
+    app.give(changed("status-stable", alone_left))
+    async with Window.open(browser) as window:
+        await window.enter(app.url, KEY)
+        moves = (
+            ("switchover", "nva-b", "Keeps it from serving"),
+            ("drain", "nva-a", "No other member could take over now"),
+        )
+        for verb, member, said in moves:
+            await window.page.click(f"button[data-verb={verb}][data-member={member}]")
+            await window.shows("#order", f"{said}: nva-b: its agent does not answer")
+            await window.page.click("#order-close")
+
+
+@alone
+async def test_an_order_that_is_not_answered_is_not_called_refused(browser: Browser, app: App) -> None:
+    async with Window.open(browser) as window:
+        await window.enter(app.url, KEY)
+        await window.page.click("button[data-verb=switchover]")
+        await window.page.fill("#order-by", "ana")
+        await window.page.route("**/switchover", lambda route: route.abort())
+        await window.page.click("#order-confirm")
+        await window.shows("#order-answer", "No answer", "whether the order arrived is not known")
+
+
+@alone
 async def test_an_order_is_not_given_on_what_has_changed_since(browser: Browser, app: App) -> None:
     async with Window.open(browser) as window:
         await window.enter(app.url, KEY)
