@@ -751,6 +751,21 @@ def test_services_of_every_kind_are_judged_whatever_stands_before_them() -> None
     ]
 
 
+@pytest.mark.parametrize(("bare", "refused"), [((0,), True), ((1,), False), ((0, 1), True)])
+def test_what_would_never_return_is_refused_to_return_by_itself(bare: tuple[int, ...], refused: bool) -> None:
+    """Without an agent nothing shows that a member is ready; the one of lowest priority has no one to return from."""
+    doc = document()
+    for number in bare:
+        del doc["speakers"][number]["agent"]
+    assert refusals(doc) == []
+    doc["services"][0]["failover"] = {"preempt": "ready"}
+    rule = (
+        "$.services[0].failover.preempt: 'nva-a' has no agent, and nothing shows that it is ready: it would never return. Leave "
+        "it `never`, and `switchover` to it once it is well"
+    )
+    assert refusals(doc) == [rule] * refused
+
+
 @pytest.mark.parametrize(("members", "expected"), [(8, 0), (9, 1)])
 def test_at_most_eight_members_announce_themselves(members: int, expected: int) -> None:
     doc = ranked_document(members)

@@ -78,6 +78,7 @@ LAWS: tuple[Law, ...] = (
     services.one_kind_of_next_hop,
     services.ranked_services_are_active_passive,
     services.handover_fits,
+    services.who_returns_has_an_agent,
     services.announcers_can_rank,
     services.pools_have_one_service,
     services.pools_hold_the_members,
@@ -94,6 +95,7 @@ RECENT: tuple[Law, ...] = (
     services.services_alone_announce_their_prefixes,
     speakers.announcements_fit,
     peerings.clients_have_an_asn_of_their_own,
+    services.who_returns_has_an_agent,
     _timing_is_sane,
 )
 """Laws that the version before did not have: a stored document that was in force goes on being managed, with an alarm. Never one

@@ -96,6 +96,19 @@ def handover_fits(topology: Topology, _: Place) -> Iterator[Problem]:
             yield Problem(f"$.services[{i}].handover", rule)
 
 
+def who_returns_has_an_agent(topology: Topology, _: Place) -> Iterator[Problem]:
+    """`preempt: ready` needs an acknowledgement of who returns (`rest`): of a member without an agent there is none."""
+    for i, service in enumerate(topology.services):
+        least = min((member.priority for member in service.members), default=0)
+        returning = (m for m in service.members if m.speaker in topology.appliances and m.priority > least)
+        for member in returning if service.failover.preempt == "ready" else ():
+            yield Problem(
+                f"$.services[{i}].failover.preempt",
+                f"{member.speaker!r} has no agent, and nothing shows that it is ready: it would never return. Leave it `never`, "
+                "and `switchover` to it once it is well",
+            )
+
+
 def announcers_can_rank(topology: Topology, _: Place) -> Iterator[Problem]:
     """What outranking rests on: commanded announcers with sessions, and room for AS paths of distinct length."""
     speakers = {s.name: s for s in topology.speakers}
