@@ -20,6 +20,10 @@ from function_app.domain.topology.peering_names import is_ours
 WIDTH = 128
 UNBROKEN: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 PREFERENCES = ("ExpressRoute", "VpnGateway", "ASPath")
+SPELLED = {
+    each.casefold(): each
+    for each in ("subscriptions", "resourceGroups", "providers", "Microsoft.Network", "virtualHubs", "loadBalancers")
+}
 HEAD = (
     "A first topology, from what Azure says of this Route Server. It takes over the peerings below under the names that they "
     "have, and changes nothing: `hopkeeper plan` finds nothing to do. Comments say what Azure does not know. With "
@@ -92,7 +96,7 @@ def _route_server(inventory: Inventory, peers: tuple[FoundPeer, ...], names: tup
     reading = inventory.reading
     yield "routeServers:"
     yield f"  - name: {server}"
-    yield f"    id: {_scalar(inventory.id)}"
+    yield f"    id: {_id(inventory.id)}"
     if reading.branch_to_branch is not None:
         yield f"    branchToBranch: {str(reading.branch_to_branch).lower()}"
     if reading.routing_preference in PREFERENCES:
@@ -170,18 +174,23 @@ def _service(candidate: Candidate) -> Iterator[str]:
 def _load_balancer(candidate: Candidate) -> Iterator[str]:
     first, *others = candidate.pools
     yield "      loadBalancer:"
-    yield f"        id: {_scalar(first.balancer)}"
+    yield f"        id: {_id(first.balancer)}"
     yield f"        frontend: {_scalar(candidate.frontend)}"
     yield from (f"        {line}" for line in _pool(first))
     if others:
         yield "        alsoBehind:"
     for pool in others:
-        yield f"          - id: {_scalar(pool.balancer)}"
+        yield f"          - id: {_id(pool.balancer)}"
         yield from (f"            {line}" for line in _pool(pool))
 
 
 def _pool(pool: PoolBehind) -> tuple[str, str]:
     return f"backendPool: {_scalar(pool.pool)}", f"probe: {_scalar(pool.probe)}"
+
+
+def _id(resource: str) -> str:
+    """A resource id as a document takes it: what is the same in every id is compared there with its case, unlike in Azure."""
+    return _scalar("/".join(SPELLED.get(segment.casefold(), segment) for segment in resource.split("/")))
 
 
 def _scalar(text: str) -> str:

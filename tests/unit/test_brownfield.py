@@ -11,6 +11,7 @@ from function_app.domain.brownfield.peers import Originated, name_from, peers_of
 from function_app.domain.peerings.model import Peering, Provisioning, RouteServerReading
 from function_app.domain.routes.reading import LearnedRoute
 from function_app.domain.service.balancer import AddressFacts, FlowFacts, PoolFacts, RuleFacts
+from function_app.views.first_topology import first_topology
 
 INSTANCES = (IPv4Address("10.0.2.4"), IPv4Address("10.0.2.5"))
 DEFAULT = IPv4Network("0.0.0.0/0")
@@ -112,10 +113,55 @@ def test_names_of_a_load_balancer_in_two_spellings_are_one_candidate_and_one_pro
     assert candidate.remarks == ()
 
 
-def test_peers_behind_a_frontend_that_none_announces_yet_could_be_a_service_once_prefixes_are_written() -> None:
-    rule = RuleFacts(
-        name="all", protocol="All", frontend="fe", frontend_port=0, backend_port=0, pools=("nvas",), probe="agent"
+def between(pool: str, name: str = "all", frontend: str = "fe") -> RuleFacts:
+    return RuleFacts(
+        name=name, protocol="All", frontend=frontend, frontend_port=0, backend_port=0, pools=(pool,), probe="agent"
     )
+
+
+def test_pools_that_one_frontend_sends_to_are_said_to_be_one_service_at_most() -> None:
+    """Both would announce the same prefixes, which no document may say."""
+    pools = tuple(PoolFacts(name=name, addresses=(AddressFacts(name="a", ip=OWN),)) for name in ("nvas", "others"))
+    rules = (between("nvas"), between("others", "second"), between("nvas", "third", "fe-2"))
+    frontends = {"fe": FRONTEND, "fe-2": OTHER}
+    balancer = BalancerFound("/x/loadBalancers/lb", frontends, FlowFacts(rules=rules, pools=pools))
+    there = replace(found(peering(), rows=(row(FRONTEND),)), balancers=(balancer,))
+    remarks = [" ".join(each.remarks) for each in candidates(there, peers_of(there, "t")[0])]
+    assert ["frontend fe also sends to pool others: a prefix has one service" in each for each in remarks] == [
+        True,
+        False,
+        False,
+    ]
+    assert "frontend fe also sends to pool nvas: a prefix has one service" in remarks[1]
+
+
+def test_an_address_that_gets_new_flows_dead_or_alive_is_said() -> None:
+    pool = PoolFacts(name="nvas", addresses=(AddressFacts(name="a", ip=OWN, is_up=True),))
+    balancer = BalancerFound(
+        "/x/loadBalancers/lb", {"fe": FRONTEND}, FlowFacts(rules=(between("nvas"),), pools=(pool,))
+    )
+    there = replace(found(peering(), rows=(row(FRONTEND),)), balancers=(balancer,))
+    (candidate,) = candidates(there, peers_of(there, "t")[0])
+    assert candidate.remarks == (
+        "fw-1 has adminState Up: it gets new flows, dead or alive, and no failover holds: set it to None",
+    )
+
+
+def test_ids_that_azure_spells_in_capitals_are_written_as_a_document_takes_them() -> None:
+    rules, pool = (between("nvas"),), PoolFacts(name="nvas", addresses=(AddressFacts(name="a", ip=OWN),))
+    group = "/SUBSCRIPTIONS/S-1/RESOURCEGROUPS/RG-Hub/PROVIDERS/MICROSOFT.NETWORK"
+    balancer = BalancerFound(f"{group}/LOADBALANCERS/LB-1", {"fe": FRONTEND}, FlowFacts(rules=rules, pools=(pool,)))
+    there = replace(found(peering(), rows=(row(FRONTEND),)), id=f"{group}/VIRTUALHUBS/RS", balancers=(balancer,))
+    text = first_topology(there)
+    named = "/subscriptions/S-1/resourceGroups/RG-Hub/providers/Microsoft.Network"
+    assert [line.split("id: ")[1] for line in text.splitlines() if "    id: " in line] == [
+        f"{named}/virtualHubs/RS",
+        f"{named}/loadBalancers/LB-1",
+    ]
+
+
+def test_peers_behind_a_frontend_that_none_announces_yet_could_be_a_service_once_prefixes_are_written() -> None:
+    rule = between("nvas")
     pool = PoolFacts(name="nvas", addresses=(AddressFacts(name="a", ip=OWN), AddressFacts(name="b", ip=OTHER)))
     balancer = BalancerFound("/x/loadBalancers/lb", {"fe": FRONTEND}, FlowFacts(rules=(rule,), pools=(pool,)))
     there = replace(found(peering()), balancers=(balancer,))

@@ -34,8 +34,9 @@ class Address:
 
     @property
     def facts(self) -> AddressFacts:
-        is_down = self.state.casefold() == AdminState.DOWN.casefold()
-        return AddressFacts(name=self.name, ip=ipv4(self.ip), interface=self.interface, is_down=is_down)
+        state = self.state.casefold()
+        is_down, is_up = state == AdminState.DOWN.casefold(), state == AdminState.UP.casefold()
+        return AddressFacts(name=self.name, ip=ipv4(self.ip), interface=self.interface, is_down=is_down, is_up=is_up)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def _behind_balancers(inventory: Inventory, peers: tuple[FoundPeer, ...]) -> Ite
                 frontend=frontend,
                 remarks=(
                     *_of_prefixes(prefixes, address),
-                    *_of_rules(balancer, pool, probes),
+                    *_of_rules(balancer, (frontend, pool), probes),
                     *_of_addresses(inventory, addresses, members),
                     *_not_announced(members, address, prefixes),
                     *filter(None, others.values()),
@@ -120,11 +120,17 @@ def _of_prefixes(prefixes: set[IPv4Network], frontend: IPv4Address) -> Iterator[
         yield f"none of them announces anything with {frontend} as next hop: write the prefixes that they are to announce"
 
 
-def _of_rules(balancer: BalancerFound, pool: str, probes: list[str]) -> Iterator[str]:
+def _of_rules(balancer: BalancerFound, joined: tuple[str, str], probes: list[str]) -> Iterator[str]:
+    """Of the rules that join this frontend and this pool."""
+    frontend, pool = joined
     if probes[1:]:
         yield f"its rules have several probes, a service has one: {', '.join(probes)}"
     if sum(name == pool for _, name in _joined(balancer)) > 1:
         yield f"several frontends send to pool {pool}, which can have one service"
+    others = [name for each, name in _joined(balancer) if each == frontend and name != pool]
+    if others:
+        also = f"frontend {frontend} also sends to pool {', '.join(others)}"
+        yield f"{also}: a prefix has one service, so that one of them can be written down, and no failover moves the other"
 
 
 def _of_addresses(inventory: Inventory, pool: PoolFacts | None, members: tuple[FoundPeer, ...]) -> Iterator[str]:
@@ -138,6 +144,8 @@ def _of_addresses(inventory: Inventory, pool: PoolFacts | None, members: tuple[F
             yield f"{address or facts.name} is in the pool and no speaker here: it gets new flows whoever serves"
         elif facts.is_down:
             yield f"{name} has adminState Down: whoever set it has to set it back"
+        elif facts.is_up:
+            yield f"{name} has adminState Up: it gets new flows, dead or alive, and no failover holds: set it to None"
 
 
 def _not_announced(members: tuple[FoundPeer, ...], frontend: IPv4Address, prefixes: set[IPv4Network]) -> Iterator[str]:

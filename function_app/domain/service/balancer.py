@@ -58,6 +58,8 @@ class AddressFacts(Struct, frozen=True, kw_only=True):
     ip: IPv4Address | None = None
     interface: str | None = None
     is_down: bool = False
+    is_up: bool = False
+    """adminState Up: it gets new flows whatever its probe finds."""
 
 
 class PoolFacts(Struct, frozen=True, kw_only=True):
