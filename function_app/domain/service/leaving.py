@@ -10,6 +10,7 @@ app of an older version would not know, and bring it back: such a record has a s
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace as with_changes
 
 from msgspec.structs import replace
 
@@ -210,8 +211,13 @@ def _put_back(look: Look, leaving: Leaving) -> Decision:
     """One at a time, in the end all of them get new flows: which one was to have them is the operator's business now."""
     for name in _held_down(look):
         if lifting := lift(look, name):
-            return lifting
+            return with_changes(lifting, held=tuple(f"{why}{_if_gone(look, name)}" for why in lifting.held))
     return Decision(replace(look.record, leaving=replace(leaving, done=True)), because=(f"released by {leaving.by}",))
+
+
+def _if_gone(look: Look, member: str) -> str:
+    """The end of a sentence: the way out, where what is to be put back is not there."""
+    return f"; no pool lists it: `forget` {member}, and the release ends" if look.is_unlisted(member) else ""
 
 
 def _noted(look: Look) -> Record:
@@ -276,13 +282,28 @@ def departures(old: Topology, new: Topology, records: Mapping[str, Record]) -> I
             continue
         if service.key not in successors:
             rule = f"service {service.name!r} leaves while {', '.join(sorted(believed))} may serve"
-            yield Problem("$.services", f"{rule}: `retire` or `release` it first, or keep it as `formerly`")
+            way_out = _not_left_yet(record) or "`retire` or `release` it first, or keep it as `formerly`"
+            yield Problem("$.services", f"{rule}: {way_out}")
             continue
         i, successor = successors[service.key]
         yield from _members_that_leave(successor, record, f"$.services[{i}].members", old.appliances)
         known = record.about or referents_of(old, service)
         for what in moved(known, referents_of(new, successor), believed):
-            yield Problem(f"$.services[{i}]", f"{what}: {ENDS}")
+            yield Problem(f"$.services[{i}]", f"{what}: {_not_left_yet(record) or ENDS}")
+
+
+def _not_left_yet(record: Record) -> str | None:
+    """What the end of a service that leaves waits for, and the way out; None where it does not leave, or has left."""
+    leaving = record.leaving
+    if leaving is None or leaving.done:
+        return None
+    once = f"apply this again once the status says that it is {leaving.how}"
+    if leaving.how == "retired":
+        first = "each of them is proven Down, or to stand by, first"
+        return f"it is being retired, and {first}: {once}. {WITHOUT_PROOF.capitalize()}"
+    down = ", ".join(sorted(record.owed))
+    gone = "one that no pool lists any more is to be forgotten (`forget`)"
+    return f"it is being released, and our adminState Down of {down} is still to be taken back: {once}; {gone}"
 
 
 def _at_stake(record: Record) -> frozenset[str]:
@@ -293,8 +314,9 @@ def _at_stake(record: Record) -> frozenset[str]:
 
 def _members_that_leave(service: Service, record: Record, path: str, appliances: frozenset[str]) -> Iterator[Problem]:
     for name in sorted(_at_stake(record) - set(service.names)):
-        rule = f"{name} leaves while it may serve, or is Down by us: another member takes over, then `forget` it"
-        rule += ", in a `pause` that lasts until this is applied: it has no agent" if name in appliances else ""
+        ends = "another member takes over, then `forget` it"
+        ends += ", in a `pause` that lasts until this is applied: it has no agent" if name in appliances else ""
+        rule = f"{name} leaves while it may serve, or is Down by us: {_not_left_yet(record) or ends}"
         if name not in record.believed:
             rule = f"{name} leaves while it is about to serve: apply this again once that operation has ended"
         yield Problem(path, rule)

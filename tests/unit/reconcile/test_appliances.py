@@ -7,6 +7,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replaced
 
 from function_app.domain.base.errors import BadInput, Unavailable
 from function_app.domain.service.leaving import departures
@@ -371,6 +372,37 @@ async def test_a_released_service_leaves_no_member_down() -> None:
     assert scene.record.leaving is not None
     assert scene.record.leaving.done
     assert set(scene.states().values()) == {NONE}
+
+
+async def test_a_release_that_waits_for_a_member_says_for_which_and_how_it_ends() -> None:
+    """Not "release it first": that was ordered. One that is gone from the pool can never be taken back."""
+    scene = await at_rest()
+    scene.world.pool.remove(B)
+    await scene.order(ReleaseOrder())
+    outcome = await scene.slow()
+    assert "; no pool lists it: `forget` nva-b, and the release ends" in " ".join(outcome.reasons)
+
+    def refused(after: Topology) -> str:
+        (problem,) = departures(scene.topology, after, {"fw": scene.record})
+        return problem.rule
+
+    still = "it is being released, and our adminState Down of nva-b is still to be taken back: apply this again once"
+    assert f"may serve: {still}" in refused(replaced(scene.topology, services=()))
+    without_b = replaced(scene.topology.services[0], members=scene.topology.services[0].members[:1])
+    assert f"Down by us: {still}" in refused(replaced(scene.topology, services=(without_b,)))
+    await scene.order(ForgetOrder(member=B))
+    await scene.slow()
+    assert scene.record.leaving is not None
+    assert scene.record.leaving.done
+    assert not list(departures(scene.topology, replaced(scene.topology, services=()), {"fw": scene.record}))
+
+
+async def test_a_retirement_that_waits_for_a_proof_is_not_to_be_ordered_again() -> None:
+    scene = await at_rest()
+    scene.world.arm_up = False
+    await scene.order(RetireOrder())
+    (problem,) = departures(scene.topology, replaced(scene.topology, services=()), {"fw": scene.record})
+    assert "it is being retired, and each of them is proven Down, or to stand by, first" in problem.rule
 
 
 @pytest.mark.parametrize("commanded", [(A,), (B,)])
