@@ -215,6 +215,9 @@ class World:
         seen = self.facts.agents
         self.facts = replace(self.facts, agents={**seen, speaker: replace(seen[speaker], **changes)})
 
+    def silence(self, speaker: str) -> None:
+        self.facts = replace(self.facts, agents_unread={**self.facts.agents_unread, speaker: "no answer in time"})
+
     def peerings(self, server: str, *more: Peering) -> None:
         seen = self.facts.route_servers
         reading = replace(seen[server], peerings=(*seen[server].peerings, *more))

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hopkeeper_agent import __version__
 
-from function_app.adapters.agents.jws import LEEWAY
 from function_app.domain.base.errors import BadInput
+from function_app.domain.base.timing import CLOCK_LEEWAY
 from function_app.domain.peerings.model import Peering, Provisioning
 from function_app.domain.preflight.agents import AGENT_VERSION, CLOCK_OFFSET_MAX
 from function_app.domain.preflight.facts import Denied, Facts, Rehearsed
@@ -234,6 +234,10 @@ FAULTS: dict[str, tuple[Plant, Seen]] = {
         lambda w: w.agent("nva-a", offset=timedelta(seconds=-3)),
         ("clock-offset", WARNING, "$.speakers[0].agent"),
     ),
+    "an agent that is no member's does not answer": (
+        lambda w: w.silence("relay"),
+        ("answers", WARNING, "$.speakers[6].agent"),
+    ),
     "a member is not fit": (
         lambda w: w.agent("nva-b", fatal=("data-path: no echo",)),
         ("redundancy", WARNING, "$.services[0].members"),
@@ -414,7 +418,7 @@ def test_findings_come_most_serious_first() -> None:
 
 def test_the_numbers_are_those_of_the_agent_and_the_contract() -> None:
     assert __version__ == AGENT_VERSION
-    assert CLOCK_OFFSET_MAX < LEEWAY
+    assert CLOCK_OFFSET_MAX < CLOCK_LEEWAY
 
 
 def test_the_documented_rules_are_the_real_ones() -> None:

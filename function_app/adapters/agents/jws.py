@@ -21,12 +21,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from function_app.domain.base.errors import BadInput, NotAuthentic
+from function_app.domain.base.timing import CLOCK_LEEWAY
 
 ALGORITHM = "ES256"
 SIZE_MAX = 64 * 1024
 """Characters of a token (safety.md section 8)."""
-LEEWAY = timedelta(seconds=5)
-"""By how much an agent's clock and ours may differ."""
 LIFETIME = timedelta(seconds=30)
 TOKENS_MAX = 4096
 """Verified tokens of our own that are kept."""
@@ -197,9 +196,9 @@ def _check(claims: _Registered, expected: ExpectedClaims) -> None:
     if expected.now is None:
         return
     now = expected.now.timestamp()
-    if now >= claims.exp + LEEWAY.total_seconds():
+    if now >= claims.exp + CLOCK_LEEWAY.total_seconds():
         raise NotAuthentic("expired")
-    if claims.iat > now + LEEWAY.total_seconds() or claims.exp > claims.iat + LIFETIME.total_seconds() + 1:
+    if claims.iat > now + CLOCK_LEEWAY.total_seconds() or claims.exp > claims.iat + LIFETIME.total_seconds() + 1:
         # An agent whose clock runs ahead would sign messages that can be replayed later.
         raise NotAuthentic("issued in the future, or for longer than allowed")
 

@@ -13,6 +13,8 @@ from function_app.domain.base.errors import Problem
 
 ONE_VOICE = timedelta(seconds=2)
 """What `silence` is at least where a single agent or witness watches a member without an agent."""
+CLOCK_LEEWAY = timedelta(seconds=5)
+"""By how much an agent's clock and ours may differ before its reports are refused."""
 
 
 class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):

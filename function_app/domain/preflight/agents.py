@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from function_app.domain.preflight.facts import Facts
 from function_app.domain.preflight.rule import Fault, services, speakers
+from function_app.domain.service import watching
 from function_app.domain.topology.model import Mode, Topology
 
 AGENT_VERSION = "0.1.0"
@@ -93,6 +94,19 @@ def redundancy(topology: Topology, facts: Facts) -> Iterator[Fault]:
                 f"{path}.members",
                 f"{'; '.join(lacking.values())}: {means}",
                 f"bring back {', '.join(lacking)}: its machine, its agent, or what its check is about",
+            )
+
+
+def answers(topology: Topology, facts: Facts) -> Iterator[Fault]:
+    """Of agents that are no member's: witnesses and announcers. A member that does not answer is `redundancy`'s."""
+    members = frozenset[str]().union(*(service.names for service in topology.services))
+    for path, speaker in speakers(topology):
+        if (why := facts.agents_unread.get(speaker.name)) is not None and speaker.name not in members:
+            lost = watching.lost(topology, speaker.name, facts.agents_unread.keys())
+            yield Fault(
+                f"{path}.agent",
+                f"{watching.called(speaker)} does not answer ({why}){': ' if lost else ''}{lost}",
+                "bring it back: its machine, its agent, or what keeps the app from it (NSG); none may be reached from elsewhere",
             )
 
 

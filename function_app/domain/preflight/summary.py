@@ -64,6 +64,7 @@ RULES: tuple[Rule, ...] = (
     Rule("watched", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.watched),
     Rule("silence-watched", WARNING, (Need.DOCUMENT,), "docs/topology.md, timing", agents.silence_watched),
     Rule("clock-offset", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.clock_offset),
+    Rule("answers", WARNING, (Need.DOCUMENT,), "docs/operating.md", agents.answers),
     Rule("redundancy", WARNING, (Need.ANY_AGENT,), "docs/architecture.md, Evidence", agents.redundancy),
     Rule("equal-priority", INFO, (Need.DOCUMENT,), "docs/topology.md", agents.equal_priority),
     Rule("agent-alarm", WARNING, (Need.AGENT,), "docs/agent-protocol.md", agents.agent_alarms),
