@@ -4,7 +4,7 @@ Faults are plain attributes. Time stands still unless a test moves it.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
@@ -143,6 +143,8 @@ class FakeAgent:
     refuses_to_serve: bool = False
     deaf: bool = False
     """Answers questions, but commands never reach it."""
+    clock_offset: timedelta = timedelta(0)
+    """Its clock minus the app's."""
     obeyed: list[AgentCommand] = field(default_factory=list)
 
     @property
@@ -226,6 +228,7 @@ class FakeWorld:
         """Learned of peers of others, by the name of their peering."""
         self.own_checks: dict[str, Value] = {}
         """What the app's own check of a member finds, where it makes one."""
+        self.now: Callable[[], datetime] = lambda: NOW
 
     async def reaches(self, speaker: Speaker, timeout: timedelta) -> Value:
         return self.own_checks.get(speaker.name, Value.UNKNOWN)
@@ -271,7 +274,10 @@ class FakeWorld:
         sessions = {instance: agent.sessions_up and instance not in self.away for instance in INSTANCES}
         services = {s.name: mine for s in self.topology.services}
         outward = dict(agent.outward_sessions)
-        return AgentStatus(agent.boot_id, NOW, services, agent.fatal, peers, sessions, "fake", outward_sessions=outward)
+        clock = self.now() + agent.clock_offset
+        return AgentStatus(
+            agent.boot_id, clock, services, agent.fatal, peers, sessions, "fake", outward_sessions=outward
+        )
 
     async def status(self, topology: str, speaker: Speaker, timeout: timedelta) -> AgentReading:
         return self._status(speaker.name)
@@ -539,8 +545,10 @@ class FakeTelemetry:
 
 
 def make_ports(world: FakeWorld, documents: FakeDocuments | None = None, clock: FakeClock | None = None) -> Ports:
+    clock = clock or FakeClock()
+    world.now = lambda: clock.at
     return Ports(
-        clock=clock or FakeClock(),
+        clock=clock,
         documents=documents or FakeDocuments(),
         wake_ups=FakeWakeUps(),
         agents=world,

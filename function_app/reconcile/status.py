@@ -19,6 +19,7 @@ from function_app.reconcile.ports import Clock, Documents
 from function_app.reconcile.store import kept, keys
 from function_app.reconcile.store.records import Records
 from function_app.reconcile.store.topologies import Topologies, unquoted
+from function_app.reconcile.trouble import found_wrong
 
 NOT_RUNNING = (
     "the app does not run, or does not reach its storage: restart it (`az functionapp restart`). Roles stay as they are, and "
@@ -100,7 +101,9 @@ async def detail(topologies: Topologies, documents: Documents, clock: Clock, nam
         last_look=None if look is None else _aged(look, now),
     )
     stale = tuple(_stale(found))
-    trouble = tuple(_trouble(found, None if stale else found.last_look))
+    seen = None if stale else found.last_look
+    wrong = found_wrong(in_force.topology, found, seen) if seen is not None else ()
+    trouble = (*_trouble(found, seen), *wrong)
     return replace(found, verdict="stale" if stale else "trouble" if trouble else "well", reasons=stale + trouble)
 
 

@@ -217,7 +217,7 @@ class Firewall(Appliance):
 
     async def start(self) -> None:
         self._is_up = True
-        if self._speaker.watch is not None and self._speaker.watch.kind == "tcp":
+        if self._speaker.watch is not None and self._speaker.watch.port is not None:
             self._checked = await asyncio.start_server(_accept, self.address, self._speaker.watch.port)
         await self._voice.start()
         await self._voice.announce(self._announces)
@@ -231,6 +231,8 @@ class Firewall(Appliance):
 
 
 def _accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Whatever is requested, also by nothing but a connection."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     writer.close()
 
 

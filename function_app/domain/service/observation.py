@@ -193,6 +193,14 @@ class BalancerReading:
     """Members that the pool does not list and that may get new flows from another pool of the load balancer."""
     unjoined: str = ""
     """What is missing where no rule joins pool and probe: nothing shows then whether a Down, or its end, has arrived."""
+    pools: tuple["BalancerReading", ...] = ()
+    """Of a service behind several pools: what each of them showed, the next hop's first. For words alone: what a pass proves
+    later changes the whole and not these."""
+
+    @property
+    def each_pool(self) -> tuple["BalancerReading", ...]:
+        """What each pool showed, where there is one as well."""
+        return self.pools or (self,)
 
     def hides(self, member: str) -> str | None:
         """Why it proves nothing that a pool does not list the member: an address there, or another pool, may be its own. None
@@ -230,7 +238,16 @@ def in_every_pool(readings: Sequence[BalancerReading]) -> BalancerReading:
     flaws = tuple(flaw for reading in readings for flaw in reading.flaws)
     elsewhere = frozenset[str]().union(*(reading.elsewhere for reading in readings))
     return BalancerReading(
-        etag, first.frontend, _backends(readings), within, complete, strangers, flaws, elsewhere, _unjoined(readings)
+        etag,
+        first.frontend,
+        _backends(readings),
+        within,
+        complete,
+        strangers,
+        flaws,
+        elsewhere,
+        _unjoined(readings),
+        tuple(readings),
     )
 
 

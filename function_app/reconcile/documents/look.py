@@ -116,10 +116,20 @@ class HealthEvent(Part, frozen=True, kw_only=True):
     description: str
 
 
+class Trouble(Part, frozen=True, kw_only=True):
+    """What is wrong with a service, whatever is being done: `about` names what, the same from look to look, `since` the first
+    look of those without a gap that showed it."""
+
+    about: str
+    what: str
+    since: datetime
+
+
 class Service(Part, frozen=True, kw_only=True):
     """`nextHop` is where its routes should lead, as far as that is known; `loadBalancer` why it could not be read, null
     where it was read or there is none. `spares`: by member that does not serve why it could not take over, null where it could;
-    not there in a document of an older version. `metrics` and `events` explain only."""
+    it and `troubles` are not there in a document of an older version, or where no look was completed. `metrics` and `events`
+    explain only."""
 
     outcome: str
     reasons: tuple[str, ...]
@@ -127,6 +137,7 @@ class Service(Part, frozen=True, kw_only=True):
     load_balancer: str | None
     backends: dict[str, Backend]
     spares: dict[str, str | None] | UnsetType = UNSET
+    troubles: tuple[Trouble, ...] | UnsetType = UNSET
     metrics: dict[str, str]
     events: tuple[HealthEvent, ...]
 

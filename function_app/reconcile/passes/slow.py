@@ -7,11 +7,12 @@ which saves work and proves nothing (`turns`).
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.preflight.summary import Report
-from function_app.domain.service.observation import Observed, Value
+from function_app.domain.service.observation import MemberReading, Observed, Value
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import observe, trace
 from function_app.reconcile.act.rehearse import rehearsals, rehearse_adopted
@@ -127,6 +128,8 @@ async def _service(service_pass: ServicePass, agents: observe.AgentReadings, exp
     shown = partial(_explanations, service_pass.ports, service_pass.topology, service)
     nothing: tuple[Mapping[str, Value], tuple[HealthEvent, ...]] = ({}, ())
     explained = asyncio.ensure_future(explaining.part(f"{service.name}: metrics and health events", shown, nothing))
+    none: Mapping[str, MemberReading] = {}
+    tried = asyncio.ensure_future(explaining.part(f"{service.name}: own checks", partial(_own, agents, service), none))
     observed: Observed | None = None
 
     async def look(again: bool) -> Observed:
@@ -137,9 +140,18 @@ async def _service(service_pass: ServicePass, agents: observe.AgentReadings, exp
     try:
         outcome = await converge(service_pass, look)
         metrics, events = await explained
+        own = await tried
     finally:
         explained.cancel()
+        tried.cancel()
+    if observed is not None:
+        observed = replace(observed, agents={**observed.agents, **own})
     return Seen(observed, outcome, metrics, events)
+
+
+async def _own(agents: observe.AgentReadings, service: Service) -> Mapping[str, MemberReading]:
+    """The app's own checks of members where a look makes none, as no load balancer is read: for the status alone."""
+    return await observe.own_checks(agents, service) if service.load_balancer is None else {}
 
 
 async def _explanations(

@@ -24,6 +24,7 @@ from function_app.domain.service.observation import (
     Value,
 )
 from function_app.domain.service.record import Record
+from function_app.domain.service.troubles import troubles
 from function_app.domain.topology.model import Service
 from function_app.domain.topology.peering_names import is_own
 from function_app.reconcile import trace
@@ -82,12 +83,22 @@ class Summary:
     preflight: Report
 
 
+class ServiceBefore(msgspec.Struct, frozen=True, rename="camel"):
+    troubles: tuple[look.Trouble, ...] = ()
+
+
 class Before(msgspec.Struct, frozen=True, rename="camel"):
     """Of the last look document what is compared with this one."""
 
     at: datetime | None = None
     preflight: tuple[PreflightFinding, ...] = ()
     preflight_earlier: tuple[PreflightFinding, ...] = ()
+    services: dict[str, ServiceBefore] = {}
+
+    def since(self, service: str) -> dict[str, datetime]:
+        """By what was wrong with a service: since when."""
+        before = self.services.get(service)
+        return {} if before is None else {trouble.about: trouble.since for trouble in before.troubles}
 
 
 async def keep_summary(ports: Ports, summary: Summary) -> None:
@@ -100,7 +111,7 @@ async def keep_summary(ports: Ports, summary: Summary) -> None:
     unjudged = {rule.rule for rule in summary.preflight.unjudged}
     missing = {key: each for key, each in known.items() if key not in found}
     earlier = tuple(each for each in missing.values() if each.rule in unjudged)
-    now = document(summary, earlier)
+    now = document(summary, earlier, before or Before())
     await ports.documents.put(keys.status(topology), msgspec.json.format(msgspec.json.encode(now), indent=1))
     new = tuple(_in_words(each) for key, each in found.items() if key not in known)
     gone = tuple(_in_words(each) for each in missing.values() if each not in earlier)
@@ -217,7 +228,7 @@ def _unknown(summary: Summary, now: look.LastLook) -> Iterator[str]:
     yield from (f"flags {name}" for name, reading in summary.networks.peerings.items() if isinstance(reading, str))
 
 
-def document(summary: Summary, preflight_earlier: tuple[PreflightFinding, ...]) -> look.LastLook:
+def document(summary: Summary, preflight_earlier: tuple[PreflightFinding, ...], before: Before) -> look.LastLook:
     in_force = summary.in_force
     return look.LastLook(
         topology=in_force.topology.name,
@@ -230,7 +241,7 @@ def document(summary: Summary, preflight_earlier: tuple[PreflightFinding, ...]) 
         routes=_routes(summary.verification),
         networks=_networks(summary.networks),
         members={name: _member(name, reading, summary) for name, reading in _of_agents(summary)},
-        services={service.name: _service(service, summary) for service in in_force.topology.services},
+        services={s.name: _service(s, summary, before.since(s.name)) for s in in_force.topology.services},
         preflight=tuple(map(preflight_finding, summary.preflight.findings)),
         preflight_earlier=preflight_earlier,
     )
@@ -316,7 +327,7 @@ def _member(name: str, reading: AgentReading, summary: Summary) -> look.Member:
     )
 
 
-def _service(service: Service, summary: Summary) -> look.Service:
+def _service(service: Service, summary: Summary, since: Mapping[str, datetime]) -> look.Service:
     seen, next_hop = summary.services[service.name], summary.next_hops.get(service.name)
     balancer = seen.balancer
     backends = sorted(balancer.backends.items()) if isinstance(balancer, BalancerReading) else []
@@ -327,6 +338,7 @@ def _service(service: Service, summary: Summary) -> look.Service:
         load_balancer=balancer if isinstance(balancer, str) else None,
         backends={name: look.Backend(admin_state=b.admin_state, reason=b.reason) for name, b in backends},
         spares=_spares(service, summary),
+        troubles=_troubles(service, summary, since),
         metrics={name: str(value) for name, value in seen.metrics.items()},
         events=tuple(look.HealthEvent(at=e.at, kind=e.kind, description=e.description) for e in seen.events),
     )
@@ -335,6 +347,16 @@ def _service(service: Service, summary: Summary) -> look.Service:
 def _spares(service: Service, summary: Summary) -> dict[str, str | None] | UnsetType:
     looked = look_at(service, summary)
     return spares(looked) if looked is not None else UNSET
+
+
+def _troubles(
+    service: Service, summary: Summary, since: Mapping[str, datetime]
+) -> tuple[look.Trouble, ...] | UnsetType:
+    looked = look_at(service, summary)
+    if looked is None:
+        return UNSET
+    found = troubles(looked).items()
+    return tuple(look.Trouble(about=about, what=what, since=since.get(about, summary.at)) for about, what in found)
 
 
 def look_at(service: Service, summary: Summary) -> Look | None:

@@ -279,7 +279,7 @@ async def test_that_fewer_members_are_left_is_published_as_well() -> None:
 async def test_what_could_not_be_judged_for_a_while_is_shown_as_it_was_and_not_published_anew() -> None:
     scene = Scene()
     await scene.settle()
-    scene.clock.at += timedelta(minutes=1)
+    scene.world.agents["nva-b"].clock_offset = timedelta(seconds=-3)
     await scene.slow()
     scene.world.published.clear()
     scene.world.kill("nva-b")

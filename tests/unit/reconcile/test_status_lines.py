@@ -3,12 +3,21 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import yaml
 from msgspec.structs import replace
 
-from function_app.domain.base.moments import moment_of
-from function_app.reconcile.documents.status import Overview
+from function_app.domain.base.moments import moment, moment_of
+from function_app.domain.service.observation import Value
+from function_app.domain.topology.document import from_plain
+from function_app.domain.topology.laws import Place
+from function_app.reconcile.documents.findings import PreflightFinding
+from function_app.reconcile.documents.status import Left, Overview
+from function_app.reconcile.store.topologies import Topologies
+from function_app.reconcile.trouble import found_wrong
 from function_app.reconcile.use_cases import UseCases
 from function_app.views.status import ago, overview_lines, status_lines
+from tests.builders import ranked_document, text
+from tests.fakes import FakeAgent, FakeWorld
 from tests.unit.reconcile.scene import Scene
 from tests.unit.reconcile.test_use_cases import settled
 
@@ -204,3 +213,118 @@ async def test_where_sweeps_come_and_no_look_is_completed_that_is_said() -> None
     await app.wake_all()
     (why,) = (await app.status("hub")).reasons
     assert why.endswith("a sweep looks every 60 s: sweeps come, but no look is completed")
+
+
+# --- what is wrong beside the records
+
+
+async def wrong(app: UseCases) -> list[str]:
+    """In the verdict's order; without when it was first seen."""
+    status = await app.status("hub")
+    assert status.verdict == "trouble"
+    return [reason.partition(" (seen since ")[0] for reason in status.reasons]
+
+
+async def test_a_pause_hides_nothing_that_is_wrong() -> None:
+    scene, app = await at_rest()
+    await app.order("hub", "fw", "pause", {"minutes": 50, "by": "ann"})
+    scene.world.agents["nva-a"].fatal = ("data-path: no echo",)
+    await app.look("hub", "test")
+    first = scene.clock.at
+    scene.clock.at += timedelta(minutes=20)
+    await app.look("hub", "test")
+    await app.wake_all()
+    status = await app.status("hub")
+    dead = "fw: the holder looks dead: nva-a: its agent says data-path: no echo"
+    assert status.reasons[:2] == ("fw: paused", f"{dead} (seen since {moment(first)})")
+    scene.world.agents["nva-a"].fatal = ()
+    await app.look("hub", "test")
+    assert await wrong(app) == ["fw: paused"]
+
+
+async def test_an_agent_that_does_not_answer_is_trouble_whether_or_not_it_is_a_member() -> None:
+    """The holder is said to with its service alone."""
+    scene, _, app = await settled()
+    witness = {
+        "name": "w",
+        "address": "10.0.1.80",
+        "asn": 65010,
+        "role": "witness",
+        "agent": {"port": 1},
+        "peersWith": [],
+    }
+    doc = yaml.safe_load(await app.topologies.text("hub"))
+    doc["speakers"].append(witness)
+    await app.apply(text(doc))
+    scene.world.agents["w"] = FakeAgent("w", up=False)
+    await app.look("hub", "test")
+    await app.wake_all()
+    assert await wrong(app) == ["witness w does not answer (connection refused)"]
+    await app.order("hub", "fw", "pause", {"minutes": 50, "by": "ann"})
+    scene.world.kill("nva-a")
+    await app.look("hub", "test")
+    assert [reason for reason in await wrong(app) if "nva-a does not answer" in reason] == ["fw: nva-a does not answer"]
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(-900, "900 s behind"), (6, "6 s ahead")])
+async def test_a_clock_by_which_reports_are_refused_is_trouble(seconds: int, said: str) -> None:
+    scene, app = await at_rest()
+    scene.world.agents["nva-b"].clock_offset = timedelta(seconds=seconds)
+    await app.look("hub", "test")
+    assert await wrong(app) == [
+        f"the clock of nva-b is {said}: its reports are refused, so that failovers are slow; synchronise it (chrony)"
+    ]
+    scene.world.agents["nva-b"].clock_offset = timedelta(seconds=5 if seconds > 0 else -5)
+    await app.look("hub", "test")
+    assert (await app.status("hub")).verdict == "well"
+
+
+async def test_an_error_of_preflight_is_trouble_and_a_warning_is_not() -> None:
+    _, app = await at_rest()
+    status = await app.status("hub")
+    assert status.last_look is not None
+    error = PreflightFinding(
+        rule="all-ports-rule", severity="error", path="$", what="no rule", do="make one", reference="HA ports"
+    )
+    seen = replace(status.last_look, preflight=(error, replace(error, severity="warning")))
+    topology = (await app.topologies.in_force("hub")).topology
+    assert list(found_wrong(topology, status, seen)) == ["preflight all-ports-rule: no rule: make one"]
+    assert list(found_wrong(topology, status, replace(seen, generation="before"))) == [], "of another document"
+
+
+async def test_a_release_that_is_not_over_says_what_it_waits_for() -> None:
+    _, app = await at_rest()
+    status = await app.status("hub")
+    assert status.last_look is not None
+    waiting = replace(status.services[0], left=Left(how="released", by="ann", done=False), owed=("nva-b",))
+    topology = (await app.topologies.in_force("hub")).topology
+    assert list(found_wrong(topology, replace(status, services=(waiting,)), status.last_look)) == [
+        "fw: adminState Down of nva-b is ours, and still to be taken back: `apply` without the service waits for that; `forget` "
+        "a member that no pool lists any more"
+    ]
+    over = replace(waiting, left=Left(how="released", by="ann", done=True))
+    assert list(found_wrong(topology, replace(status, services=(over,)), status.last_look)) == []
+
+
+async def test_a_holder_that_no_load_balancer_probes_is_tried_by_the_app_for_the_status_alone() -> None:
+    """Its only announcer, which alone watches it, does not answer: nothing fails over, and nothing said so."""
+    doc = ranked_document(2, ("inject",))
+    for speaker in doc["speakers"][:2]:
+        del speaker["agent"]
+    topology = from_plain(doc, Place())
+    scene = Scene(world=FakeWorld(topology))
+    app = UseCases(scene.ports, Topologies(scene.documents, Place()))
+    await app.apply(text(doc))
+    for _ in range(20):
+        scene.clock.at += timedelta(seconds=10)
+        await app.look("hub", "test")
+    scene.world.kill("inject")
+    scene.world.own_checks = {"nva-a": Value.BAD, "nva-b": Value.OK}
+    before = scene.record
+    await app.look("hub", "test")
+    await app.wake_all()
+    found = await wrong(app)
+    dead = "the app's own check of it fails, and no other source can tell"
+    assert f"fw: the holder looks dead: nva-a: {dead}" in found
+    assert found[-1].startswith("inject does not answer (connection refused): it cannot be ordered to announce fw")
+    assert scene.record.target == before.target == "nva-a"
