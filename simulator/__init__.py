@@ -6,9 +6,10 @@
 
 A seed is a JSON object; every key is optional:
 
-    resources         ARM documents; `id` is required, `name` and `type` follow from it. Load balancers may leave out
-                      ids, etags and back references of their children. A bgpConnection is taken as Succeeded, a
-                      virtualNetworkPeering as Succeeded and Connected.
+    resources         ARM documents; `id` is required, `name` and `type` follow from it. One of the network resource
+                      provider without an etag is completed: ids of children, back references, what ARM fills in
+                      (`kinds.py`). Subscriptions and resource groups are there that one of them is in
+    resourceGroups    [id], others that are there
     alerts            [{name, resourceId, metric: DipAvailability, threshold: 90, windowSeconds: 300, severity: 1}]
                       fires while the average is below the threshold
     vnetPrefixes      {Route Server id: [prefix]}, what the Route Server itself advertises to its peers

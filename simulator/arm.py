@@ -1,15 +1,17 @@
 """Azure Resource Manager as a wire format over the world: paths to handlers, long-running operations, throttling.
 
-Any api-version is accepted. Types with behaviour have handlers in the table; every other type is what the seed says it
-is and can be read and listed. Faults that concern the connection (hang, lost reply) are the server's.
+Any api-version is accepted, none is refused. Types with behaviour have handlers in the table; every other type is what the
+seed says it is and can be read and listed. Faults that concern the connection (hang, lost reply) are the server's.
 """
 
 import re
 from collections.abc import Callable
 
-from simulator import monitor
+from simulator import documents, identity, monitor
+from simulator.documents import INTERFACE
+from simulator.kinds import KINDS
+from simulator.refusals import demand_known, demand_name, demand_scope, missing, parent_missing
 from simulator.resources import Json, ResourcePath, parse_path
-from simulator.route_servers import not_found
 from simulator.state import ROUTES_WAITS, ArmError, Operation, OperationKind, OperationStatus
 from simulator.wire import (
     JSON_TYPE,
@@ -27,6 +29,7 @@ type Handler = Callable[[World, Request, ResourcePath], Reply]
 
 OPERATION = re.compile(r"/providers/[^/]+/locations/[^/]+/(operations|operationresults)/([^/]+)$", re.IGNORECASE)
 METRICS = re.compile(r"^(.+)/providers/microsoft\.insights/metrics$", re.IGNORECASE)
+SPOKEN = ("/subscriptions", "/tenants", "/providers")  # where ARM is: elsewhere nothing is kept from strangers
 BUCKETS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}
 
 
@@ -35,8 +38,11 @@ def answer(world: World, request: Request) -> Reply:
     parts = request.path.strip("/").split("/")
     subscription = parts[1] if len(parts) > 1 else ""
     bucket = BUCKETS.get(request.method, "writes")
+    refused = _refused(world, request)
     left, wait = world.throttle.take(subscription, bucket, world.now)
-    if wait:
+    if refused is not None:
+        reply = error_reply(refused)
+    elif wait:
         message = f"Number of {bucket} for subscription '{subscription}' exceeded the limit. Try again later."
         reply = error_reply(ArmError(429, "SubscriptionRequestsThrottled", message, retry_after=wait))
     else:
@@ -53,6 +59,20 @@ def answer(world: World, request: Request) -> Reply:
     return reply
 
 
+def _refused(world: World, request: Request) -> ArmError | None:
+    """What no request is answered without: a token, and the version of the API that it speaks."""
+    if not request.path.lower().startswith(SPOKEN):
+        return None
+    try:
+        identity.check(request, world.now, identity.MANAGEMENT)
+    except ArmError as error:
+        return error
+    if any(name.lower() == "api-version" and value for name, value in request.query.items()):
+        return None
+    message = "The api-version query parameter (?api-version=) is required for all requests."
+    return ArmError(400, "MissingApiVersionParameter", message)
+
+
 def _dispatch(world: World, request: Request) -> Reply:
     operation = OPERATION.search(request.path)
     if operation is not None:
@@ -63,12 +83,34 @@ def _dispatch(world: World, request: Request) -> Reply:
     path = parse_path(request.path)
     if path is None:
         return _subscriptions(world, request)
+    demand_scope(world.state.resources, path.subscription, path.group)
+    if request.method == "PUT" and path.is_resource:
+        demand_name(path)
+        demand_known(path, request.document())
     handler = HANDLERS.get((path.type.lower(), request.method))
     if handler is not None:
         return handler(world, request, path)
-    if request.method == "GET":
-        return _read(world, path)
-    raise ArmError(405, "MethodNotAllowed", f"The simulator does not answer {request.method} of {path.type}.")
+    if request.method in ("GET", "HEAD"):
+        return _read(world, request, path)
+    if request.method == "DELETE" and path.is_resource and documents.resource(world.state.resources, path) is None:
+        return Reply(204)
+    raise _not_allowed(path, request.method)
+
+
+def _not_allowed(path: ResourcePath, method: str) -> ArmError:
+    """Of the simulator, not of ARM: it says what there is instead."""
+    there = ["GET", "HEAD", *(verb for kind, verb in HANDLERS if kind == path.type.lower() and verb != "GET")]
+    actions = [
+        kind.rpartition("/")[2]
+        for kind, verb in HANDLERS
+        if kind.startswith(path.type.lower() + "/") and verb == "POST"
+    ]
+    also = f", and the actions {', '.join(actions)}" if actions else ""
+    return ArmError(
+        405,
+        "MethodNotAllowed",
+        f"The simulator does not answer {method} of {path.type}; of that type it answers {', '.join(there)}{also}.",
+    )
 
 
 # Reading
@@ -89,30 +131,19 @@ def _subscriptions(world: World, request: Request) -> Reply:
     raise ArmError(404, "InvalidResource", f"The simulator has nothing at {request.path}.")
 
 
-def _read(world: World, path: ResourcePath) -> Reply:
-    if path.is_resource:
-        document = world.state.resources.get(path.id)
-        if document is None:
-            raise _missing(path)
-        return _resource(document)
-    if path.names and world.state.resources.get(path.up().id) is None:
-        raise _missing(path.up())
-    return Reply(200, {"value": world.state.resources.in_collection(path)})
+def _read(world: World, request: Request, path: ResourcePath) -> Reply:
+    resources = world.state.resources
+    if not path.is_resource:
+        return Reply(200, {"value": documents.collection(resources, path, request.method)})
+    document = documents.resource(resources, path)
+    if document is None:
+        raise missing(path)
+    # HEAD: "Resources - Check Existence" of ARM's own API.
+    return Reply(204) if request.method == "HEAD" else _resource(document)
 
 
 def _resource(document: Json) -> Reply:
     return Reply(200, document, {"ETag": document["etag"]} if "etag" in document else {})
-
-
-def _missing(path: ResourcePath) -> ArmError:
-    if len(path.names) > 1:
-        return not_found(path)
-    return ArmError(
-        404,
-        "ResourceNotFound",
-        f"The Resource '{path.type}/{path.names[0]}' under resource group '{path.group}' was not found. "
-        "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
-    )
 
 
 # Long-running operations
@@ -218,6 +249,28 @@ def _put_network_peering(world: World, request: Request, path: ResourcePath) -> 
     return _written(world, request, world.network_peerings.put(path, request.document(), match))
 
 
+# Documents without behaviour of their own
+
+
+def _put_document(world: World, request: Request, path: ResourcePath) -> Reply:
+    if len(path.names) > 1 and world.state.resources.get(path.up().id) is None:
+        raise parent_missing(path, "PUT")
+    return _written(world, request, world.documents.put(path, request.document(), request.headers.get("if-match")))
+
+
+def _put_interface(world: World, request: Request, path: ResourcePath) -> Reply:
+    """Written whole; it then is in the backend pools that its configurations name."""
+    body, match = request.document(), request.headers.get("if-match")
+    for pool in world.load_balancers.unknown_pools(body):
+        raise ArmError(
+            400,
+            "InvalidResourceReference",
+            f"Resource {pool} referenced by resource {path.id} was not found. Please make sure that the referenced "
+            "resource exists, and that both resources are in the same region.",
+        )
+    return _written(world, request, world.documents.put(path, body, match, world.load_balancers.follow))
+
+
 # Load balancers
 
 
@@ -242,14 +295,8 @@ def _written(world: World, request: Request, outcome: tuple[Json, bool, Operatio
     return reply if operation is None else _accepted(world, request, operation, reply)
 
 
-def _child(world: World, request: Request, path: ResourcePath) -> Reply:
-    if path.is_resource:
-        return _resource(world.load_balancers.child(path))
-    return Reply(200, {"value": world.load_balancers.children(path)})
-
-
 def _health(world: World, request: Request, path: ResourcePath) -> Reply:
-    owner = world.load_balancers.owner(path.up())
+    owner = world.load_balancers.owner(path.up(), "POST")
     rule = world.load_balancers.child(path.up())
     world.data_plane.health(owner["id"], rule)  # refuses now what would be refused later
 
@@ -264,7 +311,7 @@ def _health(world: World, request: Request, path: ResourcePath) -> Reply:
 def _effective_routes(world: World, request: Request, path: ResourcePath) -> Reply:
     document = world.state.resources.get(path.up().id)
     if document is None:
-        raise _missing(path.up())
+        raise parent_missing(path, "POST")
     routes = world.effective_routes.get(path.up().id.lower(), [])
 
     def finish(operation: Operation) -> None:
@@ -272,20 +319,6 @@ def _effective_routes(world: World, request: Request, path: ResourcePath) -> Rep
 
     operation = world.state.begin(OperationKind.ACTION, document, ROUTES_WAITS, finish)
     return _accepted(world, request, operation, Reply(202, None))
-
-
-def _subnets(world: World, request: Request, path: ResourcePath) -> Reply:
-    """A subnet is kept with its network."""
-    network = world.state.resources.get(path.up().id)
-    if network is None:
-        raise _missing(path.up())
-    held = [{"id": f"{network['id']}/subnets/{s['name']}", **s} for s in network["properties"].get("subnets") or ()]
-    if not path.is_resource:
-        return Reply(200, {"value": held})
-    for subnet in held:
-        if subnet["name"].lower() == path.names[-1].lower():
-            return Reply(200, subnet)
-    raise _missing(path)
 
 
 def _scale_set_interfaces(world: World, request: Request, path: ResourcePath) -> Reply:
@@ -307,13 +340,10 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("microsoft.network/virtualnetworks/virtualnetworkpeerings", "PUT"): _put_network_peering,
     (_LB, "PUT"): _put_load_balancer,
     (_LB, "PATCH"): _patch_load_balancer,
-    (f"{_LB}/backendaddresspools", "GET"): _child,
     (f"{_LB}/backendaddresspools", "PUT"): _put_pool,
-    (f"{_LB}/loadbalancingrules", "GET"): _child,
     (f"{_LB}/loadbalancingrules/health", "POST"): _health,
-    (f"{_LB}/probes", "GET"): _child,
-    (f"{_LB}/frontendipconfigurations", "GET"): _child,
-    ("microsoft.network/virtualnetworks/subnets", "GET"): _subnets,
+    **{(name, "PUT"): _put_document for name, kind in KINDS.items() if kind.is_written_whole},
+    (INTERFACE.lower(), "PUT"): _put_interface,
     ("microsoft.network/networkinterfaces/effectiveroutetable", "POST"): _effective_routes,
     ("microsoft.compute/virtualmachinescalesets/networkinterfaces", "GET"): _scale_set_interfaces,
 }

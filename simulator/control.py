@@ -161,7 +161,7 @@ async def _report_probes(control: Control, request: Request, names: tuple[str, .
         str(IPv4Address(ip)): probed(bool(one["up"]), one.get("reason"))
         for ip, one in _body(request).get("results", {}).items()
     }
-    control.world.data_plane.report(names[0], results)
+    control.world.data_plane.report(names[0], results, request.query.get("probe"))
     return await _data_plane(control, request, names)
 
 

@@ -1,13 +1,14 @@
 """Where packets go: backend pools as propagated, what probes found, and the health that follows from both.
 
 Reason codes are those of Azure's "Manage Azure Load Balancer health status" page. Probing itself is done by whoever
-forwards packets and reported here; without a report a backend is not probed (`NA`).
+forwards packets and reported here; without a report a backend is not probed (`NA`). A report is of one probe, or of all.
 """
 
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from simulator.balancer_documents import CONFIGURATION, MEMBERS
 from simulator.metrics import MetricStore
 from simulator.resources import Json, key_of
 from simulator.state import ArmError, State
@@ -42,6 +43,21 @@ class Plane:
     document: Json
     pools: dict[str, list[Backend]]
     probed: dict[str, Probed] = field(default_factory=dict)
+    by_probe: dict[str, dict[str, Probed]] = field(default_factory=dict)
+    """What one probe found, by its name, where that was said of it alone."""
+
+    def found(self, backend: Backend, probe: str) -> Probed | None:
+        return self.by_probe.get(probe, {}).get(backend.ip) or self.probed.get(backend.ip)
+
+    def serves(self, backend: Backend, probe: str | None = None) -> bool:
+        """Whether it takes new flows: by its adminState, else by that probe, else by any."""
+        if backend.admin_state != "None":
+            return backend.admin_state == "Up"
+        if probe is not None:
+            found = self.found(backend, probe)
+            return found is not None and found.up
+        seen = [results.get(backend.ip) for results in (self.probed, *self.by_probe.values())]
+        return any(one is not None and one.up for one in seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +85,38 @@ class DataPlane:
         """A load balancer's configuration reaches the data plane."""
         key = key_of(document["id"])
         pools = {
-            pool["name"]: [_backend(address) for address in pool["properties"].get("loadBalancerBackendAddresses", ())]
+            pool["name"]: [self._backend(address) for address in pool["properties"].get(MEMBERS, ())]
             for pool in document["properties"].get("backendAddressPools", ())
         }
-        probed = self.planes[key].probed if key in self.planes else {}
-        self.planes[key] = Plane(document, pools, probed)
+        before = self.planes.get(key)
+        probed, by_probe = ({}, {}) if before is None else (before.probed, before.by_probe)
+        self.planes[key] = Plane(document, pools, probed, by_probe)
         self._measure(self.planes[key])
 
-    def report(self, name: str, results: dict[str, Probed]) -> None:
-        """What probes of a load balancer found, by backend address. Raises KeyError for an unknown one."""
+    def _backend(self, address: Json) -> Backend:
+        """An address, or a network interface with the address that its configuration has."""
+        facts = address["properties"]
+        interface = (facts.get(CONFIGURATION) or {}).get("id")
+        ip = facts.get("ipAddress") or self._address_of(interface or "")
+        return Backend(address["name"], ip, facts.get("adminState") or "None", interface)
+
+    def _address_of(self, configuration: str) -> str:
+        """Empty where no network interface has that configuration."""
+        interface = self._state.resources.get(configuration.rpartition("/ipConfigurations/")[0])
+        held = interface["properties"].get("ipConfigurations") or () if interface is not None else ()
+        found = (its for its in held if key_of(its.get("id", "")) == key_of(configuration))
+        return next((str(its["properties"].get("privateIPAddress", "")) for its in found), "")
+
+    def report(self, name: str, results: dict[str, Probed], probe: str | None = None) -> None:
+        """What probes of a load balancer found, or one of them, by backend address. Raises KeyError for an unknown one."""
         plane = self.named(name)
-        before = self._any_up(plane)
-        plane.probed.update(results)
+        before = _any_up(plane)
+        if probe is None:
+            plane.probed.update(results)
+        else:
+            plane.by_probe.setdefault(_probe_named(plane, probe), {}).update(results)
         self._measure(plane)
-        if before and not self._any_up(plane):
+        if before and not _any_up(plane):
             self._note_no_healthy_backends(plane)
 
     def named(self, name: str) -> Plane:
@@ -103,51 +137,29 @@ class DataPlane:
             raise ArmError(400, "LoadBalancingRuleHasNoProbe", f"Rule {rule['id']} has no probe.")
         planes = self._frozen if self._state.faults.health_stale else self.planes
         plane = planes[key_of(resource_id)]
-        wanted = [facts.get("backendAddressPool") or {}, *facts.get("backendAddressPools", ())]
-        names = {reference["id"].rsplit("/", 1)[-1].lower() for reference in wanted if "id" in reference}
-        backends = [b for name, pool in plane.pools.items() if name.lower() in names for b in pool]
+        backends = _backends_of(plane, facts)
+        probe = str(facts["probe"]["id"]).rsplit("/", 1)[-1].lower()
+        all_down_is_up = _all_probed_up(plane, rule) and not any(plane.serves(b, probe) for b in backends)
         if self._state.faults.health_empty:
             backends = []
-        rows = [self._health_row(plane, rule, backend) for backend in backends]
+        rows = [_health_row(plane, backend, probe, all_down_is_up) for backend in backends]
         up = sum(row["state"] == "Up" for row in rows)
         return {"up": up, "down": len(rows) - up, "loadBalancerBackendAddresses": rows}
-
-    def _health_row(self, plane: Plane, rule: Json, backend: Backend) -> Json:
-        state, reason = self._judged(plane, rule, backend)
-        row: Json = {"ipAddress": backend.ip}
-        if backend.interface is not None:
-            row["networkInterfaceIPConfigurationId"] = backend.interface
-        return {**row, "state": state, "reason": reason}
-
-    def _judged(self, plane: Plane, rule: Json, backend: Backend) -> tuple[str, str]:
-        if backend.admin_state == "Down":
-            return "Down", "Down_Admin"
-        if backend.admin_state == "Up":
-            return "Up", "Up_Admin"
-        probed = plane.probed.get(backend.ip)
-        if probed is not None and probed.up:
-            return "Up", probed.reason
-        if _all_probed_up(plane, rule) and not self._any_up(plane):
-            return "Up", "Up_Probe_AllDownIsUp"
-        return "Down", NOT_PROBED if probed is None else probed.reason
-
-    def _any_up(self, plane: Plane) -> bool:
-        return any(_serves(plane, backend) for pool in plane.pools.values() for backend in pool)
 
     def _measure(self, plane: Plane) -> None:
         """DipAvailability reflects our own adminState as well as the probe; nothing is recorded before a probe."""
         self.version += 1
-        if not plane.probed:
+        if not plane.probed and not plane.by_probe:
             return
         now = self._state.now()
+        frontend = ("FrontendIPAddress", frontend_ip(plane.document))
         for pool in plane.pools.values():
             for backend in pool:
-                value = 100.0 if _serves(plane, backend) else 0.0
-                dims = (("BackendIPAddress", backend.ip),)
+                value = 100.0 if plane.serves(backend) else 0.0
+                dims = (("BackendIPAddress", backend.ip), frontend)
                 self._metrics.record(plane.document["id"], "DipAvailability", dims, now, value)
-        dims = (("FrontendIPAddress", frontend_ip(plane.document)),)
-        vip = 100.0 if self._any_up(plane) else 0.0
-        self._metrics.record(plane.document["id"], "VipAvailability", dims, now, vip)
+        vip = 100.0 if _any_up(plane) else 0.0
+        self._metrics.record(plane.document["id"], "VipAvailability", (frontend,), now, vip)
 
     def _note_no_healthy_backends(self, plane: Plane) -> None:
         self.health_events.append(
@@ -174,11 +186,41 @@ def probed(up: bool, reason: str | None) -> Probed:
     return Probed(up, REASONS.get(reason, reason) if reason else default)
 
 
-def _serves(plane: Plane, backend: Backend) -> bool:
+def _any_up(plane: Plane) -> bool:
+    return any(plane.serves(backend) for pool in plane.pools.values() for backend in pool)
+
+
+def _backends_of(plane: Plane, rule: Json) -> list[Backend]:
+    """Of every pool that a rule names, in either spelling."""
+    wanted = [rule.get("backendAddressPool") or {}, *rule.get("backendAddressPools", ())]
+    names = {reference["id"].rsplit("/", 1)[-1].lower() for reference in wanted if "id" in reference}
+    return [backend for name, pool in plane.pools.items() if name.lower() in names for backend in pool]
+
+
+def _probe_named(plane: Plane, name: str) -> str:
+    names = {probe["name"].lower() for probe in plane.document["properties"].get("probes", ())}
+    if name.lower() not in names:
+        raise KeyError(f"{plane.document['name']} has no probe that is called {name!r}")
+    return name.lower()
+
+
+def _health_row(plane: Plane, backend: Backend, probe: str, all_down_is_up: bool) -> Json:
+    state, reason = _judged(plane, backend, probe, all_down_is_up)
+    row: Json = {"ipAddress": backend.ip}
+    if backend.interface is not None:
+        row["networkInterfaceIPConfigurationId"] = backend.interface
+    return {**row, "state": state, "reason": reason}
+
+
+def _judged(plane: Plane, backend: Backend, probe: str, all_down_is_up: bool) -> tuple[str, str]:
     if backend.admin_state != "None":
-        return backend.admin_state == "Up"
-    found = plane.probed.get(backend.ip)
-    return found is not None and found.up
+        return backend.admin_state, f"{backend.admin_state}_Admin"
+    found = plane.found(backend, probe)
+    if found is not None and found.up:
+        return "Up", found.reason
+    if all_down_is_up:
+        return "Up", "Up_Probe_AllDownIsUp"
+    return "Down", NOT_PROBED if found is None else found.reason
 
 
 def _all_probed_up(plane: Plane, rule: Json) -> bool:
@@ -188,10 +230,3 @@ def _all_probed_up(plane: Plane, rule: Json) -> bool:
         for probe in plane.document["properties"].get("probes", ())
         if key_of(probe["id"]) == wanted
     )
-
-
-def _backend(address: Json) -> Backend:
-    facts = address["properties"]
-    interface = facts.get("networkInterfaceIPConfiguration") or {}
-    admin = facts.get("adminState") or "None"
-    return Backend(address["name"], facts["ipAddress"], admin, interface.get("id"))

@@ -5,7 +5,7 @@ Held to arm_virtual_hub recordings. Peerings are `route_servers.py`'s.
 
 from ipaddress import IPv4Network
 
-from simulator.network_peerings import refuse_unless_matched
+from simulator.refusals import refuse_unless_matched
 from simulator.resources import Json, ResourcePath
 from simulator.route_servers import HUB, ROUTE_SERVER_ASN, refuse_while_busy
 from simulator.state import (

@@ -5,21 +5,24 @@ The control plane only. What a write comes to where packets go is `data_plane.py
 
 from collections.abc import Callable
 from copy import deepcopy
-from ipaddress import AddressValueError, IPv4Address
 
+from simulator.balancer_documents import (
+    CONFIGURATION,
+    LOAD_BALANCER,
+    MEMBERS,
+    as_written,
+    fill,
+    fill_pool,
+    is_interface,
+    member_name,
+    merged_members,
+    refer_back,
+    restamp,
+)
+from simulator.documents import pools_of, resource
+from simulator.refusals import missing, parent_missing
 from simulator.resources import Json, ResourcePath, key_of
 from simulator.state import ArmError, Operation, OperationKind, OperationStatus, State
-
-LOAD_BALANCER = "Microsoft.Network/loadBalancers"
-CHILDREN = (
-    "frontendIPConfigurations",
-    "backendAddressPools",
-    "loadBalancingRules",
-    "probes",
-    "inboundNatRules",
-    "outboundRules",
-)
-ADMIN_STATES = ("None", "Up", "Down")
 
 
 class LoadBalancers:
@@ -31,44 +34,28 @@ class LoadBalancers:
         self._reached: dict[str, int] = {}
 
     def adopt(self, document: Json) -> None:
-        """Take a seeded load balancer in: children written by hand get what ARM would have filled in."""
-        document.setdefault("etag", self._state.new_etag())
-        facts = document["properties"]
-        facts.setdefault("provisioningState", "Succeeded")
-        for kind in CHILDREN:
-            for child in facts.get(kind, ()):
-                if "id" not in child:
-                    _complete(document, kind, child)
-        _refer_back(facts)
+        """Take a seeded load balancer in. One written by hand, without an etag, gets what ARM would have filled in."""
+        if "etag" not in document:
+            document["etag"] = self._state.new_etag()
+            facts = document["properties"]
+            document["properties"] = {"provisioningState": "Succeeded", "resourceGuid": self._state.new_id(), **facts}
+            fill(document)
         self._state.resources.put(document)
         self._propagate(deepcopy(document))
 
-    def owner(self, path: ResourcePath) -> Json:
+    def owner(self, path: ResourcePath, method: str = "GET") -> Json:
         """The load balancer a path lies in. Raises ArmError."""
         document = self._state.resources.get(path.up(len(path.types) - 1).id)
         if document is None:
-            group = path.group
-            raise ArmError(
-                404,
-                "ResourceNotFound",
-                f"The Resource '{LOAD_BALANCER}/{path.names[0]}' under resource group '{group}' was not found. "
-                "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
-            )
+            raise parent_missing(path, method)
         return document
 
     def child(self, path: ResourcePath) -> Json:
         """A pool, rule, probe or frontend by its path. Raises ArmError."""
-        for child in self.children(path):
-            if child["name"].lower() == path.names[-1].lower():
-                return child
-        raise ArmError(404, "NotFound", f"Resource {path.id} not found.")
-
-    def children(self, path: ResourcePath) -> list[Json]:
-        facts = self.owner(path)["properties"]
-        for kind in CHILDREN:
-            if kind.lower() == path.types[1].lower():
-                return list(facts.get(kind, ()))
-        raise ArmError(404, "NotFound", f"Resource {path.id} not found.")
+        found = resource(self._state.resources, path)
+        if found is None:
+            raise missing(path)
+        return found
 
     def put(self, path: ResourcePath, body: Json, if_match: str | None) -> tuple[Json, bool, Operation | None]:
         """Create or replace a load balancer: (document, created, operation). Raises ArmError."""
@@ -79,55 +66,84 @@ class LoadBalancers:
             raise _precondition_failed(path.id)
         if "location" not in body:
             raise ArmError(400, "LocationRequired", "The location property is required for this definition.")
+        guid = self._state.new_id() if known is None else known["properties"].get("resourceGuid", self._state.new_id())
+        given = deepcopy(body.get("properties") or {})
         document: Json = {
             "name": path.names[-1],
-            "id": path.id,
+            "id": path.id if known is None else known["id"],
             "etag": known["etag"] if known else self._state.new_etag(),
             "type": LOAD_BALANCER,
             "location": body["location"],
             "tags": body.get("tags", {}),
-            "properties": {"provisioningState": "Succeeded", **deepcopy(body.get("properties") or {})},
+            "properties": {**given, "provisioningState": "Succeeded", "resourceGuid": guid},
             "sku": body.get("sku", {"name": "Standard", "tier": "Regional"}),
         }
-        document["properties"].pop("resourceGuid", None)
-        for kind in CHILDREN:
-            for child in document["properties"].setdefault(kind, []):
-                _complete(document, kind, child)
-        _refer_back(document["properties"])
-        for pool in document["properties"]["backendAddressPools"]:
-            _check_addresses(pool["properties"].get("loadBalancerBackendAddresses", []))
+        before = _members_of(known)
+        for pool in given.get("backendAddressPools") or ():
+            facts = pool.setdefault("properties", {})
+            held = before.get(pool["name"].lower(), [])
+            facts[MEMBERS] = merged_members(held, facts.get(MEMBERS) or [])
+        fill(document)
         self._state.resources.put(document)
         return document, known is None, self._write(document, document)
 
     def patch(self, path: ResourcePath, body: Json, if_match: str | None) -> Json:
         """Replace the tags: a new etag for the load balancer and all in it, and nothing else. Raises ArmError."""
-        document = self.owner(path)
+        document = self.owner(path, "PATCH")
         self._check_match(document, if_match)
         document["tags"] = deepcopy(body.get("tags") or {})
-        _stamp(document, etag=self._state.new_etag(), state=document["properties"]["provisioningState"])
+        restamp(document, etag=self._state.new_etag(), state=document["properties"]["provisioningState"])
         self._state.publish("Write", document)
         return document
 
     def put_pool(self, path: ResourcePath, body: Json, if_match: str | None) -> tuple[Json, bool, Operation | None]:
         """Create or replace a backend pool: (pool, created, operation). Raises ArmError."""
-        document = self.owner(path)
+        document = self.owner(path, "PUT")
         self._check_match(document, if_match)
-        addresses = deepcopy((body.get("properties") or {}).get("loadBalancerBackendAddresses") or [])
-        _check_addresses(addresses)
         pools = document["properties"].setdefault("backendAddressPools", [])
-        pool = next((p for p in pools if p["name"].lower() == path.names[-1].lower()), None)
-        created = pool is None
-        if pool is None:
-            pool = {"name": path.names[-1]}
-            _complete(document, "backendAddressPools", pool)
-            pools.append(pool)
-        before = pool["properties"].get("loadBalancerBackendAddresses", [])
-        _keep_read_only(before, addresses)
-        if not created and addresses == before and self._state.faults.noop_keeps_etag:
+        known = next((p for p in pools if p["name"].lower() == path.names[-1].lower()), None)
+        pool = known or _new_pool(document, path.names[-1])
+        before = pool["properties"].get(MEMBERS, [])
+        given = (body.get("properties") or {}).get(MEMBERS) or []
+        members = merged_members(before, given)
+        if known is not None and self._state.faults.noop_keeps_etag and as_written(members) == as_written(before):
             return pool, False, None
-        pool["properties"]["loadBalancerBackendAddresses"] = addresses
-        _refer_back(document["properties"])
-        return pool, created, self._write(document, pool)
+        if known is None:
+            pools.append(pool)
+        pool["properties"][MEMBERS] = members
+        fill_pool(pool)
+        refer_back(document["properties"])
+        return pool, known is None, self._write(document, pool)
+
+    def follow(self, interface: Json) -> None:
+        """A network interface was written: it is in the pools that its configurations name, and in no other one."""
+        wanted = joined_by(interface)
+        prefix = key_of(interface["id"]) + "/"
+        for document in self._state.resources.of_type(LOAD_BALANCER):
+            pools = document["properties"].get("backendAddressPools") or ()
+            changes = [_join(pool, prefix, wanted.get(key_of(pool["id"]), {})) for pool in pools]
+            if any(changes):
+                self._write(document, document)
+
+    def unknown_pools(self, interface: Json) -> list[str]:
+        """Pools that a network interface's configurations name, and that are not there."""
+        known = {
+            key_of(pool["id"])
+            for document in self._state.resources.of_type(LOAD_BALANCER)
+            for pool in document["properties"].get("backendAddressPools") or ()
+        }
+        return [pool for pool in pools_of(interface) if key_of(pool) not in known]
+
+    def relate(self, interfaces: list[Json]) -> None:
+        """Seeded documents: a pool and a network interface's configuration name each other where one names the other."""
+        for document in self._state.resources.of_type(LOAD_BALANCER):
+            pools = document["properties"].get("backendAddressPools") or ()
+            for pool in pools:
+                for interface in interfaces:
+                    _relate(pool, interface)
+            members = [member for pool in pools for member in pool["properties"].get(MEMBERS) or ()]
+            if any(is_interface(member["properties"]) for member in members):  # their addresses are known only now
+                self._propagate(deepcopy(document))
 
     def _check_match(self, document: Json, if_match: str | None) -> None:
         if if_match not in (None, "*", document["etag"]):
@@ -144,16 +160,16 @@ class LoadBalancers:
                 "CanceledAndSupersededDueToAnotherOperation",
                 f"Operation {earlier.id} on {document['id']} was canceled and superseded by another operation.",
             )
-        _stamp(document, etag=self._state.new_etag(), state="Updating")
+        restamp(document, etag=self._state.new_etag(), state="Updating")
         written = deepcopy(document)
 
         def finish(operation: Operation) -> None:
             if operation.status is OperationStatus.CANCELED:
                 return
             if operation.status is OperationStatus.FAILED:
-                _stamp(document, etag=document["etag"], state="Failed")
+                restamp(document, etag=document["etag"], state="Failed")
                 return
-            _stamp(document, etag=document["etag"], state="Succeeded")
+            restamp(document, etag=document["etag"], state="Succeeded")
             operation.result = changed
             self._state.publish("Write", changed)
             delay = self._state.pace.scaled(self._state.faults.propagation)
@@ -168,67 +184,67 @@ class LoadBalancers:
             self._propagate(written)
 
 
-def _stamp(document: Json, *, etag: str, state: str) -> None:
-    """One etag and one provisioning state for the load balancer and everything in it."""
-    document["etag"] = etag
-    document["properties"]["provisioningState"] = state
-    for kind in CHILDREN:
-        for child in document["properties"].get(kind, ()):
-            child["etag"] = etag
-            child["properties"]["provisioningState"] = state
-
-
-def _complete(document: Json, kind: str, child: Json) -> None:
-    """Give a child the keys ARM answers, in ARM's order."""
-    facts = child.get("properties") or {}
-    filled = {
-        "name": child["name"],
-        "id": f"{document['id']}/{kind}/{child['name']}",
+def _new_pool(document: Json, name: str) -> Json:
+    return {
+        "name": name,
+        "id": f"{document['id']}/backendAddressPools/{name}",
         "etag": document["etag"],
-        "type": f"{LOAD_BALANCER}/{kind}",
-        "properties": {"provisioningState": "Succeeded", **facts},
+        "type": f"{LOAD_BALANCER}/backendAddressPools",
+        "properties": {"provisioningState": "Succeeded"},
     }
-    child.clear()
-    child.update(filled)
 
 
-def _refer_back(facts: Json) -> None:
-    """Frontends, pools and probes name the rules that use them, where a rule names them."""
-    for kind, name in (
-        ("frontendIPConfigurations", "frontendIPConfiguration"),
-        ("backendAddressPools", "backendAddressPool"),
-        ("probes", "probe"),
-    ):
-        for child in facts.get(kind, ()):
-            users = [
-                {"id": rule["id"]}
-                for rule in facts.get("loadBalancingRules", ())
-                if key_of(rule["properties"].get(name, {}).get("id", "")) == key_of(child["id"])
-            ]
-            if users and "loadBalancingRules" not in child["properties"]:
-                child["properties"]["loadBalancingRules"] = users
+def _members_of(document: Json | None) -> dict[str, list[Json]]:
+    pools = document["properties"].get("backendAddressPools") or () if document is not None else ()
+    return {pool["name"].lower(): pool["properties"].get(MEMBERS, []) for pool in pools}
 
 
-def _keep_read_only(before: list[Json], after: list[Json]) -> None:
-    """A write does not lose the network interface a backend address belongs to."""
-    known = {old["name"]: old["properties"].get("networkInterfaceIPConfiguration") for old in before}
-    for address in after:
-        interface = known.get(address["name"])
-        if interface is not None:
-            address["properties"].setdefault("networkInterfaceIPConfiguration", interface)
+def _configurations(interface: Json) -> list[Json]:
+    return interface["properties"].get("ipConfigurations") or []
 
 
-def _check_addresses(addresses: list[Json]) -> None:
-    for address in addresses:
-        facts = address.get("properties") or {}
-        if facts.get("adminState", "None") not in ADMIN_STATES:
-            raise ArmError(400, "InvalidRequestFormat", f"adminState {facts['adminState']!r} is not None, Up or Down.")
-        try:
-            IPv4Address(facts["ipAddress"])
-        except (KeyError, AddressValueError) as error:
-            raise ArmError(400, "InvalidRequestFormat", f"ipAddress of {address.get('name')!r} is missing.") from error
-        if not address.get("name"):
-            raise ArmError(400, "InvalidRequestFormat", f"the backend address {facts['ipAddress']} has no name.")
+def joined_by(interface: Json) -> dict[str, dict[str, str]]:
+    """Of each pool, by its key, the members that a network interface is: their names and its configurations' ids."""
+    found: dict[str, dict[str, str]] = {}
+    for its in _configurations(interface):
+        for pool in its["properties"].get("loadBalancerBackendAddressPools") or ():
+            own = its.get("id") or f"{interface['id']}/ipConfigurations/{its['name']}"
+            found.setdefault(key_of(pool["id"]), {})[member_name(own)] = own
+    return found
+
+
+def _join(pool: Json, prefix: str, wanted: dict[str, str]) -> bool:
+    """A pool's members of one interface are those that are wanted. Gives whether that changed anything."""
+    members = pool["properties"].get(MEMBERS) or []
+    own = {key: member for member in members if (key := _configuration_of(member)).startswith(prefix)}
+    ids = {key_of(each): name for name, each in wanted.items()}
+    if own.keys() == ids.keys():
+        return False
+    gone = own.keys() - ids.keys()
+    added = [(name, each) for name, each in wanted.items() if key_of(each) not in own]
+    pool["properties"][MEMBERS] = [
+        *(member for member in members if _configuration_of(member) not in gone),
+        *({"name": name, "properties": {CONFIGURATION: {"id": each}}} for name, each in added),
+    ]
+    fill_pool(pool)
+    return True
+
+
+def _configuration_of(member: Json) -> str:
+    """The key of the configuration that a member is; empty for one that is an address."""
+    facts = member["properties"]
+    return key_of(facts[CONFIGURATION]["id"]) if is_interface(facts) else ""
+
+
+def _relate(pool: Json, interface: Json) -> None:
+    held = {_configuration_of(member) for member in pool["properties"].get(MEMBERS) or ()} - {""}
+    for its in _configurations(interface):
+        named = its["properties"].get("loadBalancerBackendAddressPools") or []
+        if key_of(its.get("id", "")) in held and all(key_of(one["id"]) != key_of(pool["id"]) for one in named):
+            its["properties"]["loadBalancerBackendAddressPools"] = [*named, {"id": pool["id"]}]
+    wanted = joined_by(interface).get(key_of(pool["id"]), {})
+    if wanted:
+        _join(pool, key_of(interface["id"]) + "/", wanted)
 
 
 def _precondition_failed(resource_id: str) -> ArmError:

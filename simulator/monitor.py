@@ -9,9 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from simulator import kql
+from simulator.metric_definitions import (
+    DEFINITIONS,
+    Definition,
+    demand_dimensions,
+    demand_grain,
+    demand_metric,
+)
 from simulator.metrics import Dimensions, Span
 from simulator.resources import Json, key_of
-from simulator.state import ArmError
+from simulator.state import ArmError, FlatError
 from simulator.wire import Reply, Request
 from simulator.world import World
 
@@ -20,7 +27,6 @@ IDS_MAX = 50  # per getBatch call
 TOP = 10  # series answered when a filter is given and no `top`
 DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$")
 CLAUSE = re.compile(r"(\w+)\s+eq\s+'([^']*)'", re.IGNORECASE)
-UNITS = {"bgppeerstatus": "Count", "countofrouteslearnedfrompeer": "Count"}
 HEALTH_TABLE = "ALBHealthEvent"
 HEALTH_COLUMNS = {
     "TenantId": "string",
@@ -48,7 +54,6 @@ class MetricsQuery:
     aggregations: tuple[str, ...]
     filters: dict[str, set[str]]
     top: int | None
-    with_error_code: bool
 
 
 def individual(world: World, request: Request, resource_id: str) -> Reply:
@@ -59,14 +64,12 @@ def individual(world: World, request: Request, resource_id: str) -> Reply:
     query = {name.lower(): value for name, value in request.query.items()}
     timespan = query.get("timespan")
     start, _, end = timespan.partition("/") if timespan else ("", "", "")
-    # errorCode came with api 2019-07-01; the recording is older.
-    newer = query.get("api-version", "") >= "2019"
-    wanted = _decoded(world, query, (start or None, end or None), newer)
+    wanted = _decoded(world, query, (start or None, end or None))
     body = {
         "cost": 0,
         "timespan": f"{_iso(wanted.span.start)}/{_iso(wanted.span.end)}",
         "interval": wanted.interval,
-        "value": _metrics(world, resource_id, wanted),
+        "value": _metrics(world, resource, resource_id, wanted),
         "namespace": resource["type"],
         "resourceregion": resource.get("location", "global"),
     }
@@ -74,23 +77,30 @@ def individual(world: World, request: Request, resource_id: str) -> Reply:
 
 
 def batch(world: World, request: Request) -> Reply:
-    """POST /subscriptions/{s}/metrics:getBatch. Raises ArmError."""
+    """POST /subscriptions/{s}/metrics:getBatch. Raises ArmError: what is refused has the envelope here (304791203)."""
+    try:
+        return _batch(world, request)
+    except FlatError as error:
+        raise ArmError(error.status, error.code, error.message) from error
+
+
+def _batch(world: World, request: Request) -> Reply:
     world.permissions.demand("Microsoft.Insights/metrics/read", request.path.rpartition("/")[0])
     ids = request.document().get("resourceids")
     if not isinstance(ids, list) or not 0 < len(ids) <= IDS_MAX:
         raise ArmError(400, "BadRequest", f"resourceids must name 1 to {IDS_MAX} resources.")
     query = {name.lower(): value for name, value in request.query.items()}
-    wanted = _decoded(world, query, (query.get("starttime"), query.get("endtime")), True)
+    wanted = _decoded(world, query, (query.get("starttime"), query.get("endtime")))
     values = []
     for resource_id in ids:
-        resource = world.state.resources.get(resource_id) or {}
+        resource = world.state.resources.get(resource_id) or {"type": query.get("metricnamespace", "")}
         values.append(
             {
                 "cost": 0,
                 "starttime": _iso(wanted.span.start),
                 "endtime": _iso(wanted.span.end),
                 "interval": wanted.interval,
-                "value": _metrics(world, str(resource.get("id", resource_id)), wanted),
+                "value": _metrics(world, resource, str(resource.get("id", resource_id)), wanted),
                 "namespace": query.get("metricnamespace", resource.get("type", "")),
                 "resourceregion": resource.get("location", "global"),
                 "resourceid": resource_id.lower(),
@@ -99,15 +109,16 @@ def batch(world: World, request: Request) -> Reply:
     return Reply(200, {"values": values}, dict(METRICS_JSON))
 
 
-def _decoded(world: World, query: dict[str, str], ends: tuple[str | None, str | None], newer: bool) -> MetricsQuery:
+def _decoded(world: World, query: dict[str, str], ends: tuple[str | None, str | None]) -> MetricsQuery:
     try:
         end = _moment(ends[1]) if ends[1] else world.now
         start = _moment(ends[0]) if ends[0] else end - timedelta(hours=1)
         interval = query.get("interval", "PT1M")
+        demand_grain(interval)
         length = _duration(interval)
         top = int(query["top"]) if "top" in query else None
     except ValueError as error:
-        raise ArmError(400, "BadRequest", f"The request could not be understood: {error}") from error
+        raise FlatError(400, "BadRequest", f"The request could not be understood: {error}") from error
     filters: dict[str, set[str]] = {}
     for name, value in CLAUSE.findall(query.get("filter") or query.get("$filter") or ""):
         filters.setdefault(name.lower(), set()).add(value.lower())
@@ -119,36 +130,32 @@ def _decoded(world: World, query: dict[str, str], ends: tuple[str | None, str | 
         tuple(one.strip().lower() for one in query.get("aggregation", "average").split(",")),
         filters,
         top,
-        newer,
     )
 
 
-def _metrics(world: World, resource_id: str, wanted: MetricsQuery) -> list[Json]:
-    return [_metric(world, resource_id, name, wanted) for name in wanted.names]
+def _metrics(world: World, resource: Json, resource_id: str, wanted: MetricsQuery) -> list[Json]:
+    """Raises FlatError for what the resource's type has not."""
+    fixed = {m["name"].lower(): m for m in world.fixed_metrics if key_of(m["resourceId"]) == key_of(resource_id)}
+    seeded = tuple(Definition(m["name"], str(m.get("localizedName", m["name"])), "", m["unit"]) for m in fixed.values())
+    kind = str(resource["type"])
+    known = DEFINITIONS.get(kind.lower(), ()) + seeded
+    definitions = [demand_metric(kind, name, known) for name in wanted.names]
+    for definition in definitions:
+        demand_dimensions(definition, tuple(wanted.filters))
+    return [_metric(world, resource_id, one, wanted, fixed.get(one.name.lower())) for one in definitions]
 
 
-def _metric(world: World, resource_id: str, name: str, wanted: MetricsQuery) -> Json:
-    fixed = next(
-        (
-            one
-            for one in world.fixed_metrics
-            if key_of(one["resourceId"]) == key_of(resource_id) and one["name"].lower() == name.lower()
-        ),
-        None,
-    )
-    series = _fixed(fixed, wanted) if fixed is not None else _measured(world, resource_id, name, wanted)
-    described: Json = {
-        "id": f"{resource_id}/providers/Microsoft.Insights/metrics/{name}",
+def _metric(world: World, resource_id: str, one: Definition, wanted: MetricsQuery, fixed: Json | None) -> Json:
+    series = _fixed(fixed, wanted) if fixed is not None else _measured(world, resource_id, one.name, wanted)
+    return {
+        "id": f"{resource_id}/providers/Microsoft.Insights/metrics/{one.name}",
         "type": "Microsoft.Insights/metrics",
-        "name": {"value": name, "localizedValue": (fixed or {}).get("localizedName", name)},
+        "name": {"value": one.name, "localizedValue": one.label},
+        "displayDescription": one.description or one.label,
+        "unit": one.unit,
+        "timeseries": series,
+        "errorCode": "Success",
     }
-    if wanted.with_error_code:
-        described["displayDescription"] = (fixed or {}).get("localizedName", name)
-    described["unit"] = (fixed or {}).get("unit", UNITS.get(name.lower(), "Percent"))
-    described["timeseries"] = series
-    if wanted.with_error_code:
-        described["errorCode"] = "Success"
-    return described
 
 
 def _fixed(metric: Json, wanted: MetricsQuery) -> list[Json]:

@@ -5,10 +5,13 @@ How long a write takes and the code for a remote gateway are not from recordings
 
 from copy import deepcopy
 
+from simulator.kinds import NETWORK, kind_of
+from simulator.refusals import refuse_unless_matched
 from simulator.resources import Json, ResourcePath
 from simulator.state import ArmError, Operation, OperationKind, OperationStatus, State
 
-NETWORK_PEERING = "Microsoft.Network/virtualNetworks/virtualNetworkPeerings"
+NETWORK_PEERING = f"{NETWORK}/virtualNetworks/virtualNetworkPeerings"
+SPACES = ("remoteAddressSpace", "remoteVirtualNetworkAddressSpace")
 WAITS = (10.0,)
 FLAGS = ("allowVirtualNetworkAccess", "allowForwardedTraffic", "allowGatewayTransit", "useRemoteGateways")
 
@@ -24,19 +27,22 @@ class NetworkPeerings:
         given = body.get("properties") or {}
         if "remoteVirtualNetwork" not in given:
             raise ArmError(400, "InvalidRequestFormat", "Cannot parse the request: remoteVirtualNetwork.")
-        before = known["properties"] if known is not None else {"peeringState": "Initiated"}
+        first = {"peeringState": "Initiated", "resourceGuid": self._state.new_id()}
+        fixed = first if known is None else kind_of(NETWORK_PEERING).kept(known["properties"])
         document: Json = {
-            "name": path.names[-1],
-            "id": path.id,
+            "name": path.names[-1] if known is None else known["name"],
+            "id": path.id if known is None else known["id"],
             "etag": self._state.new_etag(),
             "type": NETWORK_PEERING,
             "properties": {
                 **deepcopy(given),
                 **{flag: bool(given.get(flag, flag == "allowVirtualNetworkAccess")) for flag in FLAGS},
-                "peeringState": before.get("peeringState", "Connected"),
+                **fixed,
                 "provisioningState": "Updating",
             },
         }
+        kind_of(NETWORK_PEERING).filled(document["properties"])
+        self.relate(document)
         self._state.resources.put(document)
 
         def finish(operation: Operation) -> None:
@@ -49,9 +55,9 @@ class NetworkPeerings:
 
         return document, known is None, self._state.begin(OperationKind.WRITE, document, WAITS, finish)
 
-
-def refuse_unless_matched(resource_id: str, known: Json | None, if_match: str | None) -> None:
-    """Raises ArmError where the condition of a write does not hold."""
-    if if_match not in (None, "*", (known or {}).get("etag")):
-        message = f"Precondition failed. If-Match does not match the current etag of {resource_id}."
-        raise ArmError(412, "PreconditionFailed", message)
+    def relate(self, document: Json) -> None:
+        """A peering names the address space of the network at its other end, where that is known."""
+        facts = document["properties"]
+        remote = self._state.resources.get((facts.get("remoteVirtualNetwork") or {}).get("id", ""))
+        if remote is not None and "addressSpace" in remote["properties"]:
+            facts |= {name: deepcopy(remote["properties"]["addressSpace"]) for name in SPACES}

@@ -67,12 +67,29 @@ class Resources:
 
     def __init__(self) -> None:
         self._documents: dict[str, Json] = {}
+        self._groups: dict[str, set[str]] = {}  # by subscription; a group outlives what was in it
 
     def get(self, resource_id: str) -> Json | None:
         return self._documents.get(key_of(resource_id))
 
     def put(self, document: Json) -> None:
-        self._documents[key_of(document["id"])] = document
+        key = key_of(document["id"])
+        if key not in self._documents:
+            self.add_scope(key)
+        self._documents[key] = document
+
+    def add_scope(self, resource_id: str) -> None:
+        """The subscription and, if it names one, the resource group of an id are there from now on."""
+        parts = key_of(resource_id).split("/")
+        groups = self._groups.setdefault(parts[2], set())
+        if len(parts) > 4 and parts[3] == "resourcegroups":
+            groups.add(parts[4])
+
+    def has_subscription(self, subscription: str) -> bool:
+        return subscription.lower() in self._groups
+
+    def has_group(self, subscription: str, group: str) -> bool:
+        return group.lower() in self._groups.get(subscription.lower(), ())
 
     def remove(self, resource_id: str) -> None:
         self._documents.pop(key_of(resource_id), None)

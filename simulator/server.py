@@ -27,7 +27,7 @@ from simulator.faults import ServiceFault
 from simulator.resources import Json
 from simulator.state import ArmError
 from simulator.webhooks import AlertWebhooks
-from simulator.wire import JSON_TYPE, Reply, Request, common_headers, error_reply
+from simulator.wire import JSON_TYPE, NO_BODY, Reply, Request, common_headers, decoded, error_reply
 from simulator.world import World
 
 BODY_MAX = 8 << 20
@@ -159,7 +159,7 @@ class Simulator:
         request = Request(
             received.method,
             received.path,
-            received.query,
+            decoded(received.query),
             {name.lower(): value for name, value in received.headers.items()},
             await received.read(),
             f"{received.scheme}://{received.host}",
@@ -227,7 +227,6 @@ class Simulator:
     def _refusal(self, error: ArmError) -> Reply:
         reply = error_reply(error)
         reply.headers |= common_headers(self.world.state, self.world.state.new_id())
-        reply.headers["Content-Type"] = JSON_TYPE
         return reply
 
 
@@ -237,12 +236,13 @@ def _is_monitor(request: Request) -> bool:
 
 def _monitored(world: World, request: Request, act: Callable[[World, Request], Reply]) -> Reply:
     try:
+        identity.check(request, world.now)
         return act(world, request)
     except ArmError as error:
-        reply = error_reply(error)
-        reply.headers["Content-Type"] = JSON_TYPE
-        return reply
+        return error_reply(error)
 
 
 def _rendered(reply: Reply) -> web.Response:
+    if reply.body is not NO_BODY:
+        reply.headers.setdefault("Content-Type", JSON_TYPE)
     return web.Response(status=reply.status, body=reply.content(), headers=reply.headers)

@@ -18,12 +18,20 @@ from simulator.resources import Json, Resources, key_of
 class ArmError(Exception):
     """A request that ARM refuses: status, code and message of the answer."""
 
-    def __init__(self, status: int, code: str, message: str, retry_after: int | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, retry_after: int | None = None, details: tuple[Json, ...] = ()
+    ) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code
         self.message = message
         self.retry_after = retry_after  # seconds, into the header as they are
+        self.details = details
+        self.headers: dict[str, str] = {}
+
+
+class FlatError(ArmError):
+    """A refusal of Azure Monitor's metrics: the body is code and message, without the envelope `error`."""
 
 
 class OperationStatus(StrEnum):

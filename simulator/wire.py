@@ -5,18 +5,21 @@ Header forms from recorded traffic (Microsoft.Network, api 2021-02-01 and 2021-0
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import unquote_plus
 
 from simulator.clock import Pace
 from simulator.resources import Json
-from simulator.state import ArmError, Operation, State
+from simulator.state import ArmError, FlatError, Operation, State
 
 JSON_TYPE = "application/json; charset=utf-8"
 NO_BODY = object()
+ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,25 @@ class Reply:
         return json.dumps(self.body, indent=2).replace("\n", "\r\n").encode()
 
 
+def decoded(query: Mapping[str, str]) -> dict[str, str]:
+    """Query values that a client quoted more than once, as `az monitor metrics list` quotes its timespan.
+
+    Azure takes them: Azure/azure-cli, test_monitor_metrics_scenario.yaml at 1268baa3, `timespan=2018-01-01T00%253A00...`.
+    """
+    plain = {}
+    for name, value in query.items():
+        while ESCAPE.search(value):
+            value = unquote_plus(value)
+        plain[name] = value
+    return plain
+
+
 def error_reply(error: ArmError) -> Reply:
-    body = {"error": {"code": error.code, "message": error.message, "details": []}}
-    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    return Reply(error.status, body, headers)
+    body: Json = {"code": error.code, "message": error.message}
+    if not isinstance(error, FlatError):
+        body = {"error": {**body, "details": list(error.details)}}
+    wait = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return Reply(error.status, body, error.headers | wait)
 
 
 def retry_headers(wait: timedelta, pace: Pace) -> dict[str, str]:

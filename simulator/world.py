@@ -8,12 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from simulator.alerts import AlertRule, Alerts
+from simulator.balancer_documents import LOAD_BALANCER
 from simulator.bgp_table import BgpTable
 from simulator.clock import Clock, Pace
 from simulator.data_plane import DataPlane
+from simulator.documents import INTERFACE, Documents
 from simulator.faults import Faults, changed
 from simulator.hubs import Hubs
-from simulator.load_balancers import LOAD_BALANCER, LoadBalancers
+from simulator.kinds import complete
+from simulator.load_balancers import LoadBalancers
 from simulator.metrics import MetricStore
 from simulator.network_peerings import NETWORK_PEERING, NetworkPeerings
 from simulator.permissions import Permissions
@@ -33,6 +36,7 @@ class World:
         self.metrics = MetricStore()
         self.data_plane = DataPlane(self.state, self.metrics)
         self.load_balancers = LoadBalancers(self.state, self.data_plane.propagate)
+        self.documents = Documents(self.state)
         self.hubs = Hubs(self.state)
         self.network_peerings = NetworkPeerings(self.state)
         self.route_servers = RouteServers(self.state, self.bgp, self.metrics)
@@ -44,8 +48,11 @@ class World:
             key_of(name): routes for name, routes in seed.get("effectiveRoutes", {}).items()
         }
         self.alerts = Alerts(self.state, self.metrics, [_alert_rule(rule) for rule in seed.get("alerts", ())])
+        for group in seed.get("resourceGroups", ()):
+            self.state.resources.add_scope(group)
         for document in seed.get("resources", ()):
-            self.adopt(deepcopy(document))
+            self._take(deepcopy(document))
+        self._relate()
         for hub_id, prefixes in seed.get("vnetPrefixes", {}).items():
             self.route_servers.set_vnet_prefixes(hub_id, prefixes)
 
@@ -66,6 +73,17 @@ class World:
 
     def adopt(self, document: Json) -> None:
         """Take a resource in as it is: no operation, no event. Raises ValueError for an id that is none."""
+        self._take(document)
+        self._relate()
+
+    def _relate(self) -> None:
+        """What two documents say of each other is in both."""
+        resources = self.state.resources
+        self.load_balancers.relate(resources.of_type(INTERFACE))
+        for peering in resources.of_type(NETWORK_PEERING):
+            self.network_peerings.relate(peering)
+
+    def _take(self, document: Json) -> None:
         path = parse_path(document["id"])
         if path is None:
             raise ValueError(f"seed: {document['id']!r} is not a resource id")
@@ -78,10 +96,7 @@ class World:
         if document["type"].lower() == PEERING.lower():
             document["properties"].setdefault("provisioningState", "Succeeded")
             document.setdefault("etag", self.state.new_etag())
-        if document["type"].lower() == NETWORK_PEERING.lower():
-            document["properties"].setdefault("provisioningState", "Succeeded")
-            document["properties"].setdefault("peeringState", "Connected")
-            document.setdefault("etag", self.state.new_etag())
+        complete(document, self.state.new_etag, self.state.new_id)
         self.state.resources.put(document)
 
 

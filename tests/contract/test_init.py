@@ -41,6 +41,7 @@ FRONTEND = IPv4Address(PAIR.frontend)
 DEFAULT = "0.0.0.0/0"
 FACTOR = 100
 RECORDINGS = Path(__file__).parents[1] / "fixtures" / "recordings"
+EMPTY_GROUP = f"/subscriptions/{PAIR.subscription}/resourceGroups/rg-empty"
 
 
 def seeded(seed: HubSeed, peers: Iterable[tuple[str, str, int]], *more: dict[str, Any]) -> dict[str, Any]:
@@ -298,15 +299,14 @@ async def test_an_interface_of_a_pool_that_is_gone_is_a_comment_and_the_rest_is_
             PAIR.route_server_id.rpartition("/providers/")[0],
             "rg-hub has several: name one; it has .*/rs-hub, .*/rs-two",
         ),
-        (
-            "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-empty",
-            "rg-empty has no Route Server; it has none",
-        ),
+        (EMPTY_GROUP, "rg-empty has no Route Server; it has none"),
+        (f"{EMPTY_GROUP}x", "404 ResourceGroupNotFound: Resource group 'rg-emptyx' could not be found"),
     ],
 )
 async def test_what_is_not_one_route_server_is_refused_by_name(resource: str, said: str, directory: Path) -> None:
     two = {"id": f"{PAIR.network_scope}/virtualHubs/rs-two", "properties": {}}
-    async with brownfield(seeded(PAIR, of_the_pair(), two), directory) as there:
+    seed = {**seeded(PAIR, of_the_pair(), two), "resourceGroups": [EMPTY_GROUP]}
+    async with brownfield(seed, directory) as there:
         with pytest.raises((BadInput, Unavailable), match=said):
             await there.init(resource)
 

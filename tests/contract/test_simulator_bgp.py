@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from lab.kit.credential import authorization
 from simulator.bgp import BgpConfig, exabgp_command
 from simulator.seeds import HubSeed, hub_seed
 from simulator.server import Simulator, SimulatorConfig
@@ -86,14 +87,16 @@ async def speaker(directory: Path, port: int, address: str, asn: int) -> AsyncIt
 
 async def connect(session: aiohttp.ClientSession, sim: Simulator, name: str, address: str, asn: int) -> None:
     body = {"properties": {"peerIp": address, "peerAsn": asn}}
-    answer = await session.put(f"{WANTED.route_server_id}/bgpConnections/{name}", json=body)
+    answer = await session.put(f"{WANTED.route_server_id}/bgpConnections/{name}?api-version=2025-05-01", json=body)
     assert answer.status == 201
     await until(lambda: any(str(peer.address) == address for peer in sim.world.route_servers.peers()))
 
 
 async def learned(session: aiohttp.ClientSession, name: str) -> dict[str, list[dict[str, Any]]]:
     """What the management API says was learned, by instance."""
-    accepted = await session.post(f"{WANTED.route_server_id}/bgpConnections/{name}/learnedRoutes")
+    accepted = await session.post(
+        f"{WANTED.route_server_id}/bgpConnections/{name}/learnedRoutes?api-version=2025-05-01"
+    )
     async with asyncio.timeout(10):
         while True:
             answer = await session.get(accepted.headers["Location"])
@@ -117,7 +120,7 @@ async def test_sessions_come_stay_and_go_with_peerings_and_speakers(sim: tuple[S
     def routes(address: str) -> list[int]:
         return [len(bgp.routes(instance, IPv4Address(address))) for instance in INSTANCES]
 
-    async with aiohttp.ClientSession(running.url) as session:
+    async with aiohttp.ClientSession(running.url, headers=authorization()) as session:
         await connect(session, running, "a", NVA_A, 65001)
         async with speaker(tmp_path, port, NVA_A, 65001) as nva_a, speaker(tmp_path, port, NVA_B, 65002):
             # The first peering in force: both instances learn its route, and the other speaker is turned away.
@@ -143,7 +146,7 @@ async def test_sessions_come_stay_and_go_with_peerings_and_speakers(sim: tuple[S
             assert not await learned(session, "a")
 
             # A deleted peering: its sessions end although the speaker lives.
-            await session.delete(f"{WANTED.route_server_id}/bgpConnections/b")
+            await session.delete(f"{WANTED.route_server_id}/bgpConnections/b?api-version=2025-05-01")
             await until(lambda: routes(NVA_B) == [0, 0])
             assert not established(NVA_B)
 
@@ -153,7 +156,7 @@ async def test_one_instance_can_be_taken_away_and_given_back(sim: tuple[Simulato
     bgp = running.world.bgp
     peer = IPv4Address(NVA_A)
     away = f"/simulator/bgp/instances/{INSTANCES[0]}"
-    async with aiohttp.ClientSession(running.url) as session:
+    async with aiohttp.ClientSession(running.url, headers=authorization()) as session:
         await connect(session, running, "a", NVA_A, 65001)
         async with speaker(tmp_path, port, NVA_A, 65001):
             await until(lambda: all(bgp.is_established(instance, peer) for instance in INSTANCES))

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
+from lab.kit.credential import authorization
 from simulator import arm
 from simulator.clock import VirtualClock
 from simulator.wire import Reply, Request
@@ -64,7 +65,8 @@ class Replay:
             path = path.replace(recorded, own)
         query = dict(parse_qsl(parts.query))
         body = exchange.sent.encode()
-        reply = arm.answer(self.world, Request(exchange.method, path, query, {}, body, "https://management.azure.com"))
+        request = Request(exchange.method, path, query, authorization(), body, "https://management.azure.com")
+        reply = arm.answer(self.world, request)
         self._learn_ids(exchange, reply)
         return reply
 
@@ -180,7 +182,8 @@ def test_bodies_about_a_peering_have_the_recorded_order_of_keys() -> None:
 
 def test_a_virtual_hub_lives_and_dies_as_recorded() -> None:
     exchanges = recorded("virtual-hub")
-    player = replay({}, exchanges[0])
+    group = unquote(urlsplit(exchanges[0].uri).path).partition("/providers/")[0]
+    player = replay({"resourceGroups": [group]}, exchanges[0])
     for exchange in exchanges:
         if exchange.method == "GET" and isinstance(exchange.body, dict) and "etag" in exchange.body:
             _let_other_services_write(player, exchange)
@@ -234,6 +237,9 @@ def test_the_metrics_of_a_resource_answer_as_recorded() -> None:
         "unit": metric["unit"],
         "values": metric["timeseries"][0]["data"],
     }
+    # Of 2019. In 2021 the same api-version, 2018-01-01, answered these two besides: Azure/azure-cli,
+    # test_monitor_metrics_scenario.yaml at 1268baa3. The service changed, not the version.
+    metric |= {"displayDescription": "Network In Billable", "errorCode": "Success"}
     player = replay({"resources": listed(exchanges, "/virtualMachines?"), "metrics": [fixed]}, exchanges[0])
     for exchange in exchanges:
         player.check(exchange)

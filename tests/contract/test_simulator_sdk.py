@@ -1,6 +1,7 @@
 """The real Azure SDK clients, over HTTPS, against the simulator."""
 
 import asyncio
+import json
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -138,7 +139,9 @@ async def test_a_write_of_tags_gives_the_pool_a_new_etag_and_changes_nothing_els
     after = await pools.get(GROUP, WANTED.load_balancer, WANTED.pool)
     assert (written.tags, written.etag) == ({"note": "1"}, after.etag)
     assert after.etag != before.etag
-    assert after.as_dict() | {"etag": None} == before.as_dict() | {"etag": None}
+    assert json.loads(json.dumps(after.as_dict()).replace(json.dumps(after.etag), json.dumps(before.etag))) == (
+        before.as_dict()
+    )
     with pytest.raises(HttpResponseError) as refused:
         await balancers.update_tags(GROUP, WANTED.load_balancer, {"tags": {}}, headers=headers)
     assert refused.value.status_code == 412

@@ -16,12 +16,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from lab.kit.credential import authorization
 from simulator.seeds import HubSeed, hub_seed
 from simulator.server import Simulator, SimulatorConfig
 
 WANTED = HubSeed(backends=(("nva-a", "10.0.1.4"), ("nva-b", "10.0.1.5")))
 FACTOR = 400.0
 PEERING = f"{WANTED.route_server_id}/bgpConnections/hopkeeper-a"
+VERSION = "?api-version=2025-05-01"
 BODY = {"properties": {"peerIp": "10.0.1.4", "peerAsn": 65001}}
 
 
@@ -64,6 +66,11 @@ async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
             await asyncio.sleep(0.01)
 
 
+def speaking(sim: Simulator) -> aiohttp.ClientSession:
+    """A client with a token."""
+    return aiohttp.ClientSession(sim.url, headers=authorization())
+
+
 def simulator(**options: Any) -> Simulator:
     return Simulator(SimulatorConfig(hub_seed(WANTED), time_factor=FACTOR, tls=False, **options))
 
@@ -73,11 +80,11 @@ async def test_a_write_and_a_delete_are_posted_to_a_validated_subscriber() -> No
     async with (
         listening(receiver) as url,
         simulator(event_subscribers=(url,)) as sim,
-        aiohttp.ClientSession(sim.url) as session,
+        speaking(sim) as session,
     ):
-        await session.put(PEERING, json=BODY)
+        await session.put(PEERING + VERSION, json=BODY)
         await until(lambda: len(receiver.notified) == 1)
-        await session.delete(PEERING)
+        await session.delete(PEERING + VERSION)
         await until(lambda: len(receiver.notified) == 2)
     assert receiver.got[0][0]["aeg-event-type"] == "SubscriptionValidation"
     written, deleted = receiver.notified
@@ -92,9 +99,9 @@ async def test_a_failed_delivery_is_repeated_until_it_is_accepted() -> None:
     async with (
         listening(receiver) as url,
         simulator(event_subscribers=(url,)) as sim,
-        aiohttp.ClientSession(sim.url) as session,
+        speaking(sim) as session,
     ):
-        await session.put(PEERING, json=BODY)
+        await session.put(PEERING + VERSION, json=BODY)
         await until(lambda: len(receiver.notified) == 3)
         await until(lambda: sim.event_grid.deliveries[0].state == "delivered")
         assert sim.event_grid.deliveries[0].attempts == [503, 500, 202]
@@ -107,9 +114,9 @@ async def test_a_refused_event_is_dead_lettered_at_once(status: int) -> None:
     async with (
         listening(receiver) as url,
         simulator(event_subscribers=(url,)) as sim,
-        aiohttp.ClientSession(sim.url) as session,
+        speaking(sim) as session,
     ):
-        await session.put(PEERING, json=BODY)
+        await session.put(PEERING + VERSION, json=BODY)
         await until(lambda: bool(sim.event_grid.deliveries) and sim.event_grid.deliveries[0].state == "dead")
         events = await (await session.get("/simulator/events")).json()
     assert [(one["reason"], one["attempts"]) for one in events["deadLettered"]] == [
@@ -122,10 +129,10 @@ async def test_an_event_may_come_more_than_once() -> None:
     async with (
         listening(receiver) as url,
         simulator(event_subscribers=(url,)) as sim,
-        aiohttp.ClientSession(sim.url) as session,
+        speaking(sim) as session,
     ):
         await session.post("/simulator/faults", json={"event_copies": 3})
-        await session.put(PEERING, json=BODY)
+        await session.put(PEERING + VERSION, json=BODY)
         await until(lambda: len(receiver.notified) == 3)
 
 
@@ -135,7 +142,7 @@ async def test_a_metric_alert_is_posted_and_later_resolved() -> None:
     async with (
         listening(receiver) as url,
         simulator(alert_webhooks=(url,)) as sim,
-        aiohttp.ClientSession(sim.url) as session,
+        speaking(sim) as session,
     ):
         await session.put(probes, json={"results": {"10.0.1.4": {"up": False}}})
         await until(lambda: len(receiver.got) == 2)  # the first is answered 503 and repeated
@@ -148,7 +155,7 @@ async def test_a_metric_alert_is_posted_and_later_resolved() -> None:
 
 async def test_the_data_plane_is_read_and_probes_are_reported() -> None:
     path = f"/simulator/dataplane/loadBalancers/{WANTED.load_balancer}"
-    async with simulator() as sim, aiohttp.ClientSession(sim.url) as session:
+    async with simulator() as sim, speaking(sim) as session:
         before = await (await session.get(path)).json()
         reported = {"results": {"10.0.1.4": {"up": False, "reason": "Down_Probe_HttpStatus"}}}
         after = await (await session.put(f"{path}/probes", json=reported)).json()
@@ -176,9 +183,9 @@ async def test_the_data_plane_is_read_and_probes_are_reported() -> None:
 
 
 async def test_requests_are_counted_and_control_is_not() -> None:
-    async with simulator() as sim, aiohttp.ClientSession(sim.url) as session:
+    async with simulator() as sim, speaking(sim) as session:
         await session.get("/simulator/world")
-        await session.get(PEERING)
+        await session.get(PEERING + VERSION)
         found = (await (await session.get("/simulator/requests")).json())["requests"]
         newer = (await (await session.get("/simulator/requests?since=1")).json())["requests"]
     assert [(one["method"], one["path"], one["status"]) for one in found] == [("GET", PEERING, 404)]
@@ -191,7 +198,7 @@ async def test_routes_can_be_set_without_bgp() -> None:
         "peer": "10.0.1.4",
         "routes": [{"network": "0.0.0.0/0", "nextHop": "10.0.1.100", "asPath": [65001]}],
     }
-    async with simulator() as sim, aiohttp.ClientSession(sim.url) as session:
+    async with simulator() as sim, speaking(sim) as session:
         await session.put("/simulator/bgp/routes", json=given)
         first = (await (await session.get("/simulator/bgp")).json())["instances"][0]
         await session.put("/simulator/bgp/routes", json={**given, "routes": []})
@@ -205,9 +212,9 @@ async def test_routes_can_be_set_without_bgp() -> None:
 
 async def test_a_resource_can_be_put_from_nowhere_without_an_event() -> None:
     foreign = {"id": f"{WANTED.route_server_id}/bgpConnections/theirs", "properties": dict(BODY["properties"])}
-    async with simulator() as sim, aiohttp.ClientSession(sim.url) as session:
+    async with simulator() as sim, speaking(sim) as session:
         assert (await session.put("/simulator/resources", json=foreign)).status == 200
-        read = await (await session.get(str(foreign["id"]))).json()
+        read = await (await session.get(str(foreign["id"]) + VERSION)).json()
         world = await (await session.get("/simulator/world")).json()
         events = await (await session.get("/simulator/events")).json()
     assert read["properties"]["provisioningState"] == "Succeeded"
@@ -216,35 +223,35 @@ async def test_a_resource_can_be_put_from_nowhere_without_an_event() -> None:
 
 
 async def test_another_client_can_use_up_the_tokens() -> None:
-    async with simulator() as sim, aiohttp.ClientSession(sim.url) as session:
-        await session.get(PEERING)
+    async with simulator() as sim, speaking(sim) as session:
+        await session.get(PEERING + VERSION)
         sim.world.throttle.drain(WANTED.subscription, "writes", sim.world.now + timedelta(hours=1))
-        refused = await session.put(PEERING, json=BODY)
+        refused = await session.put(PEERING + VERSION, json=BODY)
         assert refused.status == 429
         assert 3590 <= int(refused.headers["Retry-After"]) <= 3601
-        assert (await session.get(PEERING)).status == 404
+        assert (await session.get(PEERING + VERSION)).status == 404
 
 
 async def test_a_health_event_can_be_noted() -> None:
     query = {"query": "ALBHealthEvent | project HealthEventType, Severity, FrontendIP", "timespan": "PT5M"}
     event = {"loadBalancer": WANTED.load_balancer, "type": "DataPathAvailabilityWarning"}
-    async with simulator() as sim, aiohttp.ClientSession(sim.url) as session:
+    async with simulator() as sim, speaking(sim) as session:
         await session.post("/simulator/healthEvents", json=event)
         found = await (await session.post("/v1/workspaces/any/query", json=query)).json()
     assert found["tables"][0]["rows"] == [["DataPathAvailabilityWarning", "Warning", WANTED.frontend]]
 
 
 async def test_monitor_can_be_down_while_the_management_api_is_not() -> None:
-    async with simulator() as sim, aiohttp.ClientSession(sim.url) as session:
+    async with simulator() as sim, speaking(sim) as session:
         await session.post("/simulator/faults", json={"monitor": "refuse"})
         assert (await session.post("/v1/workspaces/any/query", json={})).status == 503
         batch = f"/subscriptions/{WANTED.subscription}/metrics:getBatch"
         assert (await session.post(batch, json={})).status == 503
-        assert (await session.get(WANTED.route_server_id)).status == 200
+        assert (await session.get(WANTED.route_server_id + VERSION)).status == 200
 
 
 async def test_nonsense_to_the_control_api_is_400_with_a_reason() -> None:
-    async with simulator() as sim, aiohttp.ClientSession(sim.url) as session:
+    async with simulator() as sim, speaking(sim) as session:
         answer = await session.post("/simulator/faults", json={"arm": "perhaps"})
         assert (answer.status, (await answer.json())["error"]) == (400, "arm cannot be 'perhaps'")
         assert (await session.get("/simulator/dataplane/loadBalancers/nobody")).status == 400
@@ -252,9 +259,9 @@ async def test_nonsense_to_the_control_api_is_400_with_a_reason() -> None:
 
 
 async def test_a_hanging_request_does_not_keep_the_simulator_from_ending() -> None:
-    async with simulator() as sim, aiohttp.ClientSession(sim.url) as session:
+    async with simulator() as sim, speaking(sim) as session:
         await session.post("/simulator/faults", json={"arm": "hang"})
-        waiting = asyncio.create_task(session.get(PEERING))
+        waiting = asyncio.create_task(session.get(PEERING + VERSION))
         await asyncio.wait([waiting], timeout=0.1)
         assert not waiting.done()
     with pytest.raises(aiohttp.ClientError):
@@ -262,7 +269,7 @@ async def test_a_hanging_request_does_not_keep_the_simulator_from_ending() -> No
 
 
 async def test_az_finds_where_to_log_in_and_gets_a_token() -> None:
-    async with simulator() as sim, aiohttp.ClientSession(sim.url) as session:
+    async with simulator() as sim, speaking(sim) as session:
         found = await (await session.get("/my-tenant/v2.0/.well-known/openid-configuration")).json()
         token = await (await session.post(found["token_endpoint"], data={"grant_type": "client_credentials"})).json()
         subscriptions = await (await session.get("/subscriptions?api-version=2022-12-01")).json()

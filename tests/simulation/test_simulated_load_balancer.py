@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lab.kit.credential import authorization
 from simulator import arm
 from simulator.clock import VirtualClock
 from simulator.data_plane import probed
@@ -25,9 +26,9 @@ class Azure:
 
     def call(self, method: str, url: str, body: Any = None, if_match: str | None = None) -> Reply:
         path, _, _ = url.removeprefix(HOST).partition("?")
-        headers = {} if if_match is None else {"if-match": if_match}
+        headers = authorization() | ({} if if_match is None else {"if-match": if_match})
         content = b"" if body is None else json.dumps(body).encode()
-        return arm.answer(self.world, Request(method, path, {}, headers, content, HOST))
+        return arm.answer(self.world, Request(method, path, {"api-version": "2025-05-01"}, headers, content, HOST))
 
     def pass_seconds(self, seconds: float) -> None:
         self.clock.advance(seconds)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lab.kit.credential import authorization
 from simulator import arm, kql, monitor
 from simulator.clock import Pace, VirtualClock
 from simulator.data_plane import probed
@@ -108,7 +109,7 @@ def test_our_own_admin_state_shows_in_dip_availability() -> None:
             }
         }
     ).encode()
-    arm.answer(azure.world, Request("PUT", pool, {}, {}, body, "https://arm"))
+    arm.answer(azure.world, Request("PUT", pool, {"api-version": "2025-05-01"}, authorization(), body, "https://arm"))
     azure.pass_seconds(60)
     azure.pass_seconds(180)
     assert averages(azure.batch())["10.0.1.4"][-1] == 0.0

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lab.kit.credential import authorization
 from simulator import arm, monitor
 from simulator.clock import VirtualClock
 from simulator.seeds import HubSeed, hub_seed
@@ -34,7 +35,7 @@ def world(*grants: tuple[str, str]) -> World:
 
 def request(method: str, path: str, body: Any = None) -> Request:
     content = b"" if body is None else json.dumps(body).encode()
-    return Request(method, path, {"api-version": "2025-05-01"}, {}, content, "https://arm")
+    return Request(method, path, {"api-version": "2025-05-01"}, authorization(), content, "https://arm")
 
 
 def ask(azure: World, method: str, path: str, body: Any = None) -> Reply:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lab.kit.credential import authorization
 from simulator import arm
 from simulator.clock import VirtualClock
 from simulator.seeds import HubSeed, hub_seed
@@ -27,7 +28,7 @@ class Azure:
     def call(self, method: str, url: str, body: Any = None, **headers: str) -> Reply:
         path, _, _ = url.removeprefix(HOST).partition("?")
         content = b"" if body is None else json.dumps(body).encode()
-        named = {name.replace("_", "-").lower(): value for name, value in headers.items()}
+        named = authorization() | {name.replace("_", "-").lower(): value for name, value in headers.items()}
         return arm.answer(self.world, Request(method, path, {"api-version": "2025-05-01"}, named, content, HOST))
 
     def pass_seconds(self, seconds: float) -> None:

@@ -1,0 +1,179 @@
+"""What a resource type is, for the types that need more said than their name: one table.
+
+What ARM fills in where a client leaves it out, what only ARM writes, which children lie in the document itself and which
+are documents of their own that the parent shows, and which properties a write may name. A type that is not here is what
+its documents are. Values from recorded traffic (tests/contract/test_simulator_documents.py names it for each).
+"""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from simulator.resources import Json
+
+# Of every type: a write neither changes nor removes them.
+ALWAYS_READ_ONLY = frozenset({"provisioningState", "resourceGuid"})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`embedded` and `shown` are collections: their names in the path and in `properties` alike."""
+
+    type: str
+    fills: Mapping[str, Any] = field(default_factory=dict)
+    read_only: frozenset[str] = frozenset()
+    embedded: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+    properties: frozenset[str] | None = None  # those that ARM knows; None: no source says
+    is_written_whole: bool = False  # by `documents.py`; other types have modules of their own, or are only read
+    guid: bool = True
+
+    def knows(self, name: str) -> bool:
+        return self.properties is None or name in self.properties or name in self.fills or name in ALWAYS_READ_ONLY
+
+    def kept(self, facts: Json) -> Json:
+        """Of `facts`, what no write changes."""
+        fixed = ALWAYS_READ_ONLY | self.read_only
+        return {name: value for name, value in facts.items() if name in fixed}
+
+    def filled(self, facts: Json) -> None:
+        """Add what ARM adds."""
+        for name, value in self.fills.items():
+            facts.setdefault(name, deepcopy(value))
+
+
+NETWORK = "Microsoft.Network"
+COMPUTE = "Microsoft.Compute"
+SET = f"{COMPUTE}/virtualMachineScaleSets"
+
+
+def _names(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_PEERING_SPACES = ("remoteAddressSpace", "remoteVirtualNetworkAddressSpace")
+_KINDS = (
+    Kind(
+        f"{NETWORK}/loadBalancers",
+        embedded=(
+            "frontendIPConfigurations",
+            "backendAddressPools",
+            "loadBalancingRules",
+            "probes",
+            "inboundNatRules",
+            "outboundRules",
+        ),
+        properties=_names(
+            "frontendIPConfigurations backendAddressPools loadBalancingRules probes inboundNatRules outboundRules "
+            "inboundNatPools mode scope"
+        ),
+    ),
+    Kind(
+        f"{NETWORK}/loadBalancers/backendAddressPools",
+        properties=_names(
+            "backendIPConfigurations drainPeriodInSeconds inboundNatRules loadBalancerBackendAddresses "
+            "loadBalancingRules location outboundRule outboundRules syncMode tunnelInterfaces virtualNetwork"
+        ),
+        guid=False,
+    ),
+    Kind(
+        f"{NETWORK}/networkInterfaces",
+        fills={
+            "dnsSettings": {"dnsServers": [], "appliedDnsServers": []},
+            "enableAcceleratedNetworking": False,
+            "enableIPForwarding": False,
+            "hostedWorkloads": [],
+            "tapConfigurations": [],
+        },
+        read_only=frozenset({"macAddress", "primary", "virtualMachine", "hostedWorkloads"}),
+        embedded=("ipConfigurations",),
+        is_written_whole=True,
+    ),
+    Kind(
+        f"{NETWORK}/virtualNetworks",
+        fills={"subnets": [], "enableDdosProtection": False},
+        embedded=("subnets",),
+        shown=("virtualNetworkPeerings",),
+        is_written_whole=True,
+    ),
+    Kind(
+        f"{NETWORK}/virtualNetworks/virtualNetworkPeerings",
+        fills={
+            "peeringState": "Connected",
+            "peeringSyncLevel": "FullyInSync",
+            "doNotVerifyRemoteGateways": False,
+            "peerCompleteVnets": True,
+            "remoteAddressSpace": {"addressPrefixes": []},
+            "remoteVirtualNetworkAddressSpace": {"addressPrefixes": []},
+            "routeServiceVips": {},
+        },
+        read_only=frozenset({"peeringState", "peeringSyncLevel", "routeServiceVips", *_PEERING_SPACES}),
+        properties=_names(
+            "allowForwardedTraffic allowGatewayTransit allowVirtualNetworkAccess doNotVerifyRemoteGateways "
+            "enableOnlyIPv6Peering localAddressSpace localSubnetNames localVirtualNetworkAddressSpace "
+            "peerCompleteVnets peeringState peeringSyncLevel remoteAddressSpace remoteBgpCommunities "
+            "remoteSubnetNames remoteVirtualNetwork remoteVirtualNetworkAddressSpace "
+            "remoteVirtualNetworkEncryption useRemoteGateways"
+        ),
+    ),
+    Kind(
+        f"{NETWORK}/virtualHubs/bgpConnections",
+        properties=_names("connectionState hubVirtualNetworkConnection peerAsn peerIp routingConfiguration"),
+        guid=False,
+    ),
+    Kind(f"{NETWORK}/routeTables", fills={"routes": []}, embedded=("routes",), is_written_whole=True),
+    Kind(f"{COMPUTE}/virtualMachines", is_written_whole=True, guid=False),
+    Kind(SET, is_written_whole=True, guid=False),
+    Kind(f"{SET}/virtualMachines", is_written_whole=True, guid=False),
+    Kind(f"{SET}/virtualMachines/networkInterfaces", embedded=("ipConfigurations",), guid=False),
+)
+KINDS: dict[str, Kind] = {kind.type.lower(): kind for kind in _KINDS}
+_UNKNOWN = Kind("", guid=False)
+
+
+def kind_of(resource_type: str) -> Kind:
+    return KINDS.get(resource_type.lower(), _UNKNOWN)
+
+
+def is_network(resource_type: str) -> bool:
+    """Whether it is of the network resource provider, whose documents have etags."""
+    return resource_type.lower().startswith("microsoft.network/")
+
+
+def complete(document: Json, new_etag: Callable[[], str], new_guid: Callable[[], str]) -> None:
+    """Give a document that was written by hand what ARM answers besides. One with an etag is ARM's own: left as it is."""
+    kind = kind_of(document["type"])
+    if not is_network(document["type"]) or "etag" in document or kind is _UNKNOWN:
+        return
+    document["etag"] = new_etag()
+    facts = document["properties"]
+    document["properties"] = {"provisioningState": facts.pop("provisioningState", "Succeeded")}
+    if kind.guid:
+        document["properties"]["resourceGuid"] = facts.pop("resourceGuid", None) or new_guid()
+    document["properties"] |= facts
+    kind.filled(document["properties"])
+    stamp(document)
+
+
+def stamp(document: Json) -> None:
+    """Its embedded children have their keys, in ARM's order, and the document's etag and state."""
+    for collection in kind_of(document["type"]).embedded:
+        for child in document["properties"].get(collection) or ():
+            own = child.get("name") or str(child.get("id", "")).rpartition("/")[2]
+            if own:
+                _stamp(document, collection, child, own)
+
+
+def _stamp(document: Json, collection: str, child: Json, name: str) -> None:
+    facts = dict(child.get("properties") or {})
+    facts.pop("provisioningState", None)
+    keys: Json = {"name": name, "id": f"{document['id']}/{collection}/{name}"}
+    if "etag" in document:
+        keys["etag"] = document["etag"]
+    keys["type"] = f"{document['type']}/{collection}"
+    state = document["properties"].get("provisioningState", "Succeeded")
+    keys["properties"] = {"provisioningState": state, **facts}
+    rest = {key: value for key, value in child.items() if key not in keys}
+    child.clear()
+    child.update(keys | rest)
