@@ -36,7 +36,8 @@ class Hubs:
         given = body.get("properties") or {}
         if known is not None:
             refuse_while_busy(self._state, known)
-            known["tags"] = body.get("tags", known.get("tags", {}))
+            if "tags" in body:
+                known["tags"] = body["tags"]
             known["properties"] |= {flag: given[flag] for flag in FLAGS if flag in given}
             return known, self._begin(known, HUB_PATCH_WAITS)
         if "location" not in body:

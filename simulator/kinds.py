@@ -102,6 +102,10 @@ _KINDS = (
         fills={
             "peeringState": "Connected",
             "peeringSyncLevel": "FullyInSync",
+            "allowVirtualNetworkAccess": True,
+            "allowForwardedTraffic": False,
+            "allowGatewayTransit": False,
+            "useRemoteGateways": False,
             "doNotVerifyRemoteGateways": False,
             "peerCompleteVnets": True,
             "remoteAddressSpace": {"addressPrefixes": []},

@@ -74,7 +74,7 @@ class LoadBalancers:
             "etag": known["etag"] if known else self._state.new_etag(),
             "type": LOAD_BALANCER,
             "location": body["location"],
-            "tags": body.get("tags", {}),
+            **({"tags": body.get("tags") or {}} if known is None or "tags" in body else {}),
             "properties": {**given, "provisioningState": "Succeeded", "resourceGuid": guid},
             "sku": body.get("sku", {"name": "Standard", "tier": "Regional"}),
         }

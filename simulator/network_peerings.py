@@ -13,7 +13,6 @@ from simulator.state import ArmError, Operation, OperationKind, OperationStatus,
 NETWORK_PEERING = f"{NETWORK}/virtualNetworks/virtualNetworkPeerings"
 SPACES = ("remoteAddressSpace", "remoteVirtualNetworkAddressSpace")
 WAITS = (10.0,)
-FLAGS = ("allowVirtualNetworkAccess", "allowForwardedTraffic", "allowGatewayTransit", "useRemoteGateways")
 
 
 class NetworkPeerings:
@@ -35,8 +34,7 @@ class NetworkPeerings:
             "etag": self._state.new_etag(),
             "type": NETWORK_PEERING,
             "properties": {
-                **deepcopy(given),
-                **{flag: bool(given.get(flag, flag == "allowVirtualNetworkAccess")) for flag in FLAGS},
+                **{name: value for name, value in deepcopy(given).items() if value is not None},
                 **fixed,
                 "provisioningState": "Updating",
             },
