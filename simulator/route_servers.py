@@ -30,6 +30,7 @@ RESERVED_ASNS = frozenset(
     {8074, 8075, 12076, 23456, 65515, 65517, 65518, 65519, 65520, *range(64496, 64512), *range(65535, 65552)}
 )
 LEARNED_WEIGHT = 32768
+PLATFORM = IPv4Address("168.63.129.16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,11 @@ class RouteServers:
             # The code is not from a recording.
             raise ArmError(
                 400, "HubBgpConnectionsLimitReached", f"A Route Server has at most {PEERS_MAX} BGP connections."
+            )
+        elif _is_azure_s(IPv4Address(wanted["peerIp"]), hub):
+            # The code is not from a recording.
+            raise ArmError(
+                400, "BgpConnectionPeerIpInvalid", f"{wanted['peerIp']} is Azure's own and cannot be a peer."
             )
         elif any(peering["properties"]["peerIp"] == wanted["peerIp"] for peering in self.peerings(hub["id"])):
             # The code is not from a recording.
@@ -252,6 +258,11 @@ def refuse_while_busy(state: State, hub: Json) -> None:
         "AnotherOperationInProgress",
         f"Another operation on this or dependent resource is in progress: {flying[0].id}.",
     )
+
+
+def _is_azure_s(address: IPv4Address, hub: Json) -> bool:
+    """The Route Server itself, the platform (168.63.129.16), or link-local, as the instance metadata service is."""
+    return address in instances_of(hub) or address == PLATFORM or address.is_link_local
 
 
 def not_found(path: ResourcePath) -> ArmError:

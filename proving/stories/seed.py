@@ -17,6 +17,7 @@ from function_app.domain.topology.model import (
     Topology,
 )
 from function_app.domain.topology.peering_names import peering_name
+from simulator.balancer_documents import member_name
 from simulator.resources import Json
 from simulator.seeds import Probe, load_balancer
 
@@ -29,12 +30,14 @@ APP_PREFIX = "10.255.255.0/27"
 class Seeding:
     """What a topology leaves open.
 
-    `instances` by Route Server; `by_address`: pools name addresses, not interfaces; `peered`: our peerings are there;
+    `instances` by Route Server; `by_address`: pools name addresses, not interfaces; `by_interface`: interfaces, and no
+    addresses, as `az network nic ip-config address-pool add` makes them; `peered`: our peerings are there;
     `own_way_out`: the app's subnet has a route table that leads to Internet past whatever Route Servers tell it.
     """
 
     instances: dict[str, tuple[str, str]] = field(default_factory=dict)
     by_address: bool = False
+    by_interface: bool = False
     peered: bool = False
     own_way_out: bool = True
 
@@ -218,6 +221,8 @@ class Seed:
         else:
             configuration = f"{self._interface(speaker)}/ipConfigurations/ipconfig1"
             where = {"networkInterfaceIPConfiguration": {"id": configuration}}
+            if self._how.by_interface:
+                return {"name": member_name(configuration), "properties": where}
         return {"name": speaker.name, "properties": {"ipAddress": str(speaker.address), **where}}
 
     def beyond(self, peering: NetworkPeering) -> str:

@@ -15,6 +15,10 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from azure.core.credentials import AzureKeyCredential
+from azure.core.exceptions import HttpResponseError
+from azure.core.messaging import CloudEvent
+from azure.eventgrid.aio import EventGridPublisherClient
 
 from lab.kit.credential import authorization
 from simulator.seeds import HubSeed, hub_seed
@@ -276,6 +280,35 @@ async def test_az_finds_where_to_log_in_and_gets_a_token() -> None:
     assert token["token_type"] == "Bearer"
     assert token["access_token"].count(".") == 2
     assert [one["subscriptionId"] for one in subscriptions["value"]] == [WANTED.subscription]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("POST", "/topics/hopkeeper/api/events", {"Content-Type": "text/plain"}, 400),
+        ("GET", "/msi/token", {}, 401),
+        ("GET", "/msi/token", {"X-IDENTITY-HEADER": "x"}, 400),
+        ("GET", WANTED.route_server_id + VERSION, {"Authorization": ""}, 401),
+        ("POST", "/v1/workspaces/any/query", {"Authorization": ""}, 401),
+        ("POST", f"/subscriptions/{WANTED.subscription}/metrics:getBatch", {"Authorization": ""}, 401),
+    ],
+)
+async def test_a_refusal_says_that_it_is_json(method: str, path: str, headers: dict[str, str], status: int) -> None:
+    async with simulator() as sim, speaking(sim) as session:
+        answer = await session.request(method, path, headers=headers)
+        assert (answer.status, answer.content_type) == (status, "application/json")
+        assert await answer.json()
+
+
+async def test_a_publisher_reads_why_its_event_is_refused() -> None:
+    event = CloudEvent(source="/hopkeeper", type="Hopkeeper.Promoted")
+    event.id = ""
+    async with (
+        simulator() as sim,
+        EventGridPublisherClient(f"{sim.url}/topics/t/api/events", AzureKeyCredential("k"), retry_total=0) as client,
+    ):
+        with pytest.raises(HttpResponseError, match="a CloudEvent without id"):
+            await client.send([event])
 
 
 async def test_the_command_line_serves_over_tls_and_ends_on_sigterm(tmp_path: Path) -> None:

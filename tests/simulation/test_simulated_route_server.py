@@ -111,6 +111,11 @@ def test_reserved_and_four_byte_asns_are_refused(azure: Azure, asn: int) -> None
     assert azure.put_peering("a", "10.0.1.4", asn).status == 400
 
 
+@pytest.mark.parametrize("address", [str(INSTANCES[0]), "168.63.129.16", "169.254.1.1"])
+def test_an_address_that_is_azure_s_own_is_no_peer(azure: Azure, address: str) -> None:
+    assert azure.put_peering("a", address).status == 400
+
+
 def test_two_peerings_cannot_have_one_address(azure: Azure) -> None:
     azure.put_peering("a", "10.0.1.4")
     azure.pass_seconds(80)

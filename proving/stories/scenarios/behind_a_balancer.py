@@ -194,6 +194,23 @@ POOL_OF_ADDRESSES = Story(
     Seeding(by_address=True, peered=True),
 )
 
+POOL_OF_INTERFACES = Story(
+    "pool-of-interfaces",
+    "a backend pool of network interfaces, whose addresses only health shows, is rehearsed, fenced and lifted all the same.",
+    "active-passive.yaml",
+    (
+        *AT_REST,
+        order("rehearse", FIREWALL, "the operator rehearses the fence", member="nva-b"),
+        is_lifted(FIREWALL, "nva-b"),
+        dies("nva-a"),
+        is_fenced(FIREWALL, "nva-a"),
+        holds(FIREWALL, "nva-b"),
+        boots("nva-a"),
+        is_lifted(FIREWALL, "nva-a"),
+    ),
+    Seeding(by_interface=True, peered=True),
+)
+
 HALF_A_FENCE = Story(
     "half-a-fence",
     "Down is written, and health goes on saying what it said before: held, until a later attempt proves it anew.",
@@ -434,6 +451,7 @@ STORIES = (
     MIXED_PAIR,
     APPLIANCES_SANDWICH,
     POOL_OF_ADDRESSES,
+    POOL_OF_INTERFACES,
     HALF_A_FENCE,
     SLOW_API,
     REHEARSAL,
