@@ -1,6 +1,7 @@
 """A small Azure for the demo, the lab and tests: wire formats over a world. It imports nothing of the product.
 
-`world` and what it is made of hold state and behaviour over an injected clock; `arm`, `monitor`, `event_grid`,
+`world` and what it is made of hold state and behaviour over an injected clock (`kinds` says what a resource type is,
+`documents` where children are, `refusals` what is not even tried); `arm`, `monitor`, `event_grid`,
 `webhooks`, `identity` and `control` are wire formats over it; `bgp` lets the Route Server instances receive real BGP;
 `server` and `__main__` run it all. Held to recorded Azure traffic by tests/contract/test_simulator_*.
 

@@ -66,26 +66,31 @@ class LoadBalancers:
             raise _precondition_failed(path.id)
         if "location" not in body:
             raise ArmError(400, "LocationRequired", "The location property is required for this definition.")
-        guid = self._state.new_id() if known is None else known["properties"].get("resourceGuid", self._state.new_id())
+        document = self._document(path, body, known)
+        fill(document)
+        self._state.resources.put(document)
+        return document, known is None, self._write(document, document)
+
+    def _document(self, path: ResourcePath, body: Json, known: Json | None) -> Json:
+        """What a body makes of a load balancer: with its guid, and with the network interfaces that are in its pools."""
         given = deepcopy(body.get("properties") or {})
-        document: Json = {
+        before = _members_of(known)
+        for pool in given.get("backendAddressPools") or ():
+            facts = pool.setdefault("properties", {})
+            facts[MEMBERS] = merged_members(before.get(pool["name"].lower(), []), facts.get(MEMBERS) or [])
+        first = {"id": path.id, "etag": self._state.new_etag(), "properties": {"resourceGuid": self._state.new_id()}}
+        keys = known or first
+        guid = keys["properties"].get("resourceGuid") or self._state.new_id()
+        return {
             "name": path.names[-1],
-            "id": path.id if known is None else known["id"],
-            "etag": known["etag"] if known else self._state.new_etag(),
+            "id": keys["id"],
+            "etag": keys["etag"],
             "type": LOAD_BALANCER,
             "location": body["location"],
             **({"tags": body.get("tags") or {}} if known is None or "tags" in body else {}),
             "properties": {**given, "provisioningState": "Succeeded", "resourceGuid": guid},
             "sku": body.get("sku", {"name": "Standard", "tier": "Regional"}),
         }
-        before = _members_of(known)
-        for pool in given.get("backendAddressPools") or ():
-            facts = pool.setdefault("properties", {})
-            held = before.get(pool["name"].lower(), [])
-            facts[MEMBERS] = merged_members(held, facts.get(MEMBERS) or [])
-        fill(document)
-        self._state.resources.put(document)
-        return document, known is None, self._write(document, document)
 
     def patch(self, path: ResourcePath, body: Json, if_match: str | None) -> Json:
         """Replace the tags: a new etag for the load balancer and all in it, and nothing else. Raises ArmError."""
