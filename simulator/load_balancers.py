@@ -78,8 +78,7 @@ class LoadBalancers:
         for pool in given.get("backendAddressPools") or ():
             facts = pool.setdefault("properties", {})
             facts[MEMBERS] = merged_members(before.get(pool["name"].lower(), []), facts.get(MEMBERS) or [])
-        first = {"id": path.id, "etag": self._state.new_etag(), "properties": {"resourceGuid": self._state.new_id()}}
-        keys = known or first
+        keys: Json = known or {"id": path.id, "etag": self._state.new_etag(), "properties": {}}
         guid = keys["properties"].get("resourceGuid") or self._state.new_id()
         return {
             "name": path.names[-1],
