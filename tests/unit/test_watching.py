@@ -35,7 +35,8 @@ def test_a_witness_that_does_not_answer_leaves_one_voice_or_a_slower_failover() 
     assert slower.startswith("a failover of fw takes up to ")
     alone, _, watched_seconds = slower.removeprefix("a failover of fw takes up to ").partition(" s in place of ")
     assert float(alone) > float(watched_seconds.removesuffix(" s"))
-    assert lost(watched(1, silence="PT0S", sweep="PT60S"), "w1", {"w1"}) == slower
+    one = lost(watched(1, silence="PT0S", sweep="PT60S"), "w1", {"w1"})  # it is never believed at once, so less is lost
+    assert one.partition(" s in place of ")[0] == slower.partition(" s in place of ")[0]
     assert lost(watched(3), "w1", {"w1"}) == "", "two are left"
     assert lost(topology(), A, {A}) == "", "its members have agents: what is lost is a member, which is said elsewhere"
 

@@ -106,8 +106,6 @@ def confirm(look: Look, target: str) -> Decision:
     if other is None:
         return Decision(record, held=(serves + shown,))
     why = f"{target} was not verified in time ({reason})"
-    if kind is Kind.FAILOVER:
-        why += f", nor was {other} before it: the probe's path may be at fault (NSG, 168.63.129.16)"
     if look.is_appliance(target):
         look = set_back(look, target)
     return back(look, why) if kind is Kind.BACK else open_operation(look, other, kind, why)

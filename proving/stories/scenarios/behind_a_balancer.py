@@ -149,6 +149,7 @@ MIXED_PAIR = Story(
         data_path("nva-b", works=False),
         holds(FIREWALL, "fw-a"),
         data_path("nva-b", works=True),
+        passes(10, "its self-checks succeed again"),
         converged(),
         order("switchover", FIREWALL, "the operator moves it back", to="nva-b"),
         is_fenced(FIREWALL, "fw-a"),
