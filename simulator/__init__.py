@@ -1,9 +1,10 @@
 """A small Azure for the demo, the lab and tests: wire formats over a world. It imports nothing of the product.
 
 `world` and what it is made of hold state and behaviour over an injected clock (`kinds` says what a resource type is,
-`documents` where children are, `refusals` what is not even tried); `arm`, `monitor`, `event_grid`,
-`webhooks`, `identity` and `control` are wire formats over it; `bgp` lets the Route Server instances receive real BGP;
-`server` and `__main__` run it all. Held to recorded Azure traffic by tests/contract/test_simulator_*.
+`documents` and `children` where children are, `refusals` what is not even tried); `arm`, with `verbs`, `extensions`,
+`directory` and `long_running`, `monitor`, `event_grid`, `webhooks`, `identity` and `control` are wire formats over it;
+`bgp` lets the Route Server instances receive real BGP; `server` and `__main__` run it all. Held to recorded Azure traffic by
+tests/contract/test_simulator_*.
 
 A seed is a JSON object; every key is optional:
 
@@ -14,6 +15,7 @@ A seed is a JSON object; every key is optional:
     alerts            [{name, resourceId, metric: DipAvailability, threshold: 90, windowSeconds: 300, severity: 1}]
                       fires while the average is below the threshold
     vnetPrefixes      {Route Server id: [prefix]}, what the Route Server itself advertises to its peers
+    gateways          {virtual network gateway id: {learnedRoutes, advertisedRoutes, bgpPeerStatus: [row]}}
     effectiveRoutes   {network interface id: [row of the effective route table]}
     metrics           [{resourceId, name, localizedName, unit, values: [{timeStamp, total, …}]}], fixed data points
     permissions       [{scope: resource id, actions: [Microsoft.Network/virtualHubs/read, …]}], what the client may do;

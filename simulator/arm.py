@@ -4,15 +4,16 @@ Any api-version is accepted, none is refused. Types with behaviour have handlers
 seed says it is and can be read and listed. Faults that concern the connection (hang, lost reply) are the server's.
 """
 
-import re
 from collections.abc import Callable
 
-from simulator import documents, identity, monitor
+from simulator import directory, documents, extensions, identity, verbs
 from simulator.documents import INTERFACE
 from simulator.kinds import KINDS
+from simulator.long_running import OPERATION, accepted, deleted, poll, written
 from simulator.refusals import demand_known, demand_name, demand_scope, missing, parent_missing
 from simulator.resources import Json, ResourcePath, parse_path
-from simulator.state import ROUTES_WAITS, ArmError, Operation, OperationKind, OperationStatus
+from simulator.route_servers import HUB
+from simulator.state import ROUTES_WAITS, ArmError, Operation, OperationKind
 from simulator.wire import (
     JSON_TYPE,
     NO_BODY,
@@ -20,15 +21,11 @@ from simulator.wire import (
     Request,
     common_headers,
     error_reply,
-    operation_urls,
-    retry_headers,
 )
 from simulator.world import World
 
 type Handler = Callable[[World, Request, ResourcePath], Reply]
 
-OPERATION = re.compile(r"/providers/[^/]+/locations/[^/]+/(operations|operationresults)/([^/]+)$", re.IGNORECASE)
-METRICS = re.compile(r"^(.+)/providers/microsoft\.insights/metrics$", re.IGNORECASE)
 SPOKEN = ("/subscriptions", "/tenants", "/providers")  # where ARM is: elsewhere nothing is kept from strangers
 BUCKETS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}
 
@@ -74,15 +71,15 @@ def _refused(world: World, request: Request) -> ArmError | None:
 
 
 def _dispatch(world: World, request: Request) -> Reply:
-    operation = OPERATION.search(request.path)
+    operation = OPERATION.fullmatch(request.path)
     if operation is not None:
-        return _poll(world, request, operation.group(1).lower(), operation.group(2))
-    metrics = METRICS.match(request.path)
-    if metrics is not None:
-        return monitor.individual(world, request, metrics.group(1))
+        return poll(world, request, operation.group(1).lower(), operation.group(2))
+    extended = extensions.answer(world, request) if "/providers/microsoft." in request.path.lower() else None
+    if extended is not None:
+        return extended
     path = parse_path(request.path)
-    if path is None:
-        return _subscriptions(world, request)
+    if path is None or path.types == ("register",):
+        return directory.answer(world, request)
     demand_scope(world.state.resources, path.subscription, path.group)
     if request.method == "PUT" and path.is_resource:
         demand_name(path)
@@ -116,21 +113,6 @@ def _not_allowed(path: ResourcePath, method: str) -> ArmError:
 # Reading
 
 
-def _subscriptions(world: World, request: Request) -> Reply:
-    known = sorted({document["id"].split("/")[2] for document in world.state.resources.all()})
-    described = [
-        {"id": f"/subscriptions/{name}", "subscriptionId": name, "displayName": name, "state": "Enabled"}
-        for name in known
-    ]
-    parts = [part for part in request.path.split("/") if part]
-    if len(parts) == 1 and parts[0].lower() == "subscriptions":
-        return Reply(200, {"value": described, "count": {"type": "Total", "value": len(described)}})
-    for one in described:
-        if len(parts) == 2 and one["subscriptionId"].lower() == parts[1].lower():
-            return Reply(200, one)
-    raise ArmError(404, "InvalidResource", f"The simulator has nothing at {request.path}.")
-
-
 def _read(world: World, request: Request, path: ResourcePath) -> Reply:
     resources = world.state.resources
     if not path.is_resource:
@@ -143,60 +125,7 @@ def _read(world: World, request: Request, path: ResourcePath) -> Reply:
 
 
 def _resource(document: Json) -> Reply:
-    return Reply(200, document, {"ETag": document["etag"]} if "etag" in document else {})
-
-
-# Long-running operations
-
-
-def _accepted(world: World, request: Request, operation: Operation, reply: Reply) -> Reply:
-    """`reply` with the headers that tell a client how to follow the operation."""
-    status_url, result_url = operation_urls(request, operation)
-    if operation.kind is not OperationKind.ACTION:
-        reply.headers["Azure-AsyncOperation"] = status_url
-        reply.headers["Azure-AsyncNotification"] = "Enabled"
-    if operation.kind is not OperationKind.WRITE:
-        reply.headers["Location"] = result_url
-    reply.headers["x-ms-request-id"] = operation.id
-    return _with_wait(world, operation, reply)
-
-
-def _with_wait(world: World, operation: Operation, reply: Reply) -> Reply:
-    reply.headers |= retry_headers(operation.wait_at(world.now), world.state.pace)
-    return reply
-
-
-def _poll(world: World, request: Request, kind: str, operation_id: str) -> Reply:
-    operation = world.state.operations.get(operation_id)
-    if operation is None:
-        raise ArmError(404, "OperationNotFound", f"The operation with id {operation_id} is not found.")
-    if kind == "operations":
-        return _poll_status(world, operation)
-    return _poll_result(world, request, operation)
-
-
-def _poll_status(world: World, operation: Operation) -> Reply:
-    reply = Reply(200, {"status": operation.status.value})
-    if operation.status is OperationStatus.IN_PROGRESS:
-        return _with_wait(world, operation, reply)
-    if operation.error is not None:
-        error = operation.error
-        reply.body["error"] = {"code": error.code, "message": error.message, "details": []}
-    return reply
-
-
-def _poll_result(world: World, request: Request, operation: Operation) -> Reply:
-    status_url, result_url = operation_urls(request, operation)
-    headers = {"Location": result_url, "x-ms-request-id": operation.id}
-    if operation.kind is not OperationKind.ACTION:
-        headers["Azure-AsyncOperation"] = status_url
-    if operation.status is OperationStatus.IN_PROGRESS:
-        return _with_wait(world, operation, Reply(202, None, headers))
-    if operation.error is not None:
-        raise operation.error
-    if operation.kind is OperationKind.DELETE:
-        return Reply(204, headers=headers)
-    return Reply(200, operation.result, headers)
+    return Reply(200, document, {"ETag": document["etag"]} if "etag" in document and document["type"] != HUB else {})
 
 
 # Route Servers and their peerings
@@ -206,28 +135,28 @@ def _put_peering(world: World, request: Request, path: ResourcePath) -> Reply:
     document, operation = world.route_servers.put_peering(path, request.document())
     if operation is None:
         return _resource(document)
-    return _accepted(world, request, operation, Reply(201, document))
+    return accepted(world, request, operation, Reply(201, document))
 
 
 def _delete_peering(world: World, request: Request, path: ResourcePath) -> Reply:
     operation = world.route_servers.delete_peering(path)
-    return Reply(204) if operation is None else _accepted(world, request, operation, Reply(202))
+    return deleted(world, request, operation)
 
 
 def _learned(world: World, request: Request, path: ResourcePath) -> Reply:
     operation = world.route_servers.begin_routes(path.up(), learned=True)
-    return _accepted(world, request, operation, Reply(202, None))
+    return accepted(world, request, operation, Reply(202, None))
 
 
 def _advertised(world: World, request: Request, path: ResourcePath) -> Reply:
     operation = world.route_servers.begin_routes(path.up(), learned=False)
-    return _accepted(world, request, operation, Reply(202, None))
+    return accepted(world, request, operation, Reply(202, None))
 
 
 def _put_hub(world: World, request: Request, path: ResourcePath) -> Reply:
     created = world.state.resources.get(path.id) is None
     document, operation = world.hubs.put(path, request.document(), request.headers.get("if-match"))
-    return _accepted(world, request, operation, Reply(201 if created else 200, document))
+    return accepted(world, request, operation, Reply(201 if created else 200, document))
 
 
 def _patch_hub(world: World, request: Request, path: ResourcePath) -> Reply:
@@ -238,7 +167,7 @@ def _patch_hub(world: World, request: Request, path: ResourcePath) -> Reply:
 
 def _delete_hub(world: World, request: Request, path: ResourcePath) -> Reply:
     operation = world.hubs.delete(path)
-    return Reply(204) if operation is None else _accepted(world, request, operation, Reply(202))
+    return deleted(world, request, operation)
 
 
 # Peerings between networks
@@ -246,7 +175,7 @@ def _delete_hub(world: World, request: Request, path: ResourcePath) -> Reply:
 
 def _put_network_peering(world: World, request: Request, path: ResourcePath) -> Reply:
     match = request.headers.get("if-match")
-    return _written(world, request, world.network_peerings.put(path, request.document(), match))
+    return written(world, request, world.network_peerings.put(path, request.document(), match))
 
 
 # Documents without behaviour of their own
@@ -255,7 +184,7 @@ def _put_network_peering(world: World, request: Request, path: ResourcePath) -> 
 def _put_document(world: World, request: Request, path: ResourcePath) -> Reply:
     if len(path.names) > 1 and world.state.resources.get(path.up().id) is None:
         raise parent_missing(path, "PUT")
-    return _written(world, request, world.documents.put(path, request.document(), request.headers.get("if-match")))
+    return written(world, request, world.documents.put(path, request.document(), request.headers.get("if-match")))
 
 
 def _put_interface(world: World, request: Request, path: ResourcePath) -> Reply:
@@ -268,7 +197,7 @@ def _put_interface(world: World, request: Request, path: ResourcePath) -> Reply:
             f"Resource {pool} referenced by resource {path.id} was not found. Please make sure that the referenced "
             "resource exists, and that both resources are in the same region.",
         )
-    return _written(world, request, world.documents.put(path, body, match, world.load_balancers.follow))
+    return written(world, request, world.documents.put(path, body, match, world.load_balancers.follow))
 
 
 # Load balancers
@@ -277,7 +206,7 @@ def _put_interface(world: World, request: Request, path: ResourcePath) -> Reply:
 def _put_load_balancer(world: World, request: Request, path: ResourcePath) -> Reply:
     match = request.headers.get("if-match")
     document, created, operation = world.load_balancers.put(path, request.document(), match)
-    return _written(world, request, (document, created, operation))
+    return written(world, request, (document, created, operation))
 
 
 def _patch_load_balancer(world: World, request: Request, path: ResourcePath) -> Reply:
@@ -286,13 +215,7 @@ def _patch_load_balancer(world: World, request: Request, path: ResourcePath) -> 
 
 def _put_pool(world: World, request: Request, path: ResourcePath) -> Reply:
     match = request.headers.get("if-match")
-    return _written(world, request, world.load_balancers.put_pool(path, request.document(), match))
-
-
-def _written(world: World, request: Request, outcome: tuple[Json, bool, Operation | None]) -> Reply:
-    document, created, operation = outcome
-    reply = Reply(201 if created else 200, document)
-    return reply if operation is None else _accepted(world, request, operation, reply)
+    return written(world, request, world.load_balancers.put_pool(path, request.document(), match))
 
 
 def _health(world: World, request: Request, path: ResourcePath) -> Reply:
@@ -305,7 +228,7 @@ def _health(world: World, request: Request, path: ResourcePath) -> Reply:
 
     waits = (world.state.faults.health_seconds,)
     operation = world.state.begin(OperationKind.ACTION, owner, waits, finish)
-    return _accepted(world, request, operation, Reply(202, None))
+    return accepted(world, request, operation, Reply(202, None))
 
 
 def _effective_routes(world: World, request: Request, path: ResourcePath) -> Reply:
@@ -318,7 +241,7 @@ def _effective_routes(world: World, request: Request, path: ResourcePath) -> Rep
         operation.result = {"value": routes}
 
     operation = world.state.begin(OperationKind.ACTION, document, ROUTES_WAITS, finish)
-    return _accepted(world, request, operation, Reply(202, None))
+    return accepted(world, request, operation, Reply(202, None))
 
 
 def _scale_set_interfaces(world: World, request: Request, path: ResourcePath) -> Reply:
@@ -330,6 +253,7 @@ _LB = "microsoft.network/loadbalancers"
 
 # Types with behaviour of their own; a GET or list of any other type is answered from the seed.
 HANDLERS: dict[tuple[str, str], Handler] = {
+    **verbs.HANDLERS,
     (_HUB, "PUT"): _put_hub,
     (_HUB, "PATCH"): _patch_hub,
     (_HUB, "DELETE"): _delete_hub,

@@ -257,6 +257,8 @@ async def _set_routes(control: Control, request: Request, _: tuple[str, ...]) ->
     given = _body(request)
     table = control.world.bgp
     ends = (IPv4Address(given["instance"]), IPv4Address(given["peer"]))
+    if ends[1] in control.world.route_servers.silent:
+        raise ControlError(f"the machine of {ends[1]} is off")
     if not given.get("established", True):
         table.down(*ends)
         return {"routes": 0}

@@ -4,9 +4,12 @@ Reason codes are those of Azure's "Manage Azure Load Balancer health status" pag
 forwards packets and reported here; without a report a backend is not probed (`NA`). A report is of one probe, or of all.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
+from ipaddress import IPv4Address
 
 from simulator.balancer_documents import CONFIGURATION, MEMBERS
 from simulator.metrics import MetricStore
@@ -80,6 +83,7 @@ class DataPlane:
         self.health_events: list[HealthEvent] = []
         self.version = 0  # rises with every change, so that a reader can tell
         self._frozen: dict[str, Plane] = {}
+        self._dark: dict[str, dict[str, Probed]] = {}  # addresses whose machine is off: what probes had found, by plane
 
     def propagate(self, document: Json) -> None:
         """A load balancer's configuration reaches the data plane."""
@@ -92,6 +96,11 @@ class DataPlane:
         probed, by_probe = ({}, {}) if before is None else (before.probed, before.by_probe)
         self.planes[key] = Plane(document, pools, probed, by_probe)
         self._measure(self.planes[key])
+
+    def forget(self, resource_id: str) -> None:
+        """A load balancer is gone: it forwards nothing any more."""
+        if self.planes.pop(key_of(resource_id), None) is not None:
+            self.version += 1
 
     def _backend(self, address: Json) -> Backend:
         """An address, or a network interface with the address that its configuration has."""
@@ -110,6 +119,9 @@ class DataPlane:
     def report(self, name: str, results: dict[str, Probed], probe: str | None = None) -> None:
         """What probes of a load balancer found, or one of them, by backend address. Raises KeyError for an unknown one."""
         plane = self.named(name)
+        self._take(plane, {ip: found for ip, found in results.items() if ip not in self._dark}, probe)
+
+    def _take(self, plane: Plane, results: dict[str, Probed], probe: str | None = None) -> None:
         before = _any_up(plane)
         if probe is None:
             plane.probed.update(results)
@@ -118,6 +130,31 @@ class DataPlane:
         self._measure(plane)
         if before and not _any_up(plane):
             self._note_no_healthy_backends(plane)
+
+    def darken(self, address: IPv4Address) -> None:
+        """The machine of an address is off: no probe finds it up, whatever is reported, until `light`."""
+        ip = str(address)
+        self._dark[ip] = {key: plane.probed[ip] for key, plane in self.planes.items() if ip in plane.probed}
+        for key in self._dark[ip]:
+            self._after_probes(key, partial(self._find, key, ip, Probed(False, DOWN_REASON), is_dark=True))
+
+    def light(self, address: IPv4Address) -> None:
+        """It is on again, and answers probes as it did before."""
+        ip = str(address)
+        for key, before in self._dark.pop(ip, {}).items():
+            self._after_probes(key, partial(self._find, key, ip, before, is_dark=False))
+
+    def _after_probes(self, key: str, act: Callable[[], None]) -> None:
+        """When as many probes have been sent as it takes for a load balancer to change its mind."""
+        facts: Json = next((p["properties"] for p in self.planes[key].document["properties"].get("probes") or ()), {})
+        seconds = facts.get("intervalInSeconds", 15) * max(
+            1, facts.get("probeThreshold") or facts.get("numberOfProbes", 1)
+        )
+        self._state.agenda.after(self._state.pace.scaled(seconds), act)
+
+    def _find(self, key: str, ip: str, found: Probed, *, is_dark: bool) -> None:
+        if key in self.planes and (ip in self._dark) == is_dark:
+            self._take(self.planes[key], {ip: found})
 
     def named(self, name: str) -> Plane:
         for plane in self.planes.values():

@@ -6,7 +6,7 @@ samples; claims and evidence are left out, as no subscriber may rely on them.
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from simulator.alerts import iso
@@ -28,6 +28,17 @@ class Subscriber:
     url: str
     validated: asyncio.Event
     failure: str | None = None
+    wanted: Json = field(default_factory=dict)
+    """The filter of an event subscription; without one, everything."""
+
+    def wants(self, event: Json) -> bool:
+        types = self.wanted.get("includedEventTypes")
+        subject = str(event["subject"]).lower()
+        return (
+            (not types or event["eventType"] in types)
+            and subject.startswith(str(self.wanted.get("subjectBeginsWith", "")).lower())
+            and subject.endswith(str(self.wanted.get("subjectEndsWith", "")).lower())
+        )
 
 
 class EventGrid:
@@ -41,13 +52,17 @@ class EventGrid:
 
     def start(self) -> None:
         self._world.state.subscribers.append(self._on_change)
+        self._world.event_subscriptions.watch(self.subscribe, self.unsubscribe)
         for url in self._urls:
             self.subscribe(url)
 
-    def subscribe(self, url: str) -> None:
-        subscriber = Subscriber(url, asyncio.Event())
+    def subscribe(self, url: str, wanted: Json | None = None) -> None:
+        subscriber = Subscriber(url, asyncio.Event(), wanted=wanted or {})
         self.subscribers.append(subscriber)
         self._courier.spawn(self._validate(subscriber))
+
+    def unsubscribe(self, url: str) -> None:
+        self.subscribers = [subscriber for subscriber in self.subscribers if subscriber.url != url]
 
     async def _validate(self, subscriber: Subscriber) -> None:
         """The handshake: nothing is delivered to a subscriber that has not echoed its code."""
@@ -73,7 +88,7 @@ class EventGrid:
 
     def _on_change(self, change: Json) -> None:
         event = resource_event(change)
-        for subscriber in self.subscribers:
+        for subscriber in filter(lambda one: one.wants(event), self.subscribers):
             for _ in range(self._world.state.faults.event_copies):
                 self._courier.spawn(self._deliver(subscriber, event))
 

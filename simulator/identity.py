@@ -103,6 +103,39 @@ def openid_configuration(request: Request, tenant: str) -> Reply:
     )
 
 
+def endpoints(request: Request) -> Reply:
+    """GET /metadata/endpoints, from which `az cloud register` and other clients learn where everything is: here."""
+    base = request.base_url
+    return _json(
+        {
+            "portal": base,
+            "authentication": {
+                "loginEndpoint": base,
+                "audiences": ["https://management.core.windows.net/", "https://management.azure.com/"],
+                "tenant": "common",
+                "identityProvider": "AAD",
+            },
+            "graph": base,
+            "graphAudience": base,
+            "microsoftGraphResourceId": base,
+            "gallery": base,
+            "batch": base,
+            "media": base,
+            "sqlManagement": base,
+            "vmImageAliasDoc": base,
+            "activeDirectoryDataLake": base,
+            "resourceManager": base,
+            "logAnalyticsResourceId": base,
+            "name": "Simulator",
+            "suffixes": {
+                "storage": "core.windows.net",
+                "keyVaultDns": "vault.azure.net",
+                "acrLoginServer": "azurecr.io",
+            },
+        }
+    )
+
+
 def token_endpoint(request: Request, now: datetime) -> Reply:
     """POST /{tenant}/oauth2/v2.0/token, whatever the grant."""
     return _json(

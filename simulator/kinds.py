@@ -126,6 +126,18 @@ _KINDS = (
         properties=_names("connectionState hubVirtualNetworkConnection peerAsn peerIp routingConfiguration"),
         guid=False,
     ),
+    Kind(
+        f"{NETWORK}/publicIPAddresses",  # recorded: RouteServerTests/TestRouteServerCRUD of 2025-01-07
+        fills={
+            "publicIPAddressVersion": "IPv4",
+            "publicIPAllocationMethod": "Dynamic",
+            "idleTimeoutInMinutes": 4,
+            "ipTags": [],
+            "ddosSettings": {"protectionMode": "VirtualNetworkInherited"},
+        },
+        read_only=frozenset({"ipAddress", "ipConfiguration"}),
+        is_written_whole=True,
+    ),
     Kind(f"{NETWORK}/routeTables", fills={"routes": []}, embedded=("routes",), is_written_whole=True),
     Kind(f"{COMPUTE}/virtualMachines", is_written_whole=True, guid=False),
     Kind(SET, is_written_whole=True, guid=False),

@@ -1,6 +1,6 @@
 """The small part of the Kusto query language that a query for health events needs.
 
-A table, then `where`, `project`, `sort by`/`order by`, `take`/`limit` and `count`, joined by `|`. Anything else is
+A table, then `where`, `project`, `summarize`, `sort by`/`order by`, `take`/`limit` and `count`, joined by `|`. Anything else is
 refused by name rather than ignored, so that a query the simulator cannot answer is noticed.
 """
 
@@ -32,6 +32,15 @@ TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "in": lambda a, b: a in b,
     "in~": lambda a, b: str(a).lower() in [str(one).lower() for one in b],
 }
+BY = re.compile(r"(?:^|\s)(by)\s", re.IGNORECASE)
+COMMA = re.compile(r",(?![^(]*\))")
+AGGREGATE = re.compile(r"(?:(\w+)\s*=\s*)?(\w+)\(([^)]*)\)")
+AGGREGATES: dict[str, Callable[[list[Any]], Any]] = {
+    "count": len,
+    "max": lambda values: max(values, default=None),
+    "min": lambda values: min(values, default=None),
+    "dcount": lambda values: len(set(values)),
+}
 
 
 class QueryError(ValueError):
@@ -55,6 +64,8 @@ def run(rows: list[Row], columns: list[str], stages: list[str], now: datetime) -
                 rows = _where(rows, columns, rest, now)
             case "project":
                 columns = [_known(name.strip(), columns) for name in rest.split(",")]
+            case "summarize":
+                columns, rows = _summarized(rows, columns, rest)
             case "sort" | "order":
                 rows = _sorted(rows, columns, rest)
             case "take" | "limit":
@@ -103,6 +114,38 @@ def _sorted(rows: list[Row], columns: list[str], rest: str) -> list[Row]:
     name = _known(words[1], columns)
     ascending = len(words) > 2 and words[2].lower() == "asc"
     return sorted(rows, key=lambda row: row[name], reverse=not ascending)
+
+
+def _summarized(rows: list[Row], columns: list[str], rest: str) -> tuple[list[str], list[Row]]:
+    """`[name =] aggregate(column), … by column, …`; the columns of `by` come first, as in Kusto."""
+    wanted, _, by = BY.split(f"{rest} ", 1) if BY.search(rest) else (rest, "", "")
+    keys = [_known(name.strip(), columns) for name in by.split(",") if name.strip()]
+    aggregates = [_aggregate(part.strip(), columns) for part in COMMA.split(wanted) if part.strip()]
+    found = [
+        dict(zip(keys, group, strict=True)) | {name: act(members) for name, act in aggregates}
+        for group, members in _grouped(rows, keys).items()
+    ]
+    return [*keys, *(name for name, _ in aggregates)], found
+
+
+def _grouped(rows: list[Row], keys: list[str]) -> dict[tuple[Any, ...], list[Row]]:
+    """Without a key all rows are one group, also where there is none."""
+    groups: dict[tuple[Any, ...], list[Row]] = {} if keys else {(): []}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return groups
+
+
+def _aggregate(text: str, columns: list[str]) -> tuple[str, Callable[[list[Row]], Any]]:
+    found = AGGREGATE.fullmatch(text)
+    kind = found[2].lower() if found is not None else ""
+    if found is None or kind not in AGGREGATES:
+        raise QueryError(f"the simulator does not summarize by {text!r}")
+    if kind == "count":
+        return found[1] or "count_", len
+    column = _known(found[3].strip(), columns)
+    act = AGGREGATES[kind]
+    return found[1] or f"{kind}_{column}", lambda rows: act([row[column] for row in rows])
 
 
 def _known(name: str, columns: list[str]) -> str:

@@ -182,8 +182,11 @@ class LoadBalancers:
         return self._state.begin(OperationKind.WRITE, document, (self._state.faults.pool_write_seconds,), finish)
 
     def _arrive(self, number: int, written: Json) -> None:
-        """A write reaches the data plane, unless a newer one was faster."""
-        if self._reached.get(key_of(written["id"]), 0) < number:
+        """A write reaches the data plane, unless a newer one was faster, or the load balancer is gone."""
+        if (
+            self._state.resources.get(written["id"]) is not None
+            and self._reached.get(key_of(written["id"]), 0) < number
+        ):
             self._reached[key_of(written["id"])] = number
             self._propagate(written)
 

@@ -4,8 +4,9 @@ Data points carry real timestamps; an interval is the requested one shrunk by th
 (individual), the metrics batch migration page (batch) and the ALBHealthEvent table reference (logs).
 """
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from simulator import kql
@@ -19,7 +20,7 @@ from simulator.metric_definitions import (
 from simulator.metrics import Dimensions, Span
 from simulator.resources import Json, key_of
 from simulator.state import ArmError, FlatError
-from simulator.wire import Reply, Request
+from simulator.wire import Reply, Request, error_reply
 from simulator.world import World
 
 METRICS_JSON = {"Content-Type": "application/json"}
@@ -111,8 +112,8 @@ def _batch(world: World, request: Request) -> Reply:
 
 def _decoded(world: World, query: dict[str, str], ends: tuple[str | None, str | None]) -> MetricsQuery:
     try:
-        end = _moment(ends[1]) if ends[1] else world.now
-        start = _moment(ends[0]) if ends[0] else end - timedelta(hours=1)
+        end = moment(ends[1]) if ends[1] else world.now
+        start = moment(ends[0]) if ends[0] else end - timedelta(hours=1)
         interval = query.get("interval", "PT1M")
         demand_grain(interval)
         length = _duration(interval)
@@ -161,7 +162,7 @@ def _metric(world: World, resource_id: str, one: Definition, wanted: MetricsQuer
 def _fixed(metric: Json, wanted: MetricsQuery) -> list[Json]:
     # Recorded: a span that starts at 23:59:59 holds the point of 23:59:00.
     start = wanted.span.start.replace(second=0, microsecond=0)
-    points = [point for point in metric["values"] if start <= _moment(point["timeStamp"]) < wanted.span.end]
+    points = [point for point in metric["values"] if start <= moment(point["timeStamp"]) < wanted.span.end]
     return [{"metadatavalues": [], "data": points}]
 
 
@@ -215,7 +216,7 @@ def query_logs(world: World, request: Request) -> Reply:
         "tables": [
             {
                 "name": "PrimaryResult",
-                "columns": [{"name": name, "type": HEALTH_COLUMNS.get(name, "long")} for name in columns],
+                "columns": [{"name": name, "type": HEALTH_COLUMNS.get(name) or _type(rows, name)} for name in columns],
                 "rows": [[_cell(row[name]) for name in columns] for row in rows],
             }
         ]
@@ -252,15 +253,33 @@ def _timespan(text: str | None, now: datetime) -> tuple[datetime, datetime]:
     if not second:
         return now - _duration(first), now
     if second.startswith("P"):
-        return _moment(first), _moment(first) + _duration(second)
-    return _moment(first), _moment(second)
+        return moment(first), moment(first) + _duration(second)
+    return moment(first), moment(second)
+
+
+def query_logs_batch(world: World, request: Request) -> Reply:
+    """POST /v1/$batch: each query answered by itself, whatever becomes of the others."""
+    responses = []
+    for one in request.document().get("requests") or ():
+        body = json.dumps(one.get("body") or {}).encode()
+        try:
+            reply = query_logs(world, replace(request, body=body))
+        except ArmError as error:
+            reply = error_reply(error)
+        responses.append({"id": one.get("id"), "status": reply.status, "headers": reply.headers, "body": reply.body})
+    return Reply(200, {"responses": responses}, {"Content-Type": "application/json; charset=utf-8"})
+
+
+def _type(rows: list[kql.Row], name: str) -> str:
+    """Of a column that a query made."""
+    return "datetime" if any(isinstance(row[name], datetime) for row in rows) else "long"
 
 
 def _cell(value: object) -> object:
     return _iso(value) if isinstance(value, datetime) else value
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
     found = datetime.fromisoformat(text.strip().replace(" ", "T"))
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 

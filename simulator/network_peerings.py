@@ -7,7 +7,7 @@ from copy import deepcopy
 
 from simulator.kinds import NETWORK, kind_of
 from simulator.refusals import refuse_unless_matched
-from simulator.resources import Json, ResourcePath
+from simulator.resources import Json, ResourcePath, key_of
 from simulator.state import ArmError, Operation, OperationKind, OperationStatus, State
 
 NETWORK_PEERING = f"{NETWORK}/virtualNetworks/virtualNetworkPeerings"
@@ -48,6 +48,8 @@ class NetworkPeerings:
             document["properties"]["provisioningState"] = "Succeeded" if done else "Failed"
             document["etag"] = self._state.new_etag()
             if done:
+                if known is None:
+                    self._connect(document)
                 operation.result = document
                 self._state.publish("Write", document)
 
@@ -59,3 +61,30 @@ class NetworkPeerings:
         remote = self._state.resources.get((facts.get("remoteVirtualNetwork") or {}).get("id", ""))
         if remote is not None and "addressSpace" in remote["properties"]:
             facts |= {name: deepcopy(remote["properties"]["addressSpace"]) for name in SPACES}
+
+    def _connect(self, document: Json) -> None:
+        """A new peering and the one that leads back, if there is one, are Connected from now on."""
+        other = self._back(document)
+        if other is not None:
+            for one in (document, other):
+                one["properties"]["peeringState"] = "Connected"
+
+    def disconnect(self, document: Json) -> None:
+        """The peering is gone: what is left of the pair leads nowhere."""
+        other = self._back(document)
+        if other is not None:
+            other["properties"]["peeringState"] = "Disconnected"
+
+    def _back(self, document: Json) -> Json | None:
+        """The peering from the remote network to this one."""
+        here, there = network_of(document), key_of(document["properties"]["remoteVirtualNetwork"]["id"])
+        for other in self._state.resources.of_type(NETWORK_PEERING):
+            remote = (other["properties"].get("remoteVirtualNetwork") or {}).get("id", "")
+            if network_of(other) == there and key_of(remote) == here:
+                return other
+        return None
+
+
+def network_of(peering: Json) -> str:
+    """The key of the network that a peering is part of."""
+    return key_of(peering["id"]).rpartition("/virtualnetworkpeerings/")[0]

@@ -28,7 +28,19 @@ SUFFIXES = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DE
 LOAD_BALANCER = "microsoft.network/loadbalancers"
 POOL = f"{LOAD_BALANCER}/backendaddresspools"
 NETWORK_PEERING = "microsoft.network/virtualnetworks/virtualnetworkpeerings"
-METRICS = re.compile(r"^(.+)/providers/microsoft\.insights/metrics$", re.IGNORECASE)
+EXTENSIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(form, re.IGNORECASE), action)
+    for form, action in (
+        (r"(.+)/providers/microsoft\.insights/(?:metrics|metricDefinitions)", "Microsoft.Insights/metrics"),
+        (r"(.+)/providers/microsoft\.insights/eventtypes/management/values", "Microsoft.Insights/eventtypes/values"),
+        (r"(.+)/providers/microsoft\.eventgrid/eventSubscriptions(?:/.+)?", "Microsoft.EventGrid/eventSubscriptions"),
+        (
+            r"(/subscriptions/[^/]+/resourceGroups/[^/]+)(?:/resources)?",
+            "Microsoft.Resources/subscriptions/resourceGroups",
+        ),
+    )
+)
+"""What is not below a provider's type: its path up to the scope, and the action without the verb's suffix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +101,17 @@ class Permissions:
 
 def needed_by(request: Request) -> tuple[str, str] | None:
     """(action, scope), or None for what everybody may ask: which subscriptions there are."""
-    metrics = METRICS.match(request.path)
-    if metrics is not None:
-        return "Microsoft.Insights/metrics/read", metrics.group(1)
+    suffix = SUFFIXES.get(request.method, "write")
+    for form, action in EXTENSIONS:
+        found = form.fullmatch(request.path)
+        if found is not None:
+            return f"{action}/{suffix}", found[1]
     path = parse_path(request.path)
     if path is None:
         return None
     if request.method == "POST":
         return f"{path.type}/action", path.up().id
-    return f"{path.type}/{SUFFIXES.get(request.method, 'write')}", _scope(path)
+    return f"{path.type}/{suffix}", _scope(path)
 
 
 def _scope(path: ResourcePath) -> str:

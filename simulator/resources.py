@@ -94,6 +94,19 @@ class Resources:
     def remove(self, resource_id: str) -> None:
         self._documents.pop(key_of(resource_id), None)
 
+    def below(self, scope: str) -> list[Json]:
+        """What is at a scope and everything below it, the deepest first."""
+        top = key_of(scope)
+        found = [doc for key, doc in self._documents.items() if key == top or key.startswith(f"{top}/")]
+        return sorted(found, key=lambda document: -str(document["id"]).count("/"))
+
+    def scopes(self) -> dict[str, list[str]]:
+        """The resource groups that are there, by subscription; all in small letters."""
+        return {subscription: sorted(groups) for subscription, groups in self._groups.items()}
+
+    def drop_group(self, subscription: str, group: str) -> None:
+        self._groups[subscription.lower()].discard(group.lower())
+
     def all(self) -> list[Json]:
         return list(self._documents.values())
 

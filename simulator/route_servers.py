@@ -50,6 +50,7 @@ class RouteServers:
         self._metrics = metrics
         self._vnet_prefixes: dict[str, list[str]] = {}
         self._route_requests = 0
+        self.silent: set[IPv4Address] = set()  # peers whose machine is off
         bgp.watch(self._measure)
 
     def set_vnet_prefixes(self, hub_id: str, prefixes: list[str]) -> None:
@@ -62,7 +63,7 @@ class RouteServers:
             Peer(hub["id"], instances_of(hub), IPv4Address(facts["peerIp"]), int(facts["peerAsn"]))
             for hub in self._state.resources.of_type(HUB)
             for facts in (peering["properties"] for peering in self.peerings(hub["id"]))
-            if facts["provisioningState"] == "Succeeded"
+            if facts["provisioningState"] == "Succeeded" and IPv4Address(facts["peerIp"]) not in self.silent
         ]
 
     def peerings(self, hub_id: str) -> list[Json]:
@@ -124,6 +125,19 @@ class RouteServers:
 
         target = {"id": path.id, "location": hub.get("location")}
         return self._state.begin(OperationKind.DELETE, target, PEERING_WAITS, finish)
+
+    def silence(self, peer: IPv4Address) -> None:
+        """A peer's machine is off: its sessions end, and no instance speaks with it."""
+        self.silent.add(peer)
+        for instance, other in list(self._bgp.sessions):
+            if other == peer:
+                self._bgp.down(instance, peer)
+
+    def forget(self, peering: Json) -> None:
+        """The sessions of a peering end, as it goes with its Route Server."""
+        hub = self._state.resources.get(hub_of_peering(peering))
+        if hub is not None:
+            self._drop_sessions(hub, peering)
 
     def begin_routes(self, path: ResourcePath, *, learned: bool) -> Operation:
         """Start learnedRoutes or advertisedRoutes of a peering. Raises ArmError."""

@@ -35,6 +35,7 @@ IDLE_SECONDS = 1.0  # how often time is looked at when nothing is due
 
 BATCH = re.compile(r"/subscriptions/[^/]+/metrics:getBatch", re.IGNORECASE)
 LOGS = re.compile(r"/v1/.+/query", re.IGNORECASE)
+LOGS_BATCH = re.compile(r"/v1/\$batch", re.IGNORECASE)
 TOPIC = re.compile(r"/topics/([^/]+)/api/events", re.IGNORECASE)
 OPENID = re.compile(r"/([^/]+)/v2\.0/\.well-known/openid-configuration", re.IGNORECASE)
 TOKEN = re.compile(r"/[^/]+/oauth2/v2\.0/token", re.IGNORECASE)
@@ -189,13 +190,15 @@ class Simulator:
             return self.event_grid.accept(topic.group(1), request)
         if request.path == "/msi/token":
             return identity.managed_identity(request, self.world.now)
+        if request.path == "/metadata/endpoints":
+            return identity.endpoints(request)
         tenant = OPENID.fullmatch(request.path)
         if tenant is not None:
             return identity.openid_configuration(request, tenant.group(1))
         if TOKEN.fullmatch(request.path) and request.method == "POST":
             return identity.token_endpoint(request, self.world.now)
         if _is_monitor(request):
-            act = monitor.batch if BATCH.fullmatch(request.path) else monitor.query_logs
+            act = next(act for form, act in MONITORS if form.fullmatch(request.path))
             return await self._guarded(request, lambda: _monitored(self.world, request, act))
         return await self._guarded(request, lambda: arm.answer(self.world, request))
 
@@ -230,8 +233,15 @@ class Simulator:
         return reply
 
 
+MONITORS: tuple[tuple[re.Pattern[str], Callable[[World, Request], Reply]], ...] = (
+    (BATCH, monitor.batch),
+    (LOGS_BATCH, monitor.query_logs_batch),
+    (LOGS, monitor.query_logs),
+)
+
+
 def _is_monitor(request: Request) -> bool:
-    return request.method == "POST" and bool(BATCH.fullmatch(request.path) or LOGS.fullmatch(request.path))
+    return request.method == "POST" and any(form.fullmatch(request.path) for form, _ in MONITORS)
 
 
 def _monitored(world: World, request: Request, act: Callable[[World, Request], Reply]) -> Reply:

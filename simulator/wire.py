@@ -15,11 +15,13 @@ from urllib.parse import unquote_plus
 
 from simulator.clock import Pace
 from simulator.resources import Json
-from simulator.state import ArmError, FlatError, Operation, State
+from simulator.state import ArmError, FlatError, State
 
 JSON_TYPE = "application/json; charset=utf-8"
 NO_BODY = object()
 ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+# What ARM itself refuses, before a resource provider has seen it: recorded without `details`.
+GATEWAY = frozenset({"ResourceNotFound", "ResourceGroupNotFound", "SubscriptionNotFound", "ParentResourceNotFound"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,14 @@ def decoded(query: Mapping[str, str]) -> dict[str, str]:
 
 def error_reply(error: ArmError) -> Reply:
     body: Json = {"code": error.code, "message": error.message}
-    if not isinstance(error, FlatError):
-        body = {"error": {**body, "details": list(error.details)}}
-    wait = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    return Reply(error.status, body, error.headers | wait)
+    headers = dict(error.headers)
+    if error.code in GATEWAY:
+        headers["x-ms-failure-cause"] = "gateway"
+    elif not isinstance(error, FlatError):
+        body["details"] = list(error.details)
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    return Reply(error.status, body if isinstance(error, FlatError) else {"error": body}, headers)
 
 
 def retry_headers(wait: timedelta, pace: Pace) -> dict[str, str]:
@@ -107,12 +113,3 @@ def common_headers(state: State, request_id: str) -> dict[str, str]:
         "x-ms-correlation-request-id": state.new_id(),
         "x-ms-arm-service-request-id": state.new_id(),
     }
-
-
-def operation_urls(request: Request, operation: Operation) -> tuple[str, str]:
-    """(Azure-AsyncOperation, Location) of an operation, on the host the client used."""
-    subscription = operation.target.split("/")[2]
-    base = f"{request.base_url}/subscriptions/{subscription}/providers/Microsoft.Network/locations/{operation.location}"
-    version = request.query.get("api-version", "2025-05-01")
-    tail = f"{operation.id}?api-version={version}"
-    return f"{base}/operations/{tail}", f"{base}/operationResults/{tail}"

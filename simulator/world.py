@@ -5,6 +5,7 @@ A caller that drives virtual time advances its clock and calls `settle`; the ser
 
 from copy import deepcopy
 from datetime import datetime
+from ipaddress import IPv4Address
 from typing import Any
 
 from simulator.alerts import AlertRule, Alerts
@@ -13,10 +14,13 @@ from simulator.bgp_table import BgpTable
 from simulator.clock import Clock, Pace
 from simulator.data_plane import DataPlane
 from simulator.documents import INTERFACE, Documents
+from simulator.event_subscriptions import EventSubscriptions
 from simulator.faults import Faults, changed
+from simulator.hub_addresses import HubAddresses
 from simulator.hubs import Hubs
 from simulator.kinds import complete
 from simulator.load_balancers import LoadBalancers
+from simulator.machines import MACHINE, Machines
 from simulator.metrics import MetricStore
 from simulator.network_peerings import NETWORK_PEERING, NetworkPeerings
 from simulator.permissions import Permissions
@@ -37,16 +41,21 @@ class World:
         self.data_plane = DataPlane(self.state, self.metrics)
         self.load_balancers = LoadBalancers(self.state, self.data_plane.propagate)
         self.documents = Documents(self.state)
-        self.hubs = Hubs(self.state)
+        self.hubs = Hubs(self.state, self.remove)
+        self.hub_addresses = HubAddresses(self.state)
         self.network_peerings = NetworkPeerings(self.state)
         self.route_servers = RouteServers(self.state, self.bgp, self.metrics)
+        self.machines = Machines(self.state, self._machine_off, self._machine_on)
+        self.event_subscriptions = EventSubscriptions(self.state)
         self.scale_sets = ScaleSets(self.state)
         self.throttle = Throttle(self.state.pace)
         self.permissions = Permissions(seed.get("permissions"))
+        self.groups: dict[str, Json] = {}  # resource groups' documents by key, once one was made or described
         self.fixed_metrics: list[Json] = list(seed.get("metrics", ()))
         self.effective_routes: dict[str, list[Json]] = {
             key_of(name): routes for name, routes in seed.get("effectiveRoutes", {}).items()
         }
+        self.gateways: dict[str, Json] = {key_of(name): rows for name, rows in seed.get("gateways", {}).items()}
         self.alerts = Alerts(self.state, self.metrics, [_alert_rule(rule) for rule in seed.get("alerts", ())])
         for group in seed.get("resourceGroups", ()):
             self.state.resources.add_scope(group)
@@ -70,6 +79,29 @@ class World:
         self.state.faults = changed(before, changes)
         if self.state.faults.health_stale and not before.health_stale:
             self.data_plane.freeze()
+
+    def _machine_off(self, address: IPv4Address) -> None:
+        self.route_servers.silence(address)
+        self.data_plane.darken(address)
+
+    def _machine_on(self, address: IPv4Address) -> None:
+        self.route_servers.silent.discard(address)
+        self.data_plane.light(address)
+
+    def remove(self, scope: str) -> None:
+        """A resource is gone, or a group's content, with everything below; each deletion is published."""
+        for document in self.state.resources.below(scope):
+            match str(document["type"]).lower():
+                case kind if kind == PEERING.lower():
+                    self.route_servers.forget(document)
+                case kind if kind == LOAD_BALANCER.lower():
+                    self.data_plane.forget(document["id"])
+                case kind if kind == INTERFACE.lower():
+                    self.load_balancers.follow({**document, "properties": {}})
+                case kind if kind == MACHINE.lower():
+                    self.machines.forget(document)
+            self.state.resources.remove(document["id"])
+            self.state.publish("Delete", document)
 
     def adopt(self, document: Json) -> None:
         """Take a resource in as it is: no operation, no event. Raises ValueError for an id that is none."""
