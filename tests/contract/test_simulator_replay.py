@@ -6,7 +6,7 @@ headers a client acts on, and the shape of the body: keys and JSON types, with i
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -28,10 +28,11 @@ RECORDINGS = Path(__file__).parents[1] / "fixtures" / "recordings"
 FOLLOWED = ("retry-after", "location", "azure-asyncoperation", "etag")
 PRESENT = ("cache-control", "content-type", "x-ms-request-id", "azure-asyncnotification")
 RATE = "x-ms-ratelimit-remaining-subscription-"
-OPERATION_ID = re.compile(r"/operation(?:s|Results)/([0-9a-f-]{36})", re.IGNORECASE)
+OPERATION_ID = re.compile(r"/operation(?:s|Results|sStatus)/([\w-]{36,})", re.IGNORECASE)
 OPERATION_URL = re.compile(
-    r"https://management\.azure\.com/subscriptions/[^/]+/providers/Microsoft\.Network/locations/(?P<location>[^/]+)"
-    r"/(?P<kind>operations|operationResults)/[0-9a-f-]{36}\?api-version=(?P<version>.+)"
+    r"https://management\.azure\.com(?::443)?/subscriptions/[^/]+"
+    r"(?P<provider>(?:/providers/Microsoft\.(?:Network/locations/[^/]+|EventGrid))?)"
+    r"/(?P<kind>operations|operation[Rr]esults|operationsStatus)/[\w-]{36,}\?api-version=(?P<version>.+)"
 )
 
 
@@ -107,7 +108,16 @@ def same_operation(own: str, recorded: str, where: str) -> None:
     mine, theirs = OPERATION_URL.fullmatch(own), OPERATION_URL.fullmatch(recorded)
     assert mine is not None, f"{where}: {own}"
     assert theirs is not None
-    assert mine["kind"] == theirs["kind"], where
+    assert (mine["provider"], mine["kind"]) == (theirs["provider"], theirs["kind"]), where
+
+
+LEFT_OUT: dict[str, str] = {
+    r"/virtualWans/|/vpnSites/|/vpnGateways/|/securityPartnerProviders/": "parts of Virtual WAN, which Hopkeeper does not use",
+    r"/Microsoft\.Network/locations/westus/operation": "polls of what was requested of those parts",
+    r"\.queue\.core\.windows\.net/": "a storage account's own endpoint: Azurite is the tests' storage",
+    r"/Microsoft\.EventGrid/operationResults/": "a poll of an operation that the recording does not begin",
+}
+"""Of every recorded exchange that is not replayed, by its URI: why."""
 
 
 def shape(value: Any) -> Any:
@@ -180,6 +190,49 @@ def test_bodies_about_a_peering_have_the_recorded_order_of_keys() -> None:
     assert compared == 15
 
 
+def test_a_route_server_lives_and_dies_as_recorded() -> None:
+    exchanges = recorded("route-server")
+    put = next(exchange for exchange in exchanges if "/ipConfigurations/" in exchange.uri)
+    public, subnet = put.body["properties"]["publicIPAddress"]["id"], put.body["properties"]["subnet"]["id"]
+    network = subnet.partition("/subnets/")[0]
+    subnets = [{"name": "RouteServerSubnet", "properties": {"addressPrefix": "10.0.0.0/24"}}]
+    seed = [{"id": network, "location": "centraluseuap", "properties": {"subnets": subnets}}, {"id": public}]
+    player = replay({"resources": seed}, exchanges[0], exact=True)
+    for exchange in exchanges:
+        player.check(exchange)
+    assert len(exchanges) == 52
+    assert player.world.state.resources.all() == []
+
+
+def test_every_recorded_exchange_is_replayed_or_left_out_for_a_reason() -> None:
+    rest = json.loads((RECORDINGS / "left-out.json").read_text())
+    reasons = [[why for form, why in LEFT_OUT.items() if re.search(form, one["uri"])] for one in rest]
+    assert [one["uri"] for one, why in zip(rest, reasons, strict=True) if len(why) != 1] == []
+    assert {why[0] for why in reasons} == set(LEFT_OUT.values())
+    text = Path(__file__).read_text()
+    held = {file.stem for file in RECORDINGS.glob("*.json")} - {"left-out", "LoadBalancerTest.test_internal"}
+    assert {name for name in held if f'"{name}"' not in text} == set()
+
+
+def test_an_event_subscription_is_made_and_listed_as_recorded() -> None:
+    exchanges = recorded("AzureEventSubscriptionsTest.test_azure_event_subscription_policy_run")
+    player = replay({"resources": listed(exchanges, "/storageAccounts")}, exchanges[0])
+    for exchange in exchanges:
+        made = exchange.body["properties"] if exchange.method == "PUT" else None
+        # The recording has no body of the request: what was sent follows from the answer.
+        sent = {name: made[name] for name in ("destination", "filter")} if made else {}
+        player.check(replace(exchange, sent=json.dumps({"properties": sent}) if made else ""))
+    assert [exchange.method for exchange in exchanges] == ["GET", "PUT", "GET", "GET", "GET"]
+
+
+def test_a_resource_group_is_made_and_found_as_recorded() -> None:
+    exchanges = recorded("resource-group")
+    other = exchanges[0].uri.partition("?")[0].removeprefix("https://management.azure.com").replace("scenario", "other")
+    player = replay({"resources": [{"id": f"{other}/providers/Microsoft.Network/routeTables/any"}]}, exchanges[0])
+    for exchange in exchanges:
+        player.check(exchange)
+
+
 def test_a_virtual_hub_lives_and_dies_as_recorded() -> None:
     exchanges = recorded("virtual-hub")
     group = unquote(urlsplit(exchanges[0].uri).path).partition("/providers/")[0]
@@ -204,7 +257,6 @@ def _let_other_services_write(player: Replay, exchange: Exchange) -> None:
     ("name", "part"),
     [
         ("LoadBalancerTest.test_find_by_name", "/loadBalancers"),
-        ("AzureEventSubscriptionsTest.test_azure_event_subscription_policy_run", "/storageAccounts"),
         ("ArmResourceTest.test_metric_filter_find", "/virtualMachines?"),
         ("NetworkInterfaceTest.test_find_by_default_routes", "/networkInterfaces?"),
     ],
