@@ -252,8 +252,8 @@ async def test_health_events_are_read_with_a_logs_query(sim: Simulator) -> None:
             "| where TimeGenerated > ago(5m) | project TimeGenerated, HealthEventType, Severity",
             timespan=timedelta(minutes=5),
         )
-        with pytest.raises(HttpResponseError, match="does not know 'summarize'"):
-            await client.query_workspace("x", "ALBHealthEvent | summarize count()", timespan=None)
+        with pytest.raises(HttpResponseError, match="does not know 'join'"):
+            await client.query_workspace("x", "ALBHealthEvent | join other on x", timespan=None)
     assert answer.status == LogsQueryStatus.SUCCESS
     (row,) = answer.tables[0].rows
     assert (row["HealthEventType"], row["Severity"]) == ("NoHealthyBackends", "Critical")

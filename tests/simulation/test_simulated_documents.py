@@ -31,6 +31,9 @@ CONFIGURATION = f"{INTERFACE}/ipConfigurations/ipconfig1"
 TABLE = f"{SCOPE}/routeTables/table"
 SET = SCOPE.replace("Microsoft.Network", "Microsoft.Compute") + "/virtualMachineScaleSets/set"
 MACHINE = SCOPE.replace("Microsoft.Network", "Microsoft.Compute") + "/virtualMachines/nva-a"
+ADDRESSES = f"{WANTED.route_server_id}/ipConfigurations/ipconfig1"
+NAT_RULE = f"{BALANCER}/inboundNatRules/ssh"
+PUBLIC = f"{SCOPE}/publicIPAddresses/pip"
 BGP = f"{WANTED.route_server_id}/bgpConnections/a"
 
 
@@ -55,10 +58,18 @@ class Azure:
                     "subnets": [{"name": "appliances", "properties": {"addressPrefix": "10.0.1.0/24"}}],
                 },
             },
+            {"id": PUBLIC, "location": "uksouth", "properties": {}},
+            {"id": ADDRESSES, "properties": {"subnet": {"id": f"{NETWORK}/subnets/appliances"}}},
             {"id": BEYOND, "location": "uksouth", "properties": {"addressSpace": {"addressPrefixes": ["10.9.0.0/16"]}}},
             {"id": PEERING, "properties": {"remoteVirtualNetwork": {"id": BEYOND}, "allowForwardedTraffic": True}},
             {"id": TABLE, "location": "uksouth", "properties": {"routes": [{"name": "all", "properties": {}}]}},
             {"id": BGP, "properties": {"peerIp": "10.0.1.4", "peerAsn": 65001}},
+        ]
+        (balancer,) = (one for one in seed["resources"] if one["id"] == BALANCER)
+        ssh = {"protocol": "Tcp", "frontendPort": 50000, "backendPort": 22}
+        frontend = {"id": f"{BALANCER}/frontendIPConfigurations/fe"}
+        balancer["properties"]["inboundNatRules"] = [
+            {"name": "ssh", "properties": {"frontendIPConfiguration": frontend, **ssh}}
         ]
         self.world = World(self.clock, interfaces_only(seed) if interfaces else seed)
         self.world.scale_sets.add(SET, "0", "10.0.3.4")
@@ -106,10 +117,14 @@ def without_etags(value: Any) -> Any:
 WRITTEN = {
     "virtualHubs": WANTED.route_server_id,
     "bgpConnections": BGP,
+    "ipConfigurations": ADDRESSES,
     "loadBalancers": BALANCER,
     "backendAddressPools": POOL,
     "networkInterfaces": INTERFACE,
     "virtualNetworks": NETWORK,
+    "subnets": f"{NETWORK}/subnets/appliances",
+    "inboundNatRules": NAT_RULE,
+    "publicIPAddresses": PUBLIC,
     "virtualNetworkPeerings": PEERING,
     "routeTables": TABLE,
     "virtualMachines": MACHINE,

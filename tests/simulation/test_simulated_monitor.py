@@ -166,7 +166,7 @@ def test_the_stages_of_a_query(stages: list[str], expected: list[list[object]]) 
     assert [[row[name] for name in columns] for row in rows] == expected
 
 
-@pytest.mark.parametrize("stage", ["summarize count()", "where Colour == 'red'", "where Name ~ 'a'", "sort Name"])
+@pytest.mark.parametrize("stage", ["summarize avg(Count)", "where Colour == 'red'", "where Name ~ 'a'", "sort Name"])
 def test_a_stage_that_is_not_understood_is_refused(stage: str) -> None:
     with pytest.raises(kql.QueryError):
         kql.run(list(ROWS), ["Name", "Size"], [stage], VirtualClock().now())
