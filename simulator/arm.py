@@ -80,6 +80,11 @@ def _dispatch(world: World, request: Request) -> Reply:
     path = parse_path(request.path)
     if path is None or path.types == ("register",):
         return directory.answer(world, request)
+    return _of_type(world, request, path)
+
+
+def _of_type(world: World, request: Request, path: ResourcePath) -> Reply:
+    """The reply of what is below a provider's type."""
     demand_scope(world.state.resources, path.subscription, path.group)
     if request.method == "PUT" and path.is_resource:
         demand_name(path)
