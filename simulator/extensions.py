@@ -11,6 +11,7 @@ from simulator import event_subscriptions, monitor
 from simulator.alerts import iso
 from simulator.identity import TENANT
 from simulator.long_running import accepted, deleted
+from simulator.metric_definitions import DEFINITIONS, GRAINS
 from simulator.resources import Json, key_of, parse_path
 from simulator.state import ArmError
 from simulator.wire import Reply, Request
@@ -32,6 +33,33 @@ class Extension:
 
 def _metrics(world: World, request: Request, found: re.Match[str]) -> Reply:
     return monitor.individual(world, request, found["scope"])
+
+
+def _definitions(world: World, _request: Request, found: re.Match[str]) -> Reply:
+    """Which metrics a resource has: those of its type's table (REST reference, Metric Definitions - List)."""
+    resource = world.state.resources.get(found["scope"])
+    if resource is None:
+        raise ArmError(404, "ResourceNotFound", f"The Resource '{found['scope']}' was not found.")
+    known = DEFINITIONS.get(resource["type"].lower())
+    if known is None:
+        raise ArmError(405, "MethodNotAllowed", f"The simulator does not know which metrics {resource['type']} has.")
+    value = [
+        {
+            "id": f"{resource['id']}/providers/microsoft.insights/metricdefinitions/{one.name}",
+            "resourceId": resource["id"],
+            "namespace": resource["type"],
+            "name": _said(one.name, one.label),
+            "displayDescription": one.description,
+            "isDimensionRequired": False,
+            "unit": one.unit,
+            "primaryAggregationType": "Average",
+            "supportedAggregationTypes": ["Average", "Minimum", "Maximum"],
+            "metricAvailabilities": [{"timeGrain": grain, "retention": "P93D"} for grain in GRAINS],
+            "dimensions": [_said(name) for name in one.dimensions],
+        }
+        for one in known
+    ]
+    return Reply(200, {"value": value})
 
 
 # Event subscriptions
@@ -140,6 +168,11 @@ def _form(text: str) -> re.Pattern[str]:
 EXTENSIONS = (
     Extension(
         _form(r"(?P<scope>.+)/providers/microsoft\.insights/metrics"), {"GET": _metrics}, "Microsoft.Insights/metrics"
+    ),
+    Extension(
+        _form(r"(?P<scope>.+)/providers/microsoft\.insights/metricDefinitions"),
+        {"GET": _definitions},
+        "Microsoft.Insights/metricDefinitions",
     ),
     Extension(
         _form(r"(?P<scope>/subscriptions/[^/]+)/providers/microsoft\.insights/eventtypes/management/values"),

@@ -31,7 +31,8 @@ NETWORK_PEERING = "microsoft.network/virtualnetworks/virtualnetworkpeerings"
 EXTENSIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(form, re.IGNORECASE), action)
     for form, action in (
-        (r"(.+)/providers/microsoft\.insights/(?:metrics|metricDefinitions)", "Microsoft.Insights/metrics"),
+        (r"(.+)/providers/microsoft\.insights/metrics", "Microsoft.Insights/metrics"),
+        (r"(.+)/providers/microsoft\.insights/metricDefinitions", "Microsoft.Insights/metricDefinitions"),
         (r"(.+)/providers/microsoft\.insights/eventtypes/management/values", "Microsoft.Insights/eventtypes/values"),
         (r"(.+)/providers/microsoft\.eventgrid/eventSubscriptions(?:/.+)?", "Microsoft.EventGrid/eventSubscriptions"),
         (
