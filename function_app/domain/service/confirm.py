@@ -106,6 +106,8 @@ def confirm(look: Look, target: str) -> Decision:
     if other is None:
         return Decision(record, held=(serves + shown,))
     why = f"{target} was not verified in time ({reason})"
+    if kind is Kind.FAILOVER:
+        why += ": the load balancer's probe of it fails"
     if look.is_appliance(target):
         look = set_back(look, target)
     return back(look, why) if kind is Kind.BACK else open_operation(look, other, kind, why)

@@ -28,6 +28,7 @@ from proving.stories.acts import (
     order,
     order_refused,
     own_peerings,
+    passes,
     peerings_are_made,
     rewrite,
     routes_are_verified,
