@@ -27,7 +27,8 @@ def table(evidence: Evidence, now: datetime) -> Iterator[str]:
     if rows:
         yield from _columns((HEADINGS, *rows))
     wrong = sum(f.wrong for f in evidence.findings)
-    answered = "everything was answered" if not evidence.unanswered else "not everything was answered:"
+    is_whole = not evidence.unanswered and not evidence.trouble
+    answered = "everything was answered" if is_whole else "not everything was answered:"
     yield f"{wrong} wrong, {len(rows) - wrong} to know; {answered}"
     for question in evidence.unanswered:
         yield f"  not answered: {question}"

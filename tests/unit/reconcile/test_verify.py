@@ -347,7 +347,9 @@ async def test_by_hand_what_cannot_be_read_is_not_sound() -> None:
     scene.world.arm_up = False
     evidence = await gather_evidence(scene.ports, scene.topology)
     assert not evidence.sound
-    assert "  rs: ARM answers 503" in lines_of(evidence, NOW)
+    lines = lines_of(evidence, NOW)
+    assert "  rs: ARM answers 503" in lines
+    assert "0 wrong, 0 to know; not everything was answered:" in lines
 
 
 async def test_by_hand_what_arm_refuses_stays_unanswered_and_is_not_waited_for() -> None:
