@@ -52,6 +52,7 @@ SUBNET_ID = re.compile(
 )
 AZURE = "https://management.azure.com"
 OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"
+HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,15 @@ class StorageSettings:
     connection_string: str | None = None
     blobs: str = ""
     queues: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Otlp:
+    """The OpenTelemetry collector, and the headers of requests to it; `closed` says why nothing is sent although one is named."""
+
+    endpoint: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    closed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +92,7 @@ class Settings:
     allow_loopback: bool = False
     observe_only: bool = False
     app_subnet: str | None = None
-    otlp_endpoint: str | None = None
-    otlp_headers: tuple[tuple[str, str], ...] = ()
+    otlp: Otlp = Otlp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +157,6 @@ def from_environment(env: Mapping[str, str] = environ, signs: bool = True, store
             problems.append(Problem(name, f"must be true or false, is {value!r}"))
         return value == "true"
 
-    otlp_endpoint, otlp_headers = _collector(optional, problems)
     allow_loopback, observe_only = flag("HOPKEEPER_ALLOW_LOOPBACK"), flag("HOPKEEPER_OBSERVE_ONLY")
     if problems:
         raise BadInput(tuple(problems))
@@ -167,40 +175,37 @@ def from_environment(env: Mapping[str, str] = environ, signs: bool = True, store
         allow_loopback=allow_loopback,
         observe_only=observe_only,
         app_subnet=app_subnet,
-        otlp_endpoint=otlp_endpoint,
-        otlp_headers=otlp_headers,
+        otlp=_collector(optional),
     )
 
 
-def _collector(
-    optional: Callable[[str], str | None], problems: list[Problem]
-) -> tuple[str | None, tuple[tuple[str, str], ...]]:
-    """The OpenTelemetry collector, and the headers of requests to it. `OTEL_*` are OpenTelemetry's own names."""
+def _collector(optional: Callable[[str], str | None]) -> Otlp:
+    """The OpenTelemetry collector. `OTEL_*` are OpenTelemetry's own names, which a platform may set for others as well: what is
+    wrong with them only keeps telemetry from being sent."""
     endpoint = (optional(OTLP) or "").rstrip("/")
     if not endpoint:
-        return None, ()
+        return Otlp()
     if urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname:
-        problems.append(Problem(OTLP, f"must be an http or https URL, is {endpoint!r}"))
+        return Otlp(closed=f"{OTLP}: must be an http or https URL, is {endpoint!r}")
     protocol = optional("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/json"
     if protocol != "http/json":
         rule = f"must be http/json, the only one that is spoken here, or left out; is {protocol!r}"
-        problems.append(Problem("OTEL_EXPORTER_OTLP_PROTOCOL", rule))
-    given = optional("OTEL_EXPORTER_OTLP_HEADERS") or ""
-    if given.startswith("@Microsoft.KeyVault("):  # not resolved: nothing is sent, and no failover ends with it
-        return None, ()
-    headers = _headers(given, problems)
-    if headers and not _is_safe(endpoint):
-        rule = f"are sent over https only, or without leaving this machine: {OTLP} is {endpoint!r}"
-        problems.append(Problem("OTEL_EXPORTER_OTLP_HEADERS", rule))
-    return endpoint, headers
+        return Otlp(closed=f"OTEL_EXPORTER_OTLP_PROTOCOL: {rule}")
+    return _with_headers(endpoint, optional(HEADERS) or "")
 
 
-def _headers(text: str, problems: list[Problem]) -> tuple[tuple[str, str], ...]:
-    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+def _with_headers(endpoint: str, given: str) -> Otlp:
+    if given.startswith("@Microsoft.KeyVault("):
+        return Otlp(closed=f"{HEADERS}: its Key Vault reference is not resolved")
+    pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
     headers = tuple((name.strip(), unquote(value.strip())) for name, _, value in pairs)
     if not all(name and value for name, value in headers):
-        problems.append(Problem("OTEL_EXPORTER_OTLP_HEADERS", "must be name=value, separated by commas"))
-    return headers
+        return Otlp(closed=f"{HEADERS}: must be name=value, separated by commas")
+    if headers and not _is_safe(endpoint):
+        return Otlp(
+            closed=f"{HEADERS}: are sent over https only, or without leaving this machine: {OTLP} is {endpoint!r}"
+        )
+    return Otlp(endpoint, headers)
 
 
 def _storage(optional: Callable[[str], str | None], problems: list[Problem], needed: bool) -> StorageSettings:

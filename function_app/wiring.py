@@ -1,5 +1,6 @@
 """The composition root: the only module that names adapters. Nothing connects here; clients are made at first use."""
 
+import logging
 from functools import cache, partial
 
 from function_app import settings as environment
@@ -30,10 +31,12 @@ from function_app.domain.base.errors import BadInput
 from function_app.domain.topology.laws import Place
 from function_app.reconcile.deployed import DeployedApp
 from function_app.reconcile.inventory import Sources
-from function_app.reconcile.ports import Clock, Documents, Ports, WakeUps
+from function_app.reconcile.ports import Clock, Documents, Ports, Telemetry, WakeUps
 from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
-from function_app.settings import Settings, SignIn
+from function_app.settings import Otlp, Settings, SignIn
+
+log = logging.getLogger("hopkeeper.telemetry")
 
 CONTAINER = "hopkeeper"
 WAKE_UP_QUEUE = "hopkeeper-wakeups"
@@ -75,10 +78,14 @@ def ports_over(settings: Settings, azure: Azure, clock: Clock, documents: Docume
         events_out=EventsOverEventGrid(azure, settings.events_endpoint)
         if settings.events_endpoint
         else EventsUnpublished(),
-        telemetry=TelemetryOverOtlp(Collector(settings.otlp_endpoint, dict(settings.otlp_headers)))
-        if settings.otlp_endpoint
-        else TelemetryUnsent(),
+        telemetry=_telemetry(settings.otlp),
     )
+
+
+def _telemetry(otlp: Otlp) -> Telemetry:
+    if otlp.closed:
+        log.warning("no telemetry is sent: %s", otlp.closed)
+    return TelemetryOverOtlp(Collector(otlp.endpoint, dict(otlp.headers))) if otlp.endpoint else TelemetryUnsent()
 
 
 @cache
