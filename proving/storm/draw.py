@@ -210,7 +210,7 @@ def with_appliances(plan_of: Callable[[int], Plan], share: float = SHARE) -> Cal
     def drawn(seed: int) -> Plan:
         plan = plan_of(seed)
         draw = random.Random(f"appliances {plan.profile} {seed}")  # noqa: S311  # repeatable, not secret
-        if draw.random() >= share or "active-active" in plan.shape or plan.handover == "seamless":
+        if draw.random() >= share or {"active-active", "preempt"} & {*plan.shape} or plan.handover == "seamless":
             return plan
         names = _members(plan)
         bare = names if draw.random() < 0.5 else draw.sample(names, draw.randint(1, len(names) - 1))

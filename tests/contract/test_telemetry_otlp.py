@@ -117,7 +117,7 @@ async def test_no_pass_waits_for_a_dead_collector(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3")
     telemetry, took = over(dead), []
     end = time.monotonic() + WITHIN
-    while not any("took no telemetry" in record.message for record in caplog.records):
+    while not any(f"{dead} took no telemetry" in record.message for record in caplog.records):
         assert time.monotonic() < end
         took.append(await failed_over(telemetry))
         await asyncio.sleep(0.1)
