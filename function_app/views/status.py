@@ -16,6 +16,7 @@ from function_app.reconcile.status import answers, spares_now
 
 REASONS_MOST = 6
 """Lines of reasons of one service; all of them are in the JSON."""
+FOUND = {"error": "errors", "warning": "warnings", "info": "to know"}
 WORDS = {"well": "well", "trouble": "TROUBLE", "stale": "UNKNOWN"}
 
 
@@ -150,9 +151,12 @@ def _surroundings(last: look.LastLook, topology: str) -> Iterator[str]:
     age = "" if last.routes.age_seconds is UNSET else f", the oldest answer {ago(last.routes.age_seconds)}"
     yield f"routes: {routes}{age}"
     if last.preflight:
-        severities = Counter(found.severity for found in last.preflight)
-        counts = ", ".join(f"{count} {severity}" for severity, count in severities.items())
-        yield f"preflight: {counts}: `hopkeeper lint {topology}`"
+        yield f"preflight: {_counted(last)}: `hopkeeper lint {topology}`"
+
+
+def _counted(last: look.LastLook) -> str:
+    found = Counter(finding.severity for finding in last.preflight)
+    return ", ".join(f"{found[each]} {words}" for each, words in FOUND.items() if each in found)
 
 
 def ago(seconds: float) -> str:
