@@ -56,12 +56,12 @@ def _serves_instead(look: Look, holder: str, loosed: set[str]) -> str | None:
     if not all(map(look.is_appliance, loosed)):
         return None
     is_sure = look.lacks_a_pool(holder)
-    able = [name for name in look.members if name in loosed and _gets_them(look, name, is_sure)]
+    able = [name for name in look.members if name in loosed and _takes_flows(look, name, is_sure)]
     return able[0] if able else None
 
 
-def _gets_them(look: Look, member: str, is_sure: bool) -> bool:
-    """By the load balancer's probe; where the holder is in no pool, one that is not known to fail will do."""
+def _takes_flows(look: Look, member: str, is_sure: bool) -> bool:
+    """Whether new flows come to it, by the load balancer's probe; where a pool lacks the holder, unless it fails."""
     if look.lacks_a_pool(member) or is_down_by_operator(look, member):
         return False
     return look.is_admitted(member) or (is_sure and look.probed(member) is Value.UNKNOWN)
