@@ -23,13 +23,8 @@ def found_wrong(topology: Topology, status: Status, seen: LastLook) -> Iterator[
     if seen.generation == status.generation:
         yield from _silent(topology, status, seen)
         yield from _clocks(seen)
-        yield from (
-            f"preflight {each.rule}: {each.what}: {each.do}" for each in seen.preflight if _is_error(each.severity)
-        )
-
-
-def _is_error(severity: str) -> bool:
-    return severity == Severity.ERROR
+        errors = (each for each in seen.preflight if each.severity == Severity.ERROR)
+        yield from (f"preflight {each.rule}: {each.what}: {each.do}" for each in errors)
 
 
 def _of_service(service: ServiceStatus, seen: LastLook, generation: str) -> Iterator[str]:

@@ -45,7 +45,7 @@ def certificate(topology: Topology, facts: Facts) -> Iterator[Fault]:
 
 
 def watched(topology: Topology, facts: Facts) -> Iterator[Fault]:
-    members = frozenset[str]().union(*(service.names for service in topology.services))
+    members = topology.members
     for path, speaker in speakers(topology):
         others = topology.commanded - {speaker.name}
         if speaker.name not in members or not others or others - facts.agents.keys():
@@ -99,7 +99,7 @@ def redundancy(topology: Topology, facts: Facts) -> Iterator[Fault]:
 
 def answers(topology: Topology, facts: Facts) -> Iterator[Fault]:
     """Of agents that are no member's: witnesses and announcers. A member that does not answer is `redundancy`'s."""
-    members = frozenset[str]().union(*(service.names for service in topology.services))
+    members = topology.members
     for path, speaker in speakers(topology):
         if (why := facts.agents_unread.get(speaker.name)) is not None and speaker.name not in members:
             lost = watching.lost(topology, speaker.name, facts.agents_unread.keys())

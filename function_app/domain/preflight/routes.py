@@ -83,7 +83,7 @@ def default_route_udr(topology: Topology, facts: Facts) -> Iterator[Fault]:
 
 
 def ip_forwarding(topology: Topology, facts: Facts) -> Iterator[Fault]:
-    members = frozenset[str]().union(*(service.names for service in topology.services))
+    members = topology.members
     for path, speaker in speakers(topology):
         seen = facts.interface(speaker.name)
         if speaker.name in members and seen is not None and not seen.forwards:

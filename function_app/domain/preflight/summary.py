@@ -131,7 +131,7 @@ def _no_balancers(topology: Topology, facts: Facts) -> dict[str, str]:
 
 
 def _no_interfaces(topology: Topology, facts: Facts) -> dict[str, str]:
-    members = frozenset[str]().union(*(service.names for service in topology.services))
+    members = topology.members
     named = {name: topology.speaker(name).interface for name in sorted(members - facts.interfaces.keys())}
     return {name: facts.why_unread(each) if each else "the document names none" for name, each in named.items()}
 

@@ -80,16 +80,19 @@ def is_unreached(look: Look, member: str) -> bool:
 
 def _refused_lately(look: Look, member: str) -> datetime | None:
     """When it did; None where that was long ago, or where a member without an agent is seen to answer again."""
-    at = look.record.refused.get(member)
-    if at is None or look.at - at >= look.timing.spacing_forget:
-        return None
-    return None if judge(look, member).row is HealthRow.APPLIANCE_UP else at
+    at = _set_back_at(look, member)
+    return None if at is None or judge(look, member).row is HealthRow.APPLIANCE_UP else at
 
 
 def failed_before(look: Look, member: str) -> bool:
     """Whether one without an agent failed lately as the holder, well as it may look since: only its probe shows that."""
-    at = look.record.refused.get(member) if look.is_appliance(member) else None
-    return at is not None and look.at - at < look.timing.spacing_forget
+    return look.is_appliance(member) and _set_back_at(look, member) is not None
+
+
+def _set_back_at(look: Look, member: str) -> datetime | None:
+    """None where that was never, or long ago."""
+    at = look.record.refused.get(member)
+    return None if at is None or look.at - at >= look.timing.spacing_forget else at
 
 
 def is_known_out(look: Look, member: str) -> bool:

@@ -502,10 +502,14 @@ class Topology(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", 
         return witnesses.union(*(service.agents for service in self.services)) - self.appliances
 
     @property
+    def members(self) -> frozenset[str]:
+        """Of all services."""
+        return frozenset[str]().union(*(service.names for service in self.services))
+
+    @property
     def appliances(self) -> frozenset[str]:
         """Members of services that have no agent."""
-        bare = frozenset(speaker.name for speaker in self.speakers if speaker.agent is None)
-        return bare.intersection(name for service in self.services for name in service.names)
+        return self.members.intersection(speaker.name for speaker in self.speakers if speaker.agent is None)
 
     @property
     def resource_ids(self) -> frozenset[str]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from function_app.domain.networks.flags import NetworkPeeringReading
 from function_app.domain.preflight.summary import Report
@@ -329,7 +329,7 @@ def _member(name: str, reading: AgentReading, summary: Summary) -> look.Member:
 
 def _service(service: Service, summary: Summary, since: Mapping[str, datetime]) -> look.Service:
     seen, next_hop = summary.services[service.name], summary.next_hops.get(service.name)
-    balancer = seen.balancer
+    balancer, looked = seen.balancer, look_at(service, summary)
     backends = sorted(balancer.backends.items()) if isinstance(balancer, BalancerReading) else []
     return look.Service(
         outcome=seen.outcome.ending.word,
@@ -337,26 +337,16 @@ def _service(service: Service, summary: Summary, since: Mapping[str, datetime]) 
         next_hop=str(next_hop) if next_hop is not None else None,
         load_balancer=balancer if isinstance(balancer, str) else None,
         backends={name: look.Backend(admin_state=b.admin_state, reason=b.reason) for name, b in backends},
-        spares=_spares(service, summary),
-        troubles=_troubles(service, summary, since),
+        spares=spares(looked) if looked is not None else UNSET,
+        troubles=_troubles(looked, summary.at, since) if looked is not None else UNSET,
         metrics={name: str(value) for name, value in seen.metrics.items()},
         events=tuple(look.HealthEvent(at=e.at, kind=e.kind, description=e.description) for e in seen.events),
     )
 
 
-def _spares(service: Service, summary: Summary) -> dict[str, str | None] | UnsetType:
-    looked = look_at(service, summary)
-    return spares(looked) if looked is not None else UNSET
-
-
-def _troubles(
-    service: Service, summary: Summary, since: Mapping[str, datetime]
-) -> tuple[look.Trouble, ...] | UnsetType:
-    looked = look_at(service, summary)
-    if looked is None:
-        return UNSET
+def _troubles(looked: Look, at: datetime, since: Mapping[str, datetime]) -> tuple[look.Trouble, ...]:
     found = troubles(looked).items()
-    return tuple(look.Trouble(about=about, what=what, since=since.get(about, summary.at)) for about, what in found)
+    return tuple(look.Trouble(about=about, what=what, since=since.get(about, at)) for about, what in found)
 
 
 def look_at(service: Service, summary: Summary) -> Look | None:

@@ -108,7 +108,7 @@ def witnesses_announce_nothing(topology: Topology, _: Place) -> Iterator[Problem
 
 
 def watches_fit(topology: Topology, _: Place) -> Iterator[Problem]:
-    members = frozenset[str]().union(*(service.names for service in topology.services))
+    members = topology.members
     may_be_meant = bool(members - {speaker.name for speaker in topology.speakers})
     for i, speaker in enumerate(topology.speakers):
         if speaker.watch is None:
