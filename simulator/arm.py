@@ -10,7 +10,7 @@ from simulator import directory, documents, extensions, identity, verbs
 from simulator.documents import INTERFACE
 from simulator.kinds import KINDS
 from simulator.long_running import OPERATION, accepted, deleted, poll, written
-from simulator.refusals import demand_known, demand_name, demand_scope, missing, parent_missing
+from simulator.refusals import demand_known, demand_name, demand_scope, missing, parent_missing, reference_missing
 from simulator.resources import Json, ResourcePath, parse_path
 from simulator.route_servers import HUB
 from simulator.state import ROUTES_WAITS, ArmError, Operation, OperationKind
@@ -196,12 +196,7 @@ def _put_interface(world: World, request: Request, path: ResourcePath) -> Reply:
     """Written whole; it then is in the backend pools that its configurations name."""
     body, match = request.document(), request.headers.get("if-match")
     for pool in world.load_balancers.unknown_pools(body):
-        raise ArmError(
-            400,
-            "InvalidResourceReference",
-            f"Resource {pool} referenced by resource {path.id} was not found. Please make sure that the referenced "
-            "resource exists, and that both resources are in the same region.",
-        )
+        raise reference_missing(pool, path.id)
     return written(world, request, world.documents.put(path, body, match, world.load_balancers.follow))
 
 

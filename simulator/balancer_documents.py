@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from copy import deepcopy
 from ipaddress import AddressValueError, IPv4Address
 
-from simulator.kinds import kind_of, stamp
+from simulator.kinds import LOAD_BALANCER, kind_of, stamp
 from simulator.resources import Json, key_of
 from simulator.state import ArmError
 
-LOAD_BALANCER = "Microsoft.Network/loadBalancers"
 CHILDREN = kind_of(LOAD_BALANCER).embedded
 MEMBERS = "loadBalancerBackendAddresses"
 CONFIGURATION = "networkInterfaceIPConfiguration"

@@ -7,13 +7,13 @@ rules, probes, frontends and outbound rules have none: who changes them puts the
 from copy import deepcopy
 from datetime import timedelta
 
-from simulator.balancer_documents import LOAD_BALANCER, REFERENCES
+from simulator.balancer_documents import REFERENCES
 from simulator.deletions import refuse_in_use
 from simulator.documents import resource
-from simulator.kinds import kind_of
-from simulator.refusals import parent_missing
+from simulator.kinds import LOAD_BALANCER, kind_of
+from simulator.refusals import parent_missing, reference_missing
 from simulator.resources import Json, ResourcePath, key_of
-from simulator.state import ArmError, Operation, OperationKind, OperationStatus
+from simulator.state import Operation, OperationKind, OperationStatus
 from simulator.world import World
 
 
@@ -56,8 +56,7 @@ def _parent(world: World, path: ResourcePath, method: str) -> tuple[Json, str]:
     known = world.state.resources.get(path.up().id)
     if known is None:
         raise parent_missing(path, method)
-    collection = next(name for name in kind_of(known["type"]).embedded if name.lower() == path.types[-1].lower())
-    return deepcopy(known), collection
+    return deepcopy(known), kind_of(known["type"]).embedded_as(path.types[-1]) or path.types[-1]
 
 
 def _index(siblings: list[Json], name: str) -> int | None:
@@ -79,9 +78,4 @@ def _refuse_referred(parent: Json, collection: str, resource_id: str) -> None:
             held = child["properties"].get(reference) or []
             for one in held if isinstance(held, list) else [held]:
                 if key_of(one["id"]) == key_of(resource_id):
-                    raise ArmError(
-                        400,
-                        "InvalidResourceReference",
-                        f"Resource {resource_id} referenced by resource {child['id']} was not found. Please make sure that "
-                        "the referenced resource exists, and that both resources are in the same region.",
-                    )
+                    raise reference_missing(resource_id, child["id"])

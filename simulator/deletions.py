@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.kinds import NETWORK
 from simulator.machines import MACHINE
 from simulator.network_peerings import NETWORK_PEERING
 from simulator.resources import Resources, key_of
@@ -15,7 +16,6 @@ from simulator.state import ArmError, Operation, OperationKind, OperationStatus
 from simulator.world import World
 
 WAITS = (10.0,)
-NETWORK = "Microsoft.Network"
 DELETABLE = frozenset(
     kind.lower()
     for kind in (

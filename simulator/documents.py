@@ -7,14 +7,13 @@ by other documents (`FROM_OTHERS`); `kinds.py` has the table. How long a write t
 from collections.abc import Callable
 from copy import deepcopy
 
-from simulator.kinds import NETWORK, is_network, kind_of, stamp
+from simulator.kinds import LOAD_BALANCER, NETWORK, is_network, kind_of, stamp
 from simulator.refusals import parent_missing, refuse_unless_matched
 from simulator.resources import Json, ResourcePath, Resources, key_of
 from simulator.state import ArmError, Operation, OperationKind, OperationStatus, State
 
 WAITS = (3.0,)
 INTERFACE = f"{NETWORK}/networkInterfaces"
-BALANCER = f"{NETWORK}/loadBalancers"
 
 
 class Documents:
@@ -71,20 +70,19 @@ def collection(resources: Resources, path: ResourcePath, method: str = "GET") ->
     if not path.names:
         return [shown(resources, document) for document in resources.in_collection(path)]
     holder = path.up()
-    name = path.types[-1].lower()
     parent = resources.get(holder.id)
     if parent is None:
         inside = _embedded_in(resources, holder)
         if inside is None:
             raise parent_missing(path, method)
         return []
-    others = FROM_OTHERS.get((parent["type"].lower(), name))
+    others = FROM_OTHERS.get((parent["type"].lower(), path.types[-1].lower()))
     if others is not None:
         return others(resources, parent)
-    for embedded in kind_of(parent["type"]).embedded:
-        if embedded.lower() == name:
-            return [child_of(parent, embedded, child) for child in parent["properties"].get(embedded) or ()]
-    return resources.in_collection(path)
+    embedded = kind_of(parent["type"]).embedded_as(path.types[-1])
+    if embedded is None:
+        return resources.in_collection(path)
+    return [child_of(parent, embedded, child) for child in parent["properties"].get(embedded) or ()]
 
 
 def resource(resources: Resources, path: ResourcePath) -> Json | None:
@@ -121,16 +119,11 @@ def child_of(parent: Json, name: str, child: Json) -> Json:
 def _embedded_in(resources: Resources, path: ResourcePath) -> Json | None:
     """A child that holds no documents of its own: a rule, a configuration."""
     parent = resources.get(path.up().id) if len(path.names) > 1 else None
-    if parent is None:
+    embedded = None if parent is None else kind_of(parent["type"]).embedded_as(path.types[-1])
+    if parent is None or embedded is None:
         return None
-    collection_name, name = path.types[-1].lower(), path.names[-1].lower()
-    children: list[Json] = [
-        child
-        for embedded in kind_of(parent["type"]).embedded
-        if embedded.lower() == collection_name
-        for child in parent["properties"].get(embedded) or ()
-    ]
-    return next((child for child in children if child["name"].lower() == name), None)
+    children: list[Json] = parent["properties"].get(embedded) or []
+    return next((child for child in children if child["name"].lower() == path.names[-1].lower()), None)
 
 
 def _interfaces_of(resources: Resources, balancer: Json) -> list[Json]:
@@ -141,7 +134,7 @@ def _interfaces_of(resources: Resources, balancer: Json) -> list[Json]:
 
 def _balancers_of(resources: Resources, interface: Json) -> list[Json]:
     prefixes = {key_of(pool).rpartition("/backendaddresspools/")[0] for pool in pools_of(interface)}
-    return [one for one in resources.of_type(BALANCER) if key_of(one["id"]) in prefixes]
+    return [one for one in resources.of_type(LOAD_BALANCER) if key_of(one["id"]) in prefixes]
 
 
 def pools_of(interface: Json) -> list[str]:
@@ -154,6 +147,6 @@ def pools_of(interface: Json) -> list[str]:
 
 
 FROM_OTHERS: dict[tuple[str, str], Callable[[Resources, Json], list[Json]]] = {
-    (BALANCER.lower(), "networkinterfaces"): _interfaces_of,
+    (LOAD_BALANCER.lower(), "networkinterfaces"): _interfaces_of,
     (INTERFACE.lower(), "loadbalancers"): _balancers_of,
 }

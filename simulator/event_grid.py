@@ -11,7 +11,7 @@ from typing import Any
 
 from simulator.alerts import iso
 from simulator.deliveries import Courier, Delivery, Retry
-from simulator.resources import Json, parse_path
+from simulator.resources import Json, path_of
 from simulator.wire import Reply, Request
 from simulator.world import World
 
@@ -116,9 +116,7 @@ class EventGrid:
 def resource_event(change: Json) -> Json:
     """A Microsoft.Resources event in the Event Grid schema for one change of the world."""
     document = change["resource"]
-    path = parse_path(document["id"])
-    if path is None:
-        raise ValueError(f"not a resource id: {document['id']}")
+    path = path_of(document["id"])
     action = f"{path.type}/{change['kind'].lower()}"
     return {
         "subject": document["id"],

@@ -12,7 +12,7 @@ from simulator.alerts import iso
 from simulator.identity import TENANT
 from simulator.long_running import accepted, deleted
 from simulator.metric_definitions import DEFINITIONS, GRAINS
-from simulator.resources import Json, key_of, parse_path
+from simulator.resources import Json, key_of, path_of
 from simulator.state import ArmError
 from simulator.wire import Reply, Request
 from simulator.world import World
@@ -128,9 +128,7 @@ TESTS: dict[tuple[str, str], Callable[[Json, str], bool]] = {
 
 def _entry(change: Json) -> Json:
     document = change["resource"]
-    path = parse_path(document["id"])
-    if path is None:
-        raise ValueError(f"not a resource id: {document['id']}")
+    path = path_of(document["id"])
     operation = f"{path.type}/{change['kind'].lower()}"
     return {
         "authorization": {"action": operation, "scope": document["id"]},

@@ -6,7 +6,7 @@ Held to azure-powershell's session record RouteServerTests/TestRouteServerCRUD o
 
 from ipaddress import IPv4Network
 
-from simulator.refusals import parent_missing
+from simulator.refusals import parent_missing, reference_missing
 from simulator.resources import Json, ResourcePath, key_of
 from simulator.route_servers import HUB, ROUTE_SERVER_ASN, refuse_while_busy
 from simulator.state import (
@@ -43,7 +43,7 @@ class HubAddresses:
         prefix = self._prefix(hub, (facts.get("subnet") or {}).get("id", ""))
         public = (facts.get("publicIPAddress") or {}).get("id")
         if public is not None and self._state.resources.get(public) is None:
-            raise _not_referable(hub, public)
+            raise reference_missing(public, hub["id"])
         document: Json = {
             "name": path.names[-1],
             "id": path.id,
@@ -113,7 +113,7 @@ class HubAddresses:
         subnets = network["properties"].get("subnets") or () if network is not None else ()
         found = next((one for one in subnets if key_of(one["name"]) == key_of(name)), None)
         if found is None:
-            raise _not_referable(hub, subnet_id)
+            raise reference_missing(subnet_id, hub["id"])
         if name != SUBNET:
             # The code is not from a recording.
             raise ArmError(400, "InvalidSubnetName", f"The subnet of a Route Server is called {SUBNET}, not {name}.")
@@ -123,12 +123,3 @@ class HubAddresses:
 
 def _target(hub: Json, path: ResourcePath) -> Json:
     return {"id": path.id, "location": hub.get("location")}
-
-
-def _not_referable(hub: Json, resource_id: str) -> ArmError:
-    return ArmError(
-        400,
-        "InvalidResourceReference",
-        f"Resource {resource_id} referenced by resource {hub['id']} was not found. Please make sure that the referenced "
-        "resource exists, and that both resources are in the same region.",
-    )

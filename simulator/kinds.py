@@ -2,7 +2,7 @@
 
 What ARM fills in where a client leaves it out, what only ARM writes, which children lie in the document itself and which
 are documents of their own that the parent shows, and which properties a write may name. A type that is not here is what
-its documents are. Values from recorded traffic (tests/contract/test_simulator_documents.py names it for each).
+its documents are. Values from recorded traffic (tests/simulation/test_simulated_documents.py names it for each).
 """
 
 from collections.abc import Callable, Mapping
@@ -29,6 +29,10 @@ class Kind:
     is_written_whole: bool = False  # by `documents.py`; other types have modules of their own, or are only read
     guid: bool = True
 
+    def embedded_as(self, collection: str) -> str | None:
+        """How the document spells a collection of children that lie in it; None for one that does not."""
+        return next((name for name in self.embedded if name.lower() == collection.lower()), None)
+
     def knows(self, name: str) -> bool:
         return self.properties is None or name in self.properties or name in self.fills or name in ALWAYS_READ_ONLY
 
@@ -44,6 +48,7 @@ class Kind:
 
 
 NETWORK = "Microsoft.Network"
+LOAD_BALANCER = f"{NETWORK}/loadBalancers"
 COMPUTE = "Microsoft.Compute"
 SET = f"{COMPUTE}/virtualMachineScaleSets"
 

@@ -8,7 +8,6 @@ from copy import deepcopy
 
 from simulator.balancer_documents import (
     CONFIGURATION,
-    LOAD_BALANCER,
     MEMBERS,
     as_written,
     fill,
@@ -20,6 +19,7 @@ from simulator.balancer_documents import (
     restamp,
 )
 from simulator.documents import pools_of, resource
+from simulator.kinds import LOAD_BALANCER
 from simulator.refusals import missing, parent_missing
 from simulator.resources import Json, ResourcePath, key_of
 from simulator.state import ArmError, Operation, OperationKind, OperationStatus, State

@@ -50,6 +50,16 @@ def parent_missing(path: ResourcePath, method: str) -> ArmError:
     )
 
 
+def reference_missing(referred: str, by: str) -> ArmError:
+    """Of a resource that names another one which is not there."""
+    return ArmError(
+        400,
+        "InvalidResourceReference",
+        f"Resource {referred} referenced by resource {by} was not found. Please make sure that the referenced resource "
+        "exists, and that both resources are in the same region.",
+    )
+
+
 def demand_name(path: ResourcePath) -> None:
     """Raises ArmError for a name that the network resource provider takes for none of its resources."""
     name = path.names[-1]

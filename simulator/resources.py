@@ -57,6 +57,14 @@ def parse_path(path: str) -> ResourcePath | None:
     return ResourcePath(parts[1], group, parts[rest + 1], tuple(below[0::2]), tuple(below[1::2]))
 
 
+def path_of(resource_id: str) -> ResourcePath:
+    """Of what is known to be an id. Raises ValueError."""
+    path = parse_path(resource_id)
+    if path is None:
+        raise ValueError(f"not a resource id: {resource_id}")
+    return path
+
+
 def key_of(resource_id: str) -> str:
     """What two spellings of one id have in common."""
     return resource_id.rstrip("/").lower()

@@ -10,7 +10,7 @@ from ipaddress import AddressValueError, IPv4Address
 from simulator.bgp_table import BgpTable
 from simulator.faults import Busy
 from simulator.metrics import MetricStore
-from simulator.resources import Json, ResourcePath, key_of, parse_path
+from simulator.resources import Json, ResourcePath, key_of, path_of
 from simulator.state import (
     PEERING_WAITS,
     ROUTES_WAITS,
@@ -288,10 +288,7 @@ def instances_of(hub: Json) -> tuple[IPv4Address, ...]:
 
 
 def hub_of_peering(document: Json) -> str:
-    path = parse_path(document["id"])
-    if path is None:
-        raise ValueError(f"not a resource id: {document['id']}")
-    return path.up().id
+    return path_of(document["id"]).up().id
 
 
 def _checked(body: Json) -> Json:

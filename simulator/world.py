@@ -9,7 +9,6 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from simulator.alerts import AlertRule, Alerts
-from simulator.balancer_documents import LOAD_BALANCER
 from simulator.bgp_table import BgpTable
 from simulator.clock import Clock, Pace
 from simulator.data_plane import DataPlane
@@ -18,7 +17,7 @@ from simulator.event_subscriptions import EventSubscriptions
 from simulator.faults import Faults, changed
 from simulator.hub_addresses import HubAddresses
 from simulator.hubs import Hubs
-from simulator.kinds import complete
+from simulator.kinds import LOAD_BALANCER, complete
 from simulator.load_balancers import LoadBalancers
 from simulator.machines import MACHINE, Machines
 from simulator.metrics import MetricStore

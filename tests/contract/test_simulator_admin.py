@@ -13,7 +13,6 @@ import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.network import NetworkManagementClient as SyncNetworkManagementClient
-from azure.mgmt.network.aio import NetworkManagementClient
 from azure.monitor.query import LogsBatchQuery
 from azure.monitor.query.aio import LogsQueryClient
 
@@ -45,14 +44,6 @@ def seed() -> Json:
 async def sim() -> AsyncIterator[Simulator]:
     async with Simulator(SimulatorConfig(seed(), time_factor=1000.0)) as running:
         yield running
-
-
-@pytest.fixture
-async def network(sim: Simulator) -> AsyncIterator[Any]:
-    async with NetworkManagementClient(
-        Credential(), SUBSCRIPTION, base_url=sim.url, connection_verify=str(sim.ca_path), retry_total=0
-    ) as client:
-        yield client
 
 
 class SyncCredential:

@@ -21,14 +21,13 @@ from azure.core.exceptions import (
 from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 from azure.identity.aio import ManagedIdentityCredential
-from azure.mgmt.network.aio import NetworkManagementClient
 from azure.monitor.query import LogsQueryStatus
 from azure.monitor.query.aio import LogsQueryClient
 from azure.monitor.querymetrics.aio import MetricsClient
 
 from lab.kit.credential import Credential
 from simulator.data_plane import probed
-from simulator.seeds import SUBSCRIPTION, HubSeed, hub_seed
+from simulator.seeds import HubSeed, hub_seed
 from simulator.server import Simulator, SimulatorConfig
 
 WANTED = HubSeed(backends=(("nva-a", "10.0.1.4"), ("nva-b", "10.0.1.5")))
@@ -41,14 +40,6 @@ PEERING = {"properties": {"peerIp": "10.0.1.4", "peerAsn": 65001}}
 async def sim() -> AsyncIterator[Simulator]:
     async with Simulator(SimulatorConfig(hub_seed(WANTED), time_factor=FACTOR)) as running:
         yield running
-
-
-@pytest.fixture
-async def network(sim: Simulator) -> AsyncIterator[Any]:
-    async with NetworkManagementClient(
-        Credential(), SUBSCRIPTION, base_url=sim.url, connection_verify=str(sim.ca_path), retry_total=0
-    ) as client:
-        yield client
 
 
 async def create(network: Any, name: str = "hopkeeper-a", address: str = "10.0.1.4") -> Any:
