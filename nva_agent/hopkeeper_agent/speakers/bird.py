@@ -183,14 +183,11 @@ def write_atomically(path: Path, data: bytes) -> None:
 def _edited(checked: BirdReply, status: BirdReply) -> str:
     """Whether the operator's file was edited and not read by BIRD yet; our next change would put that in force."""
     path = Path(checked.lines[0].removeprefix("Reading configuration from "))
-    marker = "Last reconfiguration on "
-    since = next((line.removeprefix(marker) for line in status.lines if line.startswith(marker)), "")
     try:
-        read = datetime.fromisoformat(since).astimezone()
         edited = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
-    except (ValueError, OSError):
-        # The operator may have configured another format of times, or not let the agent read the file.
+    except OSError:
+        # The operator may not let the agent read the file.
         return ""
-    if edited <= read:
+    if not bird_text.was_read_before(edited, status.lines):
         return ""
     return f"{path} was changed and not read by BIRD yet: the next announcement puts it in force"

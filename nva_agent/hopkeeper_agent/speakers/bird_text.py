@@ -218,6 +218,20 @@ def protocols(lines: Sequence[str], now: datetime) -> list[BgpProtocol]:
     return found
 
 
+def was_read_before(edited: datetime, status: Sequence[str]) -> bool:
+    """Whether BIRD has read its configuration before the file was edited. False for a format of times of the operator's own.
+
+    BIRD cuts off what is below the last digit it prints: a file that is read as soon as it is written is not older by that.
+    """
+    marker = "Last reconfiguration on "
+    text = next((line.removeprefix(marker) for line in status if line.startswith(marker)), "")
+    try:
+        read = datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        return False
+    return edited >= read + (timedelta(milliseconds=1) if "." in text else timedelta(seconds=1))
+
+
 def _function(clients: Sequence[Client]) -> str:
     lines = [f"function {FUNCTION}() {{"]
     for client in clients:

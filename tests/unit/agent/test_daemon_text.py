@@ -182,6 +182,27 @@ def test_frr_shows_what_is_ours_and_what_is_not() -> None:
     assert frr_text.is_intact(running, item, STYLE)
 
 
+@pytest.mark.parametrize(
+    ("printed", "edited", "is_unread"),
+    [
+        (
+            "2026-11-21 14:31:06.810",
+            0.8107,
+            False,
+        ),  # Linux gives a file's time in finer steps than BIRD prints, since 6.13
+        ("2026-11-21 14:31:06.810", 0.8112, True),
+        ("2026-11-21 14:31:06", 0.999, False),
+        ("2026-11-21 14:31:06", 1.001, True),
+        ("21 Nov 14:31", 3600.0, False),
+    ],
+)
+def test_a_file_that_bird_read_as_soon_as_it_was_written_is_not_one_that_it_has_not_read(
+    printed: str, edited: float, is_unread: bool
+) -> None:
+    status = ["BIRD 2.0.12", f"Last reconfiguration on {printed}", "Daemon is up and running"]
+    assert bird_text.was_read_before(NOW + timedelta(seconds=edited), status) is is_unread
+
+
 def test_a_route_map_that_was_edited_by_hand_is_made_anew() -> None:
     running = frr_text.parse_running(FRR_RUNNING.replace("next-hop 10.0.1.101", "next-hop 10.6.6.6"), 65001)
     item = Advertisement(VIP, IPv4Address("10.0.1.101"), 1)
