@@ -49,13 +49,14 @@ class Door:
         self._directory = directory
         self._shown = shown
         self._server: asyncio.Server | None = None
+        self._path = contextlib.ExitStack()
 
     async def open(self) -> None:
         """Begin to answer. An agent that is not seen is better than none: a failure is logged and nothing more."""
         try:
-            with _reachable(self._directory) as path:
-                # What is left of an agent that was killed; asyncio takes it away.
-                self._server = await asyncio.start_unix_server(self._answer, path)
+            # Reachable until closed, as Python 3.13 removes by this path. What a killed agent left asyncio takes away now.
+            path = self._path.enter_context(_reachable(self._directory))
+            self._server = await asyncio.start_unix_server(self._answer, path)
         except OSError as error:
             log.warning("no local status", extra={"why": f"{type(error).__name__}: {error}"})
 
@@ -65,6 +66,7 @@ class Door:
             self._server.close()
             with contextlib.suppress(OSError):
                 (self._directory / NAME).unlink()
+        self._path.close()
 
     async def _answer(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(json.dumps(self._shown()).encode())

@@ -92,6 +92,16 @@ async def test_a_deep_directory_and_what_a_killed_agent_left_there_are_no_obstac
     await killed.close()
 
 
+async def test_a_closed_door_leaves_nothing_behind_and_no_complaint(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    door = Door(tmp_path, dict)
+    await door.open()
+    with Path(__file__).open():  # takes the number of a descriptor that would be free again
+        await door.close()
+    assert (list(tmp_path.iterdir()), caplog.messages) == ([], [])
+
+
 async def test_an_agent_runs_without_its_door(tmp_path: Path) -> None:
     door = Door(tmp_path / "not-there", dict)
     await door.open()
