@@ -657,7 +657,7 @@ def adopted(target: str, why: str, epoch: int = 4) -> dict[str, Any]:
             "target": target,
             "may_serve": frozenset({A, B, C}),
             "learning": None,
-            "operation": opened(Kind.ADOPT, f"learned: {target} {why}", epoch, previous=None),
+            "operation": opened(Kind.ADOPT, f"learned: {target} {why}", epoch, previous=None, learned=True),
         },
     }
 

@@ -31,7 +31,7 @@ from function_app.domain.service.observation import (
     Role,
 )
 from function_app.domain.service.orders import FailoverOrder, PauseOrder, SwitchoverOrder, obey, order_from
-from function_app.domain.service.protocol import unproven
+from function_app.domain.service.protocol import open_operation, unproven
 from function_app.domain.service.record import (
     Ack,
     Drain,
@@ -155,6 +155,22 @@ def test_a_fence_at_the_load_balancer_is_owed_before_it_is_written_and_wary_only
     again = decided(look(SILENT), fencing(owed={A: 2}))
     assert again.record.owed == {A: 2}
     assert wary(again) == [True]
+
+
+def test_after_learning_each_fence_is_wary_until_the_grant_as_a_lost_record_may_have_lifted_the_member() -> None:
+    learned = fencing(operation=operation(Kind.RENEW, learned=True))
+    assert wary(decided(look(SILENT), learned)) == [True]
+    assert wary(decided(look(SILENT), fencing(operation=operation(Kind.RENEW)))) == [False]
+
+
+@pytest.mark.parametrize(("phase", "learned", "goes_on"), [(Phase.FENCING, True, True), (Phase.GRANTED, True, False)])
+def test_what_ends_a_learned_operation_before_its_grant_is_learned_as_well(
+    phase: Phase, learned: bool, goes_on: bool
+) -> None:
+    record = fencing(phase=phase, operation=operation(Kind.ADOPT, learned=learned))
+    opened = open_operation(looking(look(SILENT), record), C, Kind.NEXT, "why").record.operation
+    assert opened is not None
+    assert opened.learned is goes_on
 
 
 def wary(decision: Decision) -> list[bool]:

@@ -106,7 +106,15 @@ STORED: list[tuple[type, dict[str, Any], dict[str, Any]]] = [
     (
         Operation,
         {"id": "fw-4", "kind": "renew", "reason": "", "started": AT, "deadline": AT},
-        {"attempt": 0, "previous": None, "granted": None, "confirmed": False, "sharing": False, "trace": ""},
+        {
+            "attempt": 0,
+            "previous": None,
+            "granted": None,
+            "confirmed": False,
+            "sharing": False,
+            "learned": False,
+            "trace": "",
+        },
     ),
     (Learning, {"since": AT}, {"rounds": 0, "last": None}),
     (Tally, {"at": AT}, {"bad": 0, "good": 0}),

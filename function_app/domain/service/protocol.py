@@ -43,20 +43,8 @@ def if_off(look: Look, *members: str) -> str:
 
 def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision:
     """Step 1. From `learn` everybody may be serving; otherwise who may is as recorded."""
-    at, record = look.observed.at, look.record
+    record = look.record
     epoch = max(record.epoch, look.newest_epoch()) + 1
-    under_way = record.operation if record.phase is Phase.FENCING else None
-    operation = Operation(
-        id=f"{look.service.name}-{epoch}",
-        kind=kind,
-        reason=reason,
-        started=at,
-        deadline=at + look.timing.operation_deadline,
-        attempt=under_way.attempt + 1 if under_way else 0,
-        previous=under_way.previous if under_way else record.target,
-        granted=record.operation.granted if record.operation is not None and record.target == target else None,
-        confirmed=record.target == target and record.operation is not None and record.operation.confirmed,
-    )
     opened = replace(
         record,
         epoch=epoch,
@@ -65,7 +53,7 @@ def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision
         target=target,
         may_serve=record.may_serve | (frozenset(look.members) if record.phase is Phase.LEARN else frozenset()),
         acks={},
-        operation=operation,
+        operation=_begun(look, f"{look.service.name}-{epoch}", target, kind, reason),
         learning=None,
         tallies=record.tallies if kind is Kind.RENEW and record.target == target else {},
         admitted={},
@@ -76,6 +64,25 @@ def open_operation(look: Look, target: str, kind: Kind, reason: str) -> Decision
     fencing = kind_of(look.service).make_way(look.with_record(opened), target)
     return Decision(
         fencing.record, fencing.effects, fencing.held, because=(f"{kind} to {target} at epoch {epoch}: {reason}",)
+    )
+
+
+def _begun(look: Look, name: str, target: str, kind: Kind, reason: str) -> Operation:
+    """One that ends another one before its grant goes on with what that knew."""
+    at, before = look.observed.at, look.record.operation
+    under_way = before if look.record.phase is Phase.FENCING else None
+    kept = before if look.record.target == target else None
+    return Operation(
+        id=name,
+        kind=kind,
+        reason=reason,
+        started=at,
+        deadline=at + look.timing.operation_deadline,
+        attempt=under_way.attempt + 1 if under_way else 0,
+        previous=under_way.previous if under_way else look.record.target,
+        granted=kept.granted if kept else None,
+        confirmed=kept is not None and kept.confirmed,
+        learned=under_way.learned if under_way else look.record.phase is Phase.LEARN,
     )
 
 
@@ -174,8 +181,7 @@ def send_fences(look: Look) -> Decision:
             effects.append(by_agent)
         if by_agent is not None and not _fence_is_due(look, name, by_agent):
             continue
-        # Owed before: a lift of ours, or one by hand of an earlier attempt, may still be on its way to the data plane.
-        by_balancer = FenceByBalancer(name, epoch, name in owed, _is_beside_operator(look, name))
+        by_balancer = FenceByBalancer(name, epoch, _may_be_lifted(look, name), _is_beside_operator(look, name))
         if by_balancer not in tried and not writing:
             owed = _with_debt(owed, by_balancer)
             effects.append(by_balancer)
@@ -185,6 +191,11 @@ def send_fences(look: Look) -> Decision:
             why = f"{refused}the load balancer: {tried[by_balancer]}"
             held.append(f"no proof that {name} does not serve: {why}{_way_out(look, name)}")
     return Decision(replace(look.record, owed=owed), tuple(effects), tuple(held))
+
+
+def _may_be_lifted(look: Look, member: str) -> bool:
+    """Whether a lift may still be on its way to the data plane: of ours, by hand of an earlier attempt, or of a lost record."""
+    return member in look.record.owed or (look.operation is not None and look.operation.learned)
 
 
 def _with_debt(owed: dict[str, int], fence: FenceByBalancer) -> dict[str, int]:

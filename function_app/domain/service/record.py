@@ -103,6 +103,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     sharing: bool = False
     """`handover: seamless`: the old holder and the target serve on purpose, both in `may_serve`, until the load balancer has the
     target up. What ends it is another operation, which fences one of them."""
+    learned: bool = False
+    """Opened from `learn`, or while such a one had not granted yet: which lifts are still on their way to the data plane is on no
+    record."""
     trace: str = ""
     """The traceparent of the step that opened it, so that the pass which verifies it goes on in that trace; empty without
     telemetry. Nothing is decided by it."""
