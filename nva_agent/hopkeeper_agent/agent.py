@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from hopkeeper_agent import loading
+from hopkeeper_agent.admission import PLATFORM, Admission
 from hopkeeper_agent.checks import Examiner, of_the_disk, with_sessions
 from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.commands import CommandEndpoint
@@ -55,8 +56,10 @@ class Agent:
         self._watched = Examiner([watch.check for watch in config.watch], self._clock, self._look)
         self._gossip = Gossip(self._issuer, self.duties, own.ring, self._examiner.failing)
         self.watches = {peer.name: self._gossip.enrol(loading.neighbour(peer), config.tempo) for peer in config.peers}
-        self.commands = Listener(CommandEndpoint(own.ring, self._issuer, self).handle, own.tls)
-        self.probe = Listener(probe_handler(self))
+        ports, peers = config.ports, [peer.address for peer in config.peers]
+        endpoint = CommandEndpoint(own.ring, self._issuer, self)
+        self.commands = Listener(endpoint.handle, own.tls, Admission.of(ports.command_from))
+        self.probe = Listener(probe_handler(self), admission=Admission.of(ports.probe_from, [PLATFORM, *peers]))
         self._parts = Parts(
             identity=config.agent.identity,
             clock=self._clock,

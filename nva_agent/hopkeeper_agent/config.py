@@ -23,6 +23,7 @@ from hopkeeper_agent.decoding import (
     Given,
     Key,
     Port,
+    Prefixes,
     Text,
     Url,
     choice,
@@ -66,12 +67,15 @@ class AgentSection:
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What the agent listens on; 0 takes any free port (command and probe only). `probe_also`: further addresses of this machine
-    at which a load balancer probes it."""
+    at which a load balancer probes it. `command_from`, `probe_from`: where connections may come from; none given, from
+    everywhere. Peers and Azure's probe always may."""
 
     command: Annotated[int, whole(0, PORT_MAX)] = 8443
     probe: Annotated[int, whole(0, PORT_MAX)] = 8080
     gossip: Port = 8444
     probe_also: Addresses = ()
+    command_from: Prefixes = ()
+    probe_from: Prefixes = ()
 
 
 @dataclass(frozen=True, slots=True)

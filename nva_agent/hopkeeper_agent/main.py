@@ -28,7 +28,7 @@ from hopkeeper_agent.state import peek
 
 log = logging.getLogger(__name__)
 
-FILES_MAX = 65536
+FILES_MAX = 4096
 NOT_RUNNING = 3
 END_SECONDS = 3.0
 """An agent that ends is announced to be back within 5 s: no disk that hangs may keep it."""

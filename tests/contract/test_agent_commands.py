@@ -209,7 +209,7 @@ async def test_only_one_address_takes_commands(
 async def test_slow_and_half_open_connections_leave_the_probe_answering_in_100_ms(member: Member, agent: Agent) -> None:
     await member.send(promote(6, agent.duties.boot_id))
     with ExitStack() as held:
-        await asyncio.to_thread(_crowd, member.address, held)
+        await asyncio.to_thread(_crowd, member.address, ["127.9.9.8", "127.9.9.9"], held)
         took = []
         for _ in range(9):
             began = time.monotonic()
@@ -219,11 +219,12 @@ async def test_slow_and_half_open_connections_leave_the_probe_answering_in_100_m
         assert (await member.send(fence(7)))[0] == 200
 
 
-def _crowd(address: str, held: ExitStack) -> None:
+def _crowd(address: str, sources: list[str], held: ExitStack) -> None:
     for number in range(600):
-        connection = held.enter_context(socket.create_connection((address, (8443, 8080)[number % 2]), 5))
-        # Half say nothing, the others begin: a TLS record on the command port, a request line on the probe's.
+        there, here = (address, (8443, 8080)[number % 2]), (sources[number % len(sources)], 0)
+        # Half say nothing, the others begin: a TLS record on the command port, a request line on the probe's. Most are refused.
         with contextlib.suppress(ConnectionError):
+            connection = held.enter_context(socket.create_connection(there, 5, source_address=here))
             connection.sendall((b"", b"", b"\x16\x03\x01\x02\x00", b"GET /probe/egress")[number % 4])
 
 
