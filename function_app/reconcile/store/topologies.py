@@ -13,6 +13,7 @@ may contain is `domain.topology.document`.
 | is not there                                               | the last good one while anything in it may serve; else none   |
 """
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,9 @@ from function_app.reconcile.store import keys
 from function_app.reconcile.store.records import Records
 
 DECODED_MOST = 64
-"""How many decoded documents are kept in memory."""
+"""How many documents are kept in memory as they were decoded, or refused."""
+DECODED_AT_ONCE_MAX = 16 * 1024
+"""Characters that take some 50 ms to decode; documents of a dozen NVAs have a quarter."""
 NEVER = datetime.fromtimestamp(0, UTC)
 """When a record that cannot be read began to be learned, where that does not matter."""
 DELETED = Problem(
@@ -112,14 +115,14 @@ NOTHING = Expects(nothing=True)
 
 
 class Topologies:
-    """Reads and writes topology documents. Decoded ones are kept by their text: a pass decodes only what changed."""
+    """Reads and writes topology documents. Decoded and refused ones are kept by their text: a pass decodes only what changed."""
 
     def __init__(self, documents: Documents, place: Place, observe_only: bool = False) -> None:
         """`observe_only`: no document that was stored by hand is kept as the last good one."""
         self._observe_only = observe_only
         self._documents = documents
         self._place = place
-        self._decode_text = lru_cache(DECODED_MOST)(partial(decode_stored, place=place))
+        self._decoded = lru_cache(DECODED_MOST)(partial(_decoded, place))
         self._believed: dict[str, str] = {}
         """By topology, the etag of the newest document that was found to follow the one before."""
 
@@ -139,7 +142,7 @@ class Topologies:
                 raise NotThere.of("$.name", f"there is no topology {name!r}")
             return held
         try:
-            topology, recent = self._decode(name, newest)
+            topology, recent = await self._decode(name, newest)
         except BadInput as error:
             return await self._last_good(name, error.problems)
         good = await self._documents.load(keys.last_good(name)) if recent else None
@@ -153,7 +156,7 @@ class Topologies:
         good = await self._documents.load(keys.last_good(name))
         if good is None:
             raise BadInput(problems)
-        topology, recent = self._decode(name, good)
+        topology, recent = await self._decode(name, good)
         return InForce(topology, good.etag, (*problems, *recent))
 
     async def _held(self, name: str) -> InForce | None:
@@ -163,7 +166,10 @@ class Topologies:
         if good is None:
             return None
         problems = await self._departures(name, good, None)
-        return InForce(self._decode(name, good)[0], good.etag, (DELETED, *problems)) if problems else None
+        if not problems:
+            return None
+        topology, _ = await self._decode(name, good)
+        return InForce(topology, good.etag, (DELETED, *problems))
 
     async def _followed(self, newest: Topology, stored: Stored) -> InForce:
         """The newest document, or the one before it while that one has what may serve and the newest has not: whoever wrote
@@ -179,7 +185,8 @@ class Topologies:
             # Who only observes writes no record.
             problems = await self._departures(name, good, newest, recorded=self._observe_only)
             if problems:
-                return InForce(self._decode(name, good)[0], good.etag, problems)
+                before, _ = await self._decode(name, good)
+                return InForce(before, good.etag, problems)
         if not self._observe_only:
             await self._keep(name, good, stored.body)
         self._believed[name] = stored.etag
@@ -199,7 +206,7 @@ class Topologies:
         """What `newest` (None: no document at all) takes away. `recorded`: a service that is not on record keeps nothing. Nothing
         where the document before cannot be used any more: then nothing is kept."""
         try:
-            old, _ = self._decode(name, good)
+            old, _ = await self._decode(name, good)
         except BadInput as error:
             fields = {"topology": name, "problems": str(error)}
             log.warning("the last good document cannot be used any more, and keeps nothing: %s", fields, extra=fields)
@@ -326,16 +333,31 @@ class Topologies:
                 problems += _announced_twice(announced, _announced(other.topology), owner)
         return tuple(problems)
 
-    def _decode(self, name: str, stored: Stored) -> tuple[Topology, tuple[Problem, ...]]:
-        """The topology, and the recent laws that it breaks. Raises BadInput."""
+    async def _decode(self, name: str, stored: Stored) -> tuple[Topology, tuple[Problem, ...]]:
+        """The topology, and the recent laws that it breaks. Raises BadInput.
+
+        A large one is decoded beside the event loop, which others' failovers need meanwhile.
+        """
         try:
             text = stored.body.decode()
         except UnicodeDecodeError as error:
             raise BadInput.of("$", "the document is not UTF-8") from error
-        topology, recent = self._decode_text(text)
+        large = len(text) > DECODED_AT_ONCE_MAX
+        found = await asyncio.to_thread(self._decoded, text) if large else self._decoded(text)
+        if isinstance(found, BadInput):
+            raise BadInput(found.problems)
+        topology, recent = found
         if topology.name != name:
             raise BadInput.of("$.name", f"is {topology.name!r}, but the document is kept as {name!r}")
         return topology, recent
+
+
+def _decoded(place: Place, text: str) -> tuple[Topology, tuple[Problem, ...]] | BadInput:
+    """The topology, and the recent laws that it breaks, or why it is none: that costs as much to find out, and is kept, too."""
+    try:
+        return decode_stored(text, place)
+    except BadInput as error:
+        return error
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """What becomes of a topology's document: whose it is, whether it is believed, and who may write over it."""
 
+import asyncio
 import re
+import time
 from typing import Any
 
 import msgspec
@@ -59,6 +61,33 @@ async def test_two_topologies_never_adopt_the_same_peering(stored: FakeDocuments
         else:
             with pytest.raises(BadInput, match=r"adopt.nva-a: belongs to topology 'hub'"):
                 await topologies.apply(text(doc))
+
+
+async def test_a_document_that_is_refused_is_decoded_once(stored: FakeDocuments) -> None:
+    topologies = Topologies(stored, Place())
+    await topologies.apply(text(document()))
+    await stored.put("topologies/hub.yaml", (text(document()) + "x: [" + "1, " * 10_000 + "1]\n").encode())
+    first = await took(topologies)
+    assert await took(topologies) < first / 5
+
+
+async def took(topologies: Topologies) -> float:
+    """Seconds of CPU, of every thread, until the last good one is in force in place of the newest."""
+    began = time.process_time()
+    assert (await topologies.in_force("hub")).problems
+    return time.process_time() - began
+
+
+async def test_while_a_large_document_is_decoded_the_loop_goes_on(stored: FakeDocuments) -> None:
+    topologies = Topologies(stored, Place())
+    await stored.put("topologies/hub.yaml", (text(document()) + "#" * 20_000).encode())
+    reading = asyncio.ensure_future(topologies.in_force("hub"))
+    turns = 0
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert reading.result().topology == topology()
+    assert turns > 10
 
 
 async def test_a_poisoned_document_leaves_the_last_good_version_in_force(stored: FakeDocuments) -> None:
