@@ -93,7 +93,8 @@ def fencing(target: str = B, kind: Kind = Kind.FAILOVER, **changes: Any) -> Reco
 
 
 def granted(**changes: Any) -> Record:
-    values: dict[str, Any] = {"phase": Phase.GRANTED, "operation": operation()}
+    """nva-b is granted epoch 4, and was seen to serve."""
+    values: dict[str, Any] = {"phase": Phase.GRANTED, "operation": operation(served=True)}
     return stable(B, 4, **(values | changes))
 
 

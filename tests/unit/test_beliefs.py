@@ -414,7 +414,7 @@ def test_a_move_on_the_probe_alone_is_undone_where_the_probe_reaches_the_old_hol
     probed: dict[str, str], then: tuple[Phase, str, Kind]
 ) -> None:
     seen = look(status(4), status(4, Role.SERVING), FATAL, balancer=balancer(**probed))
-    record = granted(operation=operation(Kind.PROBE), stalled=OVER)
+    record = granted(operation=operation(Kind.PROBE, served=True), stalled=OVER)
     assert operation_of(decided(seen, record).record) == then
 
 
@@ -426,6 +426,16 @@ def test_a_switchover_whose_old_holder_failed_and_takes_no_fence_becomes_a_failo
     decision = decided(seen, fencing(kind=Kind.SWITCHOVER))
     assert operation_of(decision.record) == (Phase.FENCING, B, Kind.NEXT)
     assert decision.record.epoch == 5
+
+
+def test_a_target_that_serves_at_last_is_confirmed_with_patience_of_its_own() -> None:
+    """It booted, and was unreachable for longer than the load balancer would have had to show its probe."""
+    seen = look(status(4), status(4, Role.SERVING), balancer=balancer(nva_b=ANSWERED))
+    after = decided(seen, granted(operation=operation(), stalled=OVER)).record
+    assert operation_of(after) == (Phase.GRANTED, B, Kind.FAILOVER)
+    assert after.stalled == Tally(bad=1, at=NOW)
+    again = decided(seen, msgspec.structs.replace(after, stalled=OVER)).record
+    assert operation_of(again) == (Phase.FENCING, A, Kind.PROBE)
 
 
 @pytest.mark.parametrize(
@@ -445,7 +455,7 @@ def test_a_move_on_the_probe_alone_is_followed_by_whoever_the_probe_reaches_what
 ):
     """nva-a is Down by us, which hides its probe's path: waited for, it would leave nva-c idle."""
     shown = balancer(nva_a="Down_Admin", nva_b=UNANSWERED, nva_c=ANSWERED)
-    record = granted(operation=operation(Kind.PROBE), stalled=OVER, owed={A: 3})
+    record = granted(operation=operation(Kind.PROBE, served=True), stalled=OVER, owed={A: 3})
     seen = look(status(4), status(4, Role.SERVING), status(4), balancer=shown)
     assert operation_of(decided(seen, record).record) == (Phase.FENCING, C, Kind.NEXT)
 

@@ -381,7 +381,7 @@ CONFIRMATIONS = [
     Case(
         "a holder is kept where the one before was not verified either",
         shown(nva_b=REFUSED),
-        granted(operation=operation(Kind.PROBE), stalled=ENOUGH),
+        granted(operation=operation(Kind.PROBE, served=True), stalled=ENOUGH),
         held=(REFUSES,),
         changes={"probe_down": frozenset({B})},
     ),

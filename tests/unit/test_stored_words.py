@@ -112,6 +112,7 @@ STORED: list[tuple[type, dict[str, Any], dict[str, Any]]] = [
             "granted": None,
             "confirmed": False,
             "sharing": False,
+            "served": False,
             "learned": False,
             "trace": "",
         },

@@ -19,6 +19,14 @@ def patience_is_over(look: Look, looks: int | None = None) -> bool:
     return stalled is not None and stalled.bad >= (look.timing.verify_looks if looks is None else looks)
 
 
+def seen_serving(look: Look) -> Record:
+    """The record of a target that serves: once a look can confirm it, patience begins anew, the first time."""
+    record, operation = look.record, look.operation
+    if operation is None or operation.served or not kind_of(look.service).can_tell(look):
+        return record
+    return replace(record, operation=replace(operation, served=True), stalled=None)
+
+
 def with_patience(look: Look, decision: Decision) -> Decision:
     """The decision, with this look counted if it could have shown progress and did not.
 
@@ -29,7 +37,7 @@ def with_patience(look: Look, decision: Decision) -> Decision:
         return decision.with_record(replace(after, stalled=None))
     if not kind_of(look.service).can_tell(look):
         return decision
-    stalled = tally(before.stalled, Value.BAD, look.at, look.timing)
+    stalled = tally(after.stalled, Value.BAD, look.at, look.timing)
     return decision.with_record(replace(after, stalled=stalled))
 
 

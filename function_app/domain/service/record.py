@@ -103,6 +103,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     sharing: bool = False
     """`handover: seamless`: the old holder and the target serve on purpose, both in `may_serve`, until the load balancer has the
     target up. What ends it is another operation, which fences one of them."""
+    served: bool = False
+    """The target was seen to serve, by a look that could confirm it: the patience for that is not used up by the looks before, in
+    which it did not serve."""
     learned: bool = False
     """Opened from `learn`, or while such a one had not granted yet: which lifts are still on their way to the data plane is on no
     record."""
