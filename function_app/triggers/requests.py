@@ -1,5 +1,6 @@
 """What a request brings: its body and its query parameters, read strictly. What is wrong is BadInput with its place."""
 
+import json
 import re
 from typing import Any
 
@@ -57,13 +58,23 @@ def _wanted(said: str) -> str:
 def json_body(request: func.HttpRequest, most: int = BODY_MAX, *, empty: str = "") -> Any:
     """The body as JSON, or `empty` where there is none. Raises BadInput for anything else, also for more than `most` bytes.
 
-    What no JSON that we write could hold is refused with it: NaN, and half a surrogate pair, which is in no UTF-8.
+    What no JSON that we write could hold is refused with it: NaN, a key twice, and half a surrogate pair, which is in no UTF-8.
     """
     body = text_body(request, most) or empty
     try:
+        json.loads(body, object_pairs_hook=_each_once)
         return msgspec.json.decode(body)
     except (ValueError, RecursionError) as error:
         raise BadInput.of("$", f"the body is not JSON: {error}") from error
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    """Raises ValueError for a key that is there twice, of which each reader takes another one."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise ValueError(f"the key {name!r} is there twice")
+        seen.add(name)
 
 
 def text_body(request: func.HttpRequest, most: int = BODY_MAX) -> str:

@@ -102,6 +102,8 @@ def test_no_body_at_all_is_an_order_without_words() -> None:
         rb'{"by": "\udc00\ud800"}',
         rb'{"to": ["\ud800"]}',
         b'{"minutes": NaN}',
+        b'{"minutes": 5, "minutes": 600}',
+        b'{"a": [{"b": 1, "b": 1}]}',
     ],
 )
 async def test_what_no_json_can_hold_is_a_bad_body_and_not_a_fault(body: bytes) -> None:

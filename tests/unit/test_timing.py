@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from function_app.domain.base.timing import Timing, broken_laws, msgspec_name
+from function_app.domain.base.timing import COUNT_MAX, Timing, broken_laws, msgspec_name
 
 TOPOLOGY = Path(__file__).resolve().parents[2] / "docs" / "topology.md"
 
@@ -73,10 +73,17 @@ def test_a_duration_is_longer_than_zero(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", AT_LEAST_ONE)
-def test_a_count_is_at_least_one(name: str) -> None:
-    rule = f"$.timing.{msgspec_name(name)}: must be at least 1"
-    assert broken(**{name: 0}) == [rule]
+def test_a_count_is_at_least_one_and_no_slip_of_the_hand(name: str) -> None:
+    path = f"$.timing.{msgspec_name(name)}"
+    assert broken(**{name: 0}) == [f"{path}: must be at least 1"]
     assert broken(**{name: 1}) == []
+    assert broken(**{name: 10**20}) == [f"{path}: must be at most {COUNT_MAX}"]
+
+
+@pytest.mark.parametrize("name", POSITIVE)
+def test_a_duration_is_no_slip_of_the_hand(name: str) -> None:
+    for much in (timedelta(days=31), timedelta.max, timedelta.min):
+        assert broken(**{name: much}) == [f"$.timing.{msgspec_name(name)}: must be at most P30D"]
 
 
 BETWEEN: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [

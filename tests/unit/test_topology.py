@@ -304,7 +304,10 @@ def test_every_broken_law_is_named_not_only_the_first() -> None:
     [
         ("a: &x 1\nb: *x", "line 2, column 4: aliases are not allowed"),
         ("name: a\nname: b", "line 2, column 1: the key 'name' is there twice"),
-        ("name: !!python/object/apply:os.system ['true']", "line 1, column 7: could not determine a constructor"),
+        ("name: !!python/object/apply:os.system ['true']", "line 1, column 7: tags are not allowed (tag:yaml"),
+        ('a: !!int "0x10"', "line 1, column 4: tags are not allowed (tag:yaml.org,2002:int)"),
+        ("a: !!set {b}", "line 1, column 4: tags are not allowed"),
+        ("a: !own [b]", "line 1, column 4: tags are not allowed (!own)"),
         ("{", "line 1"),
         ("", "$: nothing is not a mapping (schema, name, "),
         ("- 1", "$: a list is not a mapping (schema, name, "),
@@ -313,10 +316,29 @@ def test_every_broken_law_is_named_not_only_the_first() -> None:
         ("x: " + "[" * 5000, "$: not YAML"),
         ("x" * 300_000, "$: the document has 300000 characters"),
     ],
-    ids=["alias", "duplicate key", "tag", "torn", "empty", "list", "half a pair", "control character", "deep", "large"],
+    ids=[
+        "alias",
+        "duplicate key",
+        "tag",
+        "int",
+        "set",
+        "own tag",
+        "torn",
+        "empty",
+        "list",
+        "half a pair",
+        "control character",
+        "deep",
+        "large",
+    ],
 )
 def test_yaml_surprises_are_refused(yaml: str, expected: str) -> None:
     assert refusals(yaml)[0].startswith(expected), refusals(yaml)
+
+
+def test_a_name_ends_where_its_line_does() -> None:
+    given = text(document()).replace("name: nva-a", 'name: "nva-a\\n"', 1)
+    assert any("'nva-a\\n' is not a name" in refused for refused in refusals(given))
 
 
 def test_yes_and_dates_and_nan_stay_text() -> None:

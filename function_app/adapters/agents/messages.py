@@ -120,7 +120,7 @@ class _Status(Struct, frozen=True):
     agent: _Name
     topology: _Name
     version: str
-    boot_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+    boot_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$(?!\n)")]
     time: _Aware
     services: dict[_Name, _Service]
     fatal: tuple[str, ...]

@@ -13,6 +13,9 @@ from function_app.domain.base.errors import Problem
 
 ONE_VOICE = timedelta(seconds=2)
 """What `silence` is at least where a single agent or witness watches a member without an agent."""
+COUNT_MAX = 10_000
+DURATION_MAX = timedelta(days=30)
+"""Beyond these a number is a slip of the hand, and sums of it are no numbers."""
 CLOCK_LEEWAY = timedelta(seconds=5)
 """By how much an agent's clock and ours may differ before its reports are refused."""
 
@@ -112,6 +115,21 @@ GOSSIP_LEAST = timedelta(milliseconds=20)
 def broken_laws(timing: Timing) -> Iterator[Problem]:
     """The laws between settings: a topology that breaks one is refused when it is loaded."""
 
+    beyond = tuple(_beyond_all_sense(timing))
+    yield from beyond or _broken_between(timing)
+
+
+def _beyond_all_sense(timing: Timing) -> Iterator[Problem]:
+    """What cannot be reckoned with."""
+    for field in msgspec.structs.fields(timing):
+        value, path = getattr(timing, field.name), f"$.timing.{field.encode_name}"
+        if isinstance(value, timedelta) and abs(value) > DURATION_MAX:
+            yield Problem(path, f"must be at most P{DURATION_MAX.days}D")
+        if isinstance(value, int) and abs(value) > COUNT_MAX:
+            yield Problem(path, f"must be at most {COUNT_MAX}")
+
+
+def _broken_between(timing: Timing) -> Iterator[Problem]:
     def must(holds: bool, name: str, rule: str) -> Iterator[Problem]:
         if not holds:
             yield Problem(f"$.timing.{name}", rule)

@@ -263,7 +263,8 @@ def order_from(verb: str, given: Any) -> Order:
     values = {key: value for key, value in given.items() if value is not None}
     _check_keys(verb, form, given)
     _check_texts(values)
-    values["by"] = str(values.get("by") or OPERATOR)[:BY_MAX]
+    by = values.get("by") or OPERATOR
+    values["by"] = by[:BY_MAX] if isinstance(by, str) else by
     order, problems = convert(values, form, dotted_decimal)
     if order is None:
         raise BadInput(problems)
@@ -282,12 +283,22 @@ def _check_keys(verb: str, form: type[Order], given: Mapping[str, Any]) -> None:
 
 
 def _check_texts(values: Mapping[str, Any]) -> None:
-    """Raises BadInput for a text that no document can hold: with half a surrogate pair, as a shell's argument may have."""
+    """Raises BadInput for a text that no document can hold (half a surrogate pair), or no terminal
+    should be sent later on (control characters)."""
     for key, value in values.items():
         try:
             str(value).encode()
         except UnicodeEncodeError as error:
             raise BadInput.of(f"$.{key}", f"is no text: {error}") from error
+        if isinstance(value, str) and any(map(_is_control, value)):
+            raise BadInput.of(
+                f"$.{key}", "has a control character (a line break, an escape): write it as one plain line"
+            )
+
+
+def _is_control(char: str) -> bool:
+    """C0, DEL or C1 (ISO 6429)."""
+    return ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0
 
 
 def obey(look: Look, order: Order) -> Decision:

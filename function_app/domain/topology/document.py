@@ -125,7 +125,7 @@ def _read(text: str) -> object:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without its surprises: no aliases, no duplicate keys, no tags but the plain ones, no NaN, no dates,
+    """YAML without its surprises: no aliases, no duplicate keys, no tags, no NaN, no dates,
     and no half of a surrogate pair, which no message or document could repeat."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -135,6 +135,7 @@ class _StrictLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def compose_scalar_node(self, anchor: Any) -> Any:
+        self._refuse_tag()
         node = super().compose_scalar_node(anchor)
         try:
             node.value.encode()
@@ -142,6 +143,19 @@ class _StrictLoader(yaml.SafeLoader):
             why = "half a surrogate pair is no character"
             raise yaml.composer.ComposerError(None, None, why, node.start_mark) from error
         return node
+
+    def compose_sequence_node(self, anchor: Any) -> Any:
+        self._refuse_tag()
+        return super().compose_sequence_node(anchor)
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        self._refuse_tag()
+        return super().compose_mapping_node(anchor)
+
+    def _refuse_tag(self) -> None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if event.tag is not None:
+            raise yaml.composer.ComposerError(None, None, f"tags are not allowed ({event.tag})", event.start_mark)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

@@ -20,7 +20,7 @@ from function_app.domain.base.timing import Timing
 Name = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
+        pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)",
         description="a name: lower-case letters, digits and hyphens, a letter first and no hyphen last, 63 at most",
         examples=["hub"],
     ),
@@ -28,7 +28,7 @@ Name = Annotated[
 ResourceId = Annotated[
     str,
     Meta(
-        pattern=r"^/subscriptions/[^/\s]+/resource[gG]roups/[^/\s]+/providers/[^\s]+[^/\s]$",
+        pattern=r"^/subscriptions/[^/\s]+/resource[gG]roups/[^/\s]+/providers/[^\s]+[^/\s]$(?!\n)",
         description="an Azure resource id: /subscriptions/…/resourceGroups/…/providers/…/NAME",
         examples=["/subscriptions/s/resourceGroups/g/providers/p/n"],
     ),
@@ -113,7 +113,7 @@ class MemberCheck(Struct, frozen=True, forbid_unknown_fields=True, rename="camel
         Annotated[
             str,
             Meta(
-                pattern=r"^/[!#-\[\]-~]*$",
+                pattern=r"^/[!#-\[\]-~]*$(?!\n)",
                 description="a path: / first, then ASCII without blanks, quotation marks and backslashes",
                 examples=["/up"],
             ),
