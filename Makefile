@@ -30,7 +30,7 @@ RUNS ?= 10
 LOSS ?= 60
 PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS),--no-skips)
 
-.PHONY: help setup tools demo host walk package agent test browser check storm model mutants chaos prove lab appliances handover networks constraints clean
+.PHONY: help setup tools demo host walk package agent test browser check storm fuzz model mutants chaos prove lab appliances handover networks constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -93,6 +93,9 @@ storm: $(STAMP) ## random, directed and exhaustive histories (SEEDS=n; SEED=k TR
 .PHONY: table
 table: $(STAMP) ## what faults cost with Hopkeeper and without it, as in docs/proving.md, build/table.json
 	@$(BIN)/python -m proving.storm.table
+
+fuzz: $(STAMP) ## broken inputs for all that reads what comes from outside, SECONDS=... for each: build/fuzz
+	@$(BIN)/python -m proving.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 model: $(STAMP) ## check the protocol's model with Spin, where there is one
 	@mkdir -p build

@@ -224,7 +224,7 @@ class UseCases:
     async def wake_for(self, event: object) -> tuple[str, ...]:
         """Wakes every topology that names a resource, or a parent of one, whose id is anywhere in an event or an alert
         (JSON of any shape, all schemas alike); gives their names."""
-        ids = frozenset(_ids_in(event))
+        ids = frozenset(ids_in(event))
         names = [
             in_force.topology.name
             for in_force in await self.topologies.all_in_force()
@@ -251,7 +251,7 @@ def _certificate(topology: Topology, agent: str) -> str | None:
     return None
 
 
-def _ids_in(event: object) -> Iterator[str]:
+def ids_in(event: object) -> Iterator[str]:
     """Every resource id in its texts, in lower case: Azure compares them without case, and its logs write capitals."""
     left = [event]
     while left:

@@ -66,7 +66,10 @@ def _event(event: Any, machine: str) -> Maintenance | None:
         return None
     # Empty once the event has started.
     text = event.get("NotBefore")
-    not_before = parsedate_to_datetime(str(text)).astimezone(timezone.utc) if text else None
+    try:
+        not_before = parsedate_to_datetime(str(text)).astimezone(timezone.utc) if text else None
+    except OverflowError as error:
+        raise ValueError(f"NotBefore: {text} is beyond all calendars") from error
     return Maintenance(kind, not_before, str(event.get("EventId"))[:EVENT_MAX])
 
 
@@ -111,7 +114,7 @@ class Lookout:
                             "maintenance", extra={"before": str(before), "why": f"Azure announces {self.coming}"}
                         )
                         self._changed()
-                except (aiohttp.ClientError, OSError, ValueError) as error:
+                except (aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
                     log.warning("scheduled events cannot be read", extra={"why": f"{type(error).__name__}: {error}"})
                 await asyncio.sleep(self._settings.period_seconds)
 

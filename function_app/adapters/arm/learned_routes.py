@@ -44,10 +44,10 @@ class _PeerRoutesOverArm:
         operation = arm_tokens.operation_of(token, self._azure.cloud.endpoint)
         hub_id = ResourceId.parse(operation.resource, KIND)
         if operation.done:
-            return _routes(arm_tokens.immediate_answer_of(operation))
+            return routes(arm_tokens.immediate_answer_of(operation))
         async with calling(f"fetching the routes {self._direction} {operation.child}", self._azure.cloud.timeout):
             body = await arm_tokens.answer_of(operation, partial(self._begin, hub_id, operation.child))
-        return None if body is None else _routes(body)
+        return None if body is None else routes(body)
 
     async def _begin(self, hub_id: ResourceId, peering: str, options: Json) -> Any:
         raise NotImplementedError
@@ -72,7 +72,7 @@ class AdvertisedRoutesOverArm(_PeerRoutesOverArm):
         return await connections.begin_list_advertised_routes(hub_id.group, hub_id.name, peering, **options)
 
 
-def _routes(body: object) -> tuple[LearnedRoute | Unread, ...]:
+def routes(body: object) -> tuple[LearnedRoute | Unread, ...]:
     """Rows of both roles; a role may be null, and only `localAddress` names the instance (azure-facts.md section 2)."""
     if not isinstance(body, dict):
         raise Unusable(f"it is no object of roles but {type(body).__name__}")

@@ -32,7 +32,7 @@ _CODED = re.compile(r"(\d{4})([ -])(.*)")
 _ROUTE = re.compile(r"(\d+\.\d+\.\d+\.\d+/\d+)\s")
 _ALTERNATIVE = re.compile(r" +\S.* \[")
 _PEER = re.compile(r"(\S+)\s+BGP\s+\S+\s+(\S+)\s+(.*?)(?:\s{2,}.*)?")
-_EXPORTED = re.compile(r"Routes:.*?(\d+) exported")
+_EXPORTED = re.compile(r"Routes:.*?(?<!\d)(\d+) exported")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +199,10 @@ def protocols(lines: Sequence[str], now: datetime) -> list[BgpProtocol]:
         address = re.search(r"Neighbor address: (\d+\.\d+\.\d+\.\d+)", text)
         if header is None or address is None:
             continue
-        exported, table = _EXPORTED.search(text), re.search(r"Channel ipv4\n(?:.*\n)*?\s+Table:\s+(\S+)", text)
+        exported, table = _EXPORTED.search(text), re.search(r"Channel ipv4\n(?:.*\n)*? +Table: +(\S+)", text)
         own = text.split("Neighbor capabilities")[0]
         hold = re.search(r"Hold timer: +[\d.]+/(\d+)", text)
-        graceful = re.search(r"raceful restart\n(?:\s{8,}.*\n)*?\s+AF (?:supported|preserved): +\S", own)
+        graceful = re.search(r"raceful restart\n(?: {8,}.*\n)*? +AF (?:supported|preserved): +\S", own)
         found.append(
             BgpProtocol(
                 name=header[1],
