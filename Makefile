@@ -30,7 +30,7 @@ RUNS ?= 10
 LOSS ?= 60
 PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS),--no-skips)
 
-.PHONY: help setup tools demo host walk package agent test browser check storm fuzz model mutants chaos prove lab appliances handover networks constraints clean
+.PHONY: help setup tools demo host walk package agent simulator test browser check storm fuzz model mutants chaos prove lab appliances handover networks constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,9 @@ package: $(STAMP) ## build/hopkeeper.zip, what is deployed, with its libraries; 
 
 agent: $(STAMP) ## build/hopkeeper-agent.pyz and the agent's wheel, for an NVA
 	@$(BIN)/python -m tools.release.agent
+
+simulator: $(STAMP) ## build the wheel of the simulated Azure, for use without Hopkeeper (docs/simulator.md)
+	@$(BIN)/python -m tools.release.simulator
 
 test: $(STAMP) azurite az axe ## run the tests, but those that `check` and `browser` run (NO_SKIPS=1 fails if one is left out, as CI does)
 	@mkdir -p build

@@ -3,8 +3,9 @@
 `world` and what it is made of hold state and behaviour over an injected clock (`kinds` says what a resource type is,
 `documents` and `children` where children are, `refusals` what is not even tried); `arm`, with `verbs`, `extensions`,
 `directory` and `long_running`, `monitor`, `event_grid`, `webhooks`, `identity` and `control` are wire formats over it;
-`bgp` lets the Route Server instances receive real BGP; `server` and `__main__` run it all. Held to recorded Azure traffic by
-tests/contract/test_simulator_*.
+`bgp` lets the Route Server instances receive real BGP, `scripted` the seed's peers speak; `server` and `__main__` run it
+all, `clients` says how it is found; `seed_file` with `template` makes a seed of what people have (docs/simulator.md). Held to
+recorded Azure traffic by tests/contract/test_simulator_*.
 
 A seed is a JSON object; every key is optional:
 
@@ -14,6 +15,7 @@ A seed is a JSON object; every key is optional:
     resourceGroups    [id], others that are there
     alerts            [{name, resourceId, metric: DipAvailability, threshold: 90, windowSeconds: 300, severity: 1}]
                       fires while the average is below the threshold
+    bgp               [{peer: address, routes: [{network, nextHop, asPath}]}], what peers without a machine announce
     vnetPrefixes      {Route Server id: [prefix]}, what the Route Server itself advertises to its peers
     gateways          {virtual network gateway id: {learnedRoutes, advertisedRoutes, bgpPeerStatus: [row]}}
     effectiveRoutes   {network interface id: [row of the effective route table]}

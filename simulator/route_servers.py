@@ -73,7 +73,7 @@ class RouteServers:
     def put_peering(self, path: ResourcePath, body: Json) -> tuple[Json, Operation | None]:
         """Create a peering. Returns the document, and the operation if one was started. Raises ArmError."""
         hub = self._free_hub(path)
-        wanted = _checked(body)
+        wanted = checked(body)
         known = self._state.resources.get(path.id)
         if known is not None:
             self._refuse_change(known, wanted)
@@ -291,7 +291,7 @@ def hub_of_peering(document: Json) -> str:
     return path_of(document["id"]).up().id
 
 
-def _checked(body: Json) -> Json:
+def checked(body: Json) -> Json:
     """The writable properties of a peering in the order ARM answers them. Raises ArmError."""
     given = body.get("properties") or {}
     try:

@@ -69,6 +69,42 @@ def hub_seed(wanted: HubSeed, *, alert_threshold: float | None = 90.0) -> Json:
     }
 
 
+def example() -> Json:
+    """What `init` prints: a hub and two NVAs, of which the first one peers already, in a network that says where all is."""
+    wanted = HubSeed(backends=(("nva-a", "10.0.1.4"), ("nva-b", "10.0.1.5")))
+    scope = wanted.network_scope
+    network = {
+        "id": f"{scope}/virtualNetworks/vnet-hub",
+        "location": LOCATION,
+        "properties": {
+            "addressSpace": {"addressPrefixes": ["10.0.0.0/16"]},
+            "subnets": [
+                {"name": "RouteServerSubnet", "properties": {"addressPrefix": "10.0.0.0/27"}},
+                {"name": "nva", "properties": {"addressPrefix": "10.0.1.0/24"}},
+            ],
+        },
+    }
+    address = {"id": f"{scope}/publicIPAddresses/pip-rs", "location": LOCATION, "properties": {"ipAddress": "20.0.0.4"}}
+    configuration = {
+        "id": f"{wanted.route_server_id}/ipConfigurations/ipconfig1",
+        "properties": {
+            "subnet": {"id": f"{network['id']}/subnets/RouteServerSubnet"},
+            "publicIPAddress": {"id": address["id"]},
+        },
+    }
+    peering = {
+        "id": f"{wanted.route_server_id}/bgpConnections/nva-a",
+        "properties": {"peerIp": "10.0.1.4", "peerAsn": 65001},
+    }
+    seed = hub_seed(wanted)
+    default = {"network": "0.0.0.0/0", "nextHop": wanted.frontend, "asPath": [65001]}
+    return {
+        "resources": [network, address, seed["resources"][0], configuration, peering, *seed["resources"][1:]],
+        "bgp": [{"peer": own, "routes": [default]} for _, own in wanted.backends],
+        **{part: seed[part] for part in ("vnetPrefixes", "alerts")},
+    }
+
+
 def _route_server(wanted: HubSeed) -> Json:
     return {
         "name": wanted.route_server,

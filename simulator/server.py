@@ -57,7 +57,7 @@ class SimulatorConfig:
 
 
 class Simulator:
-    """A running simulator: `async with Simulator(config) as sim`, then `sim.url`, `sim.ca_path`, `sim.world`."""
+    """A running simulator: `async with Simulator(config) as sim`, then `sim.url`, `sim.directory`, `sim.ca_path`, `sim.world`."""
 
     def __init__(self, config: SimulatorConfig) -> None:
         self._config = config
@@ -68,6 +68,7 @@ class Simulator:
         self.bgp: BgpSpeakers | None = None
         self.requests: deque[Logged] = deque(maxlen=REQUESTS_MAX)
         self.url = ""
+        self.directory = Path()
         self.ca_path: Path | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._runner: web.AppRunner | None = None
@@ -94,6 +95,8 @@ class Simulator:
         if self._config.state is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="simulator-", ignore_cleanup_errors=True)
         directory = self._config.state or Path(self._temporary.name if self._temporary else ".")
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
         await self._courier.open()
         if self._config.bgp is not None:
             self.bgp = BgpSpeakers(self.world, self._config.bgp, directory / "bgp")
@@ -116,7 +119,12 @@ class Simulator:
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._config.port, ssl_context=context)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            where = f"127.0.0.1:{self._config.port}"
+            words = f"{where} cannot be used: {error.strerror}; without a port a free one is taken"
+            raise OSError(words) from error
         port = self._runner.addresses[0][1]
         self.url = f"{'https' if context else 'http'}://127.0.0.1:{port}"
 

@@ -26,6 +26,7 @@ from simulator.permissions import Permissions
 from simulator.resources import Json, key_of, parse_path
 from simulator.route_servers import PEERING, RouteServers
 from simulator.scale_sets import ScaleSets
+from simulator.scripted import ScriptedPeers
 from simulator.state import State
 from simulator.throttle import Throttle
 
@@ -44,6 +45,7 @@ class World:
         self.hub_addresses = HubAddresses(self.state)
         self.network_peerings = NetworkPeerings(self.state)
         self.route_servers = RouteServers(self.state, self.bgp, self.metrics)
+        self.scripted = ScriptedPeers(seed.get("bgp", ()), self.bgp)
         self.machines = Machines(self.state, self._machine_off, self._machine_on)
         self.event_subscriptions = EventSubscriptions(self.state)
         self.scale_sets = ScaleSets(self.state)
@@ -71,6 +73,8 @@ class World:
     def settle(self) -> None:
         """Let everything happen that is due by now."""
         self.state.agenda.settle()
+        if self.scripted:
+            self.scripted.look(self.route_servers.peers())
 
     def set_faults(self, changes: dict[str, Any]) -> None:
         """Raises UnknownFaultError; then nothing is changed."""

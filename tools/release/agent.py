@@ -42,7 +42,7 @@ sys.exit(main())
 
 def wheel(out: Path, source: Path = SOURCE) -> Path:
     """Builds the wheel into the directory `out`. Raises ToolError with pip's own words."""
-    with tempfile.TemporaryDirectory(prefix="hopkeeper-agent-") as folder:
+    with tempfile.TemporaryDirectory(prefix="hopkeeper-wheel-") as folder:
         # From a copy: setuptools leaves a build directory behind, and packs what an earlier one left.
         copy = Path(folder) / "source"
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
