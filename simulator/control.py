@@ -1,12 +1,13 @@
 """The simulator's own API under /simulator, for the demo, the lab and tests: no authentication, JSON.
 
-What can be read and changed is the table at the end. It reads and writes the world; it decides nothing.
+What can be read and changed is the table at the end (docs/simulator.md). It reads and writes the world; it decides nothing.
+What is misspelt is refused, with what there is.
 """
 
 import json
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
@@ -17,6 +18,8 @@ from simulator.data_plane import HealthEvent, frontend_ip, probed
 from simulator.event_grid import EventGrid, resource_event
 from simulator.faults import UnknownFaultError
 from simulator.resources import Json
+from simulator.route_servers import HUB, instances_of
+from simulator.throttle import SIZES
 from simulator.webhooks import AlertWebhooks
 from simulator.wire import JSON_TYPE, Reply, Request
 from simulator.world import World
@@ -51,28 +54,67 @@ class Control:
     requests: deque[Logged]
 
     async def answer(self, request: Request) -> Reply:
-        for method, pattern, act in ROUTES:
-            found = re.fullmatch(pattern, request.path, re.IGNORECASE)
+        for method, path, act in ROUTES:
+            found = re.fullmatch(NAMED.sub("([^/]+)", path), request.path, re.IGNORECASE)
             if found is not None and method == request.method:
                 try:
                     body = await act(self, request, found.groups())
-                except (ControlError, UnknownFaultError, KeyError, ValueError, TypeError) as error:
-                    return Reply(400, {"error": str(error)}, {"Content-Type": JSON_TYPE})
+                except (UnknownFaultError, KeyError, ValueError, TypeError, AttributeError) as error:
+                    words = error.args[0] if error.args else error
+                    return Reply(400, {"error": str(words)}, {"Content-Type": JSON_TYPE})
                 return Reply(200, body, {"Content-Type": JSON_TYPE})
-        return Reply(404, {"error": f"nothing at {request.method} {request.path}"}, {"Content-Type": JSON_TYPE})
+        there = [f"{method} {path}" for method, path, _ in ROUTES]
+        refusal = {"error": f"nothing at {request.method} {request.path}", "there": there}
+        return Reply(404, refusal, {"Content-Type": JSON_TYPE})
 
 
 type Act = Callable[[Control, Request, tuple[str, ...]], Awaitable[Any]]
+NAMED = re.compile(r"{\w+}")  # in the paths of the table
 
 
-def _body(request: Request) -> Json:
+def _object(request: Request) -> Json:
     found = json.loads(request.body or b"{}")
     if not isinstance(found, dict):
         raise ControlError("the body must be a JSON object")
     return found
 
 
+def _body(request: Request, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> Json:
+    """The body, which has these keys and no other. Raises ControlError."""
+    return _with_keys(_object(request), "the body", required, optional)
+
+
+def _with_keys(found: Any, what: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> Json:
+    if not isinstance(found, dict):
+        raise ControlError(f"{what} must be a JSON object")
+    for key in found:
+        _one_of(f"a key of {what}", key, (*required, *optional))
+    for key in required:
+        if key not in found:
+            raise ControlError(f"{what} lacks {key!r}")
+    return found
+
+
+def _one_of(what: str, given: Any, allowed: Iterable[str]) -> str:
+    """Raises ControlError where it is none of them."""
+    there = tuple(allowed)
+    if given not in there:
+        raise ControlError(f"{given!r} is not {what}; there is {', '.join(there) or 'none'}")
+    return str(given)
+
+
+def _flag(found: Json, key: str) -> bool:
+    flag = found[key]
+    if not isinstance(flag, bool):
+        raise ControlError(f"{key} cannot be {flag!r}, only true or false")
+    return flag
+
+
 async def _world(control: Control, request: Request, _: tuple[str, ...]) -> Json:
+    return world_document(control)
+
+
+def world_document(control: Control) -> Json:
     state = control.world.state
     return {
         "time": iso(state.now()),
@@ -108,13 +150,18 @@ async def _faults(control: Control, request: Request, _: tuple[str, ...]) -> Jso
 
 
 async def _set_faults(control: Control, request: Request, _: tuple[str, ...]) -> Json:
-    control.world.set_faults(_body(request))
+    control.world.set_faults(_object(request))
     control.faults_changed()
     return asdict(control.world.state.faults)
 
 
 async def _data_plane(control: Control, request: Request, names: tuple[str, ...]) -> Json:
-    plane = control.world.data_plane.named(names[0])
+    return data_plane_document(control, names[0])
+
+
+def data_plane_document(control: Control, name: str) -> Json:
+    """Raises KeyError."""
+    plane = control.world.data_plane.named(name)
     facts = plane.document["properties"]
     pools = [
         {
@@ -157,10 +204,9 @@ def _rule(rule: Json) -> Json:
 
 
 async def _report_probes(control: Control, request: Request, names: tuple[str, ...]) -> Json:
-    results = {
-        str(IPv4Address(ip)): probed(bool(one["up"]), one.get("reason"))
-        for ip, one in _body(request).get("results", {}).items()
-    }
+    given = _body(request, ("results",))["results"]
+    found = {ip: _with_keys(one, f"the result of {ip}", ("up",), ("reason",)) for ip, one in given.items()}
+    results = {str(IPv4Address(ip)): probed(_flag(one, "up"), one.get("reason")) for ip, one in found.items()}
     control.world.data_plane.report(names[0], results, request.query.get("probe"))
     return await _data_plane(control, request, names)
 
@@ -182,12 +228,12 @@ async def _events(control: Control, request: Request, _: tuple[str, ...]) -> Jso
 
 
 async def _subscribe(control: Control, request: Request, _: tuple[str, ...]) -> Json:
-    control.event_grid.subscribe(str(_body(request)["url"]))
+    control.event_grid.subscribe(str(_body(request, ("url",))["url"]))
     return {"subscribers": len(control.event_grid.subscribers)}
 
 
 async def _receive_alerts(control: Control, request: Request, _: tuple[str, ...]) -> Json:
-    control.webhooks.add(str(_body(request)["url"]))
+    control.webhooks.add(str(_body(request, ("url",))["url"]))
     return {}
 
 
@@ -201,7 +247,7 @@ async def _bgp(control: Control, request: Request, _: tuple[str, ...]) -> Json:
     known = {instance for peer in control.world.route_servers.peers() for instance in peer.instances}
     known |= {instance for instance, _ in table.sessions} | set(control.bgp.instances if control.bgp else ())
     return {
-        "instances": [_instance(control, instance) for instance in sorted(known)],
+        "instances": [instance_document(control, instance) for instance in sorted(known)],
         "history": [
             {
                 "time": iso(one.time),
@@ -217,7 +263,7 @@ async def _bgp(control: Control, request: Request, _: tuple[str, ...]) -> Json:
     }
 
 
-def _instance(control: Control, instance: IPv4Address) -> Json:
+def instance_document(control: Control, instance: IPv4Address) -> Json:
     table = control.world.bgp
     peers = sorted(peer for at, peer in table.sessions if at == instance)
     counts: dict[tuple[IPv4Address, IPv4Network], Json] = {}
@@ -254,17 +300,19 @@ def _instance(control: Control, instance: IPv4Address) -> Json:
 
 async def _set_routes(control: Control, request: Request, _: tuple[str, ...]) -> Json:
     """Replace what an instance has learned from a peer, as if by BGP."""
-    given = _body(request)
+    given = _body(request, ("instance", "peer"), ("established", "routes"))
     table = control.world.bgp
+    hubs = control.world.state.resources.of_type(HUB)
+    _one_of("an instance of a Route Server", given["instance"], [str(one) for hub in hubs for one in instances_of(hub)])
     ends = (IPv4Address(given["instance"]), IPv4Address(given["peer"]))
     if ends[1] in control.world.route_servers.silent:
         raise ControlError(f"the machine of {ends[1]} is off")
-    if not given.get("established", True):
+    wanted = [_with_keys(one, "a route", ("network", "nextHop"), ("asPath",)) for one in given.get("routes", [])]
+    if not _flag({"established": True, **given}, "established"):
         table.down(*ends)
         return {"routes": 0}
     if not table.is_established(*ends):
         table.up(*ends)
-    wanted = given.get("routes", [])
     networks = {IPv4Network(route["network"]) for route in wanted}
     table.withdrawn(ends, [route.network for route in table.routes(*ends) if route.network not in networks])
     for route in wanted:
@@ -277,26 +325,30 @@ async def _run_instance(control: Control, request: Request, names: tuple[str, ..
     """Maintenance: stop one Route Server instance, or start it again."""
     if control.bgp is None:
         raise ControlError("the simulator runs without BGP")
-    instance = control.bgp.instances[IPv4Address(names[0])]
-    await (instance.start() if _body(request)["running"] else instance.stop())
+    name = _one_of("an instance of a Route Server", names[0], map(str, control.bgp.instances))
+    instance = control.bgp.instances[IPv4Address(name)]
+    await (instance.start() if _flag(_body(request, ("running",)), "running") else instance.stop())
     return {"address": str(instance.address), "running": instance.running}
 
 
 async def _put_resource(control: Control, request: Request, _: tuple[str, ...]) -> Json:
     """A resource from nowhere, as another tenant of the subscription would make it: no operation, no event."""
-    document = _body(request)
+    document = _object(request)
+    if "id" not in document:
+        raise ControlError("the body lacks 'id'")
     control.world.adopt(document)
     return document
 
 
 async def _drain(control: Control, request: Request, _: tuple[str, ...]) -> Json:
-    given = _body(request)
+    given = _body(request, ("subscription", "kind"))
+    _one_of("a kind of requests", given["kind"], SIZES)
     control.world.throttle.drain(given["subscription"], given["kind"], control.world.now)
     return given
 
 
 async def _health_event(control: Control, request: Request, _: tuple[str, ...]) -> Json:
-    given = _body(request)
+    given = _body(request, ("loadBalancer", "type"), ("severity", "description"))
     plane = control.world.data_plane.named(given["loadBalancer"])
     event = HealthEvent(
         control.world.now,
@@ -310,22 +362,22 @@ async def _health_event(control: Control, request: Request, _: tuple[str, ...]) 
     return {"healthEvents": len(control.world.data_plane.health_events)}
 
 
-_LB = r"/simulator/dataplane/loadBalancers/([^/]+)"
+_LB = "/simulator/dataplane/loadBalancers/{name}"
 
 ROUTES: tuple[tuple[str, str, Act], ...] = (
-    ("GET", r"/simulator/world", _world),
-    ("GET", r"/simulator/faults", _faults),
-    ("POST", r"/simulator/faults", _set_faults),
+    ("GET", "/simulator/world", _world),
+    ("GET", "/simulator/faults", _faults),
+    ("POST", "/simulator/faults", _set_faults),
     ("GET", _LB, _data_plane),
-    ("PUT", _LB + r"/probes", _report_probes),
-    ("GET", r"/simulator/events", _events),
-    ("POST", r"/simulator/events/subscribers", _subscribe),
-    ("POST", r"/simulator/alerts/receivers", _receive_alerts),
-    ("GET", r"/simulator/requests", _requests),
-    ("GET", r"/simulator/bgp", _bgp),
-    ("PUT", r"/simulator/bgp/routes", _set_routes),
-    ("POST", r"/simulator/bgp/instances/([^/]+)", _run_instance),
-    ("PUT", r"/simulator/resources", _put_resource),
-    ("POST", r"/simulator/throttle", _drain),
-    ("POST", r"/simulator/healthEvents", _health_event),
+    ("PUT", f"{_LB}/probes", _report_probes),
+    ("GET", "/simulator/events", _events),
+    ("POST", "/simulator/events/subscribers", _subscribe),
+    ("POST", "/simulator/alerts/receivers", _receive_alerts),
+    ("GET", "/simulator/requests", _requests),
+    ("GET", "/simulator/bgp", _bgp),
+    ("PUT", "/simulator/bgp/routes", _set_routes),
+    ("POST", "/simulator/bgp/instances/{address}", _run_instance),
+    ("PUT", "/simulator/resources", _put_resource),
+    ("POST", "/simulator/throttle", _drain),
+    ("POST", "/simulator/healthEvents", _health_event),
 )

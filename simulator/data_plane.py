@@ -160,7 +160,8 @@ class DataPlane:
         for plane in self.planes.values():
             if plane.document["name"].lower() == name.lower():
                 return plane
-        raise KeyError(f"no load balancer is called {name!r}")
+        there = ", ".join(plane.document["name"] for plane in self.planes.values()) or "none"
+        raise KeyError(f"no load balancer is called {name!r}; there is {there}")
 
     def freeze(self) -> None:
         """Remember the present as what a stale health action goes on saying."""
@@ -237,7 +238,8 @@ def _backends_of(plane: Plane, rule: Json) -> list[Backend]:
 def _probe_named(plane: Plane, name: str) -> str:
     names = {probe["name"].lower() for probe in plane.document["properties"].get("probes", ())}
     if name.lower() not in names:
-        raise KeyError(f"{plane.document['name']} has no probe that is called {name!r}")
+        there = ", ".join(sorted(names)) or "none"
+        raise KeyError(f"{plane.document['name']} has no probe that is called {name!r}; there is {there}")
     return name.lower()
 
 

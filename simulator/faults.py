@@ -69,4 +69,10 @@ def _converted(name: str, value: Any, kind: type[Any]) -> Any:
         return kind(value)
     if issubclass(kind, StrEnum) and isinstance(value, str) and value in list(kind):
         return kind(value)
-    raise UnknownFaultError(f"{name} cannot be {value!r}")
+    raise UnknownFaultError(f"{name} cannot be {value!r}, only {_allowed(kind)}")
+
+
+def _allowed(kind: type[Any]) -> str:
+    if issubclass(kind, StrEnum):
+        return ", ".join(kind)
+    return "true or false" if kind is bool else "a number from 0 on"

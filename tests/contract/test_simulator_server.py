@@ -254,12 +254,68 @@ async def test_monitor_can_be_down_while_the_management_api_is_not() -> None:
         assert (await session.get(WANTED.route_server_id + VERSION)).status == 200
 
 
-async def test_nonsense_to_the_control_api_is_400_with_a_reason() -> None:
+BALANCER = f"/simulator/dataplane/loadBalancers/{WANTED.load_balancer}"
+ROUTE = {"network": "0.0.0.0/0", "nextHop": "10.0.1.100"}
+ENDS = {"instance": WANTED.instances[0], "peer": "10.0.1.4"}
+STATES = "ok, refuse, throttle, hang, lose_reply"
+
+
+@pytest.mark.parametrize(
+    ("call", "body", "said"),
+    [
+        ("POST /simulator/faults", {"arm": "perhaps"}, f"arm cannot be 'perhaps', only {STATES}"),
+        ("POST /simulator/faults", {"propagation": -1}, "propagation cannot be -1, only a number from 0 on"),
+        ("POST /simulator/faults", {"null_routes": 1}, "null_routes cannot be 1, only true or false"),
+        ("POST /simulator/faults", [], "the body must be a JSON object"),
+        ("GET /simulator/dataplane/loadBalancers/lb", None, "no load balancer is called 'lb'; there is lb-nva"),
+        (f"PUT {BALANCER}/probes", {"result": {}}, "'result' is not a key of the body; there is results"),
+        (f"PUT {BALANCER}/probes", {}, "the body lacks 'results'"),
+        (f"PUT {BALANCER}/probes", {"results": {"10.0.1.4": {"up": 1}}}, "up cannot be 1, only true or false"),
+        (
+            f"PUT {BALANCER}/probes",
+            {"results": {"10.0.1.4": {"up": True, "why": ""}}},
+            "'why' is not a key of the result of 10.0.1.4; there is up, reason",
+        ),
+        (
+            f"PUT {BALANCER}/probes?probe=p",
+            {"results": {}},
+            "lb-nva has no probe that is called 'p'; there is agent",
+        ),
+        ("POST /simulator/events/subscribers", {}, "the body lacks 'url'"),
+        (
+            "PUT /simulator/bgp/routes",
+            {**ENDS, "instance": "10.0.0.9"},
+            "'10.0.0.9' is not an instance of a Route Server; there is 10.0.0.4, 10.0.0.5",
+        ),
+        (
+            "PUT /simulator/bgp/routes",
+            {**ENDS, "routes": [{**ROUTE, "aspath": []}]},
+            "'aspath' is not a key of a route; there is network, nextHop, asPath",
+        ),
+        ("PUT /simulator/bgp/routes", {**ENDS, "established": "no"}, "established cannot be 'no', only true or false"),
+        ("POST /simulator/bgp/instances/10.0.0.4", {"running": False}, "the simulator runs without BGP"),
+        ("PUT /simulator/resources", {}, "the body lacks 'id'"),
+        (
+            "POST /simulator/throttle",
+            {"subscription": "s", "kind": "write"},
+            "'write' is not a kind of requests; there is reads, writes, deletes",
+        ),
+        ("POST /simulator/healthEvents", {"loadBalancer": "lb-nva"}, "the body lacks 'type'"),
+    ],
+)
+async def test_what_the_control_api_does_not_know_is_400_with_what_there_is(call: str, body: Any, said: str) -> None:
+    method, path = call.split(" ")
     async with simulator() as sim, speaking(sim) as session:
-        answer = await session.post("/simulator/faults", json={"arm": "perhaps"})
-        assert (answer.status, (await answer.json())["error"]) == (400, "arm cannot be 'perhaps'")
-        assert (await session.get("/simulator/dataplane/loadBalancers/nobody")).status == 400
-        assert (await session.post("/simulator/bgp/instances/10.0.0.4", json={"running": False})).status == 400
+        answer = await session.request(method, path, json=body)
+        assert (answer.status, (await answer.json())["error"]) == (400, said)
+
+
+async def test_a_path_that_the_control_api_does_not_have_is_404_with_those_that_it_has() -> None:
+    async with simulator() as sim, speaking(sim) as session:
+        answer = await session.post("/simulator/world")
+        found = await answer.json()
+    assert (answer.status, found["error"]) == (404, "nothing at POST /simulator/world")
+    assert "GET /simulator/world" in found["there"]
 
 
 async def test_a_hanging_request_does_not_keep_the_simulator_from_ending() -> None:
