@@ -14,7 +14,7 @@ from typing import Any
 
 from simulator.alerts import iso
 from simulator.bgp import BgpSpeakers
-from simulator.data_plane import HealthEvent, frontend_ip, probed
+from simulator.data_plane import HealthEvent, Plane, frontend_ip, probed
 from simulator.event_grid import EventGrid, resource_event
 from simulator.faults import UnknownFaultError
 from simulator.resources import Json
@@ -156,12 +156,10 @@ async def _set_faults(control: Control, request: Request, _: tuple[str, ...]) ->
 
 
 async def _data_plane(control: Control, request: Request, names: tuple[str, ...]) -> Json:
-    return data_plane_document(control, names[0])
+    return data_plane_document(control, control.world.data_plane.named(names[0]))
 
 
-def data_plane_document(control: Control, name: str) -> Json:
-    """Raises KeyError."""
-    plane = control.world.data_plane.named(name)
+def data_plane_document(control: Control, plane: Plane) -> Json:
     facts = plane.document["properties"]
     pools = [
         {

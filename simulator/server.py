@@ -15,7 +15,7 @@ from types import TracebackType
 
 from aiohttp import web
 
-from simulator import arm, identity, monitor
+from simulator import arm, identity, monitor, page
 from simulator.alerts import iso
 from simulator.bgp import BgpConfig, BgpSpeakers
 from simulator.certificates import make_server_context
@@ -175,6 +175,10 @@ class Simulator:
         )
         started = time.monotonic()
         self._settle()
+        if request.method == "GET" and request.path == "/":
+            raise web.HTTPFound(page.PATHS[-1])
+        if request.method == "GET" and request.path in page.PATHS and self._control is not None:
+            return page.answer(self._control, request.query.get("refresh"))
         if request.path.startswith("/simulator/") and self._control is not None:
             reply = await self._control.answer(request)
             self._settle()
