@@ -9,8 +9,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
-import venv
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
@@ -23,6 +21,7 @@ import aiohttp
 import pytest
 from packaging.requirements import Requirement
 
+from tests.machines import environment, machine, pip_install
 from tests.unit.agent.bgp_receiver import ASN, PORT, receiving
 from tests.unit.agent.stage import SERVICE, Member, advertise, fresh_address, new_signer, promote, until
 from tools.processes import ToolError
@@ -116,33 +115,6 @@ def test_the_wheel_holds_the_agent_and_its_command(wheel: Path) -> None:
 # --- machines
 
 
-def visible(*roots: str) -> dict[str, Path]:
-    """The top-level files of these libraries and of all that they need, by name."""
-    found: dict[str, Path] = {}
-    due, seen = list(roots), set()
-    while due:
-        name = due.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        own = distribution(name)
-        for file in own.files or ():
-            if ".." not in file.parts:
-                found[file.parts[0]] = Path(str(own.locate_file(file.parts[0])))
-        wanted = [Requirement(one) for one in own.requires or ()]
-        due += [one.name for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
-    return found
-
-
-def machine(folder: Path, *libraries: str) -> Path:
-    """An interpreter that has these libraries and no other; gives its path."""
-    venv.create(folder, symlinks=True, with_pip=False)
-    site = next(folder.glob("lib/python*/site-packages"))
-    for name, path in visible(*libraries).items():
-        (site / name).symlink_to(path)
-    return folder / "bin" / "python"
-
-
 @dataclass
 class Running:
     """An agent as a process; `command` starts it."""
@@ -193,11 +165,6 @@ class Running:
         return status
 
 
-def environment() -> dict[str, str]:
-    """Nothing of ours is on any path."""
-    return {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8"}
-
-
 def role(status: dict[str, Any]) -> tuple[str, int, bool]:
     service = status["services"][SERVICE]
     return service["role"], service["epoch"], service["answering"]
@@ -219,13 +186,6 @@ async def test_an_upgrade_of_the_wheel_keeps_the_role(wheel: Path, tmp_path: Pat
         assert role(after) == ("serving", 6, True)
         assert after["boot_id"] != before["boot_id"]
         assert await running.member.probe() == 200
-
-
-def pip_install(python: Path, wheel: Path) -> None:
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", "--force-reinstall"]
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", *quiet, str(wheel)]
-    done = subprocess.run(pip, env=environment(), capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def bumped(wheel: Path, folder: Path) -> Path:
