@@ -4,6 +4,7 @@ import asyncio
 
 import aiohttp
 
+from function_app.adapters import connecting
 from function_app.reconcile.deployed import Answered
 
 TIMEOUT = aiohttp.ClientTimeout(total=30)
@@ -34,4 +35,4 @@ async def _answered(session: aiohttp.ClientSession, url: str) -> Answered:
     except TimeoutError:
         return Answered(why=f"no answer within {TIMEOUT.total:.0f} s")
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return Answered(why=str(error) or type(error).__name__)
+        return Answered(why=connecting.why(error))

@@ -1,5 +1,6 @@
 """The group of commands `hopkeeper`. What each does stands in the modules beside it."""
 
+import logging
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -12,7 +13,8 @@ import click
 )
 @click.version_option(package_name="hopkeeper")
 def main() -> None:
-    """Entry point of `hopkeeper`."""
+    """Entry point of `hopkeeper`. What Azure's libraries log of a failed call is in its error already, in fewer words."""
+    logging.getLogger("azure").addHandler(logging.NullHandler())
 
 
 class Brought(click.Command):

@@ -28,8 +28,9 @@ from email.utils import parsedate_to_datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast, runtime_checkable
 
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
+from function_app.adapters import connecting
 from function_app.adapters.arm.document import MESSAGE_MAX
 from function_app.domain.base.errors import BadInput, Missing, Superseded, Transient, Unavailable
 
@@ -198,7 +199,7 @@ async def calling(what: str, timeout: timedelta) -> AsyncIterator[None]:
 def translated(what: str, error: AzureError) -> Transient:
     """The table above for one error of azure-core. `what`: what was tried, and where."""
     if not isinstance(error, HttpResponseError) or error.status_code is None:
-        return Unavailable(f"{what}: {_words(error)}", SOON)
+        return Unavailable(f"{what}: {_unanswered(error)[:MESSAGE_MAX]}", SOON)
     status, code = error.status_code, error_code(error)
     refusal = f"{status} {code}" if code else str(status)
     message, wait = f"{what}: {refusal}: {_words(error)}", retry_after(error)
@@ -207,6 +208,13 @@ def translated(what: str, error: AzureError) -> Transient:
     if status == 404:
         return Missing(message, wait or LATER)
     return Unavailable(message, wait or (SOON if _may_pass(status) else LATER))
+
+
+def _unanswered(error: AzureError) -> str:
+    """Where no answer came at all."""
+    if isinstance(error, ClientAuthenticationError):
+        return connecting.login(str(error.message))
+    return connecting.why(error) if error.__cause__ is not None else _words(error)
 
 
 def _is_lost(status: int, code: str) -> bool:

@@ -30,18 +30,23 @@ class DocumentsInBlobs:
     Every method raises Unavailable, and BadInput where the connection string cannot be parsed.
     """
 
-    def __init__(self, container: str, make_client: Callable[[Any], "ContainerClient"]) -> None:
-        """`make_client` gets the module azure.storage.blob.aio and runs in a thread."""
+    def __init__(
+        self,
+        container: str,
+        make_client: Callable[[Any, Any], "ContainerClient"],
+        identity: Callable[[], "AsyncTokenCredential"] | None = None,
+    ) -> None:
+        """`make_client` gets the module azure.storage.blob.aio and what `identity` makes; both run in a thread."""
         self._name = container
         self._container = LateClient(
-            "Container", "azure.storage.blob.aio", make_client, lambda client: client.create_container()
+            "Container", "azure.storage.blob.aio", make_client, lambda client: client.create_container(), identity
         )
 
     @classmethod
     def from_connection_string(cls, connection: str, container: str) -> "DocumentsInBlobs":
         """For Azurite, and for accounts that still allow shared keys."""
 
-        def make_client(blob: Any) -> "ContainerClient":
+        def make_client(blob: Any, _: object) -> "ContainerClient":
             client: ContainerClient = blob.ContainerClient.from_connection_string(
                 connection, container, **CLIENT_OPTIONS
             )
@@ -53,18 +58,16 @@ class DocumentsInBlobs:
     def from_identity(
         cls, account_url: str, credential: Callable[[], "AsyncTokenCredential"], container: str
     ) -> "DocumentsInBlobs":
-        """`account_url` like https://{account}.blob.core.windows.net; `credential` is called once, in a thread.
+        """`account_url` like https://{account}.blob.core.windows.net; `credential` is called once, in a thread; what it makes
+        is closed with the client."""
 
-        The credential is closed by its maker: adapters share one.
-        """
-
-        def make_client(blob: Any) -> "ContainerClient":
+        def make_client(blob: Any, identity: Any) -> "ContainerClient":
             client: ContainerClient = blob.ContainerClient(
-                account_url, container, credential=credential(), **CLIENT_OPTIONS
+                account_url, container, credential=identity, **CLIENT_OPTIONS
             )
             return client
 
-        return cls(container, make_client)
+        return cls(container, make_client, credential)
 
     async def load(self, key: str) -> Stored | None:
         check_key(key)

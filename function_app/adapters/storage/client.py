@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, Protocol
 
+from function_app.adapters import connecting
 from function_app.domain.base.errors import BadInput, Unavailable
 
 # One quick retry inside a call, for a stale connection; when to try again after that is for the caller to decide.
@@ -28,10 +29,12 @@ class _Closable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loaded[Client]:
-    """What there is once the SDK is imported: its errors (azure.core.exceptions) and the client made with it."""
+    """What there is once the SDK is imported: its errors (azure.core.exceptions), the client made with it, and the identity of
+    that client, which closes with it; None where a connection string has the key."""
 
     errors: Any
     client: Client
+    identity: _Closable | None
 
 
 class LateClient[Client: _Closable]:
@@ -44,14 +47,16 @@ class LateClient[Client: _Closable]:
         self,
         kind: Literal["Container", "Queue"],
         sdk: str,
-        make_client: Callable[[Any], Client],
+        make_client: Callable[[Any, Any], Client],
         create: Callable[[Client], Awaitable[object]],
+        identity: Callable[[], _Closable] | None,
     ) -> None:
-        """`kind` as Storage's error codes name it; `make_client` gets the module `sdk` and runs in a thread."""
+        """`kind` as Storage's error codes name it; `make_client` gets the module `sdk` and what `identity` makes, in a thread."""
         self._kind = kind
         self._sdk = sdk
         self._make_client = make_client
         self._create = create
+        self._identity = identity
         self._loaded: Loaded[Client] | None = None
         self._loading = asyncio.Lock()
 
@@ -71,12 +76,14 @@ class LateClient[Client: _Closable]:
                 await self._create_missing(loaded)
                 return await call(loaded)
         except (loaded.errors.AzureError, TimeoutError, OSError) as error:
-            raise Unavailable(f"cannot {what}: {storage_code(error) or type(error).__name__}") from error
+            raise Unavailable(f"cannot {what}: {storage_code(error) or _words(loaded, error)}") from error
 
     async def close(self) -> None:
         if self._loaded is not None:
             loaded, self._loaded = self._loaded, None
             await loaded.client.close()
+            if loaded.identity is not None:
+                await loaded.identity.close()
 
     async def _create_missing(self, loaded: Loaded[Client]) -> None:
         # Only when missing: an identity with rights on the place alone may not create one.
@@ -95,10 +102,18 @@ class LateClient[Client: _Closable]:
     def _import(self) -> Loaded[Client]:
         sdk = importlib.import_module(self._sdk)
         errors = importlib.import_module("azure.core.exceptions")
+        identity = None if self._identity is None else self._identity()
         try:
-            return Loaded(errors, self._make_client(sdk))
+            return Loaded(errors, self._make_client(sdk, identity), identity)
         except ValueError as error:
             raise BadInput.of("storage account", str(error)) from error
+
+
+def _words(loaded: Loaded[Any], error: BaseException) -> str:
+    """Where Storage itself gave no code: no answer came, or no identity was found to ask with."""
+    if isinstance(error, loaded.errors.ClientAuthenticationError):
+        return connecting.login(str(error))
+    return " ".join(connecting.why(error).split())
 
 
 def storage_code(error: BaseException) -> str:

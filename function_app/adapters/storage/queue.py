@@ -47,16 +47,23 @@ class WakeUpsOverQueue:
     seconds there, rounded up. A message that is sent twice costs one look more.
     """
 
-    def __init__(self, queue: str, make_client: Callable[[Any], "QueueClient"]) -> None:
-        """`make_client` gets the module azure.storage.queue.aio and runs in a thread."""
+    def __init__(
+        self,
+        queue: str,
+        make_client: Callable[[Any, Any], "QueueClient"],
+        identity: Callable[[], "AsyncTokenCredential"] | None = None,
+    ) -> None:
+        """`make_client` gets the module azure.storage.queue.aio and what `identity` makes; both run in a thread."""
         self._name = queue
-        self._queue = LateClient("Queue", "azure.storage.queue.aio", make_client, lambda client: client.create_queue())
+        self._queue = LateClient(
+            "Queue", "azure.storage.queue.aio", make_client, lambda client: client.create_queue(), identity
+        )
 
     @classmethod
     def from_connection_string(cls, connection: str, queue: str) -> "WakeUpsOverQueue":
         """For Azurite, and for accounts that still allow shared keys."""
 
-        def make_client(sdk: Any) -> "QueueClient":
+        def make_client(sdk: Any, _: object) -> "QueueClient":
             client: QueueClient = sdk.QueueClient.from_connection_string(connection, queue, **_client_options())
             return client
 
@@ -66,16 +73,14 @@ class WakeUpsOverQueue:
     def from_identity(
         cls, account_url: str, credential: Callable[[], "AsyncTokenCredential"], queue: str
     ) -> "WakeUpsOverQueue":
-        """`account_url` like https://{account}.queue.core.windows.net; `credential` is called once, in a thread.
+        """`account_url` like https://{account}.queue.core.windows.net; `credential` is called once, in a thread; what it makes
+        is closed with the client."""
 
-        The credential is closed by its maker: adapters share one.
-        """
-
-        def make_client(sdk: Any) -> "QueueClient":
-            client: QueueClient = sdk.QueueClient(account_url, queue, credential=credential(), **_client_options())
+        def make_client(sdk: Any, identity: Any) -> "QueueClient":
+            client: QueueClient = sdk.QueueClient(account_url, queue, credential=identity, **_client_options())
             return client
 
-        return cls(queue, make_client)
+        return cls(queue, make_client, credential)
 
     async def send(self, topology: str, after: timedelta) -> None:
         seconds = math.ceil(_delay(after).total_seconds())
