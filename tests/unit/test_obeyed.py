@@ -138,8 +138,10 @@ CASES = {
         effects=(by_agent(A),),
         changes=moved(Kind.FORCED) | {"stalled": None, "admitted": {}},
     ),
-    "a failover by hand without another member is refused": Case(
-        FailoverOrder(), look(SERVING, UNFIT, UNFIT), held=("no other member is fit to serve",)
+    "a failover by hand without another member is refused, and says why of each": Case(
+        FailoverOrder(),
+        look(SERVING, UNFIT, UNFIT),
+        held=("no other member is fit to serve", "nva-b: its agent says disk", "nva-c: its agent says disk"),
     ),
     "a failover by hand to one that is unfit is refused": Case(
         FailoverOrder(to=C), look(SERVING, c=UNFIT), held=("nva-c: its agent says disk",)

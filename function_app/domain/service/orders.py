@@ -25,6 +25,7 @@ from function_app.domain.service.election import (
     is_known_out,
     is_surely_down_by_operator,
     is_unreached,
+    why_not,
 )
 from function_app.domain.service.guards import Draining, Touch, is_paused, refuse
 from function_app.domain.service.health import has_failed, judge
@@ -122,7 +123,8 @@ class FailoverOrder(_Form, frozen=True, kw_only=True, tag="failover"):
             return _refused(look, why)
         target = self.to or elect(look, without=look.record.target)
         if target is None:
-            return _refused(look, _lacks_a_proof(look) or "no other member is fit to serve")
+            lacks = _lacks_a_proof(look)
+            return _refused(look, lacks) if lacks else _refused(look, "no other member is fit to serve", *why_not(look))
         if why := _unsuitable(look, target) or _is_under_way(look, target):
             return _refused(look, why)
         if self.to is None and is_known_out(look, target):
