@@ -18,11 +18,12 @@ from function_app.cli.root import main
 from function_app.cli.waiting import watch
 from function_app.domain.base.errors import Unavailable
 from function_app.reconcile.changes import changed_lines
+from function_app.reconcile.documents.history import History
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.views.evidence import learned, table
 from function_app.views.explain import explanation_lines
-from function_app.views.history import history_lines
+from function_app.views.history import folded, history_lines
 from function_app.views.plan import plan_lines
 from function_app.views.status import overview_lines, status_lines
 
@@ -129,18 +130,43 @@ def diff(file: Path) -> None:
         sys.exit(TROUBLE)
 
 
-@main.command(help="What was decided about a service, and why: a line each pass, the newest last.")
+PASSES_MOST = 1000
+"""The most that the app gives of a history at once."""
+
+
+@main.command(
+    help="What was decided about a service, and why: a line each pass, or for many in a row that held the same, the newest last."
+)
 @click.argument("topology")
 @click.argument("service")
 @reaching
-@click.option("--most", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many passes.")
+@click.option(
+    "--most",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, PASSES_MOST),
+    help="How many lines; with --json how many passes.",
+)
 @JSON
 def history(topology: str, service: str, most: int, as_json: bool) -> None:
-    found = reach(lambda app: app.history(topology, service, most))
     if as_json:
-        show(found)
-    else:
-        click.echo("\n".join(history_lines(found.entries)))
+        show(reach(lambda app: app.history(topology, service, most)))
+        return
+    found, is_whole = reach(lambda app: _lines_of_passes(app, topology, service, most))
+    if not is_whole and len(folded(found.entries)) < most:
+        click.echo(f"of the last {PASSES_MOST} passes; what was before is in the storage, below history/")
+    click.echo("\n".join(history_lines(found.entries, most)))
+
+
+async def _lines_of_passes(app: App, topology: str, service: str, most: int) -> tuple[History, bool]:
+    """So many passes that they make `most` lines, as far as the app gives them; and whether that is all there is."""
+    passes = most
+    while True:
+        found = await app.history(topology, service, passes)
+        is_whole = len(found.entries) < passes
+        if is_whole or passes == PASSES_MOST or len(folded(found.entries)) >= most:
+            return found, is_whole
+        passes = min(4 * passes, PASSES_MOST)
 
 
 @main.command(
@@ -172,4 +198,4 @@ def explain(topology: str, service: str, at: datetime | None, as_json: bool) -> 
     if as_json:
         show(found)
     else:
-        click.echo("\n".join(explanation_lines(found)))
+        click.echo("\n".join(explanation_lines(found, datetime.now(UTC))))

@@ -133,7 +133,7 @@ async def explain(call: Call[ExplainQuery]) -> func.HttpResponse:
     """Why a service is as it is, or was at a moment: evidence, guards, and what was done."""
     at = _utc("at", call.query.at)
     found = await wiring.use_cases().explain(call.named("topology"), call.named("service"), at)
-    return shown(call.request, found, lambda: explanation_lines(found))
+    return shown(call.request, found, lambda: explanation_lines(found, wiring.clock().now()))
 
 
 @blueprint.serves(

@@ -8,14 +8,20 @@ from msgspec import UNSET
 from function_app.domain.base.moments import moment
 from function_app.domain.service.record import Phase
 from function_app.reconcile.documents.history import Entry, EntryStep, Explanation
+from function_app.views.status import ago
 
 
-def explanation_lines(explanation: Explanation) -> tuple[str, ...]:
-    """For a terminal; ages are counted to the requested moment."""
+def explanation_lines(explanation: Explanation, now: datetime) -> tuple[str, ...]:
+    """For a terminal; ages are counted to the requested moment. A pass that decides nothing is not stored: the last one that is
+    may be old, and what it found is not what is now."""
     if not explanation.entries:
         before = f" at or before {moment(explanation.at)}" if explanation.at else ""
         return (f"nothing is on record for {explanation.topology}/{explanation.service}{before}",)
-    return tuple(line for entry in explanation.entries for line in _entry(entry, explanation.at))
+    lines = tuple(line for entry in explanation.entries for line in _entry(entry, explanation.at))
+    if explanation.at is not None:
+        return lines
+    seconds = (now - explanation.entries[-1].ended).total_seconds()
+    return (f"decided {ago(seconds)}, and nothing since; what is now: hopkeeper status {explanation.topology}", *lines)
 
 
 def _entry(entry: Entry, at: datetime | None) -> Iterator[str]:

@@ -7,10 +7,15 @@ from function_app.domain.base.moments import moment
 from function_app.reconcile.documents.history import Entry
 
 
-def history_lines(entries: Sequence[Entry]) -> Iterator[str]:
-    """Passes in a row that held the same for the same reasons are one line, with how many they were."""
-    for _, alike in groupby(entries, key=lambda entry: (entry.outcome, entry.reasons, _change(entry))):
-        first, *more = alike
+def folded(entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], ...]:
+    """Passes in a row that held the same for the same reasons belong together."""
+    alike = groupby(entries, key=lambda entry: (entry.outcome, entry.reasons, _change(entry)))
+    return tuple(tuple(found) for _, found in alike)
+
+
+def history_lines(entries: Sequence[Entry], most: int | None = None) -> Iterator[str]:
+    """Passes that belong together are one line, with how many they were; of these the last `most`."""
+    for first, *more in folded(entries)[-most if most else None :]:
         seconds = (first.ended - first.started).total_seconds()
         times = f" ({1 + len(more)} times, until {moment(more[-1].ended)})" if more else ""
         yield f"{moment(first.started)}  {first.outcome:<9} {seconds:5.1f} s  {_change(first)}{times}"

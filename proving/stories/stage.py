@@ -193,7 +193,7 @@ class Stage:
     async def check_explanations(self) -> None:
         """`explain --at` the moment of each failover names its cause. Raises StoryFailed."""
         for (service, at), cause in self.causes.items():
-            lines = explanation_lines(await self.host.app.explain(self.topology.name, service, at))
+            lines = explanation_lines(await self.host.app.explain(self.topology.name, service, at), at)
             if not any(cause in line for line in lines):
                 raise StoryFailed(f"explain at {at} does not say {cause!r}: {lines}")
 

@@ -65,13 +65,13 @@ async def _shortfalls(world: World) -> tuple[int, list[str]]:
     wrong: list[str] = []
     promotions = [one for one in world.checks.promotions if one[0] <= world.now() - UNFINISHED]
     for at, epoch, target in promotions:
-        told = explanation_lines(await explain(documents, topology, service, at + LITTLE))
+        told = explanation_lines(await explain(documents, topology, service, at + LITTLE), at)
         if not any(f"epoch {epoch}" in line and target in line for line in told):
             wrong.append(f"the promotion of {target} at epoch {epoch} ({at}) is told as {told}")
         wrong += _without_evidence(world, told)
     holds = await _holds(documents, keys.history(topology, service))
     for key, at in holds.items():
-        told = explanation_lines(await explain(documents, topology, service, at))
+        told = explanation_lines(await explain(documents, topology, service, at), at)
         if not any(line.strip().startswith(("held:", "guard:", "failed:", "because ")) for line in told):
             wrong.append(f"the hold in {key} is told as {told}")
         wrong += _without_evidence(world, told)

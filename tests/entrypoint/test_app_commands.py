@@ -88,7 +88,7 @@ async def test_what_goes_on_is_read_over_http_as_directly(stack: Stack) -> None:
     assert before[-1] in after
     nothing = "egress-firewall: learn, no holder is known; nothing to do"
     assert [nothing in text.splitlines() for text in plan] == [True, True]
-    assert [text.splitlines()[1] for text in explanation] == ["outcome: held"] * 2
+    assert [text.splitlines()[2] for text in explanation] == ["outcome: held"] * 2
 
 
 def _without_ages(text: str) -> list[str]:

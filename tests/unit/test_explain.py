@@ -28,7 +28,7 @@ async def scene() -> Scene:
 
 
 async def explained(scene: Scene, at: datetime | None = None) -> str:
-    return "\n".join(explanation_lines(await explain(scene.documents, "hub", "fw", at)))
+    return "\n".join(explanation_lines(await explain(scene.documents, "hub", "fw", at), scene.clock.at))
 
 
 async def test_why_a_failover_is_held_names_the_evidence_and_the_missing_proof(scene: Scene) -> None:
@@ -45,6 +45,12 @@ async def test_why_a_member_was_promoted_names_the_proof(scene: Scene) -> None:
     text = await explained(scene)
     assert "nva-b is granted epoch 2: nva-a is fenced at the load balancer" in text
     assert "proof: nva-a fenced" in text
+
+
+async def test_a_command_that_is_a_way_out_names_the_topology(scene: Scene) -> None:
+    scene.clock.at += timedelta(minutes=10)
+    await scene.fast()
+    assert "`hopkeeper forget hub fw nva-a --gone" in await explained(scene)
 
 
 async def test_why_nothing_was_done_names_the_guard(scene: Scene) -> None:
@@ -120,7 +126,7 @@ def entry(pace: str, looked: datetime, ended: datetime, because: str, operation:
     )
 
 
-async def test_an_entry_is_explained_line_by_line(scene: Scene) -> None:
+async def test_an_entry_is_explained_line_by_line_with_its_age_where_it_is_the_last(scene: Scene) -> None:
     at = scene.clock.at + timedelta(seconds=60)
     one = entry("slow", at, at + timedelta(seconds=3), "nva-a is silent", "failover to nva-b at epoch 9")
     first = replace(
@@ -140,7 +146,7 @@ async def test_an_entry_is_explained_line_by_line(scene: Scene) -> None:
     )
     await keep(scene.documents, scene.topology, whole)
     moment = f"{at:%Y-%m-%d %H:%M:%S}Z"
-    assert explanation_lines(await explain(scene.documents, "hub", "fw", at))[-19:] == (
+    assert explanation_lines(await explain(scene.documents, "hub", "fw", at), at)[-19:] == (
         f"fw: slow pass at {moment}, 0.0 s before the requested moment, woken by test",
         "outcome: pending",
         "  because one is waited for",
@@ -161,9 +167,10 @@ async def test_an_entry_is_explained_line_by_line(scene: Scene) -> None:
         "  proof: nva-b fenced, etag W/2",
         "step 2: granted → stable, epoch 9",
     )
-    assert (
-        explanation_lines(await explain(scene.documents, "hub", "fw", None))[0]
-        == f"fw: slow pass at {moment}, woken by test"
+    lines = explanation_lines(await explain(scene.documents, "hub", "fw", None), at + timedelta(seconds=93))
+    assert lines[:2] == (
+        "decided 90 s ago, and nothing since; what is now: hopkeeper status hub",
+        f"fw: slow pass at {moment}, woken by test",
     )
 
 
@@ -187,7 +194,7 @@ async def test_an_entry_that_goes_on_with_what_is_explained_already_is_not_repea
 
 async def test_before_anything_happened_it_says_so(scene: Scene) -> None:
     assert "nothing is on record" in await explained(scene, NOW - timedelta(days=1))
-    (line,) = explanation_lines(await explain(scene.documents, "hub", "else", datetime.now(UTC)))
+    (line,) = explanation_lines(await explain(scene.documents, "hub", "else", datetime.now(UTC)), NOW)
     assert line.startswith("nothing is on record for hub/else at or before ")
 
 

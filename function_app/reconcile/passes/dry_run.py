@@ -9,6 +9,7 @@ from function_app.reconcile import observe
 from function_app.reconcile.documents.history import effect_text
 from function_app.reconcile.documents.plan import NetworkPlan, Plan, ServicePlan, peering_plan, repair
 from function_app.reconcile.networks import keep_networks
+from function_app.reconcile.passes.outcome import named
 from function_app.reconcile.passes.service import preview
 from function_app.reconcile.peerings.keep import keep_membership
 from function_app.reconcile.ports import Ports
@@ -49,8 +50,8 @@ async def _service(agents: observe.AgentReadings, service: Service) -> ServicePl
         holder=before.holder,
         target=decision.record.target,
         effects=tuple(map(effect_text, decision.effects)),
-        because=decision.because,
-        held=decision.held,
+        because=named(decision.because, topology.name),
+        held=named(decision.held, topology.name),
         evidence={name: judge(seen, name).evidence for name in service.names},
         load_balancer="read" if isinstance(observed.balancer, BalancerReading) else observed.balancer,
     )

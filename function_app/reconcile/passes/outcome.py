@@ -1,5 +1,6 @@
 """How a pass ends: a value for programs, reasons for people (docs/architecture.md, Two speeds)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum, StrEnum
@@ -45,6 +46,11 @@ class Outcome:
     ending: Ending
     reasons: tuple[str, ...] = ()
     retry_after: timedelta | None = None
+
+
+def named(reasons: Iterable[str], topology: str) -> tuple[str, ...]:
+    """Reasons with the topology's name in the commands in them: what decides about a service does not know it."""
+    return tuple(why.replace("TOPOLOGY", topology) for why in reasons)
 
 
 CONVERGED = Outcome(Ending.CONVERGED)

@@ -21,7 +21,7 @@ from function_app.domain.service.steps import AwaitProbe, Effect
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import trace
 from function_app.reconcile.act.perform import Hand, perform
-from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
+from function_app.reconcile.passes.outcome import Ending, Outcome, Pace, named
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store.journal import Journal, keep
 from function_app.reconcile.store.records import Records, StoredRecord
@@ -90,7 +90,9 @@ class ServicePass:
 
     def begin(self, order: Order | None) -> Progress:
         started = self.ports.clock.now()
-        return Progress(Journal(self.service.name, self.pace.value, self.trigger, self.woken, started), order)
+        return Progress(
+            Journal(self.topology.name, self.service.name, self.pace.value, self.trigger, self.woken, started), order
+        )
 
     async def carry_on(self, watch: Watch, progress: Progress) -> Outcome:
         """As `run`, for a caller that wants to know afterwards what was seen."""
@@ -198,7 +200,7 @@ class ServicePass:
 
     def _said(self, reasons: Iterable[str]) -> tuple[str, ...]:
         """With what they are about: the service, and in commands of theirs the topology."""
-        return tuple(f"{self.service.name}: {why.replace('TOPOLOGY', self.topology.name)}" for why in reasons)
+        return tuple(f"{self.service.name}: {why}" for why in named(reasons, self.topology.name))
 
     def _outcome(self, decision: Decision, observed: Observed) -> Outcome:
         again = self.topology.timing.doubt_poll

@@ -18,7 +18,7 @@ from function_app.domain.service.steps import LiftByBalancer
 from function_app.domain.topology.model import Topology
 from function_app.reconcile.documents.event import Change
 from function_app.reconcile.documents.history import Entry, EntryStep, effect_text
-from function_app.reconcile.passes.outcome import Outcome
+from function_app.reconcile.passes.outcome import Outcome, named
 from function_app.reconcile.ports import Documents
 from function_app.reconcile.store import keys
 
@@ -27,6 +27,7 @@ from function_app.reconcile.store import keys
 class Journal:
     """Collects the steps of one pass over one service, in order."""
 
+    topology: str
     service: str
     pace: str
     trigger: str
@@ -47,11 +48,11 @@ class Journal:
             phase=f"{before.phase} → {decision.record.phase}",
             epoch=decision.record.epoch,
             operation=_operation(before),
-            because=decision.because,
+            because=named(decision.because, self.topology),
             effects=tuple(map(effect_text, decision.effects)),
-            held=decision.held,
-            alarms=decision.alarms,
-            refused=tuple(map(str, refusals)),
+            held=named(decision.held, self.topology),
+            alarms=named(decision.alarms, self.topology),
+            refused=named(map(str, refusals), self.topology),
         )
         self.steps.append(step)
 
