@@ -220,7 +220,11 @@ def _storage(optional: Callable[[str], str | None], problems: list[Problem], nee
     blobs, queues = optional("AzureWebJobsStorage__blobServiceUri"), optional("AzureWebJobsStorage__queueServiceUri")
     if needed and not blobs and not queues:
         problems.append(
-            Problem("AzureWebJobsStorage", "or AzureWebJobsStorage__blobServiceUri and __queueServiceUri must be set")
+            Problem(
+                "AzureWebJobsStorage__accountName",
+                "must be set, the name of the storage account (or AzureWebJobsStorage__blobServiceUri and __queueServiceUri, or "
+                "AzureWebJobsStorage)",
+            )
         )
     elif bool(blobs) != bool(queues):
         problems.append(
@@ -231,7 +235,12 @@ def _storage(optional: Callable[[str], str | None], problems: list[Problem], nee
 
 def _signing_key(value: str | None, problems: list[Problem]) -> str:
     if value is None:
-        problems.append(Problem("HOPKEEPER_SIGNING_KEY", "must be set: the app signs its commands with it"))
+        problems.append(
+            Problem(
+                "HOPKEEPER_SIGNING_KEY",
+                "must be set, file:PATH or the key in PEM: agents take only commands that are signed with it",
+            )
+        )
         return ""
     if not value.startswith("file:"):
         return value

@@ -21,6 +21,7 @@ import aiohttp
 import msgspec
 from msgspec import UNSET
 
+from function_app.adapters import connecting
 from function_app.domain.base.errors import (
     BadInput,
     Changed,
@@ -177,6 +178,12 @@ class AppOverHttp:
     # --- changes
 
     async def put(self, topology: str, text: str, expects: Expects, anyway: bool) -> Applied:
+        """Raises Unusable where what is expected has no etag: the app gave one with the document."""
+        if "" in expects.etags:
+            raise Unusable(
+                f"the document of topology {topology!r} came without its ETag, which a proxy before {self._url} left out: "
+                "nothing was written, as another one could have come meanwhile; --app with an address past the proxy, or --direct"
+            )
         reply = await self._request("PUT", _topology(topology), text, _anyway(anyway), {**YAML, **_expected(expects)})
         return self._good(reply).read(Applied)
 
@@ -215,12 +222,13 @@ class AppOverHttp:
         except TimeoutError as error:
             raise self._silent(method, path, "no answer in time") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self._silent(method, path, str(error) or type(error).__name__) from error
+            raise self._silent(method, path, connecting.why(error)) from error
 
     def _silent(self, method: str, path: str, why: str) -> Unavailable:
         return Unavailable(
-            f"the app at {self._url} does not answer {method} {self._entry.root}{path}: {why}; where it is dead, --direct "
-            "goes over storage and ARM in its place"
+            f"the app at {self._url} does not answer {method} {self._entry.root}{path}: {why}; where it is dead, --direct goes "
+            "over storage and ARM in its place, with az login and AzureWebJobsStorage__accountName, and HOPKEEPER_SIGNING_KEY "
+            "for what reaches agents"
         )
 
     def _good(self, reply: Reply) -> Reply:

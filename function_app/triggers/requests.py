@@ -108,7 +108,10 @@ def expectation(request: func.HttpRequest) -> Expects:
     nothing = request.headers.get("if-none-match", "").strip()
     if nothing not in ("", "*"):
         raise BadInput.of("If-None-Match", f"must be *, is {nothing!r}")
-    etags = [unquoted(etag) for etag in request.headers.get("if-match", "").split(",")]
+    given = request.headers.get("if-match", "").strip()
+    etags = [unquoted(etag) for etag in given.split(",")]
+    if given and not all(etags):
+        raise BadInput.of("If-Match", f"names no etag: {given!r}")
     return Expects(frozenset(filter(None, etags)), nothing=nothing == "*")
 
 

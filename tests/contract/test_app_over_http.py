@@ -114,6 +114,19 @@ async def test_what_was_seen_is_what_a_change_expects() -> None:
     assert seen == ['"0x1"', "none: *", "none: None"]
 
 
+async def test_an_etag_that_was_left_out_on_the_way_is_said_and_nothing_is_written() -> None:
+    def answer(request: web.Request) -> web.Response:
+        assert request.method == "GET", "nothing is sent"
+        return web.Response(text="name: hub")
+
+    async with app_of(answer) as app:
+        document = await app.document("hub")
+        with pytest.raises(
+            Unusable, match=r"without its ETag, which a proxy before http.* left out: nothing was written"
+        ):
+            await app.put("hub", "name: hub", document.unchanged, anyway=False)
+
+
 async def test_a_topology_that_is_taken_away_has_no_answer_but_that() -> None:
     seen: list[str] = []
 

@@ -12,14 +12,19 @@ from function_app.adapters.storage.local import DocumentsInDirectory
 from function_app.domain.topology.laws import Place
 from function_app.reconcile.documents.look import LastLook
 from function_app.reconcile.store import keys
+from function_app.reconcile.store.journal import keep
 from function_app.reconcile.store.topologies import Topologies
-from tests.builders import document, text
+from tests.builders import document, text, topology
 from tests.contract.test_verify_command import ROOT, hopkeeper
 from tests.unit.preflight_world import clean_document
+from tests.unit.test_explain import entry
 
 LOOK = msgspec.json.decode(
     (ROOT / "contracts" / "documents" / "examples" / "status-stable.json").read_bytes(), type=dict[str, object]
 )["lastLook"]
+
+
+SIGNED = "agents take only commands that are signed with it"
 
 
 @pytest.fixture
@@ -56,7 +61,35 @@ async def test_what_reaches_agents_is_refused_without_the_key_and_none_is_taken_
     environment: dict[str, str], words: tuple[str, ...]
 ) -> None:
     code, lines = await hopkeeper(environment, *words)
-    assert (code, lines) == (2, ["hopkeeper: HOPKEEPER_SIGNING_KEY: must be set: the app signs its commands with it"])
+    assert (code, lines) == (
+        2,
+        [f"hopkeeper: HOPKEEPER_SIGNING_KEY: must be set, file:PATH or the key in PEM: {SIGNED}"],
+    )
+
+
+async def test_a_setting_that_is_missing_is_named_as_the_guide_names_it(environment: dict[str, str]) -> None:
+    without = {name: value for name, value in environment.items() if name != "AzureWebJobsStorage"}
+    code, (line,) = await hopkeeper(without, "status", "hub")
+    assert (code, line[:79]) == (2, "hopkeeper: AzureWebJobsStorage__accountName: must be set, the name of the stora")
+
+
+async def test_a_history_has_as_many_lines_as_are_wanted_however_many_passes_held_the_same(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    began, desired = datetime(2026, 11, 28, 3, tzinfo=UTC), topology()
+    for n in range(12):
+        held = entry(
+            "slow", began + timedelta(seconds=n), began + timedelta(seconds=n), "no proof" if n else "nva-b serves"
+        )
+        await keep(DocumentsInDirectory(tmp_path), desired, held)
+    code, lines = await hopkeeper(environment, "history", "hub", "fw", "--most", "2")
+    assert (code, [line for line in lines if line.startswith("    nva-b") or "times" in line]) == (
+        0,
+        [
+            "    nva-b serves",
+            "2026-11-28 03:00:01Z  pending     0.0 s  fencing → granted, epoch 2 (11 times, until 2026-11-28 03:00:11Z)",
+        ],
+    )
 
 
 async def test_what_is_in_force_is_printed_and_compared_and_a_misspelt_service_is_no_empty_answer(

@@ -185,7 +185,9 @@ async def test_an_app_that_does_not_answer_is_said_with_the_way_around_it(stack:
     code, out, error = await hopkeeper("status", TOPOLOGY, "--app", "http://127.0.0.1:9", "--key-file", key)
     assert (code, out) == (3, "")
     assert error.startswith("hopkeeper: the app at http://127.0.0.1:9 does not answer GET /api/status/hub-lab: ")
-    assert "--direct goes over storage and ARM" in error
+    assert (
+        "--direct goes over storage and ARM in its place, with az login and AzureWebJobsStorage__accountName" in error
+    )
 
 
 USAGE = [

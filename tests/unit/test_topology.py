@@ -380,7 +380,7 @@ def test_a_hub_peers_with_a_route_server_and_with_no_other_hub() -> None:
 
 def test_more_than_eight_may_want_to_peer_where_slots_go_by_priority() -> None:
     doc = document(9)
-    assert any("takes at most 8" in refusal for refusal in refusals(doc))
+    assert any("takes at most 8; let the others peer with hub speakers" in refusal for refusal in refusals(doc))
     doc["routeServers"][0]["slots"] = "byPriority"
     assert len(decode(text(doc), Place()).peered_with("rs")) == 9
 

@@ -38,7 +38,10 @@ def route_servers_have_room(topology: Topology, _: Place) -> Iterator[Problem]:
         peers = topology.peered_with(server.name)
         if len(peers) > most and server.slots is Slots.REFUSE:
             names = ", ".join(s.name for s in peers)
-            rule = f"{len(peers)} speakers peer with {server.name!r} ({names}): a Route Server takes at most {most}"
+            rule = (
+                f"{len(peers)} speakers peer with {server.name!r} ({names}): a Route Server takes at most {most}; let the others "
+                "peer with hub speakers (`role: hub`), or say `slots: byPriority`"
+            )
             yield Problem(f"$.routeServers[{i}]", rule)
 
 
