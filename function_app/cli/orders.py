@@ -14,6 +14,7 @@ from function_app.cli.app import App
 from function_app.cli.confirming import YES, is_agreed, need_terminal
 from function_app.cli.connection import reach, reaching
 from function_app.cli.ends import JSON, TROUBLE, WELL, show_outcome
+from function_app.cli.parameters import Length
 from function_app.cli.root import main
 from function_app.cli.waiting import Follower, Ordered, service_of
 from function_app.domain.service.orders import VERBS, Order
@@ -101,6 +102,35 @@ def _confirmed(ordered: Ordered) -> dict[str, str]:
     return {} if service.holder is None else {"expect": service.holder}
 
 
+class OrderCommand(click.Command):
+    """A command that shows how it is given where it cannot be taken."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            words = " ".join(_shown(each) for each in self.params if each.name in SHOWN)
+            raise click.UsageError(f"{error.format_message().rstrip('.')}: {ctx.command_path} {words}", ctx) from error
+
+
+SHOWN = {
+    "topology": "",
+    "service": "",
+    "member": "",
+    "to": "MEMBER",
+    "expect": "MEMBER",
+    "minutes": "MINUTES",
+    "reason": "WHY",
+}
+"""What stands in that line, with what options take."""
+
+
+def _shown(parameter: click.Parameter) -> str:
+    name = str(parameter.name)
+    word = f"--{name} {SHOWN[name]}" if isinstance(parameter, click.Option) else name.upper()
+    return word if parameter.required else f"[{word}]"
+
+
 def _order_command(verb: str, form: type[Order]) -> click.Command:
     """The command of one verb, from its form: the member is an argument, everything else an option."""
     parameters: list[click.Parameter] = [click.Argument(["topology"]), click.Argument(["service"])]
@@ -109,11 +139,11 @@ def _order_command(verb: str, form: type[Order]) -> click.Command:
         if field.name == "by":
             continue
         shape = described[field.name].get("anyOf", [described[field.name]])[0]
-        kind = float if shape["type"] == "number" else str
+        kind = Length() if shape["type"] == "number" else str
         if field.name == "member":
             parameters.append(click.Argument([field.name], required=field.required, type=kind))
         else:
-            help_ = shape.get("description")
+            help_ = _help(shape.get("description"), field.default)
             parameters.append(click.Option([f"--{field.name}"], required=field.required, type=kind, help=help_))
 
     def give(topology: str, service: str, wait: bool, at_most: float, as_json: bool, **given: Any) -> None:
@@ -121,10 +151,15 @@ def _order_command(verb: str, form: type[Order]) -> click.Command:
         said = {"by": getpass.getuser()} | {key: value for key, value in given.items() if value is not None}
         _give(Ordered(topology, service, verb, said.get("to") or said.get("member")), said, manner)
 
-    command = click.Command(verb, params=parameters, callback=give, help=form.__doc__)
+    command = OrderCommand(verb, params=parameters, callback=give, help=form.__doc__)
     for option in (*((YES,) if verb in MOVES else ()), WAIT, AT_MOST, JSON):
         option(command)
     return reaching(command)
+
+
+def _help(description: str | None, default: object) -> str | None:
+    """An order that does not name it takes the default, wherever it is answered."""
+    return f"{description}, or as 30m, 2h, 1d  [default: {default:g}]" if isinstance(default, float) else description
 
 
 for _verb, _form in VERBS.items():

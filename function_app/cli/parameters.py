@@ -1,5 +1,6 @@
 """The kinds of values that commands take."""
 
+import re
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from typing import Any
@@ -41,6 +42,18 @@ class Moment(click.ParamType[datetime]):
             return moment_of(str(value), datetime.now(UTC))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Length(click.ParamType[float]):
+    """How long: in minutes, or with a unit."""
+
+    name = "MINUTES"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([mhd]?)", str(value))
+        if found is None:
+            self.fail(f"{value!r} is no time: 30 (minutes), 30m, 2h and 1d are", param, ctx)
+        return float(found[1]) * {"": 1, "m": 1, "h": 60, "d": 1440}[found[2]]
 
 
 class Language(click.Choice[str]):

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from function_app.cli import main
+from function_app.cli.parameters import Length
 from tests.contract.test_status_command import environment
 from tests.contract.test_verify_command import ROOT, hopkeeper
 from tests.unit.adapters.fake_agent import private_pem
@@ -26,6 +27,25 @@ def test_without_a_terminal_and_a_yes_no_traffic_is_moved(words: tuple[str, ...]
     done = CliRunner().invoke(main, words)
     said = f"{words[0]} moves traffic: give --yes where there is no terminal to confirm it on"
     assert (done.exit_code, said in done.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("switchover", "hub", "fw", "nva-b"), "switchover TOPOLOGY SERVICE [--expect MEMBER] --to MEMBER"),
+        (("pause", "hub", "fw", "30"), "pause TOPOLOGY SERVICE [--expect MEMBER] [--minutes MINUTES] [--reason WHY]"),
+        (("drain", "hub", "fw"), "drain TOPOLOGY SERVICE [--expect MEMBER] MEMBER [--minutes MINUTES]"),
+        (("pause", "hub", "fw", "--minutes", "30x"), "'30x' is no time: 30 (minutes), 30m, 2h and 1d are"),
+    ],
+)
+def test_an_order_that_cannot_be_read_shows_how_it_is_given(words: tuple[str, ...], said: str) -> None:
+    done = CliRunner().invoke(main, words)
+    assert (done.exit_code, said in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize(("given", "minutes"), [("30", 30), ("0.5", 0.5), ("30m", 30), ("2h", 120), ("1d", 1440)])
+def test_a_length_of_time_is_in_minutes_or_has_its_unit(given: str, minutes: float) -> None:
+    assert Length().convert(given, None, None) == minutes
 
 
 async def test_a_no_at_the_table_orders_nothing(environment: dict[str, str]) -> None:
