@@ -43,13 +43,14 @@ async function request(method, path, { body, text = false, key = "key", signal }
 }
 
 const WAIT = 5; // seconds: what is stored does not change when it becomes old, so that the status is read again without a change
+const PASSES = 100; // of a service's history, the last ones
 const segment = encodeURIComponent;
 const api = {
   overview: () => request("GET", "status"),
   status: (topology) => request("GET", `status/${segment(topology)}`),
   changed: (topology, mark, signal) => request("GET", `topologies/${segment(topology)}/events?wait=${WAIT}${mark ? `&after=${segment(mark)}` : ""}`, { signal }),
   lines: (topology) => request("GET", `status/${segment(topology)}`, { text: true }),
-  history: (topology, service) => request("GET", `topologies/${segment(topology)}/services/${segment(service)}/history?most=100`),
+  history: (topology, service) => request("GET", `topologies/${segment(topology)}/services/${segment(service)}/history?most=${PASSES}`),
   explain: (topology, service, at) =>
     request("GET", `topologies/${segment(topology)}/services/${segment(service)}/explain${at ? `?at=${segment(at)}` : ""}`, { text: true }),
   order: (topology, service, verb, body) =>

@@ -3,7 +3,7 @@
 const EVERY = 2000; // where the app cannot say when something changes
 const SPACING = 500; // between changes
 const OVERVIEW_EVERY = 30_000;
-const LOST_AFTER = 12; // seconds without an answer, after which what is shown is of then
+const LOST_AFTER = 12; // seconds without an answer, after which what is shown is of then; a request that fails says so at once
 const shown = { topology: null, overview: null, status: null, answered: null, drawn: "", history: "" };
 let round = 0;
 let waiting = new AbortController();
@@ -15,8 +15,8 @@ function announce(text) {
 // The status as it can be believed now: where the app has not answered for a while, as it was then.
 function believed() {
   const silent = (Date.now() - shown.answered) / 1000;
-  if (silent < LOST_AFTER) return shown.status;
-  return { ...shown.status, verdict: "stale", reasons: [`the app has not answered for ${span(silent)}: ${shown.lost}`, ...shown.status.reasons] };
+  if (!shown.lost && silent < LOST_AFTER) return shown.status;
+  return { ...shown.status, verdict: "stale", reasons: [`the app has not answered for ${span(silent)}: ${shown.lost || "no answer yet"}`, ...shown.status.reasons] };
 }
 
 function headline(status) {
@@ -144,7 +144,10 @@ addEventListener("hashchange", async () => {
   } else if (shown.topology) await explain(shown.topology);
 });
 addEventListener("resize", render);
-setInterval(tick, 1000);
+setInterval(() => {
+  tick();
+  if (shown.status && !document.hidden && believed() !== shown.status) render(); // also while a request hangs
+}, 1000);
 
 byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();

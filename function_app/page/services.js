@@ -121,7 +121,7 @@ function serviceArticle(service, status) {
       spareWords(service, status) ? row("spare", spareWords(service, status)) : null,
       heldOf(service, status),
       service.automaticFailovers > 0 ? row("failovers", `${service.automaticFailovers} automatic in a row`) : null,
-      service.fenced.length ? row("fenced", service.fenced.join(", ")) : null,
+      service.fenced.length ? row("fenced", service.fenced.join(", "), service.fenced.map((name) => h("p", { class: "hint" }, `Where ${name} is gone for good: `, h("code", {}, `hopkeeper forget ${status.topology} ${service.service} ${name}`)))) : null,
       events(service, status)),
     table(["Evidence", last ? [" as of ", moment(last.at), ", ", age(last.at)] : ": none is on record", stale ? ": it says nothing of now" : ""],
       ["Member", "Role", "Its agent", "Load balancer", "Sessions", "Could take over"],

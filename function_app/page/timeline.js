@@ -84,6 +84,8 @@ function timeline(status) {
     const held = histories.get(service);
     if (held?.refused) notes.push(h("p", {}, `The history of ${service} was refused: ${held.refused.reasons.join("; ")}`));
     else if (held) found.push(...happenings(held.entries));
+    if (held?.entries?.length === PASSES)
+      notes.push(h("p", { class: "hint" }, `Of ${service} the last ${PASSES} passes that decided anything, since ${moment(held.entries[0].started)}. What was before: `, h("code", {}, `hopkeeper history ${status.topology} ${service} --most 1000`)));
   }
   found.sort((a, b) => (a.entries[0].started < b.entries[0].started ? 1 : -1));
   const links = status.services.map(({ service }) => h("a", { href: `#explain/${segment(service)}` }, `Explain ${service} as it is`));

@@ -180,13 +180,27 @@ async def test_old_evidence_is_not_put_into_the_present_tense(browser: Browser, 
 
 
 @alone
-async def test_an_app_that_stops_answering_is_named_and_what_is_shown_is_of_then(browser: Browser, app: App) -> None:
+async def test_an_app_that_stops_answering_is_named_at_once_and_what_is_shown_is_of_then(
+    browser: Browser, app: App
+) -> None:
     async with Window.open(browser) as window:
         await window.enter(app.url, KEY)
         app.fails_with = 503
         await window.shows("#connection", "no answer", "storage does not answer")
-        await window.shows("#verdict", "the app has not answered for")
         assert await window.page.get_attribute("#verdict", "data-verdict") == "stale"
+        await window.shows("#verdict", "the app has not answered for")
+
+
+@alone
+async def test_a_history_that_was_cut_says_so_and_what_shows_the_rest(browser: Browser, app: App) -> None:
+    entry = app.answers[HISTORY]["entries"][0]
+    async with Window.open(browser) as window:
+        await window.enter(app.url, KEY)
+        await window.shows("#timeline", "failover to nva-b")
+        assert "--most" not in await window.text("#timeline")
+        app.give(example("status-stable"))
+        app.answers[HISTORY] = {"entries": [entry] * 100}
+        await window.shows("#timeline", "Of fw the last 100 passes", "hopkeeper history hub fw --most 1000")
 
 
 @alone
