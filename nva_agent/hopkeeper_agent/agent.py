@@ -23,7 +23,7 @@ from hopkeeper_agent.delivery import HttpPost
 from hopkeeper_agent.door import Door, Roles
 from hopkeeper_agent.gossip import Gossip
 from hopkeeper_agent.identity import Issuer
-from hopkeeper_agent.listener import Listener
+from hopkeeper_agent.listener import Listener, opening
 from hopkeeper_agent.maintenance import Lookout
 from hopkeeper_agent.peer_probe import answers_http
 from hopkeeper_agent.probe import probe_handler
@@ -58,8 +58,10 @@ class Agent:
         self.watches = {peer.name: self._gossip.enrol(loading.neighbour(peer), config.tempo) for peer in config.peers}
         ports, peers = config.ports, [peer.address for peer in config.peers]
         endpoint = CommandEndpoint(own.ring, self._issuer, self)
-        self.commands = Listener(endpoint.handle, own.tls, Admission.of(ports.command_from))
-        self.probe = Listener(probe_handler(self), admission=Admission.of(ports.probe_from, [PLATFORM, *peers]))
+        self.commands = Listener("command", endpoint.handle, own.tls, Admission.of(ports.command_from))
+        self.probe = Listener(
+            "probe", probe_handler(self), admission=Admission.of(ports.probe_from, [PLATFORM, *peers])
+        )
         self._parts = Parts(
             identity=config.agent.identity,
             clock=self._clock,
@@ -107,12 +109,14 @@ class Agent:
         return {"status": self.status(), "roles": self._roles.shown(), "started": self._started.isoformat()}
 
     async def start(self) -> None:
-        """Open everything; returns when the probe answers. Raises OSError for an address or port that is not available."""
+        """Open everything; returns when the probe answers. Raises ConfigError for an address or port that is not
+        available."""
         config = self.config
         if config.reports is not None:
             self._post = HttpPost(config.reports.url, config.reports.key_file)
             self._reporter = Reporter(self._post, self._issuer, self.status)
-        await self._gossip.open(config.agent.address, config.ports.gossip)
+        with opening("gossip", config.agent.address, config.ports.gossip):
+            await self._gossip.open(config.agent.address, config.ports.gossip)
         await self.commands.open(config.agent.address, config.ports.command)
         await self._door.open()
         await self._speaker.start()

@@ -8,18 +8,21 @@ listeners share one event loop on purpose: an agent that hangs fails its probe.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import logging
 import socket
 import ssl
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import IPv4Address
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from hopkeeper_agent.admission import EVERYONE, Admission, End, Places
+from hopkeeper_agent.decoding import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,28 @@ PAUSE_SECONDS = 0.1
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, for 0 s: whoever is refused learns it at once, and leaves nothing behind here."""
 
+UNAVAILABLE = {
+    errno.EADDRINUSE: "another program has it (ss -lntup says which)",
+    errno.EADDRNOTAVAIL: "this machine does not have the address",
+    errno.EACCES: "below 1024 it takes CAP_NET_BIND_SERVICE (README.md)",
+}
+"""Why an address and port cannot be listened on."""
+
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def unavailable(key: str, address: IPv4Address, port: int, error: OSError) -> str:
+    """In words, with what it was for: a key of `[listen]`."""
+    return f"listen.{key}: {address} port {port}: {UNAVAILABLE.get(error.errno or 0, str(error))}"
+
+
+@contextlib.contextmanager
+def opening(key: str, address: IPv4Address, port: int) -> Iterator[None]:
+    """Raises ConfigError, which says which listener it was that could not be opened."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(unavailable(key, address, port, error)) from error
 
 
 class _Http(web.Server):
@@ -65,9 +89,12 @@ class _Http(web.Server):
 
 
 class Listener:
-    """One HTTP listener."""
+    """One HTTP listener; `key` is that of its port in `[listen]`."""
 
-    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None, admission: Admission = EVERYONE) -> None:
+    def __init__(
+        self, key: str, handler: Handler, tls: ssl.SSLContext | None = None, admission: Admission = EVERYONE
+    ) -> None:
+        self._key = key
         self._handler = handler
         self._tls = tls
         self._places = Places(admission)
@@ -78,11 +105,12 @@ class Listener:
         self._said = float("-inf")
 
     async def open(self, address: IPv4Address, port: int, also: tuple[IPv4Address, ...] = ()) -> None:
-        """Begin to listen, `also` at further addresses; raises OSError if an address or the port is not available."""
+        """Begin to listen, `also` at further addresses; raises ConfigError if an address or the port is not available."""
         loop = asyncio.get_running_loop()
         self._http = _Http(self._handler, self._places)
         for each in (address, *also):
-            listening = _listening(each, port)
+            with opening(self._key, each, port):
+                listening = _listening(each, port)
             self._sockets.append(listening)
             loop.add_reader(listening, self._accept, listening)
 

@@ -20,6 +20,7 @@ from hopkeeper_agent.delivery import HttpPost
 from hopkeeper_agent.door import knock
 from hopkeeper_agent.identity import Issuer
 from hopkeeper_agent.jws import Signer
+from hopkeeper_agent.listener import unavailable
 from hopkeeper_agent.reports import report
 from hopkeeper_agent.shown import view
 from hopkeeper_agent.speakers.bird import BirdSettings
@@ -87,29 +88,21 @@ def _listeners(config: Config) -> Iterator[Tried]:
         ("gossip", socket.SOCK_DGRAM, ports.gossip, (own,)),
     ):
         for address in addresses:
-            if why := _unbound(address, port, kind):
-                yield Tried(f"listen.{key}: {address} port {port}: {why}", False)
-            else:
+            try:
+                _bind(address, port, kind)
                 yield Tried(f"listen.{key}: {address} port {port} is free")
+            except OSError as error:
+                yield Tried(unavailable(key, address, port, error), False)
 
 
-def _unbound(address: IPv4Address, port: int, kind: socket.SocketKind) -> str | None:
-    """Why it cannot be listened on; None where it can."""
+def _bind(address: IPv4Address, port: int, kind: socket.SocketKind) -> None:
+    """For a moment. Raises OSError where it cannot be listened on."""
     with socket.socket(socket.AF_INET, kind) as tried:
         if kind is socket.SOCK_STREAM:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((str(address), port))
-            if kind is socket.SOCK_STREAM:
-                tried.listen()
-        except OSError as error:
-            known = {
-                errno.EADDRINUSE: "another program has it (ss -lntup says which)",
-                errno.EADDRNOTAVAIL: "this machine does not have the address",
-                errno.EACCES: "below 1024 it takes CAP_NET_BIND_SERVICE (README.md)",
-            }
-            return known.get(error.errno or 0, str(error))
-    return None
+        tried.bind((str(address), port))
+        if kind is socket.SOCK_STREAM:
+            tried.listen()
 
 
 async def _daemon(config: Config) -> AsyncIterator[Tried]:

@@ -33,6 +33,11 @@ def credentials(config: Config) -> Credentials:
     files = config.agent.files
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for key, path in (("agent.key", files.key), ("agent.certificate", files.certificate)):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{key}: {path}: {error.strerror}") from error
     try:
         context.load_cert_chain(files.certificate, files.key)
         signer = Signer.from_pem(files.key.read_bytes())

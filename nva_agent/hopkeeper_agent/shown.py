@@ -21,7 +21,7 @@ def view(found: Shown) -> View:
     """`found` is what `door.knock` returns."""
     status = found["status"]
     wrong = tuple(_wrong(status))
-    head = f"{status['agent']} of {status['topology']}, version {status['version']}, runs since {found['started']}"
+    head = f"{status['agent']} of {status['topology']}, version {status['version']}, runs since {_moment(found['started'])}"
     lines = [head, *_services(found), *_checks(status), *_sessions(status), *_peers(status)]
     if coming := status.get("maintenance"):
         lines.append(f"Azure announces a {coming['kind']}, not before {coming['not_before'] or 'now: it has begun'}")
@@ -45,11 +45,16 @@ def _services(found: Shown) -> Iterator[str]:
         answers = "the probe answers 200" if service["answering"] else "the probe answers 503"
         yield f"service {name}: {service['role']} at epoch {service['epoch']}, {answers}"
         if role:
-            yield f"  since {role['since']}, because: {role['why']}"
+            yield f"  since {_moment(role['since'])}, because: {role['why']}"
         if service["advertised"] is not None:
             yield f"  ordered to announce: {_routes(service['advertised']['advertisements'])}"
         if (outward := service.get("outward")) is not None:
             yield f"  outward: {_routes(outward['announced'])}"
+
+
+def _moment(at: str) -> str:
+    """To the second, in UTC, as every other program of Hopkeeper writes it."""
+    return f"{at[:19].replace('T', ' ')}Z"
 
 
 def _routes(routes: list[Mapping[str, Any]]) -> str:
@@ -65,7 +70,7 @@ def _checks(status: Shown) -> Iterator[str]:
 
 def _sessions(status: Shown) -> Iterator[str]:
     for address, session in {**status["sessions"], **status.get("outward_sessions", {})}.items():
-        since = f" since {session['since']}" if session["since"] else ""
+        since = f" since {_moment(session['since'])}" if session["since"] else ""
         sent = f", really sent: {_routes(session['sent'])}" if "sent" in session else ""
         yield f"session {address}: {session['state']}{since}{sent}"
 

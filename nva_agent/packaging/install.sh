@@ -3,6 +3,10 @@
 # Nothing is changed unless the file's SHA-256 is the given one. State, keys, configuration and a running speaker stay as
 # they are; the agent is restarted only if it runs. With DESTDIR, files are put there and nothing is started.
 set -eu
+if [ $# -ne 2 ]; then
+  echo "usage: install.sh FILE SHA256: FILE is hopkeeper-agent.pyz, SHA256 its sum as make agent prints it" >&2
+  exit 2
+fi
 file=$1 sha256=$2
 root=${DESTDIR:-}
 

@@ -272,7 +272,7 @@ class _Running:
             probe=self,
             watched=self.watched.tallies,
         )
-        self.commands = Listener(CommandEndpoint(Ring(), issuer, self).handle)
+        self.commands = Listener("command", CommandEndpoint(Ring(), issuer, self).handle)
         self._reporter: Reporter | None = None
         if nva._post is not None:
             self._reporter = Reporter(nva._post, issuer, self.status)

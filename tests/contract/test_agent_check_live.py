@@ -196,6 +196,20 @@ def test_a_listener_that_another_program_has_and_an_address_of_another_machine_a
     assert "port 8443: this machine does not have the address" in capsys.readouterr().err
 
 
+def test_an_agent_that_cannot_listen_says_which_listener_and_a_file_that_is_missing_which_one(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind((machine.member.address, 8443))
+        taken.listen()
+        assert main(["run", str(machine.file)]) == 1
+    assert f"listen.command: {machine.member.address} port 8443: another program has it" in capsys.readouterr().err
+    key = machine.member.folder / "agent.key"
+    key.unlink()
+    assert machine.check() == 1
+    assert f"hopkeeper-agent: agent.key: {key}: No such file or directory\n" == capsys.readouterr().err
+
+
 def test_a_key_that_everybody_can_read_is_named(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     key = machine.member.folder / "agent.key"
     key.chmod(0o644)

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from hopkeeper_agent.agent import Agent as RealAgent
+from hopkeeper_agent.decoding import ConfigError
 from hopkeeper_agent.jws import Signer
 from msgspec.structs import replace
 
@@ -121,7 +122,9 @@ async def test_an_agent_at_another_address_than_its_speaker_is_commanded_there_a
 async def test_an_agent_that_is_to_answer_the_probe_of_another_machine_does_not_start(member: Member) -> None:
     """What it acknowledged would prove nothing (safety.md section 4a)."""
     member.probe_also = "192.0.2.1"
-    with pytest.raises(OSError, match=r"192\.0\.2\.1"):
+    with pytest.raises(
+        ConfigError, match=r"listen\.probe: 192\.0\.2\.1 port .*: this machine does not have the address"
+    ):
         async with member.running():
             pass
 

@@ -218,6 +218,13 @@ def install(file: Path, root: Path, digest: str | None = None) -> subprocess.Com
     )
 
 
+def test_without_a_file_and_its_sum_it_says_how_it_is_used() -> None:
+    done = subprocess.run(
+        ["sh", str(agent.SOURCE / "packaging" / "install.sh")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.partition(":")[0]) == (2, "usage")
+
+
 def test_a_file_that_is_not_the_pinned_one_is_not_installed(files: dict[str, Path], tmp_path: Path) -> None:
     done = install(files["now"], tmp_path / "root", sha256(files["later"]))
     assert done.returncode == 1
