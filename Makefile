@@ -50,7 +50,7 @@ tools: ## install what the tests can use and is missing: Debian packages, as roo
 demo: $(STAMP) ## watch two NVAs fail over on this machine (KEEP=1 keeps it running afterwards; PACKAGE=... as for host)
 	@$(BIN)/python -m lab.demo --package $(PACKAGE) $(if $(KEEP),--keep)
 
-host: $(STAMP) ## serve the Function App on 127.0.0.1:7071 over the simulator (PACKAGE=a zip or directory runs that one)
+host: $(STAMP) ## serve the Function App on 127.0.0.1:7071 over the simulator, with two NVAs (PACKAGE=a zip or directory runs that one)
 	@$(BIN)/python -m lab.serve --package $(PACKAGE)
 
 walk: $(STAMP) az ## serve what the first walk of docs/operating.md needs: NVAs, no topology yet, and Azure's command line

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 MARK = "HOPKEEPER_LAB_MARK"
 READY_WITHIN = 30.0
@@ -121,5 +122,11 @@ def _alive(entry: Path) -> bool:
 
 
 def end_as_by_ctrl_c() -> None:
-    """SIGTERM ends this program as Ctrl-C does: what it started ends with it."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """SIGTERM ends this program as Ctrl-C does, with what it started. A second one, as make passes on what its whole process
+    group had already, does not interrupt that."""
+    signal.signal(signal.SIGTERM, _end_once)
+
+
+def _end_once(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.default_int_handler(number, frame)
