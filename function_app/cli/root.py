@@ -9,6 +9,7 @@ import click
 
 @click.group(
     help="Keeps Azure Route Server peerings and NVA advertisements as written down.",
+    epilog="Options follow the command: hopkeeper status --app URL --key-file FILE. `status TOPOLOGY` says what is wrong.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="hopkeeper")

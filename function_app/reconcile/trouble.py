@@ -45,7 +45,8 @@ def _silent(topology: Topology, status: Status, seen: LastLook) -> Iterator[str]
     for speaker in topology.speakers:
         if (why := silent.get(speaker.name)) is not None and speaker.name not in holders:
             means = lost(topology, speaker.name, silent.keys())
-            yield f"{called(speaker)} does not answer ({why}){': ' if means else ''}{means}"
+            means = means or "bring back its machine, or its agent (systemctl status hopkeeper-agent)"
+            yield f"{called(speaker)} does not answer ({why}): {means}"
 
 
 def _clocks(seen: LastLook) -> Iterator[str]:

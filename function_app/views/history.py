@@ -9,7 +9,7 @@ from function_app.reconcile.documents.history import Entry
 
 def folded(entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], ...]:
     """Passes in a row that held the same for the same reasons belong together."""
-    alike = groupby(entries, key=lambda entry: (entry.outcome, entry.reasons, _change(entry)))
+    alike = groupby(entries, key=lambda entry: (entry.outcome, _reasons(entry), _change(entry)))
     return tuple(tuple(found) for _, found in alike)
 
 
@@ -34,6 +34,10 @@ def _change(entry: Entry) -> str:
 
 
 def _why(entry: Entry) -> Iterator[str]:
-    said = dict.fromkeys(why for step in entry.steps for why in step.because)
-    yield from said or dict.fromkeys(reason.removeprefix(f"{entry.service}: ") for reason in entry.reasons)
+    yield from _reasons(entry)
     yield f"woken by {entry.trigger}"
+
+
+def _reasons(entry: Entry) -> tuple[str, ...]:
+    said = dict.fromkeys(why for step in entry.steps for why in step.because)
+    return tuple(said or dict.fromkeys(reason.removeprefix(f"{entry.service}: ") for reason in entry.reasons))

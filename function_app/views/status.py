@@ -39,6 +39,8 @@ def overview_lines(overview: Overview, verdicts: Mapping[str, str] = MappingProx
     for each in overview.topologies:
         verdict = verdicts.get(each.topology)
         yield _summary(each, f"{WORDS[verdict]}; " if verdict is not None else "")
+    if unwell := [name for name, verdict in verdicts.items() if verdict != "well"]:
+        yield f"what is wrong, and why: `hopkeeper status {unwell[0]}`"
     if not overview.topologies:
         yield "no topology is in force: `hopkeeper apply FILE`"
     yield _swept(overview.sweep)

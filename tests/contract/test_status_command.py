@@ -38,7 +38,10 @@ async def environment(tmp_path: Path) -> dict[str, str]:
 async def test_it_needs_no_signing_key_and_ends_with_3_where_nothing_has_looked(environment: dict[str, str]) -> None:
     code, lines = await hopkeeper(environment, "status", "hub")
     assert (code, lines[:2]) == (3, ["hub: UNKNOWN", "  no look that can be read is on record"])
-    assert await hopkeeper(environment, "status") == (3, ["hub: UNKNOWN; fw; no look yet", "no sweep came yet"])
+    assert await hopkeeper(environment, "status") == (
+        3,
+        ["hub: UNKNOWN; fw; no look yet", "what is wrong, and why: `hopkeeper status hub`", "no sweep came yet"],
+    )
 
 
 async def test_it_ends_with_1_in_trouble_and_shows_all_of_it_as_json(

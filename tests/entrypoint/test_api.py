@@ -144,7 +144,7 @@ async def test_a_document_is_put_in_force_by_who_has_seen_the_one_before(stack: 
 
 
 UNPUT = [
-    ("PUT", HERE, "name: [", 400, "line 1, column 8"),
+    ("PUT", HERE, "name: [", 400, "line 2, column 1"),
     ("PUT", HERE, "", 400, "$"),
     ("PUT", f"{HERE}?any=1", "x", 400, "?any"),
     ("PUT", "/topologies/other", None, 400, "$.name"),

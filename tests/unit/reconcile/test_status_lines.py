@@ -259,7 +259,9 @@ async def test_an_agent_that_does_not_answer_is_trouble_whether_or_not_it_is_a_m
     scene.world.agents["w"] = FakeAgent("w", up=False)
     await app.look("hub", "test")
     await app.wake_all()
-    assert await wrong(app) == ["witness w does not answer (connection refused)"]
+    assert await wrong(app) == [
+        "witness w does not answer (connection refused): bring back its machine, or its agent (systemctl status hopkeeper-agent)"
+    ]
     await app.order("hub", "fw", "pause", {"minutes": 50, "by": "ann"})
     scene.world.kill("nva-a")
     await app.look("hub", "test")
