@@ -175,7 +175,18 @@ async def test_given_keys_are_kept_and_completed(tmp_path: Path) -> None:
         for key, status in (("own", 200), ("f", 200), ("g", 200), ("m", 200), ("other", 401)):
             assert (await host.ask("GET", "/api/locked", params={"code": key})).status == status
         assert host.keys["system"]["eventgrid_extension"]
-        assert given.items() <= host.keys.items()
+        assert {name: host.keys[name] for name in ("master", "functions")} == {
+            "master": "m",
+            "functions": given["functions"],
+        }
+        assert host.keys["perFunction"]["locked"] == {"default": "own"}
+
+
+async def test_each_function_has_a_key_of_its_own(tmp_path: Path) -> None:
+    with serving(SAMPLE, tmp_path) as host:
+        own = host.keys["perFunction"]["locked"]["default"]
+        assert (await host.ask("GET", "/api/locked", params={"code": own})).status == 200
+        assert len({held["default"] for held in host.keys["perFunction"].values()}) == len(host.keys["perFunction"])
 
 
 async def test_a_key_of_one_function_opens_no_other(tmp_path: Path) -> None:

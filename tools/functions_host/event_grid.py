@@ -1,26 +1,32 @@
 """The Event Grid extension's webhook: /runtime/webhooks/EventGrid?functionName=NAME&code=KEY.
 
 Source: the platform's answers, recorded. A batch runs in parallel and fails as a whole, so that Event Grid sends all of it
-again; what is no event is 500 without a word, which Event Grid repeats too.
+again; what is no event is 500 without a word, which Event Grid repeats too. Times with an offset arrive in UTC, as .NET's
+reader of JSON rewrites them; it also takes a comma too many, which Python's does not.
 """
 
 import asyncio
 import json
 import logging
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
-from tools.functions_host import messages
+from tools.functions_host import messages, routes
 from tools.functions_host.errors import FunctionFailedError
 from tools.functions_host.functions import Function
-from tools.functions_host.http_functions import presented_key, refused
+from tools.functions_host.http_functions import body_of, presented_key, raw_path, refused
 from tools.functions_host.invoker import Invoker
 from tools.functions_host.keys import EVENT_GRID, Keys
 
 log = logging.getLogger(__name__)
 
 METHODS = ("POST", "PUT", "DELETE")
+DEPTH_MAX = 64  # levels of JSON that .NET's reader takes
+_PATH = re.compile(r"/runtime/webhooks/eventgrid(/.*)?", re.IGNORECASE)
+_WITH_OFFSET = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d:\d\d")
 
 
 class EventGridWebhook:
@@ -33,25 +39,29 @@ class EventGridWebhook:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if request.method not in (*METHODS, "GET", "OPTIONS"):
             return web.Response(status=404)
-        key = presented_key(request)
-        if not self._keys.open_extension(key, EVENT_GRID):
+        key, is_ours = presented_key(request), _PATH.fullmatch(raw_path(request)) is not None
+        if not (self._keys.open_extension(key, EVENT_GRID) if is_ours else self._keys.open_admin(key)):
             return refused(self._keys, key)
-        names = request.query.getall("functionName", [])
-        function = self._functions.get(",".join(names))  # case counts
+        if not is_ours:
+            return web.Response(status=404)
+        query = {name.lower(): value for name, value in routes.query(request.query_string).items()}
+        name = query.get("functionname", "")
+        function = self._functions.get(name)  # its case counts, that of the query's name does not
         if function is None:
-            return web.Response(status=404, text=f"cannot find function: '{','.join(names)}'")
+            return web.Response(status=404, text=f"cannot find function: '{name}'")
         if request.method == "OPTIONS":
             return web.Response(headers={"Webhook-Allowed-Origin": "eventgrid.azure.net"})
-        return await self._dispatch(function, request.headers.get("aeg-event-type", "").lower(), await request.read())
+        return await self._dispatch(function, request)
 
-    async def _dispatch(self, function: Function, event_type: str, body: bytes) -> web.Response:
+    async def _dispatch(self, function: Function, request: web.Request) -> web.Response:
+        event_type = request.headers.get("aeg-event-type", "").lower()
         if event_type == "unsubscribe":
             return web.Response(status=202)
         if event_type not in ("subscriptionvalidation", "notification"):
             return web.Response(status=400)
         try:
-            document = json.loads(body)
-        except ValueError:
+            document = _read(await body_of(request), request.charset or "utf-8")
+        except (ValueError, LookupError):
             return web.Response(status=500)
         events = document if isinstance(document, list) else [document]
         if not all(isinstance(event, dict) for event in events):
@@ -72,6 +82,24 @@ class EventGridWebhook:
             if isinstance(result, BaseException):
                 raise result
         return web.Response(status=202)
+
+
+def _read(body: bytes, charset: str) -> Any:
+    """The document in a body as .NET reads it. Raises ValueError, or LookupError for a charset that is none."""
+    return _as_net_reads(json.loads(body.decode(charset).removeprefix("\ufeff"), parse_constant=str))
+
+
+def _as_net_reads(value: Any, depth: int = 0) -> Any:
+    if depth > DEPTH_MAX:
+        raise ValueError(f"more than {DEPTH_MAX} levels")
+    match value:
+        case dict():
+            return {name: _as_net_reads(one, depth + 1) for name, one in value.items()}
+        case list():
+            return [_as_net_reads(one, depth + 1) for one in value]
+        case str() if _WITH_OFFSET.fullmatch(value):
+            return datetime.fromisoformat(value).astimezone(UTC).isoformat()
+    return value
 
 
 def _validation(event: dict[str, Any]) -> web.Response:

@@ -5,7 +5,7 @@ Parsed from the worker's metadata. `%SETTING%` in a binding's values is replaced
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,14 +36,18 @@ class Function:
     trigger: Binding
     outputs: tuple[Binding, ...]
     disabled: bool
+    raw: tuple[Mapping[str, Any], ...] = ()
+    """The bindings as the app declares them, for the list of functions."""
+    script: str = ""
 
 
-def parse(function_id: str, name: str, raw_bindings: Iterable[str], settings: Mapping[str, str]) -> Function:
-    """One function from the worker's raw bindings (JSON objects as text).
+def parse(found: Any, settings: Mapping[str, str]) -> Function:
+    """One function from the worker's metadata, whose bindings are JSON objects as text.
 
     Raises ConfigurationError for a binding this host cannot serve and for a setting that is not there.
     """
-    bindings = [_binding(name, json.loads(raw), settings) for raw in raw_bindings]
+    name, declared = found.name, tuple(json.loads(raw) for raw in found.raw_bindings)
+    bindings = [_binding(name, one, settings) for one in declared]
     triggers = [binding for binding, direction in bindings if direction != "OUT"]
     outputs = tuple(binding for binding, direction in bindings if direction == "OUT")
     if len(triggers) != 1 or triggers[0].kind not in TRIGGERS:
@@ -52,7 +56,9 @@ def parse(function_id: str, name: str, raw_bindings: Iterable[str], settings: Ma
     for output in outputs:
         if output.kind not in OUTPUTS:
             raise ConfigurationError(f"function {name}: this host has no output binding {output.kind}")
-    return Function(function_id, name, triggers[0], outputs, _is_disabled(name, settings))
+    return Function(
+        found.function_id, name, triggers[0], outputs, _is_disabled(name, settings), declared, found.script_file
+    )
 
 
 def _binding(function: str, raw: dict[str, Any], settings: Mapping[str, str]) -> tuple[Binding, str]:

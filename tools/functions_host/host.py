@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from tools.functions_host import keys, settings
-from tools.functions_host.admin import Admin, ByHand
+from tools.functions_host.admin import Admin, ByHand, Served
 from tools.functions_host.event_grid import EventGridWebhook
 from tools.functions_host.front import Front
 from tools.functions_host.functions import Function
@@ -60,6 +60,7 @@ class Host:
         held_keys = keys.load(self._options.keys)
         self._worker = worker = Worker(root, placeholder=self._options.placeholder, limit=host_json.function_timeout)
         self.functions = await worker.index()
+        held_keys.give_each_its_own(function.name for function in self.functions)
         self._stores = stores = Stores(os.environ, host_json)
         invoker = Invoker(worker, stores)
         timers = {one.name: Timer(one, state, invoker.fire) for one in self._of("timerTrigger")}
@@ -70,11 +71,13 @@ class Host:
             self._listeners.append(QueueListener(name, queue, poison, host_json.queues, process))
         http = HttpFunctions(self._of("httpTrigger"), host_json.route_prefix, held_keys, invoker)
         webhook = EventGridWebhook(self._of("eventGridTrigger"), held_keys, invoker)
-        admin = Admin(self.functions, self._by_hand(invoker, timers), held_keys)
+        prefix = f"/{host_json.route_prefix}" if host_json.route_prefix else ""
+        urls = {one.name: f"{prefix}/{route(one).template}" for one in self._of("httpTrigger")}
+        served = Served(self.functions, self._by_hand(invoker, timers), urls, root, host_json.bundle)
+        admin = Admin(served, held_keys)
         self._front = Front(http, webhook, admin, self._options.sign_in)
         self.url = await self._front.start(self._options.port)
-        prefix = f"/{host_json.route_prefix}" if host_json.route_prefix else ""
-        self.routes = {one.name: f"{self.url}{prefix}/{route(one).template}" for one in self._of("httpTrigger")}
+        self.routes = {name: f"{self.url}{path}" for name, path in urls.items()}
         serving = [timer.serve() for timer in timers.values()] + [one.serve() for one in self._listeners]
         self._loops = [asyncio.create_task(loop) for loop in (*serving, worker.keep())]
 

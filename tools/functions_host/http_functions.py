@@ -1,15 +1,17 @@
 """HTTP triggers: from an aiohttp request to the worker's message and back.
 
 Source of the translation: the platform host's GrpcMessageConversionExtensions (header names in lower case, several
-values joined by commas, empty query values left out, the body as bytes).
+values joined by commas, empty query values left out, the body as bytes), and the platform's answers, recorded.
 """
 
 import asyncio
 import logging
+import re
 from datetime import UTC, timedelta
 from email.utils import format_datetime
-from http.cookies import Morsel
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 from multidict import CIMultiDict, MultiMapping
@@ -25,6 +27,8 @@ from tools.functions_host.protocol import PROTOS
 log = logging.getLogger(__name__)
 
 ANSWER_WITHIN = timedelta(seconds=230)  # the idle timeout of the platform's own front end
+_FIELD = re.compile(r"[\w!#$%&'*+.^`|~-]+: [\t -~]*", re.ASCII)  # what the platform's server sends
+SAME_SITE = {1: "lax", 2: "strict", 3: "none"}
 # The front end's or the connection's business, not a function's.
 _NOT_PASSED_ON = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
 
@@ -39,9 +43,9 @@ class HttpFunctions:
         self._late: set[asyncio.Task[Any]] = set()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        match = self._table.find(request.method, request.rel_url.raw_path)
+        match = self._table.find(request.method, raw_path(request))
         if match is None:
-            log.info("404: no function takes %s %s", request.method, request.rel_url.raw_path)
+            log.info("404: no function takes %s %s", request.method, raw_path(request))
             return web.Response(status=404)
         function = self._functions[match.function]
         if not self._may_call(function, presented_key(request)):
@@ -51,7 +55,7 @@ class HttpFunctions:
         except web.HTTPRequestEntityTooLarge:
             return web.Response(status=500)
         except UnicodeEncodeError:  # what is not UTF-8 does not fit into a message
-            return web.Response(status=400)
+            return closed(web.Response(status=400))
         task = asyncio.ensure_future(self._invoker.run(function, data))
         # The caller gets 504 after that, and the function is not stopped: on the platform it runs on, too.
         done, _ = await asyncio.wait({task}, timeout=ANSWER_WITHIN.total_seconds())
@@ -98,6 +102,26 @@ def presented_key(request: web.Request) -> str:
     return next((value for name, value in request.query.items() if name.lower() == "code"), "")
 
 
+def raw_path(request: web.Request) -> str:
+    """The path as it was sent, without its query."""
+    return request.raw_path.partition("?")[0]
+
+
+async def body_of(request: web.Request) -> bytes:
+    """The body; a client that waits for `100 Continue` gets it here, if its body is not there already."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and not request.content.is_eof():
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer has not begun
+    return await request.read()
+
+
+def closed(answer: web.StreamResponse) -> web.StreamResponse:
+    """The same, as the last one of its connection."""
+    answer.force_close()
+    answer.headers["Connection"] = "close"
+    return answer
+
+
 def refused(keys: Keys, key: str) -> web.Response:
     """How the admin API and the webhooks refuse a key: 403 for a good one of the wrong kind, else 401."""
     if keys.is_of_another_kind(key):
@@ -105,29 +129,38 @@ def refused(keys: Keys, key: str) -> web.Response:
     return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
 
 
-def response(returned: Any) -> web.Response:
+def response(returned: Any) -> web.StreamResponse:
     """What an HTTP function returned, as an answer. A bare str is a 200 with that text."""
     if returned is None:
         return web.Response(status=204)
     if isinstance(returned, str):
         return web.Response(text=returned)
+    given = {name.lower(): value for name, value in returned.headers.items()}
     headers = CIMultiDict(
         (name, value) for name, value in returned.headers.items() if name.lower() not in _NOT_PASSED_ON
     )
     for cookie in returned.cookies:
         headers.add("Set-Cookie", _set_cookie(cookie))
-    code = int(returned.status_code) if returned.status_code.isdecimal() else 200
-    return web.Response(status=code, headers=headers, body=returned.body.bytes)
+    code = int(returned.status_code) if re.fullmatch(r"-?\d+", returned.status_code) else 200
+    body = b"" if code == HTTPStatus.RESET_CONTENT else returned.body.bytes
+    if not all(_FIELD.fullmatch(f"{name}: {value}") for name, value in headers.items()):
+        return web.Response(status=500)
+    length = given.get("content-length", "")
+    if length.isdecimal() and int(length) < len(body):
+        return closed(web.Response(status=500))
+    answer = web.Response(status=code, headers=headers, body=body)
+    return closed(answer) if given.get("connection", "").lower() == "close" else answer
 
 
 async def _rpc_request(request: web.Request, parameters: dict[str, str]) -> Any:
     """An RpcHttp. A body without a Content-Length (chunked) is read and not passed on: the platform's host does so."""
-    body = await request.read()
+    body = await body_of(request)
+    sent, mark, query = request.raw_path.partition("?")
     return PROTOS.RpcHttp(
         method=request.method,
-        url=str(request.url),
+        url=f"{request.scheme}://{request.host}{routes.shown(routes.normal(sent))}{mark}{query}",
         headers={name.lower(): value for name, value in _joined(request.headers).items()},
-        query={name: value for name, value in _joined(request.query).items() if value},
+        query={name: value for name, value in routes.query(query).items() if value},
         params=parameters,
         body=TypedData(bytes=body) if body and "content-length" in request.headers else None,
     )
@@ -138,18 +171,17 @@ def _joined(values: MultiMapping[str]) -> dict[str, str]:
 
 
 def _set_cookie(cookie: Any) -> str:
-    """A Set-Cookie value from the worker's RpcHttpCookie, of whose optional fields some are set."""
-    morsel: Morsel[str] = Morsel()
-    morsel.set(cookie.name, cookie.value, cookie.value)
-    for attribute, field in (("domain", cookie.domain), ("path", cookie.path), ("secure", cookie.secure)):
-        if field.value:
-            morsel[attribute] = field.value
-    if cookie.http_only.value:
-        morsel["httponly"] = True
+    """A Set-Cookie value from the worker's RpcHttpCookie, as the platform writes one: without a domain or path they are empty."""
+    parts = [f"{cookie.name}={quote(cookie.value)}"]
     if cookie.HasField("expires"):
-        morsel["expires"] = format_datetime(cookie.expires.value.ToDatetime(UTC), usegmt=True)
+        parts.append(f"expires={format_datetime(cookie.expires.value.ToDatetime(UTC), usegmt=True)}")
     if cookie.HasField("max_age"):
-        morsel["max-age"] = int(cookie.max_age.value)
+        parts.append(f"max-age={int(cookie.max_age.value)}")
+    parts += [f"domain={cookie.domain.value}", f"path={cookie.path.value}"]
+    if cookie.secure.value:
+        parts.append("secure")
     if cookie.same_site:
-        morsel["samesite"] = {1: "Lax", 2: "Strict", 3: "None"}[cookie.same_site]
-    return morsel.OutputString()
+        parts.append(f"samesite={SAME_SITE[cookie.same_site]}")
+    if cookie.http_only.value:
+        parts.append("httponly")
+    return "; ".join(parts)

@@ -20,10 +20,13 @@ EVENT_GRID = "eventgrid_extension"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
+    """All keys by their names; a change is written into `file`, where there is one."""
+
     master: str
-    functions: Mapping[str, str]
-    per_function: Mapping[str, Mapping[str, str]]
-    system: Mapping[str, str]
+    functions: dict[str, str]
+    per_function: dict[str, dict[str, str]]
+    system: dict[str, str]
+    file: Path | None = None
 
     def open_admin(self, key: str) -> bool:
         return _any_equals(key, [self.master])
@@ -31,6 +34,22 @@ class Keys:
     def open_function(self, key: str, function: str) -> bool:
         own = self.per_function.get(function, {})
         return _any_equals(key, [self.master, *self.functions.values(), *own.values()])
+
+    def give_each_its_own(self, functions: Iterable[str]) -> None:
+        """Every function has a key `default`, as on the platform."""
+        for name in functions:
+            self.per_function.setdefault(name, {}).setdefault("default", new_key())
+        self.write()
+
+    def write(self) -> None:
+        document = {
+            "master": self.master,
+            "functions": self.functions,
+            "perFunction": self.per_function,
+            "system": self.system,
+        }
+        if self.file is not None and (not self.file.exists() or document != _read(self.file)):
+            _write(self.file, document)
 
     def is_of_another_kind(self, key: str) -> bool:
         """A valid key that does not open what was requested: a host key, or an extension's own."""
@@ -48,15 +67,15 @@ def load(file: Path) -> Keys:
     Raises ConfigurationError.
     """
     document = _read(file) if file.exists() else {}
-    complete: dict[str, Any] = {
-        "master": document.get("master") or _new_key(),
-        "functions": document.get("functions") or {"default": _new_key()},
-        "perFunction": document.get("perFunction") or {},
-        "system": {EVENT_GRID: _new_key()} | (document.get("system") or {}),
-    }
-    if complete != document:
-        _write(file, complete)
-    return Keys(complete["master"], complete["functions"], complete["perFunction"], complete["system"])
+    found = Keys(
+        document.get("master") or new_key(),
+        document.get("functions") or {"default": new_key()},
+        document.get("perFunction") or {},
+        {EVENT_GRID: new_key()} | (document.get("system") or {}),
+        file,
+    )
+    found.write()
+    return found
 
 
 def _any_equals(presented: str, valid: Iterable[str]) -> bool:
@@ -64,7 +83,7 @@ def _any_equals(presented: str, valid: Iterable[str]) -> bool:
     return any(hmac.compare_digest(presented.lower().encode(), key.lower().encode()) for key in valid)
 
 
-def _new_key() -> str:
+def new_key() -> str:
     return secrets.token_urlsafe(40)
 
 

@@ -1,15 +1,16 @@
 """Route templates of HTTP triggers, matched as the platform's ASP.NET routing does.
 
-`status/{topology?}`, `{id:int}`, `{name=default}`, `{*rest}`. Literals ignore case, one trailing slash means nothing,
-values are percent-decoded but for `%2F`. Pure; knows no HTTP beyond a method's name. Not `werkzeug.routing`: it has other
-ranks, no optional segments, no constraints on a part of one, and decodes `%2F`, so that each would have to be redone.
+`status/{topology?}`, `{id:int}`, `{name=default}`, `{*rest}`. Literals ignore case, one trailing slash means nothing but to
+a catch-all, `.` and `..` are resolved first, values are percent-decoded but for `%2F`. Pure; knows no HTTP beyond a method's
+name. Not `werkzeug.routing`: it has other ranks, no optional segments, no constraints on a part of one, and decodes `%2F`, so
+that each would have to be redone.
 """
 
 import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from tools.functions_host.errors import ConfigurationError
 
@@ -30,7 +31,9 @@ _LENGTHS = {
 }
 _PARAMETER = re.compile(r"\{(\*{0,2})(\w+)((?::(?:[^{}=?()]|\([^()]*\))+)?)(?:=([^{}?]*))?(\?)?\}")
 _UNSET = "\0"
-_ESCAPES = re.compile(r"(?:%(?!2[Ff])[0-9A-Fa-f]{2})+")
+_ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_ESCAPES_IN_A_PATH = re.compile(r"(?:%(?!2[Ff])[0-9A-Fa-f]{2})+")
+_ESCAPED_IN_A_URL = re.compile(r"%(?![0-9A-Fa-f]{2})|[^\w%/:@!$&'()*+,;=.~-]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,17 @@ class Route:
     methods: frozenset[str]
     segments: tuple[_Segment, ...]
 
-    def match(self, path: Sequence[str]) -> dict[str, str] | None:
-        """The route's parameters in the decoded parts of a path, or None when it does not match."""
+    def match(self, path: Sequence[str], end: str = "") -> dict[str, str] | None:
+        """The route's parameters in the decoded parts of a path, or None when it does not match.
+
+        `end` is the slash behind them, or nothing: a catch-all keeps it.
+        """
         if len(path) > len(self.segments) and not (self.segments and self.segments[-1].rest):
             return None
         values: dict[str, str] = {}
         for index, segment in enumerate(self.segments):
-            found = segment.values("/".join(path[index:]) if segment.rest else "".join(path[index : index + 1]))
+            rest = "/".join(path[index:])
+            found = segment.values(rest + end if segment.rest and rest else "".join(path[index : index + 1]))
             if found is None:
                 return None
             values |= found
@@ -93,9 +100,10 @@ class Table:
         A path that another method would open is None too: the platform answers 404 there, not 405
         (azure-functions-host issue 10098).
         """
-        path = raw_path.removeprefix("/").removesuffix("/")
-        parts = [decoded(part) for part in path.split("/")] if path else []
-        if raw_path != "/" and not all(parts):  # `//` anywhere
+        path = normal(raw_path)
+        end = "/" if path.endswith("/") else ""
+        parts = path.removeprefix("/").removesuffix("/").split("/")
+        if not all(parts):  # `//` anywhere, or nothing at all
             return None
         length = len(self._prefix)
         if [part.lower() for part in parts[:length]] != self._prefix:
@@ -103,13 +111,40 @@ class Table:
         for route in self._routes:
             if route.methods and method.upper() not in route.methods:
                 continue
-            if (parameters := route.match(parts[length:])) is not None:
+            if (parameters := route.match(parts[length:], end)) is not None:
                 return Match(route.function, parameters)
         return None
 
 
-def decoded(text: str) -> str:
-    """`%2F` and what is no UTF-8 stay as they were sent."""
+def normal(raw_path: str) -> str:
+    """A path as the platform reads it: decoded but for `%2F`, and `.` and `..` resolved."""
+    parts = _decoded(raw_path, _ESCAPES_IN_A_PATH).split("/")
+    kept: list[str] = []
+    for part in parts:
+        if part == "..":
+            del kept[max(1, len(kept) - 1) :]
+        elif part != ".":
+            kept.append(part)
+    return "/".join([*kept, ""] if parts[-1] in (".", "..") else kept)
+
+
+def shown(path: str) -> str:
+    """A normal path as it stands in the URL that a function sees."""
+    return _ESCAPED_IN_A_URL.sub(lambda found: quote(found[0], safe=""), path)
+
+
+def query(raw: str) -> dict[str, str]:
+    """The values of a query by the names as they were last written: their case counts for nothing, several are joined."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for part in filter(None, raw.split("&")):
+        name, _, value = (_decoded(text.replace("+", " "), _ESCAPES) for text in part.partition("="))
+        values = found.get(name.lower(), ("", []))[1]
+        found[name.lower()] = (name, [*values, value])
+    return {name: ",".join(values) for name, values in found.values()}
+
+
+def _decoded(text: str, escapes: re.Pattern[str]) -> str:
+    """What is no UTF-8 stays as it was sent."""
 
     def plain(found: re.Match[str]) -> str:
         try:
@@ -117,7 +152,7 @@ def decoded(text: str) -> str:
         except UnicodeDecodeError:
             return found[0]
 
-    return _ESCAPES.sub(plain, text)
+    return escapes.sub(plain, text)
 
 
 def parse(function: str, template: str, methods: Iterable[str]) -> Route:

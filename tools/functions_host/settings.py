@@ -49,11 +49,13 @@ DEFAULTS = QueueSettings()
 
 @dataclass(frozen=True, slots=True)
 class HostJson:
-    """`function_timeout` is how long a run may take before its worker is killed; the plan's own default is 30 minutes."""
+    """`function_timeout` is how long a run may take before its worker is killed; the plan's own default is 30 minutes.
+    `bundle` is the id of the extension bundle: without one there are no queue and Event Grid triggers."""
 
     route_prefix: str = "api"
     queues: QueueSettings = DEFAULTS
     function_timeout: timedelta = timedelta(minutes=30)
+    bundle: str = ""
 
 
 def local_values(file: Path) -> dict[str, str]:
@@ -99,7 +101,8 @@ def host_json(file: Path, settings: Mapping[str, str]) -> HostJson:
         timeout = time_span(str(document.get("functionTimeout", "00:30:00")))
     except ValueError as wrong:
         raise ConfigurationError(f"{file}: functionTimeout: {wrong}") from wrong
-    return HostJson(str(http.get("routePrefix", "api")).strip("/"), queues, timeout)
+    bundle = str(_section(document, "extensionBundle", file).get("id", ""))
+    return HostJson(str(http.get("routePrefix", "api")).strip("/"), queues, timeout, bundle)
 
 
 def connection(name: str, settings: Mapping[str, str]) -> str:

@@ -71,7 +71,7 @@ class Worker:
                 raise IndexingError(self._nothing_found(found.use_default_metadata_indexing))
             await self._load(channel)
         self._serve_by(channel)
-        return [functions.parse(one.function_id, one.name, one.raw_bindings, os.environ) for one in self._found]
+        return [functions.parse(one, os.environ) for one in self._found]
 
     async def invoke(self, function: Function, data: Any, metadata: Mapping[str, Any]) -> Outcome:
         """Run `function` once over a TypedData. Raises FunctionFailedError when it raises, returns what its bindings cannot
