@@ -23,7 +23,13 @@ BACKOFF_FIRST_SECONDS = 0.2
 BACKOFF_MAX_SECONDS = 5.0
 IN_FLIGHT_MAX = 2
 """The app answers when its pass is over. A newer change does not wait for that, but starts a second request."""
-RETRIED_4XX = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+RETRIED_4XX = (
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
+"""Not the app's word about the report: an app that is being deployed, or has no functions, answers 403 and 404 in its place."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def claims(wire: Wire, number: int) -> dict[str, Any]:
     return verify(wire.posts[number][0], "hopkeeper-report", {key_id(SIGNER.key.public_key()): SIGNER.key.public_key()})
 
 
-@pytest.mark.parametrize("status", [None, 500, 503, 408, 429, 302])
+@pytest.mark.parametrize("status", [None, 500, 503, 403, 404, 408, 429, 302])
 async def test_a_report_is_repeated_until_it_is_acknowledged(status: int | None) -> None:
     wire = Wire()
     keeps = reporter(wire)
@@ -88,7 +88,7 @@ async def test_a_report_the_app_refuses_is_not_repeated() -> None:
     keeps = reporter(wire)
     keeps.report("start-up")
     await until(lambda: len(wire.posts) == 1)
-    wire.answer(0, 403)
+    wire.answer(0, 401)
     await until(lambda: keeps.acknowledged)
     assert len(wire.posts) == 1
     await keeps.close()
