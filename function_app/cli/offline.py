@@ -17,7 +17,7 @@ from function_app.cli.parameters import Addresses, Language
 from function_app.cli.root import main
 from function_app.domain.base.errors import BadInput, Problem
 from function_app.domain.preflight.summary import broken
-from function_app.domain.service.bounds import Probe
+from function_app.domain.service.bounds import SWEEP_SILENT, Probe
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
@@ -30,7 +30,8 @@ from function_app.views.topology_schema import schema_text
 
 LEGEND = (
     "F1: the old holder's agent acknowledges that it stands by. F2: our adminState Down, seen in the pool and in its health.",
-    "Each part is a ceiling, and a total the worst case: most moves take a fraction of it.",
+    "Each part is a ceiling, and a total the worst case; where the app's own host has just died, a row with looks takes "
+    f"{SWEEP_SILENT.total_seconds():g} s more.",
     "Large parts come from `timing`: fenceTimeout (F2, lift), sweep, doubtPoll, loadBalancerFall (looks), observeSlow (look),",
     "silence; and from the load balancer's probe as Azure has it (--probe-interval, --probe-threshold).",
 )

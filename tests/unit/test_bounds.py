@@ -228,4 +228,5 @@ def test_the_quickest_path_comes_first_and_a_legend_of_four_lines_at_most_last()
     assert len(totals) > 1
     legend = done.output.rpartition("s, none for at most")[2].splitlines()[1:]
     assert 0 < len(legend) <= 4
+    assert "where the app's own host has just died, a row with looks takes 70 s more" in " ".join(legend)
     assert {"F1", "F2", "ceiling", "sweep", "fenceTimeout"} <= set(re.findall(r"\w+", " ".join(legend)))

@@ -77,6 +77,10 @@ SHOWN = timedelta(seconds=5)
 REPORT = timedelta(seconds=1)
 """An agent's report and the app's records, warm: a margin, not a setting."""
 
+SWEEP_SILENT = timedelta(seconds=70)
+"""How long no sweep comes after the app's host was killed, measured: its timer's lock runs out first. No part of a bound, which is
+of an app that runs; it comes on top where only a sweep looks (PROBE, PROBE_ALONE)."""
+
 
 def bounds(
     timing: Timing, probe: Probe, handover: Handover = Handover.PROMPT, agents: WithAgent = WithAgent.ALL
