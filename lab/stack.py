@@ -31,6 +31,7 @@ from lab import keys
 from lab.issuer import Issuer
 from lab.kit.agent_toml import AgentFile, Listen, Peer, data_path, neighbours, table
 from simulator.seeds import HubSeed, Probe, hub_seed
+from tools.functions_host.timer_lock import PERIOD
 from tools.processes import Program, Programs, ToolError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -192,6 +193,7 @@ class Stack:
             [
                 *[sys.executable, "-m", "tools.functions_host", "--root", str(root), "--port", str(port)],
                 *["--placeholder", "--keys", str(self.directory / "keys.json"), "--log-level", "info"],
+                *["--timer-lock", str(PERIOD.total_seconds() / TIME_FACTOR)],
                 *([] if self.issuer is None else ["--sign-in", str(self.issuer.written(self.directory))]),
             ],
             "host",

@@ -135,29 +135,29 @@ class Replay:
     def differences(self, exchange: Mapping[str, Any]) -> set[str]:
         """What differs in this one: status, header NAME, body, answers (their number), end (of the connection), received."""
         self.places.keys.update(exchange.get("keys", {}))
-        recorded, received = exchange["response"], exchange.get("received")
-        sent = self._request(exchange["request"])
+        received, recorded = exchange.get("received"), exchange["response"]
+        expected = list(_parted(recorded["raw"])) if "raw" in recorded else [recorded]
+        found, end = self._found(exchange, bool(expected))
+        is_same = [one[0] for one in found] == [one["status"] for one in expected]
+        runs = self.journal.runs(_count(received) * is_same, QUIET if _is_accepted(received, found) else 0.0)
+        checks = {"end": end == recorded.get("end", ""), "answers": len(found) == len(expected)}
+        checks["received"] = self._received(received, runs)
+        different = {name for name, holds in checks.items() if not holds}
+        for number, (theirs, own) in enumerate(zip(expected, found, strict=False)):
+            different |= self._compared(theirs, own, runs[number : number + 1])
+        return different
+
+    def _found(self, exchange: Mapping[str, Any], answers: bool) -> tuple[list[Answer], str]:
+        """What comes for this request, and of a raw one how its connection ends."""
         host, port = self.places.netloc.split(":")
         with socket.create_connection((host, int(port)), timeout=WAIT) as connection:
             # The host may answer before it has read everything.
             with suppress(BrokenPipeError, ConnectionResetError):
-                connection.sendall(sent)
-            if "raw" in recorded:
-                expected = list(_parted(recorded["raw"]))
-                found, end = _all_of(connection, bool(expected), recorded["end"])
-            else:
-                method, stream = exchange["request"].get("method", ""), connection.makefile("rb")
-                expected, end = [recorded], ""
-                found = [one for one in [_answer(stream, method)] if one]
-        is_same = [one[0] for one in found] == [one["status"] for one in expected]
-        accepted = received == "nothing" and is_same and 202 in (one[0] for one in found)
-        runs = self.journal.runs(_count(received) if is_same else 0, QUIET if accepted else 0.0)
-        different = {"end"} if end != recorded.get("end", "") else set()
-        if len(found) != len(expected):
-            different.add("answers")
-        for number, (theirs, own) in enumerate(zip(expected, found, strict=False)):
-            different |= self._compared(theirs, own, runs[number : number + 1])
-        return different if self._received(received, runs) else different | {"received"}
+                connection.sendall(self._request(exchange["request"]))
+            if "raw" in exchange["response"]:
+                return _all_of(connection, answers, exchange["response"]["end"])
+            answer = _answer(connection.makefile("rb"), exchange["request"].get("method", ""))
+            return [] if answer is None else [answer], ""
 
     def _request(self, request: Mapping[str, Any]) -> bytes:
         if "raw" in request:
@@ -227,8 +227,13 @@ class Replay:
         return not left
 
 
+def _is_accepted(received: Any, found: Sequence[Answer]) -> bool:
+    """202, and no run is to follow."""
+    return received == "nothing" and [one[0] for one in found] == [202]
+
+
 def _joined(parts: str | Sequence[Any]) -> str:
-    """A text, or what is told as texts and [text, times]."""
+    """A text, or what is written as texts and [text, times]."""
     return (
         parts if isinstance(parts, str) else "".join(one if isinstance(one, str) else one[0] * one[1] for one in parts)
     )
@@ -306,7 +311,7 @@ def _json(content: bytes) -> Any:
 
 
 def _count(received: Any) -> int:
-    """How many runs a recording tells of."""
+    """How many runs a recording has."""
     match received:
         case None | "nothing":
             return 0

@@ -102,6 +102,12 @@ def test_a_wrong_settings_file_is_named_with_what_is_wrong(
     assert reason in said
 
 
+def test_without_the_extension_bundle_a_queue_trigger_fails_and_is_named(tmp_path: Path) -> None:
+    queue = '@app.queue_trigger(arg_name="q", queue_name="q", connection="AzureWebJobsStorage")\ndef on_q(q): ...\n'
+    status, said = fails(app(tmp_path / "app", HEADER + queue), AzureWebJobsStorage=f"directory:{tmp_path}")
+    assert (status, "no extensionBundle, which the triggers of on_q are from" in said) == (1, True)
+
+
 def test_a_taken_port_is_an_error_that_names_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -1,6 +1,10 @@
-"""Timers of the lab's host: when they are due, what they are passed, and one run at a time."""
+"""Timers of the lab's host: when they are due, what they are passed, and one run at a time in one host."""
 
+import asyncio
 import json
+import os
+import signal
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 from tests.entrypoint.apps.serving import SAMPLE, serving
 from tools.functions_host.errors import ConfigurationError
 from tools.functions_host.schedules import Schedule, Status
+from tools.functions_host.timer_lock import TimerLock
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)  # a Thursday
 
@@ -97,3 +102,30 @@ async def test_a_status_file_that_is_torn_is_begun_anew(tmp_path: Path) -> None:
         assert await host.journal("sweep") == []
         assert "status" in host.log.read_text()
     assert Status.from_json(json.loads(status.read_text())).next > datetime.now(UTC)
+
+
+async def test_of_two_hosts_one_fires_a_timer_and_the_other_once_that_one_has_ended(tmp_path: Path) -> None:
+    first, second = (TimerLock(tmp_path / "sweep.lock", timedelta(seconds=0.2)) for _ in range(2))
+    fired = asyncio.Event()
+
+    async def fire() -> None:
+        async with second.held():
+            fired.set()
+
+    async with first.held():
+        other = asyncio.create_task(fire())
+        with pytest.raises(TimeoutError):  # three periods: it is renewed
+            await asyncio.wait_for(fired.wait(), 0.6)
+    await asyncio.wait_for(other, 10)
+
+
+async def test_after_kill_9_no_timer_fires_until_the_dead_hosts_lock_has_run_out(tmp_path: Path) -> None:
+    often, lock = {"SWEEP": "* * * * * *"}, ["--timer-lock", "6"]
+    with serving(SAMPLE, tmp_path, arguments=lock, **often) as host:
+        await host.journal_until("sweep", lambda seen: len(seen) >= 1)
+        os.kill(host.process.pid, signal.SIGKILL)
+        killed = time.time()
+    held = json.loads((tmp_path / "state" / "timers" / "sweep.lock").read_text())["until"]
+    with serving(SAMPLE, tmp_path, arguments=lock, **often) as host:
+        await host.journal_until("sweep", lambda seen: len(seen) >= 1)
+        assert time.time() >= held > killed

@@ -10,12 +10,14 @@ import logging
 import os
 import signal
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 from tools.functions_host import logs, settings, sign_in
 from tools.functions_host.errors import HostError
 from tools.functions_host.host import Host, Options
 from tools.functions_host.settings import DIRECTORY_SCHEME, STORAGE_SETTING
+from tools.functions_host.timer_lock import PERIOD
 
 log = logging.getLogger("tools.functions_host")
 
@@ -30,7 +32,9 @@ def main() -> int:
         state = _state_directory(arguments.state)
         key_file = arguments.keys.resolve() if arguments.keys else state / "keys.json"
         signs_in = sign_in.load(arguments.sign_in) if arguments.sign_in else None
-        left = asyncio.run(_serve(Options(root, arguments.port, key_file, state, arguments.placeholder, signs_in)))
+        lock = timedelta(seconds=arguments.timer_lock)
+        options = Options(root, arguments.port, key_file, state, arguments.placeholder, signs_in, lock)
+        left = asyncio.run(_serve(options))
     except HostError as wrong:
         print(f"error: {wrong}", file=sys.stderr)
         return 1
@@ -123,6 +127,13 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         metavar="FILE",
         help="the platform's authentication is on, for the issuer that FILE names; without it headers pass as they came",
+    )
+    parser.add_argument(
+        "--timer-lock",
+        type=float,
+        default=PERIOD.total_seconds(),
+        metavar="SECONDS",
+        help="how long the timers of a host that was killed fire nowhere (default 60, as on the platform)",
     )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser.parse_args()

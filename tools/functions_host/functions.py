@@ -46,7 +46,7 @@ def parse(found: Any, settings: Mapping[str, str]) -> Function:
 
     Raises ConfigurationError for a binding this host cannot serve and for a setting that is not there.
     """
-    name, declared = found.name, tuple(json.loads(raw) for raw in found.raw_bindings)
+    name, declared = found.name, tuple(map(json.loads, found.raw_bindings))
     bindings = [_binding(name, one, settings) for one in declared]
     triggers = [binding for binding, direction in bindings if direction != "OUT"]
     outputs = tuple(binding for binding, direction in bindings if direction == "OUT")

@@ -5,12 +5,13 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from tools.functions_host import keys, settings
 from tools.functions_host.admin import Admin, ByHand, Served
+from tools.functions_host.errors import ConfigurationError
 from tools.functions_host.event_grid import EventGridWebhook
 from tools.functions_host.front import Front
 from tools.functions_host.functions import Function
@@ -21,6 +22,7 @@ from tools.functions_host.queue_listener import POISON_SUFFIX, QueueListener
 from tools.functions_host.queues import Received
 from tools.functions_host.sign_in import SignIn
 from tools.functions_host.stores import Stores
+from tools.functions_host.timer_lock import PERIOD
 from tools.functions_host.timers import Timer
 from tools.functions_host.worker import Worker
 
@@ -31,7 +33,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Options:
     """`state` holds the timers' status. A port of 0 takes any free one. `placeholder`: enter the app as the platform does.
-    `sign_in`: the platform's authentication is on, for these tokens."""
+    `sign_in`: the platform's authentication is on, for these tokens. `timer_lock`: how long a dead host keeps its timers."""
 
     root: Path
     port: int
@@ -39,6 +41,7 @@ class Options:
     state: Path
     placeholder: bool = False
     sign_in: SignIn | None = None
+    timer_lock: timedelta = PERIOD
 
 
 class Host:
@@ -63,12 +66,15 @@ class Host:
         held_keys.give_each_its_own(function.name for function in self.functions)
         self._stores = stores = Stores(os.environ, host_json)
         invoker = Invoker(worker, stores)
-        timers = {one.name: Timer(one, state, invoker.fire) for one in self._of("timerTrigger")}
+        timers = {
+            one.name: Timer(one, state, invoker.fire, self._options.timer_lock) for one in self._of("timerTrigger")
+        }
         for function in self._of("queueTrigger"):
             queue, poison = stores.queue(function.trigger), stores.queue(function.trigger, POISON_SUFFIX)
             process = partial(invoker.process, function)
             name = function.trigger.text("queueName")
             self._listeners.append(QueueListener(name, queue, poison, host_json.queues, process))
+        self._demand_bundle(host_json.bundle)
         http = HttpFunctions(self._of("httpTrigger"), host_json.route_prefix, held_keys, invoker)
         webhook = EventGridWebhook(self._of("eventGridTrigger"), held_keys, invoker)
         prefix = f"/{host_json.route_prefix}" if host_json.route_prefix else ""
@@ -101,6 +107,14 @@ class Host:
         done, _ = await asyncio.wait(self._loops, return_when=asyncio.FIRST_COMPLETED)
         for loop in done:
             loop.result()
+
+    def _demand_bundle(self, bundle: str) -> None:
+        """On the platform these triggers are in error without it, and the rest serves."""
+        lacking = [one.name for kind in ("queueTrigger", "eventGridTrigger") for one in self._of(kind)]
+        if lacking and not bundle:
+            raise ConfigurationError(
+                f"host.json has no extensionBundle, which the triggers of {', '.join(lacking)} are from"
+            )
 
     def _of(self, kind: str) -> list[Function]:
         return [function for function in self.functions if function.trigger.kind == kind and not function.disabled]

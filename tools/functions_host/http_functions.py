@@ -135,21 +135,25 @@ def response(returned: Any) -> web.StreamResponse:
         return web.Response(status=204)
     if isinstance(returned, str):
         return web.Response(text=returned)
-    given = {name.lower(): value for name, value in returned.headers.items()}
-    headers = CIMultiDict(
-        (name, value) for name, value in returned.headers.items() if name.lower() not in _NOT_PASSED_ON
-    )
-    for cookie in returned.cookies:
-        headers.add("Set-Cookie", _set_cookie(cookie))
-    code = int(returned.status_code) if re.fullmatch(r"-?\d+", returned.status_code) else 200
-    body = b"" if code == HTTPStatus.RESET_CONTENT else returned.body.bytes
+    headers = _headers(returned)
     if not all(_FIELD.fullmatch(f"{name}: {value}") for name, value in headers.items()):
         return web.Response(status=500)
+    code = int(returned.status_code) if re.fullmatch(r"-?\d+", returned.status_code) else 200
+    body = b"" if code == HTTPStatus.RESET_CONTENT else returned.body.bytes
+    given = {name.lower(): value for name, value in returned.headers.items()}
     length = given.get("content-length", "")
     if length.isdecimal() and int(length) < len(body):
         return closed(web.Response(status=500))
     answer = web.Response(status=code, headers=headers, body=body)
     return closed(answer) if given.get("connection", "").lower() == "close" else answer
+
+
+def _headers(returned: Any) -> CIMultiDict[str]:
+    kept = ((name, value) for name, value in returned.headers.items() if name.lower() not in _NOT_PASSED_ON)
+    headers = CIMultiDict(kept)
+    for cookie in returned.cookies:
+        headers.add("Set-Cookie", _set_cookie(cookie))
+    return headers
 
 
 async def _rpc_request(request: web.Request, parameters: dict[str, str]) -> Any:

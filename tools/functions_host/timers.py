@@ -1,6 +1,7 @@
 """Timer triggers: one loop a timer, one run at a time, the last run remembered in a file.
 
-When is `schedules.py`'s; this waits, invokes and remembers. Missed occurrences run once at the start, marked past due.
+When is `schedules.py`'s, which host `timer_lock.py`'s; this waits, invokes and remembers. Missed occurrences run once at the
+start, marked past due.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from tools.functions_host import messages
 from tools.functions_host.errors import HostError
 from tools.functions_host.functions import Function
 from tools.functions_host.schedules import Schedule, Status
+from tools.functions_host.timer_lock import PERIOD, TimerLock
 
 log = logging.getLogger(__name__)
 
@@ -25,17 +27,23 @@ type Run = Callable[[Function, Any], Awaitable[None]]
 
 
 class Timer:
-    def __init__(self, function: Function, state: Path, run: Run) -> None:
-        """`state` is the directory of the status files. Raises ConfigurationError for a bad schedule."""
+    def __init__(self, function: Function, state: Path, run: Run, lock: timedelta = PERIOD) -> None:
+        """`state` is the directory of the status files; `lock` is how long a dead host keeps the timer. Raises ConfigurationError
+        for a bad schedule."""
         self._function = function
         self._schedule = Schedule(function.trigger.text("schedule"))
         self._monitored = not self._schedule.frequent and function.trigger.options.get("useMonitor", True) is not False
         self._file = state / f"{function.name}.json"
         self._run = run
+        self._lock = TimerLock(state / f"{function.name}.lock", lock)
         self._status = self._schedule.first_status(datetime.now(UTC))
 
     async def serve(self) -> None:
-        """Invoke the function whenever it is due, until cancelled."""
+        """Invoke the function whenever it is due and no other host does, until cancelled."""
+        async with self._lock.held():
+            await self._serve()
+
+    async def _serve(self) -> None:
         now = datetime.now(UTC)
         stored = self._recall()
         past_due = stored is not None and self._schedule.is_past_due(stored, now)

@@ -78,8 +78,8 @@ REPORT = timedelta(seconds=1)
 """An agent's report and the app's records, warm: a margin, not a setting."""
 
 SWEEP_SILENT = timedelta(seconds=70)
-"""How long no sweep comes after the app's host was killed, measured: its timer's lock runs out first. No part of a bound, which is
-of an app that runs; it comes on top where only a sweep looks (PROBE, PROBE_ALONE)."""
+"""How long no sweep comes after the app's host was killed, measured: its timer's lock runs out first. No part of a bound, which
+is of an app that runs; it comes on top where only a sweep looks (PROBE, PROBE_ALONE)."""
 
 
 def bounds(

@@ -112,10 +112,10 @@ def http(name: str, template: str | None, *methods: str, level: Level = Level.FU
 async def on_resource_event(event: func.EventGridEvent) -> None:
     # The library gives an event of the CloudEvents schema as one, whatever is annotated; what it lacks was None.
     data = event.get_json() if hasattr(event, "get_json") else event.data
-    told = data if len(str(data)) < 2000 else {"length_of_text": len(json.dumps(data))}
+    shown = data if len(str(data)) < 2000 else {"length_of_text": len(json.dumps(data))}
     names = ("id", "topic", "subject", "event_type", "data_version")
     seen = {name: getattr(event, name, None) for name in names}
-    with run("on_resource_event", {**seen, "event_time": str(getattr(event, "event_time", None)), "data": told}):
+    with run("on_resource_event", {**seen, "event_time": str(getattr(event, "event_time", None)), "data": shown}):
         await obeyed(data.get("steer", {}) if isinstance(data, dict) else {})
 
 
