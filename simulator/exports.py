@@ -14,6 +14,8 @@ def completed(documents: list[Json]) -> list[Json]:
     kept = [one for one in documents if not _lies_in_parent(one, known)]
     kept += [child for parent in kept for child in _taken_out(parent) if key_of(child["id"]) not in known]
     for document in kept:
+        if _is_hub_of_its_own(document):
+            document.setdefault("kind", "RouteServer")
         if is_route_server(document):
             _complete_route_server(document, kept)
     return kept
@@ -21,6 +23,11 @@ def completed(documents: list[Json]) -> list[Json]:
 
 def is_route_server(document: Json) -> bool:
     return bool(document["type"].lower() == HUB.lower() and document.get("kind") == "RouteServer")
+
+
+def _is_hub_of_its_own(document: Json) -> bool:
+    """A hub without a virtual WAN is a Route Server; `kind`, which ARM writes, is easily forgotten by hand."""
+    return bool(document["type"].lower() == HUB.lower() and "virtualWan" not in document.get("properties", {}))
 
 
 def _lies_in_parent(child: Json, known: dict[str, Json]) -> bool:

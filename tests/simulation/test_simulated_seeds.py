@@ -154,6 +154,33 @@ def test_a_resource_group_among_resources_is_one_that_is_there(tmp_path: Path) -
     assert world.state.resources.has_group(SUBSCRIPTION, "rg-new")
 
 
+def by_hand(subnet: str) -> list[dict[str, Any]]:
+    """A Route Server as a person writes it down: no kind, and nothing else that only ARM writes."""
+    network = f"{NETWORK}/virtualNetworks/vnet"
+    subnets = [{"name": "RouteServerSubnet", "properties": {"addressPrefix": "10.0.0.0/26"}}]
+    space = {"addressPrefixes": ["10.0.0.0/16"]}
+    return [
+        {"id": network, "properties": {"addressSpace": space, "subnets": subnets}},
+        {"id": HUB},
+        {"id": f"{HUB}/ipConfigurations/ipconfig1", "properties": {"subnet": {"id": f"{network}/subnets/{subnet}"}}},
+    ]
+
+
+def test_a_hub_without_a_virtual_wan_is_a_route_server_whose_instances_are_in_the_subnet_of_its_ip_configuration(
+    tmp_path: Path,
+) -> None:
+    (hub,) = (one for one in seed_of(tmp_path, by_hand("RouteServerSubnet"))["resources"] if one["id"] == HUB)
+    assert sorted(hub["properties"]["virtualRouterIps"]) == ["10.0.0.4", "10.0.0.5"]
+    assert hub["properties"]["routingState"] == "Provisioned"
+
+
+def test_an_ip_configuration_in_a_subnet_that_is_not_there_leaves_a_route_server_without_instances(
+    tmp_path: Path,
+) -> None:
+    (fault,) = faults_of(tmp_path, by_hand("RouteServerSubnett"))
+    assert "properties.virtualRouterIps: missing" in fault
+
+
 def test_peerings_that_a_network_shows_are_documents_of_their_own(tmp_path: Path) -> None:
     own = f"{NETWORK}/virtualNetworks/vnet"
     shown = {
