@@ -211,7 +211,7 @@ JSON = st.recursive(
 
 @given(JSON)
 @settings(suppress_health_check=[HealthCheck.too_slow])
-@pytest.mark.parametrize("reader", [learned_routes._routes, effective_routes._routes])
+@pytest.mark.parametrize("reader", [learned_routes.routes, effective_routes._routes])
 def test_whatever_arm_answers_is_read_or_named_or_of_no_use(reader: Callable[[object], Any], body: Any) -> None:
     """And never Transient: to keep the token would read the same again."""
     with suppress(Unusable):
