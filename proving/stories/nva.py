@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any, Protocol
 
+from aiohttp import web
 from hopkeeper_agent.checks import Check, Examiner, Failed
 from hopkeeper_agent.clock import Clock
 from hopkeeper_agent.commands import CommandEndpoint
 from hopkeeper_agent.duties import Duties, Start
 from hopkeeper_agent.identity import Identity, Issuer
-from hopkeeper_agent.listener import Listener
 from hopkeeper_agent.peers import PeerWatch, Reading, Tempo
 from hopkeeper_agent.reports import Post, Reportable, Reporter, changes
 from hopkeeper_agent.role import Advertisement, Command, Role, ServiceState, answers
@@ -236,6 +236,22 @@ def _accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
+class _Commands:
+    """The agent's endpoint in the loop's own network, where its listener's sockets lead nowhere."""
+
+    def __init__(self, endpoint: CommandEndpoint) -> None:
+        self._http = web.Server(endpoint.handle, auto_decompress=False, access_log=None, lingering_time=0.0)
+        self._listening: asyncio.AbstractServer | None = None
+
+    async def open(self, address: IPv4Address, port: int) -> None:
+        self._listening = await asyncio.get_running_loop().create_server(self._http, str(address), port)
+
+    async def close(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
+        await self._http.shutdown(timeout=0.5)
+
+
 class _Running:
     """One boot of an appliance."""
 
@@ -272,7 +288,7 @@ class _Running:
             probe=self,
             watched=self.watched.tallies,
         )
-        self.commands = Listener("command", CommandEndpoint(Ring(), issuer, self).handle)
+        self.commands = _Commands(CommandEndpoint(Ring(), issuer, self))
         self._reporter: Reporter | None = None
         if nva._post is not None:
             self._reporter = Reporter(nva._post, issuer, self.status)

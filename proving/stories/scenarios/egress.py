@@ -44,7 +44,7 @@ NO_WAY_OUT = Story(
         holds(FIREWALL, "nva-a", within=90),
         seen("preflight says that this will be so", lambda last: found(last) == ["error"]),
         dies("nva-a"),
-        says("the status says why it is held", "no proof that nva-a does not serve", "imeout"),
+        says("the status says why it is held", "no proof that nva-a does not serve", "no answer in time"),
         stays("no member takes over: without Azure no fence is proven", no_promotion, 600),
         adds_route_table(),
         is_fenced(FIREWALL, "nva-a", within=120),
