@@ -38,7 +38,8 @@ class Journal:
     evidence: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def look(self, look: Look) -> None:
-        self.looked = look.at
+        # A look may be dated before its pass: one that takes over what a report or an earlier pass has read.
+        self.looked, self.started = look.at, min(self.started, look.at)
         judged = {name: judge(look, name) for name in look.members}
         self.evidence = {name: (*j.evidence, f"{j.verdict}: {j.row}: {j.because}") for name, j in judged.items()}
 
