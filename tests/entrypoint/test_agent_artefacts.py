@@ -21,7 +21,7 @@ import aiohttp
 import pytest
 from packaging.requirements import Requirement
 
-from tests.machines import environment, machine, pip_install
+from tests.machines import built_wheel, environment, machine, pip_install
 from tests.unit.agent.bgp_receiver import ASN, PORT, receiving
 from tests.unit.agent.stage import SERVICE, Member, advertise, fresh_address, new_signer, promote, until
 from tools.processes import ToolError
@@ -55,12 +55,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    try:
-        return agent.wheel(tmp_path_factory.mktemp("wheel"))
-    except ToolError as error:
-        if "No matching distribution found for setuptools" in str(error):
-            pytest.skip("pip cannot fetch setuptools here: the wheel was not built")
-        raise
+    return built_wheel(tmp_path_factory.mktemp("wheel"), agent.SOURCE)
 
 
 def names(artefact: Path) -> list[str]:

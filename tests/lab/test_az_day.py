@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from simulator import clients
 from simulator.resources import Json
 from simulator.seeds import SUBSCRIPTION, HubSeed, hub_seed
 
@@ -246,13 +247,7 @@ def shell(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def log_in(env: dict[str, str], arm: str) -> None:
-    tenant = "00000000-0000-0000-0000-000000000001"
-    commands = (
-        f"cloud register --name simulator --endpoint-resource-manager {arm}",
-        "cloud set --name simulator",
-        "config set core.instance_discovery=false core.collect_telemetry=false",
-        f"login --service-principal --username me --password secret --tenant {tenant} --output none",
-    )
+    commands = tuple(command.removeprefix("az ") for command in clients.register(arm))
     assert [one["error"] for one in run(env, commands) if one["code"] != 0] == []
 
 

@@ -2,8 +2,6 @@
 
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -18,25 +16,19 @@ from simulator import clients
 from simulator.control import ROUTES
 from simulator.faults import Faults
 from simulator.seed_file import PARTS
-from tests.machines import environment, machine, pip_install
-from tools.processes import ToolError
-from tools.release import agent, simulator
+from tests.machines import built_wheel, environment, machine, pip_install
+from tests.pages import walk
+from tools.release import simulator
 
 ROOT = Path(__file__).resolve().parents[2]
 AZ = ROOT / "build" / "az" / "bin"
 PAGE = (ROOT / "docs" / "simulator.md").read_text()
-BLOCK = re.compile(r"^```(sh|python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FAULTS = "Faults, and the rest by HTTP"
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    try:
-        return agent.wheel(tmp_path_factory.mktemp("wheel"), simulator.SOURCE)
-    except ToolError as error:
-        if "No matching distribution found for setuptools" in str(error):
-            pytest.skip("pip cannot fetch setuptools here: the wheel was not built")
-        raise
+    return built_wheel(tmp_path_factory.mktemp("wheel"), simulator.SOURCE)
 
 
 def needed(wheel: Path) -> set[str]:
@@ -58,22 +50,6 @@ def test_the_wheel_holds_the_simulator_its_page_and_its_command_and_nothing_of_t
     assert files == {name for name in found if name.startswith("simulator/")}
 
 
-def script(folder: Path) -> tuple[str, list[tuple[int, str]]]:
-    """The page as one script that says where each block ends, and after which block which lines must have been said."""
-    commands = ["set -euo pipefail", "trap 'kill $(jobs -p) 2> /dev/null || true; wait' EXIT"]
-    expected, number = [], 0
-    for kind, text in BLOCK.findall(PAGE):
-        if kind == "text":
-            expected += [(number, line) for line in text.splitlines()]
-            continue
-        number += 1
-        if kind == "python":
-            (folder / f"block{number}.py").write_text(text)
-            text = f"{sys.executable} block{number}.py\n"
-        commands.append(f"{text}echo '=== {number} ==='")
-    return "\n".join(commands), expected
-
-
 @pytest.mark.timeout(300)
 def test_the_page_of_the_simulator_works_word_for_word_with_az_and_the_sdk(wheel: Path, tmp_path: Path) -> None:
     if not (AZ / "az").exists():
@@ -82,22 +58,9 @@ def test_the_page_of_the_simulator_works_word_for_word_with_az_and_the_sdk(wheel
         pytest.skip("curl is not installed (make tools installs it): the page was not tried")
     python = machine(tmp_path / "machine", *needed(wheel))
     pip_install(python, wheel)
-    commands, expected = script(tmp_path)
     own = environment()
-    walked = subprocess.run(
-        ["bash", "-c", commands],
-        cwd=tmp_path,
-        env={**own, "PATH": f"{python.parent}:{AZ}:{own['PATH']}", "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert walked.returncode == 0, walked.stdout[-3000:] + walked.stderr[-3000:]
-    said = dict(enumerate(re.split(r"=== \d+ ===", walked.stdout), 1))
-    assert len(expected) >= 8
-    for number, line in expected:
-        assert line in said[number], said[number]
+    env = {**own, "PATH": f"{python.parent}:{AZ}:{own['PATH']}", "HOME": str(tmp_path)}
+    walk(PAGE, tmp_path, env, least=8, before="trap 'kill $(jobs -p) 2> /dev/null || true; wait' EXIT")
 
 
 def test_the_page_signs_in_as_the_command_says_and_installs_what_make_builds(wheel: Path) -> None:
