@@ -114,7 +114,6 @@ GOSSIP_LEAST = timedelta(milliseconds=20)
 
 def broken_laws(timing: Timing) -> Iterator[Problem]:
     """The laws between settings: a topology that breaks one is refused when it is loaded."""
-
     beyond = tuple(_beyond_all_sense(timing))
     yield from beyond or _broken_between(timing)
 

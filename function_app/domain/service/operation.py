@@ -12,7 +12,7 @@ from function_app.domain.service.health import has_failed, judge
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import Role, Value
-from function_app.domain.service.patience import patience_is_over, seen_serving
+from function_app.domain.service.patience import patience_is_over, with_serving_seen
 from function_app.domain.service.protocol import back, lift, open_operation, promote, undone, without_fences
 from function_app.domain.service.record import Kind, Phase
 from function_app.domain.service.steps import REFUSED, SendPromote
@@ -120,7 +120,7 @@ def _grant(look: Look, target: str) -> Decision:
         return _not_serving_yet(look, target, held)
     if held:
         return _waited_for(look, target, *held)
-    return kind_of(look.service).confirm(look.with_record(seen_serving(look)), target)
+    return kind_of(look.service).confirm(look.with_record(with_serving_seen(look)), target)
 
 
 def renewed(look: Look, holder: str) -> Decision:

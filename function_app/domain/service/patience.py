@@ -19,7 +19,7 @@ def patience_is_over(look: Look, looks: int | None = None) -> bool:
     return stalled is not None and stalled.bad >= (look.timing.verify_looks if looks is None else looks)
 
 
-def seen_serving(look: Look) -> Record:
+def with_serving_seen(look: Look) -> Record:
     """The record of a target that serves: once a look can confirm it, patience begins anew, the first time."""
     record, operation = look.record, look.operation
     if operation is None or operation.served or not kind_of(look.service).can_tell(look):

@@ -181,7 +181,7 @@ def send_fences(look: Look) -> Decision:
             effects.append(by_agent)
         if by_agent is not None and not _fence_is_due(look, name, by_agent):
             continue
-        by_balancer = FenceByBalancer(name, epoch, _may_be_lifted(look, name), _is_beside_operator(look, name))
+        by_balancer = FenceByBalancer(name, epoch, _lift_may_be_under_way(look, name), _is_beside_operator(look, name))
         if by_balancer not in tried and not writing:
             owed = _with_debt(owed, by_balancer)
             effects.append(by_balancer)
@@ -193,8 +193,8 @@ def send_fences(look: Look) -> Decision:
     return Decision(replace(look.record, owed=owed), tuple(effects), tuple(held))
 
 
-def _may_be_lifted(look: Look, member: str) -> bool:
-    """Whether a lift may still be on its way to the data plane: of ours, by hand of an earlier attempt, or of a lost record."""
+def _lift_may_be_under_way(look: Look, member: str) -> bool:
+    """To the data plane: one of ours, by hand of an earlier attempt, or of a lost record."""
     return member in look.record.owed or (look.operation is not None and look.operation.learned)
 
 
