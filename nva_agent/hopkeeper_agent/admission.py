@@ -85,8 +85,10 @@ class Places:
         own = len(self._held.get(source, ()))
         if own >= SOURCE_MAX:
             return self._cut_oldest(source, now - YIELDS_AFTER_SECONDS)
+        if source in self.admission.reserved:
+            return True
         shared = dict(self._sharing())
-        if source in self.admission.reserved or sum(shared.values()) < SHARED_MAX:
+        if sum(shared.values()) < SHARED_MAX:
             return True
         most = max(shared, key=lambda each: shared[each])
         return shared[most] > own + 1 and self._cut_oldest(most, now)

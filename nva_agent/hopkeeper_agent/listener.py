@@ -200,16 +200,16 @@ class Listener:
 
 
 def _listening(address: IPv4Address, port: int) -> socket.socket:
-    """Raises OSError that names the address and the port."""
+    """Raises OSError."""
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.setblocking(False)
     try:
         made.bind((str(address), port))
         made.listen(WAITING_MAX)
-    except OSError as error:
+    except OSError:
         made.close()
-        raise OSError(error.errno, f"cannot listen on {address} port {port}: {error.strerror}") from error
+        raise
     return made
 
 

@@ -39,7 +39,7 @@ from function_app.reconcile.store.records import Records
 DECODED_MOST = 64
 """How many documents are kept in memory as they were decoded, or refused."""
 DECODED_AT_ONCE_MAX = 16 * 1024
-"""Characters that take some 50 ms to decode; documents of a dozen NVAs have a quarter."""
+"""Characters that take some 20 ms to decode; documents of a dozen NVAs have a quarter."""
 NEVER = datetime.fromtimestamp(0, UTC)
 """When a record that cannot be read began to be learned, where that does not matter."""
 DELETED = Problem(
