@@ -136,27 +136,12 @@ class _StrictLoader(Composer, yaml.CSafeLoader):
         Composer.__init__(self)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event: Any = self.peek_event()
-            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", event.start_mark)
-        return super().compose_node(parent, index)
-
-    def compose_scalar_node(self, anchor: Any) -> Any:
-        self._refuse_tag()
-        return super().compose_scalar_node(anchor)
-
-    def compose_sequence_node(self, anchor: Any) -> Any:
-        self._refuse_tag()
-        return super().compose_sequence_node(anchor)
-
-    def compose_mapping_node(self, anchor: Any) -> Any:
-        self._refuse_tag()
-        return super().compose_mapping_node(anchor)
-
-    def _refuse_tag(self) -> None:
         event: Any = self.peek_event()
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", event.start_mark)
         if event.tag is not None:
             raise yaml.composer.ComposerError(None, None, f"tags are not allowed ({event.tag})", event.start_mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
