@@ -4,8 +4,10 @@ ARM type Microsoft.Network/virtualHubs and its bgpConnections. Behaviour from re
 codes that no recording shows are marked.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import IPv4Address
+from typing import Any
 
 from simulator.bgp_table import BgpTable
 from simulator.faults import Busy
@@ -291,14 +293,22 @@ def hub_of_peering(document: Json) -> str:
     return path_of(document["id"]).up().id
 
 
+def _read[T](given: Json, name: str, read: Callable[[Any], T]) -> T:
+    try:
+        return read(given[name])
+    except (KeyError, TypeError, ValueError) as error:
+        found = f"'{given[name]}'" if name in given else "missing"
+        # The words are not from a recording.
+        raise ArmError(
+            400, "InvalidRequestFormat", f"Cannot parse the request: properties.{name} is {found}."
+        ) from error
+
+
 def checked(body: Json) -> Json:
     """The writable properties of a peering in the order ARM answers them. Raises ArmError."""
     given = body.get("properties") or {}
-    try:
-        peer_ip = str(IPv4Address(given["peerIp"]))
-        asn = int(given["peerAsn"])
-    except (KeyError, TypeError, ValueError, AddressValueError) as error:
-        raise ArmError(400, "InvalidRequestFormat", "Cannot parse the request: peerIp and peerAsn.") from error
+    peer_ip = _read(given, "peerIp", lambda value: str(IPv4Address(value)))
+    asn = _read(given, "peerAsn", int)
     if not 0 < asn <= ASN_MAX or asn in RESERVED_ASNS:
         # The code is not from a recording.
         raise ArmError(400, "BgpConnectionPeerAsnInvalid", f"ASN {asn} is reserved or out of range.")

@@ -15,7 +15,8 @@ from packaging.requirements import Requirement
 from simulator import clients
 from simulator.control import ROUTES
 from simulator.faults import Faults
-from simulator.seed_file import PARTS
+from simulator.seed_file import PARTS, read
+from simulator.template import Scope
 from tests.machines import built_wheel, environment, machine, pip_install
 from tests.pages import walk
 from tools.release import simulator
@@ -79,6 +80,13 @@ def cells(heading: str, head: str) -> Iterator[tuple[str, str]]:
 
 def test_the_page_has_every_part_of_a_seed() -> None:
     assert {name for name, _ in cells("Seeds", "part")} == set(PARTS)
+
+
+def test_the_smallest_seed_of_the_page_is_a_route_server_that_peerings_can_be_made_on(tmp_path: Path) -> None:
+    seed = tmp_path / "seed.json"
+    seed.write_text(PAGE.partition("```json\n")[2].partition("```")[0])
+    (hub,) = read([seed], Scope("00000000-0000-0000-0000-000000000001", "rg"))["resources"]
+    assert (hub["kind"], hub["properties"]["routingState"]) == ("RouteServer", "Provisioned")
 
 
 def test_the_page_has_every_fault_with_its_usual_value() -> None:

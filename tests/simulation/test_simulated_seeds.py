@@ -240,7 +240,9 @@ HUB_DOCUMENT = {
         ([{"id": f"{NETWORK}/loadBalancers/lb", "properties": {"probes": [{"properties": {}}]}}],
          f"resources: {NETWORK}/loadBalancers/lb: properties.probes[0]: name: missing"),
         ([{"id": f"{HUB}/bgpConnections/a", "properties": {"peerIp": "10.0.1.4"}}, HUB_DOCUMENT],
-         f"resources: {HUB}/bgpConnections/a: as ARM would refuse it: Cannot parse the request: peerIp and peerAsn."),
+         f"resources: {HUB}/bgpConnections/a: as ARM would refuse it: Cannot parse the request: properties.peerAsn is missing."),
+        ([{"id": f"{HUB}/bgpConnections/a", "properties": {"peerIp": "ten", "peerAsn": 65001}}, HUB_DOCUMENT],
+         f"resources: {HUB}/bgpConnections/a: as ARM would refuse it: Cannot parse the request: properties.peerIp is 'ten'."),
         ([{"id": f"{NETWORK}/loadBalancers/lb", "properties": {"backendAddressPools": [{"name": "p", "properties":
          {"loadBalancerBackendAddresses": [{"properties": {}}]}}]}}],
          f"resources: {NETWORK}/loadBalancers/lb: something in it misses 'name', which ARM always answers"),
