@@ -8,11 +8,14 @@ or an operator released the service.
 from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from function_app.domain.base.errors import BadInput
+from function_app.domain.service.record import Record
+from function_app.domain.service.referents import Referents, moved, referents_of
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.model import Topology
@@ -93,6 +96,10 @@ MOVING: dict[str, Callable[[dict[str, Any], str], None]] = {
 """Edits that never come into force while a member may serve: this world has one pool, and no order ends that here."""
 
 
+MEANING = ("address", "pool", "balancer", "outer", "kind")
+"""Those of them after which the names mean something else."""
+
+
 @cache
 def edited(members: int, pace: str, shape: tuple[str, ...], how: str, who: str) -> str:
     """The document after an edit; as it was at the beginning where `how` is empty."""
@@ -100,6 +107,16 @@ def edited(members: int, pace: str, shape: tuple[str, ...], how: str, who: str) 
     if how:
         (LEAVING | MOVING)[how](document, who)
     return text_of(document)
+
+
+@cache
+def _named(text: str) -> Referents:
+    topology = decode(text, Place())
+    return referents_of(topology, next(service for service in topology.services if service.key == "fw"))
+
+
+def _goes_by(record: Record, named: Referents) -> bool:
+    return record.believed <= named.members.keys() and not any(moved(record.about, named, record.believed))
 
 
 class Edits:
@@ -149,9 +166,15 @@ class Edits:
             host.run(lambda ports: self._store(ports).apply(text), lambda done: None)
 
     def put_back(self) -> None:
-        """The document is as it was at the beginning, if it is not."""
-        if self._world.documents.laid(keys.topology(NAME)) != edited(*self._shape, "", "").encode():
-            self.edit("", "", by_hand=True)
+        """The document is as it was at the beginning, or what the record goes by: a pass that had an edited document may have
+        acted on it just as it was taken back by hand. The operator does then what the refusal says."""
+        record = self._world.documents.record
+        for how, who in (("", ""), *product(MEANING, sorted(self._world.agents))):
+            text = edited(*self._shape, how, who)
+            if record is None or _goes_by(record, _named(text)):
+                break
+        if self._world.documents.laid(keys.topology(NAME)) != text.encode():
+            self.edit(how, who, by_hand=True)
 
     def look(self) -> None:
         """S19."""
