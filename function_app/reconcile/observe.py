@@ -9,7 +9,7 @@ from functools import partial
 
 from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.peerings.model import RouteServerReading, shown_sessions
-from function_app.domain.service.failover import is_settled
+from function_app.domain.service.decide import is_settled
 from function_app.domain.service.health import peers_views, seen_by_peers, silence_left
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.look import Look

@@ -466,18 +466,16 @@ class Injector:
     def _orders_over(self) -> None:
         """Operators take back what they said, until it is taken."""
         world, record = self._world, self._world.documents.record
+        # An earlier edit or order may still come, from a host that was paused.
+        world.timeline.after(5.0, self._orders_over)
         if world.edits is not None:
-            # An earlier edit or order may still come, from a host that was paused.
             world.edits.put_back()
-            world.timeline.after(5.0, self._orders_over)
         if record is None:
             return
         stopped = record.pause is not None or record.leaving is not None
         verb, member = ("resume", "") if stopped else ("undrain", min(record.drains, default=""))
         if stopped or record.drains:
             self.order(verb, member, 0.0, lambda done: None)
-            if world.edits is None:
-                world.timeline.after(5.0, self._orders_over)
 
 
 def _put_right(balancer: Balancer) -> None:

@@ -16,6 +16,7 @@ Outside `learn` and `fencing`, |may_serve minus fenced| is at most 1: at most on
 for that; time only spaces, expires what operators said, and ends patience.
 """
 
+from collections.abc import Collection
 from dataclasses import replace as with_changes
 
 from msgspec.structs import replace
@@ -23,6 +24,8 @@ from msgspec.structs import replace
 from function_app.domain.service.active_active import everybody_serves
 from function_app.domain.service.confirm import with_probes
 from function_app.domain.service.decision import Decision
+from function_app.domain.service.election import elect
+from function_app.domain.service.health import HealthRow, judge
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.learn import behind, learn, relearn
 from function_app.domain.service.leaving import leave
@@ -125,3 +128,12 @@ def _with_outward(look: Look, decision: Decision) -> Decision:
         alarms=decision.alarms + outward_alarms(look),
         settled=decision.settled and not effects,
     )
+
+
+def is_settled(look: Look, silent: Collection[str]) -> bool:
+    """Whether it is decided already that the holder must be replaced, and by whom, whatever those answer whose answer is still to
+    come: the holder's own agent finds a fault, and none of them could be the better choice."""
+    holder, rest = look.record.holder, look.record.phase is Phase.STABLE and not kind_of(look.service).is_ranked
+    if not rest or holder is None or judge(look, holder).row is not HealthRow.FATAL:
+        return False
+    return elect(look.with_best(silent), without=holder) not in {None, *silent}

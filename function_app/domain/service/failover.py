@@ -1,7 +1,5 @@
 """Whether the holder must be replaced, and by which member (safety.md section 4, the table)."""
 
-from collections.abc import Collection
-
 from function_app.domain.service.confirm import is_recent, may_predate, reached_only
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect, is_down_by_operator, is_surely_down_by_operator, set_back
@@ -18,7 +16,7 @@ from function_app.domain.service.health import (
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.look import Look
 from function_app.domain.service.protocol import open_operation
-from function_app.domain.service.record import Kind, Phase
+from function_app.domain.service.record import Kind
 
 SILENT = (HealthRow.SILENT, HealthRow.APPLIANCE_SILENT)
 PROBE_DOWN = (HealthRow.PROBE_DOWN, HealthRow.APPLIANCE_DOWN)
@@ -59,15 +57,6 @@ def failover(look: Look, holder: str) -> Decision | None:
     elif judgement.verdict is not Verdict.FAILED:
         return _late_down(look, holder)
     return _replaced(look, holder, Kind.FAILOVER, reason)
-
-
-def is_settled(look: Look, silent: Collection[str]) -> bool:
-    """Whether it is decided already that the holder must be replaced, and by whom, whatever those answer whose answer is still to
-    come: the holder's own agent finds a fault, and none of them could be the better choice."""
-    holder, rest = look.record.holder, look.record.phase is Phase.STABLE and not kind_of(look.service).is_ranked
-    if not rest or holder is None or judge(look, holder).row is not HealthRow.FATAL:
-        return False
-    return elect(look.with_best(silent), without=holder) not in {None, *silent}
 
 
 def _by_probe_alone(look: Look, holder: str, reason: str) -> Decision | None:
