@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
+from function_app.domain.service.election import elect
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AgentReading, Observed, Role
@@ -22,6 +23,7 @@ OWN, INJECTED = ranked(3), ranked(2, ("rri-1",))
 KIND = kind_of(OWN.services[0])
 BEFORE, EVER = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
 LOST_ONE = status(3, sessions_up=False)
+UNFIT = status(3, Role.SERVING, fatal=("forwarding is off",))
 ORDERS = {name: PathOrder(3, 1, Path(4 + place, name)) for place, name in enumerate((A, B, C))}
 
 
@@ -160,8 +162,7 @@ def refused(why: str) -> tuple[Record, Look]:
     """nva-a failed, nva-b was ordered a shorter path, and this came of it."""
     order = SendPath(B, 4, 2, Path(3, B))
     record = moving(rank=intend(rank(), 4, {B: order.path}, NOW))
-    unfit = status(3, Role.SERVING, fatal=("forwarding is off",))
-    return record, view(seen(unfit, tried={order: why}), record)
+    return record, view(seen(UNFIT, tried={order: why}), record)
 
 
 def test_a_target_that_refuses_its_path_is_followed_by_the_next_one_and_is_the_last_choice() -> None:
@@ -193,6 +194,22 @@ def test_a_target_is_not_followed_by_one_that_refused_as_well_nor_where_injector
     )
     decision = kind_of(INJECTED.services[0]).prove(view(lost, with_rank, INJECTED), B)
     assert decision.record.target == B
+
+
+def test_a_target_that_nothing_reaches_is_followed_by_one_that_refused_once_patience_is_over() -> None:
+    record = moving(refused={C: NOW}, stalled=Tally(bad=OWN.timing.verify_looks, at=NOW))
+    first, second = LOST_ONE.sessions
+    half = with_changes(LOST_ONE, sessions={first: True, second: False})
+    assert KIND.prove(view(seen(UNFIT, half), record), B).record == record
+    assert KIND.prove(view(seen(UNFIT, LOST_ONE, LOST_ONE), record), B).record == record
+    assert KIND.prove(view(seen(UNFIT, LOST_ONE), record), B).record.target == C
+
+
+def test_of_members_that_announce_themselves_one_that_nothing_reaches_is_elected_after_one_that_refused() -> None:
+    record = moving(refused={C: NOW})
+    assert elect(view(seen(UNFIT, LOST_ONE), record), without=A) == C
+    injected = view(seen(UNFIT, LOST_ONE), record, ranked(3, ("rri-1",)))
+    assert elect(injected, without=A) == B
 
 
 def test_while_another_order_is_still_to_be_sent_no_member_is_gone_back_to() -> None:

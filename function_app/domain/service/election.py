@@ -8,6 +8,7 @@ from function_app.domain.base.moments import moment
 from function_app.domain.service.health import HealthRow, Verdict, has_session, is_ready, is_seen, judge
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import AdminState, BalancerReading, Value
+from function_app.domain.topology.model import Naming
 
 
 def elect(look: Look, without: str | None) -> str | None:
@@ -17,10 +18,12 @@ def elect(look: Look, without: str | None) -> str | None:
     drained or took out of the pool. Ready ones first, then those with any Established session, among them those whose machine
     the platform is not about to interrupt; one without a session is the last resort. Before all that, those that did not refuse
     lately and that the load balancer's probe, and the app's own check, reach. Then by priority, then by name; of those that
-    refused lately the one that did so longest ago.
+    refused lately the one that did so longest ago. Where members announce themselves, one without a session is the very last:
+    nothing reaches it.
     """
     candidates = [name for name in look.members if name != without and _passed_over(look, name) is None]
-    for is_better in (_is_willing, is_ready, has_session, _is_lasting, is_seen):
+    reached = (has_session,) if look.service.naming is Naming.SELF else ()
+    for is_better in (*reached, _is_willing, is_ready, has_session, _is_lasting, is_seen):
         candidates = [name for name in candidates if is_better(look, name)] or candidates
     long_ago = look.at - look.timing.spacing_forget
     return min(candidates, key=lambda name: _refused_lately(look, name) or long_ago, default=None)

@@ -92,7 +92,7 @@ class Ranked(NextHopKind):
         elif not patience_is_over(look):
             return None
         other = elect(look, without=target)
-        if other is None or is_last_choice(look, other):
+        if other is None or not _is_worth_a_try(look, other, target):
             return None
         return protocol.open_operation(look, other, Kind.NEXT, why)
 
@@ -101,6 +101,11 @@ class Ranked(NextHopKind):
         fit = (name for name in look.members if look.role(name) is not None and not has_failed(look, name))
         reached = (name for name in fit if not self.holder_announces or has_session(look, name))
         return next((name for name in reached if best_names(look.record, name)), None)
+
+
+def _is_worth_a_try(look: Look, other: str, target: str) -> bool:
+    """Whether it is more than a last choice, or something reaches it and nothing the target."""
+    return not is_last_choice(look, other) or (has_session(look, other) and not has_session(look, target))
 
 
 def _has_refused(look: Look, announcer: str) -> bool:
