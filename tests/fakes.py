@@ -111,6 +111,9 @@ class FakeDocuments:
         self._check()
         return tuple(sorted(key for key in self.stored if key.startswith(prefix)))
 
+    async def versions(self, prefix: str) -> Mapping[str, str]:
+        return {key: self.stored[key].etag for key in await self.keys(prefix)}
+
 
 @dataclass
 class FakeWakeUps:

@@ -54,7 +54,7 @@ class AgentReadings:
     def __init__(self, ports: Ports, topology: Topology) -> None:
         self.ports = ports
         self.topology = topology
-        self._round: Round | None = None
+        self._round: StatusRound | None = None
 
     async def read(self, again: bool = False) -> tuple[datetime, Mapping[str, MemberReading]]:
         """When the statuses were requested, and by agent its status or why there is none."""
@@ -74,14 +74,14 @@ class AgentReadings:
         await asyncio.sleep((left + MARGIN).total_seconds())
         return await self.read(again=True)
 
-    def _requested(self, again: bool) -> "Round":
+    def _requested(self, again: bool) -> "StatusRound":
         if again or self._round is None:
-            self._round = Round(self.ports, self.topology)
+            self._round = StatusRound(self.ports, self.topology)
         return self._round
 
     def watch(self, service: Service) -> Watch:
-        """Looks at one service through the agents alone, as a fast pass does; `True` looks again. It waits for no member that
-        decides nothing (`is_settled`), but for as long again as the others took."""
+        """Looks at one service through the agents alone, as a fast pass does; `True` looks again. Members that decide nothing
+        (`is_settled`) get as long again as the answers of those that do took, and are waited for no longer."""
 
         async def look(again: bool, held: Held) -> Observed:
             round_ = self._requested(again)
@@ -94,12 +94,12 @@ class AgentReadings:
 
         return look
 
-    def _is_settled(self, service: Service, record: Record, round_: "Round") -> bool:
+    def _is_settled(self, service: Service, record: Record, round_: "StatusRound") -> bool:
         look = Look(service, self.topology.timing, Observed(round_.at, round_.readings()), record, round_.at)
         return is_settled(look, round_.silent)
 
 
-class Round:
+class StatusRound:
     """One request of the status of every commanded agent, all at once, and the answers as they come."""
 
     def __init__(self, ports: Ports, topology: Topology) -> None:
@@ -121,7 +121,7 @@ class Round:
 
     @property
     def silent(self) -> frozenset[str]:
-        """Whose answer is still to come."""
+        """The agents that have not answered yet."""
         return frozenset(name for name, task in self._tasks.items() if not task.done())
 
     def readings(self) -> Mapping[str, MemberReading]:
@@ -129,8 +129,8 @@ class Round:
         answered = {name: task.result() if _answered(task) else NO_ANSWER for name, task in self._tasks.items()}
         return answered | dict.fromkeys(self._topology.appliances, Appliance())
 
-    async def answers_for(self, settled: Callable[["Round"], bool]) -> bool:
-        """Whether it was settled by some of the answers, before the round ended; as long again is left to the other ones."""
+    async def answers_for(self, settled: Callable[["StatusRound"], bool]) -> bool:
+        """Whether it was settled by some of the answers, before the round ended. As long again is left to the missing ones."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         while not self.ended.done():

@@ -60,6 +60,9 @@ class Documents(Protocol):
     async def keys(self, prefix: str) -> tuple[str, ...]:
         """Every key that starts with `prefix`, sorted."""
 
+    async def versions(self, prefix: str) -> Mapping[str, str]:
+        """The same, each with something that is another one after every write."""
+
 
 class WakeUps(Protocol):
     """A queue of topology names to look at, each visible after a delay (Storage Queue, or a directory)."""

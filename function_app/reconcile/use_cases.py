@@ -3,6 +3,7 @@ look at; what it says beyond that decides nothing."""
 
 import logging
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.documents.topologies import Applied, TopologyList
 from function_app.reconcile.operate import operate
+from function_app.reconcile.passes.come_back import come_soon
 from function_app.reconcile.passes.dry_run import plan, reasons
 from function_app.reconcile.passes.fast import fast_pass
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
@@ -36,6 +38,11 @@ from function_app.reconcile.waiting import Marks
 log = logging.getLogger("hopkeeper.pass")
 
 HISTORY_MOST = 32
+AT_ONCE_MOST = 20
+"""So many topologies are swept together: ARM's bucket holds 250 requests."""
+APART = timedelta(seconds=0.25)
+SPREAD_MOST = timedelta(seconds=50)
+"""The sweep comes every minute."""
 NOT_ENROLLED = "no certificate is enrolled for the agent that it names"
 SUBSCRIPTIONS = "/subscriptions/"
 ESCAPED = re.compile(r"(?<!\\)\\+/")  # as JSON may write a solidus; in JSON in JSON more than once
@@ -224,21 +231,17 @@ class UseCases:
     async def wake_for(self, event: object) -> tuple[str, ...]:
         """Wakes every topology that names a resource, or a parent of one, whose id is anywhere in an event or an alert
         (JSON of any shape, all schemas alike); gives their names."""
-        ids = frozenset(ids_in(event))
-        names = [
-            in_force.topology.name
-            for in_force in await self.topologies.all_in_force()
-            if _concerned(ids, in_force.topology.resource_ids)
-        ]
+        names = await self.topologies.that_name(frozenset(ids_in(event)))
         for name in names:
-            await self.ports.wake_ups.send(name, timedelta(0))
-        return tuple(names)
+            await come_soon(self.ports, name)
+        return names
 
     async def wake_all(self) -> tuple[str, ...]:
-        """The sweep: wakes every topology through the queue, and stores when it came through."""
+        """The sweep: wakes every topology through the queue, and stores when it came through. Many are spread over time, each
+        at a moment of its own, for ARM answers 25 requests a second and a pass makes half a dozen."""
         names = await self.topologies.names()
         for name in names:
-            await self.ports.wake_ups.send(name, timedelta(0))
+            await self.ports.wake_ups.send(name, _moment_in_sweep(name, len(names)))
         await keep_sweep(self.ports, names)
         return names
 
@@ -269,9 +272,11 @@ def ids_in(event: object) -> Iterator[str]:
                 left += items
 
 
-def _concerned(ids: frozenset[str], named: frozenset[str]) -> bool:
-    """A peering, a pool or an instance lies below the resource that a topology names."""
-    return any(each == name or each.startswith(f"{name}/") for each in ids for name in named)
+def _moment_in_sweep(name: str, among: int) -> timedelta:
+    """How long after the sweep a topology is woken: the same each time."""
+    if among <= AT_ONCE_MOST:
+        return timedelta(0)
+    return min(SPREAD_MOST, among * APART) * (zlib.crc32(name.encode()) / 2**32)
 
 
 def _no_such_service(topology: Topology, name: str) -> str:

@@ -53,6 +53,9 @@ class DocumentsInMemory:
         self._reach()
         return tuple(sorted(key for key in self._stored if key.startswith(prefix)))
 
+    async def versions(self, prefix: str) -> Mapping[str, str]:
+        return {key: self._stored[key].etag for key in await self.keys(prefix)}
+
     def _reach(self) -> None:
         if self.is_away:
             raise Unavailable("storage does not answer")

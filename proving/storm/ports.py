@@ -130,6 +130,9 @@ class HostDocuments:
         )
         return found
 
+    async def versions(self, prefix: str) -> Mapping[str, str]:
+        raise NotImplementedError("no history has events from outside")
+
 
 class HostWakeUps:
     def __init__(self, host: Host) -> None:

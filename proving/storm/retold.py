@@ -4,6 +4,7 @@ An answer names the evidence (agent, peers, load balancer) of every member, its 
 """
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -52,6 +53,9 @@ class Filed:
 
     async def keys(self, prefix: str) -> tuple[str, ...]:
         return tuple(sorted(key for key in self._filed if key.startswith(prefix)))
+
+    async def versions(self, prefix: str) -> Mapping[str, str]:
+        raise NotImplementedError("explaining reads what is filed, once")
 
 
 def shortfalls(world: World) -> tuple[int, list[str]]:

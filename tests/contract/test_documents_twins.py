@@ -55,6 +55,18 @@ async def broken(request: pytest.FixtureRequest, tmp_path: Path, deaf_port: int)
     await blobs.close()
 
 
+async def test_a_version_is_another_one_after_every_write_and_the_same_until_then(documents: Documents) -> None:
+    first = await documents.save("topologies/hub.yaml", b"a", None)
+    await documents.put("topologies/other.yaml", b"a")
+    await documents.put("good/hub.yaml", b"a")
+    before = await documents.versions("topologies/")
+    assert await documents.versions("topologies/") == before
+    assert sorted(before) == ["topologies/hub.yaml", "topologies/other.yaml"]
+    await documents.save("topologies/hub.yaml", b"a", first)
+    after = await documents.versions("topologies/")
+    assert [key for key in before if after[key] != before[key]] == ["topologies/hub.yaml"]
+
+
 async def test_absent_document_is_none(documents: Documents) -> None:
     assert await documents.load("records/hub/fw.json") is None
     await documents.put("records/hub/other.json", b"{}")

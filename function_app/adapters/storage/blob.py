@@ -5,7 +5,7 @@ again in both cases.
 """
 
 import importlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +128,15 @@ class DocumentsInBlobs:
             return tuple(sorted([name async for name in listed if is_key(name)]))
 
         return await self._call(f"list {prefix!r}", names)
+
+    async def versions(self, prefix: str) -> Mapping[str, str]:
+        check_prefix(prefix)
+
+        async def etags(sdk: _Blobs) -> Mapping[str, str]:
+            listed = sdk.client.list_blobs(name_starts_with=prefix or None)
+            return {blob.name: blob.etag async for blob in listed if is_key(blob.name)}
+
+        return await self._call(f"list {prefix!r}", etags)
 
     async def close(self) -> None:
         await self._container.close()

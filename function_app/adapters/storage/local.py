@@ -17,7 +17,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -82,6 +82,16 @@ class DocumentsInDirectory:
         folder = check_prefix(prefix).rpartition("/")[0]
         found = await self._in_thread(f"list {prefix!r}", lambda: list(_walk(self._root, self._root / folder)))
         return tuple(sorted(key for key in found if key.startswith(prefix)))
+
+    async def versions(self, prefix: str) -> Mapping[str, str]:
+        """By the times of the files: none is opened."""
+        folder = check_prefix(prefix).rpartition("/")[0]
+
+        def stamps() -> dict[str, str]:
+            found = (key for key in _walk(self._root, self._root / folder) if key.startswith(prefix))
+            return {key: f"{_modified_ns(self._root / key):x}" for key in found}
+
+        return await self._in_thread(f"list {prefix!r}", stamps)
 
     async def _in_thread[T](self, what: str, work: Callable[[], T]) -> T:
         def guarded() -> T:

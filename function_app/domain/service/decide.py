@@ -131,8 +131,8 @@ def _with_outward(look: Look, decision: Decision) -> Decision:
 
 
 def is_settled(look: Look, silent: Collection[str]) -> bool:
-    """Whether it is decided already that the holder must be replaced, and by whom, whatever those answer whose answer is still to
-    come: the holder's own agent finds a fault, and none of them could be the better choice."""
+    """Whether the answers that came decide already that the holder must be replaced, and by which member: the holder's own agent
+    finds a fault, and no member that is still `silent` could be the better choice."""
     holder, rest = look.record.holder, look.record.phase is Phase.STABLE and not kind_of(look.service).is_ranked
     if not rest or holder is None or judge(look, holder).row is not HealthRow.FATAL:
         return False

@@ -15,7 +15,7 @@ may contain is `domain.topology.document`.
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -125,10 +125,15 @@ class Topologies:
         self._decoded = lru_cache(DECODED_MOST)(partial(_decoded, place))
         self._believed: dict[str, str] = {}
         """By topology, the etag of the newest document that was found to follow the one before."""
+        self._named: dict[str, tuple[str, frozenset[str]]] = {}
+        """By topology whose newest document is in force: the version of that, and `resource_ids`."""
 
     async def names(self) -> tuple[str, ...]:
         """Of every topology that has a document, and of those whose document was deleted while something in it may serve."""
-        there, good = [await self._documents.keys(prefix) for prefix in (keys.TOPOLOGIES, keys.GOOD)]
+        return await self._listed(await self._documents.keys(keys.TOPOLOGIES))
+
+    async def _listed(self, there: Iterable[str]) -> tuple[str, ...]:
+        good = await self._documents.keys(keys.GOOD)
         found = [name for key in there if (name := keys.topology_name(key)) is not None]
         left = [name for key in good if (name := keys.topology_name(key)) is not None and name not in found]
         return tuple(sorted([*found, *[name for name in left if await self._held(name) is not None]]))
@@ -220,6 +225,30 @@ class Topologies:
         held = {service.key: await records.load(topology, service, NEVER) for service in topology.services}
         return {key: stored.record for key, stored in held.items() if stored.etag is not None or not recorded}
 
+    async def that_name(self, resources: Collection[str]) -> tuple[str, ...]:
+        """Topologies in force that name one of these (or a parent of it: a peering, a pool or an instance lies below what a
+        topology names), ids in lower case. Documents that have not changed are not read again."""
+        above = frozenset(parent for each in resources for parent in _upwards(each))
+        versions = await self._documents.versions(keys.TOPOLOGIES)
+        named = [
+            (name, await self._names(name, versions.get(keys.topology(name)))) for name in await self._listed(versions)
+        ]
+        return tuple(name for name, ids in named if not ids.isdisjoint(above))
+
+    async def _names(self, name: str, version: str | None) -> frozenset[str]:
+        """The resources of a topology; none where it cannot be used, which is logged."""
+        known, ids = self._named.get(name, (None, frozenset[str]()))
+        if version is not None and known == version:
+            return ids
+        try:
+            in_force = await self.in_force(name)
+        except BadInput as error:
+            _log_unusable(name, error)
+            return frozenset()
+        if version is not None and not in_force.problems:
+            self._named[name] = version, in_force.topology.resource_ids
+        return in_force.topology.resource_ids
+
     async def all_in_force(self) -> tuple[InForce, ...]:
         """Every topology with a usable document; an unusable one is logged and hides no other."""
         found = []
@@ -227,8 +256,7 @@ class Topologies:
             try:
                 found.append(await self.in_force(name))
             except BadInput as error:
-                fields = {"topology": name, "problems": str(error)}
-                log.warning("a topology cannot be used: %s", fields, extra=fields)
+                _log_unusable(name, error)
         return tuple(found)
 
     async def apply(self, text: str) -> Topology:
@@ -358,6 +386,17 @@ def _decoded(place: Place, text: str) -> tuple[Topology, tuple[Problem, ...]] | 
         return decode_stored(text, place)
     except BadInput as error:
         return error
+
+
+def _log_unusable(name: str, error: BadInput) -> None:
+    fields = {"topology": name, "problems": str(error)}
+    log.warning("a topology cannot be used: %s", fields, extra=fields)
+
+
+def _upwards(resource: str) -> Iterator[str]:
+    """The id, and those of what it may lie below."""
+    yield resource
+    yield from (resource[:at] for at, character in enumerate(resource) if character == "/" and at)
 
 
 @contextmanager

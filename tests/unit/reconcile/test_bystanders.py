@@ -1,4 +1,4 @@
-"""Whom a fast pass waits for: members that could be the better choice, and no other ones."""
+"""Which answers a fast pass waits for: those of members that could be the better choice, and no more."""
 
 import asyncio
 from dataclasses import dataclass, field, replace
