@@ -26,6 +26,7 @@ from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.observation import BalancerReading
 from function_app.domain.service.record import Phase, Record
 from function_app.domain.topology.model import RouteServer, Speaker, Topology
+from function_app.reconcile import large
 from function_app.reconcile.passes.outcome import CONVERGED, Ending, Outcome
 from function_app.reconcile.peerings.keep import Membership
 from function_app.reconcile.ports import EffectiveRoutes, PeerRoutes, Ports
@@ -107,7 +108,10 @@ async def verify(
     if not basis.operations:
         await asyncio.gather(*map(round_.poll, queries))
         await _start(round_, learned + foreign, advertised, effective)
-    verification = _compared(topology, basis, peers, round_)
+    rows = sum(len(answer.rows) for answer in round_.answers.values())
+    verification = await large.beside(
+        rows, large.ROWS, partial(_compared, topology, basis, peers, dict(round_.answers))
+    )
     round_.doubted = _doubted(peers, verification)
     if not await stored.save(round_.operations):
         round_.trouble.append("routes: another pass was faster")
@@ -206,8 +210,7 @@ def _of_interface(port: EffectiveRoutes, speaker: Speaker) -> Query:
 # --- what the answers mean -------------------------------------------------------------------------------------------
 
 
-def _compared(topology: Topology, basis: Basis, peers: list[Peer], round_: Round) -> Verification:
-    answers = round_.answers
+def _compared(topology: Topology, basis: Basis, peers: list[Peer], answers: Mapping[str, StoredAnswer]) -> Verification:
     now = standing(basis.records, basis.next_hops)
     judged: list[RouteCheck] = []
     findings: list[RouteFinding] = []

@@ -13,7 +13,6 @@ may contain is `domain.topology.document`.
 | is not there                                               | the last good one while anything in it may serve; else none   |
 """
 
-import asyncio
 import logging
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -32,14 +31,13 @@ from function_app.domain.topology.document import decode, decode_stored
 from function_app.domain.topology.laws import Place
 from function_app.domain.topology.laws.services import pools_of
 from function_app.domain.topology.model import Topology
+from function_app.reconcile import large
 from function_app.reconcile.ports import Documents, Stored
 from function_app.reconcile.store import keys
 from function_app.reconcile.store.records import Records
 
 DECODED_MOST = 64
 """How many documents are kept in memory as they were decoded, or refused."""
-DECODED_AT_ONCE_MAX = 16 * 1024
-"""Characters that take some 20 ms to decode; documents of a dozen NVAs have a quarter."""
 NEVER = datetime.fromtimestamp(0, UTC)
 """When a record that cannot be read began to be learned, where that does not matter."""
 DELETED = Problem(
@@ -362,16 +360,12 @@ class Topologies:
         return tuple(problems)
 
     async def _decode(self, name: str, stored: Stored) -> tuple[Topology, tuple[Problem, ...]]:
-        """The topology, and the recent laws that it breaks. Raises BadInput.
-
-        A large one is decoded beside the event loop, which others' failovers need meanwhile.
-        """
+        """The topology, and the recent laws that it breaks. Raises BadInput."""
         try:
             text = stored.body.decode()
         except UnicodeDecodeError as error:
             raise BadInput.of("$", "the document is not UTF-8") from error
-        large = len(text) > DECODED_AT_ONCE_MAX
-        found = await asyncio.to_thread(self._decoded, text) if large else self._decoded(text)
+        found = await large.beside(len(text), large.BYTES, partial(self._decoded, text))
         if isinstance(found, BadInput):
             raise BadInput(found.problems)
         topology, recent = found

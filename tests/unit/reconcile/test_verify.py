@@ -1,5 +1,6 @@
 """Verification in passes: what is requested when, what it may cost, and that it never stands in a failover's way."""
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -395,3 +396,20 @@ async def test_an_interface_that_leads_elsewhere_is_found() -> None:
         scene.clock.at += timedelta(seconds=1)
         evidence = await gather_evidence(scene.ports, scene.topology, fresh=True)
         assert [f.kind for f in evidence.findings] == [wanted]
+
+
+async def test_the_event_loop_goes_on_while_many_routes_are_compared() -> None:
+    """Failovers of other topologies are on the same loop."""
+    scene = Verified()
+    await scene.answered()
+    networks = (IPv4Network((0x0B000000 + 256 * number, 24)) for number in range(6000))
+    many = tuple(LearnedRoute(instance, n, FRONTEND, (65001,)) for n in networks for instance in INSTANCES)
+    scene.learned.spoilt = dict.fromkeys((A, B), many)
+    scene.clock.at += timedelta(hours=1)
+    turns = 0
+    while len(scene.routes["findings"]) < len(many):
+        under_way, turns = asyncio.ensure_future(scene.slow()), 0
+        while not under_way.done():
+            turns += 1
+            await asyncio.sleep(0)
+    assert turns > 1000, "some 200 are those of the pass itself"
