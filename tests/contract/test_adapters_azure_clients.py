@@ -1,6 +1,7 @@
 """What the Azure adapters share: imports that wait, clients that are made once and closed, credentials."""
 
 import asyncio
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -9,6 +10,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+import trustme
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from function_app.adapters.arm import client as shared
 from function_app.adapters.arm.client import Azure, Cloud, ResourceId
@@ -18,7 +22,7 @@ from function_app.adapters.arm.route_server import RouteServersOverArm
 from function_app.adapters.events.out import EventsOverEventGrid, EventsUnpublished
 from function_app.adapters.monitor.logs import HealthLogsOverLogAnalytics, HealthLogsUnread
 from function_app.adapters.monitor.metrics import MetricsOverMonitor, MetricsUnread
-from function_app.domain.base.errors import BadInput
+from function_app.domain.base.errors import BadInput, Unavailable
 from function_app.reconcile.ports import EventsOut, HealthLogs, LoadBalancers, Metrics, PeerRoutes, RouteServers
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
@@ -91,6 +95,48 @@ async def test_a_client_is_made_once_for_a_subscription_and_closed_with_the_cred
     assert [credential.closed for credential in made] == [1, 1]
 
 
+async def test_requests_go_over_the_connections_of_earlier_ones_with_authorities_of_ones_own_too(
+    tmp_path: Path,
+) -> None:
+    """azure-core reads a file of authorities anew for each request, and then finds no connection again."""
+    authority, seen = trustme.CA(), set[int]()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+
+    async def answer(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        seen.add(request.transport.get_extra_info("peername")[1])
+        return web.json_response({"value": []})
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    server = TestServer(app, scheme="https", host="127.0.0.1")
+    await server.start_server(ssl=context)
+    try:
+        azure = Azure(Cloud(Credential, str(server.make_url("")), ca_file=str(tmp_path / "ca.pem")))
+        for subscription in ("s", "t", "s"):
+            network = await azure.network(subscription)
+            assert [hub async for hub in network.virtual_hubs.list()] == []
+        await azure.close()
+    finally:
+        await server.close()
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "why"), [(None, "No such file or directory"), ("no certificate", "holds no certificate")]
+)
+async def test_authorities_that_cannot_be_read_are_named(written: str | None, why: str, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    if written is not None:
+        file.write_text(written)
+    azure = Azure(Cloud(Credential, "https://127.0.0.1:1", ca_file=str(file)))
+    with pytest.raises(Unavailable, match=f"the authorities in {file} cannot be used: .*{why}"):
+        await azure.network("s")
+    await azure.close()
+
+
 async def test_a_credential_that_cannot_be_made_is_tried_again_next_time(sim: Simulator) -> None:
     tries: list[int] = []
 
@@ -150,4 +196,4 @@ def test_an_id_is_read_without_case() -> None:
 def test_a_client_follows_no_redirect_reads_no_proxy_and_never_retries() -> None:
     options = Cloud(Credential, timeout=timedelta(seconds=8)).options
     assert (options["permit_redirects"], options["use_env_settings"], options["retry_total"]) == (False, False, 0)
-    assert (options["connection_timeout"], options["read_timeout"], options["connection_verify"]) == (8, 8, True)
+    assert (options["connection_timeout"], options["read_timeout"]) == (8, 8)

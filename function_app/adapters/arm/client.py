@@ -20,6 +20,7 @@ answer never ends the pass over the others.
 import asyncio
 import importlib
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from function_app.adapters.arm.document import MESSAGE_MAX
 from function_app.domain.base.errors import BadInput, Missing, Superseded, Transient, Unavailable
 
 if TYPE_CHECKING:
+    import aiohttp
     from azure.core.credentials_async import AsyncTokenCredential
 
 log = logging.getLogger("hopkeeper.azure")
@@ -73,7 +75,6 @@ class Cloud:
             "retry_total": 0,
             "connection_timeout": seconds,
             "read_timeout": seconds,
-            "connection_verify": self.ca_file or True,
             "permit_redirects": False,
             "use_env_settings": False,
         }
@@ -115,6 +116,13 @@ class Azure:
         self._clients: dict[tuple[str, str], Closable] = {}
         self._making = asyncio.Lock()
         self._warming: asyncio.Task[ModuleType] | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Client options, for `make` alone: the cloud's, and connections that all clients share."""
+        transport = importlib.import_module("azure.core.pipeline.transport").AioHttpTransport
+        return {**self.cloud.options, "transport": transport(session=self._session, session_owner=False)}
 
     def warm(self) -> None:
         """Begins to import the management SDK in a thread, once; a failure shows at the first call."""
@@ -126,7 +134,7 @@ class Azure:
 
         def make(sdk: ModuleType, credential: "AsyncTokenCredential") -> Closable:
             arm: dict[str, Any] = {"base_url": self.cloud.endpoint, "credential_scopes": list(self.cloud.scopes)}
-            return cast(Closable, sdk.NetworkManagementClient(credential, subscription, **arm, **self.cloud.options))
+            return cast(Closable, sdk.NetworkManagementClient(credential, subscription, **arm, **self.options))
 
         return await self.client(NETWORK_SDK, subscription.casefold(), make)
 
@@ -137,8 +145,29 @@ class Azure:
                 module = await _imported(sdk)
                 if self._credential is None:
                     self._credential = await asyncio.to_thread(self.cloud.credential)
+                if self._session is None:
+                    self._session = await self._connections()
                 self._clients[sdk, key] = await asyncio.to_thread(make, module, self._credential)
             return self._clients[sdk, key]
+
+    async def _connections(self) -> "aiohttp.ClientSession":
+        """With trust anchors that are read once: azure-core, given a file of them, reads it for each request, and finds no
+        connection of the last one (its `_build_ssl_config`). The rest is as azure-core makes a session."""
+        http = await _imported("aiohttp")
+        try:
+            trusted = await asyncio.to_thread(ssl.create_default_context, cafile=self.cloud.ca_file)
+        except OSError as error:
+            why = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+            raise Unavailable(f"the authorities in {self.cloud.ca_file} cannot be used: {why}", LATER) from error
+        return cast(
+            "aiohttp.ClientSession",
+            http.ClientSession(
+                connector=http.TCPConnector(ssl=trusted),
+                cookie_jar=http.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+            ),
+        )
 
     async def close(self) -> None:
         """Closes every client and the credential; a later call makes new ones."""
@@ -148,6 +177,9 @@ class Azure:
         credential, self._credential, self._warming = self._credential, None, None
         for client in clients.values():
             await client.close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
         if credential is not None:
             await credential.close()
 

@@ -37,7 +37,7 @@ class EventsOverEventGrid:
             await client.send(made)
 
     def _make(self, sdk: ModuleType, credential: Any) -> Closable:
-        return cast(Closable, sdk.EventGridPublisherClient(self._endpoint, credential, **self._azure.cloud.options))
+        return cast(Closable, sdk.EventGridPublisherClient(self._endpoint, credential, **self._azure.options))
 
 
 class EventsUnpublished:

@@ -38,7 +38,7 @@ class HealthLogsOverLogAnalytics:
         return events
 
     def _make(self, sdk: ModuleType, credential: Any) -> Closable:
-        options = {"endpoint": self._endpoint, **self._azure.cloud.options}
+        options = {"endpoint": self._endpoint, **self._azure.options}
         return cast(Closable, sdk.LogsQueryClient(credential, **options))
 
 

@@ -56,7 +56,7 @@ class MetricsOverMonitor:
         return {address: _judged(newest.get(str(address))) for address in addresses}
 
     def _make(self, sdk: ModuleType, credential: Any) -> Closable:
-        return cast(Closable, sdk.MetricsClient(self._endpoint, credential, **self._azure.cloud.options))
+        return cast(Closable, sdk.MetricsClient(self._endpoint, credential, **self._azure.options))
 
 
 class MetricsUnread:
