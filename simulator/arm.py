@@ -10,7 +10,15 @@ from simulator import directory, documents, extensions, identity, verbs
 from simulator.documents import INTERFACE
 from simulator.kinds import KINDS
 from simulator.long_running import OPERATION, accepted, deleted, poll, written
-from simulator.refusals import demand_known, demand_name, demand_scope, missing, parent_missing, reference_missing
+from simulator.refusals import (
+    demand_known,
+    demand_name,
+    demand_scope,
+    demand_tags_alone,
+    missing,
+    parent_missing,
+    reference_missing,
+)
 from simulator.resources import Json, ResourcePath, parse_path
 from simulator.route_servers import HUB
 from simulator.state import ROUTES_WAITS, ArmError, Operation, OperationKind
@@ -166,7 +174,7 @@ def _put_hub(world: World, request: Request, path: ResourcePath) -> Reply:
 
 def _patch_hub(world: World, request: Request, path: ResourcePath) -> Reply:
     # Recorded without Azure-AsyncOperation, although the answer says Updating.
-    document, _ = world.hubs.patch(path, request.document())
+    document, _ = world.hubs.patch(path, demand_tags_alone(path, request.document()))
     return Reply(200, document, {"Azure-AsyncNotification": "Enabled"})
 
 
@@ -192,6 +200,11 @@ def _put_document(world: World, request: Request, path: ResourcePath) -> Reply:
     return written(world, request, world.documents.put(path, request.document(), request.headers.get("if-match")))
 
 
+def _patch_document(world: World, request: Request, path: ResourcePath) -> Reply:
+    tags = demand_tags_alone(path, request.document())
+    return _resource(world.documents.patch(path, tags, request.headers.get("if-match")))
+
+
 def _put_interface(world: World, request: Request, path: ResourcePath) -> Reply:
     """Written whole; it then is in the backend pools that its configurations name."""
     body, match = request.document(), request.headers.get("if-match")
@@ -210,7 +223,8 @@ def _put_load_balancer(world: World, request: Request, path: ResourcePath) -> Re
 
 
 def _patch_load_balancer(world: World, request: Request, path: ResourcePath) -> Reply:
-    return _resource(world.load_balancers.patch(path, request.document(), request.headers.get("if-match")))
+    tags = demand_tags_alone(path, request.document())
+    return _resource(world.load_balancers.patch(path, tags, request.headers.get("if-match")))
 
 
 def _put_pool(world: World, request: Request, path: ResourcePath) -> Reply:
@@ -267,6 +281,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     (f"{_LB}/backendaddresspools", "PUT"): _put_pool,
     (f"{_LB}/loadbalancingrules/health", "POST"): _health,
     **{(name, "PUT"): _put_document for name, kind in KINDS.items() if kind.is_written_whole},
+    **{(name, "PATCH"): _patch_document for name, kind in KINDS.items() if kind.is_written_whole and kind.has_tags},
     (INTERFACE.lower(), "PUT"): _put_interface,
     ("microsoft.network/networkinterfaces/effectiveroutetable", "POST"): _effective_routes,
     ("microsoft.compute/virtualmachinescalesets/networkinterfaces", "GET"): _scale_set_interfaces,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from copy import deepcopy
 
 from simulator.kinds import LOAD_BALANCER, NETWORK, is_network, kind_of, stamp
-from simulator.refusals import parent_missing, refuse_unless_matched
+from simulator.refusals import missing, parent_missing, refuse_unless_matched
 from simulator.resources import Json, ResourcePath, Resources, key_of
 from simulator.state import ArmError, Operation, OperationKind, OperationStatus, State
 
@@ -41,6 +41,20 @@ class Documents:
                 then(document)
 
         return document, known is None, self._state.begin(OperationKind.WRITE, document, WAITS, finish)
+
+    def patch(self, path: ResourcePath, body: Json, if_match: str | None) -> Json:
+        """Replace the tags, at once: a new etag for it and what lies in it, and nothing else. Raises ArmError."""
+        document = self._state.resources.get(path.id)
+        if document is None:
+            raise missing(path)
+        refuse_unless_matched(path.id, document, if_match)
+        if "tags" in body:
+            document["tags"] = deepcopy(body["tags"] or {})
+        if is_network(path.type):
+            document["etag"] = self._state.new_etag()
+        stamp(document)
+        self._state.publish("Write", document)
+        return document
 
     def _document(self, path: ResourcePath, body: Json, known: Json | None) -> Json:
         """What a body makes of a resource: with what no write changes, and with its children where it names none."""

@@ -29,6 +29,11 @@ class Kind:
     is_written_whole: bool = False  # by `documents.py`; other types have modules of their own, or are only read
     guid: bool = True
 
+    @property
+    def has_tags(self) -> bool:
+        """Whether it is a resource of its own, and no child."""
+        return self.type.count("/") == 1
+
     def embedded_as(self, collection: str) -> str | None:
         """How the document spells a collection of children that lie in it; None for one that does not."""
         return next((name for name in self.embedded if name.lower() == collection.lower()), None)

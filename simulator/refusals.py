@@ -86,6 +86,15 @@ def demand_known(path: ResourcePath, body: Json) -> None:
             raise ArmError(400, "InvalidRequestFormat", "Cannot parse the request.", details=(detail,))
 
 
+def demand_tags_alone(path: ResourcePath, body: Json) -> Json:
+    """The body of a PATCH ("Update Tags" of the network resource provider). Raises ArmError where it changes more."""
+    more = sorted(body.keys() - {"tags"})
+    if more:
+        words = f"The simulator answers PATCH of {path.type} with tags alone, not {', '.join(more)}: PUT the whole document."
+        raise ArmError(405, "MethodNotAllowed", words)
+    return body
+
+
 def refuse_unless_matched(resource_id: str, known: Json | None, if_match: str | None) -> None:
     """Raises ArmError where the condition of a write does not hold."""
     if if_match not in (None, "*", (known or {}).get("etag")):

@@ -152,6 +152,38 @@ def test_every_type_that_is_written_is_put_back() -> None:
     assert {name for name, kind in KINDS.items() if kind.is_written_whole} <= types
 
 
+@pytest.mark.parametrize("resource", [INTERFACE, NETWORK, PUBLIC, TABLE, MACHINE, BALANCER, WANTED.route_server_id])
+def test_a_patch_replaces_the_tags_and_nothing_else(resource: str) -> None:
+    """ "Update Tags" of Microsoft.Network 2025-05-01; its body is TagsObject."""
+    azure = Azure()
+    azure.put(resource, {**azure.get(resource), "tags": {"old": "1"}})
+    before = azure.get(resource)
+    patched = azure.call("PATCH", resource, {"tags": {"new": "2"}})
+    assert (patched.status, patched.body["tags"]) == (200, {"new": "2"})
+    azure.pass_seconds(120)
+    assert without_etags(azure.get(resource)) == {**without_etags(before), "tags": {"new": "2"}}
+    assert azure.get(resource).get("etag", "new") != before.get("etag", "old")
+
+
+def test_an_embedded_child_has_the_etag_of_a_document_whose_tags_were_patched() -> None:
+    azure = Azure()
+    azure.call("PATCH", INTERFACE, {"tags": {"new": "2"}})
+    assert azure.get(CONFIGURATION)["etag"] == azure.get(INTERFACE)["etag"]
+
+
+@pytest.mark.parametrize("resource", [INTERFACE, BALANCER, MACHINE, WANTED.route_server_id])
+def test_a_patch_that_changes_more_than_tags_is_refused_rather_than_half_done(resource: str) -> None:
+    azure = Azure()
+    refused = azure.call("PATCH", resource, {"tags": {"new": "2"}, "properties": {"x": 1}})
+    assert refusal(refused) == (405, "MethodNotAllowed")
+    assert "tags alone, not properties" in refused.body["error"]["message"]
+    assert "new" not in (azure.get(resource).get("tags") or {})
+
+
+def test_a_patch_of_what_is_not_there_is_refused() -> None:
+    assert refusal(Azure().call("PATCH", f"{INTERFACE}x", {"tags": {}})) == (404, "ResourceNotFound")
+
+
 @pytest.mark.parametrize("spelling", ["backendAddressPool", "backendAddressPools"])
 def test_a_rule_says_its_pool_twice_whichever_spelling_was_written(spelling: str) -> None:
     """Recorded: index id 37928932. az drops one of the two from what it sends back."""
