@@ -96,7 +96,7 @@ def _of_type(world: World, request: Request, path: ResourcePath) -> Reply:
     demand_scope(world.state.resources, path.subscription, path.group)
     if request.method == "PUT" and path.is_resource:
         demand_name(path)
-        demand_known(path, request.document())
+        demand_known(path, request.document(), world.state.resources.get(path.id))
     handler = HANDLERS.get((path.type.lower(), request.method))
     if handler is not None:
         return handler(world, request, path)

@@ -25,7 +25,7 @@ class Kind:
     read_only: frozenset[str] = frozenset()
     embedded: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
-    properties: frozenset[str] | None = None  # those that ARM knows; None: no source says
+    properties: frozenset[str] | None = None  # those that ARM knows besides; None: no source says
     is_written_whole: bool = False  # by `documents.py`; other types have modules of their own, or are only read
     guid: bool = True
 
@@ -39,7 +39,10 @@ class Kind:
         return next((name for name in self.embedded if name.lower() == collection.lower()), None)
 
     def knows(self, name: str) -> bool:
-        return self.properties is None or name in self.properties or name in self.fills or name in ALWAYS_READ_ONLY
+        return self.properties is None or name in self.properties or self._treats(name)
+
+    def _treats(self, name: str) -> bool:
+        return any(name in those for those in (self.fills, self.read_only, self.embedded, self.shown, ALWAYS_READ_ONLY))
 
     def kept(self, facts: Json) -> Json:
         """Of `facts`, what no write changes."""
@@ -54,6 +57,7 @@ class Kind:
 
 NETWORK = "Microsoft.Network"
 LOAD_BALANCER = f"{NETWORK}/loadBalancers"
+HUB = f"{NETWORK}/virtualHubs"
 COMPUTE = "Microsoft.Compute"
 SET = f"{COMPUTE}/virtualMachineScaleSets"
 
@@ -74,16 +78,22 @@ _KINDS = (
             "inboundNatRules",
             "outboundRules",
         ),
-        properties=_names(
-            "frontendIPConfigurations backendAddressPools loadBalancingRules probes inboundNatRules outboundRules "
-            "inboundNatPools mode scope"
-        ),
+        properties=_names("inboundNatPools mode scope"),
     ),
     Kind(
         f"{NETWORK}/loadBalancers/backendAddressPools",
         properties=_names(
             "backendIPConfigurations drainPeriodInSeconds inboundNatRules loadBalancerBackendAddresses "
             "loadBalancingRules location outboundRule outboundRules syncMode tunnelInterfaces virtualNetwork"
+        ),
+        guid=False,
+    ),
+    Kind(
+        f"{NETWORK}/loadBalancers/inboundNatRules",
+        properties=_names(
+            "allowBackendPortConflict backendAddressPool backendIPConfiguration backendPort "
+            "enableDestinationServiceEndpoint enableFloatingIP enableTcpReset frontendIPConfiguration frontendPort "
+            "frontendPortRangeEnd frontendPortRangeStart idleTimeoutInMinutes protocol"
         ),
         guid=False,
     ),
@@ -98,6 +108,11 @@ _KINDS = (
         },
         read_only=frozenset({"macAddress", "primary", "virtualMachine", "hostedWorkloads"}),
         embedded=("ipConfigurations",),
+        properties=_names(
+            "auxiliaryMode auxiliarySku defaultOutboundConnectivityEnabled disableTcpStateTracking dscpConfiguration "
+            "migrationPhase networkSecurityGroup nicType privateEndpoint privateLinkService vnetEncryptionSupported "
+            "workloadType allowPort25Out"  # the last one is in no specification, and is sent back: index id 6090185004
+        ),
         is_written_whole=True,
     ),
     Kind(
@@ -105,7 +120,23 @@ _KINDS = (
         fills={"subnets": [], "enableDdosProtection": False},
         embedded=("subnets",),
         shown=("virtualNetworkPeerings",),
+        properties=_names(
+            "addressSpace bgpCommunities ddosProtectionPlan defaultPublicNatGateway dhcpOptions enableVmProtection "
+            "encryption flowLogs flowTimeoutInMinutes ipAllocations privateEndpointVNetPolicies "
+            "summarizedGatewayPrefixes"
+        ),
         is_written_whole=True,
+    ),
+    Kind(
+        f"{NETWORK}/virtualNetworks/subnets",
+        properties=_names(
+            "addressPrefix addressPrefixes applicationGatewayIPConfigurations defaultOutboundAccess delegations "
+            "ipAllocations ipConfigurationProfiles ipConfigurations ipamPoolPrefixAllocations natGateway "
+            "networkSecurityGroup privateEndpointNetworkPolicies privateEndpoints privateLinkServiceNetworkPolicies "
+            "purpose resourceNavigationLinks routeTable serviceAssociationLinks serviceEndpointPolicies "
+            "serviceEndpoints serviceGateway sharingScope"
+        ),
+        guid=False,
     ),
     Kind(
         f"{NETWORK}/virtualNetworks/virtualNetworkPeerings",
@@ -124,15 +155,28 @@ _KINDS = (
         },
         read_only=frozenset({"peeringState", "peeringSyncLevel", "routeServiceVips", *_PEERING_SPACES}),
         properties=_names(
-            "allowForwardedTraffic allowGatewayTransit allowVirtualNetworkAccess doNotVerifyRemoteGateways "
             "enableOnlyIPv6Peering localAddressSpace localSubnetNames localVirtualNetworkAddressSpace "
-            "peerCompleteVnets peeringState peeringSyncLevel remoteAddressSpace remoteBgpCommunities "
-            "remoteSubnetNames remoteVirtualNetwork remoteVirtualNetworkAddressSpace "
-            "remoteVirtualNetworkEncryption useRemoteGateways"
+            "remoteBgpCommunities remoteSubnetNames remoteVirtualNetwork remoteVirtualNetworkEncryption"
         ),
     ),
     Kind(
-        f"{NETWORK}/virtualHubs/bgpConnections",
+        HUB,
+        properties=_names(
+            "addressPrefix addressPrefixV6 allowBranchToBranchTraffic azureFirewall bgpConnections "
+            "expressRouteGateway hubRoutingPreference ipConfigurations p2SVpnGateway preferredRoutingGateway routeMaps "
+            "routeTable routingState securityPartnerProvider securityProviderName sku virtualHubRouteTableV2s "
+            "virtualRouterAsn virtualRouterAutoScaleConfiguration virtualRouterIps virtualRouterIpsV6 virtualWan "
+            "vpnGateway"
+        ),
+        guid=False,
+    ),
+    Kind(
+        f"{HUB}/ipConfigurations",
+        properties=_names("privateIPAddress privateIPAllocationMethod publicIPAddress subnet"),
+        guid=False,
+    ),
+    Kind(
+        f"{HUB}/bgpConnections",
         properties=_names("connectionState hubVirtualNetworkConnection peerAsn peerIp routingConfiguration"),
         guid=False,
     ),
@@ -146,9 +190,20 @@ _KINDS = (
             "ddosSettings": {"protectionMode": "VirtualNetworkInherited"},
         },
         read_only=frozenset({"ipAddress", "ipConfiguration"}),
+        properties=_names(
+            "deleteOption dnsSettings linkedPublicIPAddress migrationPhase natGateway publicIPPrefix "
+            "servicePublicIPAddress upgradedToV2"
+        ),
         is_written_whole=True,
     ),
-    Kind(f"{NETWORK}/routeTables", fills={"routes": []}, embedded=("routes",), is_written_whole=True),
+    Kind(
+        f"{NETWORK}/routeTables",
+        fills={"routes": []},
+        read_only=frozenset({"subnets"}),
+        embedded=("routes",),
+        properties=_names("disableBgpRoutePropagation disablePeeringRoute"),
+        is_written_whole=True,
+    ),
     Kind(f"{COMPUTE}/virtualMachines", is_written_whole=True, guid=False),
     Kind(SET, is_written_whole=True, guid=False),
     Kind(f"{SET}/virtualMachines", is_written_whole=True, guid=False),

@@ -73,11 +73,15 @@ def demand_name(path: ResourcePath) -> None:
         )
 
 
-def demand_known(path: ResourcePath, body: Json) -> None:
-    """Raises ArmError for a property that the type has not: the network resource provider cannot parse the request."""
+def demand_known(path: ResourcePath, body: Json, known: Json | None) -> None:
+    """Raises ArmError for a property that the type has not: the network resource provider cannot parse the request.
+
+    One that the document has already is the type's own: what Azure answers has some that no specification names.
+    """
     kind = kind_of(path.type)
+    held = () if known is None else known["properties"]
     for name in body.get("properties") or ():
-        if not kind.knows(name):
+        if not kind.knows(name) and name not in held:
             detail = {
                 "code": "InvalidJson",
                 "message": f"Could not find member '{name}' on object of type '{path.types[-1]}'. "

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from azure.mgmt.network import models
 
 from lab.kit.credential import authorization, token_for
 from simulator import arm
@@ -404,10 +405,16 @@ def test_what_is_not_there_or_misspelt_is_refused_as_arm_refuses_it(
     assert refusal(Azure().call(method, url, body)) == expected
 
 
-@pytest.mark.parametrize("resource", [BGP, PEERING, BALANCER, POOL])
-def test_a_property_that_a_type_has_not_is_refused(resource: str) -> None:
+NETWORK_S = sorted(
+    name for name, resource in WRITTEN.items() if "Microsoft.Network" in resource.rpartition("/providers/")[2]
+)
+
+
+@pytest.mark.parametrize("kind", NETWORK_S)
+def test_a_property_that_a_type_has_not_is_refused(kind: str) -> None:
     """Seen of api 2024-10-01: index id 49101026355."""
     azure = Azure()
+    resource = WRITTEN[kind]
     body = azure.get(resource)
     body["properties"]["peerIP4"] = "x"
     refused = azure.call("PUT", resource, body)
@@ -415,6 +422,39 @@ def test_a_property_that_a_type_has_not_is_refused(resource: str) -> None:
     (detail,) = refused.body["error"]["details"]
     assert detail["code"] == "InvalidJson"
     assert detail["message"].startswith("Could not find member 'peerIP4' on object of type")
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("loadBalancers", models.LoadBalancerPropertiesFormat),
+        ("loadBalancers/backendAddressPools", models.BackendAddressPoolPropertiesFormat),
+        ("loadBalancers/inboundNatRules", models.InboundNatRulePropertiesFormat),
+        ("networkInterfaces", models.NetworkInterfacePropertiesFormat),
+        ("publicIPAddresses", models.PublicIPAddressPropertiesFormat),
+        ("routeTables", models.RouteTablePropertiesFormat),
+        ("virtualHubs", models.VirtualHubProperties),
+        ("virtualHubs/bgpConnections", models.BgpConnectionProperties),
+        ("virtualHubs/ipConfigurations", models.HubIPConfigurationPropertiesFormat),
+        ("virtualNetworks", models.VirtualNetworkPropertiesFormat),
+        ("virtualNetworks/subnets", models.SubnetPropertiesFormat),
+        ("virtualNetworks/virtualNetworkPeerings", models.VirtualNetworkPeeringPropertiesFormat),
+    ],
+)
+def test_a_type_knows_every_property_that_the_specification_names(name: str, model: Any) -> None:
+    """azure-mgmt-network is generated from the specification."""
+    kind = KINDS[f"microsoft.network/{name}".lower()]
+    named = {each._rest_name for each in model()._attr_to_rest_field.values()}
+    assert {one for one in named if not kind.knows(one)} == set()
+
+
+def test_a_property_that_a_document_has_is_put_back_whoever_named_it() -> None:
+    """Azure answers some that no specification names."""
+    azure = Azure()
+    document = azure.world.state.resources.get(INTERFACE)
+    assert document is not None
+    document["properties"]["internal"] = True
+    assert azure.put(INTERFACE, azure.get(INTERFACE)).body["properties"]["internal"] is True
 
 
 @pytest.mark.parametrize(
