@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.kinds import NETWORK
+from simulator.kinds import GATEWAY, NETWORK
 from simulator.machines import MACHINE
 from simulator.network_peerings import NETWORK_PEERING
 from simulator.resources import Resources, key_of
@@ -25,6 +25,7 @@ DELETABLE = frozenset(
         f"{NETWORK}/publicIPAddresses",
         f"{NETWORK}/routeTables",
         f"{NETWORK}/virtualNetworks",
+        GATEWAY,
         NETWORK_PEERING,
         MACHINE,
     )
@@ -42,7 +43,12 @@ class Use:
 
 _CONFIGURED = frozenset(
     kind.lower()
-    for kind in (f"{NETWORK}/networkInterfaces", f"{NETWORK}/loadBalancers", f"{NETWORK}/virtualHubs/ipConfigurations")
+    for kind in (
+        f"{NETWORK}/networkInterfaces",
+        f"{NETWORK}/loadBalancers",
+        f"{NETWORK}/virtualHubs/ipConfigurations",
+        GATEWAY,
+    )
 )
 USES = {
     "microsoft.network/networkinterfaces": Use(

@@ -40,7 +40,8 @@ class Documents:
                 self._state.publish("Write", document)
                 then(document)
 
-        return document, known is None, self._state.begin(OperationKind.WRITE, document, WAITS, finish)
+        waits = (kind_of(path.type).create_waits if known is None else ()) or WAITS
+        return document, known is None, self._state.begin(OperationKind.WRITE, document, waits, finish)
 
     def patch(self, path: ResourcePath, body: Json, if_match: str | None) -> Json:
         """Replace the tags, at once: a new etag for it and what lies in it, and nothing else. Raises ArmError."""

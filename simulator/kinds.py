@@ -28,6 +28,7 @@ class Kind:
     properties: frozenset[str] | None = None  # those that ARM knows besides; None: no source says
     is_written_whole: bool = False  # by `documents.py`; other types have modules of their own, or are only read
     guid: bool = True
+    create_waits: tuple[float, ...] = ()  # where its creation takes longer than another write
 
     @property
     def has_tags(self) -> bool:
@@ -58,6 +59,7 @@ class Kind:
 NETWORK = "Microsoft.Network"
 LOAD_BALANCER = f"{NETWORK}/loadBalancers"
 HUB = f"{NETWORK}/virtualHubs"
+GATEWAY = f"{NETWORK}/virtualNetworkGateways"
 COMPUTE = "Microsoft.Compute"
 SET = f"{COMPUTE}/virtualMachineScaleSets"
 
@@ -203,6 +205,33 @@ _KINDS = (
         embedded=("routes",),
         properties=_names("disableBgpRoutePropagation disablePeeringRoute"),
         is_written_whole=True,
+    ),
+    Kind(
+        GATEWAY,  # a capture of api 2022-05-01 that is put back whole: index id 21327877162
+        fills={
+            "packetCaptureDiagnosticState": "None",
+            "enablePrivateIpAddress": False,
+            "isMigrateToCSES": False,
+            "ipConfigurations": [],
+            "natRules": [],
+            "virtualNetworkGatewayPolicyGroups": [],
+            "enableBgpRouteTranslationForNat": False,
+            "disableIPSecReplayProtection": False,
+            "enableBgp": False,
+            "activeActive": False,
+            "allowRemoteVnetTraffic": False,
+            "allowVirtualWanTraffic": False,
+        },
+        read_only=frozenset({"packetCaptureDiagnosticState", "isMigrateToCSES", "inboundDnsForwardingEndpoint"}),
+        embedded=("ipConfigurations",),
+        properties=_names(
+            "adminState autoScaleConfiguration bgpSettings customRoutes enableDnsForwarding "
+            "enableHighBandwidthVpnGateway gatewayDefaultSite gatewayType resiliencyModel sku "
+            "vNetExtendedLocationResourceId virtualNetworkGatewayMigrationStatus vpnClientConfiguration "
+            "vpnGatewayGeneration vpnType"
+        ),
+        is_written_whole=True,
+        create_waits=(10.0, 10.0, 20.0, 40.0, 80.0, 140.0, *(100.0,) * 24),
     ),
     Kind(f"{COMPUTE}/virtualMachines", is_written_whole=True, guid=False),
     Kind(SET, is_written_whole=True, guid=False),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from simulator import children, deletions, effective_rules
+from simulator.kinds import GATEWAY
 from simulator.long_running import accepted, deleted, written
 from simulator.machines import MACHINE, VERBS, Verb
 from simulator.refusals import missing
@@ -104,7 +105,7 @@ def _found(world: World, path: ResourcePath) -> Json:
 _LB = "microsoft.network/loadbalancers"
 _HUB = "microsoft.network/virtualhubs"
 _VM = MACHINE.lower()
-_GATEWAY = "microsoft.network/virtualnetworkgateways"
+_GATEWAY = GATEWAY.lower()
 
 HANDLERS: dict[tuple[str, str], Handler] = {
     **{(kind, "DELETE"): _delete for kind in deletions.DELETABLE},

@@ -37,6 +37,7 @@ IN_USE = "aka.ms/deletenic, aka.ms/deletesubnet, aka.ms/deletepublicip"
 SPEC = "Azure/azure-rest-api-specs, Microsoft.Network stable/2025-05-01"
 INSIGHTS = "learn.microsoft.com, Azure Monitor REST API reference"
 EVENTS = "cloud-custodian, AzureEventSubscriptionsTest.test_azure_event_subscription_policy_run"
+GATEWAYS = "a capture of a gateway (index id 21327877162), and azure-cli 2.91's own command"
 SEED = "the seed"
 
 
@@ -177,6 +178,20 @@ NETWORKS = (
     Step(
         f"network vnet-gateway list-advertised-routes {GROUP} -n gw --peer 10.0.2.5", SEED, refused="MethodNotAllowed"
     ),
+    Step(f"network vnet subnet create {SPOKE_NET} -n GatewaySubnet --address-prefixes 10.1.0.0/27 --query name", SPEC),
+    Step(f"network public-ip create {GROUP} -n pip-gw --sku Standard --query publicIp.name", SPEC, "pip-gw"),
+    Step(
+        f"network vnet-gateway create {GROUP} -n gw-two --vnet vnet-spoke --public-ip-address pip-gw --sku VpnGw1"
+        " --query vnetGateway.[name,gatewayType,provisioningState]",
+        GATEWAYS,
+        ["gw-two", "Vpn", "Succeeded"],
+    ),
+    Step(f"network vnet-gateway list {GROUP} --query [].name", SPEC, ["gw", "gw-two"]),
+    Step(f"network public-ip delete {GROUP} -n pip-gw", IN_USE, refused="PublicIPAddressCannotBeDeleted"),
+    Step(f"network vnet-gateway delete {GROUP} -n gw-two", SPEC),
+    Step(f"network vnet-gateway show {GROUP} -n gw-two", CRUD, refused="ResourceNotFound"),
+    Step(f"network public-ip delete {GROUP} -n pip-gw", IN_USE),
+    Step(f"network nic update {GROUP} -n nva-b-nic --set tags.a=b --query tags", SPEC, {"a": "b"}),
 )
 MACHINES = (
     Step(f"vm list {GROUP} --query [].name", SEED, ["nva-a", "nva-b"]),

@@ -35,6 +35,7 @@ MACHINE = SCOPE.replace("Microsoft.Network", "Microsoft.Compute") + "/virtualMac
 ADDRESSES = f"{WANTED.route_server_id}/ipConfigurations/ipconfig1"
 NAT_RULE = f"{BALANCER}/inboundNatRules/ssh"
 PUBLIC = f"{SCOPE}/publicIPAddresses/pip"
+GATEWAY = f"{SCOPE}/virtualNetworkGateways/gw"
 BGP = f"{WANTED.route_server_id}/bgpConnections/a"
 
 
@@ -64,6 +65,7 @@ class Azure:
             {"id": BEYOND, "location": "uksouth", "properties": {"addressSpace": {"addressPrefixes": ["10.9.0.0/16"]}}},
             {"id": PEERING, "properties": {"remoteVirtualNetwork": {"id": BEYOND}, "allowForwardedTraffic": True}},
             {"id": TABLE, "location": "uksouth", "properties": {"routes": [{"name": "all", "properties": {}}]}},
+            {"id": GATEWAY, "location": "uksouth", "properties": {"gatewayType": "Vpn", "vpnType": "RouteBased"}},
             {"id": BGP, "properties": {"peerIp": "10.0.1.4", "peerAsn": 65001}},
         ]
         (balancer,) = (one for one in seed["resources"] if one["id"] == BALANCER)
@@ -128,6 +130,7 @@ WRITTEN = {
     "publicIPAddresses": PUBLIC,
     "virtualNetworkPeerings": PEERING,
     "routeTables": TABLE,
+    "virtualNetworkGateways": GATEWAY,
     "virtualMachines": MACHINE,
     "virtualMachineScaleSets": SET,
     "virtualMachineScaleSets/virtualMachines": f"{SET}/virtualMachines/0",
@@ -153,7 +156,9 @@ def test_every_type_that_is_written_is_put_back() -> None:
     assert {name for name, kind in KINDS.items() if kind.is_written_whole} <= types
 
 
-@pytest.mark.parametrize("resource", [INTERFACE, NETWORK, PUBLIC, TABLE, MACHINE, BALANCER, WANTED.route_server_id])
+@pytest.mark.parametrize(
+    "resource", [INTERFACE, NETWORK, PUBLIC, TABLE, GATEWAY, MACHINE, BALANCER, WANTED.route_server_id]
+)
 def test_a_patch_replaces_the_tags_and_nothing_else(resource: str) -> None:
     """ "Update Tags" of Microsoft.Network 2025-05-01; its body is TagsObject."""
     azure = Azure()
@@ -170,6 +175,29 @@ def test_an_embedded_child_has_the_etag_of_a_document_whose_tags_were_patched() 
     azure = Azure()
     azure.call("PATCH", INTERFACE, {"tags": {"new": "2"}})
     assert azure.get(CONFIGURATION)["etag"] == azure.get(INTERFACE)["etag"]
+
+
+def test_a_gateway_takes_its_time_and_keeps_its_subnet_and_its_address() -> None:
+    """Its keys: index id 21327877162. How long it takes is chosen: public guides say 30 to 45 minutes."""
+    azure = Azure()
+    gateway = f"{SCOPE}/virtualNetworkGateways/new"
+    facts = {"subnet": {"id": f"{BEYOND}/subnets/GatewaySubnet"}, "publicIPAddress": {"id": PUBLIC}}
+    azure.put(f"{BEYOND}/subnets/GatewaySubnet", {"properties": {"addressPrefix": "10.9.0.0/27"}})
+    wanted = {"gatewayType": "Vpn", "ipConfigurations": [{"name": "default", "properties": facts}]}
+    made = azure.put(gateway, {"location": "uksouth", "properties": wanted})
+    assert made.status == 201
+    assert "Azure-AsyncOperation" in made.headers
+    assert azure.get(gateway)["properties"]["provisioningState"] == "Updating"
+    azure.pass_seconds(45 * 60)
+    found = azure.get(gateway)["properties"]
+    assert (found["provisioningState"], found["natRules"], found["enableBgp"]) == ("Succeeded", [], False)
+    assert found["ipConfigurations"][0]["id"] == f"{gateway}/ipConfigurations/default"
+    assert refusal(azure.call("DELETE", PUBLIC)) == (400, "PublicIPAddressCannotBeDeleted")
+    assert refusal(azure.call("DELETE", BEYOND)) == (400, "InUseSubnetCannotBeDeleted")
+    assert azure.call("DELETE", gateway).status == 202
+    azure.pass_seconds(60)
+    assert refusal(azure.call("GET", gateway)) == (404, "ResourceNotFound")
+    assert azure.call("DELETE", PUBLIC).status == 202
 
 
 @pytest.mark.parametrize("resource", [INTERFACE, BALANCER, MACHINE, WANTED.route_server_id])
@@ -436,6 +464,7 @@ def test_a_property_that_a_type_has_not_is_refused(kind: str) -> None:
         ("virtualHubs", models.VirtualHubProperties),
         ("virtualHubs/bgpConnections", models.BgpConnectionProperties),
         ("virtualHubs/ipConfigurations", models.HubIPConfigurationPropertiesFormat),
+        ("virtualNetworkGateways", models.VirtualNetworkGatewayPropertiesFormat),
         ("virtualNetworks", models.VirtualNetworkPropertiesFormat),
         ("virtualNetworks/subnets", models.SubnetPropertiesFormat),
         ("virtualNetworks/virtualNetworkPeerings", models.VirtualNetworkPeeringPropertiesFormat),
