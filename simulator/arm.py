@@ -100,11 +100,26 @@ def _of_type(world: World, request: Request, path: ResourcePath) -> Reply:
     handler = HANDLERS.get((path.type.lower(), request.method))
     if handler is not None:
         return handler(world, request, path)
+    if not _is_simulated(world, request.method, path):
+        words = f"The simulator does not simulate {path.type}, and its seed has none of that type:"
+        raise ArmError(405, "MethodNotAllowed", f"{words} docs/simulator.md says what is simulated.")
     if request.method in ("GET", "HEAD"):
         return _read(world, request, path)
     if request.method == "DELETE" and path.is_resource and documents.resource(world.state.resources, path) is None:
         return Reply(204)
     raise _not_allowed(path, request.method)
+
+
+def _is_simulated(world: World, method: str, path: ResourcePath) -> bool:
+    """Whether an answer is more than that nothing is known of the type: an empty list would say that there is none.
+
+    What is not there is not there, of any type: a resource that is read or deleted by its id.
+    """
+    if path.is_resource and (method in ("HEAD", "DELETE") or (method == "GET" and len(path.names) == 1)):
+        return True
+    kind = path.type.lower()
+    owner = kind.rpartition("/")[0] if method == "POST" else kind
+    return owner in TYPES or any(world.state.resources.of_type(each) for each in (kind, owner))
 
 
 def _not_allowed(path: ResourcePath, method: str) -> ArmError:
@@ -286,3 +301,12 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("microsoft.network/networkinterfaces/effectiveroutetable", "POST"): _effective_routes,
     ("microsoft.compute/virtualmachinescalesets/networkinterfaces", "GET"): _scale_set_interfaces,
 }
+
+# Every type of which more is known than what the seed says.
+TYPES = frozenset(
+    {name for name, _ in HANDLERS}
+    | {f"{name}/{child}".lower() for name, kind in KINDS.items() for child in (*kind.embedded, *kind.shown)}
+    | {f"{name}/{child}" for name, child in documents.FROM_OTHERS}
+    | {f"{namespace}/{kind}".lower() for namespace, kinds in directory.PROVIDERS.items() for kind in kinds}
+    | KINDS.keys()
+)

@@ -207,6 +207,12 @@ MACHINES = (
     Step(f"vm restart {GROUP} -n nva-a", POWER),
     Step(f"vm list -d {GROUP} --query [].powerState", POWER, ["VM running", "VM running"]),
     Step(f"vm start {GROUP} -n nva-z", CRUD, refused="ResourceNotFound"),
+    Step(
+        f"vm create {GROUP} -n nva-z --image Ubuntu2204 --nics nva-b-nic --admin-username me --admin-password Secret-12345",
+        SEED,
+        refused="The simulator does not simulate Microsoft.Compute/locations/publishers",
+    ),
+    Step("network express-route list", SEED, refused="does not simulate Microsoft.Network/expressRouteCircuits"),
 )
 BALANCERS = (
     Step(f"network lb list {GROUP} --query [].name", SEED, ["lb-nva"]),

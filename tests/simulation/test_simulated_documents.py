@@ -566,3 +566,33 @@ def test_a_metric_has_its_documented_name_and_unit() -> None:
 def test_a_query_value_is_what_it_is_however_often_it_was_quoted(quoted: str) -> None:
     """Azure/azure-cli, test_monitor_metrics_scenario.yaml at 1268baa3: a timespan that az quoted twice is answered 200."""
     assert decoded({"timespan": quoted}) == {"timespan": "a b/c:d"}
+
+
+IMAGES = "locations/uksouth/publishers/Canonical/artifacttypes/vmimage/offers/ubuntu/skus/22_04/versions"
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "kind"),
+    [
+        ("GET", f"{GROUP}/{HUBS}/rs-hub/routeMaps", "Microsoft.Network/virtualHubs/routeMaps"),
+        ("GET", f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Sql/servers", "Microsoft.Sql/servers"),
+        (
+            "GET",
+            f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/{IMAGES}",
+            "Microsoft.Compute/locations/publishers/artifacttypes/offers/skus/versions",
+        ),
+        ("PUT", f"{GROUP}/providers/Microsoft.Resources/deployments/d", "Microsoft.Resources/deployments"),
+    ],
+)
+def test_a_type_of_which_nothing_is_known_is_refused_rather_than_empty(method: str, url: str, kind: str) -> None:
+    refused = Azure().call(method, url, {} if method == "PUT" else None)
+    assert refusal(refused) == (405, "MethodNotAllowed")
+    assert refused.body["error"]["message"].startswith(f"The simulator does not simulate {kind}, and its seed has none")
+
+
+def test_a_type_that_the_seed_has_is_listed_and_another_one_is_only_not_there_by_its_id() -> None:
+    azure = Azure()
+    server = f"{GROUP}/providers/Microsoft.Sql/servers/one"
+    assert refusal(azure.call("GET", server)) == (404, "ResourceNotFound")
+    azure.world.state.resources.put({"id": server, "name": "one", "type": "Microsoft.Sql/servers", "properties": {}})
+    assert [one["name"] for one in azure.get(f"{GROUP}/providers/Microsoft.Sql/servers")["value"]] == ["one"]

@@ -68,6 +68,17 @@ def test_the_same_put_again_is_answered_without_an_operation(azure: Azure) -> No
     assert "Azure-AsyncOperation" not in again.headers
 
 
+def test_connection_state_is_what_the_world_says_and_no_write_changes_it(azure: Azure) -> None:
+    """Read-only in the specification; no recording of a Route Server has it."""
+    azure.put_peering("a", "10.0.1.4")
+    azure.pass_seconds(80)
+    seen = azure.call("GET", peering("a")).body["properties"]
+    assert "connectionState" not in seen
+    seen["connectionState"] = "NotConnected"
+    azure.call("PUT", peering("a"), {"properties": {**seen, "connectionState": "Connected"}})
+    assert azure.call("GET", peering("a")).body["properties"]["connectionState"] == "NotConnected"
+
+
 @pytest.mark.parametrize(("address", "asn"), [("10.0.1.5", 65001), ("10.0.1.4", 65002)])
 def test_address_and_asn_cannot_be_changed_in_place(azure: Azure, address: str, asn: int) -> None:
     azure.put_peering("a", "10.0.1.4")
