@@ -85,6 +85,7 @@ GROUP = "-g rg-hub"
 RS = f"{GROUP} --routeserver rs-two"
 HUB_NET, SPOKE_NET = f"{GROUP} --vnet-name vnet-hub", f"{GROUP} --vnet-name vnet-spoke"
 BALANCER = f"--resource {WANTED.load_balancer_id}"
+TAGS = json.dumps({"tags": {"c": "d"}})
 INTERFACES = "microsoft.network/networkinterfaces"
 
 MORNING = (
@@ -192,6 +193,8 @@ NETWORKS = (
     Step(f"network vnet-gateway show {GROUP} -n gw-two", CRUD, refused="ResourceNotFound"),
     Step(f"network public-ip delete {GROUP} -n pip-gw", IN_USE),
     Step(f"network nic update {GROUP} -n nva-b-nic --set tags.a=b --query tags", SPEC, {"a": "b"}),
+    Step(f"resource patch --ids {SCOPE}/networkInterfaces/nva-b-nic --is-full-object --properties '{TAGS}'", SPEC),
+    Step(f"network nic show {GROUP} -n nva-b-nic --query tags", SPEC, {"c": "d"}),
 )
 MACHINES = (
     Step(f"vm list {GROUP} --query [].name", SEED, ["nva-a", "nva-b"]),
