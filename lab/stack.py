@@ -74,6 +74,7 @@ class Stack:
     issuer: Issuer | None = None
     """Where there is one, the platform's authentication is on, and takes its tokens."""
     timing: Mapping[str, Any] = field(default_factory=lambda: dict(TIMING))
+    nvas: tuple[str, ...] = NVAS
     simulator_url: str = ""
     host_url: str = ""
     keys: dict[str, Any] = field(default_factory=dict)
@@ -104,7 +105,7 @@ class Stack:
         return self.address(4), self.address(5)
 
     def nva_address(self, name: str) -> str:
-        return self.address(11 + NVAS.index(name))
+        return self.address(11 + self.nvas.index(name))
 
     @property
     def frontend(self) -> str:
@@ -120,7 +121,7 @@ class Stack:
         """Starts everything; puts the topology in force with `in_force`, else leaves that to the caller. Raises ToolError."""
         self.keys = keys.made(self.directory)
         await self._start_simulator()
-        for name in NVAS:
+        for name in self.nvas:
             self._enroll(name)
         await self.start_host(root, port)
         if in_force:
@@ -129,11 +130,11 @@ class Stack:
         await self.tell_simulator("POST", "/simulator/alerts/receivers", {"url": self.alert_webhook})
         if with_nvas:
             await self.start_load_balancer()
-            await asyncio.gather(*(self.start_nva(name) for name in NVAS))
+            await asyncio.gather(*(self.start_nva(name) for name in self.nvas))
 
     async def _start_simulator(self) -> None:
         seed = HubSeed(
-            backends=tuple((name, self.nva_address(name)) for name in NVAS),
+            backends=tuple((name, self.nva_address(name)) for name in self.nvas),
             instances=self.instances,
             frontend=self.frontend,
             probe=Probe(port=PROBE, path=f"/probe/{SERVICE}"),
@@ -239,7 +240,7 @@ class Stack:
                     "agent": {"port": COMMAND, "certificate": self._certificate(name).read_text()},
                     "peersWith": ["rs-hub"],
                 }
-                for name in NVAS
+                for name in self.nvas
             ],
             "services": [
                 {
@@ -255,7 +256,7 @@ class Stack:
                             "probe": "agent",
                         }
                     },
-                    "members": [{"speaker": name, "priority": 200 - 100 * i} for i, name in enumerate(NVAS)],
+                    "members": [{"speaker": name, "priority": 200 - 100 * i} for i, name in enumerate(self.nvas)],
                 }
             ],
             "timing": dict(self.timing),
@@ -316,10 +317,17 @@ class Stack:
             app_keys=self.directory / "app-keys.pem",
             listen=listen,
             peers=tuple(
-                Peer(peer, self.nva_address(peer), self._certificate(peer), listen) for peer in NVAS if peer != name
+                Peer(peer, self.nva_address(peer), self._certificate(peer), listen)
+                for peer in self.nvas
+                if peer != name
             ),
         )
-        return file.text(
+        return file.text(*self.agent_tables(name))
+
+    def agent_tables(self, name: str) -> tuple[str, ...]:
+        """What the agent's file says beside who it and its peers are."""
+        mine = self.nva_address(name)
+        return (
             table("[reports]", url=f"{self.host_url}/api/reports", key_file=self.directory / "report.key"),
             data_path(mine, DATA, 0.2, 3),
             table("[speaker]", kind="exabgp", address=mine, asn=ASN, port=BGP, hold_time=9),
