@@ -113,6 +113,10 @@ chaos: $(STAMP) ## kill -9 of the Functions host at each step of a failover, fif
 	@mkdir -p build
 	@$(BIN)/python -m proving.chaos
 
+.PHONY: bench
+bench: $(STAMP) azurite ## how fast the app is, each case beside its floor (CASES="reaction ..." SAMPLES=n LONG=1): build/bench.json
+	@$(BIN)/python -m proving.bench $(if $(CASES),--cases $(CASES)) $(if $(SAMPLES),--samples $(SAMPLES)) $(if $(LONG),--long)
+
 prove: storm model mutants chaos ## all four at full size (an hour and a half)
 
 lab: $(STAMP) azurite ## real daemons and packets in network namespaces, ours beside what users have today (root or user namespaces)

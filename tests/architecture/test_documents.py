@@ -305,7 +305,7 @@ def sentences(code: str) -> str:
 
 PLAIN = (
     *("function_app", "nva_agent/hopkeeper_agent", "lab", "simulator", "tests", "tools"),
-    *("proving/chaos", "proving/model", "proving/mutants", "proving/stories"),
+    *("proving/bench", "proving/chaos", "proving/model", "proving/mutants", "proving/stories"),
 )
 """Folders whose sentences are held to the words."""
 
