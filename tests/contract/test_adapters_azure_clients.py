@@ -5,9 +5,11 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -23,6 +25,7 @@ from function_app.adapters.events.out import EventsOverEventGrid, EventsUnpublis
 from function_app.adapters.monitor.logs import HealthLogsOverLogAnalytics, HealthLogsUnread
 from function_app.adapters.monitor.metrics import MetricsOverMonitor, MetricsUnread
 from function_app.domain.base.errors import BadInput, Unavailable
+from function_app.adapters.storage.blob import DocumentsInBlobs
 from function_app.reconcile.ports import EventsOut, HealthLogs, LoadBalancers, Metrics, PeerRoutes, RouteServers
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
@@ -197,3 +200,43 @@ def test_a_client_follows_no_redirect_reads_no_proxy_and_never_retries() -> None
     options = Cloud(Credential, timeout=timedelta(seconds=8)).options
     assert (options["permit_redirects"], options["use_env_settings"], options["retry_total"]) == (False, False, 0)
     assert (options["connection_timeout"], options["read_timeout"]) == (8, 8)
+
+
+@asynccontextmanager
+async def noting(body: dict[str, Any], status: int = 200) -> AsyncIterator[tuple[str, list[web.BaseRequest]]]:
+    """A server on loopback that answers everything alike, and keeps what came."""
+    came: list[web.BaseRequest] = []
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        came.append(request)
+        return web.json_response(body, status=status)
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", came
+    finally:
+        await runner.cleanup()
+
+
+async def test_no_proxy_of_the_environment_is_shown_what_opens_storage_or_the_identity(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    token = {"access_token": "t", "expires_on": "4000000000", "resource": "r", "token_type": "Bearer"}
+    async with noting(token) as (platform, shown), noting({}, 404) as (storage, read), noting({}, 502) as (proxy, seen):
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, proxy)
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{platform}/msi/token")
+        monkeypatch.setenv("IDENTITY_HEADER", "secret")
+        identity = shared.managed_identity(None)()
+        async with identity:
+            assert (await identity.get_token("https://management.azure.com/.default")).token == "t"
+        documents = DocumentsInBlobs.from_connection_string(
+            f"AccountName=a;AccountKey=a2V5;BlobEndpoint={storage}/a", "c"
+        )
+        assert await documents.load("topologies/hub.yaml") is None
+        await documents.close()
+    assert [request.headers["X-IDENTITY-HEADER"] for request in shown] == ["secret"]
+    assert (read != [], seen) == (True, [])

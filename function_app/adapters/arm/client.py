@@ -81,10 +81,12 @@ class Cloud:
 
 
 def managed_identity(client_id: str | None) -> CredentialFactory:
-    """The function app's own identity, or the user-assigned one with this client id."""
+    """The function app's own identity, or the user-assigned one with this client id. No proxy of the environment is shown the
+    secret that opens it."""
 
     def make() -> "AsyncTokenCredential":
-        return cast("AsyncTokenCredential", _identity().ManagedIdentityCredential(client_id=client_id))
+        made = _identity().ManagedIdentityCredential(client_id=client_id, use_env_settings=False)
+        return cast("AsyncTokenCredential", made)
 
     return make
 

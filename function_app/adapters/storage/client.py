@@ -18,6 +18,7 @@ CLIENT_OPTIONS: dict[str, Any] = {
     "random_jitter_range": 0,
     "connection_timeout": 2,
     "read_timeout": 5,
+    "use_env_settings": False,  # no proxy of the environment: it would be shown our token
 }
 CALL_TIMEOUT = timedelta(seconds=10)
 """For one document or message, retry included: a pass that waits longer for its record should start again."""
