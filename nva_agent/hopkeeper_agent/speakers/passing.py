@@ -18,6 +18,9 @@ from typing import Any
 
 ROUTE_SERVER_ASN = 65515
 
+PATH_MAX = 255
+"""ASNs of one segment (RFC 4271, section 4.3): ours goes in front."""
+
 _ROUTE = re.compile(r"next-hop (\S+) as-path \[ ([\d ]*?) ?\](.*)")
 
 Command = tuple[str, str]
@@ -84,11 +87,16 @@ class Passing:
         return match is not None and set(match[2].split()) <= {str(self.asn)}
 
     def receive(self, peer: str, routes: Mapping[str, str | None], update: Mapping[str, Any]) -> list[Command]:
-        """Take an UPDATE that was received; `routes` are its routes by prefix."""
-        segments = update.get("attribute", {}).get("as-path", {}).values()
+        """Take an UPDATE that was received; `routes` are its routes by prefix.
+
+        Where an attribute is broken so that the route counts as withdrawn (RFC 7606), ExaBGP says so beside the route.
+        """
+        attributes = update.get("attribute", {})
+        segments = attributes.get("as-path", {}).values()
         is_sequence = all(segment.get("element") == "as-sequence" for segment in segments)
+        is_whole = is_sequence and not str(attributes.get("error", "")).startswith("treat-as-withdraw")
         for prefix, route in routes.items():
-            offer = self._passed(peer, prefix, route) if route and is_sequence else None
+            offer = self._passed(peer, prefix, route) if route and is_whole else None
             if offer is not None:
                 self._offers.setdefault(prefix, {})[peer] = offer
             else:
@@ -123,7 +131,7 @@ class Passing:
                  | not in the path                                       |              | Route Server's with as-override
         """
         match = _ROUTE.match(route)
-        if match is None or not (path := match[2].split()):
+        if match is None or not 0 < len(path := match[2].split()) < PATH_MAX or not _leads(match[1]):
             return None
         own, next_hop = str(self.asn), match[1]
         if peer in self.clients:
@@ -183,3 +191,11 @@ class Passing:
     def _wait(self, prefix: str) -> None:
         if waiting := self._up & set(self._targets(prefix)):
             self._unsent[prefix] = waiting
+
+
+def _leads(next_hop: str) -> bool:
+    """Whether it is an address; ExaBGP shows another word, or 0.0.0.0, where an UPDATE has none."""
+    try:
+        return not IPv4Address(next_hop).is_unspecified
+    except ValueError:
+        return False

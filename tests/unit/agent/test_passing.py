@@ -60,6 +60,12 @@ class Hub:
             update = {"attribute": {"as-path": segment}, "announce": {"ipv4 unicast": {hop: [{"nlri": prefix}]}}}
         return self.feed(peer, type="update", direction=direction, message={"update": update})
 
+    def spoilt(self, peer: str, prefix: str, asn: int, next_hop: str | None = None, **more: str) -> list[str]:
+        """An UPDATE that announces, with another next hop or an attribute that cannot be used."""
+        attributes = {"as-path": {"0": {"element": "as-sequence", "value": [asn]}}, **more}
+        update = {"attribute": attributes, "announce": {"ipv4 unicast": {next_hop or peer: [{"nlri": prefix}]}}}
+        return self.feed(peer, type="update", direction="receive", message={"update": update})
+
     def order(self, prefix: str, route: str | None) -> list[str]:
         return self.memory.feed_agent(json.dumps({"id": 1, "changes": [[prefix, route]]}))
 
@@ -84,6 +90,18 @@ def test_only_a_clients_own_prefixes_with_its_own_asn_are_passed_on() -> None:
     assert hub.update("10.0.1.100", PREFIX, [65100], element="as-set") == []
     assert hub.update("10.0.1.102", PREFIX, [65102]) == []
     assert hub.update("10.0.0.4", PREFIX, [65515]) == []
+
+
+def test_a_route_that_leads_nowhere_or_must_be_treated_as_withdrawn_or_fills_its_path_is_not_passed_on() -> None:
+    longest = [65100] * 254
+    assert Hub().update("10.0.1.100", PREFIX, [*longest, 65100]) == []
+    assert len(Hub().update("10.0.1.100", PREFIX, longest)) == 1
+    for changes in ({"next_hop": "0.0.0.0"}, {"next_hop": "null"}, {"error": "treat-as-withdraw due to community"}):
+        hub = Hub()
+        assert hub.update("10.0.1.100", PREFIX, [65100]) == [f"{BOTH} announce route {PREFIX} {PASSED}"]
+        assert hub.spoilt("10.0.1.100", PREFIX, 65100, **changes) == [f"{BOTH} withdraw route {PREFIX} {PASSED}"]
+    discarded = Hub().spoilt("10.0.1.100", PREFIX, 65100, error="discard due to aggregator")
+    assert discarded == [f"{BOTH} announce route {PREFIX} {PASSED}"]
 
 
 def test_a_route_that_turns_foreign_is_withdrawn() -> None:
