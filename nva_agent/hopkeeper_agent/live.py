@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -187,6 +188,10 @@ async def _report_once(config: Config, signer: Signer) -> str:
     target = config.reports
     if target is None:
         raise ConfigError("reports: there is no such section, so this agent sends the app no reports")
+    if target.key_file is not None and not _is_secret(target.url):
+        raise ConfigError(
+            f"reports.url: {target.url}: whoever is on the way reads the function's key: write it with https"
+        )
     issuer = Issuer(config.agent.identity, signer, Clock())
     post = HttpPost(target.url, target.key_file)
     try:
@@ -201,3 +206,12 @@ async def _report_once(config: Config, signer: Signer) -> str:
     if not answer.is_taken:
         raise ConfigError(f"reports.url: {target.url} answers {answer}: {answer.advice()}")
     return f"{target.url} takes reports: {answer}"
+
+
+def _is_secret(url: str) -> bool:
+    """Whether what is sent there is encrypted, or leaves this machine not at all."""
+    parts = urlsplit(url)
+    try:
+        return parts.scheme == "https" or IPv4Address(parts.hostname or "").is_loopback
+    except ValueError:
+        return parts.hostname == "localhost"

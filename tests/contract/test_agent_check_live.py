@@ -217,6 +217,15 @@ def test_a_key_that_everybody_can_read_is_named(machine: Machine, capsys: pytest
     assert f"chmod o= {key}" in capsys.readouterr().err
 
 
+def test_a_key_for_reports_that_would_be_sent_unencrypted_is_named_and_not_sent(
+    machine: Machine, app: App, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.write(f'[reports]\nurl = "http://10.0.9.4/api/reports"\nkey_file = "{machine.member.folder}/report.key"\n')
+    assert machine.check("--live") == 1
+    assert "http://10.0.9.4/api/reports: whoever is on the way reads the function's key" in capsys.readouterr().err
+    assert app.came == []
+
+
 async def found(machine: Machine, speaker: str, proc: Path) -> list[Tried]:
     machine.member.extra += speaker
     loaded = config.decode(machine.member.toml())
