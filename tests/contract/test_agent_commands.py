@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -204,6 +205,37 @@ async def test_only_one_address_takes_commands(
         client.request(method, f"https://{member.address}:8443{path}", ssl=_trust(member)) as response,
     ):
         assert response.status == status
+
+
+POSTED = b"POST /v1/command HTTP/1.1\r\nHost: a\r\n"
+NO_REQUESTS = {
+    "two lengths": POSTED + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+    "a length that is none": POSTED + b"Content-Length: 0x4\r\n\r\nabcd",
+    "a long header": POSTED + b"X: " + b"x" * 100_000 + b"\r\n\r\n",
+    "many headers": POSTED + b"X: x\r\n" * 20_000 + b"\r\n",
+    "another protocol": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "no text": bytes(range(256)) * 16,
+    "an expectation": POSTED + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\nabcd",
+    "another protocol afterwards": POSTED + b"Upgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 4\r\n\r\nabcd",
+    "a request to a proxy": b"POST http://169.254.169.254/ HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", NO_REQUESTS.values(), ids=NO_REQUESTS.keys())
+async def test_http_that_is_no_command_gets_an_error_or_no_answer_and_changes_nothing(
+    member: Member, agent: Agent, sent: bytes
+) -> None:
+    await member.send(promote(6, agent.duties.boot_id))
+    reader, writer = await asyncio.open_connection(member.address, 8443, ssl=_trust(member), server_hostname="")
+    with contextlib.suppress(ConnectionError):
+        writer.write(sent)
+        await writer.drain()
+        async with asyncio.timeout(5):
+            answer = await reader.readline()
+        assert re.match(rb"$|HTTP/1\.[01] [14]", answer)
+    writer.transport.abort()
+    assert await member.probe() == 200
+    assert (await member.send(fence(7)))[0] == 200
 
 
 async def test_slow_and_half_open_connections_leave_the_probe_answering_in_100_ms(member: Member, agent: Agent) -> None:
