@@ -30,7 +30,7 @@ RUNS ?= 10
 LOSS ?= 60
 PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS),--no-skips)
 
-.PHONY: help setup tools demo host walk package agent simulator test browser check storm fuzz model mutants chaos prove lab appliances handover networks constraints clean
+.PHONY: help setup tools demo host walk package agent simulator test browser check storm fuzz security model mutants chaos prove lab appliances handover networks constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -99,6 +99,9 @@ table: $(STAMP) ## what faults cost with Hopkeeper and without it, as in docs/pr
 
 fuzz: $(STAMP) ## broken inputs for all that reads what comes from outside, SECONDS=... for each: build/fuzz
 	@$(BIN)/python -m proving.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+security: $(STAMP) azurite ## the tests of every known attack, by case: build/security.json
+	@$(BIN)/python -m proving.security
 
 model: $(STAMP) ## check the protocol's model with Spin, where there is one
 	@mkdir -p build
