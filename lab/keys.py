@@ -61,12 +61,9 @@ def made(directory: Path) -> dict[str, Any]:
     them. Shape of what is given: {"master": KEY, "perFunction": {FUNCTION: {NAME: KEY}}, "system": {NAME: KEY}}; NAME is
     "default", `READ` or `OPERATE`.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
-    plain = serialization.NoEncryption()
-    spki = serialization.PublicFormat.SubjectPublicKeyInfo
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    private, public = signing_pair()
     (directory / "app.key").write_bytes(private)
-    (directory / "app-keys.pem").write_bytes(key.public_key().public_bytes(serialization.Encoding.PEM, spki))
+    (directory / "app-keys.pem").write_bytes(public)
     held: dict[str, Any] = {
         "master": _key(),
         "perFunction": {function: {"default": _key()} for _, _, function in FUNCTIONS},
@@ -79,6 +76,15 @@ def made(directory: Path) -> dict[str, Any]:
     (directory / "keys.json").write_text(json.dumps(held | {"functions": {"default": _key()}}))
     (directory / "report.key").write_text(of_function(held, "on_report"))
     return held
+
+
+def signing_pair() -> tuple[bytes, bytes]:
+    """A key of the app's: the private half, and the public one that agents know it by (PEM)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    return private, key.public_key().public_bytes(pem, spki)
 
 
 def of_function(held: dict[str, Any], function: str) -> str:

@@ -32,7 +32,7 @@ from lab.issuer import Issuer
 from lab.kit.agent_toml import AgentFile, Listen, Peer, data_path, neighbours, table
 from simulator.seeds import HubSeed, Probe, hub_seed
 from tools.functions_host.timer_lock import PERIOD
-from tools.processes import Program, Programs, ToolError
+from tools.processes import READY_WITHIN, Program, Programs, ToolError
 
 ROOT = Path(__file__).resolve().parent.parent
 TIME_FACTOR = 20
@@ -78,6 +78,8 @@ class Stack:
     simulator_url: str = ""
     host_url: str = ""
     keys: dict[str, Any] = field(default_factory=dict)
+    enrolled: dict[str, Path] = field(default_factory=dict)
+    """By NVA the directory that holds its agent's key and certificate."""
     session: aiohttp.ClientSession | None = None
 
     @classmethod
@@ -122,7 +124,7 @@ class Stack:
         self.keys = keys.made(self.directory)
         await self._start_simulator()
         for name in self.nvas:
-            self._enroll(name)
+            self.enroll(name, self.directory / name)
         await self.start_host(root, port)
         if in_force:
             self.apply()
@@ -280,11 +282,13 @@ class Stack:
     # --- NVAs
 
     def _certificate(self, name: str) -> Path:
-        return self.directory / name / "agent.crt"
+        return self.enrolled[name] / "agent.crt"
 
-    def _enroll(self, name: str) -> None:
-        agent = [sys.executable, "-m", "hopkeeper_agent.main", "enroll", str(self.directory / name), "--name", name]
+    def enroll(self, name: str, directory: Path) -> None:
+        """Makes what is missing of the agent's key and certificate there; its next start, and the next document, use them."""
+        agent = [sys.executable, "-m", "hopkeeper_agent.main", "enroll", str(directory), "--name", name]
         subprocess.run(agent, check=True, capture_output=True, timeout=60)
+        self.enrolled[name] = directory
 
     async def start_nva(self, name: str) -> None:
         """Boots an NVA: its data path first, then its agent, which brings up BGP itself."""
@@ -295,6 +299,13 @@ class Stack:
         config = self.directory / name / "agent.toml"
         config.write_text(self._agent_config(name))
         self.programs.start(f"{name}-agent", [sys.executable, "-m", "hopkeeper_agent.main", "run", str(config)], name)
+
+    async def restart_agent(self, name: str) -> None:
+        """As systemd does: the agent gets SIGTERM, and another one is started once it has ended. Its ExaBGP lives on."""
+        running = next(one for one in reversed(self.programs.started) if one.name == f"{name}-agent").process
+        running.terminate()
+        await asyncio.to_thread(running.wait, READY_WITHIN)
+        self.start_agent(name)
 
     def start_data_path(self, name: str) -> None:
         argv = ["--address", self.nva_address(name), "--port", str(DATA), "--name", name]
@@ -321,6 +332,7 @@ class Stack:
                 for peer in self.nvas
                 if peer != name
             ),
+            agent=(("key", self.enrolled[name] / "agent.key"), ("certificate", self._certificate(name))),
         )
         return file.text(*self.agent_tables(name))
 

@@ -124,13 +124,6 @@ class Stage:
         """The program that runs there now; it leads a process group of its own."""
         return next(one for one in reversed(self.stack.programs.started) if one.name == f"{name}-agent")
 
-    async def restart_agent(self, name: str) -> None:
-        """As an upgrade does: it gets SIGTERM, and another one is started once it has ended."""
-        process = self.agent(name).process
-        process.terminate()
-        await asyncio.to_thread(process.wait, WITHIN)
-        self.stack.start_agent(name)
-
     async def apply(self, service_name: str = SERVICE, left: str | None = None) -> None:
         """The operator's document, with another name of the service, or without a member; until it is in force."""
         self.stack.service_name, self.stack.left = service_name, left

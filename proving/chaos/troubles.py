@@ -123,7 +123,7 @@ async def _frozen(stage: Stage, fault: Fault, seconds: float) -> None:
 
 async def _restarted(stage: Stage, fault: Fault) -> None:
     """Until it answers again, or another one serves."""
-    await stage.restart_agent(fault.holder)
+    await stage.stack.restart_agent(fault.holder)
     await stage.until(f"{fault.holder} is away", lambda sight: fault.holder not in sight.answering)
 
     def over(sight: Sight) -> bool:
