@@ -24,8 +24,8 @@ from function_app.adapters.arm.route_server import RouteServersOverArm
 from function_app.adapters.events.out import EventsOverEventGrid, EventsUnpublished
 from function_app.adapters.monitor.logs import HealthLogsOverLogAnalytics, HealthLogsUnread
 from function_app.adapters.monitor.metrics import MetricsOverMonitor, MetricsUnread
-from function_app.domain.base.errors import BadInput, Unavailable
 from function_app.adapters.storage.blob import DocumentsInBlobs
+from function_app.domain.base.errors import BadInput, Unavailable
 from function_app.reconcile.ports import EventsOut, HealthLogs, LoadBalancers, Metrics, PeerRoutes, RouteServers
 from simulator.seeds import hub_seed
 from simulator.server import Simulator, SimulatorConfig
