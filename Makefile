@@ -66,9 +66,9 @@ agent: $(STAMP) ## build/hopkeeper-agent.pyz and the agent's wheel, for an NVA
 simulator: $(STAMP) ## build the wheel of the simulated Azure, for use without Hopkeeper (docs/simulator.md)
 	@$(BIN)/python -m tools.release.simulator
 
-test: $(STAMP) azurite az axe ## run the tests, but those that `check` and `browser` run (NO_SKIPS=1 fails if one is left out, as CI does)
+test: $(STAMP) azurite az axe ## run the tests, but those that `check`, `browser` and `security` run (NO_SKIPS=1 fails if one is left out, as CI does)
 	@mkdir -p build
-	@$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder --ignore tests/infra --ignore tests/browser/test_page_live.py
+	@$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder --ignore tests/infra --ignore tests/browser/test_page_live.py --ignore tests/lab/test_rotation.py
 
 browser: $(STAMP) axe ## the page in a headless Chromium, also over the whole stack; screenshots in build/browser
 	@$(PYTEST) tests/browser
@@ -100,7 +100,7 @@ table: $(STAMP) ## what faults cost with Hopkeeper and without it, as in docs/pr
 fuzz: $(STAMP) ## broken inputs for all that reads what comes from outside, SECONDS=... for each: build/fuzz
 	@$(BIN)/python -m proving.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
-security: $(STAMP) azurite ## the tests of every known attack, by case: build/security.json
+security: $(STAMP) azurite ## the tests of every known attack, by case, and of each key's exchange: build/security.json
 	@$(BIN)/python -m proving.security
 
 model: $(STAMP) ## check the protocol's model with Spin, where there is one
