@@ -5,6 +5,7 @@ from copy import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace as with_fields
 
 from function_app.domain.service.observation import FAILING, AdminState, AgentStatus, Backend, BalancerReading, Role
 from function_app.domain.service.record import Kind, Operation, Phase, Record, Tally
@@ -20,6 +21,7 @@ from tests.unit.decisions import (
     TIMING,
     A,
     B,
+    C,
     decided,
     fencing,
     granted,
@@ -175,3 +177,30 @@ def test_a_standby_whose_probe_was_seen_to_fail_is_confirmed_by_its_first_up_as_
 def test_a_reading_that_says_nothing_of_a_member_leaves_what_was_known_of_its_probe() -> None:
     silent = balancer(nva_a=PROBED, nva_b="Down_Admin")
     assert decided(look(SERVING, balancer=silent), stable(probe_down=frozenset({B}))).record.probe_down == {B}
+
+
+def not_serving(epoch: int) -> AgentStatus:
+    """It was ordered to serve at this epoch, and its machine has booted since."""
+    serving = status(epoch, Role.SERVING)
+    mine = replace(serving.services["fw"], answering=False, unconfirmed=True)
+    return replace(serving, services={"fw": mine})
+
+
+@pytest.mark.parametrize("seen", [not_serving(3), status(2)], ids=["it has booted", "it stands by at an older epoch"])
+def test_a_holder_that_is_promoted_again_is_given_the_looks_of_a_new_one_for_its_probe_failed_for_that(
+    seen: AgentStatus,
+) -> None:
+    others = {C: Tally(bad=7, at=NOW)}
+    before = stable(tallies=failing(9) | others, operation=fresh(confirmed=True), probe_down=frozenset({A}))
+    promoted = decided(look(seen), before)
+    assert [type(effect) for effect in promoted.effects] == [SendPromote]
+    assert promoted.record.tallies == others
+    serving = decided(look(SERVING, balancer=DOWN), promoted.record)
+    assert serving.record.phase is Phase.STABLE
+    long_failing = with_fields(promoted.record, tallies=failing(TIMING.verify_looks))
+    assert decided(look(SERVING, balancer=DOWN), long_failing).record.phase is Phase.FENCING
+
+
+def test_one_that_never_serves_however_often_it_is_promoted_again_is_found_out() -> None:
+    before = stable(tallies=failing(9), operation=fresh(), probe_down=frozenset({A}))
+    assert decided(look(not_serving(3)), before).record == before

@@ -478,6 +478,8 @@ MOVES = [
     ),
 ]
 
+ADOPTED = stable().operation
+assert ADOPTED is not None
 DOWN_ONCE = {A: Tally(bad=1, at=NOW)}
 
 
@@ -510,6 +512,7 @@ AT_REST = [
         "so is one whose probe fails meanwhile, though no other member is fit",
         look(BOOTED, SILENT, SILENT, balancer=balancer(nva_a="Down_Probe_HttpStatus")),
         stable(tallies={A: Tally(bad=2, at=NOW)}, probe_down=frozenset({A})),
+        changes={"tallies": {}, "operation": replace(ADOPTED, confirmed=False)},
         because=("nva-a has booted, and answers 503 until its role at epoch 3 is confirmed: sent again",),
         effects=(SendPromote(A, 3, "boot-1"),),
     ),

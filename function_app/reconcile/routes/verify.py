@@ -108,10 +108,7 @@ async def verify(
     if not basis.operations:
         await asyncio.gather(*map(round_.poll, queries))
         await _start(round_, learned + foreign, advertised, effective)
-    rows = sum(len(answer.rows) for answer in round_.answers.values())
-    verification = await large.beside(
-        rows, large.ROWS, partial(_compared, topology, basis, peers, dict(round_.answers))
-    )
+    verification = await _verdict(topology, basis, peers, dict(round_.answers))
     round_.doubted = _doubted(peers, verification)
     if not await stored.save(round_.operations):
         round_.trouble.append("routes: another pass was faster")
@@ -208,6 +205,13 @@ def _of_interface(port: EffectiveRoutes, speaker: Speaker) -> Query:
 
 
 # --- what the answers mean -------------------------------------------------------------------------------------------
+
+
+async def _verdict(
+    topology: Topology, basis: Basis, peers: list[Peer], answers: Mapping[str, StoredAnswer]
+) -> Verification:
+    rows = sum(len(answer.rows) for answer in answers.values())
+    return await large.beside(rows, large.ROWS, partial(_compared, topology, basis, peers, answers))
 
 
 def _compared(topology: Topology, basis: Basis, peers: list[Peer], answers: Mapping[str, StoredAnswer]) -> Verification:
