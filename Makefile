@@ -63,8 +63,8 @@ package: $(STAMP) ## build/hopkeeper.zip, what is deployed, with its libraries; 
 agent: $(STAMP) ## build/hopkeeper-agent.pyz and the agent's wheel, for an NVA
 	@$(BIN)/python -m tools.release.agent
 
-simulator: $(STAMP) ## build the wheel of the simulated Azure, for use without Hopkeeper (docs/simulator.md)
-	@$(BIN)/python -m tools.release.simulator
+simulator: ## build the wheel of the simulated Azure, for use without Hopkeeper (docs/simulator.md); installs nothing
+	@"$$(sh .ci/find-python)" -m tools.release.simulator
 
 test: $(STAMP) azurite az axe ## run the tests, but those that `check`, `browser` and `security` run (NO_SKIPS=1 fails if one is left out, as CI does)
 	@mkdir -p build

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tools.processes import ToolError
-from tools.release import agent
+from tools.release.wheels import wheel
 
 
 def visible(*roots: str) -> dict[str, Path]:
@@ -48,7 +48,7 @@ def environment() -> dict[str, str]:
 def built_wheel(folder: Path, source: Path) -> Path:
     """Of a distribution of this repository."""
     try:
-        return agent.wheel(folder, source)
+        return wheel(folder, source)
     except ToolError as error:
         if "No matching distribution found for setuptools" in str(error):
             pytest.skip("pip cannot fetch setuptools here: the wheel was not built")

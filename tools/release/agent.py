@@ -8,11 +8,7 @@ so that one SHA-256 stands for all. The same files give the same bytes.
 import argparse
 import hashlib
 import io
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distribution
@@ -20,11 +16,11 @@ from pathlib import Path
 
 from tools.processes import ToolError
 from tools.release.package import DATE, MODE, ROOT, UNIX
+from tools.release.wheels import wheel
 
 SOURCE = ROOT / "nva_agent"
 BUNDLED = ("exabgp", "pyjwt")
 FROM_SYSTEM = ("aiohttp", "cryptography")
-EPOCH = "315532800"  # 1980-01-01, the earliest that a zip can say: a wheel's dates
 FOLDER_MODE = 0o040755
 PURE = "Tag: py3-none-any"
 INTERPRETER = b"#!/usr/bin/env python3\n"
@@ -38,28 +34,6 @@ from hopkeeper_agent.main import main
 
 sys.exit(main())
 """
-
-
-def wheel(out: Path, source: Path = SOURCE) -> Path:
-    """Builds the wheel into the directory `out`. Raises ToolError with pip's own words."""
-    with tempfile.TemporaryDirectory(prefix="hopkeeper-wheel-") as folder:
-        # From a copy: setuptools leaves a build directory behind, and packs what an earlier one left.
-        copy = Path(folder) / "source"
-        shutil.copytree(source, copy, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
-        made = Path(folder) / "wheel"
-        quiet = ["--quiet", "--disable-pip-version-check"]
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", "wheel", *quiet, "--no-deps", "--wheel-dir", str(made), str(copy)],
-            env={**os.environ, "SOURCE_DATE_EPOCH": EPOCH},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        found = sorted(made.glob("*.whl"))
-        if done.returncode != 0 or len(found) != 1:
-            raise ToolError(f"the wheel could not be built:\n{done.stderr.strip()}")
-        out.mkdir(parents=True, exist_ok=True)
-        return Path(shutil.copy2(found[0], out / found[0].name))
 
 
 def zipapp(out: Path, source: Path = SOURCE) -> Path:
@@ -107,7 +81,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "build")
     given = parser.parse_args()
     try:
-        for built in (zipapp(given.out / "hopkeeper-agent.pyz"), wheel(given.out)):
+        for built in (zipapp(given.out / "hopkeeper-agent.pyz"), wheel(given.out, SOURCE)):
             sha256 = hashlib.sha256(built.read_bytes()).hexdigest()
             print(f"{built}: {built.stat().st_size:,} bytes, sha256 {sha256}")
     except ToolError as error:

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from tools.processes import ToolError
-from tools.release.agent import wheel
-from tools.release.package import ROOT
+from tools.release.wheels import wheel
 
+ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "simulator"
 
 
