@@ -5,14 +5,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 
 from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.peerings.model import RouteServerReading, shown_sessions
-from function_app.domain.service.decide import is_settled
 from function_app.domain.service.health import peers_views, seen_by_peers, silence_left
 from function_app.domain.service.kinds import kind_of
-from function_app.domain.service.look import Look
 from function_app.domain.service.observation import (
     AgentReading,
     AgentStatus,
@@ -24,11 +21,10 @@ from function_app.domain.service.observation import (
     Value,
 )
 from function_app.domain.service.ranked.paths import Path, PathOrder
-from function_app.domain.service.record import Record
 from function_app.domain.topology.model import RouteServer, Service, Speaker, Topology
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.routes.foreign import contested_now
-from function_app.reconcile.store.records import StoredRecord
+from function_app.reconcile.store.records import Records
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -37,12 +33,6 @@ MARGIN = timedelta(milliseconds=20)
 """Added to a silence that is waited for: agents round its age."""
 ACCUSERS = 2
 """So many peers shorten the time that a silent agent is left to answer: one alone may lie, or be cut off itself."""
-
-
-type Held = Awaitable[StoredRecord]
-"""The record of a service, as it is loaded at the beginning of a look."""
-type Watch = Callable[[bool, Held], Awaitable[Observed]]
-"""Looks at the service; with `True` it reads again, and does not return what it has read already."""
 
 
 class AgentReadings:
@@ -54,12 +44,13 @@ class AgentReadings:
     def __init__(self, ports: Ports, topology: Topology) -> None:
         self.ports = ports
         self.topology = topology
-        self._round: StatusRound | None = None
+        self._first: asyncio.Future[tuple[datetime, Mapping[str, MemberReading]]] | None = None
 
     async def read(self, again: bool = False) -> tuple[datetime, Mapping[str, MemberReading]]:
         """When the statuses were requested, and by agent its status or why there is none."""
-        round_ = self._requested(again)
-        return round_.at, await asyncio.shield(round_.ended)
+        if again or self._first is None:
+            self._first = asyncio.ensure_future(self._request())
+        return await self._first
 
     async def read_lasting(self, service: Service, again: bool = False) -> tuple[datetime, Mapping[str, MemberReading]]:
         """As `read`, and once more if a member of this service fell silent just now: when its silence is evidence.
@@ -74,79 +65,25 @@ class AgentReadings:
         await asyncio.sleep((left + MARGIN).total_seconds())
         return await self.read(again=True)
 
-    def _requested(self, again: bool) -> "StatusRound":
-        if again or self._round is None:
-            self._round = StatusRound(self.ports, self.topology)
-        return self._round
+    async def _request(self) -> tuple[datetime, Mapping[str, MemberReading]]:
+        at = self.ports.clock.now()
+        return at, await agents(self.ports, self.topology, self.topology.timing.observe_fast)
 
-    def watch(self, service: Service) -> Watch:
-        """Looks at one service through the agents alone, as a fast pass does; `True` looks again. Members that decide nothing
-        (`is_settled`) get as long again as the answers of those that do took, and are waited for no longer."""
+    def watch(self, service: Service) -> Callable[[bool], Awaitable[Observed]]:
+        """Looks at one service through the agents alone, as a fast pass does; `True` looks again."""
 
-        async def look(again: bool, held: Held) -> Observed:
-            round_ = self._requested(again)
-            record = (await held).record
-            if not await round_.answers_for(partial(self._is_settled, service, record)):
-                at, readings = await self.read_lasting(service)
-            else:
-                at, readings = round_.at, round_.readings()
+        async def look(again: bool) -> Observed:
+            at, readings = await self.read_lasting(service, again)
             return Observed(at, readings, ordered=ordered(self.topology, service, readings))
 
         return look
 
-    def _is_settled(self, service: Service, record: Record, round_: "StatusRound") -> bool:
-        look = Look(service, self.topology.timing, Observed(round_.at, round_.readings()), record, round_.at)
-        return is_settled(look, round_.silent)
 
-
-class StatusRound:
-    """One request of the status of every commanded agent, all at once, and the answers as they come."""
-
-    def __init__(self, ports: Ports, topology: Topology) -> None:
-        self.at = ports.clock.now()
-        self._topology = topology
-        self._tasks = {
-            name: asyncio.ensure_future(_status(ports, topology, topology.speaker(name), topology.timing.observe_fast))
-            for name in sorted(topology.commanded)
-        }
-        self.ended = asyncio.ensure_future(self._end(ports))
-
-    async def _end(self, ports: Ports) -> Mapping[str, MemberReading]:
-        try:
-            await _answers(ports, self._topology, self._tasks, self._topology.timing.observe_fast)
-        finally:
-            for task in self._tasks.values():
-                task.cancel()
-        return self.readings()
-
-    @property
-    def silent(self) -> frozenset[str]:
-        """The agents that have not answered yet."""
-        return frozenset(name for name, task in self._tasks.items() if not task.done())
-
-    def readings(self) -> Mapping[str, MemberReading]:
-        """By agent its status, or NO_ANSWER. Members without an agent are in it as what they are."""
-        answered = {name: task.result() if _answered(task) else NO_ANSWER for name, task in self._tasks.items()}
-        return answered | dict.fromkeys(self._topology.appliances, Appliance())
-
-    async def answers_for(self, settled: Callable[["StatusRound"], bool]) -> bool:
-        """Whether it was settled by some of the answers, before the round ended. As long again is left to the missing ones."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        while not self.ended.done():
-            if settled(self):
-                await asyncio.wait({self.ended}, timeout=loop.time() - began)
-                return not self.ended.done()
-            waits = {self.ended, *(self._tasks[name] for name in self.silent)}
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        return False
-
-
-async def one_look(agents: AgentReadings, service: Service, again: bool, held: Held) -> Observed:
+async def one_look(agents: AgentReadings, service: Service, again: bool = False) -> Observed:
     """Observes a service through its agents and its load balancer. The order of these lines is a safety rule:
 
-    1. the record first: only the record as it was before the load balancer was read can tell whether a Down in it is ours,
-       so a pass that finds another etag later looks again;
+    1. the etag of the record first: only the record as it was before the load balancer was read can tell whether a Down in
+       it is ours, so a pass that finds another etag later looks again;
     2. then the agents, the load balancer and the app's own checks, at the same time;
     3. the look is dated at the earlier of the two moments.
 
@@ -155,17 +92,17 @@ async def one_look(agents: AgentReadings, service: Service, again: bool, held: H
     """
     ports = agents.ports
     if service.load_balancer is None:
-        look = agents.watch(service)(again, held)
+        look = agents.watch(service)(again)
         observed, shown, contested = await asyncio.gather(
             look, connected(ports, agents.topology, service), contested_now(ports, agents.topology, service)
         )
         return replace(observed, connected=shown, contested=contested)
     began = ports.clock.now()
-    await held
+    etag = await Records(ports.documents).etag(agents.topology, service)
     (at, readings), reading, own = await asyncio.gather(
         agents.read_lasting(service, again), balancer(ports, agents.topology, service), own_checks(agents, service)
     )
-    return Observed(min(began, at), {**readings, **own}, reading)
+    return Observed(min(began, at), {**readings, **own}, reading, etag)
 
 
 async def own_checks(agents: AgentReadings, service: Service) -> Mapping[str, MemberReading]:
@@ -174,6 +111,20 @@ async def own_checks(agents: AgentReadings, service: Service) -> Mapping[str, Me
     bare = [topology.speaker(name) for name in service.names if name in topology.appliances]
     reached = await asyncio.gather(*(checks.reaches(speaker, topology.timing.observe_fast) for speaker in bare))
     return {speaker.name: Appliance(value) for speaker, value in zip(bare, reached, strict=True)}
+
+
+async def agents(ports: Ports, topology: Topology, deadline: timedelta) -> Mapping[str, MemberReading]:
+    """The status of every commanded agent, all requested at once; NO_ANSWER for those that `deadline` cut off. Members
+    without an agent are in it as what they are."""
+    names = sorted(topology.commanded)
+    tasks = {name: asyncio.ensure_future(_status(ports, topology, topology.speaker(name), deadline)) for name in names}
+    try:
+        await _answers(ports, topology, tasks, deadline)
+    finally:
+        for task in tasks.values():
+            task.cancel()
+    answered = {name: task.result() if _answered(task) else NO_ANSWER for name, task in tasks.items()}
+    return answered | dict.fromkeys(topology.appliances, Appliance())
 
 
 async def _status(ports: Ports, topology: Topology, speaker: Speaker, deadline: timedelta) -> AgentReading:
@@ -191,13 +142,14 @@ async def _answers(
     loop = asyncio.get_running_loop()
     ends = loop.time() + deadline.total_seconds()
     while silent := {name: task for name, task in tasks.items() if not task.done()}:
+        done, _ = await asyncio.wait(silent.values(), timeout=ends - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+        silent = {name: task for name, task in silent.items() if not task.done()}
+        if not done or not silent:
+            return
         answered = {name: task.result() for name, task in tasks.items() if task.done()}
         seen = Observed(ports.clock.now(), answered)
         if all(_is_given_up(name, seen) for name in silent):
             await asyncio.wait(silent.values(), timeout=topology.timing.gossip_period.total_seconds())
-            return
-        left = ends - loop.time()
-        if not (await asyncio.wait(silent.values(), timeout=left, return_when=asyncio.FIRST_COMPLETED))[0]:
             return
 
 

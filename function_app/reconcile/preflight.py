@@ -69,7 +69,7 @@ async def preflight_now(ports: Ports, topology: Topology) -> Report:
     asked = ports.clock.now()
     servers = (keep_membership(ports, topology, server, dry_run=True) for server in topology.route_servers)
     agents, arm, memberships, rehearsed = await asyncio.gather(
-        observe.StatusRound(ports, topology).ended,
+        observe.agents(ports, topology, topology.timing.observe_fast),
         _arm_facts(ports, topology),
         asyncio.gather(*servers),
         rehearsals(ports, topology),

@@ -191,15 +191,15 @@ async def test_an_alert_may_be_long_and_begin_with_a_byte_order_mark(stack: Stac
 async def test_an_alert_is_to_be_repeated_while_storage_does_not_answer(stack: Stack) -> None:
     """503: an action group repeats that, and no 500."""
     balancer = stack.topology()["services"][0]["nextHop"]["loadBalancer"]["id"]
-    queues = stack.storage / "queues"
-    queues.mkdir(exist_ok=True)
-    aside = queues.rename(stack.storage / "aside")
-    queues.write_text("not a directory")
+    turns = stack.storage / "turns" / TOPOLOGY
+    turns.mkdir(parents=True, exist_ok=True)
+    aside = turns.rename(stack.storage / "aside")
+    turns.write_text("not a directory")
     try:
         code, _ = await stack.ask_app("POST", "/alerts", _alert(balancer))
     finally:
-        queues.unlink()
-        aside.rename(queues)
+        turns.unlink()
+        aside.rename(turns)
     assert code == 503
 
 

@@ -16,7 +16,6 @@ Outside `learn` and `fencing`, |may_serve minus fenced| is at most 1: at most on
 for that; time only spaces, expires what operators said, and ends patience.
 """
 
-from collections.abc import Collection
 from dataclasses import replace as with_changes
 
 from msgspec.structs import replace
@@ -24,8 +23,6 @@ from msgspec.structs import replace
 from function_app.domain.service.active_active import everybody_serves
 from function_app.domain.service.confirm import with_probes
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect
-from function_app.domain.service.health import HealthRow, judge
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.learn import behind, learn, relearn
 from function_app.domain.service.leaving import leave
@@ -128,12 +125,3 @@ def _with_outward(look: Look, decision: Decision) -> Decision:
         alarms=decision.alarms + outward_alarms(look),
         settled=decision.settled and not effects,
     )
-
-
-def is_settled(look: Look, silent: Collection[str]) -> bool:
-    """Whether the answers that came decide already that the holder must be replaced, and by which member: the holder's own agent
-    finds a fault, and no member that is still `silent` could be the better choice."""
-    holder, rest = look.record.holder, look.record.phase is Phase.STABLE and not kind_of(look.service).is_ranked
-    if not rest or holder is None or judge(look, holder).row is not HealthRow.FATAL:
-        return False
-    return elect(look.with_best(silent), without=holder) not in {None, *silent}

@@ -1,6 +1,5 @@
 """One look at one service: everything that a decision about it may depend on, and the one parameter of all of them."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -65,13 +64,6 @@ class Look:
     def without_outward(self) -> "Look":
         """The same service, announcing nothing on-premises."""
         return replace(self, service=with_fields(self.service, outward=None))
-
-    def with_best(self, members: Collection[str]) -> "Look":
-        """The look in which each of these has answered, and says the best of itself."""
-        best = AgentStatus("", self.at, {}, unseen=True)
-        return replace(
-            self, observed=replace(self.observed, agents={**self.observed.agents, **dict.fromkeys(members, best)})
-        )
 
     def status(self, member: str) -> AgentStatus | None:
         """What its agent reported, None if it did not answer."""

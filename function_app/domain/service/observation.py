@@ -310,6 +310,8 @@ class Observed:
     at: datetime
     agents: Mapping[str, MemberReading]
     balancer: BalancerReading | str | None = None
+    record_etag: str | None = None
+    """Of the record that stood before the load balancer was read: only with that one can it tell whose a Down is."""
     proofs: Mapping[str, FenceProof] = field(default_factory=dict)
     lifted: Mapping[str, int] = field(default_factory=dict)
     """Members taken back into the pool in this pass, and the epoch of that: like a proof it counts in no other."""

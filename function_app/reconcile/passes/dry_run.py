@@ -39,9 +39,8 @@ async def plan(ports: Ports, in_force: InForce) -> Plan:
 
 async def _service(agents: observe.AgentReadings, service: Service) -> ServicePlan:
     ports, topology = agents.ports, agents.topology
-    loading = asyncio.ensure_future(Records(ports.documents).load(topology, service, ports.clock.now()))
-    observed, held = await asyncio.gather(observe.one_look(agents, service, False, loading), loading)
-    seen, decision = preview(topology, service, observed, held.record, ports.clock.now())
+    observed = await observe.one_look(agents, service)
+    seen, decision = await preview(topology, service, observed, ports)
     before = seen.record
     return ServicePlan(
         service=service.name,

@@ -29,16 +29,11 @@ async def fast_pass(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
 async def _services(ports: Ports, topology: Topology, trigger: str) -> Outcome:
     woken = ports.clock.now()
     agents = observe.AgentReadings(ports, topology)
+    _, readings = await agents.read()
+    silent = any(isinstance(reading, Unreachable) for reading in readings.values())
+    if silent and any(service.load_balancer for service in topology.services):
+        ports.load_balancers.warm()  # a fence is likely: its SDK takes seconds to import
     parts = (
         converge(ServicePass(ports, topology, s, Pace.FAST, trigger, woken), agents.watch(s)) for s in topology.services
     )
-    outcomes, _ = await asyncio.gather(asyncio.gather(*parts), _warm(agents))
-    return worst(tuple(outcomes))
-
-
-async def _warm(agents: observe.AgentReadings) -> None:
-    """Where an agent is silent a fence is likely, and its SDK takes seconds to import."""
-    _, readings = await agents.read()
-    silent = any(isinstance(reading, Unreachable) for reading in readings.values())
-    if silent and any(service.load_balancer for service in agents.topology.services):
-        agents.ports.load_balancers.warm()
+    return worst(tuple(await asyncio.gather(*parts)))

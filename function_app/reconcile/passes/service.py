@@ -1,8 +1,7 @@
 """Takes one service as far as it may go in this pass: decide, write the intent, act, look at what came of it, again."""
 
-import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +13,7 @@ from function_app.domain.service.decide import decide
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.guards import Opening, Touch, is_paused, refuse
 from function_app.domain.service.look import Look
-from function_app.domain.service.observation import Observed
+from function_app.domain.service.observation import BalancerReading, Observed
 from function_app.domain.service.orders import Order, obey
 from function_app.domain.service.record import Kind, Phase, Record
 from function_app.domain.service.referents import referents_of
@@ -22,7 +21,6 @@ from function_app.domain.service.steps import AwaitProbe, Effect
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import trace
 from function_app.reconcile.act.perform import Hand, perform
-from function_app.reconcile.observe import Watch
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace, named
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store.journal import Journal, keep
@@ -35,6 +33,9 @@ STEPS_MAX = 16
 """A failover takes five steps; beyond it the next pass goes on."""
 LOOKS_MAX = 4
 """How often a pass looks again because another one was faster; then the next pass goes on."""
+
+type Watch = Callable[[bool], Awaitable[Observed]]
+"""Looks at the service; with `True` it reads again, and does not return what it has read already."""
 
 
 @dataclass(slots=True)
@@ -104,13 +105,12 @@ class ServicePass:
     async def _looks(self, watch: Watch, progress: Progress) -> Outcome:
         outcome = Outcome(Ending.PENDING, (f"{self.service.name}: the record keeps changing",), timedelta(0))
         for attempt in range(LOOKS_MAX):
-            held = asyncio.ensure_future(self._load())
             with trace.span(self.ports, LOOK):
-                seen, stored = await asyncio.gather(watch(attempt > 0, held), held)
+                seen = await watch(attempt > 0)
             progress.observed = seen.after(progress.observed) if progress.observed else seen
             progress.waited = False
             try:
-                outcome = await self._one_look(progress, progress.observed, stored)
+                outcome = await self._one_look(progress, progress.observed)
             except Superseded:
                 continue
             if not progress.waited:
@@ -120,15 +120,15 @@ class ServicePass:
             outcome = Outcome(Ending.ACCEPTED, reasons, outcome.retry_after)
         return outcome
 
-    async def _load(self) -> StoredRecord:
-        return await Records(self.ports.documents).load(self.topology, self.service, self.ports.clock.now())
-
-    async def _one_look(self, progress: Progress, observed: Observed, held: StoredRecord) -> Outcome:
+    async def _one_look(self, progress: Progress, observed: Observed) -> Outcome:
         """Decide, guard, intend, act; as many steps as this look permits.
 
-        Raises Superseded when another writer changed the record since the look began.
+        Raises Superseded when another writer changed the record meanwhile.
         """
         records = Records(self.ports.documents)
+        held = await records.load(self.topology, self.service, observed.at)
+        if isinstance(observed.balancer, BalancerReading) and observed.record_etag != held.etag:
+            raise Superseded("the record changed while the load balancer was read: a Down in it may be ours or not")
         progress.began(held.record)
         progress.journal.look(self._look(observed, held.record))
         for _ in range(STEPS_MAX):
@@ -140,11 +140,10 @@ class ServicePass:
                 progress.journal.decided(look.now, before, decision, refused)
                 changes = decision.record != before
                 if refused or (order and not changes):
-                    await self._intend(records, held, before)
                     return self._refused(look, decision, refused, order)
-                held = await self._intend(records, held, decision.record)
                 if not changes and not decision.effects:
                     break
+                held = await self._intend(records, held, decision.record)
                 progress.stepped(look.now, before, decision)
                 if decision.effects:
                     hand = Hand(self.ports, self.topology, self.service, records, held)
@@ -241,11 +240,10 @@ def refusals(look: Look, decision: Decision, order: Order | None) -> tuple[Refus
     return () if order else refuse(Touch(), look)
 
 
-def preview(
-    topology: Topology, service: Service, observed: Observed, held: Record, now: datetime
-) -> tuple[Look, Decision]:
+async def preview(topology: Topology, service: Service, observed: Observed, ports: Ports) -> tuple[Look, Decision]:
     """What a pass would do first: the same code, with no effects and nothing written (dry run)."""
-    look = Look(service, topology.timing, observed, held, now, referents_of(topology, service))
+    held = await Records(ports.documents).load(topology, service, observed.at)
+    look = Look(service, topology.timing, observed, held.record, ports.clock.now(), referents_of(topology, service))
     decision = decide(look)
     refused = refusals(look, decision, None)
-    return look, Decision(held, held=tuple(map(str, refused))) if refused else decision
+    return look, Decision(held.record, held=tuple(map(str, refused))) if refused else decision

@@ -132,9 +132,9 @@ async def _service(service_pass: ServicePass, agents: observe.AgentReadings, exp
     tried = asyncio.ensure_future(explaining.part(f"{service.name}: own checks", partial(_own, agents, service), none))
     observed: Observed | None = None
 
-    async def look(again: bool, held: observe.Held) -> Observed:
+    async def look(again: bool) -> Observed:
         nonlocal observed
-        observed = await observe.one_look(agents, service, again, held)
+        observed = await observe.one_look(agents, service, again)
         return observed
 
     try:

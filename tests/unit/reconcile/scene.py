@@ -9,7 +9,6 @@ import msgspec
 from function_app.domain.service.observation import Observed
 from function_app.domain.service.record import Record
 from function_app.domain.topology.model import Topology
-from function_app.reconcile.observe import Held
 from function_app.reconcile.passes.fast import fast_pass
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
 from function_app.reconcile.passes.service import ServicePass
@@ -48,7 +47,7 @@ class Scene:
     async def decide_on(self, seen: Observed) -> Outcome:
         """One pass that has seen this, whenever that was."""
 
-        async def watch(again: bool, held: Held) -> Observed:
+        async def watch(again: bool) -> Observed:
             return seen
 
         service_pass = ServicePass(

@@ -22,7 +22,7 @@ from function_app.domain.service.observation import (
 )
 from function_app.domain.topology.model import RouteServer, Service, Speaker
 from function_app.reconcile.documents.event import Event
-from function_app.reconcile.observe import StatusRound
+from function_app.reconcile.observe import agents
 from function_app.reconcile.passes.dry_run import plan
 from function_app.reconcile.passes.outcome import Ending
 from function_app.reconcile.passes.slow import slow_pass
@@ -140,7 +140,7 @@ async def test_one_peer_that_misses_an_agent_does_not_shorten_the_time_it_has_to
     scene = Scene(members)
     stalled = Stalled(scene.world, 0.5, hangs=True)
     ports = replace(scene.ports, agents=stalled)
-    readings = await StatusRound(ports, scene.topology).ended
+    readings = await agents(ports, scene.topology, timedelta(seconds=1))
     assert isinstance(readings["nva-a"], AgentStatus) is answered
 
 

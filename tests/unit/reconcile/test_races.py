@@ -1,6 +1,5 @@
 """What a pass makes of a record that another pass changes while it looks, decides, or sleeps."""
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -52,20 +51,6 @@ class SlowToRead(FakeWorld):
             happen, self.meanwhile = self.meanwhile, None
             happen()
         return reading
-
-
-class SlowToLoad(FakeDocuments):
-    """Loads take some turns of the event loop, and are logged as they end."""
-
-    def __init__(self, log: list[str]) -> None:
-        super().__init__()
-        self.log = log
-
-    async def load(self, key: str) -> Stored | None:
-        for _ in range(5):
-            await asyncio.sleep(0)
-        self.log.append(key)
-        return await super().load(key)
 
 
 @pytest.fixture
@@ -124,37 +109,9 @@ async def test_a_look_is_as_old_as_its_question() -> None:
             return await super().status(topology, speaker, timeout)
 
     ports = make_ports(Sleeper(scene.topology), clock=scene.clock)
-    before, service = scene.clock.at, scene.topology.services[0]
-    held = Records(ports.documents).load(scene.topology, service, before)
-    assert (await AgentReadings(ports, scene.topology).watch(service)(False, held)).at == before
-
-
-async def test_the_record_is_read_before_the_load_balancer() -> None:
-    """Else a Down of another pass that came between the two would be looked up in a record that is newer than it."""
-    log: list[str] = []
-    world = SlowToRead(topology())
-    scene = Scene(world=world, documents=SlowToLoad(log))
-    await scene.settle()
-    log.clear()
-    world.meanwhile = lambda: log.append("the load balancer is read")
-    await scene.slow()
-    assert KEY in log[: log.index("the load balancer is read")]
-
-
-async def test_a_pass_that_finds_nothing_to_do_looks_again_where_another_one_wrote_meanwhile() -> None:
-    """What it would say of the service may be wrong: a Down that it did not know of is ours."""
-    world = SlowToRead(topology())
-    scene = Scene(world=world)
-    await scene.settle()
-    reads: list[str] = []
-
-    def another_pass_writes() -> None:
-        scene.documents.stored[KEY] = Stored(scene.documents.stored[KEY].body, "another")
-        world.meanwhile = lambda: reads.append("again")
-
-    world.meanwhile = another_pass_writes
-    await scene.slow()
-    assert reads == ["again"]
+    before = scene.clock.at
+    look = AgentReadings(ports, scene.topology).watch(scene.topology.services[0])
+    assert (await look(False)).at == before
 
 
 async def test_our_own_down_is_not_taken_for_an_operators_when_another_pass_lifts_it_meanwhile() -> None:
