@@ -15,6 +15,7 @@ import pytest
 import trustme
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from azure.core.exceptions import AzureError
 
 from function_app.adapters.arm import client as shared
 from function_app.adapters.arm.client import Azure, Cloud, ResourceId
@@ -138,6 +139,23 @@ async def test_authorities_that_cannot_be_read_are_named(written: str | None, wh
     with pytest.raises(Unavailable, match=f"the authorities in {file} cannot be used: .*{why}"):
         await azure.network("s")
     await azure.close()
+
+
+async def test_a_request_that_is_not_answered_ends_in_the_time_of_the_cloud() -> None:
+    """Whatever transport its client has: azure-core's own waits for five minutes."""
+
+    async def answers_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answers_nothing, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        azure = Azure(Cloud(Credential, f"http://127.0.0.1:{port}", timeout=timedelta(seconds=0.1)))
+        network = await azure.network("s")
+        with pytest.raises(AzureError, match=r"[Tt]imeout"):
+            async with asyncio.timeout(20):
+                await network.virtual_hubs.get("g", "rs", enforce_https=False)
+        await azure.close()
 
 
 async def test_a_credential_that_cannot_be_made_is_tried_again_next_time(sim: Simulator) -> None:

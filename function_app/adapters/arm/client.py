@@ -124,7 +124,8 @@ class Azure:
     def options(self) -> dict[str, Any]:
         """Client options, for `make` alone: the cloud's, and connections that all clients share."""
         transport = importlib.import_module("azure.core.pipeline.transport").AioHttpTransport
-        return {**self.cloud.options, "transport": transport(session=self._session, session_owner=False)}
+        given = self.cloud.options  # its timeouts are the transport's: azure-core takes them from there
+        return {**given, "transport": transport(session=self._session, session_owner=False, **given)}
 
     def warm(self) -> None:
         """Begins to import the management SDK in a thread, once; a failure shows at the first call."""
