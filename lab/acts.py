@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
-from lab.stack import NVAS, SERVICE, Stack
+from lab.stack import DATA, NVAS, PROBE, SERVICE, Stack
 from lab.traffic import ProbeWatch, Traffic
 from tools.processes import ToolError
 
@@ -54,6 +55,24 @@ class Stage:
     traffic: Traffic
     watch: ProbeWatch
     say: Say
+
+    @classmethod
+    def over(cls, stack: Stack, say: Say = lambda _: None) -> Self:
+        """Which watches the probe of every NVA."""
+        probes = {name: (stack.nva_address(name), PROBE, f"/probe/{SERVICE}") for name in stack.nvas}
+        return cls(stack, Traffic(), ProbeWatch(probes), say)
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[Self]:
+        """At rest to begin with, packets under way and probes watched all the while."""
+        self.watch.start()
+        try:
+            await self.traffic.start(self.stack.frontend, DATA)
+            await self.at_rest()
+            yield self
+        finally:
+            await self.traffic.stop()
+            await self.watch.stop()
 
     async def until(
         self, what: str, holds: Callable[[Mapping[str, Any]], bool], within: float = WITHIN

@@ -18,8 +18,7 @@ from rich.table import Table
 
 from lab import keys
 from lab.acts import ACTS, Act, Stage, at_rest
-from lab.stack import DATA, NVAS, PROBE, ROOT, SERVICE, TIME_FACTOR, Stack
-from lab.traffic import ProbeWatch, Traffic
+from lab.stack import DATA, ROOT, TIME_FACTOR, Stack
 from tools.processes import ToolError, end_as_by_ctrl_c
 from tools.release.package import unpacked
 
@@ -42,7 +41,7 @@ async def play(stack: Stack, app: Path, console: Console) -> dict[str, Any]:
         timeline.say(f"a simulated Azure, {TIME_FACTOR} times faster than the real one; everything on {stack.net}.0/24")
         await stack.up(app)
         timeline.say(f"the Function App serves on {stack.host_url}")
-    stage = Stage(stack, Traffic(), ProbeWatch(_probes(stack)), timeline.say)
+    stage = Stage.over(stack, timeline.say)
     stage.watch.start()
     try:
         with console.status("peerings are created, both NVAs announce the prefix, both instances are checked"):
@@ -74,10 +73,6 @@ async def play(stack: Stack, app: Path, console: Console) -> dict[str, Any]:
         "packets": {"sent": stage.traffic.sent, "answered": len(stage.traffic.replies)},
         "time_factor": TIME_FACTOR,
     }
-
-
-def _probes(stack: Stack) -> dict[str, tuple[str, int, str]]:
-    return {name: (stack.nva_address(name), PROBE, f"/probe/{SERVICE}") for name in NVAS}
 
 
 def _peerings(status: Any) -> int:

@@ -4,22 +4,17 @@
 """
 
 import contextlib
-import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).parents[1] / "build" / "node" / "node_modules" / ".bin" / "azurite"
-ACCOUNT = "devstoreaccount1"
-# The well-known account key of the storage emulators; published, and good for nothing else.
-KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+from lab.kit.azurite import ACCOUNT, ARGV, AZURITE, KEY, LISTENING, connection_string
+
 START_SECONDS = 30
-_LISTENING = re.compile(r"Azurite (Blob|Queue|Table) service is successfully listening at (http://\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +28,7 @@ class Azurite:
 
     @property
     def connection_string(self) -> str:
-        return (
-            f"DefaultEndpointsProtocol=http;AccountName={self.account};AccountKey={self.key};"
-            f"BlobEndpoint={self.blob_url};QueueEndpoint={self.queue_url};"
-        )
+        return connection_string(self.blob_url, self.queue_url)
 
 
 @contextlib.contextmanager
@@ -44,11 +36,11 @@ def running_azurite() -> Iterator[Azurite]:
     """Azurite for as long as the context lasts. Skips, naming what is missing, without Node or the package."""
     if shutil.which("node") is None:
         pytest.skip("Node.js is not installed: the suites over Azurite did not run")
-    if not PROGRAM.exists():
-        pytest.skip(f"Azurite is not installed ({PROGRAM} is missing; make installs it): its suites did not run")
+    if not AZURITE.exists():
+        pytest.skip(f"Azurite is not installed ({AZURITE} is missing; make installs it): its suites did not run")
     with tempfile.TemporaryDirectory() as directory:
         # The API version check is off: the SDK is always newer than what Azurite knows.
-        command = [str(PROGRAM), "--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence", "--silent"]
+        command = list(ARGV)
         for service in ("blob", "queue", "table"):
             command += [f"--{service}Host", "127.0.0.1", f"--{service}Port", "0"]
         process = subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -67,7 +59,7 @@ def _listening(process: subprocess.Popen[str]) -> dict[str, str]:
     assert process.stdout is not None
     for line in process.stdout:
         said.append(line)
-        if (found := _LISTENING.search(line)) is not None:
+        if (found := LISTENING.search(line)) is not None:
             urls[found[1]] = found[2]
         if len(urls) == 3:
             return urls

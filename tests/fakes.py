@@ -70,6 +70,7 @@ class FakeDocuments:
 
     def __init__(self) -> None:
         self.stored: dict[str, Stored] = {}
+        self.loads: list[str] = []
         self.writes: list[str] = []
         self.down = False
         self.before_save: list[tuple[str, bytes]] = []
@@ -79,6 +80,7 @@ class FakeDocuments:
             raise Unavailable("storage does not answer")
 
     async def load(self, key: str) -> Stored | None:
+        self.loads.append(key)
         self._check()
         return self.stored.get(key)
 

@@ -3,7 +3,6 @@ look at; what it says beyond that decides nothing."""
 
 import logging
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,7 +26,7 @@ from function_app.reconcile.passes.dry_run import plan, reasons
 from function_app.reconcile.passes.fast import fast_pass
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
 from function_app.reconcile.passes.slow import slow_pass
-from function_app.reconcile.passes.sweeps import keep_sweep
+from function_app.reconcile.passes.sweeps import keep_sweep, moment_in_sweep
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.preflight import preflight_now
 from function_app.reconcile.routes.evidence import gather_evidence
@@ -38,11 +37,6 @@ from function_app.reconcile.waiting import Marks
 log = logging.getLogger("hopkeeper.pass")
 
 HISTORY_MOST = 32
-AT_ONCE_MOST = 20
-"""So many topologies are swept together: ARM's bucket holds 250 requests."""
-APART = timedelta(seconds=0.25)
-SPREAD_MOST = timedelta(seconds=50)
-"""The sweep comes every minute."""
 NOT_ENROLLED = "no certificate is enrolled for the agent that it names"
 SUBSCRIPTIONS = "/subscriptions/"
 ESCAPED = re.compile(r"(?<!\\)\\+/")  # as JSON may write a solidus; in JSON in JSON more than once
@@ -231,7 +225,7 @@ class UseCases:
     async def wake_for(self, event: object) -> tuple[str, ...]:
         """Wakes every topology that names a resource, or a parent of one, whose id is anywhere in an event or an alert
         (JSON of any shape, all schemas alike); gives their names."""
-        names = await self.topologies.that_name(frozenset(ids_in(event)))
+        names = await self.topologies.naming(frozenset(ids_in(event)))
         for name in names:
             await come_soon(self.ports, name)
         return names
@@ -241,7 +235,7 @@ class UseCases:
         at a moment of its own, for ARM answers 25 requests a second and a pass makes half a dozen."""
         names = await self.topologies.names()
         for name in names:
-            await self.ports.wake_ups.send(name, _moment_in_sweep(name, len(names)))
+            await self.ports.wake_ups.send(name, moment_in_sweep(name, len(names)))
         await keep_sweep(self.ports, names)
         return names
 
@@ -270,13 +264,6 @@ def ids_in(event: object) -> Iterator[str]:
                 left += [*mapping.keys(), *mapping.values()]
             case list(items) | tuple(items):
                 left += items
-
-
-def _moment_in_sweep(name: str, among: int) -> timedelta:
-    """How long after the sweep a topology is woken: the same each time."""
-    if among <= AT_ONCE_MOST:
-        return timedelta(0)
-    return min(SPREAD_MOST, among * APART) * (zlib.crc32(name.encode()) / 2**32)
 
 
 def _no_such_service(topology: Topology, name: str) -> str:

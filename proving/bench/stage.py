@@ -46,8 +46,7 @@ class BenchStack(Stack):
         async with cls.make() as stack:
             stack.nvas, stack.sweep, stack.timing = nvas, NO_SWEEP, TIMING | AT_ONCE
             if storage == "azurite":
-                program = stack.programs.start("azurite", [*azurite.ARGV, *azurite.FREE_PORTS], "azurite")
-                stack.settings = {"AzureWebJobsStorage": await azurite.connection(program)}
+                stack.settings = {"AzureWebJobsStorage": await azurite.running(stack.programs)}
             runner = await stack._receive()
             try:
                 await stack.up(with_nvas=False)

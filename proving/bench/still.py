@@ -156,9 +156,7 @@ async def still_app(directory: str, storage: str, azure: Azure | None = None) ->
     azure, queue, programs = azure or Azure(), Queue(), Programs(Path(directory), f"bench-{Path(directory).name}")
     connection = f"directory:{directory}/documents"
     if storage == "azurite":
-        connection = await azurite.connection(
-            programs.start("azurite", [*azurite.ARGV, *azurite.FREE_PORTS], "azurite")
-        )
+        connection = await azurite.running(programs)
     product = wiring.build(settings.from_environment({"AzureWebJobsStorage": connection}, signs=False)).ports
     documents = CountedDocuments(product.documents)
     others: dict[str, Any] = {

@@ -13,8 +13,7 @@ import pytest_asyncio
 
 from lab import keys
 from lab.acts import Stage, data_path_dies
-from lab.stack import DATA, NVAS, PROBE, SERVICE, TIMING, TOPOLOGY, Stack
-from lab.traffic import ProbeWatch, Traffic
+from lab.stack import NVAS, SERVICE, TIMING, TOPOLOGY, Stack
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 LONGEST_GAP = 2.0
@@ -28,14 +27,8 @@ async def stage() -> AsyncIterator[Stage]:
     async with Stack.make() as stack:
         stack.timing = TIMING | {"spacingMax": TIMING["spacingStep"]}  # a dozen failovers in a row are meant here
         await stack.up()
-        probes = {name: (stack.nva_address(name), PROBE, f"/probe/{SERVICE}") for name in NVAS}
-        made = Stage(stack, Traffic(), ProbeWatch(probes), lambda _: None)
-        made.watch.start()
-        await made.traffic.start(stack.frontend, DATA)
-        await made.at_rest()
-        yield made
-        await made.traffic.stop()
-        await made.watch.stop()
+        async with Stage.over(stack).watched() as made:
+            yield made
         assert made.watch.both == []
 
 

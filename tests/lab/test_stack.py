@@ -12,8 +12,7 @@ import pytest_asyncio
 
 from lab import keys
 from lab.acts import Stage
-from lab.stack import DATA, PROBE, SERVICE, TOPOLOGY, Stack
-from lab.traffic import ProbeWatch, Traffic
+from lab.stack import SERVICE, TOPOLOGY, Stack
 
 together = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,14 +21,8 @@ together = pytest.mark.asyncio(loop_scope="module")
 async def stage() -> AsyncIterator[Stage]:
     async with Stack.make() as stack:
         await stack.up()
-        probes = {name: (stack.nva_address(name), PROBE, f"/probe/{SERVICE}") for name in ("nva-a", "nva-b")}
-        made = Stage(stack, Traffic(), ProbeWatch(probes), lambda _: None)
-        made.watch.start()
-        await made.traffic.start(stack.frontend, DATA)
-        await made.at_rest()
-        yield made
-        await made.traffic.stop()
-        await made.watch.stop()
+        async with Stage.over(stack).watched() as made:
+            yield made
         assert made.watch.both == []
 
 

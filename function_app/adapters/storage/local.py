@@ -79,19 +79,21 @@ class DocumentsInDirectory:
         await self._in_thread(f"remove {key!r}", unlink)
 
     async def keys(self, prefix: str) -> tuple[str, ...]:
-        folder = check_prefix(prefix).rpartition("/")[0]
-        found = await self._in_thread(f"list {prefix!r}", lambda: list(_walk(self._root, self._root / folder)))
-        return tuple(sorted(key for key in found if key.startswith(prefix)))
+        check_prefix(prefix)
+        return tuple(sorted(await self._in_thread(f"list {prefix!r}", lambda: list(self._found(prefix)))))
 
     async def versions(self, prefix: str) -> Mapping[str, str]:
         """By the times of the files: none is opened."""
-        folder = check_prefix(prefix).rpartition("/")[0]
+        check_prefix(prefix)
 
         def stamps() -> dict[str, str]:
-            found = (key for key in _walk(self._root, self._root / folder) if key.startswith(prefix))
-            return {key: f"{_modified_ns(self._root / key):x}" for key in found}
+            return {key: f"{_modified_ns(self._root / key):x}" for key in self._found(prefix)}
 
         return await self._in_thread(f"list {prefix!r}", stamps)
+
+    def _found(self, prefix: str) -> Iterator[str]:
+        folder = self._root / prefix.rpartition("/")[0]
+        return (key for key in _walk(self._root, folder) if key.startswith(prefix))
 
     async def _in_thread[T](self, what: str, work: Callable[[], T]) -> T:
         def guarded() -> T:

@@ -132,7 +132,7 @@ class Topologies:
 
     async def _listed(self, there: Iterable[str]) -> tuple[str, ...]:
         good = await self._documents.keys(keys.GOOD)
-        found = [name for key in there if (name := keys.topology_name(key)) is not None]
+        found = {name for key in there if (name := keys.topology_name(key)) is not None}
         left = [name for key in good if (name := keys.topology_name(key)) is not None and name not in found]
         return tuple(sorted([*found, *[name for name in left if await self._held(name) is not None]]))
 
@@ -223,39 +223,40 @@ class Topologies:
         held = {service.key: await records.load(topology, service, NEVER) for service in topology.services}
         return {key: stored.record for key, stored in held.items() if stored.etag is not None or not recorded}
 
-    async def that_name(self, resources: Collection[str]) -> tuple[str, ...]:
+    async def naming(self, resources: Collection[str]) -> tuple[str, ...]:
         """Topologies in force that name one of these (or a parent of it: a peering, a pool or an instance lies below what a
         topology names), ids in lower case. Documents that have not changed are not read again."""
         above = frozenset(parent for each in resources for parent in _upwards(each))
         versions = await self._documents.versions(keys.TOPOLOGIES)
-        named = [
-            (name, await self._names(name, versions.get(keys.topology(name)))) for name in await self._listed(versions)
-        ]
+        names = await self._listed(versions)
+        named = [(name, await self._resources(name, versions.get(keys.topology(name)))) for name in names]
         return tuple(name for name, ids in named if not ids.isdisjoint(above))
 
-    async def _names(self, name: str, version: str | None) -> frozenset[str]:
-        """The resources of a topology; none where it cannot be used, which is logged."""
+    async def _resources(self, name: str, version: str | None) -> frozenset[str]:
+        """Those that a topology names; none where it cannot be used."""
         known, ids = self._named.get(name, (None, frozenset[str]()))
         if version is not None and known == version:
             return ids
-        try:
-            in_force = await self.in_force(name)
-        except BadInput as error:
-            _log_unusable(name, error)
+        in_force = await self._usable(name)
+        if in_force is None:
             return frozenset()
         if version is not None and not in_force.problems:
             self._named[name] = version, in_force.topology.resource_ids
         return in_force.topology.resource_ids
 
     async def all_in_force(self) -> tuple[InForce, ...]:
-        """Every topology with a usable document; an unusable one is logged and hides no other."""
-        found = []
-        for name in await self.names():
-            try:
-                found.append(await self.in_force(name))
-            except BadInput as error:
-                _log_unusable(name, error)
-        return tuple(found)
+        """Every topology with a usable document; an unusable one hides no other."""
+        found = [await self._usable(name) for name in await self.names()]
+        return tuple(in_force for in_force in found if in_force is not None)
+
+    async def _usable(self, name: str) -> InForce | None:
+        """As `in_force`; None, and a line in the log, where there is none that can be used."""
+        try:
+            return await self.in_force(name)
+        except BadInput as error:
+            fields = {"topology": name, "problems": str(error)}
+            log.warning("a topology cannot be used: %s", fields, extra=fields)
+            return None
 
     async def apply(self, text: str) -> Topology:
         """As `put`, whatever is there."""
@@ -380,11 +381,6 @@ def _decoded(place: Place, text: str) -> tuple[Topology, tuple[Problem, ...]] | 
         return decode_stored(text, place)
     except BadInput as error:
         return error
-
-
-def _log_unusable(name: str, error: BadInput) -> None:
-    fields = {"topology": name, "problems": str(error)}
-    log.warning("a topology cannot be used: %s", fields, extra=fields)
 
 
 def _upwards(resource: str) -> Iterator[str]:

@@ -9,33 +9,21 @@ import pytest
 from function_app.domain.base.errors import Superseded
 from function_app.domain.topology.laws import Place
 from function_app.reconcile.passes.come_back import APART, come_back
-from function_app.reconcile.ports import Stored
+from function_app.reconcile.passes.sweeps import AT_ONCE_MOST, SPREAD_MOST
 from function_app.reconcile.store import keys
 from function_app.reconcile.store.topologies import Topologies
-from function_app.reconcile.use_cases import AT_ONCE_MOST, SPREAD_MOST, UseCases
+from function_app.reconcile.use_cases import UseCases
 from tests.builders import SUB, document, text
 from tests.fakes import FakeClock, FakeDocuments, FakeWakeUps, FakeWorld, make_ports
 
 NOW = timedelta(0)
 
 
-class Counted(FakeDocuments):
-    """Says which documents were read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.loads: list[str] = []
-
-    async def load(self, key: str) -> Stored | None:
-        self.loads.append(key)
-        return await super().load(key)
-
-
 class Swarm:
     """An app over topologies, each with a Route Server of its own."""
 
     def __init__(self, documents: FakeDocuments | None = None) -> None:
-        self.documents = documents or Counted()
+        self.documents = documents or FakeDocuments()
         self.clock, self.wake_ups = FakeClock(), FakeWakeUps()
         self.topologies = Topologies(self.documents, Place())
         world = FakeWorld(self.topologies.decoded(of("hub")))
@@ -93,7 +81,7 @@ async def test_an_event_is_looked_at_at_once_though_a_wake_up_is_due_much_later_
 
 
 async def test_an_event_wakes_though_another_writer_was_faster_for_that_one_may_be_older() -> None:
-    class Raced(Counted):
+    class Raced(FakeDocuments):
         async def save(self, key: str, body: bytes, etag: str | None) -> str:
             raise Superseded(key)
 
@@ -104,7 +92,7 @@ async def test_an_event_wakes_though_another_writer_was_faster_for_that_one_may_
 
 
 async def test_an_event_reads_no_document_that_has_not_changed() -> None:
-    documents = Counted()
+    documents = FakeDocuments()
     swarm = Swarm(documents)
     await swarm.with_topologies(3)
     await swarm.event("hub-1")

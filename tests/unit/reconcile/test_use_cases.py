@@ -9,7 +9,6 @@ import pytest
 from function_app.domain.base.errors import BadInput, NotAuthentic
 from function_app.domain.topology.laws import Place
 from function_app.reconcile.passes.outcome import Ending
-from function_app.reconcile.ports import Stored
 from function_app.reconcile.store.topologies import Topologies
 from function_app.reconcile.use_cases import UseCases
 from tests.builders import document, text
@@ -19,21 +18,9 @@ from tests.unit.reconcile.scene import Scene, as_json
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
 
-class Counted(FakeDocuments):
-    """Remembers which documents were loaded."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.loads: list[str] = []
-
-    async def load(self, key: str) -> Stored | None:
-        self.loads.append(key)
-        return await super().load(key)
-
-
-async def settled() -> tuple[Scene, Counted, UseCases]:
+async def settled() -> tuple[Scene, FakeDocuments, UseCases]:
     """A settled service, whose first member's agent is enrolled and whose second member's is not."""
-    documents = Counted()
+    documents = FakeDocuments()
     scene = Scene(documents=documents)
     app = UseCases(scene.ports, Topologies(documents, Place()))
     doc = document()
