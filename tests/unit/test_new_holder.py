@@ -201,6 +201,42 @@ def test_a_holder_that_is_promoted_again_is_given_the_looks_of_a_new_one_for_its
     assert decided(look(SERVING, balancer=DOWN), long_failing).record.phase is Phase.FENCING
 
 
+@pytest.mark.parametrize("phase", [Phase.STABLE, Phase.GRANTED])
+def test_a_holder_that_is_promoted_again_is_a_new_one_before_any_look_has_shown_its_probe_fail(phase: Phase) -> None:
+    before = stable(phase=phase, operation=with_fields(fresh(confirmed=True), kind=Kind.RENEW))
+    promoted = decided(look(not_serving(3)), before)
+    assert [type(effect) for effect in promoted.effects] == [SendPromote]
+    assert promoted.record.operation is not None
+    assert not promoted.record.operation.confirmed
+    found_failing = with_fields(promoted.record, tallies=failing(TIMING.load_balancer_fall))
+    assert decided(look(SERVING, balancer=DOWN), found_failing).record.phase is phase
+
+
+def test_a_granted_holder_that_booted_is_not_replaced_for_what_its_probe_found_until_it_is_promoted_again() -> None:
+    before = stable(
+        phase=Phase.GRANTED,
+        tallies=failing(TIMING.load_balancer_fall),
+        operation=with_fields(fresh(confirmed=True), kind=Kind.RENEW),
+        probe_down=frozenset({A}),
+    )
+    promoted = decided(look(not_serving(3), balancer=DOWN), before)
+    assert [type(effect) for effect in promoted.effects] == [SendPromote]
+    assert (promoted.record.phase, promoted.record.tallies) == (Phase.GRANTED, {})
+
+
+def test_a_holder_that_serves_at_an_older_epoch_keeps_what_its_probe_found_when_it_is_promoted() -> None:
+    """A foreign write opens an epoch and changes nothing of its data path."""
+    before = stable(
+        phase=Phase.GRANTED,
+        tallies=failing(1),
+        operation=with_fields(fresh(confirmed=True), kind=Kind.RENEW),
+        probe_down=frozenset({A}),
+    )
+    promoted = decided(look(status(2, Role.SERVING)), before)
+    assert [type(effect) for effect in promoted.effects] == [SendPromote]
+    assert promoted.record.tallies == failing(1)
+
+
 def test_one_that_never_serves_however_often_it_is_promoted_again_is_found_out() -> None:
     before = stable(tallies=failing(9), operation=fresh(), probe_down=frozenset({A}))
     assert decided(look(not_serving(3)), before).record == before

@@ -505,6 +505,7 @@ AT_REST = [
         "a holder whose machine has booted is sent PROMOTE of its epoch, and answers then",
         look(BOOTED),
         stable(),
+        changes={"operation": replace(ADOPTED, confirmed=False)},
         because=("nva-a has booted, and answers 503 until its role at epoch 3 is confirmed: sent again",),
         effects=(SendPromote(A, 3, "boot-1"),),
     ),

@@ -74,6 +74,18 @@ def _counted(look: Look, holder: str) -> dict[str, Tally]:
     return {holder: count} if count is not None else {}
 
 
+def counted_anew(look: Look, holder: str) -> Record:
+    """The record of a holder that is promoted again. Where it did not serve its probe fails for that, and counts anew, as after
+    every promotion, also where no look has shown it yet. Once, until it was seen to rise: one that never serves must still be
+    found out."""
+    record, operation = look.record, look.operation
+    serves = look.serves(holder) and not look.is_unconfirmed(holder)
+    if serves or operation is None or not operation.confirmed:
+        return record
+    others = {name: count for name, count in record.tallies.items() if name != holder}
+    return replace(record, operation=replace(operation, confirmed=False), tallies=others)
+
+
 def confirm(look: Look, target: str) -> Decision:
     """Step 6, off the failover path: stable once the load balancer's probe agrees.
 

@@ -4,7 +4,7 @@ from dataclasses import replace as with_changes
 
 from msgspec.structs import replace
 
-from function_app.domain.service.confirm import is_known_to_serve, may_predate
+from function_app.domain.service.confirm import counted_anew, is_known_to_serve, may_predate
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect, is_down_by_operator, is_last_choice, set_back, why_not
 from function_app.domain.service.failover import failover
@@ -103,6 +103,9 @@ def _other_target(look: Look, why: str) -> Decision:
 
 def _grant(look: Look, target: str) -> Decision:
     """Steps 4-6: lift the target, promote it, confirm it. A target that fails meanwhile is followed by the next one."""
+    promoting = promote(look, target)
+    if promoting:
+        look = look.with_record(counted_anew(look, target))
     record = look.record
     if failing := failover(look, target):
         going_on = failing.effects or failing.record != record
@@ -110,7 +113,6 @@ def _grant(look: Look, target: str) -> Decision:
     if look.role(target) == (record.epoch, Role.STANDBY):
         return renewed(look, target)
     lifting = lift(look, target)
-    promoting = promote(look, target)
     if lifting is not None and (lifting.effects or lifting.record != record):
         return with_changes(lifting, effects=lifting.effects + promoting)
     held = lifting.held if lifting else ()

@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from function_app.domain.service.alarms import alarms
-from function_app.domain.service.confirm import may_predate
+from function_app.domain.service.confirm import counted_anew, may_predate
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect, is_drained, maintained, unable
 from function_app.domain.service.failover import failover
@@ -14,7 +14,7 @@ from function_app.domain.service.look import Look
 from function_app.domain.service.observation import Role
 from function_app.domain.service.operation import renewed
 from function_app.domain.service.protocol import acks_of, open_operation, promote, take_back
-from function_app.domain.service.record import Kind, Record
+from function_app.domain.service.record import Kind
 from function_app.domain.service.rehearsal import is_rehearsed
 from function_app.domain.service.steps import SendFence, SendPromote
 
@@ -26,13 +26,13 @@ def keep(look: Look, holder: str, freshly_in_doubt: bool) -> Decision:
     """
     record, promoting = look.record, promote(look, holder)
     if promoting and look.is_unconfirmed(holder):  # first: its probe fails for that alone
-        return Decision(_unproven(record, holder), promoting, because=(_why_again(look, holder),))
+        return Decision(counted_anew(look, holder), promoting, because=(_why_again(look, holder),))
     if failing := failover(look, holder):
         return failing
     if look.role(holder) == (record.epoch, Role.STANDBY):
         return renewed(look, holder)
     if promoting:
-        return Decision(_unproven(record, holder), promoting, because=(_why_again(look, holder),))
+        return Decision(counted_anew(look, holder), promoting, because=(_why_again(look, holder),))
     return (
         _others_stand_by(look, holder)
         or _rejoined(look, holder)
@@ -40,16 +40,6 @@ def keep(look: Look, holder: str, freshly_in_doubt: bool) -> Decision:
         or _reminded(look, holder, freshly_in_doubt)
         or _at_rest(look, holder)
     )
-
-
-def _unproven(record: Record, holder: str) -> Record:
-    """The record of a holder that did not serve and is promoted again: its probe, which failed for that, counts anew, as after
-    every promotion. Once, until it was seen to rise: one that never serves must still be found out."""
-    operation = record.operation
-    if operation is None or not operation.confirmed or holder not in record.tallies:
-        return record
-    others = {name: count for name, count in record.tallies.items() if name != holder}
-    return replace(record, operation=replace(operation, confirmed=False), tallies=others)
 
 
 def _why_again(look: Look, holder: str) -> str:
