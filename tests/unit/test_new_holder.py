@@ -7,7 +7,15 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace as with_fields
 
-from function_app.domain.service.observation import FAILING, AdminState, AgentStatus, Backend, BalancerReading, Role
+from function_app.domain.service.observation import (
+    FAILING,
+    AdminState,
+    AgentStatus,
+    Backend,
+    BalancerReading,
+    Role,
+    Unreachable,
+)
 from function_app.domain.service.record import Kind, Operation, Phase, Record, Tally
 from function_app.domain.service.steps import SendPromote
 from tests.builders import NOW, balancer, stable, status
@@ -235,6 +243,20 @@ def test_a_holder_that_serves_at_an_older_epoch_keeps_what_its_probe_found_when_
     promoted = decided(look(status(2, Role.SERVING)), before)
     assert [type(effect) for effect in promoted.effects] == [SendPromote]
     assert promoted.record.tallies == failing(1)
+
+
+@pytest.mark.parametrize(
+    ("holder", "phase"),
+    [(SILENT, Phase.FENCING), (status(2), Phase.GRANTED)],
+    ids=["out of reach", "it can be promoted"],
+)
+def test_where_an_operation_goes_back_to_a_holder_out_of_reach_its_failing_probe_counts(
+    holder: AgentStatus | Unreachable, phase: Phase
+) -> None:
+    """The one that serves fails as it is to be replaced: FENCE gets no answer, and nothing else shows that it is gone."""
+    counts = {A: Tally(bad=TIMING.load_balancer_fall - 1, at=NOW - 2 * TIMING.doubt_poll)}
+    before = stable(phase=Phase.GRANTED, operation=fresh(), tallies=counts)
+    assert decided(look(holder, balancer=DOWN), before).record.phase is phase
 
 
 def test_one_that_never_serves_however_often_it_is_promoted_again_is_found_out() -> None:

@@ -28,7 +28,7 @@ def with_probes(look: Look) -> Record:
     probed = {name: backend.probed for name, backend in balancer.backends.items()}
     up = {name for name, value in probed.items() if value is Value.OK}
     down = {name for name, value in probed.items() if value is Value.BAD}
-    counts = _counted(look, holder) if is_known_to_serve(look) else record.tallies
+    counts = _counted(look, holder) if is_probe_news(look) else record.tallies
     return replace(
         record,
         tallies=counts,
@@ -63,9 +63,12 @@ def _admitted(look: Look, others: set[str]) -> dict[str, Tally]:
     return {name: count for name, count in counts if count is not None}
 
 
-def is_known_to_serve(look: Look) -> bool:
-    """Whether a failing probe is news: a fresh holder's fails for a while."""
-    return look.record.phase is Phase.STABLE or look.kind is Kind.RENEW
+def is_probe_news(look: Look) -> bool:
+    """Whether a failing probe is news: a fresh holder's fails for a while. Not so that of one to which an operation went back and
+    whose agent does not answer: it serves as before, or stands by and cannot be promoted."""
+    record = look.record
+    is_out_of_reach = look.kind is Kind.BACK and record.target is not None and look.role(record.target) is None
+    return record.phase is Phase.STABLE or look.kind is Kind.RENEW or is_out_of_reach
 
 
 def _counted(look: Look, holder: str) -> dict[str, Tally]:

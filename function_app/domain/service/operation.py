@@ -4,7 +4,7 @@ from dataclasses import replace as with_changes
 
 from msgspec.structs import replace
 
-from function_app.domain.service.confirm import counted_anew, is_known_to_serve, may_predate
+from function_app.domain.service.confirm import counted_anew, is_probe_news, may_predate
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import elect, is_down_by_operator, is_last_choice, set_back, why_not
 from function_app.domain.service.failover import failover
@@ -51,7 +51,7 @@ def fence_again(look: Look, holder: str) -> Decision | None:
 def _serves_instead(look: Look, holder: str, loosed: set[str]) -> str | None:
     """Which of these, without an agent, serves in place of a holder that is known to serve and gets none now: to fence
     it for such a holder would leave none. At a single look, as that has to choose between the two of them anyway."""
-    if not is_known_to_serve(look) or look.probed(holder) is not Value.BAD or may_predate(look, holder):
+    if not is_probe_news(look) or look.probed(holder) is not Value.BAD or may_predate(look, holder):
         return None
     if not all(map(look.is_appliance, loosed)):
         return None
