@@ -11,7 +11,7 @@ from function_app.domain.service.health import tally
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import BalancerReading, Observed, Value
 from function_app.domain.service.patience import patience_is_over
-from function_app.domain.service.protocol import back, open_operation
+from function_app.domain.service.protocol import back, open_operation, promote
 from function_app.domain.service.record import Kind, Operation, Phase, Record, Tally
 
 
@@ -83,7 +83,7 @@ def counted_anew(look: Look, holder: str) -> Record:
     found out."""
     record, operation = look.record, look.operation
     serves = look.serves(holder) and not look.is_unconfirmed(holder)
-    if serves or operation is None or not operation.confirmed:
+    if serves or operation is None or not operation.confirmed or not promote(look, holder):
         return record
     others = {name: count for name, count in record.tallies.items() if name != holder}
     return replace(record, operation=replace(operation, confirmed=False), tallies=others)

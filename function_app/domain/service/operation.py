@@ -104,9 +104,8 @@ def _other_target(look: Look, why: str) -> Decision:
 def _grant(look: Look, target: str) -> Decision:
     """Steps 4-6: lift the target, promote it, confirm it. A target that fails meanwhile is followed by the next one."""
     promoting = promote(look, target)
-    if promoting:
-        look = look.with_record(counted_anew(look, target))
-    record = look.record
+    record = counted_anew(look, target)
+    look = look.with_record(record)
     if failing := failover(look, target):
         going_on = failing.effects or failing.record != record
         return failing if going_on else _waited_for(look, target, *failing.held)
