@@ -49,6 +49,7 @@ from function_app.reconcile.ports import (
     Stored,
 )
 from function_app.reconcile.telemetry import Measure, Span
+from lab.kit.documents import directly_below
 from tests.builders import FRONTEND, NOW
 
 INSTANCES = (IPv4Address("10.0.2.4"), IPv4Address("10.0.2.5"))
@@ -112,6 +113,10 @@ class FakeDocuments:
     async def keys(self, prefix: str) -> tuple[str, ...]:
         self._check()
         return tuple(sorted(key for key in self.stored if key.startswith(prefix)))
+
+    async def below(self, folder: str) -> tuple[str, ...]:
+        self._check()
+        return directly_below(folder, self.stored)
 
     async def versions(self, prefix: str) -> Mapping[str, str]:
         return {key: self.stored[key].etag for key in await self.keys(prefix)}

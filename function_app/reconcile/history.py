@@ -1,14 +1,17 @@
 """Reads the history of a service: its last entries, and those that explain a moment."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import batched
 
 from function_app.reconcile.documents.history import Entry, Explanation
 from function_app.reconcile.ports import Documents
 from function_app.reconcile.store import kept, keys
 
 BACK = 32
-"""How many entries before a moment are read: passes overlap, and the one that acted need not have begun last."""
+"""How many entries before a moment are read: passes overlap, and the one that acted need not have begun last. So many are read
+at once."""
 
 
 async def entries(
@@ -16,11 +19,13 @@ async def entries(
 ) -> tuple[Entry, ...]:
     """The last entries, at most `most`, the newest last; or the first of those that began later than `after`. Those that cannot
     be read are left out. Raises Unavailable."""
-    found = await documents.keys(keys.history(topology, service))
-    if after is not None:
-        later = [key for key in found if keys.stamp_of(key) > keys.stamp(after)]
-        return tuple(await _read(documents, later[:most]))
-    return tuple(await _read(documents, found[-most:]))
+    folder = keys.history(topology, service)
+    found = (
+        await newest(documents, folder, most)
+        if after is None
+        else await _since(documents, folder, keys.stamp(after), most)
+    )
+    return tuple(await _read(documents, found))
 
 
 async def explain(documents: Documents, topology: str, service: str, at: datetime | None) -> Explanation:
@@ -33,16 +38,52 @@ async def explain(documents: Documents, topology: str, service: str, at: datetim
     |                    | and the next one, where it names an operation that none of these names: an instance  |
     |                    | died before it stored its entry, and another one went on with its operation          |
     """
-    found = await documents.keys(keys.history(topology, service))
-    begun = found if at is None else [key for key in found if keys.stamp_of(key) <= keys.stamp(_to_its_end(at))]
-    if at is None or not begun:
-        shown = await _read(documents, begun[-1:])
+    folder = keys.history(topology, service)
+    if at is None:
+        shown = await _read(documents, await newest(documents, folder, 1))
     else:
-        recent = await _read(documents, begun[-BACK:])
+        moment = keys.stamp(_to_its_end(at))
+        recent = await _read(documents, await newest(documents, folder, BACK, moment))
         shown = [entry for entry in recent if entry.ended >= at] or recent[-1:]
-        later = await _read(documents, found[len(begun) : len(begun) + 1])
-        shown += _going_on_with_another(later, shown)
+        if shown:
+            later = await _read(documents, await _since(documents, folder, moment, 1))
+            shown += _going_on_with_another(later, shown)
     return Explanation(topology=topology, service=service, at=at, entries=tuple(shown))
+
+
+async def newest(documents: Documents, folder: str, most: int, until: str | None = None) -> list[str]:
+    """The last keys of a history, at most `most`, the newest last; with `until`, of those whose stamp is not later. Lists the
+    days, and of these as many as it takes. Raises Unavailable."""
+    found: list[str] = []
+    for each in reversed(await _days(documents, folder)):
+        if until is None or keys.stamp_of(each) <= until:
+            inside = await _inside(documents, each)
+            found[:0] = [key for key in inside if until is None or keys.stamp_of(key) <= until]
+        if len(found) >= most:
+            break
+    return found[-most:]
+
+
+async def _since(documents: Documents, folder: str, after: str, most: int) -> list[str]:
+    """The first keys of a history whose stamp is later than `after`, at most `most`."""
+    found: list[str] = []
+    for each in await _days(documents, folder):
+        if keys.day_of(keys.stamp_of(each)) >= keys.day_of(after):
+            found += [key for key in await _inside(documents, each) if keys.stamp_of(key) > after]
+        if len(found) >= most:
+            break
+    return found[:most]
+
+
+async def _days(documents: Documents, folder: str) -> list[str]:
+    """The days of a history, before each the entries that an earlier version stored on it beside the folder."""
+    found = await documents.below(folder)
+    return sorted(found, key=lambda each: (keys.day_of(keys.stamp_of(each)), each.endswith("/"), each))
+
+
+async def _inside(documents: Documents, each: str) -> tuple[str, ...]:
+    """The keys of a day; an entry of an earlier version stands for itself."""
+    return await documents.keys(each) if each.endswith("/") else (each,)
 
 
 def _to_its_end(at: datetime) -> datetime:
@@ -58,5 +99,8 @@ def _going_on_with_another(later: Sequence[Entry], shown: Sequence[Entry]) -> li
 
 
 async def _read(documents: Documents, keys: Sequence[str]) -> list[Entry]:
-    found = [(await kept.load(documents, key, Entry))[0] for key in keys]
-    return [entry for entry in found if entry is not None]
+    """Those that can be read, in the order of their keys."""
+    found = []
+    for some in batched(keys, BACK, strict=False):
+        found += await asyncio.gather(*(kept.load(documents, key, Entry) for key in some))
+    return [entry for entry, _ in found if entry is not None]

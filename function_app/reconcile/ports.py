@@ -60,6 +60,9 @@ class Documents(Protocol):
     async def keys(self, prefix: str) -> tuple[str, ...]:
         """Every key that starts with `prefix`, sorted."""
 
+    async def below(self, folder: str) -> tuple[str, ...]:
+        """What is directly below a folder, whose name ends with a slash, sorted: keys, and folders, which end with one."""
+
     async def versions(self, prefix: str) -> Mapping[str, str]:
         """The same, each with something that is another one after every write."""
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from function_app.domain.base.errors import HopkeeperError
 from function_app.reconcile.documents.events import Events
+from function_app.reconcile.history import newest
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store import keys
 from function_app.reconcile.store.records import Records
@@ -59,4 +60,4 @@ async def _versions(ports: Ports, topologies: Topologies, name: str) -> AsyncIte
     yield look.etag if look else ""
     for service in in_force.topology.services:
         yield await Records(ports.documents).etag(in_force.topology, service) or ""
-        yield "".join((await ports.documents.keys(keys.history(name, service.name)))[-1:])
+        yield "".join(await newest(ports.documents, keys.history(name, service.name), 1))

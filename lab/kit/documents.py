@@ -1,11 +1,17 @@
 """The app's documents in memory, with the compare-and-swap that a storage account gives, and its outages."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from function_app.domain.base.errors import Superseded, Unavailable
 from function_app.reconcile.ports import Stored
 
 type Listener = Callable[[str, bytes], None]
+
+
+def directly_below(folder: str, keys: Iterable[str]) -> tuple[str, ...]:
+    """What a storage answers that lists a folder (`Documents.below`), of all the keys in it."""
+    rests = (key[len(folder) :].partition("/") for key in keys if key.startswith(folder))
+    return tuple(sorted({folder + name + slash for name, slash, _ in rests}))
 
 
 class DocumentsInMemory:
@@ -52,6 +58,9 @@ class DocumentsInMemory:
     async def keys(self, prefix: str) -> tuple[str, ...]:
         self._reach()
         return tuple(sorted(key for key in self._stored if key.startswith(prefix)))
+
+    async def below(self, folder: str) -> tuple[str, ...]:
+        return directly_below(folder, await self.keys(folder))
 
     async def versions(self, prefix: str) -> Mapping[str, str]:
         return {key: self._stored[key].etag for key in await self.keys(prefix)}

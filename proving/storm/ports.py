@@ -130,6 +130,9 @@ class HostDocuments:
         )
         return found
 
+    async def below(self, folder: str) -> tuple[str, ...]:
+        raise NotImplementedError("no history publishes events or waits for what changes")
+
     async def versions(self, prefix: str) -> Mapping[str, str]:
         raise NotImplementedError("no history has events from outside")
 

@@ -13,6 +13,7 @@ from function_app.reconcile.history import explain
 from function_app.reconcile.ports import Stored
 from function_app.reconcile.store import keys
 from function_app.views.explain import explanation_lines
+from lab.kit.documents import directly_below
 from proving.storm.world import World
 
 SOURCES = ("A ", "P ", "L ")
@@ -53,6 +54,9 @@ class Filed:
 
     async def keys(self, prefix: str) -> tuple[str, ...]:
         return tuple(sorted(key for key in self._filed if key.startswith(prefix)))
+
+    async def below(self, folder: str) -> tuple[str, ...]:
+        return directly_below(folder, self._filed)
 
     async def versions(self, prefix: str) -> Mapping[str, str]:
         raise NotImplementedError("explaining reads what is filed, once")

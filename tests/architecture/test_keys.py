@@ -19,7 +19,7 @@ SPELLED = {
     keys.last_good("hub"): "good/hub.yaml",
     keys.previous("hub"): "previous/hub.yaml",
     keys.record("hub", "fw"): "records/hub/fw.json",
-    keys.history_entry("hub", "fw", AT, "fast"): "history/hub/fw/20260102T030405.000678Z-fast.json",
+    keys.history_entry("hub", "fw", AT, "fast"): "history/hub/fw/20260102/20260102T030405.000678Z-fast.json",
     keys.status("hub"): "status/hub.json",
     keys.preflight("hub"): "preflight/hub.json",
     keys.rehearsal("hub", "fw"): "rehearsals/hub/fw.json",

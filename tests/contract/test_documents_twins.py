@@ -168,6 +168,24 @@ async def test_keys_are_those_with_the_prefix_sorted(documents: Documents) -> No
     assert await documents.keys("none/at/all/") == ()
 
 
+async def test_a_folder_lists_what_is_directly_below_it_and_folders_end_with_a_slash(documents: Documents) -> None:
+    for key in (
+        "history/hub/fw/20260102/a.json",
+        "history/hub/fw/20260102/b.json",
+        "history/hub/fw/z.json",
+        "history/x/y",
+    ):
+        await documents.put(key, b"x")
+
+    assert await documents.below("history/hub/fw/") == ("history/hub/fw/20260102/", "history/hub/fw/z.json")
+    assert await documents.below("history/hub/fw/20260102/") == (
+        "history/hub/fw/20260102/a.json",
+        "history/hub/fw/20260102/b.json",
+    )
+    assert await documents.below("history/") == ("history/hub/", "history/x/")
+    assert await documents.below("history/hub/fwd/") == ()
+
+
 async def test_keys_of_an_empty_store_are_none(documents: Documents) -> None:
     assert await documents.keys("topologies/") == ()
 
@@ -307,6 +325,7 @@ async def test_storage_that_cannot_be_had_is_unavailable(broken: Documents) -> N
         broken.put("fw.json", b"x"),
         broken.remove("fw.json", "etag"),
         broken.keys(""),
+        broken.below("history/"),
     ):
         with pytest.raises(Unavailable) as raised:
             await attempt

@@ -129,6 +129,15 @@ class DocumentsInBlobs:
 
         return await self._call(f"list {prefix!r}", names)
 
+    async def below(self, folder: str) -> tuple[str, ...]:
+        check_prefix(folder)
+
+        async def names(sdk: _Blobs) -> tuple[str, ...]:
+            listed = sdk.client.walk_blobs(name_starts_with=folder or None, delimiter="/")
+            return tuple(sorted([found.name async for found in listed if is_key(found.name.removesuffix("/"))]))
+
+        return await self._call(f"list {folder!r}", names)
+
     async def versions(self, prefix: str) -> Mapping[str, str]:
         check_prefix(prefix)
 

@@ -82,6 +82,11 @@ class DocumentsInDirectory:
         check_prefix(prefix)
         return tuple(sorted(await self._in_thread(f"list {prefix!r}", lambda: list(self._found(prefix)))))
 
+    async def below(self, folder: str) -> tuple[str, ...]:
+        check_prefix(folder)
+        listed = await self._in_thread(f"list {folder!r}", lambda: list(_entries(self._root, self._root / folder)))
+        return tuple(sorted(key + "/" if entry.is_dir(follow_symlinks=False) else key for key, entry in listed))
+
     async def versions(self, prefix: str) -> Mapping[str, str]:
         """By the times of the files: none is opened."""
         check_prefix(prefix)
@@ -189,18 +194,24 @@ def _stamp_after(descriptor: int, previous_ns: int) -> int:
 
 
 def _walk(root: Path, folder: Path) -> Iterator[str]:
-    """Keys of the regular files below `folder`; drafts, locks, links and foreign names are left out."""
+    """Keys of the regular files below `folder`."""
+    for key, entry in _entries(root, folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(root, Path(entry.path))
+        else:
+            yield key
+
+
+def _entries(root: Path, folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Regular files and folders directly below `folder`, by their keys; drafts, locks, links and foreign names are left out."""
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
         if error.errno in _ABSENT:
             return
         raise
+    above = folder.relative_to(root).as_posix() + "/" if folder != root else ""
     for entry in entries:
-        key = Path(entry.path).relative_to(root).as_posix()
-        if not is_key(key):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(root, Path(entry.path))
-        elif entry.is_file(follow_symlinks=False):
-            yield key
+        is_ours = entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)
+        if is_ours and is_key(above + entry.name):
+            yield above + entry.name, entry

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from function_app.domain.base.errors import HopkeeperError, Superseded
 from function_app.reconcile.documents.event import Event, EventKind
 from function_app.reconcile.documents.history import Entry
+from function_app.reconcile.history import newest
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store import kept, keys
 
@@ -95,7 +96,7 @@ async def _with_news(ports: Ports, before: Outbox | None, news: News) -> Outbox:
     made: list[Event] = []
     seen, refused = {}, {}
     for service in news.services:
-        found = (await ports.documents.keys(keys.history(news.topology, service)))[-SEEN_MOST:]
+        found = await newest(ports.documents, keys.history(news.topology, service), SEEN_MOST)
         last = known.refused.get(service, "")
         if before is not None:
             for key in (key for key in found if key not in known.seen.get(service, ())):

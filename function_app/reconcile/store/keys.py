@@ -6,7 +6,7 @@
 | `good/{topology}.yaml`                        | `apply`                       | overwritten                                |
 | `previous/{topology}.yaml`                    | `apply`                       | overwritten                                |
 | `records/{topology}/{service}.json`           | passes and orders             | compare-and-swap: the safety protocol      |
-| `history/{topology}/{service}/{time}-{pace}.json` | passes and orders         | once                                       |
+| `history/{topology}/{service}/{day}/{time}-{pace}.json` | passes and orders   | once                                       |
 | `status/{topology}.json`                      | slow passes                   | overwritten                                |
 | `preflight/{topology}.json`                   | slow passes                   | overwritten                                |
 | `rehearsals/{topology}/{service}.json`        | rehearsals                    | overwritten                                |
@@ -82,13 +82,16 @@ def record(topology: str, service: str) -> str:
 
 
 def history(topology: str, service: str) -> str:
-    """Prefix of a service's journal, whose keys sort by the time at which their passes began."""
+    """Folder of a service's journal: a folder for each day (UTC) in which passes began, `YYYYMMDD/`, whose keys sort by that
+    time; so what it costs to find the last entries does not grow with the history. Entries that an earlier version stored
+    stand beside these folders."""
     return f"{HISTORY}{topology}/{service}/"
 
 
 def history_entry(topology: str, service: str, began: datetime, pace: str) -> str:
     """What one pass did and why (`store.journal`). Written once, by that pass."""
-    return f"{history(topology, service)}{stamp(began)}-{pace}.json"
+    at = stamp(began)
+    return f"{history(topology, service)}{day_of(at)}/{at}-{pace}.json"
 
 
 def stamp(at: datetime) -> str:
@@ -97,8 +100,13 @@ def stamp(at: datetime) -> str:
 
 
 def stamp_of(key: str) -> str:
-    """Of a key of the journal: the stamp of the time at which its pass began."""
-    return key.rpartition("/")[2].partition("-")[0].removesuffix(".json")
+    """Of a key of the journal: the stamp of the time at which its pass began; of one of its folders, the day."""
+    return key.rstrip("/").rpartition("/")[2].partition("-")[0].removesuffix(".json")
+
+
+def day_of(stamp: str) -> str:
+    """The day of a stamp, as a folder of the journal is named; of a day, itself."""
+    return stamp[:8]
 
 
 def status(topology: str) -> str:
