@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("init", help="print a seed to begin with: a hub with two NVAs behind a load balancer")
     served = verbs.add_parser("serve", help="serve the world of a seed on 127.0.0.1 until Ctrl-C")
     served.add_argument(
-        *("--seed", "-s"), type=Path, required=True, action="append", metavar="FILE",
+        *("--seed", "-s"), type=Path, default=[], action="append", metavar="FILE",
         help="JSON: an export of Azure, or what `init` prints; several are put together",
     )  # fmt: skip
     served.add_argument("--port", type=int, default=0, help="without it a free one")
@@ -75,6 +75,8 @@ def config_of(given: argparse.Namespace) -> SimulatorConfig:
     """Raises SeedError, and ValueError for what cannot be served."""
     if not given.pace > 0:
         raise ValueError(f"--pace {given.pace}: must be above 0; 20 is twenty times faster than Azure")
+    if not given.seed:
+        raise ValueError("--seed FILE is missing; `hopkeeper-simulator init` prints a seed to begin with")
     bgp = BgpConfig(given.bgp_port or 1790, given.bgp_hold) if given.bgp or given.bgp_port else None
     if bgp is not None and importlib.util.find_spec("exabgp") is None:
         raise ValueError("--bgp: ExaBGP is not installed: pip install 'hopkeeper-simulator[bgp]'")

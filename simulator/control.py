@@ -16,7 +16,7 @@ from simulator.alerts import iso
 from simulator.bgp import BgpSpeakers
 from simulator.data_plane import HealthEvent, Plane, frontend_ip, probed
 from simulator.event_grid import EventGrid, resource_event
-from simulator.faults import UnknownFaultError
+from simulator.faults import Faults, UnknownFaultError
 from simulator.resources import Json
 from simulator.route_servers import HUB, instances_of
 from simulator.throttle import SIZES
@@ -155,6 +155,12 @@ async def _set_faults(control: Control, request: Request, _: tuple[str, ...]) ->
     return asdict(control.world.state.faults)
 
 
+async def _lift_faults(control: Control, _: Request, __: tuple[str, ...]) -> Json:
+    control.world.set_faults(asdict(Faults()))
+    control.faults_changed()
+    return asdict(control.world.state.faults)
+
+
 async def _data_plane(control: Control, request: Request, names: tuple[str, ...]) -> Json:
     return data_plane_document(control, control.world.data_plane.named(names[0]))
 
@@ -206,7 +212,9 @@ async def _report_probes(control: Control, request: Request, names: tuple[str, .
     found = {ip: _with_keys(one, f"the result of {ip}", ("up",), ("reason",)) for ip, one in given.items()}
     results = {str(IPv4Address(ip)): probed(_flag(one, "up"), one.get("reason")) for ip, one in found.items()}
     control.world.data_plane.report(names[0], results, request.query.get("probe"))
-    return await _data_plane(control, request, names)
+    answer = await _data_plane(control, request, names)
+    there = {backend["ip"] for pool in answer["pools"] for backend in pool["backends"]}
+    return {**answer, "inNoPool": sorted(results.keys() - there)}
 
 
 async def _events(control: Control, request: Request, _: tuple[str, ...]) -> Json:
@@ -366,6 +374,7 @@ ROUTES: tuple[tuple[str, str, Act], ...] = (
     ("GET", "/simulator/world", _world),
     ("GET", "/simulator/faults", _faults),
     ("POST", "/simulator/faults", _set_faults),
+    ("DELETE", "/simulator/faults", _lift_faults),
     ("GET", _LB, _data_plane),
     ("PUT", f"{_LB}/probes", _report_probes),
     ("GET", "/simulator/events", _events),

@@ -12,6 +12,12 @@ from simulator.route_servers import PEERING, checked, instances_of
 from simulator.state import ArmError
 from simulator.world import World
 
+LOAD_BALANCER = "Microsoft.Network/loadBalancers"
+PARTS_OF_RULES = {
+    "frontendIPConfiguration": "frontendIPConfigurations",
+    "backendAddressPool": "backendAddressPools",
+    "probe": "probes",
+}
 LIST, OBJECT, NUMBER = (list, "a list"), (dict, "an object"), ((int, float), "a number")
 # Parts that are objects, by the resource that they are of, and what each holds.
 BY_ID: dict[str, tuple[type, str]] = {"vnetPrefixes": LIST, "gateways": OBJECT, "effectiveRoutes": LIST}
@@ -24,6 +30,7 @@ KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "routes": (("network",), ("nextHop", "asPath")),
 }
 
+EXAMPLES = {IPv4Address: "an address is 10.0.1.4", IPv4Network: "a prefix is 10.9.0.0/16"}
 SHAPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     **dict.fromkeys(("threshold", "windowSeconds", "severity"), NUMBER),
     **dict.fromkeys(("values", "actions", "routes", "asPath"), LIST),
@@ -54,7 +61,7 @@ def _of_resources(documents: list[Json], known: set[str]) -> Iterator[str]:
             yield f"resources: {document['id']} is there twice: leave one out"
             continue
         seen.add(own)
-        fault = _nameless(document) or _untakable(document) or _lacking(document, known)
+        fault = _nameless(document) or _untakable(document) or _lacking(document, known) or _dangling(document, known)
         if fault is not None:
             yield f"resources: {document['id']}: {fault}"
 
@@ -99,6 +106,25 @@ def _lacking(document: Json, known: set[str]) -> str | None:
     except ArmError as error:
         return f"as ARM would refuse it: {error.message}"
     return None
+
+
+def _dangling(document: Json, known: set[str]) -> str | None:
+    """A rule of a load balancer that names a part which that one does not have: ARM refuses it."""
+    if document["type"].lower() != LOAD_BALANCER.lower():
+        return None
+    facts = document.get("properties") or {}
+    for number, rule in enumerate(facts.get("loadBalancingRules") or []):
+        for key, collection in PARTS_OF_RULES.items():
+            named = (rule.get("properties") or {}).get(key)
+            there = [f"{document['id']}/{collection}/{_own_name(one)}" for one in facts.get(collection) or []]
+            if named and key_of(str(named.get("id"))) not in known.union(map(key_of, there)):
+                words = f"there are {', '.join(there)}" if there else f"it has no {collection}"
+                return f"properties.loadBalancingRules[{number}].properties.{key}: no {named.get('id')} in it; {words}"
+    return None
+
+
+def _own_name(child: Json) -> str:
+    return str(child.get("name") or child["id"].rpartition("/")[2])
 
 
 # Parts that are no resources
@@ -153,4 +179,7 @@ def _faulty(at: str, kind: type[IPv4Address | IPv4Network], value: Any) -> Itera
     try:
         kind(value)
     except ValueError as error:
-        yield f"{at}: {error}"
+        yield f"{at}: {error}; {EXAMPLES[kind]}"
+        return
+    if kind is IPv4Network and "/" not in str(value):
+        yield f"{at}: {value} says no length; {EXAMPLES[kind]}"

@@ -69,7 +69,7 @@ def _loaded(file: Path, faults: list[str]) -> Any:
     except OSError as error:
         faults.append(f"cannot be read: {error.strerror}")
     except ValueError as error:  # also of what is no UTF-8
-        faults.append(f"is no JSON: {error}")
+        faults.append(f"is no JSON: {error}; `hopkeeper-simulator init` prints a seed to begin with")
     return {}
 
 

@@ -89,6 +89,17 @@ def test_the_smallest_seed_of_the_page_is_a_route_server_that_peerings_can_be_ma
     assert (hub["kind"], hub["properties"]["routingState"]) == ("RouteServer", "Provisioned")
 
 
+def test_the_smallest_load_balancer_of_the_page_has_what_its_rule_names(tmp_path: Path) -> None:
+    seed = tmp_path / "seed.json"
+    seed.write_text(PAGE.split("```json\n")[2].partition("```")[0])
+    (balancer,) = read([seed], Scope("00000000-0000-0000-0000-000000000001", "rg"))["resources"]
+    assert [len(balancer["properties"][part]) for part in ("backendAddressPools", "probes", "loadBalancingRules")] == [
+        1,
+        1,
+        1,
+    ]
+
+
 def test_the_page_has_every_fault_with_its_usual_value() -> None:
     usual = asdict(Faults())
     listed = dict(cells(FAULTS, "fault"))

@@ -211,7 +211,8 @@ HUB_DOCUMENT = {
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
-        ("{", "is no JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        ("{", "is no JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1); "
+         "`hopkeeper-simulator init` prints a seed to begin with"),
         ('"resources"', "holds no resources: a seed is a list of them, one of them, or an object with the key `resources`"),
         ({"resource": []}, "resource: no part of a seed; there are resources, resourceGroups, alerts, metrics, permissions, bgp, "
          "vnetPrefixes, gateways, effectiveRoutes, randomSeed"),
@@ -254,10 +255,20 @@ HUB_DOCUMENT = {
          "alerts[0]: treshold is unknown, there are name, resourceId, metric, threshold, windowSeconds, severity"),
         ({"alerts": [{"name": "a", "resourceId": HUB}]}, f"alerts[0].resourceId: no resource of the seed has the id '{HUB}'"),
         ({"bgp": [7]}, "bgp[0]: must be an object with peer"),
-        ({"bgp": [{"peer": "nva"}]}, "bgp[0].peer: Expected 4 octets in 'nva'"),
+        ({"bgp": [{"peer": "nva"}]}, "bgp[0].peer: Expected 4 octets in 'nva'; an address is 10.0.1.4"),
         ({"bgp": [{"peer": "10.0.1.4", "routes": 1}]}, "bgp[0]: routes must be a list"),
         ({"bgp": [{"peer": "10.0.1.4", "routes": [{"network": "10.0.0.1/8"}]}]},
-         "bgp[0].routes[0].network: 10.0.0.1/8 has host bits set"),
+         "bgp[0].routes[0].network: 10.0.0.1/8 has host bits set; a prefix is 10.9.0.0/16"),
+        ({"bgp": [{"peer": "10.0.1.4", "routes": [{"network": "10.9.0.0"}]}]},
+         "bgp[0].routes[0].network: 10.9.0.0 says no length; a prefix is 10.9.0.0/16"),
+        ([{"id": f"{NETWORK}/loadBalancers/lb", "properties": {"probes": [{"name": "p", "properties": {}}],
+           "loadBalancingRules": [{"name": "r", "properties": {"probe": {"id": "p"}}}]}}],
+         f"resources: {NETWORK}/loadBalancers/lb: properties.loadBalancingRules[0].properties.probe: no p in it; "
+         f"there are {NETWORK}/loadBalancers/lb/probes/p"),
+        ([{"id": f"{NETWORK}/loadBalancers/lb", "properties": {
+           "loadBalancingRules": [{"name": "r", "properties": {"backendAddressPool": {"id": f"{NETWORK}/x"}}}]}}],
+         f"resources: {NETWORK}/loadBalancers/lb: properties.loadBalancingRules[0].properties.backendAddressPool: "
+         f"no {NETWORK}/x in it; it has no backendAddressPools"),
         ({"bgp": [{"peer": "10.0.1.4", "routes": [{"network": "10.0.0.0/8", "asPath": ["65001"]}]}]},
          "bgp[0].routes[0].asPath: must be a list of AS numbers, the peer's own first"),
         ({"resourceGroups": ["rg"]},
