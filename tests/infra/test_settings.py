@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from function_app.reconcile.store import keys
 from tests.infra.compiler import ROOT, Snapshot, at, evaluated
 from tests.infra.deployments import AZD, DEPLOYMENTS, FIRST, MAIN, PRIVATE, app_settings, snapshot
 
@@ -99,12 +100,17 @@ def test_another_cloud_is_given_no_address_of_the_public_one() -> None:
 # --- what must hold of a resource, wherever it is made
 
 VERSION = ".".join((ROOT / ".python-version").read_text().split(".")[:2]).strip()
+POLICIES, RULES = "Microsoft.Storage/storageAccounts/managementPolicies", "properties.policy.rules"
 REQUIRED: Mapping[tuple[str, str], Any] = {
     ("Microsoft.Storage/storageAccounts", "properties.allowSharedKeyAccess"): False,
     ("Microsoft.Storage/storageAccounts", "properties.allowBlobPublicAccess"): False,
     ("Microsoft.Storage/storageAccounts", "properties.minimumTlsVersion"): "TLS1_2",
     ("Microsoft.Storage/storageAccounts/blobServices", "properties.isVersioningEnabled"): True,
     ("Microsoft.Storage/storageAccounts/blobServices", "properties.deleteRetentionPolicy.enabled"): True,
+    (POLICIES, f"{RULES}.0.definition.filters"): {"blobTypes": ["blockBlob"]},
+    (POLICIES, f"{RULES}.0.definition.actions"): {"version": {"delete": {"daysAfterCreationGreaterThan": 30}}},
+    (POLICIES, f"{RULES}.1.definition.filters.prefixMatch"): [f"hopkeeper/{keys.HISTORY}"],
+    (POLICIES, f"{RULES}.1.definition.actions"): {"baseBlob": {"delete": {"daysAfterModificationGreaterThan": 400}}},
     ("Microsoft.KeyVault/vaults", "properties.enableRbacAuthorization"): True,
     ("Microsoft.KeyVault/vaults", "properties.enablePurgeProtection"): True,
     (SITE, "properties.httpsOnly"): True,

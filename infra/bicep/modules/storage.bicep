@@ -33,6 +33,7 @@ var packages = 'packages'
 var topologies = 'hopkeeper'
 var appContainers = [topologies, 'azure-webjobs-hosts', 'azure-webjobs-secrets']
 var deadLetters = 'dead-letters'
+var historyDays = 400
 var queues = ['hopkeeper-wakeups', 'hopkeeper-wakeups-poison']
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
@@ -86,7 +87,7 @@ resource letters 'Microsoft.Storage/storageAccounts/blobServices/containers@2025
   properties: { publicAccess: 'None' }
 }
 
-// Every write of a record leaves a version behind: keep a month of them, not all.
+// Every write of a record leaves a version behind: keep a month of them, not all. What passes did is kept for a year and a month.
 resource retention 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06-01' = {
   parent: account
   name: 'default'
@@ -100,6 +101,15 @@ resource retention 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06
           definition: {
             filters: { blobTypes: ['blockBlob'] }
             actions: { version: { delete: { daysAfterCreationGreaterThan: 30 } } }
+          }
+        }
+        {
+          name: 'history-for-a-year'
+          type: 'Lifecycle'
+          enabled: true
+          definition: {
+            filters: { blobTypes: ['blockBlob'], prefixMatch: ['${topologies}/history/'] }
+            actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: historyDays } } }
           }
         }
       ]
