@@ -6,15 +6,20 @@
 | a certificate                    | HOST:PORT has a certificate that is not trusted |
 | the connection                   | HOST:PORT: what the system says               |
 | the time for it                  | no answer in time                             |
-| anything else                    | as the library writes it                      |
+| the identity                     | what azure-identity says of `az login`, or all that it says |
+| anything else                    | as the library writes it, in one line         |
 """
 
 import importlib
 from collections.abc import Iterator
 
+from azure.core.exceptions import ClientAuthenticationError
+
 
 def why(error: BaseException) -> str:
     """Of an error, or of the one that it was made of."""
+    if isinstance(error, ClientAuthenticationError):
+        return login(str(error))
     aiohttp = importlib.import_module("aiohttp")  # it is there already where it raised
     chain = tuple(_chain(error))
     for each in chain:
@@ -28,7 +33,7 @@ def why(error: BaseException) -> str:
             return f"{each.host}:{each.port}: {'the connection was refused' if refused else failed}"
     if any(isinstance(each, TimeoutError) for each in chain):
         return "no answer in time"
-    return str(error) or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

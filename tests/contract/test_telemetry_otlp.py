@@ -149,7 +149,7 @@ async def test_the_end_of_a_command_waits_a_few_seconds_at_most_for_what_is_left
 SEEN = """
 import asyncio, json, sys
 import main
-import azure.mgmt.network.aio, azure.identity.aio, azure.storage.blob.aio, azure.storage.queue.aio
+import azure.mgmt.network.aio, azure.identity.aio, azure.storage.queue.aio
 from dataclasses import replace
 from function_app import settings, wiring
 from tests.unit.reconcile.scene import Scene

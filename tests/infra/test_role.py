@@ -104,7 +104,7 @@ OPERATIONS: dict[str, Needs] = {
     "azure.eventgrid.aio.send": {},  # data only: EventGrid Data Sender
 }
 # SDKs whose rights are built-in data roles (or that are not called), besides those above.
-OTHER_SDKS = {"azure.mgmt.network.aio", "azure.identity.aio", "azure.storage.blob.aio", "azure.storage.queue.aio"}
+OTHER_SDKS = {"azure.mgmt.network.aio", "azure.identity.aio", "azure.storage.queue.aio"}
 WILDCARDS = {
     f"{NETWORK}virtualHubs/bgpConnections/*": "the published operations name neither learnedRoutes/action nor "
     "advertisedRoutes/action, "

@@ -18,8 +18,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from function_app.adapters.storage.client import CLIENT_OPTIONS, LateClient, Loaded
-from function_app.domain.base.errors import Unavailable
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+
+from function_app.adapters import connecting
+from function_app.adapters.storage.account import CALL_TIMEOUT, CONNECT_TIMEOUT, READ_TIMEOUT
+from function_app.domain.base.errors import BadInput, Unavailable
 from function_app.reconcile.ports import Clock
 
 if TYPE_CHECKING:
@@ -44,7 +47,8 @@ class WakeUpsOverQueue:
     """Wake-ups in a Storage Queue, which is created when it turns out to be missing.
 
     The text is base64, which host.json's `extensions.queues.messageEncoding` expects by default. Delays are whole
-    seconds there, rounded up. A message that is sent twice costs one look more.
+    seconds there, rounded up. A message that is sent twice costs one look more. Nothing connects, and no connection string is
+    read, before the first message; the SDK is imported then, in a thread, and the client made there.
     """
 
     def __init__(
@@ -55,9 +59,11 @@ class WakeUpsOverQueue:
     ) -> None:
         """`make_client` gets the module azure.storage.queue.aio and what `identity` makes; both run in a thread."""
         self._name = queue
-        self._queue = LateClient(
-            "Queue", "azure.storage.queue.aio", make_client, lambda client: client.create_queue(), identity
-        )
+        self._make_client = make_client
+        self._make_identity = identity
+        self._client: QueueClient | None = None
+        self._identity: AsyncTokenCredential | None = None
+        self._loading = asyncio.Lock()
 
     @classmethod
     def from_connection_string(cls, connection: str, queue: str) -> "WakeUpsOverQueue":
@@ -84,21 +90,67 @@ class WakeUpsOverQueue:
 
     async def send(self, topology: str, after: timedelta) -> None:
         seconds = math.ceil(_delay(after).total_seconds())
-
-        async def send(sdk: Loaded["QueueClient"]) -> None:
-            await sdk.client.send_message(
-                _body(topology), visibility_timeout=seconds, time_to_live=int(TIME_TO_LIVE.total_seconds())
-            )
-
-        await self._queue.call(f"send a wake-up to queue {self._name!r}", send)
+        lasts = int(TIME_TO_LIVE.total_seconds())
+        async with self._loading:
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._load)
+        client = self._client
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT.total_seconds()):
+                try:
+                    await client.send_message(_body(topology), visibility_timeout=seconds, time_to_live=lasts)
+                except ResourceNotFoundError as error:
+                    if _code(error) != "QueueNotFound":
+                        raise
+                    await _create(client)
+                    await client.send_message(_body(topology), visibility_timeout=seconds, time_to_live=lasts)
+        except (AzureError, TimeoutError, OSError) as error:
+            why = _code(error) or connecting.why(error)
+            raise Unavailable(f"cannot send a wake-up to queue {self._name!r}: {why}") from error
 
     async def close(self) -> None:
-        await self._queue.close()
+        client, self._client, identity, self._identity = self._client, None, self._identity, None
+        if client is not None:
+            await client.close()
+        if identity is not None:
+            await identity.close()
+
+    def _load(self) -> "QueueClient":
+        sdk = importlib.import_module("azure.storage.queue.aio")
+        self._identity = None if self._make_identity is None else self._make_identity()
+        try:
+            return self._make_client(sdk, self._identity)
+        except ValueError as error:
+            raise BadInput.of("storage account", str(error)) from error
+
+
+async def _create(client: "QueueClient") -> None:
+    # Only when missing: an identity with rights on the place alone may not create one.
+    try:
+        await client.create_queue()
+    except ResourceExistsError as error:
+        if _code(error) != "QueueAlreadyExists":
+            raise
+
+
+def _code(error: BaseException) -> str:
+    """Storage's error code, which the SDK gives as an enum member or as a string; empty where there is none."""
+    given = getattr(error, "error_code", None)
+    return str(getattr(given, "value", given) or "")
 
 
 def _client_options() -> dict[str, Any]:
-    encode = importlib.import_module("azure.storage.queue").TextBase64EncodePolicy()
-    return {**CLIENT_OPTIONS, "message_encode_policy": encode}
+    """One quick retry, for a stale connection; when to try again after that is for the caller to decide."""
+    return {
+        "retry_total": 1,
+        "initial_backoff": 0,
+        "increment_base": 0,
+        "random_jitter_range": 0,
+        "connection_timeout": CONNECT_TIMEOUT.total_seconds(),
+        "read_timeout": READ_TIMEOUT.total_seconds(),
+        "use_env_settings": False,  # no proxy of the environment: it would be shown our token
+        "message_encode_policy": importlib.import_module("azure.storage.queue").TextBase64EncodePolicy(),
+    }
 
 
 class WakeUpsInDirectory:
