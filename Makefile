@@ -30,7 +30,7 @@ RUNS ?= 10
 LOSS ?= 60
 PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS),--no-skips)
 
-.PHONY: help setup tools demo host walk package agent simulator test browser check storm fuzz security model mutants chaos prove lab appliances handover networks constraints clean
+.PHONY: help setup tools demo host walk package agent simulator test browser check storm fuzz security model mutants chaos prove lab appliances handover networks constraints pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -185,6 +185,9 @@ azurite: # the storage twin of the tests; without Node what needs it is skipped,
 constraints: $(STAMP) # pin what a fresh resolution gives
 	@{ head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable; } > build/constraints.txt
 	@mv build/constraints.txt constraints.txt
+
+pins: $(STAMP) # what the package and the agent bring, each wheel with its SHA-256, as the package index has it now
+	@$(BIN)/python -m tools.release.pins
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build

@@ -93,8 +93,11 @@ def test_the_same_source_gives_the_same_file(files: dict[str, Path], tmp_path: P
 
 
 def test_a_library_that_is_compiled_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ToolError, match="cryptography is not pure Python"):
-        list(agent._library(distribution("cryptography")))
+    metadata = tmp_path / "part-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "WHEEL").write_text("Tag: cp313-cp313-manylinux2014_x86_64\n")
+    with pytest.raises(ToolError, match=r"part-1\.0\.dist-info is not pure Python"):
+        list(agent._libraries(tmp_path))
 
 
 def test_the_wheel_holds_the_agent_and_its_command(wheel: Path) -> None:

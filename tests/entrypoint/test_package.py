@@ -1,5 +1,6 @@
 """The zip that is deployed: what is in it, and that it is all that the app needs."""
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -60,7 +61,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def fetched() -> Libraries:
-    return libraries.fetch(ROOT, CACHE)
+    return libraries.fetch(package.PINS, CACHE)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +168,7 @@ def test_a_remote_build_by_mistake_finds_nothing_to_build(built: Package) -> Non
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same files, at another place, of another time and for their owner only."""
     folder = tmp_path_factory.mktemp("project")
-    for name in (*contents(ROOT), package.IGNORED, *libraries.PINS):
+    for name in (*contents(ROOT), package.IGNORED):
         copy = folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes((ROOT / name).read_bytes())
@@ -177,13 +178,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def fetched_again(fetched: Libraries, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Libraries:
+def fetched_again(fetched: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Libraries:
     """To another place, where some had been fetched before and were lost: all are fetched and compiled anew."""
     cache = tmp_path_factory.mktemp("elsewhere")
     kept = cache / fetched.folder.parent.name / fetched.folder.name
     shutil.copytree(fetched.folder.parent, kept.parent)
     shutil.rmtree(kept / "azure" / "mgmt")
-    return libraries.fetch(project, cache)
+    return libraries.fetch(package.PINS, cache)
 
 
 def test_the_same_files_and_pins_give_the_same_bytes(
@@ -194,16 +195,48 @@ def test_the_same_files_and_pins_give_the_same_bytes(
 
 def test_libraries_are_fetched_once_for_the_same_pins(fetched: Libraries, tmp_path: Path) -> None:
     """Without an index too: what is there is taken, and what is not there is said."""
-    project = tmp_path / "project"
-    project.mkdir()
-    for name in libraries.PINS:
-        (project / name).write_bytes((ROOT / name).read_bytes())
-    assert libraries.fetch(project, CACHE) == fetched
-    with (project / "requirements.txt").open("a") as more:
+    pins = tmp_path / "app.txt"
+    shutil.copy(package.PINS, pins)
+    assert libraries.fetch(pins, CACHE) == fetched
+    with pins.open("a") as more:
         more.write(f"--no-index\n--find-links {tmp_path / 'empty'}\n")
-    with pytest.raises(ToolError, match="it needs the package index the first time"):
-        libraries.fetch(project, tmp_path / "cache")
+    with pytest.raises(ToolError, match="It needs the package index the first time"):
+        libraries.fetch(pins, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def wheel_of(folder: Path, content: str) -> str:
+    """A wheel of the library `part`, version 1.0, in `folder`; gives its SHA-256."""
+    made = folder / "part-1.0-py3-none-any.whl"
+    files = {
+        "part.py": content,
+        "part-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: part\nVersion: 1.0\n",
+        "part-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+        archive.writestr("part-1.0.dist-info/RECORD", "".join(f"{name},,\n" for name in files))
+    return hashlib.sha256(made.read_bytes()).hexdigest()
+
+
+def test_a_library_of_another_content_under_the_pinned_version_is_refused(tmp_path: Path) -> None:
+    pinned = wheel_of(tmp_path, "harmless = True\n")
+    pins = tmp_path / "pins.txt"
+    pins.write_text(f"--no-index\n--find-links {tmp_path}\npart==1.0 --hash=sha256:{pinned}\n")
+    assert libraries.fetch(pins, tmp_path / "before").wheels == {"part": pinned}
+    other = wheel_of(tmp_path, "harmless = False\n")
+    with pytest.raises(ToolError, match=f"(?s)are others than it names.*Expected sha256 {pinned}.*Got +{other}"):
+        libraries.fetch(pins, tmp_path / "after")
+    assert list((tmp_path / "after").iterdir()) == []
+
+
+def test_a_library_whose_content_is_not_pinned_is_refused(tmp_path: Path) -> None:
+    wheel_of(tmp_path, "")
+    pins = tmp_path / "pins.txt"
+    pins.write_text(f"--no-index\n--find-links {tmp_path}\npart==1.0\n")
+    with pytest.raises(ToolError, match="Hashes are required"):
+        libraries.fetch(pins, tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -214,12 +247,9 @@ def test_libraries_that_lost_a_file_are_not_packaged(
     fetched: Libraries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str, how: str
 ) -> None:
     """Here there is no index to fetch them from again, so that it is said; the test below fetches them."""
-    project, cache = tmp_path / "project", tmp_path / "cache"
-    project.mkdir()
-    for name in libraries.PINS:
-        (project / name).write_bytes((ROOT / name).read_bytes())
+    cache = tmp_path / "cache"
     shutil.copytree(fetched.folder.parent, cache / fetched.folder.parent.name)
-    assert libraries.fetch(project, cache).wheels == fetched.wheels
+    assert libraries.fetch(package.PINS, cache).wheels == fetched.wheels
     damaged = cache / fetched.folder.parent.name / fetched.folder.name / lost
     if how == "cut short":
         one = damaged if damaged.is_file() else next(path for path in damaged.rglob("*.py") if path.stat().st_size)
@@ -230,7 +260,7 @@ def test_libraries_that_lost_a_file_are_not_packaged(
         damaged.unlink()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(ToolError, match="files of the cache were lost"):
-        libraries.fetch(project, cache)
+        libraries.fetch(package.PINS, cache)
 
 
 def test_libraries_that_lost_a_file_are_fetched_again(fetched: Libraries, fetched_again: Libraries) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -14,6 +15,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
 
 from tools.processes import ToolError
+from tools.release import agent, package, wheels
 from tools.release.libraries import Libraries
 from tools.release.materials import closure, document, pins, requirements, write
 
@@ -98,6 +100,20 @@ def test_it_holds_what_is_pinned_for_the_app_and_no_tool_of_the_developers(bill:
     assert {canonicalize_name(name): version for name, version in pinned.items()}.items() >= found.items()
     assert {"azure-core", "msal", "cffi"} <= set(found)
     assert not {"pytest", "ruff", "mypy", "exabgp", "jinja2", "click"} & set(found)
+
+
+def pinned(file: Path) -> dict[str, str]:
+    """The version of each library in a file of pins; a line without a digest is none."""
+    lines = re.findall(r"(?m)^(\S+)==(\S+) --hash=sha256:[0-9a-f]{64}$", file.read_text())
+    return dict(lines)
+
+
+def test_what_is_fetched_is_pinned_with_its_digest_in_the_versions_of_the_constraints() -> None:
+    """As `make pins` writes it; each of these lines is all that pip takes."""
+    needed = closure(requirements((ROOT / "requirements.txt").read_text()), pins(ROOT), distribution)
+    assert pinned(package.PINS) == {name: one.version for name, one in needed.items()}
+    assert pinned(agent.PINS) == {name: pins(ROOT)[name] for name in agent.BUNDLED}
+    assert list(pinned(wheels.PINS)) == ["setuptools"]
 
 
 def test_every_library_says_under_which_licence_it_comes(bill: dict[str, Any]) -> None:

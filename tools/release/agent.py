@@ -11,14 +11,16 @@ import io
 import sys
 import zipfile
 from collections.abc import Iterator
-from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 from tools.processes import ToolError
+from tools.release import libraries
 from tools.release.package import DATE, MODE, ROOT, UNIX
 from tools.release.wheels import wheel
 
 SOURCE = ROOT / "nva_agent"
+PINS = ROOT / "tools" / "release" / "pins" / "agent.txt"
+CACHE = ROOT / "build" / "libraries"
 BUNDLED = ("exabgp", "pyjwt")
 FROM_SYSTEM = ("aiohttp", "cryptography")
 FOLDER_MODE = 0o040755
@@ -37,12 +39,11 @@ sys.exit(main())
 
 
 def zipapp(out: Path, source: Path = SOURCE) -> Path:
-    """Builds the one runnable file. Raises ToolError for a library that it could not hold."""
+    """Builds the one runnable file. Raises ToolError for a library that cannot be fetched, or that it could not hold."""
     entries = {"__main__.py": ENTRY}
     entries |= dict(_files(source / "hopkeeper_agent", "hopkeeper_agent/"))
     entries |= dict(_files(source / "packaging", "install/"))
-    for name in BUNDLED:
-        entries |= dict(_library(distribution(name)))
+    entries |= dict(_libraries(libraries.fetch(PINS, CACHE).folder))
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         # Folders too: ExaBGP has packages without __init__.py, which are found in a zip by their folder's entry alone.
@@ -63,17 +64,16 @@ def _files(folder: Path, prefix: str) -> Iterator[tuple[str, bytes]]:
             yield prefix + path.relative_to(folder).as_posix(), path.read_bytes()
 
 
-def _library(own: Distribution) -> Iterator[tuple[str, bytes]]:
-    """Its modules, and of its metadata the description and the licences."""
-    name = own.metadata["Name"]
-    if PURE not in (own.read_text("WHEEL") or ""):
-        raise ToolError(f"{name} is not pure Python: it cannot be in one file for every machine")
-    for file in own.files or ():
-        parts = file.parts
+def _libraries(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Their modules, and of their metadata the description and the licences."""
+    for said in folder.glob("*.dist-info/WHEEL"):
+        if PURE not in said.read_text():
+            raise ToolError(f"{said.parent.name} is not pure Python: it cannot be in one file for every machine")
+    for name, content in _files(folder, ""):
+        parts = Path(name).parts
         is_metadata = parts[0].endswith(".dist-info")
-        is_legal = is_metadata and (parts[-1] == "METADATA" or "licenses" in parts)
-        if ".." not in parts and "__pycache__" not in parts and (is_legal or not is_metadata):
-            yield file.as_posix(), Path(str(own.locate_file(file))).read_bytes()
+        if not is_metadata or parts[-1] == "METADATA" or "licenses" in parts:
+            yield name, content
 
 
 def main() -> int:

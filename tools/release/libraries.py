@@ -1,8 +1,8 @@
-"""The app's libraries, as the platform runs them.
+"""The libraries of what is handed out, as the platform runs them.
 
 Flex Consumption runs CPython 3.13 on Debian with glibc 2.28 or later, x86-64: wheels for that are taken wherever this is
-run, none is built, so the developer's own machine does not matter. Versions are those of requirements.txt and
-constraints.txt: the same pins give the same files, as long as the same Python compiles them.
+run, none is built, so the developer's own machine does not matter. Pins (tools/release/pins) name each with the SHA-256 of
+its wheel, and pip takes no other: the same pins give the same files, as long as the same Python compiles them.
 """
 
 import hashlib
@@ -22,7 +22,6 @@ from packaging.utils import canonicalize_name
 from tools.processes import ToolError
 
 FOLDER = ".python_packages/lib/site-packages"  # below the app's root, where the platform's worker looks
-PINS = ("requirements.txt", "constraints.txt")
 WHEELS = (
     "--only-binary=:all:",
     "--platform=manylinux2014_x86_64",
@@ -34,9 +33,11 @@ WHEELS = (
 # instance and every restarted worker would compile anew: 8 s for these libraries on the machine where it was measured,
 # 3 s with it. A Python of another minor version, which has other byte code, compiles as before.
 COMPILED = ("-q", "--invalidation-mode=unchecked-hash")
+QUIET = ("--quiet", "--disable-pip-version-check", "--no-input")
 # What an installer adds for itself, and what differs between two installations of the same wheels.
 OF_THE_INSTALLER = ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json")
-SCRIPTS = "bin"
+# What a wheel has installed beside its modules: scripts, settings, manual pages.
+BESIDE = ("bin", "etc", "share")
 # Beside the libraries: of each its wheel, and of each file its digest.
 WHEELS_OF, FILES_OF = "wheels.json", "files.json"
 
@@ -56,18 +57,18 @@ class Libraries:
         raise PackageNotFoundError(name)
 
 
-def fetch(root: Path, cache: Path) -> Libraries:
-    """The libraries of the project at `root`: from the directory `cache` where the same pins were fetched before, and again
+def fetch(pins: Path, cache: Path) -> Libraries:
+    """The libraries that the file `pins` names: from the directory `cache` where the same were fetched before, and again
     where a file of those is missing or another than then.
 
     Raises ToolError with pip's own words, OSError.
     """
-    pinned = [(root / name).read_text() for name in PINS]
-    found = cache / hashlib.sha256("\0".join([*pinned, *WHEELS, *COMPILED, sys.version]).encode()).hexdigest()[:16]
+    key = "\0".join([pins.read_text(), *WHEELS, *BESIDE, *COMPILED, sys.version])
+    found = cache / hashlib.sha256(key.encode()).hexdigest()[:16]
     if not _whole(found):
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="fetching-", dir=cache) as made:
-            _install(root, Path(made, "new"))
+            _install(pins, Path(made, "new"))
             try:
                 if found.exists():
                     os.replace(found, Path(made, "old"))
@@ -96,17 +97,17 @@ def _whole(found: Path) -> bool:
         return False
 
 
-def _install(root: Path, out: Path) -> None:
+def _install(pins: Path, out: Path) -> None:
     target, report = out / "libraries", out / "report.json"
     out.mkdir()
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-compile"]
-    where = ["--target", str(target), "--report", str(report), "--requirement", str(root / PINS[0])]
-    command = [sys.executable, "-m", "pip", "install", *quiet, *WHEELS, *where]
+    where = ["--target", str(target), "--report", str(report), "--require-hashes", "--requirement", str(pins)]
+    command = [sys.executable, "-m", "pip", "install", *QUIET, "--no-compile", *WHEELS, *where]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ToolError(
-            "the app's libraries could not be fetched; it needs the package index the first time that these pins are "
-            f"built, and again after `make clean` or where files of the cache were lost:\n{done.stderr.strip()}"
+            f"the libraries of {pins.name} could not be fetched, or are others than it names. It needs the package index the "
+            "first time that these pins are built, and again after `make clean` or where files of the cache were lost; "
+            f"`make pins` writes them anew:\n{done.stderr.strip()}"
         )
     installed = json.loads(report.read_text())["install"]
     wheels = {
@@ -115,7 +116,8 @@ def _install(root: Path, out: Path) -> None:
     }
     report.unlink()
     (out / WHEELS_OF).write_text(json.dumps(wheels, indent=1, sort_keys=True))
-    shutil.rmtree(target / SCRIPTS, ignore_errors=True)
+    for name in BESIDE:
+        shutil.rmtree(target / name, ignore_errors=True)
     for metadata in target.glob("*.dist-info"):
         for name in OF_THE_INSTALLER:
             (metadata / name).unlink(missing_ok=True)

@@ -138,7 +138,7 @@ def _distribution(name: str, pins: Mapping[str, str], find: Callable[[str], Dist
     try:
         own = find(name)
     except PackageNotFoundError as missing:
-        raise ToolError(f"{name} is needed and is not there: make clean package") from missing
+        raise ToolError(f"{name} is needed and is not there: make pins package") from missing
     if name not in pins:
         raise ToolError(f"{name} is not in constraints.txt: make constraints")
     if own.version != pins[name]:

@@ -23,6 +23,7 @@ from tools.release import libraries, materials
 
 ROOT = Path(__file__).resolve().parents[2]
 IGNORED = ".funcignore"
+PINS = ROOT / "tools" / "release" / "pins" / "app.txt"
 FOLDER = "build/package"  # below the root: what azd and Core Tools deploy from
 ELSEWHERE = Path(libraries.FOLDER).parts[0]  # a package has its libraries from one place, whatever lies about
 DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
@@ -117,7 +118,7 @@ def main() -> int:
     parser.add_argument("--libraries", type=Path, default=ROOT / "build" / "libraries", help="where wheels are kept")
     given = parser.parse_args()
     try:
-        fetched = libraries.fetch(ROOT, given.libraries)
+        fetched = libraries.fetch(PINS, given.libraries)
         built = build(ROOT, given.out, fetched.folder)
         print(f"{built.path}: {len(built.files)} files, {built.size:,} bytes, sha256 {built.sha256}")
         bill = built.path.with_suffix(".sbom.json")

@@ -12,23 +12,33 @@ from tools.processes import ToolError
 EPOCH = "315532800"  # 1980-01-01, the earliest that a zip can say: a wheel's dates
 
 
+PINS = Path(__file__).parent / "pins" / "build.txt"
+QUIET = ("--quiet", "--disable-pip-version-check")
+UMASK = 0o022
+
+
 def wheel(out: Path, source: Path) -> Path:
-    """Builds the wheel into the directory `out`. Raises ToolError with pip's own words."""
+    """Builds the wheel into the directory `out`. Raises ToolError with pip's own words.
+
+    The same source gives the same bytes: what builds it is pinned with its digest, and dates and modes are fixed.
+    """
     with tempfile.TemporaryDirectory(prefix="hopkeeper-wheel-") as folder:
         # From a copy: setuptools leaves a build directory behind, and packs what an earlier one left.
-        copy = Path(folder) / "source"
+        copy, made, backend = Path(folder, "source"), Path(folder, "wheel"), Path(folder, "backend")
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
-        made = Path(folder) / "wheel"
-        quiet = ["--quiet", "--disable-pip-version-check"]
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", "wheel", *quiet, "--no-deps", "--wheel-dir", str(made), str(copy)],
-            env={**os.environ, "SOURCE_DATE_EPOCH": EPOCH},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        found = sorted(made.glob("*.whl"))
-        if done.returncode != 0 or len(found) != 1:
-            raise ToolError(f"the wheel could not be built:\n{done.stderr.strip()}")
+        for path in copy.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        hashed = ["--only-binary=:all:", "--require-hashes", "--requirement", str(PINS)]
+        _pip("install", *hashed, "--target", str(backend))
+        _pip("wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", str(made), str(copy), backend=backend)
+        found = next(made.glob("*.whl"))
         out.mkdir(parents=True, exist_ok=True)
-        return Path(shutil.copy2(found[0], out / found[0].name))
+        return Path(shutil.copy2(found, out / found.name))
+
+
+def _pip(verb: str, *arguments: str, backend: Path | None = None) -> None:
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH} | ({"PYTHONPATH": str(backend)} if backend else {})
+    command = [sys.executable, "-m", "pip", verb, *QUIET, *arguments]
+    done = subprocess.run(command, env=environment, umask=UMASK, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ToolError(f"the wheel could not be built:\n{done.stderr.strip()}")
