@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
@@ -90,6 +91,29 @@ def test_the_file_holds_the_agent_its_speaker_and_what_installs_it_and_nothing_o
 
 def test_the_same_source_gives_the_same_file(files: dict[str, Path], tmp_path: Path) -> None:
     assert sha256(agent.zipapp(tmp_path / "again.pyz")) == sha256(files["now"]) != sha256(files["later"])
+
+
+@pytest.mark.timeout(300)
+def test_both_artefacts_are_the_same_whoever_builds_them(files: dict[str, Path], wheel: Path, tmp_path: Path) -> None:
+    """Another umask, order of sets, place, and modes of the source's files."""
+    source = tmp_path / "elsewhere"
+    shutil.copytree(agent.SOURCE, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    for path in source.rglob("*.py"):
+        path.chmod(0o600)
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    build = (
+        "import pathlib as p, sys; from tools.release import agent, wheels; out, source = map(p.Path, sys.argv[1:]); "
+        "agent.zipapp(out / 'agent.pyz', source); wheels.wheel(out, source)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", build, str(tmp_path), str(source)],
+        env=os.environ | {"PYTHONHASHSEED": "77", "PYTHONPATH": str(agent.ROOT)},
+        umask=0o077,
+        timeout=240,
+        check=True,
+    )
+    assert sha256(tmp_path / "agent.pyz") == sha256(files["now"])
+    assert sha256(tmp_path / wheel.name) == sha256(wheel)
 
 
 def test_a_library_that_is_compiled_is_refused(tmp_path: Path) -> None:

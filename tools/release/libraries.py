@@ -121,7 +121,15 @@ def _install(pins: Path, out: Path) -> None:
     for metadata in target.glob("*.dist-info"):
         for name in OF_THE_INSTALLER:
             (metadata / name).unlink(missing_ok=True)
-    # The files are named as they lie below the app's root: the place where they were compiled must not be in them.
-    compile_all = [sys.executable, "-m", "compileall", *COMPILED, "-s", str(target), "-p", FOLDER, str(target)]
-    subprocess.run(compile_all, check=True, capture_output=True)
+    compile_all(target, FOLDER)
     (out / FILES_OF).write_text(json.dumps(_digests(out), indent=1))
+
+
+def compile_all(folder: Path, place: str = "") -> None:
+    """Compiles the Python files below `folder`, which will lie at `place` below the app's root, beside themselves.
+
+    In a Python of its own: what else one has loaded can be seen in byte code. The place where it was made is not in it.
+    Raises OSError, subprocess.CalledProcessError for what is no Python.
+    """
+    command = [sys.executable, "-I", "-m", "compileall", *COMPILED, "-s", str(folder), "-p", place, str(folder)]
+    subprocess.run(command, check=True, capture_output=True)

@@ -1,7 +1,7 @@
 """`make package`: the zip that is deployed, the directory with the same files, and running either.
 
-In it is what `.funcignore` leaves of the project, and the app's libraries: nothing is built after it (ADR 10). The same
-files give the same bytes: entries are sorted, and every date and mode is fixed.
+In it is what `.funcignore` leaves of the project, and the app's libraries, all of it compiled: nothing is built after it
+(ADR 10). The same files give the same bytes: entries are sorted, and every date and mode is fixed.
 """
 
 import argparse
@@ -63,26 +63,33 @@ def contents(root: Path) -> tuple[str, ...]:
 def build(root: Path, out: Path, brought: Path | None = None) -> Package:
     """Writes the zip of the project at `root` to `out`, with the libraries in the directory `brought`.
 
-    Without them it is the app's own part alone, which only runs where they are installed. Raises OSError, and ToolError
-    when it is larger than SIZE_LIMIT.
+    Without them it is the app's own part alone, which only runs where they are installed. Its modules come compiled, as the
+    libraries do. Raises OSError, and ToolError when it is larger than SIZE_LIMIT.
     """
-    files = {name: root / name for name in contents(root)}
-    if brought is not None:
-        for path in brought.rglob("*"):
-            if path.is_file():
-                files[f"{libraries.FOLDER}/{path.relative_to(brought).as_posix()}"] = path
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(out, "w") as package:
-        for name, path in sorted(files.items()):
-            entry = zipfile.ZipInfo(name, DATE)
-            entry.create_system, entry.external_attr = UNIX, MODE << 16
-            package.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+    with tempfile.TemporaryDirectory(prefix="hopkeeper-package-") as scratch:
+        for name in contents(root):
+            copy = Path(scratch, name)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / name, copy)
+        libraries.compile_all(Path(scratch))
+        files = _below(Path(scratch)) | (_below(brought, f"{libraries.FOLDER}/") if brought else {})
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(out, "w") as package:
+            for name, path in sorted(files.items()):
+                entry = zipfile.ZipInfo(name, DATE)
+                entry.create_system, entry.external_attr = UNIX, MODE << 16
+                package.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
     built = Package(out, tuple(sorted(files)), hashlib.sha256(out.read_bytes()).hexdigest())
     if built.size > SIZE_LIMIT:
         raise ToolError(
             f"{out} has {built.size:,} bytes, the limit is {SIZE_LIMIT:,}: see what came in, or raise SIZE_LIMIT"
         )
     return built
+
+
+def _below(folder: Path, prefix: str = "") -> dict[str, Path]:
+    """Every file below it, by its path in the package."""
+    return {prefix + path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
 
 
 def lay_out(package: Path, folder: Path) -> Path:
