@@ -15,6 +15,7 @@ AXE_VERSION := 4.14.1
 CHECKOV_VERSION := 3.3.30
 KUSTO := build/node/node_modules/@kusto/language-service-next
 KUSTO_VERSION := 12.4.1
+PIP_AUDIT_VERSION := 2.10.1
 AZ_VERSION := 2.91.0
 PACKAGE ?= .
 
@@ -185,6 +186,13 @@ azurite: # the storage twin of the tests; without Node what needs it is skipped,
 constraints: $(STAMP) # pin what a fresh resolution gives
 	@{ head -n 1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable; } > build/constraints.txt
 	@mv build/constraints.txt constraints.txt
+
+.PHONY: audit
+audit: $(STAMP) # advisories for what is handed out; 2 where the advisory service did not answer for all of it
+	@if [ ! -x build/audit/bin/pip-audit ]; then \
+	  python=$$(sh .ci/find-python) && "$$python" -m venv build/audit && build/audit/bin/python -m pip install --quiet \
+	  --disable-pip-version-check pip-audit==$(PIP_AUDIT_VERSION) || echo "pip-audit could not be installed"; fi
+	@$(BIN)/python -m tools.release.audit --command build/audit/bin/pip-audit
 
 pins: $(STAMP) # what the package and the agent bring, each wheel with its SHA-256, as the package index has it now
 	@$(BIN)/python -m tools.release.pins

@@ -93,13 +93,17 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+def compiled(names: set[str]) -> set[str]:
+    """What the byte code of the modules among them is called."""
+    return {importlib.util.cache_from_source(name) for name in names if name.endswith(".py")}
+
+
 def test_the_package_holds_all_that_runs_and_nothing_else(built: Package, fetched: Libraries) -> None:
     runs = {f"function_app/{name}" for name in files(ROOT / "function_app") if "__pycache__/" not in name}
     own = {name for name in built.files if not name.startswith(f"{libraries.FOLDER}/") and not name.endswith(".pyc")}
     assert own == AT_THE_ROOT | {path for path in runs if not path.startswith(BY_HAND_ONLY)}
     assert "function_app/domain/topology/model.py" in own
-    compiled = {importlib.util.cache_from_source(name) for name in own if name.endswith(".py")}
-    assert set(built.files) - own - compiled == {f"{libraries.FOLDER}/{name}" for name in files(fetched.folder)}
+    assert set(built.files) - own - compiled(own) == {f"{libraries.FOLDER}/{name}" for name in files(fetched.folder)}
     with zipfile.ZipFile(built.path) as content:
         assert tuple(content.namelist()) == built.files
         assert content.testzip() is None
@@ -130,6 +134,14 @@ def test_every_module_comes_compiled_for_the_platforms_python(app: Path, part: s
     for compiled in folder.rglob("*.pyc"):
         head = compiled.read_bytes()[:8]
         assert (head[:4], head[4:]) == (importlib.util.MAGIC_NUMBER, b"\x01\0\0\0")
+
+
+def test_every_library_brings_the_text_of_its_licence(fetched: Libraries) -> None:
+    """Whoever hands them on hands their licences on."""
+    brought = list(fetched.folder.glob("*.dist-info"))
+    texts = {one for one in brought for path in one.rglob("*") if re.search("(?i)licen[cs]e|copying", path.name)}
+    assert set(brought) - texts == set()
+    assert len(brought) == len(fetched.wheels)
 
 
 def zipped_by_azd(folder: Path) -> set[str]:

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from tools.processes import ToolError
 from tools.release import agent, package, wheels
 from tools.release.libraries import Libraries
-from tools.release.materials import closure, document, pins, requirements, write
+from tools.release.materials import closure, document, licences, pins, requirements, write
 
 ROOT = Path(__file__).resolve().parents[2]
 A_PACKAGE_SHA256 = "c0cd5ccfdb563a59366e33e73001b78fdb8cca5a6c48e2f90fffcde44b81f1f6"
@@ -117,7 +117,12 @@ def test_what_is_fetched_is_pinned_with_its_digest_in_the_versions_of_the_constr
 
 
 def test_every_library_says_under_which_licence_it_comes(bill: dict[str, Any]) -> None:
-    assert [one["name"] for one in bill["components"] if not one.get("licenses")] == []
+    listed = licences(bill)
+    assert [line.partition(" ")[0] for line in listed] == [one["name"] for one in bill["components"]]
+    assert "msgspec 0.22.0: BSD-3-Clause" in listed
+    silent = {"name": "part", "version": "1.0"}
+    with pytest.raises(ToolError, match="no licence is named by part"):
+        licences({"components": [*bill["components"], silent]})
 
 
 def test_it_names_the_package_that_it_is_of_and_is_the_same_for_the_same(tmp_path: Path) -> None:

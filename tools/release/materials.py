@@ -127,11 +127,29 @@ def document(root: Path, package: Path, brought: Libraries) -> dict[str, Any]:
     return head | body
 
 
+def licences(made: Mapping[str, Any]) -> list[str]:
+    """Of a bill of materials, under which licence each library comes, sorted: the texts lie in the package beside the library.
+
+    Raises ToolError for one that does not say."""
+    silent = [one["name"] for one in made["components"] if not one.get("licenses")]
+    if silent:
+        raise ToolError(
+            f"no licence is named by {', '.join(silent)}: read theirs, and write it down before it is handed out"
+        )
+    return [f"{one['name']} {one['version']}: {_named(one['licenses'][0])}" for one in made["components"]]
+
+
+def _named(choice: Mapping[str, Any]) -> str:
+    return str(choice.get("expression") or choice["license"]["name"])
+
+
 def write(root: Path, package: Path, out: Path, brought: Libraries) -> int:
-    """Writes the document to `out`; gives the number of libraries in it. Raises ToolError, OSError."""
+    """Writes the document to `out`, the list of licences beside it; gives the number of libraries. Raises ToolError, OSError."""
     made = document(root, package, brought)
+    listed = licences(made)
     out.write_text(json.dumps(made, indent=1) + "\n")
-    return len(made["components"])
+    out.with_name(out.name.replace(".sbom.json", ".licences.txt")).write_text("\n".join(listed) + "\n")
+    return len(listed)
 
 
 def _distribution(name: str, pins: Mapping[str, str], find: Callable[[str], Distribution]) -> Distribution:

@@ -129,7 +129,9 @@ def main() -> int:
         built = build(ROOT, given.out, fetched.folder)
         print(f"{built.path}: {len(built.files)} files, {built.size:,} bytes, sha256 {built.sha256}")
         bill = built.path.with_suffix(".sbom.json")
-        print(f"{bill}: {materials.write(ROOT, built.path, bill, fetched)} libraries")
+        print(
+            f"{bill}: {materials.write(ROOT, built.path, bill, fetched)} libraries; beside it the list of their licences"
+        )
     except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
