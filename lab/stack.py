@@ -382,7 +382,7 @@ class Stack:
     def history(self) -> list[dict[str, Any]]:
         """Every pass that changed or held something, oldest first."""
         folder = self.storage / "history" / TOPOLOGY / SERVICE
-        return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+        return [json.loads(path.read_text()) for path in sorted(folder.rglob("*.json"))]
 
     @property
     def event_webhook(self) -> str:
