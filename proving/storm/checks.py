@@ -260,9 +260,11 @@ class Checks:
         return BY_OPERATOR in reason and not stood
 
     def _is_without_reason(self, reason: str, name: str, looked: float) -> bool:
-        """Nothing befell it lately, nor does it name the Down of a member that was forgotten: an operator's business since."""
+        """It serves, nothing befell it lately, nor does it name the Down of a member that was forgotten: an operator's business
+        since. From one that stands by, as a planned move that went back had fenced it, no flow is taken."""
         is_left_down = BY_OPERATOR in reason and name in self.forgotten
-        return not is_left_down and self._suspect.get(name, -1e9) + self.grace < looked
+        serves = name in self._world.bare or self._world.agents[name].is_serving
+        return serves and not is_left_down and self._suspect.get(name, -1e9) + self.grace < looked
 
     def taken_out(self, name: str, seconds: float) -> None:
         """From now on, for `seconds`, an operator's Down of the member may be seen, or nothing tells whose a Down is."""
