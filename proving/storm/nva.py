@@ -319,7 +319,12 @@ class Nva:
                 self._persist(verdict.state)
         self.world.checks.suspect(self.name, self.outage_seconds + 30.0)
         self.crash()
-        self.world.timeline.after(self.outage_seconds, self.start)
+        self.world.timeline.after(self.outage_seconds, self._start_after, self.boot)
+
+    def _start_after(self, boot: int) -> None:
+        """Ends the outage that ended this boot: meanwhile it may have been healed, and lost for ever."""
+        if self.boot == boot:
+            self.start()
 
     # --- state
 
