@@ -6,7 +6,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from function_app.domain.service.learn import behind
+from function_app.domain.service.learn import UNREAD, behind
 from function_app.domain.service.observation import Observed, Role
 from function_app.domain.service.record import Ack, Drain, Fence, Phase, Record, Tally, unknown
 from tests.builders import NOW, balancer, stable, status
@@ -137,6 +137,25 @@ def test_learning_that_finds_no_member_fit_says_why_of_each() -> None:
         "nva-b: it is drained",
         "nva-c: its agent says forwarding is off",
     )
+
+
+@pytest.mark.parametrize(
+    ("seen", "target"),
+    [
+        (look(STANDBY), None),
+        (look(SERVING), A),
+        (look(STANDBY, balancer=balancer(nva_a="Down_Admin", nva_b=PROBED, nva_c=PROBED)), B),
+        (look(STANDBY, balancer="the management API does not answer"), A),
+    ],
+    ids=["it was not read", "one serves already", "an operator took one out", "it cannot be read"],
+)
+def test_learning_chooses_a_new_holder_only_by_a_look_that_read_the_load_balancer_or_tried_to(
+    seen: Observed, target: str | None
+) -> None:
+    """The one that an operator set to Down would get no flows, and be replaced by the first look that sees it."""
+    decision = decided(seen, learning())
+    assert decision.record.target == target
+    assert target is not None or UNREAD in decision.held[0]
 
 
 def test_one_that_serves_with_a_probe_that_fails_is_not_adopted() -> None:

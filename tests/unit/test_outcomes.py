@@ -716,19 +716,19 @@ LEARNING = [
     ),
     Case(
         "where none serves the best is adopted",
-        look(STANDBY),
+        look(STANDBY, balancer="ARM does not answer"),
         learning(),
         **adopted(A, "is the best of the fit members"),
     ),
     Case(
         "where several serve the best of the fit is adopted",
-        look(STANDBY, SERVING, SERVING),
+        look(STANDBY, SERVING, SERVING, balancer="ARM does not answer"),
         learning(),
         **adopted(A, "is the best of the fit members"),
     ),
     Case(
         "one that serves and failed is not adopted",
-        look(STANDBY, FATAL),
+        look(STANDBY, FATAL, balancer="ARM does not answer"),
         learning(),
         **adopted(A, "is the best of the fit members"),
     ),

@@ -271,7 +271,7 @@ def test_an_operation_is_above_every_epoch_that_anybody_has_seen() -> None:
     assert decided(look(FATAL), stable()).record.epoch == 4
     learned = unknown("fw", frozenset({A, B, C}), NOW)
     ready = msgspec.structs.replace(learned, learning=Learning(since=LONG_AGO, rounds=5))
-    assert decided(look(status(9), status(7), status(1)), ready).record.epoch == 10
+    assert decided(look(status(9), status(7), status(1), balancer="ARM does not answer"), ready).record.epoch == 10
 
 
 # --- an operation under way -------------------------------------------------------------------------------------------

@@ -19,6 +19,9 @@ from function_app.domain.service.protocol import open_operation
 from function_app.domain.service.record import Kind, Learning, Phase, Record
 from function_app.domain.topology.model import Mode
 
+UNREAD = "the load balancer is read first, for an operator may have set a member to Down"
+"""Why a look at the agents alone chooses no new holder: what the record knows of the load balancer counts no more."""
+
 
 def behind(look: Look) -> str | None:
     """Why the record cannot be the newest that there was, if so."""
@@ -134,18 +137,30 @@ def _too_early(look: Look, learning: Learning) -> str | None:
 
 
 def _adopt(look: Look, learned: Record) -> Decision:
-    """The member that serves already keeps it; where none or several do, see `_best`."""
+    """The member that serves already keeps it; where none or several do, see `_best`. One that does not serve waits for a
+    look that read the load balancer, or tried to."""
     if look.service.mode is Mode.ACTIVE_ACTIVE:
         epoch = max(look.record.epoch, look.newest_epoch(), 1)
         return Decision(replace(learned, phase=Phase.STABLE, epoch=epoch, learning=None), because=("learned",))
-    serving = [n for n in look.members if look.serves(n) and not has_failed(look, n)]
+    serving = _serving(look)
     if learned.flaws and look.service.load_balancer is not None and len(serving) == 1:
         return Decision(learned, held=tuple(f"not adopted: {flaw}" for flaw in learned.flaws))
     target = _best(look, serving)
     if target is None:
         return Decision(learned, held=("learned, but no member is fit to serve", *why_not(look)))
+    if target not in serving and _is_unread(look):
+        return Decision(learned, held=(f"learned, but {target} does not serve yet: {UNREAD}",))
     what = f"{target} serves already" if target in serving else f"{target} is the best of the fit members"
     return open_operation(look, target, Kind.ADOPT, f"learned: {what}")
+
+
+def _serving(look: Look) -> list[str]:
+    return [name for name in look.members if look.serves(name) and not has_failed(look, name)]
+
+
+def _is_unread(look: Look) -> bool:
+    """Whether there is a load balancer that this look did not try to read."""
+    return look.service.load_balancer is not None and look.observed.balancer is None
 
 
 def _serves_everywhere(look: Look, member: str) -> bool:
