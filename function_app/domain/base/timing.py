@@ -54,7 +54,8 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     check_fall: int = 3
     """Failed self-checks until the agent reports it."""
     spacing_step: timedelta = timedelta(seconds=10)
-    """What the second automatic failover in a row waits, the third twice as long, up to `spacing_max`."""
+    """What the second automatic failover in a row waits, the third twice as long, up to `spacing_max`. Also the least
+    time between two orders that move a service."""
     spacing_max: timedelta = timedelta(minutes=10)
     """The longest wait between automatic failovers in a row."""
     spacing_forget: timedelta = timedelta(hours=1)

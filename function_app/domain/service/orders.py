@@ -43,6 +43,8 @@ MINUTES = 60.0
 MINUTES_MAX = 30 * 24 * 60
 BY_MAX = 100
 OPERATOR = "an operator"
+PACED = frozenset({Kind.SWITCHOVER, Kind.BACK, Kind.FORCED})
+"""Moves after which the next one by order waits."""
 
 type Minutes = Annotated[float, Meta(gt=0, le=MINUTES_MAX, description="how long, in minutes")]
 
@@ -103,7 +105,7 @@ class SwitchoverOrder(_Form, frozen=True, kw_only=True, tag="switchover"):
 
     def decide(self, look: Look) -> Decision:
         why = _immovable(look) or _unsuitable(look, self.to) or _needs_failover(look) or _out_of_reach(look, self.to)
-        if why is not None:
+        if why := why or _too_soon(look):
             return _refused(look, why)
         return open_operation(look, self.to, Kind.SWITCHOVER, f"ordered by {self.by}")
 
@@ -125,7 +127,7 @@ class FailoverOrder(_Form, frozen=True, kw_only=True, tag="failover"):
         if target is None:
             lacks = _lacks_a_proof(look)
             return _refused(look, lacks) if lacks else _refused(look, "no other member is fit to serve", *why_not(look))
-        if why := _unsuitable(look, target) or _is_under_way(look, target):
+        if why := _unsuitable(look, target) or _is_under_way(look, target) or (None if self.to else _too_soon(look)):
             return _refused(look, why)
         if self.to is None and is_known_out(look, target):
             out = "by the last reading of the load balancer (Down by an operator, in no pool, or the probe gets no answer of it)"
@@ -144,6 +146,8 @@ class DrainOrder(_Form, frozen=True, kw_only=True, tag="drain"):
             return _refused(look, f"{self.member} is no member{among(self.member, look.members)}")
         if refusals := refuse(Draining(self.member), look):
             return _refused(look, *map(str, refusals))
+        if self.member == look.record.holder and (why := _too_soon(look)):
+            return _refused(look, why)
         drains = {name: drain for name, drain in look.record.drains.items() if look.at < drain.until}
         drains[self.member] = Drain(until=_until(look, self.minutes), by=self.by)
         return Decision(replace(look.record, drains=drains), because=(f"{self.member} is drained by {self.by}",))
@@ -327,6 +331,22 @@ def _immovable(look: Look) -> str | None:
         return "it is learning who serves: nothing is moved before that is known"
     why = behind(look)
     return f"{why}: it is learned again first who serves" if why else None
+
+
+def _too_soon(look: Look) -> str | None:
+    """Orders that move a service are paced, as each move costs flows: within `spacingStep` of the last planned or ordered one
+    the next waits. Not for a holder that failed or is silent, and not for one who names the member to serve with `failover`."""
+    last, holder = look.operation, look.record.holder
+    if last is None or last.granted is None or last.kind not in PACED or holder is None:
+        return None
+    since, left = look.now - last.granted, last.granted + look.timing.spacing_step - look.now
+    if since < timedelta(0) or left <= timedelta(0):
+        return None  # a time in the future comes from a skewed clock
+    if look.status(holder) is None or has_failed(look, holder):
+        return None
+    again = moment(look.now + left + timedelta(seconds=1, microseconds=-1))
+    moved = f"{holder} was promoted {since.total_seconds():.0f} s ago ({last.kind})"
+    return f"{moved}: the next move from {again}, or a `failover` that names the member with `to` if it cannot wait"
 
 
 def _is_under_way(look: Look, target: str) -> str | None:

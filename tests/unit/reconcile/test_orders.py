@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -288,6 +289,69 @@ async def test_a_member_whose_drain_is_just_over_does_not_make_another_drain_pos
     refused = await ordered(scene, "drain", member="nva-b")
     assert refused.ending is Ending.REFUSED
     assert "1 healthy members would be left" in refused.reasons[0]
+
+
+@pytest.fixture
+async def paced() -> Scene:
+    scene = Scene(timing={"learnFor": "PT1S", "doubtPoll": "PT1S", "spacingStep": "PT10S", "fenceSettle": "PT0.1S"})
+    await scene.settle()
+    return scene
+
+
+async def test_orders_that_move_a_service_are_taken_no_faster_than_spacing_step(paced: Scene) -> None:
+    began, epoch, taken = paced.clock.at, paced.record.epoch, []
+    while paced.clock.at < began + timedelta(minutes=1):
+        other = "nva-a" if paced.serving() == ["nva-b"] else "nva-b"
+        if (await ordered(paced, "switchover", to=other)).ending is Ending.ACCEPTED:
+            taken.append(paced.clock.at)
+        await paced.settle()
+    assert taken[0] == began + timedelta(seconds=1)
+    assert min(later - earlier for earlier, later in pairwise(taken)) >= timedelta(seconds=10)
+    assert len(taken) > 4
+    assert paced.record.epoch == epoch + len(taken)
+
+
+async def test_an_order_that_comes_too_soon_says_when_it_is_taken_and_what_does_not_wait(paced: Scene) -> None:
+    await ordered(paced, "switchover", to="nva-b")
+    promoted = paced.clock.at
+    again = f"{promoted + timedelta(seconds=10):%Y-%m-%d %H:%M:%S}Z"
+    await paced.settle()
+    refused = await ordered(paced, "switchover", to="nva-a")
+    assert refused.ending is Ending.REFUSED
+    assert refused.reasons == (
+        f"fw: nva-b was promoted {(paced.clock.at - promoted).seconds} s ago (switchover): the next move from {again}, "
+        "or a `failover` that names the member with `to` if it cannot wait",
+    )
+    assert (await ordered(paced, "failover")).ending is Ending.REFUSED
+    assert (await ordered(paced, "failover", to="nva-a")).ending is Ending.ACCEPTED
+    assert paced.serving() == ["nva-a"]
+
+
+async def test_a_drain_of_the_holder_is_paced_and_what_moves_nothing_is_not(paced: Scene) -> None:
+    await ordered(paced, "failover", to="nva-b")
+    refused = await ordered(paced, "drain", member="nva-b")
+    assert (refused.ending, "nva-b was promoted 1 s ago" in refused.reasons[0]) == (Ending.REFUSED, True)
+    for verb, said in (("drain", {"member": "nva-a"}), ("undrain", {"member": "nva-a"}), ("pause", {}), ("resume", {})):
+        assert (await ordered(paced, verb, **said)).ending is Ending.ACCEPTED
+
+
+async def test_the_first_order_does_not_wait_for_a_failover_before_it(paced: Scene) -> None:
+    paced.world.agents["nva-a"].fatal = ("x",)
+    await paced.fast()
+    paced.world.agents["nva-a"].fatal = ()
+    await paced.settle()
+    assert paced.serving() == ["nva-b"]
+    assert (await ordered(paced, "switchover", to="nva-a")).ending is Ending.ACCEPTED
+
+
+@pytest.mark.parametrize("how", ["unfit", "silent"])
+async def test_no_order_waits_where_the_holder_has_failed_or_is_silent(paced: Scene, how: str) -> None:
+    await ordered(paced, "switchover", to="nva-b")
+    if how == "silent":
+        paced.world.kill("nva-b")
+    else:
+        paced.world.agents["nva-b"].fatal = ("x",)
+    assert (await ordered(paced, "failover")).ending is Ending.ACCEPTED
 
 
 async def test_automatic_failovers_in_a_row_are_spaced_and_say_so() -> None:
