@@ -131,7 +131,10 @@ class HostDocuments:
         return found
 
     async def below(self, folder: str) -> tuple[str, ...]:
-        raise NotImplementedError("no history publishes events or waits for what changes")
+        """Nothing: a history files each entry, as if none had come before it."""
+        if not folder.startswith(FREE):
+            raise NotImplementedError("no history publishes events or waits for what changes")
+        return ()
 
     async def versions(self, prefix: str) -> Mapping[str, str]:
         raise NotImplementedError("no history has events from outside")

@@ -23,7 +23,7 @@ from function_app.reconcile import trace
 from function_app.reconcile.act.perform import Hand, perform
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace, named
 from function_app.reconcile.ports import Ports
-from function_app.reconcile.store.journal import Journal, keep
+from function_app.reconcile.store.journal import Journal, keep, repeats
 from function_app.reconcile.store.records import Records, StoredRecord
 from function_app.reconcile.telemetry import DECIDE, INTEND, LOOK, SERVICE, STEP, VERIFY, Said, SpanContext
 
@@ -220,8 +220,11 @@ class ServicePass:
             return
         if outcome.ending is Ending.CONVERGED and before == after and not progress.ordered:
             return
+        entry = progress.journal.entry(self.ports.clock.now(), outcome)
+        is_ordered = progress.taken or progress.order is not None
         try:
-            await keep(self.ports.documents, self.topology, progress.journal.entry(self.ports.clock.now(), outcome))
+            if is_ordered or not await repeats(self.ports.documents, self.topology, entry):
+                await keep(self.ports.documents, self.topology, entry)
         except HopkeeperError as error:
             why = {"topology": self.topology.name, "service": self.service.name, "error": str(error)}
             log.warning("the journal of a pass is lost: %s", why, extra=why)

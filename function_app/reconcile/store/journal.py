@@ -1,10 +1,13 @@
-"""What a pass did and why, kept for people: one document a pass that changed or held something."""
+"""What a pass did and why, kept for people: one document a pass that changed or held something, and of passes that say the same
+one in a sweep."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from function_app.domain.base.moments import moment
@@ -18,6 +21,7 @@ from function_app.domain.service.steps import LiftByBalancer
 from function_app.domain.topology.model import Topology
 from function_app.reconcile.documents.event import Change
 from function_app.reconcile.documents.history import Entry, EntryStep, effect_text
+from function_app.reconcile.history import entries
 from function_app.reconcile.passes.outcome import Outcome, named
 from function_app.reconcile.ports import Documents
 from function_app.reconcile.store import keys
@@ -129,6 +133,25 @@ def _operation(record: Record) -> str:
     if operation is None:
         return ""
     return f"{operation.kind} to {record.target} at epoch {record.epoch}, opened {moment(operation.started)}: {operation.reason}"
+
+
+async def repeats(documents: Documents, topology: Topology, entry: Entry) -> bool:
+    """Whether the last entry says the same and is no older than a sweep: reports in a flood file no more than sweeps do, and what
+    stands is filed anew often enough to be explained at any moment. Raises Unavailable."""
+    if any(map(_achieved, entry.steps)):
+        return False
+    last = await entries(documents, topology.name, entry.service, 1)
+    return any(abs(entry.started - one.started) < topology.timing.sweep and _said(one) == _said(entry) for one in last)
+
+
+def _achieved(step: EntryStep) -> bool:
+    return bool(step.changes or set(step.effects) - (step.failed or {}).keys())
+
+
+def _said(entry: Entry) -> str:
+    """What it says without times and ages, which change while nothing else does."""
+    steps = [replace(step, at=None, performed=UNSET) for step in entry.steps]
+    return re.sub(r"\d+(?= s\b)", "", repr((entry.outcome, entry.reasons, entry.evidence, steps)))
 
 
 async def keep(documents: Documents, topology: Topology, entry: Entry) -> None:
