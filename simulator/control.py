@@ -150,13 +150,15 @@ async def _faults(control: Control, request: Request, _: tuple[str, ...]) -> Jso
 
 
 async def _set_faults(control: Control, request: Request, _: tuple[str, ...]) -> Json:
-    control.world.set_faults(_object(request))
-    control.faults_changed()
-    return asdict(control.world.state.faults)
+    return _with_faults(control, _object(request))
 
 
 async def _lift_faults(control: Control, _: Request, __: tuple[str, ...]) -> Json:
-    control.world.set_faults(asdict(Faults()))
+    return _with_faults(control, asdict(Faults()))
+
+
+def _with_faults(control: Control, changes: Json) -> Json:
+    control.world.set_faults(changes)
     control.faults_changed()
     return asdict(control.world.state.faults)
 

@@ -270,9 +270,13 @@ def stamp(document: Json) -> None:
     """Its embedded children have their keys, in ARM's order, and the document's etag and state."""
     for collection in kind_of(document["type"]).embedded:
         for child in document["properties"].get(collection) or ():
-            own = child.get("name") or str(child.get("id", "")).rpartition("/")[2]
-            if own:
+            if own := child_name(child):
                 _stamp(document, collection, child, own)
+
+
+def child_name(child: Json) -> str:
+    """The name of a child within a document, which may be written as the end of its id alone; empty where neither is there."""
+    return str(child.get("name") or str(child.get("id", "")).rpartition("/")[2])
 
 
 def _stamp(document: Json, collection: str, child: Json, name: str) -> None:

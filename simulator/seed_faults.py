@@ -6,13 +6,12 @@ from typing import Any
 
 from simulator.clock import VirtualClock
 from simulator.exports import is_route_server
-from simulator.kinds import kind_of
+from simulator.kinds import LOAD_BALANCER, child_name, kind_of
 from simulator.resources import Json, key_of, path_of
 from simulator.route_servers import PEERING, checked, instances_of
 from simulator.state import ArmError
 from simulator.world import World
 
-LOAD_BALANCER = "Microsoft.Network/loadBalancers"
 PARTS_OF_RULES = {
     "frontendIPConfiguration": "frontendIPConfigurations",
     "backendAddressPool": "backendAddressPools",
@@ -116,15 +115,11 @@ def _dangling(document: Json, known: set[str]) -> str | None:
     for number, rule in enumerate(facts.get("loadBalancingRules") or []):
         for key, collection in PARTS_OF_RULES.items():
             named = (rule.get("properties") or {}).get(key)
-            there = [f"{document['id']}/{collection}/{_own_name(one)}" for one in facts.get(collection) or []]
+            there = [f"{document['id']}/{collection}/{child_name(one)}" for one in facts.get(collection) or []]
             if named and key_of(str(named.get("id"))) not in known.union(map(key_of, there)):
                 words = f"there are {', '.join(there)}" if there else f"it has no {collection}"
                 return f"properties.loadBalancingRules[{number}].properties.{key}: no {named.get('id')} in it; {words}"
     return None
-
-
-def _own_name(child: Json) -> str:
-    return str(child.get("name") or child["id"].rpartition("/")[2])
 
 
 # Parts that are no resources

@@ -19,13 +19,9 @@ async def entries(
 ) -> tuple[Entry, ...]:
     """The last entries, at most `most`, the newest last; or the first of those that began later than `after`. Those that cannot
     be read are left out. Raises Unavailable."""
-    folder = keys.history(topology, service)
-    found = (
-        await newest(documents, folder, most)
-        if after is None
-        else await _since(documents, folder, keys.stamp(after), most)
-    )
-    return tuple(await _read(documents, found))
+    days = await _days(documents, keys.history(topology, service))
+    found = _until(documents, days, None, most) if after is None else _since(documents, days, keys.stamp(after), most)
+    return tuple(await _read(documents, await found))
 
 
 async def explain(documents: Documents, topology: str, service: str, at: datetime | None) -> Explanation:
@@ -38,38 +34,43 @@ async def explain(documents: Documents, topology: str, service: str, at: datetim
     |                    | and the next one, where it names an operation that none of these names: an instance  |
     |                    | died before it stored its entry, and another one went on with its operation          |
     """
-    folder = keys.history(topology, service)
+    days = await _days(documents, keys.history(topology, service))
     if at is None:
-        shown = await _read(documents, await newest(documents, folder, 1))
+        shown = await _read(documents, await _until(documents, days, None, 1))
     else:
         moment = keys.stamp(_to_its_end(at))
-        recent = await _read(documents, await newest(documents, folder, BACK, moment))
+        recent = await _read(documents, await _until(documents, days, moment, BACK))
         shown = [entry for entry in recent if entry.ended >= at] or recent[-1:]
         if shown:
-            later = await _read(documents, await _since(documents, folder, moment, 1))
+            later = await _read(documents, await _since(documents, days, moment, 1))
             shown += _going_on_with_another(later, shown)
     return Explanation(topology=topology, service=service, at=at, entries=tuple(shown))
 
 
-async def newest(documents: Documents, folder: str, most: int, until: str | None = None) -> list[str]:
-    """The last keys of a history, at most `most`, the newest last; with `until`, of those whose stamp is not later. Lists the
-    days, and of these as many as it takes. Raises Unavailable."""
+async def newest(documents: Documents, topology: str, service: str, most: int) -> list[str]:
+    """The last keys of a history, at most `most`, the newest last. Lists the days, and of these as many as it takes. Raises
+    Unavailable."""
+    return await _until(documents, await _days(documents, keys.history(topology, service)), None, most)
+
+
+async def _until(documents: Documents, days: Sequence[str], moment: str | None, most: int) -> list[str]:
+    """The last keys, at most `most`; where there is a `moment`, of those whose stamp is not later."""
     found: list[str] = []
-    for each in reversed(await _days(documents, folder)):
-        if until is None or keys.stamp_of(each) <= until:
+    for each in reversed(days):
+        if moment is None or keys.stamp_of(each) <= moment:
             inside = await _inside(documents, each)
-            found[:0] = [key for key in inside if until is None or keys.stamp_of(key) <= until]
+            found[:0] = [key for key in inside if moment is None or keys.stamp_of(key) <= moment]
         if len(found) >= most:
             break
     return found[-most:]
 
 
-async def _since(documents: Documents, folder: str, after: str, most: int) -> list[str]:
-    """The first keys of a history whose stamp is later than `after`, at most `most`."""
+async def _since(documents: Documents, days: Sequence[str], moment: str, most: int) -> list[str]:
+    """The first keys whose stamp is later, at most `most`."""
     found: list[str] = []
-    for each in await _days(documents, folder):
-        if keys.day_of(keys.stamp_of(each)) >= keys.day_of(after):
-            found += [key for key in await _inside(documents, each) if keys.stamp_of(key) > after]
+    for each in days:
+        if keys.day_of(keys.stamp_of(each)) >= keys.day_of(moment):
+            found += [key for key in await _inside(documents, each) if keys.stamp_of(key) > moment]
         if len(found) >= most:
             break
     return found[:most]

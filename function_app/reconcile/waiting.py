@@ -60,4 +60,4 @@ async def _versions(ports: Ports, topologies: Topologies, name: str) -> AsyncIte
     yield look.etag if look else ""
     for service in in_force.topology.services:
         yield await Records(ports.documents).etag(in_force.topology, service) or ""
-        yield "".join(await newest(ports.documents, keys.history(name, service.name), 1))
+        yield "".join(await newest(ports.documents, name, service.name, 1))

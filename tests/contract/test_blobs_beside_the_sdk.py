@@ -240,10 +240,7 @@ async def promotion():
     scene = Scene()
     documents = wiring.build(settings.from_environment()).ports.documents
     scene.ports = replace(scene.ports, documents=documents)
-    await scene.settle()
-    scene.world.agents["nva-a"].fatal = ("data-path: no echo",)
-    await scene.fast()
-    assert scene.serving() == ["nva-b"]
+    await scene.fail_over()
     keys = await documents.keys("records/")
     await documents.close()
     return keys

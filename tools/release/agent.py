@@ -15,12 +15,12 @@ from pathlib import Path
 
 from tools.processes import ToolError
 from tools.release import libraries
-from tools.release.package import DATE, MODE, ROOT, UNIX
+from tools.release.package import CACHE, DATE, MODE, ROOT, UNIX
+from tools.release.run_pip import PINNED
 from tools.release.wheels import wheel
 
 SOURCE = ROOT / "nva_agent"
-PINS = ROOT / "tools" / "release" / "pins" / "agent.txt"
-CACHE = ROOT / "build" / "libraries"
+PINS = PINNED / "agent.txt"
 BUNDLED = ("exabgp", "pyjwt")
 FROM_SYSTEM = ("aiohttp", "cryptography")
 FOLDER_MODE = 0o040755

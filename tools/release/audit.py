@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tools.release.materials import requirements
-from tools.release.pins import FOLDER, WANTED
+from tools.release.pins import WANTED
+from tools.release.run_pip import PINNED
 
 NOT_AUDITED = 2
 
@@ -56,7 +57,7 @@ def main() -> int:
     if not Path(given.command).exists():
         print("NOT AUDITED: pip-audit is not installed")
         return NOT_AUDITED
-    ends = {audited([given.command], FOLDER / name) for name in WANTED}
+    ends = {audited([given.command], PINNED / name) for name in WANTED}
     return next((end for end in (1, NOT_AUDITED) if end in ends), 0)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from tools.processes import ToolError
+from tools.release.run_pip import run_pip
 
 FOLDER = ".python_packages/lib/site-packages"  # below the app's root, where the platform's worker looks
 WHEELS = (
@@ -33,7 +33,6 @@ WHEELS = (
 # instance and every restarted worker would compile anew: 8 s for these libraries on the machine where it was measured,
 # 3 s with it. A Python of another minor version, which has other byte code, compiles as before.
 COMPILED = ("-q", "--invalidation-mode=unchecked-hash")
-QUIET = ("--quiet", "--disable-pip-version-check", "--no-input")
 # What an installer adds for itself, and what differs between two installations of the same wheels.
 OF_THE_INSTALLER = ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json")
 # What a wheel has installed beside its modules: scripts, settings, manual pages.
@@ -101,19 +100,13 @@ def _install(pins: Path, out: Path) -> None:
     target, report = out / "libraries", out / "report.json"
     out.mkdir()
     where = ["--target", str(target), "--report", str(report), "--require-hashes", "--requirement", str(pins)]
-    command = [sys.executable, "-m", "pip", "install", *QUIET, "--no-compile", *WHEELS, *where]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ToolError(
-            f"the libraries of {pins.name} could not be fetched, or are others than it names. It needs the package index the "
-            "first time that these pins are built, and again after `make clean` or where files of the cache were lost; "
-            f"`make pins` writes them anew:\n{done.stderr.strip()}"
-        )
-    installed = json.loads(report.read_text())["install"]
-    wheels = {
-        canonicalize_name(one["metadata"]["name"]): one["download_info"]["archive_info"]["hashes"]["sha256"]
-        for one in installed
-    }
+    failing = (
+        f"the libraries of {pins.name} could not be fetched, or are others than it names. It needs the package index the "
+        "first time that these pins are built, and again after `make clean` or where files of the cache were lost; "
+        "`make pins` writes them anew"
+    )
+    run_pip(failing, "install", "--no-compile", *WHEELS, *where)
+    wheels = {name: digest for name, (_, digest) in reported(report).items()}
     report.unlink()
     (out / WHEELS_OF).write_text(json.dumps(wheels, indent=1, sort_keys=True))
     for name in BESIDE:
@@ -123,6 +116,17 @@ def _install(pins: Path, out: Path) -> None:
             (metadata / name).unlink(missing_ok=True)
     compile_all(target, FOLDER)
     (out / FILES_OF).write_text(json.dumps(_digests(out), indent=1))
+
+
+def reported(report: Path) -> dict[str, tuple[str, str]]:
+    """Of each library in pip's report of an installation, by canonical name: its version, and the SHA-256 of its wheel."""
+    return {
+        canonicalize_name(one["metadata"]["name"]): (
+            one["metadata"]["version"],
+            one["download_info"]["archive_info"]["hashes"]["sha256"],
+        )
+        for one in json.loads(report.read_text())["install"]
+    }
 
 
 def compile_all(folder: Path, place: str = "") -> None:

@@ -20,10 +20,12 @@ import pathspec
 
 from tools.processes import ToolError
 from tools.release import libraries, materials
+from tools.release.run_pip import PINNED
 
 ROOT = Path(__file__).resolve().parents[2]
 IGNORED = ".funcignore"
-PINS = ROOT / "tools" / "release" / "pins" / "app.txt"
+PINS = PINNED / "app.txt"
+CACHE = ROOT / "build" / "libraries"
 FOLDER = "build/package"  # below the root: what azd and Core Tools deploy from
 ELSEWHERE = Path(libraries.FOLDER).parts[0]  # a package has its libraries from one place, whatever lies about
 DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say
@@ -122,7 +124,7 @@ def unpacked(package: Path) -> Iterator[Path]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.release.package", description="Builds the app's package.")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "hopkeeper.zip")
-    parser.add_argument("--libraries", type=Path, default=ROOT / "build" / "libraries", help="where wheels are kept")
+    parser.add_argument("--libraries", type=Path, default=CACHE, help="where wheels are kept")
     given = parser.parse_args()
     try:
         fetched = libraries.fetch(PINS, given.libraries)

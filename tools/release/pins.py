@@ -4,21 +4,17 @@ Versions are those of requirements.txt and constraints.txt. pip compares the dig
 mode), so that a wheel of another content is refused; what changed here is to be read before it is committed.
 """
 
-import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from tools.processes import ToolError
 from tools.release.agent import BUNDLED
-from tools.release.libraries import QUIET, WHEELS
+from tools.release.libraries import WHEELS, reported
 from tools.release.package import ROOT
+from tools.release.run_pip import PINNED, run_pip
 
-FOLDER = Path(__file__).with_name("pins")
 HEAD = "# {} With the SHA-256 of each wheel; written by: make pins\n"
 WANTED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "app.txt": ("What the app's package brings.", ("--requirement", "requirements.txt")),
@@ -33,16 +29,9 @@ def resolved(wanted: tuple[str, ...]) -> str:
     with tempfile.TemporaryDirectory(prefix="hopkeeper-pins-") as folder:
         report = Path(folder, "report.json")
         dry = ["--dry-run", "--ignore-installed", "--target", folder, "--report", str(report)]
-        command = [sys.executable, "-m", "pip", "install", *QUIET, *WHEELS, *dry, *wanted]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ToolError(f"the package index did not give every library:\n{done.stderr.strip()}")
-        found = json.loads(report.read_text())["install"]
-    lines = [
-        f"{canonicalize_name(one['metadata']['name'])}=={one['metadata']['version']}"
-        f" --hash=sha256:{one['download_info']['archive_info']['hashes']['sha256']}\n"
-        for one in found
-    ]
+        run_pip("the package index did not give every library", "install", *WHEELS, *dry, *wanted, cwd=ROOT)
+        found = reported(report)
+    lines = [f"{name}=={version} --hash=sha256:{digest}\n" for name, (version, digest) in found.items()]
     return "".join(sorted(lines))
 
 
@@ -53,8 +42,8 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for name, text in texts.items():
-        (FOLDER / name).write_text(text)
-        print(f"{FOLDER / name}: {text.count('--hash=')} libraries")
+        (PINNED / name).write_text(text)
+        print(f"{PINNED / name}: {text.count('--hash=')} libraries")
     return 0
 
 

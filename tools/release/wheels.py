@@ -2,18 +2,13 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from tools.processes import ToolError
+from tools.release.run_pip import PINNED, run_pip
 
 EPOCH = "315532800"  # 1980-01-01, the earliest that a zip can say: a wheel's dates
-
-
-PINS = Path(__file__).parent / "pins" / "build.txt"
-QUIET = ("--quiet", "--disable-pip-version-check")
+PINS = PINNED / "build.txt"
 UMASK = 0o022
 
 
@@ -38,7 +33,4 @@ def wheel(out: Path, source: Path) -> Path:
 
 def _pip(verb: str, *arguments: str, backend: Path | None = None) -> None:
     environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH} | ({"PYTHONPATH": str(backend)} if backend else {})
-    command = [sys.executable, "-m", "pip", verb, *QUIET, *arguments]
-    done = subprocess.run(command, env=environment, umask=UMASK, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ToolError(f"the wheel could not be built:\n{done.stderr.strip()}")
+    run_pip("the wheel could not be built", verb, *arguments, env=environment, umask=UMASK)

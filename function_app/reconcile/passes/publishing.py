@@ -96,7 +96,7 @@ async def _with_news(ports: Ports, before: Outbox | None, news: News) -> Outbox:
     made: list[Event] = []
     seen, refused = {}, {}
     for service in news.services:
-        found = await newest(ports.documents, keys.history(news.topology, service), SEEN_MOST)
+        found = await newest(ports.documents, news.topology, service, SEEN_MOST)
         last = known.refused.get(service, "")
         if before is not None:
             for key in (key for key in found if key not in known.seen.get(service, ())):

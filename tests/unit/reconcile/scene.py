@@ -63,6 +63,13 @@ class Scene:
                 return outcome
         raise AssertionError(f"not settled: {outcome}")
 
+    async def fail_over(self) -> None:
+        """Settles; then the holder's data path dies, and a fast pass moves the service."""
+        await self.settle()
+        self.world.agents["nva-a"].fatal = ("data-path: no echo",)
+        await self.fast()
+        assert self.serving() == ["nva-b"]
+
     @property
     def record(self) -> Record:
         return msgspec.json.decode(self.documents.stored["records/hub/fw.json"].body, type=Record)
