@@ -1,5 +1,6 @@
 """Load balancers that the simulator does not have: pools of network interfaces, other rules and pools, lazy etags."""
 
+import asyncio
 from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
@@ -7,11 +8,13 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from function_app.adapters.arm.client import Azure
-from function_app.adapters.arm.load_balancer import AdminStatesOverArm, LoadBalancersOverArm, Timeouts
+from function_app.adapters.arm.load_balancer import KEPT_MAX, AdminStatesOverArm, LoadBalancersOverArm, Timeouts
 from function_app.domain.base.errors import Superseded, Unavailable
 from function_app.domain.service.observation import AdminState, Backend
+from function_app.domain.topology.model import Service
 from function_app.reconcile.ports import PoolView
 from tests.contract.adapters_azure import NVA_A, POLL, SPEAKERS, WANTED, fake_arm, pool_address, refusal, service
 
@@ -299,3 +302,73 @@ async def test_a_member_whose_address_has_no_name_cannot_be_written_and_that_is_
         with pytest.raises(Unavailable, match=r"the address 10\.0\.1\.4 of the pool has no name to write to"):
             await states.set(service(), NVA_A, DOWN, seen.etag)
     assert arm.puts == []
+
+
+class Ordered(LazyArm):
+    """Notes the requests in their order, and holds each read of the load balancer or the pool up until the health of a rule is
+    requested, where `until_health` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.came: list[str] = []
+        self.until_health = False
+        self._asked = asyncio.Event()
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.came.append(f"health of {request.path.split('/')[-2]}" if request.method == "POST" else request.method)
+        if request.method == "POST":
+            self._asked.set()
+        elif self.until_health:
+            async with asyncio.timeout(5):
+                await self._asked.wait()
+        return await super().answer(request)
+
+
+async def test_the_write_after_a_look_reads_nothing_once_more(tmp_path: Path) -> None:
+    arm = Ordered()
+    async with fake_arm(arm.answer, tmp_path) as azure:
+        await set_down(azure)
+    assert arm.came == ["GET", "GET", "PUT", "GET", "GET"]
+
+
+async def test_the_health_after_a_look_is_requested_beside_the_next_look(tmp_path: Path) -> None:
+    arm = Ordered()
+    arm.health = [row("10.0.1.4", "Down_Admin")]
+    async with fake_arm(arm.answer, tmp_path) as azure:
+        states = admin_states(azure)
+        await states.look(service(), NVA_A)
+        arm.until_health = True
+        assert await states.health_reason(service(), NVA_A) == "Down_Admin"
+    assert sorted(arm.came[2:]) == ["GET", "GET", "health of all-ports"]
+
+
+async def test_where_another_rule_has_pool_and_probe_by_now_its_health_counts(tmp_path: Path) -> None:
+    arm = Ordered()
+    async with fake_arm(arm.answer, tmp_path) as azure:
+        states = admin_states(azure)
+        await states.look(service(), NVA_A)
+        arm.rules = [rule("anew")]
+        arm.health_refused = [refusal(404, "NotFound")]
+        arm.health = [row("10.0.1.4", "Down_Admin")]
+        assert await states.health_reason(service(), NVA_A) == "Down_Admin"
+    assert arm.came[-1] == "health of anew"
+
+
+def behind(name: str) -> Service:
+    """The service, behind another load balancer."""
+    hop = service().next_hop
+    assert hop.load_balancer is not None
+    other = replace(hop.load_balancer, id=LB.rpartition("/")[0] + f"/{name}")
+    return replace(service(), next_hop=replace(hop, load_balancer=other))
+
+
+async def test_of_many_pools_a_few_readings_are_kept_and_each_is_written_as_it_was_read(tmp_path: Path) -> None:
+    arm = Ordered()
+    async with fake_arm(arm.answer, tmp_path) as azure:
+        states = admin_states(azure)
+        first = await states.look(service(), NVA_A)
+        for number in range(KEPT_MAX):
+            await states.look(behind(f"lb-{number}"), NVA_A)
+        arm.came.clear()
+        await states.set(service(), NVA_A, DOWN, first.etag)
+    assert arm.came == ["GET", "GET", "PUT", "GET", "GET"]

@@ -7,6 +7,7 @@ in one pool at a time (`Service.at_each_pool`). A pool that the service does not
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -47,6 +48,10 @@ TAG = "hopkeeper-fence"  # bumped where a write that changes nothing keeps the e
 READ_TIMEOUT = timedelta(minutes=2)
 WRITE_TIMEOUT = timedelta(minutes=5)
 POLL = timedelta(seconds=1)
+POLL_OF_FENCE = timedelta(seconds=0.5)
+"""A fence is waited for by flows: what has ended is noticed within half of it on average."""
+KEPT_MAX = 8
+"""Pools whose last reading is kept for what follows it: those of fences that are under way at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class Timeouts:
 
     read: timedelta = READ_TIMEOUT
     write: timedelta = WRITE_TIMEOUT
-    poll: timedelta = POLL
+    poll: timedelta = POLL_OF_FENCE
 
 
 def _balancer_of(service: Service) -> LoadBalancer:
@@ -214,27 +219,32 @@ async def _rows_in_time(access: _Access, rule: str, timeout: timedelta) -> tuple
 
 
 class AdminStatesOverArm:
+    """A fence is a series of requests, one after the other, and the next ones use what the last one read."""
+
     def __init__(self, azure: Azure, timeouts: Timeouts = Timeouts()) -> None:
         self._azure = azure
         self._timeouts = timeouts
+        self._kept: OrderedDict[str, tuple[Json, Pool]] = OrderedDict()
+        """By pool, the load balancer and the pool as they were read last."""
 
     async def look(self, service: Service, speaker: Speaker) -> PoolView:
         async with calling(f"reading {speaker.name} in the pool of {service.name}", self._timeouts.read):
             access = await self._access(service)
-            return await access.view(*await access.both(), speaker)
+            return await access.view(*await self._both(access), speaker)
 
     async def set(self, service: Service, speaker: Speaker, state: AdminState, etag: str) -> PoolView:
-        """The body of the write is the pool as read with the same etag; the result is read after the write succeeded."""
+        """The body of the write is the pool as read with the same etag, by the look before where that is kept; the result is read
+        after the write succeeded."""
         if state is AdminState.UP:
             raise Terminal("adminState Up is never written")
         async with calling(f"setting {speaker.name} to {state} in the pool of {service.name}", self._timeouts.write):
             access = await self._access(service)
-            document, before = await access.both()
+            document, before = self._read_at(access, etag) or await self._both(access)
             if before.etag != etag:
                 raise Superseded(f"the etag of the pool is {before.etag} and no longer {etag}")
             address = await access.listed(document, before, speaker)
             await access.put(before.with_state(address, state), etag)
-            document, after = await access.both()
+            document, after = await self._both(access)
             if changed := before.membership ^ after.membership:
                 names = ", ".join(sorted({name for name, _, _ in changed}))
                 raise Terminal(f"the membership of pool {access.spec.backend_pool} changed with our write: {names}")
@@ -251,12 +261,45 @@ class AdminStatesOverArm:
         """Raises Unavailable also where no rule joins the service's pool and probe: there is no health action then."""
         async with calling(f"reading the health of {speaker.name} in {service.name}", self._timeouts.read):
             access = await self._access(service)
-            document, pool = await access.both()
+            document, pool, rows = await self._with_health(access)
             address = await access.find(document, pool, speaker)
-            flows = flows_of(document)
-            if (rule := fencing_rule(flows, access.spec)) is None:
-                raise Unavailable(unjoined_by(flows, access.spec), LATER)
-            return reason_of(await access.health(rule), address, access.spec.known(speaker))
+            return reason_of(rows, address, access.spec.known(speaker))
 
     async def _access(self, service: Service) -> _Access:
         return await _access(self._azure, service, self._timeouts.poll)
+
+    async def _both(self, access: _Access) -> tuple[Json, Pool]:
+        self._kept[access.spec.pool_id] = read = await access.both()
+        self._kept.move_to_end(access.spec.pool_id)
+        if len(self._kept) > KEPT_MAX:
+            self._kept.popitem(last=False)
+        return read
+
+    def _read_at(self, access: _Access, etag: str) -> tuple[Json, Pool] | None:
+        """What was read last, if it has this etag."""
+        read = self._kept.get(access.spec.pool_id)
+        return read if read is not None and read[1].etag == etag else None
+
+    async def _with_health(self, access: _Access) -> tuple[Json, Pool, tuple[BackendHealth, ...]]:
+        """What is read, and the health of the rule that it shows; where the last reading showed the same one, both are requested
+        at the same time."""
+        read = self._kept.get(access.spec.pool_id)
+        rule = fencing_rule(flows_of(read[0]), access.spec) if read is not None else None
+        if rule is None:
+            return await self._then_health(access, *await self._both(access))
+        found, rows = await asyncio.gather(self._both(access), access.health(rule), return_exceptions=True)
+        if isinstance(found, BaseException):
+            raise found
+        if fencing_rule(flows_of(found[0]), access.spec) != rule:
+            return await self._then_health(access, *found)
+        if isinstance(rows, BaseException):
+            raise rows
+        return *found, rows
+
+    async def _then_health(
+        self, access: _Access, document: Json, pool: Pool
+    ) -> tuple[Json, Pool, tuple[BackendHealth, ...]]:
+        flows = flows_of(document)
+        if (rule := fencing_rule(flows, access.spec)) is None:
+            raise Unavailable(unjoined_by(flows, access.spec), LATER)
+        return document, pool, await access.health(rule)
