@@ -262,3 +262,26 @@ def test_where_an_operation_goes_back_to_a_holder_out_of_reach_its_failing_probe
 def test_one_that_never_serves_however_often_it_is_promoted_again_is_found_out() -> None:
     before = stable(tallies=failing(9), operation=fresh(), probe_down=frozenset({A}))
     assert decided(look(not_serving(3)), before).record == before
+
+
+# --- what only the pool shows, and what refuses
+
+
+@pytest.mark.parametrize(
+    ("holder", "answer", "others", "target"),
+    [
+        (status(2), "refused: the disk is full", (STANDBY, STANDBY), B),
+        (status(2), "no answer", (STANDBY, STANDBY), A),
+        (status(2, Role.SERVING), "refused: the disk is full", (STANDBY, STANDBY), A),
+        (status(2), "refused: the disk is full", (SILENT, SILENT), A),
+    ],
+    ids=["it stands by and refuses", "it does not answer", "it serves at an older epoch", "no other could"],
+)
+def test_a_holder_that_does_not_serve_and_refuses_to_is_followed_by_one_that_could(
+    holder: AgentStatus, answer: str, others: tuple[AgentStatus | Unreachable, ...], target: str
+) -> None:
+    """Its agent finds itself fit all the same, and its probe fails for that alone: nothing else would ever move the service."""
+    command = SendPromote(A, 3, holder.boot_id)
+    decision = decided(look(holder, *others).with_tried(command, answer), stable(operation=fresh()))
+    assert decision.record.target == target
+    assert (A in decision.record.refused) is (target == B)

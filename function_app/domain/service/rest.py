@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from function_app.domain.service.alarms import alarms
 from function_app.domain.service.confirm import counted_anew, may_predate
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, is_drained, maintained, unable
+from function_app.domain.service.election import elect, is_drained, maintained, set_back, unable
 from function_app.domain.service.failover import failover
 from function_app.domain.service.health import is_ready, judge
 from function_app.domain.service.look import Look
@@ -16,7 +16,7 @@ from function_app.domain.service.operation import renewed
 from function_app.domain.service.protocol import acks_of, open_operation, promote, take_back
 from function_app.domain.service.record import Kind
 from function_app.domain.service.rehearsal import is_rehearsed
-from function_app.domain.service.steps import SendFence, SendPromote
+from function_app.domain.service.steps import REFUSED, SendFence, SendPromote
 
 
 def keep(look: Look, holder: str, freshly_in_doubt: bool) -> Decision:
@@ -34,7 +34,8 @@ def keep(look: Look, holder: str, freshly_in_doubt: bool) -> Decision:
     if promoting:
         return Decision(counted_anew(look, holder), promoting, because=(_why_again(look, holder),))
     return (
-        _others_stand_by(look, holder)
+        _refused(look, holder)
+        or _others_stand_by(look, holder)
         or _rejoined(look, holder)
         or _discretionary(look, holder)
         or _reminded(look, holder, freshly_in_doubt)
@@ -48,6 +49,20 @@ def _why_again(look: Look, holder: str) -> str:
             f"{holder} has booted, and answers 503 until its role at epoch {look.record.epoch} is confirmed: sent again"
         )
     return f"{holder} should serve at epoch {look.record.epoch}: sent again"
+
+
+def _refused(look: Look, holder: str) -> Decision | None:
+    """A holder that does not serve, and whose agent refuses to: another member follows, whichever could."""
+    status = look.status(holder)
+    if status is None or look.serves(holder) or look.is_admitted(holder):
+        return None
+    why = look.observed.tried.get(SendPromote(holder, look.record.epoch, status.boot_id, look.record.seq), "")
+    other = elect(set_back(look, holder), without=holder)
+    if other is None or not why.startswith(REFUSED):
+        return None
+    return open_operation(
+        set_back(look, holder), other, Kind.FAILOVER, f"{holder} does not serve: {why}; {other} takes over"
+    )
 
 
 def _others_stand_by(look: Look, holder: str) -> Decision | None:
