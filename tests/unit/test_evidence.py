@@ -394,7 +394,6 @@ def test_an_epoch_that_a_member_only_claims_is_an_alarm_and_neither_learned_from
     ("reason", "also", "moves"),
     [
         ("Down_Admin", (), True),
-        (None, (), True),
         ("Up_Probe_Success", ("Down_Admin",), True),
         ("Up_Probe_Success", (), False),
         ("Up_Probe_Success", ("Up_Probe_Success",), False),

@@ -267,6 +267,35 @@ def test_one_that_never_serves_however_often_it_is_promoted_again_is_found_out()
 # --- what only the pool shows, and what refuses
 
 
+def shown_down(reason: str | None = None, also: tuple[str | None, ...] = ()) -> BalancerReading:
+    return replace(UP, backends={**UP.backends, A: Backend(AdminState.DOWN, reason, also=also)})
+
+
+def test_a_down_that_only_the_pool_shows_soon_after_a_move_counts_after_enough_looks_in_a_row() -> None:
+    """It may be ours, from before the holder was lifted: the pool may be shown as it was a minute ago."""
+    seen, record = look(SERVING, balancer=shown_down()), stable(operation=fresh())
+    first = decided(seen, record)
+    assert first.held == ("adminState of nva-a is Down, but health says nothing: one of them is late",)
+    assert first.record.stalled == Tally(bad=1, at=NOW)
+    last = with_fields(record, stalled=waited(TIMING.verify_looks - 1))
+    assert decided(seen, last).record.phase is Phase.STABLE
+    assert decided(seen, with_fields(record, stalled=waited(TIMING.verify_looks))).record.target == B
+    assert decided(look(SERVING, balancer=UP), last).record.stalled is None
+
+
+@pytest.mark.parametrize(
+    ("shown", "ago"),
+    [
+        (shown_down(), TIMING.spacing_forget),
+        (shown_down("Down_Admin"), timedelta(minutes=1)),
+        (shown_down(None, also=("Down_Admin",)), timedelta(minutes=1)),
+    ],
+    ids=["long after the last move", "health names it", "health of another pool names it"],
+)
+def test_a_down_that_can_only_be_an_operators_counts_at_once(shown: BalancerReading, ago: timedelta) -> None:
+    assert decided(look(SERVING, balancer=shown), stable(operation=fresh(ago=ago))).record.target == B
+
+
 @pytest.mark.parametrize(
     ("holder", "answer", "others", "target"),
     [

@@ -131,3 +131,9 @@ def is_surely_down_by_operator(look: Look, member: str) -> bool:
     """The same, where health does not contradict it: the pool may be shown as it was a minute ago."""
     backend = look.backend(member)
     return backend is not None and backend.is_shown_down and is_down_by_operator(look, member)
+
+
+def is_down_unexplained(look: Look, member: str) -> bool:
+    """The same, where health does not name an adminState either: the pool alone shows it."""
+    backend = look.backend(member)
+    return backend is not None and is_surely_down_by_operator(look, member) and not backend.is_named_down

@@ -2,7 +2,13 @@
 
 from function_app.domain.service.confirm import is_recent, may_predate, reached_only
 from function_app.domain.service.decision import Decision
-from function_app.domain.service.election import elect, is_down_by_operator, is_surely_down_by_operator, set_back
+from function_app.domain.service.election import (
+    elect,
+    is_down_by_operator,
+    is_down_unexplained,
+    is_surely_down_by_operator,
+    set_back,
+)
 from function_app.domain.service.health import (
     HealthRow,
     Judgement,
@@ -15,6 +21,7 @@ from function_app.domain.service.health import (
 )
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.look import Look
+from function_app.domain.service.patience import patience_is_over
 from function_app.domain.service.protocol import open_operation
 from function_app.domain.service.record import Kind
 
@@ -32,7 +39,8 @@ def failover(look: Look, holder: str) -> Decision | None:
 
     | the holder                                        | then                                                      |
     |---------------------------------------------------|-----------------------------------------------------------|
-    | is Down by an operator, or a pool lacks it        | another one; a Down that health contradicts is waited for |
+    | is Down by an operator, or a pool lacks it        | another one; a Down that health contradicts is waited for, |
+    |                                                   | and soon after a move one that only the pool shows        |
     | is fit, but its probe fails (`PROBE_DOWN`)        | another one, unless that is stale, or was tried just now  |
     |                                                   | and the probe gets an answer of no other one either       |
     | cannot be judged                                  | left alone                                                |
@@ -73,19 +81,27 @@ def _taken_out(look: Look, holder: str, judgement: Judgement) -> str | None:
     """How an operator took it out of a pool, if so. Where a pool lacks the member that would follow as well, a move would not
     help."""
     if is_down_by_operator(look, holder):
-        return f"{holder}: an operator set its adminState to Down" if is_surely_down_by_operator(look, holder) else None
+        is_late = not is_surely_down_by_operator(look, holder) or _may_be_our_own(look, holder)
+        return None if is_late else f"{holder}: an operator set its adminState to Down"
     if judgement.row not in PROBE_DOWN or not look.lacks_a_pool(holder):
         return None
     other = elect(look, without=holder)
     return judgement.because if other is not None and not look.lacks_a_pool(other) else None
 
 
+def _may_be_our_own(look: Look, holder: str) -> bool:
+    """Whether only the pool shows it Down, soon after an operation that may have lifted it: the pool may be shown as it was a
+    minute ago. Then it is given as many looks as a holder that is not confirmed (`confirm`)."""
+    return is_down_unexplained(look, holder) and is_recent(look) and not patience_is_over(look)
+
+
 def _late_down(look: Look, holder: str) -> Decision | None:
-    """Held, where a Down is not ours and health contradicts it: the pool may be shown as it was a minute ago."""
+    """Held, where a Down is not ours and health contradicts it, or does not show it yet: the pool may be shown as it was a minute
+    ago."""
     backend = look.backend(holder)
     if backend is None or not is_down_by_operator(look, holder):
         return None
-    why = f"adminState of {holder} is Down, but health says {backend.reason}: one of them is late"
+    why = f"adminState of {holder} is Down, but health says {backend.reason or 'nothing'}: one of them is late"
     return Decision(look.record, held=(why,))
 
 

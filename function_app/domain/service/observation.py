@@ -148,6 +148,11 @@ class Backend:
         return any(_probed(reason) is Value.UNKNOWN for reason in (self.reason, *self.also))
 
     @property
+    def is_named_down(self) -> bool:
+        """Whether health names an adminState, of one pool that lists it at least."""
+        return any(reason is not None and _probed(reason) is Value.UNKNOWN for reason in (self.reason, *self.also))
+
+    @property
     def least(self) -> str | None:
         """Of the reasons of all its pools the one that says least for it: one that is missing, then one that is not up."""
         reasons = (self.reason, *self.also)

@@ -6,6 +6,7 @@ Neither a clock nor a host that slept ends it. What follows then is the business
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
+from function_app.domain.service.election import is_down_unexplained
 from function_app.domain.service.health import tally
 from function_app.domain.service.kind import kind_of
 from function_app.domain.service.look import Look
@@ -30,15 +31,22 @@ def with_serving_seen(look: Look) -> Record:
 def with_patience(look: Look, decision: Decision) -> Decision:
     """The decision, with this look counted if it could have shown progress and did not.
 
-    Progress is a step, a proof, or a fence that is gone; commands that are repeated are none.
+    Progress is a step, a proof, or a fence that is gone; commands that are repeated are none. At rest a look is counted that
+    shows the holder Down by the pool alone.
     """
     before, after = look.record, decision.record
-    if after.phase is Phase.STABLE or _progress(before) != _progress(after):
+    is_at_rest = after.phase is Phase.STABLE
+    if _progress(before) != _progress(after) or (is_at_rest and not _holds_down(look)):
         return decision.with_record(replace(after, stalled=None))
-    if not kind_of(look.service).can_tell(look):
+    if not is_at_rest and not kind_of(look.service).can_tell(look):
         return decision
     stalled = tally(after.stalled, Value.BAD, look.at, look.timing)
     return decision.with_record(replace(after, stalled=stalled))
+
+
+def _holds_down(look: Look) -> bool:
+    holder = look.record.holder
+    return holder is not None and is_down_unexplained(look, holder)
 
 
 def _progress(record: Record) -> tuple[object, ...]:

@@ -201,7 +201,8 @@ class Record(Struct, frozen=True, kw_only=True):
     rehearsal: Rehearsal | None = None
     """The last one: in force only while its member is owed for it."""
     stalled: Tally | None = None
-    """How many looks in a row made no progress in `learn`, `fencing` or `granted`."""
+    """How many looks in a row made no progress in `learn`, `fencing` or `granted`; at rest, how many showed the holder Down
+    by the pool alone."""
     admitted: dict[str, Tally] = {}
     """Unreachable members beside the holder, and how many looks in a row the load balancer's probe of them succeeded."""
     refused: dict[str, Aware] = {}
