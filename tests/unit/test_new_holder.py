@@ -3,6 +3,7 @@ grant (ADR 8)."""
 
 from copy import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace as with_fields
@@ -13,9 +14,12 @@ from function_app.domain.service.observation import (
     AgentStatus,
     Backend,
     BalancerReading,
+    PeerView,
     Role,
     Unreachable,
+    Value,
 )
+from function_app.domain.service.patience import SHOWN_LATE
 from function_app.domain.service.record import Kind, Operation, Phase, Record, Tally
 from function_app.domain.service.steps import SendPromote
 from tests.builders import NOW, balancer, stable, status
@@ -267,6 +271,9 @@ def test_one_that_never_serves_however_often_it_is_promoted_again_is_found_out()
 # --- what only the pool shows, and what refuses
 
 
+LATE = SHOWN_LATE // TIMING.doubt_poll
+
+
 def shown_down(reason: str | None = None, also: tuple[str | None, ...] = ()) -> BalancerReading:
     return replace(UP, backends={**UP.backends, A: Backend(AdminState.DOWN, reason, also=also)})
 
@@ -277,9 +284,9 @@ def test_a_down_that_only_the_pool_shows_soon_after_a_move_counts_after_enough_l
     first = decided(seen, record)
     assert first.held == ("adminState of nva-a is Down, but health says nothing: one of them is late",)
     assert first.record.stalled == Tally(bad=1, at=NOW)
-    last = with_fields(record, stalled=waited(TIMING.verify_looks - 1))
+    last = with_fields(record, stalled=waited(LATE - 1))
     assert decided(seen, last).record.phase is Phase.STABLE
-    assert decided(seen, with_fields(record, stalled=waited(TIMING.verify_looks))).record.target == B
+    assert decided(seen, with_fields(record, stalled=waited(LATE))).record.target == B
     assert decided(look(SERVING, balancer=UP), last).record.stalled is None
 
 
@@ -314,3 +321,28 @@ def test_a_holder_that_does_not_serve_and_refuses_to_is_followed_by_one_that_cou
     decision = decided(look(holder, *others).with_tried(command, answer), stable(operation=fresh()))
     assert decision.record.target == target
     assert (A in decision.record.refused) is (target == B)
+
+
+def granted_ago(ago: timedelta, **changes: Any) -> Record:
+    """nva-a serves since then, and its probe was found to fail twice; it takes 10 s to notice anything."""
+    last = with_fields(fresh(confirmed=changes.pop("confirmed", False)), granted=NOW - ago)
+    return stable(tallies=failing(2), operation=last, noticed_within=timedelta(seconds=10), **changes)
+
+
+@pytest.mark.parametrize(
+    ("record", "moves"),
+    [
+        (granted_ago(timedelta(seconds=69)), False),
+        (granted_ago(timedelta(seconds=70)), True),
+        (granted_ago(timedelta(seconds=69), confirmed=True), True),
+        (granted_ago(timedelta(seconds=69), phase=Phase.GRANTED), True),
+    ],
+    ids=["just now", "a minute and the probe's time ago", "its probe was seen to rise", "an operation went back to it"],
+)
+def test_a_new_holder_out_of_our_reach_that_its_peers_hear_is_not_replaced_for_what_its_probe_found_before(
+    record: Record, moves: bool
+) -> None:
+    hears = replace(STANDBY, peers={A: PeerView(Value.OK, Value.UNKNOWN)})
+    decision = decided(look(SILENT, hears, hears, balancer=DOWN), record)
+    assert (decision.record.target == B) is moves
+    assert moves or decision.held[0].startswith("left alone: nva-a: its agent does not answer us")

@@ -1,5 +1,7 @@
 """Whether the holder must be replaced, and by which member (safety.md section 4, the table)."""
 
+from datetime import timedelta
+
 from function_app.domain.service.confirm import is_recent, may_predate, reached_only
 from function_app.domain.service.decision import Decision
 from function_app.domain.service.election import (
@@ -21,9 +23,9 @@ from function_app.domain.service.health import (
 )
 from function_app.domain.service.kinds import kind_of
 from function_app.domain.service.look import Look
-from function_app.domain.service.patience import patience_is_over
+from function_app.domain.service.patience import SHOWN_LATE, looks_shown_late, patience_is_over
 from function_app.domain.service.protocol import open_operation
-from function_app.domain.service.record import Kind
+from function_app.domain.service.record import Kind, Phase
 
 SILENT = (HealthRow.SILENT, HealthRow.APPLIANCE_SILENT)
 PROBE_DOWN = (HealthRow.PROBE_DOWN, HealthRow.APPLIANCE_DOWN)
@@ -43,7 +45,8 @@ def failover(look: Look, holder: str) -> Decision | None:
     |                                                   | and soon after a move one that only the pool shows        |
     | is fit, but its probe fails (`PROBE_DOWN`)        | another one, unless that is stale, or was tried just now  |
     |                                                   | and the probe gets an answer of no other one either       |
-    | cannot be judged                                  | left alone                                                |
+    | cannot be judged, or only by a probe that may be  | left alone                                                |
+    | of before its grant, while its peers hear it      |                                                           |
     | is silent, and the load balancer was not read     | left alone while its probe succeeds (`_probed_still`)     |
     | is its own next hop, and only others have sessions | another one                                              |
     | failed                                            | another one                                               |
@@ -56,7 +59,7 @@ def failover(look: Look, holder: str) -> Decision | None:
         return _by_probe_alone(look, holder, reason)
     elif judgement.row is HealthRow.APPLIANCE_DOWN and (look.lacks_a_pool(holder) or may_predate(look, holder)):
         return None
-    elif judgement.verdict is Verdict.UNKNOWN:
+    elif judgement.verdict is Verdict.UNKNOWN or _is_heard_and_new(look, holder, judgement):
         return Decision(look.record, held=(f"left alone: {reason}",))
     elif judgement.row in SILENT and (probed := _probed_still(look, holder, reason)):
         return probed
@@ -77,6 +80,17 @@ def _by_probe_alone(look: Look, holder: str, reason: str) -> Decision | None:
     return None if may_predate(look, holder) else _replaced(look, holder, Kind.PROBE, reason)
 
 
+def _is_heard_and_new(look: Look, holder: str, judgement: Judgement) -> bool:
+    """Whether a holder at rest that its peers hear speaks against itself by a probe alone that may be of before its grant."""
+    is_heard = judgement.row is HealthRow.PATH_BROKEN_PROBE_DOWN
+    if not is_heard or look.record.phase is not Phase.STABLE or not may_predate(look, holder):
+        return False
+    operation = look.record.operation
+    granted = operation.granted if operation is not None else None
+    within = SHOWN_LATE + (look.record.noticed_within or timedelta(0))
+    return granted is not None and timedelta(0) <= look.at - granted < within
+
+
 def _taken_out(look: Look, holder: str, judgement: Judgement) -> str | None:
     """How an operator took it out of a pool, if so. Where a pool lacks the member that would follow as well, a move would not
     help."""
@@ -91,8 +105,9 @@ def _taken_out(look: Look, holder: str, judgement: Judgement) -> str | None:
 
 def _may_be_our_own(look: Look, holder: str) -> bool:
     """Whether only the pool shows it Down, soon after an operation that may have lifted it: the pool may be shown as it was a
-    minute ago. Then it is given as many looks as a holder that is not confirmed (`confirm`)."""
-    return is_down_unexplained(look, holder) and is_recent(look) and not patience_is_over(look)
+    minute ago. Then it counts after as many looks as
+    that may last."""
+    return is_down_unexplained(look, holder) and is_recent(look) and not patience_is_over(look, looks_shown_late(look))
 
 
 def _late_down(look: Look, holder: str) -> Decision | None:

@@ -3,6 +3,8 @@
 Neither a clock nor a host that slept ends it. What follows then is the business of each phase.
 """
 
+from datetime import timedelta
+
 from msgspec.structs import replace
 
 from function_app.domain.service.decision import Decision
@@ -12,6 +14,14 @@ from function_app.domain.service.kind import kind_of
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import Value
 from function_app.domain.service.record import Phase, Record
+
+SHOWN_LATE = timedelta(minutes=1)
+"""For so long the management API may show a pool, or its health, as it was before the last change (safety.md section 4a)."""
+
+
+def looks_shown_late(look: Look) -> int:
+    """How many looks in a row may all have been shown as it was before the last change."""
+    return -(-SHOWN_LATE // look.timing.doubt_poll)
 
 
 def patience_is_over(look: Look, looks: int | None = None) -> bool:
