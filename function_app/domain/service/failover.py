@@ -45,8 +45,8 @@ def failover(look: Look, holder: str) -> Decision | None:
     |                                                   | and soon after a move one that only the pool shows        |
     | is fit, but its probe fails (`PROBE_DOWN`)        | another one, unless that is stale, or was tried just now  |
     |                                                   | and the probe gets an answer of no other one either       |
-    | cannot be judged, or only by a probe that may be  | left alone                                                |
-    | of before its grant, while its peers hear it      |                                                           |
+    | cannot be judged, or only by a probe that may     | left alone                                                |
+    | predate its grant, while its peers hear it        |                                                           |
     | is silent, and the load balancer was not read     | left alone while its probe succeeds (`_probed_still`)     |
     | is its own next hop, and only others have sessions | another one                                              |
     | failed                                            | another one                                               |
@@ -81,7 +81,7 @@ def _by_probe_alone(look: Look, holder: str, reason: str) -> Decision | None:
 
 
 def _is_heard_and_new(look: Look, holder: str, judgement: Judgement) -> bool:
-    """Whether a holder at rest that its peers hear speaks against itself by a probe alone that may be of before its grant."""
+    """Whether a holder at rest that its peers hear is said to fail by a probe alone that may predate its grant."""
     is_heard = judgement.row is HealthRow.PATH_BROKEN_PROBE_DOWN
     if not is_heard or look.record.phase is not Phase.STABLE or not may_predate(look, holder):
         return False
