@@ -247,6 +247,8 @@ class Checks:
             return
         holder, law = before.target or "", "L5" if self.quiet else "S8"
         looked, sent = decided
+        if holder in before.drains and operation.reason.startswith(f"{holder} is drained"):
+            return  # an operator's word on record, however late the host came to it
         if self._is_imagined(operation.reason, holder, looked):
             self.broken(law, f"{holder} was replaced for a Down that no operator set: {operation.reason}")
         elif self._is_without_reason(operation.reason, holder, looked):
