@@ -247,11 +247,9 @@ class Checks:
             return
         holder, law = before.target or "", "L5" if self.quiet else "S8"
         looked, sent = decided
-        if holder in before.drains and operation.reason.startswith(f"{holder} is drained"):
-            return  # an operator's word on record, however late the host came to it
         if self._is_imagined(operation.reason, holder, looked):
             self.broken(law, f"{holder} was replaced for a Down that no operator set: {operation.reason}")
-        elif self._is_without_reason(operation.reason, holder, looked):
+        elif self._is_without_reason(operation.reason, before, looked):
             self.broken(law, f"{holder} was replaced for no reason: {operation.reason}")
         elif sent - looked > LOOK_SECONDS:
             self.broken(law, f"{holder} was replaced on a look {sent - looked:.0f} s old: {operation.reason}")
@@ -261,9 +259,13 @@ class Checks:
         stood = self.record_lost or self._taken_out.get(name, -1e9) + OPERATOR_SECONDS > looked
         return BY_OPERATOR in reason and not stood
 
-    def _is_without_reason(self, reason: str, name: str, looked: float) -> bool:
+    def _is_without_reason(self, reason: str, before: Record, looked: float) -> bool:
         """It serves, nothing befell it lately, nor does it name the Down of a member that was forgotten: an operator's business
-        since. From one that stands by, as a planned move that went back had fenced it, no flow is taken."""
+        since, or a drain on record, however late the host came to it. From one that stands by, as a planned move that went back
+        had fenced it, no flow is taken."""
+        name = before.target or ""
+        if name in before.drains and reason.startswith(f"{name} is drained"):
+            return False
         is_left_down = BY_OPERATOR in reason and name in self.forgotten
         serves = name in self._world.bare or self._world.agents[name].is_serving
         return serves and not is_left_down and self._suspect.get(name, -1e9) + self.grace < looked
