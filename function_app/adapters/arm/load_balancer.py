@@ -94,6 +94,10 @@ class _Access:
         found = await poller.result()
         return health_rows(plain(found) if found else {})
 
+    def rule(self, document: Json) -> str | None:
+        """The rule whose health shows what a fence does; None where none joins the pool and the probe."""
+        return fencing_rule(flows_of(document), self.spec)
+
     async def both(self) -> tuple[Json, Pool]:
         """The load balancer and its pool, requested together: they share an etag, which every write of either changes."""
         return await asyncio.gather(self.load_balancer(), self.pool())
@@ -104,7 +108,7 @@ class _Access:
         member, speaker = self.service.member(speaker.name), self.spec.known(speaker)
         found = pool.find(member, speaker, ())
         if found is None and any(address.ip is None for address in pool.addresses):
-            rule = fencing_rule(flows_of(document), self.spec)
+            rule = self.rule(document)
             rows = await self.health(rule) if rule else ()
             found = pool.find(member, speaker, rows)
             if found is None and len(pool.others((), rows)) < len(pool.addresses):
@@ -170,7 +174,7 @@ class LoadBalancersOverArm:
         async with calling(f"reading the load balancer of {service.name}", timeout):
             access = await _access(self._azure, service, self._poll)
             document, pool = await access.both()
-            rule = fencing_rule(flows_of(document), access.spec)
+            rule = access.rule(document)
         left = timedelta(seconds=ends - asyncio.get_running_loop().time())
         return _Answers(access, document, pool, await _rows_in_time(access, rule, left) if rule else ())
 
@@ -284,13 +288,13 @@ class AdminStatesOverArm:
         """What is read, and the health of the rule that it shows; where the last reading showed the same one, both are requested
         at the same time."""
         read = self._kept.get(access.spec.pool_id)
-        rule = fencing_rule(flows_of(read[0]), access.spec) if read is not None else None
+        rule = access.rule(read[0]) if read is not None else None
         if rule is None:
             return await self._then_health(access, *await self._both(access))
         found, rows = await asyncio.gather(self._both(access), access.health(rule), return_exceptions=True)
         if isinstance(found, BaseException):
             raise found
-        if fencing_rule(flows_of(found[0]), access.spec) != rule:
+        if access.rule(found[0]) != rule:
             return await self._then_health(access, *found)
         if isinstance(rows, BaseException):
             raise rows
@@ -299,7 +303,6 @@ class AdminStatesOverArm:
     async def _then_health(
         self, access: _Access, document: Json, pool: Pool
     ) -> tuple[Json, Pool, tuple[BackendHealth, ...]]:
-        flows = flows_of(document)
-        if (rule := fencing_rule(flows, access.spec)) is None:
-            raise Unavailable(unjoined_by(flows, access.spec), LATER)
+        if (rule := access.rule(document)) is None:
+            raise Unavailable(unjoined_by(flows_of(document), access.spec), LATER)
         return document, pool, await access.health(rule)
