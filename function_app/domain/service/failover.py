@@ -41,8 +41,8 @@ def failover(look: Look, holder: str) -> Decision | None:
 
     | the holder                                        | then                                                      |
     |---------------------------------------------------|-----------------------------------------------------------|
-    | is Down by an operator, or a pool lacks it        | another one; a Down that health contradicts is waited for, |
-    |                                                   | and soon after a move one that only the pool shows        |
+    | is Down by an operator, or a pool lacks it        | another one; a Down that health contradicts is waited  |
+    |                                                   | for, and one that only the pool shows soon after a move   |
     | is fit, but its probe fails (`PROBE_DOWN`)        | another one, unless that is stale, or was tried just now  |
     |                                                   | and the probe gets an answer of no other one either       |
     | cannot be judged, or only by a probe that may     | left alone                                                |
@@ -85,10 +85,8 @@ def _is_heard_and_new(look: Look, holder: str, judgement: Judgement) -> bool:
     is_heard = judgement.row is HealthRow.PATH_BROKEN_PROBE_DOWN
     if not is_heard or look.record.phase is not Phase.STABLE or not may_predate(look, holder):
         return False
-    operation = look.record.operation
-    granted = operation.granted if operation is not None else None
-    within = SHOWN_LATE + (look.record.noticed_within or timedelta(0))
-    return granted is not None and timedelta(0) <= look.at - granted < within
+    since = look.operation.granted_for(look.at) if look.operation is not None else None
+    return since is not None and since < SHOWN_LATE + (look.record.noticed_within or timedelta(0))
 
 
 def _taken_out(look: Look, holder: str, judgement: Judgement) -> str | None:
@@ -105,8 +103,7 @@ def _taken_out(look: Look, holder: str, judgement: Judgement) -> str | None:
 
 def _may_be_our_own(look: Look, holder: str) -> bool:
     """Whether only the pool shows it Down, soon after an operation that may have lifted it: the pool may be shown as it was a
-    minute ago. Then it counts after as many looks as
-    that may last."""
+    minute ago. Then it counts after as many looks as that may last."""
     return is_down_unexplained(look, holder) and is_recent(look) and not patience_is_over(look, looks_shown_late(look))
 
 

@@ -148,19 +148,15 @@ def _adopt(look: Look, learned: Record) -> Decision:
     target = _best(look, serving)
     if target is None:
         return Decision(learned, held=("learned, but no member is fit to serve", *why_not(look)))
-    if target not in serving and _is_unread(look):
+    if target not in serving and not kind_of(look.service).can_tell(look):
         return Decision(learned, held=(f"learned, but {target} does not serve yet: {UNREAD}",))
     what = f"{target} serves already" if target in serving else f"{target} is the best of the fit members"
     return open_operation(look, target, Kind.ADOPT, f"learned: {what}")
 
 
 def _serving(look: Look) -> list[str]:
+    """Those that serve and have not failed."""
     return [name for name in look.members if look.serves(name) and not has_failed(look, name)]
-
-
-def _is_unread(look: Look) -> bool:
-    """Whether there is a load balancer that this look did not try to read."""
-    return look.service.load_balancer is not None and look.observed.balancer is None
 
 
 def _serves_everywhere(look: Look, member: str) -> bool:

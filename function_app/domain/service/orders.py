@@ -337,14 +337,14 @@ def _too_soon(look: Look) -> str | None:
     """Orders that move a service are paced, as each move costs flows: within `spacingStep` of the last planned or ordered one
     the next waits. Not for a holder that failed or is silent, and not for one who names the member to serve with `failover`."""
     last, holder = look.operation, look.record.holder
-    if last is None or last.granted is None or last.kind not in PACED or holder is None:
+    if last is None or last.kind not in PACED or holder is None:
         return None
-    since, left = look.now - last.granted, last.granted + look.timing.spacing_step - look.now
-    if since < timedelta(0) or left <= timedelta(0):
-        return None  # a time in the future comes from a skewed clock
+    since = last.granted_for(look.now)
+    if since is None or since >= look.timing.spacing_step:
+        return None
     if look.status(holder) is None or has_failed(look, holder):
         return None
-    again = moment(look.now + left + timedelta(seconds=1, microseconds=-1))
+    again = moment(look.now + look.timing.spacing_step - since + timedelta(seconds=1, microseconds=-1))
     moved = f"{holder} was promoted {since.total_seconds():.0f} s ago ({last.kind})"
     return f"{moved}: the next move from {again}, or a `failover` that names the member with `to` if it cannot wait"
 

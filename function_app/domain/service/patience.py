@@ -16,7 +16,7 @@ from function_app.domain.service.observation import Value
 from function_app.domain.service.record import Phase, Record
 
 SHOWN_LATE = timedelta(minutes=1)
-"""For so long the management API may show a pool, or its health, as it was before the last change (safety.md section 4a)."""
+"""For so long the management API may show a pool, or its health, as it was before the last change (safety.md section 4)."""
 
 
 def looks_shown_late(look: Look) -> int:

@@ -333,9 +333,14 @@ def take_back(look: Look, member: str) -> Decision | None:
 
 def promote(look: Look, target: str) -> tuple[Effect, ...]:
     """Step 5, repeated until the agent says that it serves at this epoch, and need not have that confirmed."""
-    status = look.observed.status(target)
     serves = look.role(target) == (look.record.epoch, Role.SERVING) and not look.is_unconfirmed(target)
-    if status is None or serves:
+    effect = promotion(look, target)
+    if effect is None or serves or effect in look.observed.tried:
         return ()
-    effect = SendPromote(target, look.record.epoch, status.boot_id, look.record.seq)
-    return () if effect in look.observed.tried else (effect,)
+    return (effect,)
+
+
+def promotion(look: Look, target: str) -> SendPromote | None:
+    """PROMOTE at the record's epoch, for the boot that answers; None where none does."""
+    status = look.status(target)
+    return SendPromote(target, look.record.epoch, status.boot_id, look.record.seq) if status is not None else None

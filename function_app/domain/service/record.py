@@ -113,6 +113,12 @@ class Operation(Struct, frozen=True, kw_only=True):
     """The traceparent of the step that opened it, so that the pass which verifies it goes on in that trace; empty without
     telemetry. Nothing is decided by it."""
 
+    def granted_for(self, at: datetime) -> timedelta | None:
+        """How long the target has had the role; None while it has not, or where a clock that was ahead said when."""
+        if self.granted is None or self.granted > at:
+            return None
+        return at - self.granted
+
 
 class Advertised(Struct, frozen=True, kw_only=True):
     """Numbers what members are commanded to announce, so that an old command never overwrites a newer one."""

@@ -13,10 +13,10 @@ from function_app.domain.service.health import is_ready, judge
 from function_app.domain.service.look import Look
 from function_app.domain.service.observation import Role
 from function_app.domain.service.operation import renewed
-from function_app.domain.service.protocol import acks_of, open_operation, promote, take_back
+from function_app.domain.service.protocol import acks_of, open_operation, promote, promotion, take_back
 from function_app.domain.service.record import Kind
 from function_app.domain.service.rehearsal import is_rehearsed
-from function_app.domain.service.steps import REFUSED, SendFence, SendPromote
+from function_app.domain.service.steps import REFUSED, SendFence
 
 
 def keep(look: Look, holder: str, freshly_in_doubt: bool) -> Decision:
@@ -53,16 +53,15 @@ def _why_again(look: Look, holder: str) -> str:
 
 def _refused(look: Look, holder: str) -> Decision | None:
     """A holder that does not serve, and whose agent refuses to: another member follows, whichever could."""
-    status = look.status(holder)
-    if status is None or look.serves(holder) or look.is_admitted(holder):
+    command = promotion(look, holder)
+    why = look.observed.tried.get(command, "") if command is not None else ""
+    if not why.startswith(REFUSED) or look.serves(holder) or look.is_admitted(holder):
         return None
-    why = look.observed.tried.get(SendPromote(holder, look.record.epoch, status.boot_id, look.record.seq), "")
-    other = elect(set_back(look, holder), without=holder)
-    if other is None or not why.startswith(REFUSED):
+    look = set_back(look, holder)
+    other = elect(look, without=holder)
+    if other is None:
         return None
-    return open_operation(
-        set_back(look, holder), other, Kind.FAILOVER, f"{holder} does not serve: {why}; {other} takes over"
-    )
+    return open_operation(look, other, Kind.FAILOVER, f"{holder} does not serve: {why}; {other} takes over")
 
 
 def _others_stand_by(look: Look, holder: str) -> Decision | None:
@@ -136,11 +135,10 @@ def _ready_since(look: Look, holder: str) -> dict[str, datetime]:
 
 def _reminded(look: Look, holder: str, freshly_in_doubt: bool) -> Decision | None:
     """A holder whose probe has just begun to fail is sent PROMOTE again: its answer may be what was lost."""
-    record, status = look.record, look.status(holder)
-    if not freshly_in_doubt or holder not in record.tallies or status is None:
+    again = promotion(look, holder)
+    if not freshly_in_doubt or holder not in look.record.tallies or again is None:
         return None
-    again = SendPromote(holder, record.epoch, status.boot_id)
-    return Decision(record, (again,), because=(f"{holder} serves, but its probe fails: sent again",))
+    return Decision(look.record, (again,), because=(f"{holder} serves, but its probe fails: sent again",))
 
 
 def _at_rest(look: Look, holder: str) -> Decision:
