@@ -17,8 +17,8 @@ from function_app.domain.service.observation import (
     Role,
     Unreachable,
 )
-from function_app.domain.service.record import Kind, Learning, Operation, Phase, Record, unknown
-from function_app.domain.service.steps import Effect, FenceByBalancer, SendFence
+from function_app.domain.service.record import Fence, Kind, Learning, Operation, Phase, Record, unknown
+from function_app.domain.service.steps import Effect, FenceByBalancer, LiftByBalancer, SendFence, SendPromote
 from function_app.domain.topology.model import Topology
 from tests.builders import NOW, stable, status, topology
 
@@ -110,3 +110,39 @@ def by_agent(member: str) -> SendFence:
 
 def by_balancer(member: str) -> FenceByBalancer:
     return FenceByBalancer(member, 4)
+
+
+UNFIT, UNREADY = status(3, fatal=("disk",)), status(3, sessions_up=False)
+NO_WORD = "its agent does not answer (no answer) and no other source can tell"
+SERVING_4, STANDBY_4 = status(4, Role.SERVING), status(4)
+TAKEN_OVER = look(STANDBY_4, SERVING_4, STANDBY_4)
+"""nva-b serves at epoch 4, the others acknowledged it."""
+PROMOTE_B = SendPromote(B, 4, "boot-1")
+LIFT_B = LiftByBalancer(B, 4)
+NO_REDUNDANCY = "cannot take over: {}; {}; no redundancy: the next failure is an outage"
+
+
+def outside(member: str) -> str:
+    return f"{member}: it is not in the backend pool"
+
+
+def quiet(member: str) -> str:
+    return f"{member}: {NO_WORD}"
+
+
+def unready(member: str) -> str:
+    return f"{member}: not every BGP session of it is Established"
+
+
+NOT_LIFTED: dict[Effect, str] = {LIFT_B: "ARM answers 503"}
+NOT_PROMOTED: dict[Effect, str] = {PROMOTE_B: "it refuses"}
+GRANTED_B = look(STANDBY_4, STANDBY, STANDBY_4)
+"""nva-b is to serve at epoch 4 and has not obeyed yet."""
+FENCED_B: dict[str, Any] = {"fenced": {B: Fence(epoch=3, etag="e")}, "owed": {B: 3}}
+OWED_B: dict[str, Any] = {"owed": {B: 3}}
+
+
+def opened(kind: Kind, reason: str, epoch: int = 5, **changes: Any) -> Operation:
+    """An operation that is opened now."""
+    values: dict[str, Any] = {"id": f"fw-{epoch}", "deadline": NOW + TIMING.operation_deadline, "reason": reason}
+    return operation(kind, **(values | changes))

@@ -10,8 +10,7 @@ from function_app.domain.service.decision import Decision
 from function_app.domain.service.observation import AgentReading
 from function_app.domain.service.record import Drain, Record
 from tests.builders import NOW, document, stable, status, topology
-from tests.unit.decisions import SERVING, SILENT, SOON, STANDBY, TIMING, A, B, look, looking, operation
-from tests.unit.test_outcomes import UNREADY
+from tests.unit.decisions import SERVING, SILENT, SOON, STANDBY, TIMING, UNREADY, A, B, look, looking, operation
 
 
 def returning(

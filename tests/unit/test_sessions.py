@@ -6,8 +6,20 @@ from function_app.domain.service.decide import decide
 from function_app.domain.service.observation import Observed, Role
 from tests.builders import NOW, ranked, stable, status
 from tests.fakes import INSTANCES
-from tests.unit.decisions import SERVING, SILENT, STANDBY, A, B, C, look, looking
-from tests.unit.test_outcomes import NO_REDUNDANCY, NO_WORD, UNFIT, unready
+from tests.unit.decisions import (
+    NO_REDUNDANCY,
+    NO_WORD,
+    SERVING,
+    SILENT,
+    STANDBY,
+    UNFIT,
+    A,
+    B,
+    C,
+    look,
+    looking,
+    unready,
+)
 
 CUT_OFF = status(3, Role.SERVING, sessions_up=False)
 UNREACHED = "nva-a has no BGP session and announces itself: nothing reaches it"
