@@ -592,6 +592,14 @@ def test_of_a_lost_record_whoever_answers_is_commanded_its_path() -> None:
     assert leading(landed(rank, T0 + HOLD, HOLD), "b") == "b"
 
 
+def test_of_a_lost_record_no_path_is_commanded_that_a_silent_one_may_have_too() -> None:
+    rank = learned("abc", {"a": PathOrder(7, 12, Path(4, "a"))})
+    held = outrank(SELF, rank, "a", reach("a", "b"))
+    assert (held.paths, held.held) == ({}, ("no headroom: it is not known what b, c may announce",))
+    gone = without_unknown(rank, frozenset("c"))
+    assert proposed(gone, "a", reach("a", "b")) == {"b": Path(5, "b")}
+
+
 def test_of_a_lost_record_what_is_reported_counts_and_is_numbered_beyond() -> None:
     rank = learned("ab", {"a": PathOrder(7, 12, Path(4, "a")), "b": PathOrder(6, 3, Path(5, "b"))})
     assert leading(rank, "a") == "a"

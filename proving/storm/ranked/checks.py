@@ -3,9 +3,12 @@ no breach of S8.
 
 S1r (safety.md section 3) is looked at whenever no UPDATE is under way. The loss of a session of an announcer that is best on
 the other instance excuses that they differ, unless it was missing already when the announcer was chosen to lead, while
-another one had a session there.
+another one had a session there. So does an announcer that was away while its order was lost with the record, and that comes
+back with it, until the record has it and what is sent then has arrived.
 """
 
+import math
+from collections.abc import Iterable
 from datetime import datetime
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
@@ -16,7 +19,7 @@ from function_app.domain.service.steps import SendAdvertise
 from function_app.reconcile.ports import AgentCommand
 from proving.storm.checks import SETTLED, Checks
 from proving.storm.hosts import TRACE
-from proving.storm.ranked.instances import Route
+from proving.storm.ranked.instances import Route, Way
 
 if TYPE_CHECKING:
     from proving.storm.nva import Nva
@@ -36,11 +39,14 @@ class RankedChecks(Checks):
         """By announcer, whether a session was missing when it was last chosen to lead."""
         self._cut_off: dict[str, float] = {}
         """By member, when it last announced itself in vain while another one had a session."""
+        self._unrecorded: dict[Way, float] = {}
+        """Sessions that came up while the record did not have the announcer's order, and since when it has it."""
 
     def _look_at_flows(self, serving: list["Nva"]) -> None:
         """S1r, and whatever the record says is proven."""
         server, record = self._ranked.route_server, self._ranked.documents.record
         self._note_cut_off()
+        self._note_unrecorded(record)
         if record is not None:
             self._look_at_proof(record)
         if server.quiet:
@@ -50,11 +56,34 @@ class RankedChecks(Checks):
         """One next hop on each instance, and the same on both."""
         hops = {instance: _next_hops(routes) for instance, routes in best.items()}
         for instance, named in hops.items():
-            if len(named) > 1:
+            if len(named) > 1 and not self._has_unrecorded(instance, best[instance]):
                 self.broken("S1r", f"{instance} would use {' and '.join(named)} side by side (ECMP): {best[instance]}")
         leads = {name for routes in best.values() for name in routes}
-        if len(set(filter(None, hops.values()))) > 1 and all(map(self._may_not_differ, leads)):
+        excused = any(self._has_unrecorded(instance, routes) for instance, routes in best.items())
+        if len(set(filter(None, hops.values()))) > 1 and all(map(self._may_not_differ, leads)) and not excused:
             self.broken("S1r", f"the instances name different next hops: {best}")
+
+    def _note_unrecorded(self, record: Record | None) -> None:
+        now = self._ranked.timeline.now
+        for way, session in self._ranked.route_server.sessions.items():
+            ended = self._unrecorded.get(way, -math.inf)
+            if not session.up:
+                self._unrecorded.pop(way, None)
+            elif self._has_order(record, way[0]):
+                self._unrecorded[way] = min(ended, now)
+            elif session.since == now or ended > now - LATELY:
+                self._unrecorded[way] = math.inf
+
+    def _has_order(self, record: Record | None, name: str) -> bool:
+        """Whether the record has the order of what an announcer announces, if it announces anything."""
+        mine = self._ranked.agents[name].state.advertised
+        known = record.rank.announcers.get(name) if record is not None and record.rank else None
+        orders = known.orders if known is not None else ()
+        return mine is None or any(order.turn == (mine.turn.epoch, mine.turn.seq) for order in orders)
+
+    def _has_unrecorded(self, instance: IPv4Address, names: Iterable[str]) -> bool:
+        ended = self._ranked.timeline.now - LATELY
+        return any(self._unrecorded.get((name, instance), -math.inf) > ended for name in names)
 
     def _may_not_differ(self, name: str) -> bool:
         return self._lopsided.get(name, False) or self._is_on_both(name)
@@ -67,10 +96,13 @@ class RankedChecks(Checks):
             return
         orders = {order.path for order in record.rank.announcers[lead].current}
         for instance in server.all:
-            mine = server.routes.get((lead, instance))
-            hops = {route.next_hop for route in server.best(instance).values()}
-            if mine is not None and Path(mine.length, mine.next_hop) in orders and hops != {holder}:
-                self.broken("S1r", f"{lead} leads for {holder}, and the best path of {instance} names {sorted(hops)}")
+            mine, best = server.routes.get((lead, instance)), server.best(instance)
+            if mine is not None and Path(mine.length, mine.next_hop) in orders and _next_hops(best) != (holder,):
+                self._not_proven(instance, best, f"{lead} leads for {holder}")
+
+    def _not_proven(self, instance: IPv4Address, best: dict[str, Route], text: str) -> None:
+        if not self._has_unrecorded(instance, best):
+            self.broken("S1r", f"{text}, and the best path of {instance} names {list(_next_hops(best))}")
 
     def _is_on_both(self, name: str) -> bool:
         return all(self._ranked.route_server.established(name).values())

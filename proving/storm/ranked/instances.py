@@ -52,6 +52,10 @@ class Session:
     """How often it changed: what was scheduled before does not count."""
     arrives: float = 0.0
     """When the last UPDATE that was sent arrives: a later one never comes sooner."""
+    received: float = 0.0
+    """Once an UPDATE is under way, when it was sent: nothing that is sent after it arrives before it does."""
+    expires: float = 0.0
+    """When the instance's hold timer runs out, where packets are lost."""
 
 
 class Instances(RouteServer):
@@ -124,18 +128,26 @@ class Instances(RouteServer):
                 self._parted(way, session, reset)
 
     def _joined(self, way: Way, session: Session) -> None:
-        """Packets pass again: a session that is still there goes on, and what was lost is sent again."""
+        """Packets pass again: a session that is still there goes on, and what was lost is sent again. One of an earlier boot
+        stays at the instance until its hold timer has run out, or the new one is Established."""
         if session.up and session.boot == self._ranked.agents[way[0]].boot:
             self._update(way, session)
-        else:
-            self._in(HELLO_SECONDS, self._comes_up, way, session.turns)
+            return
+        self._in(HELLO_SECONDS, self._comes_up, way, session.turns)
+        if session.up:
+            left = max(session.expires - self._ranked.timeline.now, 0.0)
+            self._ranked.timeline.after(left, self._goes_down, way, session.turns)
 
     def _parted(self, way: Way, session: Session, reset: bool) -> None:
         if reset:
             self._goes_down(way, session.turns)
-        else:
-            hold = self._ranked.topology.timing.bgp_hold.total_seconds()
-            self._in((hold * 2.0 / 3.0, hold), self._goes_down, way, session.turns)
+            return
+        now, hold = self._ranked.timeline.now, self._ranked.topology.timing.bgp_hold.total_seconds()
+        if session.boot == self._ranked.agents[way[0]].boot:
+            last = session.received if session.arrives > now else now
+            session.expires = last + hold * (2.0 + self._ranked.draw()) / 3.0
+        session.expires = max(session.expires, now)
+        self._ranked.timeline.after(session.expires - now, self._goes_down, way, session.turns)
 
     def send(self, name: str) -> None:
         """The announcer has another path: an UPDATE to each instance that it has a session with."""
@@ -153,7 +165,7 @@ class Instances(RouteServer):
         session = self.sessions[way]
         if session.turns != turn:
             return
-        session.boot = self._ranked.agents[way[0]].boot
+        session.boot, session.turns = self._ranked.agents[way[0]].boot, session.turns + 1
         self.routes.pop(way, None)
         self._set_up(way, session, True)
         self._update(way, session)
@@ -174,6 +186,8 @@ class Instances(RouteServer):
     def _update(self, way: Way, session: Session) -> None:
         timeline, draw = self._ranked.timeline, self._ranked.draw
         low, high = UPDATE_SECONDS
+        if session.arrives <= timeline.now:
+            session.received = timeline.now
         session.arrives = max(timeline.now + low + (high - low) * draw(), session.arrives + 1e-6)
         route = self._route(way[0])
         timeline.after(session.arrives - timeline.now, self._arrives, way, session.turns, route)

@@ -278,6 +278,8 @@ def outrank(naming: Naming, rank: Rank, target: str, reach: Reach) -> Proposal:
     """
     lead = _safe_lead(rank, target, reach) or _under_way(naming, rank, target, reach)
     first = Proposal() if lead is not None else _choose_lead(naming, rank, target, reach)
+    if _may_have_any(rank, reach):
+        return first
     paths = dict(first.paths) if not first.held else _make_room(naming, rank, target, reach)
     for name in sorted(reach.answering - {lead, *paths}, key=lambda n: (n != target, n)):
         is_known = name in rank.announcers or name in reach.on_every
@@ -325,6 +327,12 @@ def _proven(rank: Rank, target: str) -> list[str]:
     naming_it = [name for name in acknowledged if _names_only(rank.announcers[name], target)]
     shortest = [name for name in naming_it if _own(rank, name) < _bound(rank, name, target)]
     return sorted(shortest, key=lambda name: (_own(rank, name), name))
+
+
+def _may_have_any(rank: Rank, reach: Reach) -> bool:
+    """Whether one that is silent may announce any length: whatever another one is sent may be the same, used beside it."""
+    silent = rank.announcers.keys() - reach.answering
+    return any(order.path == ANYTHING for name in silent for order in rank.announcers[name].orders)
 
 
 def _names_only(announcer: Announcer, target: str) -> bool:
