@@ -60,8 +60,8 @@ class Nva:
     __slots__ = (
         "advertised", "advertised_turn", "boot", "claimed", "clock", "disk_broken", "disk_seconds", "durable", "fatal", "heard",
         "hung", "maintenance", "name", "older", "outage_seconds", "outward", "outward_turn", "parked", "peers",
-        "probe_open", "refuses", "rekeyed", "restored", "sessions", "state", "tears", "uncontradicted", "up", "waiting", "will",
-        "world", "writing",
+        "probe_open", "refuses", "rekeyed", "restored", "restored_to", "sessions", "state", "tears", "uncontradicted", "up",
+        "waiting", "will", "world", "writing",
     )  # fmt: skip
 
     def __init__(self, world: "World", name: str) -> None:
@@ -87,6 +87,8 @@ class Nva:
         """Its public keys of the app are older than a rotation: it refuses what the app signs now."""
         self.restored = False
         """It boots, or serves, by a disk from before its last command, and was sent none since."""
+        self.restored_to: tuple[rules.Turn, rules.Role] | None = None
+        """What a disk that was put back holds: what was taken since and is not durable is gone with the next boot."""
         self.uncontradicted = False
         """When its boot window ended, it heard no peer of a higher epoch."""
         self.peers: dict[str, PeerView] = {}
@@ -384,7 +386,10 @@ class Nva:
             self.outward, self.outward_turn = NOTHING_OUTWARD, (0, 0)
         elif lost:
             self.durable = replace(self.older[-min(lost, len(self.older))] if self.older else self.durable)
-        self.restored, self.uncontradicted = self.restored or self.durable != newest, False
+        if self.durable != newest:
+            self.restored_to = self.durable.turn, self.durable.role
+        self.restored = self.restored or self.restored_to == (self.durable.turn, self.durable.role)
+        self.uncontradicted = False
         if (boots or self.state.unconfirmed) and not self.world.bugs.believes_disks:
             self.state = unconfirmed({self.name: self.durable})[self.name]
         else:

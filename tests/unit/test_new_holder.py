@@ -346,3 +346,21 @@ def test_a_new_holder_out_of_our_reach_that_its_peers_hear_is_not_replaced_for_w
     decision = decided(look(SILENT, hears, hears, balancer=DOWN), record)
     assert (decision.record.target == B) is moves
     assert moves or decision.held[0].startswith("left alone: nva-a: its agent does not answer us")
+
+
+@pytest.mark.parametrize(
+    ("tried", "phase", "moves"),
+    [(A, Phase.GRANTED, False), (None, Phase.GRANTED, True), (B, Phase.GRANTED, True), (A, Phase.STABLE, True)],
+    ids=["its own", "none", "another's", "at rest"],
+)
+@pytest.mark.parametrize("peers", [Value.OK, Value.UNKNOWN])
+def test_a_granted_holder_that_answers_no_promote_is_looked_at_once_more_before_its_failing_probe_counts(
+    tried: str | None, phase: Phase, moves: bool, peers: Value
+) -> None:
+    """The answer may be lost and the PROMOTE be in effect, and a probe that failed before is a standby's."""
+    sees = replace(STANDBY, peers={A: PeerView(peers, Value.UNKNOWN)})
+    seen = look(SILENT, sees, sees, balancer=DOWN)
+    seen = seen.with_tried(SendPromote(tried, 3, "boot-1"), "no answer") if tried else seen
+    decision = decided(seen, stable(phase=phase, tallies=failing(2), operation=fresh()))
+    assert (decision.record.target == B) is moves
+    assert moves or decision.held[0].startswith("left alone: nva-a: its agent does not answer")

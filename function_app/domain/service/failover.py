@@ -26,9 +26,11 @@ from function_app.domain.service.look import Look
 from function_app.domain.service.patience import SHOWN_LATE, looks_shown_late, patience_is_over
 from function_app.domain.service.protocol import open_operation
 from function_app.domain.service.record import Kind, Phase
+from function_app.domain.service.steps import SendPromote
 
 SILENT = (HealthRow.SILENT, HealthRow.APPLIANCE_SILENT)
 PROBE_DOWN = (HealthRow.PROBE_DOWN, HealthRow.APPLIANCE_DOWN)
+UNANSWERED_PROBE_DOWN = (HealthRow.PATH_BROKEN_PROBE_DOWN, HealthRow.SILENT_PROBE_DOWN)
 UNSEEN = {
     HealthRow.APPLIANCE_UNSEEN: ", and nothing shows whether it is well",
     HealthRow.APPLIANCE_UNREACHED: ", as a last resort: the app's own check of it fails",
@@ -47,6 +49,7 @@ def failover(look: Look, holder: str) -> Decision | None:
     |                                                   | and the probe gets an answer of no other one either       |
     | cannot be judged, or only by a probe that may     | left alone                                                |
     | predate its grant, while its peers hear it        |                                                           |
+    | answered, and then no PROMOTE of this look        | left alone until the next one, while it is granted        |
     | is silent, and the load balancer was not read     | left alone while its probe succeeds (`_probed_still`)     |
     | is its own next hop, and only others have sessions | another one                                              |
     | failed                                            | another one                                               |
@@ -59,7 +62,7 @@ def failover(look: Look, holder: str) -> Decision | None:
         return _by_probe_alone(look, holder, reason)
     elif judgement.row is HealthRow.APPLIANCE_DOWN and (look.lacks_a_pool(holder) or may_predate(look, holder)):
         return None
-    elif judgement.verdict is Verdict.UNKNOWN or _is_heard_and_new(look, holder, judgement):
+    elif judgement.verdict is Verdict.UNKNOWN or _is_too_new(look, holder, judgement):
         return Decision(look.record, held=(f"left alone: {reason}",))
     elif judgement.row in SILENT and (probed := _probed_still(look, holder, reason)):
         return probed
@@ -80,6 +83,13 @@ def _by_probe_alone(look: Look, holder: str, reason: str) -> Decision | None:
     return None if may_predate(look, holder) else _replaced(look, holder, Kind.PROBE, reason)
 
 
+def _is_too_new(look: Look, holder: str, judgement: Judgement) -> bool:
+    """Whether it is said to fail by a probe alone that may be from before it served."""
+    if _is_heard_and_new(look, holder, judgement):
+        return True
+    return judgement.row in UNANSWERED_PROBE_DOWN and _may_just_serve(look, holder)
+
+
 def _is_heard_and_new(look: Look, holder: str, judgement: Judgement) -> bool:
     """Whether a holder at rest that its peers hear is said to fail by a probe alone that may predate its grant."""
     is_heard = judgement.row is HealthRow.PATH_BROKEN_PROBE_DOWN
@@ -87,6 +97,12 @@ def _is_heard_and_new(look: Look, holder: str, judgement: Judgement) -> bool:
         return False
     since = look.operation.granted_for(look.at) if look.operation is not None else None
     return since is not None and since < SHOWN_LATE + (look.record.noticed_within or timedelta(0))
+
+
+def _may_just_serve(look: Look, holder: str) -> bool:
+    """Whether a PROMOTE of this look got no answer: it may be in effect, and the probe failed before, as a standby's does."""
+    promoted = (e for e in look.observed.tried if isinstance(e, SendPromote) and e.member == holder)
+    return look.record.phase is Phase.GRANTED and any(promoted)
 
 
 def _taken_out(look: Look, holder: str, judgement: Judgement) -> str | None:
