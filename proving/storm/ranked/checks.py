@@ -36,7 +36,7 @@ class RankedChecks(Checks):
         super().__init__(world)
         self._ranked = world
         self._lopsided: dict[str, bool] = {}
-        """By announcer, whether a session was missing when it was last chosen to lead."""
+        """By announcer, whether a session was missing when it was last chosen to lead: by a path that no instance had of it."""
         self._cut_off: dict[str, float] = {}
         """By member, when it last announced itself in vain while another one had a session."""
         self._unrecorded: dict[Way, float] = {}
@@ -149,13 +149,14 @@ class RankedChecks(Checks):
         if known is None or order not in known.orders:
             self.broken("S7", f"{command.member} is sent {order} while its record says {known}")
             return
-        rivals = (
-            (o for n, a in record.rank.announcers.items() if n != command.member for o in a.orders)
-            if record.rank
-            else ()
-        )
-        if all(path.length < rival.path.length for rival in rivals):
+        if self._is_chosen(command.member, path, record):
             self._lopsided[command.member] = self._is_lopsided(command.member, TRACE.get().looked)
+
+    def _is_chosen(self, name: str, path: Path, record: Record) -> bool:
+        """Whether this path is shorter than all that others may announce, and no instance has it of the announcer yet."""
+        others = (a for n, a in record.rank.announcers.items() if n != name) if record.rank else ()
+        has_it = Route(path.length, path.next_hop) in self._ranked.route_server.routes_of(name)
+        return not has_it and all(path.length < rival.path.length for other in others for rival in other.orders)
 
     def _name(self, address: IPv4Address) -> str:
         return next(s.name for s in self._ranked.topology.speakers if s.address == address)
