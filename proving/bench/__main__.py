@@ -17,6 +17,7 @@ from lab.stack import ROOT
 from proving.bench.age import age
 from proving.bench.events import burst, event
 from proving.bench.reaction import reaction
+from proving.bench.rest import rest
 from proving.bench.routes import routes
 from proving.bench.samples import HEAD, Case
 from tools.processes import ToolError, end_as_by_ctrl_c
@@ -27,12 +28,13 @@ CASES: dict[str, Callable[[str, int], AsyncIterator[Case]]] = {
     "event": event,
     "burst": burst,
     "routes": routes,
+    "rest": rest,
     "age": age,
     "oldest": partial(age, entries=(100_000,)),
 }
 LONG = ("oldest",)
-NOT_OVER_AZURITE = ("routes", "oldest")
-"""What holds the loop is no call of the storage; and 100,000 writes take Azurite too long."""
+NOT_OVER_AZURITE = ("routes", "rest", "oldest")
+"""What holds the loop is no call of the storage, at rest it is in memory, and 100,000 writes take Azurite too long."""
 
 
 async def bench(names: list[str], samples: int, out: Path) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from proving.bench.__main__ import keep
 from proving.bench.reaction import reaction
+from proving.bench.rest import rest
 from proving.bench.samples import Case
 from proving.bench.still import NETWORK, Azure, still_app
 
@@ -33,6 +34,20 @@ async def test_the_app_in_this_process_wakes_the_topology_that_an_event_concerns
             assert look is not None
             assert (look.outcome, look.routes.verified, look.routes.complete) == ("converged", True, True)
             assert app.azure.reads == 5
+
+
+async def test_a_pair_with_every_default_that_has_nothing_to_do_costs_no_more_than_is_written_down() -> None:
+    """A pass a sweep, what Azure shows of a pair, and four queries of routes each `verifyEvery` (docs/performance.md)."""
+    counted = {case.name.partition(": ")[2]: case.ours[0] for case in [case async for case in rest("", 1)]}
+    most = {
+        "slow passes": 1440,
+        "reads of ARM": 11_400,
+        "writes of ARM": 2_400,
+        "queries of Azure Monitor": 2_880,
+        "writes of the storage": 7_500,
+    }
+    assert counted.keys() == most.keys()
+    assert {name: many for name, many in counted.items() if many > most[name] or not many} == {}
 
 
 def test_a_case_that_is_measured_again_takes_the_place_of_what_was_kept_of_it(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """One slow pass at a time per topology, and one more after it for all requests that came meanwhile: a thousand events make two.
 
-Order matters: a caller first stores its request, then tries the lease; the holder releases, then reads the requests.
+Order matters: a caller that finds the lease held stores its request, then tries the lease again; the holder releases, then reads
+the requests. Where the lease is free there is nothing to store: the pass that begins serves the caller.
 """
 
 import uuid
@@ -25,10 +26,12 @@ async def in_turn(
     """
     documents, clock = ports.documents, ports.clock
     request_key, lease_key = keys.turn_asked(topology), keys.turn_lease(topology)
-    await documents.put(request_key, uuid.uuid4().hex.encode())
     outcome: Outcome | None = None
-    for _ in range(TURNS_MAX):
+    for turn in range(TURNS_MAX):
         etag = await leases.acquire(documents, lease_key, clock.now(), lease)
+        if etag is None and turn == 0:
+            await documents.put(request_key, uuid.uuid4().hex.encode())
+            etag = await leases.acquire(documents, lease_key, clock.now(), lease)
         if etag is None:
             return outcome
         request = await documents.load(request_key)

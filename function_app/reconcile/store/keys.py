@@ -14,7 +14,7 @@
 | `networks/{topology}.json`                    | slow passes                   | compare-and-swap                           |
 | `routes/{topology}.json`                      | slow passes                   | compare-and-swap                           |
 | `turns/{topology}/lease`, `.../due`           | slow passes                   | compare-and-swap                           |
-| `turns/{topology}/asked`                      | every request for a slow pass | overwritten                                |
+| `turns/{topology}/asked`                      | requests during a slow pass   | overwritten                                |
 | `fences/{topology}/{service}/{member}`        | the pass that fences or lifts | compare-and-swap                           |
 | `events/{topology}.json`                      | slow passes                   | compare-and-swap                           |
 | `sweep.json`                                  | the sweep                     | overwritten                                |

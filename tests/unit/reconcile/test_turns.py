@@ -33,6 +33,35 @@ async def test_wake_ups_while_a_pass_runs_make_exactly_one_more() -> None:
     assert passes == 2
 
 
+async def test_a_pass_that_finds_the_lease_free_stores_no_request() -> None:
+    documents = FakeDocuments()
+
+    async def slow() -> Outcome:
+        return CONVERGED
+
+    ports = make_ports(FakeWorld(topology()), documents=documents, clock=FakeClock())
+    assert await in_turn(ports, "hub", LEASE, slow) is CONVERGED
+    assert set(documents.stored) == {"turns/hub/lease"}
+
+
+async def test_a_lease_that_is_released_as_the_request_is_stored_is_taken() -> None:
+    """The holder may have read the requests already: then no later pass would serve this one."""
+
+    class ReleasedMeanwhile(FakeDocuments):
+        async def put(self, key: str, body: bytes) -> None:
+            await super().put(key, body)
+            if key == "turns/hub/asked":
+                await super().put("turns/hub/lease", b'{"until":"2026-01-01T02:59:00Z"}')
+
+    async def slow() -> Outcome:
+        return CONVERGED
+
+    documents = ReleasedMeanwhile()
+    await documents.put("turns/hub/lease", b'{"until":"2026-01-01T03:00:15Z"}')
+    ports = make_ports(FakeWorld(topology()), documents=documents, clock=FakeClock())
+    assert await in_turn(ports, "hub", LEASE, slow) is CONVERGED
+
+
 async def test_a_lease_that_was_not_released_ends_by_itself() -> None:
     documents, clock = FakeDocuments(), FakeClock()
     ports = make_ports(FakeWorld(topology()), documents=documents, clock=clock)
