@@ -296,7 +296,7 @@ def _configured(env: Mapping[str, str]) -> tuple[Path, dict[str, str]]:
         kept: dict[str, Any] = tomllib.loads(file.read_text())
     except FileNotFoundError:
         return file, {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput.of(str(file), f"cannot be read: {error}") from error
     for key, value in kept.items():
         if key not in CONFIGURED or not isinstance(value, str):

@@ -144,7 +144,7 @@ def decode(text: str, kinds: Kinds = KINDS) -> Config:
     """Decode TOML text, with a speaker of one of these kinds; raises ConfigError."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and lists in lists in lists
         raise ConfigError(f"not TOML: {error}") from error
     section = document.pop("speaker", None)
     config = decode_table(Config, document)

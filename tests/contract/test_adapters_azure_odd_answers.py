@@ -82,10 +82,13 @@ async def test_a_list_of_instances_is_whole_or_is_not(tmp_path: Path, odd: str) 
         (["x"], {}, "x"),
         ([], {"loadBalancingRules": [None]}, r"\$.properties.loadBalancingRules\[0\] is null"),
         ([], {"frontendIPConfigurations": [{"name": "fe", "properties": "odd"}]}, "the properties of fe are 'odd'"),
+        ([], {"loadBalancingRules": 7}, "loadBalancingRules is no list: 7"),
+        ([], {"backendAddressPools": {"name": "nvas"}}, "backendAddressPools is no list: {'name': 'nvas'}"),
+        (7, {}, "loadBalancerBackendAddresses is no list: 7"),
     ],
 )
 async def test_what_of_a_load_balancer_cannot_be_read_is_named(
-    tmp_path: Path, pool: list[Any], balancer: dict[str, Any], named: str
+    tmp_path: Path, pool: Any, balancer: dict[str, Any], named: str
 ) -> None:
     listed = {"name": "nvas", "etag": '"1"', "properties": {"loadBalancerBackendAddresses": pool}}
     document = {"name": "lb", "etag": '"1"', "properties": balancer}

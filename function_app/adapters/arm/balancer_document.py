@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from function_app.adapters.arm.document import Json, facts_of, ipv4, last_of, name_of, objected
+from function_app.adapters.arm.document import Json, facts_of, ipv4, items_of, last_of, name_of, objected
 from function_app.domain.service.balancer import (
     AddressFacts,
     BalancerFacts,
@@ -51,7 +51,7 @@ class BackendHealth:
 
 def frontends(document: Json) -> Iterator[tuple[str, str | None]]:
     """Name and private address of every frontend, as ARM spells them."""
-    for item in facts_of(document).get("frontendIPConfigurations") or ():
+    for item in items_of(facts_of(document), "frontendIPConfigurations"):
         yield name_of(item), facts_of(item).get("privateIPAddress")
 
 
@@ -59,8 +59,8 @@ def flows_of(document: Json) -> FlowFacts:
     """Rules and pools: nothing that a fence does not need, so that nothing else can keep it from being judged."""
     facts = facts_of(document)
     return FlowFacts(
-        rules=tuple(map(_rule, facts.get("loadBalancingRules") or ())),
-        pools=tuple(map(_pool, facts.get("backendAddressPools") or ())),
+        rules=tuple(map(_rule, items_of(facts, "loadBalancingRules"))),
+        pools=tuple(map(_pool, items_of(facts, "backendAddressPools"))),
     )
 
 
@@ -84,7 +84,7 @@ def noticed_within(document: Json, probe: str) -> timedelta | None:
 
 def _probe_named(document: Json, name: str) -> Json | None:
     """Nothing of the other probes is read: none of them can keep this one from being understood."""
-    probes = facts_of(document).get("probes") or ()
+    probes = items_of(facts_of(document), "probes")
     return next((item for item in probes if name_of(item).casefold() == name.casefold()), None)
 
 
@@ -96,19 +96,19 @@ def balancer_of(document: Json) -> BalancerFacts:
         location=str(document.get("location")),
         frontends=tuple(address for address in private if address is not None),
         rules=flows.rules,
-        probes=tuple(map(_probe, facts_of(document).get("probes") or ())),
+        probes=tuple(map(_probe, items_of(facts_of(document), "probes"))),
         pools=flows.pools,
     )
 
 
 def addresses_of(pool: Json) -> tuple[Address, ...]:
     """The backend addresses of one pool's document."""
-    return tuple(map(_address, facts_of(pool).get("loadBalancerBackendAddresses") or ()))
+    return tuple(map(_address, items_of(facts_of(pool), "loadBalancerBackendAddresses")))
 
 
 def health_rows(answer: Json) -> tuple[BackendHealth, ...]:
     """The answer of a rule's health action."""
-    return tuple(map(_health_row, answer.get("loadBalancerBackendAddresses") or ()))
+    return tuple(map(_health_row, items_of(answer, "loadBalancerBackendAddresses")))
 
 
 def _pool(item: Json) -> PoolFacts:
@@ -131,7 +131,7 @@ def _rule(item: Json) -> RuleFacts:
 
 def _pools_of_rule(facts: Json) -> tuple[str, ...]:
     """A rule names one pool, several, or one of them in both keys."""
-    references = [facts.get("backendAddressPool"), *(facts.get("backendAddressPools") or ())]
+    references = [facts.get("backendAddressPool"), *items_of(facts, "backendAddressPools")]
     return tuple(dict.fromkeys(filter(None, map(last_of, references))))
 
 

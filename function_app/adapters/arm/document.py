@@ -50,6 +50,14 @@ def objected(value: object) -> Json:
     return value
 
 
+def items_of(facts: Json, name: str) -> list[Any]:
+    """A list of that name, empty where there is none. Raises ValueError, and names it, where it is of another kind."""
+    items = objected(facts).get(name)
+    if not isinstance(items, list | None):
+        raise ValueError(f"{name} is no list: {items!r}"[:MESSAGE_MAX])
+    return items or []
+
+
 def facts_of(item: Json) -> Json:
     """The `properties` of a document or of a part of one, empty where it has none. Raises ValueError, and names it."""
     facts = objected(item).get("properties")

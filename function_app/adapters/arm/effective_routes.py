@@ -10,7 +10,7 @@ from typing import Any
 
 from function_app.adapters.arm import tokens as arm_tokens
 from function_app.adapters.arm.client import Azure, ResourceId, calling
-from function_app.adapters.arm.document import Json
+from function_app.adapters.arm.document import Json, items_of
 from function_app.adapters.arm.rows import named, networks, read
 from function_app.domain.base.errors import Unusable
 from function_app.domain.routes.effective import EffectiveRoute
@@ -51,7 +51,7 @@ class EffectiveRoutesOverArm:
 def _routes(body: object) -> tuple[EffectiveRoute | Unread, ...]:
     if not isinstance(body, dict) or not isinstance(body.get("value"), list | None):
         raise Unusable("it is no list of effective routes")
-    return read(body.get("value") or (), _row)
+    return read(items_of(body, "value"), _row)
 
 
 def _row(row: Json) -> Iterator[EffectiveRoute | Unread]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from function_app.adapters.arm.balancer_document import flows_of, frontends
 from function_app.adapters.arm.client import Azure, ResourceId, calling
-from function_app.adapters.arm.document import Json, facts_of, ipv4, name_of, plain, whole
+from function_app.adapters.arm.document import Json, facts_of, ipv4, items_of, name_of, plain, whole
 from function_app.domain.base.errors import BadInput
 from function_app.domain.brownfield.inventory import BalancerFound
 from function_app.domain.service.balancer import AddressFacts, FlowFacts
@@ -44,7 +44,7 @@ class LandscapeOverArm:
             found = facts_of(plain(await network.network_interfaces.get(where.group, where.name)))
             shown = {
                 str(item.get("id")).casefold(): ipv4(facts_of(item).get("privateIPAddress"))
-                for item in found.get("ipConfigurations") or ()
+                for item in items_of(found, "ipConfigurations")
             }
             return {resource: address for resource, address in shown.items() if address is not None}
 
@@ -71,7 +71,7 @@ def _balancer(document: Json) -> BalancerFound:
 def _interfaces(document: Json) -> dict[str, tuple[AddressFacts, ...]]:
     """The network interfaces of each pool, by its name: as a pool of them is shown where it lists no addresses."""
     found = {}
-    for pool in facts_of(document).get("backendAddressPools") or ():
-        ids = [str(item.get("id")) for item in facts_of(pool).get("backendIPConfigurations") or ()]
+    for pool in items_of(facts_of(document), "backendAddressPools"):
+        ids = [str(item.get("id")) for item in items_of(facts_of(pool), "backendIPConfigurations")]
         found[name_of(pool)] = tuple(AddressFacts(name=each, interface=each.casefold()) for each in ids)
     return found

@@ -9,7 +9,7 @@ from typing import Any
 from azure.core.exceptions import ResourceNotFoundError
 
 from function_app.adapters.arm.client import Azure, ResourceId, calling
-from function_app.adapters.arm.document import Json, facts_of, ipv4, name_of, plain, whole
+from function_app.adapters.arm.document import Json, facts_of, ipv4, items_of, name_of, plain, whole
 from function_app.domain.peerings.model import CreatePeering, DeletePeering, Peering, Provisioning, RouteServerReading
 from function_app.domain.topology.model import RouteServer
 
@@ -41,7 +41,7 @@ class RouteServersOverArm:
             listed = await whole(network.virtual_hub_bgp_connections.list, hub_id.group, hub_id.name)
             peerings = tuple(map(_peering, listed))
             facts = facts_of(hub)
-            instances = tuple(ip for ip in map(ipv4, facts.get("virtualRouterIps") or ()) if ip is not None)
+            instances = tuple(ip for ip in map(ipv4, items_of(facts, "virtualRouterIps")) if ip is not None)
             provisioned = (facts.get("provisioningState"), facts.get("routingState")) == ("Succeeded", "Provisioned")
             exchanges = facts.get("allowBranchToBranchTraffic")
             preference = facts.get("hubRoutingPreference")

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from azure.core.exceptions import ResourceNotFoundError
 
 from function_app.adapters.arm.client import LATER, Azure, ResourceId, calling
-from function_app.adapters.arm.document import Json, facts_of, ipv4, last_of, whole
+from function_app.adapters.arm.document import Json, facts_of, ipv4, items_of, last_of, whole
 from function_app.domain.base.errors import Missing
 from function_app.domain.peerings.scale_sets import Instance
 from function_app.domain.topology.model import ScaleSet
@@ -58,7 +58,7 @@ def _instance(item: Json) -> Instance | None:
 
 def _address(facts: Json) -> IPv4Address | None:
     """The first IPv4 address of the interface's configurations, those that are not primary left out."""
-    for item in facts.get("ipConfigurations") or ():
+    for item in items_of(facts, "ipConfigurations"):
         configuration = facts_of(item)
         address = ipv4(configuration.get("privateIPAddress"))
         if address is not None and configuration.get("primary") is not False:

@@ -11,7 +11,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from function_app.adapters.arm.balancer_document import balancer_of
 from function_app.adapters.arm.client import Azure, ResourceId, calling
-from function_app.adapters.arm.document import Json, facts_of, ipv4, plain
+from function_app.adapters.arm.document import Json, facts_of, ipv4, items_of, plain
 from function_app.domain.base.errors import BadInput
 from function_app.domain.preflight.facts import AppSubnetFacts, Denied, InterfaceFacts, RouteFacts
 from function_app.domain.service.balancer import BalancerFacts
@@ -133,8 +133,8 @@ async def _allowed(call: Awaitable[Any], action: str, resource: str) -> Json | D
 
 def interface_of(nic: Json, network: Json, table: Json) -> InterfaceFacts:
     """`table` is empty where the subnet has none."""
-    prefixes = (facts_of(network).get("addressSpace") or {}).get("addressPrefixes") or ()
-    routes = (facts_of(route).get("addressPrefix") for route in facts_of(table).get("routes") or ())
+    prefixes = items_of(facts_of(network).get("addressSpace") or {}, "addressPrefixes")
+    routes = (facts_of(route).get("addressPrefix") for route in items_of(facts_of(table), "routes"))
     return InterfaceFacts(
         forwards=bool(facts_of(nic).get("enableIPForwarding")),
         network=tuple(found for prefix in prefixes if (found := _prefix(prefix)) is not None),
@@ -149,7 +149,7 @@ def app_subnet_of(resource: str, subnet: Json, table: Json) -> AppSubnetFacts:
     return AppSubnetFacts(
         id=resource,
         table=(facts_of(subnet).get("routeTable") or {}).get("id"),
-        routes=tuple(map(_route, facts_of(table).get("routes") or ())),
+        routes=tuple(map(_route, items_of(facts_of(table), "routes"))),
         propagates=not facts_of(table).get("disableBgpRoutePropagation"),
         nat_gateway=bool((facts_of(subnet).get("natGateway") or {}).get("id")),
     )
@@ -167,7 +167,7 @@ def _route(item: Json) -> RouteFacts:
 
 def _subnet_of(nic: Json, address: IPv4Address) -> str:
     """Of the configuration with the speaker's address, or of the first. Raises BadInput where ARM names none."""
-    configurations = [facts_of(item) for item in facts_of(nic).get("ipConfigurations") or ()]
+    configurations = [facts_of(item) for item in items_of(facts_of(nic), "ipConfigurations")]
     configurations.sort(key=lambda facts: facts.get("privateIPAddress") != str(address))
     subnet = (configurations[0].get("subnet") or {}).get("id") if configurations else None
     if not subnet:
@@ -182,7 +182,7 @@ def _network_and_name(subnet: str) -> tuple[str, str]:
 
 
 def _table_of(network: Json, subnet: str) -> str | None:
-    for item in facts_of(network).get("subnets") or ():
+    for item in items_of(facts_of(network), "subnets"):
         if str(item.get("name")).casefold() == subnet.casefold():
             table = (facts_of(item).get("routeTable") or {}).get("id")
             return str(table) if table else None

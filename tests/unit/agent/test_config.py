@@ -132,6 +132,14 @@ def test_a_mistake_is_named_with_its_path(text: str, path: str) -> None:
         config.decode(SMALLEST + text)
 
 
+@pytest.mark.parametrize(
+    "text", ["a = ", "a = " + "1" * 5000, "a = " + "[" * 5000], ids=["broken", "a number", "lists"]
+)
+def test_what_is_no_toml_is_said_whatever_the_parser_makes_of_it(text: str) -> None:
+    with pytest.raises(ConfigError, match="not TOML: "):
+        config.decode(text)
+
+
 @pytest.mark.parametrize("key", ["name", "topology", "address", "state", "key", "certificate", "app_keys"])
 def test_what_has_no_default_must_be_given(key: str) -> None:
     text = re.sub(rf"^{key} = .*$", "", SMALLEST, flags=re.MULTILINE)
