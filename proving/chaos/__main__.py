@@ -15,15 +15,12 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from lab.stack import NVAS, PROBE, ROOT, SERVICE
+from lab.stack import ROOT
 from proving.chaos.rounds import Killed, Plan, plans, play
-from proving.chaos.stage import ChaosStack, Stage
+from proving.chaos.stage import PROBE_SCALE, SWEEP, ChaosStack, Stage, keep_logs
 from proving.chaos.troubles import ROUNDS, Planned, Troubled, suffer
 from proving.chaos.watch import Watch
 from tools.processes import ToolError
-
-PROBE_SCALE = 2.0
-"""A probe of 2.5 s x 2 where agents stall and restart: the stack's own, twenty times as fast as Azure's, would see it."""
 
 type Say = Callable[[str], None]
 
@@ -64,15 +61,13 @@ async def chaos(rounds: tuple[Plan, ...], kills: int, say: Say, troubles: tuple[
     not come right."""
     run, began = Run(), time.monotonic()
     async with ChaosStack.make() as stack:
-        stack.sweep = "*/2 * * * * *"
+        stack.sweep = SWEEP
         if troubles:
             stack.probe_scale = PROBE_SCALE
-        watch = Watch({name: (stack.nva_address(name), PROBE, f"/probe/{SERVICE}") for name in NVAS})
+        watch = Watch(stack.probes())
         watch.start()
         try:
-            await stack.up()
-            host = next(p for p in stack.programs.started if p.name.startswith("host-"))
-            stage = Stage(stack, watch, host)
+            stage = await Stage.over(stack, watch)
             for plan in cycle(rounds):
                 if len(run.kills) >= kills:
                     break
@@ -85,7 +80,7 @@ async def chaos(rounds: tuple[Plan, ...], kills: int, say: Say, troubles: tuple[
         except ToolError as error:
             run.failure = str(error)
             say(f"did not come right: {error}")
-            _keep_logs(stack.programs.logs, ROOT / "build" / "chaos-logs", say)
+            say(keep_logs(stack.programs.logs, ROOT / "build" / "chaos-logs"))
         finally:
             await watch.stop()
         run.both_serving, run.probe_answers = len(watch.both), watch.answers
@@ -95,13 +90,6 @@ async def chaos(rounds: tuple[Plan, ...], kills: int, say: Say, troubles: tuple[
 
 def _line(number: int, killed: Killed) -> str:
     return f"{number:3}  {killed.cause:12} killed at: {killed.step:45} at rest {killed.to_rest_seconds:5.1f} s later"
-
-
-def _keep_logs(logs: Path, folder: Path, say: Say) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for log in logs.glob("*.log"):
-        (folder / log.name).write_bytes(log.read_bytes())
-    say(f"the logs are in {folder}")
 
 
 def main() -> int:

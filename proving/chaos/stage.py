@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from lab.stack import NVAS, SERVICE, TOPOLOGY, Stack
+from lab.stack import NVAS, PROBE, SERVICE, TOPOLOGY, Stack
 from proving.chaos.steps import ORDER, Fault, Role, Sight, Step, not_converged, reached
-from proving.chaos.watch import Watch
+from proving.chaos.watch import Place, Watch
 from simulator.seeds import HubSeed
 from tools.processes import Program, ToolError
 
@@ -24,6 +24,10 @@ LOOK = 0.004
 """Seconds between two looks at files: the steps of a failover by acknowledgement are milliseconds apart."""
 ASK = 0.02
 """Seconds between two questions to the simulator."""
+PROBE_SCALE = 2.0
+"""A probe of 2.5 s x 2 where agents stall and restart: the stack's own, twenty times as fast as Azure's, would see it."""
+SWEEP = "*/2 * * * * *"
+"""The app's own looks, every other second: what no report wakes is not waited for."""
 
 
 class ChaosStack(Stack):
@@ -33,6 +37,10 @@ class ChaosStack(Stack):
     """What the operator's document calls the service; agents and the record know it as `SERVICE` all the time."""
     left: str | None = None
     """A member that the document does not have."""
+
+    def probes(self) -> dict[str, Place]:
+        """Where a watch probes each NVA."""
+        return {name: (self.nva_address(name), PROBE, f"/probe/{SERVICE}") for name in NVAS}
 
     def topology(self) -> dict[str, Any]:
         document = super().topology()
@@ -58,6 +66,12 @@ class Stage:
     _down: frozenset[str] = frozenset()
     _up: frozenset[str] = frozenset()
     _writes: int = 0
+
+    @classmethod
+    async def over(cls, stack: ChaosStack, watch: Watch) -> Self:
+        """Once the stack is up."""
+        await stack.up()
+        return cls(stack, watch, next(p for p in stack.programs.started if p.name.startswith("host-")))
 
     @property
     def record(self) -> Path:
@@ -180,6 +194,14 @@ class Stage:
         there = reached(sight, fault)
         assert there is not None
         return there
+
+
+def keep_logs(logs: Path, folder: Path) -> str:
+    """Copies them there before the stack is removed; gives the sentence that says so."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for log in logs.glob("*.log"):
+        (folder / log.name).write_bytes(log.read_bytes())
+    return f"the logs are in {folder}"
 
 
 def _named(status: Mapping[str, Any]) -> tuple[str, list[str]]:
