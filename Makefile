@@ -22,6 +22,7 @@ PACKAGE ?= .
 NAME ?=
 SEEDS ?=
 SEED ?=
+MINUTES ?=
 TRACE ?=
 CASES ?=
 MODULES ?=
@@ -116,6 +117,11 @@ mutants: $(STAMP) ## every patch of the protocol, and every generic mutant of th
 chaos: $(STAMP) ## kill -9 of the Functions host at each step of a failover, fifty times, then 105 troubles, in the real stack
 	@mkdir -p build
 	@$(BIN)/python -m proving.chaos
+
+.PHONY: soak
+soak: $(STAMP) ## troubles drawn from a seed, in the real stack, for MINUTES=60 (SEED=n draws others); memory and handles: build/soak.json
+	@mkdir -p build
+	@$(BIN)/python -m proving.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: bench
 bench: $(STAMP) azurite ## how fast the app is, each case beside its floor (CASES="reaction ..." SAMPLES=n LONG=1): build/bench.json
