@@ -36,7 +36,9 @@ class RankedChecks(Checks):
         super().__init__(world)
         self._ranked = world
         self._lopsided: dict[str, bool] = {}
-        """By announcer, whether a session was missing when it was last chosen to lead: by a path that no instance had of it."""
+        """By announcer, whether a session was missing when it was last chosen to lead: by a path that it was not sent before, and
+        that no instance had of it."""
+        self._sent: dict[str, Path] = {}
         self._cut_off: dict[str, float] = {}
         """By member, when it last announced itself in vain while another one had a session."""
         self._unrecorded: dict[Way, float] = {}
@@ -149,7 +151,8 @@ class RankedChecks(Checks):
         if known is None or order not in known.orders:
             self.broken("S7", f"{command.member} is sent {order} while its record says {known}")
             return
-        if self._is_chosen(command.member, path, record):
+        is_again, self._sent[command.member] = self._sent.get(command.member) == path, path
+        if not is_again and self._is_chosen(command.member, path, record):
             self._lopsided[command.member] = self._is_lopsided(command.member, TRACE.get().looked)
 
     def _is_chosen(self, name: str, path: Path, record: Record) -> bool:
