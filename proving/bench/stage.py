@@ -70,7 +70,10 @@ class BenchStack(Stack):
 
     def agent_tables(self, name: str) -> tuple[str, ...]:
         reports = table("[reports]", url=f"{self.receiver}/api/reports", key_file=self.directory / "report.key")
-        return reports, data_path(self.nva_address(name), DATA, 0.1, 3)
+        # Ready to take over, as a standby should be: one without a session, and without such a word, is a last resort.
+        stated = table("[[speaker.announces]]", prefix="0.0.0.0/0", next_hop=self.frontend)
+        path = data_path(self.nva_address(name), DATA, 0.1, 3)
+        return reports, path, table("[speaker]", kind="none"), stated
 
     async def _receive(self) -> web.AppRunner:
         async def take(request: web.Request) -> web.Response:
