@@ -3,19 +3,22 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from function_app.domain.base.errors import HopkeeperError
 from function_app.domain.peerings.model import RouteServerReading, shown_sessions
 from function_app.domain.service.health import peers_views, seen_by_peers, silence_left
 from function_app.domain.service.kinds import kind_of
+from function_app.domain.service.look import Look
+from function_app.domain.service.needed import needed
 from function_app.domain.service.observation import (
     AgentReading,
     AgentStatus,
     Appliance,
     BalancerReading,
     MemberReading,
+    NotAwaited,
     Observed,
     Unreachable,
     Value,
@@ -24,7 +27,7 @@ from function_app.domain.service.ranked.paths import Path, PathOrder
 from function_app.domain.topology.model import RouteServer, Service, Speaker, Topology
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.routes.foreign import contested_now
-from function_app.reconcile.store.records import Records
+from function_app.reconcile.store.records import Records, StoredRecord
 
 log = logging.getLogger("hopkeeper.pass")
 
@@ -35,22 +38,127 @@ ACCUSERS = 2
 """So many peers shorten the time that a silent agent is left to answer: one alone may lie, or be cut off itself."""
 
 
-class AgentReadings:
-    """The agents' statuses in one pass: requested once for all services, and again for a service that lost a race.
+class StatusRound:
+    """The agents' statuses as requested at one moment, all at once: each is there as soon as it has answered.
 
     They are dated at the request, not at the answers, so that an answer that comes late is not mistaken for a fresh one.
     """
 
+    def __init__(self, ports: Ports, topology: Topology, deadline: timedelta) -> None:
+        self.at = ports.clock.now()
+        self._timing = topology.timing
+        self._appliances = topology.appliances
+        self._tasks = {
+            name: asyncio.ensure_future(_status(ports, topology, topology.speaker(name), deadline))
+            for name in sorted(topology.commanded)
+        }
+        self._ends = asyncio.get_running_loop().time() + deadline.total_seconds()
+        self._given_up: frozenset[str] = frozenset()
+
+    def readings(self) -> Mapping[str, MemberReading]:
+        """By agent its status or why there is none; `NotAwaited` of those that may still answer. Members without an agent are in
+        it as what they are."""
+        return {name: self._reading(name) for name in self._tasks} | dict.fromkeys(self._appliances, Appliance())
+
+    def _reading(self, name: str) -> MemberReading:
+        task = self._tasks[name]
+        if task.done():
+            return NO_ANSWER if task.cancelled() else task.result()
+        return NO_ANSWER if name in self._given_up else NotAwaited()
+
+    async def everyone(self) -> Mapping[str, MemberReading]:
+        """Once all have answered, or their time is over."""
+        try:
+            while pending := self._left():
+                await self._answer(pending)
+        finally:
+            self.close()
+        return self.readings()
+
+    async def enough(self, look: Look) -> Observed:
+        """The look with what has come in since, once those have answered, or their time is over, on whose status its next step
+        depends."""
+        seen = self._joined(look.observed)
+        while self._left() and (pending := self._left() & needed(replace(look, observed=seen))):
+            await self._answer(pending)
+            seen = self._joined(seen)
+        return seen
+
+    def close(self) -> None:
+        """Nothing more is waited for."""
+        for task in self._tasks.values():
+            task.cancel()
+        self._given_up = frozenset(self._tasks)
+
+    def _joined(self, seen: Observed) -> Observed:
+        """What a command has brought since is newer than the status."""
+        known = {name: reading for name, reading in seen.agents.items() if not isinstance(reading, NotAwaited)}
+        return replace(seen, agents={**self.readings(), **known})
+
+    def _left(self) -> frozenset[str]:
+        """Those that may still answer."""
+        return frozenset(name for name in self._tasks if isinstance(self._reading(name), NotAwaited))
+
+    async def _answer(self, pending: frozenset[str]) -> None:
+        """Waits until another one of these has answered, or nothing more is waited for.
+
+        Once every peer that answered, and at least two, report them all dead, on gossip and on the probe port, they get one more
+        heartbeat: an agent that is alive has answered by then, and the peers have waited before us.
+        """
+        tasks = [self._tasks[name] for name in sorted(pending)]
+        seen = Observed(self.at, self.readings())
+        if all(_is_given_up(name, seen) for name in pending):
+            await asyncio.wait(tasks, timeout=self._timing.gossip_period.total_seconds())
+            self._given_up |= pending
+            return
+        left = self._ends - asyncio.get_running_loop().time()
+        done, _ = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a pass sees of a service at one look."""
+
+    observed: Observed
+    held: StoredRecord | None = None
+    """The record, where it was loaded beside the agents' statuses."""
+    round: StatusRound | None = None
+    """Where statuses may still come that this look has not waited for."""
+
+    async def enough(self, look: Look) -> Observed:
+        """What is known by now, with everything that the next step depends on (`StatusRound.enough`)."""
+        return look.observed if self.round is None else await self.round.enough(look)
+
+
+type Watch = Callable[[bool], Awaitable[Sight]]
+"""Looks at the service; with `True` it reads again, and does not return what it has read already."""
+
+
+class AgentReadings:
+    """The agents' statuses in one pass: requested once for all services, and again for a service that lost a race."""
+
     def __init__(self, ports: Ports, topology: Topology) -> None:
         self.ports = ports
         self.topology = topology
-        self._first: asyncio.Future[tuple[datetime, Mapping[str, MemberReading]]] | None = None
+        self._rounds: list[StatusRound] = []
+
+    def request(self, again: bool = False) -> StatusRound:
+        """The last round, or with `again` another one."""
+        if again or not self._rounds:
+            self._rounds.append(StatusRound(self.ports, self.topology, self.topology.timing.observe_fast))
+        return self._rounds[-1]
+
+    def close(self) -> None:
+        """The pass is over."""
+        for each in self._rounds:
+            each.close()
 
     async def read(self, again: bool = False) -> tuple[datetime, Mapping[str, MemberReading]]:
         """When the statuses were requested, and by agent its status or why there is none."""
-        if again or self._first is None:
-            self._first = asyncio.ensure_future(self._request())
-        return await self._first
+        requested = self.request(again)
+        return requested.at, await requested.everyone()
 
     async def read_lasting(self, service: Service, again: bool = False) -> tuple[datetime, Mapping[str, MemberReading]]:
         """As `read`, and once more if a member of this service fell silent just now: when its silence is evidence.
@@ -65,18 +173,42 @@ class AgentReadings:
         await asyncio.sleep((left + MARGIN).total_seconds())
         return await self.read(again=True)
 
-    async def _request(self) -> tuple[datetime, Mapping[str, MemberReading]]:
-        at = self.ports.clock.now()
-        return at, await agents(self.ports, self.topology, self.topology.timing.observe_fast)
+    def watch(self, service: Service) -> Watch:
+        """Looks at one service through the agents alone, all of them, as an order does; `True` looks again."""
 
-    def watch(self, service: Service) -> Callable[[bool], Awaitable[Observed]]:
-        """Looks at one service through the agents alone, as a fast pass does; `True` looks again."""
-
-        async def look(again: bool) -> Observed:
+        async def look(again: bool) -> Sight:
             at, readings = await self.read_lasting(service, again)
-            return Observed(at, readings, ordered=ordered(self.topology, service, readings))
+            return Sight(self._observed(service, at, readings))
 
         return look
+
+    def watch_for_a_step(self, service: Service) -> Watch:
+        """The same as a fast pass does it: the record is loaded meanwhile, and only those are waited for on whose status the next
+        step depends, and on whose silence."""
+
+        async def look(again: bool) -> Sight:
+            sight, left = await self._sight(service, again)
+            if left is not None:
+                await asyncio.sleep((left + MARGIN).total_seconds())
+                sight, _ = await self._sight(service, again=True)
+            return sight
+
+        return look
+
+    async def _sight(self, service: Service, again: bool) -> tuple[Sight, timedelta | None]:
+        """What is seen, and how much longer it takes until the silence of those that matter is evidence."""
+        timing, requested = self.topology.timing, self.request(again)
+        held = await Records(self.ports.documents).load(self.topology, service, requested.at)
+        seen = self._observed(service, requested.at, requested.readings())
+        look = Look(service, timing, seen, held.record, requested.at)
+        seen = self._observed(service, requested.at, (await requested.enough(look)).agents)
+        if service.load_balancer and any(isinstance(reading, Unreachable) for reading in seen.agents.values()):
+            self.ports.load_balancers.warm()  # a fence is likely: its SDK takes seconds to import
+        among = needed(replace(look, observed=seen))
+        return Sight(seen, held, requested), silence_left(service, seen, timing, among)
+
+    def _observed(self, service: Service, at: datetime, readings: Mapping[str, MemberReading]) -> Observed:
+        return Observed(at, readings, ordered=ordered(self.topology, service, readings))
 
 
 async def one_look(agents: AgentReadings, service: Service, again: bool = False) -> Observed:
@@ -93,16 +225,25 @@ async def one_look(agents: AgentReadings, service: Service, again: bool = False)
     ports = agents.ports
     if service.load_balancer is None:
         look = agents.watch(service)(again)
-        observed, shown, contested = await asyncio.gather(
+        sight, shown, contested = await asyncio.gather(
             look, connected(ports, agents.topology, service), contested_now(ports, agents.topology, service)
         )
-        return replace(observed, connected=shown, contested=contested)
+        return replace(sight.observed, connected=shown, contested=contested)
     began = ports.clock.now()
     etag = await Records(ports.documents).etag(agents.topology, service)
     (at, readings), reading, own = await asyncio.gather(
         agents.read_lasting(service, again), balancer(ports, agents.topology, service), own_checks(agents, service)
     )
     return Observed(min(began, at), {**readings, **own}, reading, etag)
+
+
+def watch_with_pool(agents: AgentReadings, service: Service) -> Watch:
+    """Looks at one service as `one_look` does."""
+
+    async def look(again: bool) -> Sight:
+        return Sight(await one_look(agents, service, again))
+
+    return look
 
 
 async def own_checks(agents: AgentReadings, service: Service) -> Mapping[str, MemberReading]:
@@ -116,49 +257,15 @@ async def own_checks(agents: AgentReadings, service: Service) -> Mapping[str, Me
 async def agents(ports: Ports, topology: Topology, deadline: timedelta) -> Mapping[str, MemberReading]:
     """The status of every commanded agent, all requested at once; NO_ANSWER for those that `deadline` cut off. Members
     without an agent are in it as what they are."""
-    names = sorted(topology.commanded)
-    tasks = {name: asyncio.ensure_future(_status(ports, topology, topology.speaker(name), deadline)) for name in names}
-    try:
-        await _answers(ports, topology, tasks, deadline)
-    finally:
-        for task in tasks.values():
-            task.cancel()
-    answered = {name: task.result() if _answered(task) else NO_ANSWER for name, task in tasks.items()}
-    return answered | dict.fromkeys(topology.appliances, Appliance())
+    return await StatusRound(ports, topology, deadline).everyone()
 
 
 async def _status(ports: Ports, topology: Topology, speaker: Speaker, deadline: timedelta) -> AgentReading:
     return await ports.agents.status(topology.name, speaker, deadline)
 
 
-async def _answers(
-    ports: Ports, topology: Topology, tasks: Mapping[str, asyncio.Future[AgentReading]], deadline: timedelta
-) -> None:
-    """Waits until all have answered, or for `deadline`.
-
-    Once every peer that answered, and at least two, report the silent ones dead, on gossip and on the probe port, those get
-    one more heartbeat: an agent that is alive has answered by then, and the peers have waited before us.
-    """
-    loop = asyncio.get_running_loop()
-    ends = loop.time() + deadline.total_seconds()
-    while silent := {name: task for name, task in tasks.items() if not task.done()}:
-        done, _ = await asyncio.wait(silent.values(), timeout=ends - loop.time(), return_when=asyncio.FIRST_COMPLETED)
-        silent = {name: task for name, task in silent.items() if not task.done()}
-        if not done or not silent:
-            return
-        answered = {name: task.result() for name, task in tasks.items() if task.done()}
-        seen = Observed(ports.clock.now(), answered)
-        if all(_is_given_up(name, seen) for name in silent):
-            await asyncio.wait(silent.values(), timeout=topology.timing.gossip_period.total_seconds())
-            return
-
-
 def _is_given_up(member: str, seen: Observed) -> bool:
     return seen_by_peers(member, seen) is Value.BAD and len(peers_views(member, seen)) >= ACCUSERS
-
-
-def _answered(task: asyncio.Future[AgentReading]) -> bool:
-    return task.done() and not task.cancelled()
 
 
 def ordered(topology: Topology, service: Service, readings: Mapping[str, MemberReading]) -> Mapping[str, PathOrder]:

@@ -1,7 +1,5 @@
 """An operator's order for one service, taken or refused within the call, and carried out like any fast pass."""
 
-from functools import partial
-
 from function_app.domain.service.orders import Order, RehearseOrder, verb_of
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import observe, trace
@@ -26,7 +24,7 @@ async def operate(ports: Ports, in_force: InForce, service: Service, order: Orde
 async def _carried_out(ports: Ports, topology: Topology, service: Service, order: Order, trigger: str) -> Outcome:
     service_pass = ServicePass(ports, topology, service, Pace.FAST, trigger, ports.clock.now())
     agents = observe.AgentReadings(ports, topology)
-    watch = partial(observe.one_look, agents, service) if order.reads_pool else agents.watch(service)
+    watch = observe.watch_with_pool(agents, service) if order.reads_pool else agents.watch(service)
     outcome = await service_pass.run(watch, order)
     if outcome.retry_after is not None:
         await come_back(ports, topology.name, outcome.retry_after)

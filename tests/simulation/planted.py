@@ -48,7 +48,7 @@ PLANTED: tuple[tuple[str, Bugs, Plan], ...] = (
     ("S20", Bugs(flutters=True), _moved("seamless")),
     ("S2", Bugs(grants_at_once=True), F2),
     ("S3", Bugs(forgets_members=True), F1),
-    ("S4", Bugs(fences_nothing=True), F2),
+    ("S4", Bugs(fences_nothing=True), replace(F2, seed=3)),
     ("S4", Bugs(fences_inside=True), replace(F2, shape=("sandwich",))),
     ("S5", Bugs(rewinds_epochs=True), F1),
     ("S6", Bugs(never_saves=True), F1),

@@ -16,6 +16,7 @@ from function_app.domain.service.observation import (
     Appliance,
     Backend,
     MemberReading,
+    NotAwaited,
     Observed,
     PeerView,
     Role,
@@ -54,6 +55,7 @@ DOWN = balancer(nva_a="Down_Probe_HttpStatusCodeError", nva_b="Down_Probe_HttpSt
 BARE = Appliance()
 
 ROWS: list[tuple[HealthRow, Observed, Record]] = [
+    (HealthRow.NOT_AWAITED, look(NotAwaited(), status(3, dead_peers=("nva-a",))), stable()),
     (HealthRow.FIT, look(SERVING, lb=UP), stable()),
     (HealthRow.FATAL, look(status(3, Role.SERVING, fatal=("forwarding is off",))), stable()),
     (HealthRow.PROBE_DOWN, look(SERVING, lb=DOWN), stable(tallies=TWICE)),

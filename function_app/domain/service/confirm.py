@@ -57,8 +57,9 @@ def _known_out(look: Look) -> frozenset[str]:
 
 def _admitted(look: Look, others: set[str]) -> dict[str, Tally]:
     """Of others that the load balancer admits and that do not answer us, the looks that showed it. Those that answer are
-    fenced by their agents, and an acknowledgement is worth more than a probe that is shown late."""
-    unreachable = sorted(name for name in others if not look.obeys(name))
+    fenced by their agents, and an acknowledgement is worth more than a probe that is shown late. One whose answer was not waited
+    for is not counted."""
+    unreachable = sorted(name for name in others if not look.obeys(name) and not look.observed.is_not_awaited(name))
     counts = ((n, tally(look.record.admitted.get(n), Value.BAD, look.at, look.timing)) for n in unreachable)
     return {name: count for name, count in counts if count is not None}
 

@@ -101,7 +101,7 @@ def _spacing(step: Opening, look: Look) -> GuardAnswer:
     """Waiting protects only a holder that answers: for one that is silent it is an outage and nothing else, unless the one that
     follows failed before it, and those without an agent would take turns without end."""
     victim = look.record.holder
-    is_silent = victim is not None and look.status(victim) is None
+    is_silent = victim is not None and look.status(victim) is None and not look.observed.is_not_awaited(victim)
     if step.kind not in AUTOMATIC or (is_silent and not failed_before(look, step.target)):
         return None
     before, at = look.record.spacing, look.at

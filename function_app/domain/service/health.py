@@ -16,6 +16,7 @@ from function_app.domain.service.observation import (
     AgentStatus,
     Appliance,
     MemberReading,
+    NotAwaited,
     Observed,
     PeerView,
     Unreachable,
@@ -35,6 +36,7 @@ class Verdict(StrEnum):
 class HealthRow(StrEnum):
     """The row of the table below that spoke."""
 
+    NOT_AWAITED = "A not waited for"
     FATAL = "A says fatal"
     PROBE_DOWN = "A fit, L down by probe for fall looks"
     FIT = "A fit"
@@ -57,6 +59,7 @@ class HealthRow(StrEnum):
 
 
 VERDICTS = {
+    HealthRow.NOT_AWAITED: Verdict.UNKNOWN,
     HealthRow.FATAL: Verdict.FAILED,
     HealthRow.PROBE_DOWN: Verdict.FAILED,
     HealthRow.FIT: Verdict.HEALTHY,
@@ -112,9 +115,13 @@ def seen_by_peers(member: str, observed: Observed) -> Value:
     return Value.UNKNOWN
 
 
-def silence_left(service: Service, observed: Observed, timing: Timing) -> timedelta | None:
-    """How much longer it takes until the silence of every member that peers miss is evidence; None where it is already."""
-    young = [left for name in service.names if (left := _left(service, name, observed, timing)) is not None]
+def silence_left(
+    service: Service, observed: Observed, timing: Timing, among: frozenset[str] | None = None
+) -> timedelta | None:
+    """How much longer it takes until the silence of every member that peers miss is evidence; None where it is already. `among`:
+    of these members alone."""
+    names = [name for name in service.names if among is None or name in among]
+    young = [left for name in names if (left := _left(service, name, observed, timing)) is not None]
     return max(young, default=None)
 
 
@@ -211,6 +218,8 @@ def judge(look: Look, member: str) -> Judgement:
     def says(row: HealthRow, because: str) -> Judgement:
         return Judgement(row, f"{member}: {because}", evidence)
 
+    if isinstance(reading, NotAwaited):
+        return says(HealthRow.NOT_AWAITED, "its agent's answer was not waited for, so nothing is known of it")
     if isinstance(reading, Appliance):
         return says(*_of_appliance(look, member, peers, reading.reached))
     if isinstance(reading, Unreachable):
@@ -338,6 +347,8 @@ def _agent_line(reading: MemberReading, service: str) -> str:
         return f"A none: it has no agent; the app's own check of it says {reading.reached}"
     if isinstance(reading, Unreachable):
         return f"A unreachable: {reading.reason}"
+    if isinstance(reading, NotAwaited):
+        return "A not waited for"
     mine = reading.services.get(service)
     role = "no role yet"
     if mine:

@@ -61,6 +61,10 @@ class Look:
     def with_record(self, record: Record) -> "Look":
         return replace(self, record=record)
 
+    def with_status(self, member: str, status: AgentStatus) -> "Look":
+        """The same look, had the member's agent said this."""
+        return replace(self, observed=self.observed.with_agent(member, status))
+
     def without_outward(self) -> "Look":
         """The same service, announcing nothing on-premises."""
         return replace(self, service=with_fields(self.service, outward=None))

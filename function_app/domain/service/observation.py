@@ -104,8 +104,14 @@ class Appliance:
     """Whether the app's own check of it succeeds, where a slow look made one."""
 
 
+@dataclass(frozen=True, slots=True)
+class NotAwaited:
+    """An agent whose answer this look did not wait for (`needed`): nothing follows from that. It is not silent, not failed, and
+    not known to be well."""
+
+
 type AgentReading = AgentStatus | Unreachable
-type MemberReading = AgentReading | Appliance
+type MemberReading = AgentReading | Appliance | NotAwaited
 
 
 class AdminState(StrEnum):
@@ -348,6 +354,10 @@ class Observed:
         """Whether its agent says that it serves, at whichever epoch."""
         mine = self.service(member, service)
         return mine is not None and mine.role is Role.SERVING
+
+    def is_not_awaited(self, member: str) -> bool:
+        """Whether this look goes on without its agent's answer, which may be on its way."""
+        return isinstance(self.agents.get(member), NotAwaited)
 
     def backend(self, member: str) -> Backend | None:
         return self.balancer.backends.get(member) if isinstance(self.balancer, BalancerReading) else None

@@ -21,7 +21,7 @@ from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import observe
 from function_app.reconcile.passes.come_back import come_back
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
-from function_app.reconcile.passes.service import Progress, ServicePass, Watch
+from function_app.reconcile.passes.service import Progress, ServicePass
 from function_app.reconcile.passes.summary import Summary, look_at
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store import kept, keys
@@ -37,7 +37,9 @@ async def rehearse(ports: Ports, in_force: InForce, service: Service, order: Reh
     topology, began = in_force.topology, ports.clock.now()
     service_pass = ServicePass(ports, topology, service, Pace.SLOW, f"order: rehearse by {order.by}", began)
     progress = service_pass.begin(order)
-    outcome = await service_pass.carry_on(_watch(ports, topology, service), progress)
+    # The load balancer as well: which Down is ours must be known before another is written.
+    watch = observe.watch_with_pool(observe.AgentReadings(ports, topology), service)
+    outcome = await service_pass.carry_on(watch, progress)
     if outcome.retry_after is not None:
         await come_back(ports, topology.name, outcome.retry_after)
     fence = next((effect for effect in progress.ordered if isinstance(effect, FenceByBalancer)), None)
@@ -65,16 +67,6 @@ def _why_failed(fence: FenceByBalancer, progress: Progress, seen: Observed) -> s
     if progress.last is not None and fence.member in progress.last.owed:
         return f"it was fenced, but not lifted yet: {seen.tried.get(lift, 'the pass ended before')}"
     return None
-
-
-def _watch(ports: Ports, topology: Topology, service: Service) -> Watch:
-    """Agents and the load balancer, as a slow pass looks: which Down is ours must be known before another is written."""
-    agents = observe.AgentReadings(ports, topology)
-
-    async def look(again: bool) -> Observed:
-        return await observe.one_look(agents, service, again)
-
-    return look
 
 
 async def rehearsals(ports: Ports, topology: Topology) -> Mapping[str, Rehearsed | None] | None:

@@ -6,7 +6,6 @@ what its probe finds, then the fence that a decision requires.
 
 import asyncio
 
-from function_app.domain.service.observation import Unreachable
 from function_app.domain.topology.model import Topology
 from function_app.reconcile import observe, trace
 from function_app.reconcile.passes.finish import converge, finish
@@ -29,11 +28,9 @@ async def fast_pass(ports: Ports, in_force: InForce, trigger: str) -> Outcome:
 async def _services(ports: Ports, topology: Topology, trigger: str) -> Outcome:
     woken = ports.clock.now()
     agents = observe.AgentReadings(ports, topology)
-    _, readings = await agents.read()
-    silent = any(isinstance(reading, Unreachable) for reading in readings.values())
-    if silent and any(service.load_balancer for service in topology.services):
-        ports.load_balancers.warm()  # a fence is likely: its SDK takes seconds to import
-    parts = (
-        converge(ServicePass(ports, topology, s, Pace.FAST, trigger, woken), agents.watch(s)) for s in topology.services
-    )
-    return worst(tuple(await asyncio.gather(*parts)))
+    passes = (ServicePass(ports, topology, service, Pace.FAST, trigger, woken) for service in topology.services)
+    parts = (converge(each, agents.watch_for_a_step(each.service)) for each in passes)
+    try:
+        return worst(tuple(await asyncio.gather(*parts)))
+    finally:
+        agents.close()

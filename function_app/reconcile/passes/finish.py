@@ -8,9 +8,10 @@ from function_app.domain.base.errors import HopkeeperError, Transient
 from function_app.domain.topology.model import Topology
 from function_app.reconcile import trace
 from function_app.reconcile.documents.lines import PassLine
+from function_app.reconcile.observe import Watch
 from function_app.reconcile.passes.come_back import come_back
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
-from function_app.reconcile.passes.service import ServicePass, Watch
+from function_app.reconcile.passes.service import ServicePass
 from function_app.reconcile.ports import Ports
 
 log = logging.getLogger("hopkeeper.pass")

@@ -1,7 +1,7 @@
 """Takes one service as far as it may go in this pass: decide, write the intent, act, look at what came of it, again."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -21,6 +21,7 @@ from function_app.domain.service.steps import AwaitProbe, Effect
 from function_app.domain.topology.model import Service, Topology
 from function_app.reconcile import trace
 from function_app.reconcile.act.perform import Hand, perform
+from function_app.reconcile.observe import Sight, Watch
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace, named
 from function_app.reconcile.ports import Ports
 from function_app.reconcile.store.journal import Journal, keep, repeats
@@ -33,9 +34,6 @@ STEPS_MAX = 16
 """A failover takes five steps; beyond it the next pass goes on."""
 LOOKS_MAX = 4
 """How often a pass looks again because another one was faster; then the next pass goes on."""
-
-type Watch = Callable[[bool], Awaitable[Observed]]
-"""Looks at the service; with `True` it reads again, and does not return what it has read already."""
 
 
 @dataclass(slots=True)
@@ -106,11 +104,12 @@ class ServicePass:
         outcome = Outcome(Ending.PENDING, (f"{self.service.name}: the record keeps changing",), timedelta(0))
         for attempt in range(LOOKS_MAX):
             with trace.span(self.ports, LOOK):
-                seen = await watch(attempt > 0)
+                sight = await watch(attempt > 0)
+            seen = sight.observed
             progress.observed = seen.after(progress.observed) if progress.observed else seen
             progress.waited = False
             try:
-                outcome = await self._one_look(progress, progress.observed)
+                outcome = await self._one_look(progress, sight, progress.observed)
             except Superseded:
                 continue
             if not progress.waited:
@@ -120,21 +119,20 @@ class ServicePass:
             outcome = Outcome(Ending.ACCEPTED, reasons, outcome.retry_after)
         return outcome
 
-    async def _one_look(self, progress: Progress, observed: Observed) -> Outcome:
+    async def _one_look(self, progress: Progress, sight: Sight, observed: Observed) -> Outcome:
         """Decide, guard, intend, act; as many steps as this look permits.
 
         Raises Superseded when another writer changed the record meanwhile.
         """
         records = Records(self.ports.documents)
-        held = await records.load(self.topology, self.service, observed.at)
-        if isinstance(observed.balancer, BalancerReading) and observed.record_etag != held.etag:
-            raise Superseded("the record changed while the load balancer was read: a Down in it may be ours or not")
+        held = await self._record(records, sight)
         progress.began(held.record)
         progress.journal.look(self._look(observed, held.record))
         for _ in range(STEPS_MAX):
             order, before = progress.order, held.record
             name = VERIFY if before.phase is Phase.GRANTED else STEP
             with trace.span(self.ports, name, of=_opened(before), service=self.service.name) as said:
+                observed = await sight.enough(self._look(observed, before))
                 look = self._look(observed, before)
                 decision, refused = self._decided(look, order, said)
                 progress.journal.decided(look.now, before, decision, refused)
@@ -151,6 +149,13 @@ class ServicePass:
                 if progress.waited:
                     break
         return self._outcome(decision, observed)
+
+    async def _record(self, records: Records, sight: Sight) -> StoredRecord:
+        observed = sight.observed
+        held = sight.held or await records.load(self.topology, self.service, observed.at)
+        if isinstance(observed.balancer, BalancerReading) and observed.record_etag != held.etag:
+            raise Superseded("the record changed while the load balancer was read: a Down in it may be ours or not")
+        return held
 
     def _decided(self, look: Look, order: Order | None, said: dict[str, Said]) -> tuple[Decision, tuple[Refusal, ...]]:
         with trace.span(self.ports, DECIDE):

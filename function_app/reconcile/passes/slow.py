@@ -132,10 +132,10 @@ async def _service(service_pass: ServicePass, agents: observe.AgentReadings, exp
     tried = asyncio.ensure_future(explaining.part(f"{service.name}: own checks", partial(_own, agents, service), none))
     observed: Observed | None = None
 
-    async def look(again: bool) -> Observed:
+    async def look(again: bool) -> observe.Sight:
         nonlocal observed
         observed = await observe.one_look(agents, service, again)
-        return observed
+        return observe.Sight(observed)
 
     try:
         outcome = await converge(service_pass, look)

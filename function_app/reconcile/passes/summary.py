@@ -17,10 +17,10 @@ from function_app.domain.service.look import Look
 from function_app.domain.service.observation import (
     AgentReading,
     AgentStatus,
-    Appliance,
     BalancerReading,
     MemberReading,
     Observed,
+    Unreachable,
     Value,
 )
 from function_app.domain.service.record import Record
@@ -307,7 +307,7 @@ def _is_ready(name: str, reading: AgentStatus, summary: Summary) -> bool:
 
 def _of_agents(summary: Summary) -> Iterator[tuple[str, AgentReading]]:
     for name, reading in sorted(summary.agents.items()):
-        if not isinstance(reading, Appliance):
+        if isinstance(reading, AgentStatus | Unreachable):
             yield name, reading
 
 

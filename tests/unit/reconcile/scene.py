@@ -9,6 +9,7 @@ import msgspec
 from function_app.domain.service.observation import Observed
 from function_app.domain.service.record import Record
 from function_app.domain.topology.model import Topology
+from function_app.reconcile.observe import Sight
 from function_app.reconcile.passes.fast import fast_pass
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
 from function_app.reconcile.passes.service import ServicePass
@@ -47,8 +48,8 @@ class Scene:
     async def decide_on(self, seen: Observed) -> Outcome:
         """One pass that has seen this, whenever that was."""
 
-        async def watch(again: bool) -> Observed:
-            return seen
+        async def watch(again: bool) -> Sight:
+            return Sight(seen)
 
         service_pass = ServicePass(
             self.ports, self.topology, self.topology.services[0], Pace.FAST, "test", self.clock.at

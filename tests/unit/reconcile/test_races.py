@@ -111,7 +111,7 @@ async def test_a_look_is_as_old_as_its_question() -> None:
     ports = make_ports(Sleeper(scene.topology), clock=scene.clock)
     before = scene.clock.at
     look = AgentReadings(ports, scene.topology).watch(scene.topology.services[0])
-    assert (await look(False)).at == before
+    assert (await look(False)).observed.at == before
 
 
 async def test_our_own_down_is_not_taken_for_an_operators_when_another_pass_lifts_it_meanwhile() -> None:
