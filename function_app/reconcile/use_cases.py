@@ -20,6 +20,7 @@ from function_app.reconcile.documents.history import Entry, Explanation
 from function_app.reconcile.documents.plan import Plan
 from function_app.reconcile.documents.status import Overview, Status
 from function_app.reconcile.documents.topologies import Applied, TopologyList
+from function_app.reconcile.observe import AgentReadings
 from function_app.reconcile.operate import operate
 from function_app.reconcile.passes.come_back import come_soon
 from function_app.reconcile.passes.dry_run import plan, reasons
@@ -27,7 +28,7 @@ from function_app.reconcile.passes.fast import fast_pass
 from function_app.reconcile.passes.outcome import Ending, Outcome, Pace
 from function_app.reconcile.passes.slow import slow_pass
 from function_app.reconcile.passes.sweeps import keep_sweep, moment_in_sweep
-from function_app.reconcile.ports import Ports
+from function_app.reconcile.ports import Ports, SignedReport
 from function_app.reconcile.preflight import preflight_now
 from function_app.reconcile.routes.evidence import gather_evidence
 from function_app.reconcile.store.topologies import Expects, InForce, Topologies
@@ -52,6 +53,21 @@ class Reported:
 
     topology: str
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """What was begun of a report by the topology that was in force the last time."""
+
+    generation: str
+    reason: str
+    """Why it was sent, by a report that is authentic."""
+    agents: AgentReadings
+
+    def is_of(self, in_force: InForce, now: datetime) -> bool:
+        """Void where another one is in force by now, or it took so long to find out that a pass would look anew."""
+        age = now - self.agents.request().at
+        return self.generation == in_force.generation and age <= in_force.topology.timing.observe_fast
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,24 +211,49 @@ class UseCases:
         """
         came = self.ports.clock.now()
         report = self.ports.reports.claimed(text)
+        early = None if self.observe_only else self._early(report)
+        try:
+            return await self._reported(report, came, early)
+        finally:
+            if early is not None:
+                early.agents.close()
+
+    def _early(self, report: SignedReport) -> Early | None:
+        """Requests the agents' statuses while the topology is loaded, where the report is authentic by the last one."""
+        recalled = self.topologies.recalled(report.topology)
+        if recalled is None:
+            return None
+        try:
+            reason = _reason(report, recalled.topology, self.ports.clock.now())
+        except (BadInput, NotAuthentic) as error:  # the topology in force decides, which may be another one
+            log.debug("the agents are not requested before the topology is loaded: %s", error)
+            return None
+        agents = AgentReadings(self.ports, recalled.topology)
+        agents.request()
+        return Early(recalled.generation, reason, agents)
+
+    async def _reported(self, report: SignedReport, came: datetime, early: Early | None) -> Reported:
         try:
             in_force = await self.topologies.in_force(report.topology)
         except BadInput as error:
             raise NotAuthentic(NOT_ENROLLED) from error
-        certificate = _certificate(in_force.topology, report.agent)
-        if certificate is None:
-            raise NotAuthentic(NOT_ENROLLED)
-        reason = report.verify(certificate, self.ports.clock.now())
+        now = self.ports.clock.now()
+        if early is not None and not early.is_of(in_force, now):
+            early = None
+        reason = early.reason if early else _reason(report, in_force.topology, now)
         trigger = f"report of {report.agent}: {reason}"
         with trace.span(self.ports, TRIGGER, began=came, trigger=trigger, topology=report.topology):
-            outcome = await self._pass(in_force, trigger, Pace.FAST)
+            outcome = await self._pass(in_force, trigger, Pace.FAST, early.agents if early else None)
         return Reported(report.topology, outcome)
 
-    async def _pass(self, in_force: InForce, trigger: str, pace: Pace) -> Outcome:
+    async def _pass(
+        self, in_force: InForce, trigger: str, pace: Pace, requested: AgentReadings | None = None
+    ) -> Outcome:
         if self.observe_only:
             return await self._observe(in_force, trigger)
-        run = fast_pass if pace is Pace.FAST else slow_pass
-        return await run(self.ports, in_force, trigger)
+        if pace is Pace.FAST:
+            return await fast_pass(self.ports, in_force, trigger, requested)
+        return await slow_pass(self.ports, in_force, trigger)
 
     async def _observe(self, in_force: InForce, trigger: str) -> Outcome:
         outcome = Outcome(Ending.HELD, (OBSERVING, *reasons(await plan(self.ports, in_force))))
@@ -238,6 +279,14 @@ class UseCases:
             await self.ports.wake_ups.send(name, moment_in_sweep(name, len(names)))
         await keep_sweep(self.ports, names)
         return names
+
+
+def _reason(report: SignedReport, topology: Topology, now: datetime) -> str:
+    """Raises NotAuthentic unless an agent signed it that the topology enrols, BadInput for one that is malformed."""
+    certificate = _certificate(topology, report.agent)
+    if certificate is None:
+        raise NotAuthentic(NOT_ENROLLED)
+    return report.verify(certificate, now)
 
 
 def _certificate(topology: Topology, agent: str) -> str | None:

@@ -125,6 +125,8 @@ class Topologies:
         """By topology, the etag of the newest document that was found to follow the one before."""
         self._named: dict[str, tuple[str, frozenset[str]]] = {}
         """By topology whose newest document is in force: the version of that, and `resource_ids`."""
+        self._last: dict[str, InForce] = {}
+        """By topology, what was in force the last time that it was wanted."""
 
     async def names(self) -> tuple[str, ...]:
         """Of every topology that has a document, and of those whose document was deleted while something in it may serve."""
@@ -136,8 +138,17 @@ class Topologies:
         left = [name for key in good if (name := keys.topology_name(key)) is not None and name not in found]
         return tuple(sorted([*found, *[name for name in left if await self._held(name) is not None]]))
 
+    def recalled(self, name: str) -> InForce | None:
+        """What was in force the last time, without a look at the storage: good for questions, and for nothing that acts."""
+        return self._last.get(name)
+
     async def in_force(self, name: str) -> InForce:
         """The version to act on. Raises BadInput where there is none, or none that ever decoded."""
+        self._last.pop(name, None)
+        found = self._last[name] = await self._in_force(name)
+        return found
+
+    async def _in_force(self, name: str) -> InForce:
         newest = await self._documents.load(keys.topology(name))
         if newest is None:
             held = await self._held(name)
