@@ -36,9 +36,9 @@ class RankedChecks(Checks):
         super().__init__(world)
         self._ranked = world
         self._lopsided: dict[str, bool] = {}
-        """By announcer, whether a session was missing when it was last chosen to lead: by a path that it was not sent before, and
-        that no instance had of it."""
-        self._sent: dict[str, Path] = {}
+        """By announcer, whether a session was missing when it was last chosen to lead."""
+        self.ordered: dict[str, Path] = {}
+        """By announcer its last path: one that is ordered again, as a disk was lost, is no choice."""
         self._cut_off: dict[str, float] = {}
         """By member, when it last announced itself in vain while another one had a session."""
         self._unrecorded: dict[Way, float] = {}
@@ -151,15 +151,14 @@ class RankedChecks(Checks):
         if known is None or order not in known.orders:
             self.broken("S7", f"{command.member} is sent {order} while its record says {known}")
             return
-        is_again, self._sent[command.member] = self._sent.get(command.member) == path, path
-        if not is_again and self._is_chosen(command.member, path, record):
+        is_again, self.ordered[command.member] = self.ordered.get(command.member) == path, path
+        if not is_again and self._is_shortest(command.member, path, record):
             self._lopsided[command.member] = self._is_lopsided(command.member, TRACE.get().looked)
 
-    def _is_chosen(self, name: str, path: Path, record: Record) -> bool:
-        """Whether this path is shorter than all that others may announce, and no instance has it of the announcer yet."""
+    def _is_shortest(self, name: str, path: Path, record: Record) -> bool:
+        """Whether this path is shorter than all that others may announce."""
         others = (a for n, a in record.rank.announcers.items() if n != name) if record.rank else ()
-        has_it = Route(path.length, path.next_hop) in self._ranked.route_server.routes_of(name)
-        return not has_it and all(path.length < rival.path.length for other in others for rival in other.orders)
+        return all(path.length < rival.path.length for other in others for rival in other.orders)
 
     def _name(self, address: IPv4Address) -> str:
         return next(s.name for s in self._ranked.topology.speakers if s.address == address)

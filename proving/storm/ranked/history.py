@@ -43,6 +43,7 @@ class RankedHistory(History):
             name: Path(LENGTH_AT_REST + i, name if world.service.naming is Naming.SELF else holder)
             for i, name in enumerate(world.service.announcers)
         }
+        world.checks.ordered.update(paths)
         for name, path in paths.items():
             agent = world.agents[name]
             address = world.topology.speaker(path.next_hop).address

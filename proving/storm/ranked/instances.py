@@ -86,9 +86,6 @@ class Instances(RouteServer):
         shortest = min((route.length for route in mine.values()), default=0)
         return {name: route for name, route in mine.items() if route.length == shortest}
 
-    def routes_of(self, name: str) -> list[Route]:
-        return [route for (announcer, _), route in self.routes.items() if announcer == name]
-
     def next_hops(self) -> list[set[str]]:
         """By instance that has any path, the next hops of its best paths."""
         found = ({route.next_hop for route in self.best(instance).values()} for instance in self.all)
