@@ -85,9 +85,7 @@ def _by_probe_alone(look: Look, holder: str, reason: str) -> Decision | None:
 
 def _is_too_new(look: Look, holder: str, judgement: Judgement) -> bool:
     """Whether it is said to fail by a probe alone that may be from before it served."""
-    if _is_heard_and_new(look, holder, judgement):
-        return True
-    return judgement.row in UNANSWERED_PROBE_DOWN and _may_just_serve(look, holder)
+    return _is_heard_and_new(look, holder, judgement) or _may_just_serve(look, holder, judgement)
 
 
 def _is_heard_and_new(look: Look, holder: str, judgement: Judgement) -> bool:
@@ -99,8 +97,10 @@ def _is_heard_and_new(look: Look, holder: str, judgement: Judgement) -> bool:
     return since is not None and since < SHOWN_LATE + (look.record.noticed_within or timedelta(0))
 
 
-def _may_just_serve(look: Look, holder: str) -> bool:
+def _may_just_serve(look: Look, holder: str, judgement: Judgement) -> bool:
     """Whether a PROMOTE of this look got no answer: it may be in effect, and the probe failed before, as a standby's does."""
+    if judgement.row not in UNANSWERED_PROBE_DOWN:
+        return False
     promoted = (e for e in look.observed.tried if isinstance(e, SendPromote) and e.member == holder)
     return look.record.phase is Phase.GRANTED and any(promoted)
 

@@ -78,6 +78,13 @@ class Stage(Scene):
         made.world.answered.clear()
         return made
 
+    async def waiting_for(self, name: str) -> "asyncio.Future[Outcome]":
+        """A pass that goes as far as it can while this agent has yet to answer."""
+        self.world.silence(name)
+        passing = asyncio.ensure_future(self.fast())
+        await settled()
+        return passing
+
     async def fast(self) -> Outcome:
         async with asyncio.timeout(WELL_BEFORE_SECONDS):
             return await super().fast()
@@ -105,9 +112,7 @@ async def test_nothing_of_a_pass_is_left_running_that_went_on_without_a_bystande
 
 async def test_a_member_that_would_be_the_better_choice_is_waited_for() -> None:
     stage = await Stage.failing()
-    stage.world.silence(B)
-    passing = asyncio.ensure_future(stage.fast())
-    await settled()
+    passing = await stage.waiting_for(B)
     assert stage.world.answered == [A, C]
     assert (stage.serving(), stage.record.phase) == ([], Phase.STABLE)
     stage.world.let_go()
@@ -117,9 +122,7 @@ async def test_a_member_that_would_be_the_better_choice_is_waited_for() -> None:
 
 async def test_the_holder_is_waited_for() -> None:
     stage = await Stage.failing()
-    stage.world.silence(A)
-    passing = asyncio.ensure_future(stage.fast())
-    await settled()
+    passing = await stage.waiting_for(A)
     assert not passing.done()
     stage.world.let_go()
     await passing
@@ -223,9 +226,7 @@ async def test_a_record_that_another_pass_wrote_while_the_agents_answered_is_not
     """Its pause is read again before anything is done."""
     documents = FakeDocuments()
     stage = await Stage.failing(2, documents)
-    stage.world.silence(B)
-    passing = asyncio.ensure_future(stage.fast())
-    await settled()
+    passing = await stage.waiting_for(B)
     assert KEY in documents.loads
     pause = b'"pause": {"until": "2027-01-01T00:00:00Z", "by": "ann", "reason": ""}'
     await documents.put(KEY, documents.stored[KEY].body.replace(b'"pause": null', pause))
