@@ -126,7 +126,7 @@ class Topologies:
         self._named: dict[str, tuple[str, frozenset[str]]] = {}
         """By topology whose newest document is in force: the version of that, and `resource_ids`."""
         self._last: dict[str, InForce] = {}
-        """By topology, what was in force the last time that it was wanted."""
+        """By topology, what was in force the last time that it was wanted: of the last so many as are kept decoded."""
 
     async def names(self) -> tuple[str, ...]:
         """Of every topology that has a document, and of those whose document was deleted while something in it may serve."""
@@ -146,6 +146,8 @@ class Topologies:
         """The version to act on. Raises BadInput where there is none, or none that ever decoded."""
         self._last.pop(name, None)
         found = self._last[name] = await self._in_force(name)
+        while len(self._last) > DECODED_MOST:
+            del self._last[next(iter(self._last))]
         return found
 
     async def _in_force(self, name: str) -> InForce:

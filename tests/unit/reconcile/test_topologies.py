@@ -13,8 +13,9 @@ from function_app.domain.service.record import Leaving, Phase
 from function_app.domain.topology.document import decode
 from function_app.domain.topology.laws import Place
 from function_app.reconcile import status
+from function_app.reconcile.store import keys
 from function_app.reconcile.store.records import Records
-from function_app.reconcile.store.topologies import Topologies
+from function_app.reconcile.store.topologies import DECODED_MOST, Topologies
 from tests.builders import NOW, SUB, document, ranked_document, stable, text, topology
 from tests.fakes import FakeClock, FakeDocuments
 from tests.unit.decisions import fencing
@@ -343,3 +344,13 @@ async def test_a_member_that_is_about_to_be_granted_may_not_mean_another_address
     topologies = await in_service(stored, phase=Phase.FENCING, target="nva-a", may_serve=frozenset({"nva-b"}))
     with pytest.raises(BadInput, match=r"nva-a is at 10\.0\.1\.99 now and was at 10\.0\.1\.4"):
         await topologies.apply(text(readdressed()))
+
+
+async def test_of_many_topologies_only_those_wanted_last_are_kept_in_memory() -> None:
+    documents, names = FakeDocuments(), [f"t-{i}" for i in range(DECODED_MOST + 1)]
+    for name in names:
+        await documents.put(keys.topology(name), text(document() | {"name": name}).encode())
+    topologies = Topologies(documents, Place())
+    for name in [names[0], *names[1:-1], names[0], names[-1]]:
+        await topologies.in_force(name)
+    assert [name for name in names if topologies.recalled(name) is None] == [names[1]]
